@@ -1,0 +1,162 @@
+//! Address families, and addresses under a mask that need not be contiguous (`-s 10.0.0.1/255.0.255.255`).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The two families that netfilter's tables exist for. Families are values, not code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// The address that means "none": 0.0.0.0 or ::.
+    pub fn unspecified(self) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        }
+    }
+
+    /// Bits of an address: 32 or 128.
+    pub fn bits(self) -> u8 {
+        match self {
+            Self::V4 => 32,
+            Self::V6 => 128,
+        }
+    }
+
+    /// The mask with the first `length` bits set; `None` where the family has fewer bits.
+    pub fn prefix_mask(self, length: u8) -> Option<IpAddr> {
+        match self {
+            Self::V4 if length <= 32 => Some(IpAddr::V4(Ipv4Addr::from_bits(
+                u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0),
+            ))),
+            Self::V6 if length <= 128 => Some(IpAddr::V6(Ipv6Addr::from_bits(
+                u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0),
+            ))),
+            _ => None,
+        }
+    }
+}
+
+/// An address and a mask of the same family. The address is kept already masked, so two texts that mean the same are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressMask {
+    address: IpAddr,
+    mask: IpAddr,
+}
+
+impl AddressMask {
+    /// `None` when the two are of different families.
+    pub fn new(address: IpAddr, mask: IpAddr) -> Option<Self> {
+        let address = and(address, mask)?;
+        Some(Self { address, mask })
+    }
+
+    pub fn host(address: IpAddr) -> Self {
+        let mask = match address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::BROADCAST),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)),
+        };
+        Self { address, mask }
+    }
+
+    pub fn prefix(address: IpAddr, length: u8) -> Option<Self> {
+        Self::new(address, Family::of(address).prefix_mask(length)?)
+    }
+
+    /// Matches every address of the family.
+    pub fn any(family: Family) -> Self {
+        Self {
+            address: family.unspecified(),
+            mask: family.unspecified(),
+        }
+    }
+
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub fn mask(&self) -> IpAddr {
+        self.mask
+    }
+
+    pub fn is_any(&self) -> bool {
+        self.mask.is_unspecified()
+    }
+
+    pub fn family(&self) -> Family {
+        Family::of(self.address)
+    }
+
+    /// An address of the other family is never contained.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, self.mask, address) {
+            (IpAddr::V4(own), IpAddr::V4(mask), IpAddr::V4(other)) => other.to_bits() & mask.to_bits() == own.to_bits(),
+            (IpAddr::V6(own), IpAddr::V6(mask), IpAddr::V6(other)) => other.to_bits() & mask.to_bits() == own.to_bits(),
+            _ => false,
+        }
+    }
+
+    /// The prefix length, where the mask is contiguous.
+    pub fn prefix_length(&self) -> Option<u8> {
+        let (ones, zeros, bits) = match self.mask {
+            IpAddr::V4(mask) => (mask.to_bits().leading_ones(), mask.to_bits().trailing_zeros(), 32),
+            IpAddr::V6(mask) => (mask.to_bits().leading_ones(), mask.to_bits().trailing_zeros(), 128),
+        };
+        (ones + zeros == bits).then_some(ones as u8)
+    }
+}
+
+fn and(address: IpAddr, mask: IpAddr) -> Option<IpAddr> {
+    match (address, mask) {
+        (IpAddr::V4(a), IpAddr::V4(m)) => Some(IpAddr::V4(a & m)),
+        (IpAddr::V6(a), IpAddr::V6(m)) => Some(IpAddr::V6(a & m)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_need_not_be_contiguous() {
+        let mask = AddressMask::new([10, 1, 2, 3].into(), [255, 0, 255, 0].into()).unwrap();
+        assert!(mask.contains([10, 99, 2, 77].into()));
+        assert!(!mask.contains([10, 99, 3, 77].into()));
+        assert_eq!(mask.prefix_length(), None);
+        assert_eq!(mask.address(), IpAddr::from([10, 0, 2, 0]));
+    }
+
+    #[test]
+    fn prefix_lengths_of_both_families() {
+        for (address, length) in [
+            ("10.0.0.0", 8),
+            ("0.0.0.0", 0),
+            ("1.2.3.4", 32),
+            ("2001:db8::", 32),
+            ("::1", 128),
+        ] {
+            let mask = AddressMask::prefix(address.parse().unwrap(), length).unwrap();
+            assert_eq!(mask.prefix_length(), Some(length), "{address}/{length}");
+        }
+        assert_eq!(AddressMask::prefix("10.0.0.0".parse().unwrap(), 33), None);
+    }
+
+    #[test]
+    fn families_do_not_mix() {
+        let any4 = AddressMask::any(Family::V4);
+        assert!(any4.contains([1, 2, 3, 4].into()));
+        assert!(!any4.contains("::1".parse().unwrap()));
+        assert_eq!(AddressMask::new([1, 2, 3, 4].into(), "::".parse().unwrap()), None);
+    }
+}

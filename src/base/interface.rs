@@ -1,0 +1,117 @@
+//! Interface names as the kernel holds them (15 bytes and a NUL), their numbers, and `-i eth+` masks.
+
+use std::fmt;
+
+/// An index into the lab's list of interfaces. 0 is always `lo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InterfaceId(pub u16);
+
+impl InterfaceId {
+    pub const LOOPBACK: Self = Self(0);
+}
+
+/// A name of at most 15 bytes, zero padded. The empty name stands for "no interface", as in the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct InterfaceName([u8; 16]);
+
+impl InterfaceName {
+    /// `None` for a name of more than 15 bytes.
+    pub fn new(name: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        if name.len() > 15 {
+            return None;
+        }
+        bytes[..name.len()].copy_from_slice(name.as_bytes());
+        Some(Self(bytes))
+    }
+
+    pub fn as_str(&self) -> &str {
+        let length = self.0.iter().position(|&b| b == 0).unwrap_or(16);
+        // Built from a `str` only, and cut only at its own end.
+        std::str::from_utf8(&self.0[..length]).unwrap_or("?")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0[0] == 0
+    }
+}
+
+impl fmt::Debug for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for InterfaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What `-i` and `-o` hold: a whole name, a prefix (`eth+`), or anything (empty).
+///
+/// A whole name compares with its NUL, so `eth` does not match `eth0`; `+` alone matches every packet, also one without an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct InterfaceMask {
+    name: InterfaceName,
+    /// How many bytes of the name are compared; a whole name counts its NUL.
+    compared: u8,
+}
+
+impl InterfaceMask {
+    /// From the text of `-i`, at most 15 bytes; `None` when it is longer.
+    pub fn new(text: &str) -> Option<Self> {
+        let name = InterfaceName::new(text)?;
+        let compared = match text.strip_suffix('+') {
+            Some(prefix) => prefix.len(),
+            None if text.is_empty() => 0,
+            None => text.len() + 1,
+        };
+        Some(Self {
+            name,
+            compared: compared as u8,
+        })
+    }
+
+    /// The text it was made from, with its `+`.
+    pub fn as_str(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// True when no interface was named.
+    pub fn is_any(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    pub fn matches(&self, interface: &InterfaceName) -> bool {
+        let compared = usize::from(self.compared);
+        self.name.0[..compared] == interface.0[..compared]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_names_prefixes_and_nothing() {
+        for (mask, name, expected) in [
+            ("eth0", "eth0", true),
+            ("eth", "eth0", false),
+            ("eth0", "eth", false),
+            ("eth+", "eth0", true),
+            ("eth+", "eth", true),
+            ("eth+", "et", false),
+            ("+", "", true),
+            ("+", "lo", true),
+            ("", "lo", true),
+            ("lo", "", false),
+        ] {
+            let made = InterfaceMask::new(mask).unwrap();
+            let name_made = InterfaceName::new(name).unwrap();
+            assert_eq!(made.matches(&name_made), expected, "{mask:?} against {name:?}");
+        }
+        assert!(InterfaceName::new("abcdefghijklmno").is_some());
+        assert!(InterfaceName::new("abcdefghijklmnop").is_none());
+    }
+}

@@ -1,0 +1,34 @@
+//! Words everyone shares: families, masks, ranges, marks, interface names, virtual time, seeded randomness.
+//!
+//! Nothing here knows a packet or a rule. Nothing here reads a clock: time is an argument (see `Time`).
+
+mod address;
+mod interface;
+mod mark;
+mod random;
+mod range;
+mod time;
+
+pub use address::{AddressMask, Family};
+pub use interface::{InterfaceId, InterfaceMask, InterfaceName};
+pub use mark::MarkMask;
+pub use random::Random;
+pub use range::{AddressRange, PortRange};
+pub use time::Time;
+
+/// IP protocol numbers by their names in the field.
+pub mod protocol {
+    pub const ICMP: u8 = 1;
+    pub const IGMP: u8 = 2;
+    pub const IPIP: u8 = 4;
+    pub const TCP: u8 = 6;
+    pub const UDP: u8 = 17;
+    pub const DCCP: u8 = 33;
+    pub const GRE: u8 = 47;
+    pub const ESP: u8 = 50;
+    pub const AH: u8 = 51;
+    pub const ICMPV6: u8 = 58;
+    pub const SCTP: u8 = 132;
+    pub const UDPLITE: u8 = 136;
+    pub const RAW: u8 = 255;
+}

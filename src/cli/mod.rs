@@ -1,0 +1,1 @@
+//! One applet a file; wording and exit codes.

@@ -1,0 +1,1 @@
+//! Tuples, flows and their table, timeouts, expectations; one tracker a file.

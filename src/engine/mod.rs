@@ -1,0 +1,1 @@
+//! The hook table, the walk, counters, atomic replacement, observation; `Router`.

@@ -1,0 +1,1 @@
+//! Matches and targets: the option kit, the registry, one file an extension.

@@ -1,0 +1,1 @@
+//! A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.

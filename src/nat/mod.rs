@@ -1,0 +1,1 @@
+//! Choosing and keeping mappings, rewriting headers, quoted headers of ICMP errors, sequence offsets.

@@ -1,0 +1,1 @@
+//! The interactive line editor over a lab.

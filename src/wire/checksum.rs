@@ -1,0 +1,119 @@
+//! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+
+use std::net::IpAddr;
+
+/// The ones' complement sum of `data`, not yet folded; an odd last byte counts as the high half of a word.
+pub fn sum(data: &[u8]) -> u32 {
+    // Words are added eight bytes at a time: ones' complement addition does not care about the width, only about the carries.
+    let mut total: u64 = 0;
+    let mut chunks = data.chunks_exact(8);
+    for chunk in &mut chunks {
+        let word = u64::from_be_bytes([
+            chunk[0], chunk[1], chunk[2], chunk[3], chunk[4], chunk[5], chunk[6], chunk[7],
+        ]);
+        let (next, carry) = total.overflowing_add(word);
+        total = next + u64::from(carry);
+    }
+    let mut rest = chunks.remainder().chunks_exact(2);
+    let mut tail: u64 = 0;
+    for pair in &mut rest {
+        tail += u64::from(u16::from_be_bytes([pair[0], pair[1]]));
+    }
+    if let [last] = rest.remainder() {
+        tail += u64::from(*last) << 8;
+    }
+    let folded = (total & 0xffff_ffff) + (total >> 32);
+    let folded = (folded & 0xffff) + (folded >> 16 & 0xffff) + (folded >> 32);
+    (folded + tail) as u32
+}
+
+/// Folds a sum to 16 bits without complementing it.
+pub fn fold(mut sum: u32) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+/// The checksum of `data` with its checksum field zeroed, or zero when the field is right.
+pub fn of(data: &[u8]) -> u16 {
+    !fold(sum(data))
+}
+
+/// The unfolded sum of the pseudo-header that TCP and UDP add (RFC 793, RFC 8200).
+pub fn pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, length: usize) -> u32 {
+    let length = length as u32;
+    address_sum(source) + address_sum(destination) + u32::from(protocol) + (length >> 16) + (length & 0xffff)
+}
+
+/// The checksum of a transport segment with its pseudo-header; zero when the field in it is right.
+pub fn transport(source: IpAddr, destination: IpAddr, protocol: u8, segment: &[u8]) -> u16 {
+    !fold(pseudo_header(source, destination, protocol, segment.len()) + u32::from(fold(sum(segment))))
+}
+
+/// RFC 1624, equation 3: the checksum after a word went from `old` to `new`.
+pub fn update16(checksum: u16, old: u16, new: u16) -> u16 {
+    !fold(u32::from(!checksum) + u32::from(!old) + u32::from(new))
+}
+
+pub fn update32(checksum: u16, old: u32, new: u32) -> u16 {
+    let halves = |word: u32| ((word >> 16) as u16, word as u16);
+    let ((old_high, old_low), (new_high, new_low)) = (halves(old), halves(new));
+    update16(update16(checksum, old_high, new_high), old_low, new_low)
+}
+
+/// The checksum after an address in what it covers went from `old` to `new`. Both are of one family.
+pub fn update_address(checksum: u16, old: IpAddr, new: IpAddr) -> u16 {
+    !fold(u32::from(!checksum) + u32::from(!fold(address_sum(old))) + u32::from(fold(address_sum(new))))
+}
+
+fn address_sum(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(v4) => sum(&v4.octets()),
+        IpAddr::V6(v6) => sum(&v6.octets()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slow(data: &[u8]) -> u16 {
+        let mut total = 0u64;
+        for pair in data.chunks(2) {
+            total += u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0));
+        }
+        while total > 0xffff {
+            total = (total & 0xffff) + (total >> 16);
+        }
+        !(total as u16)
+    }
+
+    #[test]
+    fn whole_sums_equal_the_definition() {
+        let mut random = crate::base::Random::new(3);
+        for length in 0..200 {
+            let data: Vec<u8> = (0..length)
+                .map(|_| random.next_u32() as u8 | if length % 3 == 0 { 0xf0 } else { 0 })
+                .collect();
+            assert_eq!(of(&data), slow(&data), "length {length}");
+        }
+        assert_eq!(of(&[0xff; 64]), 0);
+    }
+
+    #[test]
+    fn incremental_equals_whole() {
+        let mut random = crate::base::Random::new(4);
+        for _ in 0..2000 {
+            let mut data: Vec<u8> = (0..40).map(|_| random.next_u32() as u8).collect();
+            let before = of(&data);
+            let at = (random.below(10) * 4) as usize;
+            let old = crate::wire::be32(&data, at);
+            let new = random.next_u32();
+            crate::wire::put32(&mut data, at, new);
+            let updated = update32(before, old, new);
+            // 0x0000 and 0xffff are the same number in ones' complement.
+            assert!(updated == of(&data) || (updated ^ of(&data)) == 0xffff);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! ICMP for IPv4 (RFC 792).
+
+use super::{Malformed, be16, checksum, put16, put32};
+
+/// A view of bytes that hold at least the eight bytes that every ICMP message has.
+#[derive(Clone, Copy, Debug)]
+pub struct Icmpv4<T>(T);
+
+pub const HEADER: usize = 8;
+
+/// Message types.
+pub mod kind {
+    pub const ECHO_REPLY: u8 = 0;
+    pub const DESTINATION_UNREACHABLE: u8 = 3;
+    pub const SOURCE_QUENCH: u8 = 4;
+    pub const REDIRECT: u8 = 5;
+    pub const ECHO_REQUEST: u8 = 8;
+    pub const TIME_EXCEEDED: u8 = 11;
+    pub const PARAMETER_PROBLEM: u8 = 12;
+    pub const TIMESTAMP_REQUEST: u8 = 13;
+    pub const TIMESTAMP_REPLY: u8 = 14;
+    pub const INFORMATION_REQUEST: u8 = 15;
+    pub const INFORMATION_REPLY: u8 = 16;
+    pub const ADDRESS_MASK_REQUEST: u8 = 17;
+    pub const ADDRESS_MASK_REPLY: u8 = 18;
+
+    /// True for the types that quote the packet they complain about.
+    pub fn is_error(kind: u8) -> bool {
+        matches!(
+            kind,
+            DESTINATION_UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM
+        )
+    }
+}
+
+/// Codes of DESTINATION_UNREACHABLE.
+pub mod unreachable {
+    pub const NET: u8 = 0;
+    pub const HOST: u8 = 1;
+    pub const PROTOCOL: u8 = 2;
+    pub const PORT: u8 = 3;
+    pub const FRAGMENTATION_NEEDED: u8 = 4;
+    pub const NET_PROHIBITED: u8 = 9;
+    pub const HOST_PROHIBITED: u8 = 10;
+    pub const ADMIN_PROHIBITED: u8 = 13;
+}
+
+impl<T: AsRef<[u8]>> Icmpv4<T> {
+    pub fn new(bytes: T) -> Result<Self, Malformed> {
+        if bytes.as_ref().len() < HEADER {
+            return Err(Malformed::Truncated);
+        }
+        Ok(Self(bytes))
+    }
+
+    fn data(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+
+    pub fn kind(&self) -> u8 {
+        self.data()[0]
+    }
+
+    pub fn code(&self) -> u8 {
+        self.data()[1]
+    }
+
+    pub fn checksum(&self) -> u16 {
+        be16(self.data(), 2)
+    }
+
+    /// Of echo, timestamp, information and address mask messages.
+    pub fn identifier(&self) -> u16 {
+        be16(self.data(), 4)
+    }
+
+    pub fn sequence(&self) -> u16 {
+        be16(self.data(), 6)
+    }
+
+    /// After the eight bytes: echo data, or the quoted packet.
+    pub fn payload(&self) -> &[u8] {
+        &self.data()[HEADER..]
+    }
+}
+
+impl<T: AsRef<[u8]> + AsMut<[u8]>> Icmpv4<T> {
+    pub fn set_kind(&mut self, value: u8) {
+        self.0.as_mut()[0] = value;
+    }
+
+    pub fn set_checksum(&mut self, value: u16) {
+        put16(self.0.as_mut(), 2, value);
+    }
+
+    pub fn set_identifier(&mut self, value: u16) {
+        put16(self.0.as_mut(), 4, value);
+    }
+
+    pub fn fill_checksum(&mut self) {
+        self.set_checksum(0);
+        let value = checksum::of(self.0.as_ref());
+        self.set_checksum(value);
+    }
+}
+
+/// A message with its checksum: type, code, the four bytes after the checksum, then `payload`.
+pub fn emit(kind: u8, code: u8, rest_of_header: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![kind, code, 0, 0, 0, 0, 0, 0];
+    put32(&mut bytes, 4, rest_of_header);
+    bytes.extend_from_slice(payload);
+    let value = checksum::of(&bytes);
+    put16(&mut bytes, 2, value);
+    bytes
+}

@@ -1,0 +1,35 @@
+//! Bytes to fields and back, one protocol a file; checksums whole and incremental.
+//!
+//! Every view is made by a checked constructor, so its getters cannot go out of bounds. Views borrow; a view over `&mut [u8]` has setters.
+//! Setters write the field only: who keeps checksums right is `packet` (which knows whether a checksum is complete at all).
+
+pub mod checksum;
+pub mod icmpv4;
+pub mod ipv4;
+pub mod tcp;
+pub mod udp;
+
+/// Why bytes are not the header that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// Fewer bytes than the fixed header has.
+    Truncated,
+    /// A version or length field contradicts the bytes.
+    BadHeader,
+}
+
+pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+pub(crate) fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+pub(crate) fn put16(bytes: &mut [u8], at: usize, value: u16) {
+    bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
+}
+
+pub(crate) fn put32(bytes: &mut [u8], at: usize, value: u32) {
+    bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+}
