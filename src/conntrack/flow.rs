@@ -1,0 +1,106 @@
+//! One tracked flow: both tuples, its status, its deadline, and what its protocol, NAT and helper remember.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::{Direction, Tuple};
+use crate::base::Time;
+
+/// A flow. The original tuple never changes; everything else lies behind the flow's own lock.
+#[derive(Debug)]
+pub struct Flow {
+    original: Tuple,
+    state: Mutex<FlowState>,
+}
+
+impl Flow {
+    pub fn original(&self) -> &Tuple {
+        &self.original
+    }
+
+    /// Locks the flow. Never hold two flows' locks at once but master after expected.
+    pub fn lock(&self) -> MutexGuard<'_, FlowState> {
+        self.state.lock()
+    }
+}
+
+/// What changes in a flow.
+#[derive(Debug)]
+pub struct FlowState {
+    pub reply: Tuple,
+    pub status: Status,
+    pub deadline: Time,
+    pub mark: u32,
+    /// Packets and bytes each way, kept where `nf_conntrack_acct` was set when the flow began.
+    pub counters: Option<[Counted; 2]>,
+    pub nat: NatInfo,
+    /// The helper that reads this flow, by name.
+    pub helper: Option<&'static str>,
+    /// For an expected flow: the one whose helper announced it.
+    pub master: Option<Arc<Flow>>,
+    /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
+    pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// What NAT remembers beyond the tuples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NatInfo {
+    /// The interface MASQUERADE chose its address from: the flow dies when it goes down or changes address.
+    pub masquerade_interface: Option<crate::base::InterfaceId>,
+}
+
+/// The offset before and after the last change of length in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SequenceAdjustment {
+    /// The sequence number at which the offset changed.
+    pub position: u32,
+    pub before: i32,
+    pub after: i32,
+}
+
+/// What `conntrack -L`, `--ctstatus` and early drop look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status(u32);
+
+impl Status {
+    pub const EXPECTED: Self = Self(1);
+    pub const SEEN_REPLY: Self = Self(1 << 1);
+    pub const ASSURED: Self = Self(1 << 2);
+    pub const CONFIRMED: Self = Self(1 << 3);
+    pub const SRC_NAT: Self = Self(1 << 4);
+    pub const DST_NAT: Self = Self(1 << 5);
+    pub const SEQ_ADJUST: Self = Self(1 << 6);
+    /// Source NAT has been decided (also when the decision was: none).
+    pub const SRC_NAT_DONE: Self = Self(1 << 7);
+    pub const DST_NAT_DONE: Self = Self(1 << 8);
+    pub const DYING: Self = Self(1 << 9);
+
+    pub fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    pub fn set(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub fn clear(&mut self, other: Self) {
+        self.0 &= !other.0;
+    }
+}
+
+impl FlowState {
+    /// The tuple of a direction; the original one is the flow's own.
+    pub fn tuple<'a>(&'a self, flow: &'a Flow, direction: Direction) -> &'a Tuple {
+        match direction {
+            Direction::Original => &flow.original,
+            Direction::Reply => &self.reply,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Trackers: what each protocol makes of the packets of its flows. A closed set, so an enum.
+
+pub mod tcp;

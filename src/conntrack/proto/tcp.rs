@@ -1,0 +1,1 @@
+//! The TCP tracker: states, windows, timeouts.
