@@ -1,0 +1,3 @@
+//! One match a file.
+
+pub mod tcp;

@@ -1,0 +1,3 @@
+//! One target a file.
+
+pub mod mark;
