@@ -1,0 +1,284 @@
+//! One packet's pass through the router: sanity, hooks, routing, the host, and out.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+
+use super::hooks::{Stage, stages};
+use super::live::Live;
+use super::observer::{Event, Observer};
+use super::reason::Reason;
+use super::reject;
+use super::router::{Config, Router};
+use super::services::EngineServices;
+use super::walk::{Verdict, Walk};
+use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
+use crate::base::{InterfaceId, InterfaceName, Time};
+use crate::conntrack::{CtState, TrackContext, TrackStage, Tracked, Tracking};
+use crate::helper::{self, HelperContext};
+use crate::nat::{self, Manip, NatContext, NatHook};
+use crate::net::{
+    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Net, Outgoing, OutputKey, Pushed,
+    fragment, sanity,
+};
+use crate::packet::Packet;
+use crate::rule::{Hook, Rejection, Table};
+use crate::wire::icmpv4;
+
+/// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
+pub(super) struct Pass<'a, O> {
+    router: &'a Router,
+    worker: &'a mut Worker,
+    config: Guard<Arc<Config>>,
+    live: Guard<Arc<Live>>,
+    now: Time,
+    observer: &'a mut O,
+    loops: u32,
+}
+
+/// A packet on its way, with what tracking says of it.
+struct Transit {
+    packet: Packet,
+    tracking: Tracking,
+    /// How its destination was found, once routing has spoken.
+    delivery: Delivery,
+}
+
+impl<'a, O: Observer> Pass<'a, O> {
+    pub(super) fn new(router: &'a Router, worker: &'a mut Worker, now: Time, observer: &'a mut O) -> Self {
+        let (config, live) = (router.config.load(), router.live.load());
+        Self { router, worker, config, live, now, observer, loops: 0 }
+    }
+
+    /// A packet from the wire.
+    pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
+        let buffer = self.worker.buffer(bytes);
+        let report = match sanity(buffer) {
+            Ok(mut packet) => {
+                packet.input = Some(interface);
+                if O::WATCHING {
+                    let interface = Some(self.config.net.interface(interface).name);
+                    self.observer.see(Event::Arrived { interface, packet: &packet });
+                }
+                self.inward(packet, Tracking::default())
+            }
+            Err((reason, _)) => self.stopped(Reason::Host(reason), None),
+        };
+        self.come_round();
+        report
+    }
+
+    /// A packet of the router's own, from a program on it.
+    pub(super) fn originate(&mut self, bytes: &[u8]) -> Report {
+        let buffer = self.worker.buffer(bytes);
+        let Ok(mut packet) = Packet::parse(buffer) else {
+            return self.stopped(Reason::Host(DropReason::Truncated), None);
+        };
+        // A raw socket writes the header checksum itself, whatever the program put there.
+        packet.fill_header_checksum();
+        if O::WATCHING {
+            self.observer.see(Event::Arrived { interface: None, packet: &packet });
+        }
+        let key = OutputKey {
+            destination: packet.destination(),
+            source: Some(packet.source()).filter(|source| !source.is_unspecified()),
+            mark: packet.mark,
+            interface: None,
+            tos: packet.ipv4().tos(),
+        };
+        let report = match self.config.net.route_output(key) {
+            Ok(route) => {
+                packet.output = Some(route.interface);
+                if packet.source().is_unspecified() {
+                    packet.set_address(crate::packet::End::Source, route.source);
+                }
+                self.outward(Outgoing { packet, route }, Tracking::default())
+            }
+            Err(reason) => self.stopped(Reason::NoWay(reason), None),
+        };
+        self.come_round();
+        report
+    }
+
+    /// Fragment queues whose time is over.
+    pub(super) fn expire_fragments(&mut self) {
+        let expired = self.router.fragments.lock().expire(self.now);
+        for queue in expired {
+            let Some(first) = queue.first else { continue };
+            // Only who would have got the packet complains: a router that merely passes it on stays silent.
+            if let InputRoute::Local = self.config.net.route_input(&first) {
+                let error = IcmpError { kind: icmpv4::kind::TIME_EXCEEDED, code: 1, info: 0 };
+                self.complain(&first, &Tracking::default(), Delivery::Local, error);
+            }
+        }
+        self.come_round();
+    }
+
+    /// PREROUTING, the routing decision, and what follows from it.
+    fn inward(&mut self, packet: Packet, tracking: Tracking) -> Report {
+        let mut transit = Transit { packet, tracking, delivery: Delivery::Unicast };
+        if let Err(reason) = self.hook(Hook::Prerouting, &mut transit) {
+            return self.gone(reason, transit);
+        }
+        let route = self.config.net.receive(&mut transit.packet);
+        if O::WATCHING {
+            self.observer.see(Event::Routed { decision: &route, net: &self.config.net });
+        }
+        let delivery = match route {
+            InputRoute::Local => Delivery::Local,
+            InputRoute::Broadcast => Delivery::Broadcast,
+            InputRoute::Multicast => Delivery::Multicast,
+            InputRoute::Forward(route) => return self.forward(transit, route),
+            InputRoute::Error(reason, code) => {
+                let built =
+                    self.config.net.route_error(&mut self.router.host.lock(), self.now, &transit.packet, code);
+                if let Ok(outgoing) = built {
+                    self.outward(outgoing, Tracking::default());
+                }
+                return self.gone(Reason::Host(reason), transit);
+            }
+            InputRoute::Drop(reason) => return self.gone(Reason::Host(reason), transit),
+        };
+        transit.delivery = delivery;
+        self.deliver(transit)
+    }
+
+    fn forward(&mut self, mut transit: Transit, route: crate::net::Forwarding) -> Report {
+        match self.config.net.forward(&mut transit.packet, &route) {
+            ForwardOutcome::Continue { redirect } => {
+                if let Some(redirect) = redirect {
+                    let built =
+                        self.config.net.redirect(&mut self.router.host.lock(), self.now, &transit.packet, redirect);
+                    if let Ok(outgoing) = built {
+                        self.outward(outgoing, Tracking::default());
+                    }
+                }
+            }
+            ForwardOutcome::Refused(reason, error) => {
+                self.complain(&transit.packet, &transit.tracking, Delivery::Unicast, error);
+                return self.gone(Reason::Host(reason), transit);
+            }
+            ForwardOutcome::Dropped(reason) => return self.gone(Reason::Host(reason), transit),
+        }
+        transit.packet.output = Some(route.output);
+        if let Err(reason) = self.hook(Hook::Forward, &mut transit) {
+            return self.gone(reason, transit);
+        }
+        self.depart(transit, route.mtu, Fate::Forwarded)
+    }
+
+    /// INPUT, and what the host makes of it.
+    fn deliver(&mut self, mut transit: Transit) -> Report {
+        if transit.packet.is_fragment() && !self.defragment(DefragUser::LocalDeliver, &mut transit)? {
+            return self.gone(Reason::HeldFragment, transit);
+        }
+        if let Err(reason) = self.hook(Hook::Input, &mut transit) {
+            return self.gone(reason, transit);
+        }
+        if O::WATCHING {
+            self.observer.see(Event::Delivered { packet: &transit.packet });
+        }
+        let bytes = self.worker.buffer(transit.packet.bytes());
+        self.worker.output.push(Emission { port: Port::Local, bytes });
+        let answer = self.config.net.answer(
+            &mut self.router.host.lock(),
+            self.now,
+            &*self.router.listeners,
+            &transit.packet,
+            transit.delivery,
+        );
+        match answer {
+            Answer::Reply(outgoing) | Answer::Refused(_, outgoing) => {
+                self.outward(*outgoing, Tracking::default());
+            }
+            Answer::Consumed | Answer::Dropped(_) => {}
+        }
+        self.arrived(Fate::Delivered, transit)
+    }
+
+    /// OUTPUT and POSTROUTING for a packet of the router's own.
+    fn outward(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
+        let Outgoing { packet, route } = outgoing;
+        let mut transit = Transit { packet, tracking, delivery: route.delivery };
+        transit.packet.output = Some(route.interface);
+        let mut mtu = route.mtu;
+        if let Err(reason) = self.output_hook(&mut transit, &mut mtu) {
+            return self.gone(reason, transit);
+        }
+        self.depart(transit, mtu, Fate::Sent)
+    }
+
+    /// POSTROUTING, fragmentation, the wire.
+    fn depart(&mut self, mut transit: Transit, mtu: u32, fate: Fate) -> Report {
+        if let Err(reason) = self.hook(Hook::Postrouting, &mut transit) {
+            return self.gone(reason, transit);
+        }
+        let state = transit.tracking.state;
+        let Some(output) = transit.packet.output else {
+            return self.stopped(Reason::Host(DropReason::NoRoute), state);
+        };
+        if output == InterfaceId::LOOPBACK {
+            self.worker.looped.push_back(Looped { packet: transit.packet, tracking: transit.tracking });
+            return Report { fate, state };
+        }
+        if transit.packet.len() <= mtu as usize && transit.packet.largest_fragment == 0 {
+            self.transmit(output, transit.packet);
+            return Report { fate, state };
+        }
+        let mut pieces = Vec::new();
+        match fragment(transit.packet, mtu, &mut |piece| pieces.push(piece)) {
+            Ok(()) => {
+                for piece in pieces {
+                    self.transmit(output, piece);
+                }
+                Report { fate, state }
+            }
+            Err(needed) => {
+                let error = IcmpError {
+                    kind: icmpv4::kind::DESTINATION_UNREACHABLE,
+                    code: icmpv4::unreachable::FRAGMENTATION_NEEDED,
+                    info: needed.mtu,
+                };
+                self.complain(&needed.packet, &transit.tracking, transit.delivery, error);
+                self.stopped(Reason::Host(DropReason::TooBig), state)
+            }
+        }
+    }
+
+    fn transmit(&mut self, output: InterfaceId, packet: Packet) {
+        if O::WATCHING {
+            let interface = self.config.net.interface(output).name;
+            self.observer.see(Event::Sent { interface, packet: packet.bytes() });
+        }
+        self.worker.output.push(Emission { port: Port::Interface(output), bytes: packet.into_bytes() });
+    }
+
+    /// What was sent through `lo` comes in by it, after everything else that the packet at hand caused.
+    fn come_round(&mut self) {
+        while let Some(Looped { mut packet, tracking }) = self.worker.looped.pop_front() {
+            self.loops += 1;
+            if self.loops > MAX_LOOPS {
+                self.stopped(Reason::TooManyLoops, tracking.state);
+                continue;
+            }
+            packet.input = Some(InterfaceId::LOOPBACK);
+            packet.output = None;
+            if O::WATCHING {
+                let interface = Some(self.config.net.interface(InterfaceId::LOOPBACK).name);
+                self.observer.see(Event::Arrived { interface, packet: &packet });
+            }
+            self.inward(packet, tracking);
+        }
+    }
+
+    /// Sends an ICMP error about a packet, if one may be sent.
+    fn complain(&mut self, about: &Packet, _tracking: &Tracking, delivery: Delivery, error: IcmpError) {
+        let built = self.config.net.icmp_error(&mut self.router.host.lock(), self.now, about, delivery, error);
+        if let Ok(outgoing) = built {
+            self.outward(outgoing, Tracking::default());
+        }
+    }
+}
+
+/// How often a packet of the router's own may go round through `lo` because of one packet from outside. Two is what a reset takes.
+const MAX_LOOPS: u32 = 64;
