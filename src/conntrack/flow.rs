@@ -1,20 +1,36 @@
 //! One tracked flow: both tuples, its status, its deadline, and what its protocol, NAT and helper remember.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::proto::ProtocolState;
 use super::{Direction, Tuple};
-use crate::base::Time;
+use crate::base::{InterfaceId, Time};
 
 /// A flow. The original tuple never changes; everything else lies behind the flow's own lock.
 #[derive(Debug)]
 pub struct Flow {
+    /// Grows with each flow: the order in which flows are listed.
+    serial: u64,
     original: Tuple,
     state: Mutex<FlowState>,
 }
 
 impl Flow {
+    pub(super) fn new(serial: u64, original: Tuple, state: FlowState) -> Self {
+        Self {
+            serial,
+            original,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
     pub fn original(&self) -> &Tuple {
         &self.original
     }
@@ -30,13 +46,24 @@ impl Flow {
 pub struct FlowState {
     pub reply: Tuple,
     pub status: Status,
+    /// Meaningless until the flow is confirmed; the flow is dead from this instant on.
     pub deadline: Time,
+    /// How long the flow will live from its confirmation, while it is not confirmed.
+    pub timeout: std::time::Duration,
+    /// When it was confirmed.
+    pub started: Time,
     pub mark: u32,
     /// Packets and bytes each way, kept where `nf_conntrack_acct` was set when the flow began.
     pub counters: Option<[Counted; 2]>,
+    /// What the tracker of its protocol remembers.
+    pub protocol: ProtocolState,
     pub nat: NatInfo,
     /// The helper that reads this flow, by name.
     pub helper: Option<&'static str>,
+    /// What that helper remembers of this flow.
+    pub helper_data: Option<Box<dyn Any + Send>>,
+    /// How many expectations of this flow wait.
+    pub expecting: u32,
     /// For an expected flow: the one whose helper announced it.
     pub master: Option<Arc<Flow>>,
     /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
@@ -53,7 +80,7 @@ pub struct Counted {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NatInfo {
     /// The interface MASQUERADE chose its address from: the flow dies when it goes down or changes address.
-    pub masquerade_interface: Option<crate::base::InterfaceId>,
+    pub masquerade_interface: Option<InterfaceId>,
 }
 
 /// The offset before and after the last change of length in one direction.
@@ -82,8 +109,18 @@ impl Status {
     pub const DST_NAT_DONE: Self = Self(1 << 8);
     pub const DYING: Self = Self(1 << 9);
 
+    /// All of the bits of `other`.
     pub fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Some of the bits of `other`.
+    pub fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     pub fn set(&mut self, other: Self) {
@@ -92,6 +129,11 @@ impl Status {
 
     pub fn clear(&mut self, other: Self) {
         self.0 &= !other.0;
+    }
+
+    /// The bits as the kernel numbers them.
+    pub fn bits(self) -> u32 {
+        self.0
     }
 }
 
@@ -102,5 +144,18 @@ impl FlowState {
             Direction::Original => &flow.original,
             Direction::Reply => &self.reply,
         }
+    }
+
+    /// Sets the deadline, or the life to come of a flow that is not confirmed.
+    pub(super) fn refresh(&mut self, now: Time, timeout: std::time::Duration) {
+        if self.status.has(Status::CONFIRMED) {
+            self.deadline = now + timeout;
+        } else {
+            self.timeout = timeout;
+        }
+    }
+
+    pub fn is_expired(&self, now: Time) -> bool {
+        self.status.has(Status::CONFIRMED) && self.deadline <= now
     }
 }

@@ -4,16 +4,25 @@
 //! gets out (`Table::confirm`): a flow that is dropped on its way never existed. Flows are shared (`Arc`) and each has its own small lock;
 //! the table has one lock a shard, held for a look-up or an insertion only.
 
+mod expectation;
 mod flow;
 pub mod proto;
 mod settings;
+mod table;
+pub mod text;
+mod track;
 mod tuple;
 
+pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, NatInfo, SequenceAdjustment, Status};
-pub use settings::Settings;
+pub use settings::{SettingError, Settings, TcpSettings};
+pub use table::{SourceMapping, Table};
 pub use tuple::{Direction, Endpoint, Tuple};
 
+use std::fmt;
 use std::sync::Arc;
+
+use crate::base::{Family, Time};
 
 /// What `--ctstate` calls the packet's relation to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,4 +71,147 @@ impl Tracking {
 pub struct Template {
     /// Name of the helper to attach to a new flow (`CT --helper ftp`).
     pub helper: Option<String>,
+}
+
+/// A helper as tracking knows it: enough to attach it. What it does is the helper room's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HelperSpec {
+    pub name: &'static str,
+    pub family: Family,
+    pub protocol: u8,
+    /// The port that `automatic_helper` goes by.
+    pub port: u16,
+    /// How many expectations of one flow may wait at a time, and for how long.
+    pub max_expected: u32,
+    pub expect_timeout: std::time::Duration,
+}
+
+/// At which hook a packet meets the tracking stage. Checksums are verified for arriving packets only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackStage {
+    Prerouting,
+    Output,
+}
+
+/// What tracking needs beside the packet.
+#[derive(Clone, Copy, Debug)]
+pub struct TrackContext<'a> {
+    pub now: Time,
+    pub settings: &'a Settings,
+    pub stage: TrackStage,
+    /// The helpers that `modprobe` made available.
+    pub helpers: &'a [HelperSpec],
+}
+
+/// What the tracking stage made of a packet.
+#[derive(Clone, Debug)]
+pub enum Tracked {
+    Accept(Reason),
+    Drop(DropReason),
+}
+
+/// Why a packet has the state it has.
+#[derive(Clone, Debug)]
+pub enum Reason {
+    /// It was tracked before: it came back over `lo`, or a rule said NOTRACK.
+    AlreadyTracked,
+    /// It belongs to a flow of the table.
+    KnownFlow,
+    /// It opens a flow.
+    NewFlow,
+    /// It opens a flow that a helper had announced.
+    Expected(Arc<Expectation>),
+    /// It is an ICMP error that quotes a packet of a flow.
+    ErrorOf,
+    Invalid(InvalidReason),
+}
+
+/// Why a packet is INVALID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidReason {
+    /// A later fragment where no reassembly came before.
+    Fragment,
+    /// The transport header does not fit into the packet.
+    HeaderTruncated,
+    /// UDP: the length field is below eight or beyond the packet.
+    UdpLength,
+    ChecksumWrong,
+    /// ICMP: a type that tracking does not know (above 18).
+    IcmpType(u8),
+    /// ICMP: a type that opens no flow, and no flow is there: a reply that nobody asked for.
+    IcmpUnasked(u8),
+    /// ICMP error: the quoted packet cannot be read.
+    QuoteUnreadable,
+    /// ICMP error: the quoted packet belongs to no flow.
+    QuoteOfNoFlow,
+    /// ICMP error: it is not addressed to whoever sent the quoted packet.
+    QuoteNotForSender,
+    Gre(proto::gre::InvalidReason),
+    Sctp(proto::sctp::InvalidReason),
+    Tcp(TcpInvalid),
+}
+
+/// Placeholder until the TCP tracker lands.
+pub type TcpInvalid = ();
+
+/// Why tracking or NAT drops a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// `nf_conntrack_max` flows exist and none could be dropped early.
+    TableFull,
+    /// Another flow with the same tuple entered the table first.
+    Clash,
+    /// The flow was deleted while its first packet was under way.
+    FlowDied,
+    /// NAT found no free tuple.
+    NoFreeTuple,
+    /// An ICMP error through NAT with a wrong checksum or an unreadable quote.
+    IcmpErrorUnreadable,
+    /// An ICMP redirect of a flow under NAT would tell the host a wrong address.
+    RedirectUnderNat,
+    /// The helper cannot read a command that a packet's end cuts in two.
+    HelperPartialMatch,
+    /// The helper's expectation was refused.
+    HelperExpectation(ExpectationRefused),
+    /// The helper could not rewrite the payload.
+    HelperMangle,
+}
+
+impl fmt::Display for InvalidReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fragment => f.write_str("a later fragment without reassembly"),
+            Self::HeaderTruncated => f.write_str("the transport header is cut short"),
+            Self::UdpLength => f.write_str("the UDP length contradicts the packet"),
+            Self::ChecksumWrong => f.write_str("the checksum is wrong"),
+            Self::IcmpType(kind) => write!(f, "ICMP type {kind} is unknown"),
+            Self::IcmpUnasked(kind) => write!(f, "ICMP type {kind} opens no flow, and nobody asked for it"),
+            Self::QuoteUnreadable => f.write_str("the packet that the ICMP error quotes cannot be read"),
+            Self::QuoteOfNoFlow => f.write_str("the packet that the ICMP error quotes belongs to no flow"),
+            Self::QuoteNotForSender => {
+                f.write_str("the ICMP error is not addressed to the sender of the packet it quotes")
+            }
+            Self::Gre(reason) => write!(f, "GRE: {reason}"),
+            Self::Sctp(reason) => write!(f, "SCTP: {reason}"),
+            Self::Tcp(reason) => write!(f, "TCP: {reason:?}"),
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TableFull => "the table of flows is full",
+            Self::Clash => "another flow with the same tuple came first",
+            Self::FlowDied => "the flow was deleted while its first packet was under way",
+            Self::NoFreeTuple => "NAT found no free tuple",
+            Self::IcmpErrorUnreadable => "NAT cannot read the ICMP error or its checksum is wrong",
+            Self::RedirectUnderNat => "an ICMP redirect of a flow under NAT",
+            Self::HelperPartialMatch => "the packet ends in the middle of a command that the helper has to read whole",
+            Self::HelperExpectation(ExpectationRefused::Full) => "the helper's expectation was refused: too many",
+            Self::HelperExpectation(ExpectationRefused::Clash) => "the helper's expectation was refused: it clashes",
+            Self::HelperExpectation(ExpectationRefused::Inactive) => "the helper's expectation was refused: no helper",
+            Self::HelperMangle => "the helper could not rewrite the payload",
+        })
+    }
 }

@@ -18,6 +18,8 @@ pub struct Settings {
     pub udp_timeout: Duration,
     pub udp_timeout_stream: Duration,
     pub tcp: TcpSettings,
+    /// Attach helpers by port, as kernels before 6.0 did under `nf_conntrack_helper`. Not a knob of this kernel.
+    pub automatic_helper: bool,
 }
 
 /// `net.netfilter.nf_conntrack_tcp_*`.
@@ -55,6 +57,7 @@ impl Default for Settings {
             udp_timeout: Duration::from_secs(30),
             udp_timeout_stream: Duration::from_secs(120),
             tcp: TcpSettings::default(),
+            automatic_helper: false,
         }
     }
 }
@@ -77,5 +80,32 @@ impl Default for TcpSettings {
             timeout_max_retrans: Duration::from_secs(300),
             timeout_unacknowledged: Duration::from_secs(300),
         }
+    }
+}
+
+/// Why a knob was not set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    #[error("no such knob: {0}")]
+    Unknown(String),
+    #[error("{0} is read-only")]
+    ReadOnly(String),
+    /// What the kernel answers with EINVAL.
+    #[error("{name}: invalid value {value:?}, expected {expected}")]
+    Invalid {
+        name: String,
+        value: String,
+        expected: String,
+    },
+}
+
+impl Settings {
+    /// By the name under `/proc/sys/net/netfilter`, as the kernel prints it.
+    pub fn get(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    pub fn set(&mut self, name: &str, _text: &str) -> Result<(), SettingError> {
+        Err(SettingError::Unknown(name.to_owned()))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::base::Family;
+
 /// Which way a packet goes in its flow. Original is the way of the first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Direction {
@@ -40,4 +42,15 @@ pub struct Tuple {
     pub source: Endpoint,
     pub destination: Endpoint,
     pub protocol: u8,
+}
+
+impl Tuple {
+    pub fn family(&self) -> Family {
+        Family::of(self.source.address)
+    }
+
+    /// Type and code, where the protocol is ICMP.
+    pub fn icmp(&self) -> (u8, u8) {
+        ((self.destination.id >> 8) as u8, self.destination.id as u8)
+    }
 }

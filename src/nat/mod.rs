@@ -1,12 +1,45 @@
 //! Choosing and keeping mappings, rewriting headers, quoted headers of ICMP errors, sequence offsets.
 
-use crate::base::{AddressRange, PortRange};
+mod sequence;
+mod setup;
+mod translate;
+
+pub use sequence::adjust_sequences;
+pub use setup::{follow_master, is_done, null_binding, setup, track};
+pub use translate::translate;
+
+use crate::base::{AddressRange, PortRange, Random, Time};
 
 /// Which end of a packet a mapping rewrites: `Source` at POSTROUTING and INPUT, `Destination` at PREROUTING and OUTPUT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Manip {
     Source,
     Destination,
+}
+
+/// The hooks at which NAT lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NatHook {
+    Prerouting,
+    Input,
+    Output,
+    Postrouting,
+}
+
+impl NatHook {
+    pub fn manip(self) -> Manip {
+        match self {
+            Self::Prerouting | Self::Output => Manip::Destination,
+            Self::Input | Self::Postrouting => Manip::Source,
+        }
+    }
+}
+
+/// What choosing a mapping needs beside the flow.
+#[derive(Debug)]
+pub struct NatContext<'a> {
+    pub now: Time,
+    pub random: &'a mut Random,
 }
 
 /// What SNAT, DNAT, MASQUERADE and REDIRECT ask for.
