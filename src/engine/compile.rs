@@ -42,7 +42,12 @@ pub struct Step {
 }
 
 pub enum StepKind {
-    Rule { selector: Selector, matches: Box<[BoundMatch]>, action: BoundAction, rule: Arc<Rule> },
+    Rule {
+        selector: Selector,
+        matches: Box<[BoundMatch]>,
+        action: BoundAction,
+        rule: Arc<Rule>,
+    },
     /// The end of a built-in chain.
     Policy(Policy),
     /// The end of a user chain.
@@ -63,14 +68,21 @@ pub enum BoundAction {
     Queue,
     Jump(u32),
     Goto(u32),
-    Target { target: Arc<dyn Target>, state: Option<Box<State>> },
+    Target {
+        target: Arc<dyn Target>,
+        state: Option<Box<State>>,
+    },
 }
 
 impl CompiledTable {
     /// Checks as the kernel checks: targets of jumps exist, no chain reaches itself, every extension may stand where it is reached from.
     pub fn compile(rules: Arc<TableRules>, now: Time) -> Result<Self, Refusal> {
-        let index: HashMap<&str, usize> =
-            rules.chains.iter().enumerate().map(|(at, chain)| (chain.name.as_str(), at)).collect();
+        let index: HashMap<&str, usize> = rules
+            .chains
+            .iter()
+            .enumerate()
+            .map(|(at, chain)| (chain.name.as_str(), at))
+            .collect();
         let reached = reach(&rules, &index)?;
         let mut starts = Vec::with_capacity(rules.chains.len());
         let mut next = 0u32;
@@ -97,20 +109,42 @@ impl CompiledTable {
             }
             let (kind, id) = match &chain.kind {
                 ChainKind::BuiltIn { hook, policy, id, .. } => {
-                    entries[*hook as usize] = Some(Entry { start: starts[at], policy: steps.len() as u32 });
+                    entries[*hook as usize] = Some(Entry {
+                        start: starts[at],
+                        policy: steps.len() as u32,
+                    });
                     (StepKind::Policy(*policy), *id)
                 }
                 ChainKind::User => (StepKind::End, CountId::fresh()),
             };
-            steps.push(Step { chain: at as u32, number: chain.rules.len() as u32 + 1, kind, id });
+            steps.push(Step {
+                chain: at as u32,
+                number: chain.rules.len() as u32 + 1,
+                kind,
+                id,
+            });
         }
         let needs_conntrack = rules.rules().any(|rule| rule.needs_conntrack());
-        let names = rules.chains.iter().map(|chain| Arc::from(chain.name.as_str())).collect();
-        Ok(Self { steps: steps.into(), entries, names, needs_conntrack, rules })
+        let names = rules
+            .chains
+            .iter()
+            .map(|chain| Arc::from(chain.name.as_str()))
+            .collect();
+        Ok(Self {
+            steps: steps.into(),
+            entries,
+            names,
+            needs_conntrack,
+            rules,
+        })
     }
 
     pub fn chain(&self, step: &Step) -> &Chain {
         &self.rules.chains[step.chain as usize]
+    }
+
+    pub fn is_policy(&self, step: u32) -> bool {
+        matches!(self.steps[step as usize].kind, StepKind::Policy(_))
     }
 
     /// Where a step stands, as people say it.
@@ -126,12 +160,23 @@ impl CompiledTable {
 
 impl fmt::Debug for CompiledTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CompiledTable({}, {} steps)", self.rules.table.name(), self.steps.len())
+        write!(
+            f,
+            "CompiledTable({}, {} steps)",
+            self.rules.table.name(),
+            self.steps.len()
+        )
     }
 }
 
 fn bind(rule: &Rule, now: Time) -> Box<[BoundMatch]> {
-    rule.matches.iter().map(|test| BoundMatch { test: Arc::clone(test), state: test.state(now) }).collect()
+    rule.matches
+        .iter()
+        .map(|test| BoundMatch {
+            test: Arc::clone(test),
+            state: test.state(now),
+        })
+        .collect()
 }
 
 fn bind_action(
@@ -140,7 +185,12 @@ fn bind_action(
     starts: &[u32],
     now: Time,
 ) -> Result<BoundAction, Refusal> {
-    let start = |name: &String| index.get(name.as_str()).map(|&at| starts[at]).ok_or_else(|| no_chain(name));
+    let start = |name: &String| {
+        index
+            .get(name.as_str())
+            .map(|&at| starts[at])
+            .ok_or_else(|| no_chain(name))
+    };
     Ok(match action {
         Action::Nothing => BoundAction::Nothing,
         Action::Accept => BoundAction::Accept,
@@ -149,18 +199,26 @@ fn bind_action(
         Action::Queue => BoundAction::Queue,
         Action::Jump(name) => BoundAction::Jump(start(name)?),
         Action::Goto(name) => BoundAction::Goto(start(name)?),
-        Action::Target(target) => {
-            BoundAction::Target { target: Arc::clone(target), state: target.state(now) }
-        }
+        Action::Target(target) => BoundAction::Target {
+            target: Arc::clone(target),
+            state: target.state(now),
+        },
     })
 }
 
 fn no_chain(name: &str) -> Refusal {
-    Refusal { errno: Errno::NoEntry, reason: format!("there is no chain {name}") }
+    Refusal {
+        errno: Errno::NoEntry,
+        reason: format!("there is no chain {name}"),
+    }
 }
 
 fn check(rules: &TableRules, rule: &Rule, hooks: HookSet) -> Result<(), Refusal> {
-    let scope = Scope { table: rules.table, hooks, selector: &rule.selector };
+    let scope = Scope {
+        table: rules.table,
+        hooks,
+        selector: &rule.selector,
+    };
     for test in &rule.matches {
         test.check(&scope)?;
     }
@@ -189,7 +247,9 @@ fn reach(rules: &TableRules, index: &HashMap<&str, usize>) -> Result<Vec<HookSet
         .collect::<Result<_, Refusal>>()?;
     let mut reached = vec![HookSet::EMPTY; rules.chains.len()];
     for (root, chain) in rules.chains.iter().enumerate() {
-        let ChainKind::BuiltIn { hook, .. } = chain.kind else { continue };
+        let ChainKind::BuiltIn { hook, .. } = chain.kind else {
+            continue;
+        };
         visit(root, hook, rules, &calls, &mut reached)?;
     }
     Ok(reached)
@@ -253,7 +313,11 @@ mod tests {
         let mut table = TableRules::new(Family::V4, Table::Filter);
         for (name, actions) in chains {
             if table.chain(name).is_none() {
-                table.chains.push(Chain { name: (*name).to_owned(), kind: ChainKind::User, rules: Vec::new() });
+                table.chains.push(Chain {
+                    name: (*name).to_owned(),
+                    kind: ChainKind::User,
+                    rules: Vec::new(),
+                });
             }
             let rules = actions.iter().cloned().map(rule).collect();
             table.chain_mut(name).unwrap().rules = rules;
@@ -264,13 +328,21 @@ mod tests {
     #[test]
     fn loops_are_refused_and_diamonds_are_not() {
         let jump = |name: &str| Action::Jump(name.to_owned());
-        let diamond = table(&[("INPUT", &[jump("a"), jump("b")]), ("a", &[jump("c")]), ("b", &[jump("c")]), ("c", &[])]);
+        let diamond = table(&[
+            ("INPUT", &[jump("a"), jump("b")]),
+            ("a", &[jump("c")]),
+            ("b", &[jump("c")]),
+            ("c", &[]),
+        ]);
         assert!(CompiledTable::compile(Arc::new(diamond), Time::ZERO).is_ok());
         let looped = table(&[("INPUT", &[jump("a")]), ("a", &[jump("b")]), ("b", &[jump("a")])]);
         let refusal = CompiledTable::compile(Arc::new(looped), Time::ZERO).unwrap_err();
         assert_eq!(refusal.errno, Errno::TooManyLinks);
         let own = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Goto("a".to_owned())])]);
-        assert_eq!(CompiledTable::compile(Arc::new(own), Time::ZERO).unwrap_err().errno, Errno::TooManyLinks);
+        assert_eq!(
+            CompiledTable::compile(Arc::new(own), Time::ZERO).unwrap_err().errno,
+            Errno::TooManyLinks
+        );
     }
 
     #[test]
@@ -283,6 +355,9 @@ mod tests {
     #[test]
     fn jumps_into_nowhere_are_refused() {
         let lost = table(&[("INPUT", &[Action::Jump("nowhere".to_owned())])]);
-        assert_eq!(CompiledTable::compile(Arc::new(lost), Time::ZERO).unwrap_err().errno, Errno::NoEntry);
+        assert_eq!(
+            CompiledTable::compile(Arc::new(lost), Time::ZERO).unwrap_err().errno,
+            Errno::NoEntry
+        );
     }
 }

@@ -116,7 +116,11 @@ mod tests {
         for (hook, stages) in HOOKS {
             printed.push_str(&format!("{}\n", hook.chain()));
             for (priority, stage) in *stages {
-                let priority = if *priority == i32::MAX { "last".to_owned() } else { priority.to_string() };
+                let priority = if *priority == i32::MAX {
+                    "last".to_owned()
+                } else {
+                    priority.to_string()
+                };
                 printed.push_str(&format!("  {priority:>5}  {}\n", stage.name()));
             }
         }

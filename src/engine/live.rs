@@ -40,7 +40,11 @@ impl Live {
             created.push(table);
         }
         let needs_conntrack = tables.iter().flatten().any(|it| it.compiled.needs_conntrack);
-        Ok(Self { tables, created, needs_conntrack })
+        Ok(Self {
+            tables,
+            created,
+            needs_conntrack,
+        })
     }
 }
 
@@ -60,12 +64,17 @@ pub struct Cell {
 
 impl Cell {
     fn add(&self, packets: u64, bytes: u64) {
-        self.packets.store(self.packets.load(Ordering::Relaxed) + packets, Ordering::Relaxed);
-        self.bytes.store(self.bytes.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+        self.packets
+            .store(self.packets.load(Ordering::Relaxed) + packets, Ordering::Relaxed);
+        self.bytes
+            .store(self.bytes.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
     }
 
     fn read(&self) -> Counters {
-        Counters { packets: self.packets.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+        Counters {
+            packets: self.packets.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -86,19 +95,27 @@ impl LiveTable {
                 starts.insert(rule.id, start(rule.id, rule.count));
                 if rule.count != Count::Keep {
                     // What is kept says "go on", so that the next command on this table does not set the counters back.
-                    *rule = Arc::new(Rule { count: Count::Keep, ..Rule::clone(rule) });
+                    *rule = Arc::new(Rule {
+                        count: Count::Keep,
+                        ..Rule::clone(rule)
+                    });
                 }
             }
         }
         let compiled = CompiledTable::compile(Arc::new(rules), now)?;
         let length = compiled.steps.len();
-        let made: Box<[Box<[Cell]>]> = (0..workers.max(1)).map(|_| (0..length).map(|_| Cell::default()).collect()).collect();
+        let made: Box<[Box<[Cell]>]> = (0..workers.max(1))
+            .map(|_| (0..length).map(|_| Cell::default()).collect())
+            .collect();
         for (cell, step) in made[0].iter().zip(&compiled.steps) {
             if let Some(counters) = starts.get(&step.id) {
                 cell.add(counters.packets, counters.bytes);
             }
         }
-        Ok(Self { compiled, workers: made })
+        Ok(Self {
+            compiled,
+            workers: made,
+        })
     }
 
     /// Counts a packet of so many bytes.

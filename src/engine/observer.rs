@@ -2,11 +2,11 @@
 //! verdict is the same.
 
 use crate::base::InterfaceName;
-use crate::conntrack::Tracking;
+use crate::conntrack::{Tracked, Tracking};
+use crate::net::{InputRoute, Net, OutputRoute};
 use crate::packet::Packet;
 use crate::rule::{Action, Hook, LogRecord, Policy, Rule, Table};
 
-use super::hooks::Stage;
 use super::reason::Reason;
 
 /// Someone who watches.
@@ -27,32 +27,78 @@ impl Observer for Silent {
 }
 
 /// One thing that happened. Borrowed: who wants to keep it makes his own of it.
-#[allow(missing_debug_implementations)]
 pub enum Event<'a> {
-    /// A packet came in, was made by the router itself, or came round through `lo`.
-    Arrived { interface: Option<InterfaceName>, packet: &'a Packet },
+    /// A packet came in, was made by the router itself (no interface), or came round through `lo`.
+    Arrived {
+        interface: Option<InterfaceName>,
+        packet: &'a Packet,
+    },
     /// The packets before it completed this one.
-    Reassembled { packet: &'a Packet },
-    Hook { hook: Hook, packet: &'a Packet },
-    Stage { hook: Hook, stage: Stage },
-    Rule { table: Table, chain: &'a str, number: u32, rule: &'a Rule, tried: Tried<'a> },
-    Policy { table: Table, chain: &'a str, policy: Policy },
+    Reassembled {
+        packet: &'a Packet,
+    },
+    Hook {
+        hook: Hook,
+        packet: &'a Packet,
+    },
+    /// A table is about to be walked.
+    Table {
+        hook: Hook,
+        table: Table,
+    },
+    Rule {
+        table: Table,
+        chain: &'a str,
+        number: u32,
+        rule: &'a Rule,
+        tried: Tried<'a>,
+    },
+    Policy {
+        table: Table,
+        chain: &'a str,
+        policy: Policy,
+    },
     /// A user chain came to its end, or RETURN was met.
-    Returned { table: Table, from: &'a str, to: &'a str },
-    Tracked { tracking: &'a Tracking, why: &'a dyn std::fmt::Display },
-    /// What routing said, before the hook that follows.
-    Routed { decision: &'a dyn std::fmt::Display },
-    Translated { before: &'a Packet, after: &'a Packet },
+    Returned {
+        table: Table,
+        from: &'a str,
+        to: &'a str,
+    },
+    Tracked {
+        tracking: &'a Tracking,
+        made: &'a Tracked,
+    },
+    /// What routing said of a packet that came in.
+    Routed {
+        decision: &'a InputRoute,
+        net: &'a Net,
+    },
+    /// What OUTPUT changed changed its way out.
+    Rerouted {
+        route: &'a OutputRoute,
+        net: &'a Net,
+    },
+    Translated {
+        hook: Hook,
+        before: &'a Packet,
+        after: &'a Packet,
+    },
     Logged(&'a LogRecord),
     /// It left by an interface.
-    Sent { interface: InterfaceName, packet: &'a [u8] },
+    Sent {
+        interface: InterfaceName,
+        packet: &'a [u8],
+    },
     /// It reached the router itself.
-    Delivered { packet: &'a Packet },
-    Dropped { reason: &'a Reason },
+    Delivered {
+        packet: &'a Packet,
+    },
+    Stopped {
+        reason: &'a Reason,
+    },
 }
 
 /// What became of one rule.
-#[derive(Debug)]
 pub enum Tried<'a> {
     Matched(&'a Action),
     /// The sentence of the first part that failed.

@@ -4,50 +4,53 @@ use std::sync::Arc;
 
 use arc_swap::Guard;
 
-use super::hooks::{Stage, stages};
 use super::live::Live;
 use super::observer::{Event, Observer};
 use super::reason::Reason;
 use super::reject;
 use super::router::{Config, Router};
-use super::services::EngineServices;
-use super::walk::{Verdict, Walk};
 use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
-use crate::base::{InterfaceId, InterfaceName, Time};
-use crate::conntrack::{CtState, TrackContext, TrackStage, Tracked, Tracking};
-use crate::helper::{self, HelperContext};
-use crate::nat::{self, Manip, NatContext, NatHook};
+use crate::base::{InterfaceId, Time};
+use crate::conntrack::{CtState, Tracking};
 use crate::net::{
-    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Net, Outgoing, OutputKey, Pushed,
-    fragment, sanity,
+    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Outgoing, OutputKey, fragment,
+    sanity,
 };
 use crate::packet::Packet;
-use crate::rule::{Hook, Rejection, Table};
+use crate::rule::{Hook, Rejection};
 use crate::wire::icmpv4;
 
 /// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
 pub(super) struct Pass<'a, O> {
-    router: &'a Router,
-    worker: &'a mut Worker,
-    config: Guard<Arc<Config>>,
-    live: Guard<Arc<Live>>,
-    now: Time,
-    observer: &'a mut O,
+    pub(super) router: &'a Router,
+    pub(super) worker: &'a mut Worker,
+    pub(super) config: Guard<Arc<Config>>,
+    pub(super) live: Guard<Arc<Live>>,
+    pub(super) now: Time,
+    pub(super) observer: &'a mut O,
     loops: u32,
 }
 
 /// A packet on its way, with what tracking says of it.
-struct Transit {
-    packet: Packet,
-    tracking: Tracking,
+pub(super) struct Transit {
+    pub packet: Packet,
+    pub tracking: Tracking,
     /// How its destination was found, once routing has spoken.
-    delivery: Delivery,
+    pub delivery: Delivery,
 }
 
 impl<'a, O: Observer> Pass<'a, O> {
     pub(super) fn new(router: &'a Router, worker: &'a mut Worker, now: Time, observer: &'a mut O) -> Self {
         let (config, live) = (router.config.load(), router.live.load());
-        Self { router, worker, config, live, now, observer, loops: 0 }
+        Self {
+            router,
+            worker,
+            config,
+            live,
+            now,
+            observer,
+            loops: 0,
+        }
     }
 
     /// A packet from the wire.
@@ -58,7 +61,10 @@ impl<'a, O: Observer> Pass<'a, O> {
                 packet.input = Some(interface);
                 if O::WATCHING {
                     let interface = Some(self.config.net.interface(interface).name);
-                    self.observer.see(Event::Arrived { interface, packet: &packet });
+                    self.observer.see(Event::Arrived {
+                        interface,
+                        packet: &packet,
+                    });
                 }
                 self.inward(packet, Tracking::default())
             }
@@ -77,7 +83,10 @@ impl<'a, O: Observer> Pass<'a, O> {
         // A raw socket writes the header checksum itself, whatever the program put there.
         packet.fill_header_checksum();
         if O::WATCHING {
-            self.observer.see(Event::Arrived { interface: None, packet: &packet });
+            self.observer.see(Event::Arrived {
+                interface: None,
+                packet: &packet,
+            });
         }
         let key = OutputKey {
             destination: packet.destination(),
@@ -107,8 +116,12 @@ impl<'a, O: Observer> Pass<'a, O> {
             let Some(first) = queue.first else { continue };
             // Only who would have got the packet complains: a router that merely passes it on stays silent.
             if let InputRoute::Local = self.config.net.route_input(&first) {
-                let error = IcmpError { kind: icmpv4::kind::TIME_EXCEEDED, code: 1, info: 0 };
-                self.complain(&first, &Tracking::default(), Delivery::Local, error);
+                let error = IcmpError {
+                    kind: icmpv4::kind::TIME_EXCEEDED,
+                    code: 1,
+                    info: 0,
+                };
+                self.complain(&first, Delivery::Local, error);
             }
         }
         self.come_round();
@@ -116,13 +129,20 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// PREROUTING, the routing decision, and what follows from it.
     fn inward(&mut self, packet: Packet, tracking: Tracking) -> Report {
-        let mut transit = Transit { packet, tracking, delivery: Delivery::Unicast };
+        let mut transit = Transit {
+            packet,
+            tracking,
+            delivery: Delivery::Unicast,
+        };
         if let Err(reason) = self.hook(Hook::Prerouting, &mut transit) {
             return self.gone(reason, transit);
         }
         let route = self.config.net.receive(&mut transit.packet);
         if O::WATCHING {
-            self.observer.see(Event::Routed { decision: &route, net: &self.config.net });
+            self.observer.see(Event::Routed {
+                decision: &route,
+                net: &self.config.net,
+            });
         }
         let delivery = match route {
             InputRoute::Local => Delivery::Local,
@@ -130,8 +150,10 @@ impl<'a, O: Observer> Pass<'a, O> {
             InputRoute::Multicast => Delivery::Multicast,
             InputRoute::Forward(route) => return self.forward(transit, route),
             InputRoute::Error(reason, code) => {
-                let built =
-                    self.config.net.route_error(&mut self.router.host.lock(), self.now, &transit.packet, code);
+                let built = self
+                    .config
+                    .net
+                    .route_error(&mut self.router.host.lock(), self.now, &transit.packet, code);
                 if let Ok(outgoing) = built {
                     self.outward(outgoing, Tracking::default());
                 }
@@ -148,14 +170,16 @@ impl<'a, O: Observer> Pass<'a, O> {
             ForwardOutcome::Continue { redirect } => {
                 if let Some(redirect) = redirect {
                     let built =
-                        self.config.net.redirect(&mut self.router.host.lock(), self.now, &transit.packet, redirect);
+                        self.config
+                            .net
+                            .redirect(&mut self.router.host.lock(), self.now, &transit.packet, redirect);
                     if let Ok(outgoing) = built {
                         self.outward(outgoing, Tracking::default());
                     }
                 }
             }
             ForwardOutcome::Refused(reason, error) => {
-                self.complain(&transit.packet, &transit.tracking, Delivery::Unicast, error);
+                self.complain(&transit.packet, Delivery::Unicast, error);
                 return self.gone(Reason::Host(reason), transit);
             }
             ForwardOutcome::Dropped(reason) => return self.gone(Reason::Host(reason), transit),
@@ -169,17 +193,24 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// INPUT, and what the host makes of it.
     fn deliver(&mut self, mut transit: Transit) -> Report {
-        if transit.packet.is_fragment() && !self.defragment(DefragUser::LocalDeliver, &mut transit)? {
-            return self.gone(Reason::HeldFragment, transit);
+        if transit.packet.is_fragment()
+            && let Err(reason) = self.defragment(DefragUser::LocalDeliver, &mut transit)
+        {
+            return self.gone(reason, transit);
         }
         if let Err(reason) = self.hook(Hook::Input, &mut transit) {
             return self.gone(reason, transit);
         }
         if O::WATCHING {
-            self.observer.see(Event::Delivered { packet: &transit.packet });
+            self.observer.see(Event::Delivered {
+                packet: &transit.packet,
+            });
         }
         let bytes = self.worker.buffer(transit.packet.bytes());
-        self.worker.output.push(Emission { port: Port::Local, bytes });
+        self.worker.output.push(Emission {
+            port: Port::Local,
+            bytes,
+        });
         let answer = self.config.net.answer(
             &mut self.router.host.lock(),
             self.now,
@@ -193,13 +224,22 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
             Answer::Consumed | Answer::Dropped(_) => {}
         }
-        self.arrived(Fate::Delivered, transit)
+        let state = transit.tracking.state;
+        self.worker.recycle(transit.packet);
+        Report {
+            fate: Fate::Delivered,
+            state,
+        }
     }
 
     /// OUTPUT and POSTROUTING for a packet of the router's own.
     fn outward(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
         let Outgoing { packet, route } = outgoing;
-        let mut transit = Transit { packet, tracking, delivery: route.delivery };
+        let mut transit = Transit {
+            packet,
+            tracking,
+            delivery: route.delivery,
+        };
         transit.packet.output = Some(route.interface);
         let mut mtu = route.mtu;
         if let Err(reason) = self.output_hook(&mut transit, &mut mtu) {
@@ -218,7 +258,10 @@ impl<'a, O: Observer> Pass<'a, O> {
             return self.stopped(Reason::Host(DropReason::NoRoute), state);
         };
         if output == InterfaceId::LOOPBACK {
-            self.worker.looped.push_back(Looped { packet: transit.packet, tracking: transit.tracking });
+            self.worker.looped.push_back(Looped {
+                packet: transit.packet,
+                tracking: transit.tracking,
+            });
             return Report { fate, state };
         }
         if transit.packet.len() <= mtu as usize && transit.packet.largest_fragment == 0 {
@@ -239,7 +282,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                     code: icmpv4::unreachable::FRAGMENTATION_NEEDED,
                     info: needed.mtu,
                 };
-                self.complain(&needed.packet, &transit.tracking, transit.delivery, error);
+                self.complain(&needed.packet, transit.delivery, error);
                 self.stopped(Reason::Host(DropReason::TooBig), state)
             }
         }
@@ -248,9 +291,15 @@ impl<'a, O: Observer> Pass<'a, O> {
     fn transmit(&mut self, output: InterfaceId, packet: Packet) {
         if O::WATCHING {
             let interface = self.config.net.interface(output).name;
-            self.observer.see(Event::Sent { interface, packet: packet.bytes() });
+            self.observer.see(Event::Sent {
+                interface,
+                packet: packet.bytes(),
+            });
         }
-        self.worker.output.push(Emission { port: Port::Interface(output), bytes: packet.into_bytes() });
+        self.worker.output.push(Emission {
+            port: Port::Interface(output),
+            bytes: packet.into_bytes(),
+        });
     }
 
     /// What was sent through `lo` comes in by it, after everything else that the packet at hand caused.
@@ -265,17 +314,65 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet.output = None;
             if O::WATCHING {
                 let interface = Some(self.config.net.interface(InterfaceId::LOOPBACK).name);
-                self.observer.see(Event::Arrived { interface, packet: &packet });
+                self.observer.see(Event::Arrived {
+                    interface,
+                    packet: &packet,
+                });
             }
             self.inward(packet, tracking);
         }
     }
 
     /// Sends an ICMP error about a packet, if one may be sent.
-    fn complain(&mut self, about: &Packet, _tracking: &Tracking, delivery: Delivery, error: IcmpError) {
-        let built = self.config.net.icmp_error(&mut self.router.host.lock(), self.now, about, delivery, error);
+    fn complain(&mut self, about: &Packet, delivery: Delivery, error: IcmpError) {
+        let built = self
+            .config
+            .net
+            .icmp_error(&mut self.router.host.lock(), self.now, about, delivery, error);
         if let Ok(outgoing) = built {
             self.outward(outgoing, Tracking::default());
+        }
+    }
+
+    /// What REJECT owes the sender.
+    fn reject(&mut self, transit: &Transit, with: Rejection) {
+        match with {
+            Rejection::Unreachable { code } => {
+                let error = IcmpError {
+                    kind: icmpv4::kind::DESTINATION_UNREACHABLE,
+                    code,
+                    info: 0,
+                };
+                if reject::may_complain(&transit.packet) {
+                    self.complain(&transit.packet, transit.delivery, error);
+                }
+            }
+            Rejection::TcpReset => {
+                if let Ok(outgoing) = reject::reset(&self.config.net, &transit.packet, transit.delivery) {
+                    let tracking = reject::related(&transit.tracking);
+                    self.outward(outgoing, tracking);
+                }
+            }
+        }
+    }
+
+    /// The packet at hand goes no further; if a rule rejected it, its sender is told.
+    fn gone(&mut self, reason: Reason, transit: Transit) -> Report {
+        if let Reason::Rejected { with, .. } = &reason {
+            self.reject(&transit, *with);
+        }
+        let state = transit.tracking.state;
+        self.worker.recycle(transit.packet);
+        self.stopped(reason, state)
+    }
+
+    fn stopped(&mut self, reason: Reason, state: Option<CtState>) -> Report {
+        if O::WATCHING {
+            self.observer.see(Event::Stopped { reason: &reason });
+        }
+        Report {
+            fate: Fate::Stopped(reason),
+            state,
         }
     }
 }

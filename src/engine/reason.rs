@@ -53,10 +53,16 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule(place) => write!(f, "dropped by {place}"),
-            Self::Rejected { place, with: Rejection::Unreachable { code } } => {
+            Self::Rejected {
+                place,
+                with: Rejection::Unreachable { code },
+            } => {
                 write!(f, "rejected by {place} with ICMP unreachable, code {code}")
             }
-            Self::Rejected { place, with: Rejection::TcpReset } => write!(f, "rejected by {place} with a TCP reset"),
+            Self::Rejected {
+                place,
+                with: Rejection::TcpReset,
+            } => write!(f, "rejected by {place} with a TCP reset"),
             Self::Policy(place) => write!(f, "dropped by the policy of {} {}", place.table.name(), place.chain),
             Self::Malformed(place) => write!(f, "dropped at {place}: its transport header is cut short"),
             Self::Queued(place) => write!(f, "queued by {place}, and nobody listens"),

@@ -27,7 +27,12 @@ pub struct Config {
 
 impl Config {
     pub fn new(net: Net) -> Self {
-        Self { net, conntrack: Settings::default(), always_track: false, helpers: Vec::new() }
+        Self {
+            net,
+            conntrack: Settings::default(),
+            always_track: false,
+            helpers: Vec::new(),
+        }
     }
 }
 
@@ -66,7 +71,9 @@ impl Router {
 
     /// One worker for each of the places the router was made with. Taken once; a second set would count into the first one's cells.
     pub fn workers(&self) -> Vec<Worker> {
-        (0..self.workers).map(|index| Worker::new(index, self.seed.wrapping_add(index as u64))).collect()
+        (0..self.workers)
+            .map(|index| Worker::new(index, self.seed.wrapping_add(index as u64)))
+            .collect()
     }
 
     /// A packet comes in by an interface. What leaves because of it is in `worker.output()`.
@@ -123,7 +130,11 @@ impl Router {
 
     /// Packets and bytes of every rule and policy of a table.
     pub fn counters(&self, table: Table) -> std::collections::HashMap<CountId, Counters> {
-        self.live.load().table(table).map(|live| live.counters()).unwrap_or_default()
+        self.live
+            .load()
+            .table(table)
+            .map(|live| live.counters())
+            .unwrap_or_default()
     }
 
     /// Puts a table into force, whole or not at all, between two packets.

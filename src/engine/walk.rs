@@ -54,7 +54,12 @@ impl Walk<'_> {
         let decision = loop {
             let step = &compiled.steps[at as usize];
             let action = match &step.kind {
-                StepKind::Rule { selector, matches, action, rule } => {
+                StepKind::Rule {
+                    selector,
+                    matches,
+                    action,
+                    rule,
+                } => {
                     if let Err(miss) = selector.check(self.packet, &self.input, &self.output) {
                         if O::WATCHING {
                             let why = selector.explain(miss, self.packet, &self.input, &self.output);
@@ -69,14 +74,23 @@ impl Walk<'_> {
                             at += 1;
                             continue;
                         }
-                        Matched::Malformed => break Decision { verdict: Verdict::Malformed, step: at },
+                        Matched::Malformed => {
+                            break Decision {
+                                verdict: Verdict::Malformed,
+                                step: at,
+                            };
+                        }
                     }
                 }
                 StepKind::Policy(policy) => {
                     table.count(self.worker, at, self.packet.len());
                     if O::WATCHING {
                         let chain = &compiled.chain(step).name;
-                        observer.see(Event::Policy { table: compiled.rules.table, chain, policy: *policy });
+                        observer.see(Event::Policy {
+                            table: compiled.rules.table,
+                            chain,
+                            policy: *policy,
+                        });
                     }
                     let verdict = match policy {
                         Policy::Accept => Verdict::Accept,
@@ -99,11 +113,19 @@ impl Walk<'_> {
                 }
                 BoundAction::Return => {
                     // RETURN with nowhere to return to asks the policy, also inside a chain that was gone to.
-                    at = if self.stack.len() > bottom { self.stack.pop().unwrap_or(entry.policy) } else { entry.policy };
+                    at = if self.stack.len() > bottom {
+                        self.stack.pop().unwrap_or(entry.policy)
+                    } else {
+                        entry.policy
+                    };
                     if O::WATCHING {
                         let from = &compiled.chain(step).name;
                         let to = &compiled.chain(&compiled.steps[at as usize]).name;
-                        observer.see(Event::Returned { table: compiled.rules.table, from, to });
+                        observer.see(Event::Returned {
+                            table: compiled.rules.table,
+                            from,
+                            to,
+                        });
                     }
                     continue;
                 }

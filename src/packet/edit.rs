@@ -29,14 +29,19 @@ impl Packet {
         &mut self.bytes[usize::from(self.network_header)..]
     }
 
-    /// Replaces everything after the network header and sets total length and header checksum; the transport checksum is the caller's.
-    pub fn replace_transport(&mut self, transport: &[u8]) {
-        self.bytes.truncate(usize::from(self.network_header));
-        self.bytes.extend_from_slice(transport);
+    /// Sets the total length to the bytes that are there, and the header checksum, as a raw socket does for what a program hands it.
+    pub fn fill_header_checksum(&mut self) {
         let total = self.bytes.len() as u16;
         let mut header = self.ipv4_mut();
         header.set_total_length(total);
         header.fill_checksum();
+    }
+
+    /// Replaces everything after the network header and sets total length and header checksum; the transport checksum is the caller's.
+    pub fn replace_transport(&mut self, transport: &[u8]) {
+        self.bytes.truncate(usize::from(self.network_header));
+        self.bytes.extend_from_slice(transport);
+        self.fill_header_checksum();
     }
 
     /// Decrements the time to live; the caller has seen that it is above zero.

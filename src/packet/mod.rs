@@ -78,6 +78,14 @@ impl Packet {
         })
     }
 
+    /// Takes the packet out and leaves a husk without bytes, of which nothing may be asked.
+    pub fn take(&mut self) -> Self {
+        Self {
+            bytes: std::mem::take(&mut self.bytes),
+            ..*self
+        }
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

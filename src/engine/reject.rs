@@ -1,0 +1,126 @@
+//! What REJECT answers: ICMP unreachable, or a TCP reset.
+
+use std::net::IpAddr;
+
+use crate::base::protocol;
+use crate::conntrack::{CtState, Tracking};
+use crate::net::{Delivery, Net, Outgoing, OutputKey, RouteError};
+use crate::packet::Packet;
+use crate::wire::tcp::flags;
+use crate::wire::{checksum, ipv4, put16, put32};
+
+/// Why REJECT sends no reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoReset {
+    /// A later fragment, or no TCP header.
+    NotTcp,
+    /// A reset is not answered with a reset.
+    AboutAReset,
+    ChecksumWrong,
+    /// The packet was for a broadcast or multicast address.
+    NotUnicast,
+    NoRoute(RouteError),
+}
+
+/// REJECT answers no later fragments, and nothing whose transport checksum is wrong: who would trust the ports in it?
+pub fn may_complain(packet: &Packet) -> bool {
+    if packet.fragment_offset() != 0 {
+        return false;
+    }
+    let wrong = match packet.protocol() {
+        protocol::TCP => !transport_is_right(packet),
+        protocol::UDP => packet.udp().is_some_and(|udp| udp.checksum() != 0) && !transport_is_right(packet),
+        protocol::ICMP => checksum::of(packet.transport()) != 0,
+        _ => false,
+    };
+    packet.is_fragment() || !wrong
+}
+
+/// What a reset carries of tracking: it is RELATED to the flow of the packet it answers, the other way.
+pub fn related(of: &Tracking) -> Tracking {
+    Tracking {
+        flow: of.flow.clone(),
+        state: of.flow.as_ref().map(|_| CtState::Related).or(of.state),
+        direction: of.direction.opposite(),
+        ..Tracking::default()
+    }
+}
+
+fn transport_is_right(packet: &Packet) -> bool {
+    checksum::transport(
+        packet.source(),
+        packet.destination(),
+        packet.protocol(),
+        packet.transport(),
+    ) == 0
+}
+
+/// The reset that closes the connection which `packet` wanted (RFC 9293, 3.5.2): with the acknowledgement's number where there is one, else
+/// acknowledging everything the segment took.
+pub fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
+    let tcp = packet.tcp().ok_or(NoReset::NotTcp)?;
+    if tcp.has(flags::RST) {
+        return Err(NoReset::AboutAReset);
+    }
+    if !transport_is_right(packet) {
+        return Err(NoReset::ChecksumWrong);
+    }
+    if matches!(delivery, Delivery::Broadcast | Delivery::Multicast) {
+        return Err(NoReset::NotUnicast);
+    }
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.destination(), packet.source()) else {
+        return Err(NoReset::NotTcp);
+    };
+    let mut segment = vec![0u8; 20];
+    put16(&mut segment, 0, tcp.destination_port());
+    put16(&mut segment, 2, tcp.source_port());
+    segment[12] = 5 << 4;
+    if tcp.has(flags::ACK) {
+        put32(&mut segment, 4, tcp.acknowledgement());
+        segment[13] = flags::RST;
+    } else {
+        let phantom = u32::from(tcp.has(flags::SYN)) + u32::from(tcp.has(flags::FIN));
+        let taken = tcp.payload().len() as u32 + phantom;
+        put32(&mut segment, 8, tcp.sequence().wrapping_add(taken));
+        segment[13] = flags::RST | flags::ACK;
+    }
+    let sum = checksum::transport(source.into(), destination.into(), packet.protocol(), &segment);
+    put16(&mut segment, 16, sum);
+    let key = OutputKey {
+        destination: destination.into(),
+        // The address it answers from need not be one of ours.
+        source: None,
+        mark: reply_mark(net, packet),
+        interface: None,
+        tos: 0,
+    };
+    let route = net.route_output(key).map_err(NoReset::NoRoute)?;
+    let repr = ipv4::Repr {
+        tos: 0,
+        identification: 0,
+        dont_fragment: true,
+        ttl: knob(net, "net.ipv4.ip_default_ttl", 64),
+        protocol: packet.protocol(),
+        source,
+        destination,
+    };
+    let mut made = Packet::parse(repr.emit(&segment)).expect("made whole above");
+    made.output = Some(route.interface);
+    made.mark = reply_mark(net, packet);
+    Ok(Outgoing { packet: made, route })
+}
+
+/// `fwmark_reflect`: an answer carries the mark of what it answers.
+fn reply_mark(net: &Net, packet: &Packet) -> u32 {
+    if knob(net, "net.ipv4.fwmark_reflect", 0) == 0 {
+        0
+    } else {
+        packet.mark
+    }
+}
+
+fn knob(net: &Net, key: &str, default: u8) -> u8 {
+    net.sysctl_get(key)
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
+}
