@@ -4,31 +4,31 @@
 
 /// Words everyone shares: families, masks, ranges, marks, virtual time, seeded randomness.
 pub mod base;
-/// One packet in flight: bytes, offsets, interfaces, mark, checksum state, and the edits that keep checksums right.
-pub mod packet;
-/// Bytes to fields and back, one protocol a file; checksums whole and incremental.
-pub mod wire;
-/// Interfaces, addresses, routes, sanity, reassembly and fragmentation, ICMP errors, the local host's answers.
-pub mod net;
-/// Tuples, flows and their table, timeouts, expectations; one tracker a file.
-pub mod conntrack;
-/// Choosing and keeping mappings, rewriting headers, quoted headers of ICMP errors, sequence offsets.
-pub mod nat;
-/// Application protocols that open other flows: parser and NAT edit side by side.
-pub mod helper;
-/// What a ruleset is: tables, chains, rules, verdicts; the Match and Target traits. No syntax, no state.
-pub mod rule;
-/// Matches and targets: the option kit, the registry, one file an extension.
-pub mod ext;
-/// Commands and restore files to rules; rules to save and list forms; errors with positions.
-pub mod text;
-/// The hook table, the walk, counters, atomic replacement, observation; `Router`.
-pub mod engine;
-/// Where packets come from and go to: memory, pcapng, TUN.
-pub mod device;
-/// A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
-pub mod lab;
-/// The interactive line editor over a lab.
-pub mod repl;
 /// One applet a file; wording and exit codes.
 pub mod cli;
+/// Tuples, flows and their table, timeouts, expectations; one tracker a file.
+pub mod conntrack;
+/// Where packets come from and go to: memory, pcapng, TUN.
+pub mod device;
+/// The hook table, the walk, counters, atomic replacement, observation; `Router`.
+pub mod engine;
+/// Matches and targets: the option kit, the registry, one file an extension.
+pub mod ext;
+/// Application protocols that open other flows: parser and NAT edit side by side.
+pub mod helper;
+/// A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
+pub mod lab;
+/// Choosing and keeping mappings, rewriting headers, quoted headers of ICMP errors, sequence offsets.
+pub mod nat;
+/// Interfaces, addresses, routes, sanity, reassembly and fragmentation, ICMP errors, the local host's answers.
+pub mod net;
+/// One packet in flight: bytes, offsets, interfaces, mark, checksum state, and the edits that keep checksums right.
+pub mod packet;
+/// The interactive line editor over a lab.
+pub mod repl;
+/// What a ruleset is: tables, chains, rules, verdicts; the Match and Target traits. No syntax, no state.
+pub mod rule;
+/// Commands and restore files to rules; rules to save and list forms; errors with positions.
+pub mod text;
+/// Bytes to fields and back, one protocol a file; checksums whole and incremental.
+pub mod wire;
