@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
 use super::expectation::Expectations;
 use super::flow::FlowState;
@@ -48,6 +49,8 @@ const SHARDS: usize = 64;
 
 /// How many flows early drop looks at. The kernel looks at a few buckets; looking at more never drops an assured flow either.
 const EARLY_DROP_REACH: usize = 4096;
+
+const MAPPINGS_LISTED: usize = 16;
 
 impl Table {
     /// A secret key keeps an attacker from aiming at one bucket; a fixed one makes a run repeatable.
@@ -226,14 +229,21 @@ impl Table {
         Ok(())
     }
 
-    /// The mappings that other flows from the same source endpoint have, newest unspecified: as reply tuples. The first that `choose` takes.
-    pub(crate) fn source_mapping<T>(&self, original: &Tuple, mut choose: impl FnMut(&Tuple) -> Option<T>) -> Option<T> {
+    /// The mappings that other flows from the same source endpoint have, each once, as reply tuples.
+    pub(crate) fn source_mappings(&self, original: &Tuple) -> SmallVec<[Tuple; 4]> {
         let hash = self.hash_source(original);
         let sources = self.source_shard(hash).lock();
-        sources
-            .iter_hash(hash)
-            .filter(|it| it.original.source == original.source && it.original.protocol == original.protocol)
-            .find_map(|it| choose(&it.reply))
+        let mut found: SmallVec<[Tuple; 4]> = SmallVec::new();
+        for entry in sources.iter_hash(hash) {
+            let same_source = entry.original.source == original.source && entry.original.protocol == original.protocol;
+            let known = found
+                .iter()
+                .any(|it| it.destination == entry.reply.destination && it.source.id == entry.reply.source.id);
+            if same_source && !known && found.len() < MAPPINGS_LISTED {
+                found.push(entry.reply);
+            }
+        }
+        found
     }
 
     /// Makes room by dropping a flow that is not assured, or whose time is over.
