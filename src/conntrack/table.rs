@@ -15,6 +15,7 @@ use smallvec::SmallVec;
 
 use super::expectation::Expectations;
 use super::flow::FlowState;
+use super::proto::ProtocolState;
 use super::{Direction, Flow, Status, Tuple};
 use crate::base::Time;
 
@@ -246,11 +247,12 @@ impl Table {
         found
     }
 
-    /// Makes room by dropping a flow that is not assured, or whose time is over.
+    /// Makes room by dropping a flow that is not assured, or whose time is over; else an assured TCP connection that is about to end.
     pub(super) fn early_drop(&self, now: Time, hash: u64) -> bool {
         let mut looked_at = 0;
         let first = self.shard_number(hash);
         let mut candidates = Vec::new();
+        let mut ending = None;
         for number in (0..SHARDS).map(|step| (first + step) % SHARDS) {
             {
                 let shard = self.shards[number].lock();
@@ -263,6 +265,9 @@ impl Table {
                 looked_at += 1;
                 let expendable = {
                     let state = flow.lock();
+                    if matches!(&state.protocol, ProtocolState::Tcp(track) if track.early_drop_candidate()) {
+                        ending.get_or_insert_with(|| Arc::clone(&flow));
+                    }
                     !state.status.has(Status::ASSURED) || state.is_expired(now)
                 };
                 if expendable && self.delete(&flow) {
@@ -270,10 +275,10 @@ impl Table {
                 }
             }
             if looked_at >= EARLY_DROP_REACH {
-                return false;
+                break;
             }
         }
-        false
+        ending.is_some_and(|flow| self.delete(&flow))
     }
 
     pub(super) fn with_expectations<T>(&self, act: impl FnOnce(&mut Expectations) -> T) -> T {
