@@ -117,6 +117,10 @@ pub enum Reason {
     AlreadyTracked,
     /// It belongs to a flow of the table.
     KnownFlow,
+    /// It belongs to a flow of the table, but the flow neither changes nor lives longer by it.
+    Ignored(proto::tcp::IgnoredReason),
+    /// It belongs to a flow of the table, which ends with it: a RST before any answer.
+    EndsFlow,
     /// It opens a flow.
     NewFlow,
     /// It opens a flow that a helper had announced.
@@ -148,11 +152,8 @@ pub enum InvalidReason {
     QuoteNotForSender,
     Gre(proto::gre::InvalidReason),
     Sctp(proto::sctp::InvalidReason),
-    Tcp(TcpInvalid),
+    Tcp(proto::tcp::InvalidReason),
 }
-
-/// Placeholder until the TCP tracker lands.
-pub type TcpInvalid = ();
 
 /// Why tracking or NAT drops a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +194,7 @@ impl fmt::Display for InvalidReason {
             }
             Self::Gre(reason) => write!(f, "GRE: {reason}"),
             Self::Sctp(reason) => write!(f, "SCTP: {reason}"),
-            Self::Tcp(reason) => write!(f, "TCP: {reason:?}"),
+            Self::Tcp(reason) => write!(f, "{reason}"),
         }
     }
 }
