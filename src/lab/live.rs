@@ -412,7 +412,7 @@ fn quieten(device: &str) -> Result<(), UpError> {
 fn set_sysctl(key: &str, value: &str) -> Result<(), UpError> {
     let path = Path::new("/proc/sys").join(key);
     match fs::write(&path, value) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(UpError::State { path, source }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(UpError::Sysctl { path, source }),
         _ => Ok(()),
     }
 }
@@ -451,8 +451,10 @@ pub enum UpError {
     Link(#[from] NetlinkError),
     #[error("no netlink: {0}")]
     Netlink(io::Error),
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}; a lab keeps its lock, state and control socket there: in /run/nflab as root, else under XDG_RUNTIME_DIR", path.display())]
     State { path: PathBuf, source: io::Error },
+    #[error("cannot set {}: {source}; in a container, /proc/sys must be writable for the lab", path.display())]
+    Sysctl { path: PathBuf, source: io::Error },
     #[error("{name:?} went away while it was set up: does something else manage network devices here?")]
     Vanished { name: String },
 }
