@@ -88,6 +88,13 @@ impl Profile {
         }
     }
 
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linux6 => "linux6",
+            Self::Classic => "classic",
+        }
+    }
+
     fn settings(self) -> Settings {
         let mut settings = Settings::default();
         if self == Self::Classic {
@@ -139,7 +146,6 @@ pub enum KnobError {
     NotOffered(String),
 }
 
-#[derive(Debug)]
 pub struct Machine {
     pub router: Arc<Router>,
     /// The instant that tools see.
@@ -304,6 +310,16 @@ impl Machine {
     /// The families whose rules this machine has.
     pub fn families(&self) -> &'static [Family] {
         &[Family::V4]
+    }
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine")
+            .field("now", &self.now)
+            .field("profile", &self.profile)
+            .field("modules", &self.modules)
+            .finish_non_exhaustive()
     }
 }
 

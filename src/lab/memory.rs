@@ -249,8 +249,8 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
     }
     for route in &file.routes {
         let length = route.to.prefix_length().unwrap_or(0);
-        let to = Prefix::containing(route.to.address(), length)
-            .unwrap_or_else(|| Prefix::default_of(route.to.family()));
+        let to =
+            Prefix::containing(route.to.address(), length).unwrap_or_else(|| Prefix::default_of(route.to.family()));
         let made = Route {
             via: route.via,
             interface: net.by_name(route.interface.as_str()).map(|it| it.id),

@@ -1,8 +1,13 @@
 //! A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
 
 pub mod file;
+pub mod machine;
+pub mod memory;
 pub mod problem;
+pub mod script;
 pub mod segment;
+pub mod send;
+pub mod story;
 
 #[cfg(target_os = "linux")]
 pub mod control;

@@ -11,7 +11,6 @@ use crate::engine::{Event, Observer, Reason, Tried};
 use crate::net::InputRoute;
 use crate::packet::Packet;
 use crate::rule::{Action, Hook, Policy, Rule, Table};
-use crate::text;
 
 /// Everything that was seen of one packet and of what it caused.
 #[derive(Clone, Debug, Default)]
@@ -83,7 +82,10 @@ enum Step {
 enum Outcome {
     Failed(String),
     /// It matched; true when that ended the table.
-    Matched { what: String, ends: bool },
+    Matched {
+        what: String,
+        ends: bool,
+    },
 }
 
 /// The rule or policy that had the last word in a table.
@@ -207,7 +209,7 @@ impl Story {
         Step::Rule {
             chain: chain.to_owned(),
             number,
-            rule: text::rule_text(rule),
+            rule: rule_text(rule),
             depth,
             outcome,
         }
@@ -230,14 +232,24 @@ impl Story {
                 } => {
                     if let (Some(hook), Some(table)) = (hook, table) {
                         let (chain, number) = (chain.clone(), Some(*number));
-                        found.push(Deciding { hook, table, chain, number });
+                        found.push(Deciding {
+                            hook,
+                            table,
+                            chain,
+                            number,
+                        });
                     }
                 }
                 Step::Policy { chain, .. } => {
                     if let (Some(hook), Some(table)) = (hook, table) {
                         let chain = chain.clone();
                         let number = None;
-                        found.push(Deciding { hook, table, chain, number });
+                        found.push(Deciding {
+                            hook,
+                            table,
+                            chain,
+                            number,
+                        });
                     }
                 }
                 _ => {}
@@ -413,7 +425,11 @@ fn tracked(tracking: &Tracking, made: &Tracked) -> String {
 fn translated(packet: &Packet) -> String {
     match packet.icmpv4() {
         Some(icmp) if crate::wire::icmpv4::kind::is_error(icmp.kind()) => {
-            format!("{} (quoting {})", describe::ends(packet), describe::brief(icmp.payload()))
+            format!(
+                "{} (quoting {})",
+                describe::ends(packet),
+                describe::brief(icmp.payload())
+            )
         }
         Some(icmp) => format!("{} id {}", describe::ends(packet), icmp.identifier()),
         None => describe::ends(packet),
@@ -428,3 +444,11 @@ fn without_verb(reason: &str) -> &str {
         .unwrap_or(reason)
 }
 
+fn rule_text(rule: &Rule) -> String {
+    let mut text = String::new();
+    for test in &rule.matches {
+        let _ = write!(text, "-m {}", test.name());
+        test.save(&mut text);
+    }
+    text
+}

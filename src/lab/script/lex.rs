@@ -105,7 +105,12 @@ impl Lexer<'_> {
                         } else {
                             "expected a file's name"
                         };
-                        return Err(whole(start..self.at, "nothing follows the `<`", expected, "write it on this line"));
+                        return Err(whole(
+                            start..self.at,
+                            "nothing follows the `<`",
+                            expected,
+                            "write it on this line",
+                        ));
                     }
                     let word = self.word()?;
                     if heredoc.is_some() || input != Input::None {
@@ -342,14 +347,22 @@ mod tests {
             ("a < b < c", false, "this command has an input already"),
         ] {
             let error = lex(text).unwrap_err();
-            assert_eq!((error.incomplete, error.problem.message.as_str()), (incomplete, message), "{text:?}");
+            assert_eq!(
+                (error.incomplete, error.problem.message.as_str()),
+                (incomplete, message),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn positions_are_of_the_text() {
         let lines = lex("ä 'b c' d").unwrap();
-        let spans: Vec<_> = lines[0].words.iter().map(|word| (word.position.start, word.position.end)).collect();
+        let spans: Vec<_> = lines[0]
+            .words
+            .iter()
+            .map(|word| (word.position.start, word.position.end))
+            .collect();
         assert_eq!(spans, [(0, 2), (3, 8), (9, 10)]);
     }
 }

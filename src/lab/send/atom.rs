@@ -14,13 +14,18 @@ use nom::{IResult, Parser};
 use crate::wire::tcp::flags;
 
 /// The whole of a text by one parser; `None` where it does not fit.
-fn whole<'a, T>(parser: impl Parser<&'a str, Output = T, Error = nom::error::Error<&'a str>>, text: &'a str) -> Option<T> {
+fn whole<'a, T>(
+    parser: impl Parser<&'a str, Output = T, Error = nom::error::Error<&'a str>>,
+    text: &'a str,
+) -> Option<T> {
     all_consuming(parser).parse(text).ok().map(|(_, value)| value)
 }
 
 fn unsigned(input: &str) -> IResult<&str, u64> {
     alt((
-        map_res(preceded(tag_no_case("0x"), hex_digit1), |digits| u64::from_str_radix(digits, 16)),
+        map_res(preceded(tag_no_case("0x"), hex_digit1), |digits| {
+            u64::from_str_radix(digits, 16)
+        }),
         map_res(digit1, str::parse),
     ))
     .parse(input)
@@ -32,7 +37,11 @@ pub fn number(text: &str) -> Option<u64> {
 }
 
 fn ipv4(input: &str) -> IResult<&str, Ipv4Addr> {
-    map_res(recognize(separated_pair(digit1, char('.'), separated_list1(char('.'), digit1))), str::parse).parse(input)
+    map_res(
+        recognize(separated_pair(digit1, char('.'), separated_list1(char('.'), digit1))),
+        str::parse,
+    )
+    .parse(input)
 }
 
 pub fn address(text: &str) -> Option<Ipv4Addr> {
@@ -88,7 +97,10 @@ pub fn hex(text: &str) -> Option<Vec<u8>> {
     let pair = map_res(take_while_m_n(2, 2, |c: char| c.is_ascii_hexdigit()), |pair| {
         u8::from_str_radix(pair, 16)
     });
-    whole(preceded(opt(tag_no_case("0x")), many1(terminated(pair, many0(one_of(" :"))))), text)
+    whole(
+        preceded(opt(tag_no_case("0x")), many1(terminated(pair, many0(one_of(" :"))))),
+        text,
+    )
 }
 
 /// Text with the escapes `\r \n \t \0 \\ \" \xNN`.
@@ -125,7 +137,14 @@ mod tests {
         }
         assert_eq!(endpoint("10.0.0.2:80"), Some((Ipv4Addr::new(10, 0, 0, 2), Some(80))));
         assert_eq!(endpoint("10.0.0.2"), Some((Ipv4Addr::new(10, 0, 0, 2), None)));
-        for bad in ["10.0.0", "10.0.0.256", "10.0.0.2:", "10.0.0.2:99999", "10.0.0.2:80x", "::1"] {
+        for bad in [
+            "10.0.0",
+            "10.0.0.256",
+            "10.0.0.2:",
+            "10.0.0.2:99999",
+            "10.0.0.2:80x",
+            "::1",
+        ] {
             assert_eq!(endpoint(bad), None, "{bad}");
         }
     }

@@ -19,7 +19,9 @@ pub trait Surroundings {
 /// Why a packet can't be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
-    #[error("there is nothing to quote: no packet has left by this interface yet; send one first, or write `quoting (PACKET)`")]
+    #[error(
+        "there is nothing to quote: no packet has left by this interface yet; send one first, or write `quoting (PACKET)`"
+    )]
     NothingToQuote,
     #[error("the packet would be {0} bytes long: at most 65535; shorten its data")]
     TooLong(usize),
@@ -145,11 +147,7 @@ fn first_sequence(address: Ipv4Addr, port: u16) -> u32 {
     (address.to_bits() & 0xff) * 1_000_000 + u32::from(port) * 10
 }
 
-fn icmp_message(
-    message: &IcmpDraft,
-    draft: &IpDraft,
-    surroundings: &dyn Surroundings,
-) -> Result<Vec<u8>, BuildError> {
+fn icmp_message(message: &IcmpDraft, draft: &IpDraft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, BuildError> {
     let mut payload = match &message.quote {
         None => Vec::new(),
         Some(Quote::Last) => quoted(surroundings.departed().ok_or(BuildError::NothingToQuote)?),

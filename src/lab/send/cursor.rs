@@ -90,7 +90,9 @@ impl<'a> Cursor<'a> {
     /// A number within bounds.
     pub fn number(&mut self, what: &str, bounds: RangeInclusive<u64>) -> Result<u64, Problem> {
         let expected = format!("{what}, {} to {}", bounds.start(), bounds.end());
-        self.parse(&expected, |text| atom::number(text).filter(|number| bounds.contains(number)))
+        self.parse(&expected, |text| {
+            atom::number(text).filter(|number| bounds.contains(number))
+        })
     }
 
     /// An error if anything is left.

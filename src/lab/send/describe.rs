@@ -74,10 +74,7 @@ pub fn brief(bytes: &[u8]) -> String {
     match ip.protocol() {
         protocol::TCP if !is_later && payload.len() >= 14 => {
             let [from, to] = ports(payload);
-            format!(
-                "tcp {source}:{from} > {destination}:{to} {}",
-                flag_letters(payload[13])
-            )
+            format!("tcp {source}:{from} > {destination}:{to} {}", flag_letters(payload[13]))
         }
         protocol::TCP | protocol::UDP if !is_later && payload.len() >= 4 => {
             let [from, to] = ports(payload);
@@ -85,10 +82,7 @@ pub fn brief(bytes: &[u8]) -> String {
             format!("{name} {source}:{from} > {destination}:{to}")
         }
         protocol::ICMP if !is_later && payload.len() >= 2 => {
-            format!(
-                "icmp {source} > {destination} {}",
-                icmp_kind(payload[0], payload[1])
-            )
+            format!("icmp {source} > {destination} {}", icmp_kind(payload[0], payload[1]))
         }
         number => format!("ip {source} > {destination} proto {number}"),
     }
@@ -123,7 +117,10 @@ pub fn flag_letters(bits: u8) -> String {
 }
 
 pub fn icmp_kind(number: u8, code: u8) -> String {
-    let name = ICMP_KINDS.iter().find(|(_, known)| *known == number).map(|(name, _)| *name);
+    let name = ICMP_KINDS
+        .iter()
+        .find(|(_, known)| *known == number)
+        .map(|(name, _)| *name);
     match name {
         None => format!("type {number} code {code}"),
         Some(name) if number == kind::DESTINATION_UNREACHABLE => {
@@ -159,7 +156,10 @@ fn data(line: &mut String, bytes: &[u8]) {
         return;
     }
     let shown = &bytes[..bytes.len().min(60)];
-    if shown.iter().all(|b| b.is_ascii_graphic() || matches!(b, b' ' | b'\r' | b'\n' | b'\t')) {
+    if shown
+        .iter()
+        .all(|b| b.is_ascii_graphic() || matches!(b, b' ' | b'\r' | b'\n' | b'\t'))
+    {
         let _ = write!(line, " data \"{}\"", shown.escape_ascii());
         if shown.len() < bytes.len() {
             let _ = write!(line, "... ({} bytes)", bytes.len());

@@ -16,7 +16,7 @@ pub mod describe;
 mod parse;
 
 pub use build::{BuildError, Surroundings, build};
-pub use parse::packet;
+pub use parse::{packet, split_parentheses};
 
 use std::net::Ipv4Addr;
 
@@ -51,7 +51,10 @@ pub struct IpDraft {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
     Tcp(TcpDraft),
-    Udp { source: u16, destination: u16 },
+    Udp {
+        source: u16,
+        destination: u16,
+    },
     Icmp(IcmpDraft),
     /// A protocol without a header of its own here: the data is all there is.
     Other(u8),

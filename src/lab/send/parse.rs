@@ -28,9 +28,13 @@ pub fn packet(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
                 text.push_str(&next.text);
                 cursor.skip();
             }
-            atom::hex(&text)
-                .map(Draft::Raw)
-                .ok_or_else(|| unexpected(first, "expected pairs of hexadecimal digits", "write bytes like 4500001c"))
+            atom::hex(&text).map(Draft::Raw).ok_or_else(|| {
+                unexpected(
+                    first,
+                    "expected pairs of hexadecimal digits",
+                    "write bytes like 4500001c",
+                )
+            })
         }
         "icmpv6" | "tcp6" | "udp6" | "ip6" => Err(Problem::new(
             word.position,
