@@ -62,10 +62,13 @@ pub struct FlowState {
     pub helper: Option<&'static str>,
     /// What that helper remembers of this flow.
     pub helper_data: Option<Box<dyn Any + Send>>,
-    /// How many expectations of this flow wait.
-    pub expecting: u32,
+    /// Whether it ever announced a flow.
+    pub(super) has_expected: bool,
     /// For an expected flow: the one whose helper announced it.
     pub master: Option<Arc<Flow>>,
+    /// Counts, by its clones, the expected flows that live: the kernel's listings show each as one more use.
+    pub(super) held_by: Option<Arc<()>>,
+    pub(super) holds: Option<Arc<()>>,
     /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
     pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
 }
@@ -153,6 +156,11 @@ impl FlowState {
         } else {
             self.timeout = timeout;
         }
+    }
+
+    /// How many flows that its helper announced live.
+    pub fn expected_flows(&self) -> usize {
+        self.held_by.as_ref().map_or(0, |token| Arc::strong_count(token) - 1)
     }
 
     pub fn is_expired(&self, now: Time) -> bool {

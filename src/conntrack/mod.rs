@@ -16,7 +16,7 @@ mod tuple;
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, NatInfo, SequenceAdjustment, Status};
 pub use settings::{SettingError, Settings, TcpSettings};
-pub use table::{SourceMapping, Table};
+pub use table::Table;
 pub use tuple::{Direction, Endpoint, Tuple};
 
 use std::fmt;
@@ -210,7 +210,9 @@ impl fmt::Display for DropReason {
             Self::HelperPartialMatch => "the packet ends in the middle of a command that the helper has to read whole",
             Self::HelperExpectation(ExpectationRefused::Full) => "the helper's expectation was refused: too many",
             Self::HelperExpectation(ExpectationRefused::Clash) => "the helper's expectation was refused: it clashes",
-            Self::HelperExpectation(ExpectationRefused::Inactive) => "the helper's expectation was refused: no helper",
+            Self::HelperExpectation(ExpectationRefused::MasterDied) => {
+                "the helper's expectation was refused: its flow has died"
+            }
             Self::HelperMangle => "the helper could not rewrite the payload",
         })
     }

@@ -17,6 +17,8 @@ pub struct Settings {
     pub icmp_timeout: Duration,
     pub udp_timeout: Duration,
     pub udp_timeout_stream: Duration,
+    pub gre_timeout: Duration,
+    pub gre_timeout_stream: Duration,
     pub tcp: TcpSettings,
     /// Attach helpers by port, as kernels before 6.0 did under `nf_conntrack_helper`. Not a knob of this kernel.
     pub automatic_helper: bool,
@@ -56,6 +58,8 @@ impl Default for Settings {
             icmp_timeout: Duration::from_secs(30),
             udp_timeout: Duration::from_secs(30),
             udp_timeout_stream: Duration::from_secs(120),
+            gre_timeout: Duration::from_secs(30),
+            gre_timeout_stream: Duration::from_secs(180),
             tcp: TcpSettings::default(),
             automatic_helper: false,
         }

@@ -31,14 +31,22 @@ pub enum Namespaces {
 }
 
 /// A descriptor that becomes readable on SIGINT, SIGTERM or SIGHUP; those signals no longer end the calling thread, nor threads it starts later.
+///
+/// A shell without job control starts what ends in `&` with SIGINT ignored, and a lab shall end by it all the same; a blocked signal is kept
+/// even when it is ignored. Not so SIGHUP: who ignores that (`nohup`) means it.
 pub fn termination_signals() -> io::Result<OwnedFd> {
     // SAFETY: the set is plain memory that `sigemptyset` fills before anything reads it, and every call is given a valid pointer to it.
     // The descriptor is fresh, so nobody else owns it.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        for signal in [libc::SIGINT, libc::SIGTERM] {
             libc::sigaddset(&raw mut set, signal);
+        }
+        let mut hang_up: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), &raw mut hang_up);
+        if hang_up.sa_sigaction != libc::SIG_IGN {
+            libc::sigaddset(&raw mut set, libc::SIGHUP);
         }
         let failed = libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
         if failed != 0 {

@@ -5,14 +5,18 @@
 //! `echo '{"tool":"iptables-save"}' | socat - UNIX:$NFLAB`.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io;
+#[cfg(unix)]
+use std::io::{BufRead, BufReader, Read, Write};
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::path::Path;
+use std::path::PathBuf;
+#[cfg(unix)]
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-use super::place::{Place, RunningLab};
 
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +72,7 @@ pub fn answer(line: &[u8], handle: impl FnOnce(Request) -> Response) -> Vec<u8> 
 }
 
 /// Serves one connection until its end, blocking: for labs that have no event loop (`sh`).
+#[cfg(unix)]
 pub fn serve_connection(stream: UnixStream, mut handle: impl FnMut(Request) -> Response) -> io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
@@ -87,12 +92,14 @@ pub fn serve_connection(stream: UnixStream, mut handle: impl FnMut(Request) -> R
 }
 
 /// A connection to a lab.
+#[cfg(unix)]
 #[derive(Debug)]
 pub struct Client {
     writer: UnixStream,
     reader: BufReader<UnixStream>,
 }
 
+#[cfg(unix)]
 impl Client {
     pub fn connect(socket: &Path) -> io::Result<Self> {
         let writer = UnixStream::connect(socket)?;
@@ -121,18 +128,23 @@ impl Client {
     }
 }
 
-/// Which lab a tool speaks to.
+/// A lab that a tool can speak to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    pub name: String,
     pub socket: PathBuf,
 }
 
-/// Finds the lab: the one that `NFLAB` names (a socket's path if it has a `/`, else a lab's name), else the only one that runs.
-pub fn find(nflab: Option<&str>, places: &[Place]) -> Result<Target, FindError> {
-    let running = || -> Vec<RunningLab> { places.iter().flat_map(Place::running).collect() };
+/// Finds the lab: the one that `nflab` (the environment variable `NFLAB`) names (a socket's path if it has a `/`, else a lab's name), else the
+/// only one that runs. `running` lists those; on Linux [`Place::targets`](super::place::Place::targets) does.
+#[cfg(unix)]
+pub fn find(nflab: Option<&str>, running: impl FnOnce() -> Vec<Target>) -> Result<Target, FindError> {
     match nflab.filter(|text| !text.is_empty()) {
         Some(path) if path.contains('/') => match UnixStream::connect(path) {
-            Ok(_) => Ok(Target { socket: path.into() }),
+            Ok(_) => Ok(Target {
+                name: path.into(),
+                socket: path.into(),
+            }),
             Err(source) => Err(FindError::NoAnswer {
                 path: path.into(),
                 source,
@@ -140,23 +152,24 @@ pub fn find(nflab: Option<&str>, places: &[Place]) -> Result<Target, FindError> 
         },
         Some(name) => {
             let labs = running();
-            match labs.iter().find(|lab| lab.name == name) {
-                Some(lab) => Ok(Target {
-                    socket: lab.socket.clone(),
-                }),
-                None => Err(FindError::NotThisOne {
+            let names = names(&labs);
+            labs.into_iter()
+                .find(|lab| lab.name == name)
+                .ok_or_else(|| FindError::NotThisOne {
                     name: name.into(),
-                    running: names(&labs),
+                    running: names,
+                })
+        }
+        None => {
+            let labs = running();
+            match &labs[..] {
+                [] => Err(FindError::NoneRuns),
+                [lab] => Ok(lab.clone()),
+                several => Err(FindError::SeveralRun {
+                    running: names(several),
                 }),
             }
         }
-        None => match &running()[..] {
-            [] => Err(FindError::NoneRuns),
-            [lab] => Ok(Target {
-                socket: lab.socket.clone(),
-            }),
-            labs => Err(FindError::SeveralRun { running: names(labs) }),
-        },
     }
 }
 
@@ -182,14 +195,15 @@ fn others(running: &[String]) -> String {
     }
 }
 
-fn names(labs: &[RunningLab]) -> Vec<String> {
+#[cfg(unix)]
+fn names(labs: &[Target]) -> Vec<String> {
     labs.iter().map(|lab| lab.name.clone()).collect()
 }
 
 /// A ruleset of a hundred thousand rules has some ten megabytes; what is longer than this is a mistake.
 pub const LONGEST_LINE: usize = 256 << 20;
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
@@ -229,5 +243,35 @@ mod tests {
         );
         drop(client);
         thread.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn which_lab_is_meant() {
+        let lab = |name: &str| Target {
+            name: name.into(),
+            socket: format!("/run/{name}").into(),
+        };
+        let (none, one, two) = (Vec::new, || vec![lab("a")], || vec![lab("a"), lab("b")]);
+        assert_eq!(find(None, one).unwrap(), lab("a"));
+        assert_eq!(find(Some(""), one).unwrap(), lab("a"), "set to nothing is not set");
+        assert_eq!(find(Some("b"), two).unwrap(), lab("b"));
+        for (nflab, labs, expected) in [
+            (None, none(), "no lab runs: start one with `nflab up LAB.toml`"),
+            (
+                None,
+                two(),
+                "several labs run (a, b): say which one, as in `NFLAB=a iptables -S`",
+            ),
+            (Some("c"), two(), "no lab \"c\" runs (NFLAB names it); running: a, b"),
+            (
+                Some("c"),
+                none(),
+                "no lab \"c\" runs (NFLAB names it); none runs: start it",
+            ),
+            (Some("/no/such"), one(), "no lab answers at /no/such (NFLAB names it): "),
+        ] {
+            let error = find(nflab, || labs).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 }

@@ -18,6 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::event_loop::{Port, PortCounters};
 use super::file::{Host, Interface, LabFile, LabNameError, check_lab_name};
+use super::mode::{Mode, UserNamespaceError, enter_user_namespace, probe};
 use super::namespace::{Namespace, NamespaceError, SYSTEM_DIRECTORY, end_processes};
 use super::netlink::{Netlink, NetlinkError};
 use super::place::{DeviceRecord, HostRecord, Lock, NAMESPACES, Place, State};
@@ -43,8 +44,26 @@ pub struct UpOptions {
     /// The lab file's name without its ending, unless given.
     pub name: Option<String>,
     pub place: Place,
-    /// Whether [`enter_user_namespace`](super::mode::enter_user_namespace) was called.
+    /// Whether [`enter_user_namespace`] was called.
     pub user_namespace: bool,
+}
+
+impl UpOptions {
+    /// What this process can do: as it is, or after entering a user namespace, which this does where it must. Call it before any thread is started.
+    pub fn prepare() -> Result<Self, UserNamespaceError> {
+        // Who the user is has to be asked before: inside it is root.
+        let place = Place::own();
+        let user_namespace = match probe() {
+            Mode::Root => false,
+            Mode::UserNamespace => enter_user_namespace().map(|()| true)?,
+            Mode::None(reason) => return Err(UserNamespaceError::Neither { reason }),
+        };
+        Ok(Self {
+            name: None,
+            place,
+            user_namespace,
+        })
+    }
 }
 
 impl LiveLab {

@@ -1,5 +1,6 @@
 //! A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
 
+pub mod control;
 pub mod file;
 pub mod machine;
 pub mod memory;
@@ -9,8 +10,6 @@ pub mod segment;
 pub mod send;
 pub mod story;
 
-#[cfg(target_os = "linux")]
-pub mod control;
 #[cfg(target_os = "linux")]
 pub mod event_loop;
 #[cfg(target_os = "linux")]

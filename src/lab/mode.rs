@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::time::Duration;
 
+use crate::device::TunDevice;
 use crate::device::syscall::{Namespaces, unshare};
-use crate::device::{TunDevice, TunError};
 
 use super::netlink::{Netlink, NetlinkError};
 
@@ -44,7 +45,18 @@ pub fn probe() -> Mode {
 /// in through this process.
 pub fn enter_user_namespace() -> Result<(), UserNamespaceError> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    unshare(Namespaces::UserNetworkMount).map_err(|source| match source.raw_os_error() {
+    let mut tries = 0;
+    let entered = loop {
+        match unshare(Namespaces::UserNetworkMount) {
+            // A thread that was joined a moment ago (by `probe`) may still be counted.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) && tries < 100 => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            other => break other,
+        }
+    };
+    entered.map_err(|source| match source.raw_os_error() {
         Some(libc::EINVAL) => UserNamespaceError::Threads,
         Some(libc::EPERM | libc::ENOSPC | libc::EUSERS) => UserNamespaceError::Refused { source },
         _ => UserNamespaceError::Failed {
@@ -111,6 +123,6 @@ pub enum UserNamespaceError {
     Failed { step: String, source: io::Error },
     #[error("in the new user namespace: {0}")]
     Netlink(#[from] NetlinkError),
-    #[error(transparent)]
-    Tun(#[from] TunError),
+    #[error("no live lab here: {reason}")]
+    Neither { reason: String },
 }

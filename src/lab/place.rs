@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::{namespace::Identity, netlink::LinkIndex};
+use super::control::Target;
+use super::namespace::Identity;
+use super::netlink::LinkIndex;
 
 /// A directory that holds a directory for each lab.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +126,16 @@ impl Place {
             .collect();
         labs.sort_by(|a, b| a.name.cmp(&b.name));
         labs
+    }
+
+    /// All labs that run, in every place, for [`control::find`](super::control::find).
+    pub fn targets() -> Vec<Target> {
+        let labs = Self::all().into_iter().flat_map(|place| place.running());
+        labs.map(|lab| Target {
+            name: lab.name,
+            socket: lab.socket,
+        })
+        .collect()
     }
 
     /// All labs that have a directory here, running or left over.

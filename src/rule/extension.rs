@@ -69,6 +69,10 @@ pub enum TargetVerdict {
 pub trait Target: DynEq + Debug + Send + Sync + 'static {
     /// The name after `-j`.
     fn name(&self) -> &'static str;
+    /// The name that `iptables -L` shows and the kernel knows it by, where that is another.
+    fn kernel_name(&self) -> &'static str {
+        self.name()
+    }
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict;
     fn save(&self, out: &mut String);
     fn list(&self, out: &mut String, numeric: bool);
@@ -107,6 +111,8 @@ pub enum Errno {
     InvalidArgument,
     TooManyLinks,
     NoEntry,
+    /// `Numerical result out of range`.
+    OutOfRange,
 }
 
 /// Equality between trait objects: same type, same value. Any `PartialEq` type has it.

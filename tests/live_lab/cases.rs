@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use nflab::lab::control::{Client, FindError, Request, find};
+use nflab::lab::control::{Client, FindError, Request, Target, find};
 use nflab::lab::event_loop::EventLoop;
 use nflab::lab::file::LabFile;
 use nflab::lab::live::{Downed, LiveLab, UpError, UpOptions, down};
@@ -39,6 +39,7 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_failing_up_leaves_nothing", a_failing_up_leaves_nothing),
     ("signals_leave_nothing", signals_leave_nothing),
     ("down_after_a_kill_leaves_nothing", down_after_a_kill_leaves_nothing),
+    ("down_clears_a_half_made_lab", down_clears_a_half_made_lab),
     ("up_after_a_kill_clears_away_first", up_after_a_kill_clears_away_first),
     ("exec_gives_the_commands_status", exec_gives_the_commands_status),
     ("tools_find_the_lab", tools_find_the_lab),
@@ -377,6 +378,24 @@ fn down_after_a_kill_leaves_nothing() {
     assert!(error.contains("there is no lab"), "{error}");
 }
 
+/// As if killed between writing down what will be made and making it: one name without its namespace, the other not even that.
+fn down_clears_a_half_made_lab() {
+    let scratch = Scratch::new("half");
+    let mut running = scratch.start(TWO_SIDES);
+    running.signal(rustix::process::Signal::KILL);
+    running.wait();
+    let state = scratch.place().state(&scratch.name).unwrap();
+    for host in &state.hosts {
+        Namespace::at(&host.namespace).remove().unwrap();
+    }
+    fs::write(&state.hosts[1].namespace, b"").unwrap();
+    assert_eq!(
+        down(&scratch.place(), &scratch.name, Duration::from_secs(2)).unwrap(),
+        Downed::Cleared
+    );
+    scratch.assert_nothing_left();
+}
+
 fn up_after_a_kill_clears_away_first() {
     let scratch = Scratch::new("again");
     let mut running = scratch.start(TWO_SIDES);
@@ -415,12 +434,19 @@ fn exec_gives_the_commands_status() {
 
 fn tools_find_the_lab() {
     let scratch = Scratch::new("find");
-    let places = [scratch.place()];
-    assert!(matches!(find(None, &places), Err(FindError::NoneRuns)));
+    let targets = || -> Vec<Target> {
+        let labs = scratch.place().running().into_iter();
+        labs.map(|lab| Target {
+            name: lab.name,
+            socket: lab.socket,
+        })
+        .collect()
+    };
+    assert!(matches!(find(None, targets), Err(FindError::NoneRuns)));
     let _running = scratch.start(TWO_SIDES);
     let socket = scratch.place().socket(&scratch.name);
     for nflab in [None, Some(scratch.name.as_str()), Some(socket.to_str().unwrap())] {
-        let target = find(nflab, &places).unwrap();
+        let target = find(nflab, targets).unwrap();
         let mut client = Client::connect(&target.socket).unwrap();
         client.set_timeout(Some(Duration::from_secs(5))).unwrap();
         let request = Request {
@@ -429,9 +455,9 @@ fn tools_find_the_lab() {
         };
         assert_eq!(client.call(&request).unwrap().stdout, "iptables {}\n");
     }
-    let error = find(Some("other"), &places).unwrap_err().to_string();
+    let error = find(Some("other"), targets).unwrap_err().to_string();
     assert!(error.contains(&format!("running: {}", scratch.name)), "{error}");
-    let error = find(Some("/nonexistent/socket"), &places).unwrap_err().to_string();
+    let error = find(Some("/nonexistent/socket"), targets).unwrap_err().to_string();
     assert!(error.contains("no lab answers at /nonexistent/socket"), "{error}");
 }
 
@@ -454,12 +480,19 @@ fn a_user_namespace_does_as_well() {
         "{routes}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    let mut inside = scratch.spawn(&["exec", &scratch.name, "c", "sleep", "600"]);
+    let host = scratch.place().state(&scratch.name).unwrap().hosts[2]
+        .identity
+        .expect("noted once it is made");
+    wait_until("sleep is in the host", || processes_in(host) == [inside.id() as i32]);
     running.signal(rustix::process::Signal::KILL);
     running.wait();
     assert_eq!(
         down(&scratch.place(), &scratch.name, Duration::from_secs(2)).unwrap(),
         Downed::Cleared
     );
+    let status = inside.wait().unwrap();
+    assert!(!status.success(), "what ran in the host was ended: {status}");
     scratch.assert_nothing_left();
 }
 

@@ -12,7 +12,7 @@ use nflab::lab::event_loop::{Driver, EventLoop, PortIndex};
 use nflab::lab::exec;
 use nflab::lab::file::LabFile;
 use nflab::lab::live::{LiveLab, UpOptions};
-use nflab::lab::mode::enter_user_namespace;
+use nflab::lab::mode::{enter_user_namespace, probe};
 use nflab::lab::place::Place;
 
 /// `up PLACE LAB.toml [user]`, or `exec PLACE LAB HOST COMMAND...`.
@@ -36,6 +36,8 @@ pub fn main(args: &[String]) -> i32 {
 
 fn up(place: &Place, file: &Path, user_namespace: bool) -> i32 {
     let signals = termination_signals().expect("signalfd");
+    // Probing starts a thread, which must not be in the way of what follows.
+    let _ = probe();
     if user_namespace && let Err(error) = enter_user_namespace() {
         eprintln!("{error}");
         return 3;

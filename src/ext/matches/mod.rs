@@ -1,3 +1,4 @@
 //! One match a file.
 
+mod ports;
 pub mod tcp;
