@@ -3,20 +3,22 @@
 //! Reading is a stream, a packet at a time. Whatever carries IP is read (see [`LinkType`]); what doesn't is handed over as such, so that a
 //! caller can count it, and a link type that isn't understood is an error. Writing gives link type RAW, nanoseconds, an interface block a name.
 
+mod write;
+
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pcap_file::pcap::{PcapParser, PcapTsResolution};
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
-};
+use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
+use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
 use pcap_file::pcapng::blocks::opt_common::CommonOption;
-use pcap_file::pcapng::{Block, PcapNgParser, PcapNgWriteError, PcapNgWriter};
+use pcap_file::pcapng::{Block, PcapNgParser};
 use pcap_file::{DataLink, Endianness};
+
+pub use write::CaptureWriter;
 
 use super::link::{Content, LinkType};
 use crate::base::Time;
@@ -353,72 +355,6 @@ impl<R: Read> Input<R> {
     }
 }
 
-/// Writes pcapng: one interface block for each name, when it first appears; link type RAW, nanoseconds.
-pub struct CaptureWriter<W: Write> {
-    writer: PcapNgWriter<W>,
-    interfaces: Vec<String>,
-}
-
-impl CaptureWriter<BufWriter<File>> {
-    pub fn create(path: &Path) -> Result<Self, CaptureError> {
-        File::create(path)
-            .and_then(|file| Self::new(BufWriter::new(file)))
-            .map_err(|source| CaptureError {
-                path: Some(path.to_path_buf()),
-                packet: 0,
-                offset: 0,
-                problem: CaptureProblem::Io(source),
-            })
-    }
-}
-
-impl<W: Write> CaptureWriter<W> {
-    pub fn new(writer: W) -> io::Result<Self> {
-        Ok(Self {
-            writer: PcapNgWriter::new(writer).map_err(write_error)?,
-            interfaces: Vec::new(),
-        })
-    }
-
-    /// Writes the block of an interface that may get no packet, so that a reader knows it was there.
-    pub fn interface(&mut self, name: &str) -> io::Result<u32> {
-        if let Some(index) = self.interfaces.iter().position(|known| known == name) {
-            return Ok(index as u32);
-        }
-        let mut description = InterfaceDescriptionBlock::new(DataLink::RAW, 0);
-        description.options = vec![
-            InterfaceDescriptionOption::IfName(name.into()),
-            InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO),
-        ];
-        self.writer.write_pcapng_block(description).map_err(write_error)?;
-        self.interfaces.push(name.to_owned());
-        Ok(self.interfaces.len() as u32 - 1)
-    }
-
-    pub fn write(&mut self, interface: &str, time: Time, packet: &[u8], comment: Option<&str>) -> io::Result<()> {
-        let interface_id = self.interface(interface)?;
-        let block = EnhancedPacketBlock {
-            interface_id,
-            timestamp: Duration::from_nanos(time.as_nanos()),
-            original_len: packet.len() as u32,
-            data: packet.into(),
-            options: comment
-                .map(|text| EnhancedPacketOption::Common(CommonOption::Comment(text.into())))
-                .into_iter()
-                .collect(),
-        };
-        self.writer.write_pcapng_block(block).map_err(write_error)?;
-        Ok(())
-    }
-
-    /// Flushes, and gives the writer back.
-    pub fn finish(self) -> io::Result<W> {
-        let mut writer = self.writer.into_inner();
-        writer.flush()?;
-        Ok(writer)
-    }
-}
-
 /// What is wrong with a capture, and where.
 #[derive(Debug)]
 pub struct CaptureError {
@@ -487,13 +423,6 @@ fn damaged(error: impl std::error::Error) -> CaptureProblem {
         source = inner.source();
     }
     CaptureProblem::Damaged(text)
-}
-
-fn write_error(error: PcapNgWriteError) -> io::Error {
-    match error {
-        PcapNgWriteError::Io(error) => error,
-        other => io::Error::other(other),
-    }
 }
 
 fn time(since_epoch: Duration) -> Result<Time, CaptureProblem> {

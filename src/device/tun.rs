@@ -5,7 +5,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::path::Path;
 
 use tun_tap::{Iface, Mode};
 
@@ -90,7 +89,7 @@ pub enum TunError {
     )]
     BadName { name: String },
     #[error(
-        "/dev/net/tun is missing: this kernel or container has no TUN; run `modprobe tun`, or give the container the device (`--device /dev/net/tun`)"
+        "/dev/net/tun is missing: this kernel or container has no TUN; run `modprobe tun` (`mknod /dev/net/tun c 10 200` where only the node is missing), or give the container the device (`--device /dev/net/tun`)"
     )]
     NoTun,
     #[error(
@@ -111,9 +110,7 @@ impl TunError {
     fn of(name: &str, error: io::Error) -> Self {
         match error.raw_os_error() {
             // ENODEV and ENXIO: the node is there, its driver is not.
-            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) if !Path::new("/sys/class/misc/tun").exists() => {
-                Self::NoTun
-            }
+            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => Self::NoTun,
             Some(libc::EPERM | libc::EACCES) => Self::NoPermission,
             // EINVAL is what TUNSETIFF says for a name that a device of another kind has; EBUSY for a TUN that is attached already.
             Some(libc::EBUSY | libc::EEXIST | libc::EINVAL) => Self::Exists { name: name.into() },
@@ -167,5 +164,7 @@ mod tests {
         assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
         let error = TunError::of("lan", io::Error::from_raw_os_error(libc::EBUSY));
         assert!(error.to_string().contains("ip link delete lan"), "{error}");
+        let error = TunError::of("lan", io::Error::from_raw_os_error(libc::ENOENT));
+        assert!(error.to_string().contains("modprobe tun"), "{error}");
     }
 }

@@ -71,6 +71,14 @@ pub fn answer(line: &[u8], handle: impl FnOnce(Request) -> Response) -> Vec<u8> 
     bytes
 }
 
+/// The answer to a line that doesn't end; the connection can't go on after it.
+pub fn too_long() -> Vec<u8> {
+    let text = format!("nflab: a request of more than {LONGEST_LINE} bytes\n");
+    let mut bytes = serde_json::to_vec(&Response::failure(2, text)).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
 /// Serves one connection until its end, blocking: for labs that have no event loop (`sh`).
 #[cfg(unix)]
 pub fn serve_connection(stream: UnixStream, mut handle: impl FnMut(Request) -> Response) -> io::Result<()> {
@@ -84,8 +92,7 @@ pub fn serve_connection(stream: UnixStream, mut handle: impl FnMut(Request) -> R
             return Ok(());
         }
         if line.last() != Some(&b'\n') && read >= LONGEST_LINE {
-            writer.write_all(&answer(b"", |_| Response::default()))?;
-            return Ok(());
+            return writer.write_all(&too_long());
         }
         writer.write_all(&answer(&line, &mut handle))?;
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
-use super::control::{LONGEST_LINE, Request, Response, answer};
+use super::control::{LONGEST_LINE, Request, Response, answer, too_long};
 use super::segment::{Delivery, Segment};
 use crate::base::{InterfaceName, Time};
 use crate::device::{Device, LARGEST_PACKET};
@@ -265,9 +265,14 @@ impl<D: Driver> EventLoop<D> {
             });
             connection.output.extend(response);
         }
+        if connection.input.len() > LONGEST_LINE {
+            connection.input = Vec::new();
+            connection.ended = true;
+            connection.output.extend(too_long());
+        }
         let written = connection.write().is_ok();
         let finished = connection.ended && connection.output.is_empty();
-        if alive && written && !finished && connection.input.len() <= LONGEST_LINE {
+        if alive && written && !finished {
             let mut wanted = EventFlags::empty();
             wanted.set(EventFlags::IN, !connection.ended);
             wanted.set(EventFlags::OUT, !connection.output.is_empty());

@@ -57,6 +57,17 @@ impl Netlink {
         self.change(format!("set MTU {mtu}"), RouteNetlinkMessage::SetLink(message), 0)
     }
 
+    /// How many packets may wait for whoever reads the device.
+    pub fn set_queue_length(&mut self, link: LinkIndex, packets: u32) -> Result<(), NetlinkError> {
+        let mut message = link_message(link);
+        message.attributes.push(LinkAttribute::TxQueueLen(packets));
+        self.change(
+            format!("set queue length {packets}"),
+            RouteNetlinkMessage::SetLink(message),
+            0,
+        )
+    }
+
     pub fn set_up(&mut self, link: LinkIndex) -> Result<(), NetlinkError> {
         let mut message = link_message(link);
         message.header.flags = LinkFlags::Up;

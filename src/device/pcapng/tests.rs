@@ -1,3 +1,7 @@
+use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
+use pcap_file::pcapng::blocks::interface_description::InterfaceTsResolution;
+
 use super::*;
 
 const PACKET_BYTES: &[u8] = &[0x45, 0, 0, 20, 1, 2, 3, 4];
