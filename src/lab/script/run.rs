@@ -242,7 +242,6 @@ fn routes(lab: &Lab) -> String {
     for route in config
         .net
         .routes()
-        .iter()
         .filter(|it| it.table == crate::net::table::MAIN)
     {
         text.push_str(&format!("route {}", route.to));
