@@ -2,8 +2,13 @@
 
 pub mod control;
 pub mod file;
+pub mod machine;
+pub mod memory;
 pub mod problem;
+pub mod script;
 pub mod segment;
+pub mod send;
+pub mod story;
 
 #[cfg(target_os = "linux")]
 pub mod event_loop;

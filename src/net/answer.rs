@@ -213,10 +213,7 @@ impl Asked<'_> {
         let (IpAddr::V4(own), IpAddr::V4(back_to)) = (self.packet.destination(), self.packet.source()) else {
             return None;
         };
-        let mark = match self.net.is_on(Knob::FwmarkReflect) {
-            true => self.packet.mark,
-            false => 0,
-        };
+        let mark = self.net.reply_mark(self.packet);
         let (options, first_hop) = options::echo(self.packet.ipv4().header(), own, back_to, self.now);
         let key = OutputKey {
             destination: first_hop.unwrap_or(back_to).into(),

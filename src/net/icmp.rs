@@ -185,10 +185,7 @@ impl Net {
         if is_limited && !host.limiter.common_allows(now, per_second as u64, burst as u64) {
             return Err(Suppressed::CommonLimit);
         }
-        let mark = match self.is_on(Knob::FwmarkReflect) {
-            true => original.mark,
-            false => 0,
-        };
+        let mark = self.reply_mark(original);
         let key = |destination| OutputKey {
             destination,
             source: message.source,
@@ -240,12 +237,22 @@ impl Net {
             .ok_or(Suppressed::NoRouteBack)
     }
 
-    pub(super) fn default_ttl(&self) -> u8 {
+    /// The time to live of the host's own packets.
+    pub fn default_ttl(&self) -> u8 {
         self.knob(Knob::DefaultTtl) as u8
     }
 
+    /// The mark of an answer to `packet`: `fwmark_reflect` hands the packet's own on.
+    pub fn reply_mark(&self, packet: &Packet) -> u32 {
+        if self.is_on(Knob::FwmarkReflect) {
+            packet.mark
+        } else {
+            0
+        }
+    }
+
     /// Puts a packet of the host's own together. `None` when it would be too long.
-    pub(super) fn outgoing(
+    pub fn outgoing(
         &self,
         repr: ipv4::Repr,
         options: &[u8],

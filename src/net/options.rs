@@ -340,13 +340,3 @@ fn option_at(header: &[u8], at: usize) -> &[u8] {
     }
     header.get(at..at + length).unwrap_or(&[])
 }
-
-impl Packet {
-    fn fill_header_checksum(&mut self) {
-        let end = self.network_header_length();
-        let header = &mut self.bytes_mut()[..end];
-        if let Ok(mut view) = crate::wire::ipv4::Ipv4::new(header) {
-            view.fill_checksum();
-        }
-    }
-}

@@ -86,6 +86,7 @@ impl Packet {
     pub fn take(&mut self) -> Self {
         Self {
             bytes: std::mem::take(&mut self.bytes),
+            fragments: std::mem::take(&mut self.fragments),
             ..*self
         }
     }

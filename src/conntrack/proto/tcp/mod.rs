@@ -154,7 +154,10 @@ impl TcpTrack {
         if next == TcpState::SynSent2 {
             self.simultaneous = true;
         }
-        if kind == Kind::Ack && self.last.challenged && self.last.kind == Some(Kind::Syn) && self.last.direction != direction
+        if kind == Kind::Ack
+            && self.last.challenged
+            && self.last.kind == Some(Kind::Syn)
+            && self.last.direction != direction
         {
             self.last.challenged = false;
             return Outcome::Ignore(IgnoredReason::OutOfState {
@@ -358,20 +361,21 @@ impl TcpTrack {
                     at_least: receiver.max_acknowledgement,
                 });
             }
-            let in_a_train = self.last.kind == Some(Kind::Ack)
-                && self.last.direction == direction
-                && sequence == self.last.end;
+            let in_a_train =
+                self.last.kind == Some(Kind::Ack) && self.last.direction == direction && sequence == self.last.end;
             if !established || sequence == receiver.max_acknowledgement || in_a_train {
                 return Reset::Plausible;
             }
             verdict = Reset::Inexact;
         }
         let answers = match self.last.kind {
-            Some(Kind::Syn) => seen_reply && self.last.direction != direction && segment.header.acknowledgement() == self.last.end,
+            Some(Kind::Syn) => {
+                seen_reply && self.last.direction != direction && segment.header.acknowledgement() == self.last.end
+            }
             Some(Kind::Ack) => {
-                    (!assured && segment.header.acknowledgement() == self.last.end)
-                        || (self.state == TcpState::SynSent && sequence == self.last.acknowledgement)
-                }
+                (!assured && segment.header.acknowledgement() == self.last.end)
+                    || (self.state == TcpState::SynSent && sequence == self.last.acknowledgement)
+            }
             _ => false,
         };
         if answers { Reset::Trusted } else { verdict }
