@@ -35,6 +35,8 @@ fn check(scenario: Scenario) {
 fn compare(scenario: &Scenario) -> Result<(), String> {
     let mut theirs = kernel::Kernel::new(scenario)?;
     let mut own = ours::Ours::new(scenario)?;
+    // Slow, and finds the very packet that a counter or a flow differs after.
+    let step_by_step = std::env::var_os("NFLAB_TWIN_STEPWISE").is_some();
     for (at, step) in scenario.steps.iter().enumerate() {
         let (their_sent, own_sent) = match step {
             Step::Receive { interface, packet } => (theirs.receive(interface, packet)?, own.receive(interface, packet)),
@@ -55,18 +57,26 @@ fn compare(scenario: &Scenario) -> Result<(), String> {
                 own.story()
             ));
         }
+        if step_by_step && let Err(difference) = states_are_equal(scenario, &theirs, &mut own) {
+            return Err(format!(
+                "step {at} {step:?}\nboth sent {}\n{difference}\nnflab saw:\n{}",
+                show(&own_sent),
+                own.story()
+            ));
+        }
     }
-    let differences = [
+    states_are_equal(scenario, &theirs, &mut own)
+}
+
+/// Counters, flows and expectations of both sides.
+fn states_are_equal(scenario: &Scenario, theirs: &kernel::Kernel, own: &mut ours::Ours) -> Result<(), String> {
+    for (what, their_text, own_text) in [
         ("iptables-save -c", theirs.save()?, own.save()?),
         ("flows", theirs.flows()?, own.flows()),
         ("expectations", theirs.expectations()?, own.expectations()),
-    ];
-    for (what, their_text, own_text) in differences {
+    ] {
         if !same_text(&their_text, &own_text) {
-            return Err(format!(
-                "{}: {what}\n--- kernel\n{their_text}\n--- nflab\n{own_text}",
-                scenario.name
-            ));
+            return Err(format!("{}: {what}\n{}", scenario.name, apart(&their_text, &own_text)));
         }
     }
     Ok(())
@@ -85,6 +95,20 @@ fn same_text(theirs: &str, own: &str) -> bool {
                             && matches!((x.parse::<i64>(), y.parse::<i64>()), (Ok(x), Ok(y)) if (x - y).abs() <= 1))
                 })
         })
+}
+
+/// The lines that only one side has, and for each whose.
+fn apart(theirs: &str, own: &str) -> String {
+    let mut out = String::new();
+    for (mark, here, there) in [("kernel", theirs, own), ("nflab ", own, theirs)] {
+        for line in here
+            .lines()
+            .filter(|line| !there.lines().any(|other| same_text(line, other)))
+        {
+            out.push_str(&format!("{mark} | {line}\n"));
+        }
+    }
+    out
 }
 
 fn show(sent: &Sent) -> String {
