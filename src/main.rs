@@ -1,1 +1,3 @@
+//! The binary: picks the applet by name, and alone ends the process.
+
 fn main() {}

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Direction, Flow, Tuple};
+use super::{Direction, Flow, Status, Table, Tuple};
 use crate::base::Time;
 
 /// What a helper waits for. The first packet that fits opens a RELATED flow.
 #[derive(Clone, Debug)]
 pub struct Expectation {
-    /// Grows with each expectation: the order in which they are listed.
+    /// Grows with each expectation: the order in which they are listed. The table sets it.
     pub serial: u64,
     pub tuple: Tuple,
     pub mask: ExpectationMask,
@@ -17,6 +17,7 @@ pub struct Expectation {
     pub class: u32,
     /// Stays after a flow came of it.
     pub permanent: bool,
+    /// Is listed, but opens nothing.
     pub inactive: bool,
     pub deadline: Time,
     /// The helper that made it, for the listings.
@@ -33,21 +34,163 @@ pub struct ExpectationMask {
     pub id: u16,
 }
 
-/// How the expected flow's addresses follow its master's.
+/// How the expected flow's addresses follow its master's: it goes to the sender of the command that announced it, and seems to come from
+/// where that command went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectationNat {
-    /// The direction of the master in which the announced flow runs.
-    pub direction: Direction,
-    pub saved_address: IpAddr,
-    pub saved_port: u16,
+    /// The direction of the master in which the command went.
+    pub command: Direction,
+    /// The port that the command named before the helper rewrote it.
+    pub port: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpectationRefused {
     /// `nf_conntrack_expect_max`.
     Full,
-    /// Another expectation has the same destination, and overlaps without being the same.
+    /// Another flow's expectation overlaps with it.
     Clash,
-    /// The master has no helper.
-    Inactive,
+    /// The master has died.
+    MasterDied,
+}
+
+impl Expectation {
+    fn fits(&self, tuple: &Tuple) -> bool {
+        self.tuple.destination == tuple.destination
+            && self.tuple.protocol == tuple.protocol
+            && self.tuple.source.id & self.mask.id == tuple.source.id & self.mask.id
+            && under(self.tuple.source.address, self.mask.address) == under(tuple.source.address, self.mask.address)
+    }
+
+    /// Some packet would fit both.
+    fn overlaps(&self, other: &Self) -> bool {
+        let id = self.mask.id & other.mask.id;
+        let address = under(self.mask.address, other.mask.address);
+        self.tuple.destination == other.tuple.destination
+            && self.tuple.protocol == other.tuple.protocol
+            && self.tuple.source.id & id == other.tuple.source.id & id
+            && under(self.tuple.source.address, address) == under(other.tuple.source.address, address)
+    }
+
+    fn is_the_same_wish(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.master, &other.master)
+            && self.class == other.class
+            && self.tuple == other.tuple
+            && self.mask == other.mask
+    }
+}
+
+/// All expectations. They are few (`nf_conntrack_expect_max` is 4096, and a flow of FTP has one), and the table looks here for new flows only,
+/// and only while there are any.
+#[derive(Debug, Default)]
+pub(super) struct Expectations {
+    list: Vec<Arc<Expectation>>,
+    next_serial: u64,
+}
+
+impl Expectations {
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The expectation that a new flow fulfils, which is taken away unless it is permanent.
+    pub(super) fn take(&mut self, now: Time, tuple: &Tuple) -> Option<Arc<Expectation>> {
+        self.collect(now);
+        let at = self.list.iter().position(|it| !it.inactive && it.fits(tuple))?;
+        Some(if self.list[at].permanent {
+            Arc::clone(&self.list[at])
+        } else {
+            self.list.remove(at)
+        })
+    }
+
+    /// Adds an expectation. The same one again replaces the old; of a flow that has as many as its helper may have, the oldest goes.
+    pub(super) fn add(
+        &mut self,
+        now: Time,
+        mut new: Expectation,
+        max_of_class: u32,
+        max: u32,
+    ) -> Result<(), ExpectationRefused> {
+        self.collect(now);
+        if let Some(at) = self.list.iter().position(|it| it.is_the_same_wish(&new)) {
+            self.list.remove(at);
+        } else if self.list.iter().any(|it| it.overlaps(&new)) {
+            return Err(ExpectationRefused::Clash);
+        }
+        let of_class = |it: &&Arc<Expectation>| Arc::ptr_eq(&it.master, &new.master) && it.class == new.class;
+        if max_of_class != 0 && self.list.iter().filter(of_class).count() >= max_of_class as usize {
+            let oldest = self.list.iter().position(|it| of_class(&it));
+            oldest.map(|at| self.list.remove(at));
+        }
+        if self.list.len() >= max as usize {
+            return Err(ExpectationRefused::Full);
+        }
+        new.serial = self.next_serial;
+        self.next_serial += 1;
+        self.list.push(Arc::new(new));
+        Ok(())
+    }
+
+    pub(super) fn all(&mut self, now: Time) -> Vec<Arc<Expectation>> {
+        self.collect(now);
+        self.list.clone()
+    }
+
+    pub(super) fn remove_of(&mut self, master: &Arc<Flow>) {
+        self.list.retain(|it| !Arc::ptr_eq(&it.master, master));
+    }
+
+    pub(super) fn remove(&mut self, serial: u64) {
+        self.list.retain(|it| it.serial != serial);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    pub(super) fn collect(&mut self, now: Time) {
+        self.list.retain(|it| now < it.deadline);
+    }
+}
+
+impl Table {
+    /// Announces a flow. `max_of_class` is the most that the helper lets one flow announce (0: no bound).
+    pub fn expect(
+        &self,
+        now: Time,
+        expectation: Expectation,
+        max_of_class: u32,
+        max: u32,
+    ) -> Result<(), ExpectationRefused> {
+        let master = Arc::clone(&expectation.master);
+        let mut state = master.lock();
+        if state.status.has(Status::DYING) {
+            return Err(ExpectationRefused::MasterDied);
+        }
+        self.with_expectations(|all| all.add(now, expectation, max_of_class, max))?;
+        state.has_expected = true;
+        Ok(())
+    }
+
+    /// All expectations that live, in the order of their creation.
+    pub fn expectations(&self, now: Time) -> Vec<Arc<Expectation>> {
+        self.with_expectations(|all| all.all(now))
+    }
+
+    pub fn unexpect(&self, expectation: &Expectation) {
+        self.with_expectations(|all| all.remove(expectation.serial));
+    }
+
+    pub fn flush_expectations(&self) {
+        self.with_expectations(Expectations::clear);
+    }
+}
+
+fn under(address: IpAddr, mask: IpAddr) -> IpAddr {
+    match (address, mask) {
+        (IpAddr::V4(a), IpAddr::V4(m)) => (a & m).into(),
+        (IpAddr::V6(a), IpAddr::V6(m)) => (a & m).into(),
+        _ => address,
+    }
 }

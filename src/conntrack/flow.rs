@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -49,7 +50,7 @@ pub struct FlowState {
     /// Meaningless until the flow is confirmed; the flow is dead from this instant on.
     pub deadline: Time,
     /// How long the flow will live from its confirmation, while it is not confirmed.
-    pub timeout: std::time::Duration,
+    pub timeout: Duration,
     /// When it was confirmed.
     pub started: Time,
     pub mark: u32,
@@ -62,10 +63,13 @@ pub struct FlowState {
     pub helper: Option<&'static str>,
     /// What that helper remembers of this flow.
     pub helper_data: Option<Box<dyn Any + Send>>,
-    /// How many expectations of this flow wait.
-    pub expecting: u32,
+    /// Whether it ever announced a flow.
+    pub(super) has_expected: bool,
     /// For an expected flow: the one whose helper announced it.
     pub master: Option<Arc<Flow>>,
+    /// Counts, by its clones, the expected flows that live: the kernel's listings show each as one more use.
+    pub(super) held_by: Option<Arc<()>>,
+    pub(super) holds: Option<Arc<()>>,
     /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
     pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
 }
@@ -146,13 +150,20 @@ impl FlowState {
         }
     }
 
-    /// Sets the deadline, or the life to come of a flow that is not confirmed.
-    pub(super) fn refresh(&mut self, now: Time, timeout: std::time::Duration) {
+    /// Sets the deadline, or the life to come of a flow that is not confirmed. Timeouts are whole seconds: less stands for a negative one, which
+    /// is over at once.
+    pub(super) fn refresh(&mut self, now: Time, timeout: Duration) {
+        let timeout = Duration::from_secs(timeout.as_secs());
         if self.status.has(Status::CONFIRMED) {
             self.deadline = now + timeout;
         } else {
             self.timeout = timeout;
         }
+    }
+
+    /// How many flows that its helper announced live.
+    pub fn expected_flows(&self) -> usize {
+        self.held_by.as_ref().map_or(0, |token| Arc::strong_count(token) - 1)
     }
 
     pub fn is_expired(&self, now: Time) -> bool {

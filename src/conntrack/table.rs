@@ -1,82 +1,378 @@
 //! The table of flows, in shards, and the expectations beside it.
+//!
+//! Locks, in the order in which they may be taken: a flow, then a shard (one, or two in the order of their numbers), the index of sources or the
+//! expectations. The last three are held for a few instructions and nothing is called under them.
 
+use std::hash::Hasher;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::{
-    Direction, DropReason, Expectation, ExpectationRefused, Flow, Reason, Settings, TrackContext, Tracked, Tracking,
-    Tuple,
-};
+use hashbrown::HashTable;
+use parking_lot::Mutex;
+use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
+
+use super::expectation::Expectations;
+use super::flow::FlowState;
+use super::proto::ProtocolState;
+use super::{Direction, Flow, Status, Tuple};
 use crate::base::Time;
-use crate::packet::Packet;
 
-#[derive(Debug)]
+/// All flows. Each stands in it twice, under the tuples of both directions.
 pub struct Table {
     hash_key: (u64, u64),
+    shards: Box<[Mutex<HashTable<Entry>>]>,
+    /// Flows whose source mapping is decided, by original source, so that a source keeps its mapping towards other destinations.
+    sources: Box<[Mutex<HashTable<SourceEntry>>]>,
+    count: AtomicUsize,
+    next_serial: AtomicU64,
+    expectations: Mutex<Expectations>,
+    /// Lets a new flow pass without a look at the lock where nothing is expected.
+    expectation_count: AtomicUsize,
 }
 
-/// What SNAT keeps for a source: the source endpoint that an earlier flow of it got.
-#[derive(Clone, Debug)]
-pub struct SourceMapping {
-    pub source: Tuple,
-    pub reply: Tuple,
+struct Entry {
+    hash: u64,
+    tuple: Tuple,
+    direction: Direction,
+    flow: Arc<Flow>,
 }
+
+struct SourceEntry {
+    hash: u64,
+    original: Tuple,
+    reply: Tuple,
+    serial: u64,
+}
+
+const SHARDS: usize = 64;
+
+/// How many flows early drop looks at. The kernel looks at a few buckets; looking at more never drops an assured flow either.
+const EARLY_DROP_REACH: usize = 4096;
+
+const MAPPINGS_LISTED: usize = 16;
 
 impl Table {
+    /// A secret key keeps an attacker from aiming at one bucket; a fixed one makes a run repeatable.
     pub fn new(hash_key: (u64, u64)) -> Self {
-        Self { hash_key }
+        Self {
+            hash_key,
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            sources: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            count: AtomicUsize::new(0),
+            next_serial: AtomicU64::new(0),
+            expectations: Mutex::default(),
+            expectation_count: AtomicUsize::new(0),
+        }
     }
 
-    pub fn lookup(&self, _now: Time, _tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
-        let _ = self.hash_key;
-        None
+    /// The flow that a packet with this tuple belongs to, and which way the packet goes in it. A flow whose time is over is removed.
+    pub fn lookup(&self, now: Time, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
+        let hash = self.hash(tuple);
+        let (flow, direction) = {
+            let shard = self.shard(hash).lock();
+            let entry = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple)?;
+            (Arc::clone(&entry.flow), entry.direction)
+        };
+        if flow.lock().is_expired(now) {
+            self.delete(&flow);
+            return None;
+        }
+        Some((flow, direction))
+    }
+
+    /// Whether a flow other than this one holds the tuple.
+    pub(crate) fn is_taken(&self, now: Time, tuple: &Tuple, by_other_than: &Arc<Flow>) -> bool {
+        self.lookup(now, tuple)
+            .is_some_and(|(flow, _)| !Arc::ptr_eq(&flow, by_other_than))
     }
 
     /// All flows that live, in the order of their creation.
-    pub fn flows(&self, _now: Time) -> Vec<Arc<Flow>> {
-        Vec::new()
+    pub fn flows(&self, now: Time) -> Vec<Arc<Flow>> {
+        let mut flows = self.all();
+        flows.retain(|flow| !flow.lock().is_expired(now));
+        flows.sort_unstable_by_key(|flow| flow.serial());
+        flows
     }
 
     /// Flows in the table, those that nobody has collected yet included, as `nf_conntrack_count` counts them.
     pub fn count(&self) -> usize {
-        0
+        self.count.load(Ordering::Relaxed)
     }
 
-    /// False when it was not in the table any more.
-    pub fn delete(&self, _flow: &Arc<Flow>) -> bool {
-        false
+    /// Takes a flow out, with its expectations. A flow that is not in the table yet will not get there. False when it was dead already.
+    pub fn delete(&self, flow: &Arc<Flow>) -> bool {
+        let (status, reply, has_expected) = {
+            let mut state = flow.lock();
+            if state.status.has(Status::DYING) {
+                return false;
+            }
+            state.status.set(Status::DYING);
+            (state.status, state.reply, state.has_expected)
+        };
+        if status.has(Status::CONFIRMED) {
+            for tuple in [flow.original(), &reply] {
+                let hash = self.hash(tuple);
+                let mut shard = self.shard(hash).lock();
+                if let Ok(entry) = shard.find_entry(hash, |it| Arc::ptr_eq(&it.flow, flow) && it.tuple == *tuple) {
+                    entry.remove();
+                }
+            }
+            if status.has(Status::SRC_NAT_DONE) {
+                let hash = self.hash_source(flow.original());
+                let mut sources = self.source_shard(hash).lock();
+                if let Ok(entry) = sources.find_entry(hash, |it| it.serial == flow.serial()) {
+                    entry.remove();
+                }
+            }
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        if has_expected {
+            self.with_expectations(|all| all.remove_of(flow));
+        }
+        true
     }
 
-    pub fn flush(&self) {}
-
-    /// Collects what has expired; returns how many flows and expectations went.
-    pub fn sweep(&self, _now: Time) -> usize {
-        0
+    pub fn flush(&self) {
+        for flow in self.all() {
+            self.delete(&flow);
+        }
     }
 
-    pub fn track(&self, _cx: &TrackContext<'_>, _packet: &mut Packet, _tracking: &mut Tracking) -> Tracked {
-        Tracked::Accept(Reason::AlreadyTracked)
+    /// Collects what has expired; returns how many flows went.
+    pub fn sweep(&self, now: Time) -> usize {
+        self.with_expectations(|all| all.collect(now));
+        let mut gone = 0;
+        for shard in &self.shards {
+            let originals: Vec<_> = shard
+                .lock()
+                .iter()
+                .filter(|entry| entry.direction == Direction::Original)
+                .map(|entry| Arc::clone(&entry.flow))
+                .collect();
+            for flow in originals {
+                if flow.lock().is_expired(now) && self.delete(&flow) {
+                    gone += 1;
+                }
+            }
+        }
+        gone
     }
 
-    pub fn confirm(
-        &self,
-        _cx: &TrackContext<'_>,
-        _packet: &Packet,
-        _tracking: &mut Tracking,
-    ) -> Result<(), DropReason> {
+    fn all(&self) -> Vec<Arc<Flow>> {
+        let mut flows = Vec::with_capacity(self.count());
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let originals = shard.iter().filter(|entry| entry.direction == Direction::Original);
+            flows.extend(originals.map(|entry| Arc::clone(&entry.flow)));
+        }
+        flows
+    }
+
+    pub(super) fn next_serial(&self) -> u64 {
+        self.next_serial.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Enters both tuples, or says which flow holds one of them.
+    pub(super) fn insert(&self, flow: &Arc<Flow>, state: &FlowState) -> Result<(), Arc<Flow>> {
+        let (original, reply) = (*flow.original(), state.reply);
+        let (original_hash, reply_hash) = (self.hash(&original), self.hash(&reply));
+        let entry = |hash, tuple, direction| Entry {
+            hash,
+            tuple,
+            direction,
+            flow: Arc::clone(flow),
+        };
+        let holder = |shard: &HashTable<Entry>, hash: u64, tuple: &Tuple| {
+            let found = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple);
+            found.map(|it| Arc::clone(&it.flow))
+        };
+        let (first, second) = (self.shard_number(original_hash), self.shard_number(reply_hash));
+        // The lower number first, so that two insertions never wait for each other.
+        let mut low = self.shards[first.min(second)].lock();
+        let mut high = (first != second).then(|| self.shards[first.max(second)].lock());
+        for (hash, tuple, direction, number) in [
+            (original_hash, original, Direction::Original, first),
+            (reply_hash, reply, Direction::Reply, second),
+        ] {
+            let shard = match &mut high {
+                Some(high) if number == first.max(second) => &mut **high,
+                _ => &mut *low,
+            };
+            if let Some(other) = holder(shard, hash, &tuple) {
+                if direction == Direction::Reply {
+                    // The original tuple has just been entered: take it out again.
+                    let shard = match &mut high {
+                        Some(high) if first > second => &mut **high,
+                        _ => &mut *low,
+                    };
+                    if let Ok(mine) = shard.find_entry(original_hash, |it| Arc::ptr_eq(&it.flow, flow)) {
+                        mine.remove();
+                    }
+                }
+                return Err(other);
+            }
+            shard.insert_unique(hash, entry(hash, tuple, direction), |it| it.hash);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        drop((low, high));
+        if state.status.has(Status::SRC_NAT_DONE) {
+            let hash = self.hash_source(&original);
+            let entry = SourceEntry {
+                hash,
+                original,
+                reply,
+                serial: flow.serial(),
+            };
+            self.source_shard(hash).lock().insert_unique(hash, entry, |it| it.hash);
+        }
         Ok(())
     }
 
-    /// All expectations that live, in the order of their creation.
-    pub fn expectations(&self, _now: Time) -> Vec<Arc<Expectation>> {
-        Vec::new()
+    /// The mappings that other flows from the same source endpoint have, each once, as reply tuples.
+    pub(crate) fn source_mappings(&self, original: &Tuple) -> SmallVec<[Tuple; 4]> {
+        let hash = self.hash_source(original);
+        let sources = self.source_shard(hash).lock();
+        let mut found: SmallVec<[Tuple; 4]> = SmallVec::new();
+        for entry in sources.iter_hash(hash) {
+            let same_source = entry.original.source == original.source && entry.original.protocol == original.protocol;
+            let known = found
+                .iter()
+                .any(|it| it.destination == entry.reply.destination && it.source.id == entry.reply.source.id);
+            if same_source && !known && found.len() < MAPPINGS_LISTED {
+                found.push(entry.reply);
+            }
+        }
+        found
     }
 
-    pub fn expect(
-        &self,
-        _now: Time,
-        _settings: &Settings,
-        _expectation: Expectation,
-    ) -> Result<(), ExpectationRefused> {
-        Ok(())
+    /// Makes room by dropping a flow that is not assured, or whose time is over; else an assured TCP connection that is about to end.
+    pub(super) fn early_drop(&self, now: Time, hash: u64) -> bool {
+        let mut looked_at = 0;
+        let first = self.shard_number(hash);
+        let mut candidates = Vec::new();
+        let mut ending = None;
+        for number in (0..SHARDS).map(|step| (first + step) % SHARDS) {
+            {
+                let shard = self.shards[number].lock();
+                let buckets = shard.num_buckets();
+                let start = if buckets == 0 { 0 } else { hash as usize % buckets };
+                let entries = (0..buckets).filter_map(|step| shard.get_bucket((start + step) % buckets));
+                candidates.extend(entries.take(EARLY_DROP_REACH).map(|entry| Arc::clone(&entry.flow)));
+            }
+            for flow in candidates.drain(..) {
+                looked_at += 1;
+                let expendable = {
+                    let state = flow.lock();
+                    if matches!(&state.protocol, ProtocolState::Tcp(track) if track.early_drop_candidate()) {
+                        ending.get_or_insert_with(|| Arc::clone(&flow));
+                    }
+                    !state.status.has(Status::ASSURED) || state.is_expired(now)
+                };
+                if expendable && self.delete(&flow) {
+                    return true;
+                }
+            }
+            if looked_at >= EARLY_DROP_REACH {
+                break;
+            }
+        }
+        ending.is_some_and(|flow| self.delete(&flow))
+    }
+
+    pub(super) fn with_expectations<T>(&self, act: impl FnOnce(&mut Expectations) -> T) -> T {
+        let mut all = self.expectations.lock();
+        let result = act(&mut all);
+        self.expectation_count.store(all.len(), Ordering::Release);
+        result
+    }
+
+    pub(super) fn expects_anything(&self) -> bool {
+        self.expectation_count.load(Ordering::Acquire) != 0
+    }
+
+    fn shard_number(&self, hash: u64) -> usize {
+        // Not the lowest bits nor the highest seven: those choose the bucket within a shard.
+        (hash >> 40) as usize % SHARDS
+    }
+
+    fn shard(&self, hash: u64) -> &Mutex<HashTable<Entry>> {
+        &self.shards[self.shard_number(hash)]
+    }
+
+    fn source_shard(&self, hash: u64) -> &Mutex<HashTable<SourceEntry>> {
+        &self.sources[self.shard_number(hash)]
+    }
+
+    pub(super) fn hash(&self, tuple: &Tuple) -> u64 {
+        let mut bytes = KeyBytes::default();
+        bytes.address(tuple.source.address);
+        bytes.address(tuple.destination.address);
+        bytes.push(&tuple.source.id.to_be_bytes());
+        bytes.push(&tuple.destination.id.to_be_bytes());
+        bytes.push(&[tuple.protocol]);
+        self.finish(&bytes)
+    }
+
+    fn hash_source(&self, tuple: &Tuple) -> u64 {
+        let mut bytes = KeyBytes::default();
+        bytes.address(tuple.source.address);
+        bytes.push(&tuple.source.id.to_be_bytes());
+        bytes.push(&[tuple.protocol]);
+        self.finish(&bytes)
+    }
+
+    /// Spreads sources over the addresses of a range, always the same way for the same addresses.
+    pub(crate) fn hash_addresses(&self, first: IpAddr, second: Option<IpAddr>) -> u32 {
+        let mut bytes = KeyBytes::default();
+        bytes.address(first);
+        if let Some(second) = second {
+            bytes.address(second);
+        }
+        (self.finish(&bytes) >> 32) as u32
+    }
+
+    fn finish(&self, bytes: &KeyBytes) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
+        hasher.write(&bytes.bytes[..bytes.used]);
+        hasher.finish()
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table")
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A key in one piece: one call of the hash function instead of ten.
+struct KeyBytes {
+    bytes: [u8; 38],
+    used: usize,
+}
+
+impl Default for KeyBytes {
+    fn default() -> Self {
+        Self {
+            bytes: [0; 38],
+            used: 0,
+        }
+    }
+}
+
+impl KeyBytes {
+    fn push(&mut self, more: &[u8]) {
+        self.bytes[self.used..self.used + more.len()].copy_from_slice(more);
+        self.used += more.len();
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(v4) => self.push(&v4.octets()),
+            IpAddr::V6(v6) => self.push(&v6.octets()),
+        }
     }
 }

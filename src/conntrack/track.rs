@@ -1,1 +1,281 @@
 //! The way of a packet through the table: the tracking stage and the confirmation.
+
+use std::sync::Arc;
+
+use super::proto::{self, Verdict};
+use super::{
+    Counted, CtState, Direction, DropReason, Flow, FlowState, InvalidReason, NatInfo, Reason, Status, Table,
+    TrackContext, Tracked, Tracking, Tuple,
+};
+use crate::base::protocol;
+use crate::packet::Packet;
+use crate::wire::icmpv4::{self, kind};
+use crate::wire::ipv4;
+
+impl Table {
+    /// The tracking stage (PREROUTING and OUTPUT, priority -200): finds or opens the packet's flow and sets `tracking`.
+    ///
+    /// Where NAT is there, `nat::track` is to be called instead, which also gives expected flows their mapping.
+    pub fn track(&self, cx: &TrackContext<'_>, packet: &mut Packet, tracking: &mut Tracking) -> Tracked {
+        if tracking.flow.is_some() || tracking.state == Some(CtState::Untracked) {
+            return Tracked::Accept(Reason::AlreadyTracked);
+        }
+        match self.examine(cx, packet, tracking) {
+            Ok(reason) => Tracked::Accept(reason),
+            Err(Refused::Invalid(reason)) => {
+                tracking.state = Some(CtState::Invalid);
+                tracking.direction = Direction::Original;
+                Tracked::Accept(Reason::Invalid(reason))
+            }
+            Err(Refused::Drop(reason)) => Tracked::Drop(reason),
+        }
+    }
+
+    fn examine(&self, cx: &TrackContext<'_>, packet: &mut Packet, tracking: &mut Tracking) -> Result<Reason, Refused> {
+        if packet.fragment_offset() != 0 {
+            return Err(Refused::Invalid(InvalidReason::Fragment));
+        }
+        proto::header_is_valid(cx, packet).map_err(Refused::Invalid)?;
+        if packet.icmpv4().is_some_and(|message| kind::is_error(message.kind())) {
+            let (flow, direction) = self.flow_of_error(cx, packet).map_err(Refused::Invalid)?;
+            *tracking = Tracking {
+                flow: Some(flow),
+                state: Some(CtState::Related),
+                direction,
+                template: tracking.template.take(),
+            };
+            return Ok(Reason::ErrorOf);
+        }
+        let tuple = Tuple::of(packet).ok_or(Refused::Invalid(proto::unreadable(packet)))?;
+        // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
+        for _ in 0..REOPENINGS {
+            let Some((flow, direction)) = self.lookup(cx.now, &tuple) else {
+                let (flow, reason) = self.open(cx, packet, tracking, &tuple)?;
+                let mut state = flow.lock();
+                tracking.state = Some(state_of(&state, Direction::Original));
+                count(&mut state, Direction::Original, packet);
+                drop(state);
+                tracking.flow = Some(flow);
+                tracking.direction = Direction::Original;
+                return Ok(reason);
+            };
+            let mut state = flow.lock();
+            let ct_state = state_of(&state, direction);
+            let reason = match proto::packet(cx, &mut state, direction, packet) {
+                Verdict::Accept => {
+                    count(&mut state, direction, packet);
+                    Reason::KnownFlow
+                }
+                Verdict::Ignore(reason) => Reason::Ignored(reason),
+                Verdict::Destroy => Reason::EndsFlow,
+                Verdict::Invalid(reason) => return Err(Refused::Invalid(reason)),
+                Verdict::Again => {
+                    drop(state);
+                    self.delete(&flow);
+                    continue;
+                }
+            };
+            if direction == Direction::Reply {
+                state.status.set(Status::SEEN_REPLY);
+            }
+            drop(state);
+            if let Reason::EndsFlow = reason {
+                self.delete(&flow);
+            }
+            tracking.flow = Some(flow);
+            tracking.state = Some(ct_state);
+            tracking.direction = direction;
+            return Ok(reason);
+        }
+        Err(Refused::Drop(DropReason::FlowDied))
+    }
+
+    /// The flow whose packet an ICMP error quotes, and the direction of the error.
+    fn flow_of_error(&self, cx: &TrackContext<'_>, packet: &Packet) -> Result<(Arc<Flow>, Direction), InvalidReason> {
+        let quoted = packet.transport().get(icmpv4::HEADER..).unwrap_or(&[]);
+        let quote = Quote::read(quoted).ok_or(InvalidReason::QuoteUnreadable)?;
+        let answer = quote.tuple.inverse().ok_or(InvalidReason::QuoteUnreadable)?;
+        let (flow, direction) = self.lookup(cx.now, &answer).ok_or(InvalidReason::QuoteOfNoFlow)?;
+        if answer.destination.address != packet.destination() {
+            return Err(InvalidReason::QuoteNotForSender);
+        }
+        Ok((flow, direction))
+    }
+
+    fn open(
+        &self,
+        cx: &TrackContext<'_>,
+        packet: &Packet,
+        tracking: &Tracking,
+        tuple: &Tuple,
+    ) -> Result<(Arc<Flow>, Reason), Refused> {
+        let reply = tuple.inverse().ok_or(Refused::Invalid(proto::unreadable(packet)))?;
+        let max = cx.settings.max as usize;
+        if max != 0 && self.count() >= max && !self.early_drop(cx.now, self.hash(tuple)) {
+            return Err(Refused::Drop(DropReason::TableFull));
+        }
+        let expectation = if self.expects_anything() {
+            self.with_expectations(|all| all.take(cx.now, tuple))
+        } else {
+            None
+        };
+        let (protocol, timeout) = proto::open(cx, packet, tuple).map_err(Refused::Invalid)?;
+        let mut state = FlowState {
+            reply,
+            status: Status::default(),
+            deadline: cx.now,
+            timeout,
+            started: cx.now,
+            mark: 0,
+            counters: cx.settings.acct.then(Default::default),
+            protocol,
+            nat: NatInfo::default(),
+            helper: None,
+            helper_data: None,
+            has_expected: false,
+            master: None,
+            held_by: None,
+            holds: None,
+            sequence: None,
+        };
+        let reason = match expectation {
+            Some(expectation) => {
+                state.status.set(Status::EXPECTED);
+                {
+                    let mut master = expectation.master.lock();
+                    state.mark = master.mark;
+                    state.holds = Some(Arc::clone(master.held_by.get_or_insert_default()));
+                }
+                state.helper = expectation.helper;
+                state.master = Some(Arc::clone(&expectation.master));
+                Reason::Expected(expectation)
+            }
+            None => {
+                state.helper = self.helper_for(cx, tracking, tuple);
+                Reason::NewFlow
+            }
+        };
+        Ok((Arc::new(Flow::new(self.next_serial(), *tuple, state)), reason))
+    }
+
+    fn helper_for(&self, cx: &TrackContext<'_>, tracking: &Tracking, tuple: &Tuple) -> Option<&'static str> {
+        let asked = tracking.template.as_ref().and_then(|it| it.helper.as_deref());
+        let fits = |helper: &&super::HelperSpec| helper.family == tuple.family() && helper.protocol == tuple.protocol;
+        let mut of_protocol = cx.helpers.iter().filter(fits);
+        match asked {
+            Some(name) => of_protocol.find(|it| it.name == name),
+            // Old kernels went by the reply's source, which is the original destination before NAT.
+            None if cx.settings.automatic_helper => of_protocol.find(|it| it.port == tuple.destination.id),
+            None => None,
+        }
+        .map(|it| it.name)
+    }
+
+    /// The last stage (POSTROUTING and INPUT): the flow that this packet opened enters the table.
+    pub fn confirm(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking) -> Result<(), DropReason> {
+        let Some(flow) = tracking.flow.clone() else {
+            return Ok(());
+        };
+        if tracking.direction == Direction::Reply {
+            return Ok(());
+        }
+        loop {
+            let holder = {
+                let mut state = flow.lock();
+                if state.status.has(Status::CONFIRMED) {
+                    return Ok(());
+                }
+                if state.status.has(Status::DYING) {
+                    return Err(DropReason::FlowDied);
+                }
+                state.status.set(Status::CONFIRMED);
+                let timeout = state.timeout;
+                state.refresh(cx.now, timeout);
+                state.started = cx.now;
+                match self.insert(&flow, &state) {
+                    Ok(()) => return Ok(()),
+                    Err(holder) => {
+                        state.status.clear(Status::CONFIRMED);
+                        holder
+                    }
+                }
+            };
+            if holder.lock().is_expired(cx.now) {
+                self.delete(&holder);
+                continue;
+            }
+            return self.resolve_clash(&flow, &holder, packet, tracking);
+        }
+    }
+
+    /// Two packets of one new flow were under way at the same time, and the other one's flow is in the table already. UDP may join it, if NAT did
+    /// not decide differently for the two.
+    fn resolve_clash(
+        &self,
+        flow: &Arc<Flow>,
+        holder: &Arc<Flow>,
+        packet: &Packet,
+        tracking: &mut Tracking,
+    ) -> Result<(), DropReason> {
+        let reply = flow.lock().reply;
+        let mut theirs = holder.lock();
+        let same = holder.original() == flow.original() && theirs.reply == reply;
+        if !same || !matches!(packet.protocol(), protocol::UDP | protocol::UDPLITE) {
+            return Err(DropReason::Clash);
+        }
+        count(&mut theirs, Direction::Original, packet);
+        drop(theirs);
+        tracking.flow = Some(Arc::clone(holder));
+        Ok(())
+    }
+}
+
+/// How often one packet may find that its flow has to be opened anew.
+const REOPENINGS: usize = 3;
+
+enum Refused {
+    Invalid(InvalidReason),
+    Drop(DropReason),
+}
+
+/// The state is decided before the tracker sees the packet: an answer makes its own state ESTABLISHED, and that of later packets.
+/// An expected flow is RELATED until its first answer, not only for its first packet.
+fn state_of(state: &FlowState, direction: Direction) -> CtState {
+    if direction == Direction::Reply || state.status.has(Status::SEEN_REPLY) {
+        CtState::Established
+    } else if state.status.has(Status::EXPECTED) {
+        CtState::Related
+    } else {
+        CtState::New
+    }
+}
+
+fn count(state: &mut FlowState, direction: Direction, packet: &Packet) {
+    if let Some(counters) = &mut state.counters {
+        let Counted { packets, bytes } = &mut counters[direction.index()];
+        *packets += 1;
+        *bytes += packet.len() as u64;
+    }
+}
+
+/// The packet that an ICMP error quotes.
+struct Quote {
+    tuple: Tuple,
+}
+
+impl Quote {
+    /// Seen: the version and the checksum of the quoted header do not matter; four bytes of a header with ports are enough.
+    fn read(quoted: &[u8]) -> Option<Self> {
+        if quoted.len() < ipv4::MIN_HEADER {
+            return None;
+        }
+        let header = usize::from(quoted[0] & 0x0f) * 4;
+        let later_fragment = crate::wire::be16(quoted, 6) & ipv4::OFFSET_MASK != 0;
+        if header < ipv4::MIN_HEADER || later_fragment {
+            return None;
+        }
+        let address = |at: usize| std::net::Ipv4Addr::from_bits(crate::wire::be32(quoted, at)).into();
+        let tuple = Tuple::read(quoted[9], address(12), address(16), quoted.get(header..)?)?;
+        Some(Self { tuple })
+    }
+}

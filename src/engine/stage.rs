@@ -47,7 +47,7 @@ impl<O: Observer> Pass<'_, O> {
                 _ => false,
             };
             if again {
-                let route = self.config.net.route_output(after).map_err(Reason::NoWay)?;
+                let route = self.config.net.reroute_output(after).map_err(Reason::NoWay)?;
                 transit.packet.output = Some(route.interface);
                 transit.delivery = route.delivery;
                 *mtu = route.mtu;
@@ -121,15 +121,8 @@ impl<O: Observer> Pass<'_, O> {
             Some(id) => self.config.net.interface(id).name,
             None => InterfaceName::default(),
         };
-        // Where a hook has no input or output, the kernel shows rules an empty name, also where the packet once had one.
-        let input = match hook {
-            Hook::Output | Hook::Postrouting => InterfaceName::default(),
-            _ => name(transit.packet.input),
-        };
-        let output = match hook {
-            Hook::Prerouting | Hook::Input => InterfaceName::default(),
-            _ => name(transit.packet.output),
-        };
+        // A forwarded packet still has its input at POSTROUTING, as rules of user chains there can see.
+        let (input, output) = (name(transit.packet.input), name(transit.packet.output));
         if O::WATCHING {
             self.observer.see(Event::Table { hook, table });
         }

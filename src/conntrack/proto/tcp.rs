@@ -1,1 +1,0 @@
-//! The TCP tracker: states, windows, timeouts.

@@ -1,0 +1,421 @@
+//! The TCP tracker: states (`state`), windows (`window`), timeouts, and why a segment is INVALID (`reason`).
+//!
+//! The windows follow Guido van Rooij, "Real Stateful TCP Packet Filtering in IP Filter"; what Linux adds to the paper (segments that are let
+//! through to see how they are answered, RSTs held against acknowledgements, pick-up midway) was found by experiment on Linux 6.18, packet by
+//! packet; `tests` keeps those conversations.
+
+mod reason;
+mod segment;
+mod state;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use reason::{IgnoredReason, InvalidReason};
+pub use segment::{Kind, Segment, header_is_valid};
+pub use state::TcpState;
+
+use std::time::Duration;
+
+use super::super::settings::TcpSettings;
+use super::super::{Direction, SequenceAdjustment};
+use state::Step;
+use window::{Fit, Side, SideFlags};
+
+/// What is remembered of a connection. 60 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpTrack {
+    sides: [Side; 2],
+    last: Last,
+    state: TcpState,
+    /// How many times the last ACK came again, unchanged.
+    retransmissions: u8,
+    /// Both ends opened it.
+    simultaneous: bool,
+}
+
+/// The last segment that counted or was let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Last {
+    sequence: u32,
+    acknowledgement: u32,
+    end: u32,
+    /// As it stood in the header.
+    window: u16,
+    kind: Option<Kind>,
+    direction: Direction,
+    /// Of a SYN that was let through: what it offered, in case the connection turns out to begin with it.
+    offer_scale: u8,
+    offer: SideFlags,
+    /// The SYN that was let through will be answered by a challenge ACK (RFC 5961), which says nothing of the state.
+    challenged: bool,
+}
+
+/// What becomes of a segment of a known connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It belongs. `timeout` is `None` where the deadline stays (a SYN sent again). `became_assured`: the flow is ASSURED from now on.
+    Accept {
+        timeout: Option<Duration>,
+        became_assured: bool,
+    },
+    /// It belongs (NEW or ESTABLISHED by its direction, counts as a reply), but neither deadline nor counters follow.
+    Ignore(IgnoredReason),
+    /// It is INVALID; the flow stays as it is.
+    Invalid(InvalidReason),
+    /// It is INVALID, and so out of step with a FIN or RST of the other side that the connection seems to be over: where the flow would
+    /// live longer than `within` from now, it lives so long.
+    InvalidAtTheEnd { reason: InvalidReason, within: Duration },
+    /// It belongs and goes on with the state it would have had, and the flow is gone: a RST before any reply. Not counted.
+    Destroy,
+    /// The flow is gone, and the packet must be tracked from the start, where it opens a new one: a SYN after the end.
+    Again,
+}
+
+impl TcpTrack {
+    /// The first segment of a flow. Its timeout comes from `opening_timeout`.
+    pub fn open(segment: &Segment<'_>, settings: &TcpSettings) -> Result<Self, InvalidReason> {
+        let kind = segment.kind();
+        let state = match TcpState::None.step(kind, Direction::Original) {
+            Step::To(state) => state,
+            Step::Ignore | Step::Invalid => return Err(InvalidReason::CannotOpen { kind }),
+        };
+        let sides = match kind {
+            Kind::Syn => [Side::opening(segment), Side::default()],
+            _ if !settings.loose => return Err(InvalidReason::NotLoose),
+            _ => Side::picked_up(segment),
+        };
+        let mut track = Self {
+            sides,
+            last: Last {
+                sequence: 0,
+                acknowledgement: 0,
+                end: 0,
+                window: 0,
+                kind: None,
+                direction: Direction::Original,
+                offer_scale: 0,
+                offer: SideFlags::NONE,
+                challenged: false,
+            },
+            state: TcpState::None,
+            retransmissions: 0,
+            simultaneous: false,
+        };
+        // What the first segment says counts like any other's.
+        let _ = track.fit(Direction::Original, segment, settings, None);
+        track.settle(Direction::Original, segment, state);
+        Ok(track)
+    }
+
+    /// The timeout that `open`'s segment leaves the flow with.
+    pub fn opening_timeout(&self, settings: &TcpSettings) -> Duration {
+        self.timeout(settings, false, false)
+    }
+
+    /// A segment of this flow, seen in `direction`. `seen_reply` and `assured` are the flow's before this segment; `adjust` are its NAT
+    /// offsets, by the direction of the segments they apply to.
+    pub fn packet(
+        &mut self,
+        direction: Direction,
+        segment: &Segment<'_>,
+        settings: &TcpSettings,
+        seen_reply: bool,
+        assured: bool,
+        adjust: Option<&[SequenceAdjustment; 2]>,
+    ) -> Outcome {
+        let kind = segment.kind();
+        let old = self.state;
+        let mut next = match old.step(kind, direction) {
+            Step::Invalid => {
+                return Outcome::Invalid(InvalidReason::OutOfState {
+                    kind,
+                    direction,
+                    state: old,
+                });
+            }
+            Step::Ignore => {
+                if !self.answers_a_passed_syn(direction, segment) {
+                    return self.pass(direction, segment);
+                }
+                self.begin_with_the_passed_syn(direction);
+                TcpState::SynRecv
+            }
+            Step::To(TcpState::SynSent) if matches!(old, TcpState::TimeWait | TcpState::Close) => {
+                if self.may_be_reopened(direction) {
+                    return Outcome::Again;
+                }
+                return self.pass(direction, segment);
+            }
+            // A crossing SYN makes both ends clients: the answering side's ACK opens as well.
+            Step::To(TcpState::SynRecv) if kind == Kind::Ack && self.simultaneous => TcpState::Established,
+            Step::To(next) => next,
+        };
+        if next == TcpState::SynSent2 {
+            self.simultaneous = true;
+        }
+        if kind == Kind::Ack
+            && self.last.challenged
+            && self.last.kind == Some(Kind::Syn)
+            && self.last.direction != direction
+        {
+            self.last.challenged = false;
+            return Outcome::Ignore(IgnoredReason::OutOfState {
+                kind,
+                direction,
+                state: old,
+            });
+        }
+        let mut trusted = false;
+        if kind == Kind::Rst {
+            match self.judge_reset(direction, segment, settings, seen_reply, assured) {
+                Reset::Trusted => trusted = true,
+                Reset::Plausible => {}
+                Reset::Inexact => next = old,
+                Reset::Stale(reason) => return Outcome::Invalid(reason),
+            }
+        }
+        if !trusted {
+            match self.fit(direction, segment, settings, adjust) {
+                Fit::Inside => {}
+                Fit::Ignore(reason) => return Outcome::Ignore(reason),
+                Fit::Outside(reason) => return self.outside(direction, kind, reason, settings, assured),
+            }
+        }
+        self.settle(direction, segment, next);
+        if !seen_reply && kind == Kind::Rst {
+            return Outcome::Destroy;
+        }
+        let renewed = !(kind == Kind::Syn && old == TcpState::SynSent && !seen_reply);
+        let reset = kind == Kind::Rst;
+        let timeout = self.timeout(settings, reset, seen_reply);
+        let became_assured = seen_reply
+            && !assured
+            && next == TcpState::Established
+            && matches!(old, TcpState::SynRecv | TcpState::Established);
+        Outcome::Accept {
+            timeout: renewed.then_some(timeout),
+            became_assured,
+        }
+    }
+
+    pub fn state(&self) -> TcpState {
+        self.state
+    }
+
+    /// The flags of a side and the shift of its windows, as the kernel's netlink attributes show them.
+    pub fn side_bits(&self, direction: Direction) -> (u8, u8) {
+        let side = self.side(direction);
+        (side.flags.bits(), side.scale)
+    }
+
+    /// True for an assured flow that may go when the table is full: it is about to end anyway.
+    pub fn early_drop_candidate(&self) -> bool {
+        matches!(
+            self.state,
+            TcpState::FinWait | TcpState::CloseWait | TcpState::LastAck | TcpState::TimeWait | TcpState::Close
+        )
+    }
+
+    fn side(&self, direction: Direction) -> &Side {
+        &self.sides[direction.index()]
+    }
+
+    /// The connection is what `next` says, after `segment`.
+    fn settle(&mut self, direction: Direction, segment: &Segment<'_>, next: TcpState) {
+        let kind = segment.kind();
+        self.last.kind = Some(kind);
+        self.last.direction = direction;
+        if self.state != next && next == TcpState::FinWait {
+            self.sides[direction.index()].flags.set(SideFlags::CLOSE_INIT);
+        }
+        self.state = next;
+    }
+
+    fn timeout(&self, settings: &TcpSettings, reset: bool, seen_reply: bool) -> Duration {
+        let timeout = self.timeout_of_traffic(settings, reset);
+        if self.state == TcpState::Established && !seen_reply {
+            // Picked up midway, and only one side has spoken.
+            timeout.min(settings.timeout_unacknowledged)
+        } else {
+            timeout
+        }
+    }
+
+    /// Each limit is asked only where it would shorten the timeout, and the first that does wins.
+    fn timeout_of_traffic(&self, settings: &TcpSettings, reset: bool) -> Duration {
+        let timeout = settings.timeout_of(self.state);
+        let unacknowledged = self.sides.iter().any(|side| side.flags.has(SideFlags::UNACKNOWLEDGED));
+        if self.retransmissions >= settings.max_retrans && timeout > settings.timeout_max_retrans {
+            settings.timeout_max_retrans
+        } else if reset {
+            settings.timeout_close
+        } else if unacknowledged && timeout > settings.timeout_unacknowledged {
+            settings.timeout_unacknowledged
+        } else if self.last.window == 0 && timeout > settings.timeout_max_retrans {
+            settings.timeout_max_retrans
+        } else {
+            timeout
+        }
+    }
+
+    /// Lets a segment through that does not count, and remembers it to understand the answer.
+    fn pass(&mut self, direction: Direction, segment: &Segment<'_>) -> Outcome {
+        let kind = segment.kind();
+        let last = &mut self.last;
+        last.sequence = segment.header.sequence();
+        last.acknowledgement = segment.header.acknowledgement();
+        last.end = segment.end();
+        last.window = segment.header.window();
+        last.kind = Some(kind);
+        last.direction = direction;
+        if kind == Kind::Syn {
+            let offered = Side::opening(segment);
+            last.offer_scale = offered.scale;
+            last.offer = offered.flags;
+            last.challenged = self.state == TcpState::LastAck;
+            self.simultaneous = false;
+        }
+        Outcome::Ignore(IgnoredReason::OutOfState {
+            kind,
+            direction,
+            state: self.state,
+        })
+    }
+
+    /// A segment outside the windows. FIN and RST are remembered nevertheless: two of them crossing mean that the ends are done.
+    fn outside(
+        &mut self,
+        direction: Direction,
+        kind: Kind,
+        reason: InvalidReason,
+        settings: &TcpSettings,
+        assured: bool,
+    ) -> Outcome {
+        let ends = |kind| matches!(kind, Kind::Fin | Kind::Rst);
+        if !assured || !ends(kind) {
+            return Outcome::Invalid(reason);
+        }
+        if self.last.direction != direction && self.last.kind.is_some_and(ends) {
+            let within = settings.timeout_unacknowledged;
+            return Outcome::InvalidAtTheEnd { reason, within };
+        }
+        self.last.kind = Some(kind);
+        self.last.direction = direction;
+        Outcome::Invalid(reason)
+    }
+
+    fn answers_a_passed_syn(&self, direction: Direction, segment: &Segment<'_>) -> bool {
+        segment.kind() == Kind::SynAck
+            && self.last.kind == Some(Kind::Syn)
+            && self.last.direction != direction
+            && segment.header.acknowledgement() == self.last.end
+    }
+
+    /// The ends agree that the SYN which was let through is real: what was known of the connection is void.
+    fn begin_with_the_passed_syn(&mut self, answer: Direction) {
+        self.sides[answer.opposite().index()] = Side {
+            end: self.last.end,
+            max_end: self.last.end,
+            max_window: u32::from(self.last.window).max(1),
+            max_acknowledgement: 0,
+            scale: self.last.offer_scale,
+            flags: self.last.offer,
+        };
+        let flags = self.side(answer).flags.only(SideFlags::LIBERAL);
+        self.sides[answer.index()] = Side {
+            flags,
+            ..Side::default()
+        };
+        self.state = TcpState::SynSent;
+    }
+
+    /// A SYN begins a new connection where the old one ended by FIN, or by a RST of the SYN's own sender.
+    fn may_be_reopened(&self, direction: Direction) -> bool {
+        self.sides.iter().any(|side| side.flags.has(SideFlags::CLOSE_INIT))
+            || (self.last.kind == Some(Kind::Rst) && self.last.direction == direction)
+    }
+
+    fn judge_reset(
+        &self,
+        direction: Direction,
+        segment: &Segment<'_>,
+        settings: &TcpSettings,
+        seen_reply: bool,
+        assured: bool,
+    ) -> Reset {
+        let sequence = segment.header.sequence();
+        let receiver = self.side(direction.opposite());
+        if self.early_drop_candidate() {
+            return Reset::Trusted;
+        }
+        let mut verdict = Reset::Plausible;
+        if receiver.flags.has(SideFlags::ACKNOWLEDGED) && self.last.kind != Some(Kind::Syn) {
+            let established = self.state == TcpState::Established && assured;
+            if sequence == 0 && !established {
+                return Reset::Plausible;
+            }
+            if before(sequence, receiver.max_acknowledgement) && !settings.ignore_invalid_rst {
+                return Reset::Stale(InvalidReason::StaleReset {
+                    sequence,
+                    at_least: receiver.max_acknowledgement,
+                });
+            }
+            let in_a_train =
+                self.last.kind == Some(Kind::Ack) && self.last.direction == direction && sequence == self.last.end;
+            if !established || sequence == receiver.max_acknowledgement || in_a_train {
+                return Reset::Plausible;
+            }
+            verdict = Reset::Inexact;
+        }
+        let answers = match self.last.kind {
+            Some(Kind::Syn) => {
+                seen_reply && self.last.direction != direction && segment.header.acknowledgement() == self.last.end
+            }
+            Some(Kind::Ack) => {
+                (!assured && segment.header.acknowledgement() == self.last.end)
+                    || (self.state == TcpState::SynSent && sequence == self.last.acknowledgement)
+            }
+            _ => false,
+        };
+        if answers { Reset::Trusted } else { verdict }
+    }
+}
+
+/// How much a RST is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reset {
+    /// Nothing of it is checked.
+    Trusted,
+    /// It closes the connection if it fits the window.
+    Plausible,
+    /// Its number is not the one expected: the connection stays for a challenge ACK, but not for long.
+    Inexact,
+    Stale(InvalidReason),
+}
+
+impl TcpSettings {
+    fn timeout_of(&self, state: TcpState) -> Duration {
+        match state {
+            TcpState::None | TcpState::SynSent => self.timeout_syn_sent,
+            // No knob of its own, and it does not follow the other's.
+            TcpState::SynSent2 => Duration::from_secs(120),
+            TcpState::SynRecv => self.timeout_syn_recv,
+            TcpState::Established => self.timeout_established,
+            TcpState::FinWait => self.timeout_fin_wait,
+            TcpState::CloseWait => self.timeout_close_wait,
+            TcpState::LastAck => self.timeout_last_ack,
+            TcpState::TimeWait => self.timeout_time_wait,
+            TcpState::Close => self.timeout_close,
+        }
+    }
+}
+
+/// Sequence numbers wrap: `a` is before `b` when the way up from `a` is the shorter one.
+fn before(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
+fn after(a: u32, b: u32) -> bool {
+    before(b, a)
+}
