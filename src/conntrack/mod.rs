@@ -15,7 +15,7 @@ mod tuple;
 
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, NatInfo, SequenceAdjustment, Status};
-pub use settings::{SettingError, Settings, TcpSettings};
+pub use settings::{Frag6Settings, SctpSettings, SettingError, Settings, TcpSettings};
 pub use table::Table;
 pub use tuple::{Direction, Endpoint, Tuple};
 
@@ -151,7 +151,6 @@ pub enum InvalidReason {
     /// ICMP error: it is not addressed to whoever sent the quoted packet.
     QuoteNotForSender,
     Gre(proto::gre::InvalidReason),
-    Sctp(proto::sctp::InvalidReason),
     Tcp(proto::tcp::InvalidReason),
 }
 
@@ -193,7 +192,6 @@ impl fmt::Display for InvalidReason {
                 f.write_str("the ICMP error is not addressed to the sender of the packet it quotes")
             }
             Self::Gre(reason) => write!(f, "GRE: {reason}"),
-            Self::Sctp(reason) => write!(f, "SCTP: {reason}"),
             Self::Tcp(reason) => write!(f, "{reason}"),
         }
     }

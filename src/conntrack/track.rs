@@ -189,7 +189,8 @@ impl Table {
                     return Err(DropReason::FlowDied);
                 }
                 state.status.set(Status::CONFIRMED);
-                state.deadline = cx.now + state.timeout;
+                let timeout = state.timeout;
+                state.refresh(cx.now, timeout);
                 state.started = cx.now;
                 match self.insert(&flow, &state) {
                     Ok(()) => return Ok(()),

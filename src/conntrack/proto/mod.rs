@@ -2,7 +2,6 @@
 
 pub mod gre;
 mod icmp;
-pub mod sctp;
 pub mod tcp;
 mod udp;
 
