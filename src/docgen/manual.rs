@@ -34,7 +34,12 @@ pub fn iptables() -> String {
                         .map(|(name, _)| format!("--{name}")),
                 )
                 .collect();
-            page.term(format!("{} {syntax}", names.join(", ")).trim_end(), &sentence(about));
+            let (turned, about) = match about.strip_prefix("[!] ") {
+                Some(about) => ("[!] ", about),
+                None => ("", about),
+            };
+            let term = format!("{turned}{} {syntax}", names.join(", "));
+            page.term(term.trim_end(), &sentence(about));
         }
     }
     page.section("TABLES AND CHAINS");
