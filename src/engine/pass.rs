@@ -341,7 +341,8 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
     }
 
-    fn transmit(&mut self, output: InterfaceId, packet: Packet) {
+    fn transmit(&mut self, output: InterfaceId, mut packet: Packet) {
+        packet.finish_checksum();
         if O::WATCHING {
             let interface = self.config.net.interface(output).name;
             self.observer.see(Event::Sent {
@@ -413,6 +414,9 @@ impl<'a, O: Observer> Pass<'a, O> {
             Rejection::TcpReset => {
                 if let Ok(outgoing) = reject::reset(&self.config.net, &transit.packet, transit.delivery) {
                     let tracking = reject::related(&transit.tracking);
+                    if let Some(flow) = &tracking.flow {
+                        flow.lock().reset_by_rule(self.now, &self.config.conntrack.tcp);
+                    }
                     self.outward(outgoing, tracking);
                 }
             }

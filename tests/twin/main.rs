@@ -47,7 +47,7 @@ fn compare(scenario: &Scenario) -> Result<(), String> {
                 continue;
             }
         };
-        let (their_sent, own_sent) = (scenario.mask(their_sent), scenario.mask(own_sent));
+        let (their_sent, own_sent) = (scenario.mask(step, their_sent), scenario.mask(step, own_sent));
         if their_sent != own_sent && differ_in_a_free_port(&their_sent, &own_sent) {
             // Where the wanted port is taken, either side draws another at random; from here on the two go different ways.
             return Ok(());
@@ -74,6 +74,7 @@ fn compare(scenario: &Scenario) -> Result<(), String> {
 
 /// Counters, flows and expectations of both sides.
 fn states_are_equal(scenario: &Scenario, theirs: &kernel::Kernel, own: &mut ours::Ours) -> Result<(), String> {
+    own.catch_up();
     for (what, their_text, own_text) in [
         ("iptables-save -c", theirs.save()?, own.save()?),
         ("flows", theirs.flows()?, own.flows()),
