@@ -32,14 +32,12 @@ pub const SPEC: MatchSpec = MatchSpec {
 };
 
 fn state(text: &str) -> Result<Value, UsageError> {
-    // The last of the list has an error of its own.
-    if text.is_empty() || text.ends_with(',') {
-        let (before, _) = text.rsplit_once(',').unwrap_or(("", ""));
-        if before.is_empty() || state_words(before, "state", false).is_ok() {
-            return Err(UsageError::parameter(
-                "\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED",
-            ));
-        }
+    // An empty word at the end has an error of its own; anywhere else it is a bad state.
+    let before = text.strip_suffix(',');
+    if text.is_empty() || before.is_some_and(|before| state_words(before, "state", false).is_ok()) {
+        return Err(UsageError::parameter(
+            "\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED",
+        ));
     }
     state_words(text, "state", false).map(|bits| Value::Bits(bits.0))
 }
@@ -138,6 +136,7 @@ mod tests {
                 ("--state \"\"", list),
                 ("--state NEW,", list),
                 ("--state ,NEW", "Bad state \",NEW\""),
+                ("--state ,", "Bad state \",\""),
                 ("--state NEW,,NEW", "Bad state \",NEW\""),
                 ("--state SNAT", "Bad state \"SNAT\""),
                 ("--state NEWX", "Bad state \"NEWX\""),
