@@ -178,6 +178,7 @@ impl<O: Observer> Pass<'_, O> {
             stage,
             helpers: &self.config.helpers,
         };
+        let related_to_nothing = transit.tracking.flow.is_none() && transit.tracking.state == Some(CtState::Related);
         let mut nat = NatContext {
             now: self.now,
             random: &mut self.worker.random,
@@ -194,6 +195,9 @@ impl<O: Observer> Pass<'_, O> {
                 tracking: &transit.tracking,
                 made: &tracked,
             });
+        }
+        if related_to_nothing && transit.tracking.state == Some(CtState::Invalid) {
+            transit.tracking.state = Some(CtState::Related);
         }
         match tracked {
             Tracked::Accept(_) => Ok(()),

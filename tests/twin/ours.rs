@@ -128,9 +128,10 @@ impl Ours {
 
     pub fn flows(&self) -> String {
         let lines = self.router.flows().flows(self.now);
+        let config = self.router.config();
         let text: String = lines
             .iter()
-            .filter_map(|it| flow(it, FlowForm::Proc, self.now))
+            .filter_map(|it| flow(it, FlowForm::Proc, self.now, &config.conntrack))
             .map(|line| format!("{line}\n"))
             .collect();
         normal(&text)
