@@ -611,7 +611,7 @@ impl Match for Conntrack {
 mod tests {
     use super::*;
     use crate::base::protocol;
-    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp};
+    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp, udp_reply};
 
     #[test]
     fn texts_of_the_real_tool() {
@@ -888,6 +888,37 @@ mod tests {
                 assert_eq!(made.why_not(CtState::Established, Some(&flow)), sentence);
             }
         }
+    }
+
+    #[test]
+    fn packets_of_a_flow() {
+        let mut bench = Bench::new();
+        let mut reply = udp_reply();
+        bench.track(&mut reply);
+        match_packets(
+            &SPEC,
+            ANY,
+            &bench,
+            &[
+                (
+                    "--ctstate ESTABLISHED --ctdir REPLY --ctorigsrc 10.0.0.2 --ctrepldstport 1000",
+                    &reply,
+                    "",
+                ),
+                ("--ctstatus SEEN_REPLY --ctexpire 30", &reply, ""),
+                ("--ctexpire 31:", &reply, "--ctexpire 31:4294967295: flow has 30"),
+                ("--ctdir ORIGINAL", &reply, "--ctdir ORIGINAL: packet goes REPLY"),
+            ],
+        );
+        let mut first = udp(1001, 53, &[]);
+        bench.track(&mut first);
+        // A flow that is not confirmed has no time left, whatever it will get.
+        match_packets(
+            &SPEC,
+            ANY,
+            &bench,
+            &[("--ctstate NEW --ctexpire 0 ! --ctstatus CONFIRMED", &first, "")],
+        );
     }
 
     #[test]

@@ -101,9 +101,9 @@ impl Match for State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conntrack::CtState;
+    use crate::conntrack::{CtState, Tracking};
     use crate::ext::matches::conntrack;
-    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp};
+    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp, udp_reply};
 
     #[test]
     fn texts_of_the_real_tool() {
@@ -159,17 +159,34 @@ mod tests {
 
     #[test]
     fn packets() {
-        let packet = udp(1, 2, &[]);
         let mut bench = Bench::new();
+        let asked = "--state NEW,UNTRACKED";
+        let (mut first, mut reply) = (udp(1001, 53, &[]), udp_reply());
+        bench.track(&mut first);
+        match_packets(&SPEC, ANY, &bench, &[(asked, &first, "")]);
+        bench.track(&mut reply);
+        match_packets(
+            &SPEC,
+            ANY,
+            &bench,
+            &[
+                (asked, &reply, "--state NEW,UNTRACKED: flow is ESTABLISHED"),
+                (
+                    "! --state ESTABLISHED",
+                    &reply,
+                    "! --state ESTABLISHED: flow is ESTABLISHED",
+                ),
+            ],
+        );
+        bench.tracking = Tracking::default();
         for (state, sentence) in [
-            (Some(CtState::New), ""),
-            (Some(CtState::Established), "--state NEW,UNTRACKED: flow is ESTABLISHED"),
             (Some(CtState::Invalid), "--state NEW,UNTRACKED: packet is INVALID"),
+            // Never tracked.
             (None, "--state NEW,UNTRACKED: packet is INVALID"),
             (Some(CtState::Untracked), ""),
         ] {
             bench.tracking.state = state;
-            match_packets(&SPEC, ANY, &bench, &[("--state NEW,UNTRACKED", &packet, sentence)]);
+            match_packets(&SPEC, ANY, &bench, &[(asked, &first, sentence)]);
         }
         match_packets(
             &SPEC,
@@ -177,7 +194,7 @@ mod tests {
             &bench,
             &[(
                 "! --state UNTRACKED",
-                &packet,
+                &first,
                 "! --state UNTRACKED: packet is UNTRACKED",
             )],
         );
