@@ -143,7 +143,10 @@ impl TcpTrack {
             }
             Step::To(next) => next,
         };
-        if kind == Kind::Ack && self.last.challenged && self.last.kind == Some(Kind::Syn) && self.last.direction != direction
+        if kind == Kind::Ack
+            && self.last.challenged
+            && self.last.kind == Some(Kind::Syn)
+            && self.last.direction != direction
         {
             self.last.challenged = false;
             return Outcome::Ignore(IgnoredReason::OutOfState {
@@ -317,9 +320,8 @@ impl TcpTrack {
                     at_least: receiver.max_acknowledgement,
                 });
             }
-            let in_a_train = self.last.kind == Some(Kind::Ack)
-                && self.last.direction == direction
-                && sequence == self.last.end;
+            let in_a_train =
+                self.last.kind == Some(Kind::Ack) && self.last.direction == direction && sequence == self.last.end;
             if !established || sequence == receiver.max_acknowledgement || in_a_train {
                 return Reset::Plausible;
             }

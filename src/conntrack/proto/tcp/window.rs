@@ -4,7 +4,9 @@
 //! last byte, (3) it acknowledges only what was seen, (4) nothing overly old. These are the paper's four bounds; each of their numbers here was
 //! read off the kernel's own words about a packet one above and one below.
 
-use super::{Direction, IgnoredReason, InvalidReason, Kind, Segment, SequenceAdjustment, TcpSettings, TcpState, TcpTrack};
+use super::{
+    Direction, IgnoredReason, InvalidReason, Kind, Segment, SequenceAdjustment, TcpSettings, TcpState, TcpTrack,
+};
 use super::{after, before};
 use crate::wire::tcp::flags;
 
@@ -231,7 +233,10 @@ impl TcpTrack {
                 })
             };
         }
-        let oldest = receiver.end.wrapping_sub(sender.max_window.max(MAX_ACK_WINDOW)).wrapping_sub(1);
+        let oldest = receiver
+            .end
+            .wrapping_sub(sender.max_window.max(MAX_ACK_WINDOW))
+            .wrapping_sub(1);
         if !after(selective, oldest) {
             return if liberal {
                 Fit::Inside
