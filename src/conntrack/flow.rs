@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -49,7 +50,7 @@ pub struct FlowState {
     /// Meaningless until the flow is confirmed; the flow is dead from this instant on.
     pub deadline: Time,
     /// How long the flow will live from its confirmation, while it is not confirmed.
-    pub timeout: std::time::Duration,
+    pub timeout: Duration,
     /// When it was confirmed.
     pub started: Time,
     pub mark: u32,
@@ -149,8 +150,10 @@ impl FlowState {
         }
     }
 
-    /// Sets the deadline, or the life to come of a flow that is not confirmed.
-    pub(super) fn refresh(&mut self, now: Time, timeout: std::time::Duration) {
+    /// Sets the deadline, or the life to come of a flow that is not confirmed. Timeouts are whole seconds: less stands for a negative one, which
+    /// is over at once.
+    pub(super) fn refresh(&mut self, now: Time, timeout: Duration) {
+        let timeout = Duration::from_secs(timeout.as_secs());
         if self.status.has(Status::CONFIRMED) {
             self.deadline = now + timeout;
         } else {

@@ -15,7 +15,7 @@ mod tuple;
 
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, NatInfo, SequenceAdjustment, Status};
-pub use settings::{SettingError, Settings, TcpSettings};
+pub use settings::{Frag6Settings, SctpSettings, SettingError, Settings, TcpSettings};
 pub use table::Table;
 pub use tuple::{Direction, Endpoint, Tuple};
 
@@ -117,6 +117,10 @@ pub enum Reason {
     AlreadyTracked,
     /// It belongs to a flow of the table.
     KnownFlow,
+    /// It belongs to a flow of the table, but the flow neither changes nor lives longer by it.
+    Ignored(proto::tcp::IgnoredReason),
+    /// It belongs to a flow of the table, which ends with it: a RST before any answer.
+    EndsFlow,
     /// It opens a flow.
     NewFlow,
     /// It opens a flow that a helper had announced.
@@ -147,12 +151,8 @@ pub enum InvalidReason {
     /// ICMP error: it is not addressed to whoever sent the quoted packet.
     QuoteNotForSender,
     Gre(proto::gre::InvalidReason),
-    Sctp(proto::sctp::InvalidReason),
-    Tcp(TcpInvalid),
+    Tcp(proto::tcp::InvalidReason),
 }
-
-/// Placeholder until the TCP tracker lands.
-pub type TcpInvalid = ();
 
 /// Why tracking or NAT drops a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,8 +192,7 @@ impl fmt::Display for InvalidReason {
                 f.write_str("the ICMP error is not addressed to the sender of the packet it quotes")
             }
             Self::Gre(reason) => write!(f, "GRE: {reason}"),
-            Self::Sctp(reason) => write!(f, "SCTP: {reason}"),
-            Self::Tcp(reason) => write!(f, "TCP: {reason:?}"),
+            Self::Tcp(reason) => write!(f, "{reason}"),
         }
     }
 }

@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
 use super::expectation::Expectations;
 use super::flow::FlowState;
+use super::proto::ProtocolState;
 use super::{Direction, Flow, Status, Tuple};
 use crate::base::Time;
 
@@ -48,6 +50,8 @@ const SHARDS: usize = 64;
 
 /// How many flows early drop looks at. The kernel looks at a few buckets; looking at more never drops an assured flow either.
 const EARLY_DROP_REACH: usize = 4096;
+
+const MAPPINGS_LISTED: usize = 16;
 
 impl Table {
     /// A secret key keeps an attacker from aiming at one bucket; a fixed one makes a run repeatable.
@@ -226,21 +230,29 @@ impl Table {
         Ok(())
     }
 
-    /// The mappings that other flows from the same source endpoint have, newest unspecified: as reply tuples. The first that `choose` takes.
-    pub(crate) fn source_mapping<T>(&self, original: &Tuple, mut choose: impl FnMut(&Tuple) -> Option<T>) -> Option<T> {
+    /// The mappings that other flows from the same source endpoint have, each once, as reply tuples.
+    pub(crate) fn source_mappings(&self, original: &Tuple) -> SmallVec<[Tuple; 4]> {
         let hash = self.hash_source(original);
         let sources = self.source_shard(hash).lock();
-        sources
-            .iter_hash(hash)
-            .filter(|it| it.original.source == original.source && it.original.protocol == original.protocol)
-            .find_map(|it| choose(&it.reply))
+        let mut found: SmallVec<[Tuple; 4]> = SmallVec::new();
+        for entry in sources.iter_hash(hash) {
+            let same_source = entry.original.source == original.source && entry.original.protocol == original.protocol;
+            let known = found
+                .iter()
+                .any(|it| it.destination == entry.reply.destination && it.source.id == entry.reply.source.id);
+            if same_source && !known && found.len() < MAPPINGS_LISTED {
+                found.push(entry.reply);
+            }
+        }
+        found
     }
 
-    /// Makes room by dropping a flow that is not assured, or whose time is over.
+    /// Makes room by dropping a flow that is not assured, or whose time is over; else an assured TCP connection that is about to end.
     pub(super) fn early_drop(&self, now: Time, hash: u64) -> bool {
         let mut looked_at = 0;
         let first = self.shard_number(hash);
         let mut candidates = Vec::new();
+        let mut ending = None;
         for number in (0..SHARDS).map(|step| (first + step) % SHARDS) {
             {
                 let shard = self.shards[number].lock();
@@ -253,6 +265,9 @@ impl Table {
                 looked_at += 1;
                 let expendable = {
                     let state = flow.lock();
+                    if matches!(&state.protocol, ProtocolState::Tcp(track) if track.early_drop_candidate()) {
+                        ending.get_or_insert_with(|| Arc::clone(&flow));
+                    }
                     !state.status.has(Status::ASSURED) || state.is_expired(now)
                 };
                 if expendable && self.delete(&flow) {
@@ -260,10 +275,10 @@ impl Table {
                 }
             }
             if looked_at >= EARLY_DROP_REACH {
-                return false;
+                break;
             }
         }
-        false
+        ending.is_some_and(|flow| self.delete(&flow))
     }
 
     pub(super) fn with_expectations<T>(&self, act: impl FnOnce(&mut Expectations) -> T) -> T {

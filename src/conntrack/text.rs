@@ -2,15 +2,19 @@
 //!
 //! The kernel lists flows in the order of its hash table, which nobody can foresee; here they come in the order of their creation.
 
-use super::{Expectation, Flow};
-use crate::base::Time;
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use super::proto::ProtocolState;
+use super::{Counted, Direction, Expectation, Flow, FlowState, Settings, Status, Tuple};
+use crate::base::{Family, Time, protocol};
 
 /// Which of the forms of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowForm {
     /// `/proc/net/nf_conntrack`.
     Proc,
-    /// `/proc/net/ip_conntrack` of old kernels.
+    /// `/proc/net/ip_conntrack` of kernels before 2.6.20, as its documents show it: neither family nor mark nor zone.
     OldProc,
     /// `conntrack -L`.
     Tool,
@@ -19,8 +23,80 @@ pub enum FlowForm {
 }
 
 /// One line without its end; `None` for a flow that died meanwhile.
-pub fn flow(_flow: &Flow, _form: FlowForm, _now: Time) -> Option<String> {
-    None
+pub fn flow(flow: &Flow, form: FlowForm, now: Time, settings: &Settings) -> Option<String> {
+    let state = flow.lock();
+    if state.status.has(Status::DYING) || state.is_expired(now) {
+        return None;
+    }
+    let mut line = String::with_capacity(200);
+    write_flow(&mut line, flow, &state, form, now, settings).ok()?;
+    Some(line)
+}
+
+fn write_flow(
+    line: &mut String,
+    flow: &Flow,
+    state: &FlowState,
+    form: FlowForm,
+    now: Time,
+    settings: &Settings,
+) -> std::fmt::Result {
+    let original = flow.original();
+    let from_kernel = matches!(form, FlowForm::Proc | FlowForm::OldProc);
+    if matches!(form, FlowForm::Proc | FlowForm::ToolExtended) {
+        write_family(line, original.family())?;
+    }
+    let name = match original.protocol {
+        // The tool knows this protocol, the kernel has no tracker for it.
+        protocol::DCCP if !from_kernel => "dccp",
+        other => protocol_name(other),
+    };
+    write!(
+        line,
+        "{name:<8} {} {} ",
+        original.protocol,
+        state.deadline.since(now).as_secs()
+    )?;
+    match &state.protocol {
+        ProtocolState::Tcp(track) => write!(line, "{} ", track.state().name())?,
+        ProtocolState::Gre {
+            timeout,
+            stream_timeout,
+        } if from_kernel => write!(
+            line,
+            "timeout={}, stream_timeout={} ",
+            timeout.as_secs(),
+            stream_timeout.as_secs()
+        )?,
+        _ => {}
+    }
+    write_tuple(line, original, from_kernel)?;
+    write_counters(line, state.counters.as_ref(), Direction::Original)?;
+    if !state.status.has(Status::SEEN_REPLY) {
+        line.push_str("[UNREPLIED] ");
+    }
+    write_tuple(line, &state.reply, from_kernel)?;
+    write_counters(line, state.counters.as_ref(), Direction::Reply)?;
+    if state.status.has(Status::ASSURED) {
+        line.push_str("[ASSURED] ");
+    }
+    let mut uses = 1 + state.expected_flows();
+    match form {
+        FlowForm::OldProc => {}
+        FlowForm::Proc => {
+            // The reader of the file holds the flow too.
+            uses += 1;
+            write!(line, "mark={} zone=0 ", state.mark)?;
+        }
+        FlowForm::Tool | FlowForm::ToolExtended => write!(line, "mark={} ", state.mark)?,
+    }
+    if settings.timestamp && form != FlowForm::OldProc {
+        write!(line, "delta-time={} ", now.since(state.started).as_secs())?;
+    }
+    if let (Some(helper), false) = (state.helper, from_kernel) {
+        write!(line, "helper={helper} ")?;
+    }
+    write!(line, "use={uses}")
 }
 
 /// Which of the forms of an expectation.
@@ -28,10 +104,117 @@ pub fn flow(_flow: &Flow, _form: FlowForm, _now: Time) -> Option<String> {
 pub enum ExpectationForm {
     /// `/proc/net/nf_conntrack_expect`.
     Proc,
-    /// `conntrack -L expect`.
+    /// `conntrack -L expect`, with or without `-o extended`.
     Tool,
 }
 
-pub fn expectation(_expectation: &Expectation, _form: ExpectationForm, _now: Time) -> String {
-    String::new()
+/// One line without its end.
+pub fn expectation(expectation: &Expectation, form: ExpectationForm, now: Time) -> String {
+    let mut line = String::with_capacity(200);
+    // Writing into a string cannot fail.
+    let _ = match form {
+        ExpectationForm::Proc => write_expectation_of_proc(&mut line, expectation, now),
+        ExpectationForm::Tool => write_expectation_of_tool(&mut line, expectation, now),
+    };
+    line
+}
+
+fn write_expectation_of_proc(line: &mut String, it: &Expectation, now: Time) -> std::fmt::Result {
+    let family = match it.tuple.family() {
+        Family::V4 => 2,
+        Family::V6 => 10,
+    };
+    let left = it.deadline.since(now).as_secs();
+    write!(line, "{left} l3proto = {family} proto={} ", it.tuple.protocol)?;
+    write_tuple(line, &it.tuple, true)?;
+    let mut delimiter = "";
+    for (set, name) in [(it.permanent, "PERMANENT"), (it.inactive, "INACTIVE")] {
+        if set {
+            write!(line, "{delimiter}{name}")?;
+            delimiter = ",";
+        }
+    }
+    if !delimiter.is_empty() {
+        line.push(' ');
+    }
+    line.push_str(it.made_by);
+    Ok(())
+}
+
+fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> std::fmt::Result {
+    let left = it.deadline.since(now).as_secs();
+    write!(line, "{left} proto={} ", it.tuple.protocol)?;
+    write_tuple(line, &it.tuple, false)?;
+    let whole: IpAddr = match it.mask.address {
+        IpAddr::V4(_) => std::net::Ipv4Addr::BROADCAST.into(),
+        IpAddr::V6(_) => std::net::Ipv6Addr::from_bits(u128::MAX).into(),
+    };
+    write!(
+        line,
+        "mask-src={} mask-dst={whole} sport={} dport={} ",
+        it.mask.address,
+        it.mask.id,
+        u16::MAX
+    )?;
+    let master = it.master.original();
+    write!(
+        line,
+        "master-src={} master-dst={} sport={} dport={} class={} helper={}",
+        master.source.address,
+        master.destination.address,
+        master.source.id,
+        master.destination.id,
+        it.class,
+        it.made_by
+    )
+}
+
+fn write_family(line: &mut String, family: Family) -> std::fmt::Result {
+    match family {
+        Family::V4 => write!(line, "{:<8} {} ", "ipv4", 2),
+        Family::V6 => write!(line, "{:<8} {} ", "ipv6", 10),
+    }
+}
+
+fn protocol_name(number: u8) -> &'static str {
+    match number {
+        protocol::ICMP => "icmp",
+        protocol::TCP => "tcp",
+        protocol::UDP => "udp",
+        protocol::GRE => "gre",
+        protocol::ICMPV6 => "icmpv6",
+        protocol::SCTP => "sctp",
+        protocol::UDPLITE => "udplite",
+        _ => "unknown",
+    }
+}
+
+fn write_tuple(line: &mut String, tuple: &Tuple, from_kernel: bool) -> std::fmt::Result {
+    write!(line, "src={} dst={} ", tuple.source.address, tuple.destination.address)?;
+    match tuple.protocol {
+        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP => {
+            write!(line, "sport={} dport={} ", tuple.source.id, tuple.destination.id)
+        }
+        protocol::DCCP if !from_kernel => write!(line, "sport=0 dport=0 "),
+        protocol::ICMP => {
+            let (kind, code) = tuple.icmp();
+            write!(line, "type={kind} code={code} id={} ", tuple.source.id)
+        }
+        protocol::GRE => write!(
+            line,
+            "srckey=0x{:x} dstkey=0x{:x} ",
+            tuple.source.id, tuple.destination.id
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn write_counters(line: &mut String, counters: Option<&[Counted; 2]>, direction: Direction) -> std::fmt::Result {
+    match counters {
+        Some(counters) => {
+            let Counted { packets, bytes } = counters[direction.index()];
+            write!(line, "packets={packets} bytes={bytes} ")
+        }
+        None => Ok(()),
+    }
 }

@@ -49,33 +49,43 @@ impl Table {
         let tuple = Tuple::of(packet).ok_or(Refused::Invalid(proto::unreadable(packet)))?;
         // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
         for _ in 0..REOPENINGS {
-            let (flow, direction, reason) = match self.lookup(cx.now, &tuple) {
-                Some((flow, direction)) => (flow, direction, Reason::KnownFlow),
-                None => {
-                    let (flow, reason) = self.open(cx, packet, tracking, &tuple)?;
-                    (flow, Direction::Original, reason)
-                }
+            let Some((flow, direction)) = self.lookup(cx.now, &tuple) else {
+                let (flow, reason) = self.open(cx, packet, tracking, &tuple)?;
+                let mut state = flow.lock();
+                tracking.state = Some(state_of(&state, Direction::Original));
+                count(&mut state, Direction::Original, packet);
+                drop(state);
+                tracking.flow = Some(flow);
+                tracking.direction = Direction::Original;
+                return Ok(reason);
             };
             let mut state = flow.lock();
             let ct_state = state_of(&state, direction);
-            match proto::packet(cx, &mut state, direction, packet) {
+            let reason = match proto::packet(cx, &mut state, direction, packet) {
                 Verdict::Accept => {
                     count(&mut state, direction, packet);
-                    if direction == Direction::Reply {
-                        state.status.set(Status::SEEN_REPLY);
-                    }
-                    drop(state);
-                    tracking.flow = Some(flow);
-                    tracking.state = Some(ct_state);
-                    tracking.direction = direction;
-                    return Ok(reason);
+                    Reason::KnownFlow
                 }
+                Verdict::Ignore(reason) => Reason::Ignored(reason),
+                Verdict::Destroy => Reason::EndsFlow,
                 Verdict::Invalid(reason) => return Err(Refused::Invalid(reason)),
                 Verdict::Again => {
                     drop(state);
                     self.delete(&flow);
+                    continue;
                 }
+            };
+            if direction == Direction::Reply {
+                state.status.set(Status::SEEN_REPLY);
             }
+            drop(state);
+            if let Reason::EndsFlow = reason {
+                self.delete(&flow);
+            }
+            tracking.flow = Some(flow);
+            tracking.state = Some(ct_state);
+            tracking.direction = direction;
+            return Ok(reason);
         }
         Err(Refused::Drop(DropReason::FlowDied))
     }
@@ -109,15 +119,16 @@ impl Table {
         } else {
             None
         };
+        let (protocol, timeout) = proto::open(cx, packet, tuple).map_err(Refused::Invalid)?;
         let mut state = FlowState {
             reply,
             status: Status::default(),
             deadline: cx.now,
-            timeout: std::time::Duration::ZERO,
+            timeout,
             started: cx.now,
             mark: 0,
             counters: cx.settings.acct.then(Default::default),
-            protocol: proto::open(cx, packet, tuple).map_err(Refused::Invalid)?,
+            protocol,
             nat: NatInfo::default(),
             helper: None,
             helper_data: None,
@@ -178,7 +189,8 @@ impl Table {
                     return Err(DropReason::FlowDied);
                 }
                 state.status.set(Status::CONFIRMED);
-                state.deadline = cx.now + state.timeout;
+                let timeout = state.timeout;
+                state.refresh(cx.now, timeout);
                 state.started = cx.now;
                 match self.insert(&flow, &state) {
                     Ok(()) => return Ok(()),

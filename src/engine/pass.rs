@@ -113,15 +113,12 @@ impl<'a, O: Observer> Pass<'a, O> {
     pub(super) fn expire_fragments(&mut self) {
         let expired = self.router.fragments.lock().expire(self.now);
         for queue in expired {
-            let Some(first) = queue.first else { continue };
-            // Only who would have got the packet complains: a router that merely passes it on stays silent.
-            if let InputRoute::Local = self.config.net.route_input(&first) {
-                let error = IcmpError {
-                    kind: icmpv4::kind::TIME_EXCEEDED,
-                    code: 1,
-                    info: 0,
-                };
-                self.complain(&first, Delivery::Local, error);
+            let built = self
+                .config
+                .net
+                .reassembly_error(&mut self.router.host.lock(), self.now, &queue);
+            if let Ok(outgoing) = built {
+                self.outward(outgoing, Tracking::default());
             }
         }
         self.come_round();
@@ -137,7 +134,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         if let Err(reason) = self.hook(Hook::Prerouting, &mut transit) {
             return self.gone(reason, transit);
         }
-        let route = self.config.net.receive(&mut transit.packet);
+        let route = self.config.net.receive(self.now, &mut transit.packet);
         if O::WATCHING {
             self.observer.see(Event::Routed {
                 decision: &route,
@@ -149,11 +146,18 @@ impl<'a, O: Observer> Pass<'a, O> {
             InputRoute::Broadcast => Delivery::Broadcast,
             InputRoute::Multicast => Delivery::Multicast,
             InputRoute::Forward(route) => return self.forward(transit, route),
-            InputRoute::Error(reason, code) => {
-                let built = self
-                    .config
-                    .net
-                    .route_error(&mut self.router.host.lock(), self.now, &transit.packet, code);
+            InputRoute::Error {
+                reason,
+                error,
+                delivery,
+            } => {
+                let built = self.config.net.input_error(
+                    &mut self.router.host.lock(),
+                    self.now,
+                    &transit.packet,
+                    delivery,
+                    error,
+                );
                 if let Ok(outgoing) = built {
                     self.outward(outgoing, Tracking::default());
                 }
@@ -182,12 +186,12 @@ impl<'a, O: Observer> Pass<'a, O> {
                 self.complain(&transit.packet, Delivery::Unicast, error);
                 return self.gone(Reason::Host(reason), transit);
             }
-            ForwardOutcome::Dropped(reason) => return self.gone(Reason::Host(reason), transit),
         }
         transit.packet.output = Some(route.output);
         if let Err(reason) = self.hook(Hook::Forward, &mut transit) {
             return self.gone(reason, transit);
         }
+        self.config.net.forward_options(&mut transit.packet, &route);
         self.depart(transit, route.mtu, Fate::Forwarded)
     }
 
@@ -222,7 +226,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             Answer::Reply(outgoing) | Answer::Refused(_, outgoing) => {
                 self.outward(*outgoing, Tracking::default());
             }
-            Answer::Consumed | Answer::Dropped(_) => {}
+            Answer::Consumed | Answer::Dropped(_) | Answer::Suppressed(..) => {}
         }
         let state = transit.tracking.state;
         self.worker.recycle(transit.packet);
@@ -245,7 +249,29 @@ impl<'a, O: Observer> Pass<'a, O> {
         if let Err(reason) = self.output_hook(&mut transit, &mut mtu) {
             return self.gone(reason, transit);
         }
+        if route.loops_back
+            && let Some(interface) = transit.packet.output
+        {
+            self.loop_back(interface, &transit);
+        }
         self.depart(transit, mtu, Fate::Sent)
+    }
+
+    /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again.
+    fn loop_back(&mut self, interface: InterfaceId, transit: &Transit) {
+        let mut copy = Transit {
+            packet: transit.packet.clone(),
+            tracking: transit.tracking.clone(),
+            delivery: transit.delivery,
+        };
+        match self.hook(Hook::Postrouting, &mut copy) {
+            Ok(()) => self.worker.looped.push_back(Looped {
+                interface,
+                packet: copy.packet,
+                tracking: copy.tracking,
+            }),
+            Err(reason) => drop(self.gone(reason, copy)),
+        }
     }
 
     /// POSTROUTING, fragmentation, the wire.
@@ -259,6 +285,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         };
         if output == InterfaceId::LOOPBACK {
             self.worker.looped.push_back(Looped {
+                interface: output,
                 packet: transit.packet,
                 tracking: transit.tracking,
             });
@@ -302,18 +329,23 @@ impl<'a, O: Observer> Pass<'a, O> {
         });
     }
 
-    /// What was sent through `lo` comes in by it, after everything else that the packet at hand caused.
+    /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
     fn come_round(&mut self) {
-        while let Some(Looped { mut packet, tracking }) = self.worker.looped.pop_front() {
+        while let Some(Looped {
+            interface,
+            mut packet,
+            tracking,
+        }) = self.worker.looped.pop_front()
+        {
             self.loops += 1;
             if self.loops > MAX_LOOPS {
                 self.stopped(Reason::TooManyLoops, tracking.state);
                 continue;
             }
-            packet.input = Some(InterfaceId::LOOPBACK);
+            packet.input = Some(interface);
             packet.output = None;
             if O::WATCHING {
-                let interface = Some(self.config.net.interface(InterfaceId::LOOPBACK).name);
+                let interface = Some(self.config.net.interface(interface).name);
                 self.observer.see(Event::Arrived {
                     interface,
                     packet: &packet,

@@ -42,8 +42,8 @@ pub enum Reason {
     NoWay(net::RouteError),
     /// Tracking or NAT.
     Tracking(conntrack::DropReason),
-    /// Not IPv4: other families come later.
-    NotSupported,
+    /// The flow's address is that of another interface than the one it leaves by now.
+    MasqueradeMoved,
     /// A packet of the router's own went round through `lo` too often.
     TooManyLoops,
     HeldFragment,
@@ -69,7 +69,7 @@ impl fmt::Display for Reason {
             Self::Host(reason) => write!(f, "{reason}"),
             Self::NoWay(reason) => write!(f, "{reason}"),
             Self::Tracking(reason) => write!(f, "{reason}"),
-            Self::NotSupported => f.write_str("not an IPv4 packet"),
+            Self::MasqueradeMoved => f.write_str("its flow is masqueraded for another interface, and is given up"),
             Self::TooManyLoops => f.write_str("it went round through lo too often"),
             Self::HeldFragment => f.write_str("held until its other fragments come"),
         }

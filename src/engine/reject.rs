@@ -86,41 +86,24 @@ pub fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing,
     }
     let sum = checksum::transport(source.into(), destination.into(), packet.protocol(), &segment);
     put16(&mut segment, 16, sum);
+    let mark = net.reply_mark(packet);
     let key = OutputKey {
         destination: destination.into(),
         // The address it answers from need not be one of ours.
-        source: None,
-        mark: reply_mark(net, packet),
+        source: Some(source.into()),
+        mark,
         interface: None,
         tos: 0,
     };
-    let route = net.route_output(key).map_err(NoReset::NoRoute)?;
+    let route = net.reroute_output(key).map_err(NoReset::NoRoute)?;
     let repr = ipv4::Repr {
         tos: 0,
         identification: 0,
         dont_fragment: true,
-        ttl: knob(net, "net.ipv4.ip_default_ttl", 64),
+        ttl: net.default_ttl(),
         protocol: packet.protocol(),
         source,
         destination,
     };
-    let mut made = Packet::parse(repr.emit(&segment)).expect("made whole above");
-    made.output = Some(route.interface);
-    made.mark = reply_mark(net, packet);
-    Ok(Outgoing { packet: made, route })
-}
-
-/// `fwmark_reflect`: an answer carries the mark of what it answers.
-fn reply_mark(net: &Net, packet: &Packet) -> u32 {
-    if knob(net, "net.ipv4.fwmark_reflect", 0) == 0 {
-        0
-    } else {
-        packet.mark
-    }
-}
-
-fn knob(net: &Net, key: &str, default: u8) -> u8 {
-    net.sysctl_get(key)
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(default)
+    net.outgoing(repr, &[], &segment, route, mark).ok_or(NoReset::NotTcp)
 }

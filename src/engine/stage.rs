@@ -47,7 +47,7 @@ impl<O: Observer> Pass<'_, O> {
                 _ => false,
             };
             if again {
-                let route = self.config.net.route_output(after).map_err(Reason::NoWay)?;
+                let route = self.config.net.reroute_output(after).map_err(Reason::NoWay)?;
                 transit.packet.output = Some(route.interface);
                 transit.delivery = route.delivery;
                 *mtu = route.mtu;

@@ -54,9 +54,11 @@ impl Fate {
     }
 }
 
-/// A packet on its way round through `lo`: what it carries of tracking comes along, as in the kernel.
+/// A packet on its way round through `lo`, or the copy of a broadcast: what it carries of tracking comes along, as in the kernel.
 #[derive(Debug)]
 pub(super) struct Looped {
+    /// Where it comes in.
+    pub interface: InterfaceId,
     pub packet: Packet,
     pub tracking: Tracking,
 }

@@ -106,8 +106,25 @@ macro_rules! registry {
 }
 
 registry! {
+    match addrtype
+    match comment
+    match conntrack
+    match icmp
+    match limit
+    match mark
+    match multiport
+    match state
     match tcp
+    match udp
+    target ct
+    target dnat
+    target log
     target mark
+    target masquerade
+    target notrack
+    target redirect
+    target reject
+    target snat
 }
 
 /// The match of this name in this family.

@@ -4,6 +4,8 @@
 //! `getservbyport`, `getservbyname` and `getprotobynumber` answer on Debian 12 for every port and number, found by asking. All are
 //! registrations of IANA or older usage.
 
+use std::net::Ipv4Addr;
+
 use crate::base::protocol;
 
 /// The number of a port's name in this protocol (`http` in tcp). Case counts.
@@ -51,6 +53,16 @@ pub fn protocol_name(number: u8) -> Option<&'static str> {
         .iter()
         .find(|&&(known, _)| known == number && number != 0)
         .map(|&(_, name)| name)
+}
+
+/// The name of an address as `-L` prints it without `-n`: a lab has no name server, only what Debian's `/etc/hosts` and `/etc/networks` hold.
+pub fn host_name(address: Ipv4Addr) -> Option<&'static str> {
+    match address.octets() {
+        [127, 0, 0, 1] => Some("localhost"),
+        [127, 0, 0, 0] => Some("loopback"),
+        [169, 254, 0, 0] => Some("link-local"),
+        _ => None,
+    }
 }
 
 fn protocol_bit(protocol: u8) -> Option<u8> {

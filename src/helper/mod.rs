@@ -1,5 +1,8 @@
 //! Application protocols that open other flows: parser and NAT edit side by side.
 
+mod ftp;
+mod mangle;
+
 use std::time::Duration;
 
 use crate::base::{Family, Random, Time, protocol};
@@ -19,19 +22,27 @@ pub struct HelperContext<'a> {
 
 /// All helpers there are. Which of them a lab has loaded is the lab's to know.
 pub fn registry() -> &'static [HelperSpec] {
-    REGISTRY
+    &[FTP]
 }
 
-const REGISTRY: &[HelperSpec] = &[HelperSpec {
+const FTP: HelperSpec = HelperSpec {
     name: "ftp",
     family: Family::V4,
     protocol: protocol::TCP,
     port: 21,
     max_expected: 1,
     expect_timeout: Duration::from_secs(300),
-}];
+};
 
-/// The helper stage: the flow's helper reads the packet, and rewrites it where the flow is under NAT.
-pub fn run(_packet: &mut Packet, _tracking: &Tracking, _cx: &mut HelperContext<'_>) -> Result<(), DropReason> {
-    Ok(())
+/// The helper stage: the flow's helper reads the packet, and rewrites it where the flow is under NAT. To be called after the last nat hook, and
+/// before `nat::adjust_sequences`.
+pub fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperContext<'_>) -> Result<(), DropReason> {
+    let Some(flow) = &tracking.flow else {
+        return Ok(());
+    };
+    let helper = flow.lock().helper;
+    match helper {
+        Some("ftp") => ftp::run(packet, tracking, cx),
+        _ => Ok(()),
+    }
 }

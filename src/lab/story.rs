@@ -160,7 +160,7 @@ impl Observer for Story {
                         None => format!("out by {name}, to a neighbour there"),
                     }
                 }
-                InputRoute::Error(reason, _) | InputRoute::Drop(reason) => reason.to_string(),
+                InputRoute::Error { reason, .. } | InputRoute::Drop(reason) => reason.to_string(),
             }),
             Event::Rerouted { route, net } => Step::Routed(format!(
                 "again, because OUTPUT changed it: out by {}",
@@ -412,6 +412,8 @@ fn tracked(tracking: &Tracking, made: &Tracked) -> String {
             Direction::Original => "of a known flow, in its original direction".to_owned(),
             Direction::Reply => "of a known flow, in its reply direction".to_owned(),
         },
+        conntrack::Reason::Ignored(reason) => format!("of a known flow, which stays as it is: {reason}"),
+        conntrack::Reason::EndsFlow => "it ends its flow: a reset before any answer".to_owned(),
         conntrack::Reason::NewFlow => "it opens a flow".to_owned(),
         conntrack::Reason::Expected(expectation) => {
             format!("it opens a flow that helper {} announced", expectation.made_by)

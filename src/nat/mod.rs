@@ -4,8 +4,8 @@ mod sequence;
 mod setup;
 mod translate;
 
-pub use sequence::adjust_sequences;
-pub use setup::{follow_master, is_done, null_binding, setup, track};
+pub use sequence::{adjust_sequences, record_length_change};
+pub use setup::{is_done, masquerade_moved, null_binding, setup, track};
 pub use translate::translate;
 
 use crate::base::{AddressRange, PortRange, Random, Time};

@@ -1,9 +1,129 @@
 //! TCP sequence offsets of flows whose payload a helper made longer or shorter.
 
-use crate::conntrack::{DropReason, Tracking};
-use crate::packet::Packet;
+use crate::base::protocol;
+use crate::conntrack::{Direction, DropReason, FlowState, SequenceAdjustment, Status, Tracking};
+use crate::packet::{ChecksumState, Packet};
+use crate::wire::tcp::{self, flags, option};
+use crate::wire::{be16, be32, checksum, put16, put32};
 
 /// Shifts sequence and acknowledgement numbers and SACK blocks; true when the packet changed. To be called between the helper and the confirmation.
-pub fn adjust_sequences(_packet: &mut Packet, _tracking: &Tracking) -> Result<bool, DropReason> {
-    Ok(false)
+pub fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Result<bool, DropReason> {
+    let Some(flow) = &tracking.flow else {
+        return Ok(false);
+    };
+    let [this_way, other_way] = {
+        let state = flow.lock();
+        let Some(sequence) = &state.sequence else {
+            return Ok(false);
+        };
+        if !state.status.has(Status::SEQ_ADJUST) || packet.protocol() != protocol::TCP {
+            return Ok(false);
+        }
+        let (this, other) = (tracking.direction.index(), tracking.direction.opposite().index());
+        [sequence[this], sequence[other]]
+    };
+    let Some(segment) = packet.tcp() else {
+        return Ok(false);
+    };
+    let (header, flag_bits) = (segment.header_length(), segment.flags());
+    let partial = packet.checksum == ChecksumState::Partial;
+    let bytes = packet.transport_mut();
+    let sequence = be32(bytes, 4);
+    write(
+        bytes,
+        4,
+        sequence.wrapping_add(this_way.offset_at(sequence) as u32),
+        partial,
+    );
+    if flag_bits & flags::ACK != 0 {
+        let acknowledged = be32(bytes, 8);
+        write(bytes, 8, other_way.before_adjustment(acknowledged), partial);
+        shift_selective_acknowledgements(bytes, header, &other_way, partial);
+    }
+    Ok(true)
+}
+
+/// Notes that the payload of a packet of this direction, starting at `position`, grew by `change` bytes.
+pub fn record_length_change(state: &mut FlowState, direction: Direction, position: u32, change: i32) {
+    if change == 0 {
+        return;
+    }
+    state.status.set(Status::SEQ_ADJUST);
+    let way = &mut state.sequence.get_or_insert_default()[direction.index()];
+    if way.before == way.after || is_before(way.position, position) {
+        way.position = position;
+        way.before = way.after;
+        way.after = way.after.wrapping_add(change);
+    }
+}
+
+impl SequenceAdjustment {
+    /// What is to be added to this sequence number of the sender. The packet that changed is itself before its change, so that a
+    /// retransmission of it is shifted as it was.
+    pub fn offset_at(&self, sequence: u32) -> i32 {
+        if is_before(self.position, sequence) {
+            self.after
+        } else {
+            self.before
+        }
+    }
+
+    /// The sender's own number for one that the receiver knows.
+    fn before_adjustment(&self, seen: u32) -> u32 {
+        let offset = if is_before(self.position, seen.wrapping_sub(self.before as u32)) {
+            self.after
+        } else {
+            self.before
+        };
+        seen.wrapping_sub(offset as u32)
+    }
+}
+
+fn is_before(first: u32, second: u32) -> bool {
+    (first.wrapping_sub(second) as i32) < 0
+}
+
+fn shift_selective_acknowledgements(bytes: &mut [u8], header: usize, other_way: &SequenceAdjustment, partial: bool) {
+    let mut at = tcp::MIN_HEADER;
+    while at < header {
+        match bytes[at] {
+            option::END => return,
+            option::NOP => at += 1,
+            kind => {
+                let Some(&length) = bytes[..header].get(at + 1) else {
+                    return;
+                };
+                let end = at + usize::from(length);
+                if length < 2 || end > header {
+                    return;
+                }
+                if kind == option::SACK && length >= 2 + 8 && (length - 2) % 8 == 0 {
+                    for edge in (at + 2..end).step_by(4) {
+                        let seen = be32(bytes, edge);
+                        write(bytes, edge, other_way.before_adjustment(seen), partial);
+                    }
+                }
+                at = end;
+            }
+        }
+    }
+}
+
+/// Writes a word of the header, which the checksum follows unless the device is still to make it.
+///
+/// A word at an odd place counts with its bytes swapped in the checksum.
+fn write(bytes: &mut [u8], at: usize, value: u32, partial: bool) {
+    let old = be32(bytes, at);
+    if old == value {
+        return;
+    }
+    put32(bytes, at, value);
+    if !partial {
+        let (old, new) = match at % 2 {
+            0 => (old, value),
+            _ => (old.rotate_left(8), value.rotate_left(8)),
+        };
+        let updated = checksum::update32(be16(bytes, 16), old, new);
+        put16(bytes, 16, updated);
+    }
 }

@@ -1,52 +1,313 @@
 //! Choosing a mapping for a new flow.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::{Manip, NatContext, NatRange};
-use crate::conntrack::{DropReason, Flow, Status, Table, TrackContext, Tracked, Tracking};
+use crate::base::{AddressRange, PortRange, protocol};
+use crate::conntrack::{
+    Direction, DropReason, Endpoint, Expectation, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
+};
 use crate::packet::Packet;
 
 /// The tracking stage where NAT is there too: `Table::track`, and an expected flow gets the mapping that its expectation asks for.
 pub fn track(
     table: &Table,
     cx: &TrackContext<'_>,
-    _nat: &mut NatContext<'_>,
+    nat: &mut NatContext<'_>,
     packet: &mut Packet,
     tracking: &mut Tracking,
 ) -> Tracked {
-    table.track(cx, packet, tracking)
+    let tracked = table.track(cx, packet, tracking);
+    if let (Tracked::Accept(Reason::Expected(expectation)), Some(flow)) = (&tracked, &tracking.flow)
+        && let Err(reason) = follow_master(table, nat, flow, expectation)
+    {
+        return Tracked::Drop(reason);
+    }
+    tracked
 }
 
-/// What the SNAT and DNAT targets call on a flow that has no mapping of this kind yet.
+/// What the SNAT and DNAT targets call on a flow that has no mapping of this kind yet. A flow that has one, or is in the table already, stays as
+/// it is. Where nothing is free the flow keeps a taken tuple, and is refused when it is to be confirmed, as in the kernel.
 pub fn setup(
-    _table: &Table,
-    _cx: &mut NatContext<'_>,
-    _flow: &Arc<Flow>,
-    _range: &NatRange,
-    _manip: Manip,
+    table: &Table,
+    cx: &mut NatContext<'_>,
+    flow: &Arc<Flow>,
+    range: &NatRange,
+    manip: Manip,
 ) -> Result<(), DropReason> {
+    let (status, reply) = {
+        let state = flow.lock();
+        (state.status, state.reply)
+    };
+    if status.has_any(done_bit(manip).or(Status::CONFIRMED)) {
+        return Ok(());
+    }
+    let current = reply.inverse().ok_or(DropReason::NoFreeTuple)?;
+    let mut choice = Choice {
+        table,
+        cx,
+        flow,
+        range,
+        manip,
+    };
+    let chosen = choice.choose(current);
+    let mut state = flow.lock();
+    if chosen != current {
+        state.reply = chosen.inverse().ok_or(DropReason::NoFreeTuple)?;
+        state.status.set(match manip {
+            Manip::Source => Status::SRC_NAT,
+            Manip::Destination => Status::DST_NAT,
+        });
+    }
+    state.status.set(done_bit(manip));
     Ok(())
 }
 
 /// What happens at the nat hook when no rule spoke: the flow keeps its addresses, but a source port that another flow holds is changed.
-pub fn null_binding(
-    _table: &Table,
-    _cx: &mut NatContext<'_>,
-    _flow: &Arc<Flow>,
-    _manip: Manip,
-) -> Result<(), DropReason> {
-    Ok(())
-}
-
-/// Gives an expected flow the mapping of its expectation.
-pub fn follow_master(_table: &Table, _cx: &mut NatContext<'_>, _flow: &Arc<Flow>) -> Result<(), DropReason> {
-    Ok(())
+pub fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, manip: Manip) -> Result<(), DropReason> {
+    let address = {
+        let state = flow.lock();
+        match manip {
+            Manip::Source => state.reply.destination.address,
+            Manip::Destination => state.reply.source.address,
+        }
+    };
+    let range = NatRange {
+        addresses: Some(AddressRange::single(address)),
+        ..NatRange::default()
+    };
+    setup(table, cx, flow, &range, manip)
 }
 
 /// Whether a mapping of this kind has been decided.
 pub fn is_done(flow: &Flow, manip: Manip) -> bool {
-    flow.lock().status.has(match manip {
+    flow.lock().status.has(done_bit(manip))
+}
+
+/// Whether a flow under MASQUERADE leaves by another interface than the one its address was taken from. The kernel then deletes the flow and drops
+/// the packet, at POSTROUTING.
+pub fn masquerade_moved(packet: &Packet, tracking: &Tracking) -> bool {
+    let Some(flow) = &tracking.flow else { return false };
+    tracking.direction == Direction::Original
+        && flow
+            .lock()
+            .nat
+            .masquerade_interface
+            .is_some_and(|interface| packet.output != Some(interface))
+}
+
+/// An expected flow seems to come from where the announcing command went, and goes to whoever sent that command.
+fn follow_master(
+    table: &Table,
+    cx: &mut NatContext<'_>,
+    flow: &Arc<Flow>,
+    expectation: &Expectation,
+) -> Result<(), DropReason> {
+    let Some(nat) = expectation.nat else {
+        return Ok(());
+    };
+    let command = {
+        let master = expectation.master.lock();
+        *master.tuple(&expectation.master, nat.command)
+    };
+    let from = NatRange {
+        addresses: Some(AddressRange::single(command.destination.address)),
+        ..NatRange::default()
+    };
+    let to = NatRange {
+        addresses: Some(AddressRange::single(command.source.address)),
+        ports: Some(PortRange::single(nat.port)),
+        ..NatRange::default()
+    };
+    setup(table, cx, flow, &from, Manip::Source)?;
+    setup(table, cx, flow, &to, Manip::Destination)
+}
+
+fn done_bit(manip: Manip) -> Status {
+    match manip {
         Manip::Source => Status::SRC_NAT_DONE,
         Manip::Destination => Status::DST_NAT_DONE,
-    })
+    }
+}
+
+struct Choice<'a, 'b> {
+    table: &'a Table,
+    cx: &'a mut NatContext<'b>,
+    flow: &'a Arc<Flow>,
+    range: &'a NatRange,
+    manip: Manip,
+}
+
+impl Choice<'_, '_> {
+    fn choose(&mut self, current: Tuple) -> Tuple {
+        let random = self.range.random || self.range.random_fully;
+        if self.manip == Manip::Source && !random {
+            if self.source_is_in_range(&current) && self.is_free(&current) {
+                return current;
+            }
+            if let Some(tuple) = self.mapping_of_the_same_source(&current) {
+                return tuple;
+            }
+        }
+        let mut tuple = current;
+        self.choose_address(&mut tuple);
+        if !random && self.may_keep_port(&tuple) {
+            return tuple;
+        }
+        self.choose_port(&mut tuple);
+        tuple
+    }
+
+    fn source_is_in_range(&self, tuple: &Tuple) -> bool {
+        let address = self
+            .range
+            .addresses
+            .is_none_or(|range| range.contains(tuple.source.address));
+        let port = self
+            .range
+            .ports
+            .is_none_or(|range| !has_ports(tuple.protocol) || range.contains(tuple.source.id));
+        address && port
+    }
+
+    /// Seen: a source port that was mapped for one destination gets the same mapping for another, while it fits the range and is free there.
+    fn mapping_of_the_same_source(&self, current: &Tuple) -> Option<Tuple> {
+        let mappings = self.table.source_mappings(self.flow.original());
+        mappings.iter().find_map(|reply| {
+            let source = match current.protocol {
+                protocol::ICMP => Endpoint {
+                    address: reply.destination.address,
+                    id: reply.source.id,
+                },
+                _ => reply.destination,
+            };
+            let tuple = Tuple { source, ..*current };
+            (self.source_is_in_range(&tuple) && self.is_free(&tuple)).then_some(tuple)
+        })
+    }
+
+    /// The same source (and destination, unless `--persistent`) always gets the same address of the range.
+    fn choose_address(&self, tuple: &mut Tuple) {
+        let Some(range) = self.range.addresses else { return };
+        let second = (!self.range.persistent).then_some(tuple.destination.address);
+        let hash = self.table.hash_addresses(tuple.source.address, second);
+        let address = pick(range, hash);
+        match self.manip {
+            Manip::Source => tuple.source.address = address,
+            Manip::Destination => tuple.destination.address = address,
+        }
+    }
+
+    fn may_keep_port(&self, tuple: &Tuple) -> bool {
+        match self.range.ports {
+            None => self.is_free(tuple),
+            Some(_) if self.range.port_base.is_some() => false,
+            Some(range) => range.contains(self.id_of(tuple)) && (range.low == range.high || self.is_free(tuple)),
+        }
+    }
+
+    fn choose_port(&mut self, tuple: &mut Tuple) {
+        let id = self.id_of(tuple);
+        let range = match (tuple.protocol, self.range.ports) {
+            (protocol::ICMP, None) => PortRange::ANY,
+            (protocol::ICMP, Some(range)) => range,
+            (protocol, Some(range)) if has_ports(protocol) => range,
+            (protocol, None) if has_ports(protocol) && self.manip == Manip::Source => port_class(id),
+            // DNAT changes no port unasked; other protocols have nothing to change.
+            _ => return,
+        };
+        if range.low > range.high {
+            return;
+        }
+        let size = u32::from(range.high - range.low) + 1;
+        let random = self.range.random || self.range.random_fully;
+        let mut offset = match self.range.port_base {
+            Some(base) => id.wrapping_sub(base),
+            None if random || self.manip == Manip::Source => self.cx.random.next_u16(),
+            None => 0,
+        };
+        let mut attempts = size.min(MAX_ATTEMPTS);
+        loop {
+            for _ in 0..attempts {
+                let id = range.low + (u32::from(offset) % size) as u16;
+                self.set_id(tuple, id);
+                if self.is_free(tuple) {
+                    return;
+                }
+                // Seen with a base port: the offset runs in 16 bits, and so starts over at the range's low end after 65,535.
+                offset = offset.wrapping_add(1);
+            }
+            if attempts >= size || attempts < MIN_ATTEMPTS {
+                return;
+            }
+            attempts /= 2;
+            offset = self.cx.random.next_u16();
+        }
+    }
+
+    fn id_of(&self, tuple: &Tuple) -> u16 {
+        match self.manip {
+            Manip::Destination if tuple.protocol != protocol::ICMP => tuple.destination.id,
+            _ => tuple.source.id,
+        }
+    }
+
+    fn set_id(&self, tuple: &mut Tuple, id: u16) {
+        match self.manip {
+            Manip::Destination if tuple.protocol != protocol::ICMP => tuple.destination.id = id,
+            _ => tuple.source.id = id,
+        }
+    }
+
+    fn is_free(&self, tuple: &Tuple) -> bool {
+        tuple
+            .inverse()
+            .is_some_and(|reply| !self.table.is_taken(self.cx.now, &reply, self.flow))
+    }
+}
+
+/// The first round tries so many ports from its starting point, each further one half as many from another.
+const MAX_ATTEMPTS: u32 = 128;
+const MIN_ATTEMPTS: u32 = 16;
+
+fn has_ports(protocol: u8) -> bool {
+    matches!(
+        protocol,
+        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP
+    )
+}
+
+/// A source port stays in its class, since servers may ask for a privileged one. Seen: 512 to 599 go to 600 and above.
+fn port_class(port: u16) -> PortRange {
+    match port {
+        0..512 => PortRange { low: 1, high: 511 },
+        512..1024 => PortRange { low: 600, high: 1023 },
+        _ => PortRange {
+            low: 1024,
+            high: u16::MAX,
+        },
+    }
+}
+
+fn pick(range: AddressRange, hash: u32) -> IpAddr {
+    match (range.low, range.high) {
+        (IpAddr::V4(low), IpAddr::V4(high)) => {
+            let (low, high) = (low.to_bits(), high.to_bits());
+            let size = u64::from(high.saturating_sub(low)) + 1;
+            let step = ((u64::from(hash) * size) >> 32) as u32;
+            Ipv4Addr::from_bits(low.wrapping_add(step)).into()
+        }
+        (IpAddr::V6(low), IpAddr::V6(high)) => {
+            let (low, high) = (low.to_bits(), high.to_bits());
+            let size = high.saturating_sub(low).saturating_add(1);
+            let step = if size > u128::from(u32::MAX) {
+                u128::from(hash)
+            } else {
+                (u128::from(hash) * size) >> 32
+            };
+            Ipv6Addr::from_bits(low.wrapping_add(step)).into()
+        }
+        (low, _) => low,
+    }
 }

@@ -1,10 +1,181 @@
-//! Rewriting packets as their flow's tuples say.
+//! Rewriting packets as their flow's tuples say, and the packets that ICMP errors quote.
 
-use super::NatHook;
-use crate::conntrack::{DropReason, Tracking};
-use crate::packet::Packet;
+use std::net::IpAddr;
 
-/// Rewrites what this hook has to; true when the packet changed.
-pub fn translate(_packet: &mut Packet, _tracking: &Tracking, _hook: NatHook) -> Result<bool, DropReason> {
-    Ok(false)
+use super::{Manip, NatHook};
+use crate::base::protocol;
+use crate::conntrack::{CtState, Direction, DropReason, Status, Tracking, Tuple};
+use crate::packet::{ChecksumState, End, Packet};
+use crate::wire::icmpv4::{self, kind};
+use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
+
+/// Rewrites what this hook has to; true when the packet changed. To be called at each nat hook, after the mapping is decided.
+pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Result<bool, DropReason> {
+    let Some(flow) = &tracking.flow else {
+        return Ok(false);
+    };
+    let (status, opposite) = {
+        let state = flow.lock();
+        (state.status, *state.tuple(flow, tracking.direction.opposite()))
+    };
+    let manip = hook.manip();
+    let applies = status.has(status_bit(manip, tracking.direction));
+    if tracking.state == Some(CtState::Related)
+        && let Some(message) = packet.icmpv4()
+        && kind::is_error(message.kind())
+    {
+        let redirect = message.kind() == kind::REDIRECT;
+        return translate_error(packet, status, &opposite, manip, applies, redirect);
+    }
+    if !applies {
+        return Ok(false);
+    }
+    let Some(target) = opposite.inverse() else {
+        return Ok(false);
+    };
+    let (end, endpoint) = match manip {
+        Manip::Source => (End::Source, target.source),
+        Manip::Destination => (End::Destination, target.destination),
+    };
+    match packet.protocol() {
+        protocol::TCP | protocol::UDP | protocol::UDPLITE => packet.set_port(end, endpoint.id),
+        protocol::SCTP => {
+            packet.set_port(end, endpoint.id);
+            fill_sctp_checksum(packet);
+        }
+        protocol::ICMP => set_icmp_identifier(packet, target.source.id),
+        _ => {}
+    }
+    packet.set_address(end, endpoint.address);
+    Ok(true)
+}
+
+/// Which mapping a hook applies: against the flow's direction, the hook for sources undoes the mapping of the destination, and the reverse.
+fn status_bit(manip: Manip, direction: Direction) -> Status {
+    match (manip, direction) {
+        (Manip::Source, Direction::Original) | (Manip::Destination, Direction::Reply) => Status::SRC_NAT,
+        (Manip::Destination, Direction::Original) | (Manip::Source, Direction::Reply) => Status::DST_NAT,
+    }
+}
+
+fn set_icmp_identifier(packet: &mut Packet, identifier: u16) {
+    let transport = packet.transport_mut();
+    if transport.len() < icmpv4::HEADER {
+        return;
+    }
+    let old = be16(transport, 4);
+    if old != identifier {
+        let updated = checksum::update16(be16(transport, 2), old, identifier);
+        put16(transport, 4, identifier);
+        put16(transport, 2, updated);
+    }
+}
+
+/// An error's own address is rewritten like any packet's; in the packet that it quotes, which ran the other way, it is the other end.
+fn translate_error(
+    packet: &mut Packet,
+    status: Status,
+    opposite: &Tuple,
+    manip: Manip,
+    applies: bool,
+    redirect: bool,
+) -> Result<bool, DropReason> {
+    if packet.checksum == ChecksumState::Unknown && checksum::of(packet.transport()) != 0 {
+        return Err(DropReason::IcmpErrorUnreadable);
+    }
+    // A redirect tells the host an address of the wrong side.
+    let decided = Status::SRC_NAT_DONE.or(Status::DST_NAT_DONE);
+    if redirect && (!status.has(decided) || status.has_any(Status::SRC_NAT.or(Status::DST_NAT))) {
+        return Err(DropReason::RedirectUnderNat);
+    }
+    if !applies {
+        return Ok(false);
+    }
+    let message = packet.transport_mut();
+    let quoted = message.get_mut(icmpv4::HEADER..).unwrap_or_default();
+    rewrite_quote(quoted, opposite, manip).ok_or(DropReason::IcmpErrorUnreadable)?;
+    put16(message, 2, 0);
+    let sum = checksum::of(message);
+    put16(message, 2, sum);
+    match manip {
+        Manip::Source => packet.set_address(End::Source, opposite.destination.address),
+        Manip::Destination => packet.set_address(End::Destination, opposite.source.address),
+    }
+    Ok(true)
+}
+
+/// Gives the quoted packet the addresses and ports that its sender knows. `None` where too little of it is quoted.
+///
+/// Checksums in it follow incrementally, as far as they are quoted, so what was wrong stays wrong.
+fn rewrite_quote(quoted: &mut [u8], tuple: &Tuple, outer: Manip) -> Option<()> {
+    if quoted.len() < ipv4::MIN_HEADER {
+        return None;
+    }
+    let header = usize::from(quoted[0] & 0x0f) * 4;
+    if header < ipv4::MIN_HEADER || header > quoted.len() {
+        return None;
+    }
+    let protocol = quoted[9];
+    let (address_at, port_at, endpoint) = match outer {
+        Manip::Source => (16, 2, tuple.destination),
+        Manip::Destination => (12, 0, tuple.source),
+    };
+    let IpAddr::V4(new) = endpoint.address else { return None };
+    let (old, new) = (be32(quoted, address_at), new.to_bits());
+    let (head, transport) = quoted.split_at_mut(header);
+    match protocol {
+        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP => {
+            if transport.len() < QUOTED_AT_LEAST {
+                return None;
+            }
+            let old_port = be16(transport, port_at);
+            put16(transport, port_at, endpoint.id);
+            let checksum_at = match protocol {
+                protocol::TCP => (transport.len() >= crate::wire::tcp::MIN_HEADER).then_some(16),
+                protocol::UDP | protocol::UDPLITE => (be16(transport, 6) != 0).then_some(6),
+                _ => None,
+            };
+            if let Some(at) = checksum_at {
+                let field = checksum::update32(be16(transport, at), old, new);
+                let field = checksum::update16(field, old_port, endpoint.id);
+                let zero_is_none = protocol != protocol::TCP;
+                put16(transport, at, if zero_is_none && field == 0 { 0xffff } else { field });
+            }
+        }
+        protocol::ICMP => {
+            if transport.len() < QUOTED_AT_LEAST {
+                return None;
+            }
+            let old = be16(transport, 4);
+            let identifier = tuple.source.id;
+            put16(transport, 4, identifier);
+            let field = checksum::update16(be16(transport, 2), old, identifier);
+            put16(transport, 2, field);
+        }
+        _ => {}
+    }
+    put32(head, address_at, new);
+    let field = checksum::update32(be16(head, 10), old, new);
+    put16(head, 10, field);
+    Some(())
+}
+
+/// Bytes of a transport header that an error has to quote (RFC 792). Seen: with fewer the error is dropped, though tracking reads it.
+const QUOTED_AT_LEAST: usize = 8;
+
+/// CRC32c (RFC 9260, appendix A). It covers no addresses, but all of the packet, so it is made anew.
+fn fill_sctp_checksum(packet: &mut Packet) {
+    let transport = packet.transport_mut();
+    if transport.len() < 12 {
+        return;
+    }
+    put32(transport, 8, 0);
+    let mut crc = u32::MAX;
+    for &byte in &*transport {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
+        }
+    }
+    transport[8..12].copy_from_slice(&(!crc).to_le_bytes());
 }

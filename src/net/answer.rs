@@ -1,11 +1,21 @@
-//! What the local host does with a packet that got through INPUT.
+//! What the local host does with a packet that got through INPUT: what Linux answers when no program listens.
 
-use super::{Delivery, DropReason, HostState, Net, Outgoing};
-use crate::base::Time;
-use crate::packet::Packet;
+use std::net::IpAddr;
+
+use super::icmp::Message;
+use super::options::{self, milliseconds_today};
+use super::sysctl::Knob;
+use super::{Delivery, DropReason, HostState, IcmpError, Net, Outgoing, OutputKey, Suppressed};
+use crate::base::{Time, protocol};
+use crate::packet::{ChecksumState, Packet};
+use crate::wire::icmpv4::{kind, unreachable};
+use crate::wire::ipv4::{self, MIN_HEADER};
+use crate::wire::tcp::{self, Tcp, flags};
+use crate::wire::{be16, checksum, put16, put32};
 
 /// Which local ports are open. A packet to an open port is consumed, and nothing is answered here.
 pub trait Listeners {
+    /// Asked for TCP, UDP and UDP-Lite with good checksums, and for protocols that the stack has no handler for.
     fn is_open(&self, packet: &Packet) -> bool;
 }
 
@@ -28,9 +38,20 @@ pub enum Answer {
     Refused(DropReason, Box<Outgoing>),
     /// The packet was dropped for the reason, and nothing goes out.
     Dropped(DropReason),
+    /// An answer was due, and is not sent.
+    Suppressed(DropReason, Suppressed),
 }
 
+/// Protocols that Linux has a handler for even where no program uses them, besides ICMP, TCP and UDP: it takes them and answers nothing.
+const TAKEN_SILENTLY: [u8; 2] = [protocol::IGMP, PIM];
+const PIM: u8 = 103;
+/// The TCP option of RFC 2385; a segment that carries one is not reset where no key is set.
+const MD5_SIGNATURE: u8 = 19;
+const EXTENDED_ECHO_REQUEST: u8 = 42;
+const EXTENDED_ECHO_REPLY: u8 = 43;
+
 impl Net {
+    /// `delivery` is what `InputRoute` said; fragments are reassembled before.
     pub fn answer(
         &self,
         host: &mut HostState,
@@ -39,7 +60,259 @@ impl Net {
         packet: &Packet,
         delivery: Delivery,
     ) -> Answer {
-        let _ = (host, now, listeners, packet, delivery);
-        Answer::Consumed
+        let mut asked = Asked {
+            net: self,
+            host,
+            now,
+            listeners,
+            packet,
+            delivery,
+        };
+        match packet.protocol() {
+            protocol::ICMP => asked.icmp(),
+            protocol::TCP => asked.tcp(),
+            protocol::UDP => asked.udp(),
+            protocol::UDPLITE => asked.udplite(),
+            number if TAKEN_SILENTLY.contains(&number) => Answer::Dropped(DropReason::NotAnswered),
+            _ if listeners.is_open(packet) => Answer::Consumed,
+            _ => asked.unreachable(DropReason::NoProtocol, unreachable::PROTOCOL, packet.len()),
+        }
+    }
+}
+
+struct Asked<'a> {
+    net: &'a Net,
+    host: &'a mut HostState,
+    now: Time,
+    listeners: &'a dyn Listeners,
+    packet: &'a Packet,
+    delivery: Delivery,
+}
+
+impl Asked<'_> {
+    fn icmp(&mut self) -> Answer {
+        let message = self.packet.transport();
+        if checksum::of(message) != 0 {
+            return Answer::Dropped(DropReason::IcmpChecksum);
+        }
+        let Some(view) = self.packet.icmpv4() else {
+            return Answer::Dropped(DropReason::TransportTruncated);
+        };
+        match view.kind() {
+            EXTENDED_ECHO_REPLY => return Answer::Dropped(DropReason::NoSocket),
+            EXTENDED_ECHO_REQUEST => return Answer::Dropped(DropReason::NotAnswered),
+            _ => {}
+        }
+        if self.delivery != Delivery::Local {
+            let queries = [kind::ECHO_REQUEST, kind::TIMESTAMP_REQUEST];
+            if queries.contains(&view.kind()) && self.net.is_on(Knob::EchoIgnoreBroadcasts) {
+                return Answer::Dropped(DropReason::BroadcastEchoIgnored);
+            }
+            let masks = [kind::ADDRESS_MASK_REQUEST, kind::ADDRESS_MASK_REPLY];
+            if !queries.contains(&view.kind()) && !masks.contains(&view.kind()) {
+                return Answer::Dropped(DropReason::NoIcmpByBroadcast);
+            }
+        }
+        match view.kind() {
+            kind::ECHO_REQUEST if self.net.is_on(Knob::EchoIgnoreAll) => Answer::Dropped(DropReason::EchoIgnored),
+            // The code of the request is answered too, whatever it is.
+            kind::ECHO_REQUEST => self.icmp_reply(kind::ECHO_REPLY, view.code(), view.payload()),
+            kind::TIMESTAMP_REQUEST => match view.payload() {
+                [a, b, c, d, ..] => {
+                    let now = milliseconds_today(self.now).to_be_bytes();
+                    let times = [[*a, *b, *c, *d], now, now];
+                    self.icmp_reply(kind::TIMESTAMP_REPLY, 0, times.as_flattened())
+                }
+                _ => Answer::Dropped(DropReason::TransportLength),
+            },
+            kind::ECHO_REPLY => Answer::Dropped(DropReason::NoSocket),
+            kind::DESTINATION_UNREACHABLE | kind::SOURCE_QUENCH | kind::TIME_EXCEEDED | kind::PARAMETER_PROBLEM => {
+                match view.payload() {
+                    quoted if quoted.len() < MIN_HEADER => Answer::Dropped(DropReason::TransportTruncated),
+                    quoted if quoted[0] & 0x0f < 5 => Answer::Dropped(DropReason::QuotedHeader),
+                    _ => Answer::Consumed,
+                }
+            }
+            19.. => Answer::Dropped(DropReason::UnknownIcmp),
+            _ => Answer::Dropped(DropReason::NotAnswered),
+        }
+    }
+
+    /// To a broadcast, the answer comes from the address that faces the sender.
+    fn icmp_reply(&mut self, kind: u8, code: u8, payload: &[u8]) -> Answer {
+        let identifiers = crate::wire::be32(self.packet.transport(), 4);
+        let message = Message {
+            kind,
+            code,
+            info: identifiers,
+            tos: self.packet.ipv4().tos(),
+            source: self.net.answering_address(self.packet, self.delivery),
+            payload,
+            quotes: false,
+        };
+        match self.net.send_icmp(self.host, self.now, self.packet, message) {
+            Ok(reply) => Answer::Reply(Box::new(reply)),
+            Err(why) => Answer::Suppressed(DropReason::NotAnswered, why),
+        }
+    }
+
+    fn tcp(&mut self) -> Answer {
+        let segment = self.packet.transport();
+        if segment.len() < tcp::MIN_HEADER {
+            return Answer::Dropped(DropReason::TransportTruncated);
+        }
+        let header = usize::from(segment[12] >> 4) * 4;
+        if header < tcp::MIN_HEADER {
+            return Answer::Dropped(DropReason::TransportLength);
+        }
+        if header > segment.len() {
+            return Answer::Dropped(DropReason::TransportTruncated);
+        }
+        if !self.checksum_is_right(segment.len()) {
+            return Answer::Dropped(DropReason::TcpChecksum);
+        }
+        if self.delivery == Delivery::Local && self.listeners.is_open(self.packet) {
+            return Answer::Consumed;
+        }
+        match Tcp::new(segment) {
+            Ok(view) => self.reset(&view),
+            Err(_) => Answer::Dropped(DropReason::TransportLength),
+        }
+    }
+
+    /// RFC 9293, 3.10.7.1: what answers a segment for which there is no connection.
+    fn reset(&mut self, view: &Tcp<&[u8]>) -> Answer {
+        let signed = view.options().any(|option| option.kind == MD5_SIGNATURE);
+        if view.has(flags::RST) || self.delivery != Delivery::Local || signed {
+            return Answer::Dropped(DropReason::NoSocket);
+        }
+        let (sequence, acknowledgement, set) = match view.has(flags::ACK) {
+            true => (view.acknowledgement(), 0, flags::RST),
+            false => {
+                let counted = u32::from(view.has(flags::SYN)) + u32::from(view.has(flags::FIN));
+                let next = view.sequence().wrapping_add(view.payload().len() as u32 + counted);
+                (0, next, flags::RST | flags::ACK)
+            }
+        };
+        let mut segment = [0; tcp::MIN_HEADER];
+        put16(&mut segment, 0, view.destination_port());
+        put16(&mut segment, 2, view.source_port());
+        put32(&mut segment, 4, sequence);
+        put32(&mut segment, 8, acknowledgement);
+        segment[12] = 5 << 4;
+        segment[13] = set;
+        match self.send_reset(&mut segment) {
+            Some(reply) => Answer::Refused(DropReason::NoSocket, Box::new(reply)),
+            None => Answer::Suppressed(DropReason::NoSocket, Suppressed::NoRouteBack),
+        }
+    }
+
+    /// A reset has the segment's TOS without its ECN bits, identification 0 and DF.
+    fn send_reset(&mut self, segment: &mut [u8]) -> Option<Outgoing> {
+        let tos = self.packet.ipv4().tos() & !3;
+        let (IpAddr::V4(own), IpAddr::V4(back_to)) = (self.packet.destination(), self.packet.source()) else {
+            return None;
+        };
+        let mark = self.net.reply_mark(self.packet);
+        let (options, first_hop) = options::echo(self.packet.ipv4().header(), own, back_to, self.now);
+        let key = OutputKey {
+            destination: first_hop.unwrap_or(back_to).into(),
+            source: Some(own.into()),
+            mark,
+            interface: None,
+            tos,
+        };
+        let route = self.net.route_output(key).ok()?;
+        let IpAddr::V4(destination) = route.destination else {
+            return None;
+        };
+        let value = checksum::transport(own.into(), back_to.into(), protocol::TCP, segment);
+        put16(segment, 16, value);
+        let repr = ipv4::Repr {
+            tos,
+            identification: 0,
+            dont_fragment: true,
+            ttl: self.net.default_ttl(),
+            protocol: protocol::TCP,
+            source: own,
+            destination,
+        };
+        self.net.outgoing(repr, &options, segment, route, mark)
+    }
+
+    fn udp(&mut self) -> Answer {
+        let segment = self.packet.transport();
+        if segment.len() < crate::wire::udp::HEADER {
+            return Answer::Dropped(DropReason::TransportTruncated);
+        }
+        let length = usize::from(be16(segment, 4));
+        if length < crate::wire::udp::HEADER || length > segment.len() {
+            return Answer::Dropped(DropReason::TransportLength);
+        }
+        if be16(segment, 6) != 0 && !self.checksum_is_right(length) {
+            return Answer::Dropped(DropReason::UdpChecksum);
+        }
+        // What lies behind the datagram is cut off before it is quoted.
+        self.datagram(self.packet.network_header_length() + length)
+    }
+
+    /// RFC 3828: the checksum covers as many bytes as the length field says (0: all), and there is always one.
+    fn udplite(&mut self) -> Answer {
+        let segment = self.packet.transport();
+        if segment.len() < crate::wire::udp::HEADER {
+            return Answer::Dropped(DropReason::TransportTruncated);
+        }
+        let covered = match usize::from(be16(segment, 4)) {
+            0 => segment.len(),
+            covered => covered,
+        };
+        if covered < crate::wire::udp::HEADER || covered > segment.len() || be16(segment, 6) == 0 {
+            return Answer::Dropped(DropReason::UdpChecksum);
+        }
+        let pseudo = checksum::pseudo_header(
+            self.packet.source(),
+            self.packet.destination(),
+            protocol::UDPLITE,
+            segment.len(),
+        );
+        let sum = pseudo + u32::from(checksum::fold(checksum::sum(&segment[..covered])));
+        if checksum::fold(sum) != 0xffff {
+            return Answer::Dropped(DropReason::UdpChecksum);
+        }
+        self.datagram(self.packet.len())
+    }
+
+    fn datagram(&mut self, quoted: usize) -> Answer {
+        if self.listeners.is_open(self.packet) {
+            return Answer::Consumed;
+        }
+        if self.delivery != Delivery::Local {
+            return Answer::Dropped(DropReason::NoBroadcastSocket);
+        }
+        self.unreachable(DropReason::NoSocket, unreachable::PORT, quoted)
+    }
+
+    fn unreachable(&mut self, reason: DropReason, code: u8, quoted: usize) -> Answer {
+        let error = IcmpError {
+            kind: kind::DESTINATION_UNREACHABLE,
+            code,
+            info: 0,
+        };
+        match self
+            .net
+            .icmp_error_quoting(self.host, self.now, self.packet, quoted, self.delivery, error)
+        {
+            Ok(sent) => Answer::Refused(reason, Box::new(sent)),
+            Err(why) => Answer::Suppressed(reason, why),
+        }
+    }
+
+    fn checksum_is_right(&self, length: usize) -> bool {
+        if self.packet.checksum != ChecksumState::Unknown {
+            return true;
+        }
+        let segment = &self.packet.transport()[..length];
+        let (source, destination) = (self.packet.source(), self.packet.destination());
+        checksum::transport(source, destination, self.packet.protocol(), segment) == 0
     }
 }

@@ -3,8 +3,10 @@
 //! `Net` is configuration: a value, cloned and published whole when something changes. What changes by packets (rate limits, identifications,
 //! fragment queues) lives in `HostState` and `Reassembly`, which the engine owns and passes in, with the time. The way of a packet:
 //!
-//! `sanity` → `Reassembly::push` → (PREROUTING) → `Net::receive` → `Net::forward` → (FORWARD) → (POSTROUTING) → `fragment`
-//!                                                             └→ (INPUT) → `Net::answer` → (OUTPUT) → (POSTROUTING) → `fragment`
+//! ```text
+//! sanity → Reassembly::push → (PREROUTING) → Net::receive ┬→ Net::forward → (FORWARD) → Net::forward_options → (POSTROUTING) → fragment
+//!                                                         └→ (INPUT) → Net::answer → (OUTPUT) → (POSTROUTING) → fragment
+//! ```
 
 mod address;
 mod answer;

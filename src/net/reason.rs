@@ -33,7 +33,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    Truncated = "PKT_TOO_SMALL", "the packet is shorter than its IP header says";
+    Truncated = "IP_INHDR", "the packet is shorter than its IP header";
     BadVersion = "IP_INHDR", "the IP version is not the one the device announced";
     BadHeaderLength = "IP_INHDR", "the IP header length is below 20 bytes";
     BadTotalLength = "IP_INHDR", "the IP total length is shorter than the header";
@@ -54,22 +54,28 @@ reasons! {
     Unreachable = "NOT_SPECIFIED", "an unreachable route";
     Prohibited = "NOT_SPECIFIED", "a prohibit route";
     MulticastNotJoined = "NOT_SPECIFIED", "a multicast group the host has not joined";
-    TimeToLiveOver = "NOT_SPECIFIED", "the time to live would reach zero here";
+    TimeToLiveOver = "IP_INHDR", "the time to live would reach zero here";
     TooBig = "PKT_TOO_BIG", "larger than the MTU, and it must not be fragmented";
     NoProtocol = "IP_NOPROTO", "the host has no handler for this protocol";
     NoSocket = "NO_SOCKET", "no socket listens there";
+    NoBroadcastSocket = "NOT_SPECIFIED", "no socket takes this broadcast or multicast";
     TcpChecksum = "TCP_CSUM", "the TCP checksum is wrong";
     UdpChecksum = "UDP_CSUM", "the UDP checksum is wrong";
     IcmpChecksum = "ICMP_CSUM", "the ICMP checksum is wrong";
-    TransportTruncated = "PKT_TOO_SMALL", "the transport header is cut short or contradicts itself";
+    TransportTruncated = "NOT_SPECIFIED", "the transport header is cut short";
+    TransportLength = "PKT_TOO_SMALL", "a length in the transport header contradicts the packet";
+    QuotedHeader = "IP_INHDR", "the header that the ICMP error quotes is malformed";
+    UnknownIcmp = "UNHANDLED_PROTO", "no such ICMP type";
+    NoIcmpByBroadcast = "INVALID_PROTO", "this ICMP message is not taken from a broadcast or multicast address";
     NotAnswered = "NOT_SPECIFIED", "the host takes this message and answers nothing";
     EchoIgnored = "NOT_SPECIFIED", "icmp_echo_ignore_all is on";
-    BroadcastEchoIgnored = "NOT_SPECIFIED", "an echo or timestamp request to a broadcast or multicast address, and icmp_echo_ignore_broadcasts is on";
+    BroadcastEchoIgnored = "INVALID_PROTO", "an echo or timestamp request to a broadcast or multicast address, and icmp_echo_ignore_broadcasts is on";
     FragmentDuplicate = "DUP_FRAG", "a fragment that was there already";
     FragmentOverlap = "NOT_SPECIFIED", "a fragment that overlaps another: the whole packet is given up";
     FragmentTimeout = "FRAG_REASM_TIMEOUT", "its other fragments did not come in time";
     FragmentTooFar = "FRAG_TOO_FAR", "ipfrag_max_dist: too many other fragments came in between";
     FragmentInconsistent = "NOT_SPECIFIED", "its end contradicts what other fragments said";
+    FragmentEmpty = "NOT_SPECIFIED", "a fragment without data: the whole packet is given up";
     FragmentTooLong = "NOT_SPECIFIED", "the whole would exceed 65,535 bytes";
     FragmentNoMemory = "NOMEM", "ipfrag_high_thresh: no room for more fragments";
     FragmentBadEcn = "NOT_SPECIFIED", "its fragments carry ECN marks that contradict each other";

@@ -39,6 +39,7 @@ impl Packet {
 
     /// Replaces everything after the network header and sets total length and header checksum; the transport checksum is the caller's.
     pub fn replace_transport(&mut self, transport: &[u8]) {
+        self.fragments.clear();
         self.bytes.truncate(usize::from(self.network_header));
         self.bytes.extend_from_slice(transport);
         self.fill_header_checksum();

@@ -57,21 +57,26 @@ pub fn perform(
     match &command.verb {
         Verb::Append { chain, draft } => {
             let (action, rules) = resolve(draft, session, warnings)?;
+            // Every rule is tried and told, and the last refusal is the one that is told.
+            let mut result: Result<(), Denial> = Ok(());
             for rule in rules {
                 announce(command, &rule, out);
-                let at = session.chain(chain)?.rules.len();
-                insert(session, chain, at, rule, &action)?;
+                if let Err(denial) = insert(session, chain, None, rule, &action) {
+                    result = Err(denial);
+                }
             }
+            result?;
         }
         Verb::Insert { chain, number, draft } => {
             let (action, rules) = resolve(draft, session, warnings)?;
+            let mut result: Result<(), Denial> = Ok(());
             for rule in rules {
                 announce(command, &rule, out);
-                if *number - 1 > session.chain(chain)?.rules.len() {
-                    return Err(Denial::InsertionTooBig.into());
+                if let Err(denial) = insert(session, chain, Some(*number), rule, &action) {
+                    result = Err(denial);
                 }
-                insert(session, chain, number - 1, rule, &action)?;
             }
+            result?;
         }
         Verb::Replace { chain, number, draft } => {
             let (action, rules) = resolve(draft, session, warnings)?;
@@ -237,7 +242,19 @@ fn resolve(draft: &Draft, session: &Session, warnings: &mut String) -> Result<(A
     Ok((action, rules))
 }
 
-fn insert(session: &mut Session, chain: &str, at: usize, rule: Rule, action: &Action) -> Result<(), Failure> {
+/// Puts a rule in as number so-and-so, or at the end.
+fn insert(
+    session: &mut Session,
+    chain: &str,
+    number: Option<usize>,
+    rule: Rule,
+    action: &Action,
+) -> Result<(), Denial> {
+    let length = session.chain(chain)?.rules.len();
+    let at = number.map_or(length, |number| number - 1);
+    if at > length {
+        return Err(Denial::InsertionTooBig);
+    }
     check_jump(session, action)?;
     session.chain(chain)?.rules.insert(at, Arc::new(rule));
     Ok(())
@@ -305,5 +322,6 @@ fn zero_after(session: &mut Session, listing: &Listing, verbose: bool, out: &mut
     if !listing.then_zero {
         return Ok(());
     }
-    zero(session, &listing.chain, listing.number, verbose, out)
+    // `-L INPUT 2 -Z` zeroes the whole chain: the number is the list's.
+    zero(session, &listing.chain, None, verbose, out)
 }

@@ -3,8 +3,6 @@
 //! Errors come in the order in which the tool meets them: first what each argument says, from left to right; then what only the whole can tell.
 //! What needs the table (is this `-j` a chain?) is left to [`super::apply`].
 
-use std::sync::Arc;
-
 use super::failure::{Failure, FailureKind, Program};
 use super::getopt::{Getopt, Long, Step};
 use super::hosts::Hosts;
@@ -12,7 +10,7 @@ use super::rule_options::{Draft, RuleOptions};
 use super::{counters, number, options, own_options};
 use crate::base::Family;
 use crate::ext;
-use crate::rule::{Counters, Target};
+use crate::rule::Counters;
 
 /// Who speaks, and what a command may refer to.
 #[derive(Clone, Copy)]
@@ -20,8 +18,17 @@ pub struct Context<'a> {
     pub program: Program,
     pub family: Family,
     pub hosts: &'a dyn Hosts,
-    /// Set for a line of a restore file: its table, where `-t` is refused.
-    pub restoring: Option<&'a str>,
+    /// Set for a line of a restore file.
+    pub restoring: Option<Restoring<'a>>,
+}
+
+/// What a line of a restore file knows beside itself.
+#[derive(Clone, Copy)]
+pub struct Restoring<'a> {
+    /// The table; `-t` is refused.
+    pub table: &'a str,
+    /// The chains that lines `:CHAIN` have named so far.
+    pub announced: &'a [String],
 }
 
 /// A command as it was typed. It may still name chains and targets that aren't there.
@@ -119,7 +126,7 @@ pub fn parse(arguments: &[String], context: Context<'_>) -> Parsed {
         context,
         getopt: Getopt::new(arguments),
         rule: RuleOptions::new(context.family),
-        table: context.restoring.map(str::to_owned),
+        table: context.restoring.map(|it| it.table.to_owned()),
         given: Vec::new(),
         command: None,
         zero: false,
@@ -278,7 +285,8 @@ impl Parser<'_> {
             'j' => {
                 self.once('j')?;
                 let name = self.getopt.just_passed().to_owned();
-                self.rule.jump(&name, self.getopt.index - 1)?;
+                let announced = self.context.restoring.map_or(&[][..], |it| it.announced);
+                self.rule.jump(&name, self.getopt.index - 1, announced)?;
             }
             'g' => {
                 self.once('j')?;
@@ -312,7 +320,7 @@ impl Parser<'_> {
             'W' => self.wait_interval(value)?,
             // `--modprobe`: there is nothing to load from.
             'M' | '4' => {}
-            '6' if self.context.restoring.is_some() => return Ok(Some(Verb::Nothing)),
+            '6' if self.context.restoring.is_some() => return Ok(Some(self.other_family())),
             '6' => {
                 return Err(Failure::of(FailureKind::OtherFamily).remedy("IPv6 rules are ip6tables' business"));
             }
@@ -349,7 +357,7 @@ impl Parser<'_> {
                 self.zero = true;
             }
             Some(first) => {
-                let first = if self.zero && letter != 'Z' { 'Z' } else { first };
+                let first = if self.zero && !listing(letter) { 'Z' } else { first };
                 return Err(Failure::parameter(format!("Cannot use -{letter} with -{first}")));
             }
         }
@@ -463,12 +471,9 @@ impl Parser<'_> {
             return Err(Failure::parameter("nothing appropriate following !"));
         }
         let delete_number = letter == 'D' && self.number.is_some();
-        let mut selectors = Vec::new();
-        if matches!(letter, 'A' | 'C' | 'D' | 'I' | 'R') && !delete_number {
-            selectors = self.rule.selectors(self.context.hosts)?;
-            if letter == 'R' && selectors.len() != 1 {
-                return Err(Failure::parameter("Replacement rule does not specify a unique address"));
-            }
+        let selectors = self.rule.selectors(self.context.hosts)?;
+        if letter == 'R' && selectors.len() != 1 {
+            return Err(Failure::parameter("Replacement rule does not specify a unique address"));
         }
         for option in options::CHECKED {
             if self.given.contains(&option) && !options::allowed(letter, delete_number, option) {
@@ -480,12 +485,30 @@ impl Parser<'_> {
         if let Some(chain) = &self.chain {
             check_chain(chain, &self.rule)?;
         }
-        let draft = |target: Option<Arc<dyn Target>>| Draft {
+        let draft = Draft {
             selectors,
             matches,
             jump: self.rule.resolved_jump(target),
             counters: self.counters,
         };
+        Ok(self.command_of(self.verb_of(letter, draft)))
+    }
+
+    /// `-6` in a restore file: the line is read no further, and does what it said so far, with no rule at all.
+    fn other_family(&self) -> Verb {
+        let Some(letter) = self.command else {
+            return Verb::Nothing;
+        };
+        let draft = Draft {
+            selectors: Vec::new(),
+            matches: Vec::new(),
+            jump: self.rule.unfinished_jump(),
+            counters: None,
+        };
+        self.verb_of(letter, draft)
+    }
+
+    fn verb_of(&self, letter: options::Letter, draft: Draft) -> Verb {
         let chain = || self.chain.clone().unwrap_or_default();
         let listing = || Listing {
             chain: self.chain.clone(),
@@ -493,30 +516,21 @@ impl Parser<'_> {
             then_zero: self.zero,
         };
         let number = self.number.unwrap_or(1);
-        let verb = match letter {
-            'A' => Verb::Append {
-                chain: chain(),
-                draft: draft(target),
-            },
+        match letter {
+            'A' => Verb::Append { chain: chain(), draft },
             'I' => Verb::Insert {
                 chain: chain(),
                 number,
-                draft: draft(target),
+                draft,
             },
             'R' => Verb::Replace {
                 chain: chain(),
                 number,
-                draft: draft(target),
+                draft,
             },
-            'C' => Verb::Check {
-                chain: chain(),
-                draft: draft(target),
-            },
-            'D' if delete_number => Verb::DeleteNumber { chain: chain(), number },
-            'D' => Verb::Delete {
-                chain: chain(),
-                draft: draft(target),
-            },
+            'C' => Verb::Check { chain: chain(), draft },
+            'D' if self.number.is_some() => Verb::DeleteNumber { chain: chain(), number },
+            'D' => Verb::Delete { chain: chain(), draft },
             'L' => Verb::List(listing()),
             'S' => Verb::ListRules(listing()),
             'F' => Verb::Flush {
@@ -539,8 +553,7 @@ impl Parser<'_> {
                 policy: self.second.clone().unwrap_or_default(),
                 counters: self.counters,
             },
-        };
-        Ok(self.command_of(verb))
+        }
     }
 
     fn command_of(&self, verb: Verb) -> Command {

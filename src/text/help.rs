@@ -14,9 +14,9 @@ pub fn text(program: Program, rule: &RuleOptions) -> String {
         out,
         "\n\nUsage: {name} [-t TABLE] COMMAND [CHAIN [NUMBER]] [RULE] [OPTIONS]\n\n"
     );
-    for (title, letters) in [("Commands", COMMANDS), ("Rules", RULES), ("Other options", OTHERS)] {
+    for (title, lines) in SECTIONS {
         let _ = writeln!(out, "{title}:");
-        for &(letter, syntax, about) in letters {
+        for &(letter, syntax, about) in lines {
             let long = LONG.iter().find(|(_, it)| *it == letter).map_or("", |(long, _)| long);
             let short = if letter == '0' {
                 "    ".to_owned()
@@ -33,8 +33,11 @@ pub fn text(program: Program, rule: &RuleOptions) -> String {
     out
 }
 
-/// Letter, syntax and one line of what it does.
-type Line = (char, &'static str, &'static str);
+/// Letter (`0` where there is only the long name), syntax of what follows, and one line of what it does.
+pub type Line = (char, &'static str, &'static str);
+
+/// The tool's own options: the help shows them, and so do the manual and the completion.
+pub const SECTIONS: [(&str, &[Line]); 3] = [("Commands", COMMANDS), ("Rules", RULES), ("Other options", OTHERS)];
 
 const COMMANDS: &[Line] = &[
     ('A', "CHAIN RULE", "put rules at the chain's end"),

@@ -62,7 +62,7 @@ pub fn write_inline(out: &mut String, rule: &Rule) {
         "{} {}{} opt {} in {}{} out {}{} {}{} {}-> {}  ",
         target_name(&rule.action),
         not(selector.protocol_inverted),
-        protocol(selector.protocol, false),
+        inline_protocol(selector.protocol),
         fragment(selector),
         bang(selector.input_inverted),
         interface(&selector.input, true),
@@ -187,6 +187,14 @@ fn protocol(protocol: u8, numeric: bool) -> String {
         _ if numeric => protocol.to_string(),
         0 => "all".to_owned(),
         _ => names::protocol_name(protocol).map_or_else(|| protocol.to_string(), str::to_owned),
+    }
+}
+
+/// The names that need no file of names.
+fn inline_protocol(protocol: u8) -> String {
+    match protocol {
+        0 | 1 | 6 | 17 | 50 | 51 | 58 | 132 | 135 | 136 => self::protocol(protocol, false),
+        _ => protocol.to_string(),
     }
 }
 

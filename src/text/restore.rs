@@ -41,6 +41,7 @@ pub fn run(
         hosts,
         open: None,
         named: String::new(),
+        announced: Vec::new(),
         printed: Printed::default(),
     };
     let mut lines = 0;
@@ -74,6 +75,8 @@ struct File<'a> {
     open: Option<Session>,
     /// The table that was named last, open or not.
     named: String,
+    /// Every name that a line `:CHAIN` has had, in whatever table.
+    announced: Vec<String>,
     printed: Printed,
 }
 
@@ -170,6 +173,7 @@ impl File<'_> {
             )));
         }
         if !session.rules.table.hooks().iter().any(|hook| hook.chain() == name) {
+            self.announced.push(name.to_owned());
             if self.options.keep && session.has_chain(name) {
                 session.flush(name)?;
             } else if session.add_chain(name).is_err() {
@@ -222,7 +226,10 @@ impl File<'_> {
             program: Program::Restore,
             family: self.options.family,
             hosts: self.hosts,
-            restoring: Some(session.rules.table.name()),
+            restoring: Some(command::Restoring {
+                table: session.rules.table.name(),
+                announced: &self.announced,
+            }),
         };
         let parsed = command::parse(&texts, context);
         self.printed.warnings += &parsed.warnings;

@@ -100,20 +100,30 @@ impl RuleOptions {
         }
     }
 
-    /// The options of loaded extensions, the latest first: of two `-m tcp` the second gets the next `--dport`.
+    /// The options of loaded extensions, the latest first: of two `-m tcp` the second gets the next `--dport`, and neither makes the other's
+    /// names ambiguous.
     pub fn long_options(&self) -> impl Iterator<Item = Long<Key>> {
-        self.loaded.iter().enumerate().rev().flat_map(|(loaded, it)| {
-            it.spec.options().iter().enumerate().flat_map(move |(option, spec)| {
-                spec.names().map(move |name| Long {
-                    name,
-                    takes: match spec.value.arity() {
-                        0 => Takes::Nothing,
-                        _ => Takes::Argument,
-                    },
-                    key: Key::Extension { loaded, option },
+        let latest = |(loaded, it): &(usize, &Loaded)| {
+            let later = &self.loaded[loaded + 1..];
+            !later.iter().any(|other| other.spec.name() == it.spec.name())
+        };
+        self.loaded
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(latest)
+            .flat_map(|(loaded, it)| {
+                it.spec.options().iter().enumerate().flat_map(move |(option, spec)| {
+                    spec.names().map(move |name| Long {
+                        name,
+                        takes: match spec.value.arity() {
+                            0 => Takes::Nothing,
+                            _ => Takes::Argument,
+                        },
+                        key: Key::Extension { loaded, option },
+                    })
                 })
             })
-        })
     }
 
     pub fn option(&self, loaded: usize, option: usize) -> &'static OptionSpec {
@@ -186,9 +196,12 @@ impl RuleOptions {
     }
 
     /// `-j`: the options of a target of this name may follow.
-    pub fn jump(&mut self, name: &str, at: usize) -> Result<(), Failure> {
+    ///
+    /// A name that a restore file has announced as a chain (`:LOG -`) is never looked up as a target.
+    pub fn jump(&mut self, name: &str, at: usize, announced: &[String]) -> Result<(), Failure> {
         check_target_name(name)?;
         if plain(name).is_none()
+            && !announced.iter().any(|chain| chain == name)
             && let Some(spec) = ext::find_target(name, self.base.family)
         {
             self.load(Spec::Target(spec));
@@ -329,6 +342,23 @@ impl RuleOptions {
         match plain(&name) {
             Some(action) => Jump::Plain(action),
             None => Jump::Name { name, target, at },
+        }
+    }
+
+    /// The jump of a line that `-6` cut short: a name must still be something, but `-g` is not looked at.
+    pub fn unfinished_jump(&self) -> Jump {
+        match &self.jump {
+            Some(typed)
+                if plain(&typed.name).is_none()
+                    && (typed.goto || ext::find_target(&typed.name, self.base.family).is_none()) =>
+            {
+                Jump::Name {
+                    name: typed.name.clone(),
+                    target: None,
+                    at: typed.at,
+                }
+            }
+            _ => Jump::Plain(Action::Nothing),
         }
     }
 

@@ -81,7 +81,7 @@ impl Session {
             ChainKind::BuiltIn {
                 count: Count::Set(counters),
                 ..
-            } => counters,
+            } if counters != Counters::default() => counters,
             ChainKind::BuiltIn { id, .. } => self.counted.get(&id).copied().unwrap_or_default(),
             ChainKind::User => Counters::default(),
         }
@@ -150,7 +150,7 @@ impl Session {
         Ok(())
     }
 
-    /// Renames a chain and every jump to it. The new name is cut to 29 bytes, one more than `-N` takes.
+    /// Renames a chain and every jump to it. The new name is cut to 29 bytes, one more than `-N` takes; 32 are refused.
     pub fn rename_chain(&mut self, name: &str, to: &str) -> Result<(), Denial> {
         if self.has_chain(to) || is_reserved(to) {
             return Err(Denial::FileExists);
@@ -161,6 +161,9 @@ impl Session {
             .iter()
             .position(|chain| chain.name == name && chain.kind == ChainKind::User)
             .ok_or(Denial::NoSuchName)?;
+        if to.len() > 31 {
+            return Err(Denial::Invalid);
+        }
         let mut end = to.len().min(29);
         while !to.is_char_boundary(end) {
             end -= 1;

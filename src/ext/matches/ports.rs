@@ -1,16 +1,11 @@
 //! Ports as the tcp and multiport matches read them: a number in any base, or a service of the rule's protocol.
 
-use crate::base::{PortRange, protocol};
+use crate::base::PortRange;
 use crate::ext::names;
 use crate::ext::number::whole_number;
 use crate::ext::option::UsageError;
 
 pub fn port(text: &str, of_protocol: u8) -> Result<u16, UsageError> {
-    // A UDP-Lite port goes by its UDP name.
-    let of_protocol = match of_protocol {
-        protocol::UDPLITE => protocol::UDP,
-        other => other,
-    };
     whole_number(text)
         .and_then(|number| u16::try_from(number).ok())
         .or_else(|| names::port_number(text, of_protocol))
