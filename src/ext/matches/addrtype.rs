@@ -274,3 +274,115 @@ impl Match for Addrtype {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, placed, read_match, udp};
+    use crate::rule::Table;
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        let case = |typed, saved, listed| (typed, saved, listed, listed);
+        match_texts(
+            &SPEC,
+            ANY,
+            &[
+                case(
+                    "! --src-type LOCAL,UNICAST",
+                    " ! --src-type UNICAST,LOCAL",
+                    " ADDRTYPE match src-type !UNICAST,LOCAL",
+                ),
+                case("--dst-type loc", " --dst-type LOCAL", " ADDRTYPE match dst-type LOCAL"),
+                case("--src-type UN", " --src-type UNSPEC", " ADDRTYPE match src-type UNSPEC"),
+                case(
+                    "--src-type X,LOCAL",
+                    " --src-type LOCAL,XRESOLVE",
+                    " ADDRTYPE match src-type LOCAL,XRESOLVE",
+                ),
+                case(
+                    "--limit-iface-in --dst-type BROADCAST --src-type LOCAL",
+                    " --src-type LOCAL --dst-type BROADCAST --limit-iface-in",
+                    " ADDRTYPE match src-type LOCAL dst-type BROADCAST limit-in",
+                ),
+                case(
+                    "--limit-iface-out --src-type NAT",
+                    " --src-type NAT --limit-iface-out",
+                    " ADDRTYPE match src-type NAT limit-out",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        let needs = "addrtype: you must specify --src-type or --dst-type";
+        match_errors(
+            &SPEC,
+            ANY,
+            &[
+                ("", needs),
+                ("--limit-iface-in --limit-iface-out", needs),
+                ("--dst-type FOO", "addrtype: bad type \"FOO\""),
+                ("--dst-type LOCALX", "addrtype: bad type \"LOCALX\""),
+                ("--dst-type \"\"", "addrtype: bad type \"\""),
+                ("--dst-type LOCAL,", "addrtype: bad type \"\""),
+                ("--dst-type LOCAL,,UNICAST", "addrtype: bad type `,UNICAST'"),
+                ("--dst-type ,LOCAL", "addrtype: bad type `,LOCAL'"),
+                (
+                    "--limit-iface-out --limit-iface-in --src-type LOCAL",
+                    "addrtype: option \"--limit-iface-in\" cannot be used together with \"--limit-iface-out\".\n",
+                ),
+                (
+                    "! --limit-iface-in --src-type LOCAL",
+                    "addrtype: option \"--limit-iface-in\" cannot be inverted.\n",
+                ),
+                (
+                    "--src-type LOCAL --src-type LOCAL",
+                    "addrtype: option \"--src-type\" can only be used once.\n",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn places() {
+        let input = read_match(&SPEC, ANY, "--src-type LOCAL --limit-iface-in").unwrap();
+        let output = read_match(&SPEC, ANY, "--src-type LOCAL --limit-iface-out").unwrap();
+        let at = |made: &Arc<dyn Match>, hook| placed(ANY, Table::Filter, &[hook], |scope| made.check(scope));
+        assert_eq!(at(&input, Hook::Input), Ok(()));
+        assert_eq!(at(&input, Hook::Forward), Ok(()));
+        assert_eq!(at(&output, Hook::Output), Ok(()));
+        assert_eq!(
+            at(&input, Hook::Output),
+            Err("xt_addrtype: input interface limitation not valid in POSTROUTING and OUTPUT".to_owned())
+        );
+        assert_eq!(
+            at(&output, Hook::Input),
+            Err("xt_addrtype: output interface limitation not valid in PREROUTING and INPUT".to_owned())
+        );
+    }
+
+    #[test]
+    fn packets() {
+        let packet = udp(1, 2, &[]);
+        match_packets(
+            &SPEC,
+            ANY,
+            &Bench::new(),
+            &[
+                ("--src-type UNICAST --dst-type UNICAST,LOCAL", &packet, ""),
+                (
+                    "--src-type LOCAL",
+                    &packet,
+                    "--src-type LOCAL: packet is from 10.0.0.2, which is UNICAST",
+                ),
+                (
+                    "! --dst-type UNICAST",
+                    &packet,
+                    "! --dst-type UNICAST: packet is for 192.0.2.9, which is UNICAST",
+                ),
+            ],
+        );
+    }
+}

@@ -602,3 +602,316 @@ impl Match for Conntrack {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::protocol;
+    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp};
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        // The same words on both sides but for the dashes.
+        for typed in [
+            "--ctstate NEW",
+            "! --ctstate INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED,SNAT,DNAT",
+            "! --ctproto 47",
+            "--ctproto 0",
+            "--ctorigsrc 10.0.0.0/8",
+            "! --ctorigdst 10.0.0.1",
+            "--ctrepldst 10.0.0.1/24",
+            "--ctorigsrc 10.0.0.1/0",
+            "--ctproto 6 --ctorigdstport 80:90",
+            "! --ctreplsrcport 80",
+            "--ctrepldstport 80:70",
+            "--ctstatus NONE",
+            "--ctstatus EXPECTED,SEEN_REPLY,ASSURED,CONFIRMED",
+            "! --ctstatus ASSURED",
+            "! --ctexpire 10:20",
+            "--ctdir ORIGINAL",
+            "--ctstate NEW --ctproto 17 --ctorigsrc 1.2.3.4 --ctorigdst 1.2.3.5 --ctreplsrc 1.2.3.6 --ctrepldst 1.2.3.7 \
+             --ctorigsrcport 1 --ctorigdstport 2 --ctreplsrcport 3 --ctrepldstport 4 --ctstatus NONE --ctexpire 5 \
+             --ctdir REPLY",
+        ] {
+            let saved = format!(" {typed}");
+            let listed = saved.replace("--", "");
+            match_texts(&SPEC, ANY, &[(typed, &saved, &listed, &listed)]);
+        }
+        match_texts(
+            &SPEC,
+            ANY,
+            &[
+                (
+                    "--ctstate snat,inv",
+                    " --ctstate INVALID,SNAT",
+                    " ctstate INVALID,SNAT",
+                    " ctstate INVALID,SNAT",
+                ),
+                ("--ctproto TCP", " --ctproto 6", " ctproto 6", " ctproto 6"),
+                ("--ctproto icmpv6", " --ctproto 58", " ctproto 58", " ctproto 58"),
+                ("--ctproto all", " --ctproto 0", " ctproto 0", " ctproto 0"),
+                (
+                    "--ctorigsrc 0/0",
+                    " --ctorigsrc 0.0.0.0/0",
+                    " ctorigsrc 0.0.0.0/0",
+                    " ctorigsrc anywhere",
+                ),
+                (
+                    "--ctorigsrc localhost",
+                    " --ctorigsrc 127.0.0.1",
+                    " ctorigsrc 127.0.0.1",
+                    " ctorigsrc localhost",
+                ),
+                (
+                    "--ctorigsrc 127.0.0.0/8",
+                    " --ctorigsrc 127.0.0.0/8",
+                    " ctorigsrc 127.0.0.0/8",
+                    " ctorigsrc loopback/8",
+                ),
+                (
+                    "--ctorigsrc 10.0.0.1/255.255.255.0",
+                    " --ctorigsrc 10.0.0.1/24",
+                    " ctorigsrc 10.0.0.1/24",
+                    " ctorigsrc 10.0.0.1/24",
+                ),
+                // A mask that is no prefix is lost; 33 is the mask 0.0.0.33.
+                (
+                    "--ctreplsrc 10.0.0.1/255.0.255.0",
+                    " --ctreplsrc 10.0.0.1",
+                    " ctreplsrc 10.0.0.1",
+                    " ctreplsrc 10.0.0.1",
+                ),
+                (
+                    "--ctorigsrc 10.0.0.1/33",
+                    " --ctorigsrc 10.0.0.1",
+                    " ctorigsrc 10.0.0.1",
+                    " ctorigsrc 10.0.0.1",
+                ),
+                (
+                    "--ctorigsrc 10.0",
+                    " --ctorigsrc 10.0.0.0",
+                    " ctorigsrc 10.0.0.0",
+                    " ctorigsrc 10.0.0.0",
+                ),
+                (
+                    "--ctorigsrcport http",
+                    " --ctorigsrcport 80",
+                    " ctorigsrcport 80",
+                    " ctorigsrcport 80",
+                ),
+                (
+                    "--ctorigsrcport :",
+                    " --ctorigsrcport 0:65535",
+                    " ctorigsrcport 0:65535",
+                    " ctorigsrcport 0:65535",
+                ),
+                (
+                    "--ctorigsrcport 70000",
+                    " --ctorigsrcport 4464",
+                    " ctorigsrcport 4464",
+                    " ctorigsrcport 4464",
+                ),
+                (
+                    "--ctstatus NONE,SEEN",
+                    " --ctstatus SEEN_REPLY",
+                    " ctstatus SEEN_REPLY",
+                    " ctstatus SEEN_REPLY",
+                ),
+                (
+                    "--ctexpire 10:",
+                    " --ctexpire 10:4294967295",
+                    " ctexpire 10:4294967295",
+                    " ctexpire 10:4294967295",
+                ),
+                ("--ctexpire \"\"", " --ctexpire 0", " ctexpire 0", " ctexpire 0"),
+                ("--ctdir reply", " --ctdir REPLY", " ctdir REPLY", " ctdir REPLY"),
+            ],
+        );
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        let mask =
+            "conntrack: bad value for option \"--ctorigsrc\", neither a valid network mask nor valid CIDR (0-32).\n";
+        match_errors(
+            &SPEC,
+            ANY,
+            &[
+                ("", "conntrack: At least one option is required"),
+                ("--ctstate FOO", "Bad ctstate \"FOO\""),
+                ("--ctstate NEW,", "Bad ctstate \"\""),
+                ("--ctstate NEW,,INVALID", "Bad ctstate \",INVALID\""),
+                ("--ctstate XX,INVALID", "Bad ctstate \"XX,INVALID\""),
+                ("--ctstate \"\"", "Bad ctstate \"\""),
+                ("--ctstate NONE", "Bad ctstate \"NONE\""),
+                (
+                    "--ctstate NEW --ctstate NEW",
+                    "conntrack: option \"--ctstate\" can only be used once.\n",
+                ),
+                ("--ctproto FOO", "unknown protocol \"FOO\" specified"),
+                ("--ctproto 256", "unknown protocol \"256\" specified"),
+                ("--ctproto 6x", "unknown protocol \"6x\" specified"),
+                ("--ctorigsrc 10.0.0.1/x", mask),
+                ("--ctorigsrc 10.0.0.1/", mask),
+                ("--ctorigsrc x..y", "getaddrinfo: Name or service not known\n"),
+                (
+                    "--ctorigsrc ::1",
+                    "getaddrinfo: Address family for hostname not supported\n",
+                ),
+                (
+                    "--ctorigsrcport 1:2:3",
+                    "conntrack: Too many components for option \"--ctorigsrcport\" (max: 2)\n",
+                ),
+                (
+                    "--ctorigsrcport nosuch",
+                    "Port \"nosuch\" does not resolve to anything.\n",
+                ),
+                ("--ctstatus XX,ASSURED", "Bad ctstatus \"XX,ASSURED\""),
+                (
+                    "--ctexpire 1:x",
+                    "conntrack: bad value for option \"--ctexpire\" near \"x\", or out of range (0-4294967295).\n",
+                ),
+                (
+                    "--ctexpire 4294967296",
+                    "conntrack: bad value for option \"--ctexpire\" near \"4294967296\", or out of range \
+                     (0-4294967295).\n",
+                ),
+                (
+                    "--ctexpire 1x",
+                    "conntrack: Argument to \"--ctexpire\" has unexpected characters near \"x\".\n",
+                ),
+                ("--ctdir rep", "conntrack: Bad value for \"--ctdir\" option: \"rep\"\n"),
+                ("! --ctdir REPLY", "conntrack: option \"--ctdir\" cannot be inverted.\n"),
+            ],
+        );
+    }
+
+    fn end(address: [u8; 4], id: u16) -> Endpoint {
+        Endpoint {
+            address: address.into(),
+            id,
+        }
+    }
+
+    /// A UDP flow from 10.0.0.2:1000 to 192.0.2.9:53 under SNAT to 192.0.2.1:2000, its reply seen.
+    fn flow() -> FlowView {
+        FlowView {
+            original: Tuple {
+                source: end([10, 0, 0, 2], 1000),
+                destination: end([192, 0, 2, 9], 53),
+                protocol: protocol::UDP,
+            },
+            reply: Tuple {
+                source: end([192, 0, 2, 9], 53),
+                destination: end([192, 0, 2, 1], 2000),
+                protocol: protocol::UDP,
+            },
+            status: Status::CONFIRMED.or(Status::SEEN_REPLY).or(Status::SRC_NAT),
+            expires: 30,
+            direction: Direction::Reply,
+        }
+    }
+
+    fn read(typed: &str) -> Conntrack {
+        let made = read_match(&SPEC, ANY, typed).unwrap();
+        let any = made.as_any().downcast_ref::<Conntrack>().unwrap();
+        // The value is what the test needs, not the trait object: a flow cannot be made outside the table.
+        Conntrack {
+            addresses: any.addresses,
+            ports: any.ports,
+            state: any.state,
+            protocol: any.protocol,
+            status: any.status,
+            expire: any.expire,
+            direction: any.direction,
+        }
+    }
+
+    #[test]
+    fn flows() {
+        for (typed, sentence) in [
+            ("--ctstate ESTABLISHED", ""),
+            ("--ctstate SNAT", ""),
+            ("--ctstate NEW", "--ctstate NEW: flow is ESTABLISHED,SNAT"),
+            ("--ctstate DNAT", "--ctstate DNAT: flow is ESTABLISHED,SNAT"),
+            ("! --ctstate SNAT", "! --ctstate SNAT: flow is ESTABLISHED,SNAT"),
+            ("--ctproto udp", ""),
+            ("--ctproto tcp", "--ctproto 6: flow has 17"),
+            ("! --ctproto 0", ""),
+            ("--ctorigsrc 10.0.0.9/255.0.0.0", ""),
+            ("--ctorigsrc 10.0.0.9", "--ctorigsrc 10.0.0.9: flow has 10.0.0.2"),
+            (
+                "! --ctorigdst 192.0.2.0/24",
+                "! --ctorigdst 192.0.2.0/24: flow has 192.0.2.9",
+            ),
+            ("--ctreplsrc 192.0.2.9 --ctrepldst 192.0.2.1", ""),
+            ("--ctorigsrc 10.0.0.1/33", "--ctorigsrc 10.0.0.1: flow has 10.0.0.2"),
+            (
+                "--ctorigsrcport 1000 --ctorigdstport 53 --ctreplsrcport 53 --ctrepldstport 2000",
+                "",
+            ),
+            ("--ctrepldstport 1000", "--ctrepldstport 1000: flow has 2000"),
+            ("! --ctorigdstport 50:60", "! --ctorigdstport 50:60: flow has 53"),
+            ("--ctstatus CONFIRMED", ""),
+            (
+                "--ctstatus ASSURED",
+                "--ctstatus ASSURED: flow has SEEN_REPLY,CONFIRMED",
+            ),
+            // NONE has no bit, so nothing has it.
+            ("--ctstatus NONE", "--ctstatus NONE: flow has SEEN_REPLY,CONFIRMED"),
+            ("! --ctstatus NONE", ""),
+            ("--ctexpire 30", ""),
+            ("--ctexpire 1:29", "--ctexpire 1:29: flow has 30"),
+            ("--ctdir REPLY", ""),
+            ("--ctdir ORIGINAL", "--ctdir ORIGINAL: packet goes REPLY"),
+        ] {
+            let made = read(typed);
+            let flow = flow();
+            assert_eq!(
+                made.check(CtState::Established, Some(&flow)).is_ok(),
+                sentence.is_empty(),
+                "{typed}"
+            );
+            if !sentence.is_empty() {
+                assert_eq!(made.why_not(CtState::Established, Some(&flow)), sentence);
+            }
+        }
+    }
+
+    #[test]
+    fn packets_without_a_flow() {
+        let packet = udp(1, 2, &[]);
+        let mut bench = Bench::new();
+        bench.tracking.state = Some(CtState::Invalid);
+        match_packets(
+            &SPEC,
+            ANY,
+            &bench,
+            &[
+                ("--ctstate INVALID", &packet, ""),
+                // The state alone decides; the rest is not asked.
+                ("--ctstate INVALID --ctproto 6 --ctdir REPLY", &packet, ""),
+                ("! --ctstate NEW --ctorigsrcport 4", &packet, ""),
+                ("! --ctstate SNAT", &packet, ""),
+                ("--ctstate NEW", &packet, "--ctstate NEW: packet is INVALID"),
+                ("--ctproto 17", &packet, "conntrack: packet is INVALID and has no flow"),
+                ("! --ctproto 6", &packet, "conntrack: packet is INVALID and has no flow"),
+            ],
+        );
+        bench.tracking.state = Some(CtState::Untracked);
+        match_packets(
+            &SPEC,
+            ANY,
+            &bench,
+            &[
+                ("--ctstate UNTRACKED", &packet, ""),
+                ("--ctstate INVALID", &packet, "--ctstate INVALID: packet is UNTRACKED"),
+                (
+                    "--ctproto 17",
+                    &packet,
+                    "conntrack: packet is UNTRACKED and has no flow",
+                ),
+            ],
+        );
+    }
+}

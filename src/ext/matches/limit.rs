@@ -218,3 +218,145 @@ impl Match for Limit {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ext::testing::{ANY, Bench, match_errors, match_texts, placed, read_match, udp};
+    use crate::rule::{Hook, Table};
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        for (typed, rate) in [
+            ("", "3/hour"),
+            ("--limit 3/minute", "3/min"),
+            ("--limit 3", "3/sec"),
+            ("--limit 3/s", "3/sec"),
+            ("--limit 7/h", "7/hour"),
+            ("--limit 7/DA", "7/day"),
+            ("--limit 9999/s", "10000/sec"),
+            ("--limit 7000/s", "10000/sec"),
+            ("--limit 3333/s", "3333/sec"),
+            ("--limit 1001/s", "1111/sec"),
+            ("--limit 600000/min", "10000/sec"),
+            ("--limit 60/min", "1/sec"),
+            ("--limit 90/min", "90/min"),
+            ("--limit 61/min", "61/min"),
+            ("--limit 100/h", "100/hour"),
+            ("--limit 24/day", "1/hour"),
+            ("--limit 25/day", "25/day"),
+            ("--limit 1.5/s", "1/sec"),
+            ("--limit \" 3 /s\"", "3/sec"),
+        ] {
+            let (saved, listed) = (format!(" --limit {rate}"), format!(" limit: avg {rate} burst 5"));
+            match_texts(&SPEC, ANY, &[(typed, &saved, &listed, &listed)]);
+        }
+        match_texts(
+            &SPEC,
+            ANY,
+            &[(
+                "--limit-burst 7",
+                " --limit 3/hour --limit-burst 7",
+                " limit: avg 3/hour burst 7",
+                " limit: avg 3/hour burst 7",
+            )],
+        );
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        match_errors(
+            &SPEC,
+            ANY,
+            &[
+                ("--limit 3/seconds", "bad rate \"3/seconds\"'"),
+                ("--limit 7/", "bad rate \"7/\"'"),
+                ("--limit 3//s", "bad rate \"3//s\"'"),
+                ("--limit 0/s", "bad rate \"0/s\"'"),
+                ("--limit 0x3/s", "bad rate \"0x3/s\"'"),
+                ("--limit 4294967296/s", "bad rate \"4294967296/s\"'"),
+                ("--limit -1/s", "Rate too fast \"-1/s\""),
+                ("--limit 10001/s", "Rate too fast \"10001/s\""),
+                ("--limit 600001/min", "Rate too fast \"600001/min\""),
+                (
+                    "--limit 3/s --limit 4/s",
+                    "limit: option \"--limit\" can only be used once.\n",
+                ),
+                ("! --limit 3/s", "limit: option \"--limit\" cannot be inverted.\n"),
+                (
+                    "--limit-burst 10001",
+                    "limit: bad value for option \"--limit-burst\", or out of range (0-10000).\n",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn rates_that_overflow() {
+        for (typed, refused) in [
+            ("--limit 1/day", Some("864000000/5")),
+            ("--limit 1/day --limit-burst 100", Some("864000000/100")),
+            ("--limit 3/s --limit-burst 0", Some("3333/0")),
+            ("--limit 1/hour --limit-burst 119", None),
+            ("--limit 1/hour --limit-burst 120", Some("36000000/120")),
+            // Twice around, and large enough again: the kernel takes it, and holds one token.
+            ("--limit 1/hour --limit-burst 240", None),
+            ("--limit 2/day", None),
+        ] {
+            let made = read_match(&SPEC, ANY, typed).unwrap();
+            let found = placed(ANY, Table::Filter, &[Hook::Input], |scope| made.check(scope));
+            let expected = refused.map(|it| format!("xt_limit: Overflow, try lower: {it}"));
+            assert_eq!(found.err(), expected, "{typed}");
+        }
+    }
+
+    /// How many of ten packets at each of these milliseconds pass.
+    fn passed(typed: &str, milliseconds: &[u64]) -> Vec<usize> {
+        let made = read_match(&SPEC, ANY, typed).unwrap();
+        let packet = udp(1, 2, &[]);
+        let mut bench = Bench::new();
+        let start = bench.now;
+        let state = made.state(start);
+        milliseconds
+            .iter()
+            .map(|&at| {
+                bench.now = start + Duration::from_millis(at);
+                let cx = bench.context(&packet, state.as_deref());
+                (0..10).filter(|_| made.evaluate(&cx) == Matched::Yes).count()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn tokens() {
+        assert_eq!(
+            passed("--limit 3/min", &[0, 19_999, 20_000, 60_000, 600_000]),
+            [5, 0, 1, 2, 5]
+        );
+        assert_eq!(
+            passed("--limit 10/s --limit-burst 3", &[0, 99, 100, 350, 2000]),
+            [3, 0, 1, 2, 3]
+        );
+        // A jiffy is the least: 300 in a second cannot be had.
+        assert_eq!(
+            passed("--limit 300/s --limit-burst 1", &[0, 3, 4, 7, 8]),
+            [1, 0, 1, 0, 1]
+        );
+        assert_eq!(passed("--limit 1/hour --limit-burst 240", &[0]), [1]);
+    }
+
+    #[test]
+    fn explains_what_is_left() {
+        let made = read_match(&SPEC, ANY, "--limit 3/min --limit-burst 1").unwrap();
+        let packet = udp(1, 2, &[]);
+        let mut bench = Bench::new();
+        let state = made.state(bench.now);
+        assert_eq!(made.evaluate(&bench.context(&packet, state.as_deref())), Matched::Yes);
+        bench.now = bench.now + Duration::from_secs(6);
+        let cx = bench.context(&packet, state.as_deref());
+        assert_eq!(made.evaluate(&cx), Matched::No);
+        assert_eq!(made.explain(&cx), "--limit 3/min: 0.30 of 1 token");
+    }
+}
