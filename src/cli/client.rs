@@ -11,7 +11,7 @@ use crate::lab::place::Place;
 pub fn run(name: &str, args: &[OsString]) -> u8 {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let named = std::env::var("NFLAB").ok();
-    let target = match control::find(named.as_deref(), &Place::all()) {
+    let target = match control::find(named.as_deref(), Place::targets) {
         Ok(target) => target,
         Err(error) => {
             eprintln!("{name}: {error}");

@@ -187,7 +187,8 @@ impl Request {
 
     /// The flow's line, if the filter lets it through and it still lives.
     fn line(&self, machine: &Machine, flow: &Arc<Flow>) -> Option<String> {
-        let extended = text::flow(flow, FlowForm::ToolExtended, machine.now)?;
+        let config = machine.router.config();
+        let extended = text::flow(flow, FlowForm::ToolExtended, machine.now, &config.conntrack)?;
         if !self.filter.lets_through(flow, &extended) {
             return None;
         }
@@ -195,7 +196,7 @@ impl Request {
             true => FlowForm::ToolExtended,
             false => FlowForm::Tool,
         };
-        let mut line = text::flow(flow, form, machine.now)?;
+        let mut line = text::flow(flow, form, machine.now, &config.conntrack)?;
         if self.id {
             line += &format!(" id={}", flow.serial());
         }
