@@ -87,14 +87,14 @@ enum Sub {
 
 fn subcommand(command: Option<Sub>) -> u8 {
     match command {
-        None if std::io::stdin().is_terminal() => crate::repl::run(None, 1),
+        None if std::io::stdin().is_terminal() => repl(None, 1),
         None => {
             eprintln!(
                 "nflab: say what to do: `nflab repl`, `nflab run SCRIPT`, `nflab replay ...`; `nflab --help` lists all"
             );
             2
         }
-        Some(Sub::Repl { lab, seed }) => crate::repl::run(lab.as_deref(), seed),
+        Some(Sub::Repl { lab, seed }) => repl(lab.as_deref(), seed),
         Some(Sub::Run {
             script,
             lab,
@@ -113,6 +113,13 @@ fn subcommand(command: Option<Sub>) -> u8 {
         Some(Sub::Down(arguments)) => super::up::down(&arguments),
         #[cfg(target_os = "linux")]
         Some(Sub::Exec(arguments)) => super::up::exec(&arguments),
+    }
+}
+
+fn repl(file: Option<&Path>, seed: u64) -> u8 {
+    match super::open::lab(file, seed) {
+        Ok(lab) => crate::repl::run(lab),
+        Err(code) => code,
     }
 }
 

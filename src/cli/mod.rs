@@ -29,7 +29,6 @@ mod tools;
 mod up;
 
 pub use entry::main;
-pub use open::lab as open_lab;
 pub use router_tables::RouterTables;
 pub use tools::{SHIMS, TOOLBOX};
 

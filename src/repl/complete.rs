@@ -7,23 +7,29 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Context, Helper};
 
 use crate::base::Family;
-use crate::cli::TOOLBOX;
 use crate::ext;
+use crate::lab::machine::Toolbox;
 use crate::lab::memory::{LOCAL, Lab};
 use crate::lab::script::{OWN_WORDS, lex};
 use crate::rule::{Hook, Table};
 
 /// What the editor knows of the lab, refreshed before each line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Assistant {
+    toolbox: Toolbox,
     interfaces: Vec<String>,
     chains: Vec<(Table, String)>,
     keys: Vec<String>,
 }
 
 impl Assistant {
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(toolbox: Toolbox) -> Self {
+        Self {
+            toolbox,
+            interfaces: Vec::new(),
+            chains: Vec::new(),
+            keys: Vec::new(),
+        }
     }
 
     pub fn look_at(&mut self, lab: &Lab) {
@@ -47,7 +53,8 @@ impl Assistant {
     fn candidates(&self, words: &[&str], last: &str) -> Vec<String> {
         let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let Some(command) = words.first() else {
-            return TOOLBOX
+            return self
+                .toolbox
                 .names
                 .iter()
                 .copied()
@@ -62,7 +69,7 @@ impl Assistant {
             names.push(LOCAL.to_owned());
             names
         };
-        match TOOLBOX.find(command).unwrap_or(command) {
+        match self.toolbox.find(command).unwrap_or(command) {
             name if name.starts_with("iptables") => self.of_rules(words, previous, last),
             "sysctl" => self.keys.clone(),
             "cat" => {
@@ -330,10 +337,16 @@ const PROC_FILES: [&str; 7] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::machine::ToolOutput;
+
+    const TOOLS: Toolbox = Toolbox {
+        names: &["iptables", "sysctl"],
+        call: |_, _| ToolOutput::default(),
+    };
 
     fn offers(line: &str) -> Vec<String> {
-        let mut assistant = Assistant::new();
-        let lab = Lab::default_lab(1, TOOLBOX).unwrap();
+        let mut assistant = Assistant::new(TOOLS);
+        let lab = Lab::default_lab(1, TOOLS).unwrap();
         assistant.look_at(&lab);
         let history = rustyline::history::DefaultHistory::new();
         let (_, pairs) = assistant.complete(line, line.len(), &Context::new(&history)).unwrap();

@@ -3,24 +3,20 @@
 mod complete;
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor};
 
 use crate::base::Time;
-use crate::cli::{TOOLBOX, open_lab};
+use crate::lab::memory::Lab;
 use crate::lab::problem::Source;
 use crate::lab::script::{Runner, parse};
 use complete::Assistant;
 
 /// Reads commands until their end; returns the exit code.
-pub fn run(lab: Option<&Path>, seed: u64) -> u8 {
-    let lab = match open_lab(lab, seed) {
-        Ok(lab) => lab,
-        Err(code) => return code,
-    };
+pub fn run(lab: Lab) -> u8 {
     let mut runner = Runner::new(lab, PathBuf::from("."));
     if !std::io::stdin().is_terminal() {
         return piped(&mut runner);
@@ -36,7 +32,7 @@ pub fn run(lab: Option<&Path>, seed: u64) -> u8 {
             return 3;
         }
     };
-    editor.set_helper(Some(Assistant::new()));
+    editor.set_helper(Some(Assistant::new(runner.lab.machine.toolbox())));
     let history = history_file();
     if let Some(path) = &history {
         // None yet: the first time.
@@ -93,7 +89,7 @@ fn line(runner: &mut Runner, text: &str) {
         name: "typed".to_owned(),
         text: text.to_owned(),
     };
-    let statements = match parse(&source, TOOLBOX) {
+    let statements = match parse(&source, runner.lab.machine.toolbox()) {
         Ok(statements) => statements,
         Err(error) => {
             anstream::eprintln!("{}", error.styled());
