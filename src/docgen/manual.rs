@@ -28,9 +28,18 @@ pub fn iptables() -> String {
             let names: Vec<String> = (letter != '0')
                 .then(|| format!("-{letter}"))
                 .into_iter()
-                .chain(LONG.iter().filter(|(_, it)| *it == letter).map(|(name, _)| format!("--{name}")))
+                .chain(
+                    LONG.iter()
+                        .filter(|(_, it)| *it == letter)
+                        .map(|(name, _)| format!("--{name}")),
+                )
                 .collect();
-            page.term(format!("{} {syntax}", names.join(", ")).trim_end(), &sentence(about));
+            let (turned, about) = match about.strip_prefix("[!] ") {
+                Some(about) => ("[!] ", about),
+                None => ("", about),
+            };
+            let term = format!("{turned}{} {syntax}", names.join(", "));
+            page.term(term.trim_end(), &sentence(about));
         }
     }
     page.section("TABLES AND CHAINS");

@@ -47,6 +47,8 @@ const TAKEN_SILENTLY: [u8; 2] = [protocol::IGMP, PIM];
 const PIM: u8 = 103;
 /// The TCP option of RFC 2385; a segment that carries one is not reset where no key is set.
 const MD5_SIGNATURE: u8 = 19;
+/// Checksums over no more bytes are verified on the way in, those over more when a socket takes the data.
+const SUMMED_AT_ONCE: usize = 76;
 const EXTENDED_ECHO_REQUEST: u8 = 42;
 const EXTENDED_ECHO_REPLY: u8 = 43;
 
@@ -98,10 +100,8 @@ impl Asked<'_> {
         let Some(view) = self.packet.icmpv4() else {
             return Answer::Dropped(DropReason::TransportTruncated);
         };
-        match view.kind() {
-            EXTENDED_ECHO_REPLY => return Answer::Dropped(DropReason::NoSocket),
-            EXTENDED_ECHO_REQUEST => return Answer::Dropped(DropReason::NotAnswered),
-            _ => {}
+        if view.kind() == EXTENDED_ECHO_REQUEST {
+            return Answer::Dropped(DropReason::NotAnswered);
         }
         if self.delivery != Delivery::Local {
             let queries = [kind::ECHO_REQUEST, kind::TIMESTAMP_REQUEST];
@@ -125,7 +125,8 @@ impl Asked<'_> {
                 }
                 _ => Answer::Dropped(DropReason::TransportLength),
             },
-            kind::ECHO_REPLY => Answer::Dropped(DropReason::NoSocket),
+            kind::ECHO_REPLY | EXTENDED_ECHO_REPLY => Answer::Dropped(DropReason::NoSocket),
+            kind::REDIRECT if view.payload().len() < MIN_HEADER => Answer::Dropped(DropReason::TransportLength),
             kind::DESTINATION_UNREACHABLE | kind::SOURCE_QUENCH | kind::TIME_EXCEEDED | kind::PARAMETER_PROBLEM => {
                 match view.payload() {
                     quoted if quoted.len() < MIN_HEADER => Answer::Dropped(DropReason::TransportTruncated),
@@ -148,6 +149,7 @@ impl Asked<'_> {
             tos: self.packet.ipv4().tos(),
             source: self.net.answering_address(self.packet, self.delivery),
             payload,
+            readable: self.packet.network_header_length(),
             quotes: false,
         };
         match self.net.send_icmp(self.host, self.now, self.packet, message) {
@@ -214,9 +216,9 @@ impl Asked<'_> {
             return None;
         };
         let mark = self.net.reply_mark(self.packet);
-        let (options, first_hop) = options::echo(self.packet.ipv4().header(), own, back_to, self.now);
+        let options = options::echo(self.packet.ipv4().header(), own, back_to, self.now)?;
         let key = OutputKey {
-            destination: first_hop.unwrap_or(back_to).into(),
+            destination: options.first_hop.unwrap_or(back_to).into(),
             source: Some(own.into()),
             mark,
             interface: None,
@@ -237,7 +239,7 @@ impl Asked<'_> {
             source: own,
             destination,
         };
-        self.net.outgoing(repr, &options, segment, route, mark)
+        self.net.outgoing(repr, &options.bytes, segment, route, mark)
     }
 
     fn udp(&mut self) -> Answer {
@@ -249,7 +251,9 @@ impl Asked<'_> {
         if length < crate::wire::udp::HEADER || length > segment.len() {
             return Answer::Dropped(DropReason::TransportLength);
         }
-        if be16(segment, 6) != 0 && !self.checksum_is_right(length) {
+        // A long broadcast that no one takes is dropped before its checksum is summed.
+        let is_summed = self.delivery == Delivery::Local || length <= SUMMED_AT_ONCE;
+        if is_summed && be16(segment, 6) != 0 && !self.checksum_is_right(length) {
             return Answer::Dropped(DropReason::UdpChecksum);
         }
         // What lies behind the datagram is cut off before it is quoted.
@@ -266,7 +270,10 @@ impl Asked<'_> {
             0 => segment.len(),
             covered => covered,
         };
-        if covered < crate::wire::udp::HEADER || covered > segment.len() || be16(segment, 6) == 0 {
+        if covered > segment.len() {
+            return Answer::Dropped(DropReason::TransportLength);
+        }
+        if covered < crate::wire::udp::HEADER || be16(segment, 6) == 0 {
             return Answer::Dropped(DropReason::UdpChecksum);
         }
         let pseudo = checksum::pseudo_header(

@@ -37,6 +37,8 @@ pub enum Suppressed {
     RedirectsIgnored,
     /// Only for a packet to this host is it said that its fragments did not come in time, and only once the first did.
     NotForThisHost,
+    /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
+    NoRoomInOptions,
 }
 
 impl fmt::Display for Suppressed {
@@ -49,6 +51,7 @@ impl fmt::Display for Suppressed {
             Self::PeerLimit => "icmp_ratelimit: too many ICMP errors to this destination",
             Self::CommonLimit => "icmp_msgs_per_sec: too many ICMP errors altogether",
             Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",
+            Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
             Self::NotForThisHost => {
                 "reassembly is given up silently for packets to others, and without the first fragment"
             }
@@ -64,6 +67,8 @@ pub(super) struct Message<'a> {
     pub tos: u8,
     pub source: Option<IpAddr>,
     pub payload: &'a [u8],
+    /// Options of the original from this offset on are not answered.
+    pub readable: usize,
     /// With an error, the payload is cut so that the whole has at most 576 bytes and fits the route.
     pub quotes: bool,
 }
@@ -115,6 +120,11 @@ impl Net {
             tos: original.ipv4().tos() & 0x1e | 0xc0,
             source,
             payload: &original.bytes()[..quoted.min(original.len())],
+            readable: match (error.kind, (error.info >> 24) as usize) {
+                // The options before the bad one were understood.
+                (kind::PARAMETER_PROBLEM, at) if at >= MIN_HEADER => at,
+                _ => original.network_header_length(),
+            },
             quotes: true,
         };
         self.send_icmp(host, now, original, message)
@@ -194,8 +204,11 @@ impl Net {
             tos: message.tos,
         };
         // A source route is walked back: its last hop is where the answer goes first.
-        let header = original.ipv4().header().to_vec();
-        let first_hop = options::echo(&header, Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED, now).1;
+        let header = options::understood(&original.bytes()[..original.network_header_length()], message.readable);
+        let unspecified = Ipv4Addr::UNSPECIFIED;
+        let first_hop = options::echo(header, unspecified, unspecified, now)
+            .ok_or(Suppressed::NoRoomInOptions)?
+            .first_hop;
         let destination = first_hop.map_or(original.source(), IpAddr::V4);
         let route = self
             .route_output(key(destination))
@@ -211,7 +224,9 @@ impl Net {
         let (IpAddr::V4(own), IpAddr::V4(back_to)) = (source, original.source()) else {
             return Err(Suppressed::NoRouteBack);
         };
-        let (options, _) = options::echo(&header, own, back_to, now);
+        let options = options::echo(header, own, back_to, now)
+            .ok_or(Suppressed::NoRoomInOptions)?
+            .bytes;
         let room = match message.quotes {
             true => (route.mtu as usize)
                 .min(576)

@@ -44,8 +44,14 @@ pub struct Forwarding {
     pub source_route: Option<IpAddr>,
     /// The source route leaves no choice of hops.
     pub strict: bool,
+    /// A directed broadcast, forwarded because of `bc_forwarding`.
+    pub broadcast: bool,
     /// Where in the header a record route names this host.
     pub recorded_at: Option<u8>,
+    /// Where in the header a time stamp names this host; this follows the output interface only under a source route.
+    pub stamped_at: Option<u8>,
+    /// The options were written to, and the header checksum is yet to follow.
+    pub options_changed: bool,
 }
 
 impl Net {
@@ -57,7 +63,10 @@ impl Net {
             InputRoute::Local => Delivery::Local,
             InputRoute::Broadcast => Delivery::Broadcast,
             InputRoute::Multicast => Delivery::Multicast,
-            InputRoute::Forward(_) | InputRoute::Error { .. } => Delivery::Unicast,
+            // These are routes too, to nowhere, and options are read before a packet is lost on them.
+            InputRoute::Forward(_)
+            | InputRoute::Error { .. }
+            | InputRoute::Drop(DropReason::NotForwarding | DropReason::Blackhole) => Delivery::Unicast,
             InputRoute::Drop(_) => return route,
         };
         if packet.ipv4().options().is_empty() {
@@ -86,6 +95,9 @@ impl Net {
                 return InputRoute::Drop(DropReason::SourceRouteRefused);
             }
             route = match route {
+                InputRoute::Forward(forwarding) if forwarding.broadcast => {
+                    return InputRoute::Drop(DropReason::SourceRouteFailed);
+                }
                 InputRoute::Forward(_) if !found.strict => route,
                 // Not there yet: a strict route should have named this host.
                 InputRoute::Forward(_) => return bad(DropReason::SourceRouteFailed, 16),
@@ -99,6 +111,8 @@ impl Net {
         }
         if let InputRoute::Forward(forwarding) = &mut route {
             forwarding.recorded_at = found.recorded_at.map(|at| at as u8);
+            forwarding.stamped_at = found.stamped_at.map(|at| at as u8);
+            forwarding.options_changed = found.changed;
             if found.source_route.is_some() {
                 forwarding.redirect = false;
                 forwarding.strict = found.strict;
@@ -119,7 +133,7 @@ impl Net {
             let hop = hop.map_err(Some)?;
             match self.route_towards(packet, input, hop.into()) {
                 InputRoute::Local => options::set_destination(packet, hop),
-                InputRoute::Forward(forwarding) => {
+                InputRoute::Forward(forwarding) if !forwarding.broadcast => {
                     return Ok(InputRoute::Forward(Forwarding {
                         source_route: Some(hop.into()),
                         ..forwarding
@@ -251,7 +265,10 @@ impl Asked<'_> {
             redirect,
             source_route: None,
             strict: false,
+            broadcast: route.kind == RouteKind::Broadcast,
             recorded_at: None,
+            stamped_at: None,
+            options_changed: false,
         }))
     }
 

@@ -5,8 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Forwarding, Net};
-use crate::base::Time;
+use super::route::Key;
+use super::{Forwarding, Net, Scope};
+use crate::base::{InterfaceId, Time};
 use crate::packet::Packet;
 use crate::wire::ipv4::MIN_HEADER;
 use crate::wire::{be32, put32};
@@ -38,18 +39,23 @@ pub(super) struct Found {
     /// The host wrote its address here.
     pub recorded_at: Option<usize>,
     pub timestamp: Option<usize>,
-    pub stamped: bool,
+    /// The host wrote its address here.
+    pub stamped_at: Option<usize>,
+    pub changed: bool,
     pub source_route: Option<usize>,
     pub strict: bool,
 }
 
 impl Net {
     /// Checks the options of a packet that came in and records the host in them. `Err` is the offset of the bad byte in the header.
+    ///
+    /// The header checksum is left as it was until `forward_options`: an ICMP error before that quotes the new options under the old checksum.
     pub(super) fn read_options(&self, now: Time, own: Ipv4Addr, packet: &mut Packet) -> Result<Found, u8> {
         let end = packet.network_header_length();
         let mut found = Found::default();
+        let before = packet.ipv4().header().to_vec();
         let result = self.walk_options(now, own, &mut packet.bytes_mut()[..end], &mut found);
-        packet.fill_header_checksum();
+        found.changed = packet.ipv4().header() != before;
         result.map(|()| found).map_err(|at| at as u8)
     }
 
@@ -102,7 +108,8 @@ impl Net {
                     if length < 4 {
                         return Err(at + 1);
                     }
-                    found.stamped = self.stamp(now, own, option).map_err(|offset| at + offset)?;
+                    let slot = self.stamp(now, own, option).map_err(|offset| at + offset)?;
+                    found.stamped_at = slot.map(|offset| at + offset);
                     found.timestamp = Some(at);
                 }
                 kind::ROUTER_ALERT if length < 4 => return Err(at + 1),
@@ -115,69 +122,93 @@ impl Net {
         Ok(())
     }
 
-    /// Writes the time into a time stamp option; true when there was something to write.
-    fn stamp(&self, now: Time, own: Ipv4Addr, option: &mut [u8]) -> Result<bool, usize> {
+    /// Writes the time into a time stamp option; returns where in it the host's address was written.
+    fn stamp(&self, now: Time, own: Ipv4Addr, option: &mut [u8]) -> Result<Option<usize>, usize> {
         let length = option.len();
         let next = usize::from(option[2]);
+        let flag = option[3] & 0x0f;
         if next < 5 {
             return Err(2);
         }
         if next > length {
-            let overflow = option[3] >> 4;
-            if overflow == 15 {
-                return Err(3);
+            // Only a prespecified host may find no room without being counted.
+            match option[3] >> 4 {
+                _ if flag == stamp::PRESPECIFIED => {}
+                15 => return Err(3),
+                overflow => option[3] = (overflow + 1) << 4 | flag,
             }
-            option[3] = (overflow + 1) << 4 | option[3] & 0x0f;
-            return Ok(false);
+            return Ok(None);
         }
         if next + 3 > length {
             return Err(2);
         }
         let time = milliseconds_today(now);
-        match option[3] & 0x0f {
+        match flag {
             stamp::TIME => {
                 put32(option, next - 1, time);
                 option[2] += 4;
-                Ok(true)
             }
-            stamp::TIME_AND_ADDRESS | stamp::PRESPECIFIED if next + 7 > length => Err(2),
+            stamp::TIME_AND_ADDRESS | stamp::PRESPECIFIED if next + 7 > length => return Err(2),
             stamp::TIME_AND_ADDRESS => {
                 put32(option, next - 1, own.to_bits());
                 put32(option, next + 3, time);
                 option[2] += 8;
-                Ok(true)
+                return Ok(Some(next - 1));
             }
             stamp::PRESPECIFIED => {
                 let wanted = IpAddr::V4(Ipv4Addr::from_bits(be32(option, next - 1)));
-                if self.address_kind(wanted, None) != super::AddressKind::Local {
-                    return Ok(false);
+                if self.address_kind(wanted, None) == super::AddressKind::Local {
+                    put32(option, next + 3, time);
+                    option[2] += 8;
                 }
-                put32(option, next + 3, time);
-                option[2] += 8;
-                Ok(true)
             }
-            _ => Ok(false),
+            _ => {}
         }
+        Ok(None)
     }
 
     /// What comes after FORWARD: the record route gets the address the packet leaves from, a source route its next destination.
     pub fn forward_options(&self, packet: &mut Packet, route: &Forwarding) {
-        if route.recorded_at.is_none() && route.source_route.is_none() {
+        if !route.options_changed && route.source_route.is_none() {
             return;
         }
-        let next_hop = route.gateway.or(route.source_route).unwrap_or(packet.destination());
-        let Some(IpAddr::V4(own)) = self.select_address(route.output, Some(next_hop), super::Scope::Universe) else {
-            return;
-        };
+        let destination = packet.destination();
         if let Some(at) = route.recorded_at {
+            let own = self.leaving_address(packet, route, destination);
             put32(packet.bytes_mut(), usize::from(at), own.to_bits());
         }
         if let Some(IpAddr::V4(next)) = route.source_route {
+            let own = self.leaving_address(packet, route, next.into());
             let end = packet.network_header_length();
             record_hop(&mut packet.bytes_mut()[..end], next, own);
+            if let Some(at) = route.stamped_at {
+                put32(packet.bytes_mut(), usize::from(at), own.to_bits());
+            }
             put32(packet.bytes_mut(), 16, next.to_bits());
         }
         packet.fill_header_checksum();
+    }
+
+    /// The address a forwarded packet is said to leave from: the source its route prefers.
+    fn leaving_address(&self, packet: &Packet, route: &Forwarding, destination: IpAddr) -> Ipv4Addr {
+        let key = Key {
+            destination,
+            source: packet.source(),
+            mark: packet.mark,
+            tos: packet.ipv4().tos(),
+            input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
+            output: Some(route.output),
+            scope: Scope::Universe,
+        };
+        let next_hop = route.gateway.unwrap_or(destination);
+        let own = match self.lookup(&key) {
+            Ok(found) => self.preferred_source(found),
+            Err(_) => self.select_address(route.output, Some(next_hop), Scope::Universe),
+        };
+        match own {
+            Some(IpAddr::V4(own)) => own,
+            _ => Ipv4Addr::UNSPECIFIED,
+        }
     }
 }
 
@@ -212,7 +243,6 @@ fn record_hop(header: &mut [u8], next: Ipv4Addr, own: Ipv4Addr) {
 /// The header alone: the transport checksum of a source-routed packet covers its last hop from the start.
 pub(super) fn set_destination(packet: &mut Packet, destination: Ipv4Addr) {
     put32(packet.bytes_mut(), 16, destination.to_bits());
-    packet.fill_header_checksum();
 }
 
 /// The next addresses of the source route at `at`: those from its pointer on. `Err` where the pointer leaves a piece of an address.
@@ -233,61 +263,87 @@ pub(super) fn remaining_hops(header: &[u8], at: usize) -> impl Iterator<Item = R
     })
 }
 
-/// The options of an answer to `original`, padded to four bytes, and the first hop where a source route is walked back.
-/// `own` and `now` are recorded in what has room left. `None` where an option can't be answered.
-pub(super) fn echo(original: &[u8], own: Ipv4Addr, back_to: Ipv4Addr, now: Time) -> (Vec<u8>, Option<Ipv4Addr>) {
-    let mut options = Vec::new();
-    let mut first_hop = None;
+/// The options of an answer, padded to four bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Echoed {
+    pub bytes: Vec<u8>,
+    /// Where a source route is walked back, the answer goes to its last hop first.
+    pub first_hop: Option<Ipv4Addr>,
+}
+
+/// What is answered to the options of `original`: routes and times are recorded on, source routes walked back to `back_to`, the rest is left out.
+/// `None` where a record has room for a part of an entry only: then there is no answer at all.
+pub(super) fn echo(original: &[u8], own: Ipv4Addr, back_to: Ipv4Addr, now: Time) -> Option<Echoed> {
+    let mut echoed = Echoed::default();
     if let Some(at) = find(original, |it| it == kind::RECORD_ROUTE) {
         let mut option = option_at(original, at).to_vec();
-        let next = usize::from(option.get(2).copied().unwrap_or(u8::MAX));
-        if next >= 4 && next + 3 <= option.len() {
-            put32(&mut option, next - 1, own.to_bits());
+        let next = usize::from(option[2]);
+        if (4..=option.len()).contains(&next) {
+            let slot = option.get_mut(next - 1..next + 3)?;
+            put32(slot, 0, own.to_bits());
             option[2] += 4;
         }
-        options.extend(option);
+        echoed.bytes.extend(option);
     }
     if let Some(at) = find(original, |it| it == kind::TIMESTAMP) {
         let mut option = option_at(original, at).to_vec();
-        let next = usize::from(option.get(2).copied().unwrap_or(u8::MAX));
-        match option.get(3).map(|it| it & 0x0f) {
-            Some(stamp::TIME) if next >= 5 && next + 3 <= option.len() => {
-                put32(&mut option, next - 1, milliseconds_today(now));
-                option[2] += 4;
+        let next = usize::from(option[2]);
+        let time = milliseconds_today(now);
+        if (5..=option.len()).contains(&next) {
+            match option.get(3).map(|it| it & 0x0f) {
+                Some(stamp::TIME) => {
+                    put32(option.get_mut(next - 1..next + 3)?, 0, time);
+                    option[2] += 4;
+                }
+                Some(stamp::TIME_AND_ADDRESS) => {
+                    let slot = option.get_mut(next - 1..next + 7)?;
+                    put32(slot, 0, own.to_bits());
+                    put32(slot, 4, time);
+                    option[2] += 8;
+                }
+                _ => {}
             }
-            Some(stamp::TIME_AND_ADDRESS) if next >= 5 && next + 7 <= option.len() => {
-                put32(&mut option, next - 1, own.to_bits());
-                put32(&mut option, next + 3, milliseconds_today(now));
-                option[2] += 8;
-            }
-            _ => {}
         }
-        options.extend(option);
+        echoed.bytes.extend(option);
     }
     if let Some(at) = find(original, |it| {
         matches!(it, kind::LOOSE_SOURCE_ROUTE | kind::STRICT_SOURCE_ROUTE)
     }) {
         let option = option_at(original, at);
-        let walked = usize::from(option.get(2).copied().unwrap_or(4)).clamp(4, option.len() + 1) - 4;
-        let mut hops: Vec<u32> = option[3.min(option.len())..]
-            .chunks_exact(4)
-            .take(walked / 4)
-            .map(|it| be32(it, 0))
-            .collect();
+        let walked = usize::from(option[2]).clamp(4, option.len() + 1) - 4;
+        let hops = option[3..].chunks_exact(4).take(walked / 4).map(|hop| be32(hop, 0));
+        let mut hops: Vec<u32> = hops.collect();
         if let Some(last) = hops.pop() {
-            first_hop = Some(Ipv4Addr::from_bits(last));
-            let mut reversed = vec![option[0], (3 + 4 * (hops.len() + 1)) as u8, 4];
-            reversed.extend(
-                hops.iter()
-                    .rev()
-                    .chain([&back_to.to_bits()])
-                    .flat_map(|it| it.to_be_bytes()),
-            );
-            options.extend(reversed);
+            echoed.first_hop = Some(Ipv4Addr::from_bits(last));
+            let length = 3 + 4 * (hops.len() + 1);
+            echoed.bytes.extend([option[0], length as u8, 4]);
+            let back = hops
+                .iter()
+                .rev()
+                .chain([&back_to.to_bits()])
+                .flat_map(|it| it.to_be_bytes())
+                .collect::<Vec<_>>();
+            echoed.bytes.extend(back);
         }
     }
-    options.resize(options.len().next_multiple_of(4), kind::END);
-    (options, first_hop)
+    echoed.bytes.resize(echoed.bytes.len().next_multiple_of(4), kind::END);
+    Some(echoed)
+}
+
+/// The header up to the option that the byte at `bad` is in.
+pub(super) fn understood(header: &[u8], bad: usize) -> &[u8] {
+    let mut at = MIN_HEADER;
+    while at < bad.min(header.len()) {
+        let length = match header[at] {
+            kind::END | kind::NOP => 1,
+            _ => option_at(header, at).len(),
+        };
+        if length == 0 || at + length > bad {
+            return &header[..at];
+        }
+        at += length;
+    }
+    &header[..at.min(header.len())]
 }
 
 /// Turns what belongs into the first fragment only into NOPs.

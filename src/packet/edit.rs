@@ -45,6 +45,19 @@ impl Packet {
         self.fill_header_checksum();
     }
 
+    /// Finishes a partial transport checksum, as the last device does; any other stays.
+    pub fn finish_checksum(&mut self) {
+        if self.checksum != ChecksumState::Partial {
+            return;
+        }
+        if let Some(at) = self.pseudo_header_checksum_at() {
+            put16(&mut self.bytes, at, 0);
+            let value = checksum::transport(self.source(), self.destination(), self.protocol, self.transport());
+            self.store_transport_checksum(at, value);
+        }
+        self.checksum = ChecksumState::Verified;
+    }
+
     /// Decrements the time to live; the caller has seen that it is above zero.
     pub fn decrement_ttl(&mut self) {
         let ttl = self.ipv4().ttl();

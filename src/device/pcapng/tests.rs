@@ -1,3 +1,5 @@
+//! Captures written and read back, and read as other tools write them.
+
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
 use pcap_file::pcapng::blocks::interface_description::InterfaceTsResolution;

@@ -1,3 +1,5 @@
+//! Packets between devices, hosts and the engine, on real descriptors.
+
 use std::io::{BufRead, BufReader};
 use std::os::fd::BorrowedFd;
 

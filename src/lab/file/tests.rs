@@ -1,3 +1,5 @@
+//! Lab files: what is taken, and what is refused with its position and remedy.
+
 use super::*;
 use crate::base::Family;
 
