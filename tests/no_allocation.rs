@@ -63,9 +63,15 @@ fn tcp_both_ways() {
     setup.forward(setup.lan, &tcp(client, server, flags::ACK, (own, theirs), 0));
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        rounds.push((setup.lan, tcp(client, server, flags::ACK | flags::PSH, (own, theirs), 200)));
+        rounds.push((
+            setup.lan,
+            tcp(client, server, flags::ACK | flags::PSH, (own, theirs), 200),
+        ));
         own += 200;
-        rounds.push((setup.wan, tcp(server, outside, flags::ACK | flags::PSH, (theirs, own), 1400)));
+        rounds.push((
+            setup.wan,
+            tcp(server, outside, flags::ACK | flags::PSH, (theirs, own), 1400),
+        ));
         theirs += 1400;
     }
     let (first, rest) = rounds.split_at(20);

@@ -112,7 +112,13 @@ pub fn source_of(bytes: &[u8]) -> (Ipv4Addr, u16) {
     (address, u16::from_be_bytes([bytes[20], bytes[21]]))
 }
 
-fn packet(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, mut transport: Vec<u8>, checksum_at: usize) -> Vec<u8> {
+fn packet(
+    protocol: u8,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    mut transport: Vec<u8>,
+    checksum_at: usize,
+) -> Vec<u8> {
     let sum = checksum::transport(source.into(), destination.into(), protocol, &transport);
     put16(&mut transport, checksum_at, sum);
     ipv4::Repr {

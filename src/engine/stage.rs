@@ -37,6 +37,8 @@ impl<O: Observer> Pass<'_, O> {
                 packet: &transit.packet,
             });
         }
+        // The rest of the hook still shows rules the interface that the packet had when it began, as the kernel does.
+        let mut output = transit.packet.output;
         for (_, stage) in stages(Hook::Output) {
             let before = routing_key(&transit.packet);
             self.stage(Hook::Output, *stage, transit)?;
@@ -48,7 +50,7 @@ impl<O: Observer> Pass<'_, O> {
             };
             if again {
                 let route = self.config.net.reroute_output(after).map_err(Reason::NoWay)?;
-                transit.packet.output = Some(route.interface);
+                output = Some(route.interface);
                 transit.delivery = route.delivery;
                 *mtu = route.mtu;
                 if O::WATCHING {
@@ -59,6 +61,7 @@ impl<O: Observer> Pass<'_, O> {
                 }
             }
         }
+        transit.packet.output = output;
         Ok(())
     }
 

@@ -202,6 +202,11 @@ impl TcpTrack {
         }
     }
 
+    /// A reset was sent in the place of one of the ends: the connection is over.
+    pub fn close(&mut self) {
+        self.state = TcpState::Close;
+    }
+
     pub fn state(&self) -> TcpState {
         self.state
     }
