@@ -10,6 +10,8 @@ pub mod cli;
 pub mod conntrack;
 /// Where packets come from and go to: memory, pcapng, TUN.
 pub mod device;
+/// Specs to manual, completion and grammar.
+pub mod docgen;
 /// The hook table, the walk, counters, atomic replacement, observation; `Router`.
 pub mod engine;
 /// Matches and targets: the option kit, the registry, one file an extension.

@@ -1,6 +1,7 @@
 //! Interface names as the kernel holds them (15 bytes and a NUL), their numbers, and `-i eth+` masks.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// An index into the lab's list of interfaces. 0 is always `lo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,7 +52,7 @@ impl fmt::Display for InterfaceName {
 /// What `-i` and `-o` hold: a whole name, a prefix (`eth+`), or anything (empty).
 ///
 /// A whole name compares with its NUL, so `eth` does not match `eth0`; `+` alone matches every packet, also one without an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct InterfaceMask {
     name: InterfaceName,
     /// How many bytes of the name are compared; a whole name counts its NUL.
@@ -83,9 +84,28 @@ impl InterfaceMask {
         self.name.is_empty()
     }
 
+    fn significant(&self) -> &[u8] {
+        &self.name.0[..usize::from(self.compared)]
+    }
+
     pub fn matches(&self, interface: &InterfaceName) -> bool {
         let compared = usize::from(self.compared);
         self.name.0[..compared] == interface.0[..compared]
+    }
+}
+
+/// Equal is what compares the same bytes: `-i +` is the same as no `-i`, which is what `iptables -C` finds too.
+impl PartialEq for InterfaceMask {
+    fn eq(&self, other: &Self) -> bool {
+        self.significant() == other.significant()
+    }
+}
+
+impl Eq for InterfaceMask {}
+
+impl Hash for InterfaceMask {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.significant().hash(state);
     }
 }
 

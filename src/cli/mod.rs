@@ -1,1 +1,57 @@
 //! One applet a file; wording and exit codes.
+//!
+//! A tool is a function from its arguments and what it acts on to an [`Outcome`] or a [`ToolOutput`](crate::lab::machine::ToolOutput); it
+//! never ends the process. The subcommands of `nflab` itself ([`main`]) print, and return the exit code.
+
+mod cat;
+#[cfg(target_os = "linux")]
+mod client;
+mod conntrack;
+mod dmesg;
+mod echo;
+mod entry;
+pub mod iptables;
+pub mod iptables_restore;
+pub mod iptables_save;
+mod lsmod;
+mod modprobe;
+mod open;
+mod replay;
+mod router_tables;
+mod run;
+#[cfg(target_os = "linux")]
+mod sh;
+#[cfg(target_os = "linux")]
+mod shims;
+mod sysctl;
+mod tools;
+#[cfg(target_os = "linux")]
+mod up;
+
+pub use entry::main;
+pub use router_tables::RouterTables;
+pub use tools::{SHIMS, TOOLBOX};
+
+use crate::base::Time;
+use crate::text::{Failure, Hosts, Tables};
+
+/// What the iptables applets act on.
+pub struct World<'a> {
+    pub tables: &'a mut dyn Tables,
+    pub hosts: &'a dyn Hosts,
+    pub now: Time,
+    /// Reads a file by name, or standard input for `None`; an error is what the operating system said.
+    pub read: &'a mut dyn FnMut(Option<&str>) -> Result<String, String>,
+}
+
+/// What an applet printed and exits with.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub out: String,
+    pub err: String,
+    pub code: u8,
+    /// A file to write `out` to, instead of standard output (`iptables-save -f`).
+    pub file: Option<String>,
+    /// What went wrong, with its place and a remedy: more than the real tool says.
+    pub failure: Option<Failure>,
+}

@@ -1,1 +1,22 @@
 //! The hook table, the walk, counters, atomic replacement, observation; `Router`.
+//!
+//! A packet enters by [`Router::receive`] or [`Router::send`] on a [`Worker`]; what leaves because of it is in [`Worker::output`].
+
+mod compile;
+mod hooks;
+mod live;
+mod observer;
+mod pass;
+mod reason;
+mod reject;
+mod router;
+mod services;
+mod stage;
+mod walk;
+mod worker;
+
+pub use hooks::{HOOKS, Stage};
+pub use observer::{Event, Observer, Silent, Tried};
+pub use reason::{Place, Reason};
+pub use router::{Config, Router};
+pub use worker::{Emission, Fate, Port, Report, Worker};

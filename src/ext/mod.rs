@@ -1,1 +1,329 @@
 //! Matches and targets: the option kit, the registry, one file an extension.
+//!
+//! An extension is one file: its spec (options, `build`), its value (`evaluate` or `apply`, `save`, `list`) and its tests. The registry below
+//! is the only list of them.
+
+mod help;
+pub mod matches;
+pub mod names;
+pub mod number;
+pub mod option;
+mod place;
+pub mod targets;
+#[cfg(test)]
+mod testing;
+mod wording;
+
+use std::sync::Arc;
+
+use crate::base::Family;
+use crate::rule::{Match, Target};
+use option::{Given, OptionSpec, UsageError};
+
+/// What `-m NAME` is.
+#[derive(Debug)]
+pub struct MatchSpec {
+    pub name: &'static str,
+    /// Other names it is loaded by.
+    pub aliases: &'static [&'static str],
+    pub families: &'static [Family],
+    /// Set for the matches that `-p PROTOCOL` brings in when one of their options is met (`-p tcp --dport 80`).
+    pub protocol: Option<u8>,
+    pub options: &'static [OptionSpec],
+    /// What the tool says where none of the options named is given (where any will do, all are named).
+    pub needs_one: Option<NeedsOne>,
+    pub build: fn(&Given<'_>) -> Result<Arc<dyn Match>, UsageError>,
+    /// One line for the manual.
+    pub about: &'static str,
+}
+
+impl MatchSpec {
+    /// The end of the command: asks what only the whole can tell, then builds.
+    pub fn finish(&self, given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+        check_whole(self.name, self.needs_one, self.options, given)?;
+        (self.build)(given)
+    }
+
+    /// What `-m NAME -h` adds to the tool's help.
+    pub fn help(&self) -> String {
+        help::of(self.name, "match", self.about, self.options)
+    }
+}
+
+/// At least one of some options must be there.
+#[derive(Debug, Clone, Copy)]
+pub struct NeedsOne {
+    pub of: &'static [&'static str],
+    pub message: &'static str,
+}
+
+/// What `-j NAME` is.
+#[derive(Debug)]
+pub struct TargetSpec {
+    pub name: &'static str,
+    pub families: &'static [Family],
+    pub options: &'static [OptionSpec],
+    pub needs_one: Option<NeedsOne>,
+    pub build: fn(&Given<'_>) -> Result<Arc<dyn Target>, UsageError>,
+    pub about: &'static str,
+}
+
+impl TargetSpec {
+    /// As `MatchSpec::finish`.
+    pub fn finish(&self, given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
+        check_whole(self.name, self.needs_one, self.options, given)?;
+        (self.build)(given)
+    }
+
+    /// What `-j NAME -h` adds to the tool's help.
+    pub fn help(&self) -> String {
+        help::of(self.name, "target", self.about, self.options)
+    }
+}
+
+/// The extension's own question comes before the kit's, as in the tool (`-m addrtype --limit-iface-in --limit-iface-out`).
+fn check_whole(
+    name: &str,
+    needs_one: Option<NeedsOne>,
+    options: &[OptionSpec],
+    given: &Given<'_>,
+) -> Result<(), UsageError> {
+    if let Some(needs) = needs_one
+        && !needs.of.iter().any(|name| given.has(name))
+    {
+        return Err(UsageError::parameter(needs.message));
+    }
+    option::finish(name, options, given.options)
+}
+
+macro_rules! registry {
+    ($(match $match_module:ident)* $(target $target_module:ident)*) => {
+        /// Every match there is.
+        pub const MATCHES: &[&MatchSpec] = &[$(&matches::$match_module::SPEC),*];
+        /// Every target there is.
+        pub const TARGETS: &[&TargetSpec] = &[$(&targets::$target_module::SPEC),*];
+    };
+}
+
+registry! {
+    match addrtype
+    match comment
+    match conntrack
+    match icmp
+    match limit
+    match mark
+    match multiport
+    match state
+    match tcp
+    match udp
+    target ct
+    target dnat
+    target log
+    target mark
+    target masquerade
+    target notrack
+    target redirect
+    target reject
+    target snat
+}
+
+/// The match of this name in this family.
+pub fn find_match(name: &str, family: Family) -> Option<&'static MatchSpec> {
+    MATCHES
+        .iter()
+        .copied()
+        .find(|spec| (spec.name == name || spec.aliases.contains(&name)) && spec.families.contains(&family))
+}
+
+/// The match that `-p` with this protocol number brings in.
+pub fn implicit_match(protocol: u8, family: Family) -> Option<&'static MatchSpec> {
+    MATCHES
+        .iter()
+        .copied()
+        .find(|spec| spec.protocol == Some(protocol) && spec.families.contains(&family))
+}
+
+/// The target of this name in this family.
+pub fn find_target(name: &str, family: Family) -> Option<&'static TargetSpec> {
+    TARGETS
+        .iter()
+        .copied()
+        .find(|spec| spec.name == name && spec.families.contains(&family))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::option::ValueKind;
+    use super::*;
+    use crate::ext::testing::{ANY, Bench, ICMP, TCP, UDP, ip, read_match, read_target, tcp, udp, udp_reply};
+    use crate::rule::Matched;
+
+    /// Every extension's name and options.
+    fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static [OptionSpec])> {
+        let matches = MATCHES.iter().map(|spec| (spec.name, spec.about, spec.options));
+        matches.chain(TARGETS.iter().map(|spec| (spec.name, spec.about, spec.options)))
+    }
+
+    #[test]
+    fn names_are_unique_in_each_family() {
+        let mut seen = HashSet::new();
+        for spec in MATCHES {
+            for name in std::iter::once(&spec.name).chain(spec.aliases) {
+                for family in spec.families {
+                    assert!(seen.insert((*name, *family)), "match {name} twice");
+                }
+            }
+        }
+        for spec in TARGETS {
+            for family in spec.families {
+                assert!(seen.insert((spec.name, *family)), "target {} twice", spec.name);
+            }
+            let action = ["ACCEPT", "DROP", "RETURN", "QUEUE"].contains(&spec.name);
+            assert!(!action, "{} is an action", spec.name);
+        }
+    }
+
+    #[test]
+    fn no_option_is_named_twice_and_each_is_explained() {
+        for (extension, about, options) in all() {
+            assert!(!about.is_empty() && !about.ends_with('.'), "{extension}: about");
+            let mut seen = HashSet::new();
+            for option in options {
+                for name in option.names() {
+                    assert!(seen.insert(name), "{extension} has --{name} twice");
+                    assert!(!name.is_empty() && !name.starts_with('-'), "{extension} --{name}");
+                }
+                assert!(
+                    !option.help.is_empty() && !option.help.ends_with('.'),
+                    "{extension} --{}",
+                    option.name
+                );
+                if let Some(name) = option.error_name {
+                    assert!(option.aliases.contains(&name), "{extension}: errors say --{name}");
+                }
+                for other in option.excludes {
+                    let other = options.iter().find(|it| it.name == *other);
+                    assert!(
+                        other.is_some_and(|it| it.excludes.contains(&option.name)),
+                        "{extension} --{}",
+                        option.name
+                    );
+                }
+                let syntax = option.value.syntax();
+                assert_eq!(
+                    syntax.is_empty(),
+                    option.value.arity() == 0,
+                    "{extension} --{}",
+                    option.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn help_has_every_spelling() {
+        let texts = MATCHES.iter().map(|spec| (spec.help(), spec.options));
+        for (help, options) in texts.chain(TARGETS.iter().map(|spec| (spec.help(), spec.options))) {
+            for option in options {
+                for name in option.names() {
+                    assert!(help.contains(&format!("--{name}")), "--{name} is not in\n{help}");
+                }
+                let refused = matches!(option.value, ValueKind::Refused { .. });
+                assert!(!refused || help.contains("(refused: not there yet)"));
+            }
+        }
+        assert_eq!(
+            matches::mark::SPEC.help(),
+            "mark match: bits of the packet's mark\n  [!] --mark VALUE[/MASK]\n        the packet's mark under the mask \
+             is the value; required\n"
+        );
+    }
+
+    #[test]
+    fn finds_by_name_alias_and_protocol() {
+        assert_eq!(find_match("state", Family::V4).map(|spec| spec.name), Some("state"));
+        assert_eq!(find_match("icmp", Family::V6).map(|spec| spec.name), None);
+        assert_eq!(implicit_match(17, Family::V4).map(|spec| spec.name), Some("udp"));
+        assert_eq!(implicit_match(132, Family::V4).map(|spec| spec.name), None);
+        assert_eq!(
+            find_target("NOTRACK", Family::V4).map(|spec| spec.name),
+            Some("NOTRACK")
+        );
+        assert_eq!(find_target("ACCEPT", Family::V4).map(|spec| spec.name), None);
+    }
+
+    /// For each match: `-p`, options, and a packet that fails, with the sentence.
+    #[test]
+    fn every_match_explains_a_packet_that_fails_and_reads_back_what_it_saves() {
+        let mut bench = Bench::new();
+        bench.track(&mut udp_reply());
+        let segment = tcp(1000, 443, 2, &[]);
+        let datagram = udp(1000, 53, &[]);
+        let echo = ip(1, 0, &crate::wire::icmpv4::emit(8, 0, 0, &[]));
+        for spec in MATCHES {
+            let (p, typed, packet, sentence) = match spec.name {
+                "addrtype" => (
+                    ANY,
+                    "--dst-type LOCAL",
+                    &datagram,
+                    "--dst-type LOCAL: packet is for 192.0.2.9, which is UNICAST",
+                ),
+                "comment" => (ANY, "--comment x", &datagram, ""),
+                "conntrack" => (ANY, "--ctstate NEW", &datagram, "--ctstate NEW: flow is ESTABLISHED"),
+                "icmp" => (ICMP, "--icmp-type 0", &echo, "--icmp-type 0: packet has 8/0"),
+                // A full bucket lets the first packet pass.
+                "limit" => (ANY, "--limit 3/min", &datagram, ""),
+                "mark" => (ANY, "--mark 1", &datagram, "--mark 0x1: packet has 0x0"),
+                "multiport" => (TCP, "--dports 22,80", &segment, "--dports 22,80: packet has 443"),
+                "state" => (ANY, "--state NEW", &datagram, "--state NEW: flow is ESTABLISHED"),
+                "tcp" => (TCP, "--dport 80", &segment, "--dport 80: packet has 443"),
+                "udp" => (UDP, "--dport 80", &datagram, "--dport 80: packet has 53"),
+                other => panic!("write a packet that -m {other} fails"),
+            };
+            let made = read_match(spec, p, typed).unwrap();
+            let (matched, why) = bench.ask(made.as_ref(), packet);
+            assert_eq!(
+                (matched == Matched::Yes, why.as_str()),
+                (sentence.is_empty(), sentence),
+                "-m {}",
+                spec.name
+            );
+            assert_eq!(made.name(), spec.name);
+            let mut saved = String::new();
+            made.save(&mut saved);
+            assert!(
+                made.equals(read_match(spec, p, &saved).unwrap().as_ref()),
+                "-m {}{saved}",
+                spec.name
+            );
+        }
+    }
+
+    #[test]
+    fn every_target_reads_back_what_it_saves() {
+        for spec in TARGETS {
+            let typed = match spec.name {
+                "CT" => "--helper ftp",
+                "DNAT" => "--to-destination 1.2.3.4-1.2.3.9:80-90/85 --persistent",
+                "LOG" => "--log-prefix x --log-level info --log-uid",
+                "MARK" => "--set-mark 5/3",
+                "MASQUERADE" | "REDIRECT" => "--to-ports 1024-2048 --random",
+                "NOTRACK" => "",
+                "REJECT" => "--reject-with tcp-reset",
+                "SNAT" => "--to-source 1.2.3.4:80-90 --random-fully",
+                other => panic!("write options for -j {other}"),
+            };
+            let made = read_target(spec, TCP, typed).unwrap();
+            assert_eq!(made.name(), spec.name);
+            let mut saved = String::new();
+            made.save(&mut saved);
+            assert!(
+                made.equals(read_target(spec, TCP, &saved).unwrap().as_ref()),
+                "-j {}{saved}",
+                spec.name
+            );
+        }
+    }
+}

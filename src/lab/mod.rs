@@ -1,1 +1,30 @@
 //! A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
+
+pub mod control;
+pub mod file;
+pub mod machine;
+pub mod memory;
+pub mod problem;
+pub mod script;
+pub mod segment;
+pub mod send;
+pub mod story;
+
+#[cfg(target_os = "linux")]
+pub mod drive;
+#[cfg(target_os = "linux")]
+pub mod event_loop;
+#[cfg(target_os = "linux")]
+pub mod exec;
+#[cfg(target_os = "linux")]
+pub mod live;
+#[cfg(target_os = "linux")]
+pub mod mode;
+#[cfg(target_os = "linux")]
+pub mod namespace;
+#[cfg(target_os = "linux")]
+pub mod netlink;
+#[cfg(target_os = "linux")]
+pub mod peers;
+#[cfg(target_os = "linux")]
+pub mod place;

@@ -1,1 +1,80 @@
 //! Interfaces, addresses, routes, sanity, reassembly and fragmentation, ICMP errors, the local host's answers.
+//!
+//! `Net` is configuration: a value, cloned and published whole when something changes. What changes by packets (rate limits, identifications,
+//! fragment queues) lives in `HostState` and `Reassembly`, which the engine owns and passes in, with the time. The way of a packet:
+//!
+//! ```text
+//! sanity → Reassembly::push → (PREROUTING) → Net::receive ┬→ Net::forward → (FORWARD) → Net::forward_options → (POSTROUTING) → fragment
+//!                                                         └→ (INPUT) → Net::answer → (OUTPUT) → (POSTROUTING) → fragment
+//! ```
+
+mod address;
+mod answer;
+mod config;
+#[cfg(test)]
+mod example;
+mod forward;
+mod fragment;
+mod icmp;
+mod identification;
+mod input;
+mod limit;
+mod options;
+mod output;
+mod reason;
+mod reassembly;
+mod route;
+mod sanity;
+mod sysctl;
+
+pub use address::AddressKind;
+pub use answer::{Answer, Closed, Listeners};
+pub use config::{Address, ConfigError, Interface, Net};
+pub use forward::{ForwardOutcome, Redirect};
+pub use fragment::{FragmentationNeeded, fragment};
+pub use icmp::{IcmpError, Suppressed};
+pub use identification::Identification;
+pub use input::{Forwarding, InputRoute};
+pub use limit::Limiter;
+pub use output::{OutputKey, OutputRoute, RouteError};
+pub use reason::DropReason;
+pub use reassembly::{DefragUser, Expired, Pushed, Reassembly};
+pub use route::{BadPrefix, Prefix, Route, RouteKind, RoutingRule, RuleAction, Scope, table};
+pub use sanity::sanity;
+pub use sysctl::{SysctlError, sysctl_keys};
+
+use crate::packet::Packet;
+
+/// How a packet's destination was found, which decides whether anything may be answered to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// To another host.
+    Unicast,
+    /// To this host, by an address of its own.
+    Local,
+    Broadcast,
+    Multicast,
+}
+
+/// What the host keeps from packet to packet.
+#[derive(Clone, Debug)]
+pub struct HostState {
+    pub limiter: Limiter,
+    pub identification: Identification,
+}
+
+impl HostState {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            limiter: Limiter::new(),
+            identification: Identification::new(seed),
+        }
+    }
+}
+
+/// A packet of the host's own, ready for OUTPUT: its output interface and mark are set.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub packet: Packet,
+    pub route: OutputRoute,
+}

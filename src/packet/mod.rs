@@ -45,6 +45,9 @@ pub struct Packet {
     pub largest_fragment: u16,
     /// A fragment of it carried DF, so each piece that leaves does too.
     pub fragments_had_df: bool,
+    /// After reassembly: how many bytes after the header each fragment brought, in their order; it leaves in the same pieces where they still fit.
+    /// Empty for a packet that was never fragmented, and once its length changed.
+    pub fragments: Vec<u16>,
 }
 
 impl Packet {
@@ -75,7 +78,17 @@ impl Packet {
             mark: 0,
             largest_fragment: 0,
             fragments_had_df: false,
+            fragments: Vec::new(),
         })
+    }
+
+    /// Takes the packet out and leaves a husk without bytes, of which nothing may be asked.
+    pub fn take(&mut self) -> Self {
+        Self {
+            bytes: std::mem::take(&mut self.bytes),
+            fragments: std::mem::take(&mut self.fragments),
+            ..*self
+        }
     }
 
     pub fn bytes(&self) -> &[u8] {

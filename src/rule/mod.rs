@@ -1,1 +1,186 @@
-//! What a ruleset is: tables, chains, rules, verdicts; the Match and Target traits. No syntax, no state.
+//! What a ruleset *is*: tables, chains, rules, verdicts, and the traits that a match and a target implement. No syntax, no state.
+//!
+//! A ruleset is a value: it can be compared, cloned and published whole. What changes as packets pass (counters, tokens of `limit`) lives in
+//! the engine, under the identities given here.
+
+mod context;
+mod extension;
+mod selector;
+mod table;
+
+pub use context::{Context, LogRecord, Rejection, Services, TargetContext};
+pub use extension::{DynEq, Errno, Match, Matched, Refusal, Scope, State, Target, TargetVerdict};
+pub use selector::{Miss, Selector};
+pub use table::{Hook, HookSet, Table};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::base::Family;
+
+/// The identity of a rule or of a chain's policy. Counters follow it from one ruleset to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CountId(u64);
+
+impl CountId {
+    /// One that no other rule of this process has.
+    pub fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Packets and bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counters {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// What a new ruleset says of a rule's counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// They go on from where they are; zero for a new rule.
+    Keep,
+    /// They start from here (`-c`, `-Z`, a restored `[1:40]`).
+    Set(Counters),
+}
+
+/// One rule: the built-in part, the matches in the order they were typed, and what to do.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    pub id: CountId,
+    pub count: Count,
+    pub selector: Selector,
+    pub matches: Vec<Arc<dyn Match>>,
+    pub action: Action,
+}
+
+impl Rule {
+    /// True when two rules say the same, whatever they have counted: what `-C` and `-D` ask.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.selector == other.selector
+            && self.action == other.action
+            && self.matches.len() == other.matches.len()
+            && self
+                .matches
+                .iter()
+                .zip(&other.matches)
+                .all(|(own, theirs)| own.equals(theirs.as_ref()))
+    }
+
+    /// True when the rule makes the kernel track connections at all.
+    pub fn needs_conntrack(&self) -> bool {
+        self.matches.iter().any(|it| it.needs_conntrack())
+            || matches!(&self.action, Action::Target(target) if target.needs_conntrack())
+    }
+}
+
+/// What a rule does with a packet that it matches.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// No `-j`: count and go on.
+    Nothing,
+    Accept,
+    Drop,
+    Return,
+    /// `-j QUEUE`.
+    Queue,
+    /// `-j CHAIN`: come back after the chain's end.
+    Jump(String),
+    /// `-g CHAIN`: after the chain's end, go on where this chain was called from.
+    Goto(String),
+    Target(Arc<dyn Target>),
+}
+
+impl PartialEq for Action {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Nothing, Self::Nothing)
+            | (Self::Accept, Self::Accept)
+            | (Self::Drop, Self::Drop)
+            | (Self::Return, Self::Return)
+            | (Self::Queue, Self::Queue) => true,
+            (Self::Jump(own), Self::Jump(other)) | (Self::Goto(own), Self::Goto(other)) => own == other,
+            (Self::Target(own), Self::Target(other)) => own.equals(other.as_ref()),
+            _ => false,
+        }
+    }
+}
+
+/// What happens to a packet that falls off the end of a built-in chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    Accept,
+    Drop,
+}
+
+impl Policy {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "ACCEPT",
+            Self::Drop => "DROP",
+        }
+    }
+}
+
+/// A chain: built in (with a hook and a policy) or made by the user.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    pub name: String,
+    pub kind: ChainKind,
+    pub rules: Vec<Arc<Rule>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChainKind {
+    BuiltIn {
+        hook: Hook,
+        policy: Policy,
+        /// The policy's own counters.
+        id: CountId,
+        count: Count,
+    },
+    User,
+}
+
+/// One table of one family. Built-in chains come first, in hook order; then user chains in the order they are listed.
+#[derive(Clone, Debug)]
+pub struct TableRules {
+    pub family: Family,
+    pub table: Table,
+    pub chains: Vec<Chain>,
+}
+
+impl TableRules {
+    /// The table as it is when first touched: its built-in chains, empty, with policy ACCEPT.
+    pub fn new(family: Family, table: Table) -> Self {
+        let chains = table
+            .hooks()
+            .iter()
+            .map(|&hook| Chain {
+                name: hook.chain().to_owned(),
+                kind: ChainKind::BuiltIn {
+                    hook,
+                    policy: Policy::Accept,
+                    id: CountId::fresh(),
+                    count: Count::Keep,
+                },
+                rules: Vec::new(),
+            })
+            .collect();
+        Self { family, table, chains }
+    }
+
+    pub fn chain(&self, name: &str) -> Option<&Chain> {
+        self.chains.iter().find(|chain| chain.name == name)
+    }
+
+    pub fn chain_mut(&mut self, name: &str) -> Option<&mut Chain> {
+        self.chains.iter_mut().find(|chain| chain.name == name)
+    }
+
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.chains.iter().flat_map(|chain| &chain.rules)
+    }
+}

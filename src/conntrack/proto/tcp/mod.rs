@@ -30,6 +30,8 @@ pub struct TcpTrack {
     state: TcpState,
     /// How many times the last ACK came again, unchanged.
     retransmissions: u8,
+    /// Both ends opened it.
+    simultaneous: bool,
 }
 
 /// The last segment that counted or was let through.
@@ -42,6 +44,8 @@ struct Last {
     window: u16,
     kind: Option<Kind>,
     direction: Direction,
+    /// Of the last segment that counted: one that was only let through does not begin a new row of retransmissions.
+    counted: Direction,
     /// Of a SYN that was let through: what it offered, in case the connection turns out to begin with it.
     offer_scale: u8,
     offer: SideFlags,
@@ -61,6 +65,9 @@ pub enum Outcome {
     Ignore(IgnoredReason),
     /// It is INVALID; the flow stays as it is.
     Invalid(InvalidReason),
+    /// It is INVALID, and so out of step with a FIN or RST of the other side that the connection seems to be over: where the flow would
+    /// live longer than `within` from now, it lives so long.
+    InvalidAtTheEnd { reason: InvalidReason, within: Duration },
     /// It belongs and goes on with the state it would have had, and the flow is gone: a RST before any reply. Not counted.
     Destroy,
     /// The flow is gone, and the packet must be tracked from the start, where it opens a new one: a SYN after the end.
@@ -89,12 +96,14 @@ impl TcpTrack {
                 window: 0,
                 kind: None,
                 direction: Direction::Original,
+                counted: Direction::Original,
                 offer_scale: 0,
                 offer: SideFlags::NONE,
                 challenged: false,
             },
             state: TcpState::None,
             retransmissions: 0,
+            simultaneous: false,
         };
         // What the first segment says counts like any other's.
         let _ = track.fit(Direction::Original, segment, settings, None);
@@ -104,7 +113,7 @@ impl TcpTrack {
 
     /// The timeout that `open`'s segment leaves the flow with.
     pub fn opening_timeout(&self, settings: &TcpSettings) -> Duration {
-        self.timeout(settings, false)
+        self.timeout(settings, false, false)
     }
 
     /// A segment of this flow, seen in `direction`. `seen_reply` and `assured` are the flow's before this segment; `adjust` are its NAT
@@ -141,8 +150,13 @@ impl TcpTrack {
                 }
                 return self.pass(direction, segment);
             }
+            // A crossing SYN makes both ends clients: the answering side's ACK opens as well.
+            Step::To(TcpState::SynRecv) if kind == Kind::Ack && self.simultaneous => TcpState::Established,
             Step::To(next) => next,
         };
+        if next == TcpState::SynSent2 {
+            self.simultaneous = true;
+        }
         if kind == Kind::Ack
             && self.last.challenged
             && self.last.kind == Some(Kind::Syn)
@@ -168,19 +182,16 @@ impl TcpTrack {
             match self.fit(direction, segment, settings, adjust) {
                 Fit::Inside => {}
                 Fit::Ignore(reason) => return Outcome::Ignore(reason),
-                Fit::Outside(reason) => return Outcome::Invalid(reason),
+                Fit::Outside(reason) => return self.outside(direction, kind, reason, settings, assured),
             }
         }
         self.settle(direction, segment, next);
         if !seen_reply && kind == Kind::Rst {
             return Outcome::Destroy;
         }
-        let renewed = !(kind == Kind::Syn && old == TcpState::SynSent);
+        let renewed = !(kind == Kind::Syn && old == TcpState::SynSent && !seen_reply);
         let reset = kind == Kind::Rst;
-        let mut timeout = self.timeout(settings, reset);
-        if !seen_reply && next == TcpState::Established {
-            timeout = timeout.min(settings.timeout_unacknowledged);
-        }
+        let timeout = self.timeout(settings, reset, seen_reply);
         let became_assured = seen_reply
             && !assured
             && next == TcpState::Established
@@ -189,6 +200,11 @@ impl TcpTrack {
             timeout: renewed.then_some(timeout),
             became_assured,
         }
+    }
+
+    /// A reset was sent in the place of one of the ends: the connection is over.
+    pub fn close(&mut self) {
+        self.state = TcpState::Close;
     }
 
     pub fn state(&self) -> TcpState {
@@ -218,14 +234,25 @@ impl TcpTrack {
         let kind = segment.kind();
         self.last.kind = Some(kind);
         self.last.direction = direction;
+        self.last.counted = direction;
         if self.state != next && next == TcpState::FinWait {
             self.sides[direction.index()].flags.set(SideFlags::CLOSE_INIT);
         }
         self.state = next;
     }
 
+    fn timeout(&self, settings: &TcpSettings, reset: bool, seen_reply: bool) -> Duration {
+        let timeout = self.timeout_of_traffic(settings, reset);
+        if self.state == TcpState::Established && !seen_reply {
+            // Picked up midway, and only one side has spoken.
+            timeout.min(settings.timeout_unacknowledged)
+        } else {
+            timeout
+        }
+    }
+
     /// Each limit is asked only where it would shorten the timeout, and the first that does wins.
-    fn timeout(&self, settings: &TcpSettings, reset: bool) -> Duration {
+    fn timeout_of_traffic(&self, settings: &TcpSettings, reset: bool) -> Duration {
         let timeout = settings.timeout_of(self.state);
         let unacknowledged = self.sides.iter().any(|side| side.flags.has(SideFlags::UNACKNOWLEDGED));
         if self.retransmissions >= settings.max_retrans && timeout > settings.timeout_max_retrans {
@@ -244,28 +271,50 @@ impl TcpTrack {
     /// Lets a segment through that does not count, and remembers it to understand the answer.
     fn pass(&mut self, direction: Direction, segment: &Segment<'_>) -> Outcome {
         let kind = segment.kind();
-        self.last = Last {
-            sequence: segment.header.sequence(),
-            acknowledgement: segment.header.acknowledgement(),
-            end: segment.end(),
-            window: segment.header.window(),
-            kind: Some(kind),
-            direction,
-            offer_scale: 0,
-            offer: SideFlags::NONE,
-            challenged: false,
-        };
+        let last = &mut self.last;
+        last.sequence = segment.header.sequence();
+        if kind == Kind::Ack {
+            last.acknowledgement = segment.header.acknowledgement();
+        }
+        last.end = segment.end();
+        last.window = segment.header.window();
+        last.kind = Some(kind);
+        last.direction = direction;
         if kind == Kind::Syn {
             let offered = Side::opening(segment);
-            self.last.offer_scale = offered.scale;
-            self.last.offer = offered.flags;
-            self.last.challenged = self.state == TcpState::LastAck;
+            last.offer_scale = offered.scale;
+            last.offer = offered.flags;
+            last.challenged = self.state == TcpState::LastAck;
+            self.simultaneous = false;
         }
         Outcome::Ignore(IgnoredReason::OutOfState {
             kind,
             direction,
             state: self.state,
         })
+    }
+
+    /// A segment outside the windows. FIN and RST are remembered nevertheless: two of them crossing mean that the ends are done.
+    fn outside(
+        &mut self,
+        direction: Direction,
+        kind: Kind,
+        reason: InvalidReason,
+        settings: &TcpSettings,
+        assured: bool,
+    ) -> Outcome {
+        let ends = |kind| matches!(kind, Kind::Fin | Kind::Rst);
+        if !assured || !ends(kind) {
+            return Outcome::Invalid(reason);
+        }
+        if self.last.direction != direction && self.last.kind.is_some_and(ends) {
+            let within = settings.timeout_unacknowledged;
+            return Outcome::InvalidAtTheEnd { reason, within };
+        }
+        self.last.kind = Some(kind);
+        self.last.direction = direction;
+        self.last.counted = direction;
+        Outcome::Invalid(reason)
     }
 
     fn answers_a_passed_syn(&self, direction: Direction, segment: &Segment<'_>) -> bool {
@@ -285,7 +334,11 @@ impl TcpTrack {
             scale: self.last.offer_scale,
             flags: self.last.offer,
         };
-        self.sides[answer.index()] = Side::default();
+        let flags = self.side(answer).flags.only(SideFlags::LIBERAL);
+        self.sides[answer.index()] = Side {
+            flags,
+            ..Side::default()
+        };
         self.state = TcpState::SynSent;
     }
 
@@ -310,7 +363,7 @@ impl TcpTrack {
         }
         let mut verdict = Reset::Plausible;
         if receiver.flags.has(SideFlags::ACKNOWLEDGED) && self.last.kind != Some(Kind::Syn) {
-            let established = self.state == TcpState::Established;
+            let established = self.state == TcpState::Established && assured;
             if sequence == 0 && !established {
                 return Reset::Plausible;
             }
@@ -328,8 +381,13 @@ impl TcpTrack {
             verdict = Reset::Inexact;
         }
         let answers = match self.last.kind {
-            Some(Kind::Syn) => seen_reply && segment.header.acknowledgement() == self.last.end,
-            Some(Kind::Ack) => !assured && sequence == self.last.acknowledgement,
+            Some(Kind::Syn) => {
+                seen_reply && self.last.direction != direction && segment.header.acknowledgement() == self.last.end
+            }
+            Some(Kind::Ack) => {
+                (!assured && segment.header.acknowledgement() == self.last.end)
+                    || (self.state == TcpState::SynSent && sequence == self.last.acknowledgement)
+            }
             _ => false,
         };
         if answers { Reset::Trusted } else { verdict }

@@ -51,6 +51,11 @@ impl SideFlags {
         self.0 |= other.0;
     }
 
+    /// Those of `kept` that are set.
+    pub fn only(self, kept: Self) -> Self {
+        Self(self.0 & kept.0)
+    }
+
     pub fn clear(&mut self, other: Self) {
         self.0 &= !other.0;
     }
@@ -74,14 +79,16 @@ const MAX_ACK_WINDOW: u32 = 66_000;
 impl Side {
     /// A side whose first segment is a SYN.
     pub fn opening(segment: &Segment<'_>) -> Self {
-        let mut side = Self {
-            end: segment.end(),
-            max_end: segment.end(),
-            max_window: u32::from(segment.header.window()).max(1),
-            ..Self::default()
-        };
-        side.read_options(segment);
+        let mut side = Self::default();
+        side.open(segment);
         side
+    }
+
+    fn open(&mut self, segment: &Segment<'_>) {
+        self.end = segment.end();
+        self.max_end = segment.end();
+        self.max_window = u32::from(segment.header.window()).max(1);
+        self.read_options(segment);
     }
 
     /// Both sides of a connection whose beginning was not seen.
@@ -104,10 +111,14 @@ impl Side {
         [first, other]
     }
 
+    /// A SYN without any option says nothing of options: what an earlier one said stays.
     fn read_options(&mut self, segment: &Segment<'_>) {
+        if segment.header.options_bytes().is_empty() {
+            return;
+        }
         let options = segment.syn_options();
         self.scale = options.scale.unwrap_or(0);
-        self.flags = SideFlags::NONE;
+        self.flags = self.flags.only(SideFlags::LIBERAL);
         if options.scale.is_some() {
             self.flags.set(SideFlags::WINDOW_SCALE);
         }
@@ -150,40 +161,32 @@ impl TcpTrack {
             selective = original_number(offset, selective);
         }
 
-        if sender.max_window == 0 {
-            if is_syn {
-                *sender = Side::opening(segment);
-                if !(sender.flags.has(SideFlags::WINDOW_SCALE) && receiver.flags.has(SideFlags::WINDOW_SCALE)) {
-                    sender.scale = 0;
-                    receiver.scale = 0;
-                }
-                if !is_ack {
-                    // Simultaneous open: the two SYNs know nothing of each other.
-                    return Fit::Inside;
-                }
-            } else {
-                // The other side of a connection that was picked up midway.
-                sender.end = end;
-                let scaled = window << sender.scale;
-                sender.max_window = scaled.max(1);
-                sender.max_end = end.wrapping_add(sender.max_window);
-                if receiver.max_window == 0 {
-                    receiver.end = acknowledgement;
-                    receiver.max_end = acknowledgement;
-                } else if sequence == end.wrapping_add(1) {
-                    receiver.end = receiver.end.wrapping_add(1);
-                }
+        let anew = matches!(self.state, TcpState::SynSent | TcpState::SynRecv) && after(end, sender.end);
+        let first = sender.max_window == 0;
+        if is_syn && (first || anew) {
+            // The side's first SYN, or it starts anew with higher numbers.
+            sender.open(segment);
+            if direction == Direction::Reply
+                && !(sender.flags.has(SideFlags::WINDOW_SCALE) && receiver.flags.has(SideFlags::WINDOW_SCALE))
+            {
+                sender.scale = 0;
+                receiver.scale = 0;
             }
-        } else if is_syn
-            && after(end, sender.end)
-            && ((self.state == TcpState::SynSent && direction == Direction::Original)
-                || (self.state == TcpState::SynRecv && direction == Direction::Reply))
-        {
-            // An end that starts anew with higher numbers.
-            *sender = Side {
-                max_acknowledgement: sender.max_acknowledgement,
-                ..Side::opening(segment)
-            };
+            if direction == Direction::Reply && !is_ack {
+                // Simultaneous open: nothing in it refers to the other side.
+                return Fit::Inside;
+            }
+        } else if first {
+            // The other side of a connection that was picked up midway.
+            sender.end = end;
+            sender.max_window = (window << sender.scale).max(1);
+            sender.max_end = end.wrapping_add(sender.max_window);
+            if receiver.max_window == 0 {
+                receiver.end = selective;
+                receiver.max_end = selective;
+            } else if selective == receiver.end.wrapping_add(1) {
+                receiver.end = selective;
+            }
         }
 
         if !is_ack || (is_rst && acknowledgement == 0) {
@@ -197,67 +200,60 @@ impl TcpTrack {
         }
 
         let liberal = settings.be_liberal || sender.flags.has(SideFlags::LIBERAL);
-        let mut overshot = None;
         let lower = sender.end.wrapping_sub(receiver.max_window).wrapping_sub(1);
-        if !before(sequence, sender.max_end.wrapping_add(1)) {
-            let bytes = end.wrapping_sub(sender.max_end).wrapping_add(1);
-            if bytes > receiver.max_window || !after(end, lower) {
-                return if liberal {
-                    Fit::Inside
-                } else {
-                    Fit::Outside(InvalidReason::SequenceAboveWindow {
-                        sequence,
-                        at_most: sender.max_end,
-                    })
-                };
-            }
-            overshot = Some(bytes);
-        }
-        if !before(selective, receiver.end.wrapping_add(1)) {
-            return if liberal {
-                Fit::Inside
-            } else {
-                Fit::Outside(InvalidReason::AcknowledgesUnseen {
-                    acknowledgement: selective,
-                    at_most: receiver.end,
-                })
-            };
-        }
-        if !after(end, lower) {
-            return if liberal {
-                Fit::Inside
-            } else {
-                Fit::Ignore(IgnoredReason::SequenceBelowWindow {
-                    end,
-                    at_least: lower.wrapping_add(1),
-                })
-            };
-        }
+        let too_low = receiver.max_window != 0 && !after(end, lower);
+        let unseen = !before(selective, receiver.end.wrapping_add(1));
         let oldest = receiver
             .end
             .wrapping_sub(sender.max_window.max(MAX_ACK_WINDOW))
             .wrapping_sub(1);
-        if !after(selective, oldest) {
-            return if liberal {
-                Fit::Inside
-            } else {
-                Fit::Ignore(IgnoredReason::StaleAcknowledgement {
-                    acknowledgement,
-                    at_least: oldest.wrapping_add(1),
+        let too_old = !after(selective, oldest);
+        let too_high = !before(sequence, sender.max_end.wrapping_add(1));
+        let misfit = if too_high {
+            let bytes = end.wrapping_sub(sender.max_end).wrapping_add(1);
+            if bytes > receiver.max_window || too_low || unseen || too_old {
+                Fit::Outside(InvalidReason::SequenceAboveWindow {
+                    sequence,
+                    at_most: sender.max_end,
                 })
-            };
+            } else {
+                // It counts as sent, but for nothing else.
+                sender.end = end;
+                sender.flags.set(SideFlags::UNACKNOWLEDGED);
+                Fit::Ignore(IgnoredReason::Overshot { bytes })
+            }
+        } else if unseen {
+            Fit::Outside(InvalidReason::AcknowledgesUnseen {
+                acknowledgement: selective,
+                at_most: receiver.end,
+            })
+        } else if too_low {
+            Fit::Ignore(IgnoredReason::SequenceBelowWindow {
+                end,
+                at_least: lower.wrapping_add(1),
+            })
+        } else if too_old {
+            Fit::Ignore(IgnoredReason::StaleAcknowledgement {
+                acknowledgement: selective,
+                at_least: oldest.wrapping_add(1),
+            })
+        } else {
+            Fit::Inside
+        };
+        if misfit != Fit::Inside {
+            return if liberal { Fit::Inside } else { misfit };
         }
 
+        if after(end, sender.end) {
+            sender.end = end;
+            sender.flags.set(SideFlags::UNACKNOWLEDGED);
+        }
         if !is_syn {
             window <<= sender.scale;
         }
         sender.max_window = sender
             .max_window
             .max(window.wrapping_add(selective.wrapping_sub(acknowledgement)));
-        if after(end, sender.end) {
-            sender.end = end;
-            sender.flags.set(SideFlags::UNACKNOWLEDGED);
-        }
         if is_ack {
             if !sender.flags.has(SideFlags::ACKNOWLEDGED) || after(acknowledgement, sender.max_acknowledgement) {
                 sender.max_acknowledgement = acknowledgement;
@@ -267,7 +263,7 @@ impl TcpTrack {
         if receiver.max_window != 0 && after(end, sender.max_end) {
             receiver.max_window = receiver.max_window.wrapping_add(end.wrapping_sub(sender.max_end));
         }
-        let reach = acknowledgement.wrapping_add(window);
+        let reach = selective.wrapping_add(window);
         if after(reach, receiver.max_end.wrapping_sub(1)) {
             receiver.max_end = reach;
             if window == 0 {
@@ -280,7 +276,7 @@ impl TcpTrack {
 
         if segment.kind() == Kind::Ack {
             let last = &mut self.last;
-            let same = last.direction == direction
+            let same = last.counted == direction
                 && last.sequence == sequence
                 && last.acknowledgement == acknowledgement
                 && last.end == end
@@ -295,10 +291,7 @@ impl TcpTrack {
                 self.retransmissions = 0;
             }
         }
-        match overshot {
-            Some(bytes) => Fit::Ignore(IgnoredReason::Overshot { bytes }),
-            None => Fit::Inside,
-        }
+        Fit::Inside
     }
 }
 

@@ -1,0 +1,134 @@
+//! A router between two networks, packets for it, and what came out: for the benchmark and for the test that counts allocations.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use nflab::base::{Family, InterfaceId, InterfaceName, Time, protocol};
+use nflab::cli::RouterTables;
+use nflab::engine::{Config, Emission, Fate, Report, Router, Silent, Worker};
+use nflab::net::{Closed, Net, Prefix, Route};
+use nflab::text::{Program, StaticHosts, restore};
+use nflab::wire::{checksum, ipv4, put16, put32};
+
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+
+/// Clients on `lan` (10.0.0.0/8), the router's own address 192.0.2.1 on `wan`, everything else behind it.
+pub struct Setup {
+    pub router: Router,
+    pub worker: Worker,
+    pub lan: InterfaceId,
+    pub wan: InterfaceId,
+    pub now: Time,
+}
+
+impl Setup {
+    /// With the rules of an `iptables-restore` file.
+    pub fn new(rules: &str) -> Self {
+        let mut net = Net::new();
+        let mut interface = |name: &str, address: [u8; 4], length: u8| {
+            let id = net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+            net.add_address(id, IpAddr::from(address), length).unwrap();
+            id
+        };
+        let lan = interface("lan", [10, 0, 0, 1], 8);
+        let wan = interface("wan", [192, 0, 2, 1], 24);
+        net.add_route(Route {
+            via: Some([192, 0, 2, 254].into()),
+            ..Route::new(Prefix::default_of(Family::V4))
+        })
+        .unwrap();
+        let router = Router::new(Config::new(net), 1, 1, Box::new(Closed));
+        let now = Time::from_secs(1_800_000_000);
+        let options = restore::Options {
+            family: Family::V4,
+            counters: false,
+            keep: false,
+            test: false,
+            only: None,
+            verbose: false,
+        };
+        let mut tables = RouterTables { router: &router, now };
+        let (_, result) = restore::run(rules, &options, &mut tables, &StaticHosts::none());
+        if let Err(failure) = result {
+            panic!("{}", failure.text(Program::Restore, failure.place.line));
+        }
+        let worker = router.workers().remove(0);
+        Self {
+            router,
+            worker,
+            lan,
+            wan,
+            now,
+        }
+    }
+
+    pub fn receive(&mut self, interface: InterfaceId, bytes: &[u8]) -> (Report, &[Emission]) {
+        let report = self
+            .router
+            .receive(&mut self.worker, self.now, interface, bytes, &mut Silent);
+        (report, self.worker.output())
+    }
+
+    /// Sends a packet that has to get through, and returns what left.
+    pub fn forward(&mut self, interface: InterfaceId, bytes: &[u8]) -> Vec<u8> {
+        let (report, output) = self.receive(interface, bytes);
+        assert_eq!(report.fate, Fate::Forwarded);
+        assert_eq!(output.len(), 1);
+        output[0].bytes.clone()
+    }
+}
+
+pub fn udp(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), length: usize) -> Vec<u8> {
+    let mut datagram = vec![0; 8 + length];
+    put16(&mut datagram, 0, source.1);
+    put16(&mut datagram, 2, destination.1);
+    let whole = datagram.len() as u16;
+    put16(&mut datagram, 4, whole);
+    packet(protocol::UDP, source.0, destination.0, datagram, 6)
+}
+
+/// A segment with this many bytes after its header.
+pub fn tcp(
+    source: (Ipv4Addr, u16),
+    destination: (Ipv4Addr, u16),
+    flags: u8,
+    (sequence, acknowledgement): (u32, u32),
+    length: usize,
+) -> Vec<u8> {
+    let mut segment = vec![0; 20 + length];
+    put16(&mut segment, 0, source.1);
+    put16(&mut segment, 2, destination.1);
+    put32(&mut segment, 4, sequence);
+    put32(&mut segment, 8, acknowledgement);
+    segment[12] = 5 << 4;
+    segment[13] = flags;
+    put16(&mut segment, 14, 64_240);
+    packet(protocol::TCP, source.0, destination.0, segment, 16)
+}
+
+/// Source address and port of a packet that left: what NAT made of them.
+pub fn source_of(bytes: &[u8]) -> (Ipv4Addr, u16) {
+    let address = Ipv4Addr::new(bytes[12], bytes[13], bytes[14], bytes[15]);
+    (address, u16::from_be_bytes([bytes[20], bytes[21]]))
+}
+
+fn packet(
+    protocol: u8,
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    mut transport: Vec<u8>,
+    checksum_at: usize,
+) -> Vec<u8> {
+    let sum = checksum::transport(source.into(), destination.into(), protocol, &transport);
+    put16(&mut transport, checksum_at, sum);
+    ipv4::Repr {
+        tos: 0,
+        identification: 1,
+        dont_fragment: true,
+        ttl: 64,
+        protocol,
+        source,
+        destination,
+    }
+    .emit(&transport)
+}

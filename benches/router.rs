@@ -1,0 +1,131 @@
+//! What one packet costs: of a known flow, of a new one, and past a chain of rules that do not match.
+//!
+//! Compare within one run: absolute figures move between machines. 60 bytes of UDP or TCP, one worker, no device.
+
+mod bench_router;
+
+use std::fmt::Write;
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use bench_router::{CLIENT, SERVER, Setup, source_of, tcp, udp};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use nflab::wire::tcp::flags;
+
+/// What a home router has: state, a policy, masquerading.
+const HOME: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:FORWARD DROP [0:0]\n\
+    -A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -i lan -m state --state NEW -j ACCEPT\nCOMMIT\n";
+
+fn known_flow(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("known flow");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("udp, no rules, untracked", |bencher| {
+        let mut setup = Setup::new("");
+        let packet = udp((CLIENT, 4000), (SERVER, 53), 32);
+        let lan = setup.lan;
+        setup.forward(lan, &packet);
+        bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
+    });
+    group.bench_function("udp, state", |bencher| {
+        let mut setup = Setup::new("*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n");
+        let packet = udp((CLIENT, 4000), (SERVER, 53), 32);
+        let (lan, wan) = (setup.lan, setup.wan);
+        setup.forward(lan, &packet);
+        setup.forward(wan, &udp((SERVER, 53), (CLIENT, 4000), 32));
+        bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
+    });
+    group.bench_function("udp, state and masquerade", |bencher| {
+        let mut setup = Setup::new(HOME);
+        let packet = udp((CLIENT, 4000), (SERVER, 53), 32);
+        let (lan, wan) = (setup.lan, setup.wan);
+        let left = setup.forward(lan, &packet);
+        setup.forward(wan, &udp((SERVER, 53), source_of(&left), 32));
+        bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
+    });
+    group.bench_function("tcp, state and masquerade", |bencher| {
+        let mut setup = Setup::new(HOME);
+        let (lan, wan) = (setup.lan, setup.wan);
+        let (client, server) = ((CLIENT, 4000), (SERVER, 80));
+        let left = setup.forward(lan, &tcp(client, server, flags::SYN, (1000, 0), 0));
+        let outside = source_of(&left);
+        setup.forward(wan, &tcp(server, outside, flags::SYN | flags::ACK, (5000, 1001), 0));
+        let packet = tcp(client, server, flags::ACK, (1001, 5001), 20);
+        setup.forward(lan, &packet);
+        bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
+    });
+    group.finish();
+}
+
+/// Flows that are new for the router; every so often the table is emptied, which is not counted.
+fn new_flow(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("new flow");
+    group.throughput(Throughput::Elements(1));
+    for (name, rules) in [
+        (
+            "udp, state",
+            "*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n",
+        ),
+        ("udp, state and masquerade", HOME),
+    ] {
+        group.bench_function(name, |bencher| {
+            let mut setup = Setup::new(rules);
+            let lan = setup.lan;
+            let packets: Vec<Vec<u8>> = (0..BATCH)
+                .map(|n| {
+                    let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * (n % 4096));
+                    udp((client, 1024 + (n / 4096) as u16), (SERVER, 53), 32)
+                })
+                .collect();
+            bencher.iter_custom(|iterations| {
+                let mut spent = Duration::ZERO;
+                let mut left = iterations;
+                while left > 0 {
+                    let now = left.min(u64::from(BATCH));
+                    let start = Instant::now();
+                    for packet in &packets[..now as usize] {
+                        black_box(setup.receive(lan, black_box(packet)).0.state);
+                    }
+                    spent += start.elapsed();
+                    setup.router.flows().flush();
+                    left -= now;
+                }
+                spent
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Rules that do not match before the policy, as the kernel was measured with: address, protocol and port.
+fn chain(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("chain");
+    group.throughput(Throughput::Elements(1));
+    for length in [0, 10, 1000] {
+        let mut rules = String::from("*filter\n");
+        for n in 0..length {
+            let _ = writeln!(
+                rules,
+                "-A FORWARD -s 172.16.{}.{}/32 -p udp --dport {} -j DROP",
+                n / 250,
+                n % 250 + 1,
+                n + 1
+            );
+        }
+        rules.push_str("COMMIT\n");
+        group.bench_function(BenchmarkId::from_parameter(length), |bencher| {
+            let mut setup = Setup::new(&rules);
+            let packet = udp((CLIENT, 4000), (SERVER, 53), 32);
+            let lan = setup.lan;
+            setup.forward(lan, &packet);
+            bencher.iter(|| black_box(setup.receive(lan, black_box(&packet)).0.state));
+        });
+    }
+    group.finish();
+}
+
+/// Flows in the table at most; the limit of the kernel's default is four times as many.
+const BATCH: u32 = 65_536;
+
+criterion_group!(benches, known_flow, new_flow, chain);
+criterion_main!(benches);

@@ -1,0 +1,66 @@
+# Completion of nflab and its tools for bash. Made from the specs in src/ext and src/text; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.
+
+_nflab_match_tcp="--sport --source-port --dport --destination-port --tcp-option --tcp-flags --syn"
+_nflab_target_MARK="--set-xmark --set-mark --and-mark --or-mark --xor-mark"
+
+# The words that an option takes, where they are few.
+_nflab_words() {
+	case $1 in
+	-t|--table) echo $_nflab_tables ;;
+	-p|--protocol) echo $_nflab_protocols all ;;
+	-m|--match) echo $_nflab_matches ;;
+	--helper) echo $_nflab_helpers ;;
+	esac
+}
+
+_nflab_tables="raw mangle nat filter security"
+_nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
+_nflab_matches="tcp"
+_nflab_targets="ACCEPT DROP RETURN QUEUE MARK"
+_nflab_protocols="tcp"
+_nflab_helpers="ftp"
+_nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
+
+# Chains of the table on the line, from the lab that runs; the built-in ones where none does.
+_nflab_chains_now() {
+	local table=filter at
+	for ((at = 1; at < COMP_CWORD; at++)); do
+		case ${COMP_WORDS[at]} in -t|--table) table=${COMP_WORDS[at + 1]} ;; esac
+	done
+	local rules
+	if rules=$("${COMP_WORDS[0]}" -t "$table" -S 2>/dev/null); then
+		sed -n 's/^-[PN] \([^ ]*\).*/\1/p' <<<"$rules"
+	else
+		echo "$_nflab_chains"
+	fi
+}
+
+_nflab_iptables() {
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} at name words=
+	COMPREPLY=()
+	[ "$before" = '!' ] && before=
+	case $before in
+	-A|-I|-R|-D|-C|-L|-S|-F|-Z|-X|-E|-P|-g|--append|--insert|--replace|--delete|--check|--list|--list-rules|--flush|--zero|--delete-chain|--rename-chain|--policy|--goto)
+		words=$(_nflab_chains_now) ;;
+	-j|--jump)
+		words="$_nflab_targets $(_nflab_chains_now)" ;;
+	*)
+		words=$(_nflab_words "$before") ;;
+	esac
+	if [ -z "$words" ]; then
+		words=$_nflab_own
+		for ((at = 1; at < COMP_CWORD; at++)); do
+			name=${COMP_WORDS[at + 1]}
+			name=${name//[^A-Za-z0-9_]/_}
+			case ${COMP_WORDS[at]} in
+			-m|--match|-p|--protocol) name=_nflab_match_$name ;;
+			-j|--jump) name=_nflab_target_$name ;;
+			*) continue ;;
+			esac
+			words+=" ${!name-}"
+		done
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+
+complete -F _nflab_iptables iptables iptables-legacy

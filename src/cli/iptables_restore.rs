@@ -1,0 +1,128 @@
+//! `iptables-restore`: a file of tables into force.
+
+use super::{Outcome, World};
+use crate::base::Family;
+use crate::text::own_options::{self, Given, Reader};
+use crate::text::restore::{self, Options};
+use crate::text::{Failure, Program};
+
+/// Runs the tool; the first argument is the name it was called by.
+pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut options = Options {
+        family: Family::V4,
+        counters: false,
+        keep: false,
+        test: false,
+        only: None,
+        verbose: false,
+    };
+    let mut files = Vec::new();
+    let mut wait = false;
+    let mut wait_interval = false;
+    let mut reader = Reader::new(arguments, OPTIONS);
+    while let Some(step) = reader.next() {
+        match step {
+            Err(complaint) => {
+                return refused(
+                    outcome,
+                    &format!("{complaint}\nTry `iptables-restore -h' for more information.\n"),
+                );
+            }
+            Ok(Given::Word(name)) => files.push(name),
+            Ok(Given::Option('c', _)) => options.counters = true,
+            Ok(Given::Option('v', _)) => options.verbose = true,
+            Ok(Given::Option('t', _)) => options.test = true,
+            Ok(Given::Option('n', _)) => options.keep = true,
+            Ok(Given::Option('T', name)) => options.only = name,
+            Ok(Given::Option('b', _)) => outcome.err += "-b/--binary option is not implemented\n",
+            Ok(Given::Option('V', _)) => {
+                outcome.out = Program::Restore.version() + "\n";
+                return outcome;
+            }
+            Ok(Given::Option('h', _)) => {
+                outcome.err += HELP;
+                return outcome;
+            }
+            Ok(Given::Option('w', value)) => {
+                wait = true;
+                if let Err(failure) = own_options::wait_seconds(value.or_else(|| reader.plain())) {
+                    return failed(outcome, failure);
+                }
+            }
+            Ok(Given::Option('W', value)) => match own_options::wait_interval(value.or_else(|| reader.plain())) {
+                Ok(warning) => {
+                    outcome.err += warning;
+                    wait_interval = true;
+                }
+                Err(failure) => return failed(outcome, failure),
+            },
+            Ok(Given::Option(..)) => {}
+        }
+    }
+    if files.len() > 1 {
+        return refused(outcome, "Unknown arguments found on commandline\n");
+    }
+    if wait_interval && !wait {
+        return refused(outcome, "Option --wait-interval requires option --wait\n");
+    }
+    let file = files.pop();
+    let text = match (world.read)(file.as_deref()) {
+        Ok(text) => text,
+        Err(why) => {
+            let name = file.as_deref().unwrap_or("standard input");
+            return refused(outcome, &format!("Can't open {name}: {why}\n"));
+        }
+    };
+    let (printed, result) = restore::run(&text, &options, world.tables, world.hosts);
+    outcome.out += &printed.out;
+    outcome.err += &printed.warnings;
+    if let Err(failure) = result {
+        outcome.err += &failure.text(Program::Restore, failure.place.line);
+        outcome.code = failure.exit_code();
+        outcome.failure = Some(failure);
+    }
+    outcome
+}
+
+fn refused(mut outcome: Outcome, words: &str) -> Outcome {
+    outcome.err += words;
+    outcome.code = 1;
+    outcome
+}
+
+/// The tool counts lines from 0 while it still reads its own options.
+fn failed(mut outcome: Outcome, failure: Failure) -> Outcome {
+    outcome.err += &failure.text(Program::Restore, Some(0));
+    outcome.code = failure.exit_code();
+    outcome.failure = Some(failure);
+    outcome
+}
+
+const OPTIONS: &[own_options::Spec] = &[
+    own_options::flag('c', "counters"),
+    own_options::flag('b', "binary"),
+    own_options::flag('v', "verbose"),
+    own_options::flag('V', "version"),
+    own_options::flag('t', "test"),
+    own_options::flag('h', "help"),
+    own_options::flag('n', "noflush"),
+    own_options::valued('M', "modprobe"),
+    own_options::valued('T', "table"),
+    own_options::maybe('w', "wait"),
+    own_options::maybe('W', "wait-interval"),
+];
+
+const HELP: &str = "\
+iptables-restore reads tables from a file, or from standard input, and puts each into force at its COMMIT.
+
+  -c, --counters         take counters from the file
+  -n, --noflush          leave what is there
+  -t, --test             read everything, change nothing
+  -T, --table TABLE      read this table only
+  -v, --verbose          tell what is done
+  -w, --wait[=SECONDS]   accepted; nothing holds the rules for long
+  -W, --wait-interval    accepted beside -w
+  -M, --modprobe COMMAND accepted; there are no modules to load
+  -V, --version          show the version
+";

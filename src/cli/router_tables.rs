@@ -1,0 +1,36 @@
+//! The router's rules as the text room wants them.
+
+use std::collections::HashMap;
+
+use crate::base::{Family, Time};
+use crate::engine::Router;
+use crate::rule::{CountId, Counters, Refusal, Table, TableRules};
+use crate::text::Tables;
+
+/// A router's tables at one moment.
+pub struct RouterTables<'a> {
+    pub router: &'a Router,
+    pub now: Time,
+}
+
+impl Tables for RouterTables<'_> {
+    fn open(&mut self, family: Family, table: Table) -> TableRules {
+        if !self.router.tables().contains(&table) {
+            // An empty table can't be refused; were it, it would still read as empty.
+            let _ = self.router.replace(TableRules::new(family, table), self.now);
+        }
+        self.router.table(family, table)
+    }
+
+    fn existing(&self, _family: Family) -> Vec<Table> {
+        self.router.tables()
+    }
+
+    fn counters(&self, _family: Family, table: Table) -> HashMap<CountId, Counters> {
+        self.router.counters(table)
+    }
+
+    fn replace(&mut self, rules: TableRules) -> Result<(), Refusal> {
+        self.router.replace(rules, self.now)
+    }
+}

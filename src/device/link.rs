@@ -1,0 +1,154 @@
+//! From a captured frame to the IP packet in it, for the link types that carry IP.
+//!
+//! The numbers are those of the tcpdump.org registry of link-layer header types.
+
+use std::fmt;
+
+/// A link type whose frames are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkType {
+    /// 0 and 108: an address family in four bytes, in the byte order of whoever captured.
+    Loopback,
+    /// 1: Ethernet, with any number of VLAN tags.
+    Ethernet,
+    /// 101, 228, 229 (and 12, 14, which old captures use for 101): the IP packet and nothing before it.
+    Raw,
+    /// 113: `tcpdump -i any`.
+    LinuxCooked,
+    /// 276: the same, second version.
+    LinuxCooked2,
+}
+
+/// What a frame holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// An IP packet, as it stood on the link: maybe with the link's padding behind it, maybe cut short.
+    Ip(&'a [u8]),
+    /// Something else, with its EtherType (or, for Ethernet's older form, its length; for [`LinkType::Loopback`], its family).
+    NotIp { protocol: u32 },
+    /// The frame ends before its own header does.
+    HeaderCut,
+}
+
+impl LinkType {
+    /// `None` for one that isn't understood. The upper bits of the number, where pcap keeps the length of the check sequence, don't count.
+    pub fn new(number: u32) -> Option<Self> {
+        match number & 0x03ff_ffff {
+            0 | 108 => Some(Self::Loopback),
+            1 => Some(Self::Ethernet),
+            12 | 14 | 101 | 228 | 229 => Some(Self::Raw),
+            113 => Some(Self::LinuxCooked),
+            276 => Some(Self::LinuxCooked2),
+            _ => None,
+        }
+    }
+
+    /// For error texts: the link types that [`Self::new`] takes.
+    pub const ACCEPTED: &'static str =
+        "RAW (101), IPV4 (228), IPV6 (229), ETHERNET (1), LINUX_SLL (113), LINUX_SLL2 (276), NULL (0)";
+
+    pub fn content(self, frame: &[u8]) -> Content<'_> {
+        match self {
+            Self::Raw => Content::Ip(frame),
+            Self::Loopback => loopback(frame),
+            Self::Ethernet => after_ether_type(frame, 12, 14),
+            Self::LinuxCooked => after_ether_type(frame, 14, 16),
+            Self::LinuxCooked2 => after_ether_type(frame, 0, 20),
+        }
+    }
+}
+
+impl fmt::Display for LinkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Loopback => "NULL",
+            Self::Ethernet => "ETHERNET",
+            Self::Raw => "RAW",
+            Self::LinuxCooked => "LINUX_SLL",
+            Self::LinuxCooked2 => "LINUX_SLL2",
+        })
+    }
+}
+
+/// The EtherType stands at `at`, the payload begins at `payload`; every VLAN tag puts four bytes in between.
+fn after_ether_type(frame: &[u8], at: usize, payload: usize) -> Content<'_> {
+    let Some(mut ether_type) = word(frame, at) else {
+        return Content::HeaderCut;
+    };
+    let mut payload = payload;
+    while matches!(ether_type, 0x8100 | 0x88a8 | 0x9100) {
+        let Some(inner) = word(frame, payload + 2) else {
+            return Content::HeaderCut;
+        };
+        ether_type = inner;
+        payload += 4;
+    }
+    match (ether_type, frame.get(payload..)) {
+        (_, None) => Content::HeaderCut,
+        (0x0800 | 0x86dd, Some(packet)) => Content::Ip(packet),
+        _ => Content::NotIp {
+            protocol: ether_type.into(),
+        },
+    }
+}
+
+fn loopback(frame: &[u8]) -> Content<'_> {
+    let Some((header, packet)) = frame.split_first_chunk::<4>() else {
+        return Content::HeaderCut;
+    };
+    // The writer's byte order is not said anywhere; families are small, so the smaller reading is the right one.
+    let family = u32::from_le_bytes(*header).min(u32::from_be_bytes(*header));
+    match family {
+        // AF_INET is 2 everywhere; AF_INET6 is 10 (Linux), 24 (NetBSD, OpenBSD), 28 (FreeBSD) or 30 (macOS).
+        2 | 10 | 24 | 28 | 30 => Content::Ip(packet),
+        _ => Content::NotIp { protocol: family },
+    }
+}
+
+fn word(frame: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_every_link_type() {
+        const IP: &[u8] = &[0x45, 0, 0, 20];
+        let frame = |parts: &[&[u8]]| parts.concat();
+        let ethernet = [0u8; 12];
+        let cooked2 = [0u8; 18];
+        let cases: Vec<(u32, Vec<u8>, Content<'_>)> = vec![
+            (101, IP.to_vec(), Content::Ip(IP)),
+            (228, IP.to_vec(), Content::Ip(IP)),
+            (1, frame(&[&ethernet, &[8, 0], IP]), Content::Ip(IP)),
+            (1, frame(&[&ethernet, &[0x81, 0, 0, 5, 8, 0], IP]), Content::Ip(IP)),
+            (
+                1,
+                frame(&[&ethernet, &[0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 0x86, 0xdd], IP]),
+                Content::Ip(IP),
+            ),
+            (1, frame(&[&ethernet, &[8, 6], IP]), Content::NotIp { protocol: 0x0806 }),
+            (1, ethernet.to_vec(), Content::HeaderCut),
+            (1, frame(&[&ethernet, &[0x81, 0, 0, 5]]), Content::HeaderCut),
+            (113, frame(&[&[0; 14], &[8, 0], IP]), Content::Ip(IP)),
+            (276, frame(&[&[8, 0], &cooked2, IP]), Content::Ip(IP)),
+            (276, vec![8, 0, 0], Content::HeaderCut),
+            (0, frame(&[&[2, 0, 0, 0], IP]), Content::Ip(IP)),
+            (0, frame(&[&[0, 0, 0, 30], IP]), Content::Ip(IP)),
+            (0, frame(&[&[7, 0, 0, 0], IP]), Content::NotIp { protocol: 7 }),
+            (0, vec![2, 0], Content::HeaderCut),
+        ];
+        for (number, bytes, expected) in cases {
+            let link = LinkType::new(number).unwrap();
+            assert_eq!(link.content(&bytes), expected, "{link} {bytes:02x?}");
+        }
+        assert_eq!(LinkType::new(105), None, "802.11 is refused");
+        assert_eq!(
+            LinkType::new(0x2400_0001),
+            Some(LinkType::Ethernet),
+            "with a frame check sequence noted"
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! A TUN device, through the `tun-tap` crate.
+//!
+//! A TUN belongs to the network namespace of the thread that opened it, and its file works from any other: so a lab opens one inside a host's
+//! namespace and keeps the file. It goes away with its file, also when the process is killed.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use tun_tap::{Iface, Mode};
+
+use super::Device;
+use crate::base::InterfaceName;
+
+/// An open TUN device: IP packets without a header before them.
+pub struct TunDevice {
+    interface: Iface,
+    name: InterfaceName,
+}
+
+impl TunDevice {
+    /// Makes the device `name` in the namespace of the calling thread. It is down and has no address yet.
+    pub fn open(name: &str) -> Result<Self, TunError> {
+        // tun-tap cuts a longer name without a word, and `%d` in a name makes the kernel choose a number.
+        let wanted = valid_name(name).ok_or_else(|| TunError::BadName { name: name.into() })?;
+        let interface = Iface::without_packet_info(name, Mode::Tun).map_err(|error| TunError::of(name, error))?;
+        if interface.name() != name {
+            return Err(TunError::Renamed {
+                name: name.into(),
+                given: interface.name().into(),
+            });
+        }
+        interface
+            .set_non_blocking()
+            .map_err(|error| TunError::of(name, error))?;
+        Ok(Self {
+            interface,
+            name: wanted,
+        })
+    }
+
+    /// Whether this process could make one, without making one: `/dev/net/tun` is there and may be opened. Making it also takes
+    /// `CAP_NET_ADMIN`, which shows only then.
+    pub fn available() -> Result<(), TunError> {
+        match std::fs::OpenOptions::new().read(true).write(true).open(CLONE_DEVICE) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(TunError::of("", error)),
+        }
+    }
+}
+
+impl Device for TunDevice {
+    fn name(&self) -> InterfaceName {
+        self.name
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match self.interface.recv(buffer) {
+                Ok(length) => return Ok(Some(length)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn send(&mut self, packet: &[u8]) -> io::Result<()> {
+        loop {
+            match self.interface.send(packet) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl AsFd for TunDevice {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        super::syscall::borrow(&self.interface, self.interface.as_raw_fd())
+    }
+}
+
+/// Why there is no TUN device, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum TunError {
+    #[error(
+        "{name:?} cannot name a network interface: a name has 1 to 15 bytes, without `/`, `:`, `%` or blanks, and is not `.` or `..`; choose a shorter or plainer one"
+    )]
+    BadName { name: String },
+    #[error(
+        "/dev/net/tun is missing: this kernel or container has no TUN; run `modprobe tun` (`mknod /dev/net/tun c 10 200` where only the node is missing), or give the container the device (`--device /dev/net/tun`)"
+    )]
+    NoTun,
+    #[error(
+        "/dev/net/tun may not be opened, or no device made with it: run as root, or with CAP_NET_ADMIN and read and write permission on /dev/net/tun"
+    )]
+    NoPermission,
+    #[error(
+        "an interface {name:?} exists already in this network namespace: remove it (`ip link delete {name}`) or call the lab's interface something else"
+    )]
+    Exists { name: String },
+    #[error("the kernel called the device {given:?} instead of {name:?}")]
+    Renamed { name: String, given: String },
+    #[error("cannot make the TUN device {name:?}: {source}")]
+    Other { name: String, source: io::Error },
+}
+
+impl TunError {
+    fn of(name: &str, error: io::Error) -> Self {
+        match error.raw_os_error() {
+            // ENODEV and ENXIO: the node is there, its driver is not.
+            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => Self::NoTun,
+            Some(libc::EPERM | libc::EACCES) => Self::NoPermission,
+            // EINVAL is what TUNSETIFF says for a name that a device of another kind has; EBUSY for a TUN that is attached already.
+            Some(libc::EBUSY | libc::EEXIST | libc::EINVAL) => Self::Exists { name: name.into() },
+            _ => Self::Other {
+                name: name.into(),
+                source: error,
+            },
+        }
+    }
+}
+
+fn valid_name(name: &str) -> Option<InterfaceName> {
+    let refused = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'/' | b':' | b'%' | 0 | 0x0b);
+    if name.is_empty() || name == "." || name == ".." || name.bytes().any(refused) {
+        return None;
+    }
+    InterfaceName::new(name)
+}
+
+const CLONE_DEVICE: &str = "/dev/net/tun";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_before_the_crate_cuts_them() {
+        for name in [
+            "",
+            "a-name-longer-than-fifteen",
+            "a/b",
+            "a b",
+            "tun%d",
+            ".",
+            "..",
+            "a:1",
+            "sixteen-bytes-xx",
+        ] {
+            match TunDevice::open(name) {
+                Err(TunError::BadName { name: told }) => assert_eq!(told, name),
+                Err(other) => panic!("{name:?}: {other}"),
+                Ok(_) => panic!("{name:?} was accepted"),
+            }
+        }
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        let error = TunError::of("lan", io::Error::from_raw_os_error(libc::EPERM));
+        assert!(matches!(error, TunError::NoPermission));
+        assert!(error.to_string().contains("CAP_NET_ADMIN"), "{error}");
+        let error = TunError::of("lan", io::Error::from_raw_os_error(libc::EBUSY));
+        assert!(error.to_string().contains("ip link delete lan"), "{error}");
+        let error = TunError::of("lan", io::Error::from_raw_os_error(libc::ENOENT));
+        assert!(error.to_string().contains("modprobe tun"), "{error}");
+    }
+}

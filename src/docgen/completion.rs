@@ -1,0 +1,126 @@
+//! Completion for bash: the tools' options, and those of the extensions that stand on the line already.
+
+use std::fmt::Write;
+
+use super::NOTICE;
+use crate::ext::option::{OptionSpec, ValueKind};
+use crate::ext::{MATCHES, TARGETS};
+use crate::helper;
+use crate::rule::{Hook, Table};
+use crate::text::options::LONG;
+
+pub fn bash() -> String {
+    let mut out = format!("# Completion of nflab and its tools for bash. {NOTICE}\n\n");
+    for spec in MATCHES {
+        for name in std::iter::once(spec.name).chain(spec.aliases.iter().copied()) {
+            list(&mut out, &format!("_nflab_match_{name}"), spec.options);
+        }
+    }
+    for spec in TARGETS {
+        list(&mut out, &format!("_nflab_target_{}", spec.name), spec.options);
+    }
+    let _ = writeln!(
+        out,
+        "\n# The words that an option takes, where they are few.\n_nflab_words() {{\n\tcase $1 in"
+    );
+    let mut seen = Vec::new();
+    let specs = MATCHES
+        .iter()
+        .map(|it| it.options)
+        .chain(TARGETS.iter().map(|it| it.options));
+    for option in specs.flatten() {
+        if let ValueKind::Words { words, .. } = option.value
+            && !seen.contains(&option.name)
+        {
+            seen.push(option.name);
+            let names: Vec<String> = option.names().map(|name| format!("--{name}")).collect();
+            let _ = writeln!(out, "\t{}) echo {} ;;", names.join("|"), words.join(" "));
+        }
+    }
+    let own: Vec<String> = LONG.iter().map(|(name, _)| format!("--{name}")).collect();
+    let protocols: Vec<&str> = MATCHES
+        .iter()
+        .filter(|it| it.protocol.is_some())
+        .map(|it| it.name)
+        .collect();
+    let matches: Vec<&str> = MATCHES.iter().map(|it| it.name).collect();
+    let targets: Vec<&str> = ["ACCEPT", "DROP", "RETURN", "QUEUE"]
+        .into_iter()
+        .chain(TARGETS.iter().map(|it| it.name))
+        .collect();
+    let tables: Vec<&str> = Table::ALL.iter().map(|it| it.name()).collect();
+    let chains: Vec<&str> = Hook::ALL.iter().map(|it| it.chain()).collect();
+    let helpers: Vec<&str> = helper::registry().iter().map(|it| it.name).collect();
+    out.push_str("\t-t|--table) echo $_nflab_tables ;;\n\t-p|--protocol) echo $_nflab_protocols all ;;\n");
+    out.push_str("\t-m|--match) echo $_nflab_matches ;;\n\t--helper) echo $_nflab_helpers ;;\n\tesac\n}\n\n");
+    for (name, words) in [
+        ("tables", tables),
+        ("chains", chains),
+        ("matches", matches),
+        ("targets", targets),
+        ("protocols", protocols),
+        ("helpers", helpers),
+        ("own", own.iter().map(String::as_str).collect()),
+    ] {
+        let _ = writeln!(out, "_nflab_{name}=\"{}\"", words.join(" "));
+    }
+    out.push_str(BASH);
+    out
+}
+
+fn list(out: &mut String, variable: &str, options: &[OptionSpec]) {
+    let names: Vec<String> = options
+        .iter()
+        .filter(|it| !matches!(it.value, ValueKind::Refused { .. }))
+        .flat_map(OptionSpec::names)
+        .map(|name| format!("--{name}"))
+        .collect();
+    let _ = writeln!(out, "{variable}=\"{}\"", names.join(" "));
+}
+
+/// What does not depend on the specs.
+const BASH: &str = r#"
+# Chains of the table on the line, from the lab that runs; the built-in ones where none does.
+_nflab_chains_now() {
+	local table=filter at
+	for ((at = 1; at < COMP_CWORD; at++)); do
+		case ${COMP_WORDS[at]} in -t|--table) table=${COMP_WORDS[at + 1]} ;; esac
+	done
+	local rules
+	if rules=$("${COMP_WORDS[0]}" -t "$table" -S 2>/dev/null); then
+		sed -n 's/^-[PN] \([^ ]*\).*/\1/p' <<<"$rules"
+	else
+		echo "$_nflab_chains"
+	fi
+}
+
+_nflab_iptables() {
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} at name words=
+	COMPREPLY=()
+	[ "$before" = '!' ] && before=
+	case $before in
+	-A|-I|-R|-D|-C|-L|-S|-F|-Z|-X|-E|-P|-g|--append|--insert|--replace|--delete|--check|--list|--list-rules|--flush|--zero|--delete-chain|--rename-chain|--policy|--goto)
+		words=$(_nflab_chains_now) ;;
+	-j|--jump)
+		words="$_nflab_targets $(_nflab_chains_now)" ;;
+	*)
+		words=$(_nflab_words "$before") ;;
+	esac
+	if [ -z "$words" ]; then
+		words=$_nflab_own
+		for ((at = 1; at < COMP_CWORD; at++)); do
+			name=${COMP_WORDS[at + 1]}
+			name=${name//[^A-Za-z0-9_]/_}
+			case ${COMP_WORDS[at]} in
+			-m|--match|-p|--protocol) name=_nflab_match_$name ;;
+			-j|--jump) name=_nflab_target_$name ;;
+			*) continue ;;
+			esac
+			words+=" ${!name-}"
+		done
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+
+complete -F _nflab_iptables iptables iptables-legacy
+"#;

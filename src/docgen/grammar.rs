@@ -1,0 +1,223 @@
+//! The extension part of the grammar. The form is that of `grammar/core.ebnf`, which explains it and defines the words used here.
+
+use std::fmt::Write;
+
+use super::NOTICE;
+use crate::ext::option::{OptionSpec, ValueKind};
+use crate::ext::{MATCHES, TARGETS};
+
+pub fn extensions() -> String {
+    let mut out = format!("(* {NOTICE} *)\n\n");
+    let names = |kind: &str, names: Vec<&str>| {
+        let all: Vec<String> = names.iter().map(|name| rule_name(kind, name)).collect();
+        all.join("\n    | ")
+    };
+    let matches = names("match", MATCHES.iter().map(|spec| spec.name).collect());
+    let _ = writeln!(out, "match =\n      {matches} ;\n");
+    let targets = names("target", TARGETS.iter().map(|spec| spec.name).collect());
+    let _ = writeln!(out, "target =\n      {targets} ;\n");
+    let implicit: Vec<String> = MATCHES
+        .iter()
+        .filter(|spec| spec.protocol.is_some())
+        .map(|spec| format!("{} option", rule_name("match", spec.name)))
+        .collect();
+    let _ = writeln!(
+        out,
+        "(* Options that -p PROTOCOL brings in without -m. *)\nimplicit option =\n      {} ;\n",
+        implicit.join("\n    | ")
+    );
+    for spec in MATCHES {
+        let spellings = std::iter::once(spec.name).chain(spec.aliases.iter().copied());
+        extension(&mut out, "match", "-m", spec.name, spellings, spec.about, spec.options);
+    }
+    for spec in TARGETS {
+        extension(
+            &mut out,
+            "target",
+            "-j",
+            spec.name,
+            std::iter::once(spec.name),
+            spec.about,
+            spec.options,
+        );
+    }
+    while out.ends_with("\n\n") {
+        out.pop();
+    }
+    out
+}
+
+fn extension<'a>(
+    out: &mut String,
+    kind: &str,
+    flag: &str,
+    name: &str,
+    spellings: impl Iterator<Item = &'a str>,
+    about: &str,
+    options: &[OptionSpec],
+) {
+    let rule = rule_name(kind, name);
+    let spelled: Vec<String> = spellings.map(|it| format!("\"{it}\"")).collect();
+    let _ = writeln!(out, "(* {flag} {name}: {about} *)");
+    let taken: Vec<&OptionSpec> = options
+        .iter()
+        .filter(|it| !matches!(it.value, ValueKind::Refused { .. }))
+        .collect();
+    let spelled = match spelled.as_slice() {
+        [one] => one.clone(),
+        several => format!("( {} )", several.join(" | ")),
+    };
+    if taken.is_empty() {
+        let _ = writeln!(out, "{rule} = {spelled} ;\n");
+        return;
+    }
+    let _ = writeln!(out, "{rule} = {spelled}, {{ {rule} option }} ;");
+    let alternatives: Vec<String> = taken.iter().map(|option| alternative(option)).collect();
+    let _ = writeln!(out, "{rule} option =\n      {} ;\n", alternatives.join("\n    | "));
+}
+
+fn alternative(option: &OptionSpec) -> String {
+    let mut parts = Vec::new();
+    if option.invert {
+        parts.push("[ \"!\" ]".to_owned());
+    }
+    let names: Vec<String> = option.names().map(|name| format!("\"--{name}\"")).collect();
+    parts.push(match names.as_slice() {
+        [one] => one.clone(),
+        several => format!("( {} )", several.join(" | ")),
+    });
+    let syntax = option.value.syntax();
+    parts.extend(syntax.split(' ').filter(|it| !it.is_empty()).map(argument));
+    parts.join(", ")
+}
+
+/// One argument: the notation of `ValueKind::syntax` (capitals are words of the core, `[]` may be missing, `[,...]` repeats) as one bracketed
+/// argument of the grammar.
+fn argument(syntax: &str) -> String {
+    if syntax.chars().all(|c| c.is_ascii_uppercase()) {
+        return syntax.to_owned();
+    }
+    format!("< {} >", joined(syntax))
+}
+
+fn joined(syntax: &str) -> String {
+    if let Some(item) = syntax.strip_suffix("[,...]") {
+        let item = joined(item);
+        let item = if item.contains(" | ") {
+            format!("( {item} )")
+        } else {
+            item
+        };
+        return format!("{item}, {{ \",\", {item} }}");
+    }
+    let alternatives: Vec<String> = split_outside(syntax, '|').into_iter().map(sequence).collect();
+    alternatives.join(" | ")
+}
+
+fn sequence(syntax: &str) -> String {
+    let mut parts = Vec::new();
+    let mut rest = syntax;
+    while let Some(first) = rest.chars().next() {
+        if first == '[' {
+            let end = closing(rest);
+            parts.push(format!("[ {} ]", joined(&rest[1..end])));
+            rest = &rest[(end + 1).min(rest.len())..];
+            continue;
+        }
+        let length = rest.find('[').unwrap_or(rest.len());
+        parts.extend(words(&rest[..length]));
+        rest = &rest[length..];
+    }
+    parts.join(", ")
+}
+
+/// Runs of capitals that end at no letter are words of the core; everything else is typed as it stands.
+fn words(text: &str) -> Vec<String> {
+    let literal = |text: &str| format!("\"{text}\"");
+    if text.chars().all(|c| c.is_ascii_uppercase()) && CORE_WORDS.contains(&text) {
+        return vec![text.to_owned()];
+    }
+    let capitals = text.find(|c: char| c.is_ascii_uppercase());
+    match capitals {
+        Some(at) if CORE_WORDS.contains(&&text[at..]) => {
+            let mut parts = Vec::new();
+            if at > 0 {
+                parts.push(literal(&text[..at]));
+            }
+            parts.push(text[at..].to_owned());
+            parts
+        }
+        _ => vec![literal(text)],
+    }
+}
+
+fn closing(text: &str) -> usize {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '[' => depth += 1,
+            ']' if depth == 1 => return at,
+            ']' => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn split_outside(text: &str, sign: char) -> Vec<&str> {
+    let mut depth = 0;
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            _ if c == sign && depth == 0 => {
+                parts.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[from..]);
+    parts
+}
+
+fn rule_name(kind: &str, name: &str) -> String {
+    format!("{kind} {name}")
+}
+
+/// Words that `grammar/core.ebnf` defines and specs use.
+const CORE_WORDS: &[&str] = &[
+    "ADDRESS", "CODE", "FLAG", "KIND", "MASK", "NAME", "NUMBER", "PORT", "PROTOCOL", "TEXT", "TYPE", "VALUE",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_notation_of_specs_becomes_grammar() {
+        for (syntax, expected) in [
+            ("NUMBER", "NUMBER"),
+            ("PORT[:PORT]", "< PORT, [ \":\", PORT ] >"),
+            ("ORIGINAL|REPLY", "< \"ORIGINAL\" | \"REPLY\" >"),
+            (
+                "NEW|RELATED[,...]",
+                "< ( \"NEW\" | \"RELATED\" ), { \",\", ( \"NEW\" | \"RELATED\" ) } >",
+            ),
+            (
+                "PORT[:PORT][,...]",
+                "< PORT, [ \":\", PORT ], { \",\", PORT, [ \":\", PORT ] } >",
+            ),
+            ("NUMBER[/second|/minute]", "< NUMBER, [ \"/second\" | \"/minute\" ] >"),
+            (
+                "[ADDRESS[-ADDRESS]][:PORT[-PORT]]",
+                "< [ ADDRESS, [ \"-\", ADDRESS ] ], [ \":\", PORT, [ \"-\", PORT ] ] >",
+            ),
+            ("TYPE[/CODE]|NAME", "< TYPE, [ \"/\", CODE ] | NAME >"),
+        ] {
+            assert_eq!(argument(syntax), expected, "{syntax}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Manual pages: the tool's own options, the extensions, the way of a packet.
+
+use std::fmt::Write;
+
+use super::roff::Page;
+use crate::engine::HOOKS;
+use crate::ext::option::{OptionSpec, ValueKind};
+use crate::ext::{MATCHES, TARGETS};
+use crate::helper;
+use crate::rule::Table;
+use crate::text::help::SECTIONS;
+use crate::text::options::LONG;
+
+/// nflab-iptables(8): commands and built-in options.
+pub fn iptables() -> String {
+    let mut page = Page::new("nflab-iptables", 8, "the rules of a lab's router");
+    page.section("SYNOPSIS");
+    page.literal("nflab iptables [-t TABLE] COMMAND [CHAIN [NUMBER]] [RULE] [OPTIONS]\niptables ...");
+    page.section("DESCRIPTION");
+    page.paragraph(
+        "Changes and shows the rules of the lab that the environment variable NFLAB names, or of the only one that runs. Called as iptables \
+         (nflab shims makes the links) it takes, prints, refuses and exits as iptables 1.8.9 (legacy) does. Long options may be cut short as \
+         long as they stay unique.",
+    );
+    for (title, lines) in SECTIONS {
+        page.section(&title.to_uppercase());
+        for &(letter, syntax, about) in lines {
+            let names: Vec<String> = (letter != '0')
+                .then(|| format!("-{letter}"))
+                .into_iter()
+                .chain(
+                    LONG.iter()
+                        .filter(|(_, it)| *it == letter)
+                        .map(|(name, _)| format!("--{name}")),
+                )
+                .collect();
+            let (turned, about) = match about.strip_prefix("[!] ") {
+                Some(about) => ("[!] ", about),
+                None => ("", about),
+            };
+            let term = format!("{turned}{} {syntax}", names.join(", "));
+            page.term(term.trim_end(), &sentence(about));
+        }
+    }
+    page.section("TABLES AND CHAINS");
+    for table in Table::ALL {
+        let chains: Vec<&str> = table.hooks().iter().map(|hook| hook.chain()).collect();
+        page.term(table.name(), &format!("{}.", chains.join(", ")));
+    }
+    page.section("EXIT STATUS");
+    page.paragraph("As the real tool: 0 done; 1 the rules do not take it; 2 the arguments are no use; 3 and 4 as it says. 4 also when no lab runs.");
+    page.section("SEE ALSO");
+    page.paragraph("nflab(1), nflab-extensions(7), nflab-hooks(7)");
+    page.finish()
+}
+
+/// nflab-extensions(7): every match, target and helper there is.
+pub fn extensions() -> String {
+    let mut page = Page::new("nflab-extensions", 7, "matches, targets and helpers of a lab's router");
+    page.section("DESCRIPTION");
+    page.paragraph(
+        "What stands behind -m and -j in rules. [!] says that the option's meaning can be turned round by a ! before it. What is not listed \
+         is refused by name.",
+    );
+    page.section("MATCHES");
+    for spec in MATCHES {
+        let also = if spec.aliases.is_empty() {
+            String::new()
+        } else {
+            format!(" (also {})", spec.aliases.join(", "))
+        };
+        page.subsection(&format!("{}{also}", spec.name));
+        page.paragraph(&sentence(spec.about));
+        if spec.protocol.is_some() {
+            page.paragraph(&format!("-p {} brings it in: -m is not needed.", spec.name));
+        }
+        options(&mut page, spec.options);
+    }
+    page.section("TARGETS");
+    page.paragraph("Besides ACCEPT, DROP, RETURN, QUEUE and the names of chains:");
+    for spec in TARGETS {
+        page.subsection(spec.name);
+        page.paragraph(&sentence(spec.about));
+        options(&mut page, spec.options);
+    }
+    page.section("HELPERS");
+    page.paragraph("Attached with -j CT --helper NAME in the raw table, once modprobe has loaded them:");
+    for spec in helper::registry() {
+        page.term(
+            spec.name,
+            &format!(
+                "Usually on port {}. {} expected at a time for a flow, each for {} seconds.",
+                spec.port,
+                match spec.max_expected {
+                    1 => "One flow is".to_owned(),
+                    several => format!("{several} flows are"),
+                },
+                spec.expect_timeout.as_secs()
+            ),
+        );
+    }
+    page.section("SEE ALSO");
+    page.paragraph("nflab(1), nflab-iptables(8), nflab-hooks(7)");
+    page.finish()
+}
+
+/// nflab-hooks(7): the order in which a packet meets things.
+pub fn hooks() -> String {
+    let mut page = Page::new("nflab-hooks", 7, "the way of a packet through a lab's router");
+    page.section("DESCRIPTION");
+    page.paragraph(
+        "A packet that comes in meets PREROUTING; then routing decides whether it goes on to FORWARD or INPUT. What the router itself sends \
+         meets OUTPUT. What leaves, forwarded or its own, meets POSTROUTING. At each hook the stages below are met in this order; a lower \
+         number is earlier, and the numbers are the kernel's.",
+    );
+    let mut table = String::new();
+    for (hook, stages) in HOOKS {
+        let _ = writeln!(table, "{}", hook.chain());
+        for (priority, stage) in *stages {
+            let priority = match *priority {
+                i32::MAX => "last".to_owned(),
+                number => number.to_string(),
+            };
+            let _ = writeln!(table, "{priority:>7}  {}", stage.name());
+        }
+    }
+    page.literal(&table);
+    page.paragraph(
+        "A stage that stops the packet ends its way: later stages do not see it. A new flow enters the table of flows at \"confirm\" only, so \
+         a packet that is dropped before leaves no trace there. The nat table is asked once for each flow; later packets follow what was \
+         decided then. If a rule of OUTPUT changed what routing depends on, the packet is routed again.",
+    );
+    page.section("SEE ALSO");
+    page.paragraph("nflab(1), nflab-iptables(8), nflab-extensions(7)");
+    page.finish()
+}
+
+fn options(page: &mut Page, options: &[OptionSpec]) {
+    for option in options {
+        let mut term = String::from(if option.invert { "[!] " } else { "" });
+        let names: Vec<String> = option.names().map(|name| format!("--{name}")).collect();
+        let _ = write!(term, "{} {}", names.join(", "), option.value.syntax());
+        let mut meaning = sentence(option.help);
+        if let ValueKind::Integer { min, max } = option.value {
+            let _ = write!(meaning, " From {min} to {max}.");
+        }
+        if option.required {
+            meaning.push_str(" Required.");
+        }
+        if !option.excludes.is_empty() {
+            let _ = write!(meaning, " Not with --{}.", option.excludes.join(", --"));
+        }
+        if let ValueKind::Refused { .. } = option.value {
+            meaning.push_str(" Refused: it is not there yet.");
+        }
+        page.term(term.trim_end(), &meaning);
+    }
+}
+
+/// A line of help as a sentence.
+fn sentence(line: &str) -> String {
+    let mut chars = line.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", chars.as_str().trim_end_matches('.'))
+}

@@ -1,0 +1,31 @@
+//! Specs to manual, completion and grammar. Everything here returns text; who writes it to a file is `tests/generated.rs`.
+
+mod completion;
+mod grammar;
+mod manual;
+mod roff;
+
+/// One file that is made, and committed too: what is read in the project is what the code says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// Below the project's root.
+    pub path: &'static str,
+    pub text: String,
+}
+
+/// Every generated file.
+pub fn all() -> Vec<Generated> {
+    [
+        ("grammar/extensions.ebnf", grammar::extensions()),
+        ("man/nflab-extensions.7", manual::extensions()),
+        ("man/nflab-hooks.7", manual::hooks()),
+        ("man/nflab-iptables.8", manual::iptables()),
+        ("completions/nflab.bash", completion::bash()),
+    ]
+    .map(|(path, text)| Generated { path, text })
+    .into()
+}
+
+/// What stands at the head of a generated file, after its comment sign.
+const NOTICE: &str =
+    "Made from the specs in src/ext and src/text; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.";

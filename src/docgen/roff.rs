@@ -1,0 +1,96 @@
+//! The few man(7) macros that the manual needs.
+
+use std::fmt::Write;
+
+use super::NOTICE;
+
+/// A manual page being written.
+#[derive(Debug)]
+pub struct Page {
+    text: String,
+}
+
+impl Page {
+    /// With its header and the NAME section.
+    pub fn new(name: &str, section: u8, about: &str) -> Self {
+        let mut text = String::new();
+        let _ = writeln!(text, ".\\\" {NOTICE}");
+        let _ = writeln!(
+            text,
+            ".TH {} {section} \"\" \"nflab {}\" \"nflab manual\"",
+            name.to_uppercase(),
+            env!("CARGO_PKG_VERSION")
+        );
+        let mut page = Self { text };
+        page.section("NAME");
+        page.paragraph(&format!("{name} - {about}"));
+        page
+    }
+
+    pub fn section(&mut self, title: &str) {
+        let _ = writeln!(self.text, ".SH {}", quoted(title));
+    }
+
+    pub fn subsection(&mut self, title: &str) {
+        let _ = writeln!(self.text, ".SS {}", quoted(title));
+    }
+
+    pub fn paragraph(&mut self, text: &str) {
+        let _ = writeln!(self.text, ".PP\n{}", escaped(text));
+    }
+
+    /// A term in bold, and below it what it means.
+    pub fn term(&mut self, term: &str, meaning: &str) {
+        let _ = writeln!(self.text, ".TP\n.B {}\n{}", escaped(term), escaped(meaning));
+    }
+
+    /// Lines as they are.
+    pub fn literal(&mut self, lines: &str) {
+        let _ = writeln!(self.text, ".PP\n.RS 4\n.nf\n{}\n.fi\n.RE", escaped(lines.trim_end()));
+    }
+
+    pub fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// Text that troff takes literally: no escapes, no requests, and dashes that can be copied into a shell.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            out.push('\n');
+        }
+        if line.starts_with(['.', '\'']) {
+            out.push_str("\\&");
+        }
+        for c in line.chars() {
+            match c {
+                '\\' => out.push_str("\\e"),
+                '-' => out.push_str("\\-"),
+                _ => out.push(c),
+            }
+        }
+    }
+    out
+}
+
+fn quoted(title: &str) -> String {
+    format!("\"{}\"", escaped(title).replace('"', "\\(dq"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_text_is_taken_for_a_request() {
+        let mut page = Page::new("x", 7, "y");
+        page.paragraph(".so /etc/passwd\n'x \\fB --dport");
+        let text = page.finish();
+        assert!(
+            text.ends_with(".PP\n\\&.so /etc/passwd\n\\&'x \\efB \\-\\-dport\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,363 @@
+//! From a table as written to a table as walked: chains flat in one array, jumps as positions, state made, the kernel's own checks passed.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::reason::Place;
+use crate::base::Time;
+use crate::rule::{
+    Action, Chain, ChainKind, CountId, Errno, Hook, HookSet, Match, Policy, Refusal, Rule, Scope, Selector, State,
+    TableRules, Target,
+};
+
+/// A table in the form that packets walk.
+pub struct CompiledTable {
+    pub rules: Arc<TableRules>,
+    /// Every chain's rules, each chain followed by its end.
+    pub steps: Box<[Step]>,
+    /// Where a hook's chain begins, and where its policy stands.
+    pub entries: [Option<Entry>; 5],
+    /// The chains' names, shared with the reasons that name them.
+    pub names: Box<[Arc<str>]>,
+    /// True when a rule makes the kernel track connections.
+    pub needs_conntrack: bool,
+}
+
+/// A hook's way into the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub start: u32,
+    /// The step that RETURN leads to when no chain was jumped from.
+    pub policy: u32,
+}
+
+/// One position of the flat table. Its counters have the same index.
+pub struct Step {
+    pub chain: u32,
+    /// Position in its chain from 1, as the tools number rules.
+    pub number: u32,
+    pub kind: StepKind,
+    pub id: CountId,
+}
+
+pub enum StepKind {
+    Rule {
+        selector: Selector,
+        matches: Box<[BoundMatch]>,
+        action: BoundAction,
+        rule: Arc<Rule>,
+    },
+    /// The end of a built-in chain.
+    Policy(Policy),
+    /// The end of a user chain.
+    End,
+}
+
+/// A match and its state in this table.
+pub struct BoundMatch {
+    pub test: Arc<dyn Match>,
+    pub state: Option<Box<State>>,
+}
+
+pub enum BoundAction {
+    Nothing,
+    Accept,
+    Drop,
+    Return,
+    Queue,
+    Jump(u32),
+    Goto(u32),
+    Target {
+        target: Arc<dyn Target>,
+        state: Option<Box<State>>,
+    },
+}
+
+impl CompiledTable {
+    /// Checks as the kernel checks: targets of jumps exist, no chain reaches itself, every extension may stand where it is reached from.
+    pub fn compile(rules: Arc<TableRules>, now: Time) -> Result<Self, Refusal> {
+        let index: HashMap<&str, usize> = rules
+            .chains
+            .iter()
+            .enumerate()
+            .map(|(at, chain)| (chain.name.as_str(), at))
+            .collect();
+        let reached = reach(&rules, &index)?;
+        let mut starts = Vec::with_capacity(rules.chains.len());
+        let mut next = 0u32;
+        for chain in &rules.chains {
+            starts.push(next);
+            next += chain.rules.len() as u32 + 1;
+        }
+        let mut steps = Vec::with_capacity(next as usize);
+        let mut entries = [None; 5];
+        for (at, chain) in rules.chains.iter().enumerate() {
+            for (position, rule) in chain.rules.iter().enumerate() {
+                check(&rules, rule, reached[at])?;
+                steps.push(Step {
+                    chain: at as u32,
+                    number: position as u32 + 1,
+                    id: rule.id,
+                    kind: StepKind::Rule {
+                        selector: rule.selector,
+                        matches: bind(rule, now),
+                        action: bind_action(&rule.action, &index, &starts, now)?,
+                        rule: Arc::clone(rule),
+                    },
+                });
+            }
+            let (kind, id) = match &chain.kind {
+                ChainKind::BuiltIn { hook, policy, id, .. } => {
+                    entries[*hook as usize] = Some(Entry {
+                        start: starts[at],
+                        policy: steps.len() as u32,
+                    });
+                    (StepKind::Policy(*policy), *id)
+                }
+                ChainKind::User => (StepKind::End, CountId::fresh()),
+            };
+            steps.push(Step {
+                chain: at as u32,
+                number: chain.rules.len() as u32 + 1,
+                kind,
+                id,
+            });
+        }
+        let needs_conntrack = rules.rules().any(|rule| rule.needs_conntrack());
+        let names = rules
+            .chains
+            .iter()
+            .map(|chain| Arc::from(chain.name.as_str()))
+            .collect();
+        Ok(Self {
+            steps: steps.into(),
+            entries,
+            names,
+            needs_conntrack,
+            rules,
+        })
+    }
+
+    pub fn chain(&self, step: &Step) -> &Chain {
+        &self.rules.chains[step.chain as usize]
+    }
+
+    pub fn is_policy(&self, step: u32) -> bool {
+        matches!(self.steps[step as usize].kind, StepKind::Policy(_))
+    }
+
+    /// Where a step stands, as people say it.
+    pub fn place(&self, step: u32) -> Place {
+        let step = &self.steps[step as usize];
+        Place {
+            table: self.rules.table,
+            chain: Arc::clone(&self.names[step.chain as usize]),
+            number: step.number,
+        }
+    }
+}
+
+impl fmt::Debug for CompiledTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "CompiledTable({}, {} steps)",
+            self.rules.table.name(),
+            self.steps.len()
+        )
+    }
+}
+
+fn bind(rule: &Rule, now: Time) -> Box<[BoundMatch]> {
+    rule.matches
+        .iter()
+        .map(|test| BoundMatch {
+            test: Arc::clone(test),
+            state: test.state(now),
+        })
+        .collect()
+}
+
+fn bind_action(
+    action: &Action,
+    index: &HashMap<&str, usize>,
+    starts: &[u32],
+    now: Time,
+) -> Result<BoundAction, Refusal> {
+    let start = |name: &String| {
+        index
+            .get(name.as_str())
+            .map(|&at| starts[at])
+            .ok_or_else(|| no_chain(name))
+    };
+    Ok(match action {
+        Action::Nothing => BoundAction::Nothing,
+        Action::Accept => BoundAction::Accept,
+        Action::Drop => BoundAction::Drop,
+        Action::Return => BoundAction::Return,
+        Action::Queue => BoundAction::Queue,
+        Action::Jump(name) => BoundAction::Jump(start(name)?),
+        Action::Goto(name) => BoundAction::Goto(start(name)?),
+        Action::Target(target) => BoundAction::Target {
+            target: Arc::clone(target),
+            state: target.state(now),
+        },
+    })
+}
+
+fn no_chain(name: &str) -> Refusal {
+    Refusal {
+        errno: Errno::NoEntry,
+        reason: format!("there is no chain {name}"),
+    }
+}
+
+fn check(rules: &TableRules, rule: &Rule, hooks: HookSet) -> Result<(), Refusal> {
+    let scope = Scope {
+        table: rules.table,
+        hooks,
+        selector: &rule.selector,
+    };
+    for test in &rule.matches {
+        test.check(&scope)?;
+    }
+    match &rule.action {
+        Action::Target(target) => target.check(&scope),
+        _ => Ok(()),
+    }
+}
+
+/// For each chain the hooks it can be reached from; refuses a ruleset in which a chain reaches itself.
+///
+/// Depth first from each built-in chain, without recursion, because a ruleset may be thousands of chains deep.
+fn reach(rules: &TableRules, index: &HashMap<&str, usize>) -> Result<Vec<HookSet>, Refusal> {
+    let calls: Vec<Vec<usize>> = rules
+        .chains
+        .iter()
+        .map(|chain| {
+            let mut called = Vec::new();
+            for rule in &chain.rules {
+                if let Action::Jump(name) | Action::Goto(name) = &rule.action {
+                    called.push(*index.get(name.as_str()).ok_or_else(|| no_chain(name))?);
+                }
+            }
+            Ok(called)
+        })
+        .collect::<Result<_, Refusal>>()?;
+    let mut reached = vec![HookSet::EMPTY; rules.chains.len()];
+    for (root, chain) in rules.chains.iter().enumerate() {
+        let ChainKind::BuiltIn { hook, .. } = chain.kind else {
+            continue;
+        };
+        visit(root, hook, rules, &calls, &mut reached)?;
+    }
+    Ok(reached)
+}
+
+fn visit(
+    root: usize,
+    hook: Hook,
+    rules: &TableRules,
+    calls: &[Vec<usize>],
+    reached: &mut [HookSet],
+) -> Result<(), Refusal> {
+    let mut open = vec![false; calls.len()];
+    let mut path = vec![(root, 0usize)];
+    open[root] = true;
+    reached[root].insert(hook);
+    while let Some(top) = path.last_mut() {
+        let (at, next) = *top;
+        match calls[at].get(next) {
+            Some(&called) => {
+                top.1 += 1;
+                if open[called] {
+                    let name = &rules.chains[called].name;
+                    return Err(Refusal {
+                        errno: Errno::TooManyLinks,
+                        reason: format!("chain {name} can be reached from itself"),
+                    });
+                }
+                if !reached[called].contains(hook) {
+                    reached[called].insert(hook);
+                    open[called] = true;
+                    path.push((called, 0));
+                }
+            }
+            None => {
+                open[at] = false;
+                path.pop();
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Family;
+    use crate::rule::{Count, Table};
+
+    fn rule(action: Action) -> Arc<Rule> {
+        Arc::new(Rule {
+            id: CountId::fresh(),
+            count: Count::Keep,
+            selector: Selector::any(Family::V4),
+            matches: Vec::new(),
+            action,
+        })
+    }
+
+    fn table(chains: &[(&str, &[Action])]) -> TableRules {
+        let mut table = TableRules::new(Family::V4, Table::Filter);
+        for (name, actions) in chains {
+            if table.chain(name).is_none() {
+                table.chains.push(Chain {
+                    name: (*name).to_owned(),
+                    kind: ChainKind::User,
+                    rules: Vec::new(),
+                });
+            }
+            let rules = actions.iter().cloned().map(rule).collect();
+            table.chain_mut(name).unwrap().rules = rules;
+        }
+        table
+    }
+
+    #[test]
+    fn loops_are_refused_and_diamonds_are_not() {
+        let jump = |name: &str| Action::Jump(name.to_owned());
+        let diamond = table(&[
+            ("INPUT", &[jump("a"), jump("b")]),
+            ("a", &[jump("c")]),
+            ("b", &[jump("c")]),
+            ("c", &[]),
+        ]);
+        assert!(CompiledTable::compile(Arc::new(diamond), Time::ZERO).is_ok());
+        let looped = table(&[("INPUT", &[jump("a")]), ("a", &[jump("b")]), ("b", &[jump("a")])]);
+        let refusal = CompiledTable::compile(Arc::new(looped), Time::ZERO).unwrap_err();
+        assert_eq!(refusal.errno, Errno::TooManyLinks);
+        let own = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Goto("a".to_owned())])]);
+        assert_eq!(
+            CompiledTable::compile(Arc::new(own), Time::ZERO).unwrap_err().errno,
+            Errno::TooManyLinks
+        );
+    }
+
+    #[test]
+    fn a_loop_that_no_hook_reaches_is_taken() {
+        let jump = |name: &str| Action::Jump(name.to_owned());
+        let unreached = table(&[("a", &[jump("b")]), ("b", &[jump("a")])]);
+        assert!(CompiledTable::compile(Arc::new(unreached), Time::ZERO).is_ok());
+    }
+
+    #[test]
+    fn jumps_into_nowhere_are_refused() {
+        let lost = table(&[("INPUT", &[Action::Jump("nowhere".to_owned())])]);
+        assert_eq!(
+            CompiledTable::compile(Arc::new(lost), Time::ZERO).unwrap_err().errno,
+            Errno::NoEntry
+        );
+    }
+}

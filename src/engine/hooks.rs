@@ -1,0 +1,129 @@
+//! The way of a packet as one table: which stages a hook has, in which order.
+//!
+//! Priorities are the kernel's: a lower one is asked first. `docs/hooks.txt` is this table, printed; a test holds them together.
+
+use crate::nat::Manip;
+use crate::rule::{Hook, Table};
+
+/// What is done at one place of a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Fragments are gathered, since a flow is known by the transport header that only the first one has.
+    Defragment,
+    Rules(Table),
+    Track,
+    Nat(Manip),
+    /// Helpers read, sequence numbers are adjusted, and a new flow enters the table.
+    Confirm,
+}
+
+impl Stage {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Defragment => "defragment",
+            Self::Rules(table) => table.name(),
+            Self::Track => "conntrack",
+            Self::Nat(Manip::Destination) => "nat (destination)",
+            Self::Nat(Manip::Source) => "nat (source)",
+            Self::Confirm => "helper, confirm",
+        }
+    }
+}
+
+/// Every hook with its stages and their priorities.
+pub const HOOKS: &[(Hook, &[(i32, Stage)])] = &[
+    (
+        Hook::Prerouting,
+        &[
+            (-400, Stage::Defragment),
+            (-300, Stage::Rules(Table::Raw)),
+            (-200, Stage::Track),
+            (-150, Stage::Rules(Table::Mangle)),
+            (-100, Stage::Nat(Manip::Destination)),
+        ],
+    ),
+    (
+        Hook::Input,
+        &[
+            (-150, Stage::Rules(Table::Mangle)),
+            (0, Stage::Rules(Table::Filter)),
+            (50, Stage::Rules(Table::Security)),
+            (100, Stage::Nat(Manip::Source)),
+            (i32::MAX, Stage::Confirm),
+        ],
+    ),
+    (
+        Hook::Forward,
+        &[
+            (-150, Stage::Rules(Table::Mangle)),
+            (0, Stage::Rules(Table::Filter)),
+            (50, Stage::Rules(Table::Security)),
+        ],
+    ),
+    (
+        Hook::Output,
+        &[
+            (-400, Stage::Defragment),
+            (-300, Stage::Rules(Table::Raw)),
+            (-200, Stage::Track),
+            (-150, Stage::Rules(Table::Mangle)),
+            (-100, Stage::Nat(Manip::Destination)),
+            (0, Stage::Rules(Table::Filter)),
+            (50, Stage::Rules(Table::Security)),
+        ],
+    ),
+    (
+        Hook::Postrouting,
+        &[
+            (-150, Stage::Rules(Table::Mangle)),
+            (100, Stage::Nat(Manip::Source)),
+            (i32::MAX, Stage::Confirm),
+        ],
+    ),
+];
+
+/// The stages of a hook, in order.
+pub fn stages(hook: Hook) -> &'static [(i32, Stage)] {
+    // In the order of `Hook`, which a test checks.
+    HOOKS[hook as usize].1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_whole_and_in_order() {
+        for (at, (hook, stages)) in HOOKS.iter().enumerate() {
+            assert_eq!(Hook::ALL[at], *hook);
+            assert!(stages.windows(2).all(|pair| pair[0].0 < pair[1].0), "{hook:?}");
+        }
+        for table in Table::ALL {
+            for hook in Hook::ALL {
+                let asked = stages(hook).iter().any(|(_, stage)| match stage {
+                    Stage::Rules(own) => *own == table,
+                    Stage::Nat(_) => table == Table::Nat,
+                    _ => false,
+                });
+                assert_eq!(asked, table.hooks().contains(&hook), "{table:?} at {hook:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_printed_table_is_true() {
+        let mut printed = String::new();
+        for (hook, stages) in HOOKS {
+            printed.push_str(&format!("{}\n", hook.chain()));
+            for (priority, stage) in *stages {
+                let priority = if *priority == i32::MAX {
+                    "last".to_owned()
+                } else {
+                    priority.to_string()
+                };
+                printed.push_str(&format!("  {priority:>5}  {}\n", stage.name()));
+            }
+        }
+        assert_eq!(printed, include_str!("../../docs/hooks.txt"), "docs/hooks.txt is stale");
+    }
+}

@@ -1,0 +1,457 @@
+//! One packet's pass through the router: sanity, hooks, routing, the host, and out.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+
+use super::live::Live;
+use super::observer::{Event, Observer};
+use super::reason::Reason;
+use super::reject;
+use super::router::{Config, Router};
+use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
+use crate::base::{InterfaceId, Time, protocol};
+use crate::conntrack::{CtState, Tracking};
+use crate::net::{
+    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Outgoing, OutputKey, fragment,
+    sanity,
+};
+use crate::packet::{End, Packet};
+use crate::rule::{Hook, Rejection};
+use crate::wire::icmpv4;
+
+/// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
+pub(super) struct Pass<'a, O> {
+    pub(super) router: &'a Router,
+    pub(super) worker: &'a mut Worker,
+    pub(super) config: Guard<Arc<Config>>,
+    pub(super) live: Guard<Arc<Live>>,
+    pub(super) now: Time,
+    pub(super) observer: &'a mut O,
+    loops: u32,
+    /// The host's ICMP code is sending just now: the kernel's has one socket, and what it sends causes no other ICMP message.
+    icmp_is_sending: bool,
+}
+
+/// A packet on its way, with what tracking says of it.
+pub(super) struct Transit {
+    pub packet: Packet,
+    pub tracking: Tracking,
+    /// How its destination was found, once routing has spoken.
+    pub delivery: Delivery,
+}
+
+impl<'a, O: Observer> Pass<'a, O> {
+    pub(super) fn new(router: &'a Router, worker: &'a mut Worker, now: Time, observer: &'a mut O) -> Self {
+        let (config, live) = (router.config.load(), router.live.load());
+        Self {
+            router,
+            worker,
+            config,
+            live,
+            now,
+            observer,
+            loops: 0,
+            icmp_is_sending: false,
+        }
+    }
+
+    /// A packet from the wire.
+    pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
+        let buffer = self.worker.buffer(bytes);
+        let report = match sanity(buffer) {
+            Ok(mut packet) => {
+                packet.input = Some(interface);
+                if O::WATCHING {
+                    let interface = Some(self.config.net.interface(interface).name);
+                    self.observer.see(Event::Arrived {
+                        interface,
+                        packet: &packet,
+                    });
+                }
+                self.inward(packet, Tracking::default(), None)
+            }
+            Err((reason, _)) => self.stopped(Reason::Host(reason), None),
+        };
+        self.come_round();
+        report
+    }
+
+    /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero: source, identification,
+    /// total length, header checksum. The source counts for nothing in routing.
+    pub(super) fn originate(&mut self, bytes: &[u8]) -> Report {
+        let buffer = self.worker.buffer(bytes);
+        let Ok(mut packet) = Packet::parse(buffer) else {
+            return self.stopped(Reason::Host(DropReason::Truncated), None);
+        };
+        let key = OutputKey {
+            destination: packet.destination(),
+            source: None,
+            mark: packet.mark,
+            interface: None,
+            tos: packet.ipv4().tos(),
+        };
+        let route = match self.config.net.route_output(key) {
+            Ok(route) => route,
+            Err(reason) => return self.stopped(Reason::NoWay(reason), None),
+        };
+        if packet.len() > route.mtu as usize {
+            return self.stopped(Reason::MessageTooLong, None);
+        }
+        if packet.source().is_unspecified() {
+            packet.set_address(End::Source, route.source);
+        }
+        if packet.ipv4().identification() == 0 && !packet.ipv4().dont_fragment() {
+            let mut host = self.router.host.lock();
+            let next = host
+                .identification
+                .next(packet.source(), packet.destination(), packet.protocol());
+            packet.set_identification(next);
+        }
+        packet.fill_header_checksum();
+        packet.output = Some(route.interface);
+        if O::WATCHING {
+            self.observer.see(Event::Arrived {
+                interface: None,
+                packet: &packet,
+            });
+        }
+        let report = self.outward(Outgoing { packet, route }, Tracking::default());
+        self.come_round();
+        report
+    }
+
+    /// Fragment queues whose time is over.
+    pub(super) fn expire_fragments(&mut self) {
+        let expired = self.router.fragments.lock().expire(self.now);
+        for queue in expired {
+            let built = self
+                .config
+                .net
+                .reassembly_error(&mut self.router.host.lock(), self.now, &queue);
+            if let Ok(outgoing) = built {
+                self.outward_icmp(outgoing, Tracking::default());
+            }
+        }
+        self.come_round();
+    }
+
+    /// PREROUTING, the routing decision, and what follows from it.
+    fn inward(&mut self, packet: Packet, tracking: Tracking, known: Option<Delivery>) -> Report {
+        let destination = packet.destination();
+        let mut transit = Transit {
+            packet,
+            tracking,
+            delivery: Delivery::Unicast,
+        };
+        if let Err(reason) = self.hook(Hook::Prerouting, &mut transit) {
+            return self.gone(reason, transit);
+        }
+        // What came round brought its route along, which holds unless its destination was changed.
+        if let Some(delivery) = known
+            && transit.packet.destination() == destination
+        {
+            transit.delivery = delivery;
+            return self.deliver(transit);
+        }
+        let route = self.config.net.receive(self.now, &mut transit.packet);
+        if O::WATCHING {
+            self.observer.see(Event::Routed {
+                decision: &route,
+                net: &self.config.net,
+            });
+        }
+        let delivery = match route {
+            InputRoute::Local => Delivery::Local,
+            InputRoute::Broadcast => Delivery::Broadcast,
+            InputRoute::Multicast => Delivery::Multicast,
+            InputRoute::Forward(route) => return self.forward(transit, route),
+            InputRoute::Error {
+                reason,
+                error,
+                delivery,
+            } => {
+                let built = self.config.net.input_error(
+                    &mut self.router.host.lock(),
+                    self.now,
+                    &transit.packet,
+                    delivery,
+                    error,
+                );
+                if let Ok(outgoing) = built {
+                    self.outward_icmp(outgoing, reject::related(&transit.tracking));
+                }
+                return self.gone(Reason::Host(reason), transit);
+            }
+            InputRoute::Drop(reason) => return self.gone(Reason::Host(reason), transit),
+        };
+        transit.delivery = delivery;
+        self.deliver(transit)
+    }
+
+    fn forward(&mut self, mut transit: Transit, route: crate::net::Forwarding) -> Report {
+        match self.config.net.forward(&mut transit.packet, &route) {
+            ForwardOutcome::Continue { redirect } => {
+                if let Some(redirect) = redirect {
+                    let built =
+                        self.config
+                            .net
+                            .redirect(&mut self.router.host.lock(), self.now, &transit.packet, redirect);
+                    if let Ok(outgoing) = built {
+                        self.outward_icmp(outgoing, reject::related(&transit.tracking));
+                    }
+                }
+            }
+            ForwardOutcome::Refused(reason, error) => {
+                self.complain(&transit.packet, &transit.tracking, Delivery::Unicast, error);
+                return self.gone(Reason::Host(reason), transit);
+            }
+        }
+        transit.packet.output = Some(route.output);
+        if let Err(reason) = self.hook(Hook::Forward, &mut transit) {
+            return self.gone(reason, transit);
+        }
+        self.config.net.forward_options(&mut transit.packet, &route);
+        self.depart(transit, route.mtu, Fate::Forwarded)
+    }
+
+    /// INPUT, and what the host makes of it.
+    fn deliver(&mut self, mut transit: Transit) -> Report {
+        if transit.packet.is_fragment()
+            && let Err(reason) = self.defragment(DefragUser::LocalDeliver, &mut transit)
+        {
+            return self.gone(reason, transit);
+        }
+        if let Err(reason) = self.hook(Hook::Input, &mut transit) {
+            return self.gone(reason, transit);
+        }
+        if O::WATCHING {
+            self.observer.see(Event::Delivered {
+                packet: &transit.packet,
+            });
+        }
+        let bytes = self.worker.buffer(transit.packet.bytes());
+        self.worker.output.push(Emission {
+            port: Port::Local,
+            bytes,
+        });
+        let answer = self.config.net.answer(
+            &mut self.router.host.lock(),
+            self.now,
+            &*self.router.listeners,
+            &transit.packet,
+            transit.delivery,
+        );
+        match answer {
+            Answer::Reply(outgoing) | Answer::Refused(_, outgoing) if outgoing.packet.protocol() == protocol::ICMP => {
+                self.outward_icmp(*outgoing, Tracking::default());
+            }
+            Answer::Reply(outgoing) | Answer::Refused(_, outgoing) => {
+                self.outward(*outgoing, Tracking::default());
+            }
+            Answer::Consumed | Answer::Dropped(_) | Answer::Suppressed(..) => {}
+        }
+        let state = transit.tracking.state;
+        self.worker.recycle(transit.packet);
+        Report {
+            fate: Fate::Delivered,
+            state,
+        }
+    }
+
+    /// OUTPUT and POSTROUTING for a packet of the router's own.
+    fn outward(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
+        let Outgoing { packet, route } = outgoing;
+        let mut transit = Transit {
+            packet,
+            tracking,
+            delivery: route.delivery,
+        };
+        transit.packet.output = Some(route.interface);
+        let mut mtu = route.mtu;
+        if let Err(reason) = self.output_hook(&mut transit, &mut mtu) {
+            return self.gone(reason, transit);
+        }
+        if route.loops_back
+            && let Some(interface) = transit.packet.output
+        {
+            self.loop_back(interface, &transit);
+        }
+        self.depart(transit, mtu, Fate::Sent)
+    }
+
+    /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again.
+    fn loop_back(&mut self, interface: InterfaceId, transit: &Transit) {
+        let mut copy = Transit {
+            packet: transit.packet.clone(),
+            tracking: transit.tracking.clone(),
+            delivery: transit.delivery,
+        };
+        match self.hook(Hook::Postrouting, &mut copy) {
+            Ok(()) => self.worker.looped.push_back(Looped {
+                interface,
+                packet: copy.packet,
+                tracking: copy.tracking,
+                delivery: copy.delivery,
+            }),
+            Err(reason) => drop(self.gone(reason, copy)),
+        }
+    }
+
+    /// A message of the host's ICMP code. While one is under way there is no other.
+    fn outward_icmp(&mut self, outgoing: Outgoing, tracking: Tracking) {
+        if self.icmp_is_sending {
+            return;
+        }
+        self.icmp_is_sending = true;
+        self.outward(outgoing, tracking);
+        self.icmp_is_sending = false;
+    }
+
+    /// POSTROUTING, fragmentation, the wire.
+    fn depart(&mut self, mut transit: Transit, mtu: u32, fate: Fate) -> Report {
+        if let Err(reason) = self.hook(Hook::Postrouting, &mut transit) {
+            return self.gone(reason, transit);
+        }
+        let state = transit.tracking.state;
+        let Some(output) = transit.packet.output else {
+            return self.stopped(Reason::Host(DropReason::NoRoute), state);
+        };
+        if output == InterfaceId::LOOPBACK {
+            self.worker.looped.push_back(Looped {
+                interface: output,
+                packet: transit.packet,
+                tracking: transit.tracking,
+                delivery: transit.delivery,
+            });
+            return Report { fate, state };
+        }
+        if transit.packet.len() <= mtu as usize && transit.packet.largest_fragment == 0 {
+            self.transmit(output, transit.packet);
+            return Report { fate, state };
+        }
+        let mut pieces = Vec::new();
+        match fragment(transit.packet, mtu, &mut |piece| pieces.push(piece)) {
+            Ok(()) => {
+                for piece in pieces {
+                    self.transmit(output, piece);
+                }
+                Report { fate, state }
+            }
+            Err(needed) => {
+                let error = IcmpError {
+                    kind: icmpv4::kind::DESTINATION_UNREACHABLE,
+                    code: icmpv4::unreachable::FRAGMENTATION_NEEDED,
+                    info: needed.mtu,
+                };
+                self.complain(&needed.packet, &transit.tracking, transit.delivery, error);
+                self.stopped(Reason::Host(DropReason::TooBig), state)
+            }
+        }
+    }
+
+    fn transmit(&mut self, output: InterfaceId, mut packet: Packet) {
+        packet.finish_checksum();
+        if O::WATCHING {
+            let interface = self.config.net.interface(output).name;
+            self.observer.see(Event::Sent {
+                interface,
+                packet: packet.bytes(),
+            });
+        }
+        self.worker.output.push(Emission {
+            port: Port::Interface(output),
+            bytes: packet.into_bytes(),
+        });
+    }
+
+    /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
+    fn come_round(&mut self) {
+        while let Some(Looped {
+            interface,
+            mut packet,
+            mut tracking,
+            delivery,
+        }) = self.worker.looped.pop_front()
+        {
+            self.loops += 1;
+            if self.loops > MAX_LOOPS {
+                self.stopped(Reason::TooManyLoops, tracking.state);
+                continue;
+            }
+            packet.input = Some(interface);
+            packet.output = None;
+            if tracking.state == Some(CtState::Invalid) {
+                // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
+                tracking.state = None;
+            }
+            if O::WATCHING {
+                let interface = Some(self.config.net.interface(interface).name);
+                self.observer.see(Event::Arrived {
+                    interface,
+                    packet: &packet,
+                });
+            }
+            self.inward(packet, tracking, Some(delivery));
+        }
+    }
+
+    /// Sends an ICMP error about a packet, if one may be sent.
+    fn complain(&mut self, about: &Packet, tracking: &Tracking, delivery: Delivery, error: IcmpError) {
+        let built = self
+            .config
+            .net
+            .icmp_error(&mut self.router.host.lock(), self.now, about, delivery, error);
+        if let Ok(outgoing) = built {
+            self.outward_icmp(outgoing, reject::related(tracking));
+        }
+    }
+
+    /// What REJECT owes the sender.
+    fn reject(&mut self, transit: &Transit, with: Rejection) {
+        match with {
+            Rejection::Unreachable { code } => {
+                let error = IcmpError {
+                    kind: icmpv4::kind::DESTINATION_UNREACHABLE,
+                    code,
+                    info: 0,
+                };
+                if reject::may_complain(&transit.packet) {
+                    self.complain(&transit.packet, &transit.tracking, transit.delivery, error);
+                }
+            }
+            Rejection::TcpReset => {
+                if let Ok(outgoing) = reject::reset(&self.config.net, &transit.packet, transit.delivery) {
+                    let tracking = reject::related(&transit.tracking);
+                    if let Some(flow) = &tracking.flow {
+                        flow.lock().reset_by_rule(self.now, &self.config.conntrack.tcp);
+                    }
+                    self.outward(outgoing, tracking);
+                }
+            }
+        }
+    }
+
+    /// The packet at hand goes no further; if a rule rejected it, its sender is told.
+    fn gone(&mut self, reason: Reason, transit: Transit) -> Report {
+        if let Reason::Rejected { with, .. } = &reason {
+            self.reject(&transit, *with);
+        }
+        let state = transit.tracking.state;
+        self.worker.recycle(transit.packet);
+        self.stopped(reason, state)
+    }
+
+    fn stopped(&mut self, reason: Reason, state: Option<CtState>) -> Report {
+        if O::WATCHING {
+            self.observer.see(Event::Stopped { reason: &reason });
+        }
+        Report {
+            fate: Fate::Stopped(reason),
+            state,
+        }
+    }
+}
+
+/// How often a packet of the router's own may go round through `lo` because of one packet from outside. Two is what a reset takes.
+const MAX_LOOPS: u32 = 64;

@@ -1,0 +1,80 @@
+//! Why a packet went no further.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::conntrack;
+use crate::net;
+use crate::rule::{Rejection, Table};
+
+/// A rule or a policy by its place. The chain's name is shared with the ruleset, so that a drop allocates nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub table: Table,
+    pub chain: Arc<str>,
+    /// From 1, as the tools number rules.
+    pub number: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {} of {} {}", self.number, self.table.name(), self.chain)
+    }
+}
+
+/// What stopped a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A rule with DROP, or a target that drops.
+    Rule(Place),
+    Rejected {
+        place: Place,
+        with: Rejection,
+    },
+    Policy(Place),
+    /// A match found the packet's transport header cut short.
+    Malformed(Place),
+    /// `-j QUEUE` with nobody listening.
+    Queued(Place),
+    /// A check of the host, or the routing decision.
+    Host(net::DropReason),
+    /// The host's own packet has nowhere to go.
+    NoWay(net::RouteError),
+    /// A program's packet is larger than the way out takes (EMSGSIZE).
+    MessageTooLong,
+    /// Tracking or NAT.
+    Tracking(conntrack::DropReason),
+    /// The flow's address is that of another interface than the one it leaves by now.
+    MasqueradeMoved,
+    /// A packet of the router's own went round through `lo` too often.
+    TooManyLoops,
+    HeldFragment,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(place) => write!(f, "dropped by {place}"),
+            Self::Rejected {
+                place,
+                with: Rejection::Unreachable { code },
+            } => {
+                write!(f, "rejected by {place} with ICMP unreachable, code {code}")
+            }
+            Self::Rejected {
+                place,
+                with: Rejection::TcpReset,
+            } => write!(f, "rejected by {place} with a TCP reset"),
+            Self::Policy(place) => write!(f, "dropped by the policy of {} {}", place.table.name(), place.chain),
+            Self::Malformed(place) => write!(f, "dropped at {place}: its transport header is cut short"),
+            Self::Queued(place) => write!(f, "queued by {place}, and nobody listens"),
+            Self::Host(reason) => write!(f, "{reason}"),
+            Self::NoWay(reason) => write!(f, "{reason}"),
+            Self::MessageTooLong => f.write_str("Message too long: it exceeds the MTU of the way out"),
+            Self::Tracking(reason) => write!(f, "{reason}"),
+            Self::MasqueradeMoved => f.write_str("its flow is masqueraded for another interface, and is given up"),
+            Self::TooManyLoops => f.write_str("it went round through lo too often"),
+            Self::HeldFragment => f.write_str("held until its other fragments come"),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What REJECT answers: ICMP unreachable, or a TCP reset.
+
+use std::net::IpAddr;
+
+use crate::base::protocol;
+use crate::conntrack::{CtState, Tracking};
+use crate::net::{Delivery, Net, Outgoing, OutputKey, RouteError};
+use crate::packet::{ChecksumState, Packet};
+use crate::wire::tcp::flags;
+use crate::wire::{checksum, ipv4, put16, put32};
+
+/// Why REJECT sends no reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoReset {
+    /// A later fragment, or no TCP header.
+    NotTcp,
+    /// A reset is not answered with a reset.
+    AboutAReset,
+    ChecksumWrong,
+    /// The packet was for a broadcast or multicast address.
+    NotUnicast,
+    NoRoute(RouteError),
+}
+
+/// REJECT answers no later fragments, and nothing whose transport checksum is wrong: who would trust the ports in it?
+pub fn may_complain(packet: &Packet) -> bool {
+    if packet.fragment_offset() != 0 {
+        return false;
+    }
+    let wrong = match packet.protocol() {
+        protocol::TCP => !transport_is_right(packet),
+        protocol::UDP => packet.udp().is_some_and(|udp| udp.checksum() != 0) && !transport_is_right(packet),
+        protocol::ICMP => checksum::of(packet.transport()) != 0,
+        _ => false,
+    };
+    packet.is_fragment() || !wrong
+}
+
+/// What a reset or an ICMP error of the router's own carries of tracking: it is RELATED to the flow of the packet it is about, the other way,
+/// also where that flow is new and will never be confirmed.
+///
+/// About an untracked packet it is RELATED to nothing: matches call that INVALID, NOTRACK leaves it alone, and the tracking stage looks at it
+/// as at any packet. About an INVALID one it carries nothing. All seen on Linux 6.18.
+pub fn related(of: &Tracking) -> Tracking {
+    let is_attached = of.flow.is_some() || of.state == Some(CtState::Untracked);
+    Tracking {
+        flow: of.flow.clone(),
+        state: is_attached.then_some(CtState::Related),
+        direction: of.direction.opposite(),
+        ..Tracking::default()
+    }
+}
+
+fn transport_is_right(packet: &Packet) -> bool {
+    packet.checksum == ChecksumState::Partial
+        || checksum::transport(
+            packet.source(),
+            packet.destination(),
+            packet.protocol(),
+            packet.transport(),
+        ) == 0
+}
+
+/// The reset that closes the connection which `packet` wanted (RFC 9293, 3.5.2): with the acknowledgement's number where there is one, else
+/// acknowledging everything the segment took.
+pub fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
+    let tcp = packet.tcp().ok_or(NoReset::NotTcp)?;
+    if tcp.has(flags::RST) {
+        return Err(NoReset::AboutAReset);
+    }
+    if !transport_is_right(packet) {
+        return Err(NoReset::ChecksumWrong);
+    }
+    if matches!(delivery, Delivery::Broadcast | Delivery::Multicast) {
+        return Err(NoReset::NotUnicast);
+    }
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.destination(), packet.source()) else {
+        return Err(NoReset::NotTcp);
+    };
+    let mut segment = vec![0u8; 20];
+    put16(&mut segment, 0, tcp.destination_port());
+    put16(&mut segment, 2, tcp.source_port());
+    segment[12] = 5 << 4;
+    if tcp.has(flags::ACK) {
+        put32(&mut segment, 4, tcp.acknowledgement());
+        segment[13] = flags::RST;
+    } else {
+        let phantom = u32::from(tcp.has(flags::SYN)) + u32::from(tcp.has(flags::FIN));
+        let taken = tcp.payload().len() as u32 + phantom;
+        put32(&mut segment, 8, tcp.sequence().wrapping_add(taken));
+        segment[13] = flags::RST | flags::ACK;
+    }
+    // The kernel leaves the checksum to the device: what quotes or logs the reset before it leaves shows the pseudo-header's sum alone.
+    let sum = checksum::pseudo_header(source.into(), destination.into(), packet.protocol(), segment.len());
+    put16(&mut segment, 16, checksum::fold(sum));
+    let mark = net.reply_mark(packet);
+    let key = OutputKey {
+        destination: destination.into(),
+        // The address it answers from need not be one of ours.
+        source: Some(source.into()),
+        mark,
+        interface: None,
+        tos: 0,
+    };
+    let route = net.reroute_output(key).map_err(NoReset::NoRoute)?;
+    let repr = ipv4::Repr {
+        tos: 0,
+        identification: 0,
+        dont_fragment: true,
+        ttl: net.default_ttl(),
+        protocol: packet.protocol(),
+        source,
+        destination,
+    };
+    let mut outgoing = net.outgoing(repr, &[], &segment, route, mark).ok_or(NoReset::NotTcp)?;
+    outgoing.packet.checksum = ChecksumState::Partial;
+    Ok(outgoing)
+}

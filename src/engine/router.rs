@@ -1,0 +1,152 @@
+//! The router: what is configured, what is in force, what is remembered, and the way of a packet through it all.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::live::Live;
+use super::observer::Observer;
+use super::pass::Pass;
+use super::worker::{Report, Worker};
+use crate::base::{Family, InterfaceId, Random, Time};
+use crate::conntrack::{self, HelperSpec, Settings};
+use crate::net::{HostState, Listeners, Net, Reassembly};
+use crate::rule::{CountId, Counters, Refusal, Table, TableRules};
+
+/// What a router is set up with. A value: a change publishes another.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub net: Net,
+    pub conntrack: Settings,
+    /// Connections are tracked even if no rule asks for it (`modprobe nf_conntrack`). The kernel of today tracks only when a rule needs it.
+    pub always_track: bool,
+    /// The helpers that are loaded.
+    pub helpers: Vec<HelperSpec>,
+}
+
+impl Config {
+    pub fn new(net: Net) -> Self {
+        Self {
+            net,
+            conntrack: Settings::default(),
+            always_track: false,
+            helpers: Vec::new(),
+        }
+    }
+}
+
+/// A whole router. Packets enter by `receive` and `send`, each on a worker of its own; everything else may happen meanwhile.
+///
+/// Reads no clock and draws no randomness of its own: the same seed, configuration, packets and times give the same bytes.
+pub struct Router {
+    pub(super) config: ArcSwap<Config>,
+    pub(super) live: ArcSwap<Live>,
+    pub(super) flows: conntrack::Table,
+    pub(super) host: Mutex<HostState>,
+    pub(super) fragments: Mutex<Reassembly>,
+    pub(super) listeners: Box<dyn Listeners + Send + Sync>,
+    /// Serialises replacements, so that none is lost between reading and publishing.
+    replacing: Mutex<()>,
+    workers: usize,
+    seed: u64,
+}
+
+impl Router {
+    /// A router for so many workers (at least one).
+    pub fn new(config: Config, seed: u64, workers: usize, listeners: Box<dyn Listeners + Send + Sync>) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            config: ArcSwap::from_pointee(config),
+            live: ArcSwap::from_pointee(Live::default()),
+            flows: conntrack::Table::new((random.next_u64(), random.next_u64())),
+            host: Mutex::new(HostState::new(random.next_u64())),
+            fragments: Mutex::new(Reassembly::new()),
+            listeners,
+            replacing: Mutex::new(()),
+            workers: workers.max(1),
+            seed: random.next_u64(),
+        }
+    }
+
+    /// One worker for each of the places the router was made with. Taken once; a second set would count into the first one's cells.
+    pub fn workers(&self) -> Vec<Worker> {
+        (0..self.workers)
+            .map(|index| Worker::new(index, self.seed.wrapping_add(index as u64)))
+            .collect()
+    }
+
+    /// A packet comes in by an interface. What leaves because of it is in `worker.output()`.
+    pub fn receive<O: Observer>(
+        &self,
+        worker: &mut Worker,
+        now: Time,
+        interface: InterfaceId,
+        bytes: &[u8],
+        observer: &mut O,
+    ) -> Report {
+        worker.begin();
+        Pass::new(self, worker, now, observer).arrive(interface, bytes)
+    }
+
+    /// The router itself sends a packet: the OUTPUT path.
+    pub fn send<O: Observer>(&self, worker: &mut Worker, now: Time, bytes: &[u8], observer: &mut O) -> Report {
+        worker.begin();
+        Pass::new(self, worker, now, observer).originate(bytes)
+    }
+
+    /// Lets time do its work: fragment queues run out (and may cause ICMP errors, in `worker.output()`), dead flows are collected.
+    pub fn tick<O: Observer>(&self, worker: &mut Worker, now: Time, observer: &mut O) {
+        worker.begin();
+        self.flows.sweep(now);
+        Pass::new(self, worker, now, observer).expire_fragments();
+    }
+
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// Changes the configuration, whole or not at all.
+    pub fn configure<E>(&self, change: impl FnOnce(&mut Config) -> Result<(), E>) -> Result<(), E> {
+        let _one_at_a_time = self.replacing.lock();
+        let mut config = Config::clone(&self.config.load());
+        change(&mut config)?;
+        self.config.store(Arc::new(config));
+        Ok(())
+    }
+
+    /// The table as it stands; as it would be when first touched, where it does not exist.
+    pub fn table(&self, family: Family, table: Table) -> TableRules {
+        match self.live.load().table(table) {
+            Some(live) => TableRules::clone(&live.compiled.rules),
+            None => TableRules::new(family, table),
+        }
+    }
+
+    /// The tables that exist, in the order they came to.
+    pub fn tables(&self) -> Vec<Table> {
+        self.live.load().created().to_vec()
+    }
+
+    /// Packets and bytes of every rule and policy of a table.
+    pub fn counters(&self, table: Table) -> std::collections::HashMap<CountId, Counters> {
+        self.live
+            .load()
+            .table(table)
+            .map(|live| live.counters())
+            .unwrap_or_default()
+    }
+
+    /// Puts a table into force, whole or not at all, between two packets.
+    pub fn replace(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
+        let _one_at_a_time = self.replacing.lock();
+        let live = self.live.load().with_table(rules, self.workers, now)?;
+        self.live.store(Arc::new(live));
+        Ok(())
+    }
+
+    /// The table of flows.
+    pub fn flows(&self) -> &conntrack::Table {
+        &self.flows
+    }
+}

@@ -1,0 +1,37 @@
+//! What the engine does on a target's behalf.
+
+use crate::base::{Random, Time};
+use crate::conntrack::Tracking;
+use crate::nat::{self, Manip, NatContext, NatRange};
+use crate::packet::Packet;
+use crate::rule::{LogRecord, Services, TargetVerdict};
+
+use super::router::Router;
+
+pub(super) struct EngineServices<'a> {
+    pub router: &'a Router,
+    pub random: &'a mut Random,
+    pub log: &'a mut Vec<LogRecord>,
+    pub now: Time,
+}
+
+impl Services for EngineServices<'_> {
+    fn log(&mut self, record: LogRecord) {
+        self.log.push(record);
+    }
+
+    fn nat(&mut self, _packet: &Packet, tracking: &mut Tracking, range: &NatRange, manip: Manip) -> TargetVerdict {
+        // Without a flow there is nothing to keep a mapping in; the nat table is not even asked about such packets.
+        let Some(flow) = &tracking.flow else {
+            return TargetVerdict::Accept;
+        };
+        let mut cx = NatContext {
+            now: self.now,
+            random: self.random,
+        };
+        match nat::setup(&self.router.flows, &mut cx, flow, range, manip) {
+            Ok(()) => TargetVerdict::Accept,
+            Err(_) => TargetVerdict::Drop,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! What is done at each stage of a hook.
+
+use super::hooks::{Stage, stages};
+use super::observer::{Event, Observer};
+use super::pass::{Pass, Transit};
+use super::reason::Reason;
+use super::services::EngineServices;
+use super::walk::{Verdict, Walk};
+use crate::base::{InterfaceName, protocol};
+use crate::conntrack::{CtState, TrackContext, TrackStage, Tracked};
+use crate::helper::{self, HelperContext};
+use crate::nat::{self, Manip, NatContext, NatHook};
+use crate::net::{DefragUser, OutputKey, Pushed};
+use crate::packet::Packet;
+use crate::rule::{Hook, Table};
+
+impl<O: Observer> Pass<'_, O> {
+    /// All stages of a hook, in order, until one stops the packet.
+    pub(super) fn hook(&mut self, hook: Hook, transit: &mut Transit) -> Result<(), Reason> {
+        if O::WATCHING {
+            self.observer.see(Event::Hook {
+                hook,
+                packet: &transit.packet,
+            });
+        }
+        for (_, stage) in stages(hook) {
+            self.stage(hook, *stage, transit)?;
+        }
+        Ok(())
+    }
+
+    /// OUTPUT: as any hook, but what a rule of mangle or nat changed may change the way out.
+    pub(super) fn output_hook(&mut self, transit: &mut Transit, mtu: &mut u32) -> Result<(), Reason> {
+        if O::WATCHING {
+            self.observer.see(Event::Hook {
+                hook: Hook::Output,
+                packet: &transit.packet,
+            });
+        }
+        // The rest of the hook still shows rules the interface that the packet had when it began, as the kernel does.
+        let mut output = transit.packet.output;
+        for (_, stage) in stages(Hook::Output) {
+            let before = routing_key(&transit.packet);
+            self.stage(Hook::Output, *stage, transit)?;
+            let after = routing_key(&transit.packet);
+            let again = match stage {
+                Stage::Rules(Table::Mangle) => before != after,
+                Stage::Nat(_) => before.destination != after.destination,
+                _ => false,
+            };
+            if again {
+                let route = self.config.net.reroute_output(after).map_err(Reason::NoWay)?;
+                output = Some(route.interface);
+                transit.delivery = route.delivery;
+                *mtu = route.mtu;
+                if O::WATCHING {
+                    self.observer.see(Event::Rerouted {
+                        route: &route,
+                        net: &self.config.net,
+                    });
+                }
+            }
+        }
+        transit.packet.output = output;
+        Ok(())
+    }
+
+    fn stage(&mut self, hook: Hook, stage: Stage, transit: &mut Transit) -> Result<(), Reason> {
+        match stage {
+            Stage::Defragment => {
+                if !transit.packet.is_fragment() || !self.tracks() {
+                    return Ok(());
+                }
+                let user = match hook {
+                    Hook::Output => DefragUser::ConntrackOut(0),
+                    _ => DefragUser::ConntrackIn(0),
+                };
+                self.defragment(user, transit)
+            }
+            Stage::Rules(table) => self.rules(hook, table, transit).map(drop),
+            Stage::Track => self.track(hook, transit),
+            Stage::Nat(manip) => self.nat(hook, manip, transit),
+            Stage::Confirm => self.confirm(transit),
+        }
+    }
+
+    /// True where connections are tracked at all: the kernel does so only while some rule needs it.
+    fn tracks(&self) -> bool {
+        self.live.needs_conntrack || self.config.always_track
+    }
+
+    /// Gathers fragments; the packet becomes the whole when the last one is there.
+    pub(super) fn defragment(&mut self, user: DefragUser, transit: &mut Transit) -> Result<(), Reason> {
+        let (input, output, mark) = (transit.packet.input, transit.packet.output, transit.packet.mark);
+        let pushed = self
+            .router
+            .fragments
+            .lock()
+            .push(self.now, &self.config.net, user, transit.packet.take());
+        match pushed {
+            Pushed::Whole(packet) => {
+                transit.packet = packet;
+                transit.packet.input = input;
+                transit.packet.output = output;
+                transit.packet.mark = mark;
+                if O::WATCHING {
+                    self.observer.see(Event::Reassembled {
+                        packet: &transit.packet,
+                    });
+                }
+                Ok(())
+            }
+            Pushed::Held => Err(Reason::HeldFragment),
+            Pushed::Dropped(reason) => Err(Reason::Host(reason)),
+        }
+    }
+
+    /// Walks a table. True when the table has a chain here at all.
+    fn rules(&mut self, hook: Hook, table: Table, transit: &mut Transit) -> Result<bool, Reason> {
+        let Some(live) = self.live.table(table) else {
+            return Ok(false);
+        };
+        let name = |id: Option<crate::base::InterfaceId>| match id {
+            Some(id) => self.config.net.interface(id).name,
+            None => InterfaceName::default(),
+        };
+        // A forwarded packet still has its input at POSTROUTING, as rules of user chains there can see.
+        let (input, output) = (name(transit.packet.input), name(transit.packet.output));
+        if O::WATCHING {
+            self.observer.see(Event::Table { hook, table });
+        }
+        let logged = self.worker.log.len();
+        let mut services = EngineServices {
+            router: self.router,
+            random: &mut self.worker.random,
+            log: &mut self.worker.log,
+            now: self.now,
+        };
+        let walk = Walk {
+            packet: &mut transit.packet,
+            tracking: &mut transit.tracking,
+            net: &self.config.net,
+            services: &mut services,
+            hook,
+            input,
+            output,
+            now: self.now,
+            worker: self.worker.index,
+            stack: &mut self.worker.stack,
+        };
+        let Some(decision) = walk.run(live, self.observer) else {
+            return Ok(false);
+        };
+        if O::WATCHING {
+            for record in &self.worker.log[logged..] {
+                self.observer.see(Event::Logged(record));
+            }
+        }
+        let place = || live.compiled.place(decision.step);
+        match decision.verdict {
+            Verdict::Accept => Ok(true),
+            Verdict::Drop if live.compiled.is_policy(decision.step) => Err(Reason::Policy(place())),
+            Verdict::Drop => Err(Reason::Rule(place())),
+            Verdict::Malformed => Err(Reason::Malformed(place())),
+            Verdict::Queue => Err(Reason::Queued(place())),
+            Verdict::Reject(with) => Err(Reason::Rejected { place: place(), with }),
+        }
+    }
+
+    fn track(&mut self, hook: Hook, transit: &mut Transit) -> Result<(), Reason> {
+        if !self.tracks() {
+            return Ok(());
+        }
+        let stage = match hook {
+            Hook::Output => TrackStage::Output,
+            _ => TrackStage::Prerouting,
+        };
+        let cx = TrackContext {
+            now: self.now,
+            settings: &self.config.conntrack,
+            stage,
+            helpers: &self.config.helpers,
+        };
+        let related_to_nothing = transit.tracking.flow.is_none() && transit.tracking.state == Some(CtState::Related);
+        let mut nat = NatContext {
+            now: self.now,
+            random: &mut self.worker.random,
+        };
+        let tracked = nat::track(
+            &self.router.flows,
+            &cx,
+            &mut nat,
+            &mut transit.packet,
+            &mut transit.tracking,
+        );
+        if O::WATCHING {
+            self.observer.see(Event::Tracked {
+                tracking: &transit.tracking,
+                made: &tracked,
+            });
+        }
+        if related_to_nothing && transit.tracking.state == Some(CtState::Invalid) {
+            transit.tracking.state = Some(CtState::Related);
+        }
+        match tracked {
+            Tracked::Accept(_) => Ok(()),
+            Tracked::Drop(reason) => Err(Reason::Tracking(reason)),
+        }
+    }
+
+    /// The nat hook: a new flow asks the table once, everything else follows what was decided then.
+    fn nat(&mut self, hook: Hook, manip: Manip, transit: &mut Transit) -> Result<(), Reason> {
+        if self.live.table(Table::Nat).is_none() {
+            return Ok(());
+        }
+        let Some(flow) = transit.tracking.flow.clone() else {
+            return Ok(());
+        };
+        let opens = matches!(transit.tracking.state, Some(CtState::New | CtState::Related));
+        let about_another =
+            transit.tracking.state == Some(CtState::Related) && transit.packet.protocol() == protocol::ICMP;
+        if opens && !about_another && !nat::is_done(&flow, manip) {
+            self.rules(hook, Table::Nat, transit)?;
+            if !nat::is_done(&flow, manip) {
+                let mut cx = NatContext {
+                    now: self.now,
+                    random: &mut self.worker.random,
+                };
+                nat::null_binding(&self.router.flows, &mut cx, &flow, manip).map_err(Reason::Tracking)?;
+            }
+        }
+        let at = match hook {
+            Hook::Prerouting => NatHook::Prerouting,
+            Hook::Input => NatHook::Input,
+            Hook::Output => NatHook::Output,
+            Hook::Forward | Hook::Postrouting => NatHook::Postrouting,
+        };
+        let before = if O::WATCHING {
+            Some(transit.packet.clone())
+        } else {
+            None
+        };
+        nat::translate(&mut transit.packet, &transit.tracking, at).map_err(Reason::Tracking)?;
+        if let Some(before) = before
+            && before.bytes() != transit.packet.bytes()
+        {
+            self.observer.see(Event::Translated {
+                hook,
+                before: &before,
+                after: &transit.packet,
+            });
+        }
+        Ok(())
+    }
+
+    /// Helpers read, sequence numbers are adjusted, and a new flow enters the table: its first packet gets out.
+    fn confirm(&mut self, transit: &mut Transit) -> Result<(), Reason> {
+        if transit.tracking.flow.is_none() {
+            return Ok(());
+        }
+        let mut helper = HelperContext {
+            now: self.now,
+            settings: &self.config.conntrack,
+            table: &self.router.flows,
+            random: &mut self.worker.random,
+            helpers: &self.config.helpers,
+        };
+        helper::run(&mut transit.packet, &transit.tracking, &mut helper).map_err(Reason::Tracking)?;
+        nat::adjust_sequences(&mut transit.packet, &transit.tracking).map_err(Reason::Tracking)?;
+        let cx = TrackContext {
+            now: self.now,
+            settings: &self.config.conntrack,
+            stage: TrackStage::Output,
+            helpers: &self.config.helpers,
+        };
+        self.router
+            .flows
+            .confirm(&cx, &transit.packet, &mut transit.tracking)
+            .map_err(Reason::Tracking)
+    }
+}
+
+/// What the way out depends on.
+fn routing_key(packet: &Packet) -> OutputKey {
+    OutputKey {
+        destination: packet.destination(),
+        source: Some(packet.source()),
+        mark: packet.mark,
+        interface: None,
+        tos: packet.ipv4().tos(),
+    }
+}

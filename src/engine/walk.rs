@@ -1,0 +1,216 @@
+//! A packet walks a table: rule by rule, into chains and back, until something decides.
+
+use std::sync::Arc;
+
+use super::compile::{BoundAction, Step, StepKind};
+use super::live::LiveTable;
+use super::observer::{Event, Observer, Tried};
+use crate::base::{InterfaceName, Time};
+use crate::conntrack::Tracking;
+use crate::net::Net;
+use crate::packet::Packet;
+use crate::rule::{Context, Hook, Matched, Policy, Rejection, Rule, Services, TargetContext, TargetVerdict};
+
+/// What a walk needs besides the table.
+pub struct Walk<'a> {
+    pub packet: &'a mut Packet,
+    pub tracking: &'a mut Tracking,
+    pub net: &'a Net,
+    pub services: &'a mut dyn Services,
+    pub hook: Hook,
+    pub input: InterfaceName,
+    pub output: InterfaceName,
+    pub now: Time,
+    pub worker: usize,
+    /// Where jumps come back to. Kept by the worker, so that a walk allocates nothing.
+    pub stack: &'a mut Vec<u32>,
+}
+
+/// What a table decided, and at which step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub verdict: Verdict,
+    pub step: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Accept,
+    Drop,
+    /// A match found the transport header cut short.
+    Malformed,
+    Reject(Rejection),
+    Queue,
+}
+
+impl Walk<'_> {
+    /// `None` where the table has no chain at this hook.
+    pub fn run<O: Observer>(mut self, table: &LiveTable, observer: &mut O) -> Option<Decision> {
+        let compiled = &table.compiled;
+        let entry = compiled.entries[self.hook as usize]?;
+        // A target may send a packet that walks another table on the same worker: only what lies above `bottom` is ours.
+        let bottom = self.stack.len();
+        let mut at = entry.start;
+        let decision = loop {
+            let step = &compiled.steps[at as usize];
+            let action = match &step.kind {
+                StepKind::Rule {
+                    selector,
+                    matches,
+                    action,
+                    rule,
+                } => {
+                    if let Err(miss) = selector.check(self.packet, &self.input, &self.output) {
+                        if O::WATCHING {
+                            let why = selector.explain(miss, self.packet, &self.input, &self.output);
+                            observer.see(self.tried(table, step, rule, Tried::Failed(why)));
+                        }
+                        at += 1;
+                        continue;
+                    }
+                    match self.matches(table, matches, step, rule, observer) {
+                        Matched::Yes => action,
+                        Matched::No => {
+                            at += 1;
+                            continue;
+                        }
+                        Matched::Malformed => {
+                            break Decision {
+                                verdict: Verdict::Malformed,
+                                step: at,
+                            };
+                        }
+                    }
+                }
+                StepKind::Policy(policy) => {
+                    table.count(self.worker, at, self.packet.len());
+                    if O::WATCHING {
+                        let chain = &compiled.chain(step).name;
+                        observer.see(Event::Policy {
+                            table: compiled.rules.table,
+                            chain,
+                            policy: *policy,
+                        });
+                    }
+                    let verdict = match policy {
+                        Policy::Accept => Verdict::Accept,
+                        Policy::Drop => Verdict::Drop,
+                    };
+                    break Decision { verdict, step: at };
+                }
+                StepKind::End => &BoundAction::Return,
+            };
+            if let StepKind::Rule { rule, .. } = &step.kind {
+                table.count(self.worker, at, self.packet.len());
+                if O::WATCHING {
+                    observer.see(self.tried(table, step, rule, Tried::Matched(&rule.action)));
+                }
+            }
+            let verdict = match action {
+                BoundAction::Nothing => {
+                    at += 1;
+                    continue;
+                }
+                BoundAction::Return => {
+                    // RETURN with nowhere to return to asks the policy, also inside a chain that was gone to.
+                    at = if self.stack.len() > bottom {
+                        self.stack.pop().unwrap_or(entry.policy)
+                    } else {
+                        entry.policy
+                    };
+                    if O::WATCHING {
+                        let from = &compiled.chain(step).name;
+                        let to = &compiled.chain(&compiled.steps[at as usize]).name;
+                        observer.see(Event::Returned {
+                            table: compiled.rules.table,
+                            from,
+                            to,
+                        });
+                    }
+                    continue;
+                }
+                BoundAction::Jump(start) => {
+                    self.stack.push(at + 1);
+                    at = *start;
+                    continue;
+                }
+                BoundAction::Goto(start) => {
+                    at = *start;
+                    continue;
+                }
+                BoundAction::Accept => Verdict::Accept,
+                BoundAction::Drop => Verdict::Drop,
+                BoundAction::Queue => Verdict::Queue,
+                BoundAction::Target { target, state } => {
+                    let verdict = target.apply(&mut TargetContext {
+                        packet: self.packet,
+                        tracking: self.tracking,
+                        net: self.net,
+                        table: compiled.rules.table,
+                        hook: self.hook,
+                        input: self.input,
+                        output: self.output,
+                        now: self.now,
+                        state: state.as_deref(),
+                        services: self.services,
+                    });
+                    match verdict {
+                        TargetVerdict::Continue => {
+                            at += 1;
+                            continue;
+                        }
+                        TargetVerdict::Accept => Verdict::Accept,
+                        TargetVerdict::Drop => Verdict::Drop,
+                        TargetVerdict::Reject(with) => Verdict::Reject(with),
+                    }
+                }
+            };
+            break Decision { verdict, step: at };
+        };
+        self.stack.truncate(bottom);
+        Some(decision)
+    }
+
+    /// All matches in the order they were typed; the first that fails ends it.
+    fn matches<O: Observer>(
+        &mut self,
+        table: &LiveTable,
+        matches: &[super::compile::BoundMatch],
+        step: &Step,
+        rule: &Arc<Rule>,
+        observer: &mut O,
+    ) -> Matched {
+        for bound in matches {
+            let cx = Context {
+                packet: self.packet,
+                tracking: self.tracking,
+                net: self.net,
+                table: table.compiled.rules.table,
+                hook: self.hook,
+                input: self.input,
+                output: self.output,
+                now: self.now,
+                state: bound.state.as_deref(),
+            };
+            let matched = bound.test.evaluate(&cx);
+            if matched != Matched::Yes {
+                if O::WATCHING {
+                    let why = bound.test.explain(&cx);
+                    observer.see(self.tried(table, step, rule, Tried::Failed(why)));
+                }
+                return matched;
+            }
+        }
+        Matched::Yes
+    }
+
+    fn tried<'e>(&self, table: &'e LiveTable, step: &Step, rule: &'e Rule, tried: Tried<'e>) -> Event<'e> {
+        Event::Rule {
+            table: table.compiled.rules.table,
+            chain: &table.compiled.chain(step).name,
+            number: step.number,
+            rule,
+            tried,
+        }
+    }
+}

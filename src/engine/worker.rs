@@ -1,0 +1,127 @@
+//! What one worker owns: its place in the counters, its buffers, and what came of the packet at hand.
+
+use std::collections::VecDeque;
+
+use crate::base::{InterfaceId, Random};
+use crate::conntrack::{CtState, Tracking};
+use crate::net::Delivery;
+use crate::packet::Packet;
+use crate::rule::LogRecord;
+
+use super::reason::Reason;
+
+/// Where a packet went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Port {
+    Interface(InterfaceId),
+    /// The router itself: it got through INPUT.
+    Local,
+}
+
+/// One packet that left the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emission {
+    pub port: Port,
+    pub bytes: Vec<u8>,
+}
+
+/// What became of one packet; not of the answers to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub fate: Fate,
+    /// What tracking called it; `None` where it never got that far, or nothing is tracked.
+    pub state: Option<CtState>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Forwarded,
+    /// The router's own packet left.
+    Sent,
+    Delivered,
+    Stopped(Reason),
+}
+
+impl Fate {
+    /// The word for it in `replay`'s output.
+    pub fn verdict(&self) -> &'static str {
+        match self {
+            Self::Forwarded | Self::Sent | Self::Delivered => "ACCEPT",
+            Self::Stopped(Reason::Rejected { .. }) => "REJECT",
+            Self::Stopped(Reason::HeldFragment) => "STOLEN",
+            Self::Stopped(Reason::Queued { .. }) => "QUEUE",
+            Self::Stopped(_) => "DROP",
+        }
+    }
+}
+
+/// A packet on its way round through `lo`, or the copy of a broadcast: what it carries of tracking comes along, as in the kernel.
+#[derive(Debug)]
+pub(super) struct Looped {
+    /// Where it comes in.
+    pub interface: InterfaceId,
+    pub packet: Packet,
+    pub tracking: Tracking,
+    pub delivery: Delivery,
+}
+
+/// One worker. Its number is its place in the counters of every table; two workers of one router never share it.
+#[derive(Debug)]
+pub struct Worker {
+    pub(super) index: usize,
+    pub(super) random: Random,
+    pub(super) stack: Vec<u32>,
+    pub(super) looped: VecDeque<Looped>,
+    pub(super) output: Vec<Emission>,
+    pub(super) log: Vec<LogRecord>,
+    pool: Vec<Vec<u8>>,
+}
+
+impl Worker {
+    pub(super) fn new(index: usize, seed: u64) -> Self {
+        Self {
+            index,
+            random: Random::new(seed),
+            stack: Vec::with_capacity(64),
+            looped: VecDeque::new(),
+            output: Vec::with_capacity(8),
+            log: Vec::new(),
+            pool: Vec::new(),
+        }
+    }
+
+    /// What left because of the last packet, in order.
+    pub fn output(&self) -> &[Emission] {
+        &self.output
+    }
+
+    /// The lines of the kernel's log that came since they were last taken.
+    pub fn take_log(&mut self) -> Vec<LogRecord> {
+        std::mem::take(&mut self.log)
+    }
+
+    /// Forgets the last packet's output and keeps its buffers for the next.
+    pub(super) fn begin(&mut self) {
+        for emission in self.output.drain(..) {
+            if self.pool.len() < POOLED {
+                self.pool.push(emission.bytes);
+            }
+        }
+    }
+
+    pub(super) fn buffer(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut buffer = self.pool.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        buffer
+    }
+
+    pub(super) fn recycle(&mut self, packet: Packet) {
+        if self.pool.len() < POOLED {
+            self.pool.push(packet.into_bytes());
+        }
+    }
+}
+
+/// Buffers kept for the next packets.
+const POOLED: usize = 64;

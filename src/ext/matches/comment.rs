@@ -1,0 +1,122 @@
+//! `-m comment`: a remark that matches everything.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::base::Family;
+use crate::ext::MatchSpec;
+use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::wording::quoted;
+use crate::rule::{Context, Match, Matched};
+
+pub const SPEC: MatchSpec = MatchSpec {
+    name: "comment",
+    aliases: &[],
+    families: &[Family::V4, Family::V6],
+    protocol: None,
+    options: &[OptionSpec {
+        name: "comment",
+        value: ValueKind::Text { min: 0, max: 255 },
+        required: true,
+        help: "the remark, up to 255 bytes",
+        ..OptionSpec::PLAIN
+    }],
+    needs_one: None,
+    build,
+    about: "a remark; matches everything",
+};
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    let text = match given.get("comment").map(|option| &option.value) {
+        Some(Value::Text(text)) => text.clone(),
+        _ => String::new(),
+    };
+    Ok(Arc::new(Comment { text }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Comment {
+    text: String,
+}
+
+impl Match for Comment {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn evaluate(&self, _cx: &Context<'_>) -> Matched {
+        Matched::Yes
+    }
+
+    fn explain(&self, _cx: &Context<'_>) -> String {
+        "comment: matches everything".to_owned()
+    }
+
+    fn save(&self, out: &mut String) {
+        let _ = write!(out, " --comment {}", quoted(&self.text));
+    }
+
+    fn list(&self, out: &mut String, _numeric: bool) {
+        let _ = write!(out, " /* {} */", self.text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp};
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        let case = |typed, saved, listed| (typed, saved, listed, listed);
+        match_texts(
+            &SPEC,
+            ANY,
+            &[
+                case("--comment hello", " --comment hello", " /* hello */"),
+                case(
+                    "--comment \"hello world\"",
+                    " --comment \"hello world\"",
+                    " /* hello world */",
+                ),
+                case("--comment \"\"", " --comment \"\"", " /*  */"),
+                case(
+                    "--comment \"say \\\"hi\\\" \\\\ it's\"",
+                    " --comment \"say \\\"hi\\\" \\\\ it\\'s\"",
+                    " /* say \"hi\" \\ it's */",
+                ),
+                case("--comment -x", " --comment -x", " /* -x */"),
+                case("--comment \"!\"", " --comment \"!\"", " /* ! */"),
+                case("--comment é", " --comment \"é\"", " /* é */"),
+                case("--comment a_b-c", " --comment a_b-c", " /* a_b-c */"),
+                case("--comment a.b", " --comment \"a.b\"", " /* a.b */"),
+            ],
+        );
+        let long = "1234567890".repeat(26);
+        let made = read_match(&SPEC, ANY, &format!("--comment {long}")).unwrap();
+        let mut saved = String::new();
+        made.save(&mut saved);
+        assert_eq!(saved, format!(" --comment {}", &long[..255]));
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        match_errors(
+            &SPEC,
+            ANY,
+            &[
+                ("", "comment: option \"--comment\" must be specified\n"),
+                ("! --comment x", "comment: option \"--comment\" cannot be inverted.\n"),
+                (
+                    "--comment a --comment b",
+                    "comment: option \"--comment\" can only be used once.\n",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn packets() {
+        match_packets(&SPEC, ANY, &Bench::new(), &[("--comment x", &udp(1, 2, &[]), "")]);
+    }
+}

@@ -1,0 +1,408 @@
+//! `-m icmp`: type and code of ICMP.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::base::{Family, protocol};
+use crate::ext::MatchSpec;
+use crate::ext::number::strtoul;
+use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::place::only_protocol;
+use crate::ext::wording::not;
+use crate::rule::{Context, Match, Matched, Refusal, Scope};
+use crate::wire::icmpv4::Icmpv4;
+
+pub const SPEC: MatchSpec = MatchSpec {
+    name: "icmp",
+    aliases: &[],
+    families: &[Family::V4],
+    protocol: Some(protocol::ICMP),
+    options: &[OptionSpec {
+        name: "icmp-type",
+        value: ValueKind::Custom {
+            syntax: "TYPE[/CODE[:CODE]]|NAME",
+            parse: |text, _| kind(text),
+        },
+        invert: true,
+        required: true,
+        help: "the message has this type, by number or name, and this code; any of them has `any`",
+        ..OptionSpec::PLAIN
+    }],
+    needs_one: None,
+    build,
+    about: "type and code of ICMP",
+};
+
+/// The value holds type, lowest and highest code, a byte each.
+fn kind(text: &str) -> Result<Value, UsageError> {
+    let made = |kind: u8, low: u8, high: u8| Ok(Value::Bits(u32::from_be_bytes([0, kind, low, high])));
+    let mut named = NAMES.iter().filter(|(name, ..)| starts_with(name, text));
+    match (named.next(), named.next()) {
+        (Some((first, ..)), Some((second, ..))) => {
+            return Err(UsageError::parameter(format!(
+                "Ambiguous ICMP type `{text}': `{first}' or `{second}'?"
+            )));
+        }
+        (Some(&(_, kind, low, high)), None) => return made(kind, low, high),
+        _ => {}
+    }
+    let (kind_text, code_text) = match text.split_once('/') {
+        Some((kind, code)) => (kind, Some(code)),
+        None => (text, None),
+    };
+    let unknown = |what: &str| UsageError::parameter(format!("Unknown ICMP {what} `{text}'"));
+    let (kind, last_kind) = bytes(kind_text, || unknown("type"))?;
+    let (low, high) = match code_text {
+        Some(code_text) => bytes(code_text, || unknown("code"))?,
+        None => (0, 255),
+    };
+    if kind != last_kind {
+        return Err(UsageError::parameter("ICMP type range not supported"));
+    }
+    made(kind, low, high)
+}
+
+/// `number` or `number:number`, which no manual tells of; what follows is complained about by its first character.
+fn bytes(text: &str, unknown: impl Fn() -> UsageError) -> Result<(u8, u8), UsageError> {
+    let byte = |text| {
+        let (number, rest) = strtoul(text, 0).ok_or_else(&unknown)?;
+        Ok((u8::try_from(number).map_err(|_| unknown())?, rest))
+    };
+    let (low, mut rest) = byte(text)?;
+    let mut high = low;
+    if let Some(after) = rest.strip_prefix(':') {
+        (high, rest) = byte(after)?;
+    }
+    match rest.chars().next() {
+        Some(character) => Err(UsageError::parameter(format!("unknown character {character}"))),
+        None => Ok((low, high)),
+    }
+}
+
+fn starts_with(name: &str, text: &str) -> bool {
+    name.get(..text.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(text))
+}
+
+/// In the order the tool prints them when asked for help; the first that fits a type is the one listed.
+#[rustfmt::skip]
+const NAMES: &[(&str, u8, u8, u8)] = &[
+    ("any", 255, 0, 255),
+    ("echo-reply", 0, 0, 255),
+    ("pong", 0, 0, 255),
+    ("destination-unreachable", 3, 0, 255),
+    ("network-unreachable", 3, 0, 0),
+    ("host-unreachable", 3, 1, 1),
+    ("protocol-unreachable", 3, 2, 2),
+    ("port-unreachable", 3, 3, 3),
+    ("fragmentation-needed", 3, 4, 4),
+    ("source-route-failed", 3, 5, 5),
+    ("network-unknown", 3, 6, 6),
+    ("host-unknown", 3, 7, 7),
+    ("network-prohibited", 3, 9, 9),
+    ("host-prohibited", 3, 10, 10),
+    ("TOS-network-unreachable", 3, 11, 11),
+    ("TOS-host-unreachable", 3, 12, 12),
+    ("communication-prohibited", 3, 13, 13),
+    ("host-precedence-violation", 3, 14, 14),
+    ("precedence-cutoff", 3, 15, 15),
+    ("source-quench", 4, 0, 255),
+    ("redirect", 5, 0, 255),
+    ("network-redirect", 5, 0, 0),
+    ("host-redirect", 5, 1, 1),
+    ("TOS-network-redirect", 5, 2, 2),
+    ("TOS-host-redirect", 5, 3, 3),
+    ("echo-request", 8, 0, 255),
+    ("ping", 8, 0, 255),
+    ("router-advertisement", 9, 0, 255),
+    ("router-solicitation", 10, 0, 255),
+    ("time-exceeded", 11, 0, 255),
+    ("ttl-exceeded", 11, 0, 255),
+    ("ttl-zero-during-transit", 11, 0, 0),
+    ("ttl-zero-during-reassembly", 11, 1, 1),
+    ("parameter-problem", 12, 0, 255),
+    ("ip-header-bad", 12, 0, 0),
+    ("required-option-missing", 12, 1, 1),
+    ("timestamp-request", 13, 0, 255),
+    ("timestamp-reply", 14, 0, 255),
+    ("address-mask-request", 17, 0, 255),
+    ("address-mask-reply", 18, 0, 255),
+];
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    let mut made = Icmp {
+        kind: ANY,
+        low: 0,
+        high: 255,
+        inverted: false,
+    };
+    if let Some(option) = given.get("icmp-type")
+        && let Value::Bits(bits) = option.value
+    {
+        let [_, kind, low, high] = bits.to_be_bytes();
+        made = Icmp {
+            kind,
+            low,
+            high,
+            inverted: option.inverted,
+        };
+    }
+    Ok(Arc::new(made))
+}
+
+/// The type that stands for all, whatever the code beside it.
+const ANY: u8 = 255;
+
+#[derive(Debug, PartialEq, Eq)]
+struct Icmp {
+    kind: u8,
+    low: u8,
+    high: u8,
+    inverted: bool,
+}
+
+enum Miss {
+    LaterFragment,
+    CutShort,
+    Kind(u8, u8),
+}
+
+impl Icmp {
+    fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
+        if cx.packet.fragment_offset() != 0 {
+            return Err(Miss::LaterFragment);
+        }
+        let Ok(header) = Icmpv4::new(cx.packet.transport()) else {
+            return Err(Miss::CutShort);
+        };
+        let (kind, code) = (header.kind(), header.code());
+        let fits = self.kind == ANY || (self.kind == kind && (self.low..=self.high).contains(&code));
+        if fits == self.inverted {
+            return Err(Miss::Kind(kind, code));
+        }
+        Ok(())
+    }
+}
+
+impl Match for Icmp {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        match self.check(cx) {
+            Ok(()) => Matched::Yes,
+            Err(Miss::CutShort) => Matched::Malformed,
+            Err(_) => Matched::No,
+        }
+    }
+
+    fn explain(&self, cx: &Context<'_>) -> String {
+        match self.check(cx) {
+            Ok(()) => "icmp: matches".to_owned(),
+            Err(Miss::LaterFragment) => "icmp: packet is a later fragment without an ICMP header".to_owned(),
+            Err(Miss::CutShort) => "icmp: packet's ICMP header is cut short".to_owned(),
+            Err(Miss::Kind(kind, code)) => {
+                let mut asked = String::new();
+                self.save(&mut asked);
+                format!("{}: packet has {kind}/{code}", asked.trim_start())
+            }
+        }
+    }
+
+    fn save(&self, out: &mut String) {
+        let _ = write!(out, " {}--icmp-type ", not(self.inverted));
+        let _ = match (self.kind, self.low, self.high) {
+            (ANY, ..) => write!(out, "any"),
+            (kind, 0, 255) => write!(out, "{kind}"),
+            // Of a range of codes the last is lost, as with the tool.
+            (kind, low, _) => write!(out, "{kind}/{low}"),
+        };
+    }
+
+    fn list(&self, out: &mut String, numeric: bool) {
+        let bang = if self.inverted { "!" } else { "" };
+        let name = NAMES
+            .iter()
+            .find(|&&(_, kind, low, high)| (kind, low, high) == (self.kind, self.low, self.high));
+        if let Some((name, ..)) = name
+            && !numeric
+        {
+            let _ = write!(out, " icmp {bang}{name}");
+            return;
+        }
+        // Without an inversion the real tool leaves out the space, too.
+        let word = if self.inverted { " icmp !type" } else { " icmptype" };
+        let _ = write!(out, "{word} {}", self.kind);
+        let _ = match (self.low, self.high) {
+            (0, 255) => Ok(()),
+            (low, high) if low == high => write!(out, " code {low}"),
+            (low, high) => write!(out, " codes {low}-{high}"),
+        };
+    }
+
+    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+        only_protocol(scope, "icmp match", protocol::ICMP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{Bench, ICMP, UDP, ip, match_errors, match_packets, match_texts, placed, read_match};
+    use crate::rule::{Hook, Table};
+    use crate::wire::icmpv4;
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        let case = |typed, saved, numeric, symbolic| (typed, saved, numeric, symbolic);
+        match_texts(
+            &SPEC,
+            ICMP,
+            &[
+                case("--icmp-type 8", " --icmp-type 8", " icmptype 8", " icmp echo-request"),
+                case(
+                    "--icmp-type 3/4",
+                    " --icmp-type 3/4",
+                    " icmptype 3 code 4",
+                    " icmp fragmentation-needed",
+                ),
+                case(
+                    "--icmp-type ping",
+                    " --icmp-type 8",
+                    " icmptype 8",
+                    " icmp echo-request",
+                ),
+                case("--icmp-type any", " --icmp-type any", " icmptype 255", " icmp any"),
+                case(
+                    "! --icmp-type any",
+                    " ! --icmp-type any",
+                    " icmp !type 255",
+                    " icmp !any",
+                ),
+                case(
+                    "! --icmp-type 8",
+                    " ! --icmp-type 8",
+                    " icmp !type 8",
+                    " icmp !echo-request",
+                ),
+                case("--icmp-type 255", " --icmp-type any", " icmptype 255", " icmp any"),
+                case("--icmp-type 0x8", " --icmp-type 8", " icmptype 8", " icmp echo-request"),
+                case(
+                    "--icmp-type 8/0",
+                    " --icmp-type 8/0",
+                    " icmptype 8 code 0",
+                    " icmptype 8 code 0",
+                ),
+                case(
+                    "! --icmp-type 3/77",
+                    " ! --icmp-type 3/77",
+                    " icmp !type 3 code 77",
+                    " icmp !type 3 code 77",
+                ),
+                case(
+                    "--icmp-type i",
+                    " --icmp-type 12/0",
+                    " icmptype 12 code 0",
+                    " icmp ip-header-bad",
+                ),
+                case(
+                    "--icmp-type 13",
+                    " --icmp-type 13",
+                    " icmptype 13",
+                    " icmp timestamp-request",
+                ),
+            ],
+        );
+        let made = read_match(&SPEC, ICMP, "! --icmp-type 3/4:5").unwrap();
+        let (mut saved, mut listed) = (String::new(), String::new());
+        made.save(&mut saved);
+        made.list(&mut listed, false);
+        assert_eq!(
+            (&saved[..], &listed[..]),
+            (" ! --icmp-type 3/4", " icmp !type 3 codes 4-5")
+        );
+        // A code beside 255 is lost on the way.
+        let made = read_match(&SPEC, ICMP, "--icmp-type 255/3").unwrap();
+        let (mut saved, mut listed) = (String::new(), String::new());
+        made.save(&mut saved);
+        made.list(&mut listed, false);
+        assert_eq!((&saved[..], &listed[..]), (" --icmp-type any", " icmptype 255 code 3"));
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        match_errors(
+            &SPEC,
+            ICMP,
+            &[
+                ("", "icmp: option \"--icmp-type\" must be specified\n"),
+                ("--icmp-type 256", "Unknown ICMP type `256'"),
+                ("--icmp-type 3/256", "Unknown ICMP code `3/256'"),
+                ("--icmp-type 3/", "Unknown ICMP code `3/'"),
+                ("--icmp-type x/4-5", "Unknown ICMP type `x/4-5'"),
+                ("--icmp-type /4", "Unknown ICMP type `/4'"),
+                ("--icmp-type 3/0-4", "unknown character -"),
+                ("--icmp-type 3/4/5", "unknown character /"),
+                ("--icmp-type 3x", "unknown character x"),
+                ("--icmp-type 1:x", "Unknown ICMP type `1:x'"),
+                ("--icmp-type 1:2", "ICMP type range not supported"),
+                ("--icmp-type 3/4:", "Unknown ICMP code `3/4:'"),
+                ("--icmp-type 3/4:5:6", "unknown character :"),
+                ("--icmp-type \"\"", "Ambiguous ICMP type `': `any' or `echo-reply'?"),
+                (
+                    "--icmp-type echo",
+                    "Ambiguous ICMP type `echo': `echo-reply' or `echo-request'?",
+                ),
+                (
+                    "--icmp-type po",
+                    "Ambiguous ICMP type `po': `pong' or `port-unreachable'?",
+                ),
+                (
+                    "--icmp-type 8 --icmp-type 0",
+                    "icmp: option \"--icmp-type\" can only be used once.\n",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn needs_its_protocol() {
+        let made = read_match(&SPEC, ICMP, "--icmp-type 8").unwrap();
+        let at = |p| placed(p, Table::Filter, &[Hook::Input], |scope| made.check(scope));
+        assert_eq!(at(ICMP), Ok(()));
+        assert_eq!(
+            at(UDP),
+            Err("x_tables: ip_tables: icmp match: only valid for protocol 1".to_owned())
+        );
+    }
+
+    #[test]
+    fn packets() {
+        let bench = Bench::new();
+        let echo = ip(protocol::ICMP, 0, &icmpv4::emit(8, 0, 0, &[]));
+        let needed = ip(protocol::ICMP, 0, &icmpv4::emit(3, 4, 1400, &[0; 28]));
+        let cut = ip(protocol::ICMP, 0, &[8, 0, 0, 0, 0, 0, 0]);
+        let later = ip(protocol::ICMP, 1, &[8; 8]);
+        match_packets(
+            &SPEC,
+            ICMP,
+            &bench,
+            &[
+                ("--icmp-type 8", &echo, ""),
+                ("--icmp-type any", &echo, ""),
+                ("--icmp-type 255/3", &echo, ""),
+                ("--icmp-type 0", &echo, "--icmp-type 0: packet has 8/0"),
+                ("! --icmp-type 8", &echo, "! --icmp-type 8: packet has 8/0"),
+                ("--icmp-type 3", &needed, ""),
+                ("--icmp-type 3/3", &needed, "--icmp-type 3/3: packet has 3/4"),
+                (
+                    "--icmp-type 8",
+                    &later,
+                    "icmp: packet is a later fragment without an ICMP header",
+                ),
+                ("--icmp-type 8", &cut, "icmp: packet's ICMP header is cut short"),
+            ],
+        );
+    }
+}

@@ -1,0 +1,362 @@
+//! `-m limit`: a bucket of tokens that fills at a rate. The arithmetic is the kernel's, in its units (a jiffy is 4 ms here), so tokens come at the
+//! same instants and overflow where they do.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::base::{Family, Time};
+use crate::ext::MatchSpec;
+use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::rule::{Context, Errno, Match, Matched, Refusal, Scope, State};
+
+pub const SPEC: MatchSpec = MatchSpec {
+    name: "limit",
+    aliases: &[],
+    families: &[Family::V4, Family::V6],
+    protocol: None,
+    options: &[
+        OptionSpec {
+            name: "limit",
+            value: ValueKind::Custom {
+                syntax: "NUMBER[/second|/minute|/hour|/day]",
+                parse: |text, _| rate(text),
+            },
+            help: "tokens come at this rate (default 3/hour)",
+            ..OptionSpec::PLAIN
+        },
+        OptionSpec {
+            name: "limit-burst",
+            value: ValueKind::Integer { min: 0, max: 10_000 },
+            help: "the bucket holds so many tokens (default 5)",
+            ..OptionSpec::PLAIN
+        },
+    ],
+    needs_one: None,
+    build,
+    about: "matches as long as there is a token in a bucket that fills at a rate",
+};
+
+/// A period between two tokens is counted in ten-thousandths of a second.
+const SCALE: u32 = 10_000;
+/// Seconds of a unit, and its name in print.
+const UNITS: [(u32, &str, &str); 4] = [
+    (1, "second", "sec"),
+    (60, "minute", "min"),
+    (3600, "hour", "hour"),
+    (86_400, "day", "day"),
+];
+const DEFAULT_PERIOD: u32 = SCALE * 3600 / 3;
+const DEFAULT_BURST: u32 = 5;
+
+fn rate(text: &str) -> Result<Value, UsageError> {
+    let bad = || UsageError::parameter(format!("bad rate \"{text}\"'"));
+    let (number, seconds) = match text.split_once('/') {
+        None => (text, 1),
+        Some((number, unit)) => {
+            let fits = |name: &str| {
+                name.get(..unit.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(unit))
+            };
+            let unit = UNITS.iter().find(|(_, name, _)| !unit.is_empty() && fits(name));
+            (number, unit.ok_or_else(bad)?.0)
+        }
+    };
+    let count = match atoi(number) {
+        0 => return Err(bad()),
+        count => count,
+    };
+    match SCALE * seconds / count {
+        0 => Err(UsageError::parameter(format!("Rate too fast \"{text}\""))),
+        period => Ok(Value::Integer(period.into())),
+    }
+}
+
+/// As C's `atoi`: decimal digits as far as they go, wrapped to 32 bits; a minus makes it huge.
+fn atoi(text: &str) -> u32 {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let number = match digits[..end].parse::<i64>() {
+        Ok(number) => number,
+        Err(_) if end == 0 => 0,
+        Err(_) => i64::MAX,
+    };
+    (if negative { -number } else { number }) as u32
+}
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    let integer = |name, default| match given.get(name).map(|option| &option.value) {
+        Some(Value::Integer(number)) => *number as u32,
+        _ => default,
+    };
+    Ok(Arc::new(Limit {
+        period: integer("limit", DEFAULT_PERIOD),
+        burst: integer("limit-burst", DEFAULT_BURST),
+    }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Limit {
+    /// Ten-thousandths of a second between two tokens.
+    period: u32,
+    burst: u32,
+}
+
+/// What is left in the bucket. A replacement of the table fills it anew, in the kernel too.
+#[derive(Debug)]
+struct Bucket {
+    credit: u32,
+    /// Jiffies.
+    filled: u64,
+}
+
+const JIFFIES_PER_SECOND: u32 = 250;
+/// Credits that a jiffy brings: the largest power of two that leaves room for a day.
+const CREDITS_PER_JIFFY: u32 = {
+    let most = u32::MAX / (JIFFIES_PER_SECOND * 60 * 60 * 24);
+    1 << (31 - most.leading_zeros())
+};
+
+fn credits(period: u32) -> u32 {
+    let per_second = JIFFIES_PER_SECOND * CREDITS_PER_JIFFY;
+    if period > u32::MAX / per_second {
+        (period / SCALE).wrapping_mul(per_second)
+    } else {
+        period * per_second / SCALE
+    }
+}
+
+fn jiffies(now: Time) -> u64 {
+    now.as_nanos() / (1_000_000_000 / u64::from(JIFFIES_PER_SECOND))
+}
+
+impl Limit {
+    fn cost(&self) -> u32 {
+        credits(self.period)
+    }
+
+    fn capacity(&self) -> u32 {
+        credits(self.period.wrapping_mul(self.burst))
+    }
+
+    fn rate(&self) -> String {
+        // The smallest unit in which the rate is a whole number, more or less.
+        let unit = UNITS.iter().find(|(seconds, ..)| {
+            let unit = seconds * SCALE;
+            unit >= self.period && unit / self.period >= unit % self.period
+        });
+        let (seconds, _, name) = unit.unwrap_or(&UNITS[3]);
+        format!("{}/{name}", seconds * SCALE / self.period)
+    }
+}
+
+impl Match for Limit {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        let Some(bucket) = cx.state::<Mutex<Bucket>>() else {
+            return Matched::No;
+        };
+        let mut bucket = bucket.lock();
+        let now = jiffies(cx.now);
+        let passed = now.saturating_sub(bucket.filled) as u32;
+        bucket.filled = now;
+        let filled = bucket.credit.wrapping_add(passed.wrapping_mul(CREDITS_PER_JIFFY));
+        bucket.credit = filled.min(self.capacity());
+        if bucket.credit < self.cost() {
+            return Matched::No;
+        }
+        bucket.credit -= self.cost();
+        Matched::Yes
+    }
+
+    fn explain(&self, cx: &Context<'_>) -> String {
+        let left = match cx.state::<Mutex<Bucket>>() {
+            Some(bucket) => f64::from(bucket.lock().credit) / f64::from(self.cost().max(1)),
+            None => 0.0,
+        };
+        // Cut, not rounded: 0.999 of a token is no token.
+        format!(
+            "--limit {}: {:.2} of 1 token",
+            self.rate(),
+            (left * 100.0).floor() / 100.0
+        )
+    }
+
+    fn save(&self, out: &mut String) {
+        let _ = write!(out, " --limit {}", self.rate());
+        if self.burst != DEFAULT_BURST {
+            let _ = write!(out, " --limit-burst {}", self.burst);
+        }
+    }
+
+    fn list(&self, out: &mut String, _numeric: bool) {
+        let _ = write!(out, " limit: avg {} burst {}", self.rate(), self.burst);
+    }
+
+    fn state(&self, now: Time) -> Option<Box<State>> {
+        Some(Box::new(Mutex::new(Bucket {
+            credit: self.capacity(),
+            filled: jiffies(now),
+        })))
+    }
+
+    fn check(&self, _scope: &Scope<'_>) -> Result<(), Refusal> {
+        if self.burst != 0 && self.capacity() >= self.cost() {
+            return Ok(());
+        }
+        Err(Refusal {
+            errno: Errno::OutOfRange,
+            reason: format!("xt_limit: Overflow, try lower: {}/{}", self.period, self.burst),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ext::testing::{ANY, Bench, match_errors, match_texts, placed, read_match, udp};
+    use crate::rule::{Hook, Table};
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        for (typed, rate) in [
+            ("", "3/hour"),
+            ("--limit 3/minute", "3/min"),
+            ("--limit 3", "3/sec"),
+            ("--limit 3/s", "3/sec"),
+            ("--limit 7/h", "7/hour"),
+            ("--limit 7/DA", "7/day"),
+            ("--limit 9999/s", "10000/sec"),
+            ("--limit 7000/s", "10000/sec"),
+            ("--limit 3333/s", "3333/sec"),
+            ("--limit 1001/s", "1111/sec"),
+            ("--limit 600000/min", "10000/sec"),
+            ("--limit 60/min", "1/sec"),
+            ("--limit 90/min", "90/min"),
+            ("--limit 61/min", "61/min"),
+            ("--limit 100/h", "100/hour"),
+            ("--limit 24/day", "1/hour"),
+            ("--limit 25/day", "25/day"),
+            ("--limit 1.5/s", "1/sec"),
+            ("--limit \" 3 /s\"", "3/sec"),
+        ] {
+            let (saved, listed) = (format!(" --limit {rate}"), format!(" limit: avg {rate} burst 5"));
+            match_texts(&SPEC, ANY, &[(typed, &saved, &listed, &listed)]);
+        }
+        match_texts(
+            &SPEC,
+            ANY,
+            &[(
+                "--limit-burst 7",
+                " --limit 3/hour --limit-burst 7",
+                " limit: avg 3/hour burst 7",
+                " limit: avg 3/hour burst 7",
+            )],
+        );
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        match_errors(
+            &SPEC,
+            ANY,
+            &[
+                ("--limit 3/seconds", "bad rate \"3/seconds\"'"),
+                ("--limit 7/", "bad rate \"7/\"'"),
+                ("--limit 3//s", "bad rate \"3//s\"'"),
+                ("--limit 0/s", "bad rate \"0/s\"'"),
+                ("--limit 0x3/s", "bad rate \"0x3/s\"'"),
+                ("--limit 4294967296/s", "bad rate \"4294967296/s\"'"),
+                ("--limit -1/s", "Rate too fast \"-1/s\""),
+                ("--limit 10001/s", "Rate too fast \"10001/s\""),
+                ("--limit 600001/min", "Rate too fast \"600001/min\""),
+                (
+                    "--limit 3/s --limit 4/s",
+                    "limit: option \"--limit\" can only be used once.\n",
+                ),
+                ("! --limit 3/s", "limit: option \"--limit\" cannot be inverted.\n"),
+                (
+                    "--limit-burst 10001",
+                    "limit: bad value for option \"--limit-burst\", or out of range (0-10000).\n",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn rates_that_overflow() {
+        for (typed, refused) in [
+            ("--limit 1/day", Some("864000000/5")),
+            ("--limit 1/day --limit-burst 100", Some("864000000/100")),
+            ("--limit 3/s --limit-burst 0", Some("3333/0")),
+            ("--limit 1/hour --limit-burst 119", None),
+            ("--limit 1/hour --limit-burst 120", Some("36000000/120")),
+            // Twice around, and large enough again: the kernel takes it, and holds one token.
+            ("--limit 1/hour --limit-burst 240", None),
+            ("--limit 2/day", None),
+        ] {
+            let made = read_match(&SPEC, ANY, typed).unwrap();
+            let found = placed(ANY, Table::Filter, &[Hook::Input], |scope| made.check(scope));
+            let expected = refused.map(|it| format!("xt_limit: Overflow, try lower: {it}"));
+            assert_eq!(found.err(), expected, "{typed}");
+        }
+    }
+
+    /// How many of ten packets at each of these milliseconds pass.
+    fn passed(typed: &str, milliseconds: &[u64]) -> Vec<usize> {
+        let made = read_match(&SPEC, ANY, typed).unwrap();
+        let packet = udp(1, 2, &[]);
+        let mut bench = Bench::new();
+        let start = bench.now;
+        let state = made.state(start);
+        milliseconds
+            .iter()
+            .map(|&at| {
+                bench.now = start + Duration::from_millis(at);
+                let cx = bench.context(&packet, state.as_deref());
+                (0..10).filter(|_| made.evaluate(&cx) == Matched::Yes).count()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn tokens() {
+        assert_eq!(
+            passed("--limit 3/min", &[0, 19_999, 20_000, 60_000, 600_000]),
+            [5, 0, 1, 2, 5]
+        );
+        assert_eq!(
+            passed("--limit 10/s --limit-burst 3", &[0, 99, 100, 350, 2000]),
+            [3, 0, 1, 2, 3]
+        );
+        // A jiffy is the least: 300 in a second cannot be had.
+        assert_eq!(
+            passed("--limit 300/s --limit-burst 1", &[0, 3, 4, 7, 8]),
+            [1, 0, 1, 0, 1]
+        );
+        assert_eq!(passed("--limit 1/hour --limit-burst 240", &[0]), [1]);
+    }
+
+    #[test]
+    fn explains_what_is_left() {
+        let made = read_match(&SPEC, ANY, "--limit 3/min --limit-burst 1").unwrap();
+        let packet = udp(1, 2, &[]);
+        let mut bench = Bench::new();
+        let state = made.state(bench.now);
+        assert_eq!(made.evaluate(&bench.context(&packet, state.as_deref())), Matched::Yes);
+        bench.now = bench.now + Duration::from_secs(6);
+        let cx = bench.context(&packet, state.as_deref());
+        assert_eq!(made.evaluate(&cx), Matched::No);
+        assert_eq!(made.explain(&cx), "--limit 3/min: 0.30 of 1 token");
+    }
+}

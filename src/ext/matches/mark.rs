@@ -1,0 +1,154 @@
+//! `-m mark`: bits of the packet's mark.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::base::{Family, MarkMask};
+use crate::ext::MatchSpec;
+use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::wording::not;
+use crate::rule::{Context, Match, Matched};
+
+pub const SPEC: MatchSpec = MatchSpec {
+    name: "mark",
+    aliases: &[],
+    families: &[Family::V4, Family::V6],
+    protocol: None,
+    options: &[OptionSpec {
+        name: "mark",
+        value: ValueKind::MarkMask,
+        invert: true,
+        required: true,
+        help: "the packet's mark under the mask is the value",
+        ..OptionSpec::PLAIN
+    }],
+    needs_one: None,
+    build,
+    about: "bits of the packet's mark",
+};
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    let mut made = Mark {
+        mark: MarkMask { value: 0, mask: 0 },
+        inverted: false,
+    };
+    if let Some(option) = given.get("mark")
+        && let Value::MarkMask(mark) = option.value
+    {
+        made = Mark {
+            mark,
+            inverted: option.inverted,
+        };
+    }
+    Ok(Arc::new(made))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    /// As typed: a value with bits outside its mask matches nothing.
+    mark: MarkMask,
+    inverted: bool,
+}
+
+impl Mark {
+    fn write_mark(&self, out: &mut String) {
+        let MarkMask { value, mask } = self.mark;
+        let _ = write!(out, "{value:#x}");
+        if mask != u32::MAX {
+            let _ = write!(out, "/{mask:#x}");
+        }
+    }
+}
+
+impl Match for Mark {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        (self.mark.matches(cx.packet.mark) != self.inverted).into()
+    }
+
+    fn explain(&self, cx: &Context<'_>) -> String {
+        let mut out = format!("{}--mark ", not(self.inverted));
+        self.write_mark(&mut out);
+        let _ = write!(out, ": packet has {:#x}", cx.packet.mark);
+        out
+    }
+
+    fn save(&self, out: &mut String) {
+        let _ = write!(out, " {}--mark ", not(self.inverted));
+        self.write_mark(out);
+    }
+
+    fn list(&self, out: &mut String, _numeric: bool) {
+        let _ = write!(out, " mark match {}", not(self.inverted));
+        self.write_mark(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, udp};
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        let case = |typed, saved, listed| (typed, saved, listed, listed);
+        match_texts(
+            &SPEC,
+            ANY,
+            &[
+                case("--mark 1", " --mark 0x1", " mark match 0x1"),
+                case("--mark 0x10/0xff", " --mark 0x10/0xff", " mark match 0x10/0xff"),
+                case("! --mark 1/1", " ! --mark 0x1/0x1", " mark match ! 0x1/0x1"),
+                case("--mark 0x1ff/0xff", " --mark 0x1ff/0xff", " mark match 0x1ff/0xff"),
+                case("--mark 010", " --mark 0x8", " mark match 0x8"),
+                case("--mark 1/0", " --mark 0x1/0x0", " mark match 0x1/0x0"),
+                case("--mark \" +1\"", " --mark 0x1", " mark match 0x1"),
+                case("--mark 4294967295", " --mark 0xffffffff", " mark match 0xffffffff"),
+                case("--mark 0", " --mark 0x0", " mark match 0x0"),
+            ],
+        );
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        let bad = "mark: bad integer value for option \"--mark\", or out of range.\n";
+        let garbage = "mark: trailing garbage after value for option \"--mark\".\n";
+        match_errors(
+            &SPEC,
+            ANY,
+            &[
+                ("", "mark: option \"--mark\" must be specified\n"),
+                ("--mark x", bad),
+                ("--mark 1/x", bad),
+                ("--mark 1/", bad),
+                ("--mark \"\"", bad),
+                ("--mark -1", bad),
+                ("--mark 4294967296", bad),
+                ("--mark 0x", garbage),
+                ("--mark 08", garbage),
+                ("--mark 1x", garbage),
+                ("--mark 1 --mark 2", "mark: option \"--mark\" can only be used once.\n"),
+            ],
+        );
+    }
+
+    #[test]
+    fn packets() {
+        let mut packet = udp(1, 2, &[]);
+        packet.mark = 0x1234;
+        match_packets(
+            &SPEC,
+            ANY,
+            &Bench::new(),
+            &[
+                ("--mark 0x1234", &packet, ""),
+                ("--mark 0x34/0xff", &packet, ""),
+                ("--mark 0x134/0xff", &packet, "--mark 0x134/0xff: packet has 0x1234"),
+                ("! --mark 0x34/0xff", &packet, "! --mark 0x34/0xff: packet has 0x1234"),
+            ],
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! One match a file.
+
+pub mod addrtype;
+pub mod comment;
+pub mod conntrack;
+pub mod icmp;
+pub mod limit;
+pub mod mark;
+pub mod multiport;
+mod ports;
+pub mod state;
+pub mod tcp;
+pub mod udp;

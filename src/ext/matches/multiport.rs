@@ -1,0 +1,365 @@
+//! `-m multiport`: up to fifteen ports, a range counting twice.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::ports::port;
+use crate::base::{Family, PortRange, protocol};
+use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::wording::{Port, Ports, not};
+use crate::ext::{MatchSpec, NeedsOne};
+use crate::rule::{Context, Match, Matched};
+
+pub const SPEC: MatchSpec = MatchSpec {
+    name: "multiport",
+    aliases: &[],
+    families: &[Family::V4, Family::V6],
+    protocol: None,
+    options: &[
+        OptionSpec {
+            name: "sports",
+            aliases: &["source-ports"],
+            error_name: Some("source-ports"),
+            value: LIST,
+            invert: true,
+            excludes: &["dports", "ports"],
+            help: "the source port is one of these",
+            ..OptionSpec::PLAIN
+        },
+        OptionSpec {
+            name: "dports",
+            aliases: &["destination-ports"],
+            error_name: Some("destination-ports"),
+            value: LIST,
+            invert: true,
+            excludes: &["sports", "ports"],
+            help: "the destination port is one of these",
+            ..OptionSpec::PLAIN
+        },
+        OptionSpec {
+            name: "ports",
+            value: LIST,
+            invert: true,
+            excludes: &["sports", "dports"],
+            help: "the source or the destination port is one of these",
+            ..OptionSpec::PLAIN
+        },
+    ],
+    needs_one: Some(NeedsOne {
+        of: &["sports", "dports", "ports"],
+        message: "multiport expection an option",
+    }),
+    build,
+    about: "up to fifteen ports, a range counting twice",
+};
+
+const LIST: ValueKind = ValueKind::Custom {
+    syntax: "PORT[:PORT][,...]",
+    parse: list,
+};
+
+const MAX: usize = 15;
+
+fn list(text: &str, given: &Given<'_>) -> Result<Value, UsageError> {
+    let fits = matches!(
+        given.protocol,
+        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP | protocol::DCCP
+    );
+    if given.protocol_inverted || (given.protocol != 0 && !fits) {
+        return Err(UsageError::parameter(
+            "multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP",
+        ));
+    }
+    if given.protocol == 0 {
+        return Err(UsageError::parameter(
+            "multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'",
+        ));
+    }
+    let too_many = || UsageError::parameter("too many ports specified");
+    let mut slots = 0;
+    let mut ranges = Vec::new();
+    for item in text.split(',') {
+        slots += 1;
+        if slots > MAX {
+            return Err(too_many());
+        }
+        let Some((low, high)) = item.split_once(':') else {
+            ranges.push((PortRange::single(port(item, given.protocol)?), false));
+            continue;
+        };
+        let low = port(low, given.protocol)?;
+        slots += 1;
+        if slots > MAX {
+            return Err(too_many());
+        }
+        let high = port(high, given.protocol)?;
+        if low >= high {
+            return Err(UsageError::parameter("invalid portrange specified"));
+        }
+        ranges.push((PortRange { low, high }, true));
+    }
+    Ok(Value::PortList(ranges))
+}
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    let mut made = Multiport {
+        which: Which::Either,
+        ranges: Vec::new(),
+        inverted: false,
+        protocol: given.protocol,
+    };
+    for option in given.options {
+        if let Value::PortList(list) = &option.value {
+            made.ranges = list.iter().map(|&(range, _)| range).collect();
+            made.inverted = option.inverted;
+            made.which = match option.spec.name {
+                "sports" => Which::Source,
+                "dports" => Which::Destination,
+                _ => Which::Either,
+            };
+        }
+    }
+    Ok(Arc::new(made))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Multiport {
+    which: Which,
+    ranges: Vec<PortRange>,
+    inverted: bool,
+    /// For names only.
+    protocol: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    Source,
+    Destination,
+    Either,
+}
+
+impl Which {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Source => "sports",
+            Self::Destination => "dports",
+            Self::Either => "ports",
+        }
+    }
+}
+
+enum Miss {
+    LaterFragment,
+    CutShort,
+    Ports(u16, u16),
+}
+
+impl Multiport {
+    fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
+        if cx.packet.fragment_offset() != 0 {
+            return Err(Miss::LaterFragment);
+        }
+        let Some(&[s1, s0, d1, d0]) = cx.packet.transport().first_chunk() else {
+            return Err(Miss::CutShort);
+        };
+        let (source, destination) = (u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0]));
+        let found = self.ranges.iter().any(|range| match self.which {
+            Which::Source => range.contains(source),
+            Which::Destination => range.contains(destination),
+            Which::Either => range.contains(source) || range.contains(destination),
+        });
+        if found == self.inverted {
+            return Err(Miss::Ports(source, destination));
+        }
+        Ok(())
+    }
+}
+
+impl Match for Multiport {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        match self.check(cx) {
+            Ok(()) => Matched::Yes,
+            Err(Miss::CutShort) => Matched::Malformed,
+            Err(_) => Matched::No,
+        }
+    }
+
+    fn explain(&self, cx: &Context<'_>) -> String {
+        match self.check(cx) {
+            Ok(()) => "multiport: matches".to_owned(),
+            Err(Miss::LaterFragment) => "multiport: packet is a later fragment without ports".to_owned(),
+            Err(Miss::CutShort) => "multiport: packet is too short for ports".to_owned(),
+            Err(Miss::Ports(source, destination)) => {
+                let mut out = String::new();
+                self.save(&mut out);
+                let _ = match self.which {
+                    Which::Source => write!(out, ": packet has {source}"),
+                    Which::Destination => write!(out, ": packet has {destination}"),
+                    Which::Either => write!(out, ": packet has {source} and {destination}"),
+                };
+                out.split_off(1)
+            }
+        }
+    }
+
+    fn save(&self, out: &mut String) {
+        let _ = write!(out, " {}--{} ", not(self.inverted), self.which.word());
+        for (index, &range) in self.ranges.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let _ = write!(out, "{comma}{}", Ports(range));
+        }
+    }
+
+    fn list(&self, out: &mut String, numeric: bool) {
+        // Two spaces before the mark of inversion, one without it: so the tool has it.
+        let bang = if self.inverted { " !" } else { "" };
+        let _ = write!(out, " multiport {} {bang}", self.which.word());
+        for (index, range) in self.ranges.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let port = |port| Port {
+                port,
+                protocol: self.protocol,
+                numeric,
+            };
+            let _ = write!(out, "{comma}{}", port(range.low));
+            if range.low != range.high {
+                let _ = write!(out, ":{}", port(range.high));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{ANY, Bench, ICMP, P, TCP, UDP, ip, match_errors, match_packets, match_texts, tcp};
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        match_texts(
+            &SPEC,
+            TCP,
+            &[
+                (
+                    "--dports http,https,1000:2000",
+                    " --dports 80,443,1000:2000",
+                    " multiport dports 80,443,1000:2000",
+                    " multiport dports http,https,1000:cisco-sccp",
+                ),
+                (
+                    "! --sports 1,2",
+                    " ! --sports 1,2",
+                    " multiport sports  !1,2",
+                    " multiport sports  !tcpmux,2",
+                ),
+                (
+                    "--source-ports 1,2",
+                    " --sports 1,2",
+                    " multiport sports 1,2",
+                    " multiport sports tcpmux,2",
+                ),
+                (
+                    "--ports 1,2",
+                    " --ports 1,2",
+                    " multiport ports 1,2",
+                    " multiport ports tcpmux,2",
+                ),
+                (
+                    "--dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15",
+                    " --dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15",
+                    " multiport dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15",
+                    " multiport dports tcpmux:2,3:4,5:6,echo:8,discard:10,systat:12,daytime:14,netstat",
+                ),
+            ],
+        );
+        match_texts(
+            &SPEC,
+            UDP,
+            &[(
+                "--dports domain",
+                " --dports 53",
+                " multiport dports 53",
+                " multiport dports domain",
+            )],
+        );
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        match_errors(
+            &SPEC,
+            TCP,
+            &[
+                ("", "multiport expection an option"),
+                (
+                    "--dports 1,2 ! --sports 3,4",
+                    "multiport: option \"--source-ports\" cannot be used together with \"--destination-ports\".\n",
+                ),
+                (
+                    "--dports 1,2 --dports 3",
+                    "multiport: option \"--destination-ports\" can only be used once.\n",
+                ),
+                (
+                    "--dports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16",
+                    "too many ports specified",
+                ),
+                (
+                    "--dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15:16",
+                    "too many ports specified",
+                ),
+                ("--dports 2:1", "invalid portrange specified"),
+                ("--dports 2:2", "invalid portrange specified"),
+                ("--dports 1,,2", "invalid port/service `' specified"),
+                ("--dports :5", "invalid port/service `' specified"),
+                ("--dports 5:", "invalid port/service `' specified"),
+                ("--dports 1:2:3", "invalid port/service `2:3' specified"),
+                ("--dports 65536", "invalid port/service `65536' specified"),
+            ],
+        );
+        match_errors(
+            &SPEC,
+            UDP,
+            &[("--dports http", "invalid port/service `http' specified")],
+        );
+        let needs = "multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'";
+        let only = "multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP";
+        match_errors(&SPEC, ANY, &[("--dports 1", needs)]);
+        match_errors(&SPEC, ICMP, &[("--dports 1", only)]);
+        match_errors(&SPEC, P(protocol::TCP, true), &[("--dports 1", only)]);
+        match_errors(
+            &SPEC,
+            P(protocol::UDPLITE, false),
+            &[("--dports domain", "invalid port/service `domain' specified")],
+        );
+    }
+
+    #[test]
+    fn packets() {
+        let bench = Bench::new();
+        let packet = tcp(1000, 80, 2, &[]);
+        let cut = ip(protocol::TCP, 0, &[0, 80, 0]);
+        let later = ip(protocol::TCP, 1, &[0; 8]);
+        match_packets(
+            &SPEC,
+            TCP,
+            &bench,
+            &[
+                ("--dports 22,80", &packet, ""),
+                ("--ports 1000", &packet, ""),
+                ("--dports 22,443:500", &packet, "--dports 22,443:500: packet has 80"),
+                ("--sports 80", &packet, "--sports 80: packet has 1000"),
+                ("! --ports 80", &packet, "! --ports 80: packet has 1000 and 80"),
+                (
+                    "--ports 81",
+                    &later,
+                    "multiport: packet is a later fragment without ports",
+                ),
+                ("--ports 81", &cut, "multiport: packet is too short for ports"),
+            ],
+        );
+    }
+}

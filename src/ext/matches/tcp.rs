@@ -1,0 +1,551 @@
+//! `-m tcp`: ports, flags and options of TCP.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::ports;
+use crate::base::{Family, PortRange, protocol};
+use crate::ext::MatchSpec;
+use crate::ext::option::{Given, OptionSpec, Repeat, UsageError, Value, ValueKind};
+use crate::ext::place::only_protocol;
+use crate::ext::wording::{Ports, list_ports, not, save_ports};
+use crate::rule::{Context, Match, Matched, Refusal, Scope};
+
+pub const SPEC: MatchSpec = MatchSpec {
+    name: "tcp",
+    aliases: &[],
+    families: &[Family::V4, Family::V6],
+    protocol: Some(protocol::TCP),
+    options: &[
+        OptionSpec {
+            name: "sport",
+            aliases: &["source-port"],
+            value: PORTS,
+            invert: true,
+            repeat: Repeat::OnceInstead {
+                of: &[],
+                message: "Only one `--source-port' allowed",
+            },
+            help: "the source port lies in the range",
+            ..OptionSpec::PLAIN
+        },
+        OptionSpec {
+            name: "dport",
+            aliases: &["destination-port"],
+            value: PORTS,
+            invert: true,
+            repeat: Repeat::OnceInstead {
+                of: &[],
+                message: "Only one `--destination-port' allowed",
+            },
+            help: "the destination port lies in the range",
+            ..OptionSpec::PLAIN
+        },
+        OptionSpec {
+            name: "tcp-option",
+            value: ValueKind::Custom {
+                syntax: "KIND",
+                parse: |text, _| option_kind(text),
+            },
+            invert: true,
+            repeat: Repeat::OnceInstead {
+                of: &[],
+                message: "Only one `--tcp-option' allowed",
+            },
+            help: "the header holds an option of this kind (1 to 255)",
+            ..OptionSpec::PLAIN
+        },
+        OptionSpec {
+            name: "tcp-flags",
+            value: ValueKind::Pair {
+                syntax: ["FLAG[,...]", "FLAG[,...]"],
+                parse: |mask, set, _| flags_under_mask(mask, set),
+            },
+            invert: true,
+            repeat: ONE_OF_THE_FLAGS,
+            help: "of the flags in the first list, those in the second are set and the others are not",
+            ..OptionSpec::PLAIN
+        },
+        OptionSpec {
+            name: "syn",
+            invert: true,
+            repeat: ONE_OF_THE_FLAGS,
+            help: "the packet opens a connection: short for --tcp-flags FIN,SYN,RST,ACK SYN",
+            ..OptionSpec::PLAIN
+        },
+    ],
+    needs_one: None,
+    build,
+    about: "ports, flags and options of TCP",
+};
+
+const PORTS: ValueKind = ValueKind::Custom {
+    syntax: "PORT[:PORT]",
+    parse: |text, _| ports::range(text, protocol::TCP).map(Value::PortRange),
+};
+
+const ONE_OF_THE_FLAGS: Repeat = Repeat::OnceInstead {
+    of: &["tcp-flags", "syn"],
+    message: "Only one of `--syn' or `--tcp-flags'  allowed",
+};
+
+fn option_kind(text: &str) -> Result<Value, UsageError> {
+    crate::ext::number::whole_number(text)
+        .filter(|kind| (1..=255).contains(kind))
+        .map(Value::Integer)
+        .ok_or_else(|| UsageError::parameter(format!("Bad TCP option \"{text}\"")))
+}
+
+fn flags_under_mask(mask: &str, set: Option<&str>) -> Result<Value, UsageError> {
+    let Some(set) = set.filter(|set| !set.starts_with(['-', '!'])) else {
+        return Err(UsageError::parameter("--tcp-flags requires two args."));
+    };
+    Ok(Value::BitsUnderMask {
+        mask: flag_bits(mask)?,
+        bits: flag_bits(set)?,
+    })
+}
+
+fn flag_bits(text: &str) -> Result<u32, UsageError> {
+    let mut bits = 0;
+    for word in text.split(',').filter(|word| !word.is_empty()) {
+        bits |= match word {
+            _ if word.eq_ignore_ascii_case("ALL") => 0x3f,
+            _ if word.eq_ignore_ascii_case("NONE") => 0,
+            _ => FLAGS
+                .iter()
+                .find(|(_, name)| name.eq_ignore_ascii_case(word))
+                .map(|&(bit, _)| u32::from(bit))
+                .ok_or_else(|| UsageError::parameter(format!("Unknown TCP flag `{word}'")))?,
+        };
+    }
+    Ok(bits)
+}
+
+/// In the order they are printed. ECE and CWR have no names in the tool.
+const FLAGS: [(u8, &str); 6] = [
+    (0x01, "FIN"),
+    (0x02, "SYN"),
+    (0x04, "RST"),
+    (0x08, "PSH"),
+    (0x10, "ACK"),
+    (0x20, "URG"),
+];
+
+fn flag_names(bits: u8) -> String {
+    let names: Vec<_> = FLAGS
+        .iter()
+        .filter(|(bit, _)| bits & bit != 0)
+        .map(|&(_, name)| name)
+        .collect();
+    if names.is_empty() {
+        "NONE".to_owned()
+    } else {
+        names.join(",")
+    }
+}
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    let mut made = Tcp {
+        source: PortRange::ANY,
+        source_inverted: false,
+        destination: PortRange::ANY,
+        destination_inverted: false,
+        option: 0,
+        option_inverted: false,
+        mask: 0,
+        compared: 0,
+        flags_inverted: false,
+    };
+    for option in given.options {
+        match (option.spec.name, &option.value) {
+            ("sport", Value::PortRange(range)) => {
+                (made.source, made.source_inverted) = (*range, option.inverted);
+            }
+            ("dport", Value::PortRange(range)) => {
+                (made.destination, made.destination_inverted) = (*range, option.inverted);
+            }
+            ("tcp-option", Value::Integer(kind)) => {
+                (made.option, made.option_inverted) = (*kind as u8, option.inverted);
+            }
+            ("tcp-flags", Value::BitsUnderMask { mask, bits }) => {
+                (made.mask, made.compared) = (*mask as u8, *bits as u8);
+                made.flags_inverted = option.inverted;
+            }
+            ("syn", _) => {
+                (made.mask, made.compared) = (0x17, 0x02);
+                made.flags_inverted = option.inverted;
+            }
+            _ => {}
+        }
+    }
+    Ok(Arc::new(made))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Tcp {
+    source: PortRange,
+    source_inverted: bool,
+    destination: PortRange,
+    destination_inverted: bool,
+    /// 0: none asked for.
+    option: u8,
+    option_inverted: bool,
+    mask: u8,
+    compared: u8,
+    flags_inverted: bool,
+}
+
+/// The first option that a packet failed.
+enum Miss {
+    LaterFragment,
+    /// A fragment at offset 8: it could overwrite the flags of a header that was let pass.
+    FragmentIntoHeader,
+    CutShort,
+    Source(u16),
+    Destination(u16),
+    Flags(u8),
+    DataOffset,
+    Option,
+}
+
+impl Tcp {
+    fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
+        match cx.packet.fragment_offset() {
+            0 => {}
+            8 => return Err(Miss::FragmentIntoHeader),
+            _ => return Err(Miss::LaterFragment),
+        }
+        // The kernel asks for the fixed header only; a data offset beyond the packet is no obstacle to ports and flags.
+        let header = cx.packet.transport();
+        let Some(fixed) = header.first_chunk::<20>() else {
+            return Err(Miss::CutShort);
+        };
+        let source = u16::from_be_bytes([fixed[0], fixed[1]]);
+        if self.source.contains(source) == self.source_inverted {
+            return Err(Miss::Source(source));
+        }
+        let destination = u16::from_be_bytes([fixed[2], fixed[3]]);
+        if self.destination.contains(destination) == self.destination_inverted {
+            return Err(Miss::Destination(destination));
+        }
+        if (fixed[13] & self.mask == self.compared) == self.flags_inverted {
+            return Err(Miss::Flags(fixed[13]));
+        }
+        if self.option != 0 {
+            let length = usize::from(fixed[12] >> 4) * 4;
+            let Some(options) = header.get(20..length) else {
+                return Err(Miss::DataOffset);
+            };
+            if has_option(options, self.option) == self.option_inverted {
+                return Err(Miss::Option);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Walks as the kernel does here: END is an option like any other, and a length of zero counts as one.
+fn has_option(options: &[u8], kind: u8) -> bool {
+    let mut at = 0;
+    while let Some(&found) = options.get(at) {
+        if found == kind {
+            return true;
+        }
+        at += if found < 2 {
+            1
+        } else {
+            usize::from(options.get(at + 1).copied().unwrap_or(0)).max(1)
+        };
+    }
+    false
+}
+
+impl Match for Tcp {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        match self.check(cx) {
+            Ok(()) => Matched::Yes,
+            Err(Miss::FragmentIntoHeader | Miss::CutShort | Miss::DataOffset) => Matched::Malformed,
+            Err(_) => Matched::No,
+        }
+    }
+
+    fn explain(&self, cx: &Context<'_>) -> String {
+        match self.check(cx) {
+            Ok(()) => "tcp: matches".to_owned(),
+            Err(Miss::LaterFragment) => "tcp: packet is a later fragment without a TCP header".to_owned(),
+            Err(Miss::FragmentIntoHeader) => "tcp: packet is a fragment that reaches into the TCP header".to_owned(),
+            Err(Miss::CutShort) => "tcp: packet's TCP header is cut short".to_owned(),
+            Err(Miss::DataOffset) => "tcp: packet's TCP data offset contradicts its length".to_owned(),
+            Err(Miss::Source(port)) => format!(
+                "{}--sport {}: packet has {port}",
+                not(self.source_inverted),
+                Ports(self.source)
+            ),
+            Err(Miss::Destination(port)) => format!(
+                "{}--dport {}: packet has {port}",
+                not(self.destination_inverted),
+                Ports(self.destination)
+            ),
+            Err(Miss::Flags(flags)) => format!(
+                "{}--tcp-flags {} {}: packet has {}",
+                not(self.flags_inverted),
+                flag_names(self.mask),
+                flag_names(self.compared),
+                flag_names(flags & self.mask)
+            ),
+            Err(Miss::Option) => format!(
+                "{}--tcp-option {}: packet has {}",
+                not(self.option_inverted),
+                self.option,
+                if self.option_inverted { "it" } else { "none" }
+            ),
+        }
+    }
+
+    fn save(&self, out: &mut String) {
+        save_ports(out, "sport", self.source, self.source_inverted);
+        save_ports(out, "dport", self.destination, self.destination_inverted);
+        if self.option != 0 {
+            let _ = write!(out, " {}--tcp-option {}", not(self.option_inverted), self.option);
+        }
+        if self.mask != 0 || self.flags_inverted {
+            let _ = write!(
+                out,
+                " {}--tcp-flags {} {}",
+                not(self.flags_inverted),
+                flag_names(self.mask),
+                flag_names(self.compared)
+            );
+        }
+    }
+
+    fn list(&self, out: &mut String, numeric: bool) {
+        let bang = |inverted| if inverted { "!" } else { "" };
+        out.push_str(" tcp");
+        let (source, destination) = (self.source, self.destination);
+        list_ports(out, "spt", source, self.source_inverted, protocol::TCP, numeric);
+        list_ports(
+            out,
+            "dpt",
+            destination,
+            self.destination_inverted,
+            protocol::TCP,
+            numeric,
+        );
+        if self.option != 0 {
+            let _ = write!(out, " option={}{}", bang(self.option_inverted), self.option);
+        }
+        if self.mask != 0 || self.flags_inverted {
+            let _ = write!(out, " flags:{}", bang(self.flags_inverted));
+            let _ = if numeric {
+                write!(out, "0x{:02X}/0x{:02X}", self.mask, self.compared)
+            } else {
+                write!(out, "{}/{}", flag_names(self.mask), flag_names(self.compared))
+            };
+        }
+    }
+
+    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+        only_protocol(scope, "tcp match", protocol::TCP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{
+        ANY, Bench, P, TCP, UDP, ip, match_errors, match_packets, match_texts, placed, read_match, tcp,
+    };
+    use crate::rule::{Hook, Table};
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        match_texts(
+            &SPEC,
+            TCP,
+            &[
+                ("", "", " tcp", " tcp"),
+                (
+                    "--dport 80:",
+                    " --dport 80:65535",
+                    " tcp dpts:80:65535",
+                    " tcp dpts:http:65535",
+                ),
+                ("--dport :80", " --dport 0:80", " tcp dpts:0:80", " tcp dpts:0:http"),
+                ("--dport :", "", " tcp", " tcp"),
+                ("--dport 0", " --dport 0", " tcp dpt:0", " tcp dpt:0"),
+                ("--dport 0x50", " --dport 80", " tcp dpt:80", " tcp dpt:http"),
+                ("--dport 010", " --dport 8", " tcp dpt:8", " tcp dpt:8"),
+                (
+                    "--dport http:https",
+                    " --dport 80:443",
+                    " tcp dpts:80:443",
+                    " tcp dpts:http:https",
+                ),
+                ("! --dport 80", " ! --dport 80", " tcp dpt:!80", " tcp dpt:!http"),
+                (
+                    "! --dport 80:90",
+                    " ! --dport 80:90",
+                    " tcp dpts:!80:90",
+                    " tcp dpts:!http:90",
+                ),
+                ("--dport 5:5", " --dport 5", " tcp dpt:5", " tcp dpt:5"),
+                (
+                    "--sport 1:2 --dport 3",
+                    " --sport 1:2 --dport 3",
+                    " tcp spts:1:2 dpt:3",
+                    " tcp spts:tcpmux:2 dpt:3",
+                ),
+                (
+                    "! --syn",
+                    " ! --tcp-flags FIN,SYN,RST,ACK SYN",
+                    " tcp flags:!0x17/0x02",
+                    " tcp flags:!FIN,SYN,RST,ACK/SYN",
+                ),
+                (
+                    "--tcp-flags ALL NONE",
+                    " --tcp-flags FIN,SYN,RST,PSH,ACK,URG NONE",
+                    " tcp flags:0x3F/0x00",
+                    " tcp flags:FIN,SYN,RST,PSH,ACK,URG/NONE",
+                ),
+                (
+                    "--tcp-flags syn,,ack SYN",
+                    " --tcp-flags SYN,ACK SYN",
+                    " tcp flags:0x12/0x02",
+                    " tcp flags:SYN,ACK/SYN",
+                ),
+                (
+                    "--tcp-flags SYN \"\"",
+                    " --tcp-flags SYN NONE",
+                    " tcp flags:0x02/0x00",
+                    " tcp flags:SYN/NONE",
+                ),
+                ("--tcp-flags NONE NONE", "", " tcp", " tcp"),
+                ("--tcp-option 5", " --tcp-option 5", " tcp option=5", " tcp option=5"),
+                (
+                    "! --tcp-option 0x10",
+                    " ! --tcp-option 16",
+                    " tcp option=!16",
+                    " tcp option=!16",
+                ),
+            ],
+        );
+        // An inversion of everything is listed, but not saved.
+        let made = read_match(&SPEC, TCP, "! --dport 0:65535").unwrap();
+        let (mut saved, mut listed) = (String::new(), String::new());
+        made.save(&mut saved);
+        made.list(&mut listed, true);
+        assert_eq!((&saved[..], &listed[..]), ("", " tcp dpts:!0:65535"));
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        match_errors(
+            &SPEC,
+            TCP,
+            &[
+                ("--dport 70000", "invalid port/service `70000' specified"),
+                ("--dport 80:abc", "invalid port/service `abc' specified"),
+                ("--dport 80:70", "invalid portrange (min > max)"),
+                ("--dport \"\"", "invalid port/service `' specified"),
+                ("--dport 80:90:100", "invalid port/service `90:100' specified"),
+                ("--dport -1", "invalid port/service `-1' specified"),
+                (
+                    "--dport 80 --destination-port 90",
+                    "Only one `--destination-port' allowed",
+                ),
+                ("--sport 1 --sport 2", "Only one `--source-port' allowed"),
+                ("--tcp-flags SYN,ACK FOO", "Unknown TCP flag `FOO'"),
+                ("--tcp-flags ECE,CWR SYN", "Unknown TCP flag `ECE'"),
+                ("--tcp-flags SYN", "--tcp-flags requires two args."),
+                ("--tcp-flags FOO --syn", "--tcp-flags requires two args."),
+                (
+                    "--tcp-flags SYN SYN --syn",
+                    "Only one of `--syn' or `--tcp-flags'  allowed",
+                ),
+                ("--syn --syn", "Only one of `--syn' or `--tcp-flags'  allowed"),
+                ("--tcp-option 0", "Bad TCP option \"0\""),
+                ("--tcp-option 256", "Bad TCP option \"256\""),
+                ("--tcp-option 5 --tcp-option 6", "Only one `--tcp-option' allowed"),
+            ],
+        );
+    }
+
+    #[test]
+    fn needs_its_protocol() {
+        let made = read_match(&SPEC, TCP, "--dport 80").unwrap();
+        let refused = Err("x_tables: ip_tables: tcp match: only valid for protocol 6".to_owned());
+        let at = |p| placed(p, Table::Filter, &[Hook::Input], |scope| made.check(scope));
+        assert_eq!(at(TCP), Ok(()));
+        assert_eq!(at(UDP), refused);
+        assert_eq!(at(ANY), refused);
+        assert_eq!(at(P(protocol::TCP, true)), refused);
+    }
+
+    #[test]
+    fn packets() {
+        let bench = Bench::new();
+        let syn = tcp(40000, 443, 0x02, &[2, 4, 5, 180]);
+        let with_end = tcp(40000, 443, 0x12, &[0, 8, 0, 3]);
+        let later = ip(protocol::TCP, 185, &[0; 32]);
+        match_packets(
+            &SPEC,
+            TCP,
+            &bench,
+            &[
+                ("--dport 443", &syn, ""),
+                ("--dport 80", &syn, "--dport 80: packet has 443"),
+                ("! --dport 400:500", &syn, "! --dport 400:500: packet has 443"),
+                ("--sport :1023", &syn, "--sport 0:1023: packet has 40000"),
+                ("--syn", &syn, ""),
+                ("! --syn", &syn, "! --tcp-flags FIN,SYN,RST,ACK SYN: packet has SYN"),
+                (
+                    "--tcp-flags SYN,ACK ACK",
+                    &syn,
+                    "--tcp-flags SYN,ACK ACK: packet has SYN",
+                ),
+                ("--tcp-option 2", &syn, ""),
+                ("! --tcp-option 2", &syn, "! --tcp-option 2: packet has it"),
+                ("--tcp-option 3", &syn, "--tcp-option 3: packet has none"),
+                // The kernel does not stop at END (0), and takes a length of 0 for 1.
+                ("--tcp-option 3", &with_end, ""),
+                ("", &later, "tcp: packet is a later fragment without a TCP header"),
+            ],
+        );
+    }
+
+    #[test]
+    fn broken_packets_are_dropped_on_the_spot() {
+        let bench = Bench::new();
+        let ports = read_match(&SPEC, TCP, "--dport 443").unwrap();
+        let options = read_match(&SPEC, TCP, "--tcp-option 2").unwrap();
+        let whole = tcp(1, 443, 0x02, &[]);
+        let mut long = whole.transport().to_vec();
+        long[12] = 15 << 4;
+        let mut short = long.clone();
+        short[12] = 4 << 4;
+        for (packet, of_ports, of_options) in [
+            (
+                ip(protocol::TCP, 0, &whole.transport()[..19]),
+                Matched::Malformed,
+                Matched::Malformed,
+            ),
+            (
+                ip(protocol::TCP, 1, whole.transport()),
+                Matched::Malformed,
+                Matched::Malformed,
+            ),
+            (ip(protocol::TCP, 0x2000, whole.transport()), Matched::Yes, Matched::No),
+            (ip(protocol::TCP, 0, &long), Matched::Yes, Matched::Malformed),
+            (ip(protocol::TCP, 0, &short), Matched::Yes, Matched::Malformed),
+        ] {
+            assert_eq!(bench.ask(ports.as_ref(), &packet).0, of_ports, "{packet:?}");
+            assert_eq!(bench.ask(options.as_ref(), &packet).0, of_options, "{packet:?}");
+        }
+    }
+}

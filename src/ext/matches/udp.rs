@@ -1,0 +1,248 @@
+//! `-m udp`: ports of UDP.
+
+use std::sync::Arc;
+
+use crate::base::{Family, PortRange, protocol};
+use crate::ext::MatchSpec;
+use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::place::only_protocol;
+use crate::ext::wording::{Ports, list_ports, not, save_ports};
+use crate::rule::{Context, Match, Matched, Refusal, Scope};
+use crate::wire;
+
+pub const SPEC: MatchSpec = MatchSpec {
+    name: "udp",
+    aliases: &[],
+    families: &[Family::V4, Family::V6],
+    protocol: Some(protocol::UDP),
+    options: &[
+        OptionSpec {
+            name: "sport",
+            aliases: &["source-port"],
+            error_name: Some("source-port"),
+            value: ValueKind::PortRange,
+            invert: true,
+            help: "the source port lies in the range",
+            ..OptionSpec::PLAIN
+        },
+        OptionSpec {
+            name: "dport",
+            aliases: &["destination-port"],
+            error_name: Some("destination-port"),
+            value: ValueKind::PortRange,
+            invert: true,
+            help: "the destination port lies in the range",
+            ..OptionSpec::PLAIN
+        },
+    ],
+    needs_one: None,
+    build,
+    about: "ports of UDP",
+};
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    let range = |name| match given.get(name) {
+        Some(option) => match option.value {
+            Value::PortRange(range) => (range, option.inverted),
+            _ => (PortRange::ANY, false),
+        },
+        None => (PortRange::ANY, false),
+    };
+    let (source, source_inverted) = range("sport");
+    let (destination, destination_inverted) = range("dport");
+    Ok(Arc::new(Udp {
+        source,
+        source_inverted,
+        destination,
+        destination_inverted,
+    }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Udp {
+    source: PortRange,
+    source_inverted: bool,
+    destination: PortRange,
+    destination_inverted: bool,
+}
+
+enum Miss {
+    LaterFragment,
+    CutShort,
+    Source(u16),
+    Destination(u16),
+}
+
+impl Udp {
+    fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
+        if cx.packet.fragment_offset() != 0 {
+            return Err(Miss::LaterFragment);
+        }
+        let Ok(header) = wire::udp::Udp::new(cx.packet.transport()) else {
+            return Err(Miss::CutShort);
+        };
+        if self.source.contains(header.source_port()) == self.source_inverted {
+            return Err(Miss::Source(header.source_port()));
+        }
+        if self.destination.contains(header.destination_port()) == self.destination_inverted {
+            return Err(Miss::Destination(header.destination_port()));
+        }
+        Ok(())
+    }
+}
+
+impl Match for Udp {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        match self.check(cx) {
+            Ok(()) => Matched::Yes,
+            Err(Miss::CutShort) => Matched::Malformed,
+            Err(_) => Matched::No,
+        }
+    }
+
+    fn explain(&self, cx: &Context<'_>) -> String {
+        match self.check(cx) {
+            Ok(()) => "udp: matches".to_owned(),
+            Err(Miss::LaterFragment) => "udp: packet is a later fragment without a UDP header".to_owned(),
+            Err(Miss::CutShort) => "udp: packet's UDP header is cut short".to_owned(),
+            Err(Miss::Source(port)) => format!(
+                "{}--sport {}: packet has {port}",
+                not(self.source_inverted),
+                Ports(self.source)
+            ),
+            Err(Miss::Destination(port)) => format!(
+                "{}--dport {}: packet has {port}",
+                not(self.destination_inverted),
+                Ports(self.destination)
+            ),
+        }
+    }
+
+    fn save(&self, out: &mut String) {
+        save_ports(out, "sport", self.source, self.source_inverted);
+        save_ports(out, "dport", self.destination, self.destination_inverted);
+    }
+
+    fn list(&self, out: &mut String, numeric: bool) {
+        out.push_str(" udp");
+        let (source, destination) = (self.source, self.destination);
+        list_ports(out, "spt", source, self.source_inverted, protocol::UDP, numeric);
+        list_ports(
+            out,
+            "dpt",
+            destination,
+            self.destination_inverted,
+            protocol::UDP,
+            numeric,
+        );
+    }
+
+    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+        only_protocol(scope, "udp match", protocol::UDP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{Bench, TCP, UDP, ip, match_errors, match_packets, match_texts, placed, read_match, udp};
+    use crate::rule::{Hook, Table};
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        match_texts(
+            &SPEC,
+            UDP,
+            &[
+                ("", "", " udp", " udp"),
+                ("--dport 53", " --dport 53", " udp dpt:53", " udp dpt:domain"),
+                (
+                    "--sport 53:54 ! --dport domain",
+                    " --sport 53:54 ! --dport 53",
+                    " udp spts:53:54 dpt:!53",
+                    " udp spts:domain:54 dpt:!domain",
+                ),
+                // Any protocol's name will do, but it is listed by UDP's.
+                ("--dport http", " --dport 80", " udp dpt:80", " udp dpt:80"),
+                (
+                    "--dport domain:http",
+                    " --dport 53:80",
+                    " udp dpts:53:80",
+                    " udp dpts:domain:80",
+                ),
+                // A range may be empty here, what is too large wraps, and nothing is zero.
+                ("--dport 80:70", " --dport 80:70", " udp dpts:80:70", " udp dpts:80:70"),
+                ("--dport 65536", " --dport 0", " udp dpt:0", " udp dpt:0"),
+                ("--dport \"\"", " --dport 0", " udp dpt:0", " udp dpt:0"),
+                ("--dport :", "", " udp", " udp"),
+                ("--dport 010", " --dport 10", " udp dpt:10", " udp dpt:10"),
+                ("--dport \" +1\"", " --dport 1", " udp dpt:1", " udp dpt:1"),
+                ("--dport 5:5", " --dport 5", " udp dpt:5", " udp dpt:5"),
+            ],
+        );
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        match_errors(
+            &SPEC,
+            UDP,
+            &[
+                ("--dport nosuch", "Port \"nosuch\" does not resolve to anything.\n"),
+                ("--dport 5:x", "Port \"x\" does not resolve to anything.\n"),
+                ("--dport 0x10", "Port \"0x10\" does not resolve to anything.\n"),
+                ("--dport -1", "Port \"-1\" does not resolve to anything.\n"),
+                (
+                    "--dport 1:2:3",
+                    "udp: Too many components for option \"--destination-port\" (max: 2)\n",
+                ),
+                (
+                    "--dport 1 --dport 2",
+                    "udp: option \"--destination-port\" can only be used once.\n",
+                ),
+                (
+                    "--sport 1 --source-port 2",
+                    "udp: option \"--source-port\" can only be used once.\n",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn needs_its_protocol() {
+        let made = read_match(&SPEC, UDP, "--dport 80").unwrap();
+        let at = |p| placed(p, Table::Filter, &[Hook::Input], |scope| made.check(scope));
+        assert_eq!(at(UDP), Ok(()));
+        assert_eq!(
+            at(TCP),
+            Err("x_tables: ip_tables: udp match: only valid for protocol 17".to_owned())
+        );
+    }
+
+    #[test]
+    fn packets() {
+        let bench = Bench::new();
+        let packet = udp(1000, 53, &[]);
+        let cut = ip(protocol::UDP, 0, &[0; 7]);
+        let later = ip(protocol::UDP, 1, &[0; 8]);
+        match_packets(
+            &SPEC,
+            UDP,
+            &bench,
+            &[
+                ("--dport 53", &packet, ""),
+                ("--dport 54:60", &packet, "--dport 54:60: packet has 53"),
+                ("! --sport 1000", &packet, "! --sport 1000: packet has 1000"),
+                ("", &later, "udp: packet is a later fragment without a UDP header"),
+                ("", &cut, "udp: packet's UDP header is cut short"),
+            ],
+        );
+        let any = read_match(&SPEC, UDP, "").unwrap();
+        assert_eq!(bench.ask(any.as_ref(), &cut).0, Matched::Malformed);
+        assert_eq!(bench.ask(any.as_ref(), &later).0, Matched::No);
+    }
+}

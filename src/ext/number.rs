@@ -1,0 +1,104 @@
+//! Numbers and IPv4 addresses as the C library reads them, which is what the real tools take.
+
+use std::net::Ipv4Addr;
+
+/// The number a text begins with, and what follows it. Base 0 takes `0x10`, `010` and `10`; white space and a plus may stand before it. `None`
+/// where no digit stands there, where a minus does, or where 64 bits are too few.
+pub fn strtoul(text: &str, base: u32) -> Option<(u64, &str)> {
+    let trimmed = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let digits = trimmed.strip_prefix('+').unwrap_or(trimmed);
+    let (base, digits) = match base {
+        0 | 16 => {
+            let hex = digits
+                .strip_prefix("0x")
+                .or_else(|| digits.strip_prefix("0X"))
+                .filter(|rest| rest.starts_with(|first: char| first.is_ascii_hexdigit()));
+            match hex {
+                Some(rest) => (16, rest),
+                None if base == 16 => (16, digits),
+                None if digits.starts_with('0') => (8, digits),
+                None => (10, digits),
+            }
+        }
+        base => (base, digits),
+    };
+    let end = digits.find(|digit: char| !digit.is_digit(base)).unwrap_or(digits.len());
+    Some((u64::from_str_radix(&digits[..end], base).ok()?, &digits[end..]))
+}
+
+/// A text that is a number in any base and nothing else.
+pub fn whole_number(text: &str) -> Option<u64> {
+    match strtoul(text, 0)? {
+        (number, "") => Some(number),
+        _ => None,
+    }
+}
+
+/// `10.1`, `0x7f.1`, `10.0.0.1`: up to four parts in any base, the last of which fills what is left.
+pub fn inet_aton(text: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<u64> = text
+        .split('.')
+        .map(|part| {
+            part.starts_with(|first: char| first.is_ascii_digit())
+                .then(|| whole_number(part))?
+        })
+        .collect::<Option<_>>()?;
+    let (&last, leading) = parts.split_last()?;
+    let free_bits = 32 - 8 * u32::try_from(leading.len()).ok().filter(|&count| count <= 3)?;
+    if last >> free_bits != 0 || leading.iter().any(|&part| part > 255) {
+        return None;
+    }
+    let high = leading.iter().fold(0, |bits, &part| bits << 8 | part) << free_bits;
+    Some(Ipv4Addr::from_bits((high | last) as u32))
+}
+
+/// Four decimal parts, each up to 255, as `xtables_numeric_to_ipaddr` wants them: what NAT targets take.
+pub fn dotted_quad(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let mut parts = text.split('.');
+    for octet in &mut octets {
+        *octet = u8::try_from(whole_number(parts.next()?)?).ok()?;
+    }
+    parts.next().is_none().then(|| Ipv4Addr::from(octets))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_strtoul_reads_them() {
+        for (text, base, expected) in [
+            ("10", 0, Some((10, ""))),
+            ("010", 0, Some((8, ""))),
+            ("0x1F/2", 0, Some((31, "/2"))),
+            ("0x", 0, Some((0, "x"))),
+            ("08", 0, Some((0, "8"))),
+            (" +7", 0, Some((7, ""))),
+            ("-1", 0, None),
+            ("", 0, None),
+            ("x", 0, None),
+            ("010", 10, Some((10, ""))),
+            ("99999999999999999999", 0, None),
+        ] {
+            assert_eq!(strtoul(text, base), expected, "{text:?} base {base}");
+        }
+    }
+
+    #[test]
+    fn addresses_as_inet_aton_reads_them() {
+        for (text, expected) in [
+            ("10.0", Some([10, 0, 0, 0])),
+            ("33", Some([0, 0, 0, 33])),
+            ("10.0.0.1", Some([10, 0, 0, 1])),
+            ("0x7f.1", Some([127, 0, 0, 1])),
+            ("1.2.3.256", None),
+            ("1.2.3.4.5", None),
+            ("", None),
+            ("1..2", None),
+            ("x", None),
+        ] {
+            assert_eq!(inet_aton(text), expected.map(Ipv4Addr::from), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! How the kit reads the kinds of values that several extensions share.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::base::{Family, MarkMask, PortRange};
+use crate::ext::names;
+use crate::ext::number::{inet_aton, strtoul, whole_number};
+
+pub(super) fn parse(
+    spec: &'static OptionSpec,
+    extension: &str,
+    args: &[&str],
+    given: &Given<'_>,
+) -> Result<Value, UsageError> {
+    let name = spec.name_in_errors();
+    let text = args.first().copied().unwrap_or("");
+    match spec.value {
+        ValueKind::Flag => Ok(Value::Flag),
+        ValueKind::Text { min, max } => text_value(text, min, max),
+        ValueKind::Integer { min, max } => whole_number(text)
+            .filter(|number| (min..=max).contains(number))
+            .map(Value::Integer)
+            .ok_or_else(|| {
+                UsageError::parameter(format!(
+                    "{extension}: bad value for option \"--{name}\", or out of range ({min}-{max}).\n"
+                ))
+            }),
+        ValueKind::IntegerRange { max } => integer_range(text, extension, name, max),
+        ValueKind::MarkMask => mark_mask(text, extension, name),
+        ValueKind::PortRange => port_range(text, extension, name),
+        ValueKind::HostMask => host_mask(text, extension, name, given.family),
+        ValueKind::Words { parse, .. } | ValueKind::Custom { parse, .. } => parse(text, given),
+        ValueKind::Pair { parse, .. } => parse(text, args.get(1).copied(), given),
+        ValueKind::Refused { .. } => Err(UsageError::parameter(format!(
+            "{extension}: option \"--{name}\" is not there yet: take it out of the rule.\n"
+        ))),
+    }
+}
+
+fn text_value(text: &str, min: usize, max: usize) -> Result<Value, UsageError> {
+    if text.len() < min {
+        return Err(UsageError::parameter(format!(
+            "Argument must have a minimum length of {min} characters\n"
+        )));
+    }
+    // The tool cuts at the byte; a character that would be torn is left out whole here, because rules are text.
+    let end = (0..=max.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    Ok(Value::Text(text[..end.unwrap_or(0)].to_owned()))
+}
+
+/// Both ends of `a:b`, each with its own reader; an end left out is `None`. A text without a colon is one end.
+fn ends<T: Copy>(
+    text: &str,
+    extension: &str,
+    name: &str,
+    lowest: T,
+    highest: T,
+    mut read: impl FnMut(&str) -> Result<T, UsageError>,
+) -> Result<(T, T), UsageError> {
+    let mut found = [None; 2];
+    let mut count = 0;
+    for (index, part) in text.split(':').enumerate() {
+        let Some(slot) = found.get_mut(index) else {
+            return Err(UsageError::parameter(format!(
+                "{extension}: Too many components for option \"--{name}\" (max: 2)\n"
+            )));
+        };
+        if !part.is_empty() {
+            *slot = Some(read(part)?);
+        }
+        count += 1;
+    }
+    Ok(if count == 1 {
+        // An empty text leaves zeros behind.
+        let only = found[0].unwrap_or(lowest);
+        (only, only)
+    } else {
+        (found[0].unwrap_or(lowest), found[1].unwrap_or(highest))
+    })
+}
+
+fn integer_range(text: &str, extension: &str, name: &str, max: u64) -> Result<Value, UsageError> {
+    let mut consumed = 0;
+    let (low, high) = ends(text, extension, name, 0, max, |part| {
+        let from = consumed + text[consumed..].find(part).unwrap_or(0);
+        consumed = from + part.len();
+        let Some((number, rest)) = strtoul(part, 0).filter(|&(number, _)| number <= max) else {
+            return Err(UsageError::parameter(format!(
+                "{extension}: bad value for option \"--{name}\" near \"{}\", or out of range (0-{max}).\n",
+                &text[from..]
+            )));
+        };
+        if !rest.is_empty() {
+            let tail = &text[consumed - rest.len()..];
+            return Err(UsageError::parameter(format!(
+                "{extension}: Argument to \"--{name}\" has unexpected characters near \"{tail}\".\n"
+            )));
+        }
+        Ok(number)
+    })?;
+    Ok(Value::IntegerRange { low, high })
+}
+
+fn mark_mask(text: &str, extension: &str, name: &str) -> Result<Value, UsageError> {
+    let number = |text| {
+        strtoul(text, 0)
+            .and_then(|(number, rest)| Some((u32::try_from(number).ok()?, rest)))
+            .ok_or_else(|| {
+                UsageError::parameter(format!(
+                    "{extension}: bad integer value for option \"--{name}\", or out of range.\n"
+                ))
+            })
+    };
+    let (value, mut rest) = number(text)?;
+    let mut mask = u32::MAX;
+    if let Some(after) = rest.strip_prefix('/') {
+        (mask, rest) = number(after)?;
+    }
+    if !rest.is_empty() {
+        return Err(UsageError::parameter(format!(
+            "{extension}: trailing garbage after value for option \"--{name}\".\n"
+        )));
+    }
+    Ok(Value::MarkMask(MarkMask { value, mask }))
+}
+
+fn port_range(text: &str, extension: &str, name: &str) -> Result<Value, UsageError> {
+    let (low, high) = ends(text, extension, name, 0, u16::MAX, |part| {
+        resolved_port(part)
+            .ok_or_else(|| UsageError::parameter(format!("Port \"{part}\" does not resolve to anything.\n")))
+    })?;
+    Ok(Value::PortRange(PortRange { low, high }))
+}
+
+/// As getaddrinfo resolves a service: decimal only, and what exceeds 16 bits wraps without a word.
+fn resolved_port(text: &str) -> Option<u16> {
+    match strtoul(text, 10) {
+        Some((number, "")) => (number as i32 >= 0).then_some(number as u16),
+        _ => names::port_of_any_protocol(text),
+    }
+}
+
+fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<Value, UsageError> {
+    let (host, mask) = match text.split_once('/') {
+        Some((host, mask)) => (host, Some(mask)),
+        None => (text, None),
+    };
+    let bits = family.bits();
+    let mask = match mask {
+        None => family.prefix_mask(bits),
+        Some(text) => whole_number(text)
+            .and_then(|length| family.prefix_mask(u8::try_from(length).ok()?))
+            .or_else(|| literal(text, family)),
+    };
+    let Some(mask) = mask else {
+        return Err(UsageError::parameter(format!(
+            "{extension}: bad value for option \"--{name}\", neither a valid network mask nor valid CIDR (0-{bits}).\n"
+        )));
+    };
+    Ok(Value::HostMask {
+        address: address(host, family)?,
+        mask,
+    })
+}
+
+fn literal(text: &str, family: Family) -> Option<IpAddr> {
+    match family {
+        Family::V4 => inet_aton(text).map(IpAddr::V4),
+        Family::V6 => text.parse().ok().map(IpAddr::V6),
+    }
+}
+
+fn address(text: &str, family: Family) -> Result<IpAddr, UsageError> {
+    if let Some(address) = literal(text, family) {
+        return Ok(address);
+    }
+    match (text, family) {
+        ("localhost", Family::V4) => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        _ if text.parse::<IpAddr>().is_ok() => Err(UsageError::parameter(
+            "getaddrinfo: Address family for hostname not supported\n",
+        )),
+        // A lab has no name server to ask. What the tool says of a name then, and of what can be none:
+        _ if looks_like_a_name(text) => Err(UsageError::parameter(
+            "getaddrinfo: Temporary failure in name resolution\n",
+        )),
+        _ => Err(UsageError::parameter("getaddrinfo: Name or service not known\n")),
+    }
+}
+
+fn looks_like_a_name(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let label = |label: &str| !label.is_empty() && label.len() <= 63 && label.bytes().all(letter);
+    let number = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    !text.starts_with('-') && !text.bytes().all(number) && text.split('.').all(label)
+}

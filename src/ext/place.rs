@@ -1,0 +1,51 @@
+//! What the kernel asks of a rule's place: which table, which hooks, which protocol. Its words, as its log has them.
+
+use crate::rule::{Errno, Hook, HookSet, Refusal, Scope, Table};
+
+/// A match or target that is for one protocol only.
+pub(super) fn only_protocol(scope: &Scope<'_>, what: &str, protocol: u8) -> Result<(), Refusal> {
+    if scope.selector.protocol == protocol && !scope.selector.protocol_inverted {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "x_tables: ip_tables: {what}: only valid for protocol {protocol}"
+    )))
+}
+
+pub(super) fn only_table(scope: &Scope<'_>, what: &str, table: Table) -> Result<(), Refusal> {
+    if scope.table == table {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "x_tables: ip_tables: {what}: only valid in {} table, not {}",
+        table.name(),
+        scope.table.name()
+    )))
+}
+
+pub(super) fn only_hooks(scope: &Scope<'_>, what: &str, usable: HookSet) -> Result<(), Refusal> {
+    if scope.hooks.within(usable) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "x_tables: ip_tables: {what}: used from hooks {}, but only usable from {}",
+        names(scope.hooks),
+        names(usable)
+    )))
+}
+
+pub(super) fn invalid(reason: String) -> Refusal {
+    Refusal {
+        errno: Errno::InvalidArgument,
+        reason,
+    }
+}
+
+fn names(hooks: HookSet) -> String {
+    let chains: Vec<_> = Hook::ALL
+        .into_iter()
+        .filter(|&hook| hooks.contains(hook))
+        .map(Hook::chain)
+        .collect();
+    chains.join("/")
+}

@@ -1,0 +1,238 @@
+//! `-j CT`: what tracking shall make of the packet: nothing, or a flow with a helper.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::base::Family;
+use crate::conntrack::{CtState, Template, Tracking};
+use crate::ext::TargetSpec;
+use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::place::only_table;
+use crate::ext::wording::quoted;
+use crate::helper;
+use crate::rule::{Errno, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+
+pub const SPEC: TargetSpec = TargetSpec {
+    name: "CT",
+    families: &[Family::V4, Family::V6],
+    options: &[
+        OptionSpec {
+            name: "notrack",
+            help: "keep the packet out of connection tracking",
+            ..OptionSpec::PLAIN
+        },
+        OptionSpec {
+            name: "helper",
+            value: ValueKind::Text { min: 0, max: 15 },
+            help: "attach this helper to the flow that the packet opens",
+            ..OptionSpec::PLAIN
+        },
+        refused("timeout", "POLICY", "use a timeout policy"),
+        refused("ctevents", "EVENT[,...]", "report these events only"),
+        refused("expevents", "EVENT[,...]", "report these events of expectations only"),
+        refused("zone", "ZONE|mark", "track in this zone"),
+        refused("zone-orig", "ZONE|mark", "track the original direction in this zone"),
+        refused("zone-reply", "ZONE|mark", "track the reply direction in this zone"),
+    ],
+    needs_one: None,
+    build,
+    about: "what tracking shall make of the packet: nothing, or a flow with a helper",
+};
+
+const fn refused(name: &'static str, syntax: &'static str, help: &'static str) -> OptionSpec {
+    OptionSpec {
+        name,
+        value: ValueKind::Refused { syntax },
+        help,
+        ..OptionSpec::PLAIN
+    }
+}
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
+    let helper = match given.get("helper").map(|option| &option.value) {
+        // An empty name is none at all, as a comparison with `-C` shows.
+        Some(Value::Text(name)) if !name.is_empty() => Some(name.clone()),
+        _ => None,
+    };
+    Ok(Arc::new(Ct {
+        notrack: given.has("notrack"),
+        template: Arc::new(Template { helper }),
+    }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Ct {
+    notrack: bool,
+    template: Arc<Template>,
+}
+
+/// A packet that has a flow or a template already (it came back over `lo`, or an earlier rule was faster) keeps it.
+pub(super) fn leave_untracked(tracking: &mut Tracking) {
+    if tracking.state.is_none() && tracking.template.is_none() {
+        tracking.state = Some(CtState::Untracked);
+    }
+}
+
+impl Target for Ct {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
+        if self.notrack {
+            leave_untracked(cx.tracking);
+        } else if cx.tracking.state.is_none() && cx.tracking.template.is_none() {
+            cx.tracking.template = Some(Arc::clone(&self.template));
+        }
+        TargetVerdict::Continue
+    }
+
+    fn save(&self, out: &mut String) {
+        if self.notrack {
+            out.push_str(" --notrack");
+        }
+        if let Some(helper) = &self.template.helper {
+            let _ = write!(out, " --helper {}", quoted(helper));
+        }
+    }
+
+    fn list(&self, out: &mut String, _numeric: bool) {
+        out.push_str(" CT");
+        if self.notrack {
+            out.push_str(" notrack");
+        }
+        if let Some(helper) = &self.template.helper {
+            let _ = write!(out, " helper {helper}");
+        }
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        !self.notrack
+    }
+
+    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+        only_table(scope, "CT target", Table::Raw)?;
+        let (false, Some(name)) = (self.notrack, &self.template.helper) else {
+            return Ok(());
+        };
+        let no_entry = |reason| Refusal {
+            errno: Errno::NoEntry,
+            reason,
+        };
+        let selector = scope.selector;
+        if selector.protocol == 0 || selector.protocol_inverted {
+            return Err(no_entry(
+                "xt_CT: You must specify a L4 protocol and not use inversions on it".to_owned(),
+            ));
+        }
+        // The kernel fetches the helper's module here, so it need not have been loaded before.
+        let known = helper::registry().iter().any(|helper| {
+            helper.name == name && helper.protocol == selector.protocol && helper.family == selector.family
+        });
+        if !known {
+            return Err(no_entry(format!("xt_CT: No such helper \"{name}\"")));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::protocol;
+    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, placed, read_target, target_errors, target_texts, udp};
+    use crate::rule::Hook;
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        target_texts(
+            &SPEC,
+            TCP,
+            &[
+                ("", "", " CT", " CT"),
+                ("--notrack", " --notrack", " CT notrack", " CT notrack"),
+                ("--helper ftp", " --helper ftp", " CT helper ftp", " CT helper ftp"),
+                ("--helper \"\"", "", " CT", " CT"),
+                (
+                    "--helper ftp --notrack",
+                    " --notrack --helper ftp",
+                    " CT notrack helper ftp",
+                    " CT notrack helper ftp",
+                ),
+            ],
+        );
+        assert!(
+            read_target(&SPEC, TCP, "--helper \"\"")
+                .unwrap()
+                .equals(read_target(&SPEC, TCP, "").unwrap().as_ref())
+        );
+    }
+
+    #[test]
+    fn errors_of_the_real_tool_and_what_is_not_there() {
+        target_errors(
+            &SPEC,
+            TCP,
+            &[
+                (
+                    "--helper ftp --helper ftp",
+                    "CT: option \"--helper\" can only be used once.\n",
+                ),
+                ("! --notrack", "CT: option \"--notrack\" cannot be inverted.\n"),
+                (
+                    "--zone 5",
+                    "CT: option \"--zone\" is not there yet: take it out of the rule.\n",
+                ),
+                (
+                    "--ctevents new",
+                    "CT: option \"--ctevents\" is not there yet: take it out of the rule.\n",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn places() {
+        let ftp = read_target(&SPEC, TCP, "--helper ftp").unwrap();
+        let none = read_target(&SPEC, TCP, "--helper 1234567890123456").unwrap();
+        let plain = read_target(&SPEC, TCP, "").unwrap();
+        let raw = |p, made: &Arc<dyn Target>| placed(p, Table::Raw, &[Hook::Output], |scope| made.check(scope));
+        let protocol = "xt_CT: You must specify a L4 protocol and not use inversions on it";
+        assert_eq!(raw(TCP, &ftp), Ok(()));
+        assert_eq!(raw(ANY, &plain), Ok(()));
+        assert_eq!(raw(ANY, &ftp), Err(protocol.to_owned()));
+        assert_eq!(raw(P(protocol::TCP, true), &ftp), Err(protocol.to_owned()));
+        assert_eq!(raw(UDP, &ftp), Err("xt_CT: No such helper \"ftp\"".to_owned()));
+        assert_eq!(
+            raw(TCP, &none),
+            Err("xt_CT: No such helper \"123456789012345\"".to_owned())
+        );
+        assert_eq!(
+            placed(TCP, Table::Filter, &[Hook::Input], |scope| plain.check(scope)),
+            Err("x_tables: ip_tables: CT target: only valid in raw table, not filter".to_owned())
+        );
+    }
+
+    #[test]
+    fn tracking_starts_with_ct_but_not_with_notrack() {
+        assert!(read_target(&SPEC, TCP, "").unwrap().needs_conntrack());
+        assert!(!read_target(&SPEC, TCP, "--notrack").unwrap().needs_conntrack());
+    }
+
+    #[test]
+    fn the_first_rule_decides() {
+        let mut bench = Bench::new();
+        let ftp = read_target(&SPEC, TCP, "--helper ftp").unwrap();
+        let notrack = read_target(&SPEC, TCP, "--notrack").unwrap();
+        assert_eq!(bench.apply(ftp.as_ref(), &mut udp(1, 2, &[])), TargetVerdict::Continue);
+        bench.apply(notrack.as_ref(), &mut udp(1, 2, &[]));
+        assert_eq!(bench.tracking.state, None);
+        let helper = bench.tracking.template.as_ref().and_then(|it| it.helper.clone());
+        assert_eq!(helper.as_deref(), Some("ftp"));
+        let mut bench = Bench::new();
+        bench.apply(notrack.as_ref(), &mut udp(1, 2, &[]));
+        bench.apply(ftp.as_ref(), &mut udp(1, 2, &[]));
+        assert_eq!(bench.tracking.state, Some(CtState::Untracked));
+        assert!(bench.tracking.template.is_none());
+    }
+}

@@ -1,0 +1,12 @@
+//! One target a file.
+
+pub mod ct;
+pub mod dnat;
+pub mod log;
+pub mod mark;
+pub mod masquerade;
+mod nat_range;
+pub mod notrack;
+pub mod redirect;
+pub mod reject;
+pub mod snat;

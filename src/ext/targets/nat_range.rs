@@ -1,0 +1,155 @@
+//! The addresses and ports that SNAT, DNAT, MASQUERADE and REDIRECT take, in the tool's words.
+
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+use crate::base::{AddressRange, PortRange, protocol};
+use crate::ext::names;
+use crate::ext::number::strtoul;
+use crate::ext::option::{Given, UsageError};
+use crate::nat::NatRange;
+
+/// What a shifted range (`80-90/85`) is to a target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shift {
+    /// DNAT keeps the base.
+    Kept,
+    /// SNAT and MASQUERADE take it and lose the base: it is 0.
+    Lost,
+    Refused,
+}
+
+/// `[address[-address]][:port[-port[/port]]]`.
+pub fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, UsageError> {
+    let mut range = NatRange::default();
+    // Two colons are no port but the look of an IPv6 address.
+    let (addresses, ports_text) = match text.split_once(':') {
+        Some((addresses, ports)) if !ports.contains(':') => (addresses, Some(ports)),
+        _ => (text, None),
+    };
+    if let Some(ports_text) = ports_text {
+        ports(ports_text, given, shift, &mut range)?;
+        if addresses.is_empty() {
+            return Ok(range);
+        }
+    }
+    let address = |text: &str| {
+        text.parse::<Ipv4Addr>()
+            .map_err(|_| UsageError::parameter(format!("Bad IP address \"{text}\"")))
+    };
+    range.addresses = Some(match addresses.split_once('-') {
+        Some((low, high)) => AddressRange {
+            low: address(low)?.into(),
+            high: address(high)?.into(),
+        },
+        None => AddressRange::single(address(addresses)?.into()),
+    });
+    Ok(range)
+}
+
+/// `port[-port[/port]]`: names for the first and the last, numbers in any base.
+pub fn ports(text: &str, given: &Given<'_>, shift: Shift, range: &mut NatRange) -> Result<(), UsageError> {
+    // An inverted -p counts like a plain one here.
+    if !matches!(
+        given.protocol,
+        protocol::TCP | protocol::UDP | protocol::SCTP | protocol::DCCP | protocol::ICMP
+    ) {
+        return Err(UsageError::parameter(
+            "Need TCP, UDP, SCTP or DCCP with port specification",
+        ));
+    }
+    let not_valid = |text: &str| UsageError::parameter(format!("Port `{text}' not valid"));
+    let number = |text| {
+        let (number, rest) = strtoul(text, 0)?;
+        Some((u16::try_from(number).ok()?, rest))
+    };
+    let Some((low, rest)) = number(text) else {
+        let port = names::port_of_any_protocol(text).ok_or_else(|| not_valid(text))?;
+        range.ports = Some(PortRange::single(port));
+        return Ok(());
+    };
+    range.ports = Some(PortRange::single(low));
+    if rest.is_empty() {
+        return Ok(());
+    }
+    if rest.starts_with(':') {
+        return Err(UsageError::parameter("Invalid port:port syntax - use dash"));
+    }
+    let Some(high_text) = rest.strip_prefix('-') else {
+        return Err(UsageError::parameter(format!("Garbage after port value: `{rest}'")));
+    };
+    let (high, rest) = number(high_text).ok_or_else(|| not_valid(high_text))?;
+    if high < low {
+        return Err(UsageError::parameter(format!("Port range `{high_text}' funky")));
+    }
+    range.ports = Some(PortRange { low, high });
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let Some(base_text) = rest.strip_prefix('/') else {
+        return Err(UsageError::parameter(format!("Garbage after port range: `{rest}'")));
+    };
+    // What follows the base is not looked at.
+    let base = match number(base_text) {
+        Some((base, _)) if base != 0 => base,
+        _ => names::port_of_any_protocol(base_text).ok_or_else(|| not_valid(base_text))?,
+    };
+    range.port_base = match shift {
+        Shift::Kept => Some(base),
+        Shift::Lost => Some(0),
+        Shift::Refused => {
+            return Err(UsageError::parameter(
+                "Shifted portmap ranges not supported with this kernel",
+            ));
+        }
+    };
+    Ok(())
+}
+
+/// `80`, `80-90`, `80-90/85`.
+pub fn write_ports(out: &mut String, range: &NatRange) {
+    let Some(PortRange { low, high }) = range.ports else {
+        return;
+    };
+    let _ = write!(out, "{low}");
+    if high != low {
+        let _ = write!(out, "-{high}");
+    }
+    if let Some(base) = range.port_base {
+        let _ = write!(out, "/{base}");
+    }
+}
+
+/// Addresses and ports as `to` reads them.
+pub fn write_to(out: &mut String, range: &NatRange) {
+    if let Some(AddressRange { low, high }) = range.addresses {
+        let _ = write!(out, "{low}");
+        if high != low {
+            let _ = write!(out, "-{high}");
+        }
+    }
+    if range.ports.is_some() {
+        out.push(':');
+        write_ports(out, range);
+    }
+}
+
+/// The flags, each after `before`.
+pub fn write_flags(out: &mut String, before: &str, range: &NatRange) {
+    for (set, name) in [
+        (range.random, "random"),
+        (range.random_fully, "random-fully"),
+        (range.persistent, "persistent"),
+    ] {
+        if set {
+            let _ = write!(out, "{before}{name}");
+        }
+    }
+}
+
+/// Puts the flags among the options into a range.
+pub fn read_flags(given: &Given<'_>, range: &mut NatRange) {
+    range.random = given.has("random");
+    range.random_fully = given.has("random-fully");
+    range.persistent = given.has("persistent");
+}

@@ -1,0 +1,93 @@
+//! `-j NOTRACK`: keeps the packet out of tracking. The kernel has it as CT with a flag that keeps the old name for printing, so a rule with one
+//! is not the same as a rule with `CT --notrack`.
+
+use std::sync::Arc;
+
+use super::ct::leave_untracked;
+use crate::base::Family;
+use crate::ext::TargetSpec;
+use crate::ext::place::only_table;
+use crate::rule::{Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+
+pub const SPEC: TargetSpec = TargetSpec {
+    name: "NOTRACK",
+    families: &[Family::V4, Family::V6],
+    options: &[],
+    needs_one: None,
+    build: |_| Ok(Arc::new(Notrack)),
+    about: "keeps the packet out of connection tracking",
+};
+
+#[derive(Debug, PartialEq, Eq)]
+struct Notrack;
+
+impl Target for Notrack {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn kernel_name(&self) -> &'static str {
+        "CT"
+    }
+
+    fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
+        leave_untracked(cx.tracking);
+        TargetVerdict::Continue
+    }
+
+    fn save(&self, _out: &mut String) {}
+
+    fn list(&self, out: &mut String, _numeric: bool) {
+        out.push_str(" NOTRACK");
+    }
+
+    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+        only_table(scope, "CT target", Table::Raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conntrack::CtState;
+    use crate::ext::targets::ct;
+    use crate::ext::testing::{ANY, Bench, placed, read_target, target_texts, udp};
+    use crate::rule::Hook;
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        target_texts(&SPEC, ANY, &[("", "", " NOTRACK", " NOTRACK")]);
+        assert_eq!(read_target(&SPEC, ANY, "").unwrap().kernel_name(), "CT");
+    }
+
+    #[test]
+    fn places() {
+        let made = read_target(&SPEC, ANY, "").unwrap();
+        let at = |table| placed(ANY, table, &[Hook::Prerouting], |scope| made.check(scope));
+        assert_eq!(at(Table::Raw), Ok(()));
+        assert_eq!(
+            at(Table::Mangle),
+            Err("x_tables: ip_tables: CT target: only valid in raw table, not mangle".to_owned())
+        );
+        // The kernel does not start to track because of it.
+        assert!(!made.needs_conntrack());
+    }
+
+    #[test]
+    fn is_not_ct_by_another_name() {
+        let own = read_target(&SPEC, ANY, "").unwrap();
+        let other = read_target(&ct::SPEC, ANY, "--notrack").unwrap();
+        assert!(!own.equals(other.as_ref()));
+    }
+
+    #[test]
+    fn what_was_tracked_stays_tracked() {
+        let mut bench = Bench::new();
+        let made = read_target(&SPEC, ANY, "").unwrap();
+        assert_eq!(bench.apply(made.as_ref(), &mut udp(1, 2, &[])), TargetVerdict::Continue);
+        assert_eq!(bench.tracking.state, Some(CtState::Untracked));
+        bench.tracking.state = Some(CtState::Established);
+        bench.apply(made.as_ref(), &mut udp(1, 2, &[]));
+        assert_eq!(bench.tracking.state, Some(CtState::Established));
+    }
+}

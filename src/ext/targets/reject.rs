@@ -1,0 +1,223 @@
+//! `-j REJECT`: drops the packet and tells its sender.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::base::{Family, protocol};
+use crate::ext::TargetSpec;
+use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::place::{invalid, only_table};
+use crate::rule::{Refusal, Rejection, Scope, Table, Target, TargetContext, TargetVerdict};
+
+pub const SPEC: TargetSpec = TargetSpec {
+    name: "REJECT",
+    families: &[Family::V4],
+    options: &[OptionSpec {
+        name: "reject-with",
+        value: ValueKind::Custom {
+            syntax: "KIND",
+            parse: |text, _| kind(text),
+        },
+        help: "what the sender is told: icmp-net-unreachable, icmp-host-unreachable, icmp-proto-unreachable, \
+               icmp-port-unreachable (the default), icmp-net-prohibited, icmp-host-prohibited, \
+               icmp-admin-prohibited or, for TCP, tcp-reset",
+        ..OptionSpec::PLAIN
+    }],
+    needs_one: None,
+    build,
+    about: "drops the packet and tells its sender",
+};
+
+/// In the order the tool looks for what was typed, which may be cut short. Name, other name, what is sent.
+const KINDS: [(&str, &str, Rejection); 8] = [
+    (
+        "icmp-net-unreachable",
+        "net-unreach",
+        Rejection::Unreachable { code: 0 },
+    ),
+    (
+        "icmp-host-unreachable",
+        "host-unreach",
+        Rejection::Unreachable { code: 1 },
+    ),
+    (
+        "icmp-proto-unreachable",
+        "proto-unreach",
+        Rejection::Unreachable { code: 2 },
+    ),
+    (
+        "icmp-port-unreachable",
+        "port-unreach",
+        Rejection::Unreachable { code: 3 },
+    ),
+    ("icmp-net-prohibited", "net-prohib", Rejection::Unreachable { code: 9 }),
+    (
+        "icmp-host-prohibited",
+        "host-prohib",
+        Rejection::Unreachable { code: 10 },
+    ),
+    ("tcp-reset", "tcp-rst", Rejection::TcpReset),
+    (
+        "icmp-admin-prohibited",
+        "admin-prohib",
+        Rejection::Unreachable { code: 13 },
+    ),
+];
+const PORT_UNREACHABLE: Rejection = Rejection::Unreachable { code: 3 };
+
+fn kind(text: &str) -> Result<Value, UsageError> {
+    let starts = |name: &str| {
+        name.get(..text.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(text))
+    };
+    if let Some(index) = KINDS.iter().position(|(name, other, _)| starts(name) || starts(other)) {
+        return Ok(Value::Integer(index as u64));
+    }
+    let mut error = UsageError::parameter(format!("unknown reject type \"{text}\""));
+    if starts("echo-reply") || starts("echoreply") {
+        error.before = Some("--reject-with echo-reply no longer supported".to_owned());
+    }
+    Err(error)
+}
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
+    let index = match given.get("reject-with").map(|option| &option.value) {
+        Some(Value::Integer(index)) => usize::try_from(*index).ok(),
+        _ => None,
+    };
+    let with = index
+        .and_then(|index| KINDS.get(index))
+        .map_or(PORT_UNREACHABLE, |&(.., with)| with);
+    Ok(Arc::new(Reject { with }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Reject {
+    with: Rejection,
+}
+
+impl Reject {
+    fn word(&self) -> &'static str {
+        KINDS
+            .iter()
+            .find(|(.., with)| *with == self.with)
+            .map_or("icmp-port-unreachable", |&(name, ..)| name)
+    }
+}
+
+impl Target for Reject {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn apply(&self, _cx: &mut TargetContext<'_>) -> TargetVerdict {
+        TargetVerdict::Reject(self.with)
+    }
+
+    fn save(&self, out: &mut String) {
+        let _ = write!(out, " --reject-with {}", self.word());
+    }
+
+    fn list(&self, out: &mut String, _numeric: bool) {
+        let _ = write!(out, " reject-with {}", self.word());
+    }
+
+    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+        only_table(scope, "REJECT target", Table::Filter)?;
+        let tcp = scope.selector.protocol == protocol::TCP && !scope.selector.protocol_inverted;
+        if self.with == Rejection::TcpReset && !tcp {
+            return Err(invalid("ipt_REJECT: TCP_RESET invalid for non-tcp".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, placed, read_target, target_errors, target_texts, udp};
+    use crate::rule::Hook;
+
+    #[test]
+    fn texts_of_the_real_tool() {
+        for (typed, printed) in [
+            ("", "icmp-port-unreachable"),
+            ("--reject-with icmp-net-unreachable", "icmp-net-unreachable"),
+            ("--reject-with net-unreach", "icmp-net-unreachable"),
+            ("--reject-with host-unreach", "icmp-host-unreachable"),
+            ("--reject-with proto-unreach", "icmp-proto-unreachable"),
+            ("--reject-with port-unreach", "icmp-port-unreachable"),
+            ("--reject-with net-prohib", "icmp-net-prohibited"),
+            ("--reject-with host-prohib", "icmp-host-prohibited"),
+            ("--reject-with admin-prohib", "icmp-admin-prohibited"),
+            ("--reject-with tcp-rst", "tcp-reset"),
+            ("--reject-with tcp-res", "tcp-reset"),
+            ("--reject-with icmp-p", "icmp-proto-unreachable"),
+            ("--reject-with icmp-por", "icmp-port-unreachable"),
+            ("--reject-with ICMP-PORT-UNREACHABLE", "icmp-port-unreachable"),
+            ("--reject-with icmp", "icmp-net-unreachable"),
+            ("--reject-with \"\"", "icmp-net-unreachable"),
+        ] {
+            let (saved, listed) = (format!(" --reject-with {printed}"), format!(" reject-with {printed}"));
+            target_texts(&SPEC, TCP, &[(typed, &saved, &listed, &listed)]);
+        }
+    }
+
+    #[test]
+    fn errors_of_the_real_tool() {
+        target_errors(
+            &SPEC,
+            ANY,
+            &[
+                ("--reject-with foo", "unknown reject type \"foo\""),
+                ("--reject-with echo-rep", "unknown reject type \"echo-rep\""),
+                (
+                    "--reject-with tcp-reset --reject-with icmp",
+                    "REJECT: option \"--reject-with\" can only be used once.\n",
+                ),
+                (
+                    "! --reject-with tcp-reset",
+                    "REJECT: option \"--reject-with\" cannot be inverted.\n",
+                ),
+            ],
+        );
+        let why = read_target(&SPEC, ANY, "--reject-with echoreply").unwrap_err();
+        assert_eq!(
+            why.before.as_deref(),
+            Some("--reject-with echo-reply no longer supported")
+        );
+    }
+
+    #[test]
+    fn places() {
+        let plain = read_target(&SPEC, ANY, "").unwrap();
+        let reset = read_target(&SPEC, ANY, "--reject-with tcp-reset").unwrap();
+        let at = |p, table| placed(p, table, &[Hook::Input], |scope| plain.check(scope));
+        assert_eq!(at(ANY, Table::Filter), Ok(()));
+        assert_eq!(
+            at(ANY, Table::Mangle),
+            Err("x_tables: ip_tables: REJECT target: only valid in filter table, not mangle".to_owned())
+        );
+        let at = |p| placed(p, Table::Filter, &[Hook::Input], |scope| reset.check(scope));
+        assert_eq!(at(TCP), Ok(()));
+        for p in [ANY, UDP, P(protocol::TCP, true)] {
+            assert_eq!(at(p), Err("ipt_REJECT: TCP_RESET invalid for non-tcp".to_owned()));
+        }
+    }
+
+    #[test]
+    fn verdicts() {
+        for (typed, with) in [
+            ("", Rejection::Unreachable { code: 3 }),
+            (
+                "--reject-with icmp-admin-prohibited",
+                Rejection::Unreachable { code: 13 },
+            ),
+            ("--reject-with tcp-reset", Rejection::TcpReset),
+        ] {
+            let made = read_target(&SPEC, TCP, typed).unwrap();
+            let verdict = Bench::new().apply(made.as_ref(), &mut udp(1, 2, &[]));
+            assert_eq!(verdict, TargetVerdict::Reject(with), "{typed}");
+        }
+    }
+}

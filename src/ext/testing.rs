@@ -1,0 +1,347 @@
+//! What the extensions' tests share: a line of options read as the tool reads it, texts compared, packets asked.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use super::option::{Given, GivenOption, OptionSpec, UsageError, parse_value};
+use super::{MatchSpec, TargetSpec};
+use crate::base::{Family, InterfaceName, Time, protocol};
+use crate::conntrack::{Settings, Table as Flows, TrackContext, TrackStage, Tracking};
+use crate::nat::{Manip, NatRange};
+use crate::net::Net;
+use crate::packet::{End, Packet};
+use crate::rule::{
+    Context, Hook, HookSet, LogRecord, Match, Matched, Refusal, Scope, Selector, Services, State, Table, Target,
+    TargetContext, TargetVerdict,
+};
+use crate::wire::{checksum, ipv4};
+
+/// `-p` of the rule under test.
+#[derive(Clone, Copy)]
+pub struct P(pub u8, pub bool);
+
+pub const ANY: P = P(0, false);
+pub const TCP: P = P(protocol::TCP, false);
+pub const UDP: P = P(protocol::UDP, false);
+pub const ICMP: P = P(protocol::ICMP, false);
+
+/// Splits as a shell does, with double quotes and backslashes only.
+pub fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    let mut rest = text.chars();
+    while let Some(next) = rest.next() {
+        match next {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '\\' => word.get_or_insert_default().extend(rest.next()),
+            ' ' if !quoted => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+fn read(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<Vec<GivenOption>, UsageError> {
+    let words = words(text);
+    let mut options = Vec::new();
+    let mut inverted = false;
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        at += 1;
+        if word == "!" {
+            inverted = true;
+            continue;
+        }
+        let typed = word.strip_prefix("--").expect("an option");
+        let spec = specs
+            .iter()
+            .find(|spec| spec.names().any(|known| known == typed))
+            .unwrap_or_else(|| panic!("{name} has no --{typed}"));
+        let args: Vec<&str> = words[at..]
+            .iter()
+            .take(spec.value.arity())
+            .map(String::as_str)
+            .collect();
+        let given = given(p, &options);
+        let value = parse_value(spec, name, &args, inverted, &given)?;
+        options.push(GivenOption {
+            spec,
+            inverted,
+            value,
+            at,
+        });
+        at += args.len();
+        inverted = false;
+    }
+    Ok(options)
+}
+
+fn given(p: P, options: &[GivenOption]) -> Given<'_> {
+    Given {
+        family: Family::V4,
+        protocol: p.0,
+        protocol_inverted: p.1,
+        options,
+    }
+}
+
+pub fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn Match>, UsageError> {
+    let options = read(spec.name, spec.options, p, text)?;
+    spec.finish(&given(p, &options))
+}
+
+pub fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result<Arc<dyn Target>, UsageError> {
+    let options = read(spec.name, spec.options, p, text)?;
+    spec.finish(&given(p, &options))
+}
+
+/// Options typed, then `iptables -S`, `iptables -L -n` and `iptables -L`, as the real tool printed them. What is saved reads back as the same.
+pub fn match_texts(spec: &'static MatchSpec, p: P, cases: &[(&str, &str, &str, &str)]) {
+    for (typed, save, numeric, symbolic) in cases {
+        let made = read_match(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
+        let (mut saved, mut numbers, mut names) = Default::default();
+        made.save(&mut saved);
+        made.list(&mut numbers, true);
+        made.list(&mut names, false);
+        assert_eq!(
+            (&saved[..], &numbers[..], &names[..]),
+            (*save, *numeric, *symbolic),
+            "{typed}"
+        );
+        let again = read_match(spec, p, &saved).unwrap_or_else(|why| panic!("{typed} saved as{saved}: {why}"));
+        let mut twice = String::new();
+        again.save(&mut twice);
+        assert_eq!(saved, twice, "{typed} saved, read and saved");
+    }
+}
+
+pub fn target_texts(spec: &'static TargetSpec, p: P, cases: &[(&str, &str, &str, &str)]) {
+    for (typed, save, numeric, symbolic) in cases {
+        let made = read_target(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
+        let (mut saved, mut numbers, mut names) = Default::default();
+        made.save(&mut saved);
+        made.list(&mut numbers, true);
+        made.list(&mut names, false);
+        assert_eq!(
+            (&saved[..], &numbers[..], &names[..]),
+            (*save, *numeric, *symbolic),
+            "{typed}"
+        );
+        let again = read_target(spec, p, &saved).unwrap_or_else(|why| panic!("{typed} saved as{saved}: {why}"));
+        let mut twice = String::new();
+        again.save(&mut twice);
+        assert_eq!(saved, twice, "{typed} saved, read and saved");
+    }
+}
+
+/// Options typed, and what the real tool said. An empty line after its message is a newline here.
+pub fn match_errors(spec: &'static MatchSpec, p: P, cases: &[(&str, &str)]) {
+    for (typed, message) in cases {
+        let why = read_match(spec, p, typed).expect_err(typed);
+        assert_eq!(why.message, *message, "{typed}");
+    }
+}
+
+pub fn target_errors(spec: &'static TargetSpec, p: P, cases: &[(&str, &str)]) {
+    for (typed, message) in cases {
+        let why = read_target(spec, p, typed).expect_err(typed);
+        assert_eq!(why.message, *message, "{typed}");
+    }
+}
+
+/// Asks the extension about a place; `Err` holds the kernel's words.
+pub fn placed(
+    p: P,
+    table: Table,
+    hooks: &[Hook],
+    check: impl FnOnce(&Scope<'_>) -> Result<(), Refusal>,
+) -> Result<(), String> {
+    let mut selector = Selector::any(Family::V4);
+    selector.protocol = p.0;
+    selector.protocol_inverted = p.1;
+    check(&Scope {
+        table,
+        hooks: HookSet::of(hooks),
+        selector: &selector,
+    })
+    .map_err(|refusal| refusal.reason)
+}
+
+pub const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub const DESTINATION: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
+
+/// A packet from 10.0.0.2 to 192.0.2.9 with identification 1 and TTL 64; `fragment` is the field of flags and offset.
+pub fn ip(protocol: u8, fragment: u16, transport: &[u8]) -> Packet {
+    let mut bytes = ipv4::Repr {
+        tos: 0,
+        identification: 1,
+        dont_fragment: false,
+        ttl: 64,
+        protocol,
+        source: SOURCE,
+        destination: DESTINATION,
+    }
+    .emit(transport);
+    bytes[6..8].copy_from_slice(&fragment.to_be_bytes());
+    let mut header = ipv4::Ipv4::new(&mut bytes[..]).unwrap();
+    header.fill_checksum();
+    Packet::parse(bytes).unwrap()
+}
+
+/// Sequence number 0x01020304, acknowledgement 0, window 1000.
+pub fn tcp(source: u16, destination: u16, flags: u8, options: &[u8]) -> Packet {
+    let mut segment = vec![0; 20];
+    segment[..2].copy_from_slice(&source.to_be_bytes());
+    segment[2..4].copy_from_slice(&destination.to_be_bytes());
+    segment[4..8].copy_from_slice(&[1, 2, 3, 4]);
+    segment[12] = ((20 + options.len()) as u8 / 4) << 4;
+    segment[13] = flags;
+    segment[14..16].copy_from_slice(&1000u16.to_be_bytes());
+    segment.extend_from_slice(options);
+    let sum = checksum::transport(SOURCE.into(), DESTINATION.into(), protocol::TCP, &segment);
+    segment[16..18].copy_from_slice(&sum.to_be_bytes());
+    ip(protocol::TCP, 0, &segment)
+}
+
+pub fn udp(source: u16, destination: u16, payload: &[u8]) -> Packet {
+    let mut datagram = Vec::new();
+    datagram.extend_from_slice(&source.to_be_bytes());
+    datagram.extend_from_slice(&destination.to_be_bytes());
+    datagram.extend_from_slice(&(8 + payload.len() as u16).to_be_bytes());
+    datagram.extend_from_slice(&[0, 0]);
+    datagram.extend_from_slice(payload);
+    ip(protocol::UDP, 0, &datagram)
+}
+
+/// The answer to `udp(1000, 53, ..)`.
+pub fn udp_reply() -> Packet {
+    let mut packet = udp(53, 1000, &[]);
+    packet.set_address(End::Source, DESTINATION.into());
+    packet.set_address(End::Destination, SOURCE.into());
+    packet
+}
+
+/// Where a packet is asked about.
+pub struct Bench {
+    pub tracking: Tracking,
+    pub net: Net,
+    pub table: Table,
+    pub hook: Hook,
+    pub input: InterfaceName,
+    pub output: InterfaceName,
+    pub now: Time,
+    pub logged: Vec<LogRecord>,
+    pub mapped: Vec<(NatRange, Manip)>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self {
+            tracking: Tracking::default(),
+            net: Net::new(),
+            table: Table::Filter,
+            hook: Hook::Forward,
+            input: InterfaceName::new("lan").unwrap(),
+            output: InterfaceName::new("wan").unwrap(),
+            now: Time::from_secs(1000),
+            logged: Vec::new(),
+            mapped: Vec::new(),
+        }
+    }
+
+    pub fn context<'a>(&'a self, packet: &'a Packet, state: Option<&'a State>) -> Context<'a> {
+        Context {
+            packet,
+            tracking: &self.tracking,
+            net: &self.net,
+            table: self.table,
+            hook: self.hook,
+            input: self.input,
+            output: self.output,
+            now: self.now,
+            state,
+        }
+    }
+
+    /// Lets a datagram from 10.0.0.2:1000 to 192.0.2.9:53 open a flow, and tracks `packet` after it.
+    pub fn track(&mut self, packet: &mut Packet) {
+        let flows = Flows::new((1, 2));
+        let settings = Settings::default();
+        let cx = TrackContext {
+            now: self.now,
+            settings: &settings,
+            stage: TrackStage::Output,
+            helpers: &[],
+        };
+        let mut opening = udp(1000, 53, &[]);
+        let mut tracking = Tracking::default();
+        flows.track(&cx, &mut opening, &mut tracking);
+        flows
+            .confirm(&cx, &opening, &mut tracking)
+            .expect("an empty table has room");
+        self.tracking = Tracking::default();
+        flows.track(&cx, packet, &mut self.tracking);
+    }
+
+    /// The answer, and the sentence where it is no.
+    pub fn ask(&self, made: &dyn Match, packet: &Packet) -> (Matched, String) {
+        let state = made.state(self.now);
+        let cx = self.context(packet, state.as_deref());
+        let matched = made.evaluate(&cx);
+        let why = match matched {
+            Matched::Yes => String::new(),
+            _ => made.explain(&cx),
+        };
+        (matched, why)
+    }
+
+    pub fn apply(&mut self, made: &dyn Target, packet: &mut Packet) -> TargetVerdict {
+        let mut services = Recorder {
+            logged: &mut self.logged,
+            mapped: &mut self.mapped,
+        };
+        made.apply(&mut TargetContext {
+            packet,
+            tracking: &mut self.tracking,
+            net: &self.net,
+            table: self.table,
+            hook: self.hook,
+            input: self.input,
+            output: self.output,
+            now: self.now,
+            state: None,
+            services: &mut services,
+        })
+    }
+}
+
+struct Recorder<'a> {
+    logged: &'a mut Vec<LogRecord>,
+    mapped: &'a mut Vec<(NatRange, Manip)>,
+}
+
+impl Services for Recorder<'_> {
+    fn log(&mut self, record: LogRecord) {
+        self.logged.push(record);
+    }
+
+    fn nat(&mut self, _packet: &Packet, _tracking: &mut Tracking, range: &NatRange, manip: Manip) -> TargetVerdict {
+        self.mapped.push((*range, manip));
+        TargetVerdict::Accept
+    }
+}
+
+/// Options typed, packets, and the sentence for those that must not match (empty: it must match).
+pub fn match_packets(spec: &'static MatchSpec, p: P, bench: &Bench, cases: &[(&str, &Packet, &str)]) {
+    for (typed, packet, sentence) in cases {
+        let made = read_match(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
+        let (matched, why) = bench.ask(made.as_ref(), packet);
+        assert_eq!(why, *sentence, "{typed}");
+        assert_eq!(matched == Matched::Yes, sentence.is_empty(), "{typed}: {matched:?}");
+    }
+}

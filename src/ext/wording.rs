@@ -1,0 +1,83 @@
+//! Small pieces of text that many extensions print.
+
+use std::fmt::{self, Write};
+
+use super::names;
+use crate::base::PortRange;
+
+/// `! ` or nothing.
+pub fn not(inverted: bool) -> &'static str {
+    if inverted { "! " } else { "" }
+}
+
+/// A text as `iptables-save` prints it: bare where it holds only letters, digits, `_` and `-`, else in quotes with `"`, `\` and `'` escaped.
+pub fn quoted(text: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !text.is_empty() && text.bytes().all(bare) {
+        return text.to_owned();
+    }
+    let mut out = String::from("\"");
+    for next in text.chars() {
+        if matches!(next, '"' | '\\' | '\'') {
+            out.push('\\');
+        }
+        out.push(next);
+    }
+    out.push('"');
+    out
+}
+
+/// `80` or `80:90`.
+pub struct Ports(pub PortRange);
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PortRange { low, high } = self.0;
+        if low == high {
+            write!(f, "{low}")
+        } else {
+            write!(f, "{low}:{high}")
+        }
+    }
+}
+
+/// A port by name where names are wanted and it has one in this protocol.
+pub struct Port {
+    pub port: u16,
+    pub protocol: u8,
+    pub numeric: bool,
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match names::port_name(self.port, self.protocol) {
+            Some(name) if !self.numeric => f.write_str(name),
+            _ => write!(f, "{}", self.port),
+        }
+    }
+}
+
+/// ` dpt:80`, ` dpts:!80:90`: what `-L` prints of the tcp and udp matches, nothing for all ports.
+pub fn list_ports(out: &mut String, word: &str, range: PortRange, inverted: bool, protocol: u8, numeric: bool) {
+    if range.is_any() && !inverted {
+        return;
+    }
+    let port = |port| Port {
+        port,
+        protocol,
+        numeric,
+    };
+    let bang = if inverted { "!" } else { "" };
+    let _ = if range.low == range.high {
+        write!(out, " {word}:{bang}{}", port(range.low))
+    } else {
+        write!(out, " {word}s:{bang}{}:{}", port(range.low), port(range.high))
+    };
+}
+
+/// ` --dport 80`: nothing for all ports, inverted or not, as the tool has it.
+pub fn save_ports(out: &mut String, option: &str, range: PortRange, inverted: bool) {
+    if !range.is_any() {
+        let _ = write!(out, " {}--{option} {}", not(inverted), Ports(range));
+    }
+}

@@ -1,0 +1,284 @@
+//! Talking to a lab that runs: one JSON object a line, over a unix stream socket.
+//!
+//! A request is `{"tool":"iptables","args":["-L","-n"],"stdin":"..."}`, a response `{"stdout":"...","stderr":"...","code":0}`. Requests on one
+//! connection are answered in order; a line that is no request is answered with code 2. It can be spoken by hand:
+//! `echo '{"tool":"iptables-save"}' | socat - UNIX:$NFLAB`.
+
+use std::collections::BTreeMap;
+use std::io;
+#[cfg(unix)]
+use std::io::{BufRead, BufReader, Read, Write};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+#[cfg(unix)]
+use std::path::Path;
+use std::path::PathBuf;
+#[cfg(unix)]
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// One call of a tool, as a shell would make it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// The name it was called by: `iptables-save`.
+    pub tool: String,
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// All of its standard input; empty where it reads none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stdin: String,
+    /// Those environment variables that the tool looks at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// What the call left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    #[serde(default)]
+    pub stdout: String,
+    #[serde(default)]
+    pub stderr: String,
+    pub code: i32,
+}
+
+impl Response {
+    pub fn failure(code: i32, stderr: impl Into<String>) -> Self {
+        Self {
+            stdout: String::new(),
+            stderr: stderr.into(),
+            code,
+        }
+    }
+}
+
+/// Answers one line. What isn't a request gets a response that says so, so that a conversation goes on.
+pub fn answer(line: &[u8], handle: impl FnOnce(Request) -> Response) -> Vec<u8> {
+    let response = match serde_json::from_slice::<Request>(line) {
+        Ok(request) => handle(request),
+        Err(error) => Response::failure(
+            2,
+            format!(
+                "nflab: this is not a request: {error}; expected one line such as {{\"tool\":\"iptables\",\"args\":[\"-S\"]}}\n"
+            ),
+        ),
+    };
+    // Texts and a number: there is nothing in a response that JSON can't hold.
+    let mut bytes = serde_json::to_vec(&response).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The answer to a line that doesn't end; the connection can't go on after it.
+pub fn too_long() -> Vec<u8> {
+    let text = format!("nflab: a request of more than {LONGEST_LINE} bytes\n");
+    let mut bytes = serde_json::to_vec(&Response::failure(2, text)).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// Serves one connection until its end, blocking: for labs that have no event loop (`sh`).
+#[cfg(unix)]
+pub fn serve_connection(stream: UnixStream, mut handle: impl FnMut(Request) -> Response) -> io::Result<()> {
+    let mut writer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if line.last() != Some(&b'\n') && read >= LONGEST_LINE {
+            return writer.write_all(&too_long());
+        }
+        writer.write_all(&answer(&line, &mut handle))?;
+    }
+}
+
+/// A connection to a lab.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Client {
+    writer: UnixStream,
+    reader: BufReader<UnixStream>,
+}
+
+#[cfg(unix)]
+impl Client {
+    pub fn connect(socket: &Path) -> io::Result<Self> {
+        let writer = UnixStream::connect(socket)?;
+        let reader = BufReader::new(writer.try_clone()?);
+        Ok(Self { writer, reader })
+    }
+
+    /// How long to wait for an answer; for ever unless set.
+    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.writer.set_read_timeout(timeout)
+    }
+
+    pub fn call(&mut self, request: &Request) -> io::Result<Response> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.writer.write_all(&line)?;
+        let mut answer = Vec::new();
+        self.reader.read_until(b'\n', &mut answer)?;
+        if answer.is_empty() {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the lab closed the connection before it answered",
+            ));
+        }
+        Ok(serde_json::from_slice(&answer)?)
+    }
+}
+
+/// A lab that a tool can speak to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub name: String,
+    pub socket: PathBuf,
+}
+
+/// Finds the lab: the one that `nflab` (the environment variable `NFLAB`) names (a socket's path if it has a `/`, else a lab's name), else the
+/// only one that runs. `running` lists those; on Linux [`Place::targets`](super::place::Place::targets) does.
+#[cfg(unix)]
+pub fn find(nflab: Option<&str>, running: impl FnOnce() -> Vec<Target>) -> Result<Target, FindError> {
+    match nflab.filter(|text| !text.is_empty()) {
+        Some(path) if path.contains('/') => match UnixStream::connect(path) {
+            Ok(_) => Ok(Target {
+                name: path.into(),
+                socket: path.into(),
+            }),
+            Err(source) => Err(FindError::NoAnswer {
+                path: path.into(),
+                source,
+            }),
+        },
+        Some(name) => {
+            let labs = running();
+            let names = names(&labs);
+            labs.into_iter()
+                .find(|lab| lab.name == name)
+                .ok_or_else(|| FindError::NotThisOne {
+                    name: name.into(),
+                    running: names,
+                })
+        }
+        None => {
+            let labs = running();
+            match &labs[..] {
+                [] => Err(FindError::NoneRuns),
+                [lab] => Ok(lab.clone()),
+                several => Err(FindError::SeveralRun {
+                    running: names(several),
+                }),
+            }
+        }
+    }
+}
+
+/// Why there is no lab to speak to. All of them are exit code 4.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    #[error(
+        "no lab runs: start one with `nflab up LAB.toml`, or run your command with a lab of its own: `nflab sh --lab LAB.toml -- COMMAND`"
+    )]
+    NoneRuns,
+    #[error("several labs run ({}): say which one, as in `NFLAB={} iptables -S`", running.join(", "), running[0])]
+    SeveralRun { running: Vec<String> },
+    #[error("no lab {name:?} runs (NFLAB names it); {}", others(running))]
+    NotThisOne { name: String, running: Vec<String> },
+    #[error("no lab answers at {} (NFLAB names it): {source}; start one with `nflab up LAB.toml`, or unset NFLAB", path.display())]
+    NoAnswer { path: PathBuf, source: io::Error },
+}
+
+fn others(running: &[String]) -> String {
+    match running {
+        [] => "none runs: start it with `nflab up LAB.toml`".into(),
+        names => format!("running: {}", names.join(", ")),
+    }
+}
+
+#[cfg(unix)]
+fn names(labs: &[Target]) -> Vec<String> {
+    labs.iter().map(|lab| lab.name.clone()).collect()
+}
+
+/// A ruleset of a hundred thousand rules has some ten megabytes; what is longer than this is a mistake.
+pub const LONGEST_LINE: usize = 256 << 20;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation() {
+        let (client, server) = UnixStream::pair().unwrap();
+        let thread = std::thread::spawn(move || {
+            serve_connection(server, |request| Response {
+                stdout: format!("{} {:?} {}", request.tool, request.args, request.stdin.len()),
+                stderr: String::new(),
+                code: 3,
+            })
+        });
+        let mut client = Client {
+            writer: client.try_clone().unwrap(),
+            reader: BufReader::new(client),
+        };
+        let request = Request {
+            tool: "iptables".into(),
+            args: vec!["-A".into(), "with \"quotes\"\nand lines".into()],
+            stdin: "x\ny".into(),
+            ..Request::default()
+        };
+        let response = client.call(&request).unwrap();
+        assert_eq!(
+            (response.code, response.stdout),
+            (3, "iptables [\"-A\", \"with \\\"quotes\\\"\\nand lines\"] 3".into())
+        );
+        // A second request on the same connection, and one that is none.
+        assert_eq!(client.call(&Request::default()).unwrap().code, 3);
+        client.writer.write_all(b"{\"tool\":\"x\",\"arguments\":[]}\n").unwrap();
+        let mut line = String::new();
+        client.reader.read_line(&mut line).unwrap();
+        assert!(
+            line.contains("this is not a request: unknown field `arguments`"),
+            "{line}"
+        );
+        drop(client);
+        thread.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn which_lab_is_meant() {
+        let lab = |name: &str| Target {
+            name: name.into(),
+            socket: format!("/run/{name}").into(),
+        };
+        let (none, one, two) = (Vec::new, || vec![lab("a")], || vec![lab("a"), lab("b")]);
+        assert_eq!(find(None, one).unwrap(), lab("a"));
+        assert_eq!(find(Some(""), one).unwrap(), lab("a"), "set to nothing is not set");
+        assert_eq!(find(Some("b"), two).unwrap(), lab("b"));
+        for (nflab, labs, expected) in [
+            (None, none(), "no lab runs: start one with `nflab up LAB.toml`"),
+            (
+                None,
+                two(),
+                "several labs run (a, b): say which one, as in `NFLAB=a iptables -S`",
+            ),
+            (Some("c"), two(), "no lab \"c\" runs (NFLAB names it); running: a, b"),
+            (
+                Some("c"),
+                none(),
+                "no lab \"c\" runs (NFLAB names it); none runs: start it",
+            ),
+            (Some("/no/such"), one(), "no lab answers at /no/such (NFLAB names it): "),
+        ] {
+            let error = find(nflab, || labs).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! What a running lab does all day: packets from its devices through the router and out again, the clock's ticks, and requests of tools.
+//!
+//! One thread, one `epoll`. A wakeup drains each ready device up to [`BATCH`] packets and then looks at the others, so that a flood on one
+//! interface stops neither another nor the control socket. Requests run between packets, never beside them.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+
+use super::control::{LONGEST_LINE, Request, Response, answer, too_long};
+use super::segment::{Delivery, Segment};
+use crate::base::{InterfaceName, Time};
+use crate::device::{Device, LARGEST_PACKET};
+
+/// What is between the devices: the router.
+pub trait Driver {
+    /// A packet arrived on an interface. `out` may be called any number of times.
+    fn packet(&mut self, now: Time, port: PortIndex, bytes: &[u8], out: &mut dyn FnMut(PortIndex, &[u8]));
+
+    /// Called every [`EventLoop::tick_every`], and before anything else happens at a later time.
+    fn tick(&mut self, now: Time, out: &mut dyn FnMut(PortIndex, &[u8]));
+
+    /// A tool's request. A lab's own words may send packets too.
+    fn command(&mut self, now: Time, request: Request, out: &mut dyn FnMut(PortIndex, &[u8])) -> Response;
+}
+
+/// An interface of the lab, in the order of the lab file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortIndex(pub u16);
+
+/// A device that `epoll` can wait for.
+pub trait PollDevice: Device + AsFd {}
+
+impl<T: Device + AsFd> PollDevice for T {}
+
+/// An interface: its devices, and how packets find the right one.
+pub struct Port {
+    pub name: InterfaceName,
+    /// One for each host, or a single one.
+    pub devices: Vec<Box<dyn PollDevice>>,
+    /// `None` where the single device is all there is: whatever the router sends goes there.
+    pub segment: Option<Segment>,
+    pub counters: PortCounters,
+}
+
+/// Packets of one interface. What hosts send each other doesn't count as received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortCounters {
+    pub received: u64,
+    pub sent: u64,
+    /// Relayed from host to host.
+    pub relayed: u64,
+    /// For an address that nobody on the link has.
+    pub unresolved: u64,
+    /// The device took no more, or was down.
+    pub lost: u64,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// By this signal.
+    Signal(i32),
+    /// By a [`Stopper`].
+    Asked,
+}
+
+pub struct EventLoop<D> {
+    pub driver: D,
+    pub ports: Vec<Port>,
+    pub tick_every: Duration,
+    listener: Option<UnixListener>,
+    signals: Option<OwnedFd>,
+    stop: Arc<OwnedFd>,
+    connections: BTreeMap<u64, Connection>,
+    next_connection: u64,
+    clock: Clock,
+}
+
+/// Ends a loop from another thread.
+#[derive(Clone, Debug)]
+pub struct Stopper(Arc<OwnedFd>);
+
+impl Stopper {
+    pub fn stop(&self) {
+        // Full means that it was told already, many times over.
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
+    }
+}
+
+impl<D: Driver> EventLoop<D> {
+    /// `listener` is the control socket, `signals` a descriptor of [`crate::device::syscall::termination_signals`]; a loop inside a test has
+    /// neither.
+    pub fn new(
+        driver: D,
+        ports: Vec<Port>,
+        listener: Option<UnixListener>,
+        signals: Option<OwnedFd>,
+    ) -> io::Result<Self> {
+        if let Some(listener) = &listener {
+            listener.set_nonblocking(true)?;
+        }
+        Ok(Self {
+            driver,
+            ports,
+            tick_every: Duration::from_millis(100),
+            listener,
+            signals,
+            stop: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
+            connections: BTreeMap::new(),
+            next_connection: 0,
+            clock: Clock::new(),
+        })
+    }
+
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.stop))
+    }
+
+    /// Runs until a signal or a [`Stopper`] ends it. An error is one of `epoll` itself; a device's or a client's trouble stays its own.
+    pub fn run(&mut self) -> io::Result<Stopped> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        self.register(&epoll)?;
+        let mut buffer = vec![0; LARGEST_PACKET];
+        let mut events = Vec::with_capacity(64);
+        let mut next_tick = Instant::now();
+        loop {
+            let wait = next_tick.saturating_duration_since(Instant::now());
+            let timeout = Timespec::try_from(wait).map_err(io::Error::other)?;
+            events.clear();
+            match epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if Instant::now() >= next_tick {
+                let now = self.clock.now();
+                self.driver
+                    .tick(now, &mut |port, bytes| deliver(&mut self.ports, port, bytes));
+                next_tick = Instant::now() + self.tick_every;
+            }
+            for event in &events {
+                match Token::from(event.data.u64()) {
+                    Token::Stop => return Ok(Stopped::Asked),
+                    Token::Signal => {
+                        if let Some(signal) = self.signal() {
+                            return Ok(Stopped::Signal(signal));
+                        }
+                    }
+                    Token::Listener => self.accept(&epoll),
+                    Token::Connection(number) => self.converse(&epoll, number, event.flags),
+                    Token::Device(port, device) => self.receive(&epoll, port, device, &mut buffer),
+                }
+            }
+        }
+    }
+
+    fn register(&self, epoll: &OwnedFd) -> io::Result<()> {
+        let add = |fd: std::os::fd::BorrowedFd<'_>, token: Token| {
+            epoll::add(epoll, fd, EventData::new_u64(token.into()), EventFlags::IN)
+        };
+        add(self.stop.as_fd(), Token::Stop)?;
+        if let Some(signals) = &self.signals {
+            add(signals.as_fd(), Token::Signal)?;
+        }
+        if let Some(listener) = &self.listener {
+            add(listener.as_fd(), Token::Listener)?;
+        }
+        for (port, device) in self
+            .ports
+            .iter()
+            .enumerate()
+            .flat_map(|(index, port)| (0..port.devices.len()).map(move |device| (index, device)))
+        {
+            add(
+                self.ports[port].devices[device].as_fd(),
+                Token::Device(port as u16, device as u16),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, epoll: &OwnedFd, port: u16, device: u16, buffer: &mut [u8]) {
+        let (index, host) = (usize::from(port), usize::from(device));
+        // One reading of the clock for a batch: its packets were waiting together.
+        let now = self.clock.now();
+        for _ in 0..BATCH {
+            let length = match self.ports[index].devices[host].receive(buffer) {
+                Ok(Some(length)) => length,
+                Ok(None) => return,
+                Err(error) => {
+                    // EIO is a link that is down. Anything else (its namespace is being taken down) would wake us for ever.
+                    if error.raw_os_error() != Some(libc::EIO) {
+                        let _ = epoll::delete(epoll, self.ports[index].devices[host].as_fd());
+                    }
+                    return;
+                }
+            };
+            let bytes = &buffer[..length];
+            let delivery = match &self.ports[index].segment {
+                Some(segment) => segment.from_host(host, bytes),
+                None => Delivery::Router,
+            };
+            let port_here = &mut self.ports[index];
+            match delivery {
+                Delivery::Host(other) => {
+                    port_here.counters.relayed += 1;
+                    port_here.send_to(other, bytes);
+                    continue;
+                }
+                Delivery::Everyone => {
+                    for other in (0..port_here.devices.len()).filter(|other| *other != host) {
+                        port_here.send_to(other, bytes);
+                    }
+                }
+                Delivery::Router => {}
+                Delivery::Nobody => {
+                    port_here.counters.unresolved += 1;
+                    continue;
+                }
+            }
+            port_here.counters.received += 1;
+            self.driver.packet(now, PortIndex(port), bytes, &mut |port, bytes| {
+                deliver(&mut self.ports, port, bytes)
+            });
+        }
+    }
+
+    fn signal(&self) -> Option<i32> {
+        let mut record = [0; SIGNALFD_RECORD];
+        let read = rustix::io::read(self.signals.as_ref()?, &mut record).ok()?;
+        // The first field of the record is the signal's number.
+        (read == SIGNALFD_RECORD).then(|| i32::from_ne_bytes([record[0], record[1], record[2], record[3]]))
+    }
+
+    fn accept(&mut self, epoll: &OwnedFd) {
+        while let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) {
+            if self.connections.len() >= CONNECTIONS || stream.set_nonblocking(true).is_err() {
+                continue;
+            }
+            let number = self.next_connection;
+            let token = EventData::new_u64(Token::Connection(number).into());
+            if epoll::add(epoll, &stream, token, EventFlags::IN).is_ok() {
+                self.next_connection += 1;
+                self.connections.insert(number, Connection::new(stream));
+            }
+        }
+    }
+
+    fn converse(&mut self, epoll: &OwnedFd, number: u64, flags: EventFlags) {
+        let Some(mut connection) = self.connections.remove(&number) else {
+            return;
+        };
+        let alive = connection.read(flags).is_ok();
+        while let Some(line) = connection.line() {
+            let now = self.clock.now();
+            let (driver, ports) = (&mut self.driver, &mut self.ports);
+            let response = answer(&line, |request| {
+                driver.command(now, request, &mut |port, bytes| deliver(ports, port, bytes))
+            });
+            connection.output.extend(response);
+        }
+        if connection.input.len() > LONGEST_LINE {
+            connection.input = Vec::new();
+            connection.ended = true;
+            connection.output.extend(too_long());
+        }
+        let written = connection.write().is_ok();
+        let finished = connection.ended && connection.output.is_empty();
+        if alive && written && !finished {
+            let mut wanted = EventFlags::empty();
+            wanted.set(EventFlags::IN, !connection.ended);
+            wanted.set(EventFlags::OUT, !connection.output.is_empty());
+            if epoll::modify(
+                epoll,
+                &connection.stream,
+                EventData::new_u64(Token::Connection(number).into()),
+                wanted,
+            )
+            .is_ok()
+            {
+                self.connections.insert(number, connection);
+            }
+        }
+    }
+}
+
+impl Port {
+    fn send_to(&mut self, device: usize, bytes: &[u8]) {
+        let sent = self.devices.get_mut(device).map(|device| device.send(bytes));
+        if !matches!(sent, Some(Ok(()))) {
+            self.counters.lost += 1;
+        }
+    }
+}
+
+/// From the router to who shall have it.
+fn deliver(ports: &mut [Port], port: PortIndex, bytes: &[u8]) {
+    let Some(port) = ports.get_mut(usize::from(port.0)) else {
+        return;
+    };
+    port.counters.sent += 1;
+    match port
+        .segment
+        .as_ref()
+        .map_or(Delivery::Host(0), |segment| segment.from_router(bytes))
+    {
+        Delivery::Host(host) => port.send_to(host, bytes),
+        Delivery::Everyone => (0..port.devices.len()).for_each(|host| port.send_to(host, bytes)),
+        Delivery::Router | Delivery::Nobody => port.counters.unresolved += 1,
+    }
+}
+
+/// Wall-clock time that never steps back: read once, then carried on by the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    started: Instant,
+    at_start: Time,
+}
+
+impl Clock {
+    pub fn new() -> Self {
+        let since_epoch = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            started: Instant::now(),
+            at_start: Time::ZERO + since_epoch,
+        }
+    }
+
+    pub fn now(&self) -> Time {
+        self.at_start + self.started.elapsed()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+struct Connection {
+    stream: UnixStream,
+    input: Vec<u8>,
+    /// How far `input` is known to hold no end of a line.
+    searched: usize,
+    output: Vec<u8>,
+    ended: bool,
+}
+
+impl Connection {
+    fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            input: Vec::new(),
+            searched: 0,
+            output: Vec::new(),
+            ended: false,
+        }
+    }
+
+    fn read(&mut self, flags: EventFlags) -> io::Result<()> {
+        if self.ended || !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+            return Ok(());
+        }
+        let mut chunk = vec![0; 64 << 10];
+        // A bounded share of a long request, so that packets get their turn.
+        for _ in 0..16 {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                Ok(read) => self.input.extend_from_slice(&chunk[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self) -> Option<Vec<u8>> {
+        let end = self.input[self.searched..].iter().position(|byte| *byte == b'\n');
+        match end {
+            Some(end) => {
+                let line = self.input.drain(..=self.searched + end).collect();
+                self.searched = 0;
+                Some(line)
+            }
+            None => {
+                self.searched = self.input.len();
+                None
+            }
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(written) => drop(self.output.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an event is about, packed into the word that epoll keeps for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token {
+    Stop,
+    Signal,
+    Listener,
+    Connection(u64),
+    Device(u16, u16),
+}
+
+impl From<Token> for u64 {
+    fn from(token: Token) -> Self {
+        match token {
+            Token::Stop => 0,
+            Token::Signal => 1,
+            Token::Listener => 2,
+            Token::Connection(number) => 3 | number << 3,
+            Token::Device(port, device) => 4 | u64::from(port) << 3 | u64::from(device) << 19,
+        }
+    }
+}
+
+impl From<u64> for Token {
+    fn from(word: u64) -> Self {
+        match word & 7 {
+            0 => Self::Stop,
+            1 => Self::Signal,
+            2 => Self::Listener,
+            3 => Self::Connection(word >> 3),
+            _ => Self::Device((word >> 3) as u16, (word >> 19) as u16),
+        }
+    }
+}
+
+/// Packets taken from a device before the others get their turn.
+const BATCH: usize = 64;
+const CONNECTIONS: usize = 256;
+/// `struct signalfd_siginfo` has this size in every kernel; see signalfd(2).
+const SIGNALFD_RECORD: usize = 128;
+
+#[cfg(test)]
+mod tests;

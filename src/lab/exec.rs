@@ -1,0 +1,123 @@
+//! Running a command in a host of a lab.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::namespace::Namespace;
+use super::place::{HostRecord, RunningLab};
+use crate::device::syscall::{Namespaces, unshare};
+
+/// Becomes `command` in the host: on success this never returns, and the exit status is the command's. Call it from a process without
+/// threads: a lab in a user namespace can't be entered otherwise.
+pub fn exec(lab: &RunningLab, host: &str, command: &OsStr, args: &[OsString]) -> ExecError {
+    if let Err(error) = enter(lab, host) {
+        return error;
+    }
+    let source = Command::new(command).args(args).env("NFLAB", &lab.socket).exec();
+    let name = command.to_string_lossy().into_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => ExecError::NoCommand { command: name },
+        _ => ExecError::CannotRun { command: name, source },
+    }
+}
+
+/// Moves the calling thread into the host, for good.
+pub fn enter(lab: &RunningLab, host: &str) -> Result<(), ExecError> {
+    let record = find(lab, host)?;
+    let failed = |step: &'static str| {
+        let host = host.to_owned();
+        move |source: io::Error| match source.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => ExecError::NoPermission { host },
+            _ => ExecError::Enter { host, step, source },
+        }
+    };
+    if lab.state.user_namespace {
+        let open = |kind: &str| File::open(format!("/proc/{}/ns/{kind}", lab.state.pid));
+        // Both before the first move: from inside, the other's file could not be opened any more.
+        let (user, mounts) = (
+            open("user").map_err(failed("open"))?,
+            open("mnt").map_err(failed("open"))?,
+        );
+        for (file, kind) in [(user, LinkNameSpaceType::User), (mounts, LinkNameSpaceType::Mount)] {
+            move_into_link_name_space(file.as_fd(), Some(kind)).map_err(|error| failed("setns")(error.into()))?;
+        }
+    }
+    Namespace::at(&record.namespace).enter().map_err(failed("setns"))?;
+    // Programs that look into /sys/class/net should see this namespace's devices. Where mounting isn't allowed they see the others, and all
+    // that uses sockets and netlink is right nonetheless.
+    let _ = own_sysfs();
+    Ok(())
+}
+
+fn find<'a>(lab: &'a RunningLab, host: &str) -> Result<&'a HostRecord, ExecError> {
+    lab.state
+        .hosts
+        .iter()
+        .find(|record| record.name == host)
+        .ok_or_else(|| ExecError::NoHost {
+            host: host.into(),
+            lab: lab.name.clone(),
+            known: lab.state.hosts.iter().map(|record| record.name.clone()).collect(),
+        })
+}
+
+fn own_sysfs() -> io::Result<()> {
+    unshare(Namespaces::Mount)?;
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+    mount(
+        "sysfs",
+        "/sys",
+        "sysfs",
+        MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC,
+        None,
+    )?;
+    Ok(())
+}
+
+/// Why a command does not run in a host. [`Self::exit_code`] is what a shell would say.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    #[error("lab {lab:?} has no host {host:?}; {}", known_text(known))]
+    NoHost {
+        host: String,
+        lab: String,
+        known: Vec<String>,
+    },
+    #[error("no permission to enter host {host:?}: run `nflab exec` as the user who started the lab")]
+    NoPermission { host: String },
+    #[error("cannot enter host {host:?} ({step}): {source}")]
+    Enter {
+        host: String,
+        step: &'static str,
+        source: io::Error,
+    },
+    #[error("{command}: command not found")]
+    NoCommand { command: String },
+    #[error("cannot run {command}: {source}")]
+    CannotRun { command: String, source: io::Error },
+}
+
+impl ExecError {
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::NoHost { .. } => 2,
+            Self::NoPermission { .. } | Self::Enter { .. } => 3,
+            Self::NoCommand { .. } => 127,
+            Self::CannotRun { .. } => 126,
+        }
+    }
+}
+
+fn known_text(known: &[String]) -> String {
+    match known {
+        [] => "its lab file has no [host.NAME] table".into(),
+        names => format!("its hosts are {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,194 @@
+//! The lab file: which interfaces, addresses, routes, hosts and sysctls a lab has.
+//!
+//! ```toml
+//! [sysctl]
+//! "net.netfilter.nf_conntrack_tcp_loose" = 0
+//! [interface.lan]
+//! address = ["10.0.0.1/24", "2001:db8::1/64"]
+//! mtu = 1500
+//! [interface.wan]
+//! address = ["192.0.2.1/24"]
+//! [[route]]
+//! to = "default"          # or a prefix; "default" is IPv4 unless `via` is IPv6
+//! via = "192.0.2.254"     # `via`, `dev`, or both
+//! dev = "wan"
+//! [host.laptop]
+//! interface = "lan"
+//! address = "10.0.0.2/24" # or a list
+//! gateway = "10.0.0.1"    # or a list; the interface's own address of the same subnet when absent
+//! ```
+//!
+//! The result is a plain value that has passed every check that needs no knowledge of the engine; sysctl keys are kept with their positions
+//! for the room that knows them. What is wrong is reported at its place, all of it together: first what can't be read, then what doesn't
+//! fit together.
+
+mod check;
+mod parse;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::problem::{Position, Problem, Source, SourceError};
+use crate::base::{AddressMask, InterfaceName};
+
+/// A lab as its file describes it. Interfaces, routes, hosts and sysctls are in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct LabFile {
+    pub source: Source,
+    pub sysctls: Vec<Sysctl>,
+    pub interfaces: Vec<Interface>,
+    pub routes: Vec<Route>,
+    pub hosts: Vec<Host>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sysctl {
+    /// With dots, as written: `net.netfilter.nf_conntrack_max`.
+    pub key: String,
+    /// As `sysctl -w` would be given it; `true` and `false` are 1 and 0.
+    pub value: String,
+    pub key_position: Position,
+    pub value_position: Position,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub name: InterfaceName,
+    pub addresses: Vec<InterfaceAddress>,
+    /// [`DEFAULT_MTU`] unless the file says otherwise.
+    pub mtu: u32,
+    pub position: Position,
+}
+
+/// An address with the length of its subnet's prefix: `10.0.0.1/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    pub address: IpAddr,
+    pub prefix_length: u8,
+    pub position: Position,
+}
+
+impl InterfaceAddress {
+    pub fn subnet(&self) -> AddressMask {
+        AddressMask::prefix(self.address, self.prefix_length).unwrap_or_else(|| AddressMask::host(self.address))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub to: AddressMask,
+    pub via: Option<IpAddr>,
+    /// The interface it leaves by: the one written, or the one whose subnet holds `via`.
+    pub interface: InterfaceName,
+    pub position: Position,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    pub name: String,
+    pub interface: InterfaceName,
+    pub addresses: Vec<InterfaceAddress>,
+    /// At most one of each family.
+    pub gateways: Vec<IpAddr>,
+    pub position: Position,
+}
+
+impl LabFile {
+    pub fn load(path: &Path) -> Result<Self, LabFileError> {
+        let text = std::fs::read(path).map_err(|source| LabFileError::Read {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let name = path.display().to_string();
+        match String::from_utf8(text) {
+            Ok(text) => Ok(Self::parse(&name, &text)?),
+            Err(error) => {
+                let valid_up_to = error.utf8_error().valid_up_to();
+                let source = Source {
+                    name,
+                    text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+                };
+                let problem = Problem::new(
+                    valid_up_to..valid_up_to,
+                    "the file is not UTF-8",
+                    "this byte begins no character",
+                    "a lab file is TOML, which is UTF-8 text; save it so",
+                );
+                Err(source.error(vec![problem]).into())
+            }
+        }
+    }
+
+    /// `name` is what messages call the text.
+    pub fn parse(name: &str, text: &str) -> Result<Self, SourceError> {
+        parse::parse(Source {
+            name: name.into(),
+            text: text.into(),
+        })
+    }
+
+    /// The lab's name: the file's name without its ending.
+    pub fn lab_name(&self) -> Result<String, LabNameError> {
+        let stem = Path::new(&self.source.name).file_stem().and_then(|stem| stem.to_str());
+        let name = stem.unwrap_or_default();
+        check_lab_name(name)?;
+        Ok(name.to_owned())
+    }
+
+    pub fn interface(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name.as_str() == name)
+    }
+
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// The hosts on an interface.
+    pub fn hosts_of(&self, interface: InterfaceName) -> impl Iterator<Item = &Host> {
+        self.hosts.iter().filter(move |host| host.interface == interface)
+    }
+
+    /// An error at a position that this file gave out (of a sysctl that another room refuses, say), drawn like all others.
+    pub fn error_at(&self, position: Position, message: &str, expected: &str, remedy: &str) -> SourceError {
+        self.source
+            .error(vec![Problem::new(position, message, expected, remedy)])
+    }
+}
+
+/// A lab's name becomes part of file and namespace names.
+pub fn check_lab_name(name: &str) -> Result<(), LabNameError> {
+    if is_plain_name(name) {
+        Ok(())
+    } else {
+        Err(LabNameError { name: name.into() })
+    }
+}
+
+/// Letters, digits, `-`, `_` and `.`, not first; at most 64 bytes.
+fn is_plain_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=64).contains(&name.len()) && name.bytes().all(allowed) && name.as_bytes()[0].is_ascii_alphanumeric()
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "{name:?} cannot name a lab: expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit; rename the lab file (its name without the ending names the lab)"
+)]
+pub struct LabNameError {
+    pub name: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LabFileError {
+    #[error("cannot read the lab file {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Text(#[from] SourceError),
+}
+
+/// What a TUN has before anyone sets it.
+pub const DEFAULT_MTU: u32 = 1500;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,581 @@
+//! From TOML with positions to a checked [`LabFile`].
+
+use std::net::IpAddr;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    DEFAULT_MTU, Host, Interface, InterfaceAddress, LabFile, Position, Problem, Route, Source, SourceError, Sysctl,
+    is_plain_name,
+};
+use crate::base::{AddressMask, Family, InterfaceName};
+use crate::lab::problem::suggestion;
+
+pub(super) fn parse(source: Source) -> Result<LabFile, SourceError> {
+    let document = match DeTable::parse(&source.text) {
+        Ok(document) => document,
+        Err(error) => {
+            let position = error.span().map_or(Position::default(), Position::from);
+            let problem = Problem::new(
+                position,
+                format!("this is not TOML: {}", error.message()),
+                "",
+                "a lab file is TOML: `[interface.lan]`, then lines of `key = value`, texts in quotes",
+            );
+            return Err(source.error(vec![problem]));
+        }
+    };
+    let mut reader = Reader::default();
+    reader.document(document.get_ref());
+    // A table that could not be read would be missed by whoever names it.
+    if reader.problems.is_empty() {
+        reader.check();
+    }
+    let Reader { mut file, mut problems } = reader;
+    if problems.is_empty() {
+        file.source = source;
+        Ok(file)
+    } else {
+        problems.sort_by_key(|problem| problem.position.start);
+        Err(source.error(problems))
+    }
+}
+
+/// The lab as far as it is read, and what is wrong with it.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub(super) file: LabFile,
+    problems: Vec<Problem>,
+}
+
+type Key<'a, 'i> = &'a Spanned<std::borrow::Cow<'i, str>>;
+type Value<'a, 'i> = &'a Spanned<DeValue<'i>>;
+
+/// Reading: shapes and single values.
+impl Reader {
+    fn document(&mut self, table: &DeTable<'_>) {
+        for (key, value) in in_order(table) {
+            match key.get_ref().as_ref() {
+                "sysctl" => self.sysctls("", key, value),
+                "interface" => {
+                    for (name, value) in self.named_tables(key, value) {
+                        self.interface(name, value);
+                    }
+                }
+                "host" => {
+                    for (name, value) in self.named_tables(key, value) {
+                        self.host(name, value);
+                    }
+                }
+                "route" => self.routes(key, value),
+                _ => self.unknown_key(
+                    key,
+                    "at the top of a lab file",
+                    &["sysctl", "interface", "route", "host"],
+                ),
+            }
+        }
+    }
+
+    /// `"a.b.c" = 1`, and `a.b.c = 1`, which TOML reads as tables in tables.
+    fn sysctls(&mut self, prefix: &str, key: Key<'_, '_>, value: Value<'_, '_>) {
+        let Some(table) = self.table(key, value, "a table of sysctls") else {
+            return;
+        };
+        for (key, value) in in_order(table) {
+            let name = format!("{prefix}{}", key.get_ref());
+            let text = match value.get_ref() {
+                DeValue::Table(_) => {
+                    self.sysctls(&format!("{name}."), key, value);
+                    continue;
+                }
+                DeValue::Integer(number) => {
+                    match i128::from_str_radix(&number.as_str().replace('_', ""), number.radix()) {
+                        Ok(number) => number.to_string(),
+                        Err(_) => number.as_str().to_owned(),
+                    }
+                }
+                DeValue::String(text) => text.to_string(),
+                DeValue::Boolean(flag) => u8::from(*flag).to_string(),
+                other => {
+                    let found = other.type_str();
+                    self.problem(
+                        value.span(),
+                        format!("the value of `{name}` is a TOML {found}"),
+                        "expected an integer, a text or a boolean",
+                        "write the value as `sysctl -w` takes it; several numbers go into one text: \"1 2 3\"",
+                    );
+                    continue;
+                }
+            };
+            if let Some(first) = self.file.sysctls.iter().find(|known| known.key == name) {
+                let message = format!("`{name}` is set twice (first to {})", first.value);
+                self.problem(key.span(), message, "set before", "keep one of the two lines");
+                continue;
+            }
+            self.file.sysctls.push(Sysctl {
+                key: name,
+                value: text,
+                key_position: key.span().into(),
+                value_position: value.span().into(),
+            });
+        }
+    }
+
+    fn interface(&mut self, name: Key<'_, '_>, value: Value<'_, '_>) {
+        let place = format!("in [interface.{}]", name.get_ref());
+        let valid_name = self.interface_name(name);
+        let Some(table) = self.table(name, value, "a table") else {
+            return;
+        };
+        let (mut addresses, mut mtu) = (None, DEFAULT_MTU);
+        for (key, value) in in_order(table) {
+            match key.get_ref().as_ref() {
+                "address" => addresses = Some(self.addresses(value)),
+                "mtu" => mtu = self.mtu(value).unwrap_or(DEFAULT_MTU),
+                _ => self.unknown_key(key, &place, &["address", "mtu"]),
+            }
+        }
+        if addresses.is_none() {
+            self.problem(
+                name.span(),
+                format!("[interface.{}] has no address", name.get_ref()),
+                "expected `address` in this table",
+                "add a line such as address = [\"10.0.0.1/24\"]; an interface that shall have none says address = []",
+            );
+        }
+        let (Some(name_made), Some(addresses)) = (valid_name, addresses) else {
+            return;
+        };
+        self.file.interfaces.push(Interface {
+            name: name_made,
+            addresses,
+            mtu,
+            position: name.span().into(),
+        });
+    }
+
+    fn host(&mut self, name: Key<'_, '_>, value: Value<'_, '_>) {
+        let place = format!("in [host.{}]", name.get_ref());
+        if !is_plain_name(name.get_ref()) {
+            self.problem(
+                name.span(),
+                format!("{:?} cannot name a host", name.get_ref()),
+                "expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit",
+                "the name becomes part of a network namespace's name; choose a plain one",
+            );
+        }
+        let Some(table) = self.table(name, value, "a table") else {
+            return;
+        };
+        let (mut interface, mut addresses, mut gateways) = (None, None, Vec::new());
+        for (key, value) in in_order(table) {
+            match key.get_ref().as_ref() {
+                "interface" => interface = Some(self.known_interface(value)),
+                "address" => addresses = Some(self.addresses(value)),
+                "gateway" => gateways = self.texts(value, "an address").into_iter().collect(),
+                _ => self.unknown_key(key, &place, &["interface", "address", "gateway"]),
+            }
+        }
+        for (missing, example) in [
+            (interface.is_none(), "interface = \"lan\""),
+            (
+                addresses.as_ref().is_none_or(Vec::is_empty),
+                "address = \"10.0.0.2/24\"",
+            ),
+        ] {
+            if missing {
+                let key = example.split(' ').next().unwrap_or_default();
+                self.problem(
+                    name.span(),
+                    format!("[host.{}] has no {key}", name.get_ref()),
+                    format!("expected `{key}` in this table"),
+                    format!("add a line such as {example}"),
+                );
+            }
+        }
+        let gateways = gateways
+            .into_iter()
+            .filter_map(|(text, position)| Some((self.address(&text, position)?, position)))
+            .collect::<Vec<_>>();
+        let (Some(Some(interface)), Some(addresses)) = (interface, addresses) else {
+            return;
+        };
+        for (gateway, position) in &gateways {
+            if !addresses.iter().any(|own| own.subnet().contains(*gateway)) {
+                self.problem(
+                    *position,
+                    format!("the gateway {gateway} is in no subnet of host {}", name.get_ref()),
+                    "expected an address that the host reaches without a gateway",
+                    "name the router's address on this interface, or leave `gateway` out",
+                );
+            }
+        }
+        self.file.hosts.push(Host {
+            name: name.get_ref().to_string(),
+            interface,
+            addresses,
+            gateways: gateways.into_iter().map(|(gateway, _)| gateway).collect(),
+            position: name.span().into(),
+        });
+    }
+
+    fn routes(&mut self, key: Key<'_, '_>, value: Value<'_, '_>) {
+        let Some(array) = value.get_ref().as_array() else {
+            self.problem(
+                key.span(),
+                "`route` is not a list of tables",
+                "expected [[route]]",
+                "write two brackets: [[route]], once for each route",
+            );
+            return;
+        };
+        for value in array.iter() {
+            let Some(table) = value.get_ref().as_table() else {
+                self.problem(
+                    value.span(),
+                    "a route is a table",
+                    "expected a table",
+                    "write [[route]], then to = and via =",
+                );
+                continue;
+            };
+            self.route(value, table);
+        }
+    }
+
+    fn route(&mut self, whole: Value<'_, '_>, table: &DeTable<'_>) {
+        let (mut to, mut via, mut dev) = (None, None, None);
+        for (key, value) in in_order(table) {
+            match key.get_ref().as_ref() {
+                "to" => to = Some(self.text(value, "\"default\" or a prefix")),
+                "via" => via = Some(self.text(value, "an address")),
+                "dev" => dev = Some((self.known_interface(value), Position::from(value.span()))),
+                _ => self.unknown_key(key, "in [[route]]", &["to", "via", "dev"]),
+            }
+        }
+        let Some(to) = to else {
+            self.problem(
+                whole.span(),
+                "this route has no `to`",
+                "expected `to` in this table",
+                "add to = \"default\" or a prefix such as to = \"10.1.0.0/16\"",
+            );
+            return;
+        };
+        if via.is_none() && dev.is_none() {
+            self.problem(
+                whole.span(),
+                "this route has neither `via` nor `dev`",
+                "expected a gateway (`via`) or an interface (`dev`)",
+                "add via = \"ADDRESS\", the next router, or dev = \"INTERFACE\" for hosts on the link",
+            );
+            return;
+        }
+        let via = match via {
+            // What was wrong with it is told already.
+            Some(None) => return,
+            Some(Some((text, position))) => match self.address(&text, position) {
+                Some(address) => Some((address, position)),
+                None => return,
+            },
+            None => None,
+        };
+        let dev = match dev {
+            Some((None, _)) => return,
+            Some((Some(name), position)) => Some((name, position)),
+            None => None,
+        };
+        let Some((to_text, to_position)) = to else { return };
+        let family = via.map_or(Family::V4, |(address, _)| Family::of(address));
+        let Some(to) = self.destination(&to_text, to_position, family) else {
+            return;
+        };
+        if let Some((address, position)) = via
+            && Family::of(address) != to.family()
+        {
+            self.problem(
+                position,
+                format!("`via` {address} is of another family than `to` {to_text}"),
+                "expected an address of the same family",
+                "IPv4 goes via IPv4 and IPv6 via IPv6; write two routes for both",
+            );
+            return;
+        }
+        // Which interface it is may depend on tables that follow, so that is for `check`.
+        self.file.routes.push(Route {
+            to,
+            via: via.map(|(address, _)| address),
+            interface: dev.map_or(InterfaceName::default(), |(name, _)| name),
+            position: via.map_or(to_position, |(_, position)| position),
+        });
+    }
+
+    fn destination(&mut self, text: &str, position: Position, family: Family) -> Option<AddressMask> {
+        if text == "default" {
+            return Some(AddressMask::any(family));
+        }
+        let (address, length) =
+            self.prefix(text, position, "\"default\", or a prefix such as \"10.1.0.0/16\"", true)?;
+        let mask = AddressMask::prefix(address, length)?;
+        if mask.address() != address {
+            self.problem(
+                position,
+                format!("{text} has bits set behind its prefix"),
+                "expected the network's own address",
+                format!("write \"{}/{length}\"", mask.address()),
+            );
+            return None;
+        }
+        Some(mask)
+    }
+
+    fn interface_name(&mut self, name: Key<'_, '_>) -> Option<InterfaceName> {
+        let text = name.get_ref().as_ref();
+        let reason = if text.is_empty() {
+            "it is empty".to_owned()
+        } else if text.len() > 15 {
+            format!("it has {} bytes, and the kernel keeps 15", text.len())
+        } else if let Some(bad) = text
+            .chars()
+            .find(|c| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':' | '%'))
+        {
+            format!("{bad:?} must not be in it")
+        } else if matches!(text, "lo" | "local") {
+            "it is the router's own: `lo` is its loopback, `local` what it sends itself".to_owned()
+        } else if matches!(text, "all" | "default" | "." | "..") {
+            "it means something else in the names of sysctls or files".to_owned()
+        } else {
+            return InterfaceName::new(text);
+        };
+        self.problem(
+            name.span(),
+            format!("{text:?} cannot name an interface: {reason}"),
+            "expected a name of 1 to 15 bytes without `/`, `:`, `%` or blanks",
+            "choose another name, such as `lan`",
+        );
+        None
+    }
+
+    /// The name of an interface that may be described further down; `check` looks whether it is.
+    fn known_interface(&mut self, value: Value<'_, '_>) -> Option<InterfaceName> {
+        let (text, position) = self.text(value, "an interface's name")?;
+        let made = InterfaceName::new(&text).filter(|name| !name.is_empty());
+        if made.is_none() {
+            self.no_interface(&text, position);
+        }
+        made
+    }
+
+    fn addresses(&mut self, value: Value<'_, '_>) -> Vec<InterfaceAddress> {
+        let mut addresses = Vec::new();
+        for (text, position) in self.texts(value, "an address with its prefix, or a list of them") {
+            let expected = "expected an address and a prefix length, such as \"10.0.0.1/24\"";
+            let Some((address, prefix_length)) = self.prefix(&text, position, expected, false) else {
+                continue;
+            };
+            let broadcast = address == IpAddr::from([255; 4]);
+            if address.is_unspecified() || address.is_multicast() || broadcast {
+                self.problem(
+                    position,
+                    format!("{address} is not an address that an interface can have"),
+                    "expected a unicast address",
+                    "use one of the interface's subnet, such as \"10.0.0.1/24\"",
+                );
+                continue;
+            }
+            addresses.push(InterfaceAddress {
+                address,
+                prefix_length,
+                position,
+            });
+        }
+        addresses
+    }
+
+    fn mtu(&mut self, value: Value<'_, '_>) -> Option<u32> {
+        let number = value
+            .get_ref()
+            .as_integer()
+            .and_then(|number| u32::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok())
+            .filter(|mtu| (68..=65_535).contains(mtu));
+        if number.is_none() {
+            self.problem(
+                value.span(),
+                "this is not an MTU",
+                "expected an integer from 68 to 65535",
+                "leave the line out for 1500; IPv6 needs at least 1280",
+            );
+        }
+        number
+    }
+
+    fn prefix(&mut self, text: &str, position: Position, expected: &str, bare: bool) -> Option<(IpAddr, u8)> {
+        let (address_text, length_text) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let Ok(address) = address_text.parse::<IpAddr>() else {
+            self.problem(
+                position,
+                format!("{text:?} is not an address"),
+                expected,
+                "write digits and dots (IPv4) or colons (IPv6), then / and the prefix length",
+            );
+            return None;
+        };
+        let bits = Family::of(address).bits();
+        match length_text {
+            None if bare => Some((address, bits)),
+            None => {
+                let usual = if bits == 32 { 24 } else { 64 };
+                self.problem(
+                    position,
+                    format!("{text:?} has no prefix length"),
+                    expected,
+                    format!("write \"{address}/{usual}\", or /{bits} where no neighbour shall be in its subnet"),
+                );
+                None
+            }
+            Some(length) => match length.parse::<u8>() {
+                Ok(number) if number <= bits && length.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    Some((address, number))
+                }
+                _ => {
+                    self.problem(
+                        position,
+                        format!(
+                            "{length:?} is not a prefix length of an {} address",
+                            family_name(address)
+                        ),
+                        format!("expected a number from 0 to {bits} behind the /"),
+                        "a netmask such as 255.255.255.0 is written as its number of bits: 24",
+                    );
+                    None
+                }
+            },
+        }
+    }
+
+    fn address(&mut self, text: &str, position: Position) -> Option<IpAddr> {
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.problem(
+                position,
+                format!("{text:?} is not an address"),
+                "expected an address without a prefix length, such as \"192.0.2.254\"",
+                "names are not looked up in a lab file; write digits",
+            );
+        }
+        parsed
+    }
+
+    fn text(&mut self, value: Value<'_, '_>, expected: &str) -> Option<(String, Position)> {
+        let text = value.get_ref().as_str();
+        if text.is_none() {
+            let found = value.get_ref().type_str();
+            self.problem(
+                value.span(),
+                format!("this is a TOML {found}, not a text"),
+                format!("expected {expected}"),
+                "write it in quotes",
+            );
+        }
+        text.map(|text| (text.to_owned(), value.span().into()))
+    }
+
+    /// One text or a list of texts.
+    fn texts(&mut self, value: Value<'_, '_>, expected: &str) -> Vec<(String, Position)> {
+        match value.get_ref() {
+            DeValue::Array(array) => array.iter().filter_map(|value| self.text(value, expected)).collect(),
+            _ => self.text(value, expected).into_iter().collect(),
+        }
+    }
+
+    fn table<'a, 'i>(&mut self, key: Key<'_, '_>, value: Value<'a, 'i>, expected: &str) -> Option<&'a DeTable<'i>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.problem(
+                key.span(),
+                format!(
+                    "`{}` is a TOML {}, not a table",
+                    key.get_ref(),
+                    value.get_ref().type_str()
+                ),
+                format!("expected {expected}"),
+                "write its name in brackets on a line of its own, and its keys below",
+            );
+        }
+        table
+    }
+
+    fn named_tables<'a, 'i>(&mut self, key: Key<'_, '_>, value: Value<'a, 'i>) -> Vec<(Key<'a, 'i>, Value<'a, 'i>)> {
+        let remedy = format!("tables named [{}.NAME]", key.get_ref());
+        self.table(key, value, &remedy).map(in_order).unwrap_or_default()
+    }
+
+    fn unknown_key(&mut self, key: Key<'_, '_>, place: &str, known: &[&str]) {
+        let listed = known
+            .iter()
+            .map(|key| format!("`{key}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let remedy = match suggestion(key.get_ref(), known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "remove it, or see the manual for what a lab file may say".into(),
+        };
+        self.problem(
+            key.span(),
+            format!("unknown key `{}` {place}", key.get_ref()),
+            format!("expected one of {listed}"),
+            remedy,
+        );
+    }
+
+    pub(super) fn problem(
+        &mut self,
+        position: impl Into<Position>,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.problems.push(Problem::new(position, message, expected, remedy));
+    }
+
+    pub(super) fn no_interface(&mut self, name: &str, position: Position) {
+        let known: Vec<_> = self
+            .file
+            .interfaces
+            .iter()
+            .map(|interface| interface.name.to_string())
+            .collect();
+        let remedy = match suggestion(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("describe it in a table [interface.{name}]"),
+        };
+        self.problem(
+            position,
+            format!("this lab has no interface {name:?}"),
+            match known.is_empty() {
+                true => "expected the name of an [interface.NAME] table".to_owned(),
+                false => format!("expected one of {}", known.join(", ")),
+            },
+            remedy,
+        );
+    }
+}
+
+/// TOML tables come sorted by key; a lab's interfaces are numbered in the order of the file.
+fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(Key<'a, 'i>, Value<'a, 'i>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}
+
+fn family_name(address: IpAddr) -> &'static str {
+    match Family::of(address) {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}

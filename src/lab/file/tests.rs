@@ -1,0 +1,320 @@
+//! Lab files: what is taken, and what is refused with its position and remedy.
+
+use super::*;
+use crate::base::Family;
+
+const GOOD: &str = r#"
+[sysctl]
+"net.netfilter.nf_conntrack_tcp_loose" = 0
+net.ipv4.ip_forward = true
+"net.ipv4.ipfrag_time" = "30"
+[interface.wan]
+address = ["192.0.2.1/24", "2001:db8::1/64"]
+[interface.lan]
+address = "10.0.0.1/24"
+mtu = 1_400
+[[route]]
+to = "default"
+via = "192.0.2.254"
+[[route]]
+to = "::/0"
+via = "2001:db8::fe"
+[[route]]
+to = "10.9.0.0/16"
+dev = "lan"
+[host.b]
+interface = "lan"
+address = "10.0.0.2/24"
+[host.a]
+interface = "wan"
+address = ["192.0.2.9/24", "2001:db8::9/64"]
+gateway = "192.0.2.254"
+"#;
+
+fn errors(text: &str) -> String {
+    match LabFile::parse("lab.toml", text) {
+        Ok(_) => "accepted".into(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn a_whole_lab() {
+    let lab = LabFile::parse("dir/office.toml", GOOD).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(lab.lab_name().unwrap(), "office");
+    let sysctls: Vec<_> = lab
+        .sysctls
+        .iter()
+        .map(|it| (it.key.as_str(), it.value.as_str()))
+        .collect();
+    assert_eq!(
+        sysctls,
+        [
+            ("net.netfilter.nf_conntrack_tcp_loose", "0"),
+            ("net.ipv4.ip_forward", "1"),
+            ("net.ipv4.ipfrag_time", "30"),
+        ]
+    );
+    let interfaces: Vec<_> = lab
+        .interfaces
+        .iter()
+        .map(|it| (it.name.to_string(), it.addresses.len(), it.mtu))
+        .collect();
+    assert_eq!(
+        interfaces,
+        [("wan".to_string(), 2, 1500), ("lan".to_string(), 1, 1400)],
+        "in the order of the file"
+    );
+    let routes: Vec<_> = lab
+        .routes
+        .iter()
+        .map(|it| (it.to.prefix_length(), it.via.is_some(), it.interface.to_string()))
+        .collect();
+    assert_eq!(
+        routes,
+        [
+            (Some(0), true, "wan".to_string()),
+            (Some(0), true, "wan".to_string()),
+            (Some(16), false, "lan".to_string())
+        ]
+    );
+    assert_eq!(lab.routes[1].to.family(), Family::V6);
+    assert_eq!(
+        lab.host("b").unwrap().gateways,
+        [IpAddr::from([10, 0, 0, 1])],
+        "the router, when not said"
+    );
+    let a = lab.host("a").unwrap();
+    assert_eq!(
+        a.gateways,
+        ["192.0.2.254".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]
+    );
+    assert_eq!(lab.hosts_of(InterfaceName::new("lan").unwrap()).count(), 1);
+}
+
+#[test]
+fn errors_are_drawn_with_position_expectation_and_remedy() {
+    assert_eq!(
+        errors("[interface.lan]\naddress = [\"10.0.0.1\"]\nadress = 3\n"),
+        r#"error: "10.0.0.1" has no prefix length
+ --> lab.toml:2:12
+  |
+2 | address = ["10.0.0.1"]
+  |            ^^^^^^^^^^ expected an address and a prefix length, such as "10.0.0.1/24"
+  |
+  = help: write "10.0.0.1/24", or /32 where no neighbour shall be in its subnet
+
+error: unknown key `adress` in [interface.lan]
+ --> lab.toml:3:1
+  |
+3 | adress = 3
+  | ^^^^^^ expected one of `address`, `mtu`
+  |
+  = help: did you mean `address`?"#
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_found_at_its_place() {
+    const LAN: &str = "[interface.lan]\naddress = [\"10.0.0.1/24\"]\n";
+    for (text, line_and_column, message) in [
+        ("", "1:1", "this lab has no interface"),
+        ("x", "1:2", "this is not TOML"),
+        ("[interface.lan", "1:15", "this is not TOML"),
+        (
+            "[interfaces.lan]\n",
+            "1:2",
+            "unknown key `interfaces` at the top of a lab file",
+        ),
+        ("interface = 3", "1:1", "`interface` is a TOML integer, not a table"),
+        ("[interface]\nlan = 3", "2:1", "`lan` is a TOML integer, not a table"),
+        ("[interface.lan]\n", "1:12", "[interface.lan] has no address"),
+        (
+            "[interface.lo]\naddress = []",
+            "1:12",
+            "\"lo\" cannot name an interface: it is the router's own",
+        ),
+        (
+            "[interface.local]\naddress = []",
+            "1:12",
+            "\"local\" cannot name an interface",
+        ),
+        (
+            "[interface.a-name-of-sixteen]\naddress = []",
+            "1:12",
+            "it has 17 bytes, and the kernel keeps 15",
+        ),
+        ("[interface.\"a b\"]\naddress = []", "1:12", "' ' must not be in it"),
+        ("[interface.\"a/b\"]\naddress = []", "1:12", "'/' must not be in it"),
+        ("[interface.\"\"]\naddress = []", "1:12", "it is empty"),
+        (
+            "[interface.lan]\naddress = 7",
+            "2:11",
+            "this is a TOML integer, not a text",
+        ),
+        (
+            "[interface.lan]\naddress = \"10.0.0.300/24\"",
+            "2:11",
+            "\"10.0.0.300/24\" is not an address",
+        ),
+        (
+            "[interface.lan]\naddress = \"10.0.0.1/33\"",
+            "2:11",
+            "\"33\" is not a prefix length of an IPv4 address",
+        ),
+        (
+            "[interface.lan]\naddress = \"10.0.0.1/+8\"",
+            "2:11",
+            "\"+8\" is not a prefix length",
+        ),
+        (
+            "[interface.lan]\naddress = \"224.0.0.1/24\"",
+            "2:11",
+            "224.0.0.1 is not an address that an interface can have",
+        ),
+        ("[interface.lan]\naddress = []\nmtu = 67", "3:7", "this is not an MTU"),
+        (
+            "[interface.lan]\naddress = \"fd00::1/64\"\nmtu = 1000",
+            "2:11",
+            "interface lan has an IPv6 address and an MTU of 1000",
+        ),
+        ("[sysctl]\n\"a.b\" = [1]", "2:9", "the value of `a.b` is a TOML array"),
+        (
+            "[sysctl]\n\"a.b\" = 1\na.b = 2",
+            "3:3",
+            "`a.b` is set twice (first to 1)",
+        ),
+        ("[route]\nto = \"default\"", "1:2", "`route` is not a list of tables"),
+        ("[[route]]\nvia = \"10.0.0.2\"", "1:1", "this route has no `to`"),
+        (
+            "[[route]]\nto = \"default\"",
+            "1:1",
+            "this route has neither `via` nor `dev`",
+        ),
+        (
+            "[[route]]\nto = \"10.1.2.3/16\"\nvia = \"10.0.0.2\"",
+            "2:6",
+            "10.1.2.3/16 has bits set behind its prefix",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nvia = \"gateway\"",
+            "3:7",
+            "\"gateway\" is not an address",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nvia = \"192.0.2.1\"",
+            "3:7",
+            "the gateway 192.0.2.1 is in the subnet of no interface",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nvia = \"10.0.0.1\"",
+            "3:7",
+            "the gateway 10.0.0.1 is the router itself",
+        ),
+        (
+            "[[route]]\nto = \"default\"\ndev = \"wan\"",
+            "2:6",
+            "this lab has no interface \"wan\"",
+        ),
+        (
+            "[[route]]\nto = \"::/0\"\nvia = \"10.0.0.2\"",
+            "3:7",
+            "`via` 10.0.0.2 is of another family than `to` ::/0",
+        ),
+        ("[host.h]\ninterface = \"lan\"", "1:7", "[host.h] has no address"),
+        (
+            "[host.h]\naddress = \"10.0.0.2/24\"",
+            "1:7",
+            "[host.h] has no interface",
+        ),
+        (
+            "[host.\"h/i\"]\ninterface = \"lan\"\naddress = \"10.0.0.2/24\"",
+            "1:7",
+            "\"h/i\" cannot name a host",
+        ),
+        (
+            "[host.h]\ninterface = \"lna\"\naddress = \"10.0.0.2/24\"",
+            "1:7",
+            "this lab has no interface \"lna\"",
+        ),
+        (
+            "[host.h]\ninterface = \"lan\"\naddress = \"10.0.1.2/24\"",
+            "3:11",
+            "10.0.1.2 of host h is in no subnet of interface lan",
+        ),
+        (
+            "[host.h]\ninterface = \"lan\"\naddress = \"10.0.0.1/24\"",
+            "3:11",
+            "10.0.0.1 is already the address of interface lan",
+        ),
+        (
+            "[host.h]\ninterface = \"lan\"\naddress = \"10.0.0.2/24\"\ngateway = \"10.0.1.1\"",
+            "4:11",
+            "the gateway 10.0.1.1 is in no subnet of host h",
+        ),
+    ] {
+        // The tables under test come first, so that their lines count from 1; the interface they need follows.
+        let own_interface =
+            text.is_empty() || text.contains("interface.") || text.len() < 2 || text.starts_with("interface =");
+        let whole = if own_interface || text.starts_with("[interface") {
+            text.to_owned()
+        } else {
+            format!("{text}\n{LAN}")
+        };
+        let drawn = errors(&whole);
+        assert!(drawn.contains(message), "{whole}\n{drawn}\nexpected {message}");
+        assert!(
+            drawn.contains(&format!("--> lab.toml:{line_and_column}\n")),
+            "{whole}\n{drawn}\nexpected {line_and_column}"
+        );
+        assert!(drawn.contains("help:"), "no remedy: {drawn}");
+    }
+}
+
+#[test]
+fn an_error_can_be_drawn_later_at_a_kept_position() {
+    let lab = LabFile::parse("lab.toml", GOOD).unwrap();
+    let drawn = lab
+        .error_at(
+            lab.sysctls[0].value_position,
+            "0 is out of bounds",
+            "expected 1",
+            "write 1",
+        )
+        .to_string();
+    assert!(drawn.contains("--> lab.toml:3:42\n"), "{drawn}");
+}
+
+#[test]
+fn names_of_labs() {
+    for (name, valid) in [
+        ("office", true),
+        ("a.b-c_1", true),
+        ("", false),
+        ("-x", false),
+        ("a b", false),
+        ("ü", false),
+        (".x", false),
+    ] {
+        assert_eq!(check_lab_name(name).is_ok(), valid, "{name:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_text() {
+    let missing = LabFile::load(Path::new("/nonexistent/lab.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        missing.starts_with("cannot read the lab file /nonexistent/lab.toml: "),
+        "{missing}"
+    );
+    let path = std::env::temp_dir().join(format!("nflab-device-file-{}.toml", std::process::id()));
+    std::fs::write(&path, b"# caf\xe9\n").unwrap();
+    let error = LabFile::load(&path).unwrap_err().to_string();
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        error.contains("the file is not UTF-8") && error.contains(":1:6"),
+        "{error}"
+    );
+}

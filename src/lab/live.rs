@@ -1,0 +1,477 @@
+//! A live lab without its router: what [`LiveLab::up`] makes and [`down`] takes away.
+//!
+//! Each interface without hosts is a TUN in the current network namespace, with the interface's name and up; its kernel end has no address,
+//! since the address of the lab file is the router's. Each host is a network namespace `LAB-HOST` with a TUN of its own, named as the
+//! interface, that has the host's address and its default route; hosts of one interface see each other through a
+//! [`Segment`](super::segment::Segment).
+//!
+//! Everything is written to the lab's state before it is made, so that [`down`] clears away what a killed lab left.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::event_loop::{Port, PortCounters};
+use super::file::{Host, Interface, LabFile, LabNameError, check_lab_name};
+use super::mode::{Mode, UserNamespaceError, enter_user_namespace, probe};
+use super::namespace::{Namespace, NamespaceError, SYSTEM_DIRECTORY, end_processes};
+use super::netlink::{Netlink, NetlinkError};
+use super::place::{DeviceRecord, HostRecord, Lock, NAMESPACES, Place, State};
+use super::segment::{Segment, SegmentHost};
+use crate::base::{AddressMask, Family};
+use crate::device::{TunDevice, TunError};
+
+/// Namespaces, devices and the control socket of a lab that is up. Dropping it takes it down; [`down`](Self::down) says how that went.
+#[derive(Debug)]
+pub struct LiveLab {
+    name: String,
+    place: Place,
+    state: State,
+    /// `None` once it is down.
+    lock: Option<Lock>,
+    /// True when a lab of this name had been killed, and what it left was cleared away first.
+    pub cleared: bool,
+}
+
+/// Where and as what a lab comes up.
+#[derive(Clone, Debug)]
+pub struct UpOptions {
+    /// The lab file's name without its ending, unless given.
+    pub name: Option<String>,
+    pub place: Place,
+    /// Whether [`enter_user_namespace`] was called.
+    pub user_namespace: bool,
+}
+
+impl UpOptions {
+    /// What this process can do: as it is, or after entering a user namespace, which this does where it must. Call it before any thread is started.
+    pub fn prepare() -> Result<Self, UserNamespaceError> {
+        // Who the user is has to be asked before: inside it is root.
+        let place = Place::own();
+        let user_namespace = match probe() {
+            Mode::Root => false,
+            Mode::UserNamespace => enter_user_namespace().map(|()| true)?,
+            Mode::None(reason) => return Err(UserNamespaceError::Neither { reason }),
+        };
+        Ok(Self {
+            name: None,
+            place,
+            user_namespace,
+        })
+    }
+}
+
+impl LiveLab {
+    /// Makes it all. The ports are in the order of the lab file's interfaces; with the listener they go into an
+    /// [`EventLoop`](super::event_loop::EventLoop). On an error nothing is left.
+    pub fn up(file: &LabFile, options: &UpOptions) -> Result<(Self, Vec<Port>, UnixListener), UpError> {
+        let name = match &options.name {
+            Some(name) => check_lab_name(name).map(|()| name.clone())?,
+            None => file.lab_name()?,
+        };
+        let place = &options.place;
+        let directory = place.directory(&name);
+        let state_error = |source| UpError::State {
+            path: directory.clone(),
+            source,
+        };
+        let Some(lock) = place.lock(&name).map_err(state_error)? else {
+            let pid = place.state(&name).map_or(0, |state| state.pid);
+            return Err(UpError::Running { name, pid });
+        };
+        let left_over = place.state(&name);
+        if let Some(state) = &left_over {
+            clear(state).map_err(|source| UpError::LeftOver {
+                name: name.clone(),
+                source,
+            })?;
+        }
+        let mut lab = Self {
+            state: State::default(),
+            lock: Some(lock),
+            cleared: left_over.is_some(),
+            place: place.clone(),
+            name,
+        };
+        let planned = lab.plan(file, options)?;
+        lab.state = planned;
+        lab.save().map_err(state_error)?;
+        let ports = lab.make(file)?;
+        lab.save().map_err(state_error)?;
+        let listener = lab.listen().map_err(|source| UpError::State {
+            path: place.socket(&lab.name),
+            source,
+        })?;
+        Ok((lab, ports, listener))
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The control socket: what `NFLAB` is set to for programs in the lab.
+    pub fn socket(&self) -> PathBuf {
+        self.place.socket(&self.name)
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The network namespace of a host.
+    pub fn host(&self, name: &str) -> Option<Namespace> {
+        let host = self.state.hosts.iter().find(|host| host.name == name)?;
+        Some(Namespace::at(&host.namespace))
+    }
+
+    /// Ends what still runs in the hosts, and removes all that `up` made. Drop the event loop (and with it the devices) before.
+    pub fn down(mut self) -> Result<(), DownError> {
+        self.take_down()
+    }
+
+    fn take_down(&mut self) -> Result<(), DownError> {
+        let Some(lock) = self.lock.take() else {
+            return Ok(());
+        };
+        let cleared = clear(&self.state);
+        // The directory goes only when all else is gone: it is what a later `down` would need.
+        cleared.and_then(|()| lock.remove()).map_err(|source| DownError::Left {
+            name: self.name.clone(),
+            source,
+        })
+    }
+
+    /// What will be made; whatever is in the way shows here, so that nothing of somebody else's gets into the state.
+    fn plan(&self, file: &LabFile, options: &UpOptions) -> Result<State, UpError> {
+        let namespaces = match options.user_namespace {
+            true => options.place.directory(&self.name).join(NAMESPACES),
+            false => PathBuf::from(SYSTEM_DIRECTORY),
+        };
+        let mut state = State {
+            lab: self.name.clone(),
+            pid: std::process::id() as i32,
+            file: file.source.name.clone(),
+            user_namespace: options.user_namespace,
+            ..State::default()
+        };
+        for host in &file.hosts {
+            let path = namespaces.join(format!("{}-{}", self.name, host.name));
+            if fs::exists(&path).unwrap_or(false) {
+                return Err(NamespaceError::Exists { path }.into());
+            }
+            state.hosts.push(HostRecord {
+                name: host.name.clone(),
+                interface: host.interface.to_string(),
+                namespace: path,
+                identity: None,
+            });
+        }
+        let mut netlink = Netlink::open().map_err(UpError::Netlink)?;
+        for interface in file
+            .interfaces
+            .iter()
+            .filter(|it| file.hosts_of(it.name).next().is_none())
+        {
+            let name = interface.name.to_string();
+            if netlink.index(&name)?.is_some() {
+                return Err(TunError::Exists { name }.into());
+            }
+            state.devices.push(DeviceRecord { name, index: None });
+        }
+        Ok(state)
+    }
+
+    fn make(&mut self, file: &LabFile) -> Result<Vec<Port>, UpError> {
+        let mut ports = Vec::new();
+        for interface in &file.interfaces {
+            let hosts: Vec<&Host> = file.hosts_of(interface.name).collect();
+            let mut port = Port {
+                name: interface.name,
+                devices: Vec::new(),
+                segment: None,
+                counters: PortCounters::default(),
+            };
+            if hosts.is_empty() {
+                port.devices.push(Box::new(self.make_device(interface)?));
+            } else {
+                for host in &hosts {
+                    port.devices.push(Box::new(self.make_host(interface, host)?));
+                }
+                port.segment = Some(segment(file, &hosts));
+            }
+            ports.push(port);
+        }
+        Ok(ports)
+    }
+
+    fn make_device(&mut self, interface: &Interface) -> Result<TunDevice, UpError> {
+        let name = interface.name.as_str();
+        let device = TunDevice::open(name)?;
+        let mut netlink = Netlink::open().map_err(UpError::Netlink)?;
+        let index = netlink
+            .index(name)?
+            .ok_or_else(|| UpError::Vanished { name: name.into() })?;
+        if let Some(record) = self.state.devices.iter_mut().find(|record| record.name == name) {
+            record.index = Some(index);
+        }
+        quieten(name)?;
+        netlink.set_mtu(index, interface.mtu)?;
+        netlink.set_queue_length(index, QUEUE_LENGTH)?;
+        netlink.set_up(index)?;
+        Ok(device)
+    }
+
+    fn make_host(&mut self, interface: &Interface, host: &Host) -> Result<TunDevice, UpError> {
+        let Some(record) = self.state.hosts.iter_mut().find(|record| record.name == host.name) else {
+            return Err(UpError::Vanished {
+                name: host.name.clone(),
+            });
+        };
+        let path = &record.namespace;
+        let (directory, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
+        let namespace = Namespace::create(directory, &name.to_string_lossy())?;
+        record.identity = Some(namespace.identity().map_err(UpError::Netlink)?);
+        namespace.run(|| furnish(interface, host)).map_err(UpError::Netlink)?
+    }
+
+    fn save(&self) -> io::Result<()> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.write_state(&self.state))
+    }
+
+    fn listen(&self) -> io::Result<UnixListener> {
+        let path = self.socket();
+        // A killed lab's socket is a file that nobody answers at.
+        let _ = fs::remove_file(&path);
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Ok(listener)
+    }
+}
+
+impl Drop for LiveLab {
+    fn drop(&mut self) {
+        // Nobody is left to tell; `down` by hand finds the state where this failed.
+        let _ = self.take_down();
+    }
+}
+
+/// What `nflab down LAB` did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Downed {
+    /// It ran; it was asked to end, and has.
+    Stopped,
+    /// It ran and did not end when asked, so it was killed, and cleared away.
+    Killed,
+    /// It had been killed; what was left is cleared away.
+    Cleared,
+}
+
+/// Takes a lab down from outside, whatever state it is in. It has `patience` to end by itself.
+pub fn down(place: &Place, name: &str, patience: Duration) -> Result<Downed, DownError> {
+    if !fs::exists(place.directory(name)).unwrap_or(false) {
+        return Err(DownError::Unknown {
+            name: name.into(),
+            known: place.labs(),
+        });
+    }
+    let left = |source| DownError::Left {
+        name: name.into(),
+        source,
+    };
+    let mut downed = Downed::Cleared;
+    let mut held = place.lock(name).map_err(left)?;
+    for (signal, outcome) in [(Signal::TERM, Downed::Stopped), (Signal::KILL, Downed::Killed)] {
+        if held.is_some() {
+            break;
+        }
+        downed = outcome;
+        // While the lock is held, the number in the state is its holder's.
+        if let Some(pid) = place.state(name).and_then(|state| Pid::from_raw(state.pid)) {
+            match pidfd_open(pid, PidfdFlags::empty()).and_then(|process| pidfd_send_signal(process, signal)) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(error) => return Err(left(error.into())),
+            }
+        }
+        let deadline = Instant::now() + patience;
+        while held.is_none() && Instant::now() < deadline {
+            held = place.lock(name).map_err(left)?;
+        }
+    }
+    let Some(lock) = held else {
+        return Err(DownError::Stuck { name: name.into() });
+    };
+    if let Some(state) = place.state(name) {
+        clear(&state).map_err(left)?;
+    }
+    lock.remove().map_err(left)?;
+    Ok(downed)
+}
+
+/// Removes what the state names. What isn't there any more is no error; all is tried before the first error is told.
+fn clear(state: &State) -> io::Result<()> {
+    let mut first_error = None;
+    let mut note = |result: io::Result<()>| {
+        if let Err(error) = result {
+            first_error.get_or_insert(error);
+        }
+    };
+    for host in &state.hosts {
+        let namespace = Namespace::at(&host.namespace);
+        // In a user namespace the file tells nothing from outside, and the number is written down. As root the file comes first: it pins its
+        // namespace, where a number might be another's by now.
+        let identity = match state.user_namespace {
+            true => host.identity,
+            false => namespace.identity().ok().filter(|found| is_a_namespace(*found)),
+        };
+        if let Some(identity) = identity {
+            let left = end_processes(identity, PATIENCE);
+            if !left.is_empty() {
+                note(Err(io::Error::other(format!(
+                    "processes {left:?} in host {} do not end",
+                    host.name
+                ))));
+            }
+        }
+        note(namespace.remove());
+    }
+    if !state.devices.is_empty() && !state.user_namespace {
+        note(remove_devices(state));
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+/// A TUN goes with its last open file, so there is none left, unless a child that was forked at the wrong moment still holds it.
+fn remove_devices(state: &State) -> io::Result<()> {
+    let mut netlink = Netlink::open()?;
+    for device in &state.devices {
+        let found = netlink.index(&device.name).map_err(io::Error::other)?;
+        // Somebody else may have made one of that name since.
+        if let Some(index) = found.filter(|index| Some(*index) == device.index) {
+            match netlink.delete(index) {
+                Ok(()) => {}
+                Err(error) if error.source.raw_os_error() == Some(libc::ENODEV) => {}
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file under `/run/netns` has a namespace mounted on it: then it lies on the same device as our own namespace's file.
+fn is_a_namespace(found: super::namespace::Identity) -> bool {
+    Namespace::at("/proc/self/ns/net")
+        .identity()
+        .is_ok_and(|own| own.device == found.device)
+}
+
+/// Sets up a host, from a thread inside its namespace.
+fn furnish(interface: &Interface, host: &Host) -> Result<TunDevice, UpError> {
+    let name = interface.name.as_str();
+    let mut netlink = Netlink::open().map_err(UpError::Netlink)?;
+    quieten("default")?;
+    // So that `ping` without privileges works in a host. A user namespace knows only the groups that are mapped into it, and refuses more.
+    set_sysctl("net/ipv4/ping_group_range", "0 2147483647")
+        .or_else(|_| set_sysctl("net/ipv4/ping_group_range", "0 0"))?;
+    let device = TunDevice::open(name)?;
+    let index = netlink
+        .index(name)?
+        .ok_or_else(|| UpError::Vanished { name: name.into() })?;
+    netlink.set_loopback_up()?;
+    netlink.set_mtu(index, interface.mtu)?;
+    netlink.set_queue_length(index, QUEUE_LENGTH)?;
+    for address in &host.addresses {
+        netlink.add_address(index, address.address, address.prefix_length)?;
+    }
+    netlink.set_up(index)?;
+    for gateway in &host.gateways {
+        netlink.add_route(AddressMask::any(Family::of(*gateway)), Some(*gateway), index)?;
+    }
+    Ok(device)
+}
+
+/// Keeps the kernel from talking by itself as soon as a device is up: no link-local address, so no router solicitation and no report of
+/// groups, before anybody asked.
+fn quieten(device: &str) -> Result<(), UpError> {
+    for (key, value) in [
+        ("accept_ra", "0"),
+        ("autoconf", "0"),
+        ("router_solicitations", "0"),
+        ("addr_gen_mode", "1"),
+    ] {
+        set_sysctl(&format!("net/ipv6/conf/{device}/{key}"), value)?;
+    }
+    Ok(())
+}
+
+/// `/proc/sys/net` shows the namespace of the thread that opens it. A kernel without IPv6 has no such file, and needs none.
+fn set_sysctl(key: &str, value: &str) -> Result<(), UpError> {
+    let path = Path::new("/proc/sys").join(key);
+    match fs::write(&path, value) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(UpError::Sysctl { path, source }),
+        _ => Ok(()),
+    }
+}
+
+fn segment(file: &LabFile, hosts: &[&Host]) -> Segment {
+    let described = hosts.iter().map(|host| SegmentHost {
+        addresses: host.addresses.iter().map(|it| (it.address, it.subnet())).collect(),
+    });
+    let routes: Vec<_> = file
+        .routes
+        .iter()
+        .filter_map(|route| Some((route.to, route.via?)))
+        .collect();
+    Segment::new(described.collect(), &routes)
+}
+
+/// With the 500 that a TUN has by itself, one fast TCP stream loses some thousand packets in half a gigabyte before the router reads them, and
+/// none with this: a lab should lose what its rules drop, and nothing else.
+const QUEUE_LENGTH: u32 = 2000;
+/// How long a process in a host may take to end when asked.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+#[derive(Debug, thiserror::Error)]
+pub enum UpError {
+    #[error(transparent)]
+    Name(#[from] LabNameError),
+    #[error("lab {name:?} runs already (process {pid}), and was left as it is: `nflab down {name}` ends it")]
+    Running { name: String, pid: i32 },
+    #[error("lab {name:?} was killed earlier, and what it left cannot be removed: {source}")]
+    LeftOver { name: String, source: io::Error },
+    #[error(transparent)]
+    Tun(#[from] TunError),
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
+    #[error(transparent)]
+    Link(#[from] NetlinkError),
+    #[error("no netlink: {0}")]
+    Netlink(io::Error),
+    #[error("cannot write {}: {source}; a lab keeps its lock, state and control socket there: in /run/nflab as root, else under XDG_RUNTIME_DIR", path.display())]
+    State { path: PathBuf, source: io::Error },
+    #[error("cannot set {}: {source}; in a container, /proc/sys must be writable for the lab", path.display())]
+    Sysctl { path: PathBuf, source: io::Error },
+    #[error("{name:?} went away while it was set up: does something else manage network devices here?")]
+    Vanished { name: String },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DownError {
+    #[error("there is no lab {name:?}; {}", known_text(known))]
+    Unknown { name: String, known: Vec<String> },
+    #[error("lab {name:?} is not wholly down: {source}; run `nflab down {name}` again once that is mended")]
+    Left { name: String, source: io::Error },
+    #[error("lab {name:?} does not end, not even when killed: its process hangs in the kernel")]
+    Stuck { name: String },
+}
+
+fn known_text(known: &[String]) -> String {
+    match known {
+        [] => "no lab runs".into(),
+        names => format!("there is: {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,395 @@
+//! One machine as its tools see it: the router, the clock they are called at, what `modprobe` loaded, `/proc/sys`, and the kernel's log.
+//!
+//! A lab in memory and a live one hand the same `Machine` to the same tools; only who drives the clock differs.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::base::{Family, Time};
+use crate::conntrack::{HelperSpec, SettingError, Settings};
+use crate::engine::{Config, Router};
+use crate::helper;
+use crate::net::SysctlError;
+use crate::rule::LogRecord;
+
+/// One call of a tool, as a shell would make it.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The name it was called by: `iptables-save`.
+    pub name: &'a str,
+    pub args: &'a [String],
+    /// All of its standard input.
+    pub stdin: &'a str,
+    /// Where its caller is: files it names are relative to this.
+    pub directory: &'a Path,
+}
+
+/// What a call left.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ToolOutput {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: i32,
+    /// Where the fault is and what to do about it, in more words than the real tool has.
+    pub advice: String,
+}
+
+impl ToolOutput {
+    pub fn success(stdout: impl Into<String>) -> Self {
+        Self {
+            stdout: stdout.into(),
+            ..Self::default()
+        }
+    }
+
+    pub fn failure(code: i32, stderr: impl Into<String>) -> Self {
+        Self {
+            stderr: stderr.into(),
+            code,
+            ..Self::default()
+        }
+    }
+}
+
+/// The tools that a lab offers. Handed in, because applets live above this room.
+#[derive(Clone, Copy)]
+pub struct Toolbox {
+    /// What they are called.
+    pub names: &'static [&'static str],
+    pub call: fn(&mut Machine, Call<'_>) -> ToolOutput,
+}
+
+impl Toolbox {
+    /// The tool that a command's first word means: `iptables`, or `/sbin/iptables`.
+    pub fn find(&self, word: &str) -> Option<&'static str> {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        self.names.iter().copied().find(|known| *known == name)
+    }
+}
+
+impl std::fmt::Debug for Toolbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.names).finish()
+    }
+}
+
+/// Whose numbers a machine shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Linux 6.x: helpers only where `-j CT --helper` asks for them, today's timeouts.
+    #[default]
+    Linux6,
+    /// The kernels of the ip_conntrack days: helpers by port, the timeouts of that time, tracking as soon as its module is loaded.
+    Classic,
+}
+
+impl Profile {
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "linux6" => Some(Self::Linux6),
+            "classic" => Some(Self::Classic),
+            _ => None,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linux6 => "linux6",
+            Self::Classic => "classic",
+        }
+    }
+
+    /// The helpers that are there without `modprobe`: today's kernel loads one when a rule names it, an old one never did.
+    pub fn helpers(self) -> Vec<HelperSpec> {
+        match self {
+            Self::Linux6 => helper::registry().to_vec(),
+            Self::Classic => Vec::new(),
+        }
+    }
+
+    fn settings(self) -> Settings {
+        let mut settings = Settings::default();
+        if self == Self::Classic {
+            settings.automatic_helper = true;
+            // The values that the ip_conntrack documents print.
+            for (name, value) in CLASSIC {
+                // Every one is a knob of today too, which a test holds.
+                let _ = settings.set(name, value);
+            }
+        }
+        settings
+    }
+}
+
+/// What differs from today: name and value, in seconds where it is a timeout.
+const CLASSIC: &[(&str, &str)] = &[
+    ("nf_conntrack_generic_timeout", "600"),
+    ("nf_conntrack_icmp_timeout", "30"),
+    ("nf_conntrack_udp_timeout", "30"),
+    ("nf_conntrack_udp_timeout_stream", "180"),
+    ("nf_conntrack_tcp_timeout_syn_sent", "120"),
+    ("nf_conntrack_tcp_timeout_syn_recv", "60"),
+    ("nf_conntrack_tcp_timeout_established", "432000"),
+    ("nf_conntrack_tcp_timeout_fin_wait", "120"),
+    ("nf_conntrack_tcp_timeout_close_wait", "43200"),
+    ("nf_conntrack_tcp_timeout_last_ack", "30"),
+    ("nf_conntrack_tcp_timeout_time_wait", "120"),
+    ("nf_conntrack_tcp_timeout_close", "10"),
+];
+
+/// One line of the kernel's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    pub time: Time,
+    pub record: LogRecord,
+}
+
+/// Why a sysctl was not set, in the classes that `sysctl` tells apart.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KnobError {
+    #[error("no such key: {0}")]
+    Unknown(String),
+    #[error("{0}")]
+    ReadOnly(String),
+    /// The kernel answers EINVAL.
+    #[error("{0}")]
+    Invalid(String),
+    #[error("{0}")]
+    NotOffered(String),
+}
+
+pub struct Machine {
+    pub router: Arc<Router>,
+    /// The instant that tools see.
+    pub now: Time,
+    /// When it was switched on: the log's time stamps count from here.
+    pub booted: Time,
+    profile: Profile,
+    modules: Vec<String>,
+    log: VecDeque<LogLine>,
+    toolbox: Toolbox,
+}
+
+impl Machine {
+    pub fn new(router: Arc<Router>, booted: Time, toolbox: Toolbox) -> Self {
+        Self {
+            router,
+            now: booted,
+            booted,
+            profile: Profile::default(),
+            modules: Vec::new(),
+            log: VecDeque::new(),
+            toolbox,
+        }
+    }
+
+    /// Calls a tool. One that isn't there fails as a shell says it.
+    pub fn call(&mut self, call: Call<'_>) -> ToolOutput {
+        (self.toolbox.call)(self, call)
+    }
+
+    pub fn toolbox(&self) -> Toolbox {
+        self.toolbox
+    }
+
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Sets every knob of tracking to the profile's value; flows keep the timeouts they have until their next packet.
+    pub fn set_profile(&mut self, profile: Profile) {
+        self.profile = profile;
+        self.configure(|config| {
+            config.conntrack = profile.settings();
+            config.helpers = profile.helpers();
+        });
+    }
+
+    fn configure(&self, change: impl FnOnce(&mut Config)) {
+        let changed: Result<(), std::convert::Infallible> = self.router.configure(|config| {
+            change(config);
+            Ok(())
+        });
+        match changed {
+            Ok(()) => {}
+        }
+    }
+
+    /// Makes the helper of this name available.
+    pub fn load_helper(&self, name: &str) {
+        self.configure(|config| {
+            for spec in helper::registry().iter().filter(|spec| spec.name == name) {
+                if !config.helpers.contains(spec) {
+                    config.helpers.push(*spec);
+                }
+            }
+        });
+    }
+
+    pub fn unload_helper(&self, name: &str) {
+        self.configure(|config| config.helpers.retain(|spec| spec.name != name));
+    }
+
+    /// Connections are tracked from now on, whether a rule asks for it or not.
+    pub fn track_always(&self, always: bool) {
+        self.configure(|config| config.always_track = always);
+    }
+
+    /// What `modprobe` loaded, in that order.
+    pub fn modules(&self) -> &[String] {
+        &self.modules
+    }
+
+    pub fn note_module(&mut self, name: &str) {
+        if !self.modules.iter().any(|known| known == name) {
+            self.modules.push(name.to_owned());
+        }
+    }
+
+    pub fn forget_module(&mut self, name: &str) -> bool {
+        let before = self.modules.len();
+        self.modules.retain(|known| known != name);
+        self.modules.len() < before
+    }
+
+    /// Keeps lines of the kernel's log; the oldest go when there are too many, as in the kernel's ring.
+    pub fn keep_log(&mut self, records: impl IntoIterator<Item = LogRecord>) {
+        let time = self.now;
+        for record in records {
+            if self.log.len() >= LOG_KEPT {
+                self.log.pop_front();
+            }
+            self.log.push_back(LogLine { time, record });
+        }
+    }
+
+    pub fn log(&self) -> impl ExactSizeIterator<Item = &LogLine> {
+        self.log.iter()
+    }
+
+    pub fn clear_log(&mut self) {
+        self.log.clear();
+    }
+
+    /// By a key with dots: `net.ipv4.ip_forward`. `None` where there is no such key.
+    pub fn sysctl(&self, key: &str) -> Option<String> {
+        let config = self.router.config();
+        match knob(key) {
+            Some("nf_conntrack_count") => Some(self.router.flows().count().to_string()),
+            Some(name) => config.conntrack.get(name),
+            None => config.net.sysctl_get(key),
+        }
+    }
+
+    pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), KnobError> {
+        if knob(key) == Some("nf_conntrack_count") {
+            return Err(KnobError::ReadOnly(format!("{key} is read-only")));
+        }
+        self.router.configure(|config| match knob(key) {
+            Some(name) => config.conntrack.set(name, value).map_err(|error| match error {
+                SettingError::Unknown(_) => KnobError::Unknown(key.to_owned()),
+                SettingError::ReadOnly(_) => KnobError::ReadOnly(error.to_string()),
+                SettingError::Invalid { .. } => KnobError::Invalid(error.to_string()),
+            }),
+            None => config.net.sysctl_set(key, value).map_err(|error| match error {
+                SysctlError::Unknown(_) => KnobError::Unknown(key.to_owned()),
+                SysctlError::NotOffered(..) => KnobError::NotOffered(error.to_string()),
+                SysctlError::BadValue { .. } => KnobError::Invalid(error.to_string()),
+            }),
+        })
+    }
+
+    /// Every key, in the order of the alphabet.
+    pub fn sysctls(&self) -> Vec<String> {
+        let config = self.router.config();
+        let mut keys = config.net.sysctl_list();
+        keys.extend(
+            KNOBS
+                .iter()
+                .filter(|name| **name == "nf_conntrack_count" || config.conntrack.get(name).is_some())
+                .map(|name| format!("net.netfilter.{name}")),
+        );
+        keys.push("net.nf_conntrack_max".to_owned());
+        keys.sort();
+        keys
+    }
+
+    /// The tables that exist, as `/proc/net/ip_tables_names` has them.
+    pub fn table_names(&self) -> Vec<&'static str> {
+        self.router.tables().into_iter().map(|table| table.name()).collect()
+    }
+
+    /// The families whose rules this machine has.
+    pub fn families(&self) -> &'static [Family] {
+        &[Family::V4]
+    }
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine")
+            .field("now", &self.now)
+            .field("profile", &self.profile)
+            .field("modules", &self.modules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The name of a knob of tracking, as `Settings` has it. `net.ipv4.netfilter.ip_conntrack_*` is what it was called of old.
+fn knob(key: &str) -> Option<&str> {
+    match key {
+        "net.nf_conntrack_max" => Some("nf_conntrack_max"),
+        _ => key
+            .strip_prefix("net.netfilter.")
+            .filter(|name| name.starts_with("nf_conntrack")),
+    }
+}
+
+/// The knobs under `net.netfilter`, as this kernel lists them.
+const KNOBS: &[&str] = &[
+    "nf_conntrack_acct",
+    "nf_conntrack_buckets",
+    "nf_conntrack_checksum",
+    "nf_conntrack_count",
+    "nf_conntrack_events",
+    "nf_conntrack_expect_max",
+    "nf_conntrack_frag6_high_thresh",
+    "nf_conntrack_frag6_low_thresh",
+    "nf_conntrack_frag6_timeout",
+    "nf_conntrack_generic_timeout",
+    "nf_conntrack_gre_timeout",
+    "nf_conntrack_gre_timeout_stream",
+    "nf_conntrack_icmp_timeout",
+    "nf_conntrack_icmpv6_timeout",
+    "nf_conntrack_log_invalid",
+    "nf_conntrack_max",
+    "nf_conntrack_sctp_timeout_closed",
+    "nf_conntrack_sctp_timeout_cookie_echoed",
+    "nf_conntrack_sctp_timeout_cookie_wait",
+    "nf_conntrack_sctp_timeout_established",
+    "nf_conntrack_sctp_timeout_heartbeat_sent",
+    "nf_conntrack_sctp_timeout_shutdown_ack_sent",
+    "nf_conntrack_sctp_timeout_shutdown_recd",
+    "nf_conntrack_sctp_timeout_shutdown_sent",
+    "nf_conntrack_tcp_be_liberal",
+    "nf_conntrack_tcp_ignore_invalid_rst",
+    "nf_conntrack_tcp_loose",
+    "nf_conntrack_tcp_max_retrans",
+    "nf_conntrack_tcp_timeout_close",
+    "nf_conntrack_tcp_timeout_close_wait",
+    "nf_conntrack_tcp_timeout_established",
+    "nf_conntrack_tcp_timeout_fin_wait",
+    "nf_conntrack_tcp_timeout_last_ack",
+    "nf_conntrack_tcp_timeout_max_retrans",
+    "nf_conntrack_tcp_timeout_syn_recv",
+    "nf_conntrack_tcp_timeout_syn_sent",
+    "nf_conntrack_tcp_timeout_time_wait",
+    "nf_conntrack_tcp_timeout_unacknowledged",
+    "nf_conntrack_timestamp",
+    "nf_conntrack_udp_timeout",
+    "nf_conntrack_udp_timeout_stream",
+];
+
+/// Lines of log that are kept.
+const LOG_KEPT: usize = 10_000;

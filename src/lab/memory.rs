@@ -1,0 +1,380 @@
+//! A lab in memory: a router, one worker, a clock that moves only when told to, and what became of the last packet.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+
+use super::file::LabFile;
+use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
+use super::problem::{Position, Problem, SourceError};
+use super::story::Story;
+use crate::base::{InterfaceId, InterfaceName, Time, protocol};
+use crate::engine::{Config, Emission, Observer, Port, Report, Router, Silent, Worker};
+use crate::net::{ConfigError, Listeners, Net, Prefix, Route};
+use crate::packet::Packet;
+use crate::rule::LogRecord;
+use crate::wire::tcp::flags;
+
+#[derive(Debug)]
+pub struct Lab {
+    pub machine: Machine,
+    name: String,
+    worker: Worker,
+    open: OpenPorts,
+    last: Option<Passage>,
+    /// What left last by each way out: what an ICMP error that comes back may quote.
+    departed: HashMap<Port, Vec<u8>>,
+    streams: Streams,
+}
+
+/// What became of one packet.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// Where it came in; `None` for the router's own.
+    pub interface: Option<InterfaceName>,
+    pub sent: Vec<u8>,
+    pub report: Report,
+    /// What left because of it.
+    pub output: Vec<Emission>,
+    /// What the kernel's log got because of it.
+    pub log: Vec<LogRecord>,
+    pub story: Story,
+}
+
+impl Lab {
+    /// From a lab file. What the file can't know to be wrong (a sysctl that isn't there) is an error at its position.
+    pub fn new(file: &LabFile, seed: u64, toolbox: Toolbox) -> Result<Self, SourceError> {
+        let net = network(file)?;
+        let name = file.lab_name().unwrap_or_else(|_| "lab".to_owned());
+        let lab = Self::with_net(name, net, seed, toolbox);
+        apply_sysctls(&lab.machine, file)?;
+        Ok(lab)
+    }
+
+    /// Where no lab file is given: `lan` 10.0.0.1/24, `wan` 192.0.2.1/24 with a default route.
+    pub fn default_lab(seed: u64, toolbox: Toolbox) -> Result<Self, SourceError> {
+        let file = LabFile::parse("lab", DEFAULT_LAB)?;
+        Self::new(&file, seed, toolbox)
+    }
+
+    fn with_net(name: String, net: Net, seed: u64, toolbox: Toolbox) -> Self {
+        let open = OpenPorts::default();
+        let config = Config {
+            helpers: Profile::default().helpers(),
+            ..Config::new(net)
+        };
+        let router = Arc::new(Router::new(config, seed, 1, Box::new(open.clone())));
+        let worker = router.workers().remove(0);
+        Self {
+            machine: Machine::new(router, START, toolbox),
+            name,
+            worker,
+            open,
+            last: None,
+            departed: HashMap::new(),
+            streams: Streams::default(),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn now(&self) -> Time {
+        self.machine.now
+    }
+
+    /// Since the lab began.
+    pub fn elapsed(&self) -> Duration {
+        self.machine.now.since(self.machine.booted)
+    }
+
+    /// Calls a tool by its name, from a directory.
+    pub fn tool(&mut self, name: &str, args: &[String], stdin: &str, directory: &Path) -> ToolOutput {
+        self.machine.call(Call {
+            name,
+            args,
+            stdin,
+            directory,
+        })
+    }
+
+    pub fn interface(&self, name: &str) -> Option<InterfaceId> {
+        self.machine.router.config().net.by_name(name).map(|it| it.id)
+    }
+
+    pub fn interface_names(&self) -> Vec<InterfaceName> {
+        let config = self.machine.router.config();
+        config.net.interfaces().iter().map(|it| it.name).collect()
+    }
+
+    /// The name that a way out is called by: an interface's, or `local`.
+    pub fn port_name(&self, port: Port) -> InterfaceName {
+        match port {
+            Port::Interface(id) => self.machine.router.config().net.interface(id).name,
+            Port::Local => InterfaceName::new(LOCAL).unwrap_or_default(),
+        }
+    }
+
+    /// Adds an interface, or addresses to one that is there.
+    pub fn add_interface(&mut self, name: InterfaceName, addresses: &[(IpAddr, u8)]) -> Result<(), ConfigError> {
+        self.machine.router.configure(|config| {
+            let id = match config.net.by_name(name.as_str()) {
+                Some(interface) => interface.id,
+                None => config.net.add_interface(name, super::file::DEFAULT_MTU)?,
+            };
+            for (address, length) in addresses {
+                config.net.add_address(id, *address, *length)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub fn add_route(&mut self, route: Route) -> Result<(), ConfigError> {
+        self.machine.router.configure(|config| config.net.add_route(route))
+    }
+
+    pub fn remove_route(&mut self, to: Prefix) -> Result<(), ConfigError> {
+        self.machine
+            .router
+            .configure(|config| config.net.remove_route(to, crate::net::table::MAIN, 0))
+    }
+
+    /// From now on something on the router listens there, and takes what comes.
+    pub fn listen(&mut self, protocol: u8, port: u16) {
+        self.open.0.write().push((protocol, port));
+    }
+
+    /// A packet comes in by an interface, or (`None`) is sent by the router itself; with its whole story.
+    pub fn send(&mut self, interface: Option<InterfaceId>, bytes: Vec<u8>) -> &Passage {
+        let mut story = Story::default();
+        let report = self.carry(interface, &bytes, &mut story);
+        let output = self.worker.output().to_vec();
+        let log = self.worker.take_log();
+        self.machine.keep_log(log.iter().cloned());
+        let passed = matches!(report.fate.verdict(), "ACCEPT");
+        if passed {
+            self.streams.note(&bytes);
+        }
+        for emission in &output {
+            self.streams.note(&emission.bytes);
+            self.departed.insert(emission.port, emission.bytes.clone());
+        }
+        let name = interface.map(|id| self.port_name(Port::Interface(id)));
+        self.last.insert(Passage {
+            interface: name,
+            sent: bytes,
+            report,
+            output,
+            log,
+            story,
+        })
+    }
+
+    /// The same without a story, for many packets; what left is in the second part.
+    pub fn carry_silently(&mut self, interface: Option<InterfaceId>, bytes: &[u8]) -> (Report, &[Emission]) {
+        let report = self.carry(interface, bytes, &mut Silent);
+        let log = self.worker.take_log();
+        self.machine.keep_log(log);
+        (report, self.worker.output())
+    }
+
+    fn carry<O: Observer>(&mut self, interface: Option<InterfaceId>, bytes: &[u8], observer: &mut O) -> Report {
+        let now = self.machine.now;
+        match interface {
+            Some(id) => self.machine.router.receive(&mut self.worker, now, id, bytes, observer),
+            None => self.machine.router.send(&mut self.worker, now, bytes, observer),
+        }
+    }
+
+    /// Moves the clock, and lets time do its work: what left because of it is returned.
+    pub fn advance(&mut self, by: Duration) -> Vec<Emission> {
+        self.machine.now = self.machine.now + by;
+        self.tick()
+    }
+
+    /// Sets the clock, which never runs backwards; false when it was asked to.
+    pub fn set_clock(&mut self, now: Time) -> bool {
+        if now < self.machine.now {
+            return false;
+        }
+        self.machine.now = now;
+        true
+    }
+
+    /// The first instant of a recorded time line: what the clock shows before the first packet.
+    pub fn start_at(&mut self, now: Time) {
+        self.machine.now = now;
+        self.machine.booted = now;
+    }
+
+    pub fn tick(&mut self) -> Vec<Emission> {
+        self.machine
+            .router
+            .tick(&mut self.worker, self.machine.now, &mut Silent);
+        let log = self.worker.take_log();
+        self.machine.keep_log(log);
+        self.worker.output().to_vec()
+    }
+
+    /// What became of the last packet.
+    pub fn last(&self) -> Option<&Passage> {
+        self.last.as_ref()
+    }
+
+    pub fn departed(&self, port: Port) -> Option<&[u8]> {
+        self.departed.get(&port).map(Vec::as_slice)
+    }
+
+    /// The sequence number that comes next in this direction of a TCP conversation, as far as this lab has seen it.
+    pub fn next_sequence(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
+        self.streams.0.get(&(from, to)).copied()
+    }
+}
+
+/// The configuration that a lab file describes, before its sysctls.
+pub fn network(file: &LabFile) -> Result<Net, SourceError> {
+    let at = |position: Position| {
+        move |error: ConfigError| {
+            let problem = Problem::new(position, error.to_string(), "", "");
+            file.source.error(vec![problem])
+        }
+    };
+    let mut net = Net::new();
+    for interface in &file.interfaces {
+        let id = match net.by_name(interface.name.as_str()) {
+            Some(there) => there.id,
+            None => net
+                .add_interface(interface.name, interface.mtu)
+                .map_err(at(interface.position))?,
+        };
+        for address in &interface.addresses {
+            net.add_address(id, address.address, address.prefix_length)
+                .map_err(at(address.position))?;
+        }
+    }
+    for route in &file.routes {
+        let length = route.to.prefix_length().unwrap_or(0);
+        let to =
+            Prefix::containing(route.to.address(), length).unwrap_or_else(|| Prefix::default_of(route.to.family()));
+        let made = Route {
+            via: route.via,
+            interface: net.by_name(route.interface.as_str()).map(|it| it.id),
+            ..Route::new(to)
+        };
+        net.add_route(made).map_err(at(route.position))?;
+    }
+    Ok(net)
+}
+
+/// What a lab has unless its file says otherwise, then what its file says.
+pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceError> {
+    for (key, value) in [
+        ("net.ipv4.ip_forward", "1"),
+        ("net.ipv4.conf.all.rp_filter", "0"),
+        ("net.ipv4.conf.default.rp_filter", "0"),
+    ] {
+        // These keys exist; a test holds that they do.
+        let _ = machine.set_sysctl(key, value);
+    }
+    let mut problems = Vec::new();
+    for sysctl in &file.sysctls {
+        let problem = match machine.set_sysctl(&sysctl.key, &sysctl.value) {
+            Ok(()) => continue,
+            Err(KnobError::Unknown(_)) => {
+                let keys = machine.sysctls();
+                let near = super::problem::suggestion(&sysctl.key, keys.iter().map(String::as_str));
+                let remedy = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "`sysctl -a` in `nflab repl` lists every key that a lab has".to_owned(),
+                };
+                Problem::new(
+                    sysctl.key_position,
+                    format!("a lab has no sysctl `{}`", sysctl.key),
+                    "expected a key of net.ipv4 or net.netfilter.nf_conntrack_*",
+                    remedy,
+                )
+            }
+            Err(KnobError::ReadOnly(message)) => Problem::new(
+                sysctl.key_position,
+                message,
+                "expected a key that can be set",
+                "remove this line",
+            ),
+            Err(KnobError::NotOffered(message)) => Problem::new(sysctl.key_position, message, "", "remove this line"),
+            Err(KnobError::Invalid(message)) => Problem::new(
+                sysctl.value_position,
+                message,
+                "the kernel does not take this value",
+                "write a value within its bounds",
+            ),
+        };
+        problems.push(problem);
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(file.source.error(problems))
+    }
+}
+
+/// Which ports of the router something listens on.
+#[derive(Clone, Debug, Default)]
+struct OpenPorts(Arc<RwLock<Vec<(u8, u16)>>>);
+
+impl Listeners for OpenPorts {
+    fn is_open(&self, packet: &Packet) -> bool {
+        let Some((_, port)) = packet.ports() else {
+            return false;
+        };
+        self.0.read().contains(&(packet.protocol(), port))
+    }
+}
+
+/// Source and destination of one direction of a TCP conversation.
+type StreamKey = ((IpAddr, u16), (IpAddr, u16));
+
+/// What comes next in each direction of each TCP conversation, as seen wherever it passed: before and after NAT are two entries.
+#[derive(Debug, Default)]
+struct Streams(HashMap<StreamKey, u32>);
+
+impl Streams {
+    fn note(&mut self, bytes: &[u8]) {
+        let Ok(packet) = Packet::parse(bytes.to_vec()) else {
+            return;
+        };
+        let Some(tcp) = packet.tcp() else { return };
+        if packet.protocol() != protocol::TCP || tcp.has(flags::RST) {
+            return;
+        }
+        let virtual_bytes = u32::from(tcp.has(flags::SYN)) + u32::from(tcp.has(flags::FIN));
+        let next = tcp
+            .sequence()
+            .wrapping_add(tcp.payload().len() as u32)
+            .wrapping_add(virtual_bytes);
+        let key = (
+            (packet.source(), tcp.source_port()),
+            (packet.destination(), tcp.destination_port()),
+        );
+        self.0.insert(key, next);
+    }
+}
+
+/// What the way to and from the router itself is called.
+pub const LOCAL: &str = "local";
+
+/// When a lab's clock starts: some round instant that isn't zero, since nothing of the kernel's happens at time zero.
+const START: Time = Time::from_secs(1_000_000_000);
+
+const DEFAULT_LAB: &str = r#"[interface.lan]
+address = ["10.0.0.1/24"]
+[interface.wan]
+address = ["192.0.2.1/24"]
+[[route]]
+to = "default"
+via = "192.0.2.254"
+"#;

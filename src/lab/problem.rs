@@ -1,0 +1,217 @@
+//! What is wrong in a text, where, and what to do about it: drawn as compilers draw it.
+
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// A stretch of a text, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
+pub struct Position {
+    pub start: usize,
+    pub end: usize,
+}
+
+impl From<Range<usize>> for Position {
+    fn from(range: Range<usize>) -> Self {
+        Self {
+            start: range.start,
+            end: range.end,
+        }
+    }
+}
+
+/// A text with the name it is called by in messages.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Source {
+    pub name: String,
+    pub text: String,
+}
+
+impl Source {
+    /// Line and column of a byte, both from 1, the column in characters.
+    pub fn line_and_column(&self, byte: usize) -> (usize, usize) {
+        let before = self.text.get(..byte).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+
+    /// Makes an error of problems in this text.
+    pub fn error(&self, problems: Vec<Problem>) -> SourceError {
+        SourceError {
+            source: self.clone(),
+            problems,
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub position: Position,
+    /// What is wrong.
+    pub message: String,
+    /// What should stand there; printed under the caret. May be empty.
+    pub expected: String,
+    /// What to do; printed as help. May be empty.
+    pub remedy: String,
+}
+
+impl Problem {
+    pub fn new(
+        position: impl Into<Position>,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            position: position.into(),
+            message: message.into(),
+            expected: expected.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// All that is wrong in one text. `Display` draws it plainly; [`Self::styled`] in colours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceError {
+    pub source: Source,
+    /// In the order of the text, never empty.
+    pub problems: Vec<Problem>,
+}
+
+impl SourceError {
+    /// With colours, for a terminal (print it through `anstream`, which drops them elsewhere).
+    pub fn styled(&self) -> String {
+        self.render(&Renderer::styled())
+    }
+
+    fn render(&self, renderer: &Renderer) -> String {
+        let drawn: Vec<String> = self
+            .problems
+            .iter()
+            .map(|problem| self.draw(problem, renderer))
+            .collect();
+        drawn.join("\n\n")
+    }
+
+    fn draw(&self, problem: &Problem, renderer: &Renderer) -> String {
+        let text = &self.source.text;
+        // Only the first line of a stretch is marked, so that an unclosed table doesn't fill the screen; an end before its start, or one
+        // inside a character, would make the renderer panic.
+        let start = floor(text, problem.position.start);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let end = floor(text, problem.position.end.clamp(start, line_end)).max(start);
+        let snippet = Snippet::source(text.as_str())
+            .path(self.source.name.as_str())
+            .annotation(
+                AnnotationKind::Primary
+                    .span(start..end)
+                    .label(problem.expected.as_str()),
+            );
+        let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
+        if !problem.remedy.is_empty() {
+            group = group.element(Level::HELP.message(problem.remedy.as_str()));
+        }
+        renderer.render(&[group])
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(&Renderer::plain()))
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+/// ` (did you mean X?)` where one of the known words is near, else nothing.
+pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters to put in, take out or replace (Wagner and Fischer 1974).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
+fn floor(text: &str, byte: usize) -> usize {
+    let mut byte = byte.min(text.len());
+    while !text.is_char_boundary(byte) {
+        byte -= 1;
+    }
+    byte
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drawn_with_line_caret_expectation_and_help() {
+        let source = Source {
+            name: "x.toml".into(),
+            text: "a = 1\nbäd = 2\n".into(),
+        };
+        let problem = Problem::new(6..10, "unknown key `bäd`", "expected `a`", "write `a`");
+        assert_eq!(
+            source.error(vec![problem]).to_string(),
+            "error: unknown key `bäd`
+ --> x.toml:2:1
+  |
+2 | bäd = 2
+  | ^^^ expected `a`
+  |
+  = help: write `a`"
+        );
+        assert_eq!(source.line_and_column(11), (2, 5));
+    }
+
+    #[test]
+    fn odd_positions_are_drawn_too() {
+        let source = Source {
+            name: "x".into(),
+            text: "ä\nb".into(),
+        };
+        for (start, end) in [(0, 0), (1, 1), (1, 2), (0, 99), (99, 3), (4, 4), (3, 0)] {
+            let error = source.error(vec![Problem::new(Position { start, end }, "m", "", "")]);
+            assert!(error.to_string().contains("--> x:"), "{start}..{end}: {error}");
+            assert!(error.styled().contains('m'));
+        }
+        let empty = Source::default().error(vec![Problem::new(0..0, "m", "e", "r")]);
+        assert!(empty.to_string().contains("error: m"));
+    }
+
+    #[test]
+    fn near_words_are_suggested() {
+        let known = ["address", "mtu", "interface"];
+        for (word, expected) in [
+            ("adress", Some("address")),
+            ("mtu_", Some("mtu")),
+            ("interfaces", Some("interface")),
+            ("colour", None),
+        ] {
+            assert_eq!(suggestion(word, known), expected, "{word}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The language of `nflab run` and of the REPL: a command a line. Tools speak their own syntax; the rest are the lab's own words.
+//!
+//! A script is read whole before anything of it is done, so that a slip in its last line doesn't show after an hour.
+
+mod expect;
+pub mod lex;
+mod parse;
+mod run;
+
+pub use expect::Expectation;
+pub use lex::{Input, LexError, Line, Word};
+pub use parse::{parse, parse_text};
+pub use run::{Failed, Runner, Said};
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::machine::Profile;
+use super::problem::Position;
+use super::send::Draft;
+use super::story::Detail;
+use crate::base::InterfaceName;
+use crate::net::Prefix;
+
+/// One command, ready to be done.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// Of the whole command in its text.
+    pub position: Position,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub enum Kind {
+    Tool(ToolCall),
+    Interface {
+        name: InterfaceName,
+        addresses: Vec<(IpAddr, u8)>,
+    },
+    Route(RouteWord),
+    Listen {
+        protocol: u8,
+        port: u16,
+    },
+    Send {
+        /// `None`: `local`, the router itself.
+        interface: Option<InterfaceName>,
+        draft: Draft,
+        detail: Option<Detail>,
+    },
+    Advance(Duration),
+    Profile(Profile),
+    Expect(Expectation),
+    /// A command that has to fail.
+    ExpectFail(ToolCall),
+    /// The last packet again, rule by rule.
+    Trace(Detail),
+    /// What the lab is made of.
+    Lab,
+    Help(Option<String>),
+}
+
+/// A tool with its arguments.
+#[derive(Clone, Debug)]
+pub struct ToolCall {
+    pub name: &'static str,
+    pub args: Vec<String>,
+    pub input: Input,
+}
+
+#[derive(Clone, Debug)]
+pub enum RouteWord {
+    Add {
+        to: Prefix,
+        via: Option<IpAddr>,
+        interface: Option<InterfaceName>,
+    },
+    Remove(Prefix),
+    Show,
+}
+
+/// A word of the lab's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Own {
+    pub name: &'static str,
+    pub syntax: &'static str,
+    pub about: &'static str,
+}
+
+/// All of them; the parser, the help and the completion go by this list.
+pub const OWN_WORDS: &[Own] = &[
+    Own {
+        name: "send",
+        syntax: "send [-v] INTERFACE|local PACKET",
+        about: "a packet comes in by an interface, or the router sends it; says what became of it",
+    },
+    Own {
+        name: "expect",
+        syntax: "expect [no] WHAT...",
+        about: "fails unless it is so: accept, drop, reject, state, out, by, rule, policy, flow, flows, expectation, log, output, fail",
+    },
+    Own {
+        name: "advance",
+        syntax: "advance DURATION",
+        about: "moves the clock: 30s, 5m, 1h30m, 250ms",
+    },
+    Own {
+        name: "trace",
+        syntax: "trace",
+        about: "the last packet again, with every rule that was tried and why it did not match",
+    },
+    Own {
+        name: "why",
+        syntax: "why",
+        about: "the last packet again, only what decided",
+    },
+    Own {
+        name: "interface",
+        syntax: "interface NAME ADDRESS/LENGTH...",
+        about: "adds an interface, or addresses to one",
+    },
+    Own {
+        name: "route",
+        syntax: "route [add|del] PREFIX [via ADDRESS] [dev INTERFACE]",
+        about: "adds or removes a route; alone, shows all",
+    },
+    Own {
+        name: "listen",
+        syntax: "listen tcp|udp PORT",
+        about: "something on the router takes what comes to this port",
+    },
+    Own {
+        name: "profile",
+        syntax: "profile linux6|classic",
+        about: "today's kernel, or that of the ip_conntrack days: its timeouts, helpers by port",
+    },
+    Own {
+        name: "lab",
+        syntax: "lab",
+        about: "interfaces, addresses, routes, time and profile",
+    },
+    Own {
+        name: "help",
+        syntax: "help [WORD]",
+        about: "this list, or one of its words at length",
+    },
+];

@@ -1,0 +1,317 @@
+//! From lines to statements. All problems of a text are found in one go.
+
+use std::net::IpAddr;
+
+use super::lex::{Input, LexError, Line, Word, lex};
+use super::{Expectation, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
+use crate::base::{InterfaceName, protocol};
+use crate::lab::machine::{Profile, Toolbox};
+use crate::lab::memory::LOCAL;
+use crate::lab::problem::{Problem, Source, SourceError, suggestion};
+use crate::lab::send::atom;
+use crate::lab::send::cursor::{Cursor, unexpected};
+use crate::lab::send::{packet, split_parentheses};
+use crate::lab::story::Detail;
+use crate::net::Prefix;
+
+/// A whole script.
+pub fn parse(source: &Source, toolbox: Toolbox) -> Result<Vec<Statement>, SourceError> {
+    let lines = lex(&source.text).map_err(|error: LexError| source.error(vec![error.problem]))?;
+    let mut statements = Vec::with_capacity(lines.len());
+    let mut problems = Vec::new();
+    for line in lines {
+        match statement(line, toolbox) {
+            Ok(statement) => statements.push(statement),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        Ok(statements)
+    } else {
+        Err(source.error(problems))
+    }
+}
+
+/// The same for a text without a name of its own (a line of the REPL).
+pub fn parse_text(name: &str, text: &str, toolbox: Toolbox) -> Result<Vec<Statement>, SourceError> {
+    let source = Source {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    };
+    parse(&source, toolbox)
+}
+
+fn statement(line: Line, toolbox: Toolbox) -> Result<Statement, Problem> {
+    let position = line.position;
+    let kind = kind(line, toolbox)?;
+    Ok(Statement { position, kind })
+}
+
+fn kind(line: Line, toolbox: Toolbox) -> Result<Kind, Problem> {
+    if let Some(call) = tool(&line.words, &line.input, toolbox) {
+        return Ok(Kind::Tool(call));
+    }
+    let mut cursor = Cursor::new(&line.words);
+    let word = cursor.word("a command")?;
+    if !OWN_WORDS.iter().any(|own| own.name == word.text) {
+        return Err(unknown(word, toolbox));
+    }
+    if line.input != Input::None && !(word.text == "expect" && line.words.get(1).is_some_and(|it| it.text == "fail")) {
+        return Err(Problem::new(
+            line.position,
+            format!("`{}` reads no input", word.text),
+            "expected a tool in front of `<`",
+            "remove the `<` and what follows it",
+        ));
+    }
+    match word.text.as_str() {
+        "send" => send(&mut cursor),
+        "expect" => expect(&mut cursor, &line, toolbox),
+        "advance" => {
+            let by = cursor.parse("a duration such as 30s, 5m or 250ms", atom::duration)?;
+            done(&cursor, Kind::Advance(by))
+        }
+        "trace" => done(&cursor, Kind::Trace(Detail::Whole)),
+        "why" => done(&cursor, Kind::Trace(Detail::Short)),
+        "interface" => interface(&mut cursor),
+        "route" => route(&mut cursor),
+        "listen" => {
+            let protocol = cursor.parse("tcp or udp", |text| match text {
+                "tcp" => Some(protocol::TCP),
+                "udp" => Some(protocol::UDP),
+                _ => None,
+            })?;
+            let port = cursor.number("a port", 0..=65_535)? as u16;
+            done(&cursor, Kind::Listen { protocol, port })
+        }
+        "profile" => {
+            let profile = cursor.parse("linux6 or classic", Profile::from_name)?;
+            done(&cursor, Kind::Profile(profile))
+        }
+        "lab" => done(&cursor, Kind::Lab),
+        _ => {
+            let topic = cursor.peek_text().map(str::to_owned);
+            if topic.is_some() {
+                cursor.skip();
+            }
+            done(&cursor, Kind::Help(topic))
+        }
+    }
+}
+
+fn done(cursor: &Cursor<'_>, kind: Kind) -> Result<Kind, Problem> {
+    cursor.end("expected the end of the line")?;
+    Ok(kind)
+}
+
+/// The call of a tool, if the first word means one.
+fn tool(words: &[Word], input: &Input, toolbox: Toolbox) -> Option<ToolCall> {
+    let (first, rest) = words.split_first()?;
+    Some(ToolCall {
+        name: toolbox.find(&first.text)?,
+        args: rest.iter().map(|word| word.text.clone()).collect(),
+        input: input.clone(),
+    })
+}
+
+fn unknown(word: &Word, toolbox: Toolbox) -> Problem {
+    let known = OWN_WORDS
+        .iter()
+        .map(|own| own.name)
+        .chain(toolbox.names.iter().copied());
+    let remedy = match suggestion(&word.text, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`help` lists the lab's own words; tools are called by their names, as in a shell".to_owned(),
+    };
+    Problem::new(
+        word.position,
+        format!("`{}` is no command of a lab", word.text),
+        "expected a tool or a word of the lab",
+        remedy,
+    )
+}
+
+fn send(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
+    let mut detail = None;
+    while let Some("-v" | "-q") = cursor.peek_text() {
+        detail = (cursor.peek_text() == Some("-v")).then_some(Detail::Whole);
+        cursor.skip();
+    }
+    let interface = interface_or_local(cursor)?;
+    let words = split_parentheses(cursor.take_rest());
+    let mut inner = Cursor::new(&words);
+    if words.is_empty() {
+        // The outer cursor knows where the line ends.
+        cursor.word("a packet: tcp, udp, icmp, ip or hex")?;
+    }
+    let draft = packet(&mut inner)?;
+    inner.end("expected the end of the packet")?;
+    Ok(Kind::Send {
+        interface,
+        draft,
+        detail,
+    })
+}
+
+fn interface_or_local(cursor: &mut Cursor<'_>) -> Result<Option<InterfaceName>, Problem> {
+    let name = cursor.parse("an interface's name, or `local`", |text| {
+        InterfaceName::new(text).filter(|name| !name.is_empty())
+    })?;
+    Ok((name.as_str() != LOCAL).then_some(name))
+}
+
+fn interface(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
+    let name = cursor.parse("a name of 1 to 15 bytes", |text| {
+        InterfaceName::new(text).filter(|name| !name.is_empty() && name.as_str() != LOCAL)
+    })?;
+    let mut addresses = Vec::new();
+    while !cursor.is_done() {
+        addresses.push(
+            cursor.parse("an address with its prefix length, such as 10.0.0.1/24", |text| {
+                let (address, length) = text.split_once('/')?;
+                Some((address.parse::<IpAddr>().ok()?, length.parse().ok()?))
+            })?,
+        );
+    }
+    Ok(Kind::Interface { name, addresses })
+}
+
+fn route(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
+    if cursor.is_done() {
+        return Ok(Kind::Route(RouteWord::Show));
+    }
+    let remove = cursor.eat("del");
+    if !remove {
+        cursor.eat("add");
+    }
+    let to: Prefix = cursor.parse("a prefix such as 10.1.0.0/16, or `default`", |text| text.parse().ok())?;
+    if remove {
+        return done(cursor, Kind::Route(RouteWord::Remove(to)));
+    }
+    let (mut via, mut interface) = (None, None);
+    while let Some(word) = cursor.peek() {
+        cursor.skip();
+        match word.text.as_str() {
+            "via" => via = Some(cursor.parse("the next router's address", |text| text.parse().ok())?),
+            "dev" => interface = Some(cursor.parse("an interface's name", InterfaceName::new)?),
+            _ => return Err(unexpected(word, "expected `via ADDRESS` or `dev INTERFACE`", "")),
+        }
+    }
+    Ok(Kind::Route(RouteWord::Add { to, via, interface }))
+}
+
+fn expect(cursor: &mut Cursor<'_>, line: &Line, toolbox: Toolbox) -> Result<Kind, Problem> {
+    if cursor.eat("fail") {
+        let rest = cursor.take_rest();
+        return match (tool(rest, &line.input, toolbox), rest.first()) {
+            (Some(call), _) => Ok(Kind::ExpectFail(call)),
+            (None, Some(word)) => Err(unknown(word, toolbox)),
+            (None, None) => Err(Problem::new(
+                line.position.end..line.position.end,
+                "`expect fail` needs the command that has to fail",
+                "expected a tool",
+                "write it like `expect fail iptables -A NOWHERE -j ACCEPT`",
+            )),
+        };
+    }
+    let expectation = Expectation::parse(cursor)?;
+    Ok(Kind::Expect(expectation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::machine::ToolOutput;
+
+    const TOOLS: Toolbox = Toolbox {
+        names: &["iptables", "iptables-restore", "sysctl"],
+        call: |_, _| ToolOutput::default(),
+    };
+
+    fn one(text: &str) -> Kind {
+        parse_text("t", text, TOOLS).unwrap().remove(0).kind
+    }
+
+    #[test]
+    fn tools_keep_their_own_syntax() {
+        let Kind::Tool(call) = one("/sbin/iptables -A INPUT -m comment --comment 'a b' -j LOG # why") else {
+            panic!("not a tool")
+        };
+        assert_eq!(call.name, "iptables");
+        assert_eq!(
+            call.args,
+            ["-A", "INPUT", "-m", "comment", "--comment", "a b", "-j", "LOG"]
+        );
+        let Kind::Tool(call) = one("iptables-restore <<EOF\n*filter\nCOMMIT\nEOF\n") else {
+            panic!("not a tool")
+        };
+        assert_eq!(call.input, Input::Here("*filter\nCOMMIT\n".to_owned()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_where() {
+        for (text, expected) in [
+            (
+                "iptabels -L",
+                "error: `iptabels` is no command of a lab\n --> t:1:1\n  |\n1 | iptabels -L\n  | ^^^^^^^^ expected a tool or a word of the lab\n  |\n  = help: did you mean `iptables`?",
+            ),
+            (
+                "send lan tcp 10.0.0.2 > 192.0.2.9:80 S",
+                "error: `10.0.0.2` is not understood here\n --> t:1:14\n  |\n1 | send lan tcp 10.0.0.2 > 192.0.2.9:80 S\n  |              ^^^^^^^^ expected an IPv4 address with its port, such as 10.0.0.2:40000",
+            ),
+            (
+                "send lan tcp 10.0.0.2:1 > 192.0.2.9:80 S tll 3",
+                "error: `tll` is not understood here\n --> t:1:42\n  |\n1 | send lan tcp 10.0.0.2:1 > 192.0.2.9:80 S tll 3\n  |                                          ^^^ expected an option of this packet\n  |\n  = help: did you mean `ttl`?",
+            ),
+            (
+                "send lan",
+                "error: the line ends too early\n --> t:1:9\n  |\n1 | send lan\n  |         ^ expected a packet: tcp, udp, icmp, ip or hex\n  |\n  = help: write a packet: tcp, udp, icmp, ip or hex here",
+            ),
+            (
+                "advance soon",
+                "error: `soon` is not understood here\n --> t:1:9\n  |\n1 | advance soon\n  |         ^^^^ expected a duration such as 30s, 5m or 250ms",
+            ),
+        ] {
+            let error = parse_text("t", text, TOOLS).unwrap_err().to_string();
+            assert_eq!(error, expected, "{text}\n{error}");
+        }
+    }
+
+    #[test]
+    fn all_problems_are_found_at_once() {
+        let error = parse_text("t", "advance\nfoo\nlisten sctp 5\nlab now\n", TOOLS).unwrap_err();
+        assert_eq!(error.problems.len(), 4);
+    }
+
+    #[test]
+    fn every_own_word_is_read() {
+        for own in OWN_WORDS {
+            let error = parse_text("t", own.name, TOOLS).err().map(|error| error.to_string());
+            assert!(
+                !error.is_some_and(|text| text.contains("is no command")),
+                "{}",
+                own.name
+            );
+        }
+        for text in [
+            "send local udp 192.0.2.1:53 > 10.0.0.2:53 data 0x00 ttl 3 id 7 df badsum",
+            "send lan icmp 10.0.0.2 > 192.0.2.9 echo-request id 7 seq 1 data \"abc\"",
+            "send wan icmp 192.0.2.9 > 192.0.2.1 unreachable port quoting (udp 192.0.2.1:5 > 192.0.2.9:53)",
+            "send wan icmp 192.0.2.9 > 192.0.2.1 time-exceeded quoting last",
+            "send lan ip 10.0.0.2 > 192.0.2.9 proto gre data 0x0000",
+            "send lan hex 4500001c 00000000",
+            "send -v lan tcp 10.0.0.2:1 > 192.0.2.9:80 PA seq 5 ack 6 win 7 mss 1460 wscale 7 sackok ts 1 2",
+            "interface dmz 10.1.0.1/24 10.2.0.1/24",
+            "route add 10.9.0.0/16 via 10.0.0.9",
+            "route del default",
+            "profile classic",
+            "help send",
+        ] {
+            assert!(
+                parse_text("t", text, TOOLS).is_ok(),
+                "{text}: {}",
+                parse_text("t", text, TOOLS).unwrap_err()
+            );
+        }
+    }
+}

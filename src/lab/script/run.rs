@@ -1,0 +1,301 @@
+//! Doing what a script says, statement by statement.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::{Input, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
+use crate::base::InterfaceName;
+use crate::engine::Port;
+use crate::lab::machine::ToolOutput;
+use crate::lab::memory::{Lab, Passage};
+use crate::lab::send::{self, Draft, Surroundings, describe};
+use crate::lab::story::Detail;
+use crate::net::Route;
+
+/// A lab, and what was said last.
+#[derive(Debug)]
+pub struct Runner {
+    pub lab: Lab,
+    /// How much is told after a `send`; `None`: nothing.
+    pub tells: Option<Detail>,
+    /// Files that a script names are relative to this.
+    directory: PathBuf,
+    last_tool: Option<ToolOutput>,
+}
+
+/// What a statement prints.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Said {
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Why a statement failed, in a sentence that follows its position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    pub reason: String,
+}
+
+impl Runner {
+    pub fn new(lab: Lab, directory: PathBuf) -> Self {
+        Self {
+            lab,
+            tells: Some(Detail::Short),
+            directory,
+            last_tool: None,
+        }
+    }
+
+    /// Does one statement. What it printed is there in either case.
+    pub fn run(&mut self, statement: &Statement) -> (Said, Result<(), Failed>) {
+        let mut said = Said::default();
+        let result = self.perform(statement, &mut said).map_err(|reason| Failed { reason });
+        (said, result)
+    }
+
+    fn perform(&mut self, statement: &Statement, said: &mut Said) -> Result<(), String> {
+        match &statement.kind {
+            Kind::Tool(call) => {
+                let output = self.call(call)?;
+                said.stdout.push_str(&output.stdout);
+                said.stderr.push_str(&output.stderr);
+                if !output.advice.is_empty() {
+                    said.stderr.push_str(&output.advice);
+                }
+                let code = output.code;
+                self.last_tool = Some(output);
+                match code {
+                    0 => Ok(()),
+                    code => Err(format!("{} failed with exit code {code}", call.name)),
+                }
+            }
+            Kind::ExpectFail(call) => {
+                let output = self.call(call)?;
+                let code = output.code;
+                self.last_tool = Some(output);
+                match code {
+                    0 => Err(format!("{} was expected to fail, and did not", call.name)),
+                    _ => Ok(()),
+                }
+            }
+            Kind::Interface { name, addresses } => self
+                .lab
+                .add_interface(*name, addresses)
+                .map_err(|error| error.to_string()),
+            Kind::Route(word) => self.route(word, said),
+            Kind::Listen { protocol, port } => {
+                self.lab.listen(*protocol, *port);
+                Ok(())
+            }
+            Kind::Send {
+                interface,
+                draft,
+                detail,
+            } => {
+                let tells = detail.or(self.tells);
+                let passage = self.send(*interface, draft)?;
+                if let Some(detail) = tells {
+                    said.stdout.push_str(&passage.story.render(detail));
+                }
+                Ok(())
+            }
+            Kind::Advance(by) => {
+                for emission in self.lab.advance(*by) {
+                    let name = self.lab.port_name(emission.port);
+                    let line = describe::line(&emission.bytes);
+                    said.stdout.push_str(&format!("out by {name}: {line}\n"));
+                }
+                Ok(())
+            }
+            Kind::Profile(profile) => {
+                self.lab.machine.set_profile(*profile);
+                Ok(())
+            }
+            Kind::Expect(expectation) => expectation.check(&self.lab, self.last_tool.as_ref()),
+            Kind::Trace(detail) => {
+                let passage = self.lab.last().ok_or("no packet has been sent yet")?;
+                said.stdout.push_str(&passage.story.render(*detail));
+                Ok(())
+            }
+            Kind::Lab => {
+                said.stdout.push_str(&describe_lab(&self.lab));
+                Ok(())
+            }
+            Kind::Help(topic) => {
+                said.stdout
+                    .push_str(&help(topic.as_deref(), self.lab.machine.toolbox().names)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn call(&mut self, call: &ToolCall) -> Result<ToolOutput, String> {
+        let stdin = match &call.input {
+            Input::None => String::new(),
+            Input::Here(text) => text.clone(),
+            Input::File(word) => self.read(&word.text)?,
+        };
+        Ok(self.lab.tool(call.name, &call.args, &stdin, &self.directory))
+    }
+
+    fn read(&self, name: &str) -> Result<String, String> {
+        let path = self.directory.join(Path::new(name));
+        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    }
+
+    fn send(&mut self, interface: Option<InterfaceName>, draft: &Draft) -> Result<&Passage, String> {
+        let id = match interface {
+            None => None,
+            Some(name) => Some(self.lab.interface(name.as_str()).ok_or_else(|| {
+                let names: Vec<String> = self.lab.interface_names().iter().map(ToString::to_string).collect();
+                format!(
+                    "the lab has no interface {name}: it has {}, and `local`",
+                    names.join(", ")
+                )
+            })?),
+        };
+        let surroundings = Seen {
+            lab: &self.lab,
+            port: id.map_or(Port::Local, Port::Interface),
+        };
+        let bytes = send::build(draft, &surroundings).map_err(|error| error.to_string())?;
+        Ok(self.lab.send(id, bytes))
+    }
+
+    fn route(&mut self, word: &RouteWord, said: &mut Said) -> Result<(), String> {
+        match word {
+            RouteWord::Show => {
+                said.stdout.push_str(&routes(&self.lab));
+                Ok(())
+            }
+            RouteWord::Remove(to) => self.lab.remove_route(*to).map_err(|error| error.to_string()),
+            RouteWord::Add { to, via, interface } => {
+                let interface = match interface {
+                    None => None,
+                    Some(name) => Some(
+                        self.lab
+                            .interface(name.as_str())
+                            .ok_or_else(|| format!("the lab has no interface {name}"))?,
+                    ),
+                };
+                let route = Route {
+                    via: *via,
+                    interface,
+                    ..Route::new(*to)
+                };
+                self.lab.add_route(route).map_err(|error| error.to_string())
+            }
+        }
+    }
+}
+
+/// What a packet may go by in a lab.
+struct Seen<'a> {
+    lab: &'a Lab,
+    port: Port,
+}
+
+impl Surroundings for Seen<'_> {
+    fn next_sequence(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
+        self.lab.next_sequence(from, to)
+    }
+
+    fn departed(&self) -> Option<Vec<u8>> {
+        self.lab.departed(self.port).map(<[u8]>::to_vec)
+    }
+}
+
+fn describe_lab(lab: &Lab) -> String {
+    let mut text = format!("lab {}, {:?} after its start\n", lab.name(), lab.elapsed());
+    for interface in lab.machine.router.config().net.interfaces() {
+        let addresses: Vec<String> = interface
+            .addresses
+            .iter()
+            .map(|it| format!("{}/{}", it.address, it.prefix_length))
+            .collect();
+        text.push_str(&format!(
+            "interface {} mtu {} {}\n",
+            interface.name,
+            interface.mtu,
+            addresses.join(" ")
+        ));
+    }
+    text.push_str(&routes(lab));
+    let tables = lab.machine.table_names();
+    if !tables.is_empty() {
+        text.push_str(&format!("tables {}\n", tables.join(" ")));
+    }
+    text.push_str(&format!("profile {}\n", lab.machine.profile().name()));
+    if !lab.machine.modules().is_empty() {
+        text.push_str(&format!("modules {}\n", lab.machine.modules().join(" ")));
+    }
+    text
+}
+
+fn routes(lab: &Lab) -> String {
+    let config = lab.machine.router.config();
+    let mut text = String::new();
+    for route in config.net.routes().filter(|it| it.table == crate::net::table::MAIN) {
+        text.push_str(&format!("route {}", route.to));
+        if let Some(via) = route.via {
+            text.push_str(&format!(" via {via}"));
+        }
+        if let Some(id) = route.interface {
+            text.push_str(&format!(" dev {}", config.net.interface(id).name));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn help(topic: Option<&str>, tools: &[&str]) -> Result<String, String> {
+    let Some(topic) = topic else {
+        let mut text = String::from("The lab's own words:\n");
+        for own in OWN_WORDS {
+            text.push_str(&format!("  {:<52} {}\n", own.syntax, own.about));
+        }
+        text.push_str("Tools, each with its own options:\n  ");
+        text.push_str(&tools.join(" "));
+        text.push_str("\nHere-documents (iptables-restore <<EOF), files (iptables-restore < FILE), # comments and \\ at a line's end work.\n");
+        return Ok(text);
+    };
+    if let Some(own) = OWN_WORDS.iter().find(|own| own.name == topic) {
+        let more = match topic {
+            "send" => SEND_HELP,
+            "expect" => EXPECT_HELP,
+            _ => "",
+        };
+        return Ok(format!("{}\n  {}\n{more}", own.syntax, own.about));
+    }
+    if tools.contains(&topic) {
+        return Ok(format!("{topic} is a tool: ask it with `{topic} --help`\n"));
+    }
+    Err(format!("there is no help for `{topic}`: `help` lists what there is"))
+}
+
+const SEND_HELP: &str = "\
+  tcp A:PORT > B:PORT [FLAGS]   flags as tcpdump has them: S SA A PA FA R ... or none
+      seq N, ack N (else the conversation goes on), win N, urg N, mss N, wscale N, sackok, sack L-R..., ts N N
+  udp A:PORT > B:PORT
+  icmp A > B KIND               echo-request, unreachable port, time-exceeded, ... or type N code N
+      id N, seq N, mtu N, gateway A, pointer N, quoting last, quoting (PACKET)
+  ip A > B proto N              any other protocol
+  hex BYTES                     bytes as they are
+  all but hex: ttl N, tos N, id N (ipid N for ICMP), df, mf, frag OFFSET [LENGTH], badsum, badipsum,
+      data \"TEXT\" or data 0xHEX, zeros N
+";
+
+const EXPECT_HELP: &str = "\
+  accept, drop, reject, stolen, queue        the last packet's verdict
+  forwarded, delivered, sent                 how it was accepted
+  state NEW|ESTABLISHED|RELATED|INVALID|UNTRACKED|none
+  out IFACE|local [PROTO] [A > B] [FIELD...] something left by it, with these fields
+  no out [IFACE]                             nothing left
+  by [TABLE] CHAIN N|policy                  what decided in that table
+  rule [TABLE] CHAIN N packets N [bytes N]   a rule's counters; policy [TABLE] CHAIN ... a policy's
+  flow WORD..., no flow [WORD...], flows N   words of a line of `conntrack -L -o extended`, in order
+  expectation WORD...                        the same of `conntrack -L expect`
+  log TEXT, no log [TEXT]                    what the last packet left in the kernel's log
+  output TEXT, no output TEXT                what the last tool printed
+  fail COMMAND...                            the tool fails, and its message does not count as one
+";

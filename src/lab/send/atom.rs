@@ -1,0 +1,185 @@
+//! The smallest parts of the lab's language, in nom: numbers, addresses with ports, durations, TCP flags, bytes.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use nom::branch::alt;
+use nom::bytes::complete::{tag, tag_no_case, take_while_m_n, take_while1};
+use nom::character::complete::{anychar, char, digit1, hex_digit1, one_of};
+use nom::combinator::{all_consuming, map, map_opt, map_res, opt, recognize, value};
+use nom::multi::{many0, many1, separated_list1};
+use nom::sequence::{preceded, separated_pair, terminated};
+use nom::{IResult, Parser};
+
+use crate::wire::tcp::flags;
+
+/// The whole of a text by one parser; `None` where it does not fit.
+fn whole<'a, T>(
+    parser: impl Parser<&'a str, Output = T, Error = nom::error::Error<&'a str>>,
+    text: &'a str,
+) -> Option<T> {
+    all_consuming(parser).parse(text).ok().map(|(_, value)| value)
+}
+
+fn unsigned(input: &str) -> IResult<&str, u64> {
+    alt((
+        map_res(preceded(tag_no_case("0x"), hex_digit1), |digits| {
+            u64::from_str_radix(digits, 16)
+        }),
+        map_res(digit1, str::parse),
+    ))
+    .parse(input)
+}
+
+/// Decimal, or hexadecimal after `0x`.
+pub fn number(text: &str) -> Option<u64> {
+    whole(unsigned, text)
+}
+
+fn ipv4(input: &str) -> IResult<&str, Ipv4Addr> {
+    map_res(
+        recognize(separated_pair(digit1, char('.'), separated_list1(char('.'), digit1))),
+        str::parse,
+    )
+    .parse(input)
+}
+
+pub fn address(text: &str) -> Option<Ipv4Addr> {
+    whole(ipv4, text)
+}
+
+/// `10.0.0.2` or `10.0.0.2:40000`.
+pub fn endpoint(text: &str) -> Option<(Ipv4Addr, Option<u16>)> {
+    let port = preceded(char(':'), map_res(digit1, str::parse));
+    whole((ipv4, opt(port)), text)
+}
+
+/// `30s`, `1m30s`, `250ms`, `5d`, `2h`; a bare number is seconds.
+pub fn duration(text: &str) -> Option<Duration> {
+    let unit = alt((
+        value(1u64, tag("ns")),
+        value(1_000, tag("us")),
+        value(1_000_000, tag("ms")),
+        value(1_000_000_000, tag("s")),
+        value(60 * 1_000_000_000, tag("m")),
+        value(3_600 * 1_000_000_000, tag("h")),
+        value(86_400 * 1_000_000_000, tag("d")),
+    ));
+    let part = map_opt((unsigned, unit), |(count, unit)| count.checked_mul(unit));
+    let parts = map_opt(many1(part), |parts| {
+        parts.into_iter().try_fold(0u64, |sum, part| sum.checked_add(part))
+    });
+    let seconds = map_opt(unsigned, |count| count.checked_mul(1_000_000_000));
+    whole(alt((all_consuming(parts), seconds)), text).map(Duration::from_nanos)
+}
+
+/// As tcpdump writes them: S F R P A (or `.`) U E W, in any order; `none` for no flag at all.
+pub fn tcp_flags(text: &str) -> Option<u8> {
+    let letter = map_opt(anychar, |letter| {
+        Some(match letter {
+            'S' => flags::SYN,
+            'F' => flags::FIN,
+            'R' => flags::RST,
+            'P' => flags::PSH,
+            'A' | '.' => flags::ACK,
+            'U' => flags::URG,
+            'E' => flags::ECE,
+            'W' => flags::CWR,
+            _ => return None,
+        })
+    });
+    let letters = map(many1(letter), |bits| bits.into_iter().fold(0, |all, bit| all | bit));
+    whole(alt((value(0, tag("none")), letters)), text)
+}
+
+/// `0x` and pairs of digits, or bare pairs of digits.
+pub fn hex(text: &str) -> Option<Vec<u8>> {
+    let pair = map_res(take_while_m_n(2, 2, |c: char| c.is_ascii_hexdigit()), |pair| {
+        u8::from_str_radix(pair, 16)
+    });
+    whole(
+        preceded(opt(tag_no_case("0x")), many1(terminated(pair, many0(one_of(" :"))))),
+        text,
+    )
+}
+
+/// Text with the escapes `\r \n \t \0 \\ \" \xNN`.
+pub fn text(input: &str) -> Option<Vec<u8>> {
+    let plain = map(take_while1(|c| c != '\\'), |run: &str| run.as_bytes().to_vec());
+    let escape = preceded(
+        char('\\'),
+        alt((
+            value(vec![b'\r'], char('r')),
+            value(vec![b'\n'], char('n')),
+            value(vec![b'\t'], char('t')),
+            value(vec![0], char('0')),
+            value(vec![b'\\'], char('\\')),
+            value(vec![b'"'], char('"')),
+            map_res(
+                preceded(char('x'), take_while_m_n(2, 2, |c: char| c.is_ascii_hexdigit())),
+                |digits| u8::from_str_radix(digits, 16).map(|byte| vec![byte]),
+            ),
+        )),
+    );
+    whole(map(many0(alt((plain, escape))), |parts| parts.concat()), input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_endpoints() {
+        assert_eq!(number("17"), Some(17));
+        assert_eq!(number("0x1F"), Some(31));
+        for bad in ["", "1x", "0x", "-1", "99999999999999999999999"] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
+        assert_eq!(endpoint("10.0.0.2:80"), Some((Ipv4Addr::new(10, 0, 0, 2), Some(80))));
+        assert_eq!(endpoint("10.0.0.2"), Some((Ipv4Addr::new(10, 0, 0, 2), None)));
+        for bad in [
+            "10.0.0",
+            "10.0.0.256",
+            "10.0.0.2:",
+            "10.0.0.2:99999",
+            "10.0.0.2:80x",
+            "::1",
+        ] {
+            assert_eq!(endpoint(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, nanos) in [
+            ("30s", 30_000_000_000),
+            ("30", 30_000_000_000),
+            ("1m30s", 90_000_000_000),
+            ("250ms", 250_000_000),
+            ("5d", 432_000_000_000_000),
+            ("1us2ns", 1_002),
+        ] {
+            assert_eq!(duration(text), Some(Duration::from_nanos(nanos)), "{text}");
+        }
+        for bad in ["", "s", "3x", "1.5s", "99999999999999d"] {
+            assert_eq!(duration(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn flags_and_bytes() {
+        assert_eq!(tcp_flags("S"), Some(0x02));
+        assert_eq!(tcp_flags("SA"), Some(0x12));
+        assert_eq!(tcp_flags("S."), Some(0x12));
+        assert_eq!(tcp_flags("FPUEW"), Some(0xe9));
+        assert_eq!(tcp_flags("none"), Some(0));
+        assert_eq!(tcp_flags("SX"), None);
+        assert_eq!(tcp_flags(""), None);
+        assert_eq!(hex("0x4500"), Some(vec![0x45, 0]));
+        assert_eq!(hex("45 00:01"), Some(vec![0x45, 0, 1]));
+        assert_eq!(hex("450"), None);
+        assert_eq!(text(r"a\r\n\x00é\\"), Some("a\r\n\0é\\".as_bytes().to_vec()));
+        assert_eq!(text(r"\q"), None);
+        assert_eq!(text(""), Some(vec![]));
+    }
+}

@@ -1,0 +1,442 @@
+//! From the words of a packet line to a draft.
+
+use std::net::Ipv4Addr;
+
+use super::cursor::{Cursor, unexpected};
+use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport, atom};
+use crate::base::protocol;
+use crate::lab::problem::{Problem, suggestion};
+use crate::lab::script::Word;
+use crate::wire::icmpv4::{kind, unreachable};
+use crate::wire::tcp::{flags, option};
+
+/// Reads a packet; stops before a closing parenthesis, or at the end of the line.
+pub fn packet(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
+    let word = cursor.word("a packet: tcp, udp, icmp, ip or hex")?;
+    match word.text.as_str() {
+        "tcp" => tcp(cursor),
+        "udp" => udp(cursor),
+        "icmp" => icmp(cursor),
+        "ip" => ip(cursor),
+        "hex" => {
+            let first = cursor.word("bytes in hexadecimal digits")?;
+            let mut text = first.text.clone();
+            while let Some(next) = cursor.peek() {
+                if next.text == ")" {
+                    break;
+                }
+                text.push_str(&next.text);
+                cursor.skip();
+            }
+            atom::hex(&text).map(Draft::Raw).ok_or_else(|| {
+                unexpected(
+                    first,
+                    "expected pairs of hexadecimal digits",
+                    "write bytes like 4500001c",
+                )
+            })
+        }
+        "icmpv6" | "tcp6" | "udp6" | "ip6" => Err(Problem::new(
+            word.position,
+            format!("`{}`: packets of IPv6 are not there yet", word.text),
+            "expected tcp, udp, icmp, ip or hex",
+            "use IPv4 addresses",
+        )),
+        other => Err(unexpected(
+            word,
+            "expected a packet: tcp, udp, icmp, ip or hex",
+            &match suggestion(other, ["tcp", "udp", "icmp", "ip", "hex"]) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "write it like `tcp 10.0.0.2:40000 > 192.0.2.9:80 S`".to_owned(),
+            },
+        )),
+    }
+}
+
+/// Separates parentheses that stick to a word, so that `(udp` and `53)` can be written.
+pub fn split_parentheses(words: &[Word]) -> Vec<Word> {
+    let mut split = Vec::with_capacity(words.len());
+    for word in words {
+        if word.quoted {
+            split.push(word.clone());
+            continue;
+        }
+        let mut text = word.text.as_str();
+        let mut start = word.position.start;
+        while let Some(rest) = text.strip_prefix('(') {
+            split.push(part("(", start));
+            text = rest;
+            start += 1;
+        }
+        let inner = text.trim_end_matches(')');
+        if !inner.is_empty() {
+            split.push(part(inner, start));
+        }
+        for at in inner.len()..text.len() {
+            split.push(part(")", start + at));
+        }
+    }
+    split
+}
+
+fn part(text: &str, start: usize) -> Word {
+    Word {
+        text: text.to_owned(),
+        position: (start..start + text.len()).into(),
+        quoted: false,
+    }
+}
+
+fn tcp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
+    let (source, destination) = ends_with_ports(cursor)?;
+    let mut tcp = TcpDraft {
+        source: source.1,
+        destination: destination.1,
+        flags: flags::ACK,
+        sequence: None,
+        acknowledgement: None,
+        window: 64_240,
+        urgent: 0,
+        options: Vec::new(),
+    };
+    if let Some(bits) = cursor.peek_text().and_then(atom::tcp_flags) {
+        tcp.flags = bits;
+        cursor.skip();
+    }
+    let mut draft = IpDraft::new(source.0, destination.0, Transport::Other(protocol::TCP));
+    while let Some(word) = next_option(cursor) {
+        match word.text.as_str() {
+            "seq" => tcp.sequence = Some(cursor.number("a sequence number", 0..=u64::from(u32::MAX))? as u32),
+            "ack" => {
+                tcp.acknowledgement = Some(cursor.number("an acknowledgement number", 0..=u64::from(u32::MAX))? as u32);
+            }
+            "win" => tcp.window = cursor.number("a window", 0..=65_535)? as u16,
+            "urg" => tcp.urgent = cursor.number("an urgent pointer", 0..=65_535)? as u16,
+            "mss" => {
+                let mss = cursor.number("a segment size", 0..=65_535)? as u16;
+                tcp.options.extend([option::MSS, 4]);
+                tcp.options.extend(mss.to_be_bytes());
+            }
+            "wscale" => {
+                let shift = cursor.number("a window scale", 0..=255)? as u8;
+                tcp.options.extend([option::WINDOW_SCALE, 3, shift]);
+            }
+            "sackok" => tcp.options.extend([option::SACK_PERMITTED, 2]),
+            "sack" => {
+                let mut edges = Vec::new();
+                while let Some(edge) = cursor.peek_text().and_then(|text| {
+                    let (left, right) = text.split_once('-')?;
+                    Some((atom::number(left)?, atom::number(right)?))
+                }) {
+                    cursor.skip();
+                    edges.push(edge);
+                }
+                if edges.is_empty() || edges.len() > 4 {
+                    return Err(Problem::new(
+                        word.position,
+                        "`sack` takes one to four blocks",
+                        "expected LEFT-RIGHT after it",
+                        "write it like `sack 1000-2000 3000-4000`",
+                    ));
+                }
+                tcp.options.extend([option::SACK, (2 + edges.len() * 8) as u8]);
+                for (left, right) in edges {
+                    tcp.options.extend((left as u32).to_be_bytes());
+                    tcp.options.extend((right as u32).to_be_bytes());
+                }
+            }
+            "ts" => {
+                let value = cursor.number("a time stamp", 0..=u64::from(u32::MAX))? as u32;
+                let echo = cursor.number("the echoed time stamp", 0..=u64::from(u32::MAX))? as u32;
+                tcp.options.extend([option::TIMESTAMP, 10]);
+                tcp.options.extend(value.to_be_bytes());
+                tcp.options.extend(echo.to_be_bytes());
+            }
+            _ => draft.option(word, cursor, TCP_OPTIONS)?,
+        }
+        if tcp.options.len() > 40 {
+            return Err(Problem::new(
+                word.position,
+                "the TCP options are longer than 40 bytes",
+                "no room for this one",
+                "leave one out",
+            ));
+        }
+    }
+    draft.transport = Transport::Tcp(tcp);
+    Ok(Draft::Ip(Box::new(draft)))
+}
+
+fn udp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
+    let (source, destination) = ends_with_ports(cursor)?;
+    let transport = Transport::Udp {
+        source: source.1,
+        destination: destination.1,
+    };
+    let mut draft = IpDraft::new(source.0, destination.0, transport);
+    while let Some(word) = next_option(cursor) {
+        draft.option(word, cursor, &[])?;
+    }
+    Ok(Draft::Ip(Box::new(draft)))
+}
+
+fn ip(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
+    let (source, destination) = ends(cursor)?;
+    cursor.expect("proto")?;
+    let number = cursor.parse("a protocol: its number, or a name such as gre", |text| {
+        atom::number(text)
+            .and_then(|number| u8::try_from(number).ok())
+            .or_else(|| protocol_number(text))
+    })?;
+    let mut draft = IpDraft::new(source, destination, Transport::Other(number));
+    while let Some(word) = next_option(cursor) {
+        draft.option(word, cursor, &[])?;
+    }
+    Ok(Draft::Ip(Box::new(draft)))
+}
+
+fn icmp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
+    let (source, destination) = ends(cursor)?;
+    let mut message = icmp_kind(cursor)?;
+    let mut draft = IpDraft::new(source, destination, Transport::Other(protocol::ICMP));
+    while let Some(word) = next_option(cursor) {
+        match word.text.as_str() {
+            "id" if !kind::is_error(message.kind) => {
+                let id = cursor.number("an identifier", 0..=65_535)? as u32;
+                message.rest = message.rest & 0xffff | id << 16;
+            }
+            "seq" => {
+                let sequence = cursor.number("a sequence number", 0..=65_535)? as u32;
+                message.rest = message.rest & 0xffff_0000 | sequence;
+            }
+            "mtu" => message.rest = cursor.number("an MTU", 0..=65_535)? as u32,
+            "gateway" => message.rest = cursor.parse("an IPv4 address", atom::address)?.to_bits(),
+            "pointer" => message.rest = (cursor.number("an octet's position", 0..=255)? as u32) << 24,
+            "quoting" => message.quote = Some(quote(cursor)?),
+            _ => draft.option(word, cursor, ICMP_OPTIONS)?,
+        }
+    }
+    if kind::is_error(message.kind) && message.quote.is_none() && draft.data.is_empty() {
+        return Err(Problem::new(
+            cursor.position(),
+            "an ICMP error quotes the packet that it is about",
+            "expected `quoting last` or `quoting (PACKET)`",
+            "add `quoting last`, or `data` with the bytes that shall stand there",
+        ));
+    }
+    draft.transport = Transport::Icmp(message);
+    Ok(Draft::Ip(Box::new(draft)))
+}
+
+fn icmp_kind(cursor: &mut Cursor<'_>) -> Result<IcmpDraft, Problem> {
+    let word = cursor.word("a kind of ICMP message, such as echo-request")?;
+    let mut message = IcmpDraft {
+        kind: 0,
+        code: 0,
+        rest: 0,
+        quote: None,
+    };
+    if word.text == "type" {
+        message.kind = cursor.number("an ICMP type", 0..=255)? as u8;
+        if cursor.eat("code") {
+            message.code = cursor.number("an ICMP code", 0..=255)? as u8;
+        }
+        return Ok(message);
+    }
+    let Some((_, number)) = ICMP_KINDS.iter().find(|(name, _)| *name == word.text) else {
+        let names = ICMP_KINDS.map(|(name, _)| name);
+        let remedy = match suggestion(&word.text, names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("one of {}, or `type N code N`", names.join(", ")),
+        };
+        return Err(unexpected(word, "expected a kind of ICMP message", &remedy));
+    };
+    message.kind = *number;
+    let codes: &[(&str, u8)] = match *number {
+        kind::DESTINATION_UNREACHABLE => UNREACHABLE_CODES,
+        kind::TIME_EXCEEDED => &[("transit", 0), ("reassembly", 1)],
+        kind::REDIRECT => &[("net", 0), ("host", 1), ("tos-net", 2), ("tos-host", 3)],
+        _ => &[],
+    };
+    if let Some(text) = cursor.peek_text() {
+        let named = codes.iter().find(|(name, _)| *name == text).map(|(_, code)| *code);
+        if let Some(code) = named.or_else(|| atom::number(text).and_then(|number| u8::try_from(number).ok())) {
+            message.code = code;
+            cursor.skip();
+        }
+    }
+    Ok(message)
+}
+
+fn quote(cursor: &mut Cursor<'_>) -> Result<Quote, Problem> {
+    let word = cursor.word("`last` or `(PACKET)`")?;
+    match word.text.as_str() {
+        "last" => Ok(Quote::Last),
+        "(" => {
+            let quoted = packet(cursor)?;
+            cursor.expect(")")?;
+            Ok(Quote::Packet(quoted))
+        }
+        _ => Err(unexpected(
+            word,
+            "expected `last` or `(PACKET)`",
+            "write it like `quoting (udp 10.0.0.2:5000 > 192.0.2.9:53)`",
+        )),
+    }
+}
+
+fn next_option<'a>(cursor: &mut Cursor<'a>) -> Option<&'a Word> {
+    let word = cursor.peek().filter(|word| word.text != ")" || word.quoted)?;
+    cursor.skip();
+    Some(word)
+}
+
+fn ends(cursor: &mut Cursor<'_>) -> Result<(Ipv4Addr, Ipv4Addr), Problem> {
+    let source = cursor.parse("an IPv4 address such as 10.0.0.2", atom::address)?;
+    cursor.expect(">")?;
+    let destination = cursor.parse("an IPv4 address such as 192.0.2.9", atom::address)?;
+    Ok((source, destination))
+}
+
+type End = (Ipv4Addr, u16);
+
+fn ends_with_ports(cursor: &mut Cursor<'_>) -> Result<(End, End), Problem> {
+    let full = |text: &str| {
+        let (address, port) = atom::endpoint(text)?;
+        Some((address, port?))
+    };
+    let source = cursor.parse("an IPv4 address with its port, such as 10.0.0.2:40000", full)?;
+    cursor.expect(">")?;
+    let destination = cursor.parse("an IPv4 address with its port, such as 192.0.2.9:80", full)?;
+    Ok((source, destination))
+}
+
+impl IpDraft {
+    fn new(source: Ipv4Addr, destination: Ipv4Addr, transport: Transport) -> Self {
+        Self {
+            source,
+            destination,
+            transport,
+            data: Vec::new(),
+            ttl: 64,
+            tos: 0,
+            id: 0,
+            dont_fragment: false,
+            more_fragments: false,
+            piece: None,
+            bad_checksum: false,
+            bad_header_checksum: false,
+        }
+    }
+
+    /// The options that every packet has.
+    fn option(&mut self, word: &Word, cursor: &mut Cursor<'_>, others: &[&str]) -> Result<(), Problem> {
+        match word.text.as_str() {
+            "ttl" => self.ttl = cursor.number("a time to live", 0..=255)? as u8,
+            "tos" => self.tos = cursor.number("a type of service", 0..=255)? as u8,
+            "id" | "ipid" => self.id = cursor.number("an identification", 0..=65_535)? as u16,
+            "df" => self.dont_fragment = true,
+            "mf" => self.more_fragments = true,
+            "badsum" => self.bad_checksum = true,
+            "badipsum" => self.bad_header_checksum = true,
+            "data" => {
+                let given = cursor.word("a text in quotes, or 0x and hexadecimal digits")?;
+                let bytes = if !given.quoted && given.text.starts_with("0x") {
+                    atom::hex(&given.text)
+                } else {
+                    atom::text(&given.text)
+                };
+                let bytes = bytes.ok_or_else(|| {
+                    unexpected(
+                        given,
+                        "expected a text with the escapes \\r \\n \\t \\0 \\\\ \\\" \\xNN, or 0x and pairs of digits",
+                        "write it like \"GET / HTTP/1.0\\r\\n\" or 0x00ff",
+                    )
+                })?;
+                self.data.extend(bytes);
+            }
+            "zeros" => {
+                let count = cursor.number("a number of bytes", 0..=65_515)? as usize;
+                self.data.resize(self.data.len() + count, 0);
+            }
+            "frag" => {
+                let offset = cursor.parse("an offset in bytes that eight divides", |text| {
+                    atom::number(text).filter(|offset| offset % 8 == 0 && *offset <= 65_528)
+                })?;
+                let length = match cursor.peek_text().and_then(atom::number) {
+                    Some(_) => Some(cursor.number("a length in bytes", 0..=65_515)? as u16),
+                    None => None,
+                };
+                self.piece = Some((offset as u16, length));
+            }
+            "mark" => {
+                return Err(Problem::new(
+                    word.position,
+                    "a packet that comes in has no mark yet",
+                    "no `mark` here",
+                    "let a rule set it: iptables -t mangle -A PREROUTING -j MARK --set-mark N",
+                ));
+            }
+            other => {
+                let known: Vec<&str> = IP_OPTIONS.iter().chain(others).copied().collect();
+                let remedy = match suggestion(other, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("known here: {}", known.join(", ")),
+                };
+                return Err(unexpected(word, "expected an option of this packet", &remedy));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn protocol_number(name: &str) -> Option<u8> {
+    Some(match name {
+        "icmp" => protocol::ICMP,
+        "igmp" => protocol::IGMP,
+        "ipip" => protocol::IPIP,
+        "tcp" => protocol::TCP,
+        "udp" => protocol::UDP,
+        "dccp" => protocol::DCCP,
+        "gre" => protocol::GRE,
+        "esp" => protocol::ESP,
+        "ah" => protocol::AH,
+        "sctp" => protocol::SCTP,
+        "udplite" => protocol::UDPLITE,
+        _ => return None,
+    })
+}
+
+const IP_OPTIONS: &[&str] = &[
+    "ttl", "tos", "id", "ipid", "df", "mf", "frag", "badsum", "badipsum", "data", "zeros",
+];
+const TCP_OPTIONS: &[&str] = &["seq", "ack", "win", "urg", "mss", "wscale", "sackok", "sack", "ts"];
+const ICMP_OPTIONS: &[&str] = &["seq", "mtu", "gateway", "pointer", "quoting"];
+
+pub(super) const ICMP_KINDS: [(&str, u8); 13] = [
+    ("echo-reply", kind::ECHO_REPLY),
+    ("unreachable", kind::DESTINATION_UNREACHABLE),
+    ("source-quench", kind::SOURCE_QUENCH),
+    ("redirect", kind::REDIRECT),
+    ("echo-request", kind::ECHO_REQUEST),
+    ("time-exceeded", kind::TIME_EXCEEDED),
+    ("parameter-problem", kind::PARAMETER_PROBLEM),
+    ("timestamp-request", kind::TIMESTAMP_REQUEST),
+    ("timestamp-reply", kind::TIMESTAMP_REPLY),
+    ("information-request", kind::INFORMATION_REQUEST),
+    ("information-reply", kind::INFORMATION_REPLY),
+    ("address-mask-request", kind::ADDRESS_MASK_REQUEST),
+    ("address-mask-reply", kind::ADDRESS_MASK_REPLY),
+];
+
+pub(super) const UNREACHABLE_CODES: &[(&str, u8)] = &[
+    ("net", unreachable::NET),
+    ("host", unreachable::HOST),
+    ("protocol", unreachable::PROTOCOL),
+    ("port", unreachable::PORT),
+    ("fragmentation-needed", unreachable::FRAGMENTATION_NEEDED),
+    ("source-route-failed", 5),
+    ("net-prohibited", unreachable::NET_PROHIBITED),
+    ("host-prohibited", unreachable::HOST_PROHIBITED),
+    ("admin-prohibited", unreachable::ADMIN_PROHIBITED),
+];

@@ -1,0 +1,98 @@
+//! What forwarding asks of a packet before the FORWARD hook sees it.
+
+use std::net::IpAddr;
+
+use super::{DropReason, Forwarding, IcmpError, Net};
+use crate::packet::Packet;
+use crate::wire::icmpv4::{kind, unreachable};
+
+/// Code "source route failed" of DESTINATION_UNREACHABLE.
+const SOURCE_ROUTE_FAILED: u8 = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardOutcome {
+    /// On to the FORWARD hook; the time to live is one less already. The redirect, if any, is sent first.
+    Continue { redirect: Option<Redirect> },
+    /// The packet is gone for the reason, and its sender is to be told (`Net::icmp_error`, `Delivery::Unicast`).
+    Refused(DropReason, IcmpError),
+}
+
+/// An ICMP redirect that the sender may get (`Net::redirect` limits how many).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The host to use instead.
+    pub gateway: IpAddr,
+}
+
+impl Net {
+    /// The checks in the kernel's order: time to live, strict source route, size.
+    pub fn forward(&self, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
+        let refused = |reason, kind, code, info| ForwardOutcome::Refused(reason, IcmpError { kind, code, info });
+        if packet.ipv4().ttl() <= 1 {
+            return refused(DropReason::TimeToLiveOver, kind::TIME_EXCEEDED, 0, 0);
+        }
+        if route.strict && route.gateway.is_some() {
+            let code = SOURCE_ROUTE_FAILED;
+            return refused(DropReason::SourceRouteFailed, kind::DESTINATION_UNREACHABLE, code, 0);
+        }
+        if exceeds(packet, route.mtu as usize) {
+            let code = unreachable::FRAGMENTATION_NEEDED;
+            return refused(DropReason::TooBig, kind::DESTINATION_UNREACHABLE, code, route.mtu);
+        }
+        packet.decrement_ttl();
+        let gateway = route.gateway.unwrap_or(packet.destination());
+        ForwardOutcome::Continue {
+            redirect: route.redirect.then_some(Redirect { gateway }),
+        }
+    }
+}
+
+/// Too big and not to be fragmented. Of a packet that came in fragments, only the largest counts, for it leaves in such pieces again.
+pub(super) fn exceeds(packet: &Packet, mtu: usize) -> bool {
+    let largest = usize::from(packet.largest_fragment);
+    packet.len() > mtu && packet.ipv4().dont_fragment() && (largest == 0 || largest > mtu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::InputRoute;
+    use crate::net::example::{Make, net, udp};
+    use crate::wire::ipv4::DONT_FRAGMENT;
+
+    /// A packet from the LAN: its reason and ICMP error, or "" where it went on.
+    #[test]
+    fn checks_in_their_order() {
+        let net = net();
+        for (destination, ttl, data, field, expected) in [
+            ("192.0.2.9", 0, 1, 0, "IP_INHDR 11/0 0"),
+            ("192.0.2.9", 1, 1, 0, "IP_INHDR 11/0 0"),
+            ("192.0.2.9", 2, 1, 0, ""),
+            ("172.16.0.9", 1, 800, DONT_FRAGMENT, "IP_INHDR 11/0 0"),
+            ("172.16.0.9", 64, 800, DONT_FRAGMENT, "PKT_TOO_BIG 3/4 600"),
+            ("172.16.0.9", 64, 800, 0, ""),
+            ("172.16.0.9", 64, 572, DONT_FRAGMENT, ""),
+            ("198.52.0.9", 64, 800, DONT_FRAGMENT, "PKT_TOO_BIG 3/4 700"),
+        ] {
+            let make = Make {
+                ttl,
+                fragment_field: field,
+                ..udp("10.0.0.2", destination, data)
+            };
+            let mut packet = make.packet();
+            let InputRoute::Forward(route) = net.route_input(&packet) else {
+                panic!("{destination} is not forwarded");
+            };
+            let found = match net.forward(&mut packet, &route) {
+                ForwardOutcome::Continue { .. } => {
+                    assert_eq!(packet.ipv4().ttl(), ttl - 1);
+                    String::new()
+                }
+                ForwardOutcome::Refused(reason, error) => {
+                    format!("{} {}/{} {}", reason.kernel_word(), error.kind, error.code, error.info)
+                }
+            };
+            assert_eq!(found, expected, "{destination} ttl {ttl} data {data}");
+        }
+    }
+}

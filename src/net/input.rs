@@ -1,0 +1,645 @@
+//! The routing decision for a packet that came in, and the checks of its source that go with it.
+//!
+//! The order was seen with `skb:kfree_skb` and packets that fail in two ways at once.
+
+use std::net::IpAddr;
+
+use super::address::is_limited_broadcast;
+use super::route::Key;
+use super::sysctl::ConfKnob;
+use super::{Delivery, DropReason, IcmpError, Interface, Net, Route, RouteError, RouteKind, Scope, options};
+use crate::base::{Family, InterfaceId, Time};
+use crate::packet::Packet;
+use crate::wire::icmpv4::{kind, unreachable as code};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputRoute {
+    /// To INPUT: an address of the host's own.
+    Local,
+    /// To INPUT: a broadcast address of a network of ours, or 255.255.255.255.
+    Broadcast,
+    /// To INPUT: a group that the host has joined.
+    Multicast,
+    Forward(Forwarding),
+    /// Dropped without any further hook, and the sender is told (`Net::input_error`).
+    Error {
+        reason: DropReason,
+        error: IcmpError,
+        /// How its destination was found, for `Net::input_error`.
+        delivery: Delivery,
+    },
+    /// Dropped without any further hook.
+    Drop(DropReason),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    pub output: InterfaceId,
+    pub gateway: Option<IpAddr>,
+    /// Of the route, else of the interface.
+    pub mtu: u32,
+    /// It leaves by the interface it came from, and the sender could reach the next hop itself.
+    pub redirect: bool,
+    /// The next address of a source route, which becomes the destination once FORWARD has passed (`Net::forward_options`).
+    pub source_route: Option<IpAddr>,
+    /// The source route leaves no choice of hops.
+    pub strict: bool,
+    /// A directed broadcast, forwarded because of `bc_forwarding`.
+    pub broadcast: bool,
+    /// Where in the header a record route names this host.
+    pub recorded_at: Option<u8>,
+    /// Where in the header a time stamp names this host; this follows the output interface only under a source route.
+    pub stamped_at: Option<u8>,
+    /// The options were written to, and the header checksum is yet to follow.
+    pub options_changed: bool,
+}
+
+impl Net {
+    /// What comes after PREROUTING: the routing decision, then the packet's IP options, which may be written to.
+    pub fn receive(&self, now: Time, packet: &mut Packet) -> InputRoute {
+        let route = self.route_input(packet);
+        let Some(input) = packet.input else { return route };
+        let delivery = match &route {
+            InputRoute::Local => Delivery::Local,
+            InputRoute::Broadcast => Delivery::Broadcast,
+            InputRoute::Multicast => Delivery::Multicast,
+            // These are routes too, to nowhere, and options are read before a packet is lost on them.
+            InputRoute::Forward(_)
+            | InputRoute::Error { .. }
+            | InputRoute::Drop(DropReason::NotForwarding | DropReason::Blackhole) => Delivery::Unicast,
+            InputRoute::Drop(_) => return route,
+        };
+        if packet.ipv4().options().is_empty() {
+            return route;
+        }
+        let own = match self.answering_address(packet, delivery) {
+            Some(IpAddr::V4(own)) => own,
+            _ => std::net::Ipv4Addr::UNSPECIFIED,
+        };
+        let bad = |reason, at: u8| InputRoute::Error {
+            reason,
+            error: IcmpError {
+                kind: kind::PARAMETER_PROBLEM,
+                code: 0,
+                info: u32::from(at) << 24,
+            },
+            delivery,
+        };
+        let found = match self.read_options(now, own, packet) {
+            Ok(found) => found,
+            Err(at) => return bad(DropReason::BadOptions, at),
+        };
+        let mut route = route;
+        if let Some(at) = found.source_route {
+            if self.conf(self.interface(input), ConfKnob::AcceptSourceRoute) == 0 {
+                return InputRoute::Drop(DropReason::SourceRouteRefused);
+            }
+            route = match route {
+                InputRoute::Forward(forwarding) if forwarding.broadcast => {
+                    return InputRoute::Drop(DropReason::SourceRouteFailed);
+                }
+                InputRoute::Forward(_) if !found.strict => route,
+                // Not there yet: a strict route should have named this host.
+                InputRoute::Forward(_) => return bad(DropReason::SourceRouteFailed, 16),
+                InputRoute::Local => match self.follow_source_route(packet, input, at) {
+                    Ok(next) => next,
+                    Err(Some(at)) => return bad(DropReason::SourceRouteFailed, at),
+                    Err(None) => return InputRoute::Drop(DropReason::SourceRouteFailed),
+                },
+                _ => return InputRoute::Drop(DropReason::SourceRouteFailed),
+            };
+        }
+        if let InputRoute::Forward(forwarding) = &mut route {
+            forwarding.recorded_at = found.recorded_at.map(|at| at as u8);
+            forwarding.stamped_at = found.stamped_at.map(|at| at as u8);
+            forwarding.options_changed = found.changed;
+            if found.source_route.is_some() {
+                forwarding.redirect = false;
+                forwarding.strict = found.strict;
+            }
+        }
+        route
+    }
+
+    /// Own addresses among the hops are passed at once; the first other one is where the packet goes. `Err` has the offset of what is malformed.
+    fn follow_source_route(
+        &self,
+        packet: &mut Packet,
+        input: InterfaceId,
+        at: usize,
+    ) -> Result<InputRoute, Option<u8>> {
+        let header = packet.ipv4().header().to_vec();
+        for hop in options::remaining_hops(&header, at) {
+            let hop = hop.map_err(Some)?;
+            match self.route_towards(packet, input, hop.into()) {
+                InputRoute::Local => options::set_destination(packet, hop),
+                InputRoute::Forward(forwarding) if !forwarding.broadcast => {
+                    return Ok(InputRoute::Forward(Forwarding {
+                        source_route: Some(hop.into()),
+                        ..forwarding
+                    }));
+                }
+                _ => return Err(None),
+            }
+        }
+        Ok(InputRoute::Local)
+    }
+
+    /// The host's address in an answer to this packet: the one it was sent to, else the one that faces its sender.
+    pub(super) fn answering_address(&self, packet: &Packet, delivery: Delivery) -> Option<IpAddr> {
+        if delivery == Delivery::Local {
+            return Some(packet.destination());
+        }
+        let input = packet.input?;
+        if packet.source().is_unspecified() {
+            return self.select_address(input, None, Scope::Universe);
+        }
+        let key = Key {
+            destination: packet.source(),
+            source: Family::V4.unspecified(),
+            mark: 0,
+            tos: packet.ipv4().tos(),
+            input: InterfaceId::LOOPBACK,
+            output: None,
+            scope: Scope::Universe,
+        };
+        match self.lookup(&key) {
+            Ok(route) => self.preferred_source(route),
+            Err(_) => self.select_address(input, Some(packet.source()), Scope::Link),
+        }
+    }
+
+    /// The routing decision for a packet whose `input` is set. A packet that the host sent to itself keeps its output route instead and is
+    /// not asked about again.
+    pub fn route_input(&self, packet: &Packet) -> InputRoute {
+        let Some(input) = packet.input else {
+            return InputRoute::Drop(DropReason::NoRoute);
+        };
+        self.route_towards(packet, input, packet.destination())
+    }
+
+    /// As `route_input`, towards an address that need not be the packet's destination (a source route's next hop).
+    pub(super) fn route_towards(&self, packet: &Packet, input: InterfaceId, destination: IpAddr) -> InputRoute {
+        let asked = Asked {
+            net: self,
+            input: self.interface(input),
+            source: packet.source(),
+            destination,
+            mark: packet.mark,
+            tos: packet.ipv4().tos(),
+        };
+        asked.route().unwrap_or_else(InputRoute::Drop)
+    }
+}
+
+struct Asked<'a> {
+    net: &'a Net,
+    input: &'a Interface,
+    source: IpAddr,
+    destination: IpAddr,
+    mark: u32,
+    tos: u8,
+}
+
+impl Asked<'_> {
+    fn route(&self) -> Result<InputRoute, DropReason> {
+        if self.destination.is_multicast() {
+            return self.multicast();
+        }
+        if self.source.is_multicast() || is_limited_broadcast(self.source) {
+            return Err(DropReason::MartianSource);
+        }
+        let both_unspecified = self.source.is_unspecified() && self.destination.is_unspecified();
+        if is_limited_broadcast(self.destination) || both_unspecified {
+            return self.broadcast();
+        }
+        // Only 0.0.0.0 itself: the rest of 0.0.0.0/8 is routed like any other network.
+        if self.source.is_unspecified() {
+            return Err(DropReason::MartianSource);
+        }
+        if self.destination.is_unspecified() {
+            return Err(DropReason::MartianDestination);
+        }
+        let localnet = self.on(ConfKnob::RouteLocalnet);
+        if !localnet && (is_loopback(self.destination) || is_loopback(self.source)) {
+            return Err(DropReason::LoopbackOutside);
+        }
+        let forwarding = self.on(ConfKnob::Forwarding);
+        let route = match self
+            .net
+            .lookup(&self.key(self.destination, self.source, self.mark, None))
+        {
+            Ok(route) => route,
+            // Where nothing is forwarded, no one is told that there is no way.
+            Err(_) if !forwarding => return Err(DropReason::NotForwarding),
+            Err(RouteError::Blackhole | RouteError::BadSource) => return Err(DropReason::Blackhole),
+            Err(RouteError::NetworkUnreachable) => return Ok(unreachable(DropReason::NoRoute, code::NET)),
+            Err(RouteError::HostUnreachable) => return Ok(unreachable(DropReason::Unreachable, code::HOST)),
+            Err(RouteError::Prohibited) => return Ok(unreachable(DropReason::Prohibited, code::ADMIN_PROHIBITED)),
+        };
+        match route.kind {
+            RouteKind::Broadcast if self.on(ConfKnob::BroadcastForwarding) => self.forward(route),
+            RouteKind::Broadcast => self.broadcast(),
+            RouteKind::Local => {
+                self.check_source(None)?;
+                Ok(InputRoute::Local)
+            }
+            _ if !forwarding => Err(DropReason::NotForwarding),
+            RouteKind::Unicast => self.forward(route),
+            _ => Err(DropReason::MartianDestination),
+        }
+    }
+
+    fn forward(&self, route: &Route) -> Result<InputRoute, DropReason> {
+        let output = route.interface.ok_or(DropReason::NoRoute)?;
+        let neighbour = self.check_source(Some(output))?;
+        let interface = self.net.interface(output);
+        let redirect = neighbour
+            && output == self.input.id
+            && (self.on(ConfKnob::SharedMedia) || self.on_link(route.via))
+            && self.on(ConfKnob::SendRedirects);
+        Ok(InputRoute::Forward(Forwarding {
+            output,
+            gateway: route.via,
+            mtu: route.mtu.unwrap_or(interface.mtu).min(interface.mtu),
+            redirect,
+            source_route: None,
+            strict: false,
+            broadcast: route.kind == RouteKind::Broadcast,
+            recorded_at: None,
+            stamped_at: None,
+            options_changed: false,
+        }))
+    }
+
+    fn broadcast(&self) -> Result<InputRoute, DropReason> {
+        // A host that does not know its address yet sends from 0.0.0.0.
+        if !self.source.is_unspecified() {
+            self.check_source(None)?;
+        }
+        Ok(InputRoute::Broadcast)
+    }
+
+    fn multicast(&self) -> Result<InputRoute, DropReason> {
+        if !self.net.has_joined(self.destination) {
+            return Err(DropReason::MulticastNotJoined);
+        }
+        if self.source.is_multicast() || is_limited_broadcast(self.source) {
+            return Err(DropReason::MartianSource);
+        }
+        if is_loopback(self.source) && !self.on(ConfKnob::RouteLocalnet) {
+            return Err(DropReason::LoopbackOutside);
+        }
+        // 224.0.0.0/24 may be sent to from 0.0.0.0, and no other group is joined here.
+        if !self.source.is_unspecified() {
+            self.check_source(None)?;
+        }
+        Ok(InputRoute::Multicast)
+    }
+
+    /// Whether the source may come from there (`accept_local`, `rp_filter`). True when the source is a direct neighbour on the input interface.
+    fn check_source(&self, output: Option<InterfaceId>) -> Result<bool, DropReason> {
+        let strictness = self.net.conf(self.input, ConfKnob::RpFilter);
+        // A whole look-up is made only where something depends on it: without it, a broadcast address as source is not noticed.
+        let may_redirect = output == Some(self.input.id) && self.on(ConfKnob::SendRedirects);
+        if strictness == 0 && !may_redirect {
+            if self.on(ConfKnob::AcceptLocal) {
+                return Ok(false);
+            }
+            if !self.net.custom_rules && !self.net.tables.has_custom_local() {
+                return match self.net.is_own_address(self.source) {
+                    true => Err(DropReason::LocalSource),
+                    false => Ok(false),
+                };
+            }
+        }
+        let mark = match self.on(ConfKnob::SourceValidMark) {
+            true => self.mark,
+            false => 0,
+        };
+        let Ok(back) = self.net.lookup(&self.key(self.source, self.destination, mark, None)) else {
+            return match strictness {
+                0 => Ok(false),
+                _ => Err(DropReason::ReversePath),
+            };
+        };
+        match back.kind {
+            RouteKind::Unicast => {}
+            RouteKind::Local if self.on(ConfKnob::AcceptLocal) => {}
+            RouteKind::Local => return Err(DropReason::LocalSource),
+            _ => return Err(DropReason::MartianSource),
+        }
+        let is_neighbour = |route: &Route| route.via.is_none();
+        if back.interface == Some(self.input.id) {
+            return Ok(is_neighbour(back));
+        }
+        if strictness == 1 {
+            return Err(DropReason::ReversePath);
+        }
+        if self.input.addresses.is_empty() {
+            return match strictness {
+                0 => Ok(false),
+                _ => Err(DropReason::ReversePath),
+            };
+        }
+        // Loose: any way back will do; one over this very interface still tells a neighbour.
+        match self
+            .net
+            .lookup(&self.key(self.source, self.destination, mark, Some(self.input.id)))
+        {
+            Ok(route) if route.kind == RouteKind::Unicast => Ok(is_neighbour(route)),
+            _ => Ok(false),
+        }
+    }
+
+    /// Sender and gateway are in one network of the input interface.
+    fn on_link(&self, gateway: Option<IpAddr>) -> bool {
+        let holds = |it: &super::Address| {
+            let network = it.network();
+            network.contains(self.source) && gateway.is_none_or(|gateway| network.contains(gateway))
+        };
+        self.input.addresses.iter().any(holds)
+    }
+
+    fn on(&self, knob: ConfKnob) -> bool {
+        self.net.conf(self.input, knob) != 0
+    }
+
+    fn key(&self, destination: IpAddr, source: IpAddr, mark: u32, output: Option<InterfaceId>) -> Key {
+        debug_assert_eq!(Family::of(destination), Family::of(source));
+        Key {
+            destination,
+            source,
+            mark,
+            tos: self.tos,
+            input: self.input.id,
+            output,
+            scope: Scope::Universe,
+        }
+    }
+}
+
+fn unreachable(reason: DropReason, code: u8) -> InputRoute {
+    InputRoute::Error {
+        reason,
+        error: IcmpError {
+            kind: kind::DESTINATION_UNREACHABLE,
+            code,
+            info: 0,
+        },
+        delivery: Delivery::Unicast,
+    }
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(v4) if v4.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::example::{BARE, LAN, Make, WAN, net, set, udp};
+
+    fn way(net: &Net, make: &Make) -> String {
+        match net.route_input(&make.packet()) {
+            InputRoute::Local => "local".into(),
+            InputRoute::Broadcast => "broadcast".into(),
+            InputRoute::Multicast => "multicast".into(),
+            InputRoute::Forward(to) => {
+                let redirect = if to.redirect { " redirect" } else { "" };
+                format!("{}{redirect}", net.interface(to.output).name)
+            }
+            InputRoute::Error { reason, error, .. } => {
+                format!("{} {}/{}", reason.kernel_word(), error.kind, error.code)
+            }
+            InputRoute::Drop(reason) => reason.kernel_word().into(),
+        }
+    }
+
+    /// Source, and where a packet to 192.0.2.9 and one to 10.0.0.1 went, with `rp_filter` 0, 1, 2 on `lan`.
+    #[test]
+    fn sources() {
+        const OWN: &str = "IP_LOCAL_SOURCE";
+        const BAD: &str = "IP_INVALID_SOURCE";
+        const NET: &str = "IP_LOCALNET";
+        const RPF: &str = "IP_RPFILTER";
+        for (source, off, strict, loose) in [
+            ("10.0.0.2", "", "", ""),
+            ("192.0.2.77", "", RPF, ""),
+            ("198.18.1.1", "", RPF, ""),
+            ("8.8.8.8", "", RPF, RPF),
+            ("0.0.0.0", BAD, BAD, BAD),
+            ("0.1.1.1", "", RPF, RPF),
+            ("127.0.0.1", NET, NET, NET),
+            ("255.255.255.255", BAD, BAD, BAD),
+            ("224.0.0.5", BAD, BAD, BAD),
+            ("240.0.0.1", "", RPF, RPF),
+            ("10.0.0.255", "", BAD, BAD),
+            ("192.0.2.255", "", BAD, BAD),
+            ("10.0.0.1", OWN, OWN, OWN),
+            ("192.0.2.1", OWN, OWN, OWN),
+            ("198.51.0.1", "", RPF, RPF),
+            ("198.51.1.1", "", RPF, RPF),
+            ("198.51.3.1", "", RPF, RPF),
+        ] {
+            for (strictness, expected) in [(0, off), (1, strict), (2, loose)] {
+                let mut net = net();
+                set(&mut net, &[("conf.lan.rp_filter", strictness)]);
+                for (destination, good) in [("192.0.2.9", "wan"), ("10.0.0.1", "local")] {
+                    let expected = if expected.is_empty() { good } else { expected };
+                    let found = way(&net, &udp(source, destination, 1));
+                    assert_eq!(found, expected, "{source} > {destination}, rp_filter {strictness}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn destinations_forwarding_on_and_off() {
+        let on = net();
+        let mut off = net();
+        set(&mut off, &[("conf.lan.forwarding", 0)]);
+        for (destination, forwarding, not_forwarding) in [
+            ("192.0.2.9", "wan", "IP_INADDRERRORS"),
+            ("0.0.0.0", "IP_INVALID_DEST", "IP_INVALID_DEST"),
+            ("127.0.0.1", "IP_LOCALNET", "IP_LOCALNET"),
+            ("127.255.255.255", "IP_LOCALNET", "IP_LOCALNET"),
+            ("255.255.255.255", "broadcast", "broadcast"),
+            ("224.0.0.1", "multicast", "multicast"),
+            ("224.0.0.2", "NOT_SPECIFIED", "NOT_SPECIFIED"),
+            ("239.1.1.1", "NOT_SPECIFIED", "NOT_SPECIFIED"),
+            ("10.0.0.255", "broadcast", "broadcast"),
+            ("192.0.2.255", "broadcast", "broadcast"),
+            ("10.0.0.0", "lan redirect", "IP_INADDRERRORS"),
+            ("10.0.0.1", "local", "local"),
+            ("192.0.2.1", "local", "local"),
+            ("198.51.0.1", "NOT_SPECIFIED", "IP_INADDRERRORS"),
+            ("198.51.1.1", "NOT_SPECIFIED 3/1", "IP_INADDRERRORS"),
+            ("198.51.2.1", "NOT_SPECIFIED 3/13", "IP_INADDRERRORS"),
+            ("198.51.3.1", "IP_INNOROUTES 3/0", "IP_INADDRERRORS"),
+            ("8.8.8.8", "IP_INNOROUTES 3/0", "IP_INADDRERRORS"),
+        ] {
+            let make = udp("10.0.0.2", destination, 1);
+            assert_eq!(way(&on, &make), forwarding, "{destination}");
+            assert_eq!(way(&off, &make), not_forwarding, "{destination}, not forwarding");
+        }
+    }
+
+    #[test]
+    fn sources_of_broadcasts_and_multicasts() {
+        let net = net();
+        for (source, destination, expected) in [
+            ("0.0.0.0", "255.255.255.255", "broadcast"),
+            ("0.0.0.0", "0.0.0.0", "broadcast"),
+            ("0.0.0.0", "224.0.0.1", "multicast"),
+            ("0.0.0.0", "239.1.1.1", "NOT_SPECIFIED"),
+            ("0.0.0.0", "10.0.0.255", "IP_INVALID_SOURCE"),
+            ("127.0.0.1", "224.0.0.1", "IP_LOCALNET"),
+            ("127.0.0.1", "255.255.255.255", "IP_LOCAL_SOURCE"),
+            ("10.0.0.1", "224.0.0.1", "IP_LOCAL_SOURCE"),
+            ("10.0.0.1", "255.255.255.255", "IP_LOCAL_SOURCE"),
+            ("224.0.0.1", "224.0.0.1", "IP_INVALID_SOURCE"),
+        ] {
+            assert_eq!(
+                way(&net, &udp(source, destination, 1)),
+                expected,
+                "{source} > {destination}"
+            );
+        }
+    }
+
+    /// Settings, a packet, and where it went.
+    #[test]
+    fn settings_that_change_the_way() {
+        type Row = (
+            &'static [(&'static str, i64)],
+            &'static str,
+            &'static str,
+            InterfaceId,
+            &'static str,
+        );
+        let table: &[Row] = &[
+            (&[("conf.lan.accept_local", 1)], "10.0.0.1", "192.0.2.9", LAN, "wan"),
+            (&[("conf.all.accept_local", 1)], "10.0.0.1", "192.0.2.9", LAN, "wan"),
+            (&[("conf.lan.route_localnet", 1)], "10.0.0.2", "127.0.0.1", LAN, "local"),
+            (
+                &[("conf.lan.route_localnet", 1)],
+                "10.0.0.2",
+                "127.255.255.255",
+                LAN,
+                "broadcast",
+            ),
+            (
+                &[("conf.lan.route_localnet", 1)],
+                "127.0.0.1",
+                "192.0.2.9",
+                LAN,
+                "IP_LOCAL_SOURCE",
+            ),
+            (&[("conf.lan.route_localnet", 1)], "127.3.2.1", "192.0.2.9", LAN, "wan"),
+            (&[("conf.all.route_localnet", 1)], "10.0.0.2", "127.0.0.1", LAN, "local"),
+            (
+                &[("conf.all.rp_filter", 1)],
+                "192.0.2.9",
+                "192.0.2.8",
+                LAN,
+                "IP_RPFILTER",
+            ),
+            (
+                &[("conf.all.rp_filter", 1), ("conf.lan.rp_filter", 2)],
+                "192.0.2.9",
+                "192.0.2.8",
+                LAN,
+                "wan",
+            ),
+            (
+                &[("conf.lan.bc_forwarding", 1)],
+                "10.0.0.2",
+                "192.0.2.255",
+                LAN,
+                "broadcast",
+            ),
+            (
+                &[("conf.all.bc_forwarding", 1)],
+                "10.0.0.2",
+                "192.0.2.255",
+                LAN,
+                "broadcast",
+            ),
+            (
+                &[("conf.all.bc_forwarding", 1), ("conf.lan.bc_forwarding", 1)],
+                "10.0.0.2",
+                "192.0.2.255",
+                LAN,
+                "wan",
+            ),
+            (
+                &[("conf.all.bc_forwarding", 1), ("conf.lan.bc_forwarding", 1)],
+                "10.0.0.2",
+                "10.0.0.255",
+                LAN,
+                "lan redirect",
+            ),
+            (&[("conf.lan.forwarding", 0)], "192.0.2.9", "10.0.0.9", WAN, "lan"),
+            (&[], "10.0.0.2", "10.0.0.77", LAN, "lan redirect"),
+            (&[], "10.9.0.2", "10.0.0.77", LAN, "lan"),
+            (&[], "192.0.2.9", "198.18.0.1", WAN, "wan redirect"),
+            (&[], "192.9.2.9", "198.18.0.1", WAN, "wan"),
+            // To leave by the interface it came from makes the whole check.
+            (&[], "10.0.0.255", "10.0.0.9", LAN, "IP_INVALID_SOURCE"),
+            (
+                &[("conf.lan.send_redirects", 0)],
+                "10.0.0.2",
+                "10.0.0.77",
+                LAN,
+                "lan redirect",
+            ),
+            (
+                &[("conf.all.send_redirects", 0)],
+                "10.0.0.2",
+                "10.0.0.77",
+                LAN,
+                "lan redirect",
+            ),
+            (
+                &[("conf.all.send_redirects", 0), ("conf.lan.send_redirects", 0)],
+                "10.0.0.2",
+                "10.0.0.77",
+                LAN,
+                "lan",
+            ),
+            (&[], "10.0.0.2", "10.88.0.1", LAN, "lan redirect"),
+            (
+                &[("conf.all.shared_media", 0), ("conf.lan.shared_media", 0)],
+                "10.0.0.2",
+                "10.88.0.1",
+                LAN,
+                "lan",
+            ),
+            (
+                &[("conf.all.shared_media", 0), ("conf.lan.shared_media", 0)],
+                "10.0.0.2",
+                "10.0.0.77",
+                LAN,
+                "lan redirect",
+            ),
+            (&[], "10.0.0.2", "192.0.2.9", BARE, "wan"),
+            (
+                &[("conf.un.rp_filter", 2)],
+                "10.0.0.2",
+                "192.0.2.9",
+                BARE,
+                "IP_RPFILTER",
+            ),
+        ];
+        for (settings, source, destination, input, expected) in table {
+            let mut net = net();
+            set(&mut net, settings);
+            let make = Make {
+                input: *input,
+                ..udp(source, destination, 1)
+            };
+            assert_eq!(way(&net, &make), *expected, "{settings:?} {source} > {destination}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! The routing decision for the host's own packets.
+
+use std::net::IpAddr;
+
+use super::address::is_limited_broadcast;
+use super::route::Key;
+use super::sysctl::ConfKnob;
+use super::{AddressKind, Delivery, Net, Route, RouteKind, Scope};
+use crate::base::{Family, InterfaceId};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputKey {
+    pub destination: IpAddr,
+    /// `None`: the route chooses it. A raw socket that brings its own header routes without a source, whatever its header says.
+    pub source: Option<IpAddr>,
+    pub mark: u32,
+    pub interface: Option<InterfaceId>,
+    pub tos: u8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputRoute {
+    pub interface: InterfaceId,
+    /// What the packet's source is, or becomes where it had none.
+    pub source: IpAddr,
+    /// Not always the key's: a packet to 0.0.0.0 goes to 127.0.0.1.
+    pub destination: IpAddr,
+    pub gateway: Option<IpAddr>,
+    pub delivery: Delivery,
+    /// Of the route, else of the interface.
+    pub mtu: u32,
+    /// A broadcast, or a multicast to a group of ours: after POSTROUTING a copy comes back in by the same interface.
+    pub loops_back: bool,
+}
+
+/// Why the host can't send there; the texts are those of the system call's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    #[error("Network is unreachable (no route)")]
+    NetworkUnreachable,
+    #[error("No route to host (an unreachable route)")]
+    HostUnreachable,
+    #[error("Permission denied (a prohibit route)")]
+    Prohibited,
+    #[error("Invalid argument (a blackhole route)")]
+    Blackhole,
+    #[error("Invalid argument (no packet may have this source address)")]
+    BadSource,
+}
+
+impl Net {
+    pub fn route_output(&self, key: OutputKey) -> Result<OutputRoute, RouteError> {
+        self.output(key, false)
+    }
+
+    /// For packets that already have a source, which need not be the host's own: what ROUTE_ME_HARDER does after mangle or nat changed a packet
+    /// of the host's own in OUTPUT. The source counts for rules only where it is an address of this host.
+    pub fn reroute_output(&self, key: OutputKey) -> Result<OutputRoute, RouteError> {
+        let own = |it: &IpAddr| self.address_kind(*it, None) == AddressKind::Local;
+        let source = key.source.filter(own);
+        let mut route = self.output(OutputKey { source, ..key }, true)?;
+        route.source = key.source.unwrap_or(route.source);
+        Ok(route)
+    }
+
+    /// The address that MASQUERADE takes for a packet that leaves by `interface` to `next_hop` (the gateway, or the destination itself).
+    pub fn masquerade_source(&self, interface: InterfaceId, next_hop: IpAddr) -> Option<IpAddr> {
+        self.select_address(interface, Some(next_hop), Scope::Universe)
+    }
+
+    /// The address that REDIRECT takes for a packet that came by `interface`: the first it lists.
+    pub fn redirect_address(&self, interface: InterfaceId) -> Option<IpAddr> {
+        self.interface(interface).addresses.first().map(|it| it.address)
+    }
+
+    fn output(&self, key: OutputKey, any_source: bool) -> Result<OutputRoute, RouteError> {
+        let family = Family::of(key.destination);
+        let mut interface = key.interface;
+        if let Some(source) = key.source {
+            if source.is_multicast() || is_limited_broadcast(source) {
+                return Err(RouteError::BadSource);
+            }
+            if interface.is_none() && (key.destination.is_multicast() || is_limited_broadcast(key.destination)) {
+                // With a source but no interface, such packets leave by the source's.
+                interface = self.owner_of(source);
+                let output = interface.ok_or(RouteError::NetworkUnreachable)?;
+                return self.made(&key, output, source, None);
+            }
+            if !any_source && self.address_kind(source, None) != AddressKind::Local {
+                return Err(RouteError::NetworkUnreachable);
+            }
+        }
+        if key.destination.is_unspecified() {
+            let source = key.source.unwrap_or([127, 0, 0, 1].into());
+            return Ok(self.local_route(source, source));
+        }
+        let mut source = key.source;
+        if let Some(output) = interface
+            && (is_limited_broadcast(key.destination) || key.destination.is_multicast())
+            && source.is_none()
+        {
+            source = self.select_address(output, None, Scope::Link);
+            if is_limited_broadcast(key.destination) {
+                return self.made(&key, output, source.unwrap_or(family.unspecified()), None);
+            }
+        }
+        let found = self.lookup(&Key {
+            destination: key.destination,
+            source: source.unwrap_or(family.unspecified()),
+            mark: key.mark,
+            tos: key.tos,
+            input: InterfaceId::LOOPBACK,
+            output: interface,
+            scope: Scope::Universe,
+        });
+        let route = match (found, interface) {
+            (Ok(route), _) => route,
+            (Err(_), Some(output)) => {
+                // With an interface but no route, the destination is taken to be on its link.
+                let source = source.or_else(|| self.select_address(output, None, Scope::Link));
+                return self.made(&key, output, source.unwrap_or(family.unspecified()), None);
+            }
+            (Err(why), None) => return Err(why),
+        };
+        if route.kind == RouteKind::Local {
+            let source = source.or(route.source).unwrap_or(key.destination);
+            return Ok(self.local_route(source, key.destination));
+        }
+        let output = route.interface.ok_or(RouteError::NetworkUnreachable)?;
+        let source = source
+            .or_else(|| self.preferred_source(route))
+            .unwrap_or(family.unspecified());
+        self.made(&key, output, source, Some(route))
+    }
+
+    /// The source of the host's own packets over this route: its `src`, else the address of its interface that suits its gateway.
+    pub(super) fn preferred_source(&self, route: &Route) -> Option<IpAddr> {
+        route
+            .source
+            .or_else(|| self.select_address(route.interface?, route.via, route.scope))
+    }
+
+    fn made(
+        &self,
+        key: &OutputKey,
+        output: InterfaceId,
+        source: IpAddr,
+        route: Option<&Route>,
+    ) -> Result<OutputRoute, RouteError> {
+        let interface = self.interface(output);
+        let is_loopback = |it: IpAddr| matches!(it, IpAddr::V4(v4) if v4.is_loopback());
+        if is_loopback(source) && output != InterfaceId::LOOPBACK && self.conf(interface, ConfKnob::RouteLocalnet) == 0
+        {
+            return Err(RouteError::BadSource);
+        }
+        let delivery = match route.map(|it| it.kind) {
+            _ if is_limited_broadcast(key.destination) => Delivery::Broadcast,
+            _ if key.destination.is_multicast() => Delivery::Multicast,
+            Some(RouteKind::Broadcast) => Delivery::Broadcast,
+            Some(RouteKind::Multicast) => Delivery::Multicast,
+            _ => Delivery::Unicast,
+        };
+        // Neither a broadcast nor a multicast over a default route goes through its gateway.
+        let gateway = route.and_then(|it| it.via).filter(|_| delivery == Delivery::Unicast);
+        let loops_back = match delivery {
+            Delivery::Broadcast => output != InterfaceId::LOOPBACK,
+            Delivery::Multicast => self.has_joined(key.destination),
+            _ => false,
+        };
+        Ok(OutputRoute {
+            interface: output,
+            source,
+            destination: key.destination,
+            gateway,
+            delivery,
+            mtu: route.and_then(|it| it.mtu).unwrap_or(interface.mtu).min(interface.mtu),
+            loops_back,
+        })
+    }
+
+    fn local_route(&self, source: IpAddr, destination: IpAddr) -> OutputRoute {
+        OutputRoute {
+            interface: InterfaceId::LOOPBACK,
+            source,
+            destination,
+            gateway: None,
+            delivery: Delivery::Local,
+            mtu: self.interface(InterfaceId::LOOPBACK).mtu,
+            loops_back: false,
+        }
+    }
+
+    /// Every interface is in the group of all hosts, and no one joins others here.
+    pub(super) fn has_joined(&self, group: IpAddr) -> bool {
+        group == IpAddr::from([224, 0, 0, 1])
+    }
+
+    fn owner_of(&self, address: IpAddr) -> Option<InterfaceId> {
+        let has = |it: &&super::Interface| it.addresses.iter().any(|own| own.address == address);
+        self.interfaces().iter().find(has).map(|it| it.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::InterfaceName;
+
+    /// `ip route get DESTINATION [from SOURCE] [oif INTERFACE]`, and the interface, source, gateway it named.
+    #[test]
+    fn as_ip_route_get() {
+        let mut net = Net::new();
+        for (id, name, addresses) in [
+            (1, "lan", &["10.0.0.1", "10.0.9.1", "10.0.0.5"][..]),
+            (2, "wan", &["192.0.2.1"]),
+        ] {
+            net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+            for address in addresses {
+                net.add_address(InterfaceId(id), address.parse().unwrap(), 24).unwrap();
+            }
+        }
+        net.add_interface(InterfaceName::new("un").unwrap(), 1500).unwrap();
+        for (to, via, interface, source) in [
+            ("default", Some("192.0.2.254"), None, None),
+            ("10.88.0.0/16", Some("10.0.9.9"), None, None),
+            ("10.89.0.0/16", Some("10.0.9.9"), None, Some("10.0.0.5")),
+            ("10.90.0.0/16", None, Some(3), None),
+            ("10.92.0.0/16", None, Some(1), None),
+        ] {
+            net.add_route(Route {
+                via: via.map(|it: &str| it.parse().unwrap()),
+                interface: interface.map(InterfaceId),
+                source: source.map(|it: &str| it.parse().unwrap()),
+                ..Route::new(to.parse().unwrap())
+            })
+            .unwrap();
+        }
+        use Delivery::*;
+        let gateway = Some("192.0.2.254");
+        for (destination, from, oif, expected) in [
+            ("8.8.8.8", None, None, Ok((2, "192.0.2.1", gateway, Unicast))),
+            ("10.0.0.255", None, None, Ok((1, "10.0.0.1", None, Broadcast))),
+            ("224.0.0.5", None, None, Ok((2, "192.0.2.1", None, Multicast))),
+            ("255.255.255.255", None, None, Ok((2, "192.0.2.1", None, Broadcast))),
+            ("127.0.0.5", None, None, Ok((0, "127.0.0.1", None, Local))),
+            ("10.0.9.1", None, None, Ok((0, "10.0.9.1", None, Local))),
+            ("10.0.0.5", None, None, Ok((0, "10.0.0.1", None, Local))),
+            ("10.0.9.9", None, None, Ok((1, "10.0.9.1", None, Unicast))),
+            ("10.88.0.1", None, None, Ok((1, "10.0.9.1", Some("10.0.9.9"), Unicast))),
+            ("10.89.0.1", None, None, Ok((1, "10.0.0.5", Some("10.0.9.9"), Unicast))),
+            ("10.90.0.1", None, None, Ok((3, "10.0.0.1", None, Unicast))),
+            ("10.92.0.1", None, None, Ok((1, "10.0.0.1", None, Unicast))),
+            ("0.0.0.0", None, None, Ok((0, "127.0.0.1", None, Local))),
+            ("240.0.0.1", None, None, Ok((2, "192.0.2.1", gateway, Unicast))),
+            ("8.8.8.8", None, Some(1), Ok((1, "10.0.0.1", None, Unicast))),
+            ("10.0.0.9", None, Some(2), Ok((2, "192.0.2.1", gateway, Unicast))),
+            ("10.0.0.1", None, Some(2), Ok((2, "192.0.2.1", gateway, Unicast))),
+            ("255.255.255.255", None, Some(1), Ok((1, "10.0.0.1", None, Broadcast))),
+            ("224.0.0.5", None, Some(1), Ok((1, "10.0.0.1", None, Multicast))),
+            ("10.0.0.9", Some("192.0.2.1"), None, Ok((1, "192.0.2.1", None, Unicast))),
+            (
+                "255.255.255.255",
+                Some("10.0.0.1"),
+                None,
+                Ok((1, "10.0.0.1", None, Broadcast)),
+            ),
+            (
+                "224.0.0.5",
+                Some("10.0.0.1"),
+                None,
+                Ok((1, "10.0.0.1", None, Multicast)),
+            ),
+            ("8.8.8.8", Some("1.2.3.4"), None, Err(RouteError::NetworkUnreachable)),
+            ("8.8.8.8", Some("224.0.0.1"), None, Err(RouteError::BadSource)),
+            ("8.8.8.8", Some("255.255.255.255"), None, Err(RouteError::BadSource)),
+        ] {
+            let key = OutputKey {
+                destination: destination.parse().unwrap(),
+                source: from.map(|it: &str| it.parse().unwrap()),
+                mark: 0,
+                interface: oif.map(InterfaceId),
+                tos: 0,
+            };
+            let found = net
+                .route_output(key)
+                .map(|it| (it.interface.0, it.source, it.gateway, it.delivery));
+            let address = |it: &str| it.parse::<IpAddr>().unwrap();
+            let expected = expected.map(|it| (it.0, address(it.1), it.2.map(address), it.3));
+            assert_eq!(found, expected, "{destination} from {from:?} oif {oif:?}");
+        }
+    }
+    /// Own packets to 8.8.8.8 that mangle marked in OUTPUT: the way changes, the source stays, whosever it is.
+    #[test]
+    fn marks_reroute() {
+        use crate::base::MarkMask;
+        use crate::net::example::net;
+        use crate::net::{RoutingRule, RuleAction};
+        let mut net = net();
+        for (table, via) in [(crate::net::table::MAIN, "192.0.2.254"), (100, "10.0.9.9")] {
+            net.add_route(Route {
+                via: Some(via.parse().unwrap()),
+                table,
+                ..Route::new("default".parse().unwrap())
+            })
+            .unwrap();
+        }
+        for (value, action) in [(5, RuleAction::Table(100)), (6, RuleAction::Unreachable)] {
+            net.add_rule(RoutingRule {
+                priority: net.next_priority(),
+                mark: MarkMask { value, mask: u32::MAX },
+                ..RoutingRule::new(action)
+            });
+        }
+        for (source, mark, expected) in [
+            ("10.0.0.1", 0, Ok((2, "192.0.2.254"))),
+            ("10.0.0.1", 5, Ok((1, "10.0.9.9"))),
+            ("1.2.3.4", 5, Ok((1, "10.0.9.9"))),
+            ("192.0.2.1", 5, Ok((1, "10.0.9.9"))),
+            ("10.0.0.1", 6, Err(RouteError::NetworkUnreachable)),
+        ] {
+            let source: IpAddr = source.parse().unwrap();
+            let key = OutputKey {
+                destination: [8, 8, 8, 8].into(),
+                source: Some(source),
+                mark,
+                interface: None,
+                tos: 0,
+            };
+            let found = net
+                .reroute_output(key)
+                .map(|it| (it.interface.0, it.gateway, it.source));
+            let expected = expected.map(|(id, via)| (id, Some(via.parse().unwrap()), source));
+            assert_eq!(found, expected, "{source} mark {mark}");
+        }
+    }
+}

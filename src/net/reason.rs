@@ -1,0 +1,82 @@
+//! Why a packet went no further. The words are the kernel's own (`skb:kfree_skb` prints them), the sentences are for people.
+
+use std::fmt;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $sentence:literal;)*) => {
+        /// Why the host around netfilter dropped a packet.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum DropReason {
+            $($(#[$doc])* #[doc = $sentence] $variant,)*
+        }
+
+        impl DropReason {
+            /// Every reason, for manuals and tests.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The kernel's word for it (`enum skb_drop_reason`); several of our reasons may share one.
+            pub fn kernel_word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+
+        impl fmt::Display for DropReason {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $sentence,)*
+                })
+            }
+        }
+    };
+}
+
+reasons! {
+    Truncated = "IP_INHDR", "the packet is shorter than its IP header";
+    BadVersion = "IP_INHDR", "the IP version is not the one the device announced";
+    BadHeaderLength = "IP_INHDR", "the IP header length is below 20 bytes";
+    BadTotalLength = "IP_INHDR", "the IP total length is shorter than the header";
+    TotalLengthBeyondPacket = "PKT_TOO_SMALL", "the IP total length is longer than the packet";
+    BadHeaderChecksum = "IP_CSUM", "the IP header checksum is wrong";
+    NotOurFamily = "UNHANDLED_PROTO", "this version of IP is not handled";
+    BadOptions = "IP_INHDR", "the IP options are malformed";
+    SourceRouteRefused = "NOT_SPECIFIED", "a source route, and accept_source_route is off";
+    SourceRouteFailed = "NOT_SPECIFIED", "the next hop of a source route can't be reached as asked";
+    MartianSource = "IP_INVALID_SOURCE", "no host may send from this source address";
+    LocalSource = "IP_LOCAL_SOURCE", "the source address is one of the host's own, and accept_local is off";
+    LoopbackOutside = "IP_LOCALNET", "a 127.0.0.0/8 address outside of the loopback interface, and route_localnet is off";
+    MartianDestination = "IP_INVALID_DEST", "no packet may go to this destination address";
+    ReversePath = "IP_RPFILTER", "rp_filter: the way back to the source is not the interface it came from";
+    NoRoute = "IP_INNOROUTES", "no route to the destination";
+    NotForwarding = "IP_INADDRERRORS", "not for this host, and forwarding is off on the interface it came by";
+    Blackhole = "NOT_SPECIFIED", "a blackhole route";
+    Unreachable = "NOT_SPECIFIED", "an unreachable route";
+    Prohibited = "NOT_SPECIFIED", "a prohibit route";
+    MulticastNotJoined = "NOT_SPECIFIED", "a multicast group the host has not joined";
+    TimeToLiveOver = "IP_INHDR", "the time to live would reach zero here";
+    TooBig = "PKT_TOO_BIG", "larger than the MTU, and it must not be fragmented";
+    NoProtocol = "IP_NOPROTO", "the host has no handler for this protocol";
+    NoSocket = "NO_SOCKET", "no socket listens there";
+    NoBroadcastSocket = "NOT_SPECIFIED", "no socket takes this broadcast or multicast";
+    TcpChecksum = "TCP_CSUM", "the TCP checksum is wrong";
+    UdpChecksum = "UDP_CSUM", "the UDP checksum is wrong";
+    IcmpChecksum = "ICMP_CSUM", "the ICMP checksum is wrong";
+    TransportTruncated = "NOT_SPECIFIED", "the transport header is cut short";
+    TransportLength = "PKT_TOO_SMALL", "a length in the transport header contradicts the packet";
+    QuotedHeader = "IP_INHDR", "the header that the ICMP error quotes is malformed";
+    UnknownIcmp = "UNHANDLED_PROTO", "no such ICMP type";
+    NoIcmpByBroadcast = "INVALID_PROTO", "this ICMP message is not taken from a broadcast or multicast address";
+    NotAnswered = "NOT_SPECIFIED", "the host takes this message and answers nothing";
+    EchoIgnored = "NOT_SPECIFIED", "icmp_echo_ignore_all is on";
+    BroadcastEchoIgnored = "INVALID_PROTO", "an echo or timestamp request to a broadcast or multicast address, and icmp_echo_ignore_broadcasts is on";
+    FragmentDuplicate = "DUP_FRAG", "a fragment that was there already";
+    FragmentOverlap = "NOT_SPECIFIED", "a fragment that overlaps another: the whole packet is given up";
+    FragmentTimeout = "FRAG_REASM_TIMEOUT", "its other fragments did not come in time";
+    FragmentTooFar = "FRAG_TOO_FAR", "ipfrag_max_dist: too many other fragments came in between";
+    FragmentInconsistent = "NOT_SPECIFIED", "its end contradicts what other fragments said";
+    FragmentEmpty = "NOT_SPECIFIED", "a fragment without data: the whole packet is given up";
+    FragmentTooLong = "NOT_SPECIFIED", "the whole would exceed 65,535 bytes";
+    FragmentNoMemory = "NOMEM", "ipfrag_high_thresh: no room for more fragments";
+    FragmentBadEcn = "NOT_SPECIFIED", "its fragments carry ECN marks that contradict each other";
+}

@@ -1,0 +1,481 @@
+//! Routes, tables and routing rules: what `ip route` and `ip rule` hold, and the longest-prefix look-up over them.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use super::{Net, RouteError};
+use crate::base::{AddressMask, Family, InterfaceId, MarkMask};
+
+/// What a route does with a packet; also what `-m addrtype` calls an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RouteKind {
+    Unicast,
+    Local,
+    Broadcast,
+    Anycast,
+    Multicast,
+    Blackhole,
+    Unreachable,
+    Prohibit,
+    Throw,
+}
+
+/// How far away what a route leads to is. A smaller value is farther, as in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    Universe,
+    Site,
+    Link,
+    Host,
+    Nowhere,
+}
+
+/// An address and a prefix length, host bits zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Prefix {
+    mask: AddressMask,
+    length: u8,
+}
+
+/// One route, as `ip route add` describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    pub to: Prefix,
+    pub kind: RouteKind,
+    pub via: Option<IpAddr>,
+    pub interface: Option<InterfaceId>,
+    /// The preferred source of the router's own packets (`src`).
+    pub source: Option<IpAddr>,
+    pub metric: u32,
+    pub table: u32,
+    pub scope: Scope,
+    /// `mtu N`: for packets that take this route, instead of the device's.
+    pub mtu: Option<u32>,
+}
+
+/// Numbers of the tables that every namespace has.
+pub mod table {
+    pub const DEFAULT: u32 = 253;
+    pub const MAIN: u32 = 254;
+    pub const LOCAL: u32 = 255;
+}
+
+/// One line of `ip rule`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutingRule {
+    pub priority: u32,
+    pub mark: MarkMask,
+    pub from: Option<Prefix>,
+    pub to: Option<Prefix>,
+    pub input: Option<InterfaceId>,
+    pub output: Option<InterfaceId>,
+    pub tos: u8,
+    pub action: RuleAction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleAction {
+    Table(u32),
+    Blackhole,
+    Unreachable,
+    Prohibit,
+}
+
+impl Prefix {
+    /// `None` where the family has fewer bits than `length` or where `address` has bits beyond it.
+    pub fn new(address: IpAddr, length: u8) -> Option<Self> {
+        let mask = AddressMask::prefix(address, length)?;
+        (mask.address() == address).then_some(Self { mask, length })
+    }
+
+    /// The network that `address` lies in.
+    pub fn containing(address: IpAddr, length: u8) -> Option<Self> {
+        Some(Self {
+            mask: AddressMask::prefix(address, length)?,
+            length,
+        })
+    }
+
+    pub fn default_of(family: Family) -> Self {
+        Self {
+            mask: AddressMask::any(family),
+            length: 0,
+        }
+    }
+
+    pub fn host(address: IpAddr) -> Self {
+        Self {
+            mask: AddressMask::host(address),
+            length: Family::of(address).bits(),
+        }
+    }
+
+    pub fn address(&self) -> IpAddr {
+        self.mask.address()
+    }
+
+    pub fn length(&self) -> u8 {
+        self.length
+    }
+
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.mask.contains(address)
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address(), self.length)
+    }
+}
+
+/// Why a text is not a prefix.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no network prefix: write it like 10.0.0.0/8, 192.0.2.1 or default, with no bits after the prefix")]
+pub struct BadPrefix {
+    pub text: String,
+}
+
+impl FromStr for Prefix {
+    type Err = BadPrefix;
+
+    /// `default` is that of IPv4.
+    fn from_str(text: &str) -> Result<Self, BadPrefix> {
+        let bad = || BadPrefix { text: text.to_owned() };
+        if text == "default" {
+            return Ok(Self::default_of(Family::V4));
+        }
+        let Some((address, length)) = text.split_once('/') else {
+            return Ok(Self::host(text.parse().map_err(|_| bad())?));
+        };
+        let address = address.parse().map_err(|_| bad())?;
+        Self::new(address, length.parse().map_err(|_| bad())?).ok_or_else(bad)
+    }
+}
+
+impl Route {
+    /// A unicast route in the main table.
+    pub fn new(to: Prefix) -> Self {
+        Self {
+            to,
+            kind: RouteKind::Unicast,
+            via: None,
+            interface: None,
+            source: None,
+            metric: 0,
+            table: table::MAIN,
+            scope: Scope::Universe,
+            mtu: None,
+        }
+    }
+}
+
+/// A route, and the address that brought it (`None`: it was added by hand).
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub route: Route,
+    pub owner: Option<(InterfaceId, IpAddr, u8)>,
+}
+
+/// Every table's routes, in one list: by table, then longest prefix first, then by metric, then in the order they came.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tables {
+    entries: Vec<Entry>,
+    /// Someone added a route to the local table by hand, once: the kernel remembers that too.
+    custom_local: bool,
+}
+
+/// What decides a route.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub destination: IpAddr,
+    /// The unspecified address where none is chosen yet.
+    pub source: IpAddr,
+    pub mark: u32,
+    pub tos: u8,
+    /// `lo` for the host's own packets.
+    pub input: InterfaceId,
+    /// Only routes over this interface count.
+    pub output: Option<InterfaceId>,
+    /// Only routes at least this near count.
+    pub scope: Scope,
+}
+
+/// Where a table's look-up ends.
+enum Found<'a> {
+    Route(&'a Route),
+    /// Nothing fits, or a `throw` route: the next rule is asked.
+    Next,
+    Refused(RouteError),
+}
+
+impl Tables {
+    pub fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    pub fn insert(&mut self, route: Route, owner: Option<(InterfaceId, IpAddr, u8)>) {
+        let key = |it: &Route| (it.table, u8::MAX - it.to.length(), it.metric);
+        let at = self.entries.partition_point(|it| key(&it.route) <= key(&route));
+        self.custom_local |= route.table == table::LOCAL && owner.is_none();
+        self.entries.insert(at, Entry { route, owner });
+    }
+
+    /// A route to the same place with the same metric. An address may add its own all the same.
+    pub fn exists(&self, route: &Route) -> bool {
+        let same = |it: &Route| it.to == route.to && it.table == route.table && it.metric == route.metric;
+        self.entries.iter().any(|it| same(&it.route))
+    }
+
+    pub fn remove(&mut self, to: Prefix, table: u32, metric: u32) -> bool {
+        let same = |it: &Entry| it.route.to == to && it.route.table == table && it.route.metric == metric;
+        let at = self.entries.iter().position(same);
+        at.map(|at| self.entries.remove(at)).is_some()
+    }
+
+    pub fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
+        self.entries.retain(keep);
+    }
+
+    pub fn has_custom_local(&self) -> bool {
+        self.custom_local
+    }
+
+    fn table(&self, table: u32) -> &[Entry] {
+        let start = self.entries.partition_point(|it| it.route.table < table);
+        let end = self.entries.partition_point(|it| it.route.table <= table);
+        &self.entries[start..end]
+    }
+
+    fn lookup(&self, table: u32, key: &Key) -> Found<'_> {
+        judge(self.table(table).iter(), key)
+    }
+
+    /// Without rules of one's own, the kernel keeps the main and the local table as one: a longer prefix in either wins.
+    fn lookup_local_and_main(&self, key: &Key) -> Found<'_> {
+        let mut local = self.table(table::LOCAL).iter().peekable();
+        let mut main = self.table(table::MAIN).iter().peekable();
+        let merged = std::iter::from_fn(move || {
+            let length = |it: Option<&&Entry>| it.map(|it| it.route.to.length());
+            match length(main.peek()) > length(local.peek()) {
+                true => main.next(),
+                false => local.next().or_else(|| main.next()),
+            }
+        });
+        judge(merged, key)
+    }
+}
+
+fn judge<'a>(entries: impl Iterator<Item = &'a Entry>, key: &Key) -> Found<'a> {
+    for Entry { route, .. } in entries {
+        if !route.to.contains(key.destination) || route.scope < key.scope {
+            continue;
+        }
+        match route.kind {
+            RouteKind::Blackhole => return Found::Refused(RouteError::Blackhole),
+            RouteKind::Unreachable => return Found::Refused(RouteError::HostUnreachable),
+            RouteKind::Prohibit => return Found::Refused(RouteError::Prohibited),
+            RouteKind::Throw => return Found::Next,
+            _ if key.output.is_some_and(|output| route.interface != Some(output)) => {}
+            _ => return Found::Route(route),
+        }
+    }
+    Found::Next
+}
+
+impl RoutingRule {
+    fn matches(&self, key: &Key) -> bool {
+        // The kernel compares under the mask on both sides, so 0x105/0xff asks for 0x05.
+        (key.mark ^ self.mark.value) & self.mark.mask == 0
+            && self.from.is_none_or(|it| it.contains(key.source))
+            && self.to.is_none_or(|it| it.contains(key.destination))
+            && self.input.is_none_or(|it| it == key.input)
+            && self.output.is_none_or(|it| Some(it) == key.output)
+            && (self.tos == 0 || self.tos == key.tos)
+    }
+
+    /// One of the three that every namespace starts with.
+    pub(super) fn is_default(&self) -> bool {
+        let of_table = |priority, table| {
+            *self
+                == Self {
+                    priority,
+                    ..Self::new(RuleAction::Table(table))
+                }
+        };
+        of_table(0, table::LOCAL) || of_table(32766, table::MAIN) || of_table(32767, table::DEFAULT)
+    }
+}
+
+impl Net {
+    /// The route that decides, allocating nothing.
+    pub(super) fn lookup(&self, key: &Key) -> Result<&Route, RouteError> {
+        let mut asked = [Found::Next, Found::Next];
+        if !self.custom_rules {
+            asked = [
+                self.tables.lookup_local_and_main(key),
+                self.tables.lookup(table::DEFAULT, key),
+            ];
+        }
+        for found in asked {
+            match found {
+                Found::Route(route) => return Ok(route),
+                Found::Refused(why) => return Err(why),
+                Found::Next => {}
+            }
+        }
+        if !self.custom_rules {
+            return Err(RouteError::NetworkUnreachable);
+        }
+        for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
+            match rule.action {
+                RuleAction::Table(table) => match self.tables.lookup(table, key) {
+                    Found::Route(route) => return Ok(route),
+                    Found::Refused(why) => return Err(why),
+                    Found::Next => {}
+                },
+                RuleAction::Blackhole => return Err(RouteError::Blackhole),
+                // A rule "unreachable" says "network", a route "unreachable" says "host".
+                RuleAction::Unreachable => return Err(RouteError::NetworkUnreachable),
+                RuleAction::Prohibit => return Err(RouteError::Prohibited),
+            }
+        }
+        Err(RouteError::NetworkUnreachable)
+    }
+
+    /// The route to a gateway, which must not lead through another one.
+    pub(super) fn lookup_gateway(&self, via: IpAddr, interface: Option<InterfaceId>) -> Option<&Route> {
+        let key = Key {
+            destination: via,
+            source: Family::of(via).unspecified(),
+            mark: 0,
+            tos: 0,
+            input: InterfaceId::LOOPBACK,
+            output: interface,
+            scope: Scope::Link,
+        };
+        self.lookup(&key).ok()
+    }
+
+    /// What the local table alone says of an address.
+    pub(super) fn lookup_local(&self, address: IpAddr) -> Option<&Route> {
+        let key = Key {
+            destination: address,
+            source: Family::of(address).unspecified(),
+            mark: 0,
+            tos: 0,
+            input: InterfaceId::LOOPBACK,
+            output: None,
+            scope: Scope::Universe,
+        };
+        match self.tables.lookup(table::LOCAL, &key) {
+            Found::Route(route) => Some(route),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::InterfaceName;
+
+    fn net() -> Net {
+        let mut net = Net::new();
+        for (id, name, address) in [(1, "lan", "10.0.0.1"), (2, "wan", "192.0.2.1")] {
+            net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+            net.add_address(InterfaceId(id), address.parse().unwrap(), 24).unwrap();
+        }
+        let via = |to: &str, via: &str, metric, table| Route {
+            via: Some(via.parse().unwrap()),
+            metric,
+            table,
+            ..Route::new(to.parse().unwrap())
+        };
+        let kind = |kind, to: &str| Route {
+            kind,
+            ..Route::new(to.parse().unwrap())
+        };
+        for route in [
+            via("default", "192.0.2.254", 0, table::MAIN),
+            via("10.8.0.0/16", "10.0.0.9", 20, table::MAIN),
+            via("10.8.0.0/16", "10.0.0.8", 10, table::MAIN),
+            via("10.8.1.0/24", "10.0.0.7", 30, table::MAIN),
+            via("198.30.0.0/16", "192.0.2.77", 0, 100),
+            kind(RouteKind::Blackhole, "198.51.0.0/24"),
+            kind(RouteKind::Unreachable, "198.51.1.0/24"),
+            kind(RouteKind::Prohibit, "198.51.2.0/24"),
+            kind(RouteKind::Throw, "198.51.3.0/24"),
+        ] {
+            net.add_route(route).unwrap();
+        }
+        net
+    }
+
+    fn asked(net: &Net, destination: &str, mark: u32) -> Result<Option<IpAddr>, RouteError> {
+        let key = Key {
+            destination: destination.parse().unwrap(),
+            source: [10, 0, 0, 2].into(),
+            mark,
+            tos: 0,
+            input: InterfaceId(1),
+            output: None,
+            scope: Scope::Universe,
+        };
+        net.lookup(&key).map(|route| route.via)
+    }
+
+    #[test]
+    fn longest_prefix_then_metric_then_kind() {
+        let net = net();
+        let via = |text: &str| Ok(Some(text.parse().unwrap()));
+        for (destination, expected) in [
+            ("10.8.1.1", via("10.0.0.7")),
+            ("10.8.2.1", via("10.0.0.8")),
+            ("10.0.0.9", Ok(None)),
+            ("8.8.8.8", via("192.0.2.254")),
+            ("198.51.0.1", Err(RouteError::Blackhole)),
+            ("198.51.1.1", Err(RouteError::HostUnreachable)),
+            ("198.51.2.1", Err(RouteError::Prohibited)),
+            ("198.51.3.1", Err(RouteError::NetworkUnreachable)),
+        ] {
+            assert_eq!(asked(&net, destination, 0), expected, "{destination}");
+        }
+    }
+
+    #[test]
+    fn rules_choose_tables_by_mark() {
+        let mut net = net();
+        assert_eq!(net.next_priority(), 32765);
+        for (value, action) in [
+            (5, RuleAction::Table(100)),
+            (6, RuleAction::Blackhole),
+            (7, RuleAction::Unreachable),
+            (8, RuleAction::Prohibit),
+        ] {
+            net.add_rule(RoutingRule {
+                priority: net.next_priority(),
+                mark: MarkMask { value, mask: 0xf },
+                ..RoutingRule::new(action)
+            });
+        }
+        let gateway = |text: &str| Ok(Some(text.parse().unwrap()));
+        for (destination, mark, expected) in [
+            ("198.30.0.1", 0x15, gateway("192.0.2.77")),
+            ("198.30.0.1", 0x14, gateway("192.0.2.254")),
+            ("8.8.8.8", 5, gateway("192.0.2.254")),
+            ("8.8.8.8", 6, Err(RouteError::Blackhole)),
+            ("8.8.8.8", 7, Err(RouteError::NetworkUnreachable)),
+            ("8.8.8.8", 8, Err(RouteError::Prohibited)),
+        ] {
+            assert_eq!(asked(&net, destination, mark), expected, "{destination} mark {mark}");
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! `net.ipv4.*`: keys, defaults, bounds and printed forms, all read from `/proc/sys` of Linux 6.18 in a fresh namespace.
+//!
+//! Values are read as the kernel reads them: optional blanks, a decimal, hexadecimal or octal number with an optional `-`, then a blank
+//! (what follows it is not looked at) or the end.
+
+use super::Net;
+use super::config::Interface;
+
+/// One key outside of `conf`.
+struct Spec {
+    knob: Knob,
+    name: &'static str,
+    default: i64,
+    min: i64,
+    max: i64,
+}
+
+macro_rules! knobs {
+    ($($knob:ident $name:literal = $default:literal in $min:expr, $max:expr;)*) => {
+        /// A number of `net.ipv4` outside of `conf`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Knob {
+            $($knob,)*
+        }
+
+        const SPECS: &[Spec] = &[$(Spec { knob: Knob::$knob, name: $name, default: $default, min: $min, max: $max },)*];
+    };
+}
+
+const INT_MIN: i64 = i32::MIN as i64;
+const INT_MAX: i64 = i32::MAX as i64;
+/// Where the kernel keeps jiffies of a 250 Hz clock in an int.
+const SECONDS_MAX: i64 = INT_MAX / 250;
+
+knobs! {
+    EchoEnableProbe "icmp_echo_enable_probe" = 0 in 0, 1;
+    EchoIgnoreAll "icmp_echo_ignore_all" = 0 in 0, 1;
+    EchoIgnoreBroadcasts "icmp_echo_ignore_broadcasts" = 1 in 0, 1;
+    ErrorsUseInboundAddress "icmp_errors_use_inbound_ifaddr" = 0 in 0, 1;
+    IgnoreBogusErrors "icmp_ignore_bogus_error_responses" = 1 in 0, 1;
+    IcmpBurst "icmp_msgs_burst" = 50 in 0, INT_MAX;
+    IcmpPerSecond "icmp_msgs_per_sec" = 1000 in 0, INT_MAX;
+    IcmpRateLimit "icmp_ratelimit" = 1000 in 0, INT_MAX;
+    IcmpRateMask "icmp_ratemask" = 6168 in INT_MIN, INT_MAX;
+    DefaultTtl "ip_default_ttl" = 64 in 1, 255;
+    NoPmtuDiscovery "ip_no_pmtu_disc" = 0 in 0, 255;
+    ForwardUsePmtu "ip_forward_use_pmtu" = 0 in 0, 255;
+    ForwardUpdatePriority "ip_forward_update_priority" = 1 in 0, 1;
+    FragmentHighThreshold "ipfrag_high_thresh" = 4194304 in 0, i64::MAX;
+    FragmentLowThreshold "ipfrag_low_thresh" = 3145728 in 0, i64::MAX;
+    FragmentMaxDistance "ipfrag_max_dist" = 64 in 0, INT_MAX;
+    FragmentTime "ipfrag_time" = 30 in -SECONDS_MAX, SECONDS_MAX;
+    FwmarkReflect "fwmark_reflect" = 0 in 0, 255;
+    // Nothing listens on the host, so these are kept and shown, and no answer depends on them: a reset is the same whatever they say.
+    TcpAbortOnOverflow "tcp_abort_on_overflow" = 0 in 0, 255;
+    TcpBaseMss "tcp_base_mss" = 1024 in INT_MIN, INT_MAX;
+    TcpDsack "tcp_dsack" = 1 in 0, 255;
+    TcpEcn "tcp_ecn" = 2 in 0, 2;
+    TcpFack "tcp_fack" = 0 in 0, 255;
+    TcpFinTimeout "tcp_fin_timeout" = 60 in -SECONDS_MAX, SECONDS_MAX;
+    TcpFwmarkAccept "tcp_fwmark_accept" = 0 in 0, 255;
+    TcpKeepaliveInterval "tcp_keepalive_intvl" = 75 in -SECONDS_MAX, SECONDS_MAX;
+    TcpKeepaliveProbes "tcp_keepalive_probes" = 9 in 0, 255;
+    TcpKeepaliveTime "tcp_keepalive_time" = 7200 in -SECONDS_MAX, SECONDS_MAX;
+    TcpMaxSynBacklog "tcp_max_syn_backlog" = 2048 in INT_MIN, INT_MAX;
+    TcpMaxTwBuckets "tcp_max_tw_buckets" = 131072 in INT_MIN, INT_MAX;
+    TcpMtuProbing "tcp_mtu_probing" = 0 in 0, 255;
+    TcpOrphanRetries "tcp_orphan_retries" = 0 in 0, 255;
+    TcpReflectTos "tcp_reflect_tos" = 0 in 0, 1;
+    TcpRetries1 "tcp_retries1" = 3 in 0, 255;
+    TcpRetries2 "tcp_retries2" = 15 in 0, 255;
+    TcpRfc1337 "tcp_rfc1337" = 0 in 0, 255;
+    TcpSack "tcp_sack" = 1 in 0, 255;
+    TcpStdurg "tcp_stdurg" = 0 in 0, 255;
+    TcpSynRetries "tcp_syn_retries" = 6 in 1, 127;
+    TcpSynackRetries "tcp_synack_retries" = 5 in 0, 255;
+    TcpSyncookies "tcp_syncookies" = 1 in 0, 255;
+    TcpTimestamps "tcp_timestamps" = 1 in 0, 255;
+    TcpTwReuse "tcp_tw_reuse" = 2 in 0, 2;
+    TcpWindowScaling "tcp_window_scaling" = 1 in 0, 255;
+}
+
+macro_rules! conf_knobs {
+    ($($knob:ident $name:literal = $all:literal, $default:literal;)*) => {
+        /// A number of `net.ipv4.conf.IFACE`. None of them has bounds but those of an int.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ConfKnob {
+            $($knob,)*
+        }
+
+        /// Knob, name, value of `all`, value of `default` and of every interface in a fresh namespace.
+        const CONF_SPECS: &[(ConfKnob, &str, i32, i32)] = &[$((ConfKnob::$knob, $name, $all, $default),)*];
+    };
+}
+
+conf_knobs! {
+    AcceptLocal "accept_local" = 0, 0;
+    AcceptRedirects "accept_redirects" = 1, 1;
+    AcceptSourceRoute "accept_source_route" = 0, 1;
+    BroadcastForwarding "bc_forwarding" = 0, 0;
+    Forwarding "forwarding" = 0, 0;
+    LogMartians "log_martians" = 0, 0;
+    RouteLocalnet "route_localnet" = 0, 0;
+    RpFilter "rp_filter" = 0, 0;
+    SecureRedirects "secure_redirects" = 1, 1;
+    SendRedirects "send_redirects" = 1, 1;
+    SharedMedia "shared_media" = 1, 1;
+    SourceValidMark "src_valid_mark" = 0, 0;
+}
+
+const CONF_COUNT: usize = CONF_SPECS.len();
+
+/// Keys that exist in the kernel and are refused by name, with the reason.
+const REFUSED: &[(&str, &str)] = &[
+    ("net/ipv6/", "IPv6 is not there yet"),
+    (
+        "net/ipv4/tcp_",
+        "the local host has no TCP sockets, so nothing would show it",
+    ),
+    (
+        "net/ipv4/udp_",
+        "the local host has no UDP sockets, so nothing would show it",
+    ),
+    ("net/ipv4/neigh/", "links here have no addresses to resolve"),
+    ("net/ipv4/conf/", "this interface setting is not emulated"),
+    ("net/ipv4/route/", "routes are not cached"),
+    ("net/ipv4/", "this setting is not emulated"),
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SysctlError {
+    #[error("sysctl: cannot stat /proc/sys/{0}: No such file or directory")]
+    Unknown(String),
+    #[error("sysctl: {0} is not offered: {1}")]
+    NotOffered(String, &'static str),
+    #[error("sysctl: setting key \"{key}\": Invalid argument: {value:?} is no number from {min} to {max}")]
+    BadValue {
+        key: String,
+        value: String,
+        min: i64,
+        max: i64,
+    },
+}
+
+/// The numbers of one interface, with those that were written to since: writing `default` reaches every interface whose own was never touched.
+#[derive(Clone, Debug)]
+pub(super) struct Conf {
+    values: [i32; CONF_COUNT],
+    written: [bool; CONF_COUNT],
+}
+
+impl Conf {
+    pub fn get(&self, knob: ConfKnob) -> i32 {
+        self.values[knob as usize]
+    }
+
+    fn set(&mut self, knob: ConfKnob, value: i32) {
+        self.values[knob as usize] = value;
+    }
+
+    /// An interface with an address no longer follows `conf.default`.
+    pub fn settle(&mut self) {
+        self.written = [true; CONF_COUNT];
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Sysctls {
+    values: [i64; SPECS.len()],
+    all: Conf,
+    default: Conf,
+}
+
+impl Sysctls {
+    pub fn new() -> Self {
+        let conf = |pick: fn(&(ConfKnob, &str, i32, i32)) -> i32| Conf {
+            values: std::array::from_fn(|at| pick(&CONF_SPECS[at])),
+            written: [false; CONF_COUNT],
+        };
+        Self {
+            values: std::array::from_fn(|at| SPECS[at].default),
+            all: conf(|spec| spec.2),
+            default: conf(|spec| spec.3),
+        }
+    }
+
+    /// What a new interface starts with.
+    pub fn default_conf(&self) -> Conf {
+        Conf {
+            values: self.default.values,
+            written: [false; CONF_COUNT],
+        }
+    }
+
+    pub fn get(&self, knob: Knob) -> i64 {
+        self.values[knob as usize]
+    }
+}
+
+/// A key, taken apart.
+enum Key<'a> {
+    Plain(&'static Spec),
+    /// `ip_forward` and `conf.all.forwarding` are one number.
+    IpForward,
+    Conf(&'a str, ConfKnob),
+}
+
+/// The path under `/proc/sys`. Where the first separator is a dot, dots separate and a slash stands for a dot in an interface's name.
+fn path(key: &str) -> String {
+    let dotted = key.find(['.', '/']).is_some_and(|at| key.as_bytes()[at] == b'.');
+    let swap = |c| match c {
+        '/' if dotted => '.',
+        '.' if dotted => '/',
+        other => other,
+    };
+    key.chars().map(swap).collect()
+}
+
+fn parse(path: &str) -> Option<Key<'_>> {
+    let rest = path.strip_prefix("net/ipv4/")?;
+    if rest == "ip_forward" {
+        return Some(Key::IpForward);
+    }
+    if let Some(conf) = rest.strip_prefix("conf/") {
+        let (interface, name) = conf.split_once('/')?;
+        let knob = CONF_SPECS.iter().find(|spec| spec.1 == name)?.0;
+        return Some(Key::Conf(interface, knob));
+    }
+    SPECS.iter().find(|spec| spec.name == rest).map(Key::Plain)
+}
+
+/// The number a text stands for, as `proc_dointvec` reads it.
+fn number(text: &str) -> Option<i64> {
+    let text = text.trim_start_matches([' ', '\t', '\n']);
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let word = digits.split([' ', '\t', '\n', '\0']).next()?;
+    let (radix, word) = match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+        Some(rest) => (16, rest),
+        None if word.len() > 1 && word.starts_with('0') => (8, &word[1..]),
+        None => (10, word),
+    };
+    if word.starts_with(['+', '-']) {
+        return None;
+    }
+    let value = i64::from_str_radix(word, radix).ok()?;
+    Some(if negative { -value } else { value })
+}
+
+/// Milliseconds are kept in ticks of 4 ms, rounded up: 7 written is 8 read.
+fn stored(knob: Knob, value: i64) -> i64 {
+    match knob {
+        Knob::IcmpRateLimit => (value + 3) / 4 * 4,
+        _ => value,
+    }
+}
+
+/// Every key of `net.ipv4` outside of `conf`, and every key of `conf.IFACE` spelled `net.ipv4.conf.*.KEY`.
+pub fn sysctl_keys() -> impl Iterator<Item = String> {
+    let plain = SPECS.iter().map(|spec| format!("net.ipv4.{}", spec.name));
+    let conf = CONF_SPECS.iter().map(|spec| format!("net.ipv4.conf.*.{}", spec.1));
+    plain.chain(["net.ipv4.ip_forward".to_owned()]).chain(conf)
+}
+
+impl Net {
+    /// The text that `/proc/sys` shows. Keys are spelled with dots or slashes.
+    pub fn sysctl_get(&self, key: &str) -> Option<String> {
+        let path = path(key);
+        let value = match parse(&path)? {
+            Key::Plain(spec) => self.sysctls.get(spec.knob),
+            Key::IpForward => self.sysctls.all.get(ConfKnob::Forwarding).into(),
+            Key::Conf("all", knob) => self.sysctls.all.get(knob).into(),
+            Key::Conf("default", knob) => self.sysctls.default.get(knob).into(),
+            Key::Conf(name, knob) => self.by_name(name)?.conf.get(knob).into(),
+        };
+        Some(value.to_string())
+    }
+
+    pub fn sysctl_set(&mut self, key: &str, value: &str) -> Result<(), SysctlError> {
+        let path = path(key);
+        let Some(parsed) = parse(&path) else {
+            return Err(match REFUSED.iter().find(|(prefix, _)| path.starts_with(prefix)) {
+                Some((_, reason)) => SysctlError::NotOffered(key.to_owned(), reason),
+                None => SysctlError::Unknown(path),
+            });
+        };
+        let bounds = match &parsed {
+            Key::Plain(spec) => (spec.min, spec.max),
+            _ => (INT_MIN, INT_MAX),
+        };
+        // The two thresholds bound each other.
+        let bounds = match &parsed {
+            Key::Plain(spec) if spec.knob == Knob::FragmentHighThreshold => {
+                (self.sysctls.get(Knob::FragmentLowThreshold), bounds.1)
+            }
+            Key::Plain(spec) if spec.knob == Knob::FragmentLowThreshold => {
+                (bounds.0, self.sysctls.get(Knob::FragmentHighThreshold))
+            }
+            _ => bounds,
+        };
+        let bad = || SysctlError::BadValue {
+            key: key.to_owned(),
+            value: value.trim_end_matches('\n').to_owned(),
+            min: bounds.0,
+            max: bounds.1,
+        };
+        let wanted = number(value)
+            .filter(|it| (bounds.0..=bounds.1).contains(it))
+            .ok_or_else(bad)?;
+        match parsed {
+            Key::Plain(spec) => self.sysctls.values[spec.knob as usize] = stored(spec.knob, wanted),
+            Key::IpForward | Key::Conf("all", ConfKnob::Forwarding) => self.set_forwarding(wanted as i32),
+            Key::Conf("all", knob) => self.sysctls.all.set(knob, wanted as i32),
+            Key::Conf("default", ConfKnob::Forwarding) => {
+                self.sysctls.default.set(ConfKnob::Forwarding, wanted as i32);
+            }
+            Key::Conf("default", knob) => {
+                self.sysctls.default.set(knob, wanted as i32);
+                for interface in &mut self.interfaces {
+                    if !interface.conf.written[knob as usize] {
+                        interface.conf.set(knob, wanted as i32);
+                    }
+                }
+            }
+            Key::Conf(name, knob) => {
+                let Some(interface) = self.interfaces.iter_mut().find(|it| it.name.as_str() == name) else {
+                    return Err(SysctlError::Unknown(path));
+                };
+                interface.conf.set(knob, wanted as i32);
+                interface.conf.written[knob as usize] = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every key this host has, with its interfaces'.
+    pub fn sysctl_list(&self) -> Vec<String> {
+        let mut keys: Vec<String> = SPECS.iter().map(|spec| format!("net.ipv4.{}", spec.name)).collect();
+        keys.push("net.ipv4.ip_forward".to_owned());
+        let names = ["all", "default"]
+            .into_iter()
+            .chain(self.interfaces.iter().map(|it| it.name.as_str()));
+        for name in names {
+            // `sysctl` prints a dot within an interface's name as a slash.
+            let name = name.replace('.', "/");
+            keys.extend(CONF_SPECS.iter().map(|spec| format!("net.ipv4.conf.{name}.{}", spec.1)));
+        }
+        keys.sort();
+        keys
+    }
+
+    /// A change of the switch reaches `default` and every interface, and turns `accept_redirects` of `all` the other way.
+    fn set_forwarding(&mut self, value: i32) {
+        if self.sysctls.all.get(ConfKnob::Forwarding) == value {
+            return;
+        }
+        self.sysctls.all.set(ConfKnob::Forwarding, value);
+        self.sysctls.all.set(ConfKnob::AcceptRedirects, i32::from(value == 0));
+        self.sysctls.default.set(ConfKnob::Forwarding, value);
+        for interface in &mut self.interfaces {
+            interface.conf.set(ConfKnob::Forwarding, value);
+        }
+    }
+
+    pub(super) fn knob(&self, knob: Knob) -> i64 {
+        self.sysctls.get(knob)
+    }
+
+    pub(super) fn is_on(&self, knob: Knob) -> bool {
+        self.sysctls.get(knob) != 0
+    }
+
+    /// What holds for an interface, from its own number and that of `all`.
+    pub(super) fn conf(&self, interface: &Interface, knob: ConfKnob) -> i32 {
+        let (all, own) = (self.sysctls.all.get(knob), interface.conf.get(knob));
+        match knob {
+            ConfKnob::Forwarding => own,
+            ConfKnob::RpFilter => all.max(own),
+            ConfKnob::AcceptSourceRoute | ConfKnob::BroadcastForwarding => i32::from(all != 0 && own != 0),
+            ConfKnob::AcceptRedirects if interface.conf.get(ConfKnob::Forwarding) != 0 => {
+                i32::from(all != 0 && own != 0)
+            }
+            _ => i32::from(all != 0 || own != 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::InterfaceName;
+
+    fn net() -> Net {
+        let mut net = Net::new();
+        for name in ["a", "b", "v.1"] {
+            net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+        }
+        net
+    }
+
+    /// Written, and what the kernel then shows; `None` is EINVAL.
+    #[test]
+    fn values_as_the_kernel_takes_them() {
+        for (key, value, shown) in [
+            ("net.ipv4.icmp_ratelimit", " 7", Some("8")),
+            ("net.ipv4.icmp_ratelimit", "8 ", Some("8")),
+            ("net.ipv4.icmp_ratelimit", "9x", None),
+            ("net.ipv4.icmp_ratelimit", "0x10", Some("16")),
+            ("net.ipv4.icmp_ratelimit", "010", Some("8")),
+            ("net.ipv4.icmp_ratelimit", "", None),
+            ("net.ipv4.icmp_ratelimit", "abc", None),
+            ("net.ipv4.icmp_ratelimit", "1 2", Some("4")),
+            ("net.ipv4.icmp_ratelimit", "+5", None),
+            ("net.ipv4.icmp_ratelimit", "1,2", None),
+            ("net.ipv4.icmp_ratelimit", "12\t13", Some("12")),
+            ("net.ipv4.ip_default_ttl", "064", Some("52")),
+            ("net.ipv4.ip_default_ttl", "0", None),
+            ("net.ipv4.ip_default_ttl", "256", None),
+            ("net.ipv4.icmp_echo_ignore_all", "2", None),
+            ("net.ipv4.ip_forward", "5", Some("5")),
+            ("net.ipv4.ip_forward", "-1", Some("-1")),
+            ("net.ipv4.ip_forward", "2147483648", None),
+            ("net.ipv4.conf.a.rp_filter", "300", Some("300")),
+            ("net.ipv4.ipfrag_time", "-1", Some("-1")),
+            ("net.ipv4.ipfrag_max_dist", "-1", None),
+            ("net.ipv4.ipfrag_high_thresh", "3145727", None),
+            ("net.ipv4.ipfrag_low_thresh", "4194305", None),
+            ("net/ipv4/icmp_msgs_burst", "0\n", Some("0")),
+            ("net.ipv4.tcp_syn_retries", "128", None),
+        ] {
+            let mut net = net();
+            let result = net.sysctl_set(key, value);
+            assert_eq!(result.is_ok(), shown.is_some(), "{key} <- {value:?}: {result:?}");
+            if let Some(shown) = shown {
+                assert_eq!(net.sysctl_get(key).as_deref(), Some(shown), "{key} <- {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn forwarding_spreads_and_default_reaches_only_the_untouched() {
+        let mut net = net();
+        let address = "10.0.0.1".parse().unwrap();
+        let a = net.by_name("a").unwrap().id;
+        net.add_address(a, address, 24).unwrap();
+        net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
+        net.sysctl_set("net.ipv4.conf.default.rp_filter", "2").unwrap();
+        net.sysctl_set("net.ipv4.conf.b.forwarding", "0").unwrap();
+        // The same value again changes nothing.
+        net.sysctl_set("net.ipv4.conf.all.forwarding", "1").unwrap();
+        for (key, shown) in [
+            ("net.ipv4.conf.all.forwarding", "1"),
+            ("net.ipv4.conf.all.accept_redirects", "0"),
+            ("net.ipv4.conf.default.forwarding", "1"),
+            ("net.ipv4.conf.a.forwarding", "1"),
+            ("net.ipv4.conf.b.forwarding", "0"),
+            ("net.ipv4.conf.lo.forwarding", "1"),
+            // `a` and `lo` have an address, so they no longer follow `default`.
+            ("net.ipv4.conf.a.rp_filter", "0"),
+            ("net.ipv4.conf.lo.rp_filter", "0"),
+            ("net.ipv4.conf.b.rp_filter", "2"),
+            ("net.ipv4.conf.all.accept_source_route", "0"),
+            ("net.ipv4.conf.b.accept_source_route", "1"),
+        ] {
+            assert_eq!(net.sysctl_get(key).as_deref(), Some(shown), "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_are_found_or_refused_by_name() {
+        let mut net = net();
+        assert_eq!(net.sysctl_get("net/ipv4/conf/v.1/rp_filter").as_deref(), Some("0"));
+        assert_eq!(net.sysctl_get("net.ipv4.conf.v/1.rp_filter").as_deref(), Some("0"));
+        assert_eq!(net.sysctl_get("net.ipv4.conf.v.1.rp_filter"), None);
+        for (key, text) in [
+            (
+                "net.ipv4.nonsense",
+                "sysctl: net.ipv4.nonsense is not offered: this setting is not emulated",
+            ),
+            (
+                "net.ipv6.conf.all.forwarding",
+                "sysctl: net.ipv6.conf.all.forwarding is not offered: IPv6 is not there yet",
+            ),
+            (
+                "net.ipv4.conf.nope.rp_filter",
+                "sysctl: cannot stat /proc/sys/net/ipv4/conf/nope/rp_filter: No such file or directory",
+            ),
+            (
+                "kernel.hostname",
+                "sysctl: cannot stat /proc/sys/kernel/hostname: No such file or directory",
+            ),
+        ] {
+            assert_eq!(net.sysctl_set(key, "1").unwrap_err().to_string(), text);
+        }
+        for key in net.sysctl_list() {
+            assert!(net.sysctl_get(&key).is_some(), "{key}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a match may look at and a target may touch.
+
+use crate::base::{InterfaceName, Time};
+use crate::conntrack::Tracking;
+use crate::nat::{Manip, NatRange};
+use crate::net::Net;
+use crate::packet::Packet;
+
+use super::{Hook, State, Table, TargetVerdict};
+
+/// A match looks at a packet through this, and changes nothing but its own state.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub packet: &'a Packet,
+    pub tracking: &'a Tracking,
+    pub net: &'a Net,
+    pub table: Table,
+    pub hook: Hook,
+    /// Empty where the packet has none (the router's own packets).
+    pub input: InterfaceName,
+    /// Empty before the routing decision.
+    pub output: InterfaceName,
+    pub now: Time,
+    /// What `Match::state` made for this rule; `None` where it made nothing.
+    pub state: Option<&'a State>,
+}
+
+impl Context<'_> {
+    /// The state that the match itself made. `None` only if the match made none, or one of another type.
+    pub fn state<T: 'static>(&self) -> Option<&T> {
+        self.state.and_then(|state| state.downcast_ref())
+    }
+}
+
+/// A target may change the packet and its tracking, and ask the engine for what only it can do.
+pub struct TargetContext<'a> {
+    pub packet: &'a mut Packet,
+    pub tracking: &'a mut Tracking,
+    pub net: &'a Net,
+    pub table: Table,
+    pub hook: Hook,
+    pub input: InterfaceName,
+    pub output: InterfaceName,
+    pub now: Time,
+    pub state: Option<&'a State>,
+    pub services: &'a mut dyn Services,
+}
+
+impl TargetContext<'_> {
+    pub fn state<T: 'static>(&self) -> Option<&T> {
+        self.state.and_then(|state| state.downcast_ref())
+    }
+}
+
+/// What the engine does on a target's behalf.
+pub trait Services {
+    /// Keeps a line of the kernel's log.
+    fn log(&mut self, record: LogRecord);
+    /// Decides the flow's mapping. The verdict is ACCEPT, or DROP where no mapping is possible.
+    fn nat(&mut self, packet: &Packet, tracking: &mut Tracking, range: &NatRange, manip: Manip) -> TargetVerdict;
+}
+
+/// A line of the kernel's log, without time stamp and log prefix of the console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRecord {
+    /// syslog level, 0 to 7.
+    pub level: u8,
+    pub text: String,
+}
+
+/// What REJECT answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// ICMP destination unreachable with this code.
+    Unreachable {
+        code: u8,
+    },
+    TcpReset,
+}

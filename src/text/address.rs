@@ -1,0 +1,152 @@
+//! What `-s` and `-d` take: comma-separated addresses, networks and names, each with an optional mask.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::Failure;
+use super::hosts::Hosts;
+use super::number;
+use crate::base::{AddressMask, Family};
+use crate::ext::number::inet_aton;
+
+/// Every address that the text names, in order. A name may have several.
+pub fn parse(text: &str, hosts: &dyn Hosts) -> Result<Vec<AddressMask>, Failure> {
+    let mut all = Vec::new();
+    for part in text.split(',') {
+        let part = part.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
+        one(part, hosts, &mut all)?;
+    }
+    Ok(all)
+}
+
+fn one(text: &str, hosts: &dyn Hosts, all: &mut Vec<AddressMask>) -> Result<(), Failure> {
+    let (host, mask) = match text.rsplit_once('/') {
+        Some((host, mask)) => (host, parse_mask(mask)?),
+        None => (text, Ipv4Addr::BROADCAST),
+    };
+    // A mask of nothing is any address, and the name is not even looked up.
+    let host = if mask.is_unspecified() { "0.0.0.0" } else { host };
+    // What is no short form may be the C library's: `1000` is 0.0.3.232 and `10.1.300` is 10.1.1.44.
+    let addresses = match short_dotted(host).or_else(|| inet_aton(host)) {
+        Some(address) => vec![IpAddr::V4(address)],
+        None => hosts.addresses(host),
+    };
+    let before = all.len();
+    for address in addresses.iter().filter(|it| it.is_ipv4()) {
+        if let Some(made) = AddressMask::new(*address, IpAddr::V4(mask)) {
+            // Several addresses of one name may be one under the mask.
+            if !all[before..].contains(&made) {
+                all.push(made);
+            }
+        }
+    }
+    if all.len() == before {
+        return Err(Failure::parameter(format!("host/network `{host}' not found"))
+            .remedy("type an address: names are taken only from the lab's own list"));
+    }
+    Ok(())
+}
+
+/// A prefix length in any base, or four numbers with dots.
+fn parse_mask(text: &str) -> Result<Ipv4Addr, Failure> {
+    if let Some(mask) = whole_dotted(text) {
+        return Ok(mask);
+    }
+    number::whole(text, 0, 32)
+        .and_then(|length| Family::V4.prefix_mask(length as u8))
+        .and_then(|mask| match mask {
+            IpAddr::V4(mask) => Some(mask),
+            IpAddr::V6(_) => None,
+        })
+        .ok_or_else(|| {
+            Failure::parameter(format!("invalid mask `{text}' specified"))
+                .remedy("a mask is a length from 0 to 32, or four numbers with dots")
+        })
+}
+
+fn whole_dotted(text: &str) -> Option<Ipv4Addr> {
+    let parts = dotted(text)?;
+    (parts.len() == 4).then(|| padded(&parts))
+}
+
+/// One to four numbers with dots, each a byte; the missing ones are zero: `10.1` is the network 10.1.0.0.
+fn short_dotted(text: &str) -> Option<Ipv4Addr> {
+    let parts = dotted(text)?;
+    Some(padded(&parts))
+}
+
+fn padded(parts: &[u8]) -> Ipv4Addr {
+    let mut octets = [0; 4];
+    octets[..parts.len()].copy_from_slice(parts);
+    Ipv4Addr::from(octets)
+}
+
+fn dotted(text: &str) -> Option<Vec<u8>> {
+    let parts: Vec<u8> = text
+        .split('.')
+        .map(|part| number::whole(part, 0, 255).map(|it| it as u8))
+        .collect::<Option<_>>()?;
+    (parts.len() <= 4).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::StaticHosts;
+
+    /// Each was typed to the real tool after `-s`.
+    #[test]
+    fn forms_of_an_address() {
+        let hosts = StaticHosts::localhost();
+        for (text, expected) in [
+            ("1.2.3.4", "1.2.3.4/255.255.255.255"),
+            ("1.2.3", "1.2.3.0/255.255.255.255"),
+            ("1.2/16", "1.2.0.0/255.255.0.0"),
+            ("0", "0.0.0.0/255.255.255.255"),
+            ("0/0", "0.0.0.0/0.0.0.0"),
+            ("01.02.03.04", "1.2.3.4/255.255.255.255"),
+            ("010.1.1.1", "8.1.1.1/255.255.255.255"),
+            ("1000", "0.0.3.232/255.255.255.255"),
+            ("16909060", "1.2.3.4/255.255.255.255"),
+            ("1.2.3.4/0x8", "1.0.0.0/255.0.0.0"),
+            ("1.2.3.4/+8", "1.0.0.0/255.0.0.0"),
+            ("1.2.3.4/255.0.255.0", "1.0.3.0/255.0.255.0"),
+            (" 1.2.3.4", "1.2.3.4/255.255.255.255"),
+            ("LOCALHOST/8", "127.0.0.0/255.0.0.0"),
+        ] {
+            let made = parse(text, &hosts).unwrap_or_else(|error| panic!("{text:?}: {error:?}"));
+            let texts: Vec<String> = made
+                .iter()
+                .map(|it| format!("{}/{}", it.address(), it.mask()))
+                .collect();
+            assert_eq!(texts, [expected], "{text:?}");
+        }
+        assert_eq!(parse("1.2.3.4,5.6.7.8", &hosts).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_address() {
+        for (text, message) in [
+            ("256.1.1.1", "host/network `256.1.1.1' not found"),
+            ("1.2.3.4.5", "host/network `1.2.3.4.5' not found"),
+            ("1.2.3.", "host/network `1.2.3.' not found"),
+            ("1.2.3.4,", "host/network `' not found"),
+            ("1.2.3.4/8/8", "host/network `1.2.3.4/8' not found"),
+            ("::1", "host/network `::1' not found"),
+            ("1.2.3.4/33", "invalid mask `33' specified"),
+            ("1.2.3.4/255.0", "invalid mask `255.0' specified"),
+            ("1.2.3.4/-1", "invalid mask `-1' specified"),
+            ("1.2.3.4/", "invalid mask `' specified"),
+        ] {
+            let failure = parse(text, &StaticHosts::none()).unwrap_err();
+            assert_eq!(
+                failure
+                    .text(crate::text::Program::Iptables, None)
+                    .lines()
+                    .next()
+                    .unwrap(),
+                format!("iptables v1.8.9 (legacy): {message}"),
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What went wrong, as a value: what the real tool says and exits with, and beside it the place and a remedy for people.
+
+use std::fmt::Write;
+
+use crate::ext::option::{Status, UsageError};
+use crate::rule::{Errno, Refusal};
+
+/// The tool that speaks; its name stands in its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    Iptables,
+    Save,
+    Restore,
+}
+
+impl Program {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Iptables => "iptables",
+            Self::Save => "iptables-save",
+            Self::Restore => "iptables-restore",
+        }
+    }
+
+    /// What `--version` prints, without the line's end.
+    pub fn version(self) -> String {
+        format!("{} v1.8.9 (legacy)", self.name())
+    }
+}
+
+/// Where in the text. Everything counts from 1, but arguments from 0 (the program's name).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The line of a restore file.
+    pub line: Option<usize>,
+    /// The byte of that line.
+    pub column: Option<usize>,
+    /// The argument of the command.
+    pub argument: Option<usize>,
+}
+
+/// A command, or a line of a restore file, that could not be done. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: FailureKind,
+    pub place: Place,
+    /// What to do about it, where that can be said.
+    pub remedy: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The text is at fault: the message stands behind the program's name and version.
+    Said {
+        status: Status,
+        /// Lines before it, without the program's name.
+        before: Option<String>,
+        message: String,
+    },
+    /// A word where none may be.
+    BadArgument(String),
+    /// `-6`: the tool says nothing but how to get help.
+    OtherFamily,
+    /// The ruleset or the kernel would not have it.
+    Denied(Denial),
+    /// A restore file that ended too early; the line where `COMMIT` should have been.
+    CommitExpected(usize),
+}
+
+/// Why the ruleset would not take a change that was well said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    NoSuchName,
+    ChainExists,
+    FileExists,
+    NotEmpty,
+    StillReferenced,
+    NoSuchRule,
+    BadPolicy,
+    NotBuiltIn,
+    InsertionTooBig,
+    DeletionTooBig,
+    ReplacementTooBig,
+    CounterTooBig,
+    /// Only the text of EINVAL: a built-in chain where a user chain must be.
+    Invalid,
+    /// The kernel's answer to the whole table, with what its log says.
+    Kernel(Refusal),
+}
+
+impl Denial {
+    /// The words of the real tool, without the full stop.
+    pub fn words(&self) -> &'static str {
+        match self {
+            Self::NoSuchName => "No chain/target/match by that name",
+            Self::ChainExists => "Chain already exists",
+            Self::FileExists => "File exists",
+            Self::NotEmpty => "Directory not empty",
+            Self::StillReferenced => "Too many links",
+            Self::NoSuchRule => "Bad rule (does a matching rule exist in that chain?)",
+            Self::BadPolicy => "Bad policy name",
+            Self::NotBuiltIn => "Bad built-in chain name",
+            Self::InsertionTooBig => "Index of insertion too big",
+            Self::DeletionTooBig => "Index of deletion too big",
+            Self::ReplacementTooBig => "Index of replacement too big",
+            Self::CounterTooBig => "Index of counter too big",
+            Self::Invalid => "Invalid argument",
+            Self::Kernel(refusal) => match refusal.errno {
+                Errno::InvalidArgument => "Invalid argument",
+                Errno::TooManyLinks => "Too many levels of symbolic links",
+                Errno::NoEntry => "No chain/target/match by that name",
+                Errno::OutOfRange => "Numerical result out of range",
+            },
+        }
+    }
+
+    /// EINVAL is what the tool sends people to the kernel's log for.
+    fn points_to_log(&self) -> bool {
+        match self {
+            Self::BadPolicy | Self::Invalid => true,
+            Self::Kernel(refusal) => refusal.errno == Errno::InvalidArgument,
+            _ => false,
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        let said = match self {
+            Self::NoSuchName => "make the chain first (-N), or check its name and table (-t)",
+            Self::ChainExists | Self::FileExists => "choose another name",
+            Self::NotEmpty => "flush the chain first (-F)",
+            Self::StillReferenced => "delete the rules that jump to the chain first",
+            Self::NoSuchRule => "-S shows the rules as they must be typed",
+            Self::BadPolicy => "a policy is ACCEPT or DROP",
+            Self::NotBuiltIn => "only built-in chains have a policy",
+            Self::InsertionTooBig | Self::DeletionTooBig | Self::ReplacementTooBig | Self::CounterTooBig => {
+                "-L --line-numbers shows the numbers"
+            }
+            Self::Invalid => "a rule can't jump to a built-in chain, and a built-in chain can't be deleted",
+            Self::Kernel(refusal) => return Some(refusal.reason.clone()),
+        };
+        Some(said.to_owned())
+    }
+}
+
+impl Failure {
+    /// Exit 2, with the hint to try `--help`.
+    pub fn parameter(message: impl Into<String>) -> Self {
+        Self::said(Status::Parameter, message)
+    }
+
+    pub fn said(status: Status, message: impl Into<String>) -> Self {
+        Self::of(FailureKind::Said {
+            status,
+            before: None,
+            message: message.into(),
+        })
+    }
+
+    pub fn denied(denial: Denial) -> Self {
+        let remedy = denial.remedy();
+        Self {
+            remedy,
+            ..Self::of(FailureKind::Denied(denial))
+        }
+    }
+
+    pub fn of(kind: FailureKind) -> Self {
+        Self {
+            kind,
+            place: Place::default(),
+            remedy: None,
+        }
+    }
+
+    /// Blames an argument, unless one is blamed already.
+    pub fn at(mut self, argument: usize) -> Self {
+        self.place.argument.get_or_insert(argument);
+        self
+    }
+
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    pub fn exit_code(&self) -> u8 {
+        match &self.kind {
+            FailureKind::Said { status, .. } => match status {
+                Status::Other => 1,
+                Status::Parameter => 2,
+                Status::Version => 3,
+                Status::Resource => 4,
+            },
+            FailureKind::BadArgument(_) | FailureKind::OtherFamily => 2,
+            FailureKind::Denied(_) | FailureKind::CommitExpected(_) => 1,
+        }
+    }
+
+    /// What the real tool prints on standard error; `line` is that of the restore file.
+    pub fn text(&self, program: Program, line: Option<usize>) -> String {
+        let name = program.name();
+        let mut out = String::new();
+        match &self.kind {
+            FailureKind::Said {
+                status,
+                before,
+                message,
+            } => {
+                if let Some(before) = before {
+                    let _ = writeln!(out, "{before}");
+                }
+                let _ = writeln!(out, "{}: {message}", program.version());
+                match status {
+                    Status::Parameter => help_hint(&mut out, name, line),
+                    Status::Version => {
+                        let _ = writeln!(out, "Perhaps {name} or your kernel needs to be upgraded.");
+                    }
+                    Status::Other | Status::Resource => {}
+                }
+            }
+            FailureKind::BadArgument(word) => {
+                let _ = writeln!(out, "Bad argument `{word}'");
+                help_hint(&mut out, name, line);
+            }
+            FailureKind::OtherFamily => help_hint(&mut out, name, line),
+            FailureKind::Denied(denial) => {
+                let _ = match line {
+                    Some(line) => writeln!(out, "{name}: line {line} failed"),
+                    None if denial.points_to_log() => {
+                        writeln!(out, "{name}: {}. Run `dmesg' for more information.", denial.words())
+                    }
+                    None => writeln!(out, "{name}: {}.", denial.words()),
+                };
+            }
+            FailureKind::CommitExpected(line) => {
+                let _ = writeln!(out, "{name}: COMMIT expected at line {line}");
+            }
+        }
+        out
+    }
+
+    /// One line for people: what, where, and what to do.
+    pub fn explain(&self) -> String {
+        let mut out = match &self.kind {
+            FailureKind::Said { message, .. } => message.trim().to_owned(),
+            FailureKind::BadArgument(word) => format!("nothing takes the argument {word:?}"),
+            FailureKind::OtherFamily => "-6 is ip6tables' option".to_owned(),
+            FailureKind::Denied(denial) => denial.words().to_owned(),
+            FailureKind::CommitExpected(_) => "the table is not closed by COMMIT".to_owned(),
+        };
+        if let Some(remedy) = &self.remedy {
+            let _ = write!(out, "; {remedy}");
+        }
+        out
+    }
+}
+
+impl From<UsageError> for Failure {
+    fn from(error: UsageError) -> Self {
+        let made = Self::of(FailureKind::Said {
+            status: error.status,
+            before: error.before,
+            message: error.message,
+        });
+        match error.at {
+            Some(at) => made.at(at),
+            None => made,
+        }
+    }
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self::denied(denial)
+    }
+}
+
+fn help_hint(out: &mut String, name: &str, line: Option<usize>) {
+    if let Some(line) = line {
+        let _ = writeln!(out, "Error occurred at line: {line}");
+    }
+    let _ = writeln!(out, "Try `{name} -h' or '{name} --help' for more information.");
+}

@@ -1,0 +1,244 @@
+//! Arguments one option at a time, as getopt_long gives them when its short options start with `-`: words that are no option come in their
+//! place, `--` ends everything, long names may be cut short while they stay unique.
+//!
+//! The tool reads `argv[optind - 1]` in many places where it means "what was just given", which is not the same for `-ptcp` and for
+//! `--jump=LOG`; so the cursor is kept as the C library keeps it, and [`Getopt::just_passed`] says what stands there.
+
+/// What follows an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    Nothing,
+    /// Attached or in the next argument.
+    Argument,
+    /// Only attached.
+    MaybeAttached,
+}
+
+/// One long option that may be typed now; `key` tells spellings of one option from options.
+#[derive(Clone, Debug)]
+pub struct Long<K> {
+    pub name: &'static str,
+    pub takes: Takes,
+    pub key: K,
+}
+
+/// One step along the arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<K> {
+    Option {
+        key: K,
+        value: Option<String>,
+    },
+    /// A word that is no option.
+    Word(String),
+    /// The option's argument is missing.
+    Missing,
+    Unknown,
+    End,
+}
+
+/// The arguments and a cursor in them.
+#[derive(Clone, Debug)]
+pub struct Getopt {
+    arguments: Vec<String>,
+    /// The next argument to look at; the program's name is number 0.
+    pub index: usize,
+    /// What is left of a cluster of short options (`-nvL`).
+    cluster: String,
+}
+
+impl Getopt {
+    pub fn new(arguments: &[String]) -> Self {
+        Self {
+            arguments: arguments.to_vec(),
+            index: 1,
+            cluster: String::new(),
+        }
+    }
+
+    /// The argument before the cursor.
+    pub fn just_passed(&self) -> &str {
+        self.arguments
+            .get(self.index.saturating_sub(1))
+            .map_or("", String::as_str)
+    }
+
+    /// The tool empties a lone `!` once read, so that no later message shows it.
+    pub fn blank_just_passed(&mut self) {
+        if let Some(argument) = self.arguments.get_mut(self.index.saturating_sub(1)) {
+            argument.clear();
+        }
+    }
+
+    /// The argument at the cursor.
+    pub fn peek(&self) -> Option<&str> {
+        self.arguments.get(self.index).map(String::as_str)
+    }
+
+    /// The next argument, where it is neither an option nor a `!`.
+    pub fn plain(&mut self) -> Option<String> {
+        let next = self.peek().filter(|it| !it.starts_with(['-', '!']))?.to_owned();
+        self.index += 1;
+        Some(next)
+    }
+
+    /// True when arguments are left over behind `--`.
+    pub fn has_left_over(&self) -> bool {
+        self.index < self.arguments.len()
+    }
+
+    /// One step. `short` says what a short option takes; `None` where there is no such option.
+    pub fn next<K: Clone + PartialEq>(
+        &mut self,
+        short: impl Fn(char) -> Option<(Takes, K)>,
+        long: &[Long<K>],
+    ) -> Step<K> {
+        if self.cluster.is_empty() {
+            let Some(argument) = self.peek().map(str::to_owned) else {
+                return Step::End;
+            };
+            if argument == "--" {
+                self.index += 1;
+                return Step::End;
+            }
+            if let Some(name) = argument.strip_prefix("--") {
+                self.index += 1;
+                return self.long(name, long);
+            }
+            match argument.strip_prefix('-') {
+                Some(cluster) if !cluster.is_empty() => self.cluster = cluster.to_owned(),
+                _ => {
+                    self.index += 1;
+                    return Step::Word(argument);
+                }
+            }
+        }
+        self.short(short)
+    }
+
+    fn short<K>(&mut self, short: impl Fn(char) -> Option<(Takes, K)>) -> Step<K> {
+        let mut rest = self.cluster.chars();
+        let Some(letter) = rest.next() else {
+            return Step::End;
+        };
+        let attached = rest.as_str().to_owned();
+        self.cluster.clear();
+        let found = short(letter);
+        let takes = found.as_ref().map_or(Takes::Nothing, |(takes, _)| *takes);
+        if takes == Takes::Nothing && !attached.is_empty() {
+            self.cluster = attached;
+        } else {
+            self.index += 1;
+            let value = Some(attached).filter(|it| !it.is_empty());
+            return match (found, takes, value) {
+                (None, ..) => Step::Unknown,
+                (Some((_, key)), Takes::Argument, None) => self.with_next(key),
+                (Some((_, key)), _, value) => Step::Option { key, value },
+            };
+        }
+        match found {
+            Some((_, key)) => Step::Option { key, value: None },
+            None => Step::Unknown,
+        }
+    }
+
+    fn long<K: Clone + PartialEq>(&mut self, typed: &str, long: &[Long<K>]) -> Step<K> {
+        let (name, value) = match typed.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (typed, None),
+        };
+        let found = match long.iter().find(|it| it.name == name) {
+            Some(exact) => exact,
+            None => {
+                let mut close = long.iter().filter(|it| it.name.starts_with(name));
+                let Some(first) = close.next() else {
+                    return Step::Unknown;
+                };
+                if close.any(|other| other.key != first.key || other.takes != first.takes) {
+                    return Step::Unknown;
+                }
+                first
+            }
+        };
+        let key = found.key.clone();
+        match (found.takes, value) {
+            (Takes::Nothing, Some(_)) => Step::Unknown,
+            (Takes::Argument, None) => self.with_next(key),
+            (_, value) => Step::Option { key, value },
+        }
+    }
+
+    fn with_next<K>(&mut self, key: K) -> Step<K> {
+        match self.peek().map(str::to_owned) {
+            Some(value) => {
+                self.index += 1;
+                Step::Option {
+                    key,
+                    value: Some(value),
+                }
+            }
+            None => Step::Missing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walk(words: &[&str]) -> Vec<String> {
+        let arguments: Vec<String> = std::iter::once("tool")
+            .chain(words.iter().copied())
+            .map(str::to_owned)
+            .collect();
+        let long = [
+            ("list", Takes::MaybeAttached, 'L'),
+            ("list-rules", Takes::MaybeAttached, 'S'),
+            ("source", Takes::Argument, 's'),
+            ("src", Takes::Argument, 's'),
+            ("numeric", Takes::Nothing, 'n'),
+        ]
+        .map(|(name, takes, key)| Long { name, takes, key });
+        let mut options = Getopt::new(&arguments);
+        let mut seen = Vec::new();
+        loop {
+            let step = options.next(
+                |letter| match letter {
+                    'n' => Some((Takes::Nothing, 'n')),
+                    's' => Some((Takes::Argument, 's')),
+                    'L' => Some((Takes::MaybeAttached, 'L')),
+                    _ => None,
+                },
+                &long,
+            );
+            match step {
+                Step::End => return seen,
+                Step::Option { key, value } => seen.push(format!("{key}{}", value.unwrap_or_default())),
+                Step::Word(word) => seen.push(format!("word {word}")),
+                Step::Missing => seen.push(format!("missing {}", options.just_passed())),
+                Step::Unknown => seen.push(format!("unknown {}", options.just_passed())),
+            }
+        }
+    }
+
+    #[test]
+    fn options_as_getopt_long_finds_them() {
+        for (words, expected) in [
+            (&["-nL", "x"][..], &["n", "L", "word x"][..]),
+            (&["-nLx"], &["n", "Lx"]),
+            (&["-s", "1", "-s2"], &["s1", "s2"]),
+            (&["-ns"], &["n", "missing -ns"]),
+            (&["-nq"], &["n", "unknown -nq"]),
+            (&["-nqn"], &["n", "unknown tool", "n"]),
+            (&["--list=x", "--list", "x"], &["Lx", "L", "word x"]),
+            (&["--s", "1"], &["s1"]),
+            (&["--lis"], &["unknown --lis"]),
+            (&["--num=3"], &["unknown --num=3"]),
+            (&["--src"], &["missing --src"]),
+            (&["-", "--", "-n"], &["word -"]),
+            (&["", "-n"], &["word ", "n"]),
+        ] {
+            assert_eq!(walk(words), expected, "{words:?}");
+        }
+    }
+}

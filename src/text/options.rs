@@ -1,0 +1,87 @@
+//! The options that every command knows, and which of them stand beside which command.
+
+use super::getopt::{Long, Takes};
+
+/// One of the tool's own options, by its short letter; `0` is `--line-numbers`, which has none.
+pub type Letter = char;
+
+/// What a short option takes; `None` where there is none of this letter.
+pub fn short(letter: char) -> Option<Takes> {
+    Some(match letter {
+        'A' | 'C' | 'D' | 'R' | 'I' | 'N' | 'E' | 'P' | 'M' | 'o' | 'p' | 's' | 'd' | 'j' | 'i' | 't' | 'm' | 'c'
+        | 'g' => Takes::Argument,
+        'L' | 'S' | 'F' | 'Z' | 'X' | 'h' | 'w' | 'W' => Takes::MaybeAttached,
+        'V' | 'f' | 'v' | 'n' | 'x' | '4' | '6' | 'b' => Takes::Nothing,
+        _ => return None,
+    })
+}
+
+/// Long names with the letters they stand for.
+pub const LONG: &[(&str, Letter)] = &[
+    ("append", 'A'),
+    ("delete", 'D'),
+    ("check", 'C'),
+    ("insert", 'I'),
+    ("replace", 'R'),
+    ("list", 'L'),
+    ("list-rules", 'S'),
+    ("flush", 'F'),
+    ("zero", 'Z'),
+    ("new-chain", 'N'),
+    ("delete-chain", 'X'),
+    ("rename-chain", 'E'),
+    ("policy", 'P'),
+    ("source", 's'),
+    ("destination", 'd'),
+    ("src", 's'),
+    ("dst", 'd'),
+    ("protocol", 'p'),
+    ("in-interface", 'i'),
+    ("jump", 'j'),
+    ("table", 't'),
+    ("match", 'm'),
+    ("numeric", 'n'),
+    ("out-interface", 'o'),
+    ("verbose", 'v'),
+    ("wait", 'w'),
+    ("wait-interval", 'W'),
+    ("exact", 'x'),
+    ("fragments", 'f'),
+    ("version", 'V'),
+    ("help", 'h'),
+    ("line-numbers", '0'),
+    ("modprobe", 'M'),
+    ("set-counters", 'c'),
+    ("goto", 'g'),
+    ("ipv4", '4'),
+    ("ipv6", '6'),
+];
+
+/// The long options as the option reader wants them.
+pub fn long<K>(key: impl Fn(Letter) -> K) -> impl Iterator<Item = Long<K>> {
+    LONG.iter().map(move |&(name, letter)| Long {
+        name,
+        takes: match letter {
+            '0' => Takes::Nothing,
+            _ => short(letter).unwrap_or(Takes::Nothing),
+        },
+        key: key(letter),
+    })
+}
+
+/// The options that may be too many for a command, in the order in which the tool looks.
+pub const CHECKED: [Letter; 12] = ['n', 's', 'd', 'p', 'j', 'v', 'x', 'i', 'o', '0', 'c', 'f'];
+
+/// True where the option may stand beside the command. `delete_number` tells `-D CHAIN 3` from `-D CHAIN -p tcp`.
+pub fn allowed(command: Letter, delete_number: bool, option: Letter) -> bool {
+    const RULE: &str = "sdpjviof";
+    let options = match command {
+        'A' | 'I' | 'R' => "sdpjviofc",
+        'C' => RULE,
+        'D' if !delete_number => RULE,
+        'L' => "nvx0",
+        'P' => "vc",
+        _ => "v",
+    };
+    options.contains(option)
+}

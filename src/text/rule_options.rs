@@ -1,0 +1,403 @@
+//! The part of a command that says a rule: addresses, interfaces, protocol, and the extensions with their options, as they are met.
+
+use std::sync::Arc;
+
+use super::command::{Key, LONGEST_CHAIN, is_space};
+use super::failure::Failure;
+use super::getopt::{Long, Takes};
+use super::hosts::Hosts;
+use super::{address, number};
+use crate::base::{AddressMask, Family, InterfaceMask};
+use crate::ext::option::{Given, GivenOption, OptionSpec, parse_value};
+use crate::ext::{self, MatchSpec, TargetSpec, names};
+use crate::rule::{Action, Counters, Match, Selector, Target};
+
+/// A rule as it was typed: as many rules as it has selectors, and a jump that the table must still resolve.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub selectors: Vec<Selector>,
+    pub matches: Vec<Arc<dyn Match>>,
+    pub jump: Jump,
+    pub counters: Option<Counters>,
+}
+
+/// What stands behind `-j` or `-g`.
+#[derive(Clone, Debug)]
+pub enum Jump {
+    /// Nothing, ACCEPT, DROP, RETURN or QUEUE.
+    Plain(Action),
+    /// A chain, or a target of this name. A chain of the table has precedence.
+    Name {
+        name: String,
+        target: Option<Arc<dyn Target>>,
+        at: usize,
+    },
+    Goto {
+        name: String,
+        at: usize,
+    },
+}
+
+/// A rule being read.
+pub struct RuleOptions {
+    base: Selector,
+    source: Option<Addresses>,
+    destination: Option<Addresses>,
+    loaded: Vec<Loaded>,
+    jump: Option<Typed>,
+    /// The protocol's own match has been brought in by an option of it.
+    implicit_loaded: bool,
+}
+
+struct Addresses {
+    text: String,
+    at: usize,
+}
+
+struct Typed {
+    name: String,
+    goto: bool,
+    at: usize,
+}
+
+/// An extension and the options it was given.
+struct Loaded {
+    spec: Spec,
+    given: Vec<GivenOption>,
+}
+
+#[derive(Clone, Copy)]
+enum Spec {
+    Match(&'static MatchSpec),
+    Target(&'static TargetSpec),
+}
+
+impl Spec {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Match(spec) => spec.name,
+            Self::Target(spec) => spec.name,
+        }
+    }
+
+    fn options(self) -> &'static [OptionSpec] {
+        match self {
+            Self::Match(spec) => spec.options,
+            Self::Target(spec) => spec.options,
+        }
+    }
+}
+
+impl RuleOptions {
+    pub fn new(family: Family) -> Self {
+        Self {
+            base: Selector::any(family),
+            source: None,
+            destination: None,
+            loaded: Vec::new(),
+            jump: None,
+            implicit_loaded: false,
+        }
+    }
+
+    /// The options of loaded extensions, the latest first: of two `-m tcp` the second gets the next `--dport`, and neither makes the other's
+    /// names ambiguous.
+    pub fn long_options(&self) -> impl Iterator<Item = Long<Key>> {
+        let latest = |(loaded, it): &(usize, &Loaded)| {
+            let later = &self.loaded[loaded + 1..];
+            !later.iter().any(|other| other.spec.name() == it.spec.name())
+        };
+        self.loaded
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(latest)
+            .flat_map(|(loaded, it)| {
+                it.spec.options().iter().enumerate().flat_map(move |(option, spec)| {
+                    spec.names().map(move |name| Long {
+                        name,
+                        takes: match spec.value.arity() {
+                            0 => Takes::Nothing,
+                            _ => Takes::Argument,
+                        },
+                        key: Key::Extension { loaded, option },
+                    })
+                })
+            })
+    }
+
+    pub fn option(&self, loaded: usize, option: usize) -> &'static OptionSpec {
+        &self.loaded[loaded].spec.options()[option]
+    }
+
+    /// Gives an option to a loaded extension.
+    pub fn give(
+        &mut self,
+        loaded: usize,
+        option: usize,
+        arguments: &[String],
+        inverted: bool,
+        at: usize,
+    ) -> Result<(), Failure> {
+        let spec = self.option(loaded, option);
+        let it = &self.loaded[loaded];
+        let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let value = parse_value(spec, it.spec.name(), &texts, inverted, &self.given(&it.given))?;
+        self.loaded[loaded].given.push(GivenOption {
+            spec,
+            inverted,
+            value,
+            at,
+        });
+        Ok(())
+    }
+
+    fn given<'a>(&self, options: &'a [GivenOption]) -> Given<'a> {
+        Given {
+            family: self.base.family,
+            protocol: self.base.protocol,
+            protocol_inverted: self.base.protocol_inverted,
+            options,
+        }
+    }
+
+    /// Brings in the match of `-p`, once. False where there is none.
+    pub fn load_implicit(&mut self) -> bool {
+        if self.implicit_loaded {
+            return false;
+        }
+        let Some(spec) = ext::implicit_match(self.base.protocol, self.base.family) else {
+            return false;
+        };
+        self.implicit_loaded = true;
+        self.load(Spec::Match(spec));
+        true
+    }
+
+    pub fn load_match(&mut self, name: &str) -> Result<(), Failure> {
+        if name.len() > LONGEST_CHAIN {
+            return Err(Failure::parameter(format!(
+                "Invalid match name \"{name}\" ({LONGEST_CHAIN} chars max)"
+            )));
+        }
+        let spec = ext::find_match(name, self.base.family).ok_or_else(|| {
+            Failure::parameter(format!("Couldn't load match `{name}':No such file or directory\n"))
+                .remedy(format!("there are: {}", known(ext::MATCHES.iter().map(|it| it.name))))
+        })?;
+        self.load(Spec::Match(spec));
+        Ok(())
+    }
+
+    fn load(&mut self, spec: Spec) {
+        self.loaded.push(Loaded {
+            spec,
+            given: Vec::new(),
+        });
+    }
+
+    /// `-j`: the options of a target of this name may follow.
+    ///
+    /// A name that a restore file has announced as a chain (`:LOG -`) is never looked up as a target.
+    pub fn jump(&mut self, name: &str, at: usize, announced: &[String]) -> Result<(), Failure> {
+        check_target_name(name)?;
+        if plain(name).is_none()
+            && !announced.iter().any(|chain| chain == name)
+            && let Some(spec) = ext::find_target(name, self.base.family)
+        {
+            self.load(Spec::Target(spec));
+        }
+        self.jump = Some(Typed {
+            name: name.to_owned(),
+            goto: false,
+            at,
+        });
+        Ok(())
+    }
+
+    pub fn goto(&mut self, name: &str, at: usize) -> Result<(), Failure> {
+        check_target_name(name)?;
+        self.jump = Some(Typed {
+            name: name.to_owned(),
+            goto: true,
+            at,
+        });
+        Ok(())
+    }
+
+    pub fn jump_name(&self) -> Option<&str> {
+        self.jump.as_ref().map(|it| it.name.as_str())
+    }
+
+    pub fn protocol(&mut self, text: &str, inverted: bool) -> Result<(), Failure> {
+        let lowered = text.to_ascii_lowercase();
+        let found = number::whole(&lowered, 0, 255)
+            .map(|number| number as u8)
+            .or_else(|| names::protocol_number(&lowered));
+        let protocol = found.ok_or_else(|| Failure::parameter(format!("unknown protocol \"{lowered}\" specified")))?;
+        if protocol == 0 && inverted {
+            return Err(Failure::parameter("rule would never match protocol"));
+        }
+        self.base.protocol = protocol;
+        self.base.protocol_inverted = inverted;
+        Ok(())
+    }
+
+    /// `-s` or `-d`: looked at when the whole command has been read.
+    pub fn address(&mut self, letter: char, text: String, inverted: bool, at: usize) {
+        let addresses = Some(Addresses { text, at });
+        if letter == 's' {
+            self.source = addresses;
+            self.base.source_inverted = inverted;
+        } else {
+            self.destination = addresses;
+            self.base.destination_inverted = inverted;
+        }
+    }
+
+    /// `-i` or `-o`; gives the tool's warning where a name is odd.
+    pub fn interface(&mut self, letter: char, name: &str, inverted: bool) -> Result<Option<String>, Failure> {
+        if name.is_empty() {
+            return Err(Failure::parameter("Empty interface is likely to be undesired"));
+        }
+        let mask = InterfaceMask::new(name)
+            .ok_or_else(|| Failure::parameter(format!("interface name `{name}' must be shorter than IFNAMSIZ (15)")))?;
+        if letter == 'i' {
+            self.base.input = mask;
+            self.base.input_inverted = inverted;
+        } else {
+            self.base.output = mask;
+            self.base.output_inverted = inverted;
+        }
+        Ok(name.contains(['/', ' ']).then(|| {
+            format!("Warning: weird character in interface `{name}' ('/' and ' ' are not allowed by the kernel).\n")
+        }))
+    }
+
+    pub fn fragment(&mut self, inverted: bool) {
+        self.base.fragment = true;
+        self.base.fragment_inverted = inverted;
+    }
+
+    pub fn has_input(&self) -> bool {
+        !self.base.input.is_any()
+    }
+
+    pub fn has_output(&self) -> bool {
+        !self.base.output.is_any()
+    }
+
+    /// The extensions, built.
+    #[allow(clippy::type_complexity)]
+    pub fn finish(&self) -> Result<(Vec<Arc<dyn Match>>, Option<Arc<dyn Target>>), Failure> {
+        let mut matches = Vec::new();
+        for it in &self.loaded {
+            if let Spec::Match(spec) = it.spec {
+                matches.push(spec.finish(&self.given(&it.given))?);
+            }
+        }
+        let mut target = None;
+        for it in &self.loaded {
+            if let Spec::Target(spec) = it.spec {
+                target = Some(spec.finish(&self.given(&it.given))?);
+            }
+        }
+        Ok((matches, target))
+    }
+
+    /// One selector for each pair of a source and a destination.
+    pub fn selectors(&self, hosts: &dyn Hosts) -> Result<Vec<Selector>, Failure> {
+        let read = |addresses: &Option<Addresses>| match addresses {
+            Some(it) => address::parse(&it.text, hosts).map_err(|failure| failure.at(it.at)),
+            None => Ok(vec![AddressMask::any(self.base.family)]),
+        };
+        let sources = read(&self.source)?;
+        let destinations = read(&self.destination)?;
+        let inverted = self.base.source_inverted || self.base.destination_inverted;
+        if inverted && (sources.len() > 1 || destinations.len() > 1) {
+            return Err(Failure::parameter(
+                "! not allowed with multiple source or destination IP addresses",
+            ));
+        }
+        let mut selectors = Vec::with_capacity(sources.len() * destinations.len());
+        for &source in &sources {
+            for &destination in &destinations {
+                selectors.push(Selector {
+                    source,
+                    destination,
+                    ..self.base
+                });
+            }
+        }
+        Ok(selectors)
+    }
+
+    pub fn resolved_jump(&self, target: Option<Arc<dyn Target>>) -> Jump {
+        let Some(typed) = &self.jump else {
+            return Jump::Plain(Action::Nothing);
+        };
+        let (name, at) = (typed.name.clone(), typed.at);
+        if typed.goto {
+            return Jump::Goto { name, at };
+        }
+        match plain(&name) {
+            Some(action) => Jump::Plain(action),
+            None => Jump::Name { name, target, at },
+        }
+    }
+
+    /// The jump of a line that `-6` cut short: a name must still be something, but `-g` is not looked at.
+    pub fn unfinished_jump(&self) -> Jump {
+        match &self.jump {
+            Some(typed)
+                if plain(&typed.name).is_none()
+                    && (typed.goto || ext::find_target(&typed.name, self.base.family).is_none()) =>
+            {
+                Jump::Name {
+                    name: typed.name.clone(),
+                    target: None,
+                    at: typed.at,
+                }
+            }
+            _ => Jump::Plain(Action::Nothing),
+        }
+    }
+
+    /// The help of every extension loaded so far.
+    pub fn help(&self) -> impl Iterator<Item = String> {
+        self.loaded.iter().map(|it| match it.spec {
+            Spec::Match(spec) => spec.help(),
+            Spec::Target(spec) => spec.help(),
+        })
+    }
+}
+
+fn plain(name: &str) -> Option<Action> {
+    Some(match name {
+        "ACCEPT" => Action::Accept,
+        "DROP" => Action::Drop,
+        "QUEUE" => Action::Queue,
+        "RETURN" => Action::Return,
+        _ => return None,
+    })
+}
+
+fn check_target_name(name: &str) -> Result<(), Failure> {
+    if name.is_empty() {
+        return Err(Failure::parameter("Invalid target name (too short)"));
+    }
+    if name.len() > LONGEST_CHAIN {
+        return Err(Failure::parameter(format!(
+            "Invalid target name `{name}' ({LONGEST_CHAIN} chars max)"
+        )));
+    }
+    if name.contains(is_space) {
+        return Err(Failure::parameter(format!("Invalid target name `{name}'")));
+    }
+    Ok(())
+}
+
+/// Names in a row, for a remedy.
+pub(super) fn known(names: impl Iterator<Item = &'static str>) -> String {
+    let names: Vec<&str> = names.collect();
+    names.join(", ")
+}

@@ -1,0 +1,47 @@
+//! Commands as people type them, and as they mistype them.
+
+use super::{Step, step};
+
+/// What is typed of the tool itself.
+pub fn scenarios() -> Vec<Vec<Step>> {
+    parted(TYPED)
+}
+
+/// Every option of every extension, well and ill.
+pub fn extensions() -> Vec<Vec<Step>> {
+    parted(EXTENSIONS)
+}
+
+/// Blank lines part scenarios; each starts with empty tables.
+fn parted(text: &str) -> Vec<Vec<Step>> {
+    let mut scenarios = vec![Vec::new()];
+    for line in text.lines() {
+        match line {
+            "" => scenarios.push(Vec::new()),
+            line => scenarios.last_mut().expect("one is there").push(step(line)),
+        }
+    }
+    scenarios.retain(|scenario| !scenario.is_empty());
+    scenarios
+}
+
+/// Every prefix of every long option, alone.
+pub fn abbreviations() -> Vec<Vec<Step>> {
+    LONG.split_whitespace()
+        .map(|name| {
+            (1..=name.len())
+                .map(|end| &name[..end])
+                // Help is in our own words.
+                .filter(|prefix| !"help".starts_with(prefix))
+                .flat_map(|prefix| [step(&format!("--{prefix}")), step(&format!("--{prefix}=x"))])
+                .collect()
+        })
+        .collect()
+}
+
+const LONG: &str = "append check delete insert replace list list-rules flush zero new-chain delete-chain rename-chain policy source \
+destination src dst protocol in-interface jump table match numeric out-interface verbose wait wait-interval exact fragments version help \
+line-numbers modprobe set-counters goto ipv4 ipv6 dump nothing";
+
+const TYPED: &str = include_str!("commands.txt");
+const EXTENSIONS: &str = include_str!("extensions.txt");

@@ -1,0 +1,185 @@
+//! Scenarios from a seed: plausible commands with plausible mistakes.
+
+use nflab::base::{Family, Random};
+use nflab::ext;
+
+use super::{Step, Tool, step};
+
+pub fn scenarios(seed: u64, count: u64) -> Vec<Vec<Step>> {
+    (0..count)
+        .map(|at| {
+            let mut random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(at));
+            let length = 5 + random.below(15);
+            (0..length).map(|_| any_step(&mut random)).collect()
+        })
+        .collect()
+}
+
+fn any_step(random: &mut Random) -> Step {
+    if random.below(12) == 0 {
+        return restore(random);
+    }
+    step(&command(random, true))
+}
+
+fn restore(random: &mut Random) -> Step {
+    let mut input = String::new();
+    for _ in 0..1 + random.below(2) {
+        input += &format!("*{}\n", pick(random, TABLES));
+        for _ in 0..random.below(3) {
+            input += &format!(
+                ":{} {}{}\n",
+                pick(random, CHAINS),
+                pick(random, &["-", "-", "ACCEPT", "DROP", "X"]),
+                pick(random, &["", " [1:2]", " [3:4]"])
+            );
+        }
+        for _ in 0..random.below(4) {
+            input += pick(random, &["", "", "[5:6] "]);
+            input += &command(random, false);
+            input += "\n";
+        }
+        if random.below(8) != 0 {
+            input += "COMMIT\n";
+        }
+    }
+    let mut arguments = pick(random, &["", "-n", "-c", "-n -c", "-t", "-v", "-T filter"]);
+    if input.contains("-v") && arguments == "-v" {
+        // Twice is the dump of the tool's own memory, which we do not have.
+        arguments = "";
+    }
+    Step {
+        tool: Tool::Restore,
+        arguments: arguments.split_whitespace().map(str::to_owned).collect(),
+        input,
+    }
+}
+
+fn command(random: &mut Random, with_table: bool) -> String {
+    let chain = pick(random, CHAINS);
+    let number = pick(random, &["", "1", "2", "3", "9", "0", "x"]);
+    let mut parts = match random.below(24) {
+        0..=7 => vec![format!("-A {chain}"), rule(random)],
+        8..=9 => vec![format!("-I {chain} {number}"), rule(random)],
+        10 => vec![format!("-R {chain} {number}"), rule(random)],
+        11..=12 => vec![format!("-D {chain} {number}")],
+        13 => vec![format!("-D {chain}"), rule(random)],
+        14 => vec![format!("-C {chain}"), rule(random)],
+        15..=16 => vec![format!("-N {chain}")],
+        17 => vec![format!("-X {}", pick(random, &["", chain]))],
+        18 => vec![format!("-E {chain} {}", pick(random, CHAINS))],
+        19 => vec![format!("-F {}", pick(random, &["", chain]))],
+        20 => vec![format!("-Z {} {number}", chain)],
+        21 => vec![format!("-P {chain} {}", pick(random, &["ACCEPT", "DROP", "x", ""]))],
+        22 => vec![format!("-S {} ", pick(random, &["", chain]))],
+        _ => vec![format!("-L {} ", pick(random, &["", chain]))],
+    };
+    if with_table && random.below(3) == 0 {
+        parts.push(format!("-t {}", pick(random, TABLES)));
+    }
+    if random.below(6) == 0 {
+        parts.push("-v".to_owned());
+    }
+    if random.below(10) == 0 {
+        parts.push(pick(random, &["-c 3 4", "-n", "-x", "--line-numbers", "-4", "!", "-j", "x"]).to_owned());
+    }
+    if random.below(4) == 0 {
+        let at = random.below(parts.len() as u32) as usize;
+        let part = parts.remove(at);
+        parts.push(part);
+    }
+    parts.join(" ")
+}
+
+fn rule(random: &mut Random) -> String {
+    let mut parts = Vec::new();
+    for _ in 0..random.below(4) {
+        let not = pick(random, &["", "", "", "! "]);
+        let part = match random.below(9) {
+            0 => format!("{not}-s {}", pick(random, ADDRESSES)),
+            1 => format!("{not}-d {}", pick(random, ADDRESSES)),
+            2 => format!("{not}-i {}", pick(random, INTERFACES)),
+            3 => format!("{not}-o {}", pick(random, INTERFACES)),
+            4 => format!("{not}-p {}", pick(random, &["tcp", "udp", "icmp", "47", "all", "nope"])),
+            5 => format!("{not}-f"),
+            6 => format!(
+                "-p tcp {not}--dport {}",
+                pick(random, &["80", "1:2", ":5", "5:", "http", "99999"])
+            ),
+            _ => extension(random),
+        };
+        parts.push(part);
+    }
+    match random.below(5) {
+        0 => {}
+        1 => parts.push(format!("-g {}", pick(random, CHAINS))),
+        2 => parts.push(format!("-j {}", pick(random, CHAINS))),
+        _ => parts.push(format!(
+            "-j {}",
+            pick(random, &["ACCEPT", "DROP", "RETURN", "QUEUE", "NOPE"])
+        )),
+    }
+    parts.join(" ")
+}
+
+/// Options of extensions, of those there are.
+fn extension(random: &mut Random) -> String {
+    let (name, text) = pick(random, EXTENSIONS);
+    match ext::find_match(name, Family::V4).is_some() || ext::find_target(name, Family::V4).is_some() {
+        true => text.to_owned(),
+        false => String::new(),
+    }
+}
+
+fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
+    from[random.below(from.len() as u32) as usize]
+}
+
+const TABLES: &[&str] = &["filter", "filter", "nat", "mangle", "raw", "security", "nope"];
+const CHAINS: &[&str] = &[
+    "INPUT",
+    "OUTPUT",
+    "FORWARD",
+    "PREROUTING",
+    "a",
+    "b",
+    "c",
+    "long-name-of-a-chain",
+];
+const INTERFACES: &[&str] = &["lo", "eth0", "eth+", "+", "averyveryverylongname"];
+const ADDRESSES: &[&str] = &[
+    "10.0.0.1",
+    "10.0.0.0/8",
+    "10.1.2.3/255.0.255.0",
+    "1.1.1.1,2.2.2.2",
+    "0/0",
+    "10.0.0.1/40",
+    "no.such.host.invalid",
+];
+const EXTENSIONS: &[(&str, &str)] = &[
+    ("tcp", "-m tcp --dport 80"),
+    ("tcp", "-p tcp -m tcp --syn"),
+    ("udp", "-p udp --sport 53"),
+    ("icmp", "-p icmp --icmp-type echo-request"),
+    ("state", "-m state --state NEW,ESTABLISHED"),
+    ("conntrack", "-m conntrack ! --ctstate INVALID"),
+    ("multiport", "-p tcp -m multiport --dports 80,443,1000:2000"),
+    ("multiport", "-m multiport --dports 80"),
+    ("comment", "-m comment --comment word"),
+    ("comment", "-m comment"),
+    ("limit", "-m limit --limit 5/min --limit-burst 7"),
+    ("mark", "-m mark --mark 1/0xff"),
+    ("addrtype", "-m addrtype --dst-type LOCAL"),
+    ("REJECT", "-j REJECT"),
+    ("REJECT", "-j REJECT --reject-with tcp-reset"),
+    ("LOG", "-j LOG --log-prefix x"),
+    ("MASQUERADE", "-j MASQUERADE"),
+    ("SNAT", "-j SNAT --to-source 1.2.3.4"),
+    ("SNAT", "-j SNAT"),
+    ("DNAT", "-j DNAT --to-destination 1.2.3.4:80"),
+    ("REDIRECT", "-p tcp -j REDIRECT --to-ports 80"),
+    ("MARK", "-j MARK --set-mark 1"),
+    ("MARK", "-j MARK"),
+    ("CT", "-j CT --notrack"),
+    ("NOTRACK", "-j NOTRACK"),
+];

@@ -1,0 +1,57 @@
+//! The house as `docs/architecture.md` draws it, held against the sources: one crate gets no help from the compiler here.
+
+mod rooms;
+mod source;
+mod tidy;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use rooms::{Table, module_of};
+use source::read_all;
+
+#[test]
+fn rooms_use_what_the_table_allows() {
+    let table = Table::parse(&document()).unwrap_or_else(|error| panic!("docs/architecture.md: {error}"));
+    assert_clean(rooms::check(&table, &read_all(root(), "src")));
+}
+
+#[test]
+fn the_table_names_every_room_and_no_other() {
+    let table = Table::parse(&document()).unwrap_or_else(|error| panic!("docs/architecture.md: {error}"));
+    let in_sources: BTreeSet<String> = read_all(root(), "src")
+        .iter()
+        .filter_map(|source| module_of(&source.path).into_iter().next())
+        .collect();
+    assert_eq!(in_sources, table.rooms.into_iter().collect());
+}
+
+#[test]
+fn every_file_keeps_the_house_rules() {
+    let allowed = tidy::unsafe_files(&document());
+    assert!(
+        !allowed.is_empty(),
+        "docs/architecture.md no longer says where `unsafe` may stand"
+    );
+    for directory in ["src", "tests", "benches"] {
+        assert_clean(tidy::every_file(&read_all(root(), directory), &allowed));
+    }
+}
+
+#[test]
+fn the_library_leaves_the_world_to_its_edges() {
+    let table = Table::parse(&document()).unwrap_or_else(|error| panic!("docs/architecture.md: {error}"));
+    assert_clean(tidy::library(&table, &read_all(root(), "src")));
+}
+
+fn assert_clean(wrong: Vec<String>) {
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+fn document() -> String {
+    std::fs::read_to_string(root().join("docs/architecture.md")).expect("docs/architecture.md")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

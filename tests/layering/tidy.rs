@@ -1,0 +1,185 @@
+//! House rules that a compiler does not know: headers, names, where `unsafe` may stand, who may exit, print or read a clock.
+
+use crate::rooms::{Table, module_of, test_only_modules, without_tests};
+use crate::source::{Source, Token, tokens};
+
+/// The files that `docs/architecture.md` allows `unsafe` in, below "Unsafe": the list of quoted paths there.
+pub fn unsafe_files(document: &str) -> Vec<String> {
+    document
+        .lines()
+        .find(|line| line.starts_with("- **Unsafe**"))
+        .map(|line| {
+            line.split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|it| it.ends_with(".rs"))
+                .map(str::to_owned)
+                .collect()
+        })
+        .unwrap_or_default()
+}
+
+/// Rules for every file: of the library, the tests and the benchmarks.
+pub fn every_file(sources: &[Source], unsafe_files: &[String]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for source in sources {
+        let at = |line: usize, rule: &str| format!("{}:{line}: {rule}", source.path.display());
+        if !source.text.starts_with("//!") {
+            wrong.push(at(1, "a file opens with `//!` and what it is"));
+        }
+        for part in source.path.with_extension("").components() {
+            let part = part.as_os_str().to_string_lossy();
+            if NAMES_THAT_SAY_NOTHING.contains(&part.as_ref()) || part.ends_with("_v1") || part.ends_with("_v2") {
+                wrong.push(at(
+                    1,
+                    &format!("`{part}` says nothing: a file bears the name of what is in it"),
+                ));
+            }
+        }
+        let tokens = tokens(&source.text);
+        for (here, token) in tokens.iter().enumerate() {
+            let next = tokens.get(here + 1).map_or("", |it| it.text.as_str());
+            let before = here.checked_sub(1).map_or("", |at| tokens[at].text.as_str());
+            match token.text.as_str() {
+                "unsafe" if !unsafe_files.iter().any(|it| source.path.as_os_str() == it.as_str()) => {
+                    wrong.push(at(
+                        token.line,
+                        "`unsafe` outside of the files that docs/architecture.md names",
+                    ));
+                }
+                "todo" | "unimplemented" if next == "!" => {
+                    wrong.push(at(token.line, "unfinished: what is not there is refused by name"));
+                }
+                "ignore" | "should_panic" if before == "[" => {
+                    wrong.push(at(token.line, "a test runs, and says what it expects of a failure"));
+                }
+                _ => {}
+            }
+        }
+    }
+    wrong
+}
+
+/// Rules for the library alone, tests excepted.
+pub fn library(table: &Table, sources: &[Source]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let tests = test_only_modules(sources);
+    for source in sources {
+        let module = module_of(&source.path);
+        if tests.iter().any(|test| module.starts_with(test)) {
+            continue;
+        }
+        let main = source.path.as_os_str() == "src/main.rs";
+        let edge = module
+            .first()
+            .is_none_or(|room| EDGES.contains(&room.as_str()) || !table.rooms.contains(room));
+        let tokens = without_tests(tokens(&source.text));
+        for (here, token) in tokens.iter().enumerate() {
+            let at = |rule: &str| format!("{}:{}: {rule}", source.path.display(), token.line);
+            if !main && exits(&tokens, here) {
+                wrong.push(at("only src/main.rs ends the process"));
+            }
+            if !edge && let Some(what) = touches_the_world(&tokens, here) {
+                wrong.push(at(&format!(
+                    "`{what}`: nothing below {} reads a clock, opens a file, starts a thread or prints",
+                    EDGES.join(", ")
+                )));
+            }
+        }
+    }
+    wrong
+}
+
+/// `process::exit`, `process::abort`, or their import by name.
+fn exits(tokens: &[Token], at: usize) -> bool {
+    let text = |at: usize| tokens.get(at).map_or("", |it| it.text.as_str());
+    if !matches!(text(at), "exit" | "abort" | "_exit") {
+        return false;
+    }
+    let path = at >= 3 && text(at - 1) == ":" && matches!(text(at - 3), "process" | "libc");
+    let imported = tokens[..at]
+        .iter()
+        .rposition(|it| it.text == ";" || it.text == "use")
+        .is_some_and(|from| {
+            text(from) == "use"
+                && tokens[from..at]
+                    .iter()
+                    .any(|it| matches!(it.text.as_str(), "process" | "libc"))
+        });
+    path || imported
+}
+
+fn touches_the_world(tokens: &[Token], at: usize) -> Option<String> {
+    let text = |at: usize| tokens.get(at).map_or("", |it| it.text.as_str());
+    let name = text(at);
+    let from_std = |module: &str| name == module && at >= 3 && text(at - 1) == ":" && text(at - 3) == "std";
+    let printed = matches!(name, "print" | "println" | "eprint" | "eprintln" | "dbg") && text(at + 1) == "!";
+    let clock = matches!(name, "Instant" | "SystemTime");
+    let world = ["fs", "thread", "env", "process"].into_iter().any(from_std);
+    let linux = matches!(name, "libc" | "rustix" | "tun_tap" | "netlink_sys") && text(at + 1) == ":";
+    (printed || clock || world || linux).then(|| name.to_owned())
+}
+
+/// The rooms that meet the world; all others are the same code in a test, a replay and a live router.
+const EDGES: [&str; 4] = ["device", "lab", "repl", "cli"];
+
+const NAMES_THAT_SAY_NOTHING: [&str; 6] = ["util", "utils", "common", "misc", "helpers", "stuff"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENT: &str = "| room | what | may use |\n|---|---|---|\n| `base` | w | nothing |\n| `device` | d | `base` |\n| `cli` | c | all above |\n\n\
+        - **Unsafe** stands in `src/device/syscall.rs` only.\n";
+
+    fn wrong(path: &str, text: &str) -> Vec<String> {
+        let source = [Source {
+            path: path.into(),
+            text: text.to_owned(),
+        }];
+        let mut wrong = every_file(&source, &unsafe_files(DOCUMENT));
+        wrong.extend(library(&Table::parse(DOCUMENT).unwrap(), &source));
+        wrong
+    }
+
+    #[test]
+    fn planted_violations_are_found() {
+        for (path, text) in [
+            ("src/base/a.rs", "fn f() {}"),
+            ("src/base/utils.rs", "//! x"),
+            ("src/misc/a.rs", "//! x"),
+            ("src/base/a.rs", "//! x\nfn f() { unsafe {} }"),
+            ("src/base/a.rs", "//! x\nfn f() { todo!() }"),
+            ("src/base/a.rs", "//! x\n#[test] #[ignore] fn f() {}"),
+            ("src/base/a.rs", "//! x\n#[should_panic(expected = \"y\")] fn f() {}"),
+            ("src/cli/a.rs", "//! x\nfn f() { std::process::exit(1) }"),
+            ("src/cli/a.rs", "//! x\nuse std::process::{Command, exit};"),
+            ("src/base/a.rs", "//! x\nfn f() { println!(\"y\") }"),
+            ("src/base/a.rs", "//! x\nfn f(now: std::time::Instant) {}"),
+            ("src/base/a.rs", "//! x\nuse std::fs::File;"),
+            ("src/base/a.rs", "//! x\nfn f() { std::thread::spawn(|| ()); }"),
+            ("src/base/a.rs", "//! x\nfn f() { libc::getpid(); }"),
+        ] {
+            assert_eq!(wrong(path, text).len(), 1, "{path}: {text}: {:?}", wrong(path, text));
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_passes() {
+        for (path, text) in [
+            ("src/device/syscall.rs", "//! x\nfn f() { unsafe {} }"),
+            ("src/main.rs", "//! x\nfn main() { std::process::exit(1) }"),
+            (
+                "src/cli/a.rs",
+                "//! x\nfn f() { println!(\"y\"); let exit = 1; exit_code(exit); }",
+            ),
+            (
+                "src/base/a.rs",
+                "//! x\n#[cfg(test)]\nmod tests { fn f() { println!(\"y\") } }",
+            ),
+            ("src/base/a.rs", "//! x\n// unsafe todo!()\nfn f() { \"println!\" }"),
+        ] {
+            assert_eq!(wrong(path, text), Vec::<String>::new(), "{path}: {text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The program that the tests start and kill: a live lab whose router only relays.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::Path;
+
+use nflab::base::Time;
+use nflab::device::syscall::termination_signals;
+use nflab::lab::control::{Request, Response};
+use nflab::lab::event_loop::{Driver, EventLoop, PortIndex};
+use nflab::lab::exec;
+use nflab::lab::file::LabFile;
+use nflab::lab::live::{LiveLab, UpOptions};
+use nflab::lab::mode::{enter_user_namespace, probe};
+use nflab::lab::place::Place;
+
+/// `up PLACE LAB.toml [user]`, or `exec PLACE LAB HOST COMMAND...`.
+pub fn main(args: &[String]) -> i32 {
+    match args {
+        [verb, place, file, rest @ ..] if verb == "up" => up(&Place::at(place), Path::new(file), !rest.is_empty()),
+        [verb, place, lab, host, command, rest @ ..] if verb == "exec" => {
+            let running = Place::at(place).running();
+            let Some(lab) = running.iter().find(|running| running.name == *lab) else {
+                eprintln!("no lab {lab}");
+                return 4;
+            };
+            let rest: Vec<OsString> = rest.iter().map(OsString::from).collect();
+            let error = exec::exec(lab, host, command.as_ref(), &rest);
+            eprintln!("{error}");
+            error.exit_code()
+        }
+        _ => 2,
+    }
+}
+
+fn up(place: &Place, file: &Path, user_namespace: bool) -> i32 {
+    let signals = termination_signals().expect("signalfd");
+    // Probing starts a thread, which must not be in the way of what follows.
+    let _ = probe();
+    if user_namespace && let Err(error) = enter_user_namespace() {
+        eprintln!("{error}");
+        return 3;
+    }
+    let file = LabFile::load(file).expect("a good lab file");
+    let options = UpOptions {
+        name: None,
+        place: place.clone(),
+        user_namespace,
+    };
+    let (lab, ports, listener) = match LiveLab::up(&file, &options) {
+        Ok(made) => made,
+        Err(error) => {
+            eprintln!("{error}");
+            return 3;
+        }
+    };
+    let mut event_loop = EventLoop::new(Relay::new(&file), ports, Some(listener), Some(signals)).expect("event loop");
+    println!("up");
+    let stopped = event_loop.run().expect("epoll");
+    drop(event_loop);
+    lab.down().expect("down");
+    println!("{stopped:?}");
+    0
+}
+
+/// Forwards IPv4 by the destination's interface, answers nothing, and keeps no state.
+pub struct Relay {
+    routes: Vec<(nflab::base::AddressMask, PortIndex)>,
+    counts: BTreeMap<u16, u64>,
+}
+
+impl Relay {
+    pub fn new(file: &LabFile) -> Self {
+        let routes = file.interfaces.iter().enumerate().flat_map(|(index, interface)| {
+            let port = PortIndex(index as u16);
+            interface.addresses.iter().map(move |address| (address.subnet(), port))
+        });
+        Self {
+            routes: routes.collect(),
+            counts: BTreeMap::new(),
+        }
+    }
+}
+
+impl Driver for Relay {
+    fn packet(&mut self, _: Time, port: PortIndex, bytes: &[u8], out: &mut dyn FnMut(PortIndex, &[u8])) {
+        *self.counts.entry(port.0).or_default() += 1;
+        let destination: Option<IpAddr> = match bytes.first().map(|first| first >> 4) {
+            Some(4) if bytes.len() >= 20 => Some(<[u8; 4]>::try_from(&bytes[16..20]).unwrap().into()),
+            Some(6) if bytes.len() >= 40 => Some(<[u8; 16]>::try_from(&bytes[24..40]).unwrap().into()),
+            _ => None,
+        };
+        let route = destination.and_then(|to| self.routes.iter().find(|(subnet, _)| subnet.contains(to)));
+        if let Some((_, to)) = route {
+            out(*to, bytes);
+        }
+    }
+
+    fn tick(&mut self, _: Time, _: &mut dyn FnMut(PortIndex, &[u8])) {}
+
+    fn command(&mut self, _: Time, request: Request, _: &mut dyn FnMut(PortIndex, &[u8])) -> Response {
+        Response {
+            stdout: format!("{} {:?}\n", request.tool, self.counts),
+            ..Response::default()
+        }
+    }
+}

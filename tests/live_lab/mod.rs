@@ -1,0 +1,60 @@
+//! The tests, the program that they start, and a runner in the way of libtest's.
+
+mod cases;
+mod child;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::exit;
+
+use nflab::lab::mode::{Mode, probe};
+
+pub fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("--child", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        exit(child::main(rest));
+    }
+    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let chosen: Vec<_> = cases::ALL
+        .iter()
+        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str())))
+        .collect();
+    if args.iter().any(|arg| arg == "--list") {
+        chosen.iter().for_each(|(name, _)| println!("{name}: test"));
+        return;
+    }
+    println!("\nrunning {} tests", chosen.len());
+    let mut failed = Vec::new();
+    for (name, test) in &chosen {
+        if !require_root_or_skip(name) {
+            failed.extend(std::env::var_os("CI").map(|_| *name));
+            continue;
+        }
+        match catch_unwind(AssertUnwindSafe(test)) {
+            Ok(()) => println!("test {name} ... ok"),
+            Err(_) => {
+                println!("test {name} ... FAILED");
+                failed.push(*name);
+            }
+        }
+    }
+    let passed = chosen.len() - failed.len();
+    println!(
+        "\ntest result: {passed} passed or skipped; {} failed {failed:?}\n",
+        failed.len()
+    );
+    exit(i32::from(!failed.is_empty()));
+}
+
+/// Whether live labs can be made here. Where not it says so loudly, and in CI the test has failed.
+pub fn require_root_or_skip(test: &str) -> bool {
+    match probe() {
+        Mode::Root => true,
+        mode => {
+            println!("test {test} ... NOT RUN: live labs need root here ({mode:?})");
+            eprintln!(
+                "!!! {test} WAS NOT RUN: it needs root, network namespaces and /dev/net/tun. With CI set this fails."
+            );
+            false
+        }
+    }
+}
