@@ -10,12 +10,21 @@ use crate::wire::tcp::flags;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidReason {
     /// Bytes after the IP header.
-    Truncated { have: usize },
+    Truncated {
+        have: usize,
+    },
     /// The data offset in bytes, and the bytes there are.
-    DataOffset { offset: usize, have: usize },
-    FlagCombination { flags: u8 },
+    DataOffset {
+        offset: usize,
+        have: usize,
+    },
+    FlagCombination {
+        flags: u8,
+    },
     /// It belongs to no connection and can't begin one.
-    CannotOpen { kind: Kind },
+    CannotOpen {
+        kind: Kind,
+    },
     /// An ACK of no known connection, and `nf_conntrack_tcp_loose` is 0.
     NotLoose,
     /// This kind of segment has no place in the connection's state.
@@ -25,11 +34,20 @@ pub enum InvalidReason {
         state: TcpState,
     },
     /// It begins beyond what its receiver's window allows.
-    SequenceAboveWindow { sequence: u32, at_most: u32 },
+    SequenceAboveWindow {
+        sequence: u32,
+        at_most: u32,
+    },
     /// It acknowledges (or selectively acknowledges) what the other side was not seen to send.
-    AcknowledgesUnseen { acknowledgement: u32, at_most: u32 },
+    AcknowledgesUnseen {
+        acknowledgement: u32,
+        at_most: u32,
+    },
     /// A RST below what its receiver has acknowledged already.
-    StaleReset { sequence: u32, at_least: u32 },
+    StaleReset {
+        sequence: u32,
+        at_least: u32,
+    },
 }
 
 /// Why a segment is let through as part of its connection though the connection neither changes nor lives longer by it.
@@ -53,7 +71,10 @@ impl fmt::Display for InvalidReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Truncated { have } => {
-                write!(f, "the TCP header is cut short: {have} bytes are there, 20 are the least")
+                write!(
+                    f,
+                    "the TCP header is cut short: {have} bytes are there, 20 are the least"
+                )
             }
             Self::DataOffset { offset, have } => write!(
                 f,
@@ -110,7 +131,10 @@ impl fmt::Display for IgnoredReason {
                 f,
                 "it ends at {end}, below the window ({at_least} at least): data acknowledged long ago"
             ),
-            Self::Overshot { bytes } => write!(f, "it exceeds the receiver's window by {bytes} bytes, less than a window"),
+            Self::Overshot { bytes } => write!(
+                f,
+                "it exceeds the receiver's window by {bytes} bytes, less than a window"
+            ),
             Self::StaleAcknowledgement {
                 acknowledgement,
                 at_least,
@@ -152,7 +176,11 @@ impl fmt::Display for FlagNames {
             (flags::ECE, "ECE"),
             (flags::CWR, "CWR"),
         ];
-        let set: Vec<_> = NAMES.iter().filter(|(bit, _)| self.0 & bit != 0).map(|(_, n)| *n).collect();
+        let set: Vec<_> = NAMES
+            .iter()
+            .filter(|(bit, _)| self.0 & bit != 0)
+            .map(|(_, n)| *n)
+            .collect();
         f.write_str(if set.is_empty() { "none at all" } else { "" })?;
         f.write_str(&set.join("+"))
     }

@@ -4,7 +4,9 @@
 //! last byte, (3) it acknowledges only what was seen, (4) nothing overly old. These are the paper's four bounds; each of their numbers here was
 //! read off the kernel's own words about a packet one above and one below.
 
-use super::{Direction, IgnoredReason, InvalidReason, Kind, Segment, SequenceAdjustment, TcpSettings, TcpState, TcpTrack};
+use super::{
+    Direction, IgnoredReason, InvalidReason, Kind, Segment, SequenceAdjustment, TcpSettings, TcpState, TcpTrack,
+};
 use super::{after, before};
 use crate::wire::tcp::flags;
 
@@ -201,7 +203,10 @@ impl TcpTrack {
         let lower = sender.end.wrapping_sub(receiver.max_window).wrapping_sub(1);
         let too_low = receiver.max_window != 0 && !after(end, lower);
         let unseen = !before(selective, receiver.end.wrapping_add(1));
-        let oldest = receiver.end.wrapping_sub(sender.max_window.max(MAX_ACK_WINDOW)).wrapping_sub(1);
+        let oldest = receiver
+            .end
+            .wrapping_sub(sender.max_window.max(MAX_ACK_WINDOW))
+            .wrapping_sub(1);
         let too_old = !after(selective, oldest);
         let too_high = !before(sequence, sender.max_end.wrapping_add(1));
         let misfit = if too_high {
@@ -271,7 +276,7 @@ impl TcpTrack {
 
         if segment.kind() == Kind::Ack {
             let last = &mut self.last;
-            let same = last.counted == direction
+            let same = last.direction == direction
                 && last.sequence == sequence
                 && last.acknowledgement == acknowledgement
                 && last.end == end
