@@ -276,7 +276,7 @@ impl TcpTrack {
 
         if segment.kind() == Kind::Ack {
             let last = &mut self.last;
-            let same = last.counted == direction
+            let same = last.direction == direction
                 && last.sequence == sequence
                 && last.acknowledgement == acknowledgement
                 && last.end == end
