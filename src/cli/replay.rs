@@ -98,6 +98,13 @@ fn replay(arguments: &Arguments) -> Result<(), Stop> {
             .next_packet()
             .map_err(|error| format!("{}: {error}", arguments.input.display()))?;
         if outputs.is_none() {
+            // The rules come into force at the capture's own time: a rule with `limit` counts from then.
+            if let Some(packet) = &packet {
+                lab.start_at(packet.time);
+            }
+            if let Some(path) = &arguments.rules {
+                restore(&mut lab, path)?;
+            }
             outputs = Some(Outputs::open(arguments, &lab)?);
         }
         let (Some(packet), Some(outputs)) = (packet, &mut outputs) else {

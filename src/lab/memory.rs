@@ -310,12 +310,12 @@ pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceErro
     for sysctl in &file.sysctls {
         let problem = match machine.set_sysctl(&sysctl.key, &sysctl.value) {
             Ok(()) => continue,
-            Err(KnobError::Unknown(_)) => {
+            Err(KnobError::Unknown(_) | KnobError::NotOffered(_)) => {
                 let keys = machine.sysctls();
                 let near = super::problem::suggestion(&sysctl.key, keys.iter().map(String::as_str));
                 let remedy = match near {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => "`sysctl -a` in `nflab repl` lists every key that a lab has".to_owned(),
+                    None => "`sysctl -a` in `nflab repl` lists every key that a lab has; leave this one out".to_owned(),
                 };
                 Problem::new(
                     sysctl.key_position,
@@ -330,7 +330,6 @@ pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceErro
                 "expected a key that can be set",
                 "remove this line",
             ),
-            Err(KnobError::NotOffered(message)) => Problem::new(sysctl.key_position, message, "", "remove this line"),
             Err(KnobError::Invalid(message)) => Problem::new(
                 sysctl.value_position,
                 message,

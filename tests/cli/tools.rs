@@ -54,7 +54,7 @@ fn without_a_lab_every_tool_says_how_to_start_one() {
         let mut by_link = bench.command(&bench.path("bin").join(name));
         by_link.arg("-L").env("NFLAB", bench.path("run/nobody"));
         let mut by_word = bench.command(Path::new(env!("CARGO_BIN_EXE_nflab")));
-        by_word.args([name, "-L"]).env("NFLAB", "nobody");
+        by_word.args([name, "-L"]).env("NFLAB", "./nobody");
         for command in [by_link, by_word] {
             let ran = run(command, "");
             assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{name}: {}", ran.err);
