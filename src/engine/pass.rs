@@ -16,7 +16,7 @@ use crate::net::{
     Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Outgoing, OutputKey, fragment,
     sanity,
 };
-use crate::packet::Packet;
+use crate::packet::{End, Packet};
 use crate::rule::{Hook, Rejection};
 use crate::wire::icmpv4;
 
@@ -77,37 +77,46 @@ impl<'a, O: Observer> Pass<'a, O> {
         report
     }
 
-    /// A packet of the router's own, from a program on it.
+    /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero: source, identification,
+    /// total length, header checksum. The source counts for nothing in routing.
     pub(super) fn originate(&mut self, bytes: &[u8]) -> Report {
         let buffer = self.worker.buffer(bytes);
         let Ok(mut packet) = Packet::parse(buffer) else {
             return self.stopped(Reason::Host(DropReason::Truncated), None);
         };
-        // A raw socket writes the header checksum itself, whatever the program put there.
+        let key = OutputKey {
+            destination: packet.destination(),
+            source: None,
+            mark: packet.mark,
+            interface: None,
+            tos: packet.ipv4().tos(),
+        };
+        let route = match self.config.net.route_output(key) {
+            Ok(route) => route,
+            Err(reason) => return self.stopped(Reason::NoWay(reason), None),
+        };
+        if packet.len() > route.mtu as usize {
+            return self.stopped(Reason::MessageTooLong, None);
+        }
+        if packet.source().is_unspecified() {
+            packet.set_address(End::Source, route.source);
+        }
+        if packet.ipv4().identification() == 0 && !packet.ipv4().dont_fragment() {
+            let mut host = self.router.host.lock();
+            let next = host
+                .identification
+                .next(packet.source(), packet.destination(), packet.protocol());
+            packet.set_identification(next);
+        }
         packet.fill_header_checksum();
+        packet.output = Some(route.interface);
         if O::WATCHING {
             self.observer.see(Event::Arrived {
                 interface: None,
                 packet: &packet,
             });
         }
-        let key = OutputKey {
-            destination: packet.destination(),
-            source: Some(packet.source()).filter(|source| !source.is_unspecified()),
-            mark: packet.mark,
-            interface: None,
-            tos: packet.ipv4().tos(),
-        };
-        let report = match self.config.net.route_output(key) {
-            Ok(route) => {
-                packet.output = Some(route.interface);
-                if packet.source().is_unspecified() {
-                    packet.set_address(crate::packet::End::Source, route.source);
-                }
-                self.outward(Outgoing { packet, route }, Tracking::default())
-            }
-            Err(reason) => self.stopped(Reason::NoWay(reason), None),
-        };
+        let report = self.outward(Outgoing { packet, route }, Tracking::default());
         self.come_round();
         report
     }

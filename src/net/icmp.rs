@@ -206,7 +206,7 @@ impl Net {
         // A source route is walked back: its last hop is where the answer goes first.
         let header = options::understood(&original.bytes()[..original.network_header_length()], message.readable);
         let unspecified = Ipv4Addr::UNSPECIFIED;
-        let first_hop = options::echo(header, unspecified, unspecified, now)
+        let first_hop = options::echo(self, header, unspecified, unspecified, now)
             .ok_or(Suppressed::NoRoomInOptions)?
             .first_hop;
         let destination = first_hop.map_or(original.source(), IpAddr::V4);
@@ -224,7 +224,7 @@ impl Net {
         let (IpAddr::V4(own), IpAddr::V4(back_to)) = (source, original.source()) else {
             return Err(Suppressed::NoRouteBack);
         };
-        let options = options::echo(header, own, back_to, now)
+        let options = options::echo(self, header, own, back_to, now)
             .ok_or(Suppressed::NoRoomInOptions)?
             .bytes;
         let room = match message.quotes {
@@ -306,4 +306,176 @@ fn is_query(kind: u8) -> bool {
         kind,
         kind::ECHO_REPLY | kind::ECHO_REQUEST | kind::TIMESTAMP_REQUEST..=kind::ADDRESS_MASK_REPLY
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::example::{BARE, LAN, Make, icmp, net, set, show, tcp, udp, unhex};
+
+    const OVER: IcmpError = IcmpError {
+        kind: kind::TIME_EXCEEDED,
+        code: 0,
+        info: 0,
+    };
+
+    fn about(net: &Net, make: &Make) -> Result<Outgoing, Suppressed> {
+        net.icmp_error(
+            &mut HostState::new(1),
+            Time::from_secs(1),
+            &make.packet(),
+            Delivery::Unicast,
+            OVER,
+        )
+    }
+
+    /// The source of "time exceeded" about a packet from there, with `icmp_errors_use_inbound_ifaddr` off and on.
+    #[test]
+    fn sources_of_errors() {
+        for (source, input, off, on) in [
+            ("10.0.0.2", LAN, "lan 10.0.0.1", "lan 10.0.0.1"),
+            ("10.0.0.2", BARE, "lan 10.0.0.1", "lan 10.0.0.1"),
+            ("10.0.9.2", LAN, "lan 10.0.9.1", "lan 10.0.9.1"),
+            ("10.0.9.2", BARE, "lan 10.0.9.1", "lan 10.0.0.1"),
+            ("192.0.2.9", LAN, "wan 192.0.2.1", "wan 10.0.0.1"),
+            ("192.0.2.9", BARE, "wan 192.0.2.1", "wan 10.0.0.1"),
+            ("10.88.0.1", LAN, "lan 10.0.9.1", "lan 10.0.0.1"),
+            ("10.89.0.1", LAN, "lan 10.0.0.5", "lan 10.0.0.1"),
+        ] {
+            for (inbound, expected) in [(0, off), (1, on)] {
+                let mut net = net();
+                set(&mut net, &[("icmp_errors_use_inbound_ifaddr", inbound)]);
+                let make = Make {
+                    input,
+                    ..udp(source, "192.0.2.8", 1)
+                };
+                let sent = about(&net, &make).unwrap();
+                let found = format!("{} {}", net.interface(sent.route.interface).name, sent.packet.source());
+                assert_eq!(found, expected, "{source} inbound {inbound}");
+            }
+        }
+    }
+
+    /// How the answers looked.
+    #[test]
+    fn texts_of_errors() {
+        let from = "10.0.0.1>10.0.0.2 p1";
+        let net = net();
+        let plain = udp("10.0.0.2", "192.0.2.9", 1);
+        let long = |data| udp("10.0.0.2", "192.0.2.9", data);
+        for (make, expected) in [
+            (
+                plain.clone(),
+                "tosc0 len57 frag0000 ttl64 icmp 11/0 rest00000000 data[29]",
+            ),
+            (
+                long(519),
+                "tosc0 len575 frag0000 ttl64 icmp 11/0 rest00000000 data[547]",
+            ),
+            (
+                long(521),
+                "tosc0 len576 frag0000 ttl64 icmp 11/0 rest00000000 data[548]",
+            ),
+            (
+                Make {
+                    tos: 0xff,
+                    fragment_field: 0x4000,
+                    ..long(900)
+                },
+                "tosde len576 frag0000 ttl64 icmp 11/0 rest00000000 data[548]",
+            ),
+            (
+                Make {
+                    fragment_field: 0x2000,
+                    ..long(32)
+                },
+                "tosc0 len88 frag0000 ttl64 icmp 11/0 rest00000000 data[60]",
+            ),
+            (
+                // A record route that is full is answered as it is.
+                Make {
+                    options: unhex("070708 01020304"),
+                    ..plain.clone()
+                },
+                "tosc0 len73 frag0000 ttl64 opts[0707080102030400] icmp 11/0 rest00000000 data[37]",
+            ),
+            (
+                Make {
+                    options: unhex("94040000"),
+                    ..plain
+                },
+                "tosc0 len61 frag0000 ttl64 icmp 11/0 rest00000000 data[33]",
+            ),
+        ] {
+            let sent = about(&net, &make).unwrap();
+            assert_eq!(show(&sent.packet), format!("{from} {expected}"));
+            assert_eq!(crate::wire::checksum::of(sent.packet.transport()), 0);
+        }
+        let mut narrow = net.clone();
+        narrow.set_mtu(LAN, 200).unwrap();
+        assert_eq!(about(&narrow, &long(900)).unwrap().packet.len(), 200);
+    }
+
+    #[test]
+    fn who_never_gets_one() {
+        let net = net();
+        let of_kind = |kind| icmp("10.0.0.2", "192.0.2.9", kind, 0, b"abc");
+        for kind in 0..=255 {
+            let expected = matches!(kind, 0 | 8 | 13..=18);
+            assert_eq!(about(&net, &of_kind(kind)).is_ok(), expected, "ICMP type {kind}");
+        }
+        let later = Make {
+            fragment_field: 0x2001,
+            ..udp("10.0.0.2", "192.0.2.9", 1)
+        };
+        let cut = Make::new("10.0.0.2", "192.0.2.9", 1, Vec::new());
+        for (make, why) in [
+            (later, Suppressed::LaterFragment),
+            (cut, Suppressed::AboutAnError),
+            (udp("8.8.8.8", "192.0.2.9", 1), Suppressed::NoRouteBack),
+        ] {
+            assert_eq!(about(&net, &make).map(|_| ()), Err(why));
+        }
+        // A source that is a broadcast address is answered all the same.
+        assert!(about(&net, &udp("10.0.0.255", "192.0.2.9", 1)).is_ok());
+        let packet = tcp("10.0.0.2", "10.0.0.255", 2, &[], &[]).packet();
+        let mut host = HostState::new(1);
+        let result = net.icmp_error(&mut host, Time::ZERO, &packet, Delivery::Broadcast, OVER);
+        assert_eq!(result.map(|_| ()), Err(Suppressed::NotUnicast));
+    }
+
+    /// Thirty packets of one sender at once: how many errors of each kind it got.
+    #[test]
+    fn limits() {
+        let net = net();
+        let packet = udp("10.0.0.2", "192.0.2.9", 1).packet();
+        for (kind, code, sent) in [(11, 0, 6), (3, 3, 6), (3, 4, 30), (12, 0, 6), (5, 1, 30)] {
+            let mut host = HostState::new(1);
+            let error = IcmpError { kind, code, info: 0 };
+            let count = (0..30).filter(|_| {
+                net.icmp_error(&mut host, Time::ZERO, &packet, Delivery::Unicast, error)
+                    .is_ok()
+            });
+            assert_eq!(count.count(), sent, "{kind}/{code}");
+        }
+        let mut host = HostState::new(1);
+        let error = IcmpError {
+            kind: 3,
+            code: 0,
+            info: 0,
+        };
+        let count = (0..30).filter(|_| {
+            net.input_error(&mut host, Time::ZERO, &packet, Delivery::Unicast, error)
+                .is_ok()
+        });
+        assert_eq!(count.count(), 2, "missing routes");
+        let gateway = [10, 0, 0, 77].into();
+        let redirect = |host: &mut HostState| net.redirect(host, Time::ZERO, &packet, Redirect { gateway });
+        let first = redirect(&mut HostState::new(1)).unwrap();
+        assert_eq!(
+            show(&first.packet),
+            "10.0.0.1>10.0.0.2 p1 tosc0 len57 frag0000 ttl64 icmp 5/1 rest0a00004d data[29]"
+        );
+        assert_eq!((0..30).filter(|_| redirect(&mut host).is_ok()).count(), 1, "redirects");
+    }
 }

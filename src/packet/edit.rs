@@ -29,6 +29,11 @@ impl Packet {
         &mut self.bytes[usize::from(self.network_header)..]
     }
 
+    /// Sets the identification; the header checksum is the caller's, with `fill_header_checksum`.
+    pub fn set_identification(&mut self, identification: u16) {
+        self.ipv4_mut().set_identification(identification);
+    }
+
     /// Sets the total length to the bytes that are there, and the header checksum, as a raw socket does for what a program hands it.
     pub fn fill_header_checksum(&mut self) {
         let total = self.bytes.len() as u16;
