@@ -9,6 +9,10 @@ mod flow;
 pub mod proto;
 mod settings;
 mod table;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod text;
 mod track;
 mod tuple;

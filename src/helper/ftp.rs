@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::{HelperContext, mangle};
 use crate::base::{Family, protocol};
@@ -160,12 +161,14 @@ fn announce(
         wish.tuple.destination.id = command.port + cx.random.below(room) as u16;
     }
     let port = wish.tuple.destination.id;
+    if port == 0 {
+        // Seen: the packet is dropped, though the expectation stays.
+        return Err(DropReason::HelperMangle);
+    }
     let text = command.form.write(peers.destination.address, port);
-    // A port 0 is one that nobody can connect to.
-    let rewritten = port != 0 && mangle::replace(packet, tracking, command.text.clone(), text.as_bytes());
-    if !rewritten {
+    if !mangle::replace(packet, tracking, command.text.clone(), text.as_bytes()) {
         for made in cx.table.expectations(cx.now) {
-            if std::sync::Arc::ptr_eq(&made.master, flow) && made.tuple == wish.tuple {
+            if Arc::ptr_eq(&made.master, flow) && made.tuple == wish.tuple {
                 cx.table.unexpect(&made);
             }
         }
@@ -293,7 +296,9 @@ fn read_numbers<const N: usize>(
     for (at, &byte) in data.iter().enumerate().skip(start) {
         match byte {
             b'0'..=b'9' => numbers[index] = numbers[index].wrapping_mul(10).wrapping_add(u32::from(byte - b'0')),
-            _ if byte == separator && index + 1 < N => index += 1,
+            // One separator too many: the kernel does not even take it for the end.
+            _ if byte == separator && index + 1 == N => return None,
+            _ if byte == separator => index += 1,
             _ if index + 1 == N && end.is_none_or(|end| end == byte) => return Some((numbers, at)),
             _ => return None,
         }

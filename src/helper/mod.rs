@@ -2,6 +2,8 @@
 
 mod ftp;
 mod mangle;
+#[cfg(test)]
+mod replay;
 
 use std::time::Duration;
 

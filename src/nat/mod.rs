@@ -2,6 +2,8 @@
 
 mod sequence;
 mod setup;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 pub use sequence::{adjust_sequences, record_length_change};

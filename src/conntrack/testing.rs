@@ -1,0 +1,112 @@
+//! Packets and stages for the tests of this room, of `nat` and of `helper`.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::{CtState, DropReason, HelperSpec, Settings, Table, TrackContext, TrackStage, Tracked, Tracking};
+use crate::base::{Time, protocol};
+use crate::packet::Packet;
+use crate::wire::{icmpv4, ipv4, put16};
+
+pub(crate) fn packet(protocol: u8, source: [u8; 4], destination: [u8; 4], transport: &[u8]) -> Packet {
+    let repr = ipv4::Repr {
+        tos: 0,
+        identification: 1,
+        dont_fragment: false,
+        ttl: 64,
+        protocol,
+        source: Ipv4Addr::from(source),
+        destination: Ipv4Addr::from(destination),
+    };
+    Packet::parse(repr.emit(transport)).unwrap()
+}
+
+/// A datagram without checksum and data.
+pub(crate) fn udp(source: ([u8; 4], u16), destination: ([u8; 4], u16)) -> Packet {
+    let mut datagram = [0, 0, 0, 0, 0, 8, 0, 0];
+    put16(&mut datagram, 0, source.1);
+    put16(&mut datagram, 2, destination.1);
+    packet(protocol::UDP, source.0, destination.0, &datagram)
+}
+
+/// A TCP segment; its checksum is for OUTPUT only, where nobody looks.
+pub(crate) fn tcp(source: ([u8; 4], u16), destination: ([u8; 4], u16), numbers: (u32, u32), flags: u8) -> Packet {
+    let mut segment = [0; 20];
+    put16(&mut segment, 0, source.1);
+    put16(&mut segment, 2, destination.1);
+    segment[4..8].copy_from_slice(&numbers.0.to_be_bytes());
+    segment[8..12].copy_from_slice(&numbers.1.to_be_bytes());
+    segment[12] = 5 << 4;
+    segment[13] = flags;
+    put16(&mut segment, 14, 65535);
+    packet(protocol::TCP, source.0, destination.0, &segment)
+}
+
+pub(crate) fn echo(source: [u8; 4], destination: [u8; 4], kind: u8, identifier: u16) -> Packet {
+    let message = icmpv4::emit(kind, 0, u32::from(identifier) << 16 | 1, b"abcdefgh");
+    packet(protocol::ICMP, source, destination, &message)
+}
+
+/// A table with its knobs and a clock.
+pub(crate) struct Bench {
+    pub table: Table,
+    pub settings: Settings,
+    pub helpers: &'static [HelperSpec],
+    pub now: Time,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self {
+            table: Table::new((1, 2)),
+            settings: Settings::default(),
+            helpers: &[],
+            now: Time::from_secs(1_800_000_000),
+        }
+    }
+
+    pub fn context(&self) -> TrackContext<'_> {
+        TrackContext {
+            now: self.now,
+            settings: &self.settings,
+            stage: TrackStage::Output,
+            helpers: self.helpers,
+        }
+    }
+
+    pub fn track(&self, packet: &mut Packet) -> (Tracked, Tracking) {
+        let mut tracking = Tracking::default();
+        (self.table.track(&self.context(), packet, &mut tracking), tracking)
+    }
+
+    /// Tracks and confirms, without anything between.
+    pub fn pass(&self, mut packet: Packet) -> Result<(CtState, Tracking), DropReason> {
+        let (tracked, mut tracking) = self.track(&mut packet);
+        if let Tracked::Drop(reason) = tracked {
+            return Err(reason);
+        }
+        self.table.confirm(&self.context(), &packet, &mut tracking)?;
+        Ok((tracking.state_for_matching(), tracking))
+    }
+
+    pub fn pass_all(&self, packets: impl IntoIterator<Item = Packet>) {
+        for packet in packets {
+            self.pass(packet).unwrap();
+        }
+    }
+
+    /// The states that the matches see.
+    pub fn states(&self, packets: impl IntoIterator<Item = Packet>) -> Vec<&'static str> {
+        let state = |packet| match self.pass(packet) {
+            Ok((state, _)) => state.name(),
+            Err(_) => "dropped",
+        };
+        packets.into_iter().map(state).collect()
+    }
+}
+
+pub(crate) const A: [u8; 4] = [10, 0, 0, 2];
+pub(crate) const B: [u8; 4] = [192, 0, 2, 9];
+
+pub(crate) fn address(octets: [u8; 4]) -> IpAddr {
+    octets.into()
+}

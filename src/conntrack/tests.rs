@@ -1,0 +1,395 @@
+//! The table: what enters it, what leaves it, and when. What single packets make of their flows is in the recordings (`helper::replay`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::testing::{A, B, Bench, address, echo, packet, tcp, udp};
+use super::text::{self, ExpectationForm, FlowForm};
+use super::{
+    DropReason, Endpoint, Expectation, ExpectationMask, ExpectationRefused, Flow, HelperSpec, Reason, Status, Template,
+    Tracked, Tracking, Tuple,
+};
+use crate::base::{Family, protocol};
+use crate::wire::tcp::flags::{ACK, SYN};
+
+#[test]
+fn a_flow_enters_when_its_packet_gets_out() {
+    let bench = Bench::new();
+    let mut first = udp((A, 1), (B, 53));
+    let (tracked, mut tracking) = bench.track(&mut first);
+    assert!(matches!(tracked, Tracked::Accept(Reason::NewFlow)));
+    assert_eq!(bench.table.count(), 0);
+    // Dropped on its way: nothing happened, and the next packet is NEW again.
+    drop(tracking);
+    (_, tracking) = bench.track(&mut first);
+    bench.table.confirm(&bench.context(), &first, &mut tracking).unwrap();
+    assert_eq!(bench.table.count(), 1);
+    assert_eq!(
+        bench.states([udp((A, 1), (B, 53)), udp((B, 53), (A, 1)), udp((A, 1), (B, 53))]),
+        ["NEW", "ESTABLISHED", "ESTABLISHED"]
+    );
+    assert_eq!(bench.table.count(), 1);
+}
+
+#[test]
+fn what_was_tracked_before_passes() {
+    let bench = Bench::new();
+    let mut packet = udp((A, 1), (A, 2));
+    let (_, mut tracking) = bench.track(&mut packet);
+    let again = bench.table.track(&bench.context(), &mut packet, &mut tracking);
+    assert!(matches!(again, Tracked::Accept(Reason::AlreadyTracked)));
+}
+
+#[test]
+fn two_first_packets_at_a_time() {
+    for (protocol, joined) in [
+        (protocol::UDP, true),
+        (protocol::TCP, false),
+        (protocol::ICMP, false),
+        (50, false),
+    ] {
+        let bench = Bench::new();
+        let make = || match protocol {
+            protocol::UDP => udp((A, 1), (B, 53)),
+            protocol::TCP => tcp((A, 1), (B, 80), (1, 0), SYN),
+            protocol::ICMP => echo(A, B, 8, 7),
+            other => packet(other, A, B, b"x"),
+        };
+        let (mut first, mut second) = (make(), make());
+        let (_, mut first_tracking) = bench.track(&mut first);
+        let (_, mut second_tracking) = bench.track(&mut second);
+        bench
+            .table
+            .confirm(&bench.context(), &first, &mut first_tracking)
+            .unwrap();
+        let result = bench.table.confirm(&bench.context(), &second, &mut second_tracking);
+        assert_eq!(
+            result,
+            if joined { Ok(()) } else { Err(DropReason::Clash) },
+            "{protocol}"
+        );
+        assert_eq!(bench.table.count(), 1);
+        if joined {
+            assert!(Arc::ptr_eq(
+                &first_tracking.flow.unwrap(),
+                &second_tracking.flow.unwrap()
+            ));
+        }
+    }
+}
+
+#[test]
+fn a_flow_deleted_on_its_way_does_not_enter() {
+    let bench = Bench::new();
+    let mut packet = udp((A, 1), (B, 53));
+    let (_, mut tracking) = bench.track(&mut packet);
+    assert!(bench.table.delete(tracking.flow.as_ref().unwrap()));
+    let result = bench.table.confirm(&bench.context(), &packet, &mut tracking);
+    assert_eq!(result, Err(DropReason::FlowDied));
+    assert_eq!(bench.table.count(), 0);
+}
+
+fn assured_connection(port: u16) -> [crate::packet::Packet; 3] {
+    [
+        tcp((A, port), (B, 80), (1, 0), SYN),
+        tcp((B, 80), (A, port), (100, 2), SYN | ACK),
+        tcp((A, port), (B, 80), (2, 101), ACK),
+    ]
+}
+
+#[test]
+fn a_full_table_drops_unassured_flows_first() {
+    let mut bench = Bench::new();
+    bench.settings.max = 40;
+    for port in 0..39 {
+        bench.pass_all(assured_connection(1000 + port));
+    }
+    bench.pass_all([udp((A, 7), (B, 7))]);
+    assert_eq!(bench.table.count(), 40);
+    bench.pass_all(assured_connection(2000));
+    assert_eq!(bench.table.count(), 40);
+    let all_assured = bench
+        .table
+        .flows(bench.now)
+        .iter()
+        .all(|flow| flow.lock().status.has(Status::ASSURED));
+    assert!(all_assured);
+    assert_eq!(bench.pass(udp((A, 8), (B, 8))).err(), Some(DropReason::TableFull));
+    assert_eq!(bench.states([tcp((A, 2000), (B, 80), (2, 101), ACK)]), ["ESTABLISHED"]);
+    bench.settings.max = 0;
+    assert_eq!(bench.states([udp((A, 8), (B, 8))]), ["NEW"]);
+}
+
+#[test]
+fn expired_flows_are_gone_and_collected() {
+    let mut bench = Bench::new();
+    bench.pass_all([udp((A, 1), (B, 53)), udp((A, 2), (B, 53)), echo(A, B, 8, 7)]);
+    bench.now = bench.now + Duration::from_secs(29);
+    assert_eq!(bench.states([udp((B, 53), (A, 2))]), ["ESTABLISHED"]);
+    bench.now = bench.now + Duration::from_secs(1);
+    assert_eq!(bench.table.flows(bench.now).len(), 1);
+    assert_eq!(bench.table.count(), 3);
+    // An answer that comes too late opens a flow of its own.
+    assert_eq!(bench.states([udp((B, 53), (A, 1))]), ["NEW"]);
+    assert_eq!(bench.table.sweep(bench.now), 1);
+    assert_eq!(bench.table.count(), 2);
+    bench.table.flush();
+    assert_eq!(bench.table.count(), 0);
+}
+
+#[test]
+fn flows_are_listed_as_they_came() {
+    let bench = Bench::new();
+    bench.pass_all((0..200).map(|port| udp((A, 1000 + port), (B, 53))));
+    let ports: Vec<_> = bench
+        .table
+        .flows(bench.now)
+        .iter()
+        .map(|flow| flow.original().source.id)
+        .collect();
+    assert_eq!(ports, (1000..1200).collect::<Vec<_>>());
+}
+
+#[test]
+fn helpers_are_attached_where_asked() {
+    const FTP: HelperSpec = HelperSpec {
+        name: "ftp",
+        family: Family::V4,
+        protocol: protocol::TCP,
+        port: 21,
+        max_expected: 1,
+        expect_timeout: Duration::from_secs(300),
+    };
+    let template = |name: &str| {
+        Some(Arc::new(Template {
+            helper: Some(name.to_owned()),
+        }))
+    };
+    for (loaded, automatic, template, port, expected) in [
+        (true, false, None, 21, None),
+        (true, true, None, 21, Some("ftp")),
+        (true, true, None, 2121, None),
+        (false, true, None, 21, None),
+        (true, false, template("ftp"), 2121, Some("ftp")),
+        (false, false, template("ftp"), 21, None),
+        (true, false, template("irc"), 21, None),
+    ] {
+        let mut bench = Bench::new();
+        bench.helpers = if loaded { &[FTP] } else { &[] };
+        bench.settings.automatic_helper = automatic;
+        let mut tracking = Tracking {
+            template: template.clone(),
+            ..Tracking::default()
+        };
+        let mut packet = tcp((A, 1), (B, port), (1, 0), SYN);
+        bench.table.track(&bench.context(), &mut packet, &mut tracking);
+        let helper = tracking.flow.unwrap().lock().helper;
+        assert_eq!(helper, expected, "{loaded} {automatic} {template:?} {port}");
+    }
+}
+
+fn wish(master: &Arc<Flow>, bench: &Bench, port: u16) -> Expectation {
+    Expectation {
+        serial: 0,
+        tuple: Tuple {
+            source: Endpoint {
+                address: address(B),
+                id: 0,
+            },
+            destination: Endpoint {
+                address: address(A),
+                id: port,
+            },
+            protocol: protocol::TCP,
+        },
+        mask: ExpectationMask {
+            address: address([255; 4]),
+            id: 0,
+        },
+        master: Arc::clone(master),
+        class: 0,
+        permanent: false,
+        inactive: false,
+        deadline: bench.now + Duration::from_secs(300),
+        made_by: "ftp",
+        helper: None,
+        nat: None,
+    }
+}
+
+fn masters(bench: &Bench) -> [Arc<Flow>; 2] {
+    [3000, 3001].map(|port| {
+        let (_, tracking) = bench.pass(tcp((A, port), (B, 21), (1, 0), SYN)).unwrap();
+        tracking.flow.unwrap()
+    })
+}
+
+fn expected_ports(bench: &Bench) -> Vec<u16> {
+    let all = bench.table.expectations(bench.now);
+    all.iter().map(|it| it.tuple.destination.id).collect()
+}
+
+/// Each of these was seen on the kernel with two FTP connections.
+#[test]
+fn expectations_replace_clash_and_die_with_their_master() {
+    let mut bench = Bench::new();
+    let [first, second] = masters(&bench);
+    let expect =
+        |bench: &Bench, master: &Arc<Flow>, port| bench.table.expect(bench.now, wish(master, bench, port), 1, 4096);
+    expect(&bench, &first, 1025).unwrap();
+    assert_eq!(expect(&bench, &second, 1025), Err(ExpectationRefused::Clash));
+    expect(&bench, &second, 1026).unwrap();
+    assert_eq!(expected_ports(&bench), [1025, 1026]);
+    bench.now = bench.now + Duration::from_secs(2);
+    expect(&bench, &first, 1025).unwrap();
+    expect(&bench, &second, 1027).unwrap();
+    assert_eq!(expected_ports(&bench), [1025, 1027]);
+    bench.table.delete(&first);
+    assert_eq!(expected_ports(&bench), [1027]);
+    assert_eq!(expect(&bench, &first, 1025), Err(ExpectationRefused::MasterDied));
+    assert_eq!(
+        bench.table.expect(bench.now, wish(&second, &bench, 9), 0, 1),
+        Err(ExpectationRefused::Full)
+    );
+    bench.now = bench.now + Duration::from_secs(300);
+    assert_eq!(expected_ports(&bench), Vec::<u16>::new());
+}
+
+#[test]
+fn an_expected_flow_is_related_until_it_is_answered() {
+    let bench = Bench::new();
+    let [master, _] = masters(&bench);
+    master.lock().mark = 7;
+    bench
+        .table
+        .expect(bench.now, wish(&master, &bench, 1025), 1, 4096)
+        .unwrap();
+    let syn = |from: [u8; 4]| tcp((from, 20), (A, 1025), (1, 0), SYN);
+    assert_eq!(bench.states([syn([192, 0, 2, 10])]), ["NEW"]);
+    let (state, tracking) = bench.pass(syn(B)).unwrap();
+    assert_eq!(state.name(), "RELATED");
+    let data = tracking.flow.unwrap();
+    assert!(data.lock().status.has(Status::EXPECTED));
+    assert_eq!(data.lock().mark, 7);
+    assert!(Arc::ptr_eq(data.lock().master.as_ref().unwrap(), &master));
+    assert_eq!(expected_ports(&bench), Vec::<u16>::new());
+    assert_eq!(
+        bench.states([
+            syn(B),
+            tcp((A, 1025), (B, 20), (1, 2), SYN | ACK),
+            tcp((B, 20), (A, 1025), (2, 2), ACK)
+        ]),
+        ["RELATED", "ESTABLISHED", "ESTABLISHED"]
+    );
+}
+
+#[test]
+fn permanent_stay_and_inactive_open_nothing() {
+    let bench = Bench::new();
+    let [first, second] = masters(&bench);
+    let permanent = Expectation {
+        permanent: true,
+        ..wish(&first, &bench, 1)
+    };
+    let inactive = Expectation {
+        inactive: true,
+        ..wish(&second, &bench, 2)
+    };
+    bench.table.expect(bench.now, permanent, 1, 9).unwrap();
+    bench.table.expect(bench.now, inactive, 1, 9).unwrap();
+    let syn = |from, to| tcp((B, from), (A, to), (1, 0), SYN);
+    assert_eq!(
+        bench.states([syn(20, 1), syn(21, 1), syn(20, 2)]),
+        ["RELATED", "RELATED", "NEW"]
+    );
+    assert_eq!(expected_ports(&bench), [1, 2]);
+}
+
+/// The same flows on Linux 6.18 and with conntrack-tools 1.4.7.
+#[test]
+fn flows_as_text() {
+    let mut bench = Bench::new();
+    bench.settings.acct = true;
+    bench.settings.timestamp = true;
+    let [master, _] = masters(&bench);
+    master.lock().helper = Some("ftp");
+    bench
+        .table
+        .expect(bench.now, wish(&master, &bench, 1025), 1, 9)
+        .unwrap();
+    bench.pass_all([
+        tcp((B, 20), (A, 1025), (1, 0), SYN),
+        packet(protocol::DCCP, A, B, b"abcd"),
+        packet(protocol::GRE, A, B, &[0, 0, 8, 0]),
+        echo(A, B, 8, 7),
+    ]);
+    bench.now = bench.now + Duration::from_millis(1500);
+    let flows = bench.table.flows(bench.now);
+    let line = |at: usize, form| text::flow(&flows[at], form, bench.now, &bench.settings).unwrap();
+    for (at, form, expected) in [
+        (
+            0,
+            FlowForm::Proc,
+            "ipv4     2 tcp      6 118 SYN_SENT src=10.0.0.2 dst=192.0.2.9 sport=3000 dport=21 packets=1 bytes=40 [UNREPLIED] src=192.0.2.9 dst=10.0.0.2 sport=21 dport=3000 packets=0 bytes=0 mark=0 zone=0 delta-time=1 use=3",
+        ),
+        (
+            0,
+            FlowForm::Tool,
+            "tcp      6 118 SYN_SENT src=10.0.0.2 dst=192.0.2.9 sport=3000 dport=21 packets=1 bytes=40 [UNREPLIED] src=192.0.2.9 dst=10.0.0.2 sport=21 dport=3000 packets=0 bytes=0 mark=0 delta-time=1 helper=ftp use=2",
+        ),
+        (
+            1,
+            FlowForm::OldProc,
+            "tcp      6 118 SYN_SENT src=10.0.0.2 dst=192.0.2.9 sport=3001 dport=21 packets=1 bytes=40 [UNREPLIED] src=192.0.2.9 dst=10.0.0.2 sport=21 dport=3001 packets=0 bytes=0 use=1",
+        ),
+        (
+            3,
+            FlowForm::ToolExtended,
+            "ipv4     2 dccp     33 598 src=10.0.0.2 dst=192.0.2.9 sport=0 dport=0 packets=1 bytes=24 [UNREPLIED] src=192.0.2.9 dst=10.0.0.2 sport=0 dport=0 packets=0 bytes=0 mark=0 delta-time=1 use=1",
+        ),
+        (
+            3,
+            FlowForm::Proc,
+            "ipv4     2 unknown  33 598 src=10.0.0.2 dst=192.0.2.9 packets=1 bytes=24 [UNREPLIED] src=192.0.2.9 dst=10.0.0.2 packets=0 bytes=0 mark=0 zone=0 delta-time=1 use=2",
+        ),
+        (
+            4,
+            FlowForm::Proc,
+            "ipv4     2 gre      47 28 timeout=30, stream_timeout=180 src=10.0.0.2 dst=192.0.2.9 srckey=0x0 dstkey=0x0 packets=1 bytes=24 [UNREPLIED] src=192.0.2.9 dst=10.0.0.2 srckey=0x0 dstkey=0x0 packets=0 bytes=0 mark=0 zone=0 delta-time=1 use=2",
+        ),
+        (
+            4,
+            FlowForm::Tool,
+            "gre      47 28 src=10.0.0.2 dst=192.0.2.9 srckey=0x0 dstkey=0x0 packets=1 bytes=24 [UNREPLIED] src=192.0.2.9 dst=10.0.0.2 srckey=0x0 dstkey=0x0 packets=0 bytes=0 mark=0 delta-time=1 use=1",
+        ),
+        (
+            5,
+            FlowForm::Tool,
+            "icmp     1 28 src=10.0.0.2 dst=192.0.2.9 type=8 code=0 id=7 packets=1 bytes=36 [UNREPLIED] src=192.0.2.9 dst=10.0.0.2 type=0 code=0 id=7 packets=0 bytes=0 mark=0 delta-time=1 use=1",
+        ),
+    ] {
+        assert_eq!(line(at, form), expected);
+    }
+    bench.table.delete(&flows[2]);
+    assert_eq!(text::flow(&flows[2], FlowForm::Tool, bench.now, &bench.settings), None);
+}
+
+#[test]
+fn expectations_as_text() {
+    let mut bench = Bench::new();
+    let [master, _] = masters(&bench);
+    let mut made = wish(&master, &bench, 1025);
+    bench.now = bench.now + Duration::from_millis(500);
+    assert_eq!(
+        text::expectation(&made, ExpectationForm::Proc, bench.now),
+        "299 l3proto = 2 proto=6 src=192.0.2.9 dst=10.0.0.2 sport=0 dport=1025 ftp"
+    );
+    assert_eq!(
+        text::expectation(&made, ExpectationForm::Tool, bench.now),
+        "299 proto=6 src=192.0.2.9 dst=10.0.0.2 sport=0 dport=1025 mask-src=255.255.255.255 mask-dst=255.255.255.255 sport=0 dport=65535 \
+         master-src=10.0.0.2 master-dst=192.0.2.9 sport=3000 dport=21 class=0 helper=ftp"
+    );
+    made.permanent = true;
+    made.inactive = true;
+    assert!(text::expectation(&made, ExpectationForm::Proc, bench.now).ends_with("dport=1025 PERMANENT,INACTIVE ftp"));
+}
