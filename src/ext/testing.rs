@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::option::{Given, GivenOption, OptionSpec, UsageError, parse_value};
 use super::{MatchSpec, TargetSpec};
-use crate::base::{Family, InterfaceName, Time, protocol};
+use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use crate::conntrack::{Settings, Table as Flows, TrackContext, TrackStage, Tracking};
 use crate::nat::{Manip, NatRange};
 use crate::net::Net;
@@ -266,6 +266,21 @@ impl Bench {
             now: self.now,
             state,
         }
+    }
+
+    /// A bench whose router has 10.0.0.1/24 on `lan` and 192.0.2.1/24 on `wan`, and the two's identities.
+    pub fn with_addresses() -> (Self, InterfaceId, InterfaceId) {
+        let mut bench = Self::new();
+        let mut add = |name, address: [u8; 4]| {
+            let id = bench
+                .net
+                .add_interface(InterfaceName::new(name).unwrap(), 1500)
+                .unwrap();
+            bench.net.add_address(id, address.into(), 24).unwrap();
+            id
+        };
+        let (lan, wan) = (add("lan", [10, 0, 0, 1]), add("wan", [192, 0, 2, 1]));
+        (bench, lan, wan)
     }
 
     /// Lets a datagram from 10.0.0.2:1000 to 192.0.2.9:53 open a flow, and tracks `packet` after it.

@@ -279,6 +279,7 @@ impl Match for Addrtype {
 mod tests {
     use super::*;
     use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, placed, read_match, udp};
+    use crate::packet::End;
     use crate::rule::Table;
 
     #[test]
@@ -365,11 +366,18 @@ mod tests {
 
     #[test]
     fn packets() {
-        let packet = udp(1, 2, &[]);
+        let (bench, lan, wan) = Bench::with_addresses();
+        let mut packet = udp(1, 2, &[]);
+        packet.input = Some(lan);
+        packet.output = Some(wan);
+        let mut for_us = packet.clone();
+        for_us.set_address(End::Destination, [192, 0, 2, 1].into());
+        let unicast = "! --dst-type UNICAST: packet is for 192.0.2.9, which is UNICAST";
+        let elsewhere = "--dst-type LOCAL: packet is for 192.0.2.1, which is UNICAST";
         match_packets(
             &SPEC,
             ANY,
-            &Bench::new(),
+            &bench,
             &[
                 ("--src-type UNICAST --dst-type UNICAST,LOCAL", &packet, ""),
                 (
@@ -377,11 +385,11 @@ mod tests {
                     &packet,
                     "--src-type LOCAL: packet is from 10.0.0.2, which is UNICAST",
                 ),
-                (
-                    "! --dst-type UNICAST",
-                    &packet,
-                    "! --dst-type UNICAST: packet is for 192.0.2.9, which is UNICAST",
-                ),
+                ("! --dst-type UNICAST", &packet, unicast),
+                ("--dst-type LOCAL", &for_us, ""),
+                ("--dst-type LOCAL --limit-iface-out", &for_us, ""),
+                // The address is another interface's.
+                ("--dst-type LOCAL --limit-iface-in", &for_us, elsewhere),
             ],
         );
     }

@@ -304,6 +304,15 @@ mod tests {
             // Twice around, and large enough again: the kernel takes it, and holds one token.
             ("--limit 1/hour --limit-burst 240", None),
             ("--limit 2/day", None),
+            // The product overflows a second time where it becomes credits, at 128 of them to a jiffy.
+            ("--limit 1/day --limit-burst 1", None),
+            ("--limit 1/day --limit-burst 2", Some("864000000/2")),
+            ("--limit 1/day --limit-burst 3", None),
+            ("--limit 1/day --limit-burst 4", Some("864000000/4")),
+            ("--limit 7/day --limit-burst 11", Some("123428571/11")),
+            ("--limit 7/day --limit-burst 12", None),
+            ("--limit 1/hour --limit-burst 37", None),
+            ("--limit 1/hour --limit-burst 38", Some("36000000/38")),
         ] {
             let made = read_match(&SPEC, ANY, typed).unwrap();
             let found = placed(ANY, Table::Filter, &[Hook::Input], |scope| made.check(scope));

@@ -492,6 +492,7 @@ mod tests {
         let bench = Bench::new();
         let syn = tcp(40000, 443, 0x02, &[2, 4, 5, 180]);
         let with_end = tcp(40000, 443, 0x12, &[0, 8, 0, 3]);
+        let padded = tcp(40000, 443, 0x12, &[1, 3, 3, 0]);
         let later = ip(protocol::TCP, 185, &[0; 32]);
         match_packets(
             &SPEC,
@@ -512,6 +513,8 @@ mod tests {
                 ("--tcp-option 2", &syn, ""),
                 ("! --tcp-option 2", &syn, "! --tcp-option 2: packet has it"),
                 ("--tcp-option 3", &syn, "--tcp-option 3: packet has none"),
+                // NOP has no length.
+                ("--tcp-option 3", &padded, ""),
                 // The kernel does not stop at END (0), and takes a length of 0 for 1.
                 ("--tcp-option 3", &with_end, ""),
                 ("", &later, "tcp: packet is a later fragment without a TCP header"),

@@ -127,6 +127,7 @@ fn next_hop(cx: &TargetContext<'_>) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::PortRange;
     use crate::ext::testing::{ANY, Bench, ICMP, P, TCP, placed, read_target, target_errors, target_texts, udp};
 
     #[test]
@@ -212,6 +213,24 @@ mod tests {
                     .to_owned()
             )
         );
+    }
+
+    #[test]
+    fn takes_the_address_of_the_way_out() {
+        let (mut bench, _, wan) = Bench::with_addresses();
+        let made = read_target(&SPEC, TCP, "--to-ports 1024-2048").unwrap();
+        let mut packet = udp(1000, 53, &[]);
+        packet.output = Some(wan);
+        bench.track(&mut packet);
+        assert_eq!(bench.apply(made.as_ref(), &mut packet), TargetVerdict::Accept);
+        let range = NatRange {
+            addresses: Some(AddressRange::single([192, 0, 2, 1].into())),
+            ports: Some(PortRange { low: 1024, high: 2048 }),
+            ..NatRange::default()
+        };
+        assert_eq!(bench.mapped, [(range, Manip::Source)]);
+        let flow = bench.tracking.flow.as_ref().unwrap();
+        assert_eq!(flow.lock().nat.masquerade_interface, Some(wan));
     }
 
     #[test]

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn own_packets_go_to_the_loopback() {
+    fn own_packets_go_to_the_loopback_and_others_to_their_interface() {
         let mut bench = Bench::new();
         bench.hook = Hook::Output;
         let made = read_target(&SPEC, TCP, "--to-ports 8080").unwrap();
@@ -195,7 +195,15 @@ mod tests {
         let (range, manip) = bench.mapped[0];
         assert_eq!(range.addresses, Some(AddressRange::single([127, 0, 0, 1].into())));
         assert_eq!(manip, Manip::Destination);
+        let (mut bench, lan, _) = Bench::with_addresses();
         bench.hook = Hook::Prerouting;
+        let mut packet = udp(1, 2, &[]);
+        packet.input = Some(lan);
+        bench.apply(made.as_ref(), &mut packet);
+        assert_eq!(
+            bench.mapped[0].0.addresses,
+            Some(AddressRange::single([10, 0, 0, 1].into()))
+        );
         // No interface, no address.
         assert_eq!(bench.apply(made.as_ref(), &mut udp(1, 2, &[])), TargetVerdict::Drop);
     }
