@@ -12,6 +12,23 @@ pub fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
         return Lab::default_lab(seed, TOOLBOX).map_err(|error| say(&error.styled()));
     };
     let file = load(path)?;
+    note_without_effect(&file);
+    Lab::new(&file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
+}
+
+/// Never a silent skip: what the file says and the lab doesn't do yet.
+pub fn note_without_effect(file: &LabFile) {
+    for note in Lab::without_effect(file) {
+        eprintln!("nflab: {note}");
+    }
+}
+
+/// The same without notes, for `sh`: its standard error is the command's, and no packet is sent that they could be about.
+pub fn quiet_lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
+    let Some(path) = file else {
+        return lab(None, seed);
+    };
+    let file = load(path)?;
     Lab::new(&file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
 }
 

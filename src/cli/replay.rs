@@ -80,9 +80,6 @@ fn replay(arguments: &Arguments) -> Result<(), Stop> {
         );
     }
     let mut lab = open::lab(Some(&arguments.lab), arguments.seed).map_err(Stop::Said)?;
-    if let Some(path) = &arguments.rules {
-        restore(&mut lab, path)?;
-    }
     let stdin = arguments.input == Path::new("-");
     let mut reader = match stdin {
         true => CaptureReader::new(Box::new(io::stdin()) as Box<dyn io::Read>).map_err(|error| error.to_string())?,
@@ -101,6 +98,13 @@ fn replay(arguments: &Arguments) -> Result<(), Stop> {
             .next_packet()
             .map_err(|error| format!("{}: {error}", arguments.input.display()))?;
         if outputs.is_none() {
+            // The rules come into force at the capture's own time: a rule with `limit` counts from then.
+            if let Some(packet) = &packet {
+                lab.start_at(packet.time);
+            }
+            if let Some(path) = &arguments.rules {
+                restore(&mut lab, path)?;
+            }
             outputs = Some(Outputs::open(arguments, &lab)?);
         }
         let (Some(packet), Some(outputs)) = (packet, &mut outputs) else {
@@ -193,16 +197,12 @@ fn interface(lab: &Lab, name: &str, packet: u64) -> Result<Option<InterfaceId>, 
 /// The capture's time. It never runs backwards: a packet from the past comes now.
 #[derive(Default)]
 struct ReplayClock {
-    begun: bool,
     warned: bool,
 }
 
 impl ReplayClock {
     fn follow(&mut self, lab: &mut Lab, time: Time, packet: u64) {
-        if !self.begun {
-            self.begun = true;
-            lab.start_at(time);
-        } else if !lab.set_clock(time) && !self.warned {
+        if !lab.set_clock(time) && !self.warned {
             self.warned = true;
             eprintln!(
                 "nflab: packet {packet} is older than the one before it; the clock doesn't run backwards, so it (and others like it) comes at the time of the last"

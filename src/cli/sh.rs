@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::{open, shims};
 use crate::lab::control::serve_connection;
 use crate::lab::drive::answer;
+use crate::lab::event_loop::Clock;
 use crate::lab::memory::Lab;
 
 #[derive(Debug, clap::Args)]
@@ -38,8 +39,12 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> u8 {
-    let lab = match open::lab(arguments.lab.as_deref(), arguments.seed) {
-        Ok(lab) => Arc::new(Mutex::new(lab)),
+    let lab = match open::quiet_lab(arguments.lab.as_deref(), arguments.seed) {
+        Ok(mut lab) => {
+            // The tools show the date that the command sees.
+            lab.start_at(Clock::new().now());
+            Arc::new(Mutex::new(lab))
+        }
         Err(code) => return code,
     };
     let place = match TemporaryDirectory::make() {
@@ -102,10 +107,17 @@ pub fn save(lab: &mut Lab, file: &Path) -> io::Result<()> {
 fn serve(socket: &Path, lab: &Arc<Mutex<Lab>>) -> io::Result<()> {
     let listener = UnixListener::bind(socket)?;
     let lab = Arc::clone(lab);
+    let clock = Clock::new();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let lab = Arc::clone(&lab);
-            std::thread::spawn(move || serve_connection(stream, |request| answer(&mut lab.lock(), &request)));
+            std::thread::spawn(move || {
+                serve_connection(stream, |request| {
+                    let mut lab = lab.lock();
+                    lab.set_clock(clock.now());
+                    answer(&mut lab, &request)
+                })
+            });
         }
     });
     Ok(())

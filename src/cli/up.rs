@@ -56,6 +56,7 @@ pub fn up(arguments: &UpArguments) -> u8 {
         Ok(file) => file,
         Err(code) => return code,
     };
+    open::note_without_effect(&file);
     let lab = match Lab::new(&file, arguments.seed, TOOLBOX) {
         Ok(lab) => lab,
         Err(error) => {

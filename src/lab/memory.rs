@@ -12,7 +12,7 @@ use super::file::LabFile;
 use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
 use super::problem::{Position, Problem, SourceError};
 use super::story::Story;
-use crate::base::{InterfaceId, InterfaceName, Time, protocol};
+use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use crate::engine::{Config, Emission, Observer, Port, Report, Router, Silent, Worker};
 use crate::net::{ConfigError, Listeners, Net, Prefix, Route};
 use crate::packet::Packet;
@@ -46,6 +46,31 @@ pub struct Passage {
 }
 
 impl Lab {
+    /// What of a lab file has no effect yet: addresses and routes of IPv6, each with its place.
+    pub fn without_effect(file: &LabFile) -> Vec<String> {
+        let addresses = file
+            .interfaces
+            .iter()
+            .flat_map(|interface| &interface.addresses)
+            .filter(|it| it.address.is_ipv6())
+            .map(|it| (it.position, format!("address {}", it.address)));
+        let routes = file
+            .routes
+            .iter()
+            .filter(|route| route.to.family() == Family::V6)
+            .map(|route| (route.position, format!("route to {}", route.to.address())));
+        addresses
+            .chain(routes)
+            .map(|(position, what)| {
+                let (line, column) = file.source.line_and_column(position.start);
+                format!(
+                    "{}:{line}:{column}: IPv6 is not there yet: {what} has no effect",
+                    file.source.name
+                )
+            })
+            .collect()
+    }
+
     /// From a lab file. What the file can't know to be wrong (a sysctl that isn't there) is an error at its position.
     pub fn new(file: &LabFile, seed: u64, toolbox: Toolbox) -> Result<Self, SourceError> {
         let net = network(file)?;
@@ -236,7 +261,7 @@ impl Lab {
     }
 }
 
-/// The configuration that a lab file describes, before its sysctls.
+/// The configuration that a lab file describes, before its sysctls. Of IPv6 it holds nothing yet ([`Lab::without_effect`] says so).
 pub fn network(file: &LabFile) -> Result<Net, SourceError> {
     let at = |position: Position| {
         move |error: ConfigError| {
@@ -252,12 +277,12 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
                 .add_interface(interface.name, interface.mtu)
                 .map_err(at(interface.position))?,
         };
-        for address in &interface.addresses {
+        for address in interface.addresses.iter().filter(|it| it.address.is_ipv4()) {
             net.add_address(id, address.address, address.prefix_length)
                 .map_err(at(address.position))?;
         }
     }
-    for route in &file.routes {
+    for route in file.routes.iter().filter(|route| route.to.family() == Family::V4) {
         let length = route.to.prefix_length().unwrap_or(0);
         let to =
             Prefix::containing(route.to.address(), length).unwrap_or_else(|| Prefix::default_of(route.to.family()));
@@ -285,12 +310,12 @@ pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceErro
     for sysctl in &file.sysctls {
         let problem = match machine.set_sysctl(&sysctl.key, &sysctl.value) {
             Ok(()) => continue,
-            Err(KnobError::Unknown(_)) => {
+            Err(KnobError::Unknown(_) | KnobError::NotOffered(_)) => {
                 let keys = machine.sysctls();
                 let near = super::problem::suggestion(&sysctl.key, keys.iter().map(String::as_str));
                 let remedy = match near {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => "`sysctl -a` in `nflab repl` lists every key that a lab has".to_owned(),
+                    None => "`sysctl -a` in `nflab repl` lists every key that a lab has; leave this one out".to_owned(),
                 };
                 Problem::new(
                     sysctl.key_position,
@@ -305,7 +330,6 @@ pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceErro
                 "expected a key that can be set",
                 "remove this line",
             ),
-            Err(KnobError::NotOffered(message)) => Problem::new(sysctl.key_position, message, "", "remove this line"),
             Err(KnobError::Invalid(message)) => Problem::new(
                 sysctl.value_position,
                 message,

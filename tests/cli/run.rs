@@ -1,0 +1,183 @@
+//! `nflab run`: what it prints, where failures are named, and its exit codes; and the same language through the REPL.
+
+use crate::bench::{Bench, LAB};
+
+#[test]
+fn a_script_that_holds() {
+    let bench = Bench::new();
+    bench.write(
+        "good.nflab",
+        "# comment\niptables -P FORWARD DROP\niptables -A FORWARD -p tcp \\\n  --dport 80 -j ACCEPT\n\
+         send lan tcp 10.0.0.2:1000 > 192.0.2.9:80 S\nexpect forwarded\nexpect out wan dst 192.0.2.9:80 flags S ttl 63\n\
+         send lan tcp 10.0.0.2:1000 > 192.0.2.9:81 S\nexpect drop\nexpect by FORWARD policy\nexpect policy FORWARD packets 1 bytes 40\n\
+         expect fail iptables -A NOWHERE -j ACCEPT\nexpect fail iptables-restore <<EOF\n*filter\nnonsense\nCOMMIT\nEOF\n\
+         expect rule FORWARD 1 packets 1\n",
+    );
+    let ran = bench.nflab(&["run", "good.nflab"]);
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", ""));
+    let told = bench.nflab(&["run", "-v", "good.nflab"]);
+    assert!(
+        told.out.contains("in by lan: tcp 10.0.0.2:1000 > 192.0.2.9:81 S"),
+        "{}",
+        told.out
+    );
+    assert!(
+        told.out.contains("no: "),
+        "a story says why a rule did not match: {}",
+        told.out
+    );
+}
+
+#[test]
+fn unmet_expectations_name_file_and_line() {
+    let bench = Bench::new();
+    bench.write(
+        "bad.nflab",
+        "iptables -P FORWARD DROP\nsend lan udp 10.0.0.2:1 > 192.0.2.9:2\nexpect accept\nexpect no out\nexpect state NEW\niptables -D FORWARD 7\n",
+    );
+    let ran = bench.nflab(&["run", "bad.nflab"]);
+    assert_eq!(ran.code, 1);
+    for part in [
+        "bad.nflab:3: expect accept\n    the packet went no further: dropped by the policy of filter FORWARD\n",
+        "bad.nflab:5: expect state NEW\n    the packet was never tracked\n",
+        "bad.nflab:6: iptables -D FORWARD 7\n",
+        "bad.nflab: 3 of 6 commands failed\n",
+    ] {
+        assert!(ran.err.contains(part), "{part:?} not in\n{}", ran.err);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_exit_code_2_and_nothing_is_done() {
+    let bench = Bench::new();
+    for (text, parts) in [
+        ("iptables -L\nsnd lan\n", &["2:1", "did you mean `send`?"][..]),
+        ("echo first\nexpect acept\n", &["2:8", "did you mean `accept`?"]),
+        (
+            "echo first\niptables-restore <<EOF\n*filter\n",
+            &["2:18", "this here-document has no end"],
+        ),
+        (
+            "echo first\nsend lan tcp 10.0.0.2:1 > 192.0.2.9:99999 S\n",
+            &["2:27", "expected an IPv4 address with its port"],
+        ),
+        ("echo first\n'", &["2:1", "this quote is never closed"]),
+    ] {
+        bench.write("x.nflab", text);
+        let ran = bench.nflab(&["run", "x.nflab"]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{text:?}: {}", ran.err);
+        for part in parts {
+            assert!(ran.err.contains(part), "{part:?} not in\n{}", ran.err);
+        }
+    }
+    let ran = bench.nflab(&["run", "nosuch.nflab"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("cannot read the script nosuch.nflab"), "{}", ran.err);
+}
+
+#[test]
+fn standard_input_is_a_script_too() {
+    let bench = Bench::new();
+    let ran = bench.nflab_with(
+        "send lan icmp 10.0.0.2 > 10.0.0.1 echo-request id 1\nexpect out lan icmp echo-reply\n",
+        &["run", "-"],
+    );
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let ran = bench.nflab_with("expect accept\n", &["run", "-"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("standard input:1: expect accept"), "{}", ran.err);
+}
+
+#[test]
+fn a_wrong_lab_file_is_drawn_where_it_is_wrong() {
+    let bench = Bench::new();
+    bench.write("s.nflab", "lab\n");
+    for (text, parts) in [
+        (
+            "[interface.lan]\nadress = []\n",
+            &["lab.toml:2:1", "did you mean `address`?"][..],
+        ),
+        (
+            "[sysctl]\n\"net.ipv4.ip_forwad\" = 1\n[interface.lan]\naddress = [\"10.0.0.1/24\"]\n",
+            &[
+                "lab.toml:2:1",
+                "a lab has no sysctl `net.ipv4.ip_forwad`",
+                "did you mean `net.ipv4.ip_forward`?",
+            ],
+        ),
+        (
+            "[sysctl]\n\"net.netfilter.nf_conntrack_max\" = \"many\"\n[interface.lan]\naddress = [\"10.0.0.1/24\"]\n",
+            &["lab.toml:2:36", "the kernel does not take this value"],
+        ),
+    ] {
+        bench.write("lab.toml", text);
+        // The lab beside the script is the script's.
+        let ran = bench.nflab(&["run", "s.nflab"]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+        for part in parts {
+            assert!(ran.err.contains(part), "{part:?} not in\n{}", ran.err);
+        }
+    }
+}
+
+#[test]
+fn ipv6_in_a_lab_file_is_taken_and_said_to_have_no_effect_yet() {
+    let bench = Bench::new();
+    bench.write(
+        "s.nflab",
+        "send lan icmp 10.0.0.2 > 10.0.0.1 echo-request\nexpect delivered\n",
+    );
+    bench.write(
+        "lab.toml",
+        &LAB.replace("\"10.0.0.1/24\"", "\"10.0.0.1/24\", \"2001:db8::1/64\""),
+    );
+    let ran = bench.nflab(&["run", "s.nflab"]);
+    assert_eq!(ran.code, 0);
+    assert!(
+        ran.err
+            .contains("lab.toml:4:27: IPv6 is not there yet: address 2001:db8::1 has no effect"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn old_scripts_write_to_proc_and_call_tools_by_path() {
+    let bench = Bench::new();
+    let script = "echo 0 > /proc/sys/net/ipv4/ip_forward\n/sbin/modprobe ip_conntrack\ncat /proc/sys/net/ipv4/ip_forward\nexpect output 0\n\
+                  send lan udp 10.0.0.2:1 > 192.0.2.9:2\nexpect drop\necho 1 > /proc/sys/net/ipv4/ip_forward\n\
+                  send lan udp 10.0.0.2:1 > 192.0.2.9:2\nexpect forwarded\ncat /proc/net/ip_conntrack\nexpect output \"udp      17 30 src=10.0.0.2\"\n\
+                  advance 31s\nexpect flows 0\nlsmod\nexpect output ip_conntrack\nexpect fail modprobe nonsense\n";
+    let ran = bench.nflab_with(script, &["run", "-"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn the_classic_profile_has_the_old_numbers() {
+    let bench = Bench::new();
+    let script = "profile classic\nmodprobe ip_conntrack\nsysctl -n net.netfilter.nf_conntrack_udp_timeout_stream\nexpect output 180\n\
+                  sysctl -n net.netfilter.nf_conntrack_tcp_timeout_close_wait\nexpect output 43200\nprofile linux6\n\
+                  sysctl -n net.netfilter.nf_conntrack_udp_timeout_stream\nexpect output 120\n";
+    let ran = bench.nflab_with(script, &["run", "-"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn the_repl_takes_commands_from_a_pipe_and_survives_mistakes() {
+    let bench = Bench::new();
+    let typed = "iptables -t nat -A POSTROUTING -o wan -j MASQUERADE\nnonsense\niptables -Q\nsend lan tcp 10.0.0.2:1 > 192.0.2.9:80 S\n\
+                 iptables-restore -n <<EOF\n*filter\n-A INPUT -j DROP\nCOMMIT\nEOF\niptables -S INPUT\nadvance 30s\nconntrack -L\nhelp\nexit\nnever reached\n";
+    let ran = bench.nflab_with(typed, &["repl"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for part in [
+        "out by wan: tcp 192.0.2.1:1 > 192.0.2.9:80 S",
+        "10.0.0.2:1 > 192.0.2.9:80  becomes  192.0.2.1:1 > 192.0.2.9:80",
+        "-A INPUT -j DROP",
+        "tcp      6 90 SYN_SENT src=10.0.0.2",
+        "expect [no] WHAT",
+    ] {
+        assert!(ran.out.contains(part), "{part:?} not in\n{}", ran.out);
+    }
+    assert!(ran.err.contains("`nonsense` is no command of a lab"), "{}", ran.err);
+    assert!(!ran.err.contains("never"), "{}", ran.err);
+}
