@@ -62,7 +62,10 @@ fn new_flow(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("new flow");
     group.throughput(Throughput::Elements(1));
     for (name, rules) in [
-        ("udp, state", "*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n"),
+        (
+            "udp, state",
+            "*filter\n-A FORWARD -m state --state INVALID -j DROP\nCOMMIT\n",
+        ),
         ("udp, state and masquerade", HOME),
     ] {
         group.bench_function(name, |bencher| {

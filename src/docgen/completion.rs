@@ -19,9 +19,15 @@ pub fn bash() -> String {
     for spec in TARGETS {
         list(&mut out, &format!("_nflab_target_{}", spec.name), spec.options);
     }
-    let _ = writeln!(out, "\n# The words that an option takes, where they are few.\n_nflab_words() {{\n\tcase $1 in");
+    let _ = writeln!(
+        out,
+        "\n# The words that an option takes, where they are few.\n_nflab_words() {{\n\tcase $1 in"
+    );
     let mut seen = Vec::new();
-    let specs = MATCHES.iter().map(|it| it.options).chain(TARGETS.iter().map(|it| it.options));
+    let specs = MATCHES
+        .iter()
+        .map(|it| it.options)
+        .chain(TARGETS.iter().map(|it| it.options));
     for option in specs.flatten() {
         if let ValueKind::Words { words, .. } = option.value
             && !seen.contains(&option.name)
@@ -32,7 +38,11 @@ pub fn bash() -> String {
         }
     }
     let own: Vec<String> = LONG.iter().map(|(name, _)| format!("--{name}")).collect();
-    let protocols: Vec<&str> = MATCHES.iter().filter(|it| it.protocol.is_some()).map(|it| it.name).collect();
+    let protocols: Vec<&str> = MATCHES
+        .iter()
+        .filter(|it| it.protocol.is_some())
+        .map(|it| it.name)
+        .collect();
     let matches: Vec<&str> = MATCHES.iter().map(|it| it.name).collect();
     let targets: Vec<&str> = ["ACCEPT", "DROP", "RETURN", "QUEUE"]
         .into_iter()

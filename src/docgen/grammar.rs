@@ -31,7 +31,15 @@ pub fn extensions() -> String {
         extension(&mut out, "match", "-m", spec.name, spellings, spec.about, spec.options);
     }
     for spec in TARGETS {
-        extension(&mut out, "target", "-j", spec.name, std::iter::once(spec.name), spec.about, spec.options);
+        extension(
+            &mut out,
+            "target",
+            "-j",
+            spec.name,
+            std::iter::once(spec.name),
+            spec.about,
+            spec.options,
+        );
     }
     while out.ends_with("\n\n") {
         out.pop();
@@ -95,7 +103,11 @@ fn argument(syntax: &str) -> String {
 fn joined(syntax: &str) -> String {
     if let Some(item) = syntax.strip_suffix("[,...]") {
         let item = joined(item);
-        let item = if item.contains(" | ") { format!("( {item} )") } else { item };
+        let item = if item.contains(" | ") {
+            format!("( {item} )")
+        } else {
+            item
+        };
         return format!("{item}, {{ \",\", {item} }}");
     }
     let alternatives: Vec<String> = split_outside(syntax, '|').into_iter().map(sequence).collect();
@@ -190,8 +202,14 @@ mod tests {
             ("NUMBER", "NUMBER"),
             ("PORT[:PORT]", "< PORT, [ \":\", PORT ] >"),
             ("ORIGINAL|REPLY", "< \"ORIGINAL\" | \"REPLY\" >"),
-            ("NEW|RELATED[,...]", "< ( \"NEW\" | \"RELATED\" ), { \",\", ( \"NEW\" | \"RELATED\" ) } >"),
-            ("PORT[:PORT][,...]", "< PORT, [ \":\", PORT ], { \",\", PORT, [ \":\", PORT ] } >"),
+            (
+                "NEW|RELATED[,...]",
+                "< ( \"NEW\" | \"RELATED\" ), { \",\", ( \"NEW\" | \"RELATED\" ) } >",
+            ),
+            (
+                "PORT[:PORT][,...]",
+                "< PORT, [ \":\", PORT ], { \",\", PORT, [ \":\", PORT ] } >",
+            ),
             ("NUMBER[/second|/minute]", "< NUMBER, [ \"/second\" | \"/minute\" ] >"),
             (
                 "[ADDRESS[-ADDRESS]][:PORT[-PORT]]",

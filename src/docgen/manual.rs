@@ -28,7 +28,11 @@ pub fn iptables() -> String {
             let names: Vec<String> = (letter != '0')
                 .then(|| format!("-{letter}"))
                 .into_iter()
-                .chain(LONG.iter().filter(|(_, it)| *it == letter).map(|(name, _)| format!("--{name}")))
+                .chain(
+                    LONG.iter()
+                        .filter(|(_, it)| *it == letter)
+                        .map(|(name, _)| format!("--{name}")),
+                )
                 .collect();
             let (turned, about) = match about.strip_prefix("[!] ") {
                 Some(about) => ("[!] ", about),

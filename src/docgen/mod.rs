@@ -27,4 +27,5 @@ pub fn all() -> Vec<Generated> {
 }
 
 /// What stands at the head of a generated file, after its comment sign.
-const NOTICE: &str = "Made from the specs in src/ext and src/text; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.";
+const NOTICE: &str =
+    "Made from the specs in src/ext and src/text; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.";

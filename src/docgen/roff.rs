@@ -88,6 +88,9 @@ mod tests {
         let mut page = Page::new("x", 7, "y");
         page.paragraph(".so /etc/passwd\n'x \\fB --dport");
         let text = page.finish();
-        assert!(text.ends_with(".PP\n\\&.so /etc/passwd\n\\&'x \\efB \\-\\-dport\n"), "{text}");
+        assert!(
+            text.ends_with(".PP\n\\&.so /etc/passwd\n\\&'x \\efB \\-\\-dport\n"),
+            "{text}"
+        );
     }
 }
