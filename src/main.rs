@@ -1,3 +1,7 @@
-//! The binary: picks the applet by name, and alone ends the process.
+//! The program: everything it does is in the library, and this alone exits.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(nflab::cli::main(std::env::args_os().collect()))
+}

@@ -1,13 +1,36 @@
 //! One applet a file; wording and exit codes.
 //!
-//! An applet is a function from its arguments and a [`World`] to an [`Outcome`]: nothing here prints, reads files or ends the process.
+//! A tool is a function from its arguments and what it acts on to an [`Outcome`] or a [`ToolOutput`](crate::lab::machine::ToolOutput); it
+//! never ends the process. The subcommands of `nflab` itself ([`main`]) print, and return the exit code.
 
+mod cat;
+#[cfg(target_os = "linux")]
+mod client;
+mod conntrack;
+mod dmesg;
+mod echo;
+mod entry;
 pub mod iptables;
 pub mod iptables_restore;
 pub mod iptables_save;
+mod lsmod;
+mod modprobe;
+mod open;
+mod replay;
 mod router_tables;
+mod run;
+#[cfg(target_os = "linux")]
+mod sh;
+#[cfg(target_os = "linux")]
+mod shims;
+mod sysctl;
+mod tools;
+#[cfg(target_os = "linux")]
+mod up;
 
+pub use entry::main;
 pub use router_tables::RouterTables;
+pub use tools::{SHIMS, TOOLBOX};
 
 use crate::base::Time;
 use crate::text::{Failure, Hosts, Tables};

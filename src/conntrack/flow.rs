@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::proto::ProtocolState;
+use super::settings::TcpSettings;
 use super::{Direction, Tuple};
 use crate::base::{InterfaceId, Time};
 
@@ -158,6 +159,17 @@ impl FlowState {
             self.deadline = now + timeout;
         } else {
             self.timeout = timeout;
+        }
+    }
+
+    /// REJECT sent a reset about a packet of it: a TCP flow of the table goes to CLOSE, is no longer ASSURED, and lives as long as one that closes.
+    pub fn reset_by_rule(&mut self, now: Time, settings: &TcpSettings) {
+        if let ProtocolState::Tcp(track) = &mut self.protocol
+            && self.status.has(Status::CONFIRMED)
+        {
+            track.close();
+            self.status.clear(Status::ASSURED);
+            self.refresh(now, settings.timeout_close);
         }
     }
 

@@ -60,9 +60,14 @@ pub struct Tracking {
 }
 
 impl Tracking {
-    /// What the matches see: a packet that was never tracked counts as INVALID, as in the kernel.
+    /// What the matches see. Without a flow a packet is UNTRACKED or INVALID, as in the kernel: also one that was never tracked, and an ICMP
+    /// error of the router's own about an untracked packet, which is RELATED to nothing.
     pub fn state_for_matching(&self) -> CtState {
-        self.state.unwrap_or(CtState::Invalid)
+        match (&self.flow, self.state) {
+            (Some(_), Some(state)) => state,
+            (None, Some(CtState::Untracked)) => CtState::Untracked,
+            _ => CtState::Invalid,
+        }
     }
 }
 

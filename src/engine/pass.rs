@@ -10,13 +10,13 @@ use super::reason::Reason;
 use super::reject;
 use super::router::{Config, Router};
 use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
-use crate::base::{InterfaceId, Time};
+use crate::base::{InterfaceId, Time, protocol};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
     Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Outgoing, OutputKey, fragment,
     sanity,
 };
-use crate::packet::Packet;
+use crate::packet::{End, Packet};
 use crate::rule::{Hook, Rejection};
 use crate::wire::icmpv4;
 
@@ -29,6 +29,8 @@ pub(super) struct Pass<'a, O> {
     pub(super) now: Time,
     pub(super) observer: &'a mut O,
     loops: u32,
+    /// The host's ICMP code is sending just now: the kernel's has one socket, and what it sends causes no other ICMP message.
+    icmp_is_sending: bool,
 }
 
 /// A packet on its way, with what tracking says of it.
@@ -50,6 +52,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             now,
             observer,
             loops: 0,
+            icmp_is_sending: false,
         }
     }
 
@@ -66,7 +69,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                         packet: &packet,
                     });
                 }
-                self.inward(packet, Tracking::default())
+                self.inward(packet, Tracking::default(), None)
             }
             Err((reason, _)) => self.stopped(Reason::Host(reason), None),
         };
@@ -74,37 +77,46 @@ impl<'a, O: Observer> Pass<'a, O> {
         report
     }
 
-    /// A packet of the router's own, from a program on it.
+    /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero: source, identification,
+    /// total length, header checksum. The source counts for nothing in routing.
     pub(super) fn originate(&mut self, bytes: &[u8]) -> Report {
         let buffer = self.worker.buffer(bytes);
         let Ok(mut packet) = Packet::parse(buffer) else {
             return self.stopped(Reason::Host(DropReason::Truncated), None);
         };
-        // A raw socket writes the header checksum itself, whatever the program put there.
+        let key = OutputKey {
+            destination: packet.destination(),
+            source: None,
+            mark: packet.mark,
+            interface: None,
+            tos: packet.ipv4().tos(),
+        };
+        let route = match self.config.net.route_output(key) {
+            Ok(route) => route,
+            Err(reason) => return self.stopped(Reason::NoWay(reason), None),
+        };
+        if packet.len() > route.mtu as usize {
+            return self.stopped(Reason::MessageTooLong, None);
+        }
+        if packet.source().is_unspecified() {
+            packet.set_address(End::Source, route.source);
+        }
+        if packet.ipv4().identification() == 0 && !packet.ipv4().dont_fragment() {
+            let mut host = self.router.host.lock();
+            let next = host
+                .identification
+                .next(packet.source(), packet.destination(), packet.protocol());
+            packet.set_identification(next);
+        }
         packet.fill_header_checksum();
+        packet.output = Some(route.interface);
         if O::WATCHING {
             self.observer.see(Event::Arrived {
                 interface: None,
                 packet: &packet,
             });
         }
-        let key = OutputKey {
-            destination: packet.destination(),
-            source: Some(packet.source()).filter(|source| !source.is_unspecified()),
-            mark: packet.mark,
-            interface: None,
-            tos: packet.ipv4().tos(),
-        };
-        let report = match self.config.net.route_output(key) {
-            Ok(route) => {
-                packet.output = Some(route.interface);
-                if packet.source().is_unspecified() {
-                    packet.set_address(crate::packet::End::Source, route.source);
-                }
-                self.outward(Outgoing { packet, route }, Tracking::default())
-            }
-            Err(reason) => self.stopped(Reason::NoWay(reason), None),
-        };
+        let report = self.outward(Outgoing { packet, route }, Tracking::default());
         self.come_round();
         report
     }
@@ -118,14 +130,15 @@ impl<'a, O: Observer> Pass<'a, O> {
                 .net
                 .reassembly_error(&mut self.router.host.lock(), self.now, &queue);
             if let Ok(outgoing) = built {
-                self.outward(outgoing, Tracking::default());
+                self.outward_icmp(outgoing, Tracking::default());
             }
         }
         self.come_round();
     }
 
     /// PREROUTING, the routing decision, and what follows from it.
-    fn inward(&mut self, packet: Packet, tracking: Tracking) -> Report {
+    fn inward(&mut self, packet: Packet, tracking: Tracking, known: Option<Delivery>) -> Report {
+        let destination = packet.destination();
         let mut transit = Transit {
             packet,
             tracking,
@@ -133,6 +146,13 @@ impl<'a, O: Observer> Pass<'a, O> {
         };
         if let Err(reason) = self.hook(Hook::Prerouting, &mut transit) {
             return self.gone(reason, transit);
+        }
+        // What came round brought its route along, which holds unless its destination was changed.
+        if let Some(delivery) = known
+            && transit.packet.destination() == destination
+        {
+            transit.delivery = delivery;
+            return self.deliver(transit);
         }
         let route = self.config.net.receive(self.now, &mut transit.packet);
         if O::WATCHING {
@@ -159,7 +179,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                     error,
                 );
                 if let Ok(outgoing) = built {
-                    self.outward(outgoing, Tracking::default());
+                    self.outward_icmp(outgoing, reject::related(&transit.tracking));
                 }
                 return self.gone(Reason::Host(reason), transit);
             }
@@ -178,12 +198,12 @@ impl<'a, O: Observer> Pass<'a, O> {
                             .net
                             .redirect(&mut self.router.host.lock(), self.now, &transit.packet, redirect);
                     if let Ok(outgoing) = built {
-                        self.outward(outgoing, Tracking::default());
+                        self.outward_icmp(outgoing, reject::related(&transit.tracking));
                     }
                 }
             }
             ForwardOutcome::Refused(reason, error) => {
-                self.complain(&transit.packet, Delivery::Unicast, error);
+                self.complain(&transit.packet, &transit.tracking, Delivery::Unicast, error);
                 return self.gone(Reason::Host(reason), transit);
             }
         }
@@ -223,6 +243,9 @@ impl<'a, O: Observer> Pass<'a, O> {
             transit.delivery,
         );
         match answer {
+            Answer::Reply(outgoing) | Answer::Refused(_, outgoing) if outgoing.packet.protocol() == protocol::ICMP => {
+                self.outward_icmp(*outgoing, Tracking::default());
+            }
             Answer::Reply(outgoing) | Answer::Refused(_, outgoing) => {
                 self.outward(*outgoing, Tracking::default());
             }
@@ -269,9 +292,20 @@ impl<'a, O: Observer> Pass<'a, O> {
                 interface,
                 packet: copy.packet,
                 tracking: copy.tracking,
+                delivery: copy.delivery,
             }),
             Err(reason) => drop(self.gone(reason, copy)),
         }
+    }
+
+    /// A message of the host's ICMP code. While one is under way there is no other.
+    fn outward_icmp(&mut self, outgoing: Outgoing, tracking: Tracking) {
+        if self.icmp_is_sending {
+            return;
+        }
+        self.icmp_is_sending = true;
+        self.outward(outgoing, tracking);
+        self.icmp_is_sending = false;
     }
 
     /// POSTROUTING, fragmentation, the wire.
@@ -288,6 +322,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 interface: output,
                 packet: transit.packet,
                 tracking: transit.tracking,
+                delivery: transit.delivery,
             });
             return Report { fate, state };
         }
@@ -309,13 +344,14 @@ impl<'a, O: Observer> Pass<'a, O> {
                     code: icmpv4::unreachable::FRAGMENTATION_NEEDED,
                     info: needed.mtu,
                 };
-                self.complain(&needed.packet, transit.delivery, error);
+                self.complain(&needed.packet, &transit.tracking, transit.delivery, error);
                 self.stopped(Reason::Host(DropReason::TooBig), state)
             }
         }
     }
 
-    fn transmit(&mut self, output: InterfaceId, packet: Packet) {
+    fn transmit(&mut self, output: InterfaceId, mut packet: Packet) {
+        packet.finish_checksum();
         if O::WATCHING {
             let interface = self.config.net.interface(output).name;
             self.observer.see(Event::Sent {
@@ -334,7 +370,8 @@ impl<'a, O: Observer> Pass<'a, O> {
         while let Some(Looped {
             interface,
             mut packet,
-            tracking,
+            mut tracking,
+            delivery,
         }) = self.worker.looped.pop_front()
         {
             self.loops += 1;
@@ -344,6 +381,10 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
             packet.input = Some(interface);
             packet.output = None;
+            if tracking.state == Some(CtState::Invalid) {
+                // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
+                tracking.state = None;
+            }
             if O::WATCHING {
                 let interface = Some(self.config.net.interface(interface).name);
                 self.observer.see(Event::Arrived {
@@ -351,18 +392,18 @@ impl<'a, O: Observer> Pass<'a, O> {
                     packet: &packet,
                 });
             }
-            self.inward(packet, tracking);
+            self.inward(packet, tracking, Some(delivery));
         }
     }
 
     /// Sends an ICMP error about a packet, if one may be sent.
-    fn complain(&mut self, about: &Packet, delivery: Delivery, error: IcmpError) {
+    fn complain(&mut self, about: &Packet, tracking: &Tracking, delivery: Delivery, error: IcmpError) {
         let built = self
             .config
             .net
             .icmp_error(&mut self.router.host.lock(), self.now, about, delivery, error);
         if let Ok(outgoing) = built {
-            self.outward(outgoing, Tracking::default());
+            self.outward_icmp(outgoing, reject::related(tracking));
         }
     }
 
@@ -376,12 +417,15 @@ impl<'a, O: Observer> Pass<'a, O> {
                     info: 0,
                 };
                 if reject::may_complain(&transit.packet) {
-                    self.complain(&transit.packet, transit.delivery, error);
+                    self.complain(&transit.packet, &transit.tracking, transit.delivery, error);
                 }
             }
             Rejection::TcpReset => {
                 if let Ok(outgoing) = reject::reset(&self.config.net, &transit.packet, transit.delivery) {
                     let tracking = reject::related(&transit.tracking);
+                    if let Some(flow) = &tracking.flow {
+                        flow.lock().reset_by_rule(self.now, &self.config.conntrack.tcp);
+                    }
                     self.outward(outgoing, tracking);
                 }
             }

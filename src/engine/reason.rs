@@ -40,6 +40,8 @@ pub enum Reason {
     Host(net::DropReason),
     /// The host's own packet has nowhere to go.
     NoWay(net::RouteError),
+    /// A program's packet is larger than the way out takes (EMSGSIZE).
+    MessageTooLong,
     /// Tracking or NAT.
     Tracking(conntrack::DropReason),
     /// The flow's address is that of another interface than the one it leaves by now.
@@ -68,6 +70,7 @@ impl fmt::Display for Reason {
             Self::Queued(place) => write!(f, "queued by {place}, and nobody listens"),
             Self::Host(reason) => write!(f, "{reason}"),
             Self::NoWay(reason) => write!(f, "{reason}"),
+            Self::MessageTooLong => f.write_str("Message too long: it exceeds the MTU of the way out"),
             Self::Tracking(reason) => write!(f, "{reason}"),
             Self::MasqueradeMoved => f.write_str("its flow is masqueraded for another interface, and is given up"),
             Self::TooManyLoops => f.write_str("it went round through lo too often"),

@@ -37,6 +37,8 @@ impl<O: Observer> Pass<'_, O> {
                 packet: &transit.packet,
             });
         }
+        // The rest of the hook still shows rules the interface that the packet had when it began, as the kernel does.
+        let mut output = transit.packet.output;
         for (_, stage) in stages(Hook::Output) {
             let before = routing_key(&transit.packet);
             self.stage(Hook::Output, *stage, transit)?;
@@ -48,7 +50,7 @@ impl<O: Observer> Pass<'_, O> {
             };
             if again {
                 let route = self.config.net.reroute_output(after).map_err(Reason::NoWay)?;
-                transit.packet.output = Some(route.interface);
+                output = Some(route.interface);
                 transit.delivery = route.delivery;
                 *mtu = route.mtu;
                 if O::WATCHING {
@@ -59,6 +61,7 @@ impl<O: Observer> Pass<'_, O> {
                 }
             }
         }
+        transit.packet.output = output;
         Ok(())
     }
 
@@ -178,6 +181,7 @@ impl<O: Observer> Pass<'_, O> {
             stage,
             helpers: &self.config.helpers,
         };
+        let related_to_nothing = transit.tracking.flow.is_none() && transit.tracking.state == Some(CtState::Related);
         let mut nat = NatContext {
             now: self.now,
             random: &mut self.worker.random,
@@ -194,6 +198,9 @@ impl<O: Observer> Pass<'_, O> {
                 tracking: &transit.tracking,
                 made: &tracked,
             });
+        }
+        if related_to_nothing && transit.tracking.state == Some(CtState::Invalid) {
+            transit.tracking.state = Some(CtState::Related);
         }
         match tracked {
             Tracked::Accept(_) => Ok(()),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::base::{InterfaceId, Random};
 use crate::conntrack::{CtState, Tracking};
+use crate::net::Delivery;
 use crate::packet::Packet;
 use crate::rule::LogRecord;
 
@@ -61,6 +62,7 @@ pub(super) struct Looped {
     pub interface: InterfaceId,
     pub packet: Packet,
     pub tracking: Tracking,
+    pub delivery: Delivery,
 }
 
 /// One worker. Its number is its place in the counters of every table; two workers of one router never share it.

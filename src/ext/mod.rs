@@ -157,8 +157,7 @@ mod tests {
 
     use super::option::ValueKind;
     use super::*;
-    use crate::conntrack::CtState;
-    use crate::ext::testing::{ANY, Bench, ICMP, TCP, UDP, ip, read_match, read_target, tcp, udp};
+    use crate::ext::testing::{ANY, Bench, ICMP, TCP, UDP, ip, read_match, read_target, tcp, udp, udp_reply};
     use crate::rule::Matched;
 
     /// Every extension's name and options.
@@ -259,7 +258,7 @@ mod tests {
     #[test]
     fn every_match_explains_a_packet_that_fails_and_reads_back_what_it_saves() {
         let mut bench = Bench::new();
-        bench.tracking.state = Some(CtState::Established);
+        bench.track(&mut udp_reply());
         let segment = tcp(1000, 443, 2, &[]);
         let datagram = udp(1000, 53, &[]);
         let echo = ip(1, 0, &crate::wire::icmpv4::emit(8, 0, 0, &[]));

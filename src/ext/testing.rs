@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::option::{Given, GivenOption, OptionSpec, UsageError, parse_value};
 use super::{MatchSpec, TargetSpec};
 use crate::base::{Family, InterfaceName, Time, protocol};
-use crate::conntrack::Tracking;
+use crate::conntrack::{Settings, Table as Flows, TrackContext, TrackStage, Tracking};
 use crate::nat::{Manip, NatRange};
 use crate::net::Net;
-use crate::packet::Packet;
+use crate::packet::{End, Packet};
 use crate::rule::{
     Context, Hook, HookSet, LogRecord, Match, Matched, Refusal, Scope, Selector, Services, State, Table, Target,
     TargetContext, TargetVerdict,
@@ -218,6 +218,14 @@ pub fn udp(source: u16, destination: u16, payload: &[u8]) -> Packet {
     ip(protocol::UDP, 0, &datagram)
 }
 
+/// The answer to `udp(1000, 53, ..)`.
+pub fn udp_reply() -> Packet {
+    let mut packet = udp(53, 1000, &[]);
+    packet.set_address(End::Source, DESTINATION.into());
+    packet.set_address(End::Destination, SOURCE.into());
+    packet
+}
+
 /// Where a packet is asked about.
 pub struct Bench {
     pub tracking: Tracking,
@@ -258,6 +266,26 @@ impl Bench {
             now: self.now,
             state,
         }
+    }
+
+    /// Lets a datagram from 10.0.0.2:1000 to 192.0.2.9:53 open a flow, and tracks `packet` after it.
+    pub fn track(&mut self, packet: &mut Packet) {
+        let flows = Flows::new((1, 2));
+        let settings = Settings::default();
+        let cx = TrackContext {
+            now: self.now,
+            settings: &settings,
+            stage: TrackStage::Output,
+            helpers: &[],
+        };
+        let mut opening = udp(1000, 53, &[]);
+        let mut tracking = Tracking::default();
+        flows.track(&cx, &mut opening, &mut tracking);
+        flows
+            .confirm(&cx, &opening, &mut tracking)
+            .expect("an empty table has room");
+        self.tracking = Tracking::default();
+        flows.track(&cx, packet, &mut self.tracking);
     }
 
     /// The answer, and the sentence where it is no.

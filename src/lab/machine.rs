@@ -3,10 +3,11 @@
 //! A lab in memory and a live one hand the same `Machine` to the same tools; only who drives the clock differs.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::{Family, Time};
-use crate::conntrack::{SettingError, Settings};
+use crate::conntrack::{HelperSpec, SettingError, Settings};
 use crate::engine::{Config, Router};
 use crate::helper;
 use crate::net::SysctlError;
@@ -20,6 +21,8 @@ pub struct Call<'a> {
     pub args: &'a [String],
     /// All of its standard input.
     pub stdin: &'a str,
+    /// Where its caller is: files it names are relative to this.
+    pub directory: &'a Path,
 }
 
 /// What a call left.
@@ -28,6 +31,8 @@ pub struct ToolOutput {
     pub stdout: String,
     pub stderr: String,
     pub code: i32,
+    /// Where the fault is and what to do about it, in more words than the real tool has.
+    pub advice: String,
 }
 
 impl ToolOutput {
@@ -40,9 +45,9 @@ impl ToolOutput {
 
     pub fn failure(code: i32, stderr: impl Into<String>) -> Self {
         Self {
-            stdout: String::new(),
             stderr: stderr.into(),
             code,
+            ..Self::default()
         }
     }
 }
@@ -92,6 +97,14 @@ impl Profile {
         match self {
             Self::Linux6 => "linux6",
             Self::Classic => "classic",
+        }
+    }
+
+    /// The helpers that are there without `modprobe`: today's kernel loads one when a rule names it, an old one never did.
+    pub fn helpers(self) -> Vec<HelperSpec> {
+        match self {
+            Self::Linux6 => helper::registry().to_vec(),
+            Self::Classic => Vec::new(),
         }
     }
 
@@ -189,7 +202,7 @@ impl Machine {
         self.profile = profile;
         self.configure(|config| {
             config.conntrack = profile.settings();
-            config.always_track |= profile == Profile::Classic;
+            config.helpers = profile.helpers();
         });
     }
 

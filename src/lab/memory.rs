@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
 
 use super::file::LabFile;
-use super::machine::{Call, KnobError, Machine, ToolOutput, Toolbox};
+use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
 use super::problem::{Position, Problem, SourceError};
 use super::story::Story;
 use crate::base::{InterfaceId, InterfaceName, Time, protocol};
@@ -62,7 +63,11 @@ impl Lab {
 
     fn with_net(name: String, net: Net, seed: u64, toolbox: Toolbox) -> Self {
         let open = OpenPorts::default();
-        let router = Arc::new(Router::new(Config::new(net), seed, 1, Box::new(open.clone())));
+        let config = Config {
+            helpers: Profile::default().helpers(),
+            ..Config::new(net)
+        };
+        let router = Arc::new(Router::new(config, seed, 1, Box::new(open.clone())));
         let worker = router.workers().remove(0);
         Self {
             machine: Machine::new(router, START, toolbox),
@@ -88,9 +93,14 @@ impl Lab {
         self.machine.now.since(self.machine.booted)
     }
 
-    /// Calls a tool by its name.
-    pub fn tool(&mut self, name: &str, args: &[String], stdin: &str) -> ToolOutput {
-        self.machine.call(Call { name, args, stdin })
+    /// Calls a tool by its name, from a directory.
+    pub fn tool(&mut self, name: &str, args: &[String], stdin: &str, directory: &Path) -> ToolOutput {
+        self.machine.call(Call {
+            name,
+            args,
+            stdin,
+            directory,
+        })
     }
 
     pub fn interface(&self, name: &str) -> Option<InterfaceId> {

@@ -11,6 +11,8 @@ pub mod send;
 pub mod story;
 
 #[cfg(target_os = "linux")]
+pub mod drive;
+#[cfg(target_os = "linux")]
 pub mod event_loop;
 #[cfg(target_os = "linux")]
 pub mod exec;

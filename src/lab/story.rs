@@ -446,11 +446,9 @@ fn without_verb(reason: &str) -> &str {
         .unwrap_or(reason)
 }
 
+/// The rule as it was typed, without its chain.
 fn rule_text(rule: &Rule) -> String {
     let mut text = String::new();
-    for test in &rule.matches {
-        let _ = write!(text, "-m {}", test.name());
-        test.save(&mut text);
-    }
-    text
+    crate::text::save::write_rule(&mut text, "", rule, None);
+    text.trim_end().trim_start_matches("-A").trim_start().to_owned()
 }

@@ -47,6 +47,8 @@ const TAKEN_SILENTLY: [u8; 2] = [protocol::IGMP, PIM];
 const PIM: u8 = 103;
 /// The TCP option of RFC 2385; a segment that carries one is not reset where no key is set.
 const MD5_SIGNATURE: u8 = 19;
+/// Checksums over no more bytes are verified on the way in, those over more when a socket takes the data.
+const SUMMED_AT_ONCE: usize = 76;
 const EXTENDED_ECHO_REQUEST: u8 = 42;
 const EXTENDED_ECHO_REPLY: u8 = 43;
 
@@ -98,10 +100,8 @@ impl Asked<'_> {
         let Some(view) = self.packet.icmpv4() else {
             return Answer::Dropped(DropReason::TransportTruncated);
         };
-        match view.kind() {
-            EXTENDED_ECHO_REPLY => return Answer::Dropped(DropReason::NoSocket),
-            EXTENDED_ECHO_REQUEST => return Answer::Dropped(DropReason::NotAnswered),
-            _ => {}
+        if view.kind() == EXTENDED_ECHO_REQUEST {
+            return Answer::Dropped(DropReason::NotAnswered);
         }
         if self.delivery != Delivery::Local {
             let queries = [kind::ECHO_REQUEST, kind::TIMESTAMP_REQUEST];
@@ -125,7 +125,8 @@ impl Asked<'_> {
                 }
                 _ => Answer::Dropped(DropReason::TransportLength),
             },
-            kind::ECHO_REPLY => Answer::Dropped(DropReason::NoSocket),
+            kind::ECHO_REPLY | EXTENDED_ECHO_REPLY => Answer::Dropped(DropReason::NoSocket),
+            kind::REDIRECT if view.payload().len() < MIN_HEADER => Answer::Dropped(DropReason::TransportLength),
             kind::DESTINATION_UNREACHABLE | kind::SOURCE_QUENCH | kind::TIME_EXCEEDED | kind::PARAMETER_PROBLEM => {
                 match view.payload() {
                     quoted if quoted.len() < MIN_HEADER => Answer::Dropped(DropReason::TransportTruncated),
@@ -148,6 +149,7 @@ impl Asked<'_> {
             tos: self.packet.ipv4().tos(),
             source: self.net.answering_address(self.packet, self.delivery),
             payload,
+            readable: self.packet.network_header_length(),
             quotes: false,
         };
         match self.net.send_icmp(self.host, self.now, self.packet, message) {
@@ -214,9 +216,9 @@ impl Asked<'_> {
             return None;
         };
         let mark = self.net.reply_mark(self.packet);
-        let (options, first_hop) = options::echo(self.packet.ipv4().header(), own, back_to, self.now);
+        let options = options::echo(self.net, self.packet.ipv4().header(), own, back_to, self.now)?;
         let key = OutputKey {
-            destination: first_hop.unwrap_or(back_to).into(),
+            destination: options.first_hop.unwrap_or(back_to).into(),
             source: Some(own.into()),
             mark,
             interface: None,
@@ -237,7 +239,7 @@ impl Asked<'_> {
             source: own,
             destination,
         };
-        self.net.outgoing(repr, &options, segment, route, mark)
+        self.net.outgoing(repr, &options.bytes, segment, route, mark)
     }
 
     fn udp(&mut self) -> Answer {
@@ -249,7 +251,9 @@ impl Asked<'_> {
         if length < crate::wire::udp::HEADER || length > segment.len() {
             return Answer::Dropped(DropReason::TransportLength);
         }
-        if be16(segment, 6) != 0 && !self.checksum_is_right(length) {
+        // A long broadcast that no one takes is dropped before its checksum is summed.
+        let is_summed = self.delivery == Delivery::Local || length <= SUMMED_AT_ONCE;
+        if is_summed && be16(segment, 6) != 0 && !self.checksum_is_right(length) {
             return Answer::Dropped(DropReason::UdpChecksum);
         }
         // What lies behind the datagram is cut off before it is quoted.
@@ -266,7 +270,10 @@ impl Asked<'_> {
             0 => segment.len(),
             covered => covered,
         };
-        if covered < crate::wire::udp::HEADER || covered > segment.len() || be16(segment, 6) == 0 {
+        if covered > segment.len() {
+            return Answer::Dropped(DropReason::TransportLength);
+        }
+        if covered < crate::wire::udp::HEADER || be16(segment, 6) == 0 {
             return Answer::Dropped(DropReason::UdpChecksum);
         }
         let pseudo = checksum::pseudo_header(
@@ -314,5 +321,335 @@ impl Asked<'_> {
         let segment = &self.packet.transport()[..length];
         let (source, destination) = (self.packet.source(), self.packet.destination());
         checksum::transport(source, destination, self.packet.protocol(), segment) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::example::{Make, icmp, net, set, show, tcp, udp, unhex};
+
+    fn said(net: &Net, make: &Make, delivery: Delivery) -> String {
+        let now = Time::from_nanos(1_234_000_000);
+        match net.answer(&mut HostState::new(1), now, &Closed, &make.packet(), delivery) {
+            Answer::Consumed => "consumed".into(),
+            Answer::Reply(sent) => show(&sent.packet),
+            Answer::Refused(reason, sent) => format!("{} {}", reason.kernel_word(), show(&sent.packet)),
+            Answer::Dropped(reason) => reason.kernel_word().into(),
+            Answer::Suppressed(reason, why) => format!("{} {why:?}", reason.kernel_word()),
+        }
+    }
+
+    #[test]
+    fn icmp_messages() {
+        let mut quiet = net();
+        set(&mut quiet, &[("icmp_echo_ignore_all", 1)]);
+        let (net, host) = (net(), "10.0.0.1");
+        let echo = |code, data: &[u8]| icmp("10.0.0.2", host, 8, code, data);
+        let head = "10.0.0.1>10.0.0.2 p1";
+        let reply = "frag0000 ttl64 icmp 0/0 rest00010002 data[3]";
+        for (make, expected) in [
+            (
+                Make {
+                    tos: 0xb8,
+                    ttl: 3,
+                    ..echo(0, b"abc")
+                },
+                format!("{head} tosb8 len31 {reply}"),
+            ),
+            (
+                Make {
+                    tos: 0xff,
+                    fragment_field: 0x4000,
+                    ..echo(0, b"abc")
+                },
+                format!("{head} tosff len31 {reply}"),
+            ),
+            (
+                echo(5, b"abc"),
+                format!("{head} tos00 len31 frag0000 ttl64 icmp 0/5 rest00010002 data[3]"),
+            ),
+            (
+                echo(0, b""),
+                format!("{head} tos00 len28 frag0000 ttl64 icmp 0/0 rest00010002 data[0]"),
+            ),
+            (
+                Make {
+                    options: unhex("070b08 0a000001 00000000"),
+                    ..echo(0, b"abc")
+                },
+                format!(
+                    "{head} tos00 len43 frag0000 ttl64 opts[070b0c0a0000010a00000100] icmp 0/0 rest00010002 data[3]"
+                ),
+            ),
+            (
+                icmp("10.0.0.2", host, 13, 1, &[1; 20]),
+                format!("{head} tos00 len40 frag0000 ttl64 icmp 14/0 rest00010002 data[12]"),
+            ),
+            (icmp("10.0.0.2", host, 13, 0, &[1; 3]), "PKT_TOO_SMALL".into()),
+            (icmp("10.0.0.2", host, 0, 0, b"abc"), "NO_SOCKET".into()),
+            (icmp("10.0.0.2", host, 3, 3, &[0; 20]), "IP_INHDR".into()),
+            (icmp("10.0.0.2", host, 3, 3, &[0x45; 10]), "NOT_SPECIFIED".into()),
+            (
+                icmp("10.0.0.2", host, 3, 3, &udp(host, "10.0.0.2", 1).bytes()),
+                "consumed".into(),
+            ),
+            (icmp("10.0.0.2", host, 19, 0, &[0; 20]), "UNHANDLED_PROTO".into()),
+            (icmp("10.0.0.2", host, 43, 0, &[0; 20]), "NO_SOCKET".into()),
+            (
+                Make {
+                    transport: vec![8, 0, 1, 1, 0, 0, 0, 0],
+                    ..echo(0, b"")
+                },
+                "ICMP_CSUM".into(),
+            ),
+            (
+                Make {
+                    transport: vec![8, 0, 0xf7, 0xff, 0, 0, 0],
+                    ..echo(0, b"")
+                },
+                "NOT_SPECIFIED".into(),
+            ),
+        ] {
+            assert_eq!(said(&net, &make, Delivery::Local), expected);
+        }
+        assert_eq!(said(&quiet, &echo(0, b"abc"), Delivery::Local), "NOT_SPECIFIED");
+        assert!(said(&quiet, &icmp("10.0.0.2", host, 13, 0, &[1; 4]), Delivery::Local).contains("icmp 14/0"));
+    }
+
+    #[test]
+    fn broadcasts() {
+        let strict = net();
+        let mut open = net();
+        set(&mut open, &[("icmp_echo_ignore_broadcasts", 0)]);
+        let echo = |source, destination| icmp(source, destination, 8, 0, b"abc");
+        let reply = "p1 tos00 len31 frag0000 ttl64 icmp 0/0 rest00010002 data[3]";
+        for (make, delivery, closed, answered) in [
+            (
+                echo("10.0.0.2", "10.0.0.255"),
+                Delivery::Broadcast,
+                "INVALID_PROTO",
+                format!("10.0.0.1>10.0.0.2 {reply}"),
+            ),
+            (
+                echo("10.0.0.2", "224.0.0.1"),
+                Delivery::Multicast,
+                "INVALID_PROTO",
+                format!("10.0.0.1>10.0.0.2 {reply}"),
+            ),
+            (
+                echo("192.0.2.9", "255.255.255.255"),
+                Delivery::Broadcast,
+                "INVALID_PROTO",
+                format!("192.0.2.1>192.0.2.9 {reply}"),
+            ),
+            (
+                icmp("10.0.0.2", "10.0.0.255", 3, 3, &[0x45; 28]),
+                Delivery::Broadcast,
+                "INVALID_PROTO",
+                "INVALID_PROTO".into(),
+            ),
+            (
+                udp("10.0.0.2", "10.0.0.255", 1),
+                Delivery::Broadcast,
+                "NOT_SPECIFIED",
+                "NOT_SPECIFIED".into(),
+            ),
+            (
+                tcp("10.0.0.2", "10.0.0.255", 2, &[], &[]),
+                Delivery::Broadcast,
+                "NO_SOCKET",
+                "NO_SOCKET".into(),
+            ),
+            (
+                Make::new("10.0.0.2", "10.0.0.255", 200, vec![0; 9]),
+                Delivery::Broadcast,
+                "IP_NOPROTO NotUnicast",
+                "IP_NOPROTO NotUnicast".into(),
+            ),
+        ] {
+            assert_eq!(said(&strict, &make, delivery), closed);
+            assert_eq!(said(&open, &make, delivery), answered);
+        }
+    }
+
+    /// Flags of a segment with sequence 1000, acknowledgement 5000 and three bytes of data; what the reset said.
+    #[test]
+    fn resets() {
+        let net = net();
+        let head = "NO_SOCKET 10.0.0.1>10.0.0.2 p6 tos00 len40 frag4000 ttl64 tcp";
+        for (flags, expected) in [
+            (0x02, "seq0 ack1004 flags14"),
+            (0x12, "seq5000 ack0 flags04"),
+            (0x10, "seq5000 ack0 flags04"),
+            (0x01, "seq0 ack1004 flags14"),
+            (0x11, "seq5000 ack0 flags04"),
+            (0x00, "seq0 ack1003 flags14"),
+            (0x08, "seq0 ack1003 flags14"),
+            (0x03, "seq0 ack1005 flags14"),
+            (0xc2, "seq0 ack1004 flags14"),
+            (0x1a, "seq5000 ack0 flags04"),
+        ] {
+            let make = tcp("10.0.0.2", "10.0.0.1", flags, &[], b"abc");
+            assert_eq!(
+                said(&net, &make, Delivery::Local),
+                format!("{head} {expected}"),
+                "flags {flags:02x}"
+            );
+        }
+        for flags in [0x04, 0x14, 0x06, 0xff] {
+            let make = tcp("10.0.0.2", "10.0.0.1", flags, &[], b"abc");
+            assert_eq!(said(&net, &make, Delivery::Local), "NO_SOCKET", "flags {flags:02x}");
+        }
+        let syn = |options: &[u8]| tcp("10.0.0.2", "10.0.0.1", 2, options, &[]);
+        let answer = "ttl64 tcp seq0 ack1001 flags14";
+        let from = "NO_SOCKET 10.0.0.1>10.0.0.2 p6";
+        let mut signed = vec![0; 18];
+        signed[..2].copy_from_slice(&[19, 18]);
+        let mut short = syn(&[]);
+        short.transport[12] = 4 << 4;
+        let mut beyond = syn(&[]);
+        beyond.transport[12] = 7 << 4;
+        let mut wrong = syn(&[]);
+        wrong.transport[16] ^= 1;
+        for (make, expected) in [
+            (
+                Make {
+                    tos: 0xb8,
+                    ttl: 5,
+                    ..syn(&[])
+                },
+                format!("{from} tosb8 len40 frag4000 {answer}"),
+            ),
+            (
+                Make { tos: 0x03, ..syn(&[]) },
+                format!("{from} tos00 len40 frag4000 {answer}"),
+            ),
+            (
+                Make {
+                    tos: 0x1e,
+                    ..syn(&[2, 4, 5, 0xb4])
+                },
+                format!("{from} tos1c len40 frag4000 {answer}"),
+            ),
+            (syn(&signed), "NO_SOCKET".into()),
+            (short, "PKT_TOO_SMALL".into()),
+            (beyond, "NOT_SPECIFIED".into()),
+            (wrong, "TCP_CSUM".into()),
+            (
+                Make::new("10.0.0.2", "10.0.0.1", 6, vec![0; 19]),
+                "NOT_SPECIFIED".into(),
+            ),
+        ] {
+            assert_eq!(said(&net, &make, Delivery::Local), expected);
+        }
+        // The whole packet, as it came off the wire, for a segment with sequence 100.
+        let mut known = tcp("10.0.0.2", "10.0.0.1", 2, &[], &[]);
+        known.transport = unhex("0fa01388000000640000000050 0203e8 0000 0000");
+        let value = checksum::transport([10, 0, 0, 2].into(), [10, 0, 0, 1].into(), 6, &known.transport);
+        put16(&mut known.transport, 16, value);
+        let answer = net.answer(
+            &mut HostState::new(1),
+            Time::ZERO,
+            &Closed,
+            &known.packet(),
+            Delivery::Local,
+        );
+        let Answer::Refused(_, sent) = answer else {
+            panic!("no reset: {answer:?}");
+        };
+        let wire = "4500002800004000400626ce0a0000010a00000213880fa000000000000000655014000078410000";
+        assert_eq!(sent.packet.bytes(), unhex(wire));
+    }
+
+    #[test]
+    fn datagrams_and_unknown_protocols() {
+        let net = net();
+        let good = udp("10.0.0.2", "10.0.0.1", 1);
+        let raw = |text: &str| Make::new("10.0.0.2", "10.0.0.1", 17, unhex(text));
+        let port = |tos: &str, length, data| {
+            format!(
+                "NO_SOCKET 10.0.0.1>10.0.0.2 p1 tos{tos} len{length} frag0000 ttl64 icmp 3/3 rest00000000 data[{data}]"
+            )
+        };
+        for (make, expected) in [
+            (good.clone(), port("c0", 57, 29)),
+            (
+                Make {
+                    tos: 0x1f,
+                    fragment_field: 0x4000,
+                    ..udp("10.0.0.2", "10.0.0.1", 700)
+                },
+                port("de", 576, 548),
+            ),
+            (raw("0001 0002 0009 0102 78"), "UDP_CSUM".into()),
+            (raw("0001 0002 0009 0000 78"), port("c0", 57, 29)),
+            (raw("0001 0002 0032 0000 78"), "PKT_TOO_SMALL".into()),
+            (raw("0001 0002 0007 0000 78"), "PKT_TOO_SMALL".into()),
+            (raw("0001 0002 0009 0000 78797a"), port("c0", 57, 29)),
+            (raw("0001 0002"), "NOT_SPECIFIED".into()),
+            (
+                Make {
+                    protocol: 136,
+                    ..raw("0001 0002 0000 0000 78")
+                },
+                "UDP_CSUM".into(),
+            ),
+            (
+                Make {
+                    protocol: 136,
+                    ..raw("0001 0002 0032 0001 78")
+                },
+                "PKT_TOO_SMALL".into(),
+            ),
+            (
+                Make {
+                    protocol: 2,
+                    ..good.clone()
+                },
+                "NOT_SPECIFIED".into(),
+            ),
+            (
+                Make::new("10.0.0.2", "10.0.0.1", 200, b"hello".to_vec()),
+                "IP_NOPROTO 10.0.0.1>10.0.0.2 p1 tosc0 len53 frag0000 ttl64 icmp 3/2 rest00000000 data[25]".into(),
+            ),
+        ] {
+            assert_eq!(said(&net, &make, Delivery::Local), expected);
+        }
+        struct Open;
+        impl Listeners for Open {
+            fn is_open(&self, packet: &Packet) -> bool {
+                packet.ports().is_some_and(|ports| ports.1 == 5000)
+            }
+        }
+        let answer = net.answer(
+            &mut HostState::new(1),
+            Time::ZERO,
+            &Open,
+            &good.packet(),
+            Delivery::Local,
+        );
+        assert!(matches!(answer, Answer::Consumed), "{answer:?}");
+    }
+
+    #[test]
+    fn settings_that_change_answers() {
+        let mut net = net();
+        set(&mut net, &[("ip_default_ttl", 33), ("fwmark_reflect", 1)]);
+        for make in [
+            icmp("10.0.0.2", "10.0.0.1", 8, 0, b"abc"),
+            tcp("10.0.0.2", "10.0.0.1", 2, &[], &[]),
+            udp("10.0.0.2", "10.0.0.1", 1),
+        ] {
+            let mut packet = make.packet();
+            packet.mark = 5;
+            match net.answer(&mut HostState::new(1), Time::ZERO, &Closed, &packet, Delivery::Local) {
+                Answer::Reply(sent) | Answer::Refused(_, sent) => {
+                    assert_eq!((sent.packet.ipv4().ttl(), sent.packet.mark), (33, 5));
+                    assert_eq!(sent.packet.output, Some(crate::net::example::LAN));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

@@ -13,6 +13,8 @@ pub struct Net {
     pub(super) interfaces: Vec<Interface>,
     pub(super) tables: Tables,
     pub(super) rules: Vec<RoutingRule>,
+    /// They are not just the three that every namespace starts with.
+    pub(super) custom_rules: bool,
     pub(super) sysctls: Sysctls,
 }
 
@@ -93,6 +95,7 @@ impl Net {
                 rule(32766, table::MAIN),
                 rule(32767, table::DEFAULT),
             ],
+            custom_rules: false,
             sysctls: Sysctls::new(),
         };
         let lo = InterfaceName::new("lo").expect("two bytes");
@@ -123,7 +126,7 @@ impl Net {
 
     /// Adds the routes that come with an address too: itself, its network, the network's broadcast address.
     pub fn add_address(&mut self, id: InterfaceId, address: IpAddr, prefix_length: u8) -> Result<(), ConfigError> {
-        if let IpAddr::V6(_) = address {
+        if address.is_ipv6() {
             return Err(ConfigError::NotOffered(address));
         }
         if prefix_length > Family::of(address).bits() {
@@ -207,6 +210,7 @@ impl Net {
     pub fn add_rule(&mut self, rule: RoutingRule) {
         let at = self.rules.partition_point(|it| it.priority <= rule.priority);
         self.rules.insert(at, rule);
+        self.note_rules();
     }
 
     /// The priority that `ip rule add` chooses where none is given: one less than that of the second rule.
@@ -217,7 +221,12 @@ impl Net {
     pub fn remove_rule(&mut self, rule: &RoutingRule) -> Result<(), ConfigError> {
         let at = self.rules.iter().position(|it| it == rule).ok_or(ConfigError::NoRule)?;
         self.rules.remove(at);
+        self.note_rules();
         Ok(())
+    }
+
+    fn note_rules(&mut self) {
+        self.custom_rules = self.rules.len() != 3 || !self.rules.iter().all(RoutingRule::is_default);
     }
 
     /// In the order they were added; the first is `lo`.

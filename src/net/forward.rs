@@ -52,3 +52,47 @@ pub(super) fn exceeds(packet: &Packet, mtu: usize) -> bool {
     let largest = usize::from(packet.largest_fragment);
     packet.len() > mtu && packet.ipv4().dont_fragment() && (largest == 0 || largest > mtu)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::InputRoute;
+    use crate::net::example::{Make, net, udp};
+    use crate::wire::ipv4::DONT_FRAGMENT;
+
+    /// A packet from the LAN: its reason and ICMP error, or "" where it went on.
+    #[test]
+    fn checks_in_their_order() {
+        let net = net();
+        for (destination, ttl, data, field, expected) in [
+            ("192.0.2.9", 0, 1, 0, "IP_INHDR 11/0 0"),
+            ("192.0.2.9", 1, 1, 0, "IP_INHDR 11/0 0"),
+            ("192.0.2.9", 2, 1, 0, ""),
+            ("172.16.0.9", 1, 800, DONT_FRAGMENT, "IP_INHDR 11/0 0"),
+            ("172.16.0.9", 64, 800, DONT_FRAGMENT, "PKT_TOO_BIG 3/4 600"),
+            ("172.16.0.9", 64, 800, 0, ""),
+            ("172.16.0.9", 64, 572, DONT_FRAGMENT, ""),
+            ("198.52.0.9", 64, 800, DONT_FRAGMENT, "PKT_TOO_BIG 3/4 700"),
+        ] {
+            let make = Make {
+                ttl,
+                fragment_field: field,
+                ..udp("10.0.0.2", destination, data)
+            };
+            let mut packet = make.packet();
+            let InputRoute::Forward(route) = net.route_input(&packet) else {
+                panic!("{destination} is not forwarded");
+            };
+            let found = match net.forward(&mut packet, &route) {
+                ForwardOutcome::Continue { .. } => {
+                    assert_eq!(packet.ipv4().ttl(), ttl - 1);
+                    String::new()
+                }
+                ForwardOutcome::Refused(reason, error) => {
+                    format!("{} {}/{} {}", reason.kernel_word(), error.kind, error.code, error.info)
+                }
+            };
+            assert_eq!(found, expected, "{destination} ttl {ttl} data {data}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use super::options;
 use crate::base::protocol;
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::ipv4::{DONT_FRAGMENT, Ipv4, MORE_FRAGMENTS, OFFSET_MASK};
-use crate::wire::{checksum, put16};
+use crate::wire::{checksum, put16, tcp};
 
 /// The packet is too big for the way and says that it must not be fragmented.
 #[derive(Clone, Debug)]
@@ -89,6 +89,10 @@ fn keeps_pieces(packet: &Packet, room: usize) -> bool {
     let Some((_, all_but_last)) = sizes.split_last() else {
         return false;
     };
+    // The kernel looks for a TCP header on the way in, and what it takes from the second piece for that is gone from there.
+    if packet.protocol() == protocol::TCP && usize::from(sizes[0]) < tcp::MIN_HEADER {
+        return false;
+    }
     sum == packet.transport().len()
         && sizes.iter().all(|it| usize::from(*it) <= room)
         && all_but_last.iter().all(|it| it % 8 == 0)
@@ -121,4 +125,93 @@ fn finish_checksum(packet: &mut Packet) {
         },
     );
     packet.checksum = ChecksumState::Verified;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::example::{Make, hex, udp, unhex};
+
+    fn pieces(make: &Make, mtu: u32) -> Option<Vec<String>> {
+        let mut sent = Vec::new();
+        let mut emit = |piece: Packet| {
+            let header = piece.ipv4();
+            assert!(header.checksum_is_right());
+            sent.push(format!(
+                "{}:{:04x} {}",
+                piece.len(),
+                header.fragment_field(),
+                hex(header.options())
+            ));
+        };
+        fragment(make.packet(), mtu, &mut emit).ok().map(|()| sent)
+    }
+
+    /// Options, the fragment field it has, and the pieces of 228 bytes over an MTU of 100.
+    #[test]
+    fn options_in_pieces() {
+        for (options, field, expected) in [
+            ("", 0, &["100:2000 ", "100:200a ", "68:0014 "][..]),
+            (
+                "070b08c00002010000000000",
+                0,
+                &[
+                    "96:2000 070b08c00002010000000000",
+                    "96:2008 010101010101010101010100",
+                    "96:2010 010101010101010101010100",
+                    "48:0018 010101010101010101010100",
+                ],
+            ),
+            (
+                "8307080909090900",
+                0,
+                &[
+                    "100:2000 8307080909090900",
+                    "100:2009 8307080909090900",
+                    "92:0012 8307080909090900",
+                ],
+            ),
+            (
+                "b704000037040000",
+                0,
+                &[
+                    "100:2000 b704000037040000",
+                    "100:2009 b704000001010101",
+                    "92:0012 b704000001010101",
+                ],
+            ),
+            // What is itself a later fragment keeps its options as they are.
+            (
+                "070b08c00002010000000000",
+                0x2010,
+                &[
+                    "96:2010 070b08c00002010000000000",
+                    "96:2018 070b08c00002010000000000",
+                    "96:2020 070b08c00002010000000000",
+                    "48:2028 070b08c00002010000000000",
+                ],
+            ),
+        ] {
+            let mut make = Make {
+                options: unhex(options),
+                fragment_field: field,
+                ..udp("10.0.0.2", "192.0.2.9", 200)
+            };
+            make.transport.truncate(208);
+            assert_eq!(pieces(&make, 100).unwrap(), expected, "{options}");
+        }
+    }
+
+    #[test]
+    fn df_and_sizes() {
+        let make = udp("10.0.0.2", "172.16.0.9", 800);
+        assert_eq!(pieces(&make, 600).unwrap(), ["596:2000 ", "252:0048 "]);
+        assert_eq!(pieces(&make, 828).unwrap(), ["828:0000 "]);
+        let df = Make {
+            fragment_field: DONT_FRAGMENT,
+            ..make
+        };
+        assert_eq!(pieces(&df, 600), None);
+        assert_eq!(pieces(&df, 828).unwrap(), ["828:4000 "]);
+    }
 }

@@ -37,6 +37,8 @@ pub enum Suppressed {
     RedirectsIgnored,
     /// Only for a packet to this host is it said that its fragments did not come in time, and only once the first did.
     NotForThisHost,
+    /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
+    NoRoomInOptions,
 }
 
 impl fmt::Display for Suppressed {
@@ -49,6 +51,7 @@ impl fmt::Display for Suppressed {
             Self::PeerLimit => "icmp_ratelimit: too many ICMP errors to this destination",
             Self::CommonLimit => "icmp_msgs_per_sec: too many ICMP errors altogether",
             Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",
+            Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
             Self::NotForThisHost => {
                 "reassembly is given up silently for packets to others, and without the first fragment"
             }
@@ -64,6 +67,8 @@ pub(super) struct Message<'a> {
     pub tos: u8,
     pub source: Option<IpAddr>,
     pub payload: &'a [u8],
+    /// Options of the original from this offset on are not answered.
+    pub readable: usize,
     /// With an error, the payload is cut so that the whole has at most 576 bytes and fits the route.
     pub quotes: bool,
 }
@@ -115,6 +120,11 @@ impl Net {
             tos: original.ipv4().tos() & 0x1e | 0xc0,
             source,
             payload: &original.bytes()[..quoted.min(original.len())],
+            readable: match (error.kind, (error.info >> 24) as usize) {
+                // The options before the bad one were understood.
+                (kind::PARAMETER_PROBLEM, at) if at >= MIN_HEADER => at,
+                _ => original.network_header_length(),
+            },
             quotes: true,
         };
         self.send_icmp(host, now, original, message)
@@ -194,8 +204,11 @@ impl Net {
             tos: message.tos,
         };
         // A source route is walked back: its last hop is where the answer goes first.
-        let header = original.ipv4().header().to_vec();
-        let first_hop = options::echo(&header, Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED, now).1;
+        let header = options::understood(&original.bytes()[..original.network_header_length()], message.readable);
+        let unspecified = Ipv4Addr::UNSPECIFIED;
+        let first_hop = options::echo(self, header, unspecified, unspecified, now)
+            .ok_or(Suppressed::NoRoomInOptions)?
+            .first_hop;
         let destination = first_hop.map_or(original.source(), IpAddr::V4);
         let route = self
             .route_output(key(destination))
@@ -211,7 +224,9 @@ impl Net {
         let (IpAddr::V4(own), IpAddr::V4(back_to)) = (source, original.source()) else {
             return Err(Suppressed::NoRouteBack);
         };
-        let (options, _) = options::echo(&header, own, back_to, now);
+        let options = options::echo(self, header, own, back_to, now)
+            .ok_or(Suppressed::NoRoomInOptions)?
+            .bytes;
         let room = match message.quotes {
             true => (route.mtu as usize)
                 .min(576)
@@ -291,4 +306,176 @@ fn is_query(kind: u8) -> bool {
         kind,
         kind::ECHO_REPLY | kind::ECHO_REQUEST | kind::TIMESTAMP_REQUEST..=kind::ADDRESS_MASK_REPLY
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::example::{BARE, LAN, Make, icmp, net, set, show, tcp, udp, unhex};
+
+    const OVER: IcmpError = IcmpError {
+        kind: kind::TIME_EXCEEDED,
+        code: 0,
+        info: 0,
+    };
+
+    fn about(net: &Net, make: &Make) -> Result<Outgoing, Suppressed> {
+        net.icmp_error(
+            &mut HostState::new(1),
+            Time::from_secs(1),
+            &make.packet(),
+            Delivery::Unicast,
+            OVER,
+        )
+    }
+
+    /// The source of "time exceeded" about a packet from there, with `icmp_errors_use_inbound_ifaddr` off and on.
+    #[test]
+    fn sources_of_errors() {
+        for (source, input, off, on) in [
+            ("10.0.0.2", LAN, "lan 10.0.0.1", "lan 10.0.0.1"),
+            ("10.0.0.2", BARE, "lan 10.0.0.1", "lan 10.0.0.1"),
+            ("10.0.9.2", LAN, "lan 10.0.9.1", "lan 10.0.9.1"),
+            ("10.0.9.2", BARE, "lan 10.0.9.1", "lan 10.0.0.1"),
+            ("192.0.2.9", LAN, "wan 192.0.2.1", "wan 10.0.0.1"),
+            ("192.0.2.9", BARE, "wan 192.0.2.1", "wan 10.0.0.1"),
+            ("10.88.0.1", LAN, "lan 10.0.9.1", "lan 10.0.0.1"),
+            ("10.89.0.1", LAN, "lan 10.0.0.5", "lan 10.0.0.1"),
+        ] {
+            for (inbound, expected) in [(0, off), (1, on)] {
+                let mut net = net();
+                set(&mut net, &[("icmp_errors_use_inbound_ifaddr", inbound)]);
+                let make = Make {
+                    input,
+                    ..udp(source, "192.0.2.8", 1)
+                };
+                let sent = about(&net, &make).unwrap();
+                let found = format!("{} {}", net.interface(sent.route.interface).name, sent.packet.source());
+                assert_eq!(found, expected, "{source} inbound {inbound}");
+            }
+        }
+    }
+
+    /// How the answers looked.
+    #[test]
+    fn texts_of_errors() {
+        let from = "10.0.0.1>10.0.0.2 p1";
+        let net = net();
+        let plain = udp("10.0.0.2", "192.0.2.9", 1);
+        let long = |data| udp("10.0.0.2", "192.0.2.9", data);
+        for (make, expected) in [
+            (
+                plain.clone(),
+                "tosc0 len57 frag0000 ttl64 icmp 11/0 rest00000000 data[29]",
+            ),
+            (
+                long(519),
+                "tosc0 len575 frag0000 ttl64 icmp 11/0 rest00000000 data[547]",
+            ),
+            (
+                long(521),
+                "tosc0 len576 frag0000 ttl64 icmp 11/0 rest00000000 data[548]",
+            ),
+            (
+                Make {
+                    tos: 0xff,
+                    fragment_field: 0x4000,
+                    ..long(900)
+                },
+                "tosde len576 frag0000 ttl64 icmp 11/0 rest00000000 data[548]",
+            ),
+            (
+                Make {
+                    fragment_field: 0x2000,
+                    ..long(32)
+                },
+                "tosc0 len88 frag0000 ttl64 icmp 11/0 rest00000000 data[60]",
+            ),
+            (
+                // A record route that is full is answered as it is.
+                Make {
+                    options: unhex("070708 01020304"),
+                    ..plain.clone()
+                },
+                "tosc0 len73 frag0000 ttl64 opts[0707080102030400] icmp 11/0 rest00000000 data[37]",
+            ),
+            (
+                Make {
+                    options: unhex("94040000"),
+                    ..plain
+                },
+                "tosc0 len61 frag0000 ttl64 icmp 11/0 rest00000000 data[33]",
+            ),
+        ] {
+            let sent = about(&net, &make).unwrap();
+            assert_eq!(show(&sent.packet), format!("{from} {expected}"));
+            assert_eq!(crate::wire::checksum::of(sent.packet.transport()), 0);
+        }
+        let mut narrow = net.clone();
+        narrow.set_mtu(LAN, 200).unwrap();
+        assert_eq!(about(&narrow, &long(900)).unwrap().packet.len(), 200);
+    }
+
+    #[test]
+    fn who_never_gets_one() {
+        let net = net();
+        let of_kind = |kind| icmp("10.0.0.2", "192.0.2.9", kind, 0, b"abc");
+        for kind in 0..=255 {
+            let expected = matches!(kind, 0 | 8 | 13..=18);
+            assert_eq!(about(&net, &of_kind(kind)).is_ok(), expected, "ICMP type {kind}");
+        }
+        let later = Make {
+            fragment_field: 0x2001,
+            ..udp("10.0.0.2", "192.0.2.9", 1)
+        };
+        let cut = Make::new("10.0.0.2", "192.0.2.9", 1, Vec::new());
+        for (make, why) in [
+            (later, Suppressed::LaterFragment),
+            (cut, Suppressed::AboutAnError),
+            (udp("8.8.8.8", "192.0.2.9", 1), Suppressed::NoRouteBack),
+        ] {
+            assert_eq!(about(&net, &make).map(|_| ()), Err(why));
+        }
+        // A source that is a broadcast address is answered all the same.
+        assert!(about(&net, &udp("10.0.0.255", "192.0.2.9", 1)).is_ok());
+        let packet = tcp("10.0.0.2", "10.0.0.255", 2, &[], &[]).packet();
+        let mut host = HostState::new(1);
+        let result = net.icmp_error(&mut host, Time::ZERO, &packet, Delivery::Broadcast, OVER);
+        assert_eq!(result.map(|_| ()), Err(Suppressed::NotUnicast));
+    }
+
+    /// Thirty packets of one sender at once: how many errors of each kind it got.
+    #[test]
+    fn limits() {
+        let net = net();
+        let packet = udp("10.0.0.2", "192.0.2.9", 1).packet();
+        for (kind, code, sent) in [(11, 0, 6), (3, 3, 6), (3, 4, 30), (12, 0, 6), (5, 1, 30)] {
+            let mut host = HostState::new(1);
+            let error = IcmpError { kind, code, info: 0 };
+            let count = (0..30).filter(|_| {
+                net.icmp_error(&mut host, Time::ZERO, &packet, Delivery::Unicast, error)
+                    .is_ok()
+            });
+            assert_eq!(count.count(), sent, "{kind}/{code}");
+        }
+        let mut host = HostState::new(1);
+        let error = IcmpError {
+            kind: 3,
+            code: 0,
+            info: 0,
+        };
+        let count = (0..30).filter(|_| {
+            net.input_error(&mut host, Time::ZERO, &packet, Delivery::Unicast, error)
+                .is_ok()
+        });
+        assert_eq!(count.count(), 2, "missing routes");
+        let gateway = [10, 0, 0, 77].into();
+        let redirect = |host: &mut HostState| net.redirect(host, Time::ZERO, &packet, Redirect { gateway });
+        let first = redirect(&mut HostState::new(1)).unwrap();
+        assert_eq!(
+            show(&first.packet),
+            "10.0.0.1>10.0.0.2 p1 tosc0 len57 frag0000 ttl64 icmp 5/1 rest0a00004d data[29]"
+        );
+        assert_eq!((0..30).filter(|_| redirect(&mut host).is_ok()).count(), 1, "redirects");
+    }
 }

@@ -44,8 +44,14 @@ pub struct Forwarding {
     pub source_route: Option<IpAddr>,
     /// The source route leaves no choice of hops.
     pub strict: bool,
+    /// A directed broadcast, forwarded because of `bc_forwarding`.
+    pub broadcast: bool,
     /// Where in the header a record route names this host.
     pub recorded_at: Option<u8>,
+    /// Where in the header a time stamp names this host; this follows the output interface only under a source route.
+    pub stamped_at: Option<u8>,
+    /// The options were written to, and the header checksum is yet to follow.
+    pub options_changed: bool,
 }
 
 impl Net {
@@ -57,7 +63,10 @@ impl Net {
             InputRoute::Local => Delivery::Local,
             InputRoute::Broadcast => Delivery::Broadcast,
             InputRoute::Multicast => Delivery::Multicast,
-            InputRoute::Forward(_) | InputRoute::Error { .. } => Delivery::Unicast,
+            // These are routes too, to nowhere, and options are read before a packet is lost on them.
+            InputRoute::Forward(_)
+            | InputRoute::Error { .. }
+            | InputRoute::Drop(DropReason::NotForwarding | DropReason::Blackhole) => Delivery::Unicast,
             InputRoute::Drop(_) => return route,
         };
         if packet.ipv4().options().is_empty() {
@@ -86,6 +95,9 @@ impl Net {
                 return InputRoute::Drop(DropReason::SourceRouteRefused);
             }
             route = match route {
+                InputRoute::Forward(forwarding) if forwarding.broadcast => {
+                    return InputRoute::Drop(DropReason::SourceRouteFailed);
+                }
                 InputRoute::Forward(_) if !found.strict => route,
                 // Not there yet: a strict route should have named this host.
                 InputRoute::Forward(_) => return bad(DropReason::SourceRouteFailed, 16),
@@ -99,6 +111,8 @@ impl Net {
         }
         if let InputRoute::Forward(forwarding) = &mut route {
             forwarding.recorded_at = found.recorded_at.map(|at| at as u8);
+            forwarding.stamped_at = found.stamped_at.map(|at| at as u8);
+            forwarding.options_changed = found.changed;
             if found.source_route.is_some() {
                 forwarding.redirect = false;
                 forwarding.strict = found.strict;
@@ -119,7 +133,7 @@ impl Net {
             let hop = hop.map_err(Some)?;
             match self.route_towards(packet, input, hop.into()) {
                 InputRoute::Local => options::set_destination(packet, hop),
-                InputRoute::Forward(forwarding) => {
+                InputRoute::Forward(forwarding) if !forwarding.broadcast => {
                     return Ok(InputRoute::Forward(Forwarding {
                         source_route: Some(hop.into()),
                         ..forwarding
@@ -251,7 +265,10 @@ impl Asked<'_> {
             redirect,
             source_route: None,
             strict: false,
+            broadcast: route.kind == RouteKind::Broadcast,
             recorded_at: None,
+            stamped_at: None,
+            options_changed: false,
         }))
     }
 
@@ -289,7 +306,7 @@ impl Asked<'_> {
             if self.on(ConfKnob::AcceptLocal) {
                 return Ok(false);
             }
-            if !self.net.has_custom_rules() && !self.net.tables.has_custom_local() {
+            if !self.net.custom_rules && !self.net.tables.has_custom_local() {
                 return match self.net.is_own_address(self.source) {
                     true => Err(DropReason::LocalSource),
                     false => Ok(false),
@@ -376,4 +393,253 @@ fn unreachable(reason: DropReason, code: u8) -> InputRoute {
 
 fn is_loopback(address: IpAddr) -> bool {
     matches!(address, IpAddr::V4(v4) if v4.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::example::{BARE, LAN, Make, WAN, net, set, udp};
+
+    fn way(net: &Net, make: &Make) -> String {
+        match net.route_input(&make.packet()) {
+            InputRoute::Local => "local".into(),
+            InputRoute::Broadcast => "broadcast".into(),
+            InputRoute::Multicast => "multicast".into(),
+            InputRoute::Forward(to) => {
+                let redirect = if to.redirect { " redirect" } else { "" };
+                format!("{}{redirect}", net.interface(to.output).name)
+            }
+            InputRoute::Error { reason, error, .. } => {
+                format!("{} {}/{}", reason.kernel_word(), error.kind, error.code)
+            }
+            InputRoute::Drop(reason) => reason.kernel_word().into(),
+        }
+    }
+
+    /// Source, and where a packet to 192.0.2.9 and one to 10.0.0.1 went, with `rp_filter` 0, 1, 2 on `lan`.
+    #[test]
+    fn sources() {
+        const OWN: &str = "IP_LOCAL_SOURCE";
+        const BAD: &str = "IP_INVALID_SOURCE";
+        const NET: &str = "IP_LOCALNET";
+        const RPF: &str = "IP_RPFILTER";
+        for (source, off, strict, loose) in [
+            ("10.0.0.2", "", "", ""),
+            ("192.0.2.77", "", RPF, ""),
+            ("198.18.1.1", "", RPF, ""),
+            ("8.8.8.8", "", RPF, RPF),
+            ("0.0.0.0", BAD, BAD, BAD),
+            ("0.1.1.1", "", RPF, RPF),
+            ("127.0.0.1", NET, NET, NET),
+            ("255.255.255.255", BAD, BAD, BAD),
+            ("224.0.0.5", BAD, BAD, BAD),
+            ("240.0.0.1", "", RPF, RPF),
+            ("10.0.0.255", "", BAD, BAD),
+            ("192.0.2.255", "", BAD, BAD),
+            ("10.0.0.1", OWN, OWN, OWN),
+            ("192.0.2.1", OWN, OWN, OWN),
+            ("198.51.0.1", "", RPF, RPF),
+            ("198.51.1.1", "", RPF, RPF),
+            ("198.51.3.1", "", RPF, RPF),
+        ] {
+            for (strictness, expected) in [(0, off), (1, strict), (2, loose)] {
+                let mut net = net();
+                set(&mut net, &[("conf.lan.rp_filter", strictness)]);
+                for (destination, good) in [("192.0.2.9", "wan"), ("10.0.0.1", "local")] {
+                    let expected = if expected.is_empty() { good } else { expected };
+                    let found = way(&net, &udp(source, destination, 1));
+                    assert_eq!(found, expected, "{source} > {destination}, rp_filter {strictness}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn destinations_forwarding_on_and_off() {
+        let on = net();
+        let mut off = net();
+        set(&mut off, &[("conf.lan.forwarding", 0)]);
+        for (destination, forwarding, not_forwarding) in [
+            ("192.0.2.9", "wan", "IP_INADDRERRORS"),
+            ("0.0.0.0", "IP_INVALID_DEST", "IP_INVALID_DEST"),
+            ("127.0.0.1", "IP_LOCALNET", "IP_LOCALNET"),
+            ("127.255.255.255", "IP_LOCALNET", "IP_LOCALNET"),
+            ("255.255.255.255", "broadcast", "broadcast"),
+            ("224.0.0.1", "multicast", "multicast"),
+            ("224.0.0.2", "NOT_SPECIFIED", "NOT_SPECIFIED"),
+            ("239.1.1.1", "NOT_SPECIFIED", "NOT_SPECIFIED"),
+            ("10.0.0.255", "broadcast", "broadcast"),
+            ("192.0.2.255", "broadcast", "broadcast"),
+            ("10.0.0.0", "lan redirect", "IP_INADDRERRORS"),
+            ("10.0.0.1", "local", "local"),
+            ("192.0.2.1", "local", "local"),
+            ("198.51.0.1", "NOT_SPECIFIED", "IP_INADDRERRORS"),
+            ("198.51.1.1", "NOT_SPECIFIED 3/1", "IP_INADDRERRORS"),
+            ("198.51.2.1", "NOT_SPECIFIED 3/13", "IP_INADDRERRORS"),
+            ("198.51.3.1", "IP_INNOROUTES 3/0", "IP_INADDRERRORS"),
+            ("8.8.8.8", "IP_INNOROUTES 3/0", "IP_INADDRERRORS"),
+        ] {
+            let make = udp("10.0.0.2", destination, 1);
+            assert_eq!(way(&on, &make), forwarding, "{destination}");
+            assert_eq!(way(&off, &make), not_forwarding, "{destination}, not forwarding");
+        }
+    }
+
+    #[test]
+    fn sources_of_broadcasts_and_multicasts() {
+        let net = net();
+        for (source, destination, expected) in [
+            ("0.0.0.0", "255.255.255.255", "broadcast"),
+            ("0.0.0.0", "0.0.0.0", "broadcast"),
+            ("0.0.0.0", "224.0.0.1", "multicast"),
+            ("0.0.0.0", "239.1.1.1", "NOT_SPECIFIED"),
+            ("0.0.0.0", "10.0.0.255", "IP_INVALID_SOURCE"),
+            ("127.0.0.1", "224.0.0.1", "IP_LOCALNET"),
+            ("127.0.0.1", "255.255.255.255", "IP_LOCAL_SOURCE"),
+            ("10.0.0.1", "224.0.0.1", "IP_LOCAL_SOURCE"),
+            ("10.0.0.1", "255.255.255.255", "IP_LOCAL_SOURCE"),
+            ("224.0.0.1", "224.0.0.1", "IP_INVALID_SOURCE"),
+        ] {
+            assert_eq!(
+                way(&net, &udp(source, destination, 1)),
+                expected,
+                "{source} > {destination}"
+            );
+        }
+    }
+
+    /// Settings, a packet, and where it went.
+    #[test]
+    fn settings_that_change_the_way() {
+        type Row = (
+            &'static [(&'static str, i64)],
+            &'static str,
+            &'static str,
+            InterfaceId,
+            &'static str,
+        );
+        let table: &[Row] = &[
+            (&[("conf.lan.accept_local", 1)], "10.0.0.1", "192.0.2.9", LAN, "wan"),
+            (&[("conf.all.accept_local", 1)], "10.0.0.1", "192.0.2.9", LAN, "wan"),
+            (&[("conf.lan.route_localnet", 1)], "10.0.0.2", "127.0.0.1", LAN, "local"),
+            (
+                &[("conf.lan.route_localnet", 1)],
+                "10.0.0.2",
+                "127.255.255.255",
+                LAN,
+                "broadcast",
+            ),
+            (
+                &[("conf.lan.route_localnet", 1)],
+                "127.0.0.1",
+                "192.0.2.9",
+                LAN,
+                "IP_LOCAL_SOURCE",
+            ),
+            (&[("conf.lan.route_localnet", 1)], "127.3.2.1", "192.0.2.9", LAN, "wan"),
+            (&[("conf.all.route_localnet", 1)], "10.0.0.2", "127.0.0.1", LAN, "local"),
+            (
+                &[("conf.all.rp_filter", 1)],
+                "192.0.2.9",
+                "192.0.2.8",
+                LAN,
+                "IP_RPFILTER",
+            ),
+            (
+                &[("conf.all.rp_filter", 1), ("conf.lan.rp_filter", 2)],
+                "192.0.2.9",
+                "192.0.2.8",
+                LAN,
+                "wan",
+            ),
+            (
+                &[("conf.lan.bc_forwarding", 1)],
+                "10.0.0.2",
+                "192.0.2.255",
+                LAN,
+                "broadcast",
+            ),
+            (
+                &[("conf.all.bc_forwarding", 1)],
+                "10.0.0.2",
+                "192.0.2.255",
+                LAN,
+                "broadcast",
+            ),
+            (
+                &[("conf.all.bc_forwarding", 1), ("conf.lan.bc_forwarding", 1)],
+                "10.0.0.2",
+                "192.0.2.255",
+                LAN,
+                "wan",
+            ),
+            (
+                &[("conf.all.bc_forwarding", 1), ("conf.lan.bc_forwarding", 1)],
+                "10.0.0.2",
+                "10.0.0.255",
+                LAN,
+                "lan redirect",
+            ),
+            (&[("conf.lan.forwarding", 0)], "192.0.2.9", "10.0.0.9", WAN, "lan"),
+            (&[], "10.0.0.2", "10.0.0.77", LAN, "lan redirect"),
+            (&[], "10.9.0.2", "10.0.0.77", LAN, "lan"),
+            (&[], "192.0.2.9", "198.18.0.1", WAN, "wan redirect"),
+            (&[], "192.9.2.9", "198.18.0.1", WAN, "wan"),
+            // To leave by the interface it came from makes the whole check.
+            (&[], "10.0.0.255", "10.0.0.9", LAN, "IP_INVALID_SOURCE"),
+            (
+                &[("conf.lan.send_redirects", 0)],
+                "10.0.0.2",
+                "10.0.0.77",
+                LAN,
+                "lan redirect",
+            ),
+            (
+                &[("conf.all.send_redirects", 0)],
+                "10.0.0.2",
+                "10.0.0.77",
+                LAN,
+                "lan redirect",
+            ),
+            (
+                &[("conf.all.send_redirects", 0), ("conf.lan.send_redirects", 0)],
+                "10.0.0.2",
+                "10.0.0.77",
+                LAN,
+                "lan",
+            ),
+            (&[], "10.0.0.2", "10.88.0.1", LAN, "lan redirect"),
+            (
+                &[("conf.all.shared_media", 0), ("conf.lan.shared_media", 0)],
+                "10.0.0.2",
+                "10.88.0.1",
+                LAN,
+                "lan",
+            ),
+            (
+                &[("conf.all.shared_media", 0), ("conf.lan.shared_media", 0)],
+                "10.0.0.2",
+                "10.0.0.77",
+                LAN,
+                "lan redirect",
+            ),
+            (&[], "10.0.0.2", "192.0.2.9", BARE, "wan"),
+            (
+                &[("conf.un.rp_filter", 2)],
+                "10.0.0.2",
+                "192.0.2.9",
+                BARE,
+                "IP_RPFILTER",
+            ),
+        ];
+        for (settings, source, destination, input, expected) in table {
+            let mut net = net();
+            set(&mut net, settings);
+            let make = Make {
+                input: *input,
+                ..udp(source, destination, 1)
+            };
+            assert_eq!(way(&net, &make), *expected, "{settings:?} {source} > {destination}");
+        }
+    }
 }

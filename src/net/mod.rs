@@ -11,6 +11,8 @@
 mod address;
 mod answer;
 mod config;
+#[cfg(test)]
+mod example;
 mod forward;
 mod fragment;
 mod icmp;

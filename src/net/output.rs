@@ -289,4 +289,48 @@ mod tests {
             assert_eq!(found, expected, "{destination} from {from:?} oif {oif:?}");
         }
     }
+    /// Own packets to 8.8.8.8 that mangle marked in OUTPUT: the way changes, the source stays, whosever it is.
+    #[test]
+    fn marks_reroute() {
+        use crate::base::MarkMask;
+        use crate::net::example::net;
+        use crate::net::{RoutingRule, RuleAction};
+        let mut net = net();
+        for (table, via) in [(crate::net::table::MAIN, "192.0.2.254"), (100, "10.0.9.9")] {
+            net.add_route(Route {
+                via: Some(via.parse().unwrap()),
+                table,
+                ..Route::new("default".parse().unwrap())
+            })
+            .unwrap();
+        }
+        for (value, action) in [(5, RuleAction::Table(100)), (6, RuleAction::Unreachable)] {
+            net.add_rule(RoutingRule {
+                priority: net.next_priority(),
+                mark: MarkMask { value, mask: u32::MAX },
+                ..RoutingRule::new(action)
+            });
+        }
+        for (source, mark, expected) in [
+            ("10.0.0.1", 0, Ok((2, "192.0.2.254"))),
+            ("10.0.0.1", 5, Ok((1, "10.0.9.9"))),
+            ("1.2.3.4", 5, Ok((1, "10.0.9.9"))),
+            ("192.0.2.1", 5, Ok((1, "10.0.9.9"))),
+            ("10.0.0.1", 6, Err(RouteError::NetworkUnreachable)),
+        ] {
+            let source: IpAddr = source.parse().unwrap();
+            let key = OutputKey {
+                destination: [8, 8, 8, 8].into(),
+                source: Some(source),
+                mark,
+                interface: None,
+                tos: 0,
+            };
+            let found = net
+                .reroute_output(key)
+                .map(|it| (it.interface.0, it.gateway, it.source));
+            let expected = expected.map(|(id, via)| (id, Some(via.parse().unwrap()), source));
+            assert_eq!(found, expected, "{source} mark {mark}");
+        }
+    }
 }

@@ -188,6 +188,8 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
     entries: Vec<Entry>,
+    /// Someone added a route to the local table by hand, once: the kernel remembers that too.
+    custom_local: bool,
 }
 
 /// What decides a route.
@@ -222,6 +224,7 @@ impl Tables {
     pub fn insert(&mut self, route: Route, owner: Option<(InterfaceId, IpAddr, u8)>) {
         let key = |it: &Route| (it.table, u8::MAX - it.to.length(), it.metric);
         let at = self.entries.partition_point(|it| key(&it.route) <= key(&route));
+        self.custom_local |= route.table == table::LOCAL && owner.is_none();
         self.entries.insert(at, Entry { route, owner });
     }
 
@@ -241,9 +244,8 @@ impl Tables {
         self.entries.retain(keep);
     }
 
-    /// Someone added a route to the local table by hand.
     pub fn has_custom_local(&self) -> bool {
-        self.table(table::LOCAL).iter().any(|it| it.owner.is_none())
+        self.custom_local
     }
 
     fn table(&self, table: u32) -> &[Entry] {
@@ -299,7 +301,8 @@ impl RoutingRule {
             && (self.tos == 0 || self.tos == key.tos)
     }
 
-    fn is_default(&self) -> bool {
+    /// One of the three that every namespace starts with.
+    pub(super) fn is_default(&self) -> bool {
         let of_table = |priority, table| {
             *self
                 == Self {
@@ -312,15 +315,10 @@ impl RoutingRule {
 }
 
 impl Net {
-    /// Someone changed the three rules that every namespace starts with.
-    pub(super) fn has_custom_rules(&self) -> bool {
-        self.rules.len() != 3 || !self.rules.iter().all(RoutingRule::is_default)
-    }
-
     /// The route that decides, allocating nothing.
     pub(super) fn lookup(&self, key: &Key) -> Result<&Route, RouteError> {
         let mut asked = [Found::Next, Found::Next];
-        if !self.has_custom_rules() {
+        if !self.custom_rules {
             asked = [
                 self.tables.lookup_local_and_main(key),
                 self.tables.lookup(table::DEFAULT, key),
@@ -333,7 +331,7 @@ impl Net {
                 Found::Next => {}
             }
         }
-        if !self.has_custom_rules() {
+        if !self.custom_rules {
             return Err(RouteError::NetworkUnreachable);
         }
         for rule in self.rules.iter().filter(|rule| rule.matches(key)) {

@@ -37,3 +37,57 @@ fn check(bytes: &[u8]) -> Result<(), DropReason> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::example::udp;
+    use crate::wire::put16;
+
+    /// What was wrong with the packet, and the reason `skb:kfree_skb` named.
+    #[test]
+    fn in_the_order_of_the_kernel() {
+        let good = udp("10.0.0.2", "192.0.2.9", 1).bytes();
+        let with = |edit: &dyn Fn(&mut Vec<u8>), fix: bool| {
+            let mut bytes = good.clone();
+            edit(&mut bytes);
+            if fix {
+                Ipv4::new(&mut bytes[..]).unwrap().fill_checksum();
+            }
+            bytes
+        };
+        for (what, bytes, expected) in [
+            ("good", good.clone(), None),
+            ("10 bytes", good[..10].to_vec(), Some("IP_INHDR")),
+            ("19 bytes", good[..19].to_vec(), Some("IP_INHDR")),
+            ("header length 4", with(&|it| it[0] = 0x44, false), Some("IP_INHDR")),
+            (
+                "header length beyond",
+                with(&|it| it[0] = 0x4f, false),
+                Some("IP_INHDR"),
+            ),
+            ("checksum", with(&|it| it[10] ^= 1, false), Some("IP_CSUM")),
+            (
+                "total beyond",
+                with(&|it| put16(it, 2, 100), true),
+                Some("PKT_TOO_SMALL"),
+            ),
+            (
+                "total beyond, bad checksum",
+                with(&|it| put16(it, 2, 100), false),
+                Some("IP_CSUM"),
+            ),
+            (
+                "total below header",
+                with(&|it| put16(it, 2, 19), true),
+                Some("IP_INHDR"),
+            ),
+            ("total 0", with(&|it| put16(it, 2, 0), true), Some("IP_INHDR")),
+            ("padding", with(&|it| it.extend([9; 4]), false), None),
+            ("reserved bit", with(&|it| put16(it, 6, 0x8000), true), None),
+        ] {
+            let found = sanity(bytes).err().map(|(reason, _)| reason.kernel_word());
+            assert_eq!(found, expected, "{what}");
+        }
+    }
+}

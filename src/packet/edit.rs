@@ -29,6 +29,11 @@ impl Packet {
         &mut self.bytes[usize::from(self.network_header)..]
     }
 
+    /// Sets the identification; the header checksum is the caller's, with `fill_header_checksum`.
+    pub fn set_identification(&mut self, identification: u16) {
+        self.ipv4_mut().set_identification(identification);
+    }
+
     /// Sets the total length to the bytes that are there, and the header checksum, as a raw socket does for what a program hands it.
     pub fn fill_header_checksum(&mut self) {
         let total = self.bytes.len() as u16;
@@ -43,6 +48,19 @@ impl Packet {
         self.bytes.truncate(usize::from(self.network_header));
         self.bytes.extend_from_slice(transport);
         self.fill_header_checksum();
+    }
+
+    /// Finishes a partial transport checksum, as the last device does; any other stays.
+    pub fn finish_checksum(&mut self) {
+        if self.checksum != ChecksumState::Partial {
+            return;
+        }
+        if let Some(at) = self.pseudo_header_checksum_at() {
+            put16(&mut self.bytes, at, 0);
+            let value = checksum::transport(self.source(), self.destination(), self.protocol, self.transport());
+            self.store_transport_checksum(at, value);
+        }
+        self.checksum = ChecksumState::Verified;
     }
 
     /// Decrements the time to live; the caller has seen that it is above zero.

@@ -2,10 +2,20 @@
 
 use super::{Step, step};
 
-/// Blank lines part scenarios; each starts with empty tables.
+/// What is typed of the tool itself.
 pub fn scenarios() -> Vec<Vec<Step>> {
+    parted(TYPED)
+}
+
+/// Every option of every extension, well and ill.
+pub fn extensions() -> Vec<Vec<Step>> {
+    parted(EXTENSIONS)
+}
+
+/// Blank lines part scenarios; each starts with empty tables.
+fn parted(text: &str) -> Vec<Vec<Step>> {
     let mut scenarios = vec![Vec::new()];
-    for line in TYPED.lines() {
+    for line in text.lines() {
         match line {
             "" => scenarios.push(Vec::new()),
             line => scenarios.last_mut().expect("one is there").push(step(line)),
@@ -34,3 +44,4 @@ destination src dst protocol in-interface jump table match numeric out-interface
 line-numbers modprobe set-counters goto ipv4 ipv6 dump nothing";
 
 const TYPED: &str = include_str!("commands.txt");
+const EXTENSIONS: &str = include_str!("extensions.txt");

@@ -7,6 +7,7 @@
 mod commands;
 mod files;
 mod generator;
+mod options;
 mod ours;
 mod real;
 
@@ -141,6 +142,11 @@ fn typed_commands() {
 }
 
 #[test]
+fn options_of_extensions() {
+    compare(commands::extensions());
+}
+
+#[test]
 fn abbreviated_options() {
     compare(commands::abbreviations());
 }
@@ -152,12 +158,19 @@ fn restore_files() {
 
 #[test]
 fn generated_commands() {
-    let number = |name: &str, usual: u64| {
-        std::env::var(name)
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(usual)
-    };
     let seed = number("ORACLE_SEED", 1);
     compare(generator::scenarios(seed, number("ORACLE_COUNT", 150)));
+}
+
+#[test]
+fn generated_options() {
+    let seed = number("ORACLE_SEED", 1);
+    compare(options::scenarios(seed, number("ORACLE_COUNT", 60)));
+}
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(usual)
 }

@@ -178,3 +178,18 @@ fn nothing_is_tracked_until_a_rule_asks() {
             .receive("lan", udp((LAN, 5), (WAN, 1), b"two")),
     );
 }
+
+/// Fresh scenarios from a seed that is printed with a difference; `NFLAB_TWIN_SEED` and `NFLAB_TWIN_COUNT` choose others.
+#[test]
+fn random_scenarios() {
+    let number = |name: &str, default: u64| {
+        std::env::var(name)
+            .ok()
+            .and_then(|it| it.parse().ok())
+            .unwrap_or(default)
+    };
+    let (first, count) = (number("NFLAB_TWIN_SEED", 1), number("NFLAB_TWIN_COUNT", 100));
+    for seed in first..first + count {
+        check(crate::generate::scenario(seed));
+    }
+}

@@ -58,14 +58,10 @@ impl Ours {
         }
         let router = Router::new(config, 1, 1, Box::new(Closed));
         let worker = router.workers().remove(0);
-        let since = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_err(|error| error.to_string())?;
-        let now = Time::from_nanos(since.as_nanos() as u64);
         let mut ours = Self {
             router,
             worker,
-            now,
+            now: clock(),
             story: Story::default(),
         };
         ours.restore(&scenario.rules)?;
@@ -86,6 +82,7 @@ impl Ours {
         let Some(found) = config.net.by_name(interface) else {
             return Vec::new();
         };
+        self.now = clock();
         self.story = Story::default();
         self.router
             .receive(&mut self.worker, self.now, found.id, packet, &mut self.story);
@@ -93,6 +90,7 @@ impl Ours {
     }
 
     pub fn send(&mut self, packet: &[u8]) -> Sent {
+        self.now = clock();
         self.story = Story::default();
         self.router.send(&mut self.worker, self.now, packet, &mut self.story);
         self.sent()
@@ -116,6 +114,11 @@ impl Ours {
         self.story.render(Detail::Whole)
     }
 
+    /// Lets the time that has passed for the kernel pass here too.
+    pub fn catch_up(&mut self) {
+        self.now = clock();
+    }
+
     pub fn save(&mut self) -> Result<String, String> {
         let outcome = self.tool(iptables_save::run, &["iptables-save", "-c"], "");
         Ok(outcome
@@ -128,9 +131,10 @@ impl Ours {
 
     pub fn flows(&self) -> String {
         let lines = self.router.flows().flows(self.now);
+        let config = self.router.config();
         let text: String = lines
             .iter()
-            .filter_map(|it| flow(it, FlowForm::Proc, self.now))
+            .filter_map(|it| flow(it, FlowForm::Proc, self.now, &config.conntrack))
             .map(|line| format!("{line}\n"))
             .collect();
         normal(&text)
@@ -167,6 +171,14 @@ impl Ours {
             },
         )
     }
+}
+
+/// The kernel's clock is the real one, so ours is too.
+fn clock() -> Time {
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Time::from_nanos(since.as_nanos() as u64)
 }
 
 /// Flow lines in an order of their own, since the kernel's is that of its hash table; the time to live comes first, for comparison; and the

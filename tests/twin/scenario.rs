@@ -1,7 +1,5 @@
 //! A scenario is data: interfaces, rules, and what happens, in order.
 
-use std::net::Ipv4Addr;
-
 use crate::Sent;
 
 #[derive(Clone, Debug)]
@@ -67,18 +65,17 @@ impl Scenario {
         self
     }
 
-    /// What the kernel chooses at random is set to zero on both sides: the IP identification of packets that the router itself makes.
-    pub fn mask(&self, sent: Sent) -> Sent {
+    /// What the kernel chooses at random is set to zero on both sides: the IP identification of the router's own ICMP messages.
+    pub fn mask(&self, step: &Step, sent: Sent) -> Sent {
+        let passed_on = match step {
+            Step::Receive { packet, .. } | Step::Send { packet } if packet.len() >= 20 => {
+                Some((packet[9], [packet[4], packet[5]]))
+            }
+            _ => None,
+        };
         sent.into_iter()
             .map(|(interface, mut bytes)| {
-                let own = bytes.len() >= 20 && self.is_own(Ipv4Addr::new(bytes[12], bytes[13], bytes[14], bytes[15]));
-                let made_by_input = self.steps.iter().any(|step| match step {
-                    Step::Receive { packet, .. } | Step::Send { packet } => {
-                        packet.len() >= 20 && bytes.len() >= 20 && packet[4..6] == bytes[4..6] && packet[9] == bytes[9]
-                    }
-                    Step::Restore(_) => false,
-                });
-                if own && !made_by_input {
+                if bytes.len() >= 20 && bytes[9] == ICMP && passed_on != Some((bytes[9], [bytes[4], bytes[5]])) {
                     bytes[4..6].fill(0);
                     bytes[10..12].fill(0);
                 }
@@ -86,10 +83,6 @@ impl Scenario {
             })
             .collect()
     }
-
-    fn is_own(&self, address: Ipv4Addr) -> bool {
-        self.interfaces
-            .iter()
-            .any(|(_, own)| own.split('/').next().and_then(|it| it.parse().ok()) == Some(address))
-    }
 }
+
+const ICMP: u8 = 1;

@@ -33,7 +33,7 @@ pub const SPEC: MatchSpec = MatchSpec {
             name: "ctproto",
             value: ValueKind::Custom {
                 syntax: "PROTOCOL",
-                parse: |text, _| protocol(text),
+                parse: protocol,
             },
             invert: true,
             help: "the flow's protocol, by number or name",
@@ -237,12 +237,16 @@ fn status_words(text: &str) -> Result<Value, UsageError> {
     bits_of_words(text, "ctstatus", &StatusBits::NAMES).map(Value::Bits)
 }
 
-fn protocol(text: &str) -> Result<Value, UsageError> {
-    whole_number(text)
+fn protocol(text: &str, given: &Given<'_>) -> Result<Value, UsageError> {
+    let number = whole_number(text)
         .and_then(|number| u8::try_from(number).ok())
         .or_else(|| names::protocol_number(&text.to_ascii_lowercase()))
-        .map(|number| Value::Integer(number.into()))
-        .ok_or_else(|| UsageError::parameter(format!("unknown protocol \"{text}\" specified")))
+        .ok_or_else(|| UsageError::parameter(format!("unknown protocol \"{text}\" specified")))?;
+    // The tool means to refuse `! --ctproto all`, but looks at the inversion of another option, and only at one that stands before.
+    if number == 0 && given.get("ctstatus").is_some_and(|status| status.inverted) {
+        return Err(UsageError::parameter("conntrack: rule would never match protocol"));
+    }
+    Ok(Value::Integer(number.into()))
 }
 
 fn direction(text: &str) -> Result<Value, UsageError> {
@@ -250,7 +254,7 @@ fn direction(text: &str) -> Result<Value, UsageError> {
         "ORIGINAL" => Ok(Value::Integer(0)),
         "REPLY" => Ok(Value::Integer(1)),
         _ => Err(UsageError::parameter(format!(
-            "conntrack: Bad value for \"--ctdir\" option: \"{text}\"\n"
+            "conntrack: Bad value for \"--ctdir\" option: \"{text}\""
         ))),
     }
 }
@@ -607,7 +611,7 @@ impl Match for Conntrack {
 mod tests {
     use super::*;
     use crate::base::protocol;
-    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp};
+    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp, udp_reply};
 
     #[test]
     fn texts_of_the_real_tool() {
@@ -750,10 +754,18 @@ mod tests {
                 ),
                 ("--ctproto FOO", "unknown protocol \"FOO\" specified"),
                 ("--ctproto 256", "unknown protocol \"256\" specified"),
+                (
+                    "! --ctstatus ASSURED --ctproto all",
+                    "conntrack: rule would never match protocol",
+                ),
                 ("--ctproto 6x", "unknown protocol \"6x\" specified"),
                 ("--ctorigsrc 10.0.0.1/x", mask),
                 ("--ctorigsrc 10.0.0.1/", mask),
                 ("--ctorigsrc x..y", "getaddrinfo: Name or service not known\n"),
+                (
+                    "--ctorigsrc nosuchhost",
+                    "getaddrinfo: Temporary failure in name resolution\n",
+                ),
                 (
                     "--ctorigsrc ::1",
                     "getaddrinfo: Address family for hostname not supported\n",
@@ -780,7 +792,7 @@ mod tests {
                     "--ctexpire 1x",
                     "conntrack: Argument to \"--ctexpire\" has unexpected characters near \"x\".\n",
                 ),
-                ("--ctdir rep", "conntrack: Bad value for \"--ctdir\" option: \"rep\"\n"),
+                ("--ctdir rep", "conntrack: Bad value for \"--ctdir\" option: \"rep\""),
                 ("! --ctdir REPLY", "conntrack: option \"--ctdir\" cannot be inverted.\n"),
             ],
         );
@@ -876,6 +888,37 @@ mod tests {
                 assert_eq!(made.why_not(CtState::Established, Some(&flow)), sentence);
             }
         }
+    }
+
+    #[test]
+    fn packets_of_a_flow() {
+        let mut bench = Bench::new();
+        let mut reply = udp_reply();
+        bench.track(&mut reply);
+        match_packets(
+            &SPEC,
+            ANY,
+            &bench,
+            &[
+                (
+                    "--ctstate ESTABLISHED --ctdir REPLY --ctorigsrc 10.0.0.2 --ctrepldstport 1000",
+                    &reply,
+                    "",
+                ),
+                ("--ctstatus SEEN_REPLY --ctexpire 30", &reply, ""),
+                ("--ctexpire 31:", &reply, "--ctexpire 31:4294967295: flow has 30"),
+                ("--ctdir ORIGINAL", &reply, "--ctdir ORIGINAL: packet goes REPLY"),
+            ],
+        );
+        let mut first = udp(1001, 53, &[]);
+        bench.track(&mut first);
+        // A flow that is not confirmed has no time left, whatever it will get.
+        match_packets(
+            &SPEC,
+            ANY,
+            &bench,
+            &[("--ctstate NEW --ctexpire 0 ! --ctstatus CONFIRMED", &first, "")],
+        );
     }
 
     #[test]

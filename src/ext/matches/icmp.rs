@@ -20,7 +20,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     options: &[OptionSpec {
         name: "icmp-type",
         value: ValueKind::Custom {
-            syntax: "TYPE[/CODE]|NAME",
+            syntax: "TYPE[/CODE[:CODE]]|NAME",
             parse: |text, _| kind(text),
         },
         invert: true,
@@ -46,28 +46,37 @@ fn kind(text: &str) -> Result<Value, UsageError> {
         (Some(&(_, kind, low, high)), None) => return made(kind, low, high),
         _ => {}
     }
-    let byte = |text| strtoul(text, 0).filter(|&(number, _)| number <= 255);
     let (kind_text, code_text) = match text.split_once('/') {
         Some((kind, code)) => (kind, Some(code)),
         None => (text, None),
     };
-    // A type that something other than a slash follows is read as far as it goes, then complained about.
-    let unknown_character = |rest: &str| match rest.chars().next() {
+    let unknown = |what: &str| UsageError::parameter(format!("Unknown ICMP {what} `{text}'"));
+    let (kind, last_kind) = bytes(kind_text, || unknown("type"))?;
+    let (low, high) = match code_text {
+        Some(code_text) => bytes(code_text, || unknown("code"))?,
+        None => (0, 255),
+    };
+    if kind != last_kind {
+        return Err(UsageError::parameter("ICMP type range not supported"));
+    }
+    made(kind, low, high)
+}
+
+/// `number` or `number:number`, which no manual tells of; what follows is complained about by its first character.
+fn bytes(text: &str, unknown: impl Fn() -> UsageError) -> Result<(u8, u8), UsageError> {
+    let byte = |text| {
+        let (number, rest) = strtoul(text, 0).ok_or_else(&unknown)?;
+        Ok((u8::try_from(number).map_err(|_| unknown())?, rest))
+    };
+    let (low, mut rest) = byte(text)?;
+    let mut high = low;
+    if let Some(after) = rest.strip_prefix(':') {
+        (high, rest) = byte(after)?;
+    }
+    match rest.chars().next() {
         Some(character) => Err(UsageError::parameter(format!("unknown character {character}"))),
-        None => Ok(()),
-    };
-    let Some((kind, rest)) = byte(kind_text) else {
-        return Err(UsageError::parameter(format!("Unknown ICMP type `{text}'")));
-    };
-    unknown_character(rest)?;
-    let Some(code_text) = code_text else {
-        return made(kind as u8, 0, 255);
-    };
-    let Some((code, rest)) = byte(code_text) else {
-        return Err(UsageError::parameter(format!("Unknown ICMP code `{text}'")));
-    };
-    unknown_character(rest)?;
-    made(kind as u8, code as u8, code as u8)
+        None => Ok((low, high)),
+    }
 }
 
 fn starts_with(name: &str, text: &str) -> bool {
@@ -205,8 +214,9 @@ impl Match for Icmp {
         let _ = write!(out, " {}--icmp-type ", not(self.inverted));
         let _ = match (self.kind, self.low, self.high) {
             (ANY, ..) => write!(out, "any"),
-            (kind, low, high) if low == high => write!(out, "{kind}/{low}"),
-            (kind, ..) => write!(out, "{kind}"),
+            (kind, 0, 255) => write!(out, "{kind}"),
+            // Of a range of codes the last is lost, as with the tool.
+            (kind, low, _) => write!(out, "{kind}/{low}"),
         };
     }
 
@@ -224,9 +234,11 @@ impl Match for Icmp {
         // Without an inversion the real tool leaves out the space, too.
         let word = if self.inverted { " icmp !type" } else { " icmptype" };
         let _ = write!(out, "{word} {}", self.kind);
-        if self.low == self.high {
-            let _ = write!(out, " code {}", self.low);
-        }
+        let _ = match (self.low, self.high) {
+            (0, 255) => Ok(()),
+            (low, high) if low == high => write!(out, " code {low}"),
+            (low, high) => write!(out, " codes {low}-{high}"),
+        };
     }
 
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
@@ -302,6 +314,14 @@ mod tests {
                 ),
             ],
         );
+        let made = read_match(&SPEC, ICMP, "! --icmp-type 3/4:5").unwrap();
+        let (mut saved, mut listed) = (String::new(), String::new());
+        made.save(&mut saved);
+        made.list(&mut listed, false);
+        assert_eq!(
+            (&saved[..], &listed[..]),
+            (" ! --icmp-type 3/4", " icmp !type 3 codes 4-5")
+        );
         // A code beside 255 is lost on the way.
         let made = read_match(&SPEC, ICMP, "--icmp-type 255/3").unwrap();
         let (mut saved, mut listed) = (String::new(), String::new());
@@ -325,6 +345,10 @@ mod tests {
                 ("--icmp-type 3/0-4", "unknown character -"),
                 ("--icmp-type 3/4/5", "unknown character /"),
                 ("--icmp-type 3x", "unknown character x"),
+                ("--icmp-type 1:x", "Unknown ICMP type `1:x'"),
+                ("--icmp-type 1:2", "ICMP type range not supported"),
+                ("--icmp-type 3/4:", "Unknown ICMP code `3/4:'"),
+                ("--icmp-type 3/4:5:6", "unknown character :"),
                 ("--icmp-type \"\"", "Ambiguous ICMP type `': `any' or `echo-reply'?"),
                 (
                     "--icmp-type echo",

@@ -32,14 +32,12 @@ pub const SPEC: MatchSpec = MatchSpec {
 };
 
 fn state(text: &str) -> Result<Value, UsageError> {
-    // The last of the list has an error of its own.
-    if text.is_empty() || text.ends_with(',') {
-        let (before, _) = text.rsplit_once(',').unwrap_or(("", ""));
-        if before.is_empty() || state_words(before, "state", false).is_ok() {
-            return Err(UsageError::parameter(
-                "\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED",
-            ));
-        }
+    // An empty word at the end has an error of its own; anywhere else it is a bad state.
+    let before = text.strip_suffix(',');
+    if text.is_empty() || before.is_some_and(|before| state_words(before, "state", false).is_ok()) {
+        return Err(UsageError::parameter(
+            "\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED",
+        ));
     }
     state_words(text, "state", false).map(|bits| Value::Bits(bits.0))
 }
@@ -103,9 +101,9 @@ impl Match for State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conntrack::CtState;
+    use crate::conntrack::{CtState, Tracking};
     use crate::ext::matches::conntrack;
-    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp};
+    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp, udp_reply};
 
     #[test]
     fn texts_of_the_real_tool() {
@@ -138,6 +136,7 @@ mod tests {
                 ("--state \"\"", list),
                 ("--state NEW,", list),
                 ("--state ,NEW", "Bad state \",NEW\""),
+                ("--state ,", "Bad state \",\""),
                 ("--state NEW,,NEW", "Bad state \",NEW\""),
                 ("--state SNAT", "Bad state \"SNAT\""),
                 ("--state NEWX", "Bad state \"NEWX\""),
@@ -160,17 +159,34 @@ mod tests {
 
     #[test]
     fn packets() {
-        let packet = udp(1, 2, &[]);
         let mut bench = Bench::new();
+        let asked = "--state NEW,UNTRACKED";
+        let (mut first, mut reply) = (udp(1001, 53, &[]), udp_reply());
+        bench.track(&mut first);
+        match_packets(&SPEC, ANY, &bench, &[(asked, &first, "")]);
+        bench.track(&mut reply);
+        match_packets(
+            &SPEC,
+            ANY,
+            &bench,
+            &[
+                (asked, &reply, "--state NEW,UNTRACKED: flow is ESTABLISHED"),
+                (
+                    "! --state ESTABLISHED",
+                    &reply,
+                    "! --state ESTABLISHED: flow is ESTABLISHED",
+                ),
+            ],
+        );
+        bench.tracking = Tracking::default();
         for (state, sentence) in [
-            (Some(CtState::New), ""),
-            (Some(CtState::Established), "--state NEW,UNTRACKED: flow is ESTABLISHED"),
             (Some(CtState::Invalid), "--state NEW,UNTRACKED: packet is INVALID"),
+            // Never tracked.
             (None, "--state NEW,UNTRACKED: packet is INVALID"),
             (Some(CtState::Untracked), ""),
         ] {
             bench.tracking.state = state;
-            match_packets(&SPEC, ANY, &bench, &[("--state NEW,UNTRACKED", &packet, sentence)]);
+            match_packets(&SPEC, ANY, &bench, &[(asked, &first, sentence)]);
         }
         match_packets(
             &SPEC,
@@ -178,7 +194,7 @@ mod tests {
             &bench,
             &[(
                 "! --state UNTRACKED",
-                &packet,
+                &first,
                 "! --state UNTRACKED: packet is UNTRACKED",
             )],
         );

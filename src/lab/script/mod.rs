@@ -10,7 +10,7 @@ mod run;
 pub use expect::Expectation;
 pub use lex::{Input, LexError, Line, Word};
 pub use parse::{parse, parse_text};
-pub use run::{Failed, Files, Runner, Said};
+pub use run::{Failed, Runner, Said};
 
 use std::net::IpAddr;
 use std::time::Duration;

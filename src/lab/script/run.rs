@@ -18,15 +18,9 @@ pub struct Runner {
     pub lab: Lab,
     /// How much is told after a `send`; `None`: nothing.
     pub tells: Option<Detail>,
-    files: Files,
+    /// Files that a script names are relative to this.
+    directory: PathBuf,
     last_tool: Option<ToolOutput>,
-}
-
-/// Whether and from where a script may read files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Files {
-    /// Names are relative to this directory.
-    From(PathBuf),
 }
 
 /// What a statement prints.
@@ -43,11 +37,11 @@ pub struct Failed {
 }
 
 impl Runner {
-    pub fn new(lab: Lab, files: Files) -> Self {
+    pub fn new(lab: Lab, directory: PathBuf) -> Self {
         Self {
             lab,
             tells: Some(Detail::Short),
-            files,
+            directory,
             last_tool: None,
         }
     }
@@ -65,6 +59,9 @@ impl Runner {
                 let output = self.call(call)?;
                 said.stdout.push_str(&output.stdout);
                 said.stderr.push_str(&output.stderr);
+                if !output.advice.is_empty() {
+                    said.stderr.push_str(&output.advice);
+                }
                 let code = output.code;
                 self.last_tool = Some(output);
                 match code {
@@ -138,12 +135,11 @@ impl Runner {
             Input::Here(text) => text.clone(),
             Input::File(word) => self.read(&word.text)?,
         };
-        Ok(self.lab.tool(call.name, &call.args, &stdin))
+        Ok(self.lab.tool(call.name, &call.args, &stdin, &self.directory))
     }
 
     fn read(&self, name: &str) -> Result<String, String> {
-        let Files::From(directory) = &self.files;
-        let path = directory.join(Path::new(name));
+        let path = self.directory.join(Path::new(name));
         std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
     }
 

@@ -44,6 +44,8 @@ struct Last {
     window: u16,
     kind: Option<Kind>,
     direction: Direction,
+    /// Of the last segment that counted: one that was only let through does not begin a new row of retransmissions.
+    counted: Direction,
     /// Of a SYN that was let through: what it offered, in case the connection turns out to begin with it.
     offer_scale: u8,
     offer: SideFlags,
@@ -94,6 +96,7 @@ impl TcpTrack {
                 window: 0,
                 kind: None,
                 direction: Direction::Original,
+                counted: Direction::Original,
                 offer_scale: 0,
                 offer: SideFlags::NONE,
                 challenged: false,
@@ -199,6 +202,11 @@ impl TcpTrack {
         }
     }
 
+    /// A reset was sent in the place of one of the ends: the connection is over.
+    pub fn close(&mut self) {
+        self.state = TcpState::Close;
+    }
+
     pub fn state(&self) -> TcpState {
         self.state
     }
@@ -226,6 +234,7 @@ impl TcpTrack {
         let kind = segment.kind();
         self.last.kind = Some(kind);
         self.last.direction = direction;
+        self.last.counted = direction;
         if self.state != next && next == TcpState::FinWait {
             self.sides[direction.index()].flags.set(SideFlags::CLOSE_INIT);
         }
@@ -264,7 +273,9 @@ impl TcpTrack {
         let kind = segment.kind();
         let last = &mut self.last;
         last.sequence = segment.header.sequence();
-        last.acknowledgement = segment.header.acknowledgement();
+        if kind == Kind::Ack {
+            last.acknowledgement = segment.header.acknowledgement();
+        }
         last.end = segment.end();
         last.window = segment.header.window();
         last.kind = Some(kind);
@@ -302,6 +313,7 @@ impl TcpTrack {
         }
         self.last.kind = Some(kind);
         self.last.direction = direction;
+        self.last.counted = direction;
         Outcome::Invalid(reason)
     }
 

@@ -263,7 +263,7 @@ impl TcpTrack {
         if receiver.max_window != 0 && after(end, sender.max_end) {
             receiver.max_window = receiver.max_window.wrapping_add(end.wrapping_sub(sender.max_end));
         }
-        let reach = acknowledgement.wrapping_add(window);
+        let reach = selective.wrapping_add(window);
         if after(reach, receiver.max_end.wrapping_sub(1)) {
             receiver.max_end = reach;
             if window == 0 {
@@ -276,7 +276,7 @@ impl TcpTrack {
 
         if segment.kind() == Kind::Ack {
             let last = &mut self.last;
-            let same = last.direction == direction
+            let same = last.counted == direction
                 && last.sequence == sequence
                 && last.acknowledgement == acknowledgement
                 && last.end == end

@@ -1,0 +1,67 @@
+//! `cat` for the files of `/proc` that a lab has.
+
+use crate::conntrack::text::{self, ExpectationForm, FlowForm};
+use crate::ext;
+use crate::lab::machine::{Machine, ToolOutput};
+
+pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
+    let mut output = ToolOutput::default();
+    if args.is_empty() {
+        return ToolOutput::failure(2, "cat: name a file, such as /proc/net/nf_conntrack\n");
+    }
+    for name in args {
+        match read(machine, name) {
+            Ok(text) => output.stdout += &text,
+            Err(why) => {
+                output.stderr += &format!("cat: {name}: {why}\n");
+                output.code = 1;
+            }
+        }
+    }
+    output
+}
+
+fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
+    let now = machine.now;
+    let config = machine.router.config();
+    let flows = |form| {
+        let flows = machine.router.flows().flows(now);
+        lines(
+            flows
+                .iter()
+                .filter_map(|flow| text::flow(flow, form, now, &config.conntrack)),
+        )
+    };
+    Ok(match name {
+        "/proc/net/nf_conntrack" => flows(FlowForm::Proc),
+        "/proc/net/ip_conntrack" => flows(FlowForm::OldProc),
+        "/proc/net/nf_conntrack_expect" | "/proc/net/ip_conntrack_expect" => {
+            let expectations = machine.router.flows().expectations(now);
+            lines(
+                expectations
+                    .iter()
+                    .map(|expectation| text::expectation(expectation, ExpectationForm::Proc, now)),
+            )
+        }
+        "/proc/net/ip_tables_names" => lines(machine.table_names().into_iter().map(str::to_owned)),
+        "/proc/net/ip_tables_matches" => lines(ext::MATCHES.iter().map(|spec| spec.name.to_owned())),
+        "/proc/net/ip_tables_targets" => lines(ext::TARGETS.iter().map(|spec| spec.name.to_owned())),
+        name => {
+            let Some(path) = name.strip_prefix("/proc/sys/") else {
+                return Err("No such file or directory");
+            };
+            let key = path.trim_end_matches('/').replace('/', ".");
+            match machine.sysctl(&key) {
+                Some(value) => value + "\n",
+                None if machine.sysctls().iter().any(|it| it.starts_with(&format!("{key}."))) => {
+                    return Err("Is a directory");
+                }
+                None => return Err("No such file or directory"),
+            }
+        }
+    })
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.map(|line| line + "\n").collect()
+}

@@ -1,0 +1,147 @@
+//! What the program was called to be: a tool by its name (`argv[0]`, or the first word), or one of `nflab`'s own subcommands.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use super::tools::SHIMS;
+use super::{replay, run};
+
+/// The whole program; the exit code is what is returned.
+pub fn main(args: Vec<OsString>) -> u8 {
+    let called = args.first().map(|name| base_name(Path::new(name))).unwrap_or_default();
+    if SHIMS.contains(&called.as_str()) {
+        return tool(&called, &args[1..]);
+    }
+    if let Some(word) = args.get(1).and_then(|word| word.to_str())
+        && SHIMS.contains(&word)
+    {
+        return tool(word, &args[2..]);
+    }
+    match Arguments::try_parse_from(args) {
+        Ok(arguments) => subcommand(arguments.command),
+        Err(error) => {
+            // Help and version come this way too; clap knows which stream and code each deserves.
+            let _ = error.print();
+            error.exit_code() as u8
+        }
+    }
+}
+
+/// netfilter in user space: rules, tracking, NAT and helpers, in memory, over captures and between real programs.
+#[derive(Debug, Parser)]
+#[command(name = "nflab", version, after_help = AFTER_HELP)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Sub>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Sub {
+    /// Type rules, send packets and see what becomes of them
+    Repl {
+        /// The lab's file; without it: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
+        #[arg(long, value_name = "LAB.toml")]
+        lab: Option<PathBuf>,
+        /// The same run again needs the same seed
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Do a script and hold its expectations: 0 all met, 1 some not, 2 it can't be read
+    Run {
+        /// `-` is standard input
+        script: PathBuf,
+        /// The lab's file; else `lab.toml` beside the script, else lan 10.0.0.1/24 and wan 192.0.2.1/24
+        #[arg(long, value_name = "LAB.toml")]
+        lab: Option<PathBuf>,
+        /// The same run again needs the same seed
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Tell what becomes of each packet, rule by rule
+        #[arg(short, long)]
+        verbose: bool,
+        /// Tell nothing but failures
+        #[arg(short, long, conflicts_with = "verbose")]
+        quiet: bool,
+    },
+    /// Send a capture's packets through a lab
+    Replay(replay::Arguments),
+    /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
+    #[cfg(target_os = "linux")]
+    Sh(super::sh::Arguments),
+    /// Put a link for each tool's name into a directory
+    #[cfg(target_os = "linux")]
+    Shims { directory: PathBuf },
+    /// Bring up a live lab: a TUN device for each interface, a network namespace for each host
+    #[cfg(target_os = "linux")]
+    Up(super::up::UpArguments),
+    /// Take a live lab down, and clear away what a killed one left
+    #[cfg(target_os = "linux")]
+    Down(super::up::DownArguments),
+    /// Run a command in a host of a live lab
+    #[cfg(target_os = "linux")]
+    Exec(super::up::ExecArguments),
+}
+
+fn subcommand(command: Option<Sub>) -> u8 {
+    match command {
+        None if std::io::stdin().is_terminal() => repl(None, 1),
+        None => {
+            eprintln!(
+                "nflab: say what to do: `nflab repl`, `nflab run SCRIPT`, `nflab replay ...`; `nflab --help` lists all"
+            );
+            2
+        }
+        Some(Sub::Repl { lab, seed }) => repl(lab.as_deref(), seed),
+        Some(Sub::Run {
+            script,
+            lab,
+            seed,
+            verbose,
+            quiet,
+        }) => run::run(&script, lab.as_deref(), seed, run::Telling::from_flags(verbose, quiet)),
+        Some(Sub::Replay(arguments)) => replay::run(&arguments),
+        #[cfg(target_os = "linux")]
+        Some(Sub::Sh(arguments)) => super::sh::run(&arguments),
+        #[cfg(target_os = "linux")]
+        Some(Sub::Shims { directory }) => super::shims::run(&directory),
+        #[cfg(target_os = "linux")]
+        Some(Sub::Up(arguments)) => super::up::up(&arguments),
+        #[cfg(target_os = "linux")]
+        Some(Sub::Down(arguments)) => super::up::down(&arguments),
+        #[cfg(target_os = "linux")]
+        Some(Sub::Exec(arguments)) => super::up::exec(&arguments),
+    }
+}
+
+fn repl(file: Option<&Path>, seed: u64) -> u8 {
+    match super::open::lab(file, seed) {
+        Ok(lab) => crate::repl::run(lab),
+        Err(code) => code,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn tool(name: &str, args: &[OsString]) -> u8 {
+    super::client::run(name, args)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tool(name: &str, _: &[OsString]) -> u8 {
+    eprintln!("{name}: running labs are on Linux only; use `nflab run` or `nflab repl` here");
+    3
+}
+
+fn base_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+const AFTER_HELP: &str = "\
+Called as iptables, iptables-save, iptables-restore, conntrack, sysctl or modprobe (by a link, or as first word), it is that tool, and speaks to
+the lab that NFLAB names, else to the only one that runs.
+
+Exit codes: 0 done; 1 an expectation failed, or the tool says so; 2 unusable arguments or text; 3 the machine refused; 4 no lab runs.";

@@ -1,0 +1,29 @@
+//! Making the lab that a subcommand asks for.
+
+use std::path::Path;
+
+use super::TOOLBOX;
+use crate::lab::file::LabFile;
+use crate::lab::memory::Lab;
+
+/// From a file, or the default one. What is wrong is said on standard error; the exit code is 2.
+pub fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
+    let Some(path) = file else {
+        return Lab::default_lab(seed, TOOLBOX).map_err(|error| say(&error.styled()));
+    };
+    let file = load(path)?;
+    Lab::new(&file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
+}
+
+/// A lab file, with what is wrong said.
+pub fn load(path: &Path) -> Result<LabFile, u8> {
+    LabFile::load(path).map_err(|error| match error {
+        crate::lab::file::LabFileError::Text(error) => say(&error.styled()),
+        error => say(&format!("nflab: {error}")),
+    })
+}
+
+fn say(text: &str) -> u8 {
+    anstream::eprintln!("{text}");
+    2
+}

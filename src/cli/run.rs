@@ -1,0 +1,104 @@
+//! `nflab run SCRIPT`: a script's commands and expectations.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::TOOLBOX;
+use super::open;
+use crate::lab::problem::Source;
+use crate::lab::script::{Runner, parse};
+use crate::lab::story::Detail;
+
+/// How much is told of packets that were sent, and of tools' output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    Nothing,
+    /// What tools print, and no packets.
+    Tools,
+    Everything,
+}
+
+impl Telling {
+    pub fn from_flags(verbose: bool, quiet: bool) -> Self {
+        match (verbose, quiet) {
+            (true, _) => Self::Everything,
+            (_, true) => Self::Nothing,
+            _ => Self::Tools,
+        }
+    }
+}
+
+pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8 {
+    let (source, directory) = match read(script) {
+        Ok(read) => read,
+        Err(message) => {
+            eprintln!("nflab: {message}");
+            return 2;
+        }
+    };
+    let statements = match parse(&source, TOOLBOX) {
+        Ok(statements) => statements,
+        Err(error) => {
+            anstream::eprintln!("{}", error.styled());
+            return 2;
+        }
+    };
+    let beside = directory.join("lab.toml");
+    let file = match lab {
+        Some(path) => Some(path),
+        None if script != Path::new("-") && beside.is_file() => Some(beside.as_path()),
+        None => None,
+    };
+    let lab = match open::lab(file, seed) {
+        Ok(lab) => lab,
+        Err(code) => return code,
+    };
+    let mut runner = Runner::new(lab, directory);
+    runner.tells = (telling == Telling::Everything).then_some(Detail::Whole);
+    let mut failures = 0;
+    for statement in &statements {
+        let (said, result) = runner.run(statement);
+        if telling != Telling::Nothing {
+            print(&said.stdout);
+        }
+        eprint!("{}", said.stderr);
+        if let Err(failed) = result {
+            failures += 1;
+            let (line, _) = source.line_and_column(statement.position.start);
+            let text = source.text[statement.position.start..statement.position.end]
+                .lines()
+                .next();
+            eprintln!("{}:{line}: {}", source.name, text.unwrap_or(""));
+            eprintln!("    {}", failed.reason);
+        }
+    }
+    if failures > 0 {
+        eprintln!("{}: {failures} of {} commands failed", source.name, statements.len());
+        return 1;
+    }
+    0
+}
+
+/// A reader that went away (`nflab run ... | head`) is no reason to panic.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn read(script: &Path) -> Result<(Source, PathBuf), String> {
+    if script == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|error| format!("cannot read the script from standard input: {error}"))?;
+        let name = "standard input".to_owned();
+        return Ok((Source { name, text }, PathBuf::from(".")));
+    }
+    let name = script.display().to_string();
+    let text = std::fs::read_to_string(script)
+        .map_err(|error| format!("cannot read the script {name}: {error}; expected a text in UTF-8"))?;
+    let directory = match script.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    Ok((Source { name, text }, directory))
+}

@@ -1,0 +1,215 @@
+//! `nflab up`, `down` and `exec`: live labs.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{TOOLBOX, open};
+use crate::device::syscall::termination_signals;
+use crate::lab::drive::DrivenLab;
+use crate::lab::event_loop::{Clock, EventLoop, Stopped};
+use crate::lab::exec as hosts;
+use crate::lab::live::{self, Downed, LiveLab, UpOptions};
+use crate::lab::memory::Lab;
+use crate::lab::mode::{Mode, enter_user_namespace, probe};
+use crate::lab::place::{Place, RunningLab};
+
+#[derive(Debug, clap::Args)]
+pub struct UpArguments {
+    /// The lab's file; its name without the ending names the lab
+    #[arg(value_name = "LAB.toml")]
+    lab: PathBuf,
+    /// Another name for the lab
+    #[arg(long)]
+    name: Option<String>,
+    /// The same run again needs the same seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DownArguments {
+    /// Which lab; without it, the only one there is
+    #[arg(value_name = "LAB")]
+    lab: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ExecArguments {
+    /// A host of the lab file
+    #[arg(value_name = "HOST")]
+    host: String,
+    /// The command with its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    command: Vec<OsString>,
+}
+
+pub fn up(arguments: &UpArguments) -> u8 {
+    // The lab file first: what is wrong with it has nothing to do with the machine.
+    let file = match open::load(&arguments.lab) {
+        Ok(file) => file,
+        Err(code) => return code,
+    };
+    let lab = match Lab::new(&file, arguments.seed, TOOLBOX) {
+        Ok(lab) => lab,
+        Err(error) => {
+            anstream::eprintln!("{}", error.styled());
+            return 2;
+        }
+    };
+    let signals = match termination_signals() {
+        Ok(signals) => signals,
+        Err(error) => return refused(&format!("signals cannot be waited for: {error}")),
+    };
+    let user_namespace = match probe() {
+        Mode::Root => false,
+        Mode::UserNamespace => match enter_user_namespace() {
+            Ok(()) => true,
+            Err(error) => return refused(&error.to_string()),
+        },
+        Mode::None(reason) => return refused(&format!("no live lab here: {reason}")),
+    };
+    let options = UpOptions {
+        name: arguments.name.clone(),
+        place: Place::own(),
+        user_namespace,
+    };
+    let (live, ports, listener) = match LiveLab::up(&file, &options) {
+        Ok(made) => made,
+        Err(live::UpError::Name(error)) => {
+            eprintln!("nflab: {error}");
+            return 2;
+        }
+        Err(error) => return refused(&error.to_string()),
+    };
+    if live.cleared {
+        eprintln!("nflab: what a killed lab of this name had left was cleared away first");
+    }
+    let driver = DrivenLab::new(lab, &file, Clock::new().now());
+    let mut event_loop = match EventLoop::new(driver, ports, Some(listener), Some(signals)) {
+        Ok(event_loop) => event_loop,
+        Err(error) => return refused(&format!("no event loop: {error}")),
+    };
+    let hosts: Vec<&str> = file.hosts.iter().map(|host| host.name.as_str()).collect();
+    // Whoever started it may be gone; the lab runs all the same.
+    let _ = writeln!(
+        std::io::stdout(),
+        "lab {} is up{}; NFLAB={}",
+        live.name(),
+        match &hosts[..] {
+            [] => String::new(),
+            hosts => format!(", with hosts {}", hosts.join(", ")),
+        },
+        live.socket().display()
+    );
+    let _ = std::io::stdout().flush();
+    let result = event_loop.run();
+    // The devices go before what they lie in.
+    drop(event_loop);
+    let name = live.name().to_owned();
+    if let Err(error) = live.down() {
+        return refused(&error.to_string());
+    }
+    match result {
+        Ok(Stopped::Signal(_) | Stopped::Asked) => {
+            let _ = writeln!(std::io::stdout(), "lab {name} is down");
+            0
+        }
+        Err(error) => refused(&format!("the event loop failed: {error}")),
+    }
+}
+
+pub fn down(arguments: &DownArguments) -> u8 {
+    let places = Place::all();
+    let found = match &arguments.lab {
+        Some(name) => places
+            .iter()
+            .find(|place| place.labs().contains(name))
+            .map(|place| (place, name.clone())),
+        None => {
+            let all: Vec<(&Place, String)> = places
+                .iter()
+                .flat_map(|place| place.labs().into_iter().map(move |name| (place, name)))
+                .collect();
+            match &all[..] {
+                [] => None,
+                [one] => Some(one.clone()),
+                several => {
+                    let names: Vec<&str> = several.iter().map(|(_, name)| name.as_str()).collect();
+                    eprintln!("nflab: there are several labs: {}; say which one", names.join(", "));
+                    return 2;
+                }
+            }
+        }
+    };
+    let Some((place, name)) = found else {
+        match &arguments.lab {
+            Some(name) => eprintln!("nflab: there is no lab {name:?}, running or left over; nothing to take down"),
+            None => eprintln!("nflab: no lab runs, and none is left over; nothing to take down"),
+        }
+        return 4;
+    };
+    match live::down(place, &name, PATIENCE) {
+        Ok(downed) => {
+            let how = match downed {
+                Downed::Stopped => "is down",
+                Downed::Killed => "did not end by itself; it was killed, and cleared away",
+                Downed::Cleared => "had been killed; what it left is cleared away",
+            };
+            println!("lab {name} {how}");
+            0
+        }
+        Err(error) => refused(&error.to_string()),
+    }
+}
+
+pub fn exec(arguments: &ExecArguments) -> u8 {
+    let running: Vec<RunningLab> = Place::all().iter().flat_map(Place::running).collect();
+    let named = std::env::var("NFLAB").ok().filter(|name| !name.is_empty());
+    let lab = match (&named, &running[..]) {
+        (_, []) => {
+            eprintln!("nflab: no lab runs: start one with `nflab up LAB.toml`");
+            return 4;
+        }
+        (None, [lab]) => lab,
+        (None, labs) => {
+            let names: Vec<&str> = labs.iter().map(|lab| lab.name.as_str()).collect();
+            eprintln!(
+                "nflab: several labs run ({}): say which one, as in `NFLAB={} nflab exec ...`",
+                names.join(", "),
+                names[0]
+            );
+            return 4;
+        }
+        (Some(name), labs) => {
+            let same = |lab: &&RunningLab| lab.name == *name || lab.socket.as_os_str() == name.as_str();
+            match labs.iter().find(same) {
+                Some(lab) => lab,
+                None => {
+                    eprintln!("nflab: no lab {name:?} runs (NFLAB names it); start it with `nflab up`, or unset NFLAB");
+                    return 4;
+                }
+            }
+        }
+    };
+    let Some((command, args)) = arguments.command.split_first() else {
+        return 2;
+    };
+    let error = hosts::exec(lab, &arguments.host, command, args);
+    eprintln!("nflab: {error}");
+    error.exit_code() as u8
+}
+
+fn refused(message: &str) -> u8 {
+    eprintln!("nflab: {message}");
+    3
+}
+
+/// How long a lab may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,384 @@
+//! Completion of commands, tables, chains, interfaces, extensions and their options, and the knowledge of when a command is whole.
+
+use rustyline::completion::{Completer, Pair};
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{Context, Helper};
+
+use crate::base::Family;
+use crate::ext;
+use crate::lab::machine::Toolbox;
+use crate::lab::memory::{LOCAL, Lab};
+use crate::lab::script::{OWN_WORDS, lex};
+use crate::rule::{Hook, Table};
+
+/// What the editor knows of the lab, refreshed before each line.
+#[derive(Debug)]
+pub struct Assistant {
+    toolbox: Toolbox,
+    interfaces: Vec<String>,
+    chains: Vec<(Table, String)>,
+    keys: Vec<String>,
+}
+
+impl Assistant {
+    pub fn new(toolbox: Toolbox) -> Self {
+        Self {
+            toolbox,
+            interfaces: Vec::new(),
+            chains: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    pub fn look_at(&mut self, lab: &Lab) {
+        self.interfaces = lab.interface_names().iter().map(ToString::to_string).collect();
+        self.chains.clear();
+        let exist = lab.machine.router.tables();
+        for table in Table::ALL {
+            if exist.contains(&table) {
+                let rules = lab.machine.router.table(Family::V4, table);
+                self.chains
+                    .extend(rules.chains.iter().map(|chain| (table, chain.name.clone())));
+            } else {
+                let names = table.hooks().iter().map(|hook: &Hook| hook.chain().to_owned());
+                self.chains.extend(names.map(|name| (table, name)));
+            }
+        }
+        self.keys = lab.machine.sysctls();
+    }
+
+    /// What could stand where the last word of `line` is.
+    fn candidates(&self, words: &[&str], last: &str) -> Vec<String> {
+        let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let Some(command) = words.first() else {
+            return self
+                .toolbox
+                .names
+                .iter()
+                .copied()
+                .chain(OWN_WORDS.iter().map(|own| own.name))
+                .chain(["exit"])
+                .map(str::to_owned)
+                .collect();
+        };
+        let previous = words.last().copied().unwrap_or("");
+        let interfaces = || {
+            let mut names = self.interfaces.clone();
+            names.push(LOCAL.to_owned());
+            names
+        };
+        match self.toolbox.find(command).unwrap_or(command) {
+            name if name.starts_with("iptables") => self.of_rules(words, previous, last),
+            "sysctl" => self.keys.clone(),
+            "cat" => {
+                let mut files = strings(&PROC_FILES);
+                files.extend(
+                    self.keys
+                        .iter()
+                        .map(|key| format!("/proc/sys/{}", key.replace('.', "/"))),
+                );
+                files
+            }
+            "modprobe" => strings(&[
+                "ip_conntrack",
+                "ip_conntrack_ftp",
+                "ip_nat_ftp",
+                "nf_conntrack",
+                "nf_conntrack_ftp",
+                "nf_nat_ftp",
+            ]),
+            "conntrack" => strings(&[
+                "-L",
+                "-D",
+                "-F",
+                "-C",
+                "-p",
+                "-s",
+                "-d",
+                "-o",
+                "--orig-src",
+                "--orig-dst",
+                "--reply-src",
+                "--reply-dst",
+                "--sport",
+                "--dport",
+                "--state",
+                "extended",
+                "expect",
+            ]),
+            "send" => match words.len() {
+                1 => interfaces(),
+                2 => strings(&["tcp", "udp", "icmp", "ip", "hex"]),
+                _ => strings(&[
+                    "seq",
+                    "ack",
+                    "win",
+                    "mss",
+                    "wscale",
+                    "sackok",
+                    "ts",
+                    "ttl",
+                    "tos",
+                    "id",
+                    "ipid",
+                    "df",
+                    "mf",
+                    "frag",
+                    "data",
+                    "zeros",
+                    "badsum",
+                    "badipsum",
+                    "echo-request",
+                    "echo-reply",
+                    "unreachable",
+                    "time-exceeded",
+                    "quoting",
+                    "last",
+                    "port",
+                ]),
+            },
+            "expect" => match previous {
+                "out" => interfaces(),
+                "by" | "rule" | "policy" => {
+                    let mut names = strings(&Table::ALL.map(Table::name));
+                    names.extend(self.chains.iter().map(|(_, name)| name.clone()));
+                    names
+                }
+                "state" => strings(&["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "none"]),
+                _ => strings(&[
+                    "accept",
+                    "drop",
+                    "reject",
+                    "stolen",
+                    "queue",
+                    "forwarded",
+                    "delivered",
+                    "sent",
+                    "state",
+                    "out",
+                    "no",
+                    "by",
+                    "rule",
+                    "policy",
+                    "flow",
+                    "flows",
+                    "expectation",
+                    "log",
+                    "output",
+                    "fail",
+                    "packets",
+                    "bytes",
+                ]),
+            },
+            "help" => OWN_WORDS.iter().map(|own| own.name.to_owned()).collect(),
+            "interface" => self.interfaces.clone(),
+            "route" => match previous {
+                "dev" => self.interfaces.clone(),
+                _ => strings(&["add", "del", "default", "via", "dev"]),
+            },
+            "profile" => strings(&["linux6", "classic"]),
+            "listen" => strings(&["tcp", "udp"]),
+            _ => Vec::new(),
+        }
+    }
+
+    fn of_rules(&self, words: &[&str], previous: &str, last: &str) -> Vec<String> {
+        let table = words
+            .windows(2)
+            .find(|pair| matches!(pair[0], "-t" | "--table"))
+            .and_then(|pair| Table::from_name(pair[1]))
+            .unwrap_or(Table::Filter);
+        let chains = || -> Vec<String> {
+            self.chains
+                .iter()
+                .filter(|(of, _)| *of == table)
+                .map(|(_, name)| name.clone())
+                .collect()
+        };
+        let v4 = |families: &[Family]| families.contains(&Family::V4);
+        match previous {
+            "-t" | "--table" => Table::ALL.iter().map(|table| table.name().to_owned()).collect(),
+            "-A" | "-I" | "-D" | "-R" | "-C" | "-L" | "-S" | "-F" | "-Z" | "-P" | "-E" | "-X" | "-g" | "--append"
+            | "--insert" | "--delete" | "--replace" | "--check" | "--list" | "--list-rules" | "--flush" | "--zero"
+            | "--policy" | "--goto" => chains(),
+            "-i" | "-o" | "--in-interface" | "--out-interface" => self.interfaces.clone(),
+            "-p" | "--protocol" => ["tcp", "udp", "icmp", "all"].map(str::to_owned).to_vec(),
+            "-m" | "--match" => ext::MATCHES
+                .iter()
+                .filter(|spec| v4(spec.families))
+                .map(|spec| spec.name.to_owned())
+                .collect(),
+            "-j" | "--jump" => {
+                let mut names: Vec<String> = ["ACCEPT", "DROP", "RETURN", "QUEUE"].map(str::to_owned).to_vec();
+                names.extend(
+                    ext::TARGETS
+                        .iter()
+                        .filter(|spec| v4(spec.families))
+                        .map(|spec| spec.name.to_owned()),
+                );
+                names.extend(chains());
+                names
+            }
+            _ if chains().iter().any(|name| name == previous) && !last.starts_with('-') && words.len() > 2 => {
+                ["ACCEPT", "DROP"].map(str::to_owned).to_vec()
+            }
+            _ => {
+                let mut options: Vec<String> = RULE_OPTIONS.iter().map(|text| (*text).to_owned()).collect();
+                for pair in words.windows(2) {
+                    let spec = match pair[0] {
+                        "-m" | "--match" | "-p" | "--protocol" => {
+                            ext::find_match(pair[1], Family::V4).map(|spec| spec.options)
+                        }
+                        "-j" | "--jump" => ext::find_target(pair[1], Family::V4).map(|spec| spec.options),
+                        _ => None,
+                    };
+                    options.extend(spec.into_iter().flatten().map(|option| format!("--{}", option.name)));
+                }
+                options
+            }
+        }
+    }
+}
+
+impl Completer for Assistant {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let before = line.get(..at).unwrap_or(line);
+        let start = before.rfind([' ', '\t', '\n']).map_or(0, |blank| blank + 1);
+        let (head, last) = before.split_at(start);
+        // Only the line that the cursor is on: a here-document's lines are commands too, near enough.
+        let head = &head[head.rfind('\n').map_or(0, |newline| newline + 1)..];
+        let words: Vec<&str> = head.split_ascii_whitespace().collect();
+        let mut found: Vec<String> = self
+            .candidates(&words, last)
+            .into_iter()
+            .filter(|candidate| candidate.starts_with(last))
+            .collect();
+        found.sort();
+        found.dedup();
+        let pairs = found
+            .into_iter()
+            .map(|text| Pair {
+                display: text.clone(),
+                replacement: text + " ",
+            })
+            .collect();
+        Ok((start, pairs))
+    }
+}
+
+impl Validator for Assistant {
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        Ok(match is_complete(context.input()) {
+            true => ValidationResult::Valid(None),
+            false => ValidationResult::Incomplete,
+        })
+    }
+}
+
+impl Hinter for Assistant {
+    type Hint = String;
+}
+
+impl Highlighter for Assistant {}
+
+impl Helper for Assistant {}
+
+/// False while a quote or a here-document is open, or a line goes on.
+pub fn is_complete(text: &str) -> bool {
+    !lex::lex(text).is_err_and(|error| error.incomplete)
+}
+
+const RULE_OPTIONS: &[&str] = &[
+    "-t",
+    "-A",
+    "-I",
+    "-D",
+    "-R",
+    "-C",
+    "-L",
+    "-S",
+    "-F",
+    "-Z",
+    "-N",
+    "-X",
+    "-P",
+    "-E",
+    "-p",
+    "-s",
+    "-d",
+    "-i",
+    "-o",
+    "-f",
+    "-m",
+    "-j",
+    "-g",
+    "-n",
+    "-v",
+    "-x",
+    "-c",
+    "-w",
+    "--line-numbers",
+];
+
+const PROC_FILES: [&str; 7] = [
+    "/proc/net/nf_conntrack",
+    "/proc/net/ip_conntrack",
+    "/proc/net/nf_conntrack_expect",
+    "/proc/net/ip_conntrack_expect",
+    "/proc/net/ip_tables_names",
+    "/proc/net/ip_tables_matches",
+    "/proc/net/ip_tables_targets",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::machine::ToolOutput;
+
+    const TOOLS: Toolbox = Toolbox {
+        names: &["iptables", "sysctl"],
+        call: |_, _| ToolOutput::default(),
+    };
+
+    fn offers(line: &str) -> Vec<String> {
+        let mut assistant = Assistant::new(TOOLS);
+        let lab = Lab::default_lab(1, TOOLS).unwrap();
+        assistant.look_at(&lab);
+        let history = rustyline::history::DefaultHistory::new();
+        let (_, pairs) = assistant.complete(line, line.len(), &Context::new(&history)).unwrap();
+        pairs.into_iter().map(|pair| pair.display).collect()
+    }
+
+    #[test]
+    fn each_place_offers_what_fits() {
+        assert_eq!(offers("sen"), ["send"]);
+        assert_eq!(offers("iptables -t m"), ["mangle"]);
+        assert_eq!(offers("iptables -A FO"), ["FORWARD"]);
+        assert_eq!(offers("iptables -t nat -A PO"), ["POSTROUTING"]);
+        assert_eq!(offers("iptables -t nat -A FORW"), Vec::<String>::new());
+        assert_eq!(offers("iptables -A INPUT -i la"), ["lan"]);
+        assert_eq!(offers("iptables -A INPUT -j DR"), ["DROP"]);
+        assert_eq!(offers("iptables -A INPUT -p tcp --dpo"), ["--dport"]);
+        assert_eq!(offers("send w"), ["wan"]);
+        assert_eq!(offers("send lan ic"), ["icmp"]);
+        assert_eq!(offers("profile cl"), ["classic"]);
+        assert_eq!(
+            offers("sysctl net.netfilter.nf_conntrack_tcp_lo"),
+            ["net.netfilter.nf_conntrack_tcp_loose"]
+        );
+    }
+
+    #[test]
+    fn a_command_may_span_lines() {
+        assert!(is_complete("iptables -L"));
+        assert!(is_complete("iptabels 'x'"));
+        assert!(!is_complete("iptables-restore <<EOF\n*filter\n"));
+        assert!(is_complete("iptables-restore <<EOF\n*filter\nCOMMIT\nEOF\n"));
+        assert!(!is_complete("iptables -A INPUT \\"));
+        assert!(!is_complete("echo 'a"));
+    }
+}
