@@ -103,12 +103,12 @@ fn argument(syntax: &str) -> String {
 fn joined(syntax: &str) -> String {
     if let Some(item) = syntax.strip_suffix("[,...]") {
         let item = joined(item);
-        let item = if item.contains(" | ") {
+        let item = if item.contains(" | ") || item.contains(", ") {
             format!("( {item} )")
         } else {
             item
         };
-        return format!("( {item} ) % \",\"");
+        return format!("{item} % \",\"");
     }
     let alternatives: Vec<String> = split_outside(syntax, '|').into_iter().map(sequence).collect();
     alternatives.join(" | ")
