@@ -254,8 +254,7 @@ impl TcpTrack {
         sender.max_window = sender
             .max_window
             .max(window.wrapping_add(selective.wrapping_sub(acknowledgement)));
-        if is_ack
-            && (!sender.flags.has(SideFlags::ACKNOWLEDGED) || after(acknowledgement, sender.max_acknowledgement))
+        if is_ack && (!sender.flags.has(SideFlags::ACKNOWLEDGED) || after(acknowledgement, sender.max_acknowledgement))
         {
             sender.max_acknowledgement = acknowledgement;
             sender.flags.set(SideFlags::ACKNOWLEDGED);
