@@ -1,11 +1,33 @@
 # Completion of nflab and its tools for bash. Made from the specs in src/ext and src/text; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.
 
+_nflab_match_addrtype="--src-type --dst-type --limit-iface-in --limit-iface-out"
+_nflab_match_comment="--comment"
+_nflab_match_conntrack="--ctstate --ctproto --ctorigsrc --ctorigdst --ctreplsrc --ctrepldst --ctorigsrcport --ctorigdstport --ctreplsrcport --ctrepldstport --ctstatus --ctexpire --ctdir"
+_nflab_match_icmp="--icmp-type"
+_nflab_match_limit="--limit --limit-burst"
+_nflab_match_mark="--mark"
+_nflab_match_multiport="--sports --source-ports --dports --destination-ports --ports"
+_nflab_match_state="--state"
 _nflab_match_tcp="--sport --source-port --dport --destination-port --tcp-option --tcp-flags --syn"
+_nflab_match_udp="--sport --source-port --dport --destination-port"
+_nflab_target_CT="--notrack --helper"
+_nflab_target_DNAT="--to-destination --random --persistent"
+_nflab_target_LOG="--log-prefix --log-level --log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode"
 _nflab_target_MARK="--set-xmark --set-mark --and-mark --or-mark --xor-mark"
+_nflab_target_MASQUERADE="--to-ports --random --random-fully"
+_nflab_target_NOTRACK=""
+_nflab_target_REDIRECT="--to-ports --random"
+_nflab_target_REJECT="--reject-with"
+_nflab_target_SNAT="--to-source --random --random-fully --persistent"
 
 # The words that an option takes, where they are few.
 _nflab_words() {
 	case $1 in
+	--src-type) echo UNSPEC UNICAST LOCAL BROADCAST ANYCAST MULTICAST BLACKHOLE UNREACHABLE PROHIBIT THROW NAT XRESOLVE ;;
+	--dst-type) echo UNSPEC UNICAST LOCAL BROADCAST ANYCAST MULTICAST BLACKHOLE UNREACHABLE PROHIBIT THROW NAT XRESOLVE ;;
+	--ctstate) echo INVALID NEW RELATED ESTABLISHED UNTRACKED SNAT DNAT ;;
+	--ctstatus) echo NONE EXPECTED SEEN_REPLY ASSURED CONFIRMED ;;
+	--state) echo INVALID NEW RELATED ESTABLISHED UNTRACKED ;;
 	-t|--table) echo $_nflab_tables ;;
 	-p|--protocol) echo $_nflab_protocols all ;;
 	-m|--match) echo $_nflab_matches ;;
@@ -15,9 +37,9 @@ _nflab_words() {
 
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
-_nflab_matches="tcp"
-_nflab_targets="ACCEPT DROP RETURN QUEUE MARK"
-_nflab_protocols="tcp"
+_nflab_matches="addrtype comment conntrack icmp limit mark multiport state tcp udp"
+_nflab_targets="ACCEPT DROP RETURN QUEUE CT DNAT LOG MARK MASQUERADE NOTRACK REDIRECT REJECT SNAT"
+_nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
 

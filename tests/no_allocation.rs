@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 
-use bench_router::{CLIENT, SERVER, Setup, source_of, tcp, udp};
+use bench_router::{CLIENT, ROUTER, SERVER, Setup, source_of, tcp, udp};
 use nflab::base::InterfaceId;
 use nflab::wire::tcp::flags;
 
@@ -35,7 +35,7 @@ COMMIT
 -A FORWARD -i lan -m state --state NEW -j ACCEPT
 COMMIT
 *security
--A FORWARD -m limit --limit 1/day -j ACCEPT
+-A FORWARD -m limit --limit 10/second -j ACCEPT
 COMMIT
 ";
 
@@ -44,7 +44,9 @@ fn udp_both_ways() {
     let mut setup = Setup::new(RULES);
     let out = udp((CLIENT, 4000), (SERVER, 53), 100);
     let left = setup.forward(setup.lan, &out);
-    let back = udp((SERVER, 53), source_of(&left), 100);
+    let outside = source_of(&left);
+    assert_eq!(outside.0, ROUTER, "masqueraded");
+    let back = udp((SERVER, 53), outside, 100);
     let pairs = vec![(setup.lan, out), (setup.wan, back)];
     carry(&mut setup, &pairs);
     assert_nothing_allocated(&mut setup, &pairs);
@@ -57,6 +59,7 @@ fn tcp_both_ways() {
     let (mut own, mut theirs) = (1000u32, 70_000u32);
     let left = setup.forward(setup.lan, &tcp(client, server, flags::SYN, (own, 0), 0));
     let outside = source_of(&left);
+    assert_eq!(outside.0, ROUTER, "masqueraded");
     let answer = tcp(server, outside, flags::SYN | flags::ACK, (theirs, own + 1), 0);
     setup.forward(setup.wan, &answer);
     (own, theirs) = (own + 1, theirs + 1);

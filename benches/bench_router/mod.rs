@@ -7,12 +7,14 @@ use nflab::cli::RouterTables;
 use nflab::engine::{Config, Emission, Fate, Report, Router, Silent, Worker};
 use nflab::net::{Closed, Net, Prefix, Route};
 use nflab::text::{Program, StaticHosts, restore};
-use nflab::wire::{checksum, ipv4, put16, put32};
+use nflab::wire::{checksum, ipv4};
 
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+/// The router's own address on `wan`.
+pub const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-/// Clients on `lan` (10.0.0.0/8), the router's own address 192.0.2.1 on `wan`, everything else behind it.
+/// Clients on `lan` (10.0.0.0/8), the router's own address on `wan`, everything else behind it.
 pub struct Setup {
     pub router: Router,
     pub worker: Worker,
@@ -31,12 +33,13 @@ impl Setup {
             id
         };
         let lan = interface("lan", [10, 0, 0, 1], 8);
-        let wan = interface("wan", [192, 0, 2, 1], 24);
+        let wan = interface("wan", ROUTER.octets(), 24);
         net.add_route(Route {
             via: Some([192, 0, 2, 254].into()),
             ..Route::new(Prefix::default_of(Family::V4))
         })
         .unwrap();
+        net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
         let router = Router::new(Config::new(net), 1, 1, Box::new(Closed));
         let now = Time::from_secs(1_800_000_000);
         let options = restore::Options {
@@ -50,7 +53,11 @@ impl Setup {
         let mut tables = RouterTables { router: &router, now };
         let (_, result) = restore::run(rules, &options, &mut tables, &StaticHosts::none());
         if let Err(failure) = result {
-            panic!("{}", failure.text(Program::Restore, failure.place.line));
+            panic!(
+                "{}{}",
+                failure.text(Program::Restore, failure.place.line),
+                failure.explain()
+            );
         }
         let worker = router.workers().remove(0);
         Self {
@@ -104,6 +111,14 @@ pub fn tcp(
     segment[13] = flags;
     put16(&mut segment, 14, 64_240);
     packet(protocol::TCP, source.0, destination.0, segment, 16)
+}
+
+fn put16(bytes: &mut [u8], at: usize, value: u16) {
+    bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
+}
+
+fn put32(bytes: &mut [u8], at: usize, value: u32) {
+    bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
 }
 
 /// Source address and port of a packet that left: what NAT made of them.

@@ -126,3 +126,40 @@ iptables-restore reads tables from a file, or from standard input, and puts each
   -M, --modprobe COMMAND accepted; there are no modules to load
   -V, --version          show the version
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Time;
+    use crate::cli::RouterTables;
+    use crate::engine::{Config, Router};
+    use crate::net::{Closed, Net};
+    use crate::text::StaticHosts;
+
+    /// The tool says the line; the value says the column too.
+    #[test]
+    fn a_bad_line_is_named_and_changes_nothing() {
+        let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
+        let text = "*filter\n-A INPUT -s 10.0.0.1\n-A INPUT -p nope\nCOMMIT\n";
+        let mut world = World {
+            tables: &mut RouterTables {
+                router: &router,
+                now: Time::ZERO,
+            },
+            hosts: &StaticHosts::none(),
+            now: Time::ZERO,
+            read: &mut |_| Ok(text.to_owned()),
+        };
+        let outcome = run(&["iptables-restore".to_owned()], &mut world);
+        assert_eq!(outcome.code, 2);
+        assert_eq!(
+            outcome.err,
+            "iptables-restore v1.8.9 (legacy): unknown protocol \"nope\" specified\nError occurred at line: 3\n\
+             Try `iptables-restore -h' or 'iptables-restore --help' for more information.\n"
+        );
+        let place = outcome.failure.unwrap().place;
+        assert_eq!((place.line, place.column), (Some(3), Some(13)));
+        let rules = router.table(Family::V4, crate::rule::Table::Filter);
+        assert_eq!(rules.rules().count(), 0);
+    }
+}

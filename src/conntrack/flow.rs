@@ -162,13 +162,12 @@ impl FlowState {
         }
     }
 
-    /// REJECT sent a reset about a packet of it: a TCP flow of the table goes to CLOSE, is no longer ASSURED, and lives as long as one that closes.
+    /// REJECT sent a reset about a packet of it: a TCP flow of the table goes to CLOSE, and lives as long as one that closes.
     pub fn reset_by_rule(&mut self, now: Time, settings: &TcpSettings) {
         if let ProtocolState::Tcp(track) = &mut self.protocol
             && self.status.has(Status::CONFIRMED)
         {
             track.close();
-            self.status.clear(Status::ASSURED);
             self.refresh(now, settings.timeout_close);
         }
     }

@@ -16,15 +16,15 @@ pub fn extensions() -> String {
     let _ = writeln!(out, "match =\n      {matches} ;\n");
     let targets = names("target", TARGETS.iter().map(|spec| spec.name).collect());
     let _ = writeln!(out, "target =\n      {targets} ;\n");
-    let implicit: Vec<String> = MATCHES
+    let protocols: Vec<String> = MATCHES
         .iter()
         .filter(|spec| spec.protocol.is_some())
-        .map(|spec| format!("{} option", rule_name("match", spec.name)))
+        .map(|spec| format!("\"{}\", {{ {} option }}", spec.name, rule_name("match", spec.name)))
         .collect();
     let _ = writeln!(
         out,
-        "(* Options that -p PROTOCOL brings in without -m. *)\nimplicit option =\n      {} ;\n",
-        implicit.join("\n    | ")
+        "(* Protocols whose match -p brings in without -m. *)\nprotocol =\n      {} ;\n",
+        protocols.join("\n    | ")
     );
     for spec in MATCHES {
         let spellings = std::iter::once(spec.name).chain(spec.aliases.iter().copied());
@@ -103,12 +103,12 @@ fn argument(syntax: &str) -> String {
 fn joined(syntax: &str) -> String {
     if let Some(item) = syntax.strip_suffix("[,...]") {
         let item = joined(item);
-        let item = if item.contains(" | ") {
+        let item = if item.contains(" | ") || item.contains(", ") {
             format!("( {item} )")
         } else {
             item
         };
-        return format!("{item}, {{ \",\", {item} }}");
+        return format!("{item} % \",\"");
     }
     let alternatives: Vec<String> = split_outside(syntax, '|').into_iter().map(sequence).collect();
     alternatives.join(" | ")
@@ -202,14 +202,8 @@ mod tests {
             ("NUMBER", "NUMBER"),
             ("PORT[:PORT]", "< PORT, [ \":\", PORT ] >"),
             ("ORIGINAL|REPLY", "< \"ORIGINAL\" | \"REPLY\" >"),
-            (
-                "NEW|RELATED[,...]",
-                "< ( \"NEW\" | \"RELATED\" ), { \",\", ( \"NEW\" | \"RELATED\" ) } >",
-            ),
-            (
-                "PORT[:PORT][,...]",
-                "< PORT, [ \":\", PORT ], { \",\", PORT, [ \":\", PORT ] } >",
-            ),
+            ("NEW|RELATED[,...]", "< ( \"NEW\" | \"RELATED\" ) % \",\" >"),
+            ("PORT[:PORT][,...]", "< ( PORT, [ \":\", PORT ] ) % \",\" >"),
             ("NUMBER[/second|/minute]", "< NUMBER, [ \"/second\" | \"/minute\" ] >"),
             (
                 "[ADDRESS[-ADDRESS]][:PORT[-PORT]]",

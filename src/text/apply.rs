@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::command::{Command, Listing, Verb};
+use super::command::{Command, Listing, ThenZero, Verb};
 use super::failure::{Denial, Failure};
 use super::hosts::Hosts;
 use super::rule_options::{Draft, Jump, known};
@@ -50,7 +50,7 @@ pub fn perform(
 ) -> Result<(), Failure> {
     let Printed { out, warnings } = printed;
     let said = |out: &mut String, doing: &str, chain: &str| {
-        if command.announce {
+        if command.verbose {
             out.push_str(&format!("{doing} chain `{chain}'\n"));
         }
     };
@@ -129,11 +129,11 @@ pub fn perform(
                 line_numbers: command.line_numbers,
             };
             list::write(out, session, listing, columns, hosts)?;
-            zero_after(session, listing, command.announce, out)?;
+            zero_after(session, listing, command.verbose, out)?;
         }
         Verb::ListRules(listing) => {
             save::write_rules(out, session, listing, command.verbose)?;
-            zero_after(session, listing, command.announce, out)?;
+            zero_after(session, listing, command.verbose, out)?;
         }
         Verb::Flush { chain } => {
             for name in chosen(session, chain, true) {
@@ -141,7 +141,7 @@ pub fn perform(
                 session.flush(&name)?;
             }
         }
-        Verb::Zero { chain, number } => zero(session, chain, *number, command.announce, out)?,
+        Verb::Zero { chain, number } => zero(session, chain, *number, command.verbose, out)?,
         Verb::New { chain } => session.add_chain(chain)?,
         Verb::DeleteChain { chain } => {
             // With no name given every chain is tried, and the last refusal is the one that is told.
@@ -286,7 +286,7 @@ fn find(session: &Session, chain: &str, rule: &Rule) -> Result<usize, Denial> {
 }
 
 fn announce(command: &Command, rule: &Rule, out: &mut String) {
-    if command.announce {
+    if command.verbose {
         list::write_inline(out, rule);
     }
 }
@@ -319,9 +319,9 @@ fn zero(
 }
 
 fn zero_after(session: &mut Session, listing: &Listing, verbose: bool, out: &mut String) -> Result<(), Failure> {
-    if !listing.then_zero {
-        return Ok(());
+    match listing.then_zero {
+        ThenZero::Nothing => Ok(()),
+        ThenZero::Chains => zero(session, &listing.chain, None, verbose, out),
+        ThenZero::Rule => zero(session, &listing.chain, listing.number, verbose, out),
     }
-    // `-L INPUT 2 -Z` zeroes the whole chain: the number is the list's.
-    zero(session, &listing.chain, None, verbose, out)
 }

@@ -32,11 +32,11 @@ impl Program {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Place {
     /// The line of a restore file.
-    pub line: Option<usize>,
+    pub line: Option<u32>,
     /// The byte of that line.
-    pub column: Option<usize>,
+    pub column: Option<u32>,
     /// The argument of the command.
-    pub argument: Option<usize>,
+    pub argument: Option<u32>,
 }
 
 /// A command, or a line of a restore file, that could not be done. Nothing has changed.
@@ -64,7 +64,7 @@ pub enum FailureKind {
     /// The ruleset or the kernel would not have it.
     Denied(Denial),
     /// A restore file that ended too early; the line where `COMMIT` should have been.
-    CommitExpected(usize),
+    CommitExpected(u32),
 }
 
 /// Why the ruleset would not take a change that was well said.
@@ -174,7 +174,7 @@ impl Failure {
 
     /// Blames an argument, unless one is blamed already.
     pub fn at(mut self, argument: usize) -> Self {
-        self.place.argument.get_or_insert(argument);
+        self.place.argument.get_or_insert(argument as u32);
         self
     }
 
@@ -197,7 +197,7 @@ impl Failure {
     }
 
     /// What the real tool prints on standard error; `line` is that of the restore file.
-    pub fn text(&self, program: Program, line: Option<usize>) -> String {
+    pub fn text(&self, program: Program, line: Option<u32>) -> String {
         let name = program.name();
         let mut out = String::new();
         match &self.kind {
@@ -275,7 +275,7 @@ impl From<Denial> for Failure {
     }
 }
 
-fn help_hint(out: &mut String, name: &str, line: Option<usize>) {
+fn help_hint(out: &mut String, name: &str, line: Option<u32>) {
     if let Some(line) = line {
         let _ = writeln!(out, "Error occurred at line: {line}");
     }

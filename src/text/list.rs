@@ -73,7 +73,7 @@ pub fn write_inline(out: &mut String, rule: &Rule) {
         not(selector.destination_inverted),
         address(&selector.destination, true, &StaticHosts::none()),
     );
-    rest(out, rule, true);
+    rest(out, rule, true, true);
 }
 
 fn heading(out: &mut String, session: &Session, chain: &Chain, columns: Columns) {
@@ -153,17 +153,21 @@ fn row(out: &mut String, session: &Session, number: usize, rule: &Rule, columns:
         not(selector.destination_inverted),
         address(&selector.destination, columns.numeric, hosts),
     );
-    rest(out, rule, columns.numeric);
+    // A target that shares its name with a chain is taken for the chain, and its options are not shown.
+    let known = !session.has_chain(target_name(&rule.action));
+    rest(out, rule, columns.numeric, known);
 }
 
-fn rest(out: &mut String, rule: &Rule, numeric: bool) {
+fn rest(out: &mut String, rule: &Rule, numeric: bool, with_target: bool) {
     if let Action::Goto(_) = rule.action {
         out.push_str("[goto] ");
     }
     for test in &rule.matches {
         test.list(out, numeric);
     }
-    if let Action::Target(target) = &rule.action {
+    if let Action::Target(target) = &rule.action
+        && with_target
+    {
         target.list(out, numeric);
     }
     out.push('\n');

@@ -17,6 +17,7 @@ pub mod list;
 mod number;
 pub mod options;
 pub mod own_options;
+mod parse;
 pub mod restore;
 mod rule_options;
 pub mod save;

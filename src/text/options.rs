@@ -5,6 +5,13 @@ use super::getopt::{Long, Takes};
 /// One of the tool's own options, by its short letter; `0` is `--line-numbers`, which has none.
 pub type Letter = char;
 
+/// Which option was met: one of the tool's own, or one of a loaded extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Own(Letter),
+    Extension { loaded: usize, option: usize },
+}
+
 /// What a short option takes; `None` where there is none of this letter.
 pub fn short(letter: char) -> Option<Takes> {
     Some(match letter {

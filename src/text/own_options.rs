@@ -1,8 +1,8 @@
 //! The options of `iptables-save` and `iptables-restore` themselves, and the C library's complaints about them.
 
-use super::command::WAIT_INTERVAL_IS_GONE;
 use super::failure::Failure;
 use super::number;
+use super::parse::WAIT_INTERVAL_IS_GONE;
 
 /// One option: its letter, its long name, what it takes.
 #[derive(Clone, Copy, Debug)]

@@ -3,10 +3,11 @@
 //! A bad line changes nothing of its table; tables committed before it stay. That is what the real tool does.
 
 use super::apply::{Printed, no_table, perform, set_policy};
-use super::command::{self, Command, LONGEST_CHAIN, Verb};
+use super::command::{self, Command, Verb};
 use super::counters;
 use super::failure::{Denial, Failure, FailureKind, Program};
 use super::hosts::Hosts;
+use super::parse::LONGEST_CHAIN;
 use super::session::{Session, Tables};
 use crate::base::Family;
 use crate::ext::option::Status;
@@ -24,7 +25,7 @@ pub struct Options {
     pub test: bool,
     /// `-T`: only this table.
     pub only: Option<String>,
-    /// `-v`: tell what is done.
+    /// `-v`: tell what is done. Beside `-n` it only shows comments, as in the real tool.
     pub verbose: bool,
 }
 
@@ -44,7 +45,7 @@ pub fn run(
         announced: Vec::new(),
         printed: Printed::default(),
     };
-    let mut lines = 0;
+    let mut lines = 0u32;
     for line in text.split_inclusive('\n') {
         lines += 1;
         match file.line(line, lines) {
@@ -87,7 +88,7 @@ enum Next {
 }
 
 impl File<'_> {
-    fn line(&mut self, line: &str, number: usize) -> Result<Next, Failure> {
+    fn line(&mut self, line: &str, number: u32) -> Result<Next, Failure> {
         if line == "\n" {
             return Ok(Next::Line);
         }
@@ -128,7 +129,7 @@ impl File<'_> {
         self.options.only.as_ref().is_some_and(|only| *only != self.named)
     }
 
-    fn open_table(&mut self, line: &str, number: usize) -> Result<(), Failure> {
+    fn open_table(&mut self, line: &str, number: u32) -> Result<(), Failure> {
         let Some(name) = words(&line[1..]).next() else {
             return Err(invalid(format!("line {number} table name invalid")));
         };
@@ -162,7 +163,7 @@ impl File<'_> {
     }
 
     /// `:CHAIN POLICY [packets:bytes]`.
-    fn chain(&mut self, rest: &str, number: usize, session: &mut Session) -> Result<(), Failure> {
+    fn chain(&mut self, rest: &str, number: u32, session: &mut Session) -> Result<(), Failure> {
         let mut words = words(rest);
         let Some(name) = words.next() else {
             return Err(invalid(format!("line {number} chain name invalid")));
@@ -212,7 +213,7 @@ impl File<'_> {
         })
     }
 
-    fn rule(&mut self, line: &str, number: usize, session: &mut Session) -> Result<Next, Failure> {
+    fn rule(&mut self, line: &str, number: u32, session: &mut Session) -> Result<Next, Failure> {
         let counted = split_counters(line, number)?;
         let mut arguments = vec![Argument::made(Program::Restore.name())];
         if let (Some((packets, bytes)), true) = (counted.counters, self.options.counters) {
@@ -234,8 +235,8 @@ impl File<'_> {
         let parsed = command::parse(&texts, context);
         self.printed.warnings += &parsed.warnings;
         let column = |mut failure: Failure| {
-            let blamed = failure.place.argument.and_then(|at| arguments.get(at));
-            failure.place.column = blamed.and_then(|it| it.column);
+            let blamed = failure.place.argument.and_then(|at| arguments.get(at as usize));
+            failure.place.column = blamed.and_then(|it| it.column).map(|column| column as u32);
             failure
         };
         let command: Command = parsed.result.map_err(column)?;
@@ -244,7 +245,7 @@ impl File<'_> {
             return Ok(Next::End);
         }
         let command = Command {
-            announce: command.announce || self.options.verbose,
+            verbose: command.verbose || self.options.verbose && !self.options.keep,
             ..command
         };
         perform(&command, session, self.hosts, &mut self.printed).map_err(column)?;
@@ -270,7 +271,7 @@ struct Counted<'a> {
 
 /// `[packets:bytes] rule`. The tool cuts the line with `strtok`, so a colon that comes only in the rule is taken for the one in the brackets,
 /// and the rule ends there.
-fn split_counters(line: &str, number: usize) -> Result<Counted<'_>, Failure> {
+fn split_counters(line: &str, number: u32) -> Result<Counted<'_>, Failure> {
     let Some(inside) = line.strip_prefix('[') else {
         return Ok(Counted {
             counters: None,

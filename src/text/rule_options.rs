@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::command::{Key, LONGEST_CHAIN, is_space};
 use super::failure::Failure;
 use super::getopt::{Long, Takes};
 use super::hosts::Hosts;
+use super::options::Key;
+use super::parse::{LONGEST_CHAIN, is_space};
 use super::{address, number};
 use crate::base::{AddressMask, Family, InterfaceMask};
 use crate::ext::option::{Given, GivenOption, OptionSpec, parse_value};

@@ -11,9 +11,12 @@ use nflab::text::StaticHosts;
 use super::{Seen, Step, Tool};
 
 pub fn run(steps: &[Step]) -> Vec<Seen> {
+    run_with(steps, &hosts())
+}
+
+pub fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
     let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
-    let hosts = hosts();
-    steps.iter().map(|step| one(step, &router, &hosts)).collect()
+    steps.iter().map(|step| one(step, &router, hosts)).collect()
 }
 
 fn one(step: &Step, router: &Router, hosts: &StaticHosts) -> Seen {

@@ -4,9 +4,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
+use nflab::device::syscall::{Namespaces, unshare};
+use rustix::net::ipproto::RAW;
+use rustix::net::{AddressFamily, SendFlags, SocketType, sendto, socket};
 use tun_tap::{Iface, Mode};
 
 use crate::Sent;
@@ -19,8 +22,7 @@ pub struct Kernel {
 
 /// Why there is no kernel to ask; `None` where there is.
 pub fn missing() -> Option<String> {
-    // SAFETY: geteuid has no preconditions and touches no memory.
-    if unsafe { libc::geteuid() } != 0 {
+    if !rustix::process::geteuid().is_root() {
         return Some("it needs root".to_owned());
     }
     for tool in ["ip", "iptables-legacy-restore", "iptables-legacy-save", "conntrack"] {
@@ -41,10 +43,8 @@ pub fn missing() -> Option<String> {
 
 impl Kernel {
     pub fn new(scenario: &Scenario) -> Result<Self, String> {
-        // SAFETY: changes the namespace of this thread only, which was made for it.
-        if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-            return Err(format!("unshare: {}", std::io::Error::last_os_error()));
-        }
+        // Changes the namespace of this thread only, which was made for it.
+        unshare(Namespaces::Network).map_err(|error| format!("unshare: {error}"))?;
         run("ip", &["link", "set", "lo", "up"], "")?;
         for kind in ["all", "default"] {
             set(&format!("net.ipv6.conf.{kind}.disable_ipv6"), "1")?;
@@ -68,13 +68,8 @@ impl Kernel {
         for (key, value) in &scenario.sysctls {
             set(key, value)?;
         }
-        // SAFETY: a plain system call; its result is checked before it becomes an owned descriptor.
-        let raw = unsafe { libc::socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW) };
-        if raw < 0 {
-            return Err(format!("raw socket: {}", std::io::Error::last_os_error()));
-        }
-        // SAFETY: just opened, and owned by nobody else.
-        let raw = unsafe { OwnedFd::from_raw_fd(raw) };
+        let raw =
+            socket(AddressFamily::INET, SocketType::RAW, Some(RAW)).map_err(|error| format!("raw socket: {error}"))?;
         let mut kernel = Self { devices, raw };
         kernel.restore(&scenario.rules)?;
         kernel.drain();
@@ -99,26 +94,13 @@ impl Kernel {
     /// The router itself sends; what OUTPUT drops is refused with EPERM, which is no error here.
     pub fn send(&mut self, packet: &[u8]) -> Result<Sent, String> {
         let destination = Ipv4Addr::new(packet[16], packet[17], packet[18], packet[19]);
-        let address = SocketAddrV4::new(destination, 0);
-        let raw = libc::sockaddr_in {
-            sin_family: libc::AF_INET as libc::sa_family_t,
-            sin_port: 0,
-            sin_addr: libc::in_addr {
-                s_addr: u32::from_ne_bytes(address.ip().octets()),
-            },
-            sin_zero: [0; 8],
-        };
-        // SAFETY: the buffer and the address outlive the call, and their lengths are given.
-        unsafe {
-            libc::sendto(
-                self.raw.as_raw_fd(),
-                packet.as_ptr().cast(),
-                packet.len(),
-                0,
-                (&raw as *const libc::sockaddr_in).cast(),
-                size_of::<libc::sockaddr_in>() as libc::socklen_t,
-            );
-        }
+        // Refused where a rule drops it.
+        let _ = sendto(
+            &self.raw,
+            packet,
+            SendFlags::empty(),
+            &SocketAddrV4::new(destination, 0),
+        );
         Ok(self.drain())
     }
 

@@ -5,6 +5,7 @@
 //! packet; `tests` keeps those conversations.
 
 mod reason;
+mod reset;
 mod segment;
 mod state;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use super::super::settings::TcpSettings;
 use super::super::{Direction, SequenceAdjustment};
+use reset::Reset;
 use state::Step;
 use window::{Fit, Side, SideFlags};
 
@@ -44,8 +46,6 @@ struct Last {
     window: u16,
     kind: Option<Kind>,
     direction: Direction,
-    /// Of the last segment that counted: one that was only let through does not begin a new row of retransmissions.
-    counted: Direction,
     /// Of a SYN that was let through: what it offered, in case the connection turns out to begin with it.
     offer_scale: u8,
     offer: SideFlags,
@@ -68,7 +68,7 @@ pub enum Outcome {
     /// It is INVALID, and so out of step with a FIN or RST of the other side that the connection seems to be over: where the flow would
     /// live longer than `within` from now, it lives so long.
     InvalidAtTheEnd { reason: InvalidReason, within: Duration },
-    /// It belongs and goes on with the state it would have had, and the flow is gone: a RST before any reply. Not counted.
+    /// It belongs and goes on with the state it would have had, and the flow is gone: a RST before any reply.
     Destroy,
     /// The flow is gone, and the packet must be tracked from the start, where it opens a new one: a SYN after the end.
     Again,
@@ -96,7 +96,6 @@ impl TcpTrack {
                 window: 0,
                 kind: None,
                 direction: Direction::Original,
-                counted: Direction::Original,
                 offer_scale: 0,
                 offer: SideFlags::NONE,
                 challenged: false,
@@ -169,21 +168,23 @@ impl TcpTrack {
                 state: old,
             });
         }
-        let mut trusted = false;
-        if kind == Kind::Rst {
-            match self.judge_reset(direction, segment, settings, seen_reply, assured) {
-                Reset::Trusted => trusted = true,
-                Reset::Plausible => {}
-                Reset::Inexact => next = old,
-                Reset::Stale(reason) => return Outcome::Invalid(reason),
+        let reset = match kind {
+            Kind::Rst => self.judge_reset(direction, segment, settings, seen_reply, assured),
+            _ => Reset::Plausible,
+        };
+        let fit = match reset {
+            Reset::Stale(reason) => return Outcome::Invalid(reason),
+            Reset::Trusted => Fit::Inside,
+            Reset::Plausible => self.fit(direction, segment, settings, adjust),
+            Reset::Inexact => {
+                next = old;
+                self.fit(direction, segment, settings, adjust)
             }
-        }
-        if !trusted {
-            match self.fit(direction, segment, settings, adjust) {
-                Fit::Inside => {}
-                Fit::Ignore(reason) => return Outcome::Ignore(reason),
-                Fit::Outside(reason) => return self.outside(direction, kind, reason, settings, assured),
-            }
+        };
+        match fit {
+            Fit::Inside => {}
+            Fit::Ignore(reason) => return Outcome::Ignore(reason),
+            Fit::Outside(reason) => return self.outside(direction, kind, reason, settings, assured),
         }
         self.settle(direction, segment, next);
         if !seen_reply && kind == Kind::Rst {
@@ -201,7 +202,6 @@ impl TcpTrack {
             became_assured,
         }
     }
-
     /// A reset was sent in the place of one of the ends: the connection is over.
     pub fn close(&mut self) {
         self.state = TcpState::Close;
@@ -217,8 +217,13 @@ impl TcpTrack {
         (side.flags.bits(), side.scale)
     }
 
-    /// True for an assured flow that may go when the table is full: it is about to end anyway.
+    /// True where an assured flow may go when the table is full: it is about to end anyway.
     pub fn early_drop_candidate(&self) -> bool {
+        self.is_closing()
+    }
+
+    /// An end has begun to close. From here on a RST is believed whatever its numbers are (seen for each of these states).
+    fn is_closing(&self) -> bool {
         matches!(
             self.state,
             TcpState::FinWait | TcpState::CloseWait | TcpState::LastAck | TcpState::TimeWait | TcpState::Close
@@ -234,7 +239,6 @@ impl TcpTrack {
         let kind = segment.kind();
         self.last.kind = Some(kind);
         self.last.direction = direction;
-        self.last.counted = direction;
         if self.state != next && next == TcpState::FinWait {
             self.sides[direction.index()].flags.set(SideFlags::CLOSE_INIT);
         }
@@ -273,6 +277,7 @@ impl TcpTrack {
         let kind = segment.kind();
         let last = &mut self.last;
         last.sequence = segment.header.sequence();
+        // Seen: a SYN's acknowledgement does not replace the one before, so an ACK after it may count as sent again.
         if kind == Kind::Ack {
             last.acknowledgement = segment.header.acknowledgement();
         }
@@ -313,7 +318,6 @@ impl TcpTrack {
         }
         self.last.kind = Some(kind);
         self.last.direction = direction;
-        self.last.counted = direction;
         Outcome::Invalid(reason)
     }
 
@@ -347,63 +351,6 @@ impl TcpTrack {
         self.sides.iter().any(|side| side.flags.has(SideFlags::CLOSE_INIT))
             || (self.last.kind == Some(Kind::Rst) && self.last.direction == direction)
     }
-
-    fn judge_reset(
-        &self,
-        direction: Direction,
-        segment: &Segment<'_>,
-        settings: &TcpSettings,
-        seen_reply: bool,
-        assured: bool,
-    ) -> Reset {
-        let sequence = segment.header.sequence();
-        let receiver = self.side(direction.opposite());
-        if self.early_drop_candidate() {
-            return Reset::Trusted;
-        }
-        let mut verdict = Reset::Plausible;
-        if receiver.flags.has(SideFlags::ACKNOWLEDGED) && self.last.kind != Some(Kind::Syn) {
-            let established = self.state == TcpState::Established && assured;
-            if sequence == 0 && !established {
-                return Reset::Plausible;
-            }
-            if before(sequence, receiver.max_acknowledgement) && !settings.ignore_invalid_rst {
-                return Reset::Stale(InvalidReason::StaleReset {
-                    sequence,
-                    at_least: receiver.max_acknowledgement,
-                });
-            }
-            let in_a_train =
-                self.last.kind == Some(Kind::Ack) && self.last.direction == direction && sequence == self.last.end;
-            if !established || sequence == receiver.max_acknowledgement || in_a_train {
-                return Reset::Plausible;
-            }
-            verdict = Reset::Inexact;
-        }
-        let answers = match self.last.kind {
-            Some(Kind::Syn) => {
-                seen_reply && self.last.direction != direction && segment.header.acknowledgement() == self.last.end
-            }
-            Some(Kind::Ack) => {
-                (!assured && segment.header.acknowledgement() == self.last.end)
-                    || (self.state == TcpState::SynSent && sequence == self.last.acknowledgement)
-            }
-            _ => false,
-        };
-        if answers { Reset::Trusted } else { verdict }
-    }
-}
-
-/// How much a RST is believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reset {
-    /// Nothing of it is checked.
-    Trusted,
-    /// It closes the connection if it fits the window.
-    Plausible,
-    /// Its number is not the one expected: the connection stays for a challenge ACK, but not for long.
-    Inexact,
-    Stale(InvalidReason),
 }
 
 impl TcpSettings {

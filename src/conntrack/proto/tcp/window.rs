@@ -254,11 +254,11 @@ impl TcpTrack {
         sender.max_window = sender
             .max_window
             .max(window.wrapping_add(selective.wrapping_sub(acknowledgement)));
-        if is_ack {
-            if !sender.flags.has(SideFlags::ACKNOWLEDGED) || after(acknowledgement, sender.max_acknowledgement) {
-                sender.max_acknowledgement = acknowledgement;
-                sender.flags.set(SideFlags::ACKNOWLEDGED);
-            }
+        if is_ack
+            && (!sender.flags.has(SideFlags::ACKNOWLEDGED) || after(acknowledgement, sender.max_acknowledgement))
+        {
+            sender.max_acknowledgement = acknowledgement;
+            sender.flags.set(SideFlags::ACKNOWLEDGED);
         }
         if receiver.max_window != 0 && after(end, sender.max_end) {
             receiver.max_window = receiver.max_window.wrapping_add(end.wrapping_sub(sender.max_end));
@@ -276,7 +276,7 @@ impl TcpTrack {
 
         if segment.kind() == Kind::Ack {
             let last = &mut self.last;
-            let same = last.counted == direction
+            let same = last.direction == direction
                 && last.sequence == sequence
                 && last.acknowledgement == acknowledgement
                 && last.end == end

@@ -1,0 +1,606 @@
+//! The arguments of `iptables` to a command, in the order and with the words of the real tool.
+//!
+//! Errors come in the order in which the tool meets them: first what each argument says, from left to right; then what only the whole can tell.
+//! What needs the table (is this `-j` a chain?) is left to [`super::apply`].
+
+use super::command::{Command, Context, Listing, Parsed, ThenZero, Verb};
+use super::failure::{Failure, FailureKind};
+use super::getopt::{Getopt, Long, Step};
+use super::options::{self, Key};
+use super::rule_options::{Draft, RuleOptions};
+use super::{counters, number, own_options};
+use crate::base::Family;
+use crate::ext;
+use crate::rule::Counters;
+
+/// Reads the arguments; the first is the program's name.
+pub fn parse(arguments: &[String], context: Context<'_>) -> Parsed {
+    let mut parser = Parser {
+        context,
+        getopt: Getopt::new(arguments),
+        rule: RuleOptions::new(context.family),
+        table: context.restoring.map(|it| it.table.to_owned()),
+        given: Vec::new(),
+        command: None,
+        zero: false,
+        zero_rule: false,
+        chain: None,
+        number: None,
+        second: None,
+        verbose: 0,
+        wait: false,
+        wait_interval: false,
+        invert: false,
+        counters: None,
+        warnings: String::new(),
+    };
+    let result = parser.run();
+    Parsed {
+        warnings: parser.warnings,
+        result,
+    }
+}
+
+struct Parser<'a> {
+    context: Context<'a>,
+    getopt: Getopt,
+    rule: RuleOptions,
+    table: Option<String>,
+    /// The options that may be given once, as they came.
+    given: Vec<options::Letter>,
+    command: Option<options::Letter>,
+    /// `-Z` beside `-L` or `-S`.
+    zero: bool,
+    /// `-Z` had a rule number.
+    zero_rule: bool,
+    chain: Option<String>,
+    number: Option<usize>,
+    /// The new name of `-E`, the policy of `-P`.
+    second: Option<String>,
+    verbose: u32,
+    wait: bool,
+    wait_interval: bool,
+    /// A `!` stands before what comes next.
+    invert: bool,
+    counters: Option<Counters>,
+    warnings: String,
+}
+
+impl Parser<'_> {
+    fn run(&mut self) -> Result<Command, Failure> {
+        loop {
+            let known = self.long_options();
+            let step = self
+                .getopt
+                .next(|letter| Some((options::short(letter)?, Key::Own(letter))), &known);
+            let at = self.getopt.index.saturating_sub(1);
+            let blame = |failure: Failure| failure.at(at);
+            match step {
+                Step::End => break,
+                Step::Word(word) if word == "!" => {
+                    if self.invert {
+                        return Err(blame(Failure::parameter("multiple consecutive ! not allowed")));
+                    }
+                    self.invert = true;
+                    self.getopt.blank_just_passed();
+                    continue;
+                }
+                Step::Word(word) => return Err(blame(bad_argument(word))),
+                Step::Missing => {
+                    let option = self.getopt.just_passed();
+                    return Err(blame(Failure::parameter(format!(
+                        "option \"{option}\" requires an argument"
+                    ))));
+                }
+                Step::Unknown => {
+                    // `-p tcp --dport 80`: the protocol's match is brought in once, and the argument read again.
+                    if self.rule.load_implicit() {
+                        self.getopt.index -= 1;
+                        continue;
+                    }
+                    return Err(blame(self.unknown()));
+                }
+                Step::Option { key, value } => {
+                    let ended = match key {
+                        Key::Own(letter) => self.own(letter, value).map_err(blame)?,
+                        Key::Extension { loaded, option } => {
+                            self.extension(loaded, option, value).map_err(blame)?;
+                            None
+                        }
+                    };
+                    if let Some(verb) = ended {
+                        return Ok(self.command_of(verb));
+                    }
+                }
+            }
+            self.invert = false;
+        }
+        self.whole()
+    }
+
+    /// The tool's own first, then those of extensions, the latest loaded before the earlier.
+    fn long_options(&self) -> Vec<Long<Key>> {
+        options::long(Key::Own).chain(self.rule.long_options()).collect()
+    }
+
+    fn unknown(&self) -> Failure {
+        let typed = self.getopt.just_passed();
+        let failure = Failure::parameter(format!("unknown option \"{typed}\""));
+        let name = typed.trim_start_matches('-').split('=').next().unwrap_or_default();
+        let owner = ext::MATCHES
+            .iter()
+            .find(|spec| !name.is_empty() && spec.options.iter().any(|option| option.names().any(|it| it == name)));
+        match owner {
+            Some(spec) if spec.protocol.is_some() => {
+                failure.remedy(format!("--{name} belongs to {0}: put -p {0} before it", spec.name))
+            }
+            Some(spec) => failure.remedy(format!("--{name} belongs to {0}: put -m {0} before it", spec.name)),
+            None => failure,
+        }
+    }
+
+    fn own(&mut self, letter: char, value: Option<String>) -> Result<Option<Verb>, Failure> {
+        match letter {
+            'A' | 'C' | 'D' | 'I' | 'R' | 'L' | 'S' | 'F' | 'Z' | 'N' | 'X' | 'E' | 'P' => self.verb(letter, value)?,
+            'h' => return Ok(Some(Verb::Print(super::help::text(self.context.program, &self.rule)))),
+            'V' => {
+                let version = match self.invert {
+                    true => "Not 1.8.9 (legacy) ;-)".to_owned(),
+                    false => self.context.program.version(),
+                };
+                return Ok(Some(Verb::Print(version + "\n")));
+            }
+            'p' => {
+                self.once('p')?;
+                let name = self.getopt.just_passed().to_owned();
+                self.rule.protocol(&name, self.invert)?;
+            }
+            's' | 'd' => {
+                self.once(letter)?;
+                let text = self.getopt.just_passed().to_owned();
+                self.rule.address(letter, text, self.invert, self.getopt.index - 1);
+            }
+            'i' | 'o' => {
+                self.once(letter)?;
+                let name = self.getopt.just_passed().to_owned();
+                if let Some(warning) = self.rule.interface(letter, &name, self.invert)? {
+                    self.warnings += &warning;
+                }
+            }
+            'f' => {
+                self.once('f')?;
+                self.rule.fragment(self.invert);
+            }
+            'j' => {
+                self.once('j')?;
+                let name = self.getopt.just_passed().to_owned();
+                let announced = self.context.restoring.map_or(&[][..], |it| it.announced);
+                self.rule.jump(&name, self.getopt.index - 1, announced)?;
+            }
+            'g' => {
+                self.once('j')?;
+                self.rule.goto(&value.unwrap_or_default(), self.getopt.index - 1)?;
+            }
+            'm' => {
+                if self.invert {
+                    return Err(Failure::parameter("unexpected ! flag before --match"));
+                }
+                self.rule.load_match(&value.unwrap_or_default())?;
+            }
+            't' => {
+                if self.invert {
+                    return Err(Failure::parameter("unexpected ! flag before --table"));
+                }
+                if self.context.restoring.is_some() {
+                    let name = self.context.program.name();
+                    return Err(Failure::parameter(format!("The -t option cannot be used in {name}.\n")));
+                }
+                self.table = value;
+            }
+            'v' => {
+                if self.verbose == 0 {
+                    self.once('v')?;
+                }
+                self.verbose += 1;
+            }
+            'n' | 'x' | '0' => self.once(letter)?,
+            'c' => self.count(&value.unwrap_or_default())?,
+            'w' => self.wait(value)?,
+            'W' => self.wait_interval(value)?,
+            // `--modprobe`: there is nothing to load from.
+            'M' | '4' => {}
+            '6' if self.context.restoring.is_some() => return Ok(Some(self.other_family())),
+            '6' => {
+                return Err(Failure::of(FailureKind::OtherFamily).remedy("IPv6 rules are ip6tables' business"));
+            }
+            _ => return Err(Failure::parameter("Unknown arg \"(null)\"")),
+        }
+        Ok(None)
+    }
+
+    /// Notes an option that may be given once.
+    fn once(&mut self, letter: char) -> Result<(), Failure> {
+        if self.given.contains(&letter) {
+            return Err(Failure::parameter(format!("multiple -{letter} flags not allowed")));
+        }
+        self.given.push(letter);
+        if self.invert && !['s', 'd', 'p', 'i', 'o', 'f'].contains(&letter) {
+            return Err(Failure::parameter(format!("cannot have ! before -{letter}")));
+        }
+        Ok(())
+    }
+
+    fn verb(&mut self, letter: char, value: Option<String>) -> Result<(), Failure> {
+        if letter == 'N' {
+            check_new_chain(value.as_deref().unwrap_or_default(), self.context.family)?;
+        }
+        if self.invert {
+            return Err(Failure::parameter("unexpected '!' flag"));
+        }
+        let listing = |it: char| matches!(it, 'L' | 'S');
+        match self.command {
+            None => self.command = Some(letter),
+            Some(first) if listing(first) && letter == 'Z' && !self.zero => self.zero = true,
+            Some('Z') if listing(letter) && !self.zero => {
+                self.command = Some(letter);
+                self.zero = true;
+            }
+            Some(first) => {
+                // Of two commands in one the tool names -S before -Z, and -Z before -L.
+                let zero_counts = !listing(letter) && (letter == 'Z' || first == 'L' || self.zero_rule);
+                let first = if self.zero && zero_counts { 'Z' } else { first };
+                return Err(Failure::parameter(format!("Cannot use -{letter} with -{first}")));
+            }
+        }
+        match letter {
+            'A' | 'C' | 'N' => self.chain = value,
+            'D' | 'I' => {
+                self.chain = value;
+                if let Some(text) = self.getopt.plain() {
+                    self.number = Some(rule_number(&text).map_err(|it| it.at(self.getopt.index - 1))?);
+                }
+            }
+            'R' => {
+                self.chain = value;
+                let Some(text) = self.getopt.plain() else {
+                    return Err(Failure::parameter("-R requires a rule number"));
+                };
+                self.number = Some(rule_number(&text).map_err(|it| it.at(self.getopt.index - 1))?);
+            }
+            'L' | 'S' | 'Z' | 'F' | 'X' => {
+                if let Some(chain) = value.or_else(|| self.getopt.plain()) {
+                    self.chain = Some(chain);
+                }
+                if !matches!(letter, 'F' | 'X')
+                    && let Some(text) = self.getopt.plain()
+                {
+                    self.number = Some(rule_number(&text).map_err(|it| it.at(self.getopt.index - 1))?);
+                    if letter == 'Z' {
+                        // `-L -Z INPUT 1` forgets the list; `-Z INPUT 1 -L` does not.
+                        self.command = Some('Z');
+                        self.zero = false;
+                        self.zero_rule = true;
+                    }
+                }
+            }
+            _ => {
+                self.chain = value;
+                self.second = self.getopt.plain();
+                if self.second.is_none() {
+                    return Err(Failure::parameter(match letter {
+                        'E' => "-E requires old-chain-name and new-chain-name",
+                        _ => "-P requires a chain and a policy",
+                    }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `-c 1 2` or `-c 1,2`.
+    fn count(&mut self, first: &str) -> Result<(), Failure> {
+        self.once('c')?;
+        let bytes = match first.split_once(',') {
+            Some((_, bytes)) => bytes.to_owned(),
+            None => self
+                .getopt
+                .plain()
+                .ok_or_else(|| Failure::parameter("-c requires packet and byte counter"))?,
+        };
+        let packets = counters::parse_one(first).ok_or_else(|| Failure::parameter("-c packet counter not numeric"))?;
+        let bytes = counters::parse_one(&bytes).ok_or_else(|| Failure::parameter("-c byte counter not numeric"))?;
+        self.counters = Some(Counters { packets, bytes });
+        Ok(())
+    }
+
+    /// Nobody else holds a lab's rules, so there is nothing to wait for; what is typed is looked at all the same.
+    fn wait(&mut self, value: Option<String>) -> Result<(), Failure> {
+        if self.context.restoring.is_some() {
+            let name = self.context.program.name();
+            return Err(Failure::parameter(format!("You cannot use `-w' from {name}")));
+        }
+        self.wait = true;
+        own_options::wait_seconds(value.or_else(|| self.getopt.plain()))
+    }
+
+    fn wait_interval(&mut self, value: Option<String>) -> Result<(), Failure> {
+        if self.context.restoring.is_some() {
+            let name = self.context.program.name();
+            return Err(Failure::parameter(format!("You cannot use `-W' from {name}")));
+        }
+        self.warnings += own_options::wait_interval(value.or_else(|| self.getopt.plain()))?;
+        self.wait_interval = true;
+        Ok(())
+    }
+
+    fn extension(&mut self, loaded: usize, option: usize, value: Option<String>) -> Result<(), Failure> {
+        let spec = self.rule.option(loaded, option);
+        let mut arguments: Vec<String> = value.into_iter().collect();
+        let at = self.getopt.index - 1;
+        while arguments.len() < spec.value.arity() {
+            match self.getopt.plain() {
+                Some(next) => arguments.push(next),
+                None => break,
+            }
+        }
+        self.rule.give(loaded, option, &arguments, self.invert, at)
+    }
+
+    /// What only the whole can tell, in the tool's order.
+    fn whole(&mut self) -> Result<Command, Failure> {
+        let table = self.table.clone().unwrap_or_else(|| "filter".to_owned());
+        let policy = self.second.as_deref().filter(|_| self.command == Some('P'));
+        if table == "nat" && (policy == Some("DROP") || self.rule.jump_name() == Some("DROP")) {
+            return Err(Failure::parameter(NAT_DOES_NOT_FILTER).remedy("drop in the filter or raw table"));
+        }
+        if self.wait_interval && !self.wait {
+            return Err(Failure::parameter("--wait-interval only makes sense with --wait\n"));
+        }
+        let (matches, target) = self.rule.finish()?;
+        if self.getopt.has_left_over() {
+            let at = self.getopt.index;
+            return Err(Failure::parameter("unknown arguments found on commandline").at(at));
+        }
+        let Some(letter) = self.command else {
+            return Err(Failure::parameter("no command specified").remedy("-A, -I, -D, -L, ...: -h lists them"));
+        };
+        if self.invert {
+            return Err(Failure::parameter("nothing appropriate following !"));
+        }
+        let delete_number = letter == 'D' && self.number.is_some();
+        let selectors = self.rule.selectors(self.context.hosts)?;
+        if letter == 'R' && selectors.len() != 1 {
+            return Err(Failure::parameter("Replacement rule does not specify a unique address"));
+        }
+        for option in options::CHECKED {
+            if self.given.contains(&option) && !options::allowed(letter, delete_number, option) {
+                return Err(Failure::parameter(format!(
+                    "Illegal option `-{option}' with this command"
+                )));
+            }
+        }
+        if let Some(chain) = &self.chain {
+            check_chain(chain, &self.rule)?;
+        }
+        let draft = Draft {
+            selectors,
+            matches,
+            jump: self.rule.resolved_jump(target),
+            counters: self.counters,
+        };
+        Ok(self.command_of(self.verb_of(letter, draft)))
+    }
+
+    /// `-6` in a restore file: the line is read no further, and does what it said so far, with no rule at all.
+    fn other_family(&self) -> Verb {
+        let Some(letter) = self.command else {
+            return Verb::Nothing;
+        };
+        let draft = Draft {
+            selectors: Vec::new(),
+            matches: Vec::new(),
+            jump: self.rule.unfinished_jump(),
+            counters: None,
+        };
+        self.verb_of(letter, draft)
+    }
+
+    fn verb_of(&self, letter: options::Letter, draft: Draft) -> Verb {
+        let chain = || self.chain.clone().unwrap_or_default();
+        let listing = || Listing {
+            chain: self.chain.clone(),
+            number: self.number,
+            then_zero: match (self.zero, self.zero_rule) {
+                (false, _) => ThenZero::Nothing,
+                (true, false) => ThenZero::Chains,
+                (true, true) => ThenZero::Rule,
+            },
+        };
+        let number = self.number.unwrap_or(1);
+        match letter {
+            'A' => Verb::Append { chain: chain(), draft },
+            'I' => Verb::Insert {
+                chain: chain(),
+                number,
+                draft,
+            },
+            'R' => Verb::Replace {
+                chain: chain(),
+                number,
+                draft,
+            },
+            'C' => Verb::Check { chain: chain(), draft },
+            'D' if self.number.is_some() => Verb::DeleteNumber { chain: chain(), number },
+            'D' => Verb::Delete { chain: chain(), draft },
+            'L' => Verb::List(listing()),
+            'S' => Verb::ListRules(listing()),
+            'F' => Verb::Flush {
+                chain: self.chain.clone(),
+            },
+            'Z' => Verb::Zero {
+                chain: self.chain.clone(),
+                number: self.number,
+            },
+            'N' => Verb::New { chain: chain() },
+            'X' => Verb::DeleteChain {
+                chain: self.chain.clone(),
+            },
+            'E' => Verb::Rename {
+                chain: chain(),
+                to: self.second.clone().unwrap_or_default(),
+            },
+            _ => Verb::Policy {
+                chain: chain(),
+                policy: self.second.clone().unwrap_or_default(),
+                counters: self.counters,
+            },
+        }
+    }
+
+    fn command_of(&self, verb: Verb) -> Command {
+        Command {
+            family: self.context.family,
+            table: self.table.clone().unwrap_or_else(|| "filter".to_owned()),
+            verbose: self.verbose > 0,
+            numeric: self.given.contains(&'n'),
+            exact: self.given.contains(&'x'),
+            line_numbers: self.given.contains(&'0'),
+            verb,
+        }
+    }
+}
+
+fn bad_argument(word: String) -> Failure {
+    Failure::of(FailureKind::BadArgument(word))
+        .remedy("an option with its dashes is missing before it, or quotes around it")
+}
+
+fn rule_number(text: &str) -> Result<usize, Failure> {
+    number::whole(text, 1, i32::MAX as u64)
+        .map(|number| number as usize)
+        .ok_or_else(|| Failure::parameter(format!("Invalid rule number `{text}'")).remedy("rules count from 1"))
+}
+
+/// The chain of a command: its length, and whether the rule's interfaces can be known there.
+fn check_chain(chain: &str, rule: &RuleOptions) -> Result<(), Failure> {
+    if chain.len() > LONGEST_CHAIN {
+        return Err(too_long(chain));
+    }
+    let cannot = match chain {
+        "PREROUTING" | "INPUT" if rule.has_output() => 'o',
+        "POSTROUTING" | "OUTPUT" if rule.has_input() => 'i',
+        _ => return Ok(()),
+    };
+    Err(Failure::parameter(format!("Can't use -{cannot} with {chain}\n")))
+}
+
+fn too_long(chain: &str) -> Failure {
+    Failure::parameter(format!(
+        "chain name `{chain}' too long (must be under {} chars)",
+        LONGEST_CHAIN + 1
+    ))
+}
+
+/// The name of a chain to make.
+fn check_new_chain(name: &str, family: Family) -> Result<(), Failure> {
+    if name.len() > LONGEST_CHAIN {
+        return Err(too_long(name));
+    }
+    if let Some(first) = name.chars().next().filter(|it| ['-', '!'].contains(it)) {
+        return Err(Failure::parameter(format!(
+            "chain name not allowed to start with `{first}'"
+        )));
+    }
+    if matches!(name, "" | "ACCEPT" | "DROP" | "QUEUE" | "RETURN") || ext::find_target(name, family).is_some() {
+        return Err(Failure::parameter("chain name may not clash with target name"));
+    }
+    if name.contains(is_space) {
+        return Err(Failure::parameter(format!("Invalid chain name `{name}'")));
+    }
+    Ok(())
+}
+
+pub(super) fn is_space(letter: char) -> bool {
+    matches!(letter, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+}
+
+/// Bytes of a chain's or target's name.
+pub(super) const LONGEST_CHAIN: usize = 28;
+
+pub(super) const WAIT_INTERVAL_IS_GONE: &str = "Ignoring deprecated --wait-interval option.\n";
+
+const NAT_DOES_NOT_FILTER: &str =
+    "\nThe \"nat\" table is not intended for filtering, the use of DROP is therefore inhibited.\n\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{Program, StaticHosts};
+
+    fn read(line: &str) -> Result<Command, Failure> {
+        let arguments: Vec<String> = format!("iptables {line}").split(' ').map(str::to_owned).collect();
+        let hosts = StaticHosts::localhost();
+        let context = Context {
+            program: Program::Iptables,
+            family: Family::V4,
+            hosts: &hosts,
+            restoring: None,
+        };
+        parse(&arguments, context).result
+    }
+
+    #[test]
+    fn errors_blame_the_argument() {
+        for (line, blamed) in [
+            ("-A INPUT -p nope", Some(4)),
+            ("-A INPUT --dport 80", Some(3)),
+            ("-A INPUT -s 10.0.0.1/40 -j ACCEPT", Some(4)),
+            ("-A INPUT -j ACCEPT extra", Some(5)),
+            ("-D INPUT 0", Some(3)),
+            ("-A INPUT -p tcp --dport 99999", Some(6)),
+            ("-A INPUT -m nope", Some(4)),
+            ("-L -- INPUT", Some(3)),
+            ("-j ACCEPT", None),
+        ] {
+            let failure = read(line).unwrap_err();
+            assert_eq!(failure.place.argument, blamed, "{line}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn remedies_name_what_is_missing() {
+        for (line, expected) in [
+            ("-A INPUT --dport 80", "--dport belongs to tcp"),
+            ("-A INPUT --ctstate NEW", "put -m conntrack before it"),
+            ("-A INPUT -m nope", "there are: "),
+        ] {
+            let said = read(line).unwrap_err().explain();
+            assert!(said.contains(expected), "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn addresses_make_rules() {
+        let Ok(Command {
+            verb: Verb::Append { draft, .. },
+            ..
+        }) = read("-A INPUT -s 1.1.1.1,2.2.2.2 -d 3.3.3.3,4.4.4.4")
+        else {
+            panic!("a rule to append");
+        };
+        let pairs: Vec<String> = draft
+            .selectors
+            .iter()
+            .map(|it| format!("{}>{}", it.source.address(), it.destination.address()))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                "1.1.1.1>3.3.3.3",
+                "1.1.1.1>4.4.4.4",
+                "2.2.2.2>3.3.3.3",
+                "2.2.2.2>4.4.4.4"
+            ]
+        );
+    }
+}
