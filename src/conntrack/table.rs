@@ -48,8 +48,9 @@ struct SourceEntry {
 
 const SHARDS: usize = 64;
 
-/// How many flows early drop looks at. The kernel looks at a few buckets; looking at more never drops an assured flow either.
-const EARLY_DROP_REACH: usize = 4096;
+/// How many entries of each shard early drop looks at, in its first and its second round. The kernel looks at a few buckets; looking at more never
+/// drops an assured flow either.
+const EARLY_DROP_REACH: [usize; 2] = [16, 256];
 
 const MAPPINGS_LISTED: usize = 16;
 
@@ -249,20 +250,26 @@ impl Table {
 
     /// Makes room by dropping a flow that is not assured, or whose time is over; else an assured TCP connection that is about to end.
     pub(super) fn early_drop(&self, now: Time, hash: u64) -> bool {
-        let mut looked_at = 0;
-        let first = self.shard_number(hash);
-        let mut candidates = Vec::new();
         let mut ending = None;
+        // A few of each shard first: under a flood of unassured flows the first look finds one.
+        EARLY_DROP_REACH
+            .iter()
+            .any(|&reach| self.early_drop_within(now, hash, reach, &mut ending))
+            || ending.is_some_and(|flow| self.delete(&flow))
+    }
+
+    fn early_drop_within(&self, now: Time, hash: u64, reach: usize, ending: &mut Option<Arc<Flow>>) -> bool {
+        let first = self.shard_number(hash);
+        let mut candidates = Vec::with_capacity(reach.min(self.count()));
         for number in (0..SHARDS).map(|step| (first + step) % SHARDS) {
             {
                 let shard = self.shards[number].lock();
                 let buckets = shard.num_buckets();
                 let start = if buckets == 0 { 0 } else { hash as usize % buckets };
                 let entries = (0..buckets).filter_map(|step| shard.get_bucket((start + step) % buckets));
-                candidates.extend(entries.take(EARLY_DROP_REACH).map(|entry| Arc::clone(&entry.flow)));
+                candidates.extend(entries.take(reach).map(|entry| Arc::clone(&entry.flow)));
             }
             for flow in candidates.drain(..) {
-                looked_at += 1;
                 let expendable = {
                     let state = flow.lock();
                     if matches!(&state.protocol, ProtocolState::Tcp(track) if track.early_drop_candidate()) {
@@ -274,11 +281,8 @@ impl Table {
                     return true;
                 }
             }
-            if looked_at >= EARLY_DROP_REACH {
-                break;
-            }
         }
-        ending.is_some_and(|flow| self.delete(&flow))
+        false
     }
 
     pub(super) fn with_expectations<T>(&self, act: impl FnOnce(&mut Expectations) -> T) -> T {
