@@ -69,10 +69,10 @@ enum Sub {
     /// Send a capture's packets through a lab
     Replay(replay::Arguments),
     /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     Sh(super::sh::Arguments),
     /// Put a link for each tool's name into a directory
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     Shims { directory: PathBuf },
     /// Bring up a live lab: a TUN device for each interface, a network namespace for each host
     #[cfg(target_os = "linux")]
@@ -103,9 +103,9 @@ fn subcommand(command: Option<Sub>) -> u8 {
             quiet,
         }) => run::run(&script, lab.as_deref(), seed, run::Telling::from_flags(verbose, quiet)),
         Some(Sub::Replay(arguments)) => replay::run(&arguments),
-        #[cfg(target_os = "linux")]
+        #[cfg(unix)]
         Some(Sub::Sh(arguments)) => super::sh::run(&arguments),
-        #[cfg(target_os = "linux")]
+        #[cfg(unix)]
         Some(Sub::Shims { directory }) => super::shims::run(&directory),
         #[cfg(target_os = "linux")]
         Some(Sub::Up(arguments)) => super::up::up(&arguments),
@@ -123,14 +123,14 @@ fn repl(file: Option<&Path>, seed: u64) -> u8 {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 fn tool(name: &str, args: &[OsString]) -> u8 {
     super::client::run(name, args)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(unix))]
 fn tool(name: &str, _: &[OsString]) -> u8 {
-    eprintln!("{name}: running labs are on Linux only; use `nflab run` or `nflab repl` here");
+    eprintln!("{name}: labs are spoken to over unix sockets, which are not here; use `nflab run` or `nflab repl` here");
     3
 }
 

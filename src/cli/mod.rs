@@ -4,7 +4,7 @@
 //! never ends the process. The subcommands of `nflab` itself ([`main`]) print, and return the exit code.
 
 mod cat;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod client;
 mod conntrack;
 mod dmesg;
@@ -19,9 +19,9 @@ mod open;
 mod replay;
 mod router_tables;
 mod run;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod sh;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod shims;
 mod sysctl;
 mod tools;

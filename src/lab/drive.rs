@@ -1,7 +1,5 @@
 //! A lab between real devices: the event loop's driver is the lab itself, and its clock is the loop's.
 
-use std::path::Path;
-
 use super::control::{Request, Response};
 use super::event_loop::{Driver, PortIndex};
 use super::file::LabFile;
@@ -52,18 +50,7 @@ impl Driver for DrivenLab {
 
     fn command(&mut self, now: Time, request: Request, _: &mut dyn FnMut(PortIndex, &[u8])) -> Response {
         self.lab.set_clock(now);
-        answer(&mut self.lab, &request)
-    }
-}
-
-/// What a lab answers to a tool.
-pub fn answer(lab: &mut Lab, request: &Request) -> Response {
-    let directory = request.env.get("PWD").map_or(".", String::as_str);
-    let output = lab.tool(&request.tool, &request.args, &request.stdin, Path::new(directory));
-    Response {
-        stdout: output.stdout,
-        stderr: output.stderr,
-        code: output.code,
+        self.lab.respond(&request)
     }
 }
 

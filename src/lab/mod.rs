@@ -1,5 +1,6 @@
 //! A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
 
+pub mod clock;
 pub mod control;
 pub mod file;
 pub mod machine;
