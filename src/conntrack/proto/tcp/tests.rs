@@ -38,8 +38,8 @@ fn conversations_go_as_on_the_kernel() {
             let (knob, value) = rest.split_once(' ').unwrap();
             set(&mut settings, knob, value.parse().unwrap());
         } else if let Some(rest) = line.strip_prefix("t ") {
-            flow.as_mut()
-                .map(|flow: &mut Flow| flow.deadline = rest.parse().unwrap());
+            let flow: &mut Flow = flow.as_mut().unwrap();
+            flow.deadline = rest.parse().unwrap();
         } else {
             segments += 1;
             let (what, expected) = line.split_once(" | ").unwrap();
