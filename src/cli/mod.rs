@@ -7,6 +7,7 @@ mod cat;
 #[cfg(target_os = "linux")]
 mod client;
 mod conntrack;
+mod demo;
 mod dmesg;
 mod echo;
 mod entry;

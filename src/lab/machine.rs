@@ -295,9 +295,9 @@ impl Machine {
             None => config.net.sysctl_set(key, value).map_err(|error| match error {
                 SysctlError::Unknown(_) => KnobError::Unknown(key.to_owned()),
                 SysctlError::NotOffered(..) => KnobError::NotOffered(error.to_string()),
-                SysctlError::BadValue { key, value, min, max } => {
-                    KnobError::Invalid(format!("{key} cannot be {value:?}: expected a number from {min} to {max}"))
-                }
+                SysctlError::BadValue { key, value, min, max } => KnobError::Invalid(format!(
+                    "{key} cannot be {value:?}: expected a number from {min} to {max}"
+                )),
             }),
         })
     }

@@ -1,6 +1,7 @@
 //! A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
 
 pub mod control;
+pub mod demo;
 pub mod file;
 pub mod machine;
 pub mod memory;
