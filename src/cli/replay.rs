@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -111,9 +112,11 @@ fn replay(arguments: &Arguments) -> Result<(), Stop> {
             break;
         };
         clock.follow(&mut lab, packet.time, packet.number);
-        // Queues of fragments that ran out meanwhile may cause ICMP errors of their own.
-        let late = lab.tick();
-        outputs.packets(&lab, &late)?;
+        if clock.ticks(&lab) {
+            // Queues of fragments that ran out meanwhile may cause ICMP errors of their own.
+            let late = lab.tick();
+            outputs.packets(&lab, &late)?;
+        }
         let name = match (packet.interface, &arguments.interface) {
             (Some(name), _) => name,
             (None, Some(name)) => name.as_str(),
@@ -198,9 +201,19 @@ fn interface(lab: &Lab, name: &str, packet: u64) -> Result<Option<InterfaceId>, 
 #[derive(Default)]
 struct ReplayClock {
     warned: bool,
+    last_tick: Time,
 }
 
 impl ReplayClock {
+    /// True where time has work to do. Not at every packet: each tick looks through the whole table of flows.
+    fn ticks(&mut self, lab: &Lab) -> bool {
+        let due = lab.now().since(self.last_tick) >= TICK;
+        if due {
+            self.last_tick = lab.now();
+        }
+        due
+    }
+
     fn follow(&mut self, lab: &mut Lab, time: Time, packet: u64) {
         if !lab.set_clock(time) && !self.warned {
             self.warned = true;
@@ -349,3 +362,6 @@ fn cannot_write(path: &Path, error: &io::Error) -> Stop {
         super::tools::said_by_system(error)
     ))
 }
+
+/// As often as a live lab ticks.
+const TICK: Duration = Duration::from_millis(100);

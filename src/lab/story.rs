@@ -18,8 +18,8 @@ pub struct Story {
     steps: Vec<Step>,
     /// Chains that were jumped from, in the table being walked.
     chains: Vec<String>,
-    /// True between a packet's coming and its end: what starts elsewhere is the router's own answer.
-    under_way: bool,
+    /// True from the coming of a packet of the router's own to its OUTPUT: any other OUTPUT begins an answer or a complaint.
+    own_awaited: bool,
 }
 
 /// How much to tell.
@@ -104,7 +104,7 @@ impl Observer for Story {
     fn see(&mut self, event: Event<'_>) {
         let step = match event {
             Event::Arrived { interface, packet } => {
-                self.under_way = true;
+                self.own_awaited = interface.is_none();
                 Step::Arrived {
                     interface,
                     packet: describe::line(packet.bytes()),
@@ -114,12 +114,11 @@ impl Observer for Story {
                 packet: describe::line(packet.bytes()),
             },
             Event::Hook { hook, packet } => {
-                if hook == Hook::Output && !self.under_way {
+                if hook == Hook::Output && !std::mem::take(&mut self.own_awaited) {
                     self.steps.push(Step::Own {
                         packet: describe::line(packet.bytes()),
                     });
                 }
-                self.under_way = true;
                 Step::Hook(hook)
             }
             Event::Table { table, .. } => {
@@ -171,23 +170,14 @@ impl Observer for Story {
                 after: translated(after),
             },
             Event::Logged(record) => Step::Logged(record.text.clone()),
-            Event::Sent { interface, packet } => {
-                self.under_way = false;
-                Step::Sent {
-                    interface,
-                    packet: describe::line(packet),
-                }
-            }
-            Event::Delivered { packet } => {
-                self.under_way = false;
-                Step::Delivered {
-                    packet: describe::line(packet.bytes()),
-                }
-            }
-            Event::Stopped { reason } => {
-                self.under_way = false;
-                Step::Stopped(reason.clone())
-            }
+            Event::Sent { interface, packet } => Step::Sent {
+                interface,
+                packet: describe::line(packet),
+            },
+            Event::Delivered { packet } => Step::Delivered {
+                packet: describe::line(packet.bytes()),
+            },
+            Event::Stopped { reason } => Step::Stopped(reason.clone()),
         };
         self.steps.push(step);
     }
@@ -269,7 +259,10 @@ impl Story {
                     };
                     out.head(&format!("{from}: {packet}"));
                 }
-                Step::Reassembled { packet } => out.head(&format!("all fragments are there: {packet}")),
+                Step::Reassembled { packet } => {
+                    out.table("fragments");
+                    out.line(&format!("all are there: {packet}"));
+                }
                 Step::Own { packet } => out.head(&format!("the router sends: {packet}")),
                 Step::Hook(hook) => out.hook(hook.chain()),
                 Step::Table(table) => {
@@ -440,7 +433,7 @@ fn translated(packet: &Packet) -> String {
 
 /// The heading says the verb already.
 fn without_verb(reason: &str) -> &str {
-    ["dropped ", "rejected ", "queued "]
+    ["dropped ", "rejected ", "queued ", "held "]
         .into_iter()
         .find_map(|verb| reason.strip_prefix(verb))
         .unwrap_or(reason)

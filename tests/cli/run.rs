@@ -181,3 +181,41 @@ fn the_repl_takes_commands_from_a_pipe_and_survives_mistakes() {
     assert!(ran.err.contains("`nonsense` is no command of a lab"), "{}", ran.err);
     assert!(!ran.err.contains("never"), "{}", ran.err);
 }
+
+#[test]
+fn a_story_hook_by_hook_and_rule_by_rule() {
+    let bench = Bench::new();
+    let script = "iptables -N web\niptables -A FORWARD -p tcp -j web\niptables -A web -s 10.0.0.9 -j DROP\n\
+                  iptables -A FORWARD -m state --state NEW -j REJECT\nsend lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 1\n\
+                  expect reject\nexpect by FORWARD 2\nexpect out lan icmp unreachable port\ntrace\nwhy\n";
+    let ran = bench.nflab_with(script, &["run", "-"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let expected = "\
+in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 1 ttl 64
+  PREROUTING  conntrack NEW: it opens a flow
+  routing               out by wan, to a neighbour there
+  FORWARD     filter    rule 1 of FORWARD: -p tcp -j web
+                            yes: into web
+                          rule 1 of web: -s 10.0.0.9/32 -j DROP
+                              no: -s 10.0.0.9/32: packet is from 10.0.0.2
+                        back to FORWARD
+                        rule 2 of FORWARD: -m state --state NEW -j REJECT --reject-with icmp-port-unreachable
+                            yes: REJECT --reject-with icmp-port-unreachable
+the router sends: icmp 10.0.0.1 > 10.0.0.2 unreachable port quoting (tcp 10.0.0.2:40000 > 192.0.2.9:80 S) ttl 64 tos 0xc0
+  OUTPUT      conntrack RELATED: it was tracked before
+              filter    policy of OUTPUT: ACCEPT
+out by lan: icmp 10.0.0.1 > 10.0.0.2 unreachable port quoting (tcp 10.0.0.2:40000 > 192.0.2.9:80 S) ttl 64 tos 0xc0
+rejected: by rule 2 of filter FORWARD with ICMP unreachable, code 3
+in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 1 ttl 64
+  PREROUTING  conntrack NEW: it opens a flow
+  routing               out by wan, to a neighbour there
+  FORWARD     filter    rule 1 of FORWARD: -p tcp -j web
+                        rule 2 of FORWARD: -m state --state NEW -j REJECT --reject-with icmp-port-unreachable
+the router sends: icmp 10.0.0.1 > 10.0.0.2 unreachable port quoting (tcp 10.0.0.2:40000 > 192.0.2.9:80 S) ttl 64 tos 0xc0
+  OUTPUT      conntrack RELATED: it was tracked before
+              filter    policy of OUTPUT: ACCEPT
+out by lan: icmp 10.0.0.1 > 10.0.0.2 unreachable port quoting (tcp 10.0.0.2:40000 > 192.0.2.9:80 S) ttl 64 tos 0xc0
+rejected: by rule 2 of filter FORWARD with ICMP unreachable, code 3
+";
+    assert_eq!(ran.out, expected, "\n{}", ran.out);
+}

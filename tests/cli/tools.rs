@@ -82,3 +82,100 @@ fn unusable_arguments_are_exit_code_2() {
         assert_eq!(bench.nflab(args).code, 0, "{args:?}");
     }
 }
+
+#[test]
+fn conntrack_says_what_the_real_one_says() {
+    // Exit codes and messages of conntrack-tools 1.4.7, as seen by running it.
+    let bench = Bench::new();
+    let said = |what: &str| format!("conntrack v1.4.7 (conntrack-tools): {what}\n");
+    let bad = |what: &str| {
+        said(&format!(
+            "{what}\nTry `conntrack -h' or 'conntrack --help' for more information."
+        ))
+    };
+    for (command, code, out, err) in [
+        ("conntrack -L", 0, "", said("0 flow entries have been shown.")),
+        ("conntrack -L expect", 0, "", said("0 expectations have been shown.")),
+        ("conntrack -L foo", 2, "", bad("unknown type `foo'")),
+        ("conntrack -L --dport 80", 2, "", bad("unknown option `--dport'")),
+        ("conntrack -L -p banana", 2, "", bad("`banana' unsupported protocol")),
+        ("conntrack -L -s banana", 2, "", bad("Invalid IP address `banana'")),
+        ("conntrack -L -o bogus", 2, "", bad("Bad parameter `bogus'")),
+        (
+            "conntrack -L -p tcp --state ESTAB",
+            2,
+            "",
+            bad("unknown TCP state `ESTAB'"),
+        ),
+        ("conntrack -L -u FOO", 2, "", bad("Bad parameter `FOO'")),
+        ("conntrack -L -D", 2, "", bad("Invalid commands combination")),
+        ("conntrack -Z", 2, "", bad("unknown option `-Z'")),
+        ("conntrack -C", 0, "0\n", String::new()),
+        (
+            "conntrack -D -s 1.2.3.4",
+            1,
+            "",
+            said("0 flow entries have been deleted."),
+        ),
+        (
+            "conntrack -F",
+            0,
+            "",
+            said("connection tracking table has been emptied."),
+        ),
+        ("conntrack -V", 0, "conntrack v1.4.7 (conntrack-tools)\n", String::new()),
+        (
+            "conntrack -S",
+            2,
+            "",
+            said("`-S' is not there yet in nflab; nothing was changed"),
+        ),
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let mut args = vec!["sh", "--"];
+        args.extend(words);
+        let ran = bench.nflab(&args);
+        assert_eq!((ran.code, ran.out.as_str(), ran.err), (code, out, err), "{command}");
+    }
+}
+
+#[test]
+fn conntrack_shows_and_deletes_what_its_filter_lets_through() {
+    let bench = Bench::new();
+    let script = "iptables -t nat -A POSTROUTING -o wan -j MASQUERADE\n\
+                  send lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S\nsend lan udp 10.0.0.3:53 > 192.0.2.9:53\nsend lan icmp 10.0.0.2 > 10.0.0.1 echo-request id 7\n\
+                  conntrack -C\nexpect output 3\n\
+                  conntrack -L -p tcp --dport 80\nexpect output '1 flow entries'\n\
+                  conntrack -L -p tcp --state SYN_SENT -s 10.0.0.0/24\nexpect output '1 flow entries'\n\
+                  conntrack -L -q 192.0.2.1\nexpect output '2 flow entries'\n\
+                  conntrack -L -n 192.0.2.1\nexpect output '2 flow entries'\n\
+                  conntrack -L -g\nexpect output '0 flow entries'\n\
+                  conntrack -L -p icmp --icmp-id 7\nexpect output '1 flow entries'\n\
+                  conntrack -L -f ipv6\nexpect output '0 flow entries'\n\
+                  conntrack -L -o extended -p udp\nexpect output 'ipv4     2 udp      17 30 src=10.0.0.3'\n\
+                  conntrack -D -p udp\nexpect output '1 flow entries have been deleted'\nexpect flows 2\n\
+                  expect fail conntrack -D -p udp\nconntrack -F\nexpect flows 0\n";
+    let ran = bench.nflab_with(script, &["run", "-q", "-"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[test]
+fn sysctl_says_what_the_real_one_says() {
+    // Of procps-ng 4.0.2, as seen by running it.
+    let bench = Bench::new();
+    let script = "sysctl net.ipv4.ip_forward; sysctl -n net/ipv4/ip_forward; sysctl -w net.ipv4.ip_forward=0; sysctl net.ipv4.ip_forward=1; \
+                  sysctl -w net.ipv4.ip_forward; echo $?; sysctl -q -w net.ipv4.ip_forward=1; sysctl -n -w net.ipv4.ip_forward=1; \
+                  sysctl -w net.ipv4.ip_default_ttl=0; echo $?; sysctl -e net.foo; echo $?; sysctl -w net.netfilter.nf_conntrack_count=1; echo $?; \
+                  sysctl -a -r nf_conntrack_tcp_loose; sysctl -N net.ipv4.ip_forward; sysctl -b net.ipv4.ip_forward";
+    let ran = bench.nflab(&["sh", "--", "sh", "-c", script]);
+    assert_eq!(
+        ran.out,
+        "net.ipv4.ip_forward = 1\n1\nnet.ipv4.ip_forward = 0\nnet.ipv4.ip_forward = 1\n1\n1\n1\n0\n0\n\
+         net.netfilter.nf_conntrack_tcp_loose = 1\nnet.ipv4.ip_forward\n1"
+    );
+    assert_eq!(
+        ran.err,
+        "sysctl: command line(0): invalid syntax, continuing...\nsysctl: setting key \"net.ipv4.ip_default_ttl\": Invalid argument\n\
+         sysctl: setting key \"net.netfilter.nf_conntrack_count\": Invalid argument\n"
+    );
+}

@@ -193,3 +193,118 @@ fn random_scenarios() {
         check(crate::generate::scenario(seed));
     }
 }
+
+const FTP: &str = "*raw
+-A PREROUTING -p tcp --dport 21 -j CT --helper ftp
+COMMIT
+*nat
+-A POSTROUTING -o wan -j MASQUERADE
+COMMIT
+*filter
+:FORWARD DROP
+-A FORWARD -i lan -p tcp --dport 21 -m state --state NEW -j ACCEPT
+-A FORWARD -m state --state ESTABLISHED -j ACCEPT
+-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT
+COMMIT
+";
+
+/// A control connection through a masquerading router, up to a command and its answer; `hello` is the server's greeting.
+fn ftp_control(name: &str, rules: &str, command: &str, answer: &str) -> (Scenario, u32, u32) {
+    let (client, server, masked) = ((LAN, 40000), (WAN, 21), (ROUTER_WAN, 40000));
+    let hello = b"220 ready\r\n";
+    let user = b"USER anonymous\r\n";
+    let welcome = b"230 welcome\r\n";
+    let (a, b) = (101 + user.len() as u32, 501 + hello.len() as u32 + welcome.len() as u32);
+    let scenario = Scenario::new(name, rules)
+        .receive("lan", tcp(client, server, "S", 100, 0, b""))
+        .receive("wan", tcp(server, masked, "SA", 500, 101, b""))
+        .receive("lan", tcp(client, server, "A", 101, 501, b""))
+        .receive("wan", tcp(server, masked, "PA", 501, 101, hello))
+        .receive("lan", tcp(client, server, "PA", 101, 501 + hello.len() as u32, user))
+        .receive("wan", tcp(server, masked, "PA", 501 + hello.len() as u32, a, welcome))
+        .receive("lan", tcp(client, server, "PA", a, b, command.as_bytes()));
+    // What the router made of the command may be longer or shorter: the server acknowledges what it saw.
+    let rewritten = command
+        .replace("10,0,0,2", "192,0,2,1")
+        .replace("10.0.0.2", "192.0.2.1");
+    let seen = a + rewritten.len() as u32;
+    let scenario = scenario
+        .receive("wan", tcp(server, masked, "PA", b, seen, answer.as_bytes()))
+        .receive(
+            "lan",
+            tcp(
+                client,
+                server,
+                "A",
+                a + command.len() as u32,
+                b + answer.len() as u32,
+                b"",
+            ),
+        );
+    (scenario, seen, b)
+}
+
+#[test]
+fn active_ftp_through_a_masquerading_router() {
+    for (command, answer) in [
+        ("PORT 10,0,0,2,156,65\r\n", "200 ok\r\n"),
+        ("EPRT |1|10.0.0.2|40001|\r\n", "200 ok\r\n"),
+    ] {
+        let (scenario, ..) = ftp_control(command, FTP, command, answer);
+        let (data, masked) = ((WAN, 20), (ROUTER_WAN, 40001));
+        check(
+            scenario
+                .receive("wan", tcp(data, masked, "S", 900, 0, b""))
+                .receive("lan", tcp((LAN, 40001), data, "SA", 700, 901, b""))
+                .receive("wan", tcp(data, masked, "A", 901, 701, b""))
+                .receive("wan", tcp(data, masked, "PA", 901, 701, b"the file"))
+                .receive("wan", tcp((WAN, 20), (ROUTER_WAN, 40002), "S", 900, 0, b"")),
+        );
+    }
+}
+
+#[test]
+fn passive_ftp_through_a_masquerading_router() {
+    for (command, answer) in [
+        ("PASV\r\n", "227 Entering Passive Mode (192,0,2,9,195,80).\r\n"),
+        ("EPSV\r\n", "229 Entering Extended Passive Mode (|||50000|)\r\n"),
+    ] {
+        let (scenario, ..) = ftp_control(command, FTP, command, answer);
+        check(
+            scenario
+                .receive("lan", tcp((LAN, 40001), (WAN, 50000), "S", 900, 0, b""))
+                .receive("wan", tcp((WAN, 50000), (ROUTER_WAN, 40001), "SA", 700, 901, b""))
+                .receive("lan", tcp((LAN, 40002), (WAN, 50001), "S", 900, 0, b"")),
+        );
+    }
+}
+
+#[test]
+fn without_its_helper_ftp_data_is_refused() {
+    let rules = FTP.replace("-A PREROUTING -p tcp --dport 21 -j CT --helper ftp\n", "");
+    let (scenario, ..) = ftp_control("no helper", &rules, "PORT 10,0,0,2,156,65\r\n", "200 ok\r\n");
+    check(
+        scenario
+            .receive("wan", tcp((WAN, 20), (ROUTER_WAN, 40001), "S", 900, 0, b""))
+            .receive("lan", tcp((LAN, 40001), (WAN, 50000), "S", 900, 0, b"")),
+    );
+}
+
+#[test]
+fn what_the_router_sends_itself_may_be_sent_elsewhere() {
+    check(
+        Scenario::new(
+            "output",
+            "*mangle\n-A OUTPUT -p udp --dport 9 -j MARK --set-mark 1\nCOMMIT\n*nat\n-A OUTPUT -p udp --dport 53 -j DNAT --to-destination 10.0.0.2:5353\n\
+             -A OUTPUT -p udp --dport 54 -j REDIRECT --to-ports 99\n-A POSTROUTING -o lan -j SNAT --to-source 10.0.0.50\nCOMMIT\n\
+             *filter\n-A OUTPUT -o wan\n-A OUTPUT -o lan\n-A OUTPUT -o lo\n-A INPUT -i lo -m state --state NEW\nCOMMIT\n",
+        )
+        .send(udp((ROUTER_WAN, 7), (WAN, 9), b"marked"))
+        .send(udp((ROUTER_WAN, 7), (WAN, 53), b"elsewhere"))
+        .send(udp((ROUTER_WAN, 7), (WAN, 54), b"to itself"))
+        .send(udp((ROUTER_WAN, 7), ("10.0.0.255", 54), b"to all"))
+        .send(udp(("203.0.113.77", 7), (WAN, 55), b"from nobody"))
+        .send(udp(("0.0.0.0", 7), (WAN, 55), b"from wherever"))
+        .send(udp((ROUTER_WAN, 7), (ROUTER_LAN, 55), b"to itself")),
+    );
+}

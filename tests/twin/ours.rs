@@ -50,6 +50,7 @@ impl Ours {
             net.sysctl_set(key, value).map_err(|error| error.to_string())?;
         }
         let mut config = Config::new(net);
+        config.helpers = nflab::helper::registry().to_vec();
         for (key, value) in &scenario.sysctls {
             match key.strip_prefix("net.netfilter.") {
                 Some(name) => config.conntrack.set(name, value).map_err(|error| error.to_string())?,

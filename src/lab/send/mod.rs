@@ -89,3 +89,6 @@ pub enum Quote {
     Last,
     Packet(Draft),
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,14 +177,12 @@ impl TcpTrack {
                 return Fit::Inside;
             }
         } else if first {
-            // The other side of a connection that was picked up midway.
+            // The other side of a connection that was picked up midway, or one that answers a SYN with anything but its own.
             sender.end = end;
-            sender.max_window = (window << sender.scale).max(1);
+            sender.max_window = window.max(1);
             sender.max_end = end.wrapping_add(sender.max_window);
-            if receiver.max_window == 0 {
-                receiver.end = selective;
-                receiver.max_end = selective;
-            } else if selective == receiver.end.wrapping_add(1) {
+            if selective == receiver.end.wrapping_add(1) {
+                // Seen: one more than was sent is taken, as if a FIN had passed unseen.
                 receiver.end = selective;
             }
         }
@@ -254,11 +252,10 @@ impl TcpTrack {
         sender.max_window = sender
             .max_window
             .max(window.wrapping_add(selective.wrapping_sub(acknowledgement)));
-        if is_ack {
-            if !sender.flags.has(SideFlags::ACKNOWLEDGED) || after(acknowledgement, sender.max_acknowledgement) {
-                sender.max_acknowledgement = acknowledgement;
-                sender.flags.set(SideFlags::ACKNOWLEDGED);
-            }
+        if is_ack && (!sender.flags.has(SideFlags::ACKNOWLEDGED) || after(acknowledgement, sender.max_acknowledgement))
+        {
+            sender.max_acknowledgement = acknowledgement;
+            sender.flags.set(SideFlags::ACKNOWLEDGED);
         }
         if receiver.max_window != 0 && after(end, sender.max_end) {
             receiver.max_window = receiver.max_window.wrapping_add(end.wrapping_sub(sender.max_end));
