@@ -30,6 +30,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
     }
 }
 
+/// What can be said on the command line: the manual is made from it.
+pub fn command() -> clap::Command {
+    use clap::CommandFactory;
+    Arguments::command()
+}
+
 /// netfilter in user space: rules, tracking, NAT and helpers, in memory, over captures and between real programs.
 #[derive(Debug, Parser)]
 #[command(name = "nflab", version, after_help = AFTER_HELP)]

@@ -29,7 +29,7 @@ mod tools;
 #[cfg(target_os = "linux")]
 mod up;
 
-pub use entry::main;
+pub use entry::{command, main};
 pub use router_tables::RouterTables;
 pub use tools::{SHIMS, TOOLBOX};
 
