@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use super::tools::SHIMS;
-use super::{replay, run};
+use super::{demo, replay, run};
 
 /// The whole program; the exit code is what is returned.
 pub fn main(args: Vec<OsString>) -> u8 {
@@ -28,6 +28,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
             error.exit_code() as u8
         }
     }
+}
+
+/// What can be said on the command line: the manual is made from it.
+pub fn command() -> clap::Command {
+    use clap::CommandFactory;
+    Arguments::command()
 }
 
 /// netfilter in user space: rules, tracking, NAT and helpers, in memory, over captures and between real programs.
@@ -66,6 +72,8 @@ enum Sub {
         #[arg(short, long, conflicts_with = "verbose")]
         quiet: bool,
     },
+    /// See it work: two hosts around the router, a ping, a download and FTP through a ruleset
+    Demo(demo::Arguments),
     /// Send a capture's packets through a lab
     Replay(replay::Arguments),
     /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
@@ -102,6 +110,7 @@ fn subcommand(command: Option<Sub>) -> u8 {
             verbose,
             quiet,
         }) => run::run(&script, lab.as_deref(), seed, run::Telling::from_flags(verbose, quiet)),
+        Some(Sub::Demo(arguments)) => demo::run(&arguments),
         Some(Sub::Replay(arguments)) => replay::run(&arguments),
         #[cfg(unix)]
         Some(Sub::Sh(arguments)) => super::sh::run(&arguments),

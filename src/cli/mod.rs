@@ -7,6 +7,7 @@ mod cat;
 #[cfg(unix)]
 mod client;
 mod conntrack;
+mod demo;
 mod dmesg;
 mod echo;
 mod entry;
@@ -28,7 +29,7 @@ mod tools;
 #[cfg(target_os = "linux")]
 mod up;
 
-pub use entry::main;
+pub use entry::{command, main};
 pub use router_tables::RouterTables;
 pub use tools::{SHIMS, TOOLBOX};
 

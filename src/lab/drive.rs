@@ -3,7 +3,7 @@
 use super::control::{Request, Response};
 use super::event_loop::{Driver, PortIndex};
 use super::file::LabFile;
-use super::memory::Lab;
+use super::memory::{Lab, Passage};
 use crate::base::{InterfaceId, Time};
 use crate::engine::{Emission, Port};
 
@@ -29,6 +29,21 @@ impl DrivenLab {
 
     pub fn lab(&mut self) -> &mut Lab {
         &mut self.lab
+    }
+
+    /// As `packet`, and with its whole story. `None` where the lab has no such interface.
+    pub fn tell(
+        &mut self,
+        now: Time,
+        port: PortIndex,
+        bytes: &[u8],
+        out: &mut dyn FnMut(PortIndex, &[u8]),
+    ) -> Option<Passage> {
+        let interface = self.interfaces.get(usize::from(port.0)).copied()?;
+        self.lab.set_clock(now);
+        let passage = self.lab.send(Some(interface), bytes.to_vec()).clone();
+        hand_over(&self.interfaces, &passage.output, out);
+        Some(passage)
     }
 }
 

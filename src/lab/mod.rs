@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod demo;
 pub mod file;
 pub mod machine;
 pub mod memory;
