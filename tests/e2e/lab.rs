@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use nflab::lab::mode::{Mode, probe};
 
@@ -30,8 +33,13 @@ pub struct Scratch {
 /// A lab that is up.
 pub struct Lab {
     pub scratch: Scratch,
-    child: Child,
+    process: Process,
+    /// Holds the network namespace that the lab was started in: a lab makes devices there, too, and this machine's is not the place for them.
+    home: Process,
 }
+
+/// A program that runs until the test ends it.
+pub struct Process(Child);
 
 /// What a program left.
 #[derive(Debug)]
@@ -92,10 +100,16 @@ impl Scratch {
     /// Starts the lab, and returns once it says that it is up.
     pub fn up(self, file: &str) -> Lab {
         let path = self.write(&format!("{}.toml", self.name), file);
-        let mut command = self.command(env!("CARGO_BIN_EXE_nflab"));
+        let home = Process(self.command("unshare").args(["--net", "sleep", "600"]).spawn().unwrap());
+        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        wait_until("a namespace for the lab", || {
+            namespace(&home.id().to_string()) != namespace("self")
+        });
+        let mut command = self.command("nsenter");
         let errors = fs::File::create(self.path("up.err")).unwrap();
         let mut child = command
-            .arg("up")
+            .arg(format!("--net=/proc/{}/ns/net", home.id()))
+            .args([env!("CARGO_BIN_EXE_nflab"), "up"])
             .arg(path)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -103,13 +117,18 @@ impl Scratch {
             .spawn()
             .unwrap();
         let out = child.stdout.take().unwrap();
-        let lab = Lab { scratch: self, child };
+        let process = Process(child);
+        let lab = Lab {
+            scratch: self,
+            process,
+            home,
+        };
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line).unwrap();
-        let said = fs::read_to_string(lab.scratch.path("up.err")).unwrap();
         assert!(
             line.starts_with(&format!("lab {} is up", lab.scratch.name)),
-            "the lab is not up: {line:?} {said}"
+            "the lab is not up: {line:?} {}",
+            lab.errors()
         );
         lab
     }
@@ -122,14 +141,99 @@ impl Drop for Scratch {
 }
 
 impl Lab {
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        self.process.ended()
+    }
+
+    /// What it wrote to standard error.
+    pub fn errors(&self) -> String {
+        fs::read_to_string(self.scratch.path("up.err")).unwrap()
+    }
+
+    /// The devices of the namespace that the lab was started in.
+    pub fn devices(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/net/dev", self.home.id())).unwrap()
+    }
+
+    /// A program in a host, which goes on.
+    pub fn start(&self, host: &str, program: &[&str]) -> Process {
+        Process(self.in_host(host, program).stdin(Stdio::null()).spawn().unwrap())
+    }
+
     /// A tool that speaks to the lab.
     pub fn tool(&self, args: &[&str]) -> Ran {
         self.scratch.nflab(args)
     }
 
+    /// Sets all rules, as from a file.
+    pub fn restore(&self, rules: &str) -> Ran {
+        let mut command = self.scratch.command(env!("CARGO_BIN_EXE_nflab"));
+        command.arg("iptables-restore");
+        run(command, rules)
+    }
+
+    /// `iptables-save -c` without its times.
+    pub fn saved(&self) -> String {
+        let saved = self.tool(&["iptables-save", "-c"]).good();
+        saved
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+
+    /// Packets that the rule has seen, which is in a line of `iptables-save -c` that ends so.
+    #[track_caller]
+    pub fn packets(&self, rule: &str) -> u64 {
+        let saved = self.saved();
+        let counted = saved
+            .lines()
+            .find(|line| line.ends_with(rule))
+            .and_then(|line| line.strip_prefix('[')?.split(':').next()?.parse().ok());
+        counted.unwrap_or_else(|| panic!("no counter of {rule:?} in\n{saved}"))
+    }
+
     /// A program in a host, until it ends.
     pub fn exec(&self, host: &str, program: &[&str]) -> Ran {
         run(self.in_host(host, program), "")
+    }
+
+    /// A server in a host, once it listens there. Its own messages go into `NAME.log`.
+    pub fn serve(&self, host: &str, program: &[&str], at: SocketAddrV4) -> Process {
+        let log = self.scratch.path(&format!("{}.log", program[0]));
+        let file = fs::File::create(&log).unwrap();
+        let child = self
+            .in_host(host, program)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        let mut server = Process(child);
+        // `exec` becomes the program, so that the process in the host bears the child's number.
+        let table = format!("/proc/{}/net/tcp", server.0.id());
+        let listening = format!(
+            " {:08X}:{:04X} 00000000:0000 0A ",
+            u32::from_ne_bytes(at.ip().octets()),
+            at.port()
+        );
+        wait_until(&format!("{} listens", program[0]), || {
+            if let Some(status) = server.0.try_wait().unwrap() {
+                panic!("{program:?} ended: {status}\n{}", fs::read_to_string(&log).unwrap());
+            }
+            fs::read_to_string(&table).is_ok_and(|table| table.contains(&listening))
+        });
+        server
     }
 
     fn in_host(&self, host: &str, program: &[&str]) -> Command {
@@ -141,10 +245,38 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.process.0.kill();
+        let _ = self.process.0.wait();
         // Ends what still runs in its hosts, too.
         let _ = self.scratch.nflab(&["down", &self.scratch.name]);
+    }
+}
+
+impl Process {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the process ends", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -181,6 +313,16 @@ pub fn run(command: Command, input: &str) -> Ran {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Looks again and again, for ten seconds at most.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

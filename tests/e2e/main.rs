@@ -5,5 +5,9 @@
 
 #![cfg(target_os = "linux")]
 
+mod ending;
+mod ftp;
 mod lab;
 mod ping;
+mod refusals;
+mod web;
