@@ -11,9 +11,10 @@ use parking_lot::Mutex;
 
 use super::{Act, FTP, LAB, ROUTER, SERVER, SSH, Seen, Stage, WEB, is_of_interest};
 use crate::base::Time;
+use crate::lab::clock::Clock;
 use crate::lab::control::{Client, Request, Response};
 use crate::lab::drive::DrivenLab;
-use crate::lab::event_loop::{Clock, Driver, EventLoop, PortIndex, Stopped};
+use crate::lab::event_loop::{Driver, EventLoop, PortIndex, Stopped};
 use crate::lab::file::LabFile;
 use crate::lab::live::{LiveLab, UpOptions};
 use crate::lab::machine::{ToolOutput, Toolbox};
