@@ -131,8 +131,10 @@ impl std::error::Error for SourceError {}
 
 /// ` (did you mean X?)` where one of the known words is near, else nothing.
 pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is nearer than the difference of the lengths; and a word of megabytes must not take minutes.
     known
         .into_iter()
+        .filter(|candidate| word.chars().take(2 * candidate.len() + 3).count() < 2 * candidate.len() + 3)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
         .min_by_key(|(distance, _)| *distance)
@@ -213,5 +215,9 @@ mod tests {
         ] {
             assert_eq!(suggestion(word, known), expected, "{word}");
         }
+        // At once, not a step for each letter and each known name.
+        let endless = "a".repeat(10_000_000);
+        let names: Vec<String> = (0..1000).map(|n| format!("a{n}")).collect();
+        assert_eq!(suggestion(&endless, names.iter().map(String::as_str)), None);
     }
 }
