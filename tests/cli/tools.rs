@@ -80,9 +80,6 @@ fn versions_and_help_need_no_lab() {
             (0, said, ""),
             "{args:?}"
         );
-        let mut elsewhere = bench.command(Path::new(env!("CARGO_BIN_EXE_nflab")));
-        elsewhere.args(args).env("NFLAB", bench.path("run/nobody"));
-        assert_eq!(run(elsewhere, "").out, said, "{args:?}");
     }
     assert!(bench.nflab(&["iptables", "-h"]).out.contains("Usage: iptables"));
     // In the midst of a command it is no such question.
