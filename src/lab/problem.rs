@@ -1,5 +1,6 @@
 //! What is wrong in a text, where, and what to do about it: drawn as compilers draw it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -113,7 +114,8 @@ impl SourceError {
                     .span(start..end)
                     .label(problem.expected.as_str()),
             );
-        let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
+        let message = abridged(&problem.message);
+        let mut group = Level::ERROR.primary_title(message.as_ref()).element(snippet);
         if !problem.remedy.is_empty() {
             group = group.element(Level::HELP.message(problem.remedy.as_str()));
         }
@@ -128,6 +130,16 @@ impl fmt::Display for SourceError {
 }
 
 impl std::error::Error for SourceError {}
+
+/// A text for a message: where it is very long, its beginning and its end.
+pub fn abridged(text: &str) -> Cow<'_, str> {
+    const EDGE: usize = 150;
+    if text.len() <= 4 * EDGE {
+        return Cow::Borrowed(text);
+    }
+    let end = floor(text, text.len() - EDGE);
+    Cow::Owned(format!("{}...{}", &text[..floor(text, EDGE)], &text[end..]))
+}
 
 /// ` (did you mean X?)` where one of the known words is near, else nothing.
 pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -202,6 +214,19 @@ mod tests {
         }
         let empty = Source::default().error(vec![Problem::new(0..0, "m", "e", "r")]);
         assert!(empty.to_string().contains("error: m"));
+    }
+
+    #[test]
+    fn endless_words_do_not_fill_the_screen() {
+        let text = "é".repeat(100_000);
+        let source = Source {
+            name: "x".into(),
+            text: text.clone(),
+        };
+        let problem = Problem::new(0..text.len(), format!("`{text}` is no command"), "e", "r");
+        let drawn = source.error(vec![problem]).to_string();
+        assert!(drawn.len() < 5000, "{}", drawn.len());
+        assert!(drawn.contains("` is no command"), "{drawn}");
     }
 
     #[test]
