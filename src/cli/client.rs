@@ -7,12 +7,11 @@ use std::path::Path;
 
 use super::{open, tools};
 use crate::lab::control::{self, Client, Request};
-use crate::lab::place::Place;
 
 pub fn run(name: &str, args: &[OsString]) -> u8 {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let named = std::env::var("NFLAB").ok();
-    let target = match control::find(named.as_deref(), Place::targets) {
+    let target = match control::find(named.as_deref(), running) {
         Ok(target) => target,
         // What a tool says of itself needs no lab: configure scripts ask for versions before anything runs.
         Err(_) if asks_about_itself(&args) => return of_itself(name, &args),
@@ -67,6 +66,14 @@ fn say(stdout: &str, stderr: &str, code: i32) -> u8 {
     let _ = std::io::stdout().flush();
     let _ = std::io::stderr().write_all(stderr.as_bytes());
     code as u8
+}
+
+/// The live labs of this machine, which only Linux has.
+fn running() -> Vec<control::Target> {
+    #[cfg(target_os = "linux")]
+    return crate::lab::place::Place::targets();
+    #[cfg(not(target_os = "linux"))]
+    return Vec::new();
 }
 
 const NO_LAB: u8 = 4;
