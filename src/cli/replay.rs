@@ -80,6 +80,7 @@ fn replay(arguments: &Arguments) -> Result<(), Stop> {
                 .into(),
         );
     }
+    keep_what_is_read(arguments)?;
     let mut lab = open::lab(Some(&arguments.lab), arguments.seed).map_err(Stop::Said)?;
     let stdin = arguments.input == Path::new("-");
     let mut reader = match stdin {
@@ -149,6 +150,36 @@ fn replay(arguments: &Arguments) -> Result<(), Stop> {
         outputs.finish()?;
     }
     finish(arguments, &mut lab)
+}
+
+/// The capture is read while the results are written: a result in its place would destroy both.
+fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
+    let read = [Some(&arguments.input), Some(&arguments.lab), arguments.rules.as_ref()];
+    let written = [
+        ("--out", &arguments.out),
+        ("--json", &arguments.json),
+        ("--save", &arguments.save),
+        ("--conntrack", &arguments.conntrack),
+    ];
+    let read: Vec<PathBuf> = read.into_iter().flatten().filter_map(file_at).collect();
+    for (option, path) in written {
+        if let Some(path) = path
+            && file_at(path).is_some_and(|file| read.contains(&file))
+        {
+            return Err(format!(
+                "{option} {}: this file is read too, and would be lost; choose another name",
+                path.display()
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// The one name of a file that exists; no devices, so that terminals and pipes may be both read and written.
+fn file_at(path: impl AsRef<Path>) -> Option<PathBuf> {
+    let path = std::fs::canonicalize(path).ok()?;
+    path.is_file().then_some(path)
 }
 
 fn finish(arguments: &Arguments, lab: &mut Lab) -> Result<(), Stop> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::TOOLBOX;
 use super::open;
-use crate::lab::problem::Source;
+use crate::lab::problem::{Source, abridged};
 use crate::lab::script::{Runner, parse};
 use crate::lab::story::Detail;
 
@@ -68,7 +68,7 @@ pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8
             let text = source.text[statement.position.start..statement.position.end]
                 .lines()
                 .next();
-            eprintln!("{}:{line}: {}", source.name, text.unwrap_or(""));
+            eprintln!("{}:{line}: {}", source.name, abridged(text.unwrap_or("")));
             eprintln!("    {}", failed.reason);
         }
     }

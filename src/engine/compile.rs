@@ -94,7 +94,13 @@ impl CompiledTable {
         let mut entries = [None; 5];
         for (at, chain) in rules.chains.iter().enumerate() {
             for (position, rule) in chain.rules.iter().enumerate() {
-                check(&rules, rule, reached[at])?;
+                // Behind a rule that stops every packet nothing is reached, from no hook.
+                let hooks = if position < alive(chain) {
+                    reached[at]
+                } else {
+                    HookSet::EMPTY
+                };
+                check(&rules, rule, hooks)?;
                 steps.push(Step {
                     chain: at as u32,
                     number: position as u32 + 1,
@@ -237,9 +243,13 @@ fn reach(rules: &TableRules, index: &HashMap<&str, usize>) -> Result<Vec<HookSet
         .iter()
         .map(|chain| {
             let mut called = Vec::new();
-            for rule in &chain.rules {
+            let alive = alive(chain);
+            for (position, rule) in chain.rules.iter().enumerate() {
                 if let Action::Jump(name) | Action::Goto(name) = &rule.action {
-                    called.push(*index.get(name.as_str()).ok_or_else(|| no_chain(name))?);
+                    let at = *index.get(name.as_str()).ok_or_else(|| no_chain(name))?;
+                    if position < alive {
+                        called.push(at);
+                    }
                 }
             }
             Ok(called)
@@ -253,6 +263,22 @@ fn reach(rules: &TableRules, index: &HashMap<&str, usize>) -> Result<Vec<HookSet
         visit(root, hook, rules, &calls, &mut reached)?;
     }
     Ok(reached)
+}
+
+/// How many of a chain's rules a packet can come to.
+///
+/// The kernel's search stops at a rule without any condition that accepts, drops, queues or returns: a loop behind it is taken, and so is
+/// a target that could not stand there. A match that matches everything (`-m comment`) is a condition to it, and a jump ends nothing.
+fn alive(chain: &Chain) -> usize {
+    let ends = |rule: &Arc<Rule>| {
+        rule.matches.is_empty()
+            && rule.selector == Selector::any(rule.selector.family)
+            && matches!(
+                rule.action,
+                Action::Accept | Action::Drop | Action::Return | Action::Queue
+            )
+    };
+    chain.rules.iter().position(ends).map_or(chain.rules.len(), |at| at + 1)
 }
 
 fn visit(
@@ -343,6 +369,24 @@ mod tests {
             CompiledTable::compile(Arc::new(own), Time::ZERO).unwrap_err().errno,
             Errno::TooManyLinks
         );
+    }
+
+    /// Seen with iptables-legacy 1.8.9 on a kernel 6.18.
+    #[test]
+    fn a_loop_behind_a_rule_that_stops_everything_is_taken() {
+        let jump = |name: &str| Action::Jump(name.to_owned());
+        let refused = |stop: Action| {
+            let looped = table(&[("INPUT", &[jump("a")]), ("a", &[stop, jump("a")])]);
+            CompiledTable::compile(Arc::new(looped), Time::ZERO).is_err()
+        };
+        for stop in [Action::Accept, Action::Drop, Action::Return, Action::Queue] {
+            assert!(!refused(stop));
+        }
+        assert!(refused(Action::Nothing));
+        let mut conditional = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Accept, jump("a")])]);
+        let chain = conditional.chains.iter_mut().find(|chain| chain.name == "a").unwrap();
+        Arc::make_mut(&mut chain.rules[0]).selector.source_inverted = true;
+        assert!(CompiledTable::compile(Arc::new(conditional), Time::ZERO).is_err());
     }
 
     #[test]

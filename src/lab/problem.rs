@@ -1,5 +1,6 @@
 //! What is wrong in a text, where, and what to do about it: drawn as compilers draw it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -113,7 +114,8 @@ impl SourceError {
                     .span(start..end)
                     .label(problem.expected.as_str()),
             );
-        let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
+        let message = abridged(&problem.message);
+        let mut group = Level::ERROR.primary_title(message.as_ref()).element(snippet);
         if !problem.remedy.is_empty() {
             group = group.element(Level::HELP.message(problem.remedy.as_str()));
         }
@@ -129,10 +131,22 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
+/// A text for a message: where it is very long, its beginning and its end.
+pub fn abridged(text: &str) -> Cow<'_, str> {
+    const EDGE: usize = 150;
+    if text.len() <= 4 * EDGE {
+        return Cow::Borrowed(text);
+    }
+    let end = floor(text, text.len() - EDGE);
+    Cow::Owned(format!("{}...{}", &text[..floor(text, EDGE)], &text[end..]))
+}
+
 /// ` (did you mean X?)` where one of the known words is near, else nothing.
 pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // No name is nearer than the difference of the lengths; and a word of megabytes must not take minutes.
     known
         .into_iter()
+        .filter(|candidate| word.chars().take(2 * candidate.len() + 3).count() < 2 * candidate.len() + 3)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
         .min_by_key(|(distance, _)| *distance)
@@ -203,6 +217,19 @@ mod tests {
     }
 
     #[test]
+    fn endless_words_do_not_fill_the_screen() {
+        let text = "é".repeat(100_000);
+        let source = Source {
+            name: "x".into(),
+            text: text.clone(),
+        };
+        let problem = Problem::new(0..text.len(), format!("`{text}` is no command"), "e", "r");
+        let drawn = source.error(vec![problem]).to_string();
+        assert!(drawn.len() < 5000, "{}", drawn.len());
+        assert!(drawn.contains("` is no command"), "{drawn}");
+    }
+
+    #[test]
     fn near_words_are_suggested() {
         let known = ["address", "mtu", "interface"];
         for (word, expected) in [
@@ -213,5 +240,9 @@ mod tests {
         ] {
             assert_eq!(suggestion(word, known), expected, "{word}");
         }
+        // At once, not a step for each letter and each known name.
+        let endless = "a".repeat(10_000_000);
+        let names: Vec<String> = (0..1000).map(|n| format!("a{n}")).collect();
+        assert_eq!(suggestion(&endless, names.iter().map(String::as_str)), None);
     }
 }

@@ -65,12 +65,13 @@ impl Bench {
         self.nflab_with("", args)
     }
 
-    /// Any program, with an environment in which no lab runs.
+    /// Any program, with an environment in which no lab runs. Root's labs are found wherever `XDG_RUNTIME_DIR` points, so `NFLAB` has to name
+    /// nobody: else a test speaks to the lab that somebody else runs on this machine, and changes it.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(&self.0)
-            .env_remove("NFLAB")
+            .env("NFLAB", self.path("run/nobody"))
             .env("XDG_RUNTIME_DIR", self.path("run"))
             .env("HOME", &self.0)
             .env("TMPDIR", &self.0);

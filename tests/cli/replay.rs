@@ -58,6 +58,40 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 #[test]
+fn a_result_never_replaces_what_is_read() {
+    let bench = Bench::new();
+    bench.write("lab.toml", LAB);
+    bench.write("rules", RULES);
+    capture(&bench.path("in.pcapng"), CONVERSATION);
+    let before = std::fs::read(bench.path("in.pcapng")).unwrap();
+    std::os::unix::fs::symlink("in.pcapng", bench.path("link")).unwrap();
+    for (option, file) in [
+        ("--out", "in.pcapng"),
+        ("--out", "link"),
+        ("--json", "rules"),
+        ("--save", "lab.toml"),
+    ] {
+        let ran = bench.nflab(&[
+            "replay",
+            "--lab",
+            "lab.toml",
+            "--rules",
+            "rules",
+            "in.pcapng",
+            option,
+            file,
+        ]);
+        assert_eq!(ran.code, 2, "{option} {file}");
+        assert!(ran.err.contains("is read too"), "{}", ran.err);
+    }
+    assert_eq!(std::fs::read(bench.path("in.pcapng")).unwrap(), before);
+    assert_eq!(
+        (bench.read("rules").as_str(), bench.read("lab.toml").as_str()),
+        (RULES, LAB)
+    );
+}
+
+#[test]
 fn every_packet_gets_its_line() {
     let bench = Bench::new();
     bench.write("lab.toml", LAB);

@@ -65,6 +65,29 @@ fn without_a_lab_every_tool_says_how_to_start_one() {
 }
 
 #[test]
+fn versions_and_help_need_no_lab() {
+    let bench = Bench::new();
+    for (args, said) in [
+        (&["iptables", "--version"][..], "iptables v1.8.9 (legacy)\n"),
+        (&["iptables", "-V"], "iptables v1.8.9 (legacy)\n"),
+        (&["iptables-save", "-V"], "iptables-save v1.8.9 (legacy)\n"),
+        (&["iptables-restore", "-V"], "iptables-restore v1.8.9 (legacy)\n"),
+        (&["conntrack", "--version"], "conntrack v1.4.7 (conntrack-tools)\n"),
+    ] {
+        let ran = bench.nflab(args);
+        assert_eq!(
+            (ran.code, ran.out.as_str(), ran.err.as_str()),
+            (0, said, ""),
+            "{args:?}"
+        );
+    }
+    assert!(bench.nflab(&["iptables", "-h"]).out.contains("Usage: iptables"));
+    // In the midst of a command it is no such question.
+    let ran = bench.nflab(&["iptables", "-A", "INPUT", "-m", "comment", "--comment", "-h"]);
+    assert_eq!(ran.code, 4, "{}", ran.err);
+}
+
+#[test]
 fn unusable_arguments_are_exit_code_2() {
     let bench = Bench::new();
     for args in [
