@@ -230,6 +230,8 @@ impl<'a, O: Observer> Pass<'a, O> {
                 packet: &transit.packet,
             });
         }
+        // What came round through `lo` may have its checksum to be summed yet; nobody after this does it.
+        transit.packet.finish_checksum();
         let bytes = self.worker.buffer(transit.packet.bytes());
         self.worker.output.push(Emission {
             port: Port::Local,
