@@ -1,6 +1,6 @@
 //! The kept scenarios. Each is named for what it shows; what a later difference taught stays here for good.
 
-use crate::build::{echo_reply, echo_request, icmp_error, tcp, udp, with_ttl};
+use crate::build::{echo_reply, echo_request, fragment, icmp_error, tcp, udp, with_options, with_ttl};
 use crate::check;
 use crate::scenario::Scenario;
 
@@ -182,15 +182,24 @@ fn nothing_is_tracked_until_a_rule_asks() {
 /// Fresh scenarios from a seed that is printed with a difference; `NFLAB_TWIN_SEED` and `NFLAB_TWIN_COUNT` choose others.
 #[test]
 fn random_scenarios() {
+    each_seed(100, crate::generate::scenario);
+}
+
+#[test]
+fn random_hostile_scenarios() {
+    each_seed(60, crate::generate::hostile);
+}
+
+fn each_seed(count: u64, generate: fn(u64) -> Scenario) {
     let number = |name: &str, default: u64| {
         std::env::var(name)
             .ok()
             .and_then(|it| it.parse().ok())
             .unwrap_or(default)
     };
-    let (first, count) = (number("NFLAB_TWIN_SEED", 1), number("NFLAB_TWIN_COUNT", 100));
+    let (first, count) = (number("NFLAB_TWIN_SEED", 1), number("NFLAB_TWIN_COUNT", count));
     for seed in first..first + count {
-        check(crate::generate::scenario(seed));
+        check(generate(seed));
     }
 }
 
@@ -307,4 +316,44 @@ fn what_the_router_sends_itself_may_be_sent_elsewhere() {
         .send(udp(("0.0.0.0", 7), (WAN, 55), b"from wherever"))
         .send(udp((ROUTER_WAN, 7), (ROUTER_LAN, 55), b"to itself")),
     );
+}
+
+/// Nobody configured a domain of interpretation, so all are refused; the label itself comes back with the complaint.
+#[test]
+fn security_labels_are_refused_and_echoed() {
+    let mut scenario = Scenario::new("labels", "");
+    for options in [
+        &[134u8, 8, 0, 0, 0, 0, 1, 2][..],
+        &[134, 12, 0, 0, 0, 1, 1, 6, 0, 1, 0, 0],
+        &[134, 7, 0, 0, 0, 1, 1, 0],
+        &[134, 3, 0, 0],
+        &[134, 4, 0, 0],
+        &[134, 40, 0, 0],
+        &[1, 134, 2, 0],
+        &[1, 134, 6, 0, 0, 0, 0, 0],
+        &[134, 8, 0, 0, 0, 0, 1, 2, 134, 8, 0, 0, 0, 0, 1, 2],
+        &[134, 8, 0, 0, 0, 0, 1, 2, 7, 7, 4, 0, 0, 0, 0, 0],
+        &[7, 7, 4, 0, 0, 0, 0, 1, 134, 8, 0, 0, 0, 0, 1, 2],
+        &[7, 7, 4, 0, 0, 0, 0, 134, 6, 0, 0, 0],
+        &[131, 7, 4, 192, 0, 2, 9, 1, 134, 8, 0, 0, 0, 0, 1, 2],
+        &[1, 134, 0, 0],
+    ] {
+        let packet = with_options(udp((LAN, 4000), (WAN, 53), b"question"), options);
+        scenario = scenario.receive("lan", packet);
+    }
+    check(scenario);
+}
+
+/// The threshold holds for pieces of packets that are begun, too.
+#[test]
+fn no_room_for_fragments() {
+    let whole = udp((LAN, 4000), (WAN, 53), &[7; 64]);
+    let mut scenario = Scenario::new("no room", HOME)
+        .sysctl("net.ipv4.ipfrag_low_thresh", "0")
+        .sysctl("net.ipv4.ipfrag_high_thresh", "1");
+    for (identification, from, to) in [(1, 0, 16), (1, 16, 32), (2, 0, 16), (1, 32, 72), (2, 16, 72)] {
+        let piece = fragment(&whole, identification, from, to, to < 72);
+        scenario = scenario.receive("lan", piece);
+    }
+    check(scenario.receive("lan", udp((LAN, 4001), (WAN, 53), b"whole")));
 }
