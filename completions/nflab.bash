@@ -1,4 +1,4 @@
-# Completion of nflab and its tools for bash. Made from the specs in src/ext and src/text; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.
+# Completion of nflab and its tools for bash. Made from the specs in the sources; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.
 
 _nflab_match_addrtype="--src-type --dst-type --limit-iface-in --limit-iface-out"
 _nflab_match_comment="--comment"
@@ -42,6 +42,23 @@ _nflab_targets="ACCEPT DROP RETURN QUEUE CT DNAT LOG MARK MASQUERADE NOTRACK RED
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
+_nflab_commands="repl run demo replay sh shims up down exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe"
+
+# The options of a subcommand.
+_nflab_options() {
+	case $1 in
+	repl) echo --lab --seed --help ;;
+	run) echo --lab --seed --verbose --quiet --help ;;
+	demo) echo --memory --help ;;
+	replay) echo --lab --rules --rules6 --seed --interface --out --json --save --conntrack --help ;;
+	sh) echo --lab --save --seed --help ;;
+	shims) echo --help ;;
+	up) echo --name --seed --help ;;
+	down) echo --help ;;
+	exec) echo --help ;;
+	help) echo  ;;
+	esac
+}
 
 # Chains of the table on the line, from the lab that runs; the built-in ones where none does.
 _nflab_chains_now() {
@@ -50,7 +67,7 @@ _nflab_chains_now() {
 		case ${COMP_WORDS[at]} in -t|--table) table=${COMP_WORDS[at + 1]} ;; esac
 	done
 	local rules
-	if rules=$("${COMP_WORDS[0]}" -t "$table" -S 2>/dev/null); then
+	if rules=$(nflab iptables -t "$table" -S 2>/dev/null); then
 		sed -n 's/^-[PN] \([^ ]*\).*/\1/p' <<<"$rules"
 	else
 		echo "$_nflab_chains"
@@ -85,4 +102,18 @@ _nflab_iptables() {
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 
+_nflab() {
+	local word=${COMP_WORDS[COMP_CWORD]} words=$_nflab_commands
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -gt 1 ]; then
+		case ${COMP_WORDS[1]} in
+		iptables|iptables-legacy) _nflab_iptables && return ;;
+		esac
+		[[ $word == -* ]] || return
+		words=$(_nflab_options "${COMP_WORDS[1]}")
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+
+complete -o default -F _nflab nflab
 complete -F _nflab_iptables iptables iptables-legacy

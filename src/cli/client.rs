@@ -6,12 +6,11 @@ use std::io::{Read, Write};
 
 use super::tools;
 use crate::lab::control::{self, Client, Request};
-use crate::lab::place::Place;
 
 pub fn run(name: &str, args: &[OsString]) -> u8 {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     let named = std::env::var("NFLAB").ok();
-    let target = match control::find(named.as_deref(), Place::targets) {
+    let target = match control::find(named.as_deref(), running) {
         Ok(target) => target,
         Err(error) => {
             eprintln!("{name}: {error}");
@@ -46,6 +45,14 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
             NO_LAB
         }
     }
+}
+
+/// The live labs of this machine, which only Linux has.
+fn running() -> Vec<control::Target> {
+    #[cfg(target_os = "linux")]
+    return crate::lab::place::Place::targets();
+    #[cfg(not(target_os = "linux"))]
+    return Vec::new();
 }
 
 const NO_LAB: u8 = 4;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use super::tools::SHIMS;
-use super::{replay, run};
+use super::{demo, replay, run};
 
 /// The whole program; the exit code is what is returned.
 pub fn main(args: Vec<OsString>) -> u8 {
@@ -28,6 +28,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
             error.exit_code() as u8
         }
     }
+}
+
+/// What can be said on the command line: the manual is made from it.
+pub fn command() -> clap::Command {
+    use clap::CommandFactory;
+    Arguments::command()
 }
 
 /// netfilter in user space: rules, tracking, NAT and helpers, in memory, over captures and between real programs.
@@ -66,13 +72,15 @@ enum Sub {
         #[arg(short, long, conflicts_with = "verbose")]
         quiet: bool,
     },
+    /// See it work: two hosts around the router, a ping, a download and FTP through a ruleset
+    Demo(demo::Arguments),
     /// Send a capture's packets through a lab
     Replay(replay::Arguments),
     /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     Sh(super::sh::Arguments),
     /// Put a link for each tool's name into a directory
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     Shims { directory: PathBuf },
     /// Bring up a live lab: a TUN device for each interface, a network namespace for each host
     #[cfg(target_os = "linux")]
@@ -102,10 +110,11 @@ fn subcommand(command: Option<Sub>) -> u8 {
             verbose,
             quiet,
         }) => run::run(&script, lab.as_deref(), seed, run::Telling::from_flags(verbose, quiet)),
+        Some(Sub::Demo(arguments)) => demo::run(&arguments),
         Some(Sub::Replay(arguments)) => replay::run(&arguments),
-        #[cfg(target_os = "linux")]
+        #[cfg(unix)]
         Some(Sub::Sh(arguments)) => super::sh::run(&arguments),
-        #[cfg(target_os = "linux")]
+        #[cfg(unix)]
         Some(Sub::Shims { directory }) => super::shims::run(&directory),
         #[cfg(target_os = "linux")]
         Some(Sub::Up(arguments)) => super::up::up(&arguments),
@@ -123,14 +132,14 @@ fn repl(file: Option<&Path>, seed: u64) -> u8 {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 fn tool(name: &str, args: &[OsString]) -> u8 {
     super::client::run(name, args)
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(unix))]
 fn tool(name: &str, _: &[OsString]) -> u8 {
-    eprintln!("{name}: running labs are on Linux only; use `nflab run` or `nflab repl` here");
+    eprintln!("{name}: labs are spoken to over unix sockets, which are not here; use `nflab run` or `nflab repl` here");
     3
 }
 

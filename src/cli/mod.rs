@@ -4,9 +4,10 @@
 //! never ends the process. The subcommands of `nflab` itself ([`main`]) print, and return the exit code.
 
 mod cat;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod client;
 mod conntrack;
+mod demo;
 mod dmesg;
 mod echo;
 mod entry;
@@ -19,16 +20,16 @@ mod open;
 mod replay;
 mod router_tables;
 mod run;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod sh;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod shims;
 mod sysctl;
 mod tools;
 #[cfg(target_os = "linux")]
 mod up;
 
-pub use entry::main;
+pub use entry::{command, main};
 pub use router_tables::RouterTables;
 pub use tools::{SHIMS, TOOLBOX};
 

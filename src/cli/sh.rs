@@ -12,9 +12,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{open, shims};
+use crate::lab::clock::Clock;
 use crate::lab::control::serve_connection;
-use crate::lab::drive::answer;
-use crate::lab::event_loop::Clock;
 use crate::lab::memory::Lab;
 
 #[derive(Debug, clap::Args)]
@@ -115,7 +114,7 @@ fn serve(socket: &Path, lab: &Arc<Mutex<Lab>>) -> io::Result<()> {
                 serve_connection(stream, |request| {
                     let mut lab = lab.lock();
                     lab.set_clock(clock.now());
-                    answer(&mut lab, &request)
+                    lab.respond(&request)
                 })
             });
         }

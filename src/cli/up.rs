@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::{TOOLBOX, open};
 use crate::device::syscall::termination_signals;
+use crate::lab::clock::Clock;
 use crate::lab::drive::DrivenLab;
-use crate::lab::event_loop::{Clock, EventLoop, Stopped};
+use crate::lab::event_loop::{EventLoop, Stopped};
 use crate::lab::exec as hosts;
 use crate::lab::live::{self, Downed, LiveLab, UpOptions};
 use crate::lab::memory::Lab;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::NOTICE;
+use crate::cli::{self, SHIMS};
 use crate::ext::option::{OptionSpec, ValueKind};
 use crate::ext::{MATCHES, TARGETS};
 use crate::helper;
@@ -64,6 +65,23 @@ pub fn bash() -> String {
     ] {
         let _ = writeln!(out, "_nflab_{name}=\"{}\"", words.join(" "));
     }
+    let mut nflab = cli::command();
+    nflab.build();
+    let subs: Vec<&str> = nflab.get_subcommands().map(|it| it.get_name()).collect();
+    let _ = writeln!(out, "_nflab_commands=\"{} {}\"", subs.join(" "), SHIMS.join(" "));
+    let _ = writeln!(
+        out,
+        "\n# The options of a subcommand.\n_nflab_options() {{\n\tcase $1 in"
+    );
+    for sub in nflab.get_subcommands() {
+        let options: Vec<String> = sub
+            .get_arguments()
+            .filter_map(|it| it.get_long())
+            .map(|long| format!("--{long}"))
+            .collect();
+        let _ = writeln!(out, "\t{}) echo {} ;;", sub.get_name(), options.join(" "));
+    }
+    out.push_str("\tesac\n}\n");
     out.push_str(BASH);
     out
 }
@@ -87,7 +105,7 @@ _nflab_chains_now() {
 		case ${COMP_WORDS[at]} in -t|--table) table=${COMP_WORDS[at + 1]} ;; esac
 	done
 	local rules
-	if rules=$("${COMP_WORDS[0]}" -t "$table" -S 2>/dev/null); then
+	if rules=$(nflab iptables -t "$table" -S 2>/dev/null); then
 		sed -n 's/^-[PN] \([^ ]*\).*/\1/p' <<<"$rules"
 	else
 		echo "$_nflab_chains"
@@ -122,5 +140,19 @@ _nflab_iptables() {
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }
 
+_nflab() {
+	local word=${COMP_WORDS[COMP_CWORD]} words=$_nflab_commands
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -gt 1 ]; then
+		case ${COMP_WORDS[1]} in
+		iptables|iptables-legacy) _nflab_iptables && return ;;
+		esac
+		[[ $word == -* ]] || return
+		words=$(_nflab_options "${COMP_WORDS[1]}")
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+}
+
+complete -o default -F _nflab nflab
 complete -F _nflab_iptables iptables iptables-legacy
 "#;

@@ -1,5 +1,6 @@
 //! Specs to manual, completion and grammar. Everything here returns text; who writes it to a file is `tests/generated.rs`.
 
+mod command;
 mod completion;
 mod grammar;
 mod manual;
@@ -17,6 +18,7 @@ pub struct Generated {
 pub fn all() -> Vec<Generated> {
     [
         ("grammar/extensions.ebnf", grammar::extensions()),
+        ("man/nflab.1", command::manual()),
         ("man/nflab-extensions.7", manual::extensions()),
         ("man/nflab-hooks.7", manual::hooks()),
         ("man/nflab-iptables.8", manual::iptables()),
@@ -27,5 +29,4 @@ pub fn all() -> Vec<Generated> {
 }
 
 /// What stands at the head of a generated file, after its comment sign.
-const NOTICE: &str =
-    "Made from the specs in src/ext and src/text; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.";
+const NOTICE: &str = "Made from the specs in the sources; `NFLAB_BLESS=1 cargo test --test generated` makes it anew.";

@@ -1,11 +1,9 @@
 //! A lab between real devices: the event loop's driver is the lab itself, and its clock is the loop's.
 
-use std::path::Path;
-
 use super::control::{Request, Response};
 use super::event_loop::{Driver, PortIndex};
 use super::file::LabFile;
-use super::memory::Lab;
+use super::memory::{Lab, Passage};
 use crate::base::{InterfaceId, Time};
 use crate::engine::{Emission, Port};
 
@@ -32,6 +30,21 @@ impl DrivenLab {
     pub fn lab(&mut self) -> &mut Lab {
         &mut self.lab
     }
+
+    /// As `packet`, and with its whole story. `None` where the lab has no such interface.
+    pub fn tell(
+        &mut self,
+        now: Time,
+        port: PortIndex,
+        bytes: &[u8],
+        out: &mut dyn FnMut(PortIndex, &[u8]),
+    ) -> Option<Passage> {
+        let interface = self.interfaces.get(usize::from(port.0)).copied()?;
+        self.lab.set_clock(now);
+        let passage = self.lab.send(Some(interface), bytes.to_vec()).clone();
+        hand_over(&self.interfaces, &passage.output, out);
+        Some(passage)
+    }
 }
 
 impl Driver for DrivenLab {
@@ -52,18 +65,7 @@ impl Driver for DrivenLab {
 
     fn command(&mut self, now: Time, request: Request, _: &mut dyn FnMut(PortIndex, &[u8])) -> Response {
         self.lab.set_clock(now);
-        answer(&mut self.lab, &request)
-    }
-}
-
-/// What a lab answers to a tool.
-pub fn answer(lab: &mut Lab, request: &Request) -> Response {
-    let directory = request.env.get("PWD").map_or(".", String::as_str);
-    let output = lab.tool(&request.tool, &request.args, &request.stdin, Path::new(directory));
-    Response {
-        stdout: output.stdout,
-        stderr: output.stderr,
-        code: output.code,
+        self.lab.respond(&request)
     }
 }
 

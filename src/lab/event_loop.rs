@@ -8,11 +8,12 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
+use super::clock::Clock;
 use super::control::{LONGEST_LINE, Request, Response, answer, too_long};
 use super::segment::{Delivery, Segment};
 use crate::base::{InterfaceName, Time};
@@ -313,35 +314,6 @@ fn deliver(ports: &mut [Port], port: PortIndex, bytes: &[u8]) {
         Delivery::Host(host) => port.send_to(host, bytes),
         Delivery::Everyone => (0..port.devices.len()).for_each(|host| port.send_to(host, bytes)),
         Delivery::Router | Delivery::Nobody => port.counters.unresolved += 1,
-    }
-}
-
-/// Wall-clock time that never steps back: read once, then carried on by the monotonic clock.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    started: Instant,
-    at_start: Time,
-}
-
-impl Clock {
-    pub fn new() -> Self {
-        let since_epoch = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            started: Instant::now(),
-            at_start: Time::ZERO + since_epoch,
-        }
-    }
-
-    pub fn now(&self) -> Time {
-        self.at_start + self.started.elapsed()
-    }
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
+use super::control::{Request, Response};
 use super::file::LabFile;
 use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
 use super::problem::{Position, Problem, SourceError};
@@ -126,6 +127,17 @@ impl Lab {
             stdin,
             directory,
         })
+    }
+
+    /// What the lab answers to a tool that speaks to it over its control socket.
+    pub fn respond(&mut self, request: &Request) -> Response {
+        let directory = request.env.get("PWD").map_or(".", String::as_str);
+        let output = self.tool(&request.tool, &request.args, &request.stdin, Path::new(directory));
+        Response {
+            stdout: output.stdout,
+            stderr: output.stderr,
+            code: output.code,
+        }
     }
 
     pub fn interface(&self, name: &str) -> Option<InterfaceId> {

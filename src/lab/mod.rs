@@ -1,6 +1,8 @@
 //! A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
 
+pub mod clock;
 pub mod control;
+pub mod demo;
 pub mod file;
 pub mod machine;
 pub mod memory;

@@ -26,7 +26,7 @@ pub fn main() {
     let mut failed = Vec::new();
     for (name, test) in &chosen {
         if !require_root_or_skip(name) {
-            failed.extend(std::env::var_os("CI").map(|_| *name));
+            failed.extend(std::env::var_os("NFLAB_REQUIRE_KERNEL").map(|_| *name));
             continue;
         }
         match catch_unwind(AssertUnwindSafe(test)) {
@@ -45,14 +45,14 @@ pub fn main() {
     exit(i32::from(!failed.is_empty()));
 }
 
-/// Whether live labs can be made here. Where not it says so loudly, and in CI the test has failed.
+/// Whether live labs can be made here. Where not it says so loudly, and under `NFLAB_REQUIRE_KERNEL` the test has failed.
 pub fn require_root_or_skip(test: &str) -> bool {
     match probe() {
         Mode::Root => true,
         mode => {
             println!("test {test} ... NOT RUN: live labs need root here ({mode:?})");
             eprintln!(
-                "!!! {test} WAS NOT RUN: it needs root, network namespaces and /dev/net/tun. With CI set this fails."
+                "!!! {test} WAS NOT RUN: it needs root, network namespaces and /dev/net/tun. Under NFLAB_REQUIRE_KERNEL this fails."
             );
             false
         }

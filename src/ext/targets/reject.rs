@@ -15,12 +15,11 @@ pub const SPEC: TargetSpec = TargetSpec {
     options: &[OptionSpec {
         name: "reject-with",
         value: ValueKind::Custom {
-            syntax: "KIND",
+            syntax: "icmp-net-unreachable|icmp-host-unreachable|icmp-port-unreachable|icmp-proto-unreachable|icmp-net-prohibited|\
+                     icmp-host-prohibited|icmp-admin-prohibited|tcp-reset",
             parse: |text, _| kind(text),
         },
-        help: "what the sender is told: icmp-net-unreachable, icmp-host-unreachable, icmp-proto-unreachable, \
-               icmp-port-unreachable (the default), icmp-net-prohibited, icmp-host-prohibited, \
-               icmp-admin-prohibited or, for TCP, tcp-reset",
+        help: "what the sender is told; if nothing is said, icmp-port-unreachable",
         ..OptionSpec::PLAIN
     }],
     needs_one: None,

@@ -56,7 +56,7 @@ struct Last {
 /// What becomes of a segment of a known connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It belongs. `timeout` is `None` where the deadline stays (a SYN sent again). `became_assured`: the flow is ASSURED from now on.
+    /// It belongs. `timeout` is `None` where the deadline stays and the packet is not counted (a SYN sent again). `became_assured`: the flow is ASSURED from now on.
     Accept {
         timeout: Option<Duration>,
         became_assured: bool,

@@ -25,7 +25,7 @@ fn conversations_go_as_on_the_kernel() {
     let mut wrong = Vec::new();
     let mut segments = 0;
     let mut settings = distinct_timeouts();
-    let mut flow = None;
+    let mut flow: Option<Flow> = None;
     let mut name = "";
     for (number, line) in CONVERSATIONS.lines().enumerate() {
         let number = number + 1;
@@ -38,8 +38,9 @@ fn conversations_go_as_on_the_kernel() {
             let (knob, value) = rest.split_once(' ').unwrap();
             set(&mut settings, knob, value.parse().unwrap());
         } else if let Some(rest) = line.strip_prefix("t ") {
-            flow.as_mut()
-                .map(|flow: &mut Flow| flow.deadline = rest.parse().unwrap());
+            if let Some(flow) = &mut flow {
+                flow.deadline = rest.parse().unwrap();
+            }
         } else {
             segments += 1;
             let (what, expected) = line.split_once(" | ").unwrap();

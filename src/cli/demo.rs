@@ -1,0 +1,76 @@
+//! `nflab demo`: the demonstration, with real programs where the machine lets us, else in memory.
+
+use std::io::Write;
+
+use super::TOOLBOX;
+use crate::lab::demo::memory::MemoryStage;
+use crate::lab::demo::{Stage, play};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// In memory, also where namespaces could be made
+    #[arg(long)]
+    memory: bool,
+}
+
+pub fn run(arguments: &Arguments) -> u8 {
+    if arguments.memory {
+        return in_memory("In memory, as asked: packet by packet, without the kernel.".to_owned());
+    }
+    #[cfg(target_os = "linux")]
+    {
+        live()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        in_memory("In memory, packet by packet: network namespaces are on Linux only.".to_owned())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn live() -> u8 {
+    use crate::lab::demo::live::{LiveError, perform};
+    use crate::lab::live::UpOptions;
+
+    let instead = |reason: &str| in_memory(format!("In memory, packet by packet, because {reason}."));
+    let options = match UpOptions::prepare() {
+        Ok(options) => options,
+        Err(error) => return instead(&error.to_string()),
+    };
+    match perform(TOOLBOX, options, |stage| on(stage)) {
+        Ok(code) => {
+            if code == 0 {
+                anstream::println!("Namespaces, devices and the socket are gone.");
+            }
+            code
+        }
+        Err(LiveError::Up(reason)) => instead(&reason),
+        Err(LiveError::Signal) => {
+            eprintln!("nflab: ended by a signal; namespaces, devices and the socket are gone");
+            1
+        }
+        Err(error) => {
+            eprintln!("nflab: {error}");
+            3
+        }
+    }
+}
+
+fn in_memory(place: String) -> u8 {
+    match MemoryStage::new(TOOLBOX, place) {
+        Ok(mut stage) => on(&mut stage),
+        Err(error) => {
+            anstream::eprintln!("{}", error.styled());
+            2
+        }
+    }
+}
+
+fn on(stage: &mut dyn Stage) -> u8 {
+    let mut out = anstream::stdout().lock();
+    // Whoever reads may have seen enough (`| head`).
+    match play(stage, &mut out).and_then(|good| out.flush().map(|()| good)) {
+        Ok(true) | Err(_) => 0,
+        Ok(false) => 1,
+    }
+}

@@ -1,0 +1,186 @@
+//! nflab(1): the program's own commands, as its command line and the language of scripts define them.
+
+use clap::{Arg, Command};
+
+use super::roff::Page;
+use crate::cli;
+use crate::lab::script::OWN_WORDS;
+
+pub fn manual() -> String {
+    let mut page = Page::new("nflab", 1, "netfilter in user space: a router that is a program");
+    page.section("SYNOPSIS");
+    page.literal("nflab COMMAND [ARGUMENT ...]\nnflab iptables|iptables-save|iptables-restore|conntrack|sysctl|modprobe [ARGUMENT ...]");
+    page.section("DESCRIPTION");
+    page.paragraph(
+        "A router with the hooks, tables, connection tracking, NAT and helpers of Linux, ruled by plain iptables lines. It runs in memory, over \
+         captures, or between real programs on TUN devices, and tells what became of each packet and why.",
+    );
+    let mut command = cli::command();
+    command.build();
+    page.section("COMMANDS");
+    for sub in command.get_subcommands().filter(|it| it.get_name() != "help") {
+        describe(&mut page, sub);
+    }
+    page.section("TOOLS");
+    page.paragraph(
+        "With a tool's name as its first word, or called by that name (nflab shims makes the links), it is that tool: iptables, iptables-save, \
+         iptables-restore, their ip6tables fellows, each also with -legacy, conntrack, ipset, sysctl, modprobe. They speak to the lab that \
+         NFLAB names, else to the only one that runs. What a tool of that name cannot do here it refuses by name.",
+    );
+    page.section("LAB FILES");
+    page.paragraph("A lab is described in TOML; what is not understood is refused with its position.");
+    page.literal(LAB_FILE);
+    page.section("SCRIPTS");
+    page.paragraph(
+        "The REPL and nflab run read the same language, a command a line: every tool with its real syntax, with here-documents (<<EOF) and \
+         input from files (<), and the lab's own words:",
+    );
+    for word in OWN_WORDS {
+        page.term(word.syntax, &format!("{}.", capitalised(word.about)));
+    }
+    page.paragraph("A packet is written as it is shown, and most of it may be left out:");
+    page.literal(PACKETS);
+    page.section("ENVIRONMENT");
+    page.term(
+        "NFLAB",
+        "The lab that tools speak to: its name, or the path of its control socket.",
+    );
+    page.section("FILES");
+    page.term(
+        "/run/nflab/LAB",
+        "What a lab of root's is made of, and its control socket. Other users' are below $XDG_RUNTIME_DIR.",
+    );
+    page.section("EXIT STATUS");
+    for (code, meaning) in [
+        ("0", "Done."),
+        ("1", "An expectation failed, or the tool says so."),
+        ("2", "Unusable arguments or text."),
+        (
+            "3",
+            "The machine refused (no TUN, no permission); the message says what to do.",
+        ),
+        ("4", "No lab runs."),
+    ] {
+        page.term(code, meaning);
+    }
+    page.section("EXAMPLES");
+    page.literal(EXAMPLES);
+    page.section("SEE ALSO");
+    page.paragraph("nflab-iptables(8), nflab-extensions(7), nflab-hooks(7)");
+    page.finish()
+}
+
+fn describe(page: &mut Page, command: &Command) {
+    let positional: Vec<String> = command.get_positionals().map(shown).collect();
+    let options = command
+        .get_arguments()
+        .any(|it| !it.is_positional() && it.get_id() != "help");
+    let usage = [
+        command.get_name(),
+        if options { "[OPTIONS]" } else { "" },
+        &positional.join(" "),
+    ]
+    .join(" ");
+    page.subsection(&usage.split_whitespace().collect::<Vec<_>>().join(" "));
+    if let Some(about) = command.get_about() {
+        page.paragraph(&format!("{about}."));
+    }
+    let arguments = command
+        .get_arguments()
+        .filter(|it| it.get_id() != "help" && !it.is_hide_set());
+    for argument in arguments {
+        let Some(help) = argument.get_help() else { continue };
+        page.term(&shown(argument), &format!("{help}."));
+    }
+}
+
+/// `-q, --quiet`, `--lab LAB.toml`, `[SCRIPT]`.
+fn shown(argument: &Arg) -> String {
+    let values = argument
+        .get_value_names()
+        .map(|names| names.join(" "))
+        .filter(|_| argument.get_action().takes_values())
+        .unwrap_or_default();
+    if argument.is_positional() {
+        let more = if argument.get_num_args().is_some_and(|it| it.max_values() > 1) {
+            " ..."
+        } else {
+            ""
+        };
+        let shown = format!("{values}{more}");
+        return if argument.is_required_set() {
+            shown
+        } else {
+            format!("[{shown}]")
+        };
+    }
+    let names: Vec<String> = argument
+        .get_short()
+        .map(|short| format!("-{short}"))
+        .into_iter()
+        .chain(argument.get_long().map(|long| format!("--{long}")))
+        .collect();
+    format!("{} {values}", names.join(", ")).trim_end().to_owned()
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", chars.as_str())
+}
+
+const LAB_FILE: &str = "\
+[sysctl]
+\"net.netfilter.nf_conntrack_tcp_loose\" = 0
+[interface.lan]
+address = [\"10.0.0.1/24\"]
+[interface.wan]
+address = [\"192.0.2.1/24\"]
+[[route]]
+to = \"default\"
+via = \"192.0.2.254\"
+[host.client]            # for nflab up: a network namespace LAB-client
+interface = \"lan\"
+address = \"10.0.0.2/24\"
+";
+
+const PACKETS: &str = "\
+tcp 10.0.0.2:40000 > 192.0.2.9:80 S
+tcp 10.0.0.2:40000 > 192.0.2.9:80 PA seq 7 ack 9 data \"GET /\\r\\n\" ttl 3 df
+udp 10.0.0.2:5353 > 192.0.2.53:53 data 0x0001
+icmp 10.0.0.2 > 192.0.2.9 echo-request id 7 seq 1
+icmp 192.0.2.9 > 192.0.2.1 unreachable port quoting last
+ip 10.0.0.2 > 192.0.2.9 proto gre zeros 40
+";
+
+const EXAMPLES: &str = "\
+nflab demo
+nflab run examples-rulesets/ftp/script.nflab
+nflab sh --save rules.v4 -- ./firewall.sh
+nflab replay --lab lab.toml --rules rules.v4 in.pcapng --json -
+nflab up lab.toml
+nflab exec client -- ping 192.0.2.9
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::file::LabFile;
+    use crate::lab::script::parse_text;
+
+    #[test]
+    fn what_the_manual_shows_is_understood() {
+        let file = LabFile::parse("manual", LAB_FILE).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(file.hosts.len(), 1);
+        for packet in PACKETS.lines() {
+            let line = format!("send lan {packet}");
+            parse_text("manual", &line, cli::TOOLBOX).unwrap_or_else(|error| panic!("{error}"));
+        }
+        for line in EXAMPLES.lines() {
+            let words = line.split(' ');
+            cli::command()
+                .try_get_matches_from(words)
+                .unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+}

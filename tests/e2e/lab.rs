@@ -1,0 +1,348 @@
+//! A live lab in a process of its own, and programs in its hosts. All of it ends with the test, however that ends.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use nflab::lab::mode::{Mode, probe};
+
+/// A client inside, a server outside, and nflab between them.
+pub const ROUTER: &str = r#"[interface.lan]
+address = ["10.0.0.1/24"]
+[interface.wan]
+address = ["192.0.2.1/24"]
+[host.inside]
+interface = "lan"
+address = "10.0.0.2/24"
+[host.outside]
+interface = "wan"
+address = "192.0.2.9/24"
+"#;
+
+/// A directory and a lab name of one test alone.
+pub struct Scratch {
+    directory: PathBuf,
+    pub name: String,
+}
+
+/// A lab that is up.
+pub struct Lab {
+    pub scratch: Scratch,
+    process: Process,
+    /// Holds the network namespace that the lab was started in: a lab makes devices there, too, and this machine's is not the place for them.
+    home: Process,
+}
+
+/// A program that runs until the test ends it.
+pub struct Process(Child);
+
+/// What a program left.
+#[derive(Debug)]
+pub struct Ran {
+    /// -1 where a signal ended it, 124 where it took too long.
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Scratch {
+    /// `None`, after saying so, where this machine has not what the test needs.
+    pub fn new(test: &str, programs: &[&str]) -> Option<Self> {
+        if let Some(missing) = missing(programs) {
+            // Past libtest, which keeps what a passing test prints to itself.
+            let _ = writeln!(std::io::stderr(), "!!! e2e {test} WAS NOT RUN: {missing}");
+            let required = ["CI", "NFLAB_REQUIRE_KERNEL"]
+                .into_iter()
+                .find(|name| std::env::var_os(name).is_some());
+            if let Some(name) = required {
+                panic!("{name} is set, and e2e {test} cannot run: {missing}");
+            }
+            return None;
+        }
+        let name = format!("e2e-{test}-{}", std::process::id());
+        let directory = std::env::temp_dir().join(&name);
+        fs::create_dir(&directory).unwrap();
+        Some(Self { directory, name })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The binary, in this directory.
+    pub fn nflab(&self, args: &[&str]) -> Ran {
+        let mut command = self.command(env!("CARGO_BIN_EXE_nflab"));
+        command.args(args);
+        run(command, "")
+    }
+
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(&self.directory)
+            .env("PATH", search_path())
+            .env("NFLAB", &self.name)
+            .env("HOME", &self.directory);
+        command
+    }
+
+    /// Starts the lab, and returns once it says that it is up.
+    pub fn up(self, file: &str) -> Lab {
+        let path = self.write(&format!("{}.toml", self.name), file);
+        let home = Process(self.command("unshare").args(["--net", "sleep", "600"]).spawn().unwrap());
+        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        wait_until("a namespace for the lab", || {
+            namespace(&home.id().to_string()) != namespace("self")
+        });
+        let mut command = self.command("nsenter");
+        let errors = fs::File::create(self.path("up.err")).unwrap();
+        let mut child = command
+            .arg(format!("--net=/proc/{}/ns/net", home.id()))
+            .args([env!("CARGO_BIN_EXE_nflab"), "up"])
+            .arg(path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .unwrap();
+        let out = child.stdout.take().unwrap();
+        let process = Process(child);
+        let lab = Lab {
+            scratch: self,
+            process,
+            home,
+        };
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line).unwrap();
+        assert!(
+            line.starts_with(&format!("lab {} is up", lab.scratch.name)),
+            "the lab is not up: {line:?} {}",
+            lab.errors()
+        );
+        lab
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Lab {
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        self.process.ended()
+    }
+
+    /// What it wrote to standard error.
+    pub fn errors(&self) -> String {
+        fs::read_to_string(self.scratch.path("up.err")).unwrap()
+    }
+
+    /// The devices of the namespace that the lab was started in.
+    pub fn devices(&self) -> String {
+        fs::read_to_string(format!("/proc/{}/net/dev", self.home.id())).unwrap()
+    }
+
+    /// A program in a host, which goes on.
+    pub fn start(&self, host: &str, program: &[&str]) -> Process {
+        Process(self.in_host(host, program).stdin(Stdio::null()).spawn().unwrap())
+    }
+
+    /// A tool that speaks to the lab.
+    pub fn tool(&self, args: &[&str]) -> Ran {
+        self.scratch.nflab(args)
+    }
+
+    /// Sets all rules, as from a file.
+    pub fn restore(&self, rules: &str) -> Ran {
+        let mut command = self.scratch.command(env!("CARGO_BIN_EXE_nflab"));
+        command.arg("iptables-restore");
+        run(command, rules)
+    }
+
+    /// `iptables-save -c` without its times.
+    pub fn saved(&self) -> String {
+        let saved = self.tool(&["iptables-save", "-c"]).good();
+        saved
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+
+    /// Packets that the rule has seen, which is in a line of `iptables-save -c` that ends so.
+    #[track_caller]
+    pub fn packets(&self, rule: &str) -> u64 {
+        let saved = self.saved();
+        let counted = saved
+            .lines()
+            .find(|line| line.ends_with(rule))
+            .and_then(|line| line.strip_prefix('[')?.split(':').next()?.parse().ok());
+        counted.unwrap_or_else(|| panic!("no counter of {rule:?} in\n{saved}"))
+    }
+
+    /// A program in a host, until it ends.
+    pub fn exec(&self, host: &str, program: &[&str]) -> Ran {
+        run(self.in_host(host, program), "")
+    }
+
+    /// A server in a host, once it listens there. Its own messages go into `NAME.log`.
+    pub fn serve(&self, host: &str, program: &[&str], at: SocketAddrV4) -> Process {
+        let log = self.scratch.path(&format!("{}.log", program[0]));
+        let file = fs::File::create(&log).unwrap();
+        let child = self
+            .in_host(host, program)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        let mut server = Process(child);
+        // `exec` becomes the program, so that the process in the host bears the child's number.
+        let table = format!("/proc/{}/net/tcp", server.0.id());
+        let listening = format!(
+            " {:08X}:{:04X} 00000000:0000 0A ",
+            u32::from_ne_bytes(at.ip().octets()),
+            at.port()
+        );
+        wait_until(&format!("{} listens", program[0]), || {
+            if let Some(status) = server.0.try_wait().unwrap() {
+                panic!("{program:?} ended: {status}\n{}", fs::read_to_string(&log).unwrap());
+            }
+            fs::read_to_string(&table).is_ok_and(|table| table.contains(&listening))
+        });
+        server
+    }
+
+    fn in_host(&self, host: &str, program: &[&str]) -> Command {
+        let mut command = self.scratch.command(env!("CARGO_BIN_EXE_nflab"));
+        command.args(["exec", host, "--"]).args(program);
+        command
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.process.0.kill();
+        let _ = self.process.0.wait();
+        // Ends what still runs in its hosts, too.
+        let _ = self.scratch.nflab(&["down", &self.scratch.name]);
+    }
+}
+
+impl Process {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the process ends", || {
+            status = self.0.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Ran {
+    /// What it printed; that it failed is a failure of the test.
+    #[track_caller]
+    pub fn good(self) -> String {
+        assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
+        self.out
+    }
+}
+
+/// Runs it with this input. A program that hangs is killed, so that the test tells what it was about.
+pub fn run(command: Command, input: &str) -> Ran {
+    let mut bounded = Command::new("timeout");
+    bounded.args(["--kill-after=2", &TOO_LONG.as_secs().to_string()]);
+    bounded.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        value.map(|value| bounded.env(name, value));
+    }
+    if let Some(directory) = command.get_current_dir() {
+        bounded.current_dir(directory);
+    }
+    let mut child = bounded
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that doesn't read may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Looks again and again, for ten seconds at most.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What is missing for live labs with these programs, if anything is.
+fn missing(programs: &[&str]) -> Option<String> {
+    match probe() {
+        Mode::Root => {}
+        Mode::UserNamespace => return Some("servers for several users need root here, and this is not root".into()),
+        Mode::None(reason) => return Some(reason),
+    }
+    let path = search_path();
+    let is_missing = |program: &&&str| !std::env::split_paths(&path).any(|directory| directory.join(program).is_file());
+    let missing: Vec<&str> = programs.iter().filter(is_missing).copied().collect();
+    (!missing.is_empty()).then(|| format!("not installed: {} (tests/run installs them)", missing.join(", ")))
+}
+
+/// Servers lie where a user's search path doesn't lead.
+fn search_path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+/// How long a program may take: less than the minute that a test has.
+const TOO_LONG: Duration = Duration::from_secs(50);

@@ -1,0 +1,13 @@
+//! The main job, end to end: real programs in namespaces of their own, across a live lab that the binary brought up.
+//!
+//! Needs root, `/dev/net/tun` and the programs that `tests/run` installs. Where one of them is missing the test says so in a loud line and has
+//! failed if `NFLAB_REQUIRE_KERNEL` or `CI` is set.
+
+#![cfg(target_os = "linux")]
+
+mod ending;
+mod ftp;
+mod lab;
+mod ping;
+mod refusals;
+mod web;

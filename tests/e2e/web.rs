@@ -1,0 +1,122 @@
+//! A big download with curl from nginx: without rules, and through a masquerading router.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Instant;
+
+use crate::lab::{Lab, ROUTER, Scratch, run};
+
+#[test]
+fn a_hundred_megabytes_arrive_whole() {
+    let Some(scratch) = Scratch::new("web", &["nginx", "curl"]) else {
+        return;
+    };
+    let lab = scratch.up(ROUTER);
+    let expected = {
+        std::fs::create_dir(lab.scratch.path("www")).unwrap();
+        write_noise(&mut BufWriter::new(
+            File::create(lab.scratch.path("www/noise")).unwrap(),
+        ))
+        .unwrap();
+        checksum(&lab, "www/noise")
+    };
+    let directory = lab.scratch.path("").display().to_string();
+    let config = lab
+        .scratch
+        .write("nginx.conf", &CONFIG.replace("DIRECTORY", &directory));
+    let config = config.display().to_string();
+    let _nginx = lab.serve(
+        "outside",
+        &["nginx", "-p", &directory, "-c", &config, "-e", "stderr"],
+        SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 9), 80),
+    );
+    // No rule wants connections tracked; then every packet is tracked and translated.
+    for (rules, from) in [("", "10.0.0.2"), (MASQUERADE, "192.0.2.1")] {
+        assert_eq!(lab.restore(rules).code, 0);
+        let started = Instant::now();
+        let curl = ["curl", "-sS", "-o", "got", "http://192.0.2.9/noise"];
+        lab.exec("inside", &curl).good();
+        println!("{SIZE} bytes in {:?}, seen as from {from}", started.elapsed());
+        assert_eq!(std::fs::metadata(lab.scratch.path("got")).unwrap().len(), SIZE);
+        assert_eq!(checksum(&lab, "got"), expected);
+        std::fs::remove_file(lab.scratch.path("got")).unwrap();
+        let log = std::fs::read_to_string(lab.scratch.path("access.log")).unwrap();
+        assert!(
+            log.lines()
+                .last()
+                .is_some_and(|line| line == format!("{from} 200 {SIZE}")),
+            "the server saw {log}"
+        );
+    }
+    let flows = lab.tool(&["conntrack", "-L"]).good();
+    let flow = flows.lines().find(|line| line.contains("src=10.0.0.2 dst=192.0.2.9"));
+    let flow = flow.unwrap_or_else(|| panic!("no flow in {flows}"));
+    assert!(
+        flow.contains("src=192.0.2.9 dst=192.0.2.1 sport=80") && flow.contains("[ASSURED]"),
+        "{flow}"
+    );
+    assert_eq!(
+        lab.packets("-A POSTROUTING -o wan -j MASQUERADE"),
+        1,
+        "the first packet of the connection"
+    );
+    assert_eq!(lab.packets("--state NEW -j ACCEPT"), 1);
+    // A packet carries 1448 bytes where the sender does not leave it to its device to cut them.
+    let answered = lab.packets("-A FORWARD -i wan -m state --state ESTABLISHED -j ACCEPT");
+    assert!(answered >= SIZE / 1500, "{answered}");
+}
+
+/// What does not look the same anywhere: a packet in the wrong place shows in the checksum.
+fn write_noise(to: &mut impl Write) -> std::io::Result<()> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..SIZE / 8 {
+        // Marsaglia's xorshift (2003).
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        to.write_all(&state.to_le_bytes())?;
+    }
+    to.flush()
+}
+
+fn checksum(lab: &Lab, file: &str) -> String {
+    let mut command = lab.scratch.command("sha256sum");
+    command.arg(file);
+    let printed = run(command, "").good();
+    printed.split(' ').next().unwrap_or_default().to_owned()
+}
+
+const SIZE: u64 = 100_000_000;
+
+const CONFIG: &str = "daemon off;
+master_process off;
+user root;
+pid DIRECTORY/nginx.pid;
+error_log stderr;
+events {}
+http {
+    log_format short '$remote_addr $status $body_bytes_sent';
+    access_log DIRECTORY/access.log short;
+    client_body_temp_path DIRECTORY/body;
+    proxy_temp_path DIRECTORY/proxy;
+    fastcgi_temp_path DIRECTORY/fastcgi;
+    uwsgi_temp_path DIRECTORY/uwsgi;
+    scgi_temp_path DIRECTORY/scgi;
+    server {
+        listen 192.0.2.9:80;
+        root DIRECTORY/www;
+    }
+}
+";
+
+const MASQUERADE: &str = "*nat
+-A POSTROUTING -o wan -j MASQUERADE
+COMMIT
+*filter
+:FORWARD DROP [0:0]
+-A FORWARD -i wan -m state --state ESTABLISHED -j ACCEPT
+-A FORWARD -i lan -m state --state ESTABLISHED -j ACCEPT
+-A FORWARD -i lan -o wan -p tcp -m tcp --dport 80 -m state --state NEW -j ACCEPT
+COMMIT
+";

@@ -1,0 +1,421 @@
+//! The grammar as it is written: every name is defined, every option of the tool and every word of the lab stands in it, and sentences
+//! derived from it are understood by the parsers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use nflab::base::{Family, Random};
+use nflab::cli::TOOLBOX;
+use nflab::lab::script::{OWN_WORDS, parse_text};
+use nflab::text::command::{self, Context};
+use nflab::text::options::LONG;
+use nflab::text::{Failure, Program, StaticHosts};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+
+#[test]
+fn every_name_is_defined_and_used() {
+    let grammar = Grammar::read();
+    let mut used = BTreeSet::new();
+    for form in grammar.rules.values() {
+        form.names(&mut used);
+    }
+    let defined: BTreeSet<&String> = grammar.rules.keys().collect();
+    let undefined: Vec<_> = used.iter().filter(|name| !defined.contains(name)).collect();
+    assert!(undefined.is_empty(), "used and not defined: {undefined:?}");
+    let tops = ["command", "refused flag", "restore line", "script line"];
+    let unused: Vec<_> = defined
+        .iter()
+        .filter(|name| !used.contains(**name) && !tops.contains(&name.as_str()))
+        .collect();
+    assert!(unused.is_empty(), "defined and not used: {unused:?}");
+}
+
+#[test]
+fn every_option_and_every_word_stands_in_it() {
+    let grammar = Grammar::read();
+    let mut literals = BTreeSet::new();
+    for form in grammar.rules.values() {
+        form.literals(&mut literals);
+    }
+    for (name, letter) in LONG {
+        let (long, short) = (format!("--{name}"), format!("-{letter}"));
+        assert!(literals.contains(&long), "{long}");
+        assert!(*letter == '0' || literals.contains(&short), "{short}");
+    }
+    for own in OWN_WORDS {
+        assert!(literals.contains(own.name), "{}", own.name);
+    }
+}
+
+/// What a grammar without context cannot know: options that exclude one another, need one another or come twice; where an extension or an
+/// option may stand; bounds.
+const MEANING: &[&str] = &[
+    "can only be used once",
+    "cannot be used together",
+    "must be specified",
+    "multiple -",
+    "! not allowed with multiple source or destination IP addresses",
+    "Replacement rule does not specify a unique address",
+    "Illegal option `-c' with this command",
+    "At least one option is required",
+    "MARK: One of the",
+    "addrtype: you must specify --src-type or --dst-type",
+    "limit-iface-",
+    "multiport expection an option",
+    "multiport needs `-p tcp'",
+    "Only one of `--syn' or `--tcp-flags'",
+    "Need TCP, UDP, SCTP or DCCP with port specification",
+    "rule would never match protocol",
+    "Can't use -",
+    "The \"nat\" table is not intended for filtering",
+    "invalid portrange (min > max)",
+    // A service that the protocol has not.
+    "invalid port/service `",
+    "bad rate \"0",
+    // `--to-destination` takes an address, a port or both; the grammar says that either may be missing.
+    "Bad IP address \"\"",
+];
+
+#[test]
+fn sentences_of_commands_are_understood() {
+    let grammar = Grammar::read();
+    let mut deriver = Deriver::new(&grammar, 7);
+    let (mut taken, mut strange) = (0, BTreeMap::new());
+    for _ in 0..SENTENCES {
+        let words = deriver.sentence("command");
+        match parse(&words) {
+            Ok(()) => taken += 1,
+            Err(failure) => {
+                let text = failure.text(Program::Iptables, None);
+                if !MEANING.iter().any(|part| text.contains(part)) {
+                    strange.entry(text).or_insert(words.join(" "));
+                }
+            }
+        }
+    }
+    assert!(strange.is_empty(), "not understood: {strange:#?}");
+    assert!(
+        taken * 3 > SENTENCES,
+        "only {taken} of {SENTENCES} sentences were taken"
+    );
+}
+
+/// Each option of each extension for itself: some sentence with it is taken whole.
+#[test]
+fn every_option_of_an_extension_can_be_typed() {
+    let grammar = Grammar::read();
+    let mut deriver = Deriver::new(&grammar, 11);
+    let mut refused = Vec::new();
+    for (name, form) in &grammar.rules {
+        let Some(extension) = name.strip_suffix(" option") else {
+            continue;
+        };
+        let (flag, spelled) = match extension.split_once(' ') {
+            Some(("match", spelled)) => ("-m", spelled),
+            Some(("target", spelled)) => ("-j", spelled),
+            _ => continue,
+        };
+        let alternatives = match form {
+            Form::Either(forms) => forms.clone(),
+            one => vec![one.clone()],
+        };
+        for alternative in alternatives {
+            let mut last = String::new();
+            let taken = (0..200).any(|_| {
+                let mut words: Vec<String> = ["iptables", "-A", "FORWARD", "-p"].map(str::to_owned).into();
+                let protocol = if spelled == "icmp" || spelled == "udp" {
+                    spelled
+                } else {
+                    "tcp"
+                };
+                words.extend([protocol, flag, spelled].map(str::to_owned));
+                deriver.derive(&alternative, &mut words);
+                // An option may need others beside it.
+                if deriver.random.below(2) == 1 {
+                    deriver.derive(form, &mut words);
+                }
+                match parse(&words) {
+                    Ok(()) => true,
+                    Err(failure) => {
+                        last = format!("{}: {}", words.join(" "), failure.text(Program::Iptables, None));
+                        false
+                    }
+                }
+            });
+            if !taken {
+                refused.push(last);
+            }
+        }
+    }
+    assert!(refused.is_empty(), "{refused:#?}");
+}
+
+#[test]
+fn sentences_of_scripts_are_read() {
+    let grammar = Grammar::read();
+    let mut deriver = Deriver::new(&grammar, 13);
+    for _ in 0..SENTENCES {
+        let line = deriver.sentence("script line").join(" ");
+        if let Err(error) = parse_text("derived", &line, TOOLBOX) {
+            panic!("{error}");
+        }
+    }
+}
+
+const SENTENCES: usize = 3000;
+
+fn parse(words: &[String]) -> Result<(), Failure> {
+    let context = Context {
+        family: Family::V4,
+        program: Program::Iptables,
+        restoring: None,
+        hosts: &StaticHosts::none(),
+    };
+    command::parse(words, context).result.map(drop)
+}
+
+/// Both files.
+struct Grammar {
+    rules: BTreeMap<String, Form>,
+}
+
+#[derive(Clone, Debug)]
+enum Form {
+    Literal(String),
+    Regex(String),
+    Name(String),
+    Sequence(Vec<Form>),
+    Either(Vec<Form>),
+    Maybe(Box<Form>),
+    Repeat(Box<Form>),
+    /// Several with this between.
+    List(Box<Form>, String),
+    /// One argument.
+    Joined(Box<Form>),
+}
+
+impl Grammar {
+    fn read() -> Self {
+        let mut rules = BTreeMap::new();
+        for file in ["core.ebnf", "extensions.ebnf"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("grammar").join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut reader = Reader { rest: &text, file };
+            while reader.peek().is_some() {
+                let name = reader.name();
+                reader.expect("=");
+                let form = reader.either();
+                reader.expect(";");
+                assert!(
+                    rules.insert(name.clone(), form).is_none(),
+                    "{file}: {name} is defined twice"
+                );
+            }
+        }
+        Self { rules }
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    file: &'a str,
+}
+
+impl Reader<'_> {
+    fn peek(&mut self) -> Option<char> {
+        loop {
+            self.rest = self.rest.trim_start();
+            match self.rest.strip_prefix("(*") {
+                Some(comment) => self.rest = &comment[comment.find("*)").expect("a comment ends") + 2..],
+                None => return self.rest.chars().next(),
+            }
+        }
+    }
+
+    fn eat(&mut self, sign: &str) -> bool {
+        self.peek();
+        match self.rest.strip_prefix(sign) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn expect(&mut self, sign: &str) {
+        assert!(self.eat(sign), "{}: expected {sign} at {:.60}", self.file, self.rest);
+    }
+
+    /// Words with blanks between.
+    fn name(&mut self) -> String {
+        self.peek();
+        let end = self
+            .rest
+            .find(|c: char| !(c.is_alphanumeric() || c == ' ' || c == '-' || c == '\n'))
+            .unwrap_or(self.rest.len());
+        let name = self.rest[..end].split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!name.is_empty(), "{}: expected a name at {:.60}", self.file, self.rest);
+        self.rest = &self.rest[end..];
+        name
+    }
+
+    fn either(&mut self) -> Form {
+        let mut forms = vec![self.sequence()];
+        while self.eat("|") {
+            forms.push(self.sequence());
+        }
+        if forms.len() == 1 {
+            forms.remove(0)
+        } else {
+            Form::Either(forms)
+        }
+    }
+
+    fn sequence(&mut self) -> Form {
+        let mut forms = vec![self.item()];
+        while self.eat(",") {
+            forms.push(self.item());
+        }
+        if forms.len() == 1 {
+            forms.remove(0)
+        } else {
+            Form::Sequence(forms)
+        }
+    }
+
+    fn item(&mut self) -> Form {
+        let form = self.plain();
+        if !self.eat("%") {
+            return form;
+        }
+        match self.plain() {
+            Form::Literal(between) => Form::List(Box::new(form), between),
+            other => panic!("{}: {other:?} after %", self.file),
+        }
+    }
+
+    fn plain(&mut self) -> Form {
+        let enclosed = |reader: &mut Self, end: &str| {
+            let form = reader.either();
+            reader.expect(end);
+            Box::new(form)
+        };
+        if self.eat("(") {
+            *enclosed(self, ")")
+        } else if self.eat("[") {
+            Form::Maybe(enclosed(self, "]"))
+        } else if self.eat("{") {
+            Form::Repeat(enclosed(self, "}"))
+        } else if self.eat("<") {
+            Form::Joined(enclosed(self, ">"))
+        } else if self.eat("\"") {
+            Form::Literal(self.until("\""))
+        } else if self.eat("?") {
+            // A regular expression may hold question marks, but none between blanks.
+            Form::Regex(self.until(" ?").trim().to_owned())
+        } else {
+            Form::Name(self.name())
+        }
+    }
+
+    fn until(&mut self, end: &str) -> String {
+        let at = self.rest.find(end).expect("it ends");
+        let text = self.rest[..at].to_owned();
+        self.rest = &self.rest[at + end.len()..];
+        text
+    }
+}
+
+impl Form {
+    fn names(&self, into: &mut BTreeSet<String>) {
+        match self {
+            Self::Literal(_) | Self::Regex(_) => {}
+            Self::Name(name) => {
+                into.insert(name.clone());
+            }
+            Self::Sequence(forms) | Self::Either(forms) => forms.iter().for_each(|form| form.names(into)),
+            Self::Maybe(form) | Self::Repeat(form) | Self::List(form, _) | Self::Joined(form) => form.names(into),
+        }
+    }
+
+    fn literals(&self, into: &mut BTreeSet<String>) {
+        match self {
+            Self::Literal(text) => {
+                into.insert(text.clone());
+            }
+            Self::Name(_) | Self::Regex(_) => {}
+            Self::Sequence(forms) | Self::Either(forms) => forms.iter().for_each(|form| form.literals(into)),
+            Self::Maybe(form) | Self::Repeat(form) | Self::List(form, _) | Self::Joined(form) => form.literals(into),
+        }
+    }
+}
+
+/// Makes sentences; the same ones for the same seed.
+struct Deriver<'a> {
+    grammar: &'a Grammar,
+    random: Random,
+    words: TestRunner,
+}
+
+impl<'a> Deriver<'a> {
+    fn new(grammar: &'a Grammar, seed: u64) -> Self {
+        Self {
+            grammar,
+            random: Random::new(seed),
+            words: TestRunner::deterministic(),
+        }
+    }
+
+    fn sentence(&mut self, name: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        self.derive(&self.grammar.rules[name], &mut words);
+        words
+    }
+
+    fn derive(&mut self, form: &Form, words: &mut Vec<String>) {
+        match form {
+            Form::Literal(text) => words.push(text.clone()),
+            Form::Regex(regex) => {
+                let strategy = proptest::string::string_regex(regex).unwrap_or_else(|error| panic!("{regex}: {error}"));
+                words.push(strategy.new_tree(&mut self.words).unwrap().current());
+            }
+            Form::Name(name) => {
+                let grammar = self.grammar;
+                let form = grammar
+                    .rules
+                    .get(name)
+                    .unwrap_or_else(|| panic!("{name} is not defined"));
+                self.derive(form, words);
+            }
+            Form::Sequence(forms) => forms.iter().for_each(|form| self.derive(form, words)),
+            Form::Either(forms) => {
+                let chosen = self.random.below(forms.len() as u32) as usize;
+                self.derive(&forms[chosen], words);
+            }
+            Form::Maybe(form) => {
+                if self.random.below(3) == 0 {
+                    self.derive(form, words);
+                }
+            }
+            Form::Repeat(form) => {
+                for _ in 0..self.random.below(3) {
+                    self.derive(form, words);
+                }
+            }
+            Form::List(form, between) => {
+                self.derive(form, words);
+                for _ in 0..self.random.below(2) {
+                    words.push(between.clone());
+                    self.derive(form, words);
+                }
+            }
+            Form::Joined(form) => {
+                let mut parts = Vec::new();
+                self.derive(form, &mut parts);
+                words.push(parts.concat());
+            }
+        }
+    }
+}
