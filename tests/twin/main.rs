@@ -153,6 +153,9 @@ fn is_same_but_for_a_port((there, theirs): &(String, Vec<u8>), (here, own): &(St
         1 => 22,
         _ => return false,
     };
+    if theirs.len() < checksum + 2 {
+        return false;
+    }
     let (ports, class): (&[usize], fn(u16) -> u8) = match theirs[9] {
         1 => (&[24], |_| 0),
         _ => (&[20, 22], class),
