@@ -76,6 +76,12 @@ pub fn fragment(packet: &[u8], identification: u16, from: usize, to: usize, more
     sealed(piece)
 }
 
+/// The same bytes under another protocol number.
+pub fn of_protocol(mut packet: Vec<u8>, protocol: u8) -> Vec<u8> {
+    packet[9] = protocol;
+    sealed(packet)
+}
+
 /// With options between header and payload; their length is a multiple of four.
 pub fn with_options(mut packet: Vec<u8>, options: &[u8]) -> Vec<u8> {
     packet[0] += (options.len() / 4) as u8;

@@ -1,6 +1,6 @@
 //! The kept scenarios. Each is named for what it shows; what a later difference taught stays here for good.
 
-use crate::build::{echo_reply, echo_request, fragment, icmp_error, tcp, udp, with_options, with_ttl};
+use crate::build::{echo_reply, echo_request, fragment, icmp_error, of_protocol, tcp, udp, with_options, with_ttl};
 use crate::check;
 use crate::scenario::Scenario;
 
@@ -356,4 +356,55 @@ fn no_room_for_fragments() {
         scenario = scenario.receive("lan", piece);
     }
     check(scenario.receive("lan", udp((LAN, 4001), (WAN, 53), b"whole")));
+}
+
+#[test]
+fn nat_drops_gre_of_unknown_versions() {
+    let mut scenario = Scenario::new(
+        "gre",
+        "*nat\n-A PREROUTING -i lan -j REDIRECT\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n",
+    );
+    for (at, version) in [0u8, 1, 2, 5, 7, 0x85].into_iter().enumerate() {
+        for (interface, from, to) in [("lan", LAN, WAN), ("wan", WAN, LAN)] {
+            let packet = udp((from, 0), (to, at as u16), &[7; 20]);
+            let mut packet = of_protocol(packet, 47);
+            packet[21] = version;
+            packet[24..26].copy_from_slice(&[at as u8, 1]);
+            scenario = scenario.receive(interface, packet);
+        }
+    }
+    check(scenario);
+}
+
+/// An error about a protocol that nothing handles is RELATED before the raw table of OUTPUT is walked.
+#[test]
+fn errors_about_unknown_protocols_are_related_at_once() {
+    let rules = "*raw\n-A OUTPUT -m conntrack --ctstate RELATED\n-A OUTPUT -m conntrack ! --ctstate RELATED\nCOMMIT\n";
+    let packet = |to, protocol| of_protocol(udp((LAN, 1), (to, 2), b"data"), protocol);
+    check(
+        Scenario::new("unknown protocol", rules)
+            .receive("lan", packet(ROUTER_LAN, 33))
+            .receive("lan", packet(ROUTER_WAN, 99))
+            .receive("lan", udp((LAN, 1), (ROUTER_LAN, 2), b"data")),
+    );
+}
+
+/// REJECT wants the payload of a protocol that it does not know to sum up to nothing.
+#[test]
+fn reject_sums_whatever_it_does_not_know() {
+    let mut scenario = Scenario::new("reject", "*filter\n-A FORWARD -j REJECT\nCOMMIT\n");
+    for protocol in (0..=255).filter(|it| ![6, 17].contains(it)) {
+        for payload in [
+            &[0u8, 1, 0, 2, 0, 3, 0, 4][..],
+            &[0, 1, 0xff, 0xfe],
+            &[0; 8],
+            &[0, 0, 0xff],
+        ] {
+            let mut packet = udp((LAN, 1), (WAN, 2), b"")[..20].to_vec();
+            packet.extend_from_slice(payload);
+            packet[3] = packet.len() as u8;
+            scenario = scenario.receive("lan", of_protocol(packet, protocol));
+        }
+    }
+    check(scenario);
 }
