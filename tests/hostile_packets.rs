@@ -175,8 +175,8 @@ impl Side {
         net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
         let mut config = Config::new(net);
         config.helpers = nflab::helper::registry().to_vec();
-        config.conntrack.automatic_helper = seed % 2 == 0;
-        config.always_track = seed % 3 != 0;
+        config.conntrack.automatic_helper = seed.is_multiple_of(2);
+        config.always_track = !seed.is_multiple_of(3);
         for (key, value) in knobs {
             match key.strip_prefix("net.netfilter.") {
                 Some(name) => config.conntrack.set(name, value).unwrap(),

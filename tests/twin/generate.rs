@@ -52,6 +52,14 @@ fn generate(seed: u64, is_hostile: bool) -> Scenario {
     if draw.one_in(5) {
         scenario = scenario.sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1");
     }
+    // How many redirects there are depends on milliseconds, which the two sides cannot share.
+    for key in [
+        "net.ipv4.conf.all.send_redirects",
+        "net.ipv4.conf.lan.send_redirects",
+        "net.ipv4.conf.wan.send_redirects",
+    ] {
+        scenario = scenario.sysctl(key, "0");
+    }
     while scenario.steps.len() < 60 {
         let begin = scenario.steps.len();
         conversation(&mut draw, &mut scenario.steps);
