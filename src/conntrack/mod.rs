@@ -176,6 +176,8 @@ pub enum DropReason {
     NoFreeTuple,
     /// An ICMP error through NAT with a wrong checksum or an unreadable quote.
     IcmpErrorUnreadable,
+    /// GRE of a version that NAT does not know.
+    UnknownGreVersion,
     /// An ICMP redirect of a flow under NAT would tell the host a wrong address.
     RedirectUnderNat,
     /// The helper cannot read a command that a packet's end cuts in two.
@@ -214,6 +216,7 @@ impl fmt::Display for DropReason {
             Self::FlowDied => "the flow was deleted while its first packet was under way",
             Self::NoFreeTuple => "NAT found no free tuple",
             Self::IcmpErrorUnreadable => "NAT cannot read the ICMP error or its checksum is wrong",
+            Self::UnknownGreVersion => "NAT translates GRE of versions 0 and 1 only",
             Self::RedirectUnderNat => "an ICMP redirect of a flow under NAT",
             Self::HelperPartialMatch => "the packet ends in the middle of a command that the helper has to read whole",
             Self::HelperExpectation(ExpectationRefused::Full) => "the helper's expectation was refused: too many",

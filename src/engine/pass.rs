@@ -230,6 +230,8 @@ impl<'a, O: Observer> Pass<'a, O> {
                 packet: &transit.packet,
             });
         }
+        // What came round through `lo` may have its checksum to be summed yet; nobody after this does it.
+        transit.packet.finish_checksum();
         let bytes = self.worker.buffer(transit.packet.bytes());
         self.worker.output.push(Emission {
             port: Port::Local,
@@ -243,6 +245,10 @@ impl<'a, O: Observer> Pass<'a, O> {
             transit.delivery,
         );
         match answer {
+            // A protocol without a handler is refused before the host lets go of the flow, so the error is RELATED from the start.
+            Answer::Refused(_, outgoing) if is_protocol_unreachable(&outgoing.packet) => {
+                self.outward_icmp(*outgoing, reject::related(&transit.tracking));
+            }
             Answer::Reply(outgoing) | Answer::Refused(_, outgoing) if outgoing.packet.protocol() == protocol::ICMP => {
                 self.outward_icmp(*outgoing, Tracking::default());
             }
@@ -451,6 +457,12 @@ impl<'a, O: Observer> Pass<'a, O> {
             state,
         }
     }
+}
+
+fn is_protocol_unreachable(packet: &Packet) -> bool {
+    packet.icmpv4().is_some_and(|icmp| {
+        (icmp.kind(), icmp.code()) == (icmpv4::kind::DESTINATION_UNREACHABLE, icmpv4::unreachable::PROTOCOL)
+    })
 }
 
 /// How often a packet of the router's own may go round through `lo` because of one packet from outside. Two is what a reset takes.

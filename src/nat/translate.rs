@@ -44,6 +44,11 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
             fill_sctp_checksum(packet);
         }
         protocol::ICMP => set_icmp_identifier(packet, target.source.id),
+        // A call is named by its receiver's number, so only the destination's rewriting reads the header; it knows versions 0 and 1
+        // (RFC 2784, RFC 2637) and drops any other. Seen on Linux 6.18.
+        protocol::GRE if manip == Manip::Destination && packet.transport().get(1).is_some_and(|it| it & 7 > 1) => {
+            return Err(DropReason::UnknownGreVersion);
+        }
         _ => {}
     }
     packet.set_address(end, endpoint.address);

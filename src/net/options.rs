@@ -113,8 +113,9 @@ impl Net {
                     found.timestamp = Some(at);
                 }
                 kind::ROUTER_ALERT if length < 4 => return Err(at + 1),
-                // No domain of interpretation is configured.
-                kind::CIPSO => return Err(at + 1),
+                kind::CIPSO if length < 8 => return Err(at + 1),
+                // No domain of interpretation is configured, so every one is unknown.
+                kind::CIPSO => return Err(at + 2),
                 _ => {}
             }
             at += length;
@@ -341,6 +342,10 @@ pub(super) fn echo(net: &Net, original: &[u8], own: Ipv4Addr, back_to: Ipv4Addr,
             echoed.bytes.extend(back.iter().flat_map(|hop| hop.to_be_bytes()));
         }
     }
+    // A security label is carried back as it came.
+    if let Some(at) = find(original, |it| it == kind::CIPSO) {
+        echoed.bytes.extend(option_at(original, at));
+    }
     echoed.bytes.resize(echoed.bytes.len().next_multiple_of(4), kind::END);
     Some(echoed)
 }
@@ -359,6 +364,10 @@ pub(super) fn understood(header: &[u8], bad: usize) -> &[u8] {
             && header.get(bad).is_some_and(|pointer| *pointer >= 4);
         if is_walked {
             return header;
+        }
+        // A label is noted before it is judged.
+        if header[at] == kind::CIPSO && at + length > bad {
+            return &header[..at + length];
         }
         if length == 0 || at + length > bad {
             return &header[..at];
@@ -400,7 +409,10 @@ fn find(header: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
         match header[at] {
             kind::END => return None,
             kind::NOP => at += 1,
-            kind if wanted(kind) => return (option_at(header, at).len() >= 3).then_some(at),
+            other if wanted(other) => {
+                let least = if other == kind::CIPSO { 2 } else { 3 };
+                return (option_at(header, at).len() >= least).then_some(at);
+            }
             _ => match option_at(header, at).len() {
                 0 => return None,
                 length => at += length,

@@ -113,11 +113,12 @@ impl Reassembly {
             identification: packet.ipv4().identification(),
             protocol: packet.protocol(),
         };
+        // Asked for pieces of packets that are begun, too: else a queue could grow without end.
+        let limit = net.knob(Knob::FragmentHighThreshold) as u64;
+        if limit == 0 || self.memory as u64 > limit {
+            return Pushed::Dropped(DropReason::FragmentNoMemory);
+        }
         if !self.queues.contains_key(&key) {
-            let limit = net.knob(Knob::FragmentHighThreshold) as u64;
-            if limit == 0 || self.memory as u64 > limit {
-                return Pushed::Dropped(DropReason::FragmentNoMemory);
-            }
             self.open(now, net, key);
         }
         let maximum = net.knob(Knob::FragmentMaxDistance) as u32;
@@ -565,6 +566,24 @@ mod tests {
             word(&reassembly.push(Time::ZERO, &net, user, piece(&other, "0..304+"))),
             "NOMEM"
         );
+    }
+
+    /// Queues that were opened while there was room do not grow without end after that.
+    #[test]
+    fn a_flood_of_pieces_stays_within_the_threshold() {
+        let mut net = net();
+        set(&mut net, &[("ipfrag_low_thresh", 0), ("ipfrag_high_thresh", 20_000)]);
+        let mut reassembly = Reassembly::new();
+        let whole = udp("10.0.0.2", "192.0.2.9", 3000);
+        for at in 0..180 {
+            for source in ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"] {
+                let mut make = whole.clone();
+                make.source = source;
+                let packet = piece(&make, &format!("{}..{}+", at * 16, at * 16 + 8));
+                reassembly.push(Time::ZERO, &net, DefragUser::ConntrackIn(0), packet);
+                assert!(reassembly.memory <= 21_000, "{} bytes", reassembly.memory);
+            }
+        }
     }
 
     #[test]

@@ -43,8 +43,14 @@ pub fn icmp_error(from: &str, to: &str, kind: u8, code: u8, about: &[u8]) -> Vec
 /// With another time to live; the header checksum follows.
 pub fn with_ttl(mut packet: Vec<u8>, ttl: u8) -> Vec<u8> {
     packet[8] = ttl;
+    sealed(packet)
+}
+
+/// The header checksum, after an edit.
+pub fn sealed(mut packet: Vec<u8>) -> Vec<u8> {
+    let header = usize::from(packet[0] & 15) * 4;
     packet[10..12].fill(0);
-    let mut sum: u32 = packet[..20]
+    let mut sum: u32 = packet[..header]
         .chunks(2)
         .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
         .sum();
@@ -53,6 +59,36 @@ pub fn with_ttl(mut packet: Vec<u8>, ttl: u8) -> Vec<u8> {
     }
     packet[10..12].copy_from_slice(&(!(sum as u16)).to_be_bytes());
     packet
+}
+
+/// A piece of a packet: these bytes of its payload, and whether more follow.
+pub fn fragment(packet: &[u8], identification: u16, from: usize, to: usize, more: bool) -> Vec<u8> {
+    let header = usize::from(packet[0] & 15) * 4;
+    let payload = &packet[header..];
+    let (from, to) = (from.min(payload.len()), to.min(payload.len()));
+    let mut piece = packet[..header].to_vec();
+    piece.extend_from_slice(&payload[from..to]);
+    let total = piece.len() as u16;
+    piece[2..4].copy_from_slice(&total.to_be_bytes());
+    piece[4..6].copy_from_slice(&identification.to_be_bytes());
+    let field = (from / 8) as u16 | if more { 0x2000 } else { 0 };
+    piece[6..8].copy_from_slice(&field.to_be_bytes());
+    sealed(piece)
+}
+
+/// The same bytes under another protocol number.
+pub fn of_protocol(mut packet: Vec<u8>, protocol: u8) -> Vec<u8> {
+    packet[9] = protocol;
+    sealed(packet)
+}
+
+/// With options between header and payload; their length is a multiple of four.
+pub fn with_options(mut packet: Vec<u8>, options: &[u8]) -> Vec<u8> {
+    packet[0] += (options.len() / 4) as u8;
+    let total = (packet.len() + options.len()) as u16;
+    packet[2..4].copy_from_slice(&total.to_be_bytes());
+    packet.splice(20..20, options.iter().copied());
+    sealed(packet)
 }
 
 fn finish<E: std::fmt::Debug>(write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Vec<u8> {

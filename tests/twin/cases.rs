@@ -1,6 +1,6 @@
 //! The kept scenarios. Each is named for what it shows; what a later difference taught stays here for good.
 
-use crate::build::{echo_reply, echo_request, icmp_error, tcp, udp, with_ttl};
+use crate::build::{echo_reply, echo_request, fragment, icmp_error, of_protocol, tcp, udp, with_options, with_ttl};
 use crate::check;
 use crate::scenario::Scenario;
 
@@ -182,15 +182,24 @@ fn nothing_is_tracked_until_a_rule_asks() {
 /// Fresh scenarios from a seed that is printed with a difference; `NFLAB_TWIN_SEED` and `NFLAB_TWIN_COUNT` choose others.
 #[test]
 fn random_scenarios() {
+    each_seed(100, crate::generate::scenario);
+}
+
+#[test]
+fn random_hostile_scenarios() {
+    each_seed(60, crate::generate::hostile);
+}
+
+fn each_seed(count: u64, generate: fn(u64) -> Scenario) {
     let number = |name: &str, default: u64| {
         std::env::var(name)
             .ok()
             .and_then(|it| it.parse().ok())
             .unwrap_or(default)
     };
-    let (first, count) = (number("NFLAB_TWIN_SEED", 1), number("NFLAB_TWIN_COUNT", 100));
+    let (first, count) = (number("NFLAB_TWIN_SEED", 1), number("NFLAB_TWIN_COUNT", count));
     for seed in first..first + count {
-        check(crate::generate::scenario(seed));
+        check(generate(seed));
     }
 }
 
@@ -307,4 +316,95 @@ fn what_the_router_sends_itself_may_be_sent_elsewhere() {
         .send(udp(("0.0.0.0", 7), (WAN, 55), b"from wherever"))
         .send(udp((ROUTER_WAN, 7), (ROUTER_LAN, 55), b"to itself")),
     );
+}
+
+/// Nobody configured a domain of interpretation, so all are refused; the label itself comes back with the complaint.
+#[test]
+fn security_labels_are_refused_and_echoed() {
+    let mut scenario = Scenario::new("labels", "");
+    for options in [
+        &[134u8, 8, 0, 0, 0, 0, 1, 2][..],
+        &[134, 12, 0, 0, 0, 1, 1, 6, 0, 1, 0, 0],
+        &[134, 7, 0, 0, 0, 1, 1, 0],
+        &[134, 3, 0, 0],
+        &[134, 4, 0, 0],
+        &[134, 40, 0, 0],
+        &[1, 134, 2, 0],
+        &[1, 134, 6, 0, 0, 0, 0, 0],
+        &[134, 8, 0, 0, 0, 0, 1, 2, 134, 8, 0, 0, 0, 0, 1, 2],
+        &[134, 8, 0, 0, 0, 0, 1, 2, 7, 7, 4, 0, 0, 0, 0, 0],
+        &[7, 7, 4, 0, 0, 0, 0, 1, 134, 8, 0, 0, 0, 0, 1, 2],
+        &[7, 7, 4, 0, 0, 0, 0, 134, 6, 0, 0, 0],
+        &[131, 7, 4, 192, 0, 2, 9, 1, 134, 8, 0, 0, 0, 0, 1, 2],
+        &[1, 134, 0, 0],
+    ] {
+        let packet = with_options(udp((LAN, 4000), (WAN, 53), b"question"), options);
+        scenario = scenario.receive("lan", packet);
+    }
+    check(scenario);
+}
+
+/// The threshold holds for pieces of packets that are begun, too.
+#[test]
+fn no_room_for_fragments() {
+    let whole = udp((LAN, 4000), (WAN, 53), &[7; 64]);
+    let mut scenario = Scenario::new("no room", HOME)
+        .sysctl("net.ipv4.ipfrag_low_thresh", "0")
+        .sysctl("net.ipv4.ipfrag_high_thresh", "1");
+    for (identification, from, to) in [(1, 0, 16), (1, 16, 32), (2, 0, 16), (1, 32, 72), (2, 16, 72)] {
+        let piece = fragment(&whole, identification, from, to, to < 72);
+        scenario = scenario.receive("lan", piece);
+    }
+    check(scenario.receive("lan", udp((LAN, 4001), (WAN, 53), b"whole")));
+}
+
+#[test]
+fn nat_drops_gre_of_unknown_versions() {
+    let mut scenario = Scenario::new(
+        "gre",
+        "*nat\n-A PREROUTING -i lan -j REDIRECT\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n",
+    );
+    for (at, version) in [0u8, 1, 2, 5, 7, 0x85].into_iter().enumerate() {
+        for (interface, from, to) in [("lan", LAN, WAN), ("wan", WAN, LAN)] {
+            let packet = udp((from, 0), (to, at as u16), &[7; 20]);
+            let mut packet = of_protocol(packet, 47);
+            packet[21] = version;
+            packet[24..26].copy_from_slice(&[at as u8, 1]);
+            scenario = scenario.receive(interface, packet);
+        }
+    }
+    check(scenario);
+}
+
+/// An error about a protocol that nothing handles is RELATED before the raw table of OUTPUT is walked.
+#[test]
+fn errors_about_unknown_protocols_are_related_at_once() {
+    let rules = "*raw\n-A OUTPUT -m conntrack --ctstate RELATED\n-A OUTPUT -m conntrack ! --ctstate RELATED\nCOMMIT\n";
+    let packet = |to, protocol| of_protocol(udp((LAN, 1), (to, 2), b"data"), protocol);
+    check(
+        Scenario::new("unknown protocol", rules)
+            .receive("lan", packet(ROUTER_LAN, 33))
+            .receive("lan", packet(ROUTER_WAN, 99))
+            .receive("lan", udp((LAN, 1), (ROUTER_LAN, 2), b"data")),
+    );
+}
+
+/// REJECT wants the payload of a protocol that it does not know to sum up to nothing.
+#[test]
+fn reject_sums_whatever_it_does_not_know() {
+    let mut scenario = Scenario::new("reject", "*filter\n-A FORWARD -j REJECT\nCOMMIT\n");
+    for protocol in (0..=255).filter(|it| ![6, 17].contains(it)) {
+        for payload in [
+            &[0u8, 1, 0, 2, 0, 3, 0, 4][..],
+            &[0, 1, 0xff, 0xfe],
+            &[0; 8],
+            &[0, 0, 0xff],
+        ] {
+            let mut packet = udp((LAN, 1), (WAN, 2), b"")[..20].to_vec();
+            packet.extend_from_slice(payload);
+            packet[3] = packet.len() as u8;
+            scenario = scenario.receive("lan", of_protocol(packet, protocol));
+        }
+    }
+    check(scenario);
 }

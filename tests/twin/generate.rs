@@ -4,7 +4,7 @@
 
 use nflab::base::Random;
 
-use crate::build::{echo_reply, echo_request, icmp_error, tcp, udp, with_ttl};
+use crate::build::{echo_reply, echo_request, fragment, icmp_error, sealed, tcp, udp, with_options, with_ttl};
 use crate::scenario::{Scenario, Step};
 
 const LAN_HOSTS: &[&str] = &["10.0.0.2", "10.0.0.3"];
@@ -30,7 +30,17 @@ impl Draw {
     }
 }
 
+/// Sound conversations.
 pub fn scenario(seed: u64) -> Scenario {
+    generate(seed, false)
+}
+
+/// The same with what goes wrong on a wire, and what an attacker makes go wrong.
+pub fn hostile(seed: u64) -> Scenario {
+    generate(seed, true)
+}
+
+fn generate(seed: u64, is_hostile: bool) -> Scenario {
     let mut draw = Draw {
         random: Random::new(seed),
     };
@@ -42,11 +52,193 @@ pub fn scenario(seed: u64) -> Scenario {
     if draw.one_in(5) {
         scenario = scenario.sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1");
     }
+    // How many redirects there are depends on milliseconds, which the two sides cannot share.
+    for key in [
+        "net.ipv4.conf.all.send_redirects",
+        "net.ipv4.conf.lan.send_redirects",
+        "net.ipv4.conf.wan.send_redirects",
+    ] {
+        scenario = scenario.sysctl(key, "0");
+    }
     while scenario.steps.len() < 60 {
+        let begin = scenario.steps.len();
         conversation(&mut draw, &mut scenario.steps);
+        if is_hostile {
+            disturb(&mut draw, &mut scenario.steps, begin);
+        }
     }
     scenario
 }
+
+/// Breaks some of the packets from `begin` on, and adds errors about others.
+fn disturb(draw: &mut Draw, steps: &mut Vec<Step>, begin: usize) {
+    for step in steps.split_off(begin) {
+        let Step::Receive { interface, packet } = step else {
+            steps.push(step);
+            continue;
+        };
+        let receive = |packet| Step::Receive { interface, packet };
+        match draw.below(16) {
+            0 => steps.extend(pieces(draw, &packet).into_iter().map(receive)),
+            1 => {
+                let mut packet = packet;
+                let at = draw.below(packet.len());
+                packet[at] ^= 1 << draw.below(8);
+                steps.push(receive(packet));
+            }
+            2 => steps.push(receive(with_options(packet, draw.pick(OPTIONS)))),
+            3 => steps.push(receive(with_ttl(packet, draw.pick(&[0, 1, 2])))),
+            4 => {
+                let mut packet = packet;
+                let odd = draw.pick(ODD_ADDRESSES);
+                let at = draw.pick(&[12, 16, 16]);
+                // The transport checksum is wrong then, but for ICMP, which has none over addresses.
+                packet[at..at + 4].copy_from_slice(&odd);
+                steps.push(receive(sealed(packet)));
+            }
+            5 => {
+                let mut packet = packet;
+                // Not 255: the twin's own raw socket listens to that.
+                packet[9] = draw.pick(&[0, 2, 4, 33, 47, 50, 136]);
+                steps.push(receive(sealed(packet)));
+            }
+            6 => {
+                let about = packet.clone();
+                steps.push(receive(packet));
+                let text = |bytes: &[u8]| format!("{}.{}.{}.{}", bytes[0], bytes[1], bytes[2], bytes[3]);
+                let from = if draw.one_in(2) {
+                    text(&about[16..20])
+                } else {
+                    "198.51.100.77".to_owned()
+                };
+                let (kind, code) = draw.pick(&[
+                    (3, 0),
+                    (3, 1),
+                    (3, 3),
+                    (3, 4),
+                    (11, 0),
+                    (11, 1),
+                    (12, 0),
+                    (4, 0),
+                    (5, 1),
+                ]);
+                // Towards its sender, from where it went; or the way it came.
+                let side = if (interface == "lan") ^ draw.one_in(4) {
+                    "wan"
+                } else {
+                    "lan"
+                };
+                let packet = icmp_error(&from, &text(&about[12..16]), kind, code, &about);
+                steps.push(Step::Receive {
+                    interface: side,
+                    packet,
+                });
+            }
+            7 => {
+                let mut packet = packet;
+                let cut = draw.below(packet.len());
+                packet.truncate(cut);
+                if cut >= 20 && draw.one_in(2) {
+                    packet[2..4].copy_from_slice(&(cut as u16).to_be_bytes());
+                    packet = sealed(packet);
+                }
+                steps.push(receive(packet));
+            }
+            8 => {
+                let mut packet = packet;
+                packet.extend([7; 5]);
+                steps.push(receive(packet));
+            }
+            9 if packet[9] == 6 => {
+                let mut packet = packet;
+                // Another set of flags, or another sequence number; the checksum follows by its difference.
+                let (at, value) = match draw.below(3) {
+                    0 => (32, 0x5000 | draw.below(256) as u16),
+                    1 => (24, draw.below(65_536) as u16),
+                    _ => (26, draw.below(65_536) as u16),
+                };
+                amend(&mut packet, at, value);
+                steps.push(receive(packet));
+            }
+            10 if matches!(packet[9], 6 | 17) => {
+                let mut packet = packet;
+                amend(&mut packet, draw.pick(&[20, 22]), 0);
+                steps.push(receive(packet));
+            }
+            11 => {
+                steps.push(receive(packet.clone()));
+                steps.push(receive(packet));
+            }
+            _ => steps.push(receive(packet)),
+        }
+    }
+}
+
+/// Sets a word of a TCP or UDP header and mends its checksum (RFC 1624).
+fn amend(packet: &mut [u8], at: usize, value: u16) {
+    let checksum = if packet[9] == 6 { 36 } else { 26 };
+    let word = |packet: &[u8], at: usize| u32::from(u16::from_be_bytes([packet[at], packet[at + 1]]));
+    let mut sum = (0xffff - word(packet, checksum)) + (0xffff - word(packet, at)) + u32::from(value);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    packet[checksum..checksum + 2].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+    packet[at..at + 2].copy_from_slice(&value.to_be_bytes());
+}
+
+fn pieces(draw: &mut Draw, packet: &[u8]) -> Vec<Vec<u8>> {
+    let length = packet.len() - 20;
+    let identification = draw.pick(&[1, 2]);
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    while from < length {
+        let to = from + draw.pick(&[8, 8, 16, 24]);
+        pieces.push(fragment(packet, identification, from, to, to < length));
+        if draw.one_in(10) {
+            pieces.push(fragment(packet, identification, from, to + 8, to + 8 < length));
+        }
+        if draw.one_in(12) {
+            pieces.push(fragment(packet, identification, from & !15, to + 8, true));
+        }
+        from = to;
+    }
+    if draw.one_in(8) {
+        pieces.remove(draw.below(pieces.len()));
+    }
+    if draw.one_in(2) {
+        for at in (1..pieces.len()).rev() {
+            pieces.swap(at, draw.below(at + 1));
+        }
+    }
+    pieces
+}
+
+const OPTIONS: &[&[u8]] = &[
+    &[1, 1, 1, 0],
+    &[148, 4, 0, 0],
+    &[7, 7, 4, 0, 0, 0, 0, 0],
+    &[7, 11, 8, 1, 2, 3, 4, 0, 0, 0, 0, 0],
+    &[7, 3, 4, 0],
+    &[7, 7, 5, 0, 0, 0, 0, 0],
+    &[131, 7, 4, 192, 0, 2, 9, 0],
+    &[134, 8, 0, 0, 0, 0, 1, 2],
+    &[68, 8, 13, 0, 0, 0, 0, 0],
+    &[255, 4, 0, 7],
+    &[7, 40, 4, 0],
+    &[7, 0, 4, 0],
+];
+
+const ODD_ADDRESSES: &[[u8; 4]] = &[
+    [10, 0, 0, 255],
+    [10, 0, 0, 0],
+    [192, 0, 2, 255],
+    [255, 255, 255, 255],
+    [0, 0, 0, 0],
+    [127, 0, 0, 1],
+    [224, 0, 0, 1],
+    [239, 1, 2, 3],
+    [240, 0, 0, 1],
+];
 
 fn ruleset(draw: &mut Draw) -> String {
     let mut text = String::new();

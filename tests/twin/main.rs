@@ -138,33 +138,43 @@ fn differ_in_a_free_port(theirs: &Sent, own: &Sent) -> bool {
 }
 
 fn is_same_but_for_a_port((there, theirs): &(String, Vec<u8>), (here, own): &(String, Vec<u8>)) -> bool {
-    if there != here || theirs.len() != own.len() || theirs.len() < 28 || theirs[..20] != own[..20] {
+    let header = theirs.first().map_or(0, |it| usize::from(it & 15) * 4);
+    if there != here || theirs.len() != own.len() || header < 20 || theirs.len() < header + 8 {
         return false;
     }
-    let is_error = theirs[9] == 1 && matches!(theirs[20], 3 | 4 | 5 | 11 | 12);
-    if is_error && theirs.len() >= 56 {
+    let (their_header, theirs) = theirs.split_at(header);
+    let (own_header, own) = own.split_at(header);
+    if their_header != own_header {
+        return false;
+    }
+    // Where a fragment begins in the payload of its packet.
+    let base = usize::from(u16::from_be_bytes([their_header[6], their_header[7]]) & 0x1fff) * 8;
+    let is_error = their_header[9] == 1 && base == 0 && matches!(theirs[0], 3 | 4 | 5 | 11 | 12);
+    if is_error && theirs.len() >= 36 {
         // The port stands in the packet that the error quotes; the checksums over it and over the error follow.
-        let masked = |bytes: &[u8]| [&bytes[..22], &bytes[24..48], &bytes[56..]].concat();
+        let masked = |bytes: &[u8]| [&bytes[..2], &bytes[4..28], &bytes[36..]].concat();
         return masked(theirs) == masked(own);
     }
-    let checksum = match theirs[9] {
-        6 => 36,
-        17 => 26,
-        1 => 22,
+    let (checksum, ports, class): (usize, &[usize], fn(u16) -> u8) = match their_header[9] {
+        6 => (16, &[0, 2], class),
+        17 => (6, &[0, 2], class),
+        1 => (2, &[4], |_| 0),
         _ => return false,
     };
-    let (ports, class): (&[usize], fn(u16) -> u8) = match theirs[9] {
-        1 => (&[24], |_| 0),
-        _ => (&[20, 22], class),
-    };
-    let port = |bytes: &[u8], at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    let place = |at: usize| at.checked_sub(base).filter(|at| at + 2 <= theirs.len());
     let masked = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
-        bytes[checksum..checksum + 2].fill(0);
-        ports.iter().for_each(|&at| bytes[at..at + 2].fill(0));
+        for at in ports.iter().chain([&checksum]).filter_map(|&at| place(at)) {
+            bytes[at..at + 2].fill(0);
+        }
         bytes
     };
-    masked(theirs) == masked(own) && ports.iter().all(|&at| class(port(theirs, at)) == class(port(own, at)))
+    let port = |bytes: &[u8], at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+    masked(theirs) == masked(own)
+        && ports
+            .iter()
+            .filter_map(|&at| place(at))
+            .all(|at| class(port(theirs, at)) == class(port(own, at)))
 }
 
 /// The lines that only one side has, and for each whose.

@@ -1,0 +1,280 @@
+//! A packet is never a reason to panic, to answer nonsense, or to behave differently because someone watches.
+//!
+//! Conversations that are mostly sound, then broken: flipped, cut, lengthened, spliced, in fragments of every order, with lying lengths; through
+//! rulesets over the whole registry, random knobs, jumps of the clock and tables replaced under way. `NFLAB_FUZZ_SEED` and `NFLAB_FUZZ_SECONDS`
+//! choose other runs; a failure names the seed of its own round.
+
+#[path = "hostile/packets.rs"]
+mod packets;
+#[path = "hostile/rules.rs"]
+mod rules;
+
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+use nflab::base::{Family, InterfaceId, InterfaceName, Random, Time};
+use nflab::cli::RouterTables;
+use nflab::engine::{Config, Emission, Observer, Port, Router, Silent, Worker};
+use nflab::lab::story::{Detail, Story};
+use nflab::net::{Closed, Net, Prefix, Route};
+use nflab::text::{StaticHosts, restore};
+use nflab::wire::checksum;
+
+use packets::Packets;
+
+#[test]
+fn whatever_comes_in() {
+    let number = |name: &str, default: u64| {
+        let value = std::env::var(name).ok();
+        value.map_or(default, |it| it.parse().expect("a number"))
+    };
+    let (first, seconds) = (number("NFLAB_FUZZ_SEED", 1), number("NFLAB_FUZZ_SECONDS", 5));
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let (mut seed, mut carried) = (first, 0);
+    while Instant::now() < end {
+        match catch_unwind(AssertUnwindSafe(|| round(seed))) {
+            Ok(count) => carried += count,
+            Err(panic) => {
+                eprintln!("in the round of NFLAB_FUZZ_SEED={seed}");
+                resume_unwind(panic);
+            }
+        }
+        seed += 1;
+    }
+    eprintln!("{carried} packets in rounds {first} to {}", seed - 1);
+}
+
+/// One router and its twin, which is watched, with the same packets.
+fn round(seed: u64) -> usize {
+    let mut draw = Draw(Random::new(seed));
+    let knobs = rules::knobs(&mut draw);
+    let text = rules::ruleset(&mut draw);
+    let mut quiet = Side::new(seed, &knobs, &text);
+    let mut watched = Side::new(seed, &knobs, &text);
+    let maximum = quiet.router.config().conntrack.max as usize;
+    let mut packets = Packets::default();
+    let mut now = Time::from_secs(1_800_000_000);
+    let rounds = 150 + draw.below(250);
+    let mut heard = Vec::new();
+    for _ in 0..rounds {
+        now = now + draw.pause();
+        if draw.one_in(8) {
+            quiet.tick(now, &mut Silent);
+            let mut story = Story::default();
+            watched.tick(now, &mut story);
+            drop(story.render(Detail::Whole));
+            assert_eq!(quiet.worker.output(), watched.worker.output(), "what a tick sent");
+        }
+        if draw.one_in(60) {
+            let text = rules::ruleset(&mut draw);
+            quiet.restore(&text, now);
+            watched.restore(&text, now);
+        }
+        for (interface, bytes) in packets.draw(&mut draw, &heard) {
+            let mut story = Story::default();
+            let one = quiet.carry(interface, now, &bytes, &mut Silent);
+            let other = watched.carry(interface, now, &bytes, &mut story);
+            drop((story.render(Detail::Whole), story.render(Detail::Short)));
+            assert_eq!(one, other, "a watched packet fares as an unwatched one");
+            assert_eq!(quiet.worker.output(), watched.worker.output());
+            for emission in quiet.worker.output() {
+                check(emission, interface.is_some(), &bytes);
+            }
+            heard.extend(quiet.worker.output().iter().map(|it| it.bytes.clone()));
+            packets.count += 1;
+        }
+        if heard.len() > 40 {
+            heard.drain(..heard.len() - 20);
+        }
+        let count = quiet.router.flows().count();
+        assert!(maximum == 0 || count <= maximum, "{count} flows where {maximum} may be");
+        assert_eq!(count, watched.router.flows().count());
+    }
+    assert_eq!(quiet.counters(), watched.counters(), "counters");
+    packets.count
+}
+
+/// What leaves is always a whole IPv4 packet; and its payload is as right as the payload that came.
+fn check(emission: &Emission, from_outside: bool, input: &[u8]) {
+    let bytes = &emission.bytes;
+    let hex = || format!("in {}\nout {}", hex(input), hex(bytes));
+    assert!(bytes.len() >= 20, "{}", hex());
+    let header = usize::from(bytes[0] & 15) * 4;
+    assert!(bytes[0] >> 4 == 4 && header >= 20 && header <= bytes.len(), "{}", hex());
+    assert_eq!(
+        usize::from(u16::from_be_bytes([bytes[2], bytes[3]])),
+        bytes.len(),
+        "total length: {}",
+        hex()
+    );
+    // What reaches the router itself has its options filled in, and nobody looks at its checksum any more.
+    if emission.port != Port::Local {
+        assert_eq!(checksum::of(&bytes[..header]), 0, "header checksum: {}", hex());
+        assert!(bytes.len() <= 1500, "longer than the MTU: {}", hex());
+    }
+    // A source route changes the destination, which the transport checksum covers as it is at the end.
+    let may_be_source_routed = input[0] != 0x45;
+    if from_outside
+        && !may_be_source_routed
+        && !is_fragment(input)
+        && transport_is_right(input) == Some(true)
+        && !is_fragment(bytes)
+    {
+        assert_ne!(transport_is_right(bytes), Some(false), "transport checksum: {}", hex());
+    }
+}
+
+fn is_fragment(bytes: &[u8]) -> bool {
+    bytes.len() < 20 || u16::from_be_bytes([bytes[6], bytes[7]]) & 0x3fff != 0
+}
+
+/// `None` where there is no such checksum.
+fn transport_is_right(bytes: &[u8]) -> Option<bool> {
+    let header = usize::from(bytes.first()? & 15) * 4;
+    let total = usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]));
+    let segment = bytes.get(header..total)?;
+    let address = |at: usize| IpAddr::from([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let protocol = bytes[9];
+    match protocol {
+        6 if segment.len() >= 20 => {}
+        17 if segment.len() >= 8 => {
+            if segment[6..8] == [0, 0] {
+                return Some(true);
+            }
+            let length = usize::from(u16::from_be_bytes([segment[4], segment[5]]));
+            if length != segment.len() {
+                return None;
+            }
+        }
+        1 if segment.len() >= 8 => return Some(checksum::of(segment) == 0),
+        _ => return None,
+    }
+    Some(checksum::transport(address(12), address(16), protocol, segment) == 0)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+struct Side {
+    router: Router,
+    worker: Worker,
+}
+
+impl Side {
+    fn new(seed: u64, knobs: &[(String, String)], rules: &str) -> Self {
+        let mut net = Net::new();
+        for (name, address) in [("lan", [10, 0, 0, 1]), ("wan", [192, 0, 2, 1])] {
+            let id = net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+            net.add_address(id, address.into(), 24).unwrap();
+        }
+        let mut route = Route::new(Prefix::default_of(Family::V4));
+        route.via = Some([192, 0, 2, 254].into());
+        net.add_route(route).unwrap();
+        net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
+        let mut config = Config::new(net);
+        config.helpers = nflab::helper::registry().to_vec();
+        config.conntrack.automatic_helper = seed.is_multiple_of(2);
+        config.always_track = !seed.is_multiple_of(3);
+        for (key, value) in knobs {
+            match key.strip_prefix("net.netfilter.") {
+                Some(name) => config.conntrack.set(name, value).unwrap(),
+                None => config.net.sysctl_set(key, value).unwrap(),
+            }
+        }
+        let router = Router::new(config, seed, 1, Box::new(Closed));
+        let worker = router.workers().remove(0);
+        let side = Self { router, worker };
+        side.restore(rules, Time::from_secs(1_800_000_000));
+        side
+    }
+
+    fn restore(&self, rules: &str, now: Time) {
+        let options = restore::Options {
+            family: Family::V4,
+            counters: false,
+            keep: false,
+            test: false,
+            only: None,
+            verbose: false,
+        };
+        let mut tables = RouterTables {
+            router: &self.router,
+            now,
+        };
+        if let (_, Err(failure)) = restore::run(rules, &options, &mut tables, &StaticHosts::none()) {
+            panic!("{}\n{rules}", failure.explain());
+        }
+    }
+
+    fn carry<O: Observer>(
+        &mut self,
+        interface: Option<InterfaceId>,
+        now: Time,
+        bytes: &[u8],
+        observer: &mut O,
+    ) -> String {
+        let report = match interface {
+            Some(id) => self.router.receive(&mut self.worker, now, id, bytes, observer),
+            None => self.router.send(&mut self.worker, now, bytes, observer),
+        };
+        format!("{report:?} {:?}", self.worker.take_log())
+    }
+
+    fn tick<O: Observer>(&mut self, now: Time, observer: &mut O) {
+        self.router.tick(&mut self.worker, now, observer);
+    }
+
+    /// In the order of the rules, because their numbers differ from router to router.
+    fn counters(&self) -> String {
+        let mut tables = RouterTables {
+            router: &self.router,
+            now: Time::ZERO,
+        };
+        let mut read = |_: Option<&str>| Ok(String::new());
+        let arguments = ["iptables-save", "-c"].map(str::to_owned);
+        let hosts = StaticHosts::none();
+        let mut world = nflab::cli::World {
+            tables: &mut tables,
+            hosts: &hosts,
+            now: Time::ZERO,
+            read: &mut read,
+        };
+        nflab::cli::iptables_save::run(&arguments, &mut world).out
+    }
+}
+
+pub struct Draw(Random);
+
+impl Draw {
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0.below(bound as u32) as usize
+    }
+
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    pub fn u16(&mut self) -> u16 {
+        self.0.next_u16()
+    }
+
+    pub fn u32(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    /// Mostly moments, now and then hours or years.
+    fn pause(&mut self) -> Duration {
+        match self.below(40) {
+            0 => Duration::from_secs(86_400 * 400),
+            1 => Duration::from_secs(7_200),
+            2..=5 => Duration::from_secs(31),
+            _ => Duration::from_millis(self.below(500) as u64),
+        }
+    }
+}
