@@ -10,6 +10,7 @@ use super::proto::ProtocolState;
 use super::settings::TcpSettings;
 use super::{Direction, Tuple};
 use crate::base::{InterfaceId, Time};
+use crate::wire::tcp::is_before;
 
 /// A flow. The original tuple never changes; everything else lies behind the flow's own lock.
 #[derive(Debug)]
@@ -95,6 +96,28 @@ pub struct SequenceAdjustment {
     pub position: u32,
     pub before: i32,
     pub after: i32,
+}
+
+impl SequenceAdjustment {
+    /// What is to be added to this sequence number of the sender. The packet that changed is itself before its change, so that a
+    /// retransmission of it is shifted as it was.
+    pub fn offset_at(&self, sequence: u32) -> i32 {
+        if is_before(self.position, sequence) {
+            self.after
+        } else {
+            self.before
+        }
+    }
+
+    /// The sender's own number for one that the receiver knows.
+    pub fn before_adjustment(&self, seen: u32) -> u32 {
+        let offset = if is_before(self.position, seen.wrapping_sub(self.before as u32)) {
+            self.after
+        } else {
+            self.before
+        };
+        seen.wrapping_sub(offset as u32)
+    }
 }
 
 /// What `conntrack -L`, `--ctstatus` and early drop look at.

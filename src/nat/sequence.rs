@@ -50,37 +50,11 @@ pub fn record_length_change(state: &mut FlowState, direction: Direction, positio
     }
     state.status.set(Status::SEQ_ADJUST);
     let way = &mut state.sequence.get_or_insert_default()[direction.index()];
-    if way.before == way.after || is_before(way.position, position) {
+    if way.before == way.after || tcp::is_before(way.position, position) {
         way.position = position;
         way.before = way.after;
         way.after = way.after.wrapping_add(change);
     }
-}
-
-impl SequenceAdjustment {
-    /// What is to be added to this sequence number of the sender. The packet that changed is itself before its change, so that a
-    /// retransmission of it is shifted as it was.
-    pub fn offset_at(&self, sequence: u32) -> i32 {
-        if is_before(self.position, sequence) {
-            self.after
-        } else {
-            self.before
-        }
-    }
-
-    /// The sender's own number for one that the receiver knows.
-    fn before_adjustment(&self, seen: u32) -> u32 {
-        let offset = if is_before(self.position, seen.wrapping_sub(self.before as u32)) {
-            self.after
-        } else {
-            self.before
-        };
-        seen.wrapping_sub(offset as u32)
-    }
-}
-
-fn is_before(first: u32, second: u32) -> bool {
-    (first.wrapping_sub(second) as i32) < 0
 }
 
 fn shift_selective_acknowledgements(bytes: &mut [u8], header: usize, other_way: &SequenceAdjustment, partial: bool) {

@@ -8,6 +8,15 @@ pub struct Tcp<T>(T);
 
 pub const MIN_HEADER: usize = 20;
 
+/// Sequence numbers wrap: `a` is before `b` when the way up from `a` is the shorter one.
+pub fn is_before(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
+pub fn is_after(a: u32, b: u32) -> bool {
+    is_before(b, a)
+}
+
 /// The bits of the flags byte.
 pub mod flags {
     pub const FIN: u8 = 0x01;

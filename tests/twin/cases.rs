@@ -408,3 +408,17 @@ fn reject_sums_whatever_it_does_not_know() {
     }
     check(scenario);
 }
+
+/// A SYN that is sent again before any answer neither counts nor lets its flow live longer; any other packet of a flow does.
+#[test]
+fn repeated_syns_are_not_counted() {
+    let syn = || tcp((LAN, 4000), (WAN, 80), "S", 100, 0, b"");
+    check(
+        Scenario::new("accounting", HOME)
+            .sysctl("net.netfilter.nf_conntrack_acct", "1")
+            .receive("lan", syn())
+            .receive("lan", syn())
+            .receive("lan", udp((LAN, 4000), (WAN, 53), b"a"))
+            .receive("lan", udp((LAN, 4000), (WAN, 53), b"question")),
+    );
+}

@@ -133,10 +133,7 @@ pub(super) fn packet(cx: &TrackContext<'_>, state: &mut FlowState, direction: Di
                     if became_assured {
                         state.status.set(Status::ASSURED);
                     }
-                    match timeout {
-                        Some(timeout) => timeout,
-                        None => return Verdict::Accept,
-                    }
+                    timeout
                 }
                 tcp::Outcome::Ignore(reason) => return Verdict::Ignore(reason),
                 tcp::Outcome::Invalid(reason) => return Verdict::Invalid(InvalidReason::Tcp(reason)),

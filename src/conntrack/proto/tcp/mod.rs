@@ -56,11 +56,8 @@ struct Last {
 /// What becomes of a segment of a known connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It belongs. `timeout` is `None` where the deadline stays and the packet is not counted (a SYN sent again). `became_assured`: the flow is ASSURED from now on.
-    Accept {
-        timeout: Option<Duration>,
-        became_assured: bool,
-    },
+    /// It belongs. `became_assured`: the flow is ASSURED from now on.
+    Accept { timeout: Duration, became_assured: bool },
     /// It belongs (NEW or ESTABLISHED by its direction, counts as a reply), but neither deadline nor counters follow.
     Ignore(IgnoredReason),
     /// It is INVALID; the flow stays as it is.
@@ -190,7 +187,9 @@ impl TcpTrack {
         if !seen_reply && kind == Kind::Rst {
             return Outcome::Destroy;
         }
-        let renewed = !(kind == Kind::Syn && old == TcpState::SynSent && !seen_reply);
+        if kind == Kind::Syn && old == TcpState::SynSent && !seen_reply {
+            return Outcome::Ignore(IgnoredReason::SynRepeated);
+        }
         let reset = kind == Kind::Rst;
         let timeout = self.timeout(settings, reset, seen_reply);
         let became_assured = seen_reply
@@ -198,7 +197,7 @@ impl TcpTrack {
             && next == TcpState::Established
             && matches!(old, TcpState::SynRecv | TcpState::Established);
         Outcome::Accept {
-            timeout: renewed.then_some(timeout),
+            timeout,
             became_assured,
         }
     }
@@ -368,13 +367,4 @@ impl TcpSettings {
             TcpState::Close => self.timeout_close,
         }
     }
-}
-
-/// Sequence numbers wrap: `a` is before `b` when the way up from `a` is the shorter one.
-fn before(a: u32, b: u32) -> bool {
-    (a.wrapping_sub(b) as i32) < 0
-}
-
-fn after(a: u32, b: u32) -> bool {
-    before(b, a)
 }

@@ -53,6 +53,8 @@ pub enum InvalidReason {
 /// Why a segment is let through as part of its connection though the connection neither changes nor lives longer by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IgnoredReason {
+    /// A SYN sent again before any answer: a sender who goes on asking keeps no flow alive.
+    SynRepeated,
     /// The ends may be out of step with what was seen here; their answer to this segment will tell.
     OutOfState {
         kind: Kind,
@@ -120,6 +122,7 @@ impl fmt::Display for InvalidReason {
 impl fmt::Display for IgnoredReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::SynRepeated => write!(f, "a SYN sent again before any answer: the flow lives no longer by it"),
             Self::OutOfState { kind, direction, state } => write!(
                 f,
                 "{} from the {} while the connection is {}: let through, the answer to it will tell",

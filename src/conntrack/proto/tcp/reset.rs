@@ -1,7 +1,8 @@
 //! Whether a RST is to be believed: a forged one must not close a connection, a real one that looks odd must.
 
 use super::window::SideFlags;
-use super::{Direction, InvalidReason, Kind, Segment, TcpSettings, TcpState, TcpTrack, before};
+use super::{Direction, InvalidReason, Kind, Segment, TcpSettings, TcpState, TcpTrack};
+use crate::wire::tcp::is_before;
 
 /// How much a RST is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl TcpTrack {
         let expected = receiver.max_acknowledgement;
         let settled = self.state == TcpState::Established && assured;
         let without_number = sequence == 0 && !settled;
-        if before(sequence, expected) && !without_number && !settings.ignore_invalid_rst {
+        if is_before(sequence, expected) && !without_number && !settings.ignore_invalid_rst {
             return Reset::Stale(InvalidReason::StaleReset {
                 sequence,
                 at_least: expected,

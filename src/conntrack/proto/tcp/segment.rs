@@ -1,7 +1,7 @@
 //! A TCP segment as the tracker sees it: which kind it is, where it ends, what its options say.
 
 use super::InvalidReason;
-use crate::wire::tcp::{MIN_HEADER, Tcp, flags, option};
+use crate::wire::tcp::{MIN_HEADER, Tcp, flags, is_after, option};
 
 /// A segment whose header and flags are sane. Made by [`header_is_valid`].
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +86,7 @@ impl Segment<'_> {
             }
             for block in option.data.chunks_exact(SACK_BLOCK) {
                 let right = u32::from_be_bytes([block[4], block[5], block[6], block[7]]);
-                if super::after(right, highest) {
+                if is_after(right, highest) {
                     highest = right;
                 }
             }

@@ -256,7 +256,7 @@ fn track(known: &mut Option<Flow>, way: usize, segment: &Segment<'_>, settings: 
                 timeout,
                 became_assured,
             } => {
-                flow.deadline = timeout.map_or(flow.deadline, |timeout| timeout.as_secs());
+                flow.deadline = timeout.as_secs();
                 flow.assured |= became_assured;
             }
             Outcome::Ignore(_) => {}

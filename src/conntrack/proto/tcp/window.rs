@@ -7,8 +7,7 @@
 use super::{
     Direction, IgnoredReason, InvalidReason, Kind, Segment, SequenceAdjustment, TcpSettings, TcpState, TcpTrack,
 };
-use super::{after, before};
-use crate::wire::tcp::flags;
+use crate::wire::tcp::{flags, is_after, is_before};
 
 /// One side of a connection, as a sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -157,11 +156,11 @@ impl TcpTrack {
         if let Some(adjust) = adjust {
             // The receiver's numbers were moved by NAT: its sender acknowledges them as moved, and they are kept as they were.
             let offset = &adjust[direction.opposite().index()];
-            acknowledgement = original_number(offset, acknowledgement);
-            selective = original_number(offset, selective);
+            acknowledgement = offset.before_adjustment(acknowledgement);
+            selective = offset.before_adjustment(selective);
         }
 
-        let anew = matches!(self.state, TcpState::SynSent | TcpState::SynRecv) && after(end, sender.end);
+        let anew = matches!(self.state, TcpState::SynSent | TcpState::SynRecv) && is_after(end, sender.end);
         let first = sender.max_window == 0;
         if is_syn && (first || anew) {
             // The side's first SYN, or it starts anew with higher numbers.
@@ -199,14 +198,14 @@ impl TcpTrack {
 
         let liberal = settings.be_liberal || sender.flags.has(SideFlags::LIBERAL);
         let lower = sender.end.wrapping_sub(receiver.max_window).wrapping_sub(1);
-        let too_low = receiver.max_window != 0 && !after(end, lower);
-        let unseen = !before(selective, receiver.end.wrapping_add(1));
+        let too_low = receiver.max_window != 0 && !is_after(end, lower);
+        let unseen = !is_before(selective, receiver.end.wrapping_add(1));
         let oldest = receiver
             .end
             .wrapping_sub(sender.max_window.max(MAX_ACK_WINDOW))
             .wrapping_sub(1);
-        let too_old = !after(selective, oldest);
-        let too_high = !before(sequence, sender.max_end.wrapping_add(1));
+        let too_old = !is_after(selective, oldest);
+        let too_high = !is_before(sequence, sender.max_end.wrapping_add(1));
         let misfit = if too_high {
             let bytes = end.wrapping_sub(sender.max_end).wrapping_add(1);
             if bytes > receiver.max_window || too_low || unseen || too_old {
@@ -242,7 +241,7 @@ impl TcpTrack {
             return if liberal { Fit::Inside } else { misfit };
         }
 
-        if after(end, sender.end) {
+        if is_after(end, sender.end) {
             sender.end = end;
             sender.flags.set(SideFlags::UNACKNOWLEDGED);
         }
@@ -252,16 +251,17 @@ impl TcpTrack {
         sender.max_window = sender
             .max_window
             .max(window.wrapping_add(selective.wrapping_sub(acknowledgement)));
-        if is_ack && (!sender.flags.has(SideFlags::ACKNOWLEDGED) || after(acknowledgement, sender.max_acknowledgement))
+        if is_ack
+            && (!sender.flags.has(SideFlags::ACKNOWLEDGED) || is_after(acknowledgement, sender.max_acknowledgement))
         {
             sender.max_acknowledgement = acknowledgement;
             sender.flags.set(SideFlags::ACKNOWLEDGED);
         }
-        if receiver.max_window != 0 && after(end, sender.max_end) {
+        if receiver.max_window != 0 && is_after(end, sender.max_end) {
             receiver.max_window = receiver.max_window.wrapping_add(end.wrapping_sub(sender.max_end));
         }
         let reach = selective.wrapping_add(window);
-        if after(reach, receiver.max_end.wrapping_sub(1)) {
+        if is_after(reach, receiver.max_end.wrapping_sub(1)) {
             receiver.max_end = reach;
             if window == 0 {
                 receiver.max_end = receiver.max_end.wrapping_add(1);
@@ -290,15 +290,4 @@ impl TcpTrack {
         }
         Fit::Inside
     }
-}
-
-/// The number that NAT made `moved` of.
-fn original_number(adjustment: &SequenceAdjustment, moved: u32) -> u32 {
-    let at_position = moved.wrapping_sub(adjustment.before as u32);
-    let offset = if after(at_position, adjustment.position) {
-        adjustment.after
-    } else {
-        adjustment.before
-    };
-    moved.wrapping_sub(offset as u32)
 }
