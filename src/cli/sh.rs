@@ -55,6 +55,17 @@ pub fn run(arguments: &Arguments) -> u8 {
             return 3;
         }
     };
+    // Nobody wants to run a long command for nothing.
+    if let Some(file) = &arguments.save
+        && let Err(error) = can_be_written(file)
+    {
+        eprintln!(
+            "nflab: cannot write {}: {}",
+            file.display(),
+            super::tools::said_by_system(&error)
+        );
+        return 2;
+    }
     let socket = place.0.join("control");
     let tools = place.0.join("bin");
     if let Err(error) = serve(&socket, &lab) {
@@ -90,7 +101,11 @@ pub fn run(arguments: &Arguments) -> u8 {
     if let Some(file) = &arguments.save
         && let Err(error) = save(&mut lab.lock(), file)
     {
-        eprintln!("nflab: cannot write {}: {error}", file.display());
+        eprintln!(
+            "nflab: cannot write {}: {}",
+            file.display(),
+            super::tools::said_by_system(&error)
+        );
         return 2;
     }
     code
@@ -100,6 +115,18 @@ pub fn run(arguments: &Arguments) -> u8 {
 pub fn save(lab: &mut Lab, file: &Path) -> io::Result<()> {
     let saved = lab.tool("iptables-save", &["-c".to_owned()], "", Path::new("."));
     super::replay::write_text(file, &saved.stdout)
+}
+
+/// Opens the file for writing and leaves it as it is: the command may yet read it.
+fn can_be_written(file: &Path) -> io::Result<()> {
+    if file == Path::new("-") {
+        return Ok(());
+    }
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)
+        .map(drop)
 }
 
 /// Answers tools in threads of their own; they end with the process.

@@ -39,7 +39,7 @@ reasons! {
     BadTotalLength = "IP_INHDR", "the IP total length is shorter than the header";
     TotalLengthBeyondPacket = "PKT_TOO_SMALL", "the IP total length is longer than the packet";
     BadHeaderChecksum = "IP_CSUM", "the IP header checksum is wrong";
-    NotOurFamily = "UNHANDLED_PROTO", "this version of IP is not handled";
+    NotOurFamily = "UNHANDLED_PROTO", "an IPv6 packet: this router carries IPv4 only";
     BadOptions = "IP_INHDR", "the IP options are malformed";
     SourceRouteRefused = "NOT_SPECIFIED", "a source route, and accept_source_route is off";
     SourceRouteFailed = "NOT_SPECIFIED", "the next hop of a source route can't be reached as asked";

@@ -13,6 +13,9 @@ pub fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
 }
 
 fn check(bytes: &[u8]) -> Result<(), DropReason> {
+    if bytes.first().is_some_and(|first| first >> 4 == 6) {
+        return Err(DropReason::NotOurFamily);
+    }
     if bytes.len() < MIN_HEADER {
         return Err(DropReason::Truncated);
     }
@@ -60,6 +63,7 @@ mod tests {
             ("good", good.clone(), None),
             ("10 bytes", good[..10].to_vec(), Some("IP_INHDR")),
             ("19 bytes", good[..19].to_vec(), Some("IP_INHDR")),
+            ("IPv6", with(&|it| it[0] = 0x60, false), Some("UNHANDLED_PROTO")),
             ("header length 4", with(&|it| it[0] = 0x44, false), Some("IP_INHDR")),
             (
                 "header length beyond",

@@ -18,6 +18,7 @@ impl Reader {
         }
         self.check_duplicates();
         self.check_mtus();
+        self.check_named_interfaces();
         self.check_hosts();
         self.check_routes();
     }
@@ -70,11 +71,18 @@ impl Reader {
         }
     }
 
+    fn check_named_interfaces(&mut self) {
+        for (name, position) in std::mem::take(&mut self.named) {
+            if self.file.interface(name.as_str()).is_none() {
+                self.no_interface(name.as_str(), position);
+            }
+        }
+    }
+
     fn check_hosts(&mut self) {
         for index in 0..self.file.hosts.len() {
             let host = self.file.hosts[index].clone();
             let Some(interface) = self.file.interface(host.interface.as_str()).cloned() else {
-                self.no_interface(host.interface.as_str(), host.position);
                 continue;
             };
             for address in &host.addresses {
@@ -114,7 +122,6 @@ impl Reader {
             if let Some(name) = named
                 && self.file.interface(name.as_str()).is_none()
             {
-                self.no_interface(name.as_str(), route.position);
                 continue;
             }
             if let Some(via) = route.via {

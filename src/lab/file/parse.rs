@@ -32,7 +32,9 @@ pub(super) fn parse(source: Source) -> Result<LabFile, SourceError> {
     if reader.problems.is_empty() {
         reader.check();
     }
-    let Reader { mut file, mut problems } = reader;
+    let Reader {
+        mut file, mut problems, ..
+    } = reader;
     if problems.is_empty() {
         file.source = source;
         Ok(file)
@@ -47,6 +49,8 @@ pub(super) fn parse(source: Source) -> Result<LabFile, SourceError> {
 pub(super) struct Reader {
     pub(super) file: LabFile,
     problems: Vec<Problem>,
+    /// Every interface that a host or a route names, and where.
+    pub(super) named: Vec<(InterfaceName, Position)>,
 }
 
 type Key<'a, 'i> = &'a Spanned<std::borrow::Cow<'i, str>>;
@@ -362,8 +366,9 @@ impl Reader {
     fn known_interface(&mut self, value: Value<'_, '_>) -> Option<InterfaceName> {
         let (text, position) = self.text(value, "an interface's name")?;
         let made = InterfaceName::new(&text).filter(|name| !name.is_empty());
-        if made.is_none() {
-            self.no_interface(&text, position);
+        match made {
+            Some(name) => self.named.push((name, position)),
+            None => self.no_interface(&text, position),
         }
         made
     }

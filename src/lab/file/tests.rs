@@ -213,7 +213,7 @@ fn everything_that_is_wrong_is_found_at_its_place() {
         ),
         (
             "[[route]]\nto = \"default\"\ndev = \"wan\"",
-            "2:6",
+            "3:7",
             "this lab has no interface \"wan\"",
         ),
         (
@@ -234,7 +234,7 @@ fn everything_that_is_wrong_is_found_at_its_place() {
         ),
         (
             "[host.h]\ninterface = \"lna\"\naddress = \"10.0.0.2/24\"",
-            "1:7",
+            "2:13",
             "this lab has no interface \"lna\"",
         ),
         (
