@@ -24,16 +24,8 @@ pub const SPEC: TargetSpec = TargetSpec {
             help: "the addresses and ports to take the destination from; after a slash the port that the first of the range stands for",
             ..OptionSpec::PLAIN
         },
-        OptionSpec {
-            name: "random",
-            help: "the port is drawn from a hash with a secret",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "persistent",
-            help: "a client gets the same address each time",
-            ..OptionSpec::PLAIN
-        },
+        nat_range::RANDOM,
+        nat_range::PERSISTENT,
     ],
     needs_one: None,
     build,
@@ -41,11 +33,7 @@ pub const SPEC: TargetSpec = TargetSpec {
 };
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let mut range = match given.get("to-destination").map(|option| &option.value) {
-        Some(Value::Nat(range)) => *range,
-        _ => NatRange::default(),
-    };
-    nat_range::read_flags(given, &mut range);
+    let range = nat_range::of(given, "to-destination");
     Ok(Arc::new(Dnat { range }))
 }
 

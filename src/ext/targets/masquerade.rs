@@ -29,16 +29,8 @@ pub const SPEC: TargetSpec = TargetSpec {
             help: "the ports to take the source port from",
             ..OptionSpec::PLAIN
         },
-        OptionSpec {
-            name: "random",
-            help: "the port is drawn from a hash with a secret",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "random-fully",
-            help: "the port is drawn anew for each flow",
-            ..OptionSpec::PLAIN
-        },
+        nat_range::RANDOM,
+        nat_range::RANDOM_FULLY,
     ],
     needs_one: None,
     build,
@@ -46,11 +38,7 @@ pub const SPEC: TargetSpec = TargetSpec {
 };
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let mut range = match given.get("to-ports").map(|option| &option.value) {
-        Some(Value::Nat(range)) => *range,
-        _ => NatRange::default(),
-    };
-    nat_range::read_flags(given, &mut range);
+    let range = nat_range::of(given, "to-ports");
     Ok(Arc::new(Masquerade { range }))
 }
 

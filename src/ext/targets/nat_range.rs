@@ -6,8 +6,26 @@ use std::net::Ipv4Addr;
 use crate::base::{AddressRange, PortRange, protocol};
 use crate::ext::names;
 use crate::ext::number::strtoul;
-use crate::ext::option::{Given, UsageError};
+use crate::ext::option::{Given, OptionSpec, UsageError, Value};
 use crate::nat::NatRange;
+
+pub const RANDOM: OptionSpec = OptionSpec {
+    name: "random",
+    help: "the port is drawn from a hash with a secret",
+    ..OptionSpec::PLAIN
+};
+
+pub const RANDOM_FULLY: OptionSpec = OptionSpec {
+    name: "random-fully",
+    help: "the port is drawn anew for each flow",
+    ..OptionSpec::PLAIN
+};
+
+pub const PERSISTENT: OptionSpec = OptionSpec {
+    name: "persistent",
+    help: "a client gets the same address each time",
+    ..OptionSpec::PLAIN
+};
 
 /// What a shifted range (`80-90/85`) is to a target.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,9 +155,9 @@ pub fn write_to(out: &mut String, range: &NatRange) {
 /// The flags, each after `before`.
 pub fn write_flags(out: &mut String, before: &str, range: &NatRange) {
     for (set, name) in [
-        (range.random, "random"),
-        (range.random_fully, "random-fully"),
-        (range.persistent, "persistent"),
+        (range.random, RANDOM.name),
+        (range.random_fully, RANDOM_FULLY.name),
+        (range.persistent, PERSISTENT.name),
     ] {
         if set {
             let _ = write!(out, "{before}{name}");
@@ -147,9 +165,16 @@ pub fn write_flags(out: &mut String, before: &str, range: &NatRange) {
     }
 }
 
-/// Puts the flags among the options into a range.
-pub fn read_flags(given: &Given<'_>, range: &mut NatRange) {
-    range.random = given.has("random");
-    range.random_fully = given.has("random-fully");
-    range.persistent = given.has("persistent");
+/// What the options of a target say: its range of `name`, and the flags.
+pub fn of(given: &Given<'_>, name: &str) -> NatRange {
+    let range = match given.get(name).map(|option| &option.value) {
+        Some(Value::Nat(range)) => *range,
+        _ => NatRange::default(),
+    };
+    NatRange {
+        random: given.has(RANDOM.name),
+        random_fully: given.has(RANDOM_FULLY.name),
+        persistent: given.has(PERSISTENT.name),
+        ..range
+    }
 }

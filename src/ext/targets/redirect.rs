@@ -28,11 +28,7 @@ pub const SPEC: TargetSpec = TargetSpec {
             help: "the ports to take the destination port from",
             ..OptionSpec::PLAIN
         },
-        OptionSpec {
-            name: "random",
-            help: "the port is drawn from a hash with a secret",
-            ..OptionSpec::PLAIN
-        },
+        nat_range::RANDOM,
     ],
     needs_one: None,
     build,
@@ -40,11 +36,7 @@ pub const SPEC: TargetSpec = TargetSpec {
 };
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let mut range = match given.get("to-ports").map(|option| &option.value) {
-        Some(Value::Nat(range)) => *range,
-        _ => NatRange::default(),
-    };
-    nat_range::read_flags(given, &mut range);
+    let range = nat_range::of(given, "to-ports");
     Ok(Arc::new(Redirect { range }))
 }
 

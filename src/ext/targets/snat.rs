@@ -24,21 +24,9 @@ pub const SPEC: TargetSpec = TargetSpec {
             help: "the addresses and ports to take the source from",
             ..OptionSpec::PLAIN
         },
-        OptionSpec {
-            name: "random",
-            help: "the port is drawn from a hash with a secret",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "random-fully",
-            help: "the port is drawn anew for each flow",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "persistent",
-            help: "a client gets the same address each time",
-            ..OptionSpec::PLAIN
-        },
+        nat_range::RANDOM,
+        nat_range::RANDOM_FULLY,
+        nat_range::PERSISTENT,
     ],
     needs_one: None,
     build,
@@ -46,11 +34,7 @@ pub const SPEC: TargetSpec = TargetSpec {
 };
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let mut range = match given.get("to-source").map(|option| &option.value) {
-        Some(Value::Nat(range)) => *range,
-        _ => NatRange::default(),
-    };
-    nat_range::read_flags(given, &mut range);
+    let range = nat_range::of(given, "to-source");
     Ok(Arc::new(Snat { range }))
 }
 
