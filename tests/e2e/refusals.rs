@@ -29,7 +29,7 @@ fn what_is_refused_leaves_a_running_lab_as_it_was() {
 
     for (bad, at, message) in [
         (ROUTER.replace("10.0.0.1/24", "10.0.0.1/64"), "2:12", "10.0.0.1/64"),
-        (ROUTER.replace("\"lan\"", "\"lam\""), "5:7", "lam"),
+        (ROUTER.replace("\"lan\"", "\"lam\""), "6:13", "lam"),
         (ROUTER.replace("[host.inside]", "[host.inside"), "5:13", ""),
         (ROUTER.replace("address = \"192", "adress = \"192"), "10:1", "adress"),
     ] {
