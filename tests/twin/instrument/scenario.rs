@@ -1,0 +1,200 @@
+//! A scenario is data: what the router is made of, and what happens to it, in order.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use nflab::base::InterfaceName;
+use nflab::cli::TOOLBOX;
+use nflab::lab::memory::LOCAL;
+use nflab::lab::script::{self, Input, Kind, RouteWord};
+use nflab::lab::send::{self, Surroundings};
+use nflab::net::Prefix;
+
+use super::sentence;
+
+/// Begins as every lab of nflab's does: `lan` 10.0.0.1/24, `wan` 192.0.2.1/24, a default route via 192.0.2.254, forwarding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    pub name: String,
+    pub events: Vec<Event>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Another interface, or more addresses of one.
+    Interface {
+        name: InterfaceName,
+        addresses: Vec<(IpAddr, u8)>,
+    },
+    Route {
+        to: Prefix,
+        via: Option<IpAddr>,
+        interface: Option<InterfaceName>,
+    },
+    /// A program on the router reads this UDP port.
+    Listen { port: u16 },
+    /// A packet comes in by an interface; without one, the router itself sends it.
+    Packet {
+        interface: Option<InterfaceName>,
+        bytes: Vec<u8>,
+    },
+    /// A command as one types it: rules, knobs, flows.
+    Tool {
+        name: &'static str,
+        args: Vec<String>,
+        input: String,
+    },
+    Wait(Duration),
+}
+
+impl Scenario {
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Reads the language of `nflab run`. What only nflab could answer (`expect`, `trace`) has no meaning here and is refused.
+    pub fn from_text(name: &str, text: &str) -> Result<Self, String> {
+        let statements = script::parse_text(name, text, TOOLBOX).map_err(|error| error.to_string())?;
+        let mut scenario = Self::new(name);
+        for statement in statements {
+            let line = text[..statement.position.start].lines().count().max(1);
+            let event = event(statement.kind).map_err(|why| format!("{name}:{line}: {why}"))?;
+            scenario.events.push(event);
+        }
+        Ok(scenario)
+    }
+
+    /// The same language; `from_text` reads the very scenario back.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("# {}\n", self.name);
+        for event in &self.events {
+            write_event(&mut text, event);
+        }
+        text
+    }
+
+    pub fn tool(&mut self, line: &str, input: &str) {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        let name = words.next().and_then(|word| TOOLBOX.find(&word)).expect("a tool");
+        self.events.push(Event::Tool {
+            name,
+            args: words.collect(),
+            input: input.to_owned(),
+        });
+    }
+
+    pub fn restore(&mut self, rules: &str) {
+        self.tool("iptables-restore", rules);
+    }
+
+    pub fn sysctl(&mut self, key: &str, value: &str) {
+        self.tool(&format!("sysctl -w {key}={value}"), "");
+    }
+
+    pub fn receive(&mut self, interface: &str, bytes: Vec<u8>) {
+        self.events.push(Event::Packet {
+            interface: InterfaceName::new(interface),
+            bytes,
+        });
+    }
+
+    pub fn send(&mut self, bytes: Vec<u8>) {
+        self.events.push(Event::Packet { interface: None, bytes });
+    }
+
+    pub fn packets(&self) -> usize {
+        let is_packet = |event: &&Event| matches!(event, Event::Packet { .. });
+        self.events.iter().filter(is_packet).count()
+    }
+}
+
+fn event(kind: Kind) -> Result<Event, String> {
+    Ok(match kind {
+        Kind::Interface { name, addresses } => Event::Interface { name, addresses },
+        Kind::Route(RouteWord::Add { to, via, interface }) => Event::Route { to, via, interface },
+        Kind::Listen { protocol: 17, port } => Event::Listen { port },
+        Kind::Listen { .. } => {
+            return Err("a kernel that listens on TCP answers with numbers of its own choice; only `listen udp` is compared".into());
+        }
+        Kind::Send { interface, draft, .. } => Event::Packet {
+            interface,
+            bytes: send::build(&draft, &Nothing).map_err(|error| error.to_string())?,
+        },
+        Kind::Advance(by) => Event::Wait(by),
+        Kind::Tool(call) | Kind::ExpectFail(call) => Event::Tool {
+            name: call.name,
+            args: call.args,
+            input: match call.input {
+                Input::None => String::new(),
+                Input::Here(text) => text,
+                Input::File(_) => return Err("a scenario is whole: write the file's text as a here-document".into()),
+            },
+        },
+        other => return Err(format!("a scenario is what happens to a router; this is not: {other:?}")),
+    })
+}
+
+/// Nothing has passed before: a scenario's packets stand for themselves.
+pub struct Nothing;
+
+impl Surroundings for Nothing {
+    fn next_sequence(&self, _: (IpAddr, u16), _: (IpAddr, u16)) -> Option<u32> {
+        None
+    }
+
+    fn departed(&self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+pub fn write_event(text: &mut String, event: &Event) {
+    match event {
+        Event::Interface { name, addresses } => {
+            text.push_str(&format!("interface {name}"));
+            for (address, length) in addresses {
+                text.push_str(&format!(" {address}/{length}"));
+            }
+            text.push('\n');
+        }
+        Event::Route { to, via, interface } => {
+            text.push_str(&format!("route add {to}"));
+            if let Some(via) = via {
+                text.push_str(&format!(" via {via}"));
+            }
+            if let Some(interface) = interface {
+                text.push_str(&format!(" dev {interface}"));
+            }
+            text.push('\n');
+        }
+        Event::Listen { port } => text.push_str(&format!("listen udp {port}\n")),
+        Event::Packet { interface, bytes } => {
+            let side = interface.map_or(LOCAL.to_owned(), |name| name.to_string());
+            text.push_str(&format!("send {side} {}\n", sentence::of(bytes)));
+        }
+        Event::Tool { name, args, input } => {
+            text.push_str(name);
+            for arg in args {
+                text.push(' ');
+                text.push_str(&quoted(arg));
+            }
+            if input.is_empty() {
+                text.push('\n');
+            } else {
+                text.push_str(&format!(" <<'END'\n{}\nEND\n", input.trim_end_matches('\n')));
+            }
+        }
+        Event::Wait(by) => text.push_str(&format!("advance {}ms\n", by.as_millis())),
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:,=+%@".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
