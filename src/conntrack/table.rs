@@ -11,12 +11,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
-use smallvec::SmallVec;
 
 use super::expectation::Expectations;
 use super::flow::FlowState;
 use super::proto::ProtocolState;
-use super::{Direction, Flow, Status, Tuple};
+use super::{Direction, Endpoint, Flow, Status, Tuple};
 use crate::base::Time;
 
 /// All flows. Each stands in it twice, under the tuples of both directions.
@@ -39,11 +38,18 @@ struct Entry {
     flow: Arc<Flow>,
 }
 
+/// The mappings of one source endpoint: reply tuples by their flows' serial numbers, which ascend.
 struct SourceEntry {
     hash: u64,
-    original: Tuple,
-    reply: Tuple,
-    serial: u64,
+    source: Endpoint,
+    protocol: u8,
+    mappings: Vec<(u64, Tuple)>,
+}
+
+impl SourceEntry {
+    fn is_of(&self, tuple: &Tuple) -> bool {
+        self.source == tuple.source && self.protocol == tuple.protocol
+    }
 }
 
 const SHARDS: usize = 64;
@@ -51,8 +57,6 @@ const SHARDS: usize = 64;
 /// How many entries of each shard early drop looks at, in its first and its second round. The kernel looks at a few buckets; looking at more never
 /// drops an assured flow either.
 const EARLY_DROP_REACH: [usize; 2] = [16, 256];
-
-const MAPPINGS_LISTED: usize = 16;
 
 impl Table {
     /// A secret key keeps an attacker from aiming at one bucket; a fixed one makes a run repeatable.
@@ -123,8 +127,12 @@ impl Table {
             if status.has(Status::SRC_NAT_DONE) {
                 let hash = self.hash_source(flow.original());
                 let mut sources = self.source_shard(hash).lock();
-                if let Ok(entry) = sources.find_entry(hash, |it| it.serial == flow.serial()) {
-                    entry.remove();
+                if let Ok(mut entry) = sources.find_entry(hash, |it| it.is_of(flow.original())) {
+                    let mappings = &mut entry.get_mut().mappings;
+                    mappings.retain(|(serial, _)| *serial != flow.serial());
+                    if mappings.is_empty() {
+                        entry.remove();
+                    }
                 }
             }
             self.count.fetch_sub(1, Ordering::Relaxed);
@@ -220,32 +228,28 @@ impl Table {
         drop((low, high));
         if state.status.has(Status::SRC_NAT_DONE) {
             let hash = self.hash_source(&original);
-            let entry = SourceEntry {
+            let mut sources = self.source_shard(hash).lock();
+            let entry = sources.entry(hash, |it| it.is_of(&original), |it| it.hash);
+            let entry = entry.or_insert_with(|| SourceEntry {
                 hash,
-                original,
-                reply,
-                serial: flow.serial(),
-            };
-            self.source_shard(hash).lock().insert_unique(hash, entry, |it| it.hash);
+                source: original.source,
+                protocol: original.protocol,
+                mappings: Vec::new(),
+            });
+            let mappings = &mut entry.into_mut().mappings;
+            let at = mappings.partition_point(|(serial, _)| *serial < flow.serial());
+            mappings.insert(at, (flow.serial(), reply));
         }
         Ok(())
     }
 
-    /// The mappings that other flows from the same source endpoint have, each once, as reply tuples.
-    pub(crate) fn source_mappings(&self, original: &Tuple) -> SmallVec<[Tuple; 4]> {
+    /// The newest mapping of another flow from the same source endpoint that fits, as a reply tuple.
+    pub(crate) fn newest_mapping_of_source(&self, original: &Tuple, fits: impl Fn(&Tuple) -> bool) -> Option<Tuple> {
         let hash = self.hash_source(original);
         let sources = self.source_shard(hash).lock();
-        let mut found: SmallVec<[Tuple; 4]> = SmallVec::new();
-        for entry in sources.iter_hash(hash) {
-            let same_source = entry.original.source == original.source && entry.original.protocol == original.protocol;
-            let known = found
-                .iter()
-                .any(|it| it.destination == entry.reply.destination && it.source.id == entry.reply.source.id);
-            if same_source && !known && found.len() < MAPPINGS_LISTED {
-                found.push(entry.reply);
-            }
-        }
-        found
+        let entry = sources.find(hash, |it| it.is_of(original))?;
+        let newest_first = entry.mappings.iter().rev();
+        newest_first.map(|(_, reply)| *reply).find(fits)
     }
 
     /// Makes room by dropping a flow that is not assured, or whose time is over; else an assured TCP connection that is about to end.

@@ -16,7 +16,7 @@ use crate::net::{
     Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Outgoing, OutputKey, fragment,
     sanity,
 };
-use crate::packet::{End, Packet};
+use crate::packet::Packet;
 use crate::rule::{Hook, Rejection};
 use crate::wire::icmpv4;
 
@@ -99,7 +99,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             return self.stopped(Reason::MessageTooLong, None);
         }
         if packet.source().is_unspecified() {
-            packet.set_address(End::Source, route.source);
+            packet.fill_source(route.source);
         }
         if packet.ipv4().identification() == 0 && !packet.ipv4().dont_fragment() {
             let mut host = self.router.host.lock();
@@ -147,14 +147,14 @@ impl<'a, O: Observer> Pass<'a, O> {
         if let Err(reason) = self.hook(Hook::Prerouting, &mut transit) {
             return self.gone(reason, transit);
         }
-        // What came round brought its route along, which holds unless its destination was changed.
-        if let Some(delivery) = known
-            && transit.packet.destination() == destination
-        {
-            transit.delivery = delivery;
-            return self.deliver(transit);
-        }
-        let route = self.config.net.receive(self.now, &mut transit.packet);
+        let net = &self.config.net;
+        let route = match known {
+            // What came round brought its route along, which holds unless its destination was changed.
+            Some(delivery) if transit.packet.destination() == destination => {
+                net.receive_known(self.now, &mut transit.packet, delivery)
+            }
+            _ => net.receive(self.now, &mut transit.packet),
+        };
         if O::WATCHING {
             self.observer.see(Event::Routed {
                 decision: &route,
@@ -267,15 +267,14 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// OUTPUT and POSTROUTING for a packet of the router's own.
     fn outward(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
-        let Outgoing { packet, route } = outgoing;
+        let Outgoing { packet, mut route } = outgoing;
         let mut transit = Transit {
             packet,
             tracking,
             delivery: route.delivery,
         };
         transit.packet.output = Some(route.interface);
-        let mut mtu = route.mtu;
-        if let Err(reason) = self.output_hook(&mut transit, &mut mtu) {
+        if let Err(reason) = self.output_hook(&mut transit, &mut route) {
             return self.gone(reason, transit);
         }
         if route.loops_back
@@ -283,7 +282,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         {
             self.loop_back(interface, &transit);
         }
-        self.depart(transit, mtu, Fate::Sent)
+        self.depart(transit, route.mtu, Fate::Sent)
     }
 
     /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again.

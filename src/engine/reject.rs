@@ -31,8 +31,9 @@ pub fn may_complain(packet: &Packet) -> bool {
         return false;
     }
     let wrong = match packet.protocol() {
-        protocol::TCP => !transport_is_right(packet),
-        protocol::UDP => packet.udp().is_some_and(|udp| udp.checksum() != 0) && !transport_is_right(packet),
+        protocol::TCP => !transport_is_right(packet, true),
+        // Cut short it has no checksum that could be zero.
+        protocol::UDP => packet.udp().is_none_or(|udp| udp.checksum() != 0) && !transport_is_right(packet, true),
         protocol::GRE | protocol::ESP | protocol::AH | protocol::UDPLITE | protocol::SCTP => false,
         _ => !matches!(checksum::fold(checksum::sum(packet.transport())), 0 | 0xffff),
     };
@@ -54,14 +55,17 @@ pub fn related(of: &Tracking) -> Tracking {
     }
 }
 
-fn transport_is_right(packet: &Packet) -> bool {
+/// Whether the kernel believes the transport checksum. Unless it trusts what tracking found, it sums up the whole packet: a header whose
+/// options were just written to, and whose own checksum is yet to follow, spoils the sum.
+fn transport_is_right(packet: &Packet, is_trusted: bool) -> bool {
     packet.checksum == ChecksumState::Partial
-        || checksum::transport(
-            packet.source(),
-            packet.destination(),
-            packet.protocol(),
-            packet.transport(),
-        ) == 0
+        || (is_trusted && packet.checksum == ChecksumState::Verified || packet.ipv4().checksum_is_right())
+            && checksum::transport(
+                packet.source(),
+                packet.destination(),
+                packet.protocol(),
+                packet.transport(),
+            ) == 0
 }
 
 /// The reset that closes the connection which `packet` wanted (RFC 9293, 3.5.2): with the acknowledgement's number where there is one, else
@@ -71,7 +75,8 @@ pub fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing,
     if tcp.has(flags::RST) {
         return Err(NoReset::AboutAReset);
     }
-    if !transport_is_right(packet) {
+    // Forwarding forgets the sum that tracking made, and only the other form of REJECT remembers that it was right.
+    if !transport_is_right(packet, packet.output.is_none()) {
         return Err(NoReset::ChecksumWrong);
     }
     if matches!(delivery, Delivery::Broadcast | Delivery::Multicast) {

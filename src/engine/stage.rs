@@ -10,7 +10,7 @@ use crate::base::{InterfaceName, protocol};
 use crate::conntrack::{CtState, TrackContext, TrackStage, Tracked};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook};
-use crate::net::{DefragUser, OutputKey, Pushed};
+use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
 use crate::packet::Packet;
 use crate::rule::{Hook, Table};
 
@@ -30,7 +30,7 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// OUTPUT: as any hook, but what a rule of mangle or nat changed may change the way out.
-    pub(super) fn output_hook(&mut self, transit: &mut Transit, mtu: &mut u32) -> Result<(), Reason> {
+    pub(super) fn output_hook(&mut self, transit: &mut Transit, route: &mut OutputRoute) -> Result<(), Reason> {
         if O::WATCHING {
             self.observer.see(Event::Hook {
                 hook: Hook::Output,
@@ -49,13 +49,12 @@ impl<O: Observer> Pass<'_, O> {
                 _ => false,
             };
             if again {
-                let route = self.config.net.reroute_output(after).map_err(Reason::NoWay)?;
+                *route = self.config.net.reroute_output(after).map_err(Reason::NoWay)?;
                 output = Some(route.interface);
                 transit.delivery = route.delivery;
-                *mtu = route.mtu;
                 if O::WATCHING {
                     self.observer.see(Event::Rerouted {
-                        route: &route,
+                        route,
                         net: &self.config.net,
                     });
                 }

@@ -171,10 +171,10 @@ impl Choice<'_, '_> {
         address && port
     }
 
-    /// Seen: a source port that was mapped for one destination gets the same mapping for another, while it fits the range and is free there.
+    /// Seen: a source endpoint that was mapped for one destination gets the same mapping for another, the newest that fits the range; if that
+    /// is taken there, none.
     fn mapping_of_the_same_source(&self, current: &Tuple) -> Option<Tuple> {
-        let mappings = self.table.source_mappings(self.flow.original());
-        mappings.iter().find_map(|reply| {
+        let mapped = |reply: &Tuple| {
             let source = match current.protocol {
                 protocol::ICMP => Endpoint {
                     address: reply.destination.address,
@@ -182,9 +182,11 @@ impl Choice<'_, '_> {
                 },
                 _ => reply.destination,
             };
-            let tuple = Tuple { source, ..*current };
-            (self.source_is_in_range(&tuple) && self.is_free(&tuple)).then_some(tuple)
-        })
+            Tuple { source, ..*current }
+        };
+        let fits = |reply: &Tuple| self.source_is_in_range(&mapped(reply));
+        let reply = self.table.newest_mapping_of_source(self.flow.original(), fits)?;
+        Some(mapped(&reply)).filter(|tuple| self.is_free(tuple))
     }
 
     /// The same source (and destination, unless `--persistent`) always gets the same address of the range.

@@ -7,7 +7,7 @@ use crate::base::protocol;
 use crate::conntrack::{CtState, Direction, DropReason, Status, Tracking, Tuple};
 use crate::packet::{ChecksumState, End, Packet};
 use crate::wire::icmpv4::{self, kind};
-use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
+use crate::wire::{be16, be32, checksum, ipv4, put16, put32, tcp};
 
 /// Rewrites what this hook has to; true when the packet changed. To be called at each nat hook, after the mapping is decided.
 pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Result<bool, DropReason> {
@@ -76,6 +76,18 @@ fn set_icmp_identifier(packet: &mut Packet, identifier: u16) {
     }
 }
 
+/// What is about to be rewritten of the quoted transport header is read in one piece: of TCP all of its fixed part, if it is there.
+fn pull_quote(packet: &mut Packet) {
+    let quoted = packet.transport().get(icmpv4::HEADER..).unwrap_or_default();
+    let Ok(header) = ipv4::Ipv4::new(quoted) else { return };
+    let at = icmpv4::HEADER + header.header_length();
+    let wanted = match header.protocol() {
+        protocol::TCP if packet.transport().len() >= at + tcp::MIN_HEADER => tcp::MIN_HEADER,
+        _ => 8,
+    };
+    packet.pull(at + wanted);
+}
+
 /// An error's own address is rewritten like any packet's; in the packet that it quotes, which ran the other way, it is the other end.
 fn translate_error(
     packet: &mut Packet,
@@ -85,6 +97,7 @@ fn translate_error(
     applies: bool,
     redirect: bool,
 ) -> Result<bool, DropReason> {
+    packet.pull(icmpv4::HEADER + ipv4::MIN_HEADER);
     if packet.checksum == ChecksumState::Unknown && checksum::of(packet.transport()) != 0 {
         return Err(DropReason::IcmpErrorUnreadable);
     }
@@ -96,6 +109,7 @@ fn translate_error(
     if !applies {
         return Ok(false);
     }
+    pull_quote(packet);
     let message = packet.transport_mut();
     let quoted = message.get_mut(icmpv4::HEADER..).unwrap_or_default();
     rewrite_quote(quoted, opposite, manip).ok_or(DropReason::IcmpErrorUnreadable)?;

@@ -8,7 +8,7 @@ use super::options;
 use crate::base::protocol;
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::ipv4::{DONT_FRAGMENT, Ipv4, MORE_FRAGMENTS, OFFSET_MASK};
-use crate::wire::{checksum, put16, tcp};
+use crate::wire::{checksum, put16};
 
 /// The packet is too big for the way and says that it must not be fragmented.
 #[derive(Clone, Debug)]
@@ -89,10 +89,6 @@ fn keeps_pieces(packet: &Packet, room: usize) -> bool {
     let Some((_, all_but_last)) = sizes.split_last() else {
         return false;
     };
-    // The kernel looks for a TCP header on the way in, and what it takes from the second piece for that is gone from there.
-    if packet.protocol() == protocol::TCP && usize::from(sizes[0]) < tcp::MIN_HEADER {
-        return false;
-    }
     sum == packet.transport().len()
         && sizes.iter().all(|it| usize::from(*it) <= room)
         && all_but_last.iter().all(|it| it % 8 == 0)

@@ -8,9 +8,10 @@ use super::address::is_limited_broadcast;
 use super::route::Key;
 use super::sysctl::ConfKnob;
 use super::{Delivery, DropReason, IcmpError, Interface, Net, Route, RouteError, RouteKind, Scope, options};
-use crate::base::{Family, InterfaceId, Time};
+use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{kind, unreachable as code};
+use crate::wire::tcp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputRoute {
@@ -57,7 +58,25 @@ pub struct Forwarding {
 impl Net {
     /// What comes after PREROUTING: the routing decision, then the packet's IP options, which may be written to.
     pub fn receive(&self, now: Time, packet: &mut Packet) -> InputRoute {
+        // The kernel looks for a socket of its own before it asks for a route.
+        if packet.protocol() == protocol::TCP {
+            packet.pull(tcp::MIN_HEADER);
+        }
         let route = self.route_input(packet);
+        self.receive_options(now, packet, route)
+    }
+
+    /// The same for a packet whose route is known: one that came round through `lo`. Its options are read anew.
+    pub fn receive_known(&self, now: Time, packet: &mut Packet, delivery: Delivery) -> InputRoute {
+        let route = match delivery {
+            Delivery::Broadcast => InputRoute::Broadcast,
+            Delivery::Multicast => InputRoute::Multicast,
+            Delivery::Unicast | Delivery::Local => InputRoute::Local,
+        };
+        self.receive_options(now, packet, route)
+    }
+
+    fn receive_options(&self, now: Time, packet: &mut Packet, route: InputRoute) -> InputRoute {
         let Some(input) = packet.input else { return route };
         let delivery = match &route {
             InputRoute::Local => Delivery::Local,

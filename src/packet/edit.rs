@@ -78,6 +78,30 @@ impl Packet {
         header.set_checksum(updated);
     }
 
+    /// The source that a program left open. Its transport checksum is what the program made of it, and stays.
+    pub fn fill_source(&mut self, source: IpAddr) {
+        if let IpAddr::V4(source) = source {
+            self.ipv4_mut().set_source(source);
+        }
+        self.fill_header_checksum();
+    }
+
+    /// Someone reads so many bytes of the transport in one piece: what the first fragment lacks of them is taken from those that follow it.
+    /// The kernel's own words are `pskb_may_pull` and `skb_ensure_writable`; what packets leave in shows who called them.
+    pub fn pull(&mut self, length: usize) {
+        let [first, rest @ ..] = self.fragments.as_mut_slice() else {
+            return;
+        };
+        let mut lacking = (length as u16).saturating_sub(*first);
+        for piece in rest {
+            let taken = lacking.min(*piece);
+            *first += taken;
+            *piece -= taken;
+            lacking -= taken;
+        }
+        self.fragments.retain(|size| *size != 0);
+    }
+
     /// Rewrites an address: the header checksum follows, and that of a TCP, UDP or like segment whose pseudo-header has the address in it.
     /// An address of the other family changes nothing.
     pub fn set_address(&mut self, end: End, address: IpAddr) {

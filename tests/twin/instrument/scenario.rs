@@ -32,7 +32,9 @@ pub enum Event {
         interface: Option<InterfaceName>,
     },
     /// A program on the router reads this UDP port.
-    Listen { port: u16 },
+    Listen {
+        port: u16,
+    },
     /// A packet comes in by an interface; without one, the router itself sends it.
     Packet {
         interface: Option<InterfaceName>,
@@ -117,7 +119,10 @@ fn event(kind: Kind) -> Result<Event, String> {
         Kind::Route(RouteWord::Add { to, via, interface }) => Event::Route { to, via, interface },
         Kind::Listen { protocol: 17, port } => Event::Listen { port },
         Kind::Listen { .. } => {
-            return Err("a kernel that listens on TCP answers with numbers of its own choice; only `listen udp` is compared".into());
+            return Err(
+                "a kernel that listens on TCP answers with numbers of its own choice; only `listen udp` is compared"
+                    .into(),
+            );
         }
         Kind::Send { interface, draft, .. } => Event::Packet {
             interface,
@@ -133,7 +138,11 @@ fn event(kind: Kind) -> Result<Event, String> {
                 Input::File(_) => return Err("a scenario is whole: write the file's text as a here-document".into()),
             },
         },
-        other => return Err(format!("a scenario is what happens to a router; this is not: {other:?}")),
+        other => {
+            return Err(format!(
+                "a scenario is what happens to a router; this is not: {other:?}"
+            ));
+        }
     })
 }
 

@@ -33,7 +33,7 @@ fn line(bytes: &[u8]) -> Option<String> {
             }
             let window = u16::from_be_bytes([payload[14], payload[15]]);
             let _ = write!(line, " win {window}");
-            tcp.payload()
+            payload.get(tcp.header_length()..)?
         }
         17 => payload.get(8..)?,
         1 => {
@@ -46,7 +46,11 @@ fn line(bytes: &[u8]) -> Option<String> {
         _ => payload,
     };
     if !data.is_empty() {
-        let _ = write!(line, " data 0x{}", describe::hex(data));
+        let _ = write!(
+            line,
+            " data {}",
+            text(data).unwrap_or_else(|| format!("0x{}", describe::hex(data)))
+        );
     }
     let _ = write!(line, " ttl {}", ip.ttl());
     if ip.tos() != 0 {
@@ -59,6 +63,21 @@ fn line(bytes: &[u8]) -> Option<String> {
         line.push_str(" df");
     }
     Some(line)
+}
+
+/// Words in quotes, where they are words.
+fn text(data: &[u8]) -> Option<String> {
+    let mut text = String::from("\"");
+    for byte in data {
+        match byte {
+            b'\r' => text.push_str("\\r"),
+            b'\n' => text.push_str("\\n"),
+            b' '..=b'~' if !b"\"\\$`'".contains(byte) => text.push(char::from(*byte)),
+            _ => return None,
+        }
+    }
+    text.push('"');
+    Some(text)
 }
 
 fn read(line: &str) -> Option<Vec<u8>> {
@@ -77,7 +96,7 @@ mod tests {
     fn plain_packets_are_written_in_words_and_odd_ones_in_hex() {
         for text in [
             "tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 100 win 64240 ttl 64",
-            "udp 10.0.0.2:40000 > 192.0.2.9:53 data 0x6869 ttl 3 df",
+            "udp 10.0.0.2:40000 > 192.0.2.9:53 data \"hi\\r\\n\" ttl 3 df",
             "icmp 10.0.0.2 > 192.0.2.9 echo-request id 7 seq 1 ttl 64",
             "ip 10.0.0.2 > 192.0.2.9 proto 47 data 0x00 ttl 64 ipid 9",
             "hex 45",

@@ -4,8 +4,30 @@
 
 use nflab::base::Random;
 
-use crate::build::{echo_reply, echo_request, fragment, icmp_error, sealed, tcp, udp, with_options, with_ttl};
-use crate::scenario::{Scenario, Step};
+use super::build::{echo_reply, echo_request, fragment, icmp_error, sealed, tcp, udp, with_options, with_ttl};
+use super::scenario::Scenario;
+enum Step {
+    Receive { interface: &'static str, packet: Vec<u8> },
+    Send { packet: Vec<u8> },
+}
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    hostile: bool,
+    packets: usize,
+}
+impl Shape {
+    pub const PLAIN: Self = Self {
+        hostile: false,
+        packets: 1500,
+    };
+    pub const HOSTILE: Self = Self {
+        hostile: true,
+        packets: 1500,
+    };
+}
+pub fn scenario(seed: u64, shape: Shape) -> Scenario {
+    generate(seed, shape.hostile, shape.packets)
+}
 
 const LAN_HOSTS: &[&str] = &["10.0.0.2", "10.0.0.3"];
 const WAN_HOSTS: &[&str] = &["192.0.2.9", "192.0.2.10", "198.51.100.7"];
@@ -30,27 +52,18 @@ impl Draw {
     }
 }
 
-/// Sound conversations.
-pub fn scenario(seed: u64) -> Scenario {
-    generate(seed, false)
-}
-
-/// The same with what goes wrong on a wire, and what an attacker makes go wrong.
-pub fn hostile(seed: u64) -> Scenario {
-    generate(seed, true)
-}
-
-fn generate(seed: u64, is_hostile: bool) -> Scenario {
+fn generate(seed: u64, is_hostile: bool, packets: usize) -> Scenario {
     let mut draw = Draw {
         random: Random::new(seed),
     };
     let rules = ruleset(&mut draw);
-    let mut scenario = Scenario::new(&format!("seed {seed}"), &rules);
+    let mut scenario = Scenario::new(format!("seed {seed}"));
+    let mut steps = Vec::new();
     if draw.one_in(5) {
-        scenario = scenario.sysctl("net.netfilter.nf_conntrack_tcp_loose", "0");
+        scenario.sysctl("net.netfilter.nf_conntrack_tcp_loose", "0");
     }
     if draw.one_in(5) {
-        scenario = scenario.sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1");
+        scenario.sysctl("net.netfilter.nf_conntrack_tcp_be_liberal", "1");
     }
     // How many redirects there are depends on milliseconds, which the two sides cannot share.
     for key in [
@@ -58,13 +71,20 @@ fn generate(seed: u64, is_hostile: bool) -> Scenario {
         "net.ipv4.conf.lan.send_redirects",
         "net.ipv4.conf.wan.send_redirects",
     ] {
-        scenario = scenario.sysctl(key, "0");
+        scenario.sysctl(key, "0");
     }
-    while scenario.steps.len() < 60 {
-        let begin = scenario.steps.len();
-        conversation(&mut draw, &mut scenario.steps);
+    scenario.restore(&rules);
+    while steps.len() < packets {
+        let begin = steps.len();
+        conversation(&mut draw, &mut steps);
         if is_hostile {
-            disturb(&mut draw, &mut scenario.steps, begin);
+            disturb(&mut draw, &mut steps, begin);
+        }
+    }
+    for step in steps {
+        match step {
+            Step::Receive { interface, packet } => scenario.receive(interface, packet),
+            Step::Send { packet } => scenario.send(packet),
         }
     }
     scenario

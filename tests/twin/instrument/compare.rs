@@ -1,0 +1,286 @@
+//! One scenario on two sides, and what differs.
+
+use super::freedom::{Drawn, Likeness, class};
+use super::ours::{Ours, story};
+use super::scenario::{Event, Scenario, write_event};
+use super::sentence;
+use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, Part, SAVE, Side, ToolAnswer};
+use super::tally::Tally;
+
+/// Two sides that gave the same answers.
+#[derive(Debug, Default)]
+pub struct Agreement {
+    pub packets: u64,
+    /// Events, packets that left, texts.
+    pub comparisons: u64,
+    /// Where one side drew a number that the scenario uses elsewhere, and the comparison had to end.
+    pub parted_at: Option<usize>,
+    pub tally: Tally,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub enum Disagreement {
+    Differ {
+        at: Option<usize>,
+        what: String,
+    },
+    /// The instrument itself failed.
+    Broken(String),
+}
+
+impl std::fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Differ { what, .. } => f.write_str(what),
+            Self::Broken(why) => write!(f, "the twin itself is broken: {why}"),
+        }
+    }
+}
+
+impl From<String> for Disagreement {
+    fn from(why: String) -> Self {
+        Self::Broken(why)
+    }
+}
+
+/// Runs a scenario on both sides, event by event, and compares their tables at the end.
+pub fn compare(
+    scenario: &Scenario,
+    theirs: &mut dyn Side,
+    own: &mut Ours,
+    depth: Depth,
+) -> Result<Agreement, Disagreement> {
+    let mut drawn = Drawn::new(scenario);
+    let mut agreement = Agreement::default();
+    for (at, event) in scenario.events.iter().enumerate() {
+        let (their_answer, own_answer) = (theirs.happen(event)?, own.happen(event)?);
+        let cause = match event {
+            Event::Packet { bytes, .. } => Some(bytes.as_slice()),
+            _ => None,
+        };
+        agreement.packets += u64::from(cause.is_some());
+        agreement.comparisons += 1 + their_answer.sent.len() as u64;
+        match same_answer(event, &mut drawn, cause, &their_answer, &own_answer) {
+            Likeness::Same => {}
+            Likeness::Parted => {
+                agreement.parted_at = Some(at);
+                agreement.tally = std::mem::take(&mut own.tally);
+                return Ok(agreement);
+            }
+            Likeness::Different => {
+                let mut what = format!("event {}: ", at + 1);
+                write_event(&mut what, event);
+                what += &format!("the kernel {}\nnflab {}\n", show(&their_answer), show(&own_answer));
+                if cause.is_some() {
+                    what += &format!("nflab saw:\n{}", story(scenario, at)?);
+                }
+                return Err(Disagreement::Differ { at: Some(at), what });
+            }
+        }
+    }
+    let (their_state, own_state) = (theirs.state(depth)?, own.state(depth)?);
+    for part in &their_state {
+        let Some(mine) = own_state.iter().find(|mine| mine.title == part.title) else {
+            let what = format!("{}: only the kernel has this", part.title);
+            return Err(Disagreement::Differ { at: None, what });
+        };
+        agreement.comparisons += 1;
+        let (a, b) = (normal(&part.title, &part.text), normal(&mine.title, &mine.text));
+        if !same_text(&a, &b) {
+            let what = format!("at the end, {}:\n{}", part.title, apart(&a, &b));
+            return Err(Disagreement::Differ { at: None, what });
+        }
+    }
+    agreement.tally = std::mem::take(&mut own.tally);
+    if let Some(Part { text, .. }) = own_state.iter().find(|part| part.title == SAVE) {
+        agreement.tally.rules(text);
+    }
+    Ok(agreement)
+}
+
+fn same_answer(event: &Event, drawn: &mut Drawn, cause: Option<&[u8]>, theirs: &Answer, own: &Answer) -> Likeness {
+    if let (Event::Tool { name, args, .. }, Some(theirs), Some(own)) = (event, &theirs.tool, &own.tool) {
+        let title = format!("{name} {}", args.join(" "));
+        let (a, b) = (normal(&title, &theirs.out), normal(&title, &own.out));
+        if theirs.code != own.code || theirs.err != own.err || !same_text(&a, &b) {
+            return Likeness::Different;
+        }
+    }
+    if !theirs.sent.iter().map(shape).eq(own.sent.iter().map(shape)) {
+        return Likeness::Different;
+    }
+    for ((there, a), (_, b)) in joined(&theirs.sent).iter().zip(&joined(&own.sent)) {
+        match drawn.compare(cause, there == "local", a, b) {
+            Likeness::Same => {}
+            other => return other,
+        }
+    }
+    Likeness::Same
+}
+
+/// What must be the same of a packet whatever is free in it: where it left, its length, which piece of a packet it is.
+fn shape((interface, bytes): &(String, Vec<u8>)) -> (&str, usize, Option<&[u8]>) {
+    (interface, bytes.len(), bytes.get(6..8))
+}
+
+/// Fragments of one packet put together again, because a port stands in the first of them and the checksum over it in another.
+fn joined(sent: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
+    let mut whole: Vec<(String, Vec<u8>)> = Vec::new();
+    for (interface, bytes) in sent {
+        let header = bytes.first().map_or(0, |first| usize::from(first & 15) * 4);
+        let is_later = bytes.len() > header && header >= 20 && u16::from_be_bytes([bytes[6], bytes[7]]) & 0x1fff != 0;
+        match whole.last_mut() {
+            Some((there, first))
+                if is_later && there == interface && first.len() >= 20 && first[4..6] == bytes[4..6] =>
+            {
+                first.extend(&bytes[header..]);
+            }
+            _ => whole.push((interface.clone(), bytes.clone())),
+        }
+    }
+    whole
+}
+
+/// A text without what is free in it: see `FREEDOMS`. The time that is left comes first in a line.
+pub fn normal(title: &str, text: &str) -> String {
+    let is_listing = title == FLOWS || title == EXPECTATIONS || title.starts_with("conntrack ");
+    if !is_listing {
+        let lines = text.lines().filter(|line| !is_date(line));
+        return lines.map(|line| format!("{line}\n")).collect();
+    }
+    let mut lines: Vec<(String, String)> = text
+        .lines()
+        .map(|line| {
+            let mut words: Vec<&str> = line
+                .split_whitespace()
+                .filter(|word| !word.starts_with("use="))
+                .collect();
+            let at = match words.first() {
+                Some(&("ipv4" | "ipv6")) => 4,
+                Some(first) if first.parse::<u64>().is_ok() => 0,
+                _ => 2,
+            };
+            let is_time = words.get(at).is_some_and(|word| word.parse::<u64>().is_ok());
+            let left = if is_time { words.remove(at) } else { "" };
+            (words.join(" "), left.to_owned())
+        })
+        .collect();
+    lines.sort();
+    let lines = lines.iter();
+    lines.map(|(words, left)| format!("{left} {words}\n")).collect()
+}
+
+fn is_date(line: &str) -> bool {
+    line.starts_with("# Generated by ") || line.starts_with("# Completed on ")
+}
+
+/// Line by line, with what is free: a second, and a port that was drawn.
+fn same_text(theirs: &str, own: &str) -> bool {
+    theirs == own
+        || theirs.lines().count() == own.lines().count()
+            && theirs.lines().zip(own.lines()).all(|(a, b)| same_line(a, b))
+}
+
+fn same_line(theirs: &str, own: &str) -> bool {
+    if theirs == own {
+        return true;
+    }
+    let (theirs, own): (Vec<_>, Vec<_>) = (theirs.split(' ').collect(), own.split(' ').collect());
+    let reply = theirs.iter().rposition(|word| word.starts_with("src="));
+    let of = |word: &str, key: &str| word.strip_prefix(key).and_then(|it| it.parse::<u16>().ok());
+    let original = |line: &[&str], key: &str| line.iter().find_map(|word| of(word, key));
+    theirs.len() == own.len()
+        && theirs.iter().zip(&own).enumerate().all(|(at, (a, b))| {
+            if a == b {
+                return true;
+            }
+            match (a.parse::<i64>(), b.parse::<i64>()) {
+                (Ok(a), Ok(b)) if at == 0 => return (a - b).abs() <= 1,
+                _ => {}
+            }
+            // Drawn by both: neither is the flow's own port.
+            let drawn = |of_reply: &str, of_original: &str| match (of(a, of_reply), of(b, of_reply)) {
+                (Some(a), Some(b)) => {
+                    let wanted = original(&theirs, of_original);
+                    Some(a) != wanted && Some(b) != wanted && (of_reply == "id=" || class(a) == class(b))
+                }
+                _ => false,
+            };
+            reply.is_some_and(|reply| at > reply) && (drawn("dport=", "sport=") || drawn("id=", "id="))
+        })
+}
+
+/// The lines that only one side has.
+fn apart(theirs: &str, own: &str) -> String {
+    let mut out = String::new();
+    for (mark, here, there) in [("kernel", theirs, own), ("nflab ", own, theirs)] {
+        for line in here
+            .lines()
+            .filter(|line| !there.lines().any(|other| same_line(line, other)))
+        {
+            out.push_str(&format!("{mark} | {line}\n"));
+        }
+    }
+    if out.is_empty() {
+        out = format!("the same lines in another order or number\nkernel\n{theirs}\nnflab\n{own}");
+    }
+    out
+}
+
+fn show(answer: &Answer) -> String {
+    let mut out = String::new();
+    if let Some(ToolAnswer {
+        code,
+        out: printed,
+        err,
+    }) = &answer.tool
+    {
+        out += &format!("exits with {code}, and prints\n{printed}{err}");
+    }
+    match answer.sent.as_slice() {
+        [] => out += "sends nothing",
+        sent => {
+            out += "sends";
+            for (interface, bytes) in sent {
+                out += &format!("\n  {interface} {}\n    {}", sentence::of(bytes), hex(bytes));
+            }
+        }
+    }
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    nflab::lab::send::describe::hex(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_free_in_a_text_and_what_is_not() {
+        let flow = |left, state, drawn| {
+            format!(
+                "ipv4     2 tcp      6 {left} {state} src=10.0.0.2 dst=192.0.2.9 sport=4000 dport=80 src=192.0.2.9 dst=192.0.2.1 sport=80 dport={drawn} [ASSURED] mark=0 zone=0 use=2\n"
+            )
+        };
+        let same = |a: &str, b: &str| same_text(&normal(FLOWS, a), &normal(FLOWS, b));
+        for (a, b, expected) in [
+            (flow(119, "TIME_WAIT", 4000), flow(120, "TIME_WAIT", 4000), true),
+            (flow(118, "TIME_WAIT", 4000), flow(120, "TIME_WAIT", 4000), false),
+            (flow(119, "TIME_WAIT", 4000), flow(119, "CLOSE", 4000), false),
+            (flow(119, "CLOSE", 2000), flow(119, "CLOSE", 3000), true),
+            (flow(119, "CLOSE", 2000), flow(119, "CLOSE", 700), false),
+            (flow(119, "CLOSE", 4000), flow(119, "CLOSE", 3000), false),
+            (flow(119, "CLOSE", 4000), String::new(), false),
+        ] {
+            assert_eq!(same(&a, &b), expected, "{a}{b}");
+        }
+        let (a, b) = (flow(1, "CLOSE", 4000), flow(1, "CLOSE", 4000).replace("4000", "4001"));
+        assert!(same(&format!("{a}{b}"), &format!("{b}{a}")));
+        let date = "# Completed on Fri\n";
+        assert_eq!(normal(SAVE, &format!("*filter\n{date}")), "*filter\n");
+        assert!(!same_text("[1:40] -A INPUT", "[2:40] -A INPUT"));
+    }
+}

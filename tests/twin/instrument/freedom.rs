@@ -1,0 +1,426 @@
+//! What the kernel chooses at random, and what is held of it instead of equality. Nothing else may differ.
+
+use std::collections::{HashMap, HashSet};
+
+use super::scenario::{Event, Scenario};
+
+/// A choice that two honest sides make differently.
+pub struct Freedom {
+    pub what: &'static str,
+    pub why: &'static str,
+    /// What is checked of it.
+    pub held: &'static str,
+}
+
+pub const FREEDOMS: &[Freedom] = &[
+    Freedom {
+        what: "the source port, or the ICMP identifier, that NAT gives a flow whose wanted one is taken, or under --random or --random-fully",
+        why: "the kernel starts its search at a random number",
+        held: "both sides draw, both stay in the class of the wanted port (1-511, 512-1023, above), and from then on one of theirs stands for \
+               one of ours in every packet, quoted or not, with the checksums that follow",
+    },
+    Freedom {
+        what: "the IP identification of ICMP messages that the router itself makes, also where one is quoted",
+        why: "the kernel counts from a random number for each pair of hosts",
+        held: "everything else in the packet, and that the header's checksum follows",
+    },
+    Freedom {
+        what: "the transport checksum of a packet that the router sends to itself, as it is delivered",
+        why: "the kernel leaves it for a device to finish, and there is none on the way round",
+        held: "the kernel's is the sum of the pseudo header, as far as it got; nflab's is whole",
+    },
+    Freedom {
+        what: "a second in the time that a flow or an expectation has left",
+        why: "the two sides are asked one after the other, and the kernel counts in jiffies",
+        held: "the difference is at most one second",
+    },
+    Freedom {
+        what: "the order of flows in a listing",
+        why: "the kernel lists by a hash with a secret",
+        held: "both list the same flows",
+    },
+    Freedom {
+        what: "the count of references of a flow (use=)",
+        why: "it says who else looks at the flow at this moment",
+        held: "nothing",
+    },
+    Freedom {
+        what: "the date in a saved file",
+        why: "it is the time of day",
+        held: "nothing",
+    },
+    Freedom {
+        what: "the order of packets that leave by different interfaces because of one event",
+        why: "TUN devices do not say which was first",
+        held: "the order by each interface; what the kernel has been seen to send by two at once is only what time-outs make it send",
+    },
+];
+
+/// How two packets compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    Same,
+    /// One side drew a number that the scenario uses elsewhere too: from here on the two are bound to go different ways.
+    Parted,
+    Different,
+}
+
+/// The ports that each side drew, and which stands for which.
+#[derive(Debug, Default)]
+pub struct Drawn {
+    /// By whose port it is: our draw to the kernel's.
+    known: HashMap<(Flow, u16), u16>,
+    theirs: HashSet<(Flow, u16)>,
+    /// Ports that the scenario's packets carry or its rules name.
+    used: HashSet<u16>,
+    /// A rule asks for random ports, so that even the wanted one may be drawn.
+    any: bool,
+}
+
+/// Protocol, and the other end.
+type Flow = (u8, [u8; 4], u16);
+
+/// A port in a packet.
+struct Place {
+    at: usize,
+    flow: Flow,
+    /// The checksum that covers it, if there is one and it is in the packet.
+    checksum: Option<usize>,
+    /// A checksum over the packet that quotes it.
+    outer: Option<usize>,
+}
+
+impl Drawn {
+    pub fn new(scenario: &Scenario) -> Self {
+        let mut drawn = Self::default();
+        for event in &scenario.events {
+            match event {
+                Event::Packet { bytes, .. } => {
+                    for place in places(bytes) {
+                        drawn.used.insert(word(bytes, place.at));
+                    }
+                }
+                Event::Tool { args, input, .. } => {
+                    for text in args.iter().map(String::as_str).chain([input.as_str()]) {
+                        drawn.any |= text.contains("--random");
+                        drawn.names(text);
+                    }
+                }
+                _ => {}
+            }
+        }
+        drawn
+    }
+
+    /// Every number of a rule that could be a port, and all within a narrow range.
+    fn names(&mut self, text: &str) {
+        let mut before = None;
+        for number in text.split(|letter: char| !letter.is_ascii_digit() && letter != '-') {
+            let (low, high) = number.split_once('-').unwrap_or((number, number));
+            let (Ok(low), Ok(high)) = (low.parse::<u16>(), high.parse::<u16>()) else {
+                before = None;
+                continue;
+            };
+            if high >= low && high - low <= NARROW {
+                self.used.extend(low..=high);
+            }
+            if let Some(first) = before.replace(low)
+                && low > first
+                && low - first <= NARROW
+            {
+                self.used.extend(first..=low);
+            }
+        }
+    }
+
+    /// Compares a packet that left, `cause` being the one that came.
+    pub fn compare(&mut self, cause: Option<&[u8]>, is_local: bool, theirs: &[u8], own: &[u8]) -> Likeness {
+        if theirs == own {
+            return Likeness::Same;
+        }
+        if theirs.len() != own.len() || own.len() < 20 {
+            return Likeness::Different;
+        }
+        let mut mine = own.to_vec();
+        let is_passed_on = |at: usize| {
+            cause
+                .is_some_and(|cause| cause.len() >= 20 && cause[4..6] == own[at + 4..at + 6] && cause[9] == own[at + 9])
+        };
+        if own[9] == ICMP && !is_passed_on(0) {
+            set(&mut mine, 4, word(theirs, 4), Some(10), None);
+        }
+        if let Some(at) = quoted(own)
+            && own[at + 9] == ICMP
+            && !is_passed_on(at)
+        {
+            set(&mut mine, at + 4, word(theirs, at + 4), Some(at + 10), Some(at - 6));
+        }
+        for place in places(own) {
+            let (ours, wanted) = (word(&mine, place.at), word(theirs, place.at));
+            if ours == wanted {
+                continue;
+            }
+            match self.learn(place.flow, ours, wanted, cause) {
+                Likeness::Same => set(&mut mine, place.at, wanted, place.checksum, place.outer),
+                other => return other,
+            }
+        }
+        if is_local {
+            unfinish(&mut mine, theirs);
+        }
+        match mine == theirs {
+            true => Likeness::Same,
+            false => Likeness::Different,
+        }
+    }
+
+    fn learn(&mut self, flow: Flow, ours: u16, theirs: u16, cause: Option<&[u8]>) -> Likeness {
+        if let Some(known) = self.known.get(&(flow, ours)) {
+            return match *known == theirs {
+                true => Likeness::Same,
+                false => Likeness::Different,
+            };
+        }
+        let kept =
+            |port: u16| cause.is_some_and(|cause| places(cause).iter().any(|place| word(cause, place.at) == port));
+        if kept(ours) || kept(theirs) {
+            // One side drew and the other did not; which only a rule that says --random can excuse.
+            return match self.any {
+                true => Likeness::Parted,
+                false => Likeness::Different,
+            };
+        }
+        if self.used.contains(&ours) || self.used.contains(&theirs) {
+            return Likeness::Parted;
+        }
+        if (flow.0 != ICMP && class(ours) != class(theirs)) || !self.theirs.insert((flow, theirs)) {
+            return Likeness::Different;
+        }
+        self.known.insert((flow, ours), theirs);
+        Likeness::Same
+    }
+}
+
+/// A port that is chosen anew stays among the lowest, the privileged, or the others.
+pub fn class(port: u16) -> u8 {
+    match port {
+        0..512 => 0,
+        512..1024 => 1,
+        _ => 2,
+    }
+}
+
+const ICMP: u8 = 1;
+/// A range of so many ports is soon exhausted, so that draws from it meet.
+const NARROW: u16 = 256;
+
+/// Where the packet that an ICMP error quotes begins, if its header is whole.
+fn quoted(bytes: &[u8]) -> Option<usize> {
+    let header = header(bytes, 0)?;
+    let is_error = bytes[9] == ICMP
+        && bytes
+            .get(header)
+            .is_some_and(|kind| matches!(kind, 3 | 4 | 5 | 11 | 12));
+    (is_error && bytes.len() >= header + 8 + 20).then_some(header + 8)
+}
+
+/// Where ports (and ICMP identifiers) stand in a packet, and in the packet that it quotes.
+fn places(bytes: &[u8]) -> Vec<Place> {
+    let mut places = Vec::new();
+    let Some(header) = header(bytes, 0) else {
+        return places;
+    };
+    match quoted(bytes) {
+        None => ports(bytes, 0, header, None, &mut places),
+        Some(at) => {
+            if let Some(transport) = self::header(bytes, at) {
+                ports(bytes, at, transport, Some(at - 6), &mut places);
+            }
+        }
+    }
+    places
+}
+
+/// Where the transport header of the packet at `at` begins, if it is the packet's first part.
+fn header(bytes: &[u8], at: usize) -> Option<usize> {
+    let first = *bytes.get(at)?;
+    let end = at + usize::from(first & 15) * 4;
+    let is_first = u16::from_be_bytes([*bytes.get(at + 6)?, *bytes.get(at + 7)?]) & 0x1fff == 0;
+    (first >> 4 == 4 && is_first && end >= at + 20 && bytes.len() >= end).then_some(end)
+}
+
+fn ports(bytes: &[u8], ip: usize, at: usize, outer: Option<usize>, places: &mut Vec<Place>) {
+    let address = |offset: usize| -> [u8; 4] { bytes[ip + offset..ip + offset + 4].try_into().unwrap_or_default() };
+    let (source, destination) = (address(12), address(16));
+    let protocol = bytes[ip + 9];
+    let checksum = |offset: usize| (bytes.len() >= at + offset + 2).then_some(at + offset);
+    match protocol {
+        6 | 17 | 33 | 132 | 136 if bytes.len() >= at + 4 => {
+            let checksum = match protocol {
+                6 => checksum(16),
+                17 | 136 => checksum(6).filter(|&at| word(bytes, at) != 0),
+                _ => None,
+            };
+            let (from, to) = (word(bytes, at), word(bytes, at + 2));
+            for (offset, flow) in [(0, (protocol, destination, to)), (2, (protocol, source, from))] {
+                places.push(Place {
+                    at: at + offset,
+                    flow,
+                    checksum,
+                    outer,
+                });
+            }
+        }
+        ICMP if bytes.len() >= at + 6 && matches!(bytes[at], 0 | 8) => {
+            let other = if bytes[at] == 8 { destination } else { source };
+            places.push(Place {
+                at: at + 4,
+                flow: (ICMP, other, 0),
+                checksum: checksum(2),
+                outer,
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Where the kernel's checksum is just the sum of the pseudo header, and ours is right, ours becomes that.
+fn unfinish(mine: &mut [u8], theirs: &[u8]) {
+    let Some(header) = header(mine, 0) else { return };
+    let at = header
+        + match mine[9] {
+            6 => 16,
+            17 | 136 => 6,
+            _ => return,
+        };
+    if mine.len() < at + 2 {
+        return;
+    }
+    let mut pseudo = vec![0, mine[9]];
+    pseudo.extend(&mine[12..20]);
+    pseudo.extend(((mine.len() - header) as u16).to_be_bytes());
+    let partial = sum(&pseudo);
+    if word(theirs, at) == partial && sum(&[&pseudo, &mine[header..]].concat()) == 0xffff {
+        mine[at..at + 2].copy_from_slice(&partial.to_be_bytes());
+    }
+}
+
+/// The ones' complement sum (RFC 1071).
+fn sum(bytes: &[u8]) -> u16 {
+    let words = bytes
+        .chunks(2)
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)])));
+    let mut sum: u32 = words.sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
+
+fn word(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+}
+
+/// Sets a word, and lets the checksum over it follow (RFC 1624), and then the one over both.
+fn set(bytes: &mut [u8], at: usize, value: u16, checksum: Option<usize>, outer: Option<usize>) {
+    let was = word(bytes, at);
+    bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
+    if let Some(outer) = outer {
+        follow(bytes, outer, was, value);
+    }
+    if let Some(checksum) = checksum {
+        let (before, after) = follow(bytes, checksum, was, value);
+        if let Some(outer) = outer {
+            follow(bytes, outer, before, after);
+        }
+    }
+}
+
+fn follow(bytes: &mut [u8], at: usize, was: u16, is: u16) -> (u16, u16) {
+    let before = word(bytes, at);
+    let mut sum = u32::from(!before) + u32::from(!was) + u32::from(is);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    let after = !(sum as u16);
+    bytes[at..at + 2].copy_from_slice(&after.to_be_bytes());
+    (before, after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instrument::build::{echo_request, icmp_error, udp};
+
+    const HOST: &str = "192.0.2.1";
+    const SERVER: &str = "192.0.2.9";
+
+    fn scenario(rules: &str) -> Scenario {
+        let mut scenario = Scenario::new("test");
+        scenario.restore(rules);
+        scenario.receive("lan", udp(("10.0.0.2", 40000), (SERVER, 53), b"question"));
+        scenario
+    }
+
+    #[test]
+    fn a_drawn_port_stands_for_another_from_then_on() {
+        let scenario = scenario("");
+        let mut drawn = Drawn::new(&scenario);
+        let cause = udp(("10.0.0.2", 40000), (SERVER, 53), b"question");
+        let at = |port| udp((HOST, port), (SERVER, 53), b"question");
+        assert_eq!(drawn.compare(Some(&cause), false, &at(5000), &at(6000)), Likeness::Same);
+        assert_eq!(drawn.compare(Some(&cause), false, &at(5000), &at(6000)), Likeness::Same);
+        assert_eq!(
+            drawn.compare(Some(&cause), false, &at(5001), &at(6000)),
+            Likeness::Different
+        );
+        assert_eq!(
+            drawn.compare(Some(&cause), false, &at(5000), &at(6001)),
+            Likeness::Different
+        );
+        // Of another class, or kept by one side only.
+        assert_eq!(
+            drawn.compare(Some(&cause), false, &at(600), &at(6002)),
+            Likeness::Different
+        );
+        assert_eq!(
+            drawn.compare(Some(&cause), false, &at(40000), &at(6002)),
+            Likeness::Different
+        );
+        // In a quoted packet too, and with its checksums.
+        let error = |port| icmp_error(SERVER, HOST, 3, 3, &at(port));
+        assert_eq!(drawn.compare(None, false, &error(5000), &error(6000)), Likeness::Same);
+        let mut wrong = error(6000);
+        wrong[22] ^= 1;
+        assert_eq!(drawn.compare(None, false, &error(5000), &wrong), Likeness::Different);
+    }
+
+    #[test]
+    fn a_draw_of_a_port_in_use_parts_the_sides() {
+        let cause = udp(("10.0.0.2", 40000), (SERVER, 53), b"question");
+        let at = |port| udp((HOST, port), (SERVER, 53), b"question");
+        let mut drawn = Drawn::new(&scenario("--to-source 192.0.2.1:2000-2003\n"));
+        assert_eq!(
+            drawn.compare(Some(&cause), false, &at(2002), &at(6000)),
+            Likeness::Parted
+        );
+        let mut drawn = Drawn::new(&scenario("-j MASQUERADE --random\n"));
+        assert_eq!(
+            drawn.compare(Some(&cause), false, &at(40000), &at(6000)),
+            Likeness::Parted
+        );
+    }
+
+    #[test]
+    fn only_the_identification_of_own_messages_is_free() {
+        let mut drawn = Drawn::new(&scenario(""));
+        let mut other = echo_request(HOST, SERVER, 7, 1);
+        set(&mut other, 4, 77, Some(10), None);
+        let own = echo_request(HOST, SERVER, 7, 1);
+        assert_eq!(drawn.compare(None, false, &other, &own), Likeness::Same);
+        assert_eq!(drawn.compare(Some(&own), false, &other, &own), Likeness::Different);
+        let (mut theirs, own) = (udp((HOST, 1), (SERVER, 2), b"x"), udp((HOST, 1), (SERVER, 2), b"x"));
+        set(&mut theirs, 4, 77, Some(10), None);
+        assert_eq!(drawn.compare(None, false, &theirs, &own), Likeness::Different);
+    }
+}

@@ -1,0 +1,318 @@
+//! The kernel's side: a router in a network namespace of this thread's own.
+//!
+//! A write to a TUN device runs the kernel's whole receive path inside the call, so what came of a packet can be read when it returns.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Command, Stdio};
+
+use nflab::base::{AddressMask, Family};
+use nflab::device::syscall::{Namespaces, unshare};
+use nflab::device::{Device, TunDevice};
+use nflab::lab::netlink::{LinkIndex, Netlink};
+use rustix::event::{Timespec, epoll};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
+
+use super::scenario::Event;
+use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
+
+pub struct Kernel {
+    links: Vec<Link>,
+    devices: Vec<TunDevice>,
+    netlink: Netlink,
+    /// Sends what the router itself sends.
+    raw: OwnedFd,
+    /// Each gets a copy of what INPUT lets through of its protocol.
+    delivered: Vec<OwnedFd>,
+    /// Programs that listen.
+    sockets: Vec<UdpSocket>,
+    epoll: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+struct Link {
+    name: String,
+    index: LinkIndex,
+    subnets: Vec<AddressMask>,
+}
+
+/// Programs that the kernel's side needs, and the Debian package of each.
+const TOOLS: &[(&str, &str)] = &[
+    ("iptables-legacy", "iptables"),
+    ("iptables-legacy-save", "iptables"),
+    ("iptables-legacy-restore", "iptables"),
+    ("conntrack", "conntrack"),
+    ("sysctl", "procps"),
+];
+
+/// The first tool that is missing, in a sentence.
+pub fn missing_tool() -> Option<String> {
+    TOOLS.iter().find_map(|(tool, package)| {
+        let status = Command::new(tool)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        status
+            .is_err()
+            .then(|| format!("{tool} is not installed (Debian package {package})"))
+    })
+}
+
+/// What the records say that they were made with.
+pub fn version() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let tool = run(&words("iptables-legacy --version"), "").map_or_else(|_| String::new(), |it| it.out);
+    format!("Linux {}, {}", release.trim(), tool.trim())
+}
+
+impl Kernel {
+    /// In a new namespace, which this thread is in from now on.
+    pub fn new() -> Result<Self, String> {
+        let io = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
+        unshare(Namespaces::Network).map_err(io("unshare"))?;
+        // No word of its own, such as a router solicitation, may come between.
+        for kind in ["all", "default"] {
+            set(&format!("net.ipv6.conf.{kind}.disable_ipv6"), "1")?;
+        }
+        for (key, value) in PRELUDE {
+            set(key, value)?;
+        }
+        let mut netlink = Netlink::open().map_err(io("netlink"))?;
+        netlink.set_loopback_up().map_err(|error| error.to_string())?;
+        let socket = |protocol: Protocol| {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            rustix::net::socket_with(AddressFamily::INET, SocketType::RAW, flags, Some(protocol))
+                .map_err(|error| format!("raw socket: {error}"))
+        };
+        let delivered = [ipproto::ICMP, ipproto::TCP, ipproto::UDP]
+            .into_iter()
+            .map(socket)
+            .collect::<Result<Vec<_>, _>>()?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| error.to_string())?;
+        for (at, socket) in delivered.iter().enumerate() {
+            watch(&epoll, socket, LOCAL | at as u64)?;
+        }
+        let raw = socket(ipproto::RAW)?;
+        rustix::net::sockopt::set_socket_broadcast(&raw, true).map_err(|error| format!("SO_BROADCAST: {error}"))?;
+        let mut kernel = Self {
+            links: Vec::new(),
+            devices: Vec::new(),
+            netlink,
+            raw,
+            delivered,
+            sockets: Vec::new(),
+            epoll,
+            buffer: vec![0; 65_536],
+        };
+        kernel.interface("lan", &[(IpAddr::from([10, 0, 0, 1]), 24)])?;
+        kernel.interface("wan", &[(IpAddr::from([192, 0, 2, 1]), 24)])?;
+        kernel.route(AddressMask::any(Family::V4), Some(IpAddr::from([192, 0, 2, 254])), None)?;
+        kernel.drain();
+        Ok(kernel)
+    }
+
+    fn interface(&mut self, name: &str, addresses: &[(IpAddr, u8)]) -> Result<(), String> {
+        let at = match self.links.iter().position(|link| link.name == name) {
+            Some(at) => at,
+            None => {
+                if name != "lo" {
+                    let device = TunDevice::open(name).map_err(|error| error.to_string())?;
+                    watch(&self.epoll, &device, self.devices.len() as u64)?;
+                    self.devices.push(device);
+                }
+                let index = self.netlink.index(name).map_err(|error| error.to_string())?;
+                let index = index.ok_or("a new device has no index")?;
+                self.netlink.set_up(index).map_err(|error| error.to_string())?;
+                self.links.push(Link {
+                    name: name.to_owned(),
+                    index,
+                    subnets: Vec::new(),
+                });
+                self.links.len() - 1
+            }
+        };
+        let link = &mut self.links[at];
+        for (address, length) in addresses {
+            self.netlink
+                .add_address(link.index, *address, *length)
+                .map_err(|error| error.to_string())?;
+            link.subnets.extend(AddressMask::prefix(*address, *length));
+        }
+        Ok(())
+    }
+
+    fn route(&mut self, to: AddressMask, via: Option<IpAddr>, interface: Option<&str>) -> Result<(), String> {
+        let leads = |link: &&Link| match (interface, via) {
+            (Some(name), _) => link.name == name,
+            (None, Some(via)) => link.subnets.iter().any(|subnet| subnet.contains(via)),
+            (None, None) => false,
+        };
+        let link = self.links.iter().find(leads);
+        let link = link.ok_or_else(|| format!("no interface for a route via {via:?} by {interface:?}"))?;
+        self.netlink
+            .add_route(to, via, link.index)
+            .map_err(|error| error.to_string())
+    }
+
+    fn receive(&mut self, interface: &str, bytes: &[u8]) -> Result<(), String> {
+        let device = self
+            .devices
+            .iter_mut()
+            .find(|device| device.name().as_str() == interface)
+            .ok_or_else(|| format!("no interface {interface}"))?;
+        // Refused where the first byte is of no IP version: then nothing arrived, and nothing comes of it.
+        let _ = device.send(bytes);
+        Ok(())
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        let Some(to) = bytes.get(16..20) else { return };
+        let to = SocketAddrV4::new(Ipv4Addr::new(to[0], to[1], to[2], to[3]), 0);
+        // Refused with EPERM where OUTPUT drops it, which is no error here.
+        let _ = rustix::net::sendto(&self.raw, bytes, SendFlags::empty(), &to);
+    }
+
+    fn drain(&mut self) -> Vec<(String, Vec<u8>)> {
+        let (mut sent, mut local) = (Vec::new(), Vec::new());
+        let mut ready = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }; 8];
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        loop {
+            let count = epoll::wait(&self.epoll, &mut ready[..], Some(&at_once)).unwrap_or(0);
+            if count == 0 {
+                break;
+            }
+            for event in &ready[..count] {
+                let token = event.data.u64();
+                if token & LOCAL != 0 {
+                    let socket = &self.delivered[(token & !LOCAL) as usize];
+                    if let Ok((_, length)) = rustix::net::recv(socket, &mut self.buffer[..], RecvFlags::empty()) {
+                        local.push(("local".to_owned(), self.buffer[..length].to_vec()));
+                    }
+                } else {
+                    let device = &mut self.devices[token as usize];
+                    if let Ok(Some(length)) = device.receive(&mut self.buffer) {
+                        sent.push((token, self.buffer[..length].to_vec()));
+                    }
+                }
+            }
+        }
+        // What left by different interfaces is in the order of the interfaces: TUN devices do not say which was first.
+        sent.sort_by_key(|(device, _)| *device);
+        let name = |device: u64| self.devices[device as usize].name().to_string();
+        sent.into_iter()
+            .map(|(device, bytes)| (name(device), bytes))
+            .chain(local)
+            .collect()
+    }
+}
+
+/// Marks the token of a socket, beside those of devices.
+const LOCAL: u64 = 1 << 32;
+
+fn watch(epoll: &OwnedFd, what: &impl AsFd, token: u64) -> Result<(), String> {
+    epoll::add(epoll, what, epoll::EventData::new_u64(token), epoll::EventFlags::IN).map_err(|error| error.to_string())
+}
+
+impl Side for Kernel {
+    fn happen(&mut self, event: &Event) -> Result<Answer, String> {
+        let mut tool = None;
+        match event {
+            Event::Interface { name, addresses } => self.interface(name.as_str(), addresses)?,
+            Event::Route { to, via, interface } => {
+                let to = AddressMask::prefix(to.address(), to.length()).ok_or("a route to no prefix")?;
+                self.route(to, *via, interface.as_ref().map(|name| name.as_str()))?;
+            }
+            Event::Listen { port } => {
+                let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, *port));
+                self.sockets
+                    .push(socket.map_err(|error| format!("UDP port {port}: {error}"))?);
+            }
+            Event::Packet {
+                interface: Some(name),
+                bytes,
+            } => self.receive(name.as_str(), bytes)?,
+            Event::Packet { interface: None, bytes } => self.send(bytes),
+            Event::Tool { name, args, input } => tool = Some(run(&command(name, args)?, input)?),
+            Event::Wait(by) => std::thread::sleep(*by),
+        }
+        Ok(Answer {
+            sent: self.drain(),
+            tool,
+        })
+    }
+
+    fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String> {
+        let saved = run(&words("iptables-legacy-save -c"), "")?.out;
+        let mut parts = vec![
+            (FLOWS.to_owned(), read("/proc/thread-self/net/nf_conntrack")?),
+            (
+                EXPECTATIONS.to_owned(),
+                read("/proc/thread-self/net/nf_conntrack_expect")?,
+            ),
+        ];
+        for line in commands(depth, &saved) {
+            let answer = run(&command(&line[0], &line[1..])?, "")?;
+            parts.push((line.join(" "), answer.out));
+        }
+        parts.push((SAVE.to_owned(), saved));
+        Ok(parts.into_iter().map(|(title, text)| Part { title, text }).collect())
+    }
+}
+
+/// The real tool and its arguments. What belongs to the whole machine is none of a scenario's business.
+fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
+    let program = match name {
+        "iptables" | "iptables-legacy" => "iptables-legacy",
+        "iptables-save" | "iptables-legacy-save" => "iptables-legacy-save",
+        "iptables-restore" | "iptables-legacy-restore" => "iptables-legacy-restore",
+        "conntrack" => "conntrack",
+        "sysctl" => "sysctl",
+        other => return Err(format!("`{other}` is not compared with a kernel's")),
+    };
+    Ok([program.to_owned()].into_iter().chain(args.iter().cloned()).collect())
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+fn run(command: &[String], input: &str) -> Result<ToolAnswer, String> {
+    let failed = |error: std::io::Error| format!("{command:?}: {error}");
+    let mut child = Command::new(&command[0])
+        .args(&command[1..])
+        // A lock for each namespace instead of one for the machine: the namespace's own file.
+        .env("XTABLES_LOCKFILE", "/proc/self/ns/net")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // Who stops reading at the first error closes the pipe.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let done = child.wait_with_output().map_err(failed)?;
+    Ok(ToolAnswer {
+        code: done.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&done.stdout).into_owned(),
+        err: String::from_utf8_lossy(&done.stderr).into_owned(),
+    })
+}
+
+fn read(path: &str) -> Result<String, String> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|mut file| file.read_to_string(&mut text))
+        .map_err(|error| format!("{path}: {error}"))?;
+    Ok(text)
+}
+
+fn set(key: &str, value: &str) -> Result<(), String> {
+    let path = format!("/proc/sys/{}", key.replace('.', "/"));
+    std::fs::write(&path, value).map_err(|error| format!("{path}: {error}"))
+}

@@ -1,0 +1,217 @@
+//! nflab's side: the same lab that `nflab run` has, in process.
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use nflab::base::{InterfaceId, Time};
+use nflab::cli::TOOLBOX;
+use nflab::engine::{Emission, Port};
+use nflab::lab::memory::Lab;
+use nflab::lab::story::Detail;
+use nflab::net::Route;
+
+use super::scenario::{Event, Scenario};
+use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
+use super::tally::Tally;
+
+pub struct Ours {
+    lab: Lab,
+    clock: Clock,
+    /// In the order in which their packets are compared.
+    interfaces: Vec<(InterfaceId, String)>,
+    pub tally: Tally,
+}
+
+/// Beside a kernel time passes as it does there; beside a record only where the scenario says so.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    Real { began: Instant, then: Time },
+    Virtual,
+}
+
+impl Clock {
+    pub fn real() -> Self {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Self::Real {
+            began: Instant::now(),
+            then: Time::from_nanos(since.unwrap_or_default().as_nanos() as u64),
+        }
+    }
+
+    fn now(self, lab: &Lab) -> Time {
+        match self {
+            Self::Real { began, then } => then + began.elapsed(),
+            Self::Virtual => lab.now(),
+        }
+    }
+}
+
+impl Ours {
+    pub fn new(clock: Clock) -> Result<Self, String> {
+        let mut lab = Lab::default_lab(1, TOOLBOX).map_err(|error| error.to_string())?;
+        if let Clock::Real { .. } = clock {
+            lab.start_at(clock.now(&lab));
+        }
+        for (key, value) in PRELUDE {
+            lab.machine.set_sysctl(key, value).map_err(|error| error.to_string())?;
+        }
+        let mut ours = Self {
+            lab,
+            clock,
+            interfaces: Vec::new(),
+            tally: Tally::default(),
+        };
+        ours.look();
+        // A new interface takes these from `default`; these two were there before.
+        for interface in ["lan", "wan"] {
+            let key = format!("net.ipv4.conf.{interface}.send_redirects");
+            ours.lab
+                .machine
+                .set_sysctl(&key, "0")
+                .map_err(|error| error.to_string())?;
+        }
+        Ok(ours)
+    }
+
+    fn look(&mut self) {
+        let config = self.lab.machine.router.config();
+        self.interfaces = config
+            .net
+            .interfaces()
+            .iter()
+            .filter(|interface| interface.name.as_str() != "lo")
+            .map(|interface| (interface.id, interface.name.to_string()))
+            .collect();
+    }
+
+    fn sent(&self, emissions: &[Emission]) -> Vec<(String, Vec<u8>)> {
+        let mut sent: Vec<_> = emissions
+            .iter()
+            .filter_map(|emission| {
+                let at = match emission.port {
+                    Port::Interface(id) => self.interfaces.iter().position(|(known, _)| *known == id)?,
+                    // What a raw socket for TCP, UDP or ICMP is given.
+                    Port::Local if raw_sockets_hear(&emission.bytes) => self.interfaces.len(),
+                    Port::Local => return None,
+                };
+                Some((at, emission.bytes.clone()))
+            })
+            .collect();
+        sent.sort_by_key(|(at, _)| *at);
+        let name = |at: usize| self.interfaces.get(at).map_or("local", |(_, name)| name).to_owned();
+        sent.into_iter().map(|(at, bytes)| (name(at), bytes)).collect()
+    }
+
+    fn catch_up(&mut self) {
+        let now = self.clock.now(&self.lab);
+        self.lab.set_clock(now);
+    }
+
+    fn tool(&mut self, name: &str, args: &[String], input: &str) -> ToolAnswer {
+        let output = self.lab.tool(name, args, input, Path::new("/"));
+        ToolAnswer {
+            code: output.code,
+            out: output.stdout,
+            err: output.stderr,
+        }
+    }
+
+    fn print(&mut self, line: &[String]) -> String {
+        self.tool(&line[0], &line[1..], "").out
+    }
+}
+
+impl Side for Ours {
+    fn happen(&mut self, event: &Event) -> Result<Answer, String> {
+        self.catch_up();
+        let mut answer = Answer::default();
+        match event {
+            Event::Interface { name, addresses } => {
+                let added = self.lab.add_interface(*name, addresses);
+                added.map_err(|error| error.to_string())?;
+                self.look();
+            }
+            Event::Route { to, via, interface } => {
+                let interface = match interface {
+                    None => None,
+                    Some(name) => Some(
+                        self.lab
+                            .interface(name.as_str())
+                            .ok_or_else(|| format!("no interface {name}"))?,
+                    ),
+                };
+                let route = Route {
+                    via: *via,
+                    interface,
+                    ..Route::new(*to)
+                };
+                self.lab.add_route(route).map_err(|error| error.to_string())?;
+            }
+            Event::Listen { port } => self.lab.listen(17, *port),
+            Event::Packet { interface, bytes } => {
+                let id = match interface {
+                    None => None,
+                    Some(name) => {
+                        let id = self.lab.interface(name.as_str());
+                        Some(id.ok_or_else(|| format!("no interface {name}"))?)
+                    }
+                };
+                let (report, emissions) = self.lab.carry_silently(id, bytes);
+                let emissions = emissions.to_vec();
+                self.tally.packet(&report);
+                answer.sent = self.sent(&emissions);
+            }
+            Event::Tool { name, args, input } => answer.tool = Some(self.tool(name, args, input)),
+            Event::Wait(by) => {
+                let by = match self.clock {
+                    // The other side has slept, and the clock was set.
+                    Clock::Real { .. } => Duration::ZERO,
+                    Clock::Virtual => *by,
+                };
+                let emissions = self.lab.advance(by);
+                answer.sent = self.sent(&emissions);
+            }
+        }
+        Ok(answer)
+    }
+
+    fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String> {
+        self.catch_up();
+        let saved = self.print(&[SAVE.split(' ').next().unwrap_or(SAVE).to_owned(), "-c".to_owned()]);
+        let mut parts: Vec<_> = [FLOWS, EXPECTATIONS]
+            .into_iter()
+            .map(|path| (path.to_owned(), self.print(&["cat".to_owned(), path.to_owned()])))
+            .collect();
+        for line in commands(depth, &saved) {
+            let text = self.print(&line);
+            parts.push((line.join(" "), text));
+        }
+        parts.push((SAVE.to_owned(), saved));
+        Ok(parts.into_iter().map(|(title, text)| Part { title, text }).collect())
+    }
+}
+
+/// The kernel's side listens to these protocols, and a raw socket gets no ICMP message that is shorter than a header.
+fn raw_sockets_hear(bytes: &[u8]) -> bool {
+    let header = bytes.first().map_or(0, |first| usize::from(first & 15) * 4);
+    match bytes.get(9) {
+        Some(6 | 17) => true,
+        Some(1) => bytes.len() >= header + 8,
+        _ => false,
+    }
+}
+
+/// What became of the packet at `at`, hook by hook: the scenario again, on nflab alone.
+pub fn story(scenario: &Scenario, at: usize) -> Result<String, String> {
+    let mut ours = Ours::new(Clock::Virtual)?;
+    for event in &scenario.events[..at] {
+        ours.happen(event)?;
+    }
+    match &scenario.events[at] {
+        Event::Packet { interface, bytes } => {
+            let id = interface.and_then(|name| ours.lab.interface(name.as_str()));
+            Ok(ours.lab.send(id, bytes.clone()).story.render(Detail::Whole))
+        }
+        _ => Ok(String::new()),
+    }
+}

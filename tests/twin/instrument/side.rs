@@ -1,0 +1,74 @@
+//! What a side is: something that a scenario happens to, and that can be asked afterwards.
+
+use super::scenario::Event;
+
+/// One that answers to events: the kernel, nflab, or a record of what the kernel said.
+pub trait Side {
+    fn happen(&mut self, event: &Event) -> Result<Answer, String>;
+    /// What stands in its tables now.
+    fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String>;
+}
+
+/// What came of one event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Interface and bytes of what left, in order; `local` is what reached the router itself, after the others.
+    pub sent: Vec<(String, Vec<u8>)>,
+    pub tool: Option<ToolAnswer>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolAnswer {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+/// A text of a side's state, and what it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub title: String,
+    pub text: String,
+}
+
+/// How much of the state is asked for; every part costs the kernel's side a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Counters, flows, expectations.
+    Sums,
+    /// And the printed forms of each table, and what `conntrack` prints.
+    Texts,
+}
+
+pub const SAVE: &str = "iptables-save -c";
+pub const FLOWS: &str = "/proc/net/nf_conntrack";
+pub const EXPECTATIONS: &str = "/proc/net/nf_conntrack_expect";
+
+/// The commands whose output is compared at the end; of the tables that `iptables-save` names.
+pub fn commands(depth: Depth, saved: &str) -> Vec<Vec<String>> {
+    let mut commands = Vec::new();
+    if depth < Depth::Texts {
+        return commands;
+    }
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    for table in saved.lines().filter_map(|line| line.strip_prefix('*')) {
+        commands.push(words(&format!("iptables -t {table} -S")));
+        commands.push(words(&format!("iptables -t {table} -L -n -v -x --line-numbers")));
+    }
+    commands.push(words("conntrack -L -o extended"));
+    commands.push(words("conntrack -L expect"));
+    commands
+}
+
+/// What holds on both sides before the first event. Each of these would make an answer depend on milliseconds, or is what a lab has unless
+/// it says otherwise; a scenario may set any of them anew.
+pub const PRELUDE: &[(&str, &str)] = &[
+    ("net.ipv4.ip_forward", "1"),
+    ("net.ipv4.conf.all.rp_filter", "0"),
+    ("net.ipv4.conf.default.rp_filter", "0"),
+    ("net.ipv4.icmp_ratelimit", "0"),
+    ("net.ipv4.icmp_msgs_per_sec", "1000000"),
+    ("net.ipv4.icmp_msgs_burst", "1000000"),
+    ("net.ipv4.conf.all.send_redirects", "0"),
+    ("net.ipv4.conf.default.send_redirects", "0"),
+];

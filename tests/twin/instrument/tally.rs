@@ -1,0 +1,119 @@
+//! What scenarios have reached: how often each match and target of the language let a packet through to its end, each state, each fate.
+
+use std::collections::BTreeMap;
+
+use nflab::engine::{Fate, Reason, Report};
+
+/// Counts by a kind and a name.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(pub BTreeMap<(&'static str, String), u64>);
+
+impl Tally {
+    pub fn packet(&mut self, report: &Report) {
+        let fate = match &report.fate {
+            Fate::Forwarded => "forwarded",
+            Fate::Sent => "sent",
+            Fate::Delivered => "delivered",
+            Fate::Stopped(reason) => return self.stopped(report, reason),
+        };
+        self.add("fate", fate, 1);
+        self.state(report);
+    }
+
+    fn stopped(&mut self, report: &Report, reason: &Reason) {
+        let why = match reason {
+            Reason::Host(why) => format!("host: {why:?}"),
+            Reason::NoWay(why) => format!("no way: {why:?}"),
+            Reason::Tracking(why) => format!("tracking: {why:?}"),
+            Reason::Rejected { with, .. } => format!("rejected: {with:?}"),
+            Reason::Rule(_) => "a rule".into(),
+            Reason::Policy(_) => "a policy".into(),
+            Reason::Malformed(_) => "a match: cut short".into(),
+            Reason::Queued(_) => "queued".into(),
+            other => format!("{other:?}"),
+        };
+        self.add("stopped by", &why, 1);
+        self.state(report);
+    }
+
+    fn state(&mut self, report: &Report) {
+        self.add("state", report.state.map_or("none", |state| state.name()), 1);
+    }
+
+    /// From `iptables-save -c`: each rule's packets count for all that stands in it.
+    pub fn rules(&mut self, saved: &str) {
+        let mut table = "";
+        for line in saved.lines() {
+            if let Some(name) = line.strip_prefix('*') {
+                table = name;
+            }
+            let Some((counters, rule)) = line.strip_prefix('[').and_then(|rest| rest.split_once("] ")) else {
+                continue;
+            };
+            let packets: u64 = counters.split(':').next().and_then(|it| it.parse().ok()).unwrap_or(0);
+            let mut words = rule.split(' ');
+            let mut within = String::new();
+            while let Some(word) = words.next() {
+                match word {
+                    "-A" => self.add("chain", &format!("{table} {}", chain(words.next())), packets),
+                    "-m" => within = words.next().unwrap_or_default().to_owned(),
+                    "-j" => {
+                        within = target(words.next());
+                        self.add("target", &within.clone(), packets);
+                    }
+                    "-g" => {
+                        words.next();
+                        self.add("target", "goto", packets);
+                    }
+                    "-p" | "-s" | "-d" | "-i" | "-o" | "-f" => self.add("match", word, packets),
+                    option if option.starts_with("--") => self.add("option", &format!("{within} {option}"), packets),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, kind: &'static str, name: &str, count: u64) {
+        *self.0.entry((kind, name.to_owned())).or_default() += count;
+    }
+
+    pub fn join(&mut self, other: Self) {
+        for ((kind, name), count) in other.0 {
+            *self.0.entry((kind, name)).or_default() += count;
+        }
+    }
+}
+
+/// User chains, whatever they are called, count as one.
+fn chain(name: Option<&str>) -> &str {
+    match name {
+        Some(name @ ("PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING")) => name,
+        _ => "user chains",
+    }
+}
+
+fn target(name: Option<&str>) -> String {
+    match name {
+        Some(name) if name.chars().all(|letter| letter.is_ascii_uppercase()) => name.to_owned(),
+        _ => "jump".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_count_for_what_stands_in_them() {
+        let mut tally = Tally::default();
+        tally.rules(
+            "*filter\n:INPUT ACCEPT [9:9]\n[2:80] -A INPUT -p tcp -m tcp --dport 80 -j DROP\n[1:40] -A u1 -j u2\nCOMMIT\n",
+        );
+        let get = |kind, name: &str| tally.0.get(&(kind, name.to_owned())).copied();
+        assert_eq!(get("match", "-p"), Some(2));
+        assert_eq!(get("option", "tcp --dport"), Some(2));
+        assert_eq!(get("target", "DROP"), Some(2));
+        assert_eq!(get("target", "jump"), Some(1));
+        assert_eq!(get("chain", "filter user chains"), Some(1));
+    }
+}

@@ -1,0 +1,231 @@
+//! The tests, and a runner in the way of libtest's.
+
+use std::path::{Path, PathBuf};
+use std::process::exit;
+use std::time::Instant;
+
+use super::instrument::compare::{Disagreement, compare};
+use super::instrument::generate;
+use super::instrument::kernel::{Kernel, version};
+use super::instrument::ours::{Clock, Ours};
+use super::instrument::place::{beside_a_kernel, prepare};
+use super::instrument::record::{Record, Recorder};
+use super::instrument::scenario::{Event, Scenario};
+use super::instrument::side::Depth;
+use super::instrument::strategy::{Scenarios, runner, smallest};
+
+/// A kept case: a file, and the record beside it.
+struct Case {
+    name: String,
+    path: PathBuf,
+    scenario: Scenario,
+}
+
+/// Scenarios at random, the same in every run or never seen before.
+struct Batch {
+    name: &'static str,
+    shape: generate::Shape,
+    fresh: bool,
+    count: u32,
+}
+
+const BATCHES: &[Batch] = &[
+    Batch {
+        name: "random_conversations_of_a_fixed_seed",
+        shape: generate::Shape::PLAIN,
+        fresh: false,
+        count: 60,
+    },
+    Batch {
+        name: "random_conversations_of_a_fresh_seed",
+        shape: generate::Shape::PLAIN,
+        fresh: true,
+        count: 60,
+    },
+    Batch {
+        name: "random_hostility_of_a_fixed_seed",
+        shape: generate::Shape::HOSTILE,
+        fresh: false,
+        count: 60,
+    },
+    Batch {
+        name: "random_hostility_of_a_fresh_seed",
+        shape: generate::Shape::HOSTILE,
+        fresh: true,
+        count: 60,
+    },
+];
+
+pub fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let is_chosen = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let cases: Vec<Case> = kept().into_iter().filter(|case| is_chosen(&case.name)).collect();
+    let batches: Vec<&Batch> = BATCHES.iter().filter(|batch| is_chosen(batch.name)).collect();
+    if args.iter().any(|arg| arg == "--list") {
+        let names = cases.iter().map(|case| case.name.as_str());
+        let names = names.chain(batches.iter().map(|batch| batch.name));
+        names.for_each(|name| println!("{name}: test"));
+        return;
+    }
+    println!("\nrunning {} tests", cases.len() + batches.len());
+    let failed = match prepare() {
+        Ok(()) => live(cases, &batches),
+        Err(why) => recorded(&cases, &batches, &why),
+    };
+    println!("\ntest result: {failed} failed\n");
+    exit(i32::from(failed > 0));
+}
+
+/// Beside the kernel. Cases that wait do so all at once.
+fn live(cases: Vec<Case>, batches: &[&Batch]) -> usize {
+    let record = std::env::var_os("NFLAB_TWIN_RECORD").is_some();
+    let (slow, quick): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| {
+        let mut events = case.scenario.events.iter();
+        events.any(|event| matches!(event, Event::Wait(_)))
+    });
+    let waiting: Vec<_> = slow
+        .into_iter()
+        .map(|case| (case.name.clone(), std::thread::spawn(move || case.run(record))))
+        .collect();
+    let mut failed = 0;
+    for case in quick {
+        let name = case.name.clone();
+        // A thread of its own, because its network namespace stays changed.
+        let outcome = std::thread::spawn(move || case.run(record)).join();
+        failed += report(&name, outcome);
+    }
+    for batch in batches {
+        let (name, shape, count, seed) = (batch.name, batch.shape, count(batch), seed(batch));
+        let began = Instant::now();
+        let outcome = std::thread::spawn(move || random(shape, seed, count)).join();
+        let outcome = outcome.map(|done| done.map_err(|why| format!("seed {seed}: {why}")));
+        println!(
+            "test {name} ... seed {seed}, {count} scenarios, {:.1?}",
+            began.elapsed()
+        );
+        failed += report(name, outcome);
+    }
+    for (name, thread) in waiting {
+        failed += report(&name, thread.join());
+    }
+    failed
+}
+
+fn report(name: &str, outcome: std::thread::Result<Result<(), String>>) -> usize {
+    match outcome {
+        Ok(Ok(())) => {
+            println!("test {name} ... ok");
+            return 0;
+        }
+        Ok(Err(why)) => println!("test {name} ... FAILED\n{why}"),
+        Err(_) => println!("test {name} ... FAILED: it panicked"),
+    }
+    1
+}
+
+/// Against the records only.
+fn recorded(cases: &[Case], batches: &[&Batch], why: &str) -> usize {
+    let mut failed = 0;
+    for case in cases {
+        failed += report(&case.name, Ok(case.against_record()));
+    }
+    let names: Vec<&str> = batches.iter().map(|batch| batch.name).collect();
+    let sentence = format!(
+        "the kernel was not asked ({why}): the kept cases were held against records of its answers, and {} was NOT RUN",
+        names.join(", ")
+    );
+    println!("NOT RUN: {sentence}");
+    eprintln!("!!! {sentence}");
+    if std::env::var_os("NFLAB_REQUIRE_KERNEL").is_some() {
+        println!("NFLAB_REQUIRE_KERNEL is set: this is a failure");
+        failed += 1;
+    }
+    failed
+}
+
+impl Case {
+    fn run(&self, record: bool) -> Result<(), String> {
+        if record {
+            let mut kernel = Kernel::new()?;
+            let title = format!("What the kernel answers to {}.nflab: {}", self.name, version());
+            let mut recorder = Recorder::new(&mut kernel, &title);
+            let mut own = Ours::new(Clock::real())?;
+            let outcome = compare(&self.scenario, &mut recorder, &mut own, Depth::Sums);
+            outcome.map_err(|why| why.to_string())?;
+            let text = recorder.text();
+            return std::fs::write(self.record(), text).map_err(|error| error.to_string());
+        }
+        self.against_record()?;
+        let outcome = beside_a_kernel(&self.scenario, Depth::Texts);
+        outcome.map(drop).map_err(|why| why.to_string())
+    }
+
+    fn record(&self) -> PathBuf {
+        self.path.with_extension("record")
+    }
+
+    fn against_record(&self) -> Result<(), String> {
+        let path = self.record();
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            format!(
+                "{}: {error}: record it with NFLAB_TWIN_RECORD=1 cargo test --test twin {}",
+                path.display(),
+                self.name
+            )
+        })?;
+        let mut record = Record::read(&text).map_err(|why| format!("{}: {why}", path.display()))?;
+        let mut own = Ours::new(Clock::Virtual)?;
+        match compare(&self.scenario, &mut record, &mut own, Depth::Sums) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(format!("against the record: {why}")),
+        }
+    }
+}
+
+fn kept() -> Vec<Case> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/twin/cases");
+    let files = std::fs::read_dir(&place).unwrap_or_else(|error| panic!("{}: {error}", place.display()));
+    let mut cases: Vec<Case> = files
+        .filter_map(|file| Some(file.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|it| it == "nflab"))
+        .map(|path| {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let scenario = Scenario::from_text(&name, &text).unwrap_or_else(|error| panic!("{error}"));
+            Case { name, path, scenario }
+        })
+        .collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    cases
+}
+
+fn random(shape: generate::Shape, seed: u64, count: u32) -> Result<(), String> {
+    let strategy = Scenarios(move |seed| generate::scenario(seed, shape));
+    let outcome = runner(seed, count).run(&strategy, |scenario| match beside_a_kernel(&scenario, Depth::Texts) {
+        Ok(_) => Ok(()),
+        Err(why @ Disagreement::Differ { .. }) => Err(proptest::test_runner::TestCaseError::fail(why.to_string())),
+        Err(Disagreement::Broken(why)) => Err(proptest::test_runner::TestCaseError::fail(why)),
+    });
+    match outcome.map_err(smallest) {
+        Ok(()) => Ok(()),
+        Err(None) => Err("the generator gave up".into()),
+        Err(Some((why, scenario))) => Err(format!(
+            "{why}\nthe smallest scenario that shows it; keep it in tests/twin/cases/ under a name that says what it taught:\n{}",
+            scenario.to_text()
+        )),
+    }
+}
+
+fn seed(batch: &Batch) -> u64 {
+    let chosen = std::env::var("NFLAB_TWIN_SEED").ok().and_then(|it| it.parse().ok());
+    chosen.unwrap_or_else(|| match batch.fresh {
+        true => std::process::id().into(),
+        false => 1,
+    })
+}
+
+fn count(batch: &Batch) -> u32 {
+    let chosen = std::env::var("NFLAB_TWIN_COUNT").ok().and_then(|it| it.parse().ok());
+    chosen.unwrap_or(batch.count)
+}
