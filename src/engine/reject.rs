@@ -35,7 +35,9 @@ pub fn may_complain(packet: &Packet) -> bool {
         // Cut short it has no checksum that could be zero.
         protocol::UDP => packet.udp().is_none_or(|udp| udp.checksum() != 0) && !transport_is_right(packet, true),
         protocol::GRE | protocol::ESP | protocol::AH | protocol::UDPLITE | protocol::SCTP => false,
-        _ => !matches!(checksum::fold(checksum::sum(packet.transport())), 0 | 0xffff),
+        _ => {
+            !header_is_summed(packet, true) || !matches!(checksum::fold(checksum::sum(packet.transport())), 0 | 0xffff)
+        }
     };
     packet.is_fragment() || !wrong
 }
@@ -55,17 +57,23 @@ pub fn related(of: &Tracking) -> Tracking {
     }
 }
 
-/// Whether the kernel believes the transport checksum. Unless it trusts what tracking found, it sums up the whole packet: a header whose
-/// options were just written to, and whose own checksum is yet to follow, spoils the sum.
+/// Unless it trusts what tracking found, the kernel sums up the whole packet: a header whose options were just written to, and whose own
+/// checksum is yet to follow, spoils the sum.
+fn header_is_summed(packet: &Packet, is_trusted: bool) -> bool {
+    is_trusted && packet.checksum == ChecksumState::Verified || packet.ipv4().checksum_is_right()
+}
+
+/// Whether the kernel believes the checksum of a TCP or UDP packet.
 fn transport_is_right(packet: &Packet, is_trusted: bool) -> bool {
-    packet.checksum == ChecksumState::Partial
-        || (is_trusted && packet.checksum == ChecksumState::Verified || packet.ipv4().checksum_is_right())
-            && checksum::transport(
-                packet.source(),
-                packet.destination(),
-                packet.protocol(),
-                packet.transport(),
-            ) == 0
+    let sum = || {
+        checksum::transport(
+            packet.source(),
+            packet.destination(),
+            packet.protocol(),
+            packet.transport(),
+        )
+    };
+    packet.checksum == ChecksumState::Partial || header_is_summed(packet, is_trusted) && sum() == 0
 }
 
 /// The reset that closes the connection which `packet` wanted (RFC 9293, 3.5.2): with the acknowledgement's number where there is one, else

@@ -191,9 +191,14 @@ fn kept() -> Vec<Case> {
         .filter(|path| path.extension().is_some_and(|it| it == "nflab"))
         .map(|path| {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let scenario = Scenario::from_text(&name, &text).unwrap_or_else(|error| panic!("{error}"));
-            Case { name, path, scenario }
+            let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+            match text.and_then(|text| Scenario::from_text(&name, &text)) {
+                Ok(scenario) => Case { name, path, scenario },
+                Err(why) => {
+                    println!("{}: {why}", path.display());
+                    exit(1)
+                }
+            }
         })
         .collect();
     cases.sort_by(|a, b| a.name.cmp(&b.name));

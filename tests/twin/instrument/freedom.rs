@@ -45,6 +45,11 @@ pub const FREEDOMS: &[Freedom] = &[
         held: "nothing",
     },
     Freedom {
+        what: "the count of flows (conntrack -C) while some of them are over",
+        why: "the kernel collects them when it gets round to it",
+        held: "nothing; what is over is in no listing, and no packet finds it",
+    },
+    Freedom {
         what: "the date in a saved file",
         why: "it is the time of day",
         held: "nothing",

@@ -62,7 +62,7 @@ impl Scenario {
         let statements = script::parse_text(name, text, TOOLBOX).map_err(|error| error.to_string())?;
         let mut scenario = Self::new(name);
         for statement in statements {
-            let line = text[..statement.position.start].lines().count().max(1);
+            let line = text[..statement.position.start].matches('\n').count() + 1;
             let event = event(statement.kind).map_err(|why| format!("{name}:{line}: {why}"))?;
             scenario.events.push(event);
         }
