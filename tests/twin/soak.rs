@@ -1,18 +1,21 @@
 //! Scenario after scenario until the time is over, and what they reached.
 
 use std::process::exit;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::TestCaseError;
+use proptest::prelude::Rng;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{TestCaseError, TestRunner};
 
-use super::instrument::compare::Disagreement;
+use super::instrument::compare::{Agreement, Disagreement};
 use super::instrument::freedom::FREEDOMS;
 use super::instrument::generate::{Shape, scenario};
 use super::instrument::place::{beside_a_kernel, prepare};
+use super::instrument::scenario::Scenario;
 use super::instrument::side::Depth;
-use super::instrument::strategy::{Scenarios, runner, smallest};
+use super::instrument::strategy::{Shrinking, runner, smallest};
 use super::instrument::tally::Tally;
 
 /// Random scenarios on nflab and on the real kernel
@@ -25,13 +28,28 @@ struct Arguments {
     /// Where the random numbers begin: the same seed gives the same scenarios
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// How many scenarios at a time; the kernel makes and removes namespaces slowly, and others can run meanwhile
+    #[arg(long, default_value_t = 3)]
+    jobs: usize,
     /// Where the smallest scenario that differs is written
     #[arg(long, default_value = "twin-difference.nflab")]
     keep: std::path::PathBuf,
 }
 
+/// What the jobs share.
+struct Soak {
+    arguments: Arguments,
+    began: Instant,
+    sums: Sums,
+    told: Duration,
+    source: TestRunner,
+    /// A job has found a difference, and ends the program when it has shrunk it.
+    over: bool,
+}
+
 #[derive(Default)]
 struct Sums {
+    begun: u64,
     scenarios: u64,
     packets: u64,
     comparisons: u64,
@@ -45,49 +63,88 @@ pub fn main() {
         eprintln!("twin-soak: there is no kernel to ask: {why}");
         exit(3);
     }
-    let began = Instant::now();
-    let end = Duration::from_secs_f64(arguments.minutes * 60.0);
-    let mut sums = Sums::default();
-    let mut runner_ = runner(arguments.seed, 1);
-    let mut told = Duration::ZERO;
-    while began.elapsed() < end {
-        let shape = match sums.scenarios % 2 {
-            0 => Shape::PLAIN,
-            _ => Shape::HOSTILE,
-        };
-        let tree = Scenarios(move |seed| scenario(seed, shape)).new_tree(&mut runner_);
-        let Ok(tree) = tree else {
-            unreachable!("a scenario can always be made")
-        };
-        let depth = match sums.scenarios % 8 {
-            0 => Depth::Texts,
-            _ => Depth::Tables,
-        };
-        match beside_a_kernel(&tree.current(), depth) {
-            Ok(agreement) => {
-                sums.scenarios += 1;
-                sums.packets += agreement.packets;
-                sums.comparisons += agreement.comparisons;
-                sums.parted += u64::from(agreement.parted_at.is_some());
-                sums.tally.join(agreement.tally);
-            }
-            Err(why) => differs(&arguments, &sums, began, tree, &why),
+    let jobs = arguments.jobs.max(1);
+    let soak = Mutex::new(Soak {
+        source: runner(arguments.seed, 1),
+        arguments,
+        began: Instant::now(),
+        sums: Sums::default(),
+        told: Duration::ZERO,
+        over: false,
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| job(&soak));
         }
-        if began.elapsed() - told > Duration::from_secs(30) {
-            told = began.elapsed();
-            sums.print(began.elapsed());
-        }
-    }
-    sums.print(began.elapsed());
+    });
+    let Ok(soak) = soak.into_inner() else { exit(1) };
+    soak.sums.print(soak.began.elapsed());
     println!("\nreached, in packets that rules counted and in what became of packets:");
-    for ((kind, name), count) in &sums.tally.0 {
+    for ((kind, name), count) in &soak.sums.tally.0 {
         println!("  {count:>10}  {kind} {name}");
     }
     println!("\nleft free:");
     for freedom in FREEDOMS {
         println!("  {}: {}\n    held: {}", freedom.what, freedom.why, freedom.held);
     }
-    println!("\nno difference, seed {}", arguments.seed);
+    println!("\nno difference, seed {}", soak.arguments.seed);
+}
+
+fn job(soak: &Mutex<Soak>) {
+    loop {
+        let next = soak.lock().ok().and_then(|mut soak| soak.next());
+        let Some((seed, shape, depth)) = next else { return };
+        let tree = Shrinking::new(scenario(seed, shape));
+        let outcome = beside_a_kernel(&tree.current(), depth);
+        let Ok(mut soak) = soak.lock() else { return };
+        match outcome {
+            _ if soak.over => return,
+            Ok(agreement) => soak.add(agreement),
+            Err(why) => {
+                soak.over = true;
+                soak.sums.print(soak.began.elapsed());
+                let keep = soak.arguments.keep.clone();
+                drop(soak);
+                shrink(tree, &why, &keep);
+                exit(1)
+            }
+        }
+    }
+}
+
+impl Soak {
+    /// The next scenario; none when the time is over.
+    fn next(&mut self) -> Option<(u64, Shape, Depth)> {
+        let minutes = self.began.elapsed().as_secs_f64() / 60.0;
+        if self.over || minutes >= self.arguments.minutes {
+            return None;
+        }
+        let number = self.sums.begun;
+        self.sums.begun += 1;
+        let shape = match number % 2 {
+            0 => Shape::PLAIN,
+            _ => Shape::HOSTILE,
+        };
+        let depth = match number % 8 {
+            0 => Depth::Texts,
+            _ => Depth::Tables,
+        };
+        Some((self.source.rng().next_u64(), shape, depth))
+    }
+
+    fn add(&mut self, agreement: Agreement) {
+        let sums = &mut self.sums;
+        sums.scenarios += 1;
+        sums.packets += agreement.packets;
+        sums.comparisons += agreement.comparisons;
+        sums.parted += u64::from(agreement.parted_at.is_some());
+        sums.tally.join(agreement.tally);
+        let elapsed = self.began.elapsed();
+        if elapsed - self.told > Duration::from_secs(30) {
+            self.told = elapsed;
+            sums.print(elapsed);
+        }
+    }
 }
 
 impl Sums {
@@ -105,29 +162,23 @@ impl Sums {
     }
 }
 
-/// Shrinks what differs, shows it, and ends the program.
-fn differs<T: ValueTree<Value = super::instrument::scenario::Scenario>>(
-    arguments: &Arguments,
-    sums: &Sums,
-    began: Instant,
-    tree: T,
-    why: &Disagreement,
-) -> ! {
-    sums.print(began.elapsed());
+/// Looks for the smallest scenario that differs, and keeps it.
+fn shrink(tree: Shrinking, why: &Disagreement, keep: &std::path::Path) {
     println!(
         "1 difference, in {}; looking for the smallest scenario that shows it\n{why}",
         tree.current().name
     );
-    let outcome = runner(0, 1).run_one(tree, |scenario| {
+    let outcome = runner(0, 1).run_one(tree, |scenario: Scenario| {
         let outcome = beside_a_kernel(&scenario, Depth::Texts);
         outcome.map(drop).map_err(|why| TestCaseError::fail(why.to_string()))
     });
-    if let Err(Some((why, scenario))) = outcome.map_err(smallest) {
-        println!("\n{why}\n{}", scenario.to_text());
-        match std::fs::write(&arguments.keep, scenario.to_text()) {
-            Ok(()) => println!("written to {}", arguments.keep.display()),
-            Err(error) => println!("cannot write {}: {error}", arguments.keep.display()),
-        }
+    let Err(Some((why, scenario))) = outcome.map_err(smallest) else {
+        println!("and it did not show again");
+        return;
+    };
+    println!("\n{why}\n{}", scenario.to_text());
+    match std::fs::write(keep, scenario.to_text()) {
+        Ok(()) => println!("written to {}", keep.display()),
+        Err(error) => println!("cannot write {}: {error}", keep.display()),
     }
-    exit(1)
 }

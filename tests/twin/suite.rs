@@ -132,7 +132,7 @@ fn recorded(cases: &[Case], batches: &[&Batch], why: &str) -> usize {
     }
     let names: Vec<&str> = batches.iter().map(|batch| batch.name).collect();
     let sentence = format!(
-        "the kernel was not asked ({why}): the kept cases were held against records of its answers, and {} was NOT RUN",
+        "the kernel was not asked ({why}): the kept cases were held against records of its answers, and these were NOT RUN: {}",
         names.join(", ")
     );
     println!("NOT RUN: {sentence}");
