@@ -61,7 +61,11 @@ pub fn main() {
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let is_chosen = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
     let cases: Vec<Case> = kept().into_iter().filter(|case| is_chosen(&case.name)).collect();
-    let batches: Vec<&Batch> = BATCHES.iter().filter(|batch| is_chosen(batch.name)).collect();
+    let only_kept = args.iter().any(|arg| arg == "--kept");
+    let batches: Vec<&Batch> = BATCHES
+        .iter()
+        .filter(|batch| !only_kept && is_chosen(batch.name))
+        .collect();
     if args.iter().any(|arg| arg == "--list") {
         let names = cases.iter().map(|case| case.name.as_str());
         let names = names.chain(batches.iter().map(|batch| batch.name));
