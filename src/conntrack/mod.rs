@@ -65,11 +65,12 @@ pub struct Tracking {
 
 impl Tracking {
     /// What the matches see. Without a flow a packet is UNTRACKED or INVALID, as in the kernel: also one that was never tracked, and an ICMP
-    /// error of the router's own about an untracked packet, which is RELATED to nothing.
+    /// error of the router's own about an untracked packet, which is RELATED to nothing. Between the CT target and tracking it is NEW.
     pub fn state_for_matching(&self) -> CtState {
         match (&self.flow, self.state) {
             (Some(_), Some(state)) => state,
             (None, Some(CtState::Untracked)) => CtState::Untracked,
+            (None, None) if self.template.is_some() => CtState::New,
             _ => CtState::Invalid,
         }
     }
@@ -178,6 +179,10 @@ pub enum DropReason {
     IcmpErrorUnreadable,
     /// GRE of a version that NAT does not know.
     UnknownGreVersion,
+    /// GRE cut short before NAT has read it.
+    GreTruncated,
+    /// A segment whose numbers have to be shifted has options that cannot be read.
+    BrokenTcpOptions,
     /// An ICMP redirect of a flow under NAT would tell the host a wrong address.
     RedirectUnderNat,
     /// The helper cannot read a command that a packet's end cuts in two.
@@ -217,6 +222,8 @@ impl fmt::Display for DropReason {
             Self::NoFreeTuple => "NAT found no free tuple",
             Self::IcmpErrorUnreadable => "NAT cannot read the ICMP error or its checksum is wrong",
             Self::UnknownGreVersion => "NAT translates GRE of versions 0 and 1 only",
+            Self::GreTruncated => "NAT cannot read the GRE header, which is cut short",
+            Self::BrokenTcpOptions => "its numbers have to be shifted, and its TCP options cannot be read",
             Self::RedirectUnderNat => "an ICMP redirect of a flow under NAT",
             Self::HelperPartialMatch => "the packet ends in the middle of a command that the helper has to read whole",
             Self::HelperExpectation(ExpectationRefused::Full) => "the helper's expectation was refused: too many",

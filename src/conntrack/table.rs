@@ -201,15 +201,20 @@ impl Table {
         // The lower number first, so that two insertions never wait for each other.
         let mut low = self.shards[first.min(second)].lock();
         let mut high = (first != second).then(|| self.shards[first.max(second)].lock());
-        for (hash, tuple, direction, number) in [
+        let mut entries = [
             (original_hash, original, Direction::Original, first),
             (reply_hash, reply, Direction::Reply, second),
-        ] {
+        ];
+        // A flow that is its own answer (the host speaks to itself without ports). Seen: what follows is found in its reply direction.
+        if original == reply {
+            entries.reverse();
+        }
+        for (hash, tuple, direction, number) in entries {
             let shard = match &mut high {
                 Some(high) if number == first.max(second) => &mut **high,
                 _ => &mut *low,
             };
-            if let Some(other) = holder(shard, hash, &tuple) {
+            if let Some(other) = holder(shard, hash, &tuple).filter(|other| !Arc::ptr_eq(other, flow)) {
                 if direction == Direction::Reply {
                     // The original tuple has just been entered: take it out again.
                     let shard = match &mut high {
@@ -329,16 +334,6 @@ impl Table {
         bytes.push(&tuple.source.id.to_be_bytes());
         bytes.push(&[tuple.protocol]);
         self.finish(&bytes)
-    }
-
-    /// Spreads sources over the addresses of a range, always the same way for the same addresses.
-    pub(crate) fn hash_addresses(&self, first: IpAddr, second: Option<IpAddr>) -> u32 {
-        let mut bytes = KeyBytes::default();
-        bytes.address(first);
-        if let Some(second) = second {
-            bytes.address(second);
-        }
-        (self.finish(&bytes) >> 32) as u32
     }
 
     fn finish(&self, bytes: &KeyBytes) -> u64 {

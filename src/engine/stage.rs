@@ -264,8 +264,12 @@ impl<O: Observer> Pass<'_, O> {
             random: &mut self.worker.random,
             helpers: &self.config.helpers,
         };
+        // Seen: the packet whose length the helper changes first is not adjusted itself, not even looked at.
+        let is_shifted = nat::shifts_sequences(&transit.tracking);
         helper::run(&mut transit.packet, &transit.tracking, &mut helper).map_err(Reason::Tracking)?;
-        nat::adjust_sequences(&mut transit.packet, &transit.tracking).map_err(Reason::Tracking)?;
+        if is_shifted {
+            nat::adjust_sequences(&mut transit.packet, &transit.tracking).map_err(Reason::Tracking)?;
+        }
         let cx = TrackContext {
             now: self.now,
             settings: &self.config.conntrack,

@@ -2,11 +2,12 @@
 
 mod sequence;
 mod setup;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod translate;
 
-pub use sequence::{adjust_sequences, record_length_change};
+pub use sequence::{adjust_sequences, record_length_change, shifts_sequences};
 pub use setup::{is_done, masquerade_moved, null_binding, setup, track};
 pub use translate::translate;
 

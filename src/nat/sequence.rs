@@ -6,6 +6,12 @@ use crate::packet::{ChecksumState, Packet};
 use crate::wire::tcp::{self, flags, option};
 use crate::wire::{be16, be32, checksum, put16, put32};
 
+/// Whether the numbers of a packet of this flow have to be shifted.
+pub fn shifts_sequences(tracking: &Tracking) -> bool {
+    let Some(flow) = &tracking.flow else { return false };
+    flow.lock().status.has(Status::SEQ_ADJUST)
+}
+
 /// Shifts sequence and acknowledgement numbers and SACK blocks; true when the packet changed. To be called between the helper and the confirmation.
 pub fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Result<bool, DropReason> {
     let Some(flow) = &tracking.flow else {
@@ -38,7 +44,9 @@ pub fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Result<bool
     if flag_bits & flags::ACK != 0 {
         let acknowledged = be32(bytes, 8);
         write(bytes, 8, other_way.before_adjustment(acknowledged), partial);
-        shift_selective_acknowledgements(bytes, header, &other_way, partial);
+        if !shift_selective_acknowledgements(bytes, header, &other_way, partial) {
+            return Err(DropReason::BrokenTcpOptions);
+        }
     }
     Ok(true)
 }
@@ -57,19 +65,25 @@ pub fn record_length_change(state: &mut FlowState, direction: Direction, positio
     }
 }
 
-fn shift_selective_acknowledgements(bytes: &mut [u8], header: usize, other_way: &SequenceAdjustment, partial: bool) {
+/// False where the options cannot be read to their end.
+fn shift_selective_acknowledgements(
+    bytes: &mut [u8],
+    header: usize,
+    other_way: &SequenceAdjustment,
+    partial: bool,
+) -> bool {
     let mut at = tcp::MIN_HEADER;
     while at < header {
         match bytes[at] {
-            option::END => return,
+            option::END => return true,
             option::NOP => at += 1,
             kind => {
                 let Some(&length) = bytes[..header].get(at + 1) else {
-                    return;
+                    return false;
                 };
                 let end = at + usize::from(length);
                 if length < 2 || end > header {
-                    return;
+                    return false;
                 }
                 if kind == option::SACK && length >= 2 + 8 && (length - 2) % 8 == 0 {
                     for edge in (at + 2..end).step_by(4) {
@@ -81,6 +95,7 @@ fn shift_selective_acknowledgements(bytes: &mut [u8], header: usize, other_way: 
             }
         }
     }
+    true
 }
 
 /// Writes a word of the header, which the checksum follows unless the device is still to make it.

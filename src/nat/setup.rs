@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::{Manip, NatContext, NatRange};
+use super::{Manip, NatContext, NatRange, spread};
 use crate::base::{AddressRange, PortRange, protocol};
 use crate::conntrack::{
     Direction, DropReason, Endpoint, Expectation, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
@@ -193,7 +193,7 @@ impl Choice<'_, '_> {
     fn choose_address(&self, tuple: &mut Tuple) {
         let Some(range) = self.range.addresses else { return };
         let second = (!self.range.persistent).then_some(tuple.destination.address);
-        let hash = self.table.hash_addresses(tuple.source.address, second);
+        let hash = spread::hash(tuple.source.address, second);
         let address = pick(range, hash);
         match self.manip {
             Manip::Source => tuple.source.address = address,

@@ -38,7 +38,11 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
         Manip::Destination => (End::Destination, target.destination),
     };
     match packet.protocol() {
-        protocol::TCP | protocol::UDP | protocol::UDPLITE => packet.set_port(end, endpoint.id),
+        protocol::TCP => {
+            packet.pull(tcp::MIN_HEADER);
+            packet.set_port(end, endpoint.id);
+        }
+        protocol::UDP | protocol::UDPLITE => packet.set_port(end, endpoint.id),
         protocol::SCTP => {
             packet.set_port(end, endpoint.id);
             fill_sctp_checksum(packet);
@@ -46,6 +50,8 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
         protocol::ICMP => set_icmp_identifier(packet, target.source.id),
         // A call is named by its receiver's number, so only the destination's rewriting reads the header; it knows versions 0 and 1
         // (RFC 2784, RFC 2637) and drops any other. Seen on Linux 6.18.
+        // Either rewriting wants to see so much of it.
+        protocol::GRE if packet.transport().len() < GRE_AT_LEAST => return Err(DropReason::GreTruncated),
         protocol::GRE if manip == Manip::Destination && packet.transport().get(1).is_some_and(|it| it & 7 > 1) => {
             return Err(DropReason::UnknownGreVersion);
         }
@@ -181,6 +187,8 @@ fn rewrite_quote(quoted: &mut [u8], tuple: &Tuple, outer: Manip) -> Option<()> {
 
 /// Bytes of a transport header that an error has to quote (RFC 792). Seen: with fewer the error is dropped, though tracking reads it.
 const QUOTED_AT_LEAST: usize = 8;
+
+const GRE_AT_LEAST: usize = 8;
 
 /// CRC32c (RFC 9260, appendix A). It covers no addresses, but all of the packet, so it is made anew.
 fn fill_sctp_checksum(packet: &mut Packet) {
