@@ -20,6 +20,8 @@ pub(super) fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperConte
     let (Some(flow), Some(CtState::Established)) = (&tracking.flow, tracking.state) else {
         return Ok(());
     };
+    // Seen: what is read lies in one piece from then on, and leaves in pieces of the largest size it came in, no longer in the very same.
+    packet.fragments.clear();
     let Some(segment) = packet.tcp() else {
         return Ok(());
     };
