@@ -33,7 +33,7 @@ pub(super) fn header_is_valid(packet: &Packet, verify: bool) -> Result<(), Inval
 /// UDP-Lite must have a checksum, over as many bytes as the coverage field says (0: all).
 ///
 /// Seen on Linux 6.18: the pseudo-header is summed with the protocol number of UDP, so UDP-Lite as the RFC has it is INVALID at
-/// PREROUTING while `nf_conntrack_checksum` is set.
+/// PREROUTING while `nf_conntrack_checksum` is set; and of the length only the lower byte counts.
 pub(super) fn lite_header_is_valid(packet: &Packet, verify: bool) -> Result<(), InvalidReason> {
     let datagram = packet.transport();
     if datagram.len() < udp::HEADER {
@@ -50,7 +50,8 @@ pub(super) fn lite_header_is_valid(packet: &Packet, verify: bool) -> Result<(), 
         return Err(InvalidReason::ChecksumWrong);
     }
     if verify {
-        let pseudo = checksum::pseudo_header(packet.source(), packet.destination(), protocol::UDP, datagram.len());
+        let length = datagram.len() & 0xff;
+        let pseudo = checksum::pseudo_header(packet.source(), packet.destination(), protocol::UDP, length);
         let covered = u32::from(checksum::fold(checksum::sum(&datagram[..coverage])));
         if checksum::fold(pseudo + covered) != 0xffff {
             return Err(InvalidReason::ChecksumWrong);
