@@ -35,7 +35,10 @@ impl Table {
         if packet.fragment_offset() != 0 {
             return Err(Refused::Invalid(InvalidReason::Fragment));
         }
-        proto::header_is_valid(cx, packet).map_err(Refused::Invalid)?;
+        if let Err(reason) = proto::header_is_valid(cx, packet) {
+            self.use_up_expectation(cx, packet);
+            return Err(Refused::Invalid(reason));
+        }
         if packet.icmpv4().is_some_and(|message| kind::is_error(message.kind())) {
             let (flow, direction) = self.flow_of_error(cx, packet).map_err(Refused::Invalid)?;
             *tracking = Tracking {
@@ -88,6 +91,17 @@ impl Table {
             return Ok(reason);
         }
         Err(Refused::Drop(DropReason::FlowDied))
+    }
+
+    /// Seen: the kernel looks for a packet's flow before it looks at its flags and checksum, so one that an expectation waits for uses it up even
+    /// if it then opens nothing.
+    fn use_up_expectation(&self, cx: &TrackContext<'_>, packet: &Packet) {
+        if self.expects_anything()
+            && let Some(tuple) = Tuple::of(packet)
+            && self.lookup(cx.now, &tuple).is_none()
+        {
+            self.with_expectations(|all| all.take(cx.now, &tuple));
+        }
     }
 
     /// The flow whose packet an ICMP error quotes, and the direction of the error.
