@@ -114,6 +114,9 @@ impl Request {
             }
         }
         request.command = command.unwrap_or(Command::Help);
+        if request.filter.any_nat.is_some() && command.is_some_and(|command| command != Command::List) {
+            return Err(bad("Illegal option `--any-nat' with this command"));
+        }
         Ok(request)
     }
 
@@ -224,11 +227,25 @@ impl Filter {
                 .zip(is)
                 .all(|(wanted, is)| wanted.is_none_or(|wanted| wanted == *is))
         };
+        // The tool looks whether the ends differ, not whether NAT made them. Seen: so any ping counts as mapped once NAT has looked at it, because
+        // where ports stand elsewhere it has its identifier in one direction, and type and code in the other.
         let source_nat = |wanted: Option<IpAddr>| {
-            state.status.has(Status::SRC_NAT) && wanted.is_none_or(|address| reply.destination.address == address)
+            state.status.has(Status::SRC_NAT_DONE)
+                && match wanted {
+                    Some(address) => {
+                        original.source.address != reply.destination.address && reply.destination.address == address
+                    }
+                    None => original.source != reply.destination,
+                }
         };
         let destination_nat = |wanted: Option<IpAddr>| {
-            state.status.has(Status::DST_NAT) && wanted.is_none_or(|address| reply.source.address == address)
+            state.status.has(Status::DST_NAT_DONE)
+                && match wanted {
+                    Some(address) => {
+                        original.destination.address != reply.source.address && reply.source.address == address
+                    }
+                    None => original.destination != reply.source,
+                }
         };
         self.family.is_none_or(|family| family == original.family())
             && self.protocol.is_none_or(|number| number == original.protocol)
