@@ -19,6 +19,7 @@ use crate::net::{
 use crate::packet::Packet;
 use crate::rule::{Hook, Rejection};
 use crate::wire::icmpv4;
+use crate::wire::ipv4::Ipv4;
 
 /// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
 pub(super) struct Pass<'a, O> {
@@ -77,10 +78,13 @@ impl<'a, O: Observer> Pass<'a, O> {
         report
     }
 
-    /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero: source, identification,
-    /// total length, header checksum. The source counts for nothing in routing.
+    /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero (source, identification)
+    /// and, whatever the program wrote, total length and header checksum. The source counts for nothing in routing.
     pub(super) fn originate(&mut self, bytes: &[u8]) -> Report {
-        let buffer = self.worker.buffer(bytes);
+        let mut buffer = self.worker.buffer(bytes);
+        if let (Ok(mut view), Ok(length)) = (Ipv4::new(&mut buffer[..]), u16::try_from(bytes.len())) {
+            view.set_total_length(length);
+        }
         let Ok(mut packet) = Packet::parse(buffer) else {
             return self.stopped(Reason::Host(DropReason::Truncated), None);
         };
