@@ -275,7 +275,7 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
                     made.addresses[side] = Some((
                         Host {
                             address: *address,
-                            mask: *mask,
+                            mask: prefix_or_whole(*mask),
                         },
                         inverted,
                     ));
@@ -354,7 +354,6 @@ impl Host {
         }
     }
 
-    /// A mask that is no prefix is not printed at all, so it is lost when saved: the tool's doing.
     fn text(&self, numeric: bool) -> String {
         let (length, full) = match self.mask {
             IpAddr::V4(mask) => (prefix_length(mask.to_bits().into(), 32), 32),
@@ -374,6 +373,15 @@ impl Host {
             let _ = write!(out, "/{length}");
         }
         out
+    }
+}
+
+/// A mask that is no prefix counts as the mask of a single address. Seen: 10.0.0.2/255.0.0.255 matches 10.0.0.2 and not 10.1.0.2.
+fn prefix_or_whole(mask: IpAddr) -> IpAddr {
+    match mask {
+        IpAddr::V4(v4) if prefix_length(v4.to_bits().into(), 32).is_none() => std::net::Ipv4Addr::BROADCAST.into(),
+        IpAddr::V6(v6) if prefix_length(v6.to_bits(), 128).is_none() => std::net::Ipv6Addr::from_bits(u128::MAX).into(),
+        prefix => prefix,
     }
 }
 
@@ -560,6 +568,26 @@ fn direction_name(direction: Direction) -> &'static str {
     }
 }
 
+/// What a rule behind a CT target in table raw is told. Seen: a confirmed flow of nobody with nobody.
+fn of_template() -> FlowView {
+    let nobody = Endpoint {
+        address: std::net::Ipv4Addr::UNSPECIFIED.into(),
+        id: 0,
+    };
+    let tuple = Tuple {
+        source: nobody,
+        destination: nobody,
+        protocol: 0,
+    };
+    FlowView {
+        original: tuple,
+        reply: tuple,
+        status: Status::CONFIRMED,
+        expires: 0,
+        direction: Direction::Original,
+    }
+}
+
 fn view(cx: &Context<'_>) -> (CtState, Option<FlowView>) {
     let tracking = cx.tracking;
     let flow = tracking.flow.as_ref().map(|flow| {
@@ -576,7 +604,8 @@ fn view(cx: &Context<'_>) -> (CtState, Option<FlowView>) {
             direction: tracking.direction,
         }
     });
-    (tracking.state_for_matching(), flow)
+    let template = || (tracking.state.is_none() && tracking.template.is_some()).then(of_template);
+    (tracking.state_for_matching(), flow.or_else(template))
 }
 
 impl Match for Conntrack {
