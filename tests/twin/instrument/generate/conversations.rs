@@ -1,0 +1,386 @@
+//! Who talks to whom, several at a time: TCP, FTP, UDP, ping, other protocols, and errors about what left.
+
+use super::disturb::invented;
+use super::draw::{HOSTS, NAT_SOURCES, ODD_ADDRESSES, OWN, SERVICES, Side};
+use super::ftp::FtpTalk;
+use super::packet::{Address, Ip, Seen, echo, icmp, ip, udp};
+use super::tcp::TcpTalk;
+use super::world::{Arrival, Out, World};
+
+#[derive(Default)]
+pub struct Talks {
+    active: Vec<Talk>,
+}
+
+enum Talk {
+    Tcp(Box<TcpTalk>),
+    Ftp(Box<FtpTalk>),
+    Udp(Exchange),
+    Ping(Exchange),
+}
+
+/// Questions and answers, each way as often as drawn.
+struct Exchange {
+    near: (Option<Side>, Address, u16),
+    to: (Address, u16),
+    /// Where the far end is and how it sees both, once something reached it.
+    far: Option<(Side, (Address, u16), (Address, u16))>,
+    /// Who speaks next, and so on to the end.
+    turns: Vec<usize>,
+    count: u16,
+}
+
+impl Talks {
+    /// A packet or a few.
+    pub fn step(&mut self, world: &mut World) {
+        if self.active.len() < 4 && world.draw.one_in(3) || self.active.is_empty() {
+            self.begin(world);
+        }
+        if self.active.is_empty() {
+            return;
+        }
+        let at = world.draw.below(self.active.len());
+        for _ in 0..1 + world.draw.below(5) {
+            let goes_on = match &mut self.active[at] {
+                Talk::Tcp(talk) => talk.step(world).0,
+                Talk::Ftp(talk) => talk.step(world),
+                Talk::Udp(exchange) => exchange.step(world, datagram),
+                Talk::Ping(exchange) => exchange.step(world, ping),
+            };
+            if !goes_on {
+                self.active.swap_remove(at);
+                return;
+            }
+        }
+    }
+
+    fn begin(&mut self, world: &mut World) {
+        let kind = world.draw.below(100);
+        match kind {
+            0..4 => return other_protocol(world),
+            4..10 => return error(world),
+            10..12 => return single(world),
+            _ => {}
+        }
+        let (near, to) = ends(world);
+        let talk = match kind {
+            12..28 => {
+                let ports = world.data_ports();
+                Talk::Ftp(Box::new(FtpTalk::new(&mut world.draw, near, to, ports)))
+            }
+            28..50 => Talk::Udp(exchange(world, near, to)),
+            50..60 => Talk::Ping(exchange(world, near, to)),
+            _ => Talk::Tcp(Box::new(
+                TcpTalk::new(&mut world.draw, near, to).and_life(&mut world.draw),
+            )),
+        };
+        self.active.push(talk);
+    }
+}
+
+/// A client with a port of its own, and a service.
+fn ends(world: &mut World) -> ((Option<Side>, Address, u16), (Address, u16)) {
+    let from = world.host();
+    let near = if world.draw.percent(8) {
+        let own = world.draw.pick(OWN);
+        let port = match world.listening.as_slice() {
+            [] => world.client_port(None),
+            some if world.draw.one_in(2) => some[0],
+            _ => world.client_port(None),
+        };
+        (None, own, port)
+    } else {
+        (Some(from.side), from.address, world.client_port(Some(from)))
+    };
+    let to = match world.draw.below(20) {
+        0..3 => world.draw.pick(OWN),
+        // What a port forwarding is reached by.
+        3..5 => OWN[1],
+        5 => world.draw.pick(NAT_SOURCES),
+        6 => world.host().address,
+        _ => {
+            let mut to = world.host();
+            while to.side == from.side {
+                to = world.host();
+            }
+            to.address
+        }
+    };
+    (near, (to, world.draw.pick(SERVICES)))
+}
+
+fn exchange(world: &mut World, near: (Option<Side>, Address, u16), to: (Address, u16)) -> Exchange {
+    let draw = &mut world.draw;
+    let mut turns = match draw.below(5) {
+        0 => vec![0],
+        1 | 2 => vec![0, 1],
+        3 => vec![0, 0, 1, 0, 1, 1],
+        _ => (0..2 + draw.below(8)).map(|at| at % 2).collect(),
+    };
+    turns.reverse();
+    Exchange {
+        near,
+        to,
+        far: None,
+        turns,
+        count: 0,
+    }
+}
+
+impl Exchange {
+    fn step(&mut self, world: &mut World, build: fn(&mut World, &Message) -> Vec<u8>) -> bool {
+        let Some(who) = self.turns.pop() else { return false };
+        let (side, from, to) = match (who, self.far) {
+            (0, _) => (self.near.0, (self.near.1, self.near.2), self.to),
+            (_, Some((side, own, peer))) => (Some(side), own, peer),
+            // Unasked, as whoever guesses.
+            _ if world.draw.one_in(8) => (side_of(world, self.to.0), self.to, (self.near.1, self.near.2)),
+            _ => return !self.turns.is_empty(),
+        };
+        self.count += 1;
+        let message = Message {
+            from,
+            to,
+            is_answer: who == 1,
+            count: self.count,
+        };
+        let bytes = build(world, &message);
+        match world.send(side, bytes) {
+            Arrival::At(out) if who == 0 && self.far.is_none() => self.far = far_end(&out),
+            Arrival::Unanswerable => self.turns.retain(|&who| who == 0),
+            _ => {}
+        }
+        !self.turns.is_empty()
+    }
+}
+
+fn far_end(out: &Out) -> Option<(Side, (Address, u16), (Address, u16))> {
+    let seen = Seen::of(&out.bytes)?;
+    Some((out.side, (seen.destination, seen.ports.1), (seen.source, seen.ports.0)))
+}
+
+struct Message {
+    from: (Address, u16),
+    to: (Address, u16),
+    is_answer: bool,
+    count: u16,
+}
+
+fn header(world: &mut World, message: &Message) -> Ip {
+    Ip {
+        ttl: world.draw.pick(&[64, 64, 128, 255, 30]),
+        tos: world.draw.pick(&[0, 0, 0, 0x10, 0x28]),
+        dont_fragment: world.draw.one_in(2),
+        identification: world.next_identification(),
+        ..Ip::new(message.from.0, message.to.0)
+    }
+}
+
+fn datagram(world: &mut World, message: &Message) -> Vec<u8> {
+    let header = header(world, message);
+    let length = world.draw.pick(&[0, 1, 7, 40, 100, 512, 1472]);
+    let data = vec![b'u'; length];
+    udp(header, (message.from.1, message.to.1), &data)
+}
+
+fn ping(world: &mut World, message: &Message) -> Vec<u8> {
+    let header = header(world, message);
+    let length = world.draw.pick(&[0, 1, 8, 56, 56, 1400]);
+    let data = vec![b'p'; length];
+    let (kind, id) = match message.is_answer {
+        false => (8, message.from.1),
+        // What arrived as an identifier is what a port is elsewhere.
+        true => (0, message.to.1),
+    };
+    echo(header, kind, id, message.count, &data)
+}
+
+/// What has no ports, or no tracker.
+fn other_protocol(world: &mut World) {
+    let ((side, from, port), (to, service)) = ends(world);
+    // Seen: the kernel follows SCTP's associations where it tracks.
+    let sctp = !world.ruleset.tracked && world.draw.one_in(6);
+    let protocol = match sctp {
+        true => 132,
+        false => world
+            .draw
+            .pick(&[0, 2, 4, 33, 41, 46, 47, 50, 51, 99, 108, 136, 136, 253]),
+    };
+    let mut payload = Vec::new();
+    payload.extend(port.to_be_bytes());
+    payload.extend(service.to_be_bytes());
+    match protocol {
+        // Partial coverage, or all; no checksum is no UDP-Lite, so this one is wrong mostly.
+        136 => payload.extend([0, 8, 0, 0, 1, 2, 3, 4]),
+        // GRE: none, PPTP's with a key, and others.
+        47 => {
+            payload.clear();
+            payload.extend(world.draw.pick(&[
+                [0, 0, 8, 0],
+                [0x20, 0x01, 0x88, 0x0b],
+                [0x30, 0x81, 0x88, 0x0b],
+                [0x80, 0, 8, 0],
+            ]));
+            payload.extend([0, 4, 0, 7, 0, 0, 0, 1]);
+        }
+        _ => payload.extend(world.draw.word().to_be_bytes()),
+    }
+    payload.truncate(world.draw.pick(&[12, 12, 12, 8, 4, 3, 0]));
+    for _ in 0..1 + world.draw.below(2) {
+        let header = Ip {
+            identification: world.next_identification(),
+            ..Ip::new(from, to)
+        };
+        let bytes = ip(header, protocol, &payload);
+        if let Arrival::At(out) = world.send(side, bytes)
+            && let Some((side, own, peer)) = far_end(&out)
+            && world.draw.one_in(2)
+        {
+            let header = Ip {
+                identification: world.next_identification(),
+                ..Ip::new(own.0, peer.0)
+            };
+            world.send(Some(side), ip(header, protocol, &payload));
+        }
+    }
+}
+
+/// An ICMP error about something that left, or that nobody sent.
+fn error(world: &mut World) {
+    let real = !world.departed.is_empty() && !world.draw.one_in(5);
+    let about = if real {
+        let at = world.draw.below(world.departed.len());
+        world.departed[at].clone()
+    } else {
+        invented(world)
+    };
+    error_about(world, &about);
+}
+
+pub fn error_about(world: &mut World, about: &Out) {
+    let Some(seen) = Seen::of(&about.bytes) else { return };
+    let (kind, code) = world.draw.pick(ERRORS);
+    let from = match world.draw.below(3) {
+        0 => [198, 51, 100, 77],
+        1 => world.draw.pick(ODD_ADDRESSES),
+        _ => seen.destination,
+    };
+    let to = if world.draw.one_in(12) {
+        world.host().address
+    } else {
+        seen.source
+    };
+    let mut quoted = about.bytes.clone();
+    // It was forwarded on the way.
+    quoted[8] = quoted[8].saturating_sub(world.draw.below(3) as u8);
+    match world.draw.below(10) {
+        0 => quoted.truncate(world.draw.pick(&[0, 8, 19, 20, 24, 27])),
+        1 => quoted.truncate(48),
+        2 => {
+            let at = world.draw.below(quoted.len().min(28));
+            quoted[at] ^= 1 << world.draw.below(8);
+        }
+        3 => {}
+        _ => quoted.truncate(28),
+    }
+    quoted.truncate(548);
+    let rest = if (kind, code) == (3, 4) {
+        [0, 0, 4, world.draw.pick(&[0, 100, 200])]
+    } else {
+        [0; 4]
+    };
+    let header = Ip {
+        identification: world.next_identification(),
+        ..Ip::new(from, to)
+    };
+    let bytes = icmp(header, kind, code, rest, &quoted);
+    // Back the way it went; sometimes from where it cannot come.
+    let side = if world.draw.one_in(8) {
+        world.host().side
+    } else {
+        about.side
+    };
+    world.note("ICMP error");
+    if world.draw.one_in(12) {
+        let own = Ip {
+            identification: world.next_identification(),
+            ..Ip::new(world.draw.pick(OWN), to)
+        };
+        world.send(None, icmp(own, kind, code, rest, &quoted));
+    } else {
+        world.send(Some(side), bytes);
+    }
+}
+
+const ERRORS: &[(u8, u8)] = &[
+    (3, 0),
+    (3, 1),
+    (3, 1),
+    (3, 2),
+    (3, 3),
+    (3, 3),
+    (3, 4),
+    (3, 10),
+    (3, 13),
+    (3, 16),
+    (4, 0),
+    (5, 0),
+    (5, 1),
+    (11, 0),
+    (11, 0),
+    (11, 1),
+    (12, 0),
+    (12, 1),
+];
+
+/// Something that is no conversation.
+fn single(world: &mut World) {
+    let ((side, from, port), (to, _)) = ends(world);
+    let mut header = Ip {
+        identification: world.next_identification(),
+        ..Ip::new(from, to)
+    };
+    let bytes = match world.draw.below(5) {
+        // Other questions and answers of ICMP, and kinds that nobody knows.
+        0 | 1 => {
+            let (kind, code) = world.draw.pick(&[
+                (9, 0),
+                (10, 0),
+                (13, 0),
+                (14, 0),
+                (15, 0),
+                (16, 0),
+                (17, 0),
+                (18, 0),
+                (0, 0),
+                (8, 3),
+                (30, 0),
+                (42, 0),
+                (200, 1),
+            ]);
+            let [high, low] = port.to_be_bytes();
+            icmp(header, kind, code, [high, low, 0, 1], &[0; 12])
+        }
+        2 => {
+            header.destination = world.draw.pick(ODD_ADDRESSES);
+            udp(header, (port, world.draw.pick(SERVICES)), b"to all")
+        }
+        3 => {
+            header.source = world.draw.pick(ODD_ADDRESSES);
+            udp(header, (port, world.draw.pick(SERVICES)), b"from nowhere")
+        }
+        _ => {
+            header.dont_fragment = world.draw.one_in(2);
+            let length = world.draw.pick(&[1473, 1480, 2000, 2952, 2953, 4000]);
+            udp(header, (port, world.draw.pick(SERVICES)), &vec![b'L'; length])
+        }
+    };
+    world.note("single");
+    world.send(side, bytes);
+}
+
+/// The interface behind which a host is.
+pub fn side_of(world: &World, address: Address) -> Option<Side> {
+    let known = HOSTS.iter().find(|host| host.address == address)?;
+    (known.side < 2 || world.has_dmz).then_some(known.side)
+}

@@ -1,0 +1,314 @@
+//! What goes wrong with a packet on its way, and what someone makes go wrong.
+
+use super::conversations::error_about;
+use super::draw::{ODD_ADDRESSES, SERVICES, Side};
+use super::packet::{ICMP, Ip, Seen, TCP, UDP, fragment, seal, seal_transport, tcp, udp, with_options};
+use super::world::{Out, World};
+
+/// Delivers the packet in some other shape, and what else belongs to it; returns what left because of the last of it.
+pub fn disturbed(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
+    let (name, disturb) = world.draw.pick(DISTURBANCES);
+    world.note(name);
+    disturb(world, side, bytes)
+}
+
+type Disturb = fn(&mut World, Option<Side>, Vec<u8>) -> Vec<Out>;
+
+pub const DISTURBANCES: &[(&str, Disturb)] = &[
+    ("fragments", fragments),
+    ("fragments", fragments),
+    ("a bit flipped", |world, side, mut bytes| {
+        let at = world.draw.below(bytes.len());
+        bytes[at] ^= 1 << world.draw.below(8);
+        deliver(world, side, bytes)
+    }),
+    (
+        "a bit of the header flipped, with its checksum",
+        |world, side, mut bytes| {
+            let at = world.draw.pick(&[0, 1, 2, 3, 6, 7, 8, 12, 15, 16, 19]);
+            bytes[at] ^= 1 << world.draw.below(8);
+            seal(&mut bytes);
+            deliver(world, side, bytes)
+        },
+    ),
+    ("IP options", |world, side, bytes| {
+        let options = world.draw.pick(OPTIONS);
+        let bytes = with_options(&bytes, options);
+        deliver(world, side, bytes)
+    }),
+    ("a short time to live", |world, side, mut bytes| {
+        bytes[8] = world.draw.pick(&[0, 1, 1, 2]);
+        seal(&mut bytes);
+        deliver(world, side, bytes)
+    }),
+    ("an odd address", |world, side, mut bytes| {
+        let at = world.draw.pick(&[12, 16, 16]);
+        let address = world.draw.pick(ODD_ADDRESSES);
+        bytes[at..at + 4].copy_from_slice(&address);
+        if !world.draw.one_in(4) {
+            seal_transport(&mut bytes);
+        }
+        seal(&mut bytes);
+        deliver(world, side, bytes)
+    }),
+    ("another protocol", |world, side, mut bytes| {
+        bytes[9] = world.draw.pick(&[0, 1, 2, 4, 6, 17, 33, 47, 50, 94, 136]);
+        if world.draw.one_in(2) {
+            seal_transport(&mut bytes);
+        }
+        seal(&mut bytes);
+        deliver(world, side, bytes)
+    }),
+    ("cut short", |world, side, mut bytes| {
+        let cut = world.draw.below(bytes.len());
+        bytes.truncate(cut);
+        if cut >= 20 && world.draw.one_in(2) {
+            bytes[2..4].copy_from_slice(&(cut as u16).to_be_bytes());
+            seal(&mut bytes);
+        }
+        deliver(world, side, bytes)
+    }),
+    ("bytes behind its end", |world, side, mut bytes| {
+        let surplus = world.draw.pick(&[1, 5, 26]);
+        bytes.extend(vec![7; surplus]);
+        deliver(world, side, bytes)
+    }),
+    ("a wrong checksum", |world, side, mut bytes| {
+        let transport = Seen::of(&bytes).map_or(20, |it| it.transport);
+        let at = match bytes[9] {
+            TCP => transport + 16,
+            UDP => transport + 6,
+            ICMP => transport + 2,
+            _ => 10,
+        };
+        if at + 2 <= bytes.len() {
+            let value = if world.draw.one_in(2) {
+                [0, 0]
+            } else {
+                world.draw.half().to_be_bytes()
+            };
+            bytes[at..at + 2].copy_from_slice(&value);
+        }
+        deliver(world, side, bytes)
+    }),
+    ("another word in its transport header", |world, side, mut bytes| {
+        let at = 20 + world.draw.pick(&[0, 2, 4, 6, 8, 10, 12, 12, 14, 18]);
+        if at + 2 <= bytes.len() && bytes[9] != ICMP {
+            let value = if world.draw.one_in(3) {
+                [0, 0]
+            } else {
+                world.draw.half().to_be_bytes()
+            };
+            bytes[at..at + 2].copy_from_slice(&value);
+            seal_transport(&mut bytes);
+        }
+        deliver(world, side, bytes)
+    }),
+    ("other TCP options", |world, side, bytes| {
+        let Some(seen) = Seen::of(&bytes).filter(|it| it.protocol == TCP && it.data >= it.transport + 20) else {
+            return world.deliver(side, bytes);
+        };
+        let at = seen.transport;
+        let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let segment = super::packet::Segment {
+            ports: seen.ports,
+            sequence: word(at + 4),
+            acknowledgement: word(at + 8),
+            flags: bytes[at + 13],
+            window: u16::from_be_bytes([bytes[at + 14], bytes[at + 15]]),
+            options: world.draw.pick(TCP_OPTIONS),
+            data: &bytes[seen.data..],
+        };
+        let header = Ip {
+            identification: seen.identification,
+            ..Ip::new(seen.source, seen.destination)
+        };
+        let made = tcp(header, segment);
+        world.deliver(side, made)
+    }),
+    ("port zero", |world, side, mut bytes| {
+        if matches!(bytes[9], TCP | UDP) && bytes.len() >= 28 {
+            let at = world.draw.pick(&[20, 22]);
+            bytes[at..at + 2].fill(0);
+            seal_transport(&mut bytes);
+        }
+        deliver(world, side, bytes)
+    }),
+    ("twice", |world, side, bytes| {
+        world.deliver(side, bytes.clone());
+        world.deliver(side, bytes)
+    }),
+    ("never", |_, _, _| Vec::new()),
+    ("late", |world, side, bytes| {
+        // The one before it comes now.
+        match world.late.replace((side, bytes)) {
+            Some((side, bytes)) => world.deliver(side, bytes),
+            None => Vec::new(),
+        }
+    }),
+    ("by another interface", |world, side, bytes| {
+        let other = world.host().side;
+        world.deliver(side.map(|_| other), bytes)
+    }),
+    ("too long, not to be fragmented", |world, side, mut bytes| {
+        let long = world.draw.pick(&[1501, 1600, 3000]);
+        let fill = world.draw.below(256) as u8;
+        bytes.resize(long, fill);
+        bytes[2..4].copy_from_slice(&(long as u16).to_be_bytes());
+        bytes[6] = if world.draw.one_in(3) { 0 } else { 0x40 };
+        if bytes[9] == UDP {
+            bytes[24..26].copy_from_slice(&(long as u16 - 20).to_be_bytes());
+        }
+        seal_transport(&mut bytes);
+        seal(&mut bytes);
+        deliver(world, side, bytes)
+    }),
+    ("an error about it", |world, side, bytes| {
+        let outs = world.deliver(side, bytes);
+        if let Some(about) = outs.first().cloned() {
+            // Only what left under ports that both sides share is remembered.
+            if world.departed.iter().any(|it| it.bytes == about.bytes) {
+                error_about(world, &about);
+            }
+        }
+        outs
+    }),
+    ("bytes of any kind", |world, side, bytes| {
+        let length = world.draw.below(60);
+        let mut noise: Vec<u8> = (0..length).map(|_| world.draw.below(256) as u8).collect();
+        if let Some(first) = noise.first_mut()
+            && world.draw.one_in(2)
+        {
+            *first = 0x45;
+        }
+        if side.is_some() {
+            deliver(world, side, noise);
+        }
+        world.deliver(side, bytes)
+    }),
+];
+
+/// What the twin itself would hear is left out, and what nflab does not follow yet.
+fn deliver(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
+    if bytes.get(9) == Some(&255) || (bytes.get(9) == Some(&132) && world.ruleset.tracked) {
+        return Vec::new();
+    }
+    world.deliver(side, bytes)
+}
+
+fn fragments(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
+    let Some(seen) = Seen::of(&bytes) else {
+        return Vec::new();
+    };
+    let length = bytes.len() - seen.transport;
+    let draw = &mut world.draw;
+    // Of a few numbers, so that pieces of different packets meet.
+    let identification = if draw.one_in(4) {
+        draw.pick(&[1, 2])
+    } else {
+        seen.identification
+    };
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    // Where NAT draws a port, the checksum that follows it has to be in the same piece.
+    let least = if world.draws_ports && bytes[9] == TCP { 24 } else { 8 };
+    let size = if length > 200 { 200 + draw.below(50) * 8 } else { least };
+    while from < length {
+        let to = from + size + draw.pick(&[0, 0, 8, 16]);
+        let more = to < length;
+        pieces.push(fragment(&bytes, identification, from..to.min(length), more));
+        match draw.below(40) {
+            0 => pieces.push(fragment(&bytes, identification, from..to + 8, to + 8 < length)),
+            1 => pieces.push(fragment(&bytes, identification, from & !15..to + 8, true)),
+            2 => pieces.push(fragment(&bytes, identification, from..to.min(length), more)),
+            3 => pieces.push(fragment(&bytes, identification, from..(to + 3).min(length), true)),
+            4 => pieces.push(fragment(&bytes, identification, 65_512..65_560, false)),
+            5 => pieces.push(fragment(&bytes, identification, from..from, more)),
+            _ => {}
+        }
+        from = to;
+    }
+    if draw.one_in(6) && !pieces.is_empty() {
+        let at = draw.below(pieces.len());
+        pieces.remove(at);
+    }
+    match draw.below(3) {
+        0 => draw.shuffle(&mut pieces),
+        1 => pieces.reverse(),
+        _ => {}
+    }
+    let mut outs = Vec::new();
+    for piece in pieces {
+        outs = world.deliver(side, piece);
+    }
+    outs
+}
+
+/// A packet that nobody sent.
+pub fn invented(world: &mut World) -> Out {
+    let (from, to) = (world.host(), world.host());
+    let header = Ip {
+        identification: world.next_identification(),
+        ..Ip::new(from.address, to.address)
+    };
+    let ports = (from.ports + world.draw.below(20) as u16, world.draw.pick(SERVICES));
+    let bytes = if world.draw.one_in(2) {
+        udp(header, ports, b"never sent")
+    } else {
+        let segment = super::packet::Segment {
+            ports,
+            sequence: world.draw.word(),
+            acknowledgement: 0,
+            flags: super::packet::ACK,
+            window: 1000,
+            options: &[],
+            data: &[],
+        };
+        tcp(header, segment)
+    };
+    Out { side: to.side, bytes }
+}
+
+/// Sound and unsound: padding, router alert, record route (with room, full, without a place, too long), strict and loose source routes, a full
+/// time stamp, CIPSO, and what is none.
+const OPTIONS: &[&[u8]] = &[
+    &[1, 1, 1, 0],
+    &[148, 4, 0, 0],
+    &[148, 4, 0, 1],
+    &[7, 7, 4, 0, 0, 0, 0, 0],
+    &[7, 11, 8, 1, 2, 3, 4, 0, 0, 0, 0, 0],
+    &[7, 3, 4, 0],
+    &[7, 7, 5, 0, 0, 0, 0, 0],
+    &[
+        7, 39, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0,
+    ],
+    &[131, 7, 4, 192, 0, 2, 9, 0],
+    &[131, 7, 8, 192, 0, 2, 9, 0],
+    &[137, 7, 4, 10, 0, 0, 3, 0],
+    &[134, 8, 0, 0, 0, 0, 1, 2],
+    &[68, 8, 13, 0, 0, 0, 0, 0],
+    &[68, 8, 9, 0xf0, 0, 0, 0, 0],
+    &[255, 4, 0, 7],
+    &[7, 40, 4, 0],
+    &[7, 0, 4, 0],
+    &[0, 9, 9, 9],
+    &[1, 1, 1, 7],
+];
+
+const TCP_OPTIONS: &[&[u8]] = &[
+    &[0, 0, 0, 0],
+    &[1, 1, 1, 1],
+    &[2, 4, 0, 0],
+    &[3, 3, 14, 1],
+    &[3, 3, 255, 0],
+    &[4, 2, 1, 1],
+    &[5, 2, 1, 1],
+    &[5, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1],
+    &[5, 18, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0, 0, 0, 0xff, 0, 0, 1, 0, 0],
+    &[8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1],
+    &[30, 0, 1, 1],
+    &[30, 40, 1, 1],
+    &[3, 1, 1, 1],
+    &[255, 4, 1, 2],
+];

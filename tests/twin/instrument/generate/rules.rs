@@ -1,0 +1,453 @@
+//! Rulesets: some as people write them, some over the whole language, most of them letting much pass, so that packets get deep.
+
+use std::fmt::Write;
+
+use super::draw::Draw;
+use super::matches::{Protocol, matches};
+use super::targets::{dnat, masquerade, redirect, reject, snat, target};
+
+/// Where a rule stands, and so what it may ask and do.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub table: &'static str,
+    pub chain: &'static str,
+    /// The built-in chains that it may be reached from.
+    hooks: &'static [&'static str],
+    pub home: Home,
+    /// User chains of the same table that can be called without going round in circles.
+    pub deeper: Vec<&'static str>,
+    /// Whether anything that needs tracking may be asked.
+    pub tracked: bool,
+}
+
+/// What a chain is for, where that matters to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    Any,
+    /// Of table nat: where sources are mapped.
+    Source,
+    /// Of table nat: where destinations are mapped.
+    Destination,
+}
+
+impl Place {
+    pub fn hooks(&self) -> &'static [&'static str] {
+        self.hooks
+    }
+
+    fn is_built_in(&self) -> bool {
+        self.hooks == [self.chain]
+    }
+
+    pub fn may_ask_input(&self) -> bool {
+        !self.is_built_in() || !matches!(self.chain, "OUTPUT" | "POSTROUTING")
+    }
+
+    pub fn may_ask_output(&self) -> bool {
+        !self.is_built_in() || !matches!(self.chain, "INPUT" | "PREROUTING")
+    }
+
+    pub fn may_limit_to_input(&self) -> bool {
+        !self.hooks.iter().any(|it| matches!(*it, "OUTPUT" | "POSTROUTING"))
+    }
+
+    pub fn may_limit_to_output(&self) -> bool {
+        !self.hooks.iter().any(|it| matches!(*it, "INPUT" | "PREROUTING"))
+    }
+}
+
+struct TableSpec {
+    name: &'static str,
+    chains: &'static [&'static str],
+    /// Name, callers, home; each may call those after it that share its callers.
+    users: &'static [(&'static str, &'static [&'static str], Home)],
+}
+
+const FIVE: &[&str] = &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
+const THREE: &[&str] = &["INPUT", "FORWARD", "OUTPUT"];
+
+const TABLES: &[TableSpec] = &[
+    TableSpec {
+        name: "raw",
+        chains: &["PREROUTING", "OUTPUT"],
+        users: &[
+            ("early", &["PREROUTING", "OUTPUT"], Home::Any),
+            ("pre", &["PREROUTING"], Home::Any),
+        ],
+    },
+    TableSpec {
+        name: "mangle",
+        chains: FIVE,
+        users: &[
+            ("marks", FIVE, Home::Any),
+            ("more-marks", FIVE, Home::Any),
+            ("out", &["FORWARD", "POSTROUTING"], Home::Any),
+        ],
+    },
+    TableSpec {
+        name: "nat",
+        chains: &["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
+        users: &[
+            ("forwards", &["PREROUTING", "OUTPUT"], Home::Destination),
+            ("more_forwards", &["PREROUTING", "OUTPUT"], Home::Destination),
+            ("sources", &["POSTROUTING"], Home::Source),
+            ("both-ways", &["POSTROUTING", "INPUT"], Home::Source),
+        ],
+    },
+    TableSpec {
+        name: "filter",
+        chains: THREE,
+        users: &[
+            ("u1", THREE, Home::Any),
+            ("u2", THREE, Home::Any),
+            ("u3", THREE, Home::Any),
+            ("a-chain-with-a-name-of-28-ch", THREE, Home::Any),
+            ("to-me", &["INPUT"], Home::Any),
+            ("through", &["FORWARD"], Home::Any),
+        ],
+    },
+    TableSpec {
+        name: "security",
+        chains: THREE,
+        users: &[("s1", THREE, Home::Any), ("s2", THREE, Home::Any)],
+    },
+];
+
+#[derive(Clone, Debug)]
+pub struct TableRules {
+    pub name: &'static str,
+    pub policies: Vec<(&'static str, &'static str)>,
+    pub users: Vec<&'static str>,
+    /// Chain, and the rest of the rule with a space before it.
+    pub rules: Vec<(&'static str, String)>,
+}
+
+impl TableRules {
+    /// For `iptables-restore`.
+    pub fn text(&self) -> String {
+        self.write(|_| String::new(), "")
+    }
+
+    /// The same with counters, for `iptables-restore -c`.
+    pub fn text_with_counters(&self, draw: &mut Draw) -> String {
+        let policy = format!(" [{}:{}]", draw.below(1000), draw.below(100_000));
+        self.write(|at| format!("[{}:{}] ", at * 3, at * 100), &policy)
+    }
+
+    fn write(&self, counters: impl Fn(usize) -> String, of_policy: &str) -> String {
+        let mut text = format!("*{}\n", self.name);
+        for (chain, policy) in &self.policies {
+            let _ = writeln!(text, ":{chain} {policy}{of_policy}");
+        }
+        for chain in &self.users {
+            let _ = writeln!(text, ":{chain} -");
+        }
+        for (at, (chain, rule)) in self.rules.iter().enumerate() {
+            let _ = writeln!(text, "{}-A {chain}{rule}", counters(at));
+        }
+        text + "COMMIT\n"
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Ruleset {
+    pub tables: Vec<TableRules>,
+    pub tracked: bool,
+}
+
+impl Ruleset {
+    pub fn draw(draw: &mut Draw) -> Self {
+        match draw.below(10) {
+            0..2 => home_router(draw),
+            2..4 => servers(draw),
+            4 => stateless(draw),
+            _ => noise(draw),
+        }
+    }
+
+    pub fn text(&self) -> String {
+        self.tables.iter().map(TableRules::text).collect()
+    }
+
+    /// A place for one more rule, in a table that is there.
+    pub fn place(&self, draw: &mut Draw) -> Place {
+        let table = &self.tables[draw.below(self.tables.len())];
+        let mut places = places(table.name, &table.users, self.tracked);
+        let at = draw.below(places.len());
+        places.swap_remove(at)
+    }
+}
+
+fn spec(name: &str) -> &'static TableSpec {
+    TABLES.iter().find(|it| it.name == name).expect("one of the five")
+}
+
+/// Every chain of a table.
+fn places(table: &str, users: &[&'static str], tracked: bool) -> Vec<Place> {
+    let spec = spec(table);
+    let known = || spec.users.iter().filter(|user| users.contains(&user.0));
+    let built_in = spec
+        .chains
+        .iter()
+        .map(|chain| (*chain, std::slice::from_ref(chain), nat_home(spec.name, chain), 0));
+    let own = spec
+        .users
+        .iter()
+        .enumerate()
+        .map(|(at, user)| (user.0, user.1, user.2, at + 1));
+    built_in
+        .chain(own.filter(|it| users.contains(&it.0)))
+        .map(|(chain, hooks, home, after)| Place {
+            table: spec.name,
+            chain,
+            hooks,
+            home,
+            deeper: known()
+                .filter(|user| spec.users.iter().position(|it| it.0 == user.0) >= Some(after))
+                .filter(|user| hooks.iter().all(|hook| user.1.contains(hook)))
+                .map(|user| user.0)
+                .collect(),
+            tracked,
+        })
+        .collect()
+}
+
+fn nat_home(table: &str, chain: &str) -> Home {
+    match (table, chain) {
+        ("nat", "PREROUTING" | "OUTPUT") => Home::Destination,
+        ("nat", _) => Home::Source,
+        _ => Home::Any,
+    }
+}
+
+/// One rule, with a space before it and without its chain.
+pub fn rule(draw: &mut Draw, place: &Place) -> String {
+    let mut rule = String::new();
+    let protocol = matches(draw, place, &mut rule);
+    let target = target(draw, place, protocol);
+    // What drops takes only a part of what passes.
+    let blanket =
+        rule.is_empty() && (target.contains("DROP") || target.contains("REJECT") || target.contains("NOTRACK"));
+    if blanket && !draw.one_in(6) {
+        return rule + draw.pick(&["", " -j ACCEPT", " -j RETURN"]);
+    }
+    rule + &target
+}
+
+/// Any table, any chain, anything.
+fn noise(draw: &mut Draw) -> Ruleset {
+    let tracked = !draw.one_in(10);
+    let mut tables = Vec::new();
+    for spec in TABLES {
+        let is_needed = spec.name == "filter";
+        if !is_needed && draw.one_in(3) || spec.name == "nat" && !tracked {
+            continue;
+        }
+        let mut table = empty(spec.name);
+        if draw.percent(85) {
+            table.users.extend(spec.users.iter().map(|user| user.0));
+        }
+        if draw.one_in(6) && spec.name != "nat" {
+            let at = draw.below(table.policies.len());
+            table.policies[at].1 = "DROP";
+        }
+        for place in places(spec.name, &table.users, tracked) {
+            let most = if spec.name == "security" { 3 } else { 6 };
+            for _ in 0..draw.below(most) {
+                table.rules.push((place.chain, rule(draw, &place)));
+            }
+        }
+        tables.push(table);
+    }
+    if tracked && draw.one_in(2) {
+        helper(draw, &mut tables);
+    }
+    draw.shuffle(&mut tables);
+    Ruleset { tables, tracked }
+}
+
+fn empty(name: &str) -> TableRules {
+    let spec = spec(name);
+    TableRules {
+        name: spec.name,
+        policies: spec.chains.iter().map(|chain| (*chain, "ACCEPT")).collect(),
+        users: Vec::new(),
+        rules: Vec::new(),
+    }
+}
+
+fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
+    let raw = match tables.iter_mut().find(|it| it.name == "raw") {
+        Some(raw) => raw,
+        None => {
+            tables.push(empty("raw"));
+            tables.last_mut().expect("just put there")
+        }
+    };
+    let rule = draw.pick(&[
+        " -p tcp --dport 21 -j CT --helper ftp",
+        " -p tcp -m tcp --dport 21 -j CT --helper ftp",
+        " -p tcp -m multiport --dports 21,2121 -j CT --helper ftp",
+    ]);
+    raw.rules.insert(0, ("PREROUTING", rule.to_owned()));
+    if draw.one_in(3) {
+        raw.rules.push(("OUTPUT", rule.to_owned()));
+    }
+}
+
+fn home_router(draw: &mut Draw) -> Ruleset {
+    let mut nat = empty("nat");
+    if draw.one_in(2) {
+        let forward = dnat(draw, true);
+        nat.rules.push((
+            "PREROUTING",
+            format!(" -i wan -p tcp -m tcp --dport {}{forward}", draw.pick(&[80, 21, 8080])),
+        ));
+    }
+    if draw.one_in(3) {
+        nat.rules.push((
+            "PREROUTING",
+            format!(" -i lan -p tcp --dport 80{}", redirect(draw, true)),
+        ));
+    }
+    let source = if draw.one_in(2) {
+        masquerade(draw, false)
+    } else {
+        snat(draw, false)
+    };
+    nat.rules.push(("POSTROUTING", format!(" -o wan{source}")));
+    let mut filter = empty("filter");
+    filter.policies[0].1 = "DROP";
+    filter.policies[1].1 = "DROP";
+    let state = draw.pick(&[
+        " -m state --state RELATED,ESTABLISHED",
+        " -m conntrack --ctstate RELATED,ESTABLISHED",
+    ]);
+    for chain in ["INPUT", "FORWARD"] {
+        if draw.one_in(2) {
+            filter
+                .rules
+                .push((chain, " -m conntrack --ctstate INVALID -j DROP".to_owned()));
+        }
+        filter.rules.push((chain, format!("{state} -j ACCEPT")));
+    }
+    filter.rules.push(("FORWARD", " -i lan -j ACCEPT".to_owned()));
+    filter
+        .rules
+        .push(("FORWARD", " -m conntrack --ctstate DNAT -j ACCEPT".to_owned()));
+    filter.rules.push((
+        "INPUT",
+        " -p icmp -m icmp --icmp-type 8 -m limit --limit 1/hour --limit-burst 20 -j ACCEPT".to_owned(),
+    ));
+    filter.rules.push(("INPUT", " -i lan -j ACCEPT".to_owned()));
+    if draw.one_in(2) {
+        filter
+            .rules
+            .push(("INPUT", " -p tcp -j REJECT --reject-with tcp-reset".to_owned()));
+        filter
+            .rules
+            .push(("INPUT", format!(" -p udp{}", reject(draw, Protocol::Is(17)))));
+    }
+    let mut tables = vec![filter, nat];
+    if draw.percent(70) {
+        helper(draw, &mut tables);
+    }
+    sprinkle(draw, tables)
+}
+
+/// A network with servers behind a stateful filter of several chains.
+fn servers(draw: &mut Draw) -> Ruleset {
+    let mut filter = empty("filter");
+    filter.users.extend(spec("filter").users.iter().map(|user| user.0));
+    filter.policies[1].1 = draw.pick(&["DROP", "ACCEPT"]);
+    filter.rules.extend([
+        (
+            "FORWARD",
+            " -m state --state INVALID -j LOG --log-prefix \"bad \"".to_owned(),
+        ),
+        ("FORWARD", " -m state --state INVALID -j DROP".to_owned()),
+        ("FORWARD", " -m state --state ESTABLISHED,RELATED -j ACCEPT".to_owned()),
+        ("FORWARD", " -p tcp ! --syn -m state --state NEW -j DROP".to_owned()),
+        ("FORWARD", " -d 10.0.0.0/24 -p tcp -j u1".to_owned()),
+        ("FORWARD", " -s 10.0.0.0/24 -g u2".to_owned()),
+        ("FORWARD", " -p icmp -j u3".to_owned()),
+        (
+            "u1",
+            " -p tcp -m multiport --dports 21,22,25,80,443 -j ACCEPT".to_owned(),
+        ),
+        ("u1", " -p tcp --dport 1024: -j RETURN".to_owned()),
+        ("u1", " -j REJECT".to_owned()),
+        ("u2", " -p udp --dport 53 -j ACCEPT".to_owned()),
+        ("u2", " -p tcp -m tcp --syn -m mark ! --mark 4/4 -j ACCEPT".to_owned()),
+        ("u2", format!(" -p udp --dport 443{}", reject(draw, Protocol::Is(17)))),
+        ("u3", " -p icmp --icmp-type echo-request -j ACCEPT".to_owned()),
+        ("u3", " -p icmp --icmp-type 3 -j ACCEPT".to_owned()),
+        (
+            "INPUT",
+            " -m addrtype --dst-type BROADCAST,MULTICAST -j DROP".to_owned(),
+        ),
+    ]);
+    let mut tables = vec![filter];
+    if draw.one_in(2) {
+        let mut nat = empty("nat");
+        let port = draw.pick(&["80", "21", "8001", "1050"]);
+        nat.rules.push((
+            "PREROUTING",
+            format!(" -d 192.0.2.1 -p tcp --dport {port}{}", dnat(draw, true)),
+        ));
+        // So that hosts of the inner network reach the server by the outer address.
+        nat.rules
+            .push(("POSTROUTING", " -s 10.0.0.0/24 -d 10.0.0.0/24 -j MASQUERADE".to_owned()));
+        tables.push(nat);
+    }
+    if draw.percent(60) {
+        helper(draw, &mut tables);
+    }
+    sprinkle(draw, tables)
+}
+
+/// Without tracking: fragments stay what they are.
+fn stateless(draw: &mut Draw) -> Ruleset {
+    let mut filter = empty("filter");
+    filter.rules.extend([
+        ("FORWARD", " -f -j ACCEPT".to_owned()),
+        ("FORWARD", " -p tcp --syn -i wan -d 10.0.0.2 -j ACCEPT".to_owned()),
+        (
+            "FORWARD",
+            " -p tcp --syn -i wan -j REJECT --reject-with icmp-admin-prohibited".to_owned(),
+        ),
+        ("FORWARD", " -p udp --sport 53 -j ACCEPT".to_owned()),
+        ("INPUT", " -p icmp -j ACCEPT".to_owned()),
+    ]);
+    let mut ruleset = sprinkle_with(draw, vec![filter], false);
+    if draw.one_in(2) {
+        ruleset.tables[0].rules.retain(|(_, rule)| !rule.contains("-f "));
+    }
+    ruleset
+}
+
+fn sprinkle(draw: &mut Draw, tables: Vec<TableRules>) -> Ruleset {
+    sprinkle_with(draw, tables, true)
+}
+
+/// A few rules of any kind between those that people write.
+fn sprinkle_with(draw: &mut Draw, mut tables: Vec<TableRules>, tracked: bool) -> Ruleset {
+    for name in ["mangle", "raw", "security"] {
+        if draw.one_in(3) && !tables.iter().any(|it| it.name == name) {
+            tables.push(empty(name));
+        }
+    }
+    let mut ruleset = Ruleset { tables, tracked };
+    for _ in 0..draw.below(10) {
+        let place = ruleset.place(draw);
+        let made = rule(draw, &place);
+        let table = ruleset
+            .tables
+            .iter_mut()
+            .find(|it| it.name == place.table)
+            .expect("a table that is there");
+        let at = draw.below(table.rules.len() + 1);
+        table.rules.insert(at, (place.chain, made));
+    }
+    ruleset
+}

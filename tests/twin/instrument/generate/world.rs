@@ -1,0 +1,281 @@
+//! What is around the router while a scenario is made: the lab that shows what leaves it, and what was seen to leave.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+
+use nflab::base::{InterfaceId, InterfaceName};
+use nflab::cli::TOOLBOX;
+use nflab::engine::Port;
+use nflab::lab::memory::Lab;
+
+use super::super::scenario::{Event, Scenario};
+use super::Shape;
+use super::disturb;
+use super::draw::{DMZ, DMZ_ADDRESS, DRAWN_DESTINATIONS, Draw, FIXED_SOURCES, HOSTS, Host, OWN_PORTS, SIDES, Side};
+use super::packet::{ICMP, Seen, TCP, UDP};
+use super::rules::Ruleset;
+
+pub struct World {
+    pub draw: Draw,
+    pub scenario: Scenario,
+    pub ruleset: Ruleset,
+    pub shape: Shape,
+    pub packets: usize,
+    /// How many came to which end, and how often each disturbance happened.
+    pub verdicts: BTreeMap<&'static str, usize>,
+    pub disturbances: BTreeMap<&'static str, usize>,
+    /// Events that made something leave.
+    pub left: usize,
+    /// What left last, with ports that both sides agree on: errors quote it.
+    pub departed: VecDeque<Out>,
+    /// UDP ports of the router that something reads.
+    pub listening: Vec<u16>,
+    pub has_dmz: bool,
+    /// Ports out of ranges are to be expected, which either side of the twin draws for itself.
+    pub draws_ports: bool,
+    /// Hosts choose their ports from few, so that NAT has to give them others.
+    clashing: bool,
+    lab: Lab,
+    sides: Vec<(Side, InterfaceName, InterfaceId)>,
+    identification: u16,
+    used_ports: u16,
+    used_blocks: u16,
+    /// Kept back to arrive after the next one.
+    pub late: Option<(Option<Side>, Vec<u8>)>,
+}
+
+/// A packet that left by an interface.
+#[derive(Clone, Debug)]
+pub struct Out {
+    pub side: Side,
+    pub bytes: Vec<u8>,
+}
+
+/// What became of a packet that a host sent.
+pub enum Arrival {
+    Nowhere,
+    /// It left the router, but under a port that the other side of the twin will have drawn otherwise.
+    Unanswerable,
+    At(Out),
+}
+
+const REMEMBERED: usize = 24;
+
+impl World {
+    pub fn new(name: String, seed: u64, mut draw: Draw, ruleset: Ruleset, shape: Shape) -> Self {
+        let lab = Lab::default_lab(seed, TOOLBOX).expect("the default lab");
+        let rules = ruleset.text();
+        let clashing = draw.one_in(8);
+        let names_ranges = ["--random", ":6000", ":6500", "--to-ports 6"]
+            .iter()
+            .any(|it| rules.contains(it));
+        Self {
+            draws_ports: clashing || names_ranges,
+            scenario: Scenario::new(name),
+            ruleset,
+            shape,
+            packets: 0,
+            verdicts: BTreeMap::new(),
+            disturbances: BTreeMap::new(),
+            left: 0,
+            departed: VecDeque::new(),
+            listening: Vec::new(),
+            has_dmz: draw.one_in(8),
+            clashing,
+            lab,
+            sides: Vec::new(),
+            identification: 0x1000,
+            used_ports: 0,
+            used_blocks: 0,
+            late: None,
+            draw,
+        }
+    }
+
+    /// Interfaces, knobs, listeners and the ruleset.
+    pub fn begin(&mut self) {
+        if self.has_dmz {
+            let name = InterfaceName::new(SIDES[DMZ]).expect("a short name");
+            let addresses = vec![(DMZ_ADDRESS.0.into(), DMZ_ADDRESS.1)];
+            self.lab.add_interface(name, &addresses).expect("a third interface");
+            self.scenario.events.push(Event::Interface { name, addresses });
+        }
+        for (side, name) in SIDES.iter().enumerate() {
+            if let (Some(id), Some(name)) = (self.lab.interface(name), InterfaceName::new(name)) {
+                self.sides.push((side, name, id));
+            }
+        }
+        // What the instrument sets on both sides before the first event.
+        let mut knobs = vec!["-w".to_owned()];
+        for knob in [
+            "icmp_ratelimit=0",
+            "icmp_msgs_per_sec=1000000",
+            "icmp_msgs_burst=1000000",
+            "conf.all.send_redirects=0",
+        ] {
+            knobs.push(format!("net.ipv4.{knob}"));
+        }
+        for (_, name, _) in &self.sides {
+            knobs.push(format!("net.ipv4.conf.{name}.send_redirects=0"));
+        }
+        let done = self.lab.tool("sysctl", &knobs, "", Path::new("/"));
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        if self.draw.one_in(2) {
+            for port in [53, 5353] {
+                self.scenario.events.push(Event::Listen { port });
+                self.lab.listen(UDP, port);
+                self.listening.push(port);
+            }
+        }
+        let rules = self.ruleset.text();
+        self.must("iptables-restore", Vec::new(), &rules);
+    }
+
+    /// A command that succeeds; where it doesn't, the generator is at fault.
+    pub fn must(&mut self, name: &'static str, args: Vec<String>, input: &str) {
+        let shown = format!("{name} {}", args.join(" "));
+        if let Err(why) = self.tool(name, args, input) {
+            panic!("the generator is at fault: {}: {shown}: {why}", self.scenario.name);
+        }
+    }
+
+    /// A command that may fail, in which case both sides have to say so.
+    pub fn tool(&mut self, name: &'static str, args: Vec<String>, input: &str) -> Result<(), String> {
+        let output = self.lab.tool(name, &args, input, Path::new("/"));
+        let input = input.to_owned();
+        self.scenario.events.push(Event::Tool { name, args, input });
+        if output.code == 0 {
+            Ok(())
+        } else {
+            Err(output.stderr + &output.advice)
+        }
+    }
+
+    /// A host that is there.
+    pub fn host(&mut self) -> &'static Host {
+        let there = if self.has_dmz { HOSTS.len() } else { HOSTS.len() - 2 };
+        &HOSTS[self.draw.below(there)]
+    }
+
+    /// A port or identifier for a new conversation of a host, or of the router.
+    pub fn client_port(&mut self, host: Option<&Host>) -> u16 {
+        if self.clashing && self.draw.one_in(3) {
+            return self.draw.pick(super::draw::CLASHING);
+        }
+        self.used_ports = (self.used_ports + 1) % 900;
+        host.map_or(OWN_PORTS, |it| it.ports) + self.used_ports
+    }
+
+    /// A block of ports for the data connections of one control connection, which no other has.
+    pub fn data_ports(&mut self) -> u16 {
+        self.used_blocks = (self.used_blocks + 1) % 100;
+        4000 + self.used_blocks * 20
+    }
+
+    pub fn next_identification(&mut self) -> u16 {
+        self.identification = self.identification.wrapping_add(1).max(1);
+        self.identification
+    }
+
+    /// A packet of a conversation, perhaps disturbed on its way; what left the router instead of it.
+    pub fn send(&mut self, side: Option<Side>, bytes: Vec<u8>) -> Arrival {
+        let Some(sent) = Seen::of(&bytes) else {
+            return Arrival::Nowhere;
+        };
+        let percent = if self.shape.hostile { 22 } else { 3 };
+        let outs = if self.draw.percent(percent) {
+            disturb::disturbed(self, side, bytes)
+        } else {
+            self.deliver(side, bytes)
+        };
+        let passed_on = |out: &&Out| {
+            Seen::of(&out.bytes)
+                .is_some_and(|it| it.identification == sent.identification && it.protocol == sent.protocol)
+        };
+        match outs.iter().find(passed_on) {
+            None => Arrival::Nowhere,
+            Some(out) if is_known(&sent, &out.bytes) => Arrival::At(out.clone()),
+            Some(_) => Arrival::Unanswerable,
+        }
+    }
+
+    /// The event, and what left because of it.
+    pub fn deliver(&mut self, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
+        let place = side.map(|side| self.sides.iter().find(|it| it.0 == side).copied());
+        let (name, id) = match place {
+            None => (None, None),
+            Some(Some((_, name, id))) => (Some(name), Some(id)),
+            Some(None) => return Vec::new(),
+        };
+        if bytes.is_empty() {
+            return Vec::new();
+        }
+        if id.is_none() && !is_sendable(&bytes) {
+            return Vec::new();
+        }
+        let (report, output) = self.lab.carry_silently(id, &bytes);
+        let outs: Vec<Out> = output
+            .iter()
+            .filter_map(|emission| match emission.port {
+                Port::Interface(id) => {
+                    let (side, ..) = self.sides.iter().find(|it| it.2 == id)?;
+                    Some(Out {
+                        side: *side,
+                        bytes: emission.bytes.clone(),
+                    })
+                }
+                Port::Local => None,
+            })
+            .collect();
+        if output.iter().any(|it| it.port == Port::Local && teaches(&it.bytes)) {
+            return Vec::new();
+        }
+        *self.verdicts.entry(report.fate.verdict()).or_default() += 1;
+        self.packets += 1;
+        self.left += usize::from(!outs.is_empty());
+        let sent = Seen::of(&bytes);
+        self.scenario.events.push(Event::Packet { interface: name, bytes });
+        if let Some(sent) = sent {
+            let known = outs
+                .iter()
+                .filter(|out| is_known(&sent, &out.bytes) && has_header(&out.bytes));
+            self.departed.extend(known.cloned());
+            let surplus = self.departed.len().saturating_sub(REMEMBERED);
+            self.departed.drain(..surplus);
+        }
+        outs
+    }
+
+    pub fn note(&mut self, disturbance: &'static str) {
+        *self.disturbances.entry(disturbance).or_default() += 1;
+    }
+}
+
+/// Whether the ports under which a packet left are the same on both sides of the twin.
+fn is_known(sent: &Seen, left: &[u8]) -> bool {
+    let Some(left) = Seen::of(left) else { return false };
+    if !matches!(sent.protocol, TCP | UDP | ICMP | 136) || left.protocol != sent.protocol {
+        return true;
+    }
+    let source = left.ports.0 == sent.ports.0 || FIXED_SOURCES.contains(&left.ports.0);
+    let destination = left.ports.1 == sent.ports.1 || !DRAWN_DESTINATIONS.contains(&left.ports.1);
+    source && (destination || sent.protocol == ICMP)
+}
+
+/// Whether a program of the router's could send it: with a whole header of IPv4.
+fn is_sendable(bytes: &[u8]) -> bool {
+    let header = usize::from(bytes[0] & 15) * 4;
+    bytes[0] >> 4 == 4 && (20..=bytes.len()).contains(&header)
+}
+
+/// What would make the router answer with the time of day, or learn another way or MTU.
+fn teaches(bytes: &[u8]) -> bool {
+    let at = usize::from(bytes.first().map_or(0, |it| it & 15)) * 4;
+    let kind = bytes.get(at).copied().unwrap_or(0);
+    let code = bytes.get(at + 1).copied().unwrap_or(0);
+    bytes.get(9) == Some(&ICMP) && matches!((kind, code), (3, 4) | (5, _) | (13, _))
+}
+
+fn has_header(bytes: &[u8]) -> bool {
+    bytes.len() >= 28
+}
