@@ -19,12 +19,15 @@ enum Talk {
     Ping(Exchange),
 }
 
+/// Where a packet arrived, and how its receiver sees itself and its peer.
+type FarEnd = (Side, (Address, u16), (Address, u16));
+
 /// Questions and answers, each way as often as drawn.
 struct Exchange {
     near: (Option<Side>, Address, u16),
     to: (Address, u16),
     /// Where the far end is and how it sees both, once something reached it.
-    far: Option<(Side, (Address, u16), (Address, u16))>,
+    far: Option<FarEnd>,
     /// Who speaks next, and so on to the end.
     turns: Vec<usize>,
     count: u16,
@@ -154,7 +157,7 @@ impl Exchange {
     }
 }
 
-fn far_end(out: &Out) -> Option<(Side, (Address, u16), (Address, u16))> {
+fn far_end(out: &Out) -> Option<FarEnd> {
     let seen = Seen::of(&out.bytes)?;
     Some((out.side, (seen.destination, seen.ports.1), (seen.source, seen.ports.0)))
 }

@@ -217,7 +217,7 @@ fn read(text: &[u8], peer: Address) -> Option<(Address, u16)> {
         let address: std::net::Ipv4Addr = parts.next()?.parse().ok()?;
         return Some((address.octets(), parts.next()?.parse().ok()?));
     }
-    let start = text.find(|letter: char| letter == ' ' || letter == '(')?;
+    let start = text.find([' ', '('])?;
     let list = text[start..].trim_matches(|letter: char| !letter.is_ascii_digit());
     let list = list
         .rsplit_once(|letter: char| !letter.is_ascii_digit() && letter != ',')
