@@ -181,7 +181,7 @@ pub enum DropReason {
     UnknownGreVersion,
     /// GRE cut short before NAT has read it.
     GreTruncated,
-    /// A segment whose numbers have to be shifted has options that cannot be read.
+    /// A segment whose numbers have to be shifted (or what is taken for one) cannot be read to the end of its options.
     BrokenTcpOptions,
     /// An ICMP redirect of a flow under NAT would tell the host a wrong address.
     RedirectUnderNat,

@@ -1,7 +1,7 @@
 //! TCP sequence offsets of flows whose payload a helper made longer or shorter.
 
 use crate::base::protocol;
-use crate::conntrack::{Direction, DropReason, FlowState, SequenceAdjustment, Status, Tracking};
+use crate::conntrack::{CtState, Direction, DropReason, FlowState, SequenceAdjustment, Status, Tracking};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::tcp::{self, flags, option};
 use crate::wire::{be16, be32, checksum, put16, put32};
@@ -22,16 +22,19 @@ pub fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Result<bool
         let Some(sequence) = &state.sequence else {
             return Ok(false);
         };
-        if !state.status.has(Status::SEQ_ADJUST) || packet.protocol() != protocol::TCP {
+        if !state.status.has(Status::SEQ_ADJUST) || !is_read_as_a_segment(packet, tracking) {
             return Ok(false);
         }
         let (this, other) = (tracking.direction.index(), tracking.direction.opposite().index());
         [sequence[this], sequence[other]]
     };
-    let Some(segment) = packet.tcp() else {
-        return Ok(false);
+    let (header, flag_bits) = match packet.transport() {
+        bytes if bytes.len() < tcp::MIN_HEADER => return Err(DropReason::BrokenTcpOptions),
+        bytes => (usize::from(bytes[12] >> 4) * 4, bytes[13]),
     };
-    let (header, flag_bits) = (segment.header_length(), segment.flags());
+    if flag_bits & flags::ACK != 0 && header > packet.transport().len() {
+        return Err(DropReason::BrokenTcpOptions);
+    }
     let partial = packet.checksum == ChecksumState::Partial;
     let bytes = packet.transport_mut();
     let sequence = be32(bytes, 4);
@@ -49,6 +52,15 @@ pub fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Result<bool
         }
     }
     Ok(true)
+}
+
+/// Seen: the kernel takes an ICMP error for a segment of its flow, if it goes the flow's original way, and shifts what stands where the numbers
+/// of one would, with what stands where the checksum would.
+fn is_read_as_a_segment(packet: &Packet, tracking: &Tracking) -> bool {
+    match tracking.state {
+        Some(CtState::Related) => tracking.direction == Direction::Original,
+        _ => packet.protocol() == protocol::TCP,
+    }
 }
 
 /// Notes that the payload of a packet of this direction, starting at `position`, grew by `change` bytes.
