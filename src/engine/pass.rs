@@ -326,24 +326,20 @@ impl<'a, O: Observer> Pass<'a, O> {
         let Some(output) = transit.packet.output else {
             return self.stopped(Reason::Host(DropReason::NoRoute), state);
         };
-        if output == InterfaceId::LOOPBACK {
-            self.worker.looped.push_back(Looped {
-                interface: output,
-                packet: transit.packet,
-                tracking: transit.tracking,
-                delivery: transit.delivery,
-            });
-            return Report { fate, state };
-        }
         if transit.packet.len() <= mtu as usize && transit.packet.largest_fragment == 0 {
-            self.transmit(output, transit.packet);
+            self.leave(output, transit);
             return Report { fate, state };
         }
         let mut pieces = Vec::new();
         match fragment(transit.packet, mtu, &mut |piece| pieces.push(piece)) {
             Ok(()) => {
-                for piece in pieces {
-                    self.transmit(output, piece);
+                for packet in pieces {
+                    let transit = Transit {
+                        packet,
+                        tracking: transit.tracking.clone(),
+                        delivery: transit.delivery,
+                    };
+                    self.leave(output, transit);
                 }
                 Report { fate, state }
             }
@@ -357,6 +353,19 @@ impl<'a, O: Observer> Pass<'a, O> {
                 self.stopped(Reason::Host(DropReason::TooBig), state)
             }
         }
+    }
+
+    /// Out by an interface. By `lo` it comes in again, with what is known of it.
+    fn leave(&mut self, output: InterfaceId, transit: Transit) {
+        if output != InterfaceId::LOOPBACK {
+            return self.transmit(output, transit.packet);
+        }
+        self.worker.looped.push_back(Looped {
+            interface: output,
+            packet: transit.packet,
+            tracking: transit.tracking,
+            delivery: transit.delivery,
+        });
     }
 
     fn transmit(&mut self, output: InterfaceId, mut packet: Packet) {

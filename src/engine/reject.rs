@@ -39,7 +39,7 @@ pub fn may_complain(packet: &Packet) -> bool {
             !header_is_summed(packet, true) || !matches!(checksum::fold(checksum::sum(packet.transport())), 0 | 0xffff)
         }
     };
-    packet.is_fragment() || !wrong
+    !wrong
 }
 
 /// What a reset or an ICMP error of the router's own carries of tracking: it is RELATED to the flow of the packet it is about, the other way,

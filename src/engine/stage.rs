@@ -67,7 +67,8 @@ impl<O: Observer> Pass<'_, O> {
     fn stage(&mut self, hook: Hook, stage: Stage, transit: &mut Transit) -> Result<(), Reason> {
         match stage {
             Stage::Defragment => {
-                if !transit.packet.is_fragment() || !self.tracks() {
+                // What came round with its flow, or untracked, is left as it is.
+                if !transit.packet.is_fragment() || !self.tracks() || transit.tracking.state.is_some() {
                     return Ok(());
                 }
                 let user = match hook {

@@ -219,13 +219,13 @@ impl Asked<'_> {
         let options = options::echo(self.net, self.packet.ipv4().header(), own, back_to, self.now)?;
         let key = OutputKey {
             destination: options.first_hop.unwrap_or(back_to).into(),
-            source: Some(own.into()),
+            source: Some(own.into()).filter(|_| !own.is_unspecified()),
             mark,
             interface: None,
             tos,
         };
         let route = self.net.route_output(key).ok()?;
-        let IpAddr::V4(destination) = route.destination else {
+        let (IpAddr::V4(destination), IpAddr::V4(source)) = (route.destination, route.source) else {
             return None;
         };
         let value = checksum::transport(own.into(), back_to.into(), protocol::TCP, segment);
@@ -236,7 +236,7 @@ impl Asked<'_> {
             dont_fragment: true,
             ttl: self.net.default_ttl(),
             protocol: protocol::TCP,
-            source: own,
+            source,
             destination,
         };
         self.net.outgoing(repr, &options.bytes, segment, route, mark)

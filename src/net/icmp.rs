@@ -107,7 +107,8 @@ impl Net {
             return Err(Suppressed::AboutAnError);
         }
         let source = match (delivery, original.input) {
-            (Delivery::Local, _) => Some(original.destination()),
+            // What the router itself sends to 0.0.0.0 comes round to it, and is answered from whatever address faces the sender.
+            (Delivery::Local, _) => Some(original.destination()).filter(|own| !own.is_unspecified()),
             (_, Some(input)) if self.is_on(Knob::ErrorsUseInboundAddress) => {
                 self.select_address(input, Some(original.source()), Scope::Link)
             }

@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use proptest::prelude::Rng;
 use proptest::strategy::ValueTree;
-use proptest::test_runner::{TestCaseError, TestRunner};
+use proptest::test_runner::TestRunner;
 
 use super::instrument::compare::{Agreement, Disagreement};
 use super::instrument::freedom::FREEDOMS;
 use super::instrument::generate::{Shape, scenario};
 use super::instrument::place::{beside_a_kernel, prepare};
-use super::instrument::scenario::Scenario;
 use super::instrument::side::Depth;
-use super::instrument::strategy::{Shrinking, runner, smallest};
+use super::instrument::strategy::{Shrinking, judge, runner, smallest};
 use super::instrument::tally::Tally;
 
 /// Random scenarios on nflab and on the real kernel
@@ -168,11 +167,8 @@ fn shrink(tree: Shrinking, why: &Disagreement, keep: &std::path::Path) {
         "1 difference, in {}; looking for the smallest scenario that shows it\n{why}",
         tree.current().name
     );
-    let outcome = runner(0, 1).run_one(tree, |scenario: Scenario| {
-        let outcome = beside_a_kernel(&scenario, Depth::Texts);
-        outcome.map(drop).map_err(|why| TestCaseError::fail(why.to_string()))
-    });
-    let Err(Some((why, scenario))) = outcome.map_err(smallest) else {
+    let outcome = runner(0, 1).run_one(tree, |scenario| judge(beside_a_kernel(&scenario, Depth::Texts)));
+    let Err((why, Some(scenario))) = outcome.map_err(smallest) else {
         println!("and it did not show again");
         return;
     };

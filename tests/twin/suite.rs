@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::exit;
 use std::time::Instant;
 
-use super::instrument::compare::{Disagreement, compare};
+use super::instrument::compare::compare;
 use super::instrument::generate;
 use super::instrument::kernel::{Kernel, version};
 use super::instrument::ours::{Clock, Ours};
@@ -12,7 +12,7 @@ use super::instrument::place::{beside_a_kernel, prepare};
 use super::instrument::record::{Record, Recorder};
 use super::instrument::scenario::{Event, Scenario};
 use super::instrument::side::Depth;
-use super::instrument::strategy::{Scenarios, runner, smallest};
+use super::instrument::strategy::{Scenarios, judge, runner, smallest};
 
 /// A kept case: a file, and the record beside it.
 struct Case {
@@ -211,19 +211,14 @@ fn kept() -> Vec<Case> {
 
 fn random(shape: generate::Shape, seed: u64, count: u32) -> Result<(), String> {
     let strategy = Scenarios(move |seed| generate::scenario(seed, shape));
-    let outcome = runner(seed, count).run(&strategy, |scenario| match beside_a_kernel(&scenario, Depth::Texts) {
-        Ok(_) => Ok(()),
-        Err(why @ Disagreement::Differ { .. }) => Err(proptest::test_runner::TestCaseError::fail(why.to_string())),
-        Err(Disagreement::Broken(why)) => Err(proptest::test_runner::TestCaseError::fail(why)),
-    });
-    match outcome.map_err(smallest) {
-        Ok(()) => Ok(()),
-        Err(None) => Err("the generator gave up".into()),
-        Err(Some((why, scenario))) => Err(format!(
+    let outcome = runner(seed, count).run(&strategy, |scenario| judge(beside_a_kernel(&scenario, Depth::Texts)));
+    outcome.map_err(|error| match smallest(error) {
+        (why, None) => why,
+        (why, Some(scenario)) => format!(
             "{why}\nthe smallest scenario that shows it; keep it in tests/twin/cases/ under a name that says what it taught:\n{}",
             scenario.to_text()
-        )),
-    }
+        ),
+    })
 }
 
 fn seed(batch: &Batch) -> u64 {

@@ -207,7 +207,8 @@ fn same_line(theirs: &str, own: &str) -> bool {
                 }
                 _ => false,
             };
-            reply.is_some_and(|reply| at > reply) && (drawn("dport=", "sport=") || drawn("id=", "id="))
+            reply.is_some_and(|reply| at > reply)
+                && (drawn("dport=", "sport=") || drawn("sport=", "dport=") || drawn("id=", "id="))
         })
 }
 

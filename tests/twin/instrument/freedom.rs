@@ -76,8 +76,10 @@ pub struct Drawn {
     /// By whose port it is: our draw to the kernel's.
     known: HashMap<(Flow, u16), u16>,
     theirs: HashSet<(Flow, u16)>,
-    /// Ports that the scenario's packets carry or its rules name.
-    used: HashSet<u16>,
+    /// Ports that the scenario's packets carry, by protocol.
+    carried: HashSet<(u8, u16)>,
+    /// Ports that its rules name.
+    named: HashSet<u16>,
     /// A rule asks for random ports, so that even the wanted one may be drawn.
     any: bool,
 }
@@ -102,7 +104,7 @@ impl Drawn {
             match event {
                 Event::Packet { bytes, .. } => {
                     for place in places(bytes) {
-                        drawn.used.insert(word(bytes, place.at));
+                        drawn.carried.insert((place.flow.0, word(bytes, place.at)));
                     }
                 }
                 Event::Tool { args, input, .. } => {
@@ -127,13 +129,13 @@ impl Drawn {
                 continue;
             };
             if high >= low && high - low <= NARROW {
-                self.used.extend(low..=high);
+                self.named.extend(low..=high);
             }
             if let Some(first) = before.replace(low)
                 && low > first
                 && low - first <= NARROW
             {
-                self.used.extend(first..=low);
+                self.named.extend(first..=low);
             }
         }
     }
@@ -195,7 +197,8 @@ impl Drawn {
                 false => Likeness::Different,
             };
         }
-        if self.used.contains(&ours) || self.used.contains(&theirs) {
+        let is_used = |port: u16| self.named.contains(&port) || self.carried.contains(&(flow.0, port));
+        if is_used(ours) || is_used(theirs) {
             return Likeness::Parted;
         }
         if (flow.0 != ICMP && class(ours) != class(theirs)) || !self.theirs.insert((flow, theirs)) {
@@ -276,8 +279,9 @@ fn ports(bytes: &[u8], ip: usize, at: usize, outer: Option<usize>, places: &mut 
                 });
             }
         }
-        ICMP if bytes.len() >= at + 6 && matches!(bytes[at], 0 | 8) => {
-            let other = if bytes[at] == 8 { destination } else { source };
+        ICMP if bytes.len() >= at + 6 && matches!(bytes[at], 0 | 8 | 13..=18) => {
+            let is_question = matches!(bytes[at], 8 | 13 | 15 | 17);
+            let other = if is_question { destination } else { source };
             places.push(Place {
                 at: at + 4,
                 flow: (ICMP, other, 0),

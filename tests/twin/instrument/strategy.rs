@@ -3,8 +3,9 @@
 
 use proptest::prelude::Rng;
 use proptest::strategy::{NewTree, Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
+use super::compare::{Agreement, Disagreement};
 use super::scenario::{Event, Scenario};
 
 /// Scenarios from a function of a seed.
@@ -32,6 +33,8 @@ pub fn runner(seed: u64, cases: u32) -> TestRunner {
         cases,
         failure_persistence: None,
         max_shrink_iters: 5_000,
+        // Not one scenario is to be passed over.
+        max_global_rejects: 0,
         ..Config::default()
     };
     let mut bytes = [0; 32];
@@ -39,11 +42,21 @@ pub fn runner(seed: u64, cases: u32) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-/// The smallest scenario that still fails, and how.
-pub fn smallest(error: TestError<Scenario>) -> Option<(String, Scenario)> {
+/// What proptest makes of an outcome: a difference fails; where the instrument could not do what is left of a scenario (an interface that it
+/// needs has been left out), that says nothing.
+pub fn judge(outcome: Result<Agreement, Disagreement>) -> Result<(), TestCaseError> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(why @ Disagreement::Differ { .. }) => Err(TestCaseError::fail(why.to_string())),
+        Err(Disagreement::Broken(why)) => Err(TestCaseError::reject(why)),
+    }
+}
+
+/// The smallest scenario that still fails, as the file that shows it, after what differs in it.
+pub fn smallest(error: TestError<Scenario>) -> (String, Option<Scenario>) {
     match error {
-        TestError::Fail(reason, scenario) => Some((reason.message().to_owned(), scenario)),
-        TestError::Abort(_) => None,
+        TestError::Fail(reason, scenario) => (reason.message().to_owned(), Some(scenario)),
+        TestError::Abort(reason) => (format!("the twin gave up: {}", reason.message()), None),
     }
 }
 
@@ -190,12 +203,13 @@ mod tests {
             has(17) && has(80) && rules
         };
         let test = |scenario: Scenario| match fails(&scenario) {
-            true => Err(proptest::test_runner::TestCaseError::fail("seen")),
+            true => Err(TestCaseError::fail("seen")),
             false => Ok(()),
         };
         let error = runner(1, 1).run(&Scenarios(make), test).unwrap_err();
-        let (why, scenario) = smallest(error).unwrap();
+        let (why, scenario) = smallest(error);
         assert_eq!(why, "seen");
+        let scenario = scenario.unwrap();
         let mut expected = Scenario::new("test");
         expected.restore("*filter\n-A FORWARD -j DROP\nCOMMIT\n");
         expected.receive("lan", vec![17]);

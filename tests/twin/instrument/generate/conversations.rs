@@ -201,14 +201,9 @@ fn ping(world: &mut World, message: &Message) -> Vec<u8> {
 /// What has no ports, or no tracker.
 fn other_protocol(world: &mut World) {
     let ((side, from, port), (to, service)) = ends(world);
-    // Seen: the kernel follows SCTP's associations where it tracks.
-    let sctp = !world.ruleset.tracked && world.draw.one_in(6);
-    let protocol = match sctp {
-        true => 132,
-        false => world
-            .draw
-            .pick(&[0, 2, 4, 33, 41, 46, 47, 50, 51, 99, 108, 136, 136, 253]),
-    };
+    let protocol = world
+        .draw
+        .pick(&[0, 2, 4, 33, 41, 46, 47, 50, 51, 99, 108, 136, 136, 253]);
     let mut payload = Vec::new();
     payload.extend(port.to_be_bytes());
     payload.extend(service.to_be_bytes());

@@ -190,7 +190,7 @@ pub const DISTURBANCES: &[(&str, Disturb)] = &[
 
 /// What the twin itself would hear is left out, and what nflab does not follow yet.
 fn deliver(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
-    if bytes.get(9) == Some(&255) || (bytes.get(9) == Some(&132) && world.ruleset.tracked) {
+    if matches!(bytes.get(9), Some(132 | 255)) {
         return Vec::new();
     }
     world.deliver(side, bytes)

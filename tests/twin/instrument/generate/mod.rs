@@ -65,7 +65,7 @@ pub const EXCLUDED: &[(&str, &str)] = &[
         "the kernel sends another version as it is; no program has a use for it",
     ),
     (
-        "SCTP (132) where flows are tracked",
+        "packets of SCTP (132)",
         "the kernel follows its associations; nflab does not yet",
     ),
     (
