@@ -6,8 +6,8 @@ use crate::base::protocol;
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{Delivery, Net, Outgoing, OutputKey, RouteError};
 use crate::packet::{ChecksumState, Packet};
-use crate::wire::tcp::flags;
-use crate::wire::{checksum, ipv4, put16, put32};
+use crate::wire::tcp::{self, flags};
+use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
 
 /// Why REJECT sends no reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +79,13 @@ fn transport_is_right(packet: &Packet, is_trusted: bool) -> bool {
 /// The reset that closes the connection which `packet` wanted (RFC 9293, 3.5.2): with the acknowledgement's number where there is one, else
 /// acknowledging everything the segment took.
 pub fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
-    let tcp = packet.tcp().ok_or(NoReset::NotTcp)?;
-    if tcp.has(flags::RST) {
+    // Twenty bytes are enough; nobody asks whether the header says that it is longer, or shorter.
+    let header = packet.transport();
+    if packet.protocol() != protocol::TCP || packet.fragment_offset() != 0 || header.len() < tcp::MIN_HEADER {
+        return Err(NoReset::NotTcp);
+    }
+    let has = |flag: u8| header[13] & flag != 0;
+    if has(flags::RST) {
         return Err(NoReset::AboutAReset);
     }
     // Forwarding forgets the sum that tracking made, and only the other form of REJECT remembers that it was right.
@@ -94,16 +99,20 @@ pub fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing,
         return Err(NoReset::NotTcp);
     };
     let mut segment = vec![0u8; 20];
-    put16(&mut segment, 0, tcp.destination_port());
-    put16(&mut segment, 2, tcp.source_port());
+    put16(&mut segment, 0, be16(header, 2));
+    put16(&mut segment, 2, be16(header, 0));
     segment[12] = 5 << 4;
-    if tcp.has(flags::ACK) {
-        put32(&mut segment, 4, tcp.acknowledgement());
+    if has(flags::ACK) {
+        put32(&mut segment, 4, be32(header, 8));
         segment[13] = flags::RST;
     } else {
-        let phantom = u32::from(tcp.has(flags::SYN)) + u32::from(tcp.has(flags::FIN));
-        let taken = tcp.payload().len() as u32 + phantom;
-        put32(&mut segment, 8, tcp.sequence().wrapping_add(taken));
+        let phantom = u32::from(has(flags::SYN)) + u32::from(has(flags::FIN));
+        let payload = (header.len() as u32).wrapping_sub(u32::from(header[12] >> 4) * 4);
+        put32(
+            &mut segment,
+            8,
+            be32(header, 4).wrapping_add(payload).wrapping_add(phantom),
+        );
         segment[13] = flags::RST | flags::ACK;
     }
     // The kernel leaves the checksum to the device: what quotes or logs the reset before it leaves shows the pseudo-header's sum alone.

@@ -67,8 +67,9 @@ impl<O: Observer> Pass<'_, O> {
     fn stage(&mut self, hook: Hook, stage: Stage, transit: &mut Transit) -> Result<(), Reason> {
         match stage {
             Stage::Defragment => {
-                // What came round with its flow, or untracked, is left as it is.
-                if !transit.packet.is_fragment() || !self.tracks() || transit.tracking.state.is_some() {
+                // What comes round untracked is left as it is.
+                let untracked = transit.tracking.state == Some(CtState::Untracked);
+                if !transit.packet.is_fragment() || !self.tracks() || untracked {
                     return Ok(());
                 }
                 let user = match hook {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Manip, NatContext, NatRange, spread};
 use crate::base::{AddressRange, PortRange, protocol};
+use crate::conntrack::proto::ProtocolState;
 use crate::conntrack::{
     Direction, DropReason, Endpoint, Expectation, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
 };
@@ -231,10 +232,10 @@ impl Choice<'_, '_> {
         };
         let mut attempts = size.min(MAX_ATTEMPTS);
         loop {
-            for _ in 0..attempts {
+            for left in (1..=attempts).rev() {
                 let id = range.low + (u32::from(offset) % size) as u16;
                 self.set_id(tuple, id);
-                if self.is_free(tuple) {
+                if self.is_free(tuple) || left <= LAST_ATTEMPTS && self.gives_way(tuple) {
                     return;
                 }
                 // Seen with a base port: the offset runs in 16 bits, and so starts over at the range's low end after 65,535.
@@ -267,7 +268,27 @@ impl Choice<'_, '_> {
             .inverse()
             .is_some_and(|reply| !self.table.is_taken(self.cx.now, &reply, self.flow))
     }
+
+    /// Whether who holds the tuple is a mapped TCP connection that is over, and the new one begins with later sequence numbers, so that nobody
+    /// can take its segments for the old one's. Then the old one is deleted.
+    fn gives_way(&self, tuple: &Tuple) -> bool {
+        let Some((holder, direction)) = tuple.inverse().and_then(|reply| self.table.lookup(self.cx.now, &reply)) else {
+            return false;
+        };
+        let ProtocolState::Tcp(opening) = self.flow.lock().protocol.clone() else {
+            return false;
+        };
+        let is_over = {
+            let state = holder.lock();
+            let over = matches!(&state.protocol, ProtocolState::Tcp(track) if track.gives_way_to(&opening));
+            over && state.status.has(Status::SRC_NAT)
+        };
+        direction == Direction::Reply && is_over && self.table.delete(&holder)
+    }
 }
+
+/// In its last attempts a round takes the port of a connection that is over, too.
+const LAST_ATTEMPTS: u32 = 32;
 
 /// The first round tries so many ports from its starting point, each further one half as many from another.
 const MAX_ATTEMPTS: u32 = 128;

@@ -18,6 +18,8 @@ pub use state::TcpState;
 
 use std::time::Duration;
 
+use crate::wire::tcp::is_after;
+
 use super::super::settings::TcpSettings;
 use super::super::{Direction, SequenceAdjustment};
 use reset::Reset;
@@ -214,6 +216,12 @@ impl TcpTrack {
     pub fn side_bits(&self, direction: Direction) -> (u8, u8) {
         let side = self.side(direction);
         (side.flags.bits(), side.scale)
+    }
+
+    /// Whether NAT may give this connection's port to one that opens now: it is over, and the new one's numbers are later.
+    pub fn gives_way_to(&self, opening: &Self) -> bool {
+        let is_over = matches!(self.state, TcpState::TimeWait | TcpState::Close | TcpState::SynSent2);
+        is_over && opening.state == TcpState::SynSent && is_after(opening.sides[0].end, self.sides[0].end)
     }
 
     /// True where an assured flow may go when the table is full: it is about to end anyway.
