@@ -297,11 +297,12 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `-c 1 2` or `-c 1,2`.
+    /// `-c 1 2` or `-c 1,2`. A comma that comes first parts nothing.
     fn count(&mut self, first: &str) -> Result<(), Failure> {
         self.once('c')?;
-        let bytes = match first.split_once(',') {
-            Some((_, bytes)) => bytes.to_owned(),
+        let comma = first.bytes().skip(1).position(|it| it == b',');
+        let bytes = match comma.map(|at| &first[at + 2..]) {
+            Some(bytes) => bytes.to_owned(),
             None => self
                 .getopt
                 .plain()
