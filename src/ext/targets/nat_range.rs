@@ -51,7 +51,8 @@ pub fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, Usage
     };
     if let Some(ports_text) = ports_text {
         ports(ports_text, given, shift, &mut range)?;
-        if addresses.is_empty() {
+        // Two bytes, whatever they are, pass for the `[]` of no IPv6 address.
+        if matches!(addresses.len(), 0 | 2) {
             return Ok(range);
         }
     }
