@@ -151,7 +151,7 @@ fn conntrack_says_what_the_real_one_says() {
             "conntrack -S",
             2,
             "",
-            said("`-S' is not there yet in nflab; nothing was changed"),
+            said("`--stats' is not there yet in nflab; nothing was changed"),
         ),
     ] {
         let words: Vec<&str> = command.split(' ').collect();
