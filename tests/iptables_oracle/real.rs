@@ -38,13 +38,17 @@ mod linux {
     }
 
     fn look() -> Result<(), String> {
-        let version = Command::new(Tool::Iptables.path())
-            .arg("-V")
-            .output()
-            .map_err(|error| format!("{}: {error}", Tool::Iptables.path()))?;
-        match String::from_utf8_lossy(&version.stdout).trim() {
-            "iptables v1.8.9 (legacy)" => {}
-            other => return Err(format!("this is {other:?}, not iptables v1.8.9 (legacy)")),
+        for (tool, wanted) in [
+            (Tool::Iptables, "iptables v1.8.9 (legacy)"),
+            (Tool::Conntrack, "conntrack v1.4.7 (conntrack-tools)"),
+            (Tool::Sysctl, "sysctl from procps-ng 4.0.2"),
+        ] {
+            let version = Command::new(tool.path()).arg("-V").output();
+            let version = version.map_err(|error| format!("{}: {error}", tool.path()))?;
+            let version = String::from_utf8_lossy(&version.stdout);
+            if !version.trim().ends_with(wanted.trim_start_matches("sysctl ")) {
+                return Err(format!("this is {:?}, not {wanted:?}", version.trim()));
+            }
         }
         let seen = in_namespace(|| vec![one(&super::super::step("-S"), "", Path::new("/dev/null"))])?;
         match &seen[0] {

@@ -11,6 +11,7 @@ pub fn check() {
     let scenarios = [
         commands::scenarios(),
         commands::extensions(),
+        commands::abbreviations(),
         commands::kept(),
         commands::other_tools(),
         files::scenarios(),
