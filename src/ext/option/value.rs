@@ -155,6 +155,8 @@ fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<
         None => (text, None),
     };
     let bits = family.bits();
+    // The host is looked for before its mask is read.
+    let address = address(host, family)?;
     let mask = match mask {
         None => family.prefix_mask(bits),
         Some(text) => whole_number(text)
@@ -166,10 +168,7 @@ fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<
             "{extension}: bad value for option \"--{name}\", neither a valid network mask nor valid CIDR (0-{bits}).\n"
         )));
     };
-    Ok(Value::HostMask {
-        address: address(host, family)?,
-        mask,
-    })
+    Ok(Value::HostMask { address, mask })
 }
 
 fn literal(text: &str, family: Family) -> Option<IpAddr> {
