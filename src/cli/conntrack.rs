@@ -8,21 +8,21 @@ use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::conntrack::{Direction, Endpoint, Flow, Status};
 use crate::lab::machine::{Machine, ToolOutput};
 use arguments::Reader;
-use options::{ALL, DELETE, FORMATS, LIST, Meaning, OPTIONS, STATUSES, each, table_of};
+use options::{ALL, DELETE, EVENTS, FORMATS, LIST, Meaning, OPTIONS, STATUSES, each, table_of};
 
 mod arguments;
 mod options;
 
 pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
-    match Request::read(args) {
-        Ok(request) => {
-            let output = request.run(machine);
-            ToolOutput {
-                stderr: request.warnings + &output.stderr,
-                ..output
-            }
-        }
+    // Said before anything else, an error too.
+    let mut warnings = String::new();
+    let output = match Request::read(args, &mut warnings) {
+        Ok(request) => request.run(machine),
         Err(output) => output,
+    };
+    ToolOutput {
+        stderr: warnings + &output.stderr,
+        ..output
     }
 }
 
@@ -51,8 +51,6 @@ struct Request {
     filter: Filter,
     extended: bool,
     id: bool,
-    /// Said before anything else.
-    warnings: String,
 }
 
 /// All of these have to hold.
@@ -101,7 +99,7 @@ impl NatEnd {
 }
 
 impl Request {
-    fn read(args: &[String]) -> Result<Self, ToolOutput> {
+    fn read(args: &[String], warnings: &mut String) -> Result<Self, ToolOutput> {
         let mut command = None;
         let mut table = None;
         let mut request = Self {
@@ -110,7 +108,6 @@ impl Request {
             filter: Filter::default(),
             extended: false,
             id: false,
-            warnings: String::new(),
         };
         // Places in `OPTIONS`, because the tool complains of the first in its own order.
         let mut given = Vec::new();
@@ -122,6 +119,9 @@ impl Request {
             match spec.key {
                 Meaning::Command(which) => {
                     table = value.map(table_of).transpose()?.or(table);
+                    if which != Command::List && matches!(table, Some("dying" | "unconfirmed")) {
+                        return Err(bad("Can't do that command with tables `dying' and `unconfirmed'"));
+                    }
                     if command.replace(which).is_some() {
                         return Err(bad("Invalid commands combination"));
                     }
@@ -131,10 +131,11 @@ impl Request {
                     continue;
                 }
                 // The C library's pointer to the option's text is all it has to say of it.
-                Meaning::Deprecated => request.warnings += "WARNING: ignoring -a, deprecated option.\n",
+                Meaning::Deprecated => *warnings += "WARNING: ignoring -a, deprecated option.\n",
                 Meaning::Absent => refused = refused.or(Some(format!("`--{name}'"))),
-                Meaning::Output => refused = refused.or(request.output(value.unwrap_or(""))?),
-                Meaning::Status => request.status(value.unwrap_or(""))?,
+                Meaning::Output => refused = refused.or(request.output(value.unwrap_or(""), warnings)?),
+                Meaning::Events => each(value.unwrap_or(""), EVENTS, warnings, |_| ())?,
+                Meaning::Status => request.status(value.unwrap_or(""), warnings)?,
                 Meaning::Filter(set) => {
                     set(&mut request.filter, name, value)?;
                     reader.protocols.extend(request.filter.protocol);
@@ -148,9 +149,6 @@ impl Request {
             None | Some("conntrack") => What::Flows,
             Some("expect") => What::Expectations,
             Some(table) => {
-                if request.command != Command::List {
-                    return Err(bad("Can't do that command with tables `dying' and `unconfirmed'"));
-                }
                 refused = Some(format!("table `{table}'"));
                 What::Flows
             }
@@ -188,28 +186,27 @@ impl Request {
     }
 
     /// Gives the format that is not here, if one was named. A name may be cut short.
-    fn output(&mut self, formats: &str) -> Result<Option<String>, ToolOutput> {
+    fn output(&mut self, formats: &str, warnings: &mut String) -> Result<Option<String>, ToolOutput> {
         let mut refused = None;
-        each(formats, FORMATS, |format| match format {
-            "extended" => self.extended = true,
-            "id" => self.id = true,
+        let Self { extended, id, .. } = self;
+        each(formats, FORMATS, warnings, |format| match format {
+            "extended" => *extended = true,
+            "id" => *id = true,
             format => refused = Some(format!("output format `{format}'")),
         })?;
         Ok(refused)
     }
 
-    fn status(&mut self, words: &str) -> Result<(), ToolOutput> {
-        let Self { filter, warnings, .. } = self;
+    fn status(&mut self, words: &str, warnings: &mut String) -> Result<(), ToolOutput> {
+        let filter = &mut self.filter;
         filter.by_status = true;
-        each(words, STATUSES, |word| match word {
+        each(words, STATUSES, warnings, |word| match word {
             "ASSURED" => filter.status.set(Status::ASSURED),
             "SEEN_REPLY" => filter.status.set(Status::SEEN_REPLY),
             "EXPECTED" => filter.status.set(Status::EXPECTED),
             "UNREPLIED" => filter.unreplied = true,
             // Nothing here makes such a flow.
             "FIXED_TIMEOUT" | "OFFLOAD" | "HW_OFFLOAD" => filter.none = true,
-            "SRC_NAT" => *warnings += "WARNING: ignoring SRC_NAT, use --src-nat instead\n",
-            "DST_NAT" => *warnings += "WARNING: ignoring DST_NAT, use --dst-nat instead\n",
             _ => {}
         })
     }

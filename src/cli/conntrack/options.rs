@@ -16,6 +16,8 @@ pub enum Meaning {
     Command(Command),
     Filter(Set),
     Status,
+    /// It goes with a command that is not here.
+    Events,
     Output,
     Deprecated,
     /// The real tool has it; here it is refused.
@@ -100,7 +102,7 @@ pub const OPTIONS: &[Spec<Meaning>] = &[
     absent_option(Some('t'), &["timeout"], Takes::Value),
     option('u', &["status"], Takes::Value, Meaning::Status),
     absent_option(Some('z'), &["zero"], Takes::Nothing),
-    absent_option(Some('e'), &["event-mask"], Takes::Value),
+    option('e', &["event-mask"], Takes::Value, Meaning::Events),
     absent_option(Some('['), &["tuple-src"], Takes::Value),
     absent_option(Some(']'), &["tuple-dst"], Takes::Value),
     absent_option(Some('{'), &["mask-src"], Takes::Value),
@@ -213,8 +215,9 @@ pub const FORMATS: &[&str] = &[
 ];
 #[rustfmt::skip]
 pub const STATUSES: &[&str] = &[
-    "ASSURED", "SRC_NAT", "SEEN_REPLY", "UNSET", "FIXED_TIMEOUT", "EXPECTED", "DST_NAT", "OFFLOAD", "HW_OFFLOAD", "UNREPLIED",
+    "ASSURED", "SEEN_REPLY", "UNSET", "FIXED_TIMEOUT", "EXPECTED", "OFFLOAD", "HW_OFFLOAD", "UNREPLIED",
 ];
+pub const EVENTS: &[&str] = &["ALL", "NEW", "UPDATES", "DESTROY"];
 const TCP_STATES: &[&str] = &[
     "NONE",
     "SYN_SENT",
@@ -235,20 +238,32 @@ pub fn table_of(text: &str) -> Result<&'static str, ToolOutput> {
     found.copied().ok_or_else(|| bad(&format!("unknown type `{text}'")))
 }
 
-/// Each of some words between commas, in any case and cut short; of one that is none, the tool shows it and all behind it.
-pub fn each(text: &str, known: &[&'static str], mut take: impl FnMut(&'static str)) -> Result<(), ToolOutput> {
+/// Each of some words between commas, in any case and cut short; of one that is none, the tool shows it and all behind it. Two words that were a
+/// status once are warned of, whatever the words are for.
+pub fn each(
+    text: &str,
+    known: &[&'static str],
+    warnings: &mut String,
+    mut take: impl FnMut(&'static str),
+) -> Result<(), ToolOutput> {
     let mut rest = text;
     loop {
         let (word, behind) = rest
             .split_once(',')
             .map_or((rest, None), |(word, behind)| (word, Some(behind)));
-        let meant = |name: &&&str| {
-            name.get(..word.len())
-                .is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+        let meant = |name: &str| {
+            let begin = name.get(..word.len()).filter(|_| !word.is_empty());
+            begin.is_some_and(|begin| begin.eq_ignore_ascii_case(word))
         };
-        match known.iter().find(meant).filter(|_| !word.is_empty()) {
-            Some(name) => take(name),
-            None => return Err(bad(&format!("Bad parameter `{rest}'"))),
+        if meant("SRC_NAT") {
+            *warnings += "WARNING: ignoring SRC_NAT, use --src-nat instead\n";
+        } else if meant("DST_NAT") {
+            *warnings += "WARNING: ignoring DST_NAT, use --dst-nat instead\n";
+        } else {
+            match known.iter().find(|name| meant(name)) {
+                Some(name) => take(name),
+                None => return Err(bad(&format!("Bad parameter `{rest}'"))),
+            }
         }
         match behind {
             Some(behind) => rest = behind,
