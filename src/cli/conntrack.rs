@@ -8,7 +8,7 @@ use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::conntrack::{Direction, Endpoint, Flow, Status};
 use crate::lab::machine::{Machine, ToolOutput};
 use arguments::Reader;
-use options::{ALL, DELETE, EVENTS, FORMATS, LIST, Meaning, OPTIONS, STATUSES, each, table_of};
+use options::{ALL, DELETE, EVENTS, FORMATS, LIST, Meaning, OPTIONS, STATUSES, each, host, network, table_of};
 
 mod arguments;
 mod options;
@@ -133,6 +133,13 @@ impl Request {
                 // The C library's pointer to the option's text is all it has to say of it.
                 Meaning::Deprecated => *warnings += "WARNING: ignoring -a, deprecated option.\n",
                 Meaning::Absent => refused = refused.or(Some(format!("`--{name}'"))),
+                Meaning::AbsentAddress => {
+                    match name.starts_with("tuple") {
+                        true => drop(network(&mut request.filter, name, value)?),
+                        false => drop(host(&mut request.filter, name, value)?),
+                    }
+                    refused = refused.or(Some(format!("`--{name}'")));
+                }
                 Meaning::Output => refused = refused.or(request.output(value.unwrap_or(""), warnings)?),
                 Meaning::Events => each(value.unwrap_or(""), EVENTS, warnings, |_| ())?,
                 Meaning::Status => request.status(value.unwrap_or(""), warnings)?,

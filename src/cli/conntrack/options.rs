@@ -22,6 +22,8 @@ pub enum Meaning {
     Deprecated,
     /// The real tool has it; here it is refused.
     Absent,
+    /// The same, once its address has been read.
+    AbsentAddress,
 }
 
 const fn option(letter: char, names: &'static [&'static str], takes: Takes, key: Meaning) -> Spec<Meaning> {
@@ -103,10 +105,10 @@ pub const OPTIONS: &[Spec<Meaning>] = &[
     option('u', &["status"], Takes::Value, Meaning::Status),
     absent_option(Some('z'), &["zero"], Takes::Nothing),
     option('e', &["event-mask"], Takes::Value, Meaning::Events),
-    absent_option(Some('['), &["tuple-src"], Takes::Value),
-    absent_option(Some(']'), &["tuple-dst"], Takes::Value),
-    absent_option(Some('{'), &["mask-src"], Takes::Value),
-    absent_option(Some('}'), &["mask-dst"], Takes::Value),
+    option('[', &["tuple-src"], Takes::Value, Meaning::AbsentAddress),
+    option(']', &["tuple-dst"], Takes::Value, Meaning::AbsentAddress),
+    option('{', &["mask-src"], Takes::Value, Meaning::AbsentAddress),
+    option('}', &["mask-dst"], Takes::Value, Meaning::AbsentAddress),
     option('a', &["nat-range"], Takes::Value, Meaning::Deprecated),
     filter('m', &["mark"], |filter, _, value| {
         let (value, mask) = value.unwrap_or("").split_once('/').map_or((value.unwrap_or(""), None), |(value, mask)| (value, Some(mask)));
@@ -312,7 +314,7 @@ fn icmp(filter: &mut Filter, which: usize, value: Option<&str>) -> Result<(), To
 }
 
 /// `address[/length]`.
-fn network(filter: &mut Filter, _: &str, value: Option<&str>) -> Result<AddressMask, ToolOutput> {
+pub fn network(filter: &mut Filter, _: &str, value: Option<&str>) -> Result<AddressMask, ToolOutput> {
     let (address, length) = address(filter, value.unwrap_or(""))?;
     let length = length.unwrap_or("");
     let digits = length.trim_ascii_start();
@@ -327,9 +329,9 @@ fn network(filter: &mut Filter, _: &str, value: Option<&str>) -> Result<AddressM
     made.ok_or_else(|| bad("Invalid netmask"))
 }
 
-fn host(filter: &mut Filter, name: &str, value: Option<&str>) -> Result<IpAddr, ToolOutput> {
+pub fn host(filter: &mut Filter, name: &str, value: Option<&str>) -> Result<IpAddr, ToolOutput> {
     match address(filter, value.unwrap_or(""))? {
-        (address, None | Some("")) => Ok(address),
+        (address, None) => Ok(address),
         (_, Some(_)) => Err(bad(&format!("CIDR notation unavailable for `--{name}'"))),
     }
 }
