@@ -144,7 +144,7 @@ fn first_difference(scenario: &[Step]) -> Result<usize, Box<Difference>> {
 }
 
 /// The C library's words for a name that is not found depend on the machine's resolver.
-fn same_meaning(seen: &Seen) -> Seen {
+pub fn same_meaning(seen: &Seen) -> Seen {
     Seen {
         err: seen
             .err
