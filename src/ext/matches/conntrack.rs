@@ -539,7 +539,12 @@ impl Conntrack {
         }
         for (side, asked) in SIDES.iter().zip(&self.ports) {
             if let Some((range, inverted)) = asked {
-                part(&format!("{}port", side.option), *inverted, &Ports(*range));
+                // A range that ends at 0 shows its beginning only (`20:0` is `20`), though it is another rule.
+                let shown = match range.high {
+                    0 => PortRange::single(range.low),
+                    _ => *range,
+                };
+                part(&format!("{}port", side.option), *inverted, &Ports(shown));
             }
         }
         if let Some((status, inverted)) = self.status {
