@@ -113,8 +113,8 @@ impl<'a, K> Reader<'a, K> {
         let letter = rest.next();
         self.cluster = rest.as_str();
         let spec = self.specs.iter().find(|spec| spec.letter == letter);
-        // The cursor goes on when the cluster is done, and messages tell what stands before it.
-        if self.cluster.is_empty() {
+        // The cursor goes on when the cluster is done, and messages tell what stands before it. A letter of many bytes is many to the tool.
+        if self.cluster.is_empty() && letter.is_some_and(|it| it.is_ascii()) {
             self.index += 1;
         }
         let Some(spec) = spec else {

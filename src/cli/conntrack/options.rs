@@ -262,7 +262,11 @@ pub fn each(
         } else if meant("DST_NAT") {
             *warnings += "WARNING: ignoring DST_NAT, use --dst-nat instead\n";
         } else {
-            match known.iter().find(|name| meant(name)) {
+            // Of this one word the tool wants all, and does not mind what follows.
+            let whole = known
+                .iter()
+                .find(|name| **name == "UNREPLIED" && word.starts_with(**name));
+            match whole.or_else(|| known.iter().find(|name| **name != "UNREPLIED" && meant(name))) {
                 Some(name) => take(name),
                 None => return Err(bad(&format!("Bad parameter `{rest}'"))),
             }
