@@ -72,6 +72,18 @@ pub const DIFFERENCES: &[Deliberate] = &[
         is: |_, real, ours| real.err.contains("Illegal option `--tuple-port-src'") && ours.code == 0,
     },
     Deliberate {
+        what: "which word conntrack blames for an unknown letter, where words that belong to nothing stand before it",
+        why: "the C library moves those words behind the options while it reads, and the tool blames what stood there by chance",
+        example: &["conntrack word -L -xz"],
+        is: |step, real, ours| {
+            let unknown =
+                |seen: &Seen| seen.code == 2 && seen.out.is_empty() && seen.err.contains(": unknown option `");
+            let stray =
+                |word: &String| !word.starts_with('-') && real.err.contains(&format!(": unknown option `{word}'"));
+            step.tool == Tool::Conntrack && unknown(real) && unknown(ours) && step.arguments.iter().any(stray)
+        },
+    },
+    Deliberate {
         what: "conntrack -p dccp --state and -p sctp --state are refused by name",
         why: "these states come with their trackers; the real tool dies of a wrong one",
         example: &["conntrack -L -p sctp --state X"],
