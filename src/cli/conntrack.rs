@@ -3,15 +3,26 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::base::{AddressMask, Family, MarkMask, protocol};
+use crate::base::{AddressMask, Family, MarkMask};
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
-use crate::conntrack::{Direction, Flow, Status};
+use crate::conntrack::{Direction, Endpoint, Flow, Status};
 use crate::lab::machine::{Machine, ToolOutput};
+use arguments::Reader;
+use options::{ALL, DELETE, EVENTS, FORMATS, LIST, Meaning, OPTIONS, STATUSES, each, host, network, table_of};
+
+mod arguments;
+mod options;
 
 pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
-    match Request::read(args) {
+    // Said before anything else, an error too.
+    let mut warnings = String::new();
+    let output = match Request::read(args, &mut warnings) {
         Ok(request) => request.run(machine),
         Err(output) => output,
+    };
+    ToolOutput {
+        stderr: warnings + &output.stderr,
+        ..output
     }
 }
 
@@ -23,6 +34,8 @@ enum Command {
     Count,
     Version,
     Help,
+    /// One of the real tool's that is not here.
+    Absent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,17 +65,43 @@ struct Filter {
     ports: [Option<u16>; 4],
     icmp: [Option<u16>; 3],
     state: Option<String>,
+    /// `-u` was given, whatever it said.
+    by_status: bool,
     status: Status,
+    unreplied: bool,
+    /// A status that no flow here can have.
+    none: bool,
     mark: Option<MarkMask>,
     /// The new source, where one is asked for.
-    source_nat: Option<Option<IpAddr>>,
-    destination_nat: Option<Option<IpAddr>>,
-    any_nat: Option<Option<IpAddr>>,
+    source_nat: Option<NatEnd>,
+    destination_nat: Option<NatEnd>,
+    any_nat: Option<NatEnd>,
+}
+
+/// What an address was changed to, as far as it is asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct NatEnd {
+    address: Option<IpAddr>,
+    port: Option<u16>,
+}
+
+impl NatEnd {
+    /// The tool looks whether the ends differ, not whether NAT made them. Seen: so any ping counts as mapped once NAT has looked at it, because
+    /// where ports stand elsewhere it has its identifier in one direction, and type and code in the other. What is asked for must differ itself.
+    fn made(&self, before: &Endpoint, after: &Endpoint) -> bool {
+        let Some(address) = self.address else {
+            return before != after;
+        };
+        before.address != after.address
+            && after.address == address
+            && self.port.is_none_or(|port| before.id != after.id && after.id == port)
+    }
 }
 
 impl Request {
-    fn read(args: &[String]) -> Result<Self, ToolOutput> {
+    fn read(args: &[String], warnings: &mut String) -> Result<Self, ToolOutput> {
         let mut command = None;
+        let mut table = None;
         let mut request = Self {
             command: Command::Help,
             what: What::Flows,
@@ -70,68 +109,113 @@ impl Request {
             extended: false,
             id: false,
         };
-        let mut at = 0;
-        while let Some(arg) = args.get(at) {
-            at += 1;
-            let (name, attached) = split(arg);
-            let Some(option) = OPTIONS.iter().find(|option| option.names.contains(&name)) else {
-                return Err(bad(&match arg.starts_with('-') {
-                    true => format!("unknown option `{arg}'"),
-                    false => format!("unknown argument `{arg}'"),
-                }));
-            };
-            let following = args.get(at).filter(|next| !next.starts_with('-'));
-            let value = match option.value {
-                Value::None => None,
-                Value::Optional => attached.or_else(|| {
-                    at += usize::from(following.is_some());
-                    following.cloned()
-                }),
-                Value::Needed => match attached.or_else(|| args.get(at).cloned().inspect(|_| at += 1)) {
-                    Some(value) => Some(value),
-                    None => return Err(bad(&format!("option `{arg}' requires an argument"))),
-                },
-            };
+        // Places in `OPTIONS`, because the tool complains of the first in its own order.
+        let mut given = Vec::new();
+        let mut refused = None;
+        let mut reader = Reader::new(args, OPTIONS);
+        while let Some((spec, value)) = reader.next()? {
+            let name = spec.names[0];
             let value = value.as_deref();
-            match option.meaning {
+            match spec.key {
                 Meaning::Command(which) => {
+                    table = value.map(table_of).transpose()?.or(table);
+                    if which != Command::List && matches!(table, Some("dying" | "unconfirmed")) {
+                        return Err(bad("Can't do that command with tables `dying' and `unconfirmed'"));
+                    }
                     if command.replace(which).is_some() {
                         return Err(bad("Invalid commands combination"));
                     }
-                    request.what = match value {
-                        None | Some("conntrack") => What::Flows,
-                        Some("expect") => What::Expectations,
-                        Some(table @ ("dying" | "unconfirmed")) => {
-                            return Err(absent(&format!("table `{table}'")));
-                        }
-                        Some(other) => return Err(bad(&format!("unknown type `{other}'"))),
-                    };
+                    if which == Command::Absent {
+                        refused = refused.or(Some(format!("`--{name}'")));
+                    }
+                    continue;
                 }
-                Meaning::Absent => return Err(absent(&format!("`{arg}'"))),
-                Meaning::Ignored => {}
-                Meaning::Output => request.output(value.unwrap_or(""))?,
-                Meaning::Filter(set) => set(&mut request.filter, arg, value)?,
+                // The C library's pointer to the option's text is all it has to say of it.
+                Meaning::Deprecated => *warnings += "WARNING: ignoring -a, deprecated option.\n",
+                Meaning::Absent => refused = refused.or(Some(format!("`--{name}'"))),
+                Meaning::AbsentAddress => {
+                    match name.starts_with("tuple") {
+                        true => drop(network(&mut request.filter, name, value)?),
+                        false => drop(host(&mut request.filter, name, value)?),
+                    }
+                    refused = refused.or(Some(format!("`--{name}'")));
+                }
+                Meaning::Output => refused = refused.or(request.output(value.unwrap_or(""), warnings)?),
+                Meaning::Events => each(value.unwrap_or(""), EVENTS, warnings, |_| ())?,
+                Meaning::Status => request.status(value.unwrap_or(""), warnings)?,
+                Meaning::Filter(set) => {
+                    set(&mut request.filter, name, value)?;
+                    reader.protocols.extend(request.filter.protocol);
+                }
+            }
+            given.push(name);
+        }
+        request.filter.one_kind_of_nat()?;
+        request.command = command.unwrap_or(Command::Help);
+        request.what = match table {
+            None | Some("conntrack") => What::Flows,
+            Some("expect") => What::Expectations,
+            Some(table) => {
+                refused = Some(format!("table `{table}'"));
+                What::Flows
+            }
+        };
+        let legal = request.legal();
+        let illegal = OPTIONS
+            .iter()
+            .map(|spec| spec.names[0])
+            .find(|name| given.contains(name) && !legal.contains(name));
+        if let Some(name) = illegal {
+            return Err(bad(&format!("Illegal option `--{name}' with this command")));
+        }
+        for (mask, needed) in [("mask-src", "src"), ("mask-dst", "dst")] {
+            if given.contains(&mask) && !given.contains(&needed) {
+                return Err(bad(&format!("Can't use --{mask} without --{needed}")));
             }
         }
-        request.command = command.unwrap_or(Command::Help);
-        if request.filter.any_nat.is_some() && command.is_some_and(|command| command != Command::List) {
-            return Err(bad("Illegal option `--any-nat' with this command"));
+        match refused {
+            Some(what) => Err(absent(&what)),
+            None => Ok(request),
         }
-        Ok(request)
     }
 
-    fn output(&mut self, formats: &str) -> Result<(), ToolOutput> {
-        for format in formats.split(',') {
-            match format {
-                "extended" => self.extended = true,
-                "id" => self.id = true,
-                "xml" | "save" | "timestamp" | "ktimestamp" | "labels" | "userspace" => {
-                    return Err(absent(&format!("output format `{format}'")));
-                }
-                other => return Err(bad(&format!("Bad parameter `{other}'"))),
-            }
+    /// The options that the command goes with.
+    fn legal(&self) -> &'static [&'static str] {
+        match (self.command, self.what) {
+            (Command::List, What::Flows) => LIST,
+            (Command::Delete, What::Flows) => DELETE,
+            (Command::List, What::Expectations) => &["family", "output"],
+            (Command::Flush, What::Flows) => &["family"],
+            // What is refused whole is refused with any option.
+            (Command::Absent, _) | (Command::Delete, What::Expectations) => ALL,
+            _ => &[],
         }
-        Ok(())
+    }
+
+    /// Gives the format that is not here, if one was named. A name may be cut short.
+    fn output(&mut self, formats: &str, warnings: &mut String) -> Result<Option<String>, ToolOutput> {
+        let mut refused = None;
+        let Self { extended, id, .. } = self;
+        each(formats, FORMATS, warnings, |format| match format {
+            "extended" => *extended = true,
+            "id" => *id = true,
+            format => refused = Some(format!("output format `{format}'")),
+        })?;
+        Ok(refused)
+    }
+
+    fn status(&mut self, words: &str, warnings: &mut String) -> Result<(), ToolOutput> {
+        let filter = &mut self.filter;
+        filter.by_status = true;
+        each(words, STATUSES, warnings, |word| match word {
+            "ASSURED" => filter.status.set(Status::ASSURED),
+            "SEEN_REPLY" => filter.status.set(Status::SEEN_REPLY),
+            "EXPECTED" => filter.status.set(Status::EXPECTED),
+            "UNREPLIED" => filter.unreplied = true,
+            // Nothing here makes such a flow.
+            "FIXED_TIMEOUT" | "OFFLOAD" | "HW_OFFLOAD" => filter.none = true,
+            _ => {}
+        })
     }
 
     fn run(&self, machine: &Machine) -> ToolOutput {
@@ -139,7 +223,7 @@ impl Request {
         let table = machine.router.flows();
         match (self.command, self.what) {
             (Command::Version, _) => ToolOutput::success(format!("{VERSION}\n")),
-            (Command::Help, _) => ToolOutput::success(HELP),
+            (Command::Help | Command::Absent, _) => ToolOutput::success(HELP),
             (Command::Count, What::Flows) => ToolOutput::success(format!("{}\n", table.count())),
             (Command::Count, What::Expectations) => ToolOutput::success(format!("{}\n", table.expectations(now).len())),
             (Command::Flush, What::Flows) => {
@@ -157,6 +241,10 @@ impl Request {
                     stdout: lines.iter().map(|line| format!("{line}\n")).collect(),
                     ..said(&format!("{} expectations have been shown.", lines.len()))
                 }
+            }
+            // A list is filtered by the kernel, which wants a status to filter by.
+            (Command::List, What::Flows) if self.filter.by_status && !self.filter.has_status() => {
+                ToolOutput::failure(1, format!("{VERSION}: Operation failed: invalid parameters\n"))
             }
             (command @ (Command::List | Command::Delete), What::Flows) => {
                 let mut stdout = String::new();
@@ -208,6 +296,25 @@ impl Request {
 }
 
 impl Filter {
+    fn has_status(&self) -> bool {
+        self.status != Status::default() || self.unreplied || self.none
+    }
+
+    /// Any address says of which family everything is.
+    fn of_family(&mut self, family: Family) -> Result<(), ToolOutput> {
+        match self.family.replace(family) {
+            Some(other) if other != family => Err(bad("mismatched address family")),
+            _ => Ok(()),
+        }
+    }
+
+    fn one_kind_of_nat(&self) -> Result<(), ToolOutput> {
+        match self.any_nat.is_some() && (self.source_nat.is_some() || self.destination_nat.is_some()) {
+            true => Err(bad("cannot specify `--src-nat' or `--dst-nat' with `--any-nat'")),
+            false => Ok(()),
+        }
+    }
+
     fn lets_through(&self, flow: &Arc<Flow>, extended: &str) -> bool {
         let state = flow.lock();
         let original = flow.original();
@@ -227,25 +334,11 @@ impl Filter {
                 .zip(is)
                 .all(|(wanted, is)| wanted.is_none_or(|wanted| wanted == *is))
         };
-        // The tool looks whether the ends differ, not whether NAT made them. Seen: so any ping counts as mapped once NAT has looked at it, because
-        // where ports stand elsewhere it has its identifier in one direction, and type and code in the other.
-        let source_nat = |wanted: Option<IpAddr>| {
-            state.status.has(Status::SRC_NAT_DONE)
-                && match wanted {
-                    Some(address) => {
-                        original.source.address != reply.destination.address && reply.destination.address == address
-                    }
-                    None => original.source != reply.destination,
-                }
+        let source_nat = |wanted: NatEnd| {
+            state.status.has(Status::SRC_NAT_DONE) && wanted.made(&original.source, &reply.destination)
         };
-        let destination_nat = |wanted: Option<IpAddr>| {
-            state.status.has(Status::DST_NAT_DONE)
-                && match wanted {
-                    Some(address) => {
-                        original.destination.address != reply.source.address && reply.source.address == address
-                    }
-                    None => original.destination != reply.source,
-                }
+        let destination_nat = |wanted: NatEnd| {
+            state.status.has(Status::DST_NAT_DONE) && wanted.made(&original.destination, &reply.source)
         };
         self.family.is_none_or(|family| family == original.family())
             && self.protocol.is_none_or(|number| number == original.protocol)
@@ -260,291 +353,14 @@ impl Filter {
                 .as_ref()
                 .is_none_or(|wanted| extended.split_ascii_whitespace().nth(5) == Some(wanted))
             && state.status.has(self.status)
+            && !self.none
+            && (!self.unreplied || self.status.has(Status::SEEN_REPLY) || !state.status.has(Status::SEEN_REPLY))
             && self.mark.is_none_or(|mark| mark.matches(state.mark))
             && self.source_nat.is_none_or(source_nat)
             && self.destination_nat.is_none_or(destination_nat)
             && self
                 .any_nat
                 .is_none_or(|wanted| source_nat(wanted) || destination_nat(wanted))
-    }
-}
-
-/// A long option may carry its value behind `=`, a short one behind its letter.
-fn split(arg: &str) -> (&str, Option<String>) {
-    if arg.starts_with("--") {
-        return match arg.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (arg, None),
-        };
-    }
-    match arg.char_indices().nth(2) {
-        Some((at, _)) if arg.starts_with('-') => (&arg[..at], Some(arg[at..].to_owned())),
-        _ => (arg, None),
-    }
-}
-
-struct Opt {
-    names: &'static [&'static str],
-    value: Value,
-    meaning: Meaning,
-}
-
-#[derive(Clone, Copy)]
-enum Value {
-    None,
-    Optional,
-    Needed,
-}
-
-type Set = fn(&mut Filter, &str, Option<&str>) -> Result<(), ToolOutput>;
-
-#[derive(Clone, Copy)]
-enum Meaning {
-    Command(Command),
-    Filter(Set),
-    Output,
-    /// It changes nothing here.
-    Ignored,
-    /// The real tool has it; here it is refused.
-    Absent,
-}
-
-const fn command(names: &'static [&'static str], which: Command) -> Opt {
-    Opt {
-        names,
-        value: Value::Optional,
-        meaning: Meaning::Command(which),
-    }
-}
-
-const fn filter(names: &'static [&'static str], value: Value, set: Set) -> Opt {
-    Opt {
-        names,
-        value,
-        meaning: Meaning::Filter(set),
-    }
-}
-
-const fn absent_option(names: &'static [&'static str]) -> Opt {
-    Opt {
-        names,
-        value: Value::None,
-        meaning: Meaning::Absent,
-    }
-}
-
-const OPTIONS: &[Opt] = &[
-    command(&["-L", "--dump"], Command::List),
-    command(&["-D", "--delete"], Command::Delete),
-    command(&["-F", "--flush"], Command::Flush),
-    command(&["-C", "--count"], Command::Count),
-    command(&["-V", "--version"], Command::Version),
-    command(&["-h", "--help"], Command::Help),
-    absent_option(&["-G", "--get"]),
-    absent_option(&["-I", "--create"]),
-    absent_option(&["-A", "--add"]),
-    absent_option(&["-U", "--update"]),
-    absent_option(&["-E", "--event"]),
-    absent_option(&["-S", "--stats"]),
-    absent_option(&["-R", "--load-file"]),
-    filter(&["-s", "--src", "--orig-src"], Value::Needed, |filter, _, value| {
-        filter.source = Some(address(value)?);
-        Ok(())
-    }),
-    filter(&["-d", "--dst", "--orig-dst"], Value::Needed, |filter, _, value| {
-        filter.destination = Some(address(value)?);
-        Ok(())
-    }),
-    filter(&["-r", "--reply-src"], Value::Needed, |filter, _, value| {
-        filter.reply_source = Some(address(value)?);
-        Ok(())
-    }),
-    filter(&["-q", "--reply-dst"], Value::Needed, |filter, _, value| {
-        filter.reply_destination = Some(address(value)?);
-        Ok(())
-    }),
-    filter(&["-p", "--proto", "--protonum"], Value::Needed, |filter, _, value| {
-        filter.protocol = Some(match value.unwrap_or("") {
-            "tcp" => protocol::TCP,
-            "udp" => protocol::UDP,
-            "icmp" => protocol::ICMP,
-            "gre" => protocol::GRE,
-            "sctp" => protocol::SCTP,
-            "dccp" => protocol::DCCP,
-            "udplite" => protocol::UDPLITE,
-            other => match other.parse() {
-                Ok(number) => number,
-                Err(_) => return Err(bad(&format!("`{other}' unsupported protocol"))),
-            },
-        });
-        Ok(())
-    }),
-    filter(&["-f", "--family"], Value::Needed, |filter, _, value| {
-        filter.family = Some(match value {
-            Some("ipv4") => Family::V4,
-            Some("ipv6") => Family::V6,
-            other => return Err(bad(&format!("`{}' unsupported protocol", other.unwrap_or("")))),
-        });
-        Ok(())
-    }),
-    filter(&["--sport", "--orig-port-src"], Value::Needed, |filter, name, value| {
-        port(filter, name, 0, value)
-    }),
-    filter(&["--dport", "--orig-port-dst"], Value::Needed, |filter, name, value| {
-        port(filter, name, 1, value)
-    }),
-    filter(&["--reply-port-src"], Value::Needed, |filter, name, value| {
-        port(filter, name, 2, value)
-    }),
-    filter(&["--reply-port-dst"], Value::Needed, |filter, name, value| {
-        port(filter, name, 3, value)
-    }),
-    filter(&["--icmp-type"], Value::Needed, |filter, name, value| {
-        icmp(filter, name, 0, value)
-    }),
-    filter(&["--icmp-code"], Value::Needed, |filter, name, value| {
-        icmp(filter, name, 1, value)
-    }),
-    filter(&["--icmp-id"], Value::Needed, |filter, name, value| {
-        icmp(filter, name, 2, value)
-    }),
-    filter(&["--state"], Value::Needed, |filter, name, value| {
-        let state = value.unwrap_or("");
-        if filter.protocol != Some(protocol::TCP) {
-            return Err(bad(&format!("unknown option `{name}'")));
-        }
-        if !TCP_STATES.contains(&state) {
-            return Err(bad(&format!("unknown TCP state `{state}'")));
-        }
-        filter.state = Some(state.to_owned());
-        Ok(())
-    }),
-    filter(&["-u", "--status"], Value::Needed, |filter, _, value| {
-        for word in value.unwrap_or("").split(',') {
-            filter.status.set(match word {
-                "ASSURED" => Status::ASSURED,
-                "SEEN_REPLY" => Status::SEEN_REPLY,
-                "EXPECTED" => Status::EXPECTED,
-                "SRC_NAT" => Status::SRC_NAT,
-                "DST_NAT" => Status::DST_NAT,
-                "UNSET" | "FIXED_TIMEOUT" | "OFFLOAD" | "HW_OFFLOAD" => {
-                    return Err(absent(&format!("status `{word}'")));
-                }
-                other => return Err(bad(&format!("Bad parameter `{other}'"))),
-            });
-        }
-        Ok(())
-    }),
-    filter(&["-m", "--mark"], Value::Needed, |filter, _, value| {
-        let text = value.unwrap_or("");
-        let (value, mask) = text.split_once('/').unwrap_or((text, "0xffffffff"));
-        match (number(value), number(mask)) {
-            (Some(value), Some(mask)) => {
-                filter.mark = Some(MarkMask { value, mask });
-                Ok(())
-            }
-            _ => Err(bad(&format!("Bad parameter `{text}'"))),
-        }
-    }),
-    filter(&["-n", "--src-nat"], Value::Optional, |filter, _, value| {
-        filter.source_nat = Some(value.map(host).transpose()?);
-        Ok(())
-    }),
-    filter(&["-g", "--dst-nat"], Value::Optional, |filter, _, value| {
-        filter.destination_nat = Some(value.map(host).transpose()?);
-        Ok(())
-    }),
-    filter(&["-j", "--any-nat"], Value::Optional, |filter, _, value| {
-        filter.any_nat = Some(value.map(host).transpose()?);
-        Ok(())
-    }),
-    Opt {
-        names: &["-o", "--output"],
-        value: Value::Needed,
-        meaning: Meaning::Output,
-    },
-    Opt {
-        names: &["-b", "--buffer-size"],
-        value: Value::Needed,
-        meaning: Meaning::Ignored,
-    },
-    absent_option(&["-z", "--zero"]),
-    absent_option(&["-t", "--timeout"]),
-    absent_option(&["-w", "--zone"]),
-    absent_option(&["--orig-zone"]),
-    absent_option(&["--reply-zone"]),
-    absent_option(&["-l", "--label"]),
-    absent_option(&["--label-add"]),
-    absent_option(&["--label-del"]),
-    absent_option(&["-c", "--secmark"]),
-    absent_option(&["-e", "--event-mask"]),
-    absent_option(&["--tuple-src"]),
-    absent_option(&["--tuple-dst"]),
-    absent_option(&["--mask-src"]),
-    absent_option(&["--mask-dst"]),
-];
-
-const TCP_STATES: &[&str] = &[
-    "NONE",
-    "SYN_SENT",
-    "SYN_RECV",
-    "ESTABLISHED",
-    "FIN_WAIT",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "TIME_WAIT",
-    "CLOSE",
-    "LISTEN",
-];
-
-/// Options of a protocol exist only once it has been named.
-fn port(filter: &mut Filter, name: &str, which: usize, value: Option<&str>) -> Result<(), ToolOutput> {
-    let has_ports = [
-        protocol::TCP,
-        protocol::UDP,
-        protocol::UDPLITE,
-        protocol::SCTP,
-        protocol::DCCP,
-    ];
-    if !filter.protocol.is_some_and(|number| has_ports.contains(&number)) {
-        return Err(bad(&format!("unknown option `{name}'")));
-    }
-    let text = value.unwrap_or("");
-    filter.ports[which] = Some(text.parse().map_err(|_| bad(&format!("Bad parameter `{text}'")))?);
-    Ok(())
-}
-
-fn icmp(filter: &mut Filter, name: &str, which: usize, value: Option<&str>) -> Result<(), ToolOutput> {
-    if filter.protocol != Some(protocol::ICMP) {
-        return Err(bad(&format!("unknown option `{name}'")));
-    }
-    let text = value.unwrap_or("");
-    filter.icmp[which] = Some(text.parse().map_err(|_| bad(&format!("Bad parameter `{text}'")))?);
-    Ok(())
-}
-
-fn address(value: Option<&str>) -> Result<AddressMask, ToolOutput> {
-    let text = value.unwrap_or("");
-    let wrong = || bad(&format!("Invalid IP address `{text}'"));
-    let Some((address, mask)) = text.split_once('/') else {
-        return Ok(AddressMask::host(host(text)?));
-    };
-    let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let made = match mask.parse::<u8>() {
-        Ok(length) => AddressMask::prefix(address, length),
-        Err(_) => mask.parse().ok().and_then(|mask| AddressMask::new(address, mask)),
-    };
-    made.ok_or_else(wrong)
-}
-
-fn host(text: &str) -> Result<IpAddr, ToolOutput> {
-    text.parse().map_err(|_| bad(&format!("Invalid IP address `{text}'")))
-}
-
-fn number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => text.parse().ok(),
     }
 }
 

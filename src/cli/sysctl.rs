@@ -30,11 +30,14 @@ impl Options {
         let mut options = Self::default();
         let mut args = args.iter();
         while let Some(arg) = args.next() {
-            if let Some(long) = arg.strip_prefix("--") {
-                let (name, value) = match long.split_once('=') {
+            if arg == "--" {
+                options.words.extend(args.by_ref().cloned());
+            } else if let Some(long) = arg.strip_prefix("--") {
+                let (typed, value) = match long.split_once('=') {
                     Some((name, value)) => (name, Some(value.to_owned())),
                     None => (long, None),
                 };
+                let name = long_name(typed).map_err(|complaint| usage(&complaint))?;
                 match name {
                     "all" => options.all = true,
                     "binary" => options.binary = true,
@@ -52,7 +55,11 @@ impl Options {
                     }
                     "help" => return Err(ToolOutput::success(USAGE)),
                     "version" => return Err(ToolOutput::success("sysctl from procps-ng 4.0.2\n")),
-                    _ => return Err(usage(&format!("sysctl: unrecognized option '{arg}'\n"))),
+                    other => {
+                        let complaint =
+                            format!("sysctl: option `--{other}' is not there in nflab; nothing was changed\n");
+                        return Err(ToolOutput::failure(2, complaint));
+                    }
                 }
             } else if let Some(letters) = arg.strip_prefix('-').filter(|letters| !letters.is_empty()) {
                 let mut rest = letters.chars();
@@ -115,50 +122,57 @@ impl Options {
             return output;
         }
         if self.words.is_empty() {
-            return match self.pattern {
-                Some(_) => ToolOutput::failure(
+            // Any option at all is taken for an order that names nothing.
+            return match call.args {
+                [] => ToolOutput::failure(1, USAGE),
+                _ => ToolOutput::failure(
                     1,
                     "sysctl: no variables specified\nTry `sysctl --help' for more information.\n",
                 ),
-                None => ToolOutput {
-                    stdout: USAGE.to_owned(),
-                    code: 1,
-                    ..ToolOutput::default()
-                },
             };
         }
         for word in &self.words {
-            match word.split_once('=') {
-                Some((key, value)) => self.set(machine, &key_of(key.trim()), value.trim(), self.ignore, &mut output),
-                None if self.write => {
-                    output.stderr += "sysctl: command line(0): invalid syntax, continuing...\n";
-                    output.code = 1;
-                    // The rest of a setting that was torn apart by blanks is not looked at either.
-                    return output;
-                }
-                None => self.read_key(machine, &key_of(word), &mut output),
+            if !self.write && !word.contains('=') {
+                // Each that can't be read counts.
+                output.code += self.read_key(machine, &key_of(word), &mut output);
+            } else {
+                output.code |= i32::from(!self.assign(machine, word, &mut output));
             }
         }
+        output.code = output.code.rem_euclid(256);
         output
     }
 
-    fn read_key(&self, machine: &Machine, key: &str, output: &mut ToolOutput) {
+    /// `key=value`; false where nothing was set.
+    fn assign(&self, machine: &Machine, word: &str, output: &mut ToolOutput) -> bool {
+        match word.split_once('=') {
+            // What is as short as this is nothing to the tool, and no complaint either.
+            _ if word.len() < 2 => false,
+            Some((key, value)) => self.set(machine, &key_of(key.trim()), value.trim(), self.ignore, output),
+            None => {
+                output.stderr += "sysctl: command line(0): invalid syntax, continuing...\n";
+                false
+            }
+        }
+    }
+
+    /// Gives what it adds to the exit code.
+    fn read_key(&self, machine: &Machine, key: &str, output: &mut ToolOutput) -> i32 {
+        if key.is_empty() {
+            output.stderr += "sysctl: \"\" is an unknown key\n";
+            return -1;
+        }
         if machine.sysctl(key).is_some() {
-            return self.show(machine, key, output);
+            self.show(machine, key, output);
+            return 0;
         }
         let inside = format!("{key}.");
-        let below: Vec<String> = machine
-            .sysctls()
-            .into_iter()
-            .filter(|other| other.starts_with(&inside))
-            .collect();
-        if !below.is_empty() && !key.is_empty() {
-            for key in below {
-                self.show(machine, &key, output);
-            }
-        } else {
-            self.missing(key, self.ignore, output);
+        let mut below = machine.sysctls();
+        below.retain(|other| other.starts_with(&inside));
+        for key in &below {
+            self.show(machine, key, output);
         }
+        i32::from(below.is_empty() && !self.missing(machine, key, self.ignore, output))
     }
 
     fn show(&self, machine: &Machine, key: &str, output: &mut ToolOutput) {
@@ -172,17 +186,29 @@ impl Options {
         output.stdout += &text;
     }
 
-    fn missing(&self, key: &str, ignore: bool, output: &mut ToolOutput) {
-        if !ignore {
-            let path = key.replace('.', "/");
-            output.stderr += &format!("sysctl: cannot stat /proc/sys/{path}: No such file or directory\n");
-            output.code = 1;
+    /// Says that a key is not there; true where that is forgiven.
+    fn missing(&self, machine: &Machine, key: &str, ignore: bool, output: &mut ToolOutput) -> bool {
+        if key.is_empty() {
+            output.stderr += "sysctl: Path is not under /proc/sys/: /proc/sys/\n";
+            return false;
         }
+        if !ignore {
+            let inside_a_key = key
+                .match_indices('.')
+                .any(|(at, _)| machine.sysctl(&key[..at]).is_some());
+            let why = match inside_a_key {
+                true => "Not a directory",
+                false => "No such file or directory",
+            };
+            output.stderr += &format!("sysctl: cannot stat /proc/sys/{}: {why}\n", swapped(key));
+        }
+        ignore
     }
 
-    fn set(&self, machine: &Machine, key: &str, value: &str, ignore: bool, output: &mut ToolOutput) {
+    /// True where it was set, or not being there is forgiven.
+    fn set(&self, machine: &Machine, key: &str, value: &str, ignore: bool, output: &mut ToolOutput) -> bool {
         if machine.sysctl(key).is_none() {
-            return self.missing(key, ignore, output);
+            return self.missing(machine, key, ignore, output);
         }
         let result = if self.dry {
             Ok(())
@@ -191,33 +217,33 @@ impl Options {
         };
         match result {
             Ok(()) => {
-                if !self.quiet {
-                    let text = match (self.names_only, self.values_only) {
-                        (true, _) => format!("{key}\n"),
-                        (_, true) => format!("{value}\n"),
-                        _ => format!("{key} = {value}\n"),
-                    };
-                    output.stdout += &text;
-                }
+                output.stdout += &match (self.quiet, self.binary, self.names_only || self.values_only) {
+                    (true, ..) => String::new(),
+                    (_, true, _) => value.to_owned(),
+                    (.., true) => format!("{value}\n"),
+                    _ => format!("{key} = {value}\n"),
+                };
+                true
             }
-            Err(KnobError::Unknown(_)) => self.missing(key, ignore, output),
+            Err(KnobError::Unknown(_)) => self.missing(machine, key, ignore, output),
             // A knob that the kernel shows read-only is not written, and the tool says so without an exit code.
             Err(KnobError::ReadOnly(_)) => {
                 output.stderr += &format!("sysctl: setting key \"{key}\": Invalid argument\n");
+                true
             }
             Err(KnobError::Invalid(why)) => {
                 output.stderr += &format!("sysctl: setting key \"{key}\": Invalid argument\n");
                 output.advice += &format!("{why}\n");
-                output.code = 1;
+                false
             }
             Err(KnobError::NotOffered(why)) => {
                 output.stderr += &format!("sysctl: {why}\n");
-                output.code = 1;
+                false
             }
         }
     }
 
-    /// `-p`: lines `key = value`; `-` before a key forgives its absence, `#` and `;` begin comments.
+    /// `-p`: lines `key = value`, all read before the first is set; `#` and `;` begin comments.
     fn load(&self, machine: &Machine, call: &Call<'_>, output: &mut ToolOutput) {
         let standard = ["/etc/sysctl.conf".to_owned()];
         let files = if self.words.is_empty() {
@@ -225,6 +251,7 @@ impl Options {
         } else {
             &self.words[..]
         };
+        let mut settings = Vec::new();
         for file in files {
             let text = match file.as_str() {
                 "-" => call.stdin.to_owned(),
@@ -243,17 +270,19 @@ impl Options {
                 if line.is_empty() || line.starts_with(['#', ';']) {
                     continue;
                 }
-                let (line, forgive) = match line.strip_prefix('-') {
-                    Some(rest) => (rest, true),
-                    None => (line, self.ignore),
-                };
-                match line.split_once('=') {
-                    Some((key, value)) => self.set(machine, &key_of(key.trim()), value.trim(), forgive, output),
+                // A dash was meant to forgive a missing key; it forgives a missing value.
+                let setting = line.trim_start_matches('-');
+                match setting.split_once('=') {
+                    Some((key, value)) => settings.push((key_of(key.trim_end()), value.trim().to_owned())),
+                    None if line.starts_with('-') => {}
                     None => {
                         output.stderr += &format!("sysctl: {file}({}): invalid syntax, continuing...\n", number + 1);
                     }
                 }
             }
+        }
+        for (key, value) in settings {
+            output.code |= i32::from(!self.set(machine, &key, &value, self.ignore, output));
         }
     }
 }
@@ -262,10 +291,41 @@ impl Options {
 fn key_of(text: &str) -> String {
     let first = text.find(['.', '/']).map(|at| text.as_bytes()[at]);
     match first {
-        Some(b'/') => text.replace('.', "\0").replace('/', ".").replace('\0', "/"),
+        Some(b'/') => swapped(text),
         _ => text.to_owned(),
     }
 }
+
+/// Dots for slashes and slashes for dots: from a key to its path, and back.
+fn swapped(text: &str) -> String {
+    let other = |letter| match letter {
+        '.' => '/',
+        '/' => '.',
+        letter => letter,
+    };
+    text.chars().map(other).collect()
+}
+
+/// The long option that is meant, as far as it was typed; else the C library's complaint.
+fn long_name(typed: &str) -> Result<&'static str, String> {
+    let close: Vec<&str> = LONG.iter().copied().filter(|name| name.starts_with(typed)).collect();
+    match close[..] {
+        [] => Err(format!("sysctl: unrecognized option '--{typed}'\n")),
+        [one] => Ok(one),
+        _ => {
+            let names: Vec<String> = close.iter().map(|name| format!("'--{name}'")).collect();
+            Err(format!(
+                "sysctl: option '--{typed}' is ambiguous; possibilities: {}\n",
+                names.join(" ")
+            ))
+        }
+    }
+}
+
+#[rustfmt::skip]
+const LONG: &[&str] = &[
+    "all", "deprecated", "dry-run", "binary", "ignore", "names", "values", "load", "quiet", "write", "system", "pattern", "help", "version",
+];
 
 fn fits(key: &str, pattern: &str) -> bool {
     let (anchored_start, rest) = match pattern.strip_prefix('^') {
@@ -284,11 +344,11 @@ fn fits(key: &str, pattern: &str) -> bool {
     }
 }
 
+/// A wrong option is no failure to the tool.
 fn usage(complaint: &str) -> ToolOutput {
     ToolOutput {
         stdout: USAGE.to_owned(),
         stderr: complaint.to_owned(),
-        code: 1,
         ..ToolOutput::default()
     }
 }

@@ -47,6 +47,20 @@ pub fn protocol_number(name: &str) -> Option<u8> {
         .map(|&(number, _)| number)
 }
 
+/// The number of a protocol's name where the tools do not lower it: the capitals must be those of `/etc/protocols`.
+pub fn protocol_number_as_typed(name: &str) -> Option<u8> {
+    let odd = |number: u8| PROTOCOL_CAPITALS.iter().any(|&(other, _)| other == number);
+    let capitals = PROTOCOL_CAPITALS
+        .iter()
+        .find(|(_, known)| *known == name)
+        .map(|&(number, _)| number);
+    let plain = || {
+        let found = PROTOCOLS.iter().find(|(_, known)| known.to_ascii_uppercase() == name);
+        found.map(|&(number, _)| number).filter(|&number| !odd(number))
+    };
+    protocol_number(name).or(capitals).or_else(plain)
+}
+
 /// The name of a protocol as the tools print it. None for 0, which has a wording of its own in each place.
 pub fn protocol_name(number: u8) -> Option<&'static str> {
     PROTOCOLS
@@ -182,6 +196,14 @@ const PROTOCOLS: &[(u8, &str)] = &[
 /// Names that are taken but never printed.
 const PROTOCOL_ALIASES: &[(u8, &str)] = &[(0, "all"), (protocol::ICMPV6, "icmpv6"), (135, "ipv6-mh"), (135, "mh")];
 
+/// Names beside the plain one that are not just it in capitals (138 has none); the other protocols have that.
+#[rustfmt::skip]
+const PROTOCOL_CAPITALS: &[(u8, &str)] = &[
+    (4, "IP-ENCAP"), (41, "IPv6"), (43, "IPv6-Route"), (44, "IPv6-Frag"), (50, "IPSEC-ESP"), (51, "IPSEC-AH"), (58, "IPv6-ICMP"),
+    (59, "IPv6-NoNxt"), (60, "IPv6-Opts"), (73, "RSPF"), (73, "CPHB"), (89, "OSPFIGP"), (135, "Mobility-Header"), (136, "UDPLite"),
+    (137, "MPLS-in-IP"), (138, "manet"), (140, "Shim6"), (143, "Ethernet"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +219,16 @@ mod tests {
         assert_eq!(port_name(512, protocol::UDP), Some("biff"));
         assert_eq!(port_name(53, protocol::UDPLITE), None);
         assert_eq!(protocol_number("mh"), Some(135));
+        for (name, number) in [
+            ("OSPF", None),
+            ("OSPFIGP", Some(89)),
+            ("ICMP", Some(1)),
+            ("Icmp", None),
+            ("icmp", Some(1)),
+            ("ALL", None),
+        ] {
+            assert_eq!(protocol_number_as_typed(name), number, "{name}");
+        }
         assert_eq!(protocol_name(135), Some("mobility-header"));
         assert_eq!(protocol_name(0), None);
         assert!(SERVICES.is_sorted_by_key(|&(port, ..)| port));

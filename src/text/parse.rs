@@ -124,7 +124,11 @@ impl Parser<'_> {
     }
 
     fn unknown(&self) -> Failure {
-        let typed = self.getopt.just_passed();
+        // The tool says what stands before its cursor, which before the first word of a restore file's line is the table it put there itself.
+        let typed = match self.context.restoring {
+            Some(restoring) if self.getopt.index == 1 => restoring.table,
+            _ => self.getopt.just_passed(),
+        };
         let failure = Failure::parameter(format!("unknown option \"{typed}\""));
         let name = typed.trim_start_matches('-').split('=').next().unwrap_or_default();
         let owner = ext::MATCHES
@@ -161,8 +165,11 @@ impl Parser<'_> {
                 self.rule.address(letter, text, self.invert, self.getopt.index - 1);
             }
             'i' | 'o' => {
-                self.once(letter)?;
                 let name = self.getopt.just_passed().to_owned();
+                if name.is_empty() {
+                    return Err(Failure::parameter("Empty interface is likely to be undesired"));
+                }
+                self.once(letter)?;
                 if let Some(warning) = self.rule.interface(letter, &name, self.invert)? {
                     self.warnings += &warning;
                 }
@@ -297,11 +304,12 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// `-c 1 2` or `-c 1,2`.
+    /// `-c 1 2` or `-c 1,2`. A comma that comes first parts nothing.
     fn count(&mut self, first: &str) -> Result<(), Failure> {
         self.once('c')?;
-        let bytes = match first.split_once(',') {
-            Some((_, bytes)) => bytes.to_owned(),
+        let comma = first.bytes().skip(1).position(|it| it == b',');
+        let bytes = match comma.map(|at| &first[at + 2..]) {
+            Some(bytes) => bytes.to_owned(),
             None => self
                 .getopt
                 .plain()

@@ -46,9 +46,9 @@ pub fn run(
         printed: Printed::default(),
     };
     let mut lines = 0u32;
-    for line in text.split_inclusive('\n') {
+    for line in text.split_inclusive('\n').flat_map(pieces) {
         lines += 1;
-        match file.line(line, lines) {
+        match file.line(up_to_nul(line), lines) {
             Ok(Next::Line) => {}
             Ok(Next::End) => return (file.printed, Ok(())),
             Err(mut failure) => {
@@ -67,6 +67,21 @@ pub fn run(
         }
     };
     (file.printed, result)
+}
+
+/// A line longer than the tool's buffer comes in pieces, each a line of its own to it and each counted.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let piece = &rest[..rest.floor_char_boundary(LONGEST_LINE)];
+        rest = &rest[piece.len()..];
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// What the tool sees of a line with a NUL in it.
+fn up_to_nul(line: &str) -> &str {
+    line.split('\0').next().unwrap_or(line)
 }
 
 struct File<'a> {
@@ -378,6 +393,7 @@ fn push(
     Ok(())
 }
 
+const LONGEST_LINE: usize = 10_239;
 const MOST_ARGUMENTS: usize = 254;
 const LONGEST_WORD: usize = 1023;
 

@@ -257,9 +257,6 @@ impl RuleOptions {
 
     /// `-i` or `-o`; gives the tool's warning where a name is odd.
     pub fn interface(&mut self, letter: char, name: &str, inverted: bool) -> Result<Option<String>, Failure> {
-        if name.is_empty() {
-            return Err(Failure::parameter("Empty interface is likely to be undesired"));
-        }
         let mask = InterfaceMask::new(name)
             .ok_or_else(|| Failure::parameter(format!("interface name `{name}' must be shorter than IFNAMSIZ (15)")))?;
         if letter == 'i' {

@@ -195,14 +195,16 @@ impl Session {
         Ok(())
     }
 
-    /// Zeroes a chain's counters, its policy's too.
+    /// Zeroes a chain's counters, its policy's too. What was set since the table was opened stays, as in the real tool.
     pub fn zero(&mut self, name: &str) -> Result<(), Denial> {
         let chain = self.chain(name)?;
-        if let ChainKind::BuiltIn { count, .. } = &mut chain.kind {
+        if let ChainKind::BuiltIn { count, .. } = &mut chain.kind
+            && *count == Count::Keep
+        {
             *count = Count::Set(Counters::default());
         }
         for rule in &mut chain.rules {
-            *rule = with_count(rule, Count::Set(Counters::default()));
+            zero_kept(rule);
         }
         Ok(())
     }
@@ -214,7 +216,7 @@ impl Session {
             .rules
             .get_mut(number - 1)
             .ok_or(Denial::CounterTooBig)?;
-        *rule = with_count(rule, Count::Set(Counters::default()));
+        zero_kept(rule);
         Ok(())
     }
 
@@ -226,6 +228,12 @@ impl Session {
             .filter(|chain| built_in_too || chain.kind == ChainKind::User)
             .map(|chain| chain.name.clone())
             .collect()
+    }
+}
+
+fn zero_kept(rule: &mut Arc<Rule>) {
+    if rule.count == Count::Keep {
+        *rule = with_count(rule, Count::Set(Counters::default()));
     }
 }
 

@@ -151,7 +151,7 @@ fn conntrack_says_what_the_real_one_says() {
             "conntrack -S",
             2,
             "",
-            said("`-S' is not there yet in nflab; nothing was changed"),
+            said("`--stats' is not there yet in nflab; nothing was changed"),
         ),
     ] {
         let words: Vec<&str> = command.split(' ').collect();
@@ -172,7 +172,7 @@ fn conntrack_shows_and_deletes_what_its_filter_lets_through() {
                   conntrack -L -p tcp --state SYN_SENT -s 10.0.0.0/24\nexpect output '1 flow entries'\n\
                   conntrack -L -q 192.0.2.1\nexpect output '2 flow entries'\n\
                   conntrack -L -n 192.0.2.1\nexpect output '2 flow entries'\n\
-                  conntrack -L -g\nexpect output '0 flow entries'\n\
+                  conntrack -L -g\nexpect output '1 flow entries'\n\
                   conntrack -L -p icmp --icmp-id 7\nexpect output '1 flow entries'\n\
                   conntrack -L -f ipv6\nexpect output '0 flow entries'\n\
                   conntrack -L -o extended -p udp\nexpect output 'ipv4     2 udp      17 30 src=10.0.0.3'\n\

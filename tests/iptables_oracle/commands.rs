@@ -12,12 +12,25 @@ pub fn extensions() -> Vec<Vec<Step>> {
     parted(EXTENSIONS)
 }
 
+/// The arguments of `conntrack` and `sysctl`, each alone and all in a row. The tables are empty: what flows hold is the twin's business.
+pub fn other_tools() -> Vec<Vec<Step>> {
+    let rows = parted(OTHER_TOOLS);
+    let alone = rows.concat().into_iter().map(|step| vec![step]);
+    alone.chain(rows.clone()).collect()
+}
+
+/// What the generators found once.
+pub fn kept() -> Vec<Vec<Step>> {
+    parted(KEPT)
+}
+
 /// Blank lines part scenarios; each starts with empty tables.
 fn parted(text: &str) -> Vec<Vec<Step>> {
     let mut scenarios = vec![Vec::new()];
     for line in text.lines() {
         match line {
             "" => scenarios.push(Vec::new()),
+            line if line.starts_with("## ") => {}
             line => scenarios.last_mut().expect("one is there").push(step(line)),
         }
     }
@@ -45,3 +58,5 @@ line-numbers modprobe set-counters goto ipv4 ipv6 dump nothing";
 
 const TYPED: &str = include_str!("commands.txt");
 const EXTENSIONS: &str = include_str!("extensions.txt");
+const OTHER_TOOLS: &str = include_str!("other_tools.txt");
+const KEPT: &str = include_str!("kept.txt");

@@ -1,6 +1,6 @@
 //! Restore files, good and bad, each on tables that hold something already.
 
-use super::{Step, Tool, step};
+use super::{Step, step};
 
 pub fn scenarios() -> Vec<Vec<Step>> {
     let mut scenarios = Vec::new();
@@ -12,15 +12,24 @@ pub fn scenarios() -> Vec<Vec<Step>> {
             "-P INPUT ACCEPT -c 5 6",
         ];
         let mut scenario: Vec<Step> = before.into_iter().map(step).collect();
-        scenario.push(Step {
-            tool: Tool::Restore,
-            arguments: arguments.split_whitespace().map(str::to_owned).collect(),
-            input: (*text).to_owned(),
-        });
+        scenario.push(Step::restore(arguments, *text));
         scenarios.push(scenario);
     }
     let long = |length: usize| format!("*filter\n-A INPUT -i {}\nCOMMIT\n", "x".repeat(length));
     let many = |start: &str, count: usize| format!("*filter\n{start} {}\nCOMMIT\n", "-4 ".repeat(count));
+    // Lines about as long as the tool's buffer: what is longer comes in pieces.
+    let comment = |length: usize| format!("#{}\n*filter\nCOMMIT\n", "c".repeat(length - 1));
+    let padded = |length: usize| {
+        let blanks = " ".repeat(length - "-A INPUT -j ACCEPT".len());
+        format!("*filter\n-A INPUT{blanks} -j ACCEPT\nbad\nCOMMIT\n")
+    };
+    let trailing = |length: usize| format!("*filter\n-A INPUT{}\nCOMMIT\n", " ".repeat(length - 8));
+    for text in [10_238, 10_239, 10_240, 20_478, 20_479]
+        .into_iter()
+        .flat_map(|at| [comment(at), padded(at), trailing(at)])
+    {
+        scenarios.push(vec![Step::restore("", text)]);
+    }
     for text in [
         long(1023),
         long(1024),
@@ -28,16 +37,13 @@ pub fn scenarios() -> Vec<Vec<Step>> {
         many("-S OUTPUT", 250),
         many("[1:2] -S OUTPUT", 249),
     ] {
-        scenarios.push(vec![Step {
-            tool: Tool::Restore,
-            arguments: vec!["-c".to_owned()],
-            input: text,
-        }]);
+        scenarios.push(vec![Step::restore("-c", text)]);
     }
     scenarios
 }
 
-const FILES: &[(&str, &str)] = &[
+/// Files and the arguments that they are restored with.
+pub const FILES: &[(&str, &str)] = &[
     ("", ""),
     ("\n", ""),
     ("# c\n", ""),

@@ -3,16 +3,12 @@
 use nflab::base::{Family, Random};
 use nflab::ext;
 
-use super::{Step, Tool, step};
+use super::values::pick;
+use super::{Step, step};
 
-pub fn scenarios(seed: u64, count: u64) -> Vec<Vec<Step>> {
-    (0..count)
-        .map(|at| {
-            let mut random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(at));
-            let length = 5 + random.below(15);
-            (0..length).map(|_| any_step(&mut random)).collect()
-        })
-        .collect()
+pub fn scenario(random: &mut Random) -> Vec<Step> {
+    let length = 5 + random.below(15);
+    (0..length).map(|_| any_step(random)).collect()
 }
 
 fn any_step(random: &mut Random) -> Step {
@@ -22,7 +18,8 @@ fn any_step(random: &mut Random) -> Step {
     step(&command(random, true))
 }
 
-fn restore(random: &mut Random) -> Step {
+/// A restore file of plausible commands.
+pub fn file(random: &mut Random) -> String {
     let mut input = String::new();
     for _ in 0..1 + random.below(2) {
         input += &format!("*{}\n", pick(random, TABLES));
@@ -43,16 +40,17 @@ fn restore(random: &mut Random) -> Step {
             input += "COMMIT\n";
         }
     }
+    input
+}
+
+fn restore(random: &mut Random) -> Step {
+    let input = file(random);
     let mut arguments = pick(random, &["", "-n", "-c", "-n -c", "-t", "-v", "-T filter"]);
     if input.contains("-v") && arguments == "-v" {
         // Twice is the dump of the tool's own memory, which we do not have.
         arguments = "";
     }
-    Step {
-        tool: Tool::Restore,
-        arguments: arguments.split_whitespace().map(str::to_owned).collect(),
-        input,
-    }
+    Step::restore(arguments, input)
 }
 
 fn command(random: &mut Random, with_table: bool) -> String {
@@ -129,10 +127,6 @@ fn extension(random: &mut Random) -> String {
         true => text.to_owned(),
         false => String::new(),
     }
-}
-
-fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
-    from[random.below(from.len() as u32) as usize]
 }
 
 const TABLES: &[&str] = &["filter", "filter", "nat", "mangle", "raw", "security", "nope"];

@@ -1,10 +1,13 @@
 //! Ours, on a router of its own.
 
 use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
 
 use nflab::base::Time;
-use nflab::cli::{Outcome, RouterTables, World, iptables, iptables_restore, iptables_save};
+use nflab::cli::{Outcome, RouterTables, TOOLBOX, World, iptables, iptables_restore, iptables_save};
 use nflab::engine::{Config, Router};
+use nflab::lab::machine::{Call, Machine};
 use nflab::net::{Closed, Net};
 use nflab::text::StaticHosts;
 
@@ -16,16 +19,43 @@ pub fn run(steps: &[Step]) -> Vec<Seen> {
 
 pub fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
     let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
-    steps.iter().map(|step| one(step, &router, hosts)).collect()
+    let mut machine = Machine::new(Arc::new(router), Time::ZERO, TOOLBOX);
+    let mut saved = String::new();
+    let run = |step: &Step| {
+        let seen = match step.tool {
+            Tool::Conntrack => other(step, "conntrack", &mut machine),
+            Tool::Sysctl => other(step, "sysctl", &mut machine),
+            _ => one(step, &saved, &machine.router, hosts),
+        };
+        if step.tool == Tool::Save {
+            saved.clone_from(&seen.out);
+        }
+        seen
+    };
+    steps.iter().map(run).collect()
 }
 
-fn one(step: &Step, router: &Router, hosts: &StaticHosts) -> Seen {
+fn other(step: &Step, name: &str, machine: &mut Machine) -> Seen {
+    let output = machine.call(Call {
+        name,
+        args: &step.arguments,
+        stdin: &step.input,
+        directory: Path::new("/"),
+    });
+    Seen {
+        code: output.code,
+        out: output.stdout,
+        err: output.stderr,
+    }
+}
+
+fn one(step: &Step, saved: &str, router: &Router, hosts: &StaticHosts) -> Seen {
     let mut tables = RouterTables {
         router,
         now: Time::ZERO,
     };
     let mut read = |name: Option<&str>| match name {
-        None => Ok(step.input.clone()),
+        None => Ok(step.input(saved).to_owned()),
         Some(_) => Err("No such file or directory".to_owned()),
     };
     let mut world = World {
@@ -39,7 +69,8 @@ fn one(step: &Step, router: &Router, hosts: &StaticHosts) -> Seen {
     let outcome: Outcome = match step.tool {
         Tool::Iptables => iptables::run(&arguments, &mut world),
         Tool::Save => iptables_save::run(&arguments, &mut world),
-        Tool::Restore => iptables_restore::run(&arguments, &mut world),
+        Tool::Conntrack | Tool::Sysctl => unreachable!("they are called on a machine"),
+        Tool::Restore | Tool::RestoreSaved => iptables_restore::run(&arguments, &mut world),
     };
     if let Some(failure) = &outcome.failure {
         assert!(!failure.explain().is_empty());

@@ -1,88 +1,149 @@
-//! The real tools, in a network namespace that ends with the shell in it.
-
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+//! The real tools, each scenario in a network namespace of its own that ends with the thread in it.
 
 use super::{Seen, Step, Tool};
 
+/// Why there is nothing to compare with, if so.
+#[cfg(not(target_os = "linux"))]
 pub fn available() -> Result<(), String> {
-    let output = Command::new("unshare")
-        .args(["-n", Tool::Iptables.path(), "-S"])
-        .output()
-        .map_err(|error| format!("unshare: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    let version = Command::new(Tool::Iptables.path())
-        .arg("-V")
-        .output()
-        .map_err(|error| error.to_string())?;
-    match String::from_utf8_lossy(&version.stdout).trim() {
-        "iptables v1.8.9 (legacy)" => Ok(()),
-        other => Err(format!("this is {other:?}, not iptables v1.8.9 (legacy)")),
-    }
+    Err("this is not Linux".to_owned())
 }
 
-/// Runs the steps one after the other in one fresh namespace.
-pub fn run(steps: &[Step]) -> Vec<Seen> {
-    let mut script = String::from("e=$(mktemp); o=$(mktemp); trap 'rm -f $e $o' EXIT\n");
-    for step in steps {
-        let mut line = quoted(step.tool.path());
-        for argument in &step.arguments {
-            line.push(' ');
-            line.push_str(&quoted(argument));
-        }
-        script.push_str(&format!(
-            "printf %s {} | {line} >$o 2>$e; printf '\\002%s\\003' $?; cat $o; printf '\\003'; cat $e\n",
-            quoted(&step.input)
-        ));
+#[cfg(not(target_os = "linux"))]
+pub fn run(_: &[Step]) -> Vec<Seen> {
+    Vec::new()
+}
+
+#[cfg(target_os = "linux")]
+pub use linux::{available, run};
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fs::File;
+    use std::io::{Seek as _, Write as _};
+    use std::os::unix::process::CommandExt as _;
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, Stdio};
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use nflab::device::syscall::{Namespaces, unshare};
+    use rustix::fs::{MemfdFlags, memfd_create};
+
+    use super::{Seen, Step, Tool};
+
+    /// Why there is nothing to compare with, if so. Asked once.
+    pub fn available() -> Result<(), String> {
+        static AVAILABLE: OnceLock<Result<(), String>> = OnceLock::new();
+        AVAILABLE.get_or_init(look).clone()
     }
-    let mut child = Command::new("unshare")
-        .args(["-n", "bash", "-s"])
-        .env("TZ", "UTC")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("unshare runs");
-    let mut input = child.stdin.take().expect("stdin is piped");
-    let writer = std::thread::spawn(move || {
-        let _ = input.write_all(script.as_bytes());
-    });
-    let output = child.wait_with_output().expect("the shell ends");
-    let _ = writer.join();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let seen: Vec<Seen> = text
-        .split('\u{2}')
-        .skip(1)
-        .map(|part| {
-            let mut parts = part.splitn(3, '\u{3}');
-            let mut next = || parts.next().unwrap_or_default().to_owned();
-            Seen {
-                code: next().parse().unwrap_or(-1),
-                out: undated(&next()),
-                err: next(),
+
+    fn look() -> Result<(), String> {
+        for (tool, wanted) in [
+            (Tool::Iptables, "iptables v1.8.9 (legacy)"),
+            (Tool::Conntrack, "conntrack v1.4.7 (conntrack-tools)"),
+            (Tool::Sysctl, "sysctl from procps-ng 4.0.2"),
+        ] {
+            let version = Command::new(tool.path()).arg("-V").output();
+            let version = version.map_err(|error| format!("{}: {error}", tool.path()))?;
+            let version = String::from_utf8_lossy(&version.stdout);
+            if !version.trim().ends_with(wanted.trim_start_matches("sysctl ")) {
+                return Err(format!("this is {:?}, not {wanted:?}", version.trim()));
             }
+        }
+        let seen = in_namespace(|| vec![one(&super::super::step("-S"), "", Path::new("/dev/null"))])?;
+        match &seen[0] {
+            Seen { code: 0, .. } => Ok(()),
+            Seen { err, .. } => Err(err.trim().to_owned()),
+        }
+    }
+
+    /// Runs the steps one after the other in one fresh namespace.
+    pub fn run(steps: &[Step]) -> Vec<Seen> {
+        let lock = Lock::new();
+        let mut saved = String::new();
+        let run = || {
+            let mut all = Vec::new();
+            for step in steps {
+                let mut seen = one(step, &saved, &lock.0);
+                seen.out = undated(&seen.out);
+                if step.tool == Tool::Save {
+                    saved.clone_from(&seen.out);
+                }
+                all.push(seen);
+            }
+            all
+        };
+        in_namespace(run).expect("a network namespace, as before")
+    }
+
+    /// A namespace belongs to a thread: it is gone when the thread ends, whatever happened in it.
+    fn in_namespace(work: impl FnOnce() -> Vec<Seen> + Send) -> Result<Vec<Seen>, String> {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                unshare(Namespaces::Network).map_err(|error| format!("unshare: {error}"))?;
+                Ok(work())
+            });
+            thread.join().expect("the steps run")
         })
-        .collect();
-    assert_eq!(seen.len(), steps.len(), "the shell ran every step");
-    seen
-}
+    }
 
-/// Without the moment at which it was saved.
-fn undated(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.split_inclusive('\n') {
-        match line.split_once(" on ") {
-            Some((head, _)) if head.starts_with("# Generated by") || head == "# Completed" => {
-                out.push_str(head);
-                out.push('\n');
-            }
-            _ => out.push_str(line),
+    /// Namespaces share the tools' lock, which would make scenarios side by side fail of each other; so each brings a file of its own.
+    struct Lock(PathBuf);
+
+    impl Lock {
+        fn new() -> Self {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            Self(std::env::temp_dir().join(format!("nflab-oracle-{}-{count}.lock", std::process::id())))
         }
     }
-    out
-}
 
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
+    impl Drop for Lock {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    fn one(step: &Step, saved: &str, lock: &Path) -> Seen {
+        let output = Command::new(step.tool.path())
+            .arg0(step.tool.called())
+            .args(&step.arguments)
+            .env("TZ", "UTC")
+            .env("LC_ALL", "C")
+            .env("XTABLES_LOCKFILE", lock)
+            .stdin(input(step.input(saved)))
+            .output()
+            .expect("the tool runs");
+        Seen {
+            // A tool that died of a signal (the real ones do, now and then) has no code.
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    fn input(text: &str) -> Stdio {
+        if text.is_empty() {
+            return Stdio::null();
+        }
+        let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC).expect("memory for the input"));
+        file.write_all(text.as_bytes()).expect("memory for the input");
+        file.rewind().expect("memory can be rewound");
+        file.into()
+    }
+
+    /// Without the moment at which it was saved.
+    fn undated(text: &str) -> String {
+        let mut out = String::new();
+        for line in text.split_inclusive('\n') {
+            match line.split_once(" on ") {
+                Some((head, _)) if head.starts_with("# Generated by") || head == "# Completed" => {
+                    out.push_str(head);
+                    out.push('\n');
+                }
+                _ => out.push_str(line),
+            }
+        }
+        out
+    }
 }

@@ -240,7 +240,7 @@ fn status_words(text: &str) -> Result<Value, UsageError> {
 fn protocol(text: &str, given: &Given<'_>) -> Result<Value, UsageError> {
     let number = whole_number(text)
         .and_then(|number| u8::try_from(number).ok())
-        .or_else(|| names::protocol_number(&text.to_ascii_lowercase()))
+        .or_else(|| names::protocol_number_as_typed(text))
         .ok_or_else(|| UsageError::parameter(format!("unknown protocol \"{text}\" specified")))?;
     // The tool means to refuse `! --ctproto all`, but looks at the inversion of another option, and only at one that stands before.
     if number == 0 && given.get("ctstatus").is_some_and(|status| status.inverted) {
@@ -359,7 +359,8 @@ impl Host {
             IpAddr::V4(mask) => (prefix_length(mask.to_bits().into(), 32), 32),
             IpAddr::V6(mask) => (prefix_length(mask.to_bits(), 128), 128),
         };
-        if !numeric && self.address.is_unspecified() && length == Some(0) {
+        // Whatever the mask is.
+        if !numeric && self.address.is_unspecified() {
             return "anywhere".to_owned();
         }
         let mut out = match self.address {
@@ -538,7 +539,12 @@ impl Conntrack {
         }
         for (side, asked) in SIDES.iter().zip(&self.ports) {
             if let Some((range, inverted)) = asked {
-                part(&format!("{}port", side.option), *inverted, &Ports(*range));
+                // A range that ends at 0 shows its beginning only (`20:0` is `20`), though it is another rule.
+                let shown = match range.high {
+                    0 => PortRange::single(range.low),
+                    _ => *range,
+                };
+                part(&format!("{}port", side.option), *inverted, &Ports(shown));
             }
         }
         if let Some((status, inverted)) = self.status {

@@ -133,9 +133,17 @@ fn port_range(text: &str, extension: &str, name: &str) -> Result<Value, UsageErr
     Ok(Value::PortRange(PortRange { low, high }))
 }
 
-/// As getaddrinfo resolves a service: decimal only, and what exceeds 16 bits wraps without a word.
+/// As getaddrinfo resolves a service: decimal only, and what exceeds 16 bits wraps without a word, below zero too (`-4294967295` is 1).
 fn resolved_port(text: &str) -> Option<u16> {
-    match strtoul(text, 10) {
+    let below = text
+        .trim_ascii_start()
+        .strip_prefix('-')
+        .filter(|digits| digits.starts_with(|first: char| first.is_ascii_digit()));
+    let number = match below {
+        Some(digits) => strtoul(digits, 10).map(|(number, rest)| (number.wrapping_neg(), rest)),
+        None => strtoul(text, 10),
+    };
+    match number {
         Some((number, "")) => (number as i32 >= 0).then_some(number as u16),
         _ => names::port_of_any_protocol(text),
     }
@@ -147,6 +155,8 @@ fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<
         None => (text, None),
     };
     let bits = family.bits();
+    // The host is looked for before its mask is read.
+    let address = address(host, family)?;
     let mask = match mask {
         None => family.prefix_mask(bits),
         Some(text) => whole_number(text)
@@ -158,10 +168,7 @@ fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<
             "{extension}: bad value for option \"--{name}\", neither a valid network mask nor valid CIDR (0-{bits}).\n"
         )));
     };
-    Ok(Value::HostMask {
-        address: address(host, family)?,
-        mask,
-    })
+    Ok(Value::HostMask { address, mask })
 }
 
 fn literal(text: &str, family: Family) -> Option<IpAddr> {

@@ -8,7 +8,6 @@ use crate::conntrack::{CtState, Template, Tracking};
 use crate::ext::TargetSpec;
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::place::only_table;
-use crate::ext::wording::quoted;
 use crate::helper;
 use crate::rule::{Errno, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
 
@@ -92,7 +91,8 @@ impl Target for Ct {
             out.push_str(" --notrack");
         }
         if let Some(helper) = &self.template.helper {
-            let _ = write!(out, " --helper {}", quoted(helper));
+            // Never in quotes, so a name with a blank would not be read again.
+            let _ = write!(out, " --helper {helper}");
         }
     }
 

@@ -40,6 +40,10 @@ pub enum Shift {
 /// `[address[-address]][:port[-port[/port]]]`.
 pub fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, UsageError> {
     let mut range = NatRange::default();
+    // It would begin an IPv6 address with a port behind it.
+    if text.contains('[') {
+        return Err(UsageError::parameter("Invalid address format"));
+    }
     // Two colons are no port but the look of an IPv6 address.
     let (addresses, ports_text) = match text.split_once(':') {
         Some((addresses, ports)) if !ports.contains(':') => (addresses, Some(ports)),
@@ -47,7 +51,8 @@ pub fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, Usage
     };
     if let Some(ports_text) = ports_text {
         ports(ports_text, given, shift, &mut range)?;
-        if addresses.is_empty() {
+        // Two bytes, whatever they are, pass for the `[]` of no IPv6 address.
+        if matches!(addresses.len(), 0 | 2) {
             return Ok(range);
         }
     }

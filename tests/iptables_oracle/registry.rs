@@ -1,0 +1,228 @@
+//! A walk over the registry: every option of every match and target in every form that a command line can give it.
+
+use nflab::base::Random;
+use nflab::ext::option::{OptionSpec, ValueKind};
+use nflab::ext::{MATCHES, TARGETS};
+
+use super::Step;
+use super::values::{self, pick, right};
+
+/// A few of all the forms, side by side in one scenario.
+pub fn scenario(random: &mut Random) -> Vec<Step> {
+    let extensions: Vec<Extension> = extensions().collect();
+    (0..20)
+        .map(|_| {
+            let extension = pick(random, &extensions);
+            let forms = extension.forms(random);
+            let mut form = forms[random.below(forms.len() as u32) as usize].clone();
+            form.retain(|word| word != NOTHING);
+            Step::iptables(form)
+        })
+        .collect()
+}
+
+#[derive(Clone, Copy)]
+struct Extension {
+    letter: &'static str,
+    name: &'static str,
+    aliases: &'static [&'static str],
+    options: &'static [OptionSpec],
+}
+
+fn extensions() -> impl Iterator<Item = Extension> {
+    let matches = MATCHES.iter().map(|spec| Extension {
+        letter: "-m",
+        name: spec.name,
+        aliases: spec.aliases,
+        options: spec.options,
+    });
+    matches.chain(TARGETS.iter().map(|spec| Extension {
+        letter: "-j",
+        name: spec.name,
+        aliases: &[],
+        options: spec.options,
+    }))
+}
+
+type Words = Vec<String>;
+
+impl Extension {
+    fn forms(&self, random: &mut Random) -> Vec<Words> {
+        let options: Vec<&OptionSpec> = self
+            .options
+            .iter()
+            .filter(|spec| !matches!(spec.value, ValueKind::Refused { .. }))
+            .collect();
+        let mut forms = self.nameless(random);
+        if options.is_empty() {
+            return forms;
+        }
+        // One option stands for its fellows: all of them at once would be thousands for one pick.
+        let spec = pick(random, &options);
+        let given = |random: &mut Random, spec: &OptionSpec| {
+            let mut words = vec![format!("--{}", spec.name)];
+            words.extend((0..spec.value.arity()).map(|_| right(random, spec)));
+            words
+        };
+        // With a fitting protocol and place, and whatever else the extension needs.
+        let around = |random: &mut Random, middle: Words| {
+            let mut form = self.head(random);
+            for other in options.iter().filter(|it| it.required && it.name != spec.name) {
+                form.extend(given(random, other));
+            }
+            form.extend(middle);
+            form
+        };
+        for value in values::all(spec) {
+            let mut middle = vec![format!("--{}", spec.name)];
+            if spec.value.arity() > 0 {
+                middle.push(value.clone());
+            }
+            if spec.value.arity() > 1 {
+                middle.push(right(random, spec));
+            }
+            let inverted = std::iter::once("!".to_owned()).chain(middle.clone()).collect();
+            forms.push(around(random, middle));
+            forms.push(around(random, inverted));
+            forms.push(around(random, vec![format!("--{}={value}", spec.name)]));
+        }
+        for name in spec.names() {
+            for end in 1..=name.len() {
+                let mut middle = vec![format!("--{}", &name[..end])];
+                middle.extend((0..spec.value.arity()).map(|_| right(random, spec)));
+                forms.push(around(random, middle));
+            }
+            // No argument: at the end, before an option, before a `!`.
+            for after in ["", "-v", "-j ACCEPT", "! -f", "!", "--", "-"] {
+                let mut middle = vec![format!("--{name}")];
+                middle.extend(after.split_whitespace().map(str::to_owned));
+                forms.push(around(random, middle));
+            }
+        }
+        for other in &options {
+            let one = given(random, spec);
+            let two = given(random, other);
+            let not = ["!".to_owned()];
+            for middle in [
+                [&one[..], &two].concat(),
+                [&two[..], &one].concat(),
+                [&not[..], &one, &two].concat(),
+                [&one[..], &not, &two].concat(),
+                // The old place of `!`, behind the option.
+                [&one[..1], &not, &one[1..]].concat(),
+                [&not[..], &not, &one].concat(),
+                [&one[..], &not].concat(),
+            ] {
+                forms.push(around(random, middle));
+            }
+        }
+        // Before the extension is loaded, without it, loaded twice, and with one that has the same names.
+        let one = given(random, spec);
+        let mut head = self.head(random);
+        let loading = head.split_off(head.len() - 2);
+        forms.push([&head[..], &one, &loading].concat());
+        forms.push([&head[..], &one].concat());
+        forms.push([&head[..], &loading, &one, &loading, &one].concat());
+        forms.push([&head[..], &loading, &loading, &one].concat());
+        let other = pick(random, MATCHES);
+        forms.push([&head[..], &["-m".to_owned(), other.name.to_owned()], &loading, &one].concat());
+        forms.push([&head[..], &loading, &["-m".to_owned(), other.name.to_owned()], &one].concat());
+        forms
+    }
+
+    /// The name alone, misspelt, and in every place.
+    fn nameless(&self, random: &mut Random) -> Vec<Words> {
+        let name = self.name;
+        let names = [
+            name.to_owned(),
+            name.to_lowercase(),
+            name.to_uppercase(),
+            name[..name.len() - 1].to_owned(),
+            format!("{name}x"),
+            format!(" {name}"),
+            format!("{name} "),
+            format!("!{name}"),
+            format!("{name}{}", "y".repeat(29)),
+            String::new(),
+        ];
+        let aliases = self.aliases.iter().map(|it| (*it).to_owned());
+        let mut forms = Vec::new();
+        for name in names.into_iter().chain(aliases) {
+            for letter in ["-m", "-j", "-g", "-p"] {
+                let mut form = self.head(random);
+                form.truncate(form.len() - 2);
+                form.extend([letter.to_owned(), name.clone()]);
+                forms.push(form);
+            }
+            let long = if self.letter == "-m" { "match" } else { "jump" };
+            forms.push([&self.head(random)[..4], &[format!("--{long}={name}")]].concat());
+        }
+        forms
+    }
+
+    /// Place, protocol and name.
+    fn head(&self, random: &mut Random) -> Words {
+        let (table, chain) = match (self.name, random.below(4)) {
+            (_, 0) => pick(random, PLACES),
+            ("DNAT" | "REDIRECT", _) => ("nat", "PREROUTING"),
+            ("SNAT" | "MASQUERADE", _) => ("nat", "POSTROUTING"),
+            ("CT" | "NOTRACK", _) => ("raw", "PREROUTING"),
+            ("MARK", _) => ("mangle", "FORWARD"),
+            _ => ("filter", "INPUT"),
+        };
+        let protocol = match (self.name, random.below(4)) {
+            (_, 0) => pick(random, PROTOCOLS),
+            ("udp", _) => "-p udp",
+            ("icmp", _) => "-p icmp",
+            ("tcp" | "multiport" | "REDIRECT" | "DNAT" | "SNAT" | "MASQUERADE", _) => "-p tcp",
+            _ => NOTHING,
+        };
+        let mut words: Words = ["-t", table, "-A", chain].map(str::to_owned).to_vec();
+        words.extend(protocol.split(' ').map(str::to_owned));
+        words.extend([self.letter.to_owned(), self.name.to_owned()]);
+        words
+    }
+}
+
+/// Holds the place of a protocol where there is none.
+const NOTHING: &str = "(nothing)";
+const PLACES: &[(&str, &str)] = &[
+    ("filter", "INPUT"),
+    ("filter", "FORWARD"),
+    ("filter", "OUTPUT"),
+    ("filter", "PREROUTING"),
+    ("nat", "PREROUTING"),
+    ("nat", "INPUT"),
+    ("nat", "OUTPUT"),
+    ("nat", "POSTROUTING"),
+    ("nat", "FORWARD"),
+    ("mangle", "PREROUTING"),
+    ("mangle", "POSTROUTING"),
+    ("raw", "PREROUTING"),
+    ("raw", "OUTPUT"),
+    ("raw", "INPUT"),
+    ("security", "FORWARD"),
+    ("security", "PREROUTING"),
+    ("none", "INPUT"),
+];
+const PROTOCOLS: &[&str] = &[
+    NOTHING,
+    "-p tcp",
+    "-p udp",
+    "-p icmp",
+    "! -p tcp",
+    "-p 47",
+    "-p sctp",
+    "-p all",
+    "-p 0",
+    "-p TCP",
+    "-p 6",
+    "-p 0x6",
+    "-p 256",
+    "-p udplite",
+    "-p nope",
+    "-p ''",
+    "! -p all",
+    "-p icmpv6",
+    "-p tcp -p udp",
+];

@@ -1,0 +1,207 @@
+//! Values for options: right ones, odd ones, wrong ones, by what the option's spec says.
+
+use nflab::base::Random;
+use nflab::ext::option::{OptionSpec, ValueKind};
+
+pub fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
+    from[random.below(from.len() as u32) as usize]
+}
+
+/// Mostly right; one in six odd, one in six right and then bent.
+pub fn value(random: &mut Random, spec: &OptionSpec) -> String {
+    match random.below(6) {
+        0 => pick(random, ODD).to_owned(),
+        1 => {
+            let right = right(random, spec);
+            bent(random, &right)
+        }
+        _ => right(random, spec),
+    }
+}
+
+/// Every value that this option is tried with, one after the other.
+pub fn all(spec: &OptionSpec) -> Vec<String> {
+    let mut all: Vec<String> = match spec.value {
+        ValueKind::Words { words, .. } => words
+            .iter()
+            .flat_map(|word| {
+                [
+                    (*word).to_owned(),
+                    word.to_lowercase(),
+                    word[..word.len() - 1].to_owned(),
+                    format!("{word},{word}"),
+                ]
+            })
+            .collect(),
+        _ => pool(spec).iter().map(|it| (*it).to_owned()).collect(),
+    };
+    all.extend(ODD.iter().map(|it| (*it).to_owned()));
+    all
+}
+
+/// A value that should do.
+pub fn right(random: &mut Random, spec: &OptionSpec) -> String {
+    if let ValueKind::Words { words, .. } = spec.value {
+        let mut list: Vec<&str> = (0..1 + random.below(3)).map(|_| pick(random, words)).collect();
+        if random.below(4) == 0
+            && let Some(last) = list.last_mut()
+        {
+            *last = &last[..last.len() - random.below(last.len() as u32) as usize];
+        }
+        return list.join(",");
+    }
+    pick(random, pool(spec)).to_owned()
+}
+
+/// One letter more, less or other; or a number said otherwise.
+pub fn bent(random: &mut Random, text: &str) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
+    let at = random.below(letters.len() as u32 + 1) as usize;
+    match (random.below(8), text.parse::<u64>()) {
+        (0..3, Ok(number)) => {
+            return match random.below(6) {
+                0 => format!("0x{number:x}"),
+                1 => format!("0X{number:X}"),
+                2 => format!("0{number:o}"),
+                3 => format!("+{number}"),
+                4 => format!(" {number}"),
+                _ => format!("000{number}"),
+            };
+        }
+        (0..3, _) => return text.chars().rev().collect(),
+        (3, _) => letters.insert(at, pick(random, BENDERS)),
+        (4, _) if at < letters.len() => letters[at] = pick(random, BENDERS),
+        (5, _) if at < letters.len() => {
+            letters.remove(at);
+        }
+        (6, _) => return format!("{text}{}{text}", pick(random, &[",", ":", "-", "/", " ", ""])),
+        _ => return text.to_uppercase(),
+    }
+    letters.into_iter().collect()
+}
+
+fn pool(spec: &OptionSpec) -> &'static [&'static str] {
+    match spec.value {
+        _ if spec.name.starts_with("to-") => TO,
+        _ if spec.name == "helper" => &["ftp", "ftp", "", "nosuch", "12345678901234567"],
+        _ if spec.name == "icmp-type" => &["8", "3/4", "any", "echo-reply", "host", "ttl", "3/", "13", "255", "0/9"],
+        _ if spec.name == "limit" => &[
+            "3/s", "5/min", "100/hour", "2/day", "1/day", "10000/s", "7", "90/m", "59/hou",
+        ],
+        _ if spec.name == "reject-with" => &[
+            "tcp-reset",
+            "icmp-net-unreachable",
+            "icmp-a",
+            "host-p",
+            "port",
+            "tcp-rst",
+        ],
+        _ if spec.name == "log-level" => &["debug", "3", "warning", "0x5", "err", "error", "panic"],
+        _ if spec.name == "ctproto" => &["tcp", "17", "0", "ospf", "all", "ICMP", "255", "256"],
+        _ if spec.name == "ctdir" => &["ORIGINAL", "reply", "REPL"],
+        ValueKind::Pair { .. } => &["SYN", "SYN,ACK", "ALL", "NONE", "fin,urg,", "SYN,RST,ACK,FIN"],
+        ValueKind::HostMask => &[
+            "10.0.0.1",
+            "10.0.0.0/8",
+            "1.2.3.4/255.0.255.0",
+            "0/0",
+            "10.1/16",
+            "1.2.3.4/33",
+        ],
+        ValueKind::MarkMask => &["1", "0x10/0xff", "5/3", "0", "0/0", "4294967295", "0x1/0"],
+        ValueKind::Integer { .. } => &["1", "0", "5", "0xff", "10000", "10001", "4294967295"],
+        ValueKind::Text { .. } | ValueKind::Custom { syntax: "TEXT", .. } => &[
+            "word",
+            "two words",
+            "q\"u'o\\te",
+            "-x",
+            "ends here: ",
+            "12345678901234567890123456789012",
+        ],
+        _ => PORTS,
+    }
+}
+
+const PORTS: &[&str] = &[
+    "80",
+    "1:2",
+    ":5",
+    "5:",
+    ":",
+    "http",
+    "domain",
+    "20:10",
+    "7:7",
+    "1,2,3",
+    "80,443,1000:2000",
+    "1:2,3:4",
+    "65535",
+];
+const TO: &[&str] = &[
+    "1.2.3.4",
+    "1.2.3.4-1.2.3.9",
+    "1.2.3.4:80",
+    ":80-90",
+    "1.2.3.4-1.2.3.4:80-80",
+    "80",
+    "80-90",
+    "http",
+    "8080-8080",
+    "1.2.3.4:80-90/85",
+    "1024-65535",
+];
+const BENDERS: &[char] = &[
+    ' ', ',', ':', '-', '/', '!', '0', '9', 'x', 'Z', '"', '\\', '.', '+', '\t', '\n', 'é', '*', '_', '[', '\'', '#',
+    '%',
+];
+pub const ODD: &[&str] = &[
+    "",
+    "0",
+    "65536",
+    "-1",
+    "x",
+    "1x",
+    "0x",
+    "08",
+    " 7",
+    "+7",
+    "1:2:3",
+    "1-2-3",
+    "1/",
+    "/1",
+    ",",
+    "a,b",
+    "1.2.3",
+    "1.2.3.4/x",
+    "!",
+    "4294967296",
+    "99999999999999999999",
+    "80-",
+    "-80",
+    "ftp-data",
+    "1.2.3.4:",
+    "1:x",
+    "x:1",
+    "0x10",
+    "0X1f",
+    "010",
+    "1e3",
+    "2147483648",
+    "18446744073709551615",
+    "18446744073709551616",
+    "-4294967295",
+    " ",
+    "a b",
+    "\"",
+    "a\"b",
+    "a\\b",
+    "tab\there",
+    "line\nend",
+    "é",
+    "日本語日本語日本語日本語",
+    "%s%n",
+    "--",
+    "-j",
+    "! 5",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+];
