@@ -88,6 +88,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         let Ok(mut packet) = Packet::parse(buffer) else {
             return self.stopped(Reason::Host(DropReason::Truncated), None);
         };
+        packet.options_unread = true;
         let key = OutputKey {
             destination: packet.destination(),
             source: None,
@@ -399,6 +400,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
             packet.input = Some(interface);
             packet.output = None;
+            packet.options_unread = false;
             if tracking.state == Some(CtState::Invalid) {
                 // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
                 tracking.state = None;

@@ -234,7 +234,7 @@ impl Asked<'_> {
             tos,
             identification: 0,
             dont_fragment: true,
-            ttl: self.net.default_ttl(),
+            ttl: self.net.ttl_towards(destination),
             protocol: protocol::TCP,
             source,
             destination,

@@ -122,8 +122,7 @@ impl Net {
             source,
             payload: &original.bytes()[..quoted.min(original.len())],
             readable: match (error.kind, (error.info >> 24) as usize) {
-                // Nobody has read the options of what a program sends.
-                _ if original.input.is_none() => MIN_HEADER,
+                _ if original.options_unread => MIN_HEADER,
                 // The options before the bad one were understood.
                 (kind::PARAMETER_PROBLEM, at) if at >= MIN_HEADER => at,
                 _ => original.network_header_length(),
@@ -245,7 +244,7 @@ impl Net {
             tos: message.tos,
             identification,
             dont_fragment: false,
-            ttl: self.default_ttl(),
+            ttl: self.ttl_towards(destination),
             protocol: protocol::ICMP,
             source: own,
             destination,
@@ -253,6 +252,15 @@ impl Net {
         let segment = icmpv4::emit(message.kind, message.code, message.info, payload);
         self.outgoing(repr, &options, &segment, route, mark)
             .ok_or(Suppressed::NoRouteBack)
+    }
+
+    /// The time to live of an answer: to a group it goes no further than the link.
+    pub(super) fn ttl_towards(&self, destination: Ipv4Addr) -> u8 {
+        if destination.is_multicast() {
+            1
+        } else {
+            self.default_ttl()
+        }
     }
 
     /// The time to live of the host's own packets.

@@ -45,6 +45,8 @@ pub struct Packet {
     pub largest_fragment: u16,
     /// A fragment of it carried DF, so each piece that leaves does too.
     pub fragments_had_df: bool,
+    /// A program wrote its header, and nobody has read the options in it: complaints about the packet answer none of them.
+    pub options_unread: bool,
     /// After reassembly: how many bytes after the header each fragment brought, in their order; it leaves in the same pieces where they still fit.
     /// Empty for a packet that was never fragmented, and once its length changed.
     pub fragments: Vec<u16>,
@@ -78,6 +80,7 @@ impl Packet {
             mark: 0,
             largest_fragment: 0,
             fragments_had_df: false,
+            options_unread: false,
             fragments: Vec::new(),
         })
     }

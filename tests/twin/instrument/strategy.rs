@@ -33,6 +33,7 @@ pub fn runner(seed: u64, cases: u32) -> TestRunner {
         cases,
         failure_persistence: None,
         max_shrink_iters: 5_000,
+        max_shrink_time: 60_000,
         // Not one scenario is to be passed over.
         max_global_rejects: 0,
         ..Config::default()

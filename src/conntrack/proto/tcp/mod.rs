@@ -350,7 +350,6 @@ impl TcpTrack {
             flags,
             ..Side::default()
         };
-        self.state = TcpState::SynSent;
     }
 
     /// A SYN begins a new connection where the old one ended by FIN, or by a RST of the SYN's own sender.

@@ -1,3 +1,5 @@
+//! What the generator promises: the whole language, deep conversations, every disturbance, the same again from the same seed.
+
 use std::collections::BTreeMap;
 
 use nflab::ext::{MATCHES, TARGETS};
