@@ -401,6 +401,8 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet.input = Some(interface);
             packet.output = None;
             packet.options_unread = false;
+            // What a CT target said was for the tracking that has been done.
+            tracking.template = None;
             if tracking.state == Some(CtState::Invalid) {
                 // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
                 tracking.state = None;

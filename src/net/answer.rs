@@ -10,7 +10,7 @@ use crate::base::{Time, protocol};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::icmpv4::{kind, unreachable};
 use crate::wire::ipv4::{self, MIN_HEADER};
-use crate::wire::tcp::{self, Tcp, flags};
+use crate::wire::tcp::{self, Tcp, flags, option};
 use crate::wire::{be16, checksum, put16, put32};
 
 /// Which local ports are open. A packet to an open port is consumed, and nothing is answered here.
@@ -46,7 +46,29 @@ pub enum Answer {
 const TAKEN_SILENTLY: [u8; 2] = [protocol::IGMP, PIM];
 const PIM: u8 = 103;
 /// The TCP option of RFC 2385; a segment that carries one is not reset where no key is set.
+/// The option of RFC 2385, and its length.
 const MD5_SIGNATURE: u8 = 19;
+const MD5_SIGNATURE_LENGTH: usize = 18;
+
+/// Whether the kernel finds a signature among a segment's options, or cannot tell because they are broken: it resets no such connection. Where
+/// less is left than a signature takes it looks no further.
+fn may_be_signed(mut options: &[u8]) -> bool {
+    while options.len() >= MD5_SIGNATURE_LENGTH {
+        match options[0] {
+            option::END => return false,
+            option::NOP => options = &options[1..],
+            kind => {
+                let length = usize::from(options[1]);
+                if kind == MD5_SIGNATURE || length < 2 || length > options.len() {
+                    return true;
+                }
+                options = &options[length..];
+            }
+        }
+    }
+    false
+}
+
 /// Checksums over no more bytes are verified on the way in, those over more when a socket takes the data.
 const SUMMED_AT_ONCE: usize = 76;
 const EXTENDED_ECHO_REQUEST: u8 = 42;
@@ -147,7 +169,10 @@ impl Asked<'_> {
             code,
             info: identifiers,
             tos: self.packet.ipv4().tos(),
-            source: self.net.answering_address(self.packet, self.delivery),
+            source: self
+                .net
+                .answering_address(self.packet, self.delivery)
+                .filter(|own| !own.is_unspecified()),
             payload,
             readable: self.packet.network_header_length(),
             quotes: false,
@@ -184,8 +209,8 @@ impl Asked<'_> {
 
     /// RFC 9293, 3.10.7.1: what answers a segment for which there is no connection.
     fn reset(&mut self, view: &Tcp<&[u8]>) -> Answer {
-        let signed = view.options().any(|option| option.kind == MD5_SIGNATURE);
-        if view.has(flags::RST) || self.delivery != Delivery::Local || signed {
+        let may_be_signed = may_be_signed(view.options_bytes());
+        if view.has(flags::RST) || self.delivery != Delivery::Local || may_be_signed {
             return Answer::Dropped(DropReason::NoSocket);
         }
         let (sequence, acknowledgement, set) = match view.has(flags::ACK) {

@@ -183,9 +183,10 @@ impl Drawn {
 
     fn learn(&mut self, flow: Flow, ours: u16, theirs: u16, cause: Option<&[u8]>) -> Likeness {
         if let Some(known) = self.known.get(&(flow, ours)) {
+            // What was drawn before may be drawn again when its flow is over, by one side only.
             return match *known == theirs {
                 true => Likeness::Same,
-                false => Likeness::Different,
+                false => Likeness::Parted,
             };
         }
         let kept =
@@ -220,7 +221,7 @@ pub fn class(port: u16) -> u8 {
 
 const ICMP: u8 = 1;
 /// A range of so many ports is soon exhausted, so that draws from it meet.
-const NARROW: u16 = 256;
+const NARROW: u16 = 1024;
 
 /// Where the packet that an ICMP error quotes begins, if its header is whole.
 fn quoted(bytes: &[u8]) -> Option<usize> {
