@@ -113,6 +113,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet.set_identification(next);
         }
         packet.fill_header_checksum();
+        packet.by_program = true;
         packet.output = Some(route.interface);
         if O::WATCHING {
             self.observer.see(Event::Arrived {

@@ -123,7 +123,7 @@ impl Net {
             payload: &original.bytes()[..quoted.min(original.len())],
             readable: match (error.kind, (error.info >> 24) as usize) {
                 // Nobody has read the options of what a program sends.
-                _ if original.input.is_none() => MIN_HEADER,
+                _ if original.input.is_none() && original.by_program => MIN_HEADER,
                 // The options before the bad one were understood.
                 (kind::PARAMETER_PROBLEM, at) if at >= MIN_HEADER => at,
                 _ => original.network_header_length(),

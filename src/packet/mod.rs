@@ -37,6 +37,8 @@ pub struct Packet {
     pub checksum: ChecksumState,
     /// Where it came in; `None` for the router's own packets.
     pub input: Option<InterfaceId>,
+    /// A program sent it as it is, so nobody here has read its options.
+    pub by_program: bool,
     /// Where it is going out; set by routing.
     pub output: Option<InterfaceId>,
     /// The netfilter mark (`MARK`, `-m mark`, routing rules).
@@ -74,6 +76,7 @@ impl Packet {
             fragment_offset,
             checksum: ChecksumState::Unknown,
             input: None,
+            by_program: false,
             output: None,
             mark: 0,
             largest_fragment: 0,
