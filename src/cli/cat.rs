@@ -23,14 +23,9 @@ pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
 
 fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
     let now = machine.now;
-    let config = machine.router.config();
     let flows = |form| {
         let flows = machine.router.flows().flows(now);
-        lines(
-            flows
-                .iter()
-                .filter_map(|flow| text::flow(flow, form, now, &config.conntrack)),
-        )
+        lines(flows.iter().filter_map(|flow| text::flow(flow, form, now)))
     };
     Ok(match name {
         "/proc/net/nf_conntrack" => flows(FlowForm::Proc),

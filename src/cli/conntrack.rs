@@ -278,8 +278,7 @@ impl Request {
 
     /// The flow's line, if the filter lets it through and it still lives.
     fn line(&self, machine: &Machine, flow: &Arc<Flow>) -> Option<String> {
-        let config = machine.router.config();
-        let extended = text::flow(flow, FlowForm::ToolExtended, machine.now, &config.conntrack)?;
+        let extended = text::flow(flow, FlowForm::ToolExtended, machine.now)?;
         if !self.filter.lets_through(flow, &extended) {
             return None;
         }
@@ -287,7 +286,7 @@ impl Request {
             true => FlowForm::ToolExtended,
             false => FlowForm::Tool,
         };
-        let mut line = text::flow(flow, form, machine.now, &config.conntrack)?;
+        let mut line = text::flow(flow, form, machine.now)?;
         if self.id {
             line += &format!(" id={}", flow.serial());
         }

@@ -53,8 +53,8 @@ pub struct FlowState {
     pub deadline: Time,
     /// How long the flow will live from its confirmation, while it is not confirmed.
     pub timeout: Duration,
-    /// When it was confirmed.
-    pub started: Time,
+    /// When it was confirmed, kept where `nf_conntrack_timestamp` was set when the flow began.
+    pub started: Option<Time>,
     pub mark: u32,
     /// Packets and bytes each way, kept where `nf_conntrack_acct` was set when the flow began.
     pub counters: Option<[Counted; 2]>,

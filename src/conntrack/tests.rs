@@ -325,7 +325,7 @@ fn flows_as_text() {
     ]);
     bench.now = bench.now + Duration::from_millis(1500);
     let flows = bench.table.flows(bench.now);
-    let line = |at: usize, form| text::flow(&flows[at], form, bench.now, &bench.settings).unwrap();
+    let line = |at: usize, form| text::flow(&flows[at], form, bench.now).unwrap();
     for (at, form, expected) in [
         (
             0,
@@ -370,8 +370,16 @@ fn flows_as_text() {
     ] {
         assert_eq!(line(at, form), expected);
     }
+    // A flow keeps what it began with, whatever the knobs say later.
+    bench.settings.timestamp = false;
+    assert!(line(2, FlowForm::Proc).contains(" delta-time=1 "));
+    bench.pass_all([echo(A, B, 8, 8)]);
+    bench.settings.timestamp = true;
+    let flows = bench.table.flows(bench.now);
+    let last = text::flow(flows.last().unwrap(), FlowForm::Proc, bench.now).unwrap();
+    assert!(!last.contains("delta-time"), "{last}");
     bench.table.delete(&flows[2]);
-    assert_eq!(text::flow(&flows[2], FlowForm::Tool, bench.now, &bench.settings), None);
+    assert_eq!(text::flow(&flows[2], FlowForm::Tool, bench.now), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::proto::ProtocolState;
-use super::{Counted, Direction, Expectation, Flow, FlowState, Settings, Status, Tuple};
+use super::{Counted, Direction, Expectation, Flow, FlowState, Status, Tuple};
 use crate::base::{Family, Time, protocol};
 
 /// Which of the forms of a flow.
@@ -23,24 +23,17 @@ pub enum FlowForm {
 }
 
 /// One line without its end; `None` for a flow that died meanwhile.
-pub fn flow(flow: &Flow, form: FlowForm, now: Time, settings: &Settings) -> Option<String> {
+pub fn flow(flow: &Flow, form: FlowForm, now: Time) -> Option<String> {
     let state = flow.lock();
     if state.status.has(Status::DYING) || state.is_expired(now) {
         return None;
     }
     let mut line = String::with_capacity(200);
-    write_flow(&mut line, flow, &state, form, now, settings).ok()?;
+    write_flow(&mut line, flow, &state, form, now).ok()?;
     Some(line)
 }
 
-fn write_flow(
-    line: &mut String,
-    flow: &Flow,
-    state: &FlowState,
-    form: FlowForm,
-    now: Time,
-    settings: &Settings,
-) -> std::fmt::Result {
+fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm, now: Time) -> std::fmt::Result {
     let original = flow.original();
     let from_kernel = matches!(form, FlowForm::Proc | FlowForm::OldProc);
     if matches!(form, FlowForm::Proc | FlowForm::ToolExtended) {
@@ -90,8 +83,8 @@ fn write_flow(
         }
         FlowForm::Tool | FlowForm::ToolExtended => write!(line, "mark={} ", state.mark)?,
     }
-    if settings.timestamp && form != FlowForm::OldProc {
-        write!(line, "delta-time={} ", now.since(state.started).as_secs())?;
+    if let (Some(started), true) = (state.started, form != FlowForm::OldProc) {
+        write!(line, "delta-time={} ", now.since(started).as_secs())?;
     }
     if let (Some(helper), false) = (state.helper, from_kernel) {
         write!(line, "helper={helper} ")?;

@@ -139,7 +139,7 @@ impl Table {
             status: Status::default(),
             deadline: cx.now,
             timeout,
-            started: cx.now,
+            started: cx.settings.timestamp.then_some(cx.now),
             mark: 0,
             counters: cx.settings.acct.then(Default::default),
             protocol,
@@ -205,7 +205,9 @@ impl Table {
                 state.status.set(Status::CONFIRMED);
                 let timeout = state.timeout;
                 state.refresh(cx.now, timeout);
-                state.started = cx.now;
+                if let Some(started) = &mut state.started {
+                    *started = cx.now;
+                }
                 match self.insert(&flow, &state) {
                     Ok(()) => return Ok(()),
                     Err(holder) => {

@@ -25,7 +25,7 @@ pub enum NoReset {
 /// REJECT answers no later fragments, and nothing whose transport checksum is wrong: who would trust the ports in it?
 ///
 /// Linux 6.18 knows five protocols to have none of the Internet's kind; of every other it sums the payload alone, as if the checksum were there,
-/// and takes a payload of nothing but zeros too.
+/// and takes a payload of nothing but zeros too. A first fragment is summed up as if it were the whole packet, so it is hardly ever right.
 pub fn may_complain(packet: &Packet) -> bool {
     if packet.fragment_offset() != 0 {
         return false;

@@ -82,7 +82,7 @@ pub enum ValueKind {
     MarkMask,
     /// `port`, `port:port`, `:port`, `port:`; service names of any protocol.
     PortRange,
-    /// An address with an optional mask, both kept as typed.
+    /// An address with an optional mask, both kept as typed; seen: a mask that is no prefix is the same as none.
     HostMask,
     /// Some of a few words, comma separated, with the extension's own rules and errors.
     Words {
@@ -144,9 +144,10 @@ pub enum Value {
     PortRange(PortRange),
     /// A single port and a range of one port are told apart by the tool's `multiport`, hence the flag for "range".
     PortList(Vec<(PortRange, bool)>),
+    /// Without a prefix every bit counts. The tool tells that from a prefix of all bits.
     HostMask {
         address: IpAddr,
-        mask: IpAddr,
+        prefix: Option<u8>,
     },
     /// Bits whose meaning the extension knows.
     Bits(u32),

@@ -106,7 +106,7 @@ impl Replay {
                 }
                 "flows" => {
                     let flows = self.table.flows(self.now);
-                    let line = |flow: &Arc<_>| text::flow(flow, FlowForm::Proc, self.now, &self.settings);
+                    let line = |flow: &Arc<_>| text::flow(flow, FlowForm::Proc, self.now);
                     self.lines = flows.iter().filter_map(line).collect();
                     assert_eq!(self.lines.len().to_string(), rest, "{place}: {:#?}", self.lines);
                 }

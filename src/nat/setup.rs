@@ -144,10 +144,11 @@ impl Choice<'_, '_> {
     fn choose(&mut self, current: Tuple) -> Tuple {
         let random = self.range.random || self.range.random_fully;
         if self.manip == Manip::Source && !random {
-            if self.source_is_in_range(&current) && self.is_free(&current) {
-                return current;
-            }
-            if let Some(tuple) = self.mapping_of_the_same_source(&current) {
+            if self.source_is_in_range(&current) {
+                if self.is_free(&current) {
+                    return current;
+                }
+            } else if let Some(tuple) = self.mapping_of_the_same_source(&current) {
                 return tuple;
             }
         }
@@ -173,7 +174,7 @@ impl Choice<'_, '_> {
     }
 
     /// Seen: a source endpoint that was mapped for one destination gets the same mapping for another, the newest that fits the range; if that
-    /// is taken there, none.
+    /// is taken there, none. One that is within the range itself does not: where it is taken, a port is drawn anew.
     fn mapping_of_the_same_source(&self, current: &Tuple) -> Option<Tuple> {
         let mapped = |reply: &Tuple| {
             let source = match current.protocol {

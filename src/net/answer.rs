@@ -340,10 +340,14 @@ impl Asked<'_> {
     }
 
     fn checksum_is_right(&self, length: usize) -> bool {
-        if self.packet.checksum != ChecksumState::Unknown {
-            return true;
+        let segment = self.packet.transport();
+        match self.packet.checksum {
+            ChecksumState::Partial => return true,
+            // Tracking has summed up the whole; of a datagram that ends before the packet does the rest is taken off again.
+            ChecksumState::Verified if length == segment.len() => return true,
+            ChecksumState::Verified | ChecksumState::Unknown => {}
         }
-        let segment = &self.packet.transport()[..length];
+        let segment = &segment[..length];
         let (source, destination) = (self.packet.source(), self.packet.destination());
         checksum::transport(source, destination, self.packet.protocol(), segment) == 0
     }
@@ -641,6 +645,16 @@ mod tests {
         ] {
             assert_eq!(said(&net, &make, Delivery::Local), expected);
         }
+        // Seen: what tracking found right of the whole packet need not be right of a datagram that ends before it.
+        let mut longer = raw("0001 0002 0009 0000 78797a");
+        let (from, to) = ([10, 0, 0, 2].into(), [10, 0, 0, 1].into());
+        let whole = checksum::transport(from, to, 17, &longer.transport);
+        put16(&mut longer.transport, 6, whole);
+        let mut packet = longer.packet();
+        packet.checksum = ChecksumState::Verified;
+        let answer = net.answer(&mut HostState::new(1), Time::ZERO, &Closed, &packet, Delivery::Local);
+        assert!(matches!(answer, Answer::Dropped(DropReason::UdpChecksum)), "{answer:?}");
+
         struct Open;
         impl Listeners for Open {
             fn is_open(&self, packet: &Packet) -> bool {

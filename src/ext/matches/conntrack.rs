@@ -270,15 +270,10 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
             ("ctexpire", Value::IntegerRange { low, high }) => made.expire = Some(((*low, *high), inverted)),
             ("ctdir", Value::Integer(0)) => made.direction = Some(Direction::Original),
             ("ctdir", Value::Integer(_)) => made.direction = Some(Direction::Reply),
-            (name, Value::HostMask { address, mask }) => {
+            (name, Value::HostMask { address, prefix }) => {
                 if let Some(side) = SIDES.iter().position(|side| side.option == name) {
-                    made.addresses[side] = Some((
-                        Host {
-                            address: *address,
-                            mask: prefix_or_whole(*mask),
-                        },
-                        inverted,
-                    ));
+                    let (address, prefix) = (*address, *prefix);
+                    made.addresses[side] = Some((Host { address, prefix }, inverted));
                 }
             }
             (name, Value::PortRange(range)) => {
@@ -334,31 +329,25 @@ const SIDES: [Side; 4] = [
     },
 ];
 
-/// An address and a mask as typed: the tool keeps the bits outside the mask.
+/// An address and a prefix as typed: the tool keeps the bits outside of it. Without one every bit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Host {
     address: IpAddr,
-    mask: IpAddr,
+    prefix: Option<u8>,
 }
 
 impl Host {
     fn contains(&self, other: IpAddr) -> bool {
-        match (self.address, self.mask, other) {
-            (IpAddr::V4(own), IpAddr::V4(mask), IpAddr::V4(other)) => {
-                (own.to_bits() ^ other.to_bits()) & mask.to_bits() == 0
-            }
-            (IpAddr::V6(own), IpAddr::V6(mask), IpAddr::V6(other)) => {
-                (own.to_bits() ^ other.to_bits()) & mask.to_bits() == 0
-            }
-            _ => false,
-        }
+        let (apart, bits) = match (self.address, other) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => ((own.to_bits() ^ other.to_bits()).leading_zeros(), 32),
+            (IpAddr::V6(own), IpAddr::V6(other)) => ((own.to_bits() ^ other.to_bits()).leading_zeros(), 128),
+            _ => return false,
+        };
+        apart >= self.prefix.map_or(bits, u32::from)
     }
 
     fn text(&self, numeric: bool) -> String {
-        let (length, full) = match self.mask {
-            IpAddr::V4(mask) => (prefix_length(mask.to_bits().into(), 32), 32),
-            IpAddr::V6(mask) => (prefix_length(mask.to_bits(), 128), 128),
-        };
+        let full = if self.address.is_ipv4() { 32 } else { 128 };
         // Whatever the mask is.
         if !numeric && self.address.is_unspecified() {
             return "anywhere".to_owned();
@@ -370,25 +359,11 @@ impl Host {
             },
             address => address.to_string(),
         };
-        if let Some(length) = length.filter(|&length| length != full) {
+        if let Some(length) = self.prefix.filter(|&length| length != full) {
             let _ = write!(out, "/{length}");
         }
         out
     }
-}
-
-/// A mask that is no prefix counts as the mask of a single address. Seen: 10.0.0.2/255.0.0.255 matches 10.0.0.2 and not 10.1.0.2.
-fn prefix_or_whole(mask: IpAddr) -> IpAddr {
-    match mask {
-        IpAddr::V4(v4) if prefix_length(v4.to_bits().into(), 32).is_none() => std::net::Ipv4Addr::BROADCAST.into(),
-        IpAddr::V6(v6) if prefix_length(v6.to_bits(), 128).is_none() => std::net::Ipv6Addr::from_bits(u128::MAX).into(),
-        prefix => prefix,
-    }
-}
-
-fn prefix_length(mask: u128, bits: u32) -> Option<u32> {
-    let ones = (mask << (128 - bits)).leading_ones();
-    (ones + mask.trailing_zeros().min(bits) == bits).then_some(ones)
 }
 
 /// What is asked of a flow, taken under its lock in one go.
@@ -859,6 +834,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rules_that_look_alike_and_are_not() {
+        let address = |typed: &str| read(typed).addresses;
+        let plain = address("--ctorigsrc 10.0.0.2");
+        assert_eq!(plain, address("--ctorigsrc 10.0.0.2/0.0.0.33"));
+        assert_eq!(plain, address("--ctorigsrc 10.0.0.2/255.0.255.0"));
+        // -C and -D tell these from it, though they are printed alike.
+        assert_ne!(plain, address("--ctorigsrc 10.0.0.2/32"));
+        assert_ne!(plain, address("--ctorigsrc 10.0.0.2/255.255.255.255"));
+    }
+
     fn read(typed: &str) -> Conntrack {
         let made = read_match(&SPEC, ANY, typed).unwrap();
         let any = made.as_any().downcast_ref::<Conntrack>().unwrap();
@@ -893,6 +879,12 @@ mod tests {
             ),
             ("--ctreplsrc 192.0.2.9 --ctrepldst 192.0.2.1", ""),
             ("--ctorigsrc 10.0.0.1/33", "--ctorigsrc 10.0.0.1: flow has 10.0.0.2"),
+            // Seen in what the tool hands to the kernel: with a mask that has holes every bit is compared.
+            (
+                "--ctorigsrc 10.9.9.2/255.0.0.255",
+                "--ctorigsrc 10.9.9.2: flow has 10.0.0.2",
+            ),
+            ("--ctorigsrc 10.255.0.9/255.0.0.0 --ctorigdst 1.2.3.4/0", ""),
             (
                 "--ctorigsrcport 1000 --ctorigdstport 53 --ctreplsrcport 53 --ctrepldstport 2000",
                 "",

@@ -157,18 +157,28 @@ fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<
     let bits = family.bits();
     // The host is looked for before its mask is read.
     let address = address(host, family)?;
-    let mask = match mask {
-        None => family.prefix_mask(bits),
-        Some(text) => whole_number(text)
-            .and_then(|length| family.prefix_mask(u8::try_from(length).ok()?))
-            .or_else(|| literal(text, family)),
+    let length = |text: &str| whole_number(text).and_then(|length| u8::try_from(length).ok().filter(|it| *it <= bits));
+    let prefix = match mask {
+        None => None,
+        Some(text) => match (length(text), literal(text, family)) {
+            (Some(length), _) => Some(length),
+            (None, Some(mask)) => prefix_length(mask),
+            (None, None) => {
+                return Err(UsageError::parameter(format!(
+                    "{extension}: bad value for option \"--{name}\", neither a valid network mask nor valid CIDR (0-{bits}).\n"
+                )));
+            }
+        },
     };
-    let Some(mask) = mask else {
-        return Err(UsageError::parameter(format!(
-            "{extension}: bad value for option \"--{name}\", neither a valid network mask nor valid CIDR (0-{bits}).\n"
-        )));
+    Ok(Value::HostMask { address, prefix })
+}
+
+fn prefix_length(mask: IpAddr) -> Option<u8> {
+    let (ones, zeros, bits) = match mask {
+        IpAddr::V4(mask) => (mask.to_bits().leading_ones(), mask.to_bits().trailing_zeros(), 32),
+        IpAddr::V6(mask) => (mask.to_bits().leading_ones(), mask.to_bits().trailing_zeros(), 128),
     };
-    Ok(Value::HostMask { address, mask })
+    (ones + zeros == bits).then_some(ones as u8)
 }
 
 fn literal(text: &str, family: Family) -> Option<IpAddr> {

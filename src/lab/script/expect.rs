@@ -542,13 +542,12 @@ fn counters(lab: &Lab, table: Table, chain: &str, number: Option<u32>) -> Result
 /// All flows as `conntrack -L -o extended` has them.
 pub fn flow_lines(lab: &Lab) -> Vec<String> {
     let now: Time = lab.now();
-    let config = lab.machine.router.config();
     lab.machine
         .router
         .flows()
         .flows(now)
         .iter()
-        .filter_map(|flow| conntrack_text::flow(flow, FlowForm::ToolExtended, now, &config.conntrack))
+        .filter_map(|flow| conntrack_text::flow(flow, FlowForm::ToolExtended, now))
         .collect()
 }
 

@@ -199,6 +199,10 @@ fn same_line(theirs: &str, own: &str) -> bool {
                 (Ok(a), Ok(b)) if at == 0 => return (a - b).abs() <= 1,
                 _ => {}
             }
+            let lived = |word: &str| word.strip_prefix("delta-time=")?.parse::<i64>().ok();
+            if let (Some(a), Some(b)) = (lived(a), lived(b)) {
+                return (a - b).abs() <= 1;
+            }
             // Drawn by both: neither is the flow's own port.
             let drawn = |of_reply: &str, of_original: &str| match (of(a, of_reply), of(b, of_reply)) {
                 (Some(a), Some(b)) => {
@@ -271,6 +275,16 @@ mod tests {
             (flow(119, "TIME_WAIT", 4000), flow(120, "TIME_WAIT", 4000), true),
             (flow(118, "TIME_WAIT", 4000), flow(120, "TIME_WAIT", 4000), false),
             (flow(119, "TIME_WAIT", 4000), flow(119, "CLOSE", 4000), false),
+            (
+                flow(119, "CLOSE", 4000).replace(" use", " delta-time=0 use"),
+                flow(119, "CLOSE", 4000).replace(" use", " delta-time=1 use"),
+                true,
+            ),
+            (
+                flow(119, "CLOSE", 4000).replace(" use", " delta-time=0 use"),
+                flow(119, "CLOSE", 4000),
+                false,
+            ),
             (flow(119, "CLOSE", 2000), flow(119, "CLOSE", 3000), true),
             (flow(119, "CLOSE", 2000), flow(119, "CLOSE", 700), false),
             (flow(119, "CLOSE", 4000), flow(119, "CLOSE", 3000), false),

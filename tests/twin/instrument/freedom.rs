@@ -30,7 +30,7 @@ pub const FREEDOMS: &[Freedom] = &[
         held: "the kernel's is the sum of the pseudo header, as far as it got; nflab's is whole",
     },
     Freedom {
-        what: "a second in the time that a flow or an expectation has left",
+        what: "a second in the time that a flow or an expectation has left, or has lived (delta-time=)",
         why: "the two sides are asked one after the other, and the kernel counts in jiffies",
         held: "the difference is at most one second",
     },

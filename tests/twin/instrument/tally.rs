@@ -74,7 +74,9 @@ impl Tally {
     }
 
     fn add(&mut self, kind: &'static str, name: &str, count: u64) {
-        *self.0.entry((kind, name.to_owned())).or_default() += count;
+        // A rule may have been restored with as many packets as there can be.
+        let sum = self.0.entry((kind, name.to_owned())).or_default();
+        *sum = sum.saturating_add(count);
     }
 
     pub fn join(&mut self, other: Self) {
