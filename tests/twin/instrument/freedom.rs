@@ -221,7 +221,7 @@ pub fn class(port: u16) -> u8 {
 
 const ICMP: u8 = 1;
 /// A range of so many ports is soon exhausted, so that draws from it meet.
-const NARROW: u16 = 1024;
+const NARROW: u16 = 256;
 
 /// Where the packet that an ICMP error quotes begins, if its header is whole.
 fn quoted(bytes: &[u8]) -> Option<usize> {
