@@ -166,10 +166,9 @@ impl Choice<'_, '_> {
             .range
             .addresses
             .is_none_or(|range| range.contains(tuple.source.address));
-        let port = self
-            .range
-            .ports
-            .is_none_or(|range| !has_ports(tuple.protocol) || range.contains(tuple.source.id));
+        let port = self.range.ports.is_none_or(|range| {
+            !has_ports(tuple.protocol) && tuple.protocol != protocol::ICMP || range.contains(tuple.source.id)
+        });
         address && port
     }
 

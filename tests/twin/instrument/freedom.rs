@@ -202,8 +202,11 @@ impl Drawn {
         if is_used(ours) || is_used(theirs) {
             return Likeness::Parted;
         }
-        if (flow.0 != ICMP && class(ours) != class(theirs)) || !self.theirs.insert((flow, theirs)) {
+        if flow.0 != ICMP && class(ours) != class(theirs) {
             return Likeness::Different;
+        }
+        if !self.theirs.insert((flow, theirs)) {
+            return Likeness::Parted;
         }
         self.known.insert((flow, ours), theirs);
         Likeness::Same
