@@ -190,8 +190,10 @@ impl FlowState {
         if let ProtocolState::Tcp(track) = &mut self.protocol
             && self.status.has(Status::CONFIRMED)
         {
-            track.close();
-            self.refresh(now, settings.timeout_close);
+            // A second reset finds it closed, and lets it live no longer.
+            if track.close() {
+                self.refresh(now, settings.timeout_close);
+            }
         }
     }
 

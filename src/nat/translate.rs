@@ -177,6 +177,13 @@ fn rewrite_quote(quoted: &mut [u8], tuple: &Tuple, outer: Manip) -> Option<()> {
             let field = checksum::update16(be16(transport, 2), old, identifier);
             put16(transport, 2, field);
         }
+        // As outside of a quote; what is rewritten there is the other end.
+        protocol::GRE => {
+            let is_known = outer == Manip::Destination || transport.get(1).is_some_and(|it| it & 7 <= 1);
+            if transport.len() < GRE_AT_LEAST || !is_known {
+                return None;
+            }
+        }
         _ => {}
     }
     put32(head, address_at, new);

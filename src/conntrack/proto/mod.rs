@@ -58,13 +58,22 @@ pub(super) fn header_is_valid(cx: &TrackContext<'_>, packet: &mut Packet) -> Res
     Ok(())
 }
 
-fn tcp_header_is_valid(packet: &Packet, verify: bool) -> Result<(), InvalidReason> {
+fn tcp_header_is_valid(packet: &mut Packet, verify: bool) -> Result<(), InvalidReason> {
     let transport = packet.transport();
-    tcp::header_is_valid(transport).map_err(InvalidReason::Tcp)?;
-    if verify && checksum::transport(packet.source(), packet.destination(), protocol::TCP, transport) != 0 {
-        return Err(InvalidReason::ChecksumWrong);
+    let header = tcp::header_is_valid(transport).map(drop);
+    // The flags come last: of a packet with odd ones, too, it is known afterwards that its checksum is right.
+    if let Err(why) = header
+        && !matches!(why, tcp::InvalidReason::FlagCombination { .. })
+    {
+        return Err(InvalidReason::Tcp(why));
     }
-    Ok(())
+    if verify {
+        if checksum::transport(packet.source(), packet.destination(), protocol::TCP, transport) != 0 {
+            return Err(InvalidReason::ChecksumWrong);
+        }
+        packet.checksum = ChecksumState::Verified;
+    }
+    header.map_err(InvalidReason::Tcp)
 }
 
 /// Why a packet has no tuple, or one without an answer.

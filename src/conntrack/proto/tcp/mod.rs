@@ -203,9 +203,9 @@ impl TcpTrack {
             became_assured,
         }
     }
-    /// A reset was sent in the place of one of the ends: the connection is over.
-    pub fn close(&mut self) {
-        self.state = TcpState::Close;
+    /// A reset was sent in the place of one of the ends: the connection is over. False where it was before.
+    pub fn close(&mut self) -> bool {
+        std::mem::replace(&mut self.state, TcpState::Close) != TcpState::Close
     }
 
     pub fn state(&self) -> TcpState {
