@@ -70,6 +70,10 @@ impl Net {
     pub fn receive_known(&self, now: Time, packet: &mut Packet, delivery: Delivery) -> InputRoute {
         let route = match delivery {
             Delivery::Broadcast => InputRoute::Broadcast,
+            // By `lo` a group comes round whoever is in it.
+            Delivery::Multicast if !self.has_joined(packet.destination()) => {
+                return InputRoute::Drop(DropReason::MulticastNotJoined);
+            }
             Delivery::Multicast => InputRoute::Multicast,
             Delivery::Unicast | Delivery::Local => InputRoute::Local,
         };

@@ -164,7 +164,7 @@ impl Net {
         let gateway = route.and_then(|it| it.via).filter(|_| delivery == Delivery::Unicast);
         let loops_back = match delivery {
             Delivery::Broadcast => output != InterfaceId::LOOPBACK,
-            Delivery::Multicast => self.has_joined(key.destination),
+            Delivery::Multicast => output != InterfaceId::LOOPBACK && self.has_joined(key.destination),
             _ => false,
         };
         Ok(OutputRoute {
