@@ -129,7 +129,9 @@ impl Table {
                 let mut sources = self.source_shard(hash).lock();
                 if let Ok(mut entry) = sources.find_entry(hash, |it| it.is_of(flow.original())) {
                     let mappings = &mut entry.get_mut().mappings;
-                    mappings.retain(|(serial, _)| *serial != flow.serial());
+                    if let Ok(at) = mappings.binary_search_by_key(&flow.serial(), |(serial, _)| *serial) {
+                        mappings.remove(at);
+                    }
                     if mappings.is_empty() {
                         entry.remove();
                     }
