@@ -80,10 +80,16 @@ impl Table {
             let entry = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple)?;
             (Arc::clone(&entry.flow), entry.direction)
         };
-        if flow.lock().is_expired(now) {
+        let state = flow.lock();
+        if state.is_expired(now) {
+            drop(state);
             self.delete(&flow);
             return None;
         }
+        // A flow that is its own answer (the host speaks to itself without ports). Seen: what follows is found in its reply direction.
+        let is_own_answer = tuple.source.address == tuple.destination.address && state.reply == *tuple;
+        drop(state);
+        let direction = if is_own_answer { Direction::Reply } else { direction };
         Some((flow, direction))
     }
 
@@ -203,14 +209,10 @@ impl Table {
         // The lower number first, so that two insertions never wait for each other.
         let mut low = self.shards[first.min(second)].lock();
         let mut high = (first != second).then(|| self.shards[first.max(second)].lock());
-        let mut entries = [
+        let entries = [
             (original_hash, original, Direction::Original, first),
             (reply_hash, reply, Direction::Reply, second),
         ];
-        // A flow that is its own answer (the host speaks to itself without ports). Seen: what follows is found in its reply direction.
-        if original == reply {
-            entries.reverse();
-        }
         for (hash, tuple, direction, number) in entries {
             let shard = match &mut high {
                 Some(high) if number == first.max(second) => &mut **high,

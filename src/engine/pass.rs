@@ -285,26 +285,36 @@ impl<'a, O: Observer> Pass<'a, O> {
         if route.loops_back
             && let Some(interface) = transit.packet.output
         {
-            self.loop_back(interface, &transit);
+            let is_shared = self.loop_back(interface, &transit);
+            if is_shared {
+                // Two have the pieces it was joined from, so the kernel makes new ones, as large as the largest.
+                transit.packet.fragments.clear();
+            }
         }
         self.depart(transit, route.mtu, Fate::Sent)
     }
 
-    /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again.
-    fn loop_back(&mut self, interface: InterfaceId, transit: &Transit) {
+    /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again. False where a rule stopped the copy.
+    fn loop_back(&mut self, interface: InterfaceId, transit: &Transit) -> bool {
         let mut copy = Transit {
             packet: transit.packet.clone(),
             tracking: transit.tracking.clone(),
             delivery: transit.delivery,
         };
         match self.hook(Hook::Postrouting, &mut copy) {
-            Ok(()) => self.worker.looped.push_back(Looped {
-                interface,
-                packet: copy.packet,
-                tracking: copy.tracking,
-                delivery: copy.delivery,
-            }),
-            Err(reason) => drop(self.gone(reason, copy)),
+            Ok(()) => {
+                self.worker.looped.push_back(Looped {
+                    interface,
+                    packet: copy.packet,
+                    tracking: copy.tracking,
+                    delivery: copy.delivery,
+                });
+                true
+            }
+            Err(reason) => {
+                self.gone(reason, copy);
+                false
+            }
         }
     }
 

@@ -200,7 +200,11 @@ impl<O: Observer> Pass<'_, O> {
                 made: &tracked,
             });
         }
-        if related_to_nothing && transit.tracking.state == Some(CtState::Invalid) {
+        // An ICMP error is found INVALID before anything is written to the packet; a reset is looked up, found INVALID, and then marked by nothing.
+        if related_to_nothing
+            && transit.tracking.state == Some(CtState::Invalid)
+            && transit.packet.protocol() == protocol::ICMP
+        {
             transit.tracking.state = Some(CtState::Related);
         }
         match tracked {

@@ -54,10 +54,17 @@ impl Net {
     }
 
     /// For packets that already have a source, which need not be the host's own: what ROUTE_ME_HARDER does after mangle or nat changed a packet
-    /// of the host's own in OUTPUT. The source counts for rules only where it is an address of this host.
+    /// of the host's own in OUTPUT. The source counts for rules only where it is an address of this host, and what goes to a group leaves by the
+    /// interface that has it.
     pub fn reroute_output(&self, key: OutputKey) -> Result<OutputRoute, RouteError> {
-        let own = |it: &IpAddr| self.address_kind(*it, None) == AddressKind::Local;
-        let source = key.source.filter(own);
+        let kind = |it: IpAddr| self.address_kind(it, None);
+        let to_group = key.destination.is_multicast() || is_limited_broadcast(key.destination);
+        let counts = |it: &IpAddr| match kind(*it) {
+            AddressKind::Local => true,
+            AddressKind::Unicast => to_group,
+            _ => false,
+        };
+        let source = key.source.filter(counts);
         let mut route = self.output(OutputKey { source, ..key }, true)?;
         route.source = key.source.unwrap_or(route.source);
         Ok(route)

@@ -149,9 +149,15 @@ impl Drawn {
             return Likeness::Different;
         }
         let mut mine = own.to_vec();
+        // An answer may draw the number of the question.
+        let kind = |bytes: &[u8], at: usize| header(bytes, at).and_then(|header| bytes.get(header).copied());
         let is_passed_on = |at: usize| {
-            cause
-                .is_some_and(|cause| cause.len() >= 20 && cause[4..6] == own[at + 4..at + 6] && cause[9] == own[at + 9])
+            cause.is_some_and(|cause| {
+                cause.len() >= 20
+                    && cause[4..6] == own[at + 4..at + 6]
+                    && cause[9] == own[at + 9]
+                    && (kind(own, at).is_none() || kind(cause, 0) == kind(own, at))
+            })
         };
         if own[9] == ICMP && !is_passed_on(0) {
             set(&mut mine, 4, word(theirs, 4), Some(10), None);
