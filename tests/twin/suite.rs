@@ -21,11 +21,12 @@ struct Case {
     scenario: Scenario,
 }
 
-/// Scenarios at random, the same in every run.
+/// Scenarios at random.
 struct Batch {
     name: &'static str,
     shape: generate::Shape,
-    seed: u64,
+    /// Nothing: another in every run, so that the runs of many days see more than one day's.
+    seed: Option<u64>,
     count: u32,
 }
 
@@ -33,14 +34,26 @@ const BATCHES: &[Batch] = &[
     Batch {
         name: "random_conversations_of_a_fixed_seed",
         shape: generate::Shape::PLAIN,
-        seed: 2,
-        count: 30,
+        seed: Some(2),
+        count: 60,
     },
     Batch {
         name: "random_hostility_of_a_fixed_seed",
         shape: generate::Shape::HOSTILE,
-        seed: 2,
-        count: 30,
+        seed: Some(2),
+        count: 60,
+    },
+    Batch {
+        name: "random_conversations_of_a_fresh_seed",
+        shape: generate::Shape::PLAIN,
+        seed: None,
+        count: 60,
+    },
+    Batch {
+        name: "random_hostility_of_a_fresh_seed",
+        shape: generate::Shape::HOSTILE,
+        seed: None,
+        count: 60,
     },
 ];
 
@@ -218,7 +231,12 @@ fn random(shape: generate::Shape, seed: u64, count: u32) -> Result<(), String> {
 
 fn seed(batch: &Batch) -> u64 {
     let chosen = std::env::var("NFLAB_TWIN_SEED").ok().and_then(|it| it.parse().ok());
-    chosen.unwrap_or(batch.seed)
+    chosen.or(batch.seed).unwrap_or_else(fresh)
+}
+
+fn fresh() -> u64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    since.as_nanos() as u64
 }
 
 fn count(batch: &Batch) -> u32 {

@@ -250,10 +250,7 @@ impl Side for Kernel {
         let saved = run(&words("iptables-legacy-save -c"), "")?.out;
         let mut parts = vec![
             (FLOWS.to_owned(), read("/proc/thread-self/net/nf_conntrack")?),
-            (
-                EXPECTATIONS.to_owned(),
-                expectations()?,
-            ),
+            (EXPECTATIONS.to_owned(), expectations()?),
         ];
         for line in commands(depth, &saved) {
             let answer = run(&command(&line[0], &line[1..])?, "")?;
@@ -326,7 +323,10 @@ fn expectations() -> Result<String, String> {
     for _ in 0..READINGS {
         let again = reading()?;
         let bear_out = again.len() == lines.len()
-            && again.iter().zip(&lines).all(|(one, other)| without_time(one) == without_time(other));
+            && again
+                .iter()
+                .zip(&lines)
+                .all(|(one, other)| without_time(one) == without_time(other));
         lines = again;
         if bear_out {
             break;
