@@ -86,8 +86,9 @@ impl Table {
             self.delete(&flow);
             return None;
         }
-        // A flow that is its own answer (the host speaks to itself without ports). Seen: what follows is found in its reply direction.
-        let is_own_answer = tuple.source.address == tuple.destination.address && state.reply == *tuple;
+        // A flow that is its own answer (the host speaks to itself without ports, or NAT turns a packet back to where it came from). Seen: what
+        // follows is found in its reply direction.
+        let is_own_answer = state.reply == *tuple;
         drop(state);
         let direction = if is_own_answer { Direction::Reply } else { direction };
         Some((flow, direction))
