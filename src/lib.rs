@@ -14,6 +14,8 @@ pub mod device;
 pub mod docgen;
 /// The hook table, the walk, counters, atomic replacement, observation; `Router`.
 pub mod engine;
+/// What became of a packet and why, as people read it.
+pub mod explain;
 /// Matches and targets: the option kit, the registry, one file an extension.
 pub mod ext;
 /// Application protocols that open other flows: parser and NAT edit side by side.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use nflab::base::{Family, InterfaceId, InterfaceName, Random, Time};
 use nflab::cli::RouterTables;
 use nflab::engine::{Config, Emission, Observer, Port, Router, Silent, Worker};
-use nflab::lab::story::{Detail, Story};
+use nflab::explain::story::{Detail, Story};
 use nflab::net::{Closed, Net, Prefix, Route};
 use nflab::text::{StaticHosts, restore};
 use nflab::wire::checksum;

@@ -11,8 +11,8 @@ use super::open;
 use crate::base::{InterfaceId, Time};
 use crate::device::{CaptureReader, CaptureWriter, Content};
 use crate::engine::{Emission, Report};
+use crate::explain::describe;
 use crate::lab::memory::{LOCAL, Lab};
-use crate::lab::send::describe;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

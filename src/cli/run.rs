@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::TOOLBOX;
 use super::open;
+use crate::explain::story::Detail;
 use crate::lab::problem::{Source, abridged};
 use crate::lab::script::{Runner, parse};
-use crate::lab::story::Detail;
 
 /// How much is told of packets that were sent, and of tools' output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

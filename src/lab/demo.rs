@@ -14,9 +14,9 @@ use std::net::Ipv4Addr;
 
 use super::machine::ToolOutput;
 use super::memory::{Lab, Passage};
-use super::story::Detail;
 use crate::base::protocol;
 use crate::conntrack::Endpoint;
+use crate::explain::story::Detail;
 use crate::packet::Packet;
 use crate::wire::ipv4::Ipv4;
 use crate::wire::tcp::{Tcp, flags};

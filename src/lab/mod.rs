@@ -10,7 +10,6 @@ pub mod problem;
 pub mod script;
 pub mod segment;
 pub mod send;
-pub mod story;
 
 #[cfg(target_os = "linux")]
 pub mod drive;

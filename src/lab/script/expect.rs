@@ -6,11 +6,12 @@ use super::lex::Word;
 use crate::base::{InterfaceName, Time, protocol};
 use crate::conntrack::text::{self as conntrack_text, ExpectationForm, FlowForm};
 use crate::engine::{Emission, Fate};
+use crate::explain::describe;
 use crate::lab::machine::ToolOutput;
 use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::problem::{Problem, suggestion};
+use crate::lab::send::atom;
 use crate::lab::send::cursor::{Cursor, unexpected};
-use crate::lab::send::{atom, describe};
 use crate::packet::Packet;
 use crate::rule::{ChainKind, Counters, Table};
 

@@ -18,8 +18,8 @@ use std::time::Duration;
 use super::machine::Profile;
 use super::problem::Position;
 use super::send::Draft;
-use super::story::Detail;
 use crate::base::InterfaceName;
+use crate::explain::story::Detail;
 use crate::net::Prefix;
 
 /// One command, ready to be done.

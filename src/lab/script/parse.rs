@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use super::lex::{Input, LexError, Line, Word, lex};
 use super::{Expectation, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::{InterfaceName, protocol};
+use crate::explain::story::Detail;
 use crate::lab::machine::{Profile, Toolbox};
 use crate::lab::memory::LOCAL;
 use crate::lab::problem::{Problem, Source, SourceError, suggestion};
 use crate::lab::send::atom;
 use crate::lab::send::cursor::{Cursor, unexpected};
 use crate::lab::send::{packet, split_parentheses};
-use crate::lab::story::Detail;
 use crate::net::Prefix;
 
 /// A whole script.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use super::{Input, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::InterfaceName;
 use crate::engine::Port;
+use crate::explain::describe;
+use crate::explain::story::Detail;
 use crate::lab::machine::ToolOutput;
 use crate::lab::memory::{Lab, Passage};
-use crate::lab::send::{self, Draft, Surroundings, describe};
-use crate::lab::story::Detail;
+use crate::lab::send::{self, Draft, Surroundings};
 use crate::net::Route;
 
 /// A lab, and what was said last.

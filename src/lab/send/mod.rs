@@ -12,7 +12,6 @@
 pub mod atom;
 mod build;
 pub mod cursor;
-pub mod describe;
 mod parse;
 
 pub use build::{BuildError, Surroundings, build};

@@ -5,9 +5,10 @@ use std::net::Ipv4Addr;
 use super::cursor::{Cursor, unexpected};
 use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport, atom};
 use crate::base::protocol;
+use crate::explain::describe::{ICMP_KINDS, UNREACHABLE_CODES};
 use crate::lab::problem::{Problem, suggestion};
 use crate::lab::script::Word;
-use crate::wire::icmpv4::{kind, unreachable};
+use crate::wire::icmpv4::kind;
 use crate::wire::tcp::{flags, option};
 
 /// Reads a packet; stops before a closing parenthesis, or at the end of the line.
@@ -412,31 +413,3 @@ const IP_OPTIONS: &[&str] = &[
 ];
 const TCP_OPTIONS: &[&str] = &["seq", "ack", "win", "urg", "mss", "wscale", "sackok", "sack", "ts"];
 const ICMP_OPTIONS: &[&str] = &["seq", "mtu", "gateway", "pointer", "quoting"];
-
-pub(super) const ICMP_KINDS: [(&str, u8); 13] = [
-    ("echo-reply", kind::ECHO_REPLY),
-    ("unreachable", kind::DESTINATION_UNREACHABLE),
-    ("source-quench", kind::SOURCE_QUENCH),
-    ("redirect", kind::REDIRECT),
-    ("echo-request", kind::ECHO_REQUEST),
-    ("time-exceeded", kind::TIME_EXCEEDED),
-    ("parameter-problem", kind::PARAMETER_PROBLEM),
-    ("timestamp-request", kind::TIMESTAMP_REQUEST),
-    ("timestamp-reply", kind::TIMESTAMP_REPLY),
-    ("information-request", kind::INFORMATION_REQUEST),
-    ("information-reply", kind::INFORMATION_REPLY),
-    ("address-mask-request", kind::ADDRESS_MASK_REQUEST),
-    ("address-mask-reply", kind::ADDRESS_MASK_REPLY),
-];
-
-pub(super) const UNREACHABLE_CODES: &[(&str, u8)] = &[
-    ("net", unreachable::NET),
-    ("host", unreachable::HOST),
-    ("protocol", unreachable::PROTOCOL),
-    ("port", unreachable::PORT),
-    ("fragmentation-needed", unreachable::FRAGMENTATION_NEEDED),
-    ("source-route-failed", 5),
-    ("net-prohibited", unreachable::NET_PROHIBITED),
-    ("host-prohibited", unreachable::HOST_PROHIBITED),
-    ("admin-prohibited", unreachable::ADMIN_PROHIBITED),
-];

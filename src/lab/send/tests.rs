@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use super::cursor::Cursor;
-use super::{BuildError, Surroundings, build, describe, packet, split_parentheses};
+use super::{BuildError, Surroundings, build, packet, split_parentheses};
+use crate::explain::describe;
 use crate::lab::script::lex::lex;
 use crate::packet::Packet;
 use crate::wire::ipv4::Ipv4;

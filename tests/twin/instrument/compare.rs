@@ -256,7 +256,7 @@ fn show(answer: &Answer) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    nflab::lab::send::describe::hex(bytes)
+    nflab::explain::describe::hex(bytes)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use nflab::base::{InterfaceId, Time};
 use nflab::cli::TOOLBOX;
 use nflab::engine::{Emission, Port};
+use nflab::explain::story::Detail;
 use nflab::lab::memory::Lab;
-use nflab::lab::story::Detail;
 use nflab::net::Route;
 
 use super::scenario::{Event, Scenario};

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use nflab::lab::send::{atom, describe};
+use nflab::explain::describe;
+use nflab::lab::send::atom;
 
 use super::compare::normal;
 use super::scenario::Event;

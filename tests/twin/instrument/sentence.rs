@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use nflab::cli::TOOLBOX;
+use nflab::explain::describe;
 use nflab::lab::script::{self, Kind};
-use nflab::lab::send::{self, describe};
+use nflab::lab::send;
 use nflab::packet::Packet;
 use nflab::wire::ipv4::Ipv4;
 

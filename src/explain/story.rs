@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::send::describe;
+use super::describe;
 use crate::base::InterfaceName;
 use crate::conntrack::{self, CtState, Direction, Tracked, Tracking};
 use crate::engine::{Event, Observer, Reason, Tried};

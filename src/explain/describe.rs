@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use super::parse::{ICMP_KINDS, UNREACHABLE_CODES};
 use crate::base::protocol;
 use crate::packet::Packet;
-use crate::wire::icmpv4::{Icmpv4, kind};
+use crate::wire::icmpv4::{Icmpv4, kind, unreachable};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::tcp::{Tcp, flags};
 use crate::wire::udp::Udp;
@@ -181,3 +180,33 @@ pub fn hex(bytes: &[u8]) -> String {
     }
     text
 }
+
+/// The words for ICMP types.
+pub const ICMP_KINDS: [(&str, u8); 13] = [
+    ("echo-reply", kind::ECHO_REPLY),
+    ("unreachable", kind::DESTINATION_UNREACHABLE),
+    ("source-quench", kind::SOURCE_QUENCH),
+    ("redirect", kind::REDIRECT),
+    ("echo-request", kind::ECHO_REQUEST),
+    ("time-exceeded", kind::TIME_EXCEEDED),
+    ("parameter-problem", kind::PARAMETER_PROBLEM),
+    ("timestamp-request", kind::TIMESTAMP_REQUEST),
+    ("timestamp-reply", kind::TIMESTAMP_REPLY),
+    ("information-request", kind::INFORMATION_REQUEST),
+    ("information-reply", kind::INFORMATION_REPLY),
+    ("address-mask-request", kind::ADDRESS_MASK_REQUEST),
+    ("address-mask-reply", kind::ADDRESS_MASK_REPLY),
+];
+
+/// The words for the codes of unreachable messages.
+pub const UNREACHABLE_CODES: &[(&str, u8)] = &[
+    ("net", unreachable::NET),
+    ("host", unreachable::HOST),
+    ("protocol", unreachable::PROTOCOL),
+    ("port", unreachable::PORT),
+    ("fragmentation-needed", unreachable::FRAGMENTATION_NEEDED),
+    ("source-route-failed", 5),
+    ("net-prohibited", unreachable::NET_PROHIBITED),
+    ("host-prohibited", unreachable::HOST_PROHIBITED),
+    ("admin-prohibited", unreachable::ADMIN_PROHIBITED),
+];

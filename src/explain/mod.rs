@@ -1,0 +1,4 @@
+//! What became of a packet, for people: packets as lines, and the story of their way.
+
+pub mod describe;
+pub mod story;
