@@ -1,6 +1,7 @@
 //! What the kernel chooses at random, and what is held of it instead of equality. Nothing else may differ.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use super::scenario::{Event, Scenario};
 
@@ -80,6 +81,8 @@ pub struct Drawn {
     carried: HashSet<(u8, u16)>,
     /// Ports that its rules name.
     named: HashSet<u16>,
+    /// The ranges of ports among its conditions.
+    ranges: Vec<RangeInclusive<u16>>,
     /// A rule asks for random ports, so that even the wanted one may be drawn.
     any: bool,
 }
@@ -111,6 +114,7 @@ impl Drawn {
                     for text in args.iter().map(String::as_str).chain([input.as_str()]) {
                         drawn.any |= text.contains("--random");
                         drawn.names(text);
+                        drawn.ranges.extend(ranges(text));
                     }
                 }
                 _ => {}
@@ -208,6 +212,14 @@ impl Drawn {
         if is_used(ours) || is_used(theirs) {
             return Likeness::Parted;
         }
+        // A rule may match the one and not the other.
+        if self
+            .ranges
+            .iter()
+            .any(|range| range.contains(&ours) != range.contains(&theirs))
+        {
+            return Likeness::Parted;
+        }
         if flow.0 != ICMP && class(ours) != class(theirs) {
             return Likeness::Different;
         }
@@ -217,6 +229,19 @@ impl Drawn {
         self.known.insert((flow, ours), theirs);
         Likeness::Same
     }
+}
+
+/// `1024:` and the like.
+fn ranges(text: &str) -> impl Iterator<Item = RangeInclusive<u16>> {
+    let words = text.split(|letter: char| letter.is_whitespace() || letter == ',');
+    words.filter_map(|word| {
+        let (low, high) = word.split_once(':')?;
+        let end = |text: &str, open: u16| match text {
+            "" => Some(open),
+            _ => text.parse().ok(),
+        };
+        Some(end(low, 0)?..=end(high, u16::MAX)?)
+    })
 }
 
 /// A port that is chosen anew stays among the lowest, the privileged, or the others.
@@ -419,6 +444,12 @@ mod tests {
     fn a_draw_of_a_port_in_use_parts_the_sides() {
         let cause = udp(("10.0.0.2", 40000), (SERVER, 53), b"question");
         let at = |port| udp((HOST, port), (SERVER, 53), b"question");
+        let mut drawn = Drawn::new(&scenario("-m multiport --ports !22,1000:5500\n"));
+        assert_eq!(
+            drawn.compare(Some(&cause), false, &at(5000), &at(6000)),
+            Likeness::Parted
+        );
+        assert_eq!(drawn.compare(Some(&cause), false, &at(5600), &at(6000)), Likeness::Same);
         let mut drawn = Drawn::new(&scenario("--to-source 192.0.2.1:2000-2003\n"));
         assert_eq!(
             drawn.compare(Some(&cause), false, &at(2002), &at(6000)),
