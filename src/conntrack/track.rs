@@ -280,14 +280,15 @@ struct Quote {
 }
 
 impl Quote {
-    /// Seen: the version and the checksum of the quoted header do not matter; four bytes of a header with ports are enough.
+    /// Seen: the version and the checksum of the quoted header do not matter, nor does a length that is too short for one; four bytes of a header
+    /// with ports are enough.
     fn read(quoted: &[u8]) -> Option<Self> {
         if quoted.len() < ipv4::MIN_HEADER {
             return None;
         }
         let header = usize::from(quoted[0] & 0x0f) * 4;
         let later_fragment = crate::wire::be16(quoted, 6) & ipv4::OFFSET_MASK != 0;
-        if header < ipv4::MIN_HEADER || later_fragment {
+        if later_fragment {
             return None;
         }
         let address = |at: usize| std::net::Ipv4Addr::from_bits(crate::wire::be32(quoted, at)).into();

@@ -85,9 +85,11 @@ fn set_icmp_identifier(packet: &mut Packet, identifier: u16) {
 /// What is about to be rewritten of the quoted transport header is read in one piece: of TCP all of its fixed part, if it is there.
 fn pull_quote(packet: &mut Packet) {
     let quoted = packet.transport().get(icmpv4::HEADER..).unwrap_or_default();
-    let Ok(header) = ipv4::Ipv4::new(quoted) else { return };
-    let at = icmpv4::HEADER + header.header_length();
-    let wanted = match header.protocol() {
+    let (Some(first), Some(&protocol)) = (quoted.first(), quoted.get(9)) else {
+        return;
+    };
+    let at = icmpv4::HEADER + usize::from(first & 0x0f) * 4;
+    let wanted = match protocol {
         protocol::TCP if packet.transport().len() >= at + tcp::MIN_HEADER => tcp::MIN_HEADER,
         _ => 8,
     };
@@ -136,59 +138,58 @@ fn rewrite_quote(quoted: &mut [u8], tuple: &Tuple, outer: Manip) -> Option<()> {
     if quoted.len() < ipv4::MIN_HEADER {
         return None;
     }
+    // Seen: a header that says it is shorter than a header can be is believed, and what follows it begins within.
     let header = usize::from(quoted[0] & 0x0f) * 4;
-    if header < ipv4::MIN_HEADER || header > quoted.len() {
-        return None;
-    }
+    let length = quoted.len().checked_sub(header)?;
     let protocol = quoted[9];
     let (address_at, port_at, endpoint) = match outer {
         Manip::Source => (16, 2, tuple.destination),
         Manip::Destination => (12, 0, tuple.source),
     };
     let IpAddr::V4(new) = endpoint.address else { return None };
-    let (old, new) = (be32(quoted, address_at), new.to_bits());
-    let (head, transport) = quoted.split_at_mut(header);
+    let new = new.to_bits();
     match protocol {
         protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP => {
-            if transport.len() < QUOTED_AT_LEAST {
+            if length < QUOTED_AT_LEAST {
                 return None;
             }
-            let old_port = be16(transport, port_at);
-            put16(transport, port_at, endpoint.id);
+            let old_port = be16(quoted, header + port_at);
+            put16(quoted, header + port_at, endpoint.id);
             let checksum_at = match protocol {
-                protocol::TCP => (transport.len() >= crate::wire::tcp::MIN_HEADER).then_some(16),
-                protocol::UDP | protocol::UDPLITE => (be16(transport, 6) != 0).then_some(6),
+                protocol::TCP => (length >= tcp::MIN_HEADER).then_some(header + 16),
+                protocol::UDP | protocol::UDPLITE => (be16(quoted, header + 6) != 0).then_some(header + 6),
                 _ => None,
             };
             if let Some(at) = checksum_at {
-                let field = checksum::update32(be16(transport, at), old, new);
+                let field = checksum::update32(be16(quoted, at), be32(quoted, address_at), new);
                 let field = checksum::update16(field, old_port, endpoint.id);
                 let zero_is_none = protocol != protocol::TCP;
-                put16(transport, at, if zero_is_none && field == 0 { 0xffff } else { field });
+                put16(quoted, at, if zero_is_none && field == 0 { 0xffff } else { field });
             }
         }
         protocol::ICMP => {
-            if transport.len() < QUOTED_AT_LEAST {
+            if length < QUOTED_AT_LEAST {
                 return None;
             }
-            let old = be16(transport, 4);
+            let old = be16(quoted, header + 4);
             let identifier = tuple.source.id;
-            put16(transport, 4, identifier);
-            let field = checksum::update16(be16(transport, 2), old, identifier);
-            put16(transport, 2, field);
+            put16(quoted, header + 4, identifier);
+            let field = checksum::update16(be16(quoted, header + 2), old, identifier);
+            put16(quoted, header + 2, field);
         }
         // As outside of a quote; what is rewritten there is the other end.
         protocol::GRE => {
-            let is_known = outer == Manip::Destination || transport.get(1).is_some_and(|it| it & 7 <= 1);
-            if transport.len() < GRE_AT_LEAST || !is_known {
+            let version = quoted.get(header + 1).map(|it| it & 7);
+            let is_known = outer == Manip::Destination || version.is_some_and(|version| version <= 1);
+            if length < GRE_AT_LEAST || !is_known {
                 return None;
             }
         }
         _ => {}
     }
-    put32(head, address_at, new);
-    let field = checksum::update32(be16(head, 10), old, new);
-    put16(head, 10, field);
+    let field = checksum::update32(be16(quoted, 10), be32(quoted, address_at), new);
+    put32(quoted, address_at, new);
+    put16(quoted, 10, field);
     Some(())
 }
 
