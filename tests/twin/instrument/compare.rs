@@ -68,6 +68,10 @@ pub fn compare(
                 agreement.tally = std::mem::take(&mut own.tally);
                 return Ok(agreement);
             }
+            Likeness::Different if drew_unseen(&drawn, &theirs.state(Depth::Sums)?, &own.state(Depth::Sums)?) => {
+                agreement.parted_at = Some(at);
+                return Ok(agreement);
+            }
             Likeness::Different => {
                 let mut what = format!("event {}: ", at + 1);
                 write_event(&mut what, event);
@@ -88,6 +92,10 @@ pub fn compare(
         agreement.comparisons += 1;
         let (a, b) = (normal(&part.title, &part.text), normal(&mine.title, &mine.text));
         if !same_text(&a, &b) {
+            if drew_unseen(&drawn, &their_state, &own_state) {
+                agreement.parted_at = Some(scenario.events.len());
+                return Ok(agreement);
+            }
             let what = format!("at the end, {}:\n{}", part.title, apart(&a, &b));
             return Err(Disagreement::Differ { at: None, what });
         }
@@ -97,6 +105,60 @@ pub fn compare(
         agreement.tally.rules(text);
     }
     Ok(agreement)
+}
+
+/// Whether a flow that no packet showed (a rule dropped it behind NAT) has a number by one side's draw that the scenario uses elsewhere: then what
+/// wanted the number found it free on one side only.
+fn drew_unseen(drawn: &Drawn, theirs: &[Part], own: &[Part]) -> bool {
+    let flows = |parts: &[Part]| -> Vec<Mapped> {
+        let listing = parts.iter().find(|part| part.title == FLOWS);
+        listing
+            .into_iter()
+            .flat_map(|part| part.text.lines())
+            .filter_map(Mapped::read)
+            .collect()
+    };
+    let (theirs, own) = (flows(theirs), flows(own));
+    theirs.iter().any(|there| {
+        let here = own.iter().find(|here| here.original == there.original);
+        here.is_some_and(|here| {
+            let both = there.reply.iter().zip(&here.reply).filter(|(a, b)| a != b);
+            // Where one of them kept its number, that is the question, not the excuse.
+            let mut drawn_by_both = both.filter(|(a, b)| !there.own.contains(a) && !there.own.contains(b));
+            drawn_by_both.any(|(a, b)| drawn.is_used(there.protocol, *a) || drawn.is_used(there.protocol, *b))
+        })
+    })
+}
+
+/// A line of `/proc/net/nf_conntrack`: the flow, and the ports or the identifier by which its answers come.
+struct Mapped {
+    protocol: u8,
+    original: String,
+    own: Vec<u16>,
+    reply: Vec<u16>,
+}
+
+impl Mapped {
+    fn read(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let first = words.iter().position(|word| word.starts_with("src="))?;
+        let second = words.iter().rposition(|word| word.starts_with("src="))?;
+        let number = |word: &&str| {
+            let (key, value) = word.split_once('=')?;
+            matches!(key, "sport" | "dport" | "id").then(|| value.parse().ok())?
+        };
+        let (original, reply) = (&words[first..second], &words[second..]);
+        let is_tuple = |word: &&&str| {
+            let key = word.split_once('=').map(|(key, _)| key);
+            key.is_some_and(|key| matches!(key, "src" | "dst" | "sport" | "dport" | "type" | "code" | "id"))
+        };
+        Some(Self {
+            protocol: words.get(3)?.parse().ok()?,
+            original: original.iter().filter(is_tuple).copied().collect(),
+            own: original.iter().filter_map(number).collect(),
+            reply: reply.iter().filter_map(number).collect(),
+        })
+    }
 }
 
 fn same_answer(event: &Event, drawn: &mut Drawn, cause: Option<&[u8]>, theirs: &Answer, own: &Answer) -> Likeness {
@@ -262,6 +324,35 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_draw_that_no_packet_showed() {
+        let mut scenario = Scenario::new("test");
+        let bytes = crate::instrument::build::udp(("10.0.0.2", 53), ("192.0.2.9", 53), b"");
+        scenario.receive("lan", bytes);
+        let drawn = Drawn::new(&scenario);
+        let flow = |port: u16| {
+            let text = format!(
+                "ipv4 2 udp 17 29 src=10.0.0.2 dst=192.0.2.9 sport=400 dport=80 [UNREPLIED] src=192.0.2.9 dst=192.0.2.1 sport=80 dport={port} mark=0 zone=0 use=2"
+            );
+            let title = FLOWS.to_owned();
+            vec![Part { title, text }]
+        };
+        for (theirs, own, expected) in [
+            (300, 300, false),
+            (300, 200, false),
+            (300, 53, true),
+            (53, 200, true),
+            // One of them kept its own.
+            (400, 53, false),
+        ] {
+            assert_eq!(
+                drew_unseen(&drawn, &flow(theirs), &flow(own)),
+                expected,
+                "{theirs} {own}"
+            );
+        }
+    }
 
     #[test]
     fn what_is_free_in_a_text_and_what_is_not() {

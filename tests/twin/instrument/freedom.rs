@@ -191,6 +191,11 @@ impl Drawn {
         }
     }
 
+    /// Whether a rule names the port, or a packet carries it.
+    pub fn is_used(&self, protocol: u8, port: u16) -> bool {
+        self.named.contains(&port) || self.carried.contains(&(protocol, port))
+    }
+
     fn learn(&mut self, flow: Flow, ours: u16, theirs: u16, cause: Option<&[u8]>) -> Likeness {
         if let Some(known) = self.known.get(&(flow, ours)) {
             // What was drawn before may be drawn again when its flow is over, by one side only.
@@ -208,8 +213,7 @@ impl Drawn {
                 false => Likeness::Different,
             };
         }
-        let is_used = |port: u16| self.named.contains(&port) || self.carried.contains(&(flow.0, port));
-        if is_used(ours) || is_used(theirs) {
+        if self.is_used(flow.0, ours) || self.is_used(flow.0, theirs) {
             return Likeness::Parted;
         }
         // A rule may match the one and not the other.
