@@ -5,10 +5,8 @@
 
 use super::forward::exceeds;
 use super::options;
-use crate::base::protocol;
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::ipv4::{DONT_FRAGMENT, Ipv4, MORE_FRAGMENTS, OFFSET_MASK};
-use crate::wire::{checksum, put16};
 
 /// The packet is too big for the way and says that it must not be fragmented.
 #[derive(Clone, Debug)]
@@ -29,7 +27,8 @@ pub fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> R
     if exceeds(&packet, limit) {
         return Err(FragmentationNeeded { mtu, packet });
     }
-    finish_checksum(&mut packet);
+    // No device can finish a checksum over several packets.
+    packet.finish_checksum();
     let limit = if largest == 0 { limit } else { limit.min(largest) };
     let header_length = packet.network_header_length();
     // No link is so narrow; but a packet must not make this loop forever.
@@ -92,35 +91,6 @@ fn keeps_pieces(packet: &Packet, room: usize) -> bool {
     sum == packet.transport().len()
         && sizes.iter().all(|it| usize::from(*it) <= room)
         && all_but_last.iter().all(|it| it % 8 == 0)
-}
-
-/// No device can finish a checksum over several packets.
-fn finish_checksum(packet: &mut Packet) {
-    if packet.checksum != ChecksumState::Partial {
-        return;
-    }
-    let at = match packet.protocol() {
-        protocol::TCP => 16,
-        protocol::UDP | protocol::UDPLITE => 6,
-        _ => return,
-    };
-    let (source, destination, number) = (packet.source(), packet.destination(), packet.protocol());
-    let segment = packet.transport_mut();
-    if segment.len() < at + 2 {
-        return;
-    }
-    put16(segment, at, 0);
-    let value = checksum::transport(source, destination, number, segment);
-    put16(
-        segment,
-        at,
-        if value == 0 && number != protocol::TCP {
-            0xffff
-        } else {
-            value
-        },
-    );
-    packet.checksum = ChecksumState::Verified;
 }
 
 #[cfg(test)]

@@ -58,7 +58,8 @@ impl Packet {
         if let Some(at) = self.pseudo_header_checksum_at() {
             put16(&mut self.bytes, at, 0);
             let value = checksum::transport(self.source(), self.destination(), self.protocol, self.transport());
-            self.store_transport_checksum(at, value);
+            // Seen: here zero is never left, not even in TCP, where it would mean nothing else.
+            put16(&mut self.bytes, at, if value == 0 { 0xffff } else { value });
         }
         self.checksum = ChecksumState::Verified;
     }

@@ -107,8 +107,8 @@ pub fn compare(
     Ok(agreement)
 }
 
-/// Whether a flow that no packet showed (a rule dropped it behind NAT) has a number by one side's draw that the scenario uses elsewhere: then what
-/// wanted the number found it free on one side only.
+/// Whether a flow whose number no packet showed (a rule dropped it behind NAT) has one by a draw that the scenario treats differently: what wanted
+/// the number found it free on one side only, or a rule saw it.
 fn drew_unseen(drawn: &Drawn, theirs: &[Part], own: &[Part]) -> bool {
     let flows = |parts: &[Part]| -> Vec<Mapped> {
         let listing = parts.iter().find(|part| part.title == FLOWS);
@@ -125,7 +125,7 @@ fn drew_unseen(drawn: &Drawn, theirs: &[Part], own: &[Part]) -> bool {
             let both = there.reply.iter().zip(&here.reply).filter(|(a, b)| a != b);
             // Where one of them kept its number, that is the question, not the excuse.
             let mut drawn_by_both = both.filter(|(a, b)| !there.own.contains(a) && !there.own.contains(b));
-            drawn_by_both.any(|(a, b)| drawn.is_used(there.protocol, *a) || drawn.is_used(there.protocol, *b))
+            drawn_by_both.any(|(a, b)| drawn.may_part(there.protocol, *b, *a))
         })
     })
 }

@@ -191,9 +191,11 @@ impl Drawn {
         }
     }
 
-    /// Whether a rule names the port, or a packet carries it.
-    pub fn is_used(&self, protocol: u8, port: u16) -> bool {
-        self.named.contains(&port) || self.carried.contains(&(protocol, port))
+    /// Whether the scenario will treat two draws differently: a rule names one or a packet carries it, or a rule matches the one and not the other.
+    pub fn may_part(&self, protocol: u8, ours: u16, theirs: u16) -> bool {
+        let is_used = |port: u16| self.named.contains(&port) || self.carried.contains(&(protocol, port));
+        let mut ranges = self.ranges.iter();
+        is_used(ours) || is_used(theirs) || ranges.any(|range| range.contains(&ours) != range.contains(&theirs))
     }
 
     fn learn(&mut self, flow: Flow, ours: u16, theirs: u16, cause: Option<&[u8]>) -> Likeness {
@@ -213,15 +215,7 @@ impl Drawn {
                 false => Likeness::Different,
             };
         }
-        if self.is_used(flow.0, ours) || self.is_used(flow.0, theirs) {
-            return Likeness::Parted;
-        }
-        // A rule may match the one and not the other.
-        if self
-            .ranges
-            .iter()
-            .any(|range| range.contains(&ours) != range.contains(&theirs))
-        {
+        if self.may_part(flow.0, ours, theirs) {
             return Likeness::Parted;
         }
         if flow.0 != ICMP && class(ours) != class(theirs) {
