@@ -32,6 +32,8 @@ pub(super) struct Pass<'a, O> {
     loops: u32,
     /// The host's ICMP code is sending just now: the kernel's has one socket, and what it sends causes no other ICMP message.
     icmp_is_sending: bool,
+    /// The packet that goes out next is a program's: what comes back of it is looked at before it leaves.
+    is_by_program: bool,
 }
 
 /// A packet on its way, with what tracking says of it.
@@ -54,6 +56,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             observer,
             loops: 0,
             icmp_is_sending: false,
+            is_by_program: false,
         }
     }
 
@@ -121,6 +124,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 packet: &packet,
             });
         }
+        self.is_by_program = true;
         let report = self.outward(Outgoing { packet, route }, Tracking::default());
         self.come_round();
         report
@@ -272,6 +276,7 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// OUTPUT and POSTROUTING for a packet of the router's own.
     fn outward(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
+        let is_by_program = std::mem::take(&mut self.is_by_program);
         let Outgoing { packet, mut route } = outgoing;
         let mut transit = Transit {
             packet,
@@ -284,38 +289,39 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
         if route.loops_back
             && let Some(interface) = transit.packet.output
+            && let Some(copy) = self.copy_to_self(interface, &transit)
         {
-            let is_shared = self.loop_back(interface, &transit);
-            if is_shared {
-                // Two have the pieces it was joined from, so the kernel makes new ones, as large as the largest.
-                transit.packet.fragments.clear();
+            if is_by_program {
+                let report = self.come_in_again(copy);
+                if report.fate == Fate::Delivered {
+                    // Someone has the copy, and with it the pieces it was joined from: the kernel makes new ones, as large as the largest.
+                    transit.packet.fragments.clear();
+                }
+            } else {
+                self.worker.looped.push_back(copy);
             }
         }
         self.depart(transit, route.mtu, Fate::Sent)
     }
 
-    /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again. False where a rule stopped the copy.
-    fn loop_back(&mut self, interface: InterfaceId, transit: &Transit) -> bool {
+    /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again; at once, unless the router is about another
+    /// packet. None where a rule stopped the copy.
+    fn copy_to_self(&mut self, interface: InterfaceId, transit: &Transit) -> Option<Looped> {
         let mut copy = Transit {
             packet: transit.packet.clone(),
             tracking: transit.tracking.clone(),
             delivery: transit.delivery,
         };
-        match self.hook(Hook::Postrouting, &mut copy) {
-            Ok(()) => {
-                self.worker.looped.push_back(Looped {
-                    interface,
-                    packet: copy.packet,
-                    tracking: copy.tracking,
-                    delivery: copy.delivery,
-                });
-                true
-            }
-            Err(reason) => {
-                self.gone(reason, copy);
-                false
-            }
+        if let Err(reason) = self.hook(Hook::Postrouting, &mut copy) {
+            self.gone(reason, copy);
+            return None;
         }
+        Some(Looped {
+            interface,
+            packet: copy.packet,
+            tracking: copy.tracking,
+            delivery: copy.delivery,
+        })
     }
 
     /// A message of the host's ICMP code. While one is under way there is no other.
@@ -396,36 +402,39 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
     fn come_round(&mut self) {
-        while let Some(Looped {
+        while let Some(looped) = self.worker.looped.pop_front() {
+            self.come_in_again(looped);
+        }
+    }
+
+    fn come_in_again(&mut self, looped: Looped) -> Report {
+        let Looped {
             interface,
             mut packet,
             mut tracking,
             delivery,
-        }) = self.worker.looped.pop_front()
-        {
-            self.loops += 1;
-            if self.loops > MAX_LOOPS {
-                self.stopped(Reason::TooManyLoops, tracking.state);
-                continue;
-            }
-            packet.input = Some(interface);
-            packet.output = None;
-            packet.options_unread = false;
-            // What a CT target said was for the tracking that has been done.
-            tracking.template = None;
-            if tracking.state == Some(CtState::Invalid) {
-                // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
-                tracking.state = None;
-            }
-            if O::WATCHING {
-                let interface = Some(self.config.net.interface(interface).name);
-                self.observer.see(Event::Arrived {
-                    interface,
-                    packet: &packet,
-                });
-            }
-            self.inward(packet, tracking, Some(delivery));
+        } = looped;
+        self.loops += 1;
+        if self.loops > MAX_LOOPS {
+            return self.stopped(Reason::TooManyLoops, tracking.state);
         }
+        packet.input = Some(interface);
+        packet.output = None;
+        packet.options_unread = false;
+        // What a CT target said was for the tracking that has been done.
+        tracking.template = None;
+        if tracking.state == Some(CtState::Invalid) {
+            // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
+            tracking.state = None;
+        }
+        if O::WATCHING {
+            let interface = Some(self.config.net.interface(interface).name);
+            self.observer.see(Event::Arrived {
+                interface,
+                packet: &packet,
+            });
+        }
+        self.inward(packet, tracking, Some(delivery))
     }
 
     /// Sends an ICMP error about a packet, if one may be sent.

@@ -154,10 +154,12 @@ impl TcpTrack {
             selective = segment.selective_acknowledgement(acknowledgement);
         }
         if let Some(adjust) = adjust {
-            // The receiver's numbers were moved by NAT: its sender acknowledges them as moved, and they are kept as they were.
+            // The receiver's numbers were moved by NAT: its sender acknowledges them as moved, and they are kept as they were. Seen: whether the
+            // last change has been acknowledged is asked of the moved number, so here they may be kept otherwise than they leave.
             let offset = &adjust[direction.opposite().index()];
-            acknowledgement = offset.before_adjustment(acknowledgement);
-            selective = offset.before_adjustment(selective);
+            let offset = offset.offset_at(acknowledgement.wrapping_sub(1)) as u32;
+            acknowledgement = acknowledgement.wrapping_sub(offset);
+            selective = selective.wrapping_sub(offset);
         }
 
         let anew = matches!(self.state, TcpState::SynSent | TcpState::SynRecv) && is_after(end, sender.end);
