@@ -152,6 +152,15 @@ impl Table {
         true
     }
 
+    /// What was known of the windows of TCP flows is out of date. Seen: so the kernel does when tracking begins again.
+    pub fn learn_windows_anew(&self) {
+        for flow in self.all() {
+            if let ProtocolState::Tcp(track) = &mut flow.lock().protocol {
+                track.learn_windows_anew();
+            }
+        }
+    }
+
     pub fn flush(&self) {
         for flow in self.all() {
             self.delete(&flow);

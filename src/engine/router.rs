@@ -111,7 +111,9 @@ impl Router {
         let _one_at_a_time = self.replacing.lock();
         let mut config = Config::clone(&self.config.load());
         change(&mut config)?;
+        let tracked = self.tracks();
         self.config.store(Arc::new(config));
+        self.tracking_changed(tracked);
         Ok(())
     }
 
@@ -141,8 +143,22 @@ impl Router {
     pub fn replace(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
         let _one_at_a_time = self.replacing.lock();
         let live = self.live.load().with_table(rules, self.workers, now)?;
+        let tracked = self.tracks();
         self.live.store(Arc::new(live));
+        self.tracking_changed(tracked);
         Ok(())
+    }
+
+    /// True where connections are tracked at all: the kernel does so only while some rule needs it.
+    fn tracks(&self) -> bool {
+        self.live.load().needs_conntrack || self.config.load().always_track
+    }
+
+    /// Flows stay when the last rule that needs them goes. When one comes again, packets may have passed that nobody saw.
+    fn tracking_changed(&self, tracked: bool) {
+        if !tracked && self.tracks() {
+            self.flows.learn_windows_anew();
+        }
     }
 
     /// The table of flows.

@@ -85,7 +85,7 @@ impl<O: Observer> Pass<'_, O> {
         }
     }
 
-    /// True where connections are tracked at all: the kernel does so only while some rule needs it.
+    /// `Router::tracks`, of what this packet sees.
     fn tracks(&self) -> bool {
         self.live.needs_conntrack || self.config.always_track
     }

@@ -203,6 +203,14 @@ impl TcpTrack {
             became_assured,
         }
     }
+
+    /// The next segment of each side says how far its window reaches, as if it were the first.
+    pub fn learn_windows_anew(&mut self) {
+        for side in &mut self.sides {
+            side.max_window = 0;
+        }
+    }
+
     /// A reset was sent in the place of one of the ends: the connection is over. False where it was before.
     pub fn close(&mut self) -> bool {
         std::mem::replace(&mut self.state, TcpState::Close) != TcpState::Close

@@ -178,11 +178,15 @@ impl TcpTrack {
                 return Fit::Inside;
             }
         } else if first {
-            // The other side of a connection that was picked up midway, or one that answers a SYN with anything but its own.
+            // The other side of a connection that was picked up midway, one that answers a SYN with anything but its own, or one whose windows are
+            // to be learnt anew.
             sender.end = end;
-            sender.max_window = window.max(1);
+            sender.max_window = (window << sender.scale).max(1);
             sender.max_end = end.wrapping_add(sender.max_window);
-            if selective == receiver.end.wrapping_add(1) {
+            if receiver.max_window == 0 {
+                receiver.end = selective;
+                receiver.max_end = selective;
+            } else if selective == receiver.end.wrapping_add(1) {
                 // Seen: one more than was sent is taken, as if a FIN had passed unseen.
                 receiver.end = selective;
             }
