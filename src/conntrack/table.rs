@@ -1,12 +1,12 @@
 //! The table of flows, in shards, and the expectations beside it.
 //!
-//! Locks, in the order in which they may be taken: a flow, then a shard (one, or two in the order of their numbers), the index of sources or the
-//! expectations. The last three are held for a few instructions and nothing is called under them.
+//! Locks, in the order in which they may be taken: a flow, then a shard (one, or two in the order of their numbers), the orphaned mappings, the
+//! index of sources or the expectations. All but a flow's are held for a few instructions and nothing is called under them.
 
 use std::hash::Hasher;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use hashbrown::HashTable;
 use parking_lot::Mutex;
@@ -24,6 +24,9 @@ pub struct Table {
     shards: Box<[Mutex<HashTable<Entry>>]>,
     /// Flows whose source mapping is decided, by original source, so that a source keeps its mapping towards other destinations.
     sources: Box<[Mutex<HashTable<SourceEntry>>]>,
+    /// Flows that are gone but for the flows which their helpers announced. Seen: their mappings are found until those are gone too.
+    orphaned: Mutex<Vec<Orphaned>>,
+    orphaned_count: AtomicUsize,
     count: AtomicUsize,
     next_serial: AtomicU64,
     expectations: Mutex<Expectations>,
@@ -46,6 +49,13 @@ struct SourceEntry {
     mappings: Vec<(u64, Tuple)>,
 }
 
+/// A mapping whose flow is out of the table, but remembered by others as their master.
+struct Orphaned {
+    original: Tuple,
+    serial: u64,
+    flow: Weak<Flow>,
+}
+
 impl SourceEntry {
     fn is_of(&self, tuple: &Tuple) -> bool {
         self.source == tuple.source && self.protocol == tuple.protocol
@@ -65,6 +75,8 @@ impl Table {
             hash_key,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             sources: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            orphaned: Mutex::default(),
+            orphaned_count: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
             next_serial: AtomicU64::new(0),
             expectations: Mutex::default(),
@@ -115,13 +127,18 @@ impl Table {
 
     /// Takes a flow out, with its expectations. A flow that is not in the table yet will not get there. False when it was dead already.
     pub fn delete(&self, flow: &Arc<Flow>) -> bool {
-        let (status, reply, has_expected) = {
+        let (status, reply, has_expected, is_master) = {
             let mut state = flow.lock();
             if state.status.has(Status::DYING) {
                 return false;
             }
             state.status.set(Status::DYING);
-            (state.status, state.reply, state.has_expected)
+            (
+                state.status,
+                state.reply,
+                state.has_expected,
+                state.expected_flows() > 0,
+            )
         };
         if status.has(Status::CONFIRMED) {
             for tuple in [flow.original(), &reply] {
@@ -131,18 +148,15 @@ impl Table {
                     entry.remove();
                 }
             }
-            if status.has(Status::SRC_NAT_DONE) {
-                let hash = self.hash_source(flow.original());
-                let mut sources = self.source_shard(hash).lock();
-                if let Ok(mut entry) = sources.find_entry(hash, |it| it.is_of(flow.original())) {
-                    let mappings = &mut entry.get_mut().mappings;
-                    if let Ok(at) = mappings.binary_search_by_key(&flow.serial(), |(serial, _)| *serial) {
-                        mappings.remove(at);
-                    }
-                    if mappings.is_empty() {
-                        entry.remove();
-                    }
-                }
+            if status.has(Status::SRC_NAT_DONE) && is_master {
+                self.orphaned.lock().push(Orphaned {
+                    original: *flow.original(),
+                    serial: flow.serial(),
+                    flow: Arc::downgrade(flow),
+                });
+                self.orphaned_count.fetch_add(1, Ordering::Relaxed);
+            } else if status.has(Status::SRC_NAT_DONE) {
+                self.forget_mapping(flow.original(), flow.serial());
             }
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
@@ -150,6 +164,35 @@ impl Table {
             self.with_expectations(|all| all.remove_of(flow));
         }
         true
+    }
+
+    fn forget_mapping(&self, original: &Tuple, serial: u64) {
+        let hash = self.hash_source(original);
+        let mut sources = self.source_shard(hash).lock();
+        if let Ok(mut entry) = sources.find_entry(hash, |it| it.is_of(original)) {
+            let mappings = &mut entry.get_mut().mappings;
+            if let Ok(at) = mappings.binary_search_by_key(&serial, |(serial, _)| *serial) {
+                mappings.remove(at);
+            }
+            if mappings.is_empty() {
+                entry.remove();
+            }
+        }
+    }
+
+    /// Mappings of masters that nobody remembers any more.
+    fn forget_orphaned(&self) {
+        if self.orphaned_count.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        self.orphaned.lock().retain(|it| {
+            let is_remembered = it.flow.strong_count() > 0;
+            if !is_remembered {
+                self.forget_mapping(&it.original, it.serial);
+                self.orphaned_count.fetch_sub(1, Ordering::Relaxed);
+            }
+            is_remembered
+        });
     }
 
     /// What was known of the windows of TCP flows is out of date. Seen: so the kernel does when tracking begins again.
@@ -184,6 +227,7 @@ impl Table {
                 }
             }
         }
+        self.forget_orphaned();
         gone
     }
 
@@ -264,6 +308,7 @@ impl Table {
 
     /// The newest mapping of another flow from the same source endpoint that fits, as a reply tuple.
     pub(crate) fn newest_mapping_of_source(&self, original: &Tuple, fits: impl Fn(&Tuple) -> bool) -> Option<Tuple> {
+        self.forget_orphaned();
         let hash = self.hash_source(original);
         let sources = self.source_shard(hash).lock();
         let entry = sources.find(hash, |it| it.is_of(original))?;

@@ -211,13 +211,12 @@ pub fn normal(title: &str, text: &str) -> String {
         let lines = text.lines().filter(|line| !is_date(line));
         return lines.map(|line| format!("{line}\n")).collect();
     }
+    let deletes = title.starts_with("conntrack -D");
     let mut lines: Vec<(String, String)> = text
         .lines()
         .map(|line| {
-            let mut words: Vec<&str> = line
-                .split_whitespace()
-                .filter(|word| !word.starts_with("use="))
-                .collect();
+            let words = line.split_whitespace();
+            let mut words: Vec<&str> = words.filter(|word| !(deletes && word.starts_with("use="))).collect();
             let at = match words.first() {
                 Some(&("ipv4" | "ipv6")) => 4,
                 Some(first) if first.parse::<u64>().is_ok() => 0,

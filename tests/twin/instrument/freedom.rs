@@ -41,9 +41,9 @@ pub const FREEDOMS: &[Freedom] = &[
         held: "both list the same flows",
     },
     Freedom {
-        what: "the count of references of a flow (use=)",
-        why: "it says who else looks at the flow at this moment",
-        held: "nothing",
+        what: "the count of references of a flow (use=) that `conntrack -D` prints",
+        why: "it falls with each flow that the helper announced and that was deleted before, in the order of the hash",
+        held: "nothing; in listings it is the same",
     },
     Freedom {
         what: "the count of flows (conntrack -C) while some of them are over",
