@@ -1,5 +1,7 @@
 //! One scenario on two sides, and what differs.
 
+use std::time::{Duration, Instant};
+
 use super::freedom::{Drawn, Likeness, class};
 use super::ours::{Ours, story};
 use super::scenario::{Event, Scenario, write_event};
@@ -53,15 +55,22 @@ pub fn compare(
 ) -> Result<Agreement, Disagreement> {
     let mut drawn = Drawn::new(scenario);
     let mut agreement = Agreement::default();
+    // How long the two sides were apart at worst: a busy machine may halt between them.
+    let mut apart_by = Duration::ZERO;
     for (at, event) in scenario.events.iter().enumerate() {
+        let began = Instant::now();
         let (their_answer, own_answer) = (theirs.happen(event)?, own.happen(event)?);
+        if !matches!(event, Event::Wait(_)) {
+            apart_by = apart_by.max(began.elapsed());
+        }
+        let slack = slack(apart_by);
         let cause = match event {
             Event::Packet { bytes, .. } => Some(bytes.as_slice()),
             _ => None,
         };
         agreement.packets += u64::from(cause.is_some());
         agreement.comparisons += 1 + their_answer.sent.len() as u64;
-        match same_answer(event, &mut drawn, cause, &their_answer, &own_answer) {
+        match same_answer(event, &mut drawn, cause, &their_answer, &own_answer, slack) {
             Likeness::Same => {}
             Likeness::Parted => {
                 agreement.parted_at = Some(at);
@@ -83,7 +92,9 @@ pub fn compare(
             }
         }
     }
+    let began = Instant::now();
     let (their_state, own_state) = (theirs.state(depth)?, own.state(depth)?);
+    let slack = slack(apart_by + began.elapsed());
     for part in &their_state {
         let Some(mine) = own_state.iter().find(|mine| mine.title == part.title) else {
             let what = format!("{}: only the kernel has this", part.title);
@@ -91,12 +102,12 @@ pub fn compare(
         };
         agreement.comparisons += 1;
         let (a, b) = (normal(&part.title, &part.text), normal(&mine.title, &mine.text));
-        if !same_text(&a, &b) {
+        if !same_text(&a, &b, slack) {
             if drew_unseen(&drawn, &their_state, &own_state) {
                 agreement.parted_at = Some(scenario.events.len());
                 return Ok(agreement);
             }
-            let what = format!("at the end, {}:\n{}", part.title, apart(&a, &b));
+            let what = format!("at the end, {}:\n{}", part.title, apart(&a, &b, slack));
             return Err(Disagreement::Differ { at: None, what });
         }
     }
@@ -161,11 +172,23 @@ impl Mapped {
     }
 }
 
-fn same_answer(event: &Event, drawn: &mut Drawn, cause: Option<&[u8]>, theirs: &Answer, own: &Answer) -> Likeness {
+/// Seconds by which two times that count down may differ.
+fn slack(apart_by: Duration) -> i64 {
+    1 + apart_by.as_secs() as i64
+}
+
+fn same_answer(
+    event: &Event,
+    drawn: &mut Drawn,
+    cause: Option<&[u8]>,
+    theirs: &Answer,
+    own: &Answer,
+    slack: i64,
+) -> Likeness {
     if let (Event::Tool { name, args, .. }, Some(theirs), Some(own)) = (event, &theirs.tool, &own.tool) {
         let title = format!("{name} {}", args.join(" "));
         let (a, b) = (normal(&title, &theirs.out), normal(&title, &own.out));
-        if theirs.code != own.code || theirs.err != own.err || !same_text(&a, &b) {
+        if theirs.code != own.code || theirs.err != own.err || !same_text(&a, &b, slack) {
             return Likeness::Different;
         }
     }
@@ -237,13 +260,13 @@ fn is_date(line: &str) -> bool {
 }
 
 /// Line by line, with what is free: a second, and a port that was drawn.
-fn same_text(theirs: &str, own: &str) -> bool {
+fn same_text(theirs: &str, own: &str, slack: i64) -> bool {
     theirs == own
         || theirs.lines().count() == own.lines().count()
-            && theirs.lines().zip(own.lines()).all(|(a, b)| same_line(a, b))
+            && theirs.lines().zip(own.lines()).all(|(a, b)| same_line(a, b, slack))
 }
 
-fn same_line(theirs: &str, own: &str) -> bool {
+fn same_line(theirs: &str, own: &str, slack: i64) -> bool {
     if theirs == own {
         return true;
     }
@@ -257,12 +280,12 @@ fn same_line(theirs: &str, own: &str) -> bool {
                 return true;
             }
             match (a.parse::<i64>(), b.parse::<i64>()) {
-                (Ok(a), Ok(b)) if at == 0 => return (a - b).abs() <= 1,
+                (Ok(a), Ok(b)) if at == 0 => return (a - b).abs() <= slack,
                 _ => {}
             }
             let lived = |word: &str| word.strip_prefix("delta-time=")?.parse::<i64>().ok();
             if let (Some(a), Some(b)) = (lived(a), lived(b)) {
-                return (a - b).abs() <= 1;
+                return (a - b).abs() <= slack;
             }
             // Drawn by both: neither is the flow's own port.
             let drawn = |of_reply: &str, of_original: &str| match (of(a, of_reply), of(b, of_reply)) {
@@ -278,12 +301,12 @@ fn same_line(theirs: &str, own: &str) -> bool {
 }
 
 /// The lines that only one side has.
-fn apart(theirs: &str, own: &str) -> String {
+fn apart(theirs: &str, own: &str, slack: i64) -> String {
     let mut out = String::new();
     for (mark, here, there) in [("kernel", theirs, own), ("nflab ", own, theirs)] {
         for line in here
             .lines()
-            .filter(|line| !there.lines().any(|other| same_line(line, other)))
+            .filter(|line| !there.lines().any(|other| same_line(line, other, slack)))
         {
             out.push_str(&format!("{mark} | {line}\n"));
         }
@@ -360,7 +383,7 @@ mod tests {
                 "ipv4     2 tcp      6 {left} {state} src=10.0.0.2 dst=192.0.2.9 sport=4000 dport=80 src=192.0.2.9 dst=192.0.2.1 sport=80 dport={drawn} [ASSURED] mark=0 zone=0 use=2\n"
             )
         };
-        let same = |a: &str, b: &str| same_text(&normal(FLOWS, a), &normal(FLOWS, b));
+        let same = |a: &str, b: &str| same_text(&normal(FLOWS, a), &normal(FLOWS, b), 1);
         for (a, b, expected) in [
             (flow(119, "TIME_WAIT", 4000), flow(120, "TIME_WAIT", 4000), true),
             (flow(118, "TIME_WAIT", 4000), flow(120, "TIME_WAIT", 4000), false),
@@ -386,6 +409,6 @@ mod tests {
         assert!(same(&format!("{a}{b}"), &format!("{b}{a}")));
         let date = "# Completed on Fri\n";
         assert_eq!(normal(SAVE, &format!("*filter\n{date}")), "*filter\n");
-        assert!(!same_text("[1:40] -A INPUT", "[2:40] -A INPUT"));
+        assert!(!same_text("[1:40] -A INPUT", "[2:40] -A INPUT", 1));
     }
 }

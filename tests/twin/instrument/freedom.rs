@@ -33,7 +33,7 @@ pub const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "a second in the time that a flow or an expectation has left, or has lived (delta-time=)",
         why: "the two sides are asked one after the other, and the kernel counts in jiffies",
-        held: "the difference is at most one second",
+        held: "the difference is at most one second, and as many more as the machine halted between them",
     },
     Freedom {
         what: "the order of flows in a listing",
