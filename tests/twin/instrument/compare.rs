@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::freedom::{Drawn, Likeness, class};
+use super::freedom::{Drawn, Likeness, announced_apart, class};
 use super::ours::{Ours, story};
 use super::scenario::{Event, Scenario, write_event};
 use super::sentence;
@@ -191,6 +191,12 @@ fn same_answer(
         if theirs.code != own.code || theirs.err != own.err || !same_text(&a, &b, slack) {
             return Likeness::Different;
         }
+    }
+    if let (Some(cause), [(there, a)], [(here, b)]) = (cause, theirs.sent.as_slice(), own.sent.as_slice())
+        && there == here
+        && announced_apart(cause, a, b)
+    {
+        return Likeness::Parted;
     }
     if !theirs.sent.iter().map(shape).eq(own.sent.iter().map(shape)) {
         return Likeness::Different;

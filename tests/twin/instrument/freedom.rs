@@ -21,6 +21,11 @@ pub const FREEDOMS: &[Freedom] = &[
                one of ours in every packet, quoted or not, with the checksums that follow",
     },
     Freedom {
+        what: "the port that the FTP helper announces under NAT where the announced one is expected already",
+        why: "the kernel starts its search at a random number",
+        held: "both sides announce another; the comparison ends there, because the length of the packet depends on it",
+    },
+    Freedom {
         what: "the IP identification of ICMP messages that the router itself makes, also where one is quoted",
         why: "the kernel counts from a random number for each pair of hosts",
         held: "everything else in the packet, and that the header's checksum follows",
@@ -61,6 +66,29 @@ pub const FREEDOMS: &[Freedom] = &[
         held: "the order by each interface; what the kernel has been seen to send by two at once is only what time-outs make it send",
     },
 ];
+
+/// Whether both sides announced another port than the FTP packet that came, and not the same.
+pub fn announced_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
+    match (announced(cause), announced(theirs), announced(own)) {
+        (Some(came), Some(theirs), Some(own)) => came != theirs && came != own && theirs != own,
+        _ => false,
+    }
+}
+
+/// The port in the payload of an FTP packet: `...,16,65` or `|4161|`.
+fn announced(bytes: &[u8]) -> Option<u16> {
+    let transport = header(bytes, 0).filter(|_| bytes[9] == 6)?;
+    let length = usize::from(*bytes.get(transport + 12)? >> 4) * 4;
+    let text = std::str::from_utf8(bytes.get(transport + length..)?).ok()?;
+    let line = text.lines().next()?;
+    if let Some((before, _)) = line.rsplit_once('|') {
+        return before.rsplit('|').next()?.parse().ok();
+    }
+    let mut groups = line.split(|letter: char| !letter.is_ascii_digit() && letter != ',');
+    let mut numbers = groups.find(|word| word.split(',').count() == 6)?.rsplit(',');
+    let (low, high): (u8, u8) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+    Some(u16::from_be_bytes([high, low]))
+}
 
 /// How two packets compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -436,6 +464,40 @@ mod tests {
         let mut wrong = error(6000);
         wrong[22] ^= 1;
         assert_eq!(drawn.compare(None, false, &error(5000), &wrong), Likeness::Different);
+    }
+
+    #[test]
+    fn a_port_that_a_helper_announces() {
+        let packet =
+            |text: &str| crate::instrument::build::tcp(("10.0.0.2", 4000), (SERVER, 21), "PA", 1, 1, text.as_bytes());
+        for (came, theirs, own, expected) in [
+            ("|||4681|)\r\n", "|||32850|)\r\n", "|||50379|)\r\n", true),
+            ("|||4681|)\r\n", "|||4681|)\r\n", "|||50379|)\r\n", false),
+            (
+                "PORT 10,0,0,2,16,65\r\n",
+                "PORT 192,0,2,1,9,1\r\n",
+                "PORT 192,0,2,1,160,65\r\n",
+                true,
+            ),
+            (
+                "PORT 10,0,0,2,16,65\r\n",
+                "PORT 192,0,2,1,16,65\r\n",
+                "PORT 192,0,2,1,160,65\r\n",
+                false,
+            ),
+            (
+                "PORT 10,0,0,2\r\n",
+                "PORT 192,0,2,1,16,65\r\n",
+                "PORT 192,0,2,1,160,65\r\n",
+                false,
+            ),
+        ] {
+            assert_eq!(
+                announced_apart(&packet(came), &packet(theirs), &packet(own)),
+                expected,
+                "{came}{theirs}{own}"
+            );
+        }
     }
 
     #[test]
