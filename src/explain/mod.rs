@@ -1,4 +1,5 @@
 //! What became of a packet, for people: packets as lines, and the story of their way.
 
 pub mod describe;
+pub mod filter;
 pub mod story;
