@@ -556,7 +556,7 @@ fn ports(text: &str) -> Option<PortRange> {
 }
 
 fn protocol_named(text: &str) -> Option<u8> {
-    PROTOCOLS
+    protocol::NAMES
         .iter()
         .find(|(name, _)| *name == text)
         .map(|(_, number)| *number)
@@ -608,19 +608,6 @@ const VERDICTS_TEXT: &str = "ACCEPT, DROP, REJECT, STOLEN, QUEUE";
 const TESTS: [&str; 15] = [
     "tcp", "udp", "icmp", "proto", "host", "net", "src", "dst", "port", "sport", "dport", "in", "out", "state",
     "verdict",
-];
-const PROTOCOLS: [(&str, u8); 11] = [
-    ("tcp", protocol::TCP),
-    ("udp", protocol::UDP),
-    ("icmp", protocol::ICMP),
-    ("igmp", protocol::IGMP),
-    ("ipip", protocol::IPIP),
-    ("dccp", protocol::DCCP),
-    ("gre", protocol::GRE),
-    ("esp", protocol::ESP),
-    ("ah", protocol::AH),
-    ("sctp", protocol::SCTP),
-    ("udplite", protocol::UDPLITE),
 ];
 
 #[cfg(test)]
