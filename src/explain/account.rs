@@ -178,6 +178,23 @@ impl Account {
         }
     }
 
+    /// What is told of the packet itself, and not of what the router sent because of it.
+    pub fn of_the_packet(&self) -> impl Iterator<Item = &Told> {
+        let (mut is_own, mut others) = (false, false);
+        self.steps.iter().filter(move |told| {
+            match told {
+                Told::RouterSends { .. } => (is_own, others) = (true, true),
+                Told::GoesOn => {
+                    is_own = false;
+                    return false;
+                }
+                Told::Arrived { .. } if others => is_own = true,
+                _ => {}
+            }
+            !is_own
+        })
+    }
+
     /// As JSON, on a line.
     pub fn json(&self) -> String {
         // Texts and numbers: there is nothing in it that JSON can't hold.

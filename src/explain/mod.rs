@@ -3,5 +3,7 @@
 pub mod account;
 pub mod describe;
 pub mod filter;
+pub mod picture;
 pub mod story;
 mod text;
+pub mod why;

@@ -435,10 +435,14 @@ impl Story {
             }
             _ => false,
         };
-        let has_none = |at: usize| !matches!(self.steps.get(at + 1), Some(Step::Logged(_)));
+        // Between the two stands that the packet goes on.
+        let has_none = |at: usize| !matches!(self.steps.get(at + 2), Some(Step::Logged(_)));
         let place = (walk..self.steps.len()).find(|&at| writes(at) && has_none(at));
         match place {
-            Some(at) => self.steps.insert(at + 1, Step::Logged(record.clone())),
+            Some(at) => {
+                let at = (at + 2).min(self.steps.len());
+                self.steps.insert(at, Step::Logged(record.clone()));
+            }
             None => self.steps.push(Step::Logged(record.clone())),
         }
     }

@@ -1,0 +1,5 @@
+//! placeholder
+use super::account::Account;
+pub fn draw(_account: &Account) -> String {
+    String::new()
+}
