@@ -9,7 +9,7 @@ use crate::conntrack::{self, CtState, Direction, Tracked, Tracking, Tuple};
 use crate::engine::{Config, LiveTable, NatNotAsked, Reason};
 use crate::helper::{Heard, HeardWhat};
 use crate::nat::Manip;
-use crate::net::{InputRoute, LookedUp, OutputKey, OutputRoute};
+use crate::net::{DropReason, InputRoute, LookedUp, OutputKey, OutputRoute};
 use crate::packet::Packet;
 use crate::rule::{Action, Policy, Rule};
 
@@ -144,6 +144,8 @@ pub enum Told {
         /// `dropped`, `rejected`, `held` or `queued`.
         how: String,
         reason: String,
+        /// By a rule or policy, which is the last of `decided_by`; else by a check.
+        by_rules: bool,
     },
 }
 
@@ -201,12 +203,18 @@ impl Account {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What had the last word about the packet itself: what stopped it, else the last rule or policy of table filter, else of any.
+    /// The rule or policy that had the last word about the packet itself: the one that stopped it, else the last of table filter, else of any.
+    /// `None` where a check stopped it, or no table was asked.
     pub fn last_word(&self) -> Option<&Decided> {
         let of_filter = self.decided_by.iter().rev().find(|it| it.table == "filter");
-        match self.verdict.as_str() {
-            "ACCEPT" => of_filter.or(self.decided_by.last()),
-            _ => self.decided_by.last(),
+        let stopped = self.of_the_packet().find_map(|told| match told {
+            Told::Stopped { by_rules, .. } => Some(*by_rules),
+            _ => None,
+        });
+        match stopped {
+            None => of_filter.or(self.decided_by.last()),
+            Some(true) => self.decided_by.last(),
+            Some(false) => None,
         }
     }
 }
@@ -353,6 +361,10 @@ impl Teller<'_> {
                 Told::Stopped {
                     how: how.to_owned(),
                     reason: without_verb(&reason.to_string()).to_owned(),
+                    by_rules: matches!(
+                        reason,
+                        Reason::Rule(_) | Reason::Policy(_) | Reason::Rejected { .. } | Reason::Queued(_)
+                    ),
                 }
             }
         };
@@ -477,8 +489,15 @@ fn routed(story: &Story, decision: &InputRoute, packet: &Packet) -> Told {
         InputRoute::Forward(way) => way.source_route,
         _ => None,
     };
-    // What comes round keeps the route that it left by.
-    let asked = net.filter(|_| packet.input != Some(InterfaceId::LOOPBACK));
+    let by_route = match decision {
+        InputRoute::Error { reason, .. } | InputRoute::Drop(reason) => matches!(
+            reason,
+            DropReason::Unreachable | DropReason::Prohibited | DropReason::Blackhole
+        ),
+        // What comes round keeps the route that it left by.
+        _ => packet.input != Some(InterfaceId::LOOPBACK),
+    };
+    let asked = net.filter(|_| by_route);
     let found = asked.map(|net| net.looked_up_input(packet, towards.unwrap_or(packet.destination())));
     route(story.config.as_deref(), way, found, false)
 }

@@ -246,6 +246,11 @@ impl Scene {
                 }
                 Told::Route { way, .. } => self.routing = Some((way.clone(), false)),
                 Told::Sent { interface, .. } => self.output = Some(interface.clone()),
+                // What came round through lo, too.
+                Told::Arrived {
+                    interface: Some(interface),
+                    ..
+                } => self.input = Some(interface.clone()),
                 Told::Delivered { .. } => self.reached_router = true,
                 Told::Stopped { how, .. } => {
                     // At a table, at another stage, or (with no stage since the last hook) at the routing decision.
@@ -275,14 +280,10 @@ impl Scene {
     /// Who had the last word, and what was tried there.
     fn decide(&mut self, account: &Account) {
         let stopped = account.of_the_packet().find_map(|told| match told {
-            Told::Stopped { how, reason } => Some((how, reason)),
+            Told::Stopped { how, reason, .. } => Some((how, reason)),
             _ => None,
         });
-        let by_table = match stopped {
-            None => true,
-            Some((_, reason)) => ["by ", "at "].iter().any(|word| reason.starts_with(word)),
-        };
-        let word = account.last_word().filter(|_| by_table);
+        let word = account.last_word();
         if let Some(word) = word {
             let mut hook = "";
             let mut table_here = "";
@@ -827,6 +828,7 @@ mod tests {
                 Told::Stopped {
                     how: "dropped".into(),
                     reason: nasty.clone(),
+                    by_rules: false,
                 },
                 Told::RouterSends { packet: nasty },
             ],

@@ -125,7 +125,7 @@ pub fn render(account: &Account, detail: Detail, colour: Colour) -> String {
             Told::Sent { interface, packet } => page.head(GREEN, &format!("out by {interface}: "), packet),
             Told::Delivered { packet } => page.head(GREEN, "reached the router: ", packet),
             Told::Unanswered { reason } => page.head(YELLOW, "not answered: ", reason),
-            Told::Stopped { how, reason } => {
+            Told::Stopped { how, reason, .. } => {
                 let colour = match how.as_str() {
                     "held" | "queued" => YELLOW,
                     _ => RED,

@@ -433,7 +433,7 @@ fn no_jump(hook: &str, walk: &[&Told], place: &RulePlace, table: &TableRules) ->
 
 fn stopped(account: &Account) -> Option<String> {
     account.of_the_packet().find_map(|told| match told {
-        Told::Stopped { how, reason } => Some(format!("{how}: {reason}")),
+        Told::Stopped { how, reason, .. } => Some(format!("{how}: {reason}")),
         _ => None,
     })
 }
