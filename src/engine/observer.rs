@@ -14,6 +14,7 @@ use crate::rule::{Action, Context, Hook, LogRecord, Miss, Policy, Rule, Table};
 use super::live::LiveTable;
 use super::reason::Reason;
 use super::router::Config;
+use super::worker::Report;
 
 /// Someone who watches.
 pub trait Observer {
@@ -139,6 +140,8 @@ pub enum Event<'a> {
     Stopped {
         reason: &'a Reason,
     },
+    /// What became of the packet that this all was about; the last event.
+    Reported(&'a Report),
 }
 
 /// What became of one rule.

@@ -69,7 +69,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             Err((reason, _)) => self.stopped(Reason::Host(reason), None),
         };
         self.come_round();
-        report
+        self.see_report(report)
     }
 
     /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero (source, identification)
@@ -81,7 +81,8 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
         let Ok(mut packet) = Packet::parse(buffer) else {
             self.see_arrival(None, bytes);
-            return self.stopped(Reason::Host(DropReason::Truncated), None);
+            let report = self.stopped(Reason::Host(DropReason::Truncated), None);
+            return self.see_report(report);
         };
         packet.options_unread = true;
         let key = OutputKey {
@@ -95,12 +96,14 @@ impl<'a, O: Observer> Pass<'a, O> {
             Ok(route) => route,
             Err(reason) => {
                 self.see_arrival(None, bytes);
-                return self.stopped(Reason::NoWay(reason), None);
+                let report = self.stopped(Reason::NoWay(reason), None);
+                return self.see_report(report);
             }
         };
         if packet.len() > route.mtu as usize {
             self.see_arrival(None, bytes);
-            return self.stopped(Reason::MessageTooLong, None);
+            let report = self.stopped(Reason::MessageTooLong, None);
+            return self.see_report(report);
         }
         if packet.source().is_unspecified() {
             packet.fill_source(route.source);
@@ -125,7 +128,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
         let report = self.outward(Outgoing { packet, route }, Tracking::default());
         self.come_round();
-        report
+        self.see_report(report)
     }
 
     /// Fragment queues whose time is over.
@@ -516,6 +519,13 @@ impl<'a, O: Observer> Pass<'a, O> {
                 config: &self.config,
             });
         }
+    }
+
+    fn see_report(&mut self, report: Report) -> Report {
+        if O::WATCHING {
+            self.observer.see(Event::Reported(&report));
+        }
+        report
     }
 
     /// Before anything is sent because of it, so that the story is told in order.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::describe;
-use super::story::{Step, Story};
+use super::story::{Detail, Step, Story};
 use crate::base::InterfaceId;
 use crate::conntrack::{self, CtState, Direction, Tracked, Tracking, Tuple};
 use crate::engine::{Config, LiveTable, NatNotAsked, Reason};
@@ -150,9 +150,11 @@ pub enum Told {
 }
 
 impl Account {
-    pub(super) fn of(story: &Story) -> Self {
+    /// Short of rules that did not match, it is made many times as fast.
+    pub(super) fn of(story: &Story, detail: Detail) -> Self {
         let mut teller = Teller {
             story,
+            detail,
             table: None,
             chains: Vec::new(),
             told: Vec::with_capacity(story.steps.len()),
@@ -161,10 +163,7 @@ impl Account {
             teller.tell(at, step);
         }
         let steps = teller.told;
-        let state = story.of_the_packet().filter_map(|(_, step)| match step {
-            Step::Tracked { tracking, .. } => tracking.state,
-            _ => None,
-        });
+        let (verdict, state) = story.report.unwrap_or_default();
         let decided_by = story.deciding().into_iter().map(|it| Decided {
             hook: it.hook.chain().to_owned(),
             table: it.table.name().to_owned(),
@@ -173,8 +172,8 @@ impl Account {
         });
         Self {
             number: story.number,
-            verdict: story.verdict().to_owned(),
-            state: state.last().map(|state| state.name().to_owned()),
+            verdict: verdict.to_owned(),
+            state: state.map(|state| state.name().to_owned()),
             decided_by: decided_by.collect(),
             steps,
         }
@@ -221,6 +220,7 @@ impl Account {
 
 struct Teller<'a> {
     story: &'a Story,
+    detail: Detail,
     table: Option<&'a LiveTable>,
     /// Chains that were jumped from, in the table being walked.
     chains: Vec<String>,
@@ -254,6 +254,7 @@ impl Teller<'_> {
                     rules: chain.map_or(0, |chain| chain.rules.len()),
                 }
             }
+            Step::Failed { .. } if self.detail == Detail::Short => return,
             Step::Failed {
                 step,
                 part,
@@ -261,7 +262,7 @@ impl Teller<'_> {
                 remembered,
             } => {
                 let Some(table) = self.table else { return };
-                let why = self.story.why(table, *step, *part, *moment, remembered.as_deref());
+                let why = self.story.why(table, *step, *part, *moment, *remembered);
                 let depth = self.chains.len();
                 let Some(told) = rule(table, *step, depth, Err(why)) else {
                     return;
@@ -309,16 +310,20 @@ impl Teller<'_> {
                     depth: self.chains.len(),
                 }
             }
-            Step::Tracked { tracking, made } => Told::Conntrack {
-                state: match made {
-                    Tracked::Drop(_) => None,
-                    Tracked::Accept(_) => tracking.state.map(|state| state.name().to_owned()),
-                },
-                reason: tracked(tracking, made),
-                history: history(self.story.number, tracking, made),
-            },
-            Step::Routed { decision, packet } => routed(self.story, decision, packet),
-            Step::RoutedOut { route, key, again } => routed_out(self.story, route, key, *again),
+            Step::Tracked(tracked_as) => {
+                let (tracking, made) = tracked_as.as_ref();
+                Told::Conntrack {
+                    state: match made {
+                        Tracked::Drop(_) => None,
+                        Tracked::Accept(_) => tracking.state.map(|state| state.name().to_owned()),
+                    },
+                    reason: tracked(tracking, made),
+                    history: history(self.story.number, tracking, made),
+                }
+            }
+            Step::Routed(routed_so) => routed(self.story, &routed_so.0, &routed_so.1),
+            Step::RoutedOut(out) => routed_out(self.story, &out.0, &out.1, false),
+            Step::RoutedAgain(out) => routed_out(self.story, &out.0, &out.1, true),
             Step::NatNotAsked { manip, why } => Told::NatNotAsked {
                 nat: manip_name(*manip).to_owned(),
                 reason: match why {
@@ -345,14 +350,14 @@ impl Teller<'_> {
             },
             Step::Delivered(packet) => Told::Delivered { packet: line(*packet) },
             Step::OwnDone => match self.story.steps.get(at + 1) {
-                Some(Step::Hook(_) | Step::Routed { .. }) => Told::GoesOn,
+                Some(Step::Hook(_) | Step::Routed(_)) => Told::GoesOn,
                 _ => return,
             },
             Step::Unanswered(why) => Told::Unanswered {
                 reason: why.to_string(),
             },
             Step::Stopped(reason) => {
-                let how = match reason {
+                let how = match reason.as_ref() {
                     Reason::HeldFragment => "held",
                     Reason::Queued(_) => "queued",
                     Reason::Rejected { .. } => "rejected",
@@ -362,7 +367,7 @@ impl Teller<'_> {
                     how: how.to_owned(),
                     reason: without_verb(&reason.to_string()).to_owned(),
                     by_rules: matches!(
-                        reason,
+                        reason.as_ref(),
                         Reason::Rule(_) | Reason::Policy(_) | Reason::Rejected { .. } | Reason::Queued(_)
                     ),
                 }

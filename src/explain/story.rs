@@ -7,13 +7,14 @@
 //! and each extension's sentence written twice), and a second run of the packet (whose flow and tokens are not what they were). What no copy
 //! of the packet holds is the state of the match itself (the tokens of `limit`): [`Match::remember`](crate::rule::Match::remember) copies that.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::account::Account;
 use super::text;
 use crate::base::{InterfaceName, Time};
-use crate::conntrack::{Flow, Tracked, Tracking};
-use crate::engine::{Config, Event, Failed, Fate, LiveTable, NatNotAsked, Observer, Part, Reason, Tried};
+use crate::conntrack::{CtState, Flow, Tracked, Tracking};
+use crate::engine::{Config, Event, Failed, LiveTable, NatNotAsked, Observer, Part, Reason, Tried};
 use crate::helper::Heard;
 use crate::nat::Manip;
 use crate::net::{InputRoute, OutputKey, OutputRoute, Suppressed};
@@ -29,8 +30,12 @@ pub struct Story {
     /// The tables that were walked, in order.
     pub(super) tables: Vec<Arc<LiveTable>>,
     pub(super) moments: Vec<Moment>,
+    /// Copies of the states that matches failed by.
+    remembered: Vec<Arc<State>>,
     /// The bytes of all packets that are shown, one after the other.
     bytes: Vec<u8>,
+    /// What became of the packet, and its state.
+    pub(super) report: Option<(&'static str, Option<CtState>)>,
     /// The last moment is no longer what matches see.
     stale: bool,
     /// True from the coming of a packet of the router's own to its OUTPUT: any other OUTPUT begins an answer or a complaint.
@@ -75,6 +80,7 @@ pub(super) struct Moment {
     now: Time,
 }
 
+/// Most are rules that failed, a hundred in a story, so what is large is boxed: a step is as large as the largest.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Arrived {
@@ -92,7 +98,8 @@ pub(super) enum Step {
         step: u32,
         part: Part,
         moment: u32,
-        remembered: Option<Arc<State>>,
+        /// A place in `remembered`.
+        remembered: Option<NonZeroU32>,
     },
     Matched {
         step: u32,
@@ -108,19 +115,11 @@ pub(super) enum Step {
     Returned {
         step: u32,
     },
-    Tracked {
-        tracking: Tracking,
-        made: Tracked,
-    },
-    Routed {
-        decision: InputRoute,
-        packet: Box<Packet>,
-    },
-    RoutedOut {
-        route: OutputRoute,
-        key: OutputKey,
-        again: bool,
-    },
+    Tracked(Box<(Tracking, Tracked)>),
+    Routed(Box<(InputRoute, Packet)>),
+    RoutedOut(Box<(OutputRoute, OutputKey)>),
+    /// The same, because OUTPUT changed what it depends on.
+    RoutedAgain(Box<(OutputRoute, OutputKey)>),
     NatNotAsked {
         manip: Manip,
         why: NatNotAsked,
@@ -131,18 +130,18 @@ pub(super) enum Step {
         after: Span,
     },
     Helped {
-        heard: Heard,
+        heard: Box<Heard>,
         before: Span,
         after: Span,
     },
-    Logged(LogRecord),
+    Logged(Box<LogRecord>),
     Sent {
         interface: InterfaceName,
         packet: Span,
     },
     Delivered(Span),
     Unanswered(Suppressed),
-    Stopped(Reason),
+    Stopped(Box<Reason>),
 }
 
 impl Observer for Story {
@@ -186,18 +185,11 @@ impl Observer for Story {
             }
             Event::Policy { step, .. } => Step::Policy { step },
             Event::Returned { step, .. } => Step::Returned { step },
-            Event::Tracked { tracking, made } => Step::Tracked {
-                tracking: frozen(tracking),
-                made: made.clone(),
-            },
-            Event::Routed { decision, packet, .. } => Step::Routed {
-                decision: *decision,
-                packet: Box::new(packet.clone()),
-            },
-            Event::RoutedOut { route, key, again, .. } => Step::RoutedOut {
-                route: *route,
-                key,
-                again,
+            Event::Tracked { tracking, made } => Step::Tracked(Box::new((frozen(tracking), made.clone()))),
+            Event::Routed { decision, packet, .. } => Step::Routed(Box::new((*decision, packet.clone()))),
+            Event::RoutedOut { route, key, again, .. } => match again {
+                false => Step::RoutedOut(Box::new((*route, key))),
+                true => Step::RoutedAgain(Box::new((*route, key))),
             },
             Event::NatNotAsked { manip, why, .. } => Step::NatNotAsked { manip, why },
             Event::Translated {
@@ -208,7 +200,7 @@ impl Observer for Story {
                 after: self.keep(after.bytes()),
             },
             Event::Helped { heard, before, after } => Step::Helped {
-                heard: heard.clone(),
+                heard: Box::new(heard.clone()),
                 before: self.keep(before.bytes()),
                 after: self.keep(after.bytes()),
             },
@@ -228,7 +220,11 @@ impl Observer for Story {
                 Step::OwnDone
             }
             Event::Unanswered { why } => Step::Unanswered(why),
-            Event::Stopped { reason } => Step::Stopped(reason.clone()),
+            Event::Stopped { reason } => Step::Stopped(Box::new(reason.clone())),
+            Event::Reported(report) => {
+                self.report = Some((report.fate.verdict(), report.state));
+                return;
+            }
         };
         self.steps.push(step);
     }
@@ -238,10 +234,12 @@ impl Story {
     /// Forgets it all and keeps its room, for the next packet.
     pub fn clear(&mut self) {
         self.number = 0;
+        self.report = None;
         self.config = None;
         self.steps.clear();
         self.tables.clear();
         self.moments.clear();
+        self.remembered.clear();
         self.bytes.clear();
         self.own_awaited = false;
     }
@@ -301,27 +299,16 @@ impl Story {
 
     /// All of it, in words: what the text, JSON and the picture are made of.
     pub fn account(&self) -> Account {
-        Account::of(self)
+        Account::of(self, Detail::Whole)
     }
 
     pub fn render(&self, detail: Detail) -> String {
-        text::render(&self.account(), detail, text::Colour::Never)
+        text::render(&Account::of(self, detail), detail, text::Colour::Never)
     }
 
     /// With colours, for a terminal.
     pub fn render_styled(&self, detail: Detail) -> String {
-        text::render(&self.account(), detail, text::Colour::Always)
-    }
-
-    /// What became of the packet itself, as [`Fate::verdict`] has it.
-    pub(super) fn verdict(&self) -> &'static str {
-        let stopped = self.of_the_packet().find_map(|(_, step)| match step {
-            Step::Stopped(reason) => Some(reason),
-            _ => None,
-        });
-        stopped.map_or(Fate::Forwarded.verdict(), |reason| {
-            Fate::Stopped(reason.clone()).verdict()
-        })
+        text::render(&Account::of(self, detail), detail, text::Colour::Always)
     }
 
     /// The steps of the packet itself, with their places: what the router sends because of it is another's, and so is what of that comes round.
@@ -355,7 +342,7 @@ impl Story {
         step: u32,
         part: Part,
         moment: u32,
-        remembered: Option<&State>,
+        remembered: Option<NonZeroU32>,
     ) -> String {
         let (Some(rule), Some(moment), Some(config)) =
             (table.rule(step), self.moments.get(moment as usize), &self.config)
@@ -371,7 +358,9 @@ impl Story {
             input: moment.input,
             output: moment.output,
             now: moment.now,
-            state: remembered,
+            state: remembered
+                .and_then(|at| self.remembered.get(at.get() as usize - 1))
+                .map(AsRef::as_ref),
         };
         Failed { part, cx }.why(rule)
     }
@@ -408,7 +397,10 @@ impl Story {
                 .and_then(|table| table.rule(step))
                 .and_then(|rule| rule.matches.get(usize::from(at)))
                 .and_then(|test| test.remember(&failed.cx))
-                .map(Arc::from),
+                .and_then(|state| {
+                    self.remembered.push(Arc::from(state));
+                    NonZeroU32::new(self.remembered.len() as u32)
+                }),
             _ => None,
         };
         Step::Failed {
@@ -427,7 +419,7 @@ impl Story {
             .rposition(|step| matches!(step, Step::Table(_)))
             .unwrap_or(0);
         let Some(table) = self.tables.last() else {
-            return self.steps.push(Step::Logged(record.clone()));
+            return self.steps.push(Step::Logged(Box::new(record.clone())));
         };
         let writes = |at: usize| match &self.steps[at] {
             Step::Matched { step } => {
@@ -441,9 +433,9 @@ impl Story {
         match place {
             Some(at) => {
                 let at = (at + 2).min(self.steps.len());
-                self.steps.insert(at, Step::Logged(record.clone()));
+                self.steps.insert(at, Step::Logged(Box::new(record.clone())));
             }
-            None => self.steps.push(Step::Logged(record.clone())),
+            None => self.steps.push(Step::Logged(Box::new(record.clone()))),
         }
     }
 }
