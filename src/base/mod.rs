@@ -31,4 +31,19 @@ pub mod protocol {
     pub const SCTP: u8 = 132;
     pub const UDPLITE: u8 = 136;
     pub const RAW: u8 = 255;
+
+    /// What people call those that they ask for by name.
+    pub const NAMES: [(&str, u8); 11] = [
+        ("tcp", TCP),
+        ("udp", UDP),
+        ("icmp", ICMP),
+        ("igmp", IGMP),
+        ("ipip", IPIP),
+        ("dccp", DCCP),
+        ("gre", GRE),
+        ("esp", ESP),
+        ("ah", AH),
+        ("sctp", SCTP),
+        ("udplite", UDPLITE),
+    ];
 }

@@ -69,7 +69,7 @@ fn say(stdout: &str, stderr: &str, code: i32) -> u8 {
 }
 
 /// The live labs of this machine, which only Linux has.
-fn running() -> Vec<control::Target> {
+pub(super) fn running() -> Vec<control::Target> {
     #[cfg(target_os = "linux")]
     return crate::lab::place::Place::targets();
     #[cfg(not(target_os = "linux"))]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, Subcommand};
 
 use super::tools::SHIMS;
-use super::{demo, replay, run};
+use super::{demo, replay, run, trace};
 
 /// The whole program; the exit code is what is returned.
 pub fn main(args: Vec<OsString>) -> u8 {
@@ -74,6 +74,8 @@ enum Sub {
     },
     /// See it work: two hosts around the router, a ping, a download and FTP through a ruleset
     Demo(demo::Arguments),
+    /// Tell what becomes of a packet, rule by rule, and why; in memory, or of those that pass a live lab
+    Trace(trace::Arguments),
     /// Send a capture's packets through a lab
     Replay(replay::Arguments),
     /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
@@ -111,6 +113,7 @@ fn subcommand(command: Option<Sub>) -> u8 {
             quiet,
         }) => run::run(&script, lab.as_deref(), seed, run::Telling::from_flags(verbose, quiet)),
         Some(Sub::Demo(arguments)) => demo::run(&arguments),
+        Some(Sub::Trace(arguments)) => trace::run(&arguments),
         Some(Sub::Replay(arguments)) => replay::run(&arguments),
         #[cfg(unix)]
         Some(Sub::Sh(arguments)) => super::sh::run(&arguments),

@@ -26,6 +26,7 @@ mod sh;
 mod shims;
 mod sysctl;
 mod tools;
+mod trace;
 #[cfg(target_os = "linux")]
 mod up;
 

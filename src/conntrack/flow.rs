@@ -38,6 +38,32 @@ impl Flow {
         &self.original
     }
 
+    /// The flow as it is now, for who explains later: it changes no more, and is in no table. What its helper remembers is left out.
+    pub fn snapshot(&self) -> Self {
+        let state = self.lock();
+        let copy = FlowState {
+            reply: state.reply,
+            status: state.status,
+            deadline: state.deadline,
+            timeout: state.timeout,
+            started: state.started,
+            mark: state.mark,
+            counters: state.counters,
+            protocol: state.protocol.clone(),
+            nat: state.nat,
+            helper: state.helper,
+            helper_data: None,
+            has_expected: state.has_expected,
+            master: state.master.clone(),
+            held_by: None,
+            holds: None,
+            opened_by: state.opened_by,
+            answered_by: state.answered_by,
+            sequence: state.sequence.clone(),
+        };
+        Self::new(self.serial, self.original, copy)
+    }
+
     /// Locks the flow. Never hold two flows' locks at once but master after expected.
     pub fn lock(&self) -> MutexGuard<'_, FlowState> {
         self.state.lock()
@@ -72,6 +98,9 @@ pub struct FlowState {
     /// Counts, by its clones, the expected flows that live: the kernel's listings show each as one more use.
     pub(super) held_by: Option<Arc<()>>,
     pub(super) holds: Option<Arc<()>>,
+    /// The numbers of the packets that opened it and that answered first; 0 where nobody counts, or none has yet.
+    pub opened_by: u64,
+    pub answered_by: u64,
     /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
     pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
 }

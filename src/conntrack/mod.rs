@@ -24,6 +24,7 @@ pub use table::Table;
 pub use tuple::{Direction, Endpoint, Tuple};
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::base::{Family, Time};
@@ -61,6 +62,8 @@ pub struct Tracking {
     pub direction: Direction,
     /// What a rule of the raw table asked for, before the tracking stage (`CT --helper`, `CT --zone`, ...).
     pub template: Option<Arc<Template>>,
+    /// The number of the packet that brought its flow into this state; `None` where that is this very packet, or nobody counts.
+    pub since: Option<NonZeroU64>,
 }
 
 impl Tracking {
@@ -111,6 +114,8 @@ pub struct TrackContext<'a> {
     pub stage: TrackStage,
     /// The helpers that `modprobe` made available.
     pub helpers: &'a [HelperSpec],
+    /// Which packet this is, counted from 1; 0 where nobody counts.
+    pub packet: u64,
 }
 
 /// What the tracking stage made of a packet.

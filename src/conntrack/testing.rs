@@ -70,6 +70,7 @@ impl Bench {
             settings: &self.settings,
             stage: TrackStage::Output,
             helpers: self.helpers,
+            packet: 0,
         }
     }
 

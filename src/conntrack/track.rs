@@ -1,5 +1,6 @@
 //! The way of a packet through the table: the tracking stage and the confirmation.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::proto::{self, Verdict};
@@ -46,6 +47,7 @@ impl Table {
                 state: Some(CtState::Related),
                 direction,
                 template: tracking.template.take(),
+                since: None,
             };
             return Ok(Reason::ErrorOf);
         }
@@ -79,8 +81,16 @@ impl Table {
                 }
             };
             if direction == Direction::Reply {
+                if !state.status.has(Status::SEEN_REPLY) {
+                    state.answered_by = cx.packet;
+                }
                 state.status.set(Status::SEEN_REPLY);
             }
+            let since = match ct_state {
+                CtState::Established => state.answered_by,
+                _ => state.opened_by,
+            };
+            tracking.since = NonZeroU64::new(since).filter(|it| it.get() != cx.packet);
             drop(state);
             if let Reason::EndsFlow = reason {
                 self.delete(&flow);
@@ -150,6 +160,8 @@ impl Table {
             master: None,
             held_by: None,
             holds: None,
+            opened_by: cx.packet,
+            answered_by: 0,
             sequence: None,
         };
         let reason = match expectation {

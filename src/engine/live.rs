@@ -118,6 +118,25 @@ impl LiveTable {
         })
     }
 
+    /// What is in it, as it was typed.
+    pub fn rules(&self) -> &TableRules {
+        &self.compiled.rules
+    }
+
+    /// The rule at a step of the walk; `None` where a chain ends.
+    pub fn rule(&self, step: u32) -> Option<&Arc<Rule>> {
+        match &self.compiled.steps.get(step as usize)?.kind {
+            StepKind::Rule { rule, .. } => Some(rule),
+            StepKind::Policy(_) | StepKind::End => None,
+        }
+    }
+
+    /// The chain and the number there of a step of the walk; a chain's end counts as one more rule.
+    pub fn chain_and_number(&self, step: u32) -> (&Arc<str>, u32) {
+        let step = &self.compiled.steps[step as usize];
+        (&self.compiled.names[step.chain as usize], step.number)
+    }
+
     /// Counts a packet of so many bytes.
     pub fn count(&self, worker: usize, step: u32, bytes: usize) {
         self.workers[worker][step as usize].add(1, bytes as u64);

@@ -16,7 +16,8 @@ mod walk;
 mod worker;
 
 pub use hooks::{HOOKS, Stage};
-pub use observer::{Event, Observer, Silent, Tried};
+pub use live::LiveTable;
+pub use observer::{Event, Failed, NatNotAsked, Observer, Part, Silent, Tried};
 pub use reason::{Place, Reason};
 pub use router::{Config, Router};
 pub use worker::{Emission, Fate, Port, Report, Worker};

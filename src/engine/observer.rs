@@ -1,13 +1,20 @@
 //! What can be seen of a packet on its way. Observation is a type parameter: for `Silent` it compiles to nothing, and for any observer the
 //! verdict is the same.
 
+use std::sync::Arc;
+
 use crate::base::InterfaceName;
 use crate::conntrack::{Tracked, Tracking};
-use crate::net::{InputRoute, Net, OutputRoute};
+use crate::helper::Heard;
+use crate::nat::Manip;
+use crate::net::{InputRoute, Net, OutputKey, OutputRoute, Suppressed};
 use crate::packet::Packet;
-use crate::rule::{Action, Hook, LogRecord, Policy, Rule, Table};
+use crate::rule::{Action, Context, Hook, LogRecord, Miss, Policy, Rule, Table};
 
+use super::live::LiveTable;
 use super::reason::Reason;
+use super::router::Config;
+use super::worker::Report;
 
 /// Someone who watches.
 pub trait Observer {
@@ -28,10 +35,13 @@ impl Observer for Silent {
 
 /// One thing that happened. Borrowed: who wants to keep it makes his own of it.
 pub enum Event<'a> {
-    /// A packet came in, was made by the router itself (no interface), or came round through `lo`.
+    /// A packet came in, was made by the router itself (no interface), or came round through `lo`. Nothing of it has been checked yet.
     Arrived {
+        /// As [`Worker::number`](super::Worker::number) has it.
+        number: u64,
         interface: Option<InterfaceName>,
-        packet: &'a Packet,
+        bytes: &'a [u8],
+        config: &'a Arc<Config>,
     },
     /// The packets before it completed this one.
     Reassembled {
@@ -44,25 +54,36 @@ pub enum Event<'a> {
     /// A table is about to be walked.
     Table {
         hook: Hook,
-        table: Table,
+        table: &'a Arc<LiveTable>,
+        /// The packet as the table's first rule will see it.
+        cx: Context<'a>,
     },
     Rule {
         table: Table,
         chain: &'a str,
         number: u32,
         rule: &'a Rule,
+        /// Its place in the table that was announced last: `LiveTable::rule` has it there.
+        step: u32,
         tried: Tried<'a>,
+    },
+    /// The target of the rule before let the packet go on; it may have changed it.
+    Continued {
+        packet: &'a Packet,
     },
     Policy {
         table: Table,
         chain: &'a str,
         policy: Policy,
+        step: u32,
     },
     /// A user chain came to its end, or RETURN was met.
     Returned {
         table: Table,
         from: &'a str,
         to: &'a str,
+        /// Where it goes on.
+        step: u32,
     },
     Tracked {
         tracking: &'a Tracking,
@@ -72,14 +93,31 @@ pub enum Event<'a> {
     Routed {
         decision: &'a InputRoute,
         net: &'a Net,
+        packet: &'a Packet,
     },
-    /// What OUTPUT changed changed its way out.
-    Rerouted {
+    /// The way out of a packet of the router's own.
+    RoutedOut {
         route: &'a OutputRoute,
+        key: OutputKey,
         net: &'a Net,
+        /// OUTPUT changed what its way out depends on.
+        again: bool,
+    },
+    /// The nat table was not asked about a packet.
+    NatNotAsked {
+        hook: Hook,
+        manip: Manip,
+        why: NatNotAsked,
     },
     Translated {
         hook: Hook,
+        manip: Manip,
+        before: &'a Packet,
+        after: &'a Packet,
+    },
+    /// A helper had the packet in its hands.
+    Helped {
+        heard: &'a Heard,
         before: &'a Packet,
         after: &'a Packet,
     },
@@ -93,14 +131,64 @@ pub enum Event<'a> {
     Delivered {
         packet: &'a Packet,
     },
+    /// A packet of the router's own, caused by another, has left or gone; what follows is of the other again.
+    OwnDone,
+    /// An ICMP message that was due is not sent.
+    Unanswered {
+        why: Suppressed,
+    },
     Stopped {
         reason: &'a Reason,
     },
+    /// What became of the packet that this all was about; the last event.
+    Reported(&'a Report),
 }
 
 /// What became of one rule.
+#[derive(Clone, Copy)]
 pub enum Tried<'a> {
     Matched(&'a Action),
-    /// The sentence of the first part that failed.
-    Failed(String),
+    Failed(Failed<'a>),
+}
+
+/// The first part of a rule that a packet failed, and what it looked at: enough to make the sentence now or, with a copy, later.
+#[derive(Clone, Copy)]
+pub struct Failed<'a> {
+    pub part: Part,
+    /// With the state of the match that failed.
+    pub cx: Context<'a>,
+}
+
+/// A part of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Selector(Miss),
+    /// The match at this position.
+    Match(u16),
+}
+
+impl Failed<'_> {
+    /// The sentence that says why.
+    pub fn why(&self, rule: &Rule) -> String {
+        match self.part {
+            Part::Selector(miss) => rule
+                .selector
+                .explain(miss, self.cx.packet, &self.cx.input, &self.cx.output),
+            Part::Match(at) => rule
+                .matches
+                .get(usize::from(at))
+                .map_or_else(String::new, |test| test.explain(&self.cx)),
+        }
+    }
+}
+
+/// Why the nat table has no say about a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NatNotAsked {
+    /// Untracked or INVALID: there is nothing that a mapping could be kept in.
+    NoFlow,
+    /// An earlier packet, or an expectation, decided for the whole flow.
+    Decided,
+    /// An ICMP error follows the flow that it is about.
+    AboutAnother,
 }

@@ -13,8 +13,8 @@ use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
 use crate::base::{InterfaceId, Time, protocol};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
-    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Outgoing, OutputKey, fragment,
-    sanity,
+    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Outgoing, OutputKey, Suppressed,
+    fragment, sanity,
 };
 use crate::packet::Packet;
 use crate::rule::{Hook, Rejection};
@@ -63,22 +63,16 @@ impl<'a, O: Observer> Pass<'a, O> {
     /// A packet from the wire.
     pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
         let buffer = self.worker.buffer(bytes);
+        self.see_arrival(Some(interface), bytes);
         let report = match sanity(buffer) {
             Ok(mut packet) => {
                 packet.input = Some(interface);
-                if O::WATCHING {
-                    let interface = Some(self.config.net.interface(interface).name);
-                    self.observer.see(Event::Arrived {
-                        interface,
-                        packet: &packet,
-                    });
-                }
                 self.inward(packet, Tracking::default(), None)
             }
             Err((reason, _)) => self.stopped(Reason::Host(reason), None),
         };
         self.come_round();
-        report
+        self.see_report(report)
     }
 
     /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero (source, identification)
@@ -89,7 +83,9 @@ impl<'a, O: Observer> Pass<'a, O> {
             view.set_total_length(length);
         }
         let Ok(mut packet) = Packet::parse(buffer) else {
-            return self.stopped(Reason::Host(DropReason::Truncated), None);
+            self.see_arrival(None, bytes);
+            let report = self.stopped(Reason::Host(DropReason::Truncated), None);
+            return self.see_report(report);
         };
         packet.options_unread = true;
         let key = OutputKey {
@@ -101,10 +97,16 @@ impl<'a, O: Observer> Pass<'a, O> {
         };
         let route = match self.config.net.route_output(key) {
             Ok(route) => route,
-            Err(reason) => return self.stopped(Reason::NoWay(reason), None),
+            Err(reason) => {
+                self.see_arrival(None, bytes);
+                let report = self.stopped(Reason::NoWay(reason), None);
+                return self.see_report(report);
+            }
         };
         if packet.len() > route.mtu as usize {
-            return self.stopped(Reason::MessageTooLong, None);
+            self.see_arrival(None, bytes);
+            let report = self.stopped(Reason::MessageTooLong, None);
+            return self.see_report(report);
         }
         if packet.source().is_unspecified() {
             packet.fill_source(route.source);
@@ -118,16 +120,19 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
         packet.fill_header_checksum();
         packet.output = Some(route.interface);
+        self.see_arrival(None, packet.bytes());
         if O::WATCHING {
-            self.observer.see(Event::Arrived {
-                interface: None,
-                packet: &packet,
+            self.observer.see(Event::RoutedOut {
+                route: &route,
+                key,
+                net: &self.config.net,
+                again: false,
             });
         }
         self.is_by_program = true;
         let report = self.outward(Outgoing { packet, route }, Tracking::default());
         self.come_round();
-        report
+        self.see_report(report)
     }
 
     /// Fragment queues whose time is over.
@@ -168,6 +173,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             self.observer.see(Event::Routed {
                 decision: &route,
                 net: &self.config.net,
+                packet: &transit.packet,
             });
         }
         let delivery = match route {
@@ -180,6 +186,8 @@ impl<'a, O: Observer> Pass<'a, O> {
                 error,
                 delivery,
             } => {
+                let reason = Reason::Host(reason);
+                self.see_stop(&reason);
                 let built = self.config.net.input_error(
                     &mut self.router.host.lock(),
                     self.now,
@@ -187,10 +195,8 @@ impl<'a, O: Observer> Pass<'a, O> {
                     delivery,
                     error,
                 );
-                if let Ok(outgoing) = built {
-                    self.outward_icmp(outgoing, reject::related(&transit.tracking));
-                }
-                return self.gone(Reason::Host(reason), transit);
+                self.outward_error(built, reject::related(&transit.tracking));
+                return self.finished(reason, transit);
             }
             InputRoute::Drop(reason) => return self.gone(Reason::Host(reason), transit),
         };
@@ -206,14 +212,14 @@ impl<'a, O: Observer> Pass<'a, O> {
                         self.config
                             .net
                             .redirect(&mut self.router.host.lock(), self.now, &transit.packet, redirect);
-                    if let Ok(outgoing) = built {
-                        self.outward_icmp(outgoing, reject::related(&transit.tracking));
-                    }
+                    self.outward_error(built, reject::related(&transit.tracking));
                 }
             }
             ForwardOutcome::Refused(reason, error) => {
+                let reason = Reason::Host(reason);
+                self.see_stop(&reason);
                 self.complain(&transit.packet, &transit.tracking, Delivery::Unicast, error);
-                return self.gone(Reason::Host(reason), transit);
+                return self.finished(reason, transit);
             }
         }
         transit.packet.output = Some(route.output);
@@ -264,7 +270,8 @@ impl<'a, O: Observer> Pass<'a, O> {
             Answer::Reply(outgoing) | Answer::Refused(_, outgoing) => {
                 self.outward(*outgoing, Tracking::default());
             }
-            Answer::Consumed | Answer::Dropped(_) | Answer::Suppressed(..) => {}
+            Answer::Suppressed(_, why) => self.see_silence(why),
+            Answer::Consumed | Answer::Dropped(_) => {}
         }
         let state = transit.tracking.state;
         self.worker.recycle(transit.packet);
@@ -276,6 +283,14 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// OUTPUT and POSTROUTING for a packet of the router's own.
     fn outward(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
+        let report = self.outward_whole(outgoing, tracking);
+        if O::WATCHING {
+            self.observer.see(Event::OwnDone);
+        }
+        report
+    }
+
+    fn outward_whole(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
         let is_by_program = std::mem::take(&mut self.is_by_program);
         let Outgoing { packet, mut route } = outgoing;
         let mut transit = Transit {
@@ -366,8 +381,13 @@ impl<'a, O: Observer> Pass<'a, O> {
                     code: icmpv4::unreachable::FRAGMENTATION_NEEDED,
                     info: needed.mtu,
                 };
+                let reason = Reason::Host(DropReason::TooBig);
+                self.see_stop(&reason);
                 self.complain(&needed.packet, &transit.tracking, transit.delivery, error);
-                self.stopped(Reason::Host(DropReason::TooBig), state)
+                Report {
+                    fate: Fate::Stopped(reason),
+                    state,
+                }
             }
         }
     }
@@ -427,13 +447,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
             tracking.state = None;
         }
-        if O::WATCHING {
-            let interface = Some(self.config.net.interface(interface).name);
-            self.observer.see(Event::Arrived {
-                interface,
-                packet: &packet,
-            });
-        }
+        self.see_arrival(Some(interface), packet.bytes());
         self.inward(packet, tracking, Some(delivery))
     }
 
@@ -443,8 +457,13 @@ impl<'a, O: Observer> Pass<'a, O> {
             .config
             .net
             .icmp_error(&mut self.router.host.lock(), self.now, about, delivery, error);
-        if let Ok(outgoing) = built {
-            self.outward_icmp(outgoing, reject::related(tracking));
+        self.outward_error(built, reject::related(tracking));
+    }
+
+    fn outward_error(&mut self, built: Result<Outgoing, Suppressed>, tracking: Tracking) {
+        match built {
+            Ok(outgoing) => self.outward_icmp(outgoing, tracking),
+            Err(why) => self.see_silence(why),
         }
     }
 
@@ -475,21 +494,59 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// The packet at hand goes no further; if a rule rejected it, its sender is told.
     fn gone(&mut self, reason: Reason, transit: Transit) -> Report {
+        self.see_stop(&reason);
         if let Reason::Rejected { with, .. } = &reason {
             self.reject(&transit, *with);
         }
-        let state = transit.tracking.state;
-        self.worker.recycle(transit.packet);
-        self.stopped(reason, state)
+        self.finished(reason, transit)
     }
 
-    fn stopped(&mut self, reason: Reason, state: Option<CtState>) -> Report {
-        if O::WATCHING {
-            self.observer.see(Event::Stopped { reason: &reason });
-        }
+    /// What stopped it has been shown already.
+    fn finished(&mut self, reason: Reason, transit: Transit) -> Report {
+        let state = transit.tracking.state;
+        self.worker.recycle(transit.packet);
         Report {
             fate: Fate::Stopped(reason),
             state,
+        }
+    }
+
+    fn stopped(&mut self, reason: Reason, state: Option<CtState>) -> Report {
+        self.see_stop(&reason);
+        Report {
+            fate: Fate::Stopped(reason),
+            state,
+        }
+    }
+
+    fn see_arrival(&mut self, interface: Option<InterfaceId>, bytes: &[u8]) {
+        if O::WATCHING {
+            self.observer.see(Event::Arrived {
+                number: self.worker.number,
+                interface: interface.map(|id| self.config.net.interface(id).name),
+                bytes,
+                config: &self.config,
+            });
+        }
+    }
+
+    fn see_report(&mut self, report: Report) -> Report {
+        if O::WATCHING {
+            self.observer.see(Event::Reported(&report));
+        }
+        report
+    }
+
+    /// Before anything is sent because of it, so that the story is told in order.
+    fn see_stop(&mut self, reason: &Reason) {
+        if O::WATCHING {
+            self.observer.see(Event::Stopped { reason });
+        }
+    }
+
+    fn see_silence(&mut self, why: Suppressed) {
+        if O::WATCHING {
+            self.observer.see(Event::Unanswered { why });
         }
     }
 }

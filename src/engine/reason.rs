@@ -59,7 +59,17 @@ impl fmt::Display for Reason {
                 place,
                 with: Rejection::Unreachable { code },
             } => {
-                write!(f, "rejected by {place} with ICMP unreachable, code {code}")
+                let word = match code {
+                    0 => "net-unreachable",
+                    1 => "host-unreachable",
+                    2 => "proto-unreachable",
+                    3 => "port-unreachable",
+                    9 => "net-prohibited",
+                    10 => "host-prohibited",
+                    13 => "admin-prohibited",
+                    code => return write!(f, "rejected by {place} with ICMP unreachable, code {code}"),
+                };
+                write!(f, "rejected by {place} with icmp-{word}")
             }
             Self::Rejected {
                 place,

@@ -86,12 +86,14 @@ impl Router {
         observer: &mut O,
     ) -> Report {
         worker.begin();
+        worker.number += 1;
         Pass::new(self, worker, now, observer).arrive(interface, bytes)
     }
 
     /// The router itself sends a packet: the OUTPUT path.
     pub fn send<O: Observer>(&self, worker: &mut Worker, now: Time, bytes: &[u8], observer: &mut O) -> Report {
         worker.begin();
+        worker.number += 1;
         Pass::new(self, worker, now, observer).originate(bytes)
     }
 

@@ -1,7 +1,7 @@
 //! What is done at each stage of a hook.
 
 use super::hooks::{Stage, stages};
-use super::observer::{Event, Observer};
+use super::observer::{Event, NatNotAsked, Observer};
 use super::pass::{Pass, Transit};
 use super::reason::Reason;
 use super::services::EngineServices;
@@ -53,9 +53,11 @@ impl<O: Observer> Pass<'_, O> {
                 output = Some(route.interface);
                 transit.delivery = route.delivery;
                 if O::WATCHING {
-                    self.observer.see(Event::Rerouted {
+                    self.observer.see(Event::RoutedOut {
                         route,
+                        key: after,
                         net: &self.config.net,
+                        again: true,
                     });
                 }
             }
@@ -127,9 +129,6 @@ impl<O: Observer> Pass<'_, O> {
         };
         // A forwarded packet still has its input at POSTROUTING, as rules of user chains there can see.
         let (input, output) = (name(transit.packet.input), name(transit.packet.output));
-        if O::WATCHING {
-            self.observer.see(Event::Table { hook, table });
-        }
         let logged = self.worker.log.len();
         let mut services = EngineServices {
             router: self.router,
@@ -181,6 +180,7 @@ impl<O: Observer> Pass<'_, O> {
             settings: &self.config.conntrack,
             stage,
             helpers: &self.config.helpers,
+            packet: self.worker.number,
         };
         let related_to_nothing = transit.tracking.flow.is_none() && transit.tracking.state == Some(CtState::Related);
         let mut nat = NatContext {
@@ -219,6 +219,10 @@ impl<O: Observer> Pass<'_, O> {
             return Ok(());
         }
         let Some(flow) = transit.tracking.flow.clone() else {
+            if O::WATCHING {
+                let why = NatNotAsked::NoFlow;
+                self.observer.see(Event::NatNotAsked { hook, manip, why });
+            }
             return Ok(());
         };
         let opens = matches!(transit.tracking.state, Some(CtState::New | CtState::Related));
@@ -233,6 +237,12 @@ impl<O: Observer> Pass<'_, O> {
                 };
                 nat::null_binding(&self.router.flows, &mut cx, &flow, manip).map_err(Reason::Tracking)?;
             }
+        } else if O::WATCHING {
+            let why = match about_another {
+                true => NatNotAsked::AboutAnother,
+                false => NatNotAsked::Decided,
+            };
+            self.observer.see(Event::NatNotAsked { hook, manip, why });
         }
         let at = match hook {
             Hook::Prerouting => NatHook::Prerouting,
@@ -251,6 +261,7 @@ impl<O: Observer> Pass<'_, O> {
         {
             self.observer.see(Event::Translated {
                 hook,
+                manip,
                 before: &before,
                 after: &transit.packet,
             });
@@ -272,7 +283,15 @@ impl<O: Observer> Pass<'_, O> {
         };
         // Seen: the packet whose length the helper changes first is not adjusted itself, not even looked at.
         let is_shifted = nat::shifts_sequences(&transit.tracking);
-        helper::run(&mut transit.packet, &transit.tracking, &mut helper).map_err(Reason::Tracking)?;
+        let before = O::WATCHING.then(|| transit.packet.clone());
+        let heard = helper::run(&mut transit.packet, &transit.tracking, &mut helper).map_err(Reason::Tracking)?;
+        if let (Some(before), Some(heard)) = (before, &heard) {
+            self.observer.see(Event::Helped {
+                heard,
+                before: &before,
+                after: &transit.packet,
+            });
+        }
         if is_shifted {
             nat::adjust_sequences(&mut transit.packet, &transit.tracking).map_err(Reason::Tracking)?;
         }
@@ -281,6 +300,7 @@ impl<O: Observer> Pass<'_, O> {
             settings: &self.config.conntrack,
             stage: TrackStage::Output,
             helpers: &self.config.helpers,
+            packet: self.worker.number,
         };
         self.router
             .flows

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::compile::{BoundAction, Step, StepKind};
 use super::live::LiveTable;
-use super::observer::{Event, Observer, Tried};
+use super::observer::{Event, Failed, Observer, Part, Tried};
 use crate::base::{InterfaceName, Time};
 use crate::conntrack::Tracking;
 use crate::net::Net;
 use crate::packet::Packet;
-use crate::rule::{Context, Hook, Matched, Policy, Rejection, Rule, Services, TargetContext, TargetVerdict};
+use crate::rule::{Context, Hook, Matched, Policy, Rejection, Rule, Services, State, TargetContext, TargetVerdict};
 
 /// What a walk needs besides the table.
 pub struct Walk<'a> {
@@ -45,11 +45,18 @@ pub enum Verdict {
 
 impl Walk<'_> {
     /// `None` where the table has no chain at this hook.
-    pub fn run<O: Observer>(mut self, table: &LiveTable, observer: &mut O) -> Option<Decision> {
+    pub fn run<O: Observer>(mut self, table: &Arc<LiveTable>, observer: &mut O) -> Option<Decision> {
         let compiled = &table.compiled;
         let entry = compiled.entries[self.hook as usize]?;
         // A target may send a packet that walks another table on the same worker: only what lies above `bottom` is ours.
         let bottom = self.stack.len();
+        if O::WATCHING {
+            observer.see(Event::Table {
+                hook: self.hook,
+                table,
+                cx: self.context(table, None),
+            });
+        }
         let mut at = entry.start;
         let decision = loop {
             let step = &compiled.steps[at as usize];
@@ -62,13 +69,13 @@ impl Walk<'_> {
                 } => {
                     if let Err(miss) = selector.check(self.packet, &self.input, &self.output) {
                         if O::WATCHING {
-                            let why = selector.explain(miss, self.packet, &self.input, &self.output);
-                            observer.see(self.tried(table, step, rule, Tried::Failed(why)));
+                            let (part, cx) = (Part::Selector(miss), self.context(table, None));
+                            observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
                         }
                         at += 1;
                         continue;
                     }
-                    match self.matches(table, matches, step, rule, observer) {
+                    match self.matches(table, matches, (at, step), rule, observer) {
                         Matched::Yes => action,
                         Matched::No => {
                             at += 1;
@@ -90,6 +97,7 @@ impl Walk<'_> {
                             table: compiled.rules.table,
                             chain,
                             policy: *policy,
+                            step: at,
                         });
                     }
                     let verdict = match policy {
@@ -103,7 +111,7 @@ impl Walk<'_> {
             if let StepKind::Rule { rule, .. } = &step.kind {
                 table.count(self.worker, at, self.packet.len());
                 if O::WATCHING {
-                    observer.see(self.tried(table, step, rule, Tried::Matched(&rule.action)));
+                    observer.see(tried(table, at, step, rule, Tried::Matched(&rule.action)));
                 }
             }
             let verdict = match action {
@@ -125,6 +133,7 @@ impl Walk<'_> {
                             table: compiled.rules.table,
                             from,
                             to,
+                            step: at,
                         });
                     }
                     continue;
@@ -156,6 +165,9 @@ impl Walk<'_> {
                     });
                     match verdict {
                         TargetVerdict::Continue => {
+                            if O::WATCHING {
+                                observer.see(Event::Continued { packet: self.packet });
+                            }
                             at += 1;
                             continue;
                         }
@@ -176,27 +188,17 @@ impl Walk<'_> {
         &mut self,
         table: &LiveTable,
         matches: &[super::compile::BoundMatch],
-        step: &Step,
+        (at, step): (u32, &Step),
         rule: &Arc<Rule>,
         observer: &mut O,
     ) -> Matched {
-        for bound in matches {
-            let cx = Context {
-                packet: self.packet,
-                tracking: self.tracking,
-                net: self.net,
-                table: table.compiled.rules.table,
-                hook: self.hook,
-                input: self.input,
-                output: self.output,
-                now: self.now,
-                state: bound.state.as_deref(),
-            };
+        for (index, bound) in matches.iter().enumerate() {
+            let cx = self.context(table, bound.state.as_deref());
             let matched = bound.test.evaluate(&cx);
             if matched != Matched::Yes {
                 if O::WATCHING {
-                    let why = bound.test.explain(&cx);
-                    observer.see(self.tried(table, step, rule, Tried::Failed(why)));
+                    let part = Part::Match(index as u16);
+                    observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
                 }
                 return matched;
             }
@@ -204,13 +206,28 @@ impl Walk<'_> {
         Matched::Yes
     }
 
-    fn tried<'e>(&self, table: &'e LiveTable, step: &Step, rule: &'e Rule, tried: Tried<'e>) -> Event<'e> {
-        Event::Rule {
+    fn context<'c>(&'c self, table: &LiveTable, state: Option<&'c State>) -> Context<'c> {
+        Context {
+            packet: self.packet,
+            tracking: self.tracking,
+            net: self.net,
             table: table.compiled.rules.table,
-            chain: &table.compiled.chain(step).name,
-            number: step.number,
-            rule,
-            tried,
+            hook: self.hook,
+            input: self.input,
+            output: self.output,
+            now: self.now,
+            state,
         }
+    }
+}
+
+fn tried<'e>(table: &'e LiveTable, at: u32, step: &Step, rule: &'e Rule, tried: Tried<'e>) -> Event<'e> {
+    Event::Rule {
+        table: table.compiled.rules.table,
+        chain: &table.compiled.chain(step).name,
+        number: step.number,
+        rule,
+        step: at,
+        tried,
     }
 }

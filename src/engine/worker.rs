@@ -74,6 +74,7 @@ pub struct Worker {
     pub(super) looped: VecDeque<Looped>,
     pub(super) output: Vec<Emission>,
     pub(super) log: Vec<LogRecord>,
+    pub(super) number: u64,
     pool: Vec<Vec<u8>>,
 }
 
@@ -86,6 +87,7 @@ impl Worker {
             looped: VecDeque::new(),
             output: Vec::with_capacity(8),
             log: Vec::new(),
+            number: 0,
             pool: Vec::new(),
         }
     }
@@ -93,6 +95,16 @@ impl Worker {
     /// What left because of the last packet, in order.
     pub fn output(&self) -> &[Emission] {
         &self.output
+    }
+
+    /// The last packet's number, from 1: flows remember by which packet they were opened and answered.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Gives the next packet this number, where packets are counted elsewhere too (in a capture, by its frames).
+    pub fn number_next(&mut self, number: u64) {
+        self.number = number.saturating_sub(1);
     }
 
     /// The lines of the kernel's log that came since they were last taken.

@@ -149,6 +149,16 @@ fn ports(payload: &[u8]) -> [u16; 2] {
     ]
 }
 
+/// Data as `send` reads it: text where it is text, and not all of what is long.
+pub fn quoted(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    data(&mut text, bytes);
+    match text.strip_prefix(" data ") {
+        Some(data) => data.to_owned(),
+        None => text.trim_start().to_owned(),
+    }
+}
+
 /// Text where it is text, else its length.
 fn data(line: &mut String, bytes: &[u8]) {
     if bytes.is_empty() {

@@ -1,4 +1,9 @@
 //! What became of a packet, for people: packets as lines, and the story of their way.
 
+pub mod account;
 pub mod describe;
+pub mod filter;
+pub mod picture;
 pub mod story;
+mod text;
+pub mod why;

@@ -1,23 +1,43 @@
-//! What became of a packet, as people read it: hook by hook, table by table, rule by rule with its reason.
+//! What became of a packet: an observer that keeps what the engine shows it, and is told when someone asks, short or whole.
 //!
-//! The story is an observer: it keeps what the engine shows it, and is written out when someone asks, short or whole.
+//! Of thousands of packets few are ever asked about, so nothing is made into text while packets pass. A rule that did not match is kept as its
+//! place in the table and the part that failed; the sentence is made when it is read. It needs what the match looked at, as it was then: so each
+//! walk of a table keeps one [`Moment`] (a copy of the packet, of its tracking and of its flow), and another after each target that changed the
+//! packet. The other forms were a sentence a rule (half a microsecond each, in vain), a small datum a match (its shape another in each extension,
+//! and each extension's sentence written twice), and a second run of the packet (whose flow and tokens are not what they were). What no copy
+//! of the packet holds is the state of the match itself (the tokens of `limit`): [`Match::remember`](crate::rule::Match::remember) copies that.
 
-use std::fmt::Write;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
-use super::describe;
-use crate::base::InterfaceName;
-use crate::conntrack::{self, CtState, Direction, Tracked, Tracking};
-use crate::engine::{Event, Observer, Reason, Tried};
-use crate::net::InputRoute;
+use super::account::Account;
+use super::text;
+use crate::base::{InterfaceName, Time};
+use crate::conntrack::{CtState, Flow, Tracked, Tracking};
+use crate::engine::{Config, Event, Failed, LiveTable, NatNotAsked, Observer, Part, Reason, Tried};
+use crate::helper::Heard;
+use crate::nat::Manip;
+use crate::net::{InputRoute, OutputKey, OutputRoute, Suppressed};
 use crate::packet::Packet;
-use crate::rule::{Action, Hook, Policy, Rule, Table};
+use crate::rule::{Action, Context, Hook, LogRecord, State, Table};
 
 /// Everything that was seen of one packet and of what it caused.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
-    steps: Vec<Step>,
-    /// Chains that were jumped from, in the table being walked.
-    chains: Vec<String>,
+    pub(super) number: u64,
+    pub(super) config: Option<Arc<Config>>,
+    pub(super) steps: Vec<Step>,
+    /// The tables that were walked, in order.
+    pub(super) tables: Vec<Arc<LiveTable>>,
+    pub(super) moments: Vec<Moment>,
+    /// Copies of the states that matches failed by.
+    remembered: Vec<Arc<State>>,
+    /// The bytes of all packets that are shown, one after the other.
+    bytes: Vec<u8>,
+    /// What became of the packet, and its state.
+    pub(super) report: Option<(&'static str, Option<CtState>)>,
+    /// The last moment is no longer what matches see.
+    stale: bool,
     /// True from the coming of a packet of the router's own to its OUTPUT: any other OUTPUT begins an answer or a complaint.
     own_awaited: bool,
 }
@@ -31,63 +51,6 @@ pub enum Detail {
     Whole,
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Arrived {
-        interface: Option<InterfaceName>,
-        packet: String,
-    },
-    Reassembled {
-        packet: String,
-    },
-    /// The router answers or complains: a packet of its own begins here.
-    Own {
-        packet: String,
-    },
-    Hook(Hook),
-    Table(Table),
-    Rule {
-        chain: String,
-        number: u32,
-        rule: String,
-        depth: usize,
-        outcome: Outcome,
-    },
-    Policy {
-        chain: String,
-        policy: Policy,
-    },
-    Returned {
-        to: String,
-        depth: usize,
-    },
-    Tracked(String),
-    Routed(String),
-    Translated {
-        before: String,
-        after: String,
-    },
-    Logged(String),
-    Sent {
-        interface: InterfaceName,
-        packet: String,
-    },
-    Delivered {
-        packet: String,
-    },
-    Stopped(Reason),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Outcome {
-    Failed(String),
-    /// It matched; true when that ended the table.
-    Matched {
-        what: String,
-        ends: bool,
-    },
-}
-
 /// The rule or policy that had the last word in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deciding {
@@ -98,350 +61,389 @@ pub struct Deciding {
     pub number: Option<u32>,
 }
 
+/// A stretch of the story's bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// What matches looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Moment {
+    packet: Packet,
+    /// With a copy of the flow.
+    tracking: Tracking,
+    hook: Hook,
+    input: InterfaceName,
+    output: InterfaceName,
+    now: Time,
+}
+
+/// Most are rules that failed, a hundred in a story, so what is large is boxed: a step is as large as the largest.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Arrived {
+        interface: Option<InterfaceName>,
+        packet: Span,
+    },
+    Reassembled(Span),
+    /// The router answers or complains: a packet of its own begins here.
+    Own(Span),
+    OwnDone,
+    Hook(Hook),
+    /// The table at this place of `tables`.
+    Table(u32),
+    Failed {
+        step: u32,
+        part: Part,
+        moment: u32,
+        /// A place in `remembered`.
+        remembered: Option<NonZeroU32>,
+    },
+    Matched {
+        step: u32,
+    },
+    /// The target of the rule before let the packet go on, perhaps with another mark.
+    Continued {
+        from: u32,
+        to: u32,
+    },
+    Policy {
+        step: u32,
+    },
+    Returned {
+        step: u32,
+    },
+    Tracked(Box<(Tracking, Tracked)>),
+    Routed(Box<(InputRoute, Packet)>),
+    RoutedOut(Box<(OutputRoute, OutputKey)>),
+    /// The same, because OUTPUT changed what it depends on.
+    RoutedAgain(Box<(OutputRoute, OutputKey)>),
+    NatNotAsked {
+        manip: Manip,
+        why: NatNotAsked,
+    },
+    Translated {
+        manip: Manip,
+        before: Span,
+        after: Span,
+    },
+    Helped {
+        heard: Box<Heard>,
+        before: Span,
+        after: Span,
+    },
+    Logged(Box<LogRecord>),
+    Sent {
+        interface: InterfaceName,
+        packet: Span,
+    },
+    Delivered(Span),
+    Unanswered(Suppressed),
+    Stopped(Box<Reason>),
+}
+
 impl Observer for Story {
     const WATCHING: bool = true;
 
     fn see(&mut self, event: Event<'_>) {
         let step = match event {
-            Event::Arrived { interface, packet } => {
+            Event::Arrived {
+                number,
+                interface,
+                bytes,
+                config,
+            } => {
+                self.number = number;
                 self.own_awaited = interface.is_none();
-                Step::Arrived {
-                    interface,
-                    packet: describe::line(packet.bytes()),
-                }
+                self.config.get_or_insert_with(|| Arc::clone(config));
+                let packet = self.keep(bytes);
+                Step::Arrived { interface, packet }
             }
-            Event::Reassembled { packet } => Step::Reassembled {
-                packet: describe::line(packet.bytes()),
-            },
+            Event::Reassembled { packet } => Step::Reassembled(self.keep(packet.bytes())),
             Event::Hook { hook, packet } => {
                 if hook == Hook::Output && !std::mem::take(&mut self.own_awaited) {
-                    self.steps.push(Step::Own {
-                        packet: describe::line(packet.bytes()),
-                    });
+                    let own = self.keep(packet.bytes());
+                    self.steps.push(Step::Own(own));
                 }
                 Step::Hook(hook)
             }
-            Event::Table { table, .. } => {
-                self.chains.clear();
-                Step::Table(table)
+            Event::Table { table, cx, .. } => {
+                self.tables.push(Arc::clone(table));
+                self.look(&cx);
+                Step::Table(self.tables.len() as u32 - 1)
             }
-            Event::Rule {
-                table: _,
-                chain,
-                number,
-                rule,
-                tried,
-            } => self.rule(chain, number, rule, &tried),
-            Event::Policy { chain, policy, .. } => Step::Policy {
-                chain: chain.to_owned(),
-                policy,
+            Event::Rule { step, tried, .. } => match tried {
+                Tried::Matched(_) => Step::Matched { step },
+                Tried::Failed(failed) => self.failed(step, &failed),
             },
-            Event::Returned { to, .. } => {
-                while let Some(chain) = self.chains.pop() {
-                    if chain == to {
-                        break;
-                    }
-                }
-                Step::Returned {
-                    to: to.to_owned(),
-                    depth: self.chains.len(),
-                }
+            Event::Continued { packet } => {
+                let from = self.moments.last().map_or(0, |moment| moment.packet.mark);
+                self.stale = true;
+                Step::Continued { from, to: packet.mark }
             }
-            Event::Tracked { tracking, made } => Step::Tracked(tracked(tracking, made)),
-            Event::Routed { decision, net } => Step::Routed(match decision {
-                InputRoute::Local => "to the router itself".to_owned(),
-                InputRoute::Broadcast => "to the router itself, by a broadcast address".to_owned(),
-                InputRoute::Multicast => "to the router itself, by a multicast group".to_owned(),
-                InputRoute::Forward(way) => {
-                    let name = net.interface(way.output).name;
-                    match way.gateway {
-                        Some(gateway) => format!("out by {name}, via {gateway}"),
-                        None => format!("out by {name}, to a neighbour there"),
-                    }
-                }
-                InputRoute::Error { reason, .. } | InputRoute::Drop(reason) => reason.to_string(),
-            }),
-            Event::Rerouted { route, net } => Step::Routed(format!(
-                "again, because OUTPUT changed it: out by {}",
-                net.interface(route.interface).name
-            )),
-            Event::Translated { before, after, .. } => Step::Translated {
-                before: translated(before),
-                after: translated(after),
+            Event::Policy { step, .. } => Step::Policy { step },
+            Event::Returned { step, .. } => Step::Returned { step },
+            Event::Tracked { tracking, made } => Step::Tracked(Box::new((frozen(tracking), made.clone()))),
+            Event::Routed { decision, packet, .. } => Step::Routed(Box::new((*decision, packet.clone()))),
+            Event::RoutedOut { route, key, again, .. } => match again {
+                false => Step::RoutedOut(Box::new((*route, key))),
+                true => Step::RoutedAgain(Box::new((*route, key))),
             },
-            Event::Logged(record) => Step::Logged(record.text.clone()),
+            Event::NatNotAsked { manip, why, .. } => Step::NatNotAsked { manip, why },
+            Event::Translated {
+                manip, before, after, ..
+            } => Step::Translated {
+                manip,
+                before: self.keep(before.bytes()),
+                after: self.keep(after.bytes()),
+            },
+            Event::Helped { heard, before, after } => Step::Helped {
+                heard: Box::new(heard.clone()),
+                before: self.keep(before.bytes()),
+                after: self.keep(after.bytes()),
+            },
+            Event::Logged(record) => return self.logged(record),
             Event::Sent { interface, packet } => Step::Sent {
                 interface,
-                packet: describe::line(packet),
+                packet: self.keep(packet),
             },
-            Event::Delivered { packet } => Step::Delivered {
-                packet: describe::line(packet.bytes()),
-            },
-            Event::Stopped { reason } => Step::Stopped(reason.clone()),
+            Event::Delivered { packet } => Step::Delivered(self.keep(packet.bytes())),
+            Event::OwnDone => {
+                // A program's packet is the one that is told of, and nothing goes on after it.
+                let begun = self.steps.iter().filter(|step| matches!(step, Step::Own(_))).count();
+                let done = self.steps.iter().filter(|step| matches!(step, Step::OwnDone)).count();
+                if begun == done {
+                    return;
+                }
+                Step::OwnDone
+            }
+            Event::Unanswered { why } => Step::Unanswered(why),
+            Event::Stopped { reason } => Step::Stopped(Box::new(reason.clone())),
+            Event::Reported(report) => {
+                self.report = Some((report.fate.verdict(), report.state));
+                return;
+            }
         };
         self.steps.push(step);
     }
 }
 
 impl Story {
-    fn rule(&mut self, chain: &str, number: u32, rule: &Rule, tried: &Tried<'_>) -> Step {
-        let depth = self.chains.len();
-        let outcome = match tried {
-            Tried::Failed(why) => Outcome::Failed(why.clone()),
-            Tried::Matched(action) => {
-                if let Action::Jump(_) | Action::Goto(_) = action {
-                    self.chains.push(chain.to_owned());
-                }
-                let (what, ends) = action_words(action);
-                Outcome::Matched { what, ends }
-            }
-        };
-        Step::Rule {
-            chain: chain.to_owned(),
-            number,
-            rule: rule_text(rule),
-            depth,
-            outcome,
-        }
+    /// Forgets it all and keeps its room, for the next packet.
+    pub fn clear(&mut self) {
+        self.number = 0;
+        self.report = None;
+        self.config = None;
+        self.steps.clear();
+        self.tables.clear();
+        self.moments.clear();
+        self.remembered.clear();
+        self.bytes.clear();
+        self.own_awaited = false;
+    }
+
+    /// The number of the packet, from 1; 0 before anything was seen.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// What decided, table by table, in the order of the packet's way; of the first packet only, not of answers to it.
     pub fn deciding(&self) -> Vec<Deciding> {
         let mut found = Vec::new();
-        let (mut hook, mut table) = (None, None);
-        for step in &self.steps {
-            match step {
-                Step::Own { .. } => break,
-                Step::Hook(at) => (hook, table) = (Some(*at), None),
-                Step::Table(name) => table = Some(*name),
-                Step::Rule {
-                    chain,
-                    number,
-                    outcome: Outcome::Matched { ends: true, .. },
-                    ..
-                } => {
-                    if let (Some(hook), Some(table)) = (hook, table) {
-                        let (chain, number) = (chain.clone(), Some(*number));
-                        found.push(Deciding {
-                            hook,
-                            table,
-                            chain,
-                            number,
-                        });
-                    }
+        let mut hook = None;
+        let mut table = None;
+        for (at, step) in self.of_the_packet() {
+            let (step, is_policy) = match step {
+                Step::Hook(reached) => {
+                    (hook, table) = (Some(*reached), None);
+                    continue;
                 }
-                Step::Policy { chain, .. } => {
-                    if let (Some(hook), Some(table)) = (hook, table) {
-                        let chain = chain.clone();
-                        let number = None;
-                        found.push(Deciding {
-                            hook,
-                            table,
-                            chain,
-                            number,
-                        });
-                    }
+                Step::Table(walked) => {
+                    table = self.tables.get(*walked as usize);
+                    continue;
                 }
-                _ => {}
+                Step::Matched { step } if self.ends(at) => (*step, false),
+                Step::Policy { step } => (*step, true),
+                _ => continue,
+            };
+            if let (Some(hook), Some(table)) = (hook, table) {
+                let (chain, number) = table.chain_and_number(step);
+                found.push(Deciding {
+                    hook,
+                    table: table.rules().table,
+                    chain: chain.to_string(),
+                    number: (!is_policy).then_some(number),
+                });
             }
         }
         found
     }
 
+    /// Whether the rule that matched at this place of the steps had the last word in its table.
+    pub(super) fn ends(&self, at: usize) -> bool {
+        let Some(Step::Matched { step }) = self.steps.get(at) else {
+            return false;
+        };
+        let table = self.steps[..at].iter().rev().find_map(|step| match step {
+            Step::Table(walked) => self.tables.get(*walked as usize),
+            _ => None,
+        });
+        match table.and_then(|table| table.rule(*step)).map(|rule| &rule.action) {
+            Some(Action::Accept | Action::Drop | Action::Queue) => true,
+            Some(Action::Target(_)) => !matches!(self.steps.get(at + 1), Some(Step::Continued { .. })),
+            Some(Action::Nothing | Action::Return | Action::Jump(_) | Action::Goto(_)) | None => false,
+        }
+    }
+
+    /// All of it, in words: what the text, JSON and the picture are made of.
+    pub fn account(&self) -> Account {
+        Account::of(self, Detail::Whole)
+    }
+
     pub fn render(&self, detail: Detail) -> String {
-        let mut out = Page::default();
-        for (at, step) in self.steps.iter().enumerate() {
+        text::render(&Account::of(self, detail), detail, text::Colour::Never)
+    }
+
+    /// With colours, for a terminal.
+    pub fn render_styled(&self, detail: Detail) -> String {
+        text::render(&Account::of(self, detail), detail, text::Colour::Always)
+    }
+
+    /// The steps of the packet itself, with their places: what the router sends because of it is another's, and so is what of that comes round.
+    pub(super) fn of_the_packet(&self) -> impl Iterator<Item = (usize, &Step)> {
+        let (mut depth, mut others) = (0u32, false);
+        self.steps.iter().enumerate().filter(move |(_, step)| {
             match step {
-                Step::Arrived { interface, packet } => {
-                    let from = match interface {
-                        Some(name) => format!("in by {name}"),
-                        None => "from the router".to_owned(),
-                    };
-                    out.head(&format!("{from}: {packet}"));
+                Step::Own(_) => {
+                    others = true;
+                    depth += 1;
                 }
-                Step::Reassembled { packet } => {
-                    out.table("fragments");
-                    out.line(&format!("all are there: {packet}"));
+                Step::OwnDone => {
+                    depth = depth.saturating_sub(1);
+                    return false;
                 }
-                Step::Own { packet } => out.head(&format!("the router sends: {packet}")),
-                Step::Hook(hook) => out.hook(hook.chain()),
-                Step::Table(table) => {
-                    out.table(table.name());
-                    if detail == Detail::Whole && !self.walked(at) {
-                        out.line("no rules");
-                    }
-                }
-                Step::Rule {
-                    chain,
-                    number,
-                    rule,
-                    depth,
-                    outcome,
-                } => {
-                    let indent = "  ".repeat(*depth);
-                    match (detail, outcome) {
-                        (Detail::Short, Outcome::Matched { what, ends }) if *ends || !what.is_empty() => {
-                            out.line(&format!("{indent}rule {number} of {chain}: {rule}"));
-                        }
-                        (Detail::Short, _) => {}
-                        (Detail::Whole, Outcome::Failed(why)) => {
-                            out.line(&format!("{indent}rule {number} of {chain}: {rule}"));
-                            out.line(&format!("{indent}    no: {why}"));
-                        }
-                        (Detail::Whole, Outcome::Matched { what, .. }) => {
-                            out.line(&format!("{indent}rule {number} of {chain}: {rule}"));
-                            let what = if what.is_empty() { "counted, on" } else { what };
-                            out.line(&format!("{indent}    yes: {what}"));
-                        }
-                    }
-                }
-                Step::Policy { chain, policy } => out.line(&format!("policy of {chain}: {}", policy.name())),
-                Step::Returned { to, depth } => {
-                    if detail == Detail::Whole {
-                        out.line(&format!("{}back to {to}", "  ".repeat(*depth)));
-                    }
-                }
-                Step::Tracked(text) => {
-                    out.table("conntrack");
-                    out.line(text);
-                }
-                Step::Routed(text) => {
-                    out.hook("routing");
-                    out.table("");
-                    out.line(text);
-                }
-                Step::Translated { before, after } => {
-                    out.table("nat");
-                    out.line(&format!("{before}  becomes  {after}"));
-                }
-                Step::Logged(text) => out.line(&format!("log: {text}")),
-                Step::Sent { interface, packet } => out.head(&format!("out by {interface}: {packet}")),
-                Step::Delivered { packet } => out.head(&format!("reached the router: {packet}")),
-                Step::Stopped(reason) => {
-                    let word = match reason {
-                        Reason::HeldFragment => "held",
-                        Reason::Queued(_) => "queued",
-                        Reason::Rejected { .. } => "rejected",
-                        _ => "dropped",
-                    };
-                    out.head(&format!("{word}: {}", without_verb(&reason.to_string())));
-                }
+                Step::Arrived { .. } if others => depth = u32::MAX / 2,
+                _ => {}
             }
-        }
-        out.text
+            depth == 0
+        })
     }
 
-    /// True when something follows a table's beginning before the next.
-    fn walked(&self, table: usize) -> bool {
-        matches!(self.steps.get(table + 1), Some(Step::Rule { .. } | Step::Policy { .. }))
-    }
-}
-
-/// A page of three columns: hook, table, and what happened.
-#[derive(Default)]
-struct Page {
-    text: String,
-    hook: String,
-    table: String,
-}
-
-impl Page {
-    fn head(&mut self, line: &str) {
-        self.hook.clear();
-        self.table.clear();
-        let _ = writeln!(self.text, "{line}");
+    pub(super) fn bytes(&self, span: Span) -> &[u8] {
+        self.bytes.get(span.start as usize..span.end as usize).unwrap_or(&[])
     }
 
-    fn hook(&mut self, name: &str) {
-        self.hook = name.to_owned();
-        self.table.clear();
+    /// Why a rule did not match, as its match would have said on the spot.
+    pub(super) fn why(
+        &self,
+        table: &LiveTable,
+        step: u32,
+        part: Part,
+        moment: u32,
+        remembered: Option<NonZeroU32>,
+    ) -> String {
+        let (Some(rule), Some(moment), Some(config)) =
+            (table.rule(step), self.moments.get(moment as usize), &self.config)
+        else {
+            return String::new();
+        };
+        let cx = Context {
+            packet: &moment.packet,
+            tracking: &moment.tracking,
+            net: &config.net,
+            table: table.rules().table,
+            hook: moment.hook,
+            input: moment.input,
+            output: moment.output,
+            now: moment.now,
+            state: remembered
+                .and_then(|at| self.remembered.get(at.get() as usize - 1))
+                .map(AsRef::as_ref),
+        };
+        Failed { part, cx }.why(rule)
     }
 
-    fn table(&mut self, name: &str) {
-        self.table = name.to_owned();
-    }
-
-    /// Each column's name stands only in the first line that it is true of.
-    fn line(&mut self, what: &str) {
-        let (hook, table) = (std::mem::take(&mut self.hook), std::mem::take(&mut self.table));
-        let _ = writeln!(self.text, "  {hook:<11} {table:<9} {what}");
-    }
-}
-
-/// What an action does, in a few words, and whether it ends the table's walk.
-fn action_words(action: &Action) -> (String, bool) {
-    match action {
-        Action::Nothing => (String::new(), false),
-        Action::Accept => ("ACCEPT".to_owned(), true),
-        Action::Drop => ("DROP".to_owned(), true),
-        Action::Return => ("RETURN".to_owned(), false),
-        Action::Queue => ("QUEUE".to_owned(), true),
-        Action::Jump(chain) => (format!("into {chain}"), false),
-        Action::Goto(chain) => (format!("into {chain}, not to come back"), false),
-        Action::Target(target) => {
-            let mut text = target.name().to_owned();
-            target.save(&mut text);
-            let ends = matches!(
-                target.name(),
-                "REJECT" | "SNAT" | "DNAT" | "MASQUERADE" | "REDIRECT" | "NETMAP" | "TPROXY" | "NFQUEUE"
-            );
-            (text, ends)
+    fn keep(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(bytes);
+        Span {
+            start,
+            end: self.bytes.len() as u32,
         }
     }
-}
 
-fn tracked(tracking: &Tracking, made: &Tracked) -> String {
-    let state = tracking.state.map_or("untouched", CtState::name);
-    let reason = match made {
-        Tracked::Drop(reason) => return format!("dropped: {reason}"),
-        Tracked::Accept(reason) => reason,
-    };
-    let why = match reason {
-        conntrack::Reason::AlreadyTracked => match tracking.state {
-            Some(CtState::Untracked) => "a rule said not to track it".to_owned(),
-            _ => "it was tracked before".to_owned(),
-        },
-        conntrack::Reason::KnownFlow => match tracking.direction {
-            Direction::Original => "of a known flow, in its original direction".to_owned(),
-            Direction::Reply => "of a known flow, in its reply direction".to_owned(),
-        },
-        conntrack::Reason::Ignored(reason) => format!("of a known flow, which stays as it is: {reason}"),
-        conntrack::Reason::EndsFlow => "it ends its flow: a reset before any answer".to_owned(),
-        conntrack::Reason::NewFlow => "it opens a flow".to_owned(),
-        conntrack::Reason::Expected(expectation) => {
-            format!("it opens a flow that helper {} announced", expectation.made_by)
-        }
-        conntrack::Reason::ErrorOf => "an ICMP error about a packet of a known flow".to_owned(),
-        conntrack::Reason::Invalid(reason) => reason.to_string(),
-    };
-    format!("{state}: {why}")
-}
+    fn look(&mut self, cx: &Context<'_>) {
+        self.stale = false;
+        self.moments.push(Moment {
+            packet: cx.packet.clone(),
+            tracking: frozen(cx.tracking),
+            hook: cx.hook,
+            input: cx.input,
+            output: cx.output,
+            now: cx.now,
+        });
+    }
 
-fn translated(packet: &Packet) -> String {
-    match packet.icmpv4() {
-        Some(icmp) if crate::wire::icmpv4::kind::is_error(icmp.kind()) => {
-            format!(
-                "{} (quoting {})",
-                describe::ends(packet),
-                describe::brief(icmp.payload())
-            )
+    fn failed(&mut self, step: u32, failed: &Failed<'_>) -> Step {
+        if self.stale {
+            self.look(&failed.cx);
         }
-        Some(icmp) => format!("{} id {}", describe::ends(packet), icmp.identifier()),
-        None => describe::ends(packet),
+        let remembered = match failed.part {
+            Part::Match(at) if failed.cx.state.is_some() => self
+                .tables
+                .last()
+                .and_then(|table| table.rule(step))
+                .and_then(|rule| rule.matches.get(usize::from(at)))
+                .and_then(|test| test.remember(&failed.cx))
+                .and_then(|state| {
+                    self.remembered.push(Arc::from(state));
+                    NonZeroU32::new(self.remembered.len() as u32)
+                }),
+            _ => None,
+        };
+        Step::Failed {
+            step,
+            part: failed.part,
+            moment: self.moments.len() as u32 - 1,
+            remembered,
+        }
+    }
+
+    /// The engine shows log lines once the table is walked; here each stands with the rule that wrote it.
+    fn logged(&mut self, record: &LogRecord) {
+        let walk = self
+            .steps
+            .iter()
+            .rposition(|step| matches!(step, Step::Table(_)))
+            .unwrap_or(0);
+        let Some(table) = self.tables.last() else {
+            return self.steps.push(Step::Logged(Box::new(record.clone())));
+        };
+        let writes = |at: usize| match &self.steps[at] {
+            Step::Matched { step } => {
+                matches!(table.rule(*step).map(|rule| &rule.action), Some(Action::Target(target)) if target.name() == "LOG")
+            }
+            _ => false,
+        };
+        // Between the two stands that the packet goes on.
+        let has_none = |at: usize| !matches!(self.steps.get(at + 2), Some(Step::Logged(_)));
+        let place = (walk..self.steps.len()).find(|&at| writes(at) && has_none(at));
+        match place {
+            Some(at) => {
+                let at = (at + 2).min(self.steps.len());
+                self.steps.insert(at, Step::Logged(Box::new(record.clone())));
+            }
+            None => self.steps.push(Step::Logged(Box::new(record.clone()))),
+        }
     }
 }
 
-/// The heading says the verb already.
-fn without_verb(reason: &str) -> &str {
-    ["dropped ", "rejected ", "queued ", "held "]
-        .into_iter()
-        .find_map(|verb| reason.strip_prefix(verb))
-        .unwrap_or(reason)
-}
-
-/// The rule as it was typed, without its chain.
-fn rule_text(rule: &Rule) -> String {
-    let mut text = String::new();
-    crate::text::save::write_rule(&mut text, "", rule, None);
-    text.trim_end().trim_start_matches("-A").trim_start().to_owned()
+/// A copy that no later packet changes.
+fn frozen(tracking: &Tracking) -> Tracking {
+    Tracking {
+        flow: tracking.flow.as_ref().map(|flow| Arc::new(Flow::snapshot(flow))),
+        ..tracking.clone()
+    }
 }

@@ -9,6 +9,8 @@ pub mod names;
 pub mod number;
 pub mod option;
 mod place;
+#[cfg(test)]
+mod sentences;
 pub mod targets;
 #[cfg(test)]
 mod testing;

@@ -292,6 +292,7 @@ impl Bench {
             settings: &settings,
             stage: TrackStage::Output,
             helpers: &[],
+            packet: 0,
         };
         let mut opening = udp(1000, 53, &[]);
         let mut tracking = Tracking::default();

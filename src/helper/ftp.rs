@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{HelperContext, mangle};
+use super::{HeardWhat, HelperContext, mangle};
 use crate::base::{Family, protocol};
 use crate::conntrack::{
     CtState, Direction, DropReason, Endpoint, Expectation, ExpectationMask, ExpectationNat, ExpectationRefused, Status,
@@ -16,18 +16,22 @@ use crate::conntrack::{
 use crate::packet::Packet;
 
 /// Reads a packet of a control connection.
-pub(super) fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperContext<'_>) -> Result<(), DropReason> {
+pub(super) fn run(
+    packet: &mut Packet,
+    tracking: &Tracking,
+    cx: &mut HelperContext<'_>,
+) -> Result<HeardWhat, DropReason> {
     let (Some(flow), Some(CtState::Established)) = (&tracking.flow, tracking.state) else {
-        return Ok(());
+        return Ok(HeardWhat::TooEarly);
     };
     // Seen: what is read lies in one piece from then on, and leaves in pieces of the largest size it came in, no longer in the very same.
     packet.fragments.clear();
     let Some(segment) = packet.tcp() else {
-        return Ok(());
+        return Ok(HeardWhat::NoData);
     };
     let data = segment.payload();
     let Some(&last) = data.last() else {
-        return Ok(());
+        return Ok(HeardWhat::NoData);
     };
     let (start, direction) = (segment.sequence(), tracking.direction);
     let next_line = (last == b'\n').then(|| start.wrapping_add(data.len() as u32));
@@ -37,12 +41,13 @@ pub(super) fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperConte
         let known = memory.downcast_ref::<LineStarts>().copied().unwrap_or_default();
         known.of[direction.index()]
     };
+    let mut heard = HeardWhat::NotAtALine;
     if lines.contains(start) {
         let family = packet.family();
         match read(data, direction, family) {
-            Reading::Nothing => {}
+            Reading::Nothing => heard = HeardWhat::NoCommand,
             Reading::Incomplete => return Err(DropReason::HelperPartialMatch),
-            Reading::Command(command) => announce(&command, packet, tracking, cx)?,
+            Reading::Command(command) => heard = announce(&command, packet, tracking, cx)?,
         }
     }
     if let Some(next_line) = next_line {
@@ -55,7 +60,7 @@ pub(super) fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperConte
             memory.of[direction.index()].add(next_line);
         }
     }
-    Ok(())
+    Ok(heard)
 }
 
 /// Where lines begin, each way: the last two places, as sequence numbers of the sender.
@@ -99,8 +104,10 @@ fn announce(
     packet: &mut Packet,
     tracking: &Tracking,
     cx: &mut HelperContext<'_>,
-) -> Result<(), DropReason> {
-    let Some(flow) = &tracking.flow else { return Ok(()) };
+) -> Result<HeardWhat, DropReason> {
+    let Some(flow) = &tracking.flow else {
+        return Ok(HeardWhat::NoCommand);
+    };
     let direction = tracking.direction;
     let (sender, peers, status) = {
         let state = flow.lock();
@@ -111,8 +118,10 @@ fn announce(
         )
     };
     // Whoever names another host than itself would open the firewall for that one.
-    if command.address.is_some_and(|address| address != sender.source.address) {
-        return Ok(());
+    if let Some(address) = command.address
+        && address != sender.source.address
+    {
+        return Ok(HeardWhat::NamesAnother(address));
     }
     let under_nat = status.has_any(Status::SRC_NAT.or(Status::DST_NAT));
     let limits = cx.helpers.iter().find(|it| it.name == NAME).unwrap_or(&super::FTP);
@@ -150,7 +159,12 @@ fn announce(
             .expect(cx.now, wish.clone(), limits.max_expected, cx.settings.expect_max)
     };
     if !under_nat {
-        return expect(&wish).map_err(DropReason::HelperExpectation);
+        return expect(&wish)
+            .map(|()| HeardWhat::Announced {
+                expected: wish.tuple,
+                instead_of: None,
+            })
+            .map_err(DropReason::HelperExpectation);
     }
     // The port that was named, if it is free; else any above it.
     let room = u32::from(u16::MAX - command.port);
@@ -176,7 +190,10 @@ fn announce(
         }
         return Err(DropReason::HelperMangle);
     }
-    Ok(())
+    Ok(HeardWhat::Announced {
+        expected: wish.tuple,
+        instead_of: (port != command.port).then_some(command.port),
+    })
 }
 
 const NAME: &str = "ftp";

@@ -154,6 +154,7 @@ impl Replay {
             settings: &settings,
             stage: TrackStage::Prerouting,
             helpers: registry(),
+            packet: 0,
         };
         let mut nat_cx = NatContext {
             now: self.now,

@@ -3,6 +3,9 @@
 //! A request is `{"tool":"iptables","args":["-L","-n"],"stdin":"..."}`, a response `{"stdout":"...","stderr":"...","code":0}`. Requests on one
 //! connection are answered in order; a line that is no request is answered with code 2. It can be spoken by hand:
 //! `echo '{"tool":"iptables-save"}' | socat - UNIX:$NFLAB`.
+//!
+//! One request has many answers: `{"tool":"trace","args":["--follow","tcp dport 80"]}` is answered at once, and then with a response for each
+//! packet that fits, until the connection is closed ([`super::follow`]).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -65,8 +68,13 @@ pub fn answer(line: &[u8], handle: impl FnOnce(Request) -> Response) -> Vec<u8> 
             ),
         ),
     };
+    line_of(&response)
+}
+
+/// A response as it is sent.
+pub fn line_of(response: &Response) -> Vec<u8> {
     // Texts and a number: there is nothing in a response that JSON can't hold.
-    let mut bytes = serde_json::to_vec(&response).unwrap_or_default();
+    let mut bytes = serde_json::to_vec(response).unwrap_or_default();
     bytes.push(b'\n');
     bytes
 }
@@ -119,19 +127,26 @@ impl Client {
         self.writer.set_read_timeout(timeout)
     }
 
+    /// The next answer to a request that has many (`trace --follow`); `None` once the lab has closed the connection.
+    pub fn next_answer(&mut self) -> io::Result<Option<Response>> {
+        let mut answer = Vec::new();
+        self.reader.read_until(b'\n', &mut answer)?;
+        if answer.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_slice(&answer)?))
+    }
+
     pub fn call(&mut self, request: &Request) -> io::Result<Response> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
         self.writer.write_all(&line)?;
-        let mut answer = Vec::new();
-        self.reader.read_until(b'\n', &mut answer)?;
-        if answer.is_empty() {
-            return Err(io::Error::new(
+        self.next_answer()?.ok_or_else(|| {
+            io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the lab closed the connection before it answered",
-            ));
-        }
-        Ok(serde_json::from_slice(&answer)?)
+            )
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
 use super::clock::Clock;
-use super::control::{LONGEST_LINE, Request, Response, answer, too_long};
+use super::control::{LONGEST_LINE, Request, Response, answer, line_of, too_long};
 use super::segment::{Delivery, Segment};
 use crate::base::{InterfaceName, Time};
 use crate::device::{Device, LARGEST_PACKET};
@@ -29,6 +29,24 @@ pub trait Driver {
 
     /// A tool's request. A lab's own words may send packets too.
     fn command(&mut self, now: Time, request: Request, out: &mut dyn FnMut(PortIndex, &[u8])) -> Response;
+
+    /// A connection asks to be told of packets as they pass; this is its first answer. `None`: the request is no such thing.
+    fn follow(&mut self, _connection: u64, _request: &Request) -> Option<Response> {
+        None
+    }
+
+    /// False: nobody has to be asked what is owed.
+    fn has_followers(&self) -> bool {
+        false
+    }
+
+    /// The next answer that a connection is owed, if any. Asked only when it has taken the one before.
+    fn owed(&mut self, _connection: u64) -> Option<Response> {
+        None
+    }
+
+    /// A connection is gone.
+    fn forget(&mut self, _connection: u64) {}
 }
 
 /// An interface of the lab, in the order of the lab file.
@@ -131,8 +149,12 @@ impl<D: Driver> EventLoop<D> {
         let mut buffer = vec![0; LARGEST_PACKET];
         let mut events = Vec::with_capacity(64);
         let mut next_tick = Instant::now();
+        let mut more_is_owed = false;
         loop {
-            let wait = next_tick.saturating_duration_since(Instant::now());
+            let wait = match more_is_owed {
+                true => Duration::ZERO,
+                false => next_tick.saturating_duration_since(Instant::now()),
+            };
             let timeout = Timespec::try_from(wait).map_err(io::Error::other)?;
             events.clear();
             match epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
@@ -158,6 +180,7 @@ impl<D: Driver> EventLoop<D> {
                     Token::Device(port, device) => self.receive(&epoll, port, device, &mut buffer),
                 }
             }
+            more_is_owed = self.driver.has_followers() && self.hand_out(&epoll);
         }
     }
 
@@ -262,7 +285,9 @@ impl<D: Driver> EventLoop<D> {
             let now = self.clock.now();
             let (driver, ports) = (&mut self.driver, &mut self.ports);
             let response = answer(&line, |request| {
-                driver.command(now, request, &mut |port, bytes| deliver(ports, port, bytes))
+                driver
+                    .follow(number, &request)
+                    .unwrap_or_else(|| driver.command(now, request, &mut |port, bytes| deliver(ports, port, bytes)))
             });
             connection.output.extend(response);
         }
@@ -286,8 +311,35 @@ impl<D: Driver> EventLoop<D> {
             .is_ok()
             {
                 self.connections.insert(number, connection);
+                return;
             }
         }
+        self.driver.forget(number);
+    }
+
+    /// Gives followers what they are owed, as far as they have taken what came before, and a bounded share of it, so that packets get their
+    /// turn. True where more could be given at once.
+    fn hand_out(&mut self, epoll: &OwnedFd) -> bool {
+        let mut is_more = false;
+        let numbers: Vec<u64> = self.connections.keys().copied().collect();
+        for number in numbers {
+            for given in 0..=SHARE {
+                let Some(connection) = self.connections.get_mut(&number).filter(|it| it.output.is_empty()) else {
+                    break;
+                };
+                if given == SHARE {
+                    is_more = true;
+                    break;
+                }
+                let Some(response) = self.driver.owed(number) else {
+                    break;
+                };
+                connection.output.extend(line_of(&response));
+                // Writes what it can, and waits for room or takes the connection away where it must.
+                self.converse(epoll, number, EventFlags::empty());
+            }
+        }
+        is_more
     }
 }
 
@@ -423,6 +475,8 @@ impl From<u64> for Token {
 /// Packets taken from a device before the others get their turn.
 const BATCH: usize = 64;
 const CONNECTIONS: usize = 256;
+/// Stories that one follower gets before the devices are asked again.
+const SHARE: usize = 16;
 /// `struct signalfd_siginfo` has this size in every kernel; see signalfd(2).
 const SIGNALFD_RECORD: usize = 128;
 

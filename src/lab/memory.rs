@@ -214,7 +214,17 @@ impl Lab {
 
     /// The same without a story, for many packets; what left is in the second part.
     pub fn carry_silently(&mut self, interface: Option<InterfaceId>, bytes: &[u8]) -> (Report, &[Emission]) {
-        let report = self.carry(interface, bytes, &mut Silent);
+        self.carry_observed(interface, bytes, &mut Silent)
+    }
+
+    /// The same before an observer of one's own.
+    pub fn carry_observed<O: Observer>(
+        &mut self,
+        interface: Option<InterfaceId>,
+        bytes: &[u8],
+        observer: &mut O,
+    ) -> (Report, &[Emission]) {
+        let report = self.carry(interface, bytes, observer);
         let log = self.worker.take_log();
         self.machine.keep_log(log);
         (report, self.worker.output())
@@ -226,6 +236,11 @@ impl Lab {
             Some(id) => self.machine.router.receive(&mut self.worker, now, id, bytes, observer),
             None => self.machine.router.send(&mut self.worker, now, bytes, observer),
         }
+    }
+
+    /// Gives the next packet this number: explanations name packets by them. Without it they count from 1.
+    pub fn number_next(&mut self, number: u64) {
+        self.worker.number_next(number);
     }
 
     /// Moves the clock, and lets time do its work: what left because of it is returned.

@@ -4,6 +4,8 @@ pub mod clock;
 pub mod control;
 pub mod demo;
 pub mod file;
+#[cfg(target_os = "linux")]
+pub mod follow;
 pub mod machine;
 pub mod memory;
 pub mod problem;

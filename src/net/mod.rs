@@ -24,6 +24,7 @@ mod output;
 mod reason;
 mod reassembly;
 mod route;
+mod route_text;
 mod sanity;
 mod sysctl;
 
@@ -40,6 +41,7 @@ pub use output::{OutputKey, OutputRoute, RouteError};
 pub use reason::DropReason;
 pub use reassembly::{DefragUser, Expired, Pushed, Reassembly};
 pub use route::{BadPrefix, Prefix, Route, RouteKind, RoutingRule, RuleAction, Scope, table};
+pub use route_text::LookedUp;
 pub use sanity::sanity;
 pub use sysctl::{SysctlError, sysctl_keys};
 

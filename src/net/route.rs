@@ -260,17 +260,43 @@ impl Tables {
 
     /// Without rules of one's own, the kernel keeps the main and the local table as one: a longer prefix in either wins.
     fn lookup_local_and_main(&self, key: &Key) -> Found<'_> {
+        judge(self.local_and_main(), key)
+    }
+
+    /// The route that ends a table's look-up, whatever it does with the packet.
+    fn first(&self, table: u32, key: &Key) -> Option<&Route> {
+        first(self.table(table).iter(), key)
+    }
+
+    fn first_local_or_main(&self, key: &Key) -> Option<&Route> {
+        first(self.local_and_main(), key)
+    }
+
+    fn local_and_main(&self) -> impl Iterator<Item = &Entry> {
         let mut local = self.table(table::LOCAL).iter().peekable();
         let mut main = self.table(table::MAIN).iter().peekable();
-        let merged = std::iter::from_fn(move || {
+        std::iter::from_fn(move || {
             let length = |it: Option<&&Entry>| it.map(|it| it.route.to.length());
             match length(main.peek()) > length(local.peek()) {
                 true => main.next(),
                 false => local.next().or_else(|| main.next()),
             }
-        });
-        judge(merged, key)
+        })
     }
+}
+
+fn first<'a>(mut entries: impl Iterator<Item = &'a Entry>, key: &Key) -> Option<&'a Route> {
+    let ends = |route: &&Route| {
+        let refuses = matches!(
+            route.kind,
+            RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw
+        );
+        route.to.contains(key.destination)
+            && route.scope >= key.scope
+            && (refuses || key.output.is_none_or(|output| route.interface == Some(output)))
+    };
+    let found = entries.find(|entry| ends(&&entry.route)).map(|entry| &entry.route);
+    found.filter(|route| route.kind != RouteKind::Throw)
 }
 
 fn judge<'a>(entries: impl Iterator<Item = &'a Entry>, key: &Key) -> Found<'a> {
@@ -348,6 +374,40 @@ impl Net {
             }
         }
         Err(RouteError::NetworkUnreachable)
+    }
+
+    /// The same look-up, slower, with the routing rule that led there, and the route also where it refuses.
+    pub(super) fn lookup_with_rule(&self, key: &Key) -> (Option<RoutingRule>, Option<&Route>) {
+        let defaults =
+            [(0, table::LOCAL), (32766, table::MAIN), (32767, table::DEFAULT)].map(|(priority, number)| RoutingRule {
+                priority,
+                ..RoutingRule::new(RuleAction::Table(number))
+            });
+        if !self.custom_rules {
+            let found = self
+                .tables
+                .first_local_or_main(key)
+                .or_else(|| self.tables.first(table::DEFAULT, key));
+            let rule = found.and_then(|route| {
+                defaults
+                    .into_iter()
+                    .find(|rule| rule.action == RuleAction::Table(route.table))
+            });
+            return (rule, found);
+        }
+        for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
+            match rule.action {
+                RuleAction::Table(number) => {
+                    if let Some(route) = self.tables.first(number, key) {
+                        return (Some(rule.clone()), Some(route));
+                    }
+                }
+                RuleAction::Blackhole | RuleAction::Unreachable | RuleAction::Prohibit => {
+                    return (Some(rule.clone()), None);
+                }
+            }
+        }
+        (None, None)
     }
 
     /// The route to a gateway, which must not lead through another one.

@@ -38,6 +38,7 @@ pub fn run(lab: Lab) -> u8 {
         // None yet: the first time.
         let _ = editor.load_history(path);
     }
+    runner.styled = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
     println!("{GREETING}");
     loop {
         if let Some(assistant) = editor.helper_mut() {

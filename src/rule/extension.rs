@@ -36,6 +36,11 @@ pub trait Match: DynEq + Debug + Send + Sync + 'static {
     /// A sentence without a full stop that sets what was asked against what the packet has (`--dport 80: packet has 443`). Called only
     /// when someone watches, right after `evaluate`.
     fn explain(&self, cx: &Context<'_>) -> String;
+    /// What `explain` asks of the state in `cx`, as it is now: a sentence may be asked for long after the packet has gone, when the state is
+    /// another. Whatever has state and speaks of it must keep a copy of it here, of the same type.
+    fn remember(&self, _cx: &Context<'_>) -> Option<Box<State>> {
+        None
+    }
     /// Appends the options as `iptables-save` prints them, each with a leading space.
     fn save(&self, out: &mut String);
     /// Appends what `iptables -L` prints, with a leading space.

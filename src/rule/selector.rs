@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::base::{AddressMask, Family, InterfaceMask, InterfaceName};
+use crate::base::{AddressMask, Family, InterfaceMask, InterfaceName, protocol};
 use crate::packet::Packet;
 
 /// `-s -d -i -o -p -f`, each with its `!`. A rule has one source and one destination: the tool splits `-s a,b` into several rules.
@@ -81,6 +81,15 @@ impl Selector {
 
     /// The sentence that says why a packet failed here: the option, and the packet's datum against it.
     pub fn explain(&self, miss: Miss, packet: &Packet, input: &InterfaceName, output: &InterfaceName) -> String {
+        struct Protocol(u8);
+        impl fmt::Display for Protocol {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match protocol::NAMES.iter().find(|(_, number)| *number == self.0) {
+                    Some((name, _)) => f.write_str(name),
+                    None => write!(f, "protocol {}", self.0),
+                }
+            }
+        }
         struct Not(bool);
         impl fmt::Display for Not {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,10 +139,10 @@ impl Selector {
                 )
             }
             Miss::Protocol => format!(
-                "{}-p {}: packet has protocol {}",
+                "{}-p {}: packet is {}",
                 Not(self.protocol_inverted),
-                self.protocol,
-                packet.protocol()
+                Protocol(self.protocol),
+                Protocol(packet.protocol())
             ),
             Miss::Fragment => format!(
                 "{}-f: packet has fragment offset {}",

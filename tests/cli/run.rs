@@ -191,9 +191,10 @@ fn a_story_hook_by_hook_and_rule_by_rule() {
     let ran = bench.nflab_with(script, &["run", "-"]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     let expected = "\
-in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 1 ttl 64
+packet 1, in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 1 ttl 64
   PREROUTING  conntrack NEW: it opens a flow
   routing               out by wan, to a neighbour there
+                        by route 192.0.2.0/24 dev wan, rule 32766: from all lookup main
   FORWARD     filter    rule 1 of FORWARD: -p tcp -j web
                             yes: into web
                           rule 1 of web: -s 10.0.0.9/32 -j DROP
@@ -201,21 +202,21 @@ in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 1 ttl 64
                         back to FORWARD
                         rule 2 of FORWARD: -m state --state NEW -j REJECT --reject-with icmp-port-unreachable
                             yes: REJECT --reject-with icmp-port-unreachable
+rejected: by rule 2 of filter FORWARD with icmp-port-unreachable
 the router sends: icmp 10.0.0.1 > 10.0.0.2 unreachable port quoting (tcp 10.0.0.2:40000 > 192.0.2.9:80 S) ttl 64 tos 0xc0
-  OUTPUT      conntrack RELATED: it was tracked before
+  OUTPUT      conntrack RELATED: it goes with the flow of the packet it is about
               filter    policy of OUTPUT: ACCEPT
 out by lan: icmp 10.0.0.1 > 10.0.0.2 unreachable port quoting (tcp 10.0.0.2:40000 > 192.0.2.9:80 S) ttl 64 tos 0xc0
-rejected: by rule 2 of filter FORWARD with ICMP unreachable, code 3
 in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 1 ttl 64
   PREROUTING  conntrack NEW: it opens a flow
   routing               out by wan, to a neighbour there
   FORWARD     filter    rule 1 of FORWARD: -p tcp -j web
                         rule 2 of FORWARD: -m state --state NEW -j REJECT --reject-with icmp-port-unreachable
+rejected: by rule 2 of filter FORWARD with icmp-port-unreachable
 the router sends: icmp 10.0.0.1 > 10.0.0.2 unreachable port quoting (tcp 10.0.0.2:40000 > 192.0.2.9:80 S) ttl 64 tos 0xc0
-  OUTPUT      conntrack RELATED: it was tracked before
+  OUTPUT      conntrack RELATED: it goes with the flow of the packet it is about
               filter    policy of OUTPUT: ACCEPT
 out by lan: icmp 10.0.0.1 > 10.0.0.2 unreachable port quoting (tcp 10.0.0.2:40000 > 192.0.2.9:80 S) ttl 64 tos 0xc0
-rejected: by rule 2 of filter FORWARD with ICMP unreachable, code 3
 ";
     assert_eq!(ran.out, expected, "\n{}", ran.out);
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{Family, PortRange};
-use crate::conntrack::{CtState, Direction, Endpoint, Status, Tuple};
+use crate::conntrack::{CtState, Direction, Endpoint, Status, Tracking, Tuple};
 use crate::ext::names;
 use crate::ext::number::whole_number;
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
@@ -200,6 +200,13 @@ fn bits_of_words(text: &str, option: &str, names: &[(u32, &str)]) -> Result<u32,
 pub(super) fn state_words(text: &str, option: &str, with_nat: bool) -> Result<StateBits, UsageError> {
     let names = &StateBits::NAMES[..if with_nat { 7 } else { 5 }];
     bits_of_words(text, option, names).map(StateBits)
+}
+
+/// ` since packet 3`: which packet brought its flow into this state, where an earlier one did.
+pub(super) fn since(tracking: &Tracking) -> String {
+    tracking
+        .since
+        .map_or_else(String::new, |number| format!(" since packet {number}"))
 }
 
 /// What of the packet a state is said of.
@@ -447,7 +454,7 @@ impl Conntrack {
         Ok(())
     }
 
-    fn why_not(&self, state: CtState, flow: Option<&FlowView>) -> String {
+    fn why_not(&self, state: CtState, flow: Option<&FlowView>, since: &str) -> String {
         let miss = match self.check(state, flow) {
             Ok(()) => return "conntrack: matches".to_owned(),
             Err(miss) => miss,
@@ -455,7 +462,11 @@ impl Conntrack {
         match (miss, flow) {
             (Miss::State(bits), _) => {
                 let (asked, inverted) = self.state.unwrap_or((StateBits(0), false));
-                format!("{}--ctstate {asked}: {} is {bits}", not(inverted), subject(state))
+                format!(
+                    "{}--ctstate {asked}: {} is {bits}{since}",
+                    not(inverted),
+                    subject(state)
+                )
             }
             (Miss::NoFlow, _) | (_, None) => format!("conntrack: packet is {} and has no flow", state.name()),
             (Miss::Direction, Some(flow)) => {
@@ -601,7 +612,7 @@ impl Match for Conntrack {
 
     fn explain(&self, cx: &Context<'_>) -> String {
         let (state, flow) = view(cx);
-        self.why_not(state, flow.as_ref())
+        self.why_not(state, flow.as_ref(), &since(cx.tracking))
     }
 
     fn save(&self, out: &mut String) {
@@ -912,7 +923,7 @@ mod tests {
                 "{typed}"
             );
             if !sentence.is_empty() {
-                assert_eq!(made.why_not(CtState::Established, Some(&flow)), sentence);
+                assert_eq!(made.why_not(CtState::Established, Some(&flow), ""), sentence);
             }
         }
     }

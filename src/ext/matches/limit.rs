@@ -108,7 +108,7 @@ struct Limit {
 }
 
 /// What is left in the bucket. A replacement of the table fills it anew, in the kernel too.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Bucket {
     credit: u32,
     /// Jiffies.
@@ -188,6 +188,11 @@ impl Match for Limit {
             self.rate(),
             (left * 100.0).floor() / 100.0
         )
+    }
+
+    fn remember(&self, cx: &Context<'_>) -> Option<Box<State>> {
+        let bucket = *cx.state::<Mutex<Bucket>>()?.lock();
+        Some(Box::new(Mutex::new(bucket)))
     }
 
     fn save(&self, out: &mut String) {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::conntrack::{StateBits, state_words, subject};
+use super::conntrack::{StateBits, since, state_words, subject};
 use crate::base::Family;
 use crate::ext::MatchSpec;
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
@@ -78,10 +78,11 @@ impl Match for State {
         let state = cx.tracking.state_for_matching();
         let subject = subject(state);
         format!(
-            "{}--state {}: {subject} is {}",
+            "{}--state {}: {subject} is {}{}",
             not(self.inverted),
             self.states,
-            state.name()
+            state.name(),
+            since(cx.tracking)
         )
     }
 

@@ -6,6 +6,7 @@ mod expect;
 pub mod lex;
 mod parse;
 mod run;
+pub mod trace;
 
 pub use expect::Expectation;
 pub use lex::{Input, LexError, Line, Word};
@@ -21,6 +22,7 @@ use super::send::Draft;
 use crate::base::InterfaceName;
 use crate::explain::story::Detail;
 use crate::net::Prefix;
+use trace::Trace;
 
 /// One command, ready to be done.
 #[derive(Clone, Debug)]
@@ -53,8 +55,8 @@ pub enum Kind {
     Expect(Expectation),
     /// A command that has to fail.
     ExpectFail(ToolCall),
-    /// The last packet again, rule by rule.
-    Trace(Detail),
+    /// The last packet again, or another one, rule by rule.
+    Trace(Trace),
     /// What the lab is made of.
     Lab,
     Help(Option<String>),
@@ -106,13 +108,13 @@ pub const OWN_WORDS: &[Own] = &[
     },
     Own {
         name: "trace",
-        syntax: "trace",
-        about: "the last packet again, with every rule that was tried and why it did not match",
+        syntax: "trace [--short] [--json] [--svg FILE] [--why RULE] [INTERFACE PACKET]",
+        about: "the last packet again (or this one), with every rule that was tried and why it did not match",
     },
     Own {
         name: "why",
-        syntax: "why",
-        about: "the last packet again, only what decided",
+        syntax: "why [RULE]",
+        about: "the last packet again, only what decided; or why one rule did or did not: FORWARD 3, nat:PREROUTING 1, its comment",
     },
     Own {
         name: "interface",

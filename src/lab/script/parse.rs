@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::lex::{Input, LexError, Line, Word, lex};
+use super::trace::{interface_and_packet, parse_trace, parse_why};
 use super::{Expectation, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::{InterfaceName, protocol};
 use crate::explain::story::Detail;
@@ -11,7 +12,6 @@ use crate::lab::memory::LOCAL;
 use crate::lab::problem::{Problem, Source, SourceError, suggestion};
 use crate::lab::send::atom;
 use crate::lab::send::cursor::{Cursor, unexpected};
-use crate::lab::send::{packet, split_parentheses};
 use crate::net::Prefix;
 
 /// A whole script.
@@ -71,8 +71,8 @@ fn kind(line: Line, toolbox: Toolbox) -> Result<Kind, Problem> {
             let by = cursor.parse("a duration such as 30s, 5m or 250ms", atom::duration)?;
             done(&cursor, Kind::Advance(by))
         }
-        "trace" => done(&cursor, Kind::Trace(Detail::Whole)),
-        "why" => done(&cursor, Kind::Trace(Detail::Short)),
+        "trace" => parse_trace(&mut cursor).map(Kind::Trace),
+        "why" => Ok(Kind::Trace(parse_why(&mut cursor))),
         "interface" => interface(&mut cursor),
         "route" => route(&mut cursor),
         "listen" => {
@@ -137,15 +137,7 @@ fn send(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
         detail = (cursor.peek_text() == Some("-v")).then_some(Detail::Whole);
         cursor.skip();
     }
-    let interface = interface_or_local(cursor)?;
-    let words = split_parentheses(cursor.take_rest());
-    let mut inner = Cursor::new(&words);
-    if words.is_empty() {
-        // The outer cursor knows where the line ends.
-        cursor.word("a packet: tcp, udp, icmp, ip or hex")?;
-    }
-    let draft = packet(&mut inner)?;
-    inner.end("expected the end of the packet")?;
+    let (interface, draft) = interface_and_packet(cursor)?;
     Ok(Kind::Send {
         interface,
         draft,
@@ -153,7 +145,7 @@ fn send(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
     })
 }
 
-fn interface_or_local(cursor: &mut Cursor<'_>) -> Result<Option<InterfaceName>, Problem> {
+pub(super) fn interface_or_local(cursor: &mut Cursor<'_>) -> Result<Option<InterfaceName>, Problem> {
     let name = cursor.parse("an interface's name, or `local`", |text| {
         InterfaceName::new(text).filter(|name| !name.is_empty())
     })?;

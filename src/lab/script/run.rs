@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use super::trace;
 use super::{Input, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::InterfaceName;
 use crate::engine::Port;
@@ -19,6 +20,8 @@ pub struct Runner {
     pub lab: Lab,
     /// How much is told after a `send`; `None`: nothing.
     pub tells: Option<Detail>,
+    /// Stories come in colours.
+    pub styled: bool,
     /// Files that a script names are relative to this.
     directory: PathBuf,
     last_tool: Option<ToolOutput>,
@@ -42,6 +45,7 @@ impl Runner {
         Self {
             lab,
             tells: Some(Detail::Short),
+            styled: false,
             directory,
             last_tool: None,
         }
@@ -94,9 +98,14 @@ impl Runner {
                 detail,
             } => {
                 let tells = detail.or(self.tells);
+                let styled = self.styled;
                 let passage = self.send(*interface, draft)?;
                 if let Some(detail) = tells {
-                    said.stdout.push_str(&passage.story.render(detail));
+                    let told = match styled {
+                        true => passage.story.render_styled(detail),
+                        false => passage.story.render(detail),
+                    };
+                    said.stdout.push_str(&told);
                 }
                 Ok(())
             }
@@ -113,9 +122,13 @@ impl Runner {
                 Ok(())
             }
             Kind::Expect(expectation) => expectation.check(&self.lab, self.last_tool.as_ref()),
-            Kind::Trace(detail) => {
+            Kind::Trace(asked) => {
+                if let Some((interface, draft)) = &asked.packet {
+                    self.send(*interface, draft)?;
+                }
                 let passage = self.lab.last().ok_or("no packet has been sent yet")?;
-                said.stdout.push_str(&passage.story.render(*detail));
+                let told = trace::tell(&asked.form, passage, &self.lab, &self.directory, self.styled)?;
+                said.stdout.push_str(&told);
                 Ok(())
             }
             Kind::Lab => {
@@ -144,7 +157,8 @@ impl Runner {
         std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
     }
 
-    fn send(&mut self, interface: Option<InterfaceName>, draft: &Draft) -> Result<&Passage, String> {
+    /// Sends a packet as `send` does.
+    pub fn send(&mut self, interface: Option<InterfaceName>, draft: &Draft) -> Result<&Passage, String> {
         let id = match interface {
             None => None,
             Some(name) => Some(self.lab.interface(name.as_str()).ok_or_else(|| {

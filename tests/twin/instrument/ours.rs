@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use nflab::base::{InterfaceId, Time};
 use nflab::cli::TOOLBOX;
 use nflab::engine::{Emission, Port};
-use nflab::explain::story::Detail;
+use nflab::explain::story::{Detail, Story};
 use nflab::lab::memory::Lab;
 use nflab::net::Route;
 
@@ -20,6 +20,8 @@ pub struct Ours {
     /// In the order in which their packets are compared.
     interfaces: Vec<(InterfaceId, String)>,
     pub tally: Tally,
+    /// A story is kept of every packet, and told: which must change nothing.
+    pub watched: bool,
 }
 
 /// Beside a kernel time passes as it does there; beside a record only where the scenario says so.
@@ -60,6 +62,7 @@ impl Ours {
             clock,
             interfaces: Vec::new(),
             tally: Tally::default(),
+            watched: false,
         };
         ours.look();
         // A new interface takes these from `default`; these two were there before.
@@ -156,7 +159,22 @@ impl Side for Ours {
                         Some(id.ok_or_else(|| format!("no interface {name}"))?)
                     }
                 };
-                let (report, emissions) = self.lab.carry_silently(id, bytes);
+                let (report, emissions) = match self.watched {
+                    false => self.lab.carry_silently(id, bytes),
+                    true => {
+                        let mut story = Story::default();
+                        let carried = self.lab.carry_observed(id, bytes, &mut story);
+                        let account = story.account();
+                        if account.verdict != carried.0.fate.verdict() {
+                            return Err(format!(
+                                "the report is {:?}, and the story\n{}",
+                                carried.0,
+                                account.json()
+                            ));
+                        }
+                        carried
+                    }
+                };
                 let emissions = emissions.to_vec();
                 self.tally.packet(&report);
                 answer.sent = self.sent(&emissions);

@@ -1,0 +1,238 @@
+//! `nflab trace`: packets through a lab in memory, told rule by rule; or those that pass a live one.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::open;
+use crate::base::InterfaceName;
+use crate::explain::filter::Filter;
+use crate::explain::story::Detail;
+use crate::explain::why::RuleName;
+use crate::lab::memory::Lab;
+use crate::lab::problem::{Source, SourceError};
+use crate::lab::script::Runner;
+use crate::lab::script::lex::lex;
+use crate::lab::script::trace::{Form, interface_and_packet, tell};
+use crate::lab::send::Draft;
+use crate::lab::send::cursor::Cursor;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The lab's file; without it: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
+    #[arg(long, value_name = "LAB.toml", conflicts_with = "follow")]
+    lab: Option<PathBuf>,
+    /// Rules, as iptables-restore reads them
+    #[arg(long, value_name = "FILE", conflicts_with = "follow")]
+    rules: Option<PathBuf>,
+    /// The same run again needs the same seed
+    #[arg(long, default_value_t = 1, conflicts_with = "follow")]
+    seed: u64,
+    /// Only what decided
+    #[arg(long)]
+    short: bool,
+    /// An object for each packet, a line each
+    #[arg(long, conflicts_with = "short")]
+    json: bool,
+    /// Draw the last packet's way through the hooks into this file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "short", "follow"])]
+    svg: Option<PathBuf>,
+    /// Tell only whether packets came to this rule, and why it matched or not: `FORWARD 3`, `nat:PREROUTING 1`, or a part of its text or comment
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["svg", "short", "follow"])]
+    why: Option<String>,
+    /// Follow the packets of the live lab that NFLAB names, or of the only one: all, or those that fit a filter such as `tcp dport 80 and not accept`
+    #[arg(long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "")]
+    follow: Option<String>,
+    /// Follow so many packets, then end
+    #[arg(long, value_name = "N", requires = "follow")]
+    count: Option<u64>,
+    /// Packets as `send` reads them, in order: `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`; `local` for the router's own
+    #[arg(value_name = "PACKET", required_unless_present = "follow", conflicts_with = "follow")]
+    packets: Vec<String>,
+}
+
+pub fn run(arguments: &Arguments) -> u8 {
+    match &arguments.follow {
+        Some(filter) => follow(arguments, filter),
+        None => trace(arguments),
+    }
+}
+
+fn trace(arguments: &Arguments) -> u8 {
+    // All packets are read before anything is done, so that a slip in the last one shows at once.
+    let mut drafts = Vec::with_capacity(arguments.packets.len());
+    for text in &arguments.packets {
+        match read(text) {
+            Ok(packet) => drafts.push(packet),
+            Err(error) => {
+                anstream::eprintln!("{}", error.styled());
+                return 2;
+            }
+        }
+    }
+    let mut lab = match open::lab(arguments.lab.as_deref(), arguments.seed) {
+        Ok(lab) => lab,
+        Err(code) => return code,
+    };
+    if let Some(path) = &arguments.rules
+        && let Err(code) = restore(&mut lab, path)
+    {
+        return code;
+    }
+    let forms = forms(arguments);
+    let mut runner = Runner::new(lab, PathBuf::from("."));
+    let last = drafts.len().saturating_sub(1);
+    for (at, (interface, draft)) in drafts.iter().enumerate() {
+        let passage = match runner.send(*interface, draft) {
+            Ok(passage) => passage.clone(),
+            Err(message) => return refuse(&format!("packet {}: {message}", at + 1)),
+        };
+        for form in &forms {
+            if matches!(form, Form::Svg(_)) && at != last {
+                continue;
+            }
+            // The stream takes the colours out where no terminal is.
+            match tell(form, &passage, &runner.lab, Path::new("."), true) {
+                Ok(text) => say(&text),
+                Err(message) => return refuse(&message),
+            }
+        }
+    }
+    0
+}
+
+/// A picture comes beside the text.
+fn forms(arguments: &Arguments) -> Vec<Form> {
+    let mut forms = vec![match (&arguments.why, arguments.json, arguments.short) {
+        (Some(rule), json, _) => Form::Why {
+            rule: RuleName::parse(rule),
+            json,
+        },
+        (None, true, _) => Form::Json,
+        (None, false, true) => Form::Text(Detail::Short),
+        (None, false, false) => Form::Text(Detail::Whole),
+    }];
+    forms.extend(arguments.svg.as_ref().map(|file| Form::Svg(file.display().to_string())));
+    forms
+}
+
+fn read(text: &str) -> Result<(Option<InterfaceName>, Draft), SourceError> {
+    let source = Source {
+        name: "packet".to_owned(),
+        text: text.to_owned(),
+    };
+    let lines = lex(text).map_err(|error| source.error(vec![error.problem]))?;
+    let words = lines.first().map_or(&[][..], |line| &line.words);
+    interface_and_packet(&mut Cursor::new(words)).map_err(|problem| source.error(vec![problem]))
+}
+
+fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| refuse(&format!("cannot read the rules {}: {error}", path.display())))?;
+    let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
+    eprint!("{}", output.stderr);
+    if output.code != 0 {
+        eprint!("{}", output.advice);
+        return Err(refuse(&format!(
+            "these rules are refused, so nothing was traced: {}",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn follow(arguments: &Arguments, text: &str) -> u8 {
+    use std::io::IsTerminal;
+
+    use crate::lab::control::{self, Client, Request};
+
+    if !text.is_empty()
+        && let Err(error) = Filter::parse(text)
+    {
+        anstream::eprintln!("{}", error.styled());
+        return 2;
+    }
+    let named = std::env::var("NFLAB").ok();
+    let target = match control::find(named.as_deref(), super::client::running) {
+        Ok(target) => target,
+        Err(error) => {
+            eprintln!("nflab: {error}");
+            return NO_LAB;
+        }
+    };
+    let mut args = vec!["--follow".to_owned(), text.to_owned()];
+    for (given, option) in [
+        (arguments.json, "--json"),
+        (arguments.short, "--short"),
+        (!arguments.json && std::io::stdout().is_terminal(), "--colour"),
+    ] {
+        if given {
+            args.push(option.to_owned());
+        }
+    }
+    let request = Request {
+        tool: "trace".to_owned(),
+        args,
+        ..Request::default()
+    };
+    let gone = |error: &std::io::Error| {
+        eprintln!("nflab: the lab at {} went away: {error}", target.socket.display());
+        NO_LAB
+    };
+    let mut client = match Client::connect(&target.socket) {
+        Ok(client) => client,
+        Err(error) => return gone(&error),
+    };
+    match client.call(&request) {
+        Ok(response) if response.code == 0 => eprint!("{}", response.stderr),
+        Ok(response) => {
+            eprint!("{}", response.stderr);
+            return response.code as u8;
+        }
+        Err(error) => return gone(&error),
+    }
+    let mut seen = 0;
+    while arguments.count.is_none_or(|count| seen < count) {
+        match client.next_answer() {
+            Ok(Some(response)) => {
+                eprint!("{}", response.stderr);
+                if !response.stdout.is_empty() {
+                    seen += 1;
+                    if !try_say(&response.stdout) {
+                        return 0;
+                    }
+                }
+            }
+            Ok(None) => {
+                eprintln!("nflab: the lab is down");
+                return 0;
+            }
+            Err(error) => return gone(&error),
+        }
+    }
+    0
+}
+
+#[cfg(not(unix))]
+fn follow(_: &Arguments, _: &str) -> u8 {
+    eprintln!("nflab: live labs are on Linux only");
+    3
+}
+
+fn say(text: &str) {
+    try_say(text);
+}
+
+/// False where who reads has seen enough (`| head`).
+fn try_say(text: &str) -> bool {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+}
+
+fn refuse(message: &str) -> u8 {
+    eprintln!("nflab: {message}");
+    2
+}
+
+#[cfg(unix)]
+const NO_LAB: u8 = 4;

@@ -1,0 +1,233 @@
+//! An account as text: three columns, hook, table and what happened; in colours where there is a terminal.
+
+use std::fmt::Write;
+
+use super::account::{Account, Told};
+use super::story::Detail;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    Always,
+    Never,
+}
+
+pub fn render(account: &Account, detail: Detail, colour: Colour) -> String {
+    let mut page = Page {
+        text: String::new(),
+        hook: String::new(),
+        table: String::new(),
+        colour,
+    };
+    let whole = detail == Detail::Whole;
+    for (at, told) in account.steps.iter().enumerate() {
+        match told {
+            Told::Arrived { interface, packet } => {
+                // Other packets' traces name this one by its number.
+                let number = match whole && at == 0 && account.number != 0 {
+                    true => format!("packet {}, ", account.number),
+                    false => String::new(),
+                };
+                let from = match interface {
+                    Some(name) => format!("{number}in by {name}: "),
+                    None => format!("{number}from the router: "),
+                };
+                page.head(BOLD, &from, packet);
+            }
+            Told::Reassembled { packet } => {
+                page.table("fragments");
+                page.line(PLAIN, &format!("all are there: {packet}"));
+            }
+            Told::GoesOn => page.head(BOLD, "the packet itself goes on", ""),
+            Told::RouterSends { packet } => page.head(BOLD, "the router sends: ", packet),
+            Told::Hook { hook } => page.hook(hook),
+            Told::Table { table, .. } => {
+                page.table(table);
+                // The walk of a table without rules shows only the policy, and in most tables nobody set one.
+                if whole && !matches!(account.steps.get(at + 1), Some(Told::Rule { .. } | Told::Policy { .. })) {
+                    page.line(DIM, "no rules");
+                }
+            }
+            Told::Rule { .. } => rule(&mut page, told, whole),
+            Told::Marked { depth, from, to } if whole => {
+                let indent = "  ".repeat(*depth);
+                page.line(PLAIN, &format!("{indent}    mark {from:#x} becomes {to:#x}"));
+            }
+            Told::Marked { .. } => {}
+            Told::Policy { chain, policy, .. } => {
+                let colour = if policy == "DROP" { RED } else { GREEN };
+                page.line(colour, &format!("policy of {chain}: {policy}"));
+            }
+            Told::Returned { chain, depth } if whole => {
+                page.line(DIM, &format!("{}back to {chain}", "  ".repeat(*depth)));
+            }
+            Told::Returned { .. } => {}
+            Told::Conntrack { state, reason, history } => {
+                page.table("conntrack");
+                let more = history.as_deref().filter(|_| whole);
+                let more = more.map_or_else(String::new, |history| format!("; {history}"));
+                match state {
+                    Some(state) => page.line(state_colour(state), &format!("{state}: {reason}{more}")),
+                    None => page.line(RED, reason),
+                }
+            }
+            Told::Route {
+                way,
+                route,
+                rule,
+                again,
+            } => {
+                page.hook("routing");
+                page.table("");
+                let again = if *again {
+                    "again, because OUTPUT changed it: "
+                } else {
+                    ""
+                };
+                page.line(PLAIN, &format!("{again}{way}"));
+                if whole {
+                    match (route, rule) {
+                        (Some(route), Some(rule)) => page.line(DIM, &format!("by route {route}, rule {rule}")),
+                        (None, Some(rule)) => page.line(DIM, &format!("by rule {rule}")),
+                        _ => {}
+                    }
+                }
+            }
+            Told::NatNotAsked { reason, .. } if whole => {
+                page.table("nat");
+                page.line(DIM, &format!("rules are not asked: {reason}"));
+            }
+            Told::NatNotAsked { .. } => {}
+            Told::Nat { before, after, .. } => {
+                page.table("nat");
+                page.line(CYAN, &format!("{before}  becomes  {after}"));
+            }
+            Told::Helper {
+                helper,
+                heard,
+                rewritten,
+            } => {
+                if whole || rewritten.is_some() || heard.contains("is expected") {
+                    page.table("helper");
+                    page.line(CYAN, &format!("{helper}: {heard}"));
+                    if let Some(rewritten) = rewritten {
+                        page.line(CYAN, &format!("{helper}: wrote {rewritten} over it"));
+                    }
+                }
+            }
+            Told::Log { depth, text, .. } => {
+                let indent = if whole {
+                    "  ".repeat(*depth) + "    "
+                } else {
+                    String::new()
+                };
+                page.line(PLAIN, &format!("{indent}log: {}", text.trim_end()));
+            }
+            Told::Sent { interface, packet } => page.head(GREEN, &format!("out by {interface}: "), packet),
+            Told::Delivered { packet } => page.head(GREEN, "reached the router: ", packet),
+            Told::Unanswered { reason } => page.head(YELLOW, "not answered: ", reason),
+            Told::Stopped { how, reason, .. } => {
+                let colour = match how.as_str() {
+                    "held" | "queued" => YELLOW,
+                    _ => RED,
+                };
+                page.head(colour, &format!("{how}: "), reason);
+            }
+        }
+    }
+    page.text
+}
+
+fn rule(page: &mut Page, told: &Told, whole: bool) {
+    let Told::Rule {
+        chain,
+        number,
+        depth,
+        rule,
+        matched,
+        action,
+        decides,
+        why,
+        ..
+    } = told
+    else {
+        return;
+    };
+    let indent = "  ".repeat(*depth);
+    let line = format!("{indent}rule {number} of {chain}: {rule}");
+    match (whole, matched) {
+        (false, true) if *decides || !action.is_empty() => page.line(if *decides { GREEN } else { PLAIN }, &line),
+        (false, _) => {}
+        (true, false) => {
+            page.line(DIM, &line);
+            page.line(YELLOW, &format!("{indent}    no: {}", why.as_deref().unwrap_or("")));
+        }
+        (true, true) => {
+            let action = if action.is_empty() { "counted, on" } else { action };
+            page.line(if *decides { BOLD } else { PLAIN }, &line);
+            page.line(GREEN, &format!("{indent}    yes: {action}"));
+        }
+    }
+}
+
+fn state_colour(state: &str) -> &'static str {
+    match state {
+        "INVALID" => RED,
+        "NEW" => YELLOW,
+        "ESTABLISHED" | "RELATED" => GREEN,
+        _ => PLAIN,
+    }
+}
+
+struct Page {
+    text: String,
+    hook: String,
+    table: String,
+    colour: Colour,
+}
+
+impl Page {
+    fn head(&mut self, colour: &str, what: &str, rest: &str) {
+        self.hook.clear();
+        self.table.clear();
+        let what = self.painted(colour, what);
+        let _ = writeln!(self.text, "{what}{rest}");
+    }
+
+    fn hook(&mut self, name: &str) {
+        name.clone_into(&mut self.hook);
+        self.table.clear();
+    }
+
+    fn table(&mut self, name: &str) {
+        name.clone_into(&mut self.table);
+    }
+
+    /// Each column's name stands only in the first line that it is true of.
+    fn line(&mut self, colour: &str, what: &str) {
+        let (hook, table) = (std::mem::take(&mut self.hook), std::mem::take(&mut self.table));
+        let (hook, table) = (format!("{hook:<11}"), format!("{table:<9}"));
+        let (hook, table) = (self.painted(BOLD, &hook), self.painted(BLUE, &table));
+        // The indentation is not painted, so that nothing but words is underlined or dimmed.
+        let words = what.trim_start();
+        let indent = &what[..what.len() - words.len()];
+        let words = self.painted(colour, words);
+        let _ = writeln!(self.text, "  {hook} {table} {indent}{words}");
+    }
+
+    fn painted(&self, colour: &str, text: &str) -> String {
+        match self.colour {
+            Colour::Always if !colour.is_empty() && !text.trim().is_empty() => format!("{colour}{text}{RESET}"),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+const PLAIN: &str = "";
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const YELLOW: &str = "\x1b[33m";
+const BLUE: &str = "\x1b[34m";
+const CYAN: &str = "\x1b[36m";
+const RESET: &str = "\x1b[0m";

@@ -1,0 +1,463 @@
+//! One rule and one packet: whether the packet came to the rule, what the rule made of it, and if it never came there, what stood before.
+
+use std::fmt::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::account::{Account, Told, rule_text};
+use crate::rule::{Action, ChainKind, Rule, Table, TableRules};
+
+/// What somebody calls a rule by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleName {
+    /// `FORWARD 3`, `nat:PREROUTING 1`, `nat PREROUTING policy`.
+    At {
+        table: Option<Table>,
+        chain: String,
+        /// `None`: the policy.
+        number: Option<u32>,
+    },
+    /// A part of its text, its comment among it.
+    Text(String),
+}
+
+/// A rule in the tables that are in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RulePlace {
+    pub table: Table,
+    pub chain: String,
+    pub number: Option<u32>,
+}
+
+/// What is to be said of a rule and a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    pub packet: u64,
+    pub table: String,
+    pub chain: String,
+    /// `None`: the policy.
+    pub number: Option<u32>,
+    /// As it was typed; of a policy, its verdict.
+    pub rule: String,
+    /// Each time that the packet came to it.
+    pub tried: Vec<Tried>,
+    /// Why the packet never came to it.
+    pub not_reached: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tried {
+    pub hook: String,
+    pub matched: bool,
+    /// What it did, or the first part of it that failed and the packet's datum against it.
+    pub what: String,
+}
+
+impl RuleName {
+    /// Never fails: what is no place is a text to look for.
+    pub fn parse(text: &str) -> Self {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (table, chain, number) = match words[..] {
+            [place, number] => match place.split_once(':') {
+                Some((table, chain)) => (Some(table), chain, number),
+                None => (None, place, number),
+            },
+            [table, chain, number] => (Some(table), chain, number),
+            _ => return Self::Text(text.trim().to_owned()),
+        };
+        let known = table.map(Table::from_name);
+        let number = match number {
+            "policy" => Some(None),
+            number => number.parse().ok().map(Some),
+        };
+        match (known, number) {
+            (Some(None), _) | (_, None) => Self::Text(text.trim().to_owned()),
+            (known, Some(number)) => Self::At {
+                table: known.flatten(),
+                chain: chain.to_owned(),
+                number,
+            },
+        }
+    }
+
+    /// Finds the one rule that is meant; the error says what there is instead.
+    pub fn find(&self, tables: &[TableRules]) -> Result<RulePlace, String> {
+        match self {
+            Self::At { table, chain, number } => at(tables, *table, chain, *number),
+            Self::Text(text) => by_text(tables, text),
+        }
+    }
+}
+
+impl fmt::Display for RulePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (table, chain) = (self.table.name(), &self.chain);
+        match self.number {
+            Some(number) => write!(f, "rule {number} of {table} {chain}"),
+            None => write!(f, "policy of {table} {chain}"),
+        }
+    }
+}
+
+fn at(tables: &[TableRules], table: Option<Table>, chain: &str, number: Option<u32>) -> Result<RulePlace, String> {
+    let mut having: Vec<&TableRules> = tables
+        .iter()
+        .filter(|it| table.is_none_or(|table| it.table == table) && it.chain(chain).is_some())
+        .collect();
+    // As for the tools, filter is meant where no table is named.
+    if let Some(filter) = having.iter().position(|it| it.table == Table::Filter) {
+        having = vec![having[filter]];
+    }
+    let has_it = |it: &&TableRules| match number {
+        Some(number) => it
+            .chain(chain)
+            .is_some_and(|chain| (1..=chain.rules.len()).contains(&(number as usize))),
+        None => it.chain(chain).is_some_and(|chain| chain.kind != ChainKind::User),
+    };
+    let found: Vec<&TableRules> = having.iter().copied().filter(has_it).collect();
+    match (&found[..], &having[..]) {
+        ([one], _) => Ok(RulePlace {
+            table: one.table,
+            chain: chain.to_owned(),
+            number,
+        }),
+        ([], []) => {
+            let all: Vec<String> = tables
+                .iter()
+                .filter(|it| table.is_none_or(|table| it.table == table))
+                .flat_map(|it| {
+                    it.chains
+                        .iter()
+                        .map(|chain| format!("{}:{}", it.table.name(), chain.name))
+                })
+                .collect();
+            Err(match &all[..] {
+                [] => format!(
+                    "there is no chain {chain}: no rules are in force here; load them with iptables-restore or --rules"
+                ),
+                all => format!("there is no chain {chain}: there are {}", all.join(", ")),
+            })
+        }
+        ([], [only, ..]) => Err(match number {
+            None => format!("{chain} is a user chain and has no policy; name one of its rules"),
+            Some(number) => {
+                let count = only.chain(chain).map_or(0, |chain| chain.rules.len());
+                format!(
+                    "there is no rule {number} in {} {chain}: it has {count}{}",
+                    only.table.name(),
+                    match count {
+                        0 => String::new(),
+                        _ => format!(", numbered 1 to {count}"),
+                    }
+                )
+            }
+        }),
+        (several, _) => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|it| {
+                    let number = number.map_or("policy".to_owned(), |number| number.to_string());
+                    format!("`{}:{chain} {number}`", it.table.name())
+                })
+                .collect();
+            Err(format!(
+                "several tables have such a rule: say which one: {}",
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+fn by_text(tables: &[TableRules], text: &str) -> Result<RulePlace, String> {
+    let mut exact = Vec::new();
+    let mut containing = Vec::new();
+    let bare = text.trim().trim_start_matches("-A ").trim_start();
+    for table in tables {
+        for chain in &table.chains {
+            for (at, rule) in chain.rules.iter().enumerate() {
+                let place = RulePlace {
+                    table: table.table,
+                    chain: chain.name.clone(),
+                    number: Some(at as u32 + 1),
+                };
+                let words = rule_text(rule);
+                let with_chain = format!("{} {words}", chain.name);
+                if words == bare || with_chain == bare || comment(rule).is_some_and(|comment| comment == text.trim()) {
+                    exact.push(place);
+                } else if with_chain.contains(bare) {
+                    containing.push(place);
+                }
+            }
+        }
+    }
+    let found = if exact.is_empty() { containing } else { exact };
+    match &found[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(format!(
+            "no rule has `{text}` in its text or as its comment: name it by its chain and number, such as `FORWARD 3` or `nat:PREROUTING 1`"
+        )),
+        several => {
+            let names: Vec<String> = several.iter().take(10).map(ToString::to_string).collect();
+            let more = several.len() - names.len();
+            let more = if more == 0 {
+                String::new()
+            } else {
+                format!(" and {more} more")
+            };
+            Err(format!(
+                "`{text}` is in {} rules ({}{more}): name one by its chain and number, such as `FORWARD 3`",
+                several.len(),
+                names.join(", ")
+            ))
+        }
+    }
+}
+
+fn comment(rule: &Rule) -> Option<String> {
+    let test = rule.matches.iter().find(|test| test.name() == "comment")?;
+    let mut text = String::new();
+    test.list(&mut text, true);
+    Some(
+        text.trim()
+            .trim_start_matches("/*")
+            .trim_end_matches("*/")
+            .trim()
+            .to_owned(),
+    )
+}
+
+impl Why {
+    /// `place` is one of `tables`, which were in force for the packet.
+    pub fn of(account: &Account, place: &RulePlace, tables: &[TableRules]) -> Self {
+        let table = tables.iter().find(|it| it.table == place.table);
+        let chain = table.and_then(|table| table.chain(&place.chain));
+        let rule = match (chain, place.number) {
+            (Some(chain), Some(number)) => chain
+                .rules
+                .get(number as usize - 1)
+                .map_or_else(String::new, |rule| rule_text(rule)),
+            (Some(chain), None) => match &chain.kind {
+                ChainKind::BuiltIn { policy, .. } => policy.name().to_owned(),
+                ChainKind::User => String::new(),
+            },
+            (None, _) => String::new(),
+        };
+        let tried = tried(account, place);
+        let not_reached = match (tried.is_empty(), table) {
+            (true, Some(table)) => Some(not_reached(account, place, table)),
+            (true, None) => Some(format!("there is no table {}", place.table.name())),
+            (false, _) => None,
+        };
+        Self {
+            packet: account.number,
+            table: place.table.name().to_owned(),
+            chain: place.chain.clone(),
+            number: place.number,
+            rule,
+            tried,
+            not_reached,
+        }
+    }
+
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// A line for the rule, one for each time that it was tried.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let (table, chain, rule) = (&self.table, &self.chain, &self.rule);
+        let _ = match self.number {
+            Some(number) => writeln!(text, "rule {number} of {table} {chain}: {rule}"),
+            None => writeln!(text, "policy of {table} {chain}: {rule}"),
+        };
+        for Tried { hook, matched, what } in &self.tried {
+            let _ = match (matched, self.number) {
+                (true, None) => writeln!(text, "  reached in {hook}: it decided"),
+                (true, _) => writeln!(text, "  reached in {hook}: yes: {what}"),
+                (false, _) => writeln!(text, "  reached in {hook}: no: {what}"),
+            };
+        }
+        if let Some(why) = &self.not_reached {
+            let _ = writeln!(text, "  not reached: {why}");
+        }
+        text
+    }
+}
+
+fn tried(account: &Account, place: &RulePlace) -> Vec<Tried> {
+    let mut hook = "";
+    let mut found = Vec::new();
+    for told in account.of_the_packet() {
+        match told {
+            Told::Hook { hook: reached } => hook = reached,
+            Told::Rule {
+                table,
+                chain,
+                number,
+                matched,
+                action,
+                why,
+                ..
+            } if table == place.table.name() && *chain == place.chain && Some(*number) == place.number => {
+                let action = if action.is_empty() { "counted, on" } else { action };
+                found.push(Tried {
+                    hook: hook.to_owned(),
+                    matched: *matched,
+                    what: why.clone().unwrap_or_else(|| action.to_owned()),
+                });
+            }
+            Told::Policy { table, chain, policy }
+                if table == place.table.name() && *chain == place.chain && place.number.is_none() =>
+            {
+                found.push(Tried {
+                    hook: hook.to_owned(),
+                    matched: true,
+                    what: policy.clone(),
+                });
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn not_reached(account: &Account, place: &RulePlace, table: &TableRules) -> String {
+    let hooks = hooks_into(table, &place.chain);
+    if hooks.is_empty() {
+        return format!("no rule leads into chain {}", place.chain);
+    }
+    let way: Vec<&str> = account
+        .of_the_packet()
+        .filter_map(|told| match told {
+            Told::Hook { hook } => Some(hook.as_str()),
+            _ => None,
+        })
+        .collect();
+    let Some(hook) = hooks.iter().find(|hook| way.contains(hook)) else {
+        let hooks = hooks.join(" or ");
+        return match (stopped(account), &way[..]) {
+            (Some(reason), []) => format!("it came to no hook: {reason}"),
+            (Some(reason), way) => format!("it never came to {hooks}, only to {}: {reason}", way.join(", ")),
+            (None, way) => format!("its way did not lead to {hooks} but to {}", way.join(", ")),
+        };
+    };
+    // What happened at that hook.
+    let at_hook: Vec<&Told> = account
+        .of_the_packet()
+        .skip_while(|told| !matches!(told, Told::Hook { hook: at } if at == hook))
+        .skip(1)
+        .take_while(|told| !matches!(told, Told::Hook { .. }))
+        .collect();
+    let walk: Vec<&Told> = at_hook
+        .iter()
+        .copied()
+        .skip_while(|told| !matches!(told, Told::Table { table, .. } if table == place.table.name()))
+        .skip(1)
+        .take_while(|told| !matches!(told, Told::Table { .. }))
+        .collect();
+    if walk.is_empty() {
+        let not_asked = at_hook.iter().find_map(|told| match told {
+            Told::NatNotAsked { reason, .. } => Some(reason),
+            _ => None,
+        });
+        return match (not_asked, stopped(account)) {
+            (Some(reason), _) if place.table == Table::Nat => format!("table nat was not asked in {hook}: {reason}"),
+            (_, Some(reason)) => format!("it did not come to table {} in {hook}: {reason}", place.table.name()),
+            _ => format!("table {} was not asked in {hook}", place.table.name()),
+        };
+    }
+    let entered = walk
+        .iter()
+        .any(|told| matches!(told, Told::Rule { chain, .. } if *chain == place.chain))
+        || place.chain == *hook;
+    if !entered {
+        return no_jump(hook, &walk, place, table);
+    }
+    let last = walk.iter().rev().find_map(|told| match told {
+        Told::Rule {
+            chain,
+            number,
+            rule,
+            matched: true,
+            action,
+            decides,
+            ..
+        } if *decides || *chain == place.chain => Some((chain, number, rule, action)),
+        _ => None,
+    });
+    match last {
+        Some((chain, number, rule, _)) => format!("rule {number} of {chain} decided before it: {rule}"),
+        None => stopped(account).unwrap_or_else(|| format!("the walk of {} ended before it", place.chain)),
+    }
+}
+
+fn no_jump(hook: &str, walk: &[&Told], place: &RulePlace, table: &TableRules) -> String {
+    let decided = walk.iter().find_map(|told| match told {
+        Told::Rule {
+            chain,
+            number,
+            decides: true,
+            ..
+        } => Some(format!("rule {number} of {chain} decided before it")),
+        _ => None,
+    });
+    let mut jumps = Vec::new();
+    for chain in &table.chains {
+        let entered = |told: &&&Told| matches!(told, Told::Rule { chain: of, .. } if *of == chain.name);
+        if chain.name != hook && !walk.iter().any(|told| entered(&told)) {
+            continue;
+        }
+        for (at, rule) in chain.rules.iter().enumerate() {
+            if !leads_into(rule, &place.chain) {
+                continue;
+            }
+            let here = at as u32 + 1;
+            let why = walk.iter().find_map(|told| match told {
+                Told::Rule {
+                    chain: of, number, why, ..
+                } if *of == chain.name && *number == here => why.clone(),
+                _ => None,
+            });
+            let why = why
+                .or_else(|| decided.clone())
+                .unwrap_or_else(|| "not reached".to_owned());
+            jumps.push(format!("rule {here} of {} ({why})", chain.name));
+        }
+    }
+    match jumps.is_empty() {
+        true => format!("the chains that lead into {} were not entered", place.chain),
+        false => format!("no jump into {} was taken: {}", place.chain, jumps.join("; ")),
+    }
+}
+
+fn stopped(account: &Account) -> Option<String> {
+    account.of_the_packet().find_map(|told| match told {
+        Told::Stopped { how, reason, .. } => Some(format!("{how}: {reason}")),
+        _ => None,
+    })
+}
+
+fn leads_into(rule: &Rule, chain: &str) -> bool {
+    matches!(&rule.action, Action::Jump(to) | Action::Goto(to) if to == chain)
+}
+
+/// The built-in chains from which a chain can be reached, itself where it is one.
+fn hooks_into<'a>(table: &'a TableRules, chain: &str) -> Vec<&'a str> {
+    let mut wanted = vec![chain];
+    let mut at = 0;
+    let mut hooks = Vec::new();
+    while let Some(&name) = wanted.get(at) {
+        at += 1;
+        for chain in &table.chains {
+            if chain.name == name && chain.kind != ChainKind::User {
+                hooks.push(chain.name.as_str());
+            }
+            let leads = chain.rules.iter().any(|rule| leads_into(rule, name));
+            if leads && !wanted.contains(&chain.name.as_str()) {
+                wanted.push(&chain.name);
+            }
+        }
+    }
+    hooks
+}

@@ -1,0 +1,148 @@
+//! `trace` and `why`: the last packet again, or another one, as text, as JSON, as a picture, or for one rule.
+
+use std::path::Path;
+
+use super::Word;
+use crate::base::{Family, InterfaceName};
+use crate::explain::account::Account;
+use crate::explain::picture;
+use crate::explain::story::Detail;
+use crate::explain::why::{RuleName, Why};
+use crate::lab::memory::{Lab, Passage};
+use crate::lab::problem::Problem;
+use crate::lab::send::cursor::{Cursor, unexpected};
+use crate::lab::send::{Draft, packet, split_parentheses};
+use crate::rule::TableRules;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    pub form: Form,
+    /// A packet to send first: by an interface, or (`None`) from the router.
+    pub packet: Option<(Option<InterfaceName>, Draft)>,
+}
+
+/// How it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    Text(Detail),
+    /// On a line.
+    Json,
+    /// Into this file.
+    Svg(String),
+    /// One rule alone.
+    Why {
+        rule: RuleName,
+        json: bool,
+    },
+}
+
+/// `trace [--short] [--json] [--svg FILE] [--why RULE] [INTERFACE PACKET]`, after its first word.
+pub fn parse_trace(cursor: &mut Cursor<'_>) -> Result<Trace, Problem> {
+    let mut form = Form::Text(Detail::Whole);
+    let mut json = false;
+    while let Some(word) = cursor.peek().filter(|word| word.text.starts_with('-')) {
+        cursor.skip();
+        match word.text.as_str() {
+            "--short" => form = Form::Text(Detail::Short),
+            "--json" => json = true,
+            "--svg" => form = Form::Svg(cursor.word("a file for the picture")?.text.clone()),
+            "--why" => {
+                form = Form::Why {
+                    rule: one_rule(cursor)?,
+                    json,
+                }
+            }
+            _ => {
+                return Err(unexpected(
+                    word,
+                    "expected --short, --json, --svg FILE or --why RULE",
+                    "",
+                ));
+            }
+        }
+    }
+    form = match (form, json) {
+        (Form::Why { rule, .. }, json) => Form::Why { rule, json },
+        (Form::Text(_), true) => Form::Json,
+        (form, _) => form,
+    };
+    let packet = match cursor.is_done() {
+        true => None,
+        false => Some(interface_and_packet(cursor)?),
+    };
+    Ok(Trace { form, packet })
+}
+
+/// `why [RULE]`, after its first word.
+pub fn parse_why(cursor: &mut Cursor<'_>) -> Trace {
+    let words: Vec<&str> = cursor.take_rest().iter().map(|word| word.text.as_str()).collect();
+    let form = match words.is_empty() {
+        true => Form::Text(Detail::Short),
+        false => Form::Why {
+            rule: RuleName::parse(&words.join(" ")),
+            json: false,
+        },
+    };
+    Trace { form, packet: None }
+}
+
+/// `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`
+pub fn interface_and_packet(cursor: &mut Cursor<'_>) -> Result<(Option<InterfaceName>, Draft), Problem> {
+    let interface = super::parse::interface_or_local(cursor)?;
+    let words = split_parentheses(cursor.take_rest());
+    if words.is_empty() {
+        // The outer cursor knows where the line ends.
+        cursor.word("a packet: tcp, udp, icmp, ip or hex")?;
+    }
+    let mut inner = Cursor::new(&words);
+    let draft = packet(&mut inner)?;
+    inner.end("expected the end of the packet")?;
+    Ok((interface, draft))
+}
+
+/// In one word (in quotes), or as a chain and a number in two.
+fn one_rule(cursor: &mut Cursor<'_>) -> Result<RuleName, Problem> {
+    let word: &Word = cursor.word("a rule, such as `FORWARD 3`, `nat:PREROUTING 1`, or its comment in quotes")?;
+    let is_number = |text: &str| text == "policy" || text.parse::<u32>().is_ok();
+    if !word.quoted
+        && let Some(next) = cursor.peek_text()
+        && is_number(next)
+    {
+        cursor.skip();
+        return Ok(RuleName::parse(&format!("{} {next}", word.text)));
+    }
+    Ok(RuleName::parse(&word.text))
+}
+
+/// What is printed; a picture is written relative to `directory`.
+pub fn tell(form: &Form, passage: &Passage, lab: &Lab, directory: &Path, styled: bool) -> Result<String, String> {
+    let story = &passage.story;
+    match form {
+        Form::Text(detail) if styled => Ok(story.render_styled(*detail)),
+        Form::Text(detail) => Ok(story.render(*detail)),
+        Form::Json => Ok(story.account().json() + "\n"),
+        Form::Svg(file) => {
+            let path = directory.join(file);
+            let account = story.account();
+            std::fs::write(&path, picture::draw(&account))
+                .map_err(|error| format!("cannot write the picture {}: {error}", path.display()))?;
+            Ok(String::new())
+        }
+        Form::Why { rule, json } => {
+            let why = why(&story.account(), rule, lab)?;
+            Ok(if *json { why.json() + "\n" } else { why.text() })
+        }
+    }
+}
+
+fn why(account: &Account, rule: &RuleName, lab: &Lab) -> Result<Why, String> {
+    let router = &lab.machine.router;
+    let tables: Vec<TableRules> = router
+        .tables()
+        .into_iter()
+        .map(|table| router.table(Family::V4, table))
+        .collect();
+    let place = rule.find(&tables)?;
+    Ok(Why::of(account, &place, &tables))
+}

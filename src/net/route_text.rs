@@ -1,0 +1,209 @@
+//! Which routing rule and which route a look-up ended at, and both as `ip rule` and `ip route` show them: for explanations.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use super::route::Key;
+use super::{Net, OutputKey, Route, RouteKind, RoutingRule, RuleAction, Scope, table};
+use crate::base::{Family, InterfaceId};
+use crate::packet::Packet;
+
+/// Where a look-up ended. Without a route the rule itself refused, or no rule led to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookedUp<'a> {
+    pub rule: Option<RoutingRule>,
+    pub route: Option<&'a Route>,
+}
+
+impl Net {
+    /// What the routing decision for a packet that came in went by. `towards` is its destination, or the next hop of its source route.
+    pub fn looked_up_input(&self, packet: &Packet, towards: IpAddr) -> LookedUp<'_> {
+        let is_asked = !towards.is_multicast() && towards != IpAddr::from([255; 4]);
+        self.looked_up(is_asked.then(|| Key {
+            destination: towards,
+            source: packet.source(),
+            mark: packet.mark,
+            tos: packet.ipv4().tos(),
+            input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
+            output: None,
+            scope: Scope::Universe,
+        }))
+    }
+
+    /// The same for a packet of the host's own.
+    pub fn looked_up_output(&self, key: &OutputKey) -> LookedUp<'_> {
+        let is_asked = key.source.is_none() || !key.destination.is_multicast();
+        self.looked_up(is_asked.then(|| Key {
+            destination: key.destination,
+            source: key.source.unwrap_or(Family::of(key.destination).unspecified()),
+            mark: key.mark,
+            tos: key.tos,
+            input: InterfaceId::LOOPBACK,
+            output: key.interface,
+            scope: Scope::Universe,
+        }))
+    }
+
+    fn looked_up(&self, key: Option<Key>) -> LookedUp<'_> {
+        let (rule, route) = key.map_or((None, None), |key| self.lookup_with_rule(&key));
+        LookedUp { rule, route }
+    }
+
+    /// A route as `ip route` shows it: `default via 192.0.2.254 dev wan`.
+    pub fn route_text(&self, route: &Route) -> String {
+        let mut text = match route.kind {
+            RouteKind::Unicast => String::new(),
+            RouteKind::Local => "local ".to_owned(),
+            RouteKind::Broadcast => "broadcast ".to_owned(),
+            RouteKind::Anycast => "anycast ".to_owned(),
+            RouteKind::Multicast => "multicast ".to_owned(),
+            RouteKind::Blackhole => "blackhole ".to_owned(),
+            RouteKind::Unreachable => "unreachable ".to_owned(),
+            RouteKind::Prohibit => "prohibit ".to_owned(),
+            RouteKind::Throw => "throw ".to_owned(),
+        };
+        let _ = match route.to.length() {
+            0 => write!(text, "default"),
+            length if length == Family::of(route.to.address()).bits() => write!(text, "{}", route.to.address()),
+            _ => write!(text, "{}", route.to),
+        };
+        if let Some(via) = route.via {
+            let _ = write!(text, " via {via}");
+        }
+        if let Some(id) = route.interface {
+            let _ = write!(text, " dev {}", self.interface(id).name);
+        }
+        if route.table != table::MAIN {
+            let _ = write!(text, " table {}", table_name(route.table));
+        }
+        if route.metric != 0 {
+            let _ = write!(text, " metric {}", route.metric);
+        }
+        text
+    }
+
+    /// A routing rule as `ip rule` shows it: `32766: from all lookup main`.
+    pub fn rule_text(&self, rule: &RoutingRule) -> String {
+        let prefix = |it: &super::Prefix| match it.length() {
+            length if length == Family::of(it.address()).bits() => it.address().to_string(),
+            _ => it.to_string(),
+        };
+        let from = rule.from.as_ref().map_or_else(|| "all".to_owned(), prefix);
+        let mut text = format!("{}: from {from}", rule.priority);
+        if let Some(to) = &rule.to {
+            let _ = write!(text, " to {}", prefix(to));
+        }
+        if rule.tos != 0 {
+            let _ = write!(text, " tos {:#04x}", rule.tos);
+        }
+        match (rule.mark.value, rule.mark.mask) {
+            (_, 0) => {}
+            (value, u32::MAX) => {
+                let _ = write!(text, " fwmark {value:#x}");
+            }
+            (value, mask) => {
+                let _ = write!(text, " fwmark {value:#x}/{mask:#x}");
+            }
+        }
+        for (word, id) in [("iif", rule.input), ("oif", rule.output)] {
+            if let Some(id) = id {
+                let _ = write!(text, " {word} {}", self.interface(id).name);
+            }
+        }
+        let _ = match rule.action {
+            RuleAction::Table(number) => write!(text, " lookup {}", table_name(number)),
+            RuleAction::Blackhole => write!(text, " blackhole"),
+            RuleAction::Unreachable => write!(text, " unreachable"),
+            RuleAction::Prohibit => write!(text, " prohibit"),
+        };
+        text
+    }
+}
+
+fn table_name(number: u32) -> String {
+    match number {
+        table::DEFAULT => "default".to_owned(),
+        table::MAIN => "main".to_owned(),
+        table::LOCAL => "local".to_owned(),
+        number => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{InterfaceName, MarkMask};
+
+    /// The texts are those of iproute2 6.1.
+    #[test]
+    fn the_way_as_ip_shows_it() {
+        let mut net = Net::new();
+        for (id, name, address) in [(1, "lan", "10.0.0.1"), (2, "wan", "192.0.2.1")] {
+            net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+            net.add_address(InterfaceId(id), address.parse().unwrap(), 24).unwrap();
+        }
+        net.add_route(Route {
+            via: Some("192.0.2.254".parse().unwrap()),
+            ..Route::new("default".parse().unwrap())
+        })
+        .unwrap();
+        net.add_route(Route {
+            kind: RouteKind::Unreachable,
+            ..Route::new("198.51.100.0/24".parse().unwrap())
+        })
+        .unwrap();
+        let key = |destination: &str, mark| OutputKey {
+            destination: destination.parse().unwrap(),
+            source: None,
+            mark,
+            interface: None,
+            tos: 0,
+        };
+        let shown = |net: &Net, key: &OutputKey| {
+            let found = net.looked_up_output(key);
+            (
+                found.rule.map(|rule| net.rule_text(&rule)),
+                found.route.map(|route| net.route_text(route)),
+            )
+        };
+        let texts = |rule: &str, route: &str| (Some(rule.to_owned()), Some(route.to_owned()));
+        for (destination, rule, route) in [
+            (
+                "8.8.8.8",
+                "32766: from all lookup main",
+                "default via 192.0.2.254 dev wan",
+            ),
+            ("10.0.0.9", "32766: from all lookup main", "10.0.0.0/24 dev lan"),
+            (
+                "10.0.0.1",
+                "0: from all lookup local",
+                "local 10.0.0.1 dev lan table local",
+            ),
+            (
+                "10.0.0.255",
+                "0: from all lookup local",
+                "broadcast 10.0.0.255 dev lan table local",
+            ),
+            (
+                "198.51.100.1",
+                "32766: from all lookup main",
+                "unreachable 198.51.100.0/24",
+            ),
+        ] {
+            assert_eq!(shown(&net, &key(destination, 0)), texts(rule, route), "{destination}");
+        }
+        net.add_rule(RoutingRule {
+            priority: 100,
+            mark: MarkMask { value: 5, mask: 0xf },
+            ..RoutingRule::new(RuleAction::Prohibit)
+        });
+        assert_eq!(
+            shown(&net, &key("8.8.8.8", 0x15)),
+            (Some("100: from all fwmark 0x5/0xf prohibit".to_owned()), None)
+        );
+        assert_eq!(
+            shown(&net, &key("8.8.8.8", 0)),
+            texts("32766: from all lookup main", "default via 192.0.2.254 dev wan")
+        );
+    }
+}
