@@ -137,3 +137,35 @@ fn pictures_name_the_deciding_rule() {
     }
     assert!(named > 3, "{named}");
 }
+
+/// `docs/trace.md` names every key of every kind of step that is ever seen here.
+#[test]
+fn the_json_form_is_documented() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/trace.md")).unwrap();
+    let row = |key: &str| page.lines().find(|line| line.starts_with(&format!("| `{key}` |")));
+    let mut kinds = std::collections::BTreeSet::new();
+    for script in scripts() {
+        perform(&script, |runner, line, _| {
+            if !line.starts_with("trace ") {
+                return;
+            }
+            let json = runner.lab.last().unwrap().story.account().json();
+            let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+            for (key, _) in value.as_object().unwrap() {
+                assert!(row(key).is_some(), "docs/trace.md has no row for `{key}`");
+            }
+            for step in value["steps"].as_array().unwrap() {
+                let kind = step["kind"].as_str().unwrap();
+                let row = row(kind).unwrap_or_else(|| panic!("docs/trace.md has no row for kind `{kind}`"));
+                for (key, _) in step.as_object().unwrap().iter().filter(|(key, _)| *key != "kind") {
+                    assert!(
+                        row.contains(&format!("`{key}`")),
+                        "docs/trace.md, kind `{kind}`: no `{key}`"
+                    );
+                }
+                kinds.insert(kind.to_owned());
+            }
+        });
+    }
+    assert!(kinds.len() >= 18, "few kinds are seen: {kinds:?}");
+}

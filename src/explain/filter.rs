@@ -605,9 +605,9 @@ const DEEPEST: usize = 100;
 const STATES: &str = "NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED, none";
 const VERDICTS: [&str; 5] = ["ACCEPT", "DROP", "REJECT", "STOLEN", "QUEUE"];
 const VERDICTS_TEXT: &str = "ACCEPT, DROP, REJECT, STOLEN, QUEUE";
-const TESTS: [&str; 15] = [
+const TESTS: [&str; 20] = [
     "tcp", "udp", "icmp", "proto", "host", "net", "src", "dst", "port", "sport", "dport", "in", "out", "state",
-    "verdict",
+    "verdict", "accept", "drop", "reject", "stolen", "queue",
 ];
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 #![cfg(target_os = "linux")]
 
 mod ending;
+mod follow;
 mod ftp;
 mod lab;
 mod ping;
