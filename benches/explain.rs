@@ -3,6 +3,7 @@
 //!
 //! On Linux what is measured is the processor's time, so that other programs do not count. 60 bytes of TCP, one worker, no device.
 
+#[allow(dead_code, reason = "shared with the benchmark of the router, which uses more of it")]
 mod bench_router;
 
 use std::fmt::Write;

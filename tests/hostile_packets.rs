@@ -76,6 +76,8 @@ fn round(seed: u64) -> usize {
             let one = quiet.carry(interface, now, &bytes, &mut Silent);
             let other = watched.carry(interface, now, &bytes, &mut story);
             drop((story.render(Detail::Whole), story.render(Detail::Short)));
+            let account = story.account();
+            drop((account.json(), nflab::explain::picture::draw(&account)));
             assert_eq!(one, other, "a watched packet fares as an unwatched one");
             assert_eq!(quiet.worker.output(), watched.worker.output());
             for emission in quiet.worker.output() {
