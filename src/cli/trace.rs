@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "short", "follow"])]
     svg: Option<PathBuf>,
     /// Tell only whether packets came to this rule, and why it matched or not: `FORWARD 3`, `nat:PREROUTING 1`, or a part of its text or comment
-    #[arg(long, value_name = "RULE", conflicts_with_all = ["svg", "short", "follow"])]
+    #[arg(long, value_name = "RULE", allow_hyphen_values = true, conflicts_with_all = ["svg", "short", "follow"])]
     why: Option<String>,
     /// Follow the packets of the live lab that NFLAB names, or of the only one: all, or those that fit a filter such as `tcp dport 80 and not accept`
     #[arg(long, value_name = "FILTER", num_args = 0..=1, default_missing_value = "")]

@@ -139,6 +139,16 @@ impl Assistant {
                     "port",
                 ]),
             },
+            "trace" => match words.len() {
+                1 => {
+                    let mut names = interfaces();
+                    names.extend(strings(&["--short", "--json", "--svg", "--why"]));
+                    names
+                }
+                2 => strings(&["tcp", "udp", "icmp", "ip", "hex"]),
+                _ => Vec::new(),
+            },
+            "why" => self.chains.iter().map(|(_, name)| name.clone()).collect(),
             "expect" => match previous {
                 "out" => interfaces(),
                 "by" | "rule" | "policy" => {

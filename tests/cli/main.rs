@@ -1,4 +1,4 @@
-//! The binary as people call it: `run`, `sh`, `replay`, `repl`, `shims`, the tools by their names, and the exit codes 0 to 4.
+//! The binary as people call it: `run`, `sh`, `replay`, `repl`, `shims`, `trace`, the tools by their names, and the exit codes 0 to 4.
 
 mod bench;
 mod examples;
@@ -6,4 +6,5 @@ mod replay;
 mod run;
 mod sh;
 mod tools;
+mod trace;
 mod up;

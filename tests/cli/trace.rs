@@ -1,0 +1,230 @@
+//! `nflab trace`: text, JSON, pictures, one rule, and what cannot be read.
+
+use crate::bench::{Bench, LAB};
+
+const RULES: &str = "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT\n\
+    -A FORWARD -i lan -p tcp -m tcp --dport 80 -m comment --comment \"the web\" -j ACCEPT\nCOMMIT\n";
+const OUT: &str = "lan tcp 10.0.0.2:40000 > 198.51.100.9:80 S";
+const BACK: &str = "wan tcp 198.51.100.9:80 > 10.0.0.2:40000 SA";
+const OTHER: &str = "lan tcp 10.0.0.2:40001 > 198.51.100.9:22 S";
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("lab.toml", LAB);
+    bench.write("rules.v4", RULES);
+    bench
+}
+
+fn trace<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["trace", "--lab", "lab.toml", "--rules", "rules.v4"], more].concat()
+}
+
+#[test]
+fn packets_pass_in_order_through_one_lab() {
+    let bench = bench();
+    let ran = bench.nflab(&trace(&[OUT, BACK, OTHER]));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(
+        ran.out,
+        "\
+packet 1, in by lan: tcp 10.0.0.2:40000 > 198.51.100.9:80 S seq 2400000 ttl 64
+  PREROUTING  conntrack NEW: it opens a flow
+  routing               out by wan, via 192.0.2.254
+                        by route default via 192.0.2.254 dev wan, rule 32766: from all lookup main
+  FORWARD     filter    rule 1 of FORWARD: -m state --state RELATED,ESTABLISHED -j ACCEPT
+                            no: --state RELATED,ESTABLISHED: flow is NEW
+                        rule 2 of FORWARD: -i lan -p tcp -m tcp --dport 80 -m comment --comment \"the web\" -j ACCEPT
+                            yes: ACCEPT
+out by wan: tcp 10.0.0.2:40000 > 198.51.100.9:80 S seq 2400000 ttl 63
+packet 2, in by wan: tcp 198.51.100.9:80 > 10.0.0.2:40000 SA seq 9000800 ack 2400001 ttl 64
+  PREROUTING  conntrack ESTABLISHED: of a known flow, in its reply direction; opened by packet 1; this is the first answer
+  routing               out by lan, to a neighbour there
+                        by route 10.0.0.0/24 dev lan, rule 32766: from all lookup main
+  FORWARD     filter    rule 1 of FORWARD: -m state --state RELATED,ESTABLISHED -j ACCEPT
+                            yes: ACCEPT
+out by lan: tcp 198.51.100.9:80 > 10.0.0.2:40000 SA seq 9000800 ack 2400001 ttl 63
+packet 3, in by lan: tcp 10.0.0.2:40001 > 198.51.100.9:22 S seq 2400010 ttl 64
+  PREROUTING  conntrack NEW: it opens a flow
+  routing               out by wan, via 192.0.2.254
+                        by route default via 192.0.2.254 dev wan, rule 32766: from all lookup main
+  FORWARD     filter    rule 1 of FORWARD: -m state --state RELATED,ESTABLISHED -j ACCEPT
+                            no: --state RELATED,ESTABLISHED: flow is NEW
+                        rule 2 of FORWARD: -i lan -p tcp -m tcp --dport 80 -m comment --comment \"the web\" -j ACCEPT
+                            no: --dport 80: packet has 22
+                        policy of FORWARD: DROP
+dropped: by the policy of filter FORWARD
+"
+    );
+    let short = bench.nflab(&trace(&["--short", OTHER]));
+    assert!(!short.out.contains("rule 2"), "{}", short.out);
+    assert!(short.out.ends_with("dropped: by the policy of filter FORWARD\n"));
+}
+
+#[test]
+fn json_is_a_line_for_each_packet() {
+    let ran = bench().nflab(&trace(&["--json", OUT, OTHER]));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let lines: Vec<serde_json::Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let said: Vec<_> = lines
+        .iter()
+        .map(|it| (it["number"].as_u64(), it["verdict"].as_str()))
+        .collect();
+    assert_eq!(said, [(Some(1), Some("ACCEPT")), (Some(2), Some("DROP"))]);
+    assert_eq!(lines[1]["decided_by"][0]["rule"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_picture_is_written_beside_the_text() {
+    let bench = bench();
+    let ran = bench.nflab(&trace(&["--svg", "way.svg", OTHER, OUT]));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("dropped: by the policy"));
+    let svg = bench.read("way.svg");
+    assert!(
+        svg.starts_with("<svg ") && svg.contains("rule 2 of filter FORWARD:"),
+        "the last packet's: {svg}"
+    );
+    let ran = bench.nflab(&trace(&["--svg", "no/such/place.svg", OUT]));
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("cannot write the picture"), "{}", ran.err);
+}
+
+#[test]
+fn one_rule_is_found_by_place_text_or_comment() {
+    let bench = bench();
+    let reached =
+        "rule 2 of filter FORWARD: -i lan -p tcp -m tcp --dport 80 -m comment --comment \"the web\" -j ACCEPT\n";
+    for (rule, packet, expected) in [
+        ("FORWARD 2", OUT, "  reached in FORWARD: yes: ACCEPT\n"),
+        (
+            "filter:FORWARD 2",
+            OTHER,
+            "  reached in FORWARD: no: --dport 80: packet has 22\n",
+        ),
+        ("the web", OUT, "  reached in FORWARD: yes: ACCEPT\n"),
+        ("--dport 80", OUT, "  reached in FORWARD: yes: ACCEPT\n"),
+        (
+            "FORWARD 2",
+            "lan tcp 10.0.0.2:1 > 10.0.0.1:80 S",
+            "  not reached: its way did not lead to FORWARD but to PREROUTING, INPUT\n",
+        ),
+        (
+            "FORWARD 2",
+            "lan tcp 10.0.0.2:1 > 198.51.100.9:80 S ttl 1",
+            "  not reached: it never came to FORWARD, only to PREROUTING: dropped: the time to live would reach zero here\n",
+        ),
+    ] {
+        let ran = bench.nflab(&trace(&["--why", rule, packet]));
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{rule}");
+        assert_eq!(ran.out, format!("{reached}{expected}"), "{rule}: {packet}");
+    }
+    let ran = bench.nflab(&trace(&["--why", "FORWARD 2", OUT, BACK]));
+    assert!(ran.out.ends_with(
+        "not reached: rule 1 of FORWARD decided before it: -m state --state RELATED,ESTABLISHED -j ACCEPT\n"
+    ));
+    let ran = bench.nflab(&trace(&["--json", "--why", "FORWARD policy", OTHER]));
+    let said: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (&said["rule"], &said["tried"][0]["matched"]),
+        (&"DROP".into(), &true.into())
+    );
+    for (rule, expected) in [
+        (
+            "FORWARD 3",
+            "there is no rule 3 in filter FORWARD: it has 2, numbered 1 to 2",
+        ),
+        ("nat:PREROUTING 1", "no rules are in force here"),
+        (
+            "NOWHERE 1",
+            "there is no chain NOWHERE: there are filter:INPUT, filter:FORWARD, filter:OUTPUT",
+        ),
+        (
+            "-j ACCEPT",
+            "`-j ACCEPT` is in 2 rules (rule 1 of filter FORWARD, rule 2 of filter FORWARD)",
+        ),
+        ("the net", "no rule has `the net` in its text or as its comment"),
+    ] {
+        let ran = bench.nflab(&trace(&["--why", rule, OUT]));
+        assert_eq!(ran.code, 2, "{rule}");
+        assert!(ran.err.contains(expected), "{rule}: {}", ran.err);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_said_where_and_does_nothing() {
+    let bench = bench();
+    for (args, code, expected) in [
+        (
+            trace(&[OUT, "lan tcp 10.0.0.2:1 > 10.0.0.1:80 S tll 3"]),
+            2,
+            " --> packet:1:36\n",
+        ),
+        (trace(&["lan"]), 2, "expected a packet: tcp, udp, icmp, ip or hex"),
+        (
+            trace(&["dmz udp 10.0.0.2:1 > 10.0.0.1:80"]),
+            2,
+            "packet 1: the lab has no interface dmz: it has",
+        ),
+        (
+            vec!["trace", "--rules", "missing", OUT],
+            2,
+            "cannot read the rules missing",
+        ),
+        (
+            vec!["trace", "--rules", "lab.toml", OUT],
+            2,
+            "these rules are refused, so nothing was traced: lab.toml",
+        ),
+        (vec!["trace"], 2, "<PACKET>"),
+        (vec!["trace", "--follow", "tcp prot 80"], 2, "did you mean `proto`?"),
+        (vec!["trace", "--follow", "tcp", "--svg", "x"], 2, "cannot be used with"),
+        (vec!["trace", "--follow"], 4, "no lab answers at"),
+    ] {
+        let ran = bench.nflab(&args);
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(expected), "{args:?}: {}", ran.err);
+        assert_eq!(ran.out, "", "{args:?}");
+    }
+}
+
+#[test]
+fn the_words_of_scripts_do_the_same() {
+    let bench = bench();
+    let script = format!(
+        "iptables-restore < rules.v4\ntrace --short {OUT}\ntrace --why 'the web'\nwhy FORWARD 1\ntrace --svg way.svg\ntrace --json\nwhy\n"
+    );
+    let script = bench.write("script.nflab", &script);
+    let ran = bench.nflab(&["run", "--lab", "lab.toml", script.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.starts_with("in by lan: tcp 10.0.0.2:40000"), "{}", ran.out);
+    assert!(
+        ran.out
+            .contains("reached in FORWARD: yes: ACCEPT\nrule 1 of filter FORWARD: "),
+        "{}",
+        ran.out
+    );
+    assert_eq!(
+        ran.out
+            .lines()
+            .filter(|line| line.starts_with("{\"number\":1,"))
+            .count(),
+        1
+    );
+    assert!(bench.read("way.svg").ends_with("</svg>\n"));
+    for (line, expected) in [
+        ("trace --shrot", "expected --short, --json, --svg FILE or --why RULE"),
+        ("trace --svg", "expected a file for the picture"),
+        ("trace lan tcp", "expected an IPv4 address with its port"),
+    ] {
+        let ran = bench.nflab_with(line, &["run", "-"]);
+        assert_eq!(ran.code, 2, "{line}");
+        assert!(ran.err.contains(expected), "{line}: {}", ran.err);
+    }
+    let ran = bench.nflab_with("trace\n", &["run", "-"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("no packet has been sent yet"), "{}", ran.err);
+}
