@@ -16,6 +16,8 @@ pub enum RuleName {
         chain: String,
         /// `None`: the policy.
         number: Option<u32>,
+        /// As it was said: where no such chain is, a comment may have been meant.
+        said: String,
     },
     /// A part of its text, its comment among it.
     Text(String),
@@ -76,6 +78,7 @@ impl RuleName {
                 table: known.flatten(),
                 chain: chain.to_owned(),
                 number,
+                said: text.trim().to_owned(),
             },
         }
     }
@@ -83,7 +86,19 @@ impl RuleName {
     /// Finds the one rule that is meant; the error says what there is instead.
     pub fn find(&self, tables: &[TableRules]) -> Result<RulePlace, String> {
         match self {
-            Self::At { table, chain, number } => at(tables, *table, chain, *number),
+            Self::At {
+                table,
+                chain,
+                number,
+                said,
+            } => {
+                let is_chain = tables.iter().any(|table| table.chain(chain).is_some());
+                let found = at(tables, *table, chain, *number);
+                match found {
+                    Err(_) if !is_chain => by_text(tables, said).or(found),
+                    found => found,
+                }
+            }
             Self::Text(text) => by_text(tables, text),
         }
     }
