@@ -236,7 +236,7 @@ impl Scene {
                     self.say(at, "nat", format!("\u{2192} {end}"));
                 }
                 Told::Helper { helper, heard, .. } => {
-                    stage = "helper, confirm";
+                    stage = HELPER;
                     let what = if heard.contains("is expected") {
                         "expects a flow"
                     } else {
@@ -342,6 +342,9 @@ impl Scene {
             }
         }
         match stopped {
+            Some((how, reason)) if word.is_none() && self.tone == Tone::Between => {
+                self.decided = format!("{how} {reason}");
+            }
             Some((_, reason)) if word.is_none() => reason.clone_into(&mut self.decided),
             None if word.is_none() => "no table was asked".clone_into(&mut self.decided),
             _ => {}
@@ -397,6 +400,7 @@ impl Card {
             .map(|(_, stage)| Row {
                 stage: match stage {
                     Stage::Nat(_) => "nat",
+                    Stage::Confirm => HELPER,
                     stage => stage.name(),
                 },
                 said: None,
@@ -787,6 +791,8 @@ const EDGES: [Edge; 9] = [
     ),
 ];
 
+/// Flows are confirmed there, too, of which there is nothing to say.
+const HELPER: &str = "helper";
 const WIDTH: f64 = 1320.0;
 /// The height of the upper row's middle.
 const MIDDLE: f64 = 232.0;

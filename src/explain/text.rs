@@ -189,8 +189,9 @@ impl Page {
     fn head(&mut self, colour: &str, what: &str, rest: &str) {
         self.hook.clear();
         self.table.clear();
-        let what = self.painted(colour, what);
-        let _ = writeln!(self.text, "{what}{rest}");
+        self.paint(colour, what, 0);
+        self.text.push_str(rest);
+        self.text.push('\n');
     }
 
     fn hook(&mut self, name: &str) {
@@ -205,19 +206,27 @@ impl Page {
     /// Each column's name stands only in the first line that it is true of.
     fn line(&mut self, colour: &str, what: &str) {
         let (hook, table) = (std::mem::take(&mut self.hook), std::mem::take(&mut self.table));
-        let (hook, table) = (format!("{hook:<11}"), format!("{table:<9}"));
-        let (hook, table) = (self.painted(BOLD, &hook), self.painted(BLUE, &table));
-        // The indentation is not painted, so that nothing but words is underlined or dimmed.
+        self.text.push_str("  ");
+        self.paint(BOLD, &hook, 11);
+        self.text.push(' ');
+        self.paint(BLUE, &table, 9);
+        self.text.push(' ');
+        // The indentation is not painted, so that nothing but words is dimmed.
         let words = what.trim_start();
-        let indent = &what[..what.len() - words.len()];
-        let words = self.painted(colour, words);
-        let _ = writeln!(self.text, "  {hook} {table} {indent}{words}");
+        self.text.push_str(&what[..what.len() - words.len()]);
+        self.paint(colour, words, 0);
+        self.text.push('\n');
     }
 
-    fn painted(&self, colour: &str, text: &str) -> String {
-        match self.colour {
-            Colour::Always if !colour.is_empty() && !text.trim().is_empty() => format!("{colour}{text}{RESET}"),
-            _ => text.to_owned(),
+    /// A text of at least this width.
+    fn paint(&mut self, colour: &str, text: &str, width: usize) {
+        let is_painted = self.colour == Colour::Always && !colour.is_empty() && !text.is_empty();
+        if is_painted {
+            self.text.push_str(colour);
+        }
+        let _ = write!(self.text, "{text:<width$}");
+        if is_painted {
+            self.text.push_str(RESET);
         }
     }
 }
