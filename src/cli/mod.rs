@@ -18,7 +18,6 @@ mod lsmod;
 mod modprobe;
 mod open;
 mod replay;
-mod router_tables;
 mod run;
 #[cfg(unix)]
 mod sh;
@@ -30,8 +29,8 @@ mod trace;
 #[cfg(target_os = "linux")]
 mod up;
 
+pub use crate::lab::router_tables::RouterTables;
 pub use entry::{command, main};
-pub use router_tables::RouterTables;
 pub use tools::{SHIMS, TOOLBOX};
 
 use crate::base::Time;

@@ -9,6 +9,7 @@ pub mod follow;
 pub mod machine;
 pub mod memory;
 pub mod problem;
+pub mod router_tables;
 pub mod script;
 pub mod segment;
 pub mod send;
