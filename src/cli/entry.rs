@@ -129,8 +129,12 @@ fn subcommand(command: Option<Sub>) -> u8 {
 }
 
 fn repl(file: Option<&Path>, seed: u64) -> u8 {
+    let hosts = match super::open::hosts(file) {
+        Ok(hosts) => hosts,
+        Err(code) => return code,
+    };
     match super::open::lab(file, seed) {
-        Ok(lab) => crate::repl::run(lab),
+        Ok(lab) => crate::repl::run(lab, hosts),
         Err(code) => code,
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod conversation;
 pub mod demo;
 pub mod file;
 #[cfg(target_os = "linux")]

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::trace;
 use super::{Input, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::InterfaceName;
-use crate::engine::Port;
+use crate::engine::{Fate, Port};
 use crate::explain::describe;
 use crate::explain::story::Detail;
+use crate::lab::conversation::{Conversation, Conversations, Hosts};
 use crate::lab::machine::ToolOutput;
-use crate::lab::memory::{Lab, Passage};
+use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::send::{self, Draft, Surroundings};
 use crate::net::Route;
 
@@ -25,6 +26,9 @@ pub struct Runner {
     /// Files that a script names are relative to this.
     directory: PathBuf,
     last_tool: Option<ToolOutput>,
+    /// Hosts that have a name, for those who read lines one at a time.
+    pub hosts: Hosts,
+    conversations: Conversations,
 }
 
 /// What a statement prints.
@@ -48,6 +52,8 @@ impl Runner {
             styled: false,
             directory,
             last_tool: None,
+            hosts: Hosts::default(),
+            conversations: Conversations::default(),
         }
     }
 
@@ -83,6 +89,15 @@ impl Runner {
                     _ => Ok(()),
                 }
             }
+            Kind::Host => Ok(()),
+            Kind::Converse(conversation) => self.converse(conversation, said),
+            Kind::ExpectFailed(conversation) => match self.converse(conversation, said) {
+                Ok(()) => Err(format!(
+                    "`{}` was expected to fail, and came through",
+                    conversation.word()
+                )),
+                Err(_) => Ok(()),
+            },
             Kind::Interface { name, addresses } => self
                 .lab
                 .add_interface(*name, addresses)
@@ -141,6 +156,17 @@ impl Runner {
                 Ok(())
             }
         }
+    }
+
+    /// Each packet with what became of it: a line, or its whole story.
+    fn converse(&mut self, conversation: &Conversation, said: &mut Said) -> Result<(), String> {
+        let tells = self.tells;
+        let mut tell = |lab: &Lab, passage: &Passage| match tells {
+            None => {}
+            Some(Detail::Short) => said.stdout.push_str(&passage_line(lab, passage)),
+            Some(detail) => said.stdout.push_str(&passage.story.render(detail)),
+        };
+        self.conversations.play(&mut self.lab, conversation, &mut tell)
     }
 
     fn call(&mut self, call: &ToolCall) -> Result<ToolOutput, String> {
@@ -218,6 +244,21 @@ impl Surroundings for Seen<'_> {
     fn departed(&self) -> Option<Vec<u8>> {
         self.lab.departed(self.port).map(<[u8]>::to_vec)
     }
+}
+
+/// `lan  tcp 10.0.0.2:40000 > 192.0.2.9:80 S  ->  wan  tcp 192.0.2.1:40000 > 192.0.2.9:80 S`.
+fn passage_line(lab: &Lab, passage: &Passage) -> String {
+    let from = passage.interface.map_or(LOCAL.to_owned(), |name| name.to_string());
+    let mut line = format!("{from:<5} {}", describe::brief(&passage.sent));
+    if let Fate::Stopped(reason) = &passage.report.fate {
+        line.push_str(&format!("  ->  {reason}"));
+    }
+    for emission in &passage.output {
+        let name = lab.port_name(emission.port);
+        line.push_str(&format!("  ->  {name} {}", describe::brief(&emission.bytes)));
+    }
+    line.push('\n');
+    line
 }
 
 fn describe_lab(lab: &Lab) -> String {
@@ -303,14 +344,15 @@ const SEND_HELP: &str = "\
 const EXPECT_HELP: &str = "\
   accept, drop, reject, stolen, queue        the last packet's verdict
   forwarded, delivered, sent                 how it was accepted
-  state NEW|ESTABLISHED|RELATED|INVALID|UNTRACKED|none
+  [no] state NEW|ESTABLISHED|RELATED|INVALID|UNTRACKED|none
   out IFACE|local [PROTO] [A > B] [FIELD...] something left by it, with these fields
   no out [IFACE]                             nothing left
-  by [TABLE] CHAIN N|policy                  what decided in that table
-  rule [TABLE] CHAIN N packets N [bytes N]   a rule's counters; policy [TABLE] CHAIN ... a policy's
+  by RULE, no by RULE                        what decided in its table; RULE is [TABLE] CHAIN N, [TABLE] CHAIN policy,
+                                             [[TABLE] CHAIN] comment TEXT or [[TABLE] CHAIN] text PART
+  rule RULE packets N [bytes N]              a rule's counters; policy [TABLE] CHAIN ... a policy's
   flow WORD..., no flow [WORD...], flows N   words of a line of `conntrack -L -o extended`, in order
   expectation WORD...                        the same of `conntrack -L expect`
   log TEXT, no log [TEXT]                    what the last packet left in the kernel's log
   output TEXT, no output TEXT                what the last tool printed
-  fail COMMAND...                            the tool fails, and its message does not count as one
+  fail COMMAND...                            the tool fails, or the conversation does not come through
 ";
