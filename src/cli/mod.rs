@@ -24,6 +24,7 @@ mod sh;
 #[cfg(unix)]
 mod shims;
 mod sysctl;
+mod test;
 mod tools;
 mod trace;
 #[cfg(target_os = "linux")]

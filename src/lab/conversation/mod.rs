@@ -15,15 +15,18 @@ pub use hosts::{Host, Hosts, ROUTER, is_name};
 pub use parse::{WORDS, parse};
 pub use tcp::Connection;
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::memory::{LOCAL, Lab, Passage};
-use super::send::{self, Draft, IpDraft, Surroundings, Transport};
-use crate::base::InterfaceName;
+use super::send::{self, Draft, IcmpDraft, IpDraft, Surroundings, TcpDraft, Transport};
+use crate::base::{InterfaceName, protocol};
 use crate::engine::{Emission, Fate, Port};
+use crate::ext::names;
 use crate::net::OutputKey;
 use crate::packet::Packet;
 use crate::wire::icmpv4::kind;
+use crate::wire::tcp::flags;
 
 /// One end as a script names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +102,24 @@ impl Conversation {
     }
 }
 
+/// What a host is asked for: the first packet of it says whether it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub protocol: u8,
+    /// Of TCP and UDP.
+    pub port: u16,
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.protocol {
+            protocol::TCP => write!(f, "tcp/{}", self.port),
+            protocol::UDP => write!(f, "udp/{}", self.port),
+            number => f.write_str(names::protocol_name(number).unwrap_or(&number.to_string())),
+        }
+    }
+}
+
 /// Where a host sits: behind an interface, or in the router itself.
 pub type Seat = Port;
 
@@ -153,6 +174,56 @@ impl Conversations {
             }
             Conversation::Ftp(ftp) => self.ftp(&mut stage, ftp),
         }
+    }
+
+    /// Sends the first packet of a service: a SYN, a datagram, an echo request. What became of it is the lab's last packet.
+    pub fn knock(&mut self, lab: &mut Lab, from: &Party, to: &Party, service: Service) -> Result<(), String> {
+        let stage = Stage {
+            lab,
+            tell: &mut |_, _| {},
+        };
+        let seat = stage.seat(from, to)?;
+        let target = stage.address(to, seat)?;
+        let port = self.fresh_port();
+        let (transport, data) = match service.protocol {
+            protocol::TCP => (
+                Transport::Tcp(TcpDraft {
+                    source: port,
+                    destination: service.port,
+                    flags: flags::SYN,
+                    sequence: None,
+                    acknowledgement: None,
+                    window: 64_240,
+                    urgent: 0,
+                    options: Vec::new(),
+                }),
+                &[][..],
+            ),
+            protocol::UDP => (
+                Transport::Udp {
+                    source: port,
+                    destination: service.port,
+                },
+                &b"question"[..],
+            ),
+            protocol::ICMP => (
+                Transport::Icmp(IcmpDraft {
+                    kind: kind::ECHO_REQUEST,
+                    code: 0,
+                    rest: u32::from(port) << 16 | 1,
+                    quote: None,
+                }),
+                &b"abcdefgh"[..],
+            ),
+            number => (Transport::Other(number), &[0; 8][..]),
+        };
+        let bytes = packet(seat.1, target, transport, data)?;
+        let interface = match seat.0 {
+            Port::Interface(id) => Some(id),
+            Port::Local => None,
+        };
+        stage.lab.send(interface, bytes);
+        Ok(())
     }
 
     /// A port that no host of this lab has used yet.

@@ -132,6 +132,12 @@ fn unknown(word: &Word, toolbox: Toolbox) -> Problem {
         .map(|own| own.name)
         .chain(toolbox.names.iter().copied());
     let remedy = match suggestion(&word.text, known) {
+        _ if OF_TEST_FILES.contains(&word.text.as_str()) => {
+            format!(
+                "`{}` belongs to a test file, outside of its tests: `nflab test FILE` runs one",
+                word.text
+            )
+        }
         Some(near) => format!("did you mean `{near}`?"),
         None => "`help` lists the lab's own words; tools are called by their names, as in a shell".to_owned(),
     };
@@ -142,6 +148,9 @@ fn unknown(word: &Word, toolbox: Toolbox) -> Problem {
         remedy,
     )
 }
+
+/// Words that `nflab test` knows and scripts don't.
+const OF_TEST_FILES: &[&str] = &["test", "setup", "table", "include", "rules", "seed", "end"];
 
 fn send(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
     let mut detail = None;

@@ -9,7 +9,7 @@ use crate::base::InterfaceName;
 use crate::engine::{Fate, Port};
 use crate::explain::describe;
 use crate::explain::story::Detail;
-use crate::lab::conversation::{Conversation, Conversations, Hosts};
+use crate::lab::conversation::{Conversation, Conversations, Hosts, Party, Service};
 use crate::lab::machine::ToolOutput;
 use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::send::{self, Draft, Surroundings};
@@ -156,6 +156,13 @@ impl Runner {
                 Ok(())
             }
         }
+    }
+
+    /// Sends the first packet of a service.
+    pub fn knock(&mut self, from: &Party, to: &Party, service: Service) -> Result<(), Failed> {
+        self.conversations
+            .knock(&mut self.lab, from, to, service)
+            .map_err(|reason| Failed { reason })
     }
 
     /// Each packet with what became of it: a line, or its whole story.

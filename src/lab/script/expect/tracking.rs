@@ -31,6 +31,12 @@ pub(super) fn expectation_lines(lab: &Lab) -> Vec<String> {
 pub(super) fn some_line(lines: &[String], words: &[String], what: &str) -> Result<(), String> {
     hold(lines.iter().any(|line| has_words(line, words)), || match lines {
         [] => format!("there is no {what} at all"),
+        lines if lines.iter().any(|line| has_all(line, words)) => {
+            format!(
+                "the words are there in another order: these are the {what}s{}",
+                listed(lines)
+            )
+        }
         lines => format!("these are the {what}s{}", listed(lines)),
     })
 }
@@ -46,6 +52,12 @@ pub(super) fn no_line(lines: &[String], words: &[String]) -> Result<(), String> 
 fn has_words(line: &str, words: &[String]) -> bool {
     let mut there = line.split_ascii_whitespace();
     words.iter().all(|word| there.any(|other| other == word))
+}
+
+fn has_all(line: &str, words: &[String]) -> bool {
+    words
+        .iter()
+        .all(|word| line.split_ascii_whitespace().any(|other| other == word))
 }
 
 #[cfg(test)]
