@@ -89,28 +89,27 @@ impl CoverageForm {
 
 pub fn run(arguments: &Arguments) -> u8 {
     if !arguments.watch {
-        return once(arguments, &mut Vec::new());
+        return once(arguments, &mut Look::new());
     }
     loop {
         if std::io::stdout().is_terminal() {
             print("\x1b[2J\x1b[H");
         }
-        let mut files = Vec::new();
-        let code = once(arguments, &mut files);
+        let mut seen = Look::new();
+        let code = once(arguments, &mut seen);
         print(&format!(
             "\nwatching {} files, the last run's exit code is {code}; ^C ends\n",
-            files.len()
+            seen.len()
         ));
-        // What changed while the tests ran shows in the first look, since the next one differs from it.
-        let before = look(arguments, &files);
-        while look(arguments, &files) == before {
+        // Each was looked at before it was read, so what changed while the tests ran shows too.
+        while look(arguments, &seen) == seen {
             std::thread::sleep(GLANCE);
         }
     }
 }
 
-/// Reads, runs and reports once. Every file that was read, or looked for, is added to `read`.
-fn once(arguments: &Arguments, read: &mut Vec<PathBuf>) -> u8 {
+/// Reads, runs and reports once. Every file that was read, or looked for, is added to `seen`, as it stood before.
+fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
     let paths = match find(&arguments.files) {
         Ok(paths) => paths,
         Err(message) => {
@@ -118,7 +117,7 @@ fn once(arguments: &Arguments, read: &mut Vec<PathBuf>) -> u8 {
             return 2;
         }
     };
-    let suites = match read_all(arguments, &paths, read) {
+    let suites = match read_all(arguments, &paths, seen) {
         Ok(suites) => suites,
         Err(error) => return unreadable(arguments, &error),
     };
@@ -163,15 +162,13 @@ fn once(arguments: &Arguments, read: &mut Vec<PathBuf>) -> u8 {
     u8::from(!outcome.passed() || short.is_some())
 }
 
-fn read_all(arguments: &Arguments, paths: &[PathBuf], read: &mut Vec<PathBuf>) -> Result<Vec<Suite>, Unreadable> {
+fn read_all(arguments: &Arguments, paths: &[PathBuf], seen: &mut Look) -> Result<Vec<Suite>, Unreadable> {
     let choice = Choice {
         rules: arguments.rules.clone(),
         seed: arguments.seed,
     };
     let mut reader = |path: &Path| {
-        if !read.iter().any(|known| known == path) {
-            read.push(path.to_path_buf());
-        }
+        seen.entry(path.to_path_buf()).or_insert_with(|| stand(path));
         std::fs::read_to_string(path)
     };
     let mut suites = Vec::new();
@@ -306,8 +303,9 @@ fn find(given: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
             ));
         }
     }
+    // Named as the suite names them, so that a watched file is known again.
     let mut once = Vec::with_capacity(found.len());
-    for path in found {
+    for path in found.iter().map(|path| suite::plain(path)) {
         if !once.contains(&path) {
             once.push(path);
         }
@@ -340,18 +338,16 @@ fn search(directory: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
 /// What tells a changed file: when it was written, and its length. `None` where it isn't there.
 type Look = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
-/// How every file stands that was read or would be found now.
-fn look(arguments: &Arguments, read: &[PathBuf]) -> Look {
+/// How every file stands now that was read, or would be found.
+fn look(arguments: &Arguments, seen: &Look) -> Look {
     let found = find(&arguments.files).unwrap_or_default();
-    let paths = read.iter().cloned().chain(found);
-    paths
-        .map(|path| {
-            let stands = std::fs::metadata(&path)
-                .ok()
-                .and_then(|it| Some((it.modified().ok()?, it.len())));
-            (path, stands)
-        })
-        .collect()
+    let paths = seen.keys().cloned().chain(found);
+    paths.map(|path| (path.clone(), stand(&path))).collect()
+}
+
+fn stand(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {

@@ -185,7 +185,7 @@ pub(super) fn directory_of(path: &Path) -> PathBuf {
 }
 
 /// `./a/../b` is `b`: so messages are short, and a file is known again.
-pub(super) fn plain(path: &Path) -> PathBuf {
+pub fn plain(path: &Path) -> PathBuf {
     use std::path::Component;
     let mut made = PathBuf::new();
     for part in path.components() {

@@ -50,6 +50,7 @@ mod table;
 
 pub use coverage::{Coverage, Covered};
 pub use fault::Unreadable;
+pub use items::plain;
 pub use read::{Choice, Suite, Test, read};
 pub use rules::{RulePlace, Ruleset};
 pub use run::{Case, CaseOutcome, Failure, Outcome, run};

@@ -26,9 +26,14 @@ pub fn parse_in(source: &Source, toolbox: Toolbox, hosts: &mut Hosts) -> Result<
     let mut statements = Vec::with_capacity(lines.len());
     let mut problems = Vec::new();
     for line in lines {
+        let is_of_a_test_file = OF_TEST_FILES.contains(&line.words[0].text.as_str());
         match parse_line(line, toolbox, hosts) {
             Ok(statement) => statements.push(statement),
             Err(problem) => problems.push(problem),
+        }
+        if is_of_a_test_file {
+            // Once is enough: everything below would be said to be wrong.
+            break;
         }
     }
     if problems.is_empty() {
