@@ -14,6 +14,7 @@ use crate::lab::machine::ToolOutput;
 use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::send::{self, Draft, Surroundings};
 use crate::net::Route;
+use crate::packet::Packet;
 
 /// A lab, and what was said last.
 #[derive(Debug)]
@@ -256,16 +257,40 @@ impl Surroundings for Seen<'_> {
 /// `lan  tcp 10.0.0.2:40000 > 192.0.2.9:80 S  ->  wan  tcp 192.0.2.1:40000 > 192.0.2.9:80 S`.
 fn passage_line(lab: &Lab, passage: &Passage) -> String {
     let from = passage.interface.map_or(LOCAL.to_owned(), |name| name.to_string());
-    let mut line = format!("{from:<5} {}", describe::brief(&passage.sent));
+    let whole = |bytes: &[u8]| format!("{}{}", describe::brief(bytes), payload(bytes));
+    let mut line = format!("{from:<5} {}", whole(&passage.sent));
     if let Fate::Stopped(reason) = &passage.report.fate {
         line.push_str(&format!("  ->  {reason}"));
     }
     for emission in &passage.output {
         let name = lab.port_name(emission.port);
-        line.push_str(&format!("  ->  {name} {}", describe::brief(&emission.bytes)));
+        line.push_str(&format!("  ->  {name} {}", whole(&emission.bytes)));
     }
     line.push('\n');
     line
+}
+
+/// ` "PORT 10,0,0,2,200,10"`: the first line of a packet's data, or how much it is.
+fn payload(bytes: &[u8]) -> String {
+    let Ok(packet) = Packet::parse(bytes.to_vec()) else {
+        return String::new();
+    };
+    let data = match (packet.tcp(), packet.udp()) {
+        (Some(tcp), _) => tcp.payload().to_vec(),
+        (_, Some(udp)) => udp.payload().to_vec(),
+        _ => return String::new(),
+    };
+    let first = data
+        .split(|byte| matches!(byte, b'\r' | b'\n'))
+        .next()
+        .unwrap_or_default();
+    match data.len() {
+        0 => String::new(),
+        _ if !first.is_empty() && first.len() <= 60 && first.iter().all(|it| it.is_ascii_graphic() || *it == b' ') => {
+            format!(" \"{}\"", first.escape_ascii())
+        }
+        length => format!(" {length} bytes"),
+    }
 }
 
 fn describe_lab(lab: &Lab) -> String {
