@@ -32,6 +32,8 @@ pub mod packet;
 pub mod repl;
 /// What a ruleset is: tables, chains, rules, verdicts; the Match and Target traits. No syntax, no state.
 pub mod rule;
+/// Unit tests for rulesets: test files, cases, coverage of rules, reports.
+pub mod suite;
 /// Commands and restore files to rules; rules to save and list forms; errors with positions.
 pub mod text;
 /// Bytes to fields and back, one protocol a file; checksums whole and incremental.

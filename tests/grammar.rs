@@ -7,6 +7,7 @@ use std::path::Path;
 use nflab::base::{Family, Random};
 use nflab::cli::TOOLBOX;
 use nflab::lab::script::{OWN_WORDS, parse_text};
+use nflab::suite::{self, Choice, FILE_WORDS};
 use nflab::text::command::{self, Context};
 use nflab::text::options::LONG;
 use nflab::text::{Failure, Program, StaticHosts};
@@ -23,7 +24,15 @@ fn every_name_is_defined_and_used() {
     let defined: BTreeSet<&String> = grammar.rules.keys().collect();
     let undefined: Vec<_> = used.iter().filter(|name| !defined.contains(name)).collect();
     assert!(undefined.is_empty(), "used and not defined: {undefined:?}");
-    let tops = ["command", "refused flag", "restore line", "script line"];
+    let tops = [
+        "command",
+        "refused flag",
+        "restore line",
+        "script line",
+        "test file line",
+        "table head",
+        "case",
+    ];
     let unused: Vec<_> = defined
         .iter()
         .filter(|name| !used.contains(**name) && !tops.contains(&name.as_str()))
@@ -43,8 +52,9 @@ fn every_option_and_every_word_stands_in_it() {
         assert!(literals.contains(&long), "{long}");
         assert!(*letter == '0' || literals.contains(&short), "{short}");
     }
-    for own in OWN_WORDS {
-        assert!(literals.contains(own.name), "{}", own.name);
+    let of_test_files = FILE_WORDS.iter().map(|(name, ..)| *name);
+    for name in OWN_WORDS.iter().map(|own| own.name).chain(of_test_files) {
+        assert!(literals.contains(name), "{name}");
     }
 }
 
@@ -99,6 +109,28 @@ fn sentences_of_commands_are_understood() {
         taken * 3 > SENTENCES,
         "only {taken} of {SENTENCES} sentences were taken"
     );
+}
+
+#[test]
+fn cases_of_tables_are_read() {
+    let grammar = Grammar::read();
+    let mut deriver = Deriver::new(&grammar, 17);
+    let mut text = String::from("table all\n  from to service verdict\n");
+    let mut cases = BTreeSet::new();
+    while cases.len() < 500 {
+        let words = deriver.sentence("case");
+        // The same case twice is refused, whatever verdict it has.
+        if cases.insert(words[..3].to_vec()) {
+            text.push_str(&format!("  {}\n", words.join(" ")));
+        }
+    }
+    text.push_str("end\n");
+    let mut reader = |path: &Path| match path.to_str() {
+        Some("t") => Ok(text.clone()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    let suite = suite::read(Path::new("t"), &mut reader, TOOLBOX, &Choice::default());
+    assert_eq!(suite.unwrap_or_else(|error| panic!("{error}")).tests.len(), 500);
 }
 
 /// Each option of each extension for itself: some sentence with it is taken whole.

@@ -72,6 +72,8 @@ enum Sub {
         #[arg(short, long, conflicts_with = "verbose")]
         quiet: bool,
     },
+    /// Run the tests of rulesets: 0 all pass, 1 some fail, 2 a file can't be read
+    Test(super::test::Arguments),
     /// See it work: two hosts around the router, a ping, a download and FTP through a ruleset
     Demo(demo::Arguments),
     /// Tell what becomes of a packet, rule by rule, and why; in memory, or of those that pass a live lab
@@ -112,6 +114,7 @@ fn subcommand(command: Option<Sub>) -> u8 {
             verbose,
             quiet,
         }) => run::run(&script, lab.as_deref(), seed, run::Telling::from_flags(verbose, quiet)),
+        Some(Sub::Test(arguments)) => super::test::run(&arguments),
         Some(Sub::Demo(arguments)) => demo::run(&arguments),
         Some(Sub::Trace(arguments)) => trace::run(&arguments),
         Some(Sub::Replay(arguments)) => replay::run(&arguments),
@@ -129,8 +132,12 @@ fn subcommand(command: Option<Sub>) -> u8 {
 }
 
 fn repl(file: Option<&Path>, seed: u64) -> u8 {
+    let hosts = match super::open::hosts(file) {
+        Ok(hosts) => hosts,
+        Err(code) => return code,
+    };
     match super::open::lab(file, seed) {
-        Ok(lab) => crate::repl::run(lab),
+        Ok(lab) => crate::repl::run(lab, hosts),
         Err(code) => code,
     }
 }

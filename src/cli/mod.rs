@@ -18,20 +18,20 @@ mod lsmod;
 mod modprobe;
 mod open;
 mod replay;
-mod router_tables;
 mod run;
 #[cfg(unix)]
 mod sh;
 #[cfg(unix)]
 mod shims;
 mod sysctl;
+mod test;
 mod tools;
 mod trace;
 #[cfg(target_os = "linux")]
 mod up;
 
+pub use crate::lab::router_tables::RouterTables;
 pub use entry::{command, main};
-pub use router_tables::RouterTables;
 pub use tools::{SHIMS, TOOLBOX};
 
 use crate::base::Time;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::TOOLBOX;
+use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
 
@@ -14,6 +15,14 @@ pub fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
     let file = load(path)?;
     note_without_effect(&file);
     Lab::new(&file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
+}
+
+/// The hosts that a lab file names.
+pub fn hosts(file: Option<&Path>) -> Result<Hosts, u8> {
+    match file {
+        Some(path) => Ok(Hosts::of_lab(&load(path)?)),
+        None => Ok(Hosts::default()),
+    }
 }
 
 /// Never a silent skip: what the file says and the lab doesn't do yet.

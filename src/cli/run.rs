@@ -7,7 +7,7 @@ use super::TOOLBOX;
 use super::open;
 use crate::explain::story::Detail;
 use crate::lab::problem::{Source, abridged};
-use crate::lab::script::{Runner, parse};
+use crate::lab::script::{Runner, parse_in};
 
 /// How much is told of packets that were sent, and of tools' output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +36,22 @@ pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8
             return 2;
         }
     };
-    let statements = match parse(&source, TOOLBOX) {
-        Ok(statements) => statements,
-        Err(error) => {
-            anstream::eprintln!("{}", error.styled());
-            return 2;
-        }
-    };
     let beside = directory.join("lab.toml");
     let file = match lab {
         Some(path) => Some(path),
         None if script != Path::new("-") && beside.is_file() => Some(beside.as_path()),
         None => None,
+    };
+    let mut hosts = match open::hosts(file) {
+        Ok(hosts) => hosts,
+        Err(code) => return code,
+    };
+    let statements = match parse_in(&source, TOOLBOX, &mut hosts) {
+        Ok(statements) => statements,
+        Err(error) => {
+            anstream::eprintln!("{}", error.styled());
+            return 2;
+        }
     };
     let lab = match open::lab(file, seed) {
         Ok(lab) => lab,

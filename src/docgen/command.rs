@@ -5,6 +5,7 @@ use clap::{Arg, Command};
 use super::roff::Page;
 use crate::cli;
 use crate::lab::script::OWN_WORDS;
+use crate::suite::FILE_WORDS;
 
 pub fn manual() -> String {
     let mut page = Page::new("nflab", 1, "netfilter in user space: a router that is a program");
@@ -40,6 +41,15 @@ pub fn manual() -> String {
     }
     page.paragraph("A packet is written as it is shown, and most of it may be left out:");
     page.literal(PACKETS);
+    page.section("TEST FILES");
+    page.paragraph(
+        "nflab test reads files *.test.nflab. Within their tests stands the language of scripts; around them stand these words. A failing \
+         expectation is noted and the test goes on, a failing command ends it.",
+    );
+    for (_, syntax, about) in FILE_WORDS {
+        page.term(syntax, &format!("{}.", capitalised(about)));
+    }
+    page.literal(TEST_FILE);
     page.section("ENVIRONMENT");
     page.term(
         "NFLAB",
@@ -153,9 +163,25 @@ icmp 192.0.2.9 > 192.0.2.1 unreachable port quoting last
 ip 10.0.0.2 > 192.0.2.9 proto gre zeros 40
 ";
 
+const TEST_FILE: &str = "\
+rules rules.v4
+host client 10.0.0.2 lan
+host server 192.0.2.9 wan
+test \"the web is open\"
+  handshake client:40000 > server:80
+  expect by comment \"the web\"
+end
+table \"what else there is\"
+  from    to      service  verdict
+  client  server  tcp/22   drop
+  server  router  icmp     drop
+end
+";
+
 const EXAMPLES: &str = "\
 nflab demo
 nflab run examples-rulesets/ftp/script.nflab
+nflab test examples-rulesets --coverage
 nflab sh --save rules.v4 -- ./firewall.sh
 nflab replay --lab lab.toml --rules rules.v4 in.pcapng --json -
 nflab up lab.toml
@@ -167,6 +193,8 @@ mod tests {
     use super::*;
     use crate::lab::file::LabFile;
     use crate::lab::script::parse_text;
+    use crate::suite::{self, Choice};
+    use std::path::Path;
 
     #[test]
     fn what_the_manual_shows_is_understood() {
@@ -176,6 +204,15 @@ mod tests {
             let line = format!("send lan {packet}");
             parse_text("manual", &line, cli::TOOLBOX).unwrap_or_else(|error| panic!("{error}"));
         }
+        let mut reader = |path: &Path| match path.to_str() {
+            Some("manual") => Ok(TEST_FILE.to_owned()),
+            Some("rules.v4") => {
+                Ok("*filter\n-A FORWARD -m comment --comment \"the web\" -j ACCEPT\nCOMMIT\n".to_owned())
+            }
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        let suite = suite::read(Path::new("manual"), &mut reader, cli::TOOLBOX, &Choice::default());
+        assert_eq!(suite.unwrap_or_else(|error| panic!("{error}")).tests.len(), 3);
         for line in EXAMPLES.lines() {
             let words = line.split(' ');
             cli::command()

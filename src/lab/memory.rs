@@ -83,8 +83,12 @@ impl Lab {
 
     /// Where no lab file is given: `lan` 10.0.0.1/24, `wan` 192.0.2.1/24 with a default route.
     pub fn default_lab(seed: u64, toolbox: Toolbox) -> Result<Self, SourceError> {
-        let file = LabFile::parse("lab", DEFAULT_LAB)?;
-        Self::new(&file, seed, toolbox)
+        Self::new(&Self::default_file()?, seed, toolbox)
+    }
+
+    /// What the default lab is made of.
+    pub fn default_file() -> Result<LabFile, SourceError> {
+        LabFile::parse("lab", DEFAULT_LAB)
     }
 
     fn with_net(name: String, net: Net, seed: u64, toolbox: Toolbox) -> Self {

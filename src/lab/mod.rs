@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod control;
+pub mod conversation;
 pub mod demo;
 pub mod file;
 #[cfg(target_os = "linux")]
@@ -9,6 +10,7 @@ pub mod follow;
 pub mod machine;
 pub mod memory;
 pub mod problem;
+pub mod router_tables;
 pub mod script;
 pub mod segment;
 pub mod send;

@@ -10,14 +10,16 @@ use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor};
 
 use crate::base::Time;
+use crate::lab::conversation::Hosts;
 use crate::lab::memory::Lab;
 use crate::lab::problem::Source;
-use crate::lab::script::{Runner, parse};
+use crate::lab::script::{Runner, parse_in};
 use complete::Assistant;
 
 /// Reads commands until their end; returns the exit code.
-pub fn run(lab: Lab) -> u8 {
+pub fn run(lab: Lab, hosts: Hosts) -> u8 {
     let mut runner = Runner::new(lab, PathBuf::from("."));
+    runner.hosts = hosts;
     if !std::io::stdin().is_terminal() {
         return piped(&mut runner);
     }
@@ -90,7 +92,7 @@ fn line(runner: &mut Runner, text: &str) {
         name: "typed".to_owned(),
         text: text.to_owned(),
     };
-    let statements = match parse(&source, runner.lab.machine.toolbox()) {
+    let statements = match parse_in(&source, runner.lab.machine.toolbox(), &mut runner.hosts) {
         Ok(statements) => statements,
         Err(error) => {
             anstream::eprintln!("{}", error.styled());

@@ -11,7 +11,7 @@ use super::parse::LONGEST_CHAIN;
 use super::session::{Session, Tables};
 use crate::base::Family;
 use crate::ext::option::Status;
-use crate::rule::Table;
+use crate::rule::{CountId, Table};
 
 /// How to read the file.
 #[derive(Clone, Debug)]
@@ -29,12 +29,41 @@ pub struct Options {
     pub verbose: bool,
 }
 
+/// Where the lines of a file are among the identities of rules: a line's rules are younger than its mark and older than the next line's.
+/// So whoever has the rules knows the line that made each, also where one line makes several (`-s a,b`).
+#[derive(Clone, Debug, Default)]
+pub struct Marks(Vec<(CountId, u32)>);
+
+impl Marks {
+    /// Rules that are made from now on are this line's.
+    pub fn set(&mut self, line: u32) {
+        self.0.push((CountId::fresh(), line));
+    }
+
+    /// The line that made a rule; `None` for one that is older than all lines.
+    pub fn line(&self, rule: CountId) -> Option<u32> {
+        let after = self.0.partition_point(|(mark, _)| *mark < rule);
+        Some(self.0[after.checked_sub(1)?].1)
+    }
+}
+
 /// Reads the whole text. What was printed stands whatever the result; the failure says its line.
 pub fn run(
     text: &str,
     options: &Options,
     tables: &mut dyn Tables,
     hosts: &dyn Hosts,
+) -> (Printed, Result<(), Failure>) {
+    run_marked(text, options, tables, hosts, &mut Marks::default())
+}
+
+/// The same, and which line made which rule.
+pub fn run_marked(
+    text: &str,
+    options: &Options,
+    tables: &mut dyn Tables,
+    hosts: &dyn Hosts,
+    marks: &mut Marks,
 ) -> (Printed, Result<(), Failure>) {
     let mut file = File {
         options,
@@ -48,6 +77,7 @@ pub fn run(
     let mut lines = 0u32;
     for line in text.split_inclusive('\n').flat_map(pieces) {
         lines += 1;
+        marks.set(lines);
         match file.line(up_to_nul(line), lines) {
             Ok(Next::Line) => {}
             Ok(Next::End) => return (file.printed, Ok(())),

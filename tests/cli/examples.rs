@@ -31,6 +31,47 @@ fn their_expectations_pass() {
 }
 
 #[test]
+fn their_tests_pass_and_reach_every_rule() {
+    let bench = Bench::new();
+    for example in examples() {
+        let tests = example.join("rules.test.nflab");
+        let ran = bench.nflab(&[
+            "test",
+            tests.to_str().unwrap(),
+            "--coverage",
+            "--require-coverage",
+            "100",
+        ]);
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        let rules = ["rules.v4", "rules.sh"]
+            .map(|name| example.join(name))
+            .into_iter()
+            .find(|path| path.exists());
+        let text = std::fs::read_to_string(rules.unwrap()).unwrap();
+        let written = text.lines().filter(|line| line.contains("-A ")).count();
+        let reached = format!("{written:>3} of {written:>3} rules reached  100 %");
+        assert!(ran.out.contains(&reached), "{reached:?} not in\n{}", ran.out);
+    }
+}
+
+#[test]
+fn their_tests_fail_under_other_rules() {
+    let bench = Bench::new();
+    bench.write("none.v4", "*filter\nCOMMIT\n");
+    bench.write(
+        "nothing.v4",
+        "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT DROP [0:0]\nCOMMIT\n",
+    );
+    for example in examples() {
+        let tests = example.join("rules.test.nflab");
+        for rules in ["none.v4", "nothing.v4"] {
+            let ran = bench.nflab(&["test", tests.to_str().unwrap(), "--rules", rules]);
+            assert_eq!(ran.code, 1, "{} under {rules}", example.display());
+        }
+    }
+}
+
+#[test]
 fn they_fail_when_their_rules_are_not_there() {
     // Otherwise an expectation could hold whatever the rules say.
     for example in examples() {

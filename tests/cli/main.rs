@@ -1,10 +1,12 @@
-//! The binary as people call it: `run`, `sh`, `replay`, `repl`, `shims`, `trace`, the tools by their names, and the exit codes 0 to 4.
+//! The binary as people call it: `run`, `test`, `sh`, `replay`, `repl`, `shims`, `trace`, `import`, the tools by their names, and the exit codes
+//! 0 to 4.
 
 mod bench;
 mod examples;
 mod replay;
 mod run;
 mod sh;
+mod test;
 mod tools;
 mod trace;
 mod up;

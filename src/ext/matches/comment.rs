@@ -39,6 +39,13 @@ struct Comment {
     text: String,
 }
 
+/// What a rule's comment says; `None` for any other match.
+pub fn text_of(one: &dyn Match) -> Option<&str> {
+    one.as_any()
+        .downcast_ref::<Comment>()
+        .map(|comment| comment.text.as_str())
+}
+
 impl Match for Comment {
     fn name(&self) -> &'static str {
         SPEC.name

@@ -8,14 +8,15 @@ mod parse;
 mod run;
 pub mod trace;
 
-pub use expect::Expectation;
+pub use expect::{Expectation, fate, state};
 pub use lex::{Input, LexError, Line, Word};
-pub use parse::{parse, parse_text};
+pub use parse::{parse, parse_in, parse_line, parse_text};
 pub use run::{Failed, Runner, Said};
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::conversation::Conversation;
 use super::machine::Profile;
 use super::problem::Position;
 use super::send::Draft;
@@ -55,6 +56,11 @@ pub enum Kind {
     Expect(Expectation),
     /// A command that has to fail.
     ExpectFail(ToolCall),
+    /// A host got its name; whoever reads the lines after it knows.
+    Host,
+    Converse(Conversation),
+    /// A conversation that must not come through.
+    ExpectFailed(Conversation),
     /// The last packet again, or another one, rule by rule.
     Trace(Trace),
     /// What the lab is made of.
@@ -97,9 +103,49 @@ pub const OWN_WORDS: &[Own] = &[
         about: "a packet comes in by an interface, or the router sends it; says what became of it",
     },
     Own {
+        name: "host",
+        syntax: "host NAME ADDRESS [INTERFACE|local]",
+        about: "a name for a host; conversations, `send` and `expect` may call it so",
+    },
+    Own {
+        name: "handshake",
+        syntax: "handshake HOST[:PORT] > HOST:PORT",
+        about: "a TCP connection is opened: SYN, SYN+ACK, ACK, each as it arrives behind NAT",
+    },
+    Own {
+        name: "data",
+        syntax: "data HOST[:PORT] > HOST[:PORT] BYTES",
+        about: "one end of an open connection sends, the other acknowledges; BYTES is \"TEXT\", 0xHEX or how many",
+    },
+    Own {
+        name: "close",
+        syntax: "close HOST[:PORT] > HOST[:PORT]",
+        about: "both ends close a connection, the first one named begins",
+    },
+    Own {
+        name: "reset",
+        syntax: "reset HOST[:PORT] > HOST[:PORT]",
+        about: "the first end named resets a connection",
+    },
+    Own {
+        name: "udp",
+        syntax: "udp HOST[:PORT] > HOST:PORT [data BYTES] [answer BYTES|unanswered]",
+        about: "a datagram and its answer",
+    },
+    Own {
+        name: "ping",
+        syntax: "ping HOST > HOST [count N]",
+        about: "echo request and reply",
+    },
+    Own {
+        name: "ftp",
+        syntax: "ftp active|passive HOST > HOST retr|stor FILE [size N]",
+        about: "a whole FTP session, control and data connection",
+    },
+    Own {
         name: "expect",
         syntax: "expect [no] WHAT...",
-        about: "fails unless it is so: accept, drop, reject, state, out, by, rule, policy, flow, flows, expectation, log, output, fail",
+        about: "fails unless it is so: accept, drop, reject, state, out, by, rule, policy, flow, flows, expectation, log, output, fail COMMAND",
     },
     Own {
         name: "advance",

@@ -7,6 +7,7 @@ use super::trace::{interface_and_packet, parse_trace, parse_why};
 use super::{Expectation, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::{InterfaceName, protocol};
 use crate::explain::story::Detail;
+use crate::lab::conversation::{self, Host, Hosts, ROUTER};
 use crate::lab::machine::{Profile, Toolbox};
 use crate::lab::memory::LOCAL;
 use crate::lab::problem::{Problem, Source, SourceError, suggestion};
@@ -14,15 +15,25 @@ use crate::lab::send::atom;
 use crate::lab::send::cursor::{Cursor, unexpected};
 use crate::net::Prefix;
 
-/// A whole script.
+/// A whole script that knows no hosts but those it names itself.
 pub fn parse(source: &Source, toolbox: Toolbox) -> Result<Vec<Statement>, SourceError> {
+    parse_in(source, toolbox, &mut Hosts::default())
+}
+
+/// A whole script among hosts that have names already; those that it names are added.
+pub fn parse_in(source: &Source, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Vec<Statement>, SourceError> {
     let lines = lex(&source.text).map_err(|error: LexError| source.error(vec![error.problem]))?;
     let mut statements = Vec::with_capacity(lines.len());
     let mut problems = Vec::new();
     for line in lines {
-        match statement(line, toolbox) {
+        let is_of_a_test_file = OF_TEST_FILES.contains(&line.words[0].text.as_str());
+        match parse_line(line, toolbox, hosts) {
             Ok(statement) => statements.push(statement),
             Err(problem) => problems.push(problem),
+        }
+        if is_of_a_test_file {
+            // Once is enough: everything below would be said to be wrong.
+            break;
         }
     }
     if problems.is_empty() {
@@ -41,21 +52,23 @@ pub fn parse_text(name: &str, text: &str, toolbox: Toolbox) -> Result<Vec<Statem
     parse(&source, toolbox)
 }
 
-fn statement(line: Line, toolbox: Toolbox) -> Result<Statement, Problem> {
+/// One line.
+pub fn parse_line(line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Statement, Problem> {
     let position = line.position;
-    let kind = kind(line, toolbox)?;
+    let kind = kind(line, toolbox, hosts)?;
     Ok(Statement { position, kind })
 }
 
-fn kind(line: Line, toolbox: Toolbox) -> Result<Kind, Problem> {
+fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Problem> {
     if let Some(call) = tool(&line.words, &line.input, toolbox) {
         return Ok(Kind::Tool(call));
     }
+    if !OWN_WORDS.iter().any(|own| own.name == line.words[0].text) {
+        return Err(unknown(&line.words[0], toolbox));
+    }
+    resolve(&mut line.words, hosts)?;
     let mut cursor = Cursor::new(&line.words);
     let word = cursor.word("a command")?;
-    if !OWN_WORDS.iter().any(|own| own.name == word.text) {
-        return Err(unknown(word, toolbox));
-    }
     if line.input != Input::None && !(word.text == "expect" && line.words.get(1).is_some_and(|it| it.text == "fail")) {
         return Err(Problem::new(
             line.position,
@@ -66,7 +79,11 @@ fn kind(line: Line, toolbox: Toolbox) -> Result<Kind, Problem> {
     }
     match word.text.as_str() {
         "send" => send(&mut cursor),
-        "expect" => expect(&mut cursor, &line, toolbox),
+        "expect" => expect(&mut cursor, &line, toolbox, hosts),
+        "host" => host(&mut cursor, hosts),
+        text if conversation::WORDS.contains(&text) => {
+            Ok(Kind::Converse(conversation::parse(word, &mut cursor, hosts)?))
+        }
         "advance" => {
             let by = cursor.parse("a duration such as 30s, 5m or 250ms", atom::duration)?;
             done(&cursor, Kind::Advance(by))
@@ -120,6 +137,12 @@ fn unknown(word: &Word, toolbox: Toolbox) -> Problem {
         .map(|own| own.name)
         .chain(toolbox.names.iter().copied());
     let remedy = match suggestion(&word.text, known) {
+        _ if OF_TEST_FILES.contains(&word.text.as_str()) => {
+            format!(
+                "`{}` belongs to a test file, outside of its tests: `nflab test FILE` runs one",
+                word.text
+            )
+        }
         Some(near) => format!("did you mean `{near}`?"),
         None => "`help` lists the lab's own words; tools are called by their names, as in a shell".to_owned(),
     };
@@ -130,6 +153,9 @@ fn unknown(word: &Word, toolbox: Toolbox) -> Problem {
         remedy,
     )
 }
+
+/// Words that `nflab test` knows and scripts don't.
+const OF_TEST_FILES: &[&str] = &["test", "setup", "table", "include", "rules", "seed", "end"];
 
 fn send(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
     let mut detail = None;
@@ -192,8 +218,62 @@ fn route(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
     Ok(Kind::Route(RouteWord::Add { to, via, interface }))
 }
 
-fn expect(cursor: &mut Cursor<'_>, line: &Line, toolbox: Toolbox) -> Result<Kind, Problem> {
+/// Addresses for the names of hosts in the lines that write packets.
+fn resolve(words: &mut [Word], hosts: &Hosts) -> Result<(), Problem> {
+    let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    let interface = match texts[..] {
+        ["send", ..] => words
+            .iter()
+            .skip(1)
+            .position(|word| !matches!(word.text.as_str(), "-v" | "-q")),
+        ["expect", "out", ..] => Some(1),
+        ["expect", "no", "out", ..] => Some(2),
+        ["expect", "flow" | "expectation", ..] | ["expect", "no", "flow" | "expectation", ..] => None,
+        _ => return Ok(()),
+    };
+    if let Some(word) = interface.and_then(|at| words.get_mut(at + 1)) {
+        hosts.resolve_interface(word)?;
+    }
+    hosts.resolve(words)
+}
+
+fn host(cursor: &mut Cursor<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
+    let word = cursor.word("the host's name")?;
+    if word.text == ROUTER || word.text == LOCAL {
+        return Err(Problem::new(
+            word.position,
+            format!("`{}` is the lab's router itself", word.text),
+            "expected another name",
+            "give an address of the router's a name of its own: `host gateway 192.0.2.1 local`",
+        ));
+    }
+    if !conversation::is_name(&word.text) {
+        return Err(unexpected(
+            word,
+            "expected a name: a letter, then letters, digits, `-` and `_`",
+            "write it like `host client 10.0.0.2 lan`",
+        ));
+    }
+    let address = cursor.parse("its IPv4 address", atom::address)?;
+    let interface = match cursor.is_done() {
+        true => None,
+        false => Some(cursor.parse("the interface it is on, or `local`", |text| {
+            InterfaceName::new(text).filter(|name| !name.is_empty())
+        })?),
+    };
+    hosts.insert(&word.text, Host { address, interface });
+    done(cursor, Kind::Host)
+}
+
+fn expect(cursor: &mut Cursor<'_>, line: &Line, toolbox: Toolbox, hosts: &Hosts) -> Result<Kind, Problem> {
     if cursor.eat("fail") {
+        if let Some(word) = cursor
+            .peek()
+            .filter(|word| conversation::WORDS.contains(&word.text.as_str()))
+        {
+            cursor.skip();
+            return Ok(Kind::ExpectFailed(conversation::parse(word, cursor, hosts)?));
+        }
         let rest = cursor.take_rest();
         return match (tool(rest, &line.input, toolbox), rest.first()) {
             (Some(call), _) => Ok(Kind::ExpectFail(call)),
@@ -201,7 +281,7 @@ fn expect(cursor: &mut Cursor<'_>, line: &Line, toolbox: Toolbox) -> Result<Kind
             (None, None) => Err(Problem::new(
                 line.position.end..line.position.end,
                 "`expect fail` needs the command that has to fail",
-                "expected a tool",
+                "expected a tool or a conversation",
                 "write it like `expect fail iptables -A NOWHERE -j ACCEPT`",
             )),
         };

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use super::trace;
 use super::{Input, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::InterfaceName;
-use crate::engine::Port;
+use crate::engine::{Fate, Port};
 use crate::explain::describe;
 use crate::explain::story::Detail;
+use crate::lab::conversation::{Conversation, Conversations, Hosts, Party, Service};
 use crate::lab::machine::ToolOutput;
-use crate::lab::memory::{Lab, Passage};
+use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::send::{self, Draft, Surroundings};
 use crate::net::Route;
+use crate::packet::Packet;
 
 /// A lab, and what was said last.
 #[derive(Debug)]
@@ -25,6 +27,9 @@ pub struct Runner {
     /// Files that a script names are relative to this.
     directory: PathBuf,
     last_tool: Option<ToolOutput>,
+    /// Hosts that have a name, for those who read lines one at a time.
+    pub hosts: Hosts,
+    conversations: Conversations,
 }
 
 /// What a statement prints.
@@ -48,6 +53,8 @@ impl Runner {
             styled: false,
             directory,
             last_tool: None,
+            hosts: Hosts::default(),
+            conversations: Conversations::default(),
         }
     }
 
@@ -83,6 +90,15 @@ impl Runner {
                     _ => Ok(()),
                 }
             }
+            Kind::Host => Ok(()),
+            Kind::Converse(conversation) => self.converse(conversation, said),
+            Kind::ExpectFailed(conversation) => match self.converse(conversation, said) {
+                Ok(()) => Err(format!(
+                    "`{}` was expected to fail, and came through",
+                    conversation.word()
+                )),
+                Err(_) => Ok(()),
+            },
             Kind::Interface { name, addresses } => self
                 .lab
                 .add_interface(*name, addresses)
@@ -141,6 +157,24 @@ impl Runner {
                 Ok(())
             }
         }
+    }
+
+    /// Sends the first packet of a service.
+    pub fn knock(&mut self, from: &Party, to: &Party, service: Service) -> Result<(), Failed> {
+        self.conversations
+            .knock(&mut self.lab, from, to, service)
+            .map_err(|reason| Failed { reason })
+    }
+
+    /// Each packet with what became of it: a line, or its whole story.
+    fn converse(&mut self, conversation: &Conversation, said: &mut Said) -> Result<(), String> {
+        let tells = self.tells;
+        let mut tell = |lab: &Lab, passage: &Passage| match tells {
+            None => {}
+            Some(Detail::Short) => said.stdout.push_str(&passage_line(lab, passage)),
+            Some(detail) => said.stdout.push_str(&passage.story.render(detail)),
+        };
+        self.conversations.play(&mut self.lab, conversation, &mut tell)
     }
 
     fn call(&mut self, call: &ToolCall) -> Result<ToolOutput, String> {
@@ -217,6 +251,45 @@ impl Surroundings for Seen<'_> {
 
     fn departed(&self) -> Option<Vec<u8>> {
         self.lab.departed(self.port).map(<[u8]>::to_vec)
+    }
+}
+
+/// `lan  tcp 10.0.0.2:40000 > 192.0.2.9:80 S  ->  wan  tcp 192.0.2.1:40000 > 192.0.2.9:80 S`.
+fn passage_line(lab: &Lab, passage: &Passage) -> String {
+    let from = passage.interface.map_or(LOCAL.to_owned(), |name| name.to_string());
+    let whole = |bytes: &[u8]| format!("{}{}", describe::brief(bytes), payload(bytes));
+    let mut line = format!("{from:<5} {}", whole(&passage.sent));
+    if let Fate::Stopped(reason) = &passage.report.fate {
+        line.push_str(&format!("  ->  {reason}"));
+    }
+    for emission in &passage.output {
+        let name = lab.port_name(emission.port);
+        line.push_str(&format!("  ->  {name} {}", whole(&emission.bytes)));
+    }
+    line.push('\n');
+    line
+}
+
+/// ` "PORT 10,0,0,2,200,10"`: the first line of a packet's data, or how much it is.
+fn payload(bytes: &[u8]) -> String {
+    let Ok(packet) = Packet::parse(bytes.to_vec()) else {
+        return String::new();
+    };
+    let data = match (packet.tcp(), packet.udp()) {
+        (Some(tcp), _) => tcp.payload().to_vec(),
+        (_, Some(udp)) => udp.payload().to_vec(),
+        _ => return String::new(),
+    };
+    let first = data
+        .split(|byte| matches!(byte, b'\r' | b'\n'))
+        .next()
+        .unwrap_or_default();
+    match data.len() {
+        0 => String::new(),
+        _ if !first.is_empty() && first.len() <= 60 && first.iter().all(|it| it.is_ascii_graphic() || *it == b' ') => {
+            format!(" \"{}\"", first.escape_ascii())
+        }
+        length => format!(" {length} bytes"),
     }
 }
 
@@ -303,14 +376,15 @@ const SEND_HELP: &str = "\
 const EXPECT_HELP: &str = "\
   accept, drop, reject, stolen, queue        the last packet's verdict
   forwarded, delivered, sent                 how it was accepted
-  state NEW|ESTABLISHED|RELATED|INVALID|UNTRACKED|none
+  [no] state NEW|ESTABLISHED|RELATED|INVALID|UNTRACKED|none
   out IFACE|local [PROTO] [A > B] [FIELD...] something left by it, with these fields
   no out [IFACE]                             nothing left
-  by [TABLE] CHAIN N|policy                  what decided in that table
-  rule [TABLE] CHAIN N packets N [bytes N]   a rule's counters; policy [TABLE] CHAIN ... a policy's
+  by RULE, no by RULE                        what decided in its table; RULE is [TABLE] CHAIN N, [TABLE] CHAIN policy,
+                                             [[TABLE] CHAIN] comment TEXT or [[TABLE] CHAIN] text PART
+  rule RULE packets N [bytes N]              a rule's counters; policy [TABLE] CHAIN ... a policy's
   flow WORD..., no flow [WORD...], flows N   words of a line of `conntrack -L -o extended`, in order
   expectation WORD...                        the same of `conntrack -L expect`
   log TEXT, no log [TEXT]                    what the last packet left in the kernel's log
   output TEXT, no output TEXT                what the last tool printed
-  fail COMMAND...                            the tool fails, and its message does not count as one
+  fail COMMAND...                            the tool fails, or the conversation does not come through
 ";

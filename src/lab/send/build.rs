@@ -143,7 +143,7 @@ fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings)
 }
 
 /// Where a conversation begins when nobody says so: the same for the same end, and different for two ends.
-fn first_sequence(address: Ipv4Addr, port: u16) -> u32 {
+pub fn first_sequence(address: Ipv4Addr, port: u16) -> u32 {
     (address.to_bits() & 0xff) * 1_000_000 + u32::from(port) * 10
 }
 

@@ -14,7 +14,7 @@ mod build;
 pub mod cursor;
 mod parse;
 
-pub use build::{BuildError, Surroundings, build};
+pub use build::{BuildError, Surroundings, build, first_sequence};
 pub use parse::{packet, split_parentheses};
 
 use std::net::Ipv4Addr;

@@ -1,0 +1,179 @@
+//! Hosts by name: what `host client 10.0.0.2 lan` says, and the hosts of a lab file.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::Party;
+use crate::base::{InterfaceName, protocol};
+use crate::ext::names;
+use crate::lab::file::LabFile;
+use crate::lab::problem::{Problem, suggestion};
+use crate::lab::script::Word;
+use crate::lab::send::atom;
+use crate::lab::send::cursor::unexpected;
+
+/// A host that a script calls by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    pub address: Ipv4Addr,
+    /// Where it is; found by its address where it says `None`.
+    pub interface: Option<InterfaceName>,
+}
+
+/// All that are known at a place of a script.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Hosts(BTreeMap<String, Host>);
+
+/// What the router itself is called.
+pub const ROUTER: &str = "router";
+
+impl Hosts {
+    /// The hosts of a lab file, by their first IPv4 addresses.
+    pub fn of_lab(file: &LabFile) -> Self {
+        let named = file.hosts.iter().filter_map(|host| {
+            let address = host.addresses.iter().find_map(|it| match it.address {
+                IpAddr::V4(address) => Some(address),
+                IpAddr::V6(_) => None,
+            })?;
+            let interface = Some(host.interface);
+            Some((host.name.clone(), Host { address, interface }))
+        });
+        Self(named.collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<Host> {
+        self.0.get(name).copied()
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Another host; a name that is there already is given anew.
+    pub fn insert(&mut self, name: &str, host: Host) {
+        self.0.insert(name.to_owned(), host);
+    }
+
+    /// `client`, `client:40000`, `10.0.0.2:80`, `router:http`. Services are those of the protocol.
+    pub fn party(&self, word: &Word, of: u8) -> Result<Party, Problem> {
+        let (name, service) = match word.text.split_once(':') {
+            Some((name, service)) => (name, Some(service)),
+            None => (word.text.as_str(), None),
+        };
+        let port = match service {
+            None => None,
+            Some(service) => Some(self.port(word, name, service, of)?),
+        };
+        let (address, interface) = match (self.get(name), atom::address(name)) {
+            _ if name == ROUTER => (None, None),
+            (Some(host), _) => (Some(host.address), host.interface),
+            (None, Some(address)) => (Some(address), None),
+            (None, None) => return Err(self.unknown(word, name)),
+        };
+        Ok(Party {
+            name: name.to_owned(),
+            address,
+            interface,
+            port,
+        })
+    }
+
+    fn port(&self, word: &Word, name: &str, service: &str, of: u8) -> Result<u16, Problem> {
+        let start = word.position.end - service.len();
+        let port = match atom::number(service) {
+            Some(number) => u16::try_from(number).ok(),
+            None => names::port_number(service, of),
+        };
+        port.ok_or_else(|| {
+            let protocol = if of == protocol::UDP { "udp" } else { "tcp" };
+            Problem::new(
+                start..word.position.end,
+                format!("`{service}` is no port of {protocol}"),
+                "expected a port from 0 to 65535, or a service's name",
+                format!("write it like {name}:80"),
+            )
+        })
+    }
+
+    fn unknown(&self, word: &Word, name: &str) -> Problem {
+        let known = self.names().chain([ROUTER]);
+        let remedy = match suggestion(name, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("say who it is first: `host {name} ADDRESS INTERFACE`"),
+        };
+        let end = (word.position.start + name.len()).min(word.position.end);
+        Problem::new(
+            word.position.start..end,
+            format!("there is no host `{name}`"),
+            "expected a host's name, an IPv4 address or `router`",
+            remedy,
+        )
+    }
+
+    /// Puts addresses in the place of names where a line has hosts: beside a `>`, after `src` and `dst`, in `src=` and `dst=`.
+    pub fn resolve(&self, words: &mut [Word]) -> Result<(), Problem> {
+        for at in 0..words.len() {
+            let is = |at: Option<usize>, texts: &[&str]| {
+                at.and_then(|at| words.get(at))
+                    .is_some_and(|word| !word.quoted && texts.contains(&word.text.as_str()))
+            };
+            let end = is(at.checked_sub(1), &[">", "src", "dst"]) || is(Some(at + 1), &[">"]);
+            let word = &words[at];
+            let text = word.text.as_str();
+            let (before, rest) = match text.split_once('=') {
+                Some((key @ ("src" | "dst"), _)) => text.split_at(key.len() + 1),
+                _ if end => text.split_at(text.len() - text.trim_start_matches('(').len()),
+                _ => continue,
+            };
+            let length = rest.find([':', ')']).unwrap_or(rest.len());
+            let (name, after) = rest.split_at(length);
+            if word.quoted || !is_name(name) {
+                continue;
+            }
+            let Some(host) = self.get(name) else {
+                if name == ROUTER {
+                    return Err(unexpected(
+                        word,
+                        "expected an address, or a host's name",
+                        "the router has several addresses: write which, or name one: `host NAME ADDRESS local`",
+                    ));
+                }
+                let start = word.position.start + before.len();
+                let named = Word {
+                    position: (start..word.position.end).into(),
+                    ..word.clone()
+                };
+                return Err(self.unknown(&named, name));
+            };
+            words[at].text = format!("{before}{}{after}", host.address);
+        }
+        Ok(())
+    }
+
+    /// The interface that a host is on, in the place of its name.
+    pub fn resolve_interface(&self, word: &mut Word) -> Result<(), Problem> {
+        let Some(host) = self.get(&word.text).filter(|_| !word.quoted) else {
+            return Ok(());
+        };
+        match host.interface {
+            Some(interface) => {
+                word.text = interface.as_str().to_owned();
+                Ok(())
+            }
+            None => Err(Problem::new(
+                word.position,
+                format!("nobody said which interface `{}` is on", word.text),
+                "expected an interface here",
+                format!("add it: `host {} {} INTERFACE`", word.text, host.address),
+            )),
+        }
+    }
+}
+
+/// A letter, then letters, digits, `-` and `_`: nothing that could be an address.
+pub fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}

@@ -1,0 +1,155 @@
+//! Conversations through rules, NAT and helpers; those that must not come through.
+
+use std::path::PathBuf;
+
+use crate::cli::TOOLBOX;
+use crate::lab::memory::Lab;
+use crate::lab::problem::Source;
+use crate::lab::script::{Runner, parse_in};
+
+/// Does lines in the default lab; what the last of them says.
+fn run(lines: &str) -> Result<String, String> {
+    let lab = Lab::default_lab(1, TOOLBOX).unwrap();
+    let mut runner = Runner::new(lab, PathBuf::from("."));
+    let source = Source {
+        name: "t".to_owned(),
+        text: format!("host client 10.0.0.2 lan\nhost server 192.0.2.9 wan\n{lines}"),
+    };
+    let statements = parse_in(&source, TOOLBOX, &mut runner.hosts).map_err(|error| error.to_string())?;
+    let mut said = String::new();
+    for statement in &statements {
+        let (told, result) = runner.run(statement);
+        said = told.stdout;
+        result.map_err(|failed| failed.reason)?;
+    }
+    Ok(said)
+}
+
+const NAT: &str = "iptables -t nat -A POSTROUTING -o wan -j MASQUERADE\n";
+const STATEFUL: &str = "iptables -P FORWARD DROP\niptables -A FORWARD -m state --state ESTABLISHED,RELATED -j ACCEPT\n";
+
+#[test]
+fn conversations_that_come_through() {
+    for lines in [
+        "handshake client:40000 > server:80",
+        "handshake client > server:http\ndata client > server \"GET /\\r\\n\"\ndata server > client 5000\nclose server > client",
+        "handshake 10.0.0.2:5 > 192.0.2.9:80\nreset server:80 > client:5",
+        "udp client:5000 > server:53 data 0x01 answer \"yes\"\nexpect forwarded",
+        "udp client:5000 > server:domain unanswered\nexpect forwarded",
+        "ping client > server count 3",
+        "ping client > router",
+        "ping server > 192.0.2.1",
+        "ping router > server",
+        "listen tcp 22\nhandshake client > router:22\ndata client > router 10\nclose client > router",
+        "handshake router > server:25\ndata server > router \"220 hello\"\nclose router > server",
+        "listen udp 53\nudp client > router:53",
+        "udp router > server:123",
+        "ftp active client > server retr file",
+        "ftp passive client > server stor file size 100000",
+    ] {
+        for rules in ["", NAT] {
+            run(&format!("{rules}{lines}")).unwrap_or_else(|why| panic!("{rules}{lines}: {why}"));
+        }
+    }
+}
+
+#[test]
+fn nat_is_followed_both_ways() {
+    let lines = format!(
+        "{NAT}iptables -t nat -A PREROUTING -i wan -p tcp --dport 8080 -j DNAT --to-destination 10.0.0.10:80\n\
+         handshake server:6000 > 192.0.2.1:8080\nexpect out lan tcp server:6000 > 10.0.0.10:80 A\n\
+         data 10.0.0.10 > server \"hello\"\nexpect out lan tcp server > 10.0.0.10 A\nreset server > router\nexpect flow tcp CLOSE\n\
+         handshake client:40000 > server:80\nexpect out wan tcp 192.0.2.1:40000 > server:80 A"
+    );
+    run(&lines).unwrap();
+}
+
+#[test]
+fn ftp_needs_its_helper_where_only_its_port_is_open() {
+    let open = format!("{STATEFUL}iptables -A FORWARD -p tcp --dport 21 -j ACCEPT\n{NAT}");
+    for mode in ["active", "passive"] {
+        let session = format!("ftp {mode} client > server retr file");
+        let why = run(&format!("{open}{session}")).unwrap_err();
+        assert!(why.starts_with("FTP, opening the data connection: the SYN of"), "{why}");
+        let helped = format!("{open}iptables -t raw -A PREROUTING -p tcp --dport 21 -j CT --helper ftp\n{session}");
+        run(&helped).unwrap_or_else(|why| panic!("{mode}: {why}"));
+    }
+}
+
+#[test]
+fn what_does_not_come_through_says_where_it_ended() {
+    for (lines, why) in [
+        (
+            "iptables -P FORWARD DROP\nhandshake client:5 > server:80",
+            "the SYN of 10.0.0.2:5 did not arrive: dropped by the policy of filter FORWARD",
+        ),
+        (
+            "iptables -A FORWARD -i wan -j DROP\nhandshake client:5 > server:80",
+            "the SYN+ACK of 192.0.2.9:80 did not arrive: dropped by rule 1 of filter FORWARD",
+        ),
+        (
+            "iptables -A FORWARD -p icmp --icmp-type 0 -j REJECT\nping client > server",
+            "echo reply 1 of 192.0.2.9 did not arrive: rejected by rule 1 of filter FORWARD with ICMP unreachable, code 3",
+        ),
+        (
+            "handshake client > router:22",
+            "the router itself answered with a reset: nothing listens on its port 22; `listen tcp 22` first",
+        ),
+        (
+            "udp client > router:53",
+            "the router itself answered that nothing listens on its port 53; `listen udp 53` first",
+        ),
+        (
+            "data client > server 5",
+            "no connection is open between client and server (open are: none); `handshake` opens one",
+        ),
+        (
+            "handshake 10.0.0.2:5 > 192.0.2.9:80\nclose client > server\ndata client > server 5",
+            "no connection is open between client and server (open are: none); `handshake` opens one",
+        ),
+        // Both on one side: the answer goes straight to the client, who never asked that one.
+        (
+            "iptables -t nat -A PREROUTING -p tcp --dport 8080 -j DNAT --to-destination 10.0.0.10:80\n\
+             iptables -A FORWARD -s 10.0.0.10 -j ACCEPT\niptables -t raw -A PREROUTING -s 10.0.0.10 -j NOTRACK\n\
+             handshake client:5 > 192.0.2.1:8080",
+            "the SYN+ACK of 10.0.0.10:80 arrived from 10.0.0.10:80, but 10.0.0.2:5 speaks to 192.0.2.1:8080: a host drops that",
+        ),
+        (
+            "expect fail handshake client > server:80",
+            "`handshake` was expected to fail, and came through",
+        ),
+    ] {
+        assert_eq!(run(lines).unwrap_err(), why, "{lines}");
+    }
+    run("iptables -P FORWARD DROP\nexpect fail handshake client > server:80\nexpect drop\nexpect by FORWARD policy")
+        .unwrap();
+}
+
+#[test]
+fn what_cannot_be_read() {
+    for (line, part) in [
+        ("handshake cleint > server:80", "there is no host `cleint`"),
+        ("handshake cleint > server:80", "did you mean `client`?"),
+        (
+            "handshake nobody > server:80",
+            "say who it is first: `host nobody ADDRESS INTERFACE`",
+        ),
+        ("handshake client > server", "to which port of server?"),
+        ("handshake client > server:httpp", "`httpp` is no port of tcp"),
+        ("handshake client server:80", "expected `>`"),
+        ("ftp extended client > server retr x", "expected active or passive"),
+        ("ftp active client > server retr", "the line ends too early"),
+        ("data client > server many", "expected a text in quotes"),
+        ("send client tcp client:1 > sever:80 S", "there is no host `sever`"),
+        (
+            "send client tcp client:1 > router:80 S",
+            "the router has several addresses",
+        ),
+        ("host router 10.0.0.9 lan", "`router` is the lab's router"),
+        ("host 10 10.0.0.9 lan", "expected a name"),
+        ("udp client > server:53 loudly", "expected `data BYTES`"),
+    ] {
+        let why = run(line).unwrap_err();
+        assert!(why.contains(part), "{line}: {why}");
+    }
+}

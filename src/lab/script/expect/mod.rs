@@ -1,0 +1,327 @@
+//! What a script may expect, and whether it is so. Each file beside this one knows one kind of thing.
+
+mod packet;
+mod rule;
+mod tracking;
+
+pub use packet::Field;
+pub use rule::RuleName;
+pub use tracking::flow_lines;
+
+use super::lex::Word;
+use crate::base::InterfaceName;
+use crate::lab::machine::ToolOutput;
+use crate::lab::memory::{Lab, Passage};
+use crate::lab::problem::{Problem, suggestion};
+use crate::lab::send::cursor::{Cursor, unexpected};
+
+/// One expectation.
+#[derive(Clone, Debug)]
+pub enum Expectation {
+    /// `accept`, `drop`, `reject`, `stolen`, `queue`; `forwarded`, `delivered`, `sent`.
+    Fate(&'static str),
+    /// `state NEW`; `None`: never tracked.
+    State(Option<String>),
+    NoState(Option<String>),
+    /// `out wan tcp 192.0.2.1 > 192.0.2.9 S ttl 63`.
+    Out(InterfaceName, Vec<Field>),
+    /// `no out`, `no out wan`.
+    NoOut(Option<InterfaceName>),
+    /// `by filter FORWARD 3`, `by comment web`.
+    By(RuleName),
+    NoBy(RuleName),
+    /// `rule filter FORWARD 3 packets 1 bytes 40`, `policy INPUT packets 0`.
+    Counted {
+        rule: RuleName,
+        packets: Option<u64>,
+        bytes: Option<u64>,
+    },
+    /// `flow tcp ESTABLISHED src=10.0.0.2`: words of one line of `conntrack -L -o extended`, in order.
+    Flow(Vec<String>),
+    NoFlow(Vec<String>),
+    Flows(u64),
+    /// The same of `conntrack -L expect`.
+    Expected(Vec<String>),
+    NoExpected(Vec<String>),
+    /// A part of a line that the last packet left in the kernel's log.
+    Log(String),
+    NoLog(Option<String>),
+    /// A part of what the last tool printed (on either stream).
+    Output(String),
+    NoOutput(String),
+}
+
+impl Expectation {
+    pub fn parse(cursor: &mut Cursor<'_>) -> Result<Self, Problem> {
+        let no = cursor.eat("no");
+        let word = cursor.word("what to expect, such as `accept` or `out wan`")?;
+        let parsed = match (word.text.as_str(), no) {
+            (text, false) if fate(text).is_some() => Self::Fate(fate(text).unwrap_or_default()),
+            ("state", no) => {
+                let state = cursor.parse("NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED or none", state)?;
+                if no { Self::NoState(state) } else { Self::State(state) }
+            }
+            ("out", false) => {
+                let interface = cursor.parse("an interface's name, or `local`", InterfaceName::new)?;
+                Self::Out(interface, packet::fields(cursor)?)
+            }
+            ("out", true) => match cursor.is_done() {
+                true => Self::NoOut(None),
+                false => Self::NoOut(Some(
+                    cursor.parse("an interface's name, or `local`", InterfaceName::new)?,
+                )),
+            },
+            ("by", no) => {
+                let rule = RuleName::parse(cursor)?;
+                if no { Self::NoBy(rule) } else { Self::By(rule) }
+            }
+            ("rule", false) => counted(RuleName::parse(cursor)?, cursor)?,
+            ("policy", false) => counted(RuleName::parse_policy(cursor)?, cursor)?,
+            ("flow", no) => {
+                let words = texts(
+                    cursor,
+                    "words of the flow's line, such as `tcp ESTABLISHED dport=80`",
+                    no,
+                )?;
+                if no { Self::NoFlow(words) } else { Self::Flow(words) }
+            }
+            ("flows", false) => Self::Flows(cursor.number("a number of flows", 0..=u64::MAX)?),
+            ("expectation", no) => {
+                let words = texts(cursor, "words of the expectation's line, such as `dport=1024`", no)?;
+                if no {
+                    Self::NoExpected(words)
+                } else {
+                    Self::Expected(words)
+                }
+            }
+            ("log", false) => Self::Log(cursor.word("a part of the line")?.text.clone()),
+            ("log", true) => {
+                let text = cursor.peek_text().map(str::to_owned);
+                if text.is_some() {
+                    cursor.skip();
+                }
+                Self::NoLog(text)
+            }
+            ("output", no) => {
+                let text = cursor.word("a part of what the tool printed")?.text.clone();
+                if no { Self::NoOutput(text) } else { Self::Output(text) }
+            }
+            (text, no) => return Err(unknown(word, text, no)),
+        };
+        cursor.end("expected the end of the line")?;
+        Ok(parsed)
+    }
+
+    /// `Err` says what is instead.
+    pub fn check(&self, lab: &Lab, last_tool: Option<&ToolOutput>) -> Result<(), String> {
+        match self {
+            Self::Fate(wanted) => packet::fate(passage(lab)?, wanted),
+            Self::State(wanted) => packet::state(passage(lab)?, wanted.as_deref(), false),
+            Self::NoState(unwanted) => packet::state(passage(lab)?, unwanted.as_deref(), true),
+            Self::Out(interface, fields) => packet::out(lab, passage(lab)?, *interface, fields),
+            Self::NoOut(interface) => packet::no_out(lab, passage(lab)?, *interface),
+            Self::By(rule) => rule::decided(lab, passage(lab)?, rule, false),
+            Self::NoBy(rule) => rule::decided(lab, passage(lab)?, rule, true),
+            Self::Counted { rule, packets, bytes } => rule::counted(lab, rule, *packets, *bytes),
+            Self::Flow(words) => tracking::some_line(&flow_lines(lab), words, "flow"),
+            Self::NoFlow(words) => tracking::no_line(&flow_lines(lab), words),
+            Self::Flows(wanted) => {
+                let lines = flow_lines(lab);
+                hold(lines.len() as u64 == *wanted, || {
+                    format!("there are {} flows{}", lines.len(), listed(&lines))
+                })
+            }
+            Self::Expected(words) => tracking::some_line(&tracking::expectation_lines(lab), words, "expectation"),
+            Self::NoExpected(words) => tracking::no_line(&tracking::expectation_lines(lab), words),
+            Self::Log(part) => log(passage(lab)?, Some(part), false),
+            Self::NoLog(part) => log(passage(lab)?, part.as_deref(), true),
+            Self::Output(part) => output(last_tool, part, false),
+            Self::NoOutput(part) => output(last_tool, part, true),
+        }
+    }
+
+    /// True where it is about the last packet, whose story then says why it is not so.
+    pub fn is_of_the_packet(&self) -> bool {
+        match self {
+            Self::Fate(_)
+            | Self::State(_)
+            | Self::NoState(_)
+            | Self::Out(..)
+            | Self::NoOut(_)
+            | Self::By(_)
+            | Self::NoBy(_)
+            | Self::Log(_)
+            | Self::NoLog(_) => true,
+            Self::Counted { .. }
+            | Self::Flow(_)
+            | Self::NoFlow(_)
+            | Self::Flows(_)
+            | Self::Expected(_)
+            | Self::NoExpected(_)
+            | Self::Output(_)
+            | Self::NoOutput(_) => false,
+        }
+    }
+}
+
+/// A word for what became of a packet, as the language has it.
+pub fn fate(text: &str) -> Option<&'static str> {
+    FATES.iter().copied().find(|fate| *fate == text)
+}
+
+/// A state's name; `Some(None)` is `none`.
+pub fn state(text: &str) -> Option<Option<String>> {
+    match text {
+        "none" => Some(None),
+        "NEW" | "ESTABLISHED" | "RELATED" | "INVALID" | "UNTRACKED" => Some(Some(text.to_owned())),
+        _ => None,
+    }
+}
+
+fn counted(rule: RuleName, cursor: &mut Cursor<'_>) -> Result<Expectation, Problem> {
+    let (mut packets, mut bytes) = (None, None);
+    if cursor.eat("packets") {
+        packets = Some(cursor.number("a number of packets", 0..=u64::MAX)?);
+    }
+    if cursor.eat("bytes") {
+        bytes = Some(cursor.number("a number of bytes", 0..=u64::MAX)?);
+    }
+    if packets.is_none() && bytes.is_none() {
+        cursor.expect("packets")?;
+    }
+    Ok(Expectation::Counted { rule, packets, bytes })
+}
+
+fn hold(is: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if is { Ok(()) } else { Err(otherwise()) }
+}
+
+fn passage(lab: &Lab) -> Result<&Passage, String> {
+    lab.last().ok_or_else(|| "no packet has been sent yet".to_owned())
+}
+
+fn log(passage: &Passage, part: Option<&str>, no: bool) -> Result<(), String> {
+    let lines: Vec<String> = passage.log.iter().map(|record| record.text.clone()).collect();
+    let found = lines.iter().any(|line| part.is_none_or(|part| line.contains(part)));
+    hold(found != no, || match &lines[..] {
+        [] => "the packet left nothing in the log".to_owned(),
+        lines => format!("the packet left this in the log{}", listed(lines)),
+    })
+}
+
+fn output(last: Option<&ToolOutput>, part: &str, no: bool) -> Result<(), String> {
+    let output = last.ok_or_else(|| "no tool has been called yet".to_owned())?;
+    let printed = format!("{}{}", output.stdout, output.stderr);
+    hold(printed.contains(part) != no, || {
+        format!("the tool printed: {}", printed.trim_end())
+    })
+}
+
+fn texts(cursor: &mut Cursor<'_>, expected: &str, may_be_none: bool) -> Result<Vec<String>, Problem> {
+    let words = cursor.take_rest();
+    if words.is_empty() && !may_be_none {
+        cursor.word(expected)?;
+    }
+    Ok(words.iter().map(|word| word.text.clone()).collect())
+}
+
+fn unknown(word: &Word, text: &str, no: bool) -> Problem {
+    let known: Vec<&str> = FATES.iter().copied().chain(SUBJECTS.iter().copied()).collect();
+    if no && known.contains(&text) {
+        return unexpected(
+            word,
+            "expected out, state, by, flow, expectation, log or output after `no`",
+            "expect what is instead",
+        );
+    }
+    let remedy = match suggestion(text, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("one of {}", known.join(", ")),
+    };
+    unexpected(word, "expected something to expect", &remedy)
+}
+
+fn listed(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("\n      {line}")).collect()
+}
+
+const FATES: &[&str] = &[
+    "accept",
+    "drop",
+    "reject",
+    "stolen",
+    "queue",
+    "forwarded",
+    "delivered",
+    "sent",
+];
+const SUBJECTS: &[&str] = &[
+    "state",
+    "out",
+    "by",
+    "rule",
+    "policy",
+    "flow",
+    "flows",
+    "expectation",
+    "log",
+    "output",
+    "fail",
+    "no",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn what_can_be_expected() {
+        use crate::lab::script::lex::lex;
+        for text in [
+            "accept",
+            "delivered",
+            "state NEW",
+            "state none",
+            "out wan",
+            "out wan tcp 192.0.2.1:40000 > 192.0.2.9:80 S ttl 63 seq 5",
+            "out wan tcp 192.0.2.1 > 192.0.2.9 SA",
+            "out wan src 192.0.2.1 dst 192.0.2.9:80 flags S df length 40",
+            "out lan icmp unreachable port",
+            "out lan icmp echo-reply id 7",
+            "no out",
+            "no out lan",
+            "by filter FORWARD 3",
+            "by INPUT policy",
+            "by comment 'the web server'",
+            "by nat PREROUTING text '--dport 80'",
+            "no by FORWARD 3",
+            "no state INVALID",
+            "rule comment web packets 1",
+            "rule FORWARD 3 packets 1",
+            "rule nat POSTROUTING 1 packets 1 bytes 40",
+            "policy INPUT packets 0",
+            "flow tcp dport=80",
+            "no flow",
+            "no flow udp",
+            "flows 0",
+            "expectation dport=20",
+            "log \"dropped: \"",
+            "no log",
+            "output Bad",
+            "no output 'x y'",
+        ] {
+            let line = lex(text).unwrap().remove(0);
+            let parsed = Expectation::parse(&mut Cursor::new(&line.words));
+            assert!(parsed.is_ok(), "{text}: {}", parsed.unwrap_err().message);
+        }
+        for (text, remedy) in [
+            ("acept", "did you mean `accept`?"),
+            ("no accept", "expect what is instead"),
+            ("state NEWISH", ""),
+            ("by nowhere INPUT 1", ""),
+        ] {
+            let line = lex(text).unwrap().remove(0);
+            let problem = Expectation::parse(&mut Cursor::new(&line.words)).unwrap_err();
+            assert_eq!(problem.remedy, remedy, "{text}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Which rules the packets of tests matched, and which none did.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::rules::RulePlace;
+use super::run::Outcome;
+
+/// Every rule with its count, by file and line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    pub rules: Vec<Covered>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covered {
+    pub place: Arc<RulePlace>,
+    /// Packets of all tests that the rule matched.
+    pub packets: u64,
+}
+
+impl Coverage {
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        let mut counted: BTreeMap<Arc<RulePlace>, u64> =
+            outcome.rules.iter().map(|place| (Arc::clone(place), 0)).collect();
+        for (place, packets) in outcome.cases.iter().flat_map(|case| &case.hits) {
+            *counted.entry(Arc::clone(place)).or_default() += packets;
+        }
+        let rules = counted.into_iter().map(|(place, packets)| Covered { place, packets });
+        Self { rules: rules.collect() }
+    }
+
+    pub fn unreached(&self) -> impl Iterator<Item = &Covered> {
+        self.rules.iter().filter(|rule| rule.packets == 0)
+    }
+
+    pub fn reached(&self) -> usize {
+        self.rules.len() - self.unreached().count()
+    }
+
+    /// 0 to 100; 100 where there is no rule.
+    pub fn percent(&self) -> f64 {
+        match self.rules.len() {
+            0 => 100.0,
+            all => self.reached() as f64 * 100.0 / all as f64,
+        }
+    }
+
+    /// For people: a line a file, and below it every rule that no packet matched.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        let mut files: BTreeMap<&str, Vec<&Covered>> = BTreeMap::new();
+        for rule in &self.rules {
+            files.entry(&rule.place.file).or_default().push(rule);
+        }
+        if files.is_empty() {
+            return "coverage: the tests have no rules\n".to_owned();
+        }
+        let width = files.keys().map(|name| name.len()).max().unwrap_or(0);
+        for (name, rules) in &files {
+            let reached = rules.iter().filter(|rule| rule.packets > 0).count();
+            let percent = reached * 100 / rules.len();
+            let _ = writeln!(
+                out,
+                "{name:<width$}  {reached:>3} of {:>3} rules reached  {percent:>3} %",
+                rules.len()
+            );
+            for rule in rules.iter().filter(|rule| rule.packets == 0) {
+                let place = &rule.place;
+                let _ = writeln!(
+                    out,
+                    "  {name}:{}: no packet matched rule {} of {} {}\n      {}",
+                    place.line,
+                    place.number,
+                    place.table.name(),
+                    place.chain,
+                    place.rule
+                );
+            }
+        }
+        out
+    }
+
+    /// An lcov tracefile: a line of a file of rules is a line of source. Of several rules in one line the least reached counts.
+    pub fn lcov(&self) -> String {
+        let mut files: BTreeMap<&str, BTreeMap<u32, u64>> = BTreeMap::new();
+        for rule in &self.rules {
+            let lines = files.entry(&rule.place.file).or_default();
+            lines
+                .entry(rule.place.line)
+                .and_modify(|packets| *packets = (*packets).min(rule.packets))
+                .or_insert(rule.packets);
+        }
+        let mut out = String::new();
+        for (name, lines) in files {
+            let _ = writeln!(out, "TN:\nSF:{name}");
+            for (line, packets) in &lines {
+                let _ = writeln!(out, "DA:{line},{packets}");
+            }
+            let hit = lines.values().filter(|packets| **packets > 0).count();
+            let _ = writeln!(out, "LF:{}\nLH:{hit}\nend_of_record", lines.len());
+        }
+        out
+    }
+}

@@ -1,0 +1,229 @@
+//! From a test file to its items: single lines, and blocks up to their `end`; other files' in the place of `include`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Reader;
+use super::fault::{Faults, Text};
+use crate::lab::problem::{Position, Problem};
+use crate::lab::script::{Input, Line, lex};
+
+/// One line outside of blocks, or a block.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) text: Arc<Text>,
+    /// Files that it names are relative to this.
+    pub(super) directory: PathBuf,
+    pub(super) head: Line,
+    /// Of a block.
+    pub(super) body: Vec<Line>,
+}
+
+/// Reads files, and remembers which.
+pub(super) struct Files<'a, 'b> {
+    pub(super) reader: &'a mut Reader<'b>,
+    pub(super) read: Vec<PathBuf>,
+}
+
+impl Files<'_, '_> {
+    /// A file's text; a reason without its name where it can't be read.
+    pub(super) fn text(&mut self, path: &Path) -> Result<String, String> {
+        let path = plain(path);
+        if !self.read.contains(&path) {
+            self.read.push(path.clone());
+        }
+        (self.reader)(&path).map_err(|error| {
+            let text = error.to_string();
+            match text.find(" (os error ") {
+                Some(at) => text[..at].to_owned(),
+                None => text,
+            }
+        })
+    }
+}
+
+/// The words that begin a block.
+pub(super) const BLOCKS: &[&str] = &["setup", "test", "table"];
+
+/// All items of a file, in order.
+pub(super) fn gather(path: &Path, files: &mut Files<'_, '_>, faults: &mut Faults) -> Vec<Item> {
+    let mut items = Vec::new();
+    let name = path.display().to_string();
+    match files.text(path) {
+        Ok(text) => {
+            let text = Text::new(name, text);
+            gather_text(&text, &mut vec![plain(path)], files, faults, &mut items);
+        }
+        Err(why) => {
+            let problem = Problem::new(
+                0..0,
+                format!("cannot read the test file {name}: {why}"),
+                "",
+                "give a file, or a directory with files *.test.nflab",
+            );
+            faults.add(&Text::new(name, String::new()), problem);
+        }
+    }
+    items
+}
+
+fn gather_text(
+    text: &Arc<Text>,
+    open: &mut Vec<PathBuf>,
+    files: &mut Files<'_, '_>,
+    faults: &mut Faults,
+    items: &mut Vec<Item>,
+) {
+    let lines = match lex::lex(&text.source.text) {
+        Ok(lines) => lines,
+        Err(error) => return faults.add(text, error.problem),
+    };
+    let directory = directory_of(open.last().map_or(Path::new("."), PathBuf::as_path));
+    let mut block: Option<Item> = None;
+    for line in lines {
+        let word = line.words[0].text.clone();
+        if let Some(item) = &mut block {
+            match word.as_str() {
+                "end" => {
+                    if let Some(extra) = line.words.get(1) {
+                        faults.add(text, extra_word(extra.position, &extra.text));
+                    }
+                    items.extend(block.take());
+                    continue;
+                }
+                word if BLOCKS.contains(&word) => {
+                    let (at, _) = text.line_and_column(line.position.start);
+                    faults.add(text, never_closed(item, &format!("line {at} begins something new")));
+                    items.extend(block.take());
+                }
+                _ => {
+                    item.body.push(line);
+                    continue;
+                }
+            }
+        }
+        if word == "include" {
+            include(text, &directory, &line, open, files, faults, items);
+            continue;
+        }
+        if word == "end" {
+            faults.add(
+                text,
+                Problem::new(
+                    line.position,
+                    "this `end` closes nothing",
+                    "no block is open here",
+                    "remove it, or begin the block with setup, test or table",
+                ),
+            );
+            continue;
+        }
+        let is_block = BLOCKS.contains(&word.as_str());
+        let item = Item {
+            text: Arc::clone(text),
+            directory: directory.clone(),
+            head: line,
+            body: Vec::new(),
+        };
+        if is_block {
+            block = Some(item);
+        } else {
+            items.push(item);
+        }
+    }
+    if let Some(item) = block {
+        faults.add(text, never_closed(&item, "the file ends"));
+    }
+}
+
+fn include(
+    text: &Arc<Text>,
+    directory: &Path,
+    line: &Line,
+    open: &mut Vec<PathBuf>,
+    files: &mut Files<'_, '_>,
+    faults: &mut Faults,
+    items: &mut Vec<Item>,
+) {
+    let ([_, name], Input::None) = (&line.words[..], &line.input) else {
+        let problem = Problem::new(
+            line.position,
+            "`include` takes one file",
+            "expected a file's name",
+            "write it like `include hosts.nflab`",
+        );
+        return faults.add(text, problem);
+    };
+    let path = plain(&directory.join(&name.text));
+    if open.contains(&path) {
+        let way: Vec<String> = open.iter().chain([&path]).map(|it| it.display().to_string()).collect();
+        let problem = Problem::new(
+            name.position,
+            format!("this file includes itself: {}", way.join(" -> ")),
+            "expected a file that is not being read",
+            "move what both need into a third file",
+        );
+        return faults.add(text, problem);
+    }
+    match files.text(&path) {
+        Ok(content) => {
+            let included = Text::new(path.display().to_string(), content);
+            open.push(path);
+            gather_text(&included, open, files, faults, items);
+            open.pop();
+        }
+        Err(why) => faults.add(text, unreadable(name.position, &path, &why, "a file to include")),
+    }
+}
+
+/// The directory that names in a file are relative to.
+pub(super) fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// `./a/../b` is `b`: so messages are short, and a file is known again.
+pub fn plain(path: &Path) -> PathBuf {
+    use std::path::Component;
+    let mut made = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(made.components().next_back(), Some(Component::Normal(_))) => {
+                made.pop();
+            }
+            part => made.push(part),
+        }
+    }
+    made
+}
+
+pub(super) fn unreadable(position: Position, path: &Path, why: &str, what: &str) -> Problem {
+    Problem::new(
+        position,
+        format!("cannot read {}: {why}", path.display()),
+        format!("expected {what}"),
+        "names of files are relative to the file they stand in",
+    )
+}
+
+fn never_closed(item: &Item, before: &str) -> Problem {
+    let word = &item.head.words[0].text;
+    Problem::new(
+        item.head.position,
+        format!("this `{word}` is never closed"),
+        format!("no `end` comes before {before}"),
+        "write `end` alone on a line below its last command",
+    )
+}
+
+pub(super) fn extra_word(position: Position, text: &str) -> Problem {
+    Problem::new(
+        position,
+        format!("`{text}` is not understood here"),
+        "expected the end of the line",
+        "remove it",
+    )
+}

@@ -1,0 +1,577 @@
+//! From a test file to a suite. Everything it names is read here, so that nothing runs if anything cannot be read.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::fault::{Faults, Text, Unreadable};
+use super::items::{BLOCKS, Files, Item, extra_word, gather, plain, unreadable};
+use super::rules::Ruleset;
+use super::table::{self, Row};
+use super::{FILE_WORDS, Reader};
+use crate::lab::conversation::Hosts;
+use crate::lab::file::LabFile;
+use crate::lab::machine::Toolbox;
+use crate::lab::memory::Lab;
+use crate::lab::problem::{Problem, suggestion};
+use crate::lab::script::{Input, Kind, Line, OWN_WORDS, Statement, Word, parse_line};
+use crate::lab::send::atom;
+
+/// What a command line may say instead of the test file.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Tests run under these rules, and not under the ones that the file names.
+    pub rules: Vec<PathBuf>,
+    pub seed: Option<u64>,
+}
+
+/// A test file, read whole: ready to be run as often as one likes.
+#[derive(Debug)]
+pub struct Suite {
+    pub path: PathBuf,
+    pub tests: Vec<Test>,
+    /// One at least; without rules of its own where the file names none.
+    pub rulesets: Vec<Ruleset>,
+    pub seed: u64,
+    /// Every file that was read, or looked for.
+    pub files: Vec<PathBuf>,
+    /// What has no effect yet, and what tools warned of.
+    pub notes: Vec<String>,
+    pub(super) lab: LabFile,
+    pub(super) setup: Vec<Step>,
+    pub(super) directory: PathBuf,
+    pub(super) toolbox: Toolbox,
+}
+
+/// One test as it is written.
+#[derive(Debug)]
+pub struct Test {
+    pub name: String,
+    pub file: String,
+    /// From 1, as the column.
+    pub line: usize,
+    pub column: usize,
+    pub(super) body: Body,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    Steps(Vec<Step>),
+    Row(Box<Row>, Spot),
+}
+
+/// A command and where it stands.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) statement: Statement,
+    pub(super) spot: Spot,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    pub(super) file: Arc<Text>,
+    pub(super) line: usize,
+    pub(super) column: usize,
+    /// The line as it is written.
+    pub(super) shown: String,
+}
+
+impl Spot {
+    fn of(text: &Arc<Text>, line: &Line) -> Self {
+        let (number, column) = text.line_and_column(line.position.start);
+        Self {
+            file: Arc::clone(text),
+            line: number,
+            column,
+            shown: text.shown(line.position).to_owned(),
+        }
+    }
+}
+
+/// Reads a test file with everything that it names. The toolbox is the tools that tests may call, `nflab::cli::TOOLBOX`.
+pub fn read(path: &Path, reader: &mut Reader<'_>, toolbox: Toolbox, choice: &Choice) -> Result<Suite, Unreadable> {
+    let mut files = Files {
+        reader,
+        read: Vec::new(),
+    };
+    let mut faults = Faults::default();
+    let path = plain(path);
+    let items = gather(&path, &mut files, &mut faults);
+    let suite = Gathering {
+        toolbox,
+        files,
+        faults,
+        hosts: Hosts::default(),
+        lab: None,
+        seed: choice.seed,
+        seed_is_said: false,
+        rules: Vec::new(),
+        setup: Vec::new(),
+        tests: Vec::new(),
+        names: HashMap::new(),
+    };
+    suite.all(&path, items, choice)
+}
+
+struct Gathering<'a, 'b> {
+    toolbox: Toolbox,
+    files: Files<'a, 'b>,
+    faults: Faults,
+    hosts: Hosts,
+    lab: Option<LabFile>,
+    seed: Option<u64>,
+    seed_is_said: bool,
+    /// Name, text and directory.
+    rules: Vec<(String, Arc<Text>, PathBuf)>,
+    setup: Vec<Step>,
+    tests: Vec<Test>,
+    /// The line of each name that a test has.
+    names: HashMap<String, (String, usize)>,
+}
+
+impl Gathering<'_, '_> {
+    fn all(mut self, path: &Path, items: Vec<Item>, choice: &Choice) -> Result<Suite, Unreadable> {
+        // The lab first, because it names hosts; then hosts, because all else calls them so.
+        let is = |item: &Item, word: &str| item.head.words[0].text == word;
+        for item in items.iter().filter(|item| is(item, "lab")) {
+            self.read_lab(item);
+        }
+        let lab = match self.lab.take() {
+            Some(lab) => Some(lab),
+            None => self.lab_beside(path),
+        };
+        if let Some(lab) = &lab {
+            self.hosts = Hosts::of_lab(lab);
+        }
+        for item in items.iter().filter(|item| is(item, "host")) {
+            if let Err(problem) = parse_line(item.head.clone(), self.toolbox, &mut self.hosts) {
+                self.faults.add(&item.text, problem);
+            }
+        }
+        self.check_hosts(&items, lab.as_ref());
+        let count = items.len();
+        for item in items
+            .iter()
+            .filter(|item| !BLOCKS.contains(&item.head.words[0].text.as_str()))
+        {
+            self.single(item, choice);
+        }
+        let (setups, others): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| is(item, "setup"));
+        let mut setup_hosts = self.hosts.clone();
+        for item in setups {
+            if let Some(extra) = item.head.words.get(1) {
+                self.faults.add(&item.text, extra_word(extra.position, &extra.text));
+            }
+            let steps = self.steps(&item.text, &item.directory, item.body, &mut setup_hosts);
+            self.setup.extend(steps);
+        }
+        self.hosts = setup_hosts;
+        for item in others {
+            match item.head.words[0].text.as_str() {
+                "test" => self.test(item),
+                "table" => self.table(item),
+                _ => {}
+            }
+        }
+        for path in &choice.rules {
+            match self.files.text(path) {
+                Ok(text) => {
+                    let name = path.display().to_string();
+                    let directory = super::items::directory_of(path);
+                    self.rules.push((name.clone(), Text::new(name, text), directory));
+                }
+                Err(why) => {
+                    let name = path.display().to_string();
+                    let problem = Problem::new(0..0, format!("cannot read the rules {name}: {why}"), "", "");
+                    self.faults.add(&Text::new(name, String::new()), problem);
+                }
+            }
+        }
+        if self.tests.is_empty() && count > 0 && self.faults.is_empty() {
+            let name = path.display().to_string();
+            let problem = Problem::new(
+                0..0,
+                format!("{name} has no test"),
+                "",
+                "write `test \"NAME\"`, commands and expectations, and `end`; or a `table`",
+            );
+            self.faults.add(&Text::new(name, String::new()), problem);
+        } else if count == 0 && self.faults.is_empty() {
+            let name = path.display().to_string();
+            let problem = Problem::new(
+                0..0,
+                format!("{name} is empty"),
+                "",
+                "docs/testing-rulesets.md shows a test file",
+            );
+            self.faults.add(&Text::new(name, String::new()), problem);
+        }
+        let mut rulesets = Vec::new();
+        if let Some(lab) = &lab {
+            if let Err(error) = Lab::new(lab, 1, self.toolbox) {
+                self.faults.add_error(error);
+            } else {
+                for (name, text, directory) in std::mem::take(&mut self.rules) {
+                    match Ruleset::parse(name, &text, &directory, lab, self.toolbox) {
+                        Ok(ruleset) => rulesets.push(ruleset),
+                        Err(error) => self.faults.add_error(error),
+                    }
+                }
+            }
+        }
+        self.faults.settle()?;
+        if rulesets.is_empty() {
+            rulesets.push(Ruleset::empty());
+        }
+        let lab = lab.unwrap_or_default();
+        let mut notes = Lab::without_effect(&lab);
+        notes.extend(rulesets.iter().flat_map(|it| it.notes.iter().cloned()));
+        Ok(Suite {
+            path: path.to_path_buf(),
+            tests: self.tests,
+            rulesets,
+            seed: self.seed.unwrap_or(1),
+            files: self.files.read,
+            notes,
+            lab,
+            setup: self.setup,
+            directory: super::items::directory_of(path),
+            toolbox: self.toolbox,
+        })
+    }
+
+    fn read_lab(&mut self, item: &Item) {
+        if self.lab.is_some() {
+            let problem = Problem::new(
+                item.head.position,
+                "the lab is described twice",
+                "expected one `lab` in all",
+                "remove one of them",
+            );
+            return self.faults.add(&item.text, problem);
+        }
+        let parsed = match (&item.head.words[..], &item.head.input) {
+            ([_], Input::Here(text)) => {
+                // As many empty lines before it as the file has, so that messages name the file's own lines.
+                let (line, _) = item.text.line_and_column(item.head.position.start);
+                let padded = format!("{}{text}", "\n".repeat(line));
+                LabFile::parse(&item.text.source.name, &padded)
+            }
+            ([_, name], Input::None) => {
+                let path = plain(&item.directory.join(&name.text));
+                match self.files.text(&path) {
+                    Ok(text) => LabFile::parse(&path.display().to_string(), &text),
+                    Err(why) => {
+                        return self
+                            .faults
+                            .add(&item.text, unreadable(name.position, &path, &why, "a lab file"));
+                    }
+                }
+            }
+            _ => {
+                let problem = Problem::new(
+                    item.head.position,
+                    "`lab` takes one file, or a here-document",
+                    "expected a lab file's name",
+                    "write it like `lab lab.toml`, or `lab <<EOF`, the lab, and `EOF`",
+                );
+                return self.faults.add(&item.text, problem);
+            }
+        };
+        match parsed {
+            Ok(lab) => self.lab = Some(lab),
+            Err(error) => self.faults.add_error(error),
+        }
+    }
+
+    /// `lab.toml` beside the test file, or the default.
+    fn lab_beside(&mut self, path: &Path) -> Option<LabFile> {
+        let beside = plain(&super::items::directory_of(path).join("lab.toml"));
+        let missing = |files: &mut Files<'_, '_>| match (files.reader)(&beside) {
+            Ok(text) => Some(Ok(text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => Some(Err(error.to_string())),
+        };
+        let parsed = match missing(&mut self.files) {
+            None => Lab::default_file(),
+            Some(Ok(text)) => {
+                self.files.read.push(beside.clone());
+                LabFile::parse(&beside.display().to_string(), &text)
+            }
+            Some(Err(why)) => {
+                let name = beside.display().to_string();
+                let problem = Problem::new(0..0, format!("cannot read the lab file {name}: {why}"), "", "");
+                self.faults.add(&Text::new(name, String::new()), problem);
+                return None;
+            }
+        };
+        match parsed {
+            Ok(lab) => Some(lab),
+            Err(error) => {
+                self.faults.add_error(error);
+                None
+            }
+        }
+    }
+
+    /// A host may not be called as an interface is: `send NAME` would mean two things. And it has to be on one that is there.
+    fn check_hosts(&mut self, items: &[Item], lab: Option<&LabFile>) {
+        let Some(lab) = lab else { return };
+        for item in items.iter().filter(|item| item.head.words[0].text == "host") {
+            let words = &item.head.words;
+            if let Some(name) = words.get(1).filter(|word| lab.interface(&word.text).is_some()) {
+                let problem = Problem::new(
+                    name.position,
+                    format!("`{}` is an interface of the lab", name.text),
+                    "expected another name",
+                    "choose one that is no interface's",
+                );
+                self.faults.add(&item.text, problem);
+            }
+            if let Some(interface) = words.get(3).filter(|it| it.text != crate::lab::memory::LOCAL) {
+                self.check_interface(&item.text, interface, lab);
+            }
+        }
+    }
+
+    fn check_interface(&mut self, text: &Arc<Text>, word: &Word, lab: &LabFile) {
+        if lab.interface(&word.text).is_some() {
+            return;
+        }
+        let names: Vec<&str> = lab.interfaces.iter().map(|it| it.name.as_str()).collect();
+        let remedy = match suggestion(&word.text, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it has {}, and `local`", names.join(", ")),
+        };
+        let problem = Problem::new(
+            word.position,
+            format!("the lab has no interface `{}`", word.text),
+            "expected an interface's name",
+            remedy,
+        );
+        self.faults.add(text, problem);
+    }
+
+    /// A line outside of blocks.
+    fn single(&mut self, item: &Item, choice: &Choice) {
+        let head = &item.head;
+        match head.words[0].text.as_str() {
+            "lab" | "host" => {}
+            "seed" => match &head.words[..] {
+                [_, number] if atom::number(&number.text).is_some() && !self.seed_is_said => {
+                    self.seed_is_said = true;
+                    self.seed = self.seed.or(atom::number(&number.text));
+                }
+                _ => self.faults.add(
+                    &item.text,
+                    Problem::new(
+                        head.position,
+                        "`seed` takes one number, once",
+                        "expected a number",
+                        "write it like `seed 7`",
+                    ),
+                ),
+            },
+            "rules" => self.rules(item, choice),
+            word => {
+                let is_command = self.toolbox.find(word).is_some() || OWN_WORDS.iter().any(|own| own.name == word);
+                let known = FILE_WORDS.iter().map(|(name, ..)| *name).chain(["end"]);
+                let remedy = match suggestion(word, known) {
+                    Some(near) if !is_command => format!("did you mean `{near}`?"),
+                    _ if is_command => "put it between `test \"NAME\"` and `end`, or into `setup`".to_owned(),
+                    _ => "outside of tests stand lab, rules, host, seed, setup, test, table and include".to_owned(),
+                };
+                let message = if is_command {
+                    format!("`{word}` stands outside of a test")
+                } else {
+                    format!("`{word}` is no word of a test file")
+                };
+                self.faults.add(
+                    &item.text,
+                    Problem::new(
+                        head.words[0].position,
+                        message,
+                        "expected the beginning of a block",
+                        remedy,
+                    ),
+                );
+            }
+        }
+    }
+
+    fn rules(&mut self, item: &Item, choice: &Choice) {
+        if !choice.rules.is_empty() {
+            return;
+        }
+        let (file, name) = match &item.head.words[..] {
+            [_] => (None, None),
+            [_, file] => (Some(file), None),
+            [_, word, name] if word.text == "as" => (None, Some(name)),
+            [_, file, word, name] if word.text == "as" => (Some(file), Some(name)),
+            [_, _, extra, ..] => {
+                return self.faults.add(
+                    &item.text,
+                    Problem::new(
+                        extra.position,
+                        format!("`{}` is not understood here", extra.text),
+                        "expected `as NAME`, or the end of the line",
+                        "several rulesets are several lines `rules FILE`",
+                    ),
+                );
+            }
+            [] => return,
+        };
+        let (called, text, directory) = match (file, &item.head.input) {
+            (Some(file), Input::None) => {
+                let path = plain(&item.directory.join(&file.text));
+                match self.files.text(&path) {
+                    Ok(text) => {
+                        let text = Text::new(path.display().to_string(), text);
+                        (file.text.clone(), text, super::items::directory_of(&path))
+                    }
+                    Err(why) => {
+                        return self
+                            .faults
+                            .add(&item.text, unreadable(file.position, &path, &why, "a file of rules"));
+                    }
+                }
+            }
+            (None, Input::Here(text)) => {
+                // As with a lab: its lines keep their numbers, as comments where it is no rule.
+                let (line, _) = item.text.line_and_column(item.head.position.start);
+                let padded = format!("{}{text}", "\n".repeat(line));
+                let text = Text::new(item.text.source.name.clone(), padded);
+                ("rules".to_owned(), text, item.directory.clone())
+            }
+            _ => {
+                return self.faults.add(
+                    &item.text,
+                    Problem::new(
+                        item.head.position,
+                        "`rules` takes one file, or a here-document",
+                        "expected a file's name",
+                        "write it like `rules rules.v4`, or `rules <<EOF`, the rules, and `EOF`",
+                    ),
+                );
+            }
+        };
+        let called = name.map_or(called, |word| word.text.clone());
+        if self.rules.iter().any(|(known, ..)| *known == called) {
+            return self.faults.add(
+                &item.text,
+                Problem::new(
+                    item.head.position,
+                    format!("rules called `{called}` are there already"),
+                    "expected another name",
+                    "give them one: `rules FILE as NAME`",
+                ),
+            );
+        }
+        self.rules.push((called, text, directory));
+    }
+
+    fn steps(&mut self, text: &Arc<Text>, directory: &Path, lines: Vec<Line>, hosts: &mut Hosts) -> Vec<Step> {
+        let mut steps = Vec::with_capacity(lines.len());
+        for mut line in lines {
+            // What a tool reads is read now: nothing runs if it isn't there.
+            if let Input::File(word) = &line.input {
+                let path = plain(&directory.join(&word.text));
+                match self.files.text(&path) {
+                    Ok(content) => line.input = Input::Here(content),
+                    Err(why) => {
+                        let problem = unreadable(word.position, &path, &why, "a file that is there");
+                        self.faults.add(text, problem);
+                        continue;
+                    }
+                }
+            }
+            let spot = Spot::of(text, &line);
+            match parse_line(line, self.toolbox, hosts) {
+                Ok(Statement { kind: Kind::Host, .. }) => {}
+                Ok(statement) => steps.push(Step { statement, spot }),
+                Err(problem) => self.faults.add(text, problem),
+            }
+        }
+        steps
+    }
+
+    /// The name of a block; what is wrong goes to the faults.
+    fn name(&mut self, item: &Item) -> Option<String> {
+        let word = &item.head.words[0].text;
+        let (position, message, expected) = match &item.head.words[..] {
+            [_, name] if !name.text.is_empty() && !name.text.contains('\n') => return Some(name.text.clone()),
+            [_] => (
+                (item.head.position.end..item.head.position.end).into(),
+                format!("this `{word}` has no name"),
+                "expected its name",
+            ),
+            [_, name] => (name.position, "this is no name".to_owned(), "expected a line of text"),
+            [_, _, extra, ..] => (
+                extra.position,
+                format!("`{}` is not understood here", extra.text),
+                "expected the end of the line",
+            ),
+            [] => return None,
+        };
+        let remedy = format!("write it in quotes, like `{word} \"the web is open\"`");
+        self.faults
+            .add(&item.text, Problem::new(position, message, expected, remedy));
+        None
+    }
+
+    fn test(&mut self, item: Item) {
+        let name = self.name(&item);
+        let spot = Spot::of(&item.text, &item.head);
+        let mut hosts = self.hosts.clone();
+        let empty = item.body.is_empty();
+        let steps = self.steps(&item.text, &item.directory, item.body, &mut hosts);
+        if empty {
+            self.faults.add(
+                &item.text,
+                Problem::new(
+                    item.head.position,
+                    "this test does nothing",
+                    "expected commands and expectations below it",
+                    "write some, or remove it",
+                ),
+            );
+        }
+        if let Some(name) = name {
+            self.add(&item.text, item.head.position, name, spot, Body::Steps(steps));
+        }
+    }
+
+    fn table(&mut self, mut item: Item) {
+        let name = self.name(&item);
+        let hosts = self.hosts.clone();
+        let rows = table::rows(&mut item, &hosts, &mut self.faults);
+        let Some(name) = name else { return };
+        for read in rows {
+            let spot = Spot::of(&item.text, &read.line);
+            let body = Body::Row(Box::new(read.row), spot.clone());
+            let name = format!("{name}: {}", read.name);
+            self.add(&item.text, read.line.position, name, spot, body);
+        }
+    }
+
+    fn add(&mut self, text: &Arc<Text>, position: crate::lab::problem::Position, name: String, spot: Spot, body: Body) {
+        let place = (text.source.name.clone(), spot.line);
+        if let Some((file, line)) = self.names.insert(name.clone(), place) {
+            let problem = Problem::new(
+                position,
+                format!("`{name}` is tested already, at {file}:{line}"),
+                "expected another name or case",
+                "give each its own, so that a report can tell them apart",
+            );
+            return self.faults.add(text, problem);
+        }
+        self.tests.push(Test {
+            name,
+            file: text.source.name.clone(),
+            line: spot.line,
+            column: spot.column,
+            body,
+        });
+    }
+}

@@ -1,0 +1,249 @@
+//! A ruleset under test: read once, put into force in every case's lab, each rule with the line that made it.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fault::Text;
+use crate::base::Family;
+use crate::lab::conversation::Hosts;
+use crate::lab::file::LabFile;
+use crate::lab::machine::Toolbox;
+use crate::lab::memory::Lab;
+use crate::lab::problem::{Position, Problem, SourceError};
+use crate::lab::router_tables::RouterTables;
+use crate::lab::script::{Kind, Runner, Statement, parse_in};
+use crate::rule::{CountId, Rule, Table, TableRules};
+use crate::text::restore::{self, Marks, Options};
+use crate::text::{StaticHosts, save};
+
+/// Rules that tests run under.
+#[derive(Debug)]
+pub struct Ruleset {
+    /// What reports call it.
+    pub name: String,
+    tables: Vec<TableRules>,
+    /// What a file of commands does besides setting rules: `sysctl`, `modprobe`.
+    beside: Vec<Statement>,
+    places: HashMap<CountId, Arc<RulePlace>>,
+    rules: Vec<Arc<RulePlace>>,
+    /// What the tools warn of, with the file's name.
+    pub notes: Vec<String>,
+}
+
+/// One rule and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RulePlace {
+    pub file: String,
+    /// From 1.
+    pub line: u32,
+    pub table: Table,
+    pub chain: String,
+    /// From 1.
+    pub number: u32,
+    /// As `iptables-save` prints it.
+    pub rule: String,
+}
+
+impl Ruleset {
+    /// No rules but those that tests set themselves.
+    pub(super) fn empty() -> Self {
+        Self {
+            name: String::new(),
+            tables: Vec::new(),
+            beside: Vec::new(),
+            places: HashMap::new(),
+            rules: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// From the text of a file: what `iptables-save` prints, or commands, a line each.
+    pub(super) fn parse(
+        name: String,
+        text: &Arc<Text>,
+        directory: &Path,
+        lab: &LabFile,
+        toolbox: Toolbox,
+    ) -> Result<Self, SourceError> {
+        let mut lab = Lab::new(lab, 1, toolbox)?;
+        let mut ruleset = Self { name, ..Self::empty() };
+        let mut marks = Marks::default();
+        if is_saved(&text.source.text) {
+            ruleset.restore(text, &lab, &mut marks)?;
+        } else {
+            lab = ruleset.command(text, directory, lab, &mut marks)?;
+        }
+        let router = &lab.machine.router;
+        for table in router.tables() {
+            ruleset.tables.push(router.table(Family::V4, table));
+        }
+        for rules in &ruleset.tables {
+            for (place, id) in places(rules, |id| marks.line(id).map(|line| (text.source.name.clone(), line))) {
+                ruleset.rules.push(Arc::clone(&place));
+                ruleset.places.insert(id, place);
+            }
+        }
+        Ok(ruleset)
+    }
+
+    fn restore(&mut self, text: &Arc<Text>, lab: &Lab, marks: &mut Marks) -> Result<(), SourceError> {
+        let options = Options {
+            family: Family::V4,
+            counters: false,
+            keep: false,
+            test: false,
+            only: None,
+            verbose: false,
+        };
+        let mut tables = RouterTables {
+            router: &lab.machine.router,
+            now: lab.now(),
+        };
+        let (printed, result) = restore::run_marked(
+            &text.source.text,
+            &options,
+            &mut tables,
+            &StaticHosts::localhost(),
+            marks,
+        );
+        self.note(&text.source.name, &printed.warnings);
+        result.map_err(|failure| {
+            let line = text.line(failure.place.line.unwrap_or(1) as usize);
+            let at = match failure.place.column {
+                Some(column) => {
+                    let start = (line.start + column as usize - 1).min(line.end);
+                    let rest = &text.source.text[start..line.end];
+                    let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                    Position::from(start..start + length)
+                }
+                None => line,
+            };
+            let remedy = failure.remedy.clone().unwrap_or_default();
+            let mut said = failure;
+            said.remedy = None;
+            text.source.error(vec![Problem::new(
+                at,
+                said.explain(),
+                "iptables-restore does not take this",
+                remedy,
+            )])
+        })
+    }
+
+    /// Does the commands in a lab, which is returned.
+    fn command(&mut self, text: &Arc<Text>, directory: &Path, lab: Lab, marks: &mut Marks) -> Result<Lab, SourceError> {
+        let toolbox = lab.machine.toolbox();
+        let statements = parse_in(&text.source, toolbox, &mut Hosts::default()).map_err(|mut error| {
+            for problem in &mut error.problems {
+                problem.remedy = SHELL.to_owned();
+            }
+            error
+        })?;
+        let mut runner = Runner::new(lab, directory.to_path_buf());
+        let mut problems = Vec::new();
+        for statement in statements {
+            let Kind::Tool(call) = &statement.kind else {
+                problems.push(Problem::new(
+                    statement.position,
+                    "a file of rules calls tools only",
+                    "expected iptables, sysctl, modprobe or another tool",
+                    "put it into `setup` of the test file",
+                ));
+                continue;
+            };
+            let sets_rules = call.name.starts_with("iptables");
+            marks.set(text.line_and_column(statement.position.start).0 as u32);
+            let (said, result) = runner.run(&statement);
+            match result {
+                Ok(()) => self.note(&text.source.name, &said.stderr),
+                Err(failed) => {
+                    let mut lines = said.stderr.lines();
+                    let message = lines.next().unwrap_or(&failed.reason).to_owned();
+                    let remedy = lines.next_back().unwrap_or("").to_owned();
+                    problems.push(Problem::new(statement.position, message, failed.reason, remedy));
+                }
+            }
+            if !sets_rules {
+                self.beside.push(statement);
+            }
+        }
+        if problems.is_empty() {
+            Ok(runner.lab)
+        } else {
+            Err(text.source.error(problems))
+        }
+    }
+
+    fn note(&mut self, file: &str, said: &str) {
+        self.notes.extend(said.lines().map(|line| format!("{file}: {line}")));
+    }
+
+    /// Puts the rules into force in a fresh lab.
+    pub(super) fn apply(&self, runner: &mut Runner) -> Result<(), String> {
+        for statement in &self.beside {
+            let (_, result) = runner.run(statement);
+            result.map_err(|failed| failed.reason)?;
+        }
+        let now = runner.lab.now();
+        for rules in &self.tables {
+            runner
+                .lab
+                .machine
+                .router
+                .replace(rules.clone(), now)
+                .map_err(|refusal| refusal.to_string())?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn place(&self, id: CountId) -> Option<&Arc<RulePlace>> {
+        self.places.get(&id)
+    }
+
+    /// Every rule, in the order of its tables and chains.
+    pub fn rules(&self) -> &[Arc<RulePlace>] {
+        &self.rules
+    }
+}
+
+/// The rules of a table whose place is known.
+pub(super) fn places(
+    rules: &TableRules,
+    place: impl Fn(CountId) -> Option<(String, u32)>,
+) -> Vec<(Arc<RulePlace>, CountId)> {
+    let mut found = Vec::new();
+    for chain in &rules.chains {
+        for (at, rule) in chain.rules.iter().enumerate() {
+            let Some((file, line)) = place(rule.id) else { continue };
+            let made = RulePlace {
+                file,
+                line,
+                table: rules.table,
+                chain: chain.name.clone(),
+                number: at as u32 + 1,
+                rule: written(&chain.name, rule),
+            };
+            found.push((Arc::new(made), rule.id));
+        }
+    }
+    found
+}
+
+fn written(chain: &str, rule: &Rule) -> String {
+    let mut text = String::new();
+    save::write_rule(&mut text, chain, rule, None);
+    text.trim_end().to_owned()
+}
+
+/// Whether a text is what `iptables-save` prints: its first line that says something names a table.
+fn is_saved(text: &str) -> bool {
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.next().is_none_or(|line| line.starts_with('*'))
+}
+
+const SHELL: &str = "a file of rules is what `iptables-save` prints, or plain commands without a shell's variables and loops; \
+                     run a shell script as `nflab sh --save rules.v4 -- sh FILE` and test what it saves";

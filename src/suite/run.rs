@@ -1,0 +1,353 @@
+//! Running: a case is one test under one ruleset, in a lab of its own that nothing else ever touches.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::coverage::Coverage;
+use super::read::{Body, Spot, Step, Suite, Test};
+use super::rules::{RulePlace, Ruleset, places};
+use super::table::Row;
+use crate::base::Family;
+use crate::explain::story::Story;
+use crate::lab::memory::Lab;
+use crate::lab::script::{Kind, Runner};
+use crate::rule::CountId;
+use crate::text::restore::Marks;
+
+/// A test under a ruleset, ready to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    pub suite: &'a Suite,
+    pub test: &'a Test,
+    pub ruleset: &'a Ruleset,
+}
+
+/// What came of a case.
+#[derive(Clone, Debug)]
+pub struct CaseOutcome {
+    /// The test file.
+    pub suite: String,
+    pub test: String,
+    /// Where the suite has several.
+    pub ruleset: Option<String>,
+    /// Where the test begins.
+    pub file: String,
+    pub line: usize,
+    /// Empty: it passed.
+    pub failures: Vec<Failure>,
+    /// How many packets each rule matched.
+    pub hits: Vec<(Arc<RulePlace>, u64)>,
+    /// For whoever has a clock to fill in.
+    pub took: Option<Duration>,
+}
+
+/// One thing that was not as expected, or could not be done.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+    /// The line as it is written.
+    pub command: String,
+    /// What is instead.
+    pub reason: String,
+    /// The way of the packet that it is about.
+    pub story: Option<Box<Story>>,
+}
+
+/// What came of many cases, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub cases: Vec<CaseOutcome>,
+    /// Every rule that could have been reached.
+    pub rules: Vec<Arc<RulePlace>>,
+    /// For whoever has a clock to fill in.
+    pub took: Option<Duration>,
+}
+
+/// Runs every case of these suites, one after the other.
+pub fn run(suites: &[Suite]) -> Outcome {
+    let mut outcome = Outcome::of(suites);
+    outcome.cases = suites.iter().flat_map(Suite::cases).map(|case| case.run()).collect();
+    outcome
+}
+
+impl Suite {
+    /// Every test under every ruleset.
+    pub fn cases(&self) -> impl Iterator<Item = Case<'_>> {
+        self.rulesets.iter().flat_map(move |ruleset| {
+            self.tests.iter().map(move |test| Case {
+                suite: self,
+                test,
+                ruleset,
+            })
+        })
+    }
+}
+
+impl Outcome {
+    /// Nothing run yet.
+    pub fn of(suites: &[Suite]) -> Self {
+        let rules = suites
+            .iter()
+            .flat_map(|suite| &suite.rulesets)
+            .flat_map(|it| it.rules().iter().cloned());
+        Self {
+            cases: Vec::new(),
+            rules: rules.collect(),
+            took: None,
+        }
+    }
+
+    pub fn passed(&self) -> bool {
+        self.failed().next().is_none()
+    }
+
+    pub fn failed(&self) -> impl Iterator<Item = &CaseOutcome> {
+        self.cases.iter().filter(|case| !case.failures.is_empty())
+    }
+
+    /// Which rules were reached, and which were not.
+    pub fn coverage(&self) -> Coverage {
+        Coverage::of(self)
+    }
+}
+
+impl CaseOutcome {
+    /// The test's name, and the ruleset's in brackets where there are several.
+    pub fn name(&self) -> String {
+        named(&self.test, self.ruleset.as_deref())
+    }
+
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+impl Case<'_> {
+    /// As reports call it.
+    pub fn name(&self) -> String {
+        named(&self.test.name, self.ruleset_name().as_deref())
+    }
+
+    fn ruleset_name(&self) -> Option<String> {
+        (self.suite.rulesets.len() > 1).then(|| self.ruleset.name.clone())
+    }
+
+    /// Runs it in a fresh lab.
+    pub fn run(&self) -> CaseOutcome {
+        let mut running = Running::default();
+        let lab = Lab::new(&self.suite.lab, self.suite.seed, self.suite.toolbox);
+        match lab {
+            Ok(lab) => {
+                let mut runner = Runner::new(lab, self.suite.directory.clone());
+                runner.tells = None;
+                running.whole(self, &mut runner);
+            }
+            Err(error) => running.failures.push(Failure {
+                file: self.test.file.clone(),
+                line: self.test.line,
+                column: self.test.column,
+                command: String::new(),
+                reason: error.to_string(),
+                story: None,
+            }),
+        }
+        CaseOutcome {
+            suite: self.suite.path.display().to_string(),
+            test: self.test.name.clone(),
+            ruleset: self.ruleset_name(),
+            file: self.test.file.clone(),
+            line: self.test.line,
+            failures: running.failures,
+            hits: running.hits,
+            took: None,
+        }
+    }
+}
+
+fn named(test: &str, ruleset: Option<&str>) -> String {
+    match ruleset {
+        Some(ruleset) => format!("{test} [{ruleset}]"),
+        None => test.to_owned(),
+    }
+}
+
+/// A case on its way.
+#[derive(Default)]
+struct Running {
+    failures: Vec<Failure>,
+    tally: Tally,
+    hits: Vec<(Arc<RulePlace>, u64)>,
+    /// The way of the packet at hand stands in a failure already.
+    told: bool,
+}
+
+impl Running {
+    fn whole(&mut self, case: &Case<'_>, runner: &mut Runner) {
+        if let Err(reason) = case.ruleset.apply(runner) {
+            // The same rules came into force when they were read; should they not now, that is said.
+            let spot = Spot {
+                file: super::fault::Text::new(case.test.file.clone(), String::new()),
+                line: case.test.line,
+                column: case.test.column,
+                shown: format!("rules {}", case.ruleset.name),
+            };
+            return self.fail(&spot, reason, None);
+        }
+        // Rules of `setup` are covered as those of files are; their lines are found by when they were made.
+        let mut marks = Marks::default();
+        let setup = &case.suite.setup;
+        let mut went_well = true;
+        for (at, step) in setup.iter().enumerate() {
+            marks.set(at as u32);
+            went_well = went_well && self.step(step, runner) && self.failures.is_empty();
+        }
+        // Younger rules are the test's own, and no part of the ruleset.
+        marks.set(setup.len() as u32);
+        let made = self.rules_of_setup(setup, case.ruleset, runner, &marks);
+        if went_well {
+            match &case.test.body {
+                Body::Steps(steps) => {
+                    for step in steps {
+                        if !self.step(step, runner) {
+                            break;
+                        }
+                    }
+                }
+                Body::Row(row, spot) => self.row(row, spot, runner),
+            }
+        }
+        self.tally.note(&runner.lab);
+        for (id, packets) in &self.tally.sums {
+            if let Some(place) = case.ruleset.place(*id).or_else(|| made.get(id)) {
+                self.hits.push((Arc::clone(place), *packets));
+            }
+        }
+        for (id, place) in made {
+            if !self.tally.sums.contains_key(&id) {
+                self.hits.push((place, 0));
+            }
+        }
+        self.hits.sort();
+    }
+
+    fn rules_of_setup(
+        &self,
+        setup: &[Step],
+        ruleset: &Ruleset,
+        runner: &Runner,
+        marks: &Marks,
+    ) -> HashMap<CountId, Arc<RulePlace>> {
+        let is_tool =
+            |step: &Step| matches!(&step.statement.kind, Kind::Tool(call) if call.name.starts_with("iptables"));
+        if !setup.iter().any(is_tool) {
+            return HashMap::new();
+        }
+        let router = &runner.lab.machine.router;
+        let mut made = HashMap::new();
+        for table in router.tables() {
+            let found = places(&router.table(Family::V4, table), |id| {
+                if ruleset.place(id).is_some() {
+                    return None;
+                }
+                let spot = &setup.get(marks.line(id)? as usize)?.spot;
+                Some((spot.file.source.name.clone(), spot.line as u32))
+            });
+            made.extend(found.into_iter().map(|(place, id)| (id, place)));
+        }
+        made
+    }
+
+    /// Does a command; false where what follows it would have no ground to stand on.
+    fn step(&mut self, step: &Step, runner: &mut Runner) -> bool {
+        let changes_rules = matches!(&step.statement.kind, Kind::Tool(_) | Kind::ExpectFail(_));
+        if changes_rules {
+            self.tally.note(&runner.lab);
+        }
+        self.told &= matches!(step.statement.kind, Kind::Expect(_));
+        let (said, result) = runner.run(&step.statement);
+        if changes_rules {
+            self.tally.restart(&runner.lab);
+        }
+        let Err(failed) = result else { return true };
+        let mut reason = said.stderr;
+        reason.push_str(&failed.reason);
+        let about_packet = match &step.statement.kind {
+            Kind::Expect(expectation) => expectation.is_of_the_packet(),
+            Kind::Converse(_) | Kind::ExpectFailed(_) => true,
+            _ => false,
+        };
+        // Several expectations of one packet fail for one reason.
+        let story = (about_packet && !self.told).then(|| story(&runner.lab)).flatten();
+        self.told |= story.is_some();
+        self.fail(&step.spot, reason, story);
+        // An expectation that is not met changes nothing; a command that failed does.
+        matches!(step.statement.kind, Kind::Expect(_) | Kind::ExpectFail(_))
+    }
+
+    fn row(&mut self, row: &Row, spot: &Spot, runner: &mut Runner) {
+        if let Err(failed) = runner.knock(&row.from, &row.to, row.service) {
+            return self.fail(spot, failed.reason, None);
+        }
+        let wrong: Vec<String> = row
+            .expected
+            .iter()
+            .filter_map(|(cell, expectation)| {
+                let is = expectation.check(&runner.lab, None).err()?;
+                Some(format!("{cell}: {is}"))
+            })
+            .collect();
+        if !wrong.is_empty() {
+            self.fail(spot, wrong.join("\n"), story(&runner.lab));
+        }
+    }
+
+    fn fail(&mut self, spot: &Spot, reason: String, story: Option<Box<Story>>) {
+        self.failures.push(Failure {
+            file: spot.file.source.name.clone(),
+            line: spot.line,
+            column: spot.column,
+            command: spot.shown.clone(),
+            reason,
+            story,
+        });
+    }
+}
+
+fn story(lab: &Lab) -> Option<Box<Story>> {
+    lab.last().map(|passage| Box::new(passage.story.clone()))
+}
+
+/// Packets that rules have matched, whatever tools did to their counters meanwhile.
+#[derive(Default)]
+struct Tally {
+    last: HashMap<CountId, u64>,
+    sums: HashMap<CountId, u64>,
+}
+
+impl Tally {
+    /// Adds what came since the last look.
+    fn note(&mut self, lab: &Lab) {
+        let router = &lab.machine.router;
+        for (id, counters) in router.tables().into_iter().flat_map(|table| router.counters(table)) {
+            let before = self.last.insert(id, counters.packets).unwrap_or(0);
+            let more = counters.packets.saturating_sub(before);
+            if more > 0 {
+                *self.sums.entry(id).or_default() += more;
+            }
+        }
+    }
+
+    /// What is counted now counts from here on: a tool may have set counters.
+    fn restart(&mut self, lab: &Lab) {
+        let router = &lab.machine.router;
+        self.last = router
+            .tables()
+            .into_iter()
+            .flat_map(|table| router.counters(table))
+            .map(|(id, counters)| (id, counters.packets))
+            .collect();
+    }
+}
