@@ -4,6 +4,7 @@
 //! is the only list of them.
 
 mod help;
+pub mod listed;
 pub mod matches;
 pub mod names;
 pub mod number;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use crate::base::Family;
 use crate::rule::{Match, Target};
+use listed::Unlist;
 use option::{Given, OptionSpec, UsageError};
 
 /// What `-m NAME` is.
@@ -33,6 +35,8 @@ pub struct MatchSpec {
     /// What the tool says where none of the options named is given (where any will do, all are named).
     pub needs_one: Option<NeedsOne>,
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Match>, UsageError>,
+    /// The inverse of [`Match::list`]: [`listed::never`] where there is none.
+    pub unlist: Unlist,
     /// One line for the manual.
     pub about: &'static str,
 }
@@ -61,10 +65,14 @@ pub struct NeedsOne {
 #[derive(Debug)]
 pub struct TargetSpec {
     pub name: &'static str,
+    /// What stands in a listing's column of targets: the kernel's name for it.
+    pub listed_as: &'static str,
     pub families: &'static [Family],
     pub options: &'static [OptionSpec],
     pub needs_one: Option<NeedsOne>,
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Target>, UsageError>,
+    /// The inverse of [`Target::list`]: [`listed::never`] where there is none.
+    pub unlist: Unlist,
     pub about: &'static str,
 }
 
