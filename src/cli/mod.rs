@@ -18,7 +18,6 @@ mod lsmod;
 mod modprobe;
 mod open;
 mod replay;
-mod router_tables;
 mod run;
 #[cfg(unix)]
 mod sh;
@@ -30,10 +29,10 @@ mod tools;
 mod up;
 
 pub use entry::{command, main};
-pub use router_tables::RouterTables;
 pub use tools::{SHIMS, TOOLBOX};
 
 use crate::base::Time;
+pub use crate::lab::router_tables::RouterTables;
 use crate::text::{Failure, Hosts, Tables};
 
 /// What the iptables applets act on.

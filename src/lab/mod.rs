@@ -7,6 +7,7 @@ pub mod file;
 pub mod machine;
 pub mod memory;
 pub mod problem;
+pub mod router_tables;
 pub mod script;
 pub mod segment;
 pub mod send;
