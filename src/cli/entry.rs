@@ -76,6 +76,8 @@ enum Sub {
     Demo(demo::Arguments),
     /// Send a capture's packets through a lab
     Replay(replay::Arguments),
+    /// Turn listings, `iptables -S`, scripts and old save files into a save file, and say what they do not tell
+    Import(super::import::Arguments),
     /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
     #[cfg(unix)]
     Sh(super::sh::Arguments),
@@ -112,6 +114,7 @@ fn subcommand(command: Option<Sub>) -> u8 {
         }) => run::run(&script, lab.as_deref(), seed, run::Telling::from_flags(verbose, quiet)),
         Some(Sub::Demo(arguments)) => demo::run(&arguments),
         Some(Sub::Replay(arguments)) => replay::run(&arguments),
+        Some(Sub::Import(arguments)) => super::import::run(&arguments),
         #[cfg(unix)]
         Some(Sub::Sh(arguments)) => super::sh::run(&arguments),
         #[cfg(unix)]

@@ -62,7 +62,7 @@ impl<'a> Listed<'a> {
     }
 
     /// The next word.
-    pub fn next(&mut self) -> Option<&'a str> {
+    pub fn take(&mut self) -> Option<&'a str> {
         let start = self.rest.trim_ascii_start();
         let end = start.find(|it: char| it.is_ascii_whitespace()).unwrap_or(start.len());
         if end == 0 {
@@ -75,14 +75,14 @@ impl<'a> Listed<'a> {
     /// The next word where it is this one; else nothing is read.
     pub fn word(&mut self, expected: &str) -> Option<()> {
         (self.peek()? == expected).then(|| {
-            self.next();
+            self.take();
         })
     }
 
     /// The end of the next word where it begins so; else nothing is read.
     pub fn after(&mut self, start: &str) -> Option<&'a str> {
         let tail = self.peek()?.strip_prefix(start)?;
-        self.next();
+        self.take();
         Some(tail)
     }
 
@@ -101,7 +101,7 @@ impl<'a> Listed<'a> {
     pub fn option_of(&mut self, known: &[&'static str]) -> Option<(bool, &'static str)> {
         let mut ahead = *self;
         let inverted = ahead.word("!").is_some();
-        let word = ahead.next()?;
+        let word = ahead.take()?;
         let name = known.iter().copied().find(|it| *it == word)?;
         *self = ahead;
         Some((inverted, name))
@@ -175,8 +175,8 @@ mod tests {
         assert_eq!(listed.after("dpt:"), Some("80"));
         assert_eq!(listed.option_of(&["ctstate"]), None);
         assert_eq!(listed.option_of(&["state"]), Some((true, "state")));
-        assert_eq!(listed.next(), Some("NEW"));
-        assert_eq!((listed.next(), listed.rest), (None, ""));
+        assert_eq!(listed.take(), Some("NEW"));
+        assert_eq!((listed.take(), listed.rest), (None, ""));
     }
 
     /// Whatever is typed to an extension: its listing is read back to the same value, with numbers and with names.

@@ -18,6 +18,8 @@ mod wording;
 use std::sync::Arc;
 
 use crate::base::Family;
+pub use wording::quoted;
+
 use crate::rule::{Match, Target};
 use listed::Unlist;
 use option::{Given, OptionSpec, UsageError};
@@ -133,6 +135,16 @@ registry! {
     target redirect
     target reject
     target snat
+}
+
+/// Every match, in the registry's order.
+pub fn matches() -> impl Iterator<Item = &'static MatchSpec> {
+    MATCHES.iter().copied()
+}
+
+/// Every target, in the registry's order.
+pub fn targets() -> impl Iterator<Item = &'static TargetSpec> {
+    TARGETS.iter().copied()
 }
 
 /// The match of this name in this family.

@@ -285,7 +285,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         let mut options = Options::default();
         for option in ["src-type", "dst-type"] {
             if it.word(option).is_some() {
-                options.push_unless(it.next()?, option);
+                options.push_unless(it.take()?, option);
             }
         }
         for (word, option) in [("limit-in", "limit-iface-in"), ("limit-out", "limit-iface-out")] {

@@ -628,7 +628,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         // An option that comes again is the next match's.
         while let Some((inverted, name)) = it.option_of(&names).filter(|(_, name)| !seen.contains(name)) {
             seen.push(name);
-            let value = it.next()?;
+            let value = it.take()?;
             if value == "anywhere" {
                 options.unknown(format!("`{name} anywhere` may be 0.0.0.0 with any mask"));
                 options.push(inverted, name, "0.0.0.0/0");

@@ -255,18 +255,18 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         let mut inverted = false;
         if it.word("icmptype").is_none() {
             it.word("icmp")?;
-            let word = it.next()?;
+            let word = it.take()?;
             if word != "type" && word != "!type" {
                 options.push_unless(word, "icmp-type");
                 return Some(options);
             }
             inverted = word == "!type";
         }
-        let mut kind = it.next()?.to_owned();
+        let mut kind = it.take()?.to_owned();
         if it.word("code").is_some() {
-            kind = format!("{kind}/{}", it.next()?);
+            kind = format!("{kind}/{}", it.take()?);
         } else if it.word("codes").is_some() {
-            kind = format!("{kind}/{}", it.next()?.replace('-', ":"));
+            kind = format!("{kind}/{}", it.take()?.replace('-', ":"));
         }
         options.push(inverted, "icmp-type", &kind);
         Some(options)

@@ -227,9 +227,9 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         it.word("limit:")?;
         it.word("avg")?;
         let mut options = Options::default();
-        options.push(false, "limit", it.next()?);
+        options.push(false, "limit", it.take()?);
         it.word("burst")?;
-        options.push(false, "limit-burst", it.next()?);
+        options.push(false, "limit-burst", it.take()?);
         Some(options)
     })
 }

@@ -96,7 +96,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         it.word("match")?;
         let mut options = Options::default();
         let inverted = it.word("!").is_some();
-        options.push(inverted, "mark", it.next()?);
+        options.push(inverted, "mark", it.take()?);
         Some(options)
     })
 }

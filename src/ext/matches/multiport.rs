@@ -239,10 +239,10 @@ impl Match for Multiport {
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("multiport")?;
-        let which = it.next()?;
+        let which = it.take()?;
         let option = SPEC.options.iter().find(|option| option.name == which)?;
         let mut options = Options::default();
-        options.push_unless(it.next()?, option.name);
+        options.push_unless(it.take()?, option.name);
         Some(options)
     })
 }

@@ -105,7 +105,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         let (inverted, name) = it.option_of(&["state"])?;
         let mut options = Options::default();
-        options.push(inverted, name, it.next()?);
+        options.push(inverted, name, it.take()?);
         Some(options)
     })
 }

@@ -148,7 +148,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
             options.push(false, "notrack", "");
         }
         if it.word("helper").is_some() {
-            options.push(false, "helper", it.next()?);
+            options.push(false, "helper", it.take()?);
         }
         Some(options)
     })

@@ -209,10 +209,10 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         let mut options = Options::default();
         let mut flags = None;
         if it.word("flags").is_some() {
-            flags = Some(it.next()?.parse::<u8>().ok()?);
+            flags = Some(it.take()?.parse::<u8>().ok()?);
         }
         it.word("level")?;
-        let typed = it.next()?;
+        let typed = it.take()?;
         let level = match PRINTED_LEVELS.iter().position(|printed| *printed == typed) {
             Some(level) => level.to_string(),
             None => typed.to_owned(),

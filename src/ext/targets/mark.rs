@@ -118,7 +118,7 @@ impl Target for Mark {
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("MARK")?;
-        let option = match it.next()? {
+        let option = match it.take()? {
             "and" => "and-mark",
             "or" => "or-mark",
             "xor" => "xor-mark",
@@ -126,7 +126,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
             _ => return None,
         };
         let mut options = Options::default();
-        options.push(false, option, it.next()?);
+        options.push(false, option, it.take()?);
         Some(options)
     })
 }

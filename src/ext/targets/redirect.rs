@@ -101,7 +101,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         let mut options = Options::default();
         if it.word("redir").is_some() {
             it.word("ports")?;
-            options.push(false, "to-ports", it.next()?);
+            options.push(false, "to-ports", it.take()?);
         }
         nat_range::unlist_flags(it, &mut options);
         Some(options)

@@ -139,7 +139,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("reject-with")?;
         let mut options = Options::default();
-        options.push(false, "reject-with", it.next()?);
+        options.push(false, "reject-with", it.take()?);
         Some(options)
     })
 }
