@@ -135,14 +135,16 @@ impl Built {
         self.made_by.get(&rule).copied()
     }
 
-    /// What `iptables-save` prints of it, without its own comments.
-    pub fn save(&self, counted: bool) -> String {
+    /// What `iptables-save` prints of these tables, without its own comments.
+    pub fn save(&self, chosen: impl Iterator<Item = Table>, counted: bool) -> String {
         let mut out = String::new();
         let mut tables = RouterTables {
             router: &self.router,
             now: THE_BEGINNING,
         };
-        save::write_tables(&mut out, &mut tables, Family::V4, None, counted, THE_BEGINNING);
+        for table in chosen {
+            save::write_tables(&mut out, &mut tables, Family::V4, Some(table), counted, THE_BEGINNING);
+        }
         out.split_inclusive('\n')
             .filter(|line| !line.starts_with('#'))
             .collect()

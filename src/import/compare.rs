@@ -131,18 +131,10 @@ fn rounded(own: &About, other: &About) -> bool {
 /// Column by column. The protocol may stand there as a number or by name, which versions of the tool do differently; what extensions printed
 /// may be in the words of an older one, which read as the same options.
 fn same(own: &Row, other: &Row) -> bool {
-    // A listing that was filtered keeps the numbers of the whole one.
-    let plain = |row: &Row| Row {
-        line: 0,
-        text: String::new(),
-        number: None,
-        rest: String::new(),
-        protocol: row.protocol.clone(),
-        ..row.clone()
-    };
-    let (a, b) = (plain(own), plain(other));
-    let counted = a.counted == b.counted;
-    let columns = a.target == b.target
+    let (a, b) = (own, other);
+    // Not the number: a listing that was filtered keeps those of the whole one.
+    let columns = a.counted == b.counted
+        && a.target == b.target
         && a.fragment == b.fragment
         && a.input == b.input
         && a.output == b.output
@@ -150,18 +142,17 @@ fn same(own: &Row, other: &Row) -> bool {
         && a.destination == b.destination
         && a.goto == b.goto;
     let extensions = || {
-        let words = |row: &Row| row.words(&[], false, None).map(|it| it.words);
-        own.rest.trim() == other.rest.trim()
-            || matches!((words(own), words(other)), (Ok(own), Ok(other)) if own == other)
+        let read = own.extensions();
+        own.rest.trim() == other.rest.trim() || read.is_some() && read == other.extensions()
     };
     let protocol = || {
         let number = |row: &Row| match row.protocol.word.as_str() {
             "all" | "ip" => Some(0),
             word => word.parse().ok().or_else(|| crate::ext::names::protocol_number(word)),
         };
-        a.protocol.inverted == b.protocol.inverted && number(&a) == number(&b)
+        a.protocol.inverted == b.protocol.inverted && number(a) == number(b)
     };
-    counted && columns && protocol() && extensions()
+    columns && protocol() && extensions()
 }
 
 /// Commands and save files: a rule that is written otherwise is told, once for all lines.

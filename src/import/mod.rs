@@ -139,7 +139,7 @@ fn ranges(lines: &[usize]) -> String {
 pub fn read(inputs: &[Input], options: &Options) -> Import {
     let mut told = Told::default();
     let mut drafts = Vec::new();
-    for Input { source, kind } in inputs {
+    for Input { source, kind: given } in inputs {
         let text = source.text.replace("\r\n", "\n");
         if text.len() != source.text.len() {
             told.notes.push(Note {
@@ -153,7 +153,7 @@ pub fn read(inputs: &[Input], options: &Options) -> Import {
             name: source.name.clone(),
             text,
         };
-        let kind = match kind.map_or_else(|| kind::detect(&source.text), Ok) {
+        let kind = match given.map_or_else(|| kind::detect(&source.text), Ok) {
             Ok(kind) => kind,
             Err(why) => {
                 told.refuse(&source.name, 1, why);
@@ -164,12 +164,17 @@ pub fn read(inputs: &[Input], options: &Options) -> Import {
             Kind::Listing => listing::read(&source, options, &mut told),
             Kind::Commands => commands::read(&source, options, &mut told),
             Kind::Save => save::read(&source, &mut told),
+            // Who says that it is one has run it.
+            Kind::Script if given.is_some() => {
+                let mut left = save::read(&source, &mut told);
+                for draft in &mut left {
+                    draft.kind = Kind::Script;
+                }
+                left
+            }
             Kind::Script => {
-                told.refuse(
-                    &source.name,
-                    1,
-                    "a script is run, not read: `nflab import` runs it in a lab",
-                );
+                let why = "a script is run, not read: `nflab import` runs it in a lab";
+                told.refuse(&source.name, 1, why);
                 Vec::new()
             }
         });
@@ -261,10 +266,14 @@ fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told) -> Impor
         let source = found.iter().position(|it| it.source == note.source);
         (source, note.lines.first().copied())
     });
+    told.refused.sort_by_key(|note| {
+        let source = found.iter().position(|it| it.source == note.source);
+        (source, note.lines.first().copied())
+    });
     let save = told
         .refused
         .is_empty()
-        .then(|| header(&found, &told.notes) + &built.save(counted));
+        .then(|| header(&found, &told.notes) + &built.save(found.iter().map(|it| it.table), counted));
     Import {
         save,
         notes: told.notes,

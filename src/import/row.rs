@@ -208,24 +208,9 @@ impl Row {
         if self.fragment != "--" {
             say(self.fragment == "!f", "-f", "");
         }
-        let number = protocol_number(&self.protocol.word).ok_or_else(|| {
-            format!(
-                "the protocol `{}`; expected a number or a name of /etc/protocols",
-                self.protocol.word
-            )
-        })?;
         let target = self.said_target(chains, whole)?;
-        let mut search = Search {
-            target: &target,
-            protocol: number,
-            ways: Vec::new(),
-            left: &self.rest,
-        };
-        search.go(&self.rest, &Way::default());
-        let (left, ways) = (search.left.trim(), search.ways);
-        let Some(way) = ways.first() else {
-            return Err(not_readable(left, &target, &self.rest));
-        };
+        let ways = self.ways(&target)?;
+        let way = &ways[0];
         if ways.len() > 1 {
             let others: Vec<String> = ways.iter().map(|way| way.words.join(" ")).collect();
             unknown.push(format!(
@@ -242,6 +227,30 @@ impl Row {
             words.extend(["-c".to_owned(), counted.packets.to_string(), counted.bytes.to_string()]);
         }
         Ok(Read { words, unknown, names })
+    }
+
+    /// What the target and the extensions say, whatever the other columns do.
+    pub fn extensions(&self) -> Option<Vec<String>> {
+        let target = self.said_target(&[], false).ok()?;
+        self.ways(&target).ok()?.into_iter().next().map(|way| way.words)
+    }
+
+    /// Every way to read what the extensions printed, the likeliest first; at least one.
+    fn ways(&self, target: &Said) -> Result<Vec<Way>, String> {
+        let word = &self.protocol.word;
+        let number = protocol_number(word)
+            .ok_or_else(|| format!("the protocol `{word}`; expected a number or a name of /etc/protocols"))?;
+        let mut search = Search {
+            target,
+            protocol: number,
+            ways: Vec::new(),
+            left: &self.rest,
+        };
+        search.go(&self.rest, &Way::default());
+        match search.ways.is_empty() {
+            true => Err(not_readable(search.left.trim(), target, &self.rest)),
+            false => Ok(search.ways),
+        }
     }
 
     fn said_target(&self, chains: &[String], whole: bool) -> Result<Said, String> {

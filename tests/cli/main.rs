@@ -2,6 +2,7 @@
 
 mod bench;
 mod examples;
+mod import;
 mod replay;
 mod run;
 mod sh;

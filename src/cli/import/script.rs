@@ -38,7 +38,7 @@ pub fn run(
         3
     };
     let directory = TemporaryDirectory::make().map_err(|error| failed("make a directory for the script", error))?;
-    let place = Place::new(directory.0.clone());
+    let place = Place::new(directory.0.clone(), &source.name);
     let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
     let watched = Arc::clone(&calls);
     let watch = move |request: &Request, response: &Response| watched.lock().push(Call::of(request, response));
@@ -80,7 +80,7 @@ pub fn run(
             lines,
             Weight::Unknown,
             format!(
-                "what {name} does: it is no tool of nflab, so it was not found. --allow {name} lets the script call it"
+                "what {name} would have said: it is no tool of nflab and was not found. --allow {name} lets the script call it"
             ),
         );
     }
@@ -174,11 +174,15 @@ struct Place {
     socket: PathBuf,
     tools: PathBuf,
     knobs: PathBuf,
+    script: PathBuf,
 }
 
 impl Place {
-    fn new(directory: PathBuf) -> Self {
+    /// The script keeps its name, which its messages tell.
+    fn new(directory: PathBuf, name: &str) -> Self {
+        let name = Path::new(name).file_name().unwrap_or("script".as_ref());
         Self {
+            script: directory.join("run").join(name),
             socket: directory.join("control"),
             tools: directory.join("bin"),
             knobs: directory.join("proc-sys"),
@@ -188,6 +192,7 @@ impl Place {
 
     fn furnish(&self, source: &Source, allow: &[String]) -> io::Result<()> {
         shims::make(&self.tools).map_err(|(_, error)| error)?;
+        fs::create_dir(self.directory.join("run"))?;
         for name in allow {
             match search(name) {
                 Some(path) => symlink(path, self.tools.join(name))?,
@@ -210,12 +215,12 @@ impl Place {
 
     /// `None` where it had to be ended.
     fn run(&self, shell: &Shell, text: &str, arguments: &[String]) -> io::Result<Option<ExitStatus>> {
-        let script = self.directory.join("script");
-        fs::write(&script, text)?;
+        let script = &self.script;
+        fs::write(script, text)?;
         let mut command = Command::new(&shell.program);
         command
             .args(&shell.options)
-            .arg(&script)
+            .arg(script)
             .args(arguments)
             .env_clear()
             .env("PATH", &self.tools)
@@ -226,7 +231,7 @@ impl Place {
             .env("NFLAB_MISSING", self.directory.join("missing"))
             // What bash calls for a program that it does not find, wherever its words go.
             .env("BASH_FUNC_command_not_found_handle%%", NOT_FOUND)
-            .current_dir(&self.directory)
+            .current_dir(self.directory.join("run"))
             .stdin(Stdio::null())
             .stdout(File::create(self.directory.join("out"))?)
             .stderr(File::create(self.directory.join("err"))?)
@@ -267,7 +272,8 @@ impl Place {
             &self.directory,
             &self.socket,
             &self.directory.join("missing"),
-            &self.directory.join("script"),
+            &self.directory.join("run"),
+            &self.script,
         ] {
             chown(path, Some(NOBODY), Some(NOBODY))?;
         }
@@ -286,7 +292,9 @@ impl Place {
 
     fn text(&self, name: &str) -> String {
         let bytes = fs::read(self.directory.join(name)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).replace(&format!("{}/", self.directory.display()), "")
+        String::from_utf8_lossy(&bytes)
+            .replace(&format!("{}/run/", self.directory.display()), "")
+            .replace(&format!("{}/", self.knobs.display()), "/proc/sys/")
     }
 
     /// Programs that were not found, with the lines that called them: bash told our function, another shell its standard error.
@@ -303,6 +311,7 @@ impl Place {
         found.sort();
         found.dedup();
         let mut all: Vec<(String, Vec<usize>)> = Vec::new();
+        // In the order of their first lines.
         for (line, name) in found {
             match all.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, lines)) => lines.push(line),

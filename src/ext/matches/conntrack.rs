@@ -624,10 +624,11 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         let names: Vec<&'static str> = SPEC.options.iter().map(|option| option.name).collect();
         let mut options = Options::default();
-        let mut seen = Vec::new();
-        // An option that comes again is the next match's.
-        while let Some((inverted, name)) = it.option_of(&names).filter(|(_, name)| !seen.contains(name)) {
-            seen.push(name);
+        // They are printed in this order: one that comes too late is the next match's.
+        let mut left = &names[..];
+        while let Some((inverted, name)) = it.option_of(left) {
+            let at = left.iter().position(|known| *known == name)?;
+            left = &left[at + 1..];
             let value = it.take()?;
             if value == "anywhere" {
                 options.unknown(format!("`{name} anywhere` may be 0.0.0.0 with any mask"));
@@ -638,7 +639,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
                 options.push(inverted, name, value);
             }
         }
-        (!seen.is_empty()).then_some(options)
+        (left.len() < names.len()).then_some(options)
     })
 }
 
