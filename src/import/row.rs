@@ -243,6 +243,7 @@ impl Row {
         let mut search = Search {
             target,
             protocol: number,
+            inverted: self.protocol.inverted,
             ways: Vec::new(),
             left: &self.rest,
         };
@@ -296,6 +297,7 @@ struct Way {
 struct Search<'a> {
     target: &'a Said,
     protocol: u8,
+    inverted: bool,
     ways: Vec<Way>,
     /// What no way got behind.
     left: &'a str,
@@ -311,7 +313,12 @@ impl<'a> Search<'a> {
             rest,
             protocol: self.protocol,
         };
-        for spec in ext::matches().filter(|spec| spec.families.contains(&Family::V4)) {
+        // What is only for a protocol can't stand in a rule for another: it is in a comment that it looks so.
+        let fits = |spec: &&ext::MatchSpec| {
+            let protocol = spec.protocol.is_none_or(|it| it == self.protocol && !self.inverted);
+            protocol && spec.families.contains(&Family::V4)
+        };
+        for spec in ext::matches().filter(fits).collect::<Vec<_>>() {
             for typed in (spec.unlist)(listed) {
                 if typed.rest.len() >= rest.len() || self.ways.len() >= MOST_WAYS {
                     continue;

@@ -24,7 +24,10 @@ const NOT_TOLD: &[NotTold] = &[
         what: "text that holds a line's end, or another control character",
         why: "a comment may hold any byte, and a listing prints it as it is: the rule goes on in a line that looks like a rule of its own; \
               iptables-restore has no way to say it either",
-        is: |line| line.contains(|it: char| it.is_control()) || line.matches("/*").count() > line.matches("*/").count(),
+        is: |line| {
+            let open = line.replace("\\\"", "").matches('"').count() % 2 == 1;
+            open || line.contains(|it: char| it.is_control()) || line.matches("/*").count() > line.matches("*/").count()
+        },
     },
     NotTold {
         what: "the base of a shifted range of ports that SNAT or MASQUERADE lost",
