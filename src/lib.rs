@@ -20,6 +20,8 @@ pub mod explain;
 pub mod ext;
 /// Application protocols that open other flows: parser and NAT edit side by side.
 pub mod helper;
+/// Rules from listings, commands and old save files, with what these do not tell said by line.
+pub mod import;
 /// A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
 pub mod lab;
 /// Choosing and keeping mappings, rewriting headers, quoted headers of ICMP errors, sequence offsets.

@@ -80,6 +80,8 @@ enum Sub {
     Trace(trace::Arguments),
     /// Send a capture's packets through a lab
     Replay(replay::Arguments),
+    /// Turn listings, `iptables -S`, scripts and old save files into a save file, and say what they do not tell
+    Import(super::import::Arguments),
     /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
     #[cfg(unix)]
     Sh(super::sh::Arguments),
@@ -118,6 +120,7 @@ fn subcommand(command: Option<Sub>) -> u8 {
         Some(Sub::Demo(arguments)) => demo::run(&arguments),
         Some(Sub::Trace(arguments)) => trace::run(&arguments),
         Some(Sub::Replay(arguments)) => replay::run(&arguments),
+        Some(Sub::Import(arguments)) => super::import::run(&arguments),
         #[cfg(unix)]
         Some(Sub::Sh(arguments)) => super::sh::run(&arguments),
         #[cfg(unix)]

@@ -11,6 +11,7 @@ mod demo;
 mod dmesg;
 mod echo;
 mod entry;
+mod import;
 pub mod iptables;
 pub mod iptables_restore;
 pub mod iptables_save;

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::{open, shims};
 use crate::lab::clock::Clock;
-use crate::lab::control::serve_connection;
+use crate::lab::control::{Request, Response, serve_connection};
 use crate::lab::memory::Lab;
 
 #[derive(Debug, clap::Args)]
@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     }
     let socket = place.0.join("control");
     let tools = place.0.join("bin");
-    if let Err(error) = serve(&socket, &lab) {
+    if let Err(error) = serve(&socket, &lab, |_, _| {}) {
         eprintln!("nflab: cannot listen at {}: {error}", socket.display());
         return 3;
     }
@@ -129,19 +129,26 @@ fn can_be_written(file: &Path) -> io::Result<()> {
         .map(drop)
 }
 
-/// Answers tools in threads of their own; they end with the process.
-fn serve(socket: &Path, lab: &Arc<Mutex<Lab>>) -> io::Result<()> {
+/// Answers tools in threads of their own, which end with the process, and shows each call with its answer to `watch`.
+pub(super) fn serve(
+    socket: &Path,
+    lab: &Arc<Mutex<Lab>>,
+    watch: impl Fn(&Request, &Response) + Clone + Send + 'static,
+) -> io::Result<()> {
     let listener = UnixListener::bind(socket)?;
     let lab = Arc::clone(lab);
     let clock = Clock::new();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let lab = Arc::clone(&lab);
+            let watch = watch.clone();
             std::thread::spawn(move || {
                 serve_connection(stream, |request| {
                     let mut lab = lab.lock();
                     lab.set_clock(clock.now());
-                    lab.respond(&request)
+                    let response = lab.respond(&request);
+                    watch(&request, &response);
+                    response
                 })
             });
         }
@@ -159,7 +166,7 @@ fn search_path(first: &Path) -> OsString {
 }
 
 /// A command that a signal ended counts as in shells: 128 and the signal's number.
-fn code_of(status: ExitStatus) -> u8 {
+pub(super) fn code_of(status: ExitStatus) -> u8 {
     match (status.code(), status.signal()) {
         (Some(code), _) => code as u8,
         (None, Some(signal)) => 128u8.wrapping_add(signal as u8),
@@ -168,10 +175,10 @@ fn code_of(status: ExitStatus) -> u8 {
 }
 
 /// Removed with all in it when it is dropped.
-struct TemporaryDirectory(PathBuf);
+pub(super) struct TemporaryDirectory(pub PathBuf);
 
 impl TemporaryDirectory {
-    fn make() -> io::Result<Self> {
+    pub fn make() -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         let base = std::env::temp_dir();
         for attempt in 0..1000 {

@@ -1,9 +1,10 @@
 //! Matches and targets: the option kit, the registry, one file an extension.
 //!
-//! An extension is one file: its spec (options, `build`), its value (`evaluate` or `apply`, `save`, `list`) and its tests. The registry below
-//! is the only list of them.
+//! An extension is one file: its spec (options, `build`, `unlist`), its value (`evaluate` or `apply`, `save`, `list`) and its tests. The
+//! registry below is the only list of them; a program that uses the library may add its own ([`add_match`], [`add_target`]).
 
 mod help;
+pub mod listed;
 pub mod matches;
 pub mod names;
 pub mod number;
@@ -18,8 +19,13 @@ mod wording;
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+
 use crate::base::Family;
+pub use wording::quoted;
+
 use crate::rule::{Match, Target};
+use listed::Unlist;
 use option::{Given, OptionSpec, UsageError};
 
 /// What `-m NAME` is.
@@ -35,6 +41,8 @@ pub struct MatchSpec {
     /// What the tool says where none of the options named is given (where any will do, all are named).
     pub needs_one: Option<NeedsOne>,
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Match>, UsageError>,
+    /// The inverse of [`Match::list`]: [`listed::never`] where there is none.
+    pub unlist: Unlist,
     /// One line for the manual.
     pub about: &'static str,
 }
@@ -63,10 +71,14 @@ pub struct NeedsOne {
 #[derive(Debug)]
 pub struct TargetSpec {
     pub name: &'static str,
+    /// What stands in a listing's column of targets: the kernel's name for it.
+    pub listed_as: &'static str,
     pub families: &'static [Family],
     pub options: &'static [OptionSpec],
     pub needs_one: Option<NeedsOne>,
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Target>, UsageError>,
+    /// The inverse of [`Target::list`]: [`listed::never`] where there is none.
+    pub unlist: Unlist,
     pub about: &'static str,
 }
 
@@ -129,28 +141,96 @@ registry! {
     target snat
 }
 
+/// Extensions that the program around this library brought.
+#[derive(Debug)]
+struct Brought {
+    matches: Vec<&'static MatchSpec>,
+    targets: Vec<&'static TargetSpec>,
+}
+
+static BROUGHT: RwLock<Brought> = RwLock::new(Brought {
+    matches: Vec::new(),
+    targets: Vec::new(),
+});
+
+/// An extension of this name is there already.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is a {what} {name} already; choose another name")]
+pub struct NameTaken {
+    pub what: &'static str,
+    pub name: &'static str,
+}
+
+/// Brings in a match of one's own: from now on `-m NAME` finds it, for every router of this process, in commands and in restore files.
+///
+/// Do it before rules are read; there is no way to take it back, since rules in force may have it. It is listed, saved and explained by
+/// its own [`Match`]; the manual and completion that nflab ships do not know it. `examples/write_an_extension.rs` shows a whole one.
+///
+/// # Errors
+/// Where a match has this name, or one of its aliases, in one of its families.
+pub fn add_match(spec: &'static MatchSpec) -> Result<(), NameTaken> {
+    let mut brought = BROUGHT.write();
+    let known = MATCHES.iter().chain(&brought.matches);
+    let names: Vec<&'static str> = std::iter::once(spec.name).chain(spec.aliases.iter().copied()).collect();
+    for other in known {
+        let same_family = spec.families.iter().any(|family| other.families.contains(family));
+        let taken = names
+            .iter()
+            .find(|&name| other.name == *name || other.aliases.contains(name));
+        if let Some(&name) = taken.filter(|_| same_family) {
+            return Err(NameTaken { what: "match", name });
+        }
+    }
+    brought.matches.push(spec);
+    Ok(())
+}
+
+/// Brings in a target of one's own, as [`add_match`] does a match: `-j NAME` finds it.
+///
+/// # Errors
+/// Where a target or a plain verdict (ACCEPT, DROP, RETURN, QUEUE) has this name.
+pub fn add_target(spec: &'static TargetSpec) -> Result<(), NameTaken> {
+    let mut brought = BROUGHT.write();
+    let verdict = ["ACCEPT", "DROP", "RETURN", "QUEUE"].contains(&spec.name);
+    let taken = TARGETS.iter().chain(&brought.targets).any(|other| {
+        let same_family = spec.families.iter().any(|family| other.families.contains(family));
+        same_family && other.name == spec.name
+    });
+    if verdict || taken {
+        return Err(NameTaken {
+            what: "target",
+            name: spec.name,
+        });
+    }
+    brought.targets.push(spec);
+    Ok(())
+}
+
+/// Every match: those of the registry, in its order, then those that were brought.
+pub fn matches() -> impl Iterator<Item = &'static MatchSpec> {
+    let brought = BROUGHT.read().matches.clone();
+    MATCHES.iter().copied().chain(brought)
+}
+
+/// Every target: those of the registry, in its order, then those that were brought.
+pub fn targets() -> impl Iterator<Item = &'static TargetSpec> {
+    let brought = BROUGHT.read().targets.clone();
+    TARGETS.iter().copied().chain(brought)
+}
+
 /// The match of this name in this family.
 pub fn find_match(name: &str, family: Family) -> Option<&'static MatchSpec> {
-    MATCHES
-        .iter()
-        .copied()
-        .find(|spec| (spec.name == name || spec.aliases.contains(&name)) && spec.families.contains(&family))
+    matches().find(|spec| (spec.name == name || spec.aliases.contains(&name)) && spec.families.contains(&family))
 }
 
 /// The match that `-p` with this protocol number brings in.
 pub fn implicit_match(protocol: u8, family: Family) -> Option<&'static MatchSpec> {
-    MATCHES
-        .iter()
-        .copied()
-        .find(|spec| spec.protocol == Some(protocol) && spec.families.contains(&family))
+    matches().find(|spec| spec.protocol == Some(protocol) && spec.families.contains(&family))
 }
 
 /// The target of this name in this family.
 pub fn find_target(name: &str, family: Family) -> Option<&'static TargetSpec> {
-    TARGETS
-        .iter()
-        .copied()
-        .find(|spec| spec.name == name && spec.families.contains(&family))
+    targets().find(|spec| spec.name == name && spec.families.contains(&family))
 }
 
 #[cfg(test)]

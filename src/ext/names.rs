@@ -79,6 +79,16 @@ pub fn host_name(address: Ipv4Addr) -> Option<&'static str> {
     }
 }
 
+/// The inverse of [`host_name`].
+pub fn network_address(name: &str) -> Option<Ipv4Addr> {
+    match name {
+        "localhost" => Some(Ipv4Addr::LOCALHOST),
+        "loopback" => Some(Ipv4Addr::new(127, 0, 0, 0)),
+        "link-local" => Some(Ipv4Addr::new(169, 254, 0, 0)),
+        _ => None,
+    }
+}
+
 fn protocol_bit(protocol: u8) -> Option<u8> {
     match protocol {
         protocol::TCP => Some(TCP),

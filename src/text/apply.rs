@@ -222,7 +222,7 @@ fn resolve(draft: &Draft, session: &Session, warnings: &mut String) -> Result<(A
                         .at(*at)
                         .remedy(format!(
                             "make a chain of this name first (-N), or choose a target: {}",
-                            known(ext::TARGETS.iter().map(|it| it.name))
+                            known(ext::targets().map(|it| it.name))
                         )),
                 );
             }

@@ -131,8 +131,7 @@ impl Parser<'_> {
         };
         let failure = Failure::parameter(format!("unknown option \"{typed}\""));
         let name = typed.trim_start_matches('-').split('=').next().unwrap_or_default();
-        let owner = ext::MATCHES
-            .iter()
+        let owner = ext::matches()
             .find(|spec| !name.is_empty() && spec.options.iter().any(|option| option.names().any(|it| it == name)));
         match owner {
             Some(spec) if spec.protocol.is_some() => {

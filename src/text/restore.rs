@@ -347,18 +347,27 @@ fn split_counters(line: &str, number: u32) -> Result<Counted<'_>, Failure> {
 }
 
 /// A word of a line and where it started (from 1); words that the line did not have start nowhere.
-struct Argument {
-    text: String,
-    column: Option<usize>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Argument {
+    pub text: String,
+    pub column: Option<usize>,
 }
 
 impl Argument {
-    fn made(text: &str) -> Self {
+    /// A word that stands in no line.
+    pub fn made(text: &str) -> Self {
         Self {
             text: text.to_owned(),
             column: None,
         }
     }
+}
+
+/// The words of a line as [`run`] reads a rule: those of `iptables -S`, too.
+pub fn arguments(line: &str) -> Result<Vec<Argument>, Failure> {
+    let mut arguments = Vec::new();
+    split_words(line, 0, &mut arguments)?;
+    Ok(arguments)
 }
 
 /// Blanks part words; double quotes keep them together, and inside them a backslash takes the next letter as it is. A closing quote ends the

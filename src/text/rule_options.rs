@@ -183,7 +183,7 @@ impl RuleOptions {
         }
         let spec = ext::find_match(name, self.base.family).ok_or_else(|| {
             Failure::parameter(format!("Couldn't load match `{name}':No such file or directory\n"))
-                .remedy(format!("there are: {}", known(ext::MATCHES.iter().map(|it| it.name))))
+                .remedy(format!("there are: {}", known(ext::matches().map(|it| it.name))))
         })?;
         self.load(Spec::Match(spec));
         Ok(())

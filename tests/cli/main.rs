@@ -3,6 +3,7 @@
 
 mod bench;
 mod examples;
+mod import;
 mod replay;
 mod run;
 mod sh;

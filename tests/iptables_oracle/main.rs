@@ -16,6 +16,7 @@ mod equality;
 mod files;
 mod flows;
 mod generator;
+mod import;
 mod mutations;
 mod options;
 mod ours;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{Family, InterfaceId};
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::place::invalid;
 use crate::ext::{MatchSpec, NeedsOne};
@@ -49,6 +50,7 @@ pub const SPEC: MatchSpec = MatchSpec {
         message: "addrtype: you must specify --src-type or --dst-type",
     }),
     build,
+    unlist,
     about: "what kind of address source and destination are, seen from this host",
 };
 
@@ -273,6 +275,26 @@ impl Match for Addrtype {
         }
         Ok(())
     }
+}
+
+/// ` ADDRTYPE match src-type LOCAL dst-type !BROADCAST limit-in`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("ADDRTYPE")?;
+        it.word("match")?;
+        let mut options = Options::default();
+        for option in ["src-type", "dst-type"] {
+            if it.word(option).is_some() {
+                options.push_unless(it.take()?, option);
+            }
+        }
+        for (word, option) in [("limit-in", "limit-iface-in"), ("limit-out", "limit-iface-out")] {
+            if it.word(word).is_some() {
+                options.push(false, option, "");
+            }
+        }
+        Some(options)
+    })
 }
 
 #[cfg(test)]

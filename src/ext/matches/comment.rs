@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::Family;
 use crate::ext::MatchSpec;
+use crate::ext::listed::{Listed, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::wording::quoted;
 use crate::rule::{Context, Match, Matched};
@@ -23,6 +24,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     }],
     needs_one: None,
     build,
+    unlist,
     about: "a remark; matches everything",
 };
 
@@ -66,6 +68,24 @@ impl Match for Comment {
     fn list(&self, out: &mut String, _numeric: bool) {
         let _ = write!(out, " /* {} */", self.text);
     }
+}
+
+/// ` /* text */`. The text may hold `*/` itself, so every one may be the end: the first is the likeliest.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    let start = listed.rest.trim_ascii_start();
+    let Some(inside) = start.strip_prefix("/* ") else {
+        return Vec::new();
+    };
+    let ends = inside.match_indices(" */").filter(|(at, end)| {
+        let after = &inside[at + end.len()..];
+        after.is_empty() || after.starts_with(' ')
+    });
+    ends.map(|(at, end)| Typed {
+        options: vec!["--comment".to_owned(), inside[..at].to_owned()],
+        rest: &inside[at + end.len()..],
+        unknown: None,
+    })
+    .collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::base::{Family, PortRange};
 use crate::conntrack::{CtState, Direction, Endpoint, Status, Tracking, Tuple};
+use crate::ext::listed::{Listed, Options, Typed, host};
 use crate::ext::names;
 use crate::ext::number::whole_number;
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
@@ -96,6 +97,7 @@ pub const SPEC: MatchSpec = MatchSpec {
         message: "conntrack: At least one option is required",
     }),
     build,
+    unlist,
     about: "what tracking knows of the packet's flow",
 };
 
@@ -626,6 +628,30 @@ impl Match for Conntrack {
     fn needs_conntrack(&self) -> bool {
         true
     }
+}
+
+/// ` ctstate NEW ! ctproto 6`, as typed but for the dashes. Two of these matches side by side read as one: they ask the same.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        let names: Vec<&'static str> = SPEC.options.iter().map(|option| option.name).collect();
+        let mut options = Options::default();
+        // They are printed in this order: one that comes too late is the next match's.
+        let mut left = &names[..];
+        while let Some((inverted, name)) = it.option_of(left) {
+            let at = left.iter().position(|known| *known == name)?;
+            left = &left[at + 1..];
+            let value = it.take()?;
+            if value == "anywhere" {
+                options.unknown(format!("`{name} anywhere` may be 0.0.0.0 with any mask"));
+                options.push(inverted, name, "0.0.0.0/0");
+            } else if SIDES.iter().any(|side| side.option == name) {
+                options.push(inverted, name, &host(value));
+            } else {
+                options.push(inverted, name, value);
+            }
+        }
+        (left.len() < names.len()).then_some(options)
+    })
 }
 
 #[cfg(test)]

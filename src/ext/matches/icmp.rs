@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::strtoul;
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::place::only_protocol;
@@ -30,6 +31,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     }],
     needs_one: None,
     build,
+    unlist,
     about: "type and code of ICMP",
 };
 
@@ -244,6 +246,31 @@ impl Match for Icmp {
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
         only_protocol(scope, "icmp match", protocol::ICMP)
     }
+}
+
+/// ` icmptype 8 code 0`, ` icmp !type 3 codes 0-4`, ` icmp echo-request`; old tools printed ` icmp type 8`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        let mut options = Options::default();
+        let mut inverted = false;
+        if it.word("icmptype").is_none() {
+            it.word("icmp")?;
+            let word = it.take()?;
+            if word != "type" && word != "!type" {
+                options.push_unless(word, "icmp-type");
+                return Some(options);
+            }
+            inverted = word == "!type";
+        }
+        let mut kind = it.take()?.to_owned();
+        if it.word("code").is_some() {
+            kind = format!("{kind}/{}", it.take()?);
+        } else if it.word("codes").is_some() {
+            kind = format!("{kind}/{}", it.take()?.replace('-', ":"));
+        }
+        options.push(inverted, "icmp-type", &kind);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::base::{Family, Time};
 use crate::ext::MatchSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::rule::{Context, Errno, Match, Matched, Refusal, Scope, State};
 
@@ -35,6 +36,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     ],
     needs_one: None,
     build,
+    unlist,
     about: "matches as long as there is a token in a bucket that fills at a rate",
 };
 
@@ -222,6 +224,19 @@ impl Match for Limit {
             reason: format!("xt_limit: Overflow, try lower: {}/{}", self.period, self.burst),
         })
     }
+}
+
+/// ` limit: avg 3/hour burst 5`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("limit:")?;
+        it.word("avg")?;
+        let mut options = Options::default();
+        options.push(false, "limit", it.take()?);
+        it.word("burst")?;
+        options.push(false, "limit-burst", it.take()?);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

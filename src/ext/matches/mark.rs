@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Family, MarkMask};
 use crate::ext::MatchSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::wording::not;
 use crate::rule::{Context, Match, Matched};
@@ -24,6 +25,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     }],
     needs_one: None,
     build,
+    unlist,
     about: "bits of the packet's mark",
 };
 
@@ -85,6 +87,18 @@ impl Match for Mark {
         let _ = write!(out, " mark match {}", not(self.inverted));
         self.write_mark(out);
     }
+}
+
+/// ` mark match ! 0x1/0xff`; old tools printed ` MARK match 0x1`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("mark").or_else(|| it.word("MARK"))?;
+        it.word("match")?;
+        let mut options = Options::default();
+        let inverted = it.word("!").is_some();
+        options.push(inverted, "mark", it.take()?);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::ports::port;
 use crate::base::{Family, PortRange, protocol};
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::wording::{Port, Ports, not};
 use crate::ext::{MatchSpec, NeedsOne};
@@ -50,6 +51,7 @@ pub const SPEC: MatchSpec = MatchSpec {
         message: "multiport expection an option",
     }),
     build,
+    unlist,
     about: "up to fifteen ports, a range counting twice",
 };
 
@@ -231,6 +233,18 @@ impl Match for Multiport {
             }
         }
     }
+}
+
+/// ` multiport dports  !80,443`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("multiport")?;
+        let which = it.take()?;
+        let option = SPEC.options.iter().find(|option| option.name == which)?;
+        let mut options = Options::default();
+        options.push_unless(it.take()?, option.name);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::conntrack::{StateBits, since, state_words, subject};
 use crate::base::Family;
 use crate::ext::MatchSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::wording::not;
 use crate::rule::{Context, Match, Matched};
@@ -28,6 +29,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     }],
     needs_one: None,
     build,
+    unlist,
     about: "the packet's relation to its flow",
 };
 
@@ -97,6 +99,16 @@ impl Match for State {
     fn needs_conntrack(&self) -> bool {
         true
     }
+}
+
+/// ` ! state NEW`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        let (inverted, name) = it.option_of(&["state"])?;
+        let mut options = Options::default();
+        options.push(inverted, name, it.take()?);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

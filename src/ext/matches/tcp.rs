@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::ports;
 use crate::base::{Family, PortRange, protocol};
 use crate::ext::MatchSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, Repeat, UsageError, Value, ValueKind};
 use crate::ext::place::only_protocol;
 use crate::ext::wording::{Ports, list_ports, not, save_ports};
@@ -76,6 +77,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     ],
     needs_one: None,
     build,
+    unlist,
     about: "ports, flags and options of TCP",
 };
 
@@ -352,6 +354,40 @@ impl Match for Tcp {
 
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
         only_protocol(scope, "tcp match", protocol::TCP)
+    }
+}
+
+/// ` tcp spt:80 dpts:!1:2 option=!7 flags:0x17/0x02`, flags by name, too.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("tcp")?;
+        let mut options = Options::default();
+        it.ports("spt", "sport", &mut options);
+        it.ports("dpt", "dport", &mut options);
+        if let Some(kind) = it.after("option=") {
+            options.push_unless(kind, "tcp-option");
+        }
+        if let Some(text) = it.after("flags:") {
+            let (inverted, text) = match text.strip_prefix('!') {
+                Some(text) => (true, text),
+                None => (false, text),
+            };
+            let (mask, compared) = text.split_once('/')?;
+            options.push(inverted, "tcp-flags", &typed_flags(mask)?);
+            options.word(typed_flags(compared)?);
+        }
+        Some(options)
+    })
+}
+
+/// Flags as they are typed. ECE and CWR can't be.
+fn typed_flags(listed: &str) -> Option<String> {
+    match listed.strip_prefix("0x") {
+        Some(digits) => {
+            let bits = u8::from_str_radix(digits, 16).ok()?;
+            (bits <= 0x3f).then(|| flag_names(bits))
+        }
+        None => Some(listed.to_owned()),
     }
 }
 

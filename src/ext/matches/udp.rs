@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{Family, PortRange, protocol};
 use crate::ext::MatchSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::place::only_protocol;
 use crate::ext::wording::{Ports, list_ports, not, save_ports};
@@ -37,6 +38,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     ],
     needs_one: None,
     build,
+    unlist,
     about: "ports of UDP",
 };
 
@@ -144,6 +146,17 @@ impl Match for Udp {
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
         only_protocol(scope, "udp match", protocol::UDP)
     }
+}
+
+/// ` udp spt:53 dpts:!1:2`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("udp")?;
+        let mut options = Options::default();
+        it.ports("spt", "sport", &mut options);
+        it.ports("dpt", "dport", &mut options);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

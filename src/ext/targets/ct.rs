@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::Family;
 use crate::conntrack::{CtState, Template, Tracking};
 use crate::ext::TargetSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::place::only_table;
 use crate::helper;
@@ -13,6 +14,7 @@ use crate::rule::{Errno, Refusal, Scope, Table, Target, TargetContext, TargetVer
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "CT",
+    listed_as: "CT",
     families: &[Family::V4, Family::V6],
     options: &[
         OptionSpec {
@@ -35,6 +37,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     ],
     needs_one: None,
     build,
+    unlist,
     about: "what tracking shall make of the packet: nothing, or a flow with a helper",
 };
 
@@ -134,6 +137,21 @@ impl Target for Ct {
         }
         Ok(())
     }
+}
+
+/// ` CT notrack helper ftp`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("CT")?;
+        let mut options = Options::default();
+        if it.word("notrack").is_some() {
+            options.push(false, "notrack", "");
+        }
+        if it.word("helper").is_some() {
+            options.push(false, "helper", it.take()?);
+        }
+        Some(options)
+    })
 }
 
 #[cfg(test)]

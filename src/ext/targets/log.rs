@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Family, InterfaceId};
 use crate::ext::TargetSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::whole_number;
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::wording::quoted;
@@ -14,6 +15,7 @@ mod line;
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "LOG",
+    listed_as: "LOG",
     families: &[Family::V4],
     options: &[
         OptionSpec {
@@ -62,6 +64,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     ],
     needs_one: None,
     build,
+    unlist,
     about: "a line in the kernel's log for each packet",
 };
 
@@ -197,6 +200,53 @@ impl Target for Log {
             let _ = write!(out, " prefix \"{}\"", self.prefix);
         }
     }
+}
+
+/// ` LOG flags 2 level 4 prefix "x"`, ` LOG level warn tcp-options prefix "x"`; old tools began the prefix with a backquote and ended it with `'`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("LOG")?;
+        let mut options = Options::default();
+        let mut flags = None;
+        if it.word("flags").is_some() {
+            flags = Some(it.take()?.parse::<u8>().ok()?);
+        }
+        it.word("level")?;
+        let typed = it.take()?;
+        let level = match PRINTED_LEVELS.iter().position(|printed| *printed == typed) {
+            Some(level) => level.to_string(),
+            None => typed.to_owned(),
+        };
+        let mut words = Vec::new();
+        match flags {
+            Some(flags) => {
+                let known = FLAGS.iter().fold(0, |all, (bit, _)| all | bit);
+                // A bit that no option sets.
+                if flags & !known != 0 {
+                    return None;
+                }
+                words.extend(FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|&(_, word)| word));
+            }
+            None => {
+                while let Some((false, word)) = it.option_of(&FLAGS.map(|(_, word)| word)) {
+                    words.push(word);
+                }
+            }
+        }
+        if it.word("prefix").is_some() {
+            // Nothing is escaped, and nothing comes behind it: it ends with the line.
+            let text = it.rest.trim_ascii();
+            let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+            let old = || text.strip_prefix('`').and_then(|text| text.strip_suffix('\''));
+            options.push(false, "log-prefix", quoted.or_else(old)?);
+            it.rest = "";
+        }
+        options.push(false, "log-level", &level);
+        for word in words {
+            options.push(false, &format!("log-{word}"), "");
+        }
+        Some(options)
+    })
 }
 
 #[cfg(test)]

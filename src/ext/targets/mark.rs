@@ -4,12 +4,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::base::Family;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::{NeedsOne, TargetSpec};
 use crate::rule::{Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "MARK",
+    listed_as: "MARK",
     families: &[Family::V4, Family::V6],
     options: &[
         OptionSpec {
@@ -53,6 +55,7 @@ pub const SPEC: TargetSpec = TargetSpec {
         message: "MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required",
     }),
     build,
+    unlist,
     about: "sets bits of the packet's mark",
 };
 
@@ -109,6 +112,23 @@ impl Target for Mark {
             _ => write!(out, " MARK xset {value:#x}/{mask:#x}"),
         };
     }
+}
+
+/// ` MARK and 0xff`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("MARK")?;
+        let option = match it.take()? {
+            "and" => "and-mark",
+            "or" => "or-mark",
+            "xor" => "xor-mark",
+            "set" | "xset" => "set-xmark",
+            _ => return None,
+        };
+        let mut options = Options::default();
+        options.push(false, option, it.take()?);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

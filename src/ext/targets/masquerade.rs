@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::nat_range::{self, Shift};
 use crate::base::{AddressRange, Family};
 use crate::ext::TargetSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::place::{only_hooks, only_table};
 use crate::nat::{Manip, NatRange};
@@ -14,6 +15,7 @@ use crate::rule::{Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, T
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "MASQUERADE",
+    listed_as: "MASQUERADE",
     families: &[Family::V4],
     options: &[
         OptionSpec {
@@ -34,6 +36,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     ],
     needs_one: None,
     build,
+    unlist,
     about: "gives the flow the address of the interface it goes out by as its source",
 };
 
@@ -97,6 +100,19 @@ impl Target for Masquerade {
         only_table(scope, "MASQUERADE target", Table::Nat)?;
         only_hooks(scope, "MASQUERADE target", HookSet::of(&[Hook::Postrouting]))
     }
+}
+
+/// ` masq ports: 80-90 random`, or nothing.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        let mut options = Options::default();
+        if it.word("masq").is_some() {
+            it.word("ports:")?;
+            options.push(false, "to-ports", it.take()?);
+        }
+        nat_range::unlist_flags(it, &mut options);
+        Some(options)
+    })
 }
 
 /// The gateway if there is one: of several addresses of the interface the one in its network is taken.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use crate::base::{AddressRange, PortRange, protocol};
+use crate::ext::listed::{Listed, Options};
 use crate::ext::names;
 use crate::ext::number::strtoul;
 use crate::ext::option::{Given, OptionSpec, UsageError, Value};
@@ -167,6 +168,13 @@ pub fn write_flags(out: &mut String, before: &str, range: &NatRange) {
         if set {
             let _ = write!(out, "{before}{name}");
         }
+    }
+}
+
+/// The inverse of [`write_flags`] in a listing.
+pub fn unlist_flags(listed: &mut Listed<'_>, options: &mut Options) {
+    while let Some((false, flag)) = listed.option_of(&[RANDOM.name, RANDOM_FULLY.name, PERSISTENT.name]) {
+        options.push(false, flag, "");
     }
 }
 

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use super::ct::leave_untracked;
 use crate::base::Family;
 use crate::ext::TargetSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::place::only_table;
 use crate::rule::{Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "NOTRACK",
+    listed_as: "CT",
     families: &[Family::V4, Family::V6],
     options: &[],
     needs_one: None,
     build: |_| Ok(Arc::new(Notrack)),
+    unlist,
     about: "keeps the packet out of connection tracking",
 };
 
@@ -44,6 +47,14 @@ impl Target for Notrack {
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
         only_table(scope, "CT target", Table::Raw)
     }
+}
+
+/// ` NOTRACK`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("NOTRACK")?;
+        Some(Options::default())
+    })
 }
 
 #[cfg(test)]

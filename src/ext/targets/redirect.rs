@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::nat_range::{self, Shift};
 use crate::base::{AddressRange, Family};
 use crate::ext::TargetSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::place::{only_hooks, only_table};
 use crate::nat::{Manip, NatRange};
@@ -13,6 +14,7 @@ use crate::rule::{Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, T
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "REDIRECT",
+    listed_as: "REDIRECT",
     families: &[Family::V4],
     options: &[
         OptionSpec {
@@ -32,6 +34,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     ],
     needs_one: None,
     build,
+    unlist,
     about: "gives the flow this host as its destination",
 };
 
@@ -90,6 +93,19 @@ impl Target for Redirect {
         only_table(scope, "REDIRECT target", Table::Nat)?;
         only_hooks(scope, "REDIRECT target", HookSet::of(&[Hook::Prerouting, Hook::Output]))
     }
+}
+
+/// ` redir ports 80 random`, or nothing.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        let mut options = Options::default();
+        if it.word("redir").is_some() {
+            it.word("ports")?;
+            options.push(false, "to-ports", it.take()?);
+        }
+        nat_range::unlist_flags(it, &mut options);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use crate::base::{Family, protocol};
 use crate::ext::TargetSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::place::{invalid, only_table};
 use crate::rule::{Refusal, Rejection, Scope, Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "REJECT",
+    listed_as: "REJECT",
     families: &[Family::V4],
     options: &[OptionSpec {
         name: "reject-with",
@@ -24,6 +26,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     }],
     needs_one: None,
     build,
+    unlist,
     about: "drops the packet and tells its sender",
 };
 
@@ -129,6 +132,16 @@ impl Target for Reject {
         }
         Ok(())
     }
+}
+
+/// ` reject-with icmp-port-unreachable`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("reject-with")?;
+        let mut options = Options::default();
+        options.push(false, "reject-with", it.take()?);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

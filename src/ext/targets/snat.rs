@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::nat_range::{self, Shift};
 use crate::base::Family;
 use crate::ext::TargetSpec;
+use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
 use crate::ext::place::{only_hooks, only_table};
 use crate::nat::{Manip, NatRange};
@@ -12,6 +13,7 @@ use crate::rule::{Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, T
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "SNAT",
+    listed_as: "SNAT",
     families: &[Family::V4],
     options: &[
         OptionSpec {
@@ -30,6 +32,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     ],
     needs_one: None,
     build,
+    unlist,
     about: "gives the flow another source",
 };
 
@@ -72,6 +75,16 @@ impl Target for Snat {
         only_table(scope, "SNAT target", Table::Nat)?;
         only_hooks(scope, "SNAT target", HookSet::of(&[Hook::Input, Hook::Postrouting]))
     }
+}
+
+/// ` to:1.2.3.4:80 random`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        let mut options = Options::default();
+        options.push(false, "to-source", it.after("to:")?);
+        nat_range::unlist_flags(it, &mut options);
+        Some(options)
+    })
 }
 
 #[cfg(test)]

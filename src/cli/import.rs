@@ -1,0 +1,216 @@
+//! `nflab import`: a save file from what people have, and on standard error what it does not tell.
+
+#[cfg(unix)]
+mod script;
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use crate::import::{self, Import, Input, Kind, Note, Options, Weight};
+use crate::lab::problem::Source;
+use crate::rule::Table;
+use crate::text::StaticHosts;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Listings, commands, scripts or save files; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// What the files are; else it is seen by their look
+    #[arg(long, value_name = "KIND", value_parser = ["listing", "commands", "script", "save"])]
+    from: Option<String>,
+    /// The table of listings and commands that do not name theirs
+    #[arg(long, value_name = "TABLE", value_parser = ["filter", "nat", "mangle", "raw", "security"])]
+    table: Option<String>,
+    /// Where to write the save file; else standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// What a name in a listing stands for
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = host)]
+    host: Vec<(String, IpAddr)>,
+    /// Whatever a text does not tell is an error
+    #[arg(long)]
+    strict: bool,
+    /// Tell of each line that is only written otherwise, too
+    #[arg(short, long)]
+    verbose: bool,
+    /// The lab that scripts run in
+    #[arg(long, value_name = "LAB.toml")]
+    lab: Option<PathBuf>,
+    /// A word that scripts are called with (`start`)
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
+    argument: Vec<String>,
+    /// A program that scripts may call beside the lab's tools
+    #[arg(long, value_name = "PROGRAM")]
+    allow: Vec<String>,
+}
+
+fn host(text: &str) -> Result<(String, IpAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("expected NAME=ADDRESS")?;
+    let address = address.parse().map_err(|_| format!("`{address}` is no address"))?;
+    Ok((name.to_owned(), address))
+}
+
+pub fn run(arguments: &Arguments) -> u8 {
+    let kind = arguments.from.as_deref().and_then(Kind::from_name);
+    let hosts = arguments
+        .host
+        .iter()
+        .fold(known_hosts(), |hosts, (name, address)| hosts.with(name, *address));
+    let options = Options {
+        table: arguments.table.as_deref().and_then(Table::from_name),
+        hosts,
+    };
+    let mut inputs = Vec::new();
+    let mut notes = Vec::new();
+    for file in &arguments.files {
+        let source = match text_of(file) {
+            Ok(source) => source,
+            Err(why) => {
+                eprintln!("nflab: {why}");
+                return 2;
+            }
+        };
+        let kind = kind.or_else(|| import::kind::detect(&source.text).ok());
+        if kind != Some(Kind::Script) {
+            inputs.push(Input { source, kind });
+            continue;
+        }
+        match run_script(&source, arguments) {
+            Ok((left, said)) => {
+                notes.extend(said);
+                inputs.push(Input {
+                    source: left,
+                    kind: Some(Kind::Script),
+                });
+            }
+            Err(code) => return code,
+        }
+    }
+    let mut import = import::read(&inputs, &options);
+    let (refused, said): (Vec<Note>, Vec<Note>) = notes.into_iter().partition(|it| it.weight == Weight::Refused);
+    import.refused.splice(0..0, refused);
+    import.notes.splice(0..0, said);
+    tell(&import, arguments.verbose);
+    end(&import, arguments)
+}
+
+#[cfg(unix)]
+fn run_script(source: &Source, arguments: &Arguments) -> Result<(Source, Vec<Note>), u8> {
+    script::run(source, arguments.lab.as_deref(), &arguments.argument, &arguments.allow)
+}
+
+#[cfg(not(unix))]
+fn run_script(source: &Source, _: &Arguments) -> Result<(Source, Vec<Note>), u8> {
+    eprintln!(
+        "nflab: {} is a script, and scripts are run by a unix shell, which is not here",
+        source.name
+    );
+    Err(3)
+}
+
+/// What Debian's files of names hold.
+fn known_hosts() -> StaticHosts {
+    StaticHosts::localhost()
+        .with("loopback", IpAddr::from([127, 0, 0, 0]))
+        .with("link-local", IpAddr::from([169, 254, 0, 0]))
+}
+
+fn text_of(file: &Path) -> Result<Source, String> {
+    let (name, read) = match file == Path::new("-") {
+        true => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().read_to_end(&mut bytes).map(|_| bytes);
+            ("standard input".to_owned(), read)
+        }
+        false => (file.display().to_string(), std::fs::read(file)),
+    };
+    let bytes = read.map_err(|error| format!("cannot read {name}: {}", super::tools::said_by_system(&error)))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .iter()
+            .filter(|it| **it == b'\n')
+            .count();
+        format!(
+            "{name}:{}: not a text in UTF-8; `iconv -f latin1 -t utf8` makes one",
+            line + 1
+        )
+    })?;
+    Ok(Source { name, text })
+}
+
+fn tell(import: &Import, verbose: bool) {
+    let sources: BTreeSet<&str> = import.tables.iter().map(|it| it.source.as_str()).collect();
+    for source in sources {
+        let found: Vec<_> = import.tables.iter().filter(|it| it.source == source).collect();
+        let tables: Vec<String> = found
+            .iter()
+            .map(|it| {
+                format!(
+                    "{} ({}, {})",
+                    it.table.name(),
+                    many(it.chains, "chain"),
+                    many(it.rules, "rule")
+                )
+            })
+            .collect();
+        let about = found.first().map_or("", |it| it.kind.about());
+        eprintln!("{source}: {about}: {}", tables.join(", "));
+    }
+    let mut otherwise = 0;
+    for note in &import.notes {
+        match note.weight {
+            Weight::Unknown => anstream::eprintln!("{}: {YELLOW}not known{PLAIN}: {}", note.place(), note.text),
+            _ if verbose => eprintln!("{note}"),
+            _ => otherwise += note.lines.len().max(1),
+        }
+    }
+    if otherwise > 0 {
+        eprintln!("({} of form: -v tells them)", many(otherwise, "note"));
+    }
+    for note in &import.refused {
+        anstream::eprintln!("{}: {RED}cannot be read{PLAIN}: {}", note.place(), note.text);
+    }
+}
+
+fn end(import: &Import, arguments: &Arguments) -> u8 {
+    let Some(save) = &import.save else {
+        eprintln!("nflab: {}; nothing was written", many(import.refused.len(), "fault"));
+        return 2;
+    };
+    if !import.refused.is_empty() {
+        eprintln!("nflab: {}; nothing was written", many(import.refused.len(), "fault"));
+        return 2;
+    }
+    let unknown = import.notes.iter().filter(|it| it.weight == Weight::Unknown).count();
+    if arguments.strict && unknown > 0 {
+        eprintln!(
+            "nflab: {} not known, and --strict asks for all; nothing was written",
+            many(unknown, "thing")
+        );
+        return 1;
+    }
+    let out = arguments.out.as_deref().unwrap_or(Path::new("-"));
+    if let Err(error) = super::replay::write_text(out, save) {
+        eprintln!(
+            "nflab: cannot write {}: {}",
+            out.display(),
+            super::tools::said_by_system(&error)
+        );
+        return 2;
+    }
+    0
+}
+
+fn many(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+const YELLOW: &str = "\x1b[33m";
+const RED: &str = "\x1b[31m";
+const PLAIN: &str = "\x1b[0m";

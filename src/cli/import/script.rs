@@ -1,0 +1,397 @@
+//! A legacy script run for its rules: in a process and a directory of its own, with nothing but the lab's tools in its `PATH`, as nobody where
+//! we are root, so that what it does beside calling them touches nothing of this machine.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::cli::sh::{self, TemporaryDirectory};
+use crate::cli::tools::SHIMS;
+use crate::cli::{open, shims};
+use crate::import::script::{not_found, prepare};
+use crate::import::{Note, Weight};
+use crate::lab::clock::Clock;
+use crate::lab::control::{Request, Response};
+use crate::lab::problem::Source;
+
+/// Runs a script and gives what `iptables-save -c` prints at its end, with what there is to say.
+pub fn run(
+    source: &Source,
+    lab: Option<&Path>,
+    arguments: &[String],
+    allow: &[String],
+) -> Result<(Source, Vec<Note>), u8> {
+    let mut lab = open::quiet_lab(lab, 1)?;
+    lab.start_at(Clock::new().now());
+    let lab = Arc::new(Mutex::new(lab));
+    let failed = |what: &str, error: io::Error| {
+        let why = crate::cli::tools::said_by_system(&error);
+        eprintln!("nflab: cannot {what}: {why}; set TMPDIR to a directory that you may write to and run programs in");
+        3
+    };
+    let directory = TemporaryDirectory::make().map_err(|error| failed("make a directory for the script", error))?;
+    let place = Place::new(directory.0.clone(), &source.name);
+    let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
+    let watched = Arc::clone(&calls);
+    let watch = move |request: &Request, response: &Response| watched.lock().push(Call::of(request, response));
+    sh::serve(&place.socket, &lab, watch).map_err(|error| failed("listen for the script's tools", error))?;
+    place
+        .furnish(source, allow)
+        .map_err(|error| failed("furnish the script's directory", error))?;
+    let prepared = prepare(
+        &source.text,
+        |name| SHIMS.contains(&name),
+        &place.tools.to_string_lossy(),
+        &place.knobs.to_string_lossy(),
+    );
+    let shell = Shell::of(&source.text);
+    let status = place
+        .run(&shell, &prepared.text, arguments)
+        .map_err(|error| failed(&format!("run the script with {}", shell.program.display()), error))?;
+    let mut notes = Vec::new();
+    let mut say = |lines: Vec<usize>, weight: Weight, text: String| {
+        notes.push(Note {
+            source: source.name.clone(),
+            lines,
+            weight,
+            text,
+        });
+    };
+    for (line, from, to) in &prepared.bent {
+        let text = match to.starts_with('/') {
+            true => format!("{from}: the lab's"),
+            false => format!("{from}: called as {to}, by its name"),
+        };
+        say(vec![*line], Weight::Form, text);
+    }
+    let (out, err) = (place.text("out"), place.text("err"));
+    show(&source.name, &out, &err);
+    let calls = calls.lock();
+    for (name, lines) in place.missing(&err) {
+        say(
+            lines,
+            Weight::Unknown,
+            format!(
+                "what {name} would have said: it is no tool of nflab and was not found. --allow {name} lets the script call it"
+            ),
+        );
+    }
+    for call in calls.iter().filter(|call| call.code != 0) {
+        say(Vec::new(), call.weight(), call.told());
+    }
+    for (knob, value) in place.knobs_set() {
+        say(
+            Vec::new(),
+            Weight::Form,
+            format!("{knob} = {value} was set: a lab file keeps it, a save file does not"),
+        );
+    }
+    match status {
+        None => say(
+            Vec::new(),
+            Weight::Unknown,
+            format!(
+                "what comes after {} seconds: the script was ended then",
+                LONGEST.as_secs()
+            ),
+        ),
+        Some(status) if !status.success() => say(
+            Vec::new(),
+            Weight::Unknown,
+            format!(
+                "what the script would have done, had it not ended with {}",
+                sh::code_of(status)
+            ),
+        ),
+        Some(_) => {}
+    }
+    if !calls.iter().any(|call| call.request.starts_with("iptables")) {
+        say(
+            Vec::new(),
+            Weight::Refused,
+            "the script called no iptables; it may want a word (--argument start) or programs (--allow)".to_owned(),
+        );
+    }
+    let save = lab.lock().tool("iptables-save", &["-c".to_owned()], "", Path::new("."));
+    let left = Source {
+        name: source.name.clone(),
+        // A script that made no table left an empty one.
+        text: match save.stdout.is_empty() {
+            true => "# nothing\n*filter\nCOMMIT\n".to_owned(),
+            false => save.stdout,
+        },
+    };
+    Ok((left, notes))
+}
+
+/// One call of a tool, and what it came to.
+struct Call {
+    request: String,
+    code: i32,
+    said: String,
+    makes_rules: bool,
+}
+
+impl Call {
+    fn of(request: &Request, response: &Response) -> Self {
+        let restores = request.tool.ends_with("-restore");
+        let adds = |arg: &String| {
+            ["-A", "-I", "-R", "-P", "--append", "--insert", "--replace", "--policy"].contains(&arg.as_str())
+        };
+        Self {
+            request: format!("{} {}", request.tool, request.args.join(" ")),
+            code: response.code,
+            said: response.stderr.lines().next().unwrap_or_default().to_owned(),
+            makes_rules: request.tool.starts_with("iptables") && (restores || request.args.iter().any(adds)),
+        }
+    }
+
+    /// Where a rule was to be made there is none now, which must not pass for a ruleset. Scripts delete and look for what isn't there.
+    fn weight(&self) -> Weight {
+        match self.makes_rules {
+            true => Weight::Refused,
+            false if self.request.starts_with("iptables") => Weight::Form,
+            false => Weight::Unknown,
+        }
+    }
+
+    fn told(&self) -> String {
+        format!("`{}` failed: {}", self.request, self.said)
+    }
+}
+
+/// The directory that the script runs in, and where things are there.
+struct Place {
+    directory: PathBuf,
+    socket: PathBuf,
+    tools: PathBuf,
+    knobs: PathBuf,
+    script: PathBuf,
+}
+
+impl Place {
+    /// The script keeps its name, which its messages tell.
+    fn new(directory: PathBuf, name: &str) -> Self {
+        let name = Path::new(name).file_name().unwrap_or("script".as_ref());
+        Self {
+            script: directory.join("run").join(name),
+            socket: directory.join("control"),
+            tools: directory.join("bin"),
+            knobs: directory.join("proc-sys"),
+            directory,
+        }
+    }
+
+    fn furnish(&self, source: &Source, allow: &[String]) -> io::Result<()> {
+        shims::make(&self.tools).map_err(|(_, error)| error)?;
+        fs::create_dir(self.directory.join("run"))?;
+        for name in allow {
+            match search(name) {
+                Some(path) => symlink(path, self.tools.join(name))?,
+                None => eprintln!("nflab: {}: --allow {name}: there is no such program here", source.name),
+            }
+        }
+        for directory in [
+            "net/ipv4/conf/all",
+            "net/ipv4/conf/default",
+            "net/ipv4/conf/lo",
+            "net/ipv4/neigh/default",
+        ] {
+            fs::create_dir_all(self.knobs.join(directory))?;
+        }
+        for directory in ["net/ipv4/netfilter", "net/netfilter", "net/core", "kernel"] {
+            fs::create_dir_all(self.knobs.join(directory))?;
+        }
+        Ok(())
+    }
+
+    /// `None` where it had to be ended.
+    fn run(&self, shell: &Shell, text: &str, arguments: &[String]) -> io::Result<Option<ExitStatus>> {
+        let script = &self.script;
+        fs::write(script, text)?;
+        let mut command = Command::new(&shell.program);
+        command
+            .args(&shell.options)
+            .arg(script)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", &self.tools)
+            .env("NFLAB", &self.socket)
+            .env("HOME", &self.directory)
+            .env("TMPDIR", &self.directory)
+            .env("LC_ALL", "C")
+            .env("NFLAB_MISSING", self.directory.join("missing"))
+            // What bash calls for a program that it does not find, wherever its words go.
+            .env("BASH_FUNC_command_not_found_handle%%", NOT_FOUND)
+            .current_dir(self.directory.join("run"))
+            .stdin(Stdio::null())
+            .stdout(File::create(self.directory.join("out"))?)
+            .stderr(File::create(self.directory.join("err"))?)
+            .process_group(0);
+        File::create(self.directory.join("missing"))?;
+        if fs::metadata(&self.directory)?.uid() == 0 {
+            self.give_to_nobody()?;
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let mut child = command.spawn()?;
+        let until = Instant::now() + LONGEST;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= until {
+                child.kill()?;
+                child.wait()?;
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The tools' program may lie where nobody can't go: then a copy is what the links lead to.
+    fn give_to_nobody(&self) -> io::Result<()> {
+        let program = std::env::current_exe()?;
+        let copy = self.directory.join("nflab");
+        if fs::hard_link(&program, &copy).is_err() {
+            fs::copy(&program, &copy)?;
+        }
+        for name in SHIMS {
+            let link = self.tools.join(name);
+            fs::remove_file(&link)?;
+            symlink(&copy, &link)?;
+        }
+        for path in [
+            &self.directory,
+            &self.socket,
+            &self.directory.join("missing"),
+            &self.directory.join("run"),
+            &self.script,
+        ] {
+            chown(path, Some(NOBODY), Some(NOBODY))?;
+        }
+        let mut left = vec![self.knobs.clone()];
+        while let Some(path) = left.pop() {
+            chown(&path, Some(NOBODY), Some(NOBODY))?;
+            left.extend(
+                fs::read_dir(&path)?
+                    .filter_map(Result::ok)
+                    .map(|it| it.path())
+                    .filter(|it| it.is_dir()),
+            );
+        }
+        Ok(())
+    }
+
+    fn text(&self, name: &str) -> String {
+        let bytes = fs::read(self.directory.join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes)
+            .replace(&format!("{}/run/", self.directory.display()), "")
+            .replace(&format!("{}/", self.knobs.display()), "/proc/sys/")
+    }
+
+    /// Programs that were not found, with the lines that called them: bash told our function, another shell its standard error.
+    fn missing(&self, err: &str) -> Vec<(String, Vec<usize>)> {
+        let mut found: Vec<(usize, String)> = self
+            .text("missing")
+            .lines()
+            .filter_map(|line| {
+                let (number, name) = line.split_once(' ')?;
+                Some((number.parse().ok()?, name.to_owned()))
+            })
+            .collect();
+        found.extend(not_found(err));
+        found.sort();
+        found.dedup();
+        let mut all: Vec<(String, Vec<usize>)> = Vec::new();
+        // In the order of their first lines.
+        for (line, name) in found {
+            match all.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, lines)) => lines.push(line),
+                None => all.push((name, vec![line])),
+            }
+        }
+        all
+    }
+
+    fn knobs_set(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let mut left = vec![self.knobs.clone()];
+        while let Some(path) = left.pop() {
+            if path.is_dir() {
+                left.extend(
+                    fs::read_dir(&path)
+                        .into_iter()
+                        .flatten()
+                        .filter_map(Result::ok)
+                        .map(|it| it.path()),
+                );
+            } else if let (Ok(value), Ok(knob)) = (fs::read_to_string(&path), path.strip_prefix(&self.knobs)) {
+                found.push((knob.to_string_lossy().replace('/', "."), value.trim().to_owned()));
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// The program that the first line asks for.
+struct Shell {
+    program: PathBuf,
+    options: Vec<OsString>,
+}
+
+impl Shell {
+    /// `sh` is bash where there is one: legacy scripts were written where it was, and it tells of programs that it does not find.
+    fn of(text: &str) -> Self {
+        let first = text
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("#!"))
+            .unwrap_or_default();
+        let mut words = first.split_ascii_whitespace().filter(|word| !word.ends_with("/env"));
+        let name = words
+            .next()
+            .map_or("sh", |path| path.rsplit('/').next().unwrap_or(path));
+        let options: Vec<OsString> = words.map(OsString::from).collect();
+        let program = match name {
+            "sh" => search("bash").or_else(|| search("sh")),
+            name => search(name),
+        };
+        Self {
+            program: program.unwrap_or_else(|| PathBuf::from(name)),
+            options,
+        }
+    }
+}
+
+/// A program of this machine.
+fn search(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|place| place.join(name)).find(|file| {
+        let executable = |it: fs::Metadata| it.is_file() && it.permissions().mode() & 0o111 != 0;
+        fs::metadata(file).is_ok_and(executable)
+    })
+}
+
+/// What the script printed, so that nobody takes it for ours.
+fn show(name: &str, out: &str, err: &str) {
+    for line in out.lines().chain(err.lines()) {
+        eprintln!("{name} | {line}");
+    }
+}
+
+const NOT_FOUND: &str = "() { printf '%s %s\\n' \"${BASH_LINENO[0]}\" \"$1\" >> \"$NFLAB_MISSING\"; \
+                         printf 'line %s: %s: command not found\\n' \"${BASH_LINENO[0]}\" \"$1\" >&2; return 127; }";
+
+/// The user that owns nothing.
+const NOBODY: u32 = 65_534;
+
+const LONGEST: Duration = Duration::from_secs(60);

@@ -1,0 +1,309 @@
+//! Reading back what `-L` printed: the inverse of `Match::list` and `Target::list`, whose words each extension knows best.
+//!
+//! A listing parts its words by blanks and quotes nothing, so what an extension printed may be read in several ways (a comment may hold
+//! `*/`), and where it ends nobody says. So an extension gives every way in which it may have printed the beginning of what is left of a row,
+//! as options to type; who reads the row puts the pieces together and lists the result again to compare.
+
+use crate::ext::names;
+
+/// What is left of a row behind its columns and the extensions read so far, and what the columns said.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// From a blank on, or empty.
+    pub rest: &'a str,
+    /// The number of the row's protocol, 0 for any: names of ports are looked up in it.
+    pub protocol: u8,
+}
+
+/// One way to read the beginning of a [`Listed`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Typed<'a> {
+    /// The options as they are typed behind `-m NAME` or `-j NAME`, word by word.
+    pub options: Vec<String>,
+    /// What was not read.
+    pub rest: &'a str,
+    /// What the listing does not tell although it looks as if it did.
+    pub unknown: Option<String>,
+}
+
+/// The inverse of an extension's listing: no way where the text is not of this extension.
+pub type Unlist = for<'a> fn(Listed<'a>) -> Vec<Typed<'a>>;
+
+/// For an extension that prints nothing, or whose listings nobody reads: it is there without options, or not at all.
+pub fn nothing(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    vec![Typed {
+        options: Vec::new(),
+        rest: listed.rest,
+        unknown: None,
+    }]
+}
+
+/// For an extension whose listing is never read back: a row with it is refused.
+pub fn never(_: Listed<'_>) -> Vec<Typed<'_>> {
+    Vec::new()
+}
+
+impl<'a> Listed<'a> {
+    /// The one way that `read` finds, if any.
+    pub fn once(mut self, read: impl FnOnce(&mut Self) -> Option<Options>) -> Vec<Typed<'a>> {
+        let Some(options) = read(&mut self) else {
+            return Vec::new();
+        };
+        vec![Typed {
+            options: options.words,
+            rest: self.rest,
+            unknown: options.unknown,
+        }]
+    }
+
+    /// The next word, left where it is.
+    pub fn peek(&self) -> Option<&'a str> {
+        self.rest.split_ascii_whitespace().next()
+    }
+
+    /// The next word.
+    pub fn take(&mut self) -> Option<&'a str> {
+        let start = self.rest.trim_ascii_start();
+        let end = start.find(|it: char| it.is_ascii_whitespace()).unwrap_or(start.len());
+        if end == 0 {
+            return None;
+        }
+        self.rest = &start[end..];
+        Some(&start[..end])
+    }
+
+    /// The next word where it is this one; else nothing is read.
+    pub fn word(&mut self, expected: &str) -> Option<()> {
+        (self.peek()? == expected).then(|| {
+            self.take();
+        })
+    }
+
+    /// The end of the next word where it begins so; else nothing is read.
+    pub fn after(&mut self, start: &str) -> Option<&'a str> {
+        let tail = self.peek()?.strip_prefix(start)?;
+        self.take();
+        Some(tail)
+    }
+
+    /// ` dpt:80`, ` dpts:!80:90`: the inverse of `wording::list_ports`.
+    pub fn ports(&mut self, word: &str, option: &str, options: &mut Options) {
+        let found = match self.after(&format!("{word}:")) {
+            Some(found) => Some(found),
+            None => self.after(&format!("{word}s:")),
+        };
+        if let Some(text) = found {
+            options.push_unless(text, option);
+        }
+    }
+
+    /// A `!` of its own before the word, and the word, where it is one of these.
+    pub fn option_of(&mut self, known: &[&'static str]) -> Option<(bool, &'static str)> {
+        let mut ahead = *self;
+        let inverted = ahead.word("!").is_some();
+        let word = ahead.take()?;
+        let name = known.iter().copied().find(|it| *it == word)?;
+        *self = ahead;
+        Some((inverted, name))
+    }
+}
+
+/// Options being gathered.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    words: Vec<String>,
+    unknown: Option<String>,
+}
+
+impl Options {
+    /// `[!] --option [value]`; no value where it is empty.
+    pub fn push(&mut self, inverted: bool, option: &str, value: &str) {
+        if inverted {
+            self.words.push("!".to_owned());
+        }
+        self.words.push(format!("--{option}"));
+        if !value.is_empty() {
+            self.words.push(value.to_owned());
+        }
+    }
+
+    /// A value that a `!` may stand before (`!80`).
+    pub fn push_unless(&mut self, value: &str, option: &str) {
+        match value.strip_prefix('!') {
+            Some(value) => self.push(true, option, value),
+            None => self.push(false, option, value),
+        }
+    }
+
+    /// One more word, whatever it is.
+    pub fn word(&mut self, word: impl Into<String>) {
+        self.words.push(word.into());
+    }
+
+    pub fn unknown(&mut self, what: impl Into<String>) {
+        self.unknown = Some(what.into());
+    }
+}
+
+/// A host as an extension prints it without `-n`, as the option takes it: the names that are no host's.
+pub fn host(text: &str) -> String {
+    let (name, mask) = match text.split_once('/') {
+        Some((name, mask)) => (name, format!("/{mask}")),
+        None => (text, String::new()),
+    };
+    match names::network_address(name) {
+        Some(address) => format!("{address}{mask}"),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{TCP, read_match, read_target};
+    use crate::ext::{MATCHES, TARGETS};
+
+    fn of(rest: &str) -> Listed<'_> {
+        Listed { rest, protocol: 6 }
+    }
+
+    #[test]
+    fn words_one_by_one() {
+        let mut listed = of("  dpt:80 ! state NEW");
+        assert_eq!(listed.peek(), Some("dpt:80"));
+        assert_eq!(listed.word("dpt"), None);
+        assert_eq!(listed.after("dpt:"), Some("80"));
+        assert_eq!(listed.option_of(&["ctstate"]), None);
+        assert_eq!(listed.option_of(&["state"]), Some((true, "state")));
+        assert_eq!(listed.take(), Some("NEW"));
+        assert_eq!((listed.take(), listed.rest), (None, ""));
+    }
+
+    /// Whatever is typed to an extension: its listing is read back to the same value, with numbers and with names.
+    #[test]
+    fn every_extension_reads_back_what_it_lists() {
+        for spec in MATCHES {
+            let all: &[&str] = match spec.name {
+                "addrtype" => &[
+                    "--src-type LOCAL,UNICAST",
+                    "! --src-type LOCAL --dst-type BROADCAST --limit-iface-in",
+                ],
+                "comment" => &[
+                    "--comment x",
+                    "--comment \"two  words \"",
+                    "--comment \"\"",
+                    "--comment \"a */ b\"",
+                ],
+                "conntrack" => &[
+                    "--ctstate NEW,DNAT",
+                    "! --ctstate NEW --ctproto 6 ! --ctorigsrc 10.0.0.0/8 --ctrepldst 127.0.0.1 --ctorigdstport 80:90 --ctstatus NONE \
+                     ! --ctexpire 5:7 --ctdir REPLY",
+                    "--ctorigsrc 127.0.0.0/8",
+                ],
+                "icmp" => &[
+                    "--icmp-type any",
+                    "! --icmp-type 8",
+                    "--icmp-type 3/4",
+                    "! --icmp-type 3/4:9",
+                    "--icmp-type 77",
+                ],
+                "limit" => &["--limit 3/min", "--limit 7/day --limit-burst 100"],
+                "mark" => &["--mark 1", "! --mark 0x10/0xff"],
+                "multiport" => &["--dports 22,80:90", "! --sports 1", "--ports 1:2,5"],
+                "state" => &["--state NEW", "! --state RELATED,ESTABLISHED"],
+                "tcp" => &[
+                    "",
+                    "--dport 80",
+                    "! --dport 0:65535 ! --sport 5: --tcp-option 7",
+                    "! --tcp-option 9 --syn",
+                    "! --tcp-flags ALL NONE",
+                ],
+                "udp" => &["", "! --sport 53 --dport 1:2"],
+                other => panic!("write options of -m {other}"),
+            };
+            for typed in all {
+                let p = match spec.name {
+                    "udp" => crate::ext::testing::UDP,
+                    "icmp" => crate::ext::testing::ICMP,
+                    _ => TCP,
+                };
+                let made =
+                    read_match(spec, p, typed).unwrap_or_else(|error| panic!("-m {} {typed}: {error}", spec.name));
+                for numeric in [true, false] {
+                    let mut text = String::new();
+                    made.list(&mut text, numeric);
+                    text.push_str(" and more */");
+                    let ways = (spec.unlist)(Listed {
+                        rest: &text,
+                        protocol: p.0,
+                    });
+                    let again = ways.iter().filter(|it| it.rest == " and more */").any(|it| {
+                        let line = line_of(&it.options);
+                        read_match(spec, p, &line).is_ok_and(|again| made.equals(again.as_ref()))
+                    });
+                    assert!(again, "-m {} {typed} is listed as{text}: {ways:?}", spec.name);
+                }
+            }
+            assert_eq!((spec.unlist)(of(" something else")), [], "-m {}", spec.name);
+        }
+    }
+
+    #[test]
+    fn every_target_reads_back_what_it_lists() {
+        for spec in TARGETS {
+            let all: &[&str] = match spec.name {
+                "CT" => &["--notrack", "--helper ftp", ""],
+                "DNAT" => &[
+                    "--to-destination 1.2.3.4-1.2.3.9:80-90/85 --persistent",
+                    "--to-destination :80 --random",
+                ],
+                "LOG" => &[
+                    "",
+                    "--log-level 7 --log-uid --log-tcp-options",
+                    "--log-prefix \"a \\\" b: \" --log-level 3",
+                ],
+                "MARK" => &[
+                    "--set-mark 5/3",
+                    "--and-mark 0xf0",
+                    "--or-mark 1",
+                    "--xor-mark 2",
+                    "--set-mark 9",
+                ],
+                "MASQUERADE" => &["", "--to-ports 1024-2048 --random --random-fully"],
+                "REDIRECT" => &["", "--to-ports 80 --random"],
+                "NOTRACK" => &[""],
+                "REJECT" => &["--reject-with tcp-reset", ""],
+                "SNAT" => &[
+                    "--to-source 1.2.3.4:80-90 --random-fully",
+                    "--to-source 1.1.1.1-2.2.2.2 --persistent",
+                ],
+                other => panic!("write options for -j {other}"),
+            };
+            for typed in all {
+                let made = read_target(spec, TCP, typed).unwrap();
+                assert_eq!(made.kernel_name(), spec.listed_as);
+                for numeric in [true, false] {
+                    let mut text = String::new();
+                    made.list(&mut text, numeric);
+                    let ways = (spec.unlist)(of(&text));
+                    let again = ways.iter().filter(|it| it.rest.is_empty()).any(|it| {
+                        let line = line_of(&it.options);
+                        read_target(spec, TCP, &line).is_ok_and(|again| made.equals(again.as_ref()))
+                    });
+                    assert!(again, "-j {} {typed} is listed as{text}: {ways:?}", spec.name);
+                }
+            }
+        }
+    }
+
+    fn line_of(options: &[String]) -> String {
+        let words: Vec<String> = options
+            .iter()
+            .map(|it| match it.starts_with('-') || it == "!" {
+                true => it.clone(),
+                false => crate::ext::wording::quoted(it),
+            })
+            .collect();
+        words.join(" ")
+    }
+}

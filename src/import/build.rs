@@ -1,0 +1,210 @@
+//! Drafts into rules: each command is done as `iptables-restore` would, and what cannot be done is refused by line.
+
+use std::collections::HashMap;
+
+use super::draft::{self, Command, Draft};
+use super::{Options, THE_BEGINNING, Told};
+use crate::base::Family;
+use crate::engine::{Config, Router};
+use crate::lab::router_tables::RouterTables;
+use crate::net::{Closed, Net};
+use crate::rule::{CountId, Refusal, Table, TableRules};
+use crate::text::apply::{self, Printed};
+use crate::text::command::{self, Context, Restoring};
+use crate::text::{Failure, Program, Session, save};
+
+/// Tables as they were read.
+pub struct Built {
+    router: Router,
+    /// Which command made a rule: an index of the draft's commands.
+    made_by: HashMap<CountId, usize>,
+}
+
+impl Built {
+    pub fn new() -> Self {
+        Self {
+            router: Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed)),
+            made_by: HashMap::new(),
+        }
+    }
+
+    /// Does a draft's commands; those that cannot be done are refused, the others stand.
+    pub fn add(&mut self, draft: &Draft, options: &Options, told: &mut Told) {
+        let mut left_out = Vec::new();
+        let mut table = self.perform(draft, draft.commands.len(), &mut left_out, options, Some(told));
+        while let Err(refusal) = self.router.replace(table, THE_BEGINNING) {
+            // The kernel takes or refuses a table whole: the first command without which it would be taken is to blame.
+            let mut bad = draft.commands.len();
+            let mut good = 0;
+            while bad > good + 1 {
+                let middle = good + (bad - good) / 2;
+                let part = self.perform(draft, middle, &mut left_out, options, None);
+                match self.router.replace(part, THE_BEGINNING) {
+                    Ok(()) => good = middle,
+                    Err(_) => bad = middle,
+                }
+            }
+            let Some(command) = draft.commands.get(bad.wrapping_sub(1)) else {
+                told.refuse(&draft.source, draft.line, kernel(&refusal));
+                return;
+            };
+            told.refuse(&draft.source, command.line, kernel(&refusal));
+            left_out.push(bad - 1);
+            table = self.perform(draft, draft.commands.len(), &mut left_out, options, None);
+        }
+    }
+
+    /// The table after the first `count` commands. What is refused is left out, and told where someone asks.
+    fn perform(
+        &mut self,
+        draft: &Draft,
+        count: usize,
+        left_out: &mut Vec<usize>,
+        options: &Options,
+        mut told: Option<&mut Told>,
+    ) -> TableRules {
+        let mut tables = Nothing;
+        let mut session = Session::open(&mut tables, Family::V4, draft.table);
+        let mut announced = Vec::new();
+        for chain in &draft.chains {
+            let built_in = draft.table.hooks().iter().any(|hook| hook.chain() == chain.name);
+            let result = match (&chain.policy, built_in) {
+                (None, true) => Ok(()),
+                (None, false) => {
+                    announced.push(chain.name.clone());
+                    session.add_chain(&chain.name).map_err(Failure::from)
+                }
+                (Some(policy), _) => match draft::policy(policy) {
+                    // Told by who read it.
+                    None if draft.form.is_some() => Ok(()),
+                    _ => apply::set_policy(&mut session, &chain.name, policy, chain.counters).map_err(Failure::from),
+                },
+            };
+            if let (Err(failure), Some(told)) = (result, told.as_deref_mut()) {
+                let what = format!("chain {}: {}", chain.name, failure.explain());
+                told.refuse(&draft.source, chain.line, what);
+            }
+        }
+        let restoring = Restoring {
+            table: draft.table.name(),
+            announced: &announced,
+        };
+        let context = Context {
+            program: Program::Restore,
+            family: Family::V4,
+            hosts: &options.hosts,
+            restoring: Some(restoring),
+        };
+        for (at, command) in draft.commands.iter().enumerate().take(count) {
+            if left_out.contains(&at) {
+                continue;
+            }
+            match one(command, context, &mut session) {
+                Ok(()) => {
+                    for rule in session.rules.rules() {
+                        self.made_by.entry(rule.id).or_insert(at);
+                    }
+                }
+                Err(failure) => {
+                    left_out.push(at);
+                    if let Some(told) = told.as_deref_mut() {
+                        told.refuse(&draft.source, command.line, refusal(draft, command, &failure));
+                    }
+                }
+            }
+        }
+        session.rules
+    }
+
+    pub fn table(&self, table: Table) -> TableRules {
+        self.router.table(Family::V4, table)
+    }
+
+    pub fn session(&self, table: Table) -> Session {
+        Session::open(
+            &mut RouterTables {
+                router: &self.router,
+                now: THE_BEGINNING,
+            },
+            Family::V4,
+            table,
+        )
+    }
+
+    pub fn made_by(&self, rule: CountId) -> Option<usize> {
+        self.made_by.get(&rule).copied()
+    }
+
+    /// What `iptables-save` prints of these tables, without its own comments.
+    pub fn save(&self, chosen: impl Iterator<Item = Table>, counted: bool) -> String {
+        let mut out = String::new();
+        let mut tables = RouterTables {
+            router: &self.router,
+            now: THE_BEGINNING,
+        };
+        for table in chosen {
+            save::write_tables(&mut out, &mut tables, Family::V4, Some(table), counted, THE_BEGINNING);
+        }
+        out.split_inclusive('\n')
+            .filter(|line| !line.starts_with('#'))
+            .collect()
+    }
+}
+
+/// True when the draft's table takes everything that the draft says.
+pub fn fits(draft: &Draft, options: &Options) -> bool {
+    let mut told = Told::default();
+    Built::new().add(draft, options, &mut told);
+    told.refused.is_empty()
+}
+
+/// A table that nobody has touched, from which each draft begins.
+struct Nothing;
+
+impl crate::text::Tables for Nothing {
+    fn open(&mut self, family: Family, table: Table) -> TableRules {
+        TableRules::new(family, table)
+    }
+
+    fn existing(&self, _: Family) -> Vec<Table> {
+        Vec::new()
+    }
+
+    fn counters(&self, _: Family, _: Table) -> HashMap<CountId, crate::rule::Counters> {
+        HashMap::new()
+    }
+
+    fn replace(&mut self, _: TableRules) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+fn one(command: &Command, context: Context<'_>, session: &mut Session) -> Result<(), Failure> {
+    let texts: Vec<String> = command.words.iter().map(|it| it.text.clone()).collect();
+    let parsed = command::parse(&texts, context);
+    let command = parsed.result?;
+    apply::perform(&command, session, context.hosts, &mut Printed::default())
+}
+
+/// With the place in the line where the text has one, and with the rule that a row was read as.
+fn refusal(draft: &Draft, command: &Command, failure: &Failure) -> String {
+    let why = failure.explain();
+    if draft.form.is_some() {
+        let host = why.contains("host/network");
+        let remedy = if host {
+            "; --host NAME=ADDRESS says what a name stands for"
+        } else {
+            ""
+        };
+        return format!("read as `{}`: {why}{remedy}", command.shown());
+    }
+    let blamed = failure.place.argument.and_then(|at| command.words.get(at as usize));
+    match blamed.and_then(|word| word.column) {
+        Some(column) => format!("{why} (column {column})"),
+        None => why,
+    }
+}
+
+fn kernel(refusal: &Refusal) -> String {
+    format!("the kernel would refuse it: {refusal}")
+}

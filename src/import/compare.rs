@@ -1,0 +1,260 @@
+//! The proof: what was read is listed, or saved, again in the form that it came in, and every line that differs is named.
+
+use super::build::Built;
+use super::draft::{Command, Draft};
+use super::listing::{self, About, Form};
+use super::row::Row;
+use super::{Options, THE_BEGINNING, Told};
+use crate::base::Family;
+use crate::engine::{Config, Router};
+use crate::lab::router_tables::RouterTables;
+use crate::net::{Closed, Net};
+use crate::rule::TableRules;
+use crate::text::command::{Listing, ThenZero};
+use crate::text::{list, restore, save};
+
+/// Holds a table that was built against the draft that it was built from.
+pub fn compare(draft: &Draft, built: &Built, options: &Options, told: &mut Told) {
+    match &draft.form {
+        Some(form) => listed(draft, form, built, options, told),
+        None => saved(draft, built, told),
+    }
+    read_again(draft, built, options, told);
+}
+
+/// A listing against a listing, column by column: how wide the columns are is no matter.
+fn listed(draft: &Draft, form: &Form, built: &Built, options: &Options, told: &mut Told) {
+    let own = differences(draft, form, built, options, form.columns.numeric);
+    let found = match own.is_empty() {
+        true => own,
+        // Where nothing told whether names stand for numbers, they may do so.
+        false => {
+            let other = differences(draft, form, built, options, !form.columns.numeric);
+            if other.len() < own.len() { other } else { own }
+        }
+    };
+    for (line, text) in found {
+        told.unknown(&draft.source, line, text);
+    }
+}
+
+fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, numeric: bool) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let session = built.session(draft.table);
+    let mut text = String::new();
+    let all = Listing {
+        chain: None,
+        number: None,
+        then_zero: ThenZero::Nothing,
+    };
+    let columns = list::Columns {
+        numeric,
+        ..form.columns
+    };
+    // The table has chains, so there is a listing.
+    let _ = list::write(&mut text, &session, &all, columns, &options.hosts);
+    let mut own = Told::default();
+    let groups = listing::scan("", &text, &mut own);
+    let Some(again) = groups.first().map(|group| &group.form) else {
+        return vec![(draft.line, "none of this is in what was read".to_owned())];
+    };
+    for heading in &form.headings {
+        let Some(other) = again.headings.iter().find(|it| it.chain == heading.chain) else {
+            found.push((
+                heading.line,
+                format!("the chain {} is not in what was read", heading.chain),
+            ));
+            continue;
+        };
+        match (&heading.about, &other.about) {
+            (About::References(Some(own)), About::References(Some(other))) if own != other => found.push((
+                heading.line,
+                format!(
+                    "who jumps to {}: the listing says {own} references, and has {other}",
+                    heading.chain
+                ),
+            )),
+            (About::Policy { .. }, about) if heading.about != *about && !rounded(about, &heading.about) => {
+                found.push((
+                    heading.line,
+                    format!("the policy of {}: read as {about:?}", heading.chain),
+                ));
+            }
+            _ => {}
+        }
+        let rows = |form: &Form| -> Vec<Row> {
+            form.rows
+                .iter()
+                .filter(|it| it.chain == heading.chain)
+                .cloned()
+                .collect()
+        };
+        let (own, other) = (rows(form), rows(again));
+        for (at, row) in own.iter().enumerate() {
+            match other.get(at) {
+                None => found.push((row.line, "this rule is not in what was read".to_owned())),
+                Some(other) if !same(row, other) => {
+                    found.push((
+                        row.line,
+                        format!("the same line: it is listed again as `{}`", other.text.trim()),
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    found
+}
+
+/// Counters of a policy that come again as they were rounded.
+fn rounded(own: &About, other: &About) -> bool {
+    match (own, other) {
+        (
+            About::Policy {
+                name,
+                counted: Some((a, b)),
+            },
+            About::Policy {
+                name: other,
+                counted: Some((c, d)),
+            },
+        ) => {
+            name == other
+                && [(a, c), (b, d)]
+                    .iter()
+                    .all(|(own, other)| super::row::count(own) == super::row::count(other))
+        }
+        _ => false,
+    }
+}
+
+/// Column by column. The protocol may stand there as a number or by name, which versions of the tool do differently; what extensions printed
+/// may be in the words of an older one, which read as the same options.
+fn same(own: &Row, other: &Row) -> bool {
+    let (a, b) = (own, other);
+    // Not the number: a listing that was filtered keeps those of the whole one.
+    let columns = a.counted == b.counted
+        && a.target == b.target
+        && a.fragment == b.fragment
+        && a.input == b.input
+        && a.output == b.output
+        && a.source == b.source
+        && a.destination == b.destination
+        && a.goto == b.goto;
+    let extensions = || {
+        let read = own.extensions();
+        own.rest.trim() == other.rest.trim() || read.is_some() && read == other.extensions()
+    };
+    let protocol = || {
+        let number = |row: &Row| match row.protocol.word.as_str() {
+            "all" | "ip" => Some(0),
+            word => word.parse().ok().or_else(|| crate::ext::names::protocol_number(word)),
+        };
+        a.protocol.inverted == b.protocol.inverted && number(a) == number(b)
+    };
+    columns && protocol() && extensions()
+}
+
+/// Commands and save files: a rule that is written otherwise is told, once for all lines.
+fn saved(draft: &Draft, built: &Built, told: &mut Told) {
+    let table = built.table(draft.table);
+    let mut written = vec![0; draft.commands.len()];
+    for chain in &table.chains {
+        for rule in &chain.rules {
+            let Some(at) = built.made_by(rule.id) else { continue };
+            let Some(command) = draft.commands.get(at) else {
+                continue;
+            };
+            written[at] += 1;
+            let mut line = String::new();
+            save::write_rule(&mut line, &chain.name, rule, None);
+            if written[at] == 1 && !says(command, &line) {
+                told.form(&draft.source, command.line, format!("written as `{}`", line.trim_end()));
+            }
+        }
+    }
+    for (command, count) in draft.commands.iter().zip(&written) {
+        match count {
+            0 => told.form(&draft.source, command.line, "makes no rule that stands at the end"),
+            1 => {}
+            _ => told.form(&draft.source, command.line, format!("makes {count} rules")),
+        }
+    }
+}
+
+/// True when a line has the command's words, counters aside.
+fn says(command: &Command, line: &str) -> bool {
+    let Ok(again) = restore::arguments(line) else {
+        return false;
+    };
+    let texts: Vec<&str> = command.words[1..].iter().map(|it| it.text.as_str()).collect();
+    let mut own = Vec::new();
+    let mut at = 0;
+    while at < texts.len() {
+        if texts[at] == "-c" {
+            at += 3;
+            continue;
+        }
+        own.push(texts[at]);
+        at += 1;
+    }
+    own.iter().copied().eq(again.iter().map(|it| it.text.as_str()))
+}
+
+/// The save file must read as the same rules: there are some that the tool can't write.
+fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) {
+    let table = built.table(draft.table);
+    for chain in &table.chains {
+        for rule in &chain.rules {
+            let mut line = String::new();
+            save::write_rule(&mut line, &chain.name, rule, None);
+            if alone(&table, &line, options).is_none_or(|again| !again.says_the_same(rule)) {
+                let at = built.made_by(rule.id).and_then(|at| draft.commands.get(at));
+                told.unknown(
+                    &draft.source,
+                    at.map_or(draft.line, |it| it.line),
+                    format!(
+                        "how to write this rule: iptables-save prints it as `{}`, which reads otherwise",
+                        line.trim_end()
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// A rule's line read by itself, in a table with the same chains.
+fn alone(table: &TableRules, line: &str, options: &Options) -> Option<crate::rule::Rule> {
+    let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
+    let mut tables = RouterTables {
+        router: &router,
+        now: THE_BEGINNING,
+    };
+    let mut text = format!("*{}\n", table.table.name());
+    for chain in table
+        .chains
+        .iter()
+        .filter(|chain| chain.kind == crate::rule::ChainKind::User)
+    {
+        text += &format!(":{} -\n", chain.name);
+    }
+    text += line;
+    text += "COMMIT\n";
+    let options_of_restore = restore::Options {
+        family: Family::V4,
+        counters: false,
+        keep: false,
+        test: false,
+        only: None,
+        verbose: false,
+    };
+    restore::run(&text, &options_of_restore, &mut tables, &options.hosts)
+        .1
+        .ok()?;
+    let again = router.table(Family::V4, table.table);
+    let rules: Vec<_> = again.rules().collect();
+    match rules[..] {
+        [rule] => Some(crate::rule::Rule::clone(rule)),
+        _ => None,
+    }
+}

@@ -1,0 +1,65 @@
+//! A table as a text tells it: what to make, command by command, and the line that each comes from.
+
+use super::kind::Kind;
+use super::listing::Form;
+use crate::rule::{Counters, Policy, Table};
+use crate::text::restore::Argument;
+
+/// One table of one text.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub source: String,
+    pub kind: Kind,
+    /// Where it begins.
+    pub line: usize,
+    pub table: Table,
+    /// In the order of the text.
+    pub chains: Vec<Chain>,
+    pub commands: Vec<Command>,
+    /// Set when the text counts packets and bytes.
+    pub counted: bool,
+    /// How the rules were listed, for a listing.
+    pub form: Option<Form>,
+}
+
+impl Draft {
+    pub fn rules(&self) -> usize {
+        self.commands.len()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Chain {
+    pub line: usize,
+    pub name: String,
+    /// A built-in chain has one.
+    pub policy: Option<String>,
+    pub counters: Option<Counters>,
+}
+
+/// A command that makes a rule.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub line: usize,
+    pub words: Vec<Argument>,
+}
+
+impl Command {
+    /// The words as a line that reads as them.
+    pub fn shown(&self) -> String {
+        let words: Vec<String> = self.words[1..].iter().map(|word| shown(&word.text)).collect();
+        words.join(" ")
+    }
+}
+
+fn shown(word: &str) -> String {
+    match word.is_empty() || word.contains([' ', '"', '\\', '\'', '\t']) {
+        true => crate::ext::quoted(word),
+        false => word.to_owned(),
+    }
+}
+
+/// The policy of this name.
+pub fn policy(name: &str) -> Option<Policy> {
+    [Policy::Accept, Policy::Drop].into_iter().find(|it| it.name() == name)
+}

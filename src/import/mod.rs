@@ -1,0 +1,312 @@
+//! Rules from what people have: listings (`iptables -L -n -v`), commands (`iptables -S`) and save files, old ones too, into one save file,
+//! with everything that the text does not tell said by line.
+//!
+//! Each kind of text is read into [`draft::Draft`]s, one a table: chains, and commands with the lines they come from. [`build`] does the
+//! commands as `iptables-restore` would and refuses by line what cannot be done. Then what came of it is listed again in the form that was
+//! read and compared line by line ([`compare`]), so that nothing is lost unnoticed. Scripts are not read but run, which is `cli`'s business;
+//! [`script`] prepares them.
+
+mod build;
+mod commands;
+mod compare;
+mod draft;
+pub mod kind;
+mod listing;
+mod place;
+mod row;
+mod save;
+pub mod script;
+
+use std::fmt::{self, Write};
+
+use crate::base::Time;
+use crate::lab::problem::Source;
+use crate::rule::Table;
+use crate::text::StaticHosts;
+
+pub use kind::Kind;
+
+/// A text to read.
+#[derive(Clone, Debug)]
+pub struct Input {
+    pub source: Source,
+    /// What it is; `None`: see for yourself. Of a script it is the save file that it left.
+    pub kind: Option<Kind>,
+}
+
+/// How to read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The table of listings and commands that do not name theirs.
+    pub table: Option<Table>,
+    /// Names of hosts that listings made without `-n` may hold.
+    pub hosts: StaticHosts,
+}
+
+/// What came of it. There is a save file only where nothing was refused.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The save file, its first lines telling as comments where it comes from and what is not known.
+    pub save: Option<String>,
+    /// In the order of the texts.
+    pub notes: Vec<Note>,
+    /// What could not be read, in the order of the texts.
+    pub refused: Vec<Note>,
+    /// The tables that were found.
+    pub tables: Vec<Found>,
+}
+
+/// A table that was found in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub source: String,
+    pub kind: Kind,
+    pub table: Table,
+    pub chains: usize,
+    pub rules: usize,
+}
+
+/// Something to be said of some lines of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub source: String,
+    /// From 1, rising; empty where it is about all of the text.
+    pub lines: Vec<usize>,
+    pub weight: Weight,
+    pub text: String,
+}
+
+/// How much a note weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// The rule is the same, its words are others.
+    Form,
+    /// The text does not tell it; under `--strict` that is an error.
+    Unknown,
+    /// The line cannot be read.
+    Refused,
+}
+
+impl Note {
+    /// `firewall.txt:3`, `firewall.txt: lines 3-5, 9`.
+    pub fn place(&self) -> String {
+        match self.lines[..] {
+            [] => self.source.clone(),
+            [line] => format!("{}:{line}", self.source),
+            _ => format!("{}: lines {}", self.source, ranges(&self.lines)),
+        }
+    }
+
+    fn new(source: &str, line: usize, weight: Weight, text: impl Into<String>) -> Self {
+        Self {
+            source: source.to_owned(),
+            lines: vec![line],
+            weight,
+            text: text.into(),
+        }
+    }
+}
+
+/// `firewall.txt:3: ...`, `firewall.txt: lines 3-5, 9: ...`.
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place(), self.text)
+    }
+}
+
+/// `3-5, 9`.
+fn ranges(lines: &[usize]) -> String {
+    let mut out = String::new();
+    let mut rest = lines;
+    while let Some(&first) = rest.first() {
+        let run = rest
+            .iter()
+            .enumerate()
+            .take_while(|&(at, &line)| line == first + at)
+            .count();
+        let comma = if out.is_empty() { "" } else { ", " };
+        let _ = match run {
+            1 => write!(out, "{comma}{first}"),
+            _ => write!(out, "{comma}{first}-{}", first + run - 1),
+        };
+        rest = &rest[run..];
+    }
+    out
+}
+
+/// Reads the texts into one save file. A script must have been run before, since it is a program: what is read here of one is the save file
+/// that it left.
+pub fn read(inputs: &[Input], options: &Options) -> Import {
+    let mut told = Told::default();
+    let mut drafts = Vec::new();
+    for Input { source, kind: given } in inputs {
+        let text = source.text.replace("\r\n", "\n");
+        if text.len() != source.text.len() {
+            told.notes.push(Note {
+                source: source.name.clone(),
+                lines: Vec::new(),
+                weight: Weight::Form,
+                text: "lines end in CR LF: read as if they ended in LF".to_owned(),
+            });
+        }
+        let source = Source {
+            name: source.name.clone(),
+            text,
+        };
+        let kind = match given.map_or_else(|| kind::detect(&source.text), Ok) {
+            Ok(kind) => kind,
+            Err(why) => {
+                told.refuse(&source.name, 1, why);
+                continue;
+            }
+        };
+        drafts.extend(match kind {
+            Kind::Listing => listing::read(&source, options, &mut told),
+            Kind::Commands => commands::read(&source, options, &mut told),
+            Kind::Save => save::read(&source, &mut told),
+            // Who says that it is one has run it.
+            Kind::Script if given.is_some() => {
+                let mut left = save::read(&source, &mut told);
+                for draft in &mut left {
+                    draft.kind = Kind::Script;
+                }
+                left
+            }
+            Kind::Script => {
+                let why = "a script is run, not read: `nflab import` runs it in a lab";
+                told.refuse(&source.name, 1, why);
+                Vec::new()
+            }
+        });
+    }
+    finish(drafts, options, told)
+}
+
+/// What was found out so far.
+#[derive(Debug, Default)]
+struct Told {
+    notes: Vec<Note>,
+    refused: Vec<Note>,
+}
+
+impl Told {
+    fn refuse(&mut self, source: &str, line: usize, text: impl Into<String>) {
+        self.refused.push(Note::new(source, line, Weight::Refused, text));
+    }
+
+    fn unknown(&mut self, source: &str, line: usize, text: impl Into<String>) {
+        self.notes.push(Note::new(source, line, Weight::Unknown, text));
+    }
+
+    /// One note for many lines.
+    fn unknown_of(&mut self, source: &str, lines: Vec<usize>, text: impl Into<String>) {
+        if !lines.is_empty() {
+            self.notes.push(Note {
+                source: source.to_owned(),
+                lines,
+                weight: Weight::Unknown,
+                text: text.into(),
+            });
+        }
+    }
+
+    fn form(&mut self, source: &str, line: usize, text: impl Into<String>) {
+        self.notes.push(Note::new(source, line, Weight::Form, text));
+    }
+}
+
+fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told) -> Import {
+    let mut tables = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
+    let counted = drafts.iter().any(|draft| draft.counted);
+    let mut built = build::Built::new();
+    for draft in &drafts {
+        if let Some(other) = found.iter().find(|other| other.table == draft.table) {
+            let (table, other) = (draft.table.name(), &other.source);
+            told.refuse(
+                &draft.source,
+                draft.line,
+                format!("the table {table} for the second time (first in {other}); expected each table once"),
+            );
+            continue;
+        }
+        built.add(draft, options, &mut told);
+        found.push(Found {
+            source: draft.source.clone(),
+            kind: draft.kind,
+            table: draft.table,
+            chains: draft.chains.len(),
+            rules: draft.rules(),
+        });
+        tables.push(draft);
+    }
+    if tables.is_empty() && told.refused.is_empty() {
+        told.refused.push(Note {
+            source: "nflab import".to_owned(),
+            lines: Vec::new(),
+            weight: Weight::Refused,
+            text: "no table in any of the texts; expected chains and rules".to_owned(),
+        });
+    }
+    if told.refused.is_empty() {
+        for draft in &tables {
+            compare::compare(draft, &built, options, &mut told);
+        }
+    }
+    // The lines of what a script left are not the script's.
+    for note in told.notes.iter_mut().chain(&mut told.refused) {
+        if found
+            .iter()
+            .any(|it| it.source == note.source && it.kind == Kind::Script)
+        {
+            note.lines.clear();
+        }
+    }
+    told.notes.sort_by_key(|note| {
+        let source = found.iter().position(|it| it.source == note.source);
+        (source, note.lines.first().copied())
+    });
+    told.refused.sort_by_key(|note| {
+        let source = found.iter().position(|it| it.source == note.source);
+        (source, note.lines.first().copied())
+    });
+    let save = told
+        .refused
+        .is_empty()
+        .then(|| header(&found, &told.notes) + &built.save(found.iter().map(|it| it.table), counted));
+    Import {
+        save,
+        notes: told.notes,
+        refused: told.refused,
+        tables: found,
+    }
+}
+
+/// What stands above the tables, so that a file that is passed on still tells what it is.
+fn header(found: &[Found], notes: &[Note]) -> String {
+    let mut out = String::new();
+    let mut sources: Vec<(&str, Kind)> = Vec::new();
+    for it in found {
+        if !sources.contains(&(&it.source, it.kind)) {
+            sources.push((&it.source, it.kind));
+        }
+    }
+    for (source, kind) in sources {
+        let _ = writeln!(out, "# Made by nflab import from {source} ({})", kind.about());
+    }
+    let unknown: Vec<&Note> = notes.iter().filter(|it| it.weight == Weight::Unknown).collect();
+    if !unknown.is_empty() {
+        out.push_str("# Not known:\n");
+    }
+    for note in unknown {
+        // A comment that holds a line's end would be no comment behind it.
+        let _ = writeln!(out, "#   {}", note.to_string().replace(['\n', '\0'], " "));
+    }
+    out
+}
+
+/// Nothing here knows what day it is.
+const THE_BEGINNING: Time = Time::ZERO;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,445 @@
+//! A row of a listing: its columns, and behind them what the extensions printed, as words of a command.
+
+use crate::base::Family;
+use crate::ext::listed::Listed;
+use crate::ext::{self, names};
+use crate::rule::Counters;
+use crate::text::list::Columns;
+
+/// A rule as it was listed.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub line: usize,
+    pub chain: String,
+    pub text: String,
+    pub number: Option<usize>,
+    pub counted: Option<(String, String)>,
+    /// Empty for a rule that only counts.
+    pub target: String,
+    pub protocol: Negatable,
+    /// `--`, `-f` or `!f`.
+    pub fragment: String,
+    pub input: Option<Negatable>,
+    pub output: Option<Negatable>,
+    pub source: Negatable,
+    pub destination: Negatable,
+    pub goto: bool,
+    /// What the extensions printed.
+    pub rest: String,
+}
+
+/// A word that a `!` may stand before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negatable {
+    pub inverted: bool,
+    pub word: String,
+}
+
+impl Negatable {
+    fn of(text: &str) -> Self {
+        let (inverted, word) = match text.strip_prefix('!') {
+            Some(word) => (true, word),
+            None => (false, text),
+        };
+        Self {
+            inverted,
+            word: word.to_owned(),
+        }
+    }
+}
+
+/// A row as words of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// From the program's name on.
+    pub words: Vec<String>,
+    pub unknown: Vec<String>,
+    /// Ports stand there by name.
+    pub names: bool,
+}
+
+/// A counter, and whether it is exact: `100K` is not.
+pub fn count(text: &str) -> Option<(u64, bool)> {
+    let units = [
+        ('K', 1_000),
+        ('M', 1_000_000),
+        ('G', 1_000_000_000),
+        ('T', 1_000_000_000_000u64),
+    ];
+    for (unit, factor) in units {
+        if let Some(digits) = text.strip_suffix(unit) {
+            return Some((digits.parse::<u64>().ok()?.checked_mul(factor)?, false));
+        }
+    }
+    text.parse().ok().map(|number| (number, true))
+}
+
+impl Row {
+    /// The columns of a line; the error says what was expected.
+    pub fn parse(text: &str, line: usize, chain: &str, columns: Columns) -> Result<Self, String> {
+        let mut it = Listed {
+            rest: text.trim_end_matches('\r'),
+            protocol: 0,
+        };
+        let mut number = None;
+        if columns.line_numbers {
+            let word = it.take().unwrap_or_default();
+            let parsed = word.parse();
+            number = Some(parsed.map_err(|_| format!("`{word}` in the column num; expected the rule's number"))?);
+        }
+        let mut counted = None;
+        if columns.verbose {
+            let (packets, bytes) = (it.take().unwrap_or_default(), it.take().unwrap_or_default());
+            for word in [packets, bytes] {
+                if count(word).is_none() {
+                    return Err(format!(
+                        "`{word}` in the columns pkts and bytes; expected a number (120, 100K)"
+                    ));
+                }
+            }
+            counted = Some((packets.to_owned(), bytes.to_owned()));
+        }
+        // A rule that only counts leaves the column of targets blank.
+        let mut target = it.take().unwrap_or_default();
+        let mut protocol = it.take().unwrap_or_default();
+        let mut fragment = it.peek().unwrap_or_default();
+        if is_option(protocol) && !is_option(fragment) {
+            (target, protocol, fragment) = ("", target, protocol);
+        } else {
+            it.take();
+        }
+        if !is_option(fragment) {
+            let found = fragment;
+            return Err(match found {
+                "" => "the line ends too early; expected the columns target, prot, opt, source, destination".to_owned(),
+                _ => format!("`{found}` in the column opt; expected --, -f or !f"),
+            });
+        }
+        let mut next = |column: &str| {
+            it.take()
+                .map(Negatable::of)
+                .ok_or_else(|| format!("the line ends before the column {column}"))
+        };
+        let (mut input, mut output) = (None, None);
+        if columns.verbose {
+            input = Some(next("in")?);
+            output = Some(next("out")?);
+        }
+        let source = next("source")?;
+        let destination = next("destination")?;
+        for it in [&source, &destination] {
+            if it.word.contains(':') {
+                return Err(format!(
+                    "`{}` is an address of IPv6; its rules are not there yet in nflab",
+                    it.word
+                ));
+            }
+        }
+        let goto = it.word("[goto]").is_some();
+        Ok(Self {
+            line,
+            chain: chain.to_owned(),
+            text: text.to_owned(),
+            number,
+            counted,
+            target: target.to_owned(),
+            protocol: Negatable::of(protocol),
+            fragment: fragment.to_owned(),
+            input,
+            output,
+            source,
+            destination,
+            goto,
+            rest: format!(" {}", it.rest.trim_ascii_start()),
+        })
+    }
+
+    /// True where a column has a name that `-n` would not have printed.
+    pub fn has_names(&self) -> bool {
+        let letters = |it: &Negatable| it.word.contains(|it: char| it.is_ascii_alphabetic());
+        let any = |it: &Option<Negatable>| it.as_ref().is_some_and(|it| it.word == "any");
+        letters(&self.source) || letters(&self.destination) || any(&self.input) || any(&self.output)
+    }
+
+    /// True for a verdict with nothing before it.
+    pub fn is_for_everything(&self) -> bool {
+        let verdict = ["ACCEPT", "DROP", "REJECT"].contains(&self.target.as_str());
+        let any = |it: &Negatable| !it.inverted && is_any_address(&it.word);
+        let bare = self.rest.trim().is_empty()
+            || self.rest.trim().starts_with("reject-with")
+            || self.rest.trim().starts_with("/*");
+        verdict && bare && is_any_protocol(&self.protocol.word) && any(&self.source) && any(&self.destination)
+    }
+
+    /// The row as a command. `chains` are those of the listing; `whole` is set when it has all of its table.
+    pub fn words(&self, chains: &[String], whole: bool, counted: Option<Counters>) -> Result<Read, String> {
+        let mut words = vec!["iptables-restore".to_owned(), "-A".to_owned(), self.chain.clone()];
+        let mut unknown = Vec::new();
+        let mut say = |inverted: bool, option: &str, value: &str| {
+            if inverted {
+                words.push("!".to_owned());
+            }
+            words.push(option.to_owned());
+            if !value.is_empty() {
+                words.push(value.to_owned());
+            }
+        };
+        for (option, it) in [("-s", &self.source), ("-d", &self.destination)] {
+            match is_any_address(&it.word) {
+                true if it.inverted => say(true, option, "0.0.0.0/0"),
+                true => {}
+                false => say(it.inverted, option, &it.word),
+            }
+        }
+        for (option, it) in [("-i", &self.input), ("-o", &self.output)] {
+            if let Some(it) = it {
+                match ["*", "any"].contains(&it.word.as_str()) {
+                    true if it.inverted => {
+                        return Err(format!("`!{}` in the column of {option}; expected a name", it.word));
+                    }
+                    true => {}
+                    false => say(it.inverted, option, &it.word),
+                }
+            }
+        }
+        if !is_any_protocol(&self.protocol.word) {
+            say(self.protocol.inverted, "-p", &self.protocol.word);
+        }
+        if self.fragment != "--" {
+            say(self.fragment == "!f", "-f", "");
+        }
+        let target = self.said_target(chains, whole)?;
+        let ways = self.ways(&target)?;
+        let way = &ways[0];
+        if ways.len() > 1 {
+            let others: Vec<String> = ways.iter().map(|way| way.words.join(" ")).collect();
+            unknown.push(format!(
+                "which of {} ways to read it is meant: taken as `{}`, not as `{}`",
+                ways.len(),
+                others[0],
+                others[1..].join("` or `")
+            ));
+        }
+        let names = has_port_names(&way.words);
+        unknown.extend(way.unknown.iter().cloned());
+        words.extend(way.words.iter().cloned());
+        if let Some(counted) = counted {
+            words.extend(["-c".to_owned(), counted.packets.to_string(), counted.bytes.to_string()]);
+        }
+        Ok(Read { words, unknown, names })
+    }
+
+    /// What the target and the extensions say, whatever the other columns do.
+    pub fn extensions(&self) -> Option<Vec<String>> {
+        let target = self.said_target(&[], false).ok()?;
+        self.ways(&target).ok()?.into_iter().next().map(|way| way.words)
+    }
+
+    /// Every way to read what the extensions printed, the likeliest first; at least one.
+    fn ways(&self, target: &Said) -> Result<Vec<Way>, String> {
+        let word = &self.protocol.word;
+        let number = protocol_number(word)
+            .ok_or_else(|| format!("the protocol `{word}`; expected a number or a name of /etc/protocols"))?;
+        let mut search = Search {
+            target,
+            protocol: number,
+            inverted: self.protocol.inverted,
+            ways: Vec::new(),
+            left: &self.rest,
+        };
+        search.go(&self.rest, &Way::default());
+        match search.ways.is_empty() {
+            true => Err(not_readable(search.left.trim(), target, &self.rest)),
+            false => Ok(search.ways),
+        }
+    }
+
+    fn said_target(&self, chains: &[String], whole: bool) -> Result<Said, String> {
+        let name = self.target.as_str();
+        let is_chain = chains.iter().any(|chain| chain == name);
+        if self.goto {
+            return Ok(Said::Words(vec!["-g".to_owned(), name.to_owned()]));
+        }
+        if name.is_empty() {
+            return Ok(Said::Words(Vec::new()));
+        }
+        if is_chain || ["ACCEPT", "DROP", "RETURN", "QUEUE"].contains(&name) {
+            return Ok(Said::Words(vec!["-j".to_owned(), name.to_owned()]));
+        }
+        if ext::targets().any(|spec| spec.listed_as == name) {
+            return Ok(Said::Target(name.to_owned()));
+        }
+        if whole || FOREIGN_TARGETS.contains(&name) {
+            return Err(format!(
+                "`{name}` is no chain of this listing, and nflab has no such target; there are: {}",
+                ext::targets().map(|spec| spec.name).collect::<Vec<_>>().join(", ")
+            ));
+        }
+        Ok(Said::Words(vec!["-j".to_owned(), name.to_owned()]))
+    }
+}
+
+/// The column of targets.
+enum Said {
+    /// Nothing of it is printed behind the matches.
+    Words(Vec<String>),
+    Target(String),
+}
+
+/// One way to read what the extensions printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Way {
+    words: Vec<String>,
+    unknown: Vec<String>,
+}
+
+/// Matches in their order, then the target: every way to share the text among them.
+struct Search<'a> {
+    target: &'a Said,
+    protocol: u8,
+    inverted: bool,
+    ways: Vec<Way>,
+    /// What no way got behind.
+    left: &'a str,
+}
+
+impl<'a> Search<'a> {
+    fn go(&mut self, rest: &'a str, so_far: &Way) {
+        if rest.trim().len() < self.left.trim().len() {
+            self.left = rest;
+        }
+        self.end(rest, so_far);
+        let listed = Listed {
+            rest,
+            protocol: self.protocol,
+        };
+        // What is only for a protocol can't stand in a rule for another: it is in a comment that it looks so.
+        let fits = |spec: &&ext::MatchSpec| {
+            let protocol = spec.protocol.is_none_or(|it| it == self.protocol && !self.inverted);
+            protocol && spec.families.contains(&Family::V4)
+        };
+        for spec in ext::matches().filter(fits).collect::<Vec<_>>() {
+            for typed in (spec.unlist)(listed) {
+                if typed.rest.len() >= rest.len() || self.ways.len() >= MOST_WAYS {
+                    continue;
+                }
+                let mut way = so_far.clone();
+                way.words.extend(["-m".to_owned(), spec.name.to_owned()]);
+                way.words.extend(typed.options);
+                way.unknown.extend(typed.unknown);
+                self.go(typed.rest, &way);
+            }
+        }
+    }
+
+    fn end(&mut self, rest: &'a str, so_far: &Way) {
+        match self.target {
+            Said::Words(words) if rest.trim().is_empty() => {
+                let mut way = so_far.clone();
+                way.words.extend(words.iter().cloned());
+                self.found(way);
+            }
+            Said::Words(_) => {}
+            Said::Target(name) => {
+                let listed = Listed {
+                    rest,
+                    protocol: self.protocol,
+                };
+                for spec in ext::targets().filter(|spec| spec.listed_as == name) {
+                    for typed in (spec.unlist)(listed) {
+                        if !typed.rest.trim().is_empty() {
+                            continue;
+                        }
+                        let mut way = so_far.clone();
+                        way.words.extend(["-j".to_owned(), spec.name.to_owned()]);
+                        way.words.extend(typed.options);
+                        way.unknown.extend(typed.unknown);
+                        self.found(way);
+                    }
+                }
+            }
+        }
+    }
+
+    fn found(&mut self, way: Way) {
+        if !self.ways.contains(&way) {
+            self.ways.push(way);
+        }
+    }
+}
+
+fn not_readable(left: &str, target: &Said, rest: &str) -> String {
+    if left.starts_with("/*") {
+        return format!("the comment `{left}` has no end; expected `*/`: the line is cut");
+    }
+    if left.is_empty()
+        && let Said::Target(name) = target
+    {
+        return format!("{name} prints its options, and none stand here; expected the whole line");
+    }
+    let shown = if left.is_empty() { rest.trim() } else { left };
+    let matches: Vec<&str> = ext::matches().map(|spec| spec.name).collect();
+    format!(
+        "`{shown}`: expected what a match or the target prints; nflab has the matches {}",
+        matches.join(", ")
+    )
+}
+
+fn is_option(word: &str) -> bool {
+    ["--", "-f", "!f"].contains(&word)
+}
+
+fn is_any_address(word: &str) -> bool {
+    ["anywhere", "0.0.0.0/0", "default"].contains(&word)
+}
+
+fn is_any_protocol(word: &str) -> bool {
+    ["all", "0", "ip"].contains(&word)
+}
+
+fn protocol_number(word: &str) -> Option<u8> {
+    word.parse().ok().or_else(|| names::protocol_number(word))
+}
+
+/// Values of options that are ports, and are no numbers.
+fn has_port_names(words: &[String]) -> bool {
+    words.windows(2).any(|pair| {
+        let port = ["--sport", "--dport", "--sports", "--dports", "--ports"].contains(&pair[0].as_str());
+        port && pair[1].contains(|it: char| it.is_ascii_alphabetic())
+    })
+}
+
+/// More than these are never told.
+const MOST_WAYS: usize = 4;
+
+/// Targets of the real tool that nflab has not: a row that has one is not taken for a jump to a chain that is not listed.
+pub const FOREIGN_TARGETS: &[&str] = &[
+    "AUDIT",
+    "CHECKSUM",
+    "CLASSIFY",
+    "CLUSTERIP",
+    "CONNMARK",
+    "CONNSECMARK",
+    "DSCP",
+    "ECN",
+    "HMARK",
+    "IDLETIMER",
+    "LED",
+    "NETMAP",
+    "NFLOG",
+    "NFQUEUE",
+    "RATEEST",
+    "SAME",
+    "SECMARK",
+    "SET",
+    "SYNPROXY",
+    "TARPIT",
+    "TCPMSS",
+    "TCPOPTSTRIP",
+    "TEE",
+    "TOS",
+    "TPROXY",
+    "TRACE",
+    "TTL",
+    "ULOG",
+];

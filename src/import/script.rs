@@ -1,0 +1,197 @@
+//! Shell scripts: how to tell one, how to make it safe to run, and what it called that was not there.
+//!
+//! A legacy script is a program; only running it tells its rules. It runs with nothing in its `PATH` but the lab's tools, and these pages see
+//! to it that it does not go around them by a path of its own (`/sbin/iptables`): such a path becomes the tool of the lab, and that of any
+//! other program becomes its bare name, which is then not found and said.
+
+use crate::rule::Table;
+
+/// The words of a command behind a prompt (`# iptables -t nat -L`, `root@fw:~$ sudo iptables -nvL`), from the tool's name on.
+pub fn prompted(line: &str) -> Option<Vec<String>> {
+    let (_, behind) = line
+        .split_once(['$', '#', '%', '>'])
+        .filter(|(before, _)| !before.contains(' ') || before.starts_with('['))?;
+    let words: Vec<String> = behind.split_ascii_whitespace().map(str::to_owned).collect();
+    let at = words.iter().position(|word| is_iptables(word))?;
+    let before = words[..at].iter().all(|word| word == "sudo" || word.starts_with('-'));
+    let lists = |word: &String| {
+        word.starts_with('-')
+            && (word.contains('L') || word.contains('S') || word == "--list" || word == "--list-rules")
+    };
+    (before && words[at..].iter().any(lists)).then(|| words[at..].to_vec())
+}
+
+/// The table that a command is for.
+pub fn table_of(words: &[String]) -> Result<Table, String> {
+    let name = words.iter().enumerate().find_map(|(at, word)| match word.as_str() {
+        "-t" | "--table" => words.get(at + 1).map(String::as_str),
+        word => word
+            .strip_prefix("--table=")
+            .or_else(|| word.strip_prefix("-t").filter(|it| !it.is_empty())),
+    });
+    let name = name.unwrap_or("filter");
+    Table::from_name(name).ok_or_else(|| format!("the table `{name}`; expected filter, nat, mangle, raw or security"))
+}
+
+/// True when a line of a program mentions the tool: as a word or at the end of a path.
+pub fn calls_iptables(line: &str) -> bool {
+    words(line).any(|(_, word)| is_iptables(word) || is_iptables(word.rsplit('/').next().unwrap_or(word)))
+}
+
+fn is_iptables(word: &str) -> bool {
+    let word = word.rsplit('/').next().unwrap_or(word);
+    let names = [
+        "iptables",
+        "iptables-restore",
+        "iptables-save",
+        "ip6tables",
+        "ip6tables-restore",
+    ];
+    let bare = word
+        .strip_suffix("-legacy")
+        .or_else(|| word.strip_suffix("-nft"))
+        .unwrap_or(word);
+    names.contains(&bare)
+}
+
+/// Stretches of letters that a path or a name may have, with where they begin.
+fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
+    let part = |it: char| it.is_ascii_alphanumeric() || matches!(it, '/' | '-' | '_' | '.' | '+');
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + line[at..].find(part)?;
+        let end = line[start..]
+            .find(|it| !part(it))
+            .map_or(line.len(), |length| start + length);
+        at = end;
+        Some((start, &line[start..end]))
+    })
+}
+
+/// A script made ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    pub text: String,
+    /// Paths that were bent: line, what stood there, what stands there now.
+    pub bent: Vec<(usize, String, String)>,
+}
+
+/// Bends paths: those of the lab's tools to `tools`, those of other programs to their names, and `/proc/sys` to `knobs`. The first line is
+/// left alone where it names the shell.
+pub fn prepare(text: &str, is_tool: impl Fn(&str) -> bool, tools: &str, knobs: &str) -> Prepared {
+    let mut prepared = Prepared {
+        text: String::with_capacity(text.len()),
+        bent: Vec::new(),
+    };
+    for (at, line) in text.split_inclusive('\n').enumerate() {
+        if at == 0 && line.starts_with("#!") {
+            prepared.text.push_str(line);
+            continue;
+        }
+        let mut copied = 0;
+        for (start, word) in words(line) {
+            let comment = line[..start].trim_start().starts_with('#');
+            let Some(bent) = bent(word, &is_tool, tools, knobs).filter(|_| !comment) else {
+                continue;
+            };
+            // `$HOME/bin/x` and `a/bin/x` are no paths from the root.
+            if line[..start].ends_with(['$', '}', '~', ')']) {
+                continue;
+            }
+            prepared.text.push_str(&line[copied..start]);
+            prepared.text.push_str(&bent);
+            copied = start + word.len();
+            prepared.bent.push((at + 1, word.to_owned(), bent));
+        }
+        prepared.text.push_str(&line[copied..]);
+    }
+    prepared
+}
+
+fn bent(word: &str, is_tool: &impl Fn(&str) -> bool, tools: &str, knobs: &str) -> Option<String> {
+    if let Some(rest) = word.strip_prefix("/proc/sys") {
+        return (rest.is_empty() || rest.starts_with('/')).then(|| format!("{knobs}{rest}"));
+    }
+    let name = PROGRAM_PLACES.iter().find_map(|place| word.strip_prefix(place))?;
+    if name.is_empty() || name.contains('/') {
+        return None;
+    }
+    Some(match is_tool(name) {
+        true => format!("{tools}/{name}"),
+        false => name.to_owned(),
+    })
+}
+
+/// Where programs live.
+const PROGRAM_PLACES: [&str; 6] = [
+    "/sbin/",
+    "/bin/",
+    "/usr/sbin/",
+    "/usr/bin/",
+    "/usr/local/sbin/",
+    "/usr/local/bin/",
+];
+
+/// Programs that a shell did not find, with the line where it looked: `x.sh: 4: awk: not found`, `x.sh: line 4: awk: command not found`.
+pub fn not_found(stderr: &str) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for line in stderr.lines() {
+        let Some(said) = line
+            .strip_suffix(": not found")
+            .or_else(|| line.strip_suffix(": command not found"))
+        else {
+            continue;
+        };
+        let parts: Vec<&str> = said.split(": ").collect();
+        let [.., place, name] = parts[..] else { continue };
+        let number = place.strip_prefix("line ").unwrap_or(place);
+        if let Ok(number) = number.parse()
+            && !found.contains(&(number, name.to_owned()))
+        {
+            found.push((number, name.to_owned()));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts() {
+        for (line, expected) in [
+            ("# iptables -t nat -L -n -v", Some("nat")),
+            ("root@fw:~# iptables -nvL", Some("filter")),
+            ("[root@fw ~]# /sbin/iptables -nvL -tmangle", Some("mangle")),
+            ("$ sudo iptables --table=raw -S", Some("raw")),
+            ("# iptables -A INPUT -j DROP", None),
+            ("# Generated by iptables-save v1.4", None),
+            ("ACCEPT all -- 0.0.0.0/0", None),
+        ] {
+            let table = prompted(line).map(|words| table_of(&words).unwrap().name());
+            assert_eq!(table, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn paths_are_bent() {
+        let is_tool = |name: &str| name == "iptables";
+        let text = "#!/bin/sh\n# /sbin/ip\nI=/sbin/iptables\n/sbin/ip link; \"/usr/bin/awk\" $X/bin/y\necho 1 > /proc/sys/net/ipv4/ip_forward\n\
+                    . /etc/rc.d/init.d/functions\n";
+        let prepared = prepare(text, is_tool, "/tmp/t", "/tmp/k");
+        assert_eq!(
+            prepared.text,
+            "#!/bin/sh\n# /sbin/ip\nI=/tmp/t/iptables\nip link; \"awk\" $X/bin/y\necho 1 > /tmp/k/net/ipv4/ip_forward\n\
+             . /etc/rc.d/init.d/functions\n"
+        );
+        assert_eq!(prepared.bent.len(), 4);
+        assert_eq!(prepared.bent[1], (4, "/sbin/ip".to_owned(), "ip".to_owned()));
+    }
+
+    #[test]
+    fn what_a_shell_did_not_find() {
+        let stderr = "x.sh: 4: awk: not found\n/tmp/x.sh: line 12: grep: command not found\nfile not found\nx.sh: 4: awk: not found\n";
+        assert_eq!(not_found(stderr), [(4, "awk".to_owned()), (12, "grep".to_owned())]);
+    }
+}

@@ -1,0 +1,183 @@
+//! `nflab import`: files in, a save file out, what is not known on standard error.
+
+use crate::bench::Bench;
+
+const LISTING: &str = "\
+# iptables -t filter -L -n -v -x
+Chain INPUT (policy DROP 3 packets, 120 bytes)
+    pkts      bytes target     prot opt in     out     source               destination         
+      10      840 ACCEPT     all  --  lo     *       0.0.0.0/0            0.0.0.0/0           
+       2      120 ACCEPT     tcp  --  *      *       10.0.0.0/8           0.0.0.0/0            tcp dpt:22 state NEW
+
+Chain FORWARD (policy ACCEPT 0 packets, 0 bytes)
+    pkts      bytes target     prot opt in     out     source               destination         
+
+Chain OUTPUT (policy ACCEPT 0 packets, 0 bytes)
+    pkts      bytes target     prot opt in     out     source               destination         
+";
+
+#[test]
+fn a_listing_becomes_a_save_file_that_can_be_restored() {
+    let bench = Bench::new();
+    bench.write("listing", LISTING);
+    let ran = bench.nflab(&["import", "listing", "--out", "rules.v4", "--strict"]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+    assert_eq!(ran.err, "listing: a listing, iptables -L: filter (3 chains, 2 rules)\n");
+    assert_eq!(
+        bench.read("rules.v4"),
+        "# Made by nflab import from listing (a listing, iptables -L)\n*filter\n:INPUT DROP [3:120]\n:FORWARD ACCEPT [0:0]\n\
+         :OUTPUT ACCEPT [0:0]\n[10:840] -A INPUT -i lo -j ACCEPT\n\
+         [2:120] -A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 22 -m state --state NEW -j ACCEPT\nCOMMIT\n"
+    );
+    let again = bench.nflab(&[
+        "sh",
+        "--",
+        "sh",
+        "-c",
+        "iptables-restore -c rules.v4 && iptables -L -n -v -x",
+    ]);
+    assert_eq!(again.code, 0, "{}", again.err);
+    assert!(again.out.contains("tcp dpt:22 state NEW\n"), "{}", again.out);
+}
+
+#[test]
+fn exit_codes() {
+    let bench = Bench::new();
+    bench.write(
+        "part",
+        "Chain INPUT (policy ACCEPT)\ntarget     prot opt source               destination\n",
+    );
+    bench.write(
+        "cut",
+        &LISTING.replace("tcp dpt:22 state NEW", "tcp dpt:22 recent: SET"),
+    );
+    bench.write("old", "was there");
+    let ran = bench.nflab(&["import", "part"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("part:1: not known: the table:"), "{}", ran.err);
+    let ran = bench.nflab(&["import", "part", "--strict", "--out", "old"]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(
+        ran.err
+            .ends_with("nflab: 2 things not known, and --strict asks for all; nothing was written\n"),
+        "{}",
+        ran.err
+    );
+    let ran = bench.nflab(&["import", "cut", "--out", "old"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(
+        ran.err
+            .contains("cut:5: cannot be read: `recent: SET`: expected what a match or the target prints"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(bench.read("old"), "was there");
+    for (arguments, said) in [
+        (
+            &["import", "nowhere"][..],
+            "nflab: cannot read nowhere: No such file or directory\n",
+        ),
+        (&["import", "old"], "old:1: cannot be read: expected a listing"),
+        (
+            &["import", "part", "--from", "save"],
+            "part:1: cannot be read: `Chain INPUT (policy ACCEPT)`: expected a line *TABLE above it",
+        ),
+        (
+            &["import", "part", "--out", "no/such/place"],
+            "nflab: cannot write no/such/place",
+        ),
+        (&["import"], "required arguments"),
+    ] {
+        let ran = bench.nflab(arguments);
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains(said), "{arguments:?}: {}", ran.err);
+    }
+}
+
+const SCRIPT: &str = "\
+#!/bin/sh
+IPTABLES=/sbin/iptables
+/sbin/modprobe ip_conntrack_ftp
+echo 1 > /proc/sys/net/ipv4/ip_forward
+$IPTABLES -X nothere 2>/dev/null
+PORTS=`echo 22 80 | awk '{print $2}' 2>/dev/null`
+case \"$1\" in
+start)
+    for port in 22 80; do
+        $IPTABLES -A INPUT -i eth0 -p tcp --dport $port -j ACCEPT
+    done
+    /usr/sbin/iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE ;;
+broken)
+    iptables -A INPUT -m recent --set ;;
+esac
+iptables-save > /etc/nflab-import-test-must-not-be-there
+echo done
+";
+
+#[test]
+fn a_script_is_run_where_it_can_do_no_harm() {
+    let bench = Bench::new();
+    bench.write("fw.sh", SCRIPT);
+    let ran = bench.nflab(&["import", "fw.sh", "--argument", "start", "-v"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(
+        ran.out.lines().filter(|line| line.contains("-A ")).collect::<Vec<_>>(),
+        [
+            "[0:0] -A POSTROUTING -o eth0 -j MASQUERADE",
+            "[0:0] -A INPUT -i eth0 -p tcp -m tcp --dport 22 -j ACCEPT",
+            "[0:0] -A INPUT -i eth0 -p tcp -m tcp --dport 80 -j ACCEPT",
+        ]
+    );
+    for said in [
+        "fw.sh | done\n",
+        "fw.sh: a script, which was run: ",
+        "fw.sh:2: /sbin/iptables: the lab's\n",
+        "fw.sh:6: not known: what awk would have said: it is no tool of nflab and was not found. --allow awk lets the script call it\n",
+        "fw.sh: `iptables -X nothere` failed: iptables: No chain/target/match by that name.\n",
+        "fw.sh: net.ipv4.ip_forward = 1 was set: a lab file keeps it, a save file does not\n",
+    ] {
+        assert!(ran.err.contains(said), "{said:?} is not in\n{}", ran.err);
+    }
+    assert!(!std::path::Path::new("/etc/nflab-import-test-must-not-be-there").exists());
+    let allowed = bench.nflab(&["import", "fw.sh", "--argument", "start", "--allow", "awk"]);
+    assert!(!allowed.err.contains("awk"), "{}", allowed.err);
+    assert_eq!(
+        bench
+            .nflab(&["import", "fw.sh", "--argument", "start", "--strict"])
+            .code,
+        1
+    );
+}
+
+#[test]
+fn a_script_whose_rules_are_not_taken_is_refused() {
+    let bench = Bench::new();
+    bench.write("fw.sh", SCRIPT);
+    let ran = bench.nflab(&["import", "fw.sh", "--argument", "broken"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+    assert!(
+        ran.err.contains("fw.sh: cannot be read: `iptables -A INPUT -m recent --set` failed: iptables v1.8.9 (legacy): Couldn't load match"),
+        "{}",
+        ran.err
+    );
+    bench.write(
+        "silent.sh",
+        "#!/bin/bash\n[ \"$1\" = start ] || { echo usage; exit 1; }\niptables -F\n",
+    );
+    let ran = bench.nflab(&["import", "silent.sh"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err
+            .contains("the script called no iptables; it may want a word (--argument start)"),
+        "{}",
+        ran.err
+    );
+    let left: Vec<_> = std::fs::read_dir(bench.path(""))
+        .unwrap()
+        .map(|it| it.unwrap().file_name())
+        .collect();
+    assert!(
+        left.iter().all(|it| !it.to_string_lossy().starts_with("nflab-sh")),
+        "{left:?}"
+    );
+}
