@@ -250,7 +250,7 @@ impl<O: Observer> Pass<'_, O> {
             Hook::Output => NatHook::Output,
             Hook::Forward | Hook::Postrouting => NatHook::Postrouting,
         };
-        let before = if O::WATCHING {
+        let before = if O::IN_DETAIL {
             Some(transit.packet.clone())
         } else {
             None
