@@ -9,9 +9,9 @@
 //! - *Queues.* A queue of a multi-queue TUN is a file of its own, so it is a `Device` of its own: opening one gives a list of devices of the same
 //!   name, and a worker owns one of them. Nothing here is shared, so there is nothing to lock.
 
+mod capture;
 mod link;
 mod memory;
-mod pcapng;
 #[cfg(target_os = "linux")]
 pub mod syscall;
 #[cfg(target_os = "linux")]
@@ -19,9 +19,9 @@ mod tun;
 
 use std::io;
 
+pub use capture::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket};
 pub use link::{Content, LinkType};
 pub use memory::MemoryDevice;
-pub use pcapng::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket};
 #[cfg(target_os = "linux")]
 pub use tun::{TunDevice, TunError};
 
