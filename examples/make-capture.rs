@@ -55,9 +55,11 @@ fn rules() -> String {
 }
 
 fn capture(path: &str, size: &str, classic: bool) -> io::Result<()> {
-    let wanted: u64 = size
-        .parse()
-        .map_err(|_| io::Error::other(format!("{size:?} is no number of bytes; expected one such as 1000000000")))?;
+    let wanted: u64 = size.parse().map_err(|_| {
+        io::Error::other(format!(
+            "{size:?} is no number of bytes; expected one such as 1000000000"
+        ))
+    })?;
     let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let mut sink = match classic {
         true => Sink::classic(file)?,
@@ -178,7 +180,12 @@ impl Flow {
         };
         Self {
             client: (
-                Ipv4Addr::new(10, random.below(4) as u8, random.below(256) as u8, 2 + random.below(250) as u8),
+                Ipv4Addr::new(
+                    10,
+                    random.below(4) as u8,
+                    random.below(256) as u8,
+                    2 + random.below(250) as u8,
+                ),
                 1024 + random.below(64_000) as u16,
             ),
             server: (Ipv4Addr::new(203, 0, 113, 2 + random.below(250) as u8), port),

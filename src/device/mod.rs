@@ -19,7 +19,7 @@ mod tun;
 
 use std::io;
 
-pub use capture::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket};
+pub use capture::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket, Direction, Frame};
 pub use link::{Content, LinkType};
 pub use memory::MemoryDevice;
 #[cfg(target_os = "linux")]
