@@ -1,4 +1,4 @@
-//! Where packets come from and go to: memory, pcapng, TUN.
+//! Where packets come from and go to: memory, captures, TUN.
 //!
 //! A [`Device`] moves whole IP packets of either family, nothing below them: no link header, no clock. What it must never do is block.
 //!
