@@ -197,13 +197,22 @@ impl Differences {
             self.write_sides(&mut text, &flow.sides);
         }
         if flows.len() > shown {
-            let _ = writeln!(text, "  and {} more (--limit shows more, --differences writes all)", flows.len() - shown);
+            let _ = writeln!(
+                text,
+                "  and {} more (--limit shows more, --differences writes all)",
+                flows.len() - shown
+            );
         }
         text.push_str("\nRules that make the difference\n");
         let mut pairs: Vec<&Pair> = self.pairs.iter().collect();
         pairs.sort_by_key(|pair| std::cmp::Reverse(pair.packets));
         for pair in pairs {
-            let _ = writeln!(text, "  {}, the first of {}", packets(pair.packets), of_flows(pair.flows));
+            let _ = writeln!(
+                text,
+                "  {}, the first of {}",
+                packets(pair.packets),
+                of_flows(pair.flows)
+            );
             self.write_sides(&mut text, &pair.sides);
         }
         let _ = writeln!(
@@ -293,7 +302,11 @@ impl Side {
         let output = passed.output().map(|left| {
             let ends = Ends::of(left.bytes).unwrap_or_else(Ends::unspecified);
             match (left.is_own, Some(ends) == came) {
-                (true, _) => format!("out by {}, the router's own: {}", left.interface, describe::brief(left.bytes)),
+                (true, _) => format!(
+                    "out by {}, the router's own: {}",
+                    left.interface,
+                    describe::brief(left.bytes)
+                ),
                 (false, true) => format!("out by {}", left.interface),
                 (false, false) => format!("out by {} as {ends}", left.interface),
             }
@@ -305,7 +318,12 @@ impl Side {
             output: output.collect(),
             rule: place.map(|place| {
                 let entry = place.entry;
-                (entry.table.name(), entry.chain.clone(), entry.number, entry.text.clone())
+                (
+                    entry.table.name(),
+                    entry.chain.clone(),
+                    entry.number,
+                    entry.text.clone(),
+                )
             }),
         }
     }

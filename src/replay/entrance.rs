@@ -67,10 +67,12 @@ impl Entrances {
         };
         let (prefix, name) = line.split_once('=').ok_or_else(|| wrong("it has no `=`"))?;
         let (address, length) = prefix.split_once('/').unwrap_or((prefix, "32"));
-        let address: Ipv4Addr = address.parse().map_err(|_| match address.parse::<std::net::Ipv6Addr>() {
-            Ok(_) => wrong("IPv6 is not there yet"),
-            Err(_) => wrong(&format!("{address:?} is no IPv4 address")),
-        })?;
+        let address: Ipv4Addr = address
+            .parse()
+            .map_err(|_| match address.parse::<std::net::Ipv6Addr>() {
+                Ok(_) => wrong("IPv6 is not there yet"),
+                Err(_) => wrong(&format!("{address:?} is no IPv4 address")),
+            })?;
         let length: u8 = length
             .parse()
             .ok()
@@ -82,11 +84,20 @@ impl Entrances {
         if let Some(there) = self.map.iter().find(|it| it.mask == mask && it.length == length)
             && there.entrance != entrance
         {
-            return Err(wrong(&format!("the same prefix leads to {} already", there.entrance.name)));
+            return Err(wrong(&format!(
+                "the same prefix leads to {} already",
+                there.entrance.name
+            )));
         }
         self.map.push(Mapped { mask, length, entrance });
         self.map.sort_by_key(|it| std::cmp::Reverse(it.length));
         Ok(())
+    }
+
+    /// Whether the name that the capture has for the interface decides by itself.
+    #[inline]
+    pub(super) fn ask_the_capture(&self) -> bool {
+        self.map.is_empty()
     }
 
     #[inline]

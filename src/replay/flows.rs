@@ -203,7 +203,7 @@ mod tests {
         assert!(flows.is_approximate() && flows.flows.len() <= MOST);
         let largest = flows.largest(1)[0];
         assert_eq!((largest.packets, largest.bytes), (3001, 3000 * 1500 + 60));
-        assert_eq!(largest.ends.to_string(), "udp 10.0.0.1:9 > 10.0.0.2:0");
+        assert_eq!(largest.ends.to_string(), "udp 10.0.0.1:7 > 10.0.0.2:0");
     }
 
     #[test]

@@ -93,6 +93,7 @@ pub struct Replayer {
     lab: Lab,
     entrances: Entrances,
     rules: Rulebook,
+    last_entrance: Option<(String, Entrance)>,
     witness: Witness,
     /// What left because time went on, before the last packet.
     meanwhile: Vec<Emission>,
@@ -110,6 +111,7 @@ impl Replayer {
             last_tick: lab.now(),
             lab,
             entrances: Entrances::default(),
+            last_entrance: None,
             witness: Witness::default(),
             meanwhile: Vec::new(),
             since_sweep: 0,
@@ -119,6 +121,7 @@ impl Replayer {
     /// Where packets come in whose capture doesn't say, or not in the lab's words.
     pub fn with_entrances(mut self, entrances: Entrances) -> Self {
         self.entrances = entrances;
+        self.last_entrance = None;
         self
     }
 
@@ -133,7 +136,7 @@ impl Replayer {
         packet: TimedPacket<'a>,
         observer: &mut O,
     ) -> Result<Passed<'a>, NoEntrance> {
-        let entrance = self.entrances.find(&self.lab, &packet)?;
+        let entrance = self.entrance(&packet)?;
         let is_late = !self.lab.set_clock(packet.time);
         self.meanwhile.clear();
         self.let_time_work();
@@ -153,6 +156,24 @@ impl Replayer {
             report,
             replayer: self,
         })
+    }
+
+    /// The capture's name for an interface mostly is that of the packet before.
+    #[inline]
+    fn entrance(&mut self, packet: &TimedPacket<'_>) -> Result<Entrance, NoEntrance> {
+        if self.entrances.ask_the_capture()
+            && let Some(name) = packet.interface
+        {
+            if let Some((last, entrance)) = &self.last_entrance
+                && last == name
+            {
+                return Ok(*entrance);
+            }
+            let found = self.entrances.find(&self.lab, packet)?;
+            self.last_entrance = Some((name.to_owned(), found));
+            return Ok(found);
+        }
+        self.entrances.find(&self.lab, packet)
     }
 
     /// Finds out where a packet would come in, and does nothing else.
@@ -285,18 +306,27 @@ impl<'a> Passed<'a> {
                 | Reason::Queued(place),
             ) => rules.at(place),
             Some(_) => None,
-            None => self.replayer.witness.filter.and_then(|decision| rules.of_decision(decision)),
+            None => self
+                .replayer
+                .witness
+                .filter
+                .and_then(|decision| rules.of_decision(decision)),
         }
     }
 
     /// Everything the router sent because of it, answers of its own included; what reached the router itself is on `local`.
     pub fn output(&self) -> impl ExactSizeIterator<Item = Left<'a>> + use<'a> {
         let replayer = self.replayer;
-        replayer.lab.output().iter().enumerate().map(move |(at, emission)| Left {
-            interface: replayer.lab.port_name(emission.port),
-            bytes: &emission.bytes,
-            is_own: replayer.witness.is_own(at),
-        })
+        replayer
+            .lab
+            .output()
+            .iter()
+            .enumerate()
+            .map(move |(at, emission)| Left {
+                interface: replayer.lab.port_name(emission.port),
+                bytes: &emission.bytes,
+                is_own: replayer.witness.is_own(at),
+            })
     }
 
     /// What the router sent since the packet before, because time went on.
@@ -327,7 +357,10 @@ impl<'a> Passed<'a> {
             state: self.state(),
             rule: self.deciding().map(|place| place.to_string()),
             reason: self.reason().map(ToString::to_string),
-            output: self.output().map(|left| (left.interface, left.bytes.to_vec())).collect(),
+            output: self
+                .output()
+                .map(|left| (left.interface, left.bytes.to_vec()))
+                .collect(),
         }
     }
 }

@@ -86,7 +86,11 @@ fn sum(source: std::net::IpAddr, destination: std::net::IpAddr, number: u8, segm
         protocol::ICMP => checksum::of(segment),
         _ => checksum::transport(source, destination, number, segment),
     };
-    let sum = if number == protocol::UDP && sum == 0 { 0xffff } else { sum };
+    let sum = if number == protocol::UDP && sum == 0 {
+        0xffff
+    } else {
+        sum
+    };
     segment[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }
 

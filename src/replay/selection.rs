@@ -96,7 +96,12 @@ mod tests {
 
     #[test]
     fn what_lies_beyond_the_last_packet() {
-        for (text, last, beyond) in [("3,7-9", 9, None), ("3,7-9", 8, Some(9)), ("all", 0, None), ("8-", 7, Some(8))] {
+        for (text, last, beyond) in [
+            ("3,7-9", 9, None),
+            ("3,7-9", 8, Some(9)),
+            ("all", 0, None),
+            ("8-", 7, Some(8)),
+        ] {
             assert_eq!(Selection::parse(text).unwrap().beyond(last), beyond, "{text}");
         }
     }
