@@ -1,5 +1,5 @@
 //! Makes a capture of any size: clients on `lan`, servers behind `wan`, TCP from handshake to close and UDP questions with answers, in the
-//! sizes that backbones see (seven small to four medium to one large).
+//! sizes that backbones see (seven small to four medium to one large); 5,000 flows at once, their packets in trains of four.
 //!
 //! ```text
 //! cargo run --release --example make-capture -- big.pcapng 1000000000
@@ -124,6 +124,8 @@ impl Sink {
 struct World {
     random: Random,
     flows: Vec<Flow>,
+    /// The flow whose packets come just now.
+    at: usize,
     identification: u16,
 }
 
@@ -146,12 +148,16 @@ impl World {
         Self {
             random,
             flows,
+            at: 0,
             identification: 0,
         }
     }
 
     fn next(&mut self) -> (&'static str, Vec<u8>) {
-        let at = self.random.below(FLOWS) as usize;
+        if self.random.below(TRAIN) == 0 {
+            self.at = self.random.below(FLOWS) as usize;
+        }
+        let at = self.at;
         let payload = match self.random.below(12) {
             0..7 => 12,
             7..11 => 536,
@@ -252,4 +258,7 @@ impl Flow {
     }
 }
 
+/// How many are under way at any time.
 const FLOWS: u32 = 5000;
+/// How many packets of a flow follow each other, on average.
+const TRAIN: u32 = 4;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::base::protocol;
@@ -12,12 +11,21 @@ use crate::wire::ipv4::Ipv4;
 
 /// Packets and bytes of flows, as long as they may still be among the largest.
 ///
-/// When there are too many, the smaller half is forgotten: so the memory is bounded, and a flow that is told of was counted whole unless it
-/// was among the smaller half at some time.
-#[derive(Debug, Default)]
+/// Flows under way are counted in a small table that stays in the processor's cache; who makes room there goes to the larger memory behind it,
+/// and when that is full, its smaller half is forgotten. So the memory is bounded, and a flow that is told of was counted whole unless it was among
+/// the smaller half at some time.
+#[derive(Debug)]
 pub struct TopFlows {
-    flows: HashMap<u64, FlowCount, BuildHasherDefault<SerialHasher>>,
+    under_way: Box<[Slot]>,
+    kept: HashMap<u64, FlowCount>,
     forgotten: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// `u64::MAX` where there is none.
+    serial: u64,
+    count: FlowCount,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,38 +37,67 @@ pub struct FlowCount {
     pub bytes: u64,
 }
 
+impl Default for TopFlows {
+    fn default() -> Self {
+        let nobody = Slot {
+            serial: u64::MAX,
+            count: FlowCount {
+                ends: Ends::unspecified(),
+                packets: 0,
+                bytes: 0,
+            },
+        };
+        Self {
+            under_way: vec![nobody; SLOTS].into(),
+            kept: HashMap::new(),
+            forgotten: false,
+        }
+    }
+}
+
 impl TopFlows {
-    /// A packet of so many bytes, of the flow with this number.
+    /// A packet of so many bytes, of the flow with this number. Numbers grow with each flow, so flows that live together have slots of their own.
     #[inline]
     pub fn note(&mut self, serial: u64, tuple: &Tuple, bytes: usize) {
-        let count = self.flows.entry(serial).or_insert_with(|| FlowCount {
-            ends: Ends::of_tuple(tuple),
-            packets: 0,
-            bytes: 0,
-        });
-        count.packets += 1;
-        count.bytes += bytes as u64;
-        if self.flows.len() > MOST {
-            self.forget();
+        let slot = &mut self.under_way[serial as usize % SLOTS];
+        if slot.serial == serial {
+            slot.count.packets += 1;
+            slot.count.bytes += bytes as u64;
+            return;
+        }
+        let next = Slot {
+            serial,
+            count: FlowCount {
+                ends: Ends::of_tuple(tuple),
+                packets: 1,
+                bytes: bytes as u64,
+            },
+        };
+        let before = std::mem::replace(slot, next);
+        if before.serial != u64::MAX {
+            add(&mut self.kept, &before);
+            if self.kept.len() > MOST {
+                self.forget();
+            }
         }
     }
 
     #[cold]
     fn forget(&mut self) {
-        let mut sizes: Vec<u64> = self.flows.values().map(|it| it.bytes).collect();
+        let mut sizes: Vec<u64> = self.kept.values().map(|it| it.bytes).collect();
         let (_, &mut median, _) = sizes.select_nth_unstable(MOST / 2);
-        let mut kept = 0;
-        self.flows.retain(|_, count| {
-            let keep = count.bytes >= median && kept < MOST / 2;
-            kept += usize::from(keep);
-            keep
-        });
+        // Flows of the median's size are many where all are alike; which of them stay is nothing to rely on, so none does.
+        self.kept.retain(|_, count| count.bytes > median);
         self.forgotten = true;
     }
 
     /// The largest by bytes; of equals, the one whose ends come first.
     pub fn largest(&self, many: usize) -> Vec<FlowCount> {
-        let mut all: Vec<FlowCount> = self.flows.values().copied().collect();
+        let mut all = self.kept.clone();
+        for slot in self.under_way.iter().filter(|slot| slot.serial != u64::MAX) {
+            add(&mut all, slot);
+        }
+        let mut all: Vec<FlowCount> = all.into_values().collect();
         all.sort_unstable_by_key(|it| (std::cmp::Reverse((it.bytes, it.packets)), it.ends));
         all.truncate(many);
         all
@@ -70,6 +107,16 @@ impl TopFlows {
     pub fn is_approximate(&self) -> bool {
         self.forgotten
     }
+}
+
+fn add(flows: &mut HashMap<u64, FlowCount>, slot: &Slot) {
+    flows
+        .entry(slot.serial)
+        .and_modify(|count| {
+            count.packets += slot.count.packets;
+            count.bytes += slot.count.bytes;
+        })
+        .or_insert(slot.count);
 }
 
 /// Between whom a packet or a flow is.
@@ -152,28 +199,10 @@ fn end(f: &mut fmt::Formatter<'_>, (address, port): (IpAddr, Option<u16>)) -> fm
     }
 }
 
-/// For numbers that count up: spreading them is enough, nobody can aim them.
-#[derive(Debug, Default)]
-struct SerialHasher(u64);
-
-impl Hasher for SerialHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
-    }
-}
-
-/// Flows remembered at most: some megabytes.
-const MOST: usize = 1 << 16;
+/// Half a megabyte or so.
+const SLOTS: usize = 1 << 13;
+/// Flows remembered besides at most.
+const MOST: usize = 1 << 14;
 
 #[cfg(test)]
 mod tests {
@@ -200,7 +229,7 @@ mod tests {
                 flows.note(7, &tuple(7), 1500);
             }
         }
-        assert!(flows.is_approximate() && flows.flows.len() <= MOST);
+        assert!(flows.is_approximate() && flows.kept.len() <= MOST);
         let largest = flows.largest(1)[0];
         assert_eq!((largest.packets, largest.bytes), (3001, 3000 * 1500 + 60));
         assert_eq!(largest.ends.to_string(), "udp 10.0.0.1:7 > 10.0.0.2:0");

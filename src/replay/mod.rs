@@ -64,6 +64,7 @@ use self::witness::Witness;
 use crate::base::{InterfaceName, Time};
 use crate::engine::{Emission, Fate, Observer, Reason, Report, Silent};
 use crate::lab::memory::Lab;
+use crate::rule::Table;
 
 /// A packet and when it came.
 #[derive(Clone, Copy, Debug)]
@@ -98,8 +99,10 @@ pub struct Replayer {
     /// What left because time went on, before the last packet.
     meanwhile: Vec<Emission>,
     last_tick: Time,
-    /// Packets since flows that ran out were last collected.
+    /// Packets since flows that ran out were last collected, and how many flows stayed then: so a packet pays for a look at less than two flows,
+    /// and the dead in the table are no more than a few times the living.
     since_sweep: usize,
+    swept_to: usize,
 }
 
 impl Replayer {
@@ -115,6 +118,7 @@ impl Replayer {
             witness: Witness::default(),
             meanwhile: Vec::new(),
             since_sweep: 0,
+            swept_to: 0,
         }
     }
 
@@ -200,14 +204,17 @@ impl Replayer {
         }
         self.last_tick = self.lab.now();
         let router = &self.lab.machine.router;
+        // Where the table is nearly full, a new flow needs the room of a dead one.
         let (flows, most) = (router.flows().count(), router.config().conntrack.max as usize);
-        let left = if self.since_sweep >= flows || (most > 0 && flows >= most / 2) {
+        let is_crowded = most > 0 && flows >= most / 4 * 3 && self.since_sweep >= self.swept_to / 4;
+        self.meanwhile = if is_crowded || self.since_sweep >= self.swept_to * 4 + SWEEP_AT_LEAST {
+            let left = self.lab.tick();
             self.since_sweep = 0;
-            self.lab.tick()
+            self.swept_to = self.lab.machine.router.flows().count();
+            left
         } else {
             self.lab.expire_fragments()
         };
-        self.meanwhile = left;
     }
 
     /// Collects flows that have run out, as a look at the table at the end should find it.
@@ -296,8 +303,14 @@ impl<'a> Passed<'a> {
 
     /// The rule or policy that decided: of what stopped it, if that was one; else the last word in the filter table. `None` where no rule had a say.
     pub fn deciding(&self) -> Option<RulePlace<'a>> {
-        let rules = &self.replayer.rules;
+        let (rules, filter) = (&self.replayer.rules, self.replayer.witness.filter);
         match self.reason() {
+            // What the table decided is known by number already.
+            Some(Reason::Rule(place) | Reason::Policy(place) | Reason::Rejected { place, .. })
+                if place.table == Table::Filter && filter.is_some() =>
+            {
+                filter.and_then(|decision| rules.of_decision(decision))
+            }
             Some(
                 Reason::Rule(place)
                 | Reason::Policy(place)
@@ -389,6 +402,7 @@ pub struct Outcome {
     pub output: Vec<(InterfaceName, Vec<u8>)>,
 }
 
+const SWEEP_AT_LEAST: usize = 1 << 14;
 /// As often as a live lab ticks.
 const TICK: Duration = Duration::from_millis(100);
 

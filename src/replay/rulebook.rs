@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::witness::Decision;
 use crate::base::Family;
@@ -13,7 +14,8 @@ use crate::rule::{ChainKind, CountId, Counters, Hook, Table};
 #[derive(Debug, Default)]
 pub struct Rulebook {
     entries: Vec<RuleEntry>,
-    by_id: HashMap<CountId, usize>,
+    /// Hashed by what is fast: nobody outside chooses these numbers.
+    by_id: hashbrown::HashMap<CountId, usize, BuildHasherDefault<NumberHasher>>,
     /// Where the rules of a chain begin.
     chains: HashMap<(Table, String), usize>,
     /// The policies of the filter table, by hook.
@@ -135,5 +137,25 @@ impl fmt::Display for RuleEntry {
 impl fmt::Display for RulePlace<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.entry.fmt(f)
+    }
+}
+
+/// Spreads numbers that count up.
+#[derive(Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     }
 }

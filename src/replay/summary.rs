@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use super::{Passed, Replayer, TopFlows};
 use crate::base::Time;
+use crate::conntrack::CtState;
+use crate::engine::Fate;
 
 /// Counts packets as they pass. Its memory depends on the ruleset, not on the capture.
 #[derive(Debug)]
@@ -15,7 +17,8 @@ pub struct Summary {
     span: Option<(Time, Time)>,
     late: u64,
     verdicts: [u64; VERDICTS.len()],
-    states: BTreeMap<&'static str, u64>,
+    /// The last is of packets without a state.
+    states: [u64; STATES.len() + 1],
     /// By the rule's place in the rulebook, then by verdict.
     rules: Vec<[u64; VERDICTS.len()]>,
     no_rule: u64,
@@ -33,7 +36,7 @@ impl Summary {
             span: None,
             late: 0,
             verdicts: [0; VERDICTS.len()],
-            states: BTreeMap::new(),
+            states: [0; STATES.len() + 1],
             rules: vec![[0; VERDICTS.len()]; replayer.rules().entries().len()],
             no_rule: 0,
             causes: BTreeMap::new(),
@@ -49,9 +52,11 @@ impl Summary {
         self.late += u64::from(passed.is_late());
         let now = passed.time();
         self.span = Some((self.span.map_or(now, |(first, _)| first), now));
-        let verdict = place_of(passed.verdict());
+        let verdict = place_of(&passed.report().fate);
         self.verdicts[verdict] += 1;
-        *self.states.entry(passed.state().unwrap_or("none")).or_default() += 1;
+        let state = passed.report().state;
+        let state = STATES.iter().position(|it| Some(*it) == state).unwrap_or(STATES.len());
+        self.states[state] += 1;
         match (passed.deciding(), passed.reason()) {
             (Some(place), _) => {
                 if let Some(counts) = self.rules.get_mut(place.index) {
@@ -64,7 +69,10 @@ impl Summary {
         if let Some(why) = passed.why_invalid() {
             count(&mut self.invalid, &why.to_string());
         }
-        if let Some((serial, tuple)) = &passed.witness().flow {
+        // The flow of a packet that went no further never was.
+        if verdict == ACCEPTED
+            && let Some((serial, tuple)) = &passed.witness().flow
+        {
             self.flows.note(*serial, tuple, passed.bytes().len());
         }
     }
@@ -117,10 +125,13 @@ impl Summary {
             .map(|(name, count)| format!("{name} {}", grouped(count)))
             .collect();
         let _ = writeln!(text, "  verdicts  {}", verdicts.join(", "));
-        let states: Vec<String> = self
-            .states
+        let states: Vec<String> = STATES
+            .map(CtState::name)
             .iter()
-            .map(|(name, count)| format!("{name} {}", grouped(*count)))
+            .chain(&["none"])
+            .zip(self.states)
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{name} {}", grouped(count)))
             .collect();
         let _ = writeln!(text, "  states    {}", states.join(", "));
         if self.late > 0 {
@@ -181,8 +192,15 @@ fn write_never_hit(text: &mut String, replayer: &Replayer) {
     }
 }
 
-fn place_of(verdict: &str) -> usize {
-    VERDICTS.iter().position(|it| *it == verdict).unwrap_or_default()
+/// The place of a verdict among [`VERDICTS`].
+fn place_of(fate: &Fate) -> usize {
+    match fate {
+        Fate::Forwarded | Fate::Sent | Fate::Delivered => ACCEPTED,
+        stopped => {
+            let verdict = stopped.verdict();
+            VERDICTS.iter().position(|it| *it == verdict).unwrap_or(ACCEPTED)
+        }
+    }
 }
 
 fn count(counts: &mut BTreeMap<String, u64>, what: &str) {
@@ -240,6 +258,14 @@ pub fn grouped(number: u64) -> String {
 }
 
 const VERDICTS: [&str; 5] = ["ACCEPT", "DROP", "REJECT", "STOLEN", "QUEUE"];
+const ACCEPTED: usize = 0;
+const STATES: [CtState; 5] = [
+    CtState::New,
+    CtState::Established,
+    CtState::Related,
+    CtState::Invalid,
+    CtState::Untracked,
+];
 const SHOWN_FLOWS: usize = 10;
 const SHOWN_RULES: usize = 20;
 const MOST_CAUSES: usize = 64;

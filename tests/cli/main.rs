@@ -3,6 +3,7 @@
 mod bench;
 mod examples;
 mod replay;
+mod replay_ftp;
 mod run;
 mod sh;
 mod tools;
