@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::record::RuleJson;
 use super::{Ends, Passed, grouped};
 use crate::explain::describe;
+use crate::lab::memory::LOCAL;
 use crate::wire::ipv4::Ipv4;
 
 /// Whether two rulesets treated a packet differently: another verdict, another state, or something else left. Which rule decided is no difference
@@ -65,7 +66,7 @@ pub struct Side {
     pub state: Option<&'static str>,
     /// The deciding rule, or another cause, in words.
     pub cause: String,
-    /// What left: interface, and ends.
+    /// What left, in words: by which interface, and with which ends where they are others.
     pub output: Vec<String>,
     rule: Option<(&'static str, String, Option<u32>, String)>,
 }
@@ -122,33 +123,40 @@ impl Differences {
         Some(difference)
     }
 
+    /// What follows in a flow follows from its first difference: so that is what all its packets are put down to.
     fn note(&mut self, difference: &Difference) {
-        let sides = difference.sides.each_ref().map(Side::brief);
-        let is_listed = self.flows.contains_key(&difference.flow);
-        if is_listed || self.flows.len() < MOST_FLOWS {
-            let flow = self.flows.entry(difference.flow).or_insert_with(|| FlowDifference {
-                packets: 0,
-                first: difference.number,
-                sides: sides.clone(),
-            });
-            flow.packets += 1;
-        } else {
-            self.unlisted += 1;
-        }
-        let pair = match self.pairs.iter().position(|pair| pair.sides == sides) {
-            Some(at) => &mut self.pairs[at],
+        let own = difference.sides.each_ref().map(Side::brief);
+        let has_room = self.flows.len() < MOST_FLOWS;
+        let (sides, is_first) = match self.flows.get_mut(&difference.flow) {
+            Some(flow) => {
+                flow.packets += 1;
+                (flow.sides.clone(), false)
+            }
+            None if has_room => {
+                let flow = FlowDifference {
+                    packets: 1,
+                    first: difference.number,
+                    sides: own.clone(),
+                };
+                self.flows.insert(difference.flow, flow);
+                (own, true)
+            }
             None => {
-                self.pairs.push(Pair {
-                    sides,
-                    packets: 0,
-                    flows: 0,
-                });
-                let last = self.pairs.len() - 1;
-                &mut self.pairs[last]
+                self.unlisted += 1;
+                (own, false)
             }
         };
-        pair.packets += 1;
-        pair.flows += u64::from(!is_listed);
+        let at = self.pairs.iter().position(|pair| pair.sides == sides);
+        let at = at.unwrap_or_else(|| {
+            self.pairs.push(Pair {
+                sides,
+                packets: 0,
+                flows: 0,
+            });
+            self.pairs.len() - 1
+        });
+        self.pairs[at].packets += 1;
+        self.pairs[at].flows += u64::from(is_first);
     }
 
     /// Packets that were treated differently.
@@ -205,15 +213,13 @@ impl Differences {
         }
         text.push_str("\nRules that make the difference\n");
         let mut pairs: Vec<&Pair> = self.pairs.iter().collect();
-        pairs.sort_by_key(|pair| std::cmp::Reverse(pair.packets));
-        for pair in pairs {
-            let _ = writeln!(
-                text,
-                "  {}, the first of {}",
-                packets(pair.packets),
-                of_flows(pair.flows)
-            );
+        pairs.sort_by_key(|pair| std::cmp::Reverse((pair.flows, pair.packets)));
+        for pair in pairs.iter().take(shown) {
+            let _ = writeln!(text, "  {} of {}", packets(pair.packets), of_flows(pair.flows));
             self.write_sides(&mut text, &pair.sides);
+        }
+        if pairs.len() > shown {
+            let _ = writeln!(text, "  and {} more (--limit shows more)", pairs.len() - shown);
         }
         let _ = writeln!(
             text,
@@ -301,6 +307,9 @@ impl Side {
         }
         let output = passed.output().map(|left| {
             let ends = Ends::of(left.bytes).unwrap_or_else(Ends::unspecified);
+            if left.interface.as_str() == LOCAL {
+                return "reached the router".to_owned();
+            }
             match (left.is_own, Some(ends) == came) {
                 (true, _) => format!(
                     "out by {}, the router's own: {}",

@@ -3,7 +3,9 @@
 mod bench;
 mod examples;
 mod replay;
+mod replay_captures;
 mod replay_ftp;
+mod replay_results;
 mod run;
 mod sh;
 mod tools;
