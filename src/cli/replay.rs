@@ -453,7 +453,7 @@ impl<'a> Run<'a> {
             });
         let passed = match explain {
             true => {
-                self.story = Story::default();
+                self.story.clear();
                 session.replayer.pass_watched(timed, &mut self.story)
             }
             false => session.replayer.pass(timed),
@@ -489,7 +489,11 @@ impl<'a> Run<'a> {
                 .difference(differences, &difference, self.arguments.limit as u64)?;
         }
         if explain && fits {
-            session.outputs.explain(&passed, &self.story.render(Detail::Whole))?;
+            let story = match self.screen.has_colour() {
+                true => self.story.render_styled(Detail::Whole),
+                false => self.story.render(Detail::Whole),
+            };
+            session.outputs.explain(&story)?;
         }
         Ok(())
     }

@@ -150,9 +150,7 @@ impl Replayer {
             other: observer,
         };
         self.lab.number_next(packet.number);
-        let (report, _) = self
-            .lab
-            .carry_observed(entrance.interface(), packet.bytes, &mut both);
+        let (report, _) = self.lab.carry_observed(entrance.interface(), packet.bytes, &mut both);
         Ok(Passed {
             packet,
             entrance,

@@ -103,9 +103,8 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    pub fn explain(&mut self, passed: &Passed<'_>, story: &str) -> Result<(), Stop> {
-        let heading = format!("packet {}  {}", passed.number(), passed.comment());
-        let written = writeln!(self.printed, "{heading}").and_then(|()| self.printed.write_all(story.as_bytes()));
+    pub fn explain(&mut self, story: &str) -> Result<(), Stop> {
+        let written = self.printed.write_all(story.as_bytes());
         print_result(written.and_then(|()| self.printed.write_all(b"\n")))
     }
 

@@ -15,6 +15,7 @@ use crate::replay::grouped;
 pub struct Screen {
     bar: ProgressBar,
     begun: Instant,
+    has_colour: bool,
     /// Bytes of the file that have been read, packed as they are.
     read: Arc<AtomicU64>,
 }
@@ -43,8 +44,14 @@ impl Screen {
         Ok(Self {
             bar,
             begun: Instant::now(),
+            has_colour: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
             read: Arc::default(),
         })
+    }
+
+    /// Whether what is printed is for a terminal.
+    pub fn has_colour(&self) -> bool {
+        self.has_colour
     }
 
     /// The capture's bytes, counted for the bar.
