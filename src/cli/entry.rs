@@ -77,7 +77,7 @@ enum Sub {
     /// Tell what becomes of a packet, rule by rule, and why; in memory, or of those that pass a live lab
     Trace(trace::Arguments),
     /// Send a capture's packets through a lab
-    Replay(replay::Arguments),
+    Replay(Box<replay::Arguments>),
     /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
     #[cfg(unix)]
     Sh(super::sh::Arguments),

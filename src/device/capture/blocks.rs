@@ -69,7 +69,10 @@ impl Section {
                 window.consume(length);
                 continue;
             }
-            if length < BLOCK_AT_LEAST || length % 4 != 0 || self.order.word(block, length - 4) as usize != length {
+            if length < BLOCK_AT_LEAST
+                || !length.is_multiple_of(4)
+                || self.order.word(block, length - 4) as usize != length
+            {
                 return Err(CaptureProblem::Damaged(self.of_lengths(block)));
             }
             let is_packet = match kind {

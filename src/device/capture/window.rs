@@ -19,9 +19,12 @@ pub struct Window<R> {
     offset: u64,
 }
 
+/// What was read to know the format, and the rest.
+type Begun<R> = Chain<Cursor<Vec<u8>>, R>;
+
 enum Source<R> {
     Plain(R),
-    Gzip(Box<MultiGzDecoder<BufReader<Chain<Cursor<Vec<u8>>, R>>>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Begun<R>>>>),
     /// While the one above is made of the one before.
     Nothing,
 }
