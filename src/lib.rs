@@ -8,7 +8,7 @@ pub mod base;
 pub mod cli;
 /// Tuples, flows and their table, timeouts, expectations; one tracker a file.
 pub mod conntrack;
-/// Where packets come from and go to: memory, pcapng, TUN.
+/// Where packets come from and go to: memory, captures, TUN.
 pub mod device;
 /// Specs to manual, completion and grammar.
 pub mod docgen;
@@ -32,6 +32,8 @@ pub mod net;
 pub mod packet;
 /// The interactive line editor over a lab.
 pub mod repl;
+/// Recorded packets through a lab: what became of each, what decided, what another ruleset would do.
+pub mod replay;
 /// What a ruleset is: tables, chains, rules, verdicts; the Match and Target traits. No syntax, no state.
 pub mod rule;
 /// Unit tests for rulesets: test files, cases, coverage of rules, reports.

@@ -79,15 +79,17 @@ enum Sub {
     /// Tell what becomes of a packet, rule by rule, and why; in memory, or of those that pass a live lab
     Trace(trace::Arguments),
     /// Send a capture's packets through a lab
-    Replay(replay::Arguments),
     /// Turn listings, `iptables -S`, scripts and old save files into a save file, and say what they do not tell
     Import(super::import::Arguments),
+    Replay(Box<replay::Arguments>),
     /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
     #[cfg(unix)]
     Sh(super::sh::Arguments),
     /// Put a link for each tool's name into a directory
     #[cfg(unix)]
-    Shims { directory: PathBuf },
+    Shims {
+        directory: PathBuf,
+    },
     /// Bring up a live lab: a TUN device for each interface, a network namespace for each host
     #[cfg(target_os = "linux")]
     Up(super::up::UpArguments),

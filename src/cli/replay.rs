@@ -1,18 +1,26 @@
 //! `nflab replay`: a capture's packets through a lab, with the capture's own time.
+//!
+//! The room `replay` does the work; here are its options, where its results go, and what is said when something is wrong with the capture: with
+//! the number of the packet, once for each kind, and the rest replayed where that makes sense.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+mod complaint;
+mod outputs;
+mod screen;
+
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use serde::Serialize;
-
+use self::complaint::Complaints;
+use self::outputs::Outputs;
+use self::screen::Screen;
 use super::open;
-use crate::base::{InterfaceId, Time};
-use crate::device::{CaptureReader, CaptureWriter, Content};
-use crate::engine::{Emission, Report};
-use crate::explain::describe;
+use crate::base::{InterfaceName, Time};
+use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction};
+use crate::explain::filter::{self, Filter};
+use crate::explain::story::{Detail, Story};
 use crate::lab::memory::{LOCAL, Lab};
+use crate::replay::repair::{self, Repair};
+use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Selection, Summary, TimedPacket};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -28,15 +36,30 @@ pub struct Arguments {
     /// The same run again needs the same seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The capture: pcapng, or classic pcap with --interface
+    /// The capture: pcapng or pcap, as it is or packed with gzip; `-` for standard input
     #[arg(value_name = "IN.pcapng")]
     input: PathBuf,
-    /// The interface of packets whose capture names none
+    /// The interface of packets whose capture names none of the lab's
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
+    /// Packets from these sources come in by this interface; the longest prefix counts
+    #[arg(long, value_name = "PREFIX=NAME")]
+    map: Vec<String>,
+    /// Only packets that went this way, as the capturing machine saw them
+    #[arg(long, value_name = "WAY")]
+    direction: Option<Way>,
+    /// Fill packets that the capture cut short with zeros
+    #[arg(long)]
+    fill_cut: bool,
+    /// Make checksums right that a network card was to fill in
+    #[arg(long)]
+    fix_checksums: bool,
     /// What the router sent, by interface; what reached it, on `local`
     #[arg(long, value_name = "OUT.pcapng")]
     out: Option<PathBuf>,
+    /// Every packet of the capture, with its verdict as a comment
+    #[arg(long, value_name = "OUT.pcapng")]
+    annotate: Option<PathBuf>,
     /// An object for each packet of the capture, a line each
     #[arg(long, value_name = "OUT.jsonl")]
     json: Option<PathBuf>,
@@ -46,12 +69,42 @@ pub struct Arguments {
     /// `conntrack -L -o extended` after the last packet
     #[arg(long, value_name = "FILE")]
     conntrack: Option<PathBuf>,
+    /// Explain these packets: 3 or 3,7-9 or all
+    #[arg(long, value_name = "PACKETS")]
+    explain: Option<String>,
+    /// Only explain and compare packets that fit, such as 'tcp dport 80'
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
+    /// Compare with these rules; exit with 1 where packets are treated differently
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+    /// What --against finds, as JSON, a line each
+    #[arg(long, value_name = "OUT.jsonl", requires = "against")]
+    differences: Option<PathBuf>,
+    /// How many packets and flows --against prints
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "against")]
+    limit: usize,
+    /// Say what it came to, on standard error
+    #[arg(long, conflicts_with = "quiet")]
+    summary: bool,
+    /// No progress bar and no summary
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Way {
+    /// What came to it
+    In,
+    /// What it sent
+    Out,
 }
 
 pub fn run(arguments: &Arguments) -> u8 {
     match replay(arguments) {
-        Ok(()) => 0,
+        Ok(code) => code,
         Err(Stop::Said(code)) => code,
+        Err(Stop::Reader) => 0,
         Err(Stop::Say(message)) => {
             eprintln!("nflab: {message}");
             2
@@ -64,6 +117,8 @@ enum Stop {
     /// It has been said already.
     Said(u8),
     Say(String),
+    /// Whoever read standard output has gone.
+    Reader,
 }
 
 impl From<String> for Stop {
@@ -72,7 +127,39 @@ impl From<String> for Stop {
     }
 }
 
-fn replay(arguments: &Arguments) -> Result<(), Stop> {
+/// What is printed of packets while they pass.
+struct Wanted {
+    explain: Option<Selection>,
+    filter: Option<Filter>,
+}
+
+fn replay(arguments: &Arguments) -> Result<u8, Stop> {
+    let wanted = check(arguments)?;
+    let labs = Labs::open(arguments)?;
+    let screen = Screen::open(&arguments.input, arguments.quiet)?;
+    let source = screen.source(&arguments.input)?;
+    let mut reader = match arguments.input == Path::new("-") {
+        true => CaptureReader::new(source),
+        false => CaptureReader::named(source, &arguments.input),
+    }
+    .map_err(|error| error.to_string())?;
+    let mut run = Run {
+        arguments,
+        wanted,
+        screen,
+        complaints: Complaints::default(),
+        stage: Stage::Waiting(Box::new(labs), Vec::new()),
+        seen: 0,
+        buffer: Vec::new(),
+        story: Story::default(),
+    };
+    // Nothing is written before a packet has come in: a wrong capture leaves older results as they are.
+    run.packets(&mut reader)?;
+    run.finish()
+}
+
+/// What can be known to be wrong before anything is read.
+fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
     if arguments.rules6.is_some() {
         return Err(
             "--rules6: rules for IPv6 are not there yet; replay without them, or wait for a later version"
@@ -81,88 +168,56 @@ fn replay(arguments: &Arguments) -> Result<(), Stop> {
         );
     }
     keep_what_is_read(arguments)?;
-    let mut lab = open::lab(Some(&arguments.lab), arguments.seed).map_err(Stop::Said)?;
-    let stdin = arguments.input == Path::new("-");
-    let mut reader = match stdin {
-        true => CaptureReader::new(Box::new(io::stdin()) as Box<dyn io::Read>).map_err(|error| error.to_string())?,
-        false => {
-            let file = File::open(&arguments.input)
-                .map_err(|error| format!("cannot read the capture {}: {error}", arguments.input.display()))?;
-            CaptureReader::new(Box::new(file) as Box<dyn io::Read>)
-                .map_err(|error| format!("{}: {error}", arguments.input.display()))?
-        }
+    let explain = match &arguments.explain {
+        Some(text) => Some(Selection::parse(text).map_err(|error| format!("--explain {error}"))?),
+        None => None,
     };
-    // Nothing is written before the first packet has been read: a wrong capture leaves older results as they are.
-    let mut outputs = None;
-    let mut clock = ReplayClock::default();
-    loop {
-        let packet = reader
-            .next_packet()
-            .map_err(|error| format!("{}: {error}", arguments.input.display()))?;
-        if outputs.is_none() {
-            // The rules come into force at the capture's own time: a rule with `limit` counts from then.
-            if let Some(packet) = &packet {
-                lab.start_at(packet.time);
-            }
-            if let Some(path) = &arguments.rules {
-                restore(&mut lab, path)?;
-            }
-            outputs = Some(Outputs::open(arguments, &lab)?);
-        }
-        let (Some(packet), Some(outputs)) = (packet, &mut outputs) else {
-            break;
-        };
-        clock.follow(&mut lab, packet.time, packet.number);
-        if clock.ticks(&lab) {
-            // Queues of fragments that ran out meanwhile may cause ICMP errors of their own.
-            let late = lab.tick();
-            outputs.packets(&lab, &late)?;
-        }
-        let name = match (packet.interface, &arguments.interface) {
-            (Some(name), _) => name,
-            (None, Some(name)) => name.as_str(),
-            (None, None) => {
-                return Err(format!(
-                    "packet {}: the capture doesn't say on which interface it was; name it with --interface",
-                    packet.number
-                )
-                .into());
-            }
-        };
-        let interface = interface(&lab, name, packet.number)?;
-        match packet.content {
-            Content::Ip(bytes) => {
-                let bytes = bytes.to_vec();
-                let (number, name) = (packet.number, name.to_owned());
-                let (report, emitted) = lab.carry_silently(interface, &bytes);
-                let emitted = emitted.to_vec();
-                outputs.packets(&lab, &emitted)?;
-                outputs.line(&lab, number, &name, Some(&report), &emitted)?;
-            }
-            // What is no IP never reaches the tables: a router's IP code doesn't see it.
-            Content::NotIp { .. } | Content::HeaderCut => {
-                let (number, name) = (packet.number, name.to_owned());
-                outputs.line(&lab, number, &name, None, &[])?;
+    let filter = match &arguments.filter {
+        Some(text) => Some(Filter::parse(text).map_err(|error| {
+            anstream::eprintln!("{}", error.styled());
+            Stop::Said(2)
+        })?),
+        None => None,
+    };
+    if filter.is_some() && explain.is_none() && arguments.against.is_none() {
+        return Err(
+            "--filter chooses among the packets that --explain or --against prints; add --explain all"
+                .to_owned()
+                .into(),
+        );
+    }
+    if explain.is_some() || arguments.against.is_some() {
+        let prints = if explain.is_some() { "--explain" } else { "--against" };
+        for (option, path) in written(arguments) {
+            if path.as_deref() == Some(Path::new("-")) {
+                return Err(format!("{prints} writes to standard output, so {option} needs a file").into());
             }
         }
     }
-    if let Some(outputs) = outputs {
-        outputs.finish()?;
-    }
-    finish(arguments, &mut lab)
+    Ok(Wanted { explain, filter })
+}
+
+fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
+    [
+        ("--out", &arguments.out),
+        ("--annotate", &arguments.annotate),
+        ("--json", &arguments.json),
+        ("--save", &arguments.save),
+        ("--conntrack", &arguments.conntrack),
+        ("--differences", &arguments.differences),
+    ]
 }
 
 /// The capture is read while the results are written: a result in its place would destroy both.
 fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
-    let read = [Some(&arguments.input), Some(&arguments.lab), arguments.rules.as_ref()];
-    let written = [
-        ("--out", &arguments.out),
-        ("--json", &arguments.json),
-        ("--save", &arguments.save),
-        ("--conntrack", &arguments.conntrack),
+    let read = [
+        Some(&arguments.input),
+        Some(&arguments.lab),
+        arguments.rules.as_ref(),
+        arguments.against.as_ref(),
     ];
     let read: Vec<PathBuf> = read.into_iter().flatten().filter_map(file_at).collect();
-    for (option, path) in written {
+    for (option, path) in written(arguments) {
         if let Some(path) = path
             && file_at(path).is_some_and(|file| read.contains(&file))
         {
@@ -182,17 +237,50 @@ fn file_at(path: impl AsRef<Path>) -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-fn finish(arguments: &Arguments, lab: &mut Lab) -> Result<(), Stop> {
-    for (file, tool, args) in [
-        (&arguments.save, "iptables-save", &["-c"][..]),
-        (&arguments.conntrack, "conntrack", &["-L", "-o", "extended"]),
-    ] {
-        let Some(file) = file else { continue };
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let output = lab.tool(tool, &args, "", Path::new("."));
-        write_text(file, &output.stdout).map_err(|error| cannot_write(file, &error))?;
+/// The lab, and with `--against` another one with the other rules: same seed, same clock.
+struct Labs {
+    lab: Lab,
+    other: Option<Lab>,
+    entrances: Entrances,
+}
+
+impl Labs {
+    fn open(arguments: &Arguments) -> Result<Self, Stop> {
+        let lab = open::lab(Some(&arguments.lab), arguments.seed).map_err(Stop::Said)?;
+        let other = match &arguments.against {
+            Some(_) => Some(open::quiet_lab(Some(&arguments.lab), arguments.seed).map_err(Stop::Said)?),
+            None => None,
+        };
+        let mut entrances = Entrances::default();
+        for line in &arguments.map {
+            entrances.map(&lab, line).map_err(|error| format!("--map {error}"))?;
+        }
+        if let Some(name) = &arguments.interface {
+            entrances
+                .set_default(&lab, name)
+                .map_err(|error| format!("--interface {error}"))?;
+        }
+        Ok(Self { lab, other, entrances })
     }
-    Ok(())
+
+    /// The rules come into force at the capture's own time: a rule with `limit` counts from then.
+    fn begin(mut self, arguments: &Arguments, time: Option<Time>) -> Result<(Replayer, Option<Replayer>), Stop> {
+        let begin = |mut lab: Lab, rules: &Option<PathBuf>| {
+            if let Some(time) = time {
+                lab.start_at(time);
+            }
+            if let Some(path) = rules {
+                restore(&mut lab, path)?;
+            }
+            Ok::<_, Stop>(Replayer::new(lab).with_entrances(self.entrances.clone()))
+        };
+        let one = begin(self.lab, &arguments.rules)?;
+        let other = match self.other.take() {
+            Some(lab) => Some(begin(lab, &arguments.against)?),
+            None => None,
+        };
+        Ok((one, other))
+    }
 }
 
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
@@ -211,188 +299,372 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
     Ok(())
 }
 
-fn interface(lab: &Lab, name: &str, packet: u64) -> Result<Option<InterfaceId>, Stop> {
-    if name == LOCAL {
-        return Ok(None);
-    }
-    match lab.interface(name) {
-        Some(id) => Ok(Some(id)),
-        None => {
-            let names: Vec<String> = lab.interface_names().iter().map(ToString::to_string).collect();
-            Err(format!(
-                "packet {packet} came by interface {name:?}, which the lab doesn't have: it has {}, and `local`; rename it in the lab file or the capture",
-                names.join(", ")
-            )
-            .into())
-        }
-    }
+/// One run over a capture.
+struct Run<'a> {
+    arguments: &'a Arguments,
+    wanted: Wanted,
+    screen: Screen,
+    complaints: Complaints,
+    stage: Stage<'a>,
+    /// Packets of the capture, used or not.
+    seen: u64,
+    buffer: Vec<u8>,
+    story: Story,
 }
 
-/// The capture's time. It never runs backwards: a packet from the past comes now.
-#[derive(Default)]
-struct ReplayClock {
-    warned: bool,
-    last_tick: Time,
+enum Stage<'a> {
+    /// No packet has come in yet; those that could not be used.
+    Waiting(Box<Labs>, Vec<Unused>),
+    Running(Box<Session<'a>>),
+    /// While one becomes the other.
+    Between,
 }
 
-impl ReplayClock {
-    /// True where time has work to do. Not at every packet: each tick looks through the whole table of flows.
-    fn ticks(&mut self, lab: &Lab) -> bool {
-        let due = lab.now().since(self.last_tick) >= TICK;
-        if due {
-            self.last_tick = lab.now();
-        }
-        due
-    }
-
-    fn follow(&mut self, lab: &mut Lab, time: Time, packet: u64) {
-        if !lab.set_clock(time) && !self.warned {
-            self.warned = true;
-            eprintln!(
-                "nflab: packet {packet} is older than the one before it; the clock doesn't run backwards, so it (and others like it) comes at the time of the last"
-            );
-        }
-    }
+/// A packet of the capture that never came to the router.
+struct Unused {
+    number: u64,
+    interface: String,
+    reason: String,
 }
 
-struct Outputs<'a> {
-    capture: Option<(CaptureWriter<Box<dyn Write>>, &'a Path)>,
-    json: Option<(Box<dyn Write>, &'a Path)>,
+struct Session<'a> {
+    replayer: Replayer,
+    other: Option<Replayer>,
+    summary: Summary,
+    differences: Option<Differences>,
+    outputs: Outputs<'a>,
 }
 
-impl<'a> Outputs<'a> {
-    fn open(arguments: &'a Arguments, lab: &Lab) -> Result<Self, Stop> {
-        let capture = match &arguments.out {
-            None => None,
-            Some(path) => {
-                let mut writer = create(path)
-                    .and_then(CaptureWriter::new)
-                    .map_err(|error| cannot_write(path, &error))?;
-                for name in lab.interface_names() {
-                    if name.as_str() != "lo" {
-                        writer
-                            .interface(name.as_str())
-                            .map_err(|error| cannot_write(path, &error))?;
+impl<'a> Run<'a> {
+    fn packets(&mut self, reader: &mut CaptureReader<impl Read>) -> Result<(), Stop> {
+        loop {
+            match reader.next_packet() {
+                Ok(Some(packet)) => self.packet(&packet)?,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    let goes_on = error.goes_on();
+                    self.damaged(error)?;
+                    if !goes_on {
+                        return Ok(());
                     }
                 }
-                Some((writer, path.as_path()))
+            }
+            if self.seen.is_multiple_of(1 << 13) {
+                self.screen.progress(self.seen);
+            }
+        }
+    }
+
+    fn damaged(&mut self, error: CaptureError) -> Result<(), Stop> {
+        if !error.goes_on() && matches!(self.stage, Stage::Waiting(..)) {
+            return Err(error.to_string().into());
+        }
+        self.seen = error.packet;
+        let kind = error.problem.to_string();
+        self.complaints.fault(&self.screen, &kind, &error.to_string());
+        if error.goes_on() {
+            self.unused(error.packet, "", &kind, None)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn packet(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
+        self.seen = packet.number;
+        if let Some(wanted) = self.arguments.direction
+            && !self.goes(packet, wanted)?
+        {
+            return Ok(());
+        }
+        let name = packet.interface;
+        let Content::Ip(bytes) = packet.content else {
+            // What is no IP never reaches the tables: a router's IP code doesn't see it.
+            let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
+            return self.unused(packet.number, name, "not an IP packet", Some(packet));
+        };
+        let repair = Repair {
+            fill_cut: self.arguments.fill_cut,
+            fix_checksums: self.arguments.fix_checksums,
+        };
+        let missing = repair::missing(bytes);
+        if missing > 0 && !repair.fill_cut {
+            let text = format!(
+                "packet {} is cut: {} of {} bytes are in the capture, and a router drops what is shorter than it says; --fill-cut replays such packets with zeros in place of the rest",
+                packet.number,
+                bytes.len(),
+                bytes.len() + missing
+            );
+            self.complaints.note(&self.screen, "packets are cut", &text);
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let timed = TimedPacket {
+            number: packet.number,
+            time: packet.time,
+            interface: name,
+            bytes: repair.packet(bytes, &mut buffer),
+        };
+        let result = self.pass(timed, packet);
+        self.buffer = buffer;
+        result
+    }
+
+    /// Whether a packet went the way that was asked for. One that didn't is none of this replay's.
+    fn goes(&mut self, packet: &CapturedPacket<'_>, wanted: Way) -> Result<bool, Stop> {
+        let went = match packet.direction {
+            Some(Direction::In) => Way::In,
+            Some(Direction::Out) => Way::Out,
+            None => {
+                return Err(format!(
+                    "packet {}: the capture doesn't say which way it went, so --direction cannot choose; `tcpdump -i any` and pcapng's packet flags say it",
+                    packet.number
+                )
+                .into());
             }
         };
-        let json = match &arguments.json {
-            None => None,
-            Some(path) => Some((
-                create(path).map_err(|error| cannot_write(path, &error))?,
-                path.as_path(),
-            )),
-        };
-        Ok(Self { capture, json })
+        if went == wanted {
+            return Ok(true);
+        }
+        if let Stage::Running(session) = &mut self.stage {
+            let why = match wanted {
+                Way::In => "left out by --direction in",
+                Way::Out => "left out by --direction out",
+            };
+            session.summary.note_unused(why);
+            session.outputs.annotate_unused(packet, why)?;
+        }
+        Ok(false)
     }
 
-    fn packets(&mut self, lab: &Lab, emissions: &[Emission]) -> Result<(), Stop> {
-        let Some((writer, path)) = &mut self.capture else {
+    fn pass(&mut self, timed: TimedPacket<'_>, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
+        if let Stage::Waiting(..) = self.stage {
+            self.begin(Some(&timed))?;
+        }
+        let Stage::Running(session) = &mut self.stage else {
             return Ok(());
         };
-        for emission in emissions {
-            let name = lab.port_name(emission.port);
-            writer
-                .write(name.as_str(), lab.now(), &emission.bytes, None)
-                .map_err(|error| cannot_write(path, &error))?;
+        let explain = self
+            .wanted
+            .explain
+            .as_ref()
+            .is_some_and(|selection| selection.contains(timed.number))
+            && self.wanted.filter.as_ref().is_none_or(|filter| {
+                let input = timed.interface.and_then(InterfaceName::new);
+                filter.may_fit(timed.bytes, input)
+            });
+        let passed = match explain {
+            true => {
+                self.story.clear();
+                session.replayer.pass_watched(timed, &mut self.story)
+            }
+            false => session.replayer.pass(timed),
+        };
+        let passed = match passed {
+            Ok(passed) => passed,
+            Err(problem) => return self.homeless(&problem, packet),
+        };
+        let compared = match &mut session.other {
+            Some(other) => Some(
+                other
+                    .pass(timed)
+                    .map_err(|problem| format!("packet {}: {problem}", timed.number))?,
+            ),
+            None => None,
+        };
+        if passed.is_late() {
+            let text = format!(
+                "packet {} is older than the one before it; the clock doesn't run backwards, so it (and others like it) comes at the time of the last",
+                timed.number
+            );
+            self.complaints.note_once(&self.screen, "the clock", &text);
+        }
+        session.summary.note(&passed);
+        session.outputs.packet(&passed, compared.as_ref(), packet)?;
+        let fits = self.wanted.filter.as_ref().is_none_or(|filter| fits(filter, &passed));
+        if let (Some(differences), Some(compared)) = (&mut session.differences, &compared)
+            && fits
+            && let Some(difference) = differences.compare(&passed, compared)
+        {
+            session
+                .outputs
+                .difference(differences, &difference, self.arguments.limit as u64)?;
+        }
+        if explain && fits {
+            let story = match self.screen.has_colour() {
+                true => self.story.render_styled(Detail::Whole),
+                false => self.story.render(Detail::Whole),
+            };
+            session.outputs.explain(&story)?;
         }
         Ok(())
     }
 
-    fn line(
+    /// A packet that nobody knows the interface of. The first one stops everything, before anything is written: it will be so with all.
+    fn homeless(&mut self, problem: &NoEntrance, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
+        let kind = match problem {
+            NoEntrance::Unmapped(_) => "no interface for its source".to_owned(),
+            NoEntrance::Unknown { name, .. } => format!("the lab has no interface {name:?}"),
+            NoEntrance::NotSaid => "no interface".to_owned(),
+        };
+        let text = of_homeless(packet.number, problem);
+        self.complaints.fault(&self.screen, &kind, &text);
+        self.unused(packet.number, packet.interface.unwrap_or_default(), &kind, Some(packet))
+    }
+
+    fn unused(
         &mut self,
-        lab: &Lab,
         number: u64,
         interface: &str,
-        report: Option<&Report>,
-        emissions: &[Emission],
+        reason: &str,
+        packet: Option<&CapturedPacket<'_>>,
     ) -> Result<(), Stop> {
-        let Some((writer, path)) = &mut self.json else {
-            return Ok(());
-        };
-        let line = Line {
-            n: number,
-            r#in: interface,
-            verdict: report.map_or("DROP", |report| report.fate.verdict()),
-            ctstate: report.and_then(|report| report.state).map(|state| state.name()),
-            out: emissions
-                .iter()
-                .map(|emission| Left {
-                    r#if: lab.port_name(emission.port).to_string(),
-                    hex: describe::hex(&emission.bytes),
-                })
-                .collect(),
-            reason: match report {
-                None => Some("not an IP packet".to_owned()),
-                Some(report) => match &report.fate {
-                    crate::engine::Fate::Stopped(reason) => Some(reason.to_string()),
-                    _ => None,
-                },
-            },
-        };
-        let written = serde_json::to_writer(&mut *writer, &line)
-            .map_err(io::Error::from)
-            .and_then(|()| writer.write_all(b"\n"));
-        written.map_err(|error| cannot_write(path, &error))
-    }
-
-    fn finish(self) -> Result<(), Stop> {
-        if let Some((writer, path)) = self.capture {
-            writer
-                .finish()
-                .and_then(|mut writer| writer.flush())
-                .map_err(|error| cannot_write(path, &error))?;
-        }
-        if let Some((mut writer, path)) = self.json {
-            writer.flush().map_err(|error| cannot_write(path, &error))?;
+        match &mut self.stage {
+            Stage::Running(session) => {
+                session.summary.note_unused(reason);
+                session.outputs.unused(number, interface, reason)?;
+                if let Some(packet) = packet {
+                    session.outputs.annotate_unused(packet, reason)?;
+                }
+            }
+            Stage::Waiting(_, unused) if unused.len() < MOST_WAITING => unused.push(Unused {
+                number,
+                interface: interface.to_owned(),
+                reason: reason.to_owned(),
+            }),
+            Stage::Waiting(..) => {
+                return Err(format!(
+                    "none of the first {number} packets can be replayed ({reason}), so nothing was; is this the right capture?"
+                )
+                .into());
+            }
+            Stage::Between => {}
         }
         Ok(())
     }
-}
 
-/// One line of the JSON output.
-#[derive(Serialize)]
-struct Line<'a> {
-    n: u64,
-    r#in: &'a str,
-    verdict: &'static str,
-    ctstate: Option<&'static str>,
-    out: Vec<Left>,
-    /// Why it went no further.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Left {
-    r#if: String,
-    hex: String,
-}
-
-/// A file, or standard output for `-`.
-fn create(path: &Path) -> io::Result<Box<dyn Write>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(BufWriter::new(io::stdout())));
+    /// Rules into force, results opened.
+    fn begin(&mut self, first: Option<&TimedPacket<'_>>) -> Result<(), Stop> {
+        let Stage::Waiting(labs, unused) = std::mem::replace(&mut self.stage, Stage::Between) else {
+            return Ok(());
+        };
+        let (replayer, other) = labs.begin(self.arguments, first.map(|packet| packet.time))?;
+        if let Some(first) = first {
+            replayer
+                .check(first)
+                .map_err(|problem| of_homeless(first.number, &problem))?;
+        }
+        let differences = self
+            .arguments
+            .against
+            .as_ref()
+            .map(|path| Differences::new(&rules_name(self.arguments.rules.as_deref()), &rules_name(Some(path))));
+        let mut session = Session {
+            summary: Summary::new(&replayer),
+            outputs: Outputs::open(self.arguments, replayer.lab())?,
+            differences,
+            other,
+            replayer,
+        };
+        for packet in unused {
+            session.summary.note_unused(&packet.reason);
+            session
+                .outputs
+                .unused(packet.number, &packet.interface, &packet.reason)?;
+        }
+        self.stage = Stage::Running(Box::new(session));
+        Ok(())
     }
-    Ok(Box::new(BufWriter::new(File::create(path)?)))
+
+    fn finish(mut self) -> Result<u8, Stop> {
+        if let Stage::Waiting(_, unused) = &self.stage {
+            if self.complaints.faults() > 0 {
+                self.complaints.end(&self.screen);
+                return Err(format!(
+                    "none of its {} packets can be replayed, so nothing was written",
+                    unused.len()
+                )
+                .into());
+            }
+            self.begin(None)?;
+        }
+        self.screen.end();
+        self.complaints.end(&self.screen);
+        let Stage::Running(mut session) = self.stage else {
+            return Ok(0);
+        };
+        session.replayer.settle();
+        finish_tables(self.arguments, session.replayer.lab_mut())?;
+        let mut code = 0;
+        if let Some(differences) = &session.differences {
+            session.outputs.differences_end(differences, self.arguments.limit)?;
+            code = u8::from(differences.packets() > 0);
+        }
+        session.outputs.finish()?;
+        if says_summary(self.arguments) {
+            eprint!("{}", session.summary.text(&session.replayer));
+            eprintln!("\n{}", self.screen.pace(session.summary.packets()));
+        }
+        if let Some(beyond) = self.wanted.explain.as_ref().and_then(|it| it.beyond(self.seen)) {
+            return Err(format!("--explain {beyond}: the capture has {} packets", self.seen).into());
+        }
+        Ok(if self.complaints.faults() > 0 { 2 } else { code })
+    }
+}
+
+/// With a terminal, or where nothing else was asked for, people want to know.
+fn says_summary(arguments: &Arguments) -> bool {
+    let asks_for_nothing = arguments.explain.is_none()
+        && arguments.against.is_none()
+        && written(arguments).iter().all(|(_, path)| path.is_none());
+    arguments.summary || !arguments.quiet && (asks_for_nothing || Screen::is_terminal())
+}
+
+fn of_homeless(number: u64, problem: &NoEntrance) -> String {
+    match problem {
+        NoEntrance::Unknown { .. } => format!("packet {number} came by {problem}"),
+        _ => format!("packet {number}: {problem}"),
+    }
+}
+
+fn rules_name(path: Option<&Path>) -> String {
+    match path {
+        Some(path) => path.display().to_string(),
+        None => "no rules".to_owned(),
+    }
+}
+
+fn fits(filter: &Filter, passed: &Passed<'_>) -> bool {
+    let outputs: Vec<InterfaceName> = passed.output().map(|left| left.interface).collect();
+    let input = (passed.interface().as_str() != LOCAL).then(|| passed.interface());
+    filter.fits(&filter::Subject {
+        packet: passed.bytes(),
+        input,
+        outcome: Some(filter::Outcome {
+            outputs: &outputs,
+            state: passed.report().state,
+            verdict: passed.verdict(),
+        }),
+    })
+}
+
+fn finish_tables(arguments: &Arguments, lab: &mut Lab) -> Result<(), Stop> {
+    for (file, tool, args) in [
+        (&arguments.save, "iptables-save", &["-c"][..]),
+        (&arguments.conntrack, "conntrack", &["-L", "-o", "extended"]),
+    ] {
+        let Some(file) = file else { continue };
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let output = lab.tool(tool, &args, "", Path::new("."));
+        write_text(file, &output.stdout).map_err(|error| outputs::cannot_write(file, &error))?;
+    }
+    Ok(())
 }
 
 /// The whole text into a file, or to standard output for `-`.
 pub fn write_text(path: &Path, text: &str) -> io::Result<()> {
-    let mut writer = create(path)?;
+    let mut writer = outputs::create(path)?;
     writer.write_all(text.as_bytes())?;
     writer.flush()
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Stop {
-    Stop::Say(format!(
-        "cannot write {}: {}",
-        path.display(),
-        super::tools::said_by_system(error)
-    ))
-}
-
-/// As often as a live lab ticks.
-const TICK: Duration = Duration::from_millis(100);
+/// Packets without use before the first one that is of any.
+const MOST_WAITING: usize = 100_000;

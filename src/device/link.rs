@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use super::capture::Direction;
+
 /// A link type whose frames are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkType {
@@ -47,6 +49,7 @@ impl LinkType {
     pub const ACCEPTED: &'static str =
         "RAW (101), IPV4 (228), IPV6 (229), ETHERNET (1), LINUX_SLL (113), LINUX_SLL2 (276), NULL (0)";
 
+    #[inline]
     pub fn content(self, frame: &[u8]) -> Content<'_> {
         match self {
             Self::Raw => Content::Ip(frame),
@@ -54,6 +57,23 @@ impl LinkType {
             Self::Ethernet => after_ether_type(frame, 12, 14),
             Self::LinuxCooked => after_ether_type(frame, 14, 16),
             Self::LinuxCooked2 => after_ether_type(frame, 0, 20),
+        }
+    }
+
+    /// Which way a frame went, where its header tells.
+    #[inline]
+    pub fn direction(self, frame: &[u8]) -> Option<Direction> {
+        let kind = match self {
+            Self::LinuxCooked => word(frame, 0)?,
+            Self::LinuxCooked2 => u16::from(*frame.get(10)?),
+            Self::Loopback | Self::Ethernet | Self::Raw => return None,
+        };
+        match kind {
+            // To this machine, a broadcast, a multicast.
+            0..=2 => Some(Direction::In),
+            // 3: one of somebody else, seen in promiscuous mode.
+            4 => Some(Direction::Out),
+            _ => None,
         }
     }
 }
@@ -112,6 +132,19 @@ fn word(frame: &[u8], at: usize) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cooked_headers_tell_the_direction() {
+        let mut cooked = [0; 16];
+        assert_eq!(LinkType::LinuxCooked.direction(&cooked), Some(Direction::In));
+        cooked[1] = 4;
+        assert_eq!(LinkType::LinuxCooked.direction(&cooked), Some(Direction::Out));
+        let mut cooked2 = [0; 20];
+        cooked2[10] = 4;
+        assert_eq!(LinkType::LinuxCooked2.direction(&cooked2), Some(Direction::Out));
+        assert_eq!(LinkType::Ethernet.direction(&cooked2), None);
+        assert_eq!(LinkType::LinuxCooked2.direction(&[0; 3]), None);
+    }
 
     #[test]
     fn frames_of_every_link_type() {

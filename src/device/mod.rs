@@ -1,4 +1,4 @@
-//! Where packets come from and go to: memory, pcapng, TUN.
+//! Where packets come from and go to: memory, captures, TUN.
 //!
 //! A [`Device`] moves whole IP packets of either family, nothing below them: no link header, no clock. What it must never do is block.
 //!
@@ -9,9 +9,9 @@
 //! - *Queues.* A queue of a multi-queue TUN is a file of its own, so it is a `Device` of its own: opening one gives a list of devices of the same
 //!   name, and a worker owns one of them. Nothing here is shared, so there is nothing to lock.
 
+mod capture;
 mod link;
 mod memory;
-mod pcapng;
 #[cfg(target_os = "linux")]
 pub mod syscall;
 #[cfg(target_os = "linux")]
@@ -19,9 +19,9 @@ mod tun;
 
 use std::io;
 
+pub use capture::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket, Direction, Frame};
 pub use link::{Content, LinkType};
 pub use memory::MemoryDevice;
-pub use pcapng::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket};
 #[cfg(target_os = "linux")]
 pub use tun::{TunDevice, TunError};
 

@@ -20,6 +20,9 @@ use super::worker::Report;
 pub trait Observer {
     /// False: the engine does not even make the events.
     const WATCHING: bool;
+    /// False: what costs something to make is left out: rules that failed with their sentences, and [`Event::Translated`]. For who only counts
+    /// what decided.
+    const IN_DETAIL: bool = Self::WATCHING;
     fn see(&mut self, event: Event<'_>);
 }
 

@@ -99,8 +99,13 @@ impl Router {
 
     /// Lets time do its work: fragment queues run out (and may cause ICMP errors, in `worker.output()`), dead flows are collected.
     pub fn tick<O: Observer>(&self, worker: &mut Worker, now: Time, observer: &mut O) {
-        worker.begin();
         self.flows.sweep(now);
+        self.expire_fragments(worker, now, observer);
+    }
+
+    /// The part of [`Self::tick`] that packets may leave by. Dead flows stay in the table, where no look-up finds them.
+    pub fn expire_fragments<O: Observer>(&self, worker: &mut Worker, now: Time, observer: &mut O) {
+        worker.begin();
         Pass::new(self, worker, now, observer).expire_fragments();
     }
 

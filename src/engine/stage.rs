@@ -250,7 +250,7 @@ impl<O: Observer> Pass<'_, O> {
             Hook::Output => NatHook::Output,
             Hook::Forward | Hook::Postrouting => NatHook::Postrouting,
         };
-        let before = if O::WATCHING {
+        let before = if O::IN_DETAIL {
             Some(transit.packet.clone())
         } else {
             None
@@ -283,7 +283,7 @@ impl<O: Observer> Pass<'_, O> {
         };
         // Seen: the packet whose length the helper changes first is not adjusted itself, not even looked at.
         let is_shifted = nat::shifts_sequences(&transit.tracking);
-        let before = O::WATCHING.then(|| transit.packet.clone());
+        let before = O::IN_DETAIL.then(|| transit.packet.clone());
         let heard = helper::run(&mut transit.packet, &transit.tracking, &mut helper).map_err(Reason::Tracking)?;
         if let (Some(before), Some(heard)) = (before, &heard) {
             self.observer.see(Event::Helped {

@@ -68,7 +68,7 @@ impl Walk<'_> {
                     rule,
                 } => {
                     if let Err(miss) = selector.check(self.packet, &self.input, &self.output) {
-                        if O::WATCHING {
+                        if O::IN_DETAIL {
                             let (part, cx) = (Part::Selector(miss), self.context(table, None));
                             observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
                         }
@@ -196,7 +196,7 @@ impl Walk<'_> {
             let cx = self.context(table, bound.state.as_deref());
             let matched = bound.test.evaluate(&cx);
             if matched != Matched::Yes {
-                if O::WATCHING {
+                if O::IN_DETAIL {
                     let part = Part::Match(index as u16);
                     observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
                 }

@@ -234,6 +234,11 @@ impl Lab {
         (report, self.worker.output())
     }
 
+    /// What left because of the last packet, or the last tick.
+    pub fn output(&self) -> &[Emission] {
+        self.worker.output()
+    }
+
     fn carry<O: Observer>(&mut self, interface: Option<InterfaceId>, bytes: &[u8], observer: &mut O) -> Report {
         let now = self.machine.now;
         match interface {
@@ -272,6 +277,16 @@ impl Lab {
         self.machine
             .router
             .tick(&mut self.worker, self.machine.now, &mut Silent);
+        let log = self.worker.take_log();
+        self.machine.keep_log(log);
+        self.worker.output().to_vec()
+    }
+
+    /// Only the part of [`Self::tick`] that sends something: it doesn't look through the table of flows.
+    pub fn expire_fragments(&mut self) -> Vec<Emission> {
+        self.machine
+            .router
+            .expire_fragments(&mut self.worker, self.machine.now, &mut Silent);
         let log = self.worker.take_log();
         self.machine.keep_log(log);
         self.worker.output().to_vec()

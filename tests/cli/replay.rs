@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, LAB};
 
-const RULES: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:FORWARD DROP [0:0]\n\
+pub const RULES: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:FORWARD DROP [0:0]\n\
                      -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -i lan -p udp -j ACCEPT\n\
                      -A FORWARD -i lan -p tcp -j REJECT\nCOMMIT\n";
 
@@ -29,13 +29,13 @@ impl Surroundings for Blank {
     }
 }
 
-fn bytes(line: &str) -> Vec<u8> {
+pub fn bytes(line: &str) -> Vec<u8> {
     let words = split_parentheses(&lex(line).unwrap().remove(0).words);
     build(&packet(&mut Cursor::new(&words)).unwrap(), &Blank).unwrap()
 }
 
 /// A capture of packets: milliseconds, interface, packet.
-fn capture(path: &Path, packets: &[(u64, &str, &str)]) {
+pub fn capture(path: &Path, packets: &[(u64, &str, &str)]) {
     let mut writer = CaptureWriter::create(path).unwrap();
     for (millis, interface, line) in packets {
         let time = Time::from_nanos(1_700_000_000_000_000_000 + millis * 1_000_000);
@@ -44,7 +44,7 @@ fn capture(path: &Path, packets: &[(u64, &str, &str)]) {
     writer.finish().unwrap();
 }
 
-const CONVERSATION: &[(u64, &str, &str)] = &[
+pub const CONVERSATION: &[(u64, &str, &str)] = &[
     (0, "lan", "udp 10.0.0.2:5000 > 192.0.2.9:53 data \"ask\""),
     (10, "wan", "udp 192.0.2.9:53 > 192.0.2.1:5000 data \"answer\""),
     (20, "lan", "tcp 10.0.0.2:6000 > 192.0.2.9:80 S"),

@@ -1,8 +1,14 @@
 //! Captures written and read back, and read as other tools write them.
 
+use std::io::Write;
+use std::time::Duration;
+
+use pcap_file::DataLink;
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
-use pcap_file::pcapng::blocks::interface_description::InterfaceTsResolution;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
+};
 
 use super::*;
 
@@ -76,6 +82,8 @@ fn what_is_written_is_read_back() {
             content: Content::Ip(PACKET_BYTES),
             original_length: 8,
             comment: Some("by rule 3"),
+            direction: None,
+            frame: Frame::raw(PACKET_BYTES),
         }
     );
     let second = reader.next_packet().unwrap().unwrap();
@@ -167,10 +175,10 @@ fn foreign_and_damaged_files_say_what_they_are() {
             b"GET / HTTP/1.1".to_vec(),
             "not a capture: it begins with [47, 45, 54, 20]; expected pcapng",
         ),
-        (Vec::new(), "not a capture: it begins with []"),
+        (Vec::new(), "not a capture: it is empty; expected"),
         (
             mismatched,
-            "packet 2 at byte 168: the record is damaged: Invalid raw block format: Block length fields don't match",
+            "packet 2 at byte 168: the record is damaged: its block says that it is 36 bytes long at its beginning, and 99 at its end",
         ),
         (
             huge,
@@ -233,4 +241,163 @@ fn no_bytes_make_the_reader_panic() {
         }
         error(&bytes);
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(bytes).unwrap();
+    packer.finish().unwrap()
+}
+
+#[test]
+fn packed_captures_are_unpacked_on_the_way() {
+    let plain = written();
+    // Two members one after the other are one file, as `cat a.gz b.gz` makes it.
+    let halves = [gzip(&plain[..100]), gzip(&plain[100..])].concat();
+    for packed in [gzip(&plain), halves] {
+        let mut reader = CaptureReader::new(&packed[..]).unwrap();
+        assert_eq!(reader.next_packet().unwrap().unwrap().comment, Some("by rule 3"));
+        assert_eq!(reader.next_packet().unwrap().unwrap().interface, Some("wan"));
+        assert!(reader.next_packet().unwrap().is_none());
+    }
+    let packed = gzip(&plain);
+    assert!(
+        error(&packed[..packed.len() - 12]).contains("the packed file ends early"),
+        "{}",
+        error(&packed[..packed.len() - 12])
+    );
+    let mut wrong = packed.clone();
+    let at = wrong.len() - 6;
+    wrong[at] ^= 1;
+    assert!(error(&wrong).contains("gzip"), "{}", error(&wrong));
+    assert!(error(&gzip(b"some text")).starts_with("not a capture: it begins with [73, 6f, 6d, 65]"));
+    assert!(error(&[0x28, 0xb5, 0x2f, 0xfd, 0, 0]).contains("packed with zstd: unpack it first"));
+}
+
+/// A block of pcapng in the given byte order.
+fn block(kind: u32, body: &[&[u8]], order: fn(u32) -> [u8; 4]) -> Vec<u8> {
+    let mut body = body.concat();
+    body.resize(body.len().next_multiple_of(4), 0);
+    let length = order(body.len() as u32 + 12);
+    [&order(kind)[..], &length, &body, &length].concat()
+}
+
+/// A section with an interface of each link type.
+fn section(links: &[u8], order: fn(u32) -> [u8; 4]) -> Vec<u8> {
+    let version = match order(1)[0] {
+        1 => [1, 0, 0, 0],
+        _ => [0, 1, 0, 0],
+    };
+    let mut bytes = block(0x0a0d_0d0a, &[&order(0x1a2b_3c4d), &version, &[0xff; 8]], order);
+    for link in links {
+        let link = match order(1)[0] {
+            1 => [*link, 0],
+            _ => [0, *link],
+        };
+        bytes.extend(block(1, &[&link, &[0; 6]], order));
+    }
+    bytes
+}
+
+fn enhanced(interface: u32, captured: u32, options: &[u8], order: fn(u32) -> [u8; 4]) -> Vec<u8> {
+    let words = [interface, 0, 5_000_000, captured, 8].map(order).concat();
+    block(6, &[&words, PACKET_BYTES, options], order)
+}
+
+#[test]
+fn one_record_that_cannot_be_used_does_not_end_the_capture() {
+    for order in [u32::to_le_bytes, u32::to_be_bytes] {
+        let bytes = [
+            section(&[101, 105], order),
+            enhanced(0, 8, &[], order),
+            enhanced(7, 8, &[], order),
+            enhanced(1, 8, &[], order),
+            enhanced(0, 999, &[], order),
+            enhanced(0, 8, &[], order),
+            // A second section begins to number its interfaces anew.
+            section(&[101], order),
+            enhanced(0, 8, &[], order),
+            enhanced(1, 8, &[], order),
+        ]
+        .concat();
+        let mut reader = CaptureReader::new(&bytes[..]).unwrap();
+        let mut told = Vec::new();
+        loop {
+            match reader.next_packet() {
+                Ok(Some(packet)) => told.push(format!("{} at {}", packet.number, packet.time.as_secs())),
+                Ok(None) => break,
+                Err(error) => {
+                    assert!(error.goes_on(), "{error}");
+                    told.push(error.to_string());
+                }
+            }
+        }
+        let accepted = LinkType::ACCEPTED;
+        assert_eq!(
+            told,
+            [
+                "1 at 5",
+                "packet 2 at byte 108: the record is damaged: it names interface 7, which no block before it describes",
+                &format!(
+                    "packet 3 at byte 148: link type 105 carries no IP that is understood here; expected {accepted}"
+                ),
+                "packet 4 at byte 188: the record is damaged: it says that 999 bytes were captured, but its block has room for 8",
+                "5 at 5",
+                "6 at 5",
+                "packet 7 at byte 356: the record is damaged: it names interface 1, which no block before it describes",
+            ]
+        );
+    }
+}
+
+#[test]
+fn flags_tell_the_direction_and_comments_stand_beside_them() {
+    let order = u32::to_be_bytes;
+    let options = |flags: u8| {
+        [
+            &[0, 2, 0, 4, 0, 0, 0, flags][..],
+            &[0, 1, 0, 2, b'h', b'i', 0, 0],
+            &[0; 4],
+        ]
+        .concat()
+    };
+    for (flags, direction) in [(1, Some(Direction::In)), (2, Some(Direction::Out)), (0, None)] {
+        let bytes = [section(&[101], order), enhanced(0, 8, &options(flags), order)].concat();
+        let mut reader = CaptureReader::new(&bytes[..]).unwrap();
+        let packet = reader.next_packet().unwrap().unwrap();
+        assert_eq!((packet.direction, packet.comment), (direction, Some("hi")));
+    }
+}
+
+/// A crate of other people's as the oracle.
+#[test]
+fn others_read_what_is_written() {
+    let mut writer = CaptureWriter::new(Vec::new()).unwrap();
+    let frame = Frame {
+        link: 1,
+        bytes: &[7; 15],
+        original_length: 99,
+    };
+    let long = "\u{e4}".repeat(40_000);
+    for comment in [None, Some("three"), Some(long.as_str())] {
+        writer
+            .write_frame("eth0", Time::from_nanos(1_234_567_890_123), frame, comment)
+            .unwrap();
+    }
+    let bytes = writer.finish().unwrap();
+    let mut reader = pcap_file::pcapng::PcapNgReader::new(&bytes[..]).unwrap();
+    let mut comments = Vec::new();
+    while let Some(block) = reader.next_block() {
+        match block.unwrap().0 {
+            pcap_file::pcapng::Block::EnhancedPacket(packet) => {
+                assert_eq!((&packet.data[..], packet.original_len), (&[7u8; 15][..], 99));
+                assert_eq!(packet.timestamp, Duration::from_nanos(1_234_567_890_123));
+                comments.push(packet.options.first().map(|option| format!("{option:?}").len()));
+            }
+            pcap_file::pcapng::Block::InterfaceDescription(it) => assert_eq!(it.linktype, DataLink::ETHERNET),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(comments.len(), 3);
+    assert!(comments[0].is_none() && comments[1].is_some() && comments[2] > Some(32_000));
 }

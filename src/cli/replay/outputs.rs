@@ -1,0 +1,215 @@
+//! The files a replay writes, and what it prints.
+
+use std::fs::File;
+use std::io::{self, BufWriter, StdoutLock, Write};
+use std::path::Path;
+
+use super::{Arguments, Stop};
+use crate::device::{CaptureWriter, CapturedPacket};
+use crate::lab::memory::{LOCAL, Lab};
+use crate::replay::record::write_unused_json;
+use crate::replay::{Difference, Differences, Passed};
+
+pub struct Outputs<'a> {
+    out: Option<Capture<'a>>,
+    annotated: Option<Capture<'a>>,
+    json: Option<Lines<'a>>,
+    differences: Option<Lines<'a>>,
+    printed: BufWriter<StdoutLock<'static>>,
+    /// Differences that were printed, and that were too many to be.
+    shown: u64,
+    comment: String,
+}
+
+struct Capture<'a> {
+    writer: CaptureWriter<Box<dyn Write>>,
+    path: &'a Path,
+}
+
+struct Lines<'a> {
+    writer: Box<dyn Write>,
+    path: &'a Path,
+}
+
+impl<'a> Outputs<'a> {
+    pub fn open(arguments: &'a Arguments, lab: &Lab) -> Result<Self, Stop> {
+        let mut out = Capture::open(arguments.out.as_deref())?;
+        if let Some(capture) = &mut out {
+            for name in lab.interface_names().iter().filter(|name| name.as_str() != "lo") {
+                let written = capture.writer.interface(name.as_str());
+                written.map_err(|error| cannot_write(capture.path, &error))?;
+            }
+        }
+        Ok(Self {
+            out,
+            annotated: Capture::open(arguments.annotate.as_deref())?,
+            json: Lines::open(arguments.json.as_deref())?,
+            differences: Lines::open(arguments.differences.as_deref())?,
+            printed: BufWriter::with_capacity(BUFFER, io::stdout().lock()),
+            shown: 0,
+            comment: String::new(),
+        })
+    }
+
+    /// What became of a packet; under the other rules too, where there are some.
+    pub fn packet(
+        &mut self,
+        passed: &Passed<'_>,
+        compared: Option<&Passed<'_>>,
+        packet: &CapturedPacket<'_>,
+    ) -> Result<(), Stop> {
+        if let Some(capture) = &mut self.out {
+            for left in passed.meanwhile() {
+                let comment = "the router's own, because time went on";
+                capture.write(left.interface.as_str(), passed, left.bytes, comment)?;
+            }
+            for left in passed.output() {
+                self.comment.clear();
+                passed.write_comment_of(&left, &mut self.comment);
+                capture.write(left.interface.as_str(), passed, left.bytes, &self.comment)?;
+            }
+        }
+        if let Some(capture) = &mut self.annotated {
+            self.comment.clear();
+            passed.write_comment(&mut self.comment);
+            if let Some(compared) = compared {
+                self.comment.push_str(" | against: ");
+                compared.write_comment(&mut self.comment);
+            }
+            capture.copy(passed.interface().as_str(), packet, &self.comment)?;
+        }
+        if let Some(lines) = &mut self.json {
+            lines.line(|writer| passed.write_json(writer, compared))?;
+        }
+        Ok(())
+    }
+
+    /// A packet that never came to the router.
+    pub fn unused(&mut self, number: u64, interface: &str, reason: &str) -> Result<(), Stop> {
+        match &mut self.json {
+            Some(lines) => lines.line(|writer| write_unused_json(writer, number, interface, reason)),
+            None => Ok(()),
+        }
+    }
+
+    pub fn annotate_unused(&mut self, packet: &CapturedPacket<'_>, reason: &str) -> Result<(), Stop> {
+        match &mut self.annotated {
+            Some(capture) => capture.copy(
+                packet.interface.unwrap_or("unknown"),
+                packet,
+                &format!("not replayed: {reason}"),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    pub fn explain(&mut self, story: &str) -> Result<(), Stop> {
+        let written = self.printed.write_all(story.as_bytes());
+        print_result(written.and_then(|()| self.printed.write_all(b"\n")))
+    }
+
+    pub fn difference(&mut self, all: &Differences, difference: &Difference, limit: u64) -> Result<(), Stop> {
+        if let Some(lines) = &mut self.differences {
+            lines.line(|writer| all.write_packet_json(writer, difference))?;
+        }
+        self.shown += 1;
+        if self.shown > limit {
+            return Ok(());
+        }
+        print_result(self.printed.write_all(all.packet_text(difference).as_bytes()))
+    }
+
+    pub fn differences_end(&mut self, all: &Differences, limit: usize) -> Result<(), Stop> {
+        if let Some(lines) = &mut self.differences {
+            let written = all.write_end_json(&mut lines.writer);
+            written.map_err(|error| cannot_write(lines.path, &error))?;
+        }
+        let mut text = String::new();
+        if self.shown > limit as u64 {
+            text = format!(
+                "and {} packets more (--limit shows more, --differences writes all)\n",
+                self.shown - limit as u64
+            );
+        }
+        if self.shown > 0 {
+            text.push('\n');
+        }
+        text += &all.text(limit);
+        print_result(self.printed.write_all(text.as_bytes()))
+    }
+
+    pub fn finish(mut self) -> Result<(), Stop> {
+        for capture in [self.out, self.annotated].into_iter().flatten() {
+            let finished = capture.writer.finish();
+            finished.map_err(|error| cannot_write(capture.path, &error))?;
+        }
+        for mut lines in [self.json, self.differences].into_iter().flatten() {
+            lines.writer.flush().map_err(|error| cannot_write(lines.path, &error))?;
+        }
+        print_result(self.printed.flush())
+    }
+}
+
+impl<'a> Capture<'a> {
+    fn open(path: Option<&'a Path>) -> Result<Option<Self>, Stop> {
+        let Some(path) = path else { return Ok(None) };
+        let writer = create(path).and_then(CaptureWriter::new);
+        let writer = writer.map_err(|error| cannot_write(path, &error))?;
+        Ok(Some(Self { writer, path }))
+    }
+
+    fn write(&mut self, interface: &str, passed: &Passed<'_>, bytes: &[u8], comment: &str) -> Result<(), Stop> {
+        let written = self.writer.write(interface, passed.time(), bytes, Some(comment));
+        written.map_err(|error| cannot_write(self.path, &error))
+    }
+
+    /// A packet as it was captured.
+    fn copy(&mut self, interface: &str, packet: &CapturedPacket<'_>, comment: &str) -> Result<(), Stop> {
+        let interface = if interface.is_empty() { LOCAL } else { interface };
+        let written = self
+            .writer
+            .write_frame(interface, packet.time, packet.frame, Some(comment));
+        written.map_err(|error| cannot_write(self.path, &error))
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn open(path: Option<&'a Path>) -> Result<Option<Self>, Stop> {
+        let Some(path) = path else { return Ok(None) };
+        let writer = create(path).map_err(|error| cannot_write(path, &error))?;
+        Ok(Some(Self { writer, path }))
+    }
+
+    fn line(&mut self, write: impl FnOnce(&mut Box<dyn Write>) -> io::Result<()>) -> Result<(), Stop> {
+        write(&mut self.writer)
+            .and_then(|()| self.writer.write_all(b"\n"))
+            .map_err(|error| cannot_write(self.path, &error))
+    }
+}
+
+/// A file, or standard output for `-`.
+pub fn create(path: &Path) -> io::Result<Box<dyn Write>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(BufWriter::with_capacity(BUFFER, io::stdout())));
+    }
+    Ok(Box::new(BufWriter::with_capacity(BUFFER, File::create(path)?)))
+}
+
+pub fn cannot_write(path: &Path, error: &io::Error) -> Stop {
+    Stop::Say(format!(
+        "cannot write {}: {}",
+        path.display(),
+        super::super::tools::said_by_system(error)
+    ))
+}
+
+/// Whoever reads may have seen enough: `nflab replay --explain all ... | head`.
+fn print_result(written: io::Result<()>) -> Result<(), Stop> {
+    match written {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Stop::Reader),
+        Err(error) => Err(cannot_write(Path::new("standard output"), &error)),
+    }
+}
+
+const BUFFER: usize = 128 << 10;

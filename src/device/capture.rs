@@ -1,0 +1,363 @@
+//! Captures: pcapng and classic pcap in, gzip or not; pcapng out.
+//!
+//! Reading is a stream, a packet at a time and without copying it: memory is what the largest record needs, whatever the file's size. Whatever
+//! carries IP is read (see [`LinkType`]); what doesn't is handed over as such, so that a caller can count it. What is wrong is an error with the
+//! packet's number and the byte where its record begins; where the file can still be followed, so can the reader ([`CaptureError::goes_on`]).
+//!
+//! Formats: the pcap and pcapng drafts of the IETF's opsawg (`draft-ietf-opsawg-pcap`, `draft-ietf-opsawg-pcapng`). Parsed here and not by a
+//! crate, because the ones there are copy each packet and its options, and can't say where in the file they are.
+
+mod blocks;
+mod classic;
+mod window;
+mod write;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+pub use write::{CaptureWriter, Frame};
+
+use self::blocks::Section;
+use self::classic::Classic;
+use self::window::Window;
+use super::link::{Content, LinkType};
+use crate::base::Time;
+
+/// One packet of a capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CapturedPacket<'a> {
+    /// Its number in the file, from 1, counting what isn't IP too.
+    pub number: u64,
+    /// The `if_name` of its interface; `None` in classic pcap and where the block has none.
+    pub interface: Option<&'a str>,
+    /// A pcapng simple packet carries no time; it gets that of the packet before it.
+    pub time: Time,
+    pub content: Content<'a>,
+    /// How long [`Self::content`] was on the link, in bytes: more than it holds when the capture was made with a short snap length.
+    pub original_length: usize,
+    pub comment: Option<&'a str>,
+    /// Which way it went, where the capture tells.
+    pub direction: Option<Direction>,
+    /// All of it, with the link's header.
+    pub frame: Frame<'a>,
+}
+
+impl CapturedPacket<'_> {
+    /// Whether the capture kept only the packet's beginning.
+    pub fn is_truncated(&self) -> bool {
+        match self.content {
+            Content::Ip(bytes) => bytes.len() < self.original_length,
+            Content::NotIp { .. } => false,
+            Content::HeaderCut => true,
+        }
+    }
+}
+
+/// Which way a packet went, as the capturing machine saw it: pcapng's packet flags and the cooked link headers say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// It came to the machine.
+    In,
+    /// The machine sent it.
+    Out,
+}
+
+/// Reads a capture of either format; which one, its first bytes say.
+pub struct CaptureReader<R> {
+    window: Window<R>,
+    format: Format,
+    path: Option<PathBuf>,
+    packets: u64,
+    /// The packet last read.
+    record: Record,
+}
+
+impl CaptureReader<File> {
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let file = File::open(path).map_err(|error| CaptureError::of_file(path, CaptureProblem::Io(error)))?;
+        Self::named(file, path)
+    }
+}
+
+impl<R: Read> CaptureReader<R> {
+    pub fn new(reader: R) -> Result<Self, CaptureError> {
+        let mut window = Window::new(reader);
+        let format = Format::read(&mut window).map_err(|problem| CaptureError {
+            path: None,
+            packet: 0,
+            offset: 0,
+            problem,
+        })?;
+        Ok(Self {
+            window,
+            format,
+            path: None,
+            packets: 0,
+            record: Record::default(),
+        })
+    }
+
+    /// The same; errors name this file.
+    pub fn named(reader: R, path: &Path) -> Result<Self, CaptureError> {
+        let mut reader = Self::new(reader).map_err(|error| CaptureError::of_file(path, error.problem))?;
+        reader.path = Some(path.to_path_buf());
+        Ok(reader)
+    }
+
+    /// The next packet; `None` at the end of the file. After an error that doesn't [go on](CaptureError::goes_on) there is nothing more to read.
+    #[inline]
+    pub fn next_packet(&mut self) -> Result<Option<CapturedPacket<'_>>, CaptureError> {
+        let offset = self.window.offset();
+        let read = match &mut self.format {
+            Format::Classic(classic) => classic.next(&mut self.window, &mut self.record),
+            Format::Blocks(section) => section.next(&mut self.window, &mut self.record),
+            Format::Broken => Ok(false),
+        };
+        match read {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(problem) => return Err(self.failed(problem, offset)),
+        }
+        self.packets += 1;
+        let Some(link) = LinkType::new(self.record.link) else {
+            let problem = CaptureProblem::LinkType {
+                number: self.record.link & LINK_TYPE,
+                interface: self.format.interface_name(self.record.interface).map(str::to_owned),
+            };
+            self.packets -= 1;
+            return Err(self.failed(problem, self.record.offset));
+        };
+        let bytes = self.window.seen(&self.record.data);
+        let content = link.content(bytes);
+        let header = match content {
+            Content::Ip(packet) => bytes.len() - packet.len(),
+            Content::NotIp { .. } | Content::HeaderCut => 0,
+        };
+        let options = self.window.seen(&self.record.options);
+        let (comment, flags) = match (&self.format, options.is_empty()) {
+            (Format::Blocks(section), false) => section.packet_options(options),
+            _ => (None, None),
+        };
+        Ok(Some(CapturedPacket {
+            number: self.packets,
+            interface: self.format.interface_name(self.record.interface),
+            time: self.record.time,
+            content,
+            original_length: self.record.original_length.saturating_sub(header),
+            comment,
+            direction: flags.or_else(|| link.direction(bytes)),
+            frame: Frame {
+                link: self.record.link & LINK_TYPE,
+                bytes,
+                original_length: self.record.original_length,
+            },
+        }))
+    }
+
+    /// The error; and what it means for the packets that follow.
+    #[cold]
+    fn failed(&mut self, problem: CaptureProblem, offset: u64) -> CaptureError {
+        let error = CaptureError {
+            path: self.path.clone(),
+            packet: self.packets + 1,
+            offset: if self.record.failed { self.record.offset } else { offset },
+            problem,
+        };
+        self.record.failed = false;
+        if error.goes_on() && !self.format.is_one_link_of_no_use(&error.problem) {
+            self.packets += 1;
+        } else {
+            self.format = Format::Broken;
+        }
+        error
+    }
+}
+
+/// Where the packet last read lies in the window.
+#[derive(Debug, Default)]
+struct Record {
+    /// Where it begins in the file.
+    offset: u64,
+    data: Range<usize>,
+    options: Range<usize>,
+    original_length: usize,
+    interface: u32,
+    link: u32,
+    time: Time,
+    /// `offset` is that of a record which can't be used.
+    failed: bool,
+}
+
+enum Format {
+    Classic(Classic),
+    Blocks(Section),
+    /// An error came that nothing can be read behind.
+    Broken,
+}
+
+impl Format {
+    /// Reads the file's own header.
+    fn read<R: Read>(window: &mut Window<R>) -> Result<Self, CaptureProblem> {
+        window.look_inside()?;
+        match *window.peek(4)? {
+            [0x0a, 0x0d, 0x0d, 0x0a] => Section::read(window).map(Self::Blocks),
+            [0xa1, 0xb2, 0xc3 | 0x3c, 0xd4 | 0x4d] | [0xd4 | 0x4d, 0xc3 | 0x3c, 0xb2, 0xa1] => {
+                Classic::read(window).map(Self::Classic)
+            }
+            ref begins => Err(CaptureProblem::Foreign {
+                begins: begins.to_vec(),
+            }),
+        }
+    }
+
+    #[inline]
+    fn interface_name(&self, index: u32) -> Option<&str> {
+        match self {
+            Self::Blocks(section) => section.interface_name(index),
+            Self::Classic(_) | Self::Broken => None,
+        }
+    }
+
+    /// A classic file has one link type: if it is foreign, so is every packet.
+    fn is_one_link_of_no_use(&self, problem: &CaptureProblem) -> bool {
+        matches!((self, problem), (Self::Classic(_), CaptureProblem::LinkType { .. }))
+    }
+}
+
+/// What is wrong with a capture, and where.
+#[derive(Debug)]
+pub struct CaptureError {
+    pub path: Option<PathBuf>,
+    /// The number of the packet that was being read, from 1; 0 for the file's own header.
+    pub packet: u64,
+    /// Where its record (its block) begins in the file; in what is unpacked, if the file is packed.
+    pub offset: u64,
+    pub problem: CaptureProblem,
+}
+
+impl CaptureError {
+    fn of_file(path: &Path, problem: CaptureProblem) -> Self {
+        Self {
+            path: Some(path.to_path_buf()),
+            packet: 0,
+            offset: 0,
+            problem,
+        }
+    }
+
+    /// Whether only this packet can't be used: the next call of [`CaptureReader::next_packet`] gives the one behind it. (In a classic pcap a
+    /// foreign link type is that of the whole file, and the reader then says that nothing follows.)
+    pub fn goes_on(&self) -> bool {
+        matches!(
+            self.problem,
+            CaptureProblem::Record(_) | CaptureProblem::LinkType { .. }
+        )
+    }
+}
+
+impl fmt::Display for CaptureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.path {
+            write!(f, "{}: ", path.display())?;
+        }
+        if self.packet > 0 {
+            write!(f, "packet {} at byte {}: ", self.packet, self.offset)?;
+        }
+        self.problem.fmt(f)
+    }
+}
+
+impl std::error::Error for CaptureError {}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureProblem {
+    #[error("{0}")]
+    Io(io::Error),
+    #[error("not a capture: it {}; expected pcapng (0a 0d 0d 0a) or pcap (a1 b2 c3 d4 or a1 b2 3c 4d, in either order), as they are or packed with gzip", seems(.begins))]
+    Foreign { begins: Vec<u8> },
+    #[error(
+        "the file ends after {have} of {wanted} bytes; it was cut short: capture again, or keep the part before with `editcap`"
+    )]
+    Cut { wanted: usize, have: usize },
+    #[error("the packed file ends early; it was cut short: pack it again")]
+    PackedCut,
+    /// Nothing behind it can be found.
+    #[error("the record is damaged: {0}")]
+    Damaged(String),
+    /// The record can't be used, but where the next one begins is known.
+    #[error("the record is damaged: {0}")]
+    Record(String),
+    #[error("link type {number}{} carries no IP that is understood here; expected {}", of_interface(.interface), LinkType::ACCEPTED)]
+    LinkType { number: u32, interface: Option<String> },
+}
+
+fn of_interface(name: &Option<String>) -> String {
+    name.as_ref()
+        .map(|name| format!(" of interface {name:?}"))
+        .unwrap_or_default()
+}
+
+/// What a file that isn't a capture seems to be.
+fn seems(bytes: &[u8]) -> String {
+    let known = match bytes {
+        [] => return "is empty".to_owned(),
+        [0x28, 0xb5, 0x2f, 0xfd] => Some("packed with zstd: unpack it first, `zstd -dc FILE | nflab replay ... -`"),
+        [0xfd, b'7', b'z', b'X'] => Some("packed with xz: unpack it first, `xz -dc FILE | nflab replay ... -`"),
+        [b'B', b'Z', b'h', _] => Some("packed with bzip2: unpack it first, `bzip2 -dc FILE | nflab replay ... -`"),
+        [0x04, 0x22, 0x4d, 0x18] => Some("packed with lz4: unpack it first, `lz4 -dc FILE | nflab replay ... -`"),
+        [b's', b'n', b'o', b'o'] => Some("a snoop capture: convert it, `editcap FILE OUT.pcapng`"),
+        [0xa1, 0xb2, 0xcd, 0x34] | [0x34, 0xcd, 0xb2, 0xa1] => {
+            Some("a pcap of Kuznetzov's variant: convert it, `editcap FILE OUT.pcapng`")
+        }
+        _ => None,
+    };
+    match known {
+        Some(known) => format!("begins as a file {known}"),
+        None => format!("begins with {bytes:02x?}"),
+    }
+}
+
+/// Byte order of a file or of a section of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Big,
+    Little,
+}
+
+impl Order {
+    /// Four bytes of a header; zero where they aren't there, which no caller lets happen.
+    #[inline]
+    fn word(self, bytes: &[u8], at: usize) -> u32 {
+        let bytes = bytes
+            .get(at..)
+            .and_then(<[u8]>::first_chunk)
+            .copied()
+            .unwrap_or_default();
+        match self {
+            Self::Big => u32::from_be_bytes(bytes),
+            Self::Little => u32::from_le_bytes(bytes),
+        }
+    }
+
+    #[inline]
+    fn half(self, bytes: &[u8], at: usize) -> u16 {
+        let bytes = bytes
+            .get(at..)
+            .and_then(<[u8]>::first_chunk)
+            .copied()
+            .unwrap_or_default();
+        match self {
+            Self::Big => u16::from_be_bytes(bytes),
+            Self::Little => u16::from_le_bytes(bytes),
+        }
+    }
+}
+
+/// A link type's number; the bits above it hold the length of a check sequence.
+const LINK_TYPE: u32 = 0x03ff_ffff;
+
+#[cfg(test)]
+mod tests;

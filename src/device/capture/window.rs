@@ -1,0 +1,165 @@
+//! A window that moves over a file, packed or not.
+
+use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::ops::Range;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::CaptureProblem;
+
+/// The bytes of a file from where it has been read to; as many as were asked for, and some more.
+///
+/// What was consumed stays where it is until the window is filled again, so that a packet can be looked at without being copied.
+pub struct Window<R> {
+    source: Source<R>,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Where `start` is in the file.
+    offset: u64,
+}
+
+/// What was read to know the format, and the rest.
+type Begun<R> = Chain<Cursor<Vec<u8>>, R>;
+
+enum Source<R> {
+    Plain(R),
+    Gzip(Box<MultiGzDecoder<BufReader<Begun<R>>>>),
+    /// While the one above is made of the one before.
+    Nothing,
+}
+
+impl<R: Read> Window<R> {
+    pub fn new(reader: R) -> Self {
+        Self {
+            source: Source::Plain(reader),
+            buffer: vec![0; CHUNK],
+            start: 0,
+            end: 0,
+            offset: 0,
+        }
+    }
+
+    /// From now on the window shows what is in a packed file; one that isn't stays as it is.
+    pub fn look_inside(&mut self) -> Result<(), CaptureProblem> {
+        if *self.peek(2)? != GZIP {
+            return Ok(());
+        }
+        let Source::Plain(reader) = std::mem::replace(&mut self.source, Source::Nothing) else {
+            return Ok(());
+        };
+        let begun = Cursor::new(self.buffer[self.start..self.end].to_vec());
+        let packed = BufReader::with_capacity(CHUNK, begun.chain(reader));
+        self.source = Source::Gzip(Box::new(MultiGzDecoder::new(packed)));
+        (self.start, self.end) = (0, 0);
+        Ok(())
+    }
+
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// What is there: at least as much as was last required.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Bytes by their place in the buffer; consumed or not, they are there until the window is filled again.
+    #[inline]
+    pub fn seen(&self, range: &Range<usize>) -> &[u8] {
+        self.buffer.get(range.clone()).unwrap_or_default()
+    }
+
+    /// The place in the buffer of a part of [`Self::bytes`].
+    #[inline]
+    pub fn place(&self, part: Range<usize>) -> Range<usize> {
+        self.start + part.start..self.start + part.end
+    }
+
+    #[inline]
+    pub fn consume(&mut self, bytes: usize) {
+        self.start += bytes;
+        self.offset += bytes as u64;
+    }
+
+    /// Up to so many bytes: fewer where the file ends.
+    pub fn peek(&mut self, wanted: usize) -> Result<&[u8], CaptureProblem> {
+        while self.end - self.start < wanted && self.fill(wanted)? > 0 {}
+        Ok(&self.bytes()[..wanted.min(self.end - self.start)])
+    }
+
+    /// Sees to it that `wanted` bytes are in the window; `false` when the file has ended right here.
+    #[inline]
+    pub fn require(&mut self, wanted: usize) -> Result<bool, CaptureProblem> {
+        if self.end - self.start >= wanted {
+            return Ok(true);
+        }
+        self.require_more(wanted)
+    }
+
+    #[cold]
+    fn require_more(&mut self, wanted: usize) -> Result<bool, CaptureProblem> {
+        while self.end - self.start < wanted {
+            if self.fill(wanted)? == 0 {
+                return match self.end - self.start {
+                    0 => Ok(false),
+                    have => Err(CaptureProblem::Cut { wanted, have }),
+                };
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sees to it that a whole record is in the window.
+    #[inline]
+    pub fn require_record(&mut self, wanted: usize) -> Result<(), CaptureProblem> {
+        if wanted > LARGEST_RECORD {
+            return Err(CaptureProblem::Damaged(format!(
+                "its length field says {wanted} bytes, but no packet needs more than {LARGEST_RECORD}"
+            )));
+        }
+        self.require(wanted.max(1)).map(|_| ())
+    }
+
+    /// Reads some more; 0 at the end of the file.
+    fn fill(&mut self, wanted: usize) -> Result<usize, CaptureProblem> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        if self.buffer.len() < wanted.max(self.end + 1) {
+            self.buffer.resize(wanted.max(self.end + 1).next_multiple_of(CHUNK), 0);
+        }
+        loop {
+            let room = &mut self.buffer[self.end..];
+            let read = match &mut self.source {
+                Source::Plain(reader) => reader.read(room),
+                Source::Gzip(reader) => reader.read(room),
+                Source::Nothing => Ok(0),
+            };
+            match read {
+                Ok(read) => {
+                    self.end += read;
+                    return Ok(read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.unreadable(error)),
+            }
+        }
+    }
+
+    fn unreadable(&self, error: io::Error) -> CaptureProblem {
+        match (&self.source, error.kind()) {
+            (Source::Gzip(_), io::ErrorKind::UnexpectedEof) => CaptureProblem::PackedCut,
+            (Source::Gzip(_), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other) => {
+                CaptureProblem::Damaged(format!("what gzip packed cannot be unpacked: {error}"))
+            }
+            _ => CaptureProblem::Io(error),
+        }
+    }
+}
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// Room for the largest packet with any link header and options; a length beyond is damage, not a reason to read a whole disk.
+const LARGEST_RECORD: usize = 16 << 20;
+/// Small enough to stay in a processor's second cache, large enough that system calls don't count.
+const CHUNK: usize = 256 << 10;

@@ -1,0 +1,191 @@
+//! Where a recorded packet comes in.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::TimedPacket;
+use crate::base::{AddressMask, InterfaceId, InterfaceName};
+use crate::lab::memory::{LOCAL, Lab};
+
+/// What decides by which interface a packet comes: a map from its source, then what the capture says, then a default.
+#[derive(Clone, Debug, Default)]
+pub struct Entrances {
+    /// The longest prefix first.
+    map: Vec<Mapped>,
+    default: Option<Entrance>,
+}
+
+#[derive(Clone, Debug)]
+struct Mapped {
+    mask: AddressMask,
+    length: u8,
+    entrance: Entrance,
+}
+
+/// An interface of the lab, or the router itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    interface: Option<InterfaceId>,
+    name: InterfaceName,
+}
+
+impl Entrance {
+    /// `None` where the lab has none of this name.
+    fn named(lab: &Lab, name: &str) -> Option<Self> {
+        let interface = match name {
+            LOCAL => None,
+            name => Some(lab.interface(name)?),
+        };
+        Some(Self {
+            interface,
+            name: InterfaceName::new(name)?,
+        })
+    }
+
+    pub fn interface(&self) -> Option<InterfaceId> {
+        self.interface
+    }
+
+    pub fn name(&self) -> InterfaceName {
+        self.name
+    }
+}
+
+impl Entrances {
+    /// Packets whose capture names no interface come in here.
+    pub fn set_default(&mut self, lab: &Lab, name: &str) -> Result<(), NoEntrance> {
+        let entrance = Entrance::named(lab, name).ok_or_else(|| unknown(lab, name))?;
+        self.default = Some(entrance);
+        Ok(())
+    }
+
+    /// Adds a line of the map: `10.0.0.0/8=lan`. It goes before what the capture says; of prefixes that fit, the longest counts.
+    pub fn map(&mut self, lab: &Lab, line: &str) -> Result<(), MapError> {
+        let wrong = |what: &str| MapError::Text {
+            line: line.to_owned(),
+            what: what.to_owned(),
+        };
+        let (prefix, name) = line.split_once('=').ok_or_else(|| wrong("it has no `=`"))?;
+        let (address, length) = prefix.split_once('/').unwrap_or((prefix, "32"));
+        let address: Ipv4Addr = address
+            .parse()
+            .map_err(|_| match address.parse::<std::net::Ipv6Addr>() {
+                Ok(_) => wrong("IPv6 is not there yet"),
+                Err(_) => wrong(&format!("{address:?} is no IPv4 address")),
+            })?;
+        let length: u8 = length
+            .parse()
+            .ok()
+            .filter(|length| *length <= 32)
+            .ok_or_else(|| wrong(&format!("{length:?} is no prefix length from 0 to 32")))?;
+        let address = IpAddr::V4(address);
+        let mask = AddressMask::prefix(address, length).ok_or_else(|| wrong("this is no prefix"))?;
+        let entrance = Entrance::named(lab, name).ok_or_else(|| MapError::Interface(unknown(lab, name)))?;
+        if let Some(there) = self.map.iter().find(|it| it.mask == mask && it.length == length)
+            && there.entrance != entrance
+        {
+            return Err(wrong(&format!(
+                "the same prefix leads to {} already",
+                there.entrance.name
+            )));
+        }
+        self.map.push(Mapped { mask, length, entrance });
+        self.map.sort_by_key(|it| std::cmp::Reverse(it.length));
+        Ok(())
+    }
+
+    /// Whether the name that the capture has for the interface decides by itself.
+    #[inline]
+    pub(super) fn ask_the_capture(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    #[inline]
+    pub(super) fn find(&self, lab: &Lab, packet: &TimedPacket<'_>) -> Result<Entrance, NoEntrance> {
+        if !self.map.is_empty()
+            && let Some(found) = self.by_source(packet.bytes)
+        {
+            return Ok(found);
+        }
+        match (packet.interface, self.default) {
+            (Some(name), default) => match (Entrance::named(lab, name), default) {
+                (Some(entrance), _) => Ok(entrance),
+                // A map or a default is for captures that know the lab's names not.
+                (None, Some(default)) => Ok(default),
+                (None, None) if self.map.is_empty() => Err(unknown(lab, name)),
+                (None, None) => Err(NoEntrance::Unmapped(source(packet.bytes))),
+            },
+            (None, Some(default)) => Ok(default),
+            (None, None) if self.map.is_empty() => Err(NoEntrance::NotSaid),
+            (None, None) => Err(NoEntrance::Unmapped(source(packet.bytes))),
+        }
+    }
+
+    fn by_source(&self, packet: &[u8]) -> Option<Entrance> {
+        let source = source(packet)?;
+        self.map
+            .iter()
+            .find(|it| it.mask.contains(source))
+            .map(|it| it.entrance)
+    }
+}
+
+fn source(packet: &[u8]) -> Option<IpAddr> {
+    let version = packet.first()? >> 4;
+    let address: &[u8; 4] = packet.get(12..16)?.try_into().ok()?;
+    (version == 4).then(|| IpAddr::from(*address))
+}
+
+fn unknown(lab: &Lab, name: &str) -> NoEntrance {
+    NoEntrance::Unknown {
+        name: name.to_owned(),
+        there: lab.interface_names(),
+    }
+}
+
+/// Nobody knows where a packet comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoEntrance {
+    /// By an interface that the lab doesn't have.
+    Unknown {
+        name: String,
+        there: Vec<InterfaceName>,
+    },
+    NotSaid,
+    /// No prefix of the map holds its source; `None` where it has none that could be read.
+    Unmapped(Option<IpAddr>),
+}
+
+impl fmt::Display for NoEntrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { name, there } => {
+                let there: Vec<&str> = there.iter().map(InterfaceName::as_str).collect();
+                write!(
+                    f,
+                    "interface {name:?}, which the lab doesn't have: it has {}, and `local`; rename it in the lab file or the capture, or say where packets come in with --map or --interface",
+                    there.join(", ")
+                )
+            }
+            Self::NotSaid => f.write_str(
+                "the capture doesn't say on which interface it was; name it with --interface, or let --map find it by its source",
+            ),
+            Self::Unmapped(Some(source)) => write!(
+                f,
+                "its source {source} is in no prefix of --map; add one, such as --map 0.0.0.0/0=wan, or name an interface for the rest with --interface"
+            ),
+            Self::Unmapped(None) => f.write_str("it has no IPv4 source that --map could look for; name an interface for such with --interface"),
+        }
+    }
+}
+
+impl std::error::Error for NoEntrance {}
+
+/// What is wrong with a line of the map.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MapError {
+    #[error("{line:?}: {what}; expected PREFIX=INTERFACE, such as 10.0.0.0/8=lan")]
+    Text { line: String, what: String },
+    #[error("{0}")]
+    Interface(NoEntrance),
+}

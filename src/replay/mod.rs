@@ -1,0 +1,408 @@
+//! Recorded packets through a lab, at the times they were recorded: what became of each, and which rule decided.
+//!
+//! A [`Replayer`] takes packets one by one, or any iterator of them, and says what became of each. Nothing is kept of a packet once the next
+//! one comes, so that a capture may be larger than memory. What is wanted besides is put together of the same parts: [`Summary`] counts,
+//! [`Differences`] compares two rulesets, [`record`](self::record) writes a packet's verdict as a comment or as JSON, [`Selection`] chooses packets by
+//! number, [`repair`](self::repair) completes packets that the capture cut.
+//!
+//! ```
+//! use nflab::base::Time;
+//! use nflab::cli::TOOLBOX;
+//! use nflab::lab::memory::Lab;
+//! use nflab::replay::{Replayer, Summary, TimedPacket};
+//!
+//! # let question: &[u8] = &[
+//! #     0x45, 0, 0, 32, 0, 1, 0x40, 0, 64, 17, 0x6e, 0xc1, 10, 0, 0, 2, 192, 0, 2, 9, // 10.0.0.2 > 192.0.2.9
+//! #     0x13, 0x88, 0, 53, 0, 12, 0, 0, b'w', b'h', b'o', b'?', // 5000 > 53, no checksum
+//! # ];
+//! // `lan` is 10.0.0.1/24, `wan` 192.0.2.1/24.
+//! let mut lab = Lab::default_lab(1, TOOLBOX)?;
+//! let rules = "*filter\n:FORWARD DROP\n-A FORWARD -i lan -p udp --dport 53 -j ACCEPT\nCOMMIT\n";
+//! assert_eq!(lab.tool("iptables-restore", &[], rules, ".".as_ref()).code, 0);
+//!
+//! let first = Time::from_secs(1_700_000_000);
+//! lab.start_at(first);
+//! let mut replayer = Replayer::new(lab);
+//! let mut summary = Summary::new(&replayer);
+//! let packets = [TimedPacket::new(1, first, "lan", question), TimedPacket::new(2, first, "wan", question)];
+//! for packet in packets {
+//!     let passed = replayer.pass(packet)?;
+//!     summary.note(&passed);
+//!     println!("{} {}: {}", passed.number(), passed.verdict(), passed.comment());
+//! }
+//! println!("{}", summary.text(&replayer));
+//!
+//! // The same, as values to keep.
+//! let outcomes: Vec<_> = replayer.run(packets).collect::<Result<_, _>>()?;
+//! assert_eq!(outcomes[0].verdict, "ACCEPT");
+//! assert_eq!(outcomes[0].rule.as_deref(), Some("rule 1 of filter FORWARD"));
+//! assert_eq!(outcomes[1].rule.as_deref(), Some("policy of filter FORWARD"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod against;
+mod entrance;
+mod flows;
+pub mod record;
+pub mod repair;
+mod rulebook;
+mod selection;
+mod summary;
+mod witness;
+
+use std::time::Duration;
+
+pub use against::{Difference, Differences, Side};
+pub use entrance::{Entrances, MapError, NoEntrance};
+pub use flows::{Ends, FlowCount, TopFlows};
+pub use rulebook::{RuleEntry, RulePlace, Rulebook};
+pub use selection::{Selection, SelectionError};
+pub use summary::{Summary, grouped};
+
+use self::entrance::Entrance;
+use self::witness::Witness;
+use crate::base::{InterfaceName, Time};
+use crate::engine::{Emission, Fate, Observer, Reason, Report, Silent};
+use crate::lab::memory::Lab;
+use crate::rule::Table;
+
+/// A packet and when it came.
+#[derive(Clone, Copy, Debug)]
+pub struct TimedPacket<'a> {
+    /// What messages call it: its number in its capture.
+    pub number: u64,
+    pub time: Time,
+    /// The interface it came in by; `local` for the router's own. `None` where the capture doesn't say: then [`Entrances`] must.
+    pub interface: Option<&'a str>,
+    /// From its IP header on.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> TimedPacket<'a> {
+    pub fn new(number: u64, time: Time, interface: &'a str, bytes: &'a [u8]) -> Self {
+        Self {
+            number,
+            time,
+            interface: Some(interface),
+            bytes,
+        }
+    }
+}
+
+/// A lab that recorded packets pass, and what became of the last one.
+pub struct Replayer {
+    lab: Lab,
+    entrances: Entrances,
+    rules: Rulebook,
+    last_entrance: Option<(String, Entrance)>,
+    witness: Witness,
+    /// What left because time went on, before the last packet.
+    meanwhile: Vec<Emission>,
+    last_tick: Time,
+    /// Packets since flows that ran out were last collected, and how many flows stayed then: so a packet pays for a look at less than two flows,
+    /// and the dead in the table are no more than a few times the living.
+    since_sweep: usize,
+    swept_to: usize,
+}
+
+impl Replayer {
+    /// With the rules that are in force in the lab now. Set its clock ([`Lab::start_at`]) before they are put there: a rule with `limit` counts from
+    /// that instant.
+    pub fn new(lab: Lab) -> Self {
+        Self {
+            rules: Rulebook::of(&lab),
+            last_tick: lab.now(),
+            lab,
+            entrances: Entrances::default(),
+            last_entrance: None,
+            witness: Witness::default(),
+            meanwhile: Vec::new(),
+            since_sweep: 0,
+            swept_to: 0,
+        }
+    }
+
+    /// Where packets come in whose capture doesn't say, or not in the lab's words.
+    pub fn with_entrances(mut self, entrances: Entrances) -> Self {
+        self.entrances = entrances;
+        self.last_entrance = None;
+        self
+    }
+
+    /// Passes one packet. Its time moves the clock, which never runs backwards: a packet from the past comes now ([`Passed::is_late`]).
+    pub fn pass<'a>(&'a mut self, packet: TimedPacket<'a>) -> Result<Passed<'a>, NoEntrance> {
+        self.pass_watched(packet, &mut Silent)
+    }
+
+    /// The same, and somebody watches: a [`Story`](crate::explain::story::Story), which then tells why.
+    pub fn pass_watched<'a, O: Observer>(
+        &'a mut self,
+        packet: TimedPacket<'a>,
+        observer: &mut O,
+    ) -> Result<Passed<'a>, NoEntrance> {
+        let entrance = self.entrance(&packet)?;
+        let is_late = !self.lab.set_clock(packet.time);
+        self.meanwhile.clear();
+        self.let_time_work();
+        self.witness.begin();
+        let mut both = witness::Both {
+            witness: &mut self.witness,
+            other: observer,
+        };
+        self.lab.number_next(packet.number);
+        let (report, _) = self.lab.carry_observed(entrance.interface(), packet.bytes, &mut both);
+        Ok(Passed {
+            packet,
+            entrance,
+            is_late,
+            report,
+            replayer: self,
+        })
+    }
+
+    /// The capture's name for an interface mostly is that of the packet before.
+    #[inline]
+    fn entrance(&mut self, packet: &TimedPacket<'_>) -> Result<Entrance, NoEntrance> {
+        if self.entrances.ask_the_capture()
+            && let Some(name) = packet.interface
+        {
+            if let Some((last, entrance)) = &self.last_entrance
+                && last == name
+            {
+                return Ok(*entrance);
+            }
+            let found = self.entrances.find(&self.lab, packet)?;
+            self.last_entrance = Some((name.to_owned(), found));
+            return Ok(found);
+        }
+        self.entrances.find(&self.lab, packet)
+    }
+
+    /// Finds out where a packet would come in, and does nothing else.
+    pub fn check(&self, packet: &TimedPacket<'_>) -> Result<(), NoEntrance> {
+        self.entrances.find(&self.lab, packet).map(|_| ())
+    }
+
+    /// Passes packets as they are asked for, and keeps what became of each.
+    pub fn run<'p, I>(&mut self, packets: I) -> impl Iterator<Item = Result<Outcome, NoEntrance>>
+    where
+        I: IntoIterator<Item = TimedPacket<'p>>,
+    {
+        packets
+            .into_iter()
+            .map(|packet| self.pass(packet).map(|passed| passed.outcome()))
+    }
+
+    /// Fragment queues run out when they should, and may cause ICMP errors of the router's; dead flows are collected before they are many. Not at
+    /// each packet: that looks through the whole table of flows.
+    fn let_time_work(&mut self) {
+        self.since_sweep += 1;
+        if self.lab.now().since(self.last_tick) < TICK {
+            return;
+        }
+        self.last_tick = self.lab.now();
+        let router = &self.lab.machine.router;
+        // Where the table is nearly full, a new flow needs the room of a dead one.
+        let (flows, most) = (router.flows().count(), router.config().conntrack.max as usize);
+        let is_crowded = most > 0 && flows >= most / 4 * 3 && self.since_sweep >= self.swept_to / 4;
+        self.meanwhile = if is_crowded || self.since_sweep >= self.swept_to * 4 + SWEEP_AT_LEAST {
+            let left = self.lab.tick();
+            self.since_sweep = 0;
+            self.swept_to = self.lab.machine.router.flows().count();
+            left
+        } else {
+            self.lab.expire_fragments()
+        };
+    }
+
+    /// Collects flows that have run out, as a look at the table at the end should find it.
+    pub fn settle(&mut self) {
+        self.lab.machine.router.flows().sweep(self.lab.now());
+    }
+
+    pub fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    pub fn lab_mut(&mut self) -> &mut Lab {
+        &mut self.lab
+    }
+
+    pub fn into_lab(self) -> Lab {
+        self.lab
+    }
+
+    /// The rules by which packets are decided.
+    pub fn rules(&self) -> &Rulebook {
+        &self.rules
+    }
+}
+
+/// What became of a packet, until the next one comes.
+pub struct Passed<'a> {
+    packet: TimedPacket<'a>,
+    entrance: Entrance,
+    is_late: bool,
+    report: Report,
+    replayer: &'a Replayer,
+}
+
+impl<'a> Passed<'a> {
+    pub fn number(&self) -> u64 {
+        self.packet.number
+    }
+
+    /// When it came, by the lab's clock.
+    pub fn time(&self) -> Time {
+        self.replayer.lab.now()
+    }
+
+    /// True where the capture's clock ran backwards, so that it came later than the capture says.
+    pub fn is_late(&self) -> bool {
+        self.is_late
+    }
+
+    /// The interface it came in by, or `local`.
+    pub fn interface(&self) -> InterfaceName {
+        self.entrance.name()
+    }
+
+    /// As it came.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.packet.bytes
+    }
+
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// `ACCEPT`, `DROP`, `REJECT`, `STOLEN` or `QUEUE`: what became of the packet, not of answers to it.
+    pub fn verdict(&self) -> &'static str {
+        self.report.fate.verdict()
+    }
+
+    /// What tracking called it: `NEW`, `ESTABLISHED` and so on.
+    pub fn state(&self) -> Option<&'static str> {
+        self.report.state.map(|state| state.name())
+    }
+
+    /// Why it went no further.
+    pub fn reason(&self) -> Option<&Reason> {
+        match &self.report.fate {
+            Fate::Stopped(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Why it is INVALID.
+    pub fn why_invalid(&self) -> Option<crate::conntrack::InvalidReason> {
+        self.replayer.witness.invalid
+    }
+
+    /// The rule or policy that decided: of what stopped it, if that was one; else the last word in the filter table. `None` where no rule had a say.
+    pub fn deciding(&self) -> Option<RulePlace<'a>> {
+        let (rules, filter) = (&self.replayer.rules, self.replayer.witness.filter);
+        match self.reason() {
+            // What the table decided is known by number already.
+            Some(Reason::Rule(place) | Reason::Policy(place) | Reason::Rejected { place, .. })
+                if place.table == Table::Filter && filter.is_some() =>
+            {
+                filter.and_then(|decision| rules.of_decision(decision))
+            }
+            Some(
+                Reason::Rule(place)
+                | Reason::Policy(place)
+                | Reason::Rejected { place, .. }
+                | Reason::Malformed(place)
+                | Reason::Queued(place),
+            ) => rules.at(place),
+            Some(_) => None,
+            None => self
+                .replayer
+                .witness
+                .filter
+                .and_then(|decision| rules.of_decision(decision)),
+        }
+    }
+
+    /// Everything the router sent because of it, answers of its own included; what reached the router itself is on `local`.
+    pub fn output(&self) -> impl ExactSizeIterator<Item = Left<'a>> + use<'a> {
+        let replayer = self.replayer;
+        replayer
+            .lab
+            .output()
+            .iter()
+            .enumerate()
+            .map(move |(at, emission)| Left {
+                interface: replayer.lab.port_name(emission.port),
+                bytes: &emission.bytes,
+                is_own: replayer.witness.is_own(at),
+            })
+    }
+
+    /// What the router sent since the packet before, because time went on.
+    pub fn meanwhile(&self) -> impl ExactSizeIterator<Item = Left<'a>> + use<'a> {
+        let replayer = self.replayer;
+        replayer.meanwhile.iter().map(move |emission| Left {
+            interface: replayer.lab.port_name(emission.port),
+            bytes: &emission.bytes,
+            is_own: true,
+        })
+    }
+
+    pub fn replayer(&self) -> &'a Replayer {
+        self.replayer
+    }
+
+    fn witness(&self) -> &'a Witness {
+        &self.replayer.witness
+    }
+
+    /// As a value to keep.
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            number: self.number(),
+            time: self.time(),
+            interface: self.interface(),
+            verdict: self.verdict(),
+            state: self.state(),
+            rule: self.deciding().map(|place| place.to_string()),
+            reason: self.reason().map(ToString::to_string),
+            output: self
+                .output()
+                .map(|left| (left.interface, left.bytes.to_vec()))
+                .collect(),
+        }
+    }
+}
+
+/// A packet that left.
+#[derive(Clone, Copy, Debug)]
+pub struct Left<'a> {
+    /// By which interface; `local` where it reached the router.
+    pub interface: InterfaceName,
+    pub bytes: &'a [u8],
+    /// True for one that the router made itself, not the packet that came.
+    pub is_own: bool,
+}
+
+/// What became of a packet, as a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub number: u64,
+    pub time: Time,
+    pub interface: InterfaceName,
+    pub verdict: &'static str,
+    pub state: Option<&'static str>,
+    /// The deciding rule's place: `rule 3 of filter FORWARD`, `policy of filter FORWARD`.
+    pub rule: Option<String>,
+    pub reason: Option<String>,
+    pub output: Vec<(InterfaceName, Vec<u8>)>,
+}
+
+const SWEEP_AT_LEAST: usize = 1 << 14;
+/// As often as a live lab ticks.
+const TICK: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

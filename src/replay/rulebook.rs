@@ -1,0 +1,161 @@
+//! The rules in force, each with its place and its text: so that a packet's decision is a number until somebody asks for words.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::witness::Decision;
+use crate::base::Family;
+use crate::engine::Place;
+use crate::lab::memory::Lab;
+use crate::rule::{ChainKind, CountId, Counters, Hook, Table};
+
+/// Every rule and every policy of a lab's tables.
+#[derive(Debug, Default)]
+pub struct Rulebook {
+    entries: Vec<RuleEntry>,
+    /// Hashed by what is fast: nobody outside chooses these numbers.
+    by_id: hashbrown::HashMap<CountId, usize, BuildHasherDefault<NumberHasher>>,
+    /// Where the rules of a chain begin.
+    chains: HashMap<(Table, String), usize>,
+    /// The policies of the filter table, by hook.
+    filter: [Option<usize>; Hook::ALL.len()],
+}
+
+/// A rule, or a built-in chain's policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleEntry {
+    pub table: Table,
+    pub chain: String,
+    /// From 1, as the tools number rules; `None` for the policy.
+    pub number: Option<u32>,
+    /// The rule as it was typed, without its chain; the policy's word.
+    pub text: String,
+    /// What its counters were before the first packet.
+    pub before: Counters,
+    id: CountId,
+}
+
+/// A rule of a [`Rulebook`].
+#[derive(Clone, Copy, Debug)]
+pub struct RulePlace<'a> {
+    /// Its place among all, in the order of tables and chains.
+    pub index: usize,
+    pub entry: &'a RuleEntry,
+}
+
+impl Rulebook {
+    pub fn of(lab: &Lab) -> Self {
+        let mut book = Self::default();
+        let router = &lab.machine.router;
+        for table in router.tables() {
+            let rules = router.table(Family::V4, table);
+            let counters = router.counters(table);
+            let before = |id| counters.get(&id).copied().unwrap_or_default();
+            for chain in &rules.chains {
+                book.chains.insert((table, chain.name.clone()), book.entries.len());
+                for (position, rule) in chain.rules.iter().enumerate() {
+                    let mut text = String::new();
+                    crate::text::save::write_rule(&mut text, "", rule, None);
+                    book.add(RuleEntry {
+                        table,
+                        chain: chain.name.clone(),
+                        number: Some(position as u32 + 1),
+                        text: text.trim_end().trim_start_matches("-A").trim_start().to_owned(),
+                        before: before(rule.id),
+                        id: rule.id,
+                    });
+                }
+                if let ChainKind::BuiltIn { hook, policy, id, .. } = &chain.kind {
+                    if table == Table::Filter {
+                        book.filter[*hook as usize] = Some(book.entries.len());
+                    }
+                    book.add(RuleEntry {
+                        table,
+                        chain: chain.name.clone(),
+                        number: None,
+                        text: policy.name().to_owned(),
+                        before: before(*id),
+                        id: *id,
+                    });
+                }
+            }
+        }
+        book
+    }
+
+    fn add(&mut self, entry: RuleEntry) {
+        self.by_id.insert(entry.id, self.entries.len());
+        self.entries.push(entry);
+    }
+
+    pub fn entries(&self) -> &[RuleEntry] {
+        &self.entries
+    }
+
+    pub(super) fn of_decision(&self, decision: Decision) -> Option<RulePlace<'_>> {
+        let index = match decision {
+            Decision::Rule(id) => self.by_id.get(&id).copied(),
+            Decision::FilterPolicy(hook) => self.filter[hook as usize],
+        };
+        self.place(index?)
+    }
+
+    /// The rule or policy at a place that a [`Reason`](crate::engine::Reason) names: a policy's number is that of one more rule.
+    pub fn at(&self, place: &Place) -> Option<RulePlace<'_>> {
+        let start = *self.chains.get(&(place.table, place.chain.to_string()))?;
+        self.place(start + (place.number as usize).checked_sub(1)?)
+    }
+
+    fn place(&self, index: usize) -> Option<RulePlace<'_>> {
+        let entry = self.entries.get(index)?;
+        Some(RulePlace { index, entry })
+    }
+
+    /// The rules (no policies) that no packet of the replay came to, and how many rules there are.
+    pub fn never_hit(&self, lab: &Lab) -> (Vec<&RuleEntry>, usize) {
+        let router = &lab.machine.router;
+        let now: HashMap<CountId, Counters> = router.tables().into_iter().flat_map(|it| router.counters(it)).collect();
+        let rules = self.entries.iter().filter(|entry| entry.number.is_some());
+        let never = rules
+            .clone()
+            .filter(|entry| now.get(&entry.id).copied().unwrap_or_default().packets == entry.before.packets)
+            .collect();
+        (never, rules.count())
+    }
+}
+
+impl fmt::Display for RuleEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            Some(number) => write!(f, "rule {number} of {} {}", self.table.name(), self.chain),
+            None => write!(f, "policy of {} {}", self.table.name(), self.chain),
+        }
+    }
+}
+
+impl fmt::Display for RulePlace<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.entry.fmt(f)
+    }
+}
+
+/// Spreads numbers that count up.
+#[derive(Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+}

@@ -1,0 +1,176 @@
+//! Packets through a lab: clocks, answers, and what decided.
+
+use super::*;
+use crate::cli::TOOLBOX;
+use crate::explain::story::Story;
+use crate::lab::send::cursor::Cursor;
+use crate::lab::send::{Surroundings, build, packet, split_parentheses};
+
+struct Blank;
+
+impl Surroundings for Blank {
+    fn next_sequence(&self, _: (std::net::IpAddr, u16), _: (std::net::IpAddr, u16)) -> Option<u32> {
+        None
+    }
+
+    fn departed(&self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+fn bytes(line: &str) -> Vec<u8> {
+    let words = split_parentheses(&crate::lab::script::lex::lex(line).unwrap().remove(0).words);
+    build(&packet(&mut Cursor::new(&words)).unwrap(), &Blank).unwrap()
+}
+
+fn replayer(rules: &str) -> Replayer {
+    let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+    lab.start_at(START);
+    let output = lab.tool("iptables-restore", &[], rules, ".".as_ref());
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    Replayer::new(lab)
+}
+
+const START: Time = Time::from_secs(1_700_000_000);
+
+fn verdict(replayer: &mut Replayer, millis: u64, interface: &str, line: &str) -> String {
+    let bytes = bytes(line);
+    let time = START + Duration::from_millis(millis);
+    let passed = replayer.pass(TimedPacket::new(1, time, interface, &bytes)).unwrap();
+    passed.comment()
+}
+
+#[test]
+fn the_last_word_of_the_filter_table_decides() {
+    let rules = "*mangle\n-A FORWARD -j ACCEPT\nCOMMIT\n*filter\n:FORWARD DROP\n:services -\n:strange -\n\
+                 -A FORWARD -p tcp -j services\n-A FORWARD -p udp -g strange\n-A FORWARD -p icmp -j LOG\n\
+                 -A services -p tcp --dport 80 -j ACCEPT\n-A services -p tcp --dport 81 -j RETURN\n-A strange -p udp --dport 9 -j ACCEPT\n\
+                 COMMIT\n*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n";
+    let mut replayer = replayer(rules);
+    for (line, expected) in [
+        (
+            "tcp 10.0.0.2:1 > 192.0.2.9:80 S",
+            "ACCEPT NEW, rule 1 of filter services: -p tcp -m tcp --dport 80 -j ACCEPT; out by wan as tcp 192.0.2.1:1 > 192.0.2.9:80",
+        ),
+        (
+            "tcp 10.0.0.2:1 > 192.0.2.9:81 S",
+            "DROP NEW, policy of filter FORWARD: DROP",
+        ),
+        (
+            "udp 10.0.0.2:1 > 192.0.2.9:9",
+            "ACCEPT NEW, rule 1 of filter strange: -p udp -m udp --dport 9 -j ACCEPT; out by wan as udp 192.0.2.1:1 > 192.0.2.9:9",
+        ),
+        (
+            "udp 10.0.0.2:1 > 192.0.2.9:10",
+            "DROP NEW, policy of filter FORWARD: DROP",
+        ),
+        (
+            "icmp 10.0.0.2 > 192.0.2.9 echo-request",
+            "DROP NEW, policy of filter FORWARD: DROP",
+        ),
+    ] {
+        assert_eq!(verdict(&mut replayer, 0, "lan", line), expected, "{line}");
+    }
+}
+
+#[test]
+fn answers_of_the_router_are_its_own() {
+    let mut replayer =
+        replayer("*filter\n-A FORWARD -p tcp -j REJECT --reject-with tcp-reset\n-A OUTPUT -p icmp -j DROP\nCOMMIT\n");
+    assert_eq!(
+        verdict(&mut replayer, 0, "lan", "tcp 10.0.0.2:1 > 192.0.2.9:80 S"),
+        "REJECT, rule 1 of filter FORWARD: -p tcp -j REJECT --reject-with tcp-reset; answered by the router"
+    );
+    // The answer meets a rule that drops it: that is not the packet's fate.
+    assert_eq!(
+        verdict(&mut replayer, 0, "lan", "icmp 10.0.0.2 > 10.0.0.1 echo-request"),
+        "ACCEPT, policy of filter INPUT: ACCEPT; reached the router"
+    );
+    // A packet of the router to itself comes round through lo: its verdict is OUTPUT's.
+    assert_eq!(
+        verdict(&mut replayer, 0, "local", "udp 10.0.0.1:1 > 10.0.0.1:2"),
+        "ACCEPT, policy of filter OUTPUT: ACCEPT; reached the router"
+    );
+}
+
+#[test]
+fn time_does_not_run_backwards_and_does_its_work() {
+    let mut replayer = replayer("*filter\n-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\nCOMMIT\n");
+    let (there, back) = (
+        bytes("udp 10.0.0.2:1 > 192.0.2.9:2"),
+        bytes("udp 192.0.2.9:2 > 10.0.0.2:1"),
+    );
+    let at = |millis| START + Duration::from_millis(millis);
+    let packets = [
+        TimedPacket::new(1, at(5000), "lan", &there),
+        TimedPacket::new(2, at(1000), "wan", &back),
+        TimedPacket::new(3, at(500_000), "wan", &back),
+    ];
+    let mut seen = Vec::new();
+    for packet in packets {
+        let passed = replayer.pass(packet).unwrap();
+        seen.push((passed.time(), passed.is_late(), passed.state()));
+    }
+    assert_eq!(
+        seen,
+        [
+            (at(5000), false, Some("NEW")),
+            (at(5000), true, Some("ESTABLISHED")),
+            (at(500_000), false, Some("NEW")),
+        ]
+    );
+}
+
+#[test]
+fn fragments_that_wait_too_long_are_answered_between_packets() {
+    let mut replayer = replayer("*filter\n-A FORWARD -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n");
+    let first = bytes("udp 10.0.0.2:1 > 10.0.0.1:2 data \"12345678\" mf");
+    let later = bytes("udp 10.0.0.3:1 > 192.0.2.9:2");
+    let passed = replayer.pass(TimedPacket::new(1, START, "lan", &first)).unwrap();
+    assert_eq!(passed.verdict(), "STOLEN");
+    let time = START + Duration::from_secs(60);
+    let passed = replayer.pass(TimedPacket::new(2, time, "lan", &later)).unwrap();
+    let meanwhile: Vec<_> = passed
+        .meanwhile()
+        .map(|left| (left.interface.to_string(), left.is_own))
+        .collect();
+    assert_eq!(meanwhile, [("lan".to_owned(), true)], "time exceeded");
+    assert_eq!(passed.output().count(), 1);
+}
+
+#[test]
+fn who_watches_changes_nothing() {
+    let rules = "*filter\n:FORWARD DROP\n-A FORWARD -p udp -m limit --limit 1/hour --limit-burst 2 -j ACCEPT\nCOMMIT\n";
+    let line = bytes("udp 10.0.0.2:1 > 192.0.2.9:2");
+    let packets = (1..=4).map(|number| TimedPacket::new(number, START, "lan", &line));
+    let silent: Vec<Outcome> = replayer(rules).run(packets.clone()).map(Result::unwrap).collect();
+    let mut watched = replayer(rules);
+    let watched: Vec<Outcome> = packets
+        .map(|packet| watched.pass_watched(packet, &mut Story::default()).unwrap().outcome())
+        .collect();
+    assert_eq!(silent, watched);
+    let verdicts: Vec<&str> = silent.iter().map(|outcome| outcome.verdict).collect();
+    assert_eq!(verdicts, ["ACCEPT", "ACCEPT", "DROP", "DROP"]);
+}
+
+/// A scan: each packet is a flow of its own. The table doesn't grow with the capture.
+#[test]
+fn dead_flows_are_collected_on_the_way() {
+    let mut replayer = replayer("*filter\n-A FORWARD -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n");
+    let mut packet = bytes("udp 10.0.0.2:1 > 192.0.2.9:2");
+    let mut most = 0;
+    for number in 0..100_000u64 {
+        packet[20..22].copy_from_slice(&(number as u16).to_be_bytes());
+        packet[15] = 2 + (number >> 16) as u8;
+        // No checksum of either header is looked at here but the IP header's, which stays right.
+        packet[10..12].fill(0);
+        let sum = crate::wire::checksum::of(&packet[..20]);
+        packet[10..12].copy_from_slice(&sum.to_be_bytes());
+        packet[26..28].fill(0);
+        let time = START + Duration::from_millis(20 * number);
+        let passed = replayer.pass(TimedPacket::new(number, time, "lan", &packet)).unwrap();
+        assert_eq!(passed.verdict(), "ACCEPT");
+        most = most.max(replayer.lab().machine.router.flows().count());
+    }
+    assert!(most < 30_000, "{most} flows");
+}

@@ -1,0 +1,111 @@
+//! An observer that keeps only what decided. It copies a few numbers a packet, so that it can watch every one of millions.
+
+use crate::conntrack::{self, InvalidReason, Tracked, Tuple};
+use crate::engine::{Event, Observer, Tried};
+use crate::rule::{CountId, Hook, Table};
+
+/// What was seen of one packet; of answers to it, only that they are the router's own.
+#[derive(Debug, Default)]
+pub struct Witness {
+    /// The last word in the filter table.
+    pub filter: Option<Decision>,
+    pub invalid: Option<InvalidReason>,
+    /// The flow it is of: its number, and its first packet's tuple.
+    pub flow: Option<(u64, Tuple)>,
+    /// A bit for each packet that left: set where the router made it itself.
+    own: u64,
+    left: usize,
+    hook: Option<Hook>,
+    /// True from the coming of a packet of the router's own to its OUTPUT: any other OUTPUT begins an answer or a complaint.
+    own_awaited: bool,
+    /// True while a packet that the router made itself is on its way.
+    answering: bool,
+    arrivals: u32,
+}
+
+/// Who had the last word in the filter table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Rule(CountId),
+    FilterPolicy(Hook),
+}
+
+impl Witness {
+    pub fn begin(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether the packet that left as this one, counted from 0, was made by the router. So many that there is no bit for one are fragments of
+    /// the packet that came.
+    pub fn is_own(&self, at: usize) -> bool {
+        at < BITS && self.own >> at & 1 == 1
+    }
+
+    /// Whether what happens is about the packet that came: neither about an answer, nor about its second way in, through `lo`.
+    fn is_about_it(&self) -> bool {
+        !self.answering && self.arrivals < 2
+    }
+
+    #[inline]
+    fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Arrived { interface, .. } => {
+                self.arrivals += 1;
+                self.own_awaited = interface.is_none();
+                self.answering = false;
+            }
+            Event::Hook { hook, .. } => {
+                self.hook = Some(*hook);
+                match hook {
+                    Hook::Output => self.answering = !std::mem::take(&mut self.own_awaited),
+                    // An ICMP redirect leaves before the packet that it is about is forwarded.
+                    Hook::Forward | Hook::Input => self.answering = false,
+                    Hook::Prerouting | Hook::Postrouting => {}
+                }
+            }
+            Event::Rule {
+                table: Table::Filter,
+                rule,
+                tried: Tried::Matched(_),
+                ..
+            } if self.is_about_it() => self.filter = Some(Decision::Rule(rule.id)),
+            Event::Policy {
+                table: Table::Filter, ..
+            } if self.is_about_it() => self.filter = self.hook.map(Decision::FilterPolicy),
+            Event::Tracked { tracking, made } if self.is_about_it() => {
+                if let Tracked::Accept(conntrack::Reason::Invalid(reason)) = made {
+                    self.invalid = Some(*reason);
+                }
+                self.flow = tracking.flow.as_ref().map(|flow| (flow.serial(), *flow.original()));
+            }
+            Event::Sent { .. } | Event::Delivered { .. } => {
+                if self.answering && self.left < BITS {
+                    self.own |= 1 << self.left;
+                }
+                self.left += 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The witness, and somebody else who watches the same packet.
+pub struct Both<'a, O> {
+    pub witness: &'a mut Witness,
+    pub other: &'a mut O,
+}
+
+impl<O: Observer> Observer for Both<'_, O> {
+    const WATCHING: bool = true;
+    const IN_DETAIL: bool = O::IN_DETAIL;
+
+    #[inline]
+    fn see(&mut self, event: Event<'_>) {
+        self.witness.note(&event);
+        if O::WATCHING {
+            self.other.see(event);
+        }
+    }
+}
+
+const BITS: usize = u64::BITS as usize;
