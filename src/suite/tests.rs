@@ -152,7 +152,7 @@ fn what_fails_is_told_with_the_way_of_its_packet() {
   t.test.nflab:6:3  expect forwarded
       the packet went no further: dropped by the policy of filter FORWARD
 
-      in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:22 S seq 2400000 ttl 64
+      packet 1, in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:22 S seq 2400000 ttl 64
         PREROUTING  conntrack NEW: it opens a flow
         routing               out by wan, to a neighbour there
 ";
@@ -374,7 +374,7 @@ fn reports_for_machines() {
     let tap = report::tap(&outcome);
     assert!(
         tap.starts_with(
-            "TAP version 14\n1..2\nnot ok 1 - t.test.nflab: 50 % <of> \"it\" \\#1\n  ---\n  failures:\n    - file: \"t.test.nflab\"\n      line: 6\n      column: 3\n      command: \"expect drop\"\n      message: \"the packet was accepted, and forwarded\"\n      story: |\n        in by lan: tcp"
+            "TAP version 14\n1..2\nnot ok 1 - t.test.nflab: 50 % <of> \"it\" \\#1\n  ---\n  failures:\n    - file: \"t.test.nflab\"\n      line: 6\n      column: 3\n      command: \"expect drop\"\n      message: \"the packet was accepted, and forwarded\"\n      story: |\n        packet 1, in by lan: tcp"
         ),
         "{tap}"
     );

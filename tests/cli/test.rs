@@ -110,7 +110,7 @@ fn a_failure_shows_the_way_of_its_packet() {
   failing.test.nflab:5:3  handshake client:40000 > server:22
       the SYN of 10.0.0.2:40000 did not arrive: dropped by the policy of filter FORWARD
 
-      in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:22 S seq 2400000 ttl 64 df
+      packet 1, in by lan: tcp 10.0.0.2:40000 > 192.0.2.9:22 S seq 2400000 ttl 64 df
 ";
     assert_eq!((ran.code, ran.err.as_str()), (1, ""));
     assert!(ran.out.starts_with(start), "{}", ran.out);

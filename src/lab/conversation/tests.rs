@@ -44,6 +44,7 @@ fn conversations_that_come_through() {
         "handshake router > server:25\ndata server > router \"220 hello\"\nclose router > server",
         "listen udp 53\nudp client > router:53",
         "udp router > server:123",
+        "trace client tcp client:1 > server:80 S\nexpect forwarded",
         "ftp active client > server retr file",
         "ftp passive client > server stor file size 100000",
     ] {
@@ -89,7 +90,7 @@ fn what_does_not_come_through_says_where_it_ended() {
         ),
         (
             "iptables -A FORWARD -p icmp --icmp-type 0 -j REJECT\nping client > server",
-            "echo reply 1 of 192.0.2.9 did not arrive: rejected by rule 1 of filter FORWARD with ICMP unreachable, code 3",
+            "echo reply 1 of 192.0.2.9 did not arrive: rejected by rule 1 of filter FORWARD with icmp-port-unreachable",
         ),
         (
             "handshake client > router:22",

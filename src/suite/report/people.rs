@@ -78,8 +78,8 @@ fn one(out: &mut String, failure: &Failure, paint: &Paint) {
     }
     if let Some(story) = &failure.story {
         out.push('\n');
-        for line in told(story).lines() {
-            let _ = writeln!(out, "      {}", paint.dim(line));
+        for line in told(story, paint.0).lines() {
+            let _ = writeln!(out, "      {line}");
         }
     }
 }
