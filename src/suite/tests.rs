@@ -364,6 +364,21 @@ fn ten_thousand_cases() {
     assert_eq!(suite.tests.len(), 10_000);
     let last = suite.cases().last().unwrap();
     assert_eq!((last.test.line, last.run().passed()), (10_005, true));
+    // All of them wrong: a report that can still be read.
+    let suite = suite_of(&text.replace(" drop\n", " reject\n"), &[]).unwrap();
+    let mut outcome = Outcome::of(&[]);
+    outcome.cases = suite.cases().take(300).map(|case| case.run()).collect();
+    let told = report::people(&outcome, false);
+    assert!(
+        told.contains("\nalso failed:\n✗ t.test.nflab:26  all ports: client > server tcp/21\n"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with(
+            "and 179 more; `--format tap` tells of all, `--filter NAME` runs some\n\n299 of 300 tests failed\n"
+        ),
+        "{told}"
+    );
 }
 
 #[test]
