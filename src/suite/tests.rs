@@ -347,6 +347,16 @@ fn what_cannot_be_read_is_said_where() {
             assert!(wrong.contains(part), "{part:?} not in\n{wrong}");
         }
     }
+    // A line that the tool takes for several, with letters of two bytes.
+    let long = format!(
+        "*filter\n-A INPUT -m comment --comment {} -j DROP\n-A INPUT -p tpc -j DROP\nCOMMIT\n",
+        "é".repeat(9000)
+    );
+    let wrong = unreadable(
+        "rules long.v4\ntest one\n  expect flows 0\nend\n",
+        &[("long.v4", &long)],
+    );
+    assert!(wrong.contains("--> long.v4:"), "{wrong}");
     let many = format!("{test}test two\n{}end\n", "  nonsense\n".repeat(500));
     let wrong = unreadable(&many, &[]);
     assert!(wrong.contains("and 479 more problems follow"), "{wrong}");
