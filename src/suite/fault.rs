@@ -70,7 +70,11 @@ impl Text {
 
     /// The bytes of a line (from 1), without its end.
     pub(super) fn line(&self, number: usize) -> Position {
-        let start = self.starts.get(number - 1).copied().unwrap_or(self.source.text.len());
+        let start = self
+            .starts
+            .get(number.saturating_sub(1))
+            .copied()
+            .unwrap_or(self.source.text.len());
         let end = self.source.text[start..]
             .find('\n')
             .map_or(self.source.text.len(), |length| start + length);

@@ -113,7 +113,8 @@ impl Ruleset {
             let at = match failure.place.column {
                 Some(column) => {
                     let start = (line.start + column as usize - 1).min(line.end);
-                    let rest = &text.source.text[start..line.end];
+                    // The tool counts a line of more than 10 kB as several, so the place may be within a letter.
+                    let rest = text.source.text.get(start..line.end).unwrap_or("");
                     let length = rest.find(char::is_whitespace).unwrap_or(rest.len());
                     Position::from(start..start + length)
                 }

@@ -347,6 +347,16 @@ fn what_cannot_be_read_is_said_where() {
             assert!(wrong.contains(part), "{part:?} not in\n{wrong}");
         }
     }
+    // A line that the tool takes for several, with letters of two bytes.
+    let long = format!(
+        "*filter\n-A INPUT -m comment --comment {} -j DROP\n-A INPUT -p tpc -j DROP\nCOMMIT\n",
+        "é".repeat(9000)
+    );
+    let wrong = unreadable(
+        "rules long.v4\ntest one\n  expect flows 0\nend\n",
+        &[("long.v4", &long)],
+    );
+    assert!(wrong.contains("--> long.v4:"), "{wrong}");
     let many = format!("{test}test two\n{}end\n", "  nonsense\n".repeat(500));
     let wrong = unreadable(&many, &[]);
     assert!(wrong.contains("and 479 more problems follow"), "{wrong}");
@@ -364,6 +374,21 @@ fn ten_thousand_cases() {
     assert_eq!(suite.tests.len(), 10_000);
     let last = suite.cases().last().unwrap();
     assert_eq!((last.test.line, last.run().passed()), (10_005, true));
+    // All of them wrong: a report that can still be read.
+    let suite = suite_of(&text.replace(" drop\n", " reject\n"), &[]).unwrap();
+    let mut outcome = Outcome::of(&[]);
+    outcome.cases = suite.cases().take(300).map(|case| case.run()).collect();
+    let told = report::people(&outcome, false);
+    assert!(
+        told.contains("\nalso failed:\n✗ t.test.nflab:26  all ports: client > server tcp/21\n"),
+        "{told}"
+    );
+    assert!(
+        told.ends_with(
+            "and 179 more; `--format tap` tells of all, `--filter NAME` runs some\n\n299 of 300 tests failed\n"
+        ),
+        "{told}"
+    );
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl Conversations {
                 session.client(stage, "PASV")?;
                 let own = (
                     server.own.0,
-                    PASSIVE.wrapping_add(self.fresh_port() - super::FIRST_PORT),
+                    PASSIVE.wrapping_add(self.fresh_port().wrapping_sub(super::FIRST_PORT)),
                 );
                 listen(stage, server.seat, own.1);
                 let heard = session.server(stage, &format!("227 Entering Passive Mode ({})", numbers(own)))?;

@@ -44,6 +44,7 @@ fn conversations_that_come_through() {
         "handshake router > server:25\ndata server > router \"220 hello\"\nclose router > server",
         "listen udp 53\nudp client > router:53",
         "udp router > server:123",
+        "trace client tcp client:1 > server:80 S\nexpect forwarded",
         "ftp active client > server retr file",
         "ftp passive client > server stor file size 100000",
     ] {

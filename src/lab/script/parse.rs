@@ -226,6 +226,12 @@ fn resolve(words: &mut [Word], hosts: &Hosts) -> Result<(), Problem> {
             .iter()
             .skip(1)
             .position(|word| !matches!(word.text.as_str(), "-v" | "-q")),
+        ["trace", ..] => {
+            let packet = texts
+                .iter()
+                .position(|text| matches!(*text, "tcp" | "udp" | "icmp" | "ip" | "hex"));
+            packet.and_then(|at| at.checked_sub(2))
+        }
         ["expect", "out", ..] => Some(1),
         ["expect", "no", "out", ..] => Some(2),
         ["expect", "flow" | "expectation", ..] | ["expect", "no", "flow" | "expectation", ..] => None,

@@ -14,12 +14,16 @@ use super::run::{CaseOutcome, Failure};
 use crate::explain::story::{Detail, Story};
 
 /// The way of a packet: with every rule that was tried where that fits a screen.
-fn told(story: &Story) -> String {
-    let whole = story.render(Detail::Whole);
+fn told(story: &Story, colour: bool) -> String {
+    let render = |detail| match colour {
+        true => story.render_styled(detail),
+        false => story.render(detail),
+    };
+    let whole = render(Detail::Whole);
     if whole.lines().count() <= SCREEN {
         return whole;
     }
-    let short = story.render(Detail::Short);
+    let short = render(Detail::Short);
     format!("{short}(only what decided: the whole way is longer than {SCREEN} lines; `trace` in the test tells it)\n")
 }
 
@@ -34,7 +38,7 @@ fn plain(failure: &Failure) -> String {
     }
     if let Some(story) = &failure.story {
         text.push('\n');
-        for line in told(story).lines() {
+        for line in told(story, false).lines() {
             text.push_str(&format!("  {line}\n"));
         }
     }

@@ -45,8 +45,23 @@ pub fn people(outcome: &Outcome, colour: bool) -> String {
         };
         let _ = writeln!(out, "{sign} {name:<width$}  {count}");
     }
-    for case in outcome.failed() {
+    for case in outcome.failed().take(AT_LENGTH) {
         failed(&mut out, case, &paint);
+    }
+    // Where a whole table fails, it fails for one reason.
+    let others: Vec<&CaseOutcome> = outcome.failed().skip(AT_LENGTH).collect();
+    if !others.is_empty() {
+        let _ = writeln!(out, "\nalso failed:");
+    }
+    for case in others.iter().take(IN_A_LINE) {
+        let _ = writeln!(out, "{} {}:{}  {}", paint.red("✗"), case.file, case.line, case.name());
+    }
+    if others.len() > IN_A_LINE {
+        let more = others.len() - IN_A_LINE;
+        let _ = writeln!(
+            out,
+            "and {more} more; `--format tap` tells of all, `--filter NAME` runs some"
+        );
     }
     let all = outcome.cases.len();
     let failed = outcome.failed().count();
@@ -78,11 +93,16 @@ fn one(out: &mut String, failure: &Failure, paint: &Paint) {
     }
     if let Some(story) = &failure.story {
         out.push('\n');
-        for line in told(story).lines() {
-            let _ = writeln!(out, "      {}", paint.dim(line));
+        for line in told(story, paint.0).lines() {
+            let _ = writeln!(out, "      {line}");
         }
     }
 }
+
+/// Failed tests that are told with their packets' ways.
+const AT_LENGTH: usize = 20;
+/// Those after them that are named.
+const IN_A_LINE: usize = 100;
 
 struct Paint(bool);
 

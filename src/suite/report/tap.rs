@@ -27,7 +27,7 @@ pub fn tap(outcome: &Outcome) -> String {
             let _ = writeln!(out, "      message: {}", quoted(&failure.reason));
             if let Some(story) = &failure.story {
                 out.push_str("      story: |\n");
-                for line in told(story).lines() {
+                for line in told(story, false).lines() {
                     let _ = writeln!(out, "        {line}");
                 }
             }
