@@ -53,6 +53,7 @@ pub enum Event<'a> {
     Hook {
         hook: Hook,
         packet: &'a Packet,
+        config: &'a Arc<Config>,
     },
     /// A table is about to be walked.
     Table {

@@ -21,6 +21,7 @@ impl<O: Observer> Pass<'_, O> {
             self.observer.see(Event::Hook {
                 hook,
                 packet: &transit.packet,
+                config: &self.config,
             });
         }
         for (_, stage) in stages(hook) {
@@ -35,6 +36,7 @@ impl<O: Observer> Pass<'_, O> {
             self.observer.see(Event::Hook {
                 hook: Hook::Output,
                 packet: &transit.packet,
+                config: &self.config,
             });
         }
         // The rest of the hook still shows rules the interface that the packet had when it began, as the kernel does.

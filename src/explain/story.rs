@@ -162,7 +162,9 @@ impl Observer for Story {
                 Step::Arrived { interface, packet }
             }
             Event::Reassembled { packet } => Step::Reassembled(self.keep(packet.bytes())),
-            Event::Hook { hook, packet } => {
+            Event::Hook { hook, packet, config } => {
+                // What time alone causes begins with a hook: nothing arrives.
+                self.config.get_or_insert_with(|| Arc::clone(config));
                 if hook == Hook::Output && !std::mem::take(&mut self.own_awaited) {
                     let own = self.keep(packet.bytes());
                     self.steps.push(Step::Own(own));
