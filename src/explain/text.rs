@@ -205,13 +205,32 @@ impl Page {
     /// Each column's name stands only in the first line that it is true of.
     fn line(&mut self, colour: &str, what: &str) {
         let (hook, table) = (std::mem::take(&mut self.hook), std::mem::take(&mut self.table));
-        let (hook, table) = (format!("{hook:<11}"), format!("{table:<9}"));
-        let (hook, table) = (self.painted(BOLD, &hook), self.painted(BLUE, &table));
+        self.text.push_str("  ");
+        self.column(BOLD, &hook, 11);
+        self.column(BLUE, &table, 9);
         // The indentation is not painted, so that nothing but words is underlined or dimmed.
         let words = what.trim_start();
-        let indent = &what[..what.len() - words.len()];
-        let words = self.painted(colour, words);
-        let _ = writeln!(self.text, "  {hook} {table} {indent}{words}");
+        self.text.push_str(&what[..what.len() - words.len()]);
+        match self.colour {
+            Colour::Always => {
+                let words = self.painted(colour, words);
+                self.text.push_str(&words);
+            }
+            Colour::Never => self.text.push_str(words),
+        }
+        self.text.push('\n');
+    }
+
+    /// A column of this width. Mostly it is empty: a page is of one long column and two that name its parts.
+    fn column(&mut self, colour: &str, what: &str, width: usize) {
+        if what.is_empty() {
+            self.text.extend(std::iter::repeat_n(' ', width + 1));
+        } else {
+            let what = format!("{what:<width$}");
+            let what = self.painted(colour, &what);
+            self.text.push_str(&what);
+            self.text.push(' ');
+        }
     }
 
     fn painted(&self, colour: &str, text: &str) -> String {
