@@ -51,7 +51,7 @@ _nflab_options() {
 	run) echo --lab --seed --verbose --quiet --help ;;
 	demo) echo --memory --help ;;
 	trace) echo --lab --rules --seed --short --json --svg --why --follow --count --help ;;
-	replay) echo --lab --rules --rules6 --seed --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --filter --against --differences --limit --summary --quiet --help ;;
+	replay) echo --lab --rules --rules6 --seed --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --differences --limit --summary --quiet --help ;;
 	sh) echo --lab --save --seed --help ;;
 	shims) echo --help ;;
 	up) echo --name --seed --help ;;
