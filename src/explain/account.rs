@@ -206,5 +206,7 @@ impl Account {
 pub(super) fn rule_text(rule: &Rule) -> String {
     let mut text = String::new();
     crate::text::save::write_rule(&mut text, "", rule, None);
-    text.trim_end().trim_start_matches("-A").trim_start().to_owned()
+    text.truncate(text.trim_end().len());
+    text.drain(..text.len() - text.trim_start_matches("-A").trim_start().len());
+    text
 }
