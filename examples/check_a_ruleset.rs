@@ -31,13 +31,13 @@ COMMIT
 pub const SCRIPT: &str = "\
 # The lan may ask for web pages, and gets the answers.
 send lan tcp 10.0.0.2:40000 > 192.0.2.9:443 S
-expect verdict ACCEPT
+expect forwarded
 send wan tcp 192.0.2.9:443 > 10.0.0.2:40000 SA
-expect verdict ACCEPT
+expect forwarded
 expect state ESTABLISHED
 # Nobody else may come in.
 send wan tcp 192.0.2.9:40000 > 10.0.0.2:443 S
-expect verdict DROP
+expect drop
 ";
 
 fn main() -> Result<(), Box<dyn Error>> {

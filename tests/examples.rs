@@ -53,7 +53,7 @@ fn an_extension_is_written() {
         &[
             "COUNTRY",
             "on !Sat,Sun mark match 0x31",
-            "! --days Sat,Sun: packet comes on a Sat",
+            "! --days Sat,Sun: packet comes on a Sun",
             "ACCEPT",
         ],
     );
