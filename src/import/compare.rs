@@ -96,7 +96,10 @@ fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, num
                 Some(other) if !same(row, other) => {
                     found.push((
                         row.line,
-                        format!("the same line: it is listed again as `{}`", other.text.trim()),
+                        format!(
+                            "whether it was read as it was meant: listed again it is `{}`",
+                            other.text.trim()
+                        ),
                     ));
                 }
                 Some(_) => {}
