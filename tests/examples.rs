@@ -86,6 +86,8 @@ fn a_ruleset_is_checked() {
         &[
             "the ruleset as it is:\n    every expectation is met\n",
             "the ruleset without 443:\n    line 3: ",
+            "2 of   3 rules reached   66 %",
+            "-A INPUT -i lan -p icmp -j ACCEPT",
             "answer the wan: []\n",
         ],
     );
