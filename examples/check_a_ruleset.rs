@@ -1,4 +1,4 @@
-//! A ruleset checked from a Rust program or test: in the lab's language, and packet by packet.
+//! A ruleset checked from a Rust program or test: as a test file, in the lab's language, and packet by packet.
 //!
 //! ```sh
 //! cargo run --example check_a_ruleset
@@ -14,6 +14,7 @@ use nflab::explain::story::Detail;
 use nflab::lab::memory::Lab;
 use nflab::lab::problem::Source;
 use nflab::lab::script::{Runner, parse};
+use nflab::suite::{self, Choice};
 
 /// What is to be checked. A real one would be read from its file.
 pub const RULES: &str = "\
@@ -31,13 +32,13 @@ COMMIT
 pub const SCRIPT: &str = "\
 # The lan may ask for web pages, and gets the answers.
 send lan tcp 10.0.0.2:40000 > 192.0.2.9:443 S
-expect verdict ACCEPT
+expect forwarded
 send wan tcp 192.0.2.9:443 > 10.0.0.2:40000 SA
-expect verdict ACCEPT
+expect forwarded
 expect state ESTABLISHED
 # Nobody else may come in.
 send wan tcp 192.0.2.9:40000 > 10.0.0.2:443 S
-expect verdict DROP
+expect drop
 ";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -61,11 +62,43 @@ pub fn tell() -> Result<String, Box<dyn Error>> {
             out += &format!("    {failure}\n");
         }
     }
+    out += &report(RULES, CASES)?;
     out += &format!(
         "ports of the router that answer the wan: {:?}\n",
         open_ports(RULES, "wan", 1..=1024)?
     );
     Ok(out)
+}
+
+/// Cases by name and in a table, as `nflab test` reads them from a file, each with a lab of its own; and the rules that no case reached.
+pub const CASES: &str = "\
+host client 10.0.0.2 lan
+host server 192.0.2.9 wan
+test \"the web is open\"
+  handshake client:40000 > server:443
+end
+table \"nothing else is\"
+  from    to      service  verdict
+  client  server  tcp/22   drop
+  server  client  tcp/443  drop
+end
+";
+
+/// The report of the cases, for people.
+///
+/// # Errors
+/// Rules or cases that cannot be read, each with its place.
+pub fn report(rules: &str, cases: &str) -> Result<String, Box<dyn Error>> {
+    let text = format!("rules <<EOF\n{rules}EOF\n{cases}");
+    // Where texts come from is the caller's business: `&mut |path| std::fs::read_to_string(path)` reads files.
+    let mut reader = |path: &Path| match path.to_str() {
+        Some("cases") => Ok(text.clone()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    let suite = suite::read(Path::new("cases"), &mut reader, TOOLBOX, &Choice::default())?;
+    let outcome = suite::run(&[suite]);
+    // `outcome.coverage().unreached()` has the rules as values, for a test that asks for all of them.
+    Ok(suite::report::people(&outcome, false) + &outcome.coverage().text())
 }
 
 /// The expectations of a script that a ruleset does not meet, each with its line; every call is a lab of its own.

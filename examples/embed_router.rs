@@ -15,6 +15,7 @@ use nflab::cli::RouterTables;
 use nflab::engine::{Config, Port, Router};
 use nflab::explain::story::{Detail, Story};
 use nflab::net::{Closed, Net, Prefix, Route};
+use nflab::rule::Table;
 use nflab::text::{StaticHosts, restore};
 
 const RULES: &str = "\
@@ -79,8 +80,9 @@ pub fn tell() -> Result<String, Box<dyn Error>> {
         let mut story = Story::default();
         let report = router.receive(&mut worker, now, lan, &segment, &mut story);
         out += &format!("tcp to port {port}: {}", report.fate.verdict());
-        // Each table that the packet met had a rule or a policy with the last word; the last of them is why it went or stayed.
-        if let Some(deciding) = story.deciding().last() {
+        // Each table that the packet met had a rule or a policy with the last word; filter's is why it went or stayed.
+        let decided = story.deciding();
+        if let Some(deciding) = decided.iter().find(|it| it.table == Table::Filter) {
             let rule = deciding
                 .number
                 .map_or("its policy".to_owned(), |number| format!("rule {number}"));

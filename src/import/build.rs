@@ -100,11 +100,7 @@ impl Built {
                 continue;
             }
             match one(command, context, &mut session) {
-                Ok(()) => {
-                    for rule in session.rules.rules() {
-                        self.made_by.entry(rule.id).or_insert(at);
-                    }
-                }
+                Ok(()) => self.note_makers(&session, command, at),
                 Err(failure) => {
                     left_out.push(at);
                     if let Some(told) = told.as_deref_mut() {
@@ -114,6 +110,29 @@ impl Built {
             }
         }
         session.rules
+    }
+
+    /// Which rules the command made: those at its chain's end that no other did, or wherever they are where it did not append.
+    fn note_makers(&mut self, session: &Session, command: &Command, at: usize) {
+        let appended = match command.words.get(1..3) {
+            Some([verb, chain]) if verb.text == "-A" => session.rules.chain(&chain.text),
+            _ => None,
+        };
+        match appended {
+            Some(chain) => {
+                for rule in chain.rules.iter().rev() {
+                    if self.made_by.contains_key(&rule.id) {
+                        break;
+                    }
+                    self.made_by.insert(rule.id, at);
+                }
+            }
+            None => {
+                for rule in session.rules.rules() {
+                    self.made_by.entry(rule.id).or_insert(at);
+                }
+            }
+        }
     }
 
     pub fn table(&self, table: Table) -> TableRules {

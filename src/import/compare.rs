@@ -9,7 +9,7 @@ use crate::base::Family;
 use crate::engine::{Config, Router};
 use crate::lab::router_tables::RouterTables;
 use crate::net::{Closed, Net};
-use crate::rule::TableRules;
+use crate::rule::{Chain, ChainKind, Rule, TableRules};
 use crate::text::command::{Listing, ThenZero};
 use crate::text::{list, restore, save};
 
@@ -96,7 +96,10 @@ fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, num
                 Some(other) if !same(row, other) => {
                     found.push((
                         row.line,
-                        format!("the same line: it is listed again as `{}`", other.text.trim()),
+                        format!(
+                            "whether it was read as it was meant: listed again it is `{}`",
+                            other.text.trim()
+                        ),
                     ));
                 }
                 Some(_) => {}
@@ -204,11 +207,31 @@ fn says(command: &Command, line: &str) -> bool {
 /// The save file must read as the same rules: there are some that the tool can't write.
 fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) {
     let table = built.table(draft.table);
+    let written = |chain: &Chain, rule: &Rule| {
+        let mut line = String::new();
+        save::write_rule(&mut line, &chain.name, rule, None);
+        line
+    };
+    let mut all = String::new();
     for chain in &table.chains {
         for rule in &chain.rules {
-            let mut line = String::new();
-            save::write_rule(&mut line, &chain.name, rule, None);
-            if alone(&table, &line, options).is_none_or(|again| !again.says_the_same(rule)) {
+            all += &written(chain, rule);
+        }
+    }
+    // At once, and one by one only where some line is no rule at all.
+    let whole = restored(&table, &all, options);
+    for (at, chain) in table.chains.iter().enumerate() {
+        for (number, rule) in chain.rules.iter().enumerate() {
+            let line = written(chain, rule);
+            let same = match &whole {
+                Some(whole) => whole.chains[at]
+                    .rules
+                    .get(number)
+                    .is_some_and(|again| again.says_the_same(rule)),
+                None => restored(&table, &line, options)
+                    .is_some_and(|again| again.rules().next().is_some_and(|again| again.says_the_same(rule))),
+            };
+            if !same {
                 let at = built.made_by(rule.id).and_then(|at| draft.commands.get(at));
                 told.unknown(
                     &draft.source,
@@ -223,22 +246,18 @@ fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) 
     }
 }
 
-/// A rule's line read by itself, in a table with the same chains.
-fn alone(table: &TableRules, line: &str, options: &Options) -> Option<crate::rule::Rule> {
+/// Lines of rules read into a table with the same chains; `None` where they cannot be.
+fn restored(table: &TableRules, lines: &str, options: &Options) -> Option<TableRules> {
     let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
     let mut tables = RouterTables {
         router: &router,
         now: THE_BEGINNING,
     };
     let mut text = format!("*{}\n", table.table.name());
-    for chain in table
-        .chains
-        .iter()
-        .filter(|chain| chain.kind == crate::rule::ChainKind::User)
-    {
+    for chain in table.chains.iter().filter(|chain| chain.kind == ChainKind::User) {
         text += &format!(":{} -\n", chain.name);
     }
-    text += line;
+    text += lines;
     text += "COMMIT\n";
     let options_of_restore = restore::Options {
         family: Family::V4,
@@ -248,13 +267,8 @@ fn alone(table: &TableRules, line: &str, options: &Options) -> Option<crate::rul
         only: None,
         verbose: false,
     };
-    restore::run(&text, &options_of_restore, &mut tables, &options.hosts)
-        .1
-        .ok()?;
+    let (_, result) = restore::run(&text, &options_of_restore, &mut tables, &options.hosts);
+    result.ok()?;
     let again = router.table(Family::V4, table.table);
-    let rules: Vec<_> = again.rules().collect();
-    match rules[..] {
-        [rule] => Some(crate::rule::Rule::clone(rule)),
-        _ => None,
-    }
+    (again.chains.len() == table.chains.len()).then_some(again)
 }

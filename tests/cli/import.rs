@@ -181,3 +181,42 @@ fn a_script_whose_rules_are_not_taken_is_refused() {
         "{left:?}"
     );
 }
+
+/// What `docs/import.md` shows is what is printed.
+#[test]
+fn the_page_tells_the_truth() {
+    let bench = Bench::new();
+    let titles = "target     prot opt source               destination";
+    let listing = format!(
+        "Chain INPUT (policy DROP)\n{titles}\nACCEPT     all  --  anywhere             anywhere\n\
+         ACCEPT     tcp  --  anywhere             anywhere             tcp dpt:ssh\n\
+         DROP       tcp  --  anywhere             anywhere             tcp dpts:5000:5002\n\n\
+         Chain FORWARD (policy ACCEPT)\n{titles}\n\nChain OUTPUT (policy ACCEPT)\n{titles}\n"
+    );
+    bench.write("listing.txt", &listing);
+    bench.write("cut.txt", &listing.replace("tcp dpt:ssh", "recent: SET name: ssh"));
+    bench.write(
+        "fw.sh",
+        "#!/bin/sh\nI=/sbin/iptables\necho 1 > /proc/sys/net/ipv4/ip_forward\nX=`awk 1 /dev/null`\n$I -A INPUT -i lo -j ACCEPT\n\
+         $I -A INPUT -p tcp --dport 22 -j ACCEPT\n$I -t nat -A POSTROUTING -o eth0 -j MASQUERADE\n",
+    );
+    let page = include_str!("../../docs/import.md");
+    let sessions: Vec<&str> = page.split("```\n$ nflab ").skip(1).collect();
+    assert_eq!(sessions.len(), 3);
+    for session in sessions {
+        let (command, shown) = session.split_once('\n').unwrap();
+        let shown = shown.split("```").next().unwrap();
+        let arguments: Vec<&str> = command.split(" > ").next().unwrap().split(' ').collect();
+        let ran = bench.nflab(&arguments);
+        // A line that the page cuts ends in three dots.
+        let mut said = ran.err.lines();
+        for line in shown.lines() {
+            let said = said.next().unwrap_or_default();
+            match line.strip_suffix("...") {
+                Some(start) => assert!(said.starts_with(start), "nflab {command}\n{}", ran.err),
+                None => assert_eq!(said, line, "nflab {command}\n{}", ran.err),
+            }
+        }
+        assert_eq!(said.next(), None, "nflab {command}\n{}", ran.err);
+    }
+}
