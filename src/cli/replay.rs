@@ -72,6 +72,9 @@ pub struct Arguments {
     /// Explain these packets: 3 or 3,7-9 or all
     #[arg(long, value_name = "PACKETS")]
     explain: Option<String>,
+    /// Explain in brief: a line for each table that decided something
+    #[arg(long, requires = "explain")]
+    brief: bool,
     /// Only explain and compare packets that fit, such as 'tcp dport 80'
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
@@ -489,9 +492,14 @@ impl<'a> Run<'a> {
                 .difference(differences, &difference, self.arguments.limit as u64)?;
         }
         if explain && fits {
+            let detail = if self.arguments.brief {
+                Detail::Short
+            } else {
+                Detail::Whole
+            };
             let story = match self.screen.has_colour() {
-                true => self.story.render_styled(Detail::Whole),
-                false => self.story.render(Detail::Whole),
+                true => self.story.render_styled(detail),
+                false => self.story.render(detail),
             };
             session.outputs.explain(&story)?;
         }

@@ -132,6 +132,13 @@ fn packets_explained() {
     );
     assert_eq!(numbers(&replay(&bench, &["--explain", "1,4-5"]).out), ["1", "4", "5"]);
     assert_eq!(numbers(&replay(&bench, &["--explain", "all"]).out).len(), 6);
+    let brief = replay(&bench, &["--explain", "3", "--brief"]);
+    assert_eq!(numbers(&brief.out), ["3"]);
+    assert!(
+        brief.out.contains("rule 3 of FORWARD") && !brief.out.contains("rule 2 of FORWARD"),
+        "{}",
+        brief.out
+    );
     let drops = replay(&bench, &["--explain", "all", "--filter", "drop or tcp"]);
     assert_eq!(numbers(&drops.out), ["3", "4"]);
     let beyond = replay(&bench, &["--explain", "2-9"]);
