@@ -501,7 +501,9 @@ impl<'a> Run<'a> {
                 true => self.story.render_styled(detail),
                 false => self.story.render(detail),
             };
-            session.outputs.explain(&story)?;
+            // The whole story says its number itself.
+            let number = self.arguments.brief.then_some(passed.number());
+            session.outputs.explain(number, &story)?;
         }
         Ok(())
     }

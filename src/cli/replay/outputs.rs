@@ -103,9 +103,13 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    pub fn explain(&mut self, story: &str) -> Result<(), Stop> {
-        let written = self.printed.write_all(story.as_bytes());
-        print_result(written.and_then(|()| self.printed.write_all(b"\n")))
+    /// A packet's story; behind this number, where it doesn't say it.
+    pub fn explain(&mut self, number: Option<u64>, story: &str) -> Result<(), Stop> {
+        let written = match number {
+            Some(number) => writeln!(self.printed, "packet {number}, {story}"),
+            None => writeln!(self.printed, "{story}"),
+        };
+        print_result(written)
     }
 
     pub fn difference(&mut self, all: &Differences, difference: &Difference, limit: u64) -> Result<(), Stop> {
