@@ -12,6 +12,7 @@ pub mod option;
 mod place;
 #[cfg(test)]
 mod sentences;
+mod states;
 pub mod targets;
 #[cfg(test)]
 mod testing;

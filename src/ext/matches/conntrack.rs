@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{Family, PortRange};
-use crate::conntrack::{CtState, Direction, Endpoint, Status, Tracking, Tuple};
+use crate::conntrack::{CtState, Direction, Endpoint, Status, Tuple};
 use crate::ext::listed::{Listed, Options, Typed, host};
 use crate::ext::names;
 use crate::ext::number::whole_number;
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::states::{StateBits, StatusBits, since, state_words, status_words, subject};
 use crate::ext::wording::{Ports, not};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Context, Match, Matched};
@@ -119,131 +120,6 @@ const fn port(name: &'static str, help: &'static str) -> OptionSpec {
         help,
         ..OptionSpec::PLAIN
     }
-}
-
-/// A set of the words of `--ctstate`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct StateBits(pub u32);
-
-impl StateBits {
-    const SNAT: Self = Self(1 << 5);
-    const DNAT: Self = Self(1 << 6);
-    /// In the order they are printed.
-    const NAMES: [(u32, &str); 7] = [
-        (1 << 0, "INVALID"),
-        (1 << 1, "NEW"),
-        (1 << 2, "RELATED"),
-        (1 << 3, "ESTABLISHED"),
-        (1 << 4, "UNTRACKED"),
-        (Self::SNAT.0, "SNAT"),
-        (Self::DNAT.0, "DNAT"),
-    ];
-
-    pub fn of(state: CtState) -> Self {
-        Self(match state {
-            CtState::Invalid => 1 << 0,
-            CtState::New => 1 << 1,
-            CtState::Related => 1 << 2,
-            CtState::Established => 1 << 3,
-            CtState::Untracked => 1 << 4,
-        })
-    }
-
-    pub fn has_any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-impl fmt::Display for StateBits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_words(f, self.0, &Self::NAMES)
-    }
-}
-
-fn write_words(f: &mut fmt::Formatter<'_>, bits: u32, names: &[(u32, &str)]) -> fmt::Result {
-    let mut comma = "";
-    for (_, name) in names.iter().filter(|(bit, _)| bits & bit != 0) {
-        write!(f, "{comma}{name}")?;
-        comma = ",";
-    }
-    Ok(())
-}
-
-/// A list of words, each of which may be cut short; an error names the rest of the list from the bad word on.
-fn bits_of_words(text: &str, option: &str, names: &[(u32, &str)]) -> Result<u32, UsageError> {
-    let mut bits = 0;
-    let mut rest = text;
-    loop {
-        let (word, after) = match rest.split_once(',') {
-            Some((word, after)) => (word, Some(after)),
-            None => (rest, None),
-        };
-        let found = names.iter().find(|(_, name)| {
-            !word.is_empty()
-                && name
-                    .get(..word.len())
-                    .is_some_and(|start| start.eq_ignore_ascii_case(word))
-        });
-        let Some((bit, _)) = found else {
-            return Err(UsageError::parameter(format!("Bad {option} \"{rest}\"")));
-        };
-        bits |= bit;
-        match after {
-            Some(after) => rest = after,
-            None => return Ok(bits),
-        }
-    }
-}
-
-pub(super) fn state_words(text: &str, option: &str, with_nat: bool) -> Result<StateBits, UsageError> {
-    let names = &StateBits::NAMES[..if with_nat { 7 } else { 5 }];
-    bits_of_words(text, option, names).map(StateBits)
-}
-
-/// ` since packet 3`: which packet brought its flow into this state, where an earlier one did.
-pub(super) fn since(tracking: &Tracking) -> String {
-    tracking
-        .since
-        .map_or_else(String::new, |number| format!(" since packet {number}"))
-}
-
-/// What of the packet a state is said of.
-pub(super) fn subject(state: CtState) -> &'static str {
-    match state {
-        CtState::Invalid | CtState::Untracked => "packet",
-        CtState::New | CtState::Established | CtState::Related => "flow",
-    }
-}
-
-/// The bits are the kernel's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct StatusBits(u32);
-
-impl StatusBits {
-    const NAMES: [(u32, &'static str); 5] = [
-        (0, "NONE"),
-        (1 << 0, "EXPECTED"),
-        (1 << 1, "SEEN_REPLY"),
-        (1 << 2, "ASSURED"),
-        (1 << 3, "CONFIRMED"),
-    ];
-}
-
-impl fmt::Display for StatusBits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 & 0xf == 0 {
-            return f.write_str("NONE");
-        }
-        write_words(f, self.0, &Self::NAMES)
-    }
-}
-
-fn status_words(text: &str) -> Result<Value, UsageError> {
-    bits_of_words(text, "ctstatus", &StatusBits::NAMES).map(Value::Bits)
 }
 
 fn protocol(text: &str, given: &Given<'_>) -> Result<Value, UsageError> {

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::conntrack::{StateBits, since, state_words, subject};
 use crate::base::Family;
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::states::{StateBits, since, state_words, subject};
 use crate::ext::wording::not;
 use crate::rule::{Context, Match, Matched};
 

@@ -1,0 +1,132 @@
+//! States of packets and flows as words, as `-m conntrack` and `-m state` take and print them.
+
+use std::fmt;
+
+use crate::conntrack::{CtState, Tracking};
+use crate::ext::option::{UsageError, Value};
+
+/// A set of the words of `--ctstate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateBits(pub u32);
+
+impl StateBits {
+    pub const SNAT: Self = Self(1 << 5);
+    pub const DNAT: Self = Self(1 << 6);
+    /// In the order they are printed.
+    const NAMES: [(u32, &str); 7] = [
+        (1 << 0, "INVALID"),
+        (1 << 1, "NEW"),
+        (1 << 2, "RELATED"),
+        (1 << 3, "ESTABLISHED"),
+        (1 << 4, "UNTRACKED"),
+        (Self::SNAT.0, "SNAT"),
+        (Self::DNAT.0, "DNAT"),
+    ];
+
+    pub fn of(state: CtState) -> Self {
+        Self(match state {
+            CtState::Invalid => 1 << 0,
+            CtState::New => 1 << 1,
+            CtState::Related => 1 << 2,
+            CtState::Established => 1 << 3,
+            CtState::Untracked => 1 << 4,
+        })
+    }
+
+    pub fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl fmt::Display for StateBits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_words(f, self.0, &Self::NAMES)
+    }
+}
+
+fn write_words(f: &mut fmt::Formatter<'_>, bits: u32, names: &[(u32, &str)]) -> fmt::Result {
+    let mut comma = "";
+    for (_, name) in names.iter().filter(|(bit, _)| bits & bit != 0) {
+        write!(f, "{comma}{name}")?;
+        comma = ",";
+    }
+    Ok(())
+}
+
+/// A list of words, each of which may be cut short; an error names the rest of the list from the bad word on.
+fn bits_of_words(text: &str, option: &str, names: &[(u32, &str)]) -> Result<u32, UsageError> {
+    let mut bits = 0;
+    let mut rest = text;
+    loop {
+        let (word, after) = match rest.split_once(',') {
+            Some((word, after)) => (word, Some(after)),
+            None => (rest, None),
+        };
+        let found = names.iter().find(|(_, name)| {
+            !word.is_empty()
+                && name
+                    .get(..word.len())
+                    .is_some_and(|start| start.eq_ignore_ascii_case(word))
+        });
+        let Some((bit, _)) = found else {
+            return Err(UsageError::parameter(format!("Bad {option} \"{rest}\"")));
+        };
+        bits |= bit;
+        match after {
+            Some(after) => rest = after,
+            None => return Ok(bits),
+        }
+    }
+}
+
+/// `with_nat`: SNAT and DNAT are words too, as `-m state` has them not.
+pub fn state_words(text: &str, option: &str, with_nat: bool) -> Result<StateBits, UsageError> {
+    let names = &StateBits::NAMES[..if with_nat { 7 } else { 5 }];
+    bits_of_words(text, option, names).map(StateBits)
+}
+
+/// ` since packet 3`: which packet brought its flow into this state, where an earlier one did.
+pub fn since(tracking: &Tracking) -> String {
+    tracking
+        .since
+        .map_or_else(String::new, |number| format!(" since packet {number}"))
+}
+
+/// What of the packet a state is said of.
+pub fn subject(state: CtState) -> &'static str {
+    match state {
+        CtState::Invalid | CtState::Untracked => "packet",
+        CtState::New | CtState::Established | CtState::Related => "flow",
+    }
+}
+
+/// A set of the words of `--ctstatus`; the bits are the kernel's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusBits(pub u32);
+
+impl StatusBits {
+    const NAMES: [(u32, &'static str); 5] = [
+        (0, "NONE"),
+        (1 << 0, "EXPECTED"),
+        (1 << 1, "SEEN_REPLY"),
+        (1 << 2, "ASSURED"),
+        (1 << 3, "CONFIRMED"),
+    ];
+}
+
+impl fmt::Display for StatusBits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 & 0xf == 0 {
+            return f.write_str("NONE");
+        }
+        write_words(f, self.0, &Self::NAMES)
+    }
+}
+
+pub fn status_words(text: &str) -> Result<Value, UsageError> {
+    bits_of_words(text, "ctstatus", &StatusBits::NAMES).map(Value::Bits)
+}
