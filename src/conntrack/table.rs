@@ -53,7 +53,8 @@ struct SourceEntry {
 struct Orphaned {
     original: Tuple,
     serial: u64,
-    flow: Weak<Flow>,
+    /// The token that the flows which its helper announced hold.
+    remembered_by: Weak<()>,
 }
 
 impl SourceEntry {
@@ -127,19 +128,18 @@ impl Table {
 
     /// Takes a flow out, with its expectations. A flow that is not in the table yet will not get there. False when it was dead already.
     pub fn delete(&self, flow: &Arc<Flow>) -> bool {
-        let (status, reply, has_expected, is_master) = {
+        let (status, reply, has_expected, remembered_by) = {
             let mut state = flow.lock();
             if state.status.has(Status::DYING) {
                 return false;
             }
             state.status.set(Status::DYING);
-            (
-                state.status,
-                state.reply,
-                state.has_expected,
-                state.expected_flows() > 0,
-            )
+            // Whoever still looks at the flow (an observer, a packet) is not one that remembers its master.
+            state.holds = None;
+            let remembered_by = state.held_by.take().map(|token| Arc::downgrade(&token));
+            (state.status, state.reply, state.has_expected, remembered_by)
         };
+        let is_remembered = |it: &Weak<()>| it.strong_count() > 0;
         if status.has(Status::CONFIRMED) {
             for tuple in [flow.original(), &reply] {
                 let hash = self.hash(tuple);
@@ -148,15 +148,17 @@ impl Table {
                     entry.remove();
                 }
             }
-            if status.has(Status::SRC_NAT_DONE) && is_master {
-                self.orphaned.lock().push(Orphaned {
-                    original: *flow.original(),
-                    serial: flow.serial(),
-                    flow: Arc::downgrade(flow),
-                });
-                self.orphaned_count.fetch_add(1, Ordering::Relaxed);
-            } else if status.has(Status::SRC_NAT_DONE) {
-                self.forget_mapping(flow.original(), flow.serial());
+            match remembered_by.filter(is_remembered) {
+                _ if !status.has(Status::SRC_NAT_DONE) => {}
+                Some(remembered_by) => {
+                    self.orphaned.lock().push(Orphaned {
+                        original: *flow.original(),
+                        serial: flow.serial(),
+                        remembered_by,
+                    });
+                    self.orphaned_count.fetch_add(1, Ordering::Relaxed);
+                }
+                None => self.forget_mapping(flow.original(), flow.serial()),
             }
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
@@ -186,7 +188,7 @@ impl Table {
             return;
         }
         self.orphaned.lock().retain(|it| {
-            let is_remembered = it.flow.strong_count() > 0;
+            let is_remembered = it.remembered_by.strong_count() > 0;
             if !is_remembered {
                 self.forget_mapping(&it.original, it.serial);
                 self.orphaned_count.fetch_sub(1, Ordering::Relaxed);
