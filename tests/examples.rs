@@ -7,6 +7,9 @@ mod check_a_ruleset;
 #[path = "../examples/embed_router.rs"]
 mod embed_router;
 #[allow(dead_code, reason = "its main prints what is looked at here")]
+#[path = "../examples/replay_a_capture.rs"]
+mod replay_a_capture;
+#[allow(dead_code, reason = "its main prints what is looked at here")]
 #[path = "../examples/write_an_extension.rs"]
 mod write_an_extension;
 
@@ -93,4 +96,19 @@ fn a_ruleset_is_checked() {
     );
     let open = check_a_ruleset::RULES.replace("COMMIT", "-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT");
     assert_eq!(check_a_ruleset::open_ports(&open, "wan", 20..=25).unwrap(), [22]);
+}
+
+#[test]
+fn a_capture_is_replayed() {
+    let said = replay_a_capture::tell().unwrap();
+    println!("{said}");
+    has(
+        &said,
+        &[
+            "179 packets",
+            "verdicts  ACCEPT 175, DROP 2, REJECT 2\n",
+            "25 of 179 packets, of 3 flows, are treated differently\n",
+            "it opens a flow that helper ftp announced\n",
+        ],
+    );
 }
