@@ -1,12 +1,14 @@
 //! Makes a capture of any size: clients on `lan`, servers behind `wan`, TCP from handshake to close and UDP questions with answers, in the
-//! sizes that backbones see (seven small to four medium to one large); 5,000 flows at once, their packets in trains of four.
+//! sizes that backbones see (seven small to four medium to one large); 5,000 flows at once, their packets in trains of four, or with `--random`
+//! of any flow after any other.
 //!
 //! ```text
 //! cargo run --release --example make-capture -- big.pcapng 1000000000
 //! cargo run --release --example make-capture -- --pcap big.pcap 1000000000
+//! cargo run --release --example make-capture -- --random - 3000000000 | nflab replay ... -
 //! cargo run --release --example make-capture -- --rules hundred.rules
 //! ```
-//! The same size makes the same bytes. pcapng names the interfaces; classic pcap has Ethernet frames, for `--map 10.0.0.0/8=lan --map 0.0.0.0/0=wan`.
+//! `-` is standard output. The same size makes the same bytes. pcapng names the interfaces; classic pcap has Ethernet frames, for `--map 10.0.0.0/8=lan --map 0.0.0.0/0=wan`.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -20,13 +22,21 @@ use nflab::wire::{checksum, ipv4};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let (mut classic, mut train) = (false, TRAIN);
+    let mut words: Vec<&str> = args.iter().map(String::as_str).collect();
+    words.retain(|word| {
+        match *word {
+            "--pcap" => classic = true,
+            "--random" => train = 1,
+            _ => return true,
+        }
+        false
+    });
     let done = match words[..] {
         ["--rules", path] => std::fs::write(path, rules()),
-        ["--pcap", path, size] => capture(path, size, true),
-        [path, size] => capture(path, size, false),
+        [path, size] => capture(path, size, classic, train),
         _ => {
-            eprintln!("usage: make-capture [--pcap] FILE BYTES | --rules FILE");
+            eprintln!("usage: make-capture [--pcap] [--random] FILE BYTES | --rules FILE");
             return ExitCode::from(2);
         }
     };
@@ -54,18 +64,22 @@ fn rules() -> String {
     text
 }
 
-fn capture(path: &str, size: &str, classic: bool) -> io::Result<()> {
+fn capture(path: &str, size: &str, classic: bool, train: u32) -> io::Result<()> {
     let wanted: u64 = size.parse().map_err(|_| {
         io::Error::other(format!(
             "{size:?} is no number of bytes; expected one such as 1000000000"
         ))
     })?;
-    let file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let file: Box<dyn Write> = match path {
+        "-" => Box::new(io::stdout().lock()),
+        path => Box::new(File::create(path)?),
+    };
+    let file = BufWriter::with_capacity(1 << 20, file);
     let mut sink = match classic {
         true => Sink::classic(file)?,
         false => Sink::Named(CaptureWriter::new(file)?),
     };
-    let mut world = World::new();
+    let mut world = World::new(train);
     let (mut written, mut time) = (0, 1_700_000_000_000_000_000u64);
     while written < wanted {
         let (interface, packet) = world.next();
@@ -75,13 +89,15 @@ fn capture(path: &str, size: &str, classic: bool) -> io::Result<()> {
     sink.finish()
 }
 
+type Writer = BufWriter<Box<dyn Write>>;
+
 enum Sink {
-    Named(CaptureWriter<BufWriter<File>>),
-    Classic(BufWriter<File>),
+    Named(CaptureWriter<Writer>),
+    Classic(Writer),
 }
 
 impl Sink {
-    fn classic(mut file: BufWriter<File>) -> io::Result<Self> {
+    fn classic(mut file: Writer) -> io::Result<Self> {
         for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 262_144, 1] {
             file.write_all(&word.to_le_bytes())?;
         }
@@ -127,6 +143,8 @@ struct World {
     /// The flow whose packets come just now.
     at: usize,
     identification: u16,
+    /// How many packets of a flow follow each other, on average.
+    train: u32,
 }
 
 struct Flow {
@@ -142,7 +160,7 @@ struct Flow {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(train: u32) -> Self {
         let mut random = Random::new(7);
         let flows = (0..FLOWS).map(|_| Flow::new(&mut random)).collect();
         Self {
@@ -150,11 +168,12 @@ impl World {
             flows,
             at: 0,
             identification: 0,
+            train,
         }
     }
 
     fn next(&mut self) -> (&'static str, Vec<u8>) {
-        if self.random.below(TRAIN) == 0 {
+        if self.random.below(self.train) == 0 {
             self.at = self.random.below(FLOWS) as usize;
         }
         let at = self.at;
@@ -260,5 +279,5 @@ impl Flow {
 
 /// How many are under way at any time.
 const FLOWS: u32 = 5000;
-/// How many packets of a flow follow each other, on average.
+/// How many packets of a flow follow each other, without `--random`.
 const TRAIN: u32 = 4;

@@ -9,7 +9,7 @@ mod random;
 mod range;
 mod time;
 
-pub use address::{AddressMask, Family};
+pub use address::{AddressMask, Family, write_address};
 pub use interface::{InterfaceId, InterfaceMask, InterfaceName};
 pub use mark::MarkMask;
 pub use random::Random;

@@ -155,6 +155,7 @@ fn replay(arguments: &Arguments) -> Result<u8, Stop> {
         seen: 0,
         buffer: Vec::new(),
         story: Story::default(),
+        told: String::new(),
     };
     // Nothing is written before a packet has come in: a wrong capture leaves older results as they are.
     run.packets(&mut reader)?;
@@ -313,6 +314,8 @@ struct Run<'a> {
     seen: u64,
     buffer: Vec<u8>,
     story: Story,
+    /// The story in words.
+    told: String,
 }
 
 enum Stage<'a> {
@@ -497,13 +500,14 @@ impl<'a> Run<'a> {
             } else {
                 Detail::Whole
             };
-            let story = match self.screen.has_colour() {
-                true => self.story.render_styled(detail),
-                false => self.story.render(detail),
-            };
+            self.told.clear();
+            match self.screen.has_colour() {
+                true => self.story.render_styled_to(&mut self.told, detail),
+                false => self.story.render_to(&mut self.told, detail),
+            }
             // The whole story says its number itself.
             let number = self.arguments.brief.then_some(passed.number());
-            session.outputs.explain(number, &story)?;
+            session.outputs.explain(number, &self.told)?;
         }
         Ok(())
     }

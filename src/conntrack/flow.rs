@@ -203,6 +203,16 @@ impl FlowState {
         }
     }
 
+    /// Which way a packet goes that was found under this tuple. Of a flow that is its own answer (the host speaks to itself without ports, or NAT
+    /// turns a packet back to where it came from) seen: what follows is found in its reply direction.
+    pub(super) fn direction_of(&self, tuple: &Tuple, stands_as: Direction) -> Direction {
+        if self.reply == *tuple {
+            Direction::Reply
+        } else {
+            stands_as
+        }
+    }
+
     /// Sets the deadline, or the life to come of a flow that is not confirmed. Timeouts are whole seconds: less stands for a negative one, which
     /// is over at once.
     pub(super) fn refresh(&mut self, now: Time, timeout: Duration) {

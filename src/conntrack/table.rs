@@ -87,24 +87,24 @@ impl Table {
 
     /// The flow that a packet with this tuple belongs to, and which way the packet goes in it. A flow whose time is over is removed.
     pub fn lookup(&self, now: Time, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
-        let hash = self.hash(tuple);
-        let (flow, direction) = {
-            let shard = self.shard(hash).lock();
-            let entry = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple)?;
-            (Arc::clone(&entry.flow), entry.direction)
-        };
+        let (flow, direction) = self.find(tuple)?;
         let state = flow.lock();
         if state.is_expired(now) {
             drop(state);
             self.delete(&flow);
             return None;
         }
-        // A flow that is its own answer (the host speaks to itself without ports, or NAT turns a packet back to where it came from). Seen: what
-        // follows is found in its reply direction.
-        let is_own_answer = state.reply == *tuple;
+        let direction = state.direction_of(tuple, direction);
         drop(state);
-        let direction = if is_own_answer { Direction::Reply } else { direction };
         Some((flow, direction))
+    }
+
+    /// The flow under this tuple, be its time over or not, and the direction under which it stands there.
+    pub(super) fn find(&self, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
+        let hash = self.hash(tuple);
+        let shard = self.shard(hash).lock();
+        let entry = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple)?;
+        Some((Arc::clone(&entry.flow), entry.direction))
     }
 
     /// Whether a flow other than this one holds the tuple.

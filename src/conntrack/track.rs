@@ -54,17 +54,17 @@ impl Table {
         let tuple = Tuple::of(packet).ok_or(Refused::Invalid(proto::unreadable(packet)))?;
         // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
         for _ in 0..REOPENINGS {
-            let Some((flow, direction)) = self.lookup(cx.now, &tuple) else {
-                let (flow, reason) = self.open(cx, packet, tracking, &tuple)?;
-                let mut state = flow.lock();
-                tracking.state = Some(state_of(&state, Direction::Original));
-                count(&mut state, Direction::Original, packet);
-                drop(state);
-                tracking.flow = Some(flow);
-                tracking.direction = Direction::Original;
-                return Ok(reason);
+            // As `lookup` does, but the flow is locked once.
+            let Some((flow, direction)) = self.find(&tuple) else {
+                return self.begin(cx, packet, tracking, &tuple);
             };
             let mut state = flow.lock();
+            if state.is_expired(cx.now) {
+                drop(state);
+                self.delete(&flow);
+                return self.begin(cx, packet, tracking, &tuple);
+            }
+            let direction = state.direction_of(&tuple, direction);
             let ct_state = state_of(&state, direction);
             let reason = match proto::packet(cx, &mut state, direction, packet) {
                 Verdict::Accept => {
@@ -101,6 +101,24 @@ impl Table {
             return Ok(reason);
         }
         Err(Refused::Drop(DropReason::FlowDied))
+    }
+
+    /// The packet is the first of a flow.
+    fn begin(
+        &self,
+        cx: &TrackContext<'_>,
+        packet: &Packet,
+        tracking: &mut Tracking,
+        tuple: &Tuple,
+    ) -> Result<Reason, Refused> {
+        let (flow, reason) = self.open(cx, packet, tracking, tuple)?;
+        let mut state = flow.lock();
+        tracking.state = Some(state_of(&state, Direction::Original));
+        count(&mut state, Direction::Original, packet);
+        drop(state);
+        tracking.flow = Some(flow);
+        tracking.direction = Direction::Original;
+        Ok(reason)
     }
 
     /// Seen: the kernel looks for a packet's flow before it looks at its flags and checksum, so one that an expectation waits for uses it up even
@@ -199,12 +217,12 @@ impl Table {
 
     /// The last stage (POSTROUTING and INPUT): the flow that this packet opened enters the table.
     pub fn confirm(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking) -> Result<(), DropReason> {
-        let Some(flow) = tracking.flow.clone() else {
-            return Ok(());
-        };
         if tracking.direction == Direction::Reply {
             return Ok(());
         }
+        let Some(flow) = tracking.flow.clone() else {
+            return Ok(());
+        };
         loop {
             let holder = {
                 let mut state = flow.lock();

@@ -1,8 +1,8 @@
 //! The rulesets in force: published whole, counted per worker, summed when read.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::compile::{CompiledTable, StepKind};
 use crate::base::Time;
@@ -53,6 +53,8 @@ impl Live {
 pub struct LiveTable {
     pub compiled: CompiledTable,
     workers: Box<[Box<[Cell]>]>,
+    /// The rules' texts, for who explains; made when they are asked for.
+    texts: OnceLock<Box<[OnceLock<Box<str>>]>>,
 }
 
 /// One worker's count at one step. Only that worker writes, so a load and a store serve.
@@ -115,6 +117,7 @@ impl LiveTable {
         Ok(Self {
             compiled,
             workers: made,
+            texts: OnceLock::new(),
         })
     }
 
@@ -129,6 +132,15 @@ impl LiveTable {
             StepKind::Rule { rule, .. } => Some(rule),
             StepKind::Policy(_) | StepKind::End => None,
         }
+    }
+
+    /// What `write` makes of the rule at a step, made once for all packets. Whoever asks must ask for the same.
+    pub fn rule_text(&self, step: u32, write: impl FnOnce(&Rule) -> String) -> Option<&str> {
+        let rule = self.rule(step)?;
+        let texts = self
+            .texts
+            .get_or_init(|| self.compiled.steps.iter().map(|_| OnceLock::new()).collect());
+        Some(texts.get(step as usize)?.get_or_init(|| write(rule).into()))
     }
 
     /// The chain and the number there of a step of the walk; a chain's end counts as one more rule.

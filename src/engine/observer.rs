@@ -172,16 +172,18 @@ pub enum Part {
 }
 
 impl Failed<'_> {
-    /// The sentence that says why.
-    pub fn why(&self, rule: &Rule) -> String {
+    /// Appends the sentence that says why.
+    pub fn why(&self, rule: &Rule, out: &mut String) {
         match self.part {
-            Part::Selector(miss) => rule
-                .selector
-                .explain(miss, self.cx.packet, &self.cx.input, &self.cx.output),
-            Part::Match(at) => rule
-                .matches
-                .get(usize::from(at))
-                .map_or_else(String::new, |test| test.explain(&self.cx)),
+            Part::Selector(miss) => {
+                rule.selector
+                    .explain(out, miss, self.cx.packet, &self.cx.input, &self.cx.output);
+            }
+            Part::Match(at) => {
+                if let Some(test) = rule.matches.get(usize::from(at)) {
+                    out.push_str(&test.explain(&self.cx));
+                }
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use super::reason::Reason;
 use super::services::EngineServices;
 use super::walk::{Verdict, Walk};
 use crate::base::{InterfaceName, protocol};
-use crate::conntrack::{CtState, TrackContext, TrackStage, Tracked};
+use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
@@ -273,8 +273,15 @@ impl<O: Observer> Pass<'_, O> {
 
     /// Helpers read, sequence numbers are adjusted, and a new flow enters the table: its first packet gets out.
     fn confirm(&mut self, transit: &mut Transit) -> Result<(), Reason> {
-        if transit.tracking.flow.is_none() {
+        let Some(flow) = &transit.tracking.flow else {
             return Ok(());
+        };
+        {
+            // Of most packets the flow is in the table, and nobody reads or shifts them.
+            let state = flow.lock();
+            if state.status.has(Status::CONFIRMED) && !state.status.has(Status::SEQ_ADJUST) && state.helper.is_none() {
+                return Ok(());
+            }
         }
         let mut helper = HelperContext {
             now: self.now,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::account::Account;
 use super::text;
 use crate::base::{InterfaceName, Time};
-use crate::conntrack::{CtState, Flow, Tracked, Tracking};
+use crate::conntrack::{CtState, Direction, Flow, Tracked, Tracking};
 use crate::engine::{Config, Event, Failed, LiveTable, NatNotAsked, Observer, Part, Reason, Tried};
 use crate::helper::Heard;
 use crate::nat::Manip;
@@ -80,6 +80,16 @@ pub(super) struct Moment {
     now: Time,
 }
 
+/// What tracking made of a packet, and what is told of its flow.
+#[derive(Clone, Debug)]
+pub(super) struct TrackedAs {
+    pub state: Option<CtState>,
+    pub direction: Direction,
+    /// The numbers of those packets of the flow.
+    pub opened_and_answered_by: Option<(u64, u64)>,
+    pub made: Tracked,
+}
+
 /// Most are rules that failed, a hundred in a story, so what is large is boxed: a step is as large as the largest.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
@@ -115,7 +125,7 @@ pub(super) enum Step {
     Returned {
         step: u32,
     },
-    Tracked(Box<(Tracking, Tracked)>),
+    Tracked(Box<TrackedAs>),
     Routed(Box<(InputRoute, Packet)>),
     RoutedOut(Box<(OutputRoute, OutputKey)>),
     /// The same, because OUTPUT changed what it depends on.
@@ -187,7 +197,15 @@ impl Observer for Story {
             }
             Event::Policy { step, .. } => Step::Policy { step },
             Event::Returned { step, .. } => Step::Returned { step },
-            Event::Tracked { tracking, made } => Step::Tracked(Box::new((frozen(tracking), made.clone()))),
+            Event::Tracked { tracking, made } => Step::Tracked(Box::new(TrackedAs {
+                state: tracking.state,
+                direction: tracking.direction,
+                opened_and_answered_by: tracking.flow.as_ref().map(|flow| {
+                    let state = flow.lock();
+                    (state.opened_by, state.answered_by)
+                }),
+                made: made.clone(),
+            })),
             Event::Routed { decision, packet, .. } => Step::Routed(Box::new((*decision, packet.clone()))),
             Event::RoutedOut { route, key, again, .. } => match again {
                 false => Step::RoutedOut(Box::new((*route, key))),
@@ -305,12 +323,25 @@ impl Story {
     }
 
     pub fn render(&self, detail: Detail) -> String {
-        text::render(&Account::of(self, detail), detail, text::Colour::Never)
+        let mut text = String::with_capacity(1 << 10);
+        self.render_to(&mut text, detail);
+        text
     }
 
     /// With colours, for a terminal.
     pub fn render_styled(&self, detail: Detail) -> String {
-        text::render(&Account::of(self, detail), detail, text::Colour::Always)
+        let mut text = String::with_capacity(1 << 10);
+        self.render_styled_to(&mut text, detail);
+        text
+    }
+
+    /// Appends it to a text, whose room serves again for the next packet's.
+    pub fn render_to(&self, text: &mut String, detail: Detail) {
+        text::render(text, self, detail, text::Colour::Never);
+    }
+
+    pub fn render_styled_to(&self, text: &mut String, detail: Detail) {
+        text::render(text, self, detail, text::Colour::Always);
     }
 
     /// The steps of the packet itself, with their places: what the router sends because of it is another's, and so is what of that comes round.
@@ -337,7 +368,7 @@ impl Story {
         self.bytes.get(span.start as usize..span.end as usize).unwrap_or(&[])
     }
 
-    /// Why a rule did not match, as its match would have said on the spot.
+    /// Appends why a rule did not match, as its match would have said on the spot.
     pub(super) fn why(
         &self,
         table: &LiveTable,
@@ -345,11 +376,12 @@ impl Story {
         part: Part,
         moment: u32,
         remembered: Option<NonZeroU32>,
-    ) -> String {
+        out: &mut String,
+    ) {
         let (Some(rule), Some(moment), Some(config)) =
             (table.rule(step), self.moments.get(moment as usize), &self.config)
         else {
-            return String::new();
+            return;
         };
         let cx = Context {
             packet: &moment.packet,
@@ -364,7 +396,7 @@ impl Story {
                 .and_then(|at| self.remembered.get(at.get() as usize - 1))
                 .map(AsRef::as_ref),
         };
-        Failed { part, cx }.why(rule)
+        Failed { part, cx }.why(rule, out);
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Span {

@@ -1,9 +1,10 @@
-//! An account as text: three columns, hook, table and what happened; in colours where there is a terminal.
+//! A story as text: three columns, hook, table and what happened; in colours where there is a terminal.
 
 use std::fmt::Write;
 
-use super::account::{Account, Told};
-use super::story::Detail;
+use super::account::Told;
+use super::account::teller::{FailedRule, Teller};
+use super::story::{Detail, Story};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
@@ -11,20 +12,43 @@ pub enum Colour {
     Never,
 }
 
-pub fn render(account: &Account, detail: Detail, colour: Colour) -> String {
+pub fn render(text: &mut String, story: &Story, detail: Detail, colour: Colour) {
     let mut page = Page {
-        text: String::new(),
+        text,
         hook: String::new(),
         table: String::new(),
         colour,
+        whole: detail == Detail::Whole,
+        number: story.number(),
+        is_empty_table: false,
     };
-    let whole = detail == Detail::Whole;
-    for (at, told) in account.steps.iter().enumerate() {
+    let mut teller = Teller::new(story, detail);
+    for (at, step) in story.steps.iter().enumerate() {
+        // Most lines are about rules that failed: these are written without a detour.
+        if page.whole
+            && let Some(rule) = teller.failed(step)
+        {
+            page.failed(&rule, |text| teller.why(step, text));
+        } else if let Some(told) = teller.tell(at, step) {
+            page.tell(at == 0, &told);
+        }
+    }
+    page.end_table();
+}
+
+impl Page<'_> {
+    fn tell(&mut self, is_first: bool, told: &Told) {
+        let whole = self.whole;
+        let page = self;
+        match told {
+            Told::Rule { .. } | Told::Policy { .. } => page.is_empty_table = false,
+            _ => page.end_table(),
+        }
         match told {
             Told::Arrived { interface, packet } => {
                 // Other packets' traces name this one by its number.
-                let number = match whole && at == 0 && account.number != 0 {
-                    true => format!("packet {}, ", account.number),
+                let number = match whole && is_first && page.number != 0 {
+                    true => format!("packet {}, ", page.number),
                     false => String::new(),
                 };
                 let from = match interface {
@@ -42,12 +66,9 @@ pub fn render(account: &Account, detail: Detail, colour: Colour) -> String {
             Told::Hook { hook } => page.hook(hook),
             Told::Table { table, .. } => {
                 page.table(table);
-                // The walk of a table without rules shows only the policy, and in most tables nobody set one.
-                if whole && !matches!(account.steps.get(at + 1), Some(Told::Rule { .. } | Told::Policy { .. })) {
-                    page.line(DIM, "no rules");
-                }
+                page.is_empty_table = whole;
             }
-            Told::Rule { .. } => rule(&mut page, told, whole),
+            Told::Rule { .. } => rule(page, told, whole),
             Told::Marked { depth, from, to } if whole => {
                 let indent = "  ".repeat(*depth);
                 page.line(PLAIN, &format!("{indent}    mark {from:#x} becomes {to:#x}"));
@@ -134,10 +155,9 @@ pub fn render(account: &Account, detail: Detail, colour: Colour) -> String {
             }
         }
     }
-    page.text
 }
 
-fn rule(page: &mut Page, told: &Told, whole: bool) {
+fn rule(page: &mut Page<'_>, told: &Told, whole: bool) {
     let Told::Rule {
         chain,
         number,
@@ -158,8 +178,13 @@ fn rule(page: &mut Page, told: &Told, whole: bool) {
         (false, true) if *decides || !action.is_empty() => page.line(if *decides { GREEN } else { PLAIN }, &line),
         (false, _) => {}
         (true, false) => {
-            page.line(DIM, &line);
-            page.line(YELLOW, &format!("{indent}    no: {}", why.as_deref().unwrap_or("")));
+            let rule = FailedRule {
+                chain,
+                number: *number,
+                depth: *depth,
+                text: rule,
+            };
+            page.failed(&rule, |text| text.push_str(why.as_deref().unwrap_or("")));
         }
         (true, true) => {
             let action = if action.is_empty() { "counted, on" } else { action };
@@ -178,14 +203,19 @@ fn state_colour(state: &str) -> &'static str {
     }
 }
 
-struct Page {
-    text: String,
+struct Page<'a> {
+    text: &'a mut String,
     hook: String,
     table: String,
     colour: Colour,
+    whole: bool,
+    /// The packet's.
+    number: u64,
+    /// Of the table that is walked nothing was told yet.
+    is_empty_table: bool,
 }
 
-impl Page {
+impl Page<'_> {
     fn head(&mut self, colour: &str, what: &str, rest: &str) {
         self.hook.clear();
         self.table.clear();
@@ -203,19 +233,72 @@ impl Page {
         name.clone_into(&mut self.table);
     }
 
+    /// The walk of a table without rules shows only the policy, and in most tables nobody set one.
+    fn end_table(&mut self) {
+        if std::mem::take(&mut self.is_empty_table) {
+            self.line(DIM, "no rules");
+        }
+    }
+
+    fn failed(&mut self, rule: &FailedRule<'_>, why: impl FnOnce(&mut String)) {
+        self.is_empty_table = false;
+        self.columns();
+        self.indent(rule.depth * 2);
+        self.colour(DIM);
+        let _ = write!(self.text, "rule {} of ", rule.number);
+        for piece in [rule.chain, ": ", rule.text] {
+            self.text.push_str(piece);
+        }
+        self.colour(RESET);
+        self.text.push('\n');
+        self.columns();
+        self.indent(rule.depth * 2 + 4);
+        self.colour(YELLOW);
+        self.text.push_str("no: ");
+        why(self.text);
+        self.colour(RESET);
+        self.text.push('\n');
+    }
+
     /// Each column's name stands only in the first line that it is true of.
     fn line(&mut self, colour: &str, what: &str) {
-        let (hook, table) = (std::mem::take(&mut self.hook), std::mem::take(&mut self.table));
-        self.text.push_str("  ");
-        self.paint(BOLD, &hook, 11);
-        self.text.push(' ');
-        self.paint(BLUE, &table, 9);
-        self.text.push(' ');
+        self.columns();
         // The indentation is not painted, so that nothing but words is dimmed.
         let words = what.trim_start();
         self.text.push_str(&what[..what.len() - words.len()]);
         self.paint(colour, words, 0);
         self.text.push('\n');
+    }
+
+    fn columns(&mut self) {
+        if self.hook.is_empty() && self.table.is_empty() {
+            return self.indent(24);
+        }
+        let (mut hook, mut table) = (std::mem::take(&mut self.hook), std::mem::take(&mut self.table));
+        self.text.push_str("  ");
+        self.paint(BOLD, &hook, 11);
+        self.text.push(' ');
+        self.paint(BLUE, &table, 9);
+        self.text.push(' ');
+        // Their room is kept.
+        hook.clear();
+        table.clear();
+        (self.hook, self.table) = (hook, table);
+    }
+
+    fn indent(&mut self, width: usize) {
+        let mut left = width;
+        while left > 0 {
+            let now = left.min(SPACES.len());
+            self.text.push_str(&SPACES[..now]);
+            left -= now;
+        }
+    }
+
+    fn colour(&mut self, colour: &str) {
+        if self.colour == Colour::Always {
+            self.text.push_str(colour);
+        }
     }
 
     /// A text of at least this width.
@@ -224,13 +307,17 @@ impl Page {
         if is_painted {
             self.text.push_str(colour);
         }
-        let _ = write!(self.text, "{text:<width$}");
+        self.text.push_str(text);
+        if width > 0 {
+            self.indent(width.saturating_sub(text.chars().count()));
+        }
         if is_painted {
             self.text.push_str(RESET);
         }
     }
 }
 
+const SPACES: &str = "                                ";
 const PLAIN: &str = "";
 const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";

@@ -7,11 +7,11 @@ mod edit;
 
 pub use edit::End;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::base::{Family, InterfaceId, protocol};
 use crate::wire::ipv4::Ipv4;
-use crate::wire::{Malformed, icmpv4::Icmpv4, tcp::Tcp, udp::Udp};
+use crate::wire::{Malformed, be32, icmpv4::Icmpv4, tcp::Tcp, udp::Udp};
 
 /// What is known of the transport checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -121,12 +121,13 @@ impl Packet {
         self.protocol
     }
 
+    /// Each rule asks for both addresses, so the header isn't checked once more.
     pub fn source(&self) -> IpAddr {
-        IpAddr::V4(self.ipv4().source())
+        IpAddr::V4(Ipv4Addr::from_bits(be32(&self.bytes, 12)))
     }
 
     pub fn destination(&self) -> IpAddr {
-        IpAddr::V4(self.ipv4().destination())
+        IpAddr::V4(Ipv4Addr::from_bits(be32(&self.bytes, 16)))
     }
 
     /// Bytes of the network header.

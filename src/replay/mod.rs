@@ -94,7 +94,8 @@ pub struct Replayer {
     lab: Lab,
     entrances: Entrances,
     rules: Rulebook,
-    last_entrance: Option<(String, Entrance)>,
+    /// Of the names in the capture that came last.
+    named_entrances: Vec<(String, Entrance)>,
     witness: Witness,
     /// What left because time went on, before the last packet.
     meanwhile: Vec<Emission>,
@@ -114,7 +115,7 @@ impl Replayer {
             last_tick: lab.now(),
             lab,
             entrances: Entrances::default(),
-            last_entrance: None,
+            named_entrances: Vec::new(),
             witness: Witness::default(),
             meanwhile: Vec::new(),
             since_sweep: 0,
@@ -125,7 +126,7 @@ impl Replayer {
     /// Where packets come in whose capture doesn't say, or not in the lab's words.
     pub fn with_entrances(mut self, entrances: Entrances) -> Self {
         self.entrances = entrances;
-        self.last_entrance = None;
+        self.named_entrances.clear();
         self
     }
 
@@ -160,19 +161,20 @@ impl Replayer {
         })
     }
 
-    /// The capture's name for an interface mostly is that of the packet before.
+    /// The capture's name for an interface mostly is one of a few.
     #[inline]
     fn entrance(&mut self, packet: &TimedPacket<'_>) -> Result<Entrance, NoEntrance> {
         if self.entrances.ask_the_capture()
             && let Some(name) = packet.interface
         {
-            if let Some((last, entrance)) = &self.last_entrance
-                && last == name
-            {
+            if let Some((_, entrance)) = self.named_entrances.iter().find(|(known, _)| known == name) {
                 return Ok(*entrance);
             }
             let found = self.entrances.find(&self.lab, packet)?;
-            self.last_entrance = Some((name.to_owned(), found));
+            if self.named_entrances.len() == NAMED_ENTRANCES {
+                self.named_entrances.clear();
+            }
+            self.named_entrances.push((name.to_owned(), found));
             return Ok(found);
         }
         self.entrances.find(&self.lab, packet)
@@ -400,6 +402,7 @@ pub struct Outcome {
     pub output: Vec<(InterfaceName, Vec<u8>)>,
 }
 
+const NAMED_ENTRANCES: usize = 8;
 const SWEEP_AT_LEAST: usize = 1 << 14;
 /// As often as a live lab ticks.
 const TICK: Duration = Duration::from_millis(100);

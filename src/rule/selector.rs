@@ -1,8 +1,8 @@
 //! The part of a rule that needs no extension: addresses, interfaces, protocol, fragments.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
-use crate::base::{AddressMask, Family, InterfaceMask, InterfaceName, protocol};
+use crate::base::{AddressMask, Family, InterfaceMask, InterfaceName, protocol, write_address};
 use crate::packet::Packet;
 
 /// `-s -d -i -o -p -f`, each with its `!`. A rule has one source and one destination: the tool splits `-s a,b` into several rules.
@@ -79,76 +79,78 @@ impl Selector {
         Ok(())
     }
 
-    /// The sentence that says why a packet failed here: the option, and the packet's datum against it.
-    pub fn explain(&self, miss: Miss, packet: &Packet, input: &InterfaceName, output: &InterfaceName) -> String {
-        struct Protocol(u8);
-        impl fmt::Display for Protocol {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match protocol::NAMES.iter().find(|(_, number)| *number == self.0) {
-                    Some((name, _)) => f.write_str(name),
-                    None => write!(f, "protocol {}", self.0),
-                }
-            }
-        }
-        struct Not(bool);
-        impl fmt::Display for Not {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(if self.0 { "! " } else { "" })
-            }
-        }
-        let masked = |mask: &AddressMask| match mask.prefix_length() {
-            Some(length) => format!("{}/{length}", mask.address()),
-            None => format!("{}/{}", mask.address(), mask.mask()),
-        };
-        let named = |name: &InterfaceName| {
-            if name.is_empty() {
-                "none".to_owned()
-            } else {
-                name.to_string()
-            }
-        };
-        match miss {
+    /// Appends the sentence that says why a packet failed here: the option, and the packet's datum against it.
+    pub fn explain(
+        &self,
+        out: &mut String,
+        miss: Miss,
+        packet: &Packet,
+        input: &InterfaceName,
+        output: &InterfaceName,
+    ) {
+        let not = |inverted| if inverted { "! " } else { "" };
+        // Writing into a string cannot fail.
+        let _ = match miss {
             Miss::Source => {
-                format!(
-                    "{}-s {}: packet is from {}",
-                    Not(self.source_inverted),
-                    masked(&self.source),
-                    packet.source()
-                )
+                out.push_str(not(self.source_inverted));
+                out.push_str("-s ");
+                write_masked(out, &self.source);
+                out.push_str(": packet is from ");
+                write_address(out, packet.source());
+                Ok(())
             }
-            Miss::Destination => format!(
-                "{}-d {}: packet is for {}",
-                Not(self.destination_inverted),
-                masked(&self.destination),
-                packet.destination()
-            ),
+            Miss::Destination => {
+                out.push_str(not(self.destination_inverted));
+                out.push_str("-d ");
+                write_masked(out, &self.destination);
+                out.push_str(": packet is for ");
+                write_address(out, packet.destination());
+                Ok(())
+            }
             Miss::Input => {
-                format!(
-                    "{}-i {}: packet came in by {}",
-                    Not(self.input_inverted),
-                    self.input.as_str(),
-                    named(input)
-                )
+                out.push_str(not(self.input_inverted));
+                let (asked, has) = (self.input.as_str(), named(input));
+                write!(out, "-i {asked}: packet came in by {has}")
             }
             Miss::Output => {
-                format!(
-                    "{}-o {}: packet goes out by {}",
-                    Not(self.output_inverted),
-                    self.output.as_str(),
-                    named(output)
-                )
+                out.push_str(not(self.output_inverted));
+                let (asked, has) = (self.output.as_str(), named(output));
+                write!(out, "-o {asked}: packet goes out by {has}")
             }
-            Miss::Protocol => format!(
-                "{}-p {}: packet is {}",
-                Not(self.protocol_inverted),
-                Protocol(self.protocol),
-                Protocol(packet.protocol())
-            ),
-            Miss::Fragment => format!(
-                "{}-f: packet has fragment offset {}",
-                Not(self.fragment_inverted),
-                packet.fragment_offset()
-            ),
+            Miss::Protocol => {
+                out.push_str(not(self.protocol_inverted));
+                let (asked, has) = (Protocol(self.protocol), Protocol(packet.protocol()));
+                write!(out, "-p {asked}: packet is {has}")
+            }
+            Miss::Fragment => {
+                out.push_str(not(self.fragment_inverted));
+                write!(out, "-f: packet has fragment offset {}", packet.fragment_offset())
+            }
+        };
+    }
+}
+
+fn named(name: &InterfaceName) -> &str {
+    if name.is_empty() { "none" } else { name.as_str() }
+}
+
+struct Protocol(u8);
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match protocol::NAMES.iter().find(|(_, number)| *number == self.0) {
+            Some((name, _)) => f.write_str(name),
+            None => write!(f, "protocol {}", self.0),
         }
+    }
+}
+
+fn write_masked(out: &mut String, mask: &AddressMask) {
+    write_address(out, mask.address());
+    out.push('/');
+    match mask.prefix_length() {
+        // Writing into a string cannot fail.
+        Some(length) => drop(write!(out, "{length}")),
+        None => write_address(out, mask.mask()),
     }
 }

@@ -105,11 +105,12 @@ impl<'a> Outputs<'a> {
 
     /// A packet's story; behind this number, where it doesn't say it.
     pub fn explain(&mut self, number: Option<u64>, story: &str) -> Result<(), Stop> {
-        let written = match number {
-            Some(number) => writeln!(self.printed, "packet {number}, {story}"),
-            None => writeln!(self.printed, "{story}"),
+        let named = match number {
+            Some(number) => write!(self.printed, "packet {number}, "),
+            None => Ok(()),
         };
-        print_result(written)
+        let written = named.and_then(|()| self.printed.write_all(story.as_bytes()));
+        print_result(written.and_then(|()| self.printed.write_all(b"\n")))
     }
 
     pub fn difference(&mut self, all: &Differences, difference: &Difference, limit: u64) -> Result<(), Stop> {

@@ -1,92 +1,124 @@
 //! From the steps of a story to what is told of them.
 
+use std::sync::Arc;
+
 use super::{Told, rule_text};
 use crate::base::InterfaceId;
-use crate::conntrack::{self, CtState, Direction, Tracked, Tracking, Tuple};
+use crate::conntrack::{self, CtState, Direction, Tracked, Tuple};
 use crate::engine::{Config, LiveTable, NatNotAsked, Reason};
 use crate::explain::describe;
-use crate::explain::story::{Detail, Step, Story};
+use crate::explain::story::{Detail, Step, Story, TrackedAs};
 use crate::helper::{Heard, HeardWhat};
 use crate::nat::Manip;
 use crate::net::{DropReason, InputRoute, LookedUp, OutputKey, OutputRoute};
 use crate::packet::Packet;
-use crate::rule::{Action, Policy};
+use crate::rule::{Action, Hook, Policy};
 
 pub(super) fn tell(story: &Story, detail: Detail) -> Vec<Told> {
-    let mut teller = Teller {
-        story,
-        detail,
-        table: None,
-        chains: Vec::new(),
-        told: Vec::with_capacity(story.steps.len()),
-    };
-    for (at, step) in story.steps.iter().enumerate() {
-        teller.tell(at, step);
-    }
-    teller.told
+    let mut teller = Teller::new(story, detail);
+    let steps = story.steps.iter().enumerate();
+    steps.filter_map(|(at, step)| teller.tell(at, step)).collect()
 }
 
-struct Teller<'a> {
+/// Takes the steps of a story one by one.
+pub(in crate::explain) struct Teller<'a> {
     story: &'a Story,
     detail: Detail,
+    hook: Option<Hook>,
     table: Option<&'a LiveTable>,
     /// Chains that were jumped from, in the table being walked.
-    chains: Vec<String>,
-    told: Vec<Told>,
+    chains: Vec<Arc<str>>,
 }
 
-impl Teller<'_> {
-    fn tell(&mut self, at: usize, step: &Step) {
+/// A rule that did not match, as pieces of its story: of these there are a hundred a packet.
+pub(in crate::explain) struct FailedRule<'a> {
+    pub chain: &'a str,
+    pub number: u32,
+    pub depth: usize,
+    pub text: &'a str,
+}
+
+impl<'a> Teller<'a> {
+    pub(in crate::explain) fn new(story: &'a Story, detail: Detail) -> Self {
+        Self {
+            story,
+            detail,
+            hook: None,
+            table: None,
+            chains: Vec::new(),
+        }
+    }
+
+    /// Of a rule that did not match; `None` for any other step.
+    pub(in crate::explain) fn failed(&self, step: &Step) -> Option<FailedRule<'a>> {
+        let (Step::Failed { step, .. }, Some(table)) = (step, self.table) else {
+            return None;
+        };
+        let text = table.rule_text(*step, rule_text)?;
+        let (chain, number) = table.chain_and_number(*step);
+        Some(FailedRule {
+            chain,
+            number,
+            depth: self.chains.len(),
+            text,
+        })
+    }
+
+    /// Appends why a rule did not match.
+    pub(in crate::explain) fn why(&self, step: &Step, out: &mut String) {
+        if let (
+            Step::Failed {
+                step,
+                part,
+                moment,
+                remembered,
+            },
+            Some(table),
+        ) = (step, self.table)
+        {
+            self.story.why(table, *step, *part, *moment, *remembered, out);
+        }
+    }
+
+    pub(in crate::explain) fn tell(&mut self, at: usize, step: &Step) -> Option<Told> {
         let line = |span| describe::line(self.story.bytes(span));
-        let told = match step {
+        Some(match step {
             Step::Arrived { interface, packet } => Told::Arrived {
                 interface: interface.map(|name| name.to_string()),
                 packet: line(*packet),
             },
             Step::Reassembled(packet) => Told::Reassembled { packet: line(*packet) },
             Step::Own(packet) => Told::RouterSends { packet: line(*packet) },
-            Step::Hook(hook) => Told::Hook {
-                hook: hook.chain().to_owned(),
-            },
+            Step::Hook(hook) => {
+                self.hook = Some(*hook);
+                Told::Hook {
+                    hook: hook.chain().to_owned(),
+                }
+            }
             Step::Table(walked) => {
                 self.chains.clear();
                 self.table = self.story.tables.get(*walked as usize).map(AsRef::as_ref);
-                let hook = self.told.iter().rev().find_map(|told| match told {
-                    Told::Hook { hook } => Some(hook.as_str()),
-                    _ => None,
-                });
-                let Some(table) = self.table else { return };
-                let chain = hook.and_then(|hook| table.rules().chain(hook));
+                let table = self.table?;
+                let chain = self.hook.and_then(|hook| table.rules().chain(hook.chain()));
                 Told::Table {
                     table: table.rules().table.name().to_owned(),
                     rules: chain.map_or(0, |chain| chain.rules.len()),
                 }
             }
-            Step::Failed { .. } if self.detail == Detail::Short => return,
-            Step::Failed {
-                step,
-                part,
-                moment,
-                remembered,
-            } => {
-                let Some(table) = self.table else { return };
-                let why = self.story.why(table, *step, *part, *moment, *remembered);
-                let depth = self.chains.len();
-                let Some(told) = rule(table, *step, depth, Err(why)) else {
-                    return;
-                };
-                told
+            Step::Failed { .. } if self.detail == Detail::Short => return None,
+            Step::Failed { step: of, .. } => {
+                let mut why = String::new();
+                self.why(step, &mut why);
+                rule(self.table?, *of, self.chains.len(), Err(why))?
             }
             Step::Matched { step } => {
-                let Some(table) = self.table else { return };
+                let table = self.table?;
                 let decides = self.story.ends(at);
-                let Some(told) = rule(table, *step, self.chains.len(), Ok(decides)) else {
-                    return;
-                };
+                let told = rule(table, *step, self.chains.len(), Ok(decides))?;
                 if let Some(rule) = table.rule(*step)
                     && matches!(rule.action, Action::Jump(_) | Action::Goto(_))
                 {
-                    self.chains.push(table.chain_and_number(*step).0.to_string());
+                    self.chains.push(Arc::clone(table.chain_and_number(*step).0));
                 }
                 told
             }
@@ -95,9 +127,9 @@ impl Teller<'_> {
                 from: *from,
                 to: *to,
             },
-            Step::Continued { .. } => return,
+            Step::Continued { .. } => return None,
             Step::Policy { step } => {
-                let Some(table) = self.table else { return };
+                let table = self.table?;
                 let chain = table.chain_and_number(*step).0.to_string();
                 Told::Policy {
                     table: table.rules().table.name().to_owned(),
@@ -106,10 +138,10 @@ impl Teller<'_> {
                 }
             }
             Step::Returned { step } => {
-                let Some(table) = self.table else { return };
+                let table = self.table?;
                 let chain = table.chain_and_number(*step).0.to_string();
                 while let Some(left) = self.chains.pop() {
-                    if left == chain {
+                    if *left == *chain {
                         break;
                     }
                 }
@@ -118,17 +150,14 @@ impl Teller<'_> {
                     depth: self.chains.len(),
                 }
             }
-            Step::Tracked(tracked_as) => {
-                let (tracking, made) = tracked_as.as_ref();
-                Told::Conntrack {
-                    state: match made {
-                        Tracked::Drop(_) => None,
-                        Tracked::Accept(_) => tracking.state.map(|state| state.name().to_owned()),
-                    },
-                    reason: tracked(tracking, made),
-                    history: history(self.story.number, tracking, made),
-                }
-            }
+            Step::Tracked(tracked_as) => Told::Conntrack {
+                state: match &tracked_as.made {
+                    Tracked::Drop(_) => None,
+                    Tracked::Accept(_) => tracked_as.state.map(|state| state.name().to_owned()),
+                },
+                reason: tracked(tracked_as),
+                history: history(self.story.number, tracked_as),
+            },
             Step::Routed(routed_so) => routed(self.story, &routed_so.0, &routed_so.1),
             Step::RoutedOut(out) => routed_out(self.story, &out.0, &out.1, false),
             Step::RoutedAgain(out) => routed_out(self.story, &out.0, &out.1, true),
@@ -159,7 +188,7 @@ impl Teller<'_> {
             Step::Delivered(packet) => Told::Delivered { packet: line(*packet) },
             Step::OwnDone => match self.story.steps.get(at + 1) {
                 Some(Step::Hook(_) | Step::Routed(_)) => Told::GoesOn,
-                _ => return,
+                _ => return None,
             },
             Step::Unanswered(why) => Told::Unanswered {
                 reason: why.to_string(),
@@ -180,8 +209,7 @@ impl Teller<'_> {
                     ),
                 }
             }
-        };
-        self.told.push(told);
+        })
     }
 }
 
@@ -194,7 +222,7 @@ fn rule(table: &LiveTable, step: u32, depth: usize, outcome: Result<bool, String
         chain: chain.to_string(),
         number,
         depth,
-        rule: rule_text(rule),
+        rule: table.rule_text(step, rule_text)?.to_owned(),
         matched: outcome.is_ok(),
         action: match &outcome {
             Ok(_) => action_words(&rule.action),
@@ -237,8 +265,8 @@ fn manip_name(manip: Manip) -> &'static str {
     }
 }
 
-fn tracked(tracking: &Tracking, made: &Tracked) -> String {
-    let reason = match made {
+fn tracked(tracking: &TrackedAs) -> String {
+    let reason = match &tracking.made {
         Tracked::Drop(reason) => return format!("dropped: {reason}"),
         Tracked::Accept(reason) => reason,
     };
@@ -264,9 +292,9 @@ fn tracked(tracking: &Tracking, made: &Tracked) -> String {
 }
 
 /// Which packets opened and answered the flow, where others did.
-fn history(number: u64, tracking: &Tracking, made: &Tracked) -> Option<String> {
+fn history(number: u64, tracking: &TrackedAs) -> Option<String> {
     if !matches!(
-        made,
+        tracking.made,
         Tracked::Accept(
             conntrack::Reason::KnownFlow
                 | conntrack::Reason::Ignored(_)
@@ -276,9 +304,7 @@ fn history(number: u64, tracking: &Tracking, made: &Tracked) -> Option<String> {
     ) {
         return None;
     }
-    let state = tracking.flow.as_ref()?.lock();
-    let (opened, answered) = (state.opened_by, state.answered_by);
-    match (opened, answered) {
+    match tracking.opened_and_answered_by? {
         (0, _) => None,
         (opened, 0) => Some(format!("opened by packet {opened}, not answered yet")),
         (opened, answered) if answered == number => {

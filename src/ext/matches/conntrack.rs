@@ -275,6 +275,15 @@ enum Miss {
 
 impl Conntrack {
     /// In the kernel's order. A packet without a flow that has passed `--ctstate` passes the rest unasked.
+    fn asks_for_state_only(&self) -> bool {
+        self.direction.is_none()
+            && self.protocol.is_none()
+            && self.status.is_none()
+            && self.expire.is_none()
+            && self.addresses.iter().all(Option::is_none)
+            && self.ports.iter().all(Option::is_none)
+    }
+
     fn check(&self, state: CtState, flow: Option<&FlowView>) -> Result<(), Miss> {
         if let Some((asked, inverted)) = self.state {
             let mut bits = StateBits::of(state);
@@ -484,6 +493,17 @@ impl Match for Conntrack {
     }
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        // Most rules ask for a state and nothing else, and most packets fail by it: the flow needs no look then.
+        if let Some((asked, inverted)) = self.state
+            && !asked.has_any(StateBits::SNAT.or(StateBits::DNAT))
+        {
+            if asked.has_any(StateBits::of(cx.tracking.state_for_matching())) == inverted {
+                return Matched::No;
+            }
+            if self.asks_for_state_only() {
+                return Matched::Yes;
+            }
+        }
         let (state, flow) = view(cx);
         self.check(state, flow.as_ref()).is_ok().into()
     }
