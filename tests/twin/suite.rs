@@ -136,10 +136,11 @@ fn recorded(cases: &[Case], batches: &[&Batch], why: &str) -> usize {
         failed += report(&case.name, Ok(case.against_record()));
     }
     let names: Vec<&str> = batches.iter().map(|batch| batch.name).collect();
-    let sentence = format!(
-        "the kernel was not asked ({why}): the kept cases were held against records of its answers, and these were NOT RUN: {}",
-        names.join(", ")
-    );
+    let mut sentence =
+        format!("the kernel was not asked ({why}): the kept cases were held against records of its answers");
+    if !names.is_empty() {
+        sentence += &format!(", and these were NOT RUN: {}", names.join(", "));
+    }
     println!("NOT RUN: {sentence}");
     eprintln!("!!! {sentence}");
     if std::env::var_os("NFLAB_REQUIRE_KERNEL").is_some() {

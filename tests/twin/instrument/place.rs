@@ -25,11 +25,11 @@ pub fn prepare() -> Result<(), String> {
 /// Runs a scenario beside a kernel of its own; once more where the sides parted by a chance that does not come twice at the same event. The calling
 /// thread is in another network namespace afterwards.
 pub fn beside_a_kernel(scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
-    believe(|| {
+    believe(|seed| {
         // What ends in a panic is to be shrunk and kept like any other difference.
         catch_unwind(|| {
             let mut kernel = Kernel::new()?;
-            let mut own = Ours::new(Clock::real())?;
+            let mut own = Ours::drawing(Clock::real(), seed)?;
             compare(scenario, &mut kernel, &mut own, depth)
         })
         .unwrap_or_else(|panic| {
@@ -42,18 +42,19 @@ pub fn beside_a_kernel(scenario: &Scenario, depth: Depth) -> Result<Agreement, D
 }
 
 /// How often the same doubtful event has to show before it is a difference.
-const TIMES: usize = 3;
+const TIMES: u64 = 3;
 
-fn believe(mut run: impl FnMut() -> Result<Agreement, Disagreement>) -> Result<Agreement, Disagreement> {
+/// Each run has a seed of its own: with the same one nflab's side draws the same each time.
+fn believe(mut run: impl FnMut(u64) -> Result<Agreement, Disagreement>) -> Result<Agreement, Disagreement> {
     let mut before = None;
-    for _ in 1..TIMES {
-        match run() {
+    for seed in 1..TIMES {
+        match run(seed) {
             Err(Disagreement::Doubtful { at, .. }) if before.is_none_or(|before| before == at) => before = Some(at),
             Err(Disagreement::Doubtful { at, .. }) => return Ok(parted(at)),
             other => return other,
         }
     }
-    match run() {
+    match run(TIMES) {
         Err(Disagreement::Doubtful { at, what }) if before == Some(at) => {
             Err(Disagreement::Differ { at: Some(at), what })
         }
@@ -82,7 +83,7 @@ mod tests {
         };
         type Outcome = Result<Agreement, Disagreement>;
         let differs = |mut outcomes: Vec<Outcome>| {
-            let outcome = believe(|| outcomes.remove(0));
+            let outcome = believe(|_| outcomes.remove(0));
             matches!(outcome, Err(Disagreement::Differ { at: Some(7), .. }))
         };
         assert!(differs(vec![doubtful(7), doubtful(7), doubtful(7)]));
