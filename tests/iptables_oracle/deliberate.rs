@@ -37,8 +37,11 @@ pub const DIFFERENCES: &[Deliberate] = &[
         what: "-S in a restore file shows a jump to a chain that is not in force yet",
         why: "the real tool looks for a target of that name, says `Can't find library for target` and dies in the middle of a line",
         example: &[r#"restore < "*filter\n:u - [0:0]\n-A INPUT -j u\n-S\nCOMMIT\n""#],
-        is: |_, real, _| {
-            real.code == 1 && real.err.ends_with('\n') && real.err.contains("Can't find library for target `")
+        is: |step, real, _| {
+            step.tool == Tool::Restore
+                && real.code == 1
+                && real.err.ends_with('\n')
+                && real.err.contains("Can't find library for target `")
         },
     },
     Deliberate {
@@ -120,13 +123,19 @@ pub const DIFFERENCES: &[Deliberate] = &[
         why: "that match comes with a later version; the rule is refused, never read as something else",
         example: &["-A INPUT -p sctp --dport 80"],
         is: |step, _, ours| {
-            let words: Vec<String> = step
-                .arguments
-                .iter()
-                .chain(std::slice::from_ref(&step.input))
-                .map(|it| it.to_lowercase())
+            let typed = step.arguments.iter().map(String::as_str);
+            let words: Vec<String> = typed
+                .chain(step.input.split_whitespace())
+                .map(|it| it.trim_matches(['"', '\'']).to_lowercase())
                 .collect();
-            let named = words.iter().any(|it| ABSENT.iter().any(|name| it.contains(name)));
+            let named = words.iter().enumerate().any(|(at, word)| {
+                let Some(rest) = word.strip_prefix("--p").or(word.strip_prefix("-p")) else {
+                    return false;
+                };
+                let next = words.get(at + 1).map_or("", String::as_str);
+                let attached = rest.split_once('=').map_or(rest, |(_, value)| value);
+                ABSENT.contains(&next) || ABSENT.contains(&attached)
+            });
             named && ours.code == 2 && ours.err.contains("unknown option \"")
         },
     },
@@ -134,5 +143,16 @@ pub const DIFFERENCES: &[Deliberate] = &[
 
 /// Protocols, by name and number, whose own match nflab does not have.
 const ABSENT: &[&str] = &[
-    "sctp", "132", "dccp", "33", "esp", "50", "ah", "51", "mh", "135", "ipv6",
+    "sctp",
+    "132",
+    "dccp",
+    "33",
+    "esp",
+    "50",
+    "ah",
+    "51",
+    "mh",
+    "135",
+    "ipv6-icmp",
+    "58",
 ];

@@ -53,6 +53,7 @@ struct Sums {
     packets: u64,
     comparisons: u64,
     parted: u64,
+    unseen: u64,
     tally: Tally,
 }
 
@@ -99,6 +100,10 @@ fn job(soak: &Mutex<Soak>) {
         match outcome {
             _ if soak.over => return,
             Ok(agreement) => soak.add(agreement),
+            Err(why @ Disagreement::Broken(_)) => {
+                eprintln!("twin-soak: {}: {why}", tree.current().name);
+                exit(3)
+            }
             Err(why) => {
                 soak.over = true;
                 soak.sums.print(soak.began.elapsed());
@@ -136,6 +141,7 @@ impl Soak {
         sums.scenarios += 1;
         sums.packets += agreement.packets;
         sums.comparisons += agreement.comparisons;
+        sums.unseen += agreement.unseen;
         sums.parted += u64::from(agreement.parted_at.is_some());
         sums.tally.join(agreement.tally);
         let elapsed = self.began.elapsed();
@@ -150,13 +156,14 @@ impl Sums {
     fn print(&self, elapsed: Duration) {
         println!(
             "{:>5.0} s: {} scenarios, {} packets, {} comparisons, no difference; {:.0} packets a second on both sides together; {} scenarios \
-             ended early at a port that was drawn",
+             ended early at a port that was drawn, {} packets before their end",
             elapsed.as_secs_f64(),
             self.scenarios,
             self.packets,
             self.comparisons,
             self.packets as f64 / elapsed.as_secs_f64(),
-            self.parted
+            self.parted,
+            self.unseen
         );
     }
 }

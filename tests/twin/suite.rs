@@ -136,10 +136,11 @@ fn recorded(cases: &[Case], batches: &[&Batch], why: &str) -> usize {
         failed += report(&case.name, Ok(case.against_record()));
     }
     let names: Vec<&str> = batches.iter().map(|batch| batch.name).collect();
-    let sentence = format!(
-        "the kernel was not asked ({why}): the kept cases were held against records of its answers, and these were NOT RUN: {}",
-        names.join(", ")
-    );
+    let mut sentence =
+        format!("the kernel was not asked ({why}): the kept cases were held against records of its answers");
+    if !names.is_empty() {
+        sentence += &format!(", and these were NOT RUN: {}", names.join(", "));
+    }
     println!("NOT RUN: {sentence}");
     eprintln!("!!! {sentence}");
     if std::env::var_os("NFLAB_REQUIRE_KERNEL").is_some() {
@@ -230,8 +231,7 @@ fn random(shape: generate::Shape, seed: u64, count: u32) -> Result<(), String> {
 }
 
 fn seed(batch: &Batch) -> u64 {
-    let chosen = std::env::var("NFLAB_TWIN_SEED").ok().and_then(|it| it.parse().ok());
-    chosen.or(batch.seed).unwrap_or_else(fresh)
+    number("NFLAB_TWIN_SEED").or(batch.seed).unwrap_or_else(fresh)
 }
 
 fn fresh() -> u64 {
@@ -240,6 +240,15 @@ fn fresh() -> u64 {
 }
 
 fn count(batch: &Batch) -> u32 {
-    let chosen = std::env::var("NFLAB_TWIN_COUNT").ok().and_then(|it| it.parse().ok());
-    chosen.unwrap_or(batch.count)
+    number("NFLAB_TWIN_COUNT").unwrap_or(batch.count)
+}
+
+/// A number that was asked for. Whoever mistypes it is told: other scenarios than the wanted ones would pass for these.
+fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
+    let text = std::env::var_os(variable)?;
+    let Some(number) = text.to_str().and_then(|text| text.parse().ok()) else {
+        eprintln!("{variable}={}: a number is expected", text.display());
+        exit(2)
+    };
+    Some(number)
 }

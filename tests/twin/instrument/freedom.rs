@@ -51,11 +51,6 @@ pub const FREEDOMS: &[Freedom] = &[
         held: "nothing; in listings it is the same",
     },
     Freedom {
-        what: "the count of flows (conntrack -C) while some of them are over",
-        why: "the kernel collects them when it gets round to it",
-        held: "nothing; what is over is in no listing, and no packet finds it",
-    },
-    Freedom {
         what: "the date in a saved file",
         why: "it is the time of day",
         held: "nothing",
@@ -96,6 +91,8 @@ pub enum Likeness {
     Same,
     /// One side drew a number that the scenario uses elsewhere too: from here on the two are bound to go different ways.
     Parted,
+    /// The same, where a draw would have had to meet one number among tens of thousands: a fault looks like that too, and does so each time.
+    Doubtful,
     Different,
 }
 
@@ -109,6 +106,8 @@ pub struct Drawn {
     carried: HashSet<(u8, u16)>,
     /// Ports that its rules name.
     named: HashSet<u16>,
+    /// Ranges that its rules draw from, where draws meet each other and what is named.
+    few: Vec<RangeInclusive<u16>>,
     /// The ranges of ports among its conditions.
     ranges: Vec<RangeInclusive<u16>>,
     /// A rule asks for random ports, so that even the wanted one may be drawn.
@@ -163,6 +162,9 @@ impl Drawn {
             if high >= low && high - low <= NARROW {
                 self.named.extend(low..=high);
             }
+            if high > low && high - low <= FEW {
+                self.few.push(low..=high);
+            }
             if let Some(first) = before.replace(low)
                 && low > first
                 && low - first <= NARROW
@@ -186,13 +188,13 @@ impl Drawn {
         let is_passed_on = |at: usize| {
             cause.is_some_and(|cause| {
                 cause.len() >= 20
-                    && cause[4..6] == own[at + 4..at + 6]
+                    && (cause[4..6] == own[at + 4..at + 6] || cause[4..6] == theirs[at + 4..at + 6])
                     && cause[9] == own[at + 9]
                     && (kind(own, at).is_none() || kind(cause, 0) == kind(own, at))
             })
         };
         if own[9] == ICMP && !is_passed_on(0) {
-            set(&mut mine, 4, word(theirs, 4), Some(10), None);
+            identify(&mut mine, theirs);
         }
         if let Some(at) = quoted(own)
             && own[at + 9] == ICMP
@@ -220,10 +222,24 @@ impl Drawn {
     }
 
     /// Whether the scenario will treat two draws differently: a rule names one or a packet carries it, or a rule matches the one and not the other.
-    pub fn may_part(&self, protocol: u8, ours: u16, theirs: u16) -> bool {
+    pub fn parting(&self, protocol: u8, ours: u16, theirs: u16) -> Option<Likeness> {
         let is_used = |port: u16| self.named.contains(&port) || self.carried.contains(&(protocol, port));
+        if is_used(ours) || is_used(theirs) {
+            return Some(self.by_chance(protocol, ours, theirs));
+        }
         let mut ranges = self.ranges.iter();
-        is_used(ours) || is_used(theirs) || ranges.any(|range| range.contains(&ours) != range.contains(&theirs))
+        let differ = ranges.any(|range| range.contains(&ours) != range.contains(&theirs));
+        differ.then_some(Likeness::Parted)
+    }
+
+    /// Two numbers of which one met what it should not have: so it goes where there are few to draw from.
+    fn by_chance(&self, protocol: u8, ours: u16, theirs: u16) -> Likeness {
+        let is_one_of_few =
+            |port: u16| protocol != ICMP && class(port) != 2 || self.few.iter().any(|range| range.contains(&port));
+        match is_one_of_few(ours) || is_one_of_few(theirs) {
+            true => Likeness::Parted,
+            false => Likeness::Doubtful,
+        }
     }
 
     fn learn(&mut self, flow: Flow, ours: u16, theirs: u16, cause: Option<&[u8]>) -> Likeness {
@@ -231,7 +247,7 @@ impl Drawn {
             // What was drawn before may be drawn again when its flow is over, by one side only.
             return match *known == theirs {
                 true => Likeness::Same,
-                false => Likeness::Parted,
+                false => self.by_chance(flow.0, ours, theirs),
             };
         }
         let kept =
@@ -239,18 +255,18 @@ impl Drawn {
         if kept(ours) || kept(theirs) {
             // One side drew and the other did not; which only a rule that says --random can excuse.
             return match self.any {
-                true => Likeness::Parted,
+                true => self.by_chance(flow.0, ours, theirs),
                 false => Likeness::Different,
             };
         }
-        if self.may_part(flow.0, ours, theirs) {
-            return Likeness::Parted;
+        if let Some(parting) = self.parting(flow.0, ours, theirs) {
+            return parting;
         }
         if flow.0 != ICMP && class(ours) != class(theirs) {
             return Likeness::Different;
         }
         if !self.theirs.insert((flow, theirs)) {
-            return Likeness::Parted;
+            return self.by_chance(flow.0, ours, theirs);
         }
         self.known.insert((flow, ours), theirs);
         Likeness::Same
@@ -279,9 +295,11 @@ pub fn class(port: u16) -> u8 {
     }
 }
 
-const ICMP: u8 = 1;
+pub const ICMP: u8 = 1;
 /// A range of so many ports is soon exhausted, so that draws from it meet.
 const NARROW: u16 = 256;
+/// And from one of so many they meet now and then.
+const FEW: u16 = 4096;
 
 /// Where the packet that an ICMP error quotes begins, if its header is whole.
 fn quoted(bytes: &[u8]) -> Option<usize> {
@@ -391,6 +409,11 @@ fn word(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
+/// Gives a packet the identification of another, and lets the header's checksum follow.
+pub fn identify(bytes: &mut [u8], other: &[u8]) {
+    set(bytes, 4, word(other, 4), Some(10), None);
+}
+
 /// Sets a word, and lets the checksum over it follow (RFC 1624), and then the one over both.
 fn set(bytes: &mut [u8], at: usize, value: u16, checksum: Option<usize>, outer: Option<usize>) {
     let was = word(bytes, at);
@@ -443,11 +466,11 @@ mod tests {
         // Both may be draws of other flows, when those are over.
         assert_eq!(
             drawn.compare(Some(&cause), false, &at(5001), &at(6000)),
-            Likeness::Parted
+            Likeness::Doubtful
         );
         assert_eq!(
             drawn.compare(Some(&cause), false, &at(5000), &at(6001)),
-            Likeness::Parted
+            Likeness::Doubtful
         );
         // Of another class, or kept by one side only.
         assert_eq!(
@@ -518,8 +541,20 @@ mod tests {
         let mut drawn = Drawn::new(&scenario("-j MASQUERADE --random\n"));
         assert_eq!(
             drawn.compare(Some(&cause), false, &at(40000), &at(6000)),
-            Likeness::Parted
+            Likeness::Doubtful
         );
+    }
+
+    /// What a rule names alone, or what comes back to a port that a host chose, is no draw.
+    #[test]
+    fn a_port_that_nobody_drew_is_doubtful() {
+        let mut drawn = Drawn::new(&scenario("-j DNAT --to-destination 10.0.0.2:8080\n"));
+        let at = |port| udp((SERVER, 53), ("10.0.0.2", port), b"answer");
+        for (came, theirs, own) in [(80, 8080, 8081), (2000, 40000, 40001)] {
+            let cause = udp((SERVER, 53), (HOST, came), b"answer");
+            let likeness = drawn.compare(Some(&cause), false, &at(theirs), &at(own));
+            assert_eq!(likeness, Likeness::Doubtful);
+        }
     }
 
     #[test]
@@ -530,6 +565,8 @@ mod tests {
         let own = echo_request(HOST, SERVER, 7, 1);
         assert_eq!(drawn.compare(None, false, &other, &own), Likeness::Same);
         assert_eq!(drawn.compare(Some(&own), false, &other, &own), Likeness::Different);
+        // Whichever side changes it.
+        assert_eq!(drawn.compare(Some(&other), false, &other, &own), Likeness::Different);
         let (mut theirs, own) = (udp((HOST, 1), (SERVER, 2), b"x"), udp((HOST, 1), (SERVER, 2), b"x"));
         set(&mut theirs, 4, 77, Some(10), None);
         assert_eq!(drawn.compare(None, false, &theirs, &own), Likeness::Different);

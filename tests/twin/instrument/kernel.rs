@@ -247,14 +247,13 @@ impl Side for Kernel {
     }
 
     fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String> {
-        let saved = run(&words("iptables-legacy-save -c"), "")?.out;
+        let saved = printed(&words("iptables-legacy-save -c"))?;
         let mut parts = vec![
             (FLOWS.to_owned(), read("/proc/thread-self/net/nf_conntrack")?),
             (EXPECTATIONS.to_owned(), expectations()?),
         ];
         for line in commands(depth, &saved) {
-            let answer = run(&command(&line[0], &line[1..])?, "")?;
-            parts.push((line.join(" "), answer.out));
+            parts.push((line.join(" "), printed(&command(&line[0], &line[1..])?)?));
         }
         parts.push((SAVE.to_owned(), saved));
         Ok(parts.into_iter().map(|(title, text)| Part { title, text }).collect())
@@ -299,6 +298,15 @@ fn run(command: &[String], input: &str) -> Result<ToolAnswer, String> {
         out: String::from_utf8_lossy(&done.stdout).into_owned(),
         err: String::from_utf8_lossy(&done.stderr).into_owned(),
     })
+}
+
+/// What a tool prints that has to succeed: one that could not look has seen nothing, which is no answer.
+fn printed(command: &[String]) -> Result<String, String> {
+    let ToolAnswer { code, out, err } = run(command, "")?;
+    match code {
+        0 => Ok(out),
+        _ => Err(format!("{command:?} exits with {code}: {err}")),
+    }
 }
 
 fn read(path: &str) -> Result<String, String> {

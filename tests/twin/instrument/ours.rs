@@ -50,7 +50,12 @@ impl Clock {
 
 impl Ours {
     pub fn new(clock: Clock) -> Result<Self, String> {
-        let mut lab = Lab::default_lab(1, TOOLBOX).map_err(|error| error.to_string())?;
+        Self::drawing(clock, 1)
+    }
+
+    /// Draws its ports from this seed.
+    pub fn drawing(clock: Clock, seed: u64) -> Result<Self, String> {
+        let mut lab = Lab::default_lab(seed, TOOLBOX).map_err(|error| error.to_string())?;
         if let Clock::Real { .. } = clock {
             lab.start_at(clock.now(&lab));
         }

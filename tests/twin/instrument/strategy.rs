@@ -48,7 +48,9 @@ pub fn runner(seed: u64, cases: u32) -> TestRunner {
 pub fn judge(outcome: Result<Agreement, Disagreement>) -> Result<(), TestCaseError> {
     match outcome {
         Ok(_) => Ok(()),
-        Err(why @ Disagreement::Differ { .. }) => Err(TestCaseError::fail(why.to_string())),
+        Err(why @ (Disagreement::Differ { .. } | Disagreement::Doubtful { .. })) => {
+            Err(TestCaseError::fail(why.to_string()))
+        }
         Err(Disagreement::Broken(why)) => Err(TestCaseError::reject(why)),
     }
 }

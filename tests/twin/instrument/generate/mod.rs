@@ -93,6 +93,10 @@ pub const EXCLUDED: &[(&str, &str)] = &[
         "the kernel's clock runs while packets are compared; slow kept cases wait",
     ),
     (
+        "the count of flows (conntrack -C)",
+        "the kernel collects flows that are over when it gets round to it, and counts them until then",
+    ),
+    (
         "icmp_ratelimit other than 0, send_redirects other than 0",
         "how many leave depends on milliseconds",
     ),
