@@ -127,6 +127,10 @@ pub fn compare(
                 Likeness::Same | Likeness::Different => return Err(Disagreement::Differ { at: None, what }),
             }
         }
+        if !same_blanks(&part.title, &part.text, &mine.text) {
+            let what = format!("at the end, {}: blanks\n{}\n{}", part.title, part.text, mine.text);
+            return Err(Disagreement::Differ { at: None, what });
+        }
     }
     agreement.tally = std::mem::take(&mut own.tally);
     if let Some(Part { text, .. }) = own_state.iter().find(|part| part.title == SAVE) {
@@ -209,7 +213,8 @@ fn same_answer(
         let title = format!("{name} {}", args.join(" "));
         let (a, b) = (normal(&title, &theirs.out), normal(&title, &own.out));
         let slack = if is_listing(&title) { slack } else { 0 };
-        if theirs.code != own.code || theirs.err != own.err || !same_text(&a, &b, slack) {
+        let same = same_text(&a, &b, slack) && same_blanks(&title, &theirs.out, &own.out);
+        if theirs.code != own.code || theirs.err != own.err || !same {
             return Likeness::Different;
         }
     }
@@ -298,6 +303,24 @@ pub fn normal(title: &str, text: &str) -> String {
     lines.sort();
     let lines = lines.iter();
     lines.map(|(words, left)| format!("{left} {words}\n")).collect()
+}
+
+/// Whether two listings align their words in the same way, which their normal form forgets. A record has only that.
+fn same_blanks(title: &str, theirs: &str, own: &str) -> bool {
+    let of = |text: &str| {
+        let mut lines: Vec<Vec<usize>> = text
+            .lines()
+            .map(|line| {
+                line.split(|letter| letter != ' ')
+                    .map(str::len)
+                    .filter(|&it| it > 0)
+                    .collect()
+            })
+            .collect();
+        lines.sort();
+        lines
+    };
+    !is_listing(title) || !theirs.contains("  ") || of(theirs) == of(own)
 }
 
 /// A list of flows or expectations, with the time that each has left.
@@ -497,6 +520,9 @@ mod tests {
         }
         let (a, b) = (flow(1, "CLOSE", 4000), flow(1, "CLOSE", 4000).replace("4000", "4001"));
         assert!(same(&format!("{a}{b}"), &format!("{b}{a}")));
+        let wide = flow(119, "CLOSE", 4000);
+        assert!(same_blanks(FLOWS, &wide, &flow(9, "CLOSE", 40)));
+        assert!(!same_blanks(FLOWS, &wide, &wide.replace("ipv4     ", "ipv4 ")));
         let date = "# Completed on Fri\n";
         assert_eq!(normal(SAVE, &format!("*filter\n{date}")), "*filter\n");
         assert!(!same_text("[1:40] -A INPUT", "[2:40] -A INPUT", 1));
