@@ -458,8 +458,9 @@ mod tests {
     /// Only the payload of a later fragment is joined to the first.
     #[test]
     fn the_header_of_a_later_fragment_counts() {
+        type Edit = fn(&mut Vec<u8>);
         let whole = crate::instrument::build::udp(("10.0.0.2", 5000), ("192.0.2.9", 53), &[7; 24]);
-        let fragment = |at: usize, to: usize, protocol: u8, edit: fn(&mut Vec<u8>)| {
+        let fragment = |at: usize, to: usize, protocol: u8, edit: Edit| {
             let mut bytes = whole[..20].to_vec();
             bytes.extend(&whole[20 + at..20 + to]);
             let word = (at / 8) as u16 | if to < 32 { 0x2000 } else { 0 };
@@ -475,7 +476,7 @@ mod tests {
         };
         let mut drawn = Drawn::new(&Scenario::new("test"));
         let mut likeness = |theirs: &Answer, own: &Answer| same_answer(&event, &mut drawn, None, theirs, own, 1);
-        let edits: [(fn(&mut Vec<u8>), _); 5] = [
+        let edits: [(Edit, _); 5] = [
             (|_| {}, Likeness::Same),
             (|bytes| bytes[8] -= 1, Likeness::Different),
             (|bytes| bytes[10] ^= 1, Likeness::Different),
