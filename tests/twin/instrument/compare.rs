@@ -127,6 +127,10 @@ pub fn compare(
                 Likeness::Same | Likeness::Different => return Err(Disagreement::Differ { at: None, what }),
             }
         }
+        if !same_blanks(&part.title, &part.text, &mine.text) {
+            let what = format!("at the end, {}: blanks\n{}\n{}", part.title, part.text, mine.text);
+            return Err(Disagreement::Differ { at: None, what });
+        }
     }
     agreement.tally = std::mem::take(&mut own.tally);
     if let Some(Part { text, .. }) = own_state.iter().find(|part| part.title == SAVE) {
@@ -209,7 +213,8 @@ fn same_answer(
         let title = format!("{name} {}", args.join(" "));
         let (a, b) = (normal(&title, &theirs.out), normal(&title, &own.out));
         let slack = if is_listing(&title) { slack } else { 0 };
-        if theirs.code != own.code || theirs.err != own.err || !same_text(&a, &b, slack) {
+        let same = same_text(&a, &b, slack) && same_blanks(&title, &theirs.out, &own.out);
+        if theirs.code != own.code || theirs.err != own.err || !same {
             return Likeness::Different;
         }
     }
@@ -298,6 +303,24 @@ pub fn normal(title: &str, text: &str) -> String {
     lines.sort();
     let lines = lines.iter();
     lines.map(|(words, left)| format!("{left} {words}\n")).collect()
+}
+
+/// Whether two listings align their words in the same way, which their normal form forgets. A record has only that.
+fn same_blanks(title: &str, theirs: &str, own: &str) -> bool {
+    let of = |text: &str| {
+        let mut lines: Vec<Vec<usize>> = text
+            .lines()
+            .map(|line| {
+                line.split(|letter| letter != ' ')
+                    .map(str::len)
+                    .filter(|&it| it > 0)
+                    .collect()
+            })
+            .collect();
+        lines.sort();
+        lines
+    };
+    !is_listing(title) || !theirs.contains("  ") || of(theirs) == of(own)
 }
 
 /// A list of flows or expectations, with the time that each has left.
@@ -435,8 +458,9 @@ mod tests {
     /// Only the payload of a later fragment is joined to the first.
     #[test]
     fn the_header_of_a_later_fragment_counts() {
+        type Edit = fn(&mut Vec<u8>);
         let whole = crate::instrument::build::udp(("10.0.0.2", 5000), ("192.0.2.9", 53), &[7; 24]);
-        let fragment = |at: usize, to: usize, protocol: u8, edit: fn(&mut Vec<u8>)| {
+        let fragment = |at: usize, to: usize, protocol: u8, edit: Edit| {
             let mut bytes = whole[..20].to_vec();
             bytes.extend(&whole[20 + at..20 + to]);
             let word = (at / 8) as u16 | if to < 32 { 0x2000 } else { 0 };
@@ -452,7 +476,7 @@ mod tests {
         };
         let mut drawn = Drawn::new(&Scenario::new("test"));
         let mut likeness = |theirs: &Answer, own: &Answer| same_answer(&event, &mut drawn, None, theirs, own, 1);
-        let edits: [(fn(&mut Vec<u8>), _); 5] = [
+        let edits: [(Edit, _); 5] = [
             (|_| {}, Likeness::Same),
             (|bytes| bytes[8] -= 1, Likeness::Different),
             (|bytes| bytes[10] ^= 1, Likeness::Different),
@@ -497,6 +521,9 @@ mod tests {
         }
         let (a, b) = (flow(1, "CLOSE", 4000), flow(1, "CLOSE", 4000).replace("4000", "4001"));
         assert!(same(&format!("{a}{b}"), &format!("{b}{a}")));
+        let wide = flow(119, "CLOSE", 4000);
+        assert!(same_blanks(FLOWS, &wide, &flow(9, "CLOSE", 40)));
+        assert!(!same_blanks(FLOWS, &wide, &wide.replace("ipv4     ", "ipv4 ")));
         let date = "# Completed on Fri\n";
         assert_eq!(normal(SAVE, &format!("*filter\n{date}")), "*filter\n");
         assert!(!same_text("[1:40] -A INPUT", "[2:40] -A INPUT", 1));
