@@ -15,7 +15,7 @@ use self::outputs::Outputs;
 use self::screen::Screen;
 use super::open;
 use crate::base::{InterfaceName, Time};
-use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction};
+use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction, Frame};
 use crate::explain::filter::{self, Filter};
 use crate::explain::story::{Detail, Story};
 use crate::lab::memory::{LOCAL, Lab};
@@ -219,25 +219,54 @@ fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
         arguments.rules.as_ref(),
         arguments.against.as_ref(),
     ];
-    let read: Vec<PathBuf> = read.into_iter().flatten().filter_map(file_at).collect();
-    for (option, path) in written(arguments) {
-        if let Some(path) = path
-            && file_at(path).is_some_and(|file| read.contains(&file))
-        {
+    let read: Vec<FileKey> = read.into_iter().flatten().filter_map(file_at).collect();
+    let written = written(arguments);
+    for (at, (option, path)) in written.iter().enumerate() {
+        let Some(path) = path else { continue };
+        let file = file_at(path);
+        if file.as_ref().is_some_and(|file| read.contains(file)) {
             return Err(format!(
                 "{option} {}: this file is read too, and would be lost; choose another name",
                 path.display()
             )
             .into());
         }
+        // One that isn't there yet has but its path; standard output and devices take everything that comes.
+        let is_new = path != Path::new("-") && !path.exists();
+        for (other, same) in &written[..at] {
+            if same.as_ref().is_some_and(|same| match &file {
+                Some(file) => file_at(same).as_ref() == Some(file),
+                None => is_new && same == path,
+            }) {
+                return Err(format!(
+                    "{option} {}: {other} writes there too; choose another name",
+                    path.display()
+                )
+                .into());
+            }
+        }
     }
     Ok(())
 }
 
-/// The one name of a file that exists; no devices, so that terminals and pipes may be both read and written.
-fn file_at(path: impl AsRef<Path>) -> Option<PathBuf> {
-    let path = std::fs::canonicalize(path).ok()?;
-    path.is_file().then_some(path)
+/// What a file is known by, whatever its names: hard links are one file.
+#[cfg(unix)]
+type FileKey = (u64, u64);
+#[cfg(not(unix))]
+type FileKey = PathBuf;
+
+/// The file that exists there; no devices, so that terminals and pipes may be both read and written.
+fn file_at(path: impl AsRef<Path>) -> Option<FileKey> {
+    let about = std::fs::metadata(path.as_ref())
+        .ok()
+        .filter(std::fs::Metadata::is_file)?;
+    #[cfg(unix)]
+    return Some((
+        std::os::unix::fs::MetadataExt::dev(&about),
+        std::os::unix::fs::MetadataExt::ino(&about),
+    ));
+    #[cfg(not(unix))]
+    return about.is_file().then(|| std::fs::canonicalize(path).ok()).flatten();
 }
 
 /// The lab, and with `--against` another one with the other rules: same seed, same clock.
@@ -289,6 +318,7 @@ impl Labs {
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read the rules {}: {error}", path.display()))?;
+    let text = with_counters(&text);
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
     eprint!("{}", output.stderr);
     if output.code != 0 {
@@ -300,6 +330,20 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
         return Err(Stop::Said(2));
     }
     Ok(())
+}
+
+/// `iptables-restore -c` refuses a policy without counters, which is how people write one by hand: its counters are zero.
+fn with_counters(text: &str) -> String {
+    let mut all = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_end();
+        all.push_str(bare);
+        if bare.starts_with(':') && bare.split_ascii_whitespace().count() == 2 {
+            all.push_str(" [0:0]");
+        }
+        all.push_str(&line[bare.len()..]);
+    }
+    all
 }
 
 /// One run over a capture.
@@ -328,6 +372,39 @@ struct Unused {
     number: u64,
     interface: String,
     reason: String,
+    /// For the annotated copy, where one is made and the packet could be read.
+    kept: Option<KeptFrame>,
+    /// One that --direction leaves out is none of this replay's, and has no line in the JSON.
+    is_left_out: bool,
+}
+
+/// A frame that waits for the annotated copy to be opened.
+struct KeptFrame {
+    interface: Option<String>,
+    time: Time,
+    link: u32,
+    bytes: Vec<u8>,
+    original_length: usize,
+}
+
+impl KeptFrame {
+    fn of(packet: &CapturedPacket<'_>) -> Self {
+        Self {
+            interface: packet.interface.map(str::to_owned),
+            time: packet.time,
+            link: packet.frame.link,
+            bytes: packet.frame.bytes.to_vec(),
+            original_length: packet.frame.original_length,
+        }
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        Frame {
+            link: self.link,
+            bytes: &self.bytes,
+            original_length: self.original_length,
+        }
+    }
 }
 
 struct Session<'a> {
@@ -366,7 +443,7 @@ impl<'a> Run<'a> {
         let kind = error.problem.to_string();
         self.complaints.fault(&self.screen, &kind, &error.to_string());
         if error.goes_on() {
-            self.unused(error.packet, "", &kind, None)?;
+            self.unused(error.packet, "", &kind, None, false)?;
         }
         Ok(())
     }
@@ -383,14 +460,15 @@ impl<'a> Run<'a> {
         let Content::Ip(bytes) = packet.content else {
             // What is no IP never reaches the tables: a router's IP code doesn't see it.
             let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
-            return self.unused(packet.number, name, "not an IP packet", Some(packet));
+            return self.unused(packet.number, name, "not an IP packet", Some(packet), false);
         };
         let repair = Repair {
             fill_cut: self.arguments.fill_cut,
             fix_checksums: self.arguments.fix_checksums,
         };
         let missing = repair::missing(bytes);
-        if missing > 0 && !repair.fill_cut {
+        // Without that it was no longer on the link either.
+        if missing > 0 && packet.is_truncated() && !repair.fill_cut {
             let text = format!(
                 "packet {} is cut: {} of {} bytes are in the capture, and a router drops what is shorter than it says; --fill-cut replays such packets with zeros in place of the rest",
                 packet.number,
@@ -427,14 +505,11 @@ impl<'a> Run<'a> {
         if went == wanted {
             return Ok(true);
         }
-        if let Stage::Running(session) = &mut self.stage {
-            let why = match wanted {
-                Way::In => "left out by --direction in",
-                Way::Out => "left out by --direction out",
-            };
-            session.summary.note_unused(why);
-            session.outputs.annotate_unused(packet, why)?;
-        }
+        let why = match wanted {
+            Way::In => "left out by --direction in",
+            Way::Out => "left out by --direction out",
+        };
+        self.unused(packet.number, "", why, Some(packet), true)?;
         Ok(false)
     }
 
@@ -451,8 +526,9 @@ impl<'a> Run<'a> {
             .as_ref()
             .is_some_and(|selection| selection.contains(timed.number))
             && self.wanted.filter.as_ref().is_none_or(|filter| {
-                let input = timed.interface.and_then(InterfaceName::new);
-                filter.may_fit(timed.bytes, input)
+                // Not the capture's own name for it: --map and --interface may lead elsewhere.
+                let entrance = session.replayer.entrance_of(&timed);
+                entrance.is_none_or(|name| filter.may_fit(timed.bytes, (name.as_str() != LOCAL).then_some(name)))
             });
         let passed = match explain {
             true => {
@@ -517,7 +593,13 @@ impl<'a> Run<'a> {
         };
         let text = of_homeless(packet.number, problem);
         self.complaints.fault(&self.screen, &kind, &text);
-        self.unused(packet.number, packet.interface.unwrap_or_default(), &kind, Some(packet))
+        self.unused(
+            packet.number,
+            packet.interface.unwrap_or_default(),
+            &kind,
+            Some(packet),
+            false,
+        )
     }
 
     fn unused(
@@ -526,20 +608,30 @@ impl<'a> Run<'a> {
         interface: &str,
         reason: &str,
         packet: Option<&CapturedPacket<'_>>,
+        is_left_out: bool,
     ) -> Result<(), Stop> {
         match &mut self.stage {
             Stage::Running(session) => {
                 session.summary.note_unused(reason);
-                session.outputs.unused(number, interface, reason)?;
+                if !is_left_out {
+                    session.outputs.unused(number, interface, reason)?;
+                }
                 if let Some(packet) = packet {
-                    session.outputs.annotate_unused(packet, reason)?;
+                    session
+                        .outputs
+                        .annotate_unused(packet.interface, packet.time, packet.frame, reason)?;
                 }
             }
-            Stage::Waiting(_, unused) if unused.len() < MOST_WAITING => unused.push(Unused {
-                number,
-                interface: interface.to_owned(),
-                reason: reason.to_owned(),
-            }),
+            Stage::Waiting(_, unused) if unused.len() < MOST_WAITING => {
+                let wanted = packet.filter(|_| self.arguments.annotate.is_some());
+                unused.push(Unused {
+                    number,
+                    interface: interface.to_owned(),
+                    reason: reason.to_owned(),
+                    kept: wanted.map(KeptFrame::of),
+                    is_left_out,
+                });
+            }
             Stage::Waiting(..) => {
                 return Err(format!(
                     "none of the first {number} packets can be replayed ({reason}), so nothing was; is this the right capture?"
@@ -576,9 +668,17 @@ impl<'a> Run<'a> {
         };
         for packet in unused {
             session.summary.note_unused(&packet.reason);
-            session
-                .outputs
-                .unused(packet.number, &packet.interface, &packet.reason)?;
+            if !packet.is_left_out {
+                session
+                    .outputs
+                    .unused(packet.number, &packet.interface, &packet.reason)?;
+            }
+            if let Some(kept) = &packet.kept {
+                let interface = kept.interface.as_deref();
+                session
+                    .outputs
+                    .annotate_unused(interface, kept.time, kept.frame(), &packet.reason)?;
+            }
         }
         self.stage = Stage::Running(Box::new(session));
         Ok(())
@@ -602,13 +702,14 @@ impl<'a> Run<'a> {
             return Ok(0);
         };
         session.replayer.settle();
-        finish_tables(self.arguments, session.replayer.lab_mut())?;
         let mut code = 0;
         if let Some(differences) = &session.differences {
             session.outputs.differences_end(differences, self.arguments.limit)?;
             code = u8::from(differences.packets() > 0);
         }
         session.outputs.finish()?;
+        // Behind the lines: both may go to standard output.
+        finish_tables(self.arguments, session.replayer.lab_mut())?;
         if says_summary(self.arguments) {
             eprint!("{}", session.summary.text(&session.replayer));
             eprintln!("\n{}", self.screen.pace(session.summary.packets()));
