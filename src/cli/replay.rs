@@ -1,8 +1,9 @@
 //! `nflab replay`: a capture's packets through a lab, with the capture's own time.
 //!
-//! The room `replay` does the work; here are its options, where its results go, and what is said when something is wrong with the capture: with
+//! The room `replay` does the work; here are where its results go, and what is said when something is wrong with the capture: with
 //! the number of the packet, once for each kind, and the rest replayed where that makes sense.
 
+mod arguments;
 mod complaint;
 mod outputs;
 mod screen;
@@ -10,6 +11,8 @@ mod screen;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+pub use self::arguments::Arguments;
+use self::arguments::{Wanted, Way, check, says_summary};
 use self::complaint::Complaints;
 use self::outputs::Outputs;
 use self::screen::Screen;
@@ -20,88 +23,7 @@ use crate::explain::filter::{self, Filter};
 use crate::explain::story::{Detail, Story};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
-use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Selection, Summary, TimedPacket};
-
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// The lab's file
-    #[arg(long, value_name = "LAB.toml")]
-    lab: PathBuf,
-    /// Rules, as iptables-restore reads them (counters too)
-    #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
-    /// Rules for IPv6
-    #[arg(long, value_name = "FILE")]
-    rules6: Option<PathBuf>,
-    /// The same run again needs the same seed
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The capture: pcapng or pcap, as it is or packed with gzip; `-` for standard input
-    #[arg(value_name = "IN.pcapng")]
-    input: PathBuf,
-    /// The interface of packets whose capture names none of the lab's
-    #[arg(long, value_name = "NAME")]
-    interface: Option<String>,
-    /// Packets from these sources come in by this interface; the longest prefix counts
-    #[arg(long, value_name = "PREFIX=NAME")]
-    map: Vec<String>,
-    /// Only packets that went this way, as the capturing machine saw them
-    #[arg(long, value_name = "WAY")]
-    direction: Option<Way>,
-    /// Fill packets that the capture cut short with zeros
-    #[arg(long)]
-    fill_cut: bool,
-    /// Make checksums right that a network card was to fill in
-    #[arg(long)]
-    fix_checksums: bool,
-    /// What the router sent, by interface; what reached it, on `local`
-    #[arg(long, value_name = "OUT.pcapng")]
-    out: Option<PathBuf>,
-    /// Every packet of the capture, with its verdict as a comment
-    #[arg(long, value_name = "OUT.pcapng")]
-    annotate: Option<PathBuf>,
-    /// An object for each packet of the capture, a line each
-    #[arg(long, value_name = "OUT.jsonl")]
-    json: Option<PathBuf>,
-    /// `iptables-save -c` after the last packet
-    #[arg(long, value_name = "FILE")]
-    save: Option<PathBuf>,
-    /// `conntrack -L -o extended` after the last packet
-    #[arg(long, value_name = "FILE")]
-    conntrack: Option<PathBuf>,
-    /// Explain these packets: 3 or 3,7-9 or all
-    #[arg(long, value_name = "PACKETS")]
-    explain: Option<String>,
-    /// Explain in brief: a line for each table that decided something
-    #[arg(long, requires = "explain")]
-    brief: bool,
-    /// Only explain and compare packets that fit, such as 'tcp dport 80'
-    #[arg(long, value_name = "EXPR")]
-    filter: Option<String>,
-    /// Compare with these rules; exit with 1 where packets are treated differently
-    #[arg(long, value_name = "FILE")]
-    against: Option<PathBuf>,
-    /// What --against finds, as JSON, a line each
-    #[arg(long, value_name = "OUT.jsonl", requires = "against")]
-    differences: Option<PathBuf>,
-    /// How many packets and flows --against prints
-    #[arg(long, value_name = "N", default_value_t = 20, requires = "against")]
-    limit: usize,
-    /// Say what it came to, on standard error
-    #[arg(long, conflicts_with = "quiet")]
-    summary: bool,
-    /// No progress bar and no summary
-    #[arg(long)]
-    quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Way {
-    /// What came to it
-    In,
-    /// What it sent
-    Out,
-}
+use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Summary, TimedPacket};
 
 pub fn run(arguments: &Arguments) -> u8 {
     match replay(arguments) {
@@ -130,12 +52,6 @@ impl From<String> for Stop {
     }
 }
 
-/// What is printed of packets while they pass.
-struct Wanted {
-    explain: Option<Selection>,
-    filter: Option<Filter>,
-}
-
 fn replay(arguments: &Arguments) -> Result<u8, Stop> {
     let wanted = check(arguments)?;
     let labs = Labs::open(arguments)?;
@@ -159,114 +75,6 @@ fn replay(arguments: &Arguments) -> Result<u8, Stop> {
     // Nothing is written before a packet has come in: a wrong capture leaves older results as they are.
     run.packets(&mut reader)?;
     run.finish()
-}
-
-/// What can be known to be wrong before anything is read.
-fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
-    if arguments.rules6.is_some() {
-        return Err(
-            "--rules6: rules for IPv6 are not there yet; replay without them, or wait for a later version"
-                .to_owned()
-                .into(),
-        );
-    }
-    keep_what_is_read(arguments)?;
-    let explain = match &arguments.explain {
-        Some(text) => Some(Selection::parse(text).map_err(|error| format!("--explain {error}"))?),
-        None => None,
-    };
-    let filter = match &arguments.filter {
-        Some(text) => Some(Filter::parse(text).map_err(|error| {
-            anstream::eprintln!("{}", error.styled());
-            Stop::Said(2)
-        })?),
-        None => None,
-    };
-    if filter.is_some() && explain.is_none() && arguments.against.is_none() {
-        return Err(
-            "--filter chooses among the packets that --explain or --against prints; add --explain all"
-                .to_owned()
-                .into(),
-        );
-    }
-    if explain.is_some() || arguments.against.is_some() {
-        let prints = if explain.is_some() { "--explain" } else { "--against" };
-        for (option, path) in written(arguments) {
-            if path.as_deref() == Some(Path::new("-")) {
-                return Err(format!("{prints} writes to standard output, so {option} needs a file").into());
-            }
-        }
-    }
-    Ok(Wanted { explain, filter })
-}
-
-fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
-    [
-        ("--out", &arguments.out),
-        ("--annotate", &arguments.annotate),
-        ("--json", &arguments.json),
-        ("--save", &arguments.save),
-        ("--conntrack", &arguments.conntrack),
-        ("--differences", &arguments.differences),
-    ]
-}
-
-/// The capture is read while the results are written: a result in its place would destroy both.
-fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
-    let read = [
-        Some(&arguments.input),
-        Some(&arguments.lab),
-        arguments.rules.as_ref(),
-        arguments.against.as_ref(),
-    ];
-    let read: Vec<FileKey> = read.into_iter().flatten().filter_map(file_at).collect();
-    let written = written(arguments);
-    for (at, (option, path)) in written.iter().enumerate() {
-        let Some(path) = path else { continue };
-        let file = file_at(path);
-        if file.as_ref().is_some_and(|file| read.contains(file)) {
-            return Err(format!(
-                "{option} {}: this file is read too, and would be lost; choose another name",
-                path.display()
-            )
-            .into());
-        }
-        // One that isn't there yet has but its path; standard output and devices take everything that comes.
-        let is_new = path != Path::new("-") && !path.exists();
-        for (other, same) in &written[..at] {
-            if same.as_ref().is_some_and(|same| match &file {
-                Some(file) => file_at(same).as_ref() == Some(file),
-                None => is_new && same == path,
-            }) {
-                return Err(format!(
-                    "{option} {}: {other} writes there too; choose another name",
-                    path.display()
-                )
-                .into());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What a file is known by, whatever its names: hard links are one file.
-#[cfg(unix)]
-type FileKey = (u64, u64);
-#[cfg(not(unix))]
-type FileKey = PathBuf;
-
-/// The file that exists there; no devices, so that terminals and pipes may be both read and written.
-fn file_at(path: impl AsRef<Path>) -> Option<FileKey> {
-    let about = std::fs::metadata(path.as_ref())
-        .ok()
-        .filter(std::fs::Metadata::is_file)?;
-    #[cfg(unix)]
-    return Some((
-        std::os::unix::fs::MetadataExt::dev(&about),
-        std::os::unix::fs::MetadataExt::ino(&about),
-    ));
-    #[cfg(not(unix))]
-    return about.is_file().then(|| std::fs::canonicalize(path).ok()).flatten();
 }
 
 /// The lab, and with `--against` another one with the other rules: same seed, same clock.
@@ -719,14 +527,6 @@ impl<'a> Run<'a> {
         }
         Ok(if self.complaints.faults() > 0 { 2 } else { code })
     }
-}
-
-/// With a terminal, or where nothing else was asked for, people want to know.
-fn says_summary(arguments: &Arguments) -> bool {
-    let asks_for_nothing = arguments.explain.is_none()
-        && arguments.against.is_none()
-        && written(arguments).iter().all(|(_, path)| path.is_none());
-    arguments.summary || !arguments.quiet && (asks_for_nothing || Screen::is_terminal())
 }
 
 fn of_homeless(number: u64, problem: &NoEntrance) -> String {

@@ -49,7 +49,9 @@ impl<'a> Outputs<'a> {
             json: Lines::open(arguments.json.as_deref())?,
             differences: Lines::open(arguments.differences.as_deref())?,
             printed: BufWriter::with_capacity(BUFFER, Box::new(io::stdout().lock())),
-            has_files: super::written(arguments).iter().any(|(_, path)| path.is_some()),
+            has_files: super::arguments::written(arguments)
+                .iter()
+                .any(|(_, path)| path.is_some()),
             shown: 0,
             comment: String::new(),
         })
