@@ -1,8 +1,9 @@
 //! `nflab replay`: a capture's packets through a lab, with the capture's own time.
 //!
-//! The room `replay` does the work; here are its options, where its results go, and what is said when something is wrong with the capture: with
+//! The room `replay` does the work; here are where its results go, and what is said when something is wrong with the capture: with
 //! the number of the packet, once for each kind, and the rest replayed where that makes sense.
 
+mod arguments;
 mod complaint;
 mod outputs;
 mod screen;
@@ -10,98 +11,19 @@ mod screen;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+pub use self::arguments::Arguments;
+use self::arguments::{Wanted, Way, check, says_summary};
 use self::complaint::Complaints;
 use self::outputs::Outputs;
 use self::screen::Screen;
 use super::open;
 use crate::base::{InterfaceName, Time};
-use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction};
+use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction, Frame};
 use crate::explain::filter::{self, Filter};
 use crate::explain::story::{Detail, Story};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
-use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Selection, Summary, TimedPacket};
-
-#[derive(Debug, clap::Args)]
-pub struct Arguments {
-    /// The lab's file
-    #[arg(long, value_name = "LAB.toml")]
-    lab: PathBuf,
-    /// Rules, as iptables-restore reads them (counters too)
-    #[arg(long, value_name = "FILE")]
-    rules: Option<PathBuf>,
-    /// Rules for IPv6
-    #[arg(long, value_name = "FILE")]
-    rules6: Option<PathBuf>,
-    /// The same run again needs the same seed
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The capture: pcapng or pcap, as it is or packed with gzip; `-` for standard input
-    #[arg(value_name = "IN.pcapng")]
-    input: PathBuf,
-    /// The interface of packets whose capture names none of the lab's
-    #[arg(long, value_name = "NAME")]
-    interface: Option<String>,
-    /// Packets from these sources come in by this interface; the longest prefix counts
-    #[arg(long, value_name = "PREFIX=NAME")]
-    map: Vec<String>,
-    /// Only packets that went this way, as the capturing machine saw them
-    #[arg(long, value_name = "WAY")]
-    direction: Option<Way>,
-    /// Fill packets that the capture cut short with zeros
-    #[arg(long)]
-    fill_cut: bool,
-    /// Make checksums right that a network card was to fill in
-    #[arg(long)]
-    fix_checksums: bool,
-    /// What the router sent, by interface; what reached it, on `local`
-    #[arg(long, value_name = "OUT.pcapng")]
-    out: Option<PathBuf>,
-    /// Every packet of the capture, with its verdict as a comment
-    #[arg(long, value_name = "OUT.pcapng")]
-    annotate: Option<PathBuf>,
-    /// An object for each packet of the capture, a line each
-    #[arg(long, value_name = "OUT.jsonl")]
-    json: Option<PathBuf>,
-    /// `iptables-save -c` after the last packet
-    #[arg(long, value_name = "FILE")]
-    save: Option<PathBuf>,
-    /// `conntrack -L -o extended` after the last packet
-    #[arg(long, value_name = "FILE")]
-    conntrack: Option<PathBuf>,
-    /// Explain these packets: 3 or 3,7-9 or all
-    #[arg(long, value_name = "PACKETS")]
-    explain: Option<String>,
-    /// Explain in brief: a line for each table that decided something
-    #[arg(long, requires = "explain")]
-    brief: bool,
-    /// Only explain and compare packets that fit, such as 'tcp dport 80'
-    #[arg(long, value_name = "EXPR")]
-    filter: Option<String>,
-    /// Compare with these rules; exit with 1 where packets are treated differently
-    #[arg(long, value_name = "FILE")]
-    against: Option<PathBuf>,
-    /// What --against finds, as JSON, a line each
-    #[arg(long, value_name = "OUT.jsonl", requires = "against")]
-    differences: Option<PathBuf>,
-    /// How many packets and flows --against prints
-    #[arg(long, value_name = "N", default_value_t = 20, requires = "against")]
-    limit: usize,
-    /// Say what it came to, on standard error
-    #[arg(long, conflicts_with = "quiet")]
-    summary: bool,
-    /// No progress bar and no summary
-    #[arg(long)]
-    quiet: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Way {
-    /// What came to it
-    In,
-    /// What it sent
-    Out,
-}
+use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Summary, TimedPacket};
 
 pub fn run(arguments: &Arguments) -> u8 {
     match replay(arguments) {
@@ -130,12 +52,6 @@ impl From<String> for Stop {
     }
 }
 
-/// What is printed of packets while they pass.
-struct Wanted {
-    explain: Option<Selection>,
-    filter: Option<Filter>,
-}
-
 fn replay(arguments: &Arguments) -> Result<u8, Stop> {
     let wanted = check(arguments)?;
     let labs = Labs::open(arguments)?;
@@ -160,85 +76,6 @@ fn replay(arguments: &Arguments) -> Result<u8, Stop> {
     // Nothing is written before a packet has come in: a wrong capture leaves older results as they are.
     run.packets(&mut reader)?;
     run.finish()
-}
-
-/// What can be known to be wrong before anything is read.
-fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
-    if arguments.rules6.is_some() {
-        return Err(
-            "--rules6: rules for IPv6 are not there yet; replay without them, or wait for a later version"
-                .to_owned()
-                .into(),
-        );
-    }
-    keep_what_is_read(arguments)?;
-    let explain = match &arguments.explain {
-        Some(text) => Some(Selection::parse(text).map_err(|error| format!("--explain {error}"))?),
-        None => None,
-    };
-    let filter = match &arguments.filter {
-        Some(text) => Some(Filter::parse(text).map_err(|error| {
-            anstream::eprintln!("{}", error.styled());
-            Stop::Said(2)
-        })?),
-        None => None,
-    };
-    if filter.is_some() && explain.is_none() && arguments.against.is_none() {
-        return Err(
-            "--filter chooses among the packets that --explain or --against prints; add --explain all"
-                .to_owned()
-                .into(),
-        );
-    }
-    if explain.is_some() || arguments.against.is_some() {
-        let prints = if explain.is_some() { "--explain" } else { "--against" };
-        for (option, path) in written(arguments) {
-            if path.as_deref() == Some(Path::new("-")) {
-                return Err(format!("{prints} writes to standard output, so {option} needs a file").into());
-            }
-        }
-    }
-    Ok(Wanted { explain, filter })
-}
-
-fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
-    [
-        ("--out", &arguments.out),
-        ("--annotate", &arguments.annotate),
-        ("--json", &arguments.json),
-        ("--save", &arguments.save),
-        ("--conntrack", &arguments.conntrack),
-        ("--differences", &arguments.differences),
-    ]
-}
-
-/// The capture is read while the results are written: a result in its place would destroy both.
-fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
-    let read = [
-        Some(&arguments.input),
-        Some(&arguments.lab),
-        arguments.rules.as_ref(),
-        arguments.against.as_ref(),
-    ];
-    let read: Vec<PathBuf> = read.into_iter().flatten().filter_map(file_at).collect();
-    for (option, path) in written(arguments) {
-        if let Some(path) = path
-            && file_at(path).is_some_and(|file| read.contains(&file))
-        {
-            return Err(format!(
-                "{option} {}: this file is read too, and would be lost; choose another name",
-                path.display()
-            )
-            .into());
-        }
-    }
-    Ok(())
-}
-
-/// The one name of a file that exists; no devices, so that terminals and pipes may be both read and written.
-fn file_at(path: impl AsRef<Path>) -> Option<PathBuf> {
-    let path = std::fs::canonicalize(path).ok()?;
-    path.is_file().then_some(path)
 }
 
 /// The lab, and with `--against` another one with the other rules: same seed, same clock.
@@ -290,6 +127,7 @@ impl Labs {
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read the rules {}: {error}", path.display()))?;
+    let text = with_counters(&text);
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
     eprint!("{}", output.stderr);
     if output.code != 0 {
@@ -301,6 +139,20 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
         return Err(Stop::Said(2));
     }
     Ok(())
+}
+
+/// `iptables-restore -c` refuses a policy without counters, which is how people write one by hand: its counters are zero.
+fn with_counters(text: &str) -> String {
+    let mut all = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_end();
+        all.push_str(bare);
+        if bare.starts_with(':') && bare.split_ascii_whitespace().count() == 2 {
+            all.push_str(" [0:0]");
+        }
+        all.push_str(&line[bare.len()..]);
+    }
+    all
 }
 
 /// One run over a capture.
@@ -331,6 +183,39 @@ struct Unused {
     number: u64,
     interface: String,
     reason: String,
+    /// For the annotated copy, where one is made and the packet could be read.
+    kept: Option<KeptFrame>,
+    /// One that --direction leaves out is none of this replay's, and has no line in the JSON.
+    is_left_out: bool,
+}
+
+/// A frame that waits for the annotated copy to be opened.
+struct KeptFrame {
+    interface: Option<String>,
+    time: Time,
+    link: u32,
+    bytes: Vec<u8>,
+    original_length: usize,
+}
+
+impl KeptFrame {
+    fn of(packet: &CapturedPacket<'_>) -> Self {
+        Self {
+            interface: packet.interface.map(str::to_owned),
+            time: packet.time,
+            link: packet.frame.link,
+            bytes: packet.frame.bytes.to_vec(),
+            original_length: packet.frame.original_length,
+        }
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        Frame {
+            link: self.link,
+            bytes: &self.bytes,
+            original_length: self.original_length,
+        }
+    }
 }
 
 struct Session<'a> {
@@ -369,7 +254,7 @@ impl<'a> Run<'a> {
         let kind = error.problem.to_string();
         self.complaints.fault(&self.screen, &kind, &error.to_string());
         if error.goes_on() {
-            self.unused(error.packet, "", &kind, None)?;
+            self.unused(error.packet, "", &kind, None, false)?;
         }
         Ok(())
     }
@@ -386,14 +271,15 @@ impl<'a> Run<'a> {
         let Content::Ip(bytes) = packet.content else {
             // What is no IP never reaches the tables: a router's IP code doesn't see it.
             let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
-            return self.unused(packet.number, name, "not an IP packet", Some(packet));
+            return self.unused(packet.number, name, "not an IP packet", Some(packet), false);
         };
         let repair = Repair {
             fill_cut: self.arguments.fill_cut,
             fix_checksums: self.arguments.fix_checksums,
         };
         let missing = repair::missing(bytes);
-        if missing > 0 && !repair.fill_cut {
+        // Without that it was no longer on the link either.
+        if missing > 0 && packet.is_truncated() && !repair.fill_cut {
             let text = format!(
                 "packet {} is cut: {} of {} bytes are in the capture, and a router drops what is shorter than it says; --fill-cut replays such packets with zeros in place of the rest",
                 packet.number,
@@ -430,14 +316,11 @@ impl<'a> Run<'a> {
         if went == wanted {
             return Ok(true);
         }
-        if let Stage::Running(session) = &mut self.stage {
-            let why = match wanted {
-                Way::In => "left out by --direction in",
-                Way::Out => "left out by --direction out",
-            };
-            session.summary.note_unused(why);
-            session.outputs.annotate_unused(packet, why)?;
-        }
+        let why = match wanted {
+            Way::In => "left out by --direction in",
+            Way::Out => "left out by --direction out",
+        };
+        self.unused(packet.number, "", why, Some(packet), true)?;
         Ok(false)
     }
 
@@ -454,8 +337,9 @@ impl<'a> Run<'a> {
             .as_ref()
             .is_some_and(|selection| selection.contains(timed.number))
             && self.wanted.filter.as_ref().is_none_or(|filter| {
-                let input = timed.interface.and_then(InterfaceName::new);
-                filter.may_fit(timed.bytes, input)
+                // Not the capture's own name for it: --map and --interface may lead elsewhere.
+                let entrance = session.replayer.entrance_of(&timed);
+                entrance.is_none_or(|name| filter.may_fit(timed.bytes, (name.as_str() != LOCAL).then_some(name)))
             });
         let passed = match explain {
             true => {
@@ -521,7 +405,13 @@ impl<'a> Run<'a> {
         };
         let text = of_homeless(packet.number, problem);
         self.complaints.fault(&self.screen, &kind, &text);
-        self.unused(packet.number, packet.interface.unwrap_or_default(), &kind, Some(packet))
+        self.unused(
+            packet.number,
+            packet.interface.unwrap_or_default(),
+            &kind,
+            Some(packet),
+            false,
+        )
     }
 
     fn unused(
@@ -530,20 +420,30 @@ impl<'a> Run<'a> {
         interface: &str,
         reason: &str,
         packet: Option<&CapturedPacket<'_>>,
+        is_left_out: bool,
     ) -> Result<(), Stop> {
         match &mut self.stage {
             Stage::Running(session) => {
                 session.summary.note_unused(reason);
-                session.outputs.unused(number, interface, reason)?;
+                if !is_left_out {
+                    session.outputs.unused(number, interface, reason)?;
+                }
                 if let Some(packet) = packet {
-                    session.outputs.annotate_unused(packet, reason)?;
+                    session
+                        .outputs
+                        .annotate_unused(packet.interface, packet.time, packet.frame, reason)?;
                 }
             }
-            Stage::Waiting(_, unused) if unused.len() < MOST_WAITING => unused.push(Unused {
-                number,
-                interface: interface.to_owned(),
-                reason: reason.to_owned(),
-            }),
+            Stage::Waiting(_, unused) if unused.len() < MOST_WAITING => {
+                let wanted = packet.filter(|_| self.arguments.annotate.is_some());
+                unused.push(Unused {
+                    number,
+                    interface: interface.to_owned(),
+                    reason: reason.to_owned(),
+                    kept: wanted.map(KeptFrame::of),
+                    is_left_out,
+                });
+            }
             Stage::Waiting(..) => {
                 return Err(format!(
                     "none of the first {number} packets can be replayed ({reason}), so nothing was; is this the right capture?"
@@ -580,9 +480,17 @@ impl<'a> Run<'a> {
         };
         for packet in unused {
             session.summary.note_unused(&packet.reason);
-            session
-                .outputs
-                .unused(packet.number, &packet.interface, &packet.reason)?;
+            if !packet.is_left_out {
+                session
+                    .outputs
+                    .unused(packet.number, &packet.interface, &packet.reason)?;
+            }
+            if let Some(kept) = &packet.kept {
+                let interface = kept.interface.as_deref();
+                session
+                    .outputs
+                    .annotate_unused(interface, kept.time, kept.frame(), &packet.reason)?;
+            }
         }
         self.stage = Stage::Running(Box::new(session));
         Ok(())
@@ -606,13 +514,14 @@ impl<'a> Run<'a> {
             return Ok(0);
         };
         session.replayer.settle();
-        finish_tables(self.arguments, session.replayer.lab_mut())?;
         let mut code = 0;
         if let Some(differences) = &session.differences {
             session.outputs.differences_end(differences, self.arguments.limit)?;
             code = u8::from(differences.packets() > 0);
         }
         session.outputs.finish()?;
+        // Behind the lines: both may go to standard output.
+        finish_tables(self.arguments, session.replayer.lab_mut())?;
         if says_summary(self.arguments) {
             eprint!("{}", session.summary.text(&session.replayer));
             eprintln!("\n{}", self.screen.pace(session.summary.packets()));
@@ -622,14 +531,6 @@ impl<'a> Run<'a> {
         }
         Ok(if self.complaints.faults() > 0 { 2 } else { code })
     }
-}
-
-/// With a terminal, or where nothing else was asked for, people want to know.
-fn says_summary(arguments: &Arguments) -> bool {
-    let asks_for_nothing = arguments.explain.is_none()
-        && arguments.against.is_none()
-        && written(arguments).iter().all(|(_, path)| path.is_none());
-    arguments.summary || !arguments.quiet && (asks_for_nothing || Screen::is_terminal())
 }
 
 fn of_homeless(number: u64, problem: &NoEntrance) -> String {

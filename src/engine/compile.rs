@@ -93,13 +93,10 @@ impl CompiledTable {
         let mut steps = Vec::with_capacity(next as usize);
         let mut entries = [None; 5];
         for (at, chain) in rules.chains.iter().enumerate() {
+            let alive = alive(chain);
             for (position, rule) in chain.rules.iter().enumerate() {
                 // Behind a rule that stops every packet nothing is reached, from no hook.
-                let hooks = if position < alive(chain) {
-                    reached[at]
-                } else {
-                    HookSet::EMPTY
-                };
+                let hooks = if position < alive { reached[at] } else { HookSet::EMPTY };
                 check(&rules, rule, hooks)?;
                 steps.push(Step {
                     chain: at as u32,

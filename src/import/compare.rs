@@ -1,5 +1,7 @@
 //! The proof: what was read is listed, or saved, again in the form that it came in, and every line that differs is named.
 
+use std::collections::HashMap;
+
 use super::build::Built;
 use super::draft::{Command, Draft};
 use super::listing::{self, About, Form};
@@ -58,8 +60,10 @@ fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, num
     let Some(again) = groups.first().map(|group| &group.form) else {
         return vec![(draft.line, "none of this is in what was read".to_owned())];
     };
+    let headings_again: HashMap<&str, _> = again.headings.iter().map(|it| (it.chain.as_str(), it)).collect();
+    let (rows, rows_again) = (rows_by_chain(form), rows_by_chain(again));
     for heading in &form.headings {
-        let Some(other) = again.headings.iter().find(|it| it.chain == heading.chain) else {
+        let Some(other) = headings_again.get(heading.chain.as_str()) else {
             found.push((
                 heading.line,
                 format!("the chain {} is not in what was read", heading.chain),
@@ -82,16 +86,11 @@ fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, num
             }
             _ => {}
         }
-        let rows = |form: &Form| -> Vec<Row> {
-            form.rows
-                .iter()
-                .filter(|it| it.chain == heading.chain)
-                .cloned()
-                .collect()
-        };
-        let (own, other) = (rows(form), rows(again));
+        let chain = heading.chain.as_str();
+        let own = rows.get(chain).map_or(&[][..], Vec::as_slice);
+        let other = rows_again.get(chain).map_or(&[][..], Vec::as_slice);
         for (at, row) in own.iter().enumerate() {
-            match other.get(at) {
+            match other.get(at).copied() {
                 None => found.push((row.line, "this rule is not in what was read".to_owned())),
                 Some(other) if !same(row, other) => {
                     found.push((
@@ -107,6 +106,14 @@ fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, num
         }
     }
     found
+}
+
+fn rows_by_chain(form: &Form) -> HashMap<&str, Vec<&Row>> {
+    let mut rows: HashMap<&str, Vec<&Row>> = HashMap::new();
+    for row in &form.rows {
+        rows.entry(row.chain.as_str()).or_default().push(row);
+    }
+    rows
 }
 
 /// Counters of a policy that come again as they were rounded.

@@ -60,6 +60,13 @@ pub fn detect(text: &str) -> Result<Kind, String> {
     if lines().any(command) {
         return Ok(Kind::Commands);
     }
+    if lines().any(|line| line.starts_with("table ") && line.ends_with('{')) {
+        return Err(
+            "this is nftables' own language, as `nft list ruleset` prints it, which iptables cannot say; where `iptables-save` prints these \
+             rules, take what it prints"
+                .to_owned(),
+        );
+    }
     Err("expected a listing (`Chain INPUT (policy ACCEPT)`), commands (`-A INPUT ...`), a save file (`*filter`) or a script that calls \
          iptables; --from says which it is"
         .to_owned())
@@ -91,6 +98,8 @@ mod tests {
         ] {
             assert_eq!(detect(text).ok(), expected, "{text:?}");
         }
+        let of_nft = detect("table ip filter {\n\tchain INPUT {\n\t}\n}\n").unwrap_err();
+        assert!(of_nft.contains("`nft list ruleset`"), "{of_nft}");
         for kind in Kind::ALL {
             assert_eq!(Kind::from_name(kind.name()), Some(kind));
         }

@@ -180,6 +180,14 @@ impl Replayer {
         self.entrances.find(&self.lab, packet)
     }
 
+    /// The interface by which a packet would come in, or `local`; `None` where nobody knows.
+    pub fn entrance_of(&self, packet: &TimedPacket<'_>) -> Option<InterfaceName> {
+        self.entrances
+            .find(&self.lab, packet)
+            .ok()
+            .map(|entrance| entrance.name())
+    }
+
     /// Finds out where a packet would come in, and does nothing else.
     pub fn check(&self, packet: &TimedPacket<'_>) -> Result<(), NoEntrance> {
         self.entrances.find(&self.lab, packet).map(|_| ())

@@ -149,6 +149,39 @@ fn a_script_is_run_where_it_can_do_no_harm() {
     );
 }
 
+/// A loop in the background would go on for ever, and one that prints would fill the disk.
+#[test]
+fn a_script_that_does_not_end_is_ended_with_all_that_it_began() {
+    let bench = Bench::new();
+    bench.write(
+        "left.sh",
+        "#!/bin/bash\niptables -A INPUT -j DROP\necho \"pid is $BASHPID\"\n( echo \"pid is $BASHPID\"; while :; do :; done ) &\nread line\n",
+    );
+    bench.write(
+        "loud.sh",
+        "#!/bin/bash\niptables -A INPUT -j DROP\n( echo \"pid is $BASHPID\"; while :; do :; done ) &\nwhile :; do printf '%.0s#' {1..9999}; done\n",
+    );
+    for (script, said) in [("left.sh", ""), ("loud.sh", "8 MB of words: the script was ended then")] {
+        let begun = std::time::Instant::now();
+        let ran = bench.nflab(&["import", script, "--out", "rules"]);
+        assert_eq!(ran.code, 0, "{script}");
+        assert!(begun.elapsed().as_secs() < 50, "{script}: {:?}", begun.elapsed());
+        assert!(ran.err.contains(said), "{script}");
+        let pids: Vec<&str> = ran
+            .err
+            .split("pid is ")
+            .skip(1)
+            .filter_map(|it| it.split('\n').next())
+            .collect();
+        assert!(!pids.is_empty(), "{script}");
+        for pid in pids {
+            // What was killed may wait for somebody to take note.
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            assert!(stat.is_empty() || stat.contains(") Z "), "{script}: {stat}");
+        }
+    }
+}
+
 #[test]
 fn a_script_whose_rules_are_not_taken_is_refused() {
     let bench = Bench::new();

@@ -7,6 +7,7 @@ mod import;
 mod replay;
 mod replay_captures;
 mod replay_ftp;
+mod replay_hostile;
 mod replay_results;
 mod run;
 mod sh;

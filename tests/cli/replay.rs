@@ -222,6 +222,7 @@ fn what_is_wrong_is_exit_code_2_with_a_position_and_older_results_stay() {
         &[(0, "dmz", "udp 10.0.0.2:1 > 192.0.2.9:2")],
     );
     bench.write("kept", "kept\n");
+    bench.write("kept too", "kept\n");
     let cases: &[(&[&str], &[&str])] = &[
         (&["--rules", "rules.v4", "in.pcapng"], &["line: 3", "rules.v4"]),
         (
@@ -233,7 +234,7 @@ fn what_is_wrong_is_exit_code_2_with_a_position_and_older_results_stay() {
         (&["nosuch.pcapng"], &["cannot read the capture nosuch.pcapng"]),
     ];
     for (args, parts) in cases {
-        let mut whole = vec!["replay", "--lab", "lab.toml", "--save", "kept", "--json", "kept"];
+        let mut whole = vec!["replay", "--lab", "lab.toml", "--save", "kept", "--json", "kept too"];
         whole.extend(*args);
         let ran = bench.nflab(&whole);
         assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
@@ -241,6 +242,7 @@ fn what_is_wrong_is_exit_code_2_with_a_position_and_older_results_stay() {
             assert!(ran.err.contains(part), "{part:?} not in\n{}", ran.err);
         }
         assert_eq!(bench.read("kept"), "kept\n", "{args:?}");
+        assert_eq!(bench.read("kept too"), "kept\n", "{args:?}");
     }
     let ran = bench.nflab(&["replay", "--lab", "lab.toml", "cut.pcapng"]);
     assert_eq!(ran.code, 2);

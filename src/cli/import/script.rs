@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -99,8 +99,9 @@ pub fn run(
             Vec::new(),
             Weight::Unknown,
             format!(
-                "what comes after {} seconds: the script was ended then",
-                LONGEST.as_secs()
+                "what comes after {} seconds, or {} MB of words: the script was ended then",
+                LONGEST.as_secs(),
+                MOST_SAID >> 20
             ),
         ),
         Some(status) if !status.success() => say(
@@ -245,10 +246,11 @@ impl Place {
         let until = Instant::now() + LONGEST;
         loop {
             if let Some(status) = child.try_wait()? {
+                end_group(&mut child);
                 return Ok(Some(status));
             }
-            if Instant::now() >= until {
-                child.kill()?;
+            if Instant::now() >= until || self.says_too_much() {
+                end_group(&mut child);
                 child.wait()?;
                 return Ok(None);
             }
@@ -288,6 +290,13 @@ impl Place {
             );
         }
         Ok(())
+    }
+
+    /// A loop that prints fills the disk long before its minute is over.
+    fn says_too_much(&self) -> bool {
+        ["out", "err", "missing"]
+            .iter()
+            .any(|name| fs::metadata(self.directory.join(name)).is_ok_and(|it| it.len() > MOST_SAID))
     }
 
     fn text(&self, name: &str) -> String {
@@ -342,6 +351,22 @@ impl Place {
     }
 }
 
+/// What the script left in the background would go on without the lab, and after us: it ends with it.
+#[cfg(target_os = "linux")]
+fn end_group(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // Nobody is left in it, mostly.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn end_group(child: &mut Child) {
+    // It may have ended already.
+    let _ = child.kill();
+}
+
 /// The program that the first line asks for.
 struct Shell {
     program: PathBuf,
@@ -393,5 +418,7 @@ const NOT_FOUND: &str = "() { printf '%s %s\\n' \"${BASH_LINENO[0]}\" \"$1\" >> 
 
 /// The user that owns nothing.
 const NOBODY: u32 = 65_534;
+
+const MOST_SAID: u64 = 8 << 20;
 
 const LONGEST: Duration = Duration::from_secs(60);

@@ -1,11 +1,12 @@
 //! The files a replay writes, and what it prints.
 
 use std::fs::File;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::{Arguments, Stop};
-use crate::device::{CaptureWriter, CapturedPacket};
+use crate::base::Time;
+use crate::device::{CaptureWriter, CapturedPacket, Frame};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::record::write_unused_json;
 use crate::replay::{Difference, Differences, Passed};
@@ -15,7 +16,9 @@ pub struct Outputs<'a> {
     annotated: Option<Capture<'a>>,
     json: Option<Lines<'a>>,
     differences: Option<Lines<'a>>,
-    printed: BufWriter<StdoutLock<'static>>,
+    printed: BufWriter<Box<dyn Write>>,
+    /// Whether anything is written besides what is printed.
+    has_files: bool,
     /// Differences that were printed, and that were too many to be.
     shown: u64,
     comment: String,
@@ -45,7 +48,10 @@ impl<'a> Outputs<'a> {
             annotated: Capture::open(arguments.annotate.as_deref())?,
             json: Lines::open(arguments.json.as_deref())?,
             differences: Lines::open(arguments.differences.as_deref())?,
-            printed: BufWriter::with_capacity(BUFFER, io::stdout().lock()),
+            printed: BufWriter::with_capacity(BUFFER, Box::new(io::stdout().lock())),
+            has_files: super::arguments::written(arguments)
+                .iter()
+                .any(|(_, path)| path.is_some()),
             shown: 0,
             comment: String::new(),
         })
@@ -76,7 +82,7 @@ impl<'a> Outputs<'a> {
                 self.comment.push_str(" | against: ");
                 compared.write_comment(&mut self.comment);
             }
-            capture.copy(passed.interface().as_str(), packet, &self.comment)?;
+            capture.copy(passed.interface().as_str(), packet.time, packet.frame, &self.comment)?;
         }
         if let Some(lines) = &mut self.json {
             lines.line(|writer| passed.write_json(writer, compared))?;
@@ -92,11 +98,18 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    pub fn annotate_unused(&mut self, packet: &CapturedPacket<'_>, reason: &str) -> Result<(), Stop> {
+    pub fn annotate_unused(
+        &mut self,
+        interface: Option<&str>,
+        time: Time,
+        frame: Frame<'_>,
+        reason: &str,
+    ) -> Result<(), Stop> {
         match &mut self.annotated {
             Some(capture) => capture.copy(
-                packet.interface.unwrap_or("unknown"),
-                packet,
+                interface.unwrap_or("unknown"),
+                time,
+                frame,
                 &format!("not replayed: {reason}"),
             ),
             None => Ok(()),
@@ -109,8 +122,10 @@ impl<'a> Outputs<'a> {
             Some(number) => write!(self.printed, "packet {number}, "),
             None => Ok(()),
         };
-        let written = named.and_then(|()| self.printed.write_all(story.as_bytes()));
-        print_result(written.and_then(|()| self.printed.write_all(b"\n")))
+        let written = named
+            .and_then(|()| self.printed.write_all(story.as_bytes()))
+            .and_then(|()| self.printed.write_all(b"\n"));
+        self.printed_or_gone(written)
     }
 
     pub fn difference(&mut self, all: &Differences, difference: &Difference, limit: u64) -> Result<(), Stop> {
@@ -121,7 +136,8 @@ impl<'a> Outputs<'a> {
         if self.shown > limit {
             return Ok(());
         }
-        print_result(self.printed.write_all(all.packet_text(difference).as_bytes()))
+        let written = self.printed.write_all(all.packet_text(difference).as_bytes());
+        self.printed_or_gone(written)
     }
 
     pub fn differences_end(&mut self, all: &Differences, limit: usize) -> Result<(), Stop> {
@@ -140,10 +156,13 @@ impl<'a> Outputs<'a> {
             text.push('\n');
         }
         text += &all.text(limit);
-        print_result(self.printed.write_all(text.as_bytes()))
+        let written = self.printed.write_all(text.as_bytes());
+        self.printed_or_gone(written)
     }
 
     pub fn finish(mut self) -> Result<(), Stop> {
+        let printed = self.printed.flush();
+        self.printed_or_gone(printed)?;
         for capture in [self.out, self.annotated].into_iter().flatten() {
             let finished = capture.writer.finish();
             finished.map_err(|error| cannot_write(capture.path, &error))?;
@@ -151,7 +170,18 @@ impl<'a> Outputs<'a> {
         for mut lines in [self.json, self.differences].into_iter().flatten() {
             lines.writer.flush().map_err(|error| cannot_write(lines.path, &error))?;
         }
-        print_result(self.printed.flush())
+        Ok(())
+    }
+
+    /// Whoever reads may have seen enough (`nflab replay --explain all ... | head`): that ends the replay where no file is to be completed.
+    fn printed_or_gone(&mut self, written: io::Result<()>) -> Result<(), Stop> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.has_files => {
+                self.printed = BufWriter::new(Box::new(io::sink()));
+                Ok(())
+            }
+            written => written.map_err(|error| cannot_write(Path::new("-"), &error)),
+        }
     }
 }
 
@@ -169,11 +199,9 @@ impl<'a> Capture<'a> {
     }
 
     /// A packet as it was captured.
-    fn copy(&mut self, interface: &str, packet: &CapturedPacket<'_>, comment: &str) -> Result<(), Stop> {
+    fn copy(&mut self, interface: &str, time: Time, frame: Frame<'_>, comment: &str) -> Result<(), Stop> {
         let interface = if interface.is_empty() { LOCAL } else { interface };
-        let written = self
-            .writer
-            .write_frame(interface, packet.time, packet.frame, Some(comment));
+        let written = self.writer.write_frame(interface, time, frame, Some(comment));
         written.map_err(|error| cannot_write(self.path, &error))
     }
 }
@@ -201,20 +229,16 @@ pub fn create(path: &Path) -> io::Result<Box<dyn Write>> {
 }
 
 pub fn cannot_write(path: &Path, error: &io::Error) -> Stop {
+    let path = match path == Path::new("-") {
+        true if error.kind() == io::ErrorKind::BrokenPipe => return Stop::Reader,
+        true => Path::new("standard output"),
+        false => path,
+    };
     Stop::Say(format!(
         "cannot write {}: {}",
         path.display(),
         super::super::tools::said_by_system(error)
     ))
-}
-
-/// Whoever reads may have seen enough: `nflab replay --explain all ... | head`.
-fn print_result(written: io::Result<()>) -> Result<(), Stop> {
-    match written {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Stop::Reader),
-        Err(error) => Err(cannot_write(Path::new("standard output"), &error)),
-    }
 }
 
 const BUFFER: usize = 128 << 10;

@@ -124,6 +124,9 @@ impl Section {
     /// A section's header.
     fn begin(&mut self, block: &[u8]) -> Result<(), CaptureProblem> {
         let damaged = |what: String| Err(CaptureProblem::Damaged(what));
+        if block.len() < BLOCK_AT_LEAST {
+            return damaged(self.of_lengths(block));
+        }
         let order = match block.get(8..12) {
             Some([0x1a, 0x2b, 0x3c, 0x4d]) => Order::Big,
             Some([0x4d, 0x3c, 0x2b, 0x1a]) => Order::Little,

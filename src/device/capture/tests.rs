@@ -243,6 +243,78 @@ fn no_bytes_make_the_reader_panic() {
     }
 }
 
+/// Everything that a file gives, errors that go on included; its reader must come to an end, and needs no more room than the largest record.
+fn read_out(bytes: &[u8]) {
+    let Ok(mut reader) = CaptureReader::new(bytes) else {
+        return;
+    };
+    for _ in 0..=bytes.len() {
+        match reader.next_packet() {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(_) => {
+                let room = reader.window.room();
+                assert!(room <= 17 << 20, "{room} bytes for a file of {}", bytes.len());
+            }
+        }
+    }
+    panic!("more packets than bytes: {bytes:02x?}");
+}
+
+/// Bytes changed, words set to what breaks lengths, parts cut out and doubled: of every format, packed too.
+#[test]
+fn mutants_of_every_format_come_to_an_end() {
+    let order: fn(u32) -> [u8; 4] = u32::to_le_bytes;
+    let records = [(7, 5, 8, PACKET_BYTES), (8, 0, 100, PACKET_BYTES)];
+    let other = [
+        section(&[101, 1], u32::to_be_bytes),
+        enhanced(1, 8, &[0, 1, 0, 4, 1, 2, 3, 4], u32::to_be_bytes),
+    ];
+    let seeds = [
+        written(),
+        classic(0xa1b2_c3d4, 101, &records, order),
+        classic(0xa1b2_3c4d, 1, &records, u32::to_be_bytes),
+        [written(), other.concat(), written()].concat(),
+    ];
+    let mut random = crate::base::Random::new(12);
+    for turn in 0..6000 {
+        let mut bytes = seeds[turn % seeds.len()].clone();
+        for _ in 0..=random.below(3) {
+            let at = random.below(bytes.len() as u32) as usize;
+            match random.below(5) {
+                0 => bytes[at] = random.next_u64() as u8,
+                1 => {
+                    let words = [0, 1, 4, 8, 11, 12, 13, 16, 0x7fff_ffff, 0xffff_fffc, u32::MAX, 16 << 20];
+                    let word = words[random.below(words.len() as u32) as usize];
+                    let at = at / 4 * 4;
+                    if let Some(there) = bytes.get_mut(at..at + 4) {
+                        there.copy_from_slice(&order(word));
+                    }
+                }
+                2 => bytes.truncate(at.max(1)),
+                3 => {
+                    let tail = bytes[at..].to_vec();
+                    bytes.extend(tail);
+                }
+                _ => {
+                    bytes.remove(at);
+                    if bytes.is_empty() {
+                        bytes.push(0);
+                    }
+                }
+            }
+        }
+        read_out(&bytes);
+        if turn.is_multiple_of(16) {
+            let mut packed = gzip(&bytes);
+            read_out(&packed);
+            let at = random.below(packed.len() as u32) as usize;
+            packed[at] ^= 1 << random.below(8);
+            read_out(&packed);
+        }
+    }
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(bytes).unwrap();

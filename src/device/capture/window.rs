@@ -55,6 +55,12 @@ impl<R: Read> Window<R> {
         Ok(())
     }
 
+    /// How many bytes are set aside.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.buffer.len()
+    }
+
     pub fn offset(&self) -> u64 {
         self.offset
     }

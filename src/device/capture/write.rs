@@ -1,5 +1,6 @@
 //! Writing pcapng.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -35,6 +36,8 @@ impl<'a> Frame<'a> {
 pub struct CaptureWriter<W: Write> {
     writer: W,
     interfaces: Vec<(String, u32)>,
+    /// Their numbers by link type and name: a hostile capture may have as many as packets.
+    numbers: HashMap<u32, HashMap<String, usize>>,
     /// The interface of the packet before, which mostly is that of the next.
     last: usize,
     block: Vec<u8>,
@@ -59,6 +62,7 @@ impl<W: Write> CaptureWriter<W> {
         Ok(Self {
             writer,
             interfaces: Vec::new(),
+            numbers: HashMap::new(),
             last: 0,
             block,
         })
@@ -73,8 +77,8 @@ impl<W: Write> CaptureWriter<W> {
     pub fn interface_of(&mut self, name: &str, link: u32) -> io::Result<u32> {
         let is_it = |known: &(String, u32)| known.1 == link && known.0 == name;
         if !self.interfaces.get(self.last).is_some_and(is_it) {
-            self.last = match self.interfaces.iter().position(is_it) {
-                Some(index) => index,
+            self.last = match self.numbers.get(&link).and_then(|names| names.get(name)) {
+                Some(index) => *index,
                 None => self.describe(name, link)?,
             };
         }
@@ -90,6 +94,8 @@ impl<W: Write> CaptureWriter<W> {
         option(&mut self.block, IF_TIME_RESOLUTION, &[9]);
         option(&mut self.block, END_OF_OPTIONS, &[]);
         write_block(&mut self.writer, INTERFACE, &self.block)?;
+        let names = self.numbers.entry(link).or_default();
+        names.insert(name.to_owned(), self.interfaces.len());
         self.interfaces.push((name.to_owned(), link));
         Ok(self.interfaces.len() - 1)
     }

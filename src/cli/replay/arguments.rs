@@ -1,0 +1,211 @@
+//! The options of `nflab replay`, and what can be known to be wrong with them before a packet is read.
+
+use std::path::{Path, PathBuf};
+
+use super::Stop;
+use super::screen::Screen;
+use crate::explain::filter::Filter;
+use crate::replay::Selection;
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The lab's file
+    #[arg(long, value_name = "LAB.toml")]
+    pub lab: PathBuf,
+    /// Rules, as iptables-restore reads them (counters too)
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+    /// Rules for IPv6
+    #[arg(long, value_name = "FILE")]
+    pub rules6: Option<PathBuf>,
+    /// The same run again needs the same seed
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The capture: pcapng or pcap, as it is or packed with gzip; `-` for standard input
+    #[arg(value_name = "IN.pcapng")]
+    pub input: PathBuf,
+    /// The interface of packets whose capture names none of the lab's
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
+    /// Packets from these sources come in by this interface; the longest prefix counts
+    #[arg(long, value_name = "PREFIX=NAME")]
+    pub map: Vec<String>,
+    /// Only packets that went this way, as the capturing machine saw them
+    #[arg(long, value_name = "WAY")]
+    pub direction: Option<Way>,
+    /// Fill packets that the capture cut short with zeros
+    #[arg(long)]
+    pub fill_cut: bool,
+    /// Make checksums right that a network card was to fill in
+    #[arg(long)]
+    pub fix_checksums: bool,
+    /// What the router sent, by interface; what reached it, on `local`
+    #[arg(long, value_name = "OUT.pcapng")]
+    pub out: Option<PathBuf>,
+    /// Every packet of the capture, with its verdict as a comment
+    #[arg(long, value_name = "OUT.pcapng")]
+    pub annotate: Option<PathBuf>,
+    /// An object for each packet of the capture, a line each
+    #[arg(long, value_name = "OUT.jsonl")]
+    pub json: Option<PathBuf>,
+    /// `iptables-save -c` after the last packet
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// `conntrack -L -o extended` after the last packet
+    #[arg(long, value_name = "FILE")]
+    pub conntrack: Option<PathBuf>,
+    /// Explain these packets: 3 or 3,7-9 or all
+    #[arg(long, value_name = "PACKETS")]
+    pub explain: Option<String>,
+    /// Explain in brief: a line for each table that decided something
+    #[arg(long, requires = "explain")]
+    pub brief: bool,
+    /// Only explain and compare packets that fit, such as 'tcp dport 80'
+    #[arg(long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Compare with these rules; exit with 1 where packets are treated differently
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// What --against finds, as JSON, a line each
+    #[arg(long, value_name = "OUT.jsonl", requires = "against")]
+    pub differences: Option<PathBuf>,
+    /// How many packets and flows --against prints
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "against")]
+    pub limit: usize,
+    /// Say what it came to, on standard error
+    #[arg(long, conflicts_with = "quiet")]
+    pub summary: bool,
+    /// No progress bar and no summary
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Way {
+    /// What came to it
+    In,
+    /// What it sent
+    Out,
+}
+
+/// What is printed of packets while they pass.
+pub struct Wanted {
+    pub explain: Option<Selection>,
+    pub filter: Option<Filter>,
+}
+
+/// What can be known to be wrong before anything is read.
+pub fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
+    if arguments.rules6.is_some() {
+        return Err(
+            "--rules6: rules for IPv6 are not there yet; replay without them, or wait for a later version"
+                .to_owned()
+                .into(),
+        );
+    }
+    keep_what_is_read(arguments)?;
+    let explain = match &arguments.explain {
+        Some(text) => Some(Selection::parse(text).map_err(|error| format!("--explain {error}"))?),
+        None => None,
+    };
+    let filter = match &arguments.filter {
+        Some(text) => Some(Filter::parse(text).map_err(|error| {
+            anstream::eprintln!("{}", error.styled());
+            Stop::Said(2)
+        })?),
+        None => None,
+    };
+    if filter.is_some() && explain.is_none() && arguments.against.is_none() {
+        return Err(
+            "--filter chooses among the packets that --explain or --against prints; add --explain all"
+                .to_owned()
+                .into(),
+        );
+    }
+    if explain.is_some() || arguments.against.is_some() {
+        let prints = if explain.is_some() { "--explain" } else { "--against" };
+        for (option, path) in written(arguments) {
+            if path.as_deref() == Some(Path::new("-")) {
+                return Err(format!("{prints} writes to standard output, so {option} needs a file").into());
+            }
+        }
+    }
+    Ok(Wanted { explain, filter })
+}
+
+pub fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
+    [
+        ("--out", &arguments.out),
+        ("--annotate", &arguments.annotate),
+        ("--json", &arguments.json),
+        ("--save", &arguments.save),
+        ("--conntrack", &arguments.conntrack),
+        ("--differences", &arguments.differences),
+    ]
+}
+
+/// The capture is read while the results are written: a result in its place would destroy both.
+fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
+    let read = [
+        Some(&arguments.input),
+        Some(&arguments.lab),
+        arguments.rules.as_ref(),
+        arguments.against.as_ref(),
+    ];
+    let read: Vec<FileKey> = read.into_iter().flatten().filter_map(file_at).collect();
+    let written = written(arguments);
+    for (at, (option, path)) in written.iter().enumerate() {
+        let Some(path) = path else { continue };
+        let file = file_at(path);
+        if file.as_ref().is_some_and(|file| read.contains(file)) {
+            return Err(format!(
+                "{option} {}: this file is read too, and would be lost; choose another name",
+                path.display()
+            )
+            .into());
+        }
+        // One that isn't there yet has but its path; standard output and devices take everything that comes.
+        let is_new = path != Path::new("-") && !path.exists();
+        for (other, same) in &written[..at] {
+            if same.as_ref().is_some_and(|same| match &file {
+                Some(file) => file_at(same).as_ref() == Some(file),
+                None => is_new && same == path,
+            }) {
+                return Err(format!(
+                    "{option} {}: {other} writes there too; choose another name",
+                    path.display()
+                )
+                .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a file is known by, whatever its names: hard links are one file.
+#[cfg(unix)]
+type FileKey = (u64, u64);
+#[cfg(not(unix))]
+type FileKey = PathBuf;
+
+/// The file that exists there; no devices, so that terminals and pipes may be both read and written.
+fn file_at(path: impl AsRef<Path>) -> Option<FileKey> {
+    let about = std::fs::metadata(path.as_ref())
+        .ok()
+        .filter(std::fs::Metadata::is_file)?;
+    #[cfg(unix)]
+    return Some((
+        std::os::unix::fs::MetadataExt::dev(&about),
+        std::os::unix::fs::MetadataExt::ino(&about),
+    ));
+    #[cfg(not(unix))]
+    return about.is_file().then(|| std::fs::canonicalize(path).ok()).flatten();
+}
+
+/// With a terminal, or where nothing else was asked for, people want to know.
+pub fn says_summary(arguments: &Arguments) -> bool {
+    let asks_for_nothing = arguments.explain.is_none()
+        && arguments.against.is_none()
+        && written(arguments).iter().all(|(_, path)| path.is_none());
+    arguments.summary || !arguments.quiet && (asks_for_nothing || Screen::is_terminal())
+}
