@@ -161,6 +161,8 @@ impl Teller<'_> {
                 Some(Step::Hook(_) | Step::Routed(_)) => Told::GoesOn,
                 _ => return,
             },
+            Step::Copied(packet) => Told::Copied { packet: line(*packet) },
+            Step::CopyDone => Told::CopyDone,
             Step::Unanswered(why) => Told::Unanswered {
                 reason: why.to_string(),
             },
