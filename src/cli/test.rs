@@ -92,15 +92,23 @@ pub fn run(arguments: &Arguments) -> u8 {
         return once(arguments, &mut Look::new());
     }
     loop {
-        if std::io::stdout().is_terminal() {
-            print("\x1b[2J\x1b[H");
-        }
         let mut seen = Look::new();
-        let code = once(arguments, &mut seen);
-        print(&format!(
-            "\nwatching {} files, the last run's exit code is {code}; ^C ends\n",
-            seen.len()
-        ));
+        let clear = if std::io::stdout().is_terminal() {
+            "\x1b[2J\x1b[H"
+        } else {
+            ""
+        };
+        let said = print(clear).and_then(|()| {
+            let code = once(arguments, &mut seen);
+            print(&format!(
+                "\nwatching {} files, the last run's exit code is {code}; ^C ends\n",
+                seen.len()
+            ))
+        });
+        if let Err(message) = said {
+            eprintln!("nflab: {message}");
+            return 2;
+        }
         // Each was looked at before it was read, so what changed while the tests ran shows too.
         while look(arguments, &seen) == seen {
             std::thread::sleep(GLANCE);
@@ -138,8 +146,13 @@ fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
             .iter()
             .map(|case| format!("{}:{}: {}\n", case.test.file, case.test.line, case.name()))
             .collect();
-        print(&lines.concat());
-        return 0;
+        return match print(&lines.concat()) {
+            Ok(()) => 0,
+            Err(message) => {
+                eprintln!("nflab: {message}");
+                2
+            }
+        };
     }
     let started = Instant::now();
     let mut outcome = Outcome::of(&suites);
@@ -205,14 +218,13 @@ fn unreadable(arguments: &Arguments, error: &Unreadable) -> u8 {
         Format::Tap => Some(report::tap_unreadable(error)),
         Format::People | Format::Junit => None,
     };
-    match (made, &arguments.out) {
+    let written = match (made, &arguments.out) {
         (Some(text), None) => print(&text),
-        (Some(text), Some(path)) => {
-            if let Err(message) = write(path, &text) {
-                eprintln!("nflab: {message}");
-            }
-        }
-        (None, _) => {}
+        (Some(text), Some(path)) => write(path, &text),
+        (None, _) => Ok(()),
+    };
+    if let Err(message) = written {
+        eprintln!("nflab: {message}");
     }
     anstream::eprintln!("{}", error.styled());
     eprintln!("nflab: nothing was run");
@@ -259,21 +271,21 @@ fn tell(arguments: &Arguments, outcome: &Outcome, coverage: &Coverage) -> Result
         Some(path) => {
             write(path, &text)?;
             if arguments.format != Format::People {
-                print(&people(true));
+                print(&people(true))?;
             }
         }
-        None => print(&text),
+        None => print(&text)?,
     }
     match &arguments.coverage {
         None => {}
         Some(CoverageForm::Text) => match (arguments.format, &arguments.out) {
-            (Format::Tap, None) => print(&commented(&coverage.text())),
-            (Format::Github, None) => print(&report::github_coverage(coverage)),
+            (Format::Tap, None) => print(&commented(&coverage.text()))?,
+            (Format::Github, None) => print(&report::github_coverage(coverage))?,
             // What stands on standard output is whole XML, and nothing else.
             (Format::Junit, None) => eprint!("{}", coverage.text()),
-            _ => print(&format!("\n{}", coverage.text())),
+            _ => print(&format!("\n{}", coverage.text()))?,
         },
-        Some(CoverageForm::Lcov(None)) => print(&coverage.lcov()),
+        Some(CoverageForm::Lcov(None)) => print(&coverage.lcov())?,
         Some(CoverageForm::Lcov(Some(path))) => write(path, &coverage.lcov())?,
     }
     Ok(())
@@ -354,11 +366,15 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     std::fs::write(path, text).map_err(|error| format!("cannot write {}: {}", path.display(), said_by_system(&error)))
 }
 
-/// A reader that went away is no reason to panic.
-fn print(text: &str) {
+/// A reader that went away (`| head`) has seen enough; a report that is lost otherwise is no report.
+fn print(text: &str) -> Result<(), String> {
     let mut out = anstream::stdout();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write the report: {}", said_by_system(&error)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn stamp() -> Stamp {

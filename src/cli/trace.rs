@@ -4,14 +4,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::open;
+use super::tools::said_by_system;
 use crate::base::InterfaceName;
 use crate::explain::filter::Filter;
 use crate::explain::story::Detail;
 use crate::explain::why::RuleName;
 use crate::lab::memory::Lab;
-use crate::lab::problem::{Source, SourceError};
+use crate::lab::problem::{Problem, Source, SourceError};
 use crate::lab::script::Runner;
-use crate::lab::script::lex::lex;
+use crate::lab::script::lex::{Input, lex};
 use crate::lab::script::trace::{Form, interface_and_packet, tell};
 use crate::lab::send::Draft;
 use crate::lab::send::cursor::Cursor;
@@ -92,7 +93,11 @@ fn trace(arguments: &Arguments) -> u8 {
             }
             // The stream takes the colours out where no terminal is.
             match tell(form, &passage, &runner.lab, Path::new("."), true) {
-                Ok(text) => say(&text),
+                Ok(text) => match said(&text) {
+                    Ok(true) => {}
+                    Ok(false) => return 0,
+                    Err(error) => return refuse(&format!("cannot write: {}", said_by_system(&error))),
+                },
                 Err(message) => return refuse(&message),
             }
         }
@@ -122,6 +127,24 @@ fn read(text: &str) -> Result<(Option<InterfaceName>, Draft), SourceError> {
     };
     let lines = lex(text).map_err(|error| source.error(vec![error.problem]))?;
     let words = lines.first().map_or(&[][..], |line| &line.words);
+    if let Some(more) = lines.get(1) {
+        let problem = Problem::new(
+            more.position,
+            "a packet ends with its line",
+            "expected one packet",
+            "put each packet into quotes of its own",
+        );
+        return Err(source.error(vec![problem]));
+    }
+    if let Some(line) = lines.first().filter(|line| line.input != Input::None) {
+        let problem = Problem::new(
+            line.position,
+            "a packet reads no input",
+            "expected no `<`",
+            "leave it away",
+        );
+        return Err(source.error(vec![problem]));
+    }
     interface_and_packet(&mut Cursor::new(words)).map_err(|problem| source.error(vec![problem]))
 }
 
@@ -198,8 +221,10 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
                 eprint!("{}", response.stderr);
                 if !response.stdout.is_empty() {
                     seen += 1;
-                    if !try_say(&response.stdout) {
-                        return 0;
+                    match said(&response.stdout) {
+                        Ok(true) => {}
+                        Ok(false) => return 0,
+                        Err(error) => return refuse(&format!("cannot write: {}", said_by_system(&error))),
                     }
                 }
             }
@@ -219,14 +244,14 @@ fn follow(_: &Arguments, _: &str) -> u8 {
     3
 }
 
-fn say(text: &str) {
-    try_say(text);
-}
-
 /// False where who reads has seen enough (`| head`).
-fn try_say(text: &str) -> bool {
+fn said(text: &str) -> std::io::Result<bool> {
     let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn refuse(message: &str) -> u8 {

@@ -137,6 +137,12 @@ pub enum Event<'a> {
     },
     /// A packet of the router's own, caused by another, has left or gone; what follows is of the other again.
     OwnDone,
+    /// What follows is of a copy of the packet, which the router makes of its own broadcast for itself.
+    Copied {
+        packet: &'a Packet,
+    },
+    /// What follows is of the packet again that the copy was made of.
+    CopyDone,
     /// An ICMP message that was due is not sent.
     Unanswered {
         why: Suppressed,

@@ -304,23 +304,37 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
         if route.loops_back
             && let Some(interface) = transit.packet.output
-            && let Some(copy) = self.copy_to_self(interface, &transit)
         {
-            if is_by_program {
-                let report = self.come_in_again(copy);
-                if report.fate == Fate::Delivered {
-                    // Someone has the copy, and with it the pieces it was joined from: the kernel makes new ones, as large as the largest.
-                    transit.packet.fragments.clear();
-                }
-            } else {
-                self.worker.looped.push_back(copy);
-            }
+            self.hear_itself(interface, &mut transit, is_by_program);
         }
         self.depart(transit, route.mtu, Fate::Sent)
     }
 
     /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again; at once, unless the router is about another
-    /// packet. None where a rule stopped the copy.
+    /// packet.
+    fn hear_itself(&mut self, interface: InterfaceId, transit: &mut Transit, at_once: bool) {
+        if O::WATCHING {
+            self.observer.see(Event::Copied {
+                packet: &transit.packet,
+            });
+        }
+        match self.copy_to_self(interface, transit) {
+            None => {}
+            Some(copy) if at_once => {
+                let report = self.come_in_again(copy);
+                if report.fate == Fate::Delivered {
+                    // Someone has the copy, and with it the pieces it was joined from: the kernel makes new ones, as large as the largest.
+                    transit.packet.fragments.clear();
+                }
+            }
+            Some(copy) => self.worker.looped.push_back(copy),
+        }
+        if O::WATCHING {
+            self.observer.see(Event::CopyDone);
+        }
+    }
+
+    /// None where a rule stopped the copy.
     fn copy_to_self(&mut self, interface: InterfaceId, transit: &Transit) -> Option<Looped> {
         let mut copy = Transit {
             packet: transit.packet.clone(),

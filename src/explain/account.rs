@@ -50,6 +50,12 @@ pub enum Told {
     },
     /// What follows is of the packet before it again.
     GoesOn,
+    /// What follows is of a copy of the router's own broadcast, which it hears itself.
+    Copied {
+        packet: String,
+    },
+    /// What follows is of the broadcast again.
+    CopyDone,
     Hook {
         hook: String,
     },
@@ -163,11 +169,18 @@ impl Account {
         }
     }
 
-    /// What is told of the packet itself, and not of what the router sent because of it.
+    /// What is told of the packet itself, and not of what the router sent because of it, nor of a copy that it made for itself.
     pub fn of_the_packet(&self) -> impl Iterator<Item = &Told> {
         let (mut is_own, mut others) = (false, false);
+        let mut before_copy = None;
         self.steps.iter().filter(move |told| {
             match told {
+                Told::Copied { .. } => before_copy = Some(is_own),
+                Told::CopyDone => {
+                    // The copy may have been answered.
+                    is_own = before_copy.take().unwrap_or(is_own);
+                    return false;
+                }
                 Told::RouterSends { .. } => (is_own, others) = (true, true),
                 Told::GoesOn => {
                     is_own = false;
@@ -176,7 +189,7 @@ impl Account {
                 Told::Arrived { .. } if others => is_own = true,
                 _ => {}
             }
-            !is_own
+            !is_own && before_copy.is_none()
         })
     }
 

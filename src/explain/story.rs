@@ -101,6 +101,9 @@ pub(super) enum Step {
     /// The router answers or complains: a packet of its own begins here.
     Own(Span),
     OwnDone,
+    /// The router's own broadcast is copied for itself: the copy's way begins here.
+    Copied(Span),
+    CopyDone,
     Hook(Hook),
     /// The table at this place of `tables`.
     Table(u32),
@@ -239,6 +242,8 @@ impl Observer for Story {
                 }
                 Step::OwnDone
             }
+            Event::Copied { packet } => Step::Copied(self.keep(packet.bytes())),
+            Event::CopyDone => Step::CopyDone,
             Event::Unanswered { why } => Step::Unanswered(why),
             Event::Stopped { reason } => Step::Stopped(Box::new(reason.clone())),
             Event::Reported(report) => {
@@ -349,11 +354,12 @@ impl Story {
         let (mut depth, mut others) = (0u32, false);
         self.steps.iter().enumerate().filter(move |(_, step)| {
             match step {
+                Step::Copied(_) => depth += 1,
                 Step::Own(_) => {
                     others = true;
                     depth += 1;
                 }
-                Step::OwnDone => {
+                Step::OwnDone | Step::CopyDone => {
                     depth = depth.saturating_sub(1);
                     return false;
                 }

@@ -62,6 +62,8 @@ impl Page<'_> {
                 page.line(PLAIN, &format!("all are there: {packet}"));
             }
             Told::GoesOn => page.head(BOLD, "the packet itself goes on", ""),
+            Told::Copied { packet } => page.head(BOLD, "a copy for the router itself: ", packet),
+            Told::CopyDone => page.head(BOLD, "the packet itself goes on", ""),
             Told::RouterSends { packet } => page.head(BOLD, "the router sends: ", packet),
             Told::Hook { hook } => page.hook(hook),
             Told::Table { table, .. } => {

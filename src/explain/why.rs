@@ -147,10 +147,14 @@ fn at(tables: &[TableRules], table: Option<Table>, chain: &str, number: Option<u
                 })
                 .collect();
             Err(match &all[..] {
+                [] if !tables.is_empty() => format!(
+                    "there is no chain {chain}: no rule of its table has been set; there are tables {}",
+                    tables.iter().map(|it| it.table.name()).collect::<Vec<_>>().join(", ")
+                ),
                 [] => format!(
                     "there is no chain {chain}: no rules are in force here; load them with iptables-restore or --rules"
                 ),
-                all => format!("there is no chain {chain}: there are {}", all.join(", ")),
+                all => format!("there is no chain {chain}: there are {}", some(all)),
             })
         }
         ([], [only, ..]) => Err(match number {
@@ -183,10 +187,29 @@ fn at(tables: &[TableRules], table: Option<Table>, chain: &str, number: Option<u
     }
 }
 
+/// The first names of many.
+fn some(names: &[String]) -> String {
+    let first = names
+        .iter()
+        .take(NAMED)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// As many chains as fit into a message.
+const NAMED: usize = 30;
+
 fn by_text(tables: &[TableRules], text: &str) -> Result<RulePlace, String> {
     let mut exact = Vec::new();
     let mut containing = Vec::new();
     let bare = text.trim().trim_start_matches("-A ").trim_start();
+    // A number is in many texts, and means none of them: it may be a whole comment.
+    let is_number = bare.bytes().all(|letter| letter.is_ascii_digit());
     for table in tables {
         for chain in &table.chains {
             for (at, rule) in chain.rules.iter().enumerate() {
@@ -199,7 +222,7 @@ fn by_text(tables: &[TableRules], text: &str) -> Result<RulePlace, String> {
                 let with_chain = format!("{} {words}", chain.name);
                 if words == bare || with_chain == bare || comment(rule).is_some_and(|comment| comment == text.trim()) {
                     exact.push(place);
-                } else if with_chain.contains(bare) {
+                } else if !is_number && with_chain.contains(bare) {
                     containing.push(place);
                 }
             }
@@ -208,6 +231,10 @@ fn by_text(tables: &[TableRules], text: &str) -> Result<RulePlace, String> {
     let found = if exact.is_empty() { containing } else { exact };
     match &found[..] {
         [one] => Ok(one.clone()),
+        [] if bare.is_empty() => Err("expected a rule, such as `FORWARD 3`, or a part of its text".to_owned()),
+        [] if is_number => Err(format!(
+            "`{text}` alone names no rule: say its chain, too, such as `FORWARD {bare}`"
+        )),
         [] => Err(format!(
             "no rule has `{text}` in its text or as its comment: name it by its chain and number, such as `FORWARD 3` or `nat:PREROUTING 1`"
         )),

@@ -197,6 +197,10 @@ pub fn plain(path: &Path) -> PathBuf {
             part => made.push(part),
         }
     }
+    // The directory that everything else is in has a name, too.
+    if made.as_os_str().is_empty() {
+        made.push(".");
+    }
     made
 }
 

@@ -120,7 +120,13 @@ impl Ruleset {
                 }
                 None => line,
             };
-            let remedy = failure.remedy.clone().unwrap_or_default();
+            let remedy = match text.source.text.starts_with(MARK) {
+                true => {
+                    "the file begins with a byte order mark, which iptables-restore does not take: save it without one"
+                        .to_owned()
+                }
+                false => failure.remedy.clone().unwrap_or_default(),
+            };
             let mut said = failure;
             said.remedy = None;
             text.source.error(vec![Problem::new(
@@ -240,11 +246,14 @@ fn written(chain: &str, rule: &Rule) -> String {
 /// Whether a text is what `iptables-save` prints: its first line that says something names a table.
 fn is_saved(text: &str) -> bool {
     let mut lines = text
+        .trim_start_matches(MARK)
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.next().is_none_or(|line| line.starts_with('*'))
 }
 
+/// A byte order mark.
+const MARK: char = '\u{feff}';
 const SHELL: &str = "a file of rules is what `iptables-save` prints, or plain commands without a shell's variables and loops; \
                      run a shell script as `nflab sh --save rules.v4 -- sh FILE` and test what it saves";

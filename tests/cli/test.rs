@@ -359,3 +359,23 @@ fn it_runs_again_when_a_file_that_was_read_changes() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_no_success() {
+    let bench = bench();
+    bench.write("full.sh", "\"$1\" test good.test.nflab > /dev/full\n");
+    let ran = bench.nflab(&["sh", "--", "sh", "full.sh", env!("CARGO_BIN_EXE_nflab")]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("cannot write the report"), "{}", ran.err);
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over_or_named() {
+    let bench = bench();
+    bench.write("good.test.nflab", &format!("\u{feff}{GOOD}"));
+    assert_eq!(bench.nflab(&["test", "good.test.nflab"]).code, 0);
+    bench.write("rules.v4", &format!("\u{feff}{RULES}"));
+    let ran = bench.nflab(&["test", "good.test.nflab"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("byte order mark"), "{}", ran.err);
+}

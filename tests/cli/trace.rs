@@ -228,3 +228,70 @@ fn the_words_of_scripts_do_the_same() {
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("no packet has been sent yet"), "{}", ran.err);
 }
+
+#[test]
+fn a_broadcast_is_told_apart_from_its_copy() {
+    let bench = bench();
+    bench.write(
+        "dhcp.v4",
+        "*filter\n:INPUT DROP [0:0]\n-A INPUT -p udp -m udp --dport 67 -j DROP\nCOMMIT\n",
+    );
+    let packet = "local udp 10.0.0.1:68 > 10.0.0.255:67";
+    let args = ["trace", "--lab", "lab.toml", "--rules", "dhcp.v4", packet];
+    let ran = bench.nflab(&args);
+    let at = |line: &str| ran.out.find(line).unwrap_or_else(|| panic!("{line}: {}", ran.out));
+    let order = [
+        at("packet 1, from the router"),
+        at("a copy for the router itself: udp"),
+        at("in by lan"),
+        at("dropped: by rule 1 of filter INPUT"),
+        at("the packet itself goes on"),
+        at("out by lan: udp"),
+    ];
+    assert!(order.is_sorted(), "{}", ran.out);
+    let ran = bench.nflab(&[&args[..], &["--json"]].concat());
+    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let decided = told["decided_by"].as_array().unwrap();
+    let chains: Vec<_> = decided.iter().map(|it| it["chain"].as_str()).collect();
+    assert_eq!(
+        (told["verdict"].as_str(), &chains[..]),
+        (Some("ACCEPT"), &[Some("OUTPUT")][..])
+    );
+}
+
+#[test]
+fn a_packet_is_one_line_without_input() {
+    for (more, said) in [
+        ("\nlan tcp 10.0.0.2:1 > 192.0.2.9:80 S", "a packet ends with its line"),
+        (" < /dev/null", "a packet reads no input"),
+    ] {
+        let ran = bench().nflab(&trace(&[&format!("{OUT}{more}")]));
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+        assert!(ran.err.contains(said), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_number_alone_names_no_rule() {
+    for (rule, said) in [
+        ("80", "`80` alone names no rule"),
+        ("", "expected a rule"),
+        ("nat:PREROUTING 1", "there are tables filter"),
+    ] {
+        let ran = bench().nflab(&trace(&["--why", rule, OUT]));
+        assert_eq!(ran.code, 2, "{rule}");
+        assert!(ran.err.contains(said), "{rule}: {}", ran.err);
+    }
+}
+
+#[test]
+fn an_explanation_that_cannot_be_written_is_no_success() {
+    let bench = bench();
+    bench.write(
+        "full.sh",
+        "\"$1\" trace 'lan tcp 10.0.0.2:1 > 192.0.2.9:80 S' > /dev/full\n",
+    );
+    let ran = bench.nflab(&["sh", "--", "sh", "full.sh", env!("CARGO_BIN_EXE_nflab")]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("cannot write"), "{}", ran.err);
+}

@@ -190,6 +190,8 @@ impl<'a> Teller<'a> {
                 Some(Step::Hook(_) | Step::Routed(_)) => Told::GoesOn,
                 _ => return None,
             },
+            Step::Copied(packet) => Told::Copied { packet: line(*packet) },
+            Step::CopyDone => Told::CopyDone,
             Step::Unanswered(why) => Told::Unanswered {
                 reason: why.to_string(),
             },

@@ -44,7 +44,9 @@ pub struct LexError {
 
 /// All lines of a text.
 pub fn lex(text: &str) -> Result<Vec<Line>, LexError> {
-    let mut lexer = Lexer { text, at: 0 };
+    // Editors of another system begin a file with a mark.
+    let at = if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
+    let mut lexer = Lexer { text, at };
     let mut lines = Vec::new();
     while lexer.at < text.len() {
         if let Some(line) = lexer.line()? {
@@ -291,6 +293,9 @@ fn whole(position: std::ops::Range<usize>, message: &str, expected: &str, remedy
     }
 }
 
+/// A byte order mark.
+const MARK: char = '\u{feff}';
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,6 +319,7 @@ mod tests {
             ("a ''\nb \"\"", &[&["a", ""], &["b", ""]]),
             ("a \\\n  b\\\nc\nd", &[&["a", "bc"], &["d"]]),
             ("a \"x\\\"y\\r\\n\"", &[&["a", "x\"y\\r\\n"]]),
+            ("\u{feff}a b", &[&["a", "b"]]),
             ("a > b\r\nc\r\n", &[&["a", ">", "b"], &["c"]]),
             ("a 'two\nlines'", &[&["a", "two\nlines"]]),
         ];
