@@ -1,11 +1,11 @@
 //! Makes a capture of any size: clients on `lan`, servers behind `wan`, TCP from handshake to close and UDP questions with answers, in the
 //! sizes that backbones see (seven small to four medium to one large); 5,000 flows at once, their packets in trains of four, or with `--random`
-//! of any flow after any other.
+//! of any flow after any other; a hundred thousand packets a second of the capture's time, or with `--slow` ten thousand.
 //!
 //! ```text
 //! cargo run --release --example make-capture -- big.pcapng 1000000000
 //! cargo run --release --example make-capture -- --pcap big.pcap 1000000000
-//! cargo run --release --example make-capture -- --random - 3000000000 | nflab replay ... -
+//! cargo run --release --example make-capture -- --random --slow - 3000000000 | nflab replay ... -
 //! cargo run --release --example make-capture -- --rules hundred.rules
 //! ```
 //! `-` is standard output. The same size makes the same bytes. pcapng names the interfaces; classic pcap has Ethernet frames, for `--map 10.0.0.0/8=lan --map 0.0.0.0/0=wan`.
@@ -22,21 +22,22 @@ use nflab::wire::{checksum, ipv4};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (mut classic, mut train) = (false, TRAIN);
+    let (mut classic, mut train, mut pace) = (false, TRAIN, PACE);
     let mut words: Vec<&str> = args.iter().map(String::as_str).collect();
     words.retain(|word| {
         match *word {
             "--pcap" => classic = true,
             "--random" => train = 1,
+            "--slow" => pace = 10 * PACE,
             _ => return true,
         }
         false
     });
     let done = match words[..] {
         ["--rules", path] => std::fs::write(path, rules()),
-        [path, size] => capture(path, size, classic, train),
+        [path, size] => capture(path, size, classic, train, pace),
         _ => {
-            eprintln!("usage: make-capture [--pcap] [--random] FILE BYTES | --rules FILE");
+            eprintln!("usage: make-capture [--pcap] [--random] [--slow] FILE BYTES | --rules FILE");
             return ExitCode::from(2);
         }
     };
@@ -64,7 +65,7 @@ fn rules() -> String {
     text
 }
 
-fn capture(path: &str, size: &str, classic: bool, train: u32) -> io::Result<()> {
+fn capture(path: &str, size: &str, classic: bool, train: u32, pace: u64) -> io::Result<()> {
     let wanted: u64 = size.parse().map_err(|_| {
         io::Error::other(format!(
             "{size:?} is no number of bytes; expected one such as 1000000000"
@@ -84,7 +85,7 @@ fn capture(path: &str, size: &str, classic: bool, train: u32) -> io::Result<()> 
     while written < wanted {
         let (interface, packet) = world.next();
         written += sink.write(interface, time, &packet)?;
-        time += 10_000;
+        time += pace;
     }
     sink.finish()
 }
@@ -279,5 +280,7 @@ impl Flow {
 
 /// How many are under way at any time.
 const FLOWS: u32 = 5000;
+/// Nanoseconds from packet to packet; `--slow` has ten times as many, so that flows outlive their timeouts.
+const PACE: u64 = 10_000;
 /// How many packets of a flow follow each other, without `--random`.
 const TRAIN: u32 = 4;
