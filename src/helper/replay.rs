@@ -132,6 +132,7 @@ impl Replay {
         let mut packet = Packet::parse(bytes.to_vec()).unwrap();
         let mut tracking = Tracking::default();
         if let Ok(output) = self.forward(interface, &mut packet, &mut tracking) {
+            packet.finish_checksum();
             let hex: String = packet.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
             self.sent.push(format!("{output} {hex}"));
         }
