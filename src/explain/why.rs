@@ -148,7 +148,7 @@ fn at(tables: &[TableRules], table: Option<Table>, chain: &str, number: Option<u
                 .collect();
             Err(match &all[..] {
                 [] if !tables.is_empty() => format!(
-                    "there is no chain {chain}: no rule of its table has been set; there are tables {}",
+                    "there is no chain {chain} here: no rules are in force in its table, only in {}",
                     tables.iter().map(|it| it.table.name()).collect::<Vec<_>>().join(", ")
                 ),
                 [] => format!(

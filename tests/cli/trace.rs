@@ -137,7 +137,7 @@ fn one_rule_is_found_by_place_text_or_comment() {
             "FORWARD 3",
             "there is no rule 3 in filter FORWARD: it has 2, numbered 1 to 2",
         ),
-        ("nat:PREROUTING 1", "no rules are in force here"),
+        ("nat:PREROUTING 1", "no rules are in force in its table, only in filter"),
         (
             "NOWHERE 1",
             "there is no chain NOWHERE: there are filter:INPUT, filter:FORWARD, filter:OUTPUT",

@@ -80,7 +80,17 @@ pub fn compare(
         agreement.comparisons += 1 + their_answer.sent.len() as u64;
         let mut likeness = same_answer(event, &mut drawn, cause, &their_answer, &own_answer, slack);
         if likeness == Likeness::Different {
-            likeness = drew_unseen(&drawn, &theirs.state(Depth::Sums)?, &own.state(Depth::Sums)?);
+            // What was just deleted stands in no table any more, but in what the tool printed.
+            let flows = |mut state: Vec<Part>, answer: &Answer| {
+                let printed = answer.tool.as_ref().map_or("", |tool| &tool.out);
+                state.push(Part {
+                    title: FLOWS.to_owned(),
+                    text: printed.to_owned(),
+                });
+                state
+            };
+            let (there, here) = (theirs.state(Depth::Sums)?, own.state(Depth::Sums)?);
+            likeness = drew_unseen(&drawn, &flows(there, &their_answer), &flows(here, &own_answer));
         }
         match likeness {
             Likeness::Same => {}
@@ -143,9 +153,9 @@ pub fn compare(
 /// the number found it free on one side only, or a rule saw it. `Different` if there is no such excuse.
 fn drew_unseen(drawn: &Drawn, theirs: &[Part], own: &[Part]) -> Likeness {
     let flows = |parts: &[Part]| -> Vec<Mapped> {
-        let listing = parts.iter().find(|part| part.title == FLOWS);
-        listing
-            .into_iter()
+        parts
+            .iter()
+            .filter(|part| part.title == FLOWS)
             .flat_map(|part| part.text.lines())
             .filter_map(Mapped::read)
             .collect()
@@ -165,7 +175,7 @@ fn drew_unseen(drawn: &Drawn, theirs: &[Part], own: &[Part]) -> Likeness {
     }
 }
 
-/// A line of `/proc/net/nf_conntrack`: the flow, and the ports or the identifier by which its answers come.
+/// A line of `/proc/net/nf_conntrack`, or of `conntrack`: the flow, and the ports or the identifier by which its answers come.
 struct Mapped {
     protocol: u8,
     original: String,
@@ -188,7 +198,7 @@ impl Mapped {
             key.is_some_and(|key| matches!(key, "src" | "dst" | "sport" | "dport" | "type" | "code" | "id"))
         };
         Some(Self {
-            protocol: words.get(3)?.parse().ok()?,
+            protocol: words.get(if words[0] == "ipv4" { 3 } else { 1 })?.parse().ok()?,
             original: original.iter().filter(is_tuple).copied().collect(),
             own: original.iter().filter_map(number).collect(),
             reply: reply.iter().filter_map(number).collect(),
