@@ -276,7 +276,7 @@ fn a_number_alone_names_no_rule() {
     for (rule, said) in [
         ("80", "`80` alone names no rule"),
         ("", "expected a rule"),
-        ("nat:PREROUTING 1", "there are tables filter"),
+        ("nat:PREROUTING 1", "in its table, only in filter"),
     ] {
         let ran = bench().nflab(&trace(&["--why", rule, OUT]));
         assert_eq!(ran.code, 2, "{rule}");
