@@ -10,7 +10,7 @@ use crate::base::Family;
 use crate::ext;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::{LOCAL, Lab};
-use crate::lab::script::{OWN_WORDS, lex};
+use crate::lab::script::{FATES, OWN_WORDS, lex};
 use crate::rule::{Hook, Table};
 
 /// What the editor knows of the lab, refreshed before each line.
@@ -157,30 +157,26 @@ impl Assistant {
                     names
                 }
                 "state" => strings(&["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "none"]),
-                _ => strings(&[
-                    "accept",
-                    "drop",
-                    "reject",
-                    "stolen",
-                    "queue",
-                    "forwarded",
-                    "delivered",
-                    "sent",
-                    "state",
-                    "out",
-                    "no",
-                    "by",
-                    "rule",
-                    "policy",
-                    "flow",
-                    "flows",
-                    "expectation",
-                    "log",
-                    "output",
-                    "fail",
-                    "packets",
-                    "bytes",
-                ]),
+                _ => {
+                    let mut words = strings(FATES);
+                    words.extend(strings(&[
+                        "state",
+                        "out",
+                        "no",
+                        "by",
+                        "rule",
+                        "policy",
+                        "flow",
+                        "flows",
+                        "expectation",
+                        "log",
+                        "output",
+                        "fail",
+                        "packets",
+                        "bytes",
+                    ]));
+                    words
+                }
             },
             "help" => OWN_WORDS.iter().map(|own| own.name.to_owned()).collect(),
             "interface" => self.interfaces.clone(),

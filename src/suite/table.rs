@@ -8,7 +8,7 @@ use crate::base::protocol;
 use crate::ext::names;
 use crate::lab::conversation::{Hosts, Party, Service};
 use crate::lab::problem::{Problem, suggestion};
-use crate::lab::script::{Expectation, Line, Word, fate, lex, state};
+use crate::lab::script::{Expectation, FATES, Line, Word, fate, lex, state};
 use crate::lab::send::cursor::{Cursor, unexpected};
 
 /// One line of a table: the first packet of a service from one host to another.
@@ -168,9 +168,9 @@ fn row(line: &Line, columns: &[&'static str], hosts: &Hosts) -> Result<Row, Prob
                 continue;
             }
             "verdict" => Expectation::Fate(fate(&word.text).ok_or_else(|| {
-                let near = suggestion(&word.text, VERDICTS.iter().copied());
+                let near = suggestion(&word.text, FATES.iter().copied());
                 let remedy = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
-                unexpected(word, &format!("expected a verdict: {}", VERDICTS.join(", ")), &remedy)
+                unexpected(word, &format!("expected a verdict: {}", FATES.join(", ")), &remedy)
             })?),
             "state" => Expectation::State(state(&word.text).ok_or_else(|| {
                 unexpected(
@@ -256,13 +256,3 @@ fn read_service(word: &Word) -> Result<Service, Problem> {
 const COLUMNS: &[&str] = &["from", "to", "service", "verdict", "state", "by", "comment", "out"];
 const NEEDED: &[&str] = &["from", "to", "service", "verdict"];
 const HEAD: &str = "a table begins like `from to service verdict`";
-const VERDICTS: &[&str] = &[
-    "accept",
-    "drop",
-    "reject",
-    "stolen",
-    "queue",
-    "forwarded",
-    "delivered",
-    "sent",
-];

@@ -8,7 +8,7 @@ mod parse;
 mod run;
 pub mod trace;
 
-pub use expect::{Expectation, fate, state};
+pub use expect::{Expectation, FATES, fate, state};
 pub use lex::{Input, LexError, Line, Word};
 pub use parse::{parse, parse_in, parse_line, parse_text};
 pub use run::{Failed, Runner, Said};

@@ -245,7 +245,8 @@ fn listed(lines: &[String]) -> String {
     lines.iter().map(|line| format!("\n      {line}")).collect()
 }
 
-const FATES: &[&str] = &[
+/// The words for what became of a packet.
+pub const FATES: &[&str] = &[
     "accept",
     "drop",
     "reject",
