@@ -2,7 +2,7 @@
 //!
 //! Linux calls stay in [`device`] and [`lab`]; everything else builds wherever Rust does.
 
-/// Words everyone shares: families, masks, ranges, marks, virtual time, seeded randomness.
+/// Words everyone shares: families, masks, ranges, marks, virtual time, seeded randomness, texts of any bytes.
 pub mod base;
 /// One applet a file; wording and exit codes.
 pub mod cli;

@@ -1,8 +1,9 @@
-//! Words everyone shares: families, masks, ranges, marks, interface names, virtual time, seeded randomness.
+//! Words everyone shares: families, masks, ranges, marks, interface names, virtual time, seeded randomness, texts of any bytes.
 //!
 //! Nothing here knows a packet or a rule. Nothing here reads a clock: time is an argument (see `Time`).
 
 mod address;
+pub mod bytes;
 mod interface;
 mod mark;
 mod random;
