@@ -1,15 +1,16 @@
 //! A tool called as a program: it hands its arguments to the lab that runs, and prints what comes back.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
-use super::{open, tools};
+use super::{TOOLBOX, open};
+use crate::base::bytes::{bytes_of, text_of_os};
 use crate::lab::control::{self, Client, Request};
+use crate::lab::files::{gather, read_text};
 
 pub fn run(name: &str, args: &[OsString]) -> u8 {
-    let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let args: Vec<String> = args.iter().map(|arg| text_of_os(arg)).collect();
     let named = std::env::var("NFLAB").ok();
     let target = match control::find(named.as_deref(), running) {
         Ok(target) => target,
@@ -20,23 +21,45 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
             return NO_LAB;
         }
     };
-    let mut stdin = Vec::new();
-    if tools::reads_input(name, &args)
-        && let Err(error) = std::io::stdin().read_to_end(&mut stdin)
-    {
-        eprintln!("{name}: cannot read standard input: {error}");
+    // Files are ours to open: as our user, before the lab is asked, and never because of what it answers.
+    let needs = (TOOLBOX.needs)(name, &args);
+    let mut too_much = None;
+    let read_stdin = || {
+        read_text(std::io::stdin()).unwrap_or_else(|why| {
+            too_much = Some(why);
+            String::new()
+        })
+    };
+    let gathered = match gather(&needs, Path::new(""), read_stdin) {
+        Ok(gathered) => gathered,
+        Err(complaint) => return say("", &complaint, 1),
+    };
+    if let Some(why) = too_much {
+        eprintln!("{name}: standard input: {why}");
         return 2;
     }
-    let directory = std::env::current_dir().unwrap_or_default();
     let request = Request {
         tool: name.to_owned(),
         args: args.clone(),
-        stdin: String::from_utf8_lossy(&stdin).into_owned(),
-        env: BTreeMap::from([("PWD".to_owned(), directory.to_string_lossy().into_owned())]),
+        stdin: gathered.stdin,
+        files: gathered.files,
     };
     let answered = Client::connect(&target.socket).and_then(|mut client| client.call(&request));
     match answered {
-        Ok(response) => say(&response.stdout, &response.stderr, response.code),
+        Ok(response) => match gathered.output {
+            None => say(&response.stdout, &response.stderr, response.code),
+            Some(file) => {
+                let written = file.write(&response.stdout);
+                let code = say("", &response.stderr, response.code);
+                match written {
+                    Ok(()) => code,
+                    Err(why) => {
+                        eprintln!("{name}: {why}");
+                        2
+                    }
+                }
+            }
+        },
         Err(_) if asks_about_itself(&args) => of_itself(name, &args),
         Err(error) => {
             eprintln!("{name}: the lab at {} went away: {error}", target.socket.display());
@@ -62,9 +85,9 @@ fn of_itself(name: &str, args: &[String]) -> u8 {
 
 fn say(stdout: &str, stderr: &str, code: i32) -> u8 {
     // Who closed our output has seen enough.
-    let _ = std::io::stdout().write_all(stdout.as_bytes());
+    let _ = std::io::stdout().write_all(&bytes_of(stdout));
     let _ = std::io::stdout().flush();
-    let _ = std::io::stderr().write_all(stderr.as_bytes());
+    let _ = std::io::stderr().write_all(&bytes_of(stderr));
     code as u8
 }
 

@@ -2,71 +2,21 @@
 
 use super::{Outcome, World};
 use crate::base::Family;
+use crate::lab::files::{Input, Needs};
 use crate::text::own_options::{self, Given, Reader};
 use crate::text::restore::{self, Options};
 use crate::text::{Failure, Program};
 
 /// Runs the tool; the first argument is the name it was called by.
 pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
-    let mut outcome = Outcome::default();
-    let mut options = Options {
-        family: Family::V4,
-        counters: false,
-        keep: false,
-        test: false,
-        only: None,
-        verbose: false,
+    let Asked {
+        mut outcome,
+        options,
+        file,
+    } = match Asked::read(arguments) {
+        Ok(asked) => asked,
+        Err(outcome) => return outcome,
     };
-    let mut files = Vec::new();
-    let mut wait = false;
-    let mut wait_interval = false;
-    let mut reader = Reader::new(arguments, OPTIONS);
-    while let Some(step) = reader.next() {
-        match step {
-            Err(complaint) => {
-                return refused(
-                    outcome,
-                    &format!("{complaint}\nTry `iptables-restore -h' for more information.\n"),
-                );
-            }
-            Ok(Given::Word(name)) => files.push(name),
-            Ok(Given::Option('c', _)) => options.counters = true,
-            Ok(Given::Option('v', _)) => options.verbose = true,
-            Ok(Given::Option('t', _)) => options.test = true,
-            Ok(Given::Option('n', _)) => options.keep = true,
-            Ok(Given::Option('T', name)) => options.only = name,
-            Ok(Given::Option('b', _)) => outcome.err += "-b/--binary option is not implemented\n",
-            Ok(Given::Option('V', _)) => {
-                outcome.out = Program::Restore.version() + "\n";
-                return outcome;
-            }
-            Ok(Given::Option('h', _)) => {
-                outcome.err += HELP;
-                return outcome;
-            }
-            Ok(Given::Option('w', value)) => {
-                wait = true;
-                if let Err(failure) = own_options::wait_seconds(value.or_else(|| reader.plain())) {
-                    return failed(outcome, failure);
-                }
-            }
-            Ok(Given::Option('W', value)) => match own_options::wait_interval(value.or_else(|| reader.plain())) {
-                Ok(warning) => {
-                    outcome.err += warning;
-                    wait_interval = true;
-                }
-                Err(failure) => return failed(outcome, failure),
-            },
-            Ok(Given::Option(..)) => {}
-        }
-    }
-    if files.len() > 1 {
-        return refused(outcome, "Unknown arguments found on commandline\n");
-    }
-    if wait_interval && !wait {
-        return refused(outcome, "Option --wait-interval requires option --wait\n");
-    }
-    let file = files.pop();
     let text = match (world.read)(file.as_deref()) {
         Ok(text) => text,
         Err(why) => {
@@ -83,6 +33,91 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
         outcome.failure = Some(failure);
     }
     outcome
+}
+
+/// The file it is given, else its standard input; nothing where it ends before it reads.
+pub fn needs(arguments: &[String]) -> Needs {
+    let reads = Asked::read(arguments).map(|asked| vec![asked.file.map_or(Input::Stdin, Input::File)]);
+    Needs {
+        reads: reads.unwrap_or_default(),
+        outputs: Vec::new(),
+    }
+}
+
+struct Asked {
+    /// What it has said so far.
+    outcome: Outcome,
+    options: Options,
+    file: Option<String>,
+}
+
+impl Asked {
+    /// The error is what the tool says instead.
+    fn read(arguments: &[String]) -> Result<Self, Outcome> {
+        let mut outcome = Outcome::default();
+        let mut options = Options {
+            family: Family::V4,
+            counters: false,
+            keep: false,
+            test: false,
+            only: None,
+            verbose: false,
+        };
+        let mut files = Vec::new();
+        let mut wait = false;
+        let mut wait_interval = false;
+        let mut reader = Reader::new(arguments, OPTIONS);
+        while let Some(step) = reader.next() {
+            match step {
+                Err(complaint) => {
+                    return Err(refused(
+                        outcome,
+                        &format!("{complaint}\nTry `iptables-restore -h' for more information.\n"),
+                    ));
+                }
+                Ok(Given::Word(name)) => files.push(name),
+                Ok(Given::Option('c', _)) => options.counters = true,
+                Ok(Given::Option('v', _)) => options.verbose = true,
+                Ok(Given::Option('t', _)) => options.test = true,
+                Ok(Given::Option('n', _)) => options.keep = true,
+                Ok(Given::Option('T', name)) => options.only = name,
+                Ok(Given::Option('b', _)) => outcome.err += "-b/--binary option is not implemented\n",
+                Ok(Given::Option('V', _)) => {
+                    outcome.out = Program::Restore.version() + "\n";
+                    return Err(outcome);
+                }
+                Ok(Given::Option('h', _)) => {
+                    outcome.err += HELP;
+                    return Err(outcome);
+                }
+                Ok(Given::Option('w', value)) => {
+                    wait = true;
+                    if let Err(failure) = own_options::wait_seconds(value.or_else(|| reader.plain())) {
+                        return Err(failed(outcome, failure));
+                    }
+                }
+                Ok(Given::Option('W', value)) => match own_options::wait_interval(value.or_else(|| reader.plain())) {
+                    Ok(warning) => {
+                        outcome.err += warning;
+                        wait_interval = true;
+                    }
+                    Err(failure) => return Err(failed(outcome, failure)),
+                },
+                Ok(Given::Option(..)) => {}
+            }
+        }
+        if files.len() > 1 {
+            return Err(refused(outcome, "Unknown arguments found on commandline\n"));
+        }
+        if wait_interval && !wait {
+            return Err(refused(outcome, "Option --wait-interval requires option --wait\n"));
+        }
+        Ok(Self {
+            outcome,
+            options,
+            file: files.pop(),
+        })
+    }
 }
 
 fn refused(mut outcome: Outcome, words: &str) -> Outcome {

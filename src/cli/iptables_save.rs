@@ -2,40 +2,18 @@
 
 use super::{Outcome, World};
 use crate::base::Family;
+use crate::lab::files::{Needs, Output};
 use crate::rule::Table;
 use crate::text::{Program, own_options, save};
 
-/// Runs the tool; the first argument is the name it was called by.
+/// Runs the tool; the first argument is the name it was called by. Where its words go is its caller's to see to.
 pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
+    let asked = match Asked::read(arguments, &mut Needs::default()) {
+        Ok(asked) => asked,
+        Err(outcome) => return outcome,
+    };
     let mut outcome = Outcome::default();
-    let mut only = None;
-    let mut with_counters = false;
-    let mut words = 0;
-    for step in own_options::Reader::new(arguments, OPTIONS) {
-        match step {
-            Err(complaint) => {
-                outcome.err = format!("{complaint}\nLook at manual page `iptables-save.8' for more information.\n");
-                outcome.code = 1;
-                return outcome;
-            }
-            Ok(own_options::Given::Word(_)) => words += 1,
-            Ok(own_options::Given::Option('c', _)) => with_counters = true,
-            Ok(own_options::Given::Option('t', name)) => only = name,
-            Ok(own_options::Given::Option('f', name)) => outcome.file = name,
-            Ok(own_options::Given::Option('V', _)) => {
-                outcome.out = Program::Save.version() + "\n";
-                return outcome;
-            }
-            // `-d` prints as ever, `-M` has nothing to load.
-            Ok(own_options::Given::Option(..)) => {}
-        }
-    }
-    if words > 0 {
-        outcome.err = "Unknown arguments found on commandline\n".to_owned();
-        outcome.code = 1;
-        return outcome;
-    }
-    let table = match only {
+    let table = match asked.only {
         None => None,
         Some(name) => match Table::from_name(&name) {
             Some(table) => Some(table),
@@ -52,10 +30,60 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
         world.tables,
         Family::V4,
         table,
-        with_counters,
+        asked.with_counters,
         world.now,
     );
     outcome
+}
+
+/// The files of `-f`. Each is opened when the tool comes to it, whatever it finds wrong later.
+pub fn needs(arguments: &[String]) -> Needs {
+    let mut needs = Needs::default();
+    let _ = Asked::read(arguments, &mut needs);
+    needs
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    only: Option<String>,
+    with_counters: bool,
+}
+
+impl Asked {
+    /// The error is what the tool says instead.
+    fn read(arguments: &[String], needs: &mut Needs) -> Result<Self, Outcome> {
+        let mut outcome = Outcome::default();
+        let mut asked = Self::default();
+        let mut words = 0;
+        for step in own_options::Reader::new(arguments, OPTIONS) {
+            match step {
+                Err(complaint) => {
+                    outcome.err = format!("{complaint}\nLook at manual page `iptables-save.8' for more information.\n");
+                    outcome.code = 1;
+                    return Err(outcome);
+                }
+                Ok(own_options::Given::Word(_)) => words += 1,
+                Ok(own_options::Given::Option('c', _)) => asked.with_counters = true,
+                Ok(own_options::Given::Option('t', name)) => asked.only = name,
+                Ok(own_options::Given::Option('f', name)) => needs.outputs.extend(name.map(|name| Output {
+                    name,
+                    complaint: "Failed to open file, error: ",
+                })),
+                Ok(own_options::Given::Option('V', _)) => {
+                    outcome.out = Program::Save.version() + "\n";
+                    return Err(outcome);
+                }
+                // `-d` prints as ever, `-M` has nothing to load.
+                Ok(own_options::Given::Option(..)) => {}
+            }
+        }
+        if words > 0 {
+            outcome.err = "Unknown arguments found on commandline\n".to_owned();
+            outcome.code = 1;
+            return Err(outcome);
+        }
+        Ok(asked)
+    }
 }
 
 const OPTIONS: &[own_options::Spec] = &[

@@ -53,8 +53,6 @@ pub struct Outcome {
     pub out: String,
     pub err: String,
     pub code: u8,
-    /// A file to write `out` to, instead of standard output (`iptables-save -f`).
-    pub file: Option<String>,
     /// What went wrong, with its place and a remedy: more than the real tool says.
     pub failure: Option<Failure>,
 }

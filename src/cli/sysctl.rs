@@ -1,11 +1,30 @@
 //! `sysctl`, with the messages and exit codes of procps-ng 4.0.2 as seen by running it.
 
+use crate::lab::files::{Input, Needs};
 use crate::lab::machine::{Call, KnobError, Machine, ToolOutput};
 
 pub fn run(machine: &Machine, call: &Call<'_>) -> ToolOutput {
     match Options::read(call.args) {
         Ok(options) => options.run(machine, call),
         Err(output) => output,
+    }
+}
+
+/// The files of `-p`, one after the other.
+pub fn needs(args: &[String]) -> Needs {
+    let reads = match Options::read(args) {
+        Ok(options) if options.load && !options.all => options
+            .files()
+            .map(|name| match name {
+                "-" => Input::Stdin,
+                name => Input::File(name.to_owned()),
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    Needs {
+        reads,
+        outputs: Vec::new(),
     }
 }
 
@@ -243,22 +262,23 @@ impl Options {
         }
     }
 
+    /// What `-p` reads.
+    fn files(&self) -> impl Iterator<Item = &str> {
+        let standard = self.words.is_empty().then_some("/etc/sysctl.conf");
+        standard.into_iter().chain(self.words.iter().map(String::as_str))
+    }
+
     /// `-p`: lines `key = value`, all read before the first is set; `#` and `;` begin comments.
     fn load(&self, machine: &Machine, call: &Call<'_>, output: &mut ToolOutput) {
-        let standard = ["/etc/sysctl.conf".to_owned()];
-        let files = if self.words.is_empty() {
-            &standard[..]
-        } else {
-            &self.words[..]
-        };
         let mut settings = Vec::new();
-        for file in files {
-            let text = match file.as_str() {
-                "-" => call.stdin.to_owned(),
-                name => match std::fs::read_to_string(call.directory.join(name)) {
+        let mut stdin = call.stdin;
+        for file in self.files() {
+            let text = match file {
+                // What was read once is at its end.
+                "-" => std::mem::take(&mut stdin).to_owned(),
+                name => match call.files.take(name) {
                     Ok(text) => text,
-                    Err(error) => {
-                        let why = super::tools::said_by_system(&error);
+                    Err(why) => {
                         output.stderr += &format!("sysctl: cannot open \"{name}\": {why}\n");
                         output.code = 1;
                         continue;

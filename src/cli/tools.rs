@@ -1,14 +1,18 @@
 //! Which tools a lab has, and which applet each name means.
 
-use std::path::Path;
-
 use super::{Outcome, RouterTables, World, cat, conntrack, dmesg, echo, iptables, iptables_restore, iptables_save};
 use super::{lsmod, modprobe, sysctl};
+use crate::lab::files::Needs;
+pub(super) use crate::lab::files::said_by_system;
 use crate::lab::machine::{Call, Machine, ToolOutput, Toolbox};
 use crate::text::StaticHosts;
 
 /// All tools, for labs of every kind.
-pub const TOOLBOX: Toolbox = Toolbox { names: NAMES, call };
+pub const TOOLBOX: Toolbox = Toolbox {
+    names: NAMES,
+    call,
+    needs,
+};
 
 /// The names that `nflab` answers to as a program; `nflab shims` makes a link for each.
 pub const SHIMS: &[&str] = &[
@@ -53,34 +57,66 @@ const NAMES: &[&str] = &[
     "lsmod",
 ];
 
-/// Whether a tool reads its standard input, so that a caller knows whether to wait for it.
-pub fn reads_input(name: &str, args: &[String]) -> bool {
-    let is = |wanted: &[&str]| args.iter().any(|arg| wanted.contains(&arg.as_str()));
-    if name.ends_with("-restore") {
-        return !is(&["-h", "--help", "-V", "--version"]);
+/// A tool: what it does, and what it needs for that.
+struct Applet {
+    run: fn(&mut Machine, &Call<'_>) -> ToolOutput,
+    needs: fn(&[String]) -> Needs,
+}
+
+impl Applet {
+    /// One that reads and writes nothing but its arguments.
+    const fn plain(run: fn(&mut Machine, &Call<'_>) -> ToolOutput) -> Self {
+        Self {
+            run,
+            needs: |_| Needs::default(),
+        }
     }
-    name == "sysctl" && args.iter().any(|arg| arg == "-")
+}
+
+/// The applet that a name means.
+fn applet(name: &str) -> Applet {
+    match name {
+        "iptables" | "iptables-legacy" => Applet::plain(|machine, call| rules(machine, call, iptables::run)),
+        "iptables-save" | "iptables-legacy-save" => Applet {
+            run: |machine, call| rules(machine, call, iptables_save::run),
+            needs: |args| iptables_save::needs(&with_name(args)),
+        },
+        "iptables-restore" | "iptables-legacy-restore" => Applet {
+            run: |machine, call| rules(machine, call, iptables_restore::run),
+            needs: |args| iptables_restore::needs(&with_name(args)),
+        },
+        "conntrack" => Applet::plain(|machine, call| conntrack::run(machine, call.args)),
+        "sysctl" => Applet {
+            run: |machine, call| sysctl::run(machine, call),
+            needs: sysctl::needs,
+        },
+        "modprobe" => Applet::plain(|machine, call| modprobe::run(machine, call.args)),
+        "cat" => Applet::plain(|machine, call| cat::run(machine, call.args)),
+        "dmesg" => Applet::plain(|machine, call| dmesg::run(machine, call.args)),
+        "echo" => Applet::plain(|machine, call| echo::run(machine, call.args)),
+        "lsmod" => Applet::plain(|machine, call| lsmod::run(machine, call.args)),
+        name if name.starts_with("ip6tables") => Applet::plain(|_, call| {
+            let why = "rules for IPv6 are not there yet in nflab; nothing was changed";
+            ToolOutput::failure(2, format!("{}: {why}\n", call.name))
+        }),
+        "ipset" => Applet::plain(|_, _| {
+            ToolOutput::failure(2, "ipset: sets are not there yet in nflab; nothing was changed\n")
+        }),
+        _ => Applet::plain(|_, call| ToolOutput::failure(127, format!("{}: a lab has no such tool\n", call.name))),
+    }
 }
 
 fn call(machine: &mut Machine, call: Call<'_>) -> ToolOutput {
-    match call.name {
-        "iptables" | "iptables-legacy" => rules(machine, &call, iptables::run),
-        "iptables-save" | "iptables-legacy-save" => rules(machine, &call, iptables_save::run),
-        "iptables-restore" | "iptables-legacy-restore" => rules(machine, &call, iptables_restore::run),
-        "conntrack" => conntrack::run(machine, call.args),
-        "sysctl" => sysctl::run(machine, &call),
-        "modprobe" => modprobe::run(machine, call.args),
-        "cat" => cat::run(machine, call.args),
-        "dmesg" => dmesg::run(machine, call.args),
-        "echo" => echo::run(machine, call.args),
-        "lsmod" => lsmod::run(machine, call.args),
-        name if name.starts_with("ip6tables") => ToolOutput::failure(
-            2,
-            format!("{name}: rules for IPv6 are not there yet in nflab; nothing was changed\n"),
-        ),
-        "ipset" => ToolOutput::failure(2, "ipset: sets are not there yet in nflab; nothing was changed\n"),
-        name => ToolOutput::failure(127, format!("{name}: a lab has no such tool\n")),
-    }
+    (applet(call.name).run)(machine, &call)
+}
+
+fn needs(name: &str, args: &[String]) -> Needs {
+    (applet(name).needs)(args)
+}
+
+/// The readers of arguments skip the name that a tool was called by.
+fn with_name(args: &[String]) -> Vec<String> {
+    std::iter::once(String::new()).chain(args.iter().cloned()).collect()
 }
 
 /// The applets that work on rules.
@@ -94,8 +130,8 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
         now: machine.now,
     };
     let mut read = |name: Option<&str>| match name {
-        None | Some("-") => Ok(call.stdin.to_owned()),
-        Some(name) => std::fs::read_to_string(call.directory.join(name)).map_err(|error| said_by_system(&error)),
+        None => Ok(call.stdin.to_owned()),
+        Some(name) => call.files.take(name),
     };
     let outcome = run(
         &arguments,
@@ -106,7 +142,7 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
             read: &mut read,
         },
     );
-    let mut output = ToolOutput {
+    ToolOutput {
         stdout: outcome.out,
         stderr: outcome.err,
         code: i32::from(outcome.code),
@@ -115,28 +151,6 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
             .and_then(|failure| failure.remedy)
             .map(|remedy| format!("{}: {remedy}\n", call.name))
             .unwrap_or_default(),
-    };
-    if let Some(file) = outcome.file {
-        write_instead(&mut output, &call.directory.join(&file), &file);
-    }
-    output
-}
-
-/// `iptables-save -f FILE`.
-fn write_instead(output: &mut ToolOutput, path: &Path, name: &str) {
-    let text = std::mem::take(&mut output.stdout);
-    if let Err(error) = std::fs::write(path, text) {
-        output.stderr += &format!("Failed to open output file {name}: {}\n", said_by_system(&error));
-        output.code = 1;
-    }
-}
-
-/// The system's own words, without Rust's `(os error 2)`.
-pub(super) fn said_by_system(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error ") {
-        Some(at) => text[..at].to_owned(),
-        None => text,
     }
 }
 

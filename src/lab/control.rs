@@ -2,12 +2,12 @@
 //!
 //! A request is `{"tool":"iptables","args":["-L","-n"],"stdin":"..."}`, a response `{"stdout":"...","stderr":"...","code":0}`. Requests on one
 //! connection are answered in order; a line that is no request is answered with code 2. It can be spoken by hand:
-//! `echo '{"tool":"iptables-save"}' | socat - UNIX:$NFLAB`.
+//! `echo '{"tool":"iptables-save"}' | socat - UNIX:$NFLAB`. Files are opened by who asks ([`super::files`]): a request brings what they hold,
+//! and what `iptables-save -f` would write is the response's `stdout`.
 //!
 //! One request has many answers: `{"tool":"trace","args":["--follow","tcp dport 80"]}` is answered at once, and then with a response for each
 //! packet that fits, until the connection is closed ([`super::follow`]).
 
-use std::collections::BTreeMap;
 use std::io;
 #[cfg(unix)]
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,6 +21,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::files::FoundFile;
+
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,9 +34,9 @@ pub struct Request {
     /// All of its standard input; empty where it reads none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stdin: String,
-    /// Those environment variables that the tool looks at.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub env: BTreeMap<String, String>,
+    /// What the files hold that the call names, in the order in which it reads them: a lab opens none itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FoundFile>,
 }
 
 /// What the call left.
@@ -223,7 +225,7 @@ fn names(labs: &[Target]) -> Vec<String> {
 }
 
 /// A ruleset of a hundred thousand rules has some ten megabytes; what is longer than this is a mistake.
-pub const LONGEST_LINE: usize = 256 << 20;
+pub const LONGEST_LINE: usize = 64 << 20;
 
 #[cfg(all(test, unix))]
 mod tests {

@@ -118,7 +118,7 @@ impl Driver for DrivenLab {
 
     fn command(&mut self, now: Time, request: Request, _: &mut dyn FnMut(PortIndex, &[u8])) -> Response {
         self.lab.set_clock(now);
-        self.lab.respond(&request)
+        self.lab.respond(request)
     }
 }
 

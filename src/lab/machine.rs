@@ -3,9 +3,9 @@
 //! A lab in memory and a live one hand the same `Machine` to the same tools; only who drives the clock differs.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::files::{Files, Needs};
 use crate::base::{Family, Time};
 use crate::conntrack::{HelperSpec, SettingError, Settings};
 use crate::engine::{Config, Router};
@@ -21,8 +21,8 @@ pub struct Call<'a> {
     pub args: &'a [String],
     /// All of its standard input.
     pub stdin: &'a str,
-    /// Where its caller is: files it names are relative to this.
-    pub directory: &'a Path,
+    /// The files it names, as its caller found them.
+    pub files: &'a Files,
 }
 
 /// What a call left.
@@ -58,6 +58,8 @@ pub struct Toolbox {
     /// What they are called.
     pub names: &'static [&'static str],
     pub call: fn(&mut Machine, Call<'_>) -> ToolOutput,
+    /// What a call by this name with these arguments reads and writes.
+    pub needs: fn(&str, &[String]) -> Needs,
 }
 
 impl Toolbox {

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 
 use super::control::{Request, Response};
 use super::file::LabFile;
+use super::files::{Files, gather};
 use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
 use super::problem::{Position, Problem, SourceError};
 use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
@@ -123,20 +124,36 @@ impl Lab {
         self.machine.now.since(self.machine.booted)
     }
 
-    /// Calls a tool by its name, from a directory.
+    /// Calls a tool by its name, from a directory: files are read and written as who calls this.
     pub fn tool(&mut self, name: &str, args: &[String], stdin: &str, directory: &Path) -> ToolOutput {
-        self.machine.call(Call {
+        let needs = (self.machine.toolbox().needs)(name, args);
+        let gathered = match gather(&needs, directory, String::new) {
+            Ok(gathered) => gathered,
+            Err(complaint) => return ToolOutput::failure(1, complaint),
+        };
+        let mut output = self.machine.call(Call {
             name,
             args,
             stdin,
-            directory,
-        })
+            files: &Files::new(gathered.files),
+        });
+        if let Some(file) = gathered.output
+            && let Err(why) = file.write(&std::mem::take(&mut output.stdout))
+        {
+            output.stderr += &format!("{name}: {why}\n");
+            output.code = 2;
+        }
+        output
     }
 
-    /// What the lab answers to a tool that speaks to it over its control socket.
-    pub fn respond(&mut self, request: &Request) -> Response {
-        let directory = request.env.get("PWD").map_or(".", String::as_str);
-        let output = self.tool(&request.tool, &request.args, &request.stdin, Path::new(directory));
+    /// What the lab answers to a tool that speaks to it over its control socket: it opens no file for it.
+    pub fn respond(&mut self, request: Request) -> Response {
+        let output = self.machine.call(Call {
+            name: &request.tool,
+            args: &request.args,
+            stdin: &request.stdin,
+            files: &Files::new(request.files),
+        });
         Response {
             stdout: output.stdout,
             stderr: output.stderr,

@@ -5,6 +5,7 @@ pub mod control;
 pub mod conversation;
 pub mod demo;
 pub mod file;
+pub mod files;
 #[cfg(target_os = "linux")]
 pub mod follow;
 pub mod machine;

@@ -348,6 +348,7 @@ mod tests {
     const TOOLS: Toolbox = Toolbox {
         names: &["iptables", "sysctl"],
         call: |_, _| ToolOutput::default(),
+        needs: |_, _| crate::lab::files::Needs::default(),
     };
 
     fn offers(line: &str) -> Vec<String> {

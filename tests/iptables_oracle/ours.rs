@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nflab::base::Time;
 use nflab::cli::{Outcome, RouterTables, TOOLBOX, World, iptables, iptables_restore, iptables_save};
 use nflab::engine::{Config, Router};
+use nflab::lab::files::{Files, gather};
 use nflab::lab::machine::{Call, Machine};
 use nflab::net::{Closed, Net};
 use nflab::text::StaticHosts;
@@ -36,11 +37,13 @@ pub fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
 }
 
 fn other(step: &Step, name: &str, machine: &mut Machine) -> Seen {
+    let needs = (TOOLBOX.needs)(name, &step.arguments);
+    let found = gather(&needs, Path::new("/"), String::new).unwrap();
     let output = machine.call(Call {
         name,
         args: &step.arguments,
         stdin: &step.input,
-        directory: Path::new("/"),
+        files: &Files::new(found.files),
     });
     Seen {
         code: output.code,

@@ -304,6 +304,7 @@ mod tests {
     const TOOLS: Toolbox = Toolbox {
         names: &["iptables", "iptables-restore", "sysctl"],
         call: |_, _| ToolOutput::default(),
+        needs: |_, _| crate::lab::files::Needs::default(),
     };
 
     fn one(text: &str) -> Kind {
