@@ -78,18 +78,16 @@ enum Sub {
     Demo(demo::Arguments),
     /// Tell what becomes of a packet, rule by rule, and why; in memory, or of those that pass a live lab
     Trace(trace::Arguments),
-    /// Send a capture's packets through a lab
     /// Turn listings, `iptables -S`, scripts and old save files into a save file, and say what they do not tell
     Import(super::import::Arguments),
+    /// Send a capture's packets through a lab
     Replay(Box<replay::Arguments>),
     /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
     #[cfg(unix)]
     Sh(super::sh::Arguments),
     /// Put a link for each tool's name into a directory
     #[cfg(unix)]
-    Shims {
-        directory: PathBuf,
-    },
+    Shims { directory: PathBuf },
     /// Bring up a live lab: a TUN device for each interface, a network namespace for each host
     #[cfg(target_os = "linux")]
     Up(super::up::UpArguments),
@@ -169,3 +167,35 @@ Called as iptables, iptables-save, iptables-restore, conntrack, sysctl or modpro
 the lab that NFLAB names, else to the only one that runs.
 
 Exit codes: 0 done; 1 an expectation failed, or the tool says so; 2 unusable arguments or text; 3 the machine refused; 4 no lab runs.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two sentences that ran together, as when a command's line slips into another's, show as a capital in the middle.
+    #[test]
+    fn each_subcommand_says_in_one_sentence_of_its_own_what_it_does() {
+        let command = command();
+        let mut said = Vec::new();
+        for sub in command.get_subcommands() {
+            let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+            let words: Vec<&str> = about.split_whitespace().collect();
+            let ran_together = words.windows(2).any(|pair| {
+                let starts = pair[1].starts_with(char::is_uppercase) && pair[1].ends_with(char::is_lowercase);
+                starts && pair[0].ends_with(char::is_alphanumeric)
+            });
+            assert!(words.len() > 2 && !ran_together, "{}: {about:?}", sub.get_name());
+            assert!(!said.contains(&about), "{}: {about:?} is another's", sub.get_name());
+            said.push(about);
+        }
+        for (name, word) in [
+            ("import", "save file"),
+            ("replay", "capture"),
+            ("down", "down"),
+            ("trace", "packet"),
+        ] {
+            let about = command.find_subcommand(name).and_then(|sub| sub.get_about());
+            assert!(about.is_some_and(|about| about.to_string().contains(word)), "{name}");
+        }
+    }
+}
