@@ -2,6 +2,7 @@
 
 use super::{Outcome, RouterTables, World, cat, conntrack, dmesg, echo, iptables, iptables_restore, iptables_save};
 use super::{lsmod, modprobe, sysctl};
+use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
 pub(super) use crate::lab::files::said_by_system;
 use crate::lab::machine::{Call, Machine, ToolOutput, Toolbox};
@@ -95,6 +96,8 @@ fn applet(name: &str) -> Applet {
         "dmesg" => Applet::plain(|machine, call| dmesg::run(machine, call.args)),
         "echo" => Applet::plain(|machine, call| echo::run(machine, call.args)),
         "lsmod" => Applet::plain(|machine, call| lsmod::run(machine, call.args)),
+        // No tools of a shell's, but what nflab's own commands ask a lab.
+        "copy" => Applet::plain(|machine, _| copied(machine)),
         name if name.starts_with("ip6tables") => Applet::plain(|_, call| {
             let why = "rules for IPv6 are not there yet in nflab; nothing was changed";
             ToolOutput::failure(2, format!("{}: {why}\n", call.name))
@@ -117,6 +120,14 @@ fn needs(name: &str, args: &[String]) -> Needs {
 /// The readers of arguments skip the name that a tool was called by.
 fn with_name(args: &[String]) -> Vec<String> {
     std::iter::once(String::new()).chain(args.iter().cloned()).collect()
+}
+
+/// The lab as text, on a line of JSON.
+fn copied(machine: &mut Machine) -> ToolOutput {
+    match serde_json::to_string(&LabCopy::of(machine)) {
+        Ok(text) => ToolOutput::success(text + "\n"),
+        Err(error) => ToolOutput::failure(1, format!("nflab: this lab cannot be copied: {error}\n")),
+    }
 }
 
 /// The applets that work on rules.

@@ -132,6 +132,12 @@ impl Expectations {
         Ok(())
     }
 
+    /// Takes over what stood in another list.
+    pub(super) fn fill(&mut self, list: Vec<Expectation>) {
+        self.next_serial = list.last().map_or(0, |last| last.serial + 1);
+        self.list = list.into_iter().map(Arc::new).collect();
+    }
+
     pub(super) fn all(&mut self, now: Time) -> Vec<Arc<Expectation>> {
         self.collect(now);
         self.list.clone()

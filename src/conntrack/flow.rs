@@ -1,6 +1,7 @@
 //! One tracked flow: both tuples, its status, its deadline, and what its protocol, NAT and helper remember.
 
 use std::any::Any;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,28 +41,7 @@ impl Flow {
 
     /// The flow as it is now, for who explains later: it changes no more, and is in no table. What its helper remembers is left out.
     pub fn snapshot(&self) -> Self {
-        let state = self.lock();
-        let copy = FlowState {
-            reply: state.reply,
-            status: state.status,
-            deadline: state.deadline,
-            timeout: state.timeout,
-            started: state.started,
-            mark: state.mark,
-            counters: state.counters,
-            protocol: state.protocol.clone(),
-            nat: state.nat,
-            helper: state.helper,
-            helper_data: None,
-            has_expected: state.has_expected,
-            master: state.master.clone(),
-            held_by: None,
-            holds: None,
-            opened_by: state.opened_by,
-            answered_by: state.answered_by,
-            sequence: state.sequence.clone(),
-        };
-        Self::new(self.serial, self.original, copy)
+        Self::new(self.serial, self.original, self.lock().plain())
     }
 
     /// Locks the flow. Never hold two flows' locks at once but master after expected.
@@ -90,7 +70,7 @@ pub struct FlowState {
     /// The helper that reads this flow, by name.
     pub helper: Option<&'static str>,
     /// What that helper remembers of this flow.
-    pub helper_data: Option<Box<dyn Any + Send>>,
+    pub helper_data: Option<Box<dyn HelperData>>,
     /// Whether it ever announced a flow.
     pub(super) has_expected: bool,
     /// For an expected flow: the one whose helper announced it.
@@ -103,6 +83,12 @@ pub struct FlowState {
     pub answered_by: u64,
     /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
     pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
+}
+
+/// What a helper keeps with a flow it reads.
+pub trait HelperData: Any + Debug + Send {
+    /// The same again, for a copy of the table.
+    fn copy(&self) -> Box<dyn HelperData>;
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -195,6 +181,30 @@ impl Status {
 }
 
 impl FlowState {
+    /// The same without what its helper remembers, and without a place among those that remember its master.
+    pub(super) fn plain(&self) -> Self {
+        Self {
+            reply: self.reply,
+            status: self.status,
+            deadline: self.deadline,
+            timeout: self.timeout,
+            started: self.started,
+            mark: self.mark,
+            counters: self.counters,
+            protocol: self.protocol.clone(),
+            nat: self.nat,
+            helper: self.helper,
+            helper_data: None,
+            has_expected: self.has_expected,
+            master: self.master.clone(),
+            held_by: None,
+            holds: None,
+            opened_by: self.opened_by,
+            answered_by: self.answered_by,
+            sequence: self.sequence.clone(),
+        }
+    }
+
     /// The tuple of a direction; the original one is the flow's own.
     pub fn tuple<'a>(&'a self, flow: &'a Flow, direction: Direction) -> &'a Tuple {
         match direction {

@@ -4,6 +4,7 @@
 //! gets out (`Table::confirm`): a flow that is dropped on its way never existed. Flows are shared (`Arc`) and each has its own small lock;
 //! the table has one lock a shard, held for a look-up or an insertion only.
 
+mod copy;
 mod expectation;
 mod flow;
 pub mod proto;
@@ -18,7 +19,7 @@ mod track;
 mod tuple;
 
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
-pub use flow::{Counted, Flow, FlowState, NatInfo, SequenceAdjustment, Status};
+pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Status};
 pub use settings::{Frag6Settings, SctpSettings, SettingError, Settings, TcpSettings};
 pub use table::Table;
 pub use tuple::{Direction, Endpoint, Tuple};

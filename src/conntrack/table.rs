@@ -197,6 +197,43 @@ impl Table {
         });
     }
 
+    /// A table without flows, in which hashes and numbers are as in this one.
+    pub(super) fn empty_like(&self) -> Self {
+        let empty = Self::new(self.hash_key);
+        empty
+            .next_serial
+            .store(self.next_serial.load(Ordering::Relaxed), Ordering::Relaxed);
+        empty
+    }
+
+    /// Enters into a copy the mappings that stay while somebody remembers their flows; `token` gives the copy's token for one of this table's.
+    pub(super) fn copy_orphaned(&self, into: &Self, mut token: impl FnMut(&Arc<()>) -> Arc<()>) {
+        for orphaned in self.orphaned.lock().iter() {
+            let Some(remembered_by) = orphaned.remembered_by.upgrade() else {
+                continue;
+            };
+            let hash = self.hash_source(&orphaned.original);
+            let reply = {
+                let sources = self.source_shard(hash).lock();
+                let entry = sources.find(hash, |it| it.is_of(&orphaned.original));
+                entry.and_then(|it| {
+                    it.mappings
+                        .iter()
+                        .find(|(serial, _)| *serial == orphaned.serial)
+                        .copied()
+                })
+            };
+            let Some((_, reply)) = reply else { continue };
+            into.keep_mapping(&orphaned.original, orphaned.serial, reply);
+            into.orphaned.lock().push(Orphaned {
+                original: orphaned.original,
+                serial: orphaned.serial,
+                remembered_by: Arc::downgrade(&token(&remembered_by)),
+            });
+            into.orphaned_count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// What was known of the windows of TCP flows is out of date. Seen: so the kernel does when tracking begins again.
     pub fn learn_windows_anew(&self) {
         for flow in self.all() {
@@ -292,20 +329,24 @@ impl Table {
         self.count.fetch_add(1, Ordering::Relaxed);
         drop((low, high));
         if state.status.has(Status::SRC_NAT_DONE) {
-            let hash = self.hash_source(&original);
-            let mut sources = self.source_shard(hash).lock();
-            let entry = sources.entry(hash, |it| it.is_of(&original), |it| it.hash);
-            let entry = entry.or_insert_with(|| SourceEntry {
-                hash,
-                source: original.source,
-                protocol: original.protocol,
-                mappings: Vec::new(),
-            });
-            let mappings = &mut entry.into_mut().mappings;
-            let at = mappings.partition_point(|(serial, _)| *serial < flow.serial());
-            mappings.insert(at, (flow.serial(), reply));
+            self.keep_mapping(&original, flow.serial(), reply);
         }
         Ok(())
+    }
+
+    fn keep_mapping(&self, original: &Tuple, serial: u64, reply: Tuple) {
+        let hash = self.hash_source(original);
+        let mut sources = self.source_shard(hash).lock();
+        let entry = sources.entry(hash, |it| it.is_of(original), |it| it.hash);
+        let entry = entry.or_insert_with(|| SourceEntry {
+            hash,
+            source: original.source,
+            protocol: original.protocol,
+            mappings: Vec::new(),
+        });
+        let mappings = &mut entry.into_mut().mappings;
+        let at = mappings.partition_point(|(before, _)| *before < serial);
+        mappings.insert(at, (serial, reply));
     }
 
     /// The newest mapping of another flow from the same source endpoint that fits, as a reply tuple.

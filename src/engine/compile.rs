@@ -142,6 +142,37 @@ impl CompiledTable {
         })
     }
 
+    /// The same table with states of its own, which go on from where these are.
+    pub fn copy(&self, now: Time) -> Self {
+        let steps = self.steps.iter().map(|step| Step {
+            chain: step.chain,
+            number: step.number,
+            id: step.id,
+            kind: match &step.kind {
+                StepKind::Rule {
+                    selector,
+                    matches,
+                    action,
+                    rule,
+                } => StepKind::Rule {
+                    selector: *selector,
+                    matches: matches.iter().map(|bound| bound.copy(now)).collect(),
+                    action: action.copy(now),
+                    rule: Arc::clone(rule),
+                },
+                StepKind::Policy(policy) => StepKind::Policy(*policy),
+                StepKind::End => StepKind::End,
+            },
+        });
+        Self {
+            rules: Arc::clone(&self.rules),
+            steps: steps.collect(),
+            entries: self.entries,
+            names: self.names.clone(),
+            needs_conntrack: self.needs_conntrack,
+        }
+    }
+
     pub fn chain(&self, step: &Step) -> &Chain {
         &self.rules.chains[step.chain as usize]
     }
@@ -157,6 +188,37 @@ impl CompiledTable {
             table: self.rules.table,
             chain: Arc::clone(&self.names[step.chain as usize]),
             number: step.number,
+        }
+    }
+}
+
+impl BoundMatch {
+    fn copy(&self, now: Time) -> Self {
+        let copied = self.state.as_deref().and_then(|state| self.test.copy_state(state));
+        Self {
+            test: Arc::clone(&self.test),
+            state: copied.or_else(|| self.test.state(now)),
+        }
+    }
+}
+
+impl BoundAction {
+    fn copy(&self, now: Time) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Accept => Self::Accept,
+            Self::Drop => Self::Drop,
+            Self::Return => Self::Return,
+            Self::Queue => Self::Queue,
+            Self::Jump(to) => Self::Jump(*to),
+            Self::Goto(to) => Self::Goto(*to),
+            Self::Target { target, state } => Self::Target {
+                target: Arc::clone(target),
+                state: state
+                    .as_deref()
+                    .and_then(|state| target.copy_state(state))
+                    .or_else(|| target.state(now)),
+            },
         }
     }
 }

@@ -28,6 +28,16 @@ impl Live {
         &self.created
     }
 
+    /// All of it for a router of its own with one worker.
+    pub fn copy(&self, now: Time) -> Self {
+        let copy = |table: &Option<Arc<LiveTable>>| table.as_ref().map(|table| Arc::new(table.copy(now)));
+        Self {
+            tables: std::array::from_fn(|at| copy(&self.tables[at])),
+            created: self.created.clone(),
+            needs_conntrack: self.needs_conntrack,
+        }
+    }
+
     /// A copy with one table replaced, or made. Counters go on where the rule says so; nothing of `self` changes.
     pub fn with_table(&self, rules: TableRules, workers: usize, now: Time) -> Result<Self, Refusal> {
         let table = rules.table;
@@ -119,6 +129,24 @@ impl LiveTable {
             workers: made,
             texts: OnceLock::new(),
         })
+    }
+
+    /// The same table for a router of its own with one worker: counters and states go on from where these are.
+    fn copy(&self, now: Time) -> Self {
+        let compiled = self.compiled.copy(now);
+        let cells = (0..compiled.steps.len()).map(|at| {
+            let cell = Cell::default();
+            for cells in &self.workers {
+                let read = cells[at].read();
+                cell.add(read.packets, read.bytes);
+            }
+            cell
+        });
+        Self {
+            workers: Box::new([cells.collect()]),
+            compiled,
+            texts: OnceLock::new(),
+        }
     }
 
     /// What is in it, as it was typed.

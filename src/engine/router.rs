@@ -45,7 +45,7 @@ pub struct Router {
     pub(super) flows: conntrack::Table,
     pub(super) host: Mutex<HostState>,
     pub(super) fragments: Mutex<Reassembly>,
-    pub(super) listeners: Box<dyn Listeners + Send + Sync>,
+    pub(super) listeners: Arc<dyn Listeners + Send + Sync>,
     /// Serialises replacements, so that none is lost between reading and publishing.
     replacing: Mutex<()>,
     workers: usize,
@@ -62,10 +62,31 @@ impl Router {
             flows: conntrack::Table::new((random.next_u64(), random.next_u64())),
             host: Mutex::new(HostState::new(random.next_u64())),
             fragments: Mutex::new(Reassembly::new()),
-            listeners,
+            listeners: listeners.into(),
             replacing: Mutex::new(()),
             workers: workers.max(1),
             seed: random.next_u64(),
+        }
+    }
+
+    /// A router of its own with one worker, as this one stands now: configuration, rules with their counters and states, flows, expectations,
+    /// fragments that wait. Whatever is done to one of the two, the other does not notice.
+    /// `listeners` makes the copy's out of this one's.
+    pub fn copy(
+        &self,
+        now: Time,
+        listeners: impl FnOnce(Arc<dyn Listeners + Send + Sync>) -> Arc<dyn Listeners + Send + Sync>,
+    ) -> Self {
+        Self {
+            config: ArcSwap::new(self.config.load_full()),
+            live: ArcSwap::from_pointee(self.live.load().copy(now)),
+            flows: self.flows.copy(now),
+            host: Mutex::new(self.host.lock().clone()),
+            fragments: Mutex::new(self.fragments.lock().clone()),
+            listeners: listeners(Arc::clone(&self.listeners)),
+            replacing: Mutex::new(()),
+            workers: 1,
+            seed: self.seed,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Lines are read only where one is known to begin: after data that ended in a line feed. A command whose text ends before it is whole is dropped,
 //! so that the sender repeats it in one piece; malformed ones fare the same, since the reader cannot tell. All seen on Linux 6.18.
 
+use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use std::sync::Arc;
 use super::{HeardWhat, HelperContext, mangle};
 use crate::base::{Family, protocol};
 use crate::conntrack::{
-    CtState, Direction, DropReason, Endpoint, Expectation, ExpectationMask, ExpectationNat, ExpectationRefused, Status,
-    Tracking, Tuple,
+    CtState, Direction, DropReason, Endpoint, Expectation, ExpectationMask, ExpectationNat, ExpectationRefused,
+    HelperData, Status, Tracking, Tuple,
 };
 use crate::packet::Packet;
 
@@ -37,7 +38,7 @@ pub(super) fn run(
     let next_line = (last == b'\n').then(|| start.wrapping_add(data.len() as u32));
     let lines = {
         let mut state = flow.lock();
-        let memory = state.helper_data.get_or_insert_with(|| Box::<LineStarts>::default());
+        let memory: &dyn Any = &**state.helper_data.get_or_insert_with(|| Box::<LineStarts>::default());
         let known = memory.downcast_ref::<LineStarts>().copied().unwrap_or_default();
         known.of[direction.index()]
     };
@@ -54,8 +55,8 @@ pub(super) fn run(
         let mut state = flow.lock();
         if let Some(memory) = state
             .helper_data
-            .as_mut()
-            .and_then(|it| it.downcast_mut::<LineStarts>())
+            .as_deref_mut()
+            .and_then(|it| (it as &mut dyn Any).downcast_mut::<LineStarts>())
         {
             memory.of[direction.index()].add(next_line);
         }
@@ -67,6 +68,12 @@ pub(super) fn run(
 #[derive(Clone, Copy, Debug, Default)]
 struct LineStarts {
     of: [Places; 2],
+}
+
+impl HelperData for LineStarts {
+    fn copy(&self) -> Box<dyn HelperData> {
+        Box::new(*self)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]

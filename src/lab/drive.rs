@@ -28,6 +28,7 @@ impl DrivenLab {
             .filter_map(|interface| lab.interface(interface.name.as_str()))
             .collect();
         lab.start_at(now);
+        lab.machine.live = true;
         Self {
             lab,
             interfaces,

@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::conversation::Hosts;
+use super::file::LabFile;
 use super::files::{Files, Needs};
 use crate::base::{Family, Time};
 use crate::conntrack::{HelperSpec, SettingError, Settings};
@@ -167,6 +169,10 @@ pub struct Machine {
     pub now: Time,
     /// When it was switched on: the log's time stamps count from here.
     pub booted: Time,
+    /// What it was made from: hosts, and what has no effect yet.
+    pub described: Arc<LabFile>,
+    /// Packets pass it all the time, whoever asks; false for a lab that only moves when it is told to.
+    pub live: bool,
     profile: Profile,
     modules: Vec<String>,
     log: VecDeque<LogLine>,
@@ -179,11 +185,33 @@ impl Machine {
             router,
             now: booted,
             booted,
+            described: Arc::default(),
+            live: false,
             profile: Profile::default(),
             modules: Vec::new(),
             log: VecDeque::new(),
             toolbox,
         }
+    }
+
+    /// A machine of its own over a copy of the router. Its log is empty.
+    pub(super) fn copy(&self, router: Arc<Router>) -> Self {
+        Self {
+            router,
+            now: self.now,
+            booted: self.booted,
+            described: Arc::clone(&self.described),
+            live: false,
+            profile: self.profile,
+            modules: self.modules.clone(),
+            log: VecDeque::new(),
+            toolbox: self.toolbox,
+        }
+    }
+
+    /// The hosts that its lab file names.
+    pub fn hosts(&self) -> Hosts {
+        Hosts::of_lab(&self.described)
     }
 
     /// Calls a tool. One that isn't there fails as a shell says it.
@@ -236,6 +264,11 @@ impl Machine {
     /// Connections are tracked from now on, whether a rule asks for it or not.
     pub fn track_always(&self, always: bool) {
         self.configure(|config| config.always_track = always);
+    }
+
+    /// Whether connections are tracked though no rule may ask for it.
+    pub fn tracks_always(&self) -> bool {
+        self.router.config().always_track
     }
 
     /// What `modprobe` loaded, in that order.

@@ -14,6 +14,8 @@ use super::files::{Files, gather};
 use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
 use super::problem::{Position, Problem, SourceError};
 use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
+use crate::conntrack::proto::ProtocolState;
+use crate::conntrack::{Endpoint, Tuple};
 use crate::engine::{Config, Emission, Observer, Port, Report, Router, Silent, Worker};
 use crate::explain::story::Story;
 use crate::net::{ConfigError, Listeners, Net, Prefix, Route};
@@ -77,7 +79,8 @@ impl Lab {
     pub fn new(file: &LabFile, seed: u64, toolbox: Toolbox) -> Result<Self, SourceError> {
         let net = network(file)?;
         let name = file.lab_name().unwrap_or_else(|_| "lab".to_owned());
-        let lab = Self::with_net(name, net, seed, toolbox);
+        let mut lab = Self::with_net(name, net, seed, toolbox);
+        lab.machine.described = Arc::new(file.clone());
         apply_sysctls(&lab.machine, file)?;
         Ok(lab)
     }
@@ -103,6 +106,28 @@ impl Lab {
         Self {
             machine: Machine::new(router, START, toolbox),
             name,
+            worker,
+            open,
+            last: None,
+            departed: HashMap::new(),
+            streams: Streams::default(),
+        }
+    }
+
+    /// A copy of a machine as it stands now, with its flows, expectations and counters: what becomes of a packet there, nobody else notices.
+    /// What comes next in its TCP conversations is taken from the flows.
+    pub fn trial(machine: &Machine) -> Self {
+        let open = OpenPorts::default();
+        let also = open.clone();
+        let router = Arc::new(
+            machine
+                .router
+                .copy(machine.now, |before| Arc::new(AlsoOpen { before, also })),
+        );
+        let worker = router.workers().remove(0);
+        Self {
+            machine: machine.copy(router),
+            name: machine.described.lab_name().unwrap_or_else(|_| "lab".to_owned()),
             worker,
             open,
             last: None,
@@ -320,7 +345,24 @@ impl Lab {
 
     /// The sequence number that comes next in this direction of a TCP conversation, as far as this lab has seen it.
     pub fn next_sequence(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
-        self.streams.0.get(&(from, to)).copied()
+        let seen = self.streams.0.get(&(from, to)).copied();
+        seen.or_else(|| self.next_of_flow(from, to))
+    }
+
+    /// What the tracked flow says, where its packets passed before anybody looked.
+    fn next_of_flow(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
+        let end = |(address, id)| Endpoint { address, id };
+        let tuple = Tuple {
+            source: end(from),
+            destination: end(to),
+            protocol: protocol::TCP,
+        };
+        let (flow, direction) = self.machine.router.flows().lookup(self.machine.now, &tuple)?;
+        let state = flow.lock();
+        match &state.protocol {
+            ProtocolState::Tcp(track) => track.next_sequence(direction),
+            _ => None,
+        }
     }
 }
 
@@ -419,6 +461,18 @@ impl Listeners for OpenPorts {
             return false;
         };
         self.0.read().contains(&(packet.protocol(), port))
+    }
+}
+
+/// What is open on the machine a copy was made of, and what was opened on the copy.
+struct AlsoOpen {
+    before: Arc<dyn Listeners + Send + Sync>,
+    also: OpenPorts,
+}
+
+impl Listeners for AlsoOpen {
+    fn is_open(&self, packet: &Packet) -> bool {
+        self.before.is_open(packet) || self.also.is_open(packet)
     }
 }
 

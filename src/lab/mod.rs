@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod control;
 pub mod conversation;
+pub mod copy;
 pub mod demo;
 pub mod file;
 pub mod files;

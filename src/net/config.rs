@@ -239,6 +239,14 @@ impl Net {
         self.tables.all().map(|entry| &entry.route)
     }
 
+    /// Those that came with no address: what was added by itself.
+    pub fn added_routes(&self) -> impl Iterator<Item = &Route> {
+        self.tables
+            .all()
+            .filter(|entry| entry.owner.is_none())
+            .map(|entry| &entry.route)
+    }
+
     pub fn rules(&self) -> &[RoutingRule] {
         &self.rules
     }

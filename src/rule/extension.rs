@@ -49,6 +49,10 @@ pub trait Match: DynEq + Debug + Send + Sync + 'static {
     fn state(&self, _now: Time) -> Option<Box<State>> {
         None
     }
+    /// The same state again, for a copy of the router that goes its own way. Whatever has state must say how it is copied.
+    fn copy_state(&self, _state: &State) -> Option<Box<State>> {
+        None
+    }
     /// True where the kernel starts to track connections because this match is used.
     fn needs_conntrack(&self) -> bool {
         false
@@ -82,6 +86,10 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
     fn save(&self, out: &mut String);
     fn list(&self, out: &mut String, numeric: bool);
     fn state(&self, _now: Time) -> Option<Box<State>> {
+        None
+    }
+    /// As [`Match::copy_state`].
+    fn copy_state(&self, _state: &State) -> Option<Box<State>> {
         None
     }
     fn needs_conntrack(&self) -> bool {

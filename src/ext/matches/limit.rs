@@ -197,6 +197,11 @@ impl Match for Limit {
         Some(Box::new(Mutex::new(bucket)))
     }
 
+    fn copy_state(&self, state: &State) -> Option<Box<State>> {
+        let bucket = *state.downcast_ref::<Mutex<Bucket>>()?.lock();
+        Some(Box::new(Mutex::new(bucket)))
+    }
+
     fn save(&self, out: &mut String) {
         let _ = write!(out, " --limit {}", self.rate());
         if self.burst != DEFAULT_BURST {

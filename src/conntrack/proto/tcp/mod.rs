@@ -216,6 +216,12 @@ impl TcpTrack {
         std::mem::replace(&mut self.state, TcpState::Close) != TcpState::Close
     }
 
+    /// The sequence number that comes next from the sender of a direction; `None` where nothing was seen of it.
+    pub fn next_sequence(&self, direction: Direction) -> Option<u32> {
+        let side = &self.sides[direction.index()];
+        (side.max_window != 0).then_some(side.end)
+    }
+
     pub fn state(&self) -> TcpState {
         self.state
     }

@@ -1,0 +1,416 @@
+//! A copy of a lab as text: what is there now, from which the same lab can be made anew in memory.
+//!
+//! `{"tool":"copy"}` over the control socket answers with it, on a line of JSON. It holds what its commands made of a lab, not what packets left in
+//! it: flows stay where they are, and who wants to know what becomes of a packet asks the lab itself ([`Lab::trial`]). So it stays as small as the
+//! rules are.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::file::{DEFAULT_MTU, LabFile};
+use super::files::Files;
+use super::machine::{Call, Machine, Profile, Toolbox};
+use super::memory::{Lab, apply_sysctls};
+use super::problem::SourceError;
+use crate::base::{InterfaceId, InterfaceName, MarkMask};
+use crate::helper;
+use crate::net::{Net, Prefix, Route, RouteKind, RoutingRule, RuleAction, Scope, table};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabCopy {
+    pub name: String,
+    /// Whether packets pass it all the time; else it moves only when told to.
+    pub live: bool,
+    /// The lab file as it would be written now: interfaces with their addresses, routes, hosts, and every sysctl that is not what a lab begins with.
+    pub file: String,
+    /// Routes that a lab file has no words for: of other tables, with a metric, a source, a gateway behind another route.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<RouteRecord>,
+    /// Routing rules, where they are not the three of every namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<RuleRecord>>,
+    /// `iptables-save -c` of all tables.
+    pub tables: String,
+    pub profile: String,
+    /// What `modprobe` loaded, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
+    /// The helpers that are there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub helpers: Vec<String>,
+    /// Connections are tracked though no rule may ask for it.
+    #[serde(default)]
+    pub tracks_always: bool,
+}
+
+/// A route, with the words of `ip route`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteRecord {
+    pub to: String,
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dev: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub src: Option<IpAddr>,
+    pub metric: u32,
+    pub table: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+}
+
+/// A line of `ip rule`. `action` is a table's number, or a word such as `prohibit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleRecord {
+    pub priority: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iif: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oif: Option<String>,
+    pub mark: u32,
+    pub mask: u32,
+    pub tos: u8,
+    pub action: String,
+}
+
+/// Why a copy makes no lab: it comes from another version of nflab, or was changed on its way.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    #[error("its lab file cannot be read: {0}")]
+    File(#[from] SourceError),
+    #[error("its {what} cannot be taken over: {why}")]
+    Part { what: &'static str, why: String },
+}
+
+impl LabCopy {
+    pub fn of(machine: &mut Machine) -> Self {
+        let tables = machine.call(Call {
+            name: "iptables-save",
+            args: &["-c".to_owned()],
+            stdin: "",
+            files: &Files::default(),
+        });
+        let config = machine.router.config();
+        let (written, routes) = routes(&config.net);
+        let name = machine.described.lab_name().unwrap_or_else(|_| "lab".to_owned());
+        let mut copy = Self {
+            live: machine.live,
+            file: described(machine, &config.net, &written),
+            routes,
+            rules: rules(&config.net),
+            tables: tables.stdout,
+            profile: machine.profile().name().to_owned(),
+            modules: machine.modules().to_vec(),
+            helpers: config.helpers.iter().map(|spec| spec.name.to_owned()).collect(),
+            tracks_always: config.always_track,
+            name,
+        };
+        copy.file = format!("{}{}", copy.sysctls(machine), copy.file);
+        copy
+    }
+
+    /// The lab file, under the lab's name.
+    pub fn lab_file(&self) -> Result<LabFile, SourceError> {
+        LabFile::parse(&self.name, &self.file)
+    }
+
+    /// A lab in memory that is the same, but for flows, fragments and logs: there are none yet.
+    pub fn lab(&self, seed: u64, toolbox: Toolbox) -> Result<Lab, CopyError> {
+        let mut lab = self.bare(seed, toolbox)?;
+        // The newest table stands first, and comes last.
+        let newest_first = self.tables.lines().filter_map(|line| line.strip_prefix('*'));
+        for name in newest_first.collect::<Vec<_>>().into_iter().rev() {
+            let touch = ["-t", name, "-S"].map(str::to_owned);
+            lab.tool("iptables", &touch, "", Path::new("."));
+        }
+        if !self.tables.is_empty() {
+            let restored = lab.tool("iptables-restore", &["-c".to_owned()], &self.tables, Path::new("."));
+            if restored.code != 0 {
+                return Err(part("rules", restored.stderr));
+            }
+        }
+        Ok(lab)
+    }
+
+    /// The same without rules.
+    pub fn bare(&self, seed: u64, toolbox: Toolbox) -> Result<Lab, CopyError> {
+        let file = self.lab_file()?;
+        let mut lab = Lab::new(&file, seed, toolbox)?;
+        let profile = Profile::from_name(&self.profile).ok_or_else(|| part("profile", self.profile.clone()))?;
+        let machine = &mut lab.machine;
+        if profile != machine.profile() {
+            machine.set_profile(profile);
+            apply_sysctls(machine, &file)?;
+        }
+        for module in &self.modules {
+            machine.note_module(module);
+        }
+        for spec in helper::registry() {
+            match self.helpers.iter().any(|name| name == spec.name) {
+                true => machine.load_helper(spec.name),
+                false => machine.unload_helper(spec.name),
+            }
+        }
+        machine.track_always(self.tracks_always);
+        machine.router.configure(|config| self.route(&mut config.net))?;
+        Ok(lab)
+    }
+
+    fn route(&self, net: &mut Net) -> Result<(), CopyError> {
+        for record in &self.routes {
+            let route = record.route(net)?;
+            net.add_route(route).map_err(|error| part("routes", error))?;
+        }
+        if let Some(rules) = &self.rules {
+            for rule in net.rules().to_vec() {
+                net.remove_rule(&rule).map_err(|error| part("routing rules", error))?;
+            }
+            for record in rules {
+                let rule = record.rule(net)?;
+                net.add_rule(rule);
+            }
+        }
+        Ok(())
+    }
+
+    /// The sysctls that are not what this lab without any would begin with, as a table of a lab file. Setting one changes others, so each is held
+    /// against the lab as those before it leave it.
+    fn sysctls(&self, machine: &Machine) -> String {
+        let mut text = String::new();
+        let Ok(plain) = self.bare(1, machine.toolbox()) else {
+            return text;
+        };
+        for key in machine.sysctls() {
+            let Some(value) = machine.sysctl(&key) else { continue };
+            if plain.machine.sysctl(&key).as_ref() == Some(&value) {
+                continue;
+            }
+            // What can only be read isn't a setting.
+            if plain.machine.set_sysctl(&key, &value).is_ok() {
+                let _ = writeln!(text, "{} = {}", quoted(&key), quoted(&value));
+            }
+        }
+        match text.is_empty() {
+            true => text,
+            false => format!("[sysctl]\n{text}"),
+        }
+    }
+}
+
+/// Interfaces, routes and hosts of a lab file.
+fn described(machine: &Machine, net: &Net, routes: &[Route]) -> String {
+    let mut text = String::new();
+    for interface in net.interfaces().iter().skip(1) {
+        let own = interface
+            .addresses
+            .iter()
+            .map(|it| format!("{}/{}", it.address, it.prefix_length));
+        let addresses = own.chain(without_effect(machine, interface.name));
+        let addresses: Vec<String> = addresses.map(|address| quoted(&address)).collect();
+        let _ = writeln!(text, "[interface.{}]", quoted(interface.name.as_str()));
+        let _ = writeln!(text, "address = [{}]", addresses.join(", "));
+        if interface.mtu != DEFAULT_MTU {
+            let _ = writeln!(text, "mtu = {}", interface.mtu);
+        }
+    }
+    for route in routes {
+        let _ = writeln!(text, "[[route]]\nto = {}", quoted(&route.to.to_string()));
+        if let Some(via) = route.via {
+            let _ = writeln!(text, "via = {}", quoted(&via.to_string()));
+        }
+        if let Some(id) = route.interface {
+            let _ = writeln!(text, "dev = {}", quoted(net.interface(id).name.as_str()));
+        }
+    }
+    for host in &machine.described.hosts {
+        // A host that no address of the router's is a neighbour of any more can't be written into a lab file.
+        let neighbours = |address: IpAddr| {
+            let interface = net.by_name(host.interface.as_str());
+            interface.is_some_and(|it| it.addresses.iter().any(|own| own.network().contains(address)))
+        };
+        let fit = |address: IpAddr| address.is_ipv6() || neighbours(address);
+        if !host.addresses.iter().all(|it| fit(it.address)) || !host.gateways.iter().all(|it| fit(*it)) {
+            continue;
+        }
+        let addresses = host
+            .addresses
+            .iter()
+            .map(|it| format!("{}/{}", it.address, it.prefix_length));
+        let addresses: Vec<String> = addresses.map(|it| quoted(&it)).collect();
+        let gateways: Vec<String> = host.gateways.iter().map(|it| quoted(&it.to_string())).collect();
+        let _ = writeln!(text, "[host.{}]", quoted(&host.name));
+        let _ = writeln!(text, "interface = {}", quoted(host.interface.as_str()));
+        let _ = writeln!(text, "address = [{}]", addresses.join(", "));
+        if !gateways.is_empty() {
+            let _ = writeln!(text, "gateway = [{}]", gateways.join(", "));
+        }
+    }
+    text
+}
+
+/// Addresses of IPv6, which a lab file may have and a router does not know yet.
+fn without_effect(machine: &Machine, name: InterfaceName) -> impl Iterator<Item = String> {
+    let interface = machine.described.interfaces.iter().find(move |it| it.name == name);
+    let addresses = interface.into_iter().flat_map(|it| &it.addresses);
+    addresses
+        .filter(|it| it.address.is_ipv6())
+        .map(|it| format!("{}/{}", it.address, it.prefix_length))
+}
+
+/// Those that a lab file has words for, and the others, in an order in which they can be added.
+fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
+    let plain = |route: &&Route| {
+        let neighbour = |via: IpAddr| {
+            let addresses = net.interfaces().iter().flat_map(|it| &it.addresses);
+            addresses
+                .into_iter()
+                .any(|own| own.network().contains(via) && own.address != via)
+        };
+        route.table == table::MAIN
+            && route.kind == RouteKind::Unicast
+            && (route.source, route.mtu, route.metric) == (None, None, 0)
+            && route.via.is_none_or(neighbour)
+    };
+    let written: Vec<Route> = net.added_routes().filter(plain).cloned().collect();
+    let mut others: Vec<&Route> = net.added_routes().filter(|route| !plain(route)).collect();
+    // A gateway may be behind a route of its own.
+    others.sort_by_key(|route| route.via.is_some());
+    let records = others.into_iter().map(|route| RouteRecord::of(route, net)).collect();
+    (written, records)
+}
+
+fn rules(net: &Net) -> Option<Vec<RuleRecord>> {
+    let rules = net.rules();
+    if *rules == *Net::new().rules() {
+        return None;
+    }
+    Some(rules.iter().map(|rule| RuleRecord::of(rule, net)).collect())
+}
+
+impl RouteRecord {
+    fn of(route: &Route, net: &Net) -> Self {
+        Self {
+            to: route.to.to_string(),
+            kind: kind_name(route.kind).to_owned(),
+            via: route.via,
+            dev: route.interface.map(|id| net.interface(id).name.to_string()),
+            src: route.source,
+            metric: route.metric,
+            table: route.table,
+            mtu: route.mtu,
+        }
+    }
+
+    fn route(&self, net: &Net) -> Result<Route, CopyError> {
+        let to = prefix(&self.to)?;
+        let kind = KINDS
+            .iter()
+            .find(|(_, name)| *name == self.kind)
+            .ok_or_else(|| part("routes", format!("{:?} is no kind of route", self.kind)))?;
+        Ok(Route {
+            kind: kind.0,
+            via: self.via,
+            interface: self.dev.as_deref().map(|name| interface(net, name)).transpose()?,
+            source: self.src,
+            metric: self.metric,
+            table: self.table,
+            scope: Scope::Universe,
+            mtu: self.mtu,
+            ..Route::new(to)
+        })
+    }
+}
+
+impl RuleRecord {
+    fn of(rule: &RoutingRule, net: &Net) -> Self {
+        let name = |id| net.interface(id).name.to_string();
+        Self {
+            priority: rule.priority,
+            from: rule.from.map(|it| it.to_string()),
+            to: rule.to.map(|it| it.to_string()),
+            iif: rule.input.map(name),
+            oif: rule.output.map(name),
+            mark: rule.mark.value,
+            mask: rule.mark.mask,
+            tos: rule.tos,
+            action: match rule.action {
+                RuleAction::Table(number) => number.to_string(),
+                RuleAction::Blackhole => "blackhole".to_owned(),
+                RuleAction::Unreachable => "unreachable".to_owned(),
+                RuleAction::Prohibit => "prohibit".to_owned(),
+            },
+        }
+    }
+
+    fn rule(&self, net: &Net) -> Result<RoutingRule, CopyError> {
+        let action = match self.action.as_str() {
+            "blackhole" => RuleAction::Blackhole,
+            "unreachable" => RuleAction::Unreachable,
+            "prohibit" => RuleAction::Prohibit,
+            number => RuleAction::Table(
+                number
+                    .parse()
+                    .map_err(|_| part("routing rules", format!("{number:?} is no action")))?,
+            ),
+        };
+        Ok(RoutingRule {
+            priority: self.priority,
+            mark: MarkMask {
+                value: self.mark,
+                mask: self.mask,
+            },
+            from: self.from.as_deref().map(prefix).transpose()?,
+            to: self.to.as_deref().map(prefix).transpose()?,
+            input: self.iif.as_deref().map(|name| interface(net, name)).transpose()?,
+            output: self.oif.as_deref().map(|name| interface(net, name)).transpose()?,
+            tos: self.tos,
+            action,
+        })
+    }
+}
+
+fn prefix(text: &str) -> Result<Prefix, CopyError> {
+    text.parse()
+        .map_err(|_| part("routes", format!("{text:?} is no prefix")))
+}
+
+fn interface(net: &Net, name: &str) -> Result<InterfaceId, CopyError> {
+    net.by_name(name)
+        .map(|it| it.id)
+        .ok_or_else(|| part("routes", format!("there is no interface {name}")))
+}
+
+fn kind_name(kind: RouteKind) -> &'static str {
+    let found = KINDS.iter().find(|(known, _)| *known == kind);
+    found.map_or("unicast", |(_, name)| name)
+}
+
+fn part(what: &'static str, why: impl ToString) -> CopyError {
+    let why = why.to_string().trim_end().to_owned();
+    CopyError::Part { what, why }
+}
+
+/// As TOML writes a text.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+const KINDS: &[(RouteKind, &str)] = &[
+    (RouteKind::Unicast, "unicast"),
+    (RouteKind::Local, "local"),
+    (RouteKind::Broadcast, "broadcast"),
+    (RouteKind::Anycast, "anycast"),
+    (RouteKind::Multicast, "multicast"),
+    (RouteKind::Blackhole, "blackhole"),
+    (RouteKind::Unreachable, "unreachable"),
+    (RouteKind::Prohibit, "prohibit"),
+    (RouteKind::Throw, "throw"),
+];

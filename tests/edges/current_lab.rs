@@ -1,0 +1,238 @@
+//! Which lab an answer is about: copies and trials are true to what runs, and leave no trace in it.
+
+use std::path::Path;
+
+use nflab::cli::TOOLBOX;
+use nflab::lab::copy::LabCopy;
+use nflab::lab::file::LabFile;
+use nflab::lab::memory::Lab;
+use nflab::lab::problem::Source;
+use nflab::lab::script::{Runner, parse_in};
+use nflab::net::{Prefix, Route, RouteKind, RoutingRule, RuleAction};
+
+const LAB: &str = r#"[sysctl]
+"net.netfilter.nf_conntrack_udp_timeout" = 40
+"net.ipv4.conf.lan.rp_filter" = 1
+[interface.lan]
+address = ["10.0.0.1/24", "2001:db8::1/64"]
+mtu = 1400
+[interface."eth0.5"]
+address = ["192.0.2.1/24"]
+[[route]]
+to = "default"
+via = "192.0.2.254"
+[host.laptop]
+interface = "lan"
+address = ["10.0.0.2/24", "2001:db8::2/64"]
+"#;
+
+fn runner(text: &str) -> Runner {
+    let file = LabFile::parse("home.toml", text).unwrap();
+    let mut runner = Runner::new(Lab::new(&file, 1, TOOLBOX).unwrap(), "/".into());
+    runner.hosts = runner.lab.machine.hosts();
+    runner
+}
+
+/// Does these lines, each of which has to succeed; what they printed.
+fn does(runner: &mut Runner, text: &str) -> String {
+    let source = Source {
+        name: "test".to_owned(),
+        text: text.to_owned(),
+    };
+    let statements = parse_in(&source, TOOLBOX, &mut runner.hosts).unwrap_or_else(|error| panic!("{error}"));
+    let mut printed = String::new();
+    for statement in &statements {
+        let (said, result) = runner.run(statement);
+        result.unwrap_or_else(|failed| panic!("{}: {}", failed.reason, said.stderr));
+        printed += &said.stdout;
+    }
+    printed
+}
+
+fn ask(lab: &mut Lab, name: &str, args: &[&str]) -> String {
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let output = lab.tool(name, &args, "", Path::new("/"));
+    assert_eq!(output.code, 0, "{name} {args:?}: {}", output.stderr);
+    output.stdout
+}
+
+/// All that a copy has to keep, in lines.
+fn everything(lab: &mut Lab) -> Vec<String> {
+    let mut text = ask(lab, "iptables-save", &["-c"]);
+    for (tool, args) in [("sysctl", &["-a"][..]), ("lsmod", &[])] {
+        text += &ask(lab, tool, args);
+    }
+    let config = lab.machine.router.config();
+    let mut lines: Vec<String> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect();
+    for interface in config.net.interfaces() {
+        lines.push(format!(
+            "{} {} {:?}",
+            interface.name, interface.mtu, interface.addresses
+        ));
+    }
+    let mut routes: Vec<String> = config.net.routes().map(|route| format!("{route:?}")).collect();
+    routes.sort();
+    lines.extend(routes);
+    lines.extend(config.net.rules().iter().map(|rule| format!("{rule:?}")));
+    lines
+}
+
+fn same(left: &[String], right: &[String]) {
+    let only = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|line| !those.contains(line)).cloned().collect()
+    };
+    let first = left.iter().zip(right).find(|(left, right)| left != right);
+    assert!(
+        left == right,
+        "{:#?}\n{:#?}\n{first:#?}",
+        only(left, right),
+        only(right, left)
+    );
+}
+
+#[test]
+fn a_copy_as_text_makes_the_same_lab() {
+    let mut original = runner(LAB);
+    does(
+        &mut original,
+        r#"iptables -P FORWARD DROP
+iptables -A FORWARD -i lan -m limit --limit 5/min -m comment --comment "say \"hi\"" -j ACCEPT
+iptables -t nat -A POSTROUTING -o eth0.5 -j MASQUERADE
+sysctl -w net.ipv4.conf.all.forwarding=0
+sysctl -w net.ipv4.conf.eth0/5.forwarding=1
+sysctl -w net.netfilter.nf_conntrack_max=77
+modprobe nf_conntrack
+modprobe nf_conntrack_ftp
+interface dmz 172.16.0.1/16 172.16.0.9/16
+route add 10.9.0.0/16 via 10.0.0.9
+send lan udp 10.0.0.2:5 > 198.51.100.9:53"#,
+    );
+    let net = |net: &mut nflab::net::Net| {
+        let to = |text: &str| text.parse::<Prefix>().unwrap();
+        let lan = net.by_name("lan").unwrap().id;
+        net.add_route(Route {
+            interface: Some(lan),
+            table: 100,
+            source: Some([10, 0, 0, 1].into()),
+            ..Route::new(to("192.168.0.0/16"))
+        })?;
+        net.add_route(Route {
+            interface: Some(lan),
+            ..Route::new(to("10.8.0.0/16"))
+        })?;
+        net.add_route(Route {
+            via: Some([10, 8, 0, 1].into()),
+            metric: 7,
+            mtu: Some(1300),
+            ..Route::new(to("10.77.0.0/16"))
+        })?;
+        net.add_route(Route {
+            kind: RouteKind::Prohibit,
+            ..Route::new(to("203.0.113.0/24"))
+        })?;
+        net.add_rule(RoutingRule {
+            priority: 100,
+            input: Some(lan),
+            from: Some(to("10.0.0.0/24")),
+            ..RoutingRule::new(RuleAction::Table(100))
+        });
+        Ok::<(), nflab::net::ConfigError>(())
+    };
+    original
+        .lab
+        .machine
+        .router
+        .configure(|config| net(&mut config.net))
+        .unwrap();
+    let line = ask(&mut original.lab, "copy", &[]);
+    assert_eq!(line.lines().count(), 1);
+    let copy: LabCopy = serde_json::from_str(&line).unwrap();
+    let mut again = copy
+        .lab(1, TOOLBOX)
+        .unwrap_or_else(|error| panic!("{error}\n{}", copy.file));
+    same(&everything(&mut again), &everything(&mut original.lab));
+    assert!(again.machine.hosts().get("laptop").is_some());
+    assert!(copy.file.contains("2001:db8::2/64"), "{}", copy.file);
+    // Nor does a copy of the copy lose anything.
+    assert_eq!(LabCopy::of(&mut again.machine), copy);
+    // A lab as it begins is a short text.
+    let mut plain = runner("[interface.lan]\naddress = [\"10.0.0.1/24\"]\n");
+    assert_eq!(
+        LabCopy::of(&mut plain.lab.machine).file,
+        "[interface.\"lan\"]\naddress = [\"10.0.0.1/24\"]\n"
+    );
+}
+
+#[test]
+fn a_trial_knows_the_flows_and_leaves_nothing() {
+    let mut original = runner(LAB);
+    does(
+        &mut original,
+        "iptables -P FORWARD DROP
+iptables -A FORWARD -m state --state ESTABLISHED -j ACCEPT
+iptables -A FORWARD -i lan -m limit --limit 1/hour --limit-burst 2 -j ACCEPT
+iptables -t nat -A POSTROUTING -o eth0.5 -j MASQUERADE
+handshake laptop:40000 > 198.51.100.9:80
+data laptop:40000 > 198.51.100.9:80 500
+send lan udp laptop:5 > 198.51.100.9:53
+expect accept",
+    );
+    let before = (
+        everything(&mut original.lab),
+        ask(&mut original.lab, "conntrack", &["-L", "-o", "extended"]),
+    );
+    let mut trial = Runner::new(Lab::trial(&original.lab.machine), "/".into());
+    trial.hosts = original.hosts.clone();
+    let told = does(
+        &mut trial,
+        // The numbers are those that come next, though no packet has passed the copy yet.
+        "send eth0.5 tcp 198.51.100.9:80 > 192.0.2.1:40000 PA data \"hello\"
+expect accept
+expect state ESTABLISHED
+expect out lan tcp 198.51.100.9:80 > laptop:40000
+send lan udp laptop:6 > 198.51.100.9:53
+expect drop
+expect policy FORWARD packets 1
+send lan tcp laptop:40000 > 198.51.100.9:80 R
+expect flow tcp CLOSE
+listen tcp 22
+iptables -F",
+    );
+    assert!(told.contains("ESTABLISHED"), "{told}");
+    same(&everything(&mut original.lab), &before.0);
+    assert_eq!(ask(&mut original.lab, "conntrack", &["-L", "-o", "extended"]), before.1);
+}
+
+#[test]
+fn a_trial_knows_what_a_helper_waits_for() {
+    let mut original = runner(LAB);
+    does(
+        &mut original,
+        "iptables -P FORWARD DROP
+iptables -A FORWARD -m state --state ESTABLISHED,RELATED -j ACCEPT
+iptables -A FORWARD -i lan -p tcp --dport 21 -j ACCEPT
+iptables -t raw -A PREROUTING -p tcp --dport 21 -j CT --helper ftp
+iptables -t nat -A POSTROUTING -o eth0.5 -j MASQUERADE
+handshake laptop:40000 > 198.51.100.9:21
+data 198.51.100.9:21 > laptop:40000 \"220 hello\\r\\n\"
+data laptop:40000 > 198.51.100.9:21 \"USER me\\r\\n\"
+data laptop:40000 > 198.51.100.9:21 \"PORT 10,0,0,2,200,10\\r\\n\"
+expect expectation proto=6",
+    );
+    let mut trial = Runner::new(Lab::trial(&original.lab.machine), "/".into());
+    trial.hosts = original.hosts.clone();
+    does(
+        &mut trial,
+        "send eth0.5 tcp 198.51.100.9:20 > 192.0.2.1:51210 S
+expect state RELATED
+expect out lan tcp 198.51.100.9:20 > laptop:51210
+# Lines go on where they stood, too.
+send lan tcp laptop:40000 > 198.51.100.9:21 PA data \"PORT 10,0,0,2,200,11\\r\\n\"
+expect expectation proto=6 dport=51211",
+    );
+    does(&mut original, "expect expectation proto=6 dport=51210\nexpect flows 1");
+}
