@@ -243,6 +243,16 @@ impl Table {
         }
     }
 
+    /// Takes out every flow that is meant.
+    pub fn delete_where(&self, mut is_meant: impl FnMut(&Flow, &FlowState) -> bool) {
+        for flow in self.all() {
+            let meant = is_meant(&flow, &flow.lock());
+            if meant {
+                self.delete(&flow);
+            }
+        }
+    }
+
     pub fn flush(&self) {
         for flow in self.all() {
             self.delete(&flow);

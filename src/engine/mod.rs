@@ -5,6 +5,7 @@
 mod compile;
 mod hooks;
 mod live;
+mod masquerade;
 mod observer;
 mod pass;
 mod reason;

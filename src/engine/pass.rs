@@ -65,6 +65,10 @@ impl<'a, O: Observer> Pass<'a, O> {
         let buffer = self.worker.buffer(bytes);
         self.see_arrival(Some(interface), bytes);
         let report = match sanity(buffer) {
+            // The device does not even take it: nobody counts it.
+            Ok(_) if !self.config.net.interface(interface).is_up => {
+                self.stopped(Reason::Host(DropReason::LinkDown), None)
+            }
             Ok(mut packet) => {
                 packet.input = Some(interface);
                 self.inward(packet, Tracking::default(), None)
@@ -372,6 +376,10 @@ impl<'a, O: Observer> Pass<'a, O> {
         let Some(output) = transit.packet.output else {
             return self.stopped(Reason::Host(DropReason::NoRoute), state);
         };
+        if !self.config.net.interface(output).is_up {
+            // Every hook has seen it, and its flow is in the table; nobody is told.
+            return self.gone(Reason::Host(DropReason::LinkDown), transit);
+        }
         if transit.packet.len() <= mtu as usize && transit.packet.largest_fragment == 0 {
             self.leave(output, transit);
             return Report { fate, state };

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::live::Live;
+use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
 use super::worker::{Report, Worker};
@@ -140,8 +141,9 @@ impl Router {
         let mut config = Config::clone(&self.config.load());
         change(&mut config)?;
         let tracked = self.tracks();
-        self.config.store(Arc::new(config));
+        let before = self.config.swap(Arc::new(config));
         self.tracking_changed(tracked);
+        masquerade::forget_lost(&self.flows, &before.net, &self.config.load().net);
         Ok(())
     }
 

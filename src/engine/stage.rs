@@ -9,7 +9,7 @@ use super::walk::{Verdict, Walk};
 use crate::base::{InterfaceName, protocol};
 use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked};
 use crate::helper::{self, HelperContext};
-use crate::nat::{self, Manip, NatContext, NatHook};
+use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
 use crate::packet::Packet;
 use crate::rule::{Hook, Table};
@@ -257,7 +257,11 @@ impl<O: Observer> Pass<'_, O> {
         } else {
             None
         };
-        nat::translate(&mut transit.packet, &transit.tracking, at).map_err(Reason::Tracking)?;
+        let translated = nat::translate(&mut transit.packet, &transit.tracking, at).map_err(Reason::Tracking)?;
+        if translated == Translated::Moved {
+            self.router.flows.delete(&flow);
+            return Err(Reason::MasqueradeMoved);
+        }
         if let Some(before) = before
             && before.bytes() != transit.packet.bytes()
         {

@@ -8,8 +8,8 @@ mod tests;
 mod translate;
 
 pub use sequence::{adjust_sequences, record_length_change, shifts_sequences};
-pub use setup::{is_done, masquerade_moved, null_binding, setup, track};
-pub use translate::translate;
+pub use setup::{is_done, null_binding, setup, track};
+pub use translate::{Translated, translate};
 
 use crate::base::{AddressRange, PortRange, Random, Time};
 

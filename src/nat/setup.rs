@@ -86,18 +86,6 @@ pub fn is_done(flow: &Flow, manip: Manip) -> bool {
     flow.lock().status.has(done_bit(manip))
 }
 
-/// Whether a flow under MASQUERADE leaves by another interface than the one its address was taken from. The kernel then deletes the flow and drops
-/// the packet, at POSTROUTING.
-pub fn masquerade_moved(packet: &Packet, tracking: &Tracking) -> bool {
-    let Some(flow) = &tracking.flow else { return false };
-    tracking.direction == Direction::Original
-        && flow
-            .lock()
-            .nat
-            .masquerade_interface
-            .is_some_and(|interface| packet.output != Some(interface))
-}
-
 /// An expected flow seems to come from where the announcing command went, and goes to whoever sent that command.
 fn follow_master(
     table: &Table,

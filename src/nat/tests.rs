@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Manip, NatContext, NatHook, NatRange, null_binding, setup, translate};
+use super::{Manip, NatContext, NatHook, NatRange, Translated, null_binding, setup, translate};
 use crate::base::{AddressRange, PortRange, Random};
 use crate::conntrack::testing::{B, Bench, address, echo, packet, udp};
 use crate::conntrack::{DropReason, Status};
@@ -185,7 +185,10 @@ fn a_null_binding_may_change_a_port() {
     };
     null_binding(&bench.table, &mut cx, &flow, Manip::Destination).unwrap();
     null_binding(&bench.table, &mut cx, &flow, Manip::Source).unwrap();
-    assert!(translate(&mut own, &tracking, NatHook::Postrouting).unwrap());
+    assert_eq!(
+        translate(&mut own, &tracking, NatHook::Postrouting),
+        Ok(Translated::Changed)
+    );
     bench.table.confirm(&bench.context(), &own, &mut tracking).unwrap();
     assert_ne!(own.ports().unwrap().0, 5000);
     assert!(flow.lock().status.has(Status::SRC_NAT));
@@ -213,7 +216,7 @@ fn answers_come_back_to_where_they_were_asked() {
     setup(&bench.table, &mut cx, &flow, &to, Manip::Destination).unwrap();
     setup(&bench.table, &mut cx, &flow, &to_outside(), Manip::Source).unwrap();
     for hook in [NatHook::Prerouting, NatHook::Postrouting] {
-        assert!(translate(&mut ask, &tracking, hook).unwrap());
+        assert_eq!(translate(&mut ask, &tracking, hook), Ok(Translated::Changed));
     }
     bench.table.confirm(&bench.context(), &ask, &mut tracking).unwrap();
     assert_eq!((ask.source(), ask.destination()), (address(OUTSIDE), address(B)));
@@ -221,7 +224,7 @@ fn answers_come_back_to_where_they_were_asked() {
     let mut answer = udp((B, 5353), (OUTSIDE, 4000));
     let (_, tracking) = bench.track(&mut answer);
     for hook in [NatHook::Prerouting, NatHook::Postrouting] {
-        assert!(translate(&mut answer, &tracking, hook).unwrap());
+        assert_eq!(translate(&mut answer, &tracking, hook), Ok(Translated::Changed));
     }
     let mut back = udp((OUTSIDE, 53), (host(2), 4000));
     assert_eq!(answer.bytes(), back.bytes());

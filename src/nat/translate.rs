@@ -9,14 +9,29 @@ use crate::packet::{ChecksumState, End, Packet};
 use crate::wire::icmpv4::{self, kind};
 use crate::wire::{be16, be32, checksum, ipv4, put16, put32, tcp};
 
-/// Rewrites what this hook has to; true when the packet changed. To be called at each nat hook, after the mapping is decided.
-pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Result<bool, DropReason> {
-    let Some(flow) = &tracking.flow else {
-        return Ok(false);
+/// What came of a packet at a nat hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Translated {
+    Unchanged,
+    Changed,
+    /// MASQUERADE took the flow's source address from another interface than the one it leaves by now. The packet is to be dropped and the flow
+    /// to be deleted. Asked of packets in the original direction at POSTROUTING; ICMP errors about a flow are not asked about.
+    Moved,
+}
+
+/// Rewrites what this hook has to. To be called at each nat hook, after the mapping is decided.
+pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Result<Translated, DropReason> {
+    let changed = |it| match it {
+        true => Translated::Changed,
+        false => Translated::Unchanged,
     };
-    let (status, opposite) = {
+    let Some(flow) = &tracking.flow else {
+        return Ok(Translated::Unchanged);
+    };
+    let (status, opposite, masqueraded) = {
         let state = flow.lock();
-        (state.status, *state.tuple(flow, tracking.direction.opposite()))
+        let opposite = *state.tuple(flow, tracking.direction.opposite());
+        (state.status, opposite, state.nat.masquerade_interface)
     };
     let manip = hook.manip();
     let applies = status.has(status_bit(manip, tracking.direction));
@@ -25,13 +40,20 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
         && kind::is_error(message.kind())
     {
         let redirect = message.kind() == kind::REDIRECT;
-        return translate_error(packet, status, &opposite, manip, applies, redirect);
+        return translate_error(packet, status, &opposite, manip, applies, redirect).map(changed);
+    }
+    if masqueraded.is_some()
+        && masqueraded != packet.output
+        && hook == NatHook::Postrouting
+        && tracking.direction == Direction::Original
+    {
+        return Ok(Translated::Moved);
     }
     if !applies {
-        return Ok(false);
+        return Ok(Translated::Unchanged);
     }
     let Some(target) = opposite.inverse() else {
-        return Ok(false);
+        return Ok(Translated::Unchanged);
     };
     let (end, endpoint) = match manip {
         Manip::Source => (End::Source, target.source),
@@ -58,7 +80,7 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
         _ => {}
     }
     packet.set_address(end, endpoint.address);
-    Ok(true)
+    Ok(Translated::Changed)
 }
 
 /// Which mapping a hook applies: against the flow's direction, the hook for sources undoes the mapping of the destination, and the reverse.

@@ -10,6 +10,7 @@
 
 mod address;
 mod answer;
+mod assign;
 mod config;
 #[cfg(test)]
 mod example;
@@ -19,17 +20,21 @@ mod icmp;
 mod identification;
 mod input;
 mod limit;
+mod link;
 mod options;
 mod output;
 mod reason;
 mod reassembly;
 mod route;
+mod route_change;
 mod route_text;
+mod rule;
 mod sanity;
 mod sysctl;
 
 pub use address::AddressKind;
 pub use answer::{Answer, Closed, Listeners};
+pub use assign::NewAddress;
 pub use config::{Address, ConfigError, Interface, Net};
 pub use forward::{ForwardOutcome, Redirect};
 pub use fragment::{FragmentationNeeded, fragment};
@@ -40,7 +45,8 @@ pub use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
 pub use reason::DropReason;
 pub use reassembly::{DefragUser, Expired, Pushed, Reassembly};
-pub use route::{BadPrefix, Prefix, Route, RouteKind, RoutingRule, RuleAction, Scope, table};
+pub use route::{BadPrefix, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table};
+pub use route_change::{Placing, RouteSelector};
 pub use route_text::LookedUp;
 pub use sanity::sanity;
 pub use sysctl::{SysctlError, sysctl_keys};

@@ -316,7 +316,8 @@ mod tests {
                 priority: net.next_priority(),
                 mark: MarkMask { value, mask: u32::MAX },
                 ..RoutingRule::new(action)
-            });
+            })
+            .unwrap();
         }
         for (source, mark, expected) in [
             ("10.0.0.1", 0, Ok((2, "192.0.2.254"))),

@@ -48,6 +48,7 @@ reasons! {
     LoopbackOutside = "IP_LOCALNET", "a 127.0.0.0/8 address outside of the loopback interface, and route_localnet is off";
     MartianDestination = "IP_INVALID_DEST", "no packet may go to this destination address";
     ReversePath = "IP_RPFILTER", "rp_filter: the way back to the source is not the interface it came from";
+    LinkDown = "DEV_READY", "the interface is down";
     NoRoute = "IP_INNOROUTES", "no route to the destination";
     NotForwarding = "IP_INADDRERRORS", "not for this host, and forwarding is off on the interface it came by";
     Blackhole = "NOT_SPECIFIED", "a blackhole route";

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::str::FromStr;
 
 use super::{Net, RouteError};
-use crate::base::{AddressMask, Family, InterfaceId, MarkMask};
+use crate::base::{AddressMask, Family, InterfaceId, InterfaceName, MarkMask};
 
 /// What a route does with a packet; also what `-m addrtype` calls an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +53,20 @@ pub struct Route {
     pub scope: Scope,
     /// `mtu N`: for packets that take this route, instead of the device's.
     pub mtu: Option<u32>,
+    /// Who added it. Packets don't care.
+    pub protocol: RouteProtocol,
+    /// The gateway is taken to be a neighbour, whatever routes say (`onlink`).
+    pub onlink: bool,
+}
+
+/// Who added a route, as `ip route` tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteProtocol(pub u8);
+
+impl RouteProtocol {
+    pub const KERNEL: Self = Self(2);
+    pub const BOOT: Self = Self(3);
+    pub const STATIC: Self = Self(4);
 }
 
 /// Numbers of the tables that every namespace has.
@@ -65,14 +80,32 @@ pub mod table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutingRule {
     pub priority: u32,
+    /// `not`: it is for packets that the rest does not fit.
+    pub inverted: bool,
     pub mark: MarkMask,
     pub from: Option<Prefix>,
     pub to: Option<Prefix>,
-    pub input: Option<InterfaceId>,
-    pub output: Option<InterfaceId>,
+    pub input: Option<RuleLink>,
+    pub output: Option<RuleLink>,
     pub tos: u8,
     pub action: RuleAction,
 }
+
+/// An interface that a routing rule names. It need not be there (`[detached]`): then no packet fits. Two are the same if their names are.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleLink {
+    pub name: InterfaceName,
+    /// Kept right by `Net`.
+    pub id: Option<InterfaceId>,
+}
+
+impl PartialEq for RuleLink {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for RuleLink {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleAction {
@@ -173,21 +206,38 @@ impl Route {
             table: table::MAIN,
             scope: Scope::Universe,
             mtu: None,
+            protocol: RouteProtocol::BOOT,
+            onlink: false,
         }
     }
 }
+
+/// An address of an interface, with its prefix length.
+pub(super) type Owner = (InterfaceId, IpAddr, u8);
 
 /// A route, and the address that brought it (`None`: it was added by hand).
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub route: Route,
-    pub owner: Option<(InterfaceId, IpAddr, u8)>,
+    pub owner: Option<Owner>,
 }
 
-/// Every table's routes, in one list: by table, then longest prefix first, then by metric, then in the order they came.
+/// Longest prefixes first within a table, then by place, then by metric.
+fn sort_key(route: &Route) -> (u32, u8, IpAddr, u32) {
+    (
+        route.table,
+        u8::MAX - route.to.length(),
+        route.to.address(),
+        route.metric,
+    )
+}
+
+/// Every table's routes, in one list: by table, then longest prefix first, then by place, then by metric, then in the order they came.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
     entries: Vec<Entry>,
+    /// Tables that somebody put a route into, once, beside the local and the main one: they exist from then on.
+    made: Vec<u32>,
     /// Someone added a route to the local table by hand, once: the kernel remembers that too.
     custom_local: bool,
 }
@@ -221,27 +271,52 @@ impl Tables {
         self.entries.iter()
     }
 
-    pub fn insert(&mut self, route: Route, owner: Option<(InterfaceId, IpAddr, u8)>) {
-        let key = |it: &Route| (it.table, u8::MAX - it.to.length(), it.metric);
-        let at = self.entries.partition_point(|it| key(&it.route) <= key(&route));
+    /// Behind all of the same prefix and metric.
+    pub fn insert(&mut self, route: Route, owner: Option<Owner>) {
+        let at = self
+            .entries
+            .partition_point(|it| sort_key(&it.route) <= sort_key(&route));
+        self.insert_at(at, route, owner);
+    }
+
+    /// What an address brings and another brought already is there once.
+    pub fn insert_once(&mut self, route: Route, owner: Option<Owner>) {
+        if !self.entries[self.siblings(&route)].iter().any(|it| it.route == route) {
+            self.insert(route, owner);
+        }
+    }
+
+    pub fn insert_at(&mut self, at: usize, route: Route, owner: Option<Owner>) {
         self.custom_local |= route.table == table::LOCAL && owner.is_none();
+        if !matches!(route.table, table::LOCAL | table::MAIN) && !self.made.contains(&route.table) {
+            self.made.push(route.table);
+        }
         self.entries.insert(at, Entry { route, owner });
     }
 
-    /// A route to the same place with the same metric. An address may add its own all the same.
-    pub fn exists(&self, route: &Route) -> bool {
-        let same = |it: &Route| it.to == route.to && it.table == route.table && it.metric == route.metric;
-        self.entries.iter().any(|it| same(&it.route))
+    pub fn replace_at(&mut self, at: usize, route: Route) {
+        self.entries[at] = Entry { route, owner: None };
     }
 
-    pub fn remove(&mut self, to: Prefix, table: u32, metric: u32) -> bool {
-        let same = |it: &Entry| it.route.to == to && it.route.table == table && it.route.metric == metric;
-        let at = self.entries.iter().position(same);
-        at.map(|at| self.entries.remove(at)).is_some()
+    pub fn remove_at(&mut self, at: usize) -> Route {
+        self.entries.remove(at).route
     }
 
-    pub fn retain(&mut self, keep: impl FnMut(&Entry) -> bool) {
-        self.entries.retain(keep);
+    /// Where the routes to the same place with the same metric are, in their table.
+    pub fn siblings(&self, route: &Route) -> Range<usize> {
+        let key = sort_key(route);
+        let start = self.entries.partition_point(|it| sort_key(&it.route) < key);
+        let end = self.entries.partition_point(|it| sort_key(&it.route) <= key);
+        start..end
+    }
+
+    /// Whether anybody ever put something into the table.
+    pub fn table_exists(&self, table: u32) -> bool {
+        matches!(table, table::LOCAL | table::MAIN) || self.made.contains(&table)
+    }
+
+    pub fn retain(&mut self, keep: impl FnMut(&mut Entry) -> bool) {
+        self.entries.retain_mut(keep);
     }
 
     pub fn has_custom_local(&self) -> bool {
@@ -319,24 +394,13 @@ fn judge<'a>(entries: impl Iterator<Item = &'a Entry>, key: &Key) -> Found<'a> {
 impl RoutingRule {
     fn matches(&self, key: &Key) -> bool {
         // The kernel compares under the mask on both sides, so 0x105/0xff asks for 0x05.
-        (key.mark ^ self.mark.value) & self.mark.mask == 0
+        let fits = (key.mark ^ self.mark.value) & self.mark.mask == 0
             && self.from.is_none_or(|it| it.contains(key.source))
             && self.to.is_none_or(|it| it.contains(key.destination))
-            && self.input.is_none_or(|it| it == key.input)
-            && self.output.is_none_or(|it| Some(it) == key.output)
-            && (self.tos == 0 || self.tos == key.tos)
-    }
-
-    /// One of the three that every namespace starts with.
-    pub(super) fn is_default(&self) -> bool {
-        let of_table = |priority, table| {
-            *self
-                == Self {
-                    priority,
-                    ..Self::new(RuleAction::Table(table))
-                }
-        };
-        of_table(0, table::LOCAL) || of_table(32766, table::MAIN) || of_table(32767, table::DEFAULT)
+            && self.input.is_none_or(|it| it.id == Some(key.input))
+            && self.output.is_none_or(|it| it.id.is_some() && it.id == key.output)
+            && (self.tos == 0 || self.tos == key.tos);
+        fits != self.inverted
     }
 }
 
@@ -410,8 +474,8 @@ impl Net {
         (None, None)
     }
 
-    /// The route to a gateway, which must not lead through another one.
-    pub(super) fn lookup_gateway(&self, via: IpAddr, interface: Option<InterfaceId>) -> Option<&Route> {
+    /// The route to a gateway, which must not lead through another one. The new route's own table is asked before all rules.
+    pub(super) fn lookup_gateway(&self, via: IpAddr, interface: Option<InterfaceId>, table: u32) -> Option<&Route> {
         let key = Key {
             destination: via,
             source: Family::of(via).unspecified(),
@@ -421,6 +485,11 @@ impl Net {
             output: interface,
             scope: Scope::Link,
         };
+        if table != table::MAIN
+            && let Found::Route(route) = self.tables.lookup(table, &key)
+        {
+            return Some(route);
+        }
         self.lookup(&key).ok()
     }
 
@@ -524,7 +593,8 @@ mod tests {
                 priority: net.next_priority(),
                 mark: MarkMask { value, mask: 0xf },
                 ..RoutingRule::new(action)
-            });
+            })
+            .unwrap();
         }
         let gateway = |text: &str| Ok(Some(text.parse().unwrap()));
         for (destination, mark, expected) in [

@@ -89,7 +89,8 @@ impl Net {
             _ => it.to_string(),
         };
         let from = rule.from.as_ref().map_or_else(|| "all".to_owned(), prefix);
-        let mut text = format!("{}: from {from}", rule.priority);
+        let not = if rule.inverted { "not " } else { "" };
+        let mut text = format!("{}: {not}from {from}", rule.priority);
         if let Some(to) = &rule.to {
             let _ = write!(text, " to {}", prefix(to));
         }
@@ -105,9 +106,12 @@ impl Net {
                 let _ = write!(text, " fwmark {value:#x}/{mask:#x}");
             }
         }
-        for (word, id) in [("iif", rule.input), ("oif", rule.output)] {
-            if let Some(id) = id {
-                let _ = write!(text, " {word} {}", self.interface(id).name);
+        for (word, link) in [("iif", rule.input), ("oif", rule.output)] {
+            if let Some(link) = link {
+                let _ = write!(text, " {word} {}", link.name);
+                if link.id.is_none() {
+                    text.push_str(" [detached]");
+                }
             }
         }
         let _ = match rule.action {
@@ -196,7 +200,8 @@ mod tests {
             priority: 100,
             mark: MarkMask { value: 5, mask: 0xf },
             ..RoutingRule::new(RuleAction::Prohibit)
-        });
+        })
+        .unwrap();
         assert_eq!(
             shown(&net, &key("8.8.8.8", 0x15)),
             (Some("100: from all fwmark 0x5/0xf prohibit".to_owned()), None)

@@ -100,6 +100,7 @@ conf_knobs! {
     BroadcastForwarding "bc_forwarding" = 0, 0;
     Forwarding "forwarding" = 0, 0;
     LogMartians "log_martians" = 0, 0;
+    PromoteSecondaries "promote_secondaries" = 0, 0;
     RouteLocalnet "route_localnet" = 0, 0;
     RpFilter "rp_filter" = 0, 0;
     SecureRedirects "secure_redirects" = 1, 1;

@@ -1,0 +1,367 @@
+//! Addresses that come and go, and the routes that go with them: `ip address`. Each behaviour was seen on Linux 6.18.
+
+use std::net::IpAddr;
+
+use super::sysctl::ConfKnob;
+use super::{Address, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
+use crate::base::{Family, InterfaceId};
+
+/// An address as `ip address add` describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewAddress {
+    pub address: IpAddr,
+    pub prefix_length: u8,
+    /// `None`: host for 127.0.0.0/8, else global.
+    pub scope: Option<Scope>,
+    pub broadcast: Option<IpAddr>,
+}
+
+impl NewAddress {
+    pub fn new(address: IpAddr, prefix_length: u8) -> Self {
+        Self {
+            address,
+            prefix_length,
+            scope: None,
+            broadcast: None,
+        }
+    }
+}
+
+impl Net {
+    /// Adds the routes that come with an address too: itself, its network, the network's broadcast address.
+    pub fn add_address(&mut self, id: InterfaceId, address: IpAddr, prefix_length: u8) -> Result<(), ConfigError> {
+        self.assign(id, NewAddress::new(address, prefix_length))
+    }
+
+    /// `add_address` with all that `ip address add` can say.
+    pub fn assign(&mut self, id: InterfaceId, new: NewAddress) -> Result<(), ConfigError> {
+        let NewAddress {
+            address, prefix_length, ..
+        } = new;
+        if address.is_ipv6() {
+            return Err(ConfigError::NotOffered(address));
+        }
+        if prefix_length > Family::of(address).bits() {
+            return Err(ConfigError::BadPrefixLength(address, prefix_length));
+        }
+        let made = new.made();
+        let interface = self.interface_mut(id)?;
+        let mut neighbours = interface.addresses.iter().filter(|it| it.is_beside(&made));
+        if neighbours.clone().any(|it| it.address == address) {
+            return Err(ConfigError::AddressExists(address, prefix_length));
+        }
+        if let Some(other) = neighbours.find(|it| it.scope != made.scope) {
+            return Err(ConfigError::InvalidScope(other.address));
+        }
+        self.put_address(id, new);
+        Ok(())
+    }
+
+    /// With a primary address its secondaries go, unless `promote_secondaries` is on: then the first of them takes its place. Its routes go, and
+    /// routes of the main table that name it as source. Routes through a gateway of its network stay, but with the interface's last address
+    /// every route over it goes.
+    pub fn remove_address(&mut self, id: InterfaceId, address: IpAddr, prefix_length: u8) -> Result<(), ConfigError> {
+        let promote = self.conf(self.interface(id), ConfKnob::PromoteSecondaries) != 0;
+        self.take_address(id, address, prefix_length, promote)
+    }
+
+    pub(super) fn take_address(
+        &mut self,
+        id: InterfaceId,
+        address: IpAddr,
+        prefix_length: u8,
+        promote: bool,
+    ) -> Result<(), ConfigError> {
+        let interface = self.interface_mut(id)?;
+        let same = |it: &Address| it.address == address && it.prefix_length == prefix_length;
+        let at = interface.addresses.iter().position(same);
+        let at = at.ok_or(ConfigError::NoAddress(address, prefix_length))?;
+        let gone = interface.addresses.remove(at);
+        let dependent = |it: &Address| !gone.secondary && it.secondary && it.is_beside(&gone);
+        let dependents: Vec<Address> = interface.addresses.iter().copied().filter(dependent).collect();
+        let mut lost = vec![gone];
+        if promote && let Some(first) = dependents.first() {
+            let list = &mut interface.addresses;
+            list.retain(|it| it != first);
+            // Behind the last of the primaries whose scope is not wider than that of the one that goes.
+            let at = list
+                .iter()
+                .rposition(|it| !it.secondary && gone.scope >= it.scope)
+                .map_or(0, |at| at + 1);
+            let first = Address {
+                secondary: false,
+                ..*first
+            };
+            list.insert(at, first);
+        } else {
+            interface.addresses.retain(|it| !dependent(it));
+            lost.extend(&dependents);
+        }
+        let left = interface.addresses.clone();
+        self.hand_over(id, lost.iter().chain(&dependents), &left);
+        for address in left.iter().filter(|it| !dependents.is_empty() && it.is_beside(&gone)) {
+            self.put_routes_of(id, address);
+        }
+        for gone in &lost {
+            if !self.is_local(gone.address) {
+                self.tables
+                    .retain(|entry| entry.route.source != Some(gone.address) || entry.route.table != table::MAIN);
+            }
+        }
+        if left.is_empty() {
+            self.tables.retain(|entry| entry.route.interface != Some(id));
+        }
+        Ok(())
+    }
+
+    /// The routes of addresses that go, or change their primary, go; but what another address brought too stays, for that one's sake.
+    fn hand_over<'a>(&mut self, id: InterfaceId, gone: impl Iterator<Item = &'a Address>, left: &[Address]) {
+        let owner = |it: &Address| (id, it.address, it.prefix_length);
+        let gone: Vec<_> = gone.map(owner).collect();
+        let brought: Vec<_> = left
+            .iter()
+            .map(|it| (owner(it), routes_of(id, it, primary_of(left, it))))
+            .collect();
+        self.tables.retain(|entry| {
+            if entry.owner.is_some_and(|it| gone.contains(&it)) {
+                let heir = brought.iter().find(|(_, routes)| routes.contains(&entry.route));
+                entry.owner = heir.map(|(owner, _)| *owner);
+                return heir.is_some();
+            }
+            true
+        });
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.lookup_local(address)
+            .is_some_and(|route| route.kind == RouteKind::Local)
+    }
+
+    pub(super) fn put_address(&mut self, id: InterfaceId, new: NewAddress) {
+        let mut made = new.made();
+        let Ok(interface) = self.interface_mut(id) else { return };
+        made.secondary = interface.addresses.iter().any(|it| it.is_beside(&made));
+        // Primaries stand before secondaries, and among them those of narrower scope first.
+        let at = match made.secondary {
+            true => interface.addresses.len(),
+            false => interface
+                .addresses
+                .partition_point(|it| !it.secondary && it.scope >= made.scope),
+        };
+        interface.addresses.insert(at, made);
+        interface.conf.settle();
+        self.put_routes_of(id, &made);
+    }
+
+    /// The routes of an address, as far as they are not there. A link that is down has only the addresses themselves.
+    pub(super) fn put_routes_of(&mut self, id: InterfaceId, address: &Address) {
+        let interface = self.interface(id);
+        let primary = primary_of(&interface.addresses, address);
+        let is_up = interface.is_up;
+        for route in routes_of(id, address, primary) {
+            if is_up || route.scope == Scope::Host && route.to.length() == 32 {
+                self.tables
+                    .insert_once(route, Some((id, address.address, address.prefix_length)));
+            }
+        }
+    }
+}
+
+impl NewAddress {
+    fn made(self) -> Address {
+        let scope = match self.address {
+            IpAddr::V4(v4) if v4.is_loopback() => Scope::Host,
+            _ => Scope::Universe,
+        };
+        Address {
+            address: self.address,
+            prefix_length: self.prefix_length,
+            secondary: false,
+            scope: self.scope.unwrap_or(scope),
+            broadcast: self.broadcast,
+        }
+    }
+}
+
+impl Address {
+    /// In one network with the other: one of them is the primary, the others are secondaries.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.prefix_length == other.prefix_length && self.network() == other.network()
+    }
+}
+
+/// The address that the routes of this one name as source.
+fn primary_of(all: &[Address], address: &Address) -> IpAddr {
+    let primary = all.iter().find(|it| !it.secondary && it.is_beside(address));
+    primary.map_or(address.address, |it| it.address)
+}
+
+/// The routes that an address brings, as `ip route show table all` lists them. A secondary's own route names its primary as source.
+fn routes_of(id: InterfaceId, new: &Address, primary: IpAddr) -> Vec<Route> {
+    let network = new.network();
+    let base = |to, kind, table, scope| Route {
+        kind,
+        table,
+        scope,
+        interface: Some(id),
+        source: Some(primary),
+        protocol: RouteProtocol::KERNEL,
+        ..Route::new(to)
+    };
+    let broadcast = |to| base(Prefix::host(to), RouteKind::Broadcast, table::LOCAL, Scope::Link);
+    let mut routes = vec![base(
+        Prefix::host(new.address),
+        RouteKind::Local,
+        table::LOCAL,
+        Scope::Host,
+    )];
+    let (IpAddr::V4(start), IpAddr::V4(own)) = (network.address(), new.address) else {
+        return routes;
+    };
+    if let Some(named) = new.broadcast
+        && named != IpAddr::from([255; 4])
+    {
+        routes.push(broadcast(named));
+    }
+    // Networks that begin with 0.0.0.0 and multicast networks get no routes.
+    if new.secondary || start.is_unspecified() || start.is_multicast() || start.is_broadcast() {
+        return routes;
+    }
+    if new.prefix_length < 32 || start != own {
+        routes.push(match id == InterfaceId::LOOPBACK {
+            true => base(network, RouteKind::Local, table::LOCAL, Scope::Host),
+            false => base(network, RouteKind::Unicast, table::MAIN, Scope::Link),
+        });
+    }
+    if new.prefix_length < 31 {
+        let last = start | std::net::Ipv4Addr::from_bits(u32::MAX >> new.prefix_length);
+        routes.push(broadcast(last.into()));
+    }
+    routes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::InterfaceName;
+
+    fn net() -> Net {
+        let mut net = Net::new();
+        for name in ["da", "db"] {
+            net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+        }
+        net
+    }
+
+    fn shown(net: &Net) -> Vec<String> {
+        let line = |it: &Route| {
+            let interface = it.interface.map_or("-", |id| net.interface(id).name.as_str());
+            format!(
+                "{:?} {} {interface} {} {:?} {:?}",
+                it.kind, it.to, it.table, it.scope, it.source
+            )
+        };
+        let mut lines: Vec<String> = net
+            .routes()
+            .filter(|it| it.interface != Some(InterfaceId::LOOPBACK))
+            .map(line)
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn routes_that_come_with_addresses() {
+        let mut net = net();
+        let (a, b) = (InterfaceId(1), InterfaceId(2));
+        for (id, address, length) in [
+            (a, "10.0.0.1", 24),
+            (a, "10.0.0.2", 24),
+            (b, "10.1.0.1", 30),
+            (b, "10.1.1.1", 31),
+            (b, "10.1.2.1", 32),
+        ] {
+            net.add_address(id, address.parse().unwrap(), length).unwrap();
+        }
+        assert_eq!(
+            shown(&net),
+            [
+                "Broadcast 10.0.0.255/32 da 255 Link Some(10.0.0.1)",
+                "Broadcast 10.1.0.3/32 db 255 Link Some(10.1.0.1)",
+                "Local 10.0.0.1/32 da 255 Host Some(10.0.0.1)",
+                "Local 10.0.0.2/32 da 255 Host Some(10.0.0.1)",
+                "Local 10.1.0.1/32 db 255 Host Some(10.1.0.1)",
+                "Local 10.1.1.1/32 db 255 Host Some(10.1.1.1)",
+                "Local 10.1.2.1/32 db 255 Host Some(10.1.2.1)",
+                "Unicast 10.0.0.0/24 da 254 Link Some(10.0.0.1)",
+                "Unicast 10.1.0.0/30 db 254 Link Some(10.1.0.1)",
+                "Unicast 10.1.1.0/31 db 254 Link Some(10.1.1.1)",
+            ]
+        );
+        assert!(net.interface(a).addresses[1].secondary);
+        net.remove_address(a, "10.0.0.1".parse().unwrap(), 24).unwrap();
+        assert!(
+            net.interface(a).addresses.is_empty(),
+            "secondaries go with their primary"
+        );
+        assert_eq!(shown(&net).len(), 6);
+    }
+
+    #[test]
+    fn a_secondary_is_promoted_behind_the_other_primaries() {
+        let mut net = net();
+        let a = InterfaceId(1);
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for text in ["10.0.0.1", "10.1.0.1", "10.0.0.2", "10.0.0.3"] {
+            net.add_address(a, address(text), 24).unwrap();
+        }
+        net.sysctl_set("net.ipv4.conf.da.promote_secondaries", "1").unwrap();
+        net.remove_address(a, address("10.0.0.1"), 24).unwrap();
+        let list = net.interface(a).addresses.iter();
+        let list: Vec<String> = list.map(|it| format!("{} {}", it.address, it.secondary)).collect();
+        assert_eq!(list, ["10.1.0.1 false", "10.0.0.2 false", "10.0.0.3 true"]);
+        assert_eq!(
+            shown(&net),
+            [
+                "Broadcast 10.0.0.255/32 da 255 Link Some(10.0.0.2)",
+                "Broadcast 10.1.0.255/32 da 255 Link Some(10.1.0.1)",
+                "Local 10.0.0.2/32 da 255 Host Some(10.0.0.2)",
+                "Local 10.0.0.3/32 da 255 Host Some(10.0.0.2)",
+                "Local 10.1.0.1/32 da 255 Host Some(10.1.0.1)",
+                "Unicast 10.0.0.0/24 da 254 Link Some(10.0.0.2)",
+                "Unicast 10.1.0.0/24 da 254 Link Some(10.1.0.1)",
+            ]
+        );
+    }
+
+    /// Routes by a source or a gateway, and what is left of them.
+    #[test]
+    fn what_goes_with_an_address() {
+        let mut net = net();
+        let a = InterfaceId(1);
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (text, length) in [("10.0.0.1", 24), ("10.1.0.1", 24), ("10.1.0.1", 25)] {
+            net.add_address(a, address(text), length).unwrap();
+        }
+        for (to, table) in [("10.7.0.0/16", table::MAIN), ("10.8.0.0/16", 100)] {
+            net.add_route(Route {
+                via: Some(address("10.1.0.9")),
+                source: Some(address("10.0.0.1")),
+                table,
+                ..Route::new(to.parse().unwrap())
+            })
+            .unwrap();
+        }
+        let has = |net: &Net, to: &str| net.routes().any(|it| it.to == to.parse().unwrap());
+        net.remove_address(a, address("10.0.0.1"), 24).unwrap();
+        assert!(!has(&net, "10.7.0.0/16"), "its source is gone");
+        assert!(has(&net, "10.8.0.0/16"), "the kernel looks into the main table only");
+        net.remove_address(a, address("10.1.0.1"), 24).unwrap();
+        assert!(
+            has(&net, "10.1.0.1/32") && !has(&net, "10.1.0.0/24"),
+            "two brought it, one is left"
+        );
+        net.remove_address(a, address("10.1.0.1"), 25).unwrap();
+        assert_eq!(shown(&net), [""; 0], "with the last address every route goes");
+    }
+}

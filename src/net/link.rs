@@ -1,0 +1,202 @@
+//! Interfaces that come, go, go down and up again, and what goes with them: `ip link`.
+
+use super::config::Interface;
+use super::{ConfigError, Net, Scope};
+use crate::base::{InterfaceId, InterfaceName};
+
+impl Net {
+    /// A new interface, which is up. MTU bounds are those of a TUN device.
+    pub fn add_interface(&mut self, name: InterfaceName, mtu: u32) -> Result<InterfaceId, ConfigError> {
+        self.check_name(name)?;
+        check_mtu(mtu)?;
+        if self.next_id > u32::from(u16::MAX) {
+            return Err(ConfigError::TooManyInterfaces);
+        }
+        let id = self.push_interface(name, mtu);
+        self.attach_rules();
+        Ok(id)
+    }
+
+    /// With it go its addresses and every route over it; rules that name it stay, and fit nothing until there is one of that name again.
+    pub fn remove_interface(&mut self, id: InterfaceId) -> Result<(), ConfigError> {
+        if id == InterfaceId::LOOPBACK {
+            return Err(ConfigError::LoopbackStays);
+        }
+        let at = self.position(id).ok_or(ConfigError::NoInterface(id))?;
+        for address in self.interfaces[at].addresses.clone() {
+            // With the primary its secondaries are gone already.
+            let _ = self.take_address(id, address.address, address.prefix_length, false);
+        }
+        self.tables.retain(|entry| entry.route.interface != Some(id));
+        self.interfaces.remove(at);
+        self.attach_rules();
+        Ok(())
+    }
+
+    pub fn rename_interface(&mut self, id: InterfaceId, name: InterfaceName) -> Result<(), ConfigError> {
+        if self.interface(id).name != name {
+            self.check_name(name)?;
+        }
+        self.interface_mut(id)?.name = name;
+        self.attach_rules();
+        Ok(())
+    }
+
+    /// Seen on Linux 6.18. Down: every route over it goes, whoever added it, but for those of scope host, so that its addresses are still the
+    /// router's own. Up: the networks of its addresses are routed again; what was added by hand does not come back.
+    pub fn set_link_up(&mut self, id: InterfaceId, up: bool) -> Result<(), ConfigError> {
+        let interface = self.interface_mut(id)?;
+        if interface.is_up == up {
+            return Ok(());
+        }
+        interface.is_up = up;
+        if up {
+            for address in interface.addresses.clone() {
+                self.put_routes_of(id, &address);
+            }
+        } else {
+            self.tables.retain(|entry| {
+                entry.route.interface != Some(id) || matches!(entry.route.scope, Scope::Host | Scope::Nowhere)
+            });
+        }
+        Ok(())
+    }
+
+    /// Packets from now on are held to it. Routes with an `mtu` of their own keep that, as far as the link takes it.
+    pub fn set_mtu(&mut self, id: InterfaceId, mtu: u32) -> Result<(), ConfigError> {
+        check_mtu(mtu)?;
+        self.interface_mut(id)?.mtu = mtu;
+        Ok(())
+    }
+
+    pub fn set_queue_length(&mut self, id: InterfaceId, packets: u32) -> Result<(), ConfigError> {
+        self.interface_mut(id)?.queue_length = packets;
+        Ok(())
+    }
+
+    pub(super) fn push_interface(&mut self, name: InterfaceName, mtu: u32) -> InterfaceId {
+        let id = InterfaceId(self.next_id as u16);
+        self.next_id += 1;
+        self.interfaces.push(Interface {
+            id,
+            name,
+            mtu,
+            is_up: true,
+            queue_length: TUN_QUEUE,
+            addresses: Vec::new(),
+            conf: self.sysctls.default_conf(),
+        });
+        id
+    }
+
+    fn check_name(&self, name: InterfaceName) -> Result<(), ConfigError> {
+        let text = name.as_str();
+        let bad = |c: char| c == '/' || c == ':' || c.is_whitespace();
+        if text.is_empty() || text == "." || text == ".." || text.contains(bad) {
+            return Err(ConfigError::BadName(name));
+        }
+        match self.by_name(text) {
+            Some(_) => Err(ConfigError::InterfaceExists(name)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_mtu(mtu: u32) -> Result<(), ConfigError> {
+    match mtu {
+        68..=65535 => Ok(()),
+        _ => Err(ConfigError::BadMtu(mtu)),
+    }
+}
+
+/// What a TUN device starts with.
+const TUN_QUEUE: u32 = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Route, RoutingRule, RuleAction, RuleLink, table};
+
+    fn net() -> (Net, InterfaceId) {
+        let mut net = Net::new();
+        let lan = net.add_interface(InterfaceName::new("lan").unwrap(), 1500).unwrap();
+        net.add_address(lan, [10, 0, 0, 1].into(), 24).unwrap();
+        for (to, table) in [("10.5.0.0/16", table::MAIN), ("10.6.0.0/16", 100)] {
+            net.add_route(Route {
+                via: Some([10, 0, 0, 9].into()),
+                table,
+                ..Route::new(to.parse().unwrap())
+            })
+            .unwrap();
+        }
+        (net, lan)
+    }
+
+    fn over(net: &Net, id: InterfaceId) -> Vec<String> {
+        let of = net.routes().filter(|it| it.interface == Some(id));
+        of.map(|it| format!("{} {}", it.to, it.table)).collect()
+    }
+
+    #[test]
+    fn a_link_that_goes_down_and_comes_back() {
+        let (mut net, lan) = net();
+        net.set_link_up(lan, false).unwrap();
+        assert_eq!(
+            over(&net, lan),
+            ["10.0.0.1/32 255"],
+            "the address is the router's all the same"
+        );
+        let route = Route {
+            interface: Some(lan),
+            ..Route::new("10.8.0.0/16".parse().unwrap())
+        };
+        assert_eq!(
+            net.add_route(route),
+            Err(ConfigError::LinkDown(net.interface(lan).name))
+        );
+        net.add_address(lan, [10, 1, 0, 1].into(), 24).unwrap();
+        assert_eq!(over(&net, lan).len(), 2, "a new address brings itself only");
+        net.set_link_up(lan, true).unwrap();
+        assert_eq!(
+            over(&net, lan),
+            [
+                "10.0.0.0/24 254",
+                "10.1.0.0/24 254",
+                "10.0.0.1/32 255",
+                "10.0.0.255/32 255",
+                "10.1.0.1/32 255",
+                "10.1.0.255/32 255"
+            ],
+            "what was added by hand is gone"
+        );
+    }
+
+    #[test]
+    fn a_removed_interface_leaves_its_number_to_nobody() {
+        let (mut net, lan) = net();
+        let link = RuleLink {
+            name: InterfaceName::new("lan").unwrap(),
+            id: None,
+        };
+        net.add_rule(RoutingRule {
+            input: Some(link),
+            ..RoutingRule::new(RuleAction::Blackhole)
+        })
+        .unwrap();
+        let attached = |net: &Net| net.rules().iter().find_map(|it| it.input).unwrap().id;
+        assert_eq!(attached(&net), Some(lan));
+        net.remove_interface(lan).unwrap();
+        assert!(over(&net, lan).is_empty() && attached(&net).is_none());
+        assert!(!net.interface(lan).is_up && net.interface(lan).name.is_empty());
+        let again = net.add_interface(InterfaceName::new("lan").unwrap(), 1500).unwrap();
+        assert_ne!(again, lan);
+        assert_eq!(attached(&net), Some(again));
+        assert!(net.interface(again).addresses.is_empty());
+        net.rename_interface(again, InterfaceName::new("wan").unwrap()).unwrap();
+        assert_eq!(attached(&net), None);
+        assert_eq!(
+            net.remove_interface(InterfaceId::LOOPBACK),
+            Err(ConfigError::LoopbackStays)
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! Routes that come, change and go by hand: `ip route`. Each refusal was seen on Linux 6.18.
+
+use std::net::IpAddr;
+
+use super::route::Entry;
+use super::{AddressKind, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
+use crate::base::InterfaceId;
+
+/// What becomes of routes to the same place with the same metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placing {
+    /// `add`: there may be none.
+    Add,
+    /// `append`: behind them.
+    Append,
+    /// `prepend`: before them.
+    Prepend,
+    /// `change`: instead of the first, which has to be there.
+    Change,
+    /// `replace`: instead of the first, if there is one.
+    Replace,
+}
+
+/// Which routes are meant; `None` means any.
+#[derive(Clone, Debug, Default)]
+pub struct RouteSelector {
+    pub to: Option<Prefix>,
+    pub table: Option<u32>,
+    pub kind: Option<RouteKind>,
+    pub via: Option<IpAddr>,
+    pub interface: Option<InterfaceId>,
+    pub source: Option<IpAddr>,
+    pub metric: Option<u32>,
+    pub scope: Option<Scope>,
+    pub protocol: Option<RouteProtocol>,
+    pub mtu: Option<u32>,
+}
+
+impl RouteSelector {
+    pub fn means(&self, route: &Route) -> bool {
+        fn is<T: PartialEq>(wanted: Option<T>, has: Option<T>) -> bool {
+            wanted.is_none() || wanted == has
+        }
+        is(self.to, Some(route.to))
+            && is(self.table, Some(route.table))
+            && is(self.kind, Some(route.kind))
+            && is(self.via, route.via)
+            && is(self.interface, route.interface)
+            && is(self.source, route.source)
+            && is(self.metric, Some(route.metric))
+            && is(self.scope, Some(route.scope))
+            && is(self.protocol, Some(route.protocol))
+            && is(self.mtu, route.mtu)
+    }
+}
+
+impl Net {
+    /// `put_route` with `Placing::Add`; its scope is what `ip route add` gives where none is named.
+    pub fn add_route(&mut self, mut route: Route) -> Result<(), ConfigError> {
+        route.scope = match route.kind {
+            RouteKind::Local => Scope::Host,
+            RouteKind::Broadcast | RouteKind::Anycast | RouteKind::Multicast => Scope::Link,
+            RouteKind::Unicast if route.via.is_none() => Scope::Link,
+            _ => route.scope,
+        };
+        self.put_route(route, Placing::Add)
+    }
+
+    /// Refuses what the kernel refuses: see `ConfigError`. Packets of every flow go by it from now on: nothing is cached.
+    pub fn put_route(&mut self, mut route: Route, placing: Placing) -> Result<(), ConfigError> {
+        let addresses = [Some(route.to.address()), route.via, route.source];
+        if let Some(v6) = addresses.into_iter().flatten().find(IpAddr::is_ipv6) {
+            return Err(ConfigError::NotOffered(v6));
+        }
+        self.check_nexthop(&mut route)?;
+        if let Some(source) = route.source
+            && !(route.kind == RouteKind::Local && route.to == Prefix::host(source))
+            && self.address_kind(source, None) != AddressKind::Local
+        {
+            return Err(ConfigError::InvalidSource(source));
+        }
+        let siblings = self.tables.siblings(&route);
+        let entry = |at: usize| -> Option<&Entry> { self.tables.all().nth(at) };
+        let twin = siblings
+            .clone()
+            .find(|at| entry(*at).is_some_and(|it| it.route == route));
+        let exists = ConfigError::RouteExists(route.to, route.table, route.metric);
+        match placing {
+            Placing::Add if !siblings.is_empty() => return Err(exists),
+            Placing::Change if siblings.is_empty() => {
+                return Err(ConfigError::NoRouteToChange(route.to, route.table));
+            }
+            Placing::Change | Placing::Replace if !siblings.is_empty() => {
+                if twin == Some(siblings.start) {
+                    return Ok(());
+                }
+                if twin.is_some() {
+                    return Err(exists);
+                }
+                self.tables.replace_at(siblings.start, route);
+            }
+            _ if twin.is_some() => return Err(exists),
+            Placing::Prepend => self.tables.insert_at(siblings.start, route, None),
+            _ => self.tables.insert_at(siblings.end, route, None),
+        }
+        Ok(())
+    }
+
+    /// Removes the first route to `to` in the table with that metric.
+    pub fn remove_route(&mut self, to: Prefix, table: u32, metric: u32) -> Result<(), ConfigError> {
+        self.remove_first_route(&RouteSelector {
+            to: Some(to),
+            table: Some(table),
+            metric: Some(metric),
+            ..RouteSelector::default()
+        })
+        .map(drop)
+    }
+
+    /// Removes the first route that is meant, in the order of look-ups, and returns it.
+    pub fn remove_first_route(&mut self, selector: &RouteSelector) -> Result<Route, ConfigError> {
+        let found = self.tables.all().position(|entry| selector.means(&entry.route));
+        match found {
+            Some(at) => Ok(self.tables.remove_at(at)),
+            None => Err(ConfigError::NoRoute(
+                selector.to.unwrap_or(Prefix::default_of(crate::base::Family::V4)),
+                selector.table.unwrap_or(table::MAIN),
+            )),
+        }
+    }
+
+    /// Whether the table was ever put a route into; the local and the main one exist from the start.
+    pub fn table_exists(&self, table: u32) -> bool {
+        self.tables.table_exists(table)
+    }
+
+    fn check_nexthop(&self, route: &mut Route) -> Result<(), ConfigError> {
+        let missing = |id: InterfaceId| match self.position(id) {
+            Some(_) => Ok(()),
+            None => Err(ConfigError::NoInterface(id)),
+        };
+        route.interface.map_or(Ok(()), missing)?;
+        let has_nexthop = route.via.is_some() || route.interface.is_some();
+        match route.kind {
+            RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw => {
+                return match has_nexthop {
+                    true => Err(ConfigError::NexthopRefused(route.to)),
+                    false => Ok(()),
+                };
+            }
+            _ if !has_nexthop => return Err(ConfigError::NoNexthop(route.to)),
+            _ => {}
+        }
+        if let Some(via) = route.via {
+            route.interface = Some(self.gateway(route, via)?);
+        }
+        match route.interface.map(|id| self.interface(id)) {
+            Some(link) if !link.is_up && route.scope != Scope::Host => Err(ConfigError::LinkDown(link.name)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The interface of a route through this gateway, which must be a neighbour's (or, oddly, the host's own) address.
+    fn gateway(&self, route: &Route, via: IpAddr) -> Result<InterfaceId, ConfigError> {
+        let invalid = ConfigError::InvalidGateway(via);
+        if route.onlink {
+            return match (self.address_kind(via, None), route.interface) {
+                (AddressKind::Unicast, Some(interface)) => Ok(interface),
+                _ => Err(invalid),
+            };
+        }
+        let found = self
+            .lookup_gateway(via, route.interface, route.table)
+            .ok_or(invalid.clone())?;
+        match (found.kind, found.interface) {
+            (RouteKind::Unicast | RouteKind::Local, Some(interface)) => Ok(interface),
+            _ => Err(invalid),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::InterfaceName;
+
+    fn net() -> Net {
+        let mut net = Net::new();
+        for name in ["da", "db"] {
+            net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
+        }
+        net
+    }
+
+    /// One line of `ip route add` and what it said.
+    #[test]
+    fn routes_the_kernel_refuses() {
+        let mut net = net();
+        net.add_address(InterfaceId(1), "10.0.0.1".parse().unwrap(), 24)
+            .unwrap();
+        net.add_address(InterfaceId(1), "10.0.0.1".parse().unwrap(), 25)
+            .unwrap();
+        let kind = |kind, to: &str| Route {
+            kind,
+            ..Route::new(to.parse().unwrap())
+        };
+        let via = |to: &str, via: &str| Route {
+            via: Some(via.parse().unwrap()),
+            ..Route::new(to.parse().unwrap())
+        };
+        let dev = |to: &str| Route {
+            interface: Some(InterfaceId(1)),
+            ..Route::new(to.parse().unwrap())
+        };
+        let source = |to: &str, source: &str| Route {
+            source: Some(source.parse().unwrap()),
+            ..dev(to)
+        };
+        for (route, error) in [
+            (via("10.1.0.0/16", "10.0.0.254"), None),
+            (
+                via("10.1.0.0/16", "10.0.0.253"),
+                Some("route 10.1.0.0/16 exists already in table 254 with metric 0"),
+            ),
+            (
+                Route {
+                    metric: 5,
+                    ..via("10.1.0.0/16", "10.0.0.253")
+                },
+                None,
+            ),
+            (
+                kind(RouteKind::Unicast, "10.2.0.0/16"),
+                Some("the route to 10.2.0.0/16 needs a gateway or an interface"),
+            ),
+            (via("10.2.0.0/16", "172.16.0.1"), Some("nexthop has invalid gateway")),
+            (via("10.2.0.0/16", "10.0.0.255"), Some("nexthop has invalid gateway")),
+            (via("10.2.0.0/16", "10.0.0.1"), None),
+            (source("10.3.0.0/16", "10.9.9.9"), Some("invalid prefsrc address")),
+            (source("10.3.0.0/16", "10.0.0.1"), None),
+            (via("10.4.0.0/16", "10.3.0.1"), None),
+            // Behind a gateway is no neighbour.
+            (via("10.5.0.0/16", "10.1.0.1"), Some("nexthop has invalid gateway")),
+            (kind(RouteKind::Blackhole, "10.6.0.0/16"), None),
+            (
+                Route {
+                    kind: RouteKind::Blackhole,
+                    ..dev("10.7.0.0/16")
+                },
+                Some("gateway and interface can not be specified"),
+            ),
+        ] {
+            let result = net.add_route(route.clone()).map_err(|error| error.to_string());
+            match error {
+                None => assert_eq!(result, Ok(()), "{route:?}"),
+                Some(text) => assert!(
+                    result.as_ref().is_err_and(|it| it.starts_with(text)),
+                    "{route:?}: {result:?}"
+                ),
+            }
+        }
+        assert!("10.1.0.1/16".parse::<Prefix>().is_err());
+    }
+}
