@@ -17,7 +17,10 @@ use super::memory::{Lab, apply_sysctls};
 use super::problem::SourceError;
 use crate::base::{InterfaceId, InterfaceName, MarkMask};
 use crate::helper;
-use crate::net::{Net, Prefix, Route, RouteKind, RoutingRule, RuleAction, Scope, table};
+use crate::net::{
+    Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule, RuleAction, RuleLink, Scope,
+    table,
+};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabCopy {
@@ -26,6 +29,12 @@ pub struct LabCopy {
     pub live: bool,
     /// The lab file as it would be written now: interfaces with their addresses, routes, hosts, and every sysctl that is not what a lab begins with.
     pub file: String,
+    /// Links that are down.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub down: Vec<String>,
+    /// Routes that addresses would bring, and that are not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<RouteRecord>,
     /// Routes that a lab file has no words for: of other tables, with a metric, a source, a gateway behind another route.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteRecord>,
@@ -61,12 +70,19 @@ pub struct RouteRecord {
     pub table: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
+    pub scope: u8,
+    pub protocol: u8,
+    #[serde(default)]
+    pub onlink: bool,
 }
 
 /// A line of `ip rule`. `action` is a table's number, or a word such as `prohibit`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleRecord {
     pub priority: u32,
+    /// `not`.
+    #[serde(default)]
+    pub inverted: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,6 +120,8 @@ impl LabCopy {
         let mut copy = Self {
             live: machine.live,
             file: described(machine, &config.net, &written),
+            down: down(&config.net),
+            missing: missing(&config.net),
             routes,
             rules: rules(&config.net),
             tables: tables.stdout,
@@ -165,17 +183,27 @@ impl LabCopy {
     }
 
     fn route(&self, net: &mut Net) -> Result<(), CopyError> {
+        for name in &self.down {
+            let id = interface(net, name)?;
+            net.set_link_up(id, false).map_err(|error| part("links", error))?;
+        }
+        for record in &self.missing {
+            let route = record.route(net)?;
+            net.remove_first_route(&RouteSelector::only(&route))
+                .map_err(|error| part("routes", error))?;
+        }
         for record in &self.routes {
             let route = record.route(net)?;
-            net.add_route(route).map_err(|error| part("routes", error))?;
+            net.put_route(route, Placing::Append)
+                .map_err(|error| part("routes", error))?;
         }
         if let Some(rules) = &self.rules {
             for rule in net.rules().to_vec() {
                 net.remove_rule(&rule).map_err(|error| part("routing rules", error))?;
             }
             for record in rules {
-                let rule = record.rule(net)?;
-                net.add_rule(rule);
+                let rule = record.rule()?;
+                net.add_rule(rule).map_err(|error| part("routing rules", error))?;
             }
         }
         Ok(())
@@ -277,6 +305,14 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
         route.table == table::MAIN
             && route.kind == RouteKind::Unicast
             && (route.source, route.mtu, route.metric) == (None, None, 0)
+            && (route.protocol, route.onlink) == (RouteProtocol::BOOT, false)
+            && (route.scope == Scope::Link) == route.via.is_none()
+            && matches!(route.scope, Scope::Link | Scope::Universe)
+            && net
+                .routes()
+                .filter(|it| (it.to, it.table) == (route.to, route.table))
+                .count()
+                == 1
             && route.via.is_none_or(neighbour)
     };
     let written: Vec<Route> = net.added_routes().filter(plain).cloned().collect();
@@ -287,12 +323,22 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
     (written, records)
 }
 
+fn down(net: &Net) -> Vec<String> {
+    let down = net.interfaces().iter().filter(|it| !it.is_up);
+    down.map(|it| it.name.to_string()).collect()
+}
+
+fn missing(net: &Net) -> Vec<RouteRecord> {
+    let missing = net.missing_routes();
+    missing.iter().map(|route| RouteRecord::of(route, net)).collect()
+}
+
 fn rules(net: &Net) -> Option<Vec<RuleRecord>> {
     let rules = net.rules();
     if *rules == *Net::new().rules() {
         return None;
     }
-    Some(rules.iter().map(|rule| RuleRecord::of(rule, net)).collect())
+    Some(rules.iter().map(RuleRecord::of).collect())
 }
 
 impl RouteRecord {
@@ -306,6 +352,9 @@ impl RouteRecord {
             metric: route.metric,
             table: route.table,
             mtu: route.mtu,
+            scope: route.scope as u8,
+            protocol: route.protocol.0,
+            onlink: route.onlink,
         }
     }
 
@@ -322,18 +371,23 @@ impl RouteRecord {
             source: self.src,
             metric: self.metric,
             table: self.table,
-            scope: Scope::Universe,
+            scope: *SCOPES
+                .get(usize::from(self.scope))
+                .ok_or_else(|| part("routes", format!("{} is no scope", self.scope)))?,
             mtu: self.mtu,
-            ..Route::new(to)
+            protocol: RouteProtocol(self.protocol),
+            onlink: self.onlink,
+            to,
         })
     }
 }
 
 impl RuleRecord {
-    fn of(rule: &RoutingRule, net: &Net) -> Self {
-        let name = |id| net.interface(id).name.to_string();
+    fn of(rule: &RoutingRule) -> Self {
+        let name = |link: RuleLink| link.name.to_string();
         Self {
             priority: rule.priority,
+            inverted: rule.inverted,
             from: rule.from.map(|it| it.to_string()),
             to: rule.to.map(|it| it.to_string()),
             iif: rule.input.map(name),
@@ -350,7 +404,7 @@ impl RuleRecord {
         }
     }
 
-    fn rule(&self, net: &Net) -> Result<RoutingRule, CopyError> {
+    fn rule(&self) -> Result<RoutingRule, CopyError> {
         let action = match self.action.as_str() {
             "blackhole" => RuleAction::Blackhole,
             "unreachable" => RuleAction::Unreachable,
@@ -363,14 +417,15 @@ impl RuleRecord {
         };
         Ok(RoutingRule {
             priority: self.priority,
+            inverted: self.inverted,
             mark: MarkMask {
                 value: self.mark,
                 mask: self.mask,
             },
             from: self.from.as_deref().map(prefix).transpose()?,
             to: self.to.as_deref().map(prefix).transpose()?,
-            input: self.iif.as_deref().map(|name| interface(net, name)).transpose()?,
-            output: self.oif.as_deref().map(|name| interface(net, name)).transpose()?,
+            input: self.iif.as_deref().map(rule_link).transpose()?,
+            output: self.oif.as_deref().map(rule_link).transpose()?,
             tos: self.tos,
             action,
         })
@@ -388,6 +443,15 @@ fn interface(net: &Net, name: &str) -> Result<InterfaceId, CopyError> {
         .ok_or_else(|| part("routes", format!("there is no interface {name}")))
 }
 
+/// `Net` finds the interface when the rule is added; it need not be there.
+fn rule_link(name: &str) -> Result<RuleLink, CopyError> {
+    let no_name = || part("routing rules", format!("{name:?} is no interface's name"));
+    Ok(RuleLink {
+        name: InterfaceName::new(name).ok_or_else(no_name)?,
+        id: None,
+    })
+}
+
 fn kind_name(kind: RouteKind) -> &'static str {
     let found = KINDS.iter().find(|(known, _)| *known == kind);
     found.map_or("unicast", |(_, name)| name)
@@ -402,6 +466,9 @@ fn part(what: &'static str, why: impl ToString) -> CopyError {
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
+
+/// By their numbers in a record.
+const SCOPES: &[Scope] = &[Scope::Universe, Scope::Site, Scope::Link, Scope::Host, Scope::Nowhere];
 
 const KINDS: &[(RouteKind, &str)] = &[
     (RouteKind::Unicast, "unicast"),

@@ -153,13 +153,27 @@ impl Net {
         self.put_routes_of(id, &made);
     }
 
+    /// What addresses bring and somebody removed.
+    pub fn missing_routes(&self) -> Vec<Route> {
+        let mut missing = Vec::new();
+        for interface in &self.interfaces {
+            for address in &interface.addresses {
+                let primary = primary_of(&interface.addresses, address);
+                let brought = routes_of(interface.id, address, primary).into_iter();
+                let brought = brought.filter(|route| interface.is_up || stays_down(route));
+                missing.extend(brought.filter(|route| !self.routes().any(|it| it == route)));
+            }
+        }
+        missing
+    }
+
     /// The routes of an address, as far as they are not there. A link that is down has only the addresses themselves.
     pub(super) fn put_routes_of(&mut self, id: InterfaceId, address: &Address) {
         let interface = self.interface(id);
         let primary = primary_of(&interface.addresses, address);
         let is_up = interface.is_up;
         for route in routes_of(id, address, primary) {
-            if is_up || route.scope == Scope::Host && route.to.length() == 32 {
+            if is_up || stays_down(&route) {
                 self.tables
                     .insert_once(route, Some((id, address.address, address.prefix_length)));
             }
@@ -188,6 +202,11 @@ impl Address {
     fn is_beside(&self, other: &Self) -> bool {
         self.prefix_length == other.prefix_length && self.network() == other.network()
     }
+}
+
+/// A link that is down still has this.
+fn stays_down(route: &Route) -> bool {
+    route.scope == Scope::Host && route.to.length() == 32
 }
 
 /// The address that the routes of this one name as source.

@@ -37,6 +37,22 @@ pub struct RouteSelector {
 }
 
 impl RouteSelector {
+    /// This very route.
+    pub fn only(route: &Route) -> Self {
+        Self {
+            to: Some(route.to),
+            table: Some(route.table),
+            kind: Some(route.kind),
+            via: route.via,
+            interface: route.interface,
+            source: route.source,
+            metric: Some(route.metric),
+            scope: Some(route.scope),
+            protocol: Some(route.protocol),
+            mtu: route.mtu,
+        }
+    }
+
     pub fn means(&self, route: &Route) -> bool {
         fn is<T: PartialEq>(wanted: Option<T>, has: Option<T>) -> bool {
             wanted.is_none() || wanted == has

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use nflab::base::InterfaceName;
 use nflab::cli::TOOLBOX;
 use nflab::lab::copy::LabCopy;
 use nflab::lab::file::LabFile;
 use nflab::lab::memory::Lab;
 use nflab::lab::problem::Source;
 use nflab::lab::script::{Runner, parse_in};
-use nflab::net::{Prefix, Route, RouteKind, RoutingRule, RuleAction};
+use nflab::net::{Placing, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, table};
 
 const LAB: &str = r#"[sysctl]
 "net.netfilter.nf_conntrack_udp_timeout" = 40
@@ -70,8 +71,8 @@ fn everything(lab: &mut Lab) -> Vec<String> {
         .collect();
     for interface in config.net.interfaces() {
         lines.push(format!(
-            "{} {} {:?}",
-            interface.name, interface.mtu, interface.addresses
+            "{} {} {} {:?}",
+            interface.name, interface.mtu, interface.is_up, interface.addresses
         ));
     }
     let mut routes: Vec<String> = config.net.routes().map(|route| format!("{route:?}")).collect();
@@ -136,10 +137,28 @@ send lan udp 10.0.0.2:5 > 198.51.100.9:53"#,
         })?;
         net.add_rule(RoutingRule {
             priority: 100,
-            input: Some(lan),
+            inverted: true,
+            input: Some(RuleLink {
+                name: net.interface(lan).name,
+                id: None,
+            }),
             from: Some(to("10.0.0.0/24")),
             ..RoutingRule::new(RuleAction::Table(100))
-        });
+        })?;
+        net.put_route(
+            Route {
+                via: Some([10, 0, 0, 7].into()),
+                onlink: true,
+                interface: Some(lan),
+                protocol: RouteProtocol::STATIC,
+                ..Route::new(to("10.9.0.0/16"))
+            },
+            Placing::Append,
+        )?;
+        net.remove_route(to("172.16.0.0/16"), table::MAIN, 0)?;
+        let wan = net.add_interface(InterfaceName::new("spare").unwrap(), 1500)?;
+        net.add_address(wan, [172, 31, 0, 1].into(), 24)?;
+        net.set_link_up(wan, false)?;
         Ok::<(), nflab::net::ConfigError>(())
     };
     original
