@@ -20,7 +20,7 @@ pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
     }
     let mut output = ToolOutput::default();
     if prints {
-        for line in machine.log() {
+        for line in machine.log.lines() {
             let since = line.time.since(machine.booted);
             let _ = writeln!(
                 output.stdout,
@@ -32,7 +32,7 @@ pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
         }
     }
     if clears {
-        machine.clear_log();
+        machine.log.clear();
     }
     output
 }

@@ -15,7 +15,7 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
         file,
     } = match Asked::read(arguments) {
         Ok(asked) => asked,
-        Err(outcome) => return outcome,
+        Err(outcome) => return *outcome,
     };
     let text = match (world.read)(file.as_deref()) {
         Ok(text) => text,
@@ -53,7 +53,7 @@ struct Asked {
 
 impl Asked {
     /// The error is what the tool says instead.
-    fn read(arguments: &[String]) -> Result<Self, Outcome> {
+    fn read(arguments: &[String]) -> Result<Self, Box<Outcome>> {
         let mut outcome = Outcome::default();
         let mut options = Options {
             family: Family::V4,
@@ -73,7 +73,8 @@ impl Asked {
                     return Err(refused(
                         outcome,
                         &format!("{complaint}\nTry `iptables-restore -h' for more information.\n"),
-                    ));
+                    )
+                    .into());
                 }
                 Ok(Given::Word(name)) => files.push(name),
                 Ok(Given::Option('c', _)) => options.counters = true,
@@ -84,16 +85,16 @@ impl Asked {
                 Ok(Given::Option('b', _)) => outcome.err += "-b/--binary option is not implemented\n",
                 Ok(Given::Option('V', _)) => {
                     outcome.out = Program::Restore.version() + "\n";
-                    return Err(outcome);
+                    return Err(outcome.into());
                 }
                 Ok(Given::Option('h', _)) => {
                     outcome.err += HELP;
-                    return Err(outcome);
+                    return Err(outcome.into());
                 }
                 Ok(Given::Option('w', value)) => {
                     wait = true;
                     if let Err(failure) = own_options::wait_seconds(value.or_else(|| reader.plain())) {
-                        return Err(failed(outcome, failure));
+                        return Err(failed(outcome, failure).into());
                     }
                 }
                 Ok(Given::Option('W', value)) => match own_options::wait_interval(value.or_else(|| reader.plain())) {
@@ -101,16 +102,16 @@ impl Asked {
                         outcome.err += warning;
                         wait_interval = true;
                     }
-                    Err(failure) => return Err(failed(outcome, failure)),
+                    Err(failure) => return Err(failed(outcome, failure).into()),
                 },
                 Ok(Given::Option(..)) => {}
             }
         }
         if files.len() > 1 {
-            return Err(refused(outcome, "Unknown arguments found on commandline\n"));
+            return Err(refused(outcome, "Unknown arguments found on commandline\n").into());
         }
         if wait_interval && !wait {
-            return Err(refused(outcome, "Option --wait-interval requires option --wait\n"));
+            return Err(refused(outcome, "Option --wait-interval requires option --wait\n").into());
         }
         Ok(Self {
             outcome,

@@ -10,7 +10,7 @@ use crate::text::{Program, own_options, save};
 pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
     let asked = match Asked::read(arguments, &mut Needs::default()) {
         Ok(asked) => asked,
-        Err(outcome) => return outcome,
+        Err(outcome) => return *outcome,
     };
     let mut outcome = Outcome::default();
     let table = match asked.only {
@@ -51,7 +51,7 @@ struct Asked {
 
 impl Asked {
     /// The error is what the tool says instead.
-    fn read(arguments: &[String], needs: &mut Needs) -> Result<Self, Outcome> {
+    fn read(arguments: &[String], needs: &mut Needs) -> Result<Self, Box<Outcome>> {
         let mut outcome = Outcome::default();
         let mut asked = Self::default();
         let mut words = 0;
@@ -60,7 +60,7 @@ impl Asked {
                 Err(complaint) => {
                     outcome.err = format!("{complaint}\nLook at manual page `iptables-save.8' for more information.\n");
                     outcome.code = 1;
-                    return Err(outcome);
+                    return Err(outcome.into());
                 }
                 Ok(own_options::Given::Word(_)) => words += 1,
                 Ok(own_options::Given::Option('c', _)) => asked.with_counters = true,
@@ -71,7 +71,7 @@ impl Asked {
                 })),
                 Ok(own_options::Given::Option('V', _)) => {
                     outcome.out = Program::Save.version() + "\n";
-                    return Err(outcome);
+                    return Err(outcome.into());
                 }
                 // `-d` prints as ever, `-M` has nothing to load.
                 Ok(own_options::Given::Option(..)) => {}
@@ -80,7 +80,7 @@ impl Asked {
         if words > 0 {
             outcome.err = "Unknown arguments found on commandline\n".to_owned();
             outcome.code = 1;
-            return Err(outcome);
+            return Err(outcome.into());
         }
         Ok(asked)
     }

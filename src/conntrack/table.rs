@@ -5,6 +5,7 @@
 
 use std::hash::Hasher;
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -21,7 +22,7 @@ use crate::base::Time;
 /// All flows. Each stands in it twice, under the tuples of both directions.
 pub struct Table {
     hash_key: (u64, u64),
-    shards: Box<[Mutex<HashTable<Entry>>]>,
+    shards: Box<[Mutex<Shard>]>,
     /// Flows whose source mapping is decided, by original source, so that a source keeps its mapping towards other destinations.
     sources: Box<[Mutex<HashTable<SourceEntry>>]>,
     /// Flows that are gone but for the flows which their helpers announced. Seen: their mappings are found until those are gone too.
@@ -32,6 +33,13 @@ pub struct Table {
     expectations: Mutex<Expectations>,
     /// Lets a new flow pass without a look at the lock where nothing is expected.
     expectation_count: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Shard {
+    entries: HashTable<Entry>,
+    /// How often entries may have moved from bucket to bucket: who looks at a part at a time begins again then.
+    moves: u64,
 }
 
 struct Entry {
@@ -65,9 +73,29 @@ impl SourceEntry {
 
 const SHARDS: usize = 64;
 
+/// How many buckets are looked at before packets get their turn at the shard: some microseconds.
+const PIECE: usize = 128;
+
+/// Flows that one [`Table::sweep_part`] looks at, more or less.
+const SWEPT_AT_ONCE: usize = 20_000;
+
 /// How many entries of each shard early drop looks at, in its first and its second round. The kernel looks at a few buckets; looking at more never
 /// drops an assured flow either.
 const EARLY_DROP_REACH: [usize; 2] = [16, 256];
+
+impl Deref for Shard {
+    type Target = HashTable<Entry>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.entries
+    }
+}
+
+impl DerefMut for Shard {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.entries
+    }
+}
 
 impl Table {
     /// A secret key keeps an attacker from aiming at one bucket; a fixed one makes a run repeatable.
@@ -261,33 +289,70 @@ impl Table {
 
     /// Collects what has expired; returns how many flows went.
     pub fn sweep(&self, now: Time) -> usize {
-        self.with_expectations(|all| all.collect(now));
-        let mut gone = 0;
-        for shard in &self.shards {
-            let originals: Vec<_> = shard
-                .lock()
-                .iter()
-                .filter(|entry| entry.direction == Direction::Original)
-                .map(|entry| Arc::clone(&entry.flow))
-                .collect();
-            for flow in originals {
-                if flow.lock().is_expired(now) && self.delete(&flow) {
-                    gone += 1;
-                }
+        self.collect_expectations(now);
+        (0..SHARDS).map(|number| self.sweep_shard(number, now).1).sum()
+    }
+
+    /// A part of [`Self::sweep`], for a table that packets use meanwhile: goes on after shard number `from` until it has looked at enough flows,
+    /// and gives where to go on next time.
+    pub fn sweep_part(&self, now: Time, from: usize) -> usize {
+        self.collect_expectations(now);
+        let mut seen = 0;
+        for step in 1..=SHARDS {
+            let number = (from + step) % SHARDS;
+            seen += self.sweep_shard(number, now).0;
+            if seen >= SWEPT_AT_ONCE {
+                return number;
             }
         }
+        from
+    }
+
+    fn collect_expectations(&self, now: Time) {
+        self.with_expectations(|all| all.collect(now));
         self.forget_orphaned();
-        gone
+    }
+
+    /// How many flows were looked at, and how many went.
+    fn sweep_shard(&self, number: usize, now: Time) -> (usize, usize) {
+        let mut flows = Vec::new();
+        self.collect_shard(number, &mut flows);
+        let is_gone = |flow: &&Arc<Flow>| {
+            let expired = flow.lock().is_expired(now);
+            expired && self.delete(flow)
+        };
+        let gone = flows.iter().filter(is_gone).count();
+        (flows.len(), gone)
     }
 
     fn all(&self) -> Vec<Arc<Flow>> {
         let mut flows = Vec::with_capacity(self.count());
-        for shard in &self.shards {
-            let shard = shard.lock();
-            let originals = shard.iter().filter(|entry| entry.direction == Direction::Original);
-            flows.extend(originals.map(|entry| Arc::clone(&entry.flow)));
+        for number in 0..SHARDS {
+            self.collect_shard(number, &mut flows);
         }
         flows
+    }
+
+    /// The flows of a shard by their original tuples, a piece at a time, so that no packet waits for the whole.
+    fn collect_shard(&self, number: usize, into: &mut Vec<Arc<Flow>>) {
+        let before = into.len();
+        let (mut moves, mut at) = (None, 0);
+        loop {
+            let shard = self.shards[number].lock();
+            if moves.is_some_and(|moves| moves != shard.moves) {
+                into.truncate(before);
+                at = 0;
+            }
+            moves = Some(shard.moves);
+            let buckets = shard.num_buckets();
+            let piece = (at..buckets.min(at + PIECE)).filter_map(|bucket| shard.get_bucket(bucket));
+            let originals = piece.filter(|entry| entry.direction == Direction::Original);
+            into.extend(originals.map(|entry| Arc::clone(&entry.flow)));
+            at += PIECE;
+            if at >= buckets {
+                return;
+            }
+        }
     }
 
     pub(super) fn next_serial(&self) -> u64 {
@@ -304,7 +369,7 @@ impl Table {
             direction,
             flow: Arc::clone(flow),
         };
-        let holder = |shard: &HashTable<Entry>, hash: u64, tuple: &Tuple| {
+        let holder = |shard: &Shard, hash: u64, tuple: &Tuple| {
             let found = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple);
             found.map(|it| Arc::clone(&it.flow))
         };
@@ -333,6 +398,9 @@ impl Table {
                     }
                 }
                 return Err(other);
+            }
+            if shard.len() == shard.capacity() {
+                shard.moves += 1;
             }
             shard.insert_unique(hash, entry(hash, tuple, direction), |it| it.hash);
         }
@@ -422,7 +490,7 @@ impl Table {
         (hash >> 40) as usize % SHARDS
     }
 
-    fn shard(&self, hash: u64) -> &Mutex<HashTable<Entry>> {
+    fn shard(&self, hash: u64) -> &Mutex<Shard> {
         &self.shards[self.shard_number(hash)]
     }
 

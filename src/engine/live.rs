@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
 use super::compile::{CompiledTable, StepKind};
 use crate::base::Time;
 use crate::rule::{ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
@@ -42,7 +44,7 @@ impl Live {
     pub fn with_table(&self, rules: TableRules, workers: usize, now: Time) -> Result<Self, Refusal> {
         let table = rules.table;
         let before = self.table(table);
-        let made = LiveTable::new(rules, before.map(Arc::as_ref), workers, now)?;
+        let made = LiveTable::new(rules, before, workers, now)?;
         let mut tables = self.tables.clone();
         tables[table as usize] = Some(Arc::new(made));
         let mut created = self.created.clone();
@@ -63,8 +65,38 @@ impl Live {
 pub struct LiveTable {
     pub compiled: CompiledTable,
     workers: Box<[Box<[Cell]>]>,
+    /// What was counted before this table came into force: written by who replaces tables, never by a worker.
+    start: Box<[Cell]>,
+    /// The table that this one follows, while packets may still count there.
+    before: Mutex<Option<Before>>,
     /// The rules' texts, for who explains; made when they are asked for.
     texts: OnceLock<Box<[OnceLock<Box<str>>]>>,
+}
+
+/// The table before, and which of its counts go on in the table that holds this.
+#[derive(Debug)]
+struct Before {
+    table: Arc<LiveTable>,
+    carried: Vec<Carried>,
+}
+
+/// A count that goes on: its step before, its step now, and how far it was when the new table took it over.
+#[derive(Debug)]
+struct Carried {
+    from: u32,
+    to: u32,
+    taken: Counters,
+}
+
+impl Carried {
+    /// What came since.
+    fn late(&self, table: &LiveTable) -> Counters {
+        let sum = table.sum(self.from as usize);
+        Counters {
+            packets: sum.packets.saturating_sub(self.taken.packets),
+            bytes: sum.bytes.saturating_sub(self.taken.bytes),
+        }
+    }
 }
 
 /// One worker's count at one step. Only that worker writes, so a load and a store serve.
@@ -91,20 +123,20 @@ impl Cell {
 }
 
 impl LiveTable {
-    fn new(mut rules: TableRules, before: Option<&Self>, workers: usize, now: Time) -> Result<Self, Refusal> {
-        let carried = before.map(Self::counters).unwrap_or_default();
-        let start = |id: CountId, count: Count| match count {
-            Count::Keep => carried.get(&id).copied().unwrap_or_default(),
-            Count::Set(counters) => counters,
+    fn new(mut rules: TableRules, before: Option<&Arc<Self>>, workers: usize, now: Time) -> Result<Self, Refusal> {
+        let mut set: HashMap<CountId, Counters> = HashMap::new();
+        let mut note = |id: CountId, count: Count| {
+            if let Count::Set(counters) = count {
+                set.insert(id, counters);
+            }
         };
-        let mut starts: HashMap<CountId, Counters> = HashMap::new();
         for chain in &mut rules.chains {
             if let ChainKind::BuiltIn { id, count, .. } = &mut chain.kind {
-                starts.insert(*id, start(*id, *count));
+                note(*id, *count);
                 *count = Count::Keep;
             }
             for rule in &mut chain.rules {
-                starts.insert(rule.id, start(rule.id, rule.count));
+                note(rule.id, rule.count);
                 if rule.count != Count::Keep {
                     // What is kept says "go on", so that the next command on this table does not set the counters back.
                     *rule = Arc::new(Rule {
@@ -116,17 +148,38 @@ impl LiveTable {
         }
         let compiled = CompiledTable::compile(Arc::new(rules), now)?;
         let length = compiled.steps.len();
-        let made: Box<[Box<[Cell]>]> = (0..workers.max(1))
-            .map(|_| (0..length).map(|_| Cell::default()).collect())
-            .collect();
-        for (cell, step) in made[0].iter().zip(&compiled.steps) {
-            if let Some(counters) = starts.get(&step.id) {
-                cell.add(counters.packets, counters.bytes);
+        let cells = || (0..length).map(|_| Cell::default()).collect::<Box<[Cell]>>();
+        let start = cells();
+        let steps_before = before.map(|it| it.steps_by_count()).unwrap_or_default();
+        let mut carried = Vec::new();
+        for (at, (cell, step)) in start.iter().zip(&compiled.steps).enumerate() {
+            if matches!(step.kind, StepKind::End) {
+                continue;
             }
+            let counters = match (set.get(&step.id), before, steps_before.get(&step.id)) {
+                (Some(set), ..) => *set,
+                (None, Some(before), Some(from)) => {
+                    let taken = before.sum(*from as usize);
+                    carried.push(Carried {
+                        from: *from,
+                        to: at as u32,
+                        taken,
+                    });
+                    taken
+                }
+                _ => continue,
+            };
+            cell.add(counters.packets, counters.bytes);
         }
+        let before = before.map(|table| Before {
+            table: Arc::clone(table),
+            carried,
+        });
         Ok(Self {
             compiled,
-            workers: made,
+            workers: (0..workers.max(1)).map(|_| cells()).collect(),
+            start,
+            before: Mutex::new(before),
             texts: OnceLock::new(),
         })
     }
@@ -134,19 +187,60 @@ impl LiveTable {
     /// The same table for a router of its own with one worker: counters and states go on from where these are.
     fn copy(&self, now: Time) -> Self {
         let compiled = self.compiled.copy(now);
-        let cells = (0..compiled.steps.len()).map(|at| {
-            let cell = Cell::default();
-            for cells in &self.workers {
-                let read = cells[at].read();
-                cell.add(read.packets, read.bytes);
-            }
-            cell
-        });
+        let cells = || {
+            (0..compiled.steps.len())
+                .map(|_| Cell::default())
+                .collect::<Box<[Cell]>>()
+        };
+        let (start, worker) = (cells(), cells());
+        let before = self.before.lock();
+        let late = before
+            .iter()
+            .flat_map(|it| it.carried.iter().map(|count| (count.to, count.late(&it.table))));
+        let sums = (0..).map(|at| (at, self.sum(at as usize)));
+        for (at, sum) in sums.take(start.len()).chain(late) {
+            start[at as usize].add(sum.packets, sum.bytes);
+        }
+        drop(before);
         Self {
-            workers: Box::new([cells.collect()]),
+            workers: Box::new([worker]),
+            start,
+            before: Mutex::default(),
             compiled,
             texts: OnceLock::new(),
         }
+    }
+
+    /// Takes over what was counted in the table before since this one was made, and lets go of it: to be called once no packet can be in it any
+    /// more. Gives the table back, which is freed with the last that holds it.
+    pub(super) fn settle(&self) -> Option<Arc<Self>> {
+        let mut before = self.before.lock();
+        let Before { table, carried } = before.take()?;
+        for count in &carried {
+            let late = count.late(&table);
+            self.start[count.to as usize].add(late.packets, late.bytes);
+        }
+        Some(table)
+    }
+
+    /// The steps that count, by what they count for.
+    fn steps_by_count(&self) -> HashMap<CountId, u32> {
+        let steps = self.compiled.steps.iter().enumerate();
+        steps
+            .filter(|(_, step)| !matches!(step.kind, StepKind::End))
+            .map(|(at, step)| (step.id, at as u32))
+            .collect()
+    }
+
+    /// What was counted at a step here and, as far as it is taken over already, in the tables before.
+    fn sum(&self, step: usize) -> Counters {
+        let mut sum = self.start[step].read();
+        for cells in &self.workers {
+            let read = cells[step].read();
+            sum.packets += read.packets;
+            sum.bytes += read.bytes;
+        }
+        sum
     }
 
     /// What is in it, as it was typed.
@@ -184,20 +278,23 @@ impl LiveTable {
 
     /// The sums of all workers, by rule and policy.
     pub fn counters(&self) -> HashMap<CountId, Counters> {
-        let mut sums = HashMap::with_capacity(self.compiled.steps.len());
-        for (at, step) in self.compiled.steps.iter().enumerate() {
-            if matches!(step.kind, StepKind::End) {
-                continue;
+        let mut sums: Vec<Counters> = Vec::with_capacity(self.compiled.steps.len());
+        let before = self.before.lock();
+        sums.extend((0..self.compiled.steps.len()).map(|at| self.sum(at)));
+        // What packets that came before the exchange still count there is not lost.
+        if let Some(Before { table, carried }) = &*before {
+            for count in carried {
+                let (late, sum) = (count.late(table), &mut sums[count.to as usize]);
+                sum.packets += late.packets;
+                sum.bytes += late.bytes;
             }
-            let mut sum = Counters::default();
-            for cells in &self.workers {
-                let read = cells[at].read();
-                sum.packets += read.packets;
-                sum.bytes += read.bytes;
-            }
-            sums.insert(step.id, sum);
         }
-        sums
+        drop(before);
+        let steps = self.compiled.steps.iter().zip(sums);
+        steps
+            .filter(|(step, _)| !matches!(step.kind, StepKind::End))
+            .map(|(step, sum)| (step.id, sum))
+            .collect()
     }
 }
 
@@ -238,5 +335,45 @@ mod tests {
         assert_eq!(counters[&second.id], Counters { packets: 6, bytes: 57 });
         assert_eq!(counters[&third.id], Counters::default());
         assert_eq!(live.created(), [Table::Filter]);
+    }
+
+    #[test]
+    fn what_is_counted_while_a_table_is_made_goes_on_in_it() {
+        let rule = |count| {
+            Arc::new(Rule {
+                id: CountId::fresh(),
+                count,
+                selector: Selector::any(Family::V4),
+                matches: Vec::new(),
+                action: Action::Nothing,
+            })
+        };
+        let (kept, set) = (rule(Count::Keep), rule(Count::Keep));
+        let mut rules = TableRules::new(Family::V4, Table::Filter);
+        rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&kept), Arc::clone(&set)];
+        let before = Live::default().with_table(rules.clone(), 1, Time::ZERO).unwrap();
+        let old = before.table(Table::Filter).unwrap();
+        old.count(0, 0, 100);
+        rules.chain_mut("INPUT").unwrap().rules[1] = Arc::new(Rule {
+            count: Count::Set(Counters { packets: 7, bytes: 70 }),
+            ..Rule::clone(&set)
+        });
+        let after = before.with_table(rules, 1, Time::ZERO).unwrap();
+        let new = after.table(Table::Filter).unwrap();
+        // A packet that saw the old table yet, and one that sees the new one.
+        old.count(0, 0, 10);
+        old.count(0, 1, 10);
+        new.count(0, 0, 1);
+        let expected = [
+            (kept.id, Counters { packets: 3, bytes: 111 }),
+            (set.id, Counters { packets: 7, bytes: 70 }),
+        ];
+        for step in ["before it is settled", "after that", "and once more"] {
+            let counters = new.counters();
+            for (id, counted) in expected {
+                assert_eq!(counters[&id], counted, "{step}");
+            }
+            drop(new.settle());
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! The router: what is configured, what is in force, what is remembered, and the way of a packet through it all.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::live::Live;
+use super::live::{Live, LiveTable};
 use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
@@ -49,6 +50,7 @@ pub struct Router {
     pub(super) listeners: Arc<dyn Listeners + Send + Sync>,
     /// Serialises replacements, so that none is lost between reading and publishing.
     replacing: Mutex<()>,
+    retired: Mutex<Retired>,
     workers: usize,
     seed: u64,
 }
@@ -65,6 +67,7 @@ impl Router {
             fragments: Mutex::new(Reassembly::new()),
             listeners: listeners.into(),
             replacing: Mutex::new(()),
+            retired: Mutex::default(),
             workers: workers.max(1),
             seed: random.next_u64(),
         }
@@ -86,6 +89,7 @@ impl Router {
             fragments: Mutex::new(self.fragments.lock().clone()),
             listeners: listeners(Arc::clone(&self.listeners)),
             replacing: Mutex::new(()),
+            retired: Mutex::default(),
             workers: 1,
             seed: self.seed,
         }
@@ -144,6 +148,8 @@ impl Router {
         let before = self.config.swap(Arc::new(config));
         self.tracking_changed(tracked);
         masquerade::forget_lost(&self.flows, &before.net, &self.config.load().net);
+        self.retired.lock().configs.push(before);
+        self.reclaim();
         Ok(())
     }
 
@@ -169,14 +175,36 @@ impl Router {
             .unwrap_or_default()
     }
 
-    /// Puts a table into force, whole or not at all, between two packets.
+    /// Puts a table into force, whole or not at all, between two packets. It is compiled beside them, and what they count meanwhile goes on.
     pub fn replace(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
         let _one_at_a_time = self.replacing.lock();
+        self.reclaim();
+        let table = rules.table;
         let live = self.live.load().with_table(rules, self.workers, now)?;
+        let made = live.table(table).map(Arc::clone);
         let tracked = self.tracks();
-        self.live.store(Arc::new(live));
+        let before = self.live.swap(Arc::new(live));
+        self.retired.lock().lives.push_back((before, made));
+        self.reclaim();
         self.tracking_changed(tracked);
         Ok(())
+    }
+
+    /// Frees what is no longer in force and no packet holds any more, and takes over what was counted there last. Whoever drops the last
+    /// reference to a table of a hundred thousand rules is busy for milliseconds: it must not be who carries packets, so the last is kept here.
+    pub fn reclaim(&self) {
+        let mut retired = self.retired.lock();
+        // In their order, because the counts of one go to the next.
+        while let Some((live, made)) = retired.lives.front() {
+            if Arc::strong_count(live) > 1 {
+                break;
+            }
+            let settled = made.as_ref().and_then(|made| made.settle());
+            retired.tables.extend(settled);
+            retired.lives.pop_front();
+        }
+        retired.tables.retain(|table| Arc::strong_count(table) > 1);
+        retired.configs.retain(|config| Arc::strong_count(config) > 1);
     }
 
     /// True where connections are tracked at all: the kernel does so only while some rule needs it.
@@ -195,4 +223,14 @@ impl Router {
     pub fn flows(&self) -> &conntrack::Table {
         &self.flows
     }
+}
+
+/// What was in force, until nobody holds it but this.
+#[derive(Default)]
+struct Retired {
+    /// Each with the table that came into force then.
+    lives: VecDeque<(Arc<Live>, Option<Arc<LiveTable>>)>,
+    /// Settled, but an observer's story may still tell of it.
+    tables: Vec<Arc<LiveTable>>,
+    configs: Vec<Arc<Config>>,
 }

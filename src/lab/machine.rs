@@ -2,18 +2,17 @@
 //!
 //! A lab in memory and a live one hand the same `Machine` to the same tools; only who drives the clock differs.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::conversation::Hosts;
 use super::file::LabFile;
 use super::files::{Files, Needs};
+use super::kernel_log::KernelLog;
 use crate::base::{Family, Time};
 use crate::conntrack::{HelperSpec, SettingError, Settings};
 use crate::engine::{Config, Router};
 use crate::helper;
 use crate::net::SysctlError;
-use crate::rule::LogRecord;
 
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Copy, Debug)]
@@ -142,13 +141,6 @@ const CLASSIC: &[(&str, &str)] = &[
     ("nf_conntrack_tcp_timeout_close", "10"),
 ];
 
-/// One line of the kernel's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
-    pub time: Time,
-    pub record: LogRecord,
-}
-
 /// Why a sysctl was not set, in the classes that `sysctl` tells apart.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KnobError {
@@ -173,9 +165,9 @@ pub struct Machine {
     pub described: Arc<LabFile>,
     /// Packets pass it all the time, whoever asks; false for a lab that only moves when it is told to.
     pub live: bool,
+    pub log: KernelLog,
     profile: Profile,
     modules: Vec<String>,
-    log: VecDeque<LogLine>,
     toolbox: Toolbox,
 }
 
@@ -189,7 +181,7 @@ impl Machine {
             live: false,
             profile: Profile::default(),
             modules: Vec::new(),
-            log: VecDeque::new(),
+            log: KernelLog::default(),
             toolbox,
         }
     }
@@ -204,7 +196,7 @@ impl Machine {
             live: false,
             profile: self.profile,
             modules: self.modules.clone(),
-            log: VecDeque::new(),
+            log: KernelLog::default(),
             toolbox: self.toolbox,
         }
     }
@@ -286,25 +278,6 @@ impl Machine {
         let before = self.modules.len();
         self.modules.retain(|known| known != name);
         self.modules.len() < before
-    }
-
-    /// Keeps lines of the kernel's log; the oldest go when there are too many, as in the kernel's ring.
-    pub fn keep_log(&mut self, records: impl IntoIterator<Item = LogRecord>) {
-        let time = self.now;
-        for record in records {
-            if self.log.len() >= LOG_KEPT {
-                self.log.pop_front();
-            }
-            self.log.push_back(LogLine { time, record });
-        }
-    }
-
-    pub fn log(&self) -> impl ExactSizeIterator<Item = &LogLine> {
-        self.log.iter()
-    }
-
-    pub fn clear_log(&mut self) {
-        self.log.clear();
     }
 
     /// By a key with dots: `net.ipv4.ip_forward`. `None` where there is no such key.
@@ -427,6 +400,3 @@ const KNOBS: &[&str] = &[
     "nf_conntrack_udp_timeout",
     "nf_conntrack_udp_timeout_stream",
 ];
-
-/// Lines of log that are kept.
-const LOG_KEPT: usize = 10_000;

@@ -238,7 +238,7 @@ impl Lab {
         let report = self.carry(interface, &bytes, &mut story);
         let output = self.worker.output().to_vec();
         let log = self.worker.take_log();
-        self.machine.keep_log(log.iter().cloned());
+        self.machine.log.keep(self.machine.now, log.iter().cloned());
         let passed = matches!(report.fate.verdict(), "ACCEPT");
         if passed {
             self.streams.note(&bytes);
@@ -272,7 +272,7 @@ impl Lab {
     ) -> (Report, &[Emission]) {
         let report = self.carry(interface, bytes, observer);
         let log = self.worker.take_log();
-        self.machine.keep_log(log);
+        self.machine.log.keep(self.machine.now, log);
         (report, self.worker.output())
     }
 
@@ -320,7 +320,7 @@ impl Lab {
             .router
             .tick(&mut self.worker, self.machine.now, &mut Silent);
         let log = self.worker.take_log();
-        self.machine.keep_log(log);
+        self.machine.log.keep(self.machine.now, log);
         self.worker.output().to_vec()
     }
 
@@ -330,7 +330,7 @@ impl Lab {
             .router
             .expire_fragments(&mut self.worker, self.machine.now, &mut Silent);
         let log = self.worker.take_log();
-        self.machine.keep_log(log);
+        self.machine.log.keep(self.machine.now, log);
         self.worker.output().to_vec()
     }
 

@@ -9,6 +9,7 @@ pub mod file;
 pub mod files;
 #[cfg(target_os = "linux")]
 pub mod follow;
+pub mod kernel_log;
 pub mod machine;
 pub mod memory;
 pub mod problem;

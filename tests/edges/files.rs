@@ -4,14 +4,15 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, LAB};
 
 const RULES: &str = "*filter\n-A INPUT -s 203.0.113.5/32 -j ACCEPT\nCOMMIT\n";
 
 /// Runs a script of bash in a lab of its own: code, output and errors.
 fn in_a_lab(bench: &Bench, script: &str) -> (String, String) {
     bench.write("script.sh", script);
-    let ran = bench.nflab(&["sh", "--", "bash", "script.sh"]);
+    bench.write("lab.toml", LAB);
+    let ran = bench.nflab(&["sh", "--lab", "lab.toml", "--", "bash", "script.sh"]);
     assert_eq!(ran.code, 0, "{} {}", ran.out, ran.err);
     (ran.out, ran.err)
 }
