@@ -2,6 +2,9 @@
 //!
 //! Linux calls stay in [`device`] and [`lab`]; everything else builds wherever Rust does.
 
+// What is printed goes by `say!` and `tell!` (`device::standard`): the standard library's macros panic where nobody takes it.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 /// Words everyone shares: families, masks, ranges, marks, virtual time, seeded randomness, texts of any bytes.
 pub mod base;
 /// One applet a file; wording and exit codes.

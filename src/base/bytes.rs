@@ -81,6 +81,17 @@ pub fn byte_behind(letter: char) -> Option<u8> {
     }
 }
 
+/// The character as it is, but of a stand-in `\xff`: for forms that hold no bytes, such as XML.
+pub fn push_visible(out: &mut String, letter: char) {
+    match byte_behind(letter) {
+        Some(byte) => {
+            use std::fmt::Write;
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+        None => out.push(letter),
+    }
+}
+
 /// The character that stands for a byte which is no UTF-8 where it is.
 fn stand_in(byte: u8) -> char {
     char::from_u32(STAND_INS + u32::from(byte)).expect("U+10FF00 to U+10FFFF are characters")

@@ -5,6 +5,7 @@
 mod address;
 pub mod bytes;
 mod interface;
+pub mod json;
 mod mark;
 mod random;
 mod range;

@@ -1,13 +1,14 @@
 //! A tool called as a program: it hands its arguments to the lab that runs, and prints what comes back.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::Path;
 
-use super::{TOOLBOX, open};
-use crate::base::bytes::{bytes_of, text_of_os};
+use super::{TOOLBOX, open, tools};
+use crate::base::bytes::text_of_os;
+use crate::device::standard;
 use crate::lab::control::{self, Client, Request};
 use crate::lab::files::{gather, read_text};
+use crate::tell;
 
 pub fn run(name: &str, args: &[OsString]) -> u8 {
     let args: Vec<String> = args.iter().map(|arg| text_of_os(arg)).collect();
@@ -17,7 +18,7 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
         // What a tool says of itself needs no lab: configure scripts ask for versions before anything runs.
         Err(_) if asks_about_itself(&args) => return of_itself(name, &args),
         Err(error) => {
-            eprintln!("{name}: {error}");
+            tell!("{name}: {error}");
             return NO_LAB;
         }
     };
@@ -32,10 +33,10 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
     };
     let gathered = match gather(&needs, Path::new(""), read_stdin) {
         Ok(gathered) => gathered,
-        Err(complaint) => return say("", &complaint, 1),
+        Err(complaint) => return say(name, "", &complaint, 1),
     };
     if let Some(why) = too_much {
-        eprintln!("{name}: standard input: {why}");
+        tell!("{name}: standard input: {why}");
         return 2;
     }
     let request = Request {
@@ -47,14 +48,14 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
     let answered = Client::connect(&target.socket).and_then(|mut client| client.call(&request));
     match answered {
         Ok(response) => match gathered.output {
-            None => say(&response.stdout, &response.stderr, response.code),
+            None => say(name, &response.stdout, &response.stderr, response.code),
             Some(file) => {
                 let written = file.write(&response.stdout);
-                let code = say("", &response.stderr, response.code);
+                let code = say(name, "", &response.stderr, response.code);
                 match written {
                     Ok(()) => code,
                     Err(why) => {
-                        eprintln!("{name}: {why}");
+                        tell!("{name}: {why}");
                         2
                     }
                 }
@@ -62,7 +63,7 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
         },
         Err(_) if asks_about_itself(&args) => of_itself(name, &args),
         Err(error) => {
-            eprintln!("{name}: the lab at {} went away: {error}", target.socket.display());
+            tell!("{name}: the lab at {} went away: {error}", target.socket.display());
             NO_LAB
         }
     }
@@ -77,18 +78,34 @@ fn of_itself(name: &str, args: &[String]) -> u8 {
     match open::lab(None, 1) {
         Ok(mut lab) => {
             let output = lab.tool(name, args, "", Path::new("."));
-            say(&output.stdout, &output.stderr, output.code)
+            say(name, &output.stdout, &output.stderr, output.code)
         }
         Err(code) => code,
     }
 }
 
-fn say(stdout: &str, stderr: &str, code: i32) -> u8 {
-    // Who closed our output has seen enough.
-    let _ = std::io::stdout().write_all(&bytes_of(stdout));
-    let _ = std::io::stdout().flush();
-    let _ = std::io::stderr().write_all(&bytes_of(stderr));
-    code as u8
+/// Prints what came back. Where it could not be written, a tool that notices says so in its own words, and exits as it does (asked of the real
+/// ones with `/dev/full`). Those of rules and connections do not notice, and a save that was lost would be taken for one that was kept: that is
+/// said here, with our own exit code. But who closed standard output asks for nothing, which scripts do to hear the exit code only.
+fn say(name: &str, stdout: &str, stderr: &str, code: i32) -> u8 {
+    let written = standard::try_say(stdout);
+    standard::tell(stderr);
+    let error = match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => error,
+        _ => return code as u8,
+    };
+    // Said here, and so no longer to be said.
+    let _ = standard::failure();
+    let why = tools::said_by_system(&error);
+    if name == "sysctl" {
+        tell!("sysctl: write error: {why}");
+        return 1;
+    }
+    if standard::was_closed() {
+        return code as u8;
+    }
+    tell!("{name}: cannot write standard output: {why}");
+    2
 }
 
 /// The live labs of this machine, which only Linux has.

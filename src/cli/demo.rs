@@ -3,8 +3,10 @@
 use std::io::Write;
 
 use super::TOOLBOX;
+use crate::device::standard;
 use crate::lab::demo::memory::MemoryStage;
 use crate::lab::demo::{Stage, play};
+use crate::{say_styled, tell, tell_styled};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -40,17 +42,17 @@ fn live() -> u8 {
     match perform(TOOLBOX, options, |stage| on(stage)) {
         Ok(code) => {
             if code == 0 {
-                anstream::println!("Namespaces, devices and the socket are gone.");
+                say_styled!("Namespaces, devices and the socket are gone.");
             }
             code
         }
         Err(LiveError::Up(reason)) => instead(&reason),
         Err(LiveError::Signal) => {
-            eprintln!("nflab: ended by a signal; namespaces, devices and the socket are gone");
+            tell!("nflab: ended by a signal; namespaces, devices and the socket are gone");
             1
         }
         Err(error) => {
-            eprintln!("nflab: {error}");
+            tell!("nflab: {error}");
             3
         }
     }
@@ -60,15 +62,20 @@ fn in_memory(place: String) -> u8 {
     match MemoryStage::new(TOOLBOX, place) {
         Ok(mut stage) => on(&mut stage),
         Err(error) => {
-            anstream::eprintln!("{}", error.styled());
+            tell_styled!("{}", error.styled());
             2
         }
     }
 }
 
 fn on(stage: &mut dyn Stage) -> u8 {
-    let mut out = anstream::stdout().lock();
-    // Whoever reads may have seen enough (`| head`).
+    let mut out: Box<dyn Write> = match standard::has_colours() {
+        true => Box::new(standard::output()),
+        false => Box::new(anstream::StripStream::new(
+            Box::new(standard::output()) as Box<dyn Write>
+        )),
+    };
+    // Whoever reads may have seen enough (`| head`); what else went wrong is remembered.
     match play(stage, &mut out).and_then(|good| out.flush().map(|()| good)) {
         Ok(true) | Err(_) => 0,
         Ok(false) => 1,

@@ -6,11 +6,24 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
-use super::tools::SHIMS;
+use super::tools::{SHIMS, said_by_system};
 use super::{demo, replay, run, trace};
+use crate::device::standard;
+use crate::tell;
 
-/// The whole program; the exit code is what is returned.
+/// The whole program; the exit code is what is returned. Whatever it did, it is not done where what it printed is lost.
 pub fn main(args: Vec<OsString>) -> u8 {
+    let code = applet(args);
+    match standard::failure() {
+        None => code,
+        Some(error) => {
+            tell!("nflab: cannot write standard output: {}", said_by_system(&error));
+            UNWRITTEN
+        }
+    }
+}
+
+fn applet(args: Vec<OsString>) -> u8 {
     let called = args.first().map(|name| base_name(Path::new(name))).unwrap_or_default();
     if SHIMS.contains(&called.as_str()) {
         return tool(&called, &args[1..]);
@@ -24,7 +37,12 @@ pub fn main(args: Vec<OsString>) -> u8 {
         Ok(arguments) => subcommand(arguments.command),
         Err(error) => {
             // Help and version come this way too; clap knows which stream and code each deserves.
-            let _ = error.print();
+            let text = error.render().ansi().to_string();
+            match error.use_stderr() {
+                true => standard::tell_styled(&text),
+                // Remembered where it fails.
+                false => drop(standard::say_styled(&text)),
+            }
             error.exit_code() as u8
         }
     }
@@ -103,7 +121,7 @@ fn subcommand(command: Option<Sub>) -> u8 {
     match command {
         None if std::io::stdin().is_terminal() => repl(None, 1),
         None => {
-            eprintln!(
+            tell!(
                 "nflab: say what to do: `nflab repl`, `nflab run SCRIPT`, `nflab replay ...`; `nflab --help` lists all"
             );
             2
@@ -152,7 +170,7 @@ fn tool(name: &str, args: &[OsString]) -> u8 {
 
 #[cfg(not(unix))]
 fn tool(name: &str, _: &[OsString]) -> u8 {
-    eprintln!("{name}: labs are spoken to over unix sockets, which are not here; use `nflab run` or `nflab repl` here");
+    tell!("{name}: labs are spoken to over unix sockets, which are not here; use `nflab run` or `nflab repl` here");
     3
 }
 
@@ -161,6 +179,9 @@ fn base_name(path: &Path) -> String {
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default()
 }
+
+/// The exit code where standard output could not be written.
+const UNWRITTEN: u8 = 2;
 
 const AFTER_HELP: &str = "\
 Called as iptables, iptables-save, iptables-restore, conntrack, sysctl or modprobe (by a link, or as first word), it is that tool, and speaks to

@@ -12,6 +12,7 @@ use crate::import::{self, Import, Input, Kind, Note, Options, Weight};
 use crate::lab::problem::Source;
 use crate::rule::Table;
 use crate::text::StaticHosts;
+use crate::{tell, tell_styled};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -69,7 +70,7 @@ pub fn run(arguments: &Arguments) -> u8 {
         let source = match text_of(file) {
             Ok(source) => source,
             Err(why) => {
-                eprintln!("nflab: {why}");
+                tell!("nflab: {why}");
                 return 2;
             }
         };
@@ -104,7 +105,7 @@ fn run_script(source: &Source, arguments: &Arguments) -> Result<(Source, Vec<Not
 
 #[cfg(not(unix))]
 fn run_script(source: &Source, _: &Arguments) -> Result<(Source, Vec<Note>), u8> {
-    eprintln!(
+    tell!(
         "nflab: {} is a script, and scripts are run by a unix shell, which is not here",
         source.name
     );
@@ -157,36 +158,36 @@ fn tell(import: &Import, verbose: bool) {
             })
             .collect();
         let about = found.first().map_or("", |it| it.kind.about());
-        eprintln!("{source}: {about}: {}", tables.join(", "));
+        tell!("{source}: {about}: {}", tables.join(", "));
     }
     let mut otherwise = 0;
     for note in &import.notes {
         match note.weight {
-            Weight::Unknown => anstream::eprintln!("{}: {YELLOW}not known{PLAIN}: {}", note.place(), note.text),
-            _ if verbose => eprintln!("{note}"),
+            Weight::Unknown => tell_styled!("{}: {YELLOW}not known{PLAIN}: {}", note.place(), note.text),
+            _ if verbose => tell!("{note}"),
             _ => otherwise += note.lines.len().max(1),
         }
     }
     if otherwise > 0 {
-        eprintln!("({} of form: -v tells them)", many(otherwise, "note"));
+        tell!("({} of form: -v tells them)", many(otherwise, "note"));
     }
     for note in &import.refused {
-        anstream::eprintln!("{}: {RED}cannot be read{PLAIN}: {}", note.place(), note.text);
+        tell_styled!("{}: {RED}cannot be read{PLAIN}: {}", note.place(), note.text);
     }
 }
 
 fn end(import: &Import, arguments: &Arguments) -> u8 {
     let Some(save) = &import.save else {
-        eprintln!("nflab: {}; nothing was written", many(import.refused.len(), "fault"));
+        tell!("nflab: {}; nothing was written", many(import.refused.len(), "fault"));
         return 2;
     };
     if !import.refused.is_empty() {
-        eprintln!("nflab: {}; nothing was written", many(import.refused.len(), "fault"));
+        tell!("nflab: {}; nothing was written", many(import.refused.len(), "fault"));
         return 2;
     }
     let unknown = import.notes.iter().filter(|it| it.weight == Weight::Unknown).count();
     if arguments.strict && unknown > 0 {
-        eprintln!(
+        tell!(
             "nflab: {} not known, and --strict asks for all; nothing was written",
             many(unknown, "thing")
         );
@@ -194,7 +195,7 @@ fn end(import: &Import, arguments: &Arguments) -> u8 {
     }
     let out = arguments.out.as_deref().unwrap_or(Path::new("-"));
     if let Err(error) = super::replay::write_text(out, save) {
-        eprintln!(
+        tell!(
             "nflab: cannot write {}: {}",
             out.display(),
             super::tools::said_by_system(&error)

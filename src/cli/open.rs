@@ -6,6 +6,7 @@ use super::TOOLBOX;
 use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
+use crate::{tell, tell_styled};
 
 /// From a file, or the default one. What is wrong is said on standard error; the exit code is 2.
 pub fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
@@ -28,7 +29,7 @@ pub fn hosts(file: Option<&Path>) -> Result<Hosts, u8> {
 /// Never a silent skip: what the file says and the lab doesn't do yet.
 pub fn note_without_effect(file: &LabFile) {
     for note in Lab::without_effect(file) {
-        eprintln!("nflab: {note}");
+        tell!("nflab: {note}");
     }
 }
 
@@ -50,6 +51,6 @@ pub fn load(path: &Path) -> Result<LabFile, u8> {
 }
 
 fn say(text: &str) -> u8 {
-    anstream::eprintln!("{text}");
+    tell_styled!("{text}");
     2
 }

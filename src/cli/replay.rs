@@ -8,22 +8,25 @@ mod complaint;
 mod outputs;
 mod screen;
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 pub use self::arguments::Arguments;
 use self::arguments::{Wanted, Way, check, says_summary};
 use self::complaint::Complaints;
-use self::outputs::Outputs;
+use self::outputs::{Outputs, Results, Sink};
 use self::screen::Screen;
 use super::open;
+use crate::base::bytes::bytes_of;
 use crate::base::{InterfaceName, Time};
 use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction, Frame};
+use crate::device::{result_file, standard};
 use crate::explain::filter::{self, Filter};
 use crate::explain::story::{Detail, Story};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
 use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Summary, TimedPacket};
+use crate::tell;
 
 pub fn run(arguments: &Arguments) -> u8 {
     match replay(arguments) {
@@ -31,7 +34,7 @@ pub fn run(arguments: &Arguments) -> u8 {
         Err(Stop::Said(code)) => code,
         Err(Stop::Reader) => 0,
         Err(Stop::Say(message)) => {
-            eprintln!("nflab: {message}");
+            tell!("nflab: {message}");
             2
         }
     }
@@ -129,13 +132,13 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
         std::fs::read_to_string(path).map_err(|error| format!("cannot read the rules {}: {error}", path.display()))?;
     let text = with_counters(&text);
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
-    eprint!("{}", output.stderr);
+    standard::tell(&output.stderr);
     if output.code != 0 {
-        eprintln!(
+        tell!(
             "nflab: these rules are refused, so nothing was replayed: {}",
             path.display()
         );
-        eprint!("{}", output.advice);
+        standard::tell(&output.advice);
         return Err(Stop::Said(2));
     }
     Ok(())
@@ -519,12 +522,14 @@ impl<'a> Run<'a> {
             session.outputs.differences_end(differences, self.arguments.limit)?;
             code = u8::from(differences.packets() > 0);
         }
-        session.outputs.finish()?;
+        let mut results = session.outputs.finish()?;
         // Behind the lines: both may go to standard output.
-        finish_tables(self.arguments, session.replayer.lab_mut())?;
+        finish_tables(self.arguments, session.replayer.lab_mut(), &mut results)?;
+        // All or none: until here every older result stands as it was.
+        results.keep()?;
         if says_summary(self.arguments) {
-            eprint!("{}", session.summary.text(&session.replayer));
-            eprintln!("\n{}", self.screen.pace(session.summary.packets()));
+            standard::tell(&session.summary.text(&session.replayer));
+            tell!("\n{}", self.screen.pace(session.summary.packets()));
         }
         if let Some(beyond) = self.wanted.explain.as_ref().and_then(|it| it.beyond(self.seen)) {
             return Err(format!("--explain {beyond}: the capture has {} packets", self.seen).into());
@@ -561,7 +566,7 @@ fn fits(filter: &Filter, passed: &Passed<'_>) -> bool {
     })
 }
 
-fn finish_tables(arguments: &Arguments, lab: &mut Lab) -> Result<(), Stop> {
+fn finish_tables<'a>(arguments: &'a Arguments, lab: &mut Lab, results: &mut Results<'a>) -> Result<(), Stop> {
     for (file, tool, args) in [
         (&arguments.save, "iptables-save", &["-c"][..]),
         (&arguments.conntrack, "conntrack", &["-L", "-o", "extended"]),
@@ -569,16 +574,20 @@ fn finish_tables(arguments: &Arguments, lab: &mut Lab) -> Result<(), Stop> {
         let Some(file) = file else { continue };
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let output = lab.tool(tool, &args, "", Path::new("."));
-        write_text(file, &output.stdout).map_err(|error| outputs::cannot_write(file, &error))?;
+        let mut sink = Sink::open(file)?;
+        let written = sink.write_all(&bytes_of(&output.stdout));
+        written.map_err(|error| outputs::cannot_write(file, &error))?;
+        results.add(sink, file)?;
     }
     Ok(())
 }
 
 /// The whole text into a file, or to standard output for `-`.
-pub fn write_text(path: &Path, text: &str) -> io::Result<()> {
-    let mut writer = outputs::create(path)?;
-    writer.write_all(text.as_bytes())?;
-    writer.flush()
+pub fn write_text(path: &Path, text: &str) -> std::io::Result<()> {
+    match path == Path::new("-") {
+        true => standard::try_say(text),
+        false => result_file::write(path, &bytes_of(text)),
+    }
 }
 
 /// Packets without use before the first one that is of any.

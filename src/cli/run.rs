@@ -1,13 +1,15 @@
 //! `nflab run SCRIPT`: a script's commands and expectations.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::TOOLBOX;
 use super::open;
+use crate::device::standard;
 use crate::explain::story::Detail;
 use crate::lab::problem::{Source, abridged};
 use crate::lab::script::{Runner, parse_in};
+use crate::{tell, tell_styled};
 
 /// How much is told of packets that were sent, and of tools' output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8
     let (source, directory) = match read(script) {
         Ok(read) => read,
         Err(message) => {
-            eprintln!("nflab: {message}");
+            tell!("nflab: {message}");
             return 2;
         }
     };
@@ -49,7 +51,7 @@ pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8
     let statements = match parse_in(&source, TOOLBOX, &mut hosts) {
         Ok(statements) => statements,
         Err(error) => {
-            anstream::eprintln!("{}", error.styled());
+            tell_styled!("{}", error.styled());
             return 2;
         }
     };
@@ -63,29 +65,24 @@ pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8
     for statement in &statements {
         let (said, result) = runner.run(statement);
         if telling != Telling::Nothing {
-            print(&said.stdout);
+            standard::say(&said.stdout);
         }
-        eprint!("{}", said.stderr);
+        standard::tell(&said.stderr);
         if let Err(failed) = result {
             failures += 1;
             let (line, _) = source.line_and_column(statement.position.start);
             let text = source.text[statement.position.start..statement.position.end]
                 .lines()
                 .next();
-            eprintln!("{}:{line}: {}", source.name, abridged(text.unwrap_or("")));
-            eprintln!("    {}", failed.reason);
+            tell!("{}:{line}: {}", source.name, abridged(text.unwrap_or("")));
+            tell!("    {}", failed.reason);
         }
     }
     if failures > 0 {
-        eprintln!("{}: {failures} of {} commands failed", source.name, statements.len());
+        tell!("{}: {failures} of {} commands failed", source.name, statements.len());
         return 1;
     }
     0
-}
-
-/// A reader that went away (`nflab run ... | head`) is no reason to panic.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn read(script: &Path) -> Result<(Source, PathBuf), String> {

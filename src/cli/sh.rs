@@ -12,9 +12,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{open, shims};
+use crate::device::result_file;
 use crate::lab::clock::Clock;
 use crate::lab::control::{Request, Response, serve_connection};
 use crate::lab::memory::Lab;
+use crate::tell;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -49,7 +51,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     let place = match TemporaryDirectory::make() {
         Ok(place) => place,
         Err(error) => {
-            eprintln!(
+            tell!(
                 "nflab: cannot make a directory for the lab's socket: {error}; set TMPDIR to one that you may write to"
             );
             return 3;
@@ -57,9 +59,9 @@ pub fn run(arguments: &Arguments) -> u8 {
     };
     // Nobody wants to run a long command for nothing.
     if let Some(file) = &arguments.save
-        && let Err(error) = can_be_written(file)
+        && let Err(error) = result_file::can_be_written(file)
     {
-        eprintln!(
+        tell!(
             "nflab: cannot write {}: {}",
             file.display(),
             super::tools::said_by_system(&error)
@@ -69,11 +71,11 @@ pub fn run(arguments: &Arguments) -> u8 {
     let socket = place.0.join("control");
     let tools = place.0.join("bin");
     if let Err(error) = serve(&socket, &lab, |_, _| {}) {
-        eprintln!("nflab: cannot listen at {}: {error}", socket.display());
+        tell!("nflab: cannot listen at {}: {error}", socket.display());
         return 3;
     }
     if let Err((path, error)) = shims::make(&tools) {
-        eprintln!("nflab: cannot make {path}: {error}");
+        tell!("nflab: cannot make {path}: {error}");
         return 3;
     }
     let (program, args) = match arguments.command.split_first() {
@@ -89,7 +91,7 @@ pub fn run(arguments: &Arguments) -> u8 {
         Ok(status) => code_of(status),
         Err(error) => {
             let name = program.to_string_lossy();
-            eprintln!("nflab: cannot run {name}: {}", super::tools::said_by_system(&error));
+            tell!("nflab: cannot run {name}: {}", super::tools::said_by_system(&error));
             // As shells have it.
             return if error.kind() == io::ErrorKind::NotFound {
                 127
@@ -101,7 +103,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     if let Some(file) = &arguments.save
         && let Err(error) = save(&mut lab.lock(), file)
     {
-        eprintln!(
+        tell!(
             "nflab: cannot write {}: {}",
             file.display(),
             super::tools::said_by_system(&error)
@@ -115,18 +117,6 @@ pub fn run(arguments: &Arguments) -> u8 {
 pub fn save(lab: &mut Lab, file: &Path) -> io::Result<()> {
     let saved = lab.tool("iptables-save", &["-c".to_owned()], "", Path::new("."));
     super::replay::write_text(file, &saved.stdout)
-}
-
-/// Opens the file for writing and leaves it as it is: the command may yet read it.
-fn can_be_written(file: &Path) -> io::Result<()> {
-    if file == Path::new("-") {
-        return Ok(());
-    }
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(file)
-        .map(drop)
 }
 
 /// Answers tools in threads of their own, which end with the process, and shows each call with its answer to `watch`.

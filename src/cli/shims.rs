@@ -5,12 +5,13 @@ use std::io;
 use std::path::Path;
 
 use super::tools::SHIMS;
+use crate::tell;
 
 pub fn run(directory: &Path) -> u8 {
     match make(directory) {
         Ok(()) => 0,
         Err((path, error)) => {
-            eprintln!(
+            tell!(
                 "nflab: cannot make {path}: {}; name a directory that you may write to",
                 super::tools::said_by_system(&error)
             );

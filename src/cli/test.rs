@@ -1,7 +1,7 @@
 //! `nflab test [FILES|DIRECTORIES]`: finds test files, reads them all, runs their cases on every core, and writes the report that is asked for.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,8 +11,11 @@ use clap::{Args, ValueEnum};
 
 use super::TOOLBOX;
 use super::tools::said_by_system;
+use crate::base::bytes::bytes_of;
+use crate::device::{result_file, standard};
 use crate::suite::report::{self, Stamp};
 use crate::suite::{self, Case, CaseOutcome, Choice, Coverage, Outcome, Suite, Unreadable};
+use crate::{tell, tell_styled};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -106,7 +109,7 @@ pub fn run(arguments: &Arguments) -> u8 {
             ))
         });
         if let Err(message) = said {
-            eprintln!("nflab: {message}");
+            tell!("nflab: {message}");
             return 2;
         }
         // Each was looked at before it was read, so what changed while the tests ran shows too.
@@ -121,7 +124,7 @@ fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
     let paths = match find(&arguments.files) {
         Ok(paths) => paths,
         Err(message) => {
-            eprintln!("nflab: {message}");
+            tell!("nflab: {message}");
             return 2;
         }
     };
@@ -138,7 +141,7 @@ fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
     let cases: Vec<Case<'_>> = suites.iter().flat_map(Suite::cases).filter(wanted).collect();
     if cases.is_empty() {
         let part = arguments.filter.as_deref().unwrap_or_default();
-        eprintln!("nflab: no test has `{part}` in its name; `nflab test --list` names them all");
+        tell!("nflab: no test has `{part}` in its name; `nflab test --list` names them all");
         return 2;
     }
     if arguments.list {
@@ -149,7 +152,7 @@ fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
         return match print(&lines.concat()) {
             Ok(()) => 0,
             Err(message) => {
-                eprintln!("nflab: {message}");
+                tell!("nflab: {message}");
                 2
             }
         };
@@ -160,7 +163,7 @@ fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
     outcome.took = Some(started.elapsed());
     let coverage = outcome.coverage();
     if let Err(message) = tell(arguments, &outcome, &coverage) {
-        eprintln!("nflab: {message}");
+        tell!("nflab: {message}");
         return 2;
     }
     let short = arguments
@@ -168,9 +171,7 @@ fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
         .filter(|wanted| coverage.percent() < f64::from(*wanted));
     if let Some(wanted) = short {
         let (reached, all) = (coverage.reached(), coverage.rules.len());
-        eprintln!(
-            "nflab: tests reached {reached} of {all} rules, {wanted} % were asked for; --coverage names the others"
-        );
+        tell!("nflab: tests reached {reached} of {all} rules, {wanted} % were asked for; --coverage names the others");
     }
     u8::from(!outcome.passed() || short.is_some())
 }
@@ -206,7 +207,7 @@ fn read_all(arguments: &Arguments, paths: &[PathBuf], seen: &mut Look) -> Result
     for note in suites.iter().flat_map(|suite| &suite.notes) {
         if !notes.contains(&note) {
             notes.push(note);
-            eprintln!("nflab: {note}");
+            tell!("nflab: {note}");
         }
     }
     Ok(suites)
@@ -224,10 +225,10 @@ fn unreadable(arguments: &Arguments, error: &Unreadable) -> u8 {
         (None, _) => Ok(()),
     };
     if let Err(message) = written {
-        eprintln!("nflab: {message}");
+        tell!("nflab: {message}");
     }
-    anstream::eprintln!("{}", error.styled());
-    eprintln!("nflab: nothing was run");
+    tell_styled!("{}", error.styled());
+    tell!("nflab: nothing was run");
     2
 }
 
@@ -282,7 +283,7 @@ fn tell(arguments: &Arguments, outcome: &Outcome, coverage: &Coverage) -> Result
             (Format::Tap, None) => print(&commented(&coverage.text()))?,
             (Format::Github, None) => print(&report::github_coverage(coverage))?,
             // What stands on standard output is whole XML, and nothing else.
-            (Format::Junit, None) => eprint!("{}", coverage.text()),
+            (Format::Junit, None) => standard::tell(&coverage.text()),
             _ => print(&format!("\n{}", coverage.text()))?,
         },
         Some(CoverageForm::Lcov(None)) => print(&coverage.lcov())?,
@@ -363,14 +364,16 @@ fn stand(path: &Path) -> Option<(SystemTime, u64)> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("cannot write {}: {}", path.display(), said_by_system(&error)))
+    result_file::write(path, &bytes_of(text))
+        .map_err(|error| format!("cannot write {}: {}", path.display(), said_by_system(&error)))
 }
 
 /// A reader that went away (`| head`) has seen enough; a report that is lost otherwise is no report.
 fn print(text: &str) -> Result<(), String> {
-    let mut out = anstream::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match standard::say_styled(text) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            // Said here, and so no longer to be said.
+            let _ = standard::failure();
             Err(format!("cannot write the report: {}", said_by_system(&error)))
         }
         _ => Ok(()),

@@ -1,11 +1,11 @@
 //! `nflab trace`: packets through a lab in memory, told rule by rule; or those that pass a live one.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::open;
 use super::tools::said_by_system;
 use crate::base::InterfaceName;
+use crate::device::standard;
 use crate::explain::filter::Filter;
 use crate::explain::story::Detail;
 use crate::explain::why::RuleName;
@@ -16,6 +16,7 @@ use crate::lab::script::lex::{Input, lex};
 use crate::lab::script::trace::{Form, interface_and_packet, tell};
 use crate::lab::send::Draft;
 use crate::lab::send::cursor::Cursor;
+use crate::{tell, tell_styled};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -65,7 +66,7 @@ fn trace(arguments: &Arguments) -> u8 {
         match read(text) {
             Ok(packet) => drafts.push(packet),
             Err(error) => {
-                anstream::eprintln!("{}", error.styled());
+                tell_styled!("{}", error.styled());
                 return 2;
             }
         }
@@ -152,9 +153,9 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| refuse(&format!("cannot read the rules {}: {error}", path.display())))?;
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
-    eprint!("{}", output.stderr);
+    standard::tell(&output.stderr);
     if output.code != 0 {
-        eprint!("{}", output.advice);
+        standard::tell(&output.advice);
         return Err(refuse(&format!(
             "these rules are refused, so nothing was traced: {}",
             path.display()
@@ -172,14 +173,14 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
     if !text.is_empty()
         && let Err(error) = Filter::parse(text)
     {
-        anstream::eprintln!("{}", error.styled());
+        tell_styled!("{}", error.styled());
         return 2;
     }
     let named = std::env::var("NFLAB").ok();
     let target = match control::find(named.as_deref(), super::client::running) {
         Ok(target) => target,
         Err(error) => {
-            eprintln!("nflab: {error}");
+            tell!("nflab: {error}");
             return NO_LAB;
         }
     };
@@ -199,7 +200,7 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
         ..Request::default()
     };
     let gone = |error: &std::io::Error| {
-        eprintln!("nflab: the lab at {} went away: {error}", target.socket.display());
+        tell!("nflab: the lab at {} went away: {error}", target.socket.display());
         NO_LAB
     };
     let mut client = match Client::connect(&target.socket) {
@@ -207,9 +208,9 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
         Err(error) => return gone(&error),
     };
     match client.call(&request) {
-        Ok(response) if response.code == 0 => eprint!("{}", response.stderr),
+        Ok(response) if response.code == 0 => standard::tell(&response.stderr),
         Ok(response) => {
-            eprint!("{}", response.stderr);
+            standard::tell(&response.stderr);
             return response.code as u8;
         }
         Err(error) => return gone(&error),
@@ -218,7 +219,7 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
     while arguments.count.is_none_or(|count| seen < count) {
         match client.next_answer() {
             Ok(Some(response)) => {
-                eprint!("{}", response.stderr);
+                standard::tell(&response.stderr);
                 if !response.stdout.is_empty() {
                     seen += 1;
                     match said(&response.stdout) {
@@ -229,7 +230,7 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
                 }
             }
             Ok(None) => {
-                eprintln!("nflab: the lab is down");
+                tell!("nflab: the lab is down");
                 return 0;
             }
             Err(error) => return gone(&error),
@@ -240,22 +241,25 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
 
 #[cfg(not(unix))]
 fn follow(_: &Arguments, _: &str) -> u8 {
-    eprintln!("nflab: live labs are on Linux only");
+    tell!("nflab: live labs are on Linux only");
     3
 }
 
 /// False where who reads has seen enough (`| head`).
 fn said(text: &str) -> std::io::Result<bool> {
-    let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match standard::say_styled(text) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error),
+        Err(error) => {
+            // Said by who asked, and so no longer to be said.
+            let _ = standard::failure();
+            Err(error)
+        }
     }
 }
 
 fn refuse(message: &str) -> u8 {
-    eprintln!("nflab: {message}");
+    tell!("nflab: {message}");
     2
 }
 

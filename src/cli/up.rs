@@ -1,7 +1,6 @@
 //! `nflab up`, `down` and `exec`: live labs.
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::lab::live::{self, Downed, LiveLab, UpOptions};
 use crate::lab::memory::Lab;
 use crate::lab::mode::{Mode, enter_user_namespace, probe};
 use crate::lab::place::{Place, RunningLab};
+use crate::{say, tell, tell_styled};
 
 #[derive(Debug, clap::Args)]
 pub struct UpArguments {
@@ -61,7 +61,7 @@ pub fn up(arguments: &UpArguments) -> u8 {
     let lab = match Lab::new(&file, arguments.seed, TOOLBOX) {
         Ok(lab) => lab,
         Err(error) => {
-            anstream::eprintln!("{}", error.styled());
+            tell_styled!("{}", error.styled());
             return 2;
         }
     };
@@ -85,13 +85,13 @@ pub fn up(arguments: &UpArguments) -> u8 {
     let (live, ports, listener) = match LiveLab::up(&file, &options) {
         Ok(made) => made,
         Err(live::UpError::Name(error)) => {
-            eprintln!("nflab: {error}");
+            tell!("nflab: {error}");
             return 2;
         }
         Err(error) => return refused(&error.to_string()),
     };
     if live.cleared {
-        eprintln!("nflab: what a killed lab of this name had left was cleared away first");
+        tell!("nflab: what a killed lab of this name had left was cleared away first");
     }
     let driver = DrivenLab::new(lab, &file, Clock::new().now());
     let mut event_loop = match EventLoop::new(driver, ports, Some(listener), Some(signals)) {
@@ -100,8 +100,7 @@ pub fn up(arguments: &UpArguments) -> u8 {
     };
     let hosts: Vec<&str> = file.hosts.iter().map(|host| host.name.as_str()).collect();
     // Whoever started it may be gone; the lab runs all the same.
-    let _ = writeln!(
-        std::io::stdout(),
+    say!(
         "lab {} is up{}; NFLAB={}",
         live.name(),
         match &hosts[..] {
@@ -110,7 +109,6 @@ pub fn up(arguments: &UpArguments) -> u8 {
         },
         live.socket().display()
     );
-    let _ = std::io::stdout().flush();
     let result = event_loop.run();
     // The devices go before what they lie in.
     drop(event_loop);
@@ -120,7 +118,7 @@ pub fn up(arguments: &UpArguments) -> u8 {
     }
     match result {
         Ok(Stopped::Signal(_) | Stopped::Asked) => {
-            let _ = writeln!(std::io::stdout(), "lab {name} is down");
+            say!("lab {name} is down");
             0
         }
         Err(error) => refused(&format!("the event loop failed: {error}")),
@@ -144,7 +142,7 @@ pub fn down(arguments: &DownArguments) -> u8 {
                 [one] => Some(one.clone()),
                 several => {
                     let names: Vec<&str> = several.iter().map(|(_, name)| name.as_str()).collect();
-                    eprintln!("nflab: there are several labs: {}; say which one", names.join(", "));
+                    tell!("nflab: there are several labs: {}; say which one", names.join(", "));
                     return 2;
                 }
             }
@@ -152,8 +150,8 @@ pub fn down(arguments: &DownArguments) -> u8 {
     };
     let Some((place, name)) = found else {
         match &arguments.lab {
-            Some(name) => eprintln!("nflab: there is no lab {name:?}, running or left over; nothing to take down"),
-            None => eprintln!("nflab: no lab runs, and none is left over; nothing to take down"),
+            Some(name) => tell!("nflab: there is no lab {name:?}, running or left over; nothing to take down"),
+            None => tell!("nflab: no lab runs, and none is left over; nothing to take down"),
         }
         return 4;
     };
@@ -164,7 +162,7 @@ pub fn down(arguments: &DownArguments) -> u8 {
                 Downed::Killed => "did not end by itself; it was killed, and cleared away",
                 Downed::Cleared => "had been killed; what it left is cleared away",
             };
-            println!("lab {name} {how}");
+            say!("lab {name} {how}");
             0
         }
         Err(error) => refused(&error.to_string()),
@@ -176,13 +174,13 @@ pub fn exec(arguments: &ExecArguments) -> u8 {
     let named = std::env::var("NFLAB").ok().filter(|name| !name.is_empty());
     let lab = match (&named, &running[..]) {
         (_, []) => {
-            eprintln!("nflab: no lab runs: start one with `nflab up LAB.toml`");
+            tell!("nflab: no lab runs: start one with `nflab up LAB.toml`");
             return 4;
         }
         (None, [lab]) => lab,
         (None, labs) => {
             let names: Vec<&str> = labs.iter().map(|lab| lab.name.as_str()).collect();
-            eprintln!(
+            tell!(
                 "nflab: several labs run ({}): say which one, as in `NFLAB={} nflab exec ...`",
                 names.join(", "),
                 names[0]
@@ -194,7 +192,7 @@ pub fn exec(arguments: &ExecArguments) -> u8 {
             match labs.iter().find(same) {
                 Some(lab) => lab,
                 None => {
-                    eprintln!("nflab: no lab {name:?} runs (NFLAB names it); start it with `nflab up`, or unset NFLAB");
+                    tell!("nflab: no lab {name:?} runs (NFLAB names it); start it with `nflab up`, or unset NFLAB");
                     return 4;
                 }
             }
@@ -204,12 +202,12 @@ pub fn exec(arguments: &ExecArguments) -> u8 {
         return 2;
     };
     let error = hosts::exec(lab, &arguments.host, command, args);
-    eprintln!("nflab: {error}");
+    tell!("nflab: {error}");
     error.exit_code() as u8
 }
 
 fn refused(message: &str) -> u8 {
-    eprintln!("nflab: {message}");
+    tell!("nflab: {message}");
     3
 }
 

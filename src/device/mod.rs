@@ -1,4 +1,4 @@
-//! Where packets come from and go to: memory, captures, TUN.
+//! Where packets come from and go to: memory, captures, TUN; and where results go: files, standard output.
 //!
 //! A [`Device`] moves whole IP packets of either family, nothing below them: no link header, no clock. What it must never do is block.
 //!
@@ -12,6 +12,8 @@
 mod capture;
 mod link;
 mod memory;
+pub mod result_file;
+pub mod standard;
 #[cfg(target_os = "linux")]
 pub mod syscall;
 #[cfg(target_os = "linux")]

@@ -1,7 +1,12 @@
 //! The few Linux calls that no safe crate offers. All `unsafe` of the project is here, with the reason on each block.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use rustix::thread::UnshareFlags;
 
@@ -56,5 +61,84 @@ pub fn termination_signals() -> io::Result<OwnedFd> {
             -1 => Err(io::Error::last_os_error()),
             raw => Ok(OwnedFd::from_raw_fd(raw)),
         }
+    }
+}
+
+/// Whether this program was started with its standard output closed. Rust's own start puts `/dev/null` there, so it is looked at before.
+pub fn output_was_closed() -> bool {
+    OUTPUT_WAS_CLOSED.load(Ordering::Relaxed)
+}
+
+static OUTPUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn look_at_output() {
+    // SAFETY: asks for a descriptor's flags, which any number may be given to.
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    OUTPUT_WAS_CLOSED.store(flags == -1, Ordering::Relaxed);
+}
+
+// SAFETY: the loader calls what stands in this section before `main`, as C functions; this one needs nothing that Rust's start prepares.
+#[unsafe(link_section = ".init_array")]
+#[used]
+static BEFORE_RUST_STARTS: extern "C" fn() = look_at_output;
+
+/// A file that is removed when SIGINT, SIGTERM or SIGHUP ends the process, as long as this lives.
+#[derive(Debug)]
+pub struct RemovedOnSignal(usize);
+
+impl RemovedOnSignal {
+    /// The file may be made afterwards. A signal that is ignored, or waited for elsewhere, is left so.
+    pub fn register(path: &Path) -> io::Result<Self> {
+        static ARMED: Once = Once::new();
+        ARMED.call_once(|| {
+            for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                arm(signal);
+            }
+        });
+        let path = CString::new(path.as_os_str().as_bytes())?.into_raw();
+        let free = std::ptr::null_mut();
+        let at = REMOVED_ON_SIGNAL.iter().position(|slot| {
+            slot.compare_exchange(free, path, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        });
+        // What is no longer wanted stays in memory: a handler may be looking at it.
+        at.map(Self)
+            .ok_or_else(|| io::Error::other("too many files are being written"))
+    }
+}
+
+impl Drop for RemovedOnSignal {
+    fn drop(&mut self) {
+        REMOVED_ON_SIGNAL[self.0].store(std::ptr::null_mut(), Ordering::Release);
+    }
+}
+
+static REMOVED_ON_SIGNAL: [AtomicPtr<libc::c_char>; 32] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 32];
+
+fn arm(signal: libc::c_int) {
+    // SAFETY: both structures are plain memory that is filled before it is read; the handler does only what is allowed in one.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut now);
+        if now.sa_sigaction != libc::SIG_DFL {
+            return;
+        }
+        now.sa_sigaction = remove_and_end as *const () as libc::sighandler_t;
+        libc::sigaction(signal, &raw const now, std::ptr::null_mut());
+    }
+}
+
+extern "C" fn remove_and_end(signal: libc::c_int) {
+    for slot in &REMOVED_ON_SIGNAL {
+        let path = slot.load(Ordering::Acquire);
+        if !path.is_null() {
+            // SAFETY: what stands in a slot is a text with its NUL that is never freed. `unlink` is allowed in a handler.
+            unsafe { libc::unlink(path) };
+        }
+    }
+    // SAFETY: both are allowed in a handler; the signal ends the process when this returns and it is no longer held back.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
     }
 }

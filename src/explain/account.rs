@@ -196,7 +196,7 @@ impl Account {
     /// As JSON, on a line.
     pub fn json(&self) -> String {
         // Texts and numbers: there is nothing in it that JSON can't hold.
-        serde_json::to_string(self).unwrap_or_default()
+        crate::base::json::to_string(self)
     }
 
     /// The rule or policy that had the last word about the packet itself: the one that stopped it, else the last of table filter, else of any.

@@ -6,6 +6,7 @@ mod scene;
 use std::fmt::Write;
 
 use super::account::Account;
+use crate::base::bytes;
 use crate::rule::Hook;
 use scene::{Card, Node, Scene, Tone};
 
@@ -378,7 +379,7 @@ fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             next if next.is_control() => out.push('\u{fffd}'),
-            next => out.push(next),
+            next => bytes::push_visible(&mut out, next),
         }
     }
     out

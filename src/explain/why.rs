@@ -302,7 +302,7 @@ impl Why {
     }
 
     pub fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
+        crate::base::json::to_string(self)
     }
 
     /// A line for the rule, one for each time that it was tried.

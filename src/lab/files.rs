@@ -6,20 +6,21 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::control::LONGEST_LINE;
 use crate::base::bytes::{bytes_of, os_of, text_of};
+use crate::device::result_file::ResultFile;
 
 /// What a call reads and writes beside its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// In the order in which the tool reads it.
     pub reads: Vec<Input>,
-    /// Where its standard output goes instead: each is opened, and so emptied, and the last one gets it.
+    /// Where its standard output goes instead: the last one gets it, and those before it are emptied, as the tool opens each.
     pub outputs: Vec<Output>,
 }
 
@@ -86,8 +87,10 @@ pub struct Gathered {
 
 #[derive(Debug)]
 pub struct OpenOutput {
-    file: fs::File,
+    file: ResultFile,
     name: String,
+    /// Those that were named before it, which the tool only empties.
+    emptied: Vec<ResultFile>,
 }
 
 /// Reads and opens what a call needs, relative to a directory. A file that can't be read is found so and the tool has its say; an output that
@@ -97,9 +100,11 @@ pub fn gather(needs: &Needs, directory: &Path, stdin: impl FnOnce() -> String) -
     for output in &needs.outputs {
         match create(directory, &output.name) {
             Ok(file) => {
+                let emptied = gathered.output.take().map_or_else(Vec::new, OpenOutput::into_emptied);
                 gathered.output = Some(OpenOutput {
                     file,
                     name: output.name.clone(),
+                    emptied,
                 });
             }
             Err(error) => return Err(format!("{}{}\n", output.complaint, said_by_system(&error))),
@@ -136,8 +141,17 @@ pub fn read_text(source: impl Read) -> Result<String, String> {
 impl OpenOutput {
     /// Writes all of it, or says why not.
     pub fn write(mut self, text: &str) -> Result<(), String> {
-        let written = self.file.write_all(&bytes_of(text));
+        let emptied = self.emptied.into_iter().try_for_each(ResultFile::keep);
+        let written = emptied
+            .and_then(|()| self.file.write_all(&bytes_of(text)))
+            .and_then(|()| self.file.keep());
         written.map_err(|error| format!("cannot write {}: {}", self.name, said_by_system(&error)))
+    }
+
+    fn into_emptied(self) -> Vec<ResultFile> {
+        let mut all = self.emptied;
+        all.push(self.file);
+        all
     }
 }
 
@@ -164,8 +178,8 @@ fn open(directory: &Path, name: &str) -> io::Result<fs::File> {
     fs::File::open(path(directory, name)?)
 }
 
-fn create(directory: &Path, name: &str) -> io::Result<fs::File> {
-    fs::File::create(path(directory, name)?)
+fn create(directory: &Path, name: &str) -> io::Result<ResultFile> {
+    ResultFile::create(&path(directory, name)?)
 }
 
 fn path(directory: &Path, name: &str) -> io::Result<PathBuf> {

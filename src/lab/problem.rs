@@ -86,7 +86,7 @@ pub struct SourceError {
 }
 
 impl SourceError {
-    /// With colours, for a terminal (print it through `anstream`, which drops them elsewhere).
+    /// With colours, for a terminal (`tell_styled!` drops them elsewhere).
     pub fn styled(&self) -> String {
         self.render(&Renderer::styled())
     }

@@ -2,7 +2,7 @@
 
 mod complete;
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 
 use rustyline::error::ReadlineError;
@@ -10,10 +10,12 @@ use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor};
 
 use crate::base::Time;
+use crate::device::standard;
 use crate::lab::conversation::Hosts;
 use crate::lab::memory::Lab;
 use crate::lab::problem::Source;
 use crate::lab::script::{Runner, parse_in};
+use crate::{say, tell, tell_styled};
 use complete::Assistant;
 
 /// Reads commands until their end; returns the exit code.
@@ -30,7 +32,7 @@ pub fn run(lab: Lab, hosts: Hosts) -> u8 {
     let mut editor: Editor<Assistant, DefaultHistory> = match Editor::with_config(config) {
         Ok(editor) => editor,
         Err(error) => {
-            eprintln!("nflab: this terminal can't be edited on ({error}); pipe commands in, or use `nflab run -`");
+            tell!("nflab: this terminal can't be edited on ({error}); pipe commands in, or use `nflab run -`");
             return 3;
         }
     };
@@ -40,8 +42,8 @@ pub fn run(lab: Lab, hosts: Hosts) -> u8 {
         // None yet: the first time.
         let _ = editor.load_history(path);
     }
-    runner.styled = anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
-    println!("{GREETING}");
+    runner.styled = standard::has_colours();
+    say!("{GREETING}");
     loop {
         if let Some(assistant) = editor.helper_mut() {
             assistant.look_at(&runner.lab);
@@ -49,10 +51,10 @@ pub fn run(lab: Lab, hosts: Hosts) -> u8 {
         match editor.readline(&prompt(&runner)) {
             Ok(text) if matches!(text.trim(), "exit" | "quit") => break,
             Ok(text) => line(&mut runner, &text),
-            Err(ReadlineError::Interrupted) => println!("(^D or `exit` leaves)"),
+            Err(ReadlineError::Interrupted) => say!("(^D or `exit` leaves)"),
             Err(ReadlineError::Eof) => break,
             Err(error) => {
-                eprintln!("nflab: {error}");
+                tell!("nflab: {error}");
                 break;
             }
         }
@@ -68,7 +70,7 @@ fn piped(runner: &mut Runner) -> u8 {
     let mut pending = String::new();
     for text in std::io::stdin().lock().lines() {
         let Ok(text) = text else {
-            eprintln!("nflab: standard input is not UTF-8 text");
+            tell!("nflab: standard input is not UTF-8 text");
             return 2;
         };
         if pending.is_empty() && matches!(text.trim(), "exit" | "quit") {
@@ -95,19 +97,18 @@ fn line(runner: &mut Runner, text: &str) {
     let statements = match parse_in(&source, runner.lab.machine.toolbox(), &mut runner.hosts) {
         Ok(statements) => statements,
         Err(error) => {
-            anstream::eprintln!("{}", error.styled());
+            tell_styled!("{}", error.styled());
             return;
         }
     };
     for statement in &statements {
         let (said, result) = runner.run(statement);
-        let _ = std::io::stdout().write_all(said.stdout.as_bytes());
-        let _ = std::io::stdout().flush();
-        eprint!("{}", said.stderr);
+        standard::say(&said.stdout);
+        standard::tell(&said.stderr);
         if let Err(failed) = result
             && said.stderr.is_empty()
         {
-            eprintln!("{}", failed.reason);
+            tell!("{}", failed.reason);
         }
     }
 }

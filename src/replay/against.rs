@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::record::RuleJson;
 use super::{Ends, Passed, grouped};
+use crate::base::json;
 use crate::explain::describe;
 use crate::lab::memory::LOCAL;
 use crate::wire::ipv4::Ipv4;
@@ -261,7 +262,7 @@ impl Differences {
             flow: difference.flow.to_string(),
             sides: [side(0), side(1)],
         });
-        serde_json::to_writer(writer, &line).map_err(io::Error::from)
+        json::to_writer(writer, &line)
     }
 
     /// The flows and the totals, a line each with its end.
@@ -286,7 +287,7 @@ impl Differences {
             packets_of_flows_not_listed: self.unlisted,
         });
         for line in flows.chain([total]) {
-            serde_json::to_writer(&mut *writer, &line)?;
+            json::to_writer(&mut *writer, &line)?;
             writer.write_all(b"\n")?;
         }
         Ok(())

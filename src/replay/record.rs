@@ -6,6 +6,7 @@ use std::io;
 use serde::Serialize;
 
 use super::{Ends, Left, Passed};
+use crate::base::json;
 
 impl Passed<'_> {
     /// What became of it, in a line: verdict, state, the deciding rule or other cause, and how it left.
@@ -88,7 +89,7 @@ impl Passed<'_> {
             differs: against.map(|other| super::against::differ(self, other)),
             against: against.map(Passed::json),
         };
-        serde_json::to_writer(writer, &line).map_err(io::Error::from)
+        json::to_writer(writer, &line)
     }
 
     fn json(&self) -> Json<'_> {
@@ -130,7 +131,7 @@ pub fn write_unused_json(writer: &mut impl io::Write, number: u64, interface: &s
         differs: None,
         against: None,
     };
-    serde_json::to_writer(writer, &line).map_err(io::Error::from)
+    json::to_writer(writer, &line)
 }
 
 fn answers(own: usize) -> String {

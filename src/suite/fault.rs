@@ -13,7 +13,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    /// In colours, for a terminal (print it through `anstream`).
+    /// In colours, for a terminal (for `tell_styled!`).
     pub fn styled(&self) -> String {
         let drawn: Vec<String> = self.errors.iter().map(SourceError::styled).collect();
         drawn.join("\n\n")

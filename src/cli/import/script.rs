@@ -21,6 +21,7 @@ use crate::import::{Note, Weight};
 use crate::lab::clock::Clock;
 use crate::lab::control::{Request, Response};
 use crate::lab::problem::Source;
+use crate::tell;
 
 /// Runs a script and gives what `iptables-save -c` prints at its end, with what there is to say.
 pub fn run(
@@ -34,7 +35,7 @@ pub fn run(
     let lab = Arc::new(Mutex::new(lab));
     let failed = |what: &str, error: io::Error| {
         let why = crate::cli::tools::said_by_system(&error);
-        eprintln!("nflab: cannot {what}: {why}; set TMPDIR to a directory that you may write to and run programs in");
+        tell!("nflab: cannot {what}: {why}; set TMPDIR to a directory that you may write to and run programs in");
         3
     };
     let directory = TemporaryDirectory::make().map_err(|error| failed("make a directory for the script", error))?;
@@ -197,7 +198,7 @@ impl Place {
         for name in allow {
             match search(name) {
                 Some(path) => symlink(path, self.tools.join(name))?,
-                None => eprintln!("nflab: {}: --allow {name}: there is no such program here", source.name),
+                None => tell!("nflab: {}: --allow {name}: there is no such program here", source.name),
             }
         }
         for directory in [
@@ -409,7 +410,7 @@ fn search(name: &str) -> Option<PathBuf> {
 /// What the script printed, so that nobody takes it for ours.
 fn show(name: &str, out: &str, err: &str) {
     for line in out.lines().chain(err.lines()) {
-        eprintln!("{name} | {line}");
+        tell!("{name} | {line}");
     }
 }
 

@@ -6,6 +6,7 @@ use super::Stop;
 use super::screen::Screen;
 use crate::explain::filter::Filter;
 use crate::replay::Selection;
+use crate::tell_styled;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -110,7 +111,7 @@ pub fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
     };
     let filter = match &arguments.filter {
         Some(text) => Some(Filter::parse(text).map_err(|error| {
-            anstream::eprintln!("{}", error.styled());
+            tell_styled!("{}", error.styled());
             Stop::Said(2)
         })?),
         None => None,

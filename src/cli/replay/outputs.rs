@@ -1,11 +1,13 @@
 //! The files a replay writes, and what it prints.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::{Arguments, Stop};
 use crate::base::Time;
+use crate::base::bytes::bytes_of;
+use crate::device::result_file::ResultFile;
+use crate::device::standard;
 use crate::device::{CaptureWriter, CapturedPacket, Frame};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::record::write_unused_json;
@@ -25,12 +27,12 @@ pub struct Outputs<'a> {
 }
 
 struct Capture<'a> {
-    writer: CaptureWriter<Box<dyn Write>>,
+    writer: CaptureWriter<Sink>,
     path: &'a Path,
 }
 
 struct Lines<'a> {
-    writer: Box<dyn Write>,
+    writer: Sink,
     path: &'a Path,
 }
 
@@ -48,7 +50,7 @@ impl<'a> Outputs<'a> {
             annotated: Capture::open(arguments.annotate.as_deref())?,
             json: Lines::open(arguments.json.as_deref())?,
             differences: Lines::open(arguments.differences.as_deref())?,
-            printed: BufWriter::with_capacity(BUFFER, Box::new(io::stdout().lock())),
+            printed: BufWriter::with_capacity(BUFFER, Box::new(standard::output())),
             has_files: super::arguments::written(arguments)
                 .iter()
                 .any(|(_, path)| path.is_some()),
@@ -123,7 +125,7 @@ impl<'a> Outputs<'a> {
             None => Ok(()),
         };
         let written = named
-            .and_then(|()| self.printed.write_all(story.as_bytes()))
+            .and_then(|()| self.printed.write_all(&bytes_of(story)))
             .and_then(|()| self.printed.write_all(b"\n"));
         self.printed_or_gone(written)
     }
@@ -136,7 +138,7 @@ impl<'a> Outputs<'a> {
         if self.shown > limit {
             return Ok(());
         }
-        let written = self.printed.write_all(all.packet_text(difference).as_bytes());
+        let written = self.printed.write_all(&bytes_of(&all.packet_text(difference)));
         self.printed_or_gone(written)
     }
 
@@ -156,21 +158,24 @@ impl<'a> Outputs<'a> {
             text.push('\n');
         }
         text += &all.text(limit);
-        let written = self.printed.write_all(text.as_bytes());
+        let written = self.printed.write_all(&bytes_of(&text));
         self.printed_or_gone(written)
     }
 
-    pub fn finish(mut self) -> Result<(), Stop> {
+    /// Everything written; what goes to files is yet to take its place.
+    pub fn finish(mut self) -> Result<Results<'a>, Stop> {
         let printed = self.printed.flush();
         self.printed_or_gone(printed)?;
+        let mut results = Results::default();
         for capture in [self.out, self.annotated].into_iter().flatten() {
             let finished = capture.writer.finish();
-            finished.map_err(|error| cannot_write(capture.path, &error))?;
+            let sink = finished.map_err(|error| cannot_write(capture.path, &error))?;
+            results.add(sink, capture.path)?;
         }
-        for mut lines in [self.json, self.differences].into_iter().flatten() {
-            lines.writer.flush().map_err(|error| cannot_write(lines.path, &error))?;
+        for lines in [self.json, self.differences].into_iter().flatten() {
+            results.add(lines.writer, lines.path)?;
         }
-        Ok(())
+        Ok(results)
     }
 
     /// Whoever reads may have seen enough (`nflab replay --explain all ... | head`): that ends the replay where no file is to be completed.
@@ -188,7 +193,7 @@ impl<'a> Outputs<'a> {
 impl<'a> Capture<'a> {
     fn open(path: Option<&'a Path>) -> Result<Option<Self>, Stop> {
         let Some(path) = path else { return Ok(None) };
-        let writer = create(path).and_then(CaptureWriter::new);
+        let writer = CaptureWriter::new(Sink::open(path)?);
         let writer = writer.map_err(|error| cannot_write(path, &error))?;
         Ok(Some(Self { writer, path }))
     }
@@ -209,29 +214,80 @@ impl<'a> Capture<'a> {
 impl<'a> Lines<'a> {
     fn open(path: Option<&'a Path>) -> Result<Option<Self>, Stop> {
         let Some(path) = path else { return Ok(None) };
-        let writer = create(path).map_err(|error| cannot_write(path, &error))?;
+        let writer = Sink::open(path)?;
         Ok(Some(Self { writer, path }))
     }
 
-    fn line(&mut self, write: impl FnOnce(&mut Box<dyn Write>) -> io::Result<()>) -> Result<(), Stop> {
+    fn line(&mut self, write: impl FnOnce(&mut Sink) -> io::Result<()>) -> Result<(), Stop> {
         write(&mut self.writer)
             .and_then(|()| self.writer.write_all(b"\n"))
             .map_err(|error| cannot_write(self.path, &error))
     }
 }
 
-/// A file, or standard output for `-`.
-pub fn create(path: &Path) -> io::Result<Box<dyn Write>> {
-    if path == Path::new("-") {
-        return Ok(Box::new(BufWriter::with_capacity(BUFFER, io::stdout())));
+/// A file that is being written, or standard output for `-`.
+pub enum Sink {
+    Printed(BufWriter<standard::Output>),
+    File(BufWriter<ResultFile>),
+}
+
+impl Sink {
+    pub fn open(path: &Path) -> Result<Self, Stop> {
+        if path == Path::new("-") {
+            return Ok(Self::Printed(BufWriter::with_capacity(BUFFER, standard::output())));
+        }
+        let file = ResultFile::create(path).map_err(|error| cannot_write(path, &error))?;
+        Ok(Self::File(BufWriter::with_capacity(BUFFER, file)))
     }
-    Ok(Box::new(BufWriter::with_capacity(BUFFER, File::create(path)?)))
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Printed(writer) => writer.write(bytes),
+            Self::File(writer) => writer.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Printed(writer) => writer.flush(),
+            Self::File(writer) => writer.flush(),
+        }
+    }
+}
+
+/// Files that are written to their end.
+#[derive(Default)]
+pub struct Results<'a>(Vec<(ResultFile, &'a Path)>);
+
+impl<'a> Results<'a> {
+    pub fn add(&mut self, mut sink: Sink, path: &'a Path) -> Result<(), Stop> {
+        sink.flush().map_err(|error| cannot_write(path, &error))?;
+        if let Sink::File(writer) = sink {
+            let file = writer.into_inner().map_err(|error| cannot_write(path, error.error()))?;
+            self.0.push((file, path));
+        }
+        Ok(())
+    }
+
+    /// Each takes its place.
+    pub fn keep(self) -> Result<(), Stop> {
+        for (file, path) in self.0 {
+            file.keep().map_err(|error| cannot_write(path, &error))?;
+        }
+        Ok(())
+    }
 }
 
 pub fn cannot_write(path: &Path, error: &io::Error) -> Stop {
     let path = match path == Path::new("-") {
         true if error.kind() == io::ErrorKind::BrokenPipe => return Stop::Reader,
-        true => Path::new("standard output"),
+        true => {
+            // Said here, and so no longer to be said.
+            let _ = standard::failure();
+            Path::new("standard output")
+        }
         false => path,
     };
     Stop::Say(format!(

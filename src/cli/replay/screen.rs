@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Stop;
 use crate::replay::grouped;
+use crate::tell;
 
 pub struct Screen {
     bar: ProgressBar,
@@ -88,7 +89,7 @@ impl Screen {
     }
 
     pub fn say(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| tell!("{text}"));
     }
 
     pub fn end(&self) {

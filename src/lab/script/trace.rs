@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Word;
 use crate::base::{Family, InterfaceName};
+use crate::device::result_file;
 use crate::explain::account::Account;
 use crate::explain::picture;
 use crate::explain::story::Detail;
@@ -125,7 +126,7 @@ pub fn tell(form: &Form, passage: &Passage, lab: &Lab, directory: &Path, styled:
         Form::Svg(file) => {
             let path = directory.join(file);
             let account = story.account();
-            std::fs::write(&path, picture::draw(&account))
+            result_file::write(&path, picture::draw(&account).as_bytes())
                 .map_err(|error| format!("cannot write the picture {}: {error}", path.display()))?;
             Ok(String::new())
         }

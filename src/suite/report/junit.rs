@@ -1,5 +1,6 @@
 //! JUnit XML, in the form that Ant gave it and the common schema describes: a `testsuite` a file, a `testcase` a test.
 
+use crate::base::bytes;
 use std::fmt::Write;
 
 use super::{by_suite, plain};
@@ -83,7 +84,7 @@ fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\n' | '\t' => out.push(letter),
             '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            letter => out.push(letter),
+            letter => bytes::push_visible(&mut out, letter),
         }
     }
     out

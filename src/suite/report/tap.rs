@@ -56,5 +56,5 @@ fn escaped(text: &str) -> String {
 
 /// JSON's strings are YAML's.
 fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
+    crate::base::json::to_string(&text)
 }
