@@ -5,10 +5,9 @@ use std::path::Path;
 
 use super::{TOOLBOX, open, tools};
 use crate::base::bytes::text_of_os;
-use crate::device::standard;
+use crate::device::standard::{self, tell};
 use crate::lab::control::{self, Client, Request};
 use crate::lab::files::{gather, read_text};
-use crate::tell;
 
 pub fn run(name: &str, args: &[OsString]) -> u8 {
     let args: Vec<String> = args.iter().map(|arg| text_of_os(arg)).collect();
@@ -89,13 +88,12 @@ fn of_itself(name: &str, args: &[String]) -> u8 {
 /// said here, with our own exit code. But who closed standard output asks for nothing, which scripts do to hear the exit code only.
 fn say(name: &str, stdout: &str, stderr: &str, code: i32) -> u8 {
     let written = standard::try_say(stdout);
-    standard::tell(stderr);
+    standard::tell_text(stderr);
     let error = match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => error,
         _ => return code as u8,
     };
-    // Said here, and so no longer to be said.
-    let _ = standard::failure();
+    standard::failure_is_said();
     let why = tools::said_by_system(&error);
     if name == "sysctl" {
         tell!("sysctl: write error: {why}");

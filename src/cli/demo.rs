@@ -3,10 +3,9 @@
 use std::io::Write;
 
 use super::TOOLBOX;
-use crate::device::standard;
+use crate::device::standard::{self, say_styled, tell, tell_styled};
 use crate::lab::demo::memory::MemoryStage;
 use crate::lab::demo::{Stage, play};
-use crate::{say_styled, tell, tell_styled};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -8,8 +8,7 @@ use clap::{Parser, Subcommand};
 
 use super::tools::{SHIMS, said_by_system};
 use super::{demo, replay, run, trace};
-use crate::device::standard;
-use crate::tell;
+use crate::device::standard::{self, tell};
 
 /// The whole program; the exit code is what is returned. Whatever it did, it is not done where what it printed is lost.
 pub fn main(args: Vec<OsString>) -> u8 {
@@ -39,9 +38,9 @@ fn applet(args: Vec<OsString>) -> u8 {
             // Help and version come this way too; clap knows which stream and code each deserves.
             let text = error.render().ansi().to_string();
             match error.use_stderr() {
-                true => standard::tell_styled(&text),
+                true => standard::tell_styled_text(&text),
                 // Remembered where it fails.
-                false => drop(standard::say_styled(&text)),
+                false => drop(standard::say_styled_text(&text)),
             }
             error.exit_code() as u8
         }

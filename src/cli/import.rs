@@ -8,11 +8,11 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::device::standard::{tell, tell_styled};
 use crate::import::{self, Import, Input, Kind, Note, Options, Weight};
 use crate::lab::problem::Source;
 use crate::rule::Table;
 use crate::text::StaticHosts;
-use crate::{tell, tell_styled};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

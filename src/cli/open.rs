@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::TOOLBOX;
+use crate::device::standard::{tell, tell_styled};
 use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
-use crate::{tell, tell_styled};
 
 /// From a file, or the default one. What is wrong is said on standard error; the exit code is 2.
 pub fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {

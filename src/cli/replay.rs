@@ -19,14 +19,14 @@ use self::screen::Screen;
 use super::open;
 use crate::base::bytes::bytes_of;
 use crate::base::{InterfaceName, Time};
+use crate::device::result_file;
+use crate::device::standard::{self, tell};
 use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction, Frame};
-use crate::device::{result_file, standard};
 use crate::explain::filter::{self, Filter};
 use crate::explain::story::{Detail, Story};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
 use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Summary, TimedPacket};
-use crate::tell;
 
 pub fn run(arguments: &Arguments) -> u8 {
     match replay(arguments) {
@@ -132,13 +132,13 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
         std::fs::read_to_string(path).map_err(|error| format!("cannot read the rules {}: {error}", path.display()))?;
     let text = with_counters(&text);
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
-    standard::tell(&output.stderr);
+    standard::tell_text(&output.stderr);
     if output.code != 0 {
         tell!(
             "nflab: these rules are refused, so nothing was replayed: {}",
             path.display()
         );
-        standard::tell(&output.advice);
+        standard::tell_text(&output.advice);
         return Err(Stop::Said(2));
     }
     Ok(())
@@ -528,7 +528,7 @@ impl<'a> Run<'a> {
         // All or none: until here every older result stands as it was.
         results.keep()?;
         if says_summary(self.arguments) {
-            standard::tell(&session.summary.text(&session.replayer));
+            standard::tell_text(&session.summary.text(&session.replayer));
             tell!("\n{}", self.screen.pace(session.summary.packets()));
         }
         if let Some(beyond) = self.wanted.explain.as_ref().and_then(|it| it.beyond(self.seen)) {

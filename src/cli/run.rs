@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::TOOLBOX;
 use super::open;
-use crate::device::standard;
+use crate::device::standard::{self, tell, tell_styled};
 use crate::explain::story::Detail;
 use crate::lab::problem::{Source, abridged};
 use crate::lab::script::{Runner, parse_in};
-use crate::{tell, tell_styled};
 
 /// How much is told of packets that were sent, and of tools' output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +64,9 @@ pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8
     for statement in &statements {
         let (said, result) = runner.run(statement);
         if telling != Telling::Nothing {
-            standard::say(&said.stdout);
+            standard::say_text(&said.stdout);
         }
-        standard::tell(&said.stderr);
+        standard::tell_text(&said.stderr);
         if let Err(failed) = result {
             failures += 1;
             let (line, _) = source.line_and_column(statement.position.start);

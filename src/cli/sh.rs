@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 
 use super::{open, shims};
 use crate::device::result_file;
+use crate::device::standard::tell;
 use crate::lab::clock::Clock;
 use crate::lab::control::{Request, Response, serve_connection};
 use crate::lab::memory::Lab;
-use crate::tell;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

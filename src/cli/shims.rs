@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::tools::SHIMS;
-use crate::tell;
+use crate::device::standard::tell;
 
 pub fn run(directory: &Path) -> u8 {
     match make(directory) {

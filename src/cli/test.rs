@@ -12,10 +12,10 @@ use clap::{Args, ValueEnum};
 use super::TOOLBOX;
 use super::tools::said_by_system;
 use crate::base::bytes::bytes_of;
-use crate::device::{result_file, standard};
+use crate::device::result_file;
+use crate::device::standard::{self, tell, tell_styled};
 use crate::suite::report::{self, Stamp};
 use crate::suite::{self, Case, CaseOutcome, Choice, Coverage, Outcome, Suite, Unreadable};
-use crate::{tell, tell_styled};
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -283,7 +283,7 @@ fn tell(arguments: &Arguments, outcome: &Outcome, coverage: &Coverage) -> Result
             (Format::Tap, None) => print(&commented(&coverage.text()))?,
             (Format::Github, None) => print(&report::github_coverage(coverage))?,
             // What stands on standard output is whole XML, and nothing else.
-            (Format::Junit, None) => standard::tell(&coverage.text()),
+            (Format::Junit, None) => standard::tell_text(&coverage.text()),
             _ => print(&format!("\n{}", coverage.text()))?,
         },
         Some(CoverageForm::Lcov(None)) => print(&coverage.lcov())?,
@@ -370,10 +370,9 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
 
 /// A reader that went away (`| head`) has seen enough; a report that is lost otherwise is no report.
 fn print(text: &str) -> Result<(), String> {
-    match standard::say_styled(text) {
+    match standard::say_styled_text(text) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            // Said here, and so no longer to be said.
-            let _ = standard::failure();
+            standard::failure_is_said();
             Err(format!("cannot write the report: {}", said_by_system(&error)))
         }
         _ => Ok(()),

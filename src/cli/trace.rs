@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::open;
 use super::tools::said_by_system;
 use crate::base::InterfaceName;
-use crate::device::standard;
+use crate::device::standard::{self, tell, tell_styled};
 use crate::explain::filter::Filter;
 use crate::explain::story::Detail;
 use crate::explain::why::RuleName;
@@ -16,7 +16,6 @@ use crate::lab::script::lex::{Input, lex};
 use crate::lab::script::trace::{Form, interface_and_packet, tell};
 use crate::lab::send::Draft;
 use crate::lab::send::cursor::Cursor;
-use crate::{tell, tell_styled};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -153,9 +152,9 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| refuse(&format!("cannot read the rules {}: {error}", path.display())))?;
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
-    standard::tell(&output.stderr);
+    standard::tell_text(&output.stderr);
     if output.code != 0 {
-        standard::tell(&output.advice);
+        standard::tell_text(&output.advice);
         return Err(refuse(&format!(
             "these rules are refused, so nothing was traced: {}",
             path.display()
@@ -208,9 +207,9 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
         Err(error) => return gone(&error),
     };
     match client.call(&request) {
-        Ok(response) if response.code == 0 => standard::tell(&response.stderr),
+        Ok(response) if response.code == 0 => standard::tell_text(&response.stderr),
         Ok(response) => {
-            standard::tell(&response.stderr);
+            standard::tell_text(&response.stderr);
             return response.code as u8;
         }
         Err(error) => return gone(&error),
@@ -219,7 +218,7 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
     while arguments.count.is_none_or(|count| seen < count) {
         match client.next_answer() {
             Ok(Some(response)) => {
-                standard::tell(&response.stderr);
+                standard::tell_text(&response.stderr);
                 if !response.stdout.is_empty() {
                     seen += 1;
                     match said(&response.stdout) {
@@ -247,12 +246,11 @@ fn follow(_: &Arguments, _: &str) -> u8 {
 
 /// False where who reads has seen enough (`| head`).
 fn said(text: &str) -> std::io::Result<bool> {
-    match standard::say_styled(text) {
+    match standard::say_styled_text(text) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => {
-            // Said by who asked, and so no longer to be said.
-            let _ = standard::failure();
+            standard::failure_is_said();
             Err(error)
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{TOOLBOX, open};
+use crate::device::standard::{say, tell, tell_styled};
 use crate::device::syscall::termination_signals;
 use crate::lab::clock::Clock;
 use crate::lab::drive::DrivenLab;
@@ -14,7 +15,6 @@ use crate::lab::live::{self, Downed, LiveLab, UpOptions};
 use crate::lab::memory::Lab;
 use crate::lab::mode::{Mode, enter_user_namespace, probe};
 use crate::lab::place::{Place, RunningLab};
-use crate::{say, tell, tell_styled};
 
 #[derive(Debug, clap::Args)]
 pub struct UpArguments {

@@ -413,15 +413,17 @@ mod tests {
         }
     }
 
+    type Way = dyn Fn(&Path) -> io::Result<File>;
+
     /// Both ways to begin a file: without a name, and with one as where the file system knows no other.
-    fn ways() -> [(&'static str, &'static dyn Fn(&Path) -> io::Result<File>); 2] {
+    fn ways() -> [(&'static str, &'static Way); 2] {
         [
             ("unnamed", &|directory| unnamed(directory)),
             ("named", &|_| Err(io::ErrorKind::Unsupported.into())),
         ]
     }
 
-    fn begin(path: &Path, way: &dyn Fn(&Path) -> io::Result<File>) -> ResultFile {
+    fn begin(path: &Path, way: &Way) -> ResultFile {
         ResultFile::begin(behind_links(path).unwrap().unwrap(), fs::metadata(path).ok(), way).unwrap()
     }
 

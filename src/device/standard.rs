@@ -9,37 +9,38 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::base::bytes::bytes_of;
 
 /// A line to standard output.
-#[macro_export]
 macro_rules! say {
     ($($text:tt)*) => { $crate::device::standard::say_line(format_args!($($text)*)) };
 }
+pub(crate) use say;
 
 /// A line to standard output; its colours go where it is no terminal.
-#[macro_export]
 macro_rules! say_styled {
     ($($text:tt)*) => { $crate::device::standard::say_styled_line(format_args!($($text)*)) };
 }
+pub(crate) use say_styled;
 
 /// A line to standard error.
-#[macro_export]
 macro_rules! tell {
     ($($text:tt)*) => { $crate::device::standard::tell_line(format_args!($($text)*)) };
 }
+pub(crate) use tell;
 
 /// A line to standard error; its colours go where it is no terminal.
-#[macro_export]
 macro_rules! tell_styled {
     ($($text:tt)*) => { $crate::device::standard::tell_styled_line(format_args!($($text)*)) };
 }
+pub(crate) use tell_styled;
 
 /// A text to standard output, as it is.
-pub fn say(text: &str) {
+pub fn say_text(text: &str) {
     let _ = try_say(text);
 }
 
@@ -53,33 +54,33 @@ pub fn try_say(text: &str) -> io::Result<()> {
 }
 
 /// A text to standard error, as it is.
-pub fn tell(text: &str) {
+pub fn tell_text(text: &str) {
     let _ = io::stderr().write_all(&bytes_of(text));
 }
 
 pub fn say_line(text: fmt::Arguments<'_>) {
-    say(&format!("{text}\n"));
+    say_text(&format!("{text}\n"));
 }
 
 pub fn say_styled_line(text: fmt::Arguments<'_>) {
-    let _ = say_styled(&format!("{text}\n"));
+    let _ = say_styled_text(&format!("{text}\n"));
 }
 
 pub fn tell_line(text: fmt::Arguments<'_>) {
-    tell(&format!("{text}\n"));
+    tell_text(&format!("{text}\n"));
 }
 
 pub fn tell_styled_line(text: fmt::Arguments<'_>) {
-    tell_styled(&format!("{text}\n"));
+    tell_styled_text(&format!("{text}\n"));
 }
 
 /// A text to standard error; its colours go where it is no terminal.
-pub fn tell_styled(text: &str) {
-    tell(&styled(text, &io::stderr()));
+pub fn tell_styled_text(text: &str) {
+    tell_text(&styled(text, &io::stderr()));
 }
 
 /// A text to standard output; its colours go where it is no terminal. For who stops early where nobody takes it.
-pub fn say_styled(text: &str) -> io::Result<()> {
+pub fn say_styled_text(text: &str) -> io::Result<()> {
     try_say(&styled(text, &io::stdout()))
 }
 
@@ -116,10 +117,15 @@ impl Write for Output {
     }
 }
 
-/// What became of standard output, once everything is written: its first failure, unless its reader went away.
+/// What became of standard output, once everything is written: its first failure, unless its reader went away or it was said already.
 pub fn failure() -> Option<io::Error> {
     let _ = output().flush();
-    FAILURE.lock().take()
+    FAILURE.lock().take().filter(|_| !SAID.load(Ordering::Relaxed))
+}
+
+/// Whoever calls this says the failure in words of its own.
+pub fn failure_is_said() {
+    SAID.store(true, Ordering::Relaxed);
 }
 
 fn remembered<T>(written: io::Result<T>) -> io::Result<T> {
@@ -151,3 +157,4 @@ fn closed() -> io::Error {
 }
 
 static FAILURE: Mutex<Option<io::Error>> = Mutex::new(None);
+static SAID: AtomicBool = AtomicBool::new(false);

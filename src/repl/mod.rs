@@ -10,12 +10,11 @@ use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor};
 
 use crate::base::Time;
-use crate::device::standard;
+use crate::device::standard::{self, say, tell, tell_styled};
 use crate::lab::conversation::Hosts;
 use crate::lab::memory::Lab;
 use crate::lab::problem::Source;
 use crate::lab::script::{Runner, parse_in};
-use crate::{say, tell, tell_styled};
 use complete::Assistant;
 
 /// Reads commands until their end; returns the exit code.
@@ -103,8 +102,8 @@ fn line(runner: &mut Runner, text: &str) {
     };
     for statement in &statements {
         let (said, result) = runner.run(statement);
-        standard::say(&said.stdout);
-        standard::tell(&said.stderr);
+        standard::say_text(&said.stdout);
+        standard::tell_text(&said.stderr);
         if let Err(failed) = result
             && said.stderr.is_empty()
         {

@@ -16,12 +16,12 @@ use parking_lot::Mutex;
 use crate::cli::sh::{self, TemporaryDirectory};
 use crate::cli::tools::SHIMS;
 use crate::cli::{open, shims};
+use crate::device::standard::tell;
 use crate::import::script::{not_found, prepare};
 use crate::import::{Note, Weight};
 use crate::lab::clock::Clock;
 use crate::lab::control::{Request, Response};
 use crate::lab::problem::Source;
-use crate::tell;
 
 /// Runs a script and gives what `iptables-save -c` prints at its end, with what there is to say.
 pub fn run(

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::Stop;
 use super::screen::Screen;
+use crate::device::standard::tell_styled;
 use crate::explain::filter::Filter;
 use crate::replay::Selection;
-use crate::tell_styled;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -284,8 +284,7 @@ pub fn cannot_write(path: &Path, error: &io::Error) -> Stop {
     let path = match path == Path::new("-") {
         true if error.kind() == io::ErrorKind::BrokenPipe => return Stop::Reader,
         true => {
-            // Said here, and so no longer to be said.
-            let _ = standard::failure();
+            standard::failure_is_said();
             Path::new("standard output")
         }
         false => path,

@@ -10,8 +10,8 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Stop;
+use crate::device::standard::tell;
 use crate::replay::grouped;
-use crate::tell;
 
 pub struct Screen {
     bar: ProgressBar,
