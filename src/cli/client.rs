@@ -3,16 +3,16 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use super::current::{self, NO_LAB};
 use super::{TOOLBOX, open, tools};
 use crate::base::bytes::text_of_os;
 use crate::device::standard::{self, tell};
-use crate::lab::control::{self, Client, Request};
+use crate::lab::control::{Client, Request};
 use crate::lab::files::{gather, read_text};
 
 pub fn run(name: &str, args: &[OsString]) -> u8 {
     let args: Vec<String> = args.iter().map(|arg| text_of_os(arg)).collect();
-    let named = std::env::var("NFLAB").ok();
-    let target = match control::find(named.as_deref(), running) {
+    let target = match current::find() {
         Ok(target) => target,
         // What a tool says of itself needs no lab: configure scripts ask for versions before anything runs.
         Err(_) if asks_about_itself(&args) => return of_itself(name, &args),
@@ -105,13 +105,3 @@ fn say(name: &str, stdout: &str, stderr: &str, code: i32) -> u8 {
     tell!("{name}: cannot write standard output: {why}");
     2
 }
-
-/// The live labs of this machine, which only Linux has.
-pub(super) fn running() -> Vec<control::Target> {
-    #[cfg(target_os = "linux")]
-    return crate::lab::place::Place::targets();
-    #[cfg(not(target_os = "linux"))]
-    return Vec::new();
-}
-
-const NO_LAB: u8 = 4;

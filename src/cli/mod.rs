@@ -7,6 +7,8 @@ mod cat;
 #[cfg(unix)]
 mod client;
 mod conntrack;
+#[cfg(unix)]
+mod current;
 mod demo;
 mod dmesg;
 mod echo;

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::TOOLBOX;
 use crate::device::standard::{tell, tell_styled};
 use crate::lab::conversation::Hosts;
+use crate::lab::copy::LabCopy;
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
 
@@ -24,6 +25,19 @@ pub fn hosts(file: Option<&Path>) -> Result<Hosts, u8> {
         Some(path) => Ok(Hosts::of_lab(&load(path)?)),
         None => Ok(Hosts::default()),
     }
+}
+
+/// The current lab as text. Where there is none, what to do is said, with `instead`; the exit code is 4.
+#[cfg(unix)]
+pub fn current(instead: &str) -> Result<LabCopy, u8> {
+    super::current::copy(&super::current::find_or_say(instead)?)
+}
+
+/// The current lab: there is none where there are no unix sockets.
+#[cfg(not(unix))]
+pub fn current(instead: &str) -> Result<LabCopy, u8> {
+    crate::device::standard::tell!("nflab: labs are spoken to over unix sockets, which are not here; {instead}");
+    Err(4)
 }
 
 /// Never a silent skip: what the file says and the lab doesn't do yet.

@@ -16,7 +16,7 @@ use self::arguments::{Wanted, Way, check, says_summary};
 use self::complaint::Complaints;
 use self::outputs::{Outputs, Results, Sink};
 use self::screen::Screen;
-use super::open;
+use super::{TOOLBOX, open};
 use crate::base::bytes::bytes_of;
 use crate::base::{InterfaceName, Time};
 use crate::device::result_file;
@@ -24,6 +24,7 @@ use crate::device::standard::{self, tell};
 use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction, Frame};
 use crate::explain::filter::{self, Filter};
 use crate::explain::story::{Detail, Story};
+use crate::lab::copy::LabCopy;
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
 use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Summary, TimedPacket};
@@ -85,15 +86,37 @@ fn replay(arguments: &Arguments) -> Result<u8, Stop> {
 struct Labs {
     lab: Lab,
     other: Option<Lab>,
+    /// The current lab, where no other was named.
+    copy: Option<LabCopy>,
     entrances: Entrances,
 }
 
 impl Labs {
     fn open(arguments: &Arguments) -> Result<Self, Stop> {
-        let lab = open::lab(Some(&arguments.lab), arguments.seed).map_err(Stop::Said)?;
-        let other = match &arguments.against {
-            Some(_) => Some(open::quiet_lab(Some(&arguments.lab), arguments.seed).map_err(Stop::Said)?),
-            None => None,
+        let copy = match &arguments.lab {
+            Some(_) => None,
+            None => Some(open::current(INSTEAD).map_err(Stop::Said)?),
+        };
+        let bare = |copy: &LabCopy| {
+            copy.bare(arguments.seed, TOOLBOX)
+                .map_err(|error| Stop::Say(error.to_string()))
+        };
+        let path = arguments.lab.as_deref();
+        let lab = match &copy {
+            Some(copy) => {
+                let rules = match arguments.rules {
+                    Some(_) => "",
+                    None => " with its rules",
+                };
+                tell!("nflab: replayed through a copy of the lab {}{rules}", copy.name);
+                bare(copy)?
+            }
+            None => open::lab(path, arguments.seed).map_err(Stop::Said)?,
+        };
+        let other = match (&arguments.against, &copy) {
+            (None, _) => None,
+            (Some(_), Some(copy)) => Some(bare(copy)?),
+            (Some(_), None) => Some(open::quiet_lab(path, arguments.seed).map_err(Stop::Said)?),
         };
         let mut entrances = Entrances::default();
         for line in &arguments.map {
@@ -104,7 +127,12 @@ impl Labs {
                 .set_default(&lab, name)
                 .map_err(|error| format!("--interface {error}"))?;
         }
-        Ok(Self { lab, other, entrances })
+        Ok(Self {
+            lab,
+            other,
+            copy,
+            entrances,
+        })
     }
 
     /// The rules come into force at the capture's own time: a rule with `limit` counts from then.
@@ -113,8 +141,10 @@ impl Labs {
             if let Some(time) = time {
                 lab.start_at(time);
             }
-            if let Some(path) = rules {
-                restore(&mut lab, path)?;
+            match (rules, &self.copy) {
+                (Some(path), _) => restore(&mut lab, path)?,
+                (None, Some(copy)) => copy.restore(&mut lab).map_err(|error| Stop::Say(error.to_string()))?,
+                (None, None) => {}
             }
             Ok::<_, Stop>(Replayer::new(lab).with_entrances(self.entrances.clone()))
         };
@@ -473,7 +503,7 @@ impl<'a> Run<'a> {
             .arguments
             .against
             .as_ref()
-            .map(|path| Differences::new(&rules_name(self.arguments.rules.as_deref()), &rules_name(Some(path))));
+            .map(|path| Differences::new(&rules_name(self.arguments), &path.display().to_string()));
         let mut session = Session {
             summary: Summary::new(&replayer),
             outputs: Outputs::open(self.arguments, replayer.lab())?,
@@ -545,12 +575,15 @@ fn of_homeless(number: u64, problem: &NoEntrance) -> String {
     }
 }
 
-fn rules_name(path: Option<&Path>) -> String {
-    match path {
-        Some(path) => path.display().to_string(),
-        None => "no rules".to_owned(),
+fn rules_name(arguments: &Arguments) -> String {
+    match (&arguments.rules, &arguments.lab) {
+        (Some(path), _) => path.display().to_string(),
+        (None, None) => "the lab's rules".to_owned(),
+        (None, Some(_)) => "no rules".to_owned(),
     }
 }
+
+const INSTEAD: &str = "or say which: nflab replay --lab LAB.toml --rules FILE IN.pcapng";
 
 fn fits(filter: &Filter, passed: &Passed<'_>) -> bool {
     let outputs: Vec<InterfaceName> = passed.output().map(|left| left.interface).collect();

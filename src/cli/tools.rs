@@ -1,7 +1,7 @@
 //! Which tools a lab has, and which applet each name means.
 
 use super::{Outcome, RouterTables, World, cat, conntrack, dmesg, echo, iptables, iptables_restore, iptables_save};
-use super::{lsmod, modprobe, sysctl};
+use super::{lsmod, modprobe, sysctl, trace};
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
 pub(super) use crate::lab::files::said_by_system;
@@ -98,6 +98,7 @@ fn applet(name: &str) -> Applet {
         "lsmod" => Applet::plain(|machine, call| lsmod::run(machine, call.args)),
         // No tools of a shell's, but what nflab's own commands ask a lab.
         "copy" => Applet::plain(|machine, _| copied(machine)),
+        "trace" => Applet::plain(|machine, call| trace::answer(machine, call.args)),
         name if name.starts_with("ip6tables") => Applet::plain(|_, call| {
             let why = "rules for IPv6 are not there yet in nflab; nothing was changed";
             ToolOutput::failure(2, format!("{}: {why}\n", call.name))

@@ -2,13 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(unix)]
+use super::current;
 use super::open;
 use super::tools::said_by_system;
 use crate::base::InterfaceName;
+use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
 use crate::explain::filter::Filter;
+use crate::explain::picture;
 use crate::explain::story::Detail;
 use crate::explain::why::RuleName;
+use crate::lab::conversation::Hosts;
+use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::memory::Lab;
 use crate::lab::problem::{Problem, Source, SourceError};
 use crate::lab::script::Runner;
@@ -19,15 +25,16 @@ use crate::lab::send::cursor::Cursor;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The lab's file; without it: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
+    /// A fresh lab from this file. With neither this nor --rules the current lab is asked: that of `nflab sh`, the one that NFLAB names, or the only
+    /// one that runs
     #[arg(long, value_name = "LAB.toml", conflicts_with = "follow")]
     lab: Option<PathBuf>,
-    /// Rules, as iptables-restore reads them
+    /// A fresh lab with these rules, as iptables-restore reads them; without --lab: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
     #[arg(long, value_name = "FILE", conflicts_with = "follow")]
     rules: Option<PathBuf>,
-    /// The same run again needs the same seed
-    #[arg(long, default_value_t = 1, conflicts_with = "follow")]
-    seed: u64,
+    /// The same run again needs the same seed; for a fresh lab [default: 1]
+    #[arg(long, value_name = "SEED", conflicts_with = "follow")]
+    seed: Option<u64>,
     /// Only what decided
     #[arg(long)]
     short: bool,
@@ -54,15 +61,161 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> u8 {
     match &arguments.follow {
         Some(filter) => follow(arguments, filter),
-        None => trace(arguments),
+        None if arguments.lab.is_some() || arguments.rules.is_some() => trace(arguments),
+        None if arguments.seed.is_some() => refuse("--seed is for a fresh lab: say which with --lab or --rules"),
+        None => ask(arguments),
+    }
+}
+
+/// The current lab is asked; it tries the packets on a copy of itself.
+#[cfg(unix)]
+fn ask(arguments: &Arguments) -> u8 {
+    use crate::lab::control::Request;
+
+    let instead = "or give a fresh lab its rules: nflab trace --lab LAB.toml --rules FILE PACKET...";
+    let target = match current::find_or_say(instead) {
+        Ok(target) => target,
+        Err(code) => return code,
+    };
+    let mut args = Vec::new();
+    let mut say = |arg: &str| args.push(arg.to_owned());
+    for (given, option) in [
+        (arguments.json, "--json"),
+        (arguments.short, "--short"),
+        (arguments.svg.is_some(), "--picture"),
+        (!arguments.json, "--colour"),
+    ] {
+        if given {
+            say(option);
+        }
+    }
+    if let Some(rule) = &arguments.why {
+        say("--why");
+        say(rule);
+    }
+    say("--");
+    args.extend(arguments.packets.iter().cloned());
+    let request = Request {
+        tool: "trace".to_owned(),
+        args,
+        ..Request::default()
+    };
+    let response = match current::ask(&target, &request) {
+        Ok(response) => response,
+        Err(code) => return code,
+    };
+    standard::tell_styled_text(&response.stderr);
+    let (text, picture) = match &arguments.svg {
+        Some(_) if response.code == 0 => match serde_json::from_str::<Told>(&response.stdout) {
+            Ok(told) => (told.text, Some(told.picture)),
+            Err(error) => {
+                return refuse(&format!(
+                    "the lab is of another version: its answer cannot be read ({error})"
+                ));
+            }
+        },
+        _ => (response.stdout, None),
+    };
+    if let (Some(file), Some(picture)) = (&arguments.svg, picture)
+        && let Err(error) = result_file::write(file, picture.as_bytes())
+    {
+        return refuse(&format!(
+            "cannot write the picture {}: {}",
+            file.display(),
+            said_by_system(&error)
+        ));
+    }
+    match said(&text) {
+        Ok(_) => response.code as u8,
+        Err(error) => refuse(&format!("cannot write: {}", said_by_system(&error))),
+    }
+}
+
+#[cfg(not(unix))]
+fn ask(_: &Arguments) -> u8 {
+    refuse("labs are spoken to over unix sockets, which are not here: say which lab with --lab or --rules")
+}
+
+/// What a lab answers where a picture is asked for, too.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Told {
+    text: String,
+    picture: String,
+}
+
+/// The lab's side of it: `trace [--json | --short] [--why RULE] [--picture] [--colour] [--] PACKET...` on a copy of the machine.
+pub fn answer(machine: &Machine, args: &[String]) -> ToolOutput {
+    let mut form = Form::Text(Detail::Whole);
+    let (mut json, mut why) = (false, None);
+    let (mut with_picture, mut styled) = (false, false);
+    let mut packets = Vec::new();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        match arg.as_str() {
+            "--" => packets.extend(rest.by_ref()),
+            "--json" => json = true,
+            "--short" => form = Form::Text(Detail::Short),
+            "--picture" => with_picture = true,
+            "--colour" => styled = true,
+            "--why" => why = rest.next(),
+            option if option.starts_with('-') => {
+                return ToolOutput::failure(2, format!("nflab: `{option}` is no option of `trace`\n"));
+            }
+            _ => packets.push(arg),
+        }
+    }
+    form = match (why, json) {
+        (Some(rule), json) => Form::Why {
+            rule: RuleName::parse(rule),
+            json,
+        },
+        (None, true) => Form::Json,
+        (None, false) => form,
+    };
+    let hosts = machine.hosts();
+    let mut drafts = Vec::with_capacity(packets.len());
+    for text in packets {
+        match read(text, &hosts) {
+            Ok(packet) => drafts.push(packet),
+            Err(error) => return ToolOutput::failure(2, format!("{}\n", error.styled())),
+        }
+    }
+    let mut runner = Runner::new(Lab::trial(machine), PathBuf::from("."));
+    let mut text = String::new();
+    for (at, (interface, draft)) in drafts.iter().enumerate() {
+        let told = runner
+            .send(*interface, draft)
+            .cloned()
+            .map_err(|message| format!("packet {}: {message}", at + 1))
+            .and_then(|passage| tell(&form, &passage, &runner.lab, Path::new("."), styled));
+        match told {
+            Ok(told) => text += &told,
+            Err(message) => return ToolOutput::failure(2, format!("nflab: {message}\n")),
+        }
+    }
+    if with_picture {
+        let passage = runner.lab.last();
+        let picture = passage.map(|it| picture::draw(&it.story.account())).unwrap_or_default();
+        text = serde_json::to_string(&Told { text, picture }).unwrap_or_default();
+    }
+    let name = &machine.name;
+    ToolOutput {
+        stderr: format!(
+            "nflab: tried on a copy of the lab {name} as it is now, its flows too; nothing was sent, and nothing changed there\n"
+        ),
+        ..ToolOutput::success(text)
     }
 }
 
 fn trace(arguments: &Arguments) -> u8 {
     // All packets are read before anything is done, so that a slip in the last one shows at once.
     let mut drafts = Vec::with_capacity(arguments.packets.len());
+    let hosts = match open::hosts(arguments.lab.as_deref()) {
+        Ok(hosts) => hosts,
+        Err(code) => return code,
+    };
     for text in &arguments.packets {
-        match read(text) {
+        match read(text, &hosts) {
             Ok(packet) => drafts.push(packet),
             Err(error) => {
                 tell_styled!("{}", error.styled());
@@ -70,7 +223,7 @@ fn trace(arguments: &Arguments) -> u8 {
             }
         }
     }
-    let mut lab = match open::lab(arguments.lab.as_deref(), arguments.seed) {
+    let mut lab = match open::lab(arguments.lab.as_deref(), arguments.seed.unwrap_or(1)) {
         Ok(lab) => lab,
         Err(code) => return code,
     };
@@ -120,13 +273,13 @@ fn forms(arguments: &Arguments) -> Vec<Form> {
     forms
 }
 
-fn read(text: &str) -> Result<(Option<InterfaceName>, Draft), SourceError> {
+fn read(text: &str, hosts: &Hosts) -> Result<(Option<InterfaceName>, Draft), SourceError> {
     let source = Source {
         name: "packet".to_owned(),
         text: text.to_owned(),
     };
     let lines = lex(text).map_err(|error| source.error(vec![error.problem]))?;
-    let words = lines.first().map_or(&[][..], |line| &line.words);
+    let mut words = lines.first().map(|line| line.words.clone()).unwrap_or_default();
     if let Some(more) = lines.get(1) {
         let problem = Problem::new(
             more.position,
@@ -145,7 +298,14 @@ fn read(text: &str) -> Result<(Option<InterfaceName>, Draft), SourceError> {
         );
         return Err(source.error(vec![problem]));
     }
-    interface_and_packet(&mut Cursor::new(words)).map_err(|problem| source.error(vec![problem]))
+    let mut packet = || {
+        if let Some(interface) = words.first_mut() {
+            hosts.resolve_interface(interface)?;
+        }
+        hosts.resolve(&mut words)?;
+        interface_and_packet(&mut Cursor::new(&words))
+    };
+    packet().map_err(|problem| source.error(vec![problem]))
 }
 
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
@@ -167,7 +327,7 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
 fn follow(arguments: &Arguments, text: &str) -> u8 {
     use std::io::IsTerminal;
 
-    use crate::lab::control::{self, Client, Request};
+    use crate::lab::control::{Client, Request};
 
     if !text.is_empty()
         && let Err(error) = Filter::parse(text)
@@ -175,13 +335,9 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
         tell_styled!("{}", error.styled());
         return 2;
     }
-    let named = std::env::var("NFLAB").ok();
-    let target = match control::find(named.as_deref(), super::client::running) {
+    let target = match current::find_or_say("") {
         Ok(target) => target,
-        Err(error) => {
-            tell!("nflab: {error}");
-            return NO_LAB;
-        }
+        Err(code) => return code,
     };
     let mut args = vec!["--follow".to_owned(), text.to_owned()];
     for (given, option) in [
@@ -198,10 +354,7 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
         args,
         ..Request::default()
     };
-    let gone = |error: &std::io::Error| {
-        tell!("nflab: the lab at {} went away: {error}", target.socket.display());
-        NO_LAB
-    };
+    let gone = |error: &std::io::Error| current::gone(&target.socket, error);
     let mut client = match Client::connect(&target.socket) {
         Ok(client) => client,
         Err(error) => return gone(&error),
@@ -260,6 +413,3 @@ fn refuse(message: &str) -> u8 {
     tell!("nflab: {message}");
     2
 }
-
-#[cfg(unix)]
-const NO_LAB: u8 = 4;

@@ -116,7 +116,6 @@ impl LabCopy {
         });
         let config = machine.router.config();
         let (written, routes) = routes(&config.net);
-        let name = machine.described.lab_name().unwrap_or_else(|_| "lab".to_owned());
         let mut copy = Self {
             live: machine.live,
             file: described(machine, &config.net, &written),
@@ -129,7 +128,7 @@ impl LabCopy {
             modules: machine.modules().to_vec(),
             helpers: config.helpers.iter().map(|spec| spec.name.to_owned()).collect(),
             tracks_always: config.always_track,
-            name,
+            name: machine.name.clone(),
         };
         copy.file = format!("{}{}", copy.sysctls(machine), copy.file);
         copy
@@ -143,6 +142,12 @@ impl LabCopy {
     /// A lab in memory that is the same, but for flows, fragments and logs: there are none yet.
     pub fn lab(&self, seed: u64, toolbox: Toolbox) -> Result<Lab, CopyError> {
         let mut lab = self.bare(seed, toolbox)?;
+        self.restore(&mut lab)?;
+        Ok(lab)
+    }
+
+    /// Puts the rules into a lab that was made without.
+    pub fn restore(&self, lab: &mut Lab) -> Result<(), CopyError> {
         // The newest table stands first, and comes last.
         let newest_first = self.tables.lines().filter_map(|line| line.strip_prefix('*'));
         for name in newest_first.collect::<Vec<_>>().into_iter().rev() {
@@ -155,7 +160,7 @@ impl LabCopy {
                 return Err(part("rules", restored.stderr));
             }
         }
-        Ok(lab)
+        Ok(())
     }
 
     /// The same without rules.

@@ -102,7 +102,8 @@ impl Driver for DrivenLab {
     }
 
     fn follow(&mut self, connection: u64, request: &Request) -> Option<Response> {
-        (request.tool == "trace").then(|| self.followers.add(connection, request))
+        let follows = request.tool == "trace" && request.args.first().is_some_and(|arg| arg == "--follow");
+        follows.then(|| self.followers.add(connection, request))
     }
 
     fn has_followers(&self) -> bool {

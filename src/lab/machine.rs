@@ -161,6 +161,8 @@ pub struct Machine {
     pub now: Time,
     /// When it was switched on: the log's time stamps count from here.
     pub booted: Time,
+    /// The lab's name.
+    pub name: String,
     /// What it was made from: hosts, and what has no effect yet.
     pub described: Arc<LabFile>,
     /// Packets pass it all the time, whoever asks; false for a lab that only moves when it is told to.
@@ -177,6 +179,7 @@ impl Machine {
             router,
             now: booted,
             booted,
+            name: String::new(),
             described: Arc::default(),
             live: false,
             profile: Profile::default(),
@@ -192,6 +195,7 @@ impl Machine {
             router,
             now: self.now,
             booted: self.booted,
+            name: self.name.clone(),
             described: Arc::clone(&self.described),
             live: false,
             profile: self.profile,

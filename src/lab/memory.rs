@@ -26,7 +26,6 @@ use crate::wire::tcp::flags;
 #[derive(Debug)]
 pub struct Lab {
     pub machine: Machine,
-    name: String,
     worker: Worker,
     open: OpenPorts,
     last: Option<Passage>,
@@ -79,7 +78,8 @@ impl Lab {
     pub fn new(file: &LabFile, seed: u64, toolbox: Toolbox) -> Result<Self, SourceError> {
         let net = network(file)?;
         let name = file.lab_name().unwrap_or_else(|_| "lab".to_owned());
-        let mut lab = Self::with_net(name, net, seed, toolbox);
+        let mut lab = Self::with_net(net, seed, toolbox);
+        lab.machine.name = name;
         lab.machine.described = Arc::new(file.clone());
         apply_sysctls(&lab.machine, file)?;
         Ok(lab)
@@ -95,7 +95,7 @@ impl Lab {
         LabFile::parse("lab", DEFAULT_LAB)
     }
 
-    fn with_net(name: String, net: Net, seed: u64, toolbox: Toolbox) -> Self {
+    fn with_net(net: Net, seed: u64, toolbox: Toolbox) -> Self {
         let open = OpenPorts::default();
         let config = Config {
             helpers: Profile::default().helpers(),
@@ -105,7 +105,6 @@ impl Lab {
         let worker = router.workers().remove(0);
         Self {
             machine: Machine::new(router, START, toolbox),
-            name,
             worker,
             open,
             last: None,
@@ -127,7 +126,6 @@ impl Lab {
         let worker = router.workers().remove(0);
         Self {
             machine: machine.copy(router),
-            name: machine.described.lab_name().unwrap_or_else(|_| "lab".to_owned()),
             worker,
             open,
             last: None,
@@ -137,7 +135,7 @@ impl Lab {
     }
 
     pub fn name(&self) -> &str {
-        &self.name
+        &self.machine.name
     }
 
     pub fn now(&self) -> Time {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::bench::Bench;
 use nflab::base::InterfaceName;
 use nflab::cli::TOOLBOX;
 use nflab::lab::copy::LabCopy;
@@ -254,4 +255,125 @@ send lan tcp laptop:40000 > 198.51.100.9:21 PA data \"PORT 10,0,0,2,200,11\\r\\n
 expect expectation proto=6 dport=51211",
     );
     does(&mut original, "expect expectation proto=6 dport=51210\nexpect flows 1");
+}
+
+/// What a shell prints in `nflab sh`, which must succeed.
+fn in_sh(bench: &Bench, script: &str) -> (String, String) {
+    bench.write("home.toml", LAB);
+    let nflab = env!("CARGO_BIN_EXE_nflab");
+    let script = script.replace("nflab ", &format!("{nflab} "));
+    let ran = bench.nflab(&["sh", "--lab", "home.toml", "--", "sh", "-ec", &script]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    (ran.out, ran.err)
+}
+
+#[test]
+fn a_packet_is_traced_through_the_lab_that_is_there() {
+    let bench = Bench::new();
+    let (out, err) = in_sh(
+        &bench,
+        "iptables -P FORWARD DROP
+         nflab trace 'lan tcp laptop:5 > 198.51.100.9:23 S'
+         nflab trace --json 'laptop tcp laptop:5 > 198.51.100.9:23 S'
+         nflab trace --svg way.svg 'laptop tcp laptop:5 > 198.51.100.9:23 S'
+         nflab trace --why 'FORWARD policy' 'laptop tcp laptop:5 > 198.51.100.9:23 S'
+         iptables -L FORWARD -v -x
+         conntrack -L",
+    );
+    assert!(out.contains("dropped: by the policy of filter FORWARD"), "{out}");
+    assert!(out.contains("\"verdict\":\"DROP\""), "{out}");
+    assert!(out.contains("Chain FORWARD (policy DROP 0 packets, 0 bytes)"), "{out}");
+    assert!(err.contains("tried on a copy of the lab home"), "{err}");
+    assert!(bench.read("way.svg").contains("<svg"));
+}
+
+#[test]
+fn what_is_wrong_with_a_traced_packet_is_said_at_its_place() {
+    let bench = Bench::new();
+    let (_, err) = in_sh(
+        &bench,
+        "nflab trace 'lan tcp labtop:5 > 198.51.100.9:23 S' || echo $? >&2
+         nflab trace 'lon tcp laptop:5 > 198.51.100.9:23 S' || echo $? >&2
+         nflab trace --seed 3 'lan tcp laptop:5 > 198.51.100.9:23 S' || echo $? >&2",
+    );
+    for said in [
+        "did you mean `laptop`?",
+        "no interface lon: it has lo, lan, eth0.5",
+        "--seed is for a fresh lab",
+    ] {
+        assert!(err.contains(said), "{said}: {err}");
+    }
+    assert_eq!(err.lines().filter(|line| *line == "2").count(), 3, "{err}");
+}
+
+#[test]
+fn a_capture_is_replayed_through_a_copy_of_the_lab_that_is_there() {
+    let bench = Bench::new();
+    bench.write("none.v4", "*filter\n:FORWARD ACCEPT\nCOMMIT\n");
+    let lab = bench.write("home.toml", LAB);
+    // A capture to replay: what a fresh lab lets through.
+    std::fs::write(bench.path("in.pcap"), capture()).unwrap();
+    let (out, err) = in_sh(
+        &bench,
+        "iptables -A FORWARD -p udp --dport 53 -j DROP
+         nflab replay --interface lan in.pcap --json -
+         nflab replay --interface lan --rules none.v4 in.pcap --json -
+         nflab replay --interface lan in.pcap --against none.v4 || echo differs
+         iptables-save -c",
+    );
+    let verdicts: Vec<bool> = out
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| line.contains("DROP"))
+        .collect();
+    assert_eq!(verdicts, [true, false], "{out}{err}");
+    assert!(out.contains("the lab's rules") && out.contains("differs"), "{out}");
+    assert!(
+        out.contains("[0:0] -A FORWARD -p udp"),
+        "nothing came to the lab itself: {out}"
+    );
+    assert!(err.contains("through a copy of the lab home with its rules"), "{err}");
+    drop(lab);
+}
+
+/// One datagram from 10.0.0.2 to 198.51.100.9, port 53, in a file of link type RAW.
+fn capture() -> Vec<u8> {
+    let mut packet = vec![0x45, 0, 0, 29, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 198, 51, 100, 9];
+    let mut sum: u32 = packet
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .sum();
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    packet[10..12].copy_from_slice(&(!sum as u16).to_be_bytes());
+    // Without a checksum, which IPv4 allows.
+    packet.extend([0x10, 0, 0, 53, 0, 9, 0, 0, b'x']);
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65535, 101, 1_700_000_000, 0] {
+        file.extend(word.to_le_bytes());
+    }
+    for _ in 0..2 {
+        file.extend((packet.len() as u32).to_le_bytes());
+    }
+    file.extend(packet);
+    file
+}
+
+#[test]
+fn where_no_lab_is_it_is_said_how_to_give_one() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("in.pcap"), capture()).unwrap();
+    for (args, remedy) in [
+        (
+            &["trace", "lan tcp 10.0.0.2:5 > 198.51.100.9:23 S"][..],
+            "trace --lab LAB.toml --rules FILE",
+        ),
+        (&["replay", "in.pcap"], "replay --lab LAB.toml --rules FILE"),
+        (&["iptables", "-S"], "nflab up LAB.toml"),
+    ] {
+        let ran = bench.nflab(args);
+        assert_eq!(ran.code, 4, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(remedy), "{args:?}: {}", ran.err);
+        assert_eq!(ran.out, "", "{args:?}");
+    }
 }

@@ -10,10 +10,10 @@ use crate::replay::Selection;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The lab's file
+    /// The lab's file; without it, a copy of the current lab: that of `nflab sh`, the one that NFLAB names, or the only one that runs
     #[arg(long, value_name = "LAB.toml")]
-    pub lab: PathBuf,
-    /// Rules, as iptables-restore reads them (counters too)
+    pub lab: Option<PathBuf>,
+    /// Rules, as iptables-restore reads them (counters too); without them, and without --lab, those of the current lab
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
     /// Rules for IPv6
@@ -149,7 +149,7 @@ pub fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
 fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
     let read = [
         Some(&arguments.input),
-        Some(&arguments.lab),
+        arguments.lab.as_ref(),
         arguments.rules.as_ref(),
         arguments.against.as_ref(),
     ];

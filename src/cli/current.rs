@@ -1,0 +1,67 @@
+//! The current lab: whom a command means that names no lab. Decided here for all of them, and never an empty one by surprise.
+//!
+//! It is the lab of the `nflab sh` that the command runs in, else the one that `NFLAB` names, else the only one that runs. Whoever gives a lab or
+//! rules in files (`--lab`, `--rules`) asks for a fresh one and does not come here.
+
+use std::path::Path;
+
+use crate::device::standard::{self, tell};
+use crate::lab::control::{self, Client, FindError, Request, Response, Target};
+use crate::lab::copy::LabCopy;
+
+/// Finds it.
+pub fn find() -> Result<Target, FindError> {
+    let named = std::env::var("NFLAB").ok();
+    control::find(named.as_deref(), running)
+}
+
+/// Finds it, or says that there is none and what to do; `instead` is how rules are given without a lab that runs.
+pub fn find_or_say(instead: &str) -> Result<Target, u8> {
+    find().map_err(|error| {
+        tell!("nflab: {error}");
+        if !instead.is_empty() {
+            tell!("nflab: {instead}");
+        }
+        NO_LAB
+    })
+}
+
+/// One question, one answer.
+pub fn ask(target: &Target, request: &Request) -> Result<Response, u8> {
+    Client::connect(&target.socket)
+        .and_then(|mut client| client.call(request))
+        .map_err(|error| gone(&target.socket, &error))
+}
+
+/// The lab as text.
+pub fn copy(target: &Target) -> Result<LabCopy, u8> {
+    let request = Request {
+        tool: "copy".to_owned(),
+        ..Request::default()
+    };
+    let response = ask(target, &request)?;
+    if response.code != 0 {
+        standard::tell_text(&response.stderr);
+        return Err(response.code as u8);
+    }
+    serde_json::from_str(&response.stdout).map_err(|error| {
+        let socket = target.socket.display();
+        tell!("nflab: the lab at {socket} is of another version: its copy cannot be read ({error})");
+        2
+    })
+}
+
+pub fn gone(socket: &Path, error: &std::io::Error) -> u8 {
+    tell!("nflab: the lab at {} went away: {error}", socket.display());
+    NO_LAB
+}
+
+/// The live labs of this machine, which only Linux has.
+pub fn running() -> Vec<Target> {
+    #[cfg(target_os = "linux")]
+    return crate::lab::place::Place::targets();
+    #[cfg(not(target_os = "linux"))]
+    return Vec::new();
+}
+
+pub const NO_LAB: u8 = 4;
