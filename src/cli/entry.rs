@@ -27,6 +27,10 @@ fn applet(args: Vec<OsString>) -> u8 {
     if SHIMS.contains(&called.as_str()) {
         return tool(&called, &args[1..]);
     }
+    #[cfg(target_os = "linux")]
+    if let Some(code) = contained(&called, &args) {
+        return code;
+    }
     if let Some(word) = args.get(1).and_then(|word| word.to_str())
         && SHIMS.contains(&word)
     {
@@ -45,6 +49,21 @@ fn applet(args: Vec<OsString>) -> u8 {
             error.exit_code() as u8
         }
     }
+}
+
+/// What this program is inside of `sh` and `import` alone.
+#[cfg(target_os = "linux")]
+fn contained(called: &str, args: &[OsString]) -> Option<u8> {
+    use crate::lab::contain::{DOOR, INSIDE, PLAIN, enter};
+    match super::contained::resolve(called, args.get(1..).unwrap_or_default()) {
+        Some(Ok((name, args))) => return Some(tool(&name, &args)),
+        Some(Err(code)) => return Some(code),
+        None => {}
+    }
+    let word = args
+        .get(1)
+        .filter(|word| [DOOR, INSIDE, PLAIN].iter().any(|it| *word == it))?;
+    Some(enter(word, &args[2..]))
 }
 
 /// What can be said on the command line: the manual is made from it.

@@ -9,6 +9,8 @@ mod client;
 mod conntrack;
 #[cfg(unix)]
 mod current;
+#[cfg(target_os = "linux")]
+mod contained;
 mod demo;
 mod dmesg;
 mod echo;

@@ -56,6 +56,14 @@ pub fn quiet_lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
     Lab::new(&file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
 }
 
+/// The lab file, or the default one's.
+pub fn file_or_default(file: Option<&Path>) -> Result<LabFile, u8> {
+    match file {
+        Some(path) => load(path),
+        None => Lab::default_file().map_err(|error| say(&error.styled())),
+    }
+}
+
 /// A lab file, with what is wrong said.
 pub fn load(path: &Path) -> Result<LabFile, u8> {
     LabFile::load(path).map_err(|error| match error {

@@ -1,4 +1,5 @@
-//! `nflab sh -- COMMAND`: a command with a fresh lab in memory behind the tools in its `PATH`. Needs no privilege and no network.
+//! `nflab sh -- COMMAND`: a command with a fresh lab in memory behind its tools, contained so that it reaches nothing else. Needs no privilege and
+//! no network.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,11 +12,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{open, shims};
+use super::{TOOLBOX, open, shims};
 use crate::device::result_file;
-use crate::device::standard::tell;
+use crate::device::standard::{tell, tell_styled};
 use crate::lab::clock::Clock;
 use crate::lab::control::{Request, Response, serve_connection};
+use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
 
 #[derive(Debug, clap::Args)]
@@ -29,6 +31,9 @@ pub struct Arguments {
     /// The same run again needs the same seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Run it as root also where it cannot be contained: what it calls by absolute path, or writes under /proc, then changes this machine
+    #[arg(long)]
+    reach_this_machine: bool,
     /// The command with its arguments
     #[arg(
         required = true,
@@ -40,21 +45,24 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> u8 {
-    let lab = match open::quiet_lab(arguments.lab.as_deref(), arguments.seed) {
+    #[cfg(target_os = "linux")]
+    let signals = match contained::signals() {
+        Ok(signals) => signals,
+        Err(code) => return code,
+    };
+    let file = match open::file_or_default(arguments.lab.as_deref()) {
+        Ok(file) => file,
+        Err(code) => return code,
+    };
+    let lab = match Lab::new(&file, arguments.seed, TOOLBOX) {
         Ok(mut lab) => {
             // The tools show the date that the command sees.
             lab.start_at(Clock::new().now());
             Arc::new(Mutex::new(lab))
         }
-        Err(code) => return code,
-    };
-    let place = match TemporaryDirectory::make() {
-        Ok(place) => place,
         Err(error) => {
-            tell!(
-                "nflab: cannot make a directory for the lab's socket: {error}; set TMPDIR to one that you may write to"
-            );
-            return 3;
+            tell_styled!("{}", error.styled());
+            return 2;
         }
     };
     // Nobody wants to run a long command for nothing.
@@ -68,37 +76,15 @@ pub fn run(arguments: &Arguments) -> u8 {
         );
         return 2;
     }
-    let socket = place.0.join("control");
-    let tools = place.0.join("bin");
-    if let Err(error) = serve(&socket, &lab, |_, _| {}) {
-        tell!("nflab: cannot listen at {}: {error}", socket.display());
-        return 3;
-    }
-    if let Err((path, error)) = shims::make(&tools) {
-        tell!("nflab: cannot make {path}: {error}");
-        return 3;
-    }
-    let (program, args) = match arguments.command.split_first() {
-        Some(split) => split,
-        None => return 2,
-    };
-    let status = Command::new(program)
-        .args(args)
-        .env("PATH", search_path(&tools))
-        .env("NFLAB", &socket)
-        .status();
-    let code = match status {
-        Ok(status) => code_of(status),
-        Err(error) => {
-            let name = program.to_string_lossy();
-            tell!("nflab: cannot run {name}: {}", super::tools::said_by_system(&error));
-            // As shells have it.
-            return if error.kind() == io::ErrorKind::NotFound {
-                127
-            } else {
-                126
-            };
-        }
+    #[cfg(target_os = "linux")]
+    let code = contained::run(arguments, &signals, &file, &lab);
+    #[cfg(not(target_os = "linux"))]
+    let code = {
+        say_uncontained("only Linux has what it takes");
+        with_path_only(arguments, &lab, |command, environment| {
+            let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+            Command::new(program).args(args).envs(environment).status().map(code_of)
+        })
     };
     if let Some(file) = &arguments.save
         && let Err(error) = save(&mut lab.lock(), file)
@@ -111,6 +97,138 @@ pub fn run(arguments: &Arguments) -> u8 {
         return 2;
     }
     code
+}
+
+#[cfg(target_os = "linux")]
+mod contained {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::cli::contained::names;
+    use crate::lab::contain::{Contained, PLAIN, Plan, Signals, StartError, Waiting, Who};
+
+    pub fn signals() -> Result<Signals, u8> {
+        Signals::keep().map_err(|error| {
+            tell!("nflab: signals cannot be waited for: {error}");
+            3
+        })
+    }
+
+    pub fn run(arguments: &Arguments, signals: &Signals, file: &LabFile, lab: &Arc<Mutex<Lab>>) -> u8 {
+        let plan = Plan {
+            tools: names(),
+            tools_first: true,
+            ..Plan::of(file)
+        };
+        let is_root = rustix::process::geteuid().is_root();
+        // Root without the right to make namespaces may have one that holds it.
+        let ways: &[Who] = match is_root {
+            true => &[Who::Root, Who::User],
+            false => &[Who::User],
+        };
+        let mut why = None;
+        for who in ways {
+            let answer = answering(lab, |_, _| {});
+            match Contained::start(*who, &plan, &arguments.command, signals, |_| {}, answer) {
+                Ok(running) => return finish(running.wait()),
+                Err(StartError::Refused(failure)) => {
+                    why.get_or_insert(failure);
+                }
+                Err(StartError::Signal(signal)) => return 128u8.wrapping_add(signal as u8),
+                Err(StartError::System(error)) => {
+                    tell!("nflab: cannot start: {}", crate::cli::tools::said_by_system(&error));
+                    return 3;
+                }
+            }
+        }
+        let why = why.map(|it| it.to_string()).unwrap_or_default();
+        if is_root && !arguments.reach_this_machine {
+            tell!("{}", refusal(&why));
+            return 3;
+        }
+        say_uncontained(&why);
+        with_path_only(arguments, lab, |command, environment| {
+            let child = Command::new("/proc/self/exe")
+                .arg(PLAIN)
+                .args(command)
+                .envs(environment)
+                .spawn()?;
+            let ended = Waiting { child, signals }.wait(Duration::MAX, || false)?;
+            Ok(ended.code.unwrap_or(1))
+        })
+    }
+
+    fn finish(ended: io::Result<crate::lab::contain::Ended>) -> u8 {
+        match ended {
+            Ok(ended) => ended.code.unwrap_or(1),
+            Err(error) => {
+                tell!("nflab: cannot wait for the command: {error}");
+                3
+            }
+        }
+    }
+
+    pub fn refusal(why: &str) -> String {
+        format!(
+            "nflab: the command cannot be contained here, and as root it could change this machine: {why}. Nothing was run. Allow namespaces \
+             (in a container: the capability SYS_ADMIN, or user namespaces: sysctl user.max_user_namespaces), run it as a user, or take the \
+             risk: --reach-this-machine"
+        )
+    }
+}
+
+/// One line, since standard error is the command's.
+fn say_uncontained(why: &str) {
+    tell!(
+        "nflab: not contained here ({why}): only tools called by name reach the lab; absolute paths, /proc, ip and what stays in the background are this machine's"
+    );
+}
+
+/// Where nothing better can be had: the tools stand first in `PATH`.
+fn with_path_only(
+    arguments: &Arguments,
+    lab: &Arc<Mutex<Lab>>,
+    run: impl FnOnce(&[OsString], [(&str, OsString); 2]) -> io::Result<u8>,
+) -> u8 {
+    let place = match TemporaryDirectory::make() {
+        Ok(place) => place,
+        Err(error) => {
+            tell!(
+                "nflab: cannot make a directory for the lab's socket: {error}; set TMPDIR to one that you may write to"
+            );
+            return 3;
+        }
+    };
+    let socket = place.0.join("control");
+    let tools = place.0.join("bin");
+    if let Err(error) = serve(&socket, lab, |_, _| {}) {
+        tell!("nflab: cannot listen at {}: {error}", socket.display());
+        return 3;
+    }
+    if let Err((path, error)) = shims::make(&tools) {
+        tell!("nflab: cannot make {path}: {error}");
+        return 3;
+    }
+    let environment = [
+        ("PATH", search_path(&tools)),
+        ("NFLAB", socket.clone().into_os_string()),
+    ];
+    match run(&arguments.command, environment) {
+        Ok(code) => code,
+        Err(error) => {
+            let name = arguments
+                .command
+                .first()
+                .map(|it| it.to_string_lossy())
+                .unwrap_or_default();
+            tell!("nflab: cannot run {name}: {}", super::tools::said_by_system(&error));
+            // As shells have it.
+            match error.kind() {
+                io::ErrorKind::NotFound => 127,
+                _ => 126,
+            }
+        }
+    }
 }
 
 /// `iptables-save -c` into a file, or to standard output for `-`.
@@ -126,29 +244,35 @@ pub(super) fn serve(
     watch: impl Fn(&Request, &Response) + Clone + Send + 'static,
 ) -> io::Result<()> {
     let listener = UnixListener::bind(socket)?;
-    let lab = Arc::clone(lab);
-    let clock = Clock::new();
+    let answer = answering(lab, watch);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let lab = Arc::clone(&lab);
-            let watch = watch.clone();
-            std::thread::spawn(move || {
-                serve_connection(stream, |request| {
-                    let mut lab = lab.lock();
-                    lab.set_clock(clock.now());
-                    let asked = Request {
-                        files: Vec::new(),
-                        stdin: String::new(),
-                        ..request.clone()
-                    };
-                    let response = lab.respond(request);
-                    watch(&asked, &response);
-                    response
-                })
-            });
+            let answer = answer.clone();
+            std::thread::spawn(move || serve_connection(stream, answer));
         }
     });
     Ok(())
+}
+
+/// What a lab answers.
+pub(super) fn answering(
+    lab: &Arc<Mutex<Lab>>,
+    watch: impl Fn(&Request, &Response) + Clone + Send + 'static,
+) -> impl FnMut(Request) -> Response + Clone + Send + 'static {
+    let lab = Arc::clone(lab);
+    let clock = Clock::new();
+    move |request| {
+        let mut lab = lab.lock();
+        lab.set_clock(clock.now());
+        let asked = Request {
+            files: Vec::new(),
+            stdin: String::new(),
+            ..request.clone()
+        };
+        let response = lab.respond(request);
+        watch(&asked, &response);
+        response
+    }
 }
 
 fn search_path(first: &Path) -> OsString {

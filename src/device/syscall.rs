@@ -22,6 +22,8 @@ pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
         Namespaces::Network => UnshareFlags::NEWNET,
         Namespaces::Mount => UnshareFlags::NEWNS,
         Namespaces::UserNetworkMount => UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWNS,
+        Namespaces::Contained => CONTAINED,
+        Namespaces::UserContained => UnshareFlags::NEWUSER | CONTAINED,
     };
     // SAFETY: only `CLONE_FILES` endangers memory safety (a thread would lose descriptors that others own); no variant holds it.
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(io::Error::from)
@@ -33,6 +35,106 @@ pub enum Namespaces {
     Network,
     Mount,
     UserNetworkMount,
+    /// All but a user namespace; the new process namespace is for children.
+    Contained,
+    /// And a user namespace, which all the others belong to.
+    UserContained,
+}
+
+const CONTAINED: UnshareFlags = UnshareFlags::NEWNS
+    .union(UnshareFlags::NEWNET)
+    .union(UnshareFlags::NEWPID)
+    .union(UnshareFlags::NEWIPC)
+    .union(UnshareFlags::NEWUTS);
+
+/// A descriptor that this process was started with, by the number that its arguments tell. It is closed where the next program begins.
+pub fn inherited(raw: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: `F_GETFD` takes any number, and tells whether it is open. Whoever started us made this one for us, and nothing here has it yet.
+    let owned = unsafe {
+        if libc::fcntl(raw, libc::F_GETFD) == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(raw)
+    };
+    rustix::io::fcntl_setfd(&owned, rustix::io::FdFlags::CLOEXEC)?;
+    Ok(owned)
+}
+
+/// Makes a mount and all below it read-only.
+pub fn make_read_only(mount: &std::ffi::CStr) -> io::Result<()> {
+    // `MOUNT_ATTR_RDONLY` to set, nothing to clear.
+    let attributes: [u64; 4] = [1, 0, 0, 0];
+    // SAFETY: the path ends with a zero byte, and the structure is four 64-bit numbers (mount_setattr(2)), which live through the call.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            mount.as_ptr(),
+            libc::AT_RECURSIVE,
+            attributes.as_ptr(),
+            size_of_val(&attributes),
+        )
+    };
+    match done {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// From now on each system call of the calling thread, and of what it starts, goes through this filter (seccomp(2)). Needs `CAP_SYS_ADMIN`, since
+/// programs that raise their rights shall still do it.
+pub fn filter_calls(filter: &mut [libc::sock_filter]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the kernel copies the instructions, which live through the call, and checks them.
+    match unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// A descriptor that gives the signals that a user or the system sends to end a program (SIGINT, SIGQUIT, SIGTERM, SIGHUP), but for those that are
+/// ignored; the calling thread and those it starts later no longer end by them. Nor do programs that it starts, until they let them in again.
+pub fn signals_to_pass_on() -> io::Result<OwnedFd> {
+    // SAFETY: as in `termination_signals`.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+            let mut now: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &raw mut now);
+            if now.sa_sigaction != libc::SIG_IGN {
+                libc::sigaddset(&raw mut set, signal);
+            }
+        }
+        let failed = libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
+        }
+        match libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) {
+            -1 => Err(io::Error::last_os_error()),
+            raw => Ok(OwnedFd::from_raw_fd(raw)),
+        }
+    }
+}
+
+/// The signals that [`signals_to_pass_on`] keeps back reach the calling thread again, and programs that it becomes or starts.
+pub fn let_signals_in() -> io::Result<()> {
+    // SAFETY: as in `termination_signals`.
+    let failed = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP] {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut())
+    };
+    match failed {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
 /// A descriptor that becomes readable on SIGINT, SIGTERM or SIGHUP; those signals no longer end the calling thread, nor threads it starts later.

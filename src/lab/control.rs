@@ -163,6 +163,13 @@ pub struct Target {
 /// only one that runs. `running` lists those; on Linux [`Place::targets`](super::place::Place::targets) does.
 #[cfg(unix)]
 pub fn find(nflab: Option<&str>, running: impl FnOnce() -> Vec<Target>) -> Result<Target, FindError> {
+    #[cfg(target_os = "linux")]
+    if let Some(socket) = super::contain::found() {
+        return Ok(Target {
+            name: socket.display().to_string(),
+            socket,
+        });
+    }
     match nflab.filter(|text| !text.is_empty()) {
         Some(path) if path.contains('/') => match UnixStream::connect(path) {
             Ok(_) => Ok(Target {

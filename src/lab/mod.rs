@@ -19,6 +19,8 @@ pub mod segment;
 pub mod send;
 
 #[cfg(target_os = "linux")]
+pub mod contain;
+#[cfg(target_os = "linux")]
 pub mod drive;
 #[cfg(target_os = "linux")]
 pub mod event_loop;

@@ -7,7 +7,7 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -127,6 +127,30 @@ impl Netlink {
         self.change(
             format!("add route {}/{length}{via_text}", to.address()),
             RouteNetlinkMessage::NewRoute(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+    }
+
+    /// A device that packets end in: a dummy, or of a kind that ends them too, since not every kernel has those.
+    pub fn add_dummy(&mut self, name: &str, mtu: u32) -> Result<(), NetlinkError> {
+        let unknown_kind = |added: &Result<(), NetlinkError>| matches!(added, Err(error) if error.source.raw_os_error() == Some(libc::EOPNOTSUPP));
+        let added = self.add_link(name, mtu, InfoKind::Dummy);
+        match unknown_kind(&added) {
+            true => self.add_link(name, mtu, InfoKind::Ifb),
+            false => added,
+        }
+    }
+
+    fn add_link(&mut self, name: &str, mtu: u32, kind: InfoKind) -> Result<(), NetlinkError> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::IfName(name.into()));
+        message.attributes.push(LinkAttribute::Mtu(mtu));
+        message
+            .attributes
+            .push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)]));
+        self.change(
+            format!("add {name}"),
+            RouteNetlinkMessage::NewLink(message),
             NLM_F_CREATE | NLM_F_EXCL,
         )
     }

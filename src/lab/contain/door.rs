@@ -1,0 +1,138 @@
+//! The door: this program, started again to enter the namespaces.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
+use rustix::process::{Gid, Signal, Uid, set_parent_process_death_signal};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use super::outside::{code_of, report};
+use super::{Failure, NOBODY, OWN, Who, inside, tried};
+use crate::device::standard::tell;
+use crate::device::syscall::{Namespaces, inherited, let_signals_in, signals_to_pass_on, unshare};
+
+/// The first words that mean these two; nobody types them.
+pub const DOOR: &str = "(contain)";
+pub const INSIDE: &str = "(contained)";
+/// And where nothing is contained: becomes COMMAND, with the signals that were kept back.
+pub const PLAIN: &str = "(plain)";
+
+/// The arguments after [`DOOR`] or [`INSIDE`]: who enters, the two descriptors, and COMMAND. The exit code is COMMAND's.
+pub fn enter(word: &OsStr, args: &[OsString]) -> u8 {
+    if word == PLAIN {
+        return become_command(args);
+    }
+    let [who, calls, leash, command @ ..] = args else {
+        return 2;
+    };
+    let number = |text: &OsString| text.to_str().and_then(|text| text.parse::<RawFd>().ok());
+    let who = who.to_str().and_then(Who::from_word);
+    let (Some(who), Some(calls), Some(leash)) = (who, number(calls), number(leash)) else {
+        return 2;
+    };
+    let (Ok(calls), Ok(leash)) = (inherited(calls), inherited(leash)) else {
+        tell!("nflab: {} is for nflab's own use", word.to_string_lossy());
+        return 2;
+    };
+    // Nothing of this shall outlive whoever holds the lab.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    if word == INSIDE {
+        return inside::run(who, UnixStream::from(calls), UnixStream::from(leash), command);
+    }
+    // COMMAND gets them too, and decides; we stay for its exit code.
+    let signals = signals_to_pass_on();
+    let entered =
+        open(who).and_then(|()| start(who, &calls, &leash, command).map_err(tried("start the first process")));
+    drop(signals);
+    match entered {
+        Ok(mut child) => {
+            // Theirs alone, or their end would not be seen.
+            drop((calls, leash));
+            child.wait().map_or(3, code_of)
+        }
+        Err(failure) => {
+            report(&UnixStream::from(leash), Err(failure));
+            3
+        }
+    }
+}
+
+fn become_command(command: &[OsString]) -> u8 {
+    let Some((program, args)) = command.split_first() else {
+        return 2;
+    };
+    if let_signals_in().is_err() {
+        return 3;
+    }
+    inside::cannot_run(program, &Command::new(program).args(args).exec())
+}
+
+fn open(who: Who) -> Result<(), Failure> {
+    match who {
+        Who::Root => unshare(Namespaces::Contained).map_err(tried("make namespaces")),
+        Who::User => as_user(),
+        Who::Nobody => {
+            bring_program().map_err(tried("bring the tools along"))?;
+            // The others' ids are found in no map, and can't be taken on.
+            let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+            set_thread_groups(&[])
+                .and_then(|()| set_thread_res_gid(group, group, group))
+                .and_then(|()| set_thread_res_uid(user, user, user))
+                .map_err(tried("become nobody"))?;
+            as_user()
+        }
+    }
+}
+
+/// The kernel takes a group map from an unprivileged process only after setgroups is given up (user_namespaces(7)).
+fn as_user() -> Result<(), Failure> {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    unshare(Namespaces::UserContained).map_err(tried("make a user namespace"))?;
+    for (file, text) in [
+        ("setgroups", "deny".to_owned()),
+        ("uid_map", format!("0 {user} 1")),
+        ("gid_map", format!("0 {group} 1")),
+    ] {
+        let path = format!("/proc/self/{file}");
+        fs::write(&path, text).map_err(tried(format!("write {path}")))?;
+    }
+    Ok(())
+}
+
+/// Where this program lies nobody may go, so that it is shown where everybody may.
+fn bring_program() -> std::io::Result<()> {
+    let program = std::env::current_exe()?;
+    unshare(Namespaces::Mount)?;
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+    mount(
+        "tmpfs",
+        "/run",
+        "tmpfs",
+        MountFlags::NOSUID | MountFlags::NODEV,
+        Some(c"mode=755"),
+    )?;
+    fs::create_dir(OWN)?;
+    let shown = inside::program();
+    fs::File::create(&shown)?;
+    mount_bind(&program, &shown)?;
+    Ok(())
+}
+
+fn start(who: Who, calls: &OwnedFd, leash: &OwnedFd, command: &[OsString]) -> std::io::Result<std::process::Child> {
+    for end in [calls, leash] {
+        fcntl_setfd(end, FdFlags::empty())?;
+    }
+    Command::new("/proc/self/exe")
+        .arg(INSIDE)
+        .arg(who.word())
+        .arg(calls.as_raw_fd().to_string())
+        .arg(leash.as_raw_fd().to_string())
+        .args(command)
+        .spawn()
+}

@@ -1,0 +1,496 @@
+//! The file system that COMMAND sees: the machine's own, but what it writes to directories of the system goes to memory, and to nothing when it ends;
+//! and wherever a tool of netfilter is, or would be, stands this program.
+
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind,
+    mount_bind_recursive, mount_change, move_mount, open_tree, unmount,
+};
+
+use super::{Failure, OWN, Plan, Who, inside, tried};
+use crate::device::syscall::make_read_only;
+
+/// Makes the view, in a mount namespace of our own.
+pub fn make(who: Who, plan: &Plan) -> Result<(), Failure> {
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+        .map_err(tried("keep mounts here"))?;
+    let kept = Kept::of(who, plan).map_err(tried("look at the directories"))?;
+    let mut covers = Vec::new();
+    for directory in SYSTEM {
+        // A link leads to another of them.
+        if fs::symlink_metadata(directory).is_ok_and(|it| it.is_dir()) {
+            covers.extend(Cover::of(Path::new(directory)).map_err(tried(format!("look at {directory}")))?);
+        }
+    }
+    let program = Shown::of(&inside::program()).map_err(tried("find this program"))?;
+    let resolver = fs::read("/etc/resolv.conf").ok();
+    let run = run_directories();
+    new_run(&run).map_err(tried("make a /run"))?;
+    let program = program.show().map_err(tried("show this program"))?;
+    let layers = Path::new(OWN).join("layers");
+    fs::create_dir(&layers)
+        .and_then(|()| {
+            Ok(mount(
+                "tmpfs",
+                &layers,
+                "tmpfs",
+                MountFlags::NOSUID | MountFlags::NODEV,
+                Some(c"mode=700"),
+            )?)
+        })
+        .map_err(tried("make room in memory"))?;
+    let places = tool_places();
+    for (number, cover) in covers.iter_mut().enumerate() {
+        cover
+            .prepare(who, &layers.join(number.to_string()))
+            .map_err(tried(format!("copy {}", cover.path.display())))?;
+    }
+    for place in &places {
+        reserve(&covers, place, &plan.tools).map_err(tried(format!("put the tools into {}", place.display())))?;
+    }
+    for cover in &covers {
+        cover.lay(who).map_err(|error| Failure {
+            what: format!("lay a throw-away file system (overlay) over {}", cover.path.display()),
+            why: error.to_string(),
+        })?;
+    }
+    // The layers hold on to what they are made of.
+    unmount(&layers, UnmountFlags::DETACH).map_err(tried("hide the layers"))?;
+    fs::remove_dir(&layers).map_err(tried("hide the layers"))?;
+    if let Some(text) = resolver.filter(|_| fs::read("/etc/resolv.conf").is_err()) {
+        // It was a link into /run. Where it can't be made again, names are not resolved; there is no network to ask anyhow.
+        let _ = resolver_again(&text);
+    }
+    kept.show().map_err(tried("keep your directories"))?;
+    place_tools(&program, &places, &plan.tools).map_err(tried("put the tools into place"))
+}
+
+/// Everything read-only, but the script's directory and what was made for it.
+pub fn confine(directory: &Path) -> Result<(), Failure> {
+    let work = std::env::current_dir().map_err(tried("find the script's directory"))?;
+    let mut kept = Vec::new();
+    for path in [directory, Path::new(OWN)] {
+        // Apart from the others, it does not become read-only with them.
+        let tree = tree(path, OpenTreeFlags::AT_RECURSIVE).map_err(tried(format!("keep {}", path.display())))?;
+        kept.push((path, tree));
+    }
+    make_read_only(c"/").map_err(tried("make the file system read-only"))?;
+    for path in ["/tmp", "/var/tmp", "/dev/shm"] {
+        if Path::new(path).is_dir() {
+            let flags = MountFlags::NOSUID | MountFlags::NODEV;
+            mount("tmpfs", path, "tmpfs", flags, Some(c"mode=1777,size=64m"))
+                .map_err(tried(format!("make a {path}")))?;
+        }
+    }
+    for (path, tree) in kept {
+        // It may lie in the /tmp that just went out of sight; elsewhere it is there.
+        let _ = fs::create_dir_all(path);
+        put(tree, path).map_err(tried(format!("keep {}", path.display())))?;
+    }
+    std::env::set_current_dir(&work).map_err(tried("go to the script's directory"))
+}
+
+/// Directories of the system, where a firewall program keeps its own.
+const SYSTEM: &[&str] = &[
+    "/etc", "/usr", "/var", "/opt", "/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+];
+
+/// Where programs of the system are.
+const PROGRAMS: &[&str] = &[
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+    "/usr/local/sbin",
+    "/usr/local/bin",
+];
+
+/// A directory that is written to in memory: a mount of the machine's, and where its changes go.
+struct Cover {
+    path: PathBuf,
+    lower: OwnedFd,
+    /// A file that somebody mounted (`/etc/hosts` in a container).
+    is_file: bool,
+    upper: PathBuf,
+    work: PathBuf,
+}
+
+impl Cover {
+    /// The directory, and whatever is mounted below it, outermost first.
+    fn of(directory: &Path) -> io::Result<Vec<Self>> {
+        let mut paths: Vec<PathBuf> = mounts()?
+            .into_iter()
+            .filter(|it| it.starts_with(directory) && it != directory)
+            .collect();
+        paths.sort();
+        paths.dedup();
+        paths.insert(0, directory.to_owned());
+        let mut covers = Vec::new();
+        for path in paths {
+            // What can't be looked at can't be written to either.
+            let Ok(lower) = open_path(&path) else { continue };
+            let Ok(metadata) = fs::metadata(seen(&lower)) else {
+                continue;
+            };
+            covers.push(Self {
+                is_file: !metadata.is_dir(),
+                path,
+                lower,
+                upper: PathBuf::new(),
+                work: PathBuf::new(),
+            });
+        }
+        Ok(covers)
+    }
+
+    fn prepare(&mut self, who: Who, at: &Path) -> io::Result<()> {
+        fs::create_dir(at)?;
+        (self.upper, self.work) = (at.join("upper"), at.join("work"));
+        if self.is_file {
+            // No directory to lay something over; a copy stands in.
+            return match fs::copy(seen(&self.lower), &self.upper) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::create(&self.upper).map(drop),
+                other => other.map(drop),
+            };
+        }
+        fs::create_dir(&self.work)?;
+        like(&seen(&self.lower), &self.upper)?;
+        if who != Who::Root && self.path == Path::new("/etc") {
+            // Root's files are not a user's to write, in no namespace; so that a program can keep its settings, it gets copies.
+            let mut left = MOST_COPIED;
+            copy_below(&seen(&self.lower), &self.upper, &mut left)?;
+        } else if who != Who::Root && self.path == Path::new("/var") {
+            for name in ["lib", "log", "cache", "tmp", "spool", "local"] {
+                directories_below(&seen(&self.lower).join(name), &self.upper.join(name), 2)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lay(&self, who: Who) -> io::Result<()> {
+        if self.is_file {
+            return Ok(mount_bind(&self.upper, &self.path)?);
+        }
+        let own = match who {
+            Who::Root => "",
+            _ => ",userxattr",
+        };
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}{own}",
+            seen(&self.lower).display(),
+            self.upper.display(),
+            self.work.display()
+        );
+        Ok(mount(
+            "nflab",
+            &self.path,
+            "overlay",
+            MountFlags::empty(),
+            Some(CString::new(options)?.as_c_str()),
+        )?)
+    }
+}
+
+/// Copies of so many small files for a user.
+const MOST_COPIED: u32 = 2000;
+const SMALL: u64 = 128 << 10;
+
+fn copy_below(from: &Path, to: &Path, left: &mut u32) -> io::Result<()> {
+    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let (Ok(metadata), path) = (entry.metadata(), entry.path()) else {
+            continue;
+        };
+        let copy = to.join(entry.file_name());
+        if metadata.is_dir() && metadata.permissions().mode() & 0o005 == 0o005 {
+            like(&path, &copy)?;
+            copy_below(&path, &copy, left)?;
+        } else if metadata.is_file() && metadata.len() <= SMALL && *left > 0 {
+            *left -= 1;
+            if let Ok(bytes) = fs::read(&path) {
+                fs::write(&copy, bytes)?;
+                fs::set_permissions(&copy, metadata.permissions())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn directories_below(from: &Path, to: &Path, depth: u32) -> io::Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    like(from, to)?;
+    let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
+    for entry in entries.flatten().filter(|_| depth > 0) {
+        let readable = |it: fs::Metadata| it.is_dir() && it.permissions().mode() & 0o005 == 0o005;
+        if entry.metadata().is_ok_and(readable) {
+            directories_below(&entry.path(), &to.join(entry.file_name()), depth - 1)?;
+        }
+    }
+    Ok(())
+}
+
+/// A directory as another one is.
+fn like(other: &Path, path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir(path)?;
+    if let Ok(metadata) = fs::metadata(other) {
+        // In a user namespace there is no other owner than the one.
+        let _ = chown(path, Some(metadata.uid()), Some(metadata.gid()));
+        fs::set_permissions(path, Permissions::from_mode(metadata.permissions().mode() & 0o7777))?;
+    }
+    Ok(())
+}
+
+/// Mount points as this process sees them.
+fn mounts() -> io::Result<Vec<PathBuf>> {
+    let text = fs::read("/proc/self/mountinfo")?;
+    Ok(text
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .map(|field| PathBuf::from(std::ffi::OsString::from_vec(unescaped(field))))
+        .collect())
+}
+
+/// `\040` is a blank (proc(5)).
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let code = after
+            .get(..3)
+            .filter(|_| *first == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match code {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
+/// This program, wherever it lies.
+struct Shown(OwnedFd);
+
+impl Shown {
+    fn of(brought: &Path) -> io::Result<Self> {
+        let path = match brought.is_file() {
+            true => brought.to_owned(),
+            false => std::env::current_exe()?,
+        };
+        open_path(&path).map(Self)
+    }
+
+    fn show(self) -> io::Result<PathBuf> {
+        let path = inside::program();
+        File::create(&path)?;
+        bind_open(&self.0, &path)?;
+        Ok(path)
+    }
+}
+
+/// The directories right under `/run`, where services expect theirs.
+fn run_directories() -> Vec<(PathBuf, u32, u32, u32)> {
+    let entries = fs::read_dir("/run").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let metadata = entry.metadata().ok().filter(fs::Metadata::is_dir)?;
+            let mode = metadata.permissions().mode() & 0o7777;
+            let ours = ["netns", "nflab", "nflab-contained", "user"]
+                .iter()
+                .any(|it| entry.file_name() == **it);
+            (!ours).then(|| (entry.path(), mode, metadata.uid(), metadata.gid()))
+        })
+        .collect()
+}
+
+/// Sockets of the machine's services lie in `/run`: this one has none.
+fn new_run(directories: &[(PathBuf, u32, u32, u32)]) -> io::Result<()> {
+    mount(
+        "tmpfs",
+        "/run",
+        "tmpfs",
+        MountFlags::NOSUID | MountFlags::NODEV,
+        Some(c"mode=755"),
+    )?;
+    for (path, mode, user, group) in directories {
+        DirBuilder::new().mode(0o755).create(path)?;
+        // In a user namespace there is no other owner than the one.
+        let _ = chown(path, Some(*user), Some(*group));
+        fs::set_permissions(path, Permissions::from_mode(*mode))?;
+    }
+    for (path, mode) in [("/run/lock", 0o1777), ("/run/user", 0o755)] {
+        DirBuilder::new().recursive(true).mode(0o755).create(path)?;
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR").filter(|it| Path::new(it).starts_with("/run/user")) {
+        DirBuilder::new().recursive(true).mode(0o700).create(runtime)?;
+    }
+    DirBuilder::new().mode(0o755).create(OWN)
+}
+
+fn resolver_again(text: &[u8]) -> io::Result<()> {
+    let place = fs::read_link("/etc/resolv.conf").map(|it| Path::new("/etc").join(it))?;
+    if let Some(directory) = place.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::write(place, text)
+}
+
+/// What of the user's lies in a directory of the system, and stays as it is: where COMMAND starts, and home.
+struct Kept {
+    work: PathBuf,
+    real: Vec<(PathBuf, OwnedFd)>,
+}
+
+impl Kept {
+    fn of(who: Who, plan: &Plan) -> io::Result<Self> {
+        let work = std::env::current_dir()?;
+        let home = std::env::var_os("HOME")
+            .map(PathBuf::from)
+            .filter(|it| it.is_absolute());
+        let mut real = Vec::new();
+        for path in [Some(work.clone()), home, plan.only.clone()].into_iter().flatten() {
+            let covered = SYSTEM.iter().chain([&"/run"]).any(|it| path.starts_with(it));
+            let users = |metadata: fs::Metadata| match who {
+                Who::Root => metadata.uid() != 0,
+                // What isn't theirs belongs to nobody here.
+                _ => metadata.uid() == 0,
+            };
+            let given = plan.only.as_ref().is_some_and(|it| path.starts_with(it));
+            if covered && (given || fs::metadata(&path).is_ok_and(users)) {
+                real.push((path.clone(), open_path(&path)?));
+            }
+        }
+        Ok(Self { work, real })
+    }
+
+    fn show(&self) -> io::Result<()> {
+        for (path, open) in &self.real {
+            // Below /run it may be out of sight.
+            fs::create_dir_all(path)?;
+            bind_open(open, path)?;
+        }
+        if !self.work.is_dir() {
+            fs::create_dir_all(&self.work)?;
+        }
+        std::env::set_current_dir(&self.work)
+    }
+}
+
+/// The directories that programs are in, each once, by what it is and not by what links to it.
+fn tool_places() -> Vec<PathBuf> {
+    let found: BTreeSet<PathBuf> = PROGRAMS
+        .iter()
+        .filter_map(|place| match fs::canonicalize(place) {
+            Ok(place) => Some(place),
+            // Machines without /usr/local have no such tools.
+            Err(_) => None,
+        })
+        .collect();
+    found.into_iter().collect()
+}
+
+/// Plain files to stand the tools on, instead of whatever link is there.
+fn reserve(covers: &[Cover], place: &Path, tools: &[String]) -> io::Result<()> {
+    let cover = covers
+        .iter()
+        .filter(|it| !it.is_file && place.starts_with(&it.path))
+        .max_by_key(|it| it.path.as_os_str().len());
+    let Some(cover) = cover else { return Ok(()) };
+    let (mut lower, mut upper) = (seen(&cover.lower), cover.upper.clone());
+    for part in place.strip_prefix(&cover.path).unwrap_or(Path::new("")) {
+        (lower, upper) = (lower.join(part), upper.join(part));
+        like(&lower, &upper)?;
+    }
+    for tool in tools {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o755)
+            .open(upper.join(tool))?;
+    }
+    Ok(())
+}
+
+/// This program over all of them, and over what of these names else stands in a directory of `PATH`.
+fn place_tools(program: &Path, places: &[PathBuf], tools: &[String]) -> io::Result<()> {
+    let first = Path::new(OWN).join("bin");
+    fs::create_dir(&first)?;
+    for tool in tools {
+        symlink(program, first.join(tool))?;
+    }
+    for place in places {
+        for tool in tools {
+            mount_bind(program, place.join(tool))?;
+        }
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let others: BTreeSet<PathBuf> = std::env::split_paths(&path)
+        .filter(|it| it.is_absolute() && !it.starts_with(OWN))
+        .filter_map(|it| fs::canonicalize(it).ok())
+        .filter(|it| !places.contains(it))
+        .collect();
+    for tool in others
+        .iter()
+        .flat_map(|place| tools.iter().map(|tool| place.join(tool)))
+    {
+        let own = fs::metadata(program)?;
+        if fs::metadata(&tool).is_ok_and(|it| it.is_file() && (it.dev(), it.ino()) != (own.dev(), own.ino())) {
+            mount_bind(program, &tool)?;
+        }
+    }
+    Ok(())
+}
+
+fn open_path(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// The name by which an open file can be given to mount(2), also once something else lies over it.
+fn seen(open: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()))
+}
+
+fn bind_open(open: &OwnedFd, path: &Path) -> io::Result<()> {
+    Ok(mount_bind_recursive(seen(open), path)?)
+}
+
+/// Lays a link over a link itself, not over what it leads to.
+pub fn cover_link(link: &Path, with: &Path) -> io::Result<()> {
+    put(tree(with, OpenTreeFlags::AT_SYMLINK_NOFOLLOW)?, link)
+}
+
+fn tree(path: &Path, how: OpenTreeFlags) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | how;
+    Ok(open_tree(CWD, path, flags)?)
+}
+
+fn put(tree: OwnedFd, path: &Path) -> io::Result<()> {
+    Ok(move_mount(
+        tree,
+        c"",
+        CWD,
+        path,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )?)
+}

@@ -1,0 +1,189 @@
+//! The first process inside: makes the view, serves the tools, starts COMMAND and waits for it. When it ends, all in its namespace does.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
+use rustix::thread::{
+    CapabilitySet, clear_ambient_capability_set, remove_capability_from_bounding_set, set_no_new_privs,
+};
+
+use super::outside::report;
+use super::relay::Relay;
+use super::{Failure, OWN, Plan, Who, files, kernel_files, links, refusal, tried, without_number};
+use crate::device::standard::tell;
+use crate::device::syscall::let_signals_in;
+
+/// Where this program is shown inside.
+pub fn program() -> PathBuf {
+    Path::new(OWN).join("nflab")
+}
+
+/// Where the tools stand that come first in `PATH`.
+fn first_tools() -> PathBuf {
+    Path::new(OWN).join("bin")
+}
+
+pub fn run(who: Who, calls: UnixStream, leash: UnixStream, command: &[OsString]) -> u8 {
+    // They are for COMMAND, which inherits what comes through. A first process is not ended by them.
+    if let_signals_in().is_err() {
+        return 3;
+    }
+    let mut orders = BufReader::new(match leash.try_clone() {
+        Ok(orders) => orders,
+        Err(_) => return 3,
+    });
+    let mut line = String::new();
+    let plan = match orders.read_line(&mut line) {
+        Ok(1..) => serde_json::from_str::<Plan>(&line).map_err(tried("read the plan")),
+        // Whoever started us is gone.
+        _ => return 3,
+    };
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(failure) => {
+            report(&leash, Err(failure));
+            return 3;
+        }
+    };
+    match furnish(who, &plan, calls) {
+        Ok(relay) => {
+            report(&leash, Ok(()));
+            let code = command_and_all(&plan, orders, command);
+            relay.finish();
+            code
+        }
+        Err(failure) => {
+            report(&leash, Err(failure));
+            3
+        }
+    }
+}
+
+fn furnish(who: Who, plan: &Plan, calls: UnixStream) -> Result<Relay, Failure> {
+    links::make(plan)?;
+    files::make(who, plan)?;
+    kernel_files::make()?;
+    if let Some(directory) = &plan.only {
+        files::confine(directory)?;
+    }
+    let relay = Relay::start(calls)?;
+    drop_rights(plan)?;
+    Ok(relay)
+}
+
+/// What a command has no use for, as it would reach the machine. The namespaces alone keep a user's from it.
+fn drop_rights(plan: &Plan) -> Result<(), Failure> {
+    let mut dropped = CapabilitySet::SYS_MODULE
+        | CapabilitySet::SYS_RAWIO
+        | CapabilitySet::SYS_BOOT
+        | CapabilitySet::SYS_TIME
+        | CapabilitySet::SYSLOG
+        | CapabilitySet::MKNOD
+        | CapabilitySet::LINUX_IMMUTABLE
+        | CapabilitySet::MAC_ADMIN
+        | CapabilitySet::MAC_OVERRIDE
+        | CapabilitySet::AUDIT_CONTROL
+        | CapabilitySet::AUDIT_READ
+        | CapabilitySet::WAKE_ALARM
+        | CapabilitySet::BLOCK_SUSPEND
+        | CapabilitySet::PERFMON
+        | CapabilitySet::BPF
+        | CapabilitySet::CHECKPOINT_RESTORE;
+    if plan.only.is_some() {
+        dropped = CapabilitySet::from_bits_retain((1 << (CHECKPOINT_RESTORE + 1)) - 1);
+    }
+    refusal::refuse_the_kernels_netfilter()?;
+    // Of those that the bits hold: an older kernel does not know the last ones.
+    for number in 0..=CHECKPOINT_RESTORE {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if dropped.contains(one) {
+            match remove_capability_from_bounding_set(one) {
+                Ok(()) | Err(rustix::io::Errno::INVAL) => {}
+                Err(error) => return Err(tried("give up rights")(error)),
+            }
+        }
+    }
+    if plan.only.is_some() {
+        clear_ambient_capability_set().map_err(tried("give up rights"))?;
+        set_no_new_privs(true).map_err(tried("give up rights"))?;
+    }
+    Ok(())
+}
+
+/// The last capability that there is, by number.
+const CHECKPOINT_RESTORE: u32 = 40;
+
+fn command_and_all(plan: &Plan, orders: BufReader<UnixStream>, command: &[OsString]) -> u8 {
+    let Some((program, args)) = command.split_first() else {
+        return 2;
+    };
+    let mut starting = Command::new(program);
+    starting.args(args).env("NFLAB", super::socket());
+    if plan.tools_first {
+        starting.env("PATH", search_path());
+    }
+    let pid = match starting.spawn() {
+        Ok(child) => Pid::from_child(&child),
+        Err(error) => return cannot_run(program, &error),
+    };
+    std::thread::spawn(move || obey(orders, pid));
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((ended, status))) if ended == pid => return code_of(status),
+            // Somebody whose parent ended before it.
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return 3,
+        }
+    }
+}
+
+/// The code is as shells have it.
+pub fn cannot_run(program: &OsStr, error: &std::io::Error) -> u8 {
+    tell!(
+        "nflab: cannot run {}: {}",
+        program.to_string_lossy(),
+        without_number(&error.to_string())
+    );
+    match error.kind() {
+        std::io::ErrorKind::NotFound => 127,
+        _ => 126,
+    }
+}
+
+/// Signals for COMMAND, a byte each. Where they end, COMMAND is ended, and with it everything.
+fn obey(mut orders: BufReader<UnixStream>, command: Pid) {
+    let mut order = [0];
+    loop {
+        let signal = match orders.read(&mut order) {
+            Ok(1) => Signal::from_named_raw(i32::from(order[0])).unwrap_or(Signal::TERM),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            _ => Signal::KILL,
+        };
+        // It may have ended just now.
+        let _ = kill_process(command, signal);
+        if signal == Signal::KILL {
+            return;
+        }
+    }
+}
+
+fn code_of(status: WaitStatus) -> u8 {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code as u8,
+        (None, Some(signal)) => 128u8.wrapping_add(signal as u8),
+        (None, None) => 1,
+    }
+}
+
+fn search_path() -> OsString {
+    let mut path = first_tools().into_os_string();
+    if let Some(rest) = std::env::var_os("PATH").filter(|rest| !rest.is_empty()) {
+        path.push(":");
+        path.push(rest);
+    }
+    path
+}

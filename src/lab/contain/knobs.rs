@@ -1,0 +1,151 @@
+//! The lab's sysctls under `/proc/sys`: the namespace's own files where the kernel has them, and what is written to them reaches the lab before the
+//! next tool's call does; what the lab's `sysctl` sets shows in them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::mount_bind;
+
+use super::OWN;
+use super::relay::Upstream;
+
+/// Each key that the lab knows and the kernel shows, with the file that stands for it.
+pub struct Knobs {
+    knobs: BTreeMap<String, Knob>,
+}
+
+struct Knob {
+    path: PathBuf,
+    /// What the file said when it was last looked at, words with one blank between.
+    here: String,
+}
+
+impl Knobs {
+    /// Gives the namespace the lab's values. A knob that this namespace may not turn, since the kernel keeps it for all of them, gets a file of ours
+    /// laid over.
+    pub fn bring(lab: &mut Upstream) -> io::Result<Self> {
+        let mut knobs = BTreeMap::new();
+        let own = Path::new(OWN).join("sysctl");
+        fs::create_dir(&own)?;
+        let values = values(lab)?;
+        for key in ordered(values.keys()) {
+            let path = file_of(key);
+            let Ok(here) = read(&path) else { continue };
+            let value = &values[key];
+            if here != *value && fs::write(&path, value).is_err() {
+                let stand_in = own.join(key.replace('/', "|"));
+                fs::write(&stand_in, format!("{value}\n"))?;
+                mount_bind(&stand_in, &path)?;
+            }
+            knobs.insert(key.clone(), Knob { path, here });
+        }
+        let mut knobs = Self { knobs };
+        knobs.look();
+        // One knob moves others.
+        knobs.show(&values);
+        Ok(knobs)
+    }
+
+    /// What was written here goes to the lab. What the lab does not take is as it was.
+    pub fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<()> {
+        let changed = self.look();
+        if changed.is_empty() {
+            return Ok(());
+        }
+        // The kernel moved others along, and so does the lab; what differs in the end is told once more.
+        for key in ordered(changed.iter()) {
+            lab.call("sysctl", &["-q", "-w", &format!("{key}={}", self.knobs[key].here)])?;
+        }
+        let values = values(lab)?;
+        for (key, knob) in &self.knobs {
+            if values.get(key).is_some_and(|value| *value != knob.here) {
+                lab.call("sysctl", &["-q", "-w", &format!("{key}={}", knob.here)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the lab has now shows here.
+    pub fn carry_out(&mut self, lab: &mut Upstream) -> io::Result<()> {
+        let values = values(lab)?;
+        self.show(&values);
+        Ok(())
+    }
+
+    fn show(&mut self, values: &BTreeMap<String, String>) {
+        let mut moved = true;
+        // Twice, as one knob moves others.
+        for _ in 0..2 {
+            if !moved {
+                break;
+            }
+            moved = false;
+            for key in ordered(self.knobs.keys().cloned().collect::<Vec<_>>().iter()) {
+                let (Some(value), Some(knob)) = (values.get(key), self.knobs.get(key)) else {
+                    continue;
+                };
+                if *value != knob.here {
+                    // What the kernel does not take stays as it has it, and counts as seen.
+                    moved |= fs::write(&knob.path, format!("{value}\n")).is_ok();
+                }
+            }
+            if moved {
+                self.look();
+            }
+        }
+    }
+
+    /// Reads all, and tells which changed since.
+    fn look(&mut self) -> Vec<String> {
+        let mut changed = Vec::new();
+        for (key, knob) in &mut self.knobs {
+            if let Ok(now) = read(&knob.path)
+                && now != knob.here
+            {
+                knob.here = now;
+                changed.push(key.clone());
+            }
+        }
+        changed
+    }
+}
+
+/// What moves others comes first: `ip_forward` and `all`, then `default`, then each interface.
+fn ordered<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
+    let rank = |key: &str| match () {
+        () if key.contains(".conf.all.") => 1,
+        () if key.contains(".conf.default.") => 2,
+        () if key.contains(".conf.") => 3,
+        () => 0,
+    };
+    let mut keys: Vec<&String> = keys.collect();
+    keys.sort_by_key(|key| rank(key));
+    keys
+}
+
+/// The lab's, by key.
+fn values(lab: &mut Upstream) -> io::Result<BTreeMap<String, String>> {
+    let answer = lab.call("sysctl", &["-a"])?;
+    let lines = answer.stdout.lines().filter_map(|line| line.split_once(" = "));
+    Ok(lines.map(|(key, value)| (key.to_owned(), words(value))).collect())
+}
+
+/// Dots are slashes, and a slash in a key is a dot in an interface's name.
+fn file_of(key: &str) -> PathBuf {
+    let turned = key.chars().map(|it| match it {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    });
+    Path::new("/proc/sys").join(turned.collect::<String>())
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path).map(|text| words(&text))
+}
+
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,61 @@
+//! The lab's interfaces as devices of the network namespace, so that `ip`, `ifconfig` and `/sys/class/net` tell them. Nothing passes them.
+
+use std::net::IpAddr;
+
+use super::{Failure, Plan, tried};
+use crate::base::AddressMask;
+use crate::lab::netlink::Netlink;
+
+pub fn make(plan: &Plan) -> Result<(), Failure> {
+    // No device shall speak, or have addresses that nobody gave it. A kernel without IPv6 has no such files.
+    for (key, value) in [("accept_ra", "0"), ("autoconf", "0"), ("addr_gen_mode", "1")] {
+        let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/default/{key}"), value);
+    }
+    let mut netlink = Netlink::open().map_err(tried("speak to the kernel's routing"))?;
+    netlink.set_loopback_up().map_err(tried("set lo up"))?;
+    for link in &plan.links {
+        let failed = |step: &str| tried(format!("make the interface {}: {step}", link.name));
+        if link.name != "lo" {
+            netlink
+                .add_dummy(&link.name, link.mtu)
+                .map_err(|error| failed("add it")(error.source))?;
+        }
+        let Some(index) = netlink
+            .index(&link.name)
+            .map_err(|error| failed("find it")(error.source))?
+        else {
+            return Err(failed("find it")(std::io::ErrorKind::NotFound.into()));
+        };
+        for (address, length) in &link.addresses {
+            match netlink.add_address(index, *address, *length) {
+                Ok(()) => {}
+                // `lo` has its own by itself.
+                Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(_) if without(address) => {}
+                Err(error) => return Err(failed(&error.action)(error.source)),
+            }
+        }
+        netlink
+            .set_up(index)
+            .map_err(|error| failed("set it up")(error.source))?;
+    }
+    for route in &plan.routes {
+        let index = netlink.index(&route.link).map_err(tried("find an interface"))?;
+        let to = AddressMask::prefix(route.to.0, route.to.1);
+        if let (Some(index), Some(to)) = (index, to) {
+            match netlink.add_route(to, route.via, index) {
+                Ok(()) => {}
+                // The subnet's own route, which its address made.
+                Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(_) if without(&route.to.0) => {}
+                Err(error) => return Err(tried(error.action.clone())(error.source)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A kernel without IPv6 shows none of it, as such machines do.
+fn without(address: &IpAddr) -> bool {
+    address.is_ipv6() && !std::path::Path::new("/proc/sys/net/ipv6").exists()
+}

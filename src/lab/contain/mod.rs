@@ -1,0 +1,155 @@
+//! A command that can reach nothing but its lab: namespaces of its own, in which the lab's tools, interfaces and knobs stand where the machine's
+//! would be.
+//!
+//! Three processes of this program, besides COMMAND:
+//! - *outside* ([`outside`]): `nflab sh` itself, with the lab; it answers the tools' calls and passes signals on.
+//! - *the door* ([`door`]): enters new namespaces and starts the next one, because a process namespace begins with a child.
+//! - *the first process inside* ([`inside`]): makes the view of the machine ([`files`], [`kernel_files`], [`links`]), listens where tools look for
+//!   their lab ([`relay`]), carries what was changed beside the tools to the lab and back ([`knobs`]), and starts COMMAND. What is left in the
+//!   namespace ends when it does, since the kernel ends a process namespace with its first process.
+//!
+//! Outside and inside hold two socket pairs: over one go tools' calls, over the other the [`Plan`] and whether it could be kept, then the signals
+//! to pass on. Its end is the order to end.
+
+mod door;
+mod files;
+mod inside;
+mod kernel_files;
+mod knobs;
+mod links;
+mod outside;
+mod refusal;
+mod relay;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::file::LabFile;
+
+pub use door::{DOOR, INSIDE, PLAIN, enter};
+pub use outside::{Contained, Ended, Signals, StartError, Waiting, code_of};
+
+/// What the inside shall look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub links: Vec<Link>,
+    pub routes: Vec<Route>,
+    /// The names under which this program stands wherever programs of the system are.
+    pub tools: Vec<String>,
+    /// Whether the tools come first in `PATH`.
+    pub tools_first: bool,
+    /// For a stranger's script: all is read-only but this directory and a `/tmp` of its own, and it has no rights but its user's.
+    pub only: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub name: String,
+    pub mtu: u32,
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    pub to: (IpAddr, u8),
+    pub via: Option<IpAddr>,
+    pub link: String,
+}
+
+impl Plan {
+    /// The interfaces, addresses and routes of a lab.
+    pub fn of(file: &LabFile) -> Self {
+        let links = file.interfaces.iter().map(|interface| Link {
+            name: interface.name.to_string(),
+            mtu: interface.mtu,
+            addresses: interface
+                .addresses
+                .iter()
+                .map(|it| (it.address, it.prefix_length))
+                .collect(),
+        });
+        let routes = file.routes.iter().map(|route| Route {
+            to: (route.to.address(), route.to.prefix_length().unwrap_or_default()),
+            via: route.via,
+            link: route.interface.to_string(),
+        });
+        Self {
+            links: links.collect(),
+            routes: routes.collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Who enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Root, with the rights to make namespaces.
+    Root,
+    /// A user, who is root of a user namespace.
+    User,
+    /// Root, who becomes nobody first.
+    Nobody,
+}
+
+impl Who {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::User => "user",
+            Self::Nobody => "nobody",
+        }
+    }
+
+    fn from_word(word: &str) -> Option<Self> {
+        [Self::Root, Self::User, Self::Nobody]
+            .into_iter()
+            .find(|it| it.word() == word)
+    }
+}
+
+/// What of the setting-up failed, and why.
+#[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
+#[error("{what}: {why}")]
+pub struct Failure {
+    pub what: String,
+    pub why: String,
+}
+
+/// Says what was tried, for `map_err`.
+fn tried<E: ToString>(what: impl Into<String>) -> impl FnOnce(E) -> Failure {
+    move |error| Failure {
+        what: what.into(),
+        why: without_number(&error.to_string()),
+    }
+}
+
+/// The system's own words, without Rust's `(os error 2)`.
+fn without_number(text: &str) -> String {
+    match text.find(" (os error ") {
+        Some(at) => text[..at].to_owned(),
+        None => text.to_owned(),
+    }
+}
+
+/// Where the inside keeps what is nflab's.
+const OWN: &str = "/run/nflab-contained";
+
+/// Where a tool inside finds its lab, whatever its environment says: nobody but the first process inside can make it, since `/run` is root's.
+pub fn socket() -> &'static Path {
+    Path::new("/run/nflab-contained/control")
+}
+
+/// The same, for whoever runs inside.
+pub fn found() -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let directory = std::fs::symlink_metadata(OWN).ok()?;
+    let own = rustix::process::geteuid().as_raw();
+    let trusted = directory.is_dir() && [0, own].contains(&directory.uid()) && directory.mode() & 0o022 == 0;
+    (trusted && socket().exists()).then(|| socket().to_owned())
+}
+
+/// The user that owns nothing.
+pub const NOBODY: u32 = 65_534;

@@ -1,0 +1,214 @@
+//! Where tools inside find their lab. A call goes on to the outside; before it, what was changed beside the tools goes to the lab, and after it,
+//! what the lab has now shows in the files of the kernel.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::files::cover_link;
+use super::knobs::Knobs;
+use super::{Failure, OWN, tried};
+use crate::lab::control::{LONGEST_LINE, Request, Response, too_long};
+
+/// The lab as the inside speaks to it.
+pub struct Upstream {
+    writer: UnixStream,
+    reader: BufReader<UnixStream>,
+}
+
+impl Upstream {
+    pub fn over(calls: UnixStream) -> io::Result<Self> {
+        Ok(Self {
+            writer: calls.try_clone()?,
+            reader: BufReader::new(calls),
+        })
+    }
+
+    fn exchange(&mut self, line: &[u8]) -> io::Result<Vec<u8>> {
+        self.writer.write_all(line)?;
+        let mut answer = Vec::new();
+        match self.reader.read_until(b'\n', &mut answer)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(answer),
+        }
+    }
+
+    /// Calls a tool of the lab.
+    pub fn call(&mut self, tool: &str, args: &[&str]) -> io::Result<Response> {
+        let request = Request {
+            tool: tool.to_owned(),
+            args: args.iter().map(|it| (*it).to_owned()).collect(),
+            ..Request::default()
+        };
+        let mut line = serde_json::to_vec(&request)?;
+        line.push(b'\n');
+        Ok(serde_json::from_slice(&self.exchange(&line)?)?)
+    }
+}
+
+/// The conversation with the lab, one call after the other.
+struct Conversation {
+    lab: Upstream,
+    knobs: Knobs,
+    shown: Shown,
+}
+
+impl Conversation {
+    fn relay(&mut self, line: &[u8]) -> io::Result<Vec<u8>> {
+        self.knobs.carry_in(&mut self.lab)?;
+        let answer = self.lab.exchange(line)?;
+        self.knobs.carry_out(&mut self.lab)?;
+        self.shown.renew(&mut self.lab)?;
+        Ok(answer)
+    }
+}
+
+pub struct Relay(Arc<Mutex<Conversation>>);
+
+impl Relay {
+    /// Brings the lab's knobs here, and listens.
+    pub fn start(calls: UnixStream) -> Result<Self, Failure> {
+        let mut lab = Upstream::over(calls).map_err(tried("speak to the lab"))?;
+        let knobs = Knobs::bring(&mut lab).map_err(tried("bring the lab's sysctls"))?;
+        let mut shown = Shown::make().map_err(tried("show the lab's files in /proc/net"))?;
+        shown
+            .renew(&mut lab)
+            .map_err(tried("show the lab's files in /proc/net"))?;
+        let listener = UnixListener::bind(super::socket())
+            .and_then(|listener| {
+                // Whoever is inside, whatever user it has become, speaks to this lab.
+                fs::set_permissions(super::socket(), Permissions::from_mode(0o666))?;
+                Ok(listener)
+            })
+            .map_err(tried("listen for tools"))?;
+        let conversation = Arc::new(Mutex::new(Conversation { lab, knobs, shown }));
+        let relay = Self(Arc::clone(&conversation));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let conversation = Arc::clone(&conversation);
+                std::thread::spawn(move || serve(stream, &conversation));
+            }
+        });
+        let conversation = Arc::clone(&relay.0);
+        std::thread::spawn(move || {
+            loop {
+                std::thread::sleep(AGE);
+                let mut conversation = conversation.lock();
+                let conversation = &mut *conversation;
+                if conversation.shown.ages && conversation.shown.renew(&mut conversation.lab).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(relay)
+    }
+
+    /// COMMAND's last writes.
+    pub fn finish(&self) {
+        let mut conversation = self.0.lock();
+        let conversation = &mut *conversation;
+        // The lab may be gone, and then there is nobody to tell.
+        let _ = conversation.knobs.carry_in(&mut conversation.lab);
+    }
+}
+
+fn serve(stream: UnixStream, conversation: &Mutex<Conversation>) -> io::Result<()> {
+    let mut writer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            return Ok(());
+        }
+        if line.last() != Some(&b'\n') {
+            if read >= LONGEST_LINE {
+                return writer.write_all(&too_long());
+            }
+            line.push(b'\n');
+        }
+        let answer = conversation.lock().relay(&line)?;
+        writer.write_all(&answer)?;
+    }
+}
+
+/// Files of `/proc` whose text is the lab's: copies, renewed after each call.
+struct Shown {
+    files: Vec<(PathBuf, &'static str, String)>,
+    /// There are flows, whose timeouts count down.
+    ages: bool,
+}
+
+/// How old a timeout may look.
+const AGE: Duration = Duration::from_secs(1);
+
+/// Names in `/proc/net`.
+const NET: &[&str] = &[
+    "nf_conntrack",
+    "ip_conntrack",
+    "nf_conntrack_expect",
+    "ip_conntrack_expect",
+    "ip_tables_names",
+    "ip_tables_matches",
+    "ip_tables_targets",
+    "ip6_tables_names",
+    "ip6_tables_matches",
+    "ip6_tables_targets",
+    "arp_tables_names",
+    "arp_tables_matches",
+    "arp_tables_targets",
+];
+
+impl Shown {
+    /// `/proc/net` is a link to each process's own; a link of ours lies over it, to a directory in which all else leads back there.
+    fn make() -> io::Result<Self> {
+        let own = Path::new(OWN);
+        let (net, link) = (own.join("net"), own.join("proc-net"));
+        DirBuilder::new().mode(0o755).create(&net)?;
+        symlink(&net, &link)?;
+        for entry in fs::read_dir("/proc/self/net")?.flatten() {
+            let name = entry.file_name();
+            // The kernel's lists of netfilter tell of what nobody here uses.
+            if !NET.iter().any(|it| *it == name) {
+                symlink(Path::new("/proc/self/net").join(&name), net.join(&name))?;
+            }
+        }
+        let mut files: Vec<(PathBuf, &'static str, String)> =
+            NET.iter().map(|name| (net.join(name), *name, String::new())).collect();
+        files.push((own.join("modules"), "modules", String::new()));
+        for (path, ..) in &files {
+            File::create(path)?;
+        }
+        cover_link(Path::new("/proc/net"), &link)?;
+        if Path::new("/proc/modules").exists() {
+            rustix::mount::mount_bind(own.join("modules"), "/proc/modules")?;
+        }
+        Ok(Self { files, ages: false })
+    }
+
+    fn renew(&mut self, lab: &mut Upstream) -> io::Result<()> {
+        for (path, name, text) in &mut self.files {
+            let asked = match *name {
+                "modules" => "/proc/modules".to_owned(),
+                name => format!("/proc/net/{name}"),
+            };
+            let answer = lab.call("cat", &[&asked])?;
+            if *name == "nf_conntrack" {
+                self.ages = !answer.stdout.is_empty();
+            }
+            // What the lab has no such file of is empty here.
+            if *text != answer.stdout {
+                fs::write(path, &answer.stdout)?;
+                *text = answer.stdout;
+            }
+        }
+        Ok(())
+    }
+}
