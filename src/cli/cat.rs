@@ -41,6 +41,13 @@ fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
         "/proc/net/ip_tables_names" => lines(machine.table_names().into_iter().map(str::to_owned)),
         "/proc/net/ip_tables_matches" => lines(ext::MATCHES.iter().map(|spec| spec.name.to_owned())),
         "/proc/net/ip_tables_targets" => lines(ext::TARGETS.iter().map(|spec| spec.name.to_owned())),
+        "/proc/modules" => lines(
+            machine
+                .modules()
+                .iter()
+                .rev()
+                .map(|name| format!("{name} 16384 0 - Live 0x0000000000000000")),
+        ),
         name => {
             let Some(path) = name.strip_prefix("/proc/sys/") else {
                 return Err("No such file or directory");

@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> u8 {
 }
 
 #[cfg(target_os = "linux")]
-mod contained {
+pub(super) mod contained {
     use std::time::Duration;
 
     use super::*;
@@ -143,7 +143,7 @@ mod contained {
         }
         let why = why.map(|it| it.to_string()).unwrap_or_default();
         if is_root && !arguments.reach_this_machine {
-            tell!("{}", refusal(&why));
+            tell!("{}", refusal(&why, ", or take the risk: --reach-this-machine"));
             return 3;
         }
         say_uncontained(&why);
@@ -168,17 +168,16 @@ mod contained {
         }
     }
 
-    pub fn refusal(why: &str) -> String {
+    pub fn refusal(why: &str, or: &str) -> String {
         format!(
-            "nflab: the command cannot be contained here, and as root it could change this machine: {why}. Nothing was run. Allow namespaces \
-             (in a container: the capability SYS_ADMIN, or user namespaces: sysctl user.max_user_namespaces), run it as a user, or take the \
-             risk: --reach-this-machine"
+            "nflab: what is to be run cannot be contained here, and as root it could change this machine: {why}. Nothing was run. Allow \
+             namespaces (in a container: the capability SYS_ADMIN, or user namespaces: sysctl user.max_user_namespaces), run it as a user{or}"
         )
     }
 }
 
 /// One line, since standard error is the command's.
-fn say_uncontained(why: &str) {
+pub(super) fn say_uncontained(why: &str) {
     tell!(
         "nflab: not contained here ({why}): only tools called by name reach the lab; absolute paths, /proc, ip and what stays in the background are this machine's"
     );
@@ -243,8 +242,14 @@ pub(super) fn serve(
     lab: &Arc<Mutex<Lab>>,
     watch: impl Fn(&Request, &Response) + Clone + Send + 'static,
 ) -> io::Result<()> {
+    serve_with(socket, answering(lab, watch))
+}
+
+pub(super) fn serve_with(
+    socket: &Path,
+    answer: impl FnMut(Request) -> Response + Clone + Send + 'static,
+) -> io::Result<()> {
     let listener = UnixListener::bind(socket)?;
-    let answer = answering(lab, watch);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let answer = answer.clone();

@@ -1,18 +1,20 @@
-//! A legacy script run for its rules: in a process and a directory of its own, with nothing but the lab's tools in its `PATH`, as nobody where
-//! we are root, so that what it does beside calling them touches nothing of this machine.
+//! A legacy script run for its rules: contained, in a directory of its own, with nothing but the lab's tools in its `PATH`, no network and no rights
+//! but its user's (nobody's, where we are root), so that what it does beside calling them touches nothing of this machine.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+#[cfg(target_os = "linux")]
+use crate::cli::contained::names;
 use crate::cli::sh::{self, TemporaryDirectory};
 use crate::cli::tools::SHIMS;
 use crate::cli::{open, shims};
@@ -20,6 +22,8 @@ use crate::device::standard::tell;
 use crate::import::script::{not_found, prepare};
 use crate::import::{Note, Weight};
 use crate::lab::clock::Clock;
+#[cfg(target_os = "linux")]
+use crate::lab::contain::{self, Contained, NOBODY, Plan, Signals, StartError, Who};
 use crate::lab::control::{Request, Response};
 use crate::lab::problem::Source;
 
@@ -30,6 +34,8 @@ pub fn run(
     arguments: &[String],
     allow: &[String],
 ) -> Result<(Source, Vec<Note>), u8> {
+    #[cfg(target_os = "linux")]
+    let signals = sh::contained::signals()?;
     let mut lab = open::quiet_lab(lab, 1)?;
     lab.start_at(Clock::new().now());
     let lab = Arc::new(Mutex::new(lab));
@@ -43,7 +49,6 @@ pub fn run(
     let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
     let watched = Arc::clone(&calls);
     let watch = move |request: &Request, response: &Response| watched.lock().push(Call::of(request, response));
-    sh::serve(&place.socket, &lab, watch).map_err(|error| failed("listen for the script's tools", error))?;
     place
         .furnish(source, allow)
         .map_err(|error| failed("furnish the script's directory", error))?;
@@ -54,8 +59,12 @@ pub fn run(
         &place.knobs.to_string_lossy(),
     );
     let shell = Shell::of(&source.text);
+    let answer = sh::answering(&lab, watch);
+    #[cfg(target_os = "linux")]
+    let status = place.run_contained(&shell, &prepared.text, arguments, &signals, answer)?;
+    #[cfg(not(target_os = "linux"))]
     let status = place
-        .run(&shell, &prepared.text, arguments)
+        .run(&shell, &prepared.text, arguments, answer)
         .map_err(|error| failed(&format!("run the script with {}", shell.program.display()), error))?;
     let mut notes = Vec::new();
     let mut say = |lines: Vec<usize>, weight: Weight, text: String| {
@@ -85,7 +94,11 @@ pub fn run(
             ),
         );
     }
-    for call in calls.iter().filter(|call| call.code != 0) {
+    // No script calls the lab's `cat`: its containment does, for the files of /proc.
+    for call in calls
+        .iter()
+        .filter(|call| call.code != 0 && !call.request.starts_with("cat "))
+    {
         say(Vec::new(), call.weight(), call.told());
     }
     for (knob, value) in place.knobs_set() {
@@ -105,13 +118,10 @@ pub fn run(
                 MOST_SAID >> 20
             ),
         ),
-        Some(status) if !status.success() => say(
+        Some(code) if code != 0 => say(
             Vec::new(),
             Weight::Unknown,
-            format!(
-                "what the script would have done, had it not ended with {}",
-                sh::code_of(status)
-            ),
+            format!("what the script would have done, had it not ended with {code}"),
         ),
         Some(_) => {}
     }
@@ -193,7 +203,7 @@ impl Place {
     }
 
     fn furnish(&self, source: &Source, allow: &[String]) -> io::Result<()> {
-        shims::make(&self.tools).map_err(|(_, error)| error)?;
+        fs::create_dir(&self.tools)?;
         fs::create_dir(self.directory.join("run"))?;
         for name in allow {
             match search(name) {
@@ -212,21 +222,116 @@ impl Place {
         for directory in ["net/ipv4/netfilter", "net/netfilter", "net/core", "kernel"] {
             fs::create_dir_all(self.knobs.join(directory))?;
         }
+        for file in ["out", "err", "missing"] {
+            File::create(self.directory.join(file))?;
+        }
         Ok(())
     }
 
-    /// `None` where it had to be ended.
-    fn run(&self, shell: &Shell, text: &str, arguments: &[String]) -> io::Result<Option<ExitStatus>> {
-        let script = &self.script;
-        fs::write(script, text)?;
+    /// The code, or `None` where it had to be ended.
+    #[cfg(target_os = "linux")]
+    fn run_contained(
+        &self,
+        shell: &Shell,
+        text: &str,
+        arguments: &[String],
+        signals: &Signals,
+        answer: impl FnMut(Request) -> Response + Clone + Send + 'static,
+    ) -> Result<Option<u8>, u8> {
+        let failed = |error: io::Error| {
+            let why = crate::cli::tools::said_by_system(&error);
+            tell!("nflab: cannot run the script with {}: {why}", shell.program.display());
+            3
+        };
+        let is_root = rustix::process::geteuid().is_root();
+        let who = if is_root { Who::Nobody } else { Who::User };
+        let plan = Plan {
+            tools: names(),
+            only: Some(self.directory.clone()),
+            ..Plan::default()
+        };
+        fs::write(&self.script, text).map_err(failed)?;
+        for name in SHIMS {
+            // One that the script may call by --allow is the machine's.
+            let _ = symlink(contain::program(), self.tools.join(name));
+        }
+        if is_root {
+            give_to_nobody(&self.directory).map_err(failed)?;
+        }
+        let mut command: Vec<OsString> = vec![shell.program.clone().into()];
+        command.extend(shell.options.iter().cloned());
+        command.push(self.script.clone().into());
+        command.extend(arguments.iter().map(OsString::from));
+        let (out, err) = (self.append("out").map_err(failed)?, self.append("err").map_err(failed)?);
+        let configure = |command: &mut Command| {
+            self.surround(command).stdout(out).stderr(err);
+        };
+        match Contained::start(who, &plan, &command, signals, configure, answer.clone()) {
+            Ok(running) => {
+                let until = Instant::now() + LONGEST;
+                let ended = running
+                    .wait_unless(LOOKED_AFTER, || Instant::now() >= until || self.says_too_much())
+                    .map_err(failed)?;
+                match ended.asked {
+                    Some(signal) => Err(128u8.wrapping_add(signal as u8)),
+                    None => Ok(ended.code),
+                }
+            }
+            Err(StartError::Signal(signal)) => Err(128u8.wrapping_add(signal as u8)),
+            Err(StartError::System(error)) => Err(failed(error)),
+            Err(StartError::Refused(why)) if is_root => {
+                tell!("{}", sh::contained::refusal(&why.to_string(), ""));
+                Err(3)
+            }
+            Err(StartError::Refused(why)) => {
+                sh::say_uncontained(&why.to_string());
+                for name in SHIMS {
+                    let _ = fs::remove_file(self.tools.join(name));
+                }
+                self.run(shell, text, arguments, answer).map_err(failed)
+            }
+        }
+    }
+
+    /// The same where nothing can be contained.
+    fn run(
+        &self,
+        shell: &Shell,
+        text: &str,
+        arguments: &[String],
+        answer: impl FnMut(Request) -> Response + Clone + Send + 'static,
+    ) -> io::Result<Option<u8>> {
+        shims::make(&self.tools).map_err(|(_, error)| error)?;
+        sh::serve_with(&self.socket, answer)?;
+        fs::write(&self.script, text)?;
         let mut command = Command::new(&shell.program);
+        command.args(&shell.options).arg(&self.script).args(arguments);
+        self.surround(&mut command)
+            .env("NFLAB", &self.socket)
+            .stdout(self.append("out")?)
+            .stderr(self.append("err")?)
+            .process_group(0);
+        let mut child = command.spawn()?;
+        let until = Instant::now() + LONGEST;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                end_group(&mut child);
+                return Ok(Some(sh::code_of(status)));
+            }
+            if Instant::now() >= until || self.says_too_much() {
+                end_group(&mut child);
+                child.wait()?;
+                return Ok(None);
+            }
+            std::thread::sleep(LOOKED_AFTER);
+        }
+    }
+
+    /// What a script finds around it.
+    fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
-            .args(&shell.options)
-            .arg(script)
-            .args(arguments)
             .env_clear()
             .env("PATH", &self.tools)
-            .env("NFLAB", &self.socket)
             .env("HOME", &self.directory)
             .env("TMPDIR", &self.directory)
             .env("LC_ALL", "C")
@@ -235,62 +340,10 @@ impl Place {
             .env("BASH_FUNC_command_not_found_handle%%", NOT_FOUND)
             .current_dir(self.directory.join("run"))
             .stdin(Stdio::null())
-            .stdout(File::create(self.directory.join("out"))?)
-            .stderr(File::create(self.directory.join("err"))?)
-            .process_group(0);
-        File::create(self.directory.join("missing"))?;
-        if fs::metadata(&self.directory)?.uid() == 0 {
-            self.give_to_nobody()?;
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        let mut child = command.spawn()?;
-        let until = Instant::now() + LONGEST;
-        loop {
-            if let Some(status) = child.try_wait()? {
-                end_group(&mut child);
-                return Ok(Some(status));
-            }
-            if Instant::now() >= until || self.says_too_much() {
-                end_group(&mut child);
-                child.wait()?;
-                return Ok(None);
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
     }
 
-    /// The tools' program may lie where nobody can't go: then a copy is what the links lead to.
-    fn give_to_nobody(&self) -> io::Result<()> {
-        let program = std::env::current_exe()?;
-        let copy = self.directory.join("nflab");
-        if fs::hard_link(&program, &copy).is_err() {
-            fs::copy(&program, &copy)?;
-        }
-        for name in SHIMS {
-            let link = self.tools.join(name);
-            fs::remove_file(&link)?;
-            symlink(&copy, &link)?;
-        }
-        for path in [
-            &self.directory,
-            &self.socket,
-            &self.directory.join("missing"),
-            &self.directory.join("run"),
-            &self.script,
-        ] {
-            chown(path, Some(NOBODY), Some(NOBODY))?;
-        }
-        let mut left = vec![self.knobs.clone()];
-        while let Some(path) = left.pop() {
-            chown(&path, Some(NOBODY), Some(NOBODY))?;
-            left.extend(
-                fs::read_dir(&path)?
-                    .filter_map(Result::ok)
-                    .map(|it| it.path())
-                    .filter(|it| it.is_dir()),
-            );
-        }
-        Ok(())
+    fn append(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().append(true).open(self.directory.join(name))
     }
 
     /// A loop that prints fills the disk long before its minute is over.
@@ -350,6 +403,19 @@ impl Place {
         found.sort();
         found
     }
+}
+
+/// The directory and all in it; links stay what they are.
+#[cfg(target_os = "linux")]
+fn give_to_nobody(path: &Path) -> io::Result<()> {
+    lchown(path, Some(NOBODY), Some(NOBODY))?;
+    if !fs::symlink_metadata(path)?.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        give_to_nobody(&entry?.path())?;
+    }
+    Ok(())
 }
 
 /// What the script left in the background would go on without the lab, and after us: it ends with it.
@@ -417,9 +483,9 @@ fn show(name: &str, out: &str, err: &str) {
 const NOT_FOUND: &str = "() { printf '%s %s\\n' \"${BASH_LINENO[0]}\" \"$1\" >> \"$NFLAB_MISSING\"; \
                          printf 'line %s: %s: command not found\\n' \"${BASH_LINENO[0]}\" \"$1\" >&2; return 127; }";
 
-/// The user that owns nothing.
-const NOBODY: u32 = 65_534;
-
 const MOST_SAID: u64 = 8 << 20;
+
+/// How often is looked whether it goes too far.
+const LOOKED_AFTER: Duration = Duration::from_millis(5);
 
 const LONGEST: Duration = Duration::from_secs(60);

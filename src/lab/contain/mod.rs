@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use super::file::LabFile;
 
 pub use door::{DOOR, INSIDE, PLAIN, enter};
+pub use inside::program;
 pub use outside::{Contained, Ended, Signals, StartError, Waiting, code_of};
 
 /// What the inside shall look like.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,7 @@ impl<'a> Contained<'a> {
         }
         let mut program = Command::new("/proc/self/exe");
         program
+            .arg0("nflab")
             .arg(DOOR)
             .arg(who.word())
             .arg(theirs.as_raw_fd().to_string())
@@ -223,10 +224,10 @@ impl Waiting<'_> {
                 return Ok(ended);
             }
             while let Some((signal, by_terminal)) = self.signals.next()? {
+                ended.asked = Some(signal);
                 if by_terminal && [libc::SIGINT, libc::SIGQUIT].contains(&signal) {
                     continue;
                 }
-                ended.asked = Some(signal);
                 pass_on(Some(signal));
                 if [libc::SIGTERM, libc::SIGHUP].contains(&signal) {
                     deadline.get_or_insert(Instant::now() + PATIENCE);

@@ -194,7 +194,7 @@ impl Shown {
     }
 
     fn renew(&mut self, lab: &mut Upstream) -> io::Result<()> {
-        for (path, name, text) in &mut self.files {
+        for (path, name, text) in self.files.iter_mut().filter(|(_, name, _)| !name.starts_with("arp_")) {
             let asked = match *name {
                 "modules" => "/proc/modules".to_owned(),
                 name => format!("/proc/net/{name}"),
