@@ -54,7 +54,7 @@ _nflab_options() {
 	trace) echo --lab --rules --seed --short --json --svg --why --follow --count --help ;;
 	import) echo --from --table --out --host --strict --verbose --lab --argument --allow --help ;;
 	replay) echo --lab --rules --rules6 --seed --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --differences --limit --summary --quiet --help ;;
-	sh) echo --lab --save --seed --help ;;
+	sh) echo --lab --save --seed --reach-this-machine --help ;;
 	shims) echo --help ;;
 	up) echo --name --seed --help ;;
 	down) echo --help ;;
