@@ -7,10 +7,10 @@ mod cat;
 #[cfg(unix)]
 mod client;
 mod conntrack;
-#[cfg(unix)]
-mod current;
 #[cfg(target_os = "linux")]
 mod contained;
+#[cfg(unix)]
+mod current;
 mod demo;
 mod dmesg;
 mod echo;
