@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{TOOLBOX, open, shims};
+use super::{TOOLBOX, current, open, shims};
 use crate::device::result_file;
 use crate::device::standard::{tell, tell_styled};
 use crate::lab::clock::Clock;
-use crate::lab::control::{Request, Response, serve_connection};
+use crate::lab::control::{self, Client, Request, Response, Target, serve_connection};
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
 
@@ -25,6 +25,9 @@ pub struct Arguments {
     /// The lab's file; without it: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
     #[arg(long, value_name = "LAB.toml")]
     lab: Option<PathBuf>,
+    /// A lab that is up already, by its name or its control socket: the tools speak to it, instead of to a fresh one
+    #[arg(long, value_name = "LAB", conflicts_with_all = ["lab", "seed"])]
+    into: Option<String>,
     /// Where to write `iptables-save -c` at the end; `-` is standard output
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
@@ -50,20 +53,9 @@ pub fn run(arguments: &Arguments) -> u8 {
         Ok(signals) => signals,
         Err(code) => return code,
     };
-    let file = match open::file_or_default(arguments.lab.as_deref()) {
-        Ok(file) => file,
+    let (lab, file) = match TheLab::of(arguments) {
+        Ok(found) => found,
         Err(code) => return code,
-    };
-    let lab = match Lab::new(&file, arguments.seed, TOOLBOX) {
-        Ok(mut lab) => {
-            // The tools show the date that the command sees.
-            lab.start_at(Clock::new().now());
-            Arc::new(Mutex::new(lab))
-        }
-        Err(error) => {
-            tell_styled!("{}", error.styled());
-            return 2;
-        }
     };
     // Nobody wants to run a long command for nothing.
     if let Some(file) = &arguments.save
@@ -87,7 +79,7 @@ pub fn run(arguments: &Arguments) -> u8 {
         })
     };
     if let Some(file) = &arguments.save
-        && let Err(error) = save(&mut lab.lock(), file)
+        && let Err(error) = lab.save(file)
     {
         tell!(
             "nflab: cannot write {}: {}",
@@ -99,9 +91,77 @@ pub fn run(arguments: &Arguments) -> u8 {
     code
 }
 
+/// The lab that the tools speak to.
+enum TheLab {
+    Fresh(Arc<Mutex<Lab>>),
+    Live(Target),
+}
+
+impl TheLab {
+    fn of(arguments: &Arguments) -> Result<(Self, LabFile), u8> {
+        let Some(name) = &arguments.into else {
+            let file = open::file_or_default(arguments.lab.as_deref())?;
+            let mut lab = Lab::new(&file, arguments.seed, TOOLBOX).map_err(|error| {
+                tell_styled!("{}", error.styled());
+                2
+            })?;
+            // The tools show the date that the command sees.
+            lab.start_at(Clock::new().now());
+            return Ok((Self::Fresh(Arc::new(Mutex::new(lab))), file));
+        };
+        let target = control::find(Some(name), current::running).map_err(|error| {
+            tell!("nflab: {error}");
+            current::NO_LAB
+        })?;
+        let copy = current::copy(&target)?;
+        let file = LabFile::parse(&copy.name, &copy.file).map_err(|error| {
+            tell_styled!("{}", error.styled());
+            2
+        })?;
+        Ok((Self::Live(target), file))
+    }
+
+    fn answering(&self) -> Box<dyn FnMut(Request) -> Response + Send> {
+        match self {
+            Self::Fresh(lab) => Box::new(answering(lab, |_, _| {})),
+            Self::Live(target) => {
+                let target = target.clone();
+                Box::new(move |request| {
+                    let answered = Client::connect(&target.socket).and_then(|mut client| client.call(&request));
+                    answered.unwrap_or_else(|error| {
+                        let gone = format!(
+                            "{}: the lab at {} went away: {error}\n",
+                            request.tool,
+                            target.socket.display()
+                        );
+                        Response::failure(i32::from(current::NO_LAB), gone)
+                    })
+                })
+            }
+        }
+    }
+
+    fn save(&self, file: &Path) -> io::Result<()> {
+        match self {
+            Self::Fresh(lab) => save(&mut lab.lock(), file),
+            Self::Live(target) => {
+                let request = Request {
+                    tool: "iptables-save".to_owned(),
+                    args: vec!["-c".to_owned()],
+                    ..Request::default()
+                };
+                let saved = Client::connect(&target.socket)?.call(&request)?;
+                super::replay::write_text(file, &saved.stdout)
+            }
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 pub(super) mod contained {
     use std::time::Duration;
+
+    use rustix::fs::{Mode, OFlags};
 
     use super::*;
     use crate::cli::contained::names;
@@ -114,7 +174,7 @@ pub(super) mod contained {
         })
     }
 
-    pub fn run(arguments: &Arguments, signals: &Signals, file: &LabFile, lab: &Arc<Mutex<Lab>>) -> u8 {
+    pub(super) fn run(arguments: &Arguments, signals: &Signals, file: &LabFile, lab: &TheLab) -> u8 {
         let plan = Plan {
             tools: names(),
             tools_first: true,
@@ -126,10 +186,27 @@ pub(super) mod contained {
             true => &[Who::Root, Who::User],
             false => &[Who::User],
         };
+        let live = match lab {
+            TheLab::Fresh(_) => Ok(None),
+            TheLab::Live(target) => {
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                rustix::fs::open(&target.socket, flags, Mode::empty()).map(Some)
+            }
+        };
+        let live = match live {
+            Ok(live) => live,
+            Err(error) => {
+                tell!(
+                    "nflab: cannot open the lab's socket: {}",
+                    crate::cli::tools::said_by_system(&error.into())
+                );
+                return current::NO_LAB;
+            }
+        };
         let mut why = None;
         for who in ways {
-            let answer = answering(lab, |_, _| {});
-            match Contained::start(*who, &plan, &arguments.command, signals, |_| {}, answer) {
+            let answer = lab.answering();
+            match Contained::start(*who, &plan, &arguments.command, signals, live.as_ref(), |_| {}, answer) {
                 Ok(running) => return finish(running.wait()),
                 Err(StartError::Refused(failure)) => {
                     why.get_or_insert(failure);
@@ -186,7 +263,7 @@ pub(super) fn say_uncontained(why: &str) {
 /// Where nothing better can be had: the tools stand first in `PATH`.
 fn with_path_only(
     arguments: &Arguments,
-    lab: &Arc<Mutex<Lab>>,
+    lab: &TheLab,
     run: impl FnOnce(&[OsString], [(&str, OsString); 2]) -> io::Result<u8>,
 ) -> u8 {
     let place = match TemporaryDirectory::make() {
@@ -198,9 +275,14 @@ fn with_path_only(
             return 3;
         }
     };
-    let socket = place.0.join("control");
     let tools = place.0.join("bin");
-    if let Err(error) = serve(&socket, lab, |_, _| {}) {
+    let socket = match lab {
+        TheLab::Fresh(_) => place.0.join("control"),
+        TheLab::Live(target) => target.socket.clone(),
+    };
+    if let TheLab::Fresh(lab) = lab
+        && let Err(error) = serve_with(&socket, answering(lab, |_, _| {}))
+    {
         tell!("nflab: cannot listen at {}: {error}", socket.display());
         return 3;
     }
@@ -236,15 +318,7 @@ pub fn save(lab: &mut Lab, file: &Path) -> io::Result<()> {
     super::replay::write_text(file, &saved.stdout)
 }
 
-/// Answers tools in threads of their own, which end with the process, and shows each call with its answer to `watch`.
-pub(super) fn serve(
-    socket: &Path,
-    lab: &Arc<Mutex<Lab>>,
-    watch: impl Fn(&Request, &Response) + Clone + Send + 'static,
-) -> io::Result<()> {
-    serve_with(socket, answering(lab, watch))
-}
-
+/// Answers tools in threads of their own, which end with the process.
 pub(super) fn serve_with(
     socket: &Path,
     answer: impl FnMut(Request) -> Response + Clone + Send + 'static,
@@ -259,7 +333,7 @@ pub(super) fn serve_with(
     Ok(())
 }
 
-/// What a lab answers.
+/// What a lab answers; each call with its answer is shown to `watch`.
 pub(super) fn answering(
     lab: &Arc<Mutex<Lab>>,
     watch: impl Fn(&Request, &Response) + Clone + Send + 'static,

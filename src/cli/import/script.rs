@@ -266,7 +266,7 @@ impl Place {
         let configure = |command: &mut Command| {
             self.surround(command).stdout(out).stderr(err);
         };
-        match Contained::start(who, &plan, &command, signals, configure, answer.clone()) {
+        match Contained::start(who, &plan, &command, signals, None, configure, answer.clone()) {
             Ok(running) => {
                 let until = Instant::now() + LONGEST;
                 let ended = running

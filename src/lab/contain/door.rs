@@ -28,36 +28,31 @@ pub fn enter(word: &OsStr, args: &[OsString]) -> u8 {
     if word == PLAIN {
         return become_command(args);
     }
-    let [who, calls, leash, command @ ..] = args else {
+    let [who, calls, leash, live, command @ ..] = args else {
         return 2;
     };
-    let number = |text: &OsString| text.to_str().and_then(|text| text.parse::<RawFd>().ok());
     let who = who.to_str().and_then(Who::from_word);
-    let (Some(who), Some(calls), Some(leash)) = (who, number(calls), number(leash)) else {
-        return 2;
-    };
-    let (Ok(calls), Ok(leash)) = (inherited(calls), inherited(leash)) else {
+    let (Some(who), Some(ends)) = (who, Ends::of(calls, leash, live)) else {
         tell!("nflab: {} is for nflab's own use", word.to_string_lossy());
         return 2;
     };
     // Nothing of this shall outlive whoever holds the lab.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     if word == INSIDE {
-        return inside::run(who, UnixStream::from(calls), UnixStream::from(leash), command);
+        return inside::run(who, ends, command);
     }
     // COMMAND gets them too, and decides; we stay for its exit code.
     let signals = signals_to_pass_on();
-    let entered =
-        open(who).and_then(|()| start(who, &calls, &leash, command).map_err(tried("start the first process")));
+    let entered = open(who).and_then(|()| start(who, &ends, command).map_err(tried("start the first process")));
     drop(signals);
     match entered {
         Ok(mut child) => {
             // Theirs alone, or their end would not be seen.
-            drop((calls, leash));
+            drop(ends);
             child.wait().map_or(3, code_of)
         }
         Err(failure) => {
-            report(&UnixStream::from(leash), Err(failure));
+            report(&UnixStream::from(ends.leash), Err(failure));
             3
         }
     }
@@ -126,16 +121,46 @@ fn bring_program() -> std::io::Result<()> {
     Ok(())
 }
 
-fn start(who: Who, calls: &OwnedFd, leash: &OwnedFd, command: &[OsString]) -> std::io::Result<std::process::Child> {
-    for end in [calls, leash] {
+/// Our ends of what leads outside.
+pub struct Ends {
+    pub calls: OwnedFd,
+    pub leash: OwnedFd,
+    /// The socket of a live lab.
+    pub live: Option<OwnedFd>,
+}
+
+impl Ends {
+    fn of(calls: &OsStr, leash: &OsStr, live: &OsStr) -> Option<Self> {
+        let open = |text: &OsStr| inherited(text.to_str()?.parse::<RawFd>().ok()?).ok();
+        Some(Self {
+            calls: open(calls)?,
+            leash: open(leash)?,
+            live: match live == "-" {
+                true => None,
+                false => Some(open(live)?),
+            },
+        })
+    }
+}
+
+fn start(who: Who, ends: &Ends, command: &[OsString]) -> std::io::Result<std::process::Child> {
+    for end in [Some(&ends.calls), Some(&ends.leash), ends.live.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         fcntl_setfd(end, FdFlags::empty())?;
     }
+    let live = ends
+        .live
+        .as_ref()
+        .map_or("-".to_owned(), |it| it.as_raw_fd().to_string());
     Command::new("/proc/self/exe")
         .arg0("nflab")
         .arg(INSIDE)
         .arg(who.word())
-        .arg(calls.as_raw_fd().to_string())
-        .arg(leash.as_raw_fd().to_string())
+        .arg(ends.calls.as_raw_fd().to_string())
+        .arg(ends.leash.as_raw_fd().to_string())
+        .arg(live)
         .args(command)
         .spawn()
 }

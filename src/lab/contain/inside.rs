@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +12,7 @@ use rustix::thread::{
     CapabilitySet, clear_ambient_capability_set, remove_capability_from_bounding_set, set_no_new_privs,
 };
 
+use super::door::Ends;
 use super::outside::report;
 use super::relay::Relay;
 use super::{Failure, OWN, Plan, Who, files, kernel_files, links, refusal, tried, without_number};
@@ -27,7 +29,9 @@ fn first_tools() -> PathBuf {
     Path::new(OWN).join("bin")
 }
 
-pub fn run(who: Who, calls: UnixStream, leash: UnixStream, command: &[OsString]) -> u8 {
+pub fn run(who: Who, ends: Ends, command: &[OsString]) -> u8 {
+    let Ends { calls, leash, live } = ends;
+    let (calls, leash) = (UnixStream::from(calls), UnixStream::from(leash));
     // They are for COMMAND, which inherits what comes through. A first process is not ended by them.
     if let_signals_in().is_err() {
         return 3;
@@ -49,7 +53,7 @@ pub fn run(who: Who, calls: UnixStream, leash: UnixStream, command: &[OsString])
             return 3;
         }
     };
-    match furnish(who, &plan, calls) {
+    match furnish(who, &plan, calls, live) {
         Ok(relay) => {
             report(&leash, Ok(()));
             let code = command_and_all(&plan, orders, command);
@@ -63,14 +67,14 @@ pub fn run(who: Who, calls: UnixStream, leash: UnixStream, command: &[OsString])
     }
 }
 
-fn furnish(who: Who, plan: &Plan, calls: UnixStream) -> Result<Relay, Failure> {
+fn furnish(who: Who, plan: &Plan, calls: UnixStream, live: Option<OwnedFd>) -> Result<Relay, Failure> {
     links::make(plan)?;
     files::make(who, plan)?;
     kernel_files::make()?;
     if let Some(directory) = &plan.only {
         files::confine(directory)?;
     }
-    let relay = Relay::start(calls)?;
+    let relay = Relay::start(calls, live)?;
     drop_rights(plan)?;
     Ok(relay)
 }

@@ -37,18 +37,22 @@ pub enum StartError {
 }
 
 impl<'a> Contained<'a> {
-    /// Starts a command. `configure` says what its streams, directory and environment are; `handle` answers its tools, in a thread of its own.
+    /// Starts a command. `live` is the socket of a lab to speak to (opened with `O_PATH`), where `handle` is not the lab itself; `configure` says what its streams, directory and environment are; `handle` answers its tools, in a thread of its own.
     pub fn start(
         who: Who,
         plan: &Plan,
         command: &[OsString],
         signals: &'a Signals,
+        live: Option<&OwnedFd>,
         configure: impl FnOnce(&mut Command),
         handle: impl FnMut(Request) -> Response + Send + 'static,
     ) -> Result<Self, StartError> {
         let (calls, theirs) = UnixStream::pair()?;
         let (leash, leashed) = UnixStream::pair()?;
-        for end in [&theirs, &leashed] {
+        for end in [Some(theirs.as_fd()), Some(leashed.as_fd()), live.map(AsFd::as_fd)]
+            .into_iter()
+            .flatten()
+        {
             fcntl_setfd(end, FdFlags::empty()).map_err(io::Error::from)?;
         }
         let mut program = Command::new("/proc/self/exe");
@@ -58,6 +62,7 @@ impl<'a> Contained<'a> {
             .arg(who.word())
             .arg(theirs.as_raw_fd().to_string())
             .arg(leashed.as_raw_fd().to_string())
+            .arg(live.map_or("-".to_owned(), |it| it.as_raw_fd().to_string()))
             .args(command);
         configure(&mut program);
         let mut waiting = Waiting {

@@ -3,13 +3,15 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::files::cover_link;
 use super::knobs::Knobs;
@@ -30,7 +32,7 @@ impl Upstream {
         })
     }
 
-    fn exchange(&mut self, line: &[u8]) -> io::Result<Vec<u8>> {
+    pub fn exchange(&mut self, line: &[u8]) -> io::Result<Vec<u8>> {
         self.writer.write_all(line)?;
         let mut answer = Vec::new();
         match self.reader.read_until(b'\n', &mut answer)? {
@@ -52,7 +54,7 @@ impl Upstream {
     }
 }
 
-/// The conversation with the lab, one call after the other.
+/// What keeps the inside as the lab is. One call after the other, so that each sees what the one before it left.
 struct Conversation {
     lab: Upstream,
     knobs: Knobs,
@@ -60,9 +62,10 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn relay(&mut self, line: &[u8]) -> io::Result<Vec<u8>> {
+    /// Carries a call: `exchange` with ours, or over a connection of its own.
+    fn relay<T>(&mut self, exchange: impl FnOnce(&mut Upstream) -> io::Result<T>) -> io::Result<T> {
         self.knobs.carry_in(&mut self.lab)?;
-        let answer = self.lab.exchange(line)?;
+        let answer = exchange(&mut self.lab)?;
         self.knobs.carry_out(&mut self.lab)?;
         self.shown.renew(&mut self.lab)?;
         Ok(answer)
@@ -72,8 +75,8 @@ impl Conversation {
 pub struct Relay(Arc<Mutex<Conversation>>);
 
 impl Relay {
-    /// Brings the lab's knobs here, and listens.
-    pub fn start(calls: UnixStream) -> Result<Self, Failure> {
+    /// Brings the lab's knobs here, and listens. `live` is the socket of a lab that others speak to as well.
+    pub fn start(calls: UnixStream, live: Option<OwnedFd>) -> Result<Self, Failure> {
         let mut lab = Upstream::over(calls).map_err(tried("speak to the lab"))?;
         let knobs = Knobs::bring(&mut lab).map_err(tried("bring the lab's sysctls"))?;
         let mut shown = Shown::make().map_err(tried("show the lab's files in /proc/net"))?;
@@ -89,10 +92,15 @@ impl Relay {
             .map_err(tried("listen for tools"))?;
         let conversation = Arc::new(Mutex::new(Conversation { lab, knobs, shown }));
         let relay = Self(Arc::clone(&conversation));
+        let live = live.map(Arc::new);
+        let others = live.is_some();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let conversation = Arc::clone(&conversation);
-                std::thread::spawn(move || serve(stream, &conversation));
+                let (conversation, live) = (Arc::clone(&conversation), live.clone());
+                std::thread::spawn(move || match live {
+                    Some(live) => serve_live(stream, &live, &conversation),
+                    None => serve(stream, &conversation),
+                });
             }
         });
         let conversation = Arc::clone(&relay.0);
@@ -100,8 +108,16 @@ impl Relay {
             loop {
                 std::thread::sleep(AGE);
                 let mut conversation = conversation.lock();
-                let conversation = &mut *conversation;
-                if conversation.shown.ages && conversation.shown.renew(&mut conversation.lab).is_err() {
+                let ages = conversation.shown.ages;
+                let done = match (others, ages) {
+                    (true, _) => conversation.relay(|_| Ok(())),
+                    (false, true) => {
+                        let conversation = &mut *conversation;
+                        conversation.shown.renew(&mut conversation.lab)
+                    }
+                    (false, false) => Ok(()),
+                };
+                if done.is_err() {
                     return;
                 }
             }
@@ -121,22 +137,66 @@ impl Relay {
 fn serve(stream: UnixStream, conversation: &Mutex<Conversation>) -> io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            return Ok(());
+    while let Some(line) = next_line(&mut reader)? {
+        if line.is_empty() {
+            return writer.write_all(&too_long());
         }
-        if line.last() != Some(&b'\n') {
-            if read >= LONGEST_LINE {
-                return writer.write_all(&too_long());
-            }
-            line.push(b'\n');
-        }
-        let answer = conversation.lock().relay(&line)?;
+        let answer = conversation.lock().relay(|lab| lab.exchange(&line))?;
         writer.write_all(&answer)?;
     }
+    Ok(())
+}
+
+/// A live lab has calls with many answers, which end when the connection does: so each caller gets one of its own.
+fn serve_live(stream: UnixStream, live: &OwnedFd, conversation: &Mutex<Conversation>) -> io::Result<()> {
+    let mut writer = stream.try_clone()?;
+    let mut reader = BufReader::new(stream);
+    let mut lab = Upstream::over(UnixStream::connect(format!("/proc/self/fd/{}", live.as_raw_fd()))?)?;
+    loop {
+        // Whatever comes without having been asked for is for the caller.
+        let more = lab.reader.buffer().to_vec();
+        writer.write_all(&more)?;
+        lab.reader.consume(more.len());
+        if reader.buffer().is_empty() {
+            let mut both = [
+                PollFd::new(reader.get_ref(), PollFlags::IN),
+                PollFd::new(lab.reader.get_ref(), PollFlags::IN),
+            ];
+            match poll(&mut both, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let (asked, told) = (both[0].revents(), both[1].revents());
+            if !told.is_empty() && lab.reader.fill_buf()?.is_empty() {
+                return Ok(());
+            }
+            if asked.is_empty() {
+                continue;
+            }
+        }
+        let Some(line) = next_line(&mut reader)? else {
+            return Ok(());
+        };
+        if line.is_empty() {
+            return writer.write_all(&too_long());
+        }
+        let answer = conversation.lock().relay(|_| lab.exchange(&line))?;
+        writer.write_all(&answer)?;
+    }
+}
+
+/// With its end; empty where it is too long, `None` where there are no more.
+fn next_line(reader: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let read = reader.take(LONGEST_LINE as u64).read_until(b'\n', &mut line)?;
+    if line.last() != Some(&b'\n') {
+        if read >= LONGEST_LINE {
+            line.clear();
+        } else {
+            line.push(b'\n');
+        }
+    }
+    Ok((read > 0).then_some(line))
 }
 
 /// Files of `/proc` whose text is the lab's: copies, renewed after each call.
@@ -144,6 +204,8 @@ struct Shown {
     files: Vec<(PathBuf, &'static str, String)>,
     /// There are flows, whose timeouts count down.
     ages: bool,
+    /// When their list is asked for next.
+    flows_due: Instant,
 }
 
 /// How old a timeout may look.
@@ -190,11 +252,22 @@ impl Shown {
         if Path::new("/proc/modules").exists() {
             rustix::mount::mount_bind(own.join("modules"), "/proc/modules")?;
         }
-        Ok(Self { files, ages: false })
+        Ok(Self {
+            files,
+            ages: false,
+            flows_due: Instant::now(),
+        })
     }
 
     fn renew(&mut self, lab: &mut Upstream) -> io::Result<()> {
+        // A list of a hundred thousand flows takes its time, and is looked at as often as it is worth.
+        let begun = Instant::now();
+        let flows_too = begun >= self.flows_due;
         for (path, name, text) in self.files.iter_mut().filter(|(_, name, _)| !name.starts_with("arp_")) {
+            let of_flows = name.contains("conntrack");
+            if of_flows && !flows_too {
+                continue;
+            }
             let asked = match *name {
                 "modules" => "/proc/modules".to_owned(),
                 name => format!("/proc/net/{name}"),
@@ -209,6 +282,13 @@ impl Shown {
                 *text = answer.stdout;
             }
         }
+        let took = begun.elapsed();
+        if flows_too && took > LONG {
+            self.flows_due = begun + took * 50;
+        }
         Ok(())
     }
 }
+
+/// How long it may take to renew the files after each call.
+const LONG: Duration = Duration::from_millis(20);
