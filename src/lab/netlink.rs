@@ -1,7 +1,7 @@
 //! Addresses, routes and link state over netlink, in the network namespace of the calling thread. No `ip` binary is needed.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
@@ -92,6 +92,14 @@ impl Netlink {
         message.header.flags = AddressHeaderFlags::Nodad;
         message.attributes.push(AddressAttribute::Local(address));
         message.attributes.push(AddressAttribute::Address(address));
+        // Scripts read it from `ifconfig`, where today's `ip` would leave it out.
+        if let IpAddr::V4(address) = address
+            && prefix_length < 31
+        {
+            let hosts = u32::MAX.checked_shr(prefix_length.into()).unwrap_or(0);
+            let broadcast = Ipv4Addr::from(u32::from(address) | hosts);
+            message.attributes.push(AddressAttribute::Broadcast(broadcast));
+        }
         self.change(
             format!("add address {address}/{prefix_length}"),
             RouteNetlinkMessage::NewAddress(message),

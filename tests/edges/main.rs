@@ -3,5 +3,7 @@
 #[path = "../cli/bench.rs"]
 #[allow(dead_code)]
 mod bench;
+#[cfg(target_os = "linux")]
+mod containment;
 mod current_lab;
 mod files;

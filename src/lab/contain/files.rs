@@ -436,6 +436,7 @@ fn reserve(covers: &[Cover], place: &Path, tools: &[String]) -> io::Result<()> {
 fn place_tools(program: &Path, places: &[PathBuf], tools: &[String]) -> io::Result<()> {
     let first = Path::new(OWN).join("bin");
     fs::create_dir(&first)?;
+    symlink(program, first.join("nflab"))?;
     for tool in tools {
         symlink(program, first.join(tool))?;
     }

@@ -34,7 +34,8 @@ impl Knobs {
             let path = file_of(key);
             let Ok(here) = read(&path) else { continue };
             let value = &values[key];
-            if here != *value && fs::write(&path, value).is_err() {
+            let turns = fs::OpenOptions::new().write(true).open(&path).is_ok();
+            if !turns || (here != *value && fs::write(&path, value).is_err()) {
                 let stand_in = own.join(key.replace('/', "|"));
                 fs::write(&stand_in, format!("{value}\n"))?;
                 mount_bind(&stand_in, &path)?;

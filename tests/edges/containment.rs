@@ -1,0 +1,413 @@
+//! What `nflab sh` and `nflab import` run reaches the lab, and never the machine: neither its rules nor its sysctls, files or processes.
+//!
+//! A network and a mount namespace of the test's own play the machine. What needs root runs as root there, and then once more as a user.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::bench::{Bench, LAB, Ran, run};
+
+/// Who runs nflab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum As {
+    Root,
+    User,
+}
+
+/// Runs a script of bash as root or as nobody, on a machine that is a namespace. `$nflab` is the binary, where everybody may run it.
+struct Machine {
+    bench: Bench,
+    nflab: PathBuf,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let bench = Bench::new();
+        let nflab = bench.path("nflab");
+        std::fs::copy(env!("CARGO_BIN_EXE_nflab"), &nflab).unwrap();
+        Self { bench, nflab }
+    }
+
+    fn script(&self, who: As, script: &str) -> Ran {
+        // What one of them leaves is not in the way of the other.
+        let directory = self.bench.path(&format!("{who:?}"));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        for (name, text) in [("script.sh", script), ("lab.toml", LAB), ("other.toml", OTHER_LAB)] {
+            std::fs::write(directory.join(name), text).unwrap();
+        }
+        let mut command = self.bench.command(Path::new(match (who, is_root()) {
+            (As::Root, _) => "unshare",
+            (As::User, true) => "setpriv",
+            (As::User, false) => "env",
+        }));
+        match (who, is_root()) {
+            (As::Root, _) => command.args(["--net", "--mount"]),
+            (As::User, true) => command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]),
+            (As::User, false) => command.args::<[&str; 0], _>([]),
+        };
+        command
+            .args(["bash", "script.sh"])
+            .current_dir(&directory)
+            .env("TMPDIR", &directory)
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("nflab", &self.nflab);
+        run(command, "")
+    }
+
+    /// Of both kinds, as far as they can be had here; the output has to be the same.
+    fn both(&self, script: &str, expected: &str) {
+        for who in able() {
+            let ran = self.script(who, script);
+            assert_eq!(ran.out, expected, "as {who:?}\n{script}\nsaid\n{}", ran.err);
+        }
+    }
+}
+
+const OTHER_LAB: &str = "[interface.lan]\naddress = [\"10.0.0.1/24\"]\nmtu = 1400\n[interface.\"eth0.5\"]\naddress = [\"198.51.100.1/25\"]\n\
+                         [[route]]\nto = \"203.0.113.0/24\"\nvia = \"10.0.0.7\"\n";
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Who can contain here. It is said loudly who can't.
+fn able() -> Vec<As> {
+    let succeeds = |command: &mut Command| command.output().is_ok_and(|it| it.status.success());
+    let user = match is_root() {
+        true => succeeds(Command::new("setpriv").args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "unshare",
+            "-Urmn",
+            "true",
+        ])),
+        false => succeeds(Command::new("unshare").args(["-Urmn", "true"])),
+    };
+    let mut able = Vec::new();
+    for (who, is_able) in [(As::Root, is_root()), (As::User, user)] {
+        if is_able {
+            able.push(who);
+            continue;
+        }
+        eprintln!("!!! containment as {who:?} WAS NOT TESTED: it needs root, or namespaces for users");
+        assert!(
+            std::env::var_os("NFLAB_REQUIRE_KERNEL").is_none(),
+            "NFLAB_REQUIRE_KERNEL is set: this is a failure"
+        );
+    }
+    able
+}
+
+#[test]
+fn rules_by_every_way_reach_the_lab_and_not_the_machine() {
+    let machine = Machine::new();
+    let script = r#"
+        state() { iptables-legacy-save; cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/all/rp_filter; ip link; ip route; }
+        before=$(state 2>&1)
+        "$nflab" sh --save lab.v4 -- bash -c '
+            n=0; rule() { n=$((n + 1)); "$@" -A INPUT -s 203.0.113.$n -j DROP || echo "failed: $*"; }
+            rule iptables
+            rule /sbin/iptables
+            rule /usr/sbin/iptables-legacy
+            rule /usr/sbin/iptables-nft
+            rule /usr/sbin/xtables-legacy-multi iptables
+            rule /sbin/xtables-nft-multi iptables
+            rule env -i /usr/sbin/iptables
+            rule env -i PATH=/usr/sbin:/sbin iptables
+            rule env -u NFLAB iptables
+            rule env NFLAB=/no/such iptables
+            rule /usr/local/sbin/iptables
+            rule /bin/iptables
+            IPT=/usr/sbin/iptables-legacy; rule $IPT
+            (PATH=/usr/bin:/usr/sbin; rule iptables); n=$((n + 1))
+            rule setsid -w /usr/sbin/iptables
+            cd /; rule sbin/iptables; cd "$OLDPWD"
+            rule "$(command -v iptables)"
+            rule "$(readlink -f /usr/sbin/iptables)"
+            rule setpriv --no-new-privs /usr/sbin/iptables
+            printf "*filter\n-A INPUT -s 203.0.113.20 -j DROP\nCOMMIT\n" | /usr/sbin/iptables-restore -n
+            [ -x /usr/sbin/iptables ] && [ -f /usr/sbin/iptables-restore ] && [ ! -L /usr/sbin/iptables ] || echo "no plain program"
+        '
+        echo "exit $?"
+        after=$(state 2>&1)
+        [ "$before" = "$after" ] && echo untouched || diff <(echo "$before") <(echo "$after")
+        grep -c "203.0.113.*DROP" lab.v4
+    "#;
+    machine.both(script, "exit 0\nuntouched\n20\n");
+}
+
+#[test]
+fn another_user_inside_finds_the_lab() {
+    let machine = Machine::new();
+    if !able().contains(&As::Root) {
+        return;
+    }
+    let script =
+        r#""$nflab" sh -- setpriv --reuid=65534 --regid=65534 --clear-groups env -i /usr/sbin/iptables -S INPUT"#;
+    let ran = machine.script(As::Root, script);
+    assert_eq!((ran.out.as_str(), ran.code), ("-P INPUT ACCEPT\n", 0), "{}", ran.err);
+}
+
+#[test]
+fn what_has_no_place_in_a_lab_is_refused_by_name() {
+    let machine = Machine::new();
+    let script = r#""$nflab" sh -- bash -c '
+        for call in "nft list ruleset" "/usr/sbin/ebtables -L" "arptables -L" "xtables-nft-multi ebtables -L" "iptables-translate -A INPUT"; do
+            $call 2>&1; echo "exit $?"
+        done
+        python3 - <<P
+import socket
+def tried(what, call):
+    try:
+        call()
+        print(what, "was taken")
+    except OSError as error:
+        print(what, error.strerror)
+tried("netlink", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12))
+own = socket.socket(socket.AF_INET, socket.SOCK_RAW, 255)
+tried("a table", lambda: own.setsockopt(0, 64, bytes(92)))
+tried("a look at tables", lambda: own.getsockopt(0, 64, 84))
+tried("routing", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
+P
+        '"#;
+    let expected = "nft: not there in nflab; rules are given with iptables; nothing was changed\nexit 1\n\
+         ebtables: not there in nflab; nothing was changed\nexit 1\n\
+         arptables: not there in nflab; nothing was changed\nexit 1\n\
+         ebtables: not there in nflab; nothing was changed\nexit 1\n\
+         iptables-translate: not there in nflab; it would print rules for nft, which a lab has not; nothing was changed\nexit 1\n\
+         netlink Protocol not supported\na table Protocol not available\na look at tables Protocol not available\nrouting was taken\n";
+    machine.both(script, expected);
+}
+
+#[test]
+fn sysctls_go_both_ways_at_once() {
+    let machine = Machine::new();
+    let script = r#"
+        before=$(cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/netfilter/nf_conntrack_max)
+        "$nflab" sh --lab lab.toml --save lab.v4 -- bash -c '
+            cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/netfilter/nf_conntrack_udp_timeout
+            echo 0 > /proc/sys/net/ipv4/ip_forward
+            sysctl net.ipv4.ip_forward net.ipv4.conf.lan.forwarding
+            echo 1 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/conf/wan/forwarding
+            sysctl net.ipv4.conf.lan.forwarding net.ipv4.conf.wan.forwarding
+            sysctl -qw net.ipv4.conf.all.rp_filter=2 net.netfilter.nf_conntrack_udp_timeout=77
+            cat /proc/sys/net/ipv4/conf/all/rp_filter /proc/sys/net/netfilter/nf_conntrack_udp_timeout
+            echo 4096 > /proc/sys/net/netfilter/nf_conntrack_max; env -i /sbin/sysctl net.netfilter.nf_conntrack_max
+            echo 9 > /proc/sys/kernel/panic
+        ' 2> errors
+        grep -c "Read-only file system" errors
+        [ "$before" = "$(cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/netfilter/nf_conntrack_max)" ] && echo untouched
+    "#;
+    let expected = "1\n40\nnet.ipv4.ip_forward = 0\nnet.ipv4.conf.lan.forwarding = 0\n\
+         net.ipv4.conf.lan.forwarding = 1\nnet.ipv4.conf.wan.forwarding = 0\n2\n77\nnet.netfilter.nf_conntrack_max = 4096\n1\nuntouched\n";
+    machine.both(script, expected);
+}
+
+#[test]
+fn the_network_is_the_labs() {
+    let machine = Machine::new();
+    let script = r#""$nflab" sh --lab other.toml -- bash -c '
+        ip -br -4 addr | tr -s " "; ip route; ls /sys/class/net | tr "\n" " "; cat /sys/class/net/lan/mtu; ifconfig lan | grep -o "inet [0-9.]*.*"
+        grep -o "^ *[a-z0-9.]*:" /proc/net/dev | tr -d " " | sort
+        iptables -t nat -A POSTROUTING -o lan -j MASQUERADE; modprobe nf_conntrack_ftp
+        cat /proc/net/ip_tables_names /proc/net/nf_conntrack /proc/net/ip6_tables_names; grep -x MASQUERADE /proc/net/ip_tables_targets
+        lsmod | tail -1 | tr -s " "; (cat /proc/modules 2> /dev/null || echo nf_conntrack_ftp) | cut -d" " -f1
+        hostname nowhere; uname -n'
+        uname -n | grep -c nowhere"#;
+    let expected = "lo UNKNOWN 127.0.0.1/8 \nlan UNKNOWN 10.0.0.1/24 \neth0.5 UNKNOWN 198.51.100.1/25 \n\
+         10.0.0.0/24 dev lan proto kernel scope link src 10.0.0.1 \n198.51.100.0/25 dev eth0.5 proto kernel scope link src 198.51.100.1 \n\
+         203.0.113.0/24 via 10.0.0.7 dev lan \neth0.5 lan lo 1400\ninet 10.0.0.1  netmask 255.255.255.0  broadcast 10.0.0.255\n\
+         eth0.5:\nlan:\nlo:\nnat\nMASQUERADE\nnf_conntrack_ftp 16384 0\nnf_conntrack_ftp\nnowhere\n0\n";
+    machine.both(script, expected);
+}
+
+#[test]
+fn what_is_written_to_the_system_is_gone_and_the_users_own_stays() {
+    let machine = Machine::new();
+    let script = r#"
+        find /etc /usr/local /var/lib /run /boot -xdev 2> /dev/null | sort > before; ls -ln /etc > etc
+        # A user gets no copy of all that is in /usr.
+        [ $UID != 0 ] || export places="/usr/share /usr/lib /boot"
+        "$nflab" sh -- bash -c '
+            for place in /etc /usr/local /var/lib /var/log /run /opt $places; do
+                echo text > $place/nflab-was-here && cat $place/nflab-was-here > /dev/null || echo "cannot write $place"
+            done
+            mkdir -p /run/lock/x /etc/nflab-test/deep && mv /etc/nflab-was-here /etc/nflab-test/deep/file || echo "cannot move"
+            sed -i "s/root/toor/" /etc/passwd && grep -c toor /etc/passwd
+            rm /etc/hostname && [ ! -e /etc/hostname ] && echo gone
+            echo mine > kept; (cd / && echo real > "$OLDPWD/kept too")
+            logger -t test "nobody reads this" && ls /run/systemd/private /run/dbus/system_bus_socket 2>/dev/null; ls /dev/sd* /dev/vd* /dev/mem 2>/dev/null'
+        cat kept "kept too"; rm kept "kept too"
+        find /etc /usr/local /var/lib /run /boot -xdev 2> /dev/null | sort > after; ls -ln /etc > etc2
+        cmp before after && cmp etc etc2 && grep -c toor /etc/passwd"#;
+    machine.both(script, "1\ngone\nmine\nreal\n0\n");
+}
+
+#[test]
+fn processes_end_with_it_and_see_no_others() {
+    let machine = Machine::new();
+    let script = r#"
+        "$nflab" sh -- bash -c '
+            setsid sleep 4711 & (setsid -f sleep 4712); nohup sleep 4713 > /dev/null 2>&1 &
+            for i in $(seq 100); do [ $(pgrep -c sleep) = 3 ] && break; sleep 0.02; done
+            pgrep -c sleep; [ $(ls -d /proc/[0-9]* | wc -l) -lt 12 ] || echo "sees others"; exit 3'
+        echo "exit $?"
+        pgrep -f "sleep 471[123]" || echo "none left""#;
+    machine.both(script, "3\nexit 3\nnone left\n");
+}
+
+#[test]
+fn signals_and_streams_are_the_commands() {
+    let machine = Machine::new();
+    let script = r#"
+        wait_for() { for i in $(seq 200); do [ -e "$1" ] && return; sleep 0.02; done; echo "$1 never came"; }
+        "$nflab" sh -- bash -c 'trap "echo told; exit 9" TERM; touch ready; while :; do sleep 0.02; done' & pid=$!
+        wait_for ready; kill -TERM $pid; wait $pid; echo "exit $?"; rm -f ready
+        "$nflab" sh -- bash -c 'touch ready; exec sleep 4714' & pid=$!
+        wait_for ready; kill -HUP $pid; wait $pid; echo "exit $?"; rm -f ready
+        "$nflab" sh -- bash -c 'trap "" TERM; touch ready; setsid sleep 4715 & while :; do sleep 0.1; done' & pid=$!
+        wait_for ready; kill -KILL $pid; wait $pid 2> /dev/null; echo "exit $?"; rm -f ready
+        for i in $(seq 200); do pgrep -f "sleep 471[45]" > /dev/null || break; sleep 0.02; done
+        pgrep -f "sleep 471[45]" || echo "none left"
+        echo input | "$nflab" sh -- cat; "$nflab" sh -- sh -c 'kill -INT $$'; echo "exit $?"
+        "$nflab" sh -- no-such-command 2> /dev/null; echo "exit $?"; "$nflab" sh -- / 2> /dev/null; echo "exit $?"
+        (exec 7> seven; "$nflab" sh -- sh -c 'echo seven >&7'); cat seven; rm seven
+        ls -d "$TMPDIR"/nflab-sh* 2> /dev/null || echo "nothing left""#;
+    machine.both(
+        script,
+        "told\nexit 9\nexit 129\nexit 137\nnone left\ninput\nexit 130\nexit 127\nexit 126\nseven\nnothing left\n",
+    );
+}
+
+/// Ctrl-C reaches the command as from the terminal; what it was told to do with it, it does, and the end is clean.
+#[test]
+fn a_terminal_is_the_commands() {
+    let machine = Machine::new();
+    let script = r#"
+        cat > typed.py <<'P'
+import os, pty, select, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(os.environ["nflab"], ["nflab", "sh", "--", "bash", "--norc", "-c", sys.argv[1]])
+seen = b""
+def until(word):
+    global seen
+    while word not in seen:
+        if not select.select([terminal], [], [], 20)[0]:
+            sys.exit(f"{word} never came: {seen}")
+        try: seen += os.read(terminal, 1000)
+        except OSError: break
+until(b"ready"); os.write(terminal, b"\x03"); until(b"end")
+print(seen.decode().replace("\r\n", " "), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+P
+        python3 typed.py 'trap "echo caught; caught=1" INT; test -t 0 && echo ready; while [ ! $caught ]; do sleep 0.02; done; stty size > /dev/null && echo end; exit 4'
+        python3 typed.py 'echo ready; sleep 30; echo end' | tail -c 4"#;
+    machine.both(script, "ready ^Ccaught end  4\n130\n");
+}
+
+#[test]
+fn it_starts_wherever_one_is() {
+    let machine = Machine::new();
+    let script = r#"
+        deep="$PWD/$(printf 'a%.0s' {1..100})/$(printf 'b%.0s' {1..100})/with blank"; mkdir -p "$deep"
+        for place in / /tmp /etc "$deep" /usr/share /var "$HOME"; do
+            cd "$place" && [ "$("$nflab" sh -- pwd)" = "$place" ] || echo "not in $place"
+        done; echo done"#;
+    machine.both(script, "done\n");
+    if able().contains(&As::Root) {
+        let ran = machine.script(
+            As::Root,
+            r#"cd /root && cp "$nflab" /tmp/$$.nflab && /tmp/$$.nflab sh -- pwd; rm /tmp/$$.nflab"#,
+        );
+        assert_eq!(ran.out, "/root\n", "{}", ran.err);
+    }
+}
+
+/// Where a machine allows no namespaces: nobody gets one here, by the limit of the one around them, and root has not the right either.
+#[test]
+fn without_namespaces_root_is_refused_and_a_user_is_told() {
+    let machine = Machine::new();
+    if !able().contains(&As::Root) {
+        return;
+    }
+    let script = r#"
+        printf '#!/bin/sh\ntouch "$HOME/was-run"; iptables -A INPUT -j DROP\n' > firewall.sh
+        cat > without.sh <<'S'
+            echo 0 > /proc/sys/user/max_user_namespaces
+            root() { setpriv --bounding-set -sys_admin --inh-caps -sys_admin "$@"; }
+            user() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+            root "$nflab" sh -- touch ran; echo "exit $?"; ls ran 2> /dev/null
+            root "$nflab" import firewall.sh; echo "exit $?"
+            root "$nflab" sh --reach-this-machine -- sh -c 'iptables -S INPUT; exit 5'; echo "exit $?"
+            user "$nflab" sh -- sh -c 'iptables -S INPUT; exit 6'; echo "exit $?"
+            user "$nflab" sh -- sh -c 'kill -TERM $$'; echo "exit $?"
+            user "$nflab" import firewall.sh | grep INPUT
+            touch here; user "$nflab" sh -- sh -c 'rm -f here; exec sleep 4716' & pid=$!
+            while [ -e here ]; do sleep 0.02; done; pkill -TERM -x nflab -P $pid || kill -TERM $pid; wait $pid; echo "exit $?"
+            ls -d nflab-sh* 2> /dev/null || echo "nothing left"
+S
+        mkfifo go
+        unshare --user --mount bash -c 'read line < go; exec setpriv --reuid=0 --regid=0 --clear-groups bash without.sh' & pid=$!
+        while [ "$(readlink /proc/$pid/ns/user)" = "$(readlink /proc/self/ns/user)" ]; do sleep 0.01; done
+        echo 0 0 65536 > /proc/$pid/uid_map && echo 0 0 65536 > /proc/$pid/gid_map && echo > go; wait $pid"#;
+    let ran = machine.script(As::Root, script);
+    let expected = "exit 3\nexit 3\n-P INPUT ACCEPT\nexit 5\n-P INPUT ACCEPT\nexit 6\nexit 143\n:INPUT ACCEPT [0:0]\n[0:0] -A INPUT -j DROP\nexit 143\nnothing left\n";
+    assert_eq!(ran.out, expected, "{}", ran.err);
+    assert_eq!(ran.err.matches("cannot be contained here").count(), 2, "{}", ran.err);
+    assert_eq!(ran.err.matches("not contained here (").count(), 5, "{}", ran.err);
+}
+
+#[test]
+fn a_script_to_import_harms_nothing() {
+    let machine = Machine::new();
+    let script = r#"
+        secret=$(mktemp -d); echo original > "$secret/file"; chmod 700 "$secret"
+        cat > script.sh2 <<S
+#!/bin/bash
+iptables -A INPUT -m comment --comment "one" -j ACCEPT
+/usr/sbin/iptables -A INPUT -s 203.0.113.1 -j ACCEPT
+IPT=/sbin/iptables-legacy; \$IPT -A INPUT -s 203.0.113.2 -j ACCEPT
+env -i /usr/sbin/iptables -A INPUT -s 203.0.113.3 -j ACCEPT
+cat $secret/file > /dev/null 2>&1 && echo "READ"
+sysctl -p $secret/file; iptables-save -f $secret/file; echo overwritten > $secret/file
+for place in / /etc /usr /var /var/lib /home /root /run $secret /dev /sys; do echo x > \$place/nflab-was-here && echo "WROTE \$place"; done
+echo x > /tmp/nflab-was-here && echo x > here && echo "kept to its own"
+ip -br addr; ls /sys/class/net; ls -d /proc/[0-9]* | wc -l
+grep -E "^(CapEff|CapBnd|NoNewPrivs)" /proc/self/status
+unshare -n true && echo "NAMESPACE WITHOUT RIGHTS"; mount -t tmpfs x /mnt && echo "MOUNTED"
+setsid sleep 4717 &
+exit 0
+S
+        "$nflab" import $(printf -- '--allow %s ' env cat ip ls grep wc unshare mount setsid sleep) script.sh2 2>&1
+        grep -q original "$secret/file" && echo untouched; rm -r "$secret"
+        ls /tmp/nflab-was-here nflab-was-here nflab-sh* 2> /dev/null
+        pgrep -f "sleep 4717" || echo "none left""#;
+    for who in able() {
+        let ran = machine.script(who, script);
+        for harm in [
+            "READ",
+            "WROTE",
+            "WITHOUT RIGHTS",
+            "MOUNTED",
+            "overwritten",
+            "was-here\n/",
+        ] {
+            assert!(!ran.out.contains(harm), "{harm} as {who:?}\n{}", ran.out);
+        }
+        for said in [
+            "| kept to its own\n",
+            "| lo               UNKNOWN        127.0.0.1/8 ::1/128 \n",
+            "| lo\n",
+            "| CapEff:\t0000000000000000\n",
+            "| CapBnd:\t0000000000000000\n",
+            "| NoNewPrivs:\t1\n",
+            "-A INPUT -m comment --comment one -j ACCEPT\n[0:0] -A INPUT -s 203.0.113.1/32 -j ACCEPT\n\
+             [0:0] -A INPUT -s 203.0.113.2/32 -j ACCEPT\n[0:0] -A INPUT -s 203.0.113.3/32 -j ACCEPT\nCOMMIT\n",
+            "untouched\nnone left\n",
+        ] {
+            assert!(ran.out.contains(said), "{said:?} as {who:?} is not in\n{}", ran.out);
+        }
+    }
+}
