@@ -9,6 +9,11 @@ use std::ffi::{OsStr, OsString};
 
 /// The text that stands for these bytes. What is UTF-8 stays as it is.
 pub fn text_of(bytes: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && is_plain(text)
+    {
+        return text.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for letter in chunk.valid().chars() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::compile::{CompiledTable, StepKind};
+use super::compile::{CompiledTable, Step, StepKind};
 use crate::base::Time;
 use crate::rule::{ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
 
@@ -124,50 +124,46 @@ impl Cell {
 
 impl LiveTable {
     fn new(mut rules: TableRules, before: Option<&Arc<Self>>, workers: usize, now: Time) -> Result<Self, Refusal> {
-        let mut set: HashMap<CountId, Counters> = HashMap::new();
-        let mut note = |id: CountId, count: Count| {
-            if let Count::Set(counters) = count {
-                set.insert(id, counters);
-            }
-        };
+        let mut following = Following::of(before.map(Arc::as_ref));
+        // In the order of the steps: a chain's rules, then its end.
+        let mut starts = Vec::with_capacity(rules.chains.iter().map(|chain| chain.rules.len() + 1).sum());
         for chain in &mut rules.chains {
-            if let ChainKind::BuiltIn { id, count, .. } = &mut chain.kind {
-                note(*id, *count);
-                *count = Count::Keep;
-            }
             for rule in &mut chain.rules {
-                note(rule.id, rule.count);
-                if rule.count != Count::Keep {
-                    // What is kept says "go on", so that the next command on this table does not set the counters back.
-                    *rule = Arc::new(Rule {
-                        count: Count::Keep,
-                        ..Rule::clone(rule)
-                    });
-                }
+                starts.push(match rule.count {
+                    Count::Keep => following.start(rule.id),
+                    Count::Set(counters) => {
+                        // What is kept says "go on", so that the next command on this table does not set the counters back.
+                        Arc::make_mut(rule).count = Count::Keep;
+                        Start::Set(counters)
+                    }
+                });
             }
+            starts.push(match &mut chain.kind {
+                ChainKind::BuiltIn { id, count, .. } => match std::mem::replace(count, Count::Keep) {
+                    Count::Keep => following.start(*id),
+                    Count::Set(counters) => Start::Set(counters),
+                },
+                ChainKind::User => Start::Set(Counters::default()),
+            });
         }
         let compiled = CompiledTable::compile(Arc::new(rules), now)?;
         let length = compiled.steps.len();
         let cells = || (0..length).map(|_| Cell::default()).collect::<Box<[Cell]>>();
         let start = cells();
-        let steps_before = before.map(|it| it.steps_by_count()).unwrap_or_default();
         let mut carried = Vec::new();
-        for (at, (cell, step)) in start.iter().zip(&compiled.steps).enumerate() {
-            if matches!(step.kind, StepKind::End) {
-                continue;
-            }
-            let counters = match (set.get(&step.id), before, steps_before.get(&step.id)) {
-                (Some(set), ..) => *set,
-                (None, Some(before), Some(from)) => {
-                    let taken = before.sum(*from as usize);
+        for (at, (cell, from)) in start.iter().zip(starts).enumerate() {
+            let counters = match (from, before) {
+                (Start::Set(counters), _) => counters,
+                (Start::From(from), Some(before)) => {
+                    let taken = before.sum(from as usize);
                     carried.push(Carried {
-                        from: *from,
+                        from,
                         to: at as u32,
                         taken,
                     });
                     taken
                 }
-                _ => continue,
+                (Start::From(_), None) => continue,
             };
             cell.add(counters.packets, counters.bytes);
         }
@@ -221,15 +217,6 @@ impl LiveTable {
             self.start[count.to as usize].add(late.packets, late.bytes);
         }
         Some(table)
-    }
-
-    /// The steps that count, by what they count for.
-    fn steps_by_count(&self) -> HashMap<CountId, u32> {
-        let steps = self.compiled.steps.iter().enumerate();
-        steps
-            .filter(|(_, step)| !matches!(step.kind, StepKind::End))
-            .map(|(at, step)| (step.id, at as u32))
-            .collect()
     }
 
     /// What was counted at a step here and, as far as it is taken over already, in the tables before.
@@ -297,6 +284,54 @@ impl LiveTable {
             .collect()
     }
 }
+
+/// Where a step's count begins.
+enum Start {
+    Set(Counters),
+    /// Where this step of the table before is.
+    From(u32),
+}
+
+/// The steps of the table before, asked for one after another. Most commands leave most rules in their order, so the next one asked for mostly
+/// stands right behind the last.
+struct Following<'a> {
+    steps: &'a [Step],
+    /// Behind the last that was asked for.
+    next: usize,
+    /// Every rule's step, made where one does not follow.
+    index: Option<HashMap<CountId, usize>>,
+}
+
+impl<'a> Following<'a> {
+    fn of(before: Option<&'a LiveTable>) -> Self {
+        Self {
+            steps: before.map_or(&[][..], |it| &it.compiled.steps[..]),
+            next: 0,
+            index: None,
+        }
+    }
+
+    fn start(&mut self, id: CountId) -> Start {
+        let steps = self.steps;
+        let follows = (self.next..steps.len()).take(NEAR).find(|&at| steps[at].id == id);
+        let found = follows.or_else(|| {
+            let index = self
+                .index
+                .get_or_insert_with(|| steps.iter().enumerate().map(|(at, step)| (step.id, at)).collect());
+            index.get(&id).copied()
+        });
+        match found {
+            Some(at) => {
+                self.next = at + 1;
+                Start::From(at as u32)
+            }
+            None => Start::Set(Counters::default()),
+        }
+    }
+}
+
+/// How many rules and ends of chains may have gone in between.
+const NEAR: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -166,6 +166,11 @@ impl Router {
         self.live.load().created().to_vec()
     }
 
+    /// The table in force, with its counters.
+    pub fn live_table(&self, table: Table) -> Option<Arc<LiveTable>> {
+        self.live.load().table(table).map(Arc::clone)
+    }
+
     /// Packets and bytes of every rule and policy of a table.
     pub fn counters(&self, table: Table) -> std::collections::HashMap<CountId, Counters> {
         self.live

@@ -1,6 +1,6 @@
 //! Drafts into rules: each command is done as `iptables-restore` would, and what cannot be done is refused by line.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::draft::{self, Command, Draft};
 use super::{Options, THE_BEGINNING, Told};
@@ -11,28 +11,43 @@ use crate::net::{Closed, Net};
 use crate::rule::{CountId, Refusal, Table, TableRules};
 use crate::text::apply::{self, Printed};
 use crate::text::command::{self, Context, Restoring};
-use crate::text::{Failure, Program, Session, save};
+use crate::text::restore::Marks;
+use crate::text::{Counted, Failure, Program, Session, save};
 
 /// Tables as they were read.
 pub struct Built {
     router: Router,
     /// Which command made a rule: an index of the draft's commands.
-    made_by: HashMap<CountId, usize>,
+    made_by: Marks,
 }
 
 impl Built {
     pub fn new() -> Self {
         Self {
             router: Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed)),
-            made_by: HashMap::new(),
+            made_by: Marks::default(),
         }
     }
 
     /// Does a draft's commands; those that cannot be done are refused, the others stand.
     pub fn add(&mut self, draft: &Draft, options: &Options, told: &mut Told) {
-        let mut left_out = Vec::new();
+        let mut left_out = HashSet::new();
+        let mut searched = 0;
         let mut table = self.perform(draft, draft.commands.len(), &mut left_out, options, Some(told));
         while let Err(refusal) = self.router.replace(table, THE_BEGINNING) {
+            // Each search reads the text some times over.
+            searched += 1;
+            if searched > MOST_SEARCHED {
+                told.refuse(
+                    &draft.source,
+                    draft.line,
+                    format!(
+                        "{}; more rules like those above are refused: mend them first",
+                        kernel(&refusal)
+                    ),
+                );
+                return;
+            }
             // The kernel takes or refuses a table whole: the first command without which it would be taken is to blame.
             let mut bad = draft.commands.len();
             let mut good = 0;
@@ -49,7 +64,7 @@ impl Built {
                 return;
             };
             told.refuse(&draft.source, command.line, kernel(&refusal));
-            left_out.push(bad - 1);
+            left_out.insert(bad - 1);
             table = self.perform(draft, draft.commands.len(), &mut left_out, options, None);
         }
     }
@@ -59,19 +74,19 @@ impl Built {
         &mut self,
         draft: &Draft,
         count: usize,
-        left_out: &mut Vec<usize>,
+        left_out: &mut HashSet<usize>,
         options: &Options,
         mut told: Option<&mut Told>,
     ) -> TableRules {
         let mut tables = Nothing;
         let mut session = Session::open(&mut tables, Family::V4, draft.table);
-        let mut announced = Vec::new();
+        let mut announced = HashSet::new();
         for chain in &draft.chains {
             let built_in = draft.table.hooks().iter().any(|hook| hook.chain() == chain.name);
             let result = match (&chain.policy, built_in) {
                 (None, true) => Ok(()),
                 (None, false) => {
-                    announced.push(chain.name.clone());
+                    announced.insert(chain.name.clone());
                     session.add_chain(&chain.name).map_err(Failure::from)
                 }
                 (Some(policy), _) => match draft::policy(policy) {
@@ -99,40 +114,15 @@ impl Built {
             if left_out.contains(&at) {
                 continue;
             }
-            match one(command, context, &mut session) {
-                Ok(()) => self.note_makers(&session, command, at),
-                Err(failure) => {
-                    left_out.push(at);
-                    if let Some(told) = told.as_deref_mut() {
-                        told.refuse(&draft.source, command.line, refusal(draft, command, &failure));
-                    }
+            self.made_by.set(at as u32);
+            if let Err(failure) = one(command, context, &mut session) {
+                left_out.insert(at);
+                if let Some(told) = told.as_deref_mut() {
+                    told.refuse(&draft.source, command.line, refusal(draft, command, &failure));
                 }
             }
         }
-        session.rules
-    }
-
-    /// Which rules the command made: those at its chain's end that no other did, or wherever they are where it did not append.
-    fn note_makers(&mut self, session: &Session, command: &Command, at: usize) {
-        let appended = match command.words.get(1..3) {
-            Some([verb, chain]) if verb.text == "-A" => session.rules.chain(&chain.text),
-            _ => None,
-        };
-        match appended {
-            Some(chain) => {
-                for rule in chain.rules.iter().rev() {
-                    if self.made_by.contains_key(&rule.id) {
-                        break;
-                    }
-                    self.made_by.insert(rule.id, at);
-                }
-            }
-            None => {
-                for rule in session.rules.rules() {
-                    self.made_by.entry(rule.id).or_insert(at);
-                }
-            }
-        }
+        session.close()
     }
 
     pub fn table(&self, table: Table) -> TableRules {
@@ -151,7 +141,7 @@ impl Built {
     }
 
     pub fn made_by(&self, rule: CountId) -> Option<usize> {
-        self.made_by.get(&rule).copied()
+        self.made_by.line(rule).map(|at| at as usize)
     }
 
     /// What `iptables-save` prints of these tables, without its own comments.
@@ -189,8 +179,8 @@ impl crate::text::Tables for Nothing {
         Vec::new()
     }
 
-    fn counters(&self, _: Family, _: Table) -> HashMap<CountId, crate::rule::Counters> {
-        HashMap::new()
+    fn counters(&self, _: Family, _: Table) -> Counted {
+        Box::new(HashMap::new)
     }
 
     fn replace(&mut self, _: TableRules) -> Result<(), Refusal> {
@@ -227,3 +217,6 @@ fn refusal(draft: &Draft, command: &Command, failure: &Failure) -> String {
 fn kernel(refusal: &Refusal) -> String {
     format!("the kernel would refuse it: {refusal}")
 }
+
+/// Rules that the kernel would refuse, each told by its line.
+const MOST_SEARCHED: usize = 20;

@@ -1,5 +1,7 @@
 //! What `iptables -S` printed: `-P`, `-N` and `-A`, of a whole table or of one chain, with counters or without.
 
+use std::collections::HashSet;
+
 use super::draft::{Chain, Command, Draft};
 use super::kind::Kind;
 use super::{Options, Told, place, script};
@@ -13,6 +15,7 @@ pub fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
         source: &source.name,
         options,
         draft: None,
+        chains: HashSet::new(),
         named: None,
         done: Vec::new(),
     };
@@ -30,6 +33,8 @@ struct Reader<'a> {
     source: &'a str,
     options: &'a Options,
     draft: Option<Draft>,
+    /// The draft's chains.
+    chains: HashSet<String>,
     /// By a prompt above.
     named: Option<Table>,
     done: Vec<Draft>,
@@ -54,6 +59,7 @@ impl Reader<'_> {
                     self.close(told);
                 }
                 let counters = policy_counters(counters)?;
+                self.chains.insert(chain.to_owned());
                 let draft = self.draft(number);
                 draft.counted |= counters.is_some();
                 draft.chains.push(Chain {
@@ -64,6 +70,7 @@ impl Reader<'_> {
                 });
             }
             ["-N", chain] => {
+                self.chains.insert(chain.to_owned());
                 self.draft(number).chains.push(Chain {
                     line: number,
                     name: chain.to_owned(),
@@ -90,7 +97,7 @@ impl Reader<'_> {
     fn ends_before(&self, chain: &str) -> bool {
         self.draft
             .as_ref()
-            .is_some_and(|draft| !draft.commands.is_empty() || draft.chains.iter().any(|it| it.name == chain))
+            .is_some_and(|draft| !draft.commands.is_empty() || self.chains.contains(chain))
     }
 
     fn draft(&mut self, line: usize) -> &mut Draft {
@@ -109,6 +116,7 @@ impl Reader<'_> {
 
     fn close(&mut self, told: &mut Told) {
         let Some(draft) = self.draft.take() else { return };
+        self.chains.clear();
         let built_in: Vec<&str> = draft
             .chains
             .iter()

@@ -11,7 +11,7 @@ use crate::base::Family;
 use crate::engine::{Config, Router};
 use crate::lab::router_tables::RouterTables;
 use crate::net::{Closed, Net};
-use crate::rule::{Chain, ChainKind, Rule, TableRules};
+use crate::rule::{Action, Chain, ChainKind, Rule, TableRules};
 use crate::text::command::{Listing, ThenZero};
 use crate::text::{list, restore, save};
 
@@ -61,7 +61,7 @@ fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, num
         return vec![(draft.line, "none of this is in what was read".to_owned())];
     };
     let headings_again: HashMap<&str, _> = again.headings.iter().map(|it| (it.chain.as_str(), it)).collect();
-    let (rows, rows_again) = (rows_by_chain(form), rows_by_chain(again));
+    let (rows, rows_again) = (form.rows_by_chain(), again.rows_by_chain());
     for heading in &form.headings {
         let Some(other) = headings_again.get(heading.chain.as_str()) else {
             found.push((
@@ -106,14 +106,6 @@ fn differences(draft: &Draft, form: &Form, built: &Built, options: &Options, num
         }
     }
     found
-}
-
-fn rows_by_chain(form: &Form) -> HashMap<&str, Vec<&Row>> {
-    let mut rows: HashMap<&str, Vec<&Row>> = HashMap::new();
-    for row in &form.rows {
-        rows.entry(row.chain.as_str()).or_default().push(row);
-    }
-    rows
 }
 
 /// Counters of a policy that come again as they were rounded.
@@ -226,7 +218,9 @@ fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) 
         }
     }
     // At once, and one by one only where some line is no rule at all.
-    let whole = restored(&table, &all, options);
+    let users = table.chains.iter().filter(|chain| chain.kind == ChainKind::User);
+    let whole = restored(&table, users.map(|chain| chain.name.as_str()), &all, options)
+        .filter(|again| again.chains.len() == table.chains.len());
     for (at, chain) in table.chains.iter().enumerate() {
         for (number, rule) in chain.rules.iter().enumerate() {
             let line = written(chain, rule);
@@ -235,7 +229,7 @@ fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) 
                     .rules
                     .get(number)
                     .is_some_and(|again| again.says_the_same(rule)),
-                None => restored(&table, &line, options)
+                None => restored(&table, chains_of(chain, rule), &line, options)
                     .is_some_and(|again| again.rules().next().is_some_and(|again| again.says_the_same(rule))),
             };
             if !same {
@@ -253,16 +247,31 @@ fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) 
     }
 }
 
-/// Lines of rules read into a table with the same chains; `None` where they cannot be.
-fn restored(table: &TableRules, lines: &str, options: &Options) -> Option<TableRules> {
+/// The user chains that a rule's line needs.
+fn chains_of<'a>(chain: &'a Chain, rule: &'a Rule) -> impl Iterator<Item = &'a str> {
+    let own = (chain.kind == ChainKind::User).then_some(chain.name.as_str());
+    let other = match &rule.action {
+        Action::Jump(name) | Action::Goto(name) => Some(name.as_str()),
+        _ => None,
+    };
+    own.into_iter().chain(other.filter(|name| Some(*name) != own))
+}
+
+/// Lines of rules read into a table with these user chains; `None` where they cannot be.
+fn restored<'a>(
+    table: &TableRules,
+    users: impl Iterator<Item = &'a str>,
+    lines: &str,
+    options: &Options,
+) -> Option<TableRules> {
     let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
     let mut tables = RouterTables {
         router: &router,
         now: THE_BEGINNING,
     };
     let mut text = format!("*{}\n", table.table.name());
-    for chain in table.chains.iter().filter(|chain| chain.kind == ChainKind::User) {
-        text += &format!(":{} -\n", chain.name);
+    for name in users {
+        text += &format!(":{name} -\n");
     }
     text += lines;
     text += "COMMIT\n";
@@ -276,6 +285,5 @@ fn restored(table: &TableRules, lines: &str, options: &Options) -> Option<TableR
     };
     let (_, result) = restore::run(&text, &options_of_restore, &mut tables, &options.hosts);
     result.ok()?;
-    let again = router.table(Family::V4, table.table);
-    (again.chains.len() == table.chains.len()).then_some(again)
+    Some(router.table(Family::V4, table.table))
 }

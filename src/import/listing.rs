@@ -3,6 +3,8 @@
 //! A listing names neither its table nor the options it was made with: the line of column names tells which columns there are, and whether
 //! names stand for numbers is told by what stands in them.
 
+use std::collections::{HashMap, HashSet};
+
 use super::draft::{self, Chain, Command, Draft};
 use super::kind::Kind;
 use super::row::{self, Row};
@@ -18,6 +20,16 @@ pub struct Form {
     pub columns: Columns,
     pub headings: Vec<Heading>,
     pub rows: Vec<Row>,
+}
+
+impl Form {
+    pub fn rows_by_chain(&self) -> HashMap<&str, Vec<&Row>> {
+        let mut rows: HashMap<&str, Vec<&Row>> = HashMap::new();
+        for row in &self.rows {
+            rows.entry(row.chain.as_str()).or_default().push(row);
+        }
+        rows
+    }
 }
 
 /// `Chain INPUT (policy DROP 3 packets, 120 bytes)`.
@@ -65,6 +77,7 @@ pub fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
 pub fn scan(source: &str, text: &str, told: &mut Told) -> Vec<Group> {
     let mut scanner = Scanner {
         groups: Vec::new(),
+        headings: HashSet::new(),
         table: None,
         fresh: true,
         columns: None,
@@ -81,6 +94,8 @@ pub fn scan(source: &str, text: &str, told: &mut Told) -> Vec<Group> {
 
 struct Scanner {
     groups: Vec<Group>,
+    /// The chains of the last group.
+    headings: HashSet<String>,
     /// Named by the prompt or title above.
     table: Option<Table>,
     /// The next chain begins a group whatever it is.
@@ -139,10 +154,11 @@ impl Scanner {
         let begins = match self.groups.last() {
             None => true,
             Some(group) => {
+                // Headings of user chains only follow those of built-in ones, so the last tells of all.
                 let user = |it: &Heading| matches!(it.about, About::References(_));
-                let again = group.form.headings.iter().any(|it| it.chain == heading.chain);
+                let again = self.headings.contains(&heading.chain);
                 // The chains of a table begin with the built-in ones.
-                self.fresh || again || built_in && group.form.headings.iter().any(user)
+                self.fresh || again || built_in && group.form.headings.last().is_some_and(user)
             }
         };
         if begins {
@@ -162,7 +178,9 @@ impl Scanner {
                 },
             });
             self.fresh = false;
+            self.headings.clear();
         }
+        self.headings.insert(heading.chain.clone());
         if let Some(group) = self.groups.last_mut() {
             group.form.headings.push(heading);
         }
@@ -297,7 +315,7 @@ fn drafted(source: &Source, mut group: Group, options: &Options, told: &mut Told
             counters,
         });
     }
-    let listed: Vec<String> = chains.iter().map(|it| it.name.clone()).collect();
+    let listed: HashSet<String> = chains.iter().map(|it| it.name.clone()).collect();
     let mut commands = Vec::new();
     let mut named = Vec::new();
     for row in &form.rows {
@@ -366,9 +384,10 @@ fn what_columns_do_not_tell(source: &str, form: &Form, told: &mut Told) {
 
 /// Numbers that leave some out: the listing was cut or filtered.
 fn numbers_in_a_row(source: &str, form: &Form, told: &mut Told) {
+    let rows = form.rows_by_chain();
     for heading in &form.headings {
         let mut expected = 1;
-        for row in form.rows.iter().filter(|row| row.chain == heading.chain) {
+        for row in rows.get(heading.chain.as_str()).into_iter().flatten() {
             let Some(number) = row.number else { return };
             if number != expected {
                 let missing = match number.checked_sub(1) {

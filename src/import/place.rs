@@ -1,5 +1,7 @@
 //! Which table it is: listings and commands do not say. The chains tell, and where several tables have them, the rules.
 
+use std::collections::HashSet;
+
 use super::draft::{Chain, Draft};
 use super::row::FOREIGN_TARGETS;
 use super::{Options, Told, build};
@@ -128,6 +130,7 @@ fn missing_chains(draft: &mut Draft, whole: bool, told: &mut Told) {
     if whole {
         return;
     }
+    let mut there: HashSet<String> = draft.chains.iter().map(|it| it.name.clone()).collect();
     let mut missing: Vec<(usize, String)> = Vec::new();
     for command in &draft.commands {
         let jump = command
@@ -140,9 +143,9 @@ fn missing_chains(draft: &mut Draft, whole: bool, told: &mut Told) {
         let known = ["ACCEPT", "DROP", "RETURN", "QUEUE"].contains(&name.as_str())
             || ext::targets().any(|spec| spec.name == name)
             || FOREIGN_TARGETS.contains(&name.as_str())
-            || draft.chains.iter().any(|chain| chain.name == name)
-            || missing.iter().any(|(_, other)| *other == name);
+            || there.contains(&name);
         if !known {
+            there.insert(name.clone());
             missing.push((command.line, name));
         }
     }

@@ -1,5 +1,7 @@
 //! A row of a listing: its columns, and behind them what the extensions printed, as words of a command.
 
+use std::collections::HashSet;
+
 use crate::base::Family;
 use crate::ext::listed::Listed;
 use crate::ext::{self, names};
@@ -172,7 +174,7 @@ impl Row {
     }
 
     /// The row as a command. `chains` are those of the listing; `whole` is set when it has all of its table.
-    pub fn words(&self, chains: &[String], whole: bool, counted: Option<Counters>) -> Result<Read, String> {
+    pub fn words(&self, chains: &HashSet<String>, whole: bool, counted: Option<Counters>) -> Result<Read, String> {
         let mut words = vec!["iptables-restore".to_owned(), "-A".to_owned(), self.chain.clone()];
         let mut unknown = Vec::new();
         let mut say = |inverted: bool, option: &str, value: &str| {
@@ -231,7 +233,7 @@ impl Row {
 
     /// What the target and the extensions say, whatever the other columns do.
     pub fn extensions(&self) -> Option<Vec<String>> {
-        let target = self.said_target(&[], false).ok()?;
+        let target = self.said_target(&HashSet::new(), false).ok()?;
         self.ways(&target).ok()?.into_iter().next().map(|way| way.words)
     }
 
@@ -245,6 +247,8 @@ impl Row {
             protocol: number,
             inverted: self.protocol.inverted,
             ways: Vec::new(),
+            arrived: 0,
+            dead: HashSet::new(),
             left: &self.rest,
         };
         search.go(&self.rest, &Way::default());
@@ -254,9 +258,9 @@ impl Row {
         }
     }
 
-    fn said_target(&self, chains: &[String], whole: bool) -> Result<Said, String> {
+    fn said_target(&self, chains: &HashSet<String>, whole: bool) -> Result<Said, String> {
         let name = self.target.as_str();
-        let is_chain = chains.iter().any(|chain| chain == name);
+        let is_chain = chains.contains(name);
         if self.goto {
             return Ok(Said::Words(vec!["-g".to_owned(), name.to_owned()]));
         }
@@ -299,12 +303,20 @@ struct Search<'a> {
     protocol: u8,
     inverted: bool,
     ways: Vec<Way>,
+    /// How often a way came to the end, new or not.
+    arrived: usize,
+    /// Lengths of what was left where nothing led to the end: other ways that come there need not try again.
+    dead: HashSet<usize>,
     /// What no way got behind.
     left: &'a str,
 }
 
 impl<'a> Search<'a> {
     fn go(&mut self, rest: &'a str, so_far: &Way) {
+        if self.dead.contains(&rest.len()) || so_far.words.len() > MOST_WORDS {
+            return;
+        }
+        let arrived = self.arrived;
         if rest.trim().len() < self.left.trim().len() {
             self.left = rest;
         }
@@ -329,6 +341,9 @@ impl<'a> Search<'a> {
                 way.unknown.extend(typed.unknown);
                 self.go(typed.rest, &way);
             }
+        }
+        if self.arrived == arrived && self.ways.len() < MOST_WAYS {
+            self.dead.insert(rest.len());
         }
     }
 
@@ -362,6 +377,7 @@ impl<'a> Search<'a> {
     }
 
     fn found(&mut self, way: Way) {
+        self.arrived += 1;
         if !self.ways.contains(&way) {
             self.ways.push(way);
         }
@@ -411,6 +427,8 @@ fn has_port_names(words: &[String]) -> bool {
 
 /// More than these are never told.
 const MOST_WAYS: usize = 4;
+/// No rule of the kernel has room for more matches than these are words of.
+const MOST_WORDS: usize = 4_000;
 
 /// Targets of the real tool that nflab has not: a row that has one is not taken for a jump to a chain that is not listed.
 pub const FOREIGN_TARGETS: &[&str] = &[

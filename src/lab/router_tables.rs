@@ -1,11 +1,9 @@
 //! The router's rules as the text room wants them.
 
-use std::collections::HashMap;
-
 use crate::base::{Family, Time};
 use crate::engine::Router;
-use crate::rule::{CountId, Counters, Refusal, Table, TableRules};
-use crate::text::Tables;
+use crate::rule::{Refusal, Table, TableRules};
+use crate::text::{Counted, Tables};
 
 /// A router's tables at one moment.
 pub struct RouterTables<'a> {
@@ -26,8 +24,9 @@ impl Tables for RouterTables<'_> {
         self.router.tables()
     }
 
-    fn counters(&self, _family: Family, table: Table) -> HashMap<CountId, Counters> {
-        self.router.counters(table)
+    fn counters(&self, _family: Family, table: Table) -> Counted {
+        let live = self.router.live_table(table);
+        Box::new(move || live.as_ref().map(|it| it.counters()).unwrap_or_default())
     }
 
     fn replace(&mut self, rules: TableRules) -> Result<(), Refusal> {

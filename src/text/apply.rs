@@ -10,7 +10,7 @@ use super::session::{Session, Tables};
 use super::{list, save};
 use crate::ext;
 use crate::ext::option::Status;
-use crate::rule::{Action, Chain, ChainKind, Count, CountId, Counters, Policy, Rule, Table};
+use crate::rule::{Action, ChainKind, Count, CountId, Counters, Policy, Rule, Table};
 
 /// What a command printed, on standard output and standard error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,11 +82,11 @@ pub fn perform(
             let (action, rules) = resolve(draft, session, warnings)?;
             for rule in rules {
                 announce(command, &rule, out);
-                if *number > session.chain(chain)?.rules.len() {
+                if *number > session.chain(chain).ok_or(Denial::NoSuchName)?.length() {
                     return Err(Denial::ReplacementTooBig.into());
                 }
                 check_jump(session, &action)?;
-                session.chain(chain)?.rules[number - 1] = Arc::new(rule);
+                session.replace_rule(chain, number - 1, Arc::new(rule))?;
             }
         }
         Verb::Delete { chain, draft } => {
@@ -95,9 +95,7 @@ pub fn perform(
             for rule in rules {
                 announce(command, &rule, out);
                 match find(session, chain, &rule) {
-                    Ok(at) => {
-                        session.chain(chain)?.rules.remove(at);
-                    }
+                    Ok(at) => session.remove_rule(chain, at)?,
                     Err(denial) => result = Err(denial),
                 }
             }
@@ -114,13 +112,7 @@ pub fn perform(
             }
             result?;
         }
-        Verb::DeleteNumber { chain, number } => {
-            let rules = &mut session.chain(chain)?.rules;
-            if *number > rules.len() {
-                return Err(Denial::DeletionTooBig.into());
-            }
-            rules.remove(number - 1);
-        }
+        Verb::DeleteNumber { chain, number } => session.remove_rule(chain, number - 1)?,
         Verb::List(listing) => {
             let columns = list::Columns {
                 verbose: command.verbose,
@@ -128,10 +120,12 @@ pub fn perform(
                 exact: command.exact,
                 line_numbers: command.line_numbers,
             };
+            session.settle();
             list::write(out, session, listing, columns, hosts)?;
             zero_after(session, listing, command.verbose, out)?;
         }
         Verb::ListRules(listing) => {
+            session.settle();
             save::write_rules(out, session, listing, command.verbose)?;
             zero_after(session, listing, command.verbose, out)?;
         }
@@ -184,17 +178,7 @@ pub fn set_policy(session: &mut Session, chain: &str, policy: &str, counters: Op
     let typed = [Policy::Accept, Policy::Drop]
         .into_iter()
         .find(|it| it.name() == policy);
-    match session.chain(chain) {
-        Ok(Chain {
-            kind: ChainKind::BuiltIn { policy, count, .. },
-            ..
-        }) => {
-            *policy = typed.ok_or(Denial::BadPolicy)?;
-            *count = Count::Set(counters.unwrap_or_default());
-            Ok(())
-        }
-        _ => Err(Denial::NotBuiltIn),
-    }
+    session.set_policy(chain, typed, counters)
 }
 
 fn resolve(draft: &Draft, session: &Session, warnings: &mut String) -> Result<(Action, Vec<Rule>), Failure> {
@@ -250,20 +234,19 @@ fn insert(
     rule: Rule,
     action: &Action,
 ) -> Result<(), Denial> {
-    let length = session.chain(chain)?.rules.len();
+    let length = session.chain(chain).ok_or(Denial::NoSuchName)?.length();
     let at = number.map_or(length, |number| number - 1);
     if at > length {
         return Err(Denial::InsertionTooBig);
     }
     check_jump(session, action)?;
-    session.chain(chain)?.rules.insert(at, Arc::new(rule));
-    Ok(())
+    session.insert_rule(chain, at, Arc::new(rule))
 }
 
 /// A built-in chain can't be jumped to.
 fn check_jump(session: &Session, action: &Action) -> Result<(), Denial> {
     match action {
-        Action::Jump(name) | Action::Goto(name) => match session.rules.chain(name) {
+        Action::Jump(name) | Action::Goto(name) => match session.chain(name) {
             Some(chain) if chain.kind != ChainKind::User => Err(Denial::Invalid),
             _ => Ok(()),
         },
@@ -272,17 +255,15 @@ fn check_jump(session: &Session, action: &Action) -> Result<(), Denial> {
 }
 
 /// Where the chain has the rule. The tool has two messages for "nowhere": one for rules with a plain verdict, one for the others.
-fn find(session: &Session, chain: &str, rule: &Rule) -> Result<usize, Denial> {
-    let chain = session.rules.chain(chain).ok_or(Denial::NoSuchRule)?;
+fn find(session: &mut Session, chain: &str, rule: &Rule) -> Result<usize, Denial> {
+    if !session.has_chain(chain) {
+        return Err(Denial::NoSuchRule);
+    }
     check_jump(session, &rule.action)?;
-    chain
-        .rules
-        .iter()
-        .position(|other| other.says_the_same(rule))
-        .ok_or(match rule.action {
-            Action::Jump(_) | Action::Goto(_) | Action::Target(_) => Denial::NoSuchName,
-            _ => Denial::NoSuchRule,
-        })
+    session.position(chain, rule).ok_or(match rule.action {
+        Action::Jump(_) | Action::Goto(_) | Action::Target(_) => Denial::NoSuchName,
+        _ => Denial::NoSuchRule,
+    })
 }
 
 fn announce(command: &Command, rule: &Rule, out: &mut String) {

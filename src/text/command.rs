@@ -1,8 +1,10 @@
 //! A command as it was typed, and what its reading may refer to.
 
+use std::collections::HashSet;
+
 use super::failure::{Failure, Program};
 use super::hosts::Hosts;
-pub use super::parse::parse;
+pub use super::parse::{parse, parse_words};
 pub use super::rule_options::{Draft, Jump};
 use crate::base::Family;
 use crate::rule::Counters;
@@ -23,7 +25,7 @@ pub struct Restoring<'a> {
     /// The table; `-t` is refused.
     pub table: &'a str,
     /// The chains that lines `:CHAIN` have named so far.
-    pub announced: &'a [String],
+    pub announced: &'a HashSet<String>,
 }
 
 /// A command as it was typed. It may still name chains and targets that aren't there.

@@ -43,16 +43,16 @@ pub struct Getopt {
     arguments: Vec<String>,
     /// The next argument to look at; the program's name is number 0.
     pub index: usize,
-    /// What is left of a cluster of short options (`-nvL`).
-    cluster: String,
+    /// What is left of a cluster of short options (`-nvL`): the argument and the byte of it. Who sets the cursor back leaves it as it is.
+    cluster: Option<(usize, usize)>,
 }
 
 impl Getopt {
-    pub fn new(arguments: &[String]) -> Self {
+    pub fn new(arguments: Vec<String>) -> Self {
         Self {
-            arguments: arguments.to_vec(),
+            arguments,
             index: 1,
-            cluster: String::new(),
+            cluster: None,
         }
     }
 
@@ -87,49 +87,49 @@ impl Getopt {
         self.index < self.arguments.len()
     }
 
-    /// One step. `short` says what a short option takes; `None` where there is no such option.
-    pub fn next<K: Clone + PartialEq>(
+    /// One step. `short` says what a short option takes, `None` where there is no such option; `long` walks the long ones, as often as need be.
+    pub fn next<K: Clone + PartialEq, I: Iterator<Item = Long<K>>>(
         &mut self,
         short: impl Fn(char) -> Option<(Takes, K)>,
-        long: &[Long<K>],
+        long: impl Fn() -> I,
     ) -> Step<K> {
-        if self.cluster.is_empty() {
-            let Some(argument) = self.peek().map(str::to_owned) else {
+        if self.cluster.is_none() {
+            let Some(argument) = self.peek() else {
                 return Step::End;
             };
             if argument == "--" {
                 self.index += 1;
                 return Step::End;
             }
-            if let Some(name) = argument.strip_prefix("--") {
+            if argument.starts_with("--") {
                 self.index += 1;
-                return self.long(name, long);
+                return self.long(long);
             }
-            match argument.strip_prefix('-') {
-                Some(cluster) if !cluster.is_empty() => self.cluster = cluster.to_owned(),
-                _ => {
-                    self.index += 1;
-                    return Step::Word(argument);
-                }
+            if !argument.starts_with('-') || argument.len() == 1 {
+                let word = argument.to_owned();
+                self.index += 1;
+                return Step::Word(word);
             }
+            self.cluster = Some((self.index, 1));
         }
         self.short(short)
     }
 
     fn short<K>(&mut self, short: impl Fn(char) -> Option<(Takes, K)>) -> Step<K> {
-        let mut rest = self.cluster.chars();
+        let (argument, from) = self.cluster.take().unwrap_or_default();
+        let cluster = self.arguments.get(argument).and_then(|it| it.get(from..));
+        let mut rest = cluster.unwrap_or_default().chars();
         let Some(letter) = rest.next() else {
             return Step::End;
         };
-        let attached = rest.as_str().to_owned();
-        self.cluster.clear();
+        let attached = rest.as_str();
         let found = short(letter);
         let takes = found.as_ref().map_or(Takes::Nothing, |(takes, _)| *takes);
         if takes == Takes::Nothing && !attached.is_empty() {
-            self.cluster = attached;
+            self.cluster = Some((argument, from + letter.len_utf8()));
         } else {
+            let value = (!attached.is_empty()).then(|| attached.to_owned());
             self.index += 1;
-            let value = Some(attached).filter(|it| !it.is_empty());
             return match (found, takes, value) {
                 (None, ..) => Step::Unknown,
                 (Some((_, key)), Takes::Argument, None) => self.with_next(key),
@@ -142,15 +142,17 @@ impl Getopt {
         }
     }
 
-    fn long<K: Clone + PartialEq>(&mut self, typed: &str, long: &[Long<K>]) -> Step<K> {
+    /// The argument before the cursor is a long option.
+    fn long<K: Clone + PartialEq, I: Iterator<Item = Long<K>>>(&mut self, long: impl Fn() -> I) -> Step<K> {
+        let typed = &self.just_passed()[2..];
         let (name, value) = match typed.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (typed, None),
         };
-        let found = match long.iter().find(|it| it.name == name) {
+        let found = match long().find(|it| it.name == name) {
             Some(exact) => exact,
             None => {
-                let mut close = long.iter().filter(|it| it.name.starts_with(name));
+                let mut close = long().filter(|it| it.name.starts_with(name));
                 let Some(first) = close.next() else {
                     return Step::Unknown;
                 };
@@ -160,7 +162,7 @@ impl Getopt {
                 first
             }
         };
-        let key = found.key.clone();
+        let key = found.key;
         match (found.takes, value) {
             (Takes::Nothing, Some(_)) => Step::Unknown,
             (Takes::Argument, None) => self.with_next(key),
@@ -199,7 +201,7 @@ mod tests {
             ("numeric", Takes::Nothing, 'n'),
         ]
         .map(|(name, takes, key)| Long { name, takes, key });
-        let mut options = Getopt::new(&arguments);
+        let mut options = Getopt::new(arguments);
         let mut seen = Vec::new();
         loop {
             let step = options.next(
@@ -209,7 +211,7 @@ mod tests {
                     'L' => Some((Takes::MaybeAttached, 'L')),
                     _ => None,
                 },
-                &long,
+                || long.iter().cloned(),
             );
             match step {
                 Step::End => return seen,

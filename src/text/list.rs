@@ -6,10 +6,10 @@ use super::command::Listing;
 use super::counters::{self, Style};
 use super::failure::Denial;
 use super::hosts::{Hosts, StaticHosts};
-use super::session::Session;
+use super::session::{OpenChain, Session};
 use crate::base::{AddressMask, InterfaceMask};
 use crate::ext::names;
-use crate::rule::{Action, Chain, ChainKind, Rule, Selector};
+use crate::rule::{Action, ChainKind, Rule, Selector};
 
 /// Which columns, and how.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +28,8 @@ pub fn write(
     columns: Columns,
     hosts: &dyn Hosts,
 ) -> Result<(), Denial> {
-    let chains = session.rules.chains.iter();
-    let chosen: Vec<&Chain> = match &listing.chain {
+    let chains = session.chains();
+    let chosen: Vec<&OpenChain> = match &listing.chain {
         Some(name) => chains.filter(|chain| chain.name == *name).collect(),
         None => chains.collect(),
     };
@@ -43,7 +43,7 @@ pub fn write(
             }
             heading(out, session, chain, columns);
         }
-        for (at, rule) in chain.rules.iter().enumerate() {
+        for (at, rule) in chain.rules().enumerate() {
             if listing.number.is_none_or(|number| number == at + 1) {
                 row(out, session, at + 1, rule, columns, hosts);
             }
@@ -76,7 +76,7 @@ pub fn write_inline(out: &mut String, rule: &Rule) {
     rest(out, rule, true, true);
 }
 
-fn heading(out: &mut String, session: &Session, chain: &Chain, columns: Columns) {
+fn heading(out: &mut String, session: &Session, chain: &OpenChain, columns: Columns) {
     let _ = write!(out, "Chain {}", chain.name);
     match &chain.kind {
         ChainKind::BuiltIn { policy, .. } => {

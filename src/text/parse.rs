@@ -5,7 +5,7 @@
 
 use super::command::{Command, Context, Listing, Parsed, ThenZero, Verb};
 use super::failure::{Failure, FailureKind};
-use super::getopt::{Getopt, Long, Step};
+use super::getopt::{Getopt, Step};
 use super::options::{self, Key};
 use super::rule_options::{Draft, RuleOptions};
 use super::{counters, number, own_options};
@@ -15,6 +15,11 @@ use crate::rule::Counters;
 
 /// Reads the arguments; the first is the program's name.
 pub fn parse(arguments: &[String], context: Context<'_>) -> Parsed {
+    parse_words(arguments.to_vec(), context)
+}
+
+/// The same, of words that nobody needs any more.
+pub fn parse_words(arguments: Vec<String>, context: Context<'_>) -> Parsed {
     let mut parser = Parser {
         context,
         getopt: Getopt::new(arguments),
@@ -69,10 +74,12 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn run(&mut self) -> Result<Command, Failure> {
         loop {
-            let known = self.long_options();
+            let rule = &self.rule;
+            // The tool's own first, then those of extensions, the latest loaded before the earlier.
+            let long = || options::long(Key::Own).chain(rule.long_options());
             let step = self
                 .getopt
-                .next(|letter| Some((options::short(letter)?, Key::Own(letter))), &known);
+                .next(|letter| Some((options::short(letter)?, Key::Own(letter))), long);
             let at = self.getopt.index.saturating_sub(1);
             let blame = |failure: Failure| failure.at(at);
             match step {
@@ -116,11 +123,6 @@ impl Parser<'_> {
             self.invert = false;
         }
         self.whole()
-    }
-
-    /// The tool's own first, then those of extensions, the latest loaded before the earlier.
-    fn long_options(&self) -> Vec<Long<Key>> {
-        options::long(Key::Own).chain(self.rule.long_options()).collect()
     }
 
     fn unknown(&self) -> Failure {
@@ -180,8 +182,8 @@ impl Parser<'_> {
             'j' => {
                 self.once('j')?;
                 let name = self.getopt.just_passed().to_owned();
-                let announced = self.context.restoring.map_or(&[][..], |it| it.announced);
-                self.rule.jump(&name, self.getopt.index - 1, announced)?;
+                let is_announced = self.context.restoring.is_some_and(|it| it.announced.contains(&name));
+                self.rule.jump(&name, self.getopt.index - 1, is_announced)?;
             }
             'g' => {
                 self.once('j')?;

@@ -2,6 +2,8 @@
 //!
 //! A bad line changes nothing of its table; tables committed before it stay. That is what the real tool does.
 
+use std::collections::HashSet;
+
 use super::apply::{Printed, no_table, perform, set_policy};
 use super::command::{self, Command, Verb};
 use super::counters;
@@ -71,13 +73,16 @@ pub fn run_marked(
         hosts,
         open: None,
         named: String::new(),
-        announced: Vec::new(),
+        announced: HashSet::new(),
         printed: Printed::default(),
     };
     let mut lines = 0u32;
     for line in text.split_inclusive('\n').flat_map(pieces) {
         lines += 1;
-        marks.set(lines);
+        // A comment makes no rule, so what comes behind it need not be told apart.
+        if !line.starts_with(['#', '\n']) {
+            marks.set(lines);
+        }
         match file.line(up_to_nul(line), lines) {
             Ok(Next::Line) => {}
             Ok(Next::End) => return (file.printed, Ok(())),
@@ -122,7 +127,7 @@ struct File<'a> {
     /// The table that was named last, open or not.
     named: String,
     /// Every name that a line `:CHAIN` has had, in whatever table.
-    announced: Vec<String>,
+    announced: HashSet<String>,
     printed: Printed,
 }
 
@@ -218,8 +223,8 @@ impl File<'_> {
                 "Invalid chain name `{name}' ({LONGEST_CHAIN} chars max)"
             )));
         }
-        if !session.rules.table.hooks().iter().any(|hook| hook.chain() == name) {
-            self.announced.push(name.to_owned());
+        if !session.table.hooks().iter().any(|hook| hook.chain() == name) {
+            self.announced.insert(name.to_owned());
             if self.options.keep && session.has_chain(name) {
                 session.flush(name)?;
             } else if session.add_chain(name).is_err() {
@@ -260,28 +265,30 @@ impl File<'_> {
 
     fn rule(&mut self, line: &str, number: u32, session: &mut Session) -> Result<Next, Failure> {
         let counted = split_counters(line, number)?;
-        let mut arguments = vec![Argument::made(Program::Restore.name())];
+        let mut arguments = Vec::with_capacity(24);
+        arguments.push(Argument::made(Program::Restore.name()));
         if let (Some((packets, bytes)), true) = (counted.counters, self.options.counters) {
             for made in ["--set-counters", packets, bytes] {
                 arguments.push(Argument::made(made));
             }
         }
         split_words(counted.rule, line.len() - counted.from_end, &mut arguments)?;
-        let texts: Vec<String> = arguments.iter().map(|it| it.text.clone()).collect();
+        let (texts, columns): (Vec<String>, Vec<Option<usize>>) =
+            arguments.into_iter().map(|it| (it.text, it.column)).unzip();
         let context = command::Context {
             program: Program::Restore,
             family: self.options.family,
             hosts: self.hosts,
             restoring: Some(command::Restoring {
-                table: session.rules.table.name(),
+                table: session.table.name(),
                 announced: &self.announced,
             }),
         };
-        let parsed = command::parse(&texts, context);
+        let parsed = command::parse_words(texts, context);
         self.printed.warnings += &parsed.warnings;
         let column = |mut failure: Failure| {
-            let blamed = failure.place.argument.and_then(|at| arguments.get(at as usize));
-            failure.place.column = blamed.and_then(|it| it.column).map(|column| column as u32);
+            let blamed = failure.place.argument.and_then(|at| columns.get(at as usize));
+            failure.place.column = blamed.copied().flatten().map(|column| column as u32);
             failure
         };
         let command: Command = parsed.result.map_err(column)?;
@@ -379,6 +386,9 @@ fn split_words(rule: &str, offset: usize, arguments: &mut Vec<Argument>) -> Resu
     let mut escaped = false;
     // The tool puts its own name, `-t` and the table before the words.
     let most = MOST_ARGUMENTS - 2;
+    if !rule.contains('"') {
+        return split_blanks(rule, offset, most, arguments);
+    }
     for (at, letter) in rule.char_indices() {
         let mut ends = false;
         if quoted {
@@ -411,6 +421,27 @@ fn split_words(rule: &str, offset: usize, arguments: &mut Vec<Argument>) -> Resu
     }
     if start.is_some() {
         push(&mut word, &mut start, offset, most, arguments)?;
+    }
+    Ok(())
+}
+
+/// The same where nothing is quoted, which is most lines.
+fn split_blanks(rule: &str, offset: usize, most: usize, arguments: &mut Vec<Argument>) -> Result<(), Failure> {
+    let mut at = 0;
+    for word in rule.split([' ', '\t', '\n']) {
+        if word.len() > LONGEST_WORD {
+            return Err(Failure::parameter("Parameter too long!"));
+        }
+        if !word.is_empty() {
+            if arguments.len() >= most {
+                return Err(Failure::parameter("Parser cannot handle more arguments"));
+            }
+            arguments.push(Argument {
+                text: word.to_owned(),
+                column: Some(offset + at + 1),
+            });
+        }
+        at += word.len() + 1;
     }
     Ok(())
 }

@@ -199,10 +199,10 @@ impl RuleOptions {
     /// `-j`: the options of a target of this name may follow.
     ///
     /// A name that a restore file has announced as a chain (`:LOG -`) is never looked up as a target.
-    pub fn jump(&mut self, name: &str, at: usize, announced: &[String]) -> Result<(), Failure> {
+    pub fn jump(&mut self, name: &str, at: usize, is_announced: bool) -> Result<(), Failure> {
         check_target_name(name)?;
         if plain(name).is_none()
-            && !announced.iter().any(|chain| chain == name)
+            && !is_announced
             && let Some(spec) = ext::find_target(name, self.base.family)
         {
             self.load(Spec::Target(spec));

@@ -1,11 +1,18 @@
 //! The tables as commands see them, and one table opened for a change.
+//!
+//! A restore file is one change of a hundred thousand lines, so nothing here walks all chains or rules for one line: chains are found by
+//! name, rules as typed by an index that is made once somebody asks often, and what a new name of a chain means for the rules that jump to
+//! it is done when the rules are looked at.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::failure::Denial;
+use super::places::Places;
+use super::renames::{Names, Renames};
 use crate::base::Family;
-use crate::rule::{Action, Chain, ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
+use crate::rule::{Action, Chain, ChainKind, Count, CountId, Counters, Policy, Refusal, Rule, Table, TableRules};
 
 /// What holds the rules in force. The engine has it; tests have a small one.
 pub trait Tables {
@@ -14,23 +21,81 @@ pub trait Tables {
     /// The tables that exist, in the order in which they came to.
     fn existing(&self, family: Family) -> Vec<Table>;
     /// Packets and bytes of every rule and policy of a table.
-    fn counters(&self, family: Family, table: Table) -> HashMap<CountId, Counters>;
+    fn counters(&self, family: Family, table: Table) -> Counted;
     /// Puts a table into force, whole or not at all.
     fn replace(&mut self, rules: TableRules) -> Result<(), Refusal>;
 }
 
+/// Gives packets and bytes of every rule and policy, once they are asked for: most commands print none.
+pub type Counted = Box<dyn Fn() -> HashMap<CountId, Counters>>;
+
 /// A table opened: changes are made to a copy, and come into force at `commit`.
-#[derive(Debug)]
 pub struct Session {
-    pub rules: TableRules,
-    counted: HashMap<CountId, Counters>,
+    pub family: Family,
+    pub table: Table,
+    built_in: Vec<OpenChain>,
+    /// By name: user chains stand in the order of their names' bytes.
+    user: BTreeMap<String, OpenChain>,
+    /// How many rules jump to each chain; counted when it is first asked for, and kept since.
+    references: OnceCell<HashMap<String, usize>>,
+    /// What rules still call by their old names.
+    renames: Renames,
+    counted: OnceCell<HashMap<CountId, Counters>>,
+    count: Counted,
     changed: bool,
+}
+
+/// A chain of an opened table.
+pub struct OpenChain {
+    pub name: String,
+    pub kind: ChainKind,
+    rules: VecDeque<Arc<Rule>>,
+    places: Places,
+    /// Chains that came to the same name by `-E`, which cuts it; nothing finds them by it.
+    twins: Vec<OpenChain>,
+}
+
+impl OpenChain {
+    fn new(chain: Chain) -> Self {
+        Self {
+            name: chain.name,
+            kind: chain.kind,
+            rules: chain.rules.into(),
+            places: Places::default(),
+            twins: Vec::new(),
+        }
+    }
+
+    fn closed(self, into: &mut Vec<Chain>) {
+        into.push(Chain {
+            name: self.name,
+            kind: self.kind,
+            rules: self.rules.into(),
+        });
+        for twin in self.twins {
+            twin.closed(into);
+        }
+    }
+
+    pub fn rules(&self) -> impl DoubleEndedIterator<Item = &Arc<Rule>> {
+        self.rules.iter()
+    }
+
+    pub fn length(&self) -> usize {
+        self.rules.len()
+    }
+
+    fn is_user(&self) -> bool {
+        self.kind == ChainKind::User
+    }
 }
 
 impl Session {
     pub fn open(tables: &mut dyn Tables, family: Family, table: Table) -> Self {
-        let mut rules = tables.open(family, table);
-        for chain in &mut rules.chains {
+        let rules = tables.open(family, table);
+        let mut built_in = Vec::new();
+        let mut user: BTreeMap<String, OpenChain> = BTreeMap::new();
+        for mut chain in rules.chains {
             // Whatever an earlier change said of counters has been done; only what this one says may be done again.
             if let ChainKind::BuiltIn { count, .. } = &mut chain.kind {
                 *count = Count::Keep;
@@ -40,10 +105,21 @@ impl Session {
                     *rule = with_count(rule, Count::Keep);
                 }
             }
+            let chain = OpenChain::new(chain);
+            match chain.is_user() {
+                true => put(&mut user, chain),
+                false => built_in.push(chain),
+            }
         }
         Self {
-            rules,
-            counted: tables.counters(family, table),
+            family,
+            table,
+            built_in,
+            user,
+            references: OnceCell::new(),
+            renames: Renames::default(),
+            counted: OnceCell::new(),
+            count: tables.counters(family, table),
             changed: false,
         }
     }
@@ -56,19 +132,33 @@ impl Session {
         if !self.changed {
             return Ok(());
         }
-        for chain in &mut self.rules.chains {
+        for chain in &mut self.built_in {
             if let ChainKind::BuiltIn { count, .. } = &mut chain.kind
                 && *count == Count::Keep
             {
                 *count = Count::Set(Counters::default());
             }
         }
-        tables.replace(self.rules)
+        tables.replace(self.close())
+    }
+
+    /// The table as it has become.
+    pub fn close(mut self) -> TableRules {
+        self.settle();
+        let mut chains = Vec::with_capacity(self.built_in.len() + self.user.len());
+        for chain in self.built_in.into_iter().chain(self.user.into_values()) {
+            chain.closed(&mut chains);
+        }
+        TableRules {
+            family: self.family,
+            table: self.table,
+            chains,
+        }
     }
 
     /// What a rule has counted, or will start from where it is new: `-Z` shows only once it has come into force.
     pub fn counters(&self, rule: &Rule) -> Counters {
-        match (self.counted.get(&rule.id), rule.count) {
+        match (self.counted().get(&rule.id), rule.count) {
             (Some(counted), _) => *counted,
             (None, Count::Set(counters)) => counters,
             (None, Count::Keep) => Counters::default(),
@@ -76,78 +166,166 @@ impl Session {
     }
 
     /// What a policy has counted, or will start from.
-    pub fn policy_counters(&self, chain: &Chain) -> Counters {
+    pub fn policy_counters(&self, chain: &OpenChain) -> Counters {
         match chain.kind {
             ChainKind::BuiltIn {
                 count: Count::Set(counters),
                 ..
             } if counters != Counters::default() => counters,
-            ChainKind::BuiltIn { id, .. } => self.counted.get(&id).copied().unwrap_or_default(),
+            ChainKind::BuiltIn { id, .. } => self.counted().get(&id).copied().unwrap_or_default(),
             ChainKind::User => Counters::default(),
         }
     }
 
-    /// How many rules jump to a chain.
-    pub fn references(&self, name: &str) -> usize {
-        self.rules
-            .rules()
-            .filter(|rule| matches!(&rule.action, Action::Jump(to) | Action::Goto(to) if to == name))
-            .count()
+    fn counted(&self) -> &HashMap<CountId, Counters> {
+        self.counted.get_or_init(&self.count)
+    }
+
+    /// Built-in chains in hook order, then the user's by name. Rules call chains by their new names only after [`Self::settle`].
+    pub fn chains(&self) -> impl Iterator<Item = &OpenChain> {
+        let user = self.user.values().flat_map(|it| std::iter::once(it).chain(&it.twins));
+        self.built_in.iter().chain(user)
+    }
+
+    pub fn chain(&self, name: &str) -> Option<&OpenChain> {
+        match self.built_in.iter().find(|chain| chain.name == name) {
+            Some(chain) => Some(chain),
+            None => self.user.get(name),
+        }
+    }
+
+    fn chain_mut(&mut self, name: &str) -> Result<&mut OpenChain, Denial> {
+        match self.built_in.iter().position(|chain| chain.name == name) {
+            Some(at) => Ok(&mut self.built_in[at]),
+            None => self.user.get_mut(name).ok_or(Denial::NoSuchName),
+        }
     }
 
     pub fn has_chain(&self, name: &str) -> bool {
-        self.rules.chain(name).is_some()
+        self.chain(name).is_some()
     }
 
-    pub fn chain(&mut self, name: &str) -> Result<&mut Chain, Denial> {
+    /// How many rules jump to a chain. Like [`Self::chains`], for who has settled names.
+    pub fn references(&self, name: &str) -> usize {
+        let counts = self.references.get_or_init(|| {
+            let mut counts = HashMap::new();
+            for name in self.chains().flat_map(OpenChain::rules).filter_map(|rule| target(rule)) {
+                match counts.get_mut(name) {
+                    Some(count) => *count += 1,
+                    None => {
+                        counts.insert(name.to_owned(), 1);
+                    }
+                }
+            }
+            counts
+        });
+        counts.get(name).copied().unwrap_or_default()
+    }
+
+    fn refer(&mut self, rule: &Rule, comes: bool) {
+        let (Some(counts), Some(name)) = (self.references.get_mut(), target(rule)) else {
+            return;
+        };
+        match counts.get_mut(name) {
+            Some(count) if comes => *count += 1,
+            Some(count) => *count = count.saturating_sub(1),
+            None if comes => {
+                counts.insert(name.to_owned(), 1);
+            }
+            None => {}
+        }
+    }
+
+    /// Puts a rule in before the one at this position, which counts from 0; the chain's length is its end.
+    pub fn insert_rule(&mut self, chain: &str, at: usize, rule: Arc<Rule>) -> Result<(), Denial> {
+        let open = self.chain_mut(chain)?;
+        if at > open.rules.len() {
+            return Err(Denial::InsertionTooBig);
+        }
+        open.places.inserted(at, &rule);
+        open.rules.insert(at, Arc::clone(&rule));
         self.changed = true;
-        self.rules.chain_mut(name).ok_or(Denial::NoSuchName)
+        self.refer(&rule, true);
+        Ok(())
     }
 
-    /// Makes an empty user chain. User chains stand in the order of their names' bytes.
+    pub fn remove_rule(&mut self, chain: &str, at: usize) -> Result<(), Denial> {
+        self.settle();
+        let open = self.chain_mut(chain)?;
+        let gone = open.rules.remove(at).ok_or(Denial::DeletionTooBig)?;
+        open.places.removed(at, &gone);
+        self.changed = true;
+        self.refer(&gone, false);
+        Ok(())
+    }
+
+    pub fn replace_rule(&mut self, chain: &str, at: usize, rule: Arc<Rule>) -> Result<(), Denial> {
+        self.settle();
+        let open = self.chain_mut(chain)?;
+        let old = open.rules.get_mut(at).ok_or(Denial::ReplacementTooBig)?;
+        let gone = std::mem::replace(old, Arc::clone(&rule));
+        open.places.removed(at, &gone);
+        open.places.inserted(at, &rule);
+        self.changed = true;
+        self.refer(&gone, false);
+        self.refer(&rule, true);
+        Ok(())
+    }
+
+    /// Where the chain's first rule stands that says the same; `None` where there is none.
+    pub fn position(&mut self, chain: &str, rule: &Rule) -> Option<usize> {
+        self.settle();
+        let OpenChain { rules, places, .. } = self.chain_mut(chain).ok()?;
+        places.find(rules, rule)
+    }
+
+    /// Makes an empty user chain.
     pub fn add_chain(&mut self, name: &str) -> Result<(), Denial> {
         if self.has_chain(name) || is_reserved(name) {
             return Err(Denial::ChainExists);
         }
         self.changed = true;
-        self.insert(Chain {
-            name: name.to_owned(),
-            kind: ChainKind::User,
-            rules: Vec::new(),
-        });
+        put(
+            &mut self.user,
+            OpenChain::new(Chain {
+                name: name.to_owned(),
+                kind: ChainKind::User,
+                rules: Vec::new(),
+            }),
+        );
         Ok(())
     }
 
-    fn insert(&mut self, chain: Chain) {
-        let at = self
-            .rules
-            .chains
-            .iter()
-            .position(|other| other.kind == ChainKind::User && other.name > chain.name)
-            .unwrap_or(self.rules.chains.len());
-        self.rules.chains.insert(at, chain);
-    }
-
     pub fn delete_chain(&mut self, name: &str) -> Result<(), Denial> {
-        let at = self
-            .rules
-            .chains
-            .iter()
-            .position(|chain| chain.name == name)
-            .ok_or(Denial::NoSuchName)?;
-        let chain = &self.rules.chains[at];
-        if chain.kind != ChainKind::User {
+        let chain = self.chain(name).ok_or(Denial::NoSuchName)?;
+        let is_empty = chain.rules.is_empty();
+        if !chain.is_user() {
             return Err(Denial::Invalid);
+        }
+        if self.references.get().is_none() {
+            self.settle();
         }
         if self.references(name) != 0 {
             return Err(Denial::StillReferenced);
         }
-        if !chain.rules.is_empty() {
+        if !is_empty {
             return Err(Denial::NotEmpty);
         }
         self.changed = true;
-        self.rules.chains.remove(at);
+        self.take(name);
         Ok(())
+    }
+
+    /// The user chain that is found by this name; its twin has the name then.
+    fn take(&mut self, name: &str) -> Option<OpenChain> {
+        let mut taken = self.user.remove(name)?;
+        let mut twins = std::mem::take(&mut taken.twins);
+        if !twins.is_empty() {
+            let mut next = twins.remove(0);
+            next.twins = twins;
+            self.user.insert(name.to_owned(), next);
+        }
+        Some(taken)
     }
 
     /// Renames a chain and every jump to it. The new name is cut to 29 bytes, one more than `-N` takes; 32 are refused.
@@ -155,12 +333,9 @@ impl Session {
         if self.has_chain(to) || is_reserved(to) {
             return Err(Denial::FileExists);
         }
-        let at = self
-            .rules
-            .chains
-            .iter()
-            .position(|chain| chain.name == name && chain.kind == ChainKind::User)
-            .ok_or(Denial::NoSuchName)?;
+        if !self.user.contains_key(name) {
+            return Err(Denial::NoSuchName);
+        }
         if to.len() > 31 {
             return Err(Denial::Invalid);
         }
@@ -170,34 +345,66 @@ impl Session {
         }
         let to = &to[..end];
         self.changed = true;
-        let mut chain = self.rules.chains.remove(at);
-        chain.name = to.to_owned();
-        self.insert(chain);
-        for chain in &mut self.rules.chains {
-            for rule in &mut chain.rules {
-                let action = match &rule.action {
-                    Action::Jump(target) if target == name => Action::Jump(to.to_owned()),
-                    Action::Goto(target) if target == name => Action::Goto(to.to_owned()),
-                    _ => continue,
-                };
-                *rule = Arc::new(Rule {
-                    action,
-                    ..Rule::clone(rule)
-                });
-            }
+        if let Some(mut chain) = self.take(name) {
+            chain.name = to.to_owned();
+            put(&mut self.user, chain);
+        }
+        self.renames.note(name, to);
+        if let Some(counts) = self.references.get_mut()
+            && let Some(count) = counts.remove(name)
+        {
+            *counts.entry(to.to_owned()).or_default() += count;
         }
         Ok(())
     }
 
+    /// Gives every jump the name that its chain has by now.
+    pub fn settle(&mut self) {
+        if self.renames.is_empty() {
+            return;
+        }
+        let renames = std::mem::take(&mut self.renames);
+        let names = renames.names();
+        let user = self.user.values_mut();
+        for chain in self.built_in.iter_mut().chain(user) {
+            rename_jumps(chain, &names);
+        }
+    }
+
     /// Empties a chain.
     pub fn flush(&mut self, name: &str) -> Result<(), Denial> {
-        self.chain(name)?.rules.clear();
+        if self.references.get().is_some() {
+            self.settle();
+        }
+        let chain = self.chain_mut(name)?;
+        let gone = std::mem::take(&mut chain.rules);
+        chain.places = Places::default();
+        self.changed = true;
+        for rule in &gone {
+            self.refer(rule, false);
+        }
         Ok(())
+    }
+
+    /// Gives a built-in chain its policy. Its counters start from zero, or from what is given.
+    pub fn set_policy(&mut self, name: &str, to: Option<Policy>, counters: Option<Counters>) -> Result<(), Denial> {
+        self.changed = true;
+        match self.chain_mut(name) {
+            Ok(OpenChain {
+                kind: ChainKind::BuiltIn { policy, count, .. },
+                ..
+            }) => {
+                *policy = to.ok_or(Denial::BadPolicy)?;
+                *count = Count::Set(counters.unwrap_or_default());
+                Ok(())
+            }
+            _ => Err(Denial::NotBuiltIn),
+        }
     }
 
     /// Zeroes a chain's counters, its policy's too. What was set since the table was opened stays, as in the real tool.
     pub fn zero(&mut self, name: &str) -> Result<(), Denial> {
-        let chain = self.chain(name)?;
+        let chain = self.chain_mut(name)?;
         if let ChainKind::BuiltIn { count, .. } = &mut chain.kind
             && *count == Count::Keep
         {
@@ -206,28 +413,66 @@ impl Session {
         for rule in &mut chain.rules {
             zero_kept(rule);
         }
+        self.changed = true;
         Ok(())
     }
 
     /// Zeroes one rule's counters; numbers start at 1.
     pub fn zero_rule(&mut self, name: &str, number: usize) -> Result<(), Denial> {
-        let rule = self
-            .chain(name)?
-            .rules
-            .get_mut(number - 1)
-            .ok_or(Denial::CounterTooBig)?;
-        zero_kept(rule);
+        let chain = self.chain_mut(name)?;
+        zero_kept(chain.rules.get_mut(number - 1).ok_or(Denial::CounterTooBig)?);
+        self.changed = true;
         Ok(())
     }
 
     /// The names of all chains, of user chains only, in their order.
     pub fn chain_names(&self, built_in_too: bool) -> Vec<String> {
-        self.rules
-            .chains
-            .iter()
-            .filter(|chain| built_in_too || chain.kind == ChainKind::User)
+        self.chains()
+            .filter(|chain| built_in_too || chain.is_user())
             .map(|chain| chain.name.clone())
             .collect()
+    }
+}
+
+/// Puts a user chain where its name belongs.
+fn put(user: &mut BTreeMap<String, OpenChain>, chain: OpenChain) {
+    match user.get_mut(&chain.name) {
+        Some(first) => first.twins.push(chain),
+        None => {
+            user.insert(chain.name.clone(), chain);
+        }
+    }
+}
+
+/// The chain that a rule jumps to, by the name that stands in the rule.
+fn target(rule: &Rule) -> Option<&str> {
+    match &rule.action {
+        Action::Jump(name) | Action::Goto(name) => Some(name),
+        _ => None,
+    }
+}
+
+fn rename_jumps(chain: &mut OpenChain, names: &Names<'_>) {
+    let mut changed = false;
+    for rule in &mut chain.rules {
+        let Some(name) = target(rule).and_then(|name| names.now(name, rule.id)) else {
+            continue;
+        };
+        let action = match &rule.action {
+            Action::Goto(_) => Action::Goto(name.to_owned()),
+            _ => Action::Jump(name.to_owned()),
+        };
+        *rule = Arc::new(Rule {
+            action,
+            ..Rule::clone(rule)
+        });
+        changed = true;
+    }
+    if changed {
+        chain.places = Places::default();
+    }
+    for twin in &mut chain.twins {
+        rename_jumps(twin, names);
     }
 }
 
