@@ -61,15 +61,21 @@ pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8
     let mut runner = Runner::new(lab, directory);
     runner.tells = (telling == Telling::Everything).then_some(Detail::Whole);
     let mut failures = 0;
+    let lines = source.lines();
     for statement in &statements {
         let (said, result) = runner.run(statement);
         if telling != Telling::Nothing {
             standard::say_text(&said.stdout);
         }
-        standard::tell_text(&said.stderr);
+        if result.is_ok() || failures < MOST_TOLD {
+            standard::tell_text(&said.stderr);
+        }
         if let Err(failed) = result {
             failures += 1;
-            let (line, _) = source.line_and_column(statement.position.start);
+            if failures > MOST_TOLD {
+                continue;
+            }
+            let (line, _) = lines.line_and_column(&source.text, statement.position.start);
             let text = source.text[statement.position.start..statement.position.end]
                 .lines()
                 .next();
@@ -77,12 +83,18 @@ pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8
             tell!("    {}", failed.reason);
         }
     }
+    if failures > MOST_TOLD {
+        tell!("{}: the first {MOST_TOLD} are told", source.name);
+    }
     if failures > 0 {
         tell!("{}: {failures} of {} commands failed", source.name, statements.len());
         return 1;
     }
     0
 }
+
+/// Commands that failed, each with what its tool said; more are only counted.
+const MOST_TOLD: usize = 1000;
 
 fn read(script: &Path) -> Result<(Source, PathBuf), String> {
     if script == Path::new("-") {

@@ -40,12 +40,47 @@ impl Source {
         )
     }
 
+    /// The beginnings of its lines, for who asks for many places.
+    pub fn lines(&self) -> Lines {
+        Lines::of(&self.text)
+    }
+
     /// Makes an error of problems in this text.
     pub fn error(&self, problems: Vec<Problem>) -> SourceError {
         SourceError {
             source: self.clone(),
             problems,
         }
+    }
+}
+
+/// Where the lines of a text begin, so that the line of a place in a long one is found at once.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    pub fn of(text: &str) -> Self {
+        let starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self { starts }
+    }
+
+    /// Line and column of a byte as [`Source::line_and_column`] tells them. The text must be the one that this was made of.
+    pub fn line_and_column(&self, text: &str, byte: usize) -> (usize, usize) {
+        let byte = byte.min(text.len());
+        let line = self.starts.partition_point(|start| *start <= byte).max(1);
+        let before = text.get(self.starts[line - 1]..byte).unwrap_or("");
+        (line, before.chars().count() + 1)
+    }
+
+    /// The bytes of a line (from 1), without its end; the end of the text where there is no such line.
+    pub fn line(&self, text: &str, number: usize) -> Position {
+        let start = self.starts.get(number.saturating_sub(1)).copied().unwrap_or(text.len());
+        let end = text[start..].find('\n').map_or(text.len(), |length| start + length);
+        (start..end).into()
     }
 }
 
@@ -77,7 +112,7 @@ impl Problem {
     }
 }
 
-/// All that is wrong in one text. `Display` draws it plainly; [`Self::styled`] in colours.
+/// All that is wrong in one text. `Display` draws it plainly, [`Self::styled`] in colours: the first problems, and how many more there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceError {
     pub source: Source,
@@ -92,22 +127,40 @@ impl SourceError {
     }
 
     fn render(&self, renderer: &Renderer) -> String {
-        let drawn: Vec<String> = self
+        let mut drawn: Vec<String> = self
             .problems
             .iter()
+            .take(SHOWN)
             .map(|problem| self.draw(problem, renderer))
             .collect();
+        if self.problems.len() > SHOWN {
+            let more = format!("{} more problems in {}", self.problems.len() - SHOWN, self.source.name);
+            let group = Level::ERROR
+                .primary_title(more.as_str())
+                .element(Level::HELP.message("mend those above first"));
+            drawn.push(renderer.render(&[group]));
+        }
         drawn.join("\n\n")
     }
 
     fn draw(&self, problem: &Problem, renderer: &Renderer) -> String {
-        let text = &self.source.text;
+        let whole = &self.source.text;
+        // The line alone: the renderer looks through all that it is given.
+        let start = floor(whole, problem.position.start);
+        let line_start = whole[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = whole[start..].find('\n').map_or(whole.len(), |newline| start + newline);
+        let text = &whole[line_start..(line_end + 1).min(whole.len())];
+        let number = whole.as_bytes()[..line_start]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
         // Only the first line of a stretch is marked, so that an unclosed table doesn't fill the screen; an end before its start, or one
         // inside a character, would make the renderer panic.
-        let start = floor(text, problem.position.start);
-        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
-        let end = floor(text, problem.position.end.clamp(start, line_end)).max(start);
-        let snippet = Snippet::source(text.as_str())
+        let end = floor(whole, problem.position.end.clamp(start, line_end)).max(start) - line_start;
+        let start = start - line_start;
+        let snippet = Snippet::source(text)
+            .line_start(number)
             .path(self.source.name.as_str())
             .annotation(
                 AnnotationKind::Primary
@@ -169,6 +222,9 @@ fn distance(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
+/// Problems of one text that are drawn.
+pub const SHOWN: usize = 20;
+
 fn floor(text: &str, byte: usize) -> usize {
     let mut byte = byte.min(text.len());
     while !text.is_char_boundary(byte) {
@@ -227,6 +283,61 @@ mod tests {
         let drawn = source.error(vec![problem]).to_string();
         assert!(drawn.len() < 5000, "{}", drawn.len());
         assert!(drawn.contains("` is no command"), "{drawn}");
+    }
+
+    #[test]
+    fn of_many_problems_the_first_are_drawn_and_the_rest_counted() {
+        let source = Source {
+            name: "x".into(),
+            text: "a\n".repeat(10_000),
+        };
+        let problems = (0..10_000).map(|n| Problem::new(2 * n..2 * n + 1, format!("number {n}"), "", ""));
+        let drawn = source.error(problems.collect()).to_string();
+        assert!(drawn.contains("number 19") && !drawn.contains("number 20"), "{drawn}");
+        assert!(drawn.contains("--> x:20:1"), "{drawn}");
+        assert!(
+            drawn.ends_with("error: 9980 more problems in x\n |\n = help: mend those above first"),
+            "{drawn}"
+        );
+        assert!(drawn.len() < 5_000);
+    }
+
+    /// What the renderer makes of the line alone is what it makes of the whole text.
+    #[test]
+    fn a_line_is_drawn_as_in_its_text() {
+        let source = Source {
+            name: "x".into(),
+            text: "one\n\ttwo\n\nvier für fünf\r\n\nlast".into(),
+        };
+        let text = source.text.as_str();
+        for start in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+            let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+            for end in (start..=line_end).filter(|at| text.is_char_boundary(*at)) {
+                let annotation = AnnotationKind::Primary.span(start..end).label("e");
+                let snippet = Snippet::source(text).path("x").annotation(annotation);
+                let whole = Renderer::plain().render(&[Level::ERROR.primary_title("m").element(snippet)]);
+                let alone = source.error(vec![Problem::new(start..end, "m", "e", "")]).to_string();
+                assert_eq!(alone, whole, "{start}..{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_tell_what_the_text_tells() {
+        let source = Source {
+            name: "x".into(),
+            text: "one\nzwölf\n\nend".into(),
+        };
+        let lines = source.lines();
+        for byte in (0..source.text.len() + 3).filter(|at| source.text.get(*at..).is_some()) {
+            assert_eq!(
+                lines.line_and_column(&source.text, byte),
+                source.line_and_column(byte),
+                "{byte}"
+            );
+        }
+        assert_eq!(lines.line(&source.text, 2), (4..10).into());
+        assert_eq!(lines.line(&source.text, 9), (15..15).into());
     }
 
     #[test]

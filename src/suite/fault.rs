@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::lab::problem::{Position, Problem, Source, SourceError};
+use crate::lab::problem::{Lines, Position, Problem, Source, SourceError};
 
 /// Nothing of a suite is run while this stands.
 #[derive(Clone, Debug)]
@@ -45,40 +45,28 @@ impl From<SourceError> for Unreadable {
     }
 }
 
-/// A text with the beginnings of its lines, so that the line of a place in a long one is found at once.
+/// A text with the beginnings of its lines.
 #[derive(Debug)]
 pub(super) struct Text {
     pub(super) source: Source,
-    starts: Vec<usize>,
+    lines: Lines,
 }
 
 impl Text {
     pub(super) fn new(name: String, text: String) -> Arc<Self> {
-        let starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
-            .collect();
         let source = Source { name, text };
-        Arc::new(Self { source, starts })
+        let lines = source.lines();
+        Arc::new(Self { source, lines })
     }
 
     /// Both from 1.
     pub(super) fn line_and_column(&self, byte: usize) -> (usize, usize) {
-        let line = self.starts.partition_point(|start| *start <= byte).max(1);
-        let before = self.source.text.get(self.starts[line - 1]..byte).unwrap_or("");
-        (line, before.chars().count() + 1)
+        self.lines.line_and_column(&self.source.text, byte)
     }
 
     /// The bytes of a line (from 1), without its end.
     pub(super) fn line(&self, number: usize) -> Position {
-        let start = self
-            .starts
-            .get(number.saturating_sub(1))
-            .copied()
-            .unwrap_or(self.source.text.len());
-        let end = self.source.text[start..]
-            .find('\n')
-            .map_or(self.source.text.len(), |length| start + length);
-        (start..end).into()
+        self.lines.line(&self.source.text, number)
     }
 
     /// The first line of a stretch.
@@ -116,12 +104,6 @@ impl Faults {
         }
         let errors = self.0.into_iter().map(|(text, mut problems)| {
             problems.sort_by_key(|problem| problem.position.start);
-            let more = problems.len().saturating_sub(SHOWN);
-            if more > 0 {
-                problems.truncate(SHOWN + 1);
-                let last = &mut problems[SHOWN];
-                last.message = format!("{}; and {} more problems follow", last.message, more - 1);
-            }
             text.source.error(problems)
         });
         Err(Unreadable {
@@ -129,6 +111,3 @@ impl Faults {
         })
     }
 }
-
-/// Problems of one text that are drawn.
-const SHOWN: usize = 20;

@@ -1,5 +1,6 @@
 //! From a test file to its items: single lines, and blocks up to their `end`; other files' in the place of `include`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,17 +22,48 @@ pub(super) struct Item {
 
 /// Reads files, and remembers which.
 pub(super) struct Files<'a, 'b> {
-    pub(super) reader: &'a mut Reader<'b>,
-    pub(super) read: Vec<PathBuf>,
+    reader: &'a mut Reader<'b>,
+    /// In the order in which they were read first.
+    read: Vec<PathBuf>,
+    known: HashSet<PathBuf>,
+    /// How often `include` stood anywhere, and how many bytes came of it.
+    includes: usize,
+    included: usize,
+    is_over: bool,
 }
 
-impl Files<'_, '_> {
+impl<'a, 'b> Files<'a, 'b> {
+    pub(super) fn new(reader: &'a mut Reader<'b>) -> Self {
+        Self {
+            reader,
+            read: Vec::new(),
+            known: HashSet::new(),
+            includes: 0,
+            included: 0,
+            is_over: false,
+        }
+    }
+
+    pub(super) fn note(&mut self, path: &Path) {
+        if self.known.insert(path.to_path_buf()) {
+            self.read.push(path.to_path_buf());
+        }
+    }
+
+    /// Every file that was read, or looked for.
+    pub(super) fn all(self) -> Vec<PathBuf> {
+        self.read
+    }
+
+    /// A file that may not be there, and says nothing if it isn't.
+    pub(super) fn maybe(&mut self, path: &Path) -> std::io::Result<String> {
+        (self.reader)(path)
+    }
+
     /// A file's text; a reason without its name where it can't be read.
     pub(super) fn text(&mut self, path: &Path) -> Result<String, String> {
         let path = plain(path);
-        if !self.read.contains(&path) {
-            self.read.push(path.clone());
-        }
+        self.note(&path);
         (self.reader)(&path).map_err(|error| {
             let text = error.to_string();
             match text.find(" (os error ") {
@@ -165,8 +197,18 @@ fn include(
         );
         return faults.add(text, problem);
     }
+    files.includes += 1;
+    if let Some(bound) = bound(files, open.len()) {
+        // Said once: whatever comes behind it would be over the bound too.
+        if !files.is_over {
+            files.is_over = true;
+            faults.add(text, over_bound(name.position, bound));
+        }
+        return;
+    }
     match files.text(&path) {
         Ok(content) => {
+            files.included += content.len();
             let included = Text::new(path.display().to_string(), content);
             open.push(path);
             gather_text(&included, open, files, faults, items);
@@ -174,6 +216,28 @@ fn include(
         }
         Err(why) => faults.add(text, unreadable(name.position, &path, &why, "a file to include")),
     }
+}
+
+/// The bound that is passed. Files that include one another twice would be read once for each way that leads to them.
+fn bound(files: &Files<'_, '_>, depth: usize) -> Option<String> {
+    if files.is_over || files.includes > MOST_INCLUDES {
+        Some(format!("more than {MOST_INCLUDES} times `include`"))
+    } else if depth > DEEPEST {
+        Some(format!("files that include one another more than {DEEPEST} deep"))
+    } else if files.included > MOST_BYTES {
+        Some(format!("more than {} MB of included files", MOST_BYTES >> 20))
+    } else {
+        None
+    }
+}
+
+fn over_bound(position: Position, bound: String) -> Problem {
+    Problem::new(
+        position,
+        bound,
+        "expected fewer, counted each time that a file is included",
+        "include a file once, from the test file itself",
+    )
 }
 
 /// The directory that names in a file are relative to.
@@ -231,3 +295,7 @@ pub(super) fn extra_word(position: Position, text: &str) -> Problem {
         "remove it",
     )
 }
+
+const MOST_INCLUDES: usize = 10_000;
+const DEEPEST: usize = 50;
+const MOST_BYTES: usize = 64 << 20;

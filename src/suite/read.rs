@@ -91,10 +91,7 @@ impl Spot {
 
 /// Reads a test file with everything that it names. The toolbox is the tools that tests may call, `nflab::cli::TOOLBOX`.
 pub fn read(path: &Path, reader: &mut Reader<'_>, toolbox: Toolbox, choice: &Choice) -> Result<Suite, Unreadable> {
-    let mut files = Files {
-        reader,
-        read: Vec::new(),
-    };
+    let mut files = Files::new(reader);
     let mut faults = Faults::default();
     let path = plain(path);
     let items = gather(&path, &mut files, &mut faults);
@@ -232,7 +229,7 @@ impl Gathering<'_, '_> {
             tests: self.tests,
             rulesets,
             seed: self.seed.unwrap_or(1),
-            files: self.files.read,
+            files: self.files.all(),
             notes,
             lab,
             setup: self.setup,
@@ -288,7 +285,7 @@ impl Gathering<'_, '_> {
     /// `lab.toml` beside the test file, or the default.
     fn lab_beside(&mut self, path: &Path) -> Option<LabFile> {
         let beside = plain(&super::items::directory_of(path).join("lab.toml"));
-        let missing = |files: &mut Files<'_, '_>| match (files.reader)(&beside) {
+        let missing = |files: &mut Files<'_, '_>| match files.maybe(&beside) {
             Ok(text) => Some(Ok(text)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => Some(Err(error.to_string())),
@@ -296,7 +293,7 @@ impl Gathering<'_, '_> {
         let parsed = match missing(&mut self.files) {
             None => Lab::default_file(),
             Some(Ok(text)) => {
-                self.files.read.push(beside.clone());
+                self.files.note(&beside);
                 LabFile::parse(&beside.display().to_string(), &text)
             }
             Some(Err(why)) => {

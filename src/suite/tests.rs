@@ -359,7 +359,56 @@ fn what_cannot_be_read_is_said_where() {
     assert!(wrong.contains("--> long.v4:"), "{wrong}");
     let many = format!("{test}test two\n{}end\n", "  nonsense\n".repeat(500));
     let wrong = unreadable(&many, &[]);
-    assert!(wrong.contains("and 479 more problems follow"), "{wrong}");
+    assert!(wrong.contains("480 more problems in t.test.nflab"), "{wrong}");
+}
+
+/// Each file includes the one before it twice: what is read is bounded however it is written, and the line that goes beyond is named.
+#[test]
+fn included_files_are_bounded() {
+    let twice = |count: usize| -> Vec<(String, String)> {
+        let first = ("inc0".to_owned(), "host other 10.0.0.3 lan\n".to_owned());
+        let others = (1..=count).map(|n| (format!("inc{n}"), format!("include inc{0}\ninclude inc{0}\n", n - 1)));
+        std::iter::once(first).chain(others).collect()
+    };
+    let read = |files: &[(String, String)], text: &str| {
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        unreadable(text, &files)
+    };
+    let wrong = read(&twice(17), "include inc17\n");
+    assert!(wrong.contains("error: more than 10000 times `include`"), "{wrong}");
+    assert!(wrong.contains("--> inc1:"), "{wrong}");
+    assert_eq!(wrong.matches("error:").count(), 1, "{wrong}");
+    // What is read is counted, not timed.
+    let counted = std::cell::Cell::new(0);
+    let files = twice(17);
+    let mut reader = |path: &std::path::Path| {
+        counted.set(counted.get() + 1);
+        let name = path.to_string_lossy();
+        let found = files.iter().find(|(known, _)| *known == name);
+        let text = match (&*name, found) {
+            ("t.test.nflab", _) => Ok("include inc17\n".to_owned()),
+            (_, Some((_, text))) => Ok(text.clone()),
+            _ => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        text
+    };
+    let path = std::path::Path::new("t.test.nflab");
+    assert!(super::read(path, &mut reader, crate::cli::TOOLBOX, &Choice::default()).is_err());
+    assert!(counted.get() <= 10_002, "{} files were read", counted.get());
+
+    let deep: Vec<(String, String)> = (0..=60)
+        .map(|n| (format!("inc{n}"), format!("include inc{}\n", n + 1)))
+        .collect();
+    let wrong = read(&deep, "include inc0\n");
+    assert!(wrong.contains("more than 50 deep\n --> inc49:1:9"), "{wrong}");
+
+    let large = [("inc".to_owned(), format!("# {}\n", "x".repeat(1 << 20)))];
+    let wrong = read(&large, &"include inc\n".repeat(100));
+    assert!(wrong.contains("more than 64 MB of included files"), "{wrong}");
+    assert!(wrong.contains("--> t.test.nflab:"), "{wrong}");
 }
 
 #[test]
