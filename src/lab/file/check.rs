@@ -1,10 +1,13 @@
 //! Checking what one part of a lab file says about another: addresses, hosts and routes against interfaces.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::net::IpAddr;
 
-use super::parse::Reader;
-use super::{Interface, InterfaceAddress, LabFile};
-use crate::base::Family;
+use super::parse::{Reader, some_of};
+use super::{Host, Interface, InterfaceAddress};
+use crate::base::{AddressMask, Family, InterfaceName};
 
 impl Reader {
     pub(super) fn check(&mut self) {
@@ -16,46 +19,40 @@ impl Reader {
                 "add [interface.lan] and below it address = [\"10.0.0.1/24\"]",
             );
         }
+        let index = Index::of(&self.file.interfaces);
         self.check_duplicates();
         self.check_mtus();
-        self.check_named_interfaces();
-        self.check_hosts();
-        self.check_routes();
+        self.check_named_interfaces(&index);
+        self.check_hosts(&index);
+        self.check_routes(&index);
     }
 
     fn check_duplicates(&mut self) {
-        let mut seen: Vec<(IpAddr, String)> = Vec::new();
-        let owned = |file: &LabFile| {
-            let of_interfaces = file
-                .interfaces
-                .iter()
-                .map(|it| (format!("interface {}", it.name), it.addresses.clone()));
-            let of_hosts = file
-                .hosts
-                .iter()
-                .map(|it| (format!("host {}", it.name), it.addresses.clone()));
-            of_interfaces.chain(of_hosts).collect::<Vec<_>>()
-        };
-        for (owner, addresses) in owned(&self.file) {
+        let file = std::mem::take(&mut self.file);
+        let of_interfaces = file.interfaces.iter().map(|it| (Owner::Interface(it), &it.addresses));
+        let of_hosts = file.hosts.iter().map(|it| (Owner::Host(it), &it.addresses));
+        let mut seen: HashMap<IpAddr, Owner<'_>> = HashMap::new();
+        for (owner, addresses) in of_interfaces.chain(of_hosts) {
             for address in addresses {
-                match seen.iter().find(|(known, _)| *known == address.address) {
-                    Some((_, first)) => {
-                        let message = format!("{} is already the address of {first}", address.address);
-                        self.problem(
-                            address.position,
-                            message,
-                            "expected an address that nobody else has",
-                            "give each its own",
-                        );
+                match seen.entry(address.address) {
+                    Entry::Occupied(first) => self.problem(
+                        address.position,
+                        format!("{} is already the address of {}", address.address, first.get()),
+                        "expected an address that nobody else has",
+                        "give each its own",
+                    ),
+                    Entry::Vacant(place) => {
+                        place.insert(owner);
                     }
-                    None => seen.push((address.address, owner.clone())),
                 }
             }
         }
+        self.file = file;
     }
 
     fn check_mtus(&mut self) {
-        for interface in self.file.interfaces.clone() {
+        let interfaces = std::mem::take(&mut self.file.interfaces);
+        for interface in &interfaces {
             let first_v6 = interface.addresses.iter().find(|address| address.address.is_ipv6());
             if let Some(address) = first_v6.filter(|_| interface.mtu < 1280) {
                 self.problem(
@@ -69,29 +66,34 @@ impl Reader {
                 );
             }
         }
+        self.file.interfaces = interfaces;
     }
 
-    fn check_named_interfaces(&mut self) {
+    fn check_named_interfaces(&mut self, index: &Index) {
         for (name, position) in std::mem::take(&mut self.named) {
-            if self.file.interface(name.as_str()).is_none() {
+            if !index.by_name.contains_key(&name) {
                 self.no_interface(name.as_str(), position);
             }
         }
     }
 
-    fn check_hosts(&mut self) {
-        for index in 0..self.file.hosts.len() {
-            let host = self.file.hosts[index].clone();
-            let Some(interface) = self.file.interface(host.interface.as_str()).cloned() else {
+    fn check_hosts(&mut self, index: &Index) {
+        let interfaces = std::mem::take(&mut self.file.interfaces);
+        let mut hosts = std::mem::take(&mut self.file.hosts);
+        // The first address of an interface in each network of some length: what its hosts take for their gateway.
+        let mut routers: HashMap<(usize, u8), HashMap<AddressMask, IpAddr>> = HashMap::new();
+        for host in &mut hosts {
+            let Some(&at) = index.by_name.get(&host.interface) else {
                 continue;
             };
+            let interface = &interfaces[at];
             for address in &host.addresses {
-                if !interface
-                    .addresses
-                    .iter()
-                    .any(|own| own.subnet().contains(address.address))
-                {
-                    let subnets: Vec<_> = interface.addresses.iter().map(subnet_text).collect();
+                if !index.holds(at, address.address) {
+                    let subnets = some_of(
+                        interface.addresses.iter().map(subnet_text),
+                        interface.addresses.len(),
+                        " or ",
+                    );
                     self.problem(
                         address.position,
                         format!(
@@ -100,52 +102,67 @@ impl Reader {
                         ),
                         match subnets.is_empty() {
                             true => "expected the interface to have an address".to_owned(),
-                            false => format!("expected an address in {}", subnets.join(" or ")),
+                            false => format!("expected an address in {subnets}"),
                         },
                         "give the host an address of that subnet, or put it on another interface",
                     );
                 }
                 let family = Family::of(address.address);
-                let gateways = &mut self.file.hosts[index].gateways;
-                if !gateways.iter().any(|known| Family::of(*known) == family) {
-                    let own = |router: &&InterfaceAddress| address.subnet().contains(router.address);
-                    gateways.extend(interface.addresses.iter().find(own).map(|router| router.address));
+                if !host.gateways.iter().any(|known| Family::of(*known) == family) {
+                    let length = address.prefix_length;
+                    let first = routers.entry((at, length)).or_insert_with(|| {
+                        let mut first = HashMap::new();
+                        for router in &interface.addresses {
+                            if let Some(network) = AddressMask::prefix(router.address, length) {
+                                first.entry(network).or_insert(router.address);
+                            }
+                        }
+                        first
+                    });
+                    host.gateways.extend(first.get(&address.subnet()));
                 }
             }
         }
+        self.file.interfaces = interfaces;
+        self.file.hosts = hosts;
     }
 
-    fn check_routes(&mut self) {
-        for index in 0..self.file.routes.len() {
-            let route = self.file.routes[index].clone();
+    fn check_routes(&mut self, index: &Index) {
+        let interfaces = std::mem::take(&mut self.file.interfaces);
+        let mut routes = std::mem::take(&mut self.file.routes);
+        let mut seen = HashSet::new();
+        for route in &mut routes {
             let named = (!route.interface.is_empty()).then_some(route.interface);
-            if let Some(name) = named
-                && self.file.interface(name.as_str()).is_none()
-            {
-                continue;
-            }
+            let only = match named.map(|name| index.by_name.get(&name)) {
+                Some(None) => continue,
+                Some(Some(&at)) => Some(at),
+                None => None,
+            };
             if let Some(via) = route.via {
-                let holds = |interface: &&Interface| interface.addresses.iter().any(|own| own.subnet().contains(via));
-                let candidates = self
-                    .file
-                    .interfaces
-                    .iter()
-                    .filter(|it| named.is_none_or(|name| it.name == name));
-                let found = candidates.clone().find(holds).cloned();
-                let Some(interface) = found else {
-                    let subnets: Vec<_> = candidates.flat_map(|it| it.addresses.iter()).map(subnet_text).collect();
+                let found = match only {
+                    Some(at) => Some(at).filter(|at| index.holds(*at, via)),
+                    None => index.first_with(via),
+                };
+                let Some(at) = found else {
+                    let (candidates, in_all) = match only {
+                        Some(at) => (&interfaces[at..=at], interfaces[at].addresses.len()),
+                        None => (&interfaces[..], index.own.len()),
+                    };
+                    let subnets = candidates.iter().flat_map(|it| &it.addresses).map(subnet_text);
+                    let subnets = some_of(subnets, in_all, " or ");
                     self.problem(
                         route.position,
                         match named {
                             Some(name) => format!("the gateway {via} is not reached through interface {name}"),
                             None => format!("the gateway {via} is in the subnet of no interface"),
                         },
-                        format!("expected an address in {}", subnets.join(" or ")),
+                        format!("expected an address in {subnets}"),
                         "a gateway must be a neighbour: correct it, or give an interface an address of its subnet",
                     );
                     continue;
                 };
-                if interface.addresses.iter().any(|own| own.address == via) {
+                let interface = &interfaces[at];
+                if index.own.contains(&(at, via)) {
                     self.problem(
                         route.position,
                         format!("the gateway {via} is the router itself"),
@@ -157,22 +174,87 @@ impl Reader {
                     );
                     continue;
                 }
-                self.file.routes[index].interface = interface.name;
+                route.interface = interface.name;
             }
-            let route = &self.file.routes[index];
-            if self.file.routes[..index]
-                .iter()
-                .any(|known| known.to == route.to && known.via == route.via && known.interface == route.interface)
-            {
-                let position = route.position;
+            if !seen.insert((route.to, route.via, route.interface)) {
                 self.problem(
-                    position,
+                    route.position,
                     "this route stands here twice",
                     "the same as one before",
                     "remove one of the two",
                 );
             }
         }
+        self.file.interfaces = interfaces;
+        self.file.routes = routes;
+    }
+}
+
+/// Who has an address.
+#[derive(Clone, Copy)]
+enum Owner<'a> {
+    Interface(&'a Interface),
+    Host(&'a Host),
+}
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interface(it) => write!(f, "interface {}", it.name),
+            Self::Host(it) => write!(f, "host {}", it.name),
+        }
+    }
+}
+
+/// Interfaces by what is asked of them, each as its place in the file.
+struct Index {
+    by_name: HashMap<InterfaceName, usize>,
+    /// The addresses of each.
+    own: HashSet<(usize, IpAddr)>,
+    subnets: HashSet<(usize, AddressMask)>,
+    /// The first interface with each subnet.
+    first: HashMap<AddressMask, usize>,
+    /// The lengths that subnets have.
+    lengths: BTreeSet<u8>,
+}
+
+impl Index {
+    fn of(interfaces: &[Interface]) -> Self {
+        let mut index = Self {
+            by_name: HashMap::new(),
+            own: HashSet::new(),
+            subnets: HashSet::new(),
+            first: HashMap::new(),
+            lengths: BTreeSet::new(),
+        };
+        for (at, interface) in interfaces.iter().enumerate() {
+            index.by_name.entry(interface.name).or_insert(at);
+            for address in &interface.addresses {
+                let subnet = address.subnet();
+                index.own.insert((at, address.address));
+                index.subnets.insert((at, subnet));
+                index.first.entry(subnet).or_insert(at);
+                index.lengths.insert(address.prefix_length);
+            }
+        }
+        index
+    }
+
+    fn networks(&self, address: IpAddr) -> impl Iterator<Item = AddressMask> {
+        let lengths = self.lengths.iter();
+        lengths.filter_map(move |length| AddressMask::prefix(address, *length))
+    }
+
+    /// True where the address is in a subnet of the interface.
+    fn holds(&self, interface: usize, address: IpAddr) -> bool {
+        self.networks(address).any(|it| self.subnets.contains(&(interface, it)))
+    }
+
+    /// The first interface of the file that has the address in a subnet.
+    fn first_with(&self, address: IpAddr) -> Option<usize> {
+        self.networks(address)
+            .filter_map(|it| self.first.get(&it).copied())
+            .min()
     }
 }
 

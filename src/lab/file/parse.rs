@@ -1,5 +1,6 @@
 //! From TOML with positions to a checked [`LabFile`].
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use toml::Spanned;
@@ -49,6 +50,10 @@ pub(super) fn parse(source: Source) -> Result<LabFile, SourceError> {
 pub(super) struct Reader {
     pub(super) file: LabFile,
     problems: Vec<Problem>,
+    /// Where each sysctl stands in the file.
+    sysctl_at: HashMap<String, usize>,
+    /// Names that were compared with wrong ones.
+    compared: usize,
     /// Every interface that a host or a route names, and where.
     pub(super) named: Vec<(InterfaceName, Position)>,
 }
@@ -113,11 +118,12 @@ impl Reader {
                     continue;
                 }
             };
-            if let Some(first) = self.file.sysctls.iter().find(|known| known.key == name) {
-                let message = format!("`{name}` is set twice (first to {})", first.value);
+            if let Some(&first) = self.sysctl_at.get(&name) {
+                let message = format!("`{name}` is set twice (first to {})", self.file.sysctls[first].value);
                 self.problem(key.span(), message, "set before", "keep one of the two lines");
                 continue;
             }
+            self.sysctl_at.insert(name.clone(), self.file.sysctls.len());
             self.file.sysctls.push(Sysctl {
                 key: name,
                 value: text,
@@ -549,13 +555,15 @@ impl Reader {
     }
 
     pub(super) fn no_interface(&mut self, name: &str, position: Position) {
-        let known: Vec<_> = self
-            .file
-            .interfaces
-            .iter()
-            .map(|interface| interface.name.to_string())
-            .collect();
-        let remedy = match suggestion(name, known.iter().map(String::as_str)) {
+        let interfaces = &self.file.interfaces;
+        // A word that is near is looked for as long as it costs little: a long file may have as many wrong names as right ones.
+        self.compared += interfaces.len();
+        let near = match self.compared <= MOST_COMPARED {
+            true => suggestion(name, interfaces.iter().map(|it| it.name.as_str())),
+            false => None,
+        };
+        let known = some_of(interfaces.iter().map(|it| it.name.to_string()), interfaces.len(), ", ");
+        let remedy = match near {
             Some(near) => format!("did you mean {near:?}?"),
             None => format!("describe it in a table [interface.{name}]"),
         };
@@ -564,12 +572,27 @@ impl Reader {
             format!("this lab has no interface {name:?}"),
             match known.is_empty() {
                 true => "expected the name of an [interface.NAME] table".to_owned(),
-                false => format!("expected one of {}", known.join(", ")),
+                false => format!("expected one of {known}"),
             },
             remedy,
         );
     }
 }
+
+/// Words in a row for a message: of very many the first, and how many more there are in all.
+pub(super) fn some_of(words: impl Iterator<Item = String>, in_all: usize, between: &str) -> String {
+    let first: Vec<String> = words.take(MOST_LISTED).collect();
+    let mut text = first.join(between);
+    if in_all > MOST_LISTED {
+        text.push_str(&format!("{between}{} more", in_all - MOST_LISTED));
+    }
+    text
+}
+
+/// Names that stand in one message.
+const MOST_LISTED: usize = 20;
+/// Names that wrong ones of a file are compared with, in all.
+const MOST_COMPARED: usize = 100_000;
 
 /// TOML tables come sorted by key; a lab's interfaces are numbered in the order of the file.
 fn in_order<'a, 'i>(table: &'a DeTable<'i>) -> Vec<(Key<'a, 'i>, Value<'a, 'i>)> {
