@@ -388,12 +388,11 @@ fn included_files_are_bounded() {
         counted.set(counted.get() + 1);
         let name = path.to_string_lossy();
         let found = files.iter().find(|(known, _)| *known == name);
-        let text = match (&*name, found) {
+        match (&*name, found) {
             ("t.test.nflab", _) => Ok("include inc17\n".to_owned()),
             (_, Some((_, text))) => Ok(text.clone()),
             _ => Err(std::io::ErrorKind::NotFound.into()),
-        };
-        text
+        }
     };
     let path = std::path::Path::new("t.test.nflab");
     assert!(super::read(path, &mut reader, crate::cli::TOOLBOX, &Choice::default()).is_err());
