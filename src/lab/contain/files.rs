@@ -401,11 +401,8 @@ impl Kept {
 fn tool_places() -> Vec<PathBuf> {
     let found: BTreeSet<PathBuf> = PROGRAMS
         .iter()
-        .filter_map(|place| match fs::canonicalize(place) {
-            Ok(place) => Some(place),
-            // Machines without /usr/local have no such tools.
-            Err(_) => None,
-        })
+        // Machines without /usr/local have no such tools.
+        .filter_map(|place| fs::canonicalize(place).ok())
         .collect();
     found.into_iter().collect()
 }
