@@ -165,7 +165,6 @@ def tried(what, call):
         print(what, "was taken")
     except OSError as error:
         print(what, error.strerror)
-tried("netlink", lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12))
 own = socket.socket(socket.AF_INET, socket.SOCK_RAW, 255)
 tried("a table", lambda: own.setsockopt(0, 64, bytes(92)))
 tried("a look at tables", lambda: own.getsockopt(0, 64, 84))
@@ -177,8 +176,24 @@ P
          arptables: not there in nflab; nothing was changed\nexit 1\n\
          ebtables: not there in nflab; nothing was changed\nexit 1\n\
          iptables-translate: not there in nflab; it would print rules for nft, which a lab has not; nothing was changed\nexit 1\n\
-         netlink Protocol not supported\na table Protocol not available\na look at tables Protocol not available\nrouting was taken\n";
+         a table Protocol not available\na look at tables Protocol not available\nrouting was taken\n";
     machine.both(script, expected);
+}
+
+/// Here nf_tables of the kernel is spoken to as `libnftables` does: a table, a chain and a rule that is empty.
+#[test]
+fn rules_past_all_tools_are_told() {
+    let machine = Machine::new();
+    let script = r#""$nflab" sh -- python3 - 2> said <<'P'
+import socket, struct
+def attribute(kind, text): text += b"\0"; return struct.pack("=HH", 4 + len(text), kind) + text + bytes(-len(text) % 4)
+def message(kind, flags, body): return struct.pack("=IHHIIBBH", 20 + len(body), kind, flags, 0, 0, 2, 0, 0 if kind > 100 else 0x0a00) + body
+own = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+own.send(message(16, 1, b"") + message(0xa00, 0x401, attribute(1, b"t"))
+    + message(0xa03, 0x401, attribute(1, b"t") + attribute(3, b"c")) + message(0xa06, 0xc01, attribute(1, b"t") + attribute(2, b"c")) + message(17, 1, b""))
+P
+        grep -c "rules were given to nf_tables" said"#;
+    machine.both(script, "1\n");
 }
 
 #[test]

@@ -55,8 +55,10 @@ pub fn run(who: Who, ends: Ends, command: &[OsString]) -> u8 {
     };
     match furnish(who, &plan, calls, live) {
         Ok(relay) => {
+            let past = refusal::Nftables::listen();
             report(&leash, Ok(()));
             let code = command_and_all(&plan, orders, command);
+            past.finish();
             relay.finish();
             code
         }
@@ -100,7 +102,7 @@ fn drop_rights(plan: &Plan) -> Result<(), Failure> {
     if plan.only.is_some() {
         dropped = CapabilitySet::from_bits_retain((1 << (CHECKPOINT_RESTORE + 1)) - 1);
     }
-    refusal::refuse_the_kernels_netfilter()?;
+    refusal::refuse_tables_by_socket()?;
     // Of those that the bits hold: an older kernel does not know the last ones.
     for number in 0..=CHECKPOINT_RESTORE {
         let one = CapabilitySet::from_bits_retain(1 << number);

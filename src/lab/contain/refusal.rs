@@ -1,26 +1,30 @@
-//! The kernel's own netfilter stays out of reach: what a program would tell it past the tools would be lost with the namespace, and nobody would
-//! know. Such programs (`libnftables`, `libiptc`, `libipset`) are told that there is none.
+//! The kernel's own netfilter: what a program would tell it past the tools would be lost with the namespace, and nobody would know.
+//!
+//! The socket options that hold tables (`libiptc`) are refused. Netlink can't be, since `firewalld` opens it whatever it does with it; so that who
+//! gives rules that way (`libnftables`) is listened to, and told.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use netlink_sys::{Socket, SocketAddr};
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{Failure, tried};
-use crate::device::syscall::filter_calls;
+use crate::device::standard::tell;
+use crate::device::syscall::{borrow, filter_calls};
 
-/// Netlink to netfilter is an unknown protocol, and the socket options that hold tables are unknown options. What speaks another machine's
-/// calls (32-bit programs) is not looked at.
-pub fn refuse_the_kernels_netfilter() -> Result<(), Failure> {
+/// They are unknown options. What speaks another machine's calls (32-bit programs) is not looked at.
+pub fn refuse_tables_by_socket() -> Result<(), Failure> {
     let Some(architecture) = ARCHITECTURE else {
         return Ok(());
     };
     let mut filter = [
         load(4),
-        unless(architecture, 20),
+        unless(architecture, 14),
         load(0),
-        unless(libc::SYS_socket as u32, 5),
-        // socket(AF_NETLINK, any type, NETLINK_NETFILTER)
-        load(argument(0)),
-        unless(libc::AF_NETLINK as u32, 16),
-        load(argument(2)),
-        unless(libc::NETLINK_NETFILTER as u32, 14),
-        refuse(libc::EPROTONOSUPPORT),
         // setsockopt and getsockopt(any, SOL_IPV6 or SOL_IP, option)
         jump(libc::BPF_JEQ, libc::SYS_setsockopt as u32, 1, 0),
         unless(libc::SYS_getsockopt as u32, 11),
@@ -37,8 +41,77 @@ pub fn refuse_the_kernels_netfilter() -> Result<(), Failure> {
         refuse(libc::ENOPROTOOPT),
         allow(),
     ];
-    filter_calls(&mut filter).map_err(tried("refuse the kernel's own netfilter"))
+    filter_calls(&mut filter).map_err(tried("refuse the kernel's own tables"))
 }
+
+/// Listens to what is given to nf_tables, and says so once.
+pub struct Nftables(Option<Arc<Mutex<Listening>>>);
+
+struct Listening {
+    socket: Socket,
+    told: bool,
+}
+
+impl Nftables {
+    /// A kernel without it has nobody to listen to.
+    pub fn listen() -> Self {
+        let listening = || -> io::Result<Socket> {
+            let mut socket = Socket::new(NETLINK_NETFILTER)?;
+            socket.bind(&SocketAddr::new(0, 0))?;
+            socket.add_membership(NFNLGRP_NFTABLES)?;
+            socket.set_non_blocking(true)?;
+            Ok(socket)
+        };
+        let Ok(socket) = listening() else { return Self(None) };
+        let Ok(waiting) = rustix::io::fcntl_dupfd_cloexec(borrow(&socket, socket.as_raw_fd()), 0) else {
+            return Self(None);
+        };
+        let shared = Arc::new(Mutex::new(Listening { socket, told: false }));
+        let ours = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            loop {
+                let polled = poll(&mut [PollFd::new(&waiting, PollFlags::IN)], None);
+                if polled.is_err() || ours.lock().hear() {
+                    return;
+                }
+            }
+        });
+        Self(Some(shared))
+    }
+
+    /// What was given last; the kernel told it before who gave it went on.
+    pub fn finish(&self) {
+        if let Some(listening) = &self.0 {
+            listening.lock().hear();
+        }
+    }
+}
+
+impl Listening {
+    /// Whether it was told.
+    fn hear(&mut self) -> bool {
+        while !self.told
+            && let Ok((messages, _)) = self.socket.recv_from_full()
+        {
+            let mut rest = &messages[..];
+            while let Some((&[l0, l1, l2, l3, first, second, ..], _)) = rest.split_first_chunk::<16>() {
+                if (first, second) == (NFT_MSG_NEWRULE, NFNL_SUBSYS_NFTABLES) {
+                    tell!(
+                        "nflab: rules were given to nf_tables of the kernel, past all tools (libnftables does so): a lab has none, so that they are in no lab"
+                    );
+                    self.told = true;
+                }
+                let length = u32::from_ne_bytes([l0, l1, l2, l3]) as usize;
+                rest = rest.get(length.next_multiple_of(4).max(16)..).unwrap_or_default();
+            }
+        }
+        self.told
+    }
+}
+
+const NFNLGRP_NFTABLES: u32 = 7;
+const NFNL_SUBSYS_NFTABLES: u8 = 10;
+const NFT_MSG_NEWRULE: u8 = 6;
 
 /// `IPT_BASE_CTL` and `IP6T_BASE_CTL`, where options that hold tables begin.
 const FIRST_OPTION: u32 = 64;
