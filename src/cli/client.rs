@@ -1,13 +1,15 @@
 //! A tool called as a program: it hands its arguments to the lab that runs, and prints what comes back.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::current::{self, NO_LAB};
 use super::{TOOLBOX, open, tools};
 use crate::base::bytes::text_of_os;
 use crate::device::standard::{self, tell};
-use crate::lab::control::{Client, Request};
+use crate::lab::control::{Client, Request, Response};
 use crate::lab::files::{gather, read_text};
 
 pub fn run(name: &str, args: &[OsString]) -> u8 {
@@ -44,7 +46,7 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
         stdin: gathered.stdin,
         files: gathered.files,
     };
-    let answered = Client::connect(&target.socket).and_then(|mut client| client.call(&request));
+    let answered = ask(&target.socket, &request);
     match answered {
         Ok(response) => match gathered.output {
             None => say(name, &response.stdout, &response.stderr, response.code),
@@ -67,6 +69,22 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
         }
     }
 }
+
+/// Asks again where the lab has too much to do, for a while, as the real tools wait for their lock.
+fn ask(socket: &Path, request: &Request) -> io::Result<Response> {
+    let until = Instant::now() + BUSY;
+    loop {
+        let answer = Client::connect(socket).and_then(|mut client| client.call(request))?;
+        if !answer.busy || Instant::now() >= until {
+            return Ok(answer);
+        }
+        std::thread::sleep(BEFORE_ASKING_AGAIN);
+    }
+}
+
+/// How long a lab may be too busy to answer.
+const BUSY: Duration = Duration::from_secs(5);
+const BEFORE_ASKING_AGAIN: Duration = Duration::from_millis(50);
 
 /// Nothing but its version or its help, so that nothing could be taken for done.
 fn asks_about_itself(args: &[String]) -> bool {

@@ -16,9 +16,10 @@ use super::{TOOLBOX, current, open, shims};
 use crate::device::result_file;
 use crate::device::standard::{tell, tell_styled};
 use crate::lab::clock::Clock;
-use crate::lab::control::{self, Client, Request, Response, Target, serve_connection};
+use crate::lab::control::{self, Client, Request, Response, Target};
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
+use crate::lab::server::{Admitted, Bounds, Server};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -280,12 +281,17 @@ fn with_path_only(
         TheLab::Fresh(_) => place.0.join("control"),
         TheLab::Live(target) => target.socket.clone(),
     };
-    if let TheLab::Fresh(lab) = lab
-        && let Err(error) = serve_with(&socket, answering(lab, |_, _| {}))
-    {
-        tell!("nflab: cannot listen at {}: {error}", socket.display());
-        return 3;
-    }
+    let served = match lab {
+        TheLab::Fresh(lab) => serve(&socket, answering(lab, |_, _| {})).map(Some),
+        TheLab::Live(_) => Ok(None),
+    };
+    let _server = match served {
+        Ok(server) => server,
+        Err(error) => {
+            tell!("nflab: cannot listen at {}: {error}", socket.display());
+            return 3;
+        }
+    };
     if let Err((path, error)) = shims::make(&tools) {
         tell!("nflab: cannot make {path}: {error}");
         return 3;
@@ -318,19 +324,10 @@ pub fn save(lab: &mut Lab, file: &Path) -> io::Result<()> {
     super::replay::write_text(file, &saved.stdout)
 }
 
-/// Answers tools in threads of their own, which end with the process.
-pub(super) fn serve_with(
-    socket: &Path,
-    answer: impl FnMut(Request) -> Response + Clone + Send + 'static,
-) -> io::Result<()> {
+/// Answers tools at a socket for as long as what this returns is kept.
+pub(super) fn serve(socket: &Path, answer: impl FnMut(Request) -> Response + Send + 'static) -> io::Result<Server> {
     let listener = UnixListener::bind(socket)?;
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let answer = answer.clone();
-            std::thread::spawn(move || serve_connection(stream, answer));
-        }
-    });
-    Ok(())
+    Server::start(listener, Admitted::default(), Bounds::default(), |_| answer)
 }
 
 /// What a lab answers; each call with its answer is shown to `watch`.

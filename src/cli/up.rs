@@ -15,6 +15,7 @@ use crate::lab::live::{self, Downed, LiveLab, UpOptions};
 use crate::lab::memory::Lab;
 use crate::lab::mode::{Mode, enter_user_namespace, probe};
 use crate::lab::place::{Place, RunningLab};
+use crate::lab::server::{Admitted, Bounds, Server};
 
 #[derive(Debug, clap::Args)]
 pub struct UpArguments {
@@ -93,8 +94,13 @@ pub fn up(arguments: &UpArguments) -> u8 {
     if live.cleared {
         tell!("nflab: what a killed lab of this name had left was cleared away first");
     }
-    let driver = DrivenLab::new(lab, &file, Clock::new().now());
-    let mut event_loop = match EventLoop::new(driver, ports, Some(listener), Some(signals)) {
+    let clock = Clock::new();
+    let driver = DrivenLab::new(lab, &file, clock.now());
+    let server = match Server::start(listener, Admitted::default(), Bounds::default(), driver.commands(clock)) {
+        Ok(server) => server,
+        Err(error) => return refused(&format!("the control socket cannot be served: {error}")),
+    };
+    let mut event_loop = match EventLoop::new(driver, ports, clock, Some(signals)) {
         Ok(event_loop) => event_loop,
         Err(error) => return refused(&format!("no event loop: {error}")),
     };
@@ -111,7 +117,7 @@ pub fn up(arguments: &UpArguments) -> u8 {
     );
     let result = event_loop.run();
     // The devices go before what they lie in.
-    drop(event_loop);
+    drop((event_loop, server));
     let name = live.name().to_owned();
     if let Err(error) = live.down() {
         return refused(&error.to_string());

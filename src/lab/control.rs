@@ -47,6 +47,9 @@ pub struct Response {
     #[serde(default)]
     pub stderr: String,
     pub code: i32,
+    /// The lab did nothing because too much is asked of it: what was asked may be asked again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub busy: bool,
 }
 
 impl Response {
@@ -55,12 +58,13 @@ impl Response {
             stdout: String::new(),
             stderr: stderr.into(),
             code,
+            busy: false,
         }
     }
 }
 
 /// Answers one line. What isn't a request gets a response that says so, so that a conversation goes on.
-pub fn answer(line: &[u8], handle: impl FnOnce(Request) -> Response) -> Vec<u8> {
+pub fn answer_with(line: &[u8], handle: impl FnOnce(Request) -> Response) -> Vec<u8> {
     let response = match serde_json::from_slice::<Request>(line) {
         Ok(request) => handle(request),
         Err(error) => Response::failure(
@@ -82,14 +86,19 @@ pub fn line_of(response: &Response) -> Vec<u8> {
 }
 
 /// The answer to a line that doesn't end; the connection can't go on after it.
-pub fn too_long() -> Vec<u8> {
-    let text = format!("nflab: a request of more than {LONGEST_LINE} bytes\n");
-    let mut bytes = serde_json::to_vec(&Response::failure(2, text)).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes
+pub fn too_long() -> Response {
+    Response::failure(2, format!("nflab: a request of more than {} MB\n", LONGEST_LINE >> 20))
 }
 
-/// Serves one connection until its end, blocking: for labs that have no event loop (`sh`).
+/// The answer to who can't be served now.
+pub fn busy(why: &str) -> Response {
+    Response {
+        busy: true,
+        ..Response::failure(4, format!("nflab: the lab is busy: {why}; try again\n"))
+    }
+}
+
+/// Serves one connection until its end, blocking: for a channel to a process of our own. At a socket, [`super::server`] does.
 #[cfg(unix)]
 pub fn serve_connection(stream: UnixStream, mut handle: impl FnMut(Request) -> Response) -> io::Result<()> {
     let mut writer = stream.try_clone()?;
@@ -102,9 +111,9 @@ pub fn serve_connection(stream: UnixStream, mut handle: impl FnMut(Request) -> R
             return Ok(());
         }
         if line.last() != Some(&b'\n') && read >= LONGEST_LINE {
-            return writer.write_all(&too_long());
+            return writer.write_all(&line_of(&too_long()));
         }
-        writer.write_all(&answer(&line, &mut handle))?;
+        writer.write_all(&answer_with(&line, &mut handle))?;
     }
 }
 
@@ -142,8 +151,13 @@ impl Client {
     pub fn call(&mut self, request: &Request) -> io::Result<Response> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
-        self.writer.write_all(&line)?;
-        self.next_answer()?.ok_or_else(|| {
+        let written = self.writer.write_all(&line);
+        // Who was turned away is told why before the connection is closed.
+        let answer = match (written, self.next_answer()) {
+            (Err(error), Err(_) | Ok(None)) => return Err(error),
+            (_, answer) => answer?,
+        };
+        answer.ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the lab closed the connection before it answered",
@@ -243,6 +257,7 @@ mod tests {
         let (client, server) = UnixStream::pair().unwrap();
         let thread = std::thread::spawn(move || {
             serve_connection(server, |request| Response {
+                busy: false,
                 stdout: format!("{} {:?} {}", request.tool, request.args, request.stdin.len()),
                 stderr: String::new(),
                 code: 3,

@@ -1,10 +1,13 @@
-//! A lab between real devices: the event loop's driver is the lab itself, and its clock is the loop's.
+//! A lab between real devices: its packets go through the event loop's driver, its commands through a service beside it. What both need (the
+//! router, the log, who follows) they share; neither waits for the other.
 
-use super::control::{Request, Response};
+use super::clock::Clock;
+use super::control::Request;
 use super::event_loop::{Driver, PortIndex};
 use super::file::LabFile;
 use super::follow::Followers;
 use super::memory::{Lab, Passage};
+use super::server::{Answer, Service, Waker};
 use crate::base::{InterfaceId, InterfaceName, Time};
 use crate::engine::{Emission, Port};
 use crate::explain::filter::{Outcome, Subject};
@@ -33,6 +36,20 @@ impl DrivenLab {
             lab,
             interfaces,
             followers: Followers::default(),
+        }
+    }
+
+    /// The commands of this lab, for a [`Server`](super::server::Server). `clock` is the event loop's.
+    pub fn commands(&self, clock: Clock) -> impl FnOnce(Waker) -> Commands + use<> {
+        let (lab, followers) = (self.lab.beside(), self.followers.clone());
+        move |waker| {
+            followers.set_waker(waker);
+            Commands {
+                lab,
+                clock,
+                followers,
+                swept: 0,
+            }
         }
     }
 
@@ -97,30 +114,35 @@ impl Driver for DrivenLab {
 
     fn tick(&mut self, now: Time, out: &mut dyn FnMut(PortIndex, &[u8])) {
         self.lab.set_clock(now);
-        let emissions = self.lab.tick();
+        // Dead flows are collected beside the packets.
+        let emissions = self.lab.expire_fragments();
         hand_over(&self.interfaces, &emissions, out);
     }
+}
 
-    fn follow(&mut self, connection: u64, request: &Request) -> Option<Response> {
-        let follows = request.tool == "trace" && request.args.first().is_some_and(|arg| arg == "--follow");
-        follows.then(|| self.followers.add(connection, request))
+/// What a lab's control socket answers, and what the lab does by itself that packets need not wait for.
+#[derive(Debug)]
+pub struct Commands {
+    lab: Lab,
+    clock: Clock,
+    followers: Followers,
+    /// Where in the table of flows the dead are looked for next.
+    swept: usize,
+}
+
+impl Service for Commands {
+    fn answer(&mut self, request: Request) -> Answer {
+        if request.tool == "trace" && request.args.first().is_some_and(|arg| arg == "--follow") {
+            return self.followers.add(&request);
+        }
+        self.lab.set_clock(self.clock.now());
+        self.lab.respond(request).into()
     }
 
-    fn has_followers(&self) -> bool {
-        !self.followers.is_empty()
-    }
-
-    fn owed(&mut self, connection: u64) -> Option<Response> {
-        self.followers.owed(connection)
-    }
-
-    fn forget(&mut self, connection: u64) {
-        self.followers.remove(connection);
-    }
-
-    fn command(&mut self, now: Time, request: Request, _: &mut dyn FnMut(PortIndex, &[u8])) -> Response {
-        self.lab.set_clock(now);
-        self.lab.respond(request)
+    fn idle(&mut self) {
+        let router = &self.lab.machine.router;
+        router.reclaim();
+        self.swept = router.flows().sweep_part(self.clock.now(), self.swept);
     }
 }
 

@@ -1,12 +1,11 @@
-//! What a running lab does all day: packets from its devices through the router and out again, the clock's ticks, and requests of tools.
+//! What a running lab does all day: packets from its devices through the router and out again, and the clock's ticks.
 //!
 //! One thread, one `epoll`. A wakeup drains each ready device up to [`BATCH`] packets and then looks at the others, so that a flood on one
-//! interface stops neither another nor the control socket. Requests run between packets, never beside them.
+//! interface stops no other. Nothing else happens here: no file, no socket but the devices', no request; those have threads of their own
+//! ([`super::server`]).
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,6 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
 use super::clock::Clock;
-use super::control::{LONGEST_LINE, Request, Response, answer, line_of, too_long};
 use super::segment::{Delivery, Segment};
 use crate::base::{InterfaceName, Time};
 use crate::device::{Device, LARGEST_PACKET};
@@ -26,27 +24,6 @@ pub trait Driver {
 
     /// Called every [`EventLoop::tick_every`], and before anything else happens at a later time.
     fn tick(&mut self, now: Time, out: &mut dyn FnMut(PortIndex, &[u8]));
-
-    /// A tool's request. A lab's own words may send packets too.
-    fn command(&mut self, now: Time, request: Request, out: &mut dyn FnMut(PortIndex, &[u8])) -> Response;
-
-    /// A connection asks to be told of packets as they pass; this is its first answer. `None`: the request is no such thing.
-    fn follow(&mut self, _connection: u64, _request: &Request) -> Option<Response> {
-        None
-    }
-
-    /// False: nobody has to be asked what is owed.
-    fn has_followers(&self) -> bool {
-        false
-    }
-
-    /// The next answer that a connection is owed, if any. Asked only when it has taken the one before.
-    fn owed(&mut self, _connection: u64) -> Option<Response> {
-        None
-    }
-
-    /// A connection is gone.
-    fn forget(&mut self, _connection: u64) {}
 }
 
 /// An interface of the lab, in the order of the lab file.
@@ -94,11 +71,8 @@ pub struct EventLoop<D> {
     pub driver: D,
     pub ports: Vec<Port>,
     pub tick_every: Duration,
-    listener: Option<UnixListener>,
     signals: Option<OwnedFd>,
     stop: Arc<OwnedFd>,
-    connections: BTreeMap<u64, Connection>,
-    next_connection: u64,
     clock: Clock,
 }
 
@@ -114,27 +88,16 @@ impl Stopper {
 }
 
 impl<D: Driver> EventLoop<D> {
-    /// `listener` is the control socket, `signals` a descriptor of [`crate::device::syscall::termination_signals`]; a loop inside a test has
-    /// neither.
-    pub fn new(
-        driver: D,
-        ports: Vec<Port>,
-        listener: Option<UnixListener>,
-        signals: Option<OwnedFd>,
-    ) -> io::Result<Self> {
-        if let Some(listener) = &listener {
-            listener.set_nonblocking(true)?;
-        }
+    /// `clock` is the one that the lab's commands go by, `signals` a descriptor of [`crate::device::syscall::termination_signals`]; a loop inside
+    /// a test has none.
+    pub fn new(driver: D, ports: Vec<Port>, clock: Clock, signals: Option<OwnedFd>) -> io::Result<Self> {
         Ok(Self {
             driver,
             ports,
             tick_every: Duration::from_millis(100),
-            listener,
             signals,
             stop: Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?),
-            connections: BTreeMap::new(),
-            next_connection: 0,
-            clock: Clock::new(),
+            clock,
         })
     }
 
@@ -149,12 +112,8 @@ impl<D: Driver> EventLoop<D> {
         let mut buffer = vec![0; LARGEST_PACKET];
         let mut events = Vec::with_capacity(64);
         let mut next_tick = Instant::now();
-        let mut more_is_owed = false;
         loop {
-            let wait = match more_is_owed {
-                true => Duration::ZERO,
-                false => next_tick.saturating_duration_since(Instant::now()),
-            };
+            let wait = next_tick.saturating_duration_since(Instant::now());
             let timeout = Timespec::try_from(wait).map_err(io::Error::other)?;
             events.clear();
             match epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&timeout)) {
@@ -175,12 +134,9 @@ impl<D: Driver> EventLoop<D> {
                             return Ok(Stopped::Signal(signal));
                         }
                     }
-                    Token::Listener => self.accept(&epoll),
-                    Token::Connection(number) => self.converse(&epoll, number, event.flags),
                     Token::Device(port, device) => self.receive(&epoll, port, device, &mut buffer),
                 }
             }
-            more_is_owed = self.driver.has_followers() && self.hand_out(&epoll);
         }
     }
 
@@ -191,9 +147,6 @@ impl<D: Driver> EventLoop<D> {
         add(self.stop.as_fd(), Token::Stop)?;
         if let Some(signals) = &self.signals {
             add(signals.as_fd(), Token::Signal)?;
-        }
-        if let Some(listener) = &self.listener {
-            add(listener.as_fd(), Token::Listener)?;
         }
         for (port, device) in self
             .ports
@@ -261,86 +214,6 @@ impl<D: Driver> EventLoop<D> {
         // The first field of the record is the signal's number.
         (read == SIGNALFD_RECORD).then(|| i32::from_ne_bytes([record[0], record[1], record[2], record[3]]))
     }
-
-    fn accept(&mut self, epoll: &OwnedFd) {
-        while let Some(Ok((stream, _))) = self.listener.as_ref().map(UnixListener::accept) {
-            if self.connections.len() >= CONNECTIONS || stream.set_nonblocking(true).is_err() {
-                continue;
-            }
-            let number = self.next_connection;
-            let token = EventData::new_u64(Token::Connection(number).into());
-            if epoll::add(epoll, &stream, token, EventFlags::IN).is_ok() {
-                self.next_connection += 1;
-                self.connections.insert(number, Connection::new(stream));
-            }
-        }
-    }
-
-    fn converse(&mut self, epoll: &OwnedFd, number: u64, flags: EventFlags) {
-        let Some(mut connection) = self.connections.remove(&number) else {
-            return;
-        };
-        let alive = connection.read(flags).is_ok();
-        while let Some(line) = connection.line() {
-            let now = self.clock.now();
-            let (driver, ports) = (&mut self.driver, &mut self.ports);
-            let response = answer(&line, |request| {
-                driver
-                    .follow(number, &request)
-                    .unwrap_or_else(|| driver.command(now, request, &mut |port, bytes| deliver(ports, port, bytes)))
-            });
-            connection.output.extend(response);
-        }
-        if connection.input.len() > LONGEST_LINE {
-            connection.input = Vec::new();
-            connection.ended = true;
-            connection.output.extend(too_long());
-        }
-        let written = connection.write().is_ok();
-        let finished = connection.ended && connection.output.is_empty();
-        if alive && written && !finished {
-            let mut wanted = EventFlags::empty();
-            wanted.set(EventFlags::IN, !connection.ended);
-            wanted.set(EventFlags::OUT, !connection.output.is_empty());
-            if epoll::modify(
-                epoll,
-                &connection.stream,
-                EventData::new_u64(Token::Connection(number).into()),
-                wanted,
-            )
-            .is_ok()
-            {
-                self.connections.insert(number, connection);
-                return;
-            }
-        }
-        self.driver.forget(number);
-    }
-
-    /// Gives followers what they are owed, as far as they have taken what came before, and a bounded share of it, so that packets get their
-    /// turn. True where more could be given at once.
-    fn hand_out(&mut self, epoll: &OwnedFd) -> bool {
-        let mut is_more = false;
-        let numbers: Vec<u64> = self.connections.keys().copied().collect();
-        for number in numbers {
-            for given in 0..=SHARE {
-                let Some(connection) = self.connections.get_mut(&number).filter(|it| it.output.is_empty()) else {
-                    break;
-                };
-                if given == SHARE {
-                    is_more = true;
-                    break;
-                }
-                let Some(response) = self.driver.owed(number) else {
-                    break;
-                };
-                connection.output.extend(line_of(&response));
-                // Writes what it can, and waits for room or takes the connection away where it must.
-                self.converse(epoll, number, EventFlags::empty());
-            }
-        }
-        is_more
-    }
 }
 
 impl Port {
@@ -369,82 +242,11 @@ fn deliver(ports: &mut [Port], port: PortIndex, bytes: &[u8]) {
     }
 }
 
-struct Connection {
-    stream: UnixStream,
-    input: Vec<u8>,
-    /// How far `input` is known to hold no end of a line.
-    searched: usize,
-    output: Vec<u8>,
-    ended: bool,
-}
-
-impl Connection {
-    fn new(stream: UnixStream) -> Self {
-        Self {
-            stream,
-            input: Vec::new(),
-            searched: 0,
-            output: Vec::new(),
-            ended: false,
-        }
-    }
-
-    fn read(&mut self, flags: EventFlags) -> io::Result<()> {
-        if self.ended || !flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-            return Ok(());
-        }
-        let mut chunk = vec![0; 64 << 10];
-        // A bounded share of a long request, so that packets get their turn.
-        for _ in 0..16 {
-            match self.stream.read(&mut chunk) {
-                Ok(0) => {
-                    self.ended = true;
-                    return Ok(());
-                }
-                Ok(read) => self.input.extend_from_slice(&chunk[..read]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn line(&mut self) -> Option<Vec<u8>> {
-        let end = self.input[self.searched..].iter().position(|byte| *byte == b'\n');
-        match end {
-            Some(end) => {
-                let line = self.input.drain(..=self.searched + end).collect();
-                self.searched = 0;
-                Some(line)
-            }
-            None => {
-                self.searched = self.input.len();
-                None
-            }
-        }
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        while !self.output.is_empty() {
-            match self.stream.write(&self.output) {
-                Ok(written) => drop(self.output.drain(..written)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
 /// What an event is about, packed into the word that epoll keeps for us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Stop,
     Signal,
-    Listener,
-    Connection(u64),
     Device(u16, u16),
 }
 
@@ -453,9 +255,7 @@ impl From<Token> for u64 {
         match token {
             Token::Stop => 0,
             Token::Signal => 1,
-            Token::Listener => 2,
-            Token::Connection(number) => 3 | number << 3,
-            Token::Device(port, device) => 4 | u64::from(port) << 3 | u64::from(device) << 19,
+            Token::Device(port, device) => 2 | u64::from(port) << 3 | u64::from(device) << 19,
         }
     }
 }
@@ -465,8 +265,6 @@ impl From<u64> for Token {
         match word & 7 {
             0 => Self::Stop,
             1 => Self::Signal,
-            2 => Self::Listener,
-            3 => Self::Connection(word >> 3),
             _ => Self::Device((word >> 3) as u16, (word >> 19) as u16),
         }
     }
@@ -474,9 +272,6 @@ impl From<u64> for Token {
 
 /// Packets taken from a device before the others get their turn.
 const BATCH: usize = 64;
-const CONNECTIONS: usize = 256;
-/// Stories that one follower gets before the devices are asked again.
-const SHARE: usize = 16;
 /// `struct signalfd_siginfo` has this size in every kernel; see signalfd(2).
 const SIGNALFD_RECORD: usize = 128;
 

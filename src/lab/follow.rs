@@ -4,23 +4,41 @@
 //! and holds up nobody: a story is made into text only when its reader has taken the one before.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use super::control::{Request, Response};
+use super::server::{Answer, Source, Waker};
 use crate::base::InterfaceName;
 use crate::explain::filter::{Filter, Subject};
 use crate::explain::story::{Detail, Story};
 
+/// All followers of a lab; its clones are handles on the same ones. Packets are told in one thread, followers come, read and go in others.
+#[derive(Clone, Debug, Default)]
+pub struct Followers(Arc<Shared>);
+
 #[derive(Debug, Default)]
-pub struct Followers(Vec<Follower>);
+struct Shared {
+    /// Lets a packet pass without a look at the lock where nobody follows.
+    count: AtomicUsize,
+    all: Mutex<Vec<Arc<Follower>>>,
+    waker: OnceLock<Waker>,
+}
 
 #[derive(Debug)]
 struct Follower {
-    connection: u64,
     /// `None`: every packet.
     filter: Option<Filter>,
     form: Form,
-    queue: VecDeque<Owed>,
+    queue: Mutex<VecDeque<Owed>>,
+}
+
+/// What a connection that follows holds; it follows for as long.
+struct Following {
+    follower: Arc<Follower>,
+    followers: Followers,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +55,38 @@ enum Owed {
 }
 
 impl Followers {
+    /// Whom to tell that something is owed.
+    pub fn set_waker(&self, waker: Waker) {
+        // A lab is served at one socket.
+        let _ = self.0.waker.set(waker);
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.count.load(Ordering::Acquire) == 0
     }
 
     /// `trace --follow [FILTER] [--json | --short] [--colour]`: the answer, whether it is followed from now on or refused.
-    pub fn add(&mut self, connection: u64, request: &Request) -> Response {
+    pub fn add(&self, request: &Request) -> Answer {
+        match self.read(request) {
+            Err(refused) => refused.into(),
+            Ok(follower) => {
+                let follower = Arc::new(follower);
+                let mut all = self.0.all.lock();
+                all.push(Arc::clone(&follower));
+                self.0.count.store(all.len(), Ordering::Release);
+                drop(all);
+                Answer {
+                    response: Response::default(),
+                    more: Some(Box::new(Following {
+                        follower,
+                        followers: self.clone(),
+                    })),
+                }
+            }
+        }
+    }
+
+    fn read(&self, request: &Request) -> Result<Follower, Response> {
         let mut filter = None;
         let mut form = Form::Text {
             detail: Detail::Whole,
@@ -50,7 +94,9 @@ impl Followers {
         };
         let mut args = request.args.iter();
         if args.next().map(String::as_str) != Some("--follow") {
-            return refusal("a running lab can only be followed: nflab trace --follow [FILTER]");
+            return Err(refusal(
+                "a running lab can only be followed: nflab trace --follow [FILTER]",
+            ));
         }
         for arg in args {
             match arg.as_str() {
@@ -62,53 +108,53 @@ impl Followers {
                 }
                 "--colour" | "" => {}
                 option if option.starts_with('-') => {
-                    return refusal(&format!(
+                    return Err(refusal(&format!(
                         "`{option}` is no option of `trace --follow`: expected --json, --short or --colour"
-                    ));
+                    )));
                 }
                 text => match Filter::parse(text) {
                     Ok(read) => filter = Some(read),
-                    Err(error) => return Response::failure(2, format!("{error}\n")),
+                    Err(error) => return Err(Response::failure(2, format!("{error}\n"))),
                 },
             }
         }
-        self.remove(connection);
-        self.0.push(Follower {
-            connection,
+        Ok(Follower {
             filter,
             form,
-            queue: VecDeque::new(),
-        });
-        Response::default()
-    }
-
-    pub fn remove(&mut self, connection: u64) {
-        self.0.retain(|follower| follower.connection != connection);
+            queue: Mutex::default(),
+        })
     }
 
     /// Whether anybody might want to hear of a packet, before it is known what becomes of it.
     pub fn may_want(&self, packet: &[u8], input: Option<InterfaceName>) -> bool {
         let may = |filter: &Filter| filter.may_fit(packet, input);
-        self.0.iter().any(|follower| follower.filter.as_ref().is_none_or(may))
+        let all = self.0.all.lock();
+        all.iter().any(|follower| follower.filter.as_ref().is_none_or(may))
     }
 
     /// A packet has passed.
-    pub fn tell(&mut self, subject: &Subject<'_>, story: Story) {
+    pub fn tell(&self, subject: &Subject<'_>, story: Story) {
         let story = Arc::new(story);
-        for follower in &mut self.0 {
+        let mut anybody = false;
+        for follower in self.0.all.lock().iter() {
             if follower.filter.as_ref().is_none_or(|filter| filter.fits(subject)) {
                 follower.owe(Arc::clone(&story));
+                anybody = true;
             }
         }
+        if let Some(waker) = self.0.waker.get().filter(|_| anybody) {
+            waker.wake();
+        }
     }
+}
 
-    /// The next thing that a connection is owed.
-    pub fn owed(&mut self, connection: u64) -> Option<Response> {
-        let follower = self.0.iter_mut().find(|it| it.connection == connection)?;
+impl Source for Following {
+    fn next(&mut self) -> Option<Response> {
+        let owed = self.follower.queue.lock().pop_front()?;
         let mut response = Response::default();
-        match follower.queue.pop_front()? {
+        match owed {
             Owed::Story(story) => {
-                response.stdout = match follower.form {
+                response.stdout = match self.follower.form {
                     Form::Json => story.account().json() + "\n",
                     Form::Text { detail, styled: true } => story.render_styled(detail),
                     Form::Text { detail, styled: false } => story.render(detail),
@@ -124,14 +170,23 @@ impl Followers {
     }
 }
 
+impl Drop for Following {
+    fn drop(&mut self) {
+        let mut all = self.followers.0.all.lock();
+        all.retain(|follower| !Arc::ptr_eq(follower, &self.follower));
+        self.followers.0.count.store(all.len(), Ordering::Release);
+    }
+}
+
 impl Follower {
-    fn owe(&mut self, story: Arc<Story>) {
-        let length = self.queue.len();
-        match self.queue.back_mut() {
+    fn owe(&self, story: Arc<Story>) {
+        let mut queue = self.queue.lock();
+        let length = queue.len();
+        match queue.back_mut() {
             // Once some were left out, half of the queue is awaited, so that what follows is of one piece.
             Some(Owed::LeftOut(count)) if length > LONGEST_QUEUE / 2 => *count += 1,
-            _ if length < LONGEST_QUEUE => self.queue.push_back(Owed::Story(story)),
-            _ => self.queue.push_back(Owed::LeftOut(1)),
+            _ if length < LONGEST_QUEUE => queue.push_back(Owed::Story(story)),
+            _ => queue.push_back(Owed::LeftOut(1)),
         }
     }
 }
@@ -165,46 +220,50 @@ mod tests {
 
     #[test]
     fn a_slow_reader_hears_how_many_it_missed() {
-        let mut followers = Followers::default();
-        assert_eq!(followers.add(1, &request(&["--follow"])).code, 0);
+        let followers = Followers::default();
+        let mut following = followers.add(&request(&["--follow"])).more.unwrap();
         assert!(followers.may_want(&[], None));
         for _ in 0..LONGEST_QUEUE + 10 {
             followers.tell(&subject(&[]), Story::default());
         }
         for _ in 0..LONGEST_QUEUE {
-            assert_eq!(followers.owed(1).unwrap().stderr, "");
+            assert_eq!(following.next().unwrap().stderr, "");
         }
-        let missed = followers.owed(1).unwrap().stderr;
+        let missed = following.next().unwrap().stderr;
         assert!(missed.starts_with("nflab: 10 packets were left out"), "{missed}");
-        assert!(followers.owed(1).is_none());
+        assert!(following.next().is_none());
         followers.tell(&subject(&[]), Story::default());
-        assert!(followers.owed(1).is_some());
-        followers.remove(1);
+        assert!(following.next().is_some());
+        assert!(!followers.is_empty());
+        drop(following);
         assert!(followers.is_empty());
     }
 
     #[test]
     fn each_hears_what_fits_its_filter() {
-        let mut followers = Followers::default();
-        followers.add(1, &request(&["--follow", "tcp"]));
-        followers.add(2, &request(&["--follow", "not tcp", "--json"]));
+        let followers = Followers::default();
+        let mut tcp = followers.add(&request(&["--follow", "tcp"])).more.unwrap();
+        let mut other = followers
+            .add(&request(&["--follow", "not tcp", "--json"]))
+            .more
+            .unwrap();
         followers.tell(&subject(&[0; 20]), Story::default());
-        assert!(followers.owed(1).is_none());
-        assert!(followers.owed(2).unwrap().stdout.starts_with("{\"number\":0,"));
-        assert!(followers.owed(3).is_none());
+        assert!(tcp.next().is_none());
+        assert!(other.next().unwrap().stdout.starts_with("{\"number\":0,"));
     }
 
     #[test]
     fn what_cannot_be_followed_is_refused() {
-        let mut followers = Followers::default();
+        let followers = Followers::default();
         for (args, expected) in [
             (&["lan tcp"][..], "a running lab can only be followed"),
             (&["--follow", "--svg"], "`--svg` is no option"),
             (&["--follow", "tcp dprt 8"], "did you mean `dport`?"),
         ] {
-            let response = followers.add(1, &request(args));
-            assert_eq!(response.code, 2);
-            assert!(response.stderr.contains(expected), "{}", response.stderr);
+            let answer = followers.add(&request(args));
+            assert_eq!(answer.response.code, 2);
+            assert!(answer.more.is_none());
+            assert!(answer.response.stderr.contains(expected), "{}", answer.response.stderr);
         }
         assert!(followers.is_empty());
     }

@@ -205,6 +205,15 @@ impl Machine {
         }
     }
 
+    /// The same machine for another thread: router and log are shared.
+    pub(super) fn beside(&self) -> Self {
+        Self {
+            log: self.log.clone(),
+            live: self.live,
+            ..self.copy(Arc::clone(&self.router))
+        }
+    }
+
     /// The hosts that its lab file names.
     pub fn hosts(&self) -> Hosts {
         Hosts::of_lab(&self.described)

@@ -74,6 +74,20 @@ impl Lab {
             .collect()
     }
 
+    /// The same lab for another thread, which calls its tools while this one carries packets: one router, one log, one set of open ports; the
+    /// clock, what `modprobe` loaded and what became of the last packet are its own.
+    pub fn beside(&self) -> Self {
+        let router = &self.machine.router;
+        Self {
+            machine: self.machine.beside(),
+            worker: router.workers().remove(BESIDE),
+            open: self.open.clone(),
+            last: None,
+            departed: HashMap::new(),
+            streams: Streams::default(),
+        }
+    }
+
     /// From a lab file. What the file can't know to be wrong (a sysctl that isn't there) is an error at its position.
     pub fn new(file: &LabFile, seed: u64, toolbox: Toolbox) -> Result<Self, SourceError> {
         let net = network(file)?;
@@ -101,7 +115,7 @@ impl Lab {
             helpers: Profile::default().helpers(),
             ..Config::new(net)
         };
-        let router = Arc::new(Router::new(config, seed, 1, Box::new(open.clone())));
+        let router = Arc::new(Router::new(config, seed, BESIDE + 1, Box::new(open.clone())));
         let worker = router.workers().remove(0);
         Self {
             machine: Machine::new(router, START, toolbox),
@@ -181,6 +195,7 @@ impl Lab {
             stdout: output.stdout,
             stderr: output.stderr,
             code: output.code,
+            busy: false,
         }
     }
 
@@ -473,6 +488,9 @@ impl Listeners for AlsoOpen {
         self.before.is_open(packet) || self.also.is_open(packet)
     }
 }
+
+/// The place among a router's workers of who calls its tools while the first one carries packets.
+const BESIDE: usize = 1;
 
 /// Source and destination of one direction of a TCP conversation.
 type StreamKey = ((IpAddr, u16), (IpAddr, u16));

@@ -17,6 +17,8 @@ pub mod router_tables;
 pub mod script;
 pub mod segment;
 pub mod send;
+#[cfg(unix)]
+pub mod server;
 
 #[cfg(target_os = "linux")]
 pub mod contain;

@@ -1,8 +1,7 @@
 //! Files belong to who asks: a tool opens them as its user and sends what they hold; a lab opens nothing that a request names.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
+use nflab::cli::TOOLBOX;
+use nflab::lab::memory::Lab;
 
 use crate::bench::{Bench, LAB};
 
@@ -107,53 +106,31 @@ fn a_save_goes_to_the_callers_file() {
     assert!(bench.read("sub/b").contains("-A INPUT -j DROP\n"));
 }
 
+/// What a lab answers at its socket, whoever asks and whatever it is allowed to open.
 #[test]
 fn a_request_names_files_in_vain() {
     let bench = Bench::new();
     bench.write("secret", RULES);
     bench.write("knobs", "net.ipv4.ip_forward = 0\n");
-    let script = "echo \"$NFLAB\" > socket; until [ -e done ]; do sleep 0.02; done; iptables -S INPUT; sysctl -n net.ipv4.ip_forward";
-    bench.write("script.sh", script);
-    let asked = std::thread::scope(|scope| {
-        let lab = scope.spawn(|| bench.nflab(&["sh", "--", "bash", "script.sh"]));
-        let socket = loop {
-            match std::fs::read_to_string(bench.path("socket")) {
-                Ok(path) if path.ends_with('\n') => break path,
-                _ => std::thread::sleep(std::time::Duration::from_millis(5)),
-            }
-            assert!(!lab.is_finished(), "{:?}", lab.join().unwrap());
-        };
-        let answers: Vec<String> = ["secret", "knobs", "out"]
-            .iter()
-            .zip([
-                ("iptables-restore", "\"PATH\""),
-                ("sysctl", "\"-p\",\"PATH\""),
-                ("iptables-save", "\"-f\",\"PATH\""),
-            ])
-            .map(|(file, (tool, args))| {
-                let args = args.replace("PATH", &bench.path(file).display().to_string());
-                ask(
-                    Path::new(socket.trim_end()),
-                    &format!("{{\"tool\":\"{tool}\",\"args\":[{args}]}}\n"),
-                )
-            })
-            .collect();
-        bench.write("done", "");
-        (answers, lab.join().unwrap())
-    });
-    let (answers, lab) = asked;
-    for answer in &answers[..2] {
-        assert!(answer.contains("the request does not bring this file"), "{answer}");
-        assert!(answer.contains("\"code\":1"), "{answer}");
+    let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+    let mut ask = |tool: &str, args: &str, file: &str| {
+        let args = args.replace("PATH", &bench.path(file).display().to_string());
+        let request = format!("{{\"tool\":\"{tool}\",\"args\":[{args}]}}");
+        lab.respond(serde_json::from_str(&request).unwrap())
+    };
+    for (tool, args, file) in [
+        ("iptables-restore", "\"PATH\"", "secret"),
+        ("sysctl", "\"-p\",\"PATH\"", "knobs"),
+    ] {
+        let answer = ask(tool, args, file);
+        assert!(
+            answer.stderr.contains("the request does not bring this file"),
+            "{answer:?}"
+        );
+        assert_eq!(answer.code, 1);
     }
-    assert!(!bench.path("out").exists(), "{}", answers[2]);
-    assert_eq!(lab.out, "-P INPUT ACCEPT\n1\n", "{}", lab.err);
-}
-
-fn ask(socket: &Path, line: &str) -> String {
-    let mut stream = UnixStream::connect(socket).unwrap();
-    stream.write_all(line.as_bytes()).unwrap();
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).unwrap();
-    answer
+    assert_eq!(ask("iptables-save", "\"-f\",\"PATH\"", "out").code, 0);
+    assert!(!bench.path("out").exists());
+    assert_eq!(ask("iptables", "\"-S\",\"INPUT\"", "").stdout, "-P INPUT ACCEPT\n");
+    assert_eq!(ask("sysctl", "\"-n\",\"net.ipv4.ip_forward\"", "").stdout, "1\n");
 }

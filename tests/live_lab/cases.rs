@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nflab::lab::clock::Clock;
 use nflab::lab::control::{Client, FindError, Request, Target, find};
 use nflab::lab::event_loop::EventLoop;
 use nflab::lab::file::LabFile;
@@ -185,7 +186,9 @@ impl Drop for Running {
 fn with_lab(scratch: &Scratch, text: &str, work: impl FnOnce(&LiveLab)) -> EventLoop<Relay> {
     let file = LabFile::load(&scratch.lab_file(text)).unwrap();
     let (lab, ports, listener) = LiveLab::up(&file, &scratch.options()).unwrap_or_else(|error| panic!("{error}"));
-    let mut event_loop = EventLoop::new(Relay::new(&file), ports, Some(listener), None).unwrap();
+    let relay = Relay::new(&file);
+    let server = relay.serve(listener);
+    let mut event_loop = EventLoop::new(relay, ports, Clock::new(), None).unwrap();
     let stopper = event_loop.stopper();
     let thread = std::thread::spawn(move || {
         event_loop.run().unwrap();
@@ -195,6 +198,7 @@ fn with_lab(scratch: &Scratch, text: &str, work: impl FnOnce(&LiveLab)) -> Event
     stopper.stop();
     let mut event_loop = thread.join().unwrap();
     event_loop.ports.iter_mut().for_each(|port| port.devices.clear());
+    drop(server);
     let downed = lab.down();
     if let Err(panic) = result {
         std::panic::resume_unwind(panic);

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use nflab::base::Time;
 use nflab::device::syscall::termination_signals;
+use nflab::lab::clock::Clock;
 use nflab::lab::control::{Request, Response};
 use nflab::lab::event_loop::{Driver, EventLoop, PortIndex};
 use nflab::lab::exec;
@@ -14,6 +17,7 @@ use nflab::lab::file::LabFile;
 use nflab::lab::live::{LiveLab, UpOptions};
 use nflab::lab::mode::{enter_user_namespace, probe};
 use nflab::lab::place::Place;
+use nflab::lab::server::{Admitted, Bounds, Server};
 
 /// `up PLACE LAB.toml [user]`, or `exec PLACE LAB HOST COMMAND...`.
 pub fn main(args: &[String]) -> i32 {
@@ -55,10 +59,12 @@ fn up(place: &Place, file: &Path, user_namespace: bool) -> i32 {
             return 3;
         }
     };
-    let mut event_loop = EventLoop::new(Relay::new(&file), ports, Some(listener), Some(signals)).expect("event loop");
+    let relay = Relay::new(&file);
+    let server = relay.serve(listener);
+    let mut event_loop = EventLoop::new(relay, ports, Clock::new(), Some(signals)).expect("event loop");
     println!("up");
     let stopped = event_loop.run().expect("epoll");
-    drop(event_loop);
+    drop((event_loop, server));
     lab.down().expect("down");
     println!("{stopped:?}");
     0
@@ -67,10 +73,20 @@ fn up(place: &Place, file: &Path, user_namespace: bool) -> i32 {
 /// Forwards IPv4 by the destination's interface, answers nothing, and keeps no state.
 pub struct Relay {
     routes: Vec<(nflab::base::AddressMask, PortIndex)>,
-    counts: BTreeMap<u16, u64>,
+    counts: Arc<Mutex<BTreeMap<u16, u64>>>,
 }
 
 impl Relay {
+    /// Tells at the control socket what it was asked, and how many packets came by each interface.
+    pub fn serve(&self, listener: UnixListener) -> Server {
+        let counts = Arc::clone(&self.counts);
+        let answer = move |request: Request| Response {
+            stdout: format!("{} {:?}\n", request.tool, counts.lock().unwrap()),
+            ..Response::default()
+        };
+        Server::start(listener, Admitted::default(), Bounds::default(), |_| answer).expect("a server")
+    }
+
     pub fn new(file: &LabFile) -> Self {
         let routes = file.interfaces.iter().enumerate().flat_map(|(index, interface)| {
             let port = PortIndex(index as u16);
@@ -78,14 +94,14 @@ impl Relay {
         });
         Self {
             routes: routes.collect(),
-            counts: BTreeMap::new(),
+            counts: Arc::default(),
         }
     }
 }
 
 impl Driver for Relay {
     fn packet(&mut self, _: Time, port: PortIndex, bytes: &[u8], out: &mut dyn FnMut(PortIndex, &[u8])) {
-        *self.counts.entry(port.0).or_default() += 1;
+        *self.counts.lock().unwrap().entry(port.0).or_default() += 1;
         let destination: Option<IpAddr> = match bytes.first().map(|first| first >> 4) {
             Some(4) if bytes.len() >= 20 => Some(<[u8; 4]>::try_from(&bytes[16..20]).unwrap().into()),
             Some(6) if bytes.len() >= 40 => Some(<[u8; 16]>::try_from(&bytes[24..40]).unwrap().into()),
@@ -98,11 +114,4 @@ impl Driver for Relay {
     }
 
     fn tick(&mut self, _: Time, _: &mut dyn FnMut(PortIndex, &[u8])) {}
-
-    fn command(&mut self, _: Time, request: Request, _: &mut dyn FnMut(PortIndex, &[u8])) -> Response {
-        Response {
-            stdout: format!("{} {:?}\n", request.tool, self.counts),
-            ..Response::default()
-        }
-    }
 }

@@ -302,7 +302,7 @@ impl Place {
         answer: impl FnMut(Request) -> Response + Clone + Send + 'static,
     ) -> io::Result<Option<u8>> {
         shims::make(&self.tools).map_err(|(_, error)| error)?;
-        sh::serve_with(&self.socket, answer)?;
+        let _server = sh::serve(&self.socket, answer)?;
         fs::write(&self.script, text)?;
         let mut command = Command::new(&shell.program);
         command.args(&shell.options).arg(&self.script).args(arguments);

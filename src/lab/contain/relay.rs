@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::files::cover_link;
 use super::knobs::Knobs;
 use super::{Failure, OWN, tried};
-use crate::lab::control::{LONGEST_LINE, Request, Response, too_long};
+use crate::lab::control::{LONGEST_LINE, Request, Response, line_of, too_long};
 
 /// The lab as the inside speaks to it.
 pub struct Upstream {
@@ -139,7 +139,7 @@ fn serve(stream: UnixStream, conversation: &Mutex<Conversation>) -> io::Result<(
     let mut reader = BufReader::new(stream);
     while let Some(line) = next_line(&mut reader)? {
         if line.is_empty() {
-            return writer.write_all(&too_long());
+            return writer.write_all(&line_of(&too_long()));
         }
         let answer = conversation.lock().relay(|lab| lab.exchange(&line))?;
         writer.write_all(&answer)?;
@@ -178,7 +178,7 @@ fn serve_live(stream: UnixStream, live: &OwnedFd, conversation: &Mutex<Conversat
             return Ok(());
         };
         if line.is_empty() {
-            return writer.write_all(&too_long());
+            return writer.write_all(&line_of(&too_long()));
         }
         let answer = conversation.lock().relay(|_| lab.exchange(&line))?;
         writer.write_all(&answer)?;

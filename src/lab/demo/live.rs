@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::{Act, FTP, LAB, ROUTER, SERVER, SSH, Seen, Stage, WEB, is_of_interest};
 use crate::base::Time;
 use crate::lab::clock::Clock;
-use crate::lab::control::{Client, Request, Response};
+use crate::lab::control::{Client, Request};
 use crate::lab::drive::DrivenLab;
 use crate::lab::event_loop::{Driver, EventLoop, PortIndex, Stopped};
 use crate::lab::file::LabFile;
@@ -24,6 +24,7 @@ use crate::lab::peers::Content;
 use crate::lab::peers::ftp::{DataMode, FtpServer, retrieve};
 use crate::lab::peers::http::{HttpServer, download};
 use crate::lab::peers::ping::{Ping, PingOutcome};
+use crate::lab::server::{Admitted, Bounds, Server};
 
 /// Why the play did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +61,15 @@ pub fn perform<T: Send + 'static>(
         user_namespace: options.user_namespace,
         services: None,
     };
+    let clock = Clock::new();
     let driver = DemoDriver {
-        lab: DrivenLab::new(lab, &file, Clock::new().now()),
+        lab: DrivenLab::new(lab, &file, clock.now()),
         shared,
     };
-    let mut event_loop =
-        EventLoop::new(driver, ports, Some(listener), Some(signals)).map_err(|error| up(error.to_string()))?;
+    let commands = driver.lab.commands(clock);
+    let server = Server::start(listener, Admitted::default(), Bounds::default(), commands)
+        .map_err(|error| up(error.to_string()))?;
+    let mut event_loop = EventLoop::new(driver, ports, clock, Some(signals)).map_err(|error| up(error.to_string()))?;
     let stopper = event_loop.stopper();
     let player = std::thread::spawn(move || {
         let result = play(&mut stage);
@@ -74,7 +78,7 @@ pub fn perform<T: Send + 'static>(
     });
     let stopped = event_loop.run();
     // The devices go before the namespaces they lie in.
-    drop(event_loop);
+    drop((event_loop, server));
     let result = match stopped {
         Ok(Stopped::Asked) => player.join().map_err(|_| up("the play broke off".to_owned())),
         // The player may still wait for a packet that nobody carries any more; it ends with the process.
@@ -110,10 +114,6 @@ impl Driver for DemoDriver {
 
     fn tick(&mut self, now: Time, out: &mut dyn FnMut(PortIndex, &[u8])) {
         self.lab.tick(now, out);
-    }
-
-    fn command(&mut self, now: Time, request: Request, out: &mut dyn FnMut(PortIndex, &[u8])) -> Response {
-        self.lab.command(now, request, out)
     }
 }
 
