@@ -54,9 +54,9 @@ pub fn length_of(text: &str) -> usize {
 }
 
 /// As much of the front of this text as stands for at most `limit` bytes. Where a cut falls within a character, its first bytes are kept
-/// as bytes, as a tool that counts them would.
+/// as bytes, as a tool that counts them would. What comes back is what [`text_of`] makes of those bytes, also where the text was put together.
 pub fn front_of(text: &str, limit: usize) -> String {
-    if length_of(text) <= limit {
+    if text.len() <= limit && is_plain(text) {
         return text.to_owned();
     }
     let mut bytes = bytes_of(text);

@@ -1,7 +1,10 @@
 //! Interface names as the kernel holds them (15 bytes and a NUL), their numbers, and `-i eth+` masks.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+
+use super::bytes::{byte_behind, bytes_of, length_of, text_of};
 
 /// An index into the lab's list of interfaces. 0 is always `lo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,19 +19,15 @@ impl InterfaceId {
 pub struct InterfaceName([u8; 16]);
 
 impl InterfaceName {
-    /// `None` for a name of more than 15 bytes.
+    /// `None` for a name of more than 15 bytes, and for bytes that are not UTF-8: a lab has no interfaces of such names (a rule may ask for one).
     pub fn new(name: &str) -> Option<Self> {
-        let mut bytes = [0; 16];
-        if name.len() > 15 {
-            return None;
-        }
-        bytes[..name.len()].copy_from_slice(name.as_bytes());
-        Some(Self(bytes))
+        let made = padded(name)?;
+        std::str::from_utf8(&made).is_ok().then_some(Self(made))
     }
 
     pub fn as_str(&self) -> &str {
         let length = self.0.iter().position(|&b| b == 0).unwrap_or(16);
-        // Built from a `str` only, and cut only at its own end.
+        // Looked at when it was made, and cut only at its own end.
         std::str::from_utf8(&self.0[..length]).unwrap_or("?")
     }
 
@@ -54,7 +53,7 @@ impl fmt::Display for InterfaceName {
 /// A whole name compares with its NUL, so `eth` does not match `eth0`; `+` alone matches every packet, also one without an interface.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InterfaceMask {
-    name: InterfaceName,
+    name: [u8; 16],
     /// How many bytes of the name are compared; a whole name counts its NUL.
     compared: u8,
 }
@@ -62,11 +61,11 @@ pub struct InterfaceMask {
 impl InterfaceMask {
     /// From the text of `-i`, at most 15 bytes; `None` when it is longer.
     pub fn new(text: &str) -> Option<Self> {
-        let name = InterfaceName::new(text)?;
-        let compared = match text.strip_suffix('+') {
-            Some(prefix) => prefix.len(),
-            None if text.is_empty() => 0,
-            None => text.len() + 1,
+        let name = padded(text)?;
+        let compared = match length_of(text) {
+            length if text.ends_with('+') => length - 1,
+            0 => 0,
+            length => length + 1,
         };
         Some(Self {
             name,
@@ -75,23 +74,37 @@ impl InterfaceMask {
     }
 
     /// The text it was made from, with its `+`.
-    pub fn as_str(&self) -> &str {
-        self.name.as_str()
+    pub fn text(&self) -> Cow<'_, str> {
+        let length = self.name.iter().position(|&byte| byte == 0).unwrap_or(16);
+        match std::str::from_utf8(&self.name[..length]) {
+            Ok(text) if !text.chars().any(|letter| byte_behind(letter).is_some()) => Cow::Borrowed(text),
+            _ => Cow::Owned(text_of(&self.name[..length])),
+        }
     }
 
     /// True when no interface was named.
     pub fn is_any(&self) -> bool {
-        self.name.is_empty()
+        self.name[0] == 0
     }
 
     fn significant(&self) -> &[u8] {
-        &self.name.0[..usize::from(self.compared)]
+        &self.name[..usize::from(self.compared)]
     }
 
     pub fn matches(&self, interface: &InterfaceName) -> bool {
         let compared = usize::from(self.compared);
-        self.name.0[..compared] == interface.0[..compared]
+        self.name[..compared] == interface.0[..compared]
     }
+}
+
+fn padded(text: &str) -> Option<[u8; 16]> {
+    let bytes = bytes_of(text);
+    let mut padded = [0; 16];
+    if bytes.len() > 15 {
+        return None;
+    }
+    padded[..bytes.len()].copy_from_slice(&bytes);
+    Some(padded)
 }
 
 /// Equal is what compares the same bytes: `-i +` is the same as no `-i`, which is what `iptables -C` finds too.
@@ -126,6 +139,8 @@ mod tests {
             ("+", "lo", true),
             ("", "lo", true),
             ("lo", "", false),
+            ("\u{10FFC3}+", "é", true),
+            ("\u{10FFC3}", "é", false),
         ] {
             let made = InterfaceMask::new(mask).unwrap();
             let name_made = InterfaceName::new(name).unwrap();
@@ -133,5 +148,9 @@ mod tests {
         }
         assert!(InterfaceName::new("abcdefghijklmno").is_some());
         assert!(InterfaceName::new("abcdefghijklmnop").is_none());
+        let odd = "0123456789abcd\u{10FFFF}";
+        assert_eq!(InterfaceMask::new(odd).unwrap().text(), odd, "fifteen bytes");
+        assert!(InterfaceMask::new(&format!("{odd}0")).is_none());
+        assert!(InterfaceName::new(odd).is_none(), "a lab has none of such a name");
     }
 }

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use crate::base::bytes::{text_of, text_of_os};
 use crate::device::standard::{tell, tell_styled};
 use crate::import::{self, Import, Input, Kind, Note, Options, Weight};
 use crate::lab::problem::Source;
@@ -67,7 +68,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     let mut inputs = Vec::new();
     let mut notes = Vec::new();
     for file in &arguments.files {
-        let source = match text_of(file) {
+        let source = match source_of(file) {
             Ok(source) => source,
             Err(why) => {
                 tell!("nflab: {why}");
@@ -119,26 +120,17 @@ fn known_hosts() -> StaticHosts {
         .with("link-local", IpAddr::from([169, 254, 0, 0]))
 }
 
-fn text_of(file: &Path) -> Result<Source, String> {
+fn source_of(file: &Path) -> Result<Source, String> {
     let (name, read) = match file == Path::new("-") {
         true => {
             let mut bytes = Vec::new();
             let read = std::io::stdin().read_to_end(&mut bytes).map(|_| bytes);
             ("standard input".to_owned(), read)
         }
-        false => (file.display().to_string(), std::fs::read(file)),
+        false => (text_of_os(file.as_os_str()), std::fs::read(file)),
     };
     let bytes = read.map_err(|error| format!("cannot read {name}: {}", super::tools::said_by_system(&error)))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|it| **it == b'\n')
-            .count();
-        format!(
-            "{name}:{}: not a text in UTF-8; `iconv -f latin1 -t utf8` makes one",
-            line + 1
-        )
-    })?;
+    let text = text_of(&bytes);
     Ok(Source { name, text })
 }
 

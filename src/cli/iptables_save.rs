@@ -4,7 +4,7 @@ use super::{Outcome, World};
 use crate::base::Family;
 use crate::lab::files::{Needs, Output};
 use crate::rule::Table;
-use crate::text::{Program, own_options, save};
+use crate::text::{Program, apply, own_options, save};
 
 /// Runs the tool; the first argument is the name it was called by. Where its words go is its caller's to see to.
 pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
@@ -19,7 +19,7 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
             Some(table) => Some(table),
             None => {
                 let version = Program::Save.version();
-                outcome.err = format!("{version}: Cannot initialize: Table does not exist (do you need to insmod?)\n");
+                outcome.err = format!("{version}: Cannot initialize: {}\n", apply::why_no_table(&name));
                 outcome.code = 1;
                 return outcome;
             }

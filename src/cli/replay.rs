@@ -17,7 +17,7 @@ use self::complaint::Complaints;
 use self::outputs::{Outputs, Results, Sink};
 use self::screen::Screen;
 use super::{TOOLBOX, open};
-use crate::base::bytes::bytes_of;
+use crate::base::bytes::{bytes_of, text_of_os};
 use crate::base::{InterfaceName, Time};
 use crate::device::result_file;
 use crate::device::standard::{self, tell};
@@ -25,6 +25,7 @@ use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direct
 use crate::explain::filter::{self, Filter};
 use crate::explain::story::{Detail, Story};
 use crate::lab::copy::LabCopy;
+use crate::lab::files::read_file;
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
 use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Summary, TimedPacket};
@@ -158,8 +159,7 @@ impl Labs {
 }
 
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("cannot read the rules {}: {error}", path.display()))?;
+    let text = read_file(path).map_err(|error| format!("cannot read the rules {}: {error}", path.display()))?;
     let text = with_counters(&text);
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
     standard::tell_text(&output.stderr);
@@ -577,7 +577,7 @@ fn of_homeless(number: u64, problem: &NoEntrance) -> String {
 
 fn rules_name(arguments: &Arguments) -> String {
     match (&arguments.rules, &arguments.lab) {
-        (Some(path), _) => path.display().to_string(),
+        (Some(path), _) => text_of_os(path.as_os_str()),
         (None, None) => "the lab's rules".to_owned(),
         (None, Some(_)) => "no rules".to_owned(),
     }

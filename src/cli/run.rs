@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::TOOLBOX;
 use super::open;
+use crate::base::bytes::{text_of, text_of_os};
 use crate::device::standard::{self, tell, tell_styled};
 use crate::explain::story::Detail;
+use crate::lab::files::read_file;
 use crate::lab::problem::{Source, abridged};
 use crate::lab::script::{Runner, parse_in};
 
@@ -98,16 +100,16 @@ const MOST_TOLD: usize = 1000;
 
 fn read(script: &Path) -> Result<(Source, PathBuf), String> {
     if script == Path::new("-") {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         std::io::stdin()
-            .read_to_string(&mut text)
+            .read_to_end(&mut bytes)
             .map_err(|error| format!("cannot read the script from standard input: {error}"))?;
         let name = "standard input".to_owned();
+        let text = text_of(&bytes);
         return Ok((Source { name, text }, PathBuf::from(".")));
     }
-    let name = script.display().to_string();
-    let text = std::fs::read_to_string(script)
-        .map_err(|error| format!("cannot read the script {name}: {error}; expected a text in UTF-8"))?;
+    let name = text_of_os(script.as_os_str());
+    let text = read_file(script).map_err(|error| format!("cannot read the script {name}: {error}"))?;
     let directory = match script.parent() {
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),
         _ => PathBuf::from("."),

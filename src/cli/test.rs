@@ -14,6 +14,7 @@ use super::tools::said_by_system;
 use crate::base::bytes::bytes_of;
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
+use crate::lab::files::read_file;
 use crate::suite::report::{self, Stamp};
 use crate::suite::{self, Case, CaseOutcome, Choice, Coverage, Outcome, Suite, Unreadable};
 
@@ -183,7 +184,7 @@ fn read_all(arguments: &Arguments, paths: &[PathBuf], seen: &mut Look) -> Result
     };
     let mut reader = |path: &Path| {
         seen.entry(path.to_path_buf()).or_insert_with(|| stand(path));
-        std::fs::read_to_string(path)
+        read_file(path)
     };
     let mut suites = Vec::new();
     let mut errors = Vec::new();

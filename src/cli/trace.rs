@@ -14,6 +14,7 @@ use crate::explain::picture;
 use crate::explain::story::Detail;
 use crate::explain::why::RuleName;
 use crate::lab::conversation::Hosts;
+use crate::lab::files::read_file;
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::memory::Lab;
 use crate::lab::problem::{Problem, Source, SourceError};
@@ -309,8 +310,8 @@ fn read(text: &str, hosts: &Hosts) -> Result<(Option<InterfaceName>, Draft), Sou
 }
 
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| refuse(&format!("cannot read the rules {}: {error}", path.display())))?;
+    let text =
+        read_file(path).map_err(|error| refuse(&format!("cannot read the rules {}: {error}", path.display())))?;
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
     standard::tell_text(&output.stderr);
     if output.code != 0 {

@@ -212,7 +212,7 @@ impl Test {
                 (Way::None, input) => input.is_none(),
                 (Way::Named(mask), Some(name)) => mask.matches(&name),
                 // The router's own packets come from `local`.
-                (Way::Named(mask), None) => mask.as_str() == LOCAL,
+                (Way::Named(mask), None) => mask.text() == LOCAL,
             },
             Self::Output(way) => {
                 let outputs = subject.outcome?.outputs;

@@ -138,6 +138,11 @@ pub fn read_text(source: impl Read) -> Result<String, String> {
     Ok(text_of(&bytes))
 }
 
+/// A whole file, whatever its bytes are.
+pub fn read_file(path: &Path) -> io::Result<String> {
+    fs::read(path).map(|bytes| text_of(&bytes))
+}
+
 impl OpenOutput {
     /// Writes all of it, or says why not.
     pub fn write(mut self, text: &str) -> Result<(), String> {

@@ -10,6 +10,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::{Config, Editor};
 
 use crate::base::Time;
+use crate::base::bytes::text_of;
 use crate::device::standard::{self, say, tell, tell_styled};
 use crate::lab::conversation::Hosts;
 use crate::lab::memory::Lab;
@@ -67,11 +68,15 @@ pub fn run(lab: Lab, hosts: Hosts) -> u8 {
 /// Not a terminal: the same, without a prompt; what spans several lines is gathered as the editor would.
 fn piped(runner: &mut Runner) -> u8 {
     let mut pending = String::new();
-    for text in std::io::stdin().lock().lines() {
-        let Ok(text) = text else {
-            tell!("nflab: standard input is not UTF-8 text");
-            return 2;
+    for bytes in std::io::stdin().lock().split(b'\n') {
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tell!("nflab: cannot read standard input: {error}");
+                return 2;
+            }
         };
+        let text = text_of(bytes.strip_suffix(b"\r").unwrap_or(&bytes));
         if pending.is_empty() && matches!(text.trim(), "exit" | "quit") {
             return 0;
         }

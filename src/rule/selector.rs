@@ -109,12 +109,12 @@ impl Selector {
             }
             Miss::Input => {
                 out.push_str(not(self.input_inverted));
-                let (asked, has) = (self.input.as_str(), named(input));
+                let (asked, has) = (self.input.text(), named(input));
                 write!(out, "-i {asked}: packet came in by {has}")
             }
             Miss::Output => {
                 out.push_str(not(self.output_inverted));
-                let (asked, has) = (self.output.as_str(), named(output));
+                let (asked, has) = (self.output.text(), named(output));
                 write!(out, "-o {asked}: packet goes out by {has}")
             }
             Miss::Protocol => {

@@ -8,6 +8,7 @@ use super::hosts::Hosts;
 use super::rule_options::{Draft, Jump, known};
 use super::session::{Session, Tables};
 use super::{list, save};
+use crate::base::bytes::length_of;
 use crate::ext;
 use crate::ext::option::Status;
 use crate::rule::{Action, ChainKind, Count, CountId, Counters, Policy, Rule, Table};
@@ -160,12 +161,17 @@ pub fn perform(
     Ok(())
 }
 
-/// The table of this name, or the tool's words where there is none. Names of 32 bytes and more are another error to the kernel.
-pub fn no_table(name: &str) -> Failure {
-    let why = match name.len() {
+/// Why there is no table of this name. Names of 32 bytes and more are another error to the kernel.
+pub fn why_no_table(name: &str) -> &'static str {
+    match length_of(name) {
         0..32 => "Table does not exist (do you need to insmod?)",
         _ => "Module is wrong version",
-    };
+    }
+}
+
+/// The tool's words where there is no table of this name.
+pub fn no_table(name: &str) -> Failure {
+    let why = why_no_table(name);
     Failure::said(
         Status::Version,
         format!("can't initialize iptables table `{name}': {why}"),

@@ -4,6 +4,8 @@
 //! The tool reads `argv[optind - 1]` in many places where it means "what was just given", which is not the same for `-ptcp` and for
 //! `--jump=LOG`; so the cursor is kept as the C library keeps it, and [`Getopt::just_passed`] says what stands there.
 
+use crate::base::bytes;
+
 /// What follows an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takes {
@@ -125,8 +127,10 @@ impl Getopt {
         let attached = rest.as_str();
         let found = short(letter);
         let takes = found.as_ref().map_or(Takes::Nothing, |(takes, _)| *takes);
-        if takes == Takes::Nothing && !attached.is_empty() {
-            self.cluster = Some((argument, from + letter.len_utf8()));
+        // A letter of many bytes is as many options, all of them unknown.
+        let goes_on = !attached.is_empty() || bytes::length_of(letter.encode_utf8(&mut [0; 4])) > 1;
+        if takes == Takes::Nothing && goes_on {
+            self.cluster = (!attached.is_empty()).then_some((argument, from + letter.len_utf8()));
         } else {
             let value = (!attached.is_empty()).then(|| attached.to_owned());
             self.index += 1;

@@ -1,5 +1,6 @@
 //! What `iptables -L` prints, and the line that `-v` prints for a rule that goes in or out.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::command::Listing;
@@ -7,6 +8,7 @@ use super::counters::{self, Style};
 use super::failure::Denial;
 use super::hosts::{Hosts, StaticHosts};
 use super::session::{OpenChain, Session};
+use crate::base::bytes::length_of;
 use crate::base::{AddressMask, InterfaceMask};
 use crate::ext::names;
 use crate::rule::{Action, ChainKind, Rule, Selector};
@@ -124,8 +126,8 @@ fn row(out: &mut String, session: &Session, number: usize, rule: &Rule, columns:
     }
     let _ = write!(
         out,
-        "{:<9} {}{:<4} {} ",
-        target_name(&rule.action),
+        "{} {}{:<4} {} ",
+        padded(target_name(&rule.action), 9),
         not(selector.protocol_inverted),
         protocol(selector.protocol, columns.numeric),
         fragment(selector),
@@ -140,9 +142,9 @@ fn row(out: &mut String, session: &Session, number: usize, rule: &Rule, columns:
         };
         let _ = write!(
             out,
-            " {:<6} {:<6} ",
-            named(&selector.input, selector.input_inverted),
-            named(&selector.output, selector.output_inverted)
+            " {} {} ",
+            padded(&named(&selector.input, selector.input_inverted), 6),
+            padded(&named(&selector.output, selector.output_inverted), 6)
         );
     }
     let _ = write!(
@@ -156,6 +158,11 @@ fn row(out: &mut String, session: &Session, number: usize, rule: &Rule, columns:
     // A target that shares its name with a chain is taken for the chain, and its options are not shown.
     let known = !session.has_chain(target_name(&rule.action));
     rest(out, rule, columns.numeric, known);
+}
+
+/// Blanks behind a text, to so many bytes: the tool pads bytes, not letters.
+fn padded(text: &str, width: usize) -> String {
+    format!("{text}{}", " ".repeat(width.saturating_sub(length_of(text))))
 }
 
 fn rest(out: &mut String, rule: &Rule, numeric: bool, with_target: bool) {
@@ -210,11 +217,11 @@ fn fragment(selector: &Selector) -> &'static str {
     }
 }
 
-fn interface(mask: &InterfaceMask, numeric: bool) -> &str {
+fn interface(mask: &InterfaceMask, numeric: bool) -> Cow<'_, str> {
     match mask.is_any() {
-        false => mask.as_str(),
-        true if numeric => "*",
-        true => "any",
+        false => mask.text(),
+        true if numeric => Cow::Borrowed("*"),
+        true => Cow::Borrowed("any"),
     }
 }
 

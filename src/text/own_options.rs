@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::number;
 use super::parse::WAIT_INTERVAL_IS_GONE;
+use crate::base::bytes::{bytes_of, text_of};
 
 /// One option: its letter, its long name, what it takes.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +58,7 @@ pub struct Reader<'a> {
     arguments: &'a [String],
     specs: &'static [Spec],
     at: usize,
-    cluster: &'a str,
+    cluster: Vec<u8>,
     words_only: bool,
 }
 
@@ -68,7 +69,7 @@ impl<'a> Reader<'a> {
             arguments,
             specs,
             at: 1,
-            cluster: "",
+            cluster: Vec::new(),
             words_only: false,
         }
     }
@@ -118,19 +119,20 @@ impl<'a> Reader<'a> {
     }
 
     fn short(&mut self) -> Option<Result<Given, String>> {
-        let mut rest = self.cluster.chars();
-        let letter = rest.next()?;
-        self.cluster = rest.as_str();
+        let letter = *self.cluster.first()?;
+        self.cluster.remove(0);
         let program = self.program;
+        let said = text_of(&[letter]);
+        let letter = char::from(letter);
         let Some(spec) = self.specs.iter().find(|spec| spec.letter == letter) else {
-            return Some(Err(format!("{program}: invalid option -- '{letter}'")));
+            return Some(Err(format!("{program}: invalid option -- '{said}'")));
         };
         if spec.takes != Takes::Value {
             return Some(Ok(Given::Option(letter, None)));
         }
         let attached = std::mem::take(&mut self.cluster);
         if !attached.is_empty() {
-            return Some(Ok(Given::Option(letter, Some(attached.to_owned()))));
+            return Some(Ok(Given::Option(letter, Some(text_of(&attached)))));
         }
         Some(match self.arguments.get(self.at) {
             Some(value) => {
@@ -163,7 +165,7 @@ impl Iterator for Reader<'_> {
         }
         match argument.strip_prefix('-') {
             Some(cluster) if !cluster.is_empty() => {
-                self.cluster = cluster;
+                self.cluster = bytes_of(cluster);
                 self.short()
             }
             _ => Some(Ok(Given::Word(argument.clone()))),

@@ -2,6 +2,7 @@
 //!
 //! A bad line changes nothing of its table; tables committed before it stay. That is what the real tool does.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::apply::{Printed, no_table, perform, set_policy};
@@ -12,6 +13,7 @@ use super::hosts::Hosts;
 use super::parse::LONGEST_CHAIN;
 use super::session::{Session, Tables};
 use crate::base::Family;
+use crate::base::bytes::{byte_behind, bytes_of, length_of, text_of};
 use crate::ext::option::Status;
 use crate::rule::{CountId, Table};
 
@@ -83,7 +85,7 @@ pub fn run_marked(
         if !line.starts_with(['#', '\n']) {
             marks.set(lines);
         }
-        match file.line(up_to_nul(line), lines) {
+        match file.line(up_to_nul(&line), lines) {
             Ok(Next::Line) => {}
             Ok(Next::End) => return (file.printed, Ok(())),
             Err(mut failure) => {
@@ -105,13 +107,15 @@ pub fn run_marked(
 }
 
 /// A line longer than the tool's buffer comes in pieces, each a line of its own to it and each counted.
-fn pieces(line: &str) -> impl Iterator<Item = &str> {
-    let mut rest = line;
-    std::iter::from_fn(move || {
-        let piece = &rest[..rest.floor_char_boundary(LONGEST_LINE)];
-        rest = &rest[piece.len()..];
-        (!piece.is_empty()).then_some(piece)
-    })
+fn pieces(line: &str) -> Vec<Cow<'_, str>> {
+    if line.len() <= LONGEST_LINE || length_of(line) <= LONGEST_LINE {
+        return vec![Cow::Borrowed(line)];
+    }
+    let bytes = bytes_of(line);
+    bytes
+        .chunks(LONGEST_LINE)
+        .map(|piece| Cow::Owned(text_of(piece)))
+        .collect()
 }
 
 /// What the tool sees of a line with a NUL in it.
@@ -218,7 +222,7 @@ impl File<'_> {
         let Some(name) = words.next() else {
             return Err(invalid(format!("line {number} chain name invalid")));
         };
-        if name.len() > LONGEST_CHAIN {
+        if length_of(name) > LONGEST_CHAIN {
             return Err(Failure::parameter(format!(
                 "Invalid chain name `{name}' ({LONGEST_CHAIN} chars max)"
             )));
@@ -384,6 +388,7 @@ fn split_words(rule: &str, offset: usize, arguments: &mut Vec<Argument>) -> Resu
     let mut start = None;
     let mut quoted = false;
     let mut escaped = false;
+    let mut length = 0;
     // The tool puts its own name, `-t` and the table before the words.
     let most = MOST_ARGUMENTS - 2;
     if !rule.contains('"') {
@@ -394,6 +399,7 @@ fn split_words(rule: &str, offset: usize, arguments: &mut Vec<Argument>) -> Resu
         if quoted {
             if escaped {
                 word.push(letter);
+                length += width(letter);
                 escaped = false;
             } else if letter == '\\' {
                 escaped = true;
@@ -402,6 +408,7 @@ fn split_words(rule: &str, offset: usize, arguments: &mut Vec<Argument>) -> Resu
                 ends = true;
             } else {
                 word.push(letter);
+                length += width(letter);
             }
         } else if letter == '"' {
             quoted = true;
@@ -411,11 +418,13 @@ fn split_words(rule: &str, offset: usize, arguments: &mut Vec<Argument>) -> Resu
         } else {
             start.get_or_insert(at);
             word.push(letter);
+            length += width(letter);
         }
-        if word.len() > LONGEST_WORD {
+        if length > LONGEST_WORD {
             return Err(Failure::parameter("Parameter too long!"));
         }
         if ends {
+            length = 0;
             push(&mut word, &mut start, offset, most, arguments)?;
         }
     }
@@ -429,7 +438,7 @@ fn split_words(rule: &str, offset: usize, arguments: &mut Vec<Argument>) -> Resu
 fn split_blanks(rule: &str, offset: usize, most: usize, arguments: &mut Vec<Argument>) -> Result<(), Failure> {
     let mut at = 0;
     for word in rule.split([' ', '\t', '\n']) {
-        if word.len() > LONGEST_WORD {
+        if length_of(word) > LONGEST_WORD {
             return Err(Failure::parameter("Parameter too long!"));
         }
         if !word.is_empty() {
@@ -444,6 +453,11 @@ fn split_blanks(rule: &str, offset: usize, most: usize, arguments: &mut Vec<Argu
         at += word.len() + 1;
     }
     Ok(())
+}
+
+/// How many bytes a character stands for.
+fn width(letter: char) -> usize {
+    byte_behind(letter).map_or(letter.len_utf8(), |_| 1)
 }
 
 fn push(

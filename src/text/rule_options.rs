@@ -8,6 +8,7 @@ use super::hosts::Hosts;
 use super::options::Key;
 use super::parse::{LONGEST_CHAIN, is_space};
 use super::{address, number};
+use crate::base::bytes::length_of;
 use crate::base::{AddressMask, Family, InterfaceMask};
 use crate::ext::option::{Given, GivenOption, OptionSpec, parse_value};
 use crate::ext::{self, MatchSpec, TargetSpec, names};
@@ -176,7 +177,7 @@ impl RuleOptions {
     }
 
     pub fn load_match(&mut self, name: &str) -> Result<(), Failure> {
-        if name.len() > LONGEST_CHAIN {
+        if length_of(name) > LONGEST_CHAIN {
             return Err(Failure::parameter(format!(
                 "Invalid match name \"{name}\" ({LONGEST_CHAIN} chars max)"
             )));
@@ -383,7 +384,7 @@ fn check_target_name(name: &str) -> Result<(), Failure> {
     if name.is_empty() {
         return Err(Failure::parameter("Invalid target name (too short)"));
     }
-    if name.len() > LONGEST_CHAIN {
+    if length_of(name) > LONGEST_CHAIN {
         return Err(Failure::parameter(format!(
             "Invalid target name `{name}' ({LONGEST_CHAIN} chars max)"
         )));

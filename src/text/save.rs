@@ -159,10 +159,10 @@ fn address(out: &mut String, letter: char, mask: &AddressMask, inverted: bool) {
 
 /// `+` alone matches everything and is not printed, not even inverted.
 fn interface(out: &mut String, letter: char, mask: &InterfaceMask, inverted: bool) {
-    if mask.is_any() || mask.as_str() == "+" {
+    if mask.is_any() || mask.text() == "+" {
         return;
     }
-    let _ = write!(out, "{} -{letter} {}", not(inverted), mask.as_str());
+    let _ = write!(out, "{} -{letter} {}", not(inverted), mask.text());
 }
 
 /// `Sat Nov 21 03:51:56 2026`, in universal time.

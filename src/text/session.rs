@@ -12,6 +12,7 @@ use super::failure::Denial;
 use super::places::Places;
 use super::renames::{Names, Renames};
 use crate::base::Family;
+use crate::base::bytes::{front_of, length_of};
 use crate::rule::{Action, Chain, ChainKind, Count, CountId, Counters, Policy, Refusal, Rule, Table, TableRules};
 
 /// What holds the rules in force. The engine has it; tests have a small one.
@@ -336,14 +337,10 @@ impl Session {
         if !self.user.contains_key(name) {
             return Err(Denial::NoSuchName);
         }
-        if to.len() > 31 {
+        if length_of(to) > 31 {
             return Err(Denial::Invalid);
         }
-        let mut end = to.len().min(29);
-        while !to.is_char_boundary(end) {
-            end -= 1;
-        }
-        let to = &to[..end];
+        let to = &front_of(to, 29)[..];
         self.changed = true;
         if let Some(mut chain) = self.take(name) {
             chain.name = to.to_owned();

@@ -3,6 +3,7 @@
 #[path = "../cli/bench.rs"]
 #[allow(dead_code)]
 mod bench;
+mod bytes;
 #[cfg(target_os = "linux")]
 mod containment;
 mod current_lab;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::base::bytes::{bytes_of, text_of};
 #[cfg(target_os = "linux")]
 use crate::cli::contained::names;
 use crate::cli::sh::{self, TemporaryDirectory};
@@ -250,7 +251,7 @@ impl Place {
             only: Some(self.directory.clone()),
             ..Plan::default()
         };
-        fs::write(&self.script, text).map_err(failed)?;
+        fs::write(&self.script, bytes_of(text)).map_err(failed)?;
         for name in SHIMS {
             // One that the script may call by --allow is the machine's.
             let _ = symlink(contain::program(), self.tools.join(name));
@@ -303,7 +304,7 @@ impl Place {
     ) -> io::Result<Option<u8>> {
         shims::make(&self.tools).map_err(|(_, error)| error)?;
         let _server = sh::serve(&self.socket, answer)?;
-        fs::write(&self.script, text)?;
+        fs::write(&self.script, bytes_of(text))?;
         let mut command = Command::new(&shell.program);
         command.args(&shell.options).arg(&self.script).args(arguments);
         self.surround(&mut command)
@@ -355,7 +356,7 @@ impl Place {
 
     fn text(&self, name: &str) -> String {
         let bytes = fs::read(self.directory.join(name)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes)
+        text_of(&bytes)
             .replace(&format!("{}/run/", self.directory.display()), "")
             .replace(&format!("{}/", self.knobs.display()), "/proc/sys/")
     }

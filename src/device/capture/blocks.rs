@@ -5,6 +5,7 @@ use std::io::Read;
 use super::window::Window;
 use super::{CaptureProblem, Direction, Order, Record};
 use crate::base::Time;
+use crate::base::bytes::text_of;
 
 /// The section being read.
 pub struct Section {
@@ -174,7 +175,7 @@ impl Section {
         for (code, value) in self.options(&body[8..]) {
             match (code, value) {
                 (IF_NAME, name) => {
-                    let name = String::from_utf8_lossy(name);
+                    let name = text_of(name);
                     interface.name = Some(name.trim_end_matches('\0').to_owned());
                 }
                 (IF_TIME_RESOLUTION, [resolution, ..]) => interface.unit = Unit::new(*resolution),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::{CaptureError, CaptureProblem};
 use crate::base::Time;
+use crate::base::bytes::bytes_of;
 
 /// A captured frame with its link's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl<W: Write> CaptureWriter<W> {
         self.block.extend((link as u16).to_le_bytes());
         // Reserved; and no snap length.
         self.block.extend([0; 6]);
-        option(&mut self.block, IF_NAME, name.as_bytes());
+        option(&mut self.block, IF_NAME, &bytes_of(name));
         option(&mut self.block, IF_TIME_RESOLUTION, &[9]);
         option(&mut self.block, END_OF_OPTIONS, &[]);
         write_block(&mut self.writer, INTERFACE, &self.block)?;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::base::bytes::{front_of, length_of};
 use crate::base::{Family, MarkMask, PortRange};
 use crate::ext::names;
 use crate::ext::number::{inet_aton, strtoul, whole_number};
@@ -39,14 +40,12 @@ pub(super) fn parse(
 }
 
 fn text_value(text: &str, min: usize, max: usize) -> Result<Value, UsageError> {
-    if text.len() < min {
+    if length_of(text) < min {
         return Err(UsageError::parameter(format!(
             "Argument must have a minimum length of {min} characters\n"
         )));
     }
-    // The tool cuts at the byte; a character that would be torn is left out whole here, because rules are text.
-    let end = (0..=max.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
-    Ok(Value::Text(text[..end.unwrap_or(0)].to_owned()))
+    Ok(Value::Text(front_of(text, max)))
 }
 
 /// Both ends of `a:b`, each with its own reader; an end left out is `None`. A text without a colon is one end.

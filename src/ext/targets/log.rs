@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use crate::base::bytes::front_of;
 use crate::base::{Family, InterfaceId};
 use crate::ext::TargetSpec;
 use crate::ext::listed::{Listed, Options, Typed};
@@ -105,7 +106,7 @@ fn prefix(text: &str) -> Result<Value, UsageError> {
     if text.contains('\n') {
         return Err(UsageError::parameter("Newlines not allowed in --log-prefix"));
     }
-    Ok(Value::Text(text[..text.floor_char_boundary(PREFIX_MAX)].to_owned()))
+    Ok(Value::Text(front_of(text, PREFIX_MAX)))
 }
 
 fn level(text: &str) -> Result<Value, UsageError> {

@@ -1,15 +1,17 @@
 //! Doing what a script says, statement by statement.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::trace;
 use super::{Input, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::InterfaceName;
+use crate::base::bytes::os_of;
 use crate::engine::{Fate, Port};
 use crate::explain::describe;
 use crate::explain::story::Detail;
 use crate::lab::conversation::{Conversation, Conversations, Hosts, Party, Service};
+use crate::lab::files::read_file;
 use crate::lab::machine::ToolOutput;
 use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::send::{self, Draft, Surroundings};
@@ -187,8 +189,8 @@ impl Runner {
     }
 
     fn read(&self, name: &str) -> Result<String, String> {
-        let path = self.directory.join(Path::new(name));
-        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        let path = self.directory.join(os_of(name));
+        read_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
     }
 
     /// Sends a packet as `send` does.

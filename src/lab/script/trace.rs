@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Word;
+use crate::base::bytes::os_of;
 use crate::base::{Family, InterfaceName};
 use crate::device::result_file;
 use crate::explain::account::Account;
@@ -124,7 +125,7 @@ pub fn tell(form: &Form, passage: &Passage, lab: &Lab, directory: &Path, styled:
         Form::Text(detail) => Ok(story.render(*detail)),
         Form::Json => Ok(story.account().json() + "\n"),
         Form::Svg(file) => {
-            let path = directory.join(file);
+            let path = directory.join(os_of(file));
             let account = story.account();
             result_file::write(&path, picture::draw(&account).as_bytes())
                 .map_err(|error| format!("cannot write the picture {}: {error}", path.display()))?;

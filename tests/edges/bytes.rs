@@ -1,0 +1,194 @@
+//! Bytes that are not UTF-8 come back as they were: comments, prefixes, names, through arguments, files, saves, lists and logs; and lengths
+//! count bytes. The real tool, in a network namespace of its own, is asked the same and must print the same.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::bench::Bench;
+
+/// A call's standard output and error, and its code.
+#[derive(Debug, PartialEq, Eq)]
+struct Said {
+    out: Vec<u8>,
+    err: Vec<u8>,
+    code: i32,
+}
+
+/// Runs a script of a shell in our lab, or (`None` where that cannot be) in an empty network namespace with the real tools.
+fn ours(bench: &Bench, script: &[u8]) -> Said {
+    std::fs::write(bench.path("script.sh"), script).unwrap();
+    let mut command = bench.command(Path::new(env!("CARGO_BIN_EXE_nflab")));
+    command.args(["sh", "--", "bash", "script.sh"]);
+    said(command)
+}
+
+fn real(bench: &Bench, script: &[u8]) -> Option<Said> {
+    let there = Path::new("/usr/sbin/iptables-legacy").exists();
+    let root = rustix::process::geteuid().is_root();
+    if !there || !root {
+        let missing = "edges::bytes was not held against the real tool: it needs root and iptables-legacy";
+        assert!(std::env::var_os("NFLAB_REQUIRE_KERNEL").is_none(), "{missing}");
+        println!("{missing}");
+        return None;
+    }
+    // The names that the script calls, as the tool's own.
+    let bin = bench.path("real");
+    if !bin.exists() {
+        std::fs::create_dir(&bin).unwrap();
+        for name in ["iptables", "iptables-save", "iptables-restore"] {
+            let legacy = name.replacen("iptables", "/usr/sbin/iptables-legacy", 1);
+            std::os::unix::fs::symlink(legacy, bin.join(name)).unwrap();
+        }
+    }
+    std::fs::write(bench.path("script.sh"), script).unwrap();
+    let mut command = bench.command(Path::new("unshare"));
+    command
+        .args(["--net", "bash", "script.sh"])
+        .env("PATH", format!("{}:/usr/sbin:/usr/bin:/bin", bin.display()));
+    Some(said(command))
+}
+
+fn said(mut command: Command) -> Said {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    Said {
+        out: output.stdout,
+        err: output.stderr,
+        code: output.status.code().unwrap_or(-1),
+    }
+}
+
+/// Bytes on their own (every one where it is `whole`, else some), and what is broken in every way that UTF-8 can be.
+fn odd_strings(whole: bool) -> Vec<Vec<u8>> {
+    let telling = b"\x01\t\n\x0b\r\x1b !\"#$'(*+-/:;[\\]`{~\x7f";
+    let wanted = |byte: &u8| whole || telling.contains(byte) || *byte >= 0x80 && byte % 16 == 5;
+    let mut all: Vec<Vec<u8>> = (1..=255).filter(wanted).map(|byte| vec![byte]).collect();
+    all.extend(
+        [
+            &b"\xff\xfe"[..],
+            b"a\xc3 cut short",
+            b"\xc3\x28",
+            b"overlong \xc0\xaf \xe0\x80\xaf \xf0\x80\x80\xaf",
+            b"surrogate \xed\xa0\x80\xed\xb0\x80",
+            b"beyond \xf4\x90\x80\x80 \xf8\x88\x80\x80\x80",
+            "a stand-in typed: \u{10FFFF} \u{10FF80}\u{10FF00}".as_bytes(),
+            b"half of one \xf4\x8f\xbf",
+            b"lone \x80\xbf",
+            "Grüße, 世界 🦀".as_bytes(),
+            b"q'u\"o\\t\xe9e",
+            b"\\\xff",
+            b"\"\xff\"",
+            b"\x1b[31mred\x1b[0m",
+            b"tab\there",
+            b"latin1 caf\xe9 na\xefve",
+            b"\x85\xa0 are no blanks",
+        ]
+        .iter()
+        .map(|it| it.to_vec()),
+    );
+    // Around where the tool cuts: 29 and 255 bytes, in the middle of letters too.
+    for length in [27, 28, 29, 30, 31, 253, 254, 255, 256, 257, 300] {
+        all.push("é".repeat(150).into_bytes()[..length].to_vec());
+        all.push([&b"x".repeat(length - 1)[..], b"\xff"].concat());
+        all.push([&b"x".repeat(length - 2)[..], "世".as_bytes()].concat());
+    }
+    all
+}
+
+/// As a word of bash, whatever it holds but NUL.
+fn word(bytes: &[u8]) -> String {
+    let escaped: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+    format!("$'{escaped}'")
+}
+
+/// A script that does something with each string, and prints which one it is about.
+fn script(strings: &[Vec<u8>], each: &str) -> Vec<u8> {
+    let mut script = String::new();
+    for (number, bytes) in strings.iter().enumerate() {
+        script += &format!("W={}\necho '== {number}' | tee /dev/stderr\n{each}\n", word(bytes));
+    }
+    script.into_bytes()
+}
+
+/// Holds both sides against each other, and says of which string they differ.
+fn assert_same(what: &str, strings: &[Vec<u8>], ours: &Said, real: &Said) {
+    let parts = |side: &[u8]| -> Vec<String> {
+        let text: String = side.escape_ascii().to_string();
+        text.split("== ").map(|part| part.replace("\\n", "\n")).collect()
+    };
+    for (stream, one, other) in [("prints", &ours.out, &real.out), ("complains", &ours.err, &real.err)] {
+        // The date of a save.
+        let (one, other) = (parts(one), parts(other));
+        for (at, (one, other)) in one.iter().zip(&other).enumerate() {
+            let string = at.checked_sub(1).and_then(|at| strings.get(at));
+            let string = string.map(|bytes| bytes.escape_ascii().to_string());
+            let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
+            assert!(
+                one == other,
+                "{what} {stream} otherwise than the real tool with {string:?}: {differs:#?}"
+            );
+        }
+        assert_eq!(one.len(), other.len(), "{what}");
+    }
+    assert_eq!(ours.code, real.code, "{what}");
+}
+
+const FORMS: &[(&str, &str)] = &[
+    (
+        "a comment",
+        "iptables -F\niptables -A INPUT -m comment --comment \"$W\" -j ACCEPT; echo $?\niptables -S\niptables -L -n\niptables -L -v\n\
+         iptables -C INPUT -m comment --comment \"$W\" -j ACCEPT; echo $?\niptables -D INPUT -m comment --comment \"$W\" -j ACCEPT; echo $?\niptables -S",
+    ),
+    (
+        "a prefix",
+        "iptables -F\niptables -A INPUT -j LOG --log-prefix \"$W\"; echo $?\niptables -S\niptables -L -n\n\
+         iptables -C INPUT -j LOG --log-prefix \"$W\"; echo $?",
+    ),
+    (
+        "a save and its restoring",
+        "iptables -F\niptables -A INPUT -m comment --comment \"$W\" -j ACCEPT\niptables-save | grep -av '^#' | tee saved\n\
+         iptables-restore saved; echo $?\niptables-save | grep -av '^#' | cmp - saved; echo $?\niptables -S",
+    ),
+    (
+        "a restore file",
+        "printf '*filter\\n-A INPUT -m comment --comment \"%s\" -j ACCEPT\\nCOMMIT\\n' \"$W\" > file\niptables-restore file; echo $?\niptables -S\n\
+         printf '*filter\\n-A INPUT -m comment --comment %s -j ACCEPT\\nCOMMIT\\n' \"$W\" > file\niptables-restore < file; echo $?\niptables -S",
+    ),
+    (
+        "a chain",
+        "iptables -F; iptables -X\niptables -N \"$W\"; echo $?\niptables -A INPUT -j \"$W\"; echo $?\niptables -S\niptables -L -n\niptables -L \"$W\"\n\
+         iptables -E \"$W\" \"${W}x\"; echo $?\niptables -S",
+    ),
+    (
+        "a chain in a file",
+        "printf '*filter\\n:%s - [0:0]\\n-A INPUT -j %s\\nCOMMIT\\n' \"$W\" \"$W\" > file\niptables-restore file; echo $?\niptables -S",
+    ),
+    (
+        "an interface",
+        "iptables -F\niptables -A INPUT -i \"$W\" -j ACCEPT; echo $?\niptables -A INPUT ! -i \"$W+\" -j ACCEPT; echo $?\niptables -S\niptables -L -n -v\n\
+         iptables -C INPUT -i \"$W\" -j ACCEPT; echo $?",
+    ),
+    (
+        "what is no option or name",
+        "case \"$W\" in h*) ;; *) iptables -A INPUT \"-$W\"; echo $?;; esac\niptables -A INPUT \"--x$W\"; echo $?\niptables -A INPUT -j \"$W\"; echo $?\n\
+         iptables -A INPUT -m \"$W\"; echo $?\niptables -A \"$W\" -j ACCEPT; echo $?\niptables -t \"$W\" -L; echo $?\niptables -L \"$W\"; echo $?\n\
+         iptables -A INPUT -p \"$W\"; echo $?\niptables -P INPUT \"$W\"; echo $?\niptables-save -t \"$W\"; echo $?\n\
+         iptables-restore -T \"$W\" </dev/null; echo $?",
+    ),
+];
+
+#[test]
+fn texts_of_any_bytes_are_what_the_real_tool_makes_of_them() {
+    for (at, (what, each)) in FORMS.iter().enumerate() {
+        let strings = odd_strings(at == 0);
+        let script = script(&strings, each);
+        let (here, there) = (Bench::new(), Bench::new());
+        let sides = std::thread::scope(|scope| {
+            let ours = scope.spawn(|| ours(&here, &script));
+            (real(&there, &script), ours.join().unwrap())
+        });
+        match sides {
+            (Some(real), ours) => assert_same(what, &strings, &ours, &real),
+            (None, _) => return,
+        }
+    }
+}
