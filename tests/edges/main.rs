@@ -6,5 +6,11 @@ mod bench;
 mod bytes;
 #[cfg(target_os = "linux")]
 mod containment;
+#[cfg(target_os = "linux")]
+mod control_socket;
 mod current_lab;
 mod files;
+#[cfg(target_os = "linux")]
+#[path = "../e2e/lab.rs"]
+#[allow(dead_code)]
+mod lab;

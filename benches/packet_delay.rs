@@ -1,0 +1,195 @@
+//! How long packets wait while rules are replaced beside them: end to end through the event loop, on devices that are sockets.
+//!
+//! `cargo bench --bench packet_delay` sends a packet every half millisecond and, meanwhile, has the control socket restore 100,000 rules, list
+//! them, and restore again. It prints the longest delay of each round and their medians; the aim is that no packet waits more than 5 ms.
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::fmt::Write;
+    use std::io;
+    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::{Duration, Instant};
+
+    use etherparse::PacketBuilder;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use nflab::base::InterfaceName;
+    use nflab::cli::TOOLBOX;
+    use nflab::device::Device;
+    use nflab::lab::clock::Clock;
+    use nflab::lab::control::{Client, Request};
+    use nflab::lab::drive::DrivenLab;
+    use nflab::lab::event_loop::{EventLoop, Port, PortCounters};
+    use nflab::lab::memory::Lab;
+    use nflab::lab::server::{Admitted, Bounds, Server};
+
+    const RULES: usize = 100_000;
+    const ROUNDS: usize = 5;
+    const EVERY: Duration = Duration::from_micros(500);
+
+    pub fn main() {
+        // `cargo test --benches` only wants to know that it runs.
+        let (rules, rounds) = match std::env::args().any(|arg| arg == "--test") {
+            true => (1000, 1),
+            false => (RULES, ROUNDS),
+        };
+        let file = Lab::default_file().unwrap();
+        let lab = Lab::new(&file, 1, TOOLBOX).unwrap();
+        let ((lan, near), (wan, far)) = (port(), port());
+        let clock = Clock::new();
+        let driver = DrivenLab::new(lab, &file, clock.now());
+        let socket = std::env::temp_dir().join(format!("nflab-packet-delay-{}", std::process::id()));
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = Server::start(listener, Admitted::Owner, Bounds::default(), driver.commands(clock)).unwrap();
+        let mut event_loop = EventLoop::new(driver, vec![lan, wan], clock, None).unwrap();
+        let stopper = event_loop.stopper();
+        let router = std::thread::spawn(move || event_loop.run().unwrap());
+
+        let text = ruleset(rules);
+        println!(
+            "{rules} rules, a packet every {} µs; longest delay in ms:",
+            EVERY.as_micros()
+        );
+        println!("{:>10} {:>10} {:>10} {:>10}", "idle", "restore", "save", "list");
+        let mut rows: Vec<[f64; 4]> = Vec::new();
+        for _ in 0..rounds {
+            let idle = measure(&near, &far, || std::thread::sleep(Duration::from_millis(500)));
+            let restore = measure(&near, &far, || call(&socket, "iptables-restore", &[], &text));
+            let save = measure(&near, &far, || call(&socket, "iptables-save", &["-c"], ""));
+            let list = measure(&near, &far, || call(&socket, "iptables", &["-L", "-n", "-v"], ""));
+            let row = [idle, restore, save, list];
+            println!("{}", row.map(|delay| format!("{delay:>10.3}")).join(" "));
+            rows.push(row);
+        }
+        let median = |column: usize| {
+            let mut all: Vec<f64> = rows.iter().map(|row| row[column]).collect();
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
+        };
+        println!(
+            "{}   median",
+            [0, 1, 2, 3].map(|column| format!("{:>10.3}", median(column))).join(" ")
+        );
+        stopper.stop();
+        router.join().unwrap();
+        drop(server);
+        let _ = std::fs::remove_file(&socket);
+    }
+
+    /// The longest delay of a packet while something is done, in milliseconds.
+    fn measure(near: &OwnedFd, far: &OwnedFd, work: impl FnOnce() + Send) -> f64 {
+        let done = Arc::new(AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let finished = Arc::clone(&done);
+            scope.spawn(move || {
+                work();
+                finished.store(true, Ordering::Release);
+            });
+            let mut longest = Duration::ZERO;
+            let mut buffer = [0; 2048];
+            let mut number = 0u64;
+            while !done.load(Ordering::Acquire) {
+                let sent = Instant::now();
+                rustix::io::write(near, &packet(number)).unwrap();
+                loop {
+                    match rustix::io::read(far, &mut buffer) {
+                        Ok(length) if buffer[length - 8..length] == number.to_be_bytes() => break,
+                        Ok(_) => {}
+                        Err(rustix::io::Errno::AGAIN) => {
+                            let waited = rustix::event::PollFd::new(far, rustix::event::PollFlags::IN);
+                            rustix::event::poll(&mut [waited], None).unwrap();
+                        }
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                longest = longest.max(sent.elapsed());
+                number += 1;
+                std::thread::sleep(EVERY.saturating_sub(sent.elapsed()));
+            }
+            longest.as_secs_f64() * 1e3
+        })
+    }
+
+    fn packet(number: u64) -> Vec<u8> {
+        let builder = PacketBuilder::ipv4([10, 0, 0, 2], [192, 0, 2, 9], 64).udp(40_000, 9);
+        let payload = number.to_be_bytes();
+        let mut bytes = Vec::with_capacity(builder.size(payload.len()));
+        builder.write(&mut bytes, &payload).unwrap();
+        bytes
+    }
+
+    fn ruleset(rules: usize) -> String {
+        let mut text =
+            "*filter\n:FORWARD ACCEPT [0:0]\n:many - [0:0]\n-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n"
+                .to_owned();
+        for number in 0..rules {
+            let (a, b) = (number >> 8 & 255, number & 255);
+            let _ = writeln!(
+                text,
+                "-A many -s 172.{}.{a}.{b}/32 -p tcp -m tcp --dport {} -j ACCEPT",
+                16 + (number >> 16),
+                1 + number % 60_000
+            );
+        }
+        text + "COMMIT\n"
+    }
+
+    fn call(socket: &Path, tool: &str, args: &[&str], stdin: &str) {
+        let request = Request {
+            tool: tool.to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            stdin: stdin.to_owned(),
+            ..Request::default()
+        };
+        let answer = Client::connect(socket).unwrap().call(&request).unwrap();
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+    }
+
+    struct SocketDevice(OwnedFd);
+
+    impl Device for SocketDevice {
+        fn name(&self) -> InterfaceName {
+            InterfaceName::default()
+        }
+
+        fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+            match rustix::io::read(&self.0, buffer) {
+                Ok(length) => Ok(Some(length)),
+                Err(rustix::io::Errno::AGAIN) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        }
+
+        fn send(&mut self, packet: &[u8]) -> io::Result<()> {
+            rustix::io::write(&self.0, packet)?;
+            Ok(())
+        }
+    }
+
+    impl AsFd for SocketDevice {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    fn port() -> (Port, OwnedFd) {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (inside, outside) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let port = Port {
+            name: InterfaceName::default(),
+            devices: vec![Box::new(SocketDevice(inside))],
+            segment: None,
+            counters: PortCounters::default(),
+        };
+        (port, outside)
+    }
+}
+
+fn main() {
+    #[cfg(target_os = "linux")]
+    linux::main();
+}
