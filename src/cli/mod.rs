@@ -16,6 +16,7 @@ mod dmesg;
 mod echo;
 mod entry;
 mod import;
+mod ip;
 pub mod iptables;
 pub mod iptables_restore;
 pub mod iptables_save;

@@ -1,6 +1,6 @@
 //! Which tools a lab has, and which applet each name means.
 
-use super::{Outcome, RouterTables, World, cat, conntrack, dmesg, echo, iptables, iptables_restore, iptables_save};
+use super::{Outcome, RouterTables, World, cat, conntrack, dmesg, echo, ip, iptables, iptables_restore, iptables_save};
 use super::{lsmod, modprobe, sysctl, trace};
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
@@ -52,6 +52,7 @@ const NAMES: &[&str] = &[
     "ipset",
     "sysctl",
     "modprobe",
+    "ip",
     "cat",
     "dmesg",
     "echo",
@@ -92,6 +93,7 @@ fn applet(name: &str) -> Applet {
             needs: sysctl::needs,
         },
         "modprobe" => Applet::plain(|machine, call| modprobe::run(machine, call.args)),
+        "ip" => Applet::plain(|machine, call| ip::run(machine, call.args)),
         "cat" => Applet::plain(|machine, call| cat::run(machine, call.args)),
         "dmesg" => Applet::plain(|machine, call| dmesg::run(machine, call.args)),
         "echo" => Applet::plain(|machine, call| echo::run(machine, call.args)),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::sysctl::ConfKnob;
 use super::{Address, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
-use crate::base::{Family, InterfaceId};
+use crate::base::{Family, InterfaceId, InterfaceName};
 
 /// An address as `ip address add` describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,7 @@ pub struct NewAddress {
     /// `None`: host for 127.0.0.0/8, else global.
     pub scope: Option<Scope>,
     pub broadcast: Option<IpAddr>,
+    pub label: Option<InterfaceName>,
 }
 
 impl NewAddress {
@@ -23,6 +24,7 @@ impl NewAddress {
             prefix_length,
             scope: None,
             broadcast: None,
+            label: None,
         }
     }
 }
@@ -193,6 +195,7 @@ impl NewAddress {
             secondary: false,
             scope: self.scope.unwrap_or(scope),
             broadcast: self.broadcast,
+            label: self.label,
         }
     }
 }
@@ -262,7 +265,6 @@ fn routes_of(id: InterfaceId, new: &Address, primary: IpAddr) -> Vec<Route> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::InterfaceName;
 
     fn net() -> Net {
         let mut net = Net::new();

@@ -47,6 +47,8 @@ pub struct Address {
     pub scope: Scope,
     /// `brd`: told, and routed as a broadcast beside the network's last address.
     pub broadcast: Option<IpAddr>,
+    /// What `ip address` calls it, where that is not the interface's name.
+    pub label: Option<InterfaceName>,
 }
 
 impl Address {

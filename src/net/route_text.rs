@@ -98,7 +98,10 @@ impl Net {
             let _ = write!(text, " tos {:#04x}", rule.tos);
         }
         match (rule.mark.value, rule.mark.mask) {
-            (_, 0) => {}
+            (0, 0) => {}
+            (value, 0) => {
+                let _ = write!(text, " fwmark {value:#x}/0");
+            }
             (value, u32::MAX) => {
                 let _ = write!(text, " fwmark {value:#x}");
             }

@@ -19,7 +19,8 @@ use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side,
 
 pub struct Kernel {
     links: Vec<Link>,
-    devices: Vec<TunDevice>,
+    /// In the order they were made; nothing where one was removed since.
+    devices: Vec<Option<Held>>,
     netlink: Netlink,
     /// Sends what the router itself sends.
     raw: OwnedFd,
@@ -29,6 +30,12 @@ pub struct Kernel {
     sockets: Vec<UdpSocket>,
     epoll: OwnedFd,
     buffer: Vec<u8>,
+}
+
+/// A device, by the number that it keeps whatever it is called.
+struct Held {
+    index: LinkIndex,
+    device: TunDevice,
 }
 
 struct Link {
@@ -44,13 +51,14 @@ const TOOLS: &[(&str, &str)] = &[
     ("iptables-legacy-restore", "iptables"),
     ("conntrack", "conntrack"),
     ("sysctl", "procps"),
+    ("ip", "iproute2"),
 ];
 
 /// The first tool that is missing, in a sentence.
 pub fn missing_tool() -> Option<String> {
     TOOLS.iter().find_map(|(tool, package)| {
         let status = Command::new(tool)
-            .arg("--version")
+            .arg("-V")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
@@ -117,13 +125,16 @@ impl Kernel {
         let at = match self.links.iter().position(|link| link.name == name) {
             Some(at) => at,
             None => {
-                if name != "lo" {
-                    let device = TunDevice::open(name).map_err(|error| error.to_string())?;
-                    watch(&self.epoll, &device, self.devices.len() as u64)?;
-                    self.devices.push(device);
-                }
+                let device = match name {
+                    "lo" => None,
+                    name => Some(TunDevice::open(name).map_err(|error| error.to_string())?),
+                };
                 let index = self.netlink.index(name).map_err(|error| error.to_string())?;
                 let index = index.ok_or("a new device has no index")?;
+                if let Some(device) = device {
+                    watch(&self.epoll, &device, self.devices.len() as u64)?;
+                    self.devices.push(Some(Held { index, device }));
+                }
                 self.netlink.set_up(index).map_err(|error| error.to_string())?;
                 self.links.push(Link {
                     name: name.to_owned(),
@@ -143,6 +154,23 @@ impl Kernel {
         Ok(())
     }
 
+    /// What `ip` did to the links: new names, and devices that are gone. One that is gone would be ready for ever, with nothing to read.
+    fn look_at_links(&mut self) {
+        self.links.retain_mut(|link| {
+            let name = rustix::net::netdevice::index_to_name(&self.raw, link.index.0);
+            if let Ok(name) = &name {
+                link.name.clone_from(name);
+            }
+            name.is_ok()
+        });
+        for slot in &mut self.devices {
+            let is_there = |held: &mut Held| self.links.iter().any(|link| link.index == held.index);
+            if !slot.as_mut().is_none_or(is_there) {
+                *slot = None;
+            }
+        }
+    }
+
     fn route(&mut self, to: AddressMask, via: Option<IpAddr>, interface: Option<&str>) -> Result<(), String> {
         let leads = |link: &&Link| match (interface, via) {
             (Some(name), _) => link.name == name,
@@ -157,13 +185,12 @@ impl Kernel {
     }
 
     fn receive(&mut self, interface: &str, bytes: &[u8]) -> Result<(), String> {
-        let device = self
-            .devices
-            .iter_mut()
-            .find(|device| device.name().as_str() == interface)
-            .ok_or_else(|| format!("no interface {interface}"))?;
-        // Refused where the first byte is of no IP version: then nothing arrived, and nothing comes of it.
-        let _ = device.send(bytes);
+        let link = self.links.iter().find(|link| link.name == interface);
+        let index = link.ok_or_else(|| format!("no interface {interface}"))?.index;
+        let held = self.devices.iter_mut().flatten().find(|held| held.index == index);
+        let held = held.ok_or_else(|| format!("interface {interface} is no device"))?;
+        // Refused where the first byte is of no IP version, or the link is down: then nothing arrived, and nothing comes of it.
+        let _ = held.device.send(bytes);
         Ok(())
     }
 
@@ -194,8 +221,8 @@ impl Kernel {
                         local.push(("local".to_owned(), self.buffer[..length].to_vec()));
                     }
                 } else {
-                    let device = &mut self.devices[token as usize];
-                    if let Ok(Some(length)) = device.receive(&mut self.buffer) {
+                    let Some(held) = &mut self.devices[token as usize] else { continue };
+                    if let Ok(Some(length)) = held.device.receive(&mut self.buffer) {
                         sent.push((token, self.buffer[..length].to_vec()));
                     }
                 }
@@ -203,7 +230,11 @@ impl Kernel {
         }
         // What left by different interfaces is in the order of the interfaces: TUN devices do not say which was first.
         sent.sort_by_key(|(device, _)| *device);
-        let name = |device: u64| self.devices[device as usize].name().to_string();
+        let name = |device: u64| {
+            let index = self.devices[device as usize].as_ref().map(|held| held.index);
+            let link = self.links.iter().find(|link| Some(link.index) == index);
+            link.map(|link| link.name.clone()).unwrap_or_default()
+        };
         sent.into_iter()
             .map(|(device, bytes)| (name(device), bytes))
             .chain(local)
@@ -237,7 +268,13 @@ impl Side for Kernel {
                 bytes,
             } => self.receive(name.as_str(), bytes)?,
             Event::Packet { interface: None, bytes } => self.send(bytes),
-            Event::Tool { name, args, input } => tool = Some(run(&command(name, args)?, input)?),
+            Event::Tool { name, args, input } => {
+                tool = Some(run(&command(name, args)?, input)?);
+                if *name == "ip" {
+                    self.look_at_links();
+                    settle(args);
+                }
+            }
             Event::Wait(by) => std::thread::sleep(*by),
         }
         Ok(Answer {
@@ -268,9 +305,20 @@ fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
         "iptables-restore" | "iptables-legacy-restore" => "iptables-legacy-restore",
         "conntrack" => "conntrack",
         "sysctl" => "sysctl",
+        "ip" => "ip",
         other => return Err(format!("`{other}` is not compared with a kernel's")),
     };
     Ok([program.to_owned()].into_iter().chain(args.iter().cloned()).collect())
+}
+
+/// Masqueraded flows of an address or a link that went go by the hand of a kernel thread, which begins after the command has ended, and there is
+/// nothing that says when it has done: it needs a millisecond or two.
+fn settle(args: &[String]) {
+    let takes = |word: &String| ["del", "delete", "d", "flush", "down", "f"].contains(&word.as_str());
+    let flows = read("/proc/thread-self/net/nf_conntrack").is_ok_and(|it| !it.is_empty());
+    if flows && args.iter().any(takes) {
+        std::thread::sleep(std::time::Duration::from_millis(40));
+    }
 }
 
 fn words(line: &str) -> Vec<String> {

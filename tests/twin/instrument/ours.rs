@@ -184,7 +184,10 @@ impl Side for Ours {
                 self.tally.packet(&report);
                 answer.sent = self.sent(&emissions);
             }
-            Event::Tool { name, args, input } => answer.tool = Some(self.tool(name, args, input)),
+            Event::Tool { name, args, input } => {
+                answer.tool = Some(self.tool(name, args, input));
+                self.look();
+            }
             Event::Wait(by) => {
                 let by = match self.clock {
                     // The other side has slept, and the clock was set.

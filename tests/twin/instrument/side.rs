@@ -75,4 +75,7 @@ pub const PRELUDE: &[(&str, &str)] = &[
     ("net.ipv4.icmp_msgs_burst", "1000000"),
     ("net.ipv4.conf.all.send_redirects", "0"),
     ("net.ipv4.conf.default.send_redirects", "0"),
+    // What the machine has set for itself reaches new namespaces.
+    ("net.ipv4.conf.all.promote_secondaries", "0"),
+    ("net.ipv4.conf.default.promote_secondaries", "0"),
 ];

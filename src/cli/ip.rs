@@ -1,0 +1,203 @@
+//! `ip`: the interfaces, addresses, routes and routing rules of a lab's router, with the words, texts and exit codes of iproute2 6.1.
+//!
+//! What a lab has is told as the real tool tells it of a TUN device that somebody holds open: no link-layer address, `qdisc pfifo_fast`, group
+//! `default`, the queue length that such a device has. Numbers are those of a fresh namespace (`lo` is 1). What a lab has not is refused by name.
+
+mod address;
+mod get;
+mod link;
+mod route;
+mod rule;
+mod words;
+
+use words::{Refused, Words, abbreviates};
+
+use crate::lab::machine::{Machine, ToolOutput};
+
+pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
+    let mut call = Call {
+        machine,
+        words: Words::new(args),
+        style: Style::default(),
+        out: String::new(),
+        warning: String::new(),
+    };
+    let outcome = call.run();
+    let mut output = ToolOutput::success(call.out);
+    output.stderr = call.warning;
+    if let Err(refused) = outcome {
+        output.code = refused.code;
+        output.stderr += &refused.text;
+    }
+    output
+}
+
+/// One call: what it says, what it acts on, and what it printed so far.
+struct Call<'a> {
+    machine: &'a mut Machine,
+    words: Words<'a>,
+    style: Style,
+    out: String,
+    /// What goes to standard error without being a failure.
+    warning: String,
+}
+
+/// How things are printed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Style {
+    /// `-4`: what is not of IPv4 is not told.
+    only_v4: bool,
+    one_line: bool,
+    brief: bool,
+}
+
+impl Style {
+    fn line_end(self) -> &'static str {
+        if self.one_line { "\\" } else { "\n" }
+    }
+}
+
+impl Call<'_> {
+    fn run(&mut self) -> Result<(), Refused> {
+        while let Some(option) = self.words.peek().filter(|word| word.starts_with('-')) {
+            self.words.take();
+            if option == "--" {
+                break;
+            }
+            if self.option(option)? {
+                return Ok(());
+            }
+        }
+        let Some(object) = self.words.take() else {
+            return Err(Refused::usage(USAGE));
+        };
+        for (name, run) in OBJECTS {
+            if abbreviates(object, name) {
+                return run(self);
+            }
+        }
+        if let Some(name) = OTHER_OBJECTS.iter().find(|name| abbreviates(object, name)) {
+            return match *name {
+                "help" => Err(Refused::usage(USAGE)),
+                name => Err(Refused::not_there(&format!("`ip {name}`"))),
+            };
+        }
+        Err(Refused::new(
+            1,
+            format!("Object \"{object}\" is unknown, try \"ip help\".\n"),
+        ))
+    }
+
+    /// True when nothing is left to do.
+    fn option(&mut self, option: &str) -> Result<bool, Refused> {
+        // `--brief` is `-brief`.
+        let name = option
+            .strip_prefix('-')
+            .filter(|it| it.starts_with('-'))
+            .unwrap_or(option);
+        match name {
+            "-4" => self.style.only_v4 = true,
+            "-6" => return Err(Refused::not_there("IPv6")),
+            _ if name.len() > 1 && abbreviates(name, "-family") => match self.words.need()? {
+                "inet" => self.style.only_v4 = true,
+                family @ ("inet6" | "link" | "bridge" | "mpls") => {
+                    return Err(Refused::not_there(&format!("the family {family}")));
+                }
+                other => return Err(Refused::wrong(other, "invalid protocol family")),
+            },
+            _ if abbreviates(name, "-oneline") => self.style.one_line = true,
+            _ if name.len() > 2 && abbreviates(name, "-brief") => self.style.brief = true,
+            _ if abbreviates(name, "-Version") => {
+                let version = env!("CARGO_PKG_VERSION");
+                self.out += &format!("ip utility, iproute2-6.1.0, nflab {version}\n");
+                return Ok(true);
+            }
+            _ if name.len() > 3 && abbreviates(name, "-help") => return Err(Refused::usage(USAGE)),
+            "-color=never" | "-c=never" => {}
+            _ => {
+                return match OTHER_OPTIONS
+                    .iter()
+                    .find(|other| name.len() > 1 && abbreviates(name, other))
+                {
+                    Some(other) => Err(Refused::not_there(&format!("the option {other}"))),
+                    None => Err(Refused::new(
+                        255,
+                        format!("Option \"{name}\" is unknown, try \"ip -help\".\n"),
+                    )),
+                };
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// In the order in which an abbreviation is looked up.
+const OBJECTS: &[(&str, fn(&mut Call<'_>) -> Result<(), Refused>)] = &[
+    ("address", address::run),
+    ("route", route::run),
+    ("rule", rule::run),
+    ("link", link::run),
+];
+
+/// What the real tool has beside them.
+const OTHER_OBJECTS: &[&str] = &[
+    "addrlabel",
+    "maddress",
+    "neighbor",
+    "neighbour",
+    "ntable",
+    "ntbl",
+    "l2tp",
+    "fou",
+    "ila",
+    "macsec",
+    "tunnel",
+    "tuntap",
+    "tap",
+    "token",
+    "tcpmetrics",
+    "tcp_metrics",
+    "monitor",
+    "xfrm",
+    "mroute",
+    "mrule",
+    "netns",
+    "netconf",
+    "vrf",
+    "sr",
+    "nexthop",
+    "mptcp",
+    "ioam",
+    "help",
+    "stats",
+];
+
+const OTHER_OPTIONS: &[&str] = &[
+    "-loops",
+    "-0",
+    "-M",
+    "-B",
+    "-human-readable",
+    "-iec",
+    "-stats",
+    "-statistics",
+    "-details",
+    "-resolve",
+    "-timestamp",
+    "-tshort",
+    "-force",
+    "-batch",
+    "-json",
+    "-pretty",
+    "-rcvbuf",
+    "-color",
+    "-netns",
+    "-Numeric",
+    "-all",
+];
+
+const USAGE: &str = "\
+Usage: ip [ -4 ] [ -o[neline] ] [ -br[ief] ] [ -V[ersion] ] OBJECT { COMMAND | help }
+OBJECT := { address | route | rule | link }
+Of a lab's router; the real tool's other objects and options are not there in nflab.
+";

@@ -1,0 +1,426 @@
+//! `ip route`: show, add, append, prepend, change, replace, delete and flush; `get` has a file of its own.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use super::words::{
+    self, Refused, abbreviates, address, number, prefix, protocol, protocol_name, route_kind, route_kind_name, scope,
+    scope_name, table_name,
+};
+use super::{Call, get};
+use crate::base::{Family, InterfaceId};
+use crate::net::{Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, table};
+
+pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
+    let Some(command) = call.words.take() else {
+        return list(call);
+    };
+    let placing = match command {
+        it if abbreviates(it, "add") => Placing::Add,
+        it if abbreviates(it, "change") || it == "chg" => Placing::Change,
+        it if abbreviates(it, "replace") => Placing::Replace,
+        it if abbreviates(it, "prepend") => Placing::Prepend,
+        it if abbreviates(it, "append") => Placing::Append,
+        it if abbreviates(it, "test") => return Err(Refused::not_there("`ip route test`")),
+        it if abbreviates(it, "delete") => return delete(call),
+        it if ["list", "show", "lst"].iter().any(|name| abbreviates(it, name)) => return list(call),
+        it if abbreviates(it, "get") => return get::run(call),
+        it if abbreviates(it, "flush") => return flush(call),
+        it if ["save", "restore", "showdump"].iter().any(|name| abbreviates(it, name)) => {
+            return Err(Refused::not_there(&format!("`ip route {it}`")));
+        }
+        it if abbreviates(it, "help") => return Err(Refused::usage(USAGE)),
+        it => return Err(Refused::unknown_command(it, "route")),
+    };
+    let told = told(call)?;
+    let to = told.to.ok_or_else(invalid_prefix)?;
+    let kind = told.kind.unwrap_or(RouteKind::Unicast);
+    let route = Route {
+        kind,
+        via: told.via,
+        interface: told.interface,
+        source: told.source,
+        metric: told.metric.unwrap_or(0),
+        table: told.table_or_kinds(kind),
+        scope: told.scope.unwrap_or(match kind {
+            RouteKind::Local => Scope::Host,
+            RouteKind::Broadcast | RouteKind::Anycast | RouteKind::Multicast => Scope::Link,
+            RouteKind::Unicast if told.via.is_none() => Scope::Link,
+            _ => Scope::Universe,
+        }),
+        mtu: told.mtu,
+        protocol: told.protocol.unwrap_or(RouteProtocol::BOOT),
+        onlink: told.onlink,
+        to,
+    };
+    call.machine
+        .router
+        .configure(|config| config.net.put_route(route, placing))?;
+    Ok(())
+}
+
+/// What a route is described by.
+#[derive(Debug, Default)]
+struct Told {
+    /// `None`: with bits beyond its length.
+    to: Option<Prefix>,
+    kind: Option<RouteKind>,
+    via: Option<IpAddr>,
+    interface: Option<InterfaceId>,
+    source: Option<IpAddr>,
+    metric: Option<u32>,
+    table: Option<u32>,
+    scope: Option<Scope>,
+    mtu: Option<u32>,
+    protocol: Option<RouteProtocol>,
+    onlink: bool,
+}
+
+impl Told {
+    fn table_or_kinds(&self, kind: RouteKind) -> u32 {
+        self.table.unwrap_or(match kind {
+            RouteKind::Local | RouteKind::Broadcast | RouteKind::Anycast => table::LOCAL,
+            _ => table::MAIN,
+        })
+    }
+}
+
+fn told(call: &mut Call<'_>) -> Result<Told, Refused> {
+    let mut told = Told::default();
+    let (mut has_to, mut device) = (false, None);
+    while let Some(word) = call.words.take() {
+        match word {
+            "src" => told.source = Some(address(call.words.need()?)?),
+            "via" => {
+                let value = match call.words.need()? {
+                    "inet" => call.words.need()?,
+                    "inet6" => return Err(Refused::not_there("a gateway of another family")),
+                    value => value,
+                };
+                told.via = Some(address(value)?);
+            }
+            it if it == "metric" || abbreviates(it, "priority") || it == "preference" => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "\"metric\" value is invalid\n");
+                told.metric = Some(number(value).ok_or_else(wrong)?);
+            }
+            "scope" => told.scope = Some(scope(call.words.need()?, "invalid \"scope\" value\n")?),
+            "mtu" => {
+                let value = call.words.need()?;
+                if value == "lock" {
+                    return Err(Refused::not_there("`mtu lock` of a route"));
+                }
+                let wrong = || Refused::wrong(value, "\"mtu\" value is invalid\n");
+                // 0 is none.
+                told.mtu = Some(number(value).ok_or_else(wrong)?).filter(|it| *it != 0);
+            }
+            "onlink" => told.onlink = true,
+            it if abbreviates(it, "protocol") => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "\"protocol\" value is invalid\n");
+                told.protocol = Some(protocol(value).ok_or_else(wrong)?);
+            }
+            it if abbreviates(it, "table") => told.table = Some(table_of(call.words.need()?)?),
+            "dev" | "oif" => device = Some(call.words.need()?),
+            it if OTHERS.contains(&it) || abbreviates(it, "dsfield") || abbreviates(it, "realms") => {
+                return Err(Refused::not_there(&format!("`{it}` of a route")));
+            }
+            it => {
+                let mut value = if it == "to" { call.words.need()? } else { it };
+                if let Some(kind) = route_kind(value) {
+                    told.kind = Some(kind);
+                    value = call.words.need()?;
+                } else if value == "nat" || value == "xresolve" {
+                    return Err(Refused::not_there(&format!("a route of the type {value}")));
+                }
+                if abbreviates(value, "help") {
+                    return Err(Refused::usage(USAGE));
+                }
+                if has_to {
+                    return Err(Refused::duplicate("to", value));
+                }
+                has_to = true;
+                told.to = prefix(value, if call.style.only_v4 { "inet" } else { "any valid" })?.prefix();
+            }
+        }
+    }
+    if !has_to {
+        return Err(Refused::usage(USAGE));
+    }
+    told.interface = device.map(|name| device_of(call, name)).transpose()?;
+    Ok(told)
+}
+
+fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
+    let told = told(call)?;
+    let to = told.to.ok_or_else(invalid_prefix)?;
+    let kind = told.kind;
+    let selector = RouteSelector {
+        to: Some(to),
+        table: Some(told.table_or_kinds(kind.unwrap_or(RouteKind::Unicast))),
+        kind,
+        via: told.via,
+        interface: told.interface,
+        source: told.source,
+        metric: told.metric.filter(|it| *it != 0),
+        scope: told.scope.or(match kind {
+            Some(RouteKind::Local) => Some(Scope::Host),
+            Some(RouteKind::Broadcast | RouteKind::Anycast | RouteKind::Multicast) => Some(Scope::Link),
+            _ => None,
+        }),
+        protocol: told.protocol,
+        mtu: told.mtu,
+    };
+    call.machine
+        .router
+        .configure(|config| config.net.remove_first_route(&selector).map(drop))?;
+    Ok(())
+}
+
+/// Which routes are listed or flushed. What was asked for by name is not told of each route again.
+#[derive(Debug)]
+struct Filter {
+    /// `None`: all tables.
+    table: Option<u32>,
+    is_table_named: bool,
+    /// It lies within this.
+    root: Option<Prefix>,
+    /// It holds this.
+    holds: Option<Prefix>,
+    selector: RouteSelector,
+}
+
+impl Filter {
+    fn means(&self, route: &Route) -> bool {
+        let within =
+            |outer: &Prefix, inner: &Prefix| outer.length() <= inner.length() && outer.contains(inner.address());
+        self.table.is_none_or(|table| table == route.table)
+            && self.root.is_none_or(|root| within(&root, &route.to))
+            && self.holds.is_none_or(|holds| within(&route.to, &holds))
+            && self.selector.means(route)
+    }
+}
+
+fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
+    let mut filter = Filter {
+        table: Some(table::MAIN),
+        is_table_named: false,
+        root: None,
+        holds: None,
+        selector: RouteSelector::default(),
+    };
+    let mut device = None;
+    while let Some(word) = call.words.take() {
+        match word {
+            it if abbreviates(it, "table") => match call.words.need()? {
+                "all" | "0" => filter.table = None,
+                // No route is cached.
+                "cache" => filter.selector.metric = Some(u32::MAX),
+                name => {
+                    filter.table = Some(table_of(name)?);
+                    filter.is_table_named = true;
+                }
+            },
+            it if abbreviates(it, "cached") || abbreviates(it, "cloned") => filter.selector.metric = Some(u32::MAX),
+            it if abbreviates(it, "protocol") => match call.words.need()? {
+                "all" => filter.selector.protocol = None,
+                value => {
+                    let wrong = || Refused::wrong(value, "invalid \"protocol\"\n");
+                    filter.selector.protocol = Some(protocol(value).ok_or_else(wrong)?);
+                }
+            },
+            "scope" => match call.words.need()? {
+                "all" => filter.selector.scope = None,
+                value => filter.selector.scope = Some(scope(value, "invalid \"scope\"\n")?),
+            },
+            it if abbreviates(it, "type") => {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "node type value is invalid\n");
+                filter.selector.kind = Some(route_kind(value).ok_or_else(wrong)?);
+            }
+            "dev" | "oif" | "iif" => device = Some(call.words.need()?),
+            "via" => filter.selector.via = Some(prefix(call.words.need()?, "any valid")?.address.into()),
+            "src" => filter.selector.source = Some(prefix(call.words.need()?, "any valid")?.address.into()),
+            "tos" | "dsfield" | "mark" | "vrf" | "from" => {
+                return Err(Refused::not_there(&format!("the selector `{word}`")));
+            }
+            it => {
+                let mut value = if it == "to" { call.words.need()? } else { it };
+                let (root, holds) = match value {
+                    "root" => (true, false),
+                    "match" => (false, true),
+                    _ => (true, true),
+                };
+                if matches!(value, "root" | "match" | "exact") {
+                    value = call.words.need()?;
+                }
+                if abbreviates(value, "help") {
+                    return Err(Refused::usage(USAGE));
+                }
+                let typed = prefix(value, if call.style.only_v4 { "inet" } else { "any valid" })?.network();
+                if root {
+                    filter.root = Some(typed);
+                }
+                if holds {
+                    filter.holds = Some(typed);
+                }
+            }
+        }
+    }
+    filter.selector.interface = device.map(|name| device_of(call, name)).transpose()?;
+    Ok(filter)
+}
+
+fn list(call: &mut Call<'_>) -> Result<(), Refused> {
+    let filter = filter(call)?;
+    let config = call.machine.router.config();
+    if let Some(table) = filter.table
+        && !config.net.table_exists(table)
+    {
+        return Err(Refused::new(
+            2,
+            "Error: ipv4: FIB table does not exist.\nDump terminated\n",
+        ));
+    }
+    for route in in_order(&config.net).into_iter().filter(|route| filter.means(route)) {
+        write_route(&mut call.out, &config.net, route, &filter);
+    }
+    Ok(())
+}
+
+fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
+    if call.words.peek().is_none() {
+        return Err(Refused::new(1, "\"ip route flush\" requires arguments.\n"));
+    }
+    let filter = filter(call)?;
+    call.machine.router.configure(|config| {
+        let net = &mut config.net;
+        let meant: Vec<Route> = net.routes().filter(|route| filter.means(route)).cloned().collect();
+        for route in &meant {
+            net.remove_first_route(&RouteSelector::only(route))?;
+        }
+        Ok::<(), Refused>(())
+    })
+}
+
+/// As the kernel lists them: tables by the lowest byte of their numbers, places by their addresses, the longest prefix of a place first.
+fn in_order(net: &Net) -> Vec<&Route> {
+    let mut routes: Vec<&Route> = net.routes().collect();
+    routes.sort_by_key(|it| {
+        (
+            it.table & 255,
+            it.table,
+            it.to.address(),
+            32 - it.to.length(),
+            it.metric,
+        )
+    });
+    routes
+}
+
+fn write_route(out: &mut String, net: &Net, route: &Route, filter: &Filter) {
+    let asked = &filter.selector;
+    if route.kind != RouteKind::Unicast {
+        let _ = write!(out, "{} ", route_kind_name(route.kind));
+    }
+    match route.to.length() {
+        0 => out.push_str("default "),
+        length if length == Family::V4.bits() => {
+            let _ = write!(out, "{} ", route.to.address());
+        }
+        _ => {
+            let _ = write!(out, "{} ", route.to);
+        }
+    }
+    if let Some(via) = route.via.filter(|_| asked.via.is_none()) {
+        let _ = write!(out, "via {via} ");
+    }
+    if let Some(id) = route.interface.filter(|_| asked.interface.is_none()) {
+        let _ = write!(out, "dev {} ", net.interface(id).name);
+    }
+    if route.table != table::MAIN && !filter.is_table_named {
+        let _ = write!(out, "table {} ", table_name(route.table));
+    }
+    if route.protocol != RouteProtocol::BOOT && asked.protocol.is_none() {
+        let _ = write!(out, "proto {} ", protocol_name(route.protocol));
+    }
+    if route.scope != Scope::Universe && asked.scope.is_none() {
+        let _ = write!(out, "scope {} ", scope_name(route.scope));
+    }
+    if let Some(source) = route.source.filter(|_| asked.source.is_none()) {
+        let _ = write!(out, "src {source} ");
+    }
+    if route.metric != 0 {
+        let _ = write!(out, "metric {} ", route.metric);
+    }
+    if route.onlink {
+        out.push_str("onlink ");
+    }
+    if let Some(mtu) = route.mtu {
+        let _ = write!(out, "mtu {mtu} ");
+    }
+    out.push('\n');
+}
+
+/// A route alone, with nothing left out: what `get fibmatch` prints.
+pub fn write_whole(out: &mut String, net: &Net, route: &Route) {
+    let filter = Filter {
+        table: None,
+        is_table_named: false,
+        root: None,
+        holds: None,
+        selector: RouteSelector::default(),
+    };
+    write_route(out, net, route, &filter);
+}
+
+fn invalid_prefix() -> Refused {
+    Refused::new(2, "Error: Invalid prefix for given prefix length.\n")
+}
+
+fn table_of(word: &str) -> Result<u32, Refused> {
+    words::table(word).ok_or_else(|| Refused::wrong(word, "\"table\" value is invalid\n"))
+}
+
+pub fn device_of(call: &Call<'_>, name: &str) -> Result<InterfaceId, Refused> {
+    let config = call.machine.router.config();
+    let found = config.net.by_name(name).map(|it| it.id);
+    found.ok_or_else(|| Refused::no_device(name))
+}
+
+/// What else a route can have.
+const OTHERS: &[&str] = &[
+    "as",
+    "from",
+    "tos",
+    "expires",
+    "hoplimit",
+    "advmss",
+    "reordering",
+    "rtt",
+    "rto_min",
+    "window",
+    "cwnd",
+    "initcwnd",
+    "initrwnd",
+    "features",
+    "quickack",
+    "congctl",
+    "rttvar",
+    "ssthresh",
+    "nexthop",
+    "vrf",
+    "pref",
+    "encap",
+    "ttl-propagate",
+    "fastopen_no_cookie",
+    "nhid",
+];
+
+const USAGE: &str = "\
+Usage: ip route { show | flush } [ [ root | match | exact ] PREFIX ] [ table { TABLE | all } ] [ proto PROTOCOL ] [ type TYPE ] [ scope SCOPE ]
+                [ dev DEVICE ] [ via ADDRESS ] [ src ADDRESS ]
+       ip route get [ fibmatch ] ADDRESS [ from ADDRESS iif DEVICE ] [ oif DEVICE ] [ tos TOS ] [ mark NUMBER ]
+       ip route { add | append | prepend | change | replace | del } [ TYPE ] PREFIX [ via ADDRESS ] [ dev DEVICE ] [ onlink ] [ src ADDRESS ]
+                [ table TABLE ] [ metric METRIC ] [ proto PROTOCOL ] [ scope SCOPE ] [ mtu NUMBER ]
+";

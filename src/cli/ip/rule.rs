@@ -1,0 +1,224 @@
+//! `ip rule`: list, add, delete and flush.
+
+use super::Call;
+use super::words::{Refused, abbreviates, number, prefix, table};
+use crate::base::{InterfaceName, MarkMask};
+use crate::net::{Prefix, RouteKind, RoutingRule, RuleAction, RuleLink, table as number_of};
+
+pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
+    let Some(command) = call.words.take() else {
+        return list(call);
+    };
+    match command {
+        it if ["list", "lst", "show"].iter().any(|name| abbreviates(it, name)) => list(call),
+        it if abbreviates(it, "save") || abbreviates(it, "restore") => {
+            Err(Refused::not_there(&format!("`ip rule {it}`")))
+        }
+        it if abbreviates(it, "add") => add(call),
+        it if abbreviates(it, "delete") => delete(call),
+        it if abbreviates(it, "flush") => flush(call),
+        it if abbreviates(it, "help") => Err(Refused::usage(USAGE)),
+        it => Err(Refused::unknown_command(it, "rule")),
+    }
+}
+
+/// What a rule is described by; `None` is any.
+#[derive(Clone, Debug, Default)]
+struct Described {
+    inverted: bool,
+    priority: Option<u32>,
+    from: Option<Prefix>,
+    to: Option<Prefix>,
+    mark: Option<(u32, Option<u32>)>,
+    input: Option<InterfaceName>,
+    output: Option<InterfaceName>,
+    tos: Option<u8>,
+    action: Option<RuleAction>,
+}
+
+fn described(call: &mut Call<'_>, is_listing: bool) -> Result<Described, Refused> {
+    let mut rule = Described::default();
+    while let Some(word) = call.words.take() {
+        match word {
+            "not" => rule.inverted = true,
+            "from" => rule.from = Some(prefix(call.words.need()?, "any valid")?.network()),
+            "to" => rule.to = Some(prefix(call.words.need()?, "any valid")?.network()),
+            it if ["preference", "order", "priority"]
+                .iter()
+                .any(|name| abbreviates(it, name)) =>
+            {
+                let value = call.words.need()?;
+                let wrong = || Refused::wrong(value, "preference value is invalid\n");
+                rule.priority = Some(number(value).ok_or_else(wrong)?);
+            }
+            it if it == "tos" || abbreviates(it, "dsfield") => {
+                let value = call.words.need()?;
+                let tos = number(value).and_then(|it| u8::try_from(it).ok());
+                let tos = tos.ok_or_else(|| Refused::wrong(value, "TOS value is invalid\n"))?;
+                if tos & 3 != 0 {
+                    let why = "Error: Invalid dsfield (tos): ECN bits must be 0.\n";
+                    return Err(Refused::new(2, why));
+                }
+                rule.tos = Some(tos);
+            }
+            "fwmark" => {
+                let typed = call.words.need()?;
+                let (value, mask) = match typed.split_once('/') {
+                    Some((value, mask)) => (value, Some(mask)),
+                    None => (typed, None),
+                };
+                let value = number(value).ok_or_else(|| Refused::wrong(value, "fwmark value is invalid\n"))?;
+                let read = |mask| number(mask).ok_or_else(|| Refused::wrong(mask, "fwmask value is invalid\n"));
+                rule.mark = Some((value, mask.map(read).transpose()?));
+            }
+            it if abbreviates(it, "table") || abbreviates(it, "lookup") => {
+                let value = call.words.need()?;
+                let found = table(value).ok_or_else(|| Refused::wrong(value, "invalid table ID\n"))?;
+                if found == 0 {
+                    return Err(Refused::not_there("a table of the kernel's choice (0)"));
+                }
+                rule.action = Some(RuleAction::Table(found));
+            }
+            "dev" | "iif" => rule.input = Some(name(call.words.need()?, "\"iif\"/\"dev\" not a valid ifname")?),
+            "oif" => rule.output = Some(name(call.words.need()?, "\"oif\" not a valid ifname")?),
+            it if OTHERS.contains(&it) || abbreviates(it, "realms") || abbreviates(it, "goto") => {
+                return Err(Refused::not_there(&format!("`{it}` of a rule")));
+            }
+            it if is_listing => {
+                if abbreviates(it, "help") {
+                    return Err(Refused::usage(USAGE));
+                }
+                rule.to = Some(prefix(it, "inet")?.network());
+            }
+            it => {
+                if abbreviates(it, "help") {
+                    return Err(Refused::usage(USAGE));
+                }
+                let value = if it == "type" { call.words.need()? } else { it };
+                rule.action = Some(match super::words::route_kind(value) {
+                    Some(RouteKind::Unicast) => RuleAction::Table(number_of::MAIN),
+                    Some(RouteKind::Blackhole) => RuleAction::Blackhole,
+                    Some(RouteKind::Unreachable) => RuleAction::Unreachable,
+                    Some(RouteKind::Prohibit) => RuleAction::Prohibit,
+                    Some(_) => return Err(Refused::not_there(&format!("a rule of the type {value}"))),
+                    None if value == "nat" => return Err(Refused::not_there("`nat` of a rule")),
+                    None => return Err(Refused::wrong(value, "Failed to parse rule type")),
+                });
+            }
+        }
+    }
+    Ok(rule)
+}
+
+impl Described {
+    fn means(&self, rule: &RoutingRule) -> bool {
+        fn is<T: PartialEq>(wanted: Option<T>, has: Option<T>) -> bool {
+            wanted.is_none() || wanted == has
+        }
+        let any = |it: &Option<Prefix>| it.filter(|it| it.length() > 0);
+        is(self.priority, Some(rule.priority))
+            && is(any(&self.from), rule.from)
+            && is(any(&self.to), rule.to)
+            && self.mark.is_none_or(|(value, mask)| {
+                (value == 0 || value == rule.mark.value) && mask.is_none_or(|mask| mask == rule.mark.mask)
+            })
+            && is(self.input, rule.input.map(|it| it.name))
+            && is(self.output, rule.output.map(|it| it.name))
+            && is(self.tos.filter(|it| *it != 0), Some(rule.tos))
+            && is(self.action, Some(rule.action))
+    }
+}
+
+fn add(call: &mut Call<'_>) -> Result<(), Refused> {
+    if call.words.peek().is_none() {
+        return Err(Refused::new(1, "\"ip rule add\" requires arguments.\n"));
+    }
+    let told = described(call, false)?;
+    let link = |name| RuleLink { name, id: None };
+    let some = |it: Option<Prefix>| it.filter(|it| it.length() > 0);
+    call.machine.router.configure(|config| {
+        let net = &mut config.net;
+        net.add_rule(RoutingRule {
+            priority: told.priority.unwrap_or(net.next_priority()),
+            inverted: told.inverted,
+            mark: match told.mark {
+                None | Some((0, None)) => MarkMask { value: 0, mask: 0 },
+                Some((value, mask)) => MarkMask {
+                    value,
+                    mask: mask.unwrap_or(u32::MAX),
+                },
+            },
+            from: some(told.from),
+            to: some(told.to),
+            input: told.input.map(link),
+            output: told.output.map(link),
+            tos: told.tos.unwrap_or(0),
+            action: told.action.unwrap_or(RuleAction::Table(number_of::MAIN)),
+        })
+    })?;
+    Ok(())
+}
+
+fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
+    if call.words.peek().is_none() {
+        return Err(Refused::new(1, "\"ip rule del\" requires arguments.\n"));
+    }
+    let told = described(call, false)?;
+    call.machine
+        .router
+        .configure(|config| config.net.remove_first_rule(|rule| told.means(rule)))?;
+    Ok(())
+}
+
+/// All but those of priority 0.
+fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
+    let told = described(call, true)?;
+    call.machine.router.configure(|config| {
+        let net = &mut config.net;
+        while net
+            .remove_first_rule(|rule| rule.priority != 0 && told.means(rule))
+            .is_ok()
+        {}
+        Ok::<(), Refused>(())
+    })
+}
+
+fn list(call: &mut Call<'_>) -> Result<(), Refused> {
+    let told = described(call, true)?;
+    let config = call.machine.router.config();
+    for rule in config.net.rules().iter().filter(|rule| told.means(rule)) {
+        // As explanations have it, but for the tabulator.
+        call.out += &config.net.rule_text(rule).replacen(": ", ":\t", 1);
+        call.out.push('\n');
+    }
+    Ok(())
+}
+
+fn name(text: &str, why: &str) -> Result<InterfaceName, Refused> {
+    let valid = InterfaceName::new(text).filter(|_| super::link::is_name(text));
+    valid.ok_or_else(|| Refused::wrong(text, why))
+}
+
+/// What else a rule can have.
+const OTHERS: &[&str] = &[
+    "protocol",
+    "tun_id",
+    "suppress_prefixlength",
+    "sup_pl",
+    "suppress_ifgroup",
+    "sup_group",
+    "l3mdev",
+    "uidrange",
+    "nat",
+    "map-to",
+    "ipproto",
+    "sport",
+    "dport",
+];
+
+const USAGE: &str = "\
+Usage: ip rule { add | del } SELECTOR ACTION
+       ip rule { list | flush } [ SELECTOR ]
+SELECTOR := [ not ] [ from PREFIX ] [ to PREFIX ] [ tos TOS ] [ fwmark MARK[/MASK] ] [ iif DEVICE ] [ oif DEVICE ] [ pref NUMBER ]
+ACTION := { table TABLE | blackhole | unreachable | prohibit }
+";

@@ -1,0 +1,314 @@
+//! Reading `ip`'s arguments, and its ways to refuse.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::net::{ConfigError, Prefix, RouteKind, RouteProtocol, Scope, table};
+
+/// What is left of the command line.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a>(&'a [String]);
+
+impl<'a> Words<'a> {
+    pub fn new(words: &'a [String]) -> Self {
+        Self(words)
+    }
+
+    pub fn peek(&self) -> Option<&'a str> {
+        self.0.first().map(String::as_str)
+    }
+
+    pub fn take(&mut self) -> Option<&'a str> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    /// The value that has to follow.
+    pub fn need(&mut self) -> Result<&'a str, Refused> {
+        self.take()
+            .ok_or_else(|| Refused::new(255, "Command line is not complete. Try option \"help\"\n"))
+    }
+}
+
+/// An exit code, and what is said on standard error.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    pub code: i32,
+    pub text: String,
+}
+
+impl Refused {
+    pub fn new(code: i32, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { code, text }
+    }
+
+    pub fn usage(text: &str) -> Self {
+        Self::new(255, text)
+    }
+
+    /// What the real tool has and a lab has not.
+    pub fn not_there(what: &str) -> Self {
+        Self::new(2, format!("ip: {what} is not there in nflab; nothing was changed\n"))
+    }
+
+    pub fn wrong(word: &str, why: &str) -> Self {
+        Self::new(255, format!("Error: argument \"{word}\" is wrong: {why}\n"))
+    }
+
+    pub fn duplicate(what: &str, word: &str) -> Self {
+        Self::new(
+            255,
+            format!("Error: either \"{what}\" is duplicate, or \"{word}\" is a garbage.\n"),
+        )
+    }
+
+    pub fn no_device(name: &str) -> Self {
+        Self::new(1, format!("Cannot find device \"{name}\"\n"))
+    }
+
+    pub fn unknown_command(word: &str, object: &str) -> Self {
+        Self::new(
+            255,
+            format!("Command \"{word}\" is unknown, try \"ip {object} help\".\n"),
+        )
+    }
+
+    /// What the kernel answers by a number alone.
+    pub fn by_kernel(why: &str) -> Self {
+        Self::new(2, format!("RTNETLINK answers: {why}\n"))
+    }
+
+    fn explained(why: &str) -> Self {
+        Self::new(2, format!("Error: {why}\n"))
+    }
+}
+
+impl From<ConfigError> for Refused {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::RouteExists(..) | ConfigError::RuleExists | ConfigError::InterfaceExists(_) => {
+                Self::by_kernel("File exists")
+            }
+            ConfigError::NoRoute(..) => Self::by_kernel("No such process"),
+            ConfigError::NoRouteToChange(..) | ConfigError::NoRule => Self::by_kernel("No such file or directory"),
+            ConfigError::InvalidGateway(_) => Self::explained("Nexthop has invalid gateway."),
+            ConfigError::NoNexthop(_) | ConfigError::NoInterface(_) => Self::by_kernel("No such device"),
+            ConfigError::NexthopRefused(_) => {
+                Self::explained("Gateway, device and multipath can not be specified for this route type.")
+            }
+            ConfigError::InvalidSource(_) => Self::explained("Invalid prefsrc address."),
+            ConfigError::LinkDown(_) => Self::explained("Device for nexthop is not up."),
+            ConfigError::AddressExists(..) => Self::explained("ipv4: Address already assigned."),
+            ConfigError::NoAddress(..) => Self::explained("ipv4: Address not found."),
+            ConfigError::InvalidScope(_) => Self::explained("ipv4: Invalid scope value."),
+            ConfigError::BadMtu(mtu) if mtu < 68 => Self::explained("mtu less than device minimum."),
+            ConfigError::BadMtu(_) => Self::explained("mtu greater than device maximum."),
+            ConfigError::LoopbackStays => Self::by_kernel("Operation not supported"),
+            ConfigError::BadName(_) => Self::by_kernel("Invalid argument"),
+            ConfigError::NotOffered(address) => Self::not_there(&format!("IPv6 (of {address})")),
+            other @ (ConfigError::BadPrefixLength(..) | ConfigError::TooManyInterfaces) => {
+                Self::new(2, format!("ip: {other}; nothing was changed\n"))
+            }
+        }
+    }
+}
+
+/// `ro` for `route`: any beginning, also the whole.
+pub fn abbreviates(word: &str, name: &str) -> bool {
+    !word.is_empty() && name.starts_with(word)
+}
+
+/// An address with a prefix length, as typed: `10/8` is 10.0.0.0/8, `default` is everything. What is expected is said as `what`.
+#[derive(Clone, Copy, Debug)]
+pub struct Typed {
+    pub address: Ipv4Addr,
+    pub length: u8,
+    /// A length was given.
+    pub is_prefix: bool,
+}
+
+impl Typed {
+    /// `None` where it has bits beyond its length.
+    pub fn prefix(self) -> Option<Prefix> {
+        Prefix::new(self.address.into(), self.length)
+    }
+
+    /// Without those bits.
+    pub fn network(self) -> Prefix {
+        Prefix::containing(self.address.into(), self.length).unwrap_or(Prefix::host(self.address.into()))
+    }
+}
+
+/// `what` is the family that is expected: `any valid`, or `inet` where the family is known already.
+pub fn prefix(word: &str, what: &str) -> Result<Typed, Refused> {
+    let bad = || Refused::new(1, format!("Error: {what} prefix is expected rather than \"{word}\".\n"));
+    if matches!(word, "default" | "any" | "all") {
+        return Ok(Typed {
+            address: Ipv4Addr::UNSPECIFIED,
+            length: 0,
+            is_prefix: true,
+        });
+    }
+    let (address, length) = match word.split_once('/') {
+        Some((address, length)) => (address, Some(length)),
+        None => (word, None),
+    };
+    if address.contains(':') && address.parse::<std::net::Ipv6Addr>().is_ok() && what != "inet" {
+        return Err(Refused::not_there(&format!("IPv6 (of {word})")));
+    }
+    Ok(Typed {
+        address: dotted(address).ok_or_else(bad)?,
+        length: match length {
+            None => 32,
+            Some(length) => prefix_length(length).ok_or_else(bad)?,
+        },
+        is_prefix: length.is_some(),
+    })
+}
+
+pub fn address(word: &str) -> Result<IpAddr, Refused> {
+    let bad = || Refused::new(1, format!("Error: inet address is expected rather than \"{word}\".\n"));
+    Ok(dotted(word).ok_or_else(bad)?.into())
+}
+
+/// `10.1` is 10.1.0.0.
+fn dotted(word: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let mut parts = word.split('.');
+    for (octet, part) in octets.iter_mut().zip(parts.by_ref()) {
+        if !part.bytes().all(|it| it.is_ascii_digit()) {
+            return None;
+        }
+        *octet = part.parse().ok()?;
+    }
+    parts.next().is_none().then(|| octets.into())
+}
+
+/// 24, or 255.255.255.0.
+fn prefix_length(word: &str) -> Option<u8> {
+    if let Ok(length) = word.parse::<u8>() {
+        return (length <= 32).then_some(length);
+    }
+    let mask = word.parse::<Ipv4Addr>().ok()?.to_bits();
+    (mask.count_ones() == mask.leading_ones()).then_some(mask.leading_ones() as u8)
+}
+
+/// As C reads it: decimal, 0x..., 0...
+pub fn number(word: &str) -> Option<u32> {
+    match word.strip_prefix("0x").or(word.strip_prefix("0X")) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None if word.len() > 1 && word.starts_with('0') => u32::from_str_radix(&word[1..], 8).ok(),
+        None if word.starts_with('+') => None,
+        None => word.parse().ok(),
+    }
+}
+
+pub fn table(word: &str) -> Option<u32> {
+    match word {
+        "default" => Some(table::DEFAULT),
+        "main" => Some(table::MAIN),
+        "local" => Some(table::LOCAL),
+        word => number(word),
+    }
+}
+
+pub fn table_name(number: u32) -> String {
+    match number {
+        table::DEFAULT => "default".to_owned(),
+        table::MAIN => "main".to_owned(),
+        table::LOCAL => "local".to_owned(),
+        number => number.to_string(),
+    }
+}
+
+pub fn route_kind(word: &str) -> Option<RouteKind> {
+    KINDS.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind)
+}
+
+pub fn route_kind_name(kind: RouteKind) -> &'static str {
+    KINDS.iter().find(|(_, it)| *it == kind).map_or("", |(name, _)| name)
+}
+
+pub fn protocol(word: &str) -> Option<RouteProtocol> {
+    let named = PROTOCOLS
+        .iter()
+        .find(|(name, _)| *name == word)
+        .map(|(_, number)| *number);
+    named.or_else(|| number(word)?.try_into().ok()).map(RouteProtocol)
+}
+
+pub fn protocol_name(protocol: RouteProtocol) -> String {
+    let named = PROTOCOLS.iter().find(|(_, number)| *number == protocol.0);
+    named.map_or_else(|| protocol.0.to_string(), |(name, _)| (*name).to_owned())
+}
+
+/// The outer error is the tool's; the inner one names a scope that a lab does not tell from others.
+pub fn scope(word: &str, why: &str) -> Result<Scope, Refused> {
+    let number = match word {
+        "global" | "universe" => 0,
+        "site" => 200,
+        "link" => 253,
+        "host" => 254,
+        "nowhere" => 255,
+        word => number(word)
+            .filter(|it| *it < 256)
+            .ok_or_else(|| Refused::wrong(word, why))?,
+    };
+    match number {
+        0 => Ok(Scope::Universe),
+        200 => Ok(Scope::Site),
+        253 => Ok(Scope::Link),
+        254 => Ok(Scope::Host),
+        255 => Ok(Scope::Nowhere),
+        other => Err(Refused::not_there(&format!("the scope {other}"))),
+    }
+}
+
+pub fn scope_name(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Universe => "global",
+        Scope::Site => "site",
+        Scope::Link => "link",
+        Scope::Host => "host",
+        Scope::Nowhere => "nowhere",
+    }
+}
+
+const KINDS: &[(&str, RouteKind)] = &[
+    ("unicast", RouteKind::Unicast),
+    ("local", RouteKind::Local),
+    ("broadcast", RouteKind::Broadcast),
+    ("brd", RouteKind::Broadcast),
+    ("anycast", RouteKind::Anycast),
+    ("multicast", RouteKind::Multicast),
+    ("blackhole", RouteKind::Blackhole),
+    ("unreachable", RouteKind::Unreachable),
+    ("prohibit", RouteKind::Prohibit),
+    ("throw", RouteKind::Throw),
+];
+
+/// As Debian's `/etc/iproute2/rt_protos` names them.
+const PROTOCOLS: &[(&str, u8)] = &[
+    ("unspec", 0),
+    ("redirect", 1),
+    ("kernel", 2),
+    ("boot", 3),
+    ("static", 4),
+    ("gated", 8),
+    ("ra", 9),
+    ("mrt", 10),
+    ("zebra", 11),
+    ("bird", 12),
+    ("dnrouted", 13),
+    ("xorp", 14),
+    ("ntk", 15),
+    ("dhcp", 16),
+    ("keepalived", 18),
+    ("babel", 42),
+    ("bgp", 186),
+    ("isis", 187),
+    ("ospf", 188),
+    ("rip", 189),
+    ("eigrp", 192),
+];
