@@ -13,8 +13,8 @@ use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
 use crate::base::{InterfaceId, Time, protocol};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
-    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, IcmpError, InputRoute, Outgoing, OutputKey, Suppressed,
-    fragment, sanity,
+    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, IcmpError, InputRoute, Outgoing, OutputKey,
+    Suppressed, fragment, sanity,
 };
 use crate::packet::Packet;
 use crate::rule::{Hook, Rejection};
@@ -42,6 +42,8 @@ pub(super) struct Transit {
     pub tracking: Tracking,
     /// How its destination was found, once routing has spoken.
     pub delivery: Delivery,
+    /// Its route, where it is forwarded.
+    pub forwarding: Option<Forwarding>,
 }
 
 impl<'a, O: Observer> Pass<'a, O> {
@@ -155,12 +157,13 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// PREROUTING, the routing decision, and what follows from it.
-    fn inward(&mut self, packet: Packet, tracking: Tracking, known: Option<Delivery>) -> Report {
+    fn inward(&mut self, packet: Packet, tracking: Tracking, known: Option<(Delivery, Option<Forwarding>)>) -> Report {
         let destination = packet.destination();
         let mut transit = Transit {
             packet,
             tracking,
             delivery: Delivery::Unicast,
+            forwarding: None,
         };
         if let Err(reason) = self.hook(Hook::Prerouting, &mut transit) {
             return self.gone(reason, transit);
@@ -168,8 +171,8 @@ impl<'a, O: Observer> Pass<'a, O> {
         let net = &self.config.net;
         let route = match known {
             // What came round brought its route along, which holds unless its destination was changed.
-            Some(delivery) if transit.packet.destination() == destination => {
-                net.receive_known(self.now, &mut transit.packet, delivery)
+            Some((delivery, forwarding)) if transit.packet.destination() == destination => {
+                net.receive_known(self.now, &mut transit.packet, delivery, forwarding)
             }
             _ => net.receive(self.now, &mut transit.packet),
         };
@@ -208,7 +211,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.deliver(transit)
     }
 
-    fn forward(&mut self, mut transit: Transit, route: crate::net::Forwarding) -> Report {
+    fn forward(&mut self, mut transit: Transit, route: Forwarding) -> Report {
         match self.config.net.forward(&mut transit.packet, &route) {
             ForwardOutcome::Continue { redirect } => {
                 if let Some(redirect) = redirect {
@@ -227,6 +230,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
         }
         transit.packet.output = Some(route.output);
+        transit.forwarding = Some(route);
         if let Err(reason) = self.hook(Hook::Forward, &mut transit) {
             return self.gone(reason, transit);
         }
@@ -301,6 +305,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet,
             tracking,
             delivery: route.delivery,
+            forwarding: None,
         };
         transit.packet.output = Some(route.interface);
         if let Err(reason) = self.output_hook(&mut transit, &mut route) {
@@ -344,6 +349,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet: transit.packet.clone(),
             tracking: transit.tracking.clone(),
             delivery: transit.delivery,
+            forwarding: None,
         };
         if let Err(reason) = self.hook(Hook::Postrouting, &mut copy) {
             self.gone(reason, copy);
@@ -354,6 +360,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet: copy.packet,
             tracking: copy.tracking,
             delivery: copy.delivery,
+            forwarding: None,
         })
     }
 
@@ -392,6 +399,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                         packet,
                         tracking: transit.tracking.clone(),
                         delivery: transit.delivery,
+                        forwarding: transit.forwarding,
                     };
                     self.leave(output, transit);
                 }
@@ -424,6 +432,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet: transit.packet,
             tracking: transit.tracking,
             delivery: transit.delivery,
+            forwarding: transit.forwarding,
         });
     }
 
@@ -455,6 +464,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             mut packet,
             mut tracking,
             delivery,
+            forwarding,
         } = looped;
         self.loops += 1;
         if self.loops > MAX_LOOPS {
@@ -470,7 +480,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             tracking.state = None;
         }
         self.see_arrival(Some(interface), packet.bytes());
-        self.inward(packet, tracking, Some(delivery))
+        self.inward(packet, tracking, Some((delivery, forwarding)))
     }
 
     /// Sends an ICMP error about a packet, if one may be sent.
@@ -579,5 +589,6 @@ fn is_protocol_unreachable(packet: &Packet) -> bool {
     })
 }
 
-/// How often a packet of the router's own may go round through `lo` because of one packet from outside. Two is what a reset takes.
-const MAX_LOOPS: u32 = 64;
+/// How often packets may go round through `lo` because of one packet from outside. Two is what a reset takes; where a route leads strangers' packets
+/// through `lo`, one is forwarded until its time to live is over.
+const MAX_LOOPS: u32 = 512;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::base::{InterfaceId, Random};
 use crate::conntrack::{CtState, Tracking};
-use crate::net::Delivery;
+use crate::net::{Delivery, Forwarding};
 use crate::packet::Packet;
 use crate::rule::LogRecord;
 
@@ -63,6 +63,8 @@ pub(super) struct Looped {
     pub packet: Packet,
     pub tracking: Tracking,
     pub delivery: Delivery,
+    /// It was forwarded, and keeps that route.
+    pub forwarding: Option<Forwarding>,
 }
 
 /// One worker. Its number is its place in the counters of every table; two workers of one router never share it.

@@ -382,7 +382,7 @@ impl RouteRecord {
             mtu: self.mtu,
             protocol: RouteProtocol(self.protocol),
             onlink: self.onlink,
-            to,
+            ..Route::new(to)
         })
     }
 }

@@ -84,10 +84,15 @@ pub enum ConfigError {
     RouteExists(Prefix, u32, u32),
     #[error("no route to {0} with this metric in table {1}")]
     NoRoute(Prefix, u32),
+    #[error("no route was ever in table {0}")]
+    NoTable(u32),
     #[error("no such route to change: {0} in table {1}")]
     NoRouteToChange(Prefix, u32),
     #[error("the device for nexthop is not up: {0} (ip link set {0} up)")]
     LinkDown(InterfaceName),
+    /// With `onlink` the kernel has other words for it.
+    #[error("the interface of the gateway is not up: {0} (ip link set {0} up)")]
+    GatewayLinkDown(InterfaceName, bool),
     #[error(
         "nexthop has invalid gateway: {0} is on no network of the interfaces (add an address or a route to it first)"
     )]

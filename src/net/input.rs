@@ -67,8 +67,26 @@ impl Net {
     }
 
     /// The same for a packet whose route is known: one that came round through `lo`. Its options are read anew.
-    pub fn receive_known(&self, now: Time, packet: &mut Packet, delivery: Delivery) -> InputRoute {
+    ///
+    /// Seen: what was forwarded through `lo` is forwarded again, by the same route, until its time to live is over; what the host itself sent
+    /// through `lo` is its own, whatever its address.
+    pub fn receive_known(
+        &self,
+        now: Time,
+        packet: &mut Packet,
+        delivery: Delivery,
+        forwarding: Option<Forwarding>,
+    ) -> InputRoute {
         let route = match delivery {
+            Delivery::Unicast if let Some(forwarding) = forwarding => InputRoute::Forward(Forwarding {
+                redirect: false,
+                source_route: None,
+                strict: false,
+                recorded_at: None,
+                stamped_at: None,
+                options_changed: false,
+                ..forwarding
+            }),
             Delivery::Broadcast => InputRoute::Broadcast,
             // By `lo` a group comes round whoever is in it.
             Delivery::Multicast if !self.has_joined(packet.destination()) => {
@@ -283,7 +301,7 @@ impl Asked<'_> {
             && self.on(ConfKnob::SendRedirects);
         Ok(InputRoute::Forward(Forwarding {
             output,
-            gateway: route.via,
+            gateway: route.gateway(),
             mtu: route.mtu.unwrap_or(interface.mtu).min(interface.mtu),
             redirect,
             source_route: None,
@@ -352,7 +370,7 @@ impl Asked<'_> {
             RouteKind::Local => return Err(DropReason::LocalSource),
             _ => return Err(DropReason::MartianSource),
         }
-        let is_neighbour = |route: &Route| route.via.is_none();
+        let is_neighbour = |route: &Route| route.gateway().is_none();
         if back.interface == Some(self.input.id) {
             return Ok(is_neighbour(back));
         }

@@ -168,7 +168,7 @@ impl Net {
             _ => Delivery::Unicast,
         };
         // Neither a broadcast nor a multicast over a default route goes through its gateway.
-        let gateway = route.and_then(|it| it.via).filter(|_| delivery == Delivery::Unicast);
+        let gateway = route.and_then(Route::gateway).filter(|_| delivery == Delivery::Unicast);
         let loops_back = match delivery {
             Delivery::Broadcast => output != InterfaceId::LOOPBACK,
             Delivery::Multicast => output != InterfaceId::LOOPBACK && self.has_joined(key.destination),

@@ -57,6 +57,8 @@ pub struct Route {
     pub protocol: RouteProtocol,
     /// The gateway is taken to be a neighbour, whatever routes say (`onlink`).
     pub onlink: bool,
+    /// The gateway was an address of the host's own when the route was added, which `Net` finds out: packets are sent as if there were none.
+    pub through_itself: bool,
 }
 
 /// Who added a route, as `ip route` tells it.
@@ -208,12 +210,20 @@ impl Route {
             mtu: None,
             protocol: RouteProtocol::BOOT,
             onlink: false,
+            through_itself: false,
         }
     }
 }
 
 /// An address of an interface, with its prefix length.
 pub(super) type Owner = (InterfaceId, IpAddr, u8);
+
+impl Route {
+    /// Where packets are handed to, if not to the destination itself.
+    pub(super) fn gateway(&self) -> Option<IpAddr> {
+        self.via.filter(|_| !self.through_itself)
+    }
+}
 
 /// A route, and the address that brought it (`None`: it was added by hand).
 #[derive(Clone, Debug)]
@@ -475,18 +485,23 @@ impl Net {
     }
 
     /// The route to a gateway, which must not lead through another one. The new route's own table is asked before all rules.
-    pub(super) fn lookup_gateway(&self, via: IpAddr, interface: Option<InterfaceId>, table: u32) -> Option<&Route> {
+    pub(super) fn lookup_gateway(&self, new: &Route, via: IpAddr) -> Option<&Route> {
         let key = Key {
             destination: via,
             source: Family::of(via).unspecified(),
             mark: 0,
             tos: 0,
             input: InterfaceId::LOOPBACK,
-            output: interface,
-            scope: Scope::Link,
+            output: new.interface,
+            // Nearer than the new route itself is.
+            scope: if new.scope >= Scope::Link {
+                Scope::Host
+            } else {
+                Scope::Link
+            },
         };
-        if table != table::MAIN
-            && let Found::Route(route) = self.tables.lookup(table, &key)
+        if new.table != table::MAIN
+            && let Found::Route(route) = self.tables.lookup(new.table, &key)
         {
             return Some(route);
         }

@@ -89,7 +89,13 @@ impl Net {
             return Err(ConfigError::NotOffered(v6));
         }
         self.check_nexthop(&mut route)?;
+        // What leads nowhere may name any.
+        let leads_on = !matches!(
+            route.kind,
+            RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw
+        );
         if let Some(source) = route.source
+            && leads_on
             && !(route.kind == RouteKind::Local && route.to == Prefix::host(source))
             && self.address_kind(source, None) != AddressKind::Local
         {
@@ -135,6 +141,9 @@ impl Net {
 
     /// Removes the first route that is meant, in the order of look-ups, and returns it.
     pub fn remove_first_route(&mut self, selector: &RouteSelector) -> Result<Route, ConfigError> {
+        if let Some(table) = selector.table.filter(|table| !self.table_exists(*table)) {
+            return Err(ConfigError::NoTable(table));
+        }
         let found = self.tables.all().position(|entry| selector.means(&entry.route));
         match found {
             Some(at) => Ok(self.tables.remove_at(at)),
@@ -143,6 +152,11 @@ impl Net {
                 selector.table.unwrap_or(table::MAIN),
             )),
         }
+    }
+
+    /// Whether the tables are asked one by one: somebody added or removed a rule, once. Until then the local and the main table are as one.
+    pub fn tables_are_apart(&self) -> bool {
+        self.custom_rules
     }
 
     /// Whether the table was ever put a route into; the local and the main one exist from the start.
@@ -168,28 +182,30 @@ impl Net {
             _ => {}
         }
         if let Some(via) = route.via {
-            route.interface = Some(self.gateway(route, via)?);
+            let (interface, is_own) = self.gateway(route, via)?;
+            route.interface = Some(interface);
+            route.through_itself = is_own;
         }
         match route.interface.map(|id| self.interface(id)) {
-            Some(link) if !link.is_up && route.scope != Scope::Host => Err(ConfigError::LinkDown(link.name)),
+            Some(link) if link.is_up || route.scope == Scope::Host => Ok(()),
+            Some(link) if route.via.is_some() => Err(ConfigError::GatewayLinkDown(link.name, route.onlink)),
+            Some(link) => Err(ConfigError::LinkDown(link.name)),
             _ => Ok(()),
         }
     }
 
-    /// The interface of a route through this gateway, which must be a neighbour's (or, oddly, the host's own) address.
-    fn gateway(&self, route: &Route, via: IpAddr) -> Result<InterfaceId, ConfigError> {
+    /// The interface of a route through this gateway, which must be a neighbour's address, or (oddly, and then the second is true) the host's own.
+    fn gateway(&self, route: &Route, via: IpAddr) -> Result<(InterfaceId, bool), ConfigError> {
         let invalid = ConfigError::InvalidGateway(via);
         if route.onlink {
             return match (self.address_kind(via, None), route.interface) {
-                (AddressKind::Unicast, Some(interface)) => Ok(interface),
+                (AddressKind::Unicast, Some(interface)) => Ok((interface, false)),
                 _ => Err(invalid),
             };
         }
-        let found = self
-            .lookup_gateway(via, route.interface, route.table)
-            .ok_or(invalid.clone())?;
+        let found = self.lookup_gateway(route, via).ok_or(invalid.clone())?;
         match (found.kind, found.interface) {
-            (RouteKind::Unicast | RouteKind::Local, Some(interface)) => Ok(interface),
+            (RouteKind::Unicast | RouteKind::Local, Some(interface)) => Ok((interface, found.scope >= Scope::Host)),
             _ => Err(invalid),
         }
     }

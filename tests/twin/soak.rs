@@ -30,6 +30,9 @@ struct Arguments {
     /// How many scenarios at a time; the kernel makes and removes namespaces slowly, and others can run meanwhile
     #[arg(long, default_value_t = 3)]
     jobs: usize,
+    /// Only scenarios of this shape: plain, hostile or moving (routes, addresses and links change)
+    #[arg(long, value_parser = ["plain", "hostile", "moving"])]
+    shape: Option<String>,
     /// Where the smallest scenario that differs is written
     #[arg(long, default_value = "twin-difference.nflab")]
     keep: std::path::PathBuf,
@@ -125,8 +128,9 @@ impl Soak {
         }
         let number = self.sums.begun;
         self.sums.begun += 1;
-        let shape = match number % 2 {
-            0 => Shape::PLAIN,
+        let shape = match (self.arguments.shape.as_deref(), number % 3) {
+            (Some("plain"), _) | (None, 0) => Shape::PLAIN,
+            (Some("moving"), _) | (None, 2) => Shape::MOVING,
             _ => Shape::HOSTILE,
         };
         let depth = match number % 8 {

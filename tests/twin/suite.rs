@@ -44,6 +44,18 @@ const BATCHES: &[Batch] = &[
         count: 60,
     },
     Batch {
+        name: "random_moves_of_a_fixed_seed",
+        shape: generate::Shape::MOVING,
+        seed: Some(2),
+        count: 40,
+    },
+    Batch {
+        name: "random_moves_of_a_fresh_seed",
+        shape: generate::Shape::MOVING,
+        seed: None,
+        count: 40,
+    },
+    Batch {
         name: "random_conversations_of_a_fresh_seed",
         shape: generate::Shape::PLAIN,
         seed: None,

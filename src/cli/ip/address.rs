@@ -117,11 +117,7 @@ fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
 
 fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = told(call)?;
-    let id = find(call, told.device.unwrap_or_default())?;
-    let Some(local) = told.local else {
-        return Err(Refused::by_kernel("Operation not supported"));
-    };
-    if !local.is_prefix {
+    if let Some(local) = told.local.filter(|it| !it.is_prefix) {
         call.warning += &format!(
             "Warning: Executing wildcard deletion to stay compatible with old scripts.\n         Explicitly specify the prefix length \
              ({}/32) to avoid this warning.\n         This special behaviour is likely to disappear in further releases,\n         fix your \
@@ -129,6 +125,10 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
             local.address
         );
     }
+    let id = find(call, told.device.unwrap_or_default())?;
+    let Some(local) = told.local else {
+        return Err(Refused::by_kernel("Operation not supported"));
+    };
     let own = IpAddr::from(local.address);
     let is_it = |it: &&Address| {
         it.address == own

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use super::Call;
 use super::route::{device_of, write_whole};
-use super::words::{Refused, abbreviates, number, prefix};
+use super::words::{Refused, abbreviates, number, prefix, table_name};
 use crate::base::InterfaceId;
-use crate::net::{Delivery, DropReason, InputRoute, Net, OutputKey, RouteError};
+use crate::net::{Delivery, DropReason, InputRoute, Net, OutputKey, Route, RouteError, table};
 use crate::packet::Packet;
 use crate::wire::checksum;
 
@@ -114,11 +114,17 @@ fn own(out: &mut String, net: &Net, asked: &Asked, to: IpAddr) -> Result<(), Ref
         let _ = write!(out, "via {gateway} ");
     }
     let _ = write!(out, "dev {} ", net.interface(way.interface).name);
+    write_table(out, net, found);
     if asked.from.is_none() {
         let _ = write!(out, "src {} ", way.source);
     }
     write_mark(out, asked.mark);
-    let _ = write!(out, "uid 0 \n    cache {}", cached(way.delivery));
+    // By lo everything is the router's own.
+    let cached = match way.interface {
+        InterfaceId::LOOPBACK => cached(Delivery::Local),
+        _ => cached(way.delivery),
+    };
+    let _ = write!(out, "uid 0 \n    cache {}", cached);
     let mtu = found
         .and_then(|route| route.mtu)
         .filter(|_| way.delivery == Delivery::Unicast);
@@ -173,9 +179,7 @@ fn arriving(out: &mut String, net: &Net, asked: &Asked, to: IpAddr, input: Inter
     }
     let output = way.map_or(InterfaceId::LOOPBACK, |way| way.output);
     let _ = write!(out, "dev {} ", net.interface(output).name);
-    if delivery == Delivery::Broadcast {
-        out.push_str("table local ");
-    }
+    write_table(out, net, found);
     write_mark(out, asked.mark);
     let _ = write!(out, "\n    cache {}", cached(delivery));
     if way.is_some_and(|way| way.redirect) {
@@ -203,6 +207,14 @@ fn cached(delivery: Delivery) -> &'static str {
         Delivery::Local => "<local> ",
         Delivery::Broadcast => "<local,brd> ",
         Delivery::Multicast => "<local,mc> ",
+    }
+}
+
+/// The kernel tells it only where it asks the tables one by one.
+fn write_table(out: &mut String, net: &Net, found: Option<&Route>) {
+    let named = found.filter(|route| net.tables_are_apart() && route.table != table::MAIN);
+    if let Some(route) = named {
+        let _ = write!(out, "table {} ", table_name(route.table));
     }
 }
 

@@ -10,11 +10,7 @@ pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         return address::list(call, address::What::Links);
     };
     match command {
-        it if abbreviates(it, "add") => Err(Refused::new(
-            2,
-            "ip: `ip link add` is not there in nflab, nothing was changed: a lab gets its interfaces from its lab file, or by the word \
-             `interface` of a script\n",
-        )),
+        it if abbreviates(it, "add") => Err(not_added(call)),
         it if abbreviates(it, "set") || abbreviates(it, "change") => set(call),
         it if abbreviates(it, "replace") => Err(Refused::not_there("`ip link replace`")),
         it if abbreviates(it, "delete") => delete(call),
@@ -27,6 +23,20 @@ pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         it if abbreviates(it, "help") => Err(Refused::usage(USAGE)),
         it => Err(Refused::unknown_command(it, "link")),
     }
+}
+
+/// A lab gets its interfaces elsewhere.
+fn not_added(call: &mut Call<'_>) -> Refused {
+    while let Some(word) = call.words.take() {
+        if word == "type" {
+            return Refused::new(
+                2,
+                "ip: `ip link add` is not there in nflab, nothing was changed: a lab gets its interfaces from its lab file, or by the word \
+                 `interface` of a script\n",
+            );
+        }
+    }
+    Refused::new(1, "Not enough information: \"type\" argument is required\n")
 }
 
 fn set(call: &mut Call<'_>) -> Result<(), Refused> {

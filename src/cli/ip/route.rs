@@ -51,7 +51,7 @@ pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         mtu: told.mtu,
         protocol: told.protocol.unwrap_or(RouteProtocol::BOOT),
         onlink: told.onlink,
-        to,
+        ..Route::new(to)
     };
     call.machine
         .router

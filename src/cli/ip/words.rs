@@ -90,6 +90,7 @@ impl From<ConfigError> for Refused {
             ConfigError::RouteExists(..) | ConfigError::RuleExists | ConfigError::InterfaceExists(_) => {
                 Self::by_kernel("File exists")
             }
+            ConfigError::NoTable(_) => Self::explained("FIB table does not exist."),
             ConfigError::NoRoute(..) => Self::by_kernel("No such process"),
             ConfigError::NoRouteToChange(..) | ConfigError::NoRule => Self::by_kernel("No such file or directory"),
             ConfigError::InvalidGateway(_) => Self::explained("Nexthop has invalid gateway."),
@@ -99,6 +100,8 @@ impl From<ConfigError> for Refused {
             }
             ConfigError::InvalidSource(_) => Self::explained("Invalid prefsrc address."),
             ConfigError::LinkDown(_) => Self::explained("Device for nexthop is not up."),
+            ConfigError::GatewayLinkDown(_, false) => Self::by_kernel("Network is down"),
+            ConfigError::GatewayLinkDown(_, true) => Self::explained("Nexthop device is not up."),
             ConfigError::AddressExists(..) => Self::explained("ipv4: Address already assigned."),
             ConfigError::NoAddress(..) => Self::explained("ipv4: Address not found."),
             ConfigError::InvalidScope(_) => Self::explained("ipv4: Invalid scope value."),

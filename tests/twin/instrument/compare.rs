@@ -234,6 +234,15 @@ fn same_answer(
     {
         return Likeness::Parted;
     }
+    if theirs.sent.len() != own.sent.len() && theirs.sent.iter().chain(&own.sent).any(is_route_error) {
+        let others = |sent: &[(String, Vec<u8>)]| {
+            let others = sent.iter().filter(|it| !is_route_error(it));
+            others.map(|it| (it.0.clone(), it.1.len())).collect::<Vec<_>>()
+        };
+        if others(&theirs.sent) == others(&own.sent) {
+            return Likeness::Doubtful;
+        }
+    }
     if !theirs.sent.iter().map(shape).eq(own.sent.iter().map(shape)) {
         return Likeness::Different;
     }
@@ -248,6 +257,12 @@ fn same_answer(
         }
     }
     Likeness::Same
+}
+
+/// "Net unreachable", "host unreachable" or "prohibited" of a route: how many leave in a second is limited, and no namespace can change that.
+fn is_route_error((_, bytes): &(String, Vec<u8>)) -> bool {
+    let at = bytes.first().map_or(0, |first| usize::from(first & 15) * 4);
+    bytes.get(9) == Some(&ICMP) && bytes.get(at) == Some(&3) && matches!(bytes.get(at + 1), Some(0 | 1 | 13))
 }
 
 /// What must be the same of a packet whatever is free in it: where it left, its length, which piece of a packet it is.

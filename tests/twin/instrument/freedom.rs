@@ -51,6 +51,11 @@ pub const FREEDOMS: &[Freedom] = &[
         held: "nothing; in listings it is the same",
     },
     Freedom {
+        what: "whether an ICMP error about a missing, unreachable or prohibited route leaves, where its sender had some within the last seconds",
+        why: "one leaves for each second, whose beginnings differ by what passes between the two sides; no namespace can change the limit",
+        held: "what differs three times at the same event is a difference",
+    },
+    Freedom {
         what: "the date in a saved file",
         why: "it is the time of day",
         held: "nothing",

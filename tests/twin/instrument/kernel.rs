@@ -221,7 +221,9 @@ impl Kernel {
                         local.push(("local".to_owned(), self.buffer[..length].to_vec()));
                     }
                 } else {
-                    let Some(held) = &mut self.devices[token as usize] else { continue };
+                    let Some(held) = &mut self.devices[token as usize] else {
+                        continue;
+                    };
                     if let Ok(Some(length)) = held.device.receive(&mut self.buffer) {
                         sent.push((token, self.buffer[..length].to_vec()));
                     }

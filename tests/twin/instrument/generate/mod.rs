@@ -15,6 +15,7 @@ mod targets;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod ways;
 mod world;
 
 use super::scenario::Scenario;
@@ -29,16 +30,25 @@ pub struct Shape {
     pub packets: usize,
     /// With much of what goes wrong on a wire, and of what an attacker makes go wrong.
     pub hostile: bool,
+    /// Routes, addresses, links and routing rules change while all that goes on.
+    pub moving: bool,
 }
 
 impl Shape {
     pub const PLAIN: Self = Self {
         packets: 1500,
         hostile: false,
+        moving: false,
     };
     pub const HOSTILE: Self = Self {
         packets: 1500,
         hostile: true,
+        moving: false,
+    };
+    pub const MOVING: Self = Self {
+        packets: 600,
+        hostile: false,
+        moving: true,
     };
 }
 
@@ -105,6 +115,14 @@ pub const EXCLUDED: &[(&str, &str)] = &[
         "they belong to the whole machine, not to a network namespace",
     ),
     (
+        "routes that lead strangers' packets through lo",
+        "each goes round until its time to live is over, and the kernel does the later rounds when it gets round to it; a kept case has one of them",
+    ),
+    (
+        "links made by `ip link add`, links renamed",
+        "a lab's come by its file or the word `interface`; the twin's side knows devices by name",
+    ),
+    (
         "TCP to a port of the router that a program listens on",
         "its TCP chooses numbers and timers of its own",
     ),
@@ -118,17 +136,29 @@ pub fn scenario(seed: u64, shape: Shape) -> Scenario {
 fn generate(seed: u64, shape: Shape) -> World {
     let mut draw = Draw::new(seed);
     let ruleset = Ruleset::draw(&mut draw);
-    let name = format!("seed {seed}{}", if shape.hostile { ", hostile" } else { "" });
+    let name = match (shape.hostile, shape.moving) {
+        (true, _) => format!("seed {seed}, hostile"),
+        (_, true) => format!("seed {seed}, moving"),
+        _ => format!("seed {seed}"),
+    };
     let mut world = World::new(name, seed, draw, ruleset, shape);
     world.begin();
-    let changes = world.draw.below(shape.packets * 6 / 1000 + 2);
+    if shape.moving {
+        ways::begin(&mut world);
+    }
+    // With links that are down for long nothing would be left to compare.
+    let often = if shape.moving { 60 } else { 6 };
+    let changes = world.draw.below(shape.packets * often / 1000 + 2);
     let mut at: Vec<usize> = (0..changes).map(|_| world.draw.below(shape.packets.max(1))).collect();
     at.sort_unstable();
     let mut at = at.into_iter().peekable();
     let mut talks = Talks::default();
     while world.packets < shape.packets {
         if at.next_if(|&it| it <= world.packets).is_some() {
-            changes::change(&mut world);
+            match shape.moving && world.draw.percent(85) {
+                true => ways::change(&mut world),
+                false => changes::change(&mut world),
+            }
         }
         talks.step(&mut world);
     }

@@ -11,15 +11,17 @@ use crate::instrument::scenario::Event;
 const SHORT: Shape = Shape {
     packets: 300,
     hostile: false,
+    moving: false,
 };
 const SHORT_HOSTILE: Shape = Shape {
     packets: 300,
     hostile: true,
+    moving: false,
 };
 
 #[test]
 fn a_seed_decides_everything() {
-    for shape in [SHORT, SHORT_HOSTILE] {
+    for shape in [SHORT, SHORT_HOSTILE, Shape { moving: true, ..SHORT }] {
         assert_eq!(scenario(7, shape), scenario(7, shape));
         assert_ne!(scenario(7, shape), scenario(8, shape));
     }
@@ -113,7 +115,7 @@ fn every_extension_is_drawn_with_every_option() {
 /// Enough of everything: what passes, what is stopped, each disturbance, each kind of change.
 #[test]
 fn scenarios_are_balanced() {
-    for shape in [SHORT, SHORT_HOSTILE] {
+    for shape in [SHORT, SHORT_HOSTILE, Shape { moving: true, ..SHORT }] {
         let mut verdicts = BTreeMap::<&str, usize>::new();
         let mut disturbances = BTreeMap::<&str, usize>::new();
         let mut tools = BTreeMap::<&str, usize>::new();

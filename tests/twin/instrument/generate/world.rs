@@ -131,6 +131,23 @@ impl World {
         self.must("iptables-restore", Vec::new(), &rules);
     }
 
+    /// An interface that is made, or made anew; packets come by it from now on.
+    pub fn interface(&mut self, event: Event) {
+        let Event::Interface { name, addresses } = &event else {
+            return;
+        };
+        self.lab
+            .add_interface(*name, addresses)
+            .expect("an interface can be made");
+        let id = self.lab.interface(name.as_str()).expect("it was just made");
+        let side = SIDES.iter().position(|side| *side == name.as_str());
+        self.sides.retain(|(_, known, _)| known != name);
+        if let Some(side) = side {
+            self.sides.push((side, *name, id));
+        }
+        self.scenario.events.push(event);
+    }
+
     /// A command that succeeds; where it doesn't, the generator is at fault.
     pub fn must(&mut self, name: &'static str, args: Vec<String>, input: &str) {
         let shown = format!("{name} {}", args.join(" "));
