@@ -42,7 +42,7 @@ _nflab_targets="ACCEPT DROP RETURN QUEUE CT DNAT LOG MARK MASQUERADE NOTRACK RED
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
-_nflab_commands="repl run test demo trace import replay sh shims up down exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe"
+_nflab_commands="repl run test demo trace import replay sh shims up down exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe ip"
 
 # The options of a subcommand.
 _nflab_options() {
@@ -54,7 +54,7 @@ _nflab_options() {
 	trace) echo --lab --rules --seed --short --json --svg --why --follow --count --help ;;
 	import) echo --from --table --out --host --strict --verbose --lab --argument --allow --help ;;
 	replay) echo --lab --rules --rules6 --seed --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --differences --limit --summary --quiet --help ;;
-	sh) echo --lab --save --seed --reach-this-machine --help ;;
+	sh) echo --lab --into --save --seed --reach-this-machine --help ;;
 	shims) echo --help ;;
 	up) echo --name --seed --help ;;
 	down) echo --help ;;

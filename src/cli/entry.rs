@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 
-use super::tools::{SHIMS, said_by_system};
+use super::tools::{BY_WORD, SHIMS, said_by_system};
 use super::{demo, replay, run, trace};
 use crate::device::standard::{self, tell};
 
@@ -24,7 +24,8 @@ pub fn main(args: Vec<OsString>) -> u8 {
 
 fn applet(args: Vec<OsString>) -> u8 {
     let called = args.first().map(|name| base_name(Path::new(name))).unwrap_or_default();
-    if SHIMS.contains(&called.as_str()) {
+    let is_tool = |name: &str| SHIMS.contains(&name) || BY_WORD.contains(&name);
+    if is_tool(&called) {
         return tool(&called, &args[1..]);
     }
     #[cfg(target_os = "linux")]
@@ -32,7 +33,7 @@ fn applet(args: Vec<OsString>) -> u8 {
         return code;
     }
     if let Some(word) = args.get(1).and_then(|word| word.to_str())
-        && SHIMS.contains(&word)
+        && is_tool(word)
     {
         return tool(word, &args[2..]);
     }
@@ -202,8 +203,8 @@ fn base_name(path: &Path) -> String {
 const UNWRITTEN: u8 = 2;
 
 const AFTER_HELP: &str = "\
-Called as iptables, iptables-save, iptables-restore, conntrack, sysctl or modprobe (by a link, or as first word), it is that tool, and speaks to
-the lab that NFLAB names, else to the only one that runs.
+Called as iptables, iptables-save, iptables-restore, conntrack, sysctl, modprobe or ip (by a link, or as first word), it is that tool, and speaks
+to the lab that NFLAB names, else to the only one that runs.
 
 Exit codes: 0 done; 1 an expectation failed, or the tool says so; 2 unusable arguments or text; 3 the machine refused; 4 no lab runs.";
 

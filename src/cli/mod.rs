@@ -38,7 +38,7 @@ mod up;
 
 pub use crate::lab::router_tables::RouterTables;
 pub use entry::{command, main};
-pub use tools::{SHIMS, TOOLBOX};
+pub use tools::{BY_WORD, SHIMS, TOOLBOX};
 
 use crate::base::Time;
 use crate::text::{Failure, Hosts, Tables};

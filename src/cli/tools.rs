@@ -35,6 +35,9 @@ pub const SHIMS: &[&str] = &[
     "modprobe",
 ];
 
+/// Those that it answers to only as its first word (`nflab ip route`), or where somebody made the link: one made unasked would hide the machine's.
+pub const BY_WORD: &[&str] = &["ip"];
+
 const NAMES: &[&str] = &[
     "iptables",
     "iptables-save",

@@ -10,7 +10,7 @@ use crate::suite::FILE_WORDS;
 pub fn manual() -> String {
     let mut page = Page::new("nflab", 1, "netfilter in user space: a router that is a program");
     page.section("SYNOPSIS");
-    page.literal("nflab COMMAND [ARGUMENT ...]\nnflab iptables|iptables-save|iptables-restore|conntrack|sysctl|modprobe [ARGUMENT ...]");
+    page.literal("nflab COMMAND [ARGUMENT ...]\nnflab iptables|iptables-save|iptables-restore|conntrack|sysctl|modprobe|ip [ARGUMENT ...]");
     page.section("DESCRIPTION");
     page.paragraph(
         "A router with the hooks, tables, connection tracking, NAT and helpers of Linux, ruled by plain iptables lines. It runs in memory, over \
@@ -26,7 +26,9 @@ pub fn manual() -> String {
     page.paragraph(
         "With a tool's name as its first word, or called by that name (nflab shims makes the links), it is that tool: iptables, iptables-save, \
          iptables-restore, their ip6tables fellows, each also with -legacy, conntrack, ipset, sysctl, modprobe. They speak to the lab that \
-         NFLAB names, else to the only one that runs. What a tool of that name cannot do here it refuses by name.",
+         NFLAB names, else to the only one that runs. nflab ip is iproute2's ip for the lab's router (address, route, rule, link), and no link of \
+         that name is made, which would hide the machine's own. What it changes is the router's: in a live lab a link that is down takes and gives \
+         no packets, while the device that stands for it, and the hosts' own addresses, routes and MTU, stay as they are. What a tool of that name cannot do here it refuses by name.",
     );
     page.section("LAB FILES");
     page.paragraph("A lab is described in TOML; what is not understood is refused with its position.");

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::NOTICE;
-use crate::cli::{self, SHIMS};
+use crate::cli::{self, BY_WORD, SHIMS};
 use crate::ext::option::{OptionSpec, ValueKind};
 use crate::ext::{MATCHES, TARGETS};
 use crate::helper;
@@ -68,7 +68,8 @@ pub fn bash() -> String {
     let mut nflab = cli::command();
     nflab.build();
     let subs: Vec<&str> = nflab.get_subcommands().map(|it| it.get_name()).collect();
-    let _ = writeln!(out, "_nflab_commands=\"{} {}\"", subs.join(" "), SHIMS.join(" "));
+    let tools = [SHIMS, BY_WORD].concat();
+    let _ = writeln!(out, "_nflab_commands=\"{} {}\"", subs.join(" "), tools.join(" "));
     let _ = writeln!(
         out,
         "\n# The options of a subcommand.\n_nflab_options() {{\n\tcase $1 in"

@@ -82,7 +82,9 @@ impl fmt::Display for Reason {
             Self::NoWay(reason) => write!(f, "{reason}"),
             Self::MessageTooLong => f.write_str("Message too long: it exceeds the MTU of the way out"),
             Self::Tracking(reason) => write!(f, "{reason}"),
-            Self::MasqueradeMoved => f.write_str("its flow is masqueraded for another interface, and is given up"),
+            Self::MasqueradeMoved => {
+                f.write_str("MASQUERADE took its flow's address from another interface than it leaves by now, so the flow is given up")
+            },
             Self::TooManyLoops => f.write_str("it went round through lo too often"),
             Self::HeldFragment => f.write_str("held until its other fragments come"),
         }

@@ -18,8 +18,8 @@ use super::problem::SourceError;
 use crate::base::{InterfaceId, InterfaceName, MarkMask};
 use crate::helper;
 use crate::net::{
-    Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule, RuleAction, RuleLink, Scope,
-    table,
+    Address, Net, NewAddress, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule, RuleAction,
+    RuleLink, Scope, table,
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct LabCopy {
     pub live: bool,
     /// The lab file as it would be written now: interfaces with their addresses, routes, hosts, and every sysctl that is not what a lab begins with.
     pub file: String,
+    /// Addresses that are told otherwise than a lab file would have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<AddressRecord>,
     /// Links that are down.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub down: Vec<String>,
@@ -53,6 +56,19 @@ pub struct LabCopy {
     /// Connections are tracked though no rule may ask for it.
     #[serde(default)]
     pub tracks_always: bool,
+}
+
+/// What `ip address` tells beyond an address and its length.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressRecord {
+    pub dev: String,
+    pub address: IpAddr,
+    pub prefix_length: u8,
+    pub scope: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broadcast: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 /// A route, with the words of `ip route`.
@@ -119,6 +135,7 @@ impl LabCopy {
         let mut copy = Self {
             live: machine.live,
             file: described(machine, &config.net, &written),
+            addresses: addresses(&config.net),
             down: down(&config.net),
             missing: missing(&config.net),
             routes,
@@ -188,6 +205,19 @@ impl LabCopy {
     }
 
     fn route(&self, net: &mut Net) -> Result<(), CopyError> {
+        for record in &self.addresses {
+            let id = interface(net, &record.dev)?;
+            let told = Address {
+                address: record.address,
+                prefix_length: record.prefix_length,
+                secondary: false,
+                scope: scope(record.scope)?,
+                broadcast: record.broadcast,
+                label: record.label.as_deref().and_then(InterfaceName::new),
+            };
+            net.describe_address(id, &told)
+                .map_err(|error| part("addresses", error))?;
+        }
         for name in &self.down {
             let id = interface(net, name)?;
             net.set_link_up(id, false).map_err(|error| part("links", error))?;
@@ -328,6 +358,33 @@ fn routes(net: &Net) -> (Vec<Route>, Vec<RouteRecord>) {
     (written, records)
 }
 
+fn scope(number: u8) -> Result<Scope, CopyError> {
+    let found = SCOPES.get(usize::from(number)).copied();
+    found.ok_or_else(|| part("routes", format!("{number} is no scope")))
+}
+
+fn addresses(net: &Net) -> Vec<AddressRecord> {
+    let mut records = Vec::new();
+    for interface in net.interfaces() {
+        for it in &interface.addresses {
+            let plain = NewAddress::with_broadcast(it.address, it.prefix_length);
+            if (it.broadcast, it.label) == (plain.broadcast, None) && matches!(it.scope, Scope::Universe | Scope::Host)
+            {
+                continue;
+            }
+            records.push(AddressRecord {
+                dev: interface.name.to_string(),
+                address: it.address,
+                prefix_length: it.prefix_length,
+                scope: it.scope as u8,
+                broadcast: it.broadcast,
+                label: it.label.map(|label| label.to_string()),
+            });
+        }
+    }
+    records
+}
+
 fn down(net: &Net) -> Vec<String> {
     let down = net.interfaces().iter().filter(|it| !it.is_up);
     down.map(|it| it.name.to_string()).collect()
@@ -376,9 +433,7 @@ impl RouteRecord {
             source: self.src,
             metric: self.metric,
             table: self.table,
-            scope: *SCOPES
-                .get(usize::from(self.scope))
-                .ok_or_else(|| part("routes", format!("{} is no scope", self.scope)))?,
+            scope: scope(self.scope)?,
             mtu: self.mtu,
             protocol: RouteProtocol(self.protocol),
             onlink: self.onlink,

@@ -18,7 +18,7 @@ use crate::conntrack::proto::ProtocolState;
 use crate::conntrack::{Endpoint, Tuple};
 use crate::engine::{Config, Emission, Observer, Port, Report, Router, Silent, Worker};
 use crate::explain::story::Story;
-use crate::net::{ConfigError, Listeners, Net, Prefix, Route};
+use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
 use crate::packet::Packet;
 use crate::rule::LogRecord;
 use crate::wire::tcp::flags;
@@ -224,7 +224,7 @@ impl Lab {
                 None => config.net.add_interface(name, super::file::DEFAULT_MTU)?,
             };
             for (address, length) in addresses {
-                config.net.add_address(id, *address, *length)?;
+                config.net.assign(id, NewAddress::with_broadcast(*address, *length))?;
             }
             Ok(())
         })
@@ -396,7 +396,7 @@ pub fn network(file: &LabFile) -> Result<Net, SourceError> {
                 .map_err(at(interface.position))?,
         };
         for address in interface.addresses.iter().filter(|it| it.address.is_ipv4()) {
-            net.add_address(id, address.address, address.prefix_length)
+            net.assign(id, NewAddress::with_broadcast(address.address, address.prefix_length))
                 .map_err(at(address.position))?;
         }
     }

@@ -27,6 +27,20 @@ impl NewAddress {
             label: None,
         }
     }
+
+    /// As `ifupdown` and its like configure one: `brd +`.
+    pub fn with_broadcast(address: IpAddr, prefix_length: u8) -> Self {
+        let broadcast = match address {
+            IpAddr::V4(v4) if prefix_length < 31 && !v4.is_loopback() => {
+                Some(std::net::Ipv4Addr::from_bits(v4.to_bits() | u32::MAX >> prefix_length).into())
+            }
+            _ => None,
+        };
+        Self {
+            broadcast,
+            ..Self::new(address, prefix_length)
+        }
+    }
 }
 
 impl Net {
@@ -56,6 +70,20 @@ impl Net {
             return Err(ConfigError::InvalidScope(other.address));
         }
         self.put_address(id, new);
+        Ok(())
+    }
+
+    /// Gives an address that is there the scope, broadcast address and label of another description of it.
+    pub fn describe_address(&mut self, id: InterfaceId, as_told: &Address) -> Result<(), ConfigError> {
+        let same = |it: &&mut Address| it.address == as_told.address && it.prefix_length == as_told.prefix_length;
+        let found = self.interface_mut(id)?.addresses.iter_mut().find(same);
+        let found = found.ok_or(ConfigError::NoAddress(as_told.address, as_told.prefix_length))?;
+        *found = Address {
+            secondary: found.secondary,
+            ..*as_told
+        };
+        let found = *found;
+        self.put_routes_of(id, &found);
         Ok(())
     }
 

@@ -358,7 +358,12 @@ impl Asked<'_> {
             true => self.mark,
             false => 0,
         };
-        let Ok(back) = self.net.lookup(&self.key(self.source, self.destination, mark, None)) else {
+        // Seen with rules that ask for an interface: the way back is looked up as if the answer came in where the packet goes out, or were ours.
+        let back_key = |over| Key {
+            input: output.unwrap_or(InterfaceId::LOOPBACK),
+            ..self.key(self.source, self.destination, mark, over)
+        };
+        let Ok(back) = self.net.lookup(&back_key(None)) else {
             return match strictness {
                 0 => Ok(false),
                 _ => Err(DropReason::ReversePath),
@@ -384,10 +389,7 @@ impl Asked<'_> {
             };
         }
         // Loose: any way back will do; one over this very interface still tells a neighbour.
-        match self
-            .net
-            .lookup(&self.key(self.source, self.destination, mark, Some(self.input.id)))
-        {
+        match self.net.lookup(&back_key(Some(self.input.id))) {
             Ok(route) if route.kind == RouteKind::Unicast => Ok(is_neighbour(route)),
             _ => Ok(false),
         }

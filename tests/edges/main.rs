@@ -10,6 +10,7 @@ mod containment;
 mod control_socket;
 mod current_lab;
 mod files;
+mod ip;
 #[cfg(target_os = "linux")]
 #[path = "../e2e/lab.rs"]
 #[allow(dead_code)]
