@@ -119,7 +119,7 @@ enum Sub {
     Import(super::import::Arguments),
     /// Send a capture's packets through a lab
     Replay(Box<replay::Arguments>),
-    /// Run a command with a fresh lab behind iptables, conntrack, sysctl ... in its PATH
+    /// Run a command that reaches a lab and nothing of this machine: iptables, conntrack, sysctl, /proc/sys/net, ip are the lab's
     #[cfg(unix)]
     Sh(super::sh::Arguments),
     /// Put a link for each tool's name into a directory

@@ -15,3 +15,5 @@ mod ip;
 #[path = "../e2e/lab.rs"]
 #[allow(dead_code)]
 mod lab;
+#[cfg(target_os = "linux")]
+mod firewalls;

@@ -95,7 +95,7 @@ impl Listening {
         {
             let mut rest = &messages[..];
             while let Some((&[l0, l1, l2, l3, first, second, ..], _)) = rest.split_first_chunk::<16>() {
-                if (first, second) == (NFT_MSG_NEWRULE, NFNL_SUBSYS_NFTABLES) {
+                if !self.told && (first, second) == (NFT_MSG_NEWRULE, NFNL_SUBSYS_NFTABLES) {
                     tell!(
                         "nflab: rules were given to nf_tables of the kernel, past all tools (libnftables does so): a lab has none, so that they are in no lab"
                     );
