@@ -10,10 +10,10 @@ mod containment;
 mod control_socket;
 mod current_lab;
 mod files;
+#[cfg(target_os = "linux")]
+mod firewalls;
 mod ip;
 #[cfg(target_os = "linux")]
 #[path = "../e2e/lab.rs"]
 #[allow(dead_code)]
 mod lab;
-#[cfg(target_os = "linux")]
-mod firewalls;
