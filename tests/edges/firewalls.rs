@@ -358,7 +358,7 @@ const MACHINE: &str = r#"
         iptables-legacy-save; nft list ruleset 2> /dev/null; ip addr; ip route
         grep -r . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/netfilter /proc/sys/kernel/printk /proc/sys/kernel/panic 2> /dev/null | grep -v nf_conntrack_count
         find /etc /var/lib /usr/share/netfilter-persistent /usr/sbin /run/xtables.lock /boot -xdev -printf '%p %s %m %u %T@\n' 2> /dev/null | grep -vE '^/var/lib/(dpkg|apt|systemd|logrotate)|^/etc/mtab '
-        ps -e -o args | grep -v '^ps '
+        ps -e -o args > processes; grep -vE '^ps |machine.sh' processes
     }
     mount -t tmpfs none /run
     state > before 2> /dev/null
