@@ -42,6 +42,8 @@ struct Call<'a> {
     warning: String,
 }
 
+type Command = fn(&mut Call<'_>) -> Result<(), Refused>;
+
 /// How things are printed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Style {
@@ -132,7 +134,7 @@ impl Call<'_> {
 }
 
 /// In the order in which an abbreviation is looked up.
-const OBJECTS: &[(&str, fn(&mut Call<'_>) -> Result<(), Refused>)] = &[
+const OBJECTS: &[(&str, Command)] = &[
     ("address", address::run),
     ("route", route::run),
     ("rule", rule::run),
