@@ -1,11 +1,12 @@
 //! One rule and one packet: whether the packet came to the rule, what the rule made of it, and if it never came there, what stood before.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
 use super::account::{Account, Told, rule_text};
-use crate::rule::{Action, ChainKind, Rule, Table, TableRules};
+use crate::rule::{Action, Chain, ChainKind, Rule, Table, TableRules};
 
 /// What somebody calls a rule by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -444,10 +445,20 @@ fn no_jump(hook: &str, walk: &[&Told], place: &RulePlace, table: &TableRules) ->
         } => Some(format!("rule {number} of {chain} decided before it")),
         _ => None,
     });
+    // Why each rule did not match, the first time.
+    let mut tried: HashMap<(&str, u32), &String> = HashMap::new();
+    let mut entered: HashSet<&str> = HashSet::from([hook]);
+    for told in walk {
+        if let Told::Rule { chain, number, why, .. } = told {
+            entered.insert(chain);
+            if let Some(why) = why {
+                tried.entry((chain, *number)).or_insert(why);
+            }
+        }
+    }
     let mut jumps = Vec::new();
     for chain in &table.chains {
-        let entered = |told: &&&Told| matches!(told, Told::Rule { chain: of, .. } if *of == chain.name);
-        if chain.name != hook && !walk.iter().any(|told| entered(&told)) {
+        if !entered.contains(chain.name.as_str()) {
             continue;
         }
         for (at, rule) in chain.rules.iter().enumerate() {
@@ -455,12 +466,7 @@ fn no_jump(hook: &str, walk: &[&Told], place: &RulePlace, table: &TableRules) ->
                 continue;
             }
             let here = at as u32 + 1;
-            let why = walk.iter().find_map(|told| match told {
-                Told::Rule {
-                    chain: of, number, why, ..
-                } if *of == chain.name && *number == here => why.clone(),
-                _ => None,
-            });
+            let why = tried.get(&(chain.name.as_str(), here)).copied().cloned();
             let why = why
                 .or_else(|| decided.clone())
                 .unwrap_or_else(|| "not reached".to_owned());
@@ -485,19 +491,27 @@ fn leads_into(rule: &Rule, chain: &str) -> bool {
 }
 
 /// The built-in chains from which a chain can be reached, itself where it is one.
-fn hooks_into<'a>(table: &'a TableRules, chain: &str) -> Vec<&'a str> {
-    let mut wanted = vec![chain];
+fn hooks_into<'a>(table: &'a TableRules, chain: &'a str) -> Vec<&'a str> {
+    let mut callers: HashMap<&str, Vec<&'a Chain>> = HashMap::new();
+    for caller in &table.chains {
+        for rule in &caller.rules {
+            if let Action::Jump(to) | Action::Goto(to) = &rule.action {
+                callers.entry(to).or_default().push(caller);
+            }
+        }
+    }
+    let mut wanted: Vec<&Chain> = table.chain(chain).into_iter().collect();
+    let mut known: HashSet<&str> = HashSet::from([chain]);
     let mut at = 0;
     let mut hooks = Vec::new();
-    while let Some(&name) = wanted.get(at) {
+    while let Some(&reached) = wanted.get(at) {
         at += 1;
-        for chain in &table.chains {
-            if chain.name == name && chain.kind != ChainKind::User {
-                hooks.push(chain.name.as_str());
-            }
-            let leads = chain.rules.iter().any(|rule| leads_into(rule, name));
-            if leads && !wanted.contains(&chain.name.as_str()) {
-                wanted.push(&chain.name);
+        if reached.kind != ChainKind::User {
+            hooks.push(reached.name.as_str());
+        }
+        for &caller in callers.get(reached.name.as_str()).into_iter().flatten() {
+            if known.insert(&caller.name) {
+                wanted.push(caller);
             }
         }
     }

@@ -304,23 +304,19 @@ impl Machine {
     }
 
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), KnobError> {
-        if knob(key) == Some("nf_conntrack_count") {
-            return Err(KnobError::ReadOnly(format!("{key} is read-only")));
+        self.router.configure(|config| set_knob(config, key, value))
+    }
+
+    /// Sets one after another, and says of each how it went.
+    pub fn set_sysctls<'a>(&self, settings: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Result<(), KnobError>> {
+        let mut results = Vec::new();
+        let done = self.router.configure(|config| {
+            results.extend(settings.map(|(key, value)| set_knob(config, key, value)));
+            Ok::<(), std::convert::Infallible>(())
+        });
+        match done {
+            Ok(()) => results,
         }
-        self.router.configure(|config| match knob(key) {
-            Some(name) => config.conntrack.set(name, value).map_err(|error| match error {
-                SettingError::Unknown(_) => KnobError::Unknown(key.to_owned()),
-                SettingError::ReadOnly(_) => KnobError::ReadOnly(error.to_string()),
-                SettingError::Invalid { .. } => KnobError::Invalid(error.to_string()),
-            }),
-            None => config.net.sysctl_set(key, value).map_err(|error| match error {
-                SysctlError::Unknown(_) => KnobError::Unknown(key.to_owned()),
-                SysctlError::NotOffered(..) => KnobError::NotOffered(error.to_string()),
-                SysctlError::BadValue { key, value, min, max } => KnobError::Invalid(format!(
-                    "{key} cannot be {value:?}: expected a number from {min} to {max}"
-                )),
-            }),
-        })
     }
 
     /// Every key, in the order of the alphabet.
@@ -356,6 +352,27 @@ impl std::fmt::Debug for Machine {
             .field("profile", &self.profile)
             .field("modules", &self.modules)
             .finish_non_exhaustive()
+    }
+}
+
+/// Sets a sysctl of a configuration, or leaves it as it is.
+fn set_knob(config: &mut Config, key: &str, value: &str) -> Result<(), KnobError> {
+    if knob(key) == Some("nf_conntrack_count") {
+        return Err(KnobError::ReadOnly(format!("{key} is read-only")));
+    }
+    match knob(key) {
+        Some(name) => config.conntrack.set(name, value).map_err(|error| match error {
+            SettingError::Unknown(_) => KnobError::Unknown(key.to_owned()),
+            SettingError::ReadOnly(_) => KnobError::ReadOnly(error.to_string()),
+            SettingError::Invalid { .. } => KnobError::Invalid(error.to_string()),
+        }),
+        None => config.net.sysctl_set(key, value).map_err(|error| match error {
+            SysctlError::Unknown(_) => KnobError::Unknown(key.to_owned()),
+            SysctlError::NotOffered(..) => KnobError::NotOffered(error.to_string()),
+            SysctlError::BadValue { key, value, min, max } => KnobError::Invalid(format!(
+                "{key} cannot be {value:?}: expected a number from {min} to {max}"
+            )),
+        }),
     }
 }
 

@@ -425,12 +425,18 @@ pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceErro
         let _ = machine.set_sysctl(key, value);
     }
     let mut problems = Vec::new();
-    for sysctl in &file.sysctls {
-        let problem = match machine.set_sysctl(&sysctl.key, &sysctl.value) {
+    let settings = file.sysctls.iter().map(|it| (it.key.as_str(), it.value.as_str()));
+    let mut keys = None;
+    for (sysctl, result) in file.sysctls.iter().zip(machine.set_sysctls(settings)) {
+        let problem = match result {
             Ok(()) => continue,
             Err(KnobError::Unknown(_) | KnobError::NotOffered(_)) => {
-                let keys = machine.sysctls();
-                let near = super::problem::suggestion(&sysctl.key, keys.iter().map(String::as_str));
+                let keys = keys.get_or_insert_with(|| machine.sysctls());
+                // Of more problems nobody sees what was near.
+                let near = match problems.len() < super::problem::SHOWN {
+                    true => super::problem::suggestion(&sysctl.key, keys.iter().map(String::as_str)),
+                    false => None,
+                };
                 let remedy = match near {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "`sysctl -a` in `nflab repl` lists every key that a lab has; leave this one out".to_owned(),

@@ -62,7 +62,8 @@ impl Net {
         }
         let made = new.made();
         let interface = self.interface_mut(id)?;
-        let mut neighbours = interface.addresses.iter().filter(|it| it.is_beside(&made));
+        let beside = made.beside();
+        let mut neighbours = interface.addresses.iter().filter(|it| beside(it));
         if neighbours.clone().any(|it| it.address == address) {
             return Err(ConfigError::AddressExists(address, prefix_length));
         }
@@ -170,7 +171,7 @@ impl Net {
     pub(super) fn put_address(&mut self, id: InterfaceId, new: NewAddress) {
         let mut made = new.made();
         let Ok(interface) = self.interface_mut(id) else { return };
-        made.secondary = interface.addresses.iter().any(|it| it.is_beside(&made));
+        made.secondary = interface.addresses.iter().any(made.beside());
         // Primaries stand before secondaries, and among them those of narrower scope first.
         let at = match made.secondary {
             true => interface.addresses.len(),
@@ -231,7 +232,13 @@ impl NewAddress {
 impl Address {
     /// In one network with the other: one of them is the primary, the others are secondaries.
     fn is_beside(&self, other: &Self) -> bool {
-        self.prefix_length == other.prefix_length && self.network() == other.network()
+        self.beside()(other)
+    }
+
+    /// The same for many others.
+    fn beside(&self) -> impl Fn(&Self) -> bool + use<> {
+        let (length, network) = (self.prefix_length, self.network());
+        move |other| other.prefix_length == length && network.contains(other.address)
     }
 }
 
@@ -242,7 +249,8 @@ fn stays_down(route: &Route) -> bool {
 
 /// The address that the routes of this one name as source.
 fn primary_of(all: &[Address], address: &Address) -> IpAddr {
-    let primary = all.iter().find(|it| !it.secondary && it.is_beside(address));
+    let beside = address.beside();
+    let primary = all.iter().find(|it| !it.secondary && beside(it));
     primary.map_or(address.address, |it| it.address)
 }
 

@@ -1,6 +1,8 @@
 //! The host's configuration as a value: interfaces, addresses, routes, rules, sysctls.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::route::Tables;
 use super::sysctl::{Conf, Sysctls};
@@ -12,6 +14,8 @@ use crate::base::{InterfaceId, InterfaceName};
 pub struct Net {
     /// Those that there are, by ascending number.
     pub(super) interfaces: Vec<Interface>,
+    /// Their numbers by name.
+    pub(super) names: Arc<HashMap<InterfaceName, InterfaceId>>,
     /// What the number of a removed interface leads to.
     pub(super) gone: Interface,
     /// A number is never given again: what remembers one (a flow, a packet on its way) cannot take another interface for it.
@@ -121,6 +125,7 @@ impl Net {
         let sysctls = Sysctls::new();
         let mut net = Self {
             interfaces: Vec::new(),
+            names: Arc::default(),
             gone: Interface {
                 id: InterfaceId(u16::MAX),
                 name: InterfaceName::default(),
@@ -190,7 +195,8 @@ impl Net {
     }
 
     pub fn by_name(&self, name: &str) -> Option<&Interface> {
-        self.interfaces.iter().find(|interface| interface.name.as_str() == name)
+        let id = self.names.get(&InterfaceName::new(name)?)?;
+        Some(self.interface(*id))
     }
 
     /// Assigned to one of the interfaces. Of 127.0.0.0/8, only 127.0.0.1 is.

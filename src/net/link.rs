@@ -1,5 +1,7 @@
 //! Interfaces that come, go, go down and up again, and what goes with them: `ip link`.
 
+use std::sync::Arc;
+
 use super::config::Interface;
 use super::{ConfigError, Net, Scope};
 use crate::base::{InterfaceId, InterfaceName};
@@ -28,7 +30,8 @@ impl Net {
             let _ = self.take_address(id, address.address, address.prefix_length, false);
         }
         self.tables.retain(|entry| entry.route.interface != Some(id));
-        self.interfaces.remove(at);
+        let gone = self.interfaces.remove(at);
+        Arc::make_mut(&mut self.names).remove(&gone.name);
         self.attach_rules();
         Ok(())
     }
@@ -37,7 +40,10 @@ impl Net {
         if self.interface(id).name != name {
             self.check_name(name)?;
         }
-        self.interface_mut(id)?.name = name;
+        let old = std::mem::replace(&mut self.interface_mut(id)?.name, name);
+        let names = Arc::make_mut(&mut self.names);
+        names.remove(&old);
+        names.insert(name, id);
         self.attach_rules();
         Ok(())
     }
@@ -77,6 +83,7 @@ impl Net {
     pub(super) fn push_interface(&mut self, name: InterfaceName, mtu: u32) -> InterfaceId {
         let id = InterfaceId(self.next_id as u16);
         self.next_id += 1;
+        Arc::make_mut(&mut self.names).insert(name, id);
         self.interfaces.push(Interface {
             id,
             name,

@@ -340,26 +340,35 @@ impl Tables {
     }
 
     fn lookup(&self, table: u32, key: &Key) -> Found<'_> {
-        judge(self.table(table).iter(), key)
+        judge(self.candidates(table, key), key)
     }
 
     /// Without rules of one's own, the kernel keeps the main and the local table as one: a longer prefix in either wins.
     fn lookup_local_and_main(&self, key: &Key) -> Found<'_> {
-        judge(self.local_and_main(), key)
+        judge(self.local_and_main(key), key)
     }
 
     /// The route that ends a table's look-up, whatever it does with the packet.
     fn first(&self, table: u32, key: &Key) -> Option<&Route> {
-        first(self.table(table).iter(), key)
+        first(self.candidates(table, key), key)
     }
 
     fn first_local_or_main(&self, key: &Key) -> Option<&Route> {
-        first(self.local_and_main(), key)
+        first(self.local_and_main(key), key)
     }
 
-    fn local_and_main(&self) -> impl Iterator<Item = &Entry> {
-        let mut local = self.table(table::LOCAL).iter().peekable();
-        let mut main = self.table(table::MAIN).iter().peekable();
+    /// A table's routes that may hold the destination, and in a short table others too: longest prefixes first.
+    fn candidates(&self, table: u32, key: &Key) -> Candidates<'_> {
+        Candidates {
+            rest: self.table(table),
+            run: &[],
+            destination: key.destination,
+        }
+    }
+
+    fn local_and_main(&self, key: &Key) -> impl Iterator<Item = &Entry> {
+        let mut local = self.candidates(table::LOCAL, key).peekable();
+        let mut main = self.candidates(table::MAIN, key).peekable();
         std::iter::from_fn(move || {
             let length = |it: Option<&&Entry>| it.map(|it| it.route.to.length());
             match length(main.peek()) > length(local.peek()) {
@@ -369,6 +378,46 @@ impl Tables {
         })
     }
 }
+
+/// The routes of a table to places that hold an address. A long table is searched by halves for each length of prefixes that it has.
+struct Candidates<'a> {
+    /// Entries of one table, of lengths not looked at yet.
+    rest: &'a [Entry],
+    /// What was found of a length, and is to be given.
+    run: &'a [Entry],
+    destination: IpAddr,
+}
+
+impl<'a> Iterator for Candidates<'a> {
+    type Item = &'a Entry;
+
+    fn next(&mut self) -> Option<&'a Entry> {
+        loop {
+            if let Some((entry, run)) = self.run.split_first() {
+                self.run = run;
+                return Some(entry);
+            }
+            let length = self.rest.first()?.route.to.length();
+            if self.rest.len() <= SHORT {
+                self.run = std::mem::take(&mut self.rest);
+                continue;
+            }
+            let end = self.rest.partition_point(|it| it.route.to.length() >= length);
+            let (of_length, rest) = self.rest.split_at(end);
+            self.rest = rest;
+            // A prefix longer than an address of this family has bits holds none.
+            if let Some(place) = Prefix::containing(self.destination, length) {
+                let place = place.address();
+                let start = of_length.partition_point(|it| it.route.to.address() < place);
+                let found = &of_length[start..];
+                self.run = &found[..found.partition_point(|it| it.route.to.address() <= place)];
+            }
+        }
+    }
+}
+
+/// Routes that are looked at one by one sooner than they are searched.
+const SHORT: usize = 32;
 
 fn first<'a>(mut entries: impl Iterator<Item = &'a Entry>, key: &Key) -> Option<&'a Route> {
     let ends = |route: &&Route| {
@@ -561,6 +610,62 @@ mod tests {
             net.add_route(route).unwrap();
         }
         net
+    }
+
+    /// A long table's search finds what looking at every route finds, in the same order.
+    #[test]
+    fn a_long_table_is_searched_as_it_is_looked_through() {
+        let mut random = crate::base::Random::new(11);
+        let mut tables = Tables::default();
+        let mut drawn = |bits: u32| (random.next_u64() >> 7) as u32 & bits;
+        for number in 0..2_000 {
+            let length = [0, 8, 9, 16, 20, 24, 24, 31, 32][drawn(0xffff) as usize % 9];
+            let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 | drawn(0x0003_ffff));
+            let table = [table::MAIN, table::LOCAL, 100][number % 3];
+            let route = Route {
+                metric: drawn(1),
+                table,
+                mtu: Some(number as u32),
+                ..Route::new(Prefix::containing(address.into(), length).unwrap())
+            };
+            tables.insert(route, None);
+        }
+        let mut found = 0;
+        for _ in 0..2_000 {
+            let destination = IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a00_0000 | drawn(0x0003_ffff)));
+            let key = Key {
+                destination,
+                source: IpAddr::from([0; 4]),
+                mark: 0,
+                tos: 0,
+                input: InterfaceId::LOOPBACK,
+                output: None,
+                scope: Scope::Universe,
+            };
+            for table in [table::MAIN, table::LOCAL, 100] {
+                let holds = |it: &&Entry| it.route.to.contains(destination);
+                let looked: Vec<_> = tables
+                    .table(table)
+                    .iter()
+                    .filter(holds)
+                    .map(|it| it.route.mtu)
+                    .collect();
+                let searched = tables.candidates(table, &key).filter(holds);
+                assert_eq!(searched.map(|it| it.route.mtu).collect::<Vec<_>>(), looked);
+                found += looked.len();
+            }
+        }
+        assert!(found > 10_000, "{found}");
+        let six = Key {
+            destination: "2001:db8::1".parse().unwrap(),
+            source: IpAddr::from([0; 4]),
+            mark: 0,
+            tos: 0,
+            input: InterfaceId::LOOPBACK,
+            output: None,
+            scope: Scope::Universe,
+        };
+        assert!(tables.first(table::MAIN, &six).is_none());
     }
 
     fn asked(net: &Net, destination: &str, mark: u32) -> Result<Option<IpAddr>, RouteError> {

@@ -326,7 +326,8 @@ impl Net {
                 }
             }
             Key::Conf(name, knob) => {
-                let Some(interface) = self.interfaces.iter_mut().find(|it| it.name.as_str() == name) else {
+                let id = self.by_name(name).map(|it| it.id);
+                let Some(interface) = id.and_then(|id| self.interface_mut(id).ok()) else {
                     return Err(SysctlError::Unknown(path));
                 };
                 interface.conf.set(knob, wanted as i32);
