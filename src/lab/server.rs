@@ -407,8 +407,9 @@ const ROUND: Duration = Duration::from_millis(100);
 /// Connections that are accepted before the others are looked at.
 const SHARE: usize = 32;
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
-const CONTROL_NICE: i32 = 5;
-const COMMANDS_NICE: i32 = 10;
+/// Not so nice that whoever else keeps the processors busy leaves nothing for tools.
+const CONTROL_NICE: i32 = 2;
+const COMMANDS_NICE: i32 = 4;
 
 #[cfg(test)]
 mod tests;
