@@ -109,7 +109,8 @@ impl<'a, O: Observer> Pass<'a, O> {
                 return self.see_report(report);
             }
         };
-        if packet.len() > route.mtu as usize {
+        // A raw socket holds it to the interface alone, the route's own MTU comes later.
+        if packet.len() > self.config.net.interface(route.interface).mtu as usize {
             self.see_arrival(None, bytes);
             let report = self.stopped(Reason::MessageTooLong, None);
             return self.see_report(report);

@@ -37,7 +37,7 @@ pub enum InputRoute {
 pub struct Forwarding {
     pub output: InterfaceId,
     pub gateway: Option<IpAddr>,
-    /// Of the route, else of the interface.
+    /// Of the route, though the interface's be smaller; else of the interface.
     pub mtu: u32,
     /// It leaves by the interface it came from, and the sender could reach the next hop itself.
     pub redirect: bool,
@@ -302,7 +302,7 @@ impl Asked<'_> {
         Ok(InputRoute::Forward(Forwarding {
             output,
             gateway: route.gateway(),
-            mtu: route.mtu.unwrap_or(interface.mtu).min(interface.mtu),
+            mtu: route.mtu.unwrap_or(interface.mtu),
             redirect,
             source_route: None,
             strict: false,

@@ -27,7 +27,7 @@ pub struct OutputRoute {
     pub destination: IpAddr,
     pub gateway: Option<IpAddr>,
     pub delivery: Delivery,
-    /// Of the route, else of the interface.
+    /// Of the route, though the interface's be smaller; else of the interface.
     pub mtu: u32,
     /// A broadcast, or a multicast to a group of ours: after POSTROUTING a copy comes back in by the same interface.
     pub loops_back: bool,
@@ -180,7 +180,7 @@ impl Net {
             destination: key.destination,
             gateway,
             delivery,
-            mtu: route.and_then(|it| it.mtu).unwrap_or(interface.mtu).min(interface.mtu),
+            mtu: route.and_then(|it| it.mtu).unwrap_or(interface.mtu),
             loops_back,
         })
     }
