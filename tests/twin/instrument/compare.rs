@@ -240,7 +240,7 @@ fn same_answer(
             others.map(|it| (it.0.clone(), it.1.len())).collect::<Vec<_>>()
         };
         if others(&theirs.sent) == others(&own.sent) {
-            return Likeness::Doubtful;
+            return Likeness::Parted;
         }
     }
     if !theirs.sent.iter().map(shape).eq(own.sent.iter().map(shape)) {
