@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
@@ -171,6 +171,23 @@ impl Netlink {
         )
     }
 
+    /// All that the kernel tells when asked for such things.
+    pub fn dump(&mut self, message: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.send(message, NLM_F_DUMP)?;
+        let mut told = Vec::new();
+        loop {
+            let (datagram, _) = self.socket.recv_from_full()?;
+            for message in messages(&datagram, self.sequence)? {
+                match message {
+                    NetlinkPayload::Done(_) => return Ok(told),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    NetlinkPayload::InnerMessage(inner) => told.push(inner),
+                    _ => {}
+                }
+            }
+        }
+    }
+
     fn change(&mut self, action: String, message: RouteNetlinkMessage, flags: u16) -> Result<(), NetlinkError> {
         match self.request(message, flags) {
             Ok(_) => Ok(()),
@@ -180,28 +197,12 @@ impl Netlink {
 
     /// Sends one request and reads up to its acknowledgement; what came before that, if anything, is the answer.
     fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Option<RouteNetlinkMessage>> {
-        self.sequence += 1;
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-        header.sequence_number = self.sequence;
-        let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        request.finalize();
-        let mut bytes = vec![0; request.buffer_len()];
-        request.serialize(&mut bytes);
-        self.socket.send(&bytes, 0)?;
+        self.send(message, NLM_F_ACK | flags)?;
         let mut answer = None;
         loop {
             let (datagram, _) = self.socket.recv_from_full()?;
-            let mut rest = &datagram[..];
-            while rest.len() >= NETLINK_HEADER {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-                let length = (message.header.length as usize).next_multiple_of(4);
-                rest = rest.get(length.max(NETLINK_HEADER)..).unwrap_or_default();
-                if message.header.sequence_number != self.sequence {
-                    continue;
-                }
-                match message.payload {
+            for message in messages(&datagram, self.sequence)? {
+                match message {
                     NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
                     NetlinkPayload::Error(_) => return Ok(answer),
                     NetlinkPayload::InnerMessage(inner) => answer = Some(inner),
@@ -210,6 +211,34 @@ impl Netlink {
             }
         }
     }
+
+    fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.sequence += 1;
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut request = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        request.finalize();
+        let mut bytes = vec![0; request.buffer_len()];
+        request.serialize(&mut bytes);
+        self.socket.send(&bytes, 0).map(drop)
+    }
+}
+
+/// The messages of a datagram that answer a request.
+fn messages(datagram: &[u8], sequence: u32) -> io::Result<Vec<NetlinkPayload<RouteNetlinkMessage>>> {
+    let mut found = Vec::new();
+    let mut rest = datagram;
+    while rest.len() >= NETLINK_HEADER {
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        let length = (message.header.length as usize).next_multiple_of(4);
+        rest = rest.get(length.max(NETLINK_HEADER)..).unwrap_or_default();
+        if message.header.sequence_number == sequence {
+            found.push(message.payload);
+        }
+    }
+    Ok(found)
 }
 
 /// What was asked of the kernel, and what it said.

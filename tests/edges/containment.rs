@@ -426,3 +426,34 @@ S
         }
     }
 }
+
+/// What the machine's own `ip` and `ifconfig` do to the devices inside is done in the lab before its next tool answers.
+#[test]
+fn addresses_and_routes_that_change_reach_the_lab() {
+    let machine = Machine::new();
+    let script = r#""$nflab" sh --save lab.v4 -- bash -c '
+        ip addr add 10.9.0.1/24 dev lan; ip route add 203.0.113.0/24 via 10.9.0.7 metric 5
+        ip route add blackhole 198.51.100.0/24; ip route del default; ip link set wan mtu 1400
+        diff <(ip route) <(nflab ip route) && diff <(ip -4 -br addr | tr -s " ") <(nflab ip -4 -br addr | tr -s " ") && echo same
+        nflab ip link show wan | grep -o "mtu [0-9]*"
+        ifconfig lan 10.8.0.1 netmask 255.255.0.0; ip link set wan down
+        diff <(ip route) <(nflab ip route) && nflab ip -br link show wan | cut -c1-21; ip link set wan up
+        ip addr flush dev lan; diff <(ip route) <(nflab ip route) && nflab ip -4 -br addr show lan | grep -c 10.
+        ip link add extra type ifb; iptables -S INPUT' 2> said
+        grep -c "ip link add extra type dummy. does to the devices here is in no lab" said"#;
+    machine.both(script, "same\nmtu 1400\nwan              DOWN\n0\n-P INPUT ACCEPT\n1\n");
+}
+
+/// A lab of many interfaces begins, and is spoken to, in a time that grows no faster than they are many.
+#[test]
+fn many_interfaces() {
+    let machine = Machine::new();
+    let script = r#"
+        for i in $(seq 0 599); do printf '[interface.i%d]\naddress = ["10.%d.%d.1/24"]\n' $i $((i / 200)) $((i % 200)); done > many.toml
+        "$nflab" sh --lab many.toml -- bash -c '
+            ip -br link | wc -l; echo 1 > /proc/sys/net/ipv4/conf/i599/rp_filter; sysctl -n net.ipv4.conf.i599.rp_filter
+            for i in $(seq 20); do iptables -A INPUT -i i$i -j DROP; done; iptables -S | wc -l'"#;
+    let begun = std::time::Instant::now();
+    machine.both(script, "601\n1\n23\n");
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}

@@ -20,6 +20,7 @@ mod links;
 mod outside;
 mod refusal;
 mod relay;
+mod watch;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::files::cover_link;
 use super::knobs::Knobs;
+use super::watch::Watch;
 use super::{Failure, OWN, tried};
 use crate::lab::control::{LONGEST_LINE, Request, Response, line_of, too_long};
 
@@ -57,18 +58,39 @@ impl Upstream {
 /// What keeps the inside as the lab is. One call after the other, so that each sees what the one before it left.
 struct Conversation {
     lab: Upstream,
+    watch: Watch,
     knobs: Knobs,
     shown: Shown,
 }
 
 impl Conversation {
+    /// What was changed beside the tools. Links come first, since knobs are of links.
+    fn carry_in(&mut self) -> io::Result<()> {
+        self.watch.carry_in(&mut self.lab)?;
+        self.knobs.carry_in(&mut self.lab)
+    }
+
     /// Carries a call: `exchange` with ours, or over a connection of its own.
-    fn relay<T>(&mut self, exchange: impl FnOnce(&mut Upstream) -> io::Result<T>) -> io::Result<T> {
-        self.knobs.carry_in(&mut self.lab)?;
+    fn relay(
+        &mut self,
+        line: &[u8],
+        exchange: impl FnOnce(&mut Upstream) -> io::Result<Vec<u8>>,
+    ) -> io::Result<Vec<u8>> {
+        self.carry_in()?;
         let answer = exchange(&mut self.lab)?;
-        self.knobs.carry_out(&mut self.lab)?;
+        // A lab of a thousand interfaces has ten thousand knobs: they are asked for where a call may have turned one.
+        if turns_knobs(line) {
+            self.knobs.carry_out(&mut self.lab)?;
+        }
         self.shown.renew(&mut self.lab)?;
         Ok(answer)
+    }
+
+    /// What others did to a live lab.
+    fn keep_up(&mut self) -> io::Result<()> {
+        self.carry_in()?;
+        self.knobs.carry_out(&mut self.lab)?;
+        self.shown.renew(&mut self.lab)
     }
 }
 
@@ -83,6 +105,7 @@ impl Relay {
         shown
             .renew(&mut lab)
             .map_err(tried("show the lab's files in /proc/net"))?;
+        let watch = Watch::start().map_err(tried("watch the network"))?;
         let listener = UnixListener::bind(super::socket())
             .and_then(|listener| {
                 // Whoever is inside, whatever user it has become, speaks to this lab.
@@ -90,7 +113,12 @@ impl Relay {
                 Ok(listener)
             })
             .map_err(tried("listen for tools"))?;
-        let conversation = Arc::new(Mutex::new(Conversation { lab, knobs, shown }));
+        let conversation = Arc::new(Mutex::new(Conversation {
+            lab,
+            watch,
+            knobs,
+            shown,
+        }));
         let relay = Self(Arc::clone(&conversation));
         let live = live.map(Arc::new);
         let others = live.is_some();
@@ -105,18 +133,22 @@ impl Relay {
         });
         let conversation = Arc::clone(&relay.0);
         std::thread::spawn(move || {
+            let mut took = Duration::ZERO;
             loop {
-                std::thread::sleep(AGE);
+                // Where it takes long it is done as often as it is worth.
+                std::thread::sleep(AGE.max(took * 50));
                 let mut conversation = conversation.lock();
+                let begun = Instant::now();
                 let ages = conversation.shown.ages;
                 let done = match (others, ages) {
-                    (true, _) => conversation.relay(|_| Ok(())),
+                    (true, _) => conversation.keep_up(),
                     (false, true) => {
                         let conversation = &mut *conversation;
                         conversation.shown.renew(&mut conversation.lab)
                     }
                     (false, false) => Ok(()),
                 };
+                took = begun.elapsed();
                 if done.is_err() {
                     return;
                 }
@@ -127,10 +159,8 @@ impl Relay {
 
     /// COMMAND's last writes.
     pub fn finish(&self) {
-        let mut conversation = self.0.lock();
-        let conversation = &mut *conversation;
         // The lab may be gone, and then there is nobody to tell.
-        let _ = conversation.knobs.carry_in(&mut conversation.lab);
+        let _ = self.0.lock().carry_in();
     }
 }
 
@@ -141,7 +171,7 @@ fn serve(stream: UnixStream, conversation: &Mutex<Conversation>) -> io::Result<(
         if line.is_empty() {
             return writer.write_all(&line_of(&too_long()));
         }
-        let answer = conversation.lock().relay(|lab| lab.exchange(&line))?;
+        let answer = conversation.lock().relay(&line, |lab| lab.exchange(&line))?;
         writer.write_all(&answer)?;
     }
     Ok(())
@@ -180,9 +210,21 @@ fn serve_live(stream: UnixStream, live: &OwnedFd, conversation: &Mutex<Conversat
         if line.is_empty() {
             return writer.write_all(&line_of(&too_long()));
         }
-        let answer = conversation.lock().relay(|_| lab.exchange(&line))?;
+        let answer = conversation.lock().relay(&line, |_| lab.exchange(&line))?;
         writer.write_all(&answer)?;
     }
+}
+
+/// Whether a call may turn a knob: those of rules and flows don't. What is no call is answered, and turns nothing.
+fn turns_knobs(line: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Called {
+        tool: String,
+    }
+    serde_json::from_slice::<Called>(line).is_ok_and(|called| {
+        let of_rules = ["iptables", "ip6tables", "conntrack", "ipset", "cat", "dmesg", "lsmod"];
+        !of_rules.iter().any(|it| called.tool.starts_with(it))
+    })
 }
 
 /// With its end; empty where it is too long, `None` where there are no more.

@@ -1,0 +1,241 @@
+//! What COMMAND changes with the machine's own `ip` and `ifconfig`: links, addresses and routes of the namespace, told to the lab before its next tool
+//! is called.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::IpAddr;
+
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+
+use super::relay::Upstream;
+use crate::device::standard::tell;
+use crate::lab::netlink::Netlink;
+
+/// The namespace's network as it was last told.
+pub struct Watch {
+    /// Says that something changed, not what.
+    events: Socket,
+    netlink: Netlink,
+    seen: Network,
+}
+
+/// What a lab has words for. Of IPv6 it has none yet.
+#[derive(Default)]
+struct Network {
+    links: BTreeMap<u32, Link>,
+    /// By link and address, as `10.0.0.1/24`.
+    addresses: BTreeSet<(String, String)>,
+    /// As `ip route add` takes them; what the kernel made by itself, the lab makes too.
+    routes: BTreeSet<String>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Link {
+    name: String,
+    up: bool,
+    mtu: u32,
+}
+
+impl Watch {
+    pub fn start() -> io::Result<Self> {
+        let mut events = Socket::new(NETLINK_ROUTE)?;
+        events.bind(&SocketAddr::new(0, 0))?;
+        for group in [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE] {
+            events.add_membership(group)?;
+        }
+        events.set_non_blocking(true)?;
+        let mut netlink = Netlink::open()?;
+        Ok(Self {
+            seen: Network::look(&mut netlink)?,
+            events,
+            netlink,
+        })
+    }
+
+    pub fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<()> {
+        let mut changed = false;
+        loop {
+            match self.events.recv_from_full() {
+                Ok(_) => changed = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // More came than it could hold.
+                Err(_) => changed = true,
+            }
+        }
+        if !changed {
+            return Ok(());
+        }
+        let now = Network::look(&mut self.netlink)?;
+        for call in self.seen.changes_to(&now) {
+            let args: Vec<&str> = call.split(' ').collect();
+            let answer = lab.call("ip", &args)?;
+            let already = ["File exists", "No such process", "Cannot assign", "Cannot find device"];
+            if answer.code != 0 && !already.iter().any(|it| answer.stderr.contains(it)) {
+                let why = answer.stderr.lines().next().unwrap_or_default();
+                tell!("nflab: what `ip {call}` does to the devices here is in no lab: {why}");
+            }
+        }
+        self.seen = now;
+        Ok(())
+    }
+}
+
+impl Network {
+    fn look(netlink: &mut Netlink) -> io::Result<Self> {
+        let mut network = Self::default();
+        for message in netlink.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))? {
+            if let RouteNetlinkMessage::NewLink(link) = message {
+                network.links.insert(link.header.index, Link::of(&link));
+            }
+        }
+        let mut asked = AddressMessage::default();
+        asked.header.family = AddressFamily::Inet;
+        for message in netlink.dump(RouteNetlinkMessage::GetAddress(asked))? {
+            if let RouteNetlinkMessage::NewAddress(address) = message {
+                network.addresses.extend(network.address(&address));
+            }
+        }
+        let mut asked = RouteMessage::default();
+        asked.header.address_family = AddressFamily::Inet;
+        for message in netlink.dump(RouteNetlinkMessage::GetRoute(asked))? {
+            if let RouteNetlinkMessage::NewRoute(route) = message {
+                network.routes.extend(network.route(&route));
+            }
+        }
+        Ok(network)
+    }
+
+    fn name(&self, link: u32) -> Option<&str> {
+        self.links.get(&link).map(|it| it.name.as_str())
+    }
+
+    fn address(&self, message: &AddressMessage) -> Option<(String, String)> {
+        let address = message.attributes.iter().find_map(|it| match it {
+            AddressAttribute::Local(address) => Some(*address),
+            _ => None,
+        })?;
+        let link = self.name(message.header.index)?.to_owned();
+        Some((link, format!("{address}/{}", message.header.prefix_len)))
+    }
+
+    fn route(&self, message: &RouteMessage) -> Option<String> {
+        let header = &message.header;
+        if header.protocol == RouteProtocol::Kernel {
+            return None;
+        }
+        let mut table = u32::from(header.table);
+        let mut to = "default".to_owned();
+        let mut more = String::new();
+        for attribute in &message.attributes {
+            match attribute {
+                RouteAttribute::Destination(address) => {
+                    to = format!("{}/{}", plain(address)?, header.destination_prefix_length);
+                }
+                RouteAttribute::Gateway(address) => more += &format!(" via {}", plain(address)?),
+                RouteAttribute::Oif(link) => more += &format!(" dev {}", self.name(*link)?),
+                RouteAttribute::Priority(metric) => more += &format!(" metric {metric}"),
+                RouteAttribute::PrefSource(address) => more += &format!(" src {}", plain(address)?),
+                RouteAttribute::Table(number) => table = *number,
+                _ => {}
+            }
+        }
+        let kind = match header.kind {
+            RouteType::Unicast => "",
+            RouteType::BlackHole => "blackhole ",
+            RouteType::Unreachable => "unreachable ",
+            RouteType::Prohibit => "prohibit ",
+            _ => return None,
+        };
+        if table != MAIN {
+            more += &format!(" table {table}");
+        }
+        Some(format!("{kind}{to}{more}"))
+    }
+
+    /// The calls of `ip` that make this network into another. What goes, goes first.
+    fn changes_to(&self, now: &Self) -> Vec<String> {
+        let mut calls = Vec::new();
+        for (number, link) in &self.links {
+            match now.links.get(number) {
+                None => calls.push(format!("link del {}", link.name)),
+                Some(now) if now.name != link.name => {
+                    calls.push(format!("link set {} name {}", link.name, now.name));
+                }
+                Some(now) if link.up && !now.up => calls.push(format!("link set {} down", link.name)),
+                Some(_) => {}
+            }
+        }
+        let gone = &self.routes - &now.routes;
+        let lost = &self.addresses - &now.addresses;
+        // With an address the lab takes others and routes away, as the kernel does; but what goes and comes in one step here may have gone and come
+        // otherwise there. So what shall be left is given once more.
+        let (new, come) = match lost.is_empty() {
+            true => (&now.addresses - &self.addresses, &now.routes - &self.routes),
+            false => {
+                let touched = |it: &&(String, String)| lost.iter().any(|(link, _)| *link == it.0);
+                let of_touched: BTreeSet<_> = now.addresses.iter().filter(touched).cloned().collect();
+                (&(&now.addresses - &self.addresses) | &of_touched, now.routes.clone())
+            }
+        };
+        calls.extend(
+            lost.iter()
+                .map(|(link, address)| format!("addr del {address} dev {link}")),
+        );
+        calls.extend(gone.iter().map(|route| format!("route del {route}")));
+        for (number, link) in &now.links {
+            let before = self.links.get(number);
+            if before.is_none() {
+                calls.push(format!("link add {} type dummy", link.name));
+                continue;
+            }
+            if before.is_some_and(|it| it.mtu != link.mtu) {
+                calls.push(format!("link set {} mtu {}", link.name, link.mtu));
+            }
+            if before.is_some_and(|it| !it.up) && link.up {
+                calls.push(format!("link set {} up", link.name));
+            }
+        }
+        calls.extend(
+            new.iter()
+                .map(|(link, address)| format!("addr add {address} brd + dev {link}")),
+        );
+        calls.extend(come.iter().map(|route| format!("route add {route}")));
+        calls
+    }
+}
+
+impl Link {
+    fn of(message: &LinkMessage) -> Self {
+        let mut link = Self {
+            name: String::new(),
+            up: message.header.flags.contains(LinkFlags::Up),
+            mtu: 0,
+        };
+        for attribute in &message.attributes {
+            match attribute {
+                LinkAttribute::IfName(name) => link.name.clone_from(name),
+                LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                _ => {}
+            }
+        }
+        link
+    }
+}
+
+fn plain(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+const MAIN: u32 = 254;
+const RTNLGRP_LINK: u32 = 1;
+const RTNLGRP_IPV4_IFADDR: u32 = 5;
+const RTNLGRP_IPV4_ROUTE: u32 = 7;
