@@ -23,7 +23,7 @@ mod linux {
     use nflab::lab::clock::Clock;
     use nflab::lab::control::{Client, Request};
     use nflab::lab::drive::DrivenLab;
-    use nflab::lab::event_loop::{EventLoop, Port, PortCounters};
+    use nflab::lab::event_loop::{EventLoop, Port};
     use nflab::lab::memory::Lab;
     use nflab::lab::server::{Admitted, Bounds, Server};
 
@@ -183,7 +183,7 @@ mod linux {
             name: InterfaceName::default(),
             devices: vec![Box::new(SocketDevice(inside))],
             segment: None,
-            counters: PortCounters::default(),
+            counters: Default::default(),
         };
         (port, outside)
     }

@@ -42,7 +42,7 @@ _nflab_targets="ACCEPT DROP RETURN QUEUE CT DNAT LOG MARK MASQUERADE NOTRACK RED
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
-_nflab_commands="repl run test demo trace import replay sh shims up down exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe ip"
+_nflab_commands="repl run test demo trace import replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe ip"
 
 # The options of a subcommand.
 _nflab_options() {
@@ -58,6 +58,10 @@ _nflab_options() {
 	shims) echo --help ;;
 	up) echo --name --seed --help ;;
 	down) echo --help ;;
+	status) echo --json --help ;;
+	dmesg) echo --read-clear --clear --follow --follow-new --help ;;
+	cat) echo --help ;;
+	lsmod) echo --help ;;
 	exec) echo --help ;;
 	help) echo  ;;
 	esac

@@ -47,7 +47,7 @@ fn play(commands: &[&str]) -> String {
     let out = File::create(&path).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_nflab"))
         .arg("repl")
-        .env_remove("NFLAB")
+        .env("NFLAB", "/nonexistent/no-lab")
         .stdin(Stdio::piped())
         .stdout(out.try_clone().unwrap())
         .stderr(out)

@@ -1,5 +1,6 @@
 //! `cat` for the files of `/proc` that a lab has.
 
+use super::lsmod;
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::ext;
 use crate::lab::machine::{Machine, ToolOutput};
@@ -39,15 +40,18 @@ fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
             )
         }
         "/proc/net/ip_tables_names" => lines(machine.table_names().into_iter().map(str::to_owned)),
-        "/proc/net/ip_tables_matches" => lines(ext::MATCHES.iter().map(|spec| spec.name.to_owned())),
-        "/proc/net/ip_tables_targets" => lines(ext::TARGETS.iter().map(|spec| spec.name.to_owned())),
+        // Tables of IPv6 are not there yet.
+        "/proc/net/ip6_tables_names" | "/proc/net/ip6_tables_matches" | "/proc/net/ip6_tables_targets" => String::new(),
         "/proc/modules" => lines(
             machine
                 .modules()
                 .iter()
                 .rev()
-                .map(|name| format!("{name} 16384 0 - Live 0x0000000000000000")),
+                .map(|name| format!("{name} {} 0 - Live 0x0000000000000000", lsmod::SIZE)),
         ),
+        "/proc" | "/proc/" | "/proc/net" | "/proc/net/" | "/proc/sys" | "/proc/sys/" => return Err("Is a directory"),
+        "/proc/net/ip_tables_matches" => lines(ext::MATCHES.iter().map(|spec| spec.name.to_owned())),
+        "/proc/net/ip_tables_targets" => lines(ext::TARGETS.iter().map(|spec| spec.name.to_owned())),
         name => {
             let Some(path) = name.strip_prefix("/proc/sys/") else {
                 return Err("No such file or directory");

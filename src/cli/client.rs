@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::current::{self, NO_LAB};
-use super::{TOOLBOX, open, tools};
+use super::{TOOLBOX, listen, open, tools};
 use crate::base::bytes::text_of_os;
 use crate::device::standard::{self, tell};
 use crate::lab::control::{Client, Request, Response};
@@ -23,6 +23,9 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
             return NO_LAB;
         }
     };
+    if (TOOLBOX.goes_on)(name, &args) {
+        return listen::run(name, &args, &target);
+    }
     // Files are ours to open: as our user, before the lab is asked, and never because of what it answers.
     let needs = (TOOLBOX.needs)(name, &args);
     let mut too_much = None;

@@ -4,13 +4,18 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{AddressMask, Family, MarkMask};
+use crate::conntrack::proto::ProtocolState;
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
-use crate::conntrack::{Direction, Endpoint, Flow, Status};
+use crate::conntrack::{Direction, Endpoint, EventKind, Flow, Status};
 use crate::lab::machine::{Machine, ToolOutput};
 use arguments::Reader;
-use options::{ALL, DELETE, EVENTS, FORMATS, LIST, Meaning, OPTIONS, STATUSES, each, host, network, table_of};
+use options::{
+    ALL, DELETE, EVENT, EVENTS, FORMATS, LIST, Meaning, OPTIONS, STATUSES, each, host, loose, network, table_of,
+};
 
 mod arguments;
+#[cfg(unix)]
+pub mod events;
 mod options;
 
 pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
@@ -26,12 +31,19 @@ pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
     }
 }
 
+/// Whether these arguments ask for what happens to flows; what is wrong with them is said when the tool runs.
+pub fn listens(args: &[String]) -> bool {
+    let request = Request::read(args, &mut String::new());
+    request.is_ok_and(|request| (request.command, request.what) == (Command::Events, What::Flows))
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command {
     List,
     Delete,
     Flush,
     Count,
+    Events,
     Version,
     Help,
     /// One of the real tool's that is not here.
@@ -51,6 +63,11 @@ struct Request {
     filter: Filter,
     extended: bool,
     id: bool,
+    timestamp: bool,
+    /// Which things that happen to flows are shown.
+    events: Vec<EventKind>,
+    /// As asked for, in bytes.
+    buffer: Option<u64>,
 }
 
 /// All of these have to hold.
@@ -108,6 +125,9 @@ impl Request {
             filter: Filter::default(),
             extended: false,
             id: false,
+            timestamp: false,
+            events: Vec::new(),
+            buffer: None,
         };
         // Places in `OPTIONS`, because the tool complains of the first in its own order.
         let mut given = Vec::new();
@@ -141,7 +161,13 @@ impl Request {
                     refused = refused.or(Some(format!("`--{name}'")));
                 }
                 Meaning::Output => refused = refused.or(request.output(value.unwrap_or(""), warnings)?),
-                Meaning::Events => each(value.unwrap_or(""), EVENTS, warnings, |_| ())?,
+                Meaning::Events => each(value.unwrap_or(""), EVENTS, warnings, |word| match word {
+                    "NEW" => request.events.push(EventKind::New),
+                    "UPDATES" => request.events.push(EventKind::Update),
+                    "DESTROY" => request.events.push(EventKind::Destroy),
+                    _ => request.events.extend(EVERY_EVENT),
+                })?,
+                Meaning::Buffer => request.buffer = Some(loose(value.unwrap_or(""), 10)),
                 Meaning::Status => request.status(value.unwrap_or(""), warnings)?,
                 Meaning::Filter(set) => {
                     set(&mut request.filter, name, value)?;
@@ -173,6 +199,9 @@ impl Request {
                 return Err(bad(&format!("Can't use --{mask} without --{needed}")));
             }
         }
+        if request.timestamp && request.command != Command::Events {
+            refused = refused.or(Some("output format `timestamp'".to_owned()));
+        }
         match refused {
             Some(what) => Err(absent(&what)),
             None => Ok(request),
@@ -186,6 +215,8 @@ impl Request {
             (Command::Delete, What::Flows) => DELETE,
             (Command::List, What::Expectations) => &["family", "output"],
             (Command::Flush, What::Flows) => &["family"],
+            (Command::Events, What::Flows) => EVENT,
+            (Command::Events, What::Expectations) => &["family", "output", "buffer-size"],
             // What is refused whole is refused with any option.
             (Command::Absent, _) | (Command::Delete, What::Expectations) => ALL,
             _ => &[],
@@ -195,10 +226,16 @@ impl Request {
     /// Gives the format that is not here, if one was named. A name may be cut short.
     fn output(&mut self, formats: &str, warnings: &mut String) -> Result<Option<String>, ToolOutput> {
         let mut refused = None;
-        let Self { extended, id, .. } = self;
+        let Self {
+            extended,
+            id,
+            timestamp,
+            ..
+        } = self;
         each(formats, FORMATS, warnings, |format| match format {
             "extended" => *extended = true,
             "id" => *id = true,
+            "timestamp" => *timestamp = true,
             format => refused = Some(format!("output format `{format}'")),
         })?;
         Ok(refused)
@@ -231,6 +268,13 @@ impl Request {
                 said("connection tracking table has been emptied.")
             }
             (Command::Flush | Command::Delete, What::Expectations) => absent("deleting expectations"),
+            (Command::Events, What::Expectations) => absent("events of expectations"),
+            (Command::Events, What::Flows) => ToolOutput::failure(
+                2,
+                format!(
+                    "{VERSION}: `--event' waits for what happens, and nothing happens here meanwhile; run `nflab conntrack -E` beside a lab that runs, or list with `conntrack -L'\n"
+                ),
+            ),
             (Command::List, What::Expectations) => {
                 let lines: Vec<String> = table
                     .expectations(now)
@@ -278,8 +322,7 @@ impl Request {
 
     /// The flow's line, if the filter lets it through and it still lives.
     fn line(&self, machine: &Machine, flow: &Arc<Flow>) -> Option<String> {
-        let extended = text::flow(flow, FlowForm::ToolExtended, machine.now)?;
-        if !self.filter.lets_through(flow, &extended) {
+        if !self.filter.lets_through(flow) {
             return None;
         }
         let form = match self.extended {
@@ -314,7 +357,7 @@ impl Filter {
         }
     }
 
-    fn lets_through(&self, flow: &Arc<Flow>, extended: &str) -> bool {
+    fn lets_through(&self, flow: &Flow) -> bool {
         let state = flow.lock();
         let original = flow.original();
         let reply = state.tuple(flow, Direction::Reply);
@@ -347,10 +390,10 @@ impl Filter {
             && within(&self.reply_destination, reply.destination.address)
             && equal(&self.ports, &ports)
             && equal(&self.icmp, &icmp)
-            && self
-                .state
-                .as_ref()
-                .is_none_or(|wanted| extended.split_ascii_whitespace().nth(5) == Some(wanted))
+            && self.state.as_ref().is_none_or(|wanted| match &state.protocol {
+                ProtocolState::Tcp(track) => track.state().name() == wanted,
+                _ => false,
+            })
             && state.status.has(self.status)
             && !self.none
             && (!self.unreplied || self.status.has(Status::SEEN_REPLY) || !state.status.has(Status::SEEN_REPLY))
@@ -384,14 +427,17 @@ fn absent(what: &str) -> ToolOutput {
     )
 }
 
+const EVERY_EVENT: [EventKind; 3] = [EventKind::New, EventKind::Update, EventKind::Destroy];
+
 const VERSION: &str = "conntrack v1.4.7 (conntrack-tools)";
 
 const HELP: &str = "\
 conntrack of a lab: the flows that its router tracks.
   -L [conntrack|expect]  list       -D  delete what the filter lets through
   -F  delete all flows              -C [conntrack|expect]  count
+  -E  show what happens to flows, as it happens, with -e NEW,UPDATES,DESTROY and -b BUFFER
 Filters: -s -d (--orig-src --orig-dst) -r -q (--reply-src --reply-dst) ADDRESS[/MASK], -p PROTOCOL with --sport --dport
   --reply-port-src --reply-port-dst --state --icmp-type --icmp-code --icmp-id, -f ipv4|ipv6, -u STATUS, -m MARK[/MASK],
   -n -g -j [ADDRESS] (source, destination, any NAT).
-Output: -o extended,id
+Output: -o extended,id, and for -E timestamp
 ";

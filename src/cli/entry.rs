@@ -85,12 +85,13 @@ struct Arguments {
 enum Sub {
     /// Type rules, send packets and see what becomes of them
     Repl {
-        /// The lab's file; without it: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
+        /// A fresh lab from this file; without it the current lab: that of `nflab sh`, the one that NFLAB names, or the only one that runs. Where
+        /// there is none, a fresh one without rules: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
         #[arg(long, value_name = "LAB.toml")]
         lab: Option<PathBuf>,
-        /// The same run again needs the same seed
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
+        /// The same run again needs the same seed [default: 1]; with it the lab is a fresh one
+        #[arg(long, value_name = "SEED")]
+        seed: Option<u64>,
     },
     /// Do a script and hold its expectations: 0 all met, 1 some not, 2 it can't be read
     Run {
@@ -131,14 +132,26 @@ enum Sub {
     /// Take a live lab down, and clear away what a killed one left
     #[cfg(target_os = "linux")]
     Down(super::up::DownArguments),
-    /// Run a command in a host of a live lab
+    /// Show the labs that there are: interfaces, hosts, flows, rules, and what their routers may do
+    #[cfg(unix)]
+    Status(super::status::Arguments),
+    /// Show the kernel's log of the current lab
+    #[cfg(unix)]
+    Dmesg(super::programs::DmesgArguments),
+    /// Show files of the current lab's /proc
+    #[cfg(unix)]
+    Cat(super::programs::CatArguments),
+    /// Show which modules the current lab has loaded
+    #[cfg(unix)]
+    Lsmod,
+    /// Run a command in a host of a live lab, or a shell
     #[cfg(target_os = "linux")]
-    Exec(super::up::ExecArguments),
+    Exec(super::exec::Arguments),
 }
 
 fn subcommand(command: Option<Sub>) -> u8 {
     match command {
-        None if std::io::stdin().is_terminal() => repl(None, 1),
+        None if std::io::stdin().is_terminal() => repl(None, None),
         None => {
             tell!(
                 "nflab: say what to do: `nflab repl`, `nflab run SCRIPT`, `nflab replay ...`; `nflab --help` lists all"
@@ -166,20 +179,74 @@ fn subcommand(command: Option<Sub>) -> u8 {
         Some(Sub::Up(arguments)) => super::up::up(&arguments),
         #[cfg(target_os = "linux")]
         Some(Sub::Down(arguments)) => super::up::down(&arguments),
+        #[cfg(unix)]
+        Some(Sub::Status(arguments)) => super::status::run(&arguments),
+        #[cfg(unix)]
+        Some(Sub::Dmesg(arguments)) => super::programs::dmesg(&arguments),
+        #[cfg(unix)]
+        Some(Sub::Cat(arguments)) => super::programs::cat(&arguments),
+        #[cfg(unix)]
+        Some(Sub::Lsmod) => super::programs::lsmod(),
         #[cfg(target_os = "linux")]
-        Some(Sub::Exec(arguments)) => super::up::exec(&arguments),
+        Some(Sub::Exec(arguments)) => super::exec::run(&arguments),
     }
 }
 
-fn repl(file: Option<&Path>, seed: u64) -> u8 {
+fn repl(file: Option<&Path>, seed: Option<u64>) -> u8 {
+    let attached = match (file, seed) {
+        (Some(_), _) => None,
+        (None, Some(_)) => Some(Err("--seed asks for one".to_owned())),
+        (None, None) => Some(attach()),
+    };
+    let first = match attached {
+        Some(Ok(code)) => return code,
+        Some(Err(why)) => Some(format!(
+            "nflab: this is a fresh lab without rules, lan 10.0.0.1/24 and wan 192.0.2.1/24 ({why})"
+        )),
+        None => None,
+    };
+    let seed = seed.unwrap_or(1);
     let hosts = match super::open::hosts(file) {
         Ok(hosts) => hosts,
         Err(code) => return code,
     };
     match super::open::lab(file, seed) {
-        Ok(lab) => crate::repl::run(lab, hosts),
+        Ok(lab) => crate::repl::run(lab, hosts, first.as_deref()),
         Err(code) => code,
     }
+}
+
+/// The editor over the current lab, and its exit code; or why there is none. Which of several is meant has to be said.
+#[cfg(unix)]
+fn attach() -> Result<u8, String> {
+    use super::current;
+    use crate::lab::control::FindError;
+
+    let target = match current::find() {
+        Ok(target) => target,
+        Err(error @ FindError::SeveralRun { .. }) => {
+            tell!("nflab: {error}");
+            return Ok(current::NO_LAB);
+        }
+        Err(FindError::NoneRuns) => return Err("no lab runs".to_owned()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let copy = match current::copy(&target) {
+        Ok(copy) => copy,
+        Err(code) => return Ok(code),
+    };
+    match crate::repl::Attached::new(&target.socket, &copy, super::TOOLBOX) {
+        Ok(attached) => Ok(attached.run()),
+        Err(error) => {
+            tell!("nflab: the lab {} cannot be shown here: {error}", copy.name);
+            Ok(2)
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn attach() -> Result<u8, String> {
+    Err("labs that run are spoken to over unix sockets, which are not here".to_owned())
 }
 
 #[cfg(unix)]

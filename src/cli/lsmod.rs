@@ -8,7 +8,10 @@ pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     }
     let mut text = String::from("Module                  Size  Used by\n");
     for module in machine.modules().iter().rev() {
-        text += &format!("{module:<19} {:>8}  0\n", 16384);
+        text += &format!("{module:<19} {SIZE:>8}  0\n");
     }
     ToolOutput::success(text)
 }
+
+/// What each is said to take: nothing here has the kernel's sizes.
+pub const SIZE: u32 = 16384;

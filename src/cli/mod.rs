@@ -15,20 +15,28 @@ mod demo;
 mod dmesg;
 mod echo;
 mod entry;
+#[cfg(target_os = "linux")]
+mod exec;
 mod import;
 mod ip;
 pub mod iptables;
 pub mod iptables_restore;
 pub mod iptables_save;
+#[cfg(unix)]
+mod listen;
 mod lsmod;
 mod modprobe;
 mod open;
+#[cfg(unix)]
+mod programs;
 mod replay;
 mod run;
 #[cfg(unix)]
 mod sh;
 #[cfg(unix)]
 mod shims;
+#[cfg(unix)]
+mod status;
 mod sysctl;
 mod test;
 mod tools;

@@ -19,7 +19,7 @@ use crate::lab::clock::Clock;
 use crate::lab::control::{self, Client, Request, Response, Target};
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
-use crate::lab::server::{Admitted, Bounds, Server};
+use crate::lab::server::{Admitted, Answer, Bounds, Server, Service, Waker};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -282,7 +282,7 @@ fn with_path_only(
         TheLab::Live(target) => target.socket.clone(),
     };
     let served = match lab {
-        TheLab::Fresh(lab) => serve(&socket, answering(lab, |_, _| {})).map(Some),
+        TheLab::Fresh(lab) => serve_all(&socket, lab).map(Some),
         TheLab::Live(_) => Ok(None),
     };
     let _server = match served {
@@ -328,6 +328,30 @@ pub fn save(lab: &mut Lab, file: &Path) -> io::Result<()> {
 pub(super) fn serve(socket: &Path, answer: impl FnMut(Request) -> Response + Send + 'static) -> io::Result<Server> {
     let listener = UnixListener::bind(socket)?;
     Server::start(listener, Admitted::default(), Bounds::default(), |_| answer)
+}
+
+/// The same for a lab that is in memory, with requests that have many answers.
+fn serve_all(socket: &Path, lab: &Arc<Mutex<Lab>>) -> io::Result<Server> {
+    let listener = UnixListener::bind(socket)?;
+    let (lab, answer) = (Arc::clone(lab), answering(lab, |_, _| {}));
+    Server::start(listener, Admitted::default(), Bounds::default(), |waker| InMemory {
+        lab,
+        answer,
+        waker,
+    })
+}
+
+struct InMemory<A> {
+    lab: Arc<Mutex<Lab>>,
+    answer: A,
+    waker: Waker,
+}
+
+impl<A: FnMut(Request) -> Response + Send + 'static> Service for InMemory<A> {
+    fn answer(&mut self, request: Request) -> Answer {
+        let to_come = self.lab.lock().answers_to_come(&request, &self.waker);
+        to_come.unwrap_or_else(|| (self.answer)(request).into())
+    }
 }
 
 /// What a lab answers; each call with its answer is shown to `watch`.

@@ -1,11 +1,12 @@
 //! Which tools a lab has, and which applet each name means.
 
 use super::{Outcome, RouterTables, World, cat, conntrack, dmesg, echo, ip, iptables, iptables_restore, iptables_save};
-use super::{lsmod, modprobe, sysctl, trace};
+use super::{lsmod, modprobe, status, sysctl, trace};
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
 pub(super) use crate::lab::files::said_by_system;
 use crate::lab::machine::{Call, Machine, ToolOutput, Toolbox};
+use crate::lab::words;
 use crate::text::StaticHosts;
 
 /// All tools, for labs of every kind.
@@ -13,6 +14,9 @@ pub const TOOLBOX: Toolbox = Toolbox {
     names: NAMES,
     call,
     needs,
+    goes_on,
+    #[cfg(unix)]
+    listen: super::listen::answer,
 };
 
 /// The names that `nflab` answers to as a program; `nflab shims` makes a link for each.
@@ -103,6 +107,8 @@ fn applet(name: &str) -> Applet {
         "lsmod" => Applet::plain(|machine, call| lsmod::run(machine, call.args)),
         // No tools of a shell's, but what nflab's own commands ask a lab.
         "copy" => Applet::plain(|machine, _| copied(machine)),
+        "status" => Applet::plain(|machine, _| status::answer(machine)),
+        "words" => Applet::plain(|machine, call| words::tried_on_copy(machine, call.args, call.stdin)),
         "trace" => Applet::plain(|machine, call| trace::answer(machine, call.args)),
         name if name.starts_with("ip6tables") => Applet::plain(|_, call| {
             let why = "rules for IPv6 are not there yet in nflab; nothing was changed";
@@ -121,6 +127,15 @@ fn call(machine: &mut Machine, call: Call<'_>) -> ToolOutput {
 
 fn needs(name: &str, args: &[String]) -> Needs {
     (applet(name).needs)(args)
+}
+
+/// What waits for what comes; where nothing comes, it refuses.
+fn goes_on(name: &str, args: &[String]) -> bool {
+    match name {
+        "conntrack" => conntrack::listens(args),
+        "dmesg" => dmesg::follows(args),
+        _ => false,
+    }
 }
 
 /// The readers of arguments skip the name that a tool was called by.
@@ -142,6 +157,14 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
     arguments.push(call.name.to_owned());
     arguments.extend_from_slice(call.args);
     let router = machine.router.clone();
+    // What `/etc/hosts` would be on a machine that is this lab's router.
+    let named = machine.described.hosts.iter().flat_map(|host| {
+        let addresses = host.addresses.iter();
+        addresses.map(|it| (host.name.as_str(), it.address))
+    });
+    let hosts = named.fold(StaticHosts::localhost(), |hosts, (name, address)| {
+        hosts.with(name, address)
+    });
     let mut tables = RouterTables {
         router: &router,
         now: machine.now,
@@ -154,7 +177,7 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
         &arguments,
         &mut World {
             tables: &mut tables,
-            hosts: &StaticHosts::localhost(),
+            hosts: &hosts,
             now: machine.now,
             read: &mut read,
         },

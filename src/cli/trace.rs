@@ -1,5 +1,6 @@
 //! `nflab trace`: packets through a lab in memory, told rule by rule; or those that pass a live one.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 #[cfg(unix)]
@@ -13,7 +14,7 @@ use crate::explain::filter::Filter;
 use crate::explain::picture;
 use crate::explain::story::Detail;
 use crate::explain::why::RuleName;
-use crate::lab::conversation::Hosts;
+use crate::lab::conversation::{Hosts, is_name};
 use crate::lab::files::read_file;
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::memory::Lab;
@@ -331,7 +332,8 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
     use crate::lab::control::{Client, Request};
 
     if !text.is_empty()
-        && let Err(error) = Filter::parse(text)
+        // Which hosts there are, only the lab knows.
+        && let Err(error) = Filter::parse_among(text, &|name| is_name(name).then_some(Ipv4Addr::UNSPECIFIED.into()))
     {
         tell_styled!("{}", error.styled());
         return 2;

@@ -1,6 +1,5 @@
-//! `nflab up`, `down` and `exec`: live labs.
+//! `nflab up` and `down`: live labs.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,11 +9,10 @@ use crate::device::syscall::termination_signals;
 use crate::lab::clock::Clock;
 use crate::lab::drive::DrivenLab;
 use crate::lab::event_loop::{EventLoop, Stopped};
-use crate::lab::exec as hosts;
 use crate::lab::live::{self, Downed, LiveLab, UpOptions};
 use crate::lab::memory::Lab;
 use crate::lab::mode::{Mode, enter_user_namespace, probe};
-use crate::lab::place::{Place, RunningLab};
+use crate::lab::place::Place;
 use crate::lab::server::{Admitted, Bounds, Server};
 
 #[derive(Debug, clap::Args)]
@@ -37,21 +35,6 @@ pub struct DownArguments {
     lab: Option<String>,
 }
 
-#[derive(Debug, clap::Args)]
-pub struct ExecArguments {
-    /// A host of the lab file
-    #[arg(value_name = "HOST")]
-    host: String,
-    /// The command with its arguments
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
-    command: Vec<OsString>,
-}
-
 pub fn up(arguments: &UpArguments) -> u8 {
     // The lab file first: what is wrong with it has nothing to do with the machine.
     let file = match open::load(&arguments.lab) {
@@ -59,7 +42,7 @@ pub fn up(arguments: &UpArguments) -> u8 {
         Err(code) => return code,
     };
     open::note_without_effect(&file);
-    let lab = match Lab::new(&file, arguments.seed, TOOLBOX) {
+    let mut lab = match Lab::new(&file, arguments.seed, TOOLBOX) {
         Ok(lab) => lab,
         Err(error) => {
             tell_styled!("{}", error.styled());
@@ -94,6 +77,8 @@ pub fn up(arguments: &UpArguments) -> u8 {
     if live.cleared {
         tell!("nflab: what a killed lab of this name had left was cleared away first");
     }
+    lab.machine.name = live.name().to_owned();
+    lab.machine.ports = live::counters(&ports);
     let clock = Clock::new();
     let driver = DrivenLab::new(lab, &file, clock.now());
     let server = match Server::start(listener, Admitted::default(), Bounds::default(), driver.commands(clock)) {
@@ -115,9 +100,10 @@ pub fn up(arguments: &UpArguments) -> u8 {
         },
         live.socket().display()
     );
+    let log = super::dmesg::on_output(event_loop.driver.lab());
     let result = event_loop.run();
     // The devices go before what they lie in.
-    drop((event_loop, server));
+    drop((log, event_loop, server));
     let name = live.name().to_owned();
     if let Err(error) = live.down() {
         return refused(&error.to_string());
@@ -173,43 +159,6 @@ pub fn down(arguments: &DownArguments) -> u8 {
         }
         Err(error) => refused(&error.to_string()),
     }
-}
-
-pub fn exec(arguments: &ExecArguments) -> u8 {
-    let running: Vec<RunningLab> = Place::all().iter().flat_map(Place::running).collect();
-    let named = std::env::var("NFLAB").ok().filter(|name| !name.is_empty());
-    let lab = match (&named, &running[..]) {
-        (_, []) => {
-            tell!("nflab: no lab runs: start one with `nflab up LAB.toml`");
-            return 4;
-        }
-        (None, [lab]) => lab,
-        (None, labs) => {
-            let names: Vec<&str> = labs.iter().map(|lab| lab.name.as_str()).collect();
-            tell!(
-                "nflab: several labs run ({}): say which one, as in `NFLAB={} nflab exec ...`",
-                names.join(", "),
-                names[0]
-            );
-            return 4;
-        }
-        (Some(name), labs) => {
-            let same = |lab: &&RunningLab| lab.name == *name || lab.socket.as_os_str() == name.as_str();
-            match labs.iter().find(same) {
-                Some(lab) => lab,
-                None => {
-                    tell!("nflab: no lab {name:?} runs (NFLAB names it); start it with `nflab up`, or unset NFLAB");
-                    return 4;
-                }
-            }
-        }
-    };
-    let Some((command, args)) = arguments.command.split_first() else {
-        return 2;
-    };
-    let error = hosts::exec(lab, &arguments.host, command, args);
-    tell!("nflab: {error}");
-    error.exit_code() as u8
 }
 
 fn refused(message: &str) -> u8 {

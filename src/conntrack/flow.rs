@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::events::Told;
 use super::proto::ProtocolState;
 use super::settings::TcpSettings;
 use super::{Direction, Tuple};
@@ -81,6 +82,8 @@ pub struct FlowState {
     /// The numbers of the packets that opened it and that answered first; 0 where nobody counts, or none has yet.
     pub opened_by: u64,
     pub answered_by: u64,
+    /// What listeners have been told of it; `None` where none will be.
+    pub(super) told: Option<Told>,
     /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
     pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
 }
@@ -201,6 +204,7 @@ impl FlowState {
             holds: None,
             opened_by: self.opened_by,
             answered_by: self.answered_by,
+            told: self.told,
             sequence: self.sequence.clone(),
         }
     }

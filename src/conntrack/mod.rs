@@ -5,6 +5,7 @@
 //! the table has one lock a shard, held for a look-up or an insertion only.
 
 mod copy;
+mod events;
 mod expectation;
 mod flow;
 pub mod proto;
@@ -18,6 +19,7 @@ pub mod text;
 mod track;
 mod tuple;
 
+pub use events::{Event, EventKind, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Status};
 pub use settings::{Frag6Settings, SctpSettings, SettingError, Settings, TcpSettings};

@@ -13,6 +13,7 @@ use hashbrown::HashTable;
 use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
 
+use super::events::{EventKind, Events, Listener};
 use super::expectation::Expectations;
 use super::flow::FlowState;
 use super::proto::ProtocolState;
@@ -33,6 +34,7 @@ pub struct Table {
     expectations: Mutex<Expectations>,
     /// Lets a new flow pass without a look at the lock where nothing is expected.
     expectation_count: AtomicUsize,
+    pub(super) events: Arc<Events>,
 }
 
 #[derive(Default)]
@@ -110,6 +112,7 @@ impl Table {
             next_serial: AtomicU64::new(0),
             expectations: Mutex::default(),
             expectation_count: AtomicUsize::new(0),
+            events: Arc::default(),
         }
     }
 
@@ -141,6 +144,12 @@ impl Table {
             .is_some_and(|(flow, _)| !Arc::ptr_eq(&flow, by_other_than))
     }
 
+    /// Hears from now on what happens to flows that begin from now on. So many things wait for it at most; `wake` is called, wherever that is, when
+    /// there is something new, and must be quick.
+    pub fn listen(&self, bound: usize, wake: Box<dyn Fn() + Send + Sync>) -> Listener {
+        Listener::new(&self.events, bound, wake)
+    }
+
     /// All flows that live, in the order of their creation.
     pub fn flows(&self, now: Time) -> Vec<Arc<Flow>> {
         let mut flows = self.all();
@@ -156,17 +165,21 @@ impl Table {
 
     /// Takes a flow out, with its expectations. A flow that is not in the table yet will not get there. False when it was dead already.
     pub fn delete(&self, flow: &Arc<Flow>) -> bool {
-        let (status, reply, has_expected, remembered_by) = {
+        let (status, reply, has_expected, remembered_by, last_words) = {
             let mut state = flow.lock();
             if state.status.has(Status::DYING) {
                 return false;
             }
+            let last_words = self.events.last_words(&state);
             state.status.set(Status::DYING);
             // Whoever still looks at the flow (an observer, a packet) is not one that remembers its master.
             state.holds = None;
             let remembered_by = state.held_by.take().map(|token| Arc::downgrade(&token));
-            (state.status, state.reply, state.has_expected, remembered_by)
+            (state.status, state.reply, state.has_expected, remembered_by, last_words)
         };
+        if let Some(last_words) = last_words {
+            self.events.publish(EventKind::Destroy, flow, last_words, None);
+        }
         let is_remembered = |it: &Weak<()>| it.strong_count() > 0;
         if status.has(Status::CONFIRMED) {
             for tuple in [flow.original(), &reply] {

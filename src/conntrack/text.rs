@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::proto::ProtocolState;
-use super::{Counted, Direction, Expectation, Flow, FlowState, Status, Tuple};
+use super::{Counted, Direction, Event, EventKind, Expectation, Flow, FlowState, Status, Tuple};
 use crate::base::{Family, Time, protocol};
 
 /// Which of the forms of a flow.
@@ -90,6 +90,63 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
         write!(line, "helper={helper} ")?;
     }
     write!(line, "use={uses}")
+}
+
+/// What happened to a flow, as `conntrack -E` prints it, without the end of the line. `now` counts where the event has no time of its own.
+pub fn event(event: &Event, extended: bool, now: Time) -> String {
+    let mut line = String::with_capacity(200);
+    // Writing into a string cannot fail.
+    let _ = write_event(&mut line, event, extended, event.at.unwrap_or(now));
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// Seen: a time that is over is not shown, nor a mark of zero; only a flow's end tells what was counted, and how long it lived.
+fn write_event(line: &mut String, event: &Event, extended: bool, now: Time) -> std::fmt::Result {
+    let (flow, state) = (&event.flow, event.flow.lock());
+    let original = flow.original();
+    let is_end = event.kind == EventKind::Destroy;
+    line.push_str(match event.kind {
+        EventKind::New => "    [NEW] ",
+        EventKind::Update => " [UPDATE] ",
+        EventKind::Destroy => "[DESTROY] ",
+    });
+    if extended {
+        write_family(line, original.family())?;
+    }
+    let name = match original.protocol {
+        protocol::DCCP => "dccp",
+        other => protocol_name(other),
+    };
+    write!(line, "{name:<8} {} ", original.protocol)?;
+    let left = state.deadline.since(now).as_secs();
+    if left != 0 || !is_end {
+        write!(line, "{left} ")?;
+    }
+    if let ProtocolState::Tcp(track) = &state.protocol {
+        write!(line, "{} ", track.state().name())?;
+    }
+    let counters = state.counters.as_ref().filter(|_| is_end);
+    write_tuple(line, original, false)?;
+    write_counters(line, counters, Direction::Original)?;
+    if !state.status.has(Status::SEEN_REPLY) {
+        line.push_str("[UNREPLIED] ");
+    }
+    write_tuple(line, &state.reply, false)?;
+    write_counters(line, counters, Direction::Reply)?;
+    if state.status.has(Status::ASSURED) {
+        line.push_str("[ASSURED] ");
+    }
+    if state.mark != 0 {
+        write!(line, "mark={} ", state.mark)?;
+    }
+    if let (Some(started), true) = (state.started, is_end) {
+        write!(line, "delta-time={} ", now.since(started).as_secs())?;
+    }
+    if let Some(helper) = state.helper {
+        write!(line, "helper={helper} ")?;
+    }
+    Ok(())
 }
 
 /// Which of the forms of an expectation.

@@ -3,12 +3,13 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use super::events::EventKind;
 use super::proto::{self, Verdict};
 use super::{
     Counted, CtState, Direction, DropReason, Flow, FlowState, InvalidReason, NatInfo, Reason, Status, Table,
     TrackContext, Tracked, Tracking, Tuple,
 };
-use crate::base::protocol;
+use crate::base::{Time, protocol};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{self, kind};
 use crate::wire::ipv4;
@@ -72,7 +73,17 @@ impl Table {
                     Reason::KnownFlow
                 }
                 Verdict::Ignore(reason) => Reason::Ignored(reason),
-                Verdict::Destroy => Reason::EndsFlow,
+                Verdict::Destroy => {
+                    count(&mut state, direction, packet);
+                    if let proto::ProtocolState::Tcp(track) = &mut state.protocol {
+                        track.close();
+                    }
+                    if let Some(last_words) = self.events.last_words(&state) {
+                        self.events.publish(EventKind::Destroy, &flow, last_words, Some(cx.now));
+                    }
+                    state.told = None;
+                    Reason::EndsFlow
+                }
                 Verdict::Invalid(reason) => return Err(Refused::Invalid(reason)),
                 Verdict::Again => {
                     drop(state);
@@ -180,6 +191,7 @@ impl Table {
             holds: None,
             opened_by: cx.packet,
             answered_by: 0,
+            told: self.events.begin(cx.settings),
             sequence: None,
         };
         let reason = match expectation {
@@ -217,17 +229,35 @@ impl Table {
 
     /// The last stage (POSTROUTING and INPUT): the flow that this packet opened enters the table.
     pub fn confirm(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking) -> Result<(), DropReason> {
+        let is_new = self.enter(cx, packet, tracking)?;
+        if self.events.heard()
+            && let Some(flow) = &tracking.flow
+        {
+            self.events.passed(cx.now, flow, is_new);
+        }
+        Ok(())
+    }
+
+    /// A packet of a flow that is in the table already has got through: who listens hears what has changed.
+    pub fn got_through(&self, now: Time, flow: &Flow) {
+        if self.events.heard() {
+            self.events.passed(now, flow, false);
+        }
+    }
+
+    /// True where the packet's flow has entered the table just now.
+    fn enter(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking) -> Result<bool, DropReason> {
         if tracking.direction == Direction::Reply {
-            return Ok(());
+            return Ok(false);
         }
         let Some(flow) = tracking.flow.clone() else {
-            return Ok(());
+            return Ok(false);
         };
         loop {
             let holder = {
                 let mut state = flow.lock();
                 if state.status.has(Status::CONFIRMED) {
-                    return Ok(());
+                    return Ok(false);
                 }
                 if state.status.has(Status::DYING) {
                     return Err(DropReason::FlowDied);
@@ -239,7 +269,7 @@ impl Table {
                     *started = cx.now;
                 }
                 match self.insert(&flow, &state) {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => return Ok(true),
                     Err(holder) => {
                         state.status.clear(Status::CONFIRMED);
                         holder
@@ -250,7 +280,7 @@ impl Table {
                 self.delete(&holder);
                 continue;
             }
-            return self.resolve_clash(&flow, &holder, packet, tracking);
+            return self.resolve_clash(&flow, &holder, packet, tracking).map(|()| false);
         }
     }
 

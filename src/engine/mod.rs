@@ -20,5 +20,5 @@ pub use hooks::{HOOKS, Stage};
 pub use live::LiveTable;
 pub use observer::{Event, Failed, NatNotAsked, Observer, Part, Silent, Tried};
 pub use reason::{Place, Reason};
-pub use router::{Config, Router};
+pub use router::{Config, Router, Seen};
 pub use worker::{Emission, Fate, Port, Report, Worker};

@@ -38,6 +38,13 @@ impl Config {
     }
 }
 
+/// What was in force at a router when somebody last looked.
+#[derive(Debug)]
+pub struct Seen {
+    live: Arc<Live>,
+    config: Arc<Config>,
+}
+
 /// A whole router. Packets enter by `receive` and `send`, each on a worker of its own; everything else may happen meanwhile.
 ///
 /// Reads no clock and draws no randomness of its own: the same seed, configuration, packets and times give the same bytes.
@@ -92,6 +99,27 @@ impl Router {
             retired: Mutex::default(),
             workers: 1,
             seed: self.seed,
+        }
+    }
+
+    /// Takes over the rules and the configuration of another router where they have changed since `seen`: what a copy of it needs to stay its copy.
+    pub fn keep_up_with(&self, other: &Self, seen: &mut Seen, now: Time) {
+        let (live, config) = (other.live.load_full(), other.config.load_full());
+        let _one_at_a_time = self.replacing.lock();
+        if !Arc::ptr_eq(&live, &seen.live) {
+            self.live.store(Arc::new(live.copy(now)));
+        }
+        if !Arc::ptr_eq(&config, &seen.config) {
+            self.config.store(Arc::clone(&config));
+        }
+        *seen = Seen { live, config };
+    }
+
+    /// What is in force now, for [`Self::keep_up_with`].
+    pub fn seen(&self) -> Seen {
+        Seen {
+            live: self.live.load_full(),
+            config: self.config.load_full(),
         }
     }
 

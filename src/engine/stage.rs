@@ -284,6 +284,8 @@ impl<O: Observer> Pass<'_, O> {
             // Of most packets the flow is in the table, and nobody reads or shifts them.
             let state = flow.lock();
             if state.status.has(Status::CONFIRMED) && !state.status.has(Status::SEQ_ADJUST) && state.helper.is_none() {
+                drop(state);
+                self.router.flows.got_through(self.now, flow);
                 return Ok(());
             }
         }

@@ -61,7 +61,13 @@ pub struct FilterError {
 
 impl Filter {
     pub fn parse(text: &str) -> Result<Self, FilterError> {
+        Self::parse_among(text, &|_| None)
+    }
+
+    /// The same where hosts have names: `host_of` gives a name's address.
+    pub fn parse_among(text: &str, host_of: &dyn Fn(&str) -> Option<IpAddr>) -> Result<Self, FilterError> {
         let mut parser = Parser {
+            host_of,
             text,
             tokens: tokens(text),
             at: 0,
@@ -283,6 +289,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
 }
 
 struct Parser<'a> {
+    host_of: &'a dyn Fn(&str) -> Option<IpAddr>,
     text: &'a str,
     tokens: Vec<Token<'a>>,
     at: usize,
@@ -411,13 +418,14 @@ impl<'a> Parser<'a> {
     }
 
     fn address(&mut self, end: End) -> Result<Test, FilterError> {
-        let token = self.next("an address, such as 10.0.0.2 or 10.0.0.0/8")?;
+        let token = self.next("an address, such as 10.0.0.2 or 10.0.0.0/8, or a host of the lab")?;
         let (address, length) = match token.text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (token.text, None),
         };
-        let expected = "expected an IPv4 address or network";
-        match address.parse::<IpAddr>() {
+        let expected = "expected an IPv4 address or network, or a host of the lab";
+        let host = (self.host_of)(address).filter(|_| length.is_none());
+        match host.map_or_else(|| address.parse::<IpAddr>(), Ok) {
             Ok(IpAddr::V6(_)) => Err(self.error(
                 token.range(),
                 format!("IPv6 is not there yet: `{}` cannot be asked for", token.text),

@@ -138,6 +138,11 @@ impl Client {
         self.writer.set_read_timeout(timeout)
     }
 
+    /// Whether some of the next answer is here already, so that waiting for the socket would be in vain.
+    pub fn has_some(&self) -> bool {
+        !self.reader.buffer().is_empty()
+    }
+
     /// The next answer to a request that has many (`trace --follow`); `None` once the lab has closed the connection.
     pub fn next_answer(&mut self) -> io::Result<Option<Response>> {
         let mut answer = Vec::new();
@@ -163,6 +168,13 @@ impl Client {
                 "the lab closed the connection before it answered",
             )
         })
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Client {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.writer.as_fd()
     }
 }
 

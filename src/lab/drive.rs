@@ -43,11 +43,12 @@ impl DrivenLab {
     pub fn commands(&self, clock: Clock) -> impl FnOnce(Waker) -> Commands + use<> {
         let (lab, followers) = (self.lab.beside(), self.followers.clone());
         move |waker| {
-            followers.set_waker(waker);
+            followers.set_waker(waker.clone());
             Commands {
                 lab,
                 clock,
                 followers,
+                waker,
                 swept: 0,
             }
         }
@@ -126,6 +127,7 @@ pub struct Commands {
     lab: Lab,
     clock: Clock,
     followers: Followers,
+    waker: Waker,
     /// Where in the table of flows the dead are looked for next.
     swept: usize,
 }
@@ -133,9 +135,12 @@ pub struct Commands {
 impl Service for Commands {
     fn answer(&mut self, request: Request) -> Answer {
         if request.tool == "trace" && request.args.first().is_some_and(|arg| arg == "--follow") {
-            return self.followers.add(&request);
+            return self.followers.add(&request, &self.lab.machine.hosts());
         }
         self.lab.set_clock(self.clock.now());
+        if let Some(answer) = self.lab.answers_to_come(&request, &self.waker) {
+            return answer;
+        }
         self.lab.respond(request).into()
     }
 

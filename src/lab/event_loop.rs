@@ -13,6 +13,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
 use super::clock::Clock;
+use super::counters::PortCounters;
 use super::segment::{Delivery, Segment};
 use crate::base::{InterfaceName, Time};
 use crate::device::{Device, LARGEST_PACKET};
@@ -42,20 +43,7 @@ pub struct Port {
     pub devices: Vec<Box<dyn PollDevice>>,
     /// `None` where the single device is all there is: whatever the router sends goes there.
     pub segment: Option<Segment>,
-    pub counters: PortCounters,
-}
-
-/// Packets of one interface. What hosts send each other doesn't count as received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortCounters {
-    pub received: u64,
-    pub sent: u64,
-    /// Relayed from host to host.
-    pub relayed: u64,
-    /// For an address that nobody on the link has.
-    pub unresolved: u64,
-    /// The device took no more, or was down.
-    pub lost: u64,
+    pub counters: Arc<PortCounters>,
 }
 
 /// Why the loop ended.
@@ -186,7 +174,7 @@ impl<D: Driver> EventLoop<D> {
             let port_here = &mut self.ports[index];
             match delivery {
                 Delivery::Host(other) => {
-                    port_here.counters.relayed += 1;
+                    port_here.counters.relayed.add_one();
                     port_here.send_to(other, bytes);
                     continue;
                 }
@@ -197,11 +185,11 @@ impl<D: Driver> EventLoop<D> {
                 }
                 Delivery::Router => {}
                 Delivery::Nobody => {
-                    port_here.counters.unresolved += 1;
+                    port_here.counters.unresolved.add_one();
                     continue;
                 }
             }
-            port_here.counters.received += 1;
+            port_here.counters.received.add_one();
             self.driver.packet(now, PortIndex(port), bytes, &mut |port, bytes| {
                 deliver(&mut self.ports, port, bytes)
             });
@@ -220,7 +208,7 @@ impl Port {
     fn send_to(&mut self, device: usize, bytes: &[u8]) {
         let sent = self.devices.get_mut(device).map(|device| device.send(bytes));
         if !matches!(sent, Some(Ok(()))) {
-            self.counters.lost += 1;
+            self.counters.lost.add_one();
         }
     }
 }
@@ -230,7 +218,7 @@ fn deliver(ports: &mut [Port], port: PortIndex, bytes: &[u8]) {
     let Some(port) = ports.get_mut(usize::from(port.0)) else {
         return;
     };
-    port.counters.sent += 1;
+    port.counters.sent.add_one();
     match port
         .segment
         .as_ref()
@@ -238,7 +226,7 @@ fn deliver(ports: &mut [Port], port: PortIndex, bytes: &[u8]) {
     {
         Delivery::Host(host) => port.send_to(host, bytes),
         Delivery::Everyone => (0..port.devices.len()).for_each(|host| port.send_to(host, bytes)),
-        Delivery::Router | Delivery::Nobody => port.counters.unresolved += 1,
+        Delivery::Router | Delivery::Nobody => port.counters.unresolved.add_one(),
     }
 }
 

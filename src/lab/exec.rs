@@ -20,8 +20,25 @@ pub fn exec(lab: &RunningLab, host: &str, command: &OsStr, args: &[OsString]) ->
     if let Err(error) = enter(lab, host) {
         return error;
     }
-    let source = Command::new(command).args(args).env("NFLAB", &lab.socket).exec();
-    let name = command.to_string_lossy().into_owned();
+    become_command(Command::new(command).args(args), lab)
+}
+
+/// Becomes a shell in the host, whose prompt says so where the shell takes that from its environment (`sh` does, and Debian's `bash`).
+pub fn shell(lab: &RunningLab, host: &str, shell: &OsStr) -> ExecError {
+    if let Err(error) = enter(lab, host) {
+        return error;
+    }
+    become_command(
+        Command::new(shell)
+            .env("PS1", format!("{host}\\$ "))
+            .env("debian_chroot", host),
+        lab,
+    )
+}
+
+fn become_command(command: &mut Command, lab: &RunningLab) -> ExecError {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let source = command.env("NFLAB", &lab.socket).exec();
     match source.kind() {
         io::ErrorKind::NotFound => ExecError::NoCommand { command: name },
         _ => ExecError::CannotRun { command: name, source },

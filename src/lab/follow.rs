@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use super::control::{Request, Response};
+use super::conversation::Hosts;
 use super::server::{Answer, Source, Waker};
 use crate::base::InterfaceName;
 use crate::explain::filter::{Filter, Subject};
@@ -66,8 +67,8 @@ impl Followers {
     }
 
     /// `trace --follow [FILTER] [--json | --short] [--colour]`: the answer, whether it is followed from now on or refused.
-    pub fn add(&self, request: &Request) -> Answer {
-        match self.read(request) {
+    pub fn add(&self, request: &Request, hosts: &Hosts) -> Answer {
+        match self.read(request, hosts) {
             Err(refused) => refused.into(),
             Ok(follower) => {
                 let follower = Arc::new(follower);
@@ -86,7 +87,7 @@ impl Followers {
         }
     }
 
-    fn read(&self, request: &Request) -> Result<Follower, Response> {
+    fn read(&self, request: &Request, hosts: &Hosts) -> Result<Follower, Response> {
         let mut filter = None;
         let mut form = Form::Text {
             detail: Detail::Whole,
@@ -112,7 +113,7 @@ impl Followers {
                         "`{option}` is no option of `trace --follow`: expected --json, --short or --colour"
                     )));
                 }
-                text => match Filter::parse(text) {
+                text => match Filter::parse_among(text, &|name| Some(hosts.get(name)?.address.into())) {
                     Ok(read) => filter = Some(read),
                     Err(error) => return Err(Response::failure(2, format!("{error}\n"))),
                 },
@@ -221,7 +222,7 @@ mod tests {
     #[test]
     fn a_slow_reader_hears_how_many_it_missed() {
         let followers = Followers::default();
-        let mut following = followers.add(&request(&["--follow"])).more.unwrap();
+        let mut following = followers.add(&request(&["--follow"]), &Hosts::default()).more.unwrap();
         assert!(followers.may_want(&[], None));
         for _ in 0..LONGEST_QUEUE + 10 {
             followers.tell(&subject(&[]), Story::default());
@@ -242,9 +243,12 @@ mod tests {
     #[test]
     fn each_hears_what_fits_its_filter() {
         let followers = Followers::default();
-        let mut tcp = followers.add(&request(&["--follow", "tcp"])).more.unwrap();
+        let mut tcp = followers
+            .add(&request(&["--follow", "tcp"]), &Hosts::default())
+            .more
+            .unwrap();
         let mut other = followers
-            .add(&request(&["--follow", "not tcp", "--json"]))
+            .add(&request(&["--follow", "not tcp", "--json"]), &Hosts::default())
             .more
             .unwrap();
         followers.tell(&subject(&[0; 20]), Story::default());
@@ -260,7 +264,7 @@ mod tests {
             (&["--follow", "--svg"], "`--svg` is no option"),
             (&["--follow", "tcp dprt 8"], "did you mean `dport`?"),
         ] {
-            let answer = followers.add(&request(args));
+            let answer = followers.add(&request(args), &Hosts::default());
             assert_eq!(answer.response.code, 2);
             assert!(answer.more.is_none());
             assert!(answer.response.stderr.contains(expected), "{}", answer.response.stderr);

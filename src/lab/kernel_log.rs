@@ -24,8 +24,22 @@ struct Ring {
     lines: VecDeque<Arc<LogLine>>,
     /// The number of the first of them; they are counted from the beginning of the lab.
     first: u64,
-    /// Called whenever lines have come.
-    notify: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Called whenever lines have come, with a number each.
+    told: Vec<(u64, Arc<dyn Fn() + Send + Sync>)>,
+    next_told: u64,
+}
+
+/// Who is told of new lines, until this is dropped.
+#[derive(Debug)]
+pub struct Told {
+    log: KernelLog,
+    number: u64,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.log.0.lock().told.retain(|(number, _)| *number != self.number);
+    }
 }
 
 impl KernelLog {
@@ -44,10 +58,10 @@ impl KernelLog {
             }
             ring.lines.push_back(Arc::new(LogLine { time, record }));
         }
-        let notify = ring.notify.clone();
+        let told: Vec<_> = ring.told.iter().map(|(_, call)| Arc::clone(call)).collect();
         drop(ring);
-        if let Some(notify) = notify {
-            notify();
+        for call in told {
+            call();
         }
     }
 
@@ -64,8 +78,15 @@ impl KernelLog {
     }
 
     /// Has this called whenever lines have come, in the thread that carries packets: it must be quick.
-    pub fn notify(&self, call: impl Fn() + Send + Sync + 'static) {
-        self.0.lock().notify = Some(Arc::new(call));
+    pub fn notify(&self, call: impl Fn() + Send + Sync + 'static) -> Told {
+        let mut ring = self.0.lock();
+        let number = ring.next_told;
+        ring.next_told += 1;
+        ring.told.push((number, Arc::new(call)));
+        Told {
+            log: self.clone(),
+            number,
+        }
     }
 
     pub fn clear(&self) {

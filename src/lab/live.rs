@@ -12,18 +12,20 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::event_loop::{Port, PortCounters};
+use super::counters::PortCounters;
+use super::event_loop::Port;
 use super::file::{Host, Interface, LabFile, LabNameError, check_lab_name};
 use super::mode::{Mode, UserNamespaceError, enter_user_namespace, probe};
 use super::namespace::{Namespace, NamespaceError, SYSTEM_DIRECTORY, end_processes};
 use super::netlink::{Netlink, NetlinkError};
 use super::place::{DeviceRecord, HostRecord, Lock, NAMESPACES, Place, State};
 use super::segment::{Segment, SegmentHost};
-use crate::base::{AddressMask, Family};
+use crate::base::{AddressMask, Family, InterfaceName};
 use crate::device::{TunDevice, TunError};
 
 /// Namespaces, devices and the control socket of a lab that is up. Dropping it takes it down; [`down`](Self::down) says how that went.
@@ -194,7 +196,7 @@ impl LiveLab {
                 name: interface.name,
                 devices: Vec::new(),
                 segment: None,
-                counters: PortCounters::default(),
+                counters: Arc::default(),
             };
             if hosts.is_empty() {
                 port.devices.push(Box::new(self.make_device(interface)?));
@@ -258,6 +260,14 @@ impl Drop for LiveLab {
         // Nobody is left to tell; `down` by hand finds the state where this failed.
         let _ = self.take_down();
     }
+}
+
+/// What each port counts, for who looks from outside of the event loop.
+pub fn counters(ports: &[Port]) -> Vec<(InterfaceName, Arc<PortCounters>)> {
+    ports
+        .iter()
+        .map(|port| (port.name, Arc::clone(&port.counters)))
+        .collect()
 }
 
 /// What `nflab down LAB` did.

@@ -4,11 +4,16 @@
 
 use std::sync::Arc;
 
+use super::control::{Request, Response};
 use super::conversation::Hosts;
+use super::counters::PortCounters;
 use super::file::LabFile;
 use super::files::{Files, Needs};
 use super::kernel_log::KernelLog;
-use crate::base::{Family, Time};
+#[cfg(unix)]
+use super::server::{Answer, Waker};
+use super::words::Trials;
+use crate::base::{Family, InterfaceName, Time};
 use crate::conntrack::{HelperSpec, SettingError, Settings};
 use crate::engine::{Config, Router};
 use crate::helper;
@@ -53,6 +58,17 @@ impl ToolOutput {
     }
 }
 
+impl From<ToolOutput> for Response {
+    fn from(output: ToolOutput) -> Self {
+        Self {
+            stdout: output.stdout,
+            stderr: output.stderr,
+            code: output.code,
+            busy: false,
+        }
+    }
+}
+
 /// The tools that a lab offers. Handed in, because applets live above this room.
 #[derive(Clone, Copy)]
 pub struct Toolbox {
@@ -61,6 +77,11 @@ pub struct Toolbox {
     pub call: fn(&mut Machine, Call<'_>) -> ToolOutput,
     /// What a call by this name with these arguments reads and writes.
     pub needs: fn(&str, &[String]) -> Needs,
+    /// Whether a call by this name goes on until it is ended.
+    pub goes_on: fn(&str, &[String]) -> bool,
+    /// What answers a request that has many answers; `None` for any other request.
+    #[cfg(unix)]
+    pub listen: fn(&Machine, &Request, &Waker) -> Option<Answer>,
 }
 
 impl Toolbox {
@@ -168,6 +189,10 @@ pub struct Machine {
     /// Packets pass it all the time, whoever asks; false for a lab that only moves when it is told to.
     pub live: bool,
     pub log: KernelLog,
+    /// What passed its interfaces, where devices are behind them.
+    pub ports: Vec<(InterfaceName, Arc<PortCounters>)>,
+    /// Copies that people at a prompt try their packets on.
+    pub(super) trials: Trials,
     profile: Profile,
     modules: Vec<String>,
     toolbox: Toolbox,
@@ -182,6 +207,8 @@ impl Machine {
             name: String::new(),
             described: Arc::default(),
             live: false,
+            ports: Vec::new(),
+            trials: Trials::default(),
             profile: Profile::default(),
             modules: Vec::new(),
             log: KernelLog::default(),
@@ -198,6 +225,8 @@ impl Machine {
             name: self.name.clone(),
             described: Arc::clone(&self.described),
             live: false,
+            ports: Vec::new(),
+            trials: Trials::default(),
             profile: self.profile,
             modules: self.modules.clone(),
             log: KernelLog::default(),
@@ -210,8 +239,15 @@ impl Machine {
         Self {
             log: self.log.clone(),
             live: self.live,
+            ports: self.ports.clone(),
             ..self.copy(Arc::clone(&self.router))
         }
+    }
+
+    /// What passed an interface.
+    pub fn counters(&self, name: InterfaceName) -> Option<&PortCounters> {
+        let port = self.ports.iter().find(|(port, _)| *port == name)?;
+        Some(&port.1)
     }
 
     /// The hosts that its lab file names.

@@ -13,6 +13,9 @@ use super::file::LabFile;
 use super::files::{Files, gather};
 use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
 use super::problem::{Position, Problem, SourceError};
+use super::script::Talk;
+#[cfg(unix)]
+use super::server::{Answer, Waker};
 use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use crate::conntrack::proto::ProtocolState;
 use crate::conntrack::{Endpoint, Tuple};
@@ -32,6 +35,8 @@ pub struct Lab {
     /// What left last by each way out: what an ICMP error that comes back may quote.
     departed: HashMap<Port, Vec<u8>>,
     streams: Streams,
+    /// What was said to it before in its own words, from outside.
+    pub(super) talk: Talk,
 }
 
 /// What became of one packet.
@@ -74,6 +79,12 @@ impl Lab {
             .collect()
     }
 
+    /// The answers to come, where a request has many: somebody listens to the lab.
+    #[cfg(unix)]
+    pub fn answers_to_come(&mut self, request: &Request, waker: &Waker) -> Option<Answer> {
+        (self.machine.toolbox().listen)(&self.machine, request, waker)
+    }
+
     /// The same lab for another thread, which calls its tools while this one carries packets: one router, one log, one set of open ports; the
     /// clock, what `modprobe` loaded and what became of the last packet are its own.
     pub fn beside(&self) -> Self {
@@ -85,6 +96,7 @@ impl Lab {
             last: None,
             departed: HashMap::new(),
             streams: Streams::default(),
+            talk: Talk::default(),
         }
     }
 
@@ -124,6 +136,7 @@ impl Lab {
             last: None,
             departed: HashMap::new(),
             streams: Streams::default(),
+            talk: Talk::default(),
         }
     }
 
@@ -145,6 +158,7 @@ impl Lab {
             last: None,
             departed: HashMap::new(),
             streams: Streams::default(),
+            talk: Talk::default(),
         }
     }
 
@@ -185,18 +199,16 @@ impl Lab {
 
     /// What the lab answers to a tool that speaks to it over its control socket: it opens no file for it.
     pub fn respond(&mut self, request: Request) -> Response {
+        if request.tool == "words" && !self.machine.live {
+            return super::words::said_to(self, &request.args, &request.stdin).into();
+        }
         let output = self.machine.call(Call {
             name: &request.tool,
             args: &request.args,
             stdin: &request.stdin,
             files: &Files::new(request.files),
         });
-        Response {
-            stdout: output.stdout,
-            stderr: output.stderr,
-            code: output.code,
-            busy: false,
-        }
+        output.into()
     }
 
     pub fn interface(&self, name: &str) -> Option<InterfaceId> {

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod control;
 pub mod conversation;
 pub mod copy;
+pub mod counters;
 pub mod demo;
 pub mod file;
 pub mod files;
@@ -19,6 +20,7 @@ pub mod segment;
 pub mod send;
 #[cfg(unix)]
 pub mod server;
+pub mod words;
 
 #[cfg(target_os = "linux")]
 pub mod contain;

@@ -330,7 +330,9 @@ const RULE_OPTIONS: &[&str] = &[
     "--line-numbers",
 ];
 
-const PROC_FILES: [&str; 7] = [
+const PROC_FILES: [&str; 9] = [
+    "/proc/modules",
+    "/proc/net/ip6_tables_names",
     "/proc/net/nf_conntrack",
     "/proc/net/ip_conntrack",
     "/proc/net/nf_conntrack_expect",
@@ -349,6 +351,9 @@ mod tests {
         names: &["iptables", "sysctl"],
         call: |_, _| ToolOutput::default(),
         needs: |_, _| crate::lab::files::Needs::default(),
+        goes_on: |_, _| false,
+        #[cfg(unix)]
+        listen: |_, _, _| None,
     };
 
     fn offers(line: &str) -> Vec<String> {

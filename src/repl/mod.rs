@@ -1,5 +1,7 @@
 //! The interactive line editor over a lab: the language of `nflab run`, with history, completion and here-documents.
 
+#[cfg(unix)]
+mod attached;
 mod complete;
 
 use std::io::{BufRead, IsTerminal};
@@ -16,14 +18,33 @@ use crate::lab::conversation::Hosts;
 use crate::lab::memory::Lab;
 use crate::lab::problem::Source;
 use crate::lab::script::{Runner, parse_in};
+#[cfg(unix)]
+pub use attached::Attached;
 use complete::Assistant;
 
-/// Reads commands until their end; returns the exit code.
-pub fn run(lab: Lab, hosts: Hosts) -> u8 {
+/// Reads commands for a lab of this process's own until their end; returns the exit code. `first` is said before all else.
+pub fn run(lab: Lab, hosts: Hosts, first: Option<&str>) -> u8 {
     let mut runner = Runner::new(lab, PathBuf::from("."));
     runner.hosts = hosts;
+    session(&mut runner, first)
+}
+
+/// Whom commands are for.
+trait Addressee {
+    /// Does what was typed. Nothing of it ends the session.
+    fn line(&mut self, text: &str);
+    fn prompt(&self) -> String;
+    /// The lab as completion sees it.
+    fn look(&mut self) -> &Lab;
+    fn set_styled(&mut self, styled: bool);
+}
+
+fn session(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
     if !std::io::stdin().is_terminal() {
-        return piped(&mut runner);
+        if let Some(first) = first {
+            tell!("{first}");
+        }
+        return piped(to);
     }
     let config = Config::builder()
         .auto_add_history(true)
@@ -36,21 +57,24 @@ pub fn run(lab: Lab, hosts: Hosts) -> u8 {
             return 3;
         }
     };
-    editor.set_helper(Some(Assistant::new(runner.lab.machine.toolbox())));
+    editor.set_helper(Some(Assistant::new(to.look().machine.toolbox())));
     let history = history_file();
     if let Some(path) = &history {
         // None yet: the first time.
         let _ = editor.load_history(path);
     }
-    runner.styled = standard::has_colours();
+    to.set_styled(standard::has_colours());
+    if let Some(first) = first {
+        say!("{first}");
+    }
     say!("{GREETING}");
     loop {
         if let Some(assistant) = editor.helper_mut() {
-            assistant.look_at(&runner.lab);
+            assistant.look_at(to.look());
         }
-        match editor.readline(&prompt(&runner)) {
+        match editor.readline(&to.prompt()) {
             Ok(text) if matches!(text.trim(), "exit" | "quit") => break,
-            Ok(text) => line(&mut runner, &text),
+            Ok(text) => to.line(&text),
             Err(ReadlineError::Interrupted) => say!("(^D or `exit` leaves)"),
             Err(ReadlineError::Eof) => break,
             Err(error) => {
@@ -66,7 +90,7 @@ pub fn run(lab: Lab, hosts: Hosts) -> u8 {
 }
 
 /// Not a terminal: the same, without a prompt; what spans several lines is gathered as the editor would.
-fn piped(runner: &mut Runner) -> u8 {
+fn piped(to: &mut dyn Addressee) -> u8 {
     let mut pending = String::new();
     for bytes in std::io::stdin().lock().split(b'\n') {
         let bytes = match bytes {
@@ -83,46 +107,59 @@ fn piped(runner: &mut Runner) -> u8 {
         pending.push_str(&text);
         pending.push('\n');
         if complete::is_complete(&pending) {
-            line(runner, &std::mem::take(&mut pending));
+            to.line(&std::mem::take(&mut pending));
         }
     }
     if !pending.is_empty() {
-        line(runner, &pending);
+        to.line(&pending);
     }
     0
 }
 
-/// Does what was typed. Nothing of it ends the session.
-fn line(runner: &mut Runner, text: &str) {
-    let source = Source {
-        name: "typed".to_owned(),
-        text: text.to_owned(),
-    };
-    let statements = match parse_in(&source, runner.lab.machine.toolbox(), &mut runner.hosts) {
-        Ok(statements) => statements,
-        Err(error) => {
-            tell_styled!("{}", error.styled());
-            return;
+impl Addressee for Runner {
+    fn line(&mut self, text: &str) {
+        let source = typed(text);
+        let statements = match parse_in(&source, self.lab.machine.toolbox(), &mut self.hosts) {
+            Ok(statements) => statements,
+            Err(error) => {
+                tell_styled!("{}", error.styled());
+                return;
+            }
+        };
+        for statement in &statements {
+            let (said, result) = self.run(statement);
+            standard::say_text(&said.stdout);
+            standard::tell_text(&said.stderr);
+            if let Err(failed) = result
+                && said.stderr.is_empty()
+            {
+                tell!("{}", failed.reason);
+            }
         }
-    };
-    for statement in &statements {
-        let (said, result) = runner.run(statement);
-        standard::say_text(&said.stdout);
-        standard::tell_text(&said.stderr);
-        if let Err(failed) = result
-            && said.stderr.is_empty()
-        {
-            tell!("{}", failed.reason);
-        }
+    }
+
+    fn prompt(&self) -> String {
+        format!(
+            "{} {}> ",
+            self.lab.name(),
+            since(self.lab.machine.booted, self.lab.now())
+        )
+    }
+
+    fn look(&mut self) -> &Lab {
+        &self.lab
+    }
+
+    fn set_styled(&mut self, styled: bool) {
+        self.styled = styled;
     }
 }
 
-fn prompt(runner: &Runner) -> String {
-    format!(
-        "{} {}> ",
-        runner.lab.name(),
-        since(runner.lab.machine.booted, runner.lab.now())
-    )
+fn typed(text: &str) -> Source {
+    Source {
+        name: "typed".to_owned(),
+        text: text.to_owned(),
+    }
 }
 
 /// `+90s`, `+0.25s`: since the lab began.

@@ -377,3 +377,68 @@ fn where_no_lab_is_it_is_said_how_to_give_one() {
         assert_eq!(ran.out, "", "{args:?}");
     }
 }
+
+#[test]
+fn the_editor_speaks_to_the_lab_that_is_there() {
+    let bench = Bench::new();
+    bench.write(
+        "typed",
+        "iptables -A FORWARD -i lan -j ACCEPT
+iptables-restore --noflush <<EOF
+*filter
+-A FORWARD -m state --state ESTABLISHED -j ACCEPT
+COMMIT
+EOF
+iptables -P FORWARD DROP
+handshake laptop:40000 > 198.51.100.9:80
+data laptop:40000 > 198.51.100.9:80 \"GET\"
+send eth0.5 tcp 198.51.100.9:80 > laptop:40000 PA data \"200\"
+expect state ESTABLISHED
+expect drop
+expect fail iptables -A NONE
+host other 10.0.0.3 lan
+ping other > 198.51.100.9
+advance 5s
+trace --svg way.svg\n",
+    );
+    let (out, err) = in_sh(
+        &bench,
+        "nflab repl < typed
+         iptables -L FORWARD -v -x -n
+         conntrack -L",
+    );
+    assert!(
+        out.contains("ESTABLISHED src=10.0.0.2 dst=198.51.100.9 sport=40000"),
+        "it was sent: {out}{err}"
+    );
+    assert!(out.contains("src=10.0.0.3"), "{out}{err}");
+    assert!(err.contains("attached to the lab home"), "{err}");
+    assert!(
+        err.contains("the packet was accepted, and forwarded"),
+        "an expectation that is not met: {err}"
+    );
+    assert!(err.contains("the clock of a lab that runs is this machine's"), "{err}");
+    assert!(err.contains("nflab trace --svg"), "{err}");
+    assert_eq!(err.matches("was expected to fail").count(), 0, "{err}");
+}
+
+#[test]
+fn without_a_lab_the_editor_says_that_its_own_is_fresh() {
+    let bench = Bench::new();
+    let ran = bench.nflab_with("lab\n", &["repl"]);
+    assert_eq!(ran.code, 0);
+    let first = ran.err.lines().next().unwrap_or_default().to_owned();
+    assert!(
+        first.starts_with("nflab: this is a fresh lab without rules") && first.contains("no lab answers"),
+        "{first}"
+    );
+    // Who asks for a fresh one gets it, in `nflab sh` too.
+    let (out, err) = in_sh(
+        &bench,
+        "iptables -P FORWARD DROP\necho 'iptables -S FORWARD' | nflab repl --seed 3",
+    );
+    assert!(
+        out.contains("-P FORWARD ACCEPT") && err.contains("--seed asks for one"),
+        "{out}{err}"
+    );
+}

@@ -9,6 +9,7 @@ mod containment;
 #[cfg(target_os = "linux")]
 mod control_socket;
 mod current_lab;
+mod events;
 mod files;
 #[cfg(target_os = "linux")]
 mod firewalls;
@@ -17,3 +18,5 @@ mod ip;
 #[path = "../e2e/lab.rs"]
 #[allow(dead_code)]
 mod lab;
+#[cfg(target_os = "linux")]
+mod live;

@@ -16,8 +16,8 @@ pub enum Meaning {
     Command(Command),
     Filter(Set),
     Status,
-    /// It goes with a command that is not here.
     Events,
+    Buffer,
     Output,
     Deprecated,
     /// The real tool has it; here it is refused.
@@ -78,7 +78,7 @@ pub const OPTIONS: &[Spec<Meaning>] = &[
     command('I', &["create"], Command::Absent),
     command('A', &["add"], Command::Absent),
     command('U', &["update"], Command::Absent),
-    command('E', &["event"], Command::Absent),
+    command('E', &["event"], Command::Events),
     command('S', &["stats"], Command::Absent),
     filter('s', &["src", "orig-src"], |filter, name, value| {
         filter.source = Some(network(filter, name, value)?);
@@ -134,7 +134,7 @@ pub const OPTIONS: &[Spec<Meaning>] = &[
     })),
     option('o', &["output"], Takes::Value, Meaning::Output),
     absent_option(Some('c'), &["secmark"], Takes::Value),
-    absent_option(Some('b'), &["buffer-size"], Takes::Value),
+    option('b', &["buffer-size"], Takes::Value, Meaning::Buffer),
     option('j', &["any-nat"], Takes::Maybe, Meaning::Filter(|filter, name, value| {
         filter.any_nat = Some(nat_end(filter, name, value)?);
         Ok(())
@@ -195,6 +195,12 @@ pub const DELETE: &[&str] = &[
     "src", "dst", "reply-src", "reply-dst", "protonum", "timeout", "status", "mask-src", "mask-dst", "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output",
     "secmark", "zone", "label", "orig-zone", "reply-zone", "sport", "dport", "reply-port-src", "reply-port-dst", "state", "icmp-type",
     "icmp-code", "icmp-id", "srckey", "dstkey", "icmpv6-type", "icmpv6-code", "icmpv6-id",
+];
+#[rustfmt::skip]
+pub const EVENT: &[&str] = &[
+    "src", "dst", "reply-src", "reply-dst", "protonum", "event-mask", "mask-src", "mask-dst", "nat-range", "mark", "family", "src-nat", "dst-nat", "output",
+    "secmark", "buffer-size", "any-nat", "zone", "label", "orig-zone", "reply-zone", "sport", "dport", "reply-port-src", "reply-port-dst", "state",
+    "icmp-type", "icmp-code", "icmp-id", "srckey", "dstkey", "icmpv6-type", "icmpv6-code", "icmpv6-id",
 ];
 #[rustfmt::skip]
 pub const ALL: &[&str] = &[
@@ -294,7 +300,7 @@ fn protocol_number(text: &str) -> Option<u8> {
 }
 
 /// As `atoi` and `strtoul`: what a text begins with, modulo whatever it is put into.
-fn loose(text: &str, base: u32) -> u64 {
+pub fn loose(text: &str, base: u32) -> u64 {
     let trimmed = text.trim_ascii_start();
     let digits = trimmed.strip_prefix('-').unwrap_or(trimmed);
     let number = strtoul(digits, base).map_or(0, |(number, _)| number);

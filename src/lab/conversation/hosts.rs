@@ -45,6 +45,10 @@ impl Hosts {
         self.0.get(name).copied()
     }
 
+    pub fn all(&self) -> impl Iterator<Item = (&str, Host)> {
+        self.0.iter().map(|(name, host)| (name.as_str(), *host))
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

@@ -59,7 +59,7 @@ fn port() -> (Port, OwnedFd) {
         name: InterfaceName::default(),
         devices: vec![Box::new(SocketDevice(inside))],
         segment: None,
-        counters: PortCounters::default(),
+        counters: Arc::default(),
     };
     (port, outside)
 }
@@ -96,8 +96,8 @@ fn packets_and_ticks() {
     let (stopped, event_loop) = thread.join().unwrap();
     assert_eq!(stopped, Stopped::Asked);
     assert!(event_loop.driver.ticks > 0);
-    assert_eq!(event_loop.ports[0].counters.received, 100);
-    assert_eq!(event_loop.ports[1].counters.sent, 100);
+    assert_eq!(event_loop.ports[0].counters.received.get(), 100);
+    assert_eq!(event_loop.ports[1].counters.sent.get(), 100);
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub mod trace;
 pub use expect::{Expectation, FATES, fate, state};
 pub use lex::{Input, LexError, Line, Word};
 pub use parse::{parse, parse_in, parse_line, parse_text};
-pub use run::{Failed, Runner, Said};
+pub use run::{Failed, Runner, Said, Talk};
 
 use std::net::IpAddr;
 use std::time::Duration;

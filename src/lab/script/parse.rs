@@ -305,6 +305,9 @@ mod tests {
         names: &["iptables", "iptables-restore", "sysctl"],
         call: |_, _| ToolOutput::default(),
         needs: |_, _| crate::lab::files::Needs::default(),
+        goes_on: |_, _| false,
+        #[cfg(unix)]
+        listen: |_, _, _| None,
     };
 
     fn one(text: &str) -> Kind {

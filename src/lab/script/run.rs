@@ -1,5 +1,6 @@
 //! Doing what a script says, statement by statement.
 
+use std::borrow::BorrowMut;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -18,10 +19,10 @@ use crate::lab::send::{self, Draft, Surroundings};
 use crate::net::Route;
 use crate::packet::Packet;
 
-/// A lab, and what was said last.
+/// A lab, its own or one that is lent, and what was said last.
 #[derive(Debug)]
-pub struct Runner {
-    pub lab: Lab,
+pub struct Runner<L = Lab> {
+    pub lab: L,
     /// How much is told after a `send`; `None`: nothing.
     pub tells: Option<Detail>,
     /// Stories come in colours.
@@ -30,6 +31,14 @@ pub struct Runner {
     directory: PathBuf,
     last_tool: Option<ToolOutput>,
     /// Hosts that have a name, for those who read lines one at a time.
+    pub hosts: Hosts,
+    conversations: Conversations,
+}
+
+/// What a runner remembers from line to line.
+#[derive(Debug, Default)]
+pub struct Talk {
+    last_tool: Option<ToolOutput>,
     pub hosts: Hosts,
     conversations: Conversations,
 }
@@ -47,8 +56,8 @@ pub struct Failed {
     pub reason: String,
 }
 
-impl Runner {
-    pub fn new(lab: Lab, directory: PathBuf) -> Self {
+impl<L: BorrowMut<Lab>> Runner<L> {
+    pub fn new(lab: L, directory: PathBuf) -> Self {
         Self {
             lab,
             tells: Some(Detail::Short),
@@ -57,6 +66,25 @@ impl Runner {
             last_tool: None,
             hosts: Hosts::default(),
             conversations: Conversations::default(),
+        }
+    }
+
+    /// Goes on where another one stopped, whose directory is not this one's.
+    pub fn resume(lab: L, talk: Talk) -> Self {
+        Self {
+            last_tool: talk.last_tool,
+            hosts: talk.hosts,
+            conversations: talk.conversations,
+            ..Self::new(lab, PathBuf::new())
+        }
+    }
+
+    /// What the next one needs to go on.
+    pub fn pause(self) -> Talk {
+        Talk {
+            last_tool: self.last_tool,
+            hosts: self.hosts,
+            conversations: self.conversations,
         }
     }
 
@@ -103,11 +131,12 @@ impl Runner {
             },
             Kind::Interface { name, addresses } => self
                 .lab
+                .borrow_mut()
                 .add_interface(*name, addresses)
                 .map_err(|error| error.to_string()),
             Kind::Route(word) => self.route(word, said),
             Kind::Listen { protocol, port } => {
-                self.lab.listen(*protocol, *port);
+                self.lab.borrow_mut().listen(*protocol, *port);
                 Ok(())
             }
             Kind::Send {
@@ -128,34 +157,34 @@ impl Runner {
                 Ok(())
             }
             Kind::Advance(by) => {
-                for emission in self.lab.advance(*by) {
-                    let name = self.lab.port_name(emission.port);
+                for emission in self.lab.borrow_mut().advance(*by) {
+                    let name = self.lab.borrow_mut().port_name(emission.port);
                     let line = describe::line(&emission.bytes);
                     said.stdout.push_str(&format!("out by {name}: {line}\n"));
                 }
                 Ok(())
             }
             Kind::Profile(profile) => {
-                self.lab.machine.set_profile(*profile);
+                self.lab.borrow_mut().machine.set_profile(*profile);
                 Ok(())
             }
-            Kind::Expect(expectation) => expectation.check(&self.lab, self.last_tool.as_ref()),
+            Kind::Expect(expectation) => expectation.check(self.lab.borrow(), self.last_tool.as_ref()),
             Kind::Trace(asked) => {
                 if let Some((interface, draft)) = &asked.packet {
                     self.send(*interface, draft)?;
                 }
-                let passage = self.lab.last().ok_or("no packet has been sent yet")?;
-                let told = trace::tell(&asked.form, passage, &self.lab, &self.directory, self.styled)?;
+                let passage = self.lab.borrow().last().ok_or("no packet has been sent yet")?;
+                let told = trace::tell(&asked.form, passage, self.lab.borrow(), &self.directory, self.styled)?;
                 said.stdout.push_str(&told);
                 Ok(())
             }
             Kind::Lab => {
-                said.stdout.push_str(&describe_lab(&self.lab));
+                said.stdout.push_str(&describe_lab(self.lab.borrow()));
                 Ok(())
             }
             Kind::Help(topic) => {
                 said.stdout
-                    .push_str(&help(topic.as_deref(), self.lab.machine.toolbox().names)?);
+                    .push_str(&help(topic.as_deref(), self.lab.borrow_mut().machine.toolbox().names)?);
                 Ok(())
             }
         }
@@ -164,7 +193,7 @@ impl Runner {
     /// Sends the first packet of a service.
     pub fn knock(&mut self, from: &Party, to: &Party, service: Service) -> Result<(), Failed> {
         self.conversations
-            .knock(&mut self.lab, from, to, service)
+            .knock(self.lab.borrow_mut(), from, to, service)
             .map_err(|reason| Failed { reason })
     }
 
@@ -176,7 +205,7 @@ impl Runner {
             Some(Detail::Short) => said.stdout.push_str(&passage_line(lab, passage)),
             Some(detail) => said.stdout.push_str(&passage.story.render(detail)),
         };
-        self.conversations.play(&mut self.lab, conversation, &mut tell)
+        self.conversations.play(self.lab.borrow_mut(), conversation, &mut tell)
     }
 
     fn call(&mut self, call: &ToolCall) -> Result<ToolOutput, String> {
@@ -185,7 +214,10 @@ impl Runner {
             Input::Here(text) => text.clone(),
             Input::File(word) => self.read(&word.text)?,
         };
-        Ok(self.lab.tool(call.name, &call.args, &stdin, &self.directory))
+        Ok(self
+            .lab
+            .borrow_mut()
+            .tool(call.name, &call.args, &stdin, &self.directory))
     }
 
     fn read(&self, name: &str) -> Result<String, String> {
@@ -197,8 +229,14 @@ impl Runner {
     pub fn send(&mut self, interface: Option<InterfaceName>, draft: &Draft) -> Result<&Passage, String> {
         let id = match interface {
             None => None,
-            Some(name) => Some(self.lab.interface(name.as_str()).ok_or_else(|| {
-                let names: Vec<String> = self.lab.interface_names().iter().map(ToString::to_string).collect();
+            Some(name) => Some(self.lab.borrow_mut().interface(name.as_str()).ok_or_else(|| {
+                let names: Vec<String> = self
+                    .lab
+                    .borrow_mut()
+                    .interface_names()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
                 format!(
                     "the lab has no interface {name}: it has {}, and `local`",
                     names.join(", ")
@@ -206,25 +244,30 @@ impl Runner {
             })?),
         };
         let surroundings = Seen {
-            lab: &self.lab,
+            lab: self.lab.borrow(),
             port: id.map_or(Port::Local, Port::Interface),
         };
         let bytes = send::build(draft, &surroundings).map_err(|error| error.to_string())?;
-        Ok(self.lab.send(id, bytes))
+        Ok(self.lab.borrow_mut().send(id, bytes))
     }
 
     fn route(&mut self, word: &RouteWord, said: &mut Said) -> Result<(), String> {
         match word {
             RouteWord::Show => {
-                said.stdout.push_str(&routes(&self.lab));
+                said.stdout.push_str(&routes(self.lab.borrow()));
                 Ok(())
             }
-            RouteWord::Remove(to) => self.lab.remove_route(*to).map_err(|error| error.to_string()),
+            RouteWord::Remove(to) => self
+                .lab
+                .borrow_mut()
+                .remove_route(*to)
+                .map_err(|error| error.to_string()),
             RouteWord::Add { to, via, interface } => {
                 let interface = match interface {
                     None => None,
                     Some(name) => Some(
                         self.lab
+                            .borrow()
                             .interface(name.as_str())
                             .ok_or_else(|| format!("the lab has no interface {name}"))?,
                     ),
@@ -234,7 +277,10 @@ impl Runner {
                     interface,
                     ..Route::new(*to)
                 };
-                self.lab.add_route(route).map_err(|error| error.to_string())
+                self.lab
+                    .borrow_mut()
+                    .add_route(route)
+                    .map_err(|error| error.to_string())
             }
         }
     }

@@ -1,0 +1,43 @@
+//! `nflab exec`: a command in a host of the current lab, or a shell there.
+
+use std::ffi::OsString;
+
+use super::current;
+use crate::device::standard::tell;
+use crate::lab::exec as hosts;
+use crate::lab::place::{Place, RunningLab};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A host of the lab file
+    #[arg(value_name = "HOST")]
+    host: String,
+    /// The command with its arguments; without it, a shell: that of SHELL, else sh
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+pub fn run(arguments: &Arguments) -> u8 {
+    let target = match current::find_or_say("") {
+        Ok(target) => target,
+        Err(code) => return code,
+    };
+    let running: Vec<RunningLab> = Place::all().iter().flat_map(Place::running).collect();
+    let Some(lab) = running.iter().find(|lab| lab.socket == target.socket) else {
+        tell!(
+            "nflab: the current lab ({}) is in memory, where no host can run a command; `nflab up LAB.toml` brings up one whose hosts can",
+            target.name
+        );
+        return current::NO_LAB;
+    };
+    let error = match arguments.command.split_first() {
+        Some((command, args)) => hosts::exec(lab, &arguments.host, command, args),
+        None => {
+            let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
+            let shell = shell.unwrap_or_else(|| "sh".into());
+            hosts::shell(lab, &arguments.host, &shell)
+        }
+    };
+    tell!("nflab: {error}");
+    error.exit_code() as u8
+}

@@ -1,0 +1,150 @@
+//! Tools that go on until they are ended: `conntrack -E`, `dmesg --follow`. One request, many answers.
+
+use super::TOOLBOX;
+use super::conntrack::events::{self, Events};
+use super::current::{self, NO_LAB};
+use super::dmesg;
+use crate::device::standard::{self, tell};
+use crate::lab::control::{Client, Request, Response, Target};
+use crate::lab::machine::Machine;
+use crate::lab::server::{Answer, Source, Waker};
+
+/// The lab's side.
+pub fn answer(machine: &Machine, request: &Request, waker: &Waker) -> Option<Answer> {
+    if !(TOOLBOX.goes_on)(&request.tool, &request.args) {
+        return None;
+    }
+    let waker = waker.clone();
+    let wake = move || waker.wake();
+    let source: Box<dyn Source> = match request.tool.as_str() {
+        "dmesg" => Box::new(dmesg::Follower::new(machine, &request.args, wake)),
+        _ => match Events::new(machine, &request.args, Box::new(wake)) {
+            Ok(events) => Box::new(events),
+            Err(refused) => return Some(Response::from(refused).into()),
+        },
+    };
+    Some(Answer {
+        response: Response::default(),
+        more: Some(source),
+    })
+}
+
+impl Source for Events {
+    fn next(&mut self) -> Option<Response> {
+        self.next_lines()
+    }
+}
+
+impl Source for dmesg::Follower {
+    fn next(&mut self) -> Option<Response> {
+        self.next_lines()
+    }
+}
+
+/// The program's side: prints what comes until it is ended, or the lab goes.
+pub fn run(name: &str, args: &[String], target: &Target) -> u8 {
+    let request = Request {
+        tool: name.to_owned(),
+        args: args.to_vec(),
+        ..Request::default()
+    };
+    let gone = |error: &std::io::Error| current::gone(&target.socket, error);
+    let ending = match Ending::awaited() {
+        Ok(ending) => ending,
+        Err(error) => {
+            tell!("{name}: signals cannot be waited for: {error}");
+            return 3;
+        }
+    };
+    let mut client = match Client::connect(&target.socket) {
+        Ok(client) => client,
+        Err(error) => return gone(&error),
+    };
+    match client.call(&request) {
+        Ok(response) if response.code == 0 => {}
+        Ok(response) => {
+            standard::tell_text(&response.stderr);
+            return response.code as u8;
+        }
+        Err(error) => return gone(&error),
+    }
+    let mut lines = 0;
+    let code = loop {
+        match ending.or_answer(&client) {
+            Ok(true) => {}
+            Ok(false) => break 0,
+            Err(error) => return gone(&error),
+        }
+        match client.next_answer() {
+            Ok(Some(response)) => {
+                standard::tell_text(&response.stderr);
+                lines += response.stdout.lines().count() as u64;
+                // Whoever read it has gone.
+                if standard::try_say(&response.stdout).is_err() {
+                    return 0;
+                }
+            }
+            Ok(None) => {
+                tell!("nflab: the lab is down");
+                break NO_LAB;
+            }
+            Err(error) => return gone(&error),
+        }
+    };
+    if name == "conntrack" {
+        standard::tell_text(&events::farewell(lines));
+    }
+    code
+}
+
+/// The signal that ends a tool that goes on.
+#[cfg(target_os = "linux")]
+struct Ending(std::os::fd::OwnedFd);
+
+#[cfg(target_os = "linux")]
+impl Ending {
+    fn awaited() -> std::io::Result<Self> {
+        crate::device::syscall::termination_signals().map(Self)
+    }
+
+    /// True where an answer is there first.
+    fn or_answer(&self, client: &Client) -> std::io::Result<bool> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        use std::os::fd::AsFd;
+
+        loop {
+            if client.has_some() {
+                return Ok(true);
+            }
+            let mut both = [
+                PollFd::new(&self.0, PollFlags::IN),
+                PollFd::from_borrowed_fd(client.as_fd(), PollFlags::IN),
+            ];
+            match poll(&mut both, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !both[0].revents().is_empty() {
+                return Ok(false);
+            }
+            if !both[1].revents().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+struct Ending;
+
+#[cfg(not(target_os = "linux"))]
+impl Ending {
+    fn awaited() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// A signal ends the program at once.
+    fn or_answer(&self, _: &Client) -> std::io::Result<bool> {
+        Ok(true)
+    }
+}

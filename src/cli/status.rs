@@ -1,0 +1,371 @@
+//! `nflab status`: the labs that there are, what is in them, and what their routers may still do.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::current;
+use crate::base::{Family, Time};
+use crate::device::standard::{say, say_text, tell};
+use crate::lab::control::{Client, Request};
+use crate::lab::machine::{Machine, ToolOutput};
+
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// An object with a list of labs
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a lab says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Inside {
+    name: String,
+    /// Whether packets pass it all the time.
+    live: bool,
+    /// In seconds.
+    uptime: f64,
+    profile: String,
+    interfaces: Vec<Interface>,
+    hosts: Vec<Host>,
+    flows: usize,
+    flows_max: usize,
+    expectations: usize,
+    /// How many there are in each table that exists.
+    rules: BTreeMap<String, usize>,
+    modules: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Interface {
+    name: String,
+    mtu: u32,
+    addresses: Vec<String>,
+    /// `None` where no device is behind it.
+    counters: Option<BTreeMap<String, u64>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Host {
+    name: String,
+    interface: String,
+    addresses: Vec<String>,
+}
+
+/// The lab's side of it: an object on a line.
+pub fn answer(machine: &Machine) -> ToolOutput {
+    match serde_json::to_string(&Inside::of(machine)) {
+        Ok(text) => ToolOutput::success(text + "\n"),
+        Err(error) => ToolOutput::failure(1, format!("nflab: the lab's state cannot be told: {error}\n")),
+    }
+}
+
+impl Inside {
+    fn of(machine: &Machine) -> Self {
+        let router = &machine.router;
+        let config = router.config();
+        let interface = |it: &crate::net::Interface| Interface {
+            name: it.name.to_string(),
+            mtu: it.mtu,
+            addresses: it
+                .addresses
+                .iter()
+                .map(|own| format!("{}/{}", own.address, own.prefix_length))
+                .collect(),
+            counters: machine.counters(it.name).map(|counters| {
+                let named = counters.named().into_iter();
+                named.map(|(name, count)| (name.to_owned(), count)).collect()
+            }),
+        };
+        let host = |it: &crate::lab::file::Host| Host {
+            name: it.name.clone(),
+            interface: it.interface.to_string(),
+            addresses: it
+                .addresses
+                .iter()
+                .map(|own| format!("{}/{}", own.address, own.prefix_length))
+                .collect(),
+        };
+        let rules = router.tables().into_iter().map(|table| {
+            let count = router.table(Family::V4, table).rules().count();
+            (table.name().to_owned(), count)
+        });
+        Self {
+            name: machine.name.clone(),
+            live: machine.live,
+            uptime: machine.now.since(machine.booted.max(Time::ZERO)).as_secs_f64(),
+            profile: machine.profile().name().to_owned(),
+            // `lo` is in every lab.
+            interfaces: config.net.interfaces().iter().skip(1).map(interface).collect(),
+            hosts: machine.described.hosts.iter().map(host).collect(),
+            flows: router.flows().count(),
+            flows_max: config.conntrack.max as usize,
+            expectations: router.flows().expectations(machine.now).len(),
+            rules: rules.collect(),
+            modules: machine.modules().to_vec(),
+        }
+    }
+}
+
+/// A lab as it is found from outside.
+struct Seen {
+    name: String,
+    socket: String,
+    inside: Result<Inside, String>,
+    /// What it wrote of itself; null for one that has no place.
+    state: Value,
+}
+
+pub fn run(arguments: &Arguments) -> u8 {
+    let mut labs: Vec<Seen> = Vec::new();
+    // The lab of `nflab sh` has no place among the others, nor one whose socket is named.
+    if let Ok(target) = current::find() {
+        labs.push(look(target.name, &target.socket, Value::Null));
+    }
+    let mut left_over: Vec<String> = Vec::new();
+    for place in places() {
+        for (name, socket, state) in place.running {
+            labs.retain(|lab| lab.socket != socket);
+            labs.push(look(name, std::path::Path::new(&socket), state));
+        }
+        left_over.extend(place.left_over);
+    }
+    if arguments.json {
+        let list: Vec<Value> = labs.iter().map(Seen::json).collect();
+        say!("{}", json!({ "labs": list, "left_over": left_over }));
+    } else {
+        for (at, lab) in labs.iter().enumerate() {
+            say_text(&format!("{}{}", if at == 0 { "" } else { "\n" }, lab.text()));
+        }
+        for name in &left_over {
+            say!("lab {name} was killed and is left over: `nflab down {name}` clears it away");
+        }
+    }
+    if labs.is_empty() {
+        if !arguments.json && left_over.is_empty() {
+            tell!("nflab: no lab runs: start one with `nflab up LAB.toml`");
+        }
+        return current::NO_LAB;
+    }
+    0
+}
+
+fn look(name: String, socket: &std::path::Path, state: Value) -> Seen {
+    let request = Request {
+        tool: "status".to_owned(),
+        ..Request::default()
+    };
+    // A lab that hangs must not make this hang: it is what one looks for.
+    let inside = Client::connect(socket)
+        .and_then(|mut client| {
+            client.set_timeout(Some(PATIENCE))?;
+            client.call(&request)
+        })
+        .map_err(|error| format!("it does not answer: {error}"))
+        .and_then(|response| {
+            serde_json::from_str(&response.stdout).map_err(|error| format!("its answer cannot be read: {error}"))
+        });
+    Seen {
+        name,
+        socket: socket.display().to_string(),
+        inside,
+        state,
+    }
+}
+
+impl Seen {
+    fn json(&self) -> Value {
+        let mut object = match &self.inside {
+            Ok(inside) => json!(inside),
+            Err(why) => json!({ "error": why }),
+        };
+        object["name"] = json!(self.name());
+        object["socket"] = json!(self.socket);
+        if !self.state.is_null() {
+            object["state"] = self.state.clone();
+        }
+        object
+    }
+
+    fn name(&self) -> &str {
+        match (&self.inside, self.name.contains('/')) {
+            (Ok(inside), true) => &inside.name,
+            _ => &self.name,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let name = self.name();
+        let inside = match &self.inside {
+            Ok(inside) => inside,
+            Err(why) => return format!("lab {name}: {why}\n  NFLAB={}\n", self.socket),
+        };
+        let kind = match inside.live {
+            true => "is up",
+            false => "is in memory, up",
+        };
+        let _ = writeln!(text, "lab {name} {kind} for {}", duration(inside.uptime));
+        let _ = writeln!(text, "  NFLAB={}", self.socket);
+        if let Some(owner) = self.owner() {
+            let _ = writeln!(text, "  {owner}");
+        }
+        for it in &inside.interfaces {
+            let addresses = it.addresses.join(" ");
+            let _ = write!(text, "  interface {} mtu {} {addresses}", it.name, it.mtu);
+            for (name, count) in it.counters.iter().flatten() {
+                let _ = write!(text, ", {count} {name}");
+            }
+            text.push('\n');
+        }
+        for host in &inside.hosts {
+            let _ = writeln!(
+                text,
+                "  host {} on {} {}",
+                host.name,
+                host.interface,
+                host.addresses.join(" ")
+            );
+        }
+        let _ = writeln!(
+            text,
+            "  flows {} of at most {}, expected {}; profile {}",
+            inside.flows, inside.flows_max, inside.expectations, inside.profile
+        );
+        let rules: Vec<String> = inside
+            .rules
+            .iter()
+            .map(|(table, count)| format!("{table} {count}"))
+            .collect();
+        let _ = match rules.is_empty() {
+            true => writeln!(text, "  rules none"),
+            false => writeln!(text, "  rules {}", rules.join(", ")),
+        };
+        if let Some(privileges) = self.privileges() {
+            let _ = writeln!(text, "  {privileges}");
+        }
+        text
+    }
+
+    /// `process 4711, of lab.toml`.
+    fn owner(&self) -> Option<String> {
+        let pid = self.state["pid"].as_i64()?;
+        let namespace = match self.state["user_namespace"].as_bool() {
+            Some(true) => ", in a user namespace",
+            _ => "",
+        };
+        let file = self.state["file"].as_str().unwrap_or_default();
+        let user = owner_of(&self.socket);
+        Some(format!("{user}process {pid}{namespace}, from {file}"))
+    }
+
+    /// What the router may still do, where it wrote it down.
+    fn privileges(&self) -> Option<String> {
+        let may = self.state["privileges"].as_object()?;
+        let capabilities = match may.get("capabilities").and_then(Value::as_u64) {
+            Some(0) => "no capability".to_owned(),
+            Some(bits) => format!("capabilities {bits:#x}"),
+            None => "capabilities unknown".to_owned(),
+        };
+        let is = |name: &str| may.get(name).and_then(Value::as_bool) == Some(true);
+        let mut parts = vec![capabilities];
+        parts.push(match is("no_new_privs") {
+            true => "no new privileges".to_owned(),
+            false => "may gain privileges".to_owned(),
+        });
+        parts.push(match is("seccomp") {
+            true => "calls filtered".to_owned(),
+            false => "calls not filtered".to_owned(),
+        });
+        if let Some(landlock) = may.get("landlock").and_then(Value::as_str) {
+            parts.push(format!("landlock: {landlock}"));
+        }
+        Some(format!("router: {}", parts.join(", ")))
+    }
+}
+
+/// `user 1000, `, where the socket says whose it is.
+fn owner_of(socket: &str) -> String {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        if let Ok(metadata) = std::fs::symlink_metadata(socket) {
+            return format!("user {}, ", metadata.uid());
+        }
+    }
+    String::new()
+}
+
+/// What is in one of the places where labs are.
+struct Found {
+    /// Name, socket and state.
+    running: Vec<(String, String, Value)>,
+    left_over: Vec<String>,
+}
+
+#[cfg(target_os = "linux")]
+fn places() -> Vec<Found> {
+    let look = |place: &crate::lab::place::Place| {
+        let running: Vec<_> = place.running();
+        let left_over = place
+            .labs()
+            .into_iter()
+            .filter(|name| !running.iter().any(|lab| lab.name == *name))
+            .collect();
+        let running = running
+            .into_iter()
+            .map(|lab| (lab.name, lab.socket.display().to_string(), json!(lab.state)))
+            .collect();
+        Found { running, left_over }
+    };
+    crate::lab::place::Place::all().iter().map(look).collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn places() -> Vec<Found> {
+    Vec::new()
+}
+
+/// `3d 4h`, `5m 2s`, `0.3s`.
+fn duration(seconds: f64) -> String {
+    let whole = seconds as u64;
+    let parts = [
+        (whole / 86400, "d"),
+        (whole / 3600 % 24, "h"),
+        (whole / 60 % 60, "m"),
+        (whole % 60, "s"),
+    ];
+    let first = parts.iter().position(|(count, _)| *count != 0);
+    match first {
+        None => format!("{seconds:.1}s"),
+        Some(first) => {
+            let shown = parts[first..].iter().take(2);
+            let shown: Vec<String> = shown.map(|(count, unit)| format!("{count}{unit}")).collect();
+            shown.join(" ")
+        }
+    }
+}
+
+/// How long a lab may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_two_units() {
+        for (seconds, text) in [
+            (0.25, "0.2s"),
+            (59.9, "59s"),
+            (61.0, "1m 1s"),
+            (90_000.0, "1d 1h"),
+            (3600.0, "1h 0m"),
+        ] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

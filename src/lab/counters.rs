@@ -1,0 +1,43 @@
+//! What passed an interface of a live lab. One thread counts; others look.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Packets of one interface. What hosts send each other doesn't count as received.
+#[derive(Debug, Default)]
+pub struct PortCounters {
+    pub received: Counter,
+    pub sent: Counter,
+    /// Relayed from host to host.
+    pub relayed: Counter,
+    /// For an address that nobody on the link has.
+    pub unresolved: Counter,
+    /// The device took no more, or was down.
+    pub lost: Counter,
+}
+
+impl PortCounters {
+    /// All of them, with their names.
+    pub fn named(&self) -> [(&'static str, u64); 5] {
+        [
+            ("received", self.received.get()),
+            ("sent", self.sent.get()),
+            ("relayed", self.relayed.get()),
+            ("unresolved", self.unresolved.get()),
+            ("lost", self.lost.get()),
+        ]
+    }
+}
+
+/// Only one thread adds, so a load and a store serve.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add_one(&self) {
+        self.0.store(self.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,177 @@
+//! The editor over a lab that runs elsewhere: tools are called there, as programs would call them; the lab's own words are said to it.
+
+use std::path::{Path, PathBuf};
+
+use super::{Addressee, session, typed};
+use crate::device::standard::{self, tell, tell_styled};
+use crate::lab::control::{Client, Request, Response};
+use crate::lab::conversation::Hosts;
+use crate::lab::copy::{CopyError, LabCopy};
+use crate::lab::files::{gather, read_text, said_by_system};
+use crate::lab::machine::Toolbox;
+use crate::lab::memory::Lab;
+use crate::lab::script::{Input, Kind, ToolCall, parse_in};
+use crate::lab::words;
+
+/// A lab to attach to.
+#[derive(Debug)]
+pub struct Attached {
+    socket: PathBuf,
+    name: String,
+    live: bool,
+    hosts: Hosts,
+    toolbox: Toolbox,
+    /// The lab as it stood last, for completion.
+    seen: Lab,
+    /// A tool was called since.
+    is_old: bool,
+    session: String,
+    has_spoken: bool,
+    styled: bool,
+}
+
+impl Attached {
+    pub fn new(socket: &Path, copy: &LabCopy, toolbox: Toolbox) -> Result<Self, CopyError> {
+        let seen = copy.lab(1, toolbox)?;
+        Ok(Self {
+            socket: socket.to_owned(),
+            name: copy.name.clone(),
+            live: copy.live,
+            hosts: seen.machine.hosts(),
+            toolbox,
+            seen,
+            is_old: false,
+            session: words::session(),
+            has_spoken: false,
+            styled: false,
+        })
+    }
+
+    /// Reads commands until their end; returns the exit code.
+    pub fn run(mut self) -> u8 {
+        let what = match self.live {
+            true => {
+                "packets are sent and traced on a copy of it, with its flows: nothing is sent, and no flow and no counter changes"
+            }
+            false => "packets that are sent here pass it",
+        };
+        let first = format!("nflab: attached to the lab {}: tools change it; {what}", self.name);
+        session(&mut self, Some(&first))
+    }
+
+    fn ask(&self, request: &Request) -> Result<Response, String> {
+        Client::connect(&self.socket)
+            .and_then(|mut client| client.call(request))
+            .map_err(|error| format!("nflab: the lab {} went away: {}", self.name, said_by_system(&error)))
+    }
+
+    fn call(&mut self, call: &ToolCall) -> Result<Response, String> {
+        if (self.toolbox.goes_on)(call.name, &call.args) {
+            return Err(format!(
+                "nflab: {} would go on for ever here: run it in another terminal: nflab {} {}",
+                call.name,
+                call.name,
+                call.args.join(" ")
+            ));
+        }
+        let here = Path::new("");
+        let stdin = match &call.input {
+            Input::None => String::new(),
+            Input::Here(text) => text.clone(),
+            Input::File(word) => std::fs::File::open(&word.text)
+                .map_err(|error| said_by_system(&error))
+                .and_then(read_text)
+                .map_err(|why| format!("cannot read {}: {why}", word.text))?,
+        };
+        let gathered = gather(&(self.toolbox.needs)(call.name, &call.args), here, String::new)?;
+        self.is_old = true;
+        let request = Request {
+            tool: call.name.to_owned(),
+            args: call.args.clone(),
+            stdin,
+            files: gathered.files,
+        };
+        let mut response = self.ask(&request)?;
+        if let Some(file) = gathered.output {
+            file.write(&std::mem::take(&mut response.stdout))?;
+        }
+        Ok(response)
+    }
+
+    fn say(&mut self, text: &str) -> Result<Response, String> {
+        let mut args = vec!["--session".to_owned(), self.session.clone()];
+        for (given, option) in [(self.styled, "--colour"), (self.has_spoken, "--again")] {
+            if given {
+                args.push(option.to_owned());
+            }
+        }
+        self.has_spoken = true;
+        self.ask(&Request {
+            tool: "words".to_owned(),
+            args,
+            stdin: text.to_owned(),
+            ..Request::default()
+        })
+    }
+}
+
+impl Addressee for Attached {
+    fn line(&mut self, text: &str) {
+        let source = typed(text);
+        let statements = match parse_in(&source, self.toolbox, &mut self.hosts) {
+            Ok(statements) => statements,
+            Err(error) => {
+                tell_styled!("{}", error.styled());
+                return;
+            }
+        };
+        for statement in &statements {
+            let answer = match &statement.kind {
+                Kind::Tool(call) => self.call(call),
+                Kind::ExpectFail(call) => self.call(call).and_then(|response| match response.code {
+                    0 => Err(format!("{} was expected to fail, and did not", call.name)),
+                    _ => Ok(Response::default()),
+                }),
+                _ => self.say(&source.text[statement.position.start..statement.position.end]),
+            };
+            match answer {
+                Ok(response) => {
+                    standard::say_text(&response.stdout);
+                    standard::tell_styled_text(&response.stderr);
+                    if response.code != 0 && response.stderr.is_empty() {
+                        tell!("failed with exit code {}", response.code);
+                    }
+                }
+                Err(message) => tell!("{}", message.trim_end()),
+            }
+        }
+    }
+
+    fn prompt(&self) -> String {
+        match self.live {
+            true => format!("{} (live)> ", self.name),
+            false => format!("{}> ", self.name),
+        }
+    }
+
+    fn look(&mut self) -> &Lab {
+        let is_old = std::mem::take(&mut self.is_old);
+        let request = Request {
+            tool: "copy".to_owned(),
+            ..Request::default()
+        };
+        // What can't be had now is completed as before.
+        if is_old
+            && let Ok(response) = self.ask(&request)
+            && let Ok(copy) = serde_json::from_str::<LabCopy>(&response.stdout)
+            && let Ok(lab) = copy.lab(1, self.toolbox)
+        {
+            self.seen = lab;
+        }
+        &self.seen
+    }
+
+    fn set_styled(&mut self, styled: bool) {
+        self.styled = styled;
+    }
+}
