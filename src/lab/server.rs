@@ -396,7 +396,9 @@ fn yield_to_packets(nice: i32) {
     #[cfg(target_os = "linux")]
     {
         // Whoever is not allowed to be nicer runs as before.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), nice);
+        let this = Some(rustix::thread::gettid());
+        let as_it_is = rustix::process::getpriority_process(this).unwrap_or(0);
+        let _ = rustix::process::setpriority_process(this, as_it_is + nice);
     }
     #[cfg(not(target_os = "linux"))]
     let _ = nice;
