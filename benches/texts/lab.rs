@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::tools::{chain_for_each_rule, lines, rules};
+use super::tools::{chain_for_each_rule, chain_of_chains, lines, rules};
 use super::{Call, Form};
 
 type Files = Vec<(Cow<'static, str>, String)>;
@@ -96,7 +96,7 @@ pub fn forms() -> Vec<Form> {
                     "-m comment --comment x ".repeat(n / 3)
                 ))
             },
-            1,
+            0,
         ),
         run(
             "run: one comment",
@@ -176,14 +176,14 @@ pub fn forms() -> Vec<Form> {
         ),
         run(
             "run: a large datagram as hex",
-            100_000,
+            30_000,
             |n| {
                 script(&format!(
                     "send lan udp 10.0.0.2:1 > 192.0.2.9:2 data 0x{}\n",
                     "ab".repeat(n)
                 ))
             },
-            2,
+            0,
         ),
         run(
             "run: sysctls of a file",
@@ -501,6 +501,17 @@ pub fn forms() -> Vec<Form> {
             },
             Call::Nflab(&["run", "s"]),
             0,
+        ),
+        form(
+            "trace: a packet through chains of chains",
+            1_000,
+            |n| {
+                let rules = chain_of_chains(n).remove(0).1;
+                let packet = "trace --why c9 lan tcp 10.0.0.9:1 > 192.0.2.9:2 S";
+                script(&format!("iptables-restore <<EOF\n{rules}EOF\n{packet}\ntrace\n"))
+            },
+            Call::Nflab(&["run", "s"]),
+            1,
         ),
         form(
             "trace: a packet through many chains",

@@ -19,6 +19,13 @@ pub struct Cost {
     pub said: String,
 }
 
+/// Milliseconds.
+pub struct Starts {
+    pub contained: f64,
+    pub alone: f64,
+    pub real: f64,
+}
+
 /// A directory for the files, gone at the end.
 pub struct Place {
     directory: PathBuf,
@@ -41,11 +48,20 @@ impl Place {
         Self { directory, has_real }
     }
 
-    /// What nothing costs, in milliseconds.
-    pub fn start(&self) -> f64 {
-        (0..5)
-            .map(|_| self.run(&["nflab", "sh", "--", "true"], 0).milliseconds)
-            .fold(f64::MAX, f64::min)
+    /// What nothing costs, in milliseconds: to start a lab and contain a command, to start one alone, and to make the real tools a namespace.
+    pub fn starts(&self) -> Starts {
+        let least = |words: &[&str]| {
+            let times = (0..5).map(|_| self.run(words, 0).milliseconds);
+            times.fold(f64::MAX, f64::min)
+        };
+        Starts {
+            contained: least(&["nflab", "sh", "--", "true"]),
+            alone: least(&["nflab", "--version"]),
+            real: match self.has_real {
+                true => least(&["unshare", "-n", "true"]),
+                false => 0.0,
+            },
+        }
     }
 
     pub fn ours(&self, form: &Form, size: usize) -> Cost {

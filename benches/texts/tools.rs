@@ -121,13 +121,6 @@ pub fn forms() -> Vec<Form> {
             |n| filter(&"# nothing\n\n".repeat(n)),
             RESTORE,
         ),
-        tools(
-            "restore: one comment",
-            2_000_000,
-            |n| filter(&format!("#{}\n", "x".repeat(n))),
-            RESTORE,
-        )
-        .ends(1),
         tools("restore: rules with many sources", 200, many_sources, RESTORE),
         tools("restore: rules with many matches", 2_000, many_matches, RESTORE),
         tools(
@@ -268,7 +261,7 @@ fn jumps_to_one(count: usize) -> Files {
     filter(&format!(":one - [0:0]\n-A one -j DROP\n{jumps}"))
 }
 
-fn chain_of_chains(count: usize) -> Files {
+pub fn chain_of_chains(count: usize) -> Files {
     filter(&format!(
         "{}-A FORWARD -j c0\n{}",
         lines(count, |n| format!(":c{n} - [0:0]")),
