@@ -272,7 +272,7 @@ impl Request {
             (Command::Events, What::Flows) => ToolOutput::failure(
                 2,
                 format!(
-                    "{VERSION}: `--event' waits for what happens, and nothing happens here meanwhile; run `nflab conntrack -E` beside a lab that runs, or list with `conntrack -L'\n"
+                    "{VERSION}: `--event' waits for what happens, and this lab answers one call at a time; run `nflab conntrack -E` on a live lab, or list with `conntrack -L'\n"
                 ),
             ),
             (Command::List, What::Expectations) => {

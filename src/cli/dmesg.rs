@@ -16,7 +16,7 @@ pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
                 return ToolOutput::failure(
                     1,
                     format!(
-                        "dmesg: {follow} waits for what comes, and nothing comes here meanwhile; run `nflab dmesg {follow}` beside a lab that runs\n"
+                        "dmesg: {follow} waits for what comes, and this lab answers one call at a time; run `nflab dmesg {follow}` on a live lab\n"
                     ),
                 );
             }

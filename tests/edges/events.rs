@@ -154,7 +154,20 @@ cat out"
 #[test]
 fn the_real_tool_tells_the_same() {
     if let Some(real) = real("") {
-        assert_eq!(ours(""), real);
+        // How long the deleted flow had still to live depends on how fast the programs were.
+        let without_time = |lines: Vec<String>| -> Vec<String> {
+            lines
+                .into_iter()
+                .map(|line| match line.split_once("udp      17 1") {
+                    Some((before, after)) if line.starts_with("[DESTROY]") => {
+                        let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+                        format!("{before}udp      17 1..{after}")
+                    }
+                    _ => line,
+                })
+                .collect()
+        };
+        assert_eq!(without_time(ours("")), without_time(real));
     }
 }
 
