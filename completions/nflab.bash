@@ -56,7 +56,7 @@ _nflab_options() {
 	replay) echo --lab --rules --rules6 --seed --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --differences --limit --summary --quiet --help ;;
 	sh) echo --lab --into --save --seed --reach-this-machine --help ;;
 	shims) echo --help ;;
-	up) echo --name --seed --help ;;
+	up) echo --name --seed --detach --rules --workers --help ;;
 	down) echo --help ;;
 	status) echo --json --help ;;
 	dmesg) echo --read-clear --clear --follow --follow-new --help ;;

@@ -34,7 +34,7 @@ fn live() -> u8 {
     use crate::lab::live::UpOptions;
 
     let instead = |reason: &str| in_memory(format!("In memory, packet by packet, because {reason}."));
-    let options = match UpOptions::prepare() {
+    let options = match UpOptions::prepare(&format!("demo-{}", std::process::id())) {
         Ok(options) => options,
         Err(error) => return instead(&error.to_string()),
     };

@@ -175,7 +175,7 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
 }
 
 /// `iptables-restore -c` refuses a policy without counters, which is how people write one by hand: its counters are zero.
-fn with_counters(text: &str) -> String {
+pub(super) fn with_counters(text: &str) -> String {
     let mut all = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let bare = line.trim_end();

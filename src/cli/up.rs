@@ -1,18 +1,25 @@
 //! `nflab up` and `down`: live labs.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::replay::with_counters;
 use super::{TOOLBOX, open};
-use crate::device::standard::{say, tell, tell_styled};
+use crate::base::bytes::text_of;
+use crate::device::standard::{say, say_text, tell, tell_styled, tell_text};
 use crate::device::syscall::termination_signals;
 use crate::lab::clock::Clock;
+use crate::lab::detach::{Detached, detach};
 use crate::lab::drive::DrivenLab;
-use crate::lab::event_loop::{EventLoop, Stopped};
+use crate::lab::event_loop::EventLoop;
+use crate::lab::file::{LabFile, check_lab_name};
+use crate::lab::keeper::{Divided, Ended, Keeper, divide};
 use crate::lab::live::{self, Downed, LiveLab, UpOptions};
 use crate::lab::memory::Lab;
-use crate::lab::mode::{Mode, enter_user_namespace, probe};
 use crate::lab::place::Place;
+use crate::lab::privileges::Privileges;
 use crate::lab::server::{Admitted, Bounds, Server};
 
 #[derive(Debug, clap::Args)]
@@ -26,6 +33,15 @@ pub struct UpArguments {
     /// The same run again needs the same seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Come back once the lab is up, and leave it running; it ends by `nflab down`
+    #[arg(long)]
+    detach: bool,
+    /// Rules to begin with, as `iptables-restore -c` takes them; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Threads that carry packets: one is all there is yet
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    workers: u16,
 }
 
 #[derive(Debug, clap::Args)]
@@ -36,85 +52,202 @@ pub struct DownArguments {
 }
 
 pub fn up(arguments: &UpArguments) -> u8 {
-    // The lab file first: what is wrong with it has nothing to do with the machine.
-    let file = match open::load(&arguments.lab) {
-        Ok(file) => file,
+    // The texts first: what is wrong with them has nothing to do with the machine, and they are read as whoever calls.
+    let (file, lab) = match read(arguments) {
+        Ok(read) => read,
         Err(code) => return code,
     };
+    let mut terminal = None;
+    if arguments.detach {
+        match detach() {
+            Ok(Detached::Caller(code)) => return code,
+            Ok(Detached::Lab(held)) => terminal = Some(held),
+            Err(error) => return refused(&format!("no process of its own for the lab: {error}")),
+        }
+    }
+    let begun = begin(arguments, &file, lab);
+    let (keeper, signals) = match begun {
+        Ok(Begun::Keeper(keeper, signals)) => (keeper, signals),
+        // The router's process, at its end.
+        Ok(Begun::Router(code)) => return code,
+        Err(Refusal::Text(message)) => {
+            tell!("nflab: {message}");
+            return 2;
+        }
+        Err(Refusal::Machine(message)) => return refused(&message),
+    };
+    greet(keeper.live(), &file, arguments.detach);
+    if let Some(terminal) = terminal
+        && let Err(error) = keeper.live().log().and_then(|log| terminal.let_go(&log))
+    {
+        return refused(&format!("the lab has no log, and was taken down: {error}"));
+    }
+    let ended = keeper.wait(&signals);
+    let live = keeper.into_live();
+    let name = live.name().to_owned();
+    let trouble = match ended {
+        Ok(Ended::Orderly) => None,
+        Ok(Ended::Died(how)) => Some(format!("the router's process {how}; lab {name} was taken down")),
+        Err(error) => Some(format!(
+            "the router's process is not seen any more: {error}; lab {name} was taken down"
+        )),
+    };
+    // Of a detached lab the log is all that tells, so it stays until `down`.
+    let downed = match &trouble {
+        Some(_) if arguments.detach => live.leave_log(),
+        _ => live.down(),
+    };
+    if let Err(error) = downed {
+        return refused(&error.to_string());
+    }
+    match trouble {
+        Some(trouble) => refused(&trouble),
+        None => {
+            say!("lab {name} is down");
+            0
+        }
+    }
+}
+
+/// The lab file, and a lab made of it with the rules in force.
+fn read(arguments: &UpArguments) -> Result<(LabFile, Lab), u8> {
+    if arguments.workers != 1 {
+        tell!(
+            "nflab: --workers {}: one thread carries all packets of a lab, and more are not there yet; leave it out, or say --workers 1",
+            arguments.workers
+        );
+        return Err(2);
+    }
+    let file = open::load(&arguments.lab)?;
     open::note_without_effect(&file);
-    let mut lab = match Lab::new(&file, arguments.seed, TOOLBOX) {
-        Ok(lab) => lab,
-        Err(error) => {
-            tell_styled!("{}", error.styled());
-            return 2;
+    let mut lab = Lab::new(&file, arguments.seed, TOOLBOX).map_err(|error| {
+        tell_styled!("{}", error.styled());
+        2
+    })?;
+    if let Some(path) = &arguments.rules {
+        restore(&mut lab, path)?;
+    }
+    Ok((file, lab))
+}
+
+/// With its counters, as `iptables-restore -c`.
+fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
+    let read = match path == Path::new("-") {
+        true => {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
         }
+        false => std::fs::read(path),
     };
-    let signals = match termination_signals() {
-        Ok(signals) => signals,
-        Err(error) => return refused(&format!("signals cannot be waited for: {error}")),
+    let bytes = read.map_err(|error| {
+        tell!(
+            "nflab: cannot read the rules {}: {}",
+            path.display(),
+            super::tools::said_by_system(&error)
+        );
+        2
+    })?;
+    let text = with_counters(&text_of(&bytes));
+    let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
+    tell_text(&output.stderr);
+    if output.code != 0 {
+        tell!(
+            "nflab: these rules are refused, so nothing was brought up: {}",
+            path.display()
+        );
+        tell_text(&output.advice);
+        return Err(2);
+    }
+    Ok(())
+}
+
+enum Begun {
+    Router(u8),
+    Keeper(Box<Keeper>, OwnedFd),
+}
+
+enum Refusal {
+    Text(String),
+    Machine(String),
+}
+
+/// From what is read to a router that runs.
+fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab) -> Result<Begun, Refusal> {
+    let machine = |error: &dyn std::fmt::Display| Refusal::Machine(error.to_string());
+    let signals =
+        termination_signals().map_err(|error| Refusal::Machine(format!("signals cannot be waited for: {error}")))?;
+    let name = match &arguments.name {
+        Some(name) => check_lab_name(name).map(|()| name.clone()),
+        None => file.lab_name(),
     };
-    let user_namespace = match probe() {
-        Mode::Root => false,
-        Mode::UserNamespace => match enter_user_namespace() {
-            Ok(()) => true,
-            Err(error) => return refused(&error.to_string()),
-        },
-        Mode::None(reason) => return refused(&format!("no live lab here: {reason}")),
-    };
-    let options = UpOptions {
-        name: arguments.name.clone(),
-        place: Place::own(),
-        user_namespace,
-    };
-    let (live, ports, listener) = match LiveLab::up(&file, &options) {
-        Ok(made) => made,
-        Err(live::UpError::Name(error)) => {
-            tell!("nflab: {error}");
-            return 2;
-        }
-        Err(error) => return refused(&error.to_string()),
-    };
+    let name = name.map_err(|error| Refusal::Text(error.to_string()))?;
+    let options = UpOptions::prepare(&name).map_err(|error| machine(&error))?;
+    let (live, ports, listener) = LiveLab::up(file, &options).map_err(|error| machine(&error))?;
     if live.cleared {
         tell!("nflab: what a killed lab of this name had left was cleared away first");
     }
     lab.machine.name = live.name().to_owned();
     lab.machine.ports = live::counters(&ports);
-    let clock = Clock::new();
-    let driver = DrivenLab::new(lab, &file, clock.now());
-    let server = match Server::start(listener, Admitted::default(), Bounds::default(), driver.commands(clock)) {
-        Ok(server) => server,
-        Err(error) => return refused(&format!("the control socket cannot be served: {error}")),
+    let log = match arguments.detach {
+        true => Some(
+            live.log()
+                .map_err(|error| Refusal::Machine(format!("the lab has no log: {error}")))?,
+        ),
+        false => None,
     };
-    let mut event_loop = match EventLoop::new(driver, ports, clock, Some(signals)) {
-        Ok(event_loop) => event_loop,
-        Err(error) => return refused(&format!("no event loop: {error}")),
-    };
+    let follow_log = !arguments.detach;
+    let divided = divide(live, log.as_ref(), move |ready| {
+        let clock = Clock::new();
+        let driver = DrivenLab::new(lab, file, clock.now());
+        let server = match Server::start(listener, Admitted::default(), Bounds::default(), driver.commands(clock)) {
+            Ok(server) => server,
+            Err(error) => return refused(&format!("the control socket cannot be served: {error}")),
+        };
+        let event_loop = termination_signals().and_then(|signals| EventLoop::new(driver, ports, clock, Some(signals)));
+        let mut event_loop = match event_loop {
+            Ok(event_loop) => event_loop,
+            Err(error) => return refused(&format!("no event loop: {error}")),
+        };
+        // A detached lab has nobody who looks; `dmesg` tells its log.
+        let log = follow_log.then(|| super::dmesg::on_output(event_loop.driver.lab()));
+        ready.tell();
+        let result = event_loop.run();
+        drop((log, event_loop, server));
+        match result {
+            Ok(_) => 0,
+            Err(error) => refused(&format!("the event loop failed: {error}")),
+        }
+    });
+    match divided.map_err(|error| machine(&error))? {
+        Divided::Router(code) => Ok(Begun::Router(code)),
+        Divided::Keeper(keeper) => Ok(Begun::Keeper(keeper, signals)),
+    }
+}
+
+fn greet(live: &LiveLab, file: &LabFile, detached: bool) {
+    if let Some(missing) = live.state().privileges.as_ref().and_then(Privileges::missing) {
+        tell!("nflab: the router could not give up all that it should: {missing}");
+    }
     let hosts: Vec<&str> = file.hosts.iter().map(|host| host.name.as_str()).collect();
-    // Whoever started it may be gone; the lab runs all the same.
-    say!(
-        "lab {} is up{}; NFLAB={}",
-        live.name(),
+    let name = live.name();
+    let mut text = format!(
+        "lab {name} is up{}; NFLAB={}\n",
         match &hosts[..] {
             [] => String::new(),
             hosts => format!(", with hosts {}", hosts.join(", ")),
         },
         live.socket().display()
     );
-    let log = super::dmesg::on_output(event_loop.driver.lab());
-    let result = event_loop.run();
-    // The devices go before what they lie in.
-    drop((log, event_loop, server));
-    let name = live.name().to_owned();
-    if let Err(error) = live.down() {
-        return refused(&error.to_string());
-    }
-    match result {
-        Ok(Stopped::Signal(_) | Stopped::Asked) => {
-            say!("lab {name} is down");
-            0
+    match detached {
+        true => text += &format!("it runs by itself; `nflab down {name}` ends it\n"),
+        false => {
+            text += &format!(
+                "it stays here; Ctrl-C ends it, or `nflab down {name}` elsewhere; in another terminal: `export NFLAB={name}`, then iptables, conntrack, `nflab exec` ...\n"
+            )
         }
-        Err(error) => refused(&format!("the event loop failed: {error}")),
     }
+    // Whoever started it may be gone; the lab runs all the same.
+    say_text(&text);
 }
 
 pub fn down(arguments: &DownArguments) -> u8 {
@@ -147,6 +280,7 @@ pub fn down(arguments: &DownArguments) -> u8 {
         }
         return 4;
     };
+    let log = place.logged(&name);
     match live::down(place, &name, PATIENCE) {
         Ok(downed) => {
             let how = match downed {
@@ -155,6 +289,10 @@ pub fn down(arguments: &DownArguments) -> u8 {
                 Downed::Cleared => "had been killed; what it left is cleared away",
             };
             say!("lab {name} {how}");
+            if let Some(log) = log.filter(|_| downed == Downed::Cleared) {
+                tell!("nflab: its log says:");
+                tell_text(&log);
+            }
             0
         }
         Err(error) => refused(&error.to_string()),

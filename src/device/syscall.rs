@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
+use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
 /// A borrowed descriptor of something that only offers the raw number (`tun_tap::Iface`).
@@ -134,6 +135,37 @@ pub fn let_signals_in() -> io::Result<()> {
     match failed {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Which process [`fork`] came back in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forked {
+    Child,
+    Parent(Pid),
+}
+
+/// Makes a second process of this one. A process with several threads is refused it: the child would have one of them alone, and whatever
+/// the others held would be held for ever.
+pub fn fork() -> io::Result<Forked> {
+    let mut tries = 0;
+    while std::fs::read_dir("/proc/self/task")?.count() > 1 {
+        // A thread that was joined a moment ago is still listed.
+        if tries == 100 {
+            return Err(io::Error::other(
+                "this process has several threads, and cannot be divided",
+            ));
+        }
+        tries += 1;
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    // SAFETY: this is the only thread, as was just seen, and only it could start another; so in the child nothing is half done or locked.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        pid => Pid::from_raw(pid)
+            .map(Forked::Parent)
+            .ok_or_else(|| io::Error::other("no number came back for the new process")),
     }
 }
 

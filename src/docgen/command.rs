@@ -60,7 +60,7 @@ pub fn manual() -> String {
     page.section("FILES");
     page.term(
         "/run/nflab/LAB",
-        "What a lab of root's is made of, and its control socket. Other users' are below $XDG_RUNTIME_DIR.",
+        "What a lab of root's is made of, its control socket, and the log of a detached one. Other users' are in $XDG_RUNTIME_DIR/nflab, else /run/user/UID/nflab, else /tmp/nflab-UID. What there does not belong to the caller or root, or can be written by others, is named and passed over.",
     );
     page.section("EXIT STATUS");
     for (code, meaning) in [

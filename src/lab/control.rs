@@ -129,6 +129,8 @@ pub struct Client {
 impl Client {
     pub fn connect(socket: &Path) -> io::Result<Self> {
         let writer = UnixStream::connect(socket)?;
+        #[cfg(target_os = "linux")]
+        super::trust::check_peer(&writer, socket)?;
         let reader = BufReader::new(writer.try_clone()?);
         Ok(Self { writer, reader })
     }
@@ -197,16 +199,29 @@ pub fn find(nflab: Option<&str>, running: impl FnOnce() -> Vec<Target>) -> Resul
         });
     }
     match nflab.filter(|text| !text.is_empty()) {
-        Some(path) if path.contains('/') => match UnixStream::connect(path) {
-            Ok(_) => Ok(Target {
-                name: path.into(),
-                socket: path.into(),
-            }),
-            Err(source) => Err(FindError::NoAnswer {
-                path: path.into(),
-                source,
-            }),
-        },
+        Some(path) if path.contains('/') => {
+            #[cfg(target_os = "linux")]
+            match super::trust::check_socket(Path::new(path)) {
+                // That there is nobody is what connecting tells.
+                Err(distrust) if !distrust.is_missing() => {
+                    return Err(FindError::Distrusted {
+                        path: path.into(),
+                        why: distrust.to_string(),
+                    });
+                }
+                _ => {}
+            }
+            match UnixStream::connect(path) {
+                Ok(_) => Ok(Target {
+                    name: path.into(),
+                    socket: path.into(),
+                }),
+                Err(source) => Err(FindError::NoAnswer {
+                    path: path.into(),
+                    source,
+                }),
+            }
+        }
         Some(name) => {
             let labs = running();
             let names = names(&labs);
@@ -241,6 +256,8 @@ pub enum FindError {
     SeveralRun { running: Vec<String> },
     #[error("no lab {name:?} runs (NFLAB names it); {}", others(running))]
     NotThisOne { name: String, running: Vec<String> },
+    #[error("NFLAB names {}, which is not spoken to: {why}", path.display())]
+    Distrusted { path: PathBuf, why: String },
     #[error("no lab answers at {} (NFLAB names it): {source}; start one with `nflab up LAB.toml`, or unset NFLAB", path.display())]
     NoAnswer { path: PathBuf, source: io::Error },
 }

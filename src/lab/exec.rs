@@ -1,14 +1,13 @@
 //! Running a command in a host of a lab.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use super::namespace::Namespace;
 use super::place::{HostRecord, RunningLab};
@@ -56,21 +55,26 @@ pub fn enter(lab: &RunningLab, host: &str) -> Result<(), ExecError> {
         }
     };
     if lab.state.user_namespace {
-        let open = |kind: &str| File::open(format!("/proc/{}/ns/{kind}", lab.state.pid));
-        // Both before the first move: from inside, the other's file could not be opened any more.
-        let (user, mounts) = (
-            open("user").map_err(failed("open"))?,
-            open("mnt").map_err(failed("open"))?,
-        );
-        for (file, kind) in [(user, LinkNameSpaceType::User), (mounts, LinkNameSpaceType::Mount)] {
-            move_into_link_name_space(file.as_fd(), Some(kind)).map_err(|error| failed("setns")(error.into()))?;
-        }
+        let keeper = lab
+            .state
+            .keeper
+            .open()
+            .ok_or_else(|| ExecError::Gone { lab: lab.name.clone() })?;
+        enter_user_namespace(keeper.as_fd()).map_err(failed("setns"))?;
     }
     Namespace::at(&record.namespace).enter().map_err(failed("setns"))?;
     // Programs that look into /sys/class/net should see this namespace's devices. Where mounting isn't allowed they see the others, and all
     // that uses sockets and netlink is right nonetheless.
     let _ = own_sysfs();
     Ok(())
+}
+
+/// Those of the lab's keeper, by its descriptor and so surely by its. Who is in a host already is in its user namespace, too.
+fn enter_user_namespace(keeper: BorrowedFd<'_>) -> io::Result<()> {
+    match move_into_thread_name_spaces(keeper, ThreadNameSpaceType::USER | ThreadNameSpaceType::MOUNT) {
+        Err(rustix::io::Errno::INVAL) => Ok(move_into_thread_name_spaces(keeper, ThreadNameSpaceType::MOUNT)?),
+        other => Ok(other?),
+    }
 }
 
 fn find<'a>(lab: &'a RunningLab, host: &str) -> Result<&'a HostRecord, ExecError> {
@@ -115,6 +119,8 @@ pub enum ExecError {
         step: &'static str,
         source: io::Error,
     },
+    #[error("lab {lab:?} went away: start it again with `nflab up`")]
+    Gone { lab: String },
     #[error("{command}: command not found")]
     NoCommand { command: String },
     #[error("cannot run {command}: {source}")]
@@ -125,6 +131,7 @@ impl ExecError {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::NoHost { .. } => 2,
+            Self::Gone { .. } => 4,
             Self::NoPermission { .. } | Self::Enter { .. } => 3,
             Self::NoCommand { .. } => 127,
             Self::CannotRun { .. } => 126,

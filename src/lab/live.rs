@@ -13,17 +13,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 
 use super::counters::PortCounters;
 use super::event_loop::Port;
 use super::file::{Host, Interface, LabFile, LabNameError, check_lab_name};
 use super::mode::{Mode, UserNamespaceError, enter_user_namespace, probe};
-use super::namespace::{Namespace, NamespaceError, SYSTEM_DIRECTORY, end_processes};
+use super::namespace::{Inside, Namespace, NamespaceError, end_processes};
 use super::netlink::{Netlink, NetlinkError};
-use super::place::{DeviceRecord, HostRecord, Lock, NAMESPACES, Place, State};
+use super::place::{DeviceRecord, HostRecord, Lock, Place, State, StateError};
+use super::privileges::Privileges;
+use super::process::ProcessRecord;
 use super::segment::{Segment, SegmentHost};
 use crate::base::{AddressMask, Family, InterfaceName};
 use crate::device::{TunDevice, TunError};
@@ -48,24 +50,80 @@ pub struct UpOptions {
     pub place: Place,
     /// Whether [`enter_user_namespace`] was called.
     pub user_namespace: bool,
+    /// Whether what a killed lab of this name had left was cleared away already.
+    pub cleared: bool,
 }
 
 impl UpOptions {
-    /// What this process can do: as it is, or after entering a user namespace, which this does where it must. Call it before any thread is started.
-    pub fn prepare() -> Result<Self, UserNamespaceError> {
-        // Who the user is has to be asked before: inside it is root.
+    /// What this process can do for a lab of this name: as it is, or after entering a user namespace, which this does where it must. Call it
+    /// before any thread is started.
+    ///
+    /// Who the user is, whom the place belongs to and what a killed lab left there is asked before: from inside a user namespace of its own a
+    /// process is root, sees nobody else's number, and nothing of what is in another.
+    pub fn prepare(name: &str) -> Result<Self, UpError> {
         let place = Place::own();
+        place.check().map_err(|source| UpError::State {
+            path: place.directory(name),
+            source,
+        })?;
+        let cleared = clear_left_over(&place, name)?;
         let user_namespace = match probe() {
             Mode::Root => false,
             Mode::UserNamespace => enter_user_namespace().map(|()| true)?,
-            Mode::None(reason) => return Err(UserNamespaceError::Neither { reason }),
+            Mode::None(reason) => return Err(UserNamespaceError::Neither { reason }.into()),
         };
         Ok(Self {
-            name: None,
+            name: Some(name.to_owned()),
             place,
             user_namespace,
+            cleared,
         })
     }
+}
+
+/// True where there was something.
+fn clear_left_over(place: &Place, name: &str) -> Result<bool, UpError> {
+    if !fs::exists(place.directory(name)).unwrap_or(false) {
+        return Ok(false);
+    }
+    let lock = take_lock(place, name)?;
+    let cleared = clear_before(place, name)?;
+    let left = |source| UpError::LeftOver {
+        name: name.to_owned(),
+        source,
+    };
+    lock.remove().map_err(left)?;
+    Ok(cleared)
+}
+
+fn take_lock(place: &Place, name: &str) -> Result<Lock, UpError> {
+    let lock = place.lock(name).map_err(|source| UpError::State {
+        path: place.directory(name),
+        source,
+    })?;
+    match lock {
+        Some(lock) => Ok(lock),
+        None => {
+            let pid = place.state(name).ok().flatten().map_or(0, |state| state.keeper.pid);
+            Err(UpError::Running { name: name.into(), pid })
+        }
+    }
+}
+
+/// With the lock held. True where there was something.
+fn clear_before(place: &Place, name: &str) -> Result<bool, UpError> {
+    let left_over = place.state(name).map_err(|source| UpError::StateError {
+        name: name.into(),
+        directory: place.directory(name),
+        source,
+    })?;
+    if let Some(state) = &left_over {
+        clear(state).map_err(|source| UpError::LeftOver {
+            name: name.into(),
+            source,
+        })?;
+    }
+    Ok(left_over.is_some())
 }
 
 impl LiveLab {
@@ -82,21 +140,12 @@ impl LiveLab {
             path: directory.clone(),
             source,
         };
-        let Some(lock) = place.lock(&name).map_err(state_error)? else {
-            let pid = place.state(&name).map_or(0, |state| state.pid);
-            return Err(UpError::Running { name, pid });
-        };
-        let left_over = place.state(&name);
-        if let Some(state) = &left_over {
-            clear(state).map_err(|source| UpError::LeftOver {
-                name: name.clone(),
-                source,
-            })?;
-        }
+        let lock = take_lock(place, &name)?;
+        let cleared = clear_before(place, &name)?;
         let mut lab = Self {
             state: State::default(),
             lock: Some(lock),
-            cleared: left_over.is_some(),
+            cleared: options.cleared || cleared,
             place: place.clone(),
             name,
         };
@@ -125,6 +174,32 @@ impl LiveLab {
         &self.state
     }
 
+    /// Where messages go that no terminal takes.
+    pub fn log(&self) -> io::Result<fs::File> {
+        match &self.lock {
+            Some(lock) => lock.log(),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Writes down who the router is.
+    pub fn set_router(&mut self, pid: i32, privileges: Privileges) -> io::Result<()> {
+        self.state.router = ProcessRecord::of(pid);
+        self.state.privileges = Some(privileges);
+        self.save()
+    }
+
+    /// Removes all that `up` made but the lab's directory, so that its log can still be read; a later `down` removes that.
+    pub fn leave_log(mut self) -> Result<(), DownError> {
+        let cleared = clear(&self.state).map_err(|source| DownError::Left {
+            name: self.name.clone(),
+            source,
+        });
+        // Given up only now: whoever gets it next may make all of it anew.
+        self.lock = None;
+        cleared
+    }
+
     /// The network namespace of a host.
     pub fn host(&self, name: &str) -> Option<Namespace> {
         let host = self.state.hosts.iter().find(|host| host.name == name)?;
@@ -150,13 +225,12 @@ impl LiveLab {
 
     /// What will be made; whatever is in the way shows here, so that nothing of somebody else's gets into the state.
     fn plan(&self, file: &LabFile, options: &UpOptions) -> Result<State, UpError> {
-        let namespaces = match options.user_namespace {
-            true => options.place.directory(&self.name).join(NAMESPACES),
-            false => PathBuf::from(SYSTEM_DIRECTORY),
-        };
+        let namespaces = options.place.namespaces(&self.name, options.user_namespace);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let mut state = State {
             lab: self.name.clone(),
-            pid: std::process::id() as i32,
+            keeper: ProcessRecord::own(),
+            since: since.unwrap_or_default().as_secs(),
             file: file.source.name.clone(),
             user_namespace: options.user_namespace,
             ..State::default()
@@ -300,26 +374,47 @@ pub fn down(place: &Place, name: &str, patience: Duration) -> Result<Downed, Dow
             break;
         }
         downed = outcome;
-        // While the lock is held, the number in the state is its holder's.
-        if let Some(pid) = place.state(name).and_then(|state| Pid::from_raw(state.pid)) {
-            match pidfd_open(pid, PidfdFlags::empty()).and_then(|process| pidfd_send_signal(process, signal)) {
+        let Some(state) = believed(place, name)? else {
+            // It is coming up, or went down just now.
+            held = wait_for(place, name, patience).map_err(left)?;
+            continue;
+        };
+        // The keeper ends its router. A router whose keeper was killed is being killed by the kernel.
+        if let Some(keeper) = state.keeper.open() {
+            match pidfd_send_signal(keeper, signal) {
                 Ok(()) | Err(rustix::io::Errno::SRCH) => {}
                 Err(error) => return Err(left(error.into())),
             }
         }
-        let deadline = Instant::now() + patience;
-        while held.is_none() && Instant::now() < deadline {
-            held = place.lock(name).map_err(left)?;
-        }
+        held = wait_for(place, name, patience).map_err(left)?;
     }
     let Some(lock) = held else {
         return Err(DownError::Stuck { name: name.into() });
     };
-    if let Some(state) = place.state(name) {
+    if let Some(state) = believed(place, name)? {
         clear(&state).map_err(left)?;
     }
     lock.remove().map_err(left)?;
     Ok(downed)
+}
+
+fn believed(place: &Place, name: &str) -> Result<Option<State>, DownError> {
+    place.state(name).map_err(|source| DownError::State {
+        name: name.into(),
+        directory: place.directory(name),
+        source,
+    })
+}
+
+fn wait_for(place: &Place, name: &str, patience: Duration) -> io::Result<Option<Lock>> {
+    let deadline = Instant::now() + patience;
+    loop {
+        // It waits a while itself.
+        let held = place.lock(name)?;
+        if held.is_some() || Instant::now() >= deadline {
+            return Ok(held);
+        }
+    }
 }
 
 /// Removes what the state names. What isn't there any more is no error; all is tried before the first error is told.
@@ -332,14 +427,21 @@ fn clear(state: &State) -> io::Result<()> {
     };
     for host in &state.hosts {
         let namespace = Namespace::at(&host.namespace);
-        // In a user namespace the file tells nothing from outside, and the number is written down. As root the file comes first: it pins its
-        // namespace, where a number might be another's by now.
-        let identity = match state.user_namespace {
-            true => host.identity,
-            false => namespace.identity().ok().filter(|found| is_a_namespace(*found)),
+        // In a user namespace the file tells nothing from outside, and the number is written down; it might be another's by now, but whoever
+        // was in the host sees the file mounted. As root the file itself pins its namespace.
+        let inside = match state.user_namespace {
+            true => host.identity.map(|identity| Inside {
+                identity,
+                mounted: Some(host.namespace.clone()),
+            }),
+            false => namespace
+                .identity()
+                .ok()
+                .filter(|found| is_a_namespace(*found))
+                .map(Inside::of),
         };
-        if let Some(identity) = identity {
-            let left = end_processes(identity, PATIENCE);
+        if let Some(inside) = inside {
+            let left = end_processes(&inside, PATIENCE);
             if !left.is_empty() {
                 note(Err(io::Error::other(format!(
                     "processes {left:?} in host {} do not end",
@@ -453,6 +555,14 @@ pub enum UpError {
     Running { name: String, pid: i32 },
     #[error("lab {name:?} was killed earlier, and what it left cannot be removed: {source}")]
     LeftOver { name: String, source: io::Error },
+    #[error("lab {name:?} was here earlier, and what it left is not known: {source}; look for its namespaces ({name}-...) in /run/netns, then remove {}", directory.display())]
+    StateError {
+        name: String,
+        directory: PathBuf,
+        source: StateError,
+    },
+    #[error(transparent)]
+    UserNamespace(#[from] UserNamespaceError),
     #[error(transparent)]
     Tun(#[from] TunError),
     #[error(transparent)]
@@ -461,7 +571,7 @@ pub enum UpError {
     Link(#[from] NetlinkError),
     #[error("no netlink: {0}")]
     Netlink(io::Error),
-    #[error("cannot write {}: {source}; a lab keeps its lock, state and control socket there: in /run/nflab as root, else under XDG_RUNTIME_DIR", path.display())]
+    #[error("cannot write {}: {source}; a lab keeps its lock, state and control socket there: in /run/nflab as root, else under XDG_RUNTIME_DIR, /run/user/UID or /tmp", path.display())]
     State { path: PathBuf, source: io::Error },
     #[error("cannot set {}: {source}; in a container, /proc/sys must be writable for the lab", path.display())]
     Sysctl { path: PathBuf, source: io::Error },
@@ -475,6 +585,12 @@ pub enum DownError {
     Unknown { name: String, known: Vec<String> },
     #[error("lab {name:?} is not wholly down: {source}; run `nflab down {name}` again once that is mended")]
     Left { name: String, source: io::Error },
+    #[error("what lab {name:?} has made is not known, so it was left as it is: {source}; look for its namespaces ({name}-...) in /run/netns, then remove {}", directory.display())]
+    State {
+        name: String,
+        directory: PathBuf,
+        source: StateError,
+    },
     #[error("lab {name:?} does not end, not even when killed: its process hangs in the kernel")]
     Stuck { name: String },
 }

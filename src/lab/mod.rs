@@ -25,11 +25,15 @@ pub mod words;
 #[cfg(target_os = "linux")]
 pub mod contain;
 #[cfg(target_os = "linux")]
+pub mod detach;
+#[cfg(target_os = "linux")]
 pub mod drive;
 #[cfg(target_os = "linux")]
 pub mod event_loop;
 #[cfg(target_os = "linux")]
 pub mod exec;
+#[cfg(target_os = "linux")]
+pub mod keeper;
 #[cfg(target_os = "linux")]
 pub mod live;
 #[cfg(target_os = "linux")]
@@ -42,3 +46,9 @@ pub mod netlink;
 pub mod peers;
 #[cfg(target_os = "linux")]
 pub mod place;
+#[cfg(target_os = "linux")]
+pub mod privileges;
+#[cfg(target_os = "linux")]
+pub mod process;
+#[cfg(target_os = "linux")]
+pub mod trust;

@@ -2,10 +2,10 @@
 //!
 //! A namespace belongs to threads, not to processes, so work inside one is done on a thread of its own that ends with the work.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -90,15 +90,19 @@ impl Namespace {
 
     /// Moves the calling thread into the namespace, for good.
     pub fn enter(&self) -> io::Result<()> {
-        let file = File::open(&self.path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
+            .open(&self.path)?;
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(io::Error::from)
     }
 
     /// Removes the name; the namespace goes when nothing is in it any more. One that is gone already is no error.
     pub fn remove(&self) -> io::Result<()> {
         match unmount(&self.path, UnmountFlags::DETACH) {
-            // EINVAL: the name is there, but nothing is mounted on it (its maker was killed in between).
-            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => {}
+            // EINVAL: the name is there, but nothing is mounted on it (its maker was killed in between). EPERM: from outside of the user
+            // namespace in which it was mounted; if anything were mounted here too, the name could not be removed.
+            Ok(()) | Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT | rustix::io::Errno::PERM) => {}
             Err(error) => return Err(error.into()),
         }
         match fs::remove_file(&self.path) {
@@ -109,54 +113,90 @@ impl Namespace {
 
     /// The processes inside: whose first thread is there.
     pub fn processes(&self) -> Vec<i32> {
-        self.identity().map(processes_in).unwrap_or_default()
+        self.identity()
+            .map(|identity| Inside::of(identity).processes())
+            .unwrap_or_default()
     }
 }
 
-/// The processes in a network namespace, by asking each what it is in; this one is left out.
-pub fn processes_in(namespace: Identity) -> Vec<i32> {
-    let own = std::process::id() as i32;
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| *pid != own && is_inside(*pid, namespace))
-        .collect()
+/// What tells the processes in a host from others.
+#[derive(Clone, Debug)]
+pub struct Inside {
+    /// Of their network namespace.
+    pub identity: Identity,
+    /// What they see mounted, where that is asked: the kernel gives the number of a namespace that is gone to the next.
+    pub mounted: Option<PathBuf>,
+}
+
+impl Inside {
+    pub fn of(identity: Identity) -> Self {
+        Self {
+            identity,
+            mounted: None,
+        }
+    }
+
+    /// The processes, by asking each what it is in; this one is left out.
+    pub fn processes(&self) -> Vec<i32> {
+        let own = std::process::id() as i32;
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+            .filter(|pid| *pid != own && self.holds(*pid))
+            .collect()
+    }
+
+    fn holds(&self, pid: i32) -> bool {
+        identity(Path::new(&format!("/proc/{pid}/ns/net"))).is_ok_and(|found| found == self.identity)
+            && self.mounted.as_deref().is_none_or(|path| sees_mounted(pid, path))
+    }
+}
+
+/// Whether a process has something mounted there. In mountinfo the kernel writes blanks and backslashes of a path in octal.
+fn sees_mounted(pid: i32, path: &Path) -> bool {
+    let mut escaped = Vec::new();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' | b'#' => escaped.extend(format!("\\{byte:03o}").bytes()),
+            byte => escaped.push(*byte),
+        }
+    }
+    let mounts = fs::read(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+    mounts
+        .split(|byte| *byte == b'\n')
+        .any(|line| line.split(|byte| *byte == b' ').nth(4) == Some(&escaped))
 }
 
 /// Ends all processes in a namespace: asks first, insists after `patience`. Says which are left (none, but for processes in a state in
 /// which the kernel delivers no signal).
-pub fn end_processes(namespace: Identity, patience: Duration) -> Vec<i32> {
+pub fn end_processes(inside: &Inside, patience: Duration) -> Vec<i32> {
     for signal in [Signal::TERM, Signal::KILL] {
-        for pid in processes_in(namespace) {
-            signal_inside(pid, namespace, signal);
+        for pid in inside.processes() {
+            signal_inside(pid, inside, signal);
         }
         let deadline = Instant::now() + patience;
-        while !processes_in(namespace).is_empty() {
+        while !inside.processes().is_empty() {
             if Instant::now() >= deadline {
                 break;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    processes_in(namespace)
+    inside.processes()
 }
 
 /// A number may have gone to another process since it was listed; a descriptor can't, so look again once it is open.
-fn signal_inside(pid: i32, namespace: Identity, signal: Signal) {
+fn signal_inside(pid: i32, inside: &Inside, signal: Signal) {
     if let Some(pid_number) = Pid::from_raw(pid)
         && let Ok(process) = pidfd_open(pid_number, PidfdFlags::empty())
-        && is_inside(pid, namespace)
+        && inside.holds(pid)
     {
         // It may have ended by itself, which is as good.
         let _ = pidfd_send_signal(process, signal);
     }
-}
-
-fn is_inside(pid: i32, namespace: Identity) -> bool {
-    identity(Path::new(&format!("/proc/{pid}/ns/net"))).is_ok_and(|found| found == namespace)
 }
 
 fn identity(path: &Path) -> io::Result<Identity> {

@@ -395,10 +395,9 @@ fn is_exhausted(error: &io::Error) -> bool {
 fn yield_to_packets(nice: i32) {
     #[cfg(target_os = "linux")]
     {
-        // Whoever is not allowed to be nicer runs as before.
-        let this = Some(rustix::thread::gettid());
-        let as_it_is = rustix::process::getpriority_process(this).unwrap_or(0);
-        let _ = rustix::process::setpriority_process(this, as_it_is + nice);
+        // Whoever is not allowed to be nicer runs as before. No number means the calling thread, and the router's filter of calls allows no other.
+        let as_it_is = rustix::process::getpriority_process(None).unwrap_or(0);
+        let _ = rustix::process::setpriority_process(None, as_it_is + nice);
     }
     #[cfg(not(target_os = "linux"))]
     let _ = nice;

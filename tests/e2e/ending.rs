@@ -52,7 +52,8 @@ fn down_after_a_kill_leaves_nothing() {
     for namespace in &seen.namespaces {
         assert!(namespace.exists(), "a killed lab leaves {}", namespace.display());
     }
-    assert!(!lab.devices().contains("spare"), "a device goes with its process");
+    // The kernel kills its router then, and with that goes what it had open.
+    wait_until("a device goes with its process", || !lab.devices().contains("spare"));
     let refused = lab.tool(&["iptables", "-S"]);
     assert_eq!(refused.code, 4, "it runs no more: {}", refused.err);
     assert_eq!(

@@ -77,7 +77,8 @@ fn a_closed_tun_is_refused_with_a_remedy() {
     fs::copy(env!("CARGO_BIN_EXE_nflab"), &binary).unwrap();
     fs::set_permissions(scratch.write("closed", ""), fs::Permissions::from_mode(0o600)).unwrap();
     fs::create_dir(scratch.path("run")).unwrap();
-    fs::set_permissions(scratch.path("run"), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(scratch.path("run"), fs::Permissions::from_mode(0o700)).unwrap();
+    std::os::unix::fs::chown(scratch.path("run"), Some(65_534), Some(65_534)).unwrap();
     scratch.write("lab.toml", ROUTER);
     let ran = instead_of_the_device(
         &scratch,

@@ -32,7 +32,7 @@ impl Machine {
         // What one of them leaves is not in the way of the other.
         let directory = self.bench.path(&format!("{who:?}"));
         std::fs::create_dir_all(&directory).unwrap();
-        std::fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        std::fs::set_permissions(&directory, std::os::unix::fs::PermissionsExt::from_mode(0o1777)).unwrap();
         for (name, text) in [("script.sh", script), ("lab.toml", LAB), ("other.toml", OTHER_LAB)] {
             std::fs::write(directory.join(name), text).unwrap();
         }
@@ -359,7 +359,7 @@ fn without_namespaces_root_is_refused_and_a_user_is_told() {
             user "$nflab" sh -- sh -c 'iptables -S INPUT; exit 6'; echo "exit $?"
             user "$nflab" sh -- sh -c 'kill -TERM $$'; echo "exit $?"
             user "$nflab" import firewall.sh | grep INPUT
-            touch here; user "$nflab" sh -- sh -c 'rm -f here; exec sleep 4716' & pid=$!
+            touch here; chown 65534:65534 here; user "$nflab" sh -- sh -c 'rm -f here; exec sleep 4716' & pid=$!
             while [ -e here ]; do sleep 0.02; done; pkill -TERM -x nflab -P $pid || kill -TERM $pid; wait $pid; echo "exit $?"
             ls -d nflab-sh* 2> /dev/null || echo "nothing left"
 S

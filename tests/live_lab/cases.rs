@@ -13,13 +13,13 @@ use nflab::lab::control::{Client, FindError, Request, Target, find};
 use nflab::lab::event_loop::EventLoop;
 use nflab::lab::file::LabFile;
 use nflab::lab::live::{Downed, LiveLab, UpError, UpOptions, down};
-use nflab::lab::namespace::{Namespace, processes_in};
+use nflab::lab::namespace::{Inside, Namespace};
 use nflab::lab::netlink::Netlink;
 use nflab::lab::peers::Content;
 use nflab::lab::peers::ftp::{DataMode, FtpServer, retrieve};
 use nflab::lab::peers::http::{HttpServer, download};
 use nflab::lab::peers::ping::{Ping, PingOutcome};
-use nflab::lab::place::Place;
+use nflab::lab::place::{Place, State};
 
 use super::child::Relay;
 
@@ -81,6 +81,11 @@ impl Scratch {
         Place::at(self.directory.join("run"))
     }
 
+    fn state(&self) -> State {
+        let state = self.place().state(&self.name).unwrap();
+        state.expect("the lab has a state")
+    }
+
     fn lab_file(&self, text: &str) -> PathBuf {
         let path = self.directory.join(format!("{}.toml", self.name));
         fs::write(&path, text).unwrap();
@@ -92,6 +97,7 @@ impl Scratch {
             name: None,
             place: self.place(),
             user_namespace: false,
+            cleared: false,
         }
     }
 
@@ -319,7 +325,7 @@ fn an_interface_without_hosts_is_a_device_here() {
 fn a_second_up_is_refused_and_changes_nothing() {
     let scratch = Scratch::new("second");
     let running = scratch.start(TWO_SIDES);
-    let before = scratch.place().state(&scratch.name).unwrap();
+    let before = scratch.state();
     let file = LabFile::load(&scratch.lab_file(TWO_SIDES)).unwrap();
     let error = LiveLab::up(&file, &scratch.options()).err().expect("refused");
     assert!(
@@ -330,7 +336,7 @@ fn a_second_up_is_refused_and_changes_nothing() {
         error.to_string().contains("runs already") && error.to_string().contains("nflab down"),
         "{error}"
     );
-    assert_eq!(scratch.place().state(&scratch.name).unwrap(), before);
+    assert_eq!(scratch.state(), before);
     let a = Namespace::at(&before.hosts[0].namespace);
     assert!(ping(&a, "10.78.0.2").is_answered(), "it still routes");
     assert_eq!(
@@ -367,7 +373,7 @@ fn down_after_a_kill_leaves_nothing() {
     let scratch = Scratch::new("kill");
     let mut running = scratch.start(TWO_SIDES);
     let mut inside = scratch.spawn(&["exec", &scratch.name, "a", "sleep", "600"]);
-    let host = Namespace::at(&scratch.place().state(&scratch.name).unwrap().hosts[0].namespace);
+    let host = Namespace::at(&scratch.state().hosts[0].namespace);
     wait_until("sleep is in the host", || host.processes() == [inside.id() as i32]);
     running.signal(rustix::process::Signal::KILL);
     running.wait();
@@ -392,7 +398,7 @@ fn down_clears_a_half_made_lab() {
     let mut running = scratch.start(TWO_SIDES);
     running.signal(rustix::process::Signal::KILL);
     running.wait();
-    let state = scratch.place().state(&scratch.name).unwrap();
+    let state = scratch.state();
     for host in &state.hosts {
         Namespace::at(&host.namespace).remove().unwrap();
     }
@@ -489,10 +495,12 @@ fn a_user_namespace_does_as_well() {
         String::from_utf8_lossy(&output.stderr)
     );
     let mut inside = scratch.spawn(&["exec", &scratch.name, "c", "sleep", "600"]);
-    let host = scratch.place().state(&scratch.name).unwrap().hosts[2]
-        .identity
-        .expect("noted once it is made");
-    wait_until("sleep is in the host", || processes_in(host) == [inside.id() as i32]);
+    let host = scratch.state().hosts[2].clone();
+    let host = Inside {
+        identity: host.identity.expect("noted once it is made"),
+        mounted: Some(host.namespace),
+    };
+    wait_until("sleep is in the host", || host.processes() == [inside.id() as i32]);
     running.signal(rustix::process::Signal::KILL);
     running.wait();
     assert_eq!(

@@ -51,6 +51,7 @@ fn up(place: &Place, file: &Path, user_namespace: bool) -> i32 {
         name: None,
         place: place.clone(),
         user_namespace,
+        cleared: false,
     };
     let (lab, ports, listener) = match LiveLab::up(&file, &options) {
         Ok(made) => made,

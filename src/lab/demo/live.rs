@@ -42,12 +42,11 @@ pub enum LiveError {
 /// Brings the lab up, has `play` play on it in a thread of its own, and takes the lab down, whatever came of it.
 pub fn perform<T: Send + 'static>(
     toolbox: Toolbox,
-    mut options: UpOptions,
+    options: UpOptions,
     play: impl FnOnce(&mut dyn Stage) -> T + Send + 'static,
 ) -> Result<T, LiveError> {
     let up = |error: String| LiveError::Up(error);
     let file = LabFile::parse("demo", LAB).map_err(|error| up(error.to_string()))?;
-    options.name = Some(format!("demo-{}", std::process::id()));
     let signals = crate::device::syscall::termination_signals().map_err(|error| up(error.to_string()))?;
     let lab = Lab::new(&file, 1, toolbox).map_err(|error| up(error.to_string()))?;
     let (live, ports, listener) = LiveLab::up(&file, &options).map_err(|error| up(error.to_string()))?;
