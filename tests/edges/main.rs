@@ -15,8 +15,18 @@ mod files;
 mod firewalls;
 mod ip;
 #[cfg(target_os = "linux")]
+mod kills;
+#[cfg(target_os = "linux")]
 #[path = "../e2e/lab.rs"]
 #[allow(dead_code)]
 mod lab;
 #[cfg(target_os = "linux")]
 mod live;
+#[cfg(target_os = "linux")]
+mod machine;
+#[cfg(target_os = "linux")]
+mod privileges;
+#[cfg(target_os = "linux")]
+mod rootless;
+#[cfg(target_os = "linux")]
+mod trust;
