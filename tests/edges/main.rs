@@ -30,3 +30,5 @@ mod privileges;
 mod rootless;
 #[cfg(target_os = "linux")]
 mod trust;
+#[cfg(target_os = "linux")]
+mod up_options;
