@@ -218,8 +218,18 @@ struct Unused {
     reason: String,
     /// For the annotated copy, where one is made and the packet could be read.
     kept: Option<KeptFrame>,
-    /// One that --direction leaves out is none of this replay's, and has no line in the JSON.
-    is_left_out: bool,
+    kind: UnusedKind,
+}
+
+/// What a packet that never came to the router is to this replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum UnusedKind {
+    /// By --direction: none of this replay's, and without a line in the JSON.
+    LeftOut,
+    /// What is no IP, no rule was to see.
+    Foreign,
+    /// Rules were to see it.
+    Lost,
 }
 
 /// A frame that waits for the annotated copy to be opened.
@@ -259,6 +269,18 @@ struct Session<'a> {
     outputs: Outputs<'a>,
 }
 
+impl Session<'_> {
+    fn note_unused(&mut self, reason: &str, kind: UnusedKind) {
+        self.summary.note_unused(reason);
+        if kind == UnusedKind::Lost {
+            self.summary.note_unseen(reason);
+            if let Some(differences) = &mut self.differences {
+                differences.note_unused(reason);
+            }
+        }
+    }
+}
+
 impl<'a> Run<'a> {
     fn packets(&mut self, reader: &mut CaptureReader<impl Read>) -> Result<(), Stop> {
         loop {
@@ -287,7 +309,7 @@ impl<'a> Run<'a> {
         let kind = error.problem.to_string();
         self.complaints.fault(&self.screen, &kind, &error.to_string());
         if error.goes_on() {
-            self.unused(error.packet, "", &kind, None, false)?;
+            self.unused(error.packet, "", &kind, None, UnusedKind::Lost)?;
         }
         Ok(())
     }
@@ -304,7 +326,11 @@ impl<'a> Run<'a> {
         let Content::Ip(bytes) = packet.content else {
             // What is no IP never reaches the tables: a router's IP code doesn't see it.
             let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
-            return self.unused(packet.number, name, "not an IP packet", Some(packet), false);
+            let (why, kind) = match packet.content {
+                Content::HeaderCut => ("the link's header is cut short", UnusedKind::Lost),
+                _ => ("not an IP packet", UnusedKind::Foreign),
+            };
+            return self.unused(packet.number, name, why, Some(packet), kind);
         };
         let repair = Repair {
             fill_cut: self.arguments.fill_cut,
@@ -353,7 +379,7 @@ impl<'a> Run<'a> {
             Way::In => "left out by --direction in",
             Way::Out => "left out by --direction out",
         };
-        self.unused(packet.number, "", why, Some(packet), true)?;
+        self.unused(packet.number, "", why, Some(packet), UnusedKind::LeftOut)?;
         Ok(false)
     }
 
@@ -443,7 +469,7 @@ impl<'a> Run<'a> {
             packet.interface.unwrap_or_default(),
             &kind,
             Some(packet),
-            false,
+            UnusedKind::Lost,
         )
     }
 
@@ -453,12 +479,12 @@ impl<'a> Run<'a> {
         interface: &str,
         reason: &str,
         packet: Option<&CapturedPacket<'_>>,
-        is_left_out: bool,
+        unused_kind: UnusedKind,
     ) -> Result<(), Stop> {
         match &mut self.stage {
             Stage::Running(session) => {
-                session.summary.note_unused(reason);
-                if !is_left_out {
+                session.note_unused(reason, unused_kind);
+                if unused_kind != UnusedKind::LeftOut {
                     session.outputs.unused(number, interface, reason)?;
                 }
                 if let Some(packet) = packet {
@@ -474,7 +500,7 @@ impl<'a> Run<'a> {
                     interface: interface.to_owned(),
                     reason: reason.to_owned(),
                     kept: wanted.map(KeptFrame::of),
-                    is_left_out,
+                    kind: unused_kind,
                 });
             }
             Stage::Waiting(..) => {
@@ -512,8 +538,8 @@ impl<'a> Run<'a> {
             replayer,
         };
         for packet in unused {
-            session.summary.note_unused(&packet.reason);
-            if !packet.is_left_out {
+            session.note_unused(&packet.reason, packet.kind);
+            if packet.kind != UnusedKind::LeftOut {
                 session
                     .outputs
                     .unused(packet.number, &packet.interface, &packet.reason)?;
@@ -550,7 +576,12 @@ impl<'a> Run<'a> {
         let mut code = 0;
         if let Some(differences) = &session.differences {
             session.outputs.differences_end(differences, self.arguments.limit)?;
-            code = u8::from(differences.packets() > 0);
+            code = match (differences.packets(), differences.unseen().packets()) {
+                (1.., _) => 1,
+                // No all-clear.
+                (0, 1..) if !self.arguments.allow_invalid => 2,
+                _ => 0,
+            };
         }
         let mut results = session.outputs.finish()?;
         // Behind the lines: both may go to standard output.

@@ -7,6 +7,7 @@ use std::io;
 use serde::Serialize;
 
 use super::record::RuleJson;
+use super::unseen::{self, Unseen, UnseenJson};
 use super::{Ends, Passed, grouped};
 use crate::base::json;
 use crate::explain::describe;
@@ -47,6 +48,8 @@ pub struct Differences {
     /// Packets of flows that found no room.
     unlisted: u64,
     pairs: Vec<Pair>,
+    /// Packets whose equal treatment tells nothing.
+    unseen: Unseen,
 }
 
 /// A packet that was treated differently.
@@ -103,6 +106,7 @@ impl Differences {
             flows: HashMap::new(),
             unlisted: 0,
             pairs: Vec::new(),
+            unseen: Unseen::default(),
         }
     }
 
@@ -110,6 +114,9 @@ impl Differences {
     pub fn compare(&mut self, one: &Passed<'_>, other: &Passed<'_>) -> Option<Difference> {
         self.compared += 1;
         if !differ(one, other) {
+            if let (Some(why), Some(_)) = (unseen::why(one), unseen::why(other)) {
+                self.unseen.note(why);
+            }
             return None;
         }
         self.packets += 1;
@@ -160,6 +167,17 @@ impl Differences {
         self.pairs[at].flows += u64::from(is_first);
     }
 
+    /// A packet of the capture that came to neither.
+    pub fn note_unused(&mut self, why: &str) {
+        self.compared += 1;
+        self.unseen.note(unseen::not_replayed(why));
+    }
+
+    /// Packets whose equal treatment tells nothing: with any of them, no difference is no all-clear.
+    pub fn unseen(&self) -> &Unseen {
+        &self.unseen
+    }
+
     /// Packets that were treated differently.
     pub fn packets(&self) -> u64 {
         self.packets
@@ -183,16 +201,23 @@ impl Differences {
 
     /// Flows, pairs of rules and totals, after the last packet.
     pub fn text(&self, shown: usize) -> String {
-        let mut text = String::new();
+        let mut text = self.unseen.text(self.compared);
+        let told = self.compared - self.unseen.packets();
         if self.packets == 0 {
-            let _ = writeln!(
-                text,
-                "{} and {} treat all {} packets the same",
-                self.names[0],
-                self.names[1],
-                grouped(self.compared)
-            );
+            let (one, other) = (&self.names[0], &self.names[1]);
+            let _ = match (self.unseen.packets(), told) {
+                (0, _) => writeln!(text, "{one} and {other} treat all {} packets the same", grouped(told)),
+                (_, 0) => writeln!(text, "so nothing can be said of {one} and {other}"),
+                (_, told) => writeln!(
+                    text,
+                    "{one} and {other} treat the other {} the same; of those that tell nothing, nothing can be said",
+                    packets(told)
+                ),
+            };
             return text;
+        }
+        if !text.is_empty() {
+            text.push('\n');
         }
         let flows = self.sorted_flows();
         text.push_str("Flows treated differently\n");
@@ -285,6 +310,8 @@ impl Differences {
             packets: self.packets,
             flows: self.flows.len() as u64,
             packets_of_flows_not_listed: self.unlisted,
+            unseen: self.unseen.json(),
+            all_clear: self.packets == 0 && self.unseen.packets() == 0,
         });
         for line in flows.chain([total]) {
             json::to_writer(&mut *writer, &line)?;
@@ -375,7 +402,7 @@ fn of_flows(count: u64) -> String {
 enum DifferenceLine<'a> {
     Packet(PacketJson<'a>),
     Flow(FlowJson),
-    Total(TotalJson),
+    Total(TotalJson<'a>),
 }
 
 #[derive(Serialize)]
@@ -431,11 +458,15 @@ struct BriefJson {
 }
 
 #[derive(Serialize)]
-struct TotalJson {
+struct TotalJson<'a> {
     compared: u64,
     packets: u64,
     flows: u64,
     packets_of_flows_not_listed: u64,
+    /// Packets that tell nothing about the rules, by reason.
+    unseen: Vec<UnseenJson<'a>>,
+    /// No packet was treated differently, and each tells something.
+    all_clear: bool,
 }
 
 const MOST_FLOWS: usize = 10_000;

@@ -48,6 +48,7 @@ pub mod repair;
 mod rulebook;
 mod selection;
 mod summary;
+pub mod unseen;
 mod witness;
 
 use std::time::Duration;
@@ -58,6 +59,7 @@ pub use flows::{Ends, FlowCount, TopFlows};
 pub use rulebook::{RuleEntry, RulePlace, Rulebook};
 pub use selection::{Selection, SelectionError};
 pub use summary::{Summary, grouped};
+pub use unseen::Unseen;
 
 use self::entrance::Entrance;
 use self::witness::Witness;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::unseen::{self, Unseen};
 use super::{Passed, Replayer, TopFlows};
 use crate::base::Time;
 use crate::conntrack::CtState;
@@ -26,6 +27,9 @@ pub struct Summary {
     invalid: BTreeMap<String, u64>,
     flows: TopFlows,
     unused: BTreeMap<String, u64>,
+    unseen: Unseen,
+    /// Of the capture, replayed or not; what was left out on purpose does not count.
+    seen: u64,
 }
 
 impl Summary {
@@ -43,11 +47,17 @@ impl Summary {
             invalid: BTreeMap::new(),
             flows: TopFlows::default(),
             unused: BTreeMap::new(),
+            unseen: Unseen::default(),
+            seen: 0,
         }
     }
 
     pub fn note(&mut self, passed: &Passed<'_>) {
         self.packets += 1;
+        self.seen += 1;
+        if let Some(why) = unseen::why(passed) {
+            self.unseen.note(why);
+        }
         self.bytes += passed.bytes().len() as u64;
         self.late += u64::from(passed.is_late());
         let now = passed.time();
@@ -82,6 +92,12 @@ impl Summary {
         count(&mut self.unused, why);
     }
 
+    /// One that is an IP packet, as far as anybody can tell: rules were meant to see it.
+    pub fn note_unseen(&mut self, why: &str) {
+        self.seen += 1;
+        self.unseen.note(unseen::not_replayed(why));
+    }
+
     /// Packets that passed.
     pub fn packets(&self) -> u64 {
         self.packets
@@ -94,7 +110,10 @@ impl Summary {
 
     /// As people read it.
     pub fn text(&self, replayer: &Replayer) -> String {
-        let mut text = String::new();
+        let mut text = self.unseen.text(self.seen);
+        if !text.is_empty() {
+            text.push('\n');
+        }
         self.write_head(&mut text);
         self.write_rules(&mut text, replayer);
         list(&mut text, "INVALID because", &by_size(&self.invalid));

@@ -64,9 +64,12 @@ pub struct Arguments {
     /// Only explain and compare packets that fit, such as 'tcp dport 80'
     #[arg(long, value_name = "EXPR")]
     pub filter: Option<String>,
-    /// Compare with these rules; exit with 1 where packets are treated differently
+    /// Compare with these rules; exit with 1 where packets are treated differently, 2 where packets tell nothing
     #[arg(long, value_name = "FILE")]
     pub against: Option<PathBuf>,
+    /// Packets that tell nothing about the rules (INVALID, malformed, not decoded) make no exit code 2
+    #[arg(long, requires = "against")]
+    pub allow_invalid: bool,
     /// What --against finds, as JSON, a line each
     #[arg(long, value_name = "OUT.jsonl", requires = "against")]
     pub differences: Option<PathBuf>,

@@ -1,0 +1,186 @@
+//! Packets that say nothing about a ruleset: no rule saw them, or every rule saw them as INVALID although they were none on the wire.
+//!
+//! A comparison that rests on them is no all-clear. Three kinds are told apart. What the capture made of a packet (a checksum that a network
+//! card was to fill in, a packet cut short, segments that a card joined) or left out before it (a connection's beginning, its other direction)
+//! never tells; nor does what the lab's own description stops before any rule. What is INVALID by what it is (flags that no segment has, a
+//! sequence number outside of the window of a connection that is tracked) is so to the kernel, too, and rules do treat it: that is an answer.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::{Passed, grouped};
+use crate::conntrack::InvalidReason;
+use crate::conntrack::proto::tcp;
+use crate::engine::Reason;
+use crate::net::DropReason;
+
+/// Why a packet says nothing, and what helps.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Why {
+    pub reason: String,
+    pub remedy: &'static str,
+}
+
+/// How many packets said nothing, by reason.
+#[derive(Clone, Debug, Default)]
+pub struct Unseen {
+    packets: u64,
+    reasons: BTreeMap<Why, u64>,
+}
+
+/// Why this packet says nothing about the rules; `None` where it does.
+pub fn why(passed: &Passed<'_>) -> Option<Why> {
+    if let Some(reason) = passed.why_invalid() {
+        return of_invalid(&reason).map(|remedy| Why {
+            reason: format!("INVALID: {reason}"),
+            remedy,
+        });
+    }
+    let remedy = match passed.reason()? {
+        Reason::Malformed(_) => CUT,
+        Reason::NoWay(_) => LAB,
+        Reason::Host(reason) if passed.deciding().is_none() => of_host(*reason)?,
+        _ => return None,
+    };
+    Some(Why {
+        reason: passed.reason()?.to_string(),
+        remedy,
+    })
+}
+
+/// A packet that was not replayed at all.
+pub fn not_replayed(reason: &str) -> Why {
+    Why {
+        reason: format!("not replayed: {reason}"),
+        remedy: "no rule can be asked about it",
+    }
+}
+
+fn of_invalid(reason: &InvalidReason) -> Option<&'static str> {
+    use tcp::InvalidReason as Tcp;
+    Some(match reason {
+        InvalidReason::ChecksumWrong => CHECKSUMS,
+        InvalidReason::Fragment
+        | InvalidReason::HeaderTruncated
+        | InvalidReason::UdpLength
+        | InvalidReason::QuoteUnreadable
+        | InvalidReason::Tcp(Tcp::Truncated { .. } | Tcp::DataOffset { .. }) => CUT,
+        InvalidReason::IcmpUnasked(_)
+        | InvalidReason::QuoteOfNoFlow
+        | InvalidReason::Tcp(
+            Tcp::CannotOpen { .. } | Tcp::NotLoose | Tcp::OutOfState { .. } | Tcp::AcknowledgesUnseen { .. },
+        ) => BEFORE,
+        InvalidReason::IcmpType(_)
+        | InvalidReason::QuoteNotForSender
+        | InvalidReason::Gre(_)
+        | InvalidReason::Tcp(Tcp::FlagCombination { .. } | Tcp::SequenceAboveWindow { .. } | Tcp::StaleReset { .. }) => {
+            return None;
+        }
+    })
+}
+
+fn of_host(reason: DropReason) -> Option<&'static str> {
+    Some(match reason {
+        DropReason::BadHeaderChecksum
+        | DropReason::TcpChecksum
+        | DropReason::UdpChecksum
+        | DropReason::IcmpChecksum => CHECKSUMS,
+        DropReason::Truncated
+        | DropReason::BadVersion
+        | DropReason::BadHeaderLength
+        | DropReason::BadTotalLength
+        | DropReason::TotalLengthBeyondPacket
+        | DropReason::BadOptions
+        | DropReason::TransportTruncated
+        | DropReason::TransportLength => CUT,
+        DropReason::NotOurFamily => "rules for IPv6 are not there yet",
+        DropReason::TooBig => {
+            "where a network card joined segments, `mtu = 65535` on the lab's interfaces takes them as the router did"
+        }
+        DropReason::MartianSource
+        | DropReason::LocalSource
+        | DropReason::LoopbackOutside
+        | DropReason::MartianDestination
+        | DropReason::ReversePath
+        | DropReason::LinkDown
+        | DropReason::NoRoute
+        | DropReason::NotForwarding => LAB,
+        // The way of such a packet ends there under any rules.
+        _ => return None,
+    })
+}
+
+impl Unseen {
+    pub fn note(&mut self, why: Why) {
+        self.packets += 1;
+        // Reasons may hold what packets hold.
+        let why = match self.reasons.contains_key(&why) || self.reasons.len() < MOST_REASONS {
+            true => why,
+            false => Why {
+                reason: "other reasons".to_owned(),
+                remedy: why.remedy,
+            },
+        };
+        *self.reasons.entry(why).or_default() += 1;
+    }
+
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// `56 of 63 packets tell nothing about the rules`, with a line for each reason and one for what helps; nothing where there are none.
+    pub fn text(&self, of: u64) -> String {
+        let mut text = String::new();
+        if self.packets == 0 {
+            return text;
+        }
+        let tell = if self.packets == 1 { "tells" } else { "tell" };
+        let _ = writeln!(
+            text,
+            "{} of {} packets {tell} nothing about the rules, which did not see what was sent:",
+            grouped(self.packets),
+            grouped(of)
+        );
+        let mut reasons: Vec<(&Why, &u64)> = self.reasons.iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        for (why, count) in &reasons {
+            let _ = writeln!(text, "  {:>13}  {}", grouped(**count), why.reason);
+        }
+        let mut said: Vec<&str> = Vec::new();
+        for (why, _) in reasons {
+            if !said.contains(&why.remedy) {
+                said.push(why.remedy);
+                let _ = writeln!(text, "  {}", why.remedy);
+            }
+        }
+        text
+    }
+
+    pub fn json(&self) -> Vec<UnseenJson<'_>> {
+        let reasons = self.reasons.iter();
+        reasons
+            .map(|(why, packets)| UnseenJson {
+                reason: &why.reason,
+                remedy: why.remedy,
+                packets: *packets,
+            })
+            .collect()
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct UnseenJson<'a> {
+    reason: &'a str,
+    remedy: &'static str,
+    packets: u64,
+}
+
+const CHECKSUMS: &str = "checksums that a network card was to fill in are made right by --fix-checksums";
+const CUT: &str =
+    "packets that the capture cut short are filled by --fill-cut; what is malformed on the wire reaches no rule";
+const BEFORE: &str = "the capture lacks what came before, or the other direction: capture both, from the beginning";
+const LAB: &str =
+    "the lab stops it before its rules: look whether its interfaces, addresses, routes and sysctls are the router's";
+const MOST_REASONS: usize = 64;
