@@ -75,7 +75,20 @@ pub fn run(arguments: &Arguments) -> u8 {
                 return 2;
             }
         };
-        let kind = kind.or_else(|| import::kind::detect(&source.text).ok());
+        let seen = import::kind::detect(&source.text).ok();
+        // What parses as rules is never run, whatever it is said to be.
+        if kind == Some(Kind::Script)
+            && let Some(rules) = seen.filter(|seen| matches!(seen, Kind::Save | Kind::Commands))
+        {
+            tell!(
+                "nflab: {} is no script but {}, which is read and not run: leave --from out, or say --from {}",
+                source.name,
+                rules.about(),
+                rules.name()
+            );
+            return 2;
+        }
+        let kind = kind.or(seen);
         if kind != Some(Kind::Script) {
             inputs.push(Input { source, kind });
             continue;

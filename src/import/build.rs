@@ -11,7 +11,7 @@ use crate::net::{Closed, Net};
 use crate::rule::{CountId, Refusal, Table, TableRules};
 use crate::text::apply::{self, Printed};
 use crate::text::command::{self, Context, Restoring};
-use crate::text::restore::Marks;
+use crate::text::restore::{self, Marks};
 use crate::text::{Counted, Failure, Program, Session, save};
 
 /// Tables as they were read.
@@ -142,6 +142,69 @@ impl Built {
 
     pub fn made_by(&self, rule: CountId) -> Option<usize> {
         self.made_by.line(rule).map(|at| at as usize)
+    }
+
+    /// Reads what would be written as `iptables-restore` reads it. What it refuses, or takes for something else, is refused here, by the line it
+    /// comes from: a listing's chain may have a name that no file can say.
+    pub fn read_back(&self, draft: &Draft, counted: bool, options: &Options, told: &mut Told) {
+        let text = self.save(std::iter::once(draft.table), counted);
+        let other = Self::new();
+        let mut tables = RouterTables {
+            router: &other.router,
+            now: THE_BEGINNING,
+        };
+        let reading = restore::Options {
+            family: Family::V4,
+            counters: counted,
+            keep: false,
+            test: false,
+            only: None,
+            verbose: false,
+        };
+        let (at, why) = match restore::run(&text, &reading, &mut tables, &options.hosts).1 {
+            Err(failure) => (failure.place.line.unwrap_or(1) as usize, failure.explain()),
+            Ok(()) => {
+                let again = other.save(std::iter::once(draft.table), counted);
+                let differs = |(one, other): (&str, &str)| one != other;
+                let Some(at) = text.lines().zip(again.lines().chain([""])).position(differs) else {
+                    return;
+                };
+                let comes_back = again.lines().nth(at).unwrap_or_default();
+                (at + 1, format!("it would be taken for `{comes_back}`"))
+            }
+        };
+        let said = text.lines().nth(at - 1).unwrap_or_default();
+        told.refuse(
+            &draft.source,
+            self.origin(draft, said, at),
+            format!("no save file can say this: of `{said}` iptables-restore says: {why}"),
+        );
+    }
+
+    /// The line of the text that a line of its save file comes from.
+    fn origin(&self, draft: &Draft, said: &str, at: usize) -> usize {
+        let chain = draft.chains.iter().find(|chain| {
+            let rest = said.strip_prefix(':').and_then(|said| said.strip_prefix(&chain.name));
+            rest.is_some_and(|rest| rest.starts_with(' '))
+        });
+        if let Some(chain) = chain {
+            return chain.line;
+        }
+        let table = self.table(draft.table);
+        // The table's name and the chains come first.
+        let mut first = 2 + table.chains.len();
+        for chain in &table.chains {
+            for rule in &chain.rules {
+                let mut text = String::new();
+                save::write_rule(&mut text, &chain.name, rule, None);
+                first += text.matches('\n').count();
+                if at < first {
+                    let command = self.made_by(rule.id).and_then(|at| draft.commands.get(at));
+                    return command.map_or(draft.line, |command| command.line);
+                }
+            }
+        }
+        draft.line
     }
 
     /// What `iptables-save` prints of these tables, without its own comments.

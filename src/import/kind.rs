@@ -40,17 +40,39 @@ impl Kind {
     }
 }
 
-/// Sees what a text is; the error says what was expected. A first line `#!` makes a script, whatever it holds; a listing may stand between
-/// the prompts it was copied with.
+/// Sees what a text is; the error says what was expected. Structure decides, and words only where there is none: whatever stands in a comment or
+/// a prefix, a text that begins as a save file, as commands or as a listing is read and never run. Only a first line `#!`, or a line that
+/// calls the tool as a shell would, makes a script; in doubt it is none. A listing may stand between the prompts it was copied with.
 pub fn detect(text: &str) -> Result<Kind, String> {
-    if text.starts_with("#!") {
-        return Ok(Kind::Script);
+    let text = &unindented(text);
+    if let Some(program) = text.strip_prefix("#!") {
+        // A save file that was made to run.
+        let first = program.lines().next().unwrap_or_default();
+        return Ok(
+            match first.contains("tables-restore") || first.contains("tables-legacy-restore") {
+                true => Kind::Save,
+                false => Kind::Script,
+            },
+        );
     }
     let lines = || text.lines().map(str::trim_end);
+    let mut telling = lines().filter(|line| {
+        let shell = super::script::prompted(line).is_some();
+        !line.is_empty() && !line.starts_with('#') && !shell
+    });
+    if let Some(first) = telling.next() {
+        let letter = |it: char| it.is_ascii_alphanumeric() || it == '_';
+        if first.strip_prefix('*').is_some_and(|name| name.starts_with(letter)) {
+            return Ok(Kind::Save);
+        }
+        if ["-A ", "-P ", "-N ", "-I "].iter().any(|verb| first.starts_with(verb)) {
+            return Ok(Kind::Commands);
+        }
+    }
     if lines().any(|line| super::listing::chain_heading(line).is_some()) {
         return Ok(Kind::Listing);
     }
-    if lines().any(|line| !line.trim_start().starts_with('#') && super::script::calls_iptables(line)) {
+    if lines().any(|line| super::script::prompted(line).is_none() && super::script::calls_iptables(line)) {
         return Ok(Kind::Script);
     }
     if lines().any(|line| line.starts_with('*') && line.len() > 1) {
@@ -70,6 +92,18 @@ pub fn detect(text: &str) -> Result<Kind, String> {
     Err("expected a listing (`Chain INPUT (policy ACCEPT)`), commands (`-A INPUT ...`), a save file (`*filter`) or a script that calls \
          iptables; --from says which it is"
         .to_owned())
+}
+
+/// A text without the blanks that stand before each of its lines, as people indent what they paste.
+pub fn unindented(text: &str) -> String {
+    let blanks = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
+    let indented = text.lines().filter(|line| !line.trim_ascii().is_empty());
+    let common = indented.map(blanks).min().unwrap_or(0);
+    if common == 0 {
+        return text.to_owned();
+    }
+    let cut = |line: &str| line[common.min(blanks(line))..].to_owned();
+    text.split_inclusive('\n').map(cut).collect()
 }
 
 #[cfg(test)]
@@ -93,6 +127,29 @@ mod tests {
             ("#!/bin/sh\n# Chain INPUT (policy ACCEPT)\n", Some(Kind::Script)),
             ("IPT=/sbin/iptables\n$IPT -F\n", Some(Kind::Script)),
             ("iptables-restore <<EOF\n*filter\nCOMMIT\nEOF\n", Some(Kind::Script)),
+            // Words in quotes, comments and prose call nothing.
+            (
+                "*filter\n-A INPUT -j LOG --log-prefix \"iptables denied: \"\nCOMMIT\n",
+                Some(Kind::Save),
+            ),
+            (
+                "-P INPUT ACCEPT\n-A INPUT -m comment --comment \"; iptables -F\" -j DROP\n",
+                Some(Kind::Commands),
+            ),
+            (
+                "Chain INPUT (policy ACCEPT)\nLOG  all  --  anywhere anywhere LOG prefix \"iptables -F\"\n",
+                Some(Kind::Listing),
+            ),
+            ("#!/sbin/iptables-restore\n*filter\nCOMMIT\n", Some(Kind::Save)),
+            ("    *filter\n    COMMIT\n", Some(Kind::Save)),
+            ("    Chain INPUT (policy ACCEPT)\n\n    target\n", Some(Kind::Listing)),
+            ("echo \"iptables -F\"\n", None),
+            ("To see them say iptables -L\n", None),
+            ("x=1 # iptables -F\n", None),
+            ("if true; then sudo /sbin/iptables -F; fi\n", Some(Kind::Script)),
+            ("F=\"/sbin/iptables\"\n$F -A INPUT\n", Some(Kind::Script)),
+            ("I=$(which iptables)\n", Some(Kind::Script)),
+            ("cat rules | iptables-restore\n", Some(Kind::Script)),
             ("hello\n", None),
             ("", None),
         ] {

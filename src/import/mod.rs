@@ -3,7 +3,7 @@
 //!
 //! Each kind of text is read into [`draft::Draft`]s, one a table: chains, and commands with the lines they come from. [`build`] does the
 //! commands as `iptables-restore` would and refuses by line what cannot be done. Then what came of it is listed again in the form that was
-//! read and compared line by line ([`compare`]), so that nothing is lost unnoticed. Scripts are not read but run, which is `cli`'s business;
+//! read and compared line by line ([`compare`]), so that nothing is lost unnoticed, and what would be written is read back as `iptables-restore` reads it. Scripts are not read but run, which is `cli`'s business;
 //! [`script`] prepares them.
 
 mod build;
@@ -149,6 +149,10 @@ pub fn read(inputs: &[Input], options: &Options) -> Import {
                 text: "lines end in CR LF: read as if they ended in LF".to_owned(),
             });
         }
+        let text = match given {
+            Some(Kind::Script) => text,
+            _ => kind::unindented(&text),
+        };
         let source = Source {
             name: source.name.clone(),
             text,
@@ -251,6 +255,11 @@ fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told) -> Impor
     if told.refused.is_empty() {
         for draft in &tables {
             compare::compare(draft, &built, options, &mut told);
+        }
+    }
+    if told.refused.is_empty() {
+        for draft in &tables {
+            built.read_back(draft, counted, options, &mut told);
         }
     }
     // The lines of what a script left are not the script's.

@@ -33,10 +33,67 @@ pub fn table_of(words: &[String]) -> Result<Table, String> {
     Table::from_name(name).ok_or_else(|| format!("the table `{name}`; expected filter, nat, mangle, raw or security"))
 }
 
-/// True when a line of a program mentions the tool: as a word or at the end of a path.
+/// True when a line calls the tool as a shell would: as a command's first word, or where a variable is set to it. What only mentions it, in
+/// quotes, in a comment or in prose, calls nothing.
 pub fn calls_iptables(line: &str) -> bool {
-    words(line).any(|(_, word)| is_iptables(word) || is_iptables(word.rsplit('/').next().unwrap_or(word)))
+    commands(line).iter().any(|command| {
+        let mut words = command.split_ascii_whitespace().peekable();
+        if let Some(first) = words.peek().copied()
+            && let Some((name, value)) = first.split_once('=')
+            && !name.is_empty()
+            && name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
+        {
+            let value = value.trim_matches(['"', '\'']);
+            if is_iptables(value) {
+                return true;
+            }
+            words.next();
+        }
+        let looks_for = |word: &str| matches!(word, "which" | "type" | "-v" | "export" | "readonly" | "local");
+        let before = |word: &&str| BEFORE_COMMANDS.contains(word) || looks_for(word);
+        while words.next_if(|word| before(word)).is_some() {}
+        words.next().is_some_and(|word| {
+            let word = word.split_once('=').map_or(word, |(_, value)| value);
+            is_iptables(word.trim_matches(['"', '\'']))
+        })
+    })
 }
+
+/// A line of a shell cut where a command begins. Quoted text stays with its command.
+fn commands(line: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let (mut start, mut quote, mut before) = (0, None, ' ');
+    for (at, letter) in line.char_indices() {
+        match quote {
+            Some(open) => {
+                if letter == open && before != '\\' {
+                    quote = None;
+                }
+            }
+            None => match letter {
+                '"' | '\'' => quote = Some(letter),
+                '#' if before == ' ' || before == '\t' => {
+                    found.push(&line[start..at]);
+                    return found;
+                }
+                ';' | '|' | '&' | '(' | ')' | '{' | '}' | '`' => {
+                    found.push(&line[start..at]);
+                    start = at + 1;
+                }
+                _ => {}
+            },
+        }
+        before = letter;
+    }
+    found.push(&line[start..]);
+    found
+}
+
+/// Words that a command may stand behind.
+const BEFORE_COMMANDS: [&str; 17] = [
+    "if", "then", "elif", "else", "while", "until", "do", "!", "sudo", "exec", "command", "time", "nohup", "nice",
+    "env", "eval", "run",
+];
 
 fn is_iptables(word: &str) -> bool {
     let word = word.rsplit('/').next().unwrap_or(word);

@@ -1,5 +1,6 @@
 //! What stands outside the twin: files, sockets, processes and privileges. Nothing gets out, nobody gets in, and answers are about the right lab.
 
+mod all_clear;
 #[path = "../cli/bench.rs"]
 #[allow(dead_code)]
 mod bench;
@@ -32,3 +33,4 @@ mod rootless;
 mod trust;
 #[cfg(target_os = "linux")]
 mod up_options;
+mod results;

@@ -1,0 +1,274 @@
+//! No false all-clear, and nothing run by mistake: a comparison that rests on packets which no rule saw says so first and exits with 2; a
+//! text that parses as rules is read, whatever words stand in it.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use nflab::base::Time;
+use nflab::device::{CaptureWriter, Frame};
+use nflab::lab::script::lex::lex;
+use nflab::lab::send::cursor::Cursor;
+use nflab::lab::send::{Surroundings, build, packet, split_parentheses};
+
+use crate::bench::{Bench, LAB};
+
+const RULES: &str = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n\
+    -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n-A FORWARD -m conntrack --ctstate INVALID -j DROP\n\
+    -A FORWARD -i lan -o wan -p tcp -m tcp --dport 80 -j ACCEPT\nCOMMIT\n";
+
+/// Nothing came before.
+struct Blank;
+
+impl Surroundings for Blank {
+    fn next_sequence(&self, _: (IpAddr, u16), _: (IpAddr, u16)) -> Option<u32> {
+        None
+    }
+
+    fn departed(&self) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+fn bytes(line: &str) -> Vec<u8> {
+    let words = split_parentheses(&lex(line).unwrap().remove(0).words);
+    build(&packet(&mut Cursor::new(&words)).unwrap(), &Blank).unwrap()
+}
+
+/// What is wrong with a packet of a capture.
+#[derive(Clone, Copy)]
+enum Fault {
+    None,
+    /// As the stack hands it to a card that sums.
+    Checksum,
+    /// Only its first bytes are there.
+    Cut,
+}
+
+fn capture(path: &Path, packets: &[(&str, &str, Fault)]) {
+    let mut writer = CaptureWriter::create(path).unwrap();
+    for (at, (interface, line, fault)) in packets.iter().enumerate() {
+        let time = Time::from_nanos(1_700_000_000_000_000_000 + at as u64 * 1_000_000);
+        let mut packet = bytes(line);
+        let original_length = packet.len();
+        match fault {
+            Fault::None => {}
+            Fault::Checksum => packet[36] ^= 0x55,
+            Fault::Cut => packet.truncate(30),
+        }
+        let frame = Frame {
+            original_length,
+            ..Frame::raw(&packet)
+        };
+        writer.write_frame(interface, time, frame, None).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+const OPENS: &str = "tcp 10.0.0.2:6000 > 192.0.2.9:80 S";
+const OTHER: &str = "tcp 10.0.0.3:6000 > 192.0.2.9:22 S";
+
+/// Packets, options, the exit code of a comparison of rules with themselves, and what is said (and what not).
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str, Fault)], &'a [&'a str], i32, &'a str);
+
+#[test]
+fn a_comparison_that_rests_on_nothing_is_no_all_clear() {
+    let cases: &[Case<'_>] = &[
+        (
+            "all is well",
+            &[("lan", OPENS, Fault::None), ("lan", OTHER, Fault::None)],
+            &[],
+            0,
+            "rules and rules treat all 2 packets the same\n",
+        ),
+        (
+            "checksums left to a card",
+            &[("lan", OPENS, Fault::None), ("lan", OTHER, Fault::Checksum)],
+            &[],
+            2,
+            "1 of 2 packets tells nothing about the rules, which did not see what was sent:\n              1  INVALID: the checksum is wrong\n  \
+             checksums that a network card was to fill in are made right by --fix-checksums\nrules and rules treat the other 1 packet the same",
+        ),
+        (
+            "the remedy",
+            &[("lan", OPENS, Fault::None), ("lan", OTHER, Fault::Checksum)],
+            &["--fix-checksums"],
+            0,
+            "rules and rules treat all 2 packets the same\n",
+        ),
+        (
+            "nothing else",
+            &[("lan", OTHER, Fault::Checksum)],
+            &[],
+            2,
+            "so nothing can be said of rules and rules\n",
+        ),
+        (
+            "as one likes",
+            &[("lan", OTHER, Fault::Checksum)],
+            &["--allow-invalid"],
+            0,
+            "1 of 1 packets tells nothing",
+        ),
+        (
+            "cut short",
+            &[("lan", OPENS, Fault::None), ("lan", OTHER, Fault::Cut)],
+            &[],
+            2,
+            "--fill-cut",
+        ),
+        (
+            "the other direction is missing",
+            &[("wan", "tcp 192.0.2.9:80 > 10.0.0.2:6000 SA", Fault::None)],
+            &[],
+            2,
+            "the capture lacks what came before",
+        ),
+        (
+            "the lab has no way",
+            &[
+                ("lan", "tcp 192.0.2.7:1 > 192.0.2.9:80 S", Fault::None),
+                ("wan", "udp 10.0.0.2:1 > 127.0.0.5:2", Fault::None),
+            ],
+            &[],
+            2,
+            "the lab stops it before its rules",
+        ),
+        (
+            // Flags that no segment has are INVALID to the kernel too, and rules do see them so.
+            "a scan",
+            &[
+                ("lan", OPENS, Fault::None),
+                ("lan", "tcp 10.0.0.2:6001 > 192.0.2.9:80 FSRPAU", Fault::None),
+            ],
+            &[],
+            0,
+            "rules and rules treat all 2 packets the same\n",
+        ),
+    ];
+    for (what, packets, options, code, said) in cases {
+        let bench = Bench::new();
+        bench.write("lab.toml", LAB);
+        bench.write("rules", RULES);
+        capture(&bench.path("in.pcapng"), packets);
+        let mut args = vec![
+            "replay",
+            "--lab",
+            "lab.toml",
+            "--rules",
+            "rules",
+            "in.pcapng",
+            "--against",
+            "rules",
+        ];
+        args.extend(["--differences", "found.jsonl"]);
+        args.extend(*options);
+        let ran = bench.nflab(&args);
+        assert_eq!(ran.code, *code, "{what}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(said), "{what}: {}", ran.out);
+        let first = ran.out.lines().next().unwrap_or_default();
+        let blind = first.contains("about the rules");
+        assert_eq!(
+            blind,
+            *code == 2 || options.contains(&"--allow-invalid"),
+            "{what}: said first: {first}"
+        );
+        let total = bench.read("found.jsonl");
+        let total: serde_json::Value = serde_json::from_str(total.lines().last().unwrap()).unwrap();
+        assert_eq!(total["total"]["all_clear"], !blind, "{what}: {total}");
+        assert_eq!(
+            total["total"]["unseen"].as_array().unwrap().is_empty(),
+            !blind,
+            "{what}: {total}"
+        );
+    }
+}
+
+#[test]
+fn a_difference_is_one_beside_packets_that_tell_nothing() {
+    let bench = Bench::new();
+    bench.write("lab.toml", LAB);
+    bench.write("rules", RULES);
+    bench.write("other", &RULES.replace("--dport 80", "--dport 81"));
+    capture(
+        &bench.path("in.pcapng"),
+        &[("lan", OPENS, Fault::None), ("lan", OTHER, Fault::Checksum)],
+    );
+    let replay = ["replay", "--lab", "lab.toml", "--rules", "rules", "in.pcapng"];
+    let ran = bench.nflab(&[&replay[..], &["--against", "other"]].concat());
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    assert!(ran.out.contains("1 of 2 packets tells nothing"), "{}", ran.out);
+    assert!(
+        ran.out.contains("1 of 2 packets, of 1 flow, are treated differently"),
+        "{}",
+        ran.out
+    );
+    // Alone it says so first, too.
+    let ran = bench.nflab(&replay);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.err.starts_with("1 of 2 packets tells nothing about the rules"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn what_parses_as_rules_is_never_run() {
+    let save = "# made by hand\n*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -m comment --comment \"; touch was-run; iptables -F\" -j DROP\n\
+                -A INPUT -j LOG --log-prefix \"iptables denied: \"\nCOMMIT\n";
+    let commands = "-P INPUT ACCEPT\n-A INPUT -m limit --limit 5/min -j LOG --log-prefix \"iptables denied: \"\n";
+    let listing = "Chain INPUT (policy ACCEPT)\ntarget     prot opt source               destination         \n\
+                   DROP       all  --  0.0.0.0/0            0.0.0.0/0            /* ; touch was-run; iptables -F */\n";
+    let indented: String = listing.lines().map(|line| format!("    {line}\n")).collect();
+    for (what, text, code, said) in [
+        ("a save file", save, 0, "--log-prefix \"iptables denied: \""),
+        (
+            "what was made to run",
+            &format!("#!/sbin/iptables-restore\n{save}"),
+            0,
+            "touch was-run",
+        ),
+        ("commands", commands, 0, "--log-prefix \"iptables denied: \""),
+        ("a listing", listing, 0, "touch was-run"),
+        ("a listing as it is pasted", &indented, 0, "touch was-run"),
+        ("prose", "To be safe say iptables -F\ntouch was-run\n", 2, ""),
+        ("a word in quotes", "echo \"iptables -F\"\ntouch was-run\n", 2, ""),
+    ] {
+        let bench = Bench::new();
+        bench.write("text", text);
+        let ran = bench.nflab(&["import", "text"]);
+        assert_eq!(ran.code, code, "{what}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(said), "{what}: {}", ran.out);
+        assert!(!ran.err.contains("command not found"), "{what}: {}", ran.err);
+        assert!(!bench.path("was-run").exists(), "{what} was run");
+        if code == 2 {
+            assert!(ran.err.contains("--from says which it is"), "{what}: {}", ran.err);
+        }
+    }
+    let bench = Bench::new();
+    bench.write("text", save);
+    let ran = bench.nflab(&["import", "--from", "script", "text"]);
+    assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+    assert!(ran.err.contains("is read and not run"), "{}", ran.err);
+}
+
+/// A listing can hold names that no file for `iptables-restore` can say.
+#[test]
+fn import_writes_nothing_that_restore_refuses() {
+    let bench = Bench::new();
+    let heading = "target     prot opt source               destination         \n";
+    for (name, why) in [
+        ("AB\tC", "Can't set policy"),
+        ("a-name-of-twenty-nine-letters", "28 chars"),
+    ] {
+        let listing = format!(
+            "Chain INPUT (policy ACCEPT)\n{heading}{name}      all  --  0.0.0.0/0            0.0.0.0/0           \n\nChain {name} (1 references)\n{heading}"
+        );
+        bench.write("listing", &listing);
+        let ran = bench.nflab(&["import", "listing", "--out", "rules"]);
+        assert_eq!(ran.code, 2, "{name:?}: {}", ran.err);
+        assert!(ran.err.contains("listing:"), "{name:?}: {}", ran.err);
+        assert!(name.len() > 28 || ran.err.contains(why), "{name:?}: {}", ran.err);
+        assert!(!bench.path("rules").exists());
+    }
+}
