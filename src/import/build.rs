@@ -155,7 +155,8 @@ impl Built {
         };
         let reading = restore::Options {
             family: Family::V4,
-            counters: counted,
+            // A policy's are written in any case.
+            counters: true,
             keep: false,
             test: false,
             only: None,

@@ -210,7 +210,7 @@ impl Differences {
                 (_, 0) => writeln!(text, "so nothing can be said of {one} and {other}"),
                 (_, told) => writeln!(
                     text,
-                    "{one} and {other} treat the other {} the same; of those that tell nothing, nothing can be said",
+                    "{one} and {other} treat the other {} the same; that is no all-clear (--allow-invalid takes it for one)",
                     packets(told)
                 ),
             };

@@ -261,14 +261,12 @@ fn import_writes_nothing_that_restore_refuses() {
         ("AB\tC", "Can't set policy"),
         ("a-name-of-twenty-nine-letters", "28 chars"),
     ] {
-        let listing = format!(
-            "Chain INPUT (policy ACCEPT)\n{heading}{name}      all  --  0.0.0.0/0            0.0.0.0/0           \n\nChain {name} (1 references)\n{heading}"
-        );
+        let listing = format!("Chain INPUT (policy ACCEPT)\n{heading}\nChain {name} (0 references)\n{heading}");
         bench.write("listing", &listing);
         let ran = bench.nflab(&["import", "listing", "--out", "rules"]);
         assert_eq!(ran.code, 2, "{name:?}: {}", ran.err);
         assert!(ran.err.contains("listing:"), "{name:?}: {}", ran.err);
-        assert!(name.len() > 28 || ran.err.contains(why), "{name:?}: {}", ran.err);
+        assert!(ran.err.contains(why), "{name:?}: {}", ran.err);
         assert!(!bench.path("rules").exists());
     }
 }

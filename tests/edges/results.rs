@@ -31,7 +31,16 @@ const PRINTING: &[&[&str]] = &[
     ],
     &["import", "rules"],
     &["replay", "--lab", "lab.toml", "in.pcapng", "--json", "-"],
-    &["replay", "--lab", "lab.toml", "in.pcapng", "--save", "-"],
+    &[
+        "replay",
+        "--lab",
+        "lab.toml",
+        "--rules",
+        "rules",
+        "in.pcapng",
+        "--save",
+        "-",
+    ],
     &["replay", "--lab", "lab.toml", "in.pcapng", "--conntrack", "-"],
     &["replay", "--lab", "lab.toml", "in.pcapng", "--out", "-"],
     &["replay", "--lab", "lab.toml", "in.pcapng", "--explain", "all"],
@@ -54,7 +63,6 @@ const TOOLS: &[&str] = &[
     "iptables-restore -v rules",
     "iptables-legacy -S",
     "iptables-legacy-save",
-    "conntrack -S",
     "conntrack -C",
     "sysctl net.ipv4.ip_forward",
     "sysctl -a",
@@ -67,7 +75,7 @@ fn bench() -> Bench {
     bench.write("rules", "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j DROP\nCOMMIT\n");
     bench.write(
         "tests.test.nflab",
-        "lab lab.toml\nrules rules\ntest \"one\"\n    iptables -S\n",
+        "lab lab.toml\nrules rules\ntest \"one\"\n    iptables -S\nend\n",
     );
     let mut writer = CaptureWriter::create(&bench.path("in.pcapng")).unwrap();
     let packet = [
@@ -190,14 +198,38 @@ fn tools_notice_lost_output() {
 
 /// Options that name a file, and the rest of the command.
 const RESULTS: &[(&str, &[&str])] = &[
-    ("--save", &["replay", "--lab", "lab.toml", "in.pcapng"]),
-    ("--json", &["replay", "--lab", "lab.toml", "in.pcapng"]),
-    ("--out", &["replay", "--lab", "lab.toml", "in.pcapng"]),
-    ("--annotate", &["replay", "--lab", "lab.toml", "in.pcapng"]),
-    ("--conntrack", &["replay", "--lab", "lab.toml", "in.pcapng"]),
+    (
+        "--save",
+        &["replay", "--lab", "lab.toml", "--rules", "rules", "in.pcapng"],
+    ),
+    (
+        "--json",
+        &["replay", "--lab", "lab.toml", "--rules", "rules", "in.pcapng"],
+    ),
+    (
+        "--out",
+        &["replay", "--lab", "lab.toml", "--rules", "rules", "in.pcapng"],
+    ),
+    (
+        "--annotate",
+        &["replay", "--lab", "lab.toml", "--rules", "rules", "in.pcapng"],
+    ),
+    (
+        "--conntrack",
+        &["replay", "--lab", "lab.toml", "--rules", "rules", "in.pcapng"],
+    ),
     (
         "--differences",
-        &["replay", "--lab", "lab.toml", "in.pcapng", "--against", "rules"],
+        &[
+            "replay",
+            "--lab",
+            "lab.toml",
+            "--rules",
+            "rules",
+            "in.pcapng",
+            "--against",
+            "rules",
+        ],
     ),
     ("--out", &["import", "rules"]),
     ("--out", &["test", "tests.test.nflab"]),
