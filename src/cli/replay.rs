@@ -649,7 +649,11 @@ fn finish_tables<'a>(arguments: &'a Arguments, lab: &mut Lab, results: &mut Resu
 /// The whole text into a file, or to standard output for `-`.
 pub fn write_text(path: &Path, text: &str) -> std::io::Result<()> {
     match path == Path::new("-") {
-        true => standard::try_say(text),
+        true => {
+            // That it failed is remembered, and said at the end.
+            standard::say_text(text);
+            Ok(())
+        }
         false => result_file::write(path, &bytes_of(text)),
     }
 }

@@ -258,7 +258,7 @@ fn import_writes_nothing_that_restore_refuses() {
     let bench = Bench::new();
     let heading = "target     prot opt source               destination         \n";
     for (name, why) in [
-        ("AB\tC", "Can't set policy"),
+        ("AB\tC", "no save file can say this"),
         ("a-name-of-twenty-nine-letters", "28 chars"),
     ] {
         let listing = format!("Chain INPUT (policy ACCEPT)\n{heading}\nChain {name} (0 references)\n{heading}");
