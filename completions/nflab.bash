@@ -53,7 +53,7 @@ _nflab_options() {
 	demo) echo --memory --help ;;
 	trace) echo --lab --rules --seed --short --json --svg --why --follow --count --help ;;
 	import) echo --from --table --out --host --strict --verbose --lab --argument --allow --help ;;
-	replay) echo --lab --rules --rules6 --seed --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --differences --limit --summary --quiet --help ;;
+	replay) echo --lab --rules --rules6 --seed --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --allow-invalid --differences --limit --summary --quiet --help ;;
 	sh) echo --lab --into --save --seed --reach-this-machine --help ;;
 	shims) echo --help ;;
 	up) echo --name --seed --detach --rules --workers --help ;;
