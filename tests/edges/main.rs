@@ -27,10 +27,10 @@ mod live;
 mod machine;
 #[cfg(target_os = "linux")]
 mod privileges;
+mod results;
 #[cfg(target_os = "linux")]
 mod rootless;
 #[cfg(target_os = "linux")]
 mod trust;
 #[cfg(target_os = "linux")]
 mod up_options;
-mod results;
