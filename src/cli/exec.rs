@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
-use super::current;
+use super::{current, status};
 use crate::device::standard::tell;
+use crate::lab::contain;
 use crate::lab::exec as hosts;
 use crate::lab::place::{Place, RunningLab};
 
@@ -24,18 +25,22 @@ pub fn run(arguments: &Arguments) -> u8 {
     };
     let running: Vec<RunningLab> = Place::all().iter().flat_map(Place::running).collect();
     let Some(lab) = running.iter().find(|lab| lab.socket == target.socket) else {
-        tell!(
-            "nflab: the current lab ({}) is in memory, where no host can run a command; `nflab up LAB.toml` brings up one whose hosts can",
-            target.name
-        );
+        match contain::found() {
+            Some(_) => tell!("nflab: no host can be entered from inside `nflab sh`; run `nflab exec` outside of it"),
+            None => tell!(
+                "nflab: the current lab ({}) is in memory, where no host can run a command; `nflab up LAB.toml` brings up one whose hosts can",
+                target.name
+            ),
+        }
         return current::NO_LAB;
     };
+    let names = status::names_of_hosts(&target.socket);
     let error = match arguments.command.split_first() {
-        Some((command, args)) => hosts::exec(lab, &arguments.host, command, args),
+        Some((command, args)) => hosts::exec(lab, &arguments.host, &names, command, args),
         None => {
             let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty());
             let shell = shell.unwrap_or_else(|| "sh".into());
-            hosts::shell(lab, &arguments.host, &shell)
+            hosts::shell(lab, &arguments.host, &names, &shell)
         }
     };
     tell!("nflab: {error}");

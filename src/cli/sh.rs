@@ -111,7 +111,12 @@ impl TheLab {
             return Ok((Self::Fresh(Arc::new(Mutex::new(lab))), file));
         };
         let target = control::find(Some(name), current::running).map_err(|error| {
-            tell!("nflab: {error}");
+            // Here it is not the variable that names it.
+            let said = error
+                .to_string()
+                .replace(" (NFLAB names it)", "")
+                .replace("NFLAB names", "--into names");
+            tell!("nflab: {}", said.replace(", or unset NFLAB", ""));
             current::NO_LAB
         })?;
         let copy = current::copy(&target)?;
@@ -160,6 +165,7 @@ impl TheLab {
 
 #[cfg(target_os = "linux")]
 pub(super) mod contained {
+    use std::os::fd::OwnedFd;
     use std::time::Duration;
 
     use rustix::fs::{Mode, OFlags};
@@ -167,6 +173,34 @@ pub(super) mod contained {
     use super::*;
     use crate::cli::contained::names;
     use crate::lab::contain::{Contained, PLAIN, Plan, Signals, StartError, Waiting, Who};
+
+    /// Where each tool inside gets a connection of its own, since some calls have answers for as long as they run (`conntrack -E`).
+    struct Reached {
+        socket: OwnedFd,
+        _server: Option<Server>,
+    }
+
+    impl TheLab {
+        fn socket(&self) -> io::Result<Reached> {
+            let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+            match self {
+                Self::Fresh(lab) => {
+                    // Nobody needs its name but to open it.
+                    let place = TemporaryDirectory::make()?;
+                    let path = place.0.join("control");
+                    let server = serve_all(&path, lab)?;
+                    Ok(Reached {
+                        socket: open(&path)?,
+                        _server: Some(server),
+                    })
+                }
+                Self::Live(target) => Ok(Reached {
+                    socket: open(&target.socket)?,
+                    _server: None,
+                }),
+            }
+        }
+    }
 
     pub fn signals() -> Result<Signals, u8> {
         Signals::keep().map_err(|error| {
@@ -187,27 +221,31 @@ pub(super) mod contained {
             true => &[Who::Root, Who::User],
             false => &[Who::User],
         };
-        let live = match lab {
-            TheLab::Fresh(_) => Ok(None),
-            TheLab::Live(target) => {
-                let flags = OFlags::PATH | OFlags::CLOEXEC;
-                rustix::fs::open(&target.socket, flags, Mode::empty()).map(Some)
-            }
-        };
-        let live = match live {
+        let live = match lab.socket() {
             Ok(live) => live,
             Err(error) => {
                 tell!(
-                    "nflab: cannot open the lab's socket: {}",
-                    crate::cli::tools::said_by_system(&error.into())
+                    "nflab: the lab has no socket: {}",
+                    crate::cli::tools::said_by_system(&error)
                 );
-                return current::NO_LAB;
+                return match lab {
+                    TheLab::Fresh(_) => 3,
+                    TheLab::Live(_) => current::NO_LAB,
+                };
             }
         };
         let mut why = None;
         for who in ways {
             let answer = lab.answering();
-            match Contained::start(*who, &plan, &arguments.command, signals, live.as_ref(), |_| {}, answer) {
+            match Contained::start(
+                *who,
+                &plan,
+                &arguments.command,
+                signals,
+                Some(&live.socket),
+                |_| {},
+                answer,
+            ) {
                 Ok(running) => return finish(running.wait()),
                 Err(StartError::Refused(failure)) => {
                     why.get_or_insert(failure);

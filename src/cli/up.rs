@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::replay::with_counters;
-use super::{TOOLBOX, open};
+use super::{TOOLBOX, current, open};
 use crate::base::bytes::text_of;
 use crate::device::standard::{say, say_text, tell, tell_styled, tell_text};
 use crate::device::syscall::termination_signals;
 use crate::lab::clock::Clock;
+use crate::lab::contain;
 use crate::lab::detach::{Detached, detach};
 use crate::lab::drive::DrivenLab;
 use crate::lab::event_loop::EventLoop;
@@ -46,7 +47,7 @@ pub struct UpArguments {
 
 #[derive(Debug, clap::Args)]
 pub struct DownArguments {
-    /// Which lab; without it, the only one there is
+    /// Which lab; without it, the one that NFLAB names, else the only one there is
     #[arg(value_name = "LAB")]
     lab: Option<String>,
 }
@@ -252,33 +253,9 @@ fn greet(live: &LiveLab, file: &LabFile, detached: bool) {
 
 pub fn down(arguments: &DownArguments) -> u8 {
     let places = Place::all();
-    let found = match &arguments.lab {
-        Some(name) => places
-            .iter()
-            .find(|place| place.labs().contains(name))
-            .map(|place| (place, name.clone())),
-        None => {
-            let all: Vec<(&Place, String)> = places
-                .iter()
-                .flat_map(|place| place.labs().into_iter().map(move |name| (place, name)))
-                .collect();
-            match &all[..] {
-                [] => None,
-                [one] => Some(one.clone()),
-                several => {
-                    let names: Vec<&str> = several.iter().map(|(_, name)| name.as_str()).collect();
-                    tell!("nflab: there are several labs: {}; say which one", names.join(", "));
-                    return 2;
-                }
-            }
-        }
-    };
-    let Some((place, name)) = found else {
-        match &arguments.lab {
-            Some(name) => tell!("nflab: there is no lab {name:?}, running or left over; nothing to take down"),
-            None => tell!("nflab: no lab runs, and none is left over; nothing to take down"),
-        }
-        return 4;
+    let (place, name) = match which(&places, arguments.lab.as_deref()) {
+        Ok(found) => found,
+        Err(code) => return code,
     };
     let log = place.logged(&name);
     match live::down(place, &name, PATIENCE) {
@@ -296,6 +273,53 @@ pub fn down(arguments: &DownArguments) -> u8 {
             0
         }
         Err(error) => refused(&error.to_string()),
+    }
+}
+
+/// The lab to take down, decided as for any command, but that one which is left over counts too. What is wrong is said.
+fn which<'a>(places: &'a [Place], named: Option<&str>) -> Result<(&'a Place, String), u8> {
+    let nothing = |message: &str| {
+        tell!("nflab: {message}");
+        Err(current::NO_LAB)
+    };
+    let all = || {
+        let labs = |place: &'a Place| place.labs().into_iter().map(move |name| (place, name));
+        places.iter().flat_map(labs).collect::<Vec<(&Place, String)>>()
+    };
+    if let Some(name) = named {
+        return match all().into_iter().find(|(_, lab)| lab == name) {
+            Some(found) => Ok(found),
+            None => nothing(&format!(
+                "there is no lab {name:?}, running or left over; nothing to take down"
+            )),
+        };
+    }
+    if contain::found().is_some() {
+        return nothing(
+            "the lab of `nflab sh` ends with its command; nothing to take down; say which lab is meant, if another is",
+        );
+    }
+    let mut all = all();
+    if let Some(name) = std::env::var("NFLAB").ok().filter(|name| !name.is_empty()) {
+        let is_meant = |(place, lab): &(&Place, String)| *lab == name || place.socket(lab) == Path::new(&name);
+        return match all.into_iter().find(is_meant) {
+            Some(found) => Ok(found),
+            None => nothing(&format!(
+                "there is no lab {name:?} (NFLAB names it), running or left over; nothing to take down; say which lab is meant, or unset NFLAB"
+            )),
+        };
+    }
+    match all.len() {
+        0 => nothing("no lab runs, and none is left over; nothing to take down"),
+        1 => Ok(all.remove(0)),
+        _ => {
+            let names: Vec<&str> = all.iter().map(|(_, name)| name.as_str()).collect();
+            let first = names[0];
+            nothing(&format!(
+                "there are several labs ({}): say which one, as in `nflab down {first}`",
+                names.join(", ")
+            ))
+        }
     }
 }
 

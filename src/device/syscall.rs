@@ -169,7 +169,7 @@ pub fn fork() -> io::Result<Forked> {
     }
 }
 
-/// A descriptor that becomes readable on SIGINT, SIGTERM or SIGHUP; those signals no longer end the calling thread, nor threads it starts later.
+/// A descriptor that becomes readable on SIGINT, SIGQUIT (Ctrl-\\), SIGTERM or SIGHUP; those signals no longer end the calling thread, nor threads it starts later.
 ///
 /// A shell without job control starts what ends in `&` with SIGINT ignored, and a lab shall end by it all the same; a blocked signal is kept
 /// even when it is ignored. Not so SIGHUP: who ignores that (`nohup`) means it.
@@ -179,7 +179,7 @@ pub fn termination_signals() -> io::Result<OwnedFd> {
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&raw mut set);
-        for signal in [libc::SIGINT, libc::SIGTERM] {
+        for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
             libc::sigaddset(&raw mut set, signal);
         }
         let mut hang_up: libc::sigaction = std::mem::zeroed();

@@ -4,29 +4,33 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount};
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use super::namespace::Namespace;
 use super::place::{HostRecord, RunningLab};
 use crate::device::syscall::{Namespaces, unshare};
 
-/// Becomes `command` in the host: on success this never returns, and the exit status is the command's. Call it from a process without
-/// threads: a lab in a user namespace can't be entered otherwise.
-pub fn exec(lab: &RunningLab, host: &str, command: &OsStr, args: &[OsString]) -> ExecError {
+/// Becomes `command` in the host, where `names` (lines of `/etc/hosts`) are known: on success this never returns, and the exit status is the
+/// command's. Call it from a process without threads: a lab in a user namespace can't be entered otherwise.
+pub fn exec(lab: &RunningLab, host: &str, names: &str, command: &OsStr, args: &[OsString]) -> ExecError {
     if let Err(error) = enter(lab, host) {
         return error;
     }
+    // As for sysfs: where it can't be done, addresses do.
+    let _ = name_hosts(names);
     become_command(Command::new(command).args(args), lab)
 }
 
 /// Becomes a shell in the host, whose prompt says so where the shell takes that from its environment (`sh` does, and Debian's `bash`).
-pub fn shell(lab: &RunningLab, host: &str, shell: &OsStr) -> ExecError {
+pub fn shell(lab: &RunningLab, host: &str, names: &str, shell: &OsStr) -> ExecError {
     if let Err(error) = enter(lab, host) {
         return error;
     }
+    let _ = name_hosts(names);
     become_command(
         Command::new(shell)
             .env("PS1", format!("{host}\\$ "))
@@ -101,6 +105,31 @@ fn own_sysfs() -> io::Result<()> {
     )?;
     Ok(())
 }
+
+/// Puts lines behind those of `/etc/hosts`, for this process and its children alone: [`enter`] gave it mounts of its own.
+fn name_hosts(lines: &str) -> io::Result<()> {
+    let mut text = std::fs::read(HOSTS)?;
+    if !text.is_empty() && text.last() != Some(&b'\n') {
+        text.push(b'\n');
+    }
+    text.extend_from_slice(lines.as_bytes());
+    // A file in memory can be mounted from a mounted file system alone, and stays when that goes.
+    mount(
+        "tmpfs",
+        SCRATCH,
+        "tmpfs",
+        MountFlags::NOSUID | MountFlags::NODEV,
+        Some(c"mode=755"),
+    )?;
+    let file = Path::new(SCRATCH).join("nflab-hosts");
+    let mounted = std::fs::write(&file, text).and_then(|()| Ok(mount_bind(&file, HOSTS)?));
+    unmount(SCRATCH, UnmountFlags::DETACH)?;
+    mounted
+}
+
+const HOSTS: &str = "/etc/hosts";
+/// A directory that every machine has, covered for a moment.
+const SCRATCH: &str = "/sys";
 
 /// Why a command does not run in a host. [`Self::exit_code`] is what a shell would say.
 #[derive(Debug, thiserror::Error)]

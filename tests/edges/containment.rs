@@ -278,11 +278,11 @@ fn signals_and_streams_are_the_commands() {
     let machine = Machine::new();
     let script = r#"
         wait_for() { for i in $(seq 200); do [ -e "$1" ] && return; sleep 0.02; done; echo "$1 never came"; }
-        "$nflab" sh -- bash -c 'trap "echo told; exit 9" TERM; touch ready; while :; do sleep 0.02; done' & pid=$!
+        "$nflab" sh -- bash -c 'trap "echo told; exit 9" TERM; touch ready; for i in $(seq 1000); do sleep 0.02; done' & pid=$!
         wait_for ready; kill -TERM $pid; wait $pid; echo "exit $?"; rm -f ready
         "$nflab" sh -- bash -c 'touch ready; exec sleep 4714' & pid=$!
         wait_for ready; kill -HUP $pid; wait $pid; echo "exit $?"; rm -f ready
-        "$nflab" sh -- bash -c 'trap "" TERM; touch ready; setsid sleep 4715 & while :; do sleep 0.1; done' & pid=$!
+        "$nflab" sh -- bash -c 'trap "" TERM; touch ready; setsid sleep 4715 & for i in $(seq 300); do sleep 0.1; done' & pid=$!
         wait_for ready; kill -KILL $pid; wait $pid 2> /dev/null; echo "exit $?"; rm -f ready
         for i in $(seq 200); do pgrep -f "sleep 471[45]" > /dev/null || break; sleep 0.02; done
         pgrep -f "sleep 471[45]" || echo "none left"
@@ -317,7 +317,7 @@ def until(word):
 until(b"ready"); os.write(terminal, b"\x03"); until(b"end")
 print(seen.decode().replace("\r\n", " "), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 P
-        python3 typed.py 'trap "echo caught; caught=1" INT; test -t 0 && echo ready; while [ ! $caught ]; do sleep 0.02; done; stty size > /dev/null && echo end; exit 4'
+        python3 typed.py 'trap "echo caught; caught=1" INT; test -t 0 && echo ready; for i in $(seq 1000); do [ $caught ] && break; sleep 0.02; done; stty size > /dev/null && echo end; exit 4'
         python3 typed.py 'echo ready; sleep 30; echo end' | tail -c 4"#;
     machine.both(script, "ready ^Ccaught end  4\n130\n");
 }
@@ -360,18 +360,43 @@ fn without_namespaces_root_is_refused_and_a_user_is_told() {
             user "$nflab" sh -- sh -c 'kill -TERM $$'; echo "exit $?"
             user "$nflab" import firewall.sh | grep INPUT
             touch here; chown 65534:65534 here; user "$nflab" sh -- sh -c 'rm -f here; exec sleep 4716' & pid=$!
-            while [ -e here ]; do sleep 0.02; done; pkill -TERM -x nflab -P $pid || kill -TERM $pid; wait $pid; echo "exit $?"
+            for i in $(seq 500); do [ -e here ] || break; sleep 0.02; done; pkill -TERM -x nflab -P $pid || kill -TERM $pid; wait $pid; echo "exit $?"
             ls -d nflab-sh* 2> /dev/null || echo "nothing left"
 S
         mkfifo go
         unshare --user --mount bash -c 'read line < go; exec setpriv --reuid=0 --regid=0 --clear-groups bash without.sh' & pid=$!
-        while [ "$(readlink /proc/$pid/ns/user)" = "$(readlink /proc/self/ns/user)" ]; do sleep 0.01; done
+        for i in $(seq 1000); do [ "$(readlink /proc/$pid/ns/user)" = "$(readlink /proc/self/ns/user)" ] || break; sleep 0.01; done
         echo 0 0 65536 > /proc/$pid/uid_map && echo 0 0 65536 > /proc/$pid/gid_map && echo > go; wait $pid"#;
     let ran = machine.script(As::Root, script);
     let expected = "exit 3\nexit 3\n-P INPUT ACCEPT\nexit 5\n-P INPUT ACCEPT\nexit 6\nexit 143\n:INPUT ACCEPT [0:0]\n[0:0] -A INPUT -j DROP\nexit 143\nnothing left\n";
     assert_eq!(ran.out, expected, "{}", ran.err);
     assert_eq!(ran.err.matches("cannot be contained here").count(), 2, "{}", ran.err);
     assert_eq!(ran.err.matches("not contained here (").count(), 5, "{}", ran.err);
+}
+
+#[test]
+fn what_happens_in_a_lab_can_be_followed_inside() {
+    let machine = Machine::new();
+    let script = r#"
+        cat > follow.sh <<'S'
+            iptables -A INPUT -m state --state NEW -j LOG --log-prefix "seen: "
+            conntrack -E > events 2> told & listener=$!
+            dmesg --follow > log & reader=$!
+            for i in $(seq 100); do
+                echo 'send lan udp 10.0.0.2:5000 > 10.0.0.1:53' | "$nflab" repl > /dev/null 2>&1
+                grep -q NEW events && grep -q seen log && break
+                conntrack -F > /dev/null 2>&1
+            done
+            grep -o -m1 'NEW. udp.*src=10.0.0.2' events; grep -o -m1 'seen: IN=lan' log
+            conntrack -L 2>&1 | grep -c sport=5000
+            kill -INT $listener $reader; wait $listener; echo "exit $?"; grep -c 'events have been shown' told
+            timeout 20 conntrack -E > /dev/null & timeout 20 dmesg -w > /dev/null &
+S
+        "$nflab" sh -- bash follow.sh; echo "exit $?"; ls -d nflab-sh* 2> /dev/null || echo "nothing left""#;
+    machine.both(
+        script,
+        "NEW] udp      17 30 src=10.0.0.2\nseen: IN=lan\n1\nexit 0\n1\nexit 0\nnothing left\n",
+    );
 }
 
 #[test]

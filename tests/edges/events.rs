@@ -107,10 +107,10 @@ iptables-legacy -A INPUT -m state --state NEW
 {sysctls}
 conntrack -E -o extended >out & listener=$!
 # It listens once a flow is told of.
-until grep -q icmp out; do ping -n -q -c 1 127.0.0.1 >/dev/null; done
+for i in $(seq 100); do grep -q icmp out && break; ping -n -q -c 1 127.0.0.1 >/dev/null; done
 python3 -c \"$PROGRAMS\"
 conntrack -D -p udp --sport 5000 >/dev/null 2>&1
-until grep -q DESTROY.*sport=5000 out; do :; done
+for i in $(seq 500); do grep -q DESTROY.*sport=5000 out && break; sleep 0.01; done
 kill -INT $listener
 wait $listener
 cat out"

@@ -84,7 +84,6 @@ fn what_passes_is_shown_as_it_passes() {
     );
     assert_eq!(lab.tool(&["dmesg", "-C"]).good(), "");
     assert_eq!(lab.tool(&["dmesg"]).good(), "");
-    // What stands in the log stood on the lab's own output, too; here nobody reads that.
     for (file, part) in [
         ("/proc/net/ip_tables_names", "filter\n"),
         ("/proc/sys/net/ipv4/ip_forward", "1\n"),

@@ -10,6 +10,8 @@ mod containment;
 #[cfg(target_os = "linux")]
 mod control_socket;
 mod current_lab;
+#[cfg(target_os = "linux")]
+mod daily_use;
 mod events;
 mod files;
 #[cfg(target_os = "linux")]

@@ -30,7 +30,7 @@ pub fn main(args: &[String]) -> i32 {
                 return 4;
             };
             let rest: Vec<OsString> = rest.iter().map(OsString::from).collect();
-            let error = exec::exec(lab, host, command.as_ref(), &rest);
+            let error = exec::exec(lab, host, "", command.as_ref(), &rest);
             eprintln!("{error}");
             error.exit_code()
         }

@@ -97,7 +97,7 @@ impl Conversation {
 pub struct Relay(Arc<Mutex<Conversation>>);
 
 impl Relay {
-    /// Brings the lab's knobs here, and listens. `live` is the socket of a lab that others speak to as well.
+    /// Brings the lab's knobs here, and listens. `live` is the lab's socket, where each caller gets a connection of its own.
     pub fn start(calls: UnixStream, live: Option<OwnedFd>) -> Result<Self, Failure> {
         let mut lab = Upstream::over(calls).map_err(tried("speak to the lab"))?;
         let knobs = Knobs::bring(&mut lab).map_err(tried("bring the lab's sysctls"))?;
@@ -113,6 +113,7 @@ impl Relay {
                 Ok(listener)
             })
             .map_err(tried("listen for tools"))?;
+        let others = is_live(&mut lab).map_err(tried("speak to the lab"))?;
         let conversation = Arc::new(Mutex::new(Conversation {
             lab,
             watch,
@@ -121,7 +122,6 @@ impl Relay {
         }));
         let relay = Self(Arc::clone(&conversation));
         let live = live.map(Arc::new);
-        let others = live.is_some();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (conversation, live) = (Arc::clone(&conversation), live.clone());
@@ -177,7 +177,17 @@ fn serve(stream: UnixStream, conversation: &Mutex<Conversation>) -> io::Result<(
     Ok(())
 }
 
-/// A live lab has calls with many answers, which end when the connection does: so each caller gets one of its own.
+/// Whether others speak to the lab, too.
+fn is_live(lab: &mut Upstream) -> io::Result<bool> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        live: bool,
+    }
+    let told: Told = serde_json::from_str(&lab.call("status", &[])?.stdout)?;
+    Ok(told.live)
+}
+
+/// A lab has calls with many answers, which end when the connection does: so each caller gets one of its own.
 fn serve_live(stream: UnixStream, live: &OwnedFd, conversation: &Mutex<Conversation>) -> io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
