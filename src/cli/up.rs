@@ -12,6 +12,7 @@ use crate::device::standard::{say, say_text, tell, tell_styled, tell_text};
 use crate::device::syscall::termination_signals;
 use crate::lab::clock::Clock;
 use crate::lab::contain;
+use crate::lab::control::{self, FindError};
 use crate::lab::detach::{Detached, detach};
 use crate::lab::drive::DrivenLab;
 use crate::lab::event_loop::EventLoop;
@@ -304,9 +305,15 @@ fn which<'a>(places: &'a [Place], named: Option<&str>) -> Result<(&'a Place, Str
         let is_meant = |(place, lab): &(&Place, String)| *lab == name || place.socket(lab) == Path::new(&name);
         return match all.into_iter().find(is_meant) {
             Some(found) => Ok(found),
-            None => nothing(&format!(
-                "there is no lab {name:?} (NFLAB names it), running or left over; nothing to take down; say which lab is meant, or unset NFLAB"
-            )),
+            None => match control::find(Some(&name), current::running) {
+                Ok(_) => nothing(&format!(
+                    "the lab {name} (NFLAB names it) ends with its command; nothing to take down"
+                )),
+                Err(error @ FindError::Distrusted { .. }) => nothing(&error.to_string()),
+                Err(_) => nothing(&format!(
+                    "there is no lab {name:?} (NFLAB names it), running or left over; nothing to take down; say which lab is meant, or unset NFLAB"
+                )),
+            },
         };
     }
     match all.len() {

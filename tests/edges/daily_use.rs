@@ -1,6 +1,6 @@
 //! What people do all day with labs that are up: which one `down` means, what `up` says while it stays, how it ends, and hosts called by name.
 
-use crate::machine::{Machine, NOBODY, ROOT, User, wait_until};
+use crate::machine::{LAB, Machine, NOBODY, ROOT, STRANGER, User, wait_until};
 
 const USERS: [(User, &str); 2] = [(ROOT, "/run/nflab"), (NOBODY, "/run/user/65534/nflab")];
 
@@ -9,6 +9,10 @@ fn down_means_the_lab_that_every_command_means() {
     let Some(machine) = Machine::new("down") else {
         return;
     };
+    // An interface without hosts is one of the machine's, of which there is but one of a name.
+    let spare = "[interface.spare]\naddress = [\"10.9.0.1/24\"]\n";
+    machine.write("/tmp/hosts.toml", &LAB.replace(spare, ""));
+    machine.shell(STRANGER, "mkdir -m 755 /tmp/strange");
     for (user, place) in USERS {
         let down = |environment: &str, args: &str| {
             let ran = machine.run(user, &["sh", "-c", &format!("{environment} nflab down {args}")]);
@@ -20,7 +24,7 @@ fn down_means_the_lab_that_every_command_means() {
             (4, "nflab: no lab runs, and none is left over; nothing to take down\n")
         );
         for name in ["one", "two", "three"] {
-            machine.good(user, &["nflab", "up", "--detach", "--name", name, "/run/lab.toml"]);
+            machine.good(user, &["nflab", "up", "--detach", "--name", name, "/tmp/hosts.toml"]);
         }
         let (code, _, said) = down("", "");
         assert_eq!(
@@ -41,6 +45,12 @@ fn down_means_the_lab_that_every_command_means() {
         assert_eq!(
             down(&format!("NFLAB={place}/three/control"), "one"),
             done("one is down")
+        );
+        let (code, _, said) = down("NFLAB=/tmp/strange/control", "");
+        assert_eq!(code, 4, "{said}");
+        assert!(
+            said.contains("/tmp/strange") && said.contains("belongs to user 65533"),
+            "{said}"
         );
         // What is left over can be named in the same ways.
         machine.shell(
