@@ -176,7 +176,7 @@ pub(super) mod contained {
 
     /// Where each tool inside gets a connection of its own, since some calls have answers for as long as they run (`conntrack -E`).
     struct Reached {
-        socket: OwnedFd,
+        socket: Option<OwnedFd>,
         _server: Option<Server>,
     }
 
@@ -185,17 +185,22 @@ pub(super) mod contained {
             let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
             match self {
                 Self::Fresh(lab) => {
-                    // Nobody needs its name but to open it.
-                    let place = TemporaryDirectory::make()?;
+                    // Nobody needs its name but to open it. Without a directory to write to there is one answer a call, and `-E` is refused.
+                    let Ok(place) = TemporaryDirectory::make() else {
+                        return Ok(Reached {
+                            socket: None,
+                            _server: None,
+                        });
+                    };
                     let path = place.0.join("control");
                     let server = serve_all(&path, lab)?;
                     Ok(Reached {
-                        socket: open(&path)?,
+                        socket: Some(open(&path)?),
                         _server: Some(server),
                     })
                 }
                 Self::Live(target) => Ok(Reached {
-                    socket: open(&target.socket)?,
+                    socket: Some(open(&target.socket)?),
                     _server: None,
                 }),
             }
@@ -242,7 +247,7 @@ pub(super) mod contained {
                 &plan,
                 &arguments.command,
                 signals,
-                Some(&live.socket),
+                live.socket.as_ref(),
                 |_| {},
                 answer,
             ) {

@@ -392,10 +392,12 @@ fn what_happens_in_a_lab_can_be_followed_inside() {
             kill -INT $listener $reader; wait $listener; echo "exit $?"; grep -c 'events have been shown' told
             timeout 20 conntrack -E > /dev/null & timeout 20 dmesg -w > /dev/null &
 S
-        "$nflab" sh -- bash follow.sh; echo "exit $?"; ls -d nflab-sh* 2> /dev/null || echo "nothing left""#;
+        "$nflab" sh -- bash follow.sh; echo "exit $?"; ls -d nflab-sh* 2> /dev/null || echo "nothing left"
+        # Without a place for a socket all else is as ever.
+        TMPDIR=/none "$nflab" sh -- sh -c 'iptables -P INPUT DROP; iptables -S INPUT; conntrack -E 2> /dev/null'; echo "exit $?""#;
     machine.both(
         script,
-        "NEW] udp      17 30 src=10.0.0.2\nseen: IN=lan\n1\nexit 0\n1\nexit 0\nnothing left\n",
+        "NEW] udp      17 30 src=10.0.0.2\nseen: IN=lan\n1\nexit 0\n1\nexit 0\nnothing left\n-P INPUT DROP\nexit 2\n",
     );
 }
 
