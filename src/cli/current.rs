@@ -5,13 +5,14 @@
 
 use std::path::Path;
 
+use crate::base::bytes::text_of_os;
 use crate::device::standard::{self, tell};
 use crate::lab::control::{self, Client, FindError, Request, Response, Target};
 use crate::lab::copy::LabCopy;
 
 /// Finds it.
 pub fn find() -> Result<Target, FindError> {
-    let named = std::env::var("NFLAB").ok();
+    let named = std::env::var_os("NFLAB").map(|name| text_of_os(&name));
     control::find(named.as_deref(), running)
 }
 

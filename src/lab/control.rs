@@ -22,6 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::files::FoundFile;
+use crate::base::bytes::{os_of, text_of_os};
 
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,27 +200,25 @@ pub fn find(nflab: Option<&str>, running: impl FnOnce() -> Vec<Target>) -> Resul
         });
     }
     match nflab.filter(|text| !text.is_empty()) {
-        Some(path) if path.contains('/') => {
+        Some(text) if text.contains('/') => {
+            let path = PathBuf::from(os_of(text));
             #[cfg(target_os = "linux")]
-            match super::trust::check_socket(Path::new(path)) {
+            match super::trust::check_socket(&path) {
                 // That there is nobody is what connecting tells.
                 Err(distrust) if !distrust.is_missing() => {
                     return Err(FindError::Distrusted {
-                        path: path.into(),
+                        path,
                         why: distrust.to_string(),
                     });
                 }
                 _ => {}
             }
-            match UnixStream::connect(path) {
+            match UnixStream::connect(&path) {
                 Ok(_) => Ok(Target {
-                    name: path.into(),
-                    socket: path.into(),
+                    name: text.into(),
+                    socket: path,
                 }),
-                Err(source) => Err(FindError::NoAnswer {
-                    path: path.into(),
-                    source,
-                }),
+                Err(source) => Err(FindError::NoAnswer { path, source }),
             }
         }
         Some(name) => {
@@ -256,9 +255,9 @@ pub enum FindError {
     SeveralRun { running: Vec<String> },
     #[error("no lab {name:?} runs (NFLAB names it); {}", others(running))]
     NotThisOne { name: String, running: Vec<String> },
-    #[error("NFLAB names {}, which is not spoken to: {why}", path.display())]
+    #[error("NFLAB names {}, which is not spoken to: {why}", text_of_os(path.as_os_str()))]
     Distrusted { path: PathBuf, why: String },
-    #[error("no lab answers at {} (NFLAB names it): {source}; start one with `nflab up LAB.toml`, or unset NFLAB", path.display())]
+    #[error("no lab answers at {} (NFLAB names it): {source}; start one with `nflab up LAB.toml`, or unset NFLAB", text_of_os(path.as_os_str()))]
     NoAnswer { path: PathBuf, source: io::Error },
 }
 

@@ -17,27 +17,29 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 
+use crate::base::bytes::text_of_os;
+
 /// Why something is not used. It is no fault of whoever runs `nflab`, so it is named and passed over.
 #[derive(Debug, thiserror::Error)]
 pub enum Distrust {
-    #[error("{} belongs to {}, not to {}", path.display(), user_text(*owner), caller_text())]
+    #[error("{} belongs to {}, not to {}", text_of_os(path.as_os_str()), user_text(*owner), caller_text())]
     Owner { path: PathBuf, owner: u32 },
-    #[error("{} can be written by others (mode {mode:04o}): `chmod go-w` it if it is yours", path.display())]
+    #[error("{} can be written by others (mode {mode:04o}): `chmod go-w` it if it is yours", text_of_os(path.as_os_str()))]
     Writable { path: PathBuf, mode: u32 },
-    #[error("{} is {found}, where {expected} is expected", path.display())]
+    #[error("{} is {found}, where {expected} is expected", text_of_os(path.as_os_str()))]
     Kind {
         path: PathBuf,
         found: &'static str,
         expected: &'static str,
     },
-    #[error("{} has {size} bytes, more than the {LARGEST_FILE} that a lab's file may have", path.display())]
+    #[error("{} has {size} bytes, more than the {LARGEST_FILE} that a lab's file may have", text_of_os(path.as_os_str()))]
     TooLarge { path: PathBuf, size: u64 },
-    #[error("who answers at {} is {}, not {}", path.display(), user_text(*user), caller_text())]
+    #[error("who answers at {} is {}, not {}", text_of_os(path.as_os_str()), user_text(*user), caller_text())]
     Peer { path: PathBuf, user: u32 },
     /// The path is absolute wherever it comes from a file's name; an environment variable may hold anything.
-    #[error("{} is not an absolute path", path.display())]
+    #[error("{} is not an absolute path", text_of_os(path.as_os_str()))]
     Relative { path: PathBuf },
-    #[error("{} cannot be looked at: {source}", path.display())]
+    #[error("{} cannot be looked at: {source}", text_of_os(path.as_os_str()))]
     System { path: PathBuf, source: io::Error },
 }
 
@@ -159,9 +161,9 @@ impl TrustedDirectory {
     }
 
     /// The path of a socket in it. Who may write to it is not asked: who else connects is turned away by who listens.
-    pub fn socket(&self, name: &str) -> Result<PathBuf, Distrust> {
-        let path = self.path.join(name);
-        let stat = statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)
+    pub fn socket(&self, name: impl AsRef<Path>) -> Result<PathBuf, Distrust> {
+        let path = self.path.join(&name);
+        let stat = statat(&self.descriptor, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| Distrust::system(&path, error))?;
         check(&path, &stat, FileType::Socket, OthersMay::Write)?;
         Ok(path)
@@ -220,7 +222,7 @@ pub fn check_socket(path: &Path) -> Result<(), Distrust> {
         source,
     };
     let absolute = std::path::absolute(path).map_err(system)?;
-    let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name().and_then(|name| name.to_str())) else {
+    let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
         return Err(system(io::ErrorKind::InvalidInput.into()));
     };
     TrustedDirectory::open(parent)?.socket(name).map(drop)

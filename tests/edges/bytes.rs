@@ -192,3 +192,25 @@ fn texts_of_any_bytes_are_what_the_real_tool_makes_of_them() {
         }
     }
 }
+
+/// Else the call would reach another lab, the only one that runs.
+#[test]
+fn what_names_a_lab_may_be_any_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let bench = Bench::new();
+    for (name, expected) in [
+        (&b"l\xff\xfe"[..], &b"no lab \"l"[..]),
+        (b"./l\xff\xfe", b"no lab answers at ./l\xff\xfe"),
+    ] {
+        let mut command = bench.command(Path::new(env!("CARGO_BIN_EXE_nflab")));
+        command
+            .args(["iptables", "-S"])
+            .env("NFLAB", std::ffi::OsStr::from_bytes(name));
+        let said = said(command);
+        assert_eq!(said.code, 4);
+        let found = said.err.windows(expected.len()).any(|part| part == expected);
+        assert!(found, "{}", said.err.escape_ascii());
+        assert!(said.err.ends_with(b"\n") && said.err.windows(5).any(|part| part == b"NFLAB"));
+    }
+}
