@@ -143,9 +143,41 @@ fn source_of(file: &Path) -> Result<Source, String> {
         false => (text_of_os(file.as_os_str()), std::fs::read(file)),
     };
     let bytes = read.map_err(|error| format!("cannot read {name}: {}", super::tools::said_by_system(&error)))?;
-    let text = text_of(&bytes);
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    if let Some((what, remedy)) = no_text(bytes) {
+        return Err(format!("{name} is {what}, not text: {remedy}"));
+    }
+    let text = text_of(bytes);
     Ok(Source { name, text })
 }
+
+/// What bytes are that no rules can be read from, and what makes text of them.
+fn no_text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    let begins = |with: &[u8]| bytes.starts_with(with);
+    if begins(b"\x1f\x8b") {
+        Some(("compressed by gzip", "unpack it with `gunzip`"))
+    } else if begins(b"BZh") {
+        Some(("compressed by bzip2", "unpack it with `bunzip2`"))
+    } else if begins(b"\xfd7zXZ\0") {
+        Some(("compressed by xz", "unpack it with `unxz`"))
+    } else if begins(b"\x28\xb5\x2f\xfd") {
+        Some(("compressed by zstd", "unpack it with `unzstd`"))
+    } else if begins(b"PK\x03\x04") {
+        Some(("a zip archive", "unpack it with `unzip`"))
+    } else if begins(b"\xff\xfe") || begins(b"\xfe\xff") {
+        Some(("UTF-16", "make it UTF-8 with `iconv -f UTF-16 -t UTF-8`, or save it so"))
+    } else if bytes.contains(&0) {
+        Some((
+            "binary (it has NUL bytes)",
+            "give what iptables-save, iptables -S or iptables -L print, or a script",
+        ))
+    } else {
+        None
+    }
+}
+
+/// What some editors begin UTF-8 with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 fn tell(import: &Import, verbose: bool) {
     let sources: BTreeSet<&str> = import.tables.iter().map(|it| it.source.as_str()).collect();

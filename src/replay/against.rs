@@ -178,6 +178,16 @@ impl Differences {
         &self.unseen
     }
 
+    /// Whether there were packets to tell something, all of them did, and none was treated differently.
+    pub fn is_all_clear(&self) -> bool {
+        self.compared > 0 && self.packets == 0 && self.unseen.packets() == 0
+    }
+
+    /// Whether no packet at all was compared.
+    pub fn is_empty(&self) -> bool {
+        self.compared == 0
+    }
+
     /// Packets that were treated differently.
     pub fn packets(&self) -> u64 {
         self.packets
@@ -206,6 +216,10 @@ impl Differences {
         if self.packets == 0 {
             let (one, other) = (&self.names[0], &self.names[1]);
             let _ = match (self.unseen.packets(), told) {
+                (0, 0) => writeln!(
+                    text,
+                    "the capture has no packet that rules were to see, so nothing can be said of {one} and {other}"
+                ),
                 (0, _) => writeln!(text, "{one} and {other} treat all {} packets the same", grouped(told)),
                 (_, 0) => writeln!(text, "so nothing can be said of {one} and {other}"),
                 (_, told) => writeln!(
@@ -311,7 +325,7 @@ impl Differences {
             flows: self.flows.len() as u64,
             packets_of_flows_not_listed: self.unlisted,
             unseen: self.unseen.json(),
-            all_clear: self.packets == 0 && self.unseen.packets() == 0,
+            all_clear: self.is_all_clear(),
         });
         for line in flows.chain([total]) {
             json::to_writer(&mut *writer, &line)?;

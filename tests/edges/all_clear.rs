@@ -183,6 +183,45 @@ fn a_comparison_that_rests_on_nothing_is_no_all_clear() {
     }
 }
 
+/// Nor does what holds no packet for rules, or holds it where it is not decoded.
+#[test]
+fn a_capture_without_packets_for_rules_is_no_all_clear() {
+    let bench = Bench::new();
+    bench.write("lab.toml", "[interface.lan]\naddress = [\"10.0.0.1/24\"]\n");
+    bench.write("rules", "*filter\n:FORWARD DROP [0:0]\nCOMMIT\n");
+    let frame = |kind: [u8; 2]| [&[2; 6][..], &[4; 6], &kind, &[0; 46]].concat();
+    let nothing = "the capture has no packet that rules were to see, so nothing can be said of rules and rules\n";
+    let wrapped = "wrapped in PPPoE or MPLS, which are not decoded";
+    for (frames, allowed, said) in [
+        (&[][..], 2, nothing),
+        (&[frame([0x08, 0x06])], 2, nothing),
+        (&[frame([0x88, 0x64])], 0, wrapped),
+        (&[frame([0x88, 0x47])], 0, wrapped),
+    ] {
+        // A classic pcap of Ethernet, as tcpdump writes it.
+        let numbers = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65535, 1];
+        let mut capture: Vec<u8> = numbers.into_iter().flat_map(u32::to_le_bytes).collect();
+        for frame in frames {
+            let length = frame.len() as u32;
+            capture.extend([1, 0, length, length].into_iter().flat_map(u32::to_le_bytes));
+            capture.extend(frame);
+        }
+        std::fs::write(bench.path("capture.pcap"), capture).unwrap();
+        let arguments = ["replay", "--lab", "lab.toml", "--rules", "rules", "--interface", "lan"];
+        let arguments = [&arguments[..], &["capture.pcap", "--against", "rules"]].concat();
+        let ran = bench.nflab(&arguments);
+        assert_eq!(ran.code, 2, "{said}: {}{}", ran.out, ran.err);
+        assert!(
+            format!("{}{}", ran.out, ran.err).contains(said),
+            "{said}: {}{}",
+            ran.out,
+            ran.err
+        );
+        let ran = bench.nflab(&[&arguments[..], &["--allow-invalid"]].concat());
+        assert_eq!(ran.code, allowed, "{said}: {}{}", ran.out, ran.err);
+    }
+}
+
 #[test]
 fn a_difference_is_one_beside_packets_that_tell_nothing() {
     let bench = Bench::new();
@@ -250,6 +289,42 @@ fn what_parses_as_rules_is_never_run() {
     let ran = bench.nflab(&["import", "--from", "script", "text"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     assert!(ran.err.contains("is read and not run"), "{}", ran.err);
+}
+
+/// What editors and packers make of a save file is read, or refused by its name.
+#[test]
+fn import_knows_what_editors_and_packers_make_of_a_text() {
+    let bench = Bench::new();
+    let save = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -j DROP\nCOMMIT\n";
+    for text in [
+        format!("\u{feff}{save}"),
+        format!("\u{feff}{}", save.replace('\n', "\r\n")),
+    ] {
+        bench.write("text", &text);
+        let ran = bench.nflab(&["import", "text"]);
+        assert_eq!(ran.code, 0, "{text:?}: {}", ran.err);
+        assert!(ran.out.contains("\n*filter\n:INPUT ACCEPT [0:0]\n"), "{}", ran.out);
+        assert!(!ran.out.contains(['\u{feff}', '\r']), "{}", ran.out);
+    }
+    let utf16: Vec<u8> = "\u{feff}*filter".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, what) in [
+        (&b"\x1f\x8b\x08\0*filter\n"[..], "gunzip"),
+        (b"BZh91AY&SY", "bunzip2"),
+        (b"\xfd7zXZ\0\0\x04*filter\n:INPUT", "unxz"),
+        (b"\x28\xb5\x2f\xfd$", "unzstd"),
+        (b"PK\x03\x04", "unzip"),
+        (&utf16, "iconv"),
+        (b"*filter\n\0COMMIT\n", "NUL"),
+    ] {
+        std::fs::write(bench.path("text"), bytes).unwrap();
+        let ran = bench.nflab(&["import", "text"]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{what}");
+        assert!(
+            ran.err.starts_with("nflab: text is ") && ran.err.contains(what),
+            "{what}: {}",
+            ran.err
+        );
+    }
 }
 
 /// A listing can hold names that no file for `iptables-restore` can say.
