@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::current;
 use crate::base::{Family, Time};
 use crate::device::standard::{say, say_text, tell};
-use crate::lab::control::{Client, Request};
+use crate::lab::control::{Client, Request, Target};
 use crate::lab::machine::{Machine, ToolOutput};
 
 #[derive(Debug, clap::Args)]
@@ -121,14 +121,18 @@ struct Seen {
 
 pub fn run(arguments: &Arguments) -> u8 {
     let mut labs: Vec<Seen> = Vec::new();
-    // The lab of `nflab sh` has no place among the others, nor one whose socket is named.
-    if let Ok(target) = current::find() {
+    let places = places();
+    // The lab of `nflab sh` has no place among the others, nor one whose socket is named. None is asked twice: one that hangs takes its time.
+    let has_a_place = |target: &Target| {
+        let mut running = places.iter().flat_map(|place| &place.running);
+        running.any(|(_, socket, _)| std::path::Path::new(socket) == target.socket)
+    };
+    if let Some(target) = current::find().ok().filter(|target| !has_a_place(target)) {
         labs.push(look(target.name, &target.socket, Value::Null));
     }
     let mut left_over: Vec<String> = Vec::new();
-    for place in places() {
+    for place in places {
         for (name, socket, state) in place.running {
-            labs.retain(|lab| lab.socket != socket);
             labs.push(look(name, std::path::Path::new(&socket), state));
         }
         left_over.extend(place.left_over);
@@ -175,15 +179,28 @@ fn look(name: String, socket: &std::path::Path, state: Value) -> Seen {
         ..Request::default()
     };
     // A lab that hangs must not make this hang: it is what one looks for.
-    let inside = Client::connect(socket)
-        .and_then(|mut client| {
-            client.set_timeout(Some(PATIENCE))?;
-            client.call(&request)
-        })
-        .map_err(|error| format!("it does not answer: {error}"))
-        .and_then(|response| {
+    let ask = || {
+        let mut client = Client::connect(socket)?;
+        client.set_timeout(Some(PATIENCE))?;
+        client.call(&request)
+    };
+    let until = Instant::now() + PATIENCE;
+    let answered = loop {
+        match ask() {
+            Ok(response) if response.busy && Instant::now() < until => std::thread::sleep(BEFORE_ASKING_AGAIN),
+            other => break other,
+        }
+    };
+    let inside = match answered {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            Err(format!("it has not answered for {} seconds", PATIENCE.as_secs()))
+        }
+        Err(error) => Err(format!("it does not answer: {error}")),
+        Ok(response) if response.code != 0 => Err(response.stderr.trim_end().trim_start_matches("nflab: ").to_owned()),
+        Ok(response) => {
             serde_json::from_str(&response.stdout).map_err(|error| format!("its answer cannot be read: {error}"))
-        });
+        }
+    };
     Seen {
         name,
         socket: socket.display().to_string(),
@@ -367,6 +384,8 @@ fn duration(seconds: f64) -> String {
 
 /// How long a lab may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Where it is too busy.
+const BEFORE_ASKING_AGAIN: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

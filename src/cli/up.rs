@@ -9,7 +9,7 @@ use super::replay::with_counters;
 use super::{TOOLBOX, current, open};
 use crate::base::bytes::text_of;
 use crate::device::standard::{say, say_text, tell, tell_styled, tell_text};
-use crate::device::syscall::termination_signals;
+use crate::device::syscall::{close_inherited, termination_signals};
 use crate::lab::clock::Clock;
 use crate::lab::contain;
 use crate::lab::control::{self, FindError};
@@ -59,6 +59,7 @@ pub fn up(arguments: &UpArguments) -> u8 {
         Ok(read) => read,
         Err(code) => return code,
     };
+    leave_the_callers_ways();
     let mut terminal = None;
     if arguments.detach {
         match detach() {
@@ -109,6 +110,13 @@ pub fn up(arguments: &UpArguments) -> u8 {
             0
         }
     }
+}
+
+/// A lab outlives what its caller had open: the lock of a script, held by a descriptor that came along, would never be free, nor would a reader see
+/// the end of its pipe; and the router has no use for them. And where the caller's mask takes away the owner's own rights, nobody could find the lab.
+fn leave_the_callers_ways() {
+    close_inherited();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
 }
 
 /// The lab file, and a lab made of it with the rules in force.
@@ -256,7 +264,10 @@ pub fn down(arguments: &DownArguments) -> u8 {
     let places = Place::all();
     let (place, name) = match which(&places, arguments.lab.as_deref()) {
         Ok(found) => found,
-        Err(code) => return code,
+        Err(code) => {
+            places.iter().for_each(Place::remove_if_empty);
+            return code;
+        }
     };
     let log = place.logged(&name);
     match live::down(place, &name, PATIENCE) {

@@ -427,6 +427,9 @@ fn clear(state: &State) -> io::Result<()> {
     };
     for host in &state.hosts {
         let namespace = Namespace::at(&host.namespace);
+        if !state.user_namespace && is_anothers(&namespace, host) {
+            continue;
+        }
         // In a user namespace the file tells nothing from outside, and the number is written down; it might be another's by now, but whoever
         // was in the host sees the file mounted. As root the file itself pins its namespace.
         let inside = match state.user_namespace {
@@ -472,6 +475,12 @@ fn remove_devices(state: &State) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether another namespace has got the name since: lab `a`, host `b-c`, and lab `a-b`, host `c`, have one name.
+fn is_anothers(namespace: &Namespace, host: &HostRecord) -> bool {
+    let found = namespace.identity().ok().filter(|found| is_a_namespace(*found));
+    found.is_some_and(|found| host.identity.is_some_and(|made| made != found))
 }
 
 /// Whether a file under `/run/netns` has a namespace mounted on it: then it lies on the same device as our own namespace's file.
@@ -573,10 +582,22 @@ pub enum UpError {
     Netlink(io::Error),
     #[error("cannot write {}: {source}; a lab keeps its lock, state and control socket there: in /run/nflab as root, else under XDG_RUNTIME_DIR, /run/user/UID or /tmp", path.display())]
     State { path: PathBuf, source: io::Error },
-    #[error("cannot set {}: {source}; in a container, /proc/sys must be writable for the lab", path.display())]
+    #[error("cannot set {}: {source}{}", path.display(), sysctl_remedy(source))]
     Sysctl { path: PathBuf, source: io::Error },
     #[error("{name:?} went away while it was set up: does something else manage network devices here?")]
     Vanished { name: String },
+}
+
+fn sysctl_remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; in a container, /proc/sys must be writable for the lab"
+        }
+        _ if error.raw_os_error() == Some(libc::EMFILE) => {
+            "; a lab needs a descriptor for each interface and host: `ulimit -n` says how many there may be"
+        }
+        _ => "",
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -148,6 +148,14 @@ impl Place {
         }
     }
 
+    /// Removes the place where it holds nothing: who was killed between making it and making a lab's directory left it so.
+    pub fn remove_if_empty(&self) {
+        if self.look().is_some() {
+            // Not empty, or somebody was quicker.
+            let _ = fs::remove_dir(&self.base);
+        }
+    }
+
     /// The labs that run here, by name.
     pub fn running(&self) -> Vec<RunningLab> {
         let Some(base) = self.look() else {
@@ -226,7 +234,9 @@ impl Place {
             return Some(format!("it is of a lab {:?}", state.lab));
         }
         let namespaces = self.namespaces(lab, state.user_namespace);
-        let wrong = |host: &&HostRecord| host.namespace != namespaces.join(format!("{lab}-{}", host.name));
+        let wrong = |host: &&HostRecord| {
+            host.name.contains('/') || host.namespace != namespaces.join(format!("{lab}-{}", host.name))
+        };
         let host = state.hosts.iter().find(wrong)?;
         Some(format!("no lab keeps a host in {}", host.namespace.display()))
     }
@@ -469,7 +479,7 @@ mod tests {
             lab: "good".into(),
             ..State::default()
         };
-        let labs = ["cut", "foreign", "good", "reaching"];
+        let labs = ["cut", "foreign", "good", "reaching", "climbing"];
         let locks = labs.map(|name| place.lock(name).unwrap().expect("nobody holds it"));
         locks[2].write_state(&good).unwrap();
         locks[1].write_state(&good).unwrap();
@@ -484,6 +494,16 @@ mod tests {
             ..State::default()
         };
         locks[3].write_state(&reaching).unwrap();
+        let climbing = State {
+            lab: "climbing".into(),
+            hosts: vec![HostRecord {
+                name: "x/../../../etc/passwd".into(),
+                namespace: "/run/netns/climbing-x/../../../etc/passwd".into(),
+                ..reaching.hosts[0].clone()
+            }],
+            ..State::default()
+        };
+        locks[4].write_state(&climbing).unwrap();
         fs::write(place.directory("cut").join(STATE), "{\"lab\": ").unwrap();
         for (name, expected) in [
             ("cut", "cut/state.json is no state of a lab: EOF while parsing"),
@@ -492,6 +512,10 @@ mod tests {
                 "foreign/state.json is no state of a lab: it is of a lab \"good\"",
             ),
             ("reaching", "no lab keeps a host in /etc/passwd"),
+            (
+                "climbing",
+                "no lab keeps a host in /run/netns/climbing-x/../../../etc/passwd",
+            ),
         ] {
             let said = place.state(name).unwrap_err().to_string();
             assert!(said.contains(expected), "{said}");

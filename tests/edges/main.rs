@@ -12,6 +12,8 @@ mod control_socket;
 mod current_lab;
 #[cfg(target_os = "linux")]
 mod daily_use;
+#[cfg(target_os = "linux")]
+mod detached;
 mod events;
 mod files;
 #[cfg(target_os = "linux")]

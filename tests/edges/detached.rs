@@ -1,0 +1,147 @@
+//! A lab that outlives its caller: what the caller had open, its mask, its directory and its terminal are not the lab's; and one that hangs is told.
+
+use std::time::{Duration, Instant};
+
+use crate::machine::{LAB, Machine, NOBODY, ROOT, User, wait_until};
+
+const PLACES: [(User, &str); 2] = [(ROOT, "/run/nflab"), (NOBODY, "/run/user/65534/nflab")];
+
+#[test]
+fn a_lab_keeps_nothing_open_that_was_its_callers() {
+    let Some(machine) = Machine::new("detached: descriptors") else {
+        return;
+    };
+    for (user, place) in PLACES {
+        // A script that allows itself only once, and one that waits for the end of a pipe.
+        let said = machine.shell(
+            user,
+            "exec 9> /tmp/once-$(id -u)
+             flock 9
+             { nflab up --detach /run/lab.toml 8>&1 > /dev/null; echo ended; } | cat
+             exec 9>&-
+             flock -n /tmp/once-$(id -u) echo free",
+        );
+        assert_eq!(said, "ended\nfree\n");
+        for process in ["/pid", "/router/pid"] {
+            let pid = machine.state(place, process);
+            let open = machine.shell(ROOT, &format!("ls -l /proc/{pid}/fd"));
+            assert!(!open.contains("/tmp/once"), "{open}");
+        }
+        machine.good(user, &["nflab", "down"]);
+        machine.assert_nothing_left();
+    }
+}
+
+#[test]
+fn neither_mask_nor_directory_nor_streams_of_the_caller_matter() {
+    let Some(machine) = Machine::new("detached: surroundings") else {
+        return;
+    };
+    for (user, place) in PLACES {
+        for around in [
+            "umask 0777; nflab up --detach /run/lab.toml",
+            "umask 0; nflab up --detach /run/lab.toml",
+            "d=$(mktemp -d); cd $d; rmdir $d; nflab up --detach /run/lab.toml",
+            "nflab up --detach /run/lab.toml <&- >&- 2>&-",
+        ] {
+            machine.shell(user, around);
+            let rules = machine.good(user, &["nflab", "iptables", "-S", "INPUT"]);
+            assert_eq!(rules, "-P INPUT ACCEPT\n", "{around}");
+            let mode = "find \"$0\" -perm /022 ! -type l";
+            let open = machine.good(ROOT, &["sh", "-ec", mode, place]);
+            assert_eq!(open, "", "{around}");
+            machine.good(user, &["nflab", "down"]);
+            machine.assert_nothing_left();
+        }
+    }
+}
+
+#[test]
+fn a_lab_that_hangs_is_told_as_such_and_goes_down() {
+    let Some(machine) = Machine::new("detached: it hangs") else {
+        return;
+    };
+    for (user, place) in PLACES {
+        for process in ["/router/pid", "/pid"] {
+            machine.up(user);
+            let pid = machine.state(place, process).to_string();
+            machine.good(ROOT, &["kill", "-STOP", &pid]);
+            let began = Instant::now();
+            let status = machine.good(user, &["nflab", "status"]);
+            let expected = match process {
+                "/pid" => "lab lab is up for",
+                _ => "lab lab: it has not answered for 5 seconds\n",
+            };
+            assert!(status.starts_with(expected), "{status}");
+            assert!(began.elapsed() < Duration::from_secs(9), "it was asked more than once");
+            machine.good(user, &["nflab", "down"]);
+            machine.assert_nothing_left();
+        }
+    }
+}
+
+#[test]
+fn an_empty_place_goes_too() {
+    let Some(machine) = Machine::new("detached: an empty place") else {
+        return;
+    };
+    for (user, place) in PLACES {
+        machine.good(user, &["mkdir", "-m", "700", place]);
+        assert_eq!(machine.run(user, &["nflab", "down", "lab"]).code, 4);
+        machine.assert_nothing_left();
+    }
+}
+
+#[test]
+fn what_was_left_takes_nothing_of_another_with_it() {
+    let Some(machine) = Machine::new("detached: one name for two") else {
+        return;
+    };
+    // Both labs call their host's namespace `a-b-client`.
+    machine.write(
+        "/run/a.toml",
+        &LAB.replace("[host.client]", "[host.b-client]")
+            .replace("interface.spare", "interface.one"),
+    );
+    machine.write("/run/a-b.toml", &LAB.replace("interface.spare", "interface.two"));
+    machine.good(ROOT, &["nflab", "up", "--detach", "/run/a.toml"]);
+    let state = machine.shell(ROOT, "cat /run/nflab/a/state.json");
+    let state: serde_json::Value = serde_json::from_str(&state).unwrap();
+    machine.good(ROOT, &["kill", "-9", &state["pid"].to_string()]);
+    wait_until(
+        "its router is gone",
+        || {
+            machine
+                .run(
+                    ROOT,
+                    &["grep", "State", &format!("/proc/{}/status", state["router"]["pid"])],
+                )
+                .out
+        },
+        |state| state.is_empty() || state.contains('Z'),
+    );
+    machine.good(ROOT, &["ip", "netns", "delete", "a-b-client"]);
+    machine.good(ROOT, &["nflab", "up", "--detach", "/run/a-b.toml"]);
+    let down = machine.good(ROOT, &["nflab", "down", "a"]);
+    assert!(down.contains("had been killed"), "{down}");
+    machine.good(
+        ROOT,
+        &[
+            "env",
+            "NFLAB=a-b",
+            "nflab",
+            "exec",
+            "client",
+            "--",
+            "ping",
+            "-n",
+            "-c",
+            "1",
+            "-W",
+            "2",
+            "192.0.2.9",
+        ],
+    );
+    machine.good(ROOT, &["nflab", "down"]);
+    machine.assert_nothing_left();
+}
