@@ -136,7 +136,10 @@ fn command_and_all(plan: &Plan, orders: BufReader<UnixStream>, command: &[OsStri
         Ok(child) => Pid::from_child(&child),
         Err(error) => return cannot_run(program, &error),
     };
-    std::thread::spawn(move || obey(orders, pid));
+    if let Err(error) = std::thread::Builder::new().spawn(move || obey(orders, pid)) {
+        // It could not be told to end; its namespace ends with us.
+        return cannot_run(program, &error);
+    }
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((ended, status))) if ended == pid => return code_of(status),

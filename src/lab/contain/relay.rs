@@ -122,17 +122,18 @@ impl Relay {
         }));
         let relay = Self(Arc::clone(&conversation));
         let live = live.map(Arc::new);
-        std::thread::spawn(move || {
+        let listen = move || {
             for stream in listener.incoming().flatten() {
                 let (conversation, live) = (Arc::clone(&conversation), live.clone());
-                std::thread::spawn(move || match live {
+                // Where no thread can be had (ulimit -u), the call's connection is closed, which its tool tells.
+                let _ = std::thread::Builder::new().spawn(move || match live {
                     Some(live) => serve_live(stream, &live, &conversation),
                     None => serve(stream, &conversation),
                 });
             }
-        });
+        };
         let conversation = Arc::clone(&relay.0);
-        std::thread::spawn(move || {
+        let age = move || {
             let mut took = Duration::ZERO;
             loop {
                 // Where it takes long it is done as often as it is worth.
@@ -153,7 +154,13 @@ impl Relay {
                     return;
                 }
             }
-        });
+        };
+        for started in [
+            std::thread::Builder::new().spawn(listen),
+            std::thread::Builder::new().spawn(age),
+        ] {
+            started.map_err(tried("start a thread"))?;
+        }
         Ok(relay)
     }
 
