@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub fn make(who: Who, plan: &Plan) -> Result<(), Failure> {
     for directory in SYSTEM {
         // A link leads to another of them.
         if fs::symlink_metadata(directory).is_ok_and(|it| it.is_dir()) {
-            covers.extend(Cover::of(Path::new(directory)).map_err(tried(format!("look at {directory}")))?);
+            covers.extend(Cover::of(who, Path::new(directory)).map_err(tried(format!("look at {directory}")))?);
         }
     }
     let program = Shown::of(&inside::program()).map_err(tried("find this program"))?;
@@ -118,67 +118,149 @@ const PROGRAMS: &[&str] = &[
 struct Cover {
     path: PathBuf,
     lower: OwnedFd,
-    /// A file that somebody mounted (`/etc/hosts` in a container).
-    is_file: bool,
+    kind: Kind,
     upper: PathBuf,
     work: PathBuf,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Overlay,
+    /// A file that somebody mounted (`/etc/hosts` in a container).
+    File,
+    /// A directory in which others are mounted (a `/var/log` of its own). A user namespace may not part them from it, as an overlay does; so a new
+    /// directory stands for it, in which everything is put where it was.
+    Assembled,
+}
+
 impl Cover {
     /// The directory, and whatever is mounted below it, outermost first.
-    fn of(directory: &Path) -> io::Result<Vec<Self>> {
-        let mut paths: Vec<PathBuf> = mounts()?
+    fn of(who: Who, directory: &Path) -> io::Result<Vec<Self>> {
+        let mut mounted: Vec<PathBuf> = mounts()?
             .into_iter()
             .filter(|it| it.starts_with(directory) && it != directory)
             .collect();
-        paths.sort();
-        paths.dedup();
-        paths.insert(0, directory.to_owned());
+        mounted.sort();
+        mounted.dedup();
         let mut covers = Vec::new();
-        for path in paths {
-            // What can't be looked at can't be written to either.
-            let Ok(lower) = open_path(&path) else { continue };
-            let Ok(metadata) = fs::metadata(seen(&lower)) else {
-                continue;
-            };
-            covers.push(Self {
-                is_file: !metadata.is_dir(),
-                path,
-                lower,
-                upper: PathBuf::new(),
-                work: PathBuf::new(),
-            });
+        let mut outer = vec![directory.to_owned()];
+        if who == Who::Root {
+            outer.append(&mut mounted);
+        }
+        for path in outer {
+            Self::add(&path, &mounted, &mut covers)?;
         }
         Ok(covers)
+    }
+
+    /// What can't be looked at can't be written to either, and has no cover.
+    fn add(path: &Path, mounted: &[PathBuf], covers: &mut Vec<Self>) -> io::Result<()> {
+        let lower = match open_path(path) {
+            Ok(lower) => lower,
+            Err(error) if OUT_OF_REACH.contains(&error.kind()) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Ok(metadata) = fs::metadata(seen(&lower)) else {
+            return Ok(());
+        };
+        // Inside another containment a hundred tools are mounts of this program: they get no copies, but the new ones over them.
+        let own = fs::metadata("/proc/self/exe")?;
+        if (metadata.dev(), metadata.ino()) == (own.dev(), own.ino()) {
+            return Ok(());
+        }
+        let holds_mounts = mounted.iter().any(|it| it.starts_with(path) && it != path);
+        let kind = match (metadata.is_dir(), holds_mounts) {
+            (false, _) => Kind::File,
+            (true, false) => Kind::Overlay,
+            (true, true) => Kind::Assembled,
+        };
+        let entries = (kind == Kind::Assembled).then(|| fs::read_dir(seen(&lower)));
+        covers.push(Self {
+            path: path.to_owned(),
+            lower,
+            kind,
+            upper: PathBuf::new(),
+            work: PathBuf::new(),
+        });
+        for entry in entries.into_iter().flatten().flatten().flatten() {
+            let inner = path.join(entry.file_name());
+            if entry.file_type().is_ok_and(|it| it.is_dir()) || mounted.contains(&inner) {
+                Self::add(&inner, mounted, covers)?;
+            }
+        }
+        Ok(())
     }
 
     fn prepare(&mut self, who: Who, at: &Path) -> io::Result<()> {
         fs::create_dir(at)?;
         (self.upper, self.work) = (at.join("upper"), at.join("work"));
-        if self.is_file {
+        let lower = seen(&self.lower);
+        if self.kind == Kind::File {
+            // Memory is not for what is large: that stays the machine's, and can't be written to.
+            if fs::metadata(&lower)?.len() > LARGEST_COPY {
+                return Ok(());
+            }
             // No directory to lay something over; a copy stands in.
-            return match fs::copy(seen(&self.lower), &self.upper) {
+            return match fs::copy(lower, &self.upper) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::create(&self.upper).map(drop),
                 other => other.map(drop),
             };
         }
         fs::create_dir(&self.work)?;
-        like(&seen(&self.lower), &self.upper)?;
-        if who != Who::Root && self.path == Path::new("/etc") {
+        like(&lower, &self.upper)?;
+        let kept_by_programs = VARIABLE.iter().find_map(|it| self.path.strip_prefix(it).ok());
+        if who != Who::Root && self.path.starts_with("/etc") {
             // Root's files are not a user's to write, in no namespace; so that a program can keep its settings, it gets copies.
             let mut left = MOST_COPIED;
-            copy_below(&seen(&self.lower), &self.upper, &mut left)?;
+            copy_below(&lower, &self.upper, &mut left)?;
         } else if who != Who::Root && self.path == Path::new("/var") {
-            for name in ["lib", "log", "cache", "tmp", "spool", "local"] {
-                directories_below(&seen(&self.lower).join(name), &self.upper.join(name), 2)?;
+            for path in VARIABLE {
+                let name = Path::new(path).strip_prefix("/var").unwrap_or(Path::new(path));
+                directories_below(&lower.join(name), &self.upper.join(name), 2)?;
+            }
+        } else if let Some(below) = kept_by_programs.filter(|_| who != Who::Root) {
+            let depth = 2u32.saturating_sub(below.components().count() as u32);
+            directories_below(&lower, &self.upper, depth)?;
+        }
+        match self.kind {
+            Kind::Assembled => self.assemble(),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is not there as a copy: directories to lay covers over, links, and files to put the machine's on.
+    fn assemble(&self) -> io::Result<()> {
+        // What can't be listed is empty.
+        let Ok(entries) = fs::read_dir(seen(&self.lower)) else {
+            return Ok(());
+        };
+        for entry in entries.flatten() {
+            let (path, from) = (self.upper.join(entry.file_name()), entry.path());
+            if fs::symlink_metadata(&path).is_ok() {
+                continue;
+            }
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                like(&from, &path)?;
+            } else if kind.is_symlink() {
+                symlink(fs::read_link(&from)?, &path)?;
+            } else {
+                File::create(&path)?;
+                mount_bind(&from, &path)?;
             }
         }
         Ok(())
     }
 
     fn lay(&self, who: Who) -> io::Result<()> {
-        if self.is_file {
-            return Ok(mount_bind(&self.upper, &self.path)?);
+        match self.kind {
+            Kind::File if self.upper.exists() => return Ok(mount_bind(&self.upper, &self.path)?),
+            Kind::File => {
+                mount_bind(seen(&self.lower), &self.path)?;
+                return make_read_only(&CString::new(self.path.as_os_str().as_bytes())?);
+            }
+            Kind::Assembled => return Ok(mount_bind_recursive(&self.upper, &self.path)?),
+            Kind::Overlay => {}
         }
         let own = match who {
             Who::Root => "",
@@ -200,9 +282,28 @@ impl Cover {
     }
 }
 
+/// Reasons why a path has nothing that could be written to.
+const OUT_OF_REACH: [io::ErrorKind; 3] = [
+    io::ErrorKind::NotFound,
+    io::ErrorKind::PermissionDenied,
+    io::ErrorKind::NotADirectory,
+];
+
+/// Where programs of a user find directories to keep theirs in.
+const VARIABLE: &[&str] = &[
+    "/var/lib",
+    "/var/log",
+    "/var/cache",
+    "/var/tmp",
+    "/var/spool",
+    "/var/local",
+];
+
 /// Copies of so many small files for a user.
 const MOST_COPIED: u32 = 2000;
 const SMALL: u64 = 128 << 10;
+/// And of a file that is a mount.
+const LARGEST_COPY: u64 = 1 << 20;
 
 fn copy_below(from: &Path, to: &Path, left: &mut u32) -> io::Result<()> {
     let Ok(entries) = fs::read_dir(from) else { return Ok(()) };
@@ -358,18 +459,23 @@ fn resolver_again(text: &[u8]) -> io::Result<()> {
 
 /// What of the user's lies in a directory of the system, and stays as it is: where COMMAND starts, and home.
 struct Kept {
-    work: PathBuf,
+    /// None where it was removed meanwhile: one stays in it.
+    work: Option<PathBuf>,
     real: Vec<(PathBuf, OwnedFd)>,
 }
 
 impl Kept {
     fn of(who: Who, plan: &Plan) -> io::Result<Self> {
-        let work = std::env::current_dir()?;
+        let work = match std::env::current_dir() {
+            Ok(work) => Some(work),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
         let home = std::env::var_os("HOME")
             .map(PathBuf::from)
             .filter(|it| it.is_absolute());
         let mut real = Vec::new();
-        for path in [Some(work.clone()), home, plan.only.clone()].into_iter().flatten() {
+        for path in [work.clone(), home, plan.only.clone()].into_iter().flatten() {
             let covered = SYSTEM.iter().chain([&"/run"]).any(|it| path.starts_with(it));
             let users = |metadata: fs::Metadata| match who {
                 Who::Root => metadata.uid() != 0,
@@ -390,10 +496,11 @@ impl Kept {
             fs::create_dir_all(path)?;
             bind_open(open, path)?;
         }
-        if !self.work.is_dir() {
-            fs::create_dir_all(&self.work)?;
+        let Some(work) = &self.work else { return Ok(()) };
+        if !work.is_dir() {
+            fs::create_dir_all(work)?;
         }
-        std::env::set_current_dir(&self.work)
+        std::env::set_current_dir(work)
     }
 }
 
@@ -411,7 +518,7 @@ fn tool_places() -> Vec<PathBuf> {
 fn reserve(covers: &[Cover], place: &Path, tools: &[String]) -> io::Result<()> {
     let cover = covers
         .iter()
-        .filter(|it| !it.is_file && place.starts_with(&it.path))
+        .filter(|it| it.kind != Kind::File && place.starts_with(&it.path))
         .max_by_key(|it| it.path.as_os_str().len());
     let Some(cover) = cover else { return Ok(()) };
     let (mut lower, mut upper) = (seen(&cover.lower), cover.upper.clone());
@@ -420,11 +527,16 @@ fn reserve(covers: &[Cover], place: &Path, tools: &[String]) -> io::Result<()> {
         like(&lower, &upper)?;
     }
     for tool in tools {
-        OpenOptions::new()
+        let made = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o755)
-            .open(upper.join(tool))?;
+            .open(upper.join(tool));
+        match made {
+            // A directory that was assembled has the machine's, to be covered.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => drop(other?),
+        }
     }
     Ok(())
 }
