@@ -29,6 +29,11 @@ impl Machine {
     }
 
     fn script(&self, who: As, script: &str) -> Ran {
+        self.script_on(who, "", script)
+    }
+
+    /// The machine is prepared by its root first, who need not be the one that runs the script.
+    fn script_on(&self, who: As, prepared: &str, script: &str) -> Ran {
         // What one of them leaves is not in the way of the other.
         let directory = self.bench.path(&format!("{who:?}"));
         std::fs::create_dir_all(&directory).unwrap();
@@ -36,18 +41,17 @@ impl Machine {
         for (name, text) in [("script.sh", script), ("lab.toml", LAB), ("other.toml", OTHER_LAB)] {
             std::fs::write(directory.join(name), text).unwrap();
         }
-        let mut command = self.bench.command(Path::new(match (who, is_root()) {
-            (As::Root, _) => "unshare",
-            (As::User, true) => "setpriv",
-            (As::User, false) => "env",
-        }));
-        match (who, is_root()) {
-            (As::Root, _) => command.args(["--net", "--mount"]),
-            (As::User, true) => command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]),
-            (As::User, false) => command.args::<[&str; 0], _>([]),
+        let becomes = match (who, is_root()) {
+            (As::User, true) => "setpriv --reuid=65534 --regid=65534 --clear-groups",
+            _ => "",
         };
+        let prepares = format!("{prepared} exec {becomes} bash script.sh");
+        let mut command = self.bench.command(Path::new(if is_root() { "unshare" } else { "env" }));
+        if is_root() {
+            command.args(["--net", "--mount"]);
+        }
         command
-            .args(["bash", "script.sh"])
+            .args(["bash", "-ec", &prepares])
             .current_dir(&directory)
             .env("TMPDIR", &directory)
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -466,9 +470,71 @@ fn addresses_and_routes_that_change_reach_the_lab() {
         ifconfig lan 10.8.0.1 netmask 255.255.0.0; ip link set wan down
         diff <(ip route) <(nflab ip route) && nflab ip -br link show wan | cut -c1-21; ip link set wan up
         ip addr flush dev lan; diff <(ip route) <(nflab ip route) && nflab ip -4 -br addr show lan | grep -c 10.
+        ip rule add from 10.9.0.0/24 table 100; ip rule del from 10.9.0.0/24 table 100
         ip link add extra type ifb; iptables -S INPUT' 2> said
+        grep -c "ip rule. changes here is in no lab" said
         grep -c "ip link add extra type dummy. does to the devices here is in no lab" said"#;
-    machine.both(script, "same\nmtu 1400\nwan              DOWN\n0\n-P INPUT ACCEPT\n1\n");
+    machine.both(
+        script,
+        "same\nmtu 1400\nwan              DOWN\n0\n-P INPUT ACCEPT\n1\n1\n",
+    );
+}
+
+/// Where something is mounted inside a directory of the system (a `/var/log` of its own, a container's `/etc/hosts`), a user namespace may not part it
+/// from that directory: what is run is contained all the same, by a user and by `import`.
+#[test]
+fn mounts_inside_directories_of_the_system_hinder_nothing() {
+    let machine = Machine::new();
+    let script = r#"
+        printf '#!/bin/sh\niptables -A INPUT -s 192.0.2.1 -j DROP\n' > rules.sh; ls /var /etc > before
+        "$nflab" import rules.sh 2>&1 | grep -c -e '-s 192.0.2.1/32 -j DROP' -e 'not contained'
+        "$nflab" sh -- sh -c '
+            ls /var /etc | diff before - && echo all there; [ -L /var/run ] && echo linked
+            mkdir /var/log/made /var/lib/made /etc/made && echo 1 > /etc/made/file && cat /etc/made/file; ls /var/log
+            /usr/sbin/iptables -A INPUT -j DROP; env -i /sbin/iptables -S INPUT' 2>&1
+        ls -d /var/log/made /var/lib/made /etc/made 2> /dev/null; true"#;
+    let expected = "1\nall there\nlinked\n1\nmade\n-P INPUT ACCEPT\n-A INPUT -j DROP\n";
+    if !is_root() {
+        eprintln!("!!! mounts inside directories of the system WERE NOT TESTED: only root mounts there");
+        return;
+    }
+    for who in able() {
+        let ran = machine.script_on(
+            who,
+            "mount -t tmpfs log /var/log; mount --bind /etc/hostname /etc/hosts;",
+            script,
+        );
+        assert_eq!(ran.out, expected, "as {who:?} said\n{}", ran.err);
+    }
+}
+
+/// A lab inside a lab: the tools of the outer are mounts, and a copy of each in memory would fill it.
+#[test]
+fn a_lab_inside_a_lab() {
+    let script = r#"
+        "$nflab" sh -- sh -c '/sbin/iptables -P INPUT DROP
+            "$nflab" sh -- sh -c "/sbin/iptables -S INPUT; df -m /usr/sbin | tail -1 | awk \"{ print (\\\$3 < 64) }\""
+            /sbin/iptables -S INPUT' 2>&1"#;
+    Machine::new().both(script, "-P INPUT ACCEPT\n1\n-P INPUT DROP\n");
+}
+
+/// A directory that was removed under the shell's feet.
+#[test]
+fn it_starts_in_a_directory_that_is_gone() {
+    let script = r#"mkdir gone; cd gone; rmdir ../gone
+        "$nflab" sh -- sh -c '/sbin/iptables -A INPUT -j DROP; /sbin/iptables -S INPUT' 2>&1 | grep -v getcwd"#;
+    Machine::new().both(script, "-P INPUT ACCEPT\n-A INPUT -j DROP\n");
+}
+
+/// The kernel's time to make devices grows with the square of their number.
+#[test]
+fn of_very_many_interfaces_some_are_devices_and_it_is_told() {
+    let script = r#"
+        for i in $(seq 0 1999); do printf '[interface.i%d]\naddress = ["10.%d.%d.1/24"]\n' $i $((i / 200)) $((i % 200)); done > many.toml
+        "$nflab" sh --lab many.toml -- sh -c 'ls -d /sys/class/net/i* | wc -l; iptables -A INPUT -i i1999 -j DROP; iptables -S INPUT' 2>&1 |
+            sed 's/ are devices.*/ are devices/'"#;
+    let expected = "nflab: of the lab's 2000 interfaces the first 1000 are devices\n1000\n-P INPUT ACCEPT\n-A INPUT -i i1999 -j DROP\n";
+    Machine::new().both(script, expected);
 }
 
 /// A lab of many interfaces begins, and is spoken to, in a time that grows no faster than they are many.

@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use super::{Failure, Plan, tried};
 use crate::base::AddressMask;
+use crate::device::standard::tell;
 use crate::lab::netlink::Netlink;
+
+/// The kernel's time for devices grows with the square of their number: it took 2 s for 1,000, and 40 s for 5,000.
+const MOST_DEVICES: usize = 1000;
 
 pub fn make(plan: &Plan) -> Result<(), Failure> {
     // No device shall speak, or have addresses that nobody gave it. A kernel without IPv6 has no such files.
@@ -13,7 +17,13 @@ pub fn make(plan: &Plan) -> Result<(), Failure> {
     }
     let mut netlink = Netlink::open().map_err(tried("speak to the kernel's routing"))?;
     netlink.set_loopback_up().map_err(tried("set lo up"))?;
-    for link in &plan.links {
+    if plan.links.len() > MOST_DEVICES {
+        tell!(
+            "nflab: of the lab's {} interfaces the first {MOST_DEVICES} are devices here, since the kernel takes minutes to make them all: the machine's `ip` and /proc/sys/net/ipv4/conf show no others (`nflab ip` and `sysctl` do)",
+            plan.links.len()
+        );
+    }
+    for link in plan.links.iter().take(MOST_DEVICES) {
         let failed = |step: &str| tried(format!("make the interface {}: {step}", link.name));
         if link.name != "lo" {
             netlink

@@ -22,6 +22,7 @@ pub struct Watch {
     events: Socket,
     netlink: Netlink,
     seen: Network,
+    told_of_rules: bool,
 }
 
 /// What a lab has words for. Of IPv6 it has none yet.
@@ -45,7 +46,7 @@ impl Watch {
     pub fn start() -> io::Result<Self> {
         let mut events = Socket::new(NETLINK_ROUTE)?;
         events.bind(&SocketAddr::new(0, 0))?;
-        for group in [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE] {
+        for group in [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE] {
             events.add_membership(group)?;
         }
         events.set_non_blocking(true)?;
@@ -54,6 +55,7 @@ impl Watch {
             seen: Network::look(&mut netlink)?,
             events,
             netlink,
+            told_of_rules: false,
         })
     }
 
@@ -61,6 +63,7 @@ impl Watch {
         let mut changed = false;
         loop {
             match self.events.recv_from_full() {
+                Ok((told, _)) if is_of_rules(&told) => self.tell_of_rules(),
                 Ok(_) => changed = true,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // More came than it could hold.
@@ -83,6 +86,22 @@ impl Watch {
         self.seen = now;
         Ok(())
     }
+
+    fn tell_of_rules(&mut self) {
+        if !self.told_of_rules {
+            tell!("nflab: what the machine's `ip rule` changes here is in no lab: `nflab ip rule` changes the lab's");
+            self.told_of_rules = true;
+        }
+    }
+}
+
+/// Whether a message (of `struct nlmsghdr`) tells of a routing rule.
+fn is_of_rules(message: &[u8]) -> bool {
+    let kind = message
+        .get(4..6)
+        .and_then(|it| it.try_into().ok())
+        .map(u16::from_ne_bytes);
+    matches!(kind, Some(RTM_NEWRULE | RTM_DELRULE))
 }
 
 impl Network {
@@ -239,3 +258,6 @@ const MAIN: u32 = 254;
 const RTNLGRP_LINK: u32 = 1;
 const RTNLGRP_IPV4_IFADDR: u32 = 5;
 const RTNLGRP_IPV4_ROUTE: u32 = 7;
+const RTNLGRP_IPV4_RULE: u32 = 8;
+const RTM_NEWRULE: u16 = 32;
+const RTM_DELRULE: u16 = 33;
