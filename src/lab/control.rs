@@ -22,7 +22,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::files::FoundFile;
-use crate::base::bytes::{os_of, text_of_os};
+#[cfg(unix)]
+use crate::base::bytes::os_of;
+use crate::base::bytes::text_of_os;
 
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
