@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -208,6 +209,18 @@ struct Done {
     more: Option<Box<dyn Source>>,
 }
 
+/// A fault of ours in one call ends that call: what a tool changes is published in one swap, so what was in force still is, and the next caller
+/// is not left waiting for a thread that is gone. The panic's own words are on standard error.
+fn answer_or_fault(service: &mut impl Service, request: Request) -> Answer {
+    let tool = request.tool.clone();
+    let answered = std::panic::catch_unwind(AssertUnwindSafe(|| service.answer(request)));
+    answered.unwrap_or_else(|_| {
+        let words =
+            format!("nflab: a fault of nflab itself ended this call of {tool}; the lab is as it was before it\n");
+        Answer::from(Response::failure(2, words))
+    })
+}
+
 /// The thread that does what is asked.
 fn work(
     mut service: impl Service,
@@ -227,7 +240,7 @@ fn work(
         if let Some(Job { connection, line }) = job {
             let mut more = None;
             let mut answer = answer_with(&line, |request| {
-                let answer = service.answer(request);
+                let answer = answer_or_fault(&mut service, request);
                 more = answer.more;
                 answer.response
             });

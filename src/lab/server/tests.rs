@@ -321,3 +321,21 @@ fn the_dead_are_buried() {
     guest.0.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "");
 }
+
+/// Nobody waits for a thread that is gone: who asked is told, and the next is answered.
+#[test]
+fn a_fault_of_ours_ends_one_call_only() {
+    let house = House::open(small(), |_| {
+        |request: Request| match request.tool.as_str() {
+            "fault" => panic!("a fault that this test makes"),
+            _ => echo(request),
+        }
+    });
+    let mut guest = house.client();
+    let told = guest.ask("{\"tool\":\"fault\"}\n");
+    assert!(
+        told.contains("ended this call of fault") && told.contains("\"code\":2"),
+        "{told}"
+    );
+    assert!(guest.ask("{\"tool\":\"next\"}\n").contains("next 0"));
+}
