@@ -78,6 +78,8 @@ impl<'a> Contained<'a> {
                 waiting.child.wait()?;
                 match signals.next()? {
                     Some((signal, _)) => Err(StartError::Signal(signal)),
+                    // Somebody killed it: that is no reason to run anything uncontained.
+                    None if failure.what == KILLED => Err(StartError::System(io::Error::other(failure.why))),
                     None => Err(StartError::Refused(failure)),
                 }
             }
@@ -105,6 +107,9 @@ impl<'a> Contained<'a> {
     }
 }
 
+/// What failed where the other end gave no answer at all.
+const KILLED: &str = "enter namespaces";
+
 /// Gives the plan and takes the answer: an empty line, or what failed.
 fn open(leash: &UnixStream, plan: &Plan) -> Result<(), Failure> {
     let mut line = serde_json::to_vec(plan).map_err(tried("write the plan"))?;
@@ -117,8 +122,8 @@ fn open(leash: &UnixStream, plan: &Plan) -> Result<(), Failure> {
         .map_err(tried("hear from the inside"))?;
     match answer.trim_end() {
         "" if answer.is_empty() => Err(Failure {
-            what: "enter namespaces".into(),
-            why: "whoever entered has ended".into(),
+            what: KILLED.into(),
+            why: "whoever entered the namespaces was ended".into(),
         }),
         "" => Ok(()),
         failed => Err(serde_json::from_str(failed).unwrap_or(Failure {
