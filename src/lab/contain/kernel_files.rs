@@ -120,7 +120,7 @@ fn devices() -> io::Result<()> {
         "/dev/shm",
         "tmpfs",
         MountFlags::NOSUID | MountFlags::NODEV,
-        Some(c"mode=1777"),
+        Some(c"mode=1777,size=256m"),
     )?;
     for (name, to) in [
         ("fd", "/proc/self/fd"),
