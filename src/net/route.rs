@@ -359,9 +359,14 @@ impl Tables {
 
     /// A table's routes that may hold the destination, and in a short table others too: longest prefixes first.
     fn candidates(&self, table: u32, key: &Key) -> Candidates<'_> {
+        let entries = self.table(table);
+        let (run, rest) = match entries.len() <= SHORT {
+            true => (entries, &[][..]),
+            false => (&[][..], entries),
+        };
         Candidates {
-            rest: self.table(table),
-            run: &[],
+            run,
+            rest,
             destination: key.destination,
         }
     }
@@ -381,36 +386,49 @@ impl Tables {
 
 /// The routes of a table to places that hold an address. A long table is searched by halves for each length of prefixes that it has.
 struct Candidates<'a> {
-    /// Entries of one table, of lengths not looked at yet.
-    rest: &'a [Entry],
-    /// What was found of a length, and is to be given.
+    /// What is to be given: of a short table all, else what was found of a length.
     run: &'a [Entry],
+    /// Entries of one long table, of lengths not looked at yet.
+    rest: &'a [Entry],
     destination: IpAddr,
 }
 
 impl<'a> Iterator for Candidates<'a> {
     type Item = &'a Entry;
 
+    #[inline]
     fn next(&mut self) -> Option<&'a Entry> {
-        loop {
-            if let Some((entry, run)) = self.run.split_first() {
+        match self.run.split_first() {
+            Some((entry, run)) => {
                 self.run = run;
-                return Some(entry);
+                Some(entry)
             }
+            None if self.rest.is_empty() => None,
+            None => self.search(),
+        }
+    }
+}
+
+impl<'a> Candidates<'a> {
+    /// The first of the next length that holds the destination. Apart from `next`, which every packet asks, and mostly of a short table.
+    #[inline(never)]
+    fn search(&mut self) -> Option<&'a Entry> {
+        loop {
             let length = self.rest.first()?.route.to.length();
-            if self.rest.len() <= SHORT {
-                self.run = std::mem::take(&mut self.rest);
-                continue;
-            }
             let end = self.rest.partition_point(|it| it.route.to.length() >= length);
             let (of_length, rest) = self.rest.split_at(end);
             self.rest = rest;
             // A prefix longer than an address of this family has bits holds none.
-            if let Some(place) = Prefix::containing(self.destination, length) {
-                let place = place.address();
-                let start = of_length.partition_point(|it| it.route.to.address() < place);
-                let found = &of_length[start..];
-                self.run = &found[..found.partition_point(|it| it.route.to.address() <= place)];
+            let Some(place) = Prefix::containing(self.destination, length) else {
+                continue;
+            };
+            let place = place.address();
+            let start = of_length.partition_point(|it| it.route.to.address() < place);
+            let found = &of_length[start..];
+            let run = &found[..found.partition_point(|it| it.route.to.address() <= place)];
+            if let Some((entry, run)) = run.split_first() {
+                self.run = run;
+                return Some(entry);
             }
         }
     }
