@@ -201,7 +201,8 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError>
     Ok(rules)
 }
 
-/// What the router calls, by what strace saw of it under every command, and what the C library may call instead on another machine.
+/// What the router calls, as far as the tests over its commands and floods of its socket have shown, and what the C library may call instead
+/// on another machine.
 const ALLOWED: &[i64] = &[
     // What is open: packets, the control socket, what it prints.
     libc::SYS_read,
