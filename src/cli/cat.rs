@@ -25,14 +25,14 @@ pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
 fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
     let now = machine.now;
     let flows = |form| {
-        let flows = machine.router.flows().flows(now);
+        let flows = machine.router().flows().flows(now);
         lines(flows.iter().filter_map(|flow| text::flow(flow, form, now)))
     };
     Ok(match name {
         "/proc/net/nf_conntrack" => flows(FlowForm::Proc),
         "/proc/net/ip_conntrack" => flows(FlowForm::OldProc),
         "/proc/net/nf_conntrack_expect" | "/proc/net/ip_conntrack_expect" => {
-            let expectations = machine.router.flows().expectations(now);
+            let expectations = machine.router().flows().expectations(now);
             lines(
                 expectations
                     .iter()

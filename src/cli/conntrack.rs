@@ -257,7 +257,7 @@ impl Request {
 
     fn run(&self, machine: &Machine) -> ToolOutput {
         let now = machine.now;
-        let table = machine.router.flows();
+        let table = machine.router().flows();
         match (self.command, self.what) {
             (Command::Version, _) => ToolOutput::success(format!("{VERSION}\n")),
             (Command::Help | Command::Absent, _) => ToolOutput::success(HELP),

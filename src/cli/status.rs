@@ -65,7 +65,7 @@ pub fn answer(machine: &Machine) -> ToolOutput {
 
 impl Inside {
     fn of(machine: &Machine) -> Self {
-        let router = &machine.router;
+        let router = machine.router();
         let config = router.config();
         let interface = |it: &crate::net::Interface| Interface {
             name: it.name.to_string(),

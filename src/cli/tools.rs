@@ -156,7 +156,7 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
     let mut arguments = Vec::with_capacity(call.args.len() + 1);
     arguments.push(call.name.to_owned());
     arguments.extend_from_slice(call.args);
-    let router = machine.router.clone();
+    let router = machine.router().clone();
     // What `/etc/hosts` would be on a machine that is this lab's router.
     let named = machine.described.hosts.iter().flat_map(|host| {
         let addresses = host.addresses.iter();

@@ -130,7 +130,7 @@ impl LabCopy {
             stdin: "",
             files: &Files::default(),
         });
-        let config = machine.router.config();
+        let config = machine.router().config();
         let (written, routes) = routes(&config.net);
         let mut copy = Self {
             live: machine.live,
@@ -200,7 +200,7 @@ impl LabCopy {
             }
         }
         machine.track_always(self.tracks_always);
-        machine.router.configure(|config| self.route(&mut config.net))?;
+        machine.router().configure(|config| self.route(&mut config.net))?;
         Ok(lab)
     }
 

@@ -61,7 +61,7 @@ pub struct Seen {
 
 impl Seen {
     pub fn new(lab: &Lab, passage: Passage) -> Self {
-        let expected = lab.machine.router.flows().expectations(lab.now());
+        let expected = lab.machine.router().flows().expectations(lab.now());
         Self {
             passage,
             expected: expected

@@ -145,7 +145,7 @@ impl Service for Commands {
     }
 
     fn idle(&mut self) {
-        let router = &self.lab.machine.router;
+        let router = self.lab.machine.router();
         router.reclaim();
         self.swept = router.flows().sweep_part(self.clock.now(), self.swept);
     }

@@ -177,7 +177,7 @@ pub enum KnobError {
 }
 
 pub struct Machine {
-    pub router: Arc<Router>,
+    router: Arc<Router>,
     /// The instant that tools see.
     pub now: Time,
     /// When it was switched on: the log's time stamps count from here.
@@ -214,6 +214,10 @@ impl Machine {
             log: KernelLog::default(),
             toolbox,
         }
+    }
+
+    pub fn router(&self) -> &Arc<Router> {
+        &self.router
     }
 
     /// A machine of its own over a copy of the router. Its log is empty.

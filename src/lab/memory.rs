@@ -88,7 +88,7 @@ impl Lab {
     /// The same lab for another thread, which calls its tools while this one carries packets: one router, one log, one set of open ports; the
     /// clock, what `modprobe` loaded and what became of the last packet are its own.
     pub fn beside(&self) -> Self {
-        let router = &self.machine.router;
+        let router = self.machine.router();
         Self {
             machine: self.machine.beside(),
             worker: router.workers().remove(BESIDE),
@@ -147,7 +147,7 @@ impl Lab {
         let also = open.clone();
         let router = Arc::new(
             machine
-                .router
+                .router()
                 .copy(machine.now, |before| Arc::new(AlsoOpen { before, also })),
         );
         let worker = router.workers().remove(0);
@@ -212,25 +212,25 @@ impl Lab {
     }
 
     pub fn interface(&self, name: &str) -> Option<InterfaceId> {
-        self.machine.router.config().net.by_name(name).map(|it| it.id)
+        self.machine.router().config().net.by_name(name).map(|it| it.id)
     }
 
     pub fn interface_names(&self) -> Vec<InterfaceName> {
-        let config = self.machine.router.config();
+        let config = self.machine.router().config();
         config.net.interfaces().iter().map(|it| it.name).collect()
     }
 
     /// The name that a way out is called by: an interface's, or `local`.
     pub fn port_name(&self, port: Port) -> InterfaceName {
         match port {
-            Port::Interface(id) => self.machine.router.config().net.interface(id).name,
+            Port::Interface(id) => self.machine.router().config().net.interface(id).name,
             Port::Local => InterfaceName::new(LOCAL).unwrap_or_default(),
         }
     }
 
     /// Adds an interface, or addresses to one that is there.
     pub fn add_interface(&mut self, name: InterfaceName, addresses: &[(IpAddr, u8)]) -> Result<(), ConfigError> {
-        self.machine.router.configure(|config| {
+        self.machine.router().configure(|config| {
             let id = match config.net.by_name(name.as_str()) {
                 Some(interface) => interface.id,
                 None => config.net.add_interface(name, super::file::DEFAULT_MTU)?,
@@ -243,12 +243,12 @@ impl Lab {
     }
 
     pub fn add_route(&mut self, route: Route) -> Result<(), ConfigError> {
-        self.machine.router.configure(|config| config.net.add_route(route))
+        self.machine.router().configure(|config| config.net.add_route(route))
     }
 
     pub fn remove_route(&mut self, to: Prefix) -> Result<(), ConfigError> {
         self.machine
-            .router
+            .router()
             .configure(|config| config.net.remove_route(to, crate::net::table::MAIN, 0))
     }
 
@@ -309,8 +309,11 @@ impl Lab {
     fn carry<O: Observer>(&mut self, interface: Option<InterfaceId>, bytes: &[u8], observer: &mut O) -> Report {
         let now = self.machine.now;
         match interface {
-            Some(id) => self.machine.router.receive(&mut self.worker, now, id, bytes, observer),
-            None => self.machine.router.send(&mut self.worker, now, bytes, observer),
+            Some(id) => self
+                .machine
+                .router()
+                .receive(&mut self.worker, now, id, bytes, observer),
+            None => self.machine.router().send(&mut self.worker, now, bytes, observer),
         }
     }
 
@@ -342,7 +345,7 @@ impl Lab {
 
     pub fn tick(&mut self) -> Vec<Emission> {
         self.machine
-            .router
+            .router()
             .tick(&mut self.worker, self.machine.now, &mut Silent);
         let log = self.worker.take_log();
         self.machine.log.keep(self.machine.now, log);
@@ -352,7 +355,7 @@ impl Lab {
     /// Only the part of [`Self::tick`] that sends something: it doesn't look through the table of flows.
     pub fn expire_fragments(&mut self) -> Vec<Emission> {
         self.machine
-            .router
+            .router()
             .expire_fragments(&mut self.worker, self.machine.now, &mut Silent);
         let log = self.worker.take_log();
         self.machine.log.keep(self.machine.now, log);
@@ -382,7 +385,7 @@ impl Lab {
             destination: end(to),
             protocol: protocol::TCP,
         };
-        let (flow, direction) = self.machine.router.flows().lookup(self.machine.now, &tuple)?;
+        let (flow, direction) = self.machine.router().flows().lookup(self.machine.now, &tuple)?;
         let state = flow.lock();
         match &state.protocol {
             ProtocolState::Tcp(track) => track.next_sequence(direction),

@@ -34,8 +34,8 @@ pub fn tried_on_copy(machine: &mut Machine, args: &[String], text: &str) -> Tool
     };
     let mut trials = std::mem::take(&mut machine.trials);
     let (trial, is_new) = trials.of(number, machine);
-    let router = &trial.runner.lab.machine.router;
-    router.keep_up_with(&machine.router, &mut trial.seen, machine.now);
+    let router = trial.runner.lab.machine.router();
+    router.keep_up_with(machine.router(), &mut trial.seen, machine.now);
     // Behind its own clock it stays where it is: `advance` may have gone ahead.
     trial.runner.lab.set_clock(machine.now);
     trial.runner.styled = args.iter().any(|arg| arg == "--colour");
@@ -65,7 +65,7 @@ impl Trials {
             Some(at) => self.0.remove(at),
             None => {
                 // What is in force is looked at first: what changes meanwhile is taken over at once.
-                let seen = machine.router.seen();
+                let seen = machine.router().seen();
                 let mut talk = Talk::default();
                 talk.hosts = machine.hosts();
                 Trial {

@@ -35,10 +35,10 @@ impl Assistant {
     pub fn look_at(&mut self, lab: &Lab) {
         self.interfaces = lab.interface_names().iter().map(ToString::to_string).collect();
         self.chains.clear();
-        let exist = lab.machine.router.tables();
+        let exist = lab.machine.router().tables();
         for table in Table::ALL {
             if exist.contains(&table) {
-                let rules = lab.machine.router.table(Family::V4, table);
+                let rules = lab.machine.router().table(Family::V4, table);
                 self.chains
                     .extend(rules.chains.iter().map(|chain| (table, chain.name.clone())));
             } else {

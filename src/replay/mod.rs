@@ -213,14 +213,14 @@ impl Replayer {
             return;
         }
         self.last_tick = self.lab.now();
-        let router = &self.lab.machine.router;
+        let router = self.lab.machine.router();
         // Where the table is nearly full, a new flow needs the room of a dead one.
         let (flows, most) = (router.flows().count(), router.config().conntrack.max as usize);
         let is_crowded = most > 0 && flows >= most / 4 * 3 && self.since_sweep >= self.swept_to / 4;
         self.meanwhile = if is_crowded || self.since_sweep >= self.swept_to * 4 + SWEEP_AT_LEAST {
             let left = self.lab.tick();
             self.since_sweep = 0;
-            self.swept_to = self.lab.machine.router.flows().count();
+            self.swept_to = self.lab.machine.router().flows().count();
             left
         } else {
             self.lab.expire_fragments()
@@ -229,7 +229,7 @@ impl Replayer {
 
     /// Collects flows that have run out, as a look at the table at the end should find it.
     pub fn settle(&mut self) {
-        self.lab.machine.router.flows().sweep(self.lab.now());
+        self.lab.machine.router().flows().sweep(self.lab.now());
     }
 
     pub fn lab(&self) -> &Lab {

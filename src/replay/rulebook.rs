@@ -47,7 +47,7 @@ pub struct RulePlace<'a> {
 impl Rulebook {
     pub fn of(lab: &Lab) -> Self {
         let mut book = Self::default();
-        let router = &lab.machine.router;
+        let router = lab.machine.router();
         for table in router.tables() {
             let rules = router.table(Family::V4, table);
             let counters = router.counters(table);
@@ -114,7 +114,7 @@ impl Rulebook {
 
     /// The rules (no policies) that no packet of the replay came to, and how many rules there are.
     pub fn never_hit(&self, lab: &Lab) -> (Vec<&RuleEntry>, usize) {
-        let router = &lab.machine.router;
+        let router = lab.machine.router();
         let now: HashMap<CountId, Counters> = router.tables().into_iter().flat_map(|it| router.counters(it)).collect();
         let rules = self.entries.iter().filter(|entry| entry.number.is_some());
         let never = rules

@@ -170,7 +170,7 @@ fn dead_flows_are_collected_on_the_way() {
         let time = START + Duration::from_millis(20 * number);
         let passed = replayer.pass(TimedPacket::new(number, time, "lan", &packet)).unwrap();
         assert_eq!(passed.verdict(), "ACCEPT");
-        most = most.max(replayer.lab().machine.router.flows().count());
+        most = most.max(replayer.lab().machine.router().flows().count());
     }
     assert!(most < 30_000, "{most} flows");
 }

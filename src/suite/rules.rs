@@ -74,7 +74,7 @@ impl Ruleset {
         } else {
             lab = ruleset.command(text, directory, lab, &mut marks)?;
         }
-        let router = &lab.machine.router;
+        let router = lab.machine.router();
         for table in router.tables() {
             ruleset.tables.push(router.table(Family::V4, table));
         }
@@ -97,7 +97,7 @@ impl Ruleset {
             verbose: false,
         };
         let mut tables = RouterTables {
-            router: &lab.machine.router,
+            router: lab.machine.router(),
             now: lab.now(),
         };
         let (printed, result) = restore::run_marked(
@@ -197,7 +197,7 @@ impl Ruleset {
             runner
                 .lab
                 .machine
-                .router
+                .router()
                 .replace(rules.clone(), now)
                 .map_err(|refusal| refusal.to_string())?;
         }

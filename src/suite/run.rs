@@ -245,7 +245,7 @@ impl Running {
         if !setup.iter().any(is_tool) {
             return HashMap::new();
         }
-        let router = &runner.lab.machine.router;
+        let router = runner.lab.machine.router();
         let mut made = HashMap::new();
         for table in router.tables() {
             let found = places(&router.table(Family::V4, table), |id| {
@@ -330,7 +330,7 @@ struct Tally {
 impl Tally {
     /// Adds what came since the last look.
     fn note(&mut self, lab: &Lab) {
-        let router = &lab.machine.router;
+        let router = lab.machine.router();
         for (id, counters) in router.tables().into_iter().flat_map(|table| router.counters(table)) {
             let before = self.last.insert(id, counters.packets).unwrap_or(0);
             let more = counters.packets.saturating_sub(before);
@@ -342,7 +342,7 @@ impl Tally {
 
     /// What is counted now counts from here on: a tool may have set counters.
     fn restart(&mut self, lab: &Lab) {
-        let router = &lab.machine.router;
+        let router = lab.machine.router();
         self.last = router
             .tables()
             .into_iter()

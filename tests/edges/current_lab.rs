@@ -64,7 +64,7 @@ fn everything(lab: &mut Lab) -> Vec<String> {
     for (tool, args) in [("sysctl", &["-a"][..]), ("lsmod", &[])] {
         text += &ask(lab, tool, args);
     }
-    let config = lab.machine.router.config();
+    let config = lab.machine.router().config();
     let mut lines: Vec<String> = text
         .lines()
         .filter(|line| !line.starts_with('#'))
@@ -165,7 +165,7 @@ send lan udp 10.0.0.2:5 > 198.51.100.9:53"#,
     original
         .lab
         .machine
-        .router
+        .router()
         .configure(|config| net(&mut config.net))
         .unwrap();
     let line = ask(&mut original.lab, "copy", &[]);

@@ -85,7 +85,7 @@ fn runner(sysctls: &str) -> Runner {
 /// The lines of a lab, with both hosts' addresses as those on the loopback.
 fn ours(sysctls: &str) -> Vec<String> {
     let mut runner = runner(sysctls);
-    let listener = runner.lab.machine.router.flows().listen(1000, Box::new(|| ()));
+    let listener = runner.lab.machine.router().flows().listen(1000, Box::new(|| ()));
     does(&mut runner, WORDS);
     // As long as the programs sleep at their end.
     does(&mut runner, "advance 200ms\nconntrack -D -p udp --sport 5000");
@@ -193,7 +193,7 @@ fn what_was_counted_is_told_at_the_end() {
 fn flows_from_before_are_not_told_of_unless_events_are_always_kept() {
     let mut runner = runner("");
     does(&mut runner, "send client udp client:5000 > server:53");
-    let listener = runner.lab.machine.router.flows().listen(1000, Box::new(|| ()));
+    let listener = runner.lab.machine.router().flows().listen(1000, Box::new(|| ()));
     does(&mut runner, "send server udp server:53 > client:5000\nconntrack -F");
     assert_eq!(heard(&listener, runner.lab.now()), Vec::<String>::new());
     does(
@@ -206,7 +206,7 @@ fn flows_from_before_are_not_told_of_unless_events_are_always_kept() {
         &mut runner,
         "sysctl -w net.netfilter.nf_conntrack_events=1\nsend client udp client:5000 > server:53",
     );
-    let listener = runner.lab.machine.router.flows().listen(1000, Box::new(|| ()));
+    let listener = runner.lab.machine.router().flows().listen(1000, Box::new(|| ()));
     does(
         &mut runner,
         "send server udp server:53 > client:5000\nadvance 31s\nsend client udp client:5000 > server:53",
@@ -221,7 +221,7 @@ fn flows_from_before_are_not_told_of_unless_events_are_always_kept() {
 #[test]
 fn a_slow_reader_loses_what_its_buffer_does_not_hold_and_hears_so_first() {
     let mut runner = runner("");
-    let listener = runner.lab.machine.router.flows().listen(3, Box::new(|| ()));
+    let listener = runner.lab.machine.router().flows().listen(3, Box::new(|| ()));
     let flows: String = (0..10)
         .map(|port| format!("send client udp client:5{port:03} > server:53\n"))
         .collect();

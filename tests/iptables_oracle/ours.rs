@@ -26,7 +26,7 @@ pub fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
         let seen = match step.tool {
             Tool::Conntrack => other(step, "conntrack", &mut machine),
             Tool::Sysctl => other(step, "sysctl", &mut machine),
-            _ => one(step, &saved, &machine.router, hosts),
+            _ => one(step, &saved, machine.router(), hosts),
         };
         if step.tool == Tool::Save {
             saved.clone_from(&seen.out);

@@ -34,7 +34,7 @@ impl Events {
         }
         let bound = bytes.unwrap_or(DEFAULT_BUFFER) / BYTES_OF_AN_EVENT;
         Ok(Self {
-            listener: machine.router.flows().listen(bound as usize, wake),
+            listener: machine.router().flows().listen(bound as usize, wake),
             request,
             clock: Clock::new(),
             notice: Some(notice).filter(|text| !text.is_empty()),

@@ -109,7 +109,7 @@ fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
         label: label.filter(|label| label.as_str() != device),
         ..NewAddress::new(local.address.into(), local.length)
     };
-    match call.machine.router.configure(|config| config.net.assign(id, new)) {
+    match call.machine.router().configure(|config| config.net.assign(id, new)) {
         Err(ConfigError::AddressExists(..)) if may_exist => Ok(()),
         other => Ok(other?),
     }
@@ -137,7 +137,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
                 .label
                 .is_none_or(|label| it.label.is_some_and(|has| has.as_str() == label))
     };
-    call.machine.router.configure(|config| {
+    call.machine.router().configure(|config| {
         let found = config.net.interface(id).addresses.iter().find(is_it).copied();
         let found = found.ok_or(ConfigError::NoAddress(own, local.length))?;
         config.net.remove_address(id, found.address, found.prefix_length)
@@ -150,7 +150,7 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
         return Err(Refused::new(1, "Flush requires arguments.\n"));
     }
     let filter = filter(call)?;
-    call.machine.router.configure(|config| {
+    call.machine.router().configure(|config| {
         let net = &mut config.net;
         let ids: Vec<InterfaceId> = net.interfaces().iter().map(|it| it.id).collect();
         for id in ids {
@@ -241,7 +241,7 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
         }
     }
     if let Some(name) = device {
-        let config = call.machine.router.config();
+        let config = call.machine.router().config();
         let found = config.net.by_name(name).map(|it| it.id);
         filter.device = Some(found.ok_or_else(|| Refused::new(1, format!("Device \"{name}\" does not exist.\n")))?);
     }
@@ -251,7 +251,7 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
 pub fn list(call: &mut Call<'_>, what: What) -> Result<(), Refused> {
     let filter = filter(call)?;
     let style = call.style;
-    let config = call.machine.router.config();
+    let config = call.machine.router().config();
     for interface in config.net.interfaces().iter().filter(|it| filter.takes(it)) {
         let meant: Vec<&Address> = interface.addresses.iter().filter(|it| filter.means(it)).collect();
         // A link without any address is told of where any family would do.
@@ -353,7 +353,7 @@ fn flags(interface: &Interface) -> String {
 }
 
 fn find(call: &Call<'_>, device: &str) -> Result<InterfaceId, Refused> {
-    let config = call.machine.router.config();
+    let config = call.machine.router().config();
     let found = config.net.by_name(device).map(|it| it.id);
     found.ok_or_else(|| Refused::no_device(device))
 }

@@ -27,7 +27,7 @@ pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(to) = asked.to else {
         return Err(Refused::new(1, "need at least a destination address\n"));
     };
-    let config = call.machine.router.config();
+    let config = call.machine.router().config();
     match asked.input {
         Some(input) => arriving(&mut call.out, &config.net, &asked, to, input),
         None => own(&mut call.out, &config.net, &asked, to),

@@ -75,7 +75,7 @@ fn set(call: &mut Call<'_>) -> Result<(), Refused> {
         }
     }
     let id = device_of(call, device)?;
-    call.machine.router.configure(|config| {
+    call.machine.router().configure(|config| {
         let net = &mut config.net;
         if let Some(mtu) = mtu {
             // The loopback device takes more than the others.
@@ -104,14 +104,14 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     }
     let id = device_of(call, device)?;
     call.machine
-        .router
+        .router()
         .configure(|config| config.net.remove_interface(id))?;
     Ok(())
 }
 
 fn device_of(call: &Call<'_>, device: Option<&str>) -> Result<InterfaceId, Refused> {
     let device = device.ok_or_else(|| Refused::new(255, "Not enough information: \"dev\" argument is required.\n"))?;
-    let config = call.machine.router.config();
+    let config = call.machine.router().config();
     let found = config.net.by_name(device).map(|it| it.id);
     found.ok_or_else(|| Refused::no_device(device))
 }

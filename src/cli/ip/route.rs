@@ -54,7 +54,7 @@ pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         ..Route::new(to)
     };
     call.machine
-        .router
+        .router()
         .configure(|config| config.net.put_route(route, placing))?;
     Ok(())
 }
@@ -172,7 +172,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
         mtu: told.mtu,
     };
     call.machine
-        .router
+        .router()
         .configure(|config| config.net.remove_first_route(&selector).map(drop))?;
     Ok(())
 }
@@ -273,7 +273,7 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
 
 fn list(call: &mut Call<'_>) -> Result<(), Refused> {
     let filter = filter(call)?;
-    let config = call.machine.router.config();
+    let config = call.machine.router().config();
     if let Some(table) = filter.table
         && !config.net.table_exists(table)
     {
@@ -293,7 +293,7 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
         return Err(Refused::new(1, "\"ip route flush\" requires arguments.\n"));
     }
     let filter = filter(call)?;
-    call.machine.router.configure(|config| {
+    call.machine.router().configure(|config| {
         let net = &mut config.net;
         let meant: Vec<Route> = net.routes().filter(|route| filter.means(route)).cloned().collect();
         for route in &meant {
@@ -383,7 +383,7 @@ fn table_of(word: &str) -> Result<u32, Refused> {
 }
 
 pub fn device_of(call: &Call<'_>, name: &str) -> Result<InterfaceId, Refused> {
-    let config = call.machine.router.config();
+    let config = call.machine.router().config();
     let found = config.net.by_name(name).map(|it| it.id);
     found.ok_or_else(|| Refused::no_device(name))
 }

@@ -136,7 +136,7 @@ fn add(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = described(call, false)?;
     let link = |name| RuleLink { name, id: None };
     let some = |it: Option<Prefix>| it.filter(|it| it.length() > 0);
-    call.machine.router.configure(|config| {
+    call.machine.router().configure(|config| {
         let net = &mut config.net;
         net.add_rule(RoutingRule {
             priority: told.priority.unwrap_or(net.next_priority()),
@@ -165,7 +165,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
     }
     let told = described(call, false)?;
     call.machine
-        .router
+        .router()
         .configure(|config| config.net.remove_first_rule(|rule| told.means(rule)))?;
     Ok(())
 }
@@ -173,7 +173,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
 /// All but those of priority 0.
 fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = described(call, true)?;
-    call.machine.router.configure(|config| {
+    call.machine.router().configure(|config| {
         let net = &mut config.net;
         while net
             .remove_first_rule(|rule| rule.priority != 0 && told.means(rule))
@@ -185,7 +185,7 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
 
 fn list(call: &mut Call<'_>) -> Result<(), Refused> {
     let told = described(call, true)?;
-    let config = call.machine.router.config();
+    let config = call.machine.router().config();
     for rule in config.net.rules().iter().filter(|rule| told.means(rule)) {
         // As explanations have it, but for the tabulator.
         call.out += &config.net.rule_text(rule).replacen(": ", ":\t", 1);

@@ -242,7 +242,7 @@ struct Stage<'a> {
 impl Stage<'_> {
     /// Where a party sits, and by which address it speaks to another.
     fn seat(&self, party: &Party, to: &Party) -> Result<(Seat, Ipv4Addr), String> {
-        let config = self.lab.machine.router.config();
+        let config = self.lab.machine.router().config();
         let net = &config.net;
         let Some(address) = party.address else {
             let Some(destination) = to.address else {
@@ -284,7 +284,7 @@ impl Stage<'_> {
         let Port::Interface(id) = asker.0 else {
             return Ok(Ipv4Addr::LOCALHOST);
         };
-        let config = self.lab.machine.router.config();
+        let config = self.lab.machine.router().config();
         let own = &config.net.interface(id).addresses;
         let near = own.iter().find(|it| it.network().contains(asker.1.into()));
         match near.or(own.first()).map(|it| it.address) {
@@ -298,7 +298,7 @@ impl Stage<'_> {
 
     /// The largest TCP payload that fits every interface.
     fn segment(&self) -> usize {
-        let config = self.lab.machine.router.config();
+        let config = self.lab.machine.router().config();
         let smallest = config.net.interfaces().iter().map(|it| it.mtu).min().unwrap_or(1500);
         (smallest as usize).saturating_sub(40).clamp(8, 1400)
     }

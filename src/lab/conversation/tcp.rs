@@ -54,7 +54,7 @@ impl Conversations {
 
     /// The connection between two parties, the youngest first, and which end is `from`.
     pub(super) fn find(&self, stage: &Stage<'_>, from: &Party, to: &Party) -> Result<(usize, Side), String> {
-        let config = stage.lab.machine.router.config();
+        let config = stage.lab.machine.router().config();
         let is_router = |address: Address| config.net.is_own_address(address.0.into());
         let is = |party: &Party, end: &End, called: Address| {
             let port = |address: Address| party.port.is_none_or(|port| port == address.1);

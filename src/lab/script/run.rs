@@ -343,7 +343,7 @@ fn payload(bytes: &[u8]) -> String {
 
 fn describe_lab(lab: &Lab) -> String {
     let mut text = format!("lab {}, {:?} after its start\n", lab.name(), lab.elapsed());
-    for interface in lab.machine.router.config().net.interfaces() {
+    for interface in lab.machine.router().config().net.interfaces() {
         let addresses: Vec<String> = interface
             .addresses
             .iter()
@@ -369,7 +369,7 @@ fn describe_lab(lab: &Lab) -> String {
 }
 
 fn routes(lab: &Lab) -> String {
-    let config = lab.machine.router.config();
+    let config = lab.machine.router().config();
     let mut text = String::new();
     for route in config.net.routes().filter(|it| it.table == crate::net::table::MAIN) {
         text.push_str(&format!("route {}", route.to));

@@ -139,7 +139,7 @@ pub fn tell(form: &Form, passage: &Passage, lab: &Lab, directory: &Path, styled:
 }
 
 fn why(account: &Account, rule: &RuleName, lab: &Lab) -> Result<Why, String> {
-    let router = &lab.machine.router;
+    let router = lab.machine.router();
     let tables: Vec<TableRules> = router
         .tables()
         .into_iter()

@@ -82,7 +82,7 @@ impl Ours {
     }
 
     fn look(&mut self) {
-        let config = self.lab.machine.router.config();
+        let config = self.lab.machine.router().config();
         self.interfaces = config
             .net
             .interfaces()

@@ -95,7 +95,7 @@ impl RuleName {
 
     /// Every rule that is meant; never empty. `Err` says that there is none, and what there is.
     fn find(&self, lab: &Lab) -> Result<Vec<Found>, String> {
-        let router = &lab.machine.router;
+        let router = lab.machine.router();
         if let Some(table) = self.table.filter(|table| !router.tables().contains(table)) {
             return Err(format!(
                 "there is no table {} yet: no rule of it has been set",
@@ -175,7 +175,7 @@ impl RuleName {
 
     /// Why no rule is meant.
     fn nowhere(&self, lab: &Lab) -> String {
-        let router = &lab.machine.router;
+        let router = lab.machine.router();
         let tables: Vec<TableRules> = router
             .tables()
             .into_iter()

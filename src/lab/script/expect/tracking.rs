@@ -9,7 +9,7 @@ use crate::lab::memory::Lab;
 pub fn flow_lines(lab: &Lab) -> Vec<String> {
     let now: Time = lab.now();
     lab.machine
-        .router
+        .router()
         .flows()
         .flows(now)
         .iter()
@@ -20,7 +20,7 @@ pub fn flow_lines(lab: &Lab) -> Vec<String> {
 pub(super) fn expectation_lines(lab: &Lab) -> Vec<String> {
     let now: Time = lab.now();
     lab.machine
-        .router
+        .router()
         .flows()
         .expectations(now)
         .iter()
