@@ -222,7 +222,10 @@ impl Net {
             }
             host.limiter.consume();
         }
-        let source = message.source.unwrap_or(route.source);
+        let source = match message.source.unwrap_or(route.source) {
+            none if none.is_unspecified() && message.quotes => DUMMY,
+            own => own,
+        };
         let (IpAddr::V4(own), IpAddr::V4(back_to)) = (source, original.source()) else {
             return Err(Suppressed::NoRouteBack);
         };
@@ -310,6 +313,9 @@ impl Net {
         kind <= 18 && !about_mtu && self.knob(Knob::IcmpRateMask) as u32 >> kind & 1 == 1
     }
 }
+
+/// Who says so where the host has no address that suits (RFC 7600). The route is found without it.
+const DUMMY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
 
 /// Queries and their answers; about any other ICMP message no error is sent, known type or not.
 fn is_query(kind: u8) -> bool {
