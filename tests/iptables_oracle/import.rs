@@ -8,6 +8,7 @@ use nflab::import::{self, Import, Input, Options};
 use nflab::lab::problem::Source;
 use nflab::text::StaticHosts;
 
+use super::fresh_seed::fresh_seed;
 use super::values::{pick, right};
 use super::{Step, Tool, compare, number, real, step, words};
 
@@ -72,13 +73,8 @@ fn import_from_the_fixed_seed() {
 /// Finds more.
 #[test]
 fn import_from_a_fresh_seed() {
-    let fresh = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(7, |it| it.as_nanos() as u64 % 1_000_000_007);
-    from_seed(
-        number("ORACLE_SEED").unwrap_or(fresh),
-        number("ORACLE_COUNT").unwrap_or(12),
-    );
+    let seed = number("ORACLE_SEED").unwrap_or_else(fresh_seed);
+    from_seed(seed, number("ORACLE_COUNT").unwrap_or(12));
 }
 
 #[test]

@@ -5,9 +5,9 @@
 //! (`recorded.txt`: what the real tools said to everything that is typed here; `ORACLE_RECORD=1` writes it anew). Under `NFLAB_REQUIRE_KERNEL`
 //! or `CI` their absence is a failure.
 //!
-//! What is generated comes from two seeds: a fixed one, and a fresh one that is printed and may be given again in `ORACLE_SEED`. `ORACLE_MINUTES`
-//! lets `cargo test --test iptables_oracle soak -- --nocapture` go on for as long as one likes. A difference is cut down and told in the form of
-//! the files here; it is kept by pasting it into `kept.txt`.
+//! What is generated comes from two seeds: a fixed one, and a fresh one (another with every commit), which is printed and may be given again in
+//! `ORACLE_SEED`. `ORACLE_MINUTES` lets `cargo test --test iptables_oracle soak -- --nocapture` go on for as long as one likes. A difference is
+//! cut down and told in the form of the files here; it is kept by pasting it into `kept.txt`.
 
 mod commands;
 mod compare;
@@ -15,6 +15,8 @@ mod deliberate;
 mod equality;
 mod files;
 mod flows;
+#[path = "../fresh_seed/mod.rs"]
+mod fresh_seed;
 mod generator;
 mod import;
 mod mutations;
@@ -26,9 +28,10 @@ mod registry;
 mod values;
 
 use std::fmt;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use compare::{Figures, compare, differences};
+use fresh_seed::fresh_seed;
 use nflab::base::Random;
 
 /// One call of a tool.
@@ -266,10 +269,7 @@ fn generated_from_the_fixed_seed() {
 /// Finds more.
 #[test]
 fn generated_from_a_fresh_seed() {
-    let fresh = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(7, |it| it.as_nanos() as u64 % 1_000_000_007);
-    generated_from("fresh seed", number("ORACLE_SEED").unwrap_or(fresh));
+    generated_from("fresh seed", number("ORACLE_SEED").unwrap_or_else(fresh_seed));
 }
 
 fn generated_from(what: &str, seed: u64) {

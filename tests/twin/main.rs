@@ -8,6 +8,9 @@
 //! the instrument itself is `tests/twin_itself.rs`.
 
 #[cfg(target_os = "linux")]
+#[path = "../fresh_seed/mod.rs"]
+mod fresh_seed;
+#[cfg(target_os = "linux")]
 #[allow(
     dead_code,
     unused_imports,

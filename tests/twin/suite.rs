@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::exit;
 use std::time::Instant;
 
+use super::fresh_seed::fresh_seed;
 use super::instrument::compare::{Agreement, Disagreement, compare};
 use super::instrument::generate;
 use super::instrument::kernel::{Kernel, version};
@@ -25,7 +26,7 @@ struct Case {
 struct Batch {
     name: &'static str,
     shape: generate::Shape,
-    /// Nothing: another in every run, so that the runs of many days see more than one day's.
+    /// Nothing: a fresh one.
     seed: Option<u64>,
     count: u32,
 }
@@ -243,12 +244,7 @@ fn random(shape: generate::Shape, seed: u64, count: u32) -> Result<(), String> {
 }
 
 fn seed(batch: &Batch) -> u64 {
-    number("NFLAB_TWIN_SEED").or(batch.seed).unwrap_or_else(fresh)
-}
-
-fn fresh() -> u64 {
-    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-    since.as_nanos() as u64
+    number("NFLAB_TWIN_SEED").or(batch.seed).unwrap_or_else(fresh_seed)
 }
 
 fn count(batch: &Batch) -> u32 {
