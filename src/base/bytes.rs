@@ -4,8 +4,13 @@
 //! those bytes again: a byte that is no UTF-8 becomes one private-use character, U+10FF00 and the byte. What would be mistaken for
 //! such a character, because somebody typed it, is itself taken byte by byte. Whatever comes in goes through `text_of`, and whatever goes out
 //! through `bytes_of`; a text's length, where a tool has a limit, is `length_of`.
+//!
+//! A file's name is such a text too, in messages and reports (`text_of_path`): it comes out as the bytes that it is, so it can be looked for, and in
+//! JSON as [`super::json`] writes it. (`Path::display` would print U+FFFD, which is another name.)
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 /// The text that stands for these bytes. What is UTF-8 stays as it is.
 pub fn text_of(bytes: &[u8]) -> String {
@@ -69,6 +74,16 @@ pub fn text_of_os(name: &OsStr) -> String {
     text_of(name.as_encoded_bytes())
 }
 
+/// The same of a path, as every message shows it.
+pub fn text_of_path(path: &Path) -> String {
+    text_of_os(path.as_os_str())
+}
+
+/// The path that this text stands for.
+pub fn path_of(text: &str) -> PathBuf {
+    PathBuf::from(os_of(text))
+}
+
 /// The argument or path that this text stands for.
 pub fn os_of(text: &str) -> OsString {
     #[cfg(unix)]
@@ -86,11 +101,25 @@ pub fn byte_behind(letter: char) -> Option<u8> {
     }
 }
 
+/// The text in quotes, for messages: its control characters and quotes escaped, as `{:?}` has it, but a stand-in left as the byte that it stands for.
+pub fn quoted(text: &str) -> impl fmt::Display {
+    fmt::from_fn(move |out| {
+        out.write_char('"')?;
+        for letter in text.chars() {
+            match letter {
+                _ if byte_behind(letter).is_some() => out.write_char(letter)?,
+                '\'' => out.write_char(letter)?,
+                _ => write!(out, "{}", letter.escape_debug())?,
+            }
+        }
+        out.write_char('"')
+    })
+}
+
 /// The character as it is, but of a stand-in `\xff`: for forms that hold no bytes, such as XML.
 pub fn push_visible(out: &mut String, letter: char) {
     match byte_behind(letter) {
         Some(byte) => {
-            use std::fmt::Write;
             let _ = write!(out, "\\x{byte:02x}");
         }
         None => out.push(letter),
@@ -149,6 +178,14 @@ mod tests {
         for byte in 0..=u8::MAX {
             assert_eq!(bytes_of(&text_of(&[byte])), [byte]);
         }
+    }
+
+    #[test]
+    fn what_is_quoted_is_one_line_and_keeps_its_bytes() {
+        for text in ["", "plain 'text'", "a \"b\" \\", "two\nlines\u{7f}\0", "Grüße"] {
+            assert_eq!(quoted(text).to_string(), format!("{text:?}"));
+        }
+        assert_eq!(bytes_of(&quoted(&text_of(b"l\xff\n")).to_string()), b"\"l\xff\\n\"");
     }
 
     #[test]

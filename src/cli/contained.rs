@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use super::tools::SHIMS;
+use crate::base::bytes::{os_of, text_of_os};
 use crate::device::standard::tell;
 
 /// All names, for [`Plan::tools`](crate::lab::contain::Plan::tools).
@@ -26,7 +27,7 @@ pub fn resolve(called: &str, args: &[OsString]) -> Option<Result<(String, Vec<Os
             tell!("{called}: say which tool is meant: `{called} iptables ...`");
             return Some(Err(1));
         };
-        let word = word.to_string_lossy().into_owned();
+        let word = text_of_os(word);
         return Some(match SHIMS.contains(&word.as_str()) {
             true => Ok((word, rest.to_vec())),
             false => resolve(&word, rest).unwrap_or_else(|| Err(refuse(&format!("{called} {word}")))),
@@ -54,10 +55,10 @@ fn insmod(args: &[OsString]) -> Result<(String, Vec<OsString>), u8> {
         tell!("insmod: ERROR: missing filename.");
         return Err(1);
     };
-    let file = file.to_string_lossy();
+    let file = text_of_os(file);
     let name = file.rsplit('/').next().unwrap_or_default();
     let name = name.split(".ko").next().unwrap_or_default();
-    Ok(("modprobe".to_owned(), vec![name.into()]))
+    Ok(("modprobe".to_owned(), vec![os_of(name)]))
 }
 
 fn refuse(called: &str) -> u8 {

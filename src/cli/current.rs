@@ -5,15 +5,20 @@
 
 use std::path::Path;
 
-use crate::base::bytes::text_of_os;
+use crate::base::bytes::{text_of_os, text_of_path};
 use crate::device::standard::{self, tell};
 use crate::lab::control::{self, Client, FindError, Request, Response, Target};
 use crate::lab::copy::LabCopy;
 
 /// Finds it.
 pub fn find() -> Result<Target, FindError> {
-    let named = std::env::var_os("NFLAB").map(|name| text_of_os(&name));
-    control::find(named.as_deref(), running)
+    control::find(named().as_deref(), running)
+}
+
+/// What `NFLAB` says: a lab's name, or its control socket.
+pub fn named() -> Option<String> {
+    let named = std::env::var_os("NFLAB").filter(|name| !name.is_empty());
+    named.map(|name| text_of_os(&name))
 }
 
 /// Finds it, or says that there is none and what to do; `instead` is how rules are given without a lab that runs.
@@ -46,14 +51,14 @@ pub fn copy(target: &Target) -> Result<LabCopy, u8> {
         return Err(response.code as u8);
     }
     serde_json::from_str(&response.stdout).map_err(|error| {
-        let socket = target.socket.display();
+        let socket = text_of_path(&target.socket);
         tell!("nflab: the lab at {socket} is of another version: its copy cannot be read ({error})");
         2
     })
 }
 
 pub fn gone(socket: &Path, error: &std::io::Error) -> u8 {
-    tell!("nflab: the lab at {} went away: {error}", socket.display());
+    tell!("nflab: the lab at {} went away: {error}", text_of_path(socket));
     NO_LAB
 }
 

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
 use super::tools::{BY_WORD, SHIMS, said_by_system};
 use super::{demo, replay, run, trace};
+use crate::base::bytes::{os_of, path_of, text_of_os};
 use crate::device::standard::{self, tell};
 
 /// The whole program; the exit code is what is returned. Whatever it did, it is not done where what it printed is lost.
@@ -37,7 +39,7 @@ fn applet(args: Vec<OsString>) -> u8 {
     {
         return tool(word, &args[2..]);
     }
-    match Arguments::try_parse_from(args) {
+    match parse(&args) {
         Ok(arguments) => subcommand(arguments.command),
         Err(error) => {
             // Help and version come this way too; clap knows which stream and code each deserves.
@@ -50,6 +52,29 @@ fn applet(args: Vec<OsString>) -> u8 {
             error.exit_code() as u8
         }
     }
+}
+
+/// Arguments are bytes. clap gets the texts that stand for them, so that it refuses none for that, and its complaints show them as they are.
+fn parse(args: &[OsString]) -> Result<Arguments, clap::Error> {
+    let mut command = of_any_bytes(command());
+    let mut matches = command.try_get_matches_from_mut(args.iter().map(|arg| text_of_os(arg)))?;
+    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// What names a file, or goes to a program, becomes bytes again.
+fn of_any_bytes(command: clap::Command) -> clap::Command {
+    let (path, word) = (value_parser!(PathBuf).type_id(), value_parser!(OsString).type_id());
+    command
+        .mut_args(|arg| match arg.get_value_parser().type_id() {
+            found if found == path => {
+                arg.value_parser(PathBufValueParser::new().map(|text| path_of(text.to_str().unwrap_or_default())))
+            }
+            found if found == word => {
+                arg.value_parser(OsStringValueParser::new().map(|text| os_of(text.to_str().unwrap_or_default())))
+            }
+            _ => arg,
+        })
+        .mut_subcommands(of_any_bytes)
 }
 
 /// What this program is inside of `sh` and `import` alone.
@@ -69,7 +94,6 @@ fn contained(called: &str, args: &[OsString]) -> Option<u8> {
 
 /// What can be said on the command line: the manual is made from it.
 pub fn command() -> clap::Command {
-    use clap::CommandFactory;
     Arguments::command()
 }
 
@@ -261,9 +285,7 @@ fn tool(name: &str, _: &[OsString]) -> u8 {
 }
 
 fn base_name(path: &Path) -> String {
-    path.file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    path.file_name().map(text_of_os).unwrap_or_default()
 }
 
 /// The exit code where standard output could not be written.
@@ -275,9 +297,70 @@ to the lab that NFLAB names, else to the only one that runs.
 
 Exit codes: 0 done; 1 an expectation failed, or the tool says so; 2 unusable arguments or text; 3 the machine refused; 4 no lab runs.";
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
+    use crate::base::bytes::bytes_of;
+
+    /// A file's name, a rule's comment, an interface: whatever the option, clap refuses none for its bytes, and what comes of it are those bytes.
+    #[test]
+    fn arguments_are_any_bytes() {
+        let odd = OsStr::from_bytes(b"\xff=\xfe");
+        let mut tried = 0;
+        fn all<'a>(way: &[&'a str], command: &'a clap::Command, found: &mut Vec<(Vec<&'a str>, &'a clap::Arg)>) {
+            found.extend(command.get_arguments().map(|arg| (way.to_vec(), arg)));
+            for sub in command.get_subcommands() {
+                all(&[way, &[sub.get_name()]].concat(), sub, found);
+            }
+        }
+        let command = command();
+        let mut found = Vec::new();
+        all(&[], &command, &mut found);
+        for (way, arg) in found.iter().filter(|(_, arg)| arg.get_action().takes_values()) {
+            let mut line: Vec<OsString> = [&["nflab"], &way[..]]
+                .concat()
+                .into_iter()
+                .map(OsString::from)
+                .collect();
+            match arg.get_long() {
+                Some(long) => line.push([OsStr::new(&format!("--{long}=")), odd].into_iter().collect()),
+                None => line.push(odd.to_owned()),
+            }
+            let said = parse(&line).map_err(|error| error.render().to_string());
+            // What it complains of shows the bytes, and is not that they are bytes.
+            if let Err(said) = said {
+                assert!(!said.contains("UTF-8"), "{line:?}: {said}");
+                let shown = bytes_of(&said);
+                let shows = shown.windows(3).any(|part| part == odd.as_bytes());
+                assert!(shows || said.contains("required"), "{line:?}: {}", shown.escape_ascii());
+            }
+            tried += 1;
+        }
+        assert!(tried > 50, "{tried}");
+        let line = [
+            b"nflab".as_slice(),
+            b"sh",
+            b"--save=\xff",
+            b"--",
+            b"\xfe",
+            b"\xf4\x8f\xbf\xbf",
+        ];
+        let Ok(Arguments {
+            command: Some(Sub::Sh(sh)),
+        }) = parse(&line.map(|it| OsStr::from_bytes(it).to_owned()))
+        else {
+            panic!("sh takes it")
+        };
+        assert_eq!(
+            format!("{sh:?}").matches("\\xFF").count() + format!("{sh:?}").matches("\\xFE").count(),
+            2,
+            "{sh:?}"
+        );
+        assert!(format!("{sh:?}").contains("\\u{10ffff}"), "{sh:?}");
+    }
 
     /// Two sentences that ran together, as when a command's line slips into another's, show as a capital in the middle.
     #[test]

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::base::bytes::{text_of, text_of_os};
+use crate::base::bytes::{text_of, text_of_path};
 use crate::device::standard::{tell, tell_styled};
 use crate::import::{self, Import, Input, Kind, Note, Options, Weight};
 use crate::lab::problem::Source;
@@ -140,7 +140,7 @@ fn source_of(file: &Path) -> Result<Source, String> {
             let read = std::io::stdin().read_to_end(&mut bytes).map(|_| bytes);
             ("standard input".to_owned(), read)
         }
-        false => (text_of_os(file.as_os_str()), std::fs::read(file)),
+        false => (text_of_path(file), std::fs::read(file)),
     };
     let bytes = read.map_err(|error| format!("cannot read {name}: {}", super::tools::said_by_system(&error)))?;
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
@@ -234,7 +234,7 @@ fn end(import: &Import, arguments: &Arguments) -> u8 {
     if let Err(error) = super::replay::write_text(out, save) {
         tell!(
             "nflab: cannot write {}: {}",
-            out.display(),
+            text_of_path(out),
             super::tools::said_by_system(&error)
         );
         return 2;

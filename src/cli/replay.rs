@@ -17,7 +17,7 @@ use self::complaint::Complaints;
 use self::outputs::{Outputs, Results, Sink};
 use self::screen::Screen;
 use super::{TOOLBOX, open};
-use crate::base::bytes::{bytes_of, text_of_os};
+use crate::base::bytes::{bytes_of, quoted, text_of_path};
 use crate::base::{InterfaceName, Time};
 use crate::device::result_file;
 use crate::device::standard::{self, tell};
@@ -159,14 +159,14 @@ impl Labs {
 }
 
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
-    let text = read_file(path).map_err(|error| format!("cannot read the rules {}: {error}", path.display()))?;
+    let text = read_file(path).map_err(|error| format!("cannot read the rules {}: {error}", text_of_path(path)))?;
     let text = with_counters(&text);
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
     standard::tell_text(&output.stderr);
     if output.code != 0 {
         tell!(
             "nflab: these rules are refused, so nothing was replayed: {}",
-            path.display()
+            text_of_path(path)
         );
         standard::tell_text(&output.advice);
         return Err(Stop::Said(2));
@@ -463,7 +463,7 @@ impl<'a> Run<'a> {
     fn homeless(&mut self, problem: &NoEntrance, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
         let kind = match problem {
             NoEntrance::Unmapped(_) => "no interface for its source".to_owned(),
-            NoEntrance::Unknown { name, .. } => format!("the lab has no interface {name:?}"),
+            NoEntrance::Unknown { name, .. } => format!("the lab has no interface {name}", name = quoted(name)),
             NoEntrance::NotSaid => "no interface".to_owned(),
         };
         let text = of_homeless(packet.number, problem);
@@ -533,7 +533,7 @@ impl<'a> Run<'a> {
             .arguments
             .against
             .as_ref()
-            .map(|path| Differences::new(&rules_name(self.arguments), &path.display().to_string()));
+            .map(|path| Differences::new(&rules_name(self.arguments), &text_of_path(path)));
         let mut session = Session {
             summary: Summary::new(&replayer),
             outputs: Outputs::open(self.arguments, replayer.lab())?,
@@ -613,7 +613,7 @@ fn of_homeless(number: u64, problem: &NoEntrance) -> String {
 
 fn rules_name(arguments: &Arguments) -> String {
     match (&arguments.rules, &arguments.lab) {
-        (Some(path), _) => text_of_os(path.as_os_str()),
+        (Some(path), _) => text_of_path(path),
         (None, None) => "the lab's rules".to_owned(),
         (None, Some(_)) => "no rules".to_owned(),
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::TOOLBOX;
 use super::open;
-use crate::base::bytes::{text_of, text_of_os};
+use crate::base::bytes::{text_of, text_of_path};
 use crate::device::standard::{self, tell, tell_styled};
 use crate::explain::story::Detail;
 use crate::lab::files::read_file;
@@ -108,7 +108,7 @@ fn read(script: &Path) -> Result<(Source, PathBuf), String> {
         let text = text_of(&bytes);
         return Ok((Source { name, text }, PathBuf::from(".")));
     }
-    let name = text_of_os(script.as_os_str());
+    let name = text_of_path(script);
     let text = read_file(script).map_err(|error| format!("cannot read the script {name}: {error}"))?;
     let directory = match script.parent() {
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{TOOLBOX, current, open, shims};
+use crate::base::bytes::{text_of_os, text_of_path};
 use crate::device::result_file;
 use crate::device::standard::{tell, tell_styled};
 use crate::lab::clock::Clock;
@@ -64,7 +65,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     {
         tell!(
             "nflab: cannot write {}: {}",
-            file.display(),
+            text_of_path(file),
             super::tools::said_by_system(&error)
         );
         return 2;
@@ -84,7 +85,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     {
         tell!(
             "nflab: cannot write {}: {}",
-            file.display(),
+            text_of_path(file),
             super::tools::said_by_system(&error)
         );
         return 2;
@@ -138,7 +139,7 @@ impl TheLab {
                         let gone = format!(
                             "{}: the lab at {} went away: {error}\n",
                             request.tool,
-                            target.socket.display()
+                            text_of_path(&target.socket)
                         );
                         Response::failure(i32::from(current::NO_LAB), gone)
                     })
@@ -331,7 +332,7 @@ fn with_path_only(
     let _server = match served {
         Ok(server) => server,
         Err(error) => {
-            tell!("nflab: cannot listen at {}: {error}", socket.display());
+            tell!("nflab: cannot listen at {}: {error}", text_of_path(&socket));
             return 3;
         }
     };
@@ -346,11 +347,7 @@ fn with_path_only(
     match run(&arguments.command, environment) {
         Ok(code) => code,
         Err(error) => {
-            let name = arguments
-                .command
-                .first()
-                .map(|it| it.to_string_lossy())
-                .unwrap_or_default();
+            let name = arguments.command.first().map(|it| text_of_os(it)).unwrap_or_default();
             tell!("nflab: cannot run {name}: {}", super::tools::said_by_system(&error));
             // As shells have it.
             match error.kind() {
@@ -451,7 +448,7 @@ impl TemporaryDirectory {
                 Err(error) => return Err(error),
             }
         }
-        Err(io::Error::other(format!("{} is full of them", base.display())))
+        Err(io::Error::other(format!("{} is full of them", text_of_path(&base))))
     }
 }
 

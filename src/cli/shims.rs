@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::tools::SHIMS;
+use crate::base::bytes::text_of_path;
 use crate::device::standard::tell;
 
 pub fn run(directory: &Path) -> u8 {
@@ -23,7 +24,7 @@ pub fn run(directory: &Path) -> u8 {
 /// Makes the directory and its links to this program. A link of ours that is there already is made anew; anything else in the way is an error.
 pub fn make(directory: &Path) -> Result<(), (String, io::Error)> {
     let failed = |path: &Path| {
-        let name = path.display().to_string();
+        let name = text_of_path(path);
         move |error| (name, error)
     };
     fs::create_dir_all(directory).map_err(failed(directory))?;

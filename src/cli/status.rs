@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::current;
+use crate::base::bytes::{path_of, text_of_path};
 use crate::base::{Family, Time};
 use crate::device::standard::{say, say_text, tell};
 use crate::lab::control::{Client, Request, Target};
@@ -125,7 +126,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     // The lab of `nflab sh` has no place among the others, nor one whose socket is named. None is asked twice: one that hangs takes its time.
     let has_a_place = |target: &Target| {
         let mut running = places.iter().flat_map(|place| &place.running);
-        running.any(|(_, socket, _)| std::path::Path::new(socket) == target.socket)
+        running.any(|(_, socket, _)| path_of(socket) == target.socket)
     };
     if let Some(target) = current::find().ok().filter(|target| !has_a_place(target)) {
         labs.push(look(target.name, &target.socket, Value::Null));
@@ -133,7 +134,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     let mut left_over: Vec<String> = Vec::new();
     for place in places {
         for (name, socket, state) in place.running {
-            labs.push(look(name, std::path::Path::new(&socket), state));
+            labs.push(look(name, &path_of(&socket), state));
         }
         left_over.extend(place.left_over);
     }
@@ -203,7 +204,7 @@ fn look(name: String, socket: &std::path::Path, state: Value) -> Seen {
     };
     Seen {
         name,
-        socket: socket.display().to_string(),
+        socket: text_of_path(socket),
         inside,
         state,
     }
@@ -350,7 +351,7 @@ fn places() -> Vec<Found> {
             .collect();
         let running = running
             .into_iter()
-            .map(|lab| (lab.name, lab.socket.display().to_string(), json!(lab.state)))
+            .map(|lab| (lab.name, text_of_path(&lab.socket), json!(lab.state)))
             .collect();
         Found { running, left_over }
     };

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::TOOLBOX;
 use super::tools::said_by_system;
-use crate::base::bytes::bytes_of;
+use crate::base::bytes::{bytes_of, path_of, text_of_os, text_of_path};
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
 use crate::lab::files::read_file;
@@ -85,7 +85,7 @@ impl CoverageForm {
         match text.split_once(':') {
             None if text == "text" => Ok(Self::Text),
             None if text == "lcov" => Ok(Self::Lcov(None)),
-            Some(("lcov", file)) if !file.is_empty() => Ok(Self::Lcov(Some(file.into()))),
+            Some(("lcov", file)) if !file.is_empty() => Ok(Self::Lcov(Some(path_of(file)))),
             _ => Err("expected text, lcov or lcov:FILE".to_owned()),
         }
     }
@@ -313,7 +313,7 @@ fn find(given: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
         if found.len() == before {
             return Err(format!(
                 "no test file *{ENDING} is in or below {}; name one, or another directory",
-                path.display()
+                text_of_path(path)
             ));
         }
     }
@@ -328,8 +328,13 @@ fn find(given: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
 }
 
 fn search(directory: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
-    let failed =
-        |error: std::io::Error| format!("cannot look into {}: {}", directory.display(), said_by_system(&error));
+    let failed = |error: std::io::Error| {
+        format!(
+            "cannot look into {}: {}",
+            text_of_path(directory),
+            said_by_system(&error)
+        )
+    };
     let mut entries: Vec<std::fs::DirEntry> = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         entries.push(entry.map_err(failed)?);
@@ -337,7 +342,7 @@ fn search(directory: &Path, found: &mut Vec<PathBuf>) -> Result<(), String> {
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name();
-        let name = name.to_string_lossy();
+        let name = text_of_os(&name);
         // A link is not followed into a directory, so there is no circle; `.git` and the like hold no tests.
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() && !name.starts_with('.') {
@@ -366,7 +371,7 @@ fn stand(path: &Path) -> Option<(SystemTime, u64)> {
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
     result_file::write(path, &bytes_of(text))
-        .map_err(|error| format!("cannot write {}: {}", path.display(), said_by_system(&error)))
+        .map_err(|error| format!("cannot write {}: {}", text_of_path(path), said_by_system(&error)))
 }
 
 /// A reader that went away (`| head`) has seen enough; a report that is lost otherwise is no report.

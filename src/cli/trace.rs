@@ -8,6 +8,7 @@ use super::current;
 use super::open;
 use super::tools::said_by_system;
 use crate::base::InterfaceName;
+use crate::base::bytes::text_of_path;
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
 use crate::explain::filter::Filter;
@@ -123,7 +124,7 @@ fn ask(arguments: &Arguments) -> u8 {
     {
         return refuse(&format!(
             "cannot write the picture {}: {}",
-            file.display(),
+            text_of_path(file),
             said_by_system(&error)
         ));
     }
@@ -271,7 +272,7 @@ fn forms(arguments: &Arguments) -> Vec<Form> {
         (None, false, true) => Form::Text(Detail::Short),
         (None, false, false) => Form::Text(Detail::Whole),
     }];
-    forms.extend(arguments.svg.as_ref().map(|file| Form::Svg(file.display().to_string())));
+    forms.extend(arguments.svg.as_ref().map(|file| Form::Svg(text_of_path(file))));
     forms
 }
 
@@ -312,14 +313,14 @@ fn read(text: &str, hosts: &Hosts) -> Result<(Option<InterfaceName>, Draft), Sou
 
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
     let text =
-        read_file(path).map_err(|error| refuse(&format!("cannot read the rules {}: {error}", path.display())))?;
+        read_file(path).map_err(|error| refuse(&format!("cannot read the rules {}: {error}", text_of_path(path))))?;
     let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
     standard::tell_text(&output.stderr);
     if output.code != 0 {
         standard::tell_text(&output.advice);
         return Err(refuse(&format!(
             "these rules are refused, so nothing was traced: {}",
-            path.display()
+            text_of_path(path)
         )));
     }
     Ok(())

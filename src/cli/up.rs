@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::replay::with_counters;
 use super::{TOOLBOX, current, open};
-use crate::base::bytes::text_of;
+use crate::base::bytes::{path_of, quoted, text_of, text_of_path};
 use crate::device::standard::{say, say_text, tell, tell_styled, tell_text};
 use crate::device::syscall::{close_inherited, termination_signals};
 use crate::lab::clock::Clock;
@@ -152,7 +152,7 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
     let bytes = read.map_err(|error| {
         tell!(
             "nflab: cannot read the rules {}: {}",
-            path.display(),
+            text_of_path(path),
             super::tools::said_by_system(&error)
         );
         2
@@ -163,7 +163,7 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
     if output.code != 0 {
         tell!(
             "nflab: these rules are refused, so nothing was brought up: {}",
-            path.display()
+            text_of_path(path)
         );
         tell_text(&output.advice);
         return Err(2);
@@ -246,7 +246,7 @@ fn greet(live: &LiveLab, file: &LabFile, detached: bool) {
             [] => String::new(),
             hosts => format!(", with hosts {}", hosts.join(", ")),
         },
-        live.socket().display()
+        text_of_path(&live.socket())
     );
     match detached {
         true => text += &format!("it runs by itself; `nflab down {name}` ends it\n"),
@@ -302,7 +302,8 @@ fn which<'a>(places: &'a [Place], named: Option<&str>) -> Result<(&'a Place, Str
         return match all().into_iter().find(|(_, lab)| lab == name) {
             Some(found) => Ok(found),
             None => nothing(&format!(
-                "there is no lab {name:?}, running or left over; nothing to take down"
+                "there is no lab {name}, running or left over; nothing to take down",
+                name = quoted(name)
             )),
         };
     }
@@ -312,8 +313,8 @@ fn which<'a>(places: &'a [Place], named: Option<&str>) -> Result<(&'a Place, Str
         );
     }
     let mut all = all();
-    if let Some(name) = std::env::var("NFLAB").ok().filter(|name| !name.is_empty()) {
-        let is_meant = |(place, lab): &(&Place, String)| *lab == name || place.socket(lab) == Path::new(&name);
+    if let Some(name) = current::named() {
+        let is_meant = |(place, lab): &(&Place, String)| *lab == name || place.socket(lab) == path_of(&name);
         return match all.into_iter().find(is_meant) {
             Some(found) => Ok(found),
             None => match control::find(Some(&name), current::running) {
@@ -322,7 +323,8 @@ fn which<'a>(places: &'a [Place], named: Option<&str>) -> Result<(&'a Place, Str
                 )),
                 Err(error @ FindError::Distrusted { .. }) => nothing(&error.to_string()),
                 Err(_) => nothing(&format!(
-                    "there is no lab {name:?} (NFLAB names it), running or left over; nothing to take down; say which lab is meant, or unset NFLAB"
+                    "there is no lab {name} (NFLAB names it), running or left over; nothing to take down; say which lab is meant, or unset NFLAB",
+                    name = quoted(&name)
                 )),
             },
         };

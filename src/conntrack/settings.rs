@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::base::bytes::quoted;
+
 /// Values of all knobs that tracking reads. Published whole; a packet sees one consistent set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -153,7 +155,7 @@ pub enum SettingError {
     #[error("net.netfilter.{0} can only be read")]
     ReadOnly(String),
     /// What the kernel answers with EINVAL.
-    #[error("net.netfilter.{name} cannot be {value:?}: expected {expected}")]
+    #[error("net.netfilter.{name} cannot be {value}: expected {expected}", value = quoted(value))]
     Invalid {
         name: String,
         value: String,

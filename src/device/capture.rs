@@ -25,6 +25,7 @@ use self::classic::Classic;
 use self::window::Window;
 use super::link::{Content, LinkType};
 use crate::base::Time;
+use crate::base::bytes::{quoted, text_of_path};
 
 /// One packet of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,7 +262,7 @@ impl CaptureError {
 impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(path) = &self.path {
-            write!(f, "{}: ", path.display())?;
+            write!(f, "{}: ", text_of_path(path))?;
         }
         if self.packet > 0 {
             write!(f, "packet {} at byte {}: ", self.packet, self.offset)?;
@@ -296,7 +297,7 @@ pub enum CaptureProblem {
 
 fn of_interface(name: &Option<String>) -> String {
     name.as_ref()
-        .map(|name| format!(" of interface {name:?}"))
+        .map(|name| format!(" of interface {name}", name = quoted(name)))
         .unwrap_or_default()
 }
 

@@ -12,6 +12,8 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use crate::base::bytes::{front_of, path_of, text_of_os};
+
 /// A result that is being written. Dropped before [`ResultFile::keep`] it leaves everything as it was.
 #[derive(Debug)]
 pub struct ResultFile {
@@ -183,11 +185,11 @@ struct Temporary {
 
 impl Temporary {
     fn create(directory: &Path, target: &Path) -> io::Result<(File, Self)> {
-        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = text_of_os(target.file_name().unwrap_or_default());
         // So that the name is none too long.
-        let name = &name[..name.floor_char_boundary(LONGEST_STEM)];
+        let name = front_of(&name, LONGEST_STEM);
         for number in 0.. {
-            let path = directory.join(format!(".{name}.nflab-{}-{number}", std::process::id()));
+            let path = directory.join(path_of(&format!(".{name}.nflab-{}-{number}", std::process::id())));
             #[cfg(target_os = "linux")]
             let on_signal = super::syscall::RemovedOnSignal::register(&path)?;
             match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {

@@ -22,9 +22,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::files::FoundFile;
+use crate::base::bytes::text_of_path;
 #[cfg(unix)]
-use crate::base::bytes::os_of;
-use crate::base::bytes::text_of_os;
+use crate::base::bytes::{path_of, quoted};
 
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,13 +197,13 @@ pub fn find(nflab: Option<&str>, running: impl FnOnce() -> Vec<Target>) -> Resul
     #[cfg(target_os = "linux")]
     if let Some(socket) = super::contain::found() {
         return Ok(Target {
-            name: socket.display().to_string(),
+            name: text_of_path(&socket),
             socket,
         });
     }
     match nflab.filter(|text| !text.is_empty()) {
         Some(text) if text.contains('/') => {
-            let path = PathBuf::from(os_of(text));
+            let path = path_of(text);
             #[cfg(target_os = "linux")]
             match super::trust::check_socket(&path) {
                 // That there is nobody is what connecting tells.
@@ -255,11 +255,14 @@ pub enum FindError {
     NoneRuns,
     #[error("several labs run ({}): say which one, as in `NFLAB={} iptables -S`", running.join(", "), running[0])]
     SeveralRun { running: Vec<String> },
-    #[error("no lab {name:?} runs (NFLAB names it); {}", others(running))]
+    #[error("no lab {name} runs (NFLAB names it); {}", others(running), name = quoted(name))]
     NotThisOne { name: String, running: Vec<String> },
-    #[error("NFLAB names {}, which is not spoken to: {why}", text_of_os(path.as_os_str()))]
+    #[error("NFLAB names {}, which is not spoken to: {why}", text_of_path(path))]
     Distrusted { path: PathBuf, why: String },
-    #[error("no lab answers at {} (NFLAB names it): {source}; start one with `nflab up LAB.toml`, or unset NFLAB", text_of_os(path.as_os_str()))]
+    #[error(
+        "no lab answers at {} (NFLAB names it): {source}; start one with `nflab up LAB.toml`, or unset NFLAB",
+        text_of_path(path)
+    )]
     NoAnswer { path: PathBuf, source: io::Error },
 }
 

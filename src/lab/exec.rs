@@ -12,6 +12,7 @@ use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use super::namespace::Namespace;
 use super::place::{HostRecord, RunningLab};
+use crate::base::bytes::{quoted, text_of_os};
 use crate::device::syscall::{Namespaces, unshare};
 
 /// Becomes `command` in the host, where `names` (lines of `/etc/hosts`) are known: on success this never returns, and the exit status is the
@@ -40,7 +41,7 @@ pub fn shell(lab: &RunningLab, host: &str, names: &str, shell: &OsStr) -> ExecEr
 }
 
 fn become_command(command: &mut Command, lab: &RunningLab) -> ExecError {
-    let name = command.get_program().to_string_lossy().into_owned();
+    let name = text_of_os(command.get_program());
     let source = command.env("NFLAB", &lab.socket).exec();
     match source.kind() {
         io::ErrorKind::NotFound => ExecError::NoCommand { command: name },
@@ -134,15 +135,15 @@ const SCRATCH: &str = "/sys";
 /// Why a command does not run in a host. [`Self::exit_code`] is what a shell would say.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
-    #[error("lab {lab:?} has no host {host:?}; {}", known_text(known))]
+    #[error("lab {lab:?} has no host {host}; {}", known_text(known), host = quoted(host))]
     NoHost {
         host: String,
         lab: String,
         known: Vec<String>,
     },
-    #[error("no permission to enter host {host:?}: run `nflab exec` as the user who started the lab")]
+    #[error("no permission to enter host {host}: run `nflab exec` as the user who started the lab", host = quoted(host))]
     NoPermission { host: String },
-    #[error("cannot enter host {host:?} ({step}): {source}")]
+    #[error("cannot enter host {host} ({step}): {source}", host = quoted(host))]
     Enter {
         host: String,
         step: &'static str,

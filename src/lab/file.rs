@@ -30,6 +30,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::problem::{Position, Problem, Source, SourceError};
+use crate::base::bytes::{quoted, text_of, text_of_path};
 use crate::base::{AddressMask, InterfaceName};
 
 /// A lab as its file describes it. Interfaces, routes, hosts and sysctls are in the order of the file.
@@ -100,14 +101,15 @@ impl LabFile {
             path: path.to_path_buf(),
             source,
         })?;
-        let name = path.display().to_string();
+        let name = text_of_path(path);
         match String::from_utf8(text) {
             Ok(text) => Ok(Self::parse(&name, &text)?),
             Err(error) => {
-                let valid_up_to = error.utf8_error().valid_up_to();
+                let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+                let valid_up_to = text_of(valid).len();
                 let source = Source {
                     name,
-                    text: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+                    text: text_of(error.as_bytes()),
                 };
                 let problem = Problem::new(
                     valid_up_to..valid_up_to,
@@ -173,7 +175,7 @@ fn is_plain_name(name: &str) -> bool {
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "{name:?} cannot name a lab: expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit; rename the lab file (its name without the ending names the lab)"
+    "{name} cannot name a lab: expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit; rename the lab file (its name without the ending names the lab)", name = quoted(name)
 )]
 pub struct LabNameError {
     pub name: String,
@@ -181,7 +183,7 @@ pub struct LabNameError {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LabFileError {
-    #[error("cannot read the lab file {}: {source}", path.display())]
+    #[error("cannot read the lab file {}: {source}", text_of_path(path))]
     Read { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Text(#[from] SourceError),

@@ -27,6 +27,7 @@ use super::place::{DeviceRecord, HostRecord, Lock, Place, State, StateError};
 use super::privileges::Privileges;
 use super::process::ProcessRecord;
 use super::segment::{Segment, SegmentHost};
+use crate::base::bytes::{quoted, text_of_path};
 use crate::base::{AddressMask, Family, InterfaceName};
 use crate::device::{TunDevice, TunError};
 
@@ -310,7 +311,7 @@ impl LiveLab {
         };
         let path = &record.namespace;
         let (directory, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
-        let namespace = Namespace::create(directory, &name.to_string_lossy())?;
+        let namespace = Namespace::create(directory, name)?;
         record.identity = Some(namespace.identity().map_err(UpError::Netlink)?);
         namespace.run(|| furnish(interface, host)).map_err(UpError::Netlink)?
     }
@@ -564,7 +565,10 @@ pub enum UpError {
     Running { name: String, pid: i32 },
     #[error("lab {name:?} was killed earlier, and what it left cannot be removed: {source}")]
     LeftOver { name: String, source: io::Error },
-    #[error("lab {name:?} was here earlier, and what it left is not known: {source}; look for its namespaces ({name}-...) in /run/netns, then remove {}", directory.display())]
+    #[error(
+        "lab {name:?} was here earlier, and what it left is not known: {source}; look for its namespaces ({name}-...) in /run/netns, then remove {}",
+        text_of_path(directory)
+    )]
     StateError {
         name: String,
         directory: PathBuf,
@@ -580,9 +584,12 @@ pub enum UpError {
     Link(#[from] NetlinkError),
     #[error("no netlink: {0}")]
     Netlink(io::Error),
-    #[error("cannot write {}: {source}; a lab keeps its lock, state and control socket there: in /run/nflab as root, else under XDG_RUNTIME_DIR, /run/user/UID or /tmp", path.display())]
+    #[error(
+        "cannot write {}: {source}; a lab keeps its lock, state and control socket there: in /run/nflab as root, else under XDG_RUNTIME_DIR, /run/user/UID or /tmp",
+        text_of_path(path)
+    )]
     State { path: PathBuf, source: io::Error },
-    #[error("cannot set {}: {source}{}", path.display(), sysctl_remedy(source))]
+    #[error("cannot set {}: {source}{}", text_of_path(path), sysctl_remedy(source))]
     Sysctl { path: PathBuf, source: io::Error },
     #[error("{name:?} went away while it was set up: does something else manage network devices here?")]
     Vanished { name: String },
@@ -602,11 +609,14 @@ fn sysctl_remedy(error: &io::Error) -> &'static str {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DownError {
-    #[error("there is no lab {name:?}; {}", known_text(known))]
+    #[error("there is no lab {name}; {}", known_text(known), name = quoted(name))]
     Unknown { name: String, known: Vec<String> },
     #[error("lab {name:?} is not wholly down: {source}; run `nflab down {name}` again once that is mended")]
     Left { name: String, source: io::Error },
-    #[error("what lab {name:?} has made is not known, so it was left as it is: {source}; look for its namespaces ({name}-...) in /run/netns, then remove {}", directory.display())]
+    #[error(
+        "what lab {name:?} has made is not known, so it was left as it is: {source}; look for its namespaces ({name}-...) in /run/netns, then remove {}",
+        text_of_path(directory)
+    )]
     State {
         name: String,
         directory: PathBuf,

@@ -13,6 +13,7 @@ use super::kernel_log::KernelLog;
 #[cfg(unix)]
 use super::server::{Answer, Waker};
 use super::words::Trials;
+use crate::base::bytes::quoted;
 use crate::base::{Family, InterfaceName, Time};
 use crate::conntrack::{HelperSpec, SettingError, Settings};
 use crate::engine::{Config, Router};
@@ -410,7 +411,8 @@ fn set_knob(config: &mut Config, key: &str, value: &str) -> Result<(), KnobError
             SysctlError::Unknown(_) => KnobError::Unknown(key.to_owned()),
             SysctlError::NotOffered(..) => KnobError::NotOffered(error.to_string()),
             SysctlError::BadValue { key, value, min, max } => KnobError::Invalid(format!(
-                "{key} cannot be {value:?}: expected a number from {min} to {max}"
+                "{key} cannot be {value}: expected a number from {min} to {max}",
+                value = quoted(&value)
             )),
         }),
     }

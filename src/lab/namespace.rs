@@ -13,6 +13,7 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_bind_
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::base::bytes::text_of_path;
 use crate::device::syscall::{Namespaces, unshare};
 
 /// Where `ip netns` looks for names.
@@ -33,8 +34,8 @@ pub struct Identity {
 
 impl Namespace {
     /// Makes a new namespace and its name. `lo` in it is still down.
-    pub fn create(directory: &Path, name: &str) -> Result<Self, NamespaceError> {
-        let path = directory.join(name);
+    pub fn create(directory: &Path, name: impl AsRef<Path>) -> Result<Self, NamespaceError> {
+        let path = directory.join(&name);
         let at = |call: &'static str| {
             let path = path.clone();
             move |source: io::Error| match source.raw_os_error() {
@@ -234,11 +235,17 @@ fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum NamespaceError {
-    #[error("the network namespace {} exists already: remove it with `ip netns delete`, or give the lab another name", path.display())]
+    #[error(
+        "the network namespace {} exists already: remove it with `ip netns delete`, or give the lab another name",
+        text_of_path(path)
+    )]
     Exists { path: PathBuf },
-    #[error("no permission to make the network namespace {} ({call}): run as root, or where unprivileged user namespaces are allowed", path.display())]
+    #[error(
+        "no permission to make the network namespace {} ({call}): run as root, or where unprivileged user namespaces are allowed",
+        text_of_path(path)
+    )]
     NoPermission { path: PathBuf, call: &'static str },
-    #[error("cannot make the network namespace {} ({call}): {source}", path.display())]
+    #[error("cannot make the network namespace {} ({call}): {source}", text_of_path(path))]
     Failed {
         path: PathBuf,
         call: &'static str,

@@ -26,7 +26,7 @@ use super::netlink::LinkIndex;
 use super::privileges::Privileges;
 use super::process::ProcessRecord;
 use super::trust::{Distrust, TrustedDirectory, is_own, user_outside};
-use crate::base::bytes::text_of;
+use crate::base::bytes::{text_of, text_of_path};
 use crate::device::standard::tell;
 
 /// A directory that holds a directory for each lab.
@@ -238,7 +238,7 @@ impl Place {
             host.name.contains('/') || host.namespace != namespaces.join(format!("{lab}-{}", host.name))
         };
         let host = state.hosts.iter().find(wrong)?;
-        Some(format!("no lab keeps a host in {}", host.namespace.display()))
+        Some(format!("no lab keeps a host in {}", text_of_path(&host.namespace)))
     }
 
     /// Where a lab keeps its hosts' namespaces.
@@ -363,7 +363,7 @@ fn pass_over<T>(why: StateError) -> Option<T> {
 pub enum StateError {
     #[error(transparent)]
     Distrust(#[from] Distrust),
-    #[error("{} is no state of a lab: {why}", path.display())]
+    #[error("{} is no state of a lab: {why}", text_of_path(path))]
     Wrong { path: PathBuf, why: String },
 }
 

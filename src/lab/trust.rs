@@ -17,29 +17,35 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, stat
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 
-use crate::base::bytes::text_of_os;
+use crate::base::bytes::text_of_path;
 
 /// Why something is not used. It is no fault of whoever runs `nflab`, so it is named and passed over.
 #[derive(Debug, thiserror::Error)]
 pub enum Distrust {
-    #[error("{} belongs to {}, not to {}", text_of_os(path.as_os_str()), user_text(*owner), caller_text())]
+    #[error("{} belongs to {}, not to {}", text_of_path(path), user_text(*owner), caller_text())]
     Owner { path: PathBuf, owner: u32 },
-    #[error("{} can be written by others (mode {mode:04o}): `chmod go-w` it if it is yours", text_of_os(path.as_os_str()))]
+    #[error(
+        "{} can be written by others (mode {mode:04o}): `chmod go-w` it if it is yours",
+        text_of_path(path)
+    )]
     Writable { path: PathBuf, mode: u32 },
-    #[error("{} is {found}, where {expected} is expected", text_of_os(path.as_os_str()))]
+    #[error("{} is {found}, where {expected} is expected", text_of_path(path))]
     Kind {
         path: PathBuf,
         found: &'static str,
         expected: &'static str,
     },
-    #[error("{} has {size} bytes, more than the {LARGEST_FILE} that a lab's file may have", text_of_os(path.as_os_str()))]
+    #[error(
+        "{} has {size} bytes, more than the {LARGEST_FILE} that a lab's file may have",
+        text_of_path(path)
+    )]
     TooLarge { path: PathBuf, size: u64 },
-    #[error("who answers at {} is {}, not {}", text_of_os(path.as_os_str()), user_text(*user), caller_text())]
+    #[error("who answers at {} is {}, not {}", text_of_path(path), user_text(*user), caller_text())]
     Peer { path: PathBuf, user: u32 },
     /// The path is absolute wherever it comes from a file's name; an environment variable may hold anything.
-    #[error("{} is not an absolute path", text_of_os(path.as_os_str()))]
+    #[error("{} is not an absolute path", text_of_path(path))]
     Relative { path: PathBuf },
-    #[error("{} cannot be looked at: {source}", text_of_os(path.as_os_str()))]
+    #[error("{} cannot be looked at: {source}", text_of_path(path))]
     System { path: PathBuf, source: io::Error },
 }
 

@@ -5,6 +5,7 @@
 
 use super::Net;
 use super::config::Interface;
+use crate::base::bytes::quoted;
 
 /// One key outside of `conf`.
 struct Spec {
@@ -134,7 +135,7 @@ pub enum SysctlError {
     Unknown(String),
     #[error("sysctl: {0} is not offered: {1}")]
     NotOffered(String, &'static str),
-    #[error("sysctl: setting key \"{key}\": Invalid argument: {value:?} is no number from {min} to {max}")]
+    #[error("sysctl: setting key \"{key}\": Invalid argument: {value} is no number from {min} to {max}", value = quoted(value))]
     BadValue {
         key: String,
         value: String,

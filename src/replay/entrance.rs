@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::TimedPacket;
+use crate::base::bytes::quoted;
 use crate::base::{AddressMask, InterfaceId, InterfaceName};
 use crate::lab::memory::{LOCAL, Lab};
 
@@ -71,13 +72,14 @@ impl Entrances {
             .parse()
             .map_err(|_| match address.parse::<std::net::Ipv6Addr>() {
                 Ok(_) => wrong("IPv6 is not there yet"),
-                Err(_) => wrong(&format!("{address:?} is no IPv4 address")),
+                Err(_) => wrong(&format!("{address} is no IPv4 address", address = quoted(address))),
             })?;
-        let length: u8 = length
-            .parse()
-            .ok()
-            .filter(|length| *length <= 32)
-            .ok_or_else(|| wrong(&format!("{length:?} is no prefix length from 0 to 32")))?;
+        let length: u8 = length.parse().ok().filter(|length| *length <= 32).ok_or_else(|| {
+            wrong(&format!(
+                "{length} is no prefix length from 0 to 32",
+                length = quoted(length)
+            ))
+        })?;
         let address = IpAddr::V4(address);
         let mask = AddressMask::prefix(address, length).ok_or_else(|| wrong("this is no prefix"))?;
         let entrance = Entrance::named(lab, name).ok_or_else(|| MapError::Interface(unknown(lab, name)))?;
@@ -163,8 +165,8 @@ impl fmt::Display for NoEntrance {
                 let there: Vec<&str> = there.iter().map(InterfaceName::as_str).collect();
                 write!(
                     f,
-                    "interface {name:?}, which the lab doesn't have: it has {}, and `local`; rename it in the lab file or the capture, or say where packets come in with --map or --interface",
-                    there.join(", ")
+                    "interface {name}, which the lab doesn't have: it has {}, and `local`; rename it in the lab file or the capture, or say where packets come in with --map or --interface",
+                    there.join(", "), name = quoted(name)
                 )
             }
             Self::NotSaid => f.write_str(
@@ -184,7 +186,7 @@ impl std::error::Error for NoEntrance {}
 /// What is wrong with a line of the map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
-    #[error("{line:?}: {what}; expected PREFIX=INTERFACE, such as 10.0.0.0/8=lan")]
+    #[error("{line}: {what}; expected PREFIX=INTERFACE, such as 10.0.0.0/8=lan", line = quoted(line))]
     Text { line: String, what: String },
     #[error("{0}")]
     Interface(NoEntrance),

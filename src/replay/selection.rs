@@ -1,5 +1,7 @@
 //! Packets chosen by number: `3`, `3,7-9`, `100-`, `all`.
 
+use crate::base::bytes::quoted;
+
 /// Numbers of packets.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Selection {
@@ -8,7 +10,7 @@ pub struct Selection {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?}: {what}; expected numbers and ranges of packets, such as 3 or 3,7-9 or 100-, or `all`")]
+#[error("{text}: {what}; expected numbers and ranges of packets, such as 3 or 3,7-9 or 100-, or `all`", text = quoted(text))]
 pub struct SelectionError {
     text: String,
     what: String,
@@ -32,7 +34,7 @@ impl Selection {
         let number = |part: &str| match part.parse() {
             Ok(0) => Err(wrong("packets are numbered from 1".to_owned())),
             Ok(number) => Ok(number),
-            Err(_) => Err(wrong(format!("{part:?} is no number"))),
+            Err(_) => Err(wrong(format!("{part} is no number", part = quoted(part)))),
         };
         let mut ranges: Vec<(u64, u64)> = Vec::new();
         for part in text.split(',') {
@@ -42,7 +44,7 @@ impl Selection {
                 Some((from, to)) => (number(from)?, number(to)?),
             };
             if to < from {
-                return Err(wrong(format!("{part:?} ends before it begins")));
+                return Err(wrong(format!("{part} ends before it begins", part = quoted(part))));
             }
             ranges.push((from, to));
         }

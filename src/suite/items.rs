@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Reader;
 use super::fault::{Faults, Text};
+use crate::base::bytes::text_of_path;
 use crate::lab::problem::{Position, Problem};
 use crate::lab::script::{Input, Line, lex};
 
@@ -80,7 +81,7 @@ pub(super) const BLOCKS: &[&str] = &["setup", "test", "table"];
 /// All items of a file, in order.
 pub(super) fn gather(path: &Path, files: &mut Files<'_, '_>, faults: &mut Faults) -> Vec<Item> {
     let mut items = Vec::new();
-    let name = path.display().to_string();
+    let name = text_of_path(path);
     match files.text(path) {
         Ok(text) => {
             let text = Text::new(name, text);
@@ -188,7 +189,7 @@ fn include(
     };
     let path = plain(&directory.join(&name.text));
     if open.contains(&path) {
-        let way: Vec<String> = open.iter().chain([&path]).map(|it| it.display().to_string()).collect();
+        let way: Vec<String> = open.iter().chain([&path]).map(|it| text_of_path(it)).collect();
         let problem = Problem::new(
             name.position,
             format!("this file includes itself: {}", way.join(" -> ")),
@@ -209,7 +210,7 @@ fn include(
     match files.text(&path) {
         Ok(content) => {
             files.included += content.len();
-            let included = Text::new(path.display().to_string(), content);
+            let included = Text::new(text_of_path(&path), content);
             open.push(path);
             gather_text(&included, open, files, faults, items);
             open.pop();
@@ -271,7 +272,7 @@ pub fn plain(path: &Path) -> PathBuf {
 pub(super) fn unreadable(position: Position, path: &Path, why: &str, what: &str) -> Problem {
     Problem::new(
         position,
-        format!("cannot read {}: {why}", path.display()),
+        format!("cannot read {}: {why}", text_of_path(path)),
         format!("expected {what}"),
         "names of files are relative to the file they stand in",
     )

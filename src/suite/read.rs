@@ -10,6 +10,7 @@ use super::items::{BLOCKS, Files, Item, extra_word, gather, plain, unreadable};
 use super::rules::Ruleset;
 use super::table::{self, Row};
 use super::{FILE_WORDS, Reader};
+use crate::base::bytes::text_of_path;
 use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
 use crate::lab::machine::Toolbox;
@@ -174,19 +175,19 @@ impl Gathering<'_, '_> {
         for path in &choice.rules {
             match self.files.text(path) {
                 Ok(text) => {
-                    let name = path.display().to_string();
+                    let name = text_of_path(path);
                     let directory = super::items::directory_of(path);
                     self.rules.push((name.clone(), Text::new(name, text), directory));
                 }
                 Err(why) => {
-                    let name = path.display().to_string();
+                    let name = text_of_path(path);
                     let problem = Problem::new(0..0, format!("cannot read the rules {name}: {why}"), "", "");
                     self.faults.add(&Text::new(name, String::new()), problem);
                 }
             }
         }
         if self.tests.is_empty() && count > 0 && self.faults.is_empty() {
-            let name = path.display().to_string();
+            let name = text_of_path(path);
             let problem = Problem::new(
                 0..0,
                 format!("{name} has no test"),
@@ -195,7 +196,7 @@ impl Gathering<'_, '_> {
             );
             self.faults.add(&Text::new(name, String::new()), problem);
         } else if count == 0 && self.faults.is_empty() {
-            let name = path.display().to_string();
+            let name = text_of_path(path);
             let problem = Problem::new(
                 0..0,
                 format!("{name} is empty"),
@@ -258,7 +259,7 @@ impl Gathering<'_, '_> {
             ([_, name], Input::None) => {
                 let path = plain(&item.directory.join(&name.text));
                 match self.files.text(&path) {
-                    Ok(text) => LabFile::parse(&path.display().to_string(), &text),
+                    Ok(text) => LabFile::parse(&text_of_path(&path), &text),
                     Err(why) => {
                         return self
                             .faults
@@ -294,10 +295,10 @@ impl Gathering<'_, '_> {
             None => Lab::default_file(),
             Some(Ok(text)) => {
                 self.files.note(&beside);
-                LabFile::parse(&beside.display().to_string(), &text)
+                LabFile::parse(&text_of_path(&beside), &text)
             }
             Some(Err(why)) => {
-                let name = beside.display().to_string();
+                let name = text_of_path(&beside);
                 let problem = Problem::new(0..0, format!("cannot read the lab file {name}: {why}"), "", "");
                 self.faults.add(&Text::new(name, String::new()), problem);
                 return None;
@@ -424,7 +425,7 @@ impl Gathering<'_, '_> {
                 let path = plain(&item.directory.join(&file.text));
                 match self.files.text(&path) {
                     Ok(text) => {
-                        let text = Text::new(path.display().to_string(), text);
+                        let text = Text::new(text_of_path(&path), text);
                         (file.text.clone(), text, super::items::directory_of(&path))
                     }
                     Err(why) => {

@@ -9,6 +9,7 @@ use super::read::{Body, Spot, Step, Suite, Test};
 use super::rules::{RulePlace, Ruleset, places};
 use super::table::Row;
 use crate::base::Family;
+use crate::base::bytes::text_of_path;
 use crate::explain::story::Story;
 use crate::lab::memory::Lab;
 use crate::lab::script::{Kind, Runner};
@@ -155,7 +156,7 @@ impl Case<'_> {
             }),
         }
         CaseOutcome {
-            suite: self.suite.path.display().to_string(),
+            suite: text_of_path(&self.suite.path),
             test: self.test.name.clone(),
             ruleset: self.ruleset_name(),
             file: self.test.file.clone(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::base::bytes::quoted;
 use crate::ext::option::{Status, UsageError};
 use crate::rule::{Errno, Refusal};
 
@@ -243,7 +244,7 @@ impl Failure {
     pub fn explain(&self) -> String {
         let mut out = match &self.kind {
             FailureKind::Said { message, .. } => message.trim().to_owned(),
-            FailureKind::BadArgument(word) => format!("nothing takes the argument {word:?}"),
+            FailureKind::BadArgument(word) => format!("nothing takes the argument {word}", word = quoted(word)),
             FailureKind::OtherFamily => "-6 is ip6tables' option".to_owned(),
             FailureKind::Denied(denial) => denial.words().to_owned(),
             FailureKind::CommitExpected(_) => "the table is not closed by COMMIT".to_owned(),

@@ -214,3 +214,62 @@ fn what_names_a_lab_may_be_any_bytes() {
         assert!(said.err.ends_with(b"\n") && said.err.windows(5).any(|part| part == b"NFLAB"));
     }
 }
+
+/// A file's name is found by its bytes, and shown as them, by every command.
+#[test]
+fn a_file_may_be_called_by_any_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+
+    const ODD: &[u8] = b"n\xff\xe9";
+    let bench = Bench::new();
+    let odd = std::ffi::OsStr::from_bytes(ODD);
+    let packet = "lan udp 10.0.0.2:1 > 192.0.2.9:2";
+    // `*` is the name. Of what is not there, and of a file that is none of what is asked for.
+    let commands: &[&[&str]] = &[
+        &["run", "*"],
+        &["run", "--lab", "*", "script"],
+        &["test", "*"],
+        &["repl", "--lab", "*"],
+        &["trace", "--lab", "*", packet],
+        &["trace", "--rules", "*", packet],
+        &["import", "*"],
+        &["replay", "--lab", "*", "in.pcapng"],
+        &["replay", "--lab", "lab.toml", "--rules", "*", "in.pcapng"],
+        &["replay", "--lab", "lab.toml", "*"],
+        &["sh", "--lab", "*", "--", "true"],
+        &["sh", "--", "*"],
+        &["up", "*"],
+        &["up", "--rules", "*", "lab.toml"],
+        &["down", "*"],
+        &["repl", "--seed", "*"],
+        &["*"],
+    ];
+    bench.write("script", "iptables -S\n");
+    bench.write("lab.toml", crate::bench::LAB);
+    let capture = nflab::device::CaptureWriter::create(&bench.path("in.pcapng")).unwrap();
+    capture.finish().unwrap();
+    for (there, bytes) in [(false, &b""[..]), (true, b"\x00\xfe is no text of any kind\n")] {
+        if there {
+            std::fs::write(bench.path("").join(odd), bytes).unwrap();
+        }
+        for args in commands {
+            let mut command = bench.command(Path::new("unshare"));
+            command.args(["-r", "-n", "-m", env!("CARGO_BIN_EXE_nflab")]);
+            for arg in *args {
+                let _ = match *arg {
+                    "*" => command.arg(odd),
+                    arg => command.arg(arg),
+                };
+            }
+            let said = said(command);
+            assert!(said.code != 0, "{args:?}");
+            let text = [said.out, said.err].concat();
+            let shown = text.windows(ODD.len()).any(|part| part == ODD);
+            assert!(shown, "{args:?} (there: {there}): {}", text.escape_ascii());
+            let other = text
+                .windows(3)
+                .any(|part| part == "\u{FFFD}".as_bytes() || part == b"\xf4\x8f\xbf");
+            assert!(!other, "{args:?} (there: {there}): {}", text.escape_ascii());
+        }
+    }
+}

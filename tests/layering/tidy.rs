@@ -74,10 +74,33 @@ pub fn library(table: &Table, sources: &[Source]) -> Vec<String> {
             .first()
             .is_none_or(|room| EDGES.contains(&room.as_str()) || !table.rooms.contains(room));
         let tokens = without_tests(tokens(&source.text));
+        let writer = WRITERS.iter().any(|(path, _)| source.path.as_os_str() == *path);
+        if writer && (0..tokens.len()).all(|here| writes_a_file(&tokens, here).is_none()) {
+            wrong.push(format!(
+                "{}: it writes no file, and WRITERS says it does",
+                source.path.display()
+            ));
+        }
         for (here, token) in tokens.iter().enumerate() {
             let at = |rule: &str| format!("{}:{}: {rule}", source.path.display(), token.line);
             if !main && exits(&tokens, here) {
                 wrong.push(at("only src/main.rs ends the process"));
+            }
+            if let Some(what) = shows_other_bytes(&tokens, here) {
+                wrong.push(at(&format!(
+                    "`{what}` shows bytes that are not UTF-8 as U+FFFD: base::bytes has text_of_path and text_of_os"
+                )));
+            }
+            if let Some(what) = panics_when_nobody_reads(&tokens, here) {
+                wrong.push(at(&format!(
+                    "`{what}` panics where its output is full or closed: device::standard has say! and tell!"
+                )));
+            }
+            if !writer && let Some(what) = writes_a_file(&tokens, here) {
+                wrong.push(at(&format!(
+                    "`{what}` destroys what is there before the new is whole: results go through device::result_file; what is none of a user's \
+                     files is listed in WRITERS with its reason"
+                )));
             }
             if !edge && let Some(what) = touches_the_world(&tokens, here) {
                 wrong.push(at(&format!(
@@ -109,19 +132,87 @@ fn exits(tokens: &[Token], at: usize) -> bool {
     path || imported
 }
 
+/// `Path::display` and its like: what they show is another name.
+fn shows_other_bytes(tokens: &[Token], at: usize) -> Option<&str> {
+    let text = |at: usize| tokens.get(at).map_or("", |it| it.text.as_str());
+    let called = at > 0 && matches!(text(at - 1), "." | ":") && text(at + 1) == "(";
+    let shows = called && matches!(text(at), "display" | "to_string_lossy");
+    shows.then(|| tokens[at].text.as_str())
+}
+
+fn panics_when_nobody_reads(tokens: &[Token], at: usize) -> Option<&str> {
+    let text = |at: usize| tokens.get(at).map_or("", |it| it.text.as_str());
+    let printed = matches!(text(at), "print" | "println" | "eprint" | "eprintln" | "dbg") && text(at + 1) == "!";
+    printed.then(|| tokens[at].text.as_str())
+}
+
+/// Anything that makes a file or opens one to write.
+fn writes_a_file(tokens: &[Token], at: usize) -> Option<String> {
+    let text = |at: usize| tokens.get(at).map_or("", |it| it.text.as_str());
+    let of = |module: &str| at >= 3 && text(at - 1) == ":" && text(at - 3) == module;
+    let written = match text(at) {
+        "write" | "copy" | "rename" => of("fs"),
+        "create" | "create_new" | "create_buffered" | "options" => of("File"),
+        "OpenOptions" => text(at + 1) == ":",
+        _ => false,
+    };
+    written.then(|| text(at).to_owned())
+}
+
 fn touches_the_world(tokens: &[Token], at: usize) -> Option<String> {
     let text = |at: usize| tokens.get(at).map_or("", |it| it.text.as_str());
     let name = text(at);
     let from_std = |module: &str| name == module && at >= 3 && text(at - 1) == ":" && text(at - 3) == "std";
-    let printed = matches!(name, "print" | "println" | "eprint" | "eprintln" | "dbg") && text(at + 1) == "!";
     let clock = matches!(name, "Instant" | "SystemTime");
     let world = ["fs", "thread", "env", "process"].into_iter().any(from_std);
     let linux = matches!(name, "libc" | "rustix" | "tun_tap" | "netlink_sys") && text(at + 1) == ":";
-    (printed || clock || world || linux).then(|| name.to_owned())
+    (clock || world || linux).then(|| name.to_owned())
 }
 
 /// The rooms that meet the world; all others are the same code in a test, a replay and a live router.
 const EDGES: [&str; 4] = ["device", "lab", "repl", "cli"];
+
+/// Who writes files that are no results, and what those are.
+const WRITERS: [(&str, &str); 14] = [
+    ("src/device/result_file.rs", "results, whole or not at all"),
+    (
+        "src/cli/import/script.rs",
+        "the script and what it says, in a directory that goes with it",
+    ),
+    (
+        "src/device/capture/write.rs",
+        "a capture of whoever uses the library, which grows as packets come",
+    ),
+    ("src/device/tun.rs", "the kernel's device"),
+    (
+        "src/lab/exec.rs",
+        "names of hosts, in a directory that goes with the command",
+    ),
+    ("src/lab/live.rs", "knobs below /proc/sys"),
+    ("src/lab/mode.rs", "the maps of a user namespace, below /proc"),
+    ("src/lab/namespace.rs", "empty files to mount a namespace on"),
+    (
+        "src/lab/contain/door.rs",
+        "the maps of a user namespace, and a file to mount on",
+    ),
+    (
+        "src/lab/contain/files.rs",
+        "the file system that the command sees, which goes with it",
+    ),
+    (
+        "src/lab/contain/kernel_files.rs",
+        "files to mount on, which go with the command",
+    ),
+    ("src/lab/contain/knobs.rs", "knobs below the command's own /proc/sys"),
+    (
+        "src/lab/contain/links.rs",
+        "knobs of the command's own network namespace",
+    ),
+    (
+        "src/lab/contain/relay.rs",
+        "what the command reads of the lab, which goes with it",
+    ),
+];
 
 const NAMES_THAT_SAY_NOTHING: [&str; 6] = ["util", "utils", "common", "misc", "helpers", "stuff"];
 
@@ -159,6 +250,21 @@ mod tests {
             ("src/base/a.rs", "//! x\nuse std::fs::File;"),
             ("src/base/a.rs", "//! x\nfn f() { std::thread::spawn(|| ()); }"),
             ("src/base/a.rs", "//! x\nfn f() { libc::getpid(); }"),
+            ("src/cli/a.rs", "//! x\nfn f() { println!(\"y\") }"),
+            ("src/cli/a.rs", "//! x\nfn f() { eprintln!(\"y\") }"),
+            (
+                "src/cli/a.rs",
+                "//! x\nfn f(path: &Path) { tell!(\"{}\", path.display()) }",
+            ),
+            ("src/cli/a.rs", "//! x\nfn f(path: &OsStr) { path.to_string_lossy(); }"),
+            ("src/cli/a.rs", "//! x\nfn f() { std::fs::write(path, text); }"),
+            ("src/lab/a.rs", "//! x\nfn f() { File::create(path); }"),
+            (
+                "src/repl/a.rs",
+                "//! x\nfn f() { OpenOptions::new().write(true).open(path); }",
+            ),
+            ("src/cli/a.rs", "//! x\nfn f() { fs::rename(a, b); }"),
+            ("src/device/tun.rs", "//! x\nfn f() {}"),
         ] {
             assert_eq!(wrong(path, text).len(), 1, "{path}: {text}: {:?}", wrong(path, text));
         }
@@ -171,11 +277,15 @@ mod tests {
             ("src/main.rs", "//! x\nfn main() { std::process::exit(1) }"),
             (
                 "src/cli/a.rs",
-                "//! x\nfn f() { println!(\"y\"); let exit = 1; exit_code(exit); }",
+                "//! x\nfn f() { say!(\"y\"); let exit = 1; exit_code(exit); File::open(path); out.write(bytes); }",
             ),
             (
                 "src/base/a.rs",
                 "//! x\n#[cfg(test)]\nmod tests { fn f() { println!(\"y\") } }",
+            ),
+            (
+                "src/device/tun.rs",
+                "//! x\nfn f() { std::fs::OpenOptions::new().write(true).open(path); }",
             ),
             ("src/base/a.rs", "//! x\n// unsafe todo!()\nfn f() { \"println!\" }"),
         ] {

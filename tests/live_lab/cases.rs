@@ -349,7 +349,7 @@ fn a_second_up_is_refused_and_changes_nothing() {
 fn a_failing_up_leaves_nothing() {
     let scratch = Scratch::new("failing");
     let file = LabFile::load(&scratch.lab_file(TWO_SIDES)).unwrap();
-    let taken = Namespace::create(Path::new("/run/netns"), &format!("{}-c", scratch.name)).unwrap();
+    let taken = Namespace::create(Path::new("/run/netns"), format!("{}-c", scratch.name)).unwrap();
     let error = LiveLab::up(&file, &scratch.options()).err().expect("the name is taken");
     let still_there = taken.path().exists();
     taken.remove().unwrap();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::base::bytes::{bytes_of, text_of};
+use crate::base::bytes::{bytes_of, os_of, path_of, text_of, text_of_path};
 #[cfg(target_os = "linux")]
 use crate::cli::contained::names;
 use crate::cli::sh::{self, TemporaryDirectory};
@@ -56,8 +56,8 @@ pub fn run(
     let prepared = prepare(
         &source.text,
         |name| SHIMS.contains(&name),
-        &place.tools.to_string_lossy(),
-        &place.knobs.to_string_lossy(),
+        &text_of_path(&place.tools),
+        &text_of_path(&place.knobs),
     );
     let shell = Shell::of(&source.text);
     let answer = sh::answering(&lab, watch);
@@ -66,7 +66,7 @@ pub fn run(
     #[cfg(not(target_os = "linux"))]
     let status = place
         .run(&shell, &prepared.text, arguments, answer)
-        .map_err(|error| failed(&format!("run the script with {}", shell.program.display()), error))?;
+        .map_err(|error| failed(&format!("run the script with {}", text_of_path(&shell.program)), error))?;
     let mut notes = Vec::new();
     let mut say = |lines: Vec<usize>, weight: Weight, text: String| {
         notes.push(Note {
@@ -241,7 +241,10 @@ impl Place {
     ) -> Result<Option<u8>, u8> {
         let failed = |error: io::Error| {
             let why = crate::cli::tools::said_by_system(&error);
-            tell!("nflab: cannot run the script with {}: {why}", shell.program.display());
+            tell!(
+                "nflab: cannot run the script with {}: {why}",
+                text_of_path(&shell.program)
+            );
             3
         };
         let is_root = rustix::process::geteuid().is_root();
@@ -357,8 +360,8 @@ impl Place {
     fn text(&self, name: &str) -> String {
         let bytes = fs::read(self.directory.join(name)).unwrap_or_default();
         text_of(&bytes)
-            .replace(&format!("{}/run/", self.directory.display()), "")
-            .replace(&format!("{}/", self.knobs.display()), "/proc/sys/")
+            .replace(&format!("{}/run/", text_of_path(&self.directory)), "")
+            .replace(&format!("{}/", text_of_path(&self.knobs)), "/proc/sys/")
     }
 
     /// Programs that were not found, with the lines that called them: bash told our function, another shell its standard error.
@@ -398,7 +401,7 @@ impl Place {
                         .map(|it| it.path()),
                 );
             } else if let (Ok(value), Ok(knob)) = (fs::read_to_string(&path), path.strip_prefix(&self.knobs)) {
-                found.push((knob.to_string_lossy().replace('/', "."), value.trim().to_owned()));
+                found.push((text_of_path(knob).replace('/', "."), value.trim().to_owned()));
             }
         }
         found.sort();
@@ -453,13 +456,13 @@ impl Shell {
         let name = words
             .next()
             .map_or("sh", |path| path.rsplit('/').next().unwrap_or(path));
-        let options: Vec<OsString> = words.map(OsString::from).collect();
+        let options: Vec<OsString> = words.map(os_of).collect();
         let program = match name {
             "sh" => search("bash").or_else(|| search("sh")),
             name => search(name),
         };
         Self {
-            program: program.unwrap_or_else(|| PathBuf::from(name)),
+            program: program.unwrap_or_else(|| path_of(name)),
             options,
         }
     }

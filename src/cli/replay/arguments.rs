@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Stop;
 use super::screen::Screen;
+use crate::base::bytes::text_of_path;
 use crate::device::standard::tell_styled;
 use crate::explain::filter::Filter;
 use crate::replay::Selection;
@@ -164,7 +165,7 @@ fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
         if file.as_ref().is_some_and(|file| read.contains(file)) {
             return Err(format!(
                 "{option} {}: this file is read too, and would be lost; choose another name",
-                path.display()
+                text_of_path(path)
             )
             .into());
         }
@@ -177,7 +178,7 @@ fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
             }) {
                 return Err(format!(
                     "{option} {}: {other} writes there too; choose another name",
-                    path.display()
+                    text_of_path(path)
                 )
                 .into());
             }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Arguments, Stop};
 use crate::base::Time;
-use crate::base::bytes::bytes_of;
+use crate::base::bytes::{bytes_of, text_of_path};
 use crate::device::result_file::ResultFile;
 use crate::device::standard;
 use crate::device::{CaptureWriter, CapturedPacket, Frame};
@@ -291,7 +291,7 @@ pub fn cannot_write(path: &Path, error: &io::Error) -> Stop {
     };
     Stop::Say(format!(
         "cannot write {}: {}",
-        path.display(),
+        text_of_path(path),
         super::super::tools::said_by_system(error)
     ))
 }

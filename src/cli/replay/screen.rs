@@ -10,6 +10,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Stop;
+use crate::base::bytes::text_of_path;
 use crate::device::standard::tell;
 use crate::replay::grouped;
 
@@ -60,7 +61,8 @@ impl Screen {
         let reader: Box<dyn Read> = match input == Path::new("-") {
             true => Box::new(io::stdin()),
             false => Box::new(
-                File::open(input).map_err(|error| format!("cannot read the capture {}: {error}", input.display()))?,
+                File::open(input)
+                    .map_err(|error| format!("cannot read the capture {}: {error}", text_of_path(input)))?,
             ),
         };
         Ok(Counted {

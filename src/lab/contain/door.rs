@@ -14,6 +14,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::outside::{code_of, report};
 use super::{Failure, NOBODY, OWN, Who, inside, tried};
+use crate::base::bytes::text_of_os;
 use crate::device::standard::tell;
 use crate::device::syscall::{Namespaces, inherited, let_signals_in, signals_to_pass_on, unshare};
 
@@ -33,7 +34,7 @@ pub fn enter(word: &OsStr, args: &[OsString]) -> u8 {
     };
     let who = who.to_str().and_then(Who::from_word);
     let (Some(who), Some(ends)) = (who, Ends::of(calls, leash, live)) else {
-        tell!("nflab: {} is for nflab's own use", word.to_string_lossy());
+        tell!("nflab: {} is for nflab's own use", text_of_os(word));
         return 2;
     };
     // Nothing of this shall outlive whoever holds the lab.

@@ -17,6 +17,7 @@ use rustix::mount::{
 };
 
 use super::{Failure, OWN, Plan, Who, inside, tried};
+use crate::base::bytes::{bytes_of, text_of_path};
 use crate::device::syscall::make_read_only;
 
 /// Makes the view, in a mount namespace of our own.
@@ -52,14 +53,17 @@ pub fn make(who: Who, plan: &Plan) -> Result<(), Failure> {
     for (number, cover) in covers.iter_mut().enumerate() {
         cover
             .prepare(who, &layers.join(number.to_string()))
-            .map_err(tried(format!("copy {}", cover.path.display())))?;
+            .map_err(tried(format!("copy {}", text_of_path(&cover.path))))?;
     }
     for place in &places {
-        reserve(&covers, place, &plan.tools).map_err(tried(format!("put the tools into {}", place.display())))?;
+        reserve(&covers, place, &plan.tools).map_err(tried(format!("put the tools into {}", text_of_path(place))))?;
     }
     for cover in &covers {
         cover.lay(who).map_err(|error| Failure {
-            what: format!("lay a throw-away file system (overlay) over {}", cover.path.display()),
+            what: format!(
+                "lay a throw-away file system (overlay) over {}",
+                text_of_path(&cover.path)
+            ),
             why: error.to_string(),
         })?;
     }
@@ -80,7 +84,7 @@ pub fn confine(directory: &Path) -> Result<(), Failure> {
     let mut kept = Vec::new();
     for path in [directory, Path::new(OWN)] {
         // Apart from the others, it does not become read-only with them.
-        let tree = tree(path, OpenTreeFlags::AT_RECURSIVE).map_err(tried(format!("keep {}", path.display())))?;
+        let tree = tree(path, OpenTreeFlags::AT_RECURSIVE).map_err(tried(format!("keep {}", text_of_path(path))))?;
         kept.push((path, tree));
     }
     make_read_only(c"/").map_err(tried("make the file system read-only"))?;
@@ -94,7 +98,7 @@ pub fn confine(directory: &Path) -> Result<(), Failure> {
     for (path, tree) in kept {
         // It may lie in the /tmp that just went out of sight; elsewhere it is there.
         let _ = fs::create_dir_all(path);
-        put(tree, path).map_err(tried(format!("keep {}", path.display())))?;
+        put(tree, path).map_err(tried(format!("keep {}", text_of_path(path))))?;
     }
     std::env::set_current_dir(&work).map_err(tried("go to the script's directory"))
 }
@@ -268,16 +272,16 @@ impl Cover {
         };
         let options = format!(
             "lowerdir={},upperdir={},workdir={}{own}",
-            seen(&self.lower).display(),
-            self.upper.display(),
-            self.work.display()
+            text_of_path(&seen(&self.lower)),
+            text_of_path(&self.upper),
+            text_of_path(&self.work)
         );
         Ok(mount(
             "nflab",
             &self.path,
             "overlay",
             MountFlags::empty(),
-            Some(CString::new(options)?.as_c_str()),
+            Some(CString::new(bytes_of(&options))?.as_c_str()),
         )?)
     }
 }

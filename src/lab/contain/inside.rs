@@ -16,6 +16,7 @@ use super::door::Ends;
 use super::outside::report;
 use super::relay::Relay;
 use super::{Failure, OWN, Plan, Who, files, kernel_files, links, refusal, tried, without_number};
+use crate::base::bytes::text_of_os;
 use crate::device::standard::tell;
 use crate::device::syscall::let_signals_in;
 
@@ -154,7 +155,7 @@ fn command_and_all(plan: &Plan, orders: BufReader<UnixStream>, command: &[OsStri
 pub fn cannot_run(program: &OsStr, error: &std::io::Error) -> u8 {
     tell!(
         "nflab: cannot run {}: {}",
-        program.to_string_lossy(),
+        text_of_os(program),
         without_number(&error.to_string())
     );
     match error.kind() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::trace;
 use super::{Input, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::InterfaceName;
-use crate::base::bytes::os_of;
+use crate::base::bytes::{os_of, text_of_path};
 use crate::engine::{Fate, Port};
 use crate::explain::describe;
 use crate::explain::story::Detail;
@@ -222,7 +222,7 @@ impl<L: BorrowMut<Lab>> Runner<L> {
 
     fn read(&self, name: &str) -> Result<String, String> {
         let path = self.directory.join(os_of(name));
-        read_file(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        read_file(&path).map_err(|error| format!("cannot read {}: {error}", text_of_path(&path)))
     }
 
     /// Sends a packet as `send` does.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Word;
-use crate::base::bytes::os_of;
+use crate::base::bytes::{os_of, text_of_path};
 use crate::base::{Family, InterfaceName};
 use crate::device::result_file;
 use crate::explain::account::Account;
@@ -128,7 +128,7 @@ pub fn tell(form: &Form, passage: &Passage, lab: &Lab, directory: &Path, styled:
             let path = directory.join(os_of(file));
             let account = story.account();
             result_file::write(&path, picture::draw(&account).as_bytes())
-                .map_err(|error| format!("cannot write the picture {}: {error}", path.display()))?;
+                .map_err(|error| format!("cannot write the picture {}: {error}", text_of_path(&path)))?;
             Ok(String::new())
         }
         Form::Why { rule, json } => {
