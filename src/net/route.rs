@@ -246,6 +246,8 @@ fn sort_key(route: &Route) -> (u32, u8, IpAddr, u32) {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
     entries: Vec<Entry>,
+    /// Where the entries of the tables begin that every packet asks, in the order of their numbers, and where those of the last one end.
+    asked: [usize; 4],
     /// Tables that somebody put a route into, once, beside the local and the main one: they exist from then on.
     made: Vec<u32>,
     /// Someone added a route to the local table by hand, once: the kernel remembers that too.
@@ -302,6 +304,7 @@ impl Tables {
             self.made.push(route.table);
         }
         self.entries.insert(at, Entry { route, owner });
+        self.find_asked();
     }
 
     pub fn replace_at(&mut self, at: usize, route: Route) {
@@ -309,7 +312,9 @@ impl Tables {
     }
 
     pub fn remove_at(&mut self, at: usize) -> Route {
-        self.entries.remove(at).route
+        let removed = self.entries.remove(at).route;
+        self.find_asked();
+        removed
     }
 
     /// Where the routes to the same place with the same metric are, in their table.
@@ -327,6 +332,7 @@ impl Tables {
 
     pub fn retain(&mut self, keep: impl FnMut(&mut Entry) -> bool) {
         self.entries.retain_mut(keep);
+        self.find_asked();
     }
 
     pub fn has_custom_local(&self) -> bool {
@@ -334,27 +340,44 @@ impl Tables {
     }
 
     fn table(&self, table: u32) -> &[Entry] {
-        let start = self.entries.partition_point(|it| it.route.table < table);
-        let end = self.entries.partition_point(|it| it.route.table <= table);
+        let (start, end) = match table {
+            table::DEFAULT..=table::LOCAL => {
+                let at = (table - table::DEFAULT) as usize;
+                (self.asked[at], self.asked[at + 1])
+            }
+            _ => (
+                self.start_of(table),
+                self.entries.partition_point(|it| it.route.table <= table),
+            ),
+        };
         &self.entries[start..end]
     }
 
-    fn lookup(&self, table: u32, key: &Key) -> Found<'_> {
-        judge(self.candidates(table, key), key)
+    fn start_of(&self, table: u32) -> usize {
+        self.entries.partition_point(|it| it.route.table < table)
     }
 
-    /// Without rules of one's own, the kernel keeps the main and the local table as one: a longer prefix in either wins.
-    fn lookup_local_and_main(&self, key: &Key) -> Found<'_> {
-        judge(self.local_and_main(key), key)
+    /// To be called when entries have come or gone.
+    fn find_asked(&mut self) {
+        self.asked = [table::DEFAULT, table::MAIN, table::LOCAL, table::LOCAL + 1].map(|table| self.start_of(table));
+    }
+
+    fn lookup(&self, table: u32, key: &Key) -> Found<'_> {
+        judge(self.deciding(table, key))
     }
 
     /// The route that ends a table's look-up, whatever it does with the packet.
-    fn first(&self, table: u32, key: &Key) -> Option<&Route> {
-        first(self.candidates(table, key), key)
+    fn deciding(&self, table: u32, key: &Key) -> Option<&Route> {
+        let mut routes = self.candidates(table, key).map(|entry| &entry.route);
+        routes.find(|route| route.decides(key))
     }
 
-    fn first_local_or_main(&self, key: &Key) -> Option<&Route> {
-        first(self.local_and_main(key), key)
+    /// Without rules of one's own, the kernel keeps the main and the local table as one: a longer prefix in either wins.
+    fn deciding_in_local_and_main(&self, key: &Key) -> Option<&Route> {
+        match (self.deciding(table::LOCAL, key), self.deciding(table::MAIN, key)) {
+            (Some(local), Some(main)) if main.to.length() > local.to.length() => Some(main),
+            (local, main) => local.or(main),
+        }
     }
 
     /// A table's routes that may hold the destination, and in a short table others too: longest prefixes first.
@@ -369,18 +392,6 @@ impl Tables {
             rest,
             destination: key.destination,
         }
-    }
-
-    fn local_and_main(&self, key: &Key) -> impl Iterator<Item = &Entry> {
-        let mut local = self.candidates(table::LOCAL, key).peekable();
-        let mut main = self.candidates(table::MAIN, key).peekable();
-        std::iter::from_fn(move || {
-            let length = |it: Option<&&Entry>| it.map(|it| it.route.to.length());
-            match length(main.peek()) > length(local.peek()) {
-                true => main.next(),
-                false => local.next().or_else(|| main.next()),
-            }
-        })
     }
 }
 
@@ -437,35 +448,28 @@ impl<'a> Candidates<'a> {
 /// Routes that are looked at one by one sooner than they are searched.
 const SHORT: usize = 32;
 
-fn first<'a>(mut entries: impl Iterator<Item = &'a Entry>, key: &Key) -> Option<&'a Route> {
-    let ends = |route: &&Route| {
-        let refuses = matches!(
-            route.kind,
+impl Route {
+    /// Whether a look-up ends here: the packet takes this way, or is refused by it, or is sent on to the next table.
+    fn decides(&self, key: &Key) -> bool {
+        let leads_nowhere = matches!(
+            self.kind,
             RouteKind::Blackhole | RouteKind::Unreachable | RouteKind::Prohibit | RouteKind::Throw
         );
-        route.to.contains(key.destination)
-            && route.scope >= key.scope
-            && (refuses || key.output.is_none_or(|output| route.interface == Some(output)))
-    };
-    let found = entries.find(|entry| ends(&&entry.route)).map(|entry| &entry.route);
-    found.filter(|route| route.kind != RouteKind::Throw)
+        self.to.contains(key.destination)
+            && self.scope >= key.scope
+            && (leads_nowhere || key.output.is_none_or(|output| self.interface == Some(output)))
+    }
 }
 
-fn judge<'a>(entries: impl Iterator<Item = &'a Entry>, key: &Key) -> Found<'a> {
-    for Entry { route, .. } in entries {
-        if !route.to.contains(key.destination) || route.scope < key.scope {
-            continue;
-        }
-        match route.kind {
-            RouteKind::Blackhole => return Found::Refused(RouteError::Blackhole),
-            RouteKind::Unreachable => return Found::Refused(RouteError::HostUnreachable),
-            RouteKind::Prohibit => return Found::Refused(RouteError::Prohibited),
-            RouteKind::Throw => return Found::Next,
-            _ if key.output.is_some_and(|output| route.interface != Some(output)) => {}
-            _ => return Found::Route(route),
-        }
+fn judge(deciding: Option<&Route>) -> Found<'_> {
+    let Some(route) = deciding else { return Found::Next };
+    match route.kind {
+        RouteKind::Blackhole => Found::Refused(RouteError::Blackhole),
+        RouteKind::Unreachable => Found::Refused(RouteError::HostUnreachable),
+        RouteKind::Prohibit => Found::Refused(RouteError::Prohibited),
+        RouteKind::Throw => Found::Next,
+        _ => Found::Route(route),
     }
-    Found::Next
 }
 
 impl RoutingRule {
@@ -484,22 +488,16 @@ impl RoutingRule {
 impl Net {
     /// The route that decides, allocating nothing.
     pub(super) fn lookup(&self, key: &Key) -> Result<&Route, RouteError> {
-        let mut asked = [Found::Next, Found::Next];
         if !self.custom_rules {
-            asked = [
-                self.tables.lookup_local_and_main(key),
-                self.tables.lookup(table::DEFAULT, key),
-            ];
-        }
-        for found in asked {
-            match found {
-                Found::Route(route) => return Ok(route),
-                Found::Refused(why) => return Err(why),
-                Found::Next => {}
-            }
-        }
-        if !self.custom_rules {
-            return Err(RouteError::NetworkUnreachable);
+            let found = match judge(self.tables.deciding_in_local_and_main(key)) {
+                Found::Next => self.tables.lookup(table::DEFAULT, key),
+                found => found,
+            };
+            return match found {
+                Found::Route(route) => Ok(route),
+                Found::Refused(why) => Err(why),
+                Found::Next => Err(RouteError::NetworkUnreachable),
+            };
         }
         for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
             match rule.action {
@@ -524,11 +522,13 @@ impl Net {
                 priority,
                 ..RoutingRule::new(RuleAction::Table(number))
             });
+        // A route "throw" is none to tell of: the next table is asked.
+        fn told(deciding: Option<&Route>) -> Option<&Route> {
+            deciding.filter(|route| route.kind != RouteKind::Throw)
+        }
         if !self.custom_rules {
-            let found = self
-                .tables
-                .first_local_or_main(key)
-                .or_else(|| self.tables.first(table::DEFAULT, key));
+            let found = told(self.tables.deciding_in_local_and_main(key))
+                .or_else(|| told(self.tables.deciding(table::DEFAULT, key)));
             let rule = found.and_then(|route| {
                 defaults
                     .into_iter()
@@ -539,7 +539,7 @@ impl Net {
         for rule in self.rules.iter().filter(|rule| rule.matches(key)) {
             match rule.action {
                 RuleAction::Table(number) => {
-                    if let Some(route) = self.tables.first(number, key) {
+                    if let Some(route) = told(self.tables.deciding(number, key)) {
                         return (Some(rule.clone()), Some(route));
                     }
                 }
@@ -683,7 +683,7 @@ mod tests {
             output: None,
             scope: Scope::Universe,
         };
-        assert!(tables.first(table::MAIN, &six).is_none());
+        assert!(tables.deciding(table::MAIN, &six).is_none());
     }
 
     fn asked(net: &Net, destination: &str, mark: u32) -> Result<Option<IpAddr>, RouteError> {
