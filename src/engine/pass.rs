@@ -36,14 +36,12 @@ pub(super) struct Pass<'a, O> {
     is_by_program: bool,
 }
 
-/// A packet on its way, with what tracking says of it.
+/// A packet on its way, with what tracking says of it. It stays where it was made, and is lent from step to step: moving it costs more than most steps.
 pub(super) struct Transit {
     pub packet: Packet,
     pub tracking: Tracking,
     /// How its destination was found, once routing has spoken.
     pub delivery: Delivery,
-    /// Its route, where it is forwarded.
-    pub forwarding: Option<Forwarding>,
 }
 
 impl<'a, O: Observer> Pass<'a, O> {
@@ -73,7 +71,12 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
             Ok(mut packet) => {
                 packet.input = Some(interface);
-                self.inward(packet, Tracking::default(), None)
+                let mut transit = Transit {
+                    packet,
+                    tracking: Tracking::default(),
+                    delivery: Delivery::Unicast,
+                };
+                self.inward(&mut transit, None)
             }
             Err((reason, _)) => self.stopped(Reason::Host(reason), None),
         };
@@ -158,15 +161,9 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// PREROUTING, the routing decision, and what follows from it.
-    fn inward(&mut self, packet: Packet, tracking: Tracking, known: Option<(Delivery, Option<Forwarding>)>) -> Report {
-        let destination = packet.destination();
-        let mut transit = Transit {
-            packet,
-            tracking,
-            delivery: Delivery::Unicast,
-            forwarding: None,
-        };
-        if let Err(reason) = self.hook(Hook::Prerouting, &mut transit) {
+    fn inward(&mut self, transit: &mut Transit, known: Option<(Delivery, Option<Forwarding>)>) -> Report {
+        let destination = transit.packet.destination();
+        if let Err(reason) = self.hook(Hook::Prerouting, transit) {
             return self.gone(reason, transit);
         }
         let net = &self.config.net;
@@ -188,7 +185,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             InputRoute::Local => Delivery::Local,
             InputRoute::Broadcast => Delivery::Broadcast,
             InputRoute::Multicast => Delivery::Multicast,
-            InputRoute::Forward(route) => return self.forward(transit, route),
+            InputRoute::Forward(route) => return self.forward(transit, &route),
             InputRoute::Error {
                 reason,
                 error,
@@ -212,8 +209,8 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.deliver(transit)
     }
 
-    fn forward(&mut self, mut transit: Transit, route: Forwarding) -> Report {
-        match self.config.net.forward(&mut transit.packet, &route) {
+    fn forward(&mut self, transit: &mut Transit, route: &Forwarding) -> Report {
+        match self.config.net.forward(&mut transit.packet, route) {
             ForwardOutcome::Continue { redirect } => {
                 if let Some(redirect) = redirect {
                     let built =
@@ -231,22 +228,21 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
         }
         transit.packet.output = Some(route.output);
-        transit.forwarding = Some(route);
-        if let Err(reason) = self.hook(Hook::Forward, &mut transit) {
+        if let Err(reason) = self.hook(Hook::Forward, transit) {
             return self.gone(reason, transit);
         }
-        self.config.net.forward_options(&mut transit.packet, &route);
-        self.depart(transit, route.mtu, Fate::Forwarded)
+        self.config.net.forward_options(&mut transit.packet, route);
+        self.depart(transit, route.mtu, Some(route))
     }
 
     /// INPUT, and what the host makes of it.
-    fn deliver(&mut self, mut transit: Transit) -> Report {
+    fn deliver(&mut self, transit: &mut Transit) -> Report {
         if transit.packet.is_fragment()
-            && let Err(reason) = self.defragment(DefragUser::LocalDeliver, &mut transit)
+            && let Err(reason) = self.defragment(DefragUser::LocalDeliver, transit)
         {
             return self.gone(reason, transit);
         }
-        if let Err(reason) = self.hook(Hook::Input, &mut transit) {
+        if let Err(reason) = self.hook(Hook::Input, transit) {
             return self.gone(reason, transit);
         }
         if O::WATCHING {
@@ -283,7 +279,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             Answer::Consumed | Answer::Dropped(_) => {}
         }
         let state = transit.tracking.state;
-        self.worker.recycle(transit.packet);
+        self.worker.recycle(&mut transit.packet);
         Report {
             fate: Fate::Delivered,
             state,
@@ -306,18 +302,17 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet,
             tracking,
             delivery: route.delivery,
-            forwarding: None,
         };
         transit.packet.output = Some(route.interface);
         if let Err(reason) = self.output_hook(&mut transit, &mut route) {
-            return self.gone(reason, transit);
+            return self.gone(reason, &mut transit);
         }
         if route.loops_back
             && let Some(interface) = transit.packet.output
         {
             self.hear_itself(interface, &mut transit, is_by_program);
         }
-        self.depart(transit, route.mtu, Fate::Sent)
+        self.depart(&mut transit, route.mtu, None)
     }
 
     /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again; at once, unless the router is about another
@@ -350,10 +345,9 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet: transit.packet.clone(),
             tracking: transit.tracking.clone(),
             delivery: transit.delivery,
-            forwarding: None,
         };
         if let Err(reason) = self.hook(Hook::Postrouting, &mut copy) {
-            self.gone(reason, copy);
+            self.gone(reason, &mut copy);
             return None;
         }
         Some(Looped {
@@ -375,9 +369,13 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.icmp_is_sending = false;
     }
 
-    /// POSTROUTING, fragmentation, the wire.
-    fn depart(&mut self, mut transit: Transit, mtu: u32, fate: Fate) -> Report {
-        if let Err(reason) = self.hook(Hook::Postrouting, &mut transit) {
+    /// POSTROUTING, fragmentation, the wire. `forwarding` is the route of what is forwarded, and `None` for the router's own packets.
+    fn depart(&mut self, transit: &mut Transit, mtu: u32, forwarding: Option<&Forwarding>) -> Report {
+        let fate = match forwarding {
+            Some(_) => Fate::Forwarded,
+            None => Fate::Sent,
+        };
+        if let Err(reason) = self.hook(Hook::Postrouting, transit) {
             return self.gone(reason, transit);
         }
         let state = transit.tracking.state;
@@ -389,20 +387,19 @@ impl<'a, O: Observer> Pass<'a, O> {
             return self.gone(Reason::Host(DropReason::LinkDown), transit);
         }
         if transit.packet.len() <= mtu as usize && transit.packet.largest_fragment == 0 {
-            self.leave(output, transit);
+            self.leave(output, transit, forwarding);
             return Report { fate, state };
         }
         let mut pieces = Vec::new();
-        match fragment(transit.packet, mtu, &mut |piece| pieces.push(piece)) {
+        match fragment(transit.packet.take(), mtu, &mut |piece| pieces.push(piece)) {
             Ok(()) => {
                 for packet in pieces {
-                    let transit = Transit {
+                    let mut piece = Transit {
                         packet,
                         tracking: transit.tracking.clone(),
                         delivery: transit.delivery,
-                        forwarding: transit.forwarding,
                     };
-                    self.leave(output, transit);
+                    self.leave(output, &mut piece, forwarding);
                 }
                 Report { fate, state }
             }
@@ -424,20 +421,20 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// Out by an interface. By `lo` it comes in again, with what is known of it.
-    fn leave(&mut self, output: InterfaceId, transit: Transit) {
+    fn leave(&mut self, output: InterfaceId, transit: &mut Transit, forwarding: Option<&Forwarding>) {
         if output != InterfaceId::LOOPBACK {
-            return self.transmit(output, transit.packet);
+            return self.transmit(output, &mut transit.packet);
         }
         self.worker.looped.push_back(Looped {
             interface: output,
-            packet: transit.packet,
-            tracking: transit.tracking,
+            packet: transit.packet.take(),
+            tracking: std::mem::take(&mut transit.tracking),
             delivery: transit.delivery,
-            forwarding: transit.forwarding,
+            forwarding: forwarding.copied(),
         });
     }
 
-    fn transmit(&mut self, output: InterfaceId, mut packet: Packet) {
+    fn transmit(&mut self, output: InterfaceId, packet: &mut Packet) {
         packet.finish_checksum();
         if O::WATCHING {
             let interface = self.config.net.interface(output).name;
@@ -448,7 +445,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
         self.worker.output.push(Emission {
             port: Port::Interface(output),
-            bytes: packet.into_bytes(),
+            bytes: packet.take_bytes(),
         });
     }
 
@@ -462,11 +459,17 @@ impl<'a, O: Observer> Pass<'a, O> {
     fn come_in_again(&mut self, looped: Looped) -> Report {
         let Looped {
             interface,
-            mut packet,
-            mut tracking,
+            packet,
+            tracking,
             delivery,
             forwarding,
         } = looped;
+        let mut transit = Transit {
+            packet,
+            tracking,
+            delivery: Delivery::Unicast,
+        };
+        let Transit { packet, tracking, .. } = &mut transit;
         self.loops += 1;
         if self.loops > MAX_LOOPS {
             return self.stopped(Reason::TooManyLoops, tracking.state);
@@ -481,7 +484,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             tracking.state = None;
         }
         self.see_arrival(Some(interface), packet.bytes());
-        self.inward(packet, tracking, Some((delivery, forwarding)))
+        self.inward(&mut transit, Some((delivery, forwarding)))
     }
 
     /// Sends an ICMP error about a packet, if one may be sent.
@@ -526,18 +529,18 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// The packet at hand goes no further; if a rule rejected it, its sender is told.
-    fn gone(&mut self, reason: Reason, transit: Transit) -> Report {
+    fn gone(&mut self, reason: Reason, transit: &mut Transit) -> Report {
         self.see_stop(&reason);
         if let Reason::Rejected { with, .. } = &reason {
-            self.reject(&transit, *with);
+            self.reject(transit, *with);
         }
         self.finished(reason, transit)
     }
 
     /// What stopped it has been shown already.
-    fn finished(&mut self, reason: Reason, transit: Transit) -> Report {
+    fn finished(&mut self, reason: Reason, transit: &mut Transit) -> Report {
         let state = transit.tracking.state;
-        self.worker.recycle(transit.packet);
+        self.worker.recycle(&mut transit.packet);
         Report {
             fate: Fate::Stopped(reason),
             state,

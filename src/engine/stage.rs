@@ -1,5 +1,7 @@
 //! What is done at each stage of a hook.
 
+use std::sync::Arc;
+
 use super::hooks::{Stage, stages};
 use super::observer::{Event, NatNotAsked, Observer};
 use super::pass::{Pass, Transit};
@@ -82,7 +84,7 @@ impl<O: Observer> Pass<'_, O> {
                 };
                 self.defragment(user, transit)
             }
-            Stage::Rules(table) => self.rules(hook, table, transit).map(drop),
+            Stage::Rules(table) => self.rules(hook, table, transit),
             Stage::Track => self.track(hook, transit),
             Stage::Nat(manip) => self.nat(hook, manip, transit),
             Stage::Confirm => self.confirm(transit),
@@ -120,10 +122,19 @@ impl<O: Observer> Pass<'_, O> {
         }
     }
 
-    /// Walks a table. True when the table has a chain here at all.
-    fn rules(&mut self, hook: Hook, table: Table, transit: &mut Transit) -> Result<bool, Reason> {
+    /// Walks a table, if it exists. Most do not, so that is found out before anything is made ready.
+    #[inline]
+    fn rules(&mut self, hook: Hook, table: Table, transit: &mut Transit) -> Result<(), Reason> {
+        match self.live.table(table) {
+            Some(_) => self.walk(hook, table, transit),
+            None => Ok(()),
+        }
+    }
+
+    #[inline(never)]
+    fn walk(&mut self, hook: Hook, table: Table, transit: &mut Transit) -> Result<(), Reason> {
         let Some(live) = self.live.table(table) else {
-            return Ok(false);
+            return Ok(());
         };
         let name = |id: Option<crate::base::InterfaceId>| match id {
             Some(id) => self.config.net.interface(id).name,
@@ -151,7 +162,7 @@ impl<O: Observer> Pass<'_, O> {
             stack: &mut self.worker.stack,
         };
         let Some(decision) = walk.run(live, self.observer) else {
-            return Ok(false);
+            return Ok(());
         };
         if O::WATCHING {
             for record in &self.worker.log[logged..] {
@@ -160,7 +171,7 @@ impl<O: Observer> Pass<'_, O> {
         }
         let place = || live.compiled.place(decision.step);
         match decision.verdict {
-            Verdict::Accept => Ok(true),
+            Verdict::Accept => Ok(()),
             Verdict::Drop if live.compiled.is_policy(decision.step) => Err(Reason::Policy(place())),
             Verdict::Drop => Err(Reason::Rule(place())),
             Verdict::Malformed => Err(Reason::Malformed(place())),
@@ -220,7 +231,7 @@ impl<O: Observer> Pass<'_, O> {
         if self.live.table(Table::Nat).is_none() {
             return Ok(());
         }
-        let Some(flow) = transit.tracking.flow.clone() else {
+        let Some(flow) = &transit.tracking.flow else {
             if O::WATCHING {
                 let why = NatNotAsked::NoFlow;
                 self.observer.see(Event::NatNotAsked { hook, manip, why });
@@ -230,7 +241,8 @@ impl<O: Observer> Pass<'_, O> {
         let opens = matches!(transit.tracking.state, Some(CtState::New | CtState::Related));
         let about_another =
             transit.tracking.state == Some(CtState::Related) && transit.packet.protocol() == protocol::ICMP;
-        if opens && !about_another && !nat::is_done(&flow, manip) {
+        if opens && !about_another && !nat::is_done(flow, manip) {
+            let flow = Arc::clone(flow);
             self.rules(hook, Table::Nat, transit)?;
             if !nat::is_done(&flow, manip) {
                 let mut cx = NatContext {
@@ -259,7 +271,9 @@ impl<O: Observer> Pass<'_, O> {
         };
         let translated = nat::translate(&mut transit.packet, &transit.tracking, at).map_err(Reason::Tracking)?;
         if translated == Translated::Moved {
-            self.router.flows.delete(&flow);
+            if let Some(flow) = &transit.tracking.flow {
+                self.router.flows.delete(flow);
+            }
             return Err(Reason::MasqueradeMoved);
         }
         if let Some(before) = before

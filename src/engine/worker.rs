@@ -130,9 +130,9 @@ impl Worker {
         buffer
     }
 
-    pub(super) fn recycle(&mut self, packet: Packet) {
+    pub(super) fn recycle(&mut self, packet: &mut Packet) {
         if self.pool.len() < POOLED {
-            self.pool.push(packet.into_bytes());
+            self.pool.push(packet.take_bytes());
         }
     }
 }

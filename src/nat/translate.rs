@@ -28,30 +28,31 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
     let Some(flow) = &tracking.flow else {
         return Ok(Translated::Unchanged);
     };
-    let (status, opposite, masqueraded) = {
-        let state = flow.lock();
-        let opposite = *state.tuple(flow, tracking.direction.opposite());
-        (state.status, opposite, state.nat.masquerade_interface)
-    };
     let manip = hook.manip();
+    let state = flow.lock();
+    let status = state.status;
     let applies = status.has(status_bit(manip, tracking.direction));
     if tracking.state == Some(CtState::Related)
         && let Some(message) = packet.icmpv4()
         && kind::is_error(message.kind())
     {
+        let opposite = *state.tuple(flow, tracking.direction.opposite());
+        drop(state);
         let redirect = message.kind() == kind::REDIRECT;
         return translate_error(packet, status, &opposite, manip, applies, redirect).map(changed);
     }
-    if masqueraded.is_some()
-        && masqueraded != packet.output
-        && hook == NatHook::Postrouting
+    if hook == NatHook::Postrouting
         && tracking.direction == Direction::Original
+        && let masqueraded @ Some(_) = state.nat.masquerade_interface
+        && masqueraded != packet.output
     {
         return Ok(Translated::Moved);
     }
     if !applies {
         return Ok(Translated::Unchanged);
     }
+    let opposite = *state.tuple(flow, tracking.direction.opposite());
+    drop(state);
     let Some(target) = opposite.inverse() else {
         return Ok(Translated::Unchanged);
     };

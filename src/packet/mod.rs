@@ -94,6 +94,11 @@ impl Packet {
         }
     }
 
+    /// Takes its bytes out, and leaves a husk as `take` does.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
