@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use super::roff::Page;
+use crate::base::Family;
 use crate::engine::HOOKS;
+use crate::ext::missing::{self, Kind};
 use crate::ext::option::{OptionSpec, ValueKind};
 use crate::ext::{MATCHES, TARGETS};
 use crate::helper;
@@ -98,6 +100,15 @@ pub fn extensions() -> String {
                 spec.expect_timeout.as_secs()
             ),
         );
+    }
+    page.section("NOT THERE YET");
+    page.paragraph(
+        "What iptables 1.8.9 has besides. A rule that asks for one of these is refused by its name, before anything else of the rule is read, and \
+         changes nothing.",
+    );
+    for kind in [Kind::Match, Kind::Target] {
+        let names: Vec<&str> = missing::names(kind, Family::V4).collect();
+        page.term(kind.letter(), &format!("{}.", names.join(", ")));
     }
     page.section("SEE ALSO");
     page.paragraph("nflab(1), nflab-iptables(8), nflab-hooks(7)");

@@ -6,6 +6,7 @@
 mod help;
 pub mod listed;
 pub mod matches;
+pub mod missing;
 pub mod names;
 pub mod number;
 pub mod option;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::draft::{Chain, Draft};
-use super::row::FOREIGN_TARGETS;
+use super::row::is_foreign_target;
 use super::{Options, Told, build};
 use crate::ext;
 use crate::rule::Table;
@@ -142,7 +142,7 @@ fn missing_chains(draft: &mut Draft, whole: bool, told: &mut Told) {
         };
         let known = ["ACCEPT", "DROP", "RETURN", "QUEUE"].contains(&name.as_str())
             || ext::targets().any(|spec| spec.name == name)
-            || FOREIGN_TARGETS.contains(&name.as_str())
+            || is_foreign_target(&name)
             || there.contains(&name);
         if !known {
             there.insert(name.clone());

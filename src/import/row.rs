@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::base::Family;
 use crate::ext::listed::Listed;
+use crate::ext::missing::{self, Kind};
 use crate::ext::{self, names};
 use crate::rule::Counters;
 use crate::text::list::Columns;
@@ -273,7 +274,10 @@ impl Row {
         if ext::targets().any(|spec| spec.listed_as == name) {
             return Ok(Said::Target(name.to_owned()));
         }
-        if whole || FOREIGN_TARGETS.contains(&name) {
+        if let Some(name) = missing_target(name) {
+            return Err(missing::refusal(Kind::Target, name));
+        }
+        if whole || is_foreign_target(name) {
             return Err(format!(
                 "`{name}` is no chain of this listing, and nflab has no such target; there are: {}",
                 ext::targets().map(|spec| spec.name).collect::<Vec<_>>().join(", ")
@@ -430,34 +434,15 @@ const MOST_WAYS: usize = 4;
 /// No rule of the kernel has room for more matches than these are words of.
 const MOST_WORDS: usize = 4_000;
 
-/// Targets of the real tool that nflab has not: a row that has one is not taken for a jump to a chain that is not listed.
-pub const FOREIGN_TARGETS: &[&str] = &[
-    "AUDIT",
-    "CHECKSUM",
-    "CLASSIFY",
-    "CLUSTERIP",
-    "CONNMARK",
-    "CONNSECMARK",
-    "DSCP",
-    "ECN",
-    "HMARK",
-    "IDLETIMER",
-    "LED",
-    "NETMAP",
-    "NFLOG",
-    "NFQUEUE",
-    "RATEEST",
-    "SAME",
-    "SECMARK",
-    "SET",
-    "SYNPROXY",
-    "TARPIT",
-    "TCPMSS",
-    "TCPOPTSTRIP",
-    "TEE",
-    "TOS",
-    "TPROXY",
-    "TRACE",
-    "TTL",
-    "ULOG",
-];
+/// Whether a listing's column of targets may say this although nflab has no such target: a row that has one is not taken for a jump to a chain
+/// that is not listed.
+pub fn is_foreign_target(name: &str) -> bool {
+    missing_target(name).is_some() || OUTSIDE_THE_TREE.contains(&name)
+}
+
+fn missing_target(name: &str) -> Option<&'static str> {
+    missing::find(Kind::Target, name, Family::V4)
+}
+
+/// Targets of old kernels and of collections beside the kernel's own.
+const OUTSIDE_THE_TREE: [&str; 2] = ["SAME", "TARPIT"];

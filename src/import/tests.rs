@@ -192,7 +192,7 @@ fn lines_that_cannot_be_read() {
         ),
         (
             format!("0 0 TCPMSS 6 -- {columns} TCPMSS clamp to PMTU"),
-            "`TCPMSS` is no chain of this listing",
+            "target TCPMSS is not there yet in nflab 0.1",
         ),
         (
             format!("0 0 DNAT 6 -- {columns}"),

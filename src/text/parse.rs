@@ -12,6 +12,7 @@ use super::{counters, number, own_options};
 use crate::base::Family;
 use crate::base::bytes::length_of;
 use crate::ext;
+use crate::ext::missing::{self, Kind};
 use crate::rule::Counters;
 
 /// Reads the arguments; the first is the program's name.
@@ -132,6 +133,9 @@ impl Parser<'_> {
             Some(restoring) if self.getopt.index == 1 => restoring.table,
             _ => self.getopt.just_passed(),
         };
+        if let Some(missing) = self.rule.missing_implicit(typed) {
+            return missing;
+        }
         let failure = Failure::parameter(format!("unknown option \"{typed}\""));
         let name = typed.trim_start_matches('-').split('=').next().unwrap_or_default();
         let owner = ext::matches()
@@ -521,7 +525,8 @@ fn check_new_chain(name: &str, family: Family) -> Result<(), Failure> {
             "chain name not allowed to start with `{first}'"
         )));
     }
-    if matches!(name, "" | "ACCEPT" | "DROP" | "QUEUE" | "RETURN") || ext::find_target(name, family).is_some() {
+    let is_target = ext::find_target(name, family).is_some() || missing::find(Kind::Target, name, family).is_some();
+    if matches!(name, "" | "ACCEPT" | "DROP" | "QUEUE" | "RETURN") || is_target {
         return Err(Failure::parameter("chain name may not clash with target name"));
     }
     if name.contains(is_space) {

@@ -10,6 +10,7 @@ use super::parse::{LONGEST_CHAIN, is_space};
 use super::{address, number};
 use crate::base::bytes::length_of;
 use crate::base::{AddressMask, Family, InterfaceMask};
+use crate::ext::missing::{self, Kind};
 use crate::ext::option::{Given, GivenOption, OptionSpec, parse_value};
 use crate::ext::{self, MatchSpec, TargetSpec, names};
 use crate::rule::{Action, Counters, Match, Selector, Target};
@@ -183,11 +184,24 @@ impl RuleOptions {
             )));
         }
         let spec = ext::find_match(name, self.base.family).ok_or_else(|| {
-            Failure::parameter(format!("Couldn't load match `{name}':No such file or directory\n"))
-                .remedy(format!("there are: {}", known(ext::matches().map(|it| it.name))))
+            match missing::find(Kind::Match, name, self.base.family) {
+                Some(name) => Failure::parameter(missing::refusal(Kind::Match, name)),
+                None => Failure::parameter(format!("Couldn't load match `{name}':No such file or directory\n")),
+            }
+            .remedy(format!("there are: {}", known(ext::matches().map(|it| it.name))))
         })?;
         self.load(Spec::Match(spec));
         Ok(())
+    }
+
+    /// The match that `-p` would bring in for an option that is nobody's else, where nflab has not got it.
+    pub fn missing_implicit(&self, typed: &str) -> Option<Failure> {
+        let option = typed.strip_prefix("--")?.split('=').next()?;
+        let name = missing::implicit_match(self.base.protocol, option, self.base.family)?;
+        Some(
+            Failure::parameter(missing::refusal(Kind::Match, name))
+                .remedy(format!("-p {name} alone, without its options, can be matched")),
+        )
     }
 
     fn load(&mut self, spec: Spec) {
@@ -202,11 +216,14 @@ impl RuleOptions {
     /// A name that a restore file has announced as a chain (`:LOG -`) is never looked up as a target.
     pub fn jump(&mut self, name: &str, at: usize, is_announced: bool) -> Result<(), Failure> {
         check_target_name(name)?;
-        if plain(name).is_none()
-            && !is_announced
-            && let Some(spec) = ext::find_target(name, self.base.family)
-        {
-            self.load(Spec::Target(spec));
+        if plain(name).is_none() && !is_announced {
+            if let Some(spec) = ext::find_target(name, self.base.family) {
+                self.load(Spec::Target(spec));
+            } else if let Some(name) = missing::find(Kind::Target, name, self.base.family) {
+                return Err(Failure::parameter(missing::refusal(Kind::Target, name))
+                    .at(at)
+                    .remedy(format!("there are: {}", known(ext::targets().map(|it| it.name)))));
+            }
         }
         self.jump = Some(Typed {
             name: name.to_owned(),

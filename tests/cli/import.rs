@@ -198,7 +198,7 @@ fn a_script_whose_rules_are_not_taken_is_refused() {
     let ran = bench.nflab(&["import", "fw.sh", "--argument", "broken"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
     assert!(
-        ran.err.contains("fw.sh: cannot be read: `iptables -A INPUT -m recent --set` failed: iptables v1.8.9 (legacy): Couldn't load match"),
+        ran.err.contains("fw.sh: cannot be read: `iptables -A INPUT -m recent --set` failed: iptables v1.8.9 (legacy): match recent is not there yet in nflab 0.1"),
         "{}",
         ran.err
     );

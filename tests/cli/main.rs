@@ -4,6 +4,7 @@
 mod bench;
 mod examples;
 mod import;
+mod missing;
 mod replay;
 mod replay_captures;
 mod replay_ftp;

@@ -20,6 +20,7 @@ mod fresh_seed;
 mod generator;
 mod import;
 mod mutations;
+mod names;
 mod options;
 mod ours;
 mod real;

@@ -1,0 +1,251 @@
+//! The matches and targets of iptables 1.8.9 that nflab has not got yet: a rule that asks for one is refused by its name, before its options are
+//! read, so that nothing of it is taken for something else (`-j CLUSTERIP --new` is not `-N`).
+//!
+//! The names are those of the tool's own directory of extensions (`xtables/` of Debian 12's package). What is built leaves the table: a
+//! name cannot stand here and in the registry.
+
+use crate::base::Family;
+
+/// What stands behind `-m`, or behind `-j`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Match,
+    Target,
+}
+
+impl Kind {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Target => "target",
+        }
+    }
+
+    /// The option of a command that it stands behind.
+    pub const fn letter(self) -> &'static str {
+        match self {
+            Self::Match => "-m",
+            Self::Target => "-j",
+        }
+    }
+}
+
+/// The tool's name for an extension that it has and nflab has not: `name` may be another spelling of it (`ipv6-icmp`).
+pub fn find(kind: Kind, name: &str, family: Family) -> Option<&'static str> {
+    let same = |row: &&Row| row.kind == kind && row.families.contains(&family);
+    let row = ROWS.iter().filter(same).find(|row| row.names.contains(&name))?;
+    Some(row.names[0])
+}
+
+/// The match that `-p` with this protocol number would bring in for an option that is none of the others': typed without its dashes, perhaps cut
+/// short.
+pub fn implicit_match(protocol: u8, option: &str, family: Family) -> Option<&'static str> {
+    let known = |row: &&Row| {
+        row.options
+            .iter()
+            .any(|known| !option.is_empty() && known.starts_with(option))
+    };
+    let of_protocol = |row: &&Row| row.protocol == Some(protocol) && row.families.contains(&family);
+    let row = ROWS.iter().filter(of_protocol).find(known)?;
+    Some(row.names[0])
+}
+
+/// The names of one kind, each once.
+pub fn names(kind: Kind, family: Family) -> impl Iterator<Item = &'static str> {
+    let same = move |row: &&Row| row.kind == kind && row.families.contains(&family);
+    ROWS.iter().filter(same).map(|row| row.names[0])
+}
+
+/// What is said of an extension that is not there.
+pub fn refusal(kind: Kind, name: &str) -> String {
+    format!("{} {name} is not there yet in nflab {VERSION}", kind.name())
+}
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+
+struct Row {
+    kind: Kind,
+    /// The name that `-m` or `-j` takes, then its other spellings.
+    names: &'static [&'static str],
+    families: &'static [Family],
+    /// The protocol whose `-p` brings it in where one of these options is met.
+    protocol: Option<u8>,
+    options: &'static [&'static str],
+}
+
+const fn row(kind: Kind, families: &'static [Family], names: &'static [&'static str]) -> Row {
+    Row {
+        kind,
+        names,
+        families,
+        protocol: None,
+        options: &[],
+    }
+}
+
+const fn of_protocol(
+    protocol: u8,
+    families: &'static [Family],
+    names: &'static [&'static str],
+    options: &'static [&'static str],
+) -> Row {
+    Row {
+        kind: Kind::Match,
+        names,
+        families,
+        protocol: Some(protocol),
+        options,
+    }
+}
+
+const BOTH: &[Family] = &[Family::V4, Family::V6];
+const V4: &[Family] = &[Family::V4];
+const V6: &[Family] = &[Family::V6];
+
+const ROWS: &[Row] = &[
+    of_protocol(51, V4, &["ah"], &["ahspi"]),
+    of_protocol(51, V6, &["ah"], &["ahspi", "ahlen", "ahres"]),
+    row(Kind::Match, BOTH, &["bpf"]),
+    row(Kind::Match, BOTH, &["cgroup"]),
+    row(Kind::Match, BOTH, &["cluster"]),
+    row(Kind::Match, BOTH, &["connbytes"]),
+    row(Kind::Match, BOTH, &["connlabel"]),
+    row(Kind::Match, BOTH, &["connlimit"]),
+    row(Kind::Match, BOTH, &["connmark"]),
+    row(Kind::Match, BOTH, &["cpu"]),
+    of_protocol(
+        33,
+        BOTH,
+        &["dccp"],
+        &[
+            "sport",
+            "source-port",
+            "dport",
+            "destination-port",
+            "dccp-types",
+            "dccp-option",
+        ],
+    ),
+    row(Kind::Match, BOTH, &["devgroup"]),
+    row(Kind::Match, BOTH, &["dscp"]),
+    row(Kind::Match, V6, &["dst"]),
+    row(Kind::Match, BOTH, &["ecn"]),
+    of_protocol(50, BOTH, &["esp"], &["espspi"]),
+    row(Kind::Match, V6, &["eui64"]),
+    row(Kind::Match, V6, &["frag"]),
+    row(Kind::Match, BOTH, &["hashlimit"]),
+    row(Kind::Match, V6, &["hbh"]),
+    row(Kind::Match, BOTH, &["helper"]),
+    row(Kind::Match, V6, &["hl"]),
+    of_protocol(58, V6, &["icmp6", "icmpv6", "ipv6-icmp"], &["icmpv6-type"]),
+    of_protocol(108, BOTH, &["ipcomp"], &["ipcompspi", "compres"]),
+    row(Kind::Match, BOTH, &["iprange"]),
+    row(Kind::Match, V6, &["ipv6header"]),
+    row(Kind::Match, BOTH, &["ipvs"]),
+    row(Kind::Match, BOTH, &["length"]),
+    row(Kind::Match, BOTH, &["mac"]),
+    of_protocol(135, V6, &["mh", "ipv6-mh", "mobility-header"], &["mh-type"]),
+    row(Kind::Match, BOTH, &["nfacct"]),
+    row(Kind::Match, BOTH, &["osf"]),
+    row(Kind::Match, BOTH, &["owner"]),
+    row(Kind::Match, BOTH, &["physdev"]),
+    row(Kind::Match, BOTH, &["pkttype"]),
+    row(Kind::Match, BOTH, &["policy"]),
+    row(Kind::Match, BOTH, &["quota"]),
+    row(Kind::Match, BOTH, &["rateest"]),
+    row(Kind::Match, V4, &["realm"]),
+    row(Kind::Match, BOTH, &["recent"]),
+    row(Kind::Match, BOTH, &["rpfilter"]),
+    row(Kind::Match, V6, &["rt"]),
+    of_protocol(
+        132,
+        BOTH,
+        &["sctp"],
+        &["sport", "source-port", "dport", "destination-port", "chunk-types"],
+    ),
+    row(Kind::Match, BOTH, &["set"]),
+    row(Kind::Match, BOTH, &["socket"]),
+    row(Kind::Match, V6, &["srh"]),
+    row(Kind::Match, BOTH, &["statistic"]),
+    row(Kind::Match, BOTH, &["string"]),
+    row(Kind::Match, BOTH, &["tcpmss"]),
+    row(Kind::Match, BOTH, &["time"]),
+    row(Kind::Match, BOTH, &["tos"]),
+    row(Kind::Match, V4, &["ttl"]),
+    row(Kind::Match, BOTH, &["u32"]),
+    row(Kind::Target, BOTH, &["AUDIT"]),
+    row(Kind::Target, BOTH, &["CHECKSUM"]),
+    row(Kind::Target, BOTH, &["CLASSIFY"]),
+    row(Kind::Target, V4, &["CLUSTERIP"]),
+    row(Kind::Target, BOTH, &["CONNMARK"]),
+    row(Kind::Target, BOTH, &["CONNSECMARK"]),
+    row(Kind::Target, V6, &["DNPT"]),
+    row(Kind::Target, BOTH, &["DSCP"]),
+    row(Kind::Target, V4, &["ECN"]),
+    row(Kind::Target, V6, &["HL"]),
+    row(Kind::Target, BOTH, &["HMARK"]),
+    row(Kind::Target, BOTH, &["IDLETIMER"]),
+    row(Kind::Target, BOTH, &["LED"]),
+    row(Kind::Target, BOTH, &["NETMAP"]),
+    row(Kind::Target, BOTH, &["NFLOG"]),
+    row(Kind::Target, BOTH, &["NFQUEUE"]),
+    row(Kind::Target, BOTH, &["RATEEST"]),
+    row(Kind::Target, V6, &["REJECT"]),
+    row(Kind::Target, BOTH, &["SECMARK"]),
+    row(Kind::Target, BOTH, &["SET"]),
+    row(Kind::Target, V6, &["SNPT"]),
+    row(Kind::Target, BOTH, &["SYNPROXY"]),
+    row(Kind::Target, BOTH, &["TCPMSS"]),
+    row(Kind::Target, BOTH, &["TCPOPTSTRIP"]),
+    row(Kind::Target, BOTH, &["TEE"]),
+    row(Kind::Target, BOTH, &["TOS"]),
+    row(Kind::Target, BOTH, &["TPROXY"]),
+    row(Kind::Target, BOTH, &["TRACE"]),
+    row(Kind::Target, V4, &["TTL"]),
+    row(Kind::Target, V4, &["ULOG"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext;
+
+    #[test]
+    fn what_is_built_has_left_the_table() {
+        for row in ROWS {
+            for (family, name) in row
+                .families
+                .iter()
+                .flat_map(|family| row.names.iter().map(move |name| (*family, name)))
+            {
+                let built = match row.kind {
+                    Kind::Match => ext::find_match(name, family).is_some(),
+                    Kind::Target => ext::find_target(name, family).is_some(),
+                };
+                assert!(!built, "{} {name} is built: take it out of the table", row.kind.name());
+                let same = |other: &&Row| other.kind == row.kind && other.families.contains(&family);
+                let rows = ROWS
+                    .iter()
+                    .filter(same)
+                    .filter(|other| other.names.contains(name))
+                    .count();
+                assert_eq!(rows, 1, "{} {name}", row.kind.name());
+            }
+        }
+    }
+
+    #[test]
+    fn names_belong_to_kinds_and_families() {
+        assert_eq!(find(Kind::Match, "ttl", Family::V4), Some("ttl"));
+        assert_eq!(find(Kind::Match, "ttl", Family::V6), None);
+        assert_eq!(find(Kind::Target, "ttl", Family::V4), None);
+        assert_eq!(find(Kind::Match, "ipv6-icmp", Family::V6), Some("icmp6"));
+        assert_eq!(implicit_match(132, "dpo", Family::V4), Some("sctp"));
+        assert_eq!(implicit_match(132, "espspi", Family::V4), None);
+        assert_eq!(implicit_match(6, "dport", Family::V4), None);
+        assert_eq!(
+            refusal(Kind::Target, "TEE"),
+            format!("target TEE is not there yet in nflab {VERSION}")
+        );
+    }
+}
