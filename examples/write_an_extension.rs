@@ -16,7 +16,7 @@ use nflab::base::Family;
 use nflab::cli::TOOLBOX;
 use nflab::explain::story::Detail;
 use nflab::ext::listed::{Listed, Options, Typed};
-use nflab::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use nflab::ext::option::{Asked, Given, Opt, Read, UsageError};
 use nflab::ext::{MatchSpec, NameTaken, TargetSpec, add_match, add_target};
 use nflab::lab::memory::Lab;
 use nflab::lab::problem::Source;
@@ -30,28 +30,29 @@ static WEEKDAY: MatchSpec = MatchSpec {
     families: &[Family::V4],
     // Not one that `-p` brings in by itself, as tcp is.
     protocol: None,
-    options: &[OptionSpec {
-        name: "days",
-        value: ValueKind::Words {
-            words: &DAYS,
-            parse: |text, _| days(text),
-        },
-        invert: true,
-        required: true,
-        help: "the packet comes on one of these days, in universal time",
-        ..OptionSpec::PLAIN
-    }],
+    options: &[ON_DAYS.spec],
     needs_one: None,
+    exclusive: &[],
     build: |given| Ok(Arc::new(Weekday::of(given))),
     unlist: unlist_weekday,
     about: "days of the week",
 };
 
+/// The option and the type of its value: the one place that spells its name.
+const ON_DAYS: Opt<u32> = Opt::words(
+    "days",
+    &DAYS,
+    &Read(|text, _| days(text)),
+    "the packet comes on one of these days, in universal time",
+)
+.invertible()
+.required();
+
 /// The first of January 1970 was a Thursday.
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
 /// The text of the option to a value: a bit for each day. The error is printed behind `iptables v1.8.9 (legacy): `.
-fn days(text: &str) -> Result<Value, UsageError> {
+fn days(text: &str) -> Result<u32, UsageError> {
     let mut bits = 0;
     for word in text.split(',') {
         let day = DAYS.iter().position(|day| day.eq_ignore_ascii_case(word));
@@ -60,32 +61,29 @@ fn days(text: &str) -> Result<Value, UsageError> {
                 UsageError::parameter(format!("weekday: no day `{word}'; there are {}", DAYS.join(", ")))
             })?;
     }
-    Ok(Value::Bits(bits))
+    Ok(bits)
 }
 
 /// What was typed. Equal values are equal rules to `-C` and `-D`.
 #[derive(Debug, PartialEq, Eq)]
 struct Weekday {
-    bits: u32,
-    inverted: bool,
+    /// A bit for each day.
+    days: Asked<u32>,
 }
 
 impl Weekday {
     fn of(given: &Given<'_>) -> Self {
-        // `days` is required, so the kit has seen to it that it is there.
-        let days = given.get("days");
-        let bits = match days.map(|it| &it.value) {
-            Some(Value::Bits(bits)) => *bits,
-            _ => 0,
-        };
+        // It is required, so the kit has seen to it that it is there.
         Self {
-            bits,
-            inverted: days.is_some_and(|it| it.inverted),
+            days: given.get(ON_DAYS).unwrap_or_default(),
         }
     }
 
     fn words(&self) -> String {
-        let days = DAYS.iter().enumerate().filter(|(at, _)| self.bits & (1 << at) != 0);
+        let days = DAYS
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| self.days.value & (1 << at) != 0);
         days.map(|(_, day)| *day).collect::<Vec<_>>().join(",")
     }
 }
@@ -101,21 +99,20 @@ impl Match for Weekday {
     }
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
-        ((self.bits & (1 << today(cx)) != 0) != self.inverted).into()
+        self.days.fits(self.days.value & (1 << today(cx)) != 0).into()
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {
-        let not = if self.inverted { "! " } else { "" };
-        format!("{not}--days {}: packet comes on a {}", self.words(), DAYS[today(cx)])
+        let option = ON_DAYS.spelled(self.days.inverted);
+        format!("{option} {}: packet comes on a {}", self.words(), DAYS[today(cx)])
     }
 
     fn save(&self, out: &mut String) {
-        let not = if self.inverted { " !" } else { "" };
-        let _ = write!(out, "{not} --days {}", self.words());
+        let _ = write!(out, " {} {}", ON_DAYS.spelled(self.days.inverted), self.words());
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
-        let not = if self.inverted { "!" } else { "" };
+        let not = if self.days.inverted { "!" } else { "" };
         let _ = write!(out, " on {not}{}", self.words());
     }
 }
@@ -125,7 +122,7 @@ fn unlist_weekday(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("on")?;
         let mut options = Options::default();
-        options.push_unless(it.take()?, "days");
+        options.push_unless(it.take()?, ON_DAYS.name());
         Some(options)
     })
 }
@@ -137,6 +134,7 @@ static COUNTRY: TargetSpec = TargetSpec {
     families: &[Family::V4],
     options: &[],
     needs_one: None,
+    exclusive: &[],
     build: |_| Ok(Arc::new(Country)),
     unlist: nflab::ext::listed::nothing,
     about: "sets the mark to the number of the source's country",

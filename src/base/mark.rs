@@ -1,6 +1,6 @@
 //! A 32-bit value under a mask, as `-m mark --mark 0x1/0xff` holds it.
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MarkMask {
     pub value: u32,
     pub mask: u32,

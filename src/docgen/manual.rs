@@ -6,8 +6,8 @@ use super::roff::Page;
 use crate::base::Family;
 use crate::engine::HOOKS;
 use crate::ext::missing::{self, Kind};
-use crate::ext::option::{OptionSpec, ValueKind};
-use crate::ext::{MATCHES, TARGETS};
+use crate::ext::option::{OptionSpec, ValueKind, excluded_by};
+use crate::ext::{Exclusive, MATCHES, TARGETS};
 use crate::helper;
 use crate::rule::Table;
 use crate::text::help::SECTIONS;
@@ -76,14 +76,14 @@ pub fn extensions() -> String {
         if spec.protocol.is_some() {
             page.paragraph(&format!("-p {} brings it in: -m is not needed.", spec.name));
         }
-        options(&mut page, spec.options);
+        options(&mut page, spec.options, spec.exclusive);
     }
     page.section("TARGETS");
     page.paragraph("Besides ACCEPT, DROP, RETURN, QUEUE and the names of chains:");
     for spec in TARGETS {
         page.subsection(spec.name);
         page.paragraph(&sentence(spec.about));
-        options(&mut page, spec.options);
+        options(&mut page, spec.options, spec.exclusive);
     }
     page.section("HELPERS");
     page.paragraph("Attached with -j CT --helper NAME in the raw table, once modprobe has loaded them:");
@@ -146,7 +146,7 @@ pub fn hooks() -> String {
     page.finish()
 }
 
-fn options(page: &mut Page, options: &[OptionSpec]) {
+fn options(page: &mut Page, options: &[OptionSpec], exclusive: Exclusive) {
     for option in options {
         let mut term = String::from(if option.invert { "[!] " } else { "" });
         let names: Vec<String> = option.names().map(|name| format!("--{name}")).collect();
@@ -158,8 +158,9 @@ fn options(page: &mut Page, options: &[OptionSpec]) {
         if option.required {
             meaning.push_str(" Required.");
         }
-        if !option.excludes.is_empty() {
-            let _ = write!(meaning, " Not with --{}.", option.excludes.join(", --"));
+        let excluded: Vec<&str> = excluded_by(option.name, exclusive).collect();
+        if !excluded.is_empty() {
+            let _ = write!(meaning, " Not with --{}.", excluded.join(", --"));
         }
         if let ValueKind::Refused { .. } = option.value {
             meaning.push_str(" Refused: it is not there yet.");

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use super::option::{OptionSpec, ValueKind};
+use super::Exclusive;
+use super::option::{OptionSpec, ValueKind, excluded_by};
 
-pub(super) fn of(name: &str, kind: &str, about: &str, options: &[OptionSpec]) -> String {
+pub(super) fn of(name: &str, kind: &str, about: &str, options: &[OptionSpec], exclusive: Exclusive) -> String {
     let mut out = format!("{name} {kind}: {about}\n");
     if options.is_empty() {
         out.push_str("  takes no options\n");
@@ -23,8 +24,9 @@ pub(super) fn of(name: &str, kind: &str, about: &str, options: &[OptionSpec]) ->
         if option.required {
             out.push_str("; required");
         }
-        if !option.excludes.is_empty() {
-            let _ = write!(out, "; not with --{}", option.excludes.join(", --"));
+        let excluded: Vec<&str> = excluded_by(option.name, exclusive).collect();
+        if !excluded.is_empty() {
+            let _ = write!(out, "; not with --{}", excluded.join(", --"));
         }
         if matches!(option.value, ValueKind::Refused { .. }) {
             out.push_str(" (refused: not there yet)");

@@ -86,17 +86,6 @@ impl<'a> Listed<'a> {
         Some(tail)
     }
 
-    /// ` dpt:80`, ` dpts:!80:90`: the inverse of `wording::list_ports`.
-    pub fn ports(&mut self, word: &str, option: &str, options: &mut Options) {
-        let found = match self.after(&format!("{word}:")) {
-            Some(found) => Some(found),
-            None => self.after(&format!("{word}s:")),
-        };
-        if let Some(text) = found {
-            options.push_unless(text, option);
-        }
-    }
-
     /// A `!` of its own before the word, and the word, where it is one of these.
     pub fn option_of(&mut self, known: &[&'static str]) -> Option<(bool, &'static str)> {
         let mut ahead = *self;

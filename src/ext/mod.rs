@@ -28,6 +28,7 @@ pub use wording::quoted;
 
 use crate::rule::{Match, Target};
 use listed::Unlist;
+pub use option::{Exclusive, NeedsOne};
 use option::{Given, OptionSpec, UsageError};
 
 /// What `-m NAME` is.
@@ -40,8 +41,10 @@ pub struct MatchSpec {
     /// Set for the matches that `-p PROTOCOL` brings in when one of their options is met (`-p tcp --dport 80`).
     pub protocol: Option<u8>,
     pub options: &'static [OptionSpec],
-    /// What the tool says where none of the options named is given (where any will do, all are named).
+    /// What the tool says where none of the options named is given.
     pub needs_one: Option<NeedsOne>,
+    /// Options of which only one may stand. Said at the end, and said of the option whose spec comes first.
+    pub exclusive: Exclusive,
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Match>, UsageError>,
     /// The inverse of [`Match::list`]: [`listed::never`] where there is none.
     pub unlist: Unlist,
@@ -52,21 +55,14 @@ pub struct MatchSpec {
 impl MatchSpec {
     /// The end of the command: asks what only the whole can tell, then builds.
     pub fn finish(&self, given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-        check_whole(self.name, self.needs_one, self.options, given)?;
+        option::finish(self.name, self.options, self.needs_one, self.exclusive, given)?;
         (self.build)(given)
     }
 
     /// What `-m NAME -h` adds to the tool's help.
     pub fn help(&self) -> String {
-        help::of(self.name, "match", self.about, self.options)
+        help::of(self.name, "match", self.about, self.options, self.exclusive)
     }
-}
-
-/// At least one of some options must be there.
-#[derive(Debug, Clone, Copy)]
-pub struct NeedsOne {
-    pub of: &'static [&'static str],
-    pub message: &'static str,
 }
 
 /// What `-j NAME` is.
@@ -78,6 +74,8 @@ pub struct TargetSpec {
     pub families: &'static [Family],
     pub options: &'static [OptionSpec],
     pub needs_one: Option<NeedsOne>,
+    /// Options of which only one may stand. Said at the end, and said of the option whose spec comes first.
+    pub exclusive: Exclusive,
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Target>, UsageError>,
     /// The inverse of [`Target::list`]: [`listed::never`] where there is none.
     pub unlist: Unlist,
@@ -87,29 +85,14 @@ pub struct TargetSpec {
 impl TargetSpec {
     /// As `MatchSpec::finish`.
     pub fn finish(&self, given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-        check_whole(self.name, self.needs_one, self.options, given)?;
+        option::finish(self.name, self.options, self.needs_one, self.exclusive, given)?;
         (self.build)(given)
     }
 
     /// What `-j NAME -h` adds to the tool's help.
     pub fn help(&self) -> String {
-        help::of(self.name, "target", self.about, self.options)
+        help::of(self.name, "target", self.about, self.options, self.exclusive)
     }
-}
-
-/// The extension's own question comes before the kit's, as in the tool (`-m addrtype --limit-iface-in --limit-iface-out`).
-fn check_whole(
-    name: &str,
-    needs_one: Option<NeedsOne>,
-    options: &[OptionSpec],
-    given: &Given<'_>,
-) -> Result<(), UsageError> {
-    if let Some(needs) = needs_one
-        && !needs.of.iter().any(|name| given.has(name))
-    {
-        return Err(UsageError::parameter(needs.message));
-    }
-    option::finish(name, options, given.options)
 }
 
 macro_rules! registry {
@@ -286,14 +269,6 @@ mod tests {
                 );
                 if let Some(name) = option.error_name {
                     assert!(option.aliases.contains(&name), "{extension}: errors say --{name}");
-                }
-                for other in option.excludes {
-                    let other = options.iter().find(|it| it.name == *other);
-                    assert!(
-                        other.is_some_and(|it| it.excludes.contains(&option.name)),
-                        "{extension} --{}",
-                        option.name
-                    );
                 }
                 let syntax = option.value.syntax();
                 assert_eq!(

@@ -5,15 +5,19 @@
 //! end of the command `MatchSpec::finish` or `TargetSpec::finish` asks what only the whole can tell and builds the extension. Texts and their
 //! order are those of iptables-legacy 1.8.9, seen by typing each wrong in turn.
 
-use std::net::IpAddr;
+use std::any::Any;
+use std::fmt::{self, Debug};
+use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::base::{Family, MarkMask, PortRange};
-use crate::nat::NatRange;
 
 mod value;
 
-/// One long option of an extension.
-#[derive(Debug)]
+pub use value::HostMask;
+
+/// One long option of an extension, whatever the type of its value: what parser, help, manual, completion and grammar walk.
+#[derive(Debug, Clone, Copy)]
 pub struct OptionSpec {
     /// Without the dashes; the spelling that `iptables-save` prints.
     pub name: &'static str,
@@ -26,8 +30,6 @@ pub struct OptionSpec {
     pub invert: bool,
     pub repeat: Repeat,
     pub required: bool,
-    /// Names of options that it cannot stand beside. Said at the end, and said of the option whose spec comes first.
-    pub excludes: &'static [&'static str],
     pub help: &'static str,
 }
 
@@ -44,19 +46,6 @@ pub enum Repeat {
 }
 
 impl OptionSpec {
-    /// A flag and nothing special; for struct update syntax.
-    pub const PLAIN: Self = Self {
-        name: "",
-        aliases: &[],
-        error_name: None,
-        value: ValueKind::Flag,
-        invert: false,
-        repeat: Repeat::Once,
-        required: false,
-        excludes: &[],
-        help: "",
-    };
-
     /// Every spelling, the saved one first.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
@@ -67,41 +56,265 @@ impl OptionSpec {
     }
 }
 
+/// An option and the type of its value. An extension has a constant for each, which is the only place that spells its name: the spec lists it,
+/// [`Given::get`] is asked with it, and [`Opt::spelled`] prints it.
+#[derive(Debug)]
+pub struct Opt<T: 'static> {
+    pub spec: OptionSpec,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Opt<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Opt<T> {}
+
+impl Opt<()> {
+    /// An option without a value.
+    pub const fn flag(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, ValueKind::Flag, help)
+    }
+}
+
+impl Opt<String> {
+    /// Any text of at least `min` bytes; what exceeds `max` bytes is cut off without a word, as the tool does.
+    pub const fn text(name: &'static str, min: usize, max: usize, help: &'static str) -> Self {
+        Self::new(name, ValueKind::Text { min, max }, help)
+    }
+}
+
+impl Opt<u64> {
+    pub const fn integer(name: &'static str, min: u64, max: u64, help: &'static str) -> Self {
+        Self::new(name, ValueKind::Integer { min, max }, help)
+    }
+}
+
+impl Opt<IntegerRange> {
+    pub const fn integers(name: &'static str, max: u64, help: &'static str) -> Self {
+        Self::new(name, ValueKind::IntegerRange { max }, help)
+    }
+}
+
+impl Opt<MarkMask> {
+    pub const fn mark(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, ValueKind::MarkMask, help)
+    }
+}
+
+impl Opt<PortRange> {
+    /// Service names of any protocol are taken.
+    pub const fn ports(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, ValueKind::PortRange, help)
+    }
+}
+
+impl Opt<HostMask> {
+    pub const fn host(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, ValueKind::HostMask, help)
+    }
+}
+
+/// Nothing can be given.
+#[derive(Debug, Clone, Copy)]
+pub enum NotThere {}
+
+impl Opt<NotThere> {
+    /// An option of the real tool that is not here yet: refused by name, with `syntax` after it (empty for a flag).
+    pub const fn refused(name: &'static str, syntax: &'static str, help: &'static str) -> Self {
+        Self::new(name, ValueKind::Refused { syntax }, help)
+    }
+}
+
+impl<T: Debug + Send + Sync> Opt<T> {
+    /// A value of the extension's own form. `syntax` is for help and grammar.
+    pub const fn own(name: &'static str, syntax: &'static str, read: &'static Read<T>, help: &'static str) -> Self {
+        Self::new(name, ValueKind::Own { syntax, read }, help)
+    }
+
+    /// Some of a few words, comma separated, with the extension's own rules and errors.
+    pub const fn words(
+        name: &'static str,
+        words: &'static [&'static str],
+        read: &'static Read<T>,
+        help: &'static str,
+    ) -> Self {
+        Self::new(name, ValueKind::Words { words, read }, help)
+    }
+
+    /// Two arguments (`--tcp-flags SYN,ACK SYN`).
+    pub const fn pair(
+        name: &'static str,
+        syntax: [&'static str; 2],
+        read: &'static ReadPair<T>,
+        help: &'static str,
+    ) -> Self {
+        Self::new(name, ValueKind::Pair { syntax, read }, help)
+    }
+}
+
+impl<T> Opt<T> {
+    const fn new(name: &'static str, value: ValueKind, help: &'static str) -> Self {
+        let spec = OptionSpec {
+            name,
+            aliases: &[],
+            error_name: None,
+            value,
+            invert: false,
+            repeat: Repeat::Once,
+            required: false,
+            help,
+        };
+        Self {
+            spec,
+            value: PhantomData,
+        }
+    }
+
+    /// `!` may stand before it.
+    pub const fn invertible(mut self) -> Self {
+        self.spec.invert = true;
+        self
+    }
+
+    pub const fn required(mut self) -> Self {
+        self.spec.required = true;
+        self
+    }
+
+    /// Other spellings.
+    pub const fn also(mut self, aliases: &'static [&'static str]) -> Self {
+        self.spec.aliases = aliases;
+        self
+    }
+
+    /// One more spelling, which errors use.
+    pub const fn in_errors(mut self, alias: &'static [&'static str; 1]) -> Self {
+        self.spec.aliases = alias;
+        self.spec.error_name = Some(alias[0]);
+        self
+    }
+
+    /// What is said of a second occurrence, in the extension's own words.
+    pub const fn repeated(mut self, message: &'static str) -> Self {
+        self.spec.repeat = Repeat::OnceInstead { of: &[], message };
+        self
+    }
+
+    /// Of the options named only one may stand, once; else this is said.
+    pub const fn only_one(mut self, of: &'static [&'static str], message: &'static str) -> Self {
+        self.spec.repeat = Repeat::OnceInstead { of, message };
+        self
+    }
+
+    pub const fn name(&self) -> &'static str {
+        self.spec.name
+    }
+
+    /// `--name`, or `! --name`.
+    pub fn spelled(&self, inverted: bool) -> Spelled {
+        Spelled {
+            name: self.spec.name,
+            inverted,
+        }
+    }
+}
+
+/// How an option stands in a command.
+#[derive(Debug, Clone, Copy)]
+pub struct Spelled {
+    name: &'static str,
+    inverted: bool,
+}
+
+impl fmt::Display for Spelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}--{}", if self.inverted { "! " } else { "" }, self.name)
+    }
+}
+
 /// What an option's value is.
 #[derive(Debug, Clone, Copy)]
 pub enum ValueKind {
     /// No value.
     Flag,
-    /// Any text of at least `min` bytes; what exceeds `max` bytes is cut off without a word, as the tool does.
-    Text { min: usize, max: usize },
+    Text {
+        min: usize,
+        max: usize,
+    },
     /// A number in any base that `strtoul` takes, within bounds.
-    Integer { min: u64, max: u64 },
+    Integer {
+        min: u64,
+        max: u64,
+    },
     /// `number`, `number:number`, `:number`, `number:`.
-    IntegerRange { max: u64 },
+    IntegerRange {
+        max: u64,
+    },
     /// `value[/mask]`, 32 bits.
     MarkMask,
     /// `port`, `port:port`, `:port`, `port:`; service names of any protocol.
     PortRange,
     /// An address with an optional mask, both kept as typed; seen: a mask that is no prefix is the same as none.
     HostMask,
-    /// Some of a few words, comma separated, with the extension's own rules and errors.
     Words {
         words: &'static [&'static str],
-        parse: ParseValue,
+        read: &'static dyn ReadsOne,
     },
-    /// A form of the extension's own. `syntax` is for help and grammar.
-    Custom { syntax: &'static str, parse: ParseValue },
-    /// Two arguments (`--tcp-flags SYN,ACK SYN`); the second is `None` where the command ends too early.
+    Own {
+        syntax: &'static str,
+        read: &'static dyn ReadsOne,
+    },
     Pair {
         syntax: [&'static str; 2],
-        parse: fn(&str, Option<&str>, &Given<'_>) -> Result<Value, UsageError>,
+        read: &'static dyn ReadsTwo,
     },
-    /// An option of the real tool that is not here yet: refused by name, with `syntax` after it (empty for a flag).
-    Refused { syntax: &'static str },
+    Refused {
+        syntax: &'static str,
+    },
 }
 
-/// Reads the text of a value.
-pub type ParseValue = fn(&str, &Given<'_>) -> Result<Value, UsageError>;
+/// Reads the text of a value. The text is the argument, and what was given before it may be asked.
+pub struct Read<T>(pub fn(&str, &Given<'_>) -> Result<T, UsageError>);
+
+/// Reads a value of two arguments; the second is `None` where the command ends too early.
+pub struct ReadPair<T>(pub fn(&str, Option<&str>, &Given<'_>) -> Result<T, UsageError>);
+
+/// A [`Read`] whose type is forgotten.
+pub trait ReadsOne: Sync {
+    fn read(&self, text: &str, given: &Given<'_>) -> Result<Value, UsageError>;
+}
+
+impl<T: Debug + Send + Sync + 'static> ReadsOne for Read<T> {
+    fn read(&self, text: &str, given: &Given<'_>) -> Result<Value, UsageError> {
+        (self.0)(text, given).map(Value::new)
+    }
+}
+
+/// A [`ReadPair`] whose type is forgotten.
+pub trait ReadsTwo: Sync {
+    fn read(&self, first: &str, second: Option<&str>, given: &Given<'_>) -> Result<Value, UsageError>;
+}
+
+impl<T: Debug + Send + Sync + 'static> ReadsTwo for ReadPair<T> {
+    fn read(&self, first: &str, second: Option<&str>, given: &Given<'_>) -> Result<Value, UsageError> {
+        (self.0)(first, second, given).map(Value::new)
+    }
+}
+
+impl Debug for dyn ReadsOne {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Read")
+    }
+}
+
+impl Debug for dyn ReadsTwo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadPair")
+    }
+}
 
 impl ValueKind {
     /// How many arguments follow the option. A parser hands over fewer only where the command ends.
@@ -124,39 +337,36 @@ impl ValueKind {
             Self::PortRange => "PORT[:PORT]".to_owned(),
             Self::HostMask => "ADDRESS[/MASK]".to_owned(),
             Self::Words { words, .. } => format!("{}[,...]", words.join("|")),
-            Self::Custom { syntax, .. } | Self::Refused { syntax } => (*syntax).to_owned(),
+            Self::Own { syntax, .. } | Self::Refused { syntax } => (*syntax).to_owned(),
             Self::Pair { syntax, .. } => syntax.join(" "),
         }
     }
 }
 
-/// A parsed value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    Flag,
-    Text(String),
-    Integer(u64),
-    IntegerRange {
-        low: u64,
-        high: u64,
-    },
-    MarkMask(MarkMask),
-    PortRange(PortRange),
-    /// A single port and a range of one port are told apart by the tool's `multiport`, hence the flag for "range".
-    PortList(Vec<(PortRange, bool)>),
-    /// Without a prefix every bit counts. The tool tells that from a prefix of all bits.
-    HostMask {
-        address: IpAddr,
-        prefix: Option<u8>,
-    },
-    /// Bits whose meaning the extension knows.
-    Bits(u32),
-    /// A mask and the bits compared under it.
-    BitsUnderMask {
-        mask: u32,
-        bits: u32,
-    },
-    Nat(NatRange),
+/// Both ends belong to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IntegerRange {
+    pub low: u64,
+    pub high: u64,
+}
+
+/// A parsed value, of the type that its option's [`Opt`] says.
+#[derive(Debug, Clone)]
+pub struct Value(Arc<dyn AnyValue>);
+
+trait AnyValue: Any + Debug + Send + Sync {}
+
+impl<T: Any + Debug + Send + Sync> AnyValue for T {}
+
+impl Value {
+    fn new<T: Debug + Send + Sync + 'static>(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+
+    fn get<T: 'static>(&self) -> Option<&T> {
+        let any: &dyn Any = &*self.0;
+        any.downcast_ref()
+    }
 }
 
 /// One option as it was typed: which of the spec's, with `!` or not, and its value.
@@ -167,6 +377,20 @@ pub struct GivenOption {
     pub value: Value,
     /// Which argument of the command it was.
     pub at: usize,
+}
+
+/// A value that a rule asks for, and whether a `!` turned it round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked<T> {
+    pub value: T,
+    pub inverted: bool,
+}
+
+impl<T> Asked<T> {
+    /// Whether the rule matches where the packet has, or has not, what is asked for.
+    pub fn fits(&self, has: bool) -> bool {
+        has != self.inverted
+    }
 }
 
 /// What an extension gets: its options as typed, and what of the rule it may need to know.
@@ -182,14 +406,27 @@ pub struct Given<'a> {
     pub options: &'a [GivenOption],
 }
 
-impl<'a> Given<'a> {
-    /// The given option of this name.
-    pub fn get(&self, name: &str) -> Option<&'a GivenOption> {
-        self.options.iter().find(|given| given.spec.name == name)
+impl Given<'_> {
+    /// What was given for an option.
+    pub fn get<T: Clone>(&self, option: Opt<T>) -> Option<Asked<T>> {
+        let given = self.options.iter().find(|given| given.spec.name == option.name())?;
+        Some(Asked {
+            value: given.value.get::<T>()?.clone(),
+            inverted: given.inverted,
+        })
     }
 
-    pub fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
+    /// The value alone, where no `!` may stand before the option.
+    pub fn value<T: Clone>(&self, option: Opt<T>) -> Option<T> {
+        self.get(option).map(|asked| asked.value)
+    }
+
+    pub fn has<T>(&self, option: Opt<T>) -> bool {
+        self.names(option.name())
+    }
+
+    fn names(&self, name: &str) -> bool {
+        self.options.iter().any(|given| given.spec.name == name)
     }
 }
 
@@ -203,13 +440,13 @@ pub fn parse_value(
     given: &Given<'_>,
 ) -> Result<Value, UsageError> {
     match spec.repeat {
-        Repeat::Once if given.has(spec.name) => {
+        Repeat::Once if given.names(spec.name) => {
             let name = spec.name_in_errors();
             return Err(UsageError::parameter(format!(
                 "{extension}: option \"--{name}\" can only be used once.\n"
             )));
         }
-        Repeat::OnceInstead { of, message } if given.has(spec.name) || of.iter().any(|name| given.has(name)) => {
+        Repeat::OnceInstead { of, message } if given.names(spec.name) || of.iter().any(|name| given.names(name)) => {
             return Err(UsageError::parameter(message));
         }
         _ => {}
@@ -223,12 +460,39 @@ pub fn parse_value(
     value::parse(spec, extension, args, given)
 }
 
-/// What only the whole can tell: options that are missing, and options that exclude one another.
-pub fn finish(extension: &str, specs: &[OptionSpec], options: &[GivenOption]) -> Result<(), UsageError> {
-    let has = |name: &str| options.iter().any(|given| given.spec.name == name);
+/// Groups of options, by name: of each only one may stand in a rule. They stand in the extension's spec, since constants cannot name one another in
+/// turn.
+pub type Exclusive = &'static [&'static [&'static str]];
+
+/// At least one of some options must be there.
+#[derive(Debug, Clone, Copy)]
+pub struct NeedsOne {
+    /// Empty: any option will do.
+    pub of: &'static [&'static str],
+    pub message: &'static str,
+}
+
+/// What only the whole can tell: that one of several is missing, that an option is missing, and that options exclude one another. The
+/// extension's own question comes before the kit's, as in the tool (`-m addrtype --limit-iface-in --limit-iface-out`).
+pub fn finish(
+    extension: &str,
+    specs: &[OptionSpec],
+    needs_one: Option<NeedsOne>,
+    exclusive: Exclusive,
+    given: &Given<'_>,
+) -> Result<(), UsageError> {
+    if let Some(needs) = needs_one {
+        let has_one = match needs.of {
+            [] => !given.options.is_empty(),
+            names => names.iter().any(|name| given.names(name)),
+        };
+        if !has_one {
+            return Err(UsageError::parameter(needs.message));
+        }
+    }
     for spec in specs {
         let name = spec.name_in_errors();
-        if !has(spec.name) {
+        if !given.names(spec.name) {
             if spec.required {
                 return Err(UsageError::parameter(format!(
                     "{extension}: option \"--{name}\" must be specified\n"
@@ -236,16 +500,26 @@ pub fn finish(extension: &str, specs: &[OptionSpec], options: &[GivenOption]) ->
             }
             continue;
         }
-        for other in specs {
-            if spec.excludes.contains(&other.name) && has(other.name) {
-                return Err(UsageError::parameter(format!(
-                    "{extension}: option \"--{name}\" cannot be used together with \"--{}\".\n",
-                    other.name_in_errors()
-                )));
-            }
+        let others = excluded_by(spec.name, exclusive);
+        let also = specs
+            .iter()
+            .find(|other| given.names(other.name) && others.clone().any(|it| it == other.name));
+        if let Some(other) = also {
+            return Err(UsageError::parameter(format!(
+                "{extension}: option \"--{name}\" cannot be used together with \"--{}\".\n",
+                other.name_in_errors()
+            )));
         }
     }
     Ok(())
+}
+
+/// The options that cannot stand beside one.
+pub fn excluded_by(name: &str, exclusive: Exclusive) -> impl Iterator<Item = &'static str> + Clone {
+    let groups = exclusive.iter().filter(move |group| group.contains(&name));
+    groups
+        .flat_map(|group| group.iter().copied())
+        .filter(move |other| *other != name)
 }
 
 /// The exit status class of the tools' errors.

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::conntrack::{CtState, Tracking};
-use crate::ext::option::{UsageError, Value};
+use crate::ext::option::UsageError;
 
 /// A set of the words of `--ctstate`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StateBits(pub u32);
 
 impl StateBits {
@@ -105,7 +105,7 @@ pub fn subject(state: CtState) -> &'static str {
 }
 
 /// A set of the words of `--ctstatus`; the bits are the kernel's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StatusBits(pub u32);
 
 impl StatusBits {
@@ -127,6 +127,6 @@ impl fmt::Display for StatusBits {
     }
 }
 
-pub fn status_words(text: &str) -> Result<Value, UsageError> {
-    bits_of_words(text, "ctstatus", &StatusBits::NAMES).map(Value::Bits)
+pub fn status_words(text: &str, option: &str) -> Result<StatusBits, UsageError> {
+    bits_of_words(text, option, &StatusBits::NAMES).map(StatusBits)
 }

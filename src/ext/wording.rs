@@ -1,6 +1,6 @@
 //! Small pieces of text that many extensions print.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use super::names;
 use crate::base::PortRange;
@@ -54,30 +54,5 @@ impl fmt::Display for Port {
             Some(name) if !self.numeric => f.write_str(name),
             _ => write!(f, "{}", self.port),
         }
-    }
-}
-
-/// ` dpt:80`, ` dpts:!80:90`: what `-L` prints of the tcp and udp matches, nothing for all ports.
-pub fn list_ports(out: &mut String, word: &str, range: PortRange, inverted: bool, protocol: u8, numeric: bool) {
-    if range.is_any() && !inverted {
-        return;
-    }
-    let port = |port| Port {
-        port,
-        protocol,
-        numeric,
-    };
-    let bang = if inverted { "!" } else { "" };
-    let _ = if range.low == range.high {
-        write!(out, " {word}:{bang}{}", port(range.low))
-    } else {
-        write!(out, " {word}s:{bang}{}:{}", port(range.low), port(range.high))
-    };
-}
-
-/// ` --dport 80`: nothing for all ports, inverted or not, as the tool has it.
-pub fn save_ports(out: &mut String, option: &str, range: PortRange, inverted: bool) {
-    if !range.is_any() {
-        let _ = write!(out, " {}--{option} {}", not(inverted), Ports(range));
     }
 }

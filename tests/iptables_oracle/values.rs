@@ -110,7 +110,7 @@ fn pool(spec: &OptionSpec) -> &'static [&'static str] {
         ],
         ValueKind::MarkMask => &["1", "0x10/0xff", "5/3", "0", "0/0", "4294967295", "0x1/0"],
         ValueKind::Integer { .. } => &["1", "0", "5", "0xff", "10000", "10001", "4294967295"],
-        ValueKind::Text { .. } | ValueKind::Custom { syntax: "TEXT", .. } => &[
+        ValueKind::Text { .. } | ValueKind::Own { syntax: "TEXT", .. } => &[
             "word",
             "two words",
             "q\"u'o\\te",

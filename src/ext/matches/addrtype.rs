@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::base::{Family, InterfaceId};
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::invalid;
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::net::AddressKind;
@@ -17,38 +17,12 @@ pub const SPEC: MatchSpec = MatchSpec {
     aliases: &[],
     families: &[Family::V4, Family::V6],
     protocol: None,
-    options: &[
-        OptionSpec {
-            name: "src-type",
-            value: KINDS,
-            invert: true,
-            help: "the source is of one of these kinds",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "dst-type",
-            value: KINDS,
-            invert: true,
-            help: "the destination is of one of these kinds",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "limit-iface-in",
-            excludes: &["limit-iface-out"],
-            help: "only what the interface has that the packet came in by counts",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "limit-iface-out",
-            excludes: &["limit-iface-in"],
-            help: "only what the interface has that the packet goes out by counts",
-            ..OptionSpec::PLAIN
-        },
-    ],
+    options: &[SOURCE.spec, DESTINATION.spec, LIMIT_IN.spec, LIMIT_OUT.spec],
     needs_one: Some(NeedsOne {
-        of: &["src-type", "dst-type"],
+        of: &[SOURCE.name(), DESTINATION.name()],
         message: "addrtype: you must specify --src-type or --dst-type",
     }),
+    exclusive: &[&[LIMIT_IN.name(), LIMIT_OUT.name()]],
     build,
     unlist,
     about: "what kind of address source and destination are, seen from this host",
@@ -70,13 +44,23 @@ const NAMES: [&str; 12] = [
     "XRESOLVE",
 ];
 
-const KINDS: ValueKind = ValueKind::Words {
-    words: &NAMES,
-    parse: |text, _| kinds(text),
-};
+const SOURCE: Opt<Kinds> = of_kinds("src-type", "the source is of one of these kinds");
+const DESTINATION: Opt<Kinds> = of_kinds("dst-type", "the destination is of one of these kinds");
+const LIMIT_IN: Opt<()> = Opt::flag(
+    "limit-iface-in",
+    "only what the interface has that the packet came in by counts",
+);
+const LIMIT_OUT: Opt<()> = Opt::flag(
+    "limit-iface-out",
+    "only what the interface has that the packet goes out by counts",
+);
+
+const fn of_kinds(name: &'static str, help: &'static str) -> Opt<Kinds> {
+    Opt::words(name, &NAMES, &Read(|text, _| kinds(text)), help).invertible()
+}
 
 /// A word may be cut short; the first that fits is taken (UN is UNSPEC, X is XRESOLVE).
-fn kinds(text: &str) -> Result<Value, UsageError> {
+fn kinds(text: &str) -> Result<Kinds, UsageError> {
     let mut bits = 0;
     let mut rest = text;
     loop {
@@ -95,35 +79,27 @@ fn kinds(text: &str) -> Result<Value, UsageError> {
         }
         match after {
             Some(after) => rest = after,
-            None => return Ok(Value::Bits(bits)),
+            None => return Ok(Kinds(bits)),
         }
     }
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let kinds = |name| {
-        let option = given.get(name)?;
-        match option.value {
-            Value::Bits(bits) => Some((Kinds(bits), option.inverted)),
-            _ => None,
-        }
-    };
     Ok(Arc::new(Addrtype {
-        source: kinds("src-type"),
-        destination: kinds("dst-type"),
+        source: given.get(SOURCE),
+        destination: given.get(DESTINATION),
         limit: match () {
-            _ if given.has("limit-iface-in") => Some(Limit::Input),
-            _ if given.has("limit-iface-out") => Some(Limit::Output),
+            _ if given.has(LIMIT_IN) => Some(Limit::Input),
+            _ if given.has(LIMIT_OUT) => Some(Limit::Output),
             _ => None,
         },
     }))
 }
 
-/// Each part with its `!`.
 #[derive(Debug, PartialEq, Eq)]
 struct Addrtype {
-    source: Option<(Kinds, bool)>,
-    destination: Option<(Kinds, bool)>,
+    source: Option<Asked<Kinds>>,
+    destination: Option<Asked<Kinds>>,
     limit: Option<Limit>,
 }
 
@@ -133,7 +109,7 @@ enum Limit {
     Output,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Kinds(u32);
 
 impl Kinds {
@@ -183,15 +159,15 @@ impl Addrtype {
             None => None,
         };
         let kind = |address: IpAddr| cx.net.address_kind(address, interface);
-        if let Some((kinds, inverted)) = self.source {
+        if let Some(asked) = self.source {
             let found = kind(cx.packet.source());
-            if kinds.has(found) == inverted {
+            if !asked.fits(asked.value.has(found)) {
                 return Err(Miss::Source(found));
             }
         }
-        if let Some((kinds, inverted)) = self.destination {
+        if let Some(asked) = self.destination {
             let found = kind(cx.packet.destination());
-            if kinds.has(found) == inverted {
+            if !asked.fits(asked.value.has(found)) {
                 return Err(Miss::Destination(found));
             }
         }
@@ -209,46 +185,38 @@ impl Match for Addrtype {
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {
-        let not = crate::ext::wording::not;
-        match self.check(cx) {
-            Ok(()) => "addrtype: matches".to_owned(),
-            Err(Miss::Source(found)) => {
-                let (kinds, inverted) = self.source.unwrap_or((Kinds(0), false));
-                let (not, address) = (not(inverted), cx.packet.source());
-                format!(
-                    "{not}--src-type {kinds}: packet is from {address}, which is {}",
-                    NAMES[index(found)]
-                )
-            }
-            Err(Miss::Destination(found)) => {
-                let (kinds, inverted) = self.destination.unwrap_or((Kinds(0), false));
-                let (not, address) = (not(inverted), cx.packet.destination());
-                format!(
-                    "{not}--dst-type {kinds}: packet is for {address}, which is {}",
-                    NAMES[index(found)]
-                )
-            }
-        }
+        let (option, asked, way, address, found) = match self.check(cx) {
+            Ok(()) => return "addrtype: matches".to_owned(),
+            Err(Miss::Source(found)) => (SOURCE, self.source, "from", cx.packet.source(), found),
+            Err(Miss::Destination(found)) => (DESTINATION, self.destination, "for", cx.packet.destination(), found),
+        };
+        let asked = asked.unwrap_or_default();
+        format!(
+            "{} {}: packet is {way} {address}, which is {}",
+            option.spelled(asked.inverted),
+            asked.value,
+            NAMES[index(found)]
+        )
     }
 
     fn save(&self, out: &mut String) {
-        for (option, asked) in [("src-type", self.source), ("dst-type", self.destination)] {
-            if let Some((kinds, inverted)) = asked {
-                let _ = write!(out, " {}--{option} {kinds}", crate::ext::wording::not(inverted));
+        for (option, asked) in [(SOURCE, self.source), (DESTINATION, self.destination)] {
+            if let Some(asked) = asked {
+                let _ = write!(out, " {} {}", option.spelled(asked.inverted), asked.value);
             }
         }
-        out.push_str(match self.limit {
-            Some(Limit::Input) => " --limit-iface-in",
-            Some(Limit::Output) => " --limit-iface-out",
-            None => "",
-        });
+        let _ = match self.limit {
+            Some(Limit::Input) => write!(out, " {}", LIMIT_IN.spelled(false)),
+            Some(Limit::Output) => write!(out, " {}", LIMIT_OUT.spelled(false)),
+            None => Ok(()),
+        };
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
         out.push_str(" ADDRTYPE match");
-        for (option, asked) in [("src-type", self.source), ("dst-type", self.destination)] {
-            if let Some((kinds, inverted)) = asked {
-                let _ = write!(out, " {option} {}{kinds}", if inverted { "!" } else { "" });
+        for (option, asked) in [(SOURCE, self.source), (DESTINATION, self.destination)] {
+            if let Some(Asked { value, inverted }) = asked {
+                let _ = write!(out, " {} {}{value}", option.name(), if inverted { "!" } else { "" });
             }
         }
         out.push_str(match self.limit {
@@ -283,14 +251,14 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         it.word("ADDRTYPE")?;
         it.word("match")?;
         let mut options = Options::default();
-        for option in ["src-type", "dst-type"] {
+        for option in [SOURCE.name(), DESTINATION.name()] {
             if it.word(option).is_some() {
                 options.push_unless(it.take()?, option);
             }
         }
-        for (word, option) in [("limit-in", "limit-iface-in"), ("limit-out", "limit-iface-out")] {
+        for (word, option) in [("limit-in", LIMIT_IN), ("limit-out", LIMIT_OUT)] {
             if it.word(word).is_some() {
-                options.push(false, option, "");
+                options.push(false, option.name(), "");
             }
         }
         Some(options)

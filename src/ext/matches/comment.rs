@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::Family;
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::wording::quoted;
 use crate::rule::{Context, Match, Matched};
 
@@ -15,24 +15,18 @@ pub const SPEC: MatchSpec = MatchSpec {
     aliases: &[],
     families: &[Family::V4, Family::V6],
     protocol: None,
-    options: &[OptionSpec {
-        name: "comment",
-        value: ValueKind::Text { min: 0, max: 255 },
-        required: true,
-        help: "the remark, up to 255 bytes",
-        ..OptionSpec::PLAIN
-    }],
+    options: &[COMMENT.spec],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "a remark; matches everything",
 };
 
+const COMMENT: Opt<String> = Opt::text("comment", 0, 255, "the remark, up to 255 bytes").required();
+
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let text = match given.get("comment").map(|option| &option.value) {
-        Some(Value::Text(text)) => text.clone(),
-        _ => String::new(),
-    };
+    let text = given.value(COMMENT).unwrap_or_default();
     Ok(Arc::new(Comment { text }))
 }
 
@@ -62,7 +56,7 @@ impl Match for Comment {
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " --comment {}", quoted(&self.text));
+        let _ = write!(out, " {} {}", COMMENT.spelled(false), quoted(&self.text));
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
@@ -81,7 +75,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         after.is_empty() || after.starts_with(' ')
     });
     ends.map(|(at, end)| Typed {
-        options: vec!["--comment".to_owned(), inside[..at].to_owned()],
+        options: vec![COMMENT.spelled(false).to_string(), inside[..at].to_owned()],
         rest: &inside[at + end.len()..],
         unknown: None,
     })

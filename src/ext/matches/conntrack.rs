@@ -9,7 +9,7 @@ use crate::conntrack::{CtState, Direction, Endpoint, Status, Tuple};
 use crate::ext::listed::{Listed, Options, Typed, host};
 use crate::ext::names;
 use crate::ext::number::whole_number;
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Asked, Given, HostMask, IntegerRange, Opt, Read, UsageError};
 use crate::ext::states::{StateBits, StatusBits, since, state_words, status_words, subject};
 use crate::ext::wording::{Ports, not};
 use crate::ext::{MatchSpec, NeedsOne};
@@ -21,123 +21,111 @@ pub const SPEC: MatchSpec = MatchSpec {
     families: &[Family::V4, Family::V6],
     protocol: None,
     options: &[
-        OptionSpec {
-            name: "ctstate",
-            value: ValueKind::Words {
-                words: &["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"],
-                parse: |text, _| state_words(text, "ctstate", true).map(|bits| Value::Bits(bits.0)),
-            },
-            invert: true,
-            help: "the packet's relation to its flow is one of these, or NAT rewrites the flow's source or destination",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "ctproto",
-            value: ValueKind::Custom {
-                syntax: "PROTOCOL",
-                parse: protocol,
-            },
-            invert: true,
-            help: "the flow's protocol, by number or name",
-            ..OptionSpec::PLAIN
-        },
-        address("ctorigsrc", "the source in the flow's original direction"),
-        address("ctorigdst", "the destination in the flow's original direction"),
-        address("ctreplsrc", "the source in the flow's reply direction"),
-        address("ctrepldst", "the destination in the flow's reply direction"),
-        port(
-            "ctorigsrcport",
-            "the source port (or ICMP id, or GRE key) in the original direction",
-        ),
-        port("ctorigdstport", "the destination port in the original direction"),
-        port("ctreplsrcport", "the source port in the reply direction"),
-        port("ctrepldstport", "the destination port in the reply direction"),
-        OptionSpec {
-            name: "ctstatus",
-            value: ValueKind::Words {
-                words: &["NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"],
-                parse: |text, _| status_words(text),
-            },
-            invert: true,
-            help: "the flow's status has one of these",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "ctexpire",
-            value: ValueKind::IntegerRange { max: u32::MAX as u64 },
-            invert: true,
-            help: "so many seconds remain to the flow",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "ctdir",
-            value: ValueKind::Custom {
-                syntax: "ORIGINAL|REPLY",
-                parse: |text, _| direction(text),
-            },
-            help: "the way of the packet in its flow",
-            ..OptionSpec::PLAIN
-        },
+        STATE.spec,
+        PROTOCOL.spec,
+        SIDES[0].address.spec,
+        SIDES[1].address.spec,
+        SIDES[2].address.spec,
+        SIDES[3].address.spec,
+        SIDES[0].port.spec,
+        SIDES[1].port.spec,
+        SIDES[2].port.spec,
+        SIDES[3].port.spec,
+        STATUS.spec,
+        EXPIRE.spec,
+        DIRECTION.spec,
     ],
     needs_one: Some(NeedsOne {
-        of: &[
-            "ctstate",
-            "ctproto",
-            "ctorigsrc",
-            "ctorigdst",
-            "ctreplsrc",
-            "ctrepldst",
-            "ctorigsrcport",
-            "ctorigdstport",
-            "ctreplsrcport",
-            "ctrepldstport",
-            "ctstatus",
-            "ctexpire",
-            "ctdir",
-        ],
+        of: &[],
         message: "conntrack: At least one option is required",
     }),
+    exclusive: &[],
     build,
     unlist,
     about: "what tracking knows of the packet's flow",
 };
 
-const fn address(name: &'static str, help: &'static str) -> OptionSpec {
-    OptionSpec {
-        name,
-        value: ValueKind::HostMask,
-        invert: true,
-        help,
-        ..OptionSpec::PLAIN
-    }
+const STATE: Opt<StateBits> = Opt::words(
+    "ctstate",
+    &["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"],
+    &Read(|text, _| state_words(text, STATE.name(), true)),
+    "the packet's relation to its flow is one of these, or NAT rewrites the flow's source or destination",
+)
+.invertible();
+const PROTOCOL: Opt<u8> = Opt::own(
+    "ctproto",
+    "PROTOCOL",
+    &Read(protocol),
+    "the flow's protocol, by number or name",
+)
+.invertible();
+const STATUS: Opt<StatusBits> = Opt::words(
+    "ctstatus",
+    &["NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"],
+    &Read(|text, _| status_words(text, STATUS.name())),
+    "the flow's status has one of these",
+)
+.invertible();
+const EXPIRE: Opt<IntegerRange> =
+    Opt::integers("ctexpire", u32::MAX as u64, "so many seconds remain to the flow").invertible();
+const DIRECTION: Opt<Direction> = Opt::own(
+    "ctdir",
+    "ORIGINAL|REPLY",
+    &Read(|text, _| direction(text)),
+    "the way of the packet in its flow",
+);
+
+/// One of the four ends of a flow's two tuples.
+struct Side {
+    address: Opt<HostMask>,
+    port: Opt<PortRange>,
+    end: fn(&FlowView) -> &Endpoint,
 }
 
-const fn port(name: &'static str, help: &'static str) -> OptionSpec {
-    OptionSpec {
-        name,
-        value: ValueKind::PortRange,
-        invert: true,
-        help,
-        ..OptionSpec::PLAIN
-    }
-}
+/// In the order the kernel asks and the tool prints.
+const SIDES: [Side; 4] = [
+    Side {
+        address: Opt::host("ctorigsrc", "the source in the flow's original direction").invertible(),
+        port: Opt::ports(
+            "ctorigsrcport",
+            "the source port (or ICMP id, or GRE key) in the original direction",
+        )
+        .invertible(),
+        end: |flow| &flow.original.source,
+    },
+    Side {
+        address: Opt::host("ctorigdst", "the destination in the flow's original direction").invertible(),
+        port: Opt::ports("ctorigdstport", "the destination port in the original direction").invertible(),
+        end: |flow| &flow.original.destination,
+    },
+    Side {
+        address: Opt::host("ctreplsrc", "the source in the flow's reply direction").invertible(),
+        port: Opt::ports("ctreplsrcport", "the source port in the reply direction").invertible(),
+        end: |flow| &flow.reply.source,
+    },
+    Side {
+        address: Opt::host("ctrepldst", "the destination in the flow's reply direction").invertible(),
+        port: Opt::ports("ctrepldstport", "the destination port in the reply direction").invertible(),
+        end: |flow| &flow.reply.destination,
+    },
+];
 
-fn protocol(text: &str, given: &Given<'_>) -> Result<Value, UsageError> {
+fn protocol(text: &str, given: &Given<'_>) -> Result<u8, UsageError> {
     let number = whole_number(text)
         .and_then(|number| u8::try_from(number).ok())
         .or_else(|| names::protocol_number_as_typed(text))
         .ok_or_else(|| UsageError::parameter(format!("unknown protocol \"{text}\" specified")))?;
     // The tool means to refuse `! --ctproto all`, but looks at the inversion of another option, and only at one that stands before.
-    if number == 0 && given.get("ctstatus").is_some_and(|status| status.inverted) {
+    if number == 0 && given.get(STATUS).is_some_and(|status| status.inverted) {
         return Err(UsageError::parameter("conntrack: rule would never match protocol"));
     }
-    Ok(Value::Integer(number.into()))
+    Ok(number)
 }
 
-fn direction(text: &str) -> Result<Value, UsageError> {
+fn direction(text: &str) -> Result<Direction, UsageError> {
     match text.to_ascii_uppercase().as_str() {
-        "ORIGINAL" => Ok(Value::Integer(0)),
-        "REPLY" => Ok(Value::Integer(1)),
+        "ORIGINAL" => Ok(Direction::Original),
+        "REPLY" => Ok(Direction::Reply),
         _ => Err(UsageError::parameter(format!(
             "conntrack: Bad value for \"--ctdir\" option: \"{text}\""
         ))),
@@ -145,110 +133,56 @@ fn direction(text: &str) -> Result<Value, UsageError> {
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let mut made = Conntrack::default();
-    for option in given.options {
-        let inverted = option.inverted;
-        match (option.spec.name, &option.value) {
-            ("ctstate", Value::Bits(bits)) => made.state = Some((StateBits(*bits), inverted)),
-            ("ctproto", Value::Integer(number)) => made.protocol = Some((*number as u8, inverted)),
-            ("ctstatus", Value::Bits(bits)) => made.status = Some((StatusBits(*bits), inverted)),
-            ("ctexpire", Value::IntegerRange { low, high }) => made.expire = Some(((*low, *high), inverted)),
-            ("ctdir", Value::Integer(0)) => made.direction = Some(Direction::Original),
-            ("ctdir", Value::Integer(_)) => made.direction = Some(Direction::Reply),
-            (name, Value::HostMask { address, prefix }) => {
-                if let Some(side) = SIDES.iter().position(|side| side.option == name) {
-                    let (address, prefix) = (*address, *prefix);
-                    made.addresses[side] = Some((Host { address, prefix }, inverted));
-                }
-            }
-            (name, Value::PortRange(range)) => {
-                if let Some(side) = SIDES
-                    .iter()
-                    .position(|side| name.strip_suffix("port") == Some(side.option))
-                {
-                    made.ports[side] = Some((*range, inverted));
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(Arc::new(made))
+    Ok(Arc::new(Conntrack {
+        state: given.get(STATE),
+        protocol: given.get(PROTOCOL),
+        addresses: SIDES.map(|side| given.get(side.address)),
+        ports: SIDES.map(|side| given.get(side.port)),
+        status: given.get(STATUS),
+        expire: given.get(EXPIRE),
+        direction: given.value(DIRECTION),
+    }))
 }
 
-/// Each part with its `!`.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 struct Conntrack {
-    state: Option<(StateBits, bool)>,
-    protocol: Option<(u8, bool)>,
+    state: Option<Asked<StateBits>>,
+    protocol: Option<Asked<u8>>,
     /// By `SIDES`.
-    addresses: [Option<(Host, bool)>; 4],
-    ports: [Option<(PortRange, bool)>; 4],
-    status: Option<(StatusBits, bool)>,
-    expire: Option<((u64, u64), bool)>,
+    addresses: [Option<Asked<HostMask>>; 4],
+    ports: [Option<Asked<PortRange>>; 4],
+    status: Option<Asked<StatusBits>>,
+    expire: Option<Asked<IntegerRange>>,
     direction: Option<Direction>,
 }
 
-/// One of the four ends of a flow's two tuples.
-struct Side {
-    option: &'static str,
-    end: fn(&FlowView) -> &Endpoint,
+fn contains(asked: HostMask, other: IpAddr) -> bool {
+    let (apart, bits) = match (asked.address, other) {
+        (IpAddr::V4(own), IpAddr::V4(other)) => ((own.to_bits() ^ other.to_bits()).leading_zeros(), 32),
+        (IpAddr::V6(own), IpAddr::V6(other)) => ((own.to_bits() ^ other.to_bits()).leading_zeros(), 128),
+        _ => return false,
+    };
+    apart >= asked.prefix.map_or(bits, u32::from)
 }
 
-/// In the order the kernel asks and the tool prints.
-const SIDES: [Side; 4] = [
-    Side {
-        option: "ctorigsrc",
-        end: |flow| &flow.original.source,
-    },
-    Side {
-        option: "ctorigdst",
-        end: |flow| &flow.original.destination,
-    },
-    Side {
-        option: "ctreplsrc",
-        end: |flow| &flow.reply.source,
-    },
-    Side {
-        option: "ctrepldst",
-        end: |flow| &flow.reply.destination,
-    },
-];
-
-/// An address and a prefix as typed: the tool keeps the bits outside of it. Without one every bit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Host {
-    address: IpAddr,
-    prefix: Option<u8>,
-}
-
-impl Host {
-    fn contains(&self, other: IpAddr) -> bool {
-        let (apart, bits) = match (self.address, other) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => ((own.to_bits() ^ other.to_bits()).leading_zeros(), 32),
-            (IpAddr::V6(own), IpAddr::V6(other)) => ((own.to_bits() ^ other.to_bits()).leading_zeros(), 128),
-            _ => return false,
-        };
-        apart >= self.prefix.map_or(bits, u32::from)
+fn host_text(asked: HostMask, numeric: bool) -> String {
+    let HostMask { address, prefix } = asked;
+    let full = if address.is_ipv4() { 32 } else { 128 };
+    // Whatever the mask is.
+    if !numeric && address.is_unspecified() {
+        return "anywhere".to_owned();
     }
-
-    fn text(&self, numeric: bool) -> String {
-        let full = if self.address.is_ipv4() { 32 } else { 128 };
-        // Whatever the mask is.
-        if !numeric && self.address.is_unspecified() {
-            return "anywhere".to_owned();
-        }
-        let mut out = match self.address {
-            IpAddr::V4(address) if !numeric => match names::host_name(address) {
-                Some(name) => name.to_owned(),
-                None => address.to_string(),
-            },
-            address => address.to_string(),
-        };
-        if let Some(length) = self.prefix.filter(|&length| length != full) {
-            let _ = write!(out, "/{length}");
-        }
-        out
+    let mut out = match address {
+        IpAddr::V4(address) if !numeric => match names::host_name(address) {
+            Some(name) => name.to_owned(),
+            None => address.to_string(),
+        },
+        address => address.to_string(),
+    };
+    if let Some(length) = prefix.filter(|&length| length != full) {
+        let _ = write!(out, "/{length}");
     }
+    out
 }
 
 /// What is asked of a flow, taken under its lock in one go.
@@ -285,7 +219,7 @@ impl Conntrack {
     }
 
     fn check(&self, state: CtState, flow: Option<&FlowView>) -> Result<(), Miss> {
-        if let Some((asked, inverted)) = self.state {
+        if let Some(asked) = self.state {
             let mut bits = StateBits::of(state);
             if let Some(flow) = flow {
                 if flow.status.has(Status::SRC_NAT) {
@@ -295,7 +229,7 @@ impl Conntrack {
                     bits = bits.or(StateBits::DNAT);
                 }
             }
-            if asked.has_any(bits) == inverted {
+            if !asked.fits(asked.value.has_any(bits)) {
                 return Err(Miss::State(bits));
             }
         }
@@ -310,31 +244,31 @@ impl Conntrack {
             return Err(Miss::Direction);
         }
         for (index, side) in SIDES.iter().enumerate() {
-            if let Some((host, inverted)) = self.addresses[index]
-                && host.contains((side.end)(flow).address) == inverted
+            if let Some(asked) = self.addresses[index]
+                && !asked.fits(contains(asked.value, (side.end)(flow).address))
             {
                 return Err(Miss::Address(index));
             }
         }
-        if let Some((asked, inverted)) = self.protocol
-            && (asked == flow.original.protocol) == inverted
+        if let Some(asked) = self.protocol
+            && !asked.fits(asked.value == flow.original.protocol)
         {
             return Err(Miss::Protocol(flow.original.protocol));
         }
         for (index, side) in SIDES.iter().enumerate() {
-            if let Some((range, inverted)) = self.ports[index]
-                && range.contains((side.end)(flow).id) == inverted
+            if let Some(asked) = self.ports[index]
+                && !asked.fits(asked.value.contains((side.end)(flow).id))
             {
                 return Err(Miss::Port(index));
             }
         }
-        if let Some((asked, inverted)) = self.status
-            && (flow.status.bits() & asked.0 != 0) == inverted
+        if let Some(asked) = self.status
+            && !asked.fits(flow.status.bits() & asked.value.0 != 0)
         {
             return Err(Miss::Status(flow.status));
         }
-        if let Some(((low, high), inverted)) = self.expire
-            && (low..=high).contains(&flow.expires) == inverted
+        if let Some(asked) = self.expire
+            && !asked.fits((asked.value.low..=asked.value.high).contains(&flow.expires))
         {
             return Err(Miss::Expire(flow.expires));
         }
@@ -348,10 +282,10 @@ impl Conntrack {
         };
         match (miss, flow) {
             (Miss::State(bits), _) => {
-                let (asked, inverted) = self.state.unwrap_or((StateBits(0), false));
+                let Asked { value, inverted } = self.state.unwrap_or_default();
                 format!(
-                    "{}--ctstate {asked}: {} is {bits}{since}",
-                    not(inverted),
+                    "{} {value}: {} is {bits}{since}",
+                    STATE.spelled(inverted),
                     subject(state)
                 )
             }
@@ -359,37 +293,38 @@ impl Conntrack {
             (Miss::Direction, Some(flow)) => {
                 let asked = self.direction.unwrap_or_default();
                 format!(
-                    "--ctdir {}: packet goes {}",
+                    "{} {}: packet goes {}",
+                    DIRECTION.spelled(false),
                     direction_name(asked),
                     direction_name(flow.direction)
                 )
             }
             (Miss::Address(side), Some(flow)) => {
-                let (option, end) = (SIDES[side].option, (SIDES[side].end)(flow));
-                let asked = self.addresses[side].map(|(host, inverted)| (host.text(true), inverted));
+                let (option, end) = (SIDES[side].address, (SIDES[side].end)(flow));
+                let asked = self.addresses[side].map(|it| (host_text(it.value, true), it.inverted));
                 let (asked, inverted) = asked.unwrap_or_default();
-                format!("{}--{option} {asked}: flow has {}", not(inverted), end.address)
+                format!("{} {asked}: flow has {}", option.spelled(inverted), end.address)
             }
             (Miss::Protocol(has), _) => {
-                let (asked, inverted) = self.protocol.unwrap_or_default();
-                format!("{}--ctproto {asked}: flow has {has}", not(inverted))
+                let Asked { value, inverted } = self.protocol.unwrap_or_default();
+                format!("{} {value}: flow has {has}", PROTOCOL.spelled(inverted))
             }
             (Miss::Port(side), Some(flow)) => {
-                let (option, end) = (SIDES[side].option, (SIDES[side].end)(flow));
-                let (asked, inverted) = self.ports[side].unwrap_or((PortRange::ANY, false));
-                format!("{}--{option}port {}: flow has {}", not(inverted), Ports(asked), end.id)
+                let (option, end) = (SIDES[side].port, (SIDES[side].end)(flow));
+                let (asked, inverted) = self.ports[side].map_or((PortRange::ANY, false), |it| (it.value, it.inverted));
+                format!("{} {}: flow has {}", option.spelled(inverted), Ports(asked), end.id)
             }
             (Miss::Status(has), _) => {
-                let (asked, inverted) = self.status.unwrap_or((StatusBits(0), false));
+                let Asked { value, inverted } = self.status.unwrap_or_default();
                 format!(
-                    "{}--ctstatus {asked}: flow has {}",
-                    not(inverted),
+                    "{} {value}: flow has {}",
+                    STATUS.spelled(inverted),
                     StatusBits(has.bits())
                 )
             }
             (Miss::Expire(has), _) => {
-                let ((low, high), inverted) = self.expire.unwrap_or_default();
-                format!("{}--ctexpire {}: flow has {has}", not(inverted), range_text(low, high))
+                let Asked { value, inverted } = self.expire.unwrap_or_default();
+                format!("{} {}: flow has {has}", EXPIRE.spelled(inverted), range_text(value))
             }
         }
     }
@@ -399,40 +334,40 @@ impl Conntrack {
         let mut part = |name: &str, inverted, value: &dyn fmt::Display| {
             let _ = write!(out, " {}{dashes}{name} {value}", not(inverted));
         };
-        if let Some((states, inverted)) = self.state {
-            part("ctstate", inverted, &states);
+        if let Some(asked) = self.state {
+            part(STATE.name(), asked.inverted, &asked.value);
         }
-        if let Some((protocol, inverted)) = self.protocol {
-            part("ctproto", inverted, &protocol);
+        if let Some(asked) = self.protocol {
+            part(PROTOCOL.name(), asked.inverted, &asked.value);
         }
-        for (side, asked) in SIDES.iter().zip(&self.addresses) {
-            if let Some((host, inverted)) = asked {
-                part(side.option, *inverted, &host.text(numeric));
+        for (side, asked) in SIDES.iter().zip(self.addresses) {
+            if let Some(asked) = asked {
+                part(side.address.name(), asked.inverted, &host_text(asked.value, numeric));
             }
         }
-        for (side, asked) in SIDES.iter().zip(&self.ports) {
-            if let Some((range, inverted)) = asked {
+        for (side, asked) in SIDES.iter().zip(self.ports) {
+            if let Some(Asked { value: range, inverted }) = asked {
                 // A range that ends at 0 shows its beginning only (`20:0` is `20`), though it is another rule.
                 let shown = match range.high {
                     0 => PortRange::single(range.low),
-                    _ => *range,
+                    _ => range,
                 };
-                part(&format!("{}port", side.option), *inverted, &Ports(shown));
+                part(side.port.name(), inverted, &Ports(shown));
             }
         }
-        if let Some((status, inverted)) = self.status {
-            part("ctstatus", inverted, &status);
+        if let Some(asked) = self.status {
+            part(STATUS.name(), asked.inverted, &asked.value);
         }
-        if let Some(((low, high), inverted)) = self.expire {
-            part("ctexpire", inverted, &range_text(low, high));
+        if let Some(asked) = self.expire {
+            part(EXPIRE.name(), asked.inverted, &range_text(asked.value));
         }
         if let Some(direction) = self.direction {
-            part("ctdir", false, &direction_name(direction));
+            part(DIRECTION.name(), false, &direction_name(direction));
         }
     }
 }
 
-fn range_text(low: u64, high: u64) -> String {
+fn range_text(IntegerRange { low, high }: IntegerRange) -> String {
     if low == high {
         low.to_string()
     } else {
@@ -494,10 +429,11 @@ impl Match for Conntrack {
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
         // Most rules ask for a state and nothing else, and most packets fail by it: the flow needs no look then.
-        if let Some((asked, inverted)) = self.state
-            && !asked.has_any(StateBits::SNAT.or(StateBits::DNAT))
+        if let Some(asked) = self.state
+            && !asked.value.has_any(StateBits::SNAT.or(StateBits::DNAT))
         {
-            if asked.has_any(StateBits::of(cx.tracking.state_for_matching())) == inverted {
+            let state = StateBits::of(cx.tracking.state_for_matching());
+            if !asked.fits(asked.value.has_any(state)) {
                 return Matched::No;
             }
             if self.asks_for_state_only() {
@@ -540,7 +476,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
             if value == "anywhere" {
                 options.unknown(format!("`{name} anywhere` may be 0.0.0.0 with any mask"));
                 options.push(inverted, name, "0.0.0.0/0");
-            } else if SIDES.iter().any(|side| side.option == name) {
+            } else if SIDES.iter().any(|side| side.address.name() == name) {
                 options.push(inverted, name, &host(value));
             } else {
                 options.push(inverted, name, value);

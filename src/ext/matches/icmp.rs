@@ -7,9 +7,8 @@ use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::strtoul;
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::only_protocol;
-use crate::ext::wording::not;
 use crate::rule::{Context, Match, Matched, Refusal, Scope};
 use crate::wire::icmpv4::Icmpv4;
 
@@ -18,26 +17,25 @@ pub const SPEC: MatchSpec = MatchSpec {
     aliases: &[],
     families: &[Family::V4],
     protocol: Some(protocol::ICMP),
-    options: &[OptionSpec {
-        name: "icmp-type",
-        value: ValueKind::Custom {
-            syntax: "TYPE[/CODE[:CODE]]|NAME",
-            parse: |text, _| kind(text),
-        },
-        invert: true,
-        required: true,
-        help: "the message has this type, by number or name, and this code; any of them has `any`",
-        ..OptionSpec::PLAIN
-    }],
+    options: &[TYPE.spec],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "type and code of ICMP",
 };
 
-/// The value holds type, lowest and highest code, a byte each.
-fn kind(text: &str) -> Result<Value, UsageError> {
-    let made = |kind: u8, low: u8, high: u8| Ok(Value::Bits(u32::from_be_bytes([0, kind, low, high])));
+const TYPE: Opt<Kind> = Opt::own(
+    "icmp-type",
+    "TYPE[/CODE[:CODE]]|NAME",
+    &Read(|text, _| kind(text)),
+    "the message has this type, by number or name, and this code; any of them has `any`",
+)
+.invertible()
+.required();
+
+fn kind(text: &str) -> Result<Kind, UsageError> {
+    let made = |kind: u8, low: u8, high: u8| Ok(Kind { kind, low, high });
     let mut named = NAMES.iter().filter(|(name, ..)| starts_with(name, text));
     match (named.next(), named.next()) {
         (Some((first, ..)), Some((second, ..))) => {
@@ -132,35 +130,24 @@ const NAMES: &[(&str, u8, u8, u8)] = &[
 ];
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let mut made = Icmp {
-        kind: ANY,
-        low: 0,
-        high: 255,
-        inverted: false,
-    };
-    if let Some(option) = given.get("icmp-type")
-        && let Value::Bits(bits) = option.value
-    {
-        let [_, kind, low, high] = bits.to_be_bytes();
-        made = Icmp {
-            kind,
-            low,
-            high,
-            inverted: option.inverted,
-        };
-    }
-    Ok(Arc::new(made))
+    let asked = given.get(TYPE).unwrap_or_default();
+    Ok(Arc::new(Icmp { asked }))
 }
 
 /// The type that stands for all, whatever the code beside it.
 const ANY: u8 = 255;
 
-#[derive(Debug, PartialEq, Eq)]
-struct Icmp {
+/// A type and the codes of it, both ends included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Kind {
     kind: u8,
     low: u8,
     high: u8,
-    inverted: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Icmp {
+    asked: Asked<Kind>,
 }
 
 enum Miss {
@@ -178,8 +165,9 @@ impl Icmp {
             return Err(Miss::CutShort);
         };
         let (kind, code) = (header.kind(), header.code());
-        let fits = self.kind == ANY || (self.kind == kind && (self.low..=self.high).contains(&code));
-        if fits == self.inverted {
+        let asked = self.asked.value;
+        let fits = asked.kind == ANY || (asked.kind == kind && (asked.low..=asked.high).contains(&code));
+        if !self.asked.fits(fits) {
             return Err(Miss::Kind(kind, code));
         }
         Ok(())
@@ -213,8 +201,9 @@ impl Match for Icmp {
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " {}--icmp-type ", not(self.inverted));
-        let _ = match (self.kind, self.low, self.high) {
+        let _ = write!(out, " {} ", TYPE.spelled(self.asked.inverted));
+        let Kind { kind, low, high } = self.asked.value;
+        let _ = match (kind, low, high) {
             (ANY, ..) => write!(out, "any"),
             (kind, 0, 255) => write!(out, "{kind}"),
             // Of a range of codes the last is lost, as with the tool.
@@ -223,10 +212,9 @@ impl Match for Icmp {
     }
 
     fn list(&self, out: &mut String, numeric: bool) {
-        let bang = if self.inverted { "!" } else { "" };
-        let name = NAMES
-            .iter()
-            .find(|&&(_, kind, low, high)| (kind, low, high) == (self.kind, self.low, self.high));
+        let Kind { kind, low, high } = self.asked.value;
+        let bang = if self.asked.inverted { "!" } else { "" };
+        let name = NAMES.iter().find(|&&(_, a, b, c)| (a, b, c) == (kind, low, high));
         if let Some((name, ..)) = name
             && !numeric
         {
@@ -234,9 +222,13 @@ impl Match for Icmp {
             return;
         }
         // Without an inversion the real tool leaves out the space, too.
-        let word = if self.inverted { " icmp !type" } else { " icmptype" };
-        let _ = write!(out, "{word} {}", self.kind);
-        let _ = match (self.low, self.high) {
+        let word = if self.asked.inverted {
+            " icmp !type"
+        } else {
+            " icmptype"
+        };
+        let _ = write!(out, "{word} {kind}");
+        let _ = match (low, high) {
             (0, 255) => Ok(()),
             (low, high) if low == high => write!(out, " code {low}"),
             (low, high) => write!(out, " codes {low}-{high}"),
@@ -257,7 +249,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
             it.word("icmp")?;
             let word = it.take()?;
             if word != "type" && word != "!type" {
-                options.push_unless(word, "icmp-type");
+                options.push_unless(word, TYPE.name());
                 return Some(options);
             }
             inverted = word == "!type";
@@ -268,7 +260,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         } else if it.word("codes").is_some() {
             kind = format!("{kind}/{}", it.take()?.replace('-', ":"));
         }
-        options.push(inverted, "icmp-type", &kind);
+        options.push(inverted, TYPE.name(), &kind);
         Some(options)
     })
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::base::{Family, Time};
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::rule::{Context, Errno, Match, Matched, Refusal, Scope, State};
 
 pub const SPEC: MatchSpec = MatchSpec {
@@ -17,28 +17,21 @@ pub const SPEC: MatchSpec = MatchSpec {
     aliases: &[],
     families: &[Family::V4, Family::V6],
     protocol: None,
-    options: &[
-        OptionSpec {
-            name: "limit",
-            value: ValueKind::Custom {
-                syntax: "NUMBER[/second|/minute|/hour|/day]",
-                parse: |text, _| rate(text),
-            },
-            help: "tokens come at this rate (default 3/hour)",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "limit-burst",
-            value: ValueKind::Integer { min: 0, max: 10_000 },
-            help: "the bucket holds so many tokens (default 5)",
-            ..OptionSpec::PLAIN
-        },
-    ],
+    options: &[RATE.spec, BURST.spec],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "matches as long as there is a token in a bucket that fills at a rate",
 };
+
+const RATE: Opt<u32> = Opt::own(
+    "limit",
+    "NUMBER[/second|/minute|/hour|/day]",
+    &Read(|text, _| period(text)),
+    "tokens come at this rate (default 3/hour)",
+);
+const BURST: Opt<u64> = Opt::integer("limit-burst", 0, 10_000, "the bucket holds so many tokens (default 5)");
 
 /// A period between two tokens is counted in ten-thousandths of a second.
 const SCALE: u32 = 10_000;
@@ -52,7 +45,8 @@ const UNITS: [(u32, &str, &str); 4] = [
 const DEFAULT_PERIOD: u32 = SCALE * 3600 / 3;
 const DEFAULT_BURST: u32 = 5;
 
-fn rate(text: &str) -> Result<Value, UsageError> {
+/// The period between two tokens.
+fn period(text: &str) -> Result<u32, UsageError> {
     let bad = || UsageError::parameter(format!("bad rate \"{text}\"'"));
     let (number, seconds) = match text.split_once('/') {
         None => (text, 1),
@@ -71,7 +65,7 @@ fn rate(text: &str) -> Result<Value, UsageError> {
     };
     match SCALE * seconds / count {
         0 => Err(UsageError::parameter(format!("Rate too fast \"{text}\""))),
-        period => Ok(Value::Integer(period.into())),
+        period => Ok(period),
     }
 }
 
@@ -92,13 +86,9 @@ fn atoi(text: &str) -> u32 {
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let integer = |name, default| match given.get(name).map(|option| &option.value) {
-        Some(Value::Integer(number)) => *number as u32,
-        _ => default,
-    };
     Ok(Arc::new(Limit {
-        period: integer("limit", DEFAULT_PERIOD),
-        burst: integer("limit-burst", DEFAULT_BURST),
+        period: given.value(RATE).unwrap_or(DEFAULT_PERIOD),
+        burst: given.value(BURST).map_or(DEFAULT_BURST, |burst| burst as u32),
     }))
 }
 
@@ -186,7 +176,8 @@ impl Match for Limit {
         };
         // Cut, not rounded: 0.999 of a token is no token.
         format!(
-            "--limit {}: {:.2} of 1 token",
+            "{} {}: {:.2} of 1 token",
+            RATE.spelled(false),
             self.rate(),
             (left * 100.0).floor() / 100.0
         )
@@ -203,9 +194,9 @@ impl Match for Limit {
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " --limit {}", self.rate());
+        let _ = write!(out, " {} {}", RATE.spelled(false), self.rate());
         if self.burst != DEFAULT_BURST {
-            let _ = write!(out, " --limit-burst {}", self.burst);
+            let _ = write!(out, " {} {}", BURST.spelled(false), self.burst);
         }
     }
 
@@ -237,9 +228,9 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         it.word("limit:")?;
         it.word("avg")?;
         let mut options = Options::default();
-        options.push(false, "limit", it.take()?);
+        options.push(false, RATE.name(), it.take()?);
         it.word("burst")?;
-        options.push(false, "limit-burst", it.take()?);
+        options.push(false, BURST.name(), it.take()?);
         Some(options)
     })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::{Family, MarkMask};
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::wording::not;
 use crate::rule::{Context, Match, Matched};
 
@@ -15,46 +15,32 @@ pub const SPEC: MatchSpec = MatchSpec {
     aliases: &[],
     families: &[Family::V4, Family::V6],
     protocol: None,
-    options: &[OptionSpec {
-        name: "mark",
-        value: ValueKind::MarkMask,
-        invert: true,
-        required: true,
-        help: "the packet's mark under the mask is the value",
-        ..OptionSpec::PLAIN
-    }],
+    options: &[MARK.spec],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "bits of the packet's mark",
 };
 
+const MARK: Opt<MarkMask> = Opt::mark("mark", "the packet's mark under the mask is the value")
+    .invertible()
+    .required();
+
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let mut made = Mark {
-        mark: MarkMask { value: 0, mask: 0 },
-        inverted: false,
-    };
-    if let Some(option) = given.get("mark")
-        && let Value::MarkMask(mark) = option.value
-    {
-        made = Mark {
-            mark,
-            inverted: option.inverted,
-        };
-    }
-    Ok(Arc::new(made))
+    let mark = given.get(MARK).unwrap_or_default();
+    Ok(Arc::new(Mark { mark }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Mark {
     /// As typed: a value with bits outside its mask matches nothing.
-    mark: MarkMask,
-    inverted: bool,
+    mark: Asked<MarkMask>,
 }
 
 impl Mark {
     fn write_mark(&self, out: &mut String) {
-        let MarkMask { value, mask } = self.mark;
+        let MarkMask { value, mask } = self.mark.value;
         let _ = write!(out, "{value:#x}");
         if mask != u32::MAX {
             let _ = write!(out, "/{mask:#x}");
@@ -68,23 +54,23 @@ impl Match for Mark {
     }
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
-        (self.mark.matches(cx.packet.mark) != self.inverted).into()
+        self.mark.fits(self.mark.value.matches(cx.packet.mark)).into()
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {
-        let mut out = format!("{}--mark ", not(self.inverted));
+        let mut out = format!("{} ", MARK.spelled(self.mark.inverted));
         self.write_mark(&mut out);
         let _ = write!(out, ": packet has {:#x}", cx.packet.mark);
         out
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " {}--mark ", not(self.inverted));
+        let _ = write!(out, " {} ", MARK.spelled(self.mark.inverted));
         self.write_mark(out);
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
-        let _ = write!(out, " mark match {}", not(self.inverted));
+        let _ = write!(out, " mark match {}", not(self.mark.inverted));
         self.write_mark(out);
     }
 }
@@ -96,7 +82,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         it.word("match")?;
         let mut options = Options::default();
         let inverted = it.word("!").is_some();
-        options.push(inverted, "mark", it.take()?);
+        options.push(inverted, MARK.name(), it.take()?);
         Some(options)
     })
 }

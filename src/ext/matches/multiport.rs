@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::ports::port;
 use crate::base::{Family, PortRange, protocol};
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
-use crate::ext::wording::{Port, Ports, not};
+use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
+use crate::ext::wording::{Port, Ports};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Context, Match, Matched};
 
@@ -16,53 +16,29 @@ pub const SPEC: MatchSpec = MatchSpec {
     aliases: &[],
     families: &[Family::V4, Family::V6],
     protocol: None,
-    options: &[
-        OptionSpec {
-            name: "sports",
-            aliases: &["source-ports"],
-            error_name: Some("source-ports"),
-            value: LIST,
-            invert: true,
-            excludes: &["dports", "ports"],
-            help: "the source port is one of these",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "dports",
-            aliases: &["destination-ports"],
-            error_name: Some("destination-ports"),
-            value: LIST,
-            invert: true,
-            excludes: &["sports", "ports"],
-            help: "the destination port is one of these",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "ports",
-            value: LIST,
-            invert: true,
-            excludes: &["sports", "dports"],
-            help: "the source or the destination port is one of these",
-            ..OptionSpec::PLAIN
-        },
-    ],
+    options: &[SOURCE.spec, DESTINATION.spec, EITHER.spec],
     needs_one: Some(NeedsOne {
-        of: &["sports", "dports", "ports"],
+        of: &[],
         message: "multiport expection an option",
     }),
+    exclusive: &[&[SOURCE.name(), DESTINATION.name(), EITHER.name()]],
     build,
     unlist,
     about: "up to fifteen ports, a range counting twice",
 };
 
-const LIST: ValueKind = ValueKind::Custom {
-    syntax: "PORT[:PORT][,...]",
-    parse: list,
-};
+const SOURCE: Opt<Vec<PortRange>> = ports("sports", "the source port is one of these").in_errors(&["source-ports"]);
+const DESTINATION: Opt<Vec<PortRange>> =
+    ports("dports", "the destination port is one of these").in_errors(&["destination-ports"]);
+const EITHER: Opt<Vec<PortRange>> = ports("ports", "the source or the destination port is one of these");
+
+const fn ports(name: &'static str, help: &'static str) -> Opt<Vec<PortRange>> {
+    Opt::own(name, "PORT[:PORT][,...]", &Read(list), help).invertible()
+}
 
 const MAX: usize = 15;
 
-fn list(text: &str, given: &Given<'_>) -> Result<Value, UsageError> {
+fn list(text: &str, given: &Given<'_>) -> Result<Vec<PortRange>, UsageError> {
     let fits = matches!(
         given.protocol,
         protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP | protocol::DCCP
@@ -86,7 +62,7 @@ fn list(text: &str, given: &Given<'_>) -> Result<Value, UsageError> {
             return Err(too_many());
         }
         let Some((low, high)) = item.split_once(':') else {
-            ranges.push((PortRange::single(port(item, given.protocol)?), false));
+            ranges.push(PortRange::single(port(item, given.protocol)?));
             continue;
         };
         let low = port(low, given.protocol)?;
@@ -98,37 +74,28 @@ fn list(text: &str, given: &Given<'_>) -> Result<Value, UsageError> {
         if low >= high {
             return Err(UsageError::parameter("invalid portrange specified"));
         }
-        ranges.push((PortRange { low, high }, true));
+        ranges.push(PortRange { low, high });
     }
-    Ok(Value::PortList(ranges))
+    Ok(ranges)
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let mut made = Multiport {
-        which: Which::Either,
-        ranges: Vec::new(),
-        inverted: false,
+    let asked = |which: Which| Some((which, given.get(which.option())?));
+    let asked = [Which::Source, Which::Destination, Which::Either]
+        .into_iter()
+        .find_map(asked);
+    let (which, asked) = asked.unwrap_or((Which::Either, Asked::default()));
+    Ok(Arc::new(Multiport {
+        which,
+        asked,
         protocol: given.protocol,
-    };
-    for option in given.options {
-        if let Value::PortList(list) = &option.value {
-            made.ranges = list.iter().map(|&(range, _)| range).collect();
-            made.inverted = option.inverted;
-            made.which = match option.spec.name {
-                "sports" => Which::Source,
-                "dports" => Which::Destination,
-                _ => Which::Either,
-            };
-        }
-    }
-    Ok(Arc::new(made))
+    }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Multiport {
     which: Which,
-    ranges: Vec<PortRange>,
-    inverted: bool,
+    asked: Asked<Vec<PortRange>>,
     /// For names only.
     protocol: u8,
 }
@@ -141,11 +108,11 @@ enum Which {
 }
 
 impl Which {
-    fn word(self) -> &'static str {
+    fn option(self) -> Opt<Vec<PortRange>> {
         match self {
-            Self::Source => "sports",
-            Self::Destination => "dports",
-            Self::Either => "ports",
+            Self::Source => SOURCE,
+            Self::Destination => DESTINATION,
+            Self::Either => EITHER,
         }
     }
 }
@@ -165,12 +132,12 @@ impl Multiport {
             return Err(Miss::CutShort);
         };
         let (source, destination) = (u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0]));
-        let found = self.ranges.iter().any(|range| match self.which {
+        let found = self.asked.value.iter().any(|range| match self.which {
             Which::Source => range.contains(source),
             Which::Destination => range.contains(destination),
             Which::Either => range.contains(source) || range.contains(destination),
         });
-        if found == self.inverted {
+        if !self.asked.fits(found) {
             return Err(Miss::Ports(source, destination));
         }
         Ok(())
@@ -209,8 +176,8 @@ impl Match for Multiport {
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " {}--{} ", not(self.inverted), self.which.word());
-        for (index, &range) in self.ranges.iter().enumerate() {
+        let _ = write!(out, " {} ", self.which.option().spelled(self.asked.inverted));
+        for (index, &range) in self.asked.value.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             let _ = write!(out, "{comma}{}", Ports(range));
         }
@@ -218,9 +185,9 @@ impl Match for Multiport {
 
     fn list(&self, out: &mut String, numeric: bool) {
         // Two spaces before the mark of inversion, one without it: so the tool has it.
-        let bang = if self.inverted { " !" } else { "" };
-        let _ = write!(out, " multiport {} {bang}", self.which.word());
-        for (index, range) in self.ranges.iter().enumerate() {
+        let bang = if self.asked.inverted { " !" } else { "" };
+        let _ = write!(out, " multiport {} {bang}", self.which.option().name());
+        for (index, range) in self.asked.value.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             let port = |port| Port {
                 port,

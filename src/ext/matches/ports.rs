@@ -1,10 +1,16 @@
-//! Ports as the tcp and multiport matches read them: a number in any base, or a service of the rule's protocol.
+//! Ports: how the tcp and multiport matches read one, and the ports of a packet's two ends, as the matches of protocols that have them ask for
+//! them.
+
+use std::fmt::Write;
 
 use crate::base::PortRange;
+use crate::ext::listed::{Listed, Options};
 use crate::ext::names;
 use crate::ext::number::whole_number;
-use crate::ext::option::UsageError;
+use crate::ext::option::{Asked, Given, Opt, UsageError};
+use crate::ext::wording::{Port, Ports};
 
+/// A number in any base, or a service of the rule's protocol.
 pub fn port(text: &str, of_protocol: u8) -> Result<u16, UsageError> {
     whole_number(text)
         .and_then(|number| u16::try_from(number).ok())
@@ -28,3 +34,103 @@ pub fn range(text: &str, of_protocol: u8) -> Result<PortRange, UsageError> {
     }
     Ok(PortRange { low, high })
 }
+
+/// The options of a protocol's match that ask for the ports of both ends.
+pub struct EndOptions {
+    pub source: Opt<PortRange>,
+    pub destination: Opt<PortRange>,
+    pub protocol: u8,
+}
+
+/// What a rule asks of the ports of both ends: all, where nothing was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndPorts {
+    source: Asked<PortRange>,
+    destination: Asked<PortRange>,
+}
+
+/// The first port that was none of those asked for.
+#[derive(Clone, Copy, Debug)]
+pub enum PortMiss {
+    Source(u16),
+    Destination(u16),
+}
+
+impl EndPorts {
+    pub fn check(&self, source: u16, destination: u16) -> Result<(), PortMiss> {
+        if !self.source.fits(self.source.value.contains(source)) {
+            return Err(PortMiss::Source(source));
+        }
+        if !self.destination.fits(self.destination.value.contains(destination)) {
+            return Err(PortMiss::Destination(destination));
+        }
+        Ok(())
+    }
+}
+
+impl EndOptions {
+    pub fn given(&self, given: &Given<'_>) -> EndPorts {
+        let any = Asked {
+            value: PortRange::ANY,
+            inverted: false,
+        };
+        EndPorts {
+            source: given.get(self.source).unwrap_or(any),
+            destination: given.get(self.destination).unwrap_or(any),
+        }
+    }
+
+    /// `--dport 80: packet has 443`.
+    pub fn sentence(&self, ports: &EndPorts, miss: PortMiss) -> String {
+        let (option, asked, found) = match miss {
+            PortMiss::Source(found) => (self.source, ports.source, found),
+            PortMiss::Destination(found) => (self.destination, ports.destination, found),
+        };
+        format!(
+            "{} {}: packet has {found}",
+            option.spelled(asked.inverted),
+            Ports(asked.value)
+        )
+    }
+
+    /// ` --dport 80`: nothing for all ports, inverted or not, as the tool has it.
+    pub fn save(&self, out: &mut String, ports: &EndPorts) {
+        for (option, asked) in [(self.source, ports.source), (self.destination, ports.destination)] {
+            if !asked.value.is_any() {
+                let _ = write!(out, " {} {}", option.spelled(asked.inverted), Ports(asked.value));
+            }
+        }
+    }
+
+    /// ` dpt:80`, ` dpts:!80:90`: nothing for all ports.
+    pub fn list(&self, out: &mut String, ports: &EndPorts, numeric: bool) {
+        for (word, Asked { value, inverted }) in WORDS.into_iter().zip([ports.source, ports.destination]) {
+            if value.is_any() && !inverted {
+                continue;
+            }
+            let port = |port| Port {
+                port,
+                protocol: self.protocol,
+                numeric,
+            };
+            let bang = if inverted { "!" } else { "" };
+            let _ = match value {
+                PortRange { low, high } if low == high => write!(out, " {word}:{bang}{}", port(low)),
+                PortRange { low, high } => write!(out, " {word}s:{bang}{}:{}", port(low), port(high)),
+            };
+        }
+    }
+
+    /// The inverse of [`EndOptions::list`].
+    pub fn unlist(&self, listed: &mut Listed<'_>, options: &mut Options) {
+        for (word, option) in WORDS.into_iter().zip([self.source, self.destination]) {
+            let one = listed.after(&format!("{word}:"));
+            if let Some(text) = one.or_else(|| listed.after(&format!("{word}s:"))) {
+                options.push_unless(text, option.name());
+            }
+        }
+    }
+}
+
+/// How a listing names the ends.
+const WORDS: [&str; 2] = ["spt", "dpt"];

@@ -1,12 +1,13 @@
 //! `-m state`: the packet's relation to its flow. The kernel has it as conntrack's `--ctstate` with a flag that keeps the old name for printing,
 //! so a rule with one is not the same as a rule with the other.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::base::Family;
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::states::{StateBits, since, state_words, subject};
 use crate::ext::wording::not;
 use crate::rule::{Context, Match, Matched};
@@ -16,54 +17,42 @@ pub const SPEC: MatchSpec = MatchSpec {
     aliases: &[],
     families: &[Family::V4, Family::V6],
     protocol: None,
-    options: &[OptionSpec {
-        name: "state",
-        value: ValueKind::Words {
-            words: &["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED"],
-            parse: |text, _| state(text),
-        },
-        invert: true,
-        required: true,
-        help: "the packet's relation to its flow is one of these",
-        ..OptionSpec::PLAIN
-    }],
+    options: &[STATE.spec],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "the packet's relation to its flow",
 };
 
-fn state(text: &str) -> Result<Value, UsageError> {
+const STATE: Opt<StateBits> = Opt::words(
+    "state",
+    &["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED"],
+    &Read(|text, _| state(text)),
+    "the packet's relation to its flow is one of these",
+)
+.invertible()
+.required();
+
+fn state(text: &str) -> Result<StateBits, UsageError> {
     // An empty word at the end has an error of its own; anywhere else it is a bad state.
     let before = text.strip_suffix(',');
-    if text.is_empty() || before.is_some_and(|before| state_words(before, "state", false).is_ok()) {
+    if text.is_empty() || before.is_some_and(|before| state_words(before, STATE.name(), false).is_ok()) {
         return Err(UsageError::parameter(
             "\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED",
         ));
     }
-    state_words(text, "state", false).map(|bits| Value::Bits(bits.0))
+    state_words(text, STATE.name(), false)
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let mut made = State {
-        states: StateBits(0),
-        inverted: false,
-    };
-    if let Some(option) = given.get("state")
-        && let Value::Bits(bits) = option.value
-    {
-        made = State {
-            states: StateBits(bits),
-            inverted: option.inverted,
-        };
-    }
-    Ok(Arc::new(made))
+    let states = given.get(STATE).unwrap_or_default();
+    Ok(Arc::new(State { states }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct State {
-    states: StateBits,
-    inverted: bool,
+    states: Asked<StateBits>,
 }
 
 impl Match for State {
@@ -73,27 +62,33 @@ impl Match for State {
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
         let state = StateBits::of(cx.tracking.state_for_matching());
-        (self.states.has_any(state) != self.inverted).into()
+        self.states.fits(self.states.value.has_any(state)).into()
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {
         let state = cx.tracking.state_for_matching();
         let subject = subject(state);
         format!(
-            "{}--state {}: {subject} is {}{}",
-            not(self.inverted),
-            self.states,
+            "{} {}: {subject} is {}{}",
+            STATE.spelled(self.states.inverted),
+            self.states.value,
             state.name(),
             since(cx.tracking)
         )
     }
 
     fn save(&self, out: &mut String) {
-        out.push_str(&format!(" {}--state {}", not(self.inverted), self.states));
+        let _ = write!(out, " {} {}", STATE.spelled(self.states.inverted), self.states.value);
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
-        out.push_str(&format!(" {}state {}", not(self.inverted), self.states));
+        let _ = write!(
+            out,
+            " {}{} {}",
+            not(self.states.inverted),
+            STATE.name(),
+            self.states.value
+        );
     }
 
     fn needs_conntrack(&self) -> bool {
@@ -104,7 +99,7 @@ impl Match for State {
 /// ` ! state NEW`.
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
-        let (inverted, name) = it.option_of(&["state"])?;
+        let (inverted, name) = it.option_of(&[STATE.name()])?;
         let mut options = Options::default();
         options.push(inverted, name, it.take()?);
         Some(options)

@@ -3,13 +3,12 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::ports;
+use super::ports::{self, EndOptions, EndPorts, PortMiss};
 use crate::base::{Family, PortRange, protocol};
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, Repeat, UsageError, Value, ValueKind};
+use crate::ext::option::{Asked, Given, Opt, Read, ReadPair, UsageError};
 use crate::ext::place::only_protocol;
-use crate::ext::wording::{Ports, list_ports, not, save_ports};
 use crate::rule::{Context, Match, Matched, Refusal, Scope};
 
 pub const SPEC: MatchSpec = MatchSpec {
@@ -18,106 +17,99 @@ pub const SPEC: MatchSpec = MatchSpec {
     families: &[Family::V4, Family::V6],
     protocol: Some(protocol::TCP),
     options: &[
-        OptionSpec {
-            name: "sport",
-            aliases: &["source-port"],
-            value: PORTS,
-            invert: true,
-            repeat: Repeat::OnceInstead {
-                of: &[],
-                message: "Only one `--source-port' allowed",
-            },
-            help: "the source port lies in the range",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "dport",
-            aliases: &["destination-port"],
-            value: PORTS,
-            invert: true,
-            repeat: Repeat::OnceInstead {
-                of: &[],
-                message: "Only one `--destination-port' allowed",
-            },
-            help: "the destination port lies in the range",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "tcp-option",
-            value: ValueKind::Custom {
-                syntax: "KIND",
-                parse: |text, _| option_kind(text),
-            },
-            invert: true,
-            repeat: Repeat::OnceInstead {
-                of: &[],
-                message: "Only one `--tcp-option' allowed",
-            },
-            help: "the header holds an option of this kind (1 to 255)",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "tcp-flags",
-            value: ValueKind::Pair {
-                syntax: ["FLAG[,...]", "FLAG[,...]"],
-                parse: |mask, set, _| flags_under_mask(mask, set),
-            },
-            invert: true,
-            repeat: ONE_OF_THE_FLAGS,
-            help: "of the flags in the first list, those in the second are set and the others are not",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "syn",
-            invert: true,
-            repeat: ONE_OF_THE_FLAGS,
-            help: "the packet opens a connection: short for --tcp-flags FIN,SYN,RST,ACK SYN",
-            ..OptionSpec::PLAIN
-        },
+        PORTS.source.spec,
+        PORTS.destination.spec,
+        OPTION.spec,
+        FLAGS.spec,
+        SYN.spec,
     ],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "ports, flags and options of TCP",
 };
 
-const PORTS: ValueKind = ValueKind::Custom {
-    syntax: "PORT[:PORT]",
-    parse: |text, _| ports::range(text, protocol::TCP).map(Value::PortRange),
+const PORTS: EndOptions = EndOptions {
+    source: range("sport", "the source port lies in the range")
+        .also(&["source-port"])
+        .repeated("Only one `--source-port' allowed"),
+    destination: range("dport", "the destination port lies in the range")
+        .also(&["destination-port"])
+        .repeated("Only one `--destination-port' allowed"),
+    protocol: protocol::TCP,
 };
+const OPTION: Opt<u8> = Opt::own(
+    "tcp-option",
+    "KIND",
+    &Read(|text, _| option_kind(text)),
+    "the header holds an option of this kind (1 to 255)",
+)
+.invertible()
+.repeated("Only one `--tcp-option' allowed");
+const FLAGS: Opt<Flags> = Opt::pair(
+    TCP_FLAGS,
+    ["FLAG[,...]", "FLAG[,...]"],
+    &ReadPair(|mask, set, _| flags_under_mask(mask, set)),
+    "of the flags in the first list, those in the second are set and the others are not",
+)
+.invertible()
+.only_one(&[SYN.name()], ONE_OF_THE_FLAGS);
+const SYN: Opt<()> = Opt::flag(
+    "syn",
+    "the packet opens a connection: short for --tcp-flags FIN,SYN,RST,ACK SYN",
+)
+.invertible()
+.only_one(&[TCP_FLAGS], ONE_OF_THE_FLAGS);
 
-const ONE_OF_THE_FLAGS: Repeat = Repeat::OnceInstead {
-    of: &["tcp-flags", "syn"],
-    message: "Only one of `--syn' or `--tcp-flags'  allowed",
-};
+const fn range(name: &'static str, help: &'static str) -> Opt<PortRange> {
+    Opt::own(
+        name,
+        "PORT[:PORT]",
+        &Read(|text, _| ports::range(text, protocol::TCP)),
+        help,
+    )
+    .invertible()
+}
 
-fn option_kind(text: &str) -> Result<Value, UsageError> {
+/// The two options name each other, which constants cannot.
+const TCP_FLAGS: &str = "tcp-flags";
+const ONE_OF_THE_FLAGS: &str = "Only one of `--syn' or `--tcp-flags'  allowed";
+
+/// Of the flags under the mask those in the set are set, and the others are not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Flags {
+    mask: u8,
+    set: u8,
+}
+
+fn option_kind(text: &str) -> Result<u8, UsageError> {
     crate::ext::number::whole_number(text)
-        .filter(|kind| (1..=255).contains(kind))
-        .map(Value::Integer)
+        .and_then(|kind| u8::try_from(kind).ok())
+        .filter(|kind| *kind != 0)
         .ok_or_else(|| UsageError::parameter(format!("Bad TCP option \"{text}\"")))
 }
 
-fn flags_under_mask(mask: &str, set: Option<&str>) -> Result<Value, UsageError> {
+fn flags_under_mask(mask: &str, set: Option<&str>) -> Result<Flags, UsageError> {
     let Some(set) = set.filter(|set| !set.starts_with(['-', '!'])) else {
         return Err(UsageError::parameter("--tcp-flags requires two args."));
     };
-    Ok(Value::BitsUnderMask {
+    Ok(Flags {
         mask: flag_bits(mask)?,
-        bits: flag_bits(set)?,
+        set: flag_bits(set)?,
     })
 }
 
-fn flag_bits(text: &str) -> Result<u32, UsageError> {
+fn flag_bits(text: &str) -> Result<u8, UsageError> {
     let mut bits = 0;
     for word in text.split(',').filter(|word| !word.is_empty()) {
         bits |= match word {
             _ if word.eq_ignore_ascii_case("ALL") => 0x3f,
             _ if word.eq_ignore_ascii_case("NONE") => 0,
-            _ => FLAGS
+            _ => FLAG_NAMES
                 .iter()
                 .find(|(_, name)| name.eq_ignore_ascii_case(word))
-                .map(|&(bit, _)| u32::from(bit))
+                .map(|&(bit, _)| bit)
                 .ok_or_else(|| UsageError::parameter(format!("Unknown TCP flag `{word}'")))?,
         };
     }
@@ -125,7 +117,7 @@ fn flag_bits(text: &str) -> Result<u32, UsageError> {
 }
 
 /// In the order they are printed. ECE and CWR have no names in the tool.
-const FLAGS: [(u8, &str); 6] = [
+const FLAG_NAMES: [(u8, &str); 6] = [
     (0x01, "FIN"),
     (0x02, "SYN"),
     (0x04, "RST"),
@@ -135,7 +127,7 @@ const FLAGS: [(u8, &str); 6] = [
 ];
 
 fn flag_names(bits: u8) -> String {
-    let names: Vec<_> = FLAGS
+    let names: Vec<_> = FLAG_NAMES
         .iter()
         .filter(|(bit, _)| bits & bit != 0)
         .map(|&(_, name)| name)
@@ -148,54 +140,23 @@ fn flag_names(bits: u8) -> String {
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let mut made = Tcp {
-        source: PortRange::ANY,
-        source_inverted: false,
-        destination: PortRange::ANY,
-        destination_inverted: false,
-        option: 0,
-        option_inverted: false,
-        mask: 0,
-        compared: 0,
-        flags_inverted: false,
-    };
-    for option in given.options {
-        match (option.spec.name, &option.value) {
-            ("sport", Value::PortRange(range)) => {
-                (made.source, made.source_inverted) = (*range, option.inverted);
-            }
-            ("dport", Value::PortRange(range)) => {
-                (made.destination, made.destination_inverted) = (*range, option.inverted);
-            }
-            ("tcp-option", Value::Integer(kind)) => {
-                (made.option, made.option_inverted) = (*kind as u8, option.inverted);
-            }
-            ("tcp-flags", Value::BitsUnderMask { mask, bits }) => {
-                (made.mask, made.compared) = (*mask as u8, *bits as u8);
-                made.flags_inverted = option.inverted;
-            }
-            ("syn", _) => {
-                (made.mask, made.compared) = (0x17, 0x02);
-                made.flags_inverted = option.inverted;
-            }
-            _ => {}
-        }
-    }
-    Ok(Arc::new(made))
+    let syn = given.get(SYN).map(|asked| Asked {
+        value: Flags { mask: 0x17, set: 0x02 },
+        inverted: asked.inverted,
+    });
+    Ok(Arc::new(Tcp {
+        ports: PORTS.given(given),
+        option: given.get(OPTION),
+        flags: given.get(FLAGS).or(syn).unwrap_or_default(),
+    }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Tcp {
-    source: PortRange,
-    source_inverted: bool,
-    destination: PortRange,
-    destination_inverted: bool,
-    /// 0: none asked for.
-    option: u8,
-    option_inverted: bool,
-    mask: u8,
-    compared: u8,
-    flags_inverted: bool,
+    ports: EndPorts,
+    option: Option<Asked<u8>>,
+    /// None of them under no mask, where nothing was said.
+    flags: Asked<Flags>,
 }
 
 /// The first option that a packet failed.
@@ -204,14 +165,17 @@ enum Miss {
     /// A fragment at offset 8: it could overwrite the flags of a header that was let pass.
     FragmentIntoHeader,
     CutShort,
-    Source(u16),
-    Destination(u16),
+    Port(PortMiss),
     Flags(u8),
     DataOffset,
     Option,
 }
 
 impl Tcp {
+    fn asks_for_flags(&self) -> bool {
+        self.flags.value.mask != 0 || self.flags.inverted
+    }
+
     fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
         match cx.packet.fragment_offset() {
             0 => {}
@@ -224,22 +188,18 @@ impl Tcp {
             return Err(Miss::CutShort);
         };
         let source = u16::from_be_bytes([fixed[0], fixed[1]]);
-        if self.source.contains(source) == self.source_inverted {
-            return Err(Miss::Source(source));
-        }
         let destination = u16::from_be_bytes([fixed[2], fixed[3]]);
-        if self.destination.contains(destination) == self.destination_inverted {
-            return Err(Miss::Destination(destination));
-        }
-        if (fixed[13] & self.mask == self.compared) == self.flags_inverted {
+        self.ports.check(source, destination).map_err(Miss::Port)?;
+        let Flags { mask, set } = self.flags.value;
+        if !self.flags.fits(fixed[13] & mask == set) {
             return Err(Miss::Flags(fixed[13]));
         }
-        if self.option != 0 {
+        if let Some(option) = self.option {
             let length = usize::from(fixed[12] >> 4) * 4;
             let Some(options) = header.get(20..length) else {
                 return Err(Miss::DataOffset);
             };
-            if has_option(options, self.option) == self.option_inverted {
+            if !option.fits(has_option(options, option.value)) {
                 return Err(Miss::Option);
             }
         }
@@ -283,71 +243,50 @@ impl Match for Tcp {
             Err(Miss::FragmentIntoHeader) => "tcp: packet is a fragment that reaches into the TCP header".to_owned(),
             Err(Miss::CutShort) => "tcp: packet's TCP header is cut short".to_owned(),
             Err(Miss::DataOffset) => "tcp: packet's TCP data offset contradicts its length".to_owned(),
-            Err(Miss::Source(port)) => format!(
-                "{}--sport {}: packet has {port}",
-                not(self.source_inverted),
-                Ports(self.source)
-            ),
-            Err(Miss::Destination(port)) => format!(
-                "{}--dport {}: packet has {port}",
-                not(self.destination_inverted),
-                Ports(self.destination)
-            ),
-            Err(Miss::Flags(flags)) => format!(
-                "{}--tcp-flags {} {}: packet has {}",
-                not(self.flags_inverted),
-                flag_names(self.mask),
-                flag_names(self.compared),
-                flag_names(flags & self.mask)
-            ),
-            Err(Miss::Option) => format!(
-                "{}--tcp-option {}: packet has {}",
-                not(self.option_inverted),
-                self.option,
-                if self.option_inverted { "it" } else { "none" }
-            ),
+            Err(Miss::Port(miss)) => PORTS.sentence(&self.ports, miss),
+            Err(Miss::Flags(has)) => {
+                let Flags { mask, set } = self.flags.value;
+                format!(
+                    "{} {} {}: packet has {}",
+                    FLAGS.spelled(self.flags.inverted),
+                    flag_names(mask),
+                    flag_names(set),
+                    flag_names(has & mask)
+                )
+            }
+            Err(Miss::Option) => {
+                let Asked { value, inverted } = self.option.unwrap_or_default();
+                let has = if inverted { "it" } else { "none" };
+                format!("{} {value}: packet has {has}", OPTION.spelled(inverted))
+            }
         }
     }
 
     fn save(&self, out: &mut String) {
-        save_ports(out, "sport", self.source, self.source_inverted);
-        save_ports(out, "dport", self.destination, self.destination_inverted);
-        if self.option != 0 {
-            let _ = write!(out, " {}--tcp-option {}", not(self.option_inverted), self.option);
+        PORTS.save(out, &self.ports);
+        if let Some(Asked { value, inverted }) = self.option {
+            let _ = write!(out, " {} {value}", OPTION.spelled(inverted));
         }
-        if self.mask != 0 || self.flags_inverted {
-            let _ = write!(
-                out,
-                " {}--tcp-flags {} {}",
-                not(self.flags_inverted),
-                flag_names(self.mask),
-                flag_names(self.compared)
-            );
+        if self.asks_for_flags() {
+            let (Flags { mask, set }, option) = (self.flags.value, FLAGS.spelled(self.flags.inverted));
+            let _ = write!(out, " {option} {} {}", flag_names(mask), flag_names(set));
         }
     }
 
     fn list(&self, out: &mut String, numeric: bool) {
         let bang = |inverted| if inverted { "!" } else { "" };
         out.push_str(" tcp");
-        let (source, destination) = (self.source, self.destination);
-        list_ports(out, "spt", source, self.source_inverted, protocol::TCP, numeric);
-        list_ports(
-            out,
-            "dpt",
-            destination,
-            self.destination_inverted,
-            protocol::TCP,
-            numeric,
-        );
-        if self.option != 0 {
-            let _ = write!(out, " option={}{}", bang(self.option_inverted), self.option);
+        PORTS.list(out, &self.ports, numeric);
+        if let Some(Asked { value, inverted }) = self.option {
+            let _ = write!(out, " option={}{value}", bang(inverted));
         }
-        if self.mask != 0 || self.flags_inverted {
-            let _ = write!(out, " flags:{}", bang(self.flags_inverted));
+        if self.asks_for_flags() {
+            let Flags { mask, set } = self.flags.value;
+            let _ = write!(out, " flags:{}", bang(self.flags.inverted));
             let _ = if numeric {
-                write!(out, "0x{:02X}/0x{:02X}", self.mask, self.compared)
+                write!(out, "0x{mask:02X}/0x{set:02X}")
             } else {
-                write!(out, "{}/{}", flag_names(self.mask), flag_names(self.compared))
+                write!(out, "{}/{}", flag_names(mask), flag_names(set))
             };
         }
     }
@@ -362,10 +301,9 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("tcp")?;
         let mut options = Options::default();
-        it.ports("spt", "sport", &mut options);
-        it.ports("dpt", "dport", &mut options);
+        PORTS.unlist(it, &mut options);
         if let Some(kind) = it.after("option=") {
-            options.push_unless(kind, "tcp-option");
+            options.push_unless(kind, OPTION.name());
         }
         if let Some(text) = it.after("flags:") {
             let (inverted, text) = match text.strip_prefix('!') {
@@ -373,7 +311,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
                 None => (false, text),
             };
             let (mask, compared) = text.split_once('/')?;
-            options.push(inverted, "tcp-flags", &typed_flags(mask)?);
+            options.push(inverted, FLAGS.name(), &typed_flags(mask)?);
             options.word(typed_flags(compared)?);
         }
         Some(options)

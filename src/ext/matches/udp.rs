@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::base::{Family, PortRange, protocol};
+use super::ports::{EndOptions, EndPorts, PortMiss};
+use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::only_protocol;
-use crate::ext::wording::{Ports, list_ports, not, save_ports};
 use crate::rule::{Context, Match, Matched, Refusal, Scope};
 use crate::wire;
 
@@ -16,63 +16,38 @@ pub const SPEC: MatchSpec = MatchSpec {
     aliases: &[],
     families: &[Family::V4, Family::V6],
     protocol: Some(protocol::UDP),
-    options: &[
-        OptionSpec {
-            name: "sport",
-            aliases: &["source-port"],
-            error_name: Some("source-port"),
-            value: ValueKind::PortRange,
-            invert: true,
-            help: "the source port lies in the range",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "dport",
-            aliases: &["destination-port"],
-            error_name: Some("destination-port"),
-            value: ValueKind::PortRange,
-            invert: true,
-            help: "the destination port lies in the range",
-            ..OptionSpec::PLAIN
-        },
-    ],
+    options: &[PORTS.source.spec, PORTS.destination.spec],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "ports of UDP",
 };
 
+const PORTS: EndOptions = EndOptions {
+    source: Opt::ports("sport", "the source port lies in the range")
+        .invertible()
+        .in_errors(&["source-port"]),
+    destination: Opt::ports("dport", "the destination port lies in the range")
+        .invertible()
+        .in_errors(&["destination-port"]),
+    protocol: protocol::UDP,
+};
+
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let range = |name| match given.get(name) {
-        Some(option) => match option.value {
-            Value::PortRange(range) => (range, option.inverted),
-            _ => (PortRange::ANY, false),
-        },
-        None => (PortRange::ANY, false),
-    };
-    let (source, source_inverted) = range("sport");
-    let (destination, destination_inverted) = range("dport");
-    Ok(Arc::new(Udp {
-        source,
-        source_inverted,
-        destination,
-        destination_inverted,
-    }))
+    let ports = PORTS.given(given);
+    Ok(Arc::new(Udp { ports }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Udp {
-    source: PortRange,
-    source_inverted: bool,
-    destination: PortRange,
-    destination_inverted: bool,
+    ports: EndPorts,
 }
 
 enum Miss {
     LaterFragment,
     CutShort,
-    Source(u16),
-    Destination(u16),
+    Port(PortMiss),
 }
 
 impl Udp {
@@ -83,13 +58,9 @@ impl Udp {
         let Ok(header) = wire::udp::Udp::new(cx.packet.transport()) else {
             return Err(Miss::CutShort);
         };
-        if self.source.contains(header.source_port()) == self.source_inverted {
-            return Err(Miss::Source(header.source_port()));
-        }
-        if self.destination.contains(header.destination_port()) == self.destination_inverted {
-            return Err(Miss::Destination(header.destination_port()));
-        }
-        Ok(())
+        self.ports
+            .check(header.source_port(), header.destination_port())
+            .map_err(Miss::Port)
     }
 }
 
@@ -111,36 +82,17 @@ impl Match for Udp {
             Ok(()) => "udp: matches".to_owned(),
             Err(Miss::LaterFragment) => "udp: packet is a later fragment without a UDP header".to_owned(),
             Err(Miss::CutShort) => "udp: packet's UDP header is cut short".to_owned(),
-            Err(Miss::Source(port)) => format!(
-                "{}--sport {}: packet has {port}",
-                not(self.source_inverted),
-                Ports(self.source)
-            ),
-            Err(Miss::Destination(port)) => format!(
-                "{}--dport {}: packet has {port}",
-                not(self.destination_inverted),
-                Ports(self.destination)
-            ),
+            Err(Miss::Port(miss)) => PORTS.sentence(&self.ports, miss),
         }
     }
 
     fn save(&self, out: &mut String) {
-        save_ports(out, "sport", self.source, self.source_inverted);
-        save_ports(out, "dport", self.destination, self.destination_inverted);
+        PORTS.save(out, &self.ports);
     }
 
     fn list(&self, out: &mut String, numeric: bool) {
         out.push_str(" udp");
-        let (source, destination) = (self.source, self.destination);
-        list_ports(out, "spt", source, self.source_inverted, protocol::UDP, numeric);
-        list_ports(
-            out,
-            "dpt",
-            destination,
-            self.destination_inverted,
-            protocol::UDP,
-            numeric,
-        );
+        PORTS.list(out, &self.ports, numeric);
     }
 
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
@@ -153,8 +105,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("udp")?;
         let mut options = Options::default();
-        it.ports("spt", "sport", &mut options);
-        it.ports("dpt", "dport", &mut options);
+        PORTS.unlist(it, &mut options);
         Some(options)
     })
 }

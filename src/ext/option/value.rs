@@ -2,11 +2,19 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Given, OptionSpec, UsageError, Value, ValueKind};
+use super::{Given, IntegerRange, OptionSpec, UsageError, Value, ValueKind};
 use crate::base::bytes::{front_of, length_of};
 use crate::base::{Family, MarkMask, PortRange};
 use crate::ext::names;
 use crate::ext::number::{inet_aton, strtoul, whole_number};
+
+/// An address and a prefix as typed: the tool keeps the bits outside of it. Without one every bit counts, which the tool tells from a prefix of all
+/// bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostMask {
+    pub address: IpAddr,
+    pub prefix: Option<u8>,
+}
 
 pub(super) fn parse(
     spec: &'static OptionSpec,
@@ -17,11 +25,11 @@ pub(super) fn parse(
     let name = spec.name_in_errors();
     let text = args.first().copied().unwrap_or("");
     match spec.value {
-        ValueKind::Flag => Ok(Value::Flag),
+        ValueKind::Flag => Ok(Value::new(())),
         ValueKind::Text { min, max } => text_value(text, min, max),
         ValueKind::Integer { min, max } => whole_number(text)
             .filter(|number| (min..=max).contains(number))
-            .map(Value::Integer)
+            .map(Value::new)
             .ok_or_else(|| {
                 UsageError::parameter(format!(
                     "{extension}: bad value for option \"--{name}\", or out of range ({min}-{max}).\n"
@@ -31,8 +39,8 @@ pub(super) fn parse(
         ValueKind::MarkMask => mark_mask(text, extension, name),
         ValueKind::PortRange => port_range(text, extension, name),
         ValueKind::HostMask => host_mask(text, extension, name, given.family),
-        ValueKind::Words { parse, .. } | ValueKind::Custom { parse, .. } => parse(text, given),
-        ValueKind::Pair { parse, .. } => parse(text, args.get(1).copied(), given),
+        ValueKind::Words { read, .. } | ValueKind::Own { read, .. } => read.read(text, given),
+        ValueKind::Pair { read, .. } => read.read(text, args.get(1).copied(), given),
         ValueKind::Refused { .. } => Err(UsageError::parameter(format!(
             "{extension}: option \"--{name}\" is not there yet: take it out of the rule.\n"
         ))),
@@ -45,7 +53,7 @@ fn text_value(text: &str, min: usize, max: usize) -> Result<Value, UsageError> {
             "Argument must have a minimum length of {min} characters\n"
         )));
     }
-    Ok(Value::Text(front_of(text, max)))
+    Ok(Value::new(front_of(text, max)))
 }
 
 /// Both ends of `a:b`, each with its own reader; an end left out is `None`. A text without a colon is one end.
@@ -98,7 +106,7 @@ fn integer_range(text: &str, extension: &str, name: &str, max: u64) -> Result<Va
         }
         Ok(number)
     })?;
-    Ok(Value::IntegerRange { low, high })
+    Ok(Value::new(IntegerRange { low, high }))
 }
 
 fn mark_mask(text: &str, extension: &str, name: &str) -> Result<Value, UsageError> {
@@ -121,7 +129,7 @@ fn mark_mask(text: &str, extension: &str, name: &str) -> Result<Value, UsageErro
             "{extension}: trailing garbage after value for option \"--{name}\".\n"
         )));
     }
-    Ok(Value::MarkMask(MarkMask { value, mask }))
+    Ok(Value::new(MarkMask { value, mask }))
 }
 
 fn port_range(text: &str, extension: &str, name: &str) -> Result<Value, UsageError> {
@@ -129,7 +137,7 @@ fn port_range(text: &str, extension: &str, name: &str) -> Result<Value, UsageErr
         resolved_port(part)
             .ok_or_else(|| UsageError::parameter(format!("Port \"{part}\" does not resolve to anything.\n")))
     })?;
-    Ok(Value::PortRange(PortRange { low, high }))
+    Ok(Value::new(PortRange { low, high }))
 }
 
 /// As getaddrinfo resolves a service: decimal only, and what exceeds 16 bits wraps without a word, below zero too (`-4294967295` is 1).
@@ -169,7 +177,7 @@ fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<
             }
         },
     };
-    Ok(Value::HostMask { address, prefix })
+    Ok(Value::new(HostMask { address, prefix }))
 }
 
 fn prefix_length(mask: IpAddr) -> Option<u8> {

@@ -7,7 +7,7 @@ use crate::base::Family;
 use crate::conntrack::{CtState, Template, Tracking};
 use crate::ext::TargetSpec;
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::only_table;
 use crate::helper;
 use crate::rule::{Errno, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
@@ -17,47 +17,30 @@ pub const SPEC: TargetSpec = TargetSpec {
     listed_as: "CT",
     families: &[Family::V4, Family::V6],
     options: &[
-        OptionSpec {
-            name: "notrack",
-            help: "keep the packet out of connection tracking",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "helper",
-            value: ValueKind::Text { min: 0, max: 15 },
-            help: "attach this helper to the flow that the packet opens",
-            ..OptionSpec::PLAIN
-        },
-        refused("timeout", "POLICY", "use a timeout policy"),
-        refused("ctevents", "EVENT[,...]", "report these events only"),
-        refused("expevents", "EVENT[,...]", "report these events of expectations only"),
-        refused("zone", "ZONE|mark", "track in this zone"),
-        refused("zone-orig", "ZONE|mark", "track the original direction in this zone"),
-        refused("zone-reply", "ZONE|mark", "track the reply direction in this zone"),
+        NOTRACK.spec,
+        HELPER.spec,
+        Opt::refused("timeout", "POLICY", "use a timeout policy").spec,
+        Opt::refused("ctevents", "EVENT[,...]", "report these events only").spec,
+        Opt::refused("expevents", "EVENT[,...]", "report these events of expectations only").spec,
+        Opt::refused("zone", "ZONE|mark", "track in this zone").spec,
+        Opt::refused("zone-orig", "ZONE|mark", "track the original direction in this zone").spec,
+        Opt::refused("zone-reply", "ZONE|mark", "track the reply direction in this zone").spec,
     ],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "what tracking shall make of the packet: nothing, or a flow with a helper",
 };
 
-const fn refused(name: &'static str, syntax: &'static str, help: &'static str) -> OptionSpec {
-    OptionSpec {
-        name,
-        value: ValueKind::Refused { syntax },
-        help,
-        ..OptionSpec::PLAIN
-    }
-}
+const NOTRACK: Opt<()> = Opt::flag("notrack", "keep the packet out of connection tracking");
+const HELPER: Opt<String> = Opt::text("helper", 0, 15, "attach this helper to the flow that the packet opens");
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let helper = match given.get("helper").map(|option| &option.value) {
-        // An empty name is none at all, as a comparison with `-C` shows.
-        Some(Value::Text(name)) if !name.is_empty() => Some(name.clone()),
-        _ => None,
-    };
+    // An empty name is none at all, as a comparison with `-C` shows.
+    let helper = given.value(HELPER).filter(|name| !name.is_empty());
     Ok(Arc::new(Ct {
-        notrack: given.has("notrack"),
+        notrack: given.has(NOTRACK),
         template: Arc::new(Template { helper }),
     }))
 }
@@ -91,21 +74,21 @@ impl Target for Ct {
 
     fn save(&self, out: &mut String) {
         if self.notrack {
-            out.push_str(" --notrack");
+            let _ = write!(out, " {}", NOTRACK.spelled(false));
         }
         if let Some(helper) = &self.template.helper {
             // Never in quotes, so a name with a blank would not be read again.
-            let _ = write!(out, " --helper {helper}");
+            let _ = write!(out, " {} {helper}", HELPER.spelled(false));
         }
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
         out.push_str(" CT");
         if self.notrack {
-            out.push_str(" notrack");
+            let _ = write!(out, " {}", NOTRACK.name());
         }
         if let Some(helper) = &self.template.helper {
-            let _ = write!(out, " helper {helper}");
+            let _ = write!(out, " {} {helper}", HELPER.name());
         }
     }
 
@@ -144,11 +127,11 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("CT")?;
         let mut options = Options::default();
-        if it.word("notrack").is_some() {
-            options.push(false, "notrack", "");
+        if it.word(NOTRACK.name()).is_some() {
+            options.push(false, NOTRACK.name(), "");
         }
-        if it.word("helper").is_some() {
-            options.push(false, "helper", it.take()?);
+        if it.word(HELPER.name()).is_some() {
+            options.push(false, HELPER.name(), it.take()?);
         }
         Some(options)
     })

@@ -1,96 +1,44 @@
 //! `-j DNAT`: gives the flow another destination.
 
-use std::sync::Arc;
-
 use super::nat_range::{self, Shift};
+use super::to_addresses::End;
 use crate::base::Family;
 use crate::ext::TargetSpec;
-use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
-use crate::ext::place::{only_hooks, only_table};
+use crate::ext::option::{Opt, Read};
 use crate::nat::{Manip, NatRange};
-use crate::rule::{Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::Hook;
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "DNAT",
     listed_as: "DNAT",
     families: &[Family::V4],
-    options: &[
-        OptionSpec {
-            name: "to-destination",
-            value: ValueKind::Custom {
-                syntax: "[ADDRESS[-ADDRESS]][:PORT[-PORT]]",
-                parse: |text, given| nat_range::to(text, given, Shift::Kept).map(Value::Nat),
-            },
-            required: true,
-            help: "the addresses and ports to take the destination from; after a slash the port that the first of the range stands for",
-            ..OptionSpec::PLAIN
-        },
-        nat_range::RANDOM,
-        nat_range::PERSISTENT,
-    ],
+    options: &[TO.spec, nat_range::RANDOM.spec, nat_range::PERSISTENT.spec],
     needs_one: None,
-    build,
-    unlist,
+    exclusive: &[],
+    build: |given| Ok(DNAT.build(given)),
+    unlist: |listed| DNAT.unlist(listed),
     about: "gives the flow another destination",
 };
 
-fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let range = nat_range::of(given, "to-destination");
-    Ok(Arc::new(Dnat { range }))
-}
+const TO: Opt<NatRange> = nat_range::addresses(
+    "to-destination",
+    &Read(|text, given| nat_range::to(text, given, Shift::Kept)),
+    "the addresses and ports to take the destination from; after a slash the port that the first of the range stands for",
+);
 
-#[derive(Debug, PartialEq, Eq)]
-struct Dnat {
-    range: NatRange,
-}
-
-impl Target for Dnat {
-    fn name(&self) -> &'static str {
-        SPEC.name
-    }
-
-    fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
-        cx.services.nat(cx.packet, cx.tracking, &self.range, Manip::Destination)
-    }
-
-    fn save(&self, out: &mut String) {
-        out.push_str(" --to-destination ");
-        nat_range::write_to(out, &self.range);
-        nat_range::write_flags(out, " --", &self.range);
-    }
-
-    fn list(&self, out: &mut String, _numeric: bool) {
-        out.push_str(" to:");
-        nat_range::write_to(out, &self.range);
-        nat_range::write_flags(out, " ", &self.range);
-    }
-
-    fn needs_conntrack(&self) -> bool {
-        true
-    }
-
-    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
-        only_table(scope, "DNAT target", Table::Nat)?;
-        only_hooks(scope, "DNAT target", HookSet::of(&[Hook::Prerouting, Hook::Output]))
-    }
-}
-
-/// ` to:1.2.3.4:80 random`.
-fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
-    listed.once(|it| {
-        let mut options = Options::default();
-        options.push(false, "to-destination", it.after("to:")?);
-        nat_range::unlist_flags(it, &mut options);
-        Some(options)
-    })
-}
+static DNAT: End = End {
+    spec: &SPEC,
+    to: TO,
+    manip: Manip::Destination,
+    hooks: &[Hook::Prerouting, Hook::Output],
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::{AddressRange, PortRange};
     use crate::ext::testing::{ANY, Bench, ICMP, TCP, placed, read_target, target_errors, target_texts, udp};
+    use crate::rule::{Table, TargetVerdict};
 
     #[test]
     fn texts_of_the_real_tool() {

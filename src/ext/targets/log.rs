@@ -8,7 +8,7 @@ use crate::base::{Family, InterfaceId};
 use crate::ext::TargetSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::whole_number;
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::wording::quoted;
 use crate::rule::{LogRecord, Target, TargetContext, TargetVerdict};
 
@@ -19,51 +19,16 @@ pub const SPEC: TargetSpec = TargetSpec {
     listed_as: "LOG",
     families: &[Family::V4],
     options: &[
-        OptionSpec {
-            name: "log-prefix",
-            value: ValueKind::Custom {
-                syntax: "TEXT",
-                parse: |text, _| prefix(text),
-            },
-            help: "the line begins with this, up to 29 bytes",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "log-level",
-            value: ValueKind::Custom {
-                syntax: "LEVEL",
-                parse: |text, _| level(text),
-            },
-            help: "0 to 7 or emerg, panic, alert, crit, error, warning (the default), notice, info, debug",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "log-tcp-sequence",
-            help: "with TCP's sequence numbers",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "log-tcp-options",
-            help: "with TCP's options",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "log-ip-options",
-            help: "with the IP header's options",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "log-uid",
-            help: "with the user of the process that sent it (no packet of a lab has one)",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "log-macdecode",
-            help: "with the link header in words (no interface of a lab has one)",
-            ..OptionSpec::PLAIN
-        },
+        PREFIX.spec,
+        LEVEL.spec,
+        FLAGS[0].option.spec,
+        FLAGS[1].option.spec,
+        FLAGS[2].option.spec,
+        FLAGS[3].option.spec,
+        FLAGS[4].option.spec,
     ],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "a line in the kernel's log for each packet",
@@ -73,16 +38,66 @@ pub const SPEC: TargetSpec = TargetSpec {
 const TCP_SEQUENCE: u8 = 0x01;
 const TCP_OPTIONS: u8 = 0x02;
 const IP_OPTIONS: u8 = 0x04;
-/// In the order they are printed; the option is `log-` and the word.
-const FLAGS: [(u8, &str); 5] = [
-    (TCP_SEQUENCE, "tcp-sequence"),
-    (TCP_OPTIONS, "tcp-options"),
-    (IP_OPTIONS, "ip-options"),
-    (0x08, "uid"),
-    (0x20, "macdecode"),
+
+/// What a line tells besides.
+#[derive(Clone, Copy)]
+struct Flag {
+    bit: u8,
+    option: Opt<()>,
+    /// In a listing with names.
+    word: &'static str,
+}
+
+const fn flag(bit: u8, word: &'static str, name: &'static str, help: &'static str) -> Flag {
+    Flag {
+        bit,
+        option: Opt::flag(name, help),
+        word,
+    }
+}
+
+/// In the order they are printed.
+const FLAGS: [Flag; 5] = [
+    flag(
+        TCP_SEQUENCE,
+        "tcp-sequence",
+        "log-tcp-sequence",
+        "with TCP's sequence numbers",
+    ),
+    flag(TCP_OPTIONS, "tcp-options", "log-tcp-options", "with TCP's options"),
+    flag(
+        IP_OPTIONS,
+        "ip-options",
+        "log-ip-options",
+        "with the IP header's options",
+    ),
+    flag(
+        0x08,
+        "uid",
+        "log-uid",
+        "with the user of the process that sent it (no packet of a lab has one)",
+    ),
+    flag(
+        0x20,
+        "macdecode",
+        "log-macdecode",
+        "with the link header in words (no interface of a lab has one)",
+    ),
 ];
+const PREFIX: Opt<String> = Opt::own(
+    "log-prefix",
+    "TEXT",
+    &Read(|text, _| prefix(text)),
+    "the line begins with this, up to 29 bytes",
+);
+const LEVEL: Opt<u8> = Opt::own(
+    "log-level",
+    "LEVEL",
+    &Read(|text, _| level(text)),
+    "0 to 7 or emerg, panic, alert, crit, error, warning (the default), notice, info, debug",
+);
 /// As they are typed. Some are printed otherwise.
-const LEVELS: [(&str, u64); 9] = [
+const LEVELS: [(&str, u8); 9] = [
     ("alert", 1),
     ("crit", 2),
     ("debug", 7),
@@ -97,7 +112,7 @@ const PRINTED_LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warn", "not
 const DEFAULT_LEVEL: u8 = 4;
 const PREFIX_MAX: usize = 29;
 
-fn prefix(text: &str) -> Result<Value, UsageError> {
+fn prefix(text: &str) -> Result<String, UsageError> {
     if text.is_empty() {
         return Err(UsageError::parameter(
             "Argument must have a minimum length of 1 characters\n",
@@ -106,35 +121,24 @@ fn prefix(text: &str) -> Result<Value, UsageError> {
     if text.contains('\n') {
         return Err(UsageError::parameter("Newlines not allowed in --log-prefix"));
     }
-    Ok(Value::Text(front_of(text, PREFIX_MAX)))
+    Ok(front_of(text, PREFIX_MAX))
 }
 
-fn level(text: &str) -> Result<Value, UsageError> {
+fn level(text: &str) -> Result<u8, UsageError> {
     whole_number(text)
+        .and_then(|level| u8::try_from(level).ok())
         .filter(|&level| level <= 7)
         .or_else(|| LEVELS.iter().find(|(name, _)| *name == text).map(|&(_, level)| level))
-        .map(Value::Integer)
         .ok_or_else(|| UsageError::parameter(format!("log level \"{text}\" unknown\n")))
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let mut made = Log {
-        prefix: String::new(),
-        level: DEFAULT_LEVEL,
-        flags: 0,
-    };
-    for option in given.options {
-        match &option.value {
-            Value::Text(text) => made.prefix.clone_from(text),
-            Value::Integer(level) => made.level = *level as u8,
-            _ => {
-                let word = option.spec.name.strip_prefix("log-");
-                let flag = FLAGS.iter().find(|&&(_, known)| word == Some(known));
-                made.flags |= flag.map_or(0, |&(bit, _)| bit);
-            }
-        }
-    }
-    Ok(Arc::new(made))
+    let flags = FLAGS.iter().filter(|flag| given.has(flag.option));
+    Ok(Arc::new(Log {
+        prefix: given.value(PREFIX).unwrap_or_default(),
+        level: given.value(LEVEL).unwrap_or(DEFAULT_LEVEL),
+        flags: flags.fold(0, |all, flag| all | flag.bit),
+    }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -145,12 +149,9 @@ struct Log {
 }
 
 impl Log {
-    fn flag_words(&self) -> impl Iterator<Item = &'static str> {
+    fn flags(&self) -> impl Iterator<Item = Flag> {
         let flags = self.flags;
-        FLAGS
-            .iter()
-            .filter(move |(bit, _)| flags & bit != 0)
-            .map(|&(_, word)| word)
+        FLAGS.into_iter().filter(move |flag| flags & flag.bit != 0)
     }
 }
 
@@ -177,13 +178,13 @@ impl Target for Log {
 
     fn save(&self, out: &mut String) {
         if !self.prefix.is_empty() {
-            let _ = write!(out, " --log-prefix {}", quoted(&self.prefix));
+            let _ = write!(out, " {} {}", PREFIX.spelled(false), quoted(&self.prefix));
         }
         if self.level != DEFAULT_LEVEL {
-            let _ = write!(out, " --log-level {}", self.level);
+            let _ = write!(out, " {} {}", LEVEL.spelled(false), self.level);
         }
-        for word in self.flag_words() {
-            let _ = write!(out, " --log-{word}");
+        for flag in self.flags() {
+            let _ = write!(out, " {}", flag.option.spelled(false));
         }
     }
 
@@ -193,8 +194,8 @@ impl Target for Log {
         } else {
             let level = PRINTED_LEVELS.get(usize::from(self.level)).unwrap_or(&"debug");
             let _ = write!(out, " LOG level {level}");
-            for word in self.flag_words() {
-                let _ = write!(out, " {word}");
+            for flag in self.flags() {
+                let _ = write!(out, " {}", flag.word);
             }
         }
         if !self.prefix.is_empty() {
@@ -218,33 +219,25 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
             Some(level) => level.to_string(),
             None => typed.to_owned(),
         };
-        let mut words = Vec::new();
-        match flags {
-            Some(flags) => {
-                let known = FLAGS.iter().fold(0, |all, (bit, _)| all | bit);
-                // A bit that no option sets.
-                if flags & !known != 0 {
-                    return None;
-                }
-                words.extend(FLAGS.iter().filter(|(bit, _)| flags & bit != 0).map(|&(_, word)| word));
-            }
-            None => {
-                while let Some((false, word)) = it.option_of(&FLAGS.map(|(_, word)| word)) {
-                    words.push(word);
-                }
-            }
+        let mut flags = flags.unwrap_or_default();
+        // A bit that no option sets.
+        if flags & !FLAGS.iter().fold(0, |all, flag| all | flag.bit) != 0 {
+            return None;
+        }
+        while let Some((false, word)) = it.option_of(&FLAGS.map(|flag| flag.word)) {
+            flags |= FLAGS.iter().find(|flag| flag.word == word)?.bit;
         }
         if it.word("prefix").is_some() {
             // Nothing is escaped, and nothing comes behind it: it ends with the line.
             let text = it.rest.trim_ascii();
             let quoted = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
             let old = || text.strip_prefix('`').and_then(|text| text.strip_suffix('\''));
-            options.push(false, "log-prefix", quoted.or_else(old)?);
+            options.push(false, PREFIX.name(), quoted.or_else(old)?);
             it.rest = "";
         }
-        options.push(false, "log-level", &level);
-        for word in words {
-            options.push(false, &format!("log-{word}"), "");
+        options.push(false, LEVEL.name(), &level);
+        for flag in FLAGS.iter().filter(|flag| flags & flag.bit != 0) {
+            options.push(false, flag.option.name(), "");
         }
         Some(options)
     })

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::base::Family;
+use crate::base::{Family, MarkMask};
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::{NeedsOne, TargetSpec};
 use crate::rule::{Target, TargetContext, TargetVerdict};
 
@@ -13,73 +13,37 @@ pub const SPEC: TargetSpec = TargetSpec {
     name: "MARK",
     listed_as: "MARK",
     families: &[Family::V4, Family::V6],
-    options: &[
-        OptionSpec {
-            name: "set-xmark",
-            value: ValueKind::MarkMask,
-            excludes: &["set-mark", "and-mark", "or-mark", "xor-mark"],
-            help: "clear the bits of the mask, then exclusive-or the value",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "set-mark",
-            value: ValueKind::MarkMask,
-            excludes: &["set-xmark", "and-mark", "or-mark", "xor-mark"],
-            help: "clear the bits of the mask, then set those of the value",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "and-mark",
-            value: BITS,
-            excludes: &["set-xmark", "set-mark", "or-mark", "xor-mark"],
-            help: "keep these bits only",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "or-mark",
-            value: BITS,
-            excludes: &["set-xmark", "set-mark", "and-mark", "xor-mark"],
-            help: "set these bits",
-            ..OptionSpec::PLAIN
-        },
-        OptionSpec {
-            name: "xor-mark",
-            value: BITS,
-            excludes: &["set-xmark", "set-mark", "and-mark", "or-mark"],
-            help: "flip these bits",
-            ..OptionSpec::PLAIN
-        },
-    ],
+    options: &[SET_XMARK.spec, SET_MARK.spec, AND.spec, OR.spec, XOR.spec],
     needs_one: Some(NeedsOne {
-        of: &["set-xmark", "set-mark", "and-mark", "or-mark", "xor-mark"],
+        of: &[],
         message: "MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required",
     }),
+    exclusive: &[&[SET_XMARK.name(), SET_MARK.name(), AND.name(), OR.name(), XOR.name()]],
     build,
     unlist,
     about: "sets bits of the packet's mark",
 };
 
-const BITS: ValueKind = ValueKind::Integer {
-    min: 0,
-    max: u32::MAX as u64,
-};
+const SET_XMARK: Opt<MarkMask> = Opt::mark("set-xmark", "clear the bits of the mask, then exclusive-or the value");
+const SET_MARK: Opt<MarkMask> = Opt::mark("set-mark", "clear the bits of the mask, then set those of the value");
+const AND: Opt<u64> = bits("and-mark", "keep these bits only");
+const OR: Opt<u64> = bits("or-mark", "set these bits");
+const XOR: Opt<u64> = bits("xor-mark", "flip these bits");
+
+const fn bits(name: &'static str, help: &'static str) -> Opt<u64> {
+    Opt::integer(name, 0, u32::MAX as u64, help)
+}
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let mut made = Mark {
-        clear: 0,
-        exclusive_or: 0,
+    let bits = |option| given.value(option).map(|bits| bits as u32);
+    let (clear, exclusive_or) = match () {
+        _ if let Some(mark) = given.value(SET_XMARK) => (mark.mask, mark.value),
+        _ if let Some(mark) = given.value(SET_MARK) => (mark.mask | mark.value, mark.value),
+        _ if let Some(bits) = bits(AND) => (!bits, 0),
+        _ if let Some(bits) = bits(OR) => (bits, bits),
+        _ => (0, bits(XOR).unwrap_or_default()),
     };
-    for option in given.options {
-        (made.clear, made.exclusive_or) = match (option.spec.name, &option.value) {
-            ("set-xmark", Value::MarkMask(mark)) => (mark.mask, mark.value),
-            ("set-mark", Value::MarkMask(mark)) => (mark.mask | mark.value, mark.value),
-            ("and-mark", Value::Integer(bits)) => (!(*bits as u32), 0),
-            ("or-mark", Value::Integer(bits)) => (*bits as u32, *bits as u32),
-            ("xor-mark", Value::Integer(bits)) => (0, *bits as u32),
-            _ => continue,
-        };
-    }
-    Ok(Arc::new(made))
+    Ok(Arc::new(Mark { clear, exclusive_or }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -99,7 +63,13 @@ impl Target for Mark {
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " --set-xmark {:#x}/{:#x}", self.exclusive_or, self.clear);
+        let _ = write!(
+            out,
+            " {} {:#x}/{:#x}",
+            SET_XMARK.spelled(false),
+            self.exclusive_or,
+            self.clear
+        );
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
@@ -119,10 +89,10 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("MARK")?;
         let option = match it.take()? {
-            "and" => "and-mark",
-            "or" => "or-mark",
-            "xor" => "xor-mark",
-            "set" | "xset" => "set-xmark",
+            "and" => AND.name(),
+            "or" => OR.name(),
+            "xor" => XOR.name(),
+            "set" | "xset" => SET_XMARK.name(),
             _ => return None,
         };
         let mut options = Options::default();

@@ -1,118 +1,57 @@
 //! `-j MASQUERADE`: gives the flow the address of the interface it goes out by as its source.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::nat_range::{self, Shift};
-use crate::base::{AddressRange, Family};
+use super::to_ports::{Address, Way};
+use crate::base::Family;
 use crate::ext::TargetSpec;
-use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
-use crate::ext::place::{only_hooks, only_table};
+use crate::ext::option::{Opt, Read};
 use crate::nat::{Manip, NatRange};
 use crate::net::OutputKey;
-use crate::rule::{Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Hook, TargetContext};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "MASQUERADE",
     listed_as: "MASQUERADE",
     families: &[Family::V4],
-    options: &[
-        OptionSpec {
-            name: "to-ports",
-            value: ValueKind::Custom {
-                syntax: "PORT[-PORT]",
-                parse: |text, given| {
-                    let mut range = NatRange::default();
-                    nat_range::ports(text, given, Shift::Lost, &mut range)?;
-                    Ok(Value::Nat(range))
-                },
-            },
-            help: "the ports to take the source port from",
-            ..OptionSpec::PLAIN
-        },
-        nat_range::RANDOM,
-        nat_range::RANDOM_FULLY,
-    ],
+    options: &[TO.spec, nat_range::RANDOM.spec, nat_range::RANDOM_FULLY.spec],
     needs_one: None,
-    build,
-    unlist,
+    exclusive: &[],
+    build: |given| Ok(MASQUERADE.build(given)),
+    unlist: |listed| MASQUERADE.unlist(listed),
     about: "gives the flow the address of the interface it goes out by as its source",
 };
 
-fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let range = nat_range::of(given, "to-ports");
-    Ok(Arc::new(Masquerade { range }))
-}
+const TO: Opt<NatRange> = nat_range::only_ports(
+    &Read(|text, given| nat_range::ports(text, given, Shift::Lost)),
+    "the ports to take the source port from",
+);
 
-#[derive(Debug, PartialEq, Eq)]
-struct Masquerade {
-    range: NatRange,
-}
+static MASQUERADE: Way = Way {
+    spec: &SPEC,
+    to: TO,
+    listed: ["masq", "ports:"],
+    manip: Manip::Source,
+    hooks: &[Hook::Postrouting],
+    address: outgoing_address,
+};
 
-impl Target for Masquerade {
-    fn name(&self) -> &'static str {
-        SPEC.name
+fn outgoing_address(cx: &mut TargetContext<'_>) -> Address {
+    // A host that asks for an address of its own (DHCP) has none to map.
+    if cx.packet.source().is_unspecified() {
+        return Address::NeedsNone;
     }
-
-    fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
-        // A host that asks for an address of its own (DHCP) has none to map.
-        if cx.packet.source().is_unspecified() {
-            return TargetVerdict::Accept;
-        }
-        let Some(interface) = cx.packet.output else {
-            return TargetVerdict::Drop;
-        };
-        let Some(address) = cx.net.masquerade_source(interface, next_hop(cx)) else {
-            return TargetVerdict::Drop;
-        };
-        if let Some(flow) = &cx.tracking.flow {
-            flow.lock().nat.masquerade_interface = Some(interface);
-        }
-        let range = NatRange {
-            addresses: Some(AddressRange::single(address)),
-            ..self.range
-        };
-        cx.services.nat(cx.packet, cx.tracking, &range, Manip::Source)
+    let Some(interface) = cx.packet.output else {
+        return Address::None;
+    };
+    let Some(address) = cx.net.masquerade_source(interface, next_hop(cx)) else {
+        return Address::None;
+    };
+    if let Some(flow) = &cx.tracking.flow {
+        flow.lock().nat.masquerade_interface = Some(interface);
     }
-
-    fn save(&self, out: &mut String) {
-        if self.range.ports.is_some() {
-            out.push_str(" --to-ports ");
-            nat_range::write_ports(out, &self.range);
-        }
-        nat_range::write_flags(out, " --", &self.range);
-    }
-
-    fn list(&self, out: &mut String, _numeric: bool) {
-        if self.range.ports.is_some() {
-            out.push_str(" masq ports: ");
-            nat_range::write_ports(out, &self.range);
-        }
-        nat_range::write_flags(out, " ", &self.range);
-    }
-
-    fn needs_conntrack(&self) -> bool {
-        true
-    }
-
-    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
-        only_table(scope, "MASQUERADE target", Table::Nat)?;
-        only_hooks(scope, "MASQUERADE target", HookSet::of(&[Hook::Postrouting]))
-    }
-}
-
-/// ` masq ports: 80-90 random`, or nothing.
-fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
-    listed.once(|it| {
-        let mut options = Options::default();
-        if it.word("masq").is_some() {
-            it.word("ports:")?;
-            options.push(false, "to-ports", it.take()?);
-        }
-        nat_range::unlist_flags(it, &mut options);
-        Some(options)
-    })
+    Address::Is(address)
 }
 
 /// The gateway if there is one: of several addresses of the interface the one in its network is taken.
@@ -131,8 +70,10 @@ fn next_hop(cx: &TargetContext<'_>) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::AddressRange;
     use crate::base::PortRange;
     use crate::ext::testing::{ANY, Bench, ICMP, P, TCP, placed, read_target, target_errors, target_texts, udp};
+    use crate::rule::{Table, TargetVerdict};
 
     #[test]
     fn texts_of_the_real_tool() {

@@ -10,3 +10,5 @@ pub mod notrack;
 pub mod redirect;
 pub mod reject;
 pub mod snat;
+mod to_addresses;
+mod to_ports;

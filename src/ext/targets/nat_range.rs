@@ -7,26 +7,22 @@ use crate::base::{AddressRange, PortRange, protocol};
 use crate::ext::listed::{Listed, Options};
 use crate::ext::names;
 use crate::ext::number::strtoul;
-use crate::ext::option::{Given, OptionSpec, UsageError, Value};
+use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::nat::NatRange;
 
-pub const RANDOM: OptionSpec = OptionSpec {
-    name: "random",
-    help: "the port is drawn from a hash with a secret",
-    ..OptionSpec::PLAIN
-};
+pub const RANDOM: Opt<()> = Opt::flag("random", "the port is drawn from a hash with a secret");
+pub const RANDOM_FULLY: Opt<()> = Opt::flag("random-fully", "the port is drawn anew for each flow");
+pub const PERSISTENT: Opt<()> = Opt::flag("persistent", "a client gets the same address each time");
 
-pub const RANDOM_FULLY: OptionSpec = OptionSpec {
-    name: "random-fully",
-    help: "the port is drawn anew for each flow",
-    ..OptionSpec::PLAIN
-};
+/// The addresses and ports that a flow may get.
+pub const fn addresses(name: &'static str, read: &'static Read<NatRange>, help: &'static str) -> Opt<NatRange> {
+    Opt::own(name, "[ADDRESS[-ADDRESS]][:PORT[-PORT]]", read, help).required()
+}
 
-pub const PERSISTENT: OptionSpec = OptionSpec {
-    name: "persistent",
-    help: "a client gets the same address each time",
-    ..OptionSpec::PLAIN
-};
+/// The ports that a flow may get, where the address follows from its way.
+pub const fn only_ports(read: &'static Read<NatRange>, help: &'static str) -> Opt<NatRange> {
+    Opt::own("to-ports", "PORT[-PORT]", read, help)
+}
 
 /// What a shifted range (`80-90/85`) is to a target.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,7 +47,7 @@ pub fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, Usage
         _ => (text, None),
     };
     if let Some(ports_text) = ports_text {
-        ports(ports_text, given, shift, &mut range)?;
+        range = ports(ports_text, given, shift)?;
         // Two bytes, whatever they are, pass for the `[]` of no IPv6 address.
         if matches!(addresses.len(), 0 | 2) {
             return Ok(range);
@@ -72,7 +68,8 @@ pub fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, Usage
 }
 
 /// `port[-port[/port]]`: names for the first and the last, numbers in any base.
-pub fn ports(text: &str, given: &Given<'_>, shift: Shift, range: &mut NatRange) -> Result<(), UsageError> {
+pub fn ports(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, UsageError> {
+    let mut range = NatRange::default();
     // An inverted -p counts like a plain one here.
     if !matches!(
         given.protocol,
@@ -90,11 +87,11 @@ pub fn ports(text: &str, given: &Given<'_>, shift: Shift, range: &mut NatRange) 
     let Some((low, rest)) = number(text) else {
         let port = names::port_of_any_protocol(text).ok_or_else(|| not_valid(text))?;
         range.ports = Some(PortRange::single(port));
-        return Ok(());
+        return Ok(range);
     };
     range.ports = Some(PortRange::single(low));
     if rest.is_empty() {
-        return Ok(());
+        return Ok(range);
     }
     if rest.starts_with(':') {
         return Err(UsageError::parameter("Invalid port:port syntax - use dash"));
@@ -108,7 +105,7 @@ pub fn ports(text: &str, given: &Given<'_>, shift: Shift, range: &mut NatRange) 
     }
     range.ports = Some(PortRange { low, high });
     if rest.is_empty() {
-        return Ok(());
+        return Ok(range);
     }
     let Some(base_text) = rest.strip_prefix('/') else {
         return Err(UsageError::parameter(format!("Garbage after port range: `{rest}'")));
@@ -127,7 +124,7 @@ pub fn ports(text: &str, given: &Given<'_>, shift: Shift, range: &mut NatRange) 
             ));
         }
     };
-    Ok(())
+    Ok(range)
 }
 
 /// `80`, `80-90`, `80-90/85`.
@@ -158,36 +155,42 @@ pub fn write_to(out: &mut String, range: &NatRange) {
     }
 }
 
-/// The flags, each after `before`.
-pub fn write_flags(out: &mut String, before: &str, range: &NatRange) {
-    for (set, name) in [
-        (range.random, RANDOM.name),
-        (range.random_fully, RANDOM_FULLY.name),
-        (range.persistent, PERSISTENT.name),
-    ] {
-        if set {
-            let _ = write!(out, "{before}{name}");
-        }
+/// A flag, and whether a range has it.
+type Flag = (Opt<()>, fn(&NatRange) -> bool);
+
+const FLAGS: [Flag; 3] = [
+    (RANDOM, |range| range.random),
+    (RANDOM_FULLY, |range| range.random_fully),
+    (PERSISTENT, |range| range.persistent),
+];
+
+/// The flags as they are typed.
+pub fn save_flags(out: &mut String, range: &NatRange) {
+    for (flag, _) in FLAGS.iter().filter(|(_, is_set)| is_set(range)) {
+        let _ = write!(out, " {}", flag.spelled(false));
     }
 }
 
-/// The inverse of [`write_flags`] in a listing.
+/// The flags as they are listed.
+pub fn list_flags(out: &mut String, range: &NatRange) {
+    for (flag, _) in FLAGS.iter().filter(|(_, is_set)| is_set(range)) {
+        let _ = write!(out, " {}", flag.name());
+    }
+}
+
+/// The inverse of [`list_flags`].
 pub fn unlist_flags(listed: &mut Listed<'_>, options: &mut Options) {
-    while let Some((false, flag)) = listed.option_of(&[RANDOM.name, RANDOM_FULLY.name, PERSISTENT.name]) {
+    while let Some((false, flag)) = listed.option_of(&FLAGS.map(|(flag, _)| flag.name())) {
         options.push(false, flag, "");
     }
 }
 
-/// What the options of a target say: its range of `name`, and the flags.
-pub fn of(given: &Given<'_>, name: &str) -> NatRange {
-    let range = match given.get(name).map(|option| &option.value) {
-        Some(Value::Nat(range)) => *range,
-        _ => NatRange::default(),
-    };
+/// What the options of a target say: its range, and the flags.
+pub fn of(given: &Given<'_>, range: Opt<NatRange>) -> NatRange {
     NatRange {
-        random: given.has(RANDOM.name),
-        random_fully: given.has(RANDOM_FULLY.name),
-        persistent: given.has(PERSISTENT.name),
-        ..range
+        random: given.has(RANDOM),
+        random_fully: given.has(RANDOM_FULLY),
+        persistent: given.has(PERSISTENT),
+        ..given.value(range).unwrap_or_default()
     }
 }

@@ -16,6 +16,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     families: &[Family::V4, Family::V6],
     options: &[],
     needs_one: None,
+    exclusive: &[],
     build: |_| Ok(Arc::new(Notrack)),
     unlist,
     about: "keeps the packet out of connection tracking",

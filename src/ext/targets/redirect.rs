@@ -1,117 +1,56 @@
 //! `-j REDIRECT`: gives the flow this host as its destination.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 
 use super::nat_range::{self, Shift};
-use crate::base::{AddressRange, Family};
+use super::to_ports::{Address, Way};
+use crate::base::Family;
 use crate::ext::TargetSpec;
-use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
-use crate::ext::place::{only_hooks, only_table};
+use crate::ext::option::{Opt, Read};
 use crate::nat::{Manip, NatRange};
-use crate::rule::{Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Hook, TargetContext};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "REDIRECT",
     listed_as: "REDIRECT",
     families: &[Family::V4],
-    options: &[
-        OptionSpec {
-            name: "to-ports",
-            value: ValueKind::Custom {
-                syntax: "PORT[-PORT]",
-                parse: |text, given| {
-                    let mut range = NatRange::default();
-                    nat_range::ports(text, given, Shift::Refused, &mut range)?;
-                    Ok(Value::Nat(range))
-                },
-            },
-            help: "the ports to take the destination port from",
-            ..OptionSpec::PLAIN
-        },
-        nat_range::RANDOM,
-    ],
+    options: &[TO.spec, nat_range::RANDOM.spec],
     needs_one: None,
-    build,
-    unlist,
+    exclusive: &[],
+    build: |given| Ok(REDIRECT.build(given)),
+    unlist: |listed| REDIRECT.unlist(listed),
     about: "gives the flow this host as its destination",
 };
 
-fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let range = nat_range::of(given, "to-ports");
-    Ok(Arc::new(Redirect { range }))
-}
+const TO: Opt<NatRange> = nat_range::only_ports(
+    &Read(|text, given| nat_range::ports(text, given, Shift::Refused)),
+    "the ports to take the destination port from",
+);
 
-#[derive(Debug, PartialEq, Eq)]
-struct Redirect {
-    range: NatRange,
-}
+static REDIRECT: Way = Way {
+    spec: &SPEC,
+    to: TO,
+    listed: ["redir", "ports"],
+    manip: Manip::Destination,
+    hooks: &[Hook::Prerouting, Hook::Output],
+    address: own_address,
+};
 
-impl Target for Redirect {
-    fn name(&self) -> &'static str {
-        SPEC.name
-    }
-
-    fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
-        let address = match (cx.hook, cx.packet.input) {
-            (Hook::Output, _) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            (_, Some(interface)) => cx.net.redirect_address(interface),
-            (_, None) => None,
-        };
-        let Some(address) = address else {
-            return TargetVerdict::Drop;
-        };
-        let range = NatRange {
-            addresses: Some(AddressRange::single(address)),
-            ..self.range
-        };
-        cx.services.nat(cx.packet, cx.tracking, &range, Manip::Destination)
-    }
-
-    fn save(&self, out: &mut String) {
-        if self.range.ports.is_some() {
-            out.push_str(" --to-ports ");
-            nat_range::write_ports(out, &self.range);
-        }
-        nat_range::write_flags(out, " --", &self.range);
-    }
-
-    fn list(&self, out: &mut String, _numeric: bool) {
-        if self.range.ports.is_some() {
-            out.push_str(" redir ports ");
-            nat_range::write_ports(out, &self.range);
-        }
-        nat_range::write_flags(out, " ", &self.range);
-    }
-
-    fn needs_conntrack(&self) -> bool {
-        true
-    }
-
-    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
-        only_table(scope, "REDIRECT target", Table::Nat)?;
-        only_hooks(scope, "REDIRECT target", HookSet::of(&[Hook::Prerouting, Hook::Output]))
-    }
-}
-
-/// ` redir ports 80 random`, or nothing.
-fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
-    listed.once(|it| {
-        let mut options = Options::default();
-        if it.word("redir").is_some() {
-            it.word("ports")?;
-            options.push(false, "to-ports", it.take()?);
-        }
-        nat_range::unlist_flags(it, &mut options);
-        Some(options)
-    })
+fn own_address(cx: &mut TargetContext<'_>) -> Address {
+    let address = match (cx.hook, cx.packet.input) {
+        (Hook::Output, _) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        (_, Some(interface)) => cx.net.redirect_address(interface),
+        (_, None) => None,
+    };
+    address.map_or(Address::None, Address::Is)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::AddressRange;
     use crate::ext::testing::{ANY, Bench, ICMP, TCP, placed, read_target, target_errors, target_texts, udp};
+    use crate::rule::{Table, TargetVerdict};
 
     #[test]
     fn texts_of_the_real_tool() {

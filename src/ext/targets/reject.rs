@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::{Family, protocol};
 use crate::ext::TargetSpec;
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
+use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::place::{invalid, only_table};
 use crate::rule::{Refusal, Rejection, Scope, Table, Target, TargetContext, TargetVerdict};
 
@@ -14,21 +14,21 @@ pub const SPEC: TargetSpec = TargetSpec {
     name: "REJECT",
     listed_as: "REJECT",
     families: &[Family::V4],
-    options: &[OptionSpec {
-        name: "reject-with",
-        value: ValueKind::Custom {
-            syntax: "icmp-net-unreachable|icmp-host-unreachable|icmp-port-unreachable|icmp-proto-unreachable|icmp-net-prohibited|\
-                     icmp-host-prohibited|icmp-admin-prohibited|tcp-reset",
-            parse: |text, _| kind(text),
-        },
-        help: "what the sender is told; if nothing is said, icmp-port-unreachable",
-        ..OptionSpec::PLAIN
-    }],
+    options: &[WITH.spec],
     needs_one: None,
+    exclusive: &[],
     build,
     unlist,
     about: "drops the packet and tells its sender",
 };
+
+const WITH: Opt<Rejection> = Opt::own(
+    "reject-with",
+    "icmp-net-unreachable|icmp-host-unreachable|icmp-port-unreachable|icmp-proto-unreachable|icmp-net-prohibited|\
+     icmp-host-prohibited|icmp-admin-prohibited|tcp-reset",
+    &Read(|text, _| kind(text)),
+    "what the sender is told; if nothing is said, icmp-port-unreachable",
+);
 
 /// In the order the tool looks for what was typed, which may be cut short. Name, other name, what is sent.
 const KINDS: [(&str, &str, Rejection); 8] = [
@@ -67,13 +67,13 @@ const KINDS: [(&str, &str, Rejection); 8] = [
 ];
 const PORT_UNREACHABLE: Rejection = Rejection::Unreachable { code: 3 };
 
-fn kind(text: &str) -> Result<Value, UsageError> {
+fn kind(text: &str) -> Result<Rejection, UsageError> {
     let starts = |name: &str| {
         name.get(..text.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(text))
     };
-    if let Some(index) = KINDS.iter().position(|(name, other, _)| starts(name) || starts(other)) {
-        return Ok(Value::Integer(index as u64));
+    if let Some(&(.., with)) = KINDS.iter().find(|(name, other, _)| starts(name) || starts(other)) {
+        return Ok(with);
     }
     let mut error = UsageError::parameter(format!("unknown reject type \"{text}\""));
     if starts("echo-reply") || starts("echoreply") {
@@ -83,13 +83,7 @@ fn kind(text: &str) -> Result<Value, UsageError> {
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let index = match given.get("reject-with").map(|option| &option.value) {
-        Some(Value::Integer(index)) => usize::try_from(*index).ok(),
-        _ => None,
-    };
-    let with = index
-        .and_then(|index| KINDS.get(index))
-        .map_or(PORT_UNREACHABLE, |&(.., with)| with);
+    let with = given.value(WITH).unwrap_or(PORT_UNREACHABLE);
     Ok(Arc::new(Reject { with }))
 }
 
@@ -117,11 +111,11 @@ impl Target for Reject {
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " --reject-with {}", self.word());
+        let _ = write!(out, " {} {}", WITH.spelled(false), self.word());
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
-        let _ = write!(out, " reject-with {}", self.word());
+        let _ = write!(out, " {} {}", WITH.name(), self.word());
     }
 
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
@@ -137,9 +131,9 @@ impl Target for Reject {
 /// ` reject-with icmp-port-unreachable`.
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
-        it.word("reject-with")?;
+        it.word(WITH.name())?;
         let mut options = Options::default();
-        options.push(false, "reject-with", it.take()?);
+        options.push(false, WITH.name(), it.take()?);
         Some(options)
     })
 }

@@ -1,97 +1,49 @@
 //! `-j SNAT`: gives the flow another source.
 
-use std::sync::Arc;
-
 use super::nat_range::{self, Shift};
+use super::to_addresses::End;
 use crate::base::Family;
 use crate::ext::TargetSpec;
-use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, OptionSpec, UsageError, Value, ValueKind};
-use crate::ext::place::{only_hooks, only_table};
+use crate::ext::option::{Opt, Read};
 use crate::nat::{Manip, NatRange};
-use crate::rule::{Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::Hook;
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "SNAT",
     listed_as: "SNAT",
     families: &[Family::V4],
     options: &[
-        OptionSpec {
-            name: "to-source",
-            value: ValueKind::Custom {
-                syntax: "[ADDRESS[-ADDRESS]][:PORT[-PORT]]",
-                parse: |text, given| nat_range::to(text, given, Shift::Lost).map(Value::Nat),
-            },
-            required: true,
-            help: "the addresses and ports to take the source from",
-            ..OptionSpec::PLAIN
-        },
-        nat_range::RANDOM,
-        nat_range::RANDOM_FULLY,
-        nat_range::PERSISTENT,
+        TO.spec,
+        nat_range::RANDOM.spec,
+        nat_range::RANDOM_FULLY.spec,
+        nat_range::PERSISTENT.spec,
     ],
     needs_one: None,
-    build,
-    unlist,
+    exclusive: &[],
+    build: |given| Ok(SNAT.build(given)),
+    unlist: |listed| SNAT.unlist(listed),
     about: "gives the flow another source",
 };
 
-fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let range = nat_range::of(given, "to-source");
-    Ok(Arc::new(Snat { range }))
-}
+const TO: Opt<NatRange> = nat_range::addresses(
+    "to-source",
+    &Read(|text, given| nat_range::to(text, given, Shift::Lost)),
+    "the addresses and ports to take the source from",
+);
 
-#[derive(Debug, PartialEq, Eq)]
-struct Snat {
-    range: NatRange,
-}
-
-impl Target for Snat {
-    fn name(&self) -> &'static str {
-        SPEC.name
-    }
-
-    fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
-        cx.services.nat(cx.packet, cx.tracking, &self.range, Manip::Source)
-    }
-
-    fn save(&self, out: &mut String) {
-        out.push_str(" --to-source ");
-        nat_range::write_to(out, &self.range);
-        nat_range::write_flags(out, " --", &self.range);
-    }
-
-    fn list(&self, out: &mut String, _numeric: bool) {
-        out.push_str(" to:");
-        nat_range::write_to(out, &self.range);
-        nat_range::write_flags(out, " ", &self.range);
-    }
-
-    fn needs_conntrack(&self) -> bool {
-        true
-    }
-
-    fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
-        only_table(scope, "SNAT target", Table::Nat)?;
-        only_hooks(scope, "SNAT target", HookSet::of(&[Hook::Input, Hook::Postrouting]))
-    }
-}
-
-/// ` to:1.2.3.4:80 random`.
-fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
-    listed.once(|it| {
-        let mut options = Options::default();
-        options.push(false, "to-source", it.after("to:")?);
-        nat_range::unlist_flags(it, &mut options);
-        Some(options)
-    })
-}
+static SNAT: End = End {
+    spec: &SPEC,
+    to: TO,
+    manip: Manip::Source,
+    hooks: &[Hook::Input, Hook::Postrouting],
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::{AddressRange, PortRange, protocol};
     use crate::ext::testing::{ANY, Bench, ICMP, P, TCP, UDP, placed, read_target, target_errors, target_texts, udp};
+    use crate::rule::{Table, TargetVerdict};
 
     #[test]
     fn texts_of_the_real_tool() {
