@@ -23,8 +23,11 @@ pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
         Namespaces::Network => UnshareFlags::NEWNET,
         Namespaces::Mount => UnshareFlags::NEWNS,
         Namespaces::UserNetworkMount => UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWNS,
-        Namespaces::Contained => CONTAINED,
-        Namespaces::UserContained => UnshareFlags::NEWUSER | CONTAINED,
+        Namespaces::User => UnshareFlags::NEWUSER,
+        Namespaces::UserMount => UnshareFlags::NEWUSER | UnshareFlags::NEWNS,
+        Namespaces::Process => UnshareFlags::NEWPID,
+        Namespaces::Cgroup => UnshareFlags::NEWCGROUP,
+        Namespaces::Owned => UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWUTS | UnshareFlags::NEWIPC,
     };
     // SAFETY: only `CLONE_FILES` endangers memory safety (a thread would lose descriptors that others own); no variant holds it.
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(io::Error::from)
@@ -36,17 +39,14 @@ pub enum Namespaces {
     Network,
     Mount,
     UserNetworkMount,
-    /// All but a user namespace; the new process namespace is for children.
-    Contained,
-    /// And a user namespace, which all the others belong to.
-    UserContained,
+    User,
+    UserMount,
+    /// For children.
+    Process,
+    Cgroup,
+    /// A user namespace, with the network, names and IPC that belong to it.
+    Owned,
 }
-
-const CONTAINED: UnshareFlags = UnshareFlags::NEWNS
-    .union(UnshareFlags::NEWNET)
-    .union(UnshareFlags::NEWPID)
-    .union(UnshareFlags::NEWIPC)
-    .union(UnshareFlags::NEWUTS);
 
 /// A descriptor that this process was started with, by the number that its arguments tell. It is closed where the next program begins.
 pub fn inherited(raw: RawFd) -> io::Result<OwnedFd> {
@@ -68,10 +68,20 @@ pub fn close_inherited() {
     unsafe { libc::syscall(libc::SYS_close_range, libc::STDERR_FILENO + 1, libc::c_uint::MAX, 0) };
 }
 
-/// Makes a mount and all below it read-only.
-pub fn make_read_only(mount: &std::ffi::CStr) -> io::Result<()> {
-    // `MOUNT_ATTR_RDONLY` to set, nothing to clear.
-    let attributes: [u64; 4] = [1, 0, 0, 0];
+/// What a mount no longer allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restriction {
+    ReadOnly,
+    NoDevices,
+}
+
+/// Takes something away from a mount and all below it.
+pub fn restrict(mount: &std::ffi::CStr, what: Restriction) -> io::Result<()> {
+    // `MOUNT_ATTR_RDONLY` or `MOUNT_ATTR_NODEV` to set, nothing to clear.
+    let attributes: [u64; 4] = match what {
+        Restriction::ReadOnly => [1, 0, 0, 0],
+        Restriction::NoDevices => [4, 0, 0, 0],
+    };
     // SAFETY: the path ends with a zero byte, and the structure is four 64-bit numbers (mount_setattr(2)), which live through the call.
     let done = unsafe {
         libc::syscall(
@@ -88,6 +98,26 @@ pub fn make_read_only(mount: &std::ffi::CStr) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Leaves the keys of the session that this process was started in, for a session of its own. A kernel without keys has none to leave.
+pub fn leave_keys() -> io::Result<()> {
+    // SAFETY: the command takes a name or none, and none is given.
+    match unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            KEYCTL_JOIN_SESSION_KEYRING,
+            std::ptr::null::<libc::c_char>(),
+        )
+    } {
+        -1 => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
+            error => Err(error),
+        },
+        _ => Ok(()),
+    }
+}
+
+const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
 
 /// From now on each system call of the calling thread, and of what it starts, goes through this filter (seccomp(2)). Needs `CAP_SYS_ADMIN`, since
 /// programs that raise their rights shall still do it.

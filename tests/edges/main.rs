@@ -1,6 +1,8 @@
 //! What stands outside the twin: files, sockets, processes and privileges. Nothing gets out, nobody gets in, and answers are about the right lab.
 
 mod all_clear;
+#[cfg(target_os = "linux")]
+mod attacker;
 #[path = "../cli/bench.rs"]
 #[allow(dead_code)]
 mod bench;

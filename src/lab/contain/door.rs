@@ -7,12 +7,14 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::process::{DumpableBehavior, Gid, Signal, Uid, set_dumpable_behavior, set_parent_process_death_signal};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::outside::{code_of, report};
+use super::owned::{self, Made, Owned};
 use super::{Failure, NOBODY, OWN, Who, inside, tried};
 use crate::base::bytes::text_of_os;
 use crate::device::standard::tell;
@@ -29,22 +31,31 @@ pub fn enter(word: &OsStr, args: &[OsString]) -> u8 {
     if word == PLAIN {
         return become_command(args);
     }
-    let [who, calls, leash, live, command @ ..] = args else {
+    let [who, calls, leash, live, rest @ ..] = args else {
         return 2;
     };
     let who = who.to_str().and_then(Who::from_word);
     let (Some(who), Some(ends)) = (who, Ends::of(calls, leash, live)) else {
-        tell!("nflab: {} is for nflab's own use", text_of_os(word));
-        return 2;
+        return misused(word);
     };
     // Nothing of this shall outlive whoever holds the lab.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     if word == INSIDE {
-        return inside::run(who, ends, command);
+        return match rest
+            .split_first()
+            .and_then(|(list, command)| Some((Owned::of(list)?, command)))
+        {
+            Some((owned, command)) => inside::run(who, ends, &owned, command),
+            None => misused(word),
+        };
     }
     // COMMAND gets them too, and decides; we stay for its exit code.
     let signals = signals_to_pass_on();
-    let entered = open(who).and_then(|()| start(who, &ends, command).map_err(tried("start the first process")));
+    let entered = match open(who) {
+        Ok(Made::Holder) => return 0,
+        Ok(Made::Here(owned)) => start(who, &ends, &owned, rest).map_err(tried("start the first process")),
+        Err(failure) => Err(failure),
+    };
     drop(signals);
     match entered {
         Ok(mut child) => {
@@ -59,6 +70,11 @@ pub fn enter(word: &OsStr, args: &[OsString]) -> u8 {
     }
 }
 
+fn misused(word: &OsStr) -> u8 {
+    tell!("nflab: {} is for nflab's own use", text_of_os(word));
+    2
+}
+
 fn become_command(command: &[OsString]) -> u8 {
     let Some((program, args)) = command.split_first() else {
         return 2;
@@ -69,10 +85,14 @@ fn become_command(command: &[OsString]) -> u8 {
     inside::cannot_run(program, &Command::new(program).args(args).exec())
 }
 
-fn open(who: Who) -> Result<(), Failure> {
+/// Goes to where the view is made: the machine's own user namespace for root, else one of the user's. What COMMAND has rights in is made below it.
+fn open(who: Who) -> Result<Made, Failure> {
     match who {
-        Who::Root => unshare(Namespaces::Contained).map_err(tried("make namespaces")),
-        Who::User => as_user(),
+        Who::Root => {
+            unshare(Namespaces::Mount).map_err(tried("make namespaces"))?;
+            fresh_switches();
+        }
+        Who::User => as_user()?,
         Who::Nobody => {
             bring_program().map_err(tried("bring the tools along"))?;
             // The others' ids are found in no map, and can't be taken on.
@@ -83,15 +103,29 @@ fn open(who: Who) -> Result<(), Failure> {
                 // Who changed its user has files in /proc that are root's, until it says that there is no secret in it.
                 .and_then(|()| set_dumpable_behavior(DumpableBehavior::Dumpable))
                 .map_err(tried("become nobody"))?;
-            as_user()
+            as_user()?;
         }
+    }
+    let made = owned::make()?;
+    if let Made::Here(_) = made {
+        unshare(Namespaces::Process).map_err(tried("make a process namespace"))?;
+    }
+    Ok(made)
+}
+
+/// In a container `/proc/sys` is read-only, though its root may mount another. Where it may not, what needs it says so.
+fn fresh_switches() {
+    let read_only = statvfs("/proc/sys").is_ok_and(|it| it.f_flag.contains(StatVfsMountFlags::RDONLY));
+    if read_only && mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).is_ok() {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        let _ = mount("proc", "/proc", "proc", flags, None);
     }
 }
 
 /// The kernel takes a group map from an unprivileged process only after setgroups is given up (user_namespaces(7)).
 fn as_user() -> Result<(), Failure> {
     let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    unshare(Namespaces::UserContained).map_err(tried("make a user namespace"))?;
+    unshare(Namespaces::UserMount).map_err(tried("make a user namespace"))?;
     for (file, text) in [
         ("setgroups", "deny".to_owned()),
         ("uid_map", format!("0 {user} 1")),
@@ -144,10 +178,11 @@ impl Ends {
     }
 }
 
-fn start(who: Who, ends: &Ends, command: &[OsString]) -> std::io::Result<std::process::Child> {
+fn start(who: Who, ends: &Ends, owned: &Owned, command: &[OsString]) -> std::io::Result<std::process::Child> {
     for end in [Some(&ends.calls), Some(&ends.leash), ends.live.as_ref()]
         .into_iter()
         .flatten()
+        .chain(&owned.0)
     {
         fcntl_setfd(end, FdFlags::empty())?;
     }
@@ -162,6 +197,7 @@ fn start(who: Who, ends: &Ends, command: &[OsString]) -> std::io::Result<std::pr
         .arg(ends.calls.as_raw_fd().to_string())
         .arg(ends.leash.as_raw_fd().to_string())
         .arg(live)
+        .arg(owned.list())
         .args(command)
         .spawn()
 }

@@ -18,7 +18,7 @@ use rustix::mount::{
 
 use super::{Failure, OWN, Plan, Who, inside, tried};
 use crate::base::bytes::{bytes_of, text_of_path};
-use crate::device::syscall::make_read_only;
+use crate::device::syscall::{Restriction, restrict};
 
 /// Makes the view, in a mount namespace of our own.
 pub fn make(who: Who, plan: &Plan) -> Result<(), Failure> {
@@ -29,7 +29,7 @@ pub fn make(who: Who, plan: &Plan) -> Result<(), Failure> {
     for directory in SYSTEM {
         // A link leads to another of them.
         if fs::symlink_metadata(directory).is_ok_and(|it| it.is_dir()) {
-            covers.extend(Cover::of(who, Path::new(directory)).map_err(tried(format!("look at {directory}")))?);
+            covers.extend(Cover::of(Path::new(directory)).map_err(tried(format!("look at {directory}")))?);
         }
     }
     let program = Shown::of(&inside::program()).map_err(tried("find this program"))?;
@@ -59,7 +59,7 @@ pub fn make(who: Who, plan: &Plan) -> Result<(), Failure> {
         reserve(&covers, place, &plan.tools).map_err(tried(format!("put the tools into {}", text_of_path(place))))?;
     }
     for cover in &covers {
-        cover.lay(who).map_err(|error| Failure {
+        cover.lay().map_err(|error| Failure {
             what: format!(
                 "lay a throw-away file system (overlay) over {}",
                 text_of_path(&cover.path)
@@ -87,7 +87,7 @@ pub fn confine(directory: &Path) -> Result<(), Failure> {
         let tree = tree(path, OpenTreeFlags::AT_RECURSIVE).map_err(tried(format!("keep {}", text_of_path(path))))?;
         kept.push((path, tree));
     }
-    make_read_only(c"/").map_err(tried("make the file system read-only"))?;
+    restrict(c"/", Restriction::ReadOnly).map_err(tried("make the file system read-only"))?;
     for path in ["/tmp", "/var/tmp", "/dev/shm"] {
         if Path::new(path).is_dir() {
             let flags = MountFlags::NOSUID | MountFlags::NODEV;
@@ -139,7 +139,7 @@ enum Kind {
 
 impl Cover {
     /// The directory, and whatever is mounted below it, outermost first.
-    fn of(who: Who, directory: &Path) -> io::Result<Vec<Self>> {
+    fn of(directory: &Path) -> io::Result<Vec<Self>> {
         let mut mounted: Vec<PathBuf> = mounts()?
             .into_iter()
             .filter(|it| it.starts_with(directory) && it != directory)
@@ -148,7 +148,7 @@ impl Cover {
         mounted.dedup();
         let mut covers = Vec::new();
         let mut outer = vec![directory.to_owned()];
-        if who == Who::Root {
+        if parts_mounts() {
             outer.append(&mut mounted);
         }
         for path in outer {
@@ -250,26 +250,26 @@ impl Cover {
                 symlink(fs::read_link(&from)?, &path)?;
             } else {
                 File::create(&path)?;
-                mount_bind(&from, &path)?;
+                // Behind a socket or FIFO is somebody of the machine.
+                if kind.is_file() {
+                    mount_bind(&from, &path)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn lay(&self, who: Who) -> io::Result<()> {
+    fn lay(&self) -> io::Result<()> {
         match self.kind {
             Kind::File if self.upper.exists() => return Ok(mount_bind(&self.upper, &self.path)?),
             Kind::File => {
                 mount_bind(seen(&self.lower), &self.path)?;
-                return make_read_only(&CString::new(self.path.as_os_str().as_bytes())?);
+                return restrict(&CString::new(self.path.as_os_str().as_bytes())?, Restriction::ReadOnly);
             }
             Kind::Assembled => return Ok(mount_bind_recursive(&self.upper, &self.path)?),
             Kind::Overlay => {}
         }
-        let own = match who {
-            Who::Root => "",
-            _ => ",userxattr",
-        };
+        let own = if parts_mounts() { "" } else { ",userxattr" };
         let options = format!(
             "lowerdir={},upperdir={},workdir={}{own}",
             text_of_path(&seen(&self.lower)),
@@ -284,6 +284,13 @@ impl Cover {
             Some(CString::new(bytes_of(&options))?.as_c_str()),
         )?)
     }
+}
+
+/// Whether we are in the machine's own user namespace. In another the kernel keeps mounts together that came into it together, and overlays
+/// keep their marks in attributes that a user may set.
+fn parts_mounts() -> bool {
+    // `PROC_USER_INIT_INO`.
+    fs::metadata("/proc/self/ns/user").is_ok_and(|it| it.ino() == 0xEFFF_FFFD)
 }
 
 /// Reasons why a path has nothing that could be written to.
@@ -594,12 +601,12 @@ pub fn cover_link(link: &Path, with: &Path) -> io::Result<()> {
     put(tree(with, OpenTreeFlags::AT_SYMLINK_NOFOLLOW)?, link)
 }
 
-fn tree(path: &Path, how: OpenTreeFlags) -> io::Result<OwnedFd> {
+pub fn tree(path: &Path, how: OpenTreeFlags) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | how;
     Ok(open_tree(CWD, path, flags)?)
 }
 
-fn put(tree: OwnedFd, path: &Path) -> io::Result<()> {
+pub fn put(tree: OwnedFd, path: &Path) -> io::Result<()> {
     Ok(move_mount(
         tree,
         c"",

@@ -14,11 +14,12 @@ use rustix::thread::{
 
 use super::door::Ends;
 use super::outside::report;
-use super::relay::Relay;
+use super::owned::Owned;
+use super::relay::{self, Relay};
 use super::{Failure, OWN, Plan, Who, files, kernel_files, links, refusal, tried, without_number};
 use crate::base::bytes::text_of_os;
 use crate::device::standard::tell;
-use crate::device::syscall::let_signals_in;
+use crate::device::syscall::{leave_keys, let_signals_in};
 
 /// Where this program is shown inside.
 pub fn program() -> PathBuf {
@@ -30,7 +31,7 @@ fn first_tools() -> PathBuf {
     Path::new(OWN).join("bin")
 }
 
-pub fn run(who: Who, ends: Ends, command: &[OsString]) -> u8 {
+pub fn run(who: Who, ends: Ends, owned: &Owned, command: &[OsString]) -> u8 {
     let Ends { calls, leash, live } = ends;
     let (calls, leash) = (UnixStream::from(calls), UnixStream::from(leash));
     // They are for COMMAND, which inherits what comes through. A first process is not ended by them.
@@ -54,7 +55,7 @@ pub fn run(who: Who, ends: Ends, command: &[OsString]) -> u8 {
             return 3;
         }
     };
-    match furnish(who, &plan, calls, live) {
+    match furnish(who, &plan, owned, calls, live) {
         Ok(relay) => {
             let past = refusal::Nftables::listen();
             report(&leash, Ok(()));
@@ -70,19 +71,24 @@ pub fn run(who: Who, ends: Ends, command: &[OsString]) -> u8 {
     }
 }
 
-fn furnish(who: Who, plan: &Plan, calls: UnixStream, live: Option<OwnedFd>) -> Result<Relay, Failure> {
+fn furnish(who: Who, plan: &Plan, owned: &Owned, calls: UnixStream, live: Option<OwnedFd>) -> Result<Relay, Failure> {
+    owned.enter_network()?;
     links::make(plan)?;
     files::make(who, plan)?;
-    kernel_files::make()?;
+    let log = kernel_files::make(who)?;
     if let Some(directory) = &plan.only {
         files::confine(directory)?;
     }
-    let relay = Relay::start(calls, live)?;
+    let relay = relay::Ready::make(calls, live)?;
+    // A thread can't enter a user namespace alone, so that none was started so far.
+    owned.enter()?;
+    let relay = relay.start().map_err(tried("start a thread"))?;
+    log.listen().map_err(tried("start a thread"))?;
     drop_rights(plan)?;
     Ok(relay)
 }
 
-/// What a command has no use for, as it would reach the machine. The namespaces alone keep a user's from it.
+/// What a command has no use for. Its rights reach no further than its own namespaces; this is a second lock.
 fn drop_rights(plan: &Plan) -> Result<(), Failure> {
     let mut dropped = CapabilitySet::SYS_MODULE
         | CapabilitySet::SYS_RAWIO
@@ -103,7 +109,8 @@ fn drop_rights(plan: &Plan) -> Result<(), Failure> {
     if plan.only.is_some() {
         dropped = CapabilitySet::from_bits_retain((1 << (CHECKPOINT_RESTORE + 1)) - 1);
     }
-    refusal::refuse_tables_by_socket()?;
+    leave_keys().map_err(tried("leave the session's keys"))?;
+    refusal::refuse_calls()?;
     // Of those that the bits hold: an older kernel does not know the last ones.
     for number in 0..=CHECKPOINT_RESTORE {
         let one = CapabilitySet::from_bits_retain(1 << number);

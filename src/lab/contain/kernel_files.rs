@@ -1,47 +1,85 @@
 //! `/proc`, `/sys` and `/dev` as COMMAND sees them: its own processes, its own network, and of the machine's switches none that it could move.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::{MountFlags, mount, mount_bind, mount_remount};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, OpenTreeFlags, mount, mount_bind, mount_remount};
 
-use super::{Failure, tried};
+use super::{Failure, OWN, Who, files, tried};
+use crate::device::syscall::{Restriction, restrict};
 
-pub fn make() -> Result<(), Failure> {
-    devices().map_err(tried("make a /dev"))?;
-    mount("proc", "/proc", "proc", QUIET, None).map_err(tried("mount /proc"))?;
+/// Makes them; what writes to the log of the system has to be heard from then on.
+pub fn make(who: Who) -> Result<Log, Failure> {
+    let log = devices().map_err(tried("make a /dev"))?;
+    for (kind, place) in [("proc", "/proc"), ("sysfs", "/sys")] {
+        mount_kind(kind, place).map_err(tried(format!("mount {place}")))?;
+    }
     processes().map_err(tried("close /proc"))?;
-    mount("sysfs", "/sys", "sysfs", QUIET, None).map_err(tried("mount /sys"))?;
-    system().map_err(tried("close /sys"))
+    system().map_err(tried("close /sys"))?;
+    whole(who).map_err(tried("keep a /proc and a /sys for a lab inside the lab"))?;
+    no_devices().map_err(tried("close devices that lie elsewhere"))?;
+    Ok(log)
 }
 
 const QUIET: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// What is not the network's can be read only, or not at all.
-fn processes() -> io::Result<()> {
-    read_only("/proc/sys")?;
-    mount_bind("/proc/sys/net", "/proc/sys/net")?;
-    mount_remount("/proc/sys/net", MountFlags::BIND | QUIET, c"")?;
-    for path in [
-        "/proc/sysrq-trigger",
-        "/proc/irq",
-        "/proc/bus",
-        "/proc/fs",
-        "/proc/acpi",
-        "/proc/scsi",
-        "/proc/mtrr",
-        "/proc/driver",
-        "/proc/tty",
-    ] {
-        if Path::new(path).exists() {
-            read_only(path)?;
+/// Inside another containment of root's there is none that can be written to, see [`whole`].
+fn mount_kind(kind: &str, place: &str) -> rustix::io::Result<()> {
+    match mount(kind, place, kind, QUIET, None) {
+        Err(Errno::PERM) => mount(kind, place, kind, QUIET | MountFlags::RDONLY, None),
+        other => other,
+    }
+}
+
+/// The kernel mounts another `/proc` or `/sys` only for who sees a whole one already, and no less closed than that is. Root owns the machine's
+/// switches in it by its number alone, whatever its rights: so that it gets no other than one that is read-only.
+fn whole(who: Who) -> io::Result<()> {
+    let flags = match who {
+        Who::Root => QUIET | MountFlags::RDONLY,
+        Who::User | Who::Nobody => QUIET,
+    };
+    let place = Path::new(OWN).join("whole");
+    DirBuilder::new().mode(0o700).create(&place)?;
+    for kind in ["proc", "sysfs"] {
+        let place = place.join(kind);
+        fs::create_dir(&place)?;
+        match mount(kind, &place, kind, flags, None) {
+            // Inside another containment: it has been mounted once, read-only.
+            Err(Errno::PERM) => mount(kind, &place, kind, QUIET | MountFlags::RDONLY, None)?,
+            other => other?,
         }
     }
+    Ok(())
+}
+
+/// A disk's node in some directory of the machine's is no way to the disk. A kernel before 5.12 can't say so of all mounts.
+fn no_devices() -> io::Result<()> {
+    let own = files::tree(Path::new("/dev"), OpenTreeFlags::AT_RECURSIVE)?;
+    match restrict(c"/", Restriction::NoDevices) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => return Ok(()),
+        other => other?,
+    }
+    files::put(own, Path::new("/dev"))
+}
+
+/// What is not the network's can be read only, or not at all.
+fn processes() -> io::Result<()> {
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let of_a_process = entry.file_name().as_bytes().iter().all(u8::is_ascii_digit);
+        let is_written_to = || entry.metadata().is_ok_and(|it| it.permissions().mode() & 0o222 != 0);
+        if !of_a_process && (kind.is_dir() || kind.is_file() && is_written_to()) {
+            read_only(&path)?;
+        }
+    }
+    may_be_written_to("/proc/sys/net")?;
     for path in [
         "/proc/kcore",
         "/proc/kmsg",
@@ -61,19 +99,40 @@ fn system() -> io::Result<()> {
     mount_remount("/sys", MountFlags::BIND | MountFlags::RDONLY | QUIET, c"")?;
     let links = "/sys/devices/virtual/net";
     if Path::new(links).exists() {
-        mount_bind(links, links)?;
-        mount_remount(links, MountFlags::BIND | QUIET, c"")?;
+        may_be_written_to(links)?;
     }
     Ok(())
 }
 
-fn read_only(path: &str) -> io::Result<()> {
+/// Inside another containment it may not.
+fn may_be_written_to(path: &str) -> io::Result<()> {
+    mount_bind(path, path)?;
+    match mount_remount(path, MountFlags::BIND | QUIET, c"") {
+        Err(Errno::PERM) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn read_only(path: &Path) -> io::Result<()> {
     mount_bind(path, path)?;
     Ok(mount_remount(path, MountFlags::BIND | MountFlags::RDONLY | QUIET, c"")?)
 }
 
+/// What would go to the machine's log goes nowhere; whoever writes it shall not fail.
+pub struct Log(UnixDatagram);
+
+impl Log {
+    pub fn listen(self) -> io::Result<()> {
+        std::thread::Builder::new().spawn(move || {
+            let mut line = [0; 1024];
+            while self.0.recv(&mut line).is_ok() {}
+        })?;
+        Ok(())
+    }
+}
+
 /// What holds nothing of the machine; terminals of its own, and the one that it was started in as the console.
-fn devices() -> io::Result<()> {
+fn devices() -> io::Result<Log> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let mut open: Vec<(&str, OwnedFd)> = ["null", "zero", "full", "random", "urandom", "tty", "net/tun"]
         .into_iter()
@@ -132,10 +191,5 @@ fn devices() -> io::Result<()> {
     }
     let log = UnixDatagram::bind("/dev/log")?;
     fs::set_permissions("/dev/log", fs::Permissions::from_mode(0o666))?;
-    // What would go to the machine's log goes nowhere; whoever writes it shall not fail.
-    std::thread::Builder::new().spawn(move || {
-        let mut line = [0; 1024];
-        while log.recv(&mut line).is_ok() {}
-    })?;
-    Ok(())
+    Ok(Log(log))
 }

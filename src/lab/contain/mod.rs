@@ -3,7 +3,8 @@
 //!
 //! Three processes of this program, besides COMMAND:
 //! - *outside* ([`outside`]): `nflab sh` itself, with the lab; it answers the tools' calls and passes signals on.
-//! - *the door* ([`door`]): enters new namespaces and starts the next one, because a process namespace begins with a child.
+//! - *the door* ([`door`]): enters new namespaces and starts the next one, because a process namespace begins with a child. While it does, two
+//!   more hold the namespaces that COMMAND gets ([`owned`]).
 //! - *the first process inside* ([`inside`]): makes the view of the machine ([`files`], [`kernel_files`], [`links`]), listens where tools look for
 //!   their lab ([`relay`]), carries what was changed beside the tools to the lab and back ([`knobs`]), and starts COMMAND. What is left in the
 //!   namespace ends when it does, since the kernel ends a process namespace with its first process.
@@ -18,6 +19,7 @@ mod kernel_files;
 mod knobs;
 mod links;
 mod outside;
+mod owned;
 mod refusal;
 mod relay;
 mod watch;

@@ -16,12 +16,18 @@ use super::{Failure, tried};
 use crate::device::standard::tell;
 use crate::device::syscall::{borrow, filter_calls};
 
-/// They are unknown options. What speaks another machine's calls (32-bit programs) is not looked at.
-pub fn refuse_tables_by_socket() -> Result<(), Failure> {
+/// From now on, for whatever is started. What speaks another machine's calls (32-bit programs) is not looked at.
+pub fn refuse_calls() -> Result<(), Failure> {
     let Some(architecture) = ARCHITECTURE else {
         return Ok(());
     };
-    let mut filter = [
+    filter_calls(&mut tables(architecture)).map_err(tried("refuse the kernel's own tables"))?;
+    filter_calls(&mut words(architecture)).map_err(tried("refuse calls that reach a terminal or the kernel's log"))
+}
+
+/// The options that hold tables are unknown ones.
+fn tables(architecture: u32) -> [libc::sock_filter; 17] {
+    [
         load(4),
         unless(architecture, 14),
         load(0),
@@ -40,9 +46,28 @@ pub fn refuse_tables_by_socket() -> Result<(), Failure> {
         jump(libc::BPF_JGT, LAST_OPTION, 1, 0),
         refuse(libc::ENOPROTOOPT),
         allow(),
-    ];
-    filter_calls(&mut filter).map_err(tried("refuse the kernel's own tables"))
+    ]
 }
+
+/// The terminal that COMMAND is started in goes on to live: what it pushes into it as if somebody had typed it, the next shell would run. And
+/// the kernel's log is the machine's.
+fn words(architecture: u32) -> [libc::sock_filter; 10] {
+    [
+        load(4),
+        unless(architecture, 7),
+        load(0),
+        jump(libc::BPF_JEQ, libc::SYS_syslog as u32, 4, 0),
+        unless(libc::SYS_ioctl as u32, 4),
+        load(argument(1)),
+        jump(libc::BPF_JEQ, libc::TIOCSTI as u32, 1, 0),
+        unless(TIOCLINUX, 1),
+        refuse(libc::EPERM),
+        allow(),
+    ]
+}
+
+/// Among others it pastes into a console.
+const TIOCLINUX: u32 = 0x541C;
 
 /// Listens to what is given to nf_tables, and says so once.
 pub struct Nftables(Option<Arc<Mutex<Listening>>>);

@@ -94,11 +94,18 @@ impl Conversation {
     }
 }
 
-pub struct Relay(Arc<Mutex<Conversation>>);
+/// All that needs no thread yet.
+pub struct Ready {
+    conversation: Conversation,
+    listener: UnixListener,
+    live: Option<OwnedFd>,
+    /// Whether others speak to the lab, too.
+    others: bool,
+}
 
-impl Relay {
-    /// Brings the lab's knobs here, and listens. `live` is the lab's socket, where each caller gets a connection of its own.
-    pub fn start(calls: UnixStream, live: Option<OwnedFd>) -> Result<Self, Failure> {
+impl Ready {
+    /// Brings the lab's knobs here, and opens the socket. `live` is the lab's socket, where each caller gets a connection of its own.
+    pub fn make(calls: UnixStream, live: Option<OwnedFd>) -> Result<Self, Failure> {
         let mut lab = Upstream::over(calls).map_err(tried("speak to the lab"))?;
         let knobs = Knobs::bring(&mut lab).map_err(tried("bring the lab's sysctls"))?;
         let mut shown = Shown::make().map_err(tried("show the lab's files in /proc/net"))?;
@@ -114,13 +121,29 @@ impl Relay {
             })
             .map_err(tried("listen for tools"))?;
         let others = is_live(&mut lab).map_err(tried("speak to the lab"))?;
-        let conversation = Arc::new(Mutex::new(Conversation {
-            lab,
-            watch,
-            knobs,
-            shown,
-        }));
-        let relay = Self(Arc::clone(&conversation));
+        Ok(Self {
+            conversation: Conversation {
+                lab,
+                watch,
+                knobs,
+                shown,
+            },
+            listener,
+            live,
+            others,
+        })
+    }
+
+    /// Answers from now on.
+    pub fn start(self) -> io::Result<Relay> {
+        let Self {
+            conversation,
+            listener,
+            live,
+            others,
+        } = self;
+        let conversation = Arc::new(Mutex::new(conversation));
+        let relay = Relay(Arc::clone(&conversation));
         let live = live.map(Arc::new);
         let listen = move || {
             for stream in listener.incoming().flatten() {
@@ -159,11 +182,15 @@ impl Relay {
             std::thread::Builder::new().spawn(listen),
             std::thread::Builder::new().spawn(age),
         ] {
-            started.map_err(tried("start a thread"))?;
+            started?;
         }
         Ok(relay)
     }
+}
 
+pub struct Relay(Arc<Mutex<Conversation>>);
+
+impl Relay {
     /// COMMAND's last writes.
     pub fn finish(&self) {
         // The lab may be gone, and then there is nobody to tell.
