@@ -93,19 +93,6 @@ pub const DIFFERENCES: &[Deliberate] = &[
         is: |_, real, ours| (real.code == -1 || real.err.contains("DCCP state")) && ours.code == 2,
     },
     Deliberate {
-        what: "a character is never torn: a text too long is cut before it, a message shows it whole",
-        why: "rules are text here; the real tool leaves half a character in the kernel",
-        example: &["-A INPUT -j LOG --log-prefix 日本語日本語日本語日本語", "-S INPUT"],
-        is: |_, real, ours| {
-            let torn = |text: &str| text.contains('\u{fffd}');
-            let plain = |text: &str| text.replace(|it: char| !it.is_ascii(), "");
-            (torn(&real.out) || torn(&real.err))
-                && plain(&real.out) == plain(&ours.out)
-                && plain(&real.err) == plain(&ours.err)
-                && real.code == ours.code
-        },
-    },
-    Deliberate {
         what: "sysctl prints help of our own",
         why: "the real text is theirs",
         example: &["sysctl --nonsense"],

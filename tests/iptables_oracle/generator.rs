@@ -139,8 +139,18 @@ const CHAINS: &[&str] = &[
     "b",
     "c",
     "long-name-of-a-chain",
+    "caf\u{10FFE9}",
+    "\u{10FF80}",
 ];
-const INTERFACES: &[&str] = &["lo", "eth0", "eth+", "+", "averyveryverylongname"];
+const INTERFACES: &[&str] = &[
+    "lo",
+    "eth0",
+    "eth+",
+    "+",
+    "averyveryverylongname",
+    "w\u{10FFFF}",
+    "\u{10FFC3}+",
+];
 const ADDRESSES: &[&str] = &[
     "10.0.0.1",
     "10.0.0.0/8",
@@ -160,6 +170,7 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("multiport", "-p tcp -m multiport --dports 80,443,1000:2000"),
     ("multiport", "-m multiport --dports 80"),
     ("comment", "-m comment --comment word"),
+    ("comment", "-m comment --comment \u{10FFF0}\u{10FF9F}"),
     ("comment", "-m comment"),
     ("limit", "-m limit --limit 5/min --limit-burst 7"),
     ("mark", "-m mark --mark 1/0xff"),
@@ -167,6 +178,7 @@ const EXTENSIONS: &[(&str, &str)] = &[
     ("REJECT", "-j REJECT"),
     ("REJECT", "-j REJECT --reject-with tcp-reset"),
     ("LOG", "-j LOG --log-prefix x"),
+    ("LOG", "-j LOG --log-prefix \u{10FFFF}\u{10FFA0}:"),
     ("MASQUERADE", "-j MASQUERADE"),
     ("SNAT", "-j SNAT --to-source 1.2.3.4"),
     ("SNAT", "-j SNAT"),

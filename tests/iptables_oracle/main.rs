@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 use compare::{Figures, compare, differences};
 use fresh_seed::fresh_seed;
 use nflab::base::Random;
+use nflab::base::bytes::byte_behind;
 
 /// One call of a tool.
 #[derive(Clone, Debug)]
@@ -115,7 +116,7 @@ impl fmt::Display for Step {
             Tool::Sysctl => vec!["sysctl".to_owned()],
         };
         line.extend(self.arguments.iter().map(|word| {
-            if word.contains(|it: char| it.is_control() || it == '\'') {
+            if word.contains(|it: char| it.is_control() || it == '\'' || byte_behind(it).is_some()) {
                 let escaped = json(word).replace(' ', "\\u0020").replace('\'', "\\u0027");
                 format!("@{escaped}")
             } else if word.is_empty() || word.contains(' ') {
@@ -132,7 +133,7 @@ impl fmt::Display for Step {
 }
 
 fn json(text: &str) -> String {
-    serde_json::to_string(text).expect("text is JSON")
+    nflab::base::json::to_string(&text)
 }
 
 /// What came of a step.
@@ -193,7 +194,20 @@ pub fn step(line: &str) -> Step {
 
 #[test]
 fn a_step_is_read_as_it_is_told() {
-    for arguments in [&["-A", "", "a b", "'", "\n\u{1}", "é", "\"x", "@x"][..], &[]] {
+    for arguments in [
+        &[
+            "-A",
+            "",
+            "a b",
+            "'",
+            "\n\u{1}",
+            "é",
+            "\"x",
+            "@x",
+            "\u{10FFFF} \u{10FF80}",
+        ][..],
+        &[],
+    ] {
         let typed = Step::iptables(arguments.iter().map(|it| (*it).to_owned()).collect());
         assert_eq!(step(&typed.to_string()).arguments, arguments);
     }

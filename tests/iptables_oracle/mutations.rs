@@ -193,6 +193,8 @@ const RULES: &[&str] = &[
     "-p tcp -j DNAT --to-destination 10.0.0.2:80",
     "-j CT --notrack",
     "-m comment --comment \"quote \\\" and \\\\ back\" -j ACCEPT",
+    "-m comment --comment \"caf\u{10FFE9} \u{10FFC3}\" -j LOG --log-prefix \"\u{10FFFF} \"",
+    "-i w\u{10FFFF} ! -o \u{10FFA0}+ -j ACCEPT",
     "",
 ];
 const COUNTERS: &[&str] = &[
@@ -275,6 +277,12 @@ const STRAY: &[&str] = &[
     "-A INPUT\u{0} -j DROP",
     "-A INPUT -j\u{0}",
     "é",
+    "\u{10FFFF}",
+    "*filter\u{10FFA0}",
+    ":caf\u{10FFE9} - [0:0]",
+    "-A INPUT\u{10FF85}-j DROP",
+    "-A INPUT -i w\u{10FFFF}",
+    "-A INPUT -j \u{10FFE9}",
     "-A INPUT -m comment --comment é",
     "-A INPUT -m comment --comment \"",
     "-A INPUT -m comment --comment \"a\"b\"",

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nflab::base::Time;
+use nflab::base::bytes::{bytes_of, text_of};
 use nflab::cli::{Outcome, RouterTables, TOOLBOX, World, iptables, iptables_restore, iptables_save};
 use nflab::engine::{Config, Router};
 use nflab::lab::files::{Files, gather};
@@ -19,6 +20,15 @@ pub fn run(steps: &[Step]) -> Vec<Seen> {
 }
 
 pub fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
+    // What was put together of odd bytes is other text than what comes in, where it makes a letter.
+    let steps: Vec<Step> = steps
+        .iter()
+        .map(|step| Step {
+            tool: step.tool,
+            arguments: step.arguments.iter().map(|word| as_printed(word)).collect(),
+            input: as_printed(&step.input),
+        })
+        .collect();
     let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
     let mut machine = Machine::new(Arc::new(router), Time::ZERO, TOOLBOX);
     let mut saved = String::new();
@@ -47,8 +57,8 @@ fn other(step: &Step, name: &str, machine: &mut Machine) -> Seen {
     });
     Seen {
         code: output.code,
-        out: output.stdout,
-        err: output.stderr,
+        out: as_printed(&output.stdout),
+        err: as_printed(&output.stderr),
     }
 }
 
@@ -80,9 +90,14 @@ fn one(step: &Step, saved: &str, router: &Router, hosts: &StaticHosts) -> Seen {
     }
     Seen {
         code: i32::from(outcome.code),
-        out: outcome.out.replace(" on Thu Jan  1 00:00:00 1970", ""),
-        err: outcome.err,
+        out: as_printed(&outcome.out.replace(" on Thu Jan  1 00:00:00 1970", "")),
+        err: as_printed(&outcome.err),
     }
+}
+
+/// As whoever reads its bytes has it.
+fn as_printed(text: &str) -> String {
+    text_of(&bytes_of(text))
 }
 
 /// The names that the C library of this machine finds without asking anybody.

@@ -26,6 +26,7 @@ mod linux {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use nflab::base::bytes::{bytes_of, os_of, text_of};
     use nflab::device::syscall::{Namespaces, unshare};
     use rustix::fs::{MemfdFlags, memfd_create};
 
@@ -107,7 +108,7 @@ mod linux {
     fn one(step: &Step, saved: &str, lock: &Path) -> Seen {
         let output = Command::new(step.tool.path())
             .arg0(step.tool.called())
-            .args(&step.arguments)
+            .args(step.arguments.iter().map(|word| os_of(word)))
             .env("TZ", "UTC")
             .env("LC_ALL", "C")
             .env("XTABLES_LOCKFILE", lock)
@@ -117,8 +118,8 @@ mod linux {
         Seen {
             // A tool that died of a signal (the real ones do, now and then) has no code.
             code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+            out: text_of(&output.stdout),
+            err: text_of(&output.stderr),
         }
     }
 
@@ -127,7 +128,7 @@ mod linux {
             return Stdio::null();
         }
         let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC).expect("memory for the input"));
-        file.write_all(text.as_bytes()).expect("memory for the input");
+        file.write_all(&bytes_of(text)).expect("memory for the input");
         file.rewind().expect("memory can be rewound");
         file.into()
     }

@@ -2,6 +2,7 @@
 //! passed over, and the long options of a protocol exist once `-p` has named it.
 
 use super::bad;
+use crate::base::bytes::byte_behind;
 use crate::base::protocol;
 use crate::lab::machine::ToolOutput;
 
@@ -114,7 +115,7 @@ impl<'a, K> Reader<'a, K> {
         self.cluster = rest.as_str();
         let spec = self.specs.iter().find(|spec| spec.letter == letter);
         // The cursor goes on when the cluster is done, and messages tell what stands before it. A letter of many bytes is many to the tool.
-        if self.cluster.is_empty() && letter.is_some_and(|it| it.is_ascii()) {
+        if self.cluster.is_empty() && letter.is_some_and(|it| it.is_ascii() || byte_behind(it).is_some()) {
             self.index += 1;
         }
         let Some(spec) = spec else {
@@ -234,6 +235,7 @@ mod tests {
             ("-z -xz", &[], Err("unknown option `-z'")),
             ("-xz", &[], Err("unknown option `conntrack'")),
             ("-x", &[], Err("unknown option `-x'")),
+            ("-\u{10FF85}", &[], Err("unknown option `-\u{10FF85}'")),
             ("--zero=1", &[], Err("unknown option `--zero=1'")),
             ("--src", &[], Err("option `--src' requires an argument")),
         ] {
