@@ -53,7 +53,7 @@ fn restore(random: &mut Random) -> Step {
     Step::restore(arguments, input)
 }
 
-fn command(random: &mut Random, with_table: bool) -> String {
+pub fn command(random: &mut Random, with_table: bool) -> String {
     let chain = pick(random, CHAINS);
     let number = pick(random, &["", "1", "2", "3", "9", "0", "x"]);
     let mut parts = match random.below(24) {

@@ -209,6 +209,12 @@ fn imported(form: &str, texts: &[(&str, String)]) -> Import {
     import::read(&[Input { source, kind: None }], &options)
 }
 
+/// What one pastes: the real tool's listing of random rules.
+pub fn listed(random: &mut Random) -> String {
+    let form = pick(random, &FORMS);
+    together(form, &printed(&commands(random), form))
+}
+
 /// As one would paste them.
 fn together(form: &str, texts: &[(&str, String)]) -> String {
     texts
@@ -274,9 +280,9 @@ fn commands(random: &mut Random) -> Vec<Step> {
     all
 }
 
-const CHAINS: [&str; 3] = ["web", "log_and_drop", "a-chain-with-a-longer-name"];
+pub const CHAINS: [&str; 3] = ["web", "log_and_drop", "a-chain-with-a-longer-name"];
 
-fn rule(random: &mut Random) -> Vec<String> {
+pub fn rule(random: &mut Random) -> Vec<String> {
     let target = pick(random, TARGETS);
     let (table, built_in) = match target.name {
         "DNAT" | "REDIRECT" => ("nat", "PREROUTING"),

@@ -19,6 +19,7 @@ mod flows;
 mod fresh_seed;
 mod generator;
 mod import;
+mod import_written;
 mod mutations;
 mod names;
 mod options;

@@ -22,7 +22,7 @@ pub fn scenario(random: &mut Random) -> Vec<Step> {
 }
 
 /// Mostly what `iptables-save` could have written, sometimes one of those that are typed here.
-fn file(random: &mut Random) -> String {
+pub fn file(random: &mut Random) -> String {
     match random.below(10) {
         0 => return pick(random, files::FILES).0.to_owned(),
         1 => return many(random),
@@ -82,7 +82,7 @@ fn many(random: &mut Random) -> String {
     }
 }
 
-fn mutate(random: &mut Random, text: &mut String) {
+pub fn mutate(random: &mut Random, text: &mut String) {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     if lines.is_empty() {
         return;

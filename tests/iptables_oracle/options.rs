@@ -24,7 +24,7 @@ pub fn scenario(random: &mut Random) -> Vec<Step> {
     steps
 }
 
-fn rule(random: &mut Random) -> Vec<String> {
+pub fn rule(random: &mut Random) -> Vec<String> {
     let (table, chain) = pick(random, PLACES);
     let mut arguments: Vec<String> = ["-t", table, "-A", chain].map(str::to_owned).to_vec();
     let protocol = pick(random, PROTOCOLS);

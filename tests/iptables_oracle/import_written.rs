@@ -1,0 +1,237 @@
+//! Whatever import is given, what it writes the real iptables-restore takes: listings, commands, save files and scripts, with errors in them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use nflab::base::Random;
+use nflab::base::bytes::{bytes_of, text_of};
+use nflab::import::{self, Input, Options};
+use nflab::lab::problem::Source;
+use nflab::text::StaticHosts;
+
+use super::fresh_seed::fresh_seed;
+use super::values::pick;
+use super::{Step, compare, generator, import as listings, mutations, number, options, real};
+
+/// Finds again what was found.
+#[test]
+fn what_import_writes_is_taken_from_the_fixed_seed() {
+    from_seed(1);
+}
+
+/// Finds more; as long as `ORACLE_MINUTES` says.
+#[test]
+fn what_import_writes_is_taken_from_a_fresh_seed() {
+    from_seed(number("ORACLE_SEED").unwrap_or_else(fresh_seed));
+}
+
+fn from_seed(seed: u64) {
+    if !compare::can("what import writes") {
+        return;
+    }
+    let until = number("ORACLE_MINUTES").map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
+    let mut random = Random::new(seed);
+    let mut figures = Figures::default();
+    loop {
+        let texts: Vec<Text> = (0..number("ORACLE_COUNT").unwrap_or(100))
+            .map(|_| Text::any(&mut random))
+            .collect();
+        figures.hold(&texts, seed);
+        if until.is_none_or(|until| Instant::now() >= until) {
+            break;
+        }
+    }
+    println!("what import writes (ORACLE_SEED={seed}): {figures:?}");
+    // Else nothing was tried: neither that it writes, nor that it refuses.
+    assert!(figures.written > 10 && figures.refused > 10, "{figures:?}");
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    written: usize,
+    refused: usize,
+}
+
+impl Figures {
+    fn hold(&mut self, texts: &[Text], seed: u64) {
+        let next = AtomicUsize::new(0);
+        let written = AtomicUsize::new(0);
+        let wrong = Mutex::new(String::new());
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(|| {
+                    while let Some(text) = texts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let Some(save) = text.imported() else {
+                            continue;
+                        };
+                        written.fetch_add(1, Ordering::Relaxed);
+                        if let Err(said) = taken(&save) {
+                            let (text, save, said) = text.shrunk(save, said);
+                            *wrong.lock().expect("no thread died") +=
+                                &format!("of {text:?} import writes\n{save}\nand that is refused: {said}\n");
+                        }
+                    }
+                });
+            }
+        });
+        let wrong = wrong.into_inner().expect("no thread died");
+        assert!(wrong.is_empty(), "ORACLE_SEED={seed}\n{wrong}");
+        let written = written.into_inner();
+        self.written += written;
+        self.refused += texts.len() - written;
+    }
+}
+
+/// Into tables that are the namespace's own, so that the kernel is asked as well.
+fn taken(save: &str) -> Result<(), String> {
+    let seen = real::run(&[Step::restore("-c", save)]);
+    match seen[0].code {
+        0 => Ok(()),
+        _ => Err(seen[0].err.clone()),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Text {
+    /// A listing, commands or a save file: by its look.
+    Read(String),
+    /// Run by the binary.
+    Script(String),
+}
+
+impl Text {
+    fn any(random: &mut Random) -> Self {
+        let mut text = match random.below(12) {
+            // Those take longer to make than the rest.
+            0 => listings::listed(random),
+            1..=4 => commands(random),
+            5..=7 => generator::file(random),
+            _ => mutations::file(random),
+        };
+        for _ in 0..random.below(3) {
+            mutations::mutate(random, &mut text);
+        }
+        match random.below(50) {
+            0 => Self::Script(format!("#!/bin/sh\n{}", commands(random))),
+            _ => Self::Read(text),
+        }
+    }
+
+    fn imported(&self) -> Option<String> {
+        match self {
+            Self::Read(text) => {
+                let source = Source {
+                    name: "text".to_owned(),
+                    text: text_of(&bytes_of(text)),
+                };
+                let options = Options {
+                    table: None,
+                    hosts: StaticHosts::localhost(),
+                };
+                let import = import::read(&[Input { source, kind: None }], &options);
+                import.save.filter(|_| import.refused.is_empty())
+            }
+            Self::Script(text) => run(text),
+        }
+    }
+
+    /// Lines are dropped as long as something is written that is refused.
+    fn shrunk(&self, save: String, said: String) -> (Self, String, String) {
+        let mut best = (self.clone(), save, said);
+        let Self::Read(text) = self else {
+            return best;
+        };
+        let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let mut at = 0;
+        while at < lines.len() && lines.len() < MOST_SHRUNK {
+            let line = lines.remove(at);
+            let less = Self::Read(lines.concat());
+            match less.imported().map(|save| (taken(&save), save)) {
+                Some((Err(said), save)) => best = (less, save, said),
+                _ => {
+                    lines.insert(at, line);
+                    at += 1;
+                }
+            }
+        }
+        best
+    }
+}
+
+/// Commands as scripts and `-S` have them.
+fn commands(random: &mut Random) -> String {
+    let mut text = String::new();
+    // Chains that the rules go to, mostly.
+    for chain in listings::CHAINS.iter().filter(|_| random.below(4) != 0) {
+        text += &format!("iptables -N {chain}\n");
+    }
+    let called = pick(random, &["iptables ", "", "/sbin/iptables "]);
+    for _ in 0..1 + random.below(6) {
+        let words = match random.below(6) {
+            0 => vec![generator::command(random, true)],
+            1 => options::rule(random).iter().map(|word| quoted(word)).collect(),
+            _ => listings::rule(random).iter().map(|word| quoted(word)).collect(),
+        };
+        text += &format!("{called}{}\n", words.join(" "));
+    }
+    text
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |it: char| it.is_ascii_alphanumeric() || "-_./:,=".contains(it);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// What the binary writes of a script, which it runs in a network namespace of its own.
+fn run(text: &str) -> Option<String> {
+    let directory = Directory::new();
+    let (script, out) = (directory.0.join("script"), directory.0.join("out"));
+    std::fs::write(&script, bytes_of(text)).expect("room for a script");
+    let output = Command::new("unshare")
+        .args([
+            "-n",
+            "-m",
+            env!("CARGO_BIN_EXE_nflab"),
+            "import",
+            "--from",
+            "script",
+            "--out",
+        ])
+        .args([&out, &script])
+        .output()
+        .expect("unshare runs");
+    let written = std::fs::read(&out).ok();
+    assert_eq!(
+        written.is_some(),
+        output.status.success(),
+        "{text}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    written.map(|bytes| text_of(&bytes))
+}
+
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("nflab-written-{}-{count}", std::process::id()));
+        std::fs::create_dir(&path).expect("a directory");
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(Path::new(&self.0));
+    }
+}
+
+const MOST_SHRUNK: usize = 300;
