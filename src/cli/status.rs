@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::current;
 use crate::base::bytes::{path_of, text_of_path};
-use crate::base::{Family, Time};
+use crate::base::{Family, Time, json as text_json};
 use crate::device::standard::{say, say_text, tell};
 use crate::lab::control::{Client, Request, Target};
 use crate::lab::machine::{Machine, ToolOutput};
@@ -140,7 +140,10 @@ pub fn run(arguments: &Arguments) -> u8 {
     }
     if arguments.json {
         let list: Vec<Value> = labs.iter().map(Seen::json).collect();
-        say!("{}", json!({ "labs": list, "left_over": left_over }));
+        say!(
+            "{}",
+            text_json::to_string(&json!({ "labs": list, "left_over": left_over }))
+        );
     } else {
         for (at, lab) in labs.iter().enumerate() {
             say_text(&format!("{}{}", if at == 0 { "" } else { "\n" }, lab.text()));

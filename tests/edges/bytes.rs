@@ -273,3 +273,124 @@ fn a_file_may_be_called_by_any_bytes() {
         }
     }
 }
+
+/// Everything that tells of packets, by what it must show: the bytes themselves, in JSON `\udbff\udfNN`, in XML `\xNN`.
+const TELLING: &[(&str, &[&[u8]])] = &[
+    (
+        "nflab trace \"$P\"",
+        &[
+            b"-i w\xff: packet came in by lan",
+            b"--comment \"caf\xe9 \xff\" -j LOG --log-prefix \"p\xfe: \"",
+            b"log: p\xfe: IN=lan OUT=wan ",
+            b"dropped: by rule 1 of filter c\xe9\n",
+        ],
+    ),
+    (
+        "nflab trace --short \"$P\"",
+        &[b"log: p\xfe: IN=lan", b"rule 1 of c\xe9: "],
+    ),
+    (
+        "nflab trace --json \"$P\"",
+        &[
+            br#""chain":"c\udbff\udfe9""#,
+            br#""text":"p\udbff\udffe: IN=lan"#,
+            br#"--comment \"caf\udbff\udfe9 \udbff\udfff\""#,
+        ],
+    ),
+    (
+        "nflab trace --svg picture \"$P\"; cat picture",
+        &[br"c\xe9 1: -m comment --comment &quot;why\xff&quot;"],
+    ),
+    (
+        "nflab trace --why $'why\\xff' \"$P\"",
+        &[b"rule 1 of filter c\xe9: -m comment --comment \"why\xff\" -j DROP"],
+    ),
+    (
+        "nflab trace --why $'why\\xff' --json \"$P\"",
+        &[br#""chain":"c\udbff\udfe9""#, br#"why\udbff\udfff"#],
+    ),
+    (
+        "nflab run script; nflab run --verbose script",
+        &[b"p\xfe: IN=lan", b"--comment \"why\xff\""],
+    ),
+    (
+        "nflab test odd.test.nflab",
+        &[b"dropped by rule 1 of filter c\xe9\n", b"log: p\xfe: IN=lan"],
+    ),
+    (
+        "nflab test --format tap odd.test.nflab",
+        &[
+            br#"message: "nothing left: dropped by rule 1 of filter c\udbff\udfe9""#,
+            b"log: p\xfe: IN=lan",
+        ],
+    ),
+    ("nflab test --format junit odd.test.nflab", &[br"log: p\xfe: IN=lan"]),
+    (
+        "nflab test --coverage=lcov:$'c\\xff.info' odd.test.nflab; cat c*.info",
+        &[b"SF:", b"rules"],
+    ),
+    (
+        "nflab replay --lab lab.toml --rules rules in.pcapng --json - --quiet",
+        &[br#""chain":"c\udbff\udfe9""#],
+    ),
+    (
+        "nflab replay --lab lab.toml --rules rules in.pcapng --explain all --quiet",
+        &[b"log: p\xfe: IN=lan"],
+    ),
+    (
+        "nflab replay --lab lab.toml --rules rules in.pcapng --save - --quiet",
+        &[b"--log-prefix \"p\xfe: \"", b":c\xe9 - ["],
+    ),
+    (
+        "nflab replay --lab lab.toml --rules rules in.pcapng --against other --differences told --quiet; cat told",
+        &[br#"c\udbff\udfe9"#],
+    ),
+    (
+        "nflab import rules",
+        &[b"-A c\xe9 -m comment --comment \"why\xff\" -j DROP"],
+    ),
+];
+
+#[test]
+fn what_tells_of_packets_shows_the_bytes() {
+    let bench = crate::results::bench();
+    let rules = b"*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:c\xe9 - [0:0]\n\
+        -A FORWARD -i w\xff -j DROP\n-A FORWARD -m comment --comment \"caf\xe9 \xff\" -j LOG --log-prefix \"p\xfe: \"\n\
+        -A FORWARD -j c\xe9\n-A c\xe9 -m comment --comment \"why\xff\" -j DROP\nCOMMIT\n";
+    std::fs::write(bench.path("rules"), rules).unwrap();
+    bench.write("other", "*filter\nCOMMIT\n");
+    bench.write(
+        "script",
+        "iptables-restore < rules\nsend lan udp 10.0.0.2:1 > 192.0.2.9:2\ndmesg\niptables -S\n",
+    );
+    bench.write(
+        "odd.test.nflab",
+        "lab lab.toml\nrules rules\ntest \"one\"\n    send lan udp 10.0.0.2:1 > 192.0.2.9:2\n    expect out wan\nend\n",
+    );
+    let mut script = String::from("iptables-restore rules\nP='lan udp 10.0.0.2:1 > 192.0.2.9:2'\n");
+    for (at, (line, _)) in TELLING.iter().enumerate() {
+        script += &format!("echo '== {at}'\n{line}\n");
+    }
+    let said = ours(&bench, script.as_bytes());
+    let mut rest = &said.out[..];
+    for (at, (line, expected)) in TELLING.iter().enumerate() {
+        let place = |of: usize| {
+            let mark = format!("== {of}\n");
+            rest.windows(mark.len()).position(|part| part == mark.as_bytes())
+        };
+        let part = &rest[place(at).unwrap()..place(at + 1).unwrap_or(rest.len())];
+        for expected in *expected {
+            assert!(
+                part.windows(expected.len()).any(|part| part == *expected),
+                "{line}: {} is not in {}\n{}",
+                expected.escape_ascii(),
+                part.escape_ascii(),
+                said.err.escape_ascii()
+            );
+        }
+        let lossy = part.windows(3).any(|part| part == "\u{FFFD}".as_bytes());
+        let bare = part.windows(3).any(|part| part == b"\xf4\x8f\xbf");
+        assert!(!lossy && !bare, "{line}: {}", part.escape_ascii());
+        rest = &rest[place(at).unwrap()..];
+    }
+}
