@@ -1,11 +1,12 @@
 //! Which tools a lab has, and which applet each name means.
 
-use super::{Outcome, RouterTables, World, cat, conntrack, dmesg, echo, ip, iptables, iptables_restore, iptables_save};
+use super::{Outcome, World, cat, conntrack, dmesg, echo, ip, iptables, iptables_restore, iptables_save};
 use super::{lsmod, modprobe, status, sysctl, trace};
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
 pub(super) use crate::lab::files::said_by_system;
 use crate::lab::machine::{Call, Machine, ToolOutput, Toolbox};
+use crate::lab::machine_tables::MachineTables;
 use crate::lab::words;
 use crate::text::StaticHosts;
 
@@ -156,7 +157,6 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
     let mut arguments = Vec::with_capacity(call.args.len() + 1);
     arguments.push(call.name.to_owned());
     arguments.extend_from_slice(call.args);
-    let router = machine.router().clone();
     // What `/etc/hosts` would be on a machine that is this lab's router.
     let named = machine.described.hosts.iter().flat_map(|host| {
         let addresses = host.addresses.iter();
@@ -165,10 +165,8 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
     let hosts = named.fold(StaticHosts::localhost(), |hosts, (name, address)| {
         hosts.with(name, address)
     });
-    let mut tables = RouterTables {
-        router: &router,
-        now: machine.now,
-    };
+    let now = machine.now;
+    let mut tables = MachineTables { machine };
     let mut read = |name: Option<&str>| match name {
         None => Ok(call.stdin.to_owned()),
         Some(name) => call.files.take(name),
@@ -178,7 +176,7 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
         &mut World {
             tables: &mut tables,
             hosts: &hosts,
-            now: machine.now,
+            now,
             read: &mut read,
         },
     );
@@ -196,12 +194,81 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::base::Random;
+    use crate::lab::memory::Lab;
+    use crate::net::example;
 
     #[test]
     fn every_shim_is_a_tool() {
         for name in SHIMS {
             assert_eq!(TOOLBOX.find(&format!("/usr/sbin/{name}")), Some(*name));
         }
+    }
+    /// A lab in memory keeps tables in hand from command to command, a live one puts each command into force: nobody must notice.
+    #[test]
+    fn commands_in_hand_leave_what_commands_in_force_leave() {
+        const CHAINS: &[&str] = &["a", "b", "c", "d", "PREROUTING", "POSTROUTING", "OUTPUT"];
+        const RULES: &[&str] = &[
+            "-j a",
+            "-j b",
+            "-j c",
+            "-g d",
+            "-j ACCEPT",
+            "-j RETURN",
+            "-p tcp --dport 80",
+            "-s 10.0.0.1,10.0.0.2 -j b",
+            "-c 5 50 -m state --state NEW",
+            "-j SNAT --to-source 192.0.2.1",
+            "-p udp -j DNAT --to-destination 192.0.2.9",
+            "-j OUTPUT",
+            "-m limit --limit 1/hour --limit-burst 2",
+            "-m limit --limit 1/day --limit-burst 200",
+        ];
+        let lab = || Lab::default_lab(1, TOOLBOX).unwrap();
+        let (mut held, mut in_force) = (lab(), lab());
+        in_force.machine.live = true;
+        let packet = example::udp("10.0.0.2", "192.0.2.9", 8).bytes();
+        let mut random = Random::new(5);
+        let (mut refused, mut done) = (0, 0);
+        for _ in 0..4_000 {
+            let mut draw = |length: usize| (random.next_u64() >> 20) as usize % length;
+            let (chain, rule, number) = (CHAINS[draw(CHAINS.len())], RULES[draw(RULES.len())], draw(3) + 1);
+            let line = match draw(30) {
+                0..8 => format!("-A {chain} {rule}"),
+                8 | 9 => format!("-I {chain} {number} {rule}"),
+                10 => format!("-R {chain} {number} {rule}"),
+                11 | 12 => format!("-D {chain} {rule}"),
+                13..16 => format!("-D {chain} {number}"),
+                16 => format!("-C {chain} {rule}"),
+                17..20 => format!("-N {chain}"),
+                20 | 21 => format!("-F {chain}"),
+                22 | 23 => format!("-X {chain}"),
+                24 => format!("-P {chain} {}", ["ACCEPT", "DROP"][number % 2]),
+                25 => format!("-Z {chain}"),
+                26 => format!("-Z {chain} {number}"),
+                27 => format!("-E {chain} {}", CHAINS[number]),
+                28 => "-vS".to_owned(),
+                _ => {
+                    for lab in [&mut held, &mut in_force] {
+                        let interface = lab.interface("lan");
+                        // The table is asked only for what begins a flow.
+                        lab.machine.router().flows().flush();
+                        lab.carry_silently(interface, &packet);
+                    }
+                    continue;
+                }
+            };
+            let words: Vec<String> = format!("-t nat {line}").split(' ').map(str::to_owned).collect();
+            let said = [&mut held, &mut in_force].map(|lab| lab.tool("iptables", &words, "", Path::new("/")));
+            assert_eq!(said[0], said[1], "{line}");
+            match said[0].code {
+                0 => done += 1,
+                _ => refused += 1,
+            }
+        }
+        assert!(done > 1_000 && refused > 500, "{done} {refused}");
     }
 }

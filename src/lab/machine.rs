@@ -4,12 +4,15 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::control::{Request, Response};
 use super::conversation::Hosts;
 use super::counters::PortCounters;
 use super::file::LabFile;
 use super::files::{Files, Needs};
 use super::kernel_log::KernelLog;
+use super::machine_tables::InHand;
 #[cfg(unix)]
 use super::server::{Answer, Waker};
 use super::words::Trials;
@@ -179,6 +182,7 @@ pub enum KnobError {
 
 pub struct Machine {
     router: Arc<Router>,
+    in_hand: Mutex<InHand>,
     /// The instant that tools see.
     pub now: Time,
     /// When it was switched on: the log's time stamps count from here.
@@ -203,6 +207,7 @@ impl Machine {
     pub fn new(router: Arc<Router>, booted: Time, toolbox: Toolbox) -> Self {
         Self {
             router,
+            in_hand: Mutex::default(),
             now: booted,
             booted,
             name: String::new(),
@@ -217,14 +222,27 @@ impl Machine {
         }
     }
 
+    /// The router, with everything in force that commands have said.
     pub fn router(&self) -> &Arc<Router> {
+        self.in_hand.lock().settle(&self.router);
         &self.router
+    }
+
+    /// The same for who carries packets, without a lock.
+    pub(super) fn router_for_packets(&mut self) -> &Router {
+        self.in_hand.get_mut().settle(&self.router);
+        &self.router
+    }
+
+    pub(super) fn router_and_hand(&mut self) -> (&Router, &mut InHand) {
+        (&self.router, self.in_hand.get_mut())
     }
 
     /// A machine of its own over a copy of the router. Its log is empty.
     pub(super) fn copy(&self, router: Arc<Router>) -> Self {
         Self {
             router,
+            in_hand: Mutex::default(),
             now: self.now,
             booted: self.booted,
             name: self.name.clone(),
@@ -245,7 +263,7 @@ impl Machine {
             log: self.log.clone(),
             live: self.live,
             ports: self.ports.clone(),
-            ..self.copy(Arc::clone(&self.router))
+            ..self.copy(Arc::clone(self.router()))
         }
     }
 
@@ -377,7 +395,7 @@ impl Machine {
 
     /// The tables that exist, as `/proc/net/ip_tables_names` has them.
     pub fn table_names(&self) -> Vec<&'static str> {
-        self.router.tables().into_iter().map(|table| table.name()).collect()
+        self.router().tables().into_iter().map(|table| table.name()).collect()
     }
 
     /// The families whose rules this machine has.

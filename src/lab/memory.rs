@@ -308,12 +308,10 @@ impl Lab {
 
     fn carry<O: Observer>(&mut self, interface: Option<InterfaceId>, bytes: &[u8], observer: &mut O) -> Report {
         let now = self.machine.now;
+        let router = self.machine.router_for_packets();
         match interface {
-            Some(id) => self
-                .machine
-                .router()
-                .receive(&mut self.worker, now, id, bytes, observer),
-            None => self.machine.router().send(&mut self.worker, now, bytes, observer),
+            Some(id) => router.receive(&mut self.worker, now, id, bytes, observer),
+            None => router.send(&mut self.worker, now, bytes, observer),
         }
     }
 
@@ -344,9 +342,9 @@ impl Lab {
     }
 
     pub fn tick(&mut self) -> Vec<Emission> {
-        self.machine
-            .router()
-            .tick(&mut self.worker, self.machine.now, &mut Silent);
+        let now = self.machine.now;
+        let router = self.machine.router_for_packets();
+        router.tick(&mut self.worker, now, &mut Silent);
         let log = self.worker.take_log();
         self.machine.log.keep(self.machine.now, log);
         self.worker.output().to_vec()
@@ -354,9 +352,9 @@ impl Lab {
 
     /// Only the part of [`Self::tick`] that sends something: it doesn't look through the table of flows.
     pub fn expire_fragments(&mut self) -> Vec<Emission> {
-        self.machine
-            .router()
-            .expire_fragments(&mut self.worker, self.machine.now, &mut Silent);
+        let now = self.machine.now;
+        let router = self.machine.router_for_packets();
+        router.expire_fragments(&mut self.worker, now, &mut Silent);
         let log = self.worker.take_log();
         self.machine.log.keep(self.machine.now, log);
         self.worker.output().to_vec()

@@ -12,6 +12,7 @@ pub mod files;
 pub mod follow;
 pub mod kernel_log;
 pub mod machine;
+pub mod machine_tables;
 pub mod memory;
 pub mod problem;
 pub mod router_tables;

@@ -13,7 +13,7 @@ mod answer;
 mod assign;
 mod config;
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 mod forward;
 mod fragment;
 mod icmp;

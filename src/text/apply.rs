@@ -33,6 +33,10 @@ pub fn execute(command: &Command, tables: &mut dyn Tables, hosts: &dyn Hosts) ->
     let Some(table) = Table::from_name(&command.table) else {
         return (printed, Err(no_table(&command.table)));
     };
+    let held = tables.in_hand(command.family, table);
+    if let Some(done) = held.and_then(|session| session.do_in_hand(command, hosts)) {
+        return done;
+    }
     let mut session = Session::open(tables, command.family, table);
     let result = perform(command, &mut session, hosts, &mut printed).and_then(|()| {
         session

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::failure::Denial;
+use super::in_hand::Hand;
 use super::places::Places;
 use super::renames::{Names, Renames};
 use crate::base::Family;
@@ -25,16 +26,21 @@ pub trait Tables {
     fn counters(&self, family: Family, table: Table) -> Counted;
     /// Puts a table into force, whole or not at all.
     fn replace(&mut self, rules: TableRules) -> Result<(), Refusal>;
+    /// The table as commands have left it, which comes into force before anybody looks; `None` where each command has to be in force when it
+    /// is done.
+    fn in_hand(&mut self, _family: Family, _table: Table) -> Option<&mut Session> {
+        None
+    }
 }
 
 /// Gives packets and bytes of every rule and policy, once they are asked for: most commands print none.
-pub type Counted = Box<dyn Fn() -> HashMap<CountId, Counters>>;
+pub type Counted = Box<dyn Fn() -> HashMap<CountId, Counters> + Send>;
 
 /// A table opened: changes are made to a copy, and come into force at `commit`.
 pub struct Session {
     pub family: Family,
     pub table: Table,
-    built_in: Vec<OpenChain>,
+    pub(super) built_in: Vec<OpenChain>,
     /// By name: user chains stand in the order of their names' bytes.
     user: BTreeMap<String, OpenChain>,
     /// How many rules jump to each chain; counted when it is first asked for, and kept since.
@@ -43,7 +49,9 @@ pub struct Session {
     renames: Renames,
     counted: OnceCell<HashMap<CountId, Counters>>,
     count: Counted,
-    changed: bool,
+    pub(super) changed: bool,
+    /// Where it stays open from one command to the next.
+    pub(super) hand: Option<Hand>,
 }
 
 /// A chain of an opened table.
@@ -122,24 +130,16 @@ impl Session {
             counted: OnceCell::new(),
             count: tables.counters(family, table),
             changed: false,
+            hand: None,
         }
     }
 
     /// Puts the changes into force, where there are any.
-    ///
-    /// Every change of a table sets the counters of all its policies to zero, but for those it names itself: that is what the kernel's
-    /// counters were seen to do, with packets counted too, while those of rules go on.
     pub fn commit(mut self, tables: &mut dyn Tables) -> Result<(), Refusal> {
         if !self.changed {
             return Ok(());
         }
-        for chain in &mut self.built_in {
-            if let ChainKind::BuiltIn { count, .. } = &mut chain.kind
-                && *count == Count::Keep
-            {
-                *count = Count::Set(Counters::default());
-            }
-        }
+        self.zero_policies();
         tables.replace(self.close())
     }
 
@@ -247,6 +247,7 @@ impl Session {
         open.rules.insert(at, Arc::clone(&rule));
         self.changed = true;
         self.refer(&rule, true);
+        self.note_inserted(chain, at, &rule);
         Ok(())
     }
 
@@ -257,6 +258,7 @@ impl Session {
         open.places.removed(at, &gone);
         self.changed = true;
         self.refer(&gone, false);
+        self.note_removed(chain, at, &gone);
         Ok(())
     }
 
@@ -270,6 +272,8 @@ impl Session {
         self.changed = true;
         self.refer(&gone, false);
         self.refer(&rule, true);
+        self.note_removed(chain, at, &gone);
+        self.note_inserted(chain, at, &rule);
         Ok(())
     }
 
@@ -286,6 +290,9 @@ impl Session {
             return Err(Denial::ChainExists);
         }
         self.changed = true;
+        if let Some(hand) = &mut self.hand {
+            hand.reach.chain_comes(name);
+        }
         put(
             &mut self.user,
             OpenChain::new(Chain {
@@ -313,6 +320,9 @@ impl Session {
             return Err(Denial::NotEmpty);
         }
         self.changed = true;
+        if let Some(hand) = &mut self.hand {
+            hand.reach.chain_goes(name);
+        }
         self.take(name);
         Ok(())
     }
@@ -380,6 +390,9 @@ impl Session {
         for rule in &gone {
             self.refer(rule, false);
         }
+        if let Some(hand) = &mut self.hand {
+            gone.iter().for_each(|rule| hand.reach.goes(name, rule));
+        }
         Ok(())
     }
 
@@ -401,6 +414,7 @@ impl Session {
 
     /// Zeroes a chain's counters, its policy's too. What was set since the table was opened stays, as in the real tool.
     pub fn zero(&mut self, name: &str) -> Result<(), Denial> {
+        let is_in_hand = self.hand.is_some();
         let chain = self.chain_mut(name)?;
         if let ChainKind::BuiltIn { count, .. } = &mut chain.kind
             && *count == Count::Keep
@@ -408,7 +422,7 @@ impl Session {
             *count = Count::Set(Counters::default());
         }
         for rule in &mut chain.rules {
-            zero_kept(rule);
+            zero(rule, is_in_hand);
         }
         self.changed = true;
         Ok(())
@@ -416,8 +430,12 @@ impl Session {
 
     /// Zeroes one rule's counters; numbers start at 1.
     pub fn zero_rule(&mut self, name: &str, number: usize) -> Result<(), Denial> {
+        let is_in_hand = self.hand.is_some();
         let chain = self.chain_mut(name)?;
-        zero_kept(chain.rules.get_mut(number - 1).ok_or(Denial::CounterTooBig)?);
+        zero(
+            chain.rules.get_mut(number - 1).ok_or(Denial::CounterTooBig)?,
+            is_in_hand,
+        );
         self.changed = true;
         Ok(())
     }
@@ -473,8 +491,9 @@ fn rename_jumps(chain: &mut OpenChain, names: &Names<'_>) {
     }
 }
 
-fn zero_kept(rule: &mut Arc<Rule>) {
-    if rule.count == Count::Keep {
+/// What a table in hand says of a rule's counters may be of a command before, and is past.
+fn zero(rule: &mut Arc<Rule>, is_in_hand: bool) {
+    if rule.count == Count::Keep || is_in_hand {
         *rule = with_count(rule, Count::Set(Counters::default()));
     }
 }

@@ -1,0 +1,85 @@
+//! A machine's rules as the text room wants them: as the router has them in force, and of a lab in memory as commands have left them since.
+//!
+//! A script of a command a line would compile the whole table for each line. In a lab in memory nobody looks meanwhile: there a table stays in
+//! hand from one command to the next, and comes into force when somebody asks for the router.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::machine::Machine;
+use super::router_tables::RouterTables;
+use crate::base::{Family, Time};
+use crate::engine::Router;
+use crate::rule::{Refusal, Table, TableRules};
+use crate::text::{Counted, Session, Tables};
+
+/// The tables that are in hand.
+#[derive(Default)]
+pub(super) struct InHand(BTreeMap<Table, Held>);
+
+struct Held {
+    session: Session,
+    /// When the last command was done to it.
+    now: Time,
+}
+
+impl InHand {
+    /// Puts everything into force.
+    pub fn settle(&mut self, router: &Router) {
+        while let Some((_, Held { session, now })) = self.0.pop_first() {
+            if session.is_changed_in_hand() {
+                let result = router.replace(session.close(), now);
+                // What is not sure to be taken does not stay in hand; `text::reach` has the test.
+                debug_assert_eq!(result, Ok(()));
+            }
+        }
+    }
+}
+
+pub struct MachineTables<'a> {
+    pub machine: &'a mut Machine,
+}
+
+impl MachineTables<'_> {
+    fn in_force(&self) -> RouterTables<'_> {
+        RouterTables {
+            router: self.machine.router(),
+            now: self.machine.now,
+        }
+    }
+}
+
+impl Tables for MachineTables<'_> {
+    fn open(&mut self, family: Family, table: Table) -> TableRules {
+        self.in_force().open(family, table)
+    }
+
+    fn existing(&self, family: Family) -> Vec<Table> {
+        self.in_force().existing(family)
+    }
+
+    fn counters(&self, family: Family, table: Table) -> Counted {
+        self.in_force().counters(family, table)
+    }
+
+    fn replace(&mut self, rules: TableRules) -> Result<(), Refusal> {
+        self.in_force().replace(rules)
+    }
+
+    fn in_hand(&mut self, family: Family, table: Table) -> Option<&mut Session> {
+        if self.machine.live {
+            return None;
+        }
+        let now = self.machine.now;
+        let (router, InHand(held)) = self.machine.router_and_hand();
+        let held = match held.entry(table) {
+            Entry::Occupied(held) => held.into_mut(),
+            Entry::Vacant(place) => {
+                let session = Session::open(&mut RouterTables { router, now }, family, table).into_hand()?;
+                place.insert(Held { session, now })
+            }
+        };
+        held.now = now;
+        Some(&mut held.session)
+    }
+}
