@@ -17,6 +17,10 @@ pub(super) fn forget_lost(flows: &Table, before: &Net, after: &Net) {
         if was.is_up && !is.is_up {
             down.push(was.id);
         }
+        // Most changes are of something else, and there may be many addresses.
+        if was.addresses == is.addresses {
+            continue;
+        }
         // An address that is there with another prefix length too counts as lost all the same.
         let stays = |address: &IpAddr, length: u8| {
             is.addresses

@@ -1,7 +1,7 @@
 //! The router: what is configured, what is in force, what is remembered, and the way of a packet through it all.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -179,6 +179,16 @@ impl Router {
         self.retired.lock().configs.push(before);
         self.reclaim();
         Ok(())
+    }
+
+    /// A change of the net that takes no address and no link away, and leaves everything as it was where it is refused: who has the router
+    /// alone need not copy a whole configuration for it.
+    pub fn change_net<E>(&mut self, change: impl FnOnce(&mut Net) -> Result<(), E>) -> Result<(), E> {
+        static NOTHING: LazyLock<Arc<Config>> = LazyLock::new(|| Arc::new(Config::new(Net::new())));
+        let mut config = self.config.swap(Arc::clone(&NOTHING));
+        let result = change(&mut Arc::make_mut(&mut config).net);
+        self.config.store(config);
+        result
     }
 
     /// The table as it stands; as it would be when first touched, where it does not exist.

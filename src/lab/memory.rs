@@ -230,26 +230,21 @@ impl Lab {
 
     /// Adds an interface, or addresses to one that is there.
     pub fn add_interface(&mut self, name: InterfaceName, addresses: &[(IpAddr, u8)]) -> Result<(), ConfigError> {
-        self.machine.router().configure(|config| {
-            let id = match config.net.by_name(name.as_str()) {
-                Some(interface) => interface.id,
-                None => config.net.add_interface(name, super::file::DEFAULT_MTU)?,
-            };
-            for (address, length) in addresses {
-                config.net.assign(id, NewAddress::with_broadcast(*address, *length))?;
-            }
-            Ok(())
-        })
+        let addresses: Vec<NewAddress> = addresses
+            .iter()
+            .map(|(address, length)| NewAddress::with_broadcast(*address, *length))
+            .collect();
+        self.machine
+            .change_net(|net| net.furnish(name, super::file::DEFAULT_MTU, &addresses))
     }
 
     pub fn add_route(&mut self, route: Route) -> Result<(), ConfigError> {
-        self.machine.router().configure(|config| config.net.add_route(route))
+        self.machine.change_net(|net| net.add_route(route))
     }
 
     pub fn remove_route(&mut self, to: Prefix) -> Result<(), ConfigError> {
         self.machine
-            .router()
-            .configure(|config| config.net.remove_route(to, crate::net::table::MAIN, 0))
+            .change_net(|net| net.remove_route(to, crate::net::table::MAIN, 0))
     }
 
     /// From now on something on the router listens there, and takes what comes.

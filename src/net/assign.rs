@@ -61,14 +61,12 @@ impl Net {
             return Err(ConfigError::BadPrefixLength(address, prefix_length));
         }
         let made = new.made();
-        let interface = self.interface_mut(id)?;
-        let beside = made.beside();
-        let mut neighbours = interface.addresses.iter().filter(|it| beside(it));
-        if neighbours.clone().any(|it| it.address == address) {
+        let beside = self.interface_mut(id)?.beside(&made);
+        if beside.has_same {
             return Err(ConfigError::AddressExists(address, prefix_length));
         }
-        if let Some(other) = neighbours.find(|it| it.scope != made.scope) {
-            return Err(ConfigError::InvalidScope(other.address));
+        if let Some(other) = beside.of_other_scope {
+            return Err(ConfigError::InvalidScope(other));
         }
         self.put_address(id, new);
         Ok(())
@@ -77,7 +75,7 @@ impl Net {
     /// Gives an address that is there the scope, broadcast address and label of another description of it.
     pub fn describe_address(&mut self, id: InterfaceId, as_told: &Address) -> Result<(), ConfigError> {
         let same = |it: &&mut Address| it.address == as_told.address && it.prefix_length == as_told.prefix_length;
-        let found = self.interface_mut(id)?.addresses.iter_mut().find(same);
+        let found = self.interface_mut(id)?.addresses_mut().iter_mut().find(same);
         let found = found.ok_or(ConfigError::NoAddress(as_told.address, as_told.prefix_length))?;
         *found = Address {
             secondary: found.secondary,
@@ -103,16 +101,15 @@ impl Net {
         prefix_length: u8,
         promote: bool,
     ) -> Result<(), ConfigError> {
-        let interface = self.interface_mut(id)?;
+        let list = self.interface_mut(id)?.addresses_mut();
         let same = |it: &Address| it.address == address && it.prefix_length == prefix_length;
-        let at = interface.addresses.iter().position(same);
+        let at = list.iter().position(same);
         let at = at.ok_or(ConfigError::NoAddress(address, prefix_length))?;
-        let gone = interface.addresses.remove(at);
+        let gone = list.remove(at);
         let dependent = |it: &Address| !gone.secondary && it.secondary && it.is_beside(&gone);
-        let dependents: Vec<Address> = interface.addresses.iter().copied().filter(dependent).collect();
+        let dependents: Vec<Address> = list.iter().copied().filter(dependent).collect();
         let mut lost = vec![gone];
         if promote && let Some(first) = dependents.first() {
-            let list = &mut interface.addresses;
             list.retain(|it| it != first);
             // Behind the last of the primaries whose scope is not wider than that of the one that goes.
             let at = list
@@ -125,10 +122,10 @@ impl Net {
             };
             list.insert(at, first);
         } else {
-            interface.addresses.retain(|it| !dependent(it));
+            list.retain(|it| !dependent(it));
             lost.extend(&dependents);
         }
-        let left = interface.addresses.clone();
+        let left = list.clone();
         self.hand_over(id, lost.iter().chain(&dependents), &left);
         for address in left.iter().filter(|it| !dependents.is_empty() && it.is_beside(&gone)) {
             self.put_routes_of(id, address);
@@ -171,7 +168,7 @@ impl Net {
     pub(super) fn put_address(&mut self, id: InterfaceId, new: NewAddress) {
         let mut made = new.made();
         let Ok(interface) = self.interface_mut(id) else { return };
-        made.secondary = interface.addresses.iter().any(made.beside());
+        made.secondary = interface.beside(&made).any;
         // Primaries stand before secondaries, and among them those of narrower scope first.
         let at = match made.secondary {
             true => interface.addresses.len(),
@@ -179,7 +176,7 @@ impl Net {
                 .addresses
                 .partition_point(|it| !it.secondary && it.scope >= made.scope),
         };
-        interface.addresses.insert(at, made);
+        interface.insert_address(at, made);
         interface.conf.settle();
         self.put_routes_of(id, &made);
     }
@@ -200,8 +197,8 @@ impl Net {
 
     /// The routes of an address, as far as they are not there. A link that is down has only the addresses themselves.
     pub(super) fn put_routes_of(&mut self, id: InterfaceId, address: &Address) {
-        let interface = self.interface(id);
-        let primary = primary_of(&interface.addresses, address);
+        let Ok(interface) = self.interface_mut(id) else { return };
+        let primary = interface.beside(address).primary.unwrap_or(address.address);
         let is_up = interface.is_up;
         for route in routes_of(id, address, primary) {
             if is_up || stays_down(&route) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::networks::Networks;
 use super::route::Tables;
 use super::sysctl::{Conf, Sysctls};
 use super::{NewAddress, Prefix, Route, RoutingRule, RuleAction, Scope, table};
@@ -39,6 +40,8 @@ pub struct Interface {
     pub queue_length: u32,
     /// In the order `ip address` lists them.
     pub addresses: Vec<Address>,
+    /// Where there are very many of them, and they only grew.
+    pub(super) networks: Networks,
     pub(super) conf: Conf,
 }
 
@@ -133,6 +136,7 @@ impl Net {
                 is_up: false,
                 queue_length: 0,
                 addresses: Vec::new(),
+                networks: Networks::default(),
                 conf: sysctls.default_conf(),
             },
             next_id: 0,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::config::Interface;
-use super::{ConfigError, Net, Scope};
+use super::networks::Networks;
+use super::{ConfigError, Net, NewAddress, Scope};
 use crate::base::{InterfaceId, InterfaceName};
 
 impl Net {
@@ -17,6 +18,29 @@ impl Net {
         let id = self.push_interface(name, mtu);
         self.attach_rules();
         Ok(id)
+    }
+
+    /// Makes an interface, or takes the one of this name, and gives it addresses: all of them, or everything stays as it was.
+    pub fn furnish(&mut self, name: InterfaceName, mtu: u32, addresses: &[NewAddress]) -> Result<(), ConfigError> {
+        match (self.by_name(name.as_str()).map(|it| it.id), addresses) {
+            (Some(id), []) => self.interface_mut(id).map(drop),
+            (Some(id), [new]) => self.assign(id, *new),
+            (Some(id), _) => {
+                let mut furnished = self.clone();
+                addresses.iter().try_for_each(|new| furnished.assign(id, *new))?;
+                *self = furnished;
+                Ok(())
+            }
+            (None, _) => {
+                let id = self.add_interface(name, mtu)?;
+                let result = addresses.iter().try_for_each(|new| self.assign(id, *new));
+                if result.is_err() {
+                    self.remove_interface(id)?;
+                    self.next_id -= 1;
+                }
+                result
+            }
+        }
     }
 
     /// With it go its addresses and every route over it; rules that name it stay, and fit nothing until there is one of that name again.
@@ -91,6 +115,7 @@ impl Net {
             is_up: true,
             queue_length: TUN_QUEUE,
             addresses: Vec::new(),
+            networks: Networks::default(),
             conf: self.sysctls.default_conf(),
         });
         id
@@ -176,6 +201,33 @@ mod tests {
             ],
             "what was added by hand is gone"
         );
+    }
+
+    #[test]
+    fn an_interface_gets_all_its_addresses_or_none() {
+        let (mut net, lan) = net();
+        net.add_interface(InterfaceName::new("bare").unwrap(), 1500).unwrap();
+        let bare = net.by_name("bare").unwrap().id;
+        net.add_route(Route {
+            interface: Some(bare),
+            ..Route::new("10.9.0.0/16".parse().unwrap())
+        })
+        .unwrap();
+        let shown = |net: &Net| format!("{:?} {:?} {}", net.interfaces, net.tables, net.next_id);
+        let before = shown(&net);
+        let address = |last| NewAddress::with_broadcast([10, 3, 0, last].into(), 24);
+        for name in ["lan", "bare", "new"] {
+            let name = InterfaceName::new(name).unwrap();
+            let result = net.furnish(name, 1500, &[address(1), address(2), address(1)]);
+            assert_eq!(result, Err(ConfigError::AddressExists([10, 3, 0, 1].into(), 24)));
+            assert_eq!(shown(&net), before, "{name}");
+        }
+        for name in ["lan", "new"] {
+            let name = InterfaceName::new(name).unwrap();
+            net.furnish(name, 1500, &[address(1), address(2)]).unwrap();
+        }
+        assert_eq!(net.interface(lan).addresses.len(), 3);
+        assert_eq!(net.by_name("new").unwrap().addresses.len(), 2);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::str::FromStr;
 
+use super::pieces::Pieces;
 use super::{Net, RouteError};
 use crate::base::{AddressMask, Family, InterfaceId, InterfaceName, MarkMask};
 
@@ -245,7 +246,7 @@ fn sort_key(route: &Route) -> (u32, u8, IpAddr, u32) {
 /// Every table's routes, in one list: by table, then longest prefix first, then by place, then by metric, then in the order they came.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
-    entries: Vec<Entry>,
+    entries: Pieces<Entry>,
     /// Where the entries of the tables begin that every packet asks, in the order of their numbers, and where those of the last one end.
     asked: [usize; 4],
     /// Tables that somebody put a route into, once, beside the local and the main one: they exist from then on.
@@ -283,18 +284,11 @@ impl Tables {
         self.entries.iter()
     }
 
-    /// Behind all of the same prefix and metric.
-    pub fn insert(&mut self, route: Route, owner: Option<Owner>) {
-        let at = self
-            .entries
-            .partition_point(|it| sort_key(&it.route) <= sort_key(&route));
-        self.insert_at(at, route, owner);
-    }
-
     /// What an address brings and another brought already is there once.
     pub fn insert_once(&mut self, route: Route, owner: Option<Owner>) {
-        if !self.entries[self.siblings(&route)].iter().any(|it| it.route == route) {
-            self.insert(route, owner);
+        let siblings = self.siblings(&route);
+        if !self.entries.range(siblings.clone()).any(|it| it.route == route) {
+            self.insert_at(siblings.end, route, owner);
         }
     }
 
@@ -308,7 +302,7 @@ impl Tables {
     }
 
     pub fn replace_at(&mut self, at: usize, route: Route) {
-        self.entries[at] = Entry { route, owner: None };
+        *self.entries.get_mut(at) = Entry { route, owner: None };
     }
 
     pub fn remove_at(&mut self, at: usize) -> Route {
@@ -320,8 +314,8 @@ impl Tables {
     /// Where the routes to the same place with the same metric are, in their table.
     pub fn siblings(&self, route: &Route) -> Range<usize> {
         let key = sort_key(route);
-        let start = self.entries.partition_point(|it| sort_key(&it.route) < key);
-        let end = self.entries.partition_point(|it| sort_key(&it.route) <= key);
+        let start = self.at(|it| sort_key(it) < key);
+        let end = self.at(|it| sort_key(it) <= key);
         start..end
     }
 
@@ -330,8 +324,36 @@ impl Tables {
         matches!(table, table::LOCAL | table::MAIN) || self.made.contains(&table)
     }
 
+    /// Where a table's routes to a place are.
+    pub fn to_place(&self, to: Prefix, table: u32) -> Range<usize> {
+        let route = Route {
+            table,
+            ..Route::new(to)
+        };
+        let last = sort_key(&Route {
+            metric: u32::MAX,
+            ..route.clone()
+        });
+        let first = sort_key(&route);
+        self.at(|it| sort_key(it) < first)..self.at(|it| sort_key(it) <= last)
+    }
+
+    pub fn everything(&self) -> Range<usize> {
+        0..self.entries.len()
+    }
+
+    /// The routes of these positions.
+    pub fn range(&self, range: Range<usize>) -> impl Iterator<Item = &Entry> {
+        self.entries.range(range)
+    }
+
+    fn at(&self, mut is_before: impl FnMut(&Route) -> bool) -> usize {
+        self.entries
+            .partition_point(0..self.entries.len(), |it| is_before(&it.route))
+    }
+
     pub fn retain(&mut self, keep: impl FnMut(&mut Entry) -> bool) {
-        self.entries.retain_mut(keep);
+        self.entries.retain(keep);
         self.find_asked();
     }
 
@@ -339,22 +361,18 @@ impl Tables {
         self.custom_local
     }
 
-    fn table(&self, table: u32) -> &[Entry] {
-        let (start, end) = match table {
+    fn table(&self, table: u32) -> Range<usize> {
+        match table {
             table::DEFAULT..=table::LOCAL => {
                 let at = (table - table::DEFAULT) as usize;
-                (self.asked[at], self.asked[at + 1])
+                self.asked[at]..self.asked[at + 1]
             }
-            _ => (
-                self.start_of(table),
-                self.entries.partition_point(|it| it.route.table <= table),
-            ),
-        };
-        &self.entries[start..end]
+            _ => self.start_of(table)..self.at(|it| it.table <= table),
+        }
     }
 
     fn start_of(&self, table: u32) -> usize {
-        self.entries.partition_point(|it| it.route.table < table)
+        self.at(|it| it.table < table)
     }
 
     /// To be called when entries have come or gone.
@@ -382,13 +400,16 @@ impl Tables {
 
     /// A table's routes that may hold the destination, and in a short table others too: longest prefixes first.
     fn candidates(&self, table: u32, key: &Key) -> Candidates<'_> {
-        let entries = self.table(table);
-        let (run, rest) = match entries.len() <= SHORT {
-            true => (entries, &[][..]),
-            false => (&[][..], entries),
+        let table = self.table(table);
+        let (more, rest) = match table.len() <= SHORT {
+            true => (table, 0..0),
+            false => (0..0, table),
         };
+        let (run, more) = self.entries.first_of(more);
         Candidates {
+            entries: &self.entries,
             run,
+            more,
             rest,
             destination: key.destination,
         }
@@ -397,10 +418,13 @@ impl Tables {
 
 /// The routes of a table to places that hold an address. A long table is searched by halves for each length of prefixes that it has.
 struct Candidates<'a> {
+    entries: &'a Pieces<Entry>,
     /// What is to be given: of a short table all, else what was found of a length.
     run: &'a [Entry],
+    /// What is to be given after that.
+    more: Range<usize>,
     /// Entries of one long table, of lengths not looked at yet.
-    rest: &'a [Entry],
+    rest: Range<usize>,
     destination: IpAddr,
 }
 
@@ -414,7 +438,7 @@ impl<'a> Iterator for Candidates<'a> {
                 self.run = run;
                 Some(entry)
             }
-            None if self.rest.is_empty() => None,
+            None if self.more.is_empty() && self.rest.is_empty() => None,
             None => self.search(),
         }
     }
@@ -425,22 +449,31 @@ impl<'a> Candidates<'a> {
     #[inline(never)]
     fn search(&mut self) -> Option<&'a Entry> {
         loop {
-            let length = self.rest.first()?.route.to.length();
-            let end = self.rest.partition_point(|it| it.route.to.length() >= length);
-            let (of_length, rest) = self.rest.split_at(end);
-            self.rest = rest;
+            if !self.more.is_empty() {
+                let (run, more) = self.entries.first_of(self.more.clone());
+                let (entry, run) = run.split_first()?;
+                (self.run, self.more) = (run, more);
+                return Some(entry);
+            }
+            let (first, _) = self.entries.first_of(self.rest.clone());
+            let length = first.first()?.route.to.length();
+            let end = self
+                .entries
+                .partition_point(self.rest.clone(), |it| it.route.to.length() >= length);
+            let of_length = self.rest.start..end;
+            self.rest.start = end;
             // A prefix longer than an address of this family has bits holds none.
             let Some(place) = Prefix::containing(self.destination, length) else {
                 continue;
             };
             let place = place.address();
-            let start = of_length.partition_point(|it| it.route.to.address() < place);
-            let found = &of_length[start..];
-            let run = &found[..found.partition_point(|it| it.route.to.address() <= place)];
-            if let Some((entry, run)) = run.split_first() {
-                self.run = run;
-                return Some(entry);
-            }
+            let start = self
+                .entries
+                .partition_point(of_length.clone(), |it| it.route.to.address() < place);
+            let end = self
+                .entries
+                .partition_point(start..of_length.end, |it| it.route.to.address() <= place);
+            self.more = start..end;
         }
     }
 }
@@ -646,7 +679,7 @@ mod tests {
                 mtu: Some(number as u32),
                 ..Route::new(Prefix::containing(address.into(), length).unwrap())
             };
-            tables.insert(route, None);
+            tables.insert_at(tables.siblings(&route).end, route, None);
         }
         let mut found = 0;
         for _ in 0..2_000 {
@@ -663,8 +696,7 @@ mod tests {
             for table in [table::MAIN, table::LOCAL, 100] {
                 let holds = |it: &&Entry| it.route.to.contains(destination);
                 let looked: Vec<_> = tables
-                    .table(table)
-                    .iter()
+                    .range(tables.table(table))
                     .filter(holds)
                     .map(|it| it.route.mtu)
                     .collect();

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use super::route::Entry;
 use super::{AddressKind, ConfigError, Net, Prefix, Route, RouteKind, RouteProtocol, Scope, table};
 use crate::base::InterfaceId;
 
@@ -102,10 +101,7 @@ impl Net {
             return Err(ConfigError::InvalidSource(source));
         }
         let siblings = self.tables.siblings(&route);
-        let entry = |at: usize| -> Option<&Entry> { self.tables.all().nth(at) };
-        let twin = siblings
-            .clone()
-            .find(|at| entry(*at).is_some_and(|it| it.route == route));
+        let twin = self.tables.range(siblings.clone()).position(|it| it.route == route);
         let exists = ConfigError::RouteExists(route.to, route.table, route.metric);
         match placing {
             Placing::Add if !siblings.is_empty() => return Err(exists),
@@ -113,7 +109,7 @@ impl Net {
                 return Err(ConfigError::NoRouteToChange(route.to, route.table));
             }
             Placing::Change | Placing::Replace if !siblings.is_empty() => {
-                if twin == Some(siblings.start) {
+                if twin == Some(0) {
                     return Ok(());
                 }
                 if twin.is_some() {
@@ -144,8 +140,13 @@ impl Net {
         if let Some(table) = selector.table.filter(|table| !self.table_exists(*table)) {
             return Err(ConfigError::NoTable(table));
         }
-        let found = self.tables.all().position(|entry| selector.means(&entry.route));
-        match found {
+        let among = match (selector.to, selector.table) {
+            (Some(to), Some(table)) => self.tables.to_place(to, table),
+            _ => self.tables.everything(),
+        };
+        let start = among.start;
+        let found = self.tables.range(among).position(|entry| selector.means(&entry.route));
+        match found.map(|at| start + at) {
             Some(at) => Ok(self.tables.remove_at(at)),
             None => Err(ConfigError::NoRoute(
                 selector.to.unwrap_or(Prefix::default_of(crate::base::Family::V4)),

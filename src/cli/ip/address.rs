@@ -109,7 +109,7 @@ fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
         label: label.filter(|label| label.as_str() != device),
         ..NewAddress::new(local.address.into(), local.length)
     };
-    match call.machine.router().configure(|config| config.net.assign(id, new)) {
+    match call.machine.change_net(|net| net.assign(id, new)) {
         Err(ConfigError::AddressExists(..)) if may_exist => Ok(()),
         other => Ok(other?),
     }

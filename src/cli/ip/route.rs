@@ -53,9 +53,7 @@ pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
         onlink: told.onlink,
         ..Route::new(to)
     };
-    call.machine
-        .router()
-        .configure(|config| config.net.put_route(route, placing))?;
+    call.machine.change_net(|net| net.put_route(route, placing))?;
     Ok(())
 }
 
@@ -172,8 +170,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
         mtu: told.mtu,
     };
     call.machine
-        .router()
-        .configure(|config| config.net.remove_first_route(&selector).map(drop))?;
+        .change_net(|net| net.remove_first_route(&selector).map(drop))?;
     Ok(())
 }
 
