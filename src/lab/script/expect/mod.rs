@@ -123,14 +123,9 @@ impl Expectation {
             Self::By(rule) => rule::decided(lab, passage(lab)?, rule, false),
             Self::NoBy(rule) => rule::decided(lab, passage(lab)?, rule, true),
             Self::Counted { rule, packets, bytes } => rule::counted(lab, rule, *packets, *bytes),
-            Self::Flow(words) => tracking::some_line(&flow_lines(lab), words, "flow"),
+            Self::Flow(words) => tracking::some_flow(lab, words),
             Self::NoFlow(words) => tracking::no_line(&flow_lines(lab), words),
-            Self::Flows(wanted) => {
-                let lines = flow_lines(lab);
-                hold(lines.len() as u64 == *wanted, || {
-                    format!("there are {} flows{}", lines.len(), listed(&lines))
-                })
-            }
+            Self::Flows(wanted) => tracking::so_many(lab, *wanted),
             Self::Expected(words) => tracking::some_line(&tracking::expectation_lines(lab), words, "expectation"),
             Self::NoExpected(words) => tracking::no_line(&tracking::expectation_lines(lab), words),
             Self::Log(part) => log(passage(lab)?, Some(part), false),

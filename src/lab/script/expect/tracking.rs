@@ -1,20 +1,45 @@
 //! What is expected of the table of flows.
 
+use std::sync::Arc;
+
 use super::{hold, listed};
 use crate::base::Time;
+use crate::conntrack::Flow;
 use crate::conntrack::text::{self as conntrack_text, ExpectationForm, FlowForm};
 use crate::lab::memory::Lab;
 
 /// All flows as `conntrack -L -o extended` has them.
 pub fn flow_lines(lab: &Lab) -> Vec<String> {
-    let now: Time = lab.now();
-    lab.machine
-        .router()
-        .flows()
-        .flows(now)
+    lines_of(&flows(lab), lab.now()).collect()
+}
+
+/// So many flows live. What they are is written only where it is told.
+pub(super) fn so_many(lab: &Lab, wanted: u64) -> Result<(), String> {
+    let count = flows(lab).len();
+    hold(count as u64 == wanted, || {
+        format!("there are {count} flows{}", listed(&flow_lines(lab)))
+    })
+}
+
+pub(super) fn some_flow(lab: &Lab, words: &[String]) -> Result<(), String> {
+    // The youngest first: mostly a line before has made the flow.
+    if lines_of(&flows(lab), lab.now())
+        .rev()
+        .any(|line| has_words(&line, words))
+    {
+        return Ok(());
+    }
+    some_line(&flow_lines(lab), words, "flow")
+}
+
+fn flows(lab: &Lab) -> Vec<Arc<Flow>> {
+    lab.machine.router().flows().flows(lab.now())
+}
+
+fn lines_of(flows: &[Arc<Flow>], now: Time) -> impl DoubleEndedIterator<Item = String> {
+    flows
         .iter()
-        .filter_map(|flow| conntrack_text::flow(flow, FlowForm::ToolExtended, now))
-        .collect()
+        .filter_map(move |flow| conntrack_text::flow(flow, FlowForm::ToolExtended, now))
 }
 
 pub(super) fn expectation_lines(lab: &Lab) -> Vec<String> {
