@@ -10,6 +10,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 use super::tools::{BY_WORD, SHIMS, said_by_system};
 use super::{demo, replay, run, trace};
 use crate::base::bytes::{os_of, path_of, text_of_os};
+use crate::device::limits::enough_stack;
 use crate::device::standard::{self, tell};
 
 /// The whole program; the exit code is what is returned. Whatever it did, it is not done where what it printed is lost.
@@ -25,6 +26,10 @@ pub fn main(args: Vec<OsString>) -> u8 {
 }
 
 fn applet(args: Vec<OsString>) -> u8 {
+    if let Err(error) = enough_stack() {
+        tell!("nflab: {error}");
+        return 3;
+    }
     let called = args.first().map(|name| base_name(Path::new(name))).unwrap_or_default();
     let is_tool = |name: &str| SHIMS.contains(&name) || BY_WORD.contains(&name);
     if is_tool(&called) {
@@ -80,11 +85,15 @@ fn of_any_bytes(command: clap::Command) -> clap::Command {
 /// What this program is inside of `sh` and `import` alone.
 #[cfg(target_os = "linux")]
 fn contained(called: &str, args: &[OsString]) -> Option<u8> {
+    use super::temporary::{SWEEPER, sweep};
     use crate::lab::contain::{DOOR, INSIDE, PLAIN, enter};
     match super::contained::resolve(called, args.get(1..).unwrap_or_default()) {
         Some(Ok((name, args))) => return Some(tool(&name, &args)),
         Some(Err(code)) => return Some(code),
         None => {}
+    }
+    if args.get(1).is_some_and(|word| word == SWEEPER) {
+        return Some(sweep());
     }
     let word = args
         .get(1)

@@ -38,6 +38,7 @@ mod shims;
 #[cfg(unix)]
 mod status;
 mod sysctl;
+mod temporary;
 mod test;
 mod tools;
 mod trace;

@@ -2,16 +2,16 @@
 //! no network.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::temporary::TemporaryDirectory;
 use super::{TOOLBOX, current, open, shims};
 use crate::base::bytes::{text_of_os, text_of_path};
 use crate::device::result_file;
@@ -77,7 +77,11 @@ pub fn run(arguments: &Arguments) -> u8 {
         say_uncontained("only Linux has what it takes");
         with_path_only(arguments, &lab, |command, environment| {
             let (program, args) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-            Command::new(program).args(args).envs(environment).status().map(code_of)
+            std::process::Command::new(program)
+                .args(args)
+                .envs(environment)
+                .status()
+                .map(code_of)
         })
     };
     if let Some(file) = &arguments.save
@@ -173,7 +177,8 @@ pub(super) mod contained {
 
     use super::*;
     use crate::cli::contained::names;
-    use crate::lab::contain::{Contained, PLAIN, Plan, Signals, StartError, Waiting, Who};
+    use crate::device::limits::{Limits, enough_files};
+    use crate::lab::contain::{Contained, Plan, Signals, StartError, Waiting, Who, plainly};
 
     /// Where each tool inside gets a connection of its own, since some calls have answers for as long as they run (`conntrack -E`).
     struct Reached {
@@ -193,7 +198,7 @@ pub(super) mod contained {
                             _server: None,
                         });
                     };
-                    let path = place.0.join("control");
+                    let path = place.path.join("control");
                     let server = serve_all(&path, lab)?;
                     Ok(Reached {
                         socket: Some(open(&path)?),
@@ -208,7 +213,12 @@ pub(super) mod contained {
         }
     }
 
+    /// What both `sh` and `import` need before anything else.
     pub fn signals() -> Result<Signals, u8> {
+        enough_files().map_err(|error| {
+            tell!("nflab: {error}. Nothing was run");
+            3
+        })?;
         Signals::keep().map_err(|error| {
             tell!("nflab: signals cannot be waited for: {error}");
             3
@@ -270,11 +280,7 @@ pub(super) mod contained {
         }
         say_uncontained(&why);
         with_path_only(arguments, lab, |command, environment| {
-            let child = Command::new("/proc/self/exe")
-                .arg(PLAIN)
-                .args(command)
-                .envs(environment)
-                .spawn()?;
+            let child = plainly(Limits::before(), command).envs(environment).spawn()?;
             let ended = Waiting { child, signals }.wait(Duration::MAX, || false)?;
             Ok(ended.code.unwrap_or(1))
         })
@@ -320,9 +326,9 @@ fn with_path_only(
             return 3;
         }
     };
-    let tools = place.0.join("bin");
+    let tools = place.path.join("bin");
     let socket = match lab {
-        TheLab::Fresh(_) => place.0.join("control"),
+        TheLab::Fresh(_) => place.path.join("control"),
         TheLab::Live(target) => target.socket.clone(),
     };
     let served = match lab {
@@ -430,30 +436,5 @@ pub(super) fn code_of(status: ExitStatus) -> u8 {
         (Some(code), _) => code as u8,
         (None, Some(signal)) => 128u8.wrapping_add(signal as u8),
         (None, None) => 1,
-    }
-}
-
-/// Removed with all in it when it is dropped.
-pub(super) struct TemporaryDirectory(pub PathBuf);
-
-impl TemporaryDirectory {
-    pub fn make() -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        let base = std::env::temp_dir();
-        for attempt in 0..1000 {
-            let path = base.join(format!("nflab-sh-{}-{attempt}", std::process::id()));
-            match fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Self(path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(io::Error::other(format!("{} is full of them", text_of_path(&base))))
-    }
-}
-
-impl Drop for TemporaryDirectory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -37,6 +37,8 @@ mod results;
 #[cfg(target_os = "linux")]
 mod rootless;
 #[cfg(target_os = "linux")]
+mod surroundings;
+#[cfg(target_os = "linux")]
 mod trust;
 #[cfg(target_os = "linux")]
 mod up_options;

@@ -16,7 +16,11 @@ use parking_lot::Mutex;
 use crate::base::bytes::{bytes_of, os_of, path_of, text_of, text_of_path};
 #[cfg(target_os = "linux")]
 use crate::cli::contained::names;
-use crate::cli::sh::{self, TemporaryDirectory};
+use crate::cli::sh;
+#[cfg(target_os = "linux")]
+use crate::cli::temporary::SweptDirectory as ScriptDirectory;
+#[cfg(not(target_os = "linux"))]
+use crate::cli::temporary::TemporaryDirectory as ScriptDirectory;
 use crate::cli::tools::SHIMS;
 use crate::cli::{open, shims};
 use crate::device::standard::tell;
@@ -45,8 +49,8 @@ pub fn run(
         tell!("nflab: cannot {what}: {why}; set TMPDIR to a directory that you may write to and run programs in");
         3
     };
-    let directory = TemporaryDirectory::make().map_err(|error| failed("make a directory for the script", error))?;
-    let place = Place::new(directory.0.clone(), &source.name);
+    let directory = ScriptDirectory::make().map_err(|error| failed("make a directory for the script", error))?;
+    let place = Place::new(directory.path.clone(), &source.name);
     let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
     let watched = Arc::clone(&calls);
     let watch = move |request: &Request, response: &Response| watched.lock().push(Call::of(request, response));
@@ -265,7 +269,7 @@ impl Place {
         let mut command: Vec<OsString> = vec![shell.program.clone().into()];
         command.extend(shell.options.iter().cloned());
         command.push(self.script.clone().into());
-        command.extend(arguments.iter().map(OsString::from));
+        command.extend(arguments.iter().map(|it| os_of(it)));
         let (out, err) = (self.append("out").map_err(failed)?, self.append("err").map_err(failed)?);
         let configure = |command: &mut Command| {
             self.surround(command).stdout(out).stderr(err);
@@ -309,7 +313,10 @@ impl Place {
         let _server = sh::serve(&self.socket, answer)?;
         fs::write(&self.script, bytes_of(text))?;
         let mut command = Command::new(&shell.program);
-        command.args(&shell.options).arg(&self.script).args(arguments);
+        command
+            .args(&shell.options)
+            .arg(&self.script)
+            .args(arguments.iter().map(|it| os_of(it)));
         self.surround(&mut command)
             .env("NFLAB", &self.socket)
             .stdout(self.append("out")?)

@@ -17,6 +17,7 @@ use super::outside::{code_of, report};
 use super::owned::{self, Made, Owned};
 use super::{Failure, NOBODY, OWN, Who, inside, tried};
 use crate::base::bytes::text_of_os;
+use crate::device::limits::Limits;
 use crate::device::standard::tell;
 use crate::device::syscall::{Namespaces, inherited, let_signals_in, signals_to_pass_on, unshare};
 
@@ -75,14 +76,29 @@ fn misused(word: &OsStr) -> u8 {
     2
 }
 
-fn become_command(command: &[OsString]) -> u8 {
-    let Some((program, args)) = command.split_first() else {
+fn become_command(args: &[OsString]) -> u8 {
+    let [limits, program, args @ ..] = args else {
         return 2;
     };
-    if let_signals_in().is_err() {
+    let restored = limits
+        .to_str()
+        .and_then(|text| serde_json::from_str::<Limits>(text).ok())
+        .is_some_and(|limits| limits.restore().is_ok());
+    if !restored || let_signals_in().is_err() {
         return 3;
     }
     inside::cannot_run(program, &Command::new(program).args(args).exec())
+}
+
+/// What becomes COMMAND, with the limits that it shall have.
+pub fn plainly(limits: Limits, command: &[OsString]) -> Command {
+    let mut plain = Command::new("/proc/self/exe");
+    plain
+        .arg0("nflab")
+        .arg(PLAIN)
+        .arg(serde_json::to_string(&limits).unwrap_or_default())
+        .args(command);
+    plain
 }
 
 /// Goes to where the view is made: the machine's own user namespace for root, else one of the user's. What COMMAND has rights in is made below it.

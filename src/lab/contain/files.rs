@@ -487,7 +487,7 @@ impl Kept {
             .filter(|it| it.is_absolute());
         let mut real = Vec::new();
         for path in [work.clone(), home, plan.only.clone()].into_iter().flatten() {
-            let covered = SYSTEM.iter().chain([&"/run"]).any(|it| path.starts_with(it));
+            let covered = is_covered(&path);
             let users = |metadata: fs::Metadata| match who {
                 Who::Root => metadata.uid() != 0,
                 // What isn't theirs belongs to nobody here.
@@ -507,11 +507,30 @@ impl Kept {
             fs::create_dir_all(path)?;
             bind_open(open, path)?;
         }
-        let Some(work) = &self.work else { return Ok(()) };
-        if !work.is_dir() {
-            fs::create_dir_all(work)?;
+        match &self.work {
+            Some(work) if is_covered(work) => {
+                if !work.is_dir() {
+                    fs::create_dir_all(work)?;
+                }
+                std::env::set_current_dir(work)
+            }
+            // Nothing lies over it. It may be one that can't be gone to again.
+            Some(_) => Ok(()),
+            None => leave_what_is_gone(),
         }
-        std::env::set_current_dir(work)
+    }
+}
+
+/// Whether something else lies over a directory now.
+fn is_covered(path: &Path) -> bool {
+    SYSTEM.iter().chain([&"/run"]).any(|it| path.starts_with(it))
+}
+
+/// From a directory that was removed, `..` leads below what lies over its parent.
+fn leave_what_is_gone() -> io::Result<()> {
+    match is_covered(&fs::read_link("/proc/self/cwd")?) {
+        true => std::env::set_current_dir("/"),
+        false => Ok(()),
     }
 }
 

@@ -12,12 +12,13 @@ use rustix::thread::{
     CapabilitySet, clear_ambient_capability_set, remove_capability_from_bounding_set, set_no_new_privs,
 };
 
-use super::door::Ends;
+use super::door::{Ends, plainly};
 use super::outside::report;
 use super::owned::Owned;
 use super::relay::{self, Relay};
 use super::{Failure, OWN, Plan, Who, files, kernel_files, links, refusal, tried, without_number};
 use crate::base::bytes::text_of_os;
+use crate::device::limits::Limits;
 use crate::device::standard::tell;
 use crate::device::syscall::{leave_keys, let_signals_in};
 
@@ -135,8 +136,14 @@ fn command_and_all(plan: &Plan, orders: BufReader<UnixStream>, command: &[OsStri
     let Some((program, args)) = command.split_first() else {
         return 2;
     };
-    let mut starting = Command::new(program);
-    starting.args(args).env("NFLAB", super::socket());
+    let mut starting = match plan.limits == Limits::default() {
+        true => Command::new(program),
+        false => plainly(plan.limits, command),
+    };
+    if plan.limits == Limits::default() {
+        starting.args(args);
+    }
+    starting.env("NFLAB", super::socket());
     if plan.tools_first {
         starting.env("PATH", search_path());
     }

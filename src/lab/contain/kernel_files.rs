@@ -17,6 +17,7 @@ use crate::device::syscall::{Restriction, restrict};
 
 /// Makes them; what writes to the log of the system has to be heard from then on.
 pub fn make(who: Who) -> Result<Log, Failure> {
+    let work = fs::read_link("/proc/self/cwd").map_err(tried("find the directory"))?;
     let log = devices().map_err(tried("make a /dev"))?;
     for (kind, place) in [("proc", "/proc"), ("sysfs", "/sys")] {
         mount_kind(kind, place).map_err(tried(format!("mount {place}")))?;
@@ -25,6 +26,12 @@ pub fn make(who: Who) -> Result<Log, Failure> {
     system().map_err(tried("close /sys"))?;
     whole(who).map_err(tried("keep a /proc and a /sys for a lab inside the lab"))?;
     no_devices().map_err(tried("close devices that lie elsewhere"))?;
+    if ["/proc", "/sys", "/dev"].iter().any(|it| work.starts_with(it)) {
+        // Else we would stay in the machine's. What is there no more was a process's.
+        std::env::set_current_dir(&work)
+            .or_else(|_| std::env::set_current_dir("/"))
+            .map_err(tried("go to the directory"))?;
+    }
     Ok(log)
 }
 

@@ -30,8 +30,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::file::LabFile;
+use crate::device::limits::Limits;
 
-pub use door::{DOOR, INSIDE, PLAIN, enter};
+pub use door::{DOOR, INSIDE, PLAIN, enter, plainly};
 pub use inside::program;
 pub use outside::{Contained, Ended, Signals, StartError, Waiting, code_of};
 
@@ -46,6 +47,8 @@ pub struct Plan {
     pub tools_first: bool,
     /// For a stranger's script: all is read-only but this directory and a `/tmp` of its own, and it has no rights but its user's.
     pub only: Option<PathBuf>,
+    /// What COMMAND gets again, since it was raised for nflab.
+    pub limits: Limits,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

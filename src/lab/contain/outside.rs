@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::door::DOOR;
 use super::{Failure, Plan, Who, tried};
+use crate::device::limits::Limits;
 use crate::device::syscall::signals_to_pass_on;
 use crate::lab::control::{Request, Response, serve_connection};
 
@@ -112,7 +113,11 @@ const KILLED: &str = "enter namespaces";
 
 /// Gives the plan and takes the answer: an empty line, or what failed.
 fn open(leash: &UnixStream, plan: &Plan) -> Result<(), Failure> {
-    let mut line = serde_json::to_vec(plan).map_err(tried("write the plan"))?;
+    let plan = Plan {
+        limits: Limits::before(),
+        ..plan.clone()
+    };
+    let mut line = serde_json::to_vec(&plan).map_err(tried("write the plan"))?;
     line.push(b'\n');
     // The answer says more than a broken pipe does.
     let _ = (&mut &*leash).write_all(&line);

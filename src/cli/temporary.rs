@@ -1,0 +1,114 @@
+//! Temporary directories, which go with who made them.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use crate::base::bytes::text_of_path;
+
+/// Removed with all in it when it is dropped.
+pub struct TemporaryDirectory {
+    pub path: PathBuf,
+}
+
+impl TemporaryDirectory {
+    pub fn make() -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let base = std::env::temp_dir();
+        for attempt in 0..1000 {
+            let path = base.join(format!("nflab-sh-{}-{attempt}", std::process::id()));
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Self { path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::other(format!("{} is full of them", text_of_path(&base))))
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub use swept::{SWEEPER, SweptDirectory, sweep};
+
+#[cfg(target_os = "linux")]
+mod swept {
+    use std::ffi::OsStr;
+    use std::io::{Read, Write};
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::device::syscall::close_inherited;
+
+    /// A temporary directory that also goes when we are killed: another process of this program makes it, and removes it once it hears no more of us.
+    pub struct SweptDirectory {
+        pub path: PathBuf,
+        sweeper: Child,
+    }
+
+    impl SweptDirectory {
+        pub fn make() -> io::Result<Self> {
+            let mut sweeper = Command::new("/proc/self/exe")
+                .arg0("nflab")
+                .arg(SWEEPER)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()?;
+            let mut path = Vec::new();
+            if let Some(mut told) = sweeper.stdout.take() {
+                told.read_to_end(&mut path)?;
+            }
+            match path.split_first() {
+                Some((b'=', path)) => Ok(Self {
+                    path: PathBuf::from(OsStr::from_bytes(path)),
+                    sweeper,
+                }),
+                why => {
+                    sweeper.wait()?;
+                    let number = why.and_then(|(_, why)| std::str::from_utf8(why).ok()?.parse().ok());
+                    Err(number.map_or(io::ErrorKind::UnexpectedEof.into(), io::Error::from_raw_os_error))
+                }
+            }
+        }
+    }
+
+    impl Drop for SweptDirectory {
+        fn drop(&mut self) {
+            drop(self.sweeper.stdin.take());
+            // When we are gone, so is the directory.
+            let _ = self.sweeper.wait();
+        }
+    }
+
+    /// The first word that means the other process.
+    pub const SWEEPER: &str = "(sweeper)";
+
+    /// Tells `=` and the path, or `!` and the system's error.
+    pub fn sweep() -> u8 {
+        close_inherited();
+        // What the terminal or a shell sends to a whole group is not for us.
+        let _ = rustix::process::setsid();
+        let made = TemporaryDirectory::make();
+        let told = match &made {
+            Ok(place) => [b"=", place.path.as_os_str().as_bytes()].concat(),
+            Err(error) => format!("!{}", error.raw_os_error().unwrap_or(libc::EIO)).into_bytes(),
+        };
+        let mut out = io::stdout();
+        if out.write_all(&told).and_then(|()| out.flush()).is_err() {
+            return 1;
+        }
+        // Its end says that all was said.
+        let ended = fs::File::open("/dev/null").and_then(|nothing| Ok(rustix::stdio::dup2_stdout(nothing)?));
+        if ended.is_ok() && made.is_ok() {
+            let _ = io::stdin().read(&mut [0]);
+        }
+        0
+    }
+}
