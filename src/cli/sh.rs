@@ -178,7 +178,7 @@ pub(super) mod contained {
     use super::*;
     use crate::cli::contained::names;
     use crate::device::limits::{Limits, enough_files};
-    use crate::lab::contain::{Contained, Plan, Signals, StartError, Waiting, Who, plainly};
+    use crate::lab::contain::{Contained, Plan, Signals, StartError, Waiting, Who, found, plainly};
 
     /// Where each tool inside gets a connection of its own, since some calls have answers for as long as they run (`conntrack -E`).
     struct Reached {
@@ -297,6 +297,11 @@ pub(super) mod contained {
     }
 
     pub fn refusal(why: &str, or: &str) -> String {
+        if found().is_some() {
+            return format!(
+                "nflab: a lab inside a lab inside a lab cannot be contained: {why}. Nothing was run. Run it outside of the inner `nflab sh`"
+            );
+        }
         format!(
             "nflab: what is to be run cannot be contained here, and as root it could change this machine: {why}. Nothing was run. Allow \
              namespaces (in a container: the capability SYS_ADMIN, or user namespaces: sysctl user.max_user_namespaces), run it as a user{or}"

@@ -518,6 +518,25 @@ fn a_lab_inside_a_lab() {
     Machine::new().both(script, "-P INPUT ACCEPT\n1\n-P INPUT DROP\n");
 }
 
+/// As the outer one, by all that a machine may find in it; and no deeper, which is said.
+#[test]
+fn a_lab_inside_a_lab_is_a_whole_one() {
+    let script = r#"
+        printf '#!/bin/sh\niptables -A INPUT -s 192.0.2.1 -j DROP\n' > rules.sh
+        cat > inner.sh <<'S'
+            sysctl -qw net.ipv4.ip_forward=0; cat /proc/sys/net/ipv4/conf/lan/forwarding
+            echo 1 > /proc/sys/net/ipv4/ip_forward; sysctl net.ipv4.ip_forward; cat /proc/sys/net/ipv4/conf/lan/forwarding
+            ip addr add 10.9.9.1/24 dev lan; nflab ip -4 -br addr show lan | tr -s " "; ls /sys/class/net | tr "\n" " "
+            echo 5 > /proc/sys/kernel/panic; umount /usr/sbin/iptables
+            "$nflab" sh -- touch ran; echo "exit $?"; ls ran
+S
+        "$nflab" sh -- sh -c '"$nflab" sh -- bash inner.sh 2> said; "$nflab" import rules.sh 2>&1 | grep -e "-A INPUT"; sysctl net.ipv4.ip_forward'
+        grep -c -e "Read-only file system" -e "a lab inside a lab inside a lab cannot be contained" said"#;
+    let expected = "0\nnet.ipv4.ip_forward = 1\n1\nlan UNKNOWN 10.0.0.1/24 10.9.9.1/24 \nlan lo wan exit 3\n\
+         [0:0] -A INPUT -s 192.0.2.1/32 -j DROP\nnet.ipv4.ip_forward = 1\n2\n";
+    Machine::new().both(script, expected);
+}
+
 /// A directory that was removed under the shell's feet.
 #[test]
 fn it_starts_in_a_directory_that_is_gone() {

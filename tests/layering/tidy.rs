@@ -173,7 +173,7 @@ fn touches_the_world(tokens: &[Token], at: usize) -> Option<String> {
 const EDGES: [&str; 4] = ["device", "lab", "repl", "cli"];
 
 /// Who writes files that are no results, and what those are.
-const WRITERS: [(&str, &str); 14] = [
+const WRITERS: [(&str, &str); 15] = [
     ("src/device/result_file.rs", "results, whole or not at all"),
     (
         "src/cli/import/script.rs",
@@ -207,6 +207,10 @@ const WRITERS: [(&str, &str); 14] = [
     (
         "src/lab/contain/links.rs",
         "knobs of the command's own network namespace",
+    ),
+    (
+        "src/lab/contain/owned.rs",
+        "maps and a limit of user namespaces, below /proc",
     ),
     (
         "src/lab/contain/relay.rs",

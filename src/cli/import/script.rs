@@ -252,7 +252,10 @@ impl Place {
             3
         };
         let is_root = rustix::process::geteuid().is_root();
-        let who = if is_root { Who::Nobody } else { Who::User };
+        let who = match is_root && contain::has_nobody() {
+            true => Who::Nobody,
+            false => Who::User,
+        };
         let plan = Plan {
             tools: names(),
             only: Some(self.directory.clone()),
@@ -263,7 +266,7 @@ impl Place {
             // One that the script may call by --allow is the machine's.
             let _ = symlink(contain::program(), self.tools.join(name));
         }
-        if is_root {
+        if who == Who::Nobody {
             give_to_nobody(&self.directory).map_err(failed)?;
         }
         let mut command: Vec<OsString> = vec![shell.program.clone().into()];

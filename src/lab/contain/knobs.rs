@@ -18,6 +18,8 @@ pub struct Knobs {
 
 struct Knob {
     path: PathBuf,
+    /// It is a file of ours, which no kernel moves along with others.
+    stands_in: bool,
     /// What the file said when it was last looked at, words with one blank between.
     here: String,
 }
@@ -35,12 +37,13 @@ impl Knobs {
             let Ok(here) = read(&path) else { continue };
             let value = &values[key];
             let turns = fs::OpenOptions::new().write(true).open(&path).is_ok();
-            if !turns || (here != *value && fs::write(&path, value).is_err()) {
+            let stands_in = !turns || (here != *value && fs::write(&path, value).is_err());
+            if stands_in {
                 let stand_in = own.join(key.replace('/', "|"));
                 fs::write(&stand_in, format!("{value}\n"))?;
                 mount_bind(&stand_in, &path)?;
             }
-            knobs.insert(key.clone(), Knob { path, here });
+            knobs.insert(key.clone(), Knob { path, stands_in, here });
         }
         let mut knobs = Self { knobs };
         knobs.look();
@@ -61,11 +64,14 @@ impl Knobs {
         }
         let values = values(lab)?;
         for (key, knob) in &self.knobs {
-            if values.get(key).is_some_and(|value| *value != knob.here) {
+            if !knob.stands_in && values.get(key).is_some_and(|value| *value != knob.here) {
                 lab.call("sysctl", &["-q", "-w", &format!("{key}={}", knob.here)])?;
             }
         }
-        Ok(())
+        match self.knobs.values().any(|it| it.stands_in) {
+            true => self.carry_out(lab),
+            false => Ok(()),
+        }
     }
 
     /// What the lab has now shows here.

@@ -160,3 +160,17 @@ pub fn found() -> Option<PathBuf> {
 
 /// The user that owns nothing.
 pub const NOBODY: u32 = 65_534;
+
+/// Whether there is one to become. In a user namespace of one user there is none, and that one has no rights outside anyhow.
+pub fn has_nobody() -> bool {
+    let has = |line: &str| {
+        let mut fields = line.split_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(first)), Some(Ok(count))) = (fields.next(), fields.nth(1)) else {
+            return false;
+        };
+        (first..first.saturating_add(count)).contains(&u64::from(NOBODY))
+    };
+    ["uid_map", "gid_map"]
+        .iter()
+        .all(|map| std::fs::read_to_string(Path::new("/proc/self").join(map)).is_ok_and(|text| text.lines().any(has)))
+}
