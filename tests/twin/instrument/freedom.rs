@@ -53,7 +53,8 @@ pub const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "whether an ICMP error about a missing, unreachable or prohibited route leaves, where its sender had some within the last seconds",
         why: "one leaves for each second, whose beginnings differ by what passes between the two sides; no namespace can change the limit",
-        held: "everything else that the packet caused; the comparison ends there, and the kept cases hold which of the first ones leave",
+        held: "everything else that the packet caused; the comparison ends there, and the kept cases hold which of the first ones leave. Where a rule \
+               drops them, and only counters tell, the scenario runs again, and what shows three times is a difference",
     },
     Freedom {
         what: "the date in a saved file",

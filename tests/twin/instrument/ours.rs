@@ -1,7 +1,7 @@
 //! nflab's side: the same lab that `nflab run` has, in process.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use nflab::base::{InterfaceId, Time};
 use nflab::cli::TOOLBOX;
@@ -22,27 +22,41 @@ pub struct Ours {
     pub tally: Tally,
     /// A story is kept of every packet, and told: which must change nothing.
     pub watched: bool,
+    /// When the other side had the next event; nothing: now.
+    pub moment: Option<Duration>,
 }
 
 /// Beside a kernel time passes as it does there; beside a record only where the scenario says so.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
-    Real { began: Instant, then: Time },
+    Real { began: Duration, then: Time },
     Virtual,
 }
+
+/// The kernel's own clock moves in ticks. Two that count by different ticks see a limit of a second end some milliseconds apart, and a packet
+/// that comes between is answered on one side only.
+pub fn tick() -> Duration {
+    let at = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    Duration::new(at.tv_sec as u64, at.tv_nsec as u32)
+}
+
+/// The length of a tick, in nanoseconds: nflab counts by it where the kernel does.
+const TICK: u64 = 4_000_000;
 
 impl Clock {
     pub fn real() -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let since = since.unwrap_or_default().as_nanos() as u64;
         Self::Real {
-            began: Instant::now(),
-            then: Time::from_nanos(since.unwrap_or_default().as_nanos() as u64),
+            began: tick(),
+            // In the middle of a tick, so that the same ticks are counted whatever the coarse clock's last digits are.
+            then: Time::from_nanos(since - since % TICK + TICK / 2),
         }
     }
 
-    fn now(self, lab: &Lab) -> Time {
+    fn at(self, tick: Duration, lab: &Lab) -> Time {
         match self {
-            Self::Real { began, then } => then + began.elapsed(),
+            Self::Real { began, then } => then + tick.saturating_sub(began),
             Self::Virtual => lab.now(),
         }
     }
@@ -57,7 +71,7 @@ impl Ours {
     pub fn drawing(clock: Clock, seed: u64) -> Result<Self, String> {
         let mut lab = Lab::default_lab(seed, TOOLBOX).map_err(|error| error.to_string())?;
         if let Clock::Real { .. } = clock {
-            lab.start_at(clock.now(&lab));
+            lab.start_at(clock.at(tick(), &lab));
         }
         for (key, value) in PRELUDE {
             lab.machine.set_sysctl(key, value).map_err(|error| error.to_string())?;
@@ -68,6 +82,7 @@ impl Ours {
             interfaces: Vec::new(),
             tally: Tally::default(),
             watched: false,
+            moment: None,
         };
         ours.look();
         // A new interface takes these from `default`; these two were there before.
@@ -111,8 +126,8 @@ impl Ours {
     }
 
     fn catch_up(&mut self) {
-        let now = self.clock.now(&self.lab);
-        self.lab.set_clock(now);
+        let moment = self.moment.take().unwrap_or_else(tick);
+        self.lab.set_clock(self.clock.at(moment, &self.lab));
     }
 
     fn tool(&mut self, name: &str, args: &[String], input: &str) -> ToolAnswer {

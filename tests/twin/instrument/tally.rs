@@ -73,6 +73,12 @@ impl Tally {
         }
     }
 
+    /// Whether packets stopped of which their senders are told no more than once a second, by a limit that no namespace can change.
+    pub fn route_errors(&self) -> bool {
+        let told = ["NoRoute", "Unreachable", "Prohibited"].map(|why| ("stopped by", format!("host: {why}")));
+        told.iter().any(|key| self.0.contains_key(key))
+    }
+
     fn add(&mut self, kind: &'static str, name: &str, count: u64) {
         // A rule may have been restored with as many packets as there can be.
         let sum = self.0.entry((kind, name.to_owned())).or_default();
