@@ -363,7 +363,16 @@ fn same_blanks(title: &str, theirs: &str, own: &str) -> bool {
         lines.sort();
         lines
     };
-    !is_listing(title) || !theirs.contains("  ") || of(theirs) == of(own)
+    if !is_listing(title) || !theirs.contains("  ") {
+        return true;
+    }
+    let (a, b) = (of(theirs), of(own));
+    // Where one is shorter, what it does not have was about to end: all the others have to be there.
+    let (short, long) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    match short.len() == long.len() {
+        true => short == long,
+        false => short.iter().all(|line| long.contains(line)),
+    }
 }
 
 /// A list of flows or expectations, with the time that each has left.
@@ -378,9 +387,20 @@ fn is_date(line: &str) -> bool {
 
 /// Line by line, with what is free: a second, and a port that was drawn.
 fn same_text(theirs: &str, own: &str, slack: i64) -> bool {
-    theirs == own
-        || theirs.lines().count() == own.lines().count()
-            && theirs.lines().zip(own.lines()).all(|(a, b)| same_line(a, b, slack))
+    if theirs == own {
+        return true;
+    }
+    // What was about to end may be over on one side.
+    let lasting = |here: &'_ str, there: &str| -> Vec<String> {
+        let is_over = |line: &&str| {
+            let left = line.split(' ').next().and_then(|left| left.parse::<i64>().ok());
+            left.is_some_and(|left| left <= slack) && !there.lines().any(|other| same_line(line, other, slack))
+        };
+        let lines = here.lines().filter(|line| slack == 0 || !is_over(line));
+        lines.map(str::to_owned).collect()
+    };
+    let (a, b) = (lasting(theirs, own), lasting(own, theirs));
+    a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| same_line(a, b, slack))
 }
 
 fn same_line(theirs: &str, own: &str, slack: i64) -> bool {
@@ -559,6 +579,10 @@ mod tests {
             (flow(119, "CLOSE", 2000), flow(119, "CLOSE", 700), false),
             (flow(119, "CLOSE", 4000), flow(119, "CLOSE", 3000), false),
             (flow(119, "CLOSE", 4000), String::new(), false),
+            (flow(2, "CLOSE", 4000), String::new(), false),
+            (flow(1, "CLOSE", 4000), String::new(), true),
+            (String::new(), flow(0, "CLOSE", 4000), true),
+            (flow(1, "CLOSE", 4000), flow(119, "CLOSE", 3000), false),
         ] {
             assert_eq!(same(&a, &b), expected, "{a}{b}");
         }
@@ -567,6 +591,9 @@ mod tests {
         let wide = flow(119, "CLOSE", 4000);
         assert!(same_blanks(FLOWS, &wide, &flow(9, "CLOSE", 40)));
         assert!(!same_blanks(FLOWS, &wide, &wide.replace("ipv4     ", "ipv4 ")));
+        let two = format!("{wide}{}", flow(1, "CLOSE", 40));
+        assert!(same_blanks(FLOWS, &two, &wide) && same_blanks(FLOWS, &wide, &two));
+        assert!(!same_blanks(FLOWS, &two, &wide.replace("ipv4     ", "ipv4 ")));
         let date = "# Completed on Fri\n";
         assert_eq!(normal(SAVE, &format!("*filter\n{date}")), "*filter\n");
         assert!(!same_text("[1:40] -A INPUT", "[2:40] -A INPUT", 1));

@@ -38,7 +38,8 @@ pub const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "a second in the time that a flow or an expectation has left, or has lived (delta-time=)",
         why: "the two sides are asked one after the other, and the kernel counts in jiffies",
-        held: "the difference is at most one second, and as many more as the machine halted between them",
+        held: "the difference is at most one second, and as many more as the machine halted between them; what has no more left may be over on \
+               the other side",
     },
     Freedom {
         what: "the order of flows in a listing",
