@@ -229,19 +229,20 @@ impl Asked<'_> {
         segment[12] = 5 << 4;
         segment[13] = set;
         match self.send_reset(&mut segment) {
-            Some(reply) => Answer::Refused(DropReason::NoSocket, Box::new(reply)),
-            None => Answer::Suppressed(DropReason::NoSocket, Suppressed::NoRouteBack),
+            Ok(reply) => Answer::Refused(DropReason::NoSocket, Box::new(reply)),
+            Err(why) => Answer::Suppressed(DropReason::NoSocket, why),
         }
     }
 
     /// A reset has the segment's TOS without its ECN bits, identification 0 and DF.
-    fn send_reset(&mut self, segment: &mut [u8]) -> Option<Outgoing> {
+    fn send_reset(&mut self, segment: &mut [u8]) -> Result<Outgoing, Suppressed> {
         let tos = self.packet.ipv4().tos() & !3;
         let (IpAddr::V4(own), IpAddr::V4(back_to)) = (self.packet.destination(), self.packet.source()) else {
-            return None;
+            return Err(Suppressed::NoRouteBack);
         };
         let mark = self.net.reply_mark(self.packet);
-        let options = options::echo(self.net, self.packet.ipv4().header(), own, back_to, self.now)?;
+        let options = options::echo(self.net, self.packet.ipv4().header(), own, back_to, self.now)
+            .ok_or(Suppressed::NoRoomInOptions)?;
         let key = OutputKey {
             destination: options.first_hop.unwrap_or(back_to).into(),
             source: Some(own.into()).filter(|_| !own.is_unspecified()),
@@ -249,10 +250,14 @@ impl Asked<'_> {
             interface: None,
             tos,
         };
-        let route = self.net.route_output(key).ok()?;
+        let route = self.net.route_output(key).map_err(|_| Suppressed::NoRouteBack)?;
         let (IpAddr::V4(destination), IpAddr::V4(source)) = (route.destination, route.source) else {
-            return None;
+            return Err(Suppressed::NoRouteBack);
         };
+        // What must not be cut is not even made.
+        if MIN_HEADER + options.bytes.len() + segment.len() > route.mtu as usize {
+            return Err(Suppressed::LongerThanTheMtu);
+        }
         let value = checksum::transport(own.into(), back_to.into(), protocol::TCP, segment);
         put16(segment, 16, value);
         let repr = ipv4::Repr {
@@ -264,7 +269,8 @@ impl Asked<'_> {
             source,
             destination,
         };
-        self.net.outgoing(repr, &options.bytes, segment, route, mark)
+        let made = self.net.outgoing(repr, &options.bytes, segment, route, mark);
+        made.ok_or(Suppressed::LongerThanTheMtu)
     }
 
     fn udp(&mut self) -> Answer {

@@ -37,6 +37,8 @@ pub enum Suppressed {
     RedirectsIgnored,
     /// Only for a packet to this host is it said that its fragments did not come in time, and only once the first did.
     NotForThisHost,
+    /// A reset may not be cut, and with the options that it answers it is too long for the way back.
+    LongerThanTheMtu,
     /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
     NoRoomInOptions,
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Suppressed {
             Self::PeerLimit => "icmp_ratelimit: too many ICMP errors to this destination",
             Self::CommonLimit => "icmp_msgs_per_sec: too many ICMP errors altogether",
             Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",
+            Self::LongerThanTheMtu => "with the IP options that it answers the reset is longer than the MTU of its way",
             Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
             Self::NotForThisHost => {
                 "reassembly is given up silently for packets to others, and without the first fragment"
