@@ -9,7 +9,7 @@ use super::reason::Reason;
 use super::services::EngineServices;
 use super::walk::{Verdict, Walk};
 use crate::base::{InterfaceName, protocol};
-use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked};
+use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
@@ -49,7 +49,7 @@ impl<O: Observer> Pass<'_, O> {
             let after = routing_key(&transit.packet);
             let again = match stage {
                 Stage::Rules(Table::Mangle) => before != after,
-                Stage::Nat(_) => before.destination != after.destination,
+                Stage::Nat(_) => self.live.table(Table::Nat).is_some() && is_led_elsewhere(&transit.tracking),
                 _ => false,
             };
             if again {
@@ -336,6 +336,16 @@ impl<O: Observer> Pass<'_, O> {
             .confirm(&cx, &transit.packet, &mut transit.tracking)
             .map_err(Reason::Tracking)
     }
+}
+
+/// Whether NAT leads what goes this way of the flow elsewhere than to who opened it. The kernel asks that of the flow, not of the packet: also an
+/// error of the router's own that has the right destination from the start gets its way anew, and by its source now.
+fn is_led_elsewhere(tracking: &Tracking) -> bool {
+    tracking.flow.as_ref().is_some_and(|flow| {
+        let state = flow.lock();
+        let tuple = |direction| state.tuple(flow, direction);
+        tuple(tracking.direction).destination.address != tuple(tracking.direction.opposite()).source.address
+    })
 }
 
 /// What the way out depends on.

@@ -73,7 +73,8 @@ impl Net {
     }
 
     /// Seen on Linux 6.18. Down: every route over it goes, whoever added it, but for those of scope host, so that its addresses are still the
-    /// router's own. Up: the networks of its addresses are routed again; what was added by hand does not come back.
+    /// router's own. Up: the networks of its addresses are routed again; what was added by hand does not come
+    /// back. `lo` comes up with its address.
     pub fn set_link_up(&mut self, id: InterfaceId, up: bool) -> Result<(), ConfigError> {
         let interface = self.interface_mut(id)?;
         if interface.is_up == up {
@@ -81,7 +82,11 @@ impl Net {
         }
         interface.is_up = up;
         if up {
-            for address in interface.addresses.clone() {
+            if id == InterfaceId::LOOPBACK {
+                // Where it is there, or does not go together with another, there is none to add.
+                let _ = self.assign(id, NewAddress::new([127, 0, 0, 1].into(), 8));
+            }
+            for address in self.interface(id).addresses.clone() {
                 self.put_routes_of(id, &address);
             }
         } else {
