@@ -114,7 +114,7 @@ impl Net {
             // Behind the last of the primaries whose scope is not wider than that of the one that goes.
             let at = list
                 .iter()
-                .rposition(|it| !it.secondary && gone.scope >= it.scope)
+                .rposition(|it| !it.secondary && it.scope >= gone.scope)
                 .map_or(0, |at| at + 1);
             let first = Address {
                 secondary: false,
