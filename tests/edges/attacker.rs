@@ -89,6 +89,10 @@ const ATTACKS: &[Attack] = &[
     attack("the key of who started it", "keys"),
     attack("a terminal is typed into", "typed"),
     attack(
+        "a socket to the machine's host",
+        "python3 -c 'import socket; socket.socket(socket.AF_VSOCK)'",
+    ),
+    attack(
         "the processes outside are seen",
         "[ -e /proc/$outside/stat ] && grep -q outside-of-it /proc/$outside/cmdline",
     ),
@@ -162,3 +166,26 @@ libc.syscall(248, b"user", b"nflab-test", b"secret", 6, -3)
 os.execv(os.environ["nflab"], ["nflab", "sh", "--", "bash", "attacks.sh"])'
     kill $outside && { [ "$before" = "$(state)" ] && echo untouched || diff <(echo "$before") <(state); }
 "#;
+
+/// A program of 32 bits could make calls that nobody looks at: here it asks for its own number, which takes no right.
+#[test]
+fn a_strangers_script_has_no_other_machines_calls() {
+    let script = r#"
+        cat > ask.py <<'P'
+import ctypes, mmap
+code = mmap.mmap(-1, 4096, prot=7); code.write(b"\xb8\x14\0\0\0\xcd\x80\xc3")
+print("answered", ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))() > 0)
+P
+        { printf '#!/bin/sh\niptables -A INPUT -j DROP\npython3 - <<P\n'; cat ask.py; echo P; } > rules.sh
+        /usr/bin/python3 ask.py 2> /dev/null | grep -q True || echo "no such calls here"
+        PATH=/usr/bin:$PATH "$nflab" import --allow python3 rules.sh 2>&1 | grep -o "answered .*""#;
+    let machine = Machine::new();
+    for who in able() {
+        let ran = machine.script_on(who, "", script);
+        if ran.out.starts_with("no such calls here") {
+            eprintln!("!!! 32-bit calls WERE NOT TRIED as {who:?}: this machine has none");
+            continue;
+        }
+        assert_eq!(ran.out, "answered False\n", "as {who:?}: {}", ran.err);
+    }
+}

@@ -111,7 +111,7 @@ fn drop_rights(plan: &Plan) -> Result<(), Failure> {
         dropped = CapabilitySet::from_bits_retain((1 << (CHECKPOINT_RESTORE + 1)) - 1);
     }
     leave_keys().map_err(tried("leave the session's keys"))?;
-    refusal::refuse_calls()?;
+    refusal::refuse_calls(plan.only.is_some())?;
     // Of those that the bits hold: an older kernel does not know the last ones.
     for number in 0..=CHECKPOINT_RESTORE {
         let one = CapabilitySet::from_bits_retain(1 << number);

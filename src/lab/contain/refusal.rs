@@ -16,11 +16,15 @@ use super::{Failure, tried};
 use crate::device::standard::tell;
 use crate::device::syscall::{borrow, filter_calls};
 
-/// From now on, for whatever is started. What speaks another machine's calls (32-bit programs) is not looked at.
-pub fn refuse_calls() -> Result<(), Failure> {
+/// From now on, for whatever is started. What speaks another machine's calls (32-bit programs) is not looked at, and a stranger's gets none.
+pub fn refuse_calls(of_a_stranger: bool) -> Result<(), Failure> {
     let Some(architecture) = ARCHITECTURE else {
         return Ok(());
     };
+    if of_a_stranger {
+        filter_calls(&mut others(architecture)).map_err(tried("refuse other machines' calls"))?;
+    }
+    filter_calls(&mut host(architecture)).map_err(tried("refuse sockets to the host"))?;
     filter_calls(&mut tables(architecture)).map_err(tried("refuse the kernel's own tables"))?;
     filter_calls(&mut words(architecture)).map_err(tried("refuse calls that reach a terminal or the kernel's log"))
 }
@@ -65,6 +69,34 @@ fn words(architecture: u32) -> [libc::sock_filter; 10] {
         allow(),
     ]
 }
+
+/// Sockets between a virtual machine and its host belong to no network namespace.
+fn host(architecture: u32) -> [libc::sock_filter; 8] {
+    [
+        load(4),
+        unless(architecture, 5),
+        load(0),
+        unless(libc::SYS_socket as u32, 3),
+        load(argument(0)),
+        unless(libc::AF_VSOCK as u32, 1),
+        refuse(libc::EAFNOSUPPORT),
+        allow(),
+    ]
+}
+
+/// Calls of 32-bit programs; on x86 the same machine has another set, told by a bit.
+fn others(architecture: u32) -> [libc::sock_filter; 6] {
+    [
+        load(4),
+        unless(architecture, 2),
+        load(0),
+        jump(libc::BPF_JGE, FIRST_OF_X32, 0, 1),
+        refuse(libc::ENOSYS),
+        allow(),
+    ]
+}
+
+const FIRST_OF_X32: u32 = 0x4000_0000;
 
 /// Among others it pastes into a console.
 const TIOCLINUX: u32 = 0x541C;
