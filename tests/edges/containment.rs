@@ -318,7 +318,7 @@ def until(word):
             sys.exit(f"{word} never came: {seen}")
         try: seen += os.read(terminal, 1000)
         except OSError: break
-until(b"ready"); os.write(terminal, b"\x03"); until(b"end")
+until(b"ready"); os.write(terminal, b"\x03"); until(b"end\r\n")
 print(seen.decode().replace("\r\n", " "), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 P
         python3 typed.py 'trap "echo caught; caught=1" INT; test -t 0 && echo ready; for i in $(seq 1000); do [ $caught ] && break; sleep 0.02; done; stty size > /dev/null && echo end; exit 4'
