@@ -215,6 +215,13 @@ impl Account {
     }
 }
 
+/// How many blanks a line of a called chain begins with. Deeper ones stand below each other: a way through thousands of chains would be blanks
+/// mostly, and the more the longer it is.
+pub(super) fn indent(depth: usize) -> usize {
+    const DEEPEST: usize = 40;
+    2 * depth.min(DEEPEST)
+}
+
 /// The rule as it was typed, without its chain.
 pub(super) fn rule_text(rule: &Rule) -> String {
     let mut text = String::new();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::account::Told;
+use super::account::{Told, indent};
 use super::account::teller::{FailedRule, Teller};
 use super::story::{Detail, Story};
 
@@ -72,7 +72,7 @@ impl Page<'_> {
             }
             Told::Rule { .. } => rule(page, told, whole),
             Told::Marked { depth, from, to } if whole => {
-                let indent = "  ".repeat(*depth);
+                let indent = " ".repeat(indent(*depth));
                 page.line(PLAIN, &format!("{indent}    mark {from:#x} becomes {to:#x}"));
             }
             Told::Marked { .. } => {}
@@ -81,7 +81,7 @@ impl Page<'_> {
                 page.line(colour, &format!("policy of {chain}: {policy}"));
             }
             Told::Returned { chain, depth } if whole => {
-                page.line(DIM, &format!("{}back to {chain}", "  ".repeat(*depth)));
+                page.line(DIM, &format!("{}back to {chain}", " ".repeat(indent(*depth))));
             }
             Told::Returned { .. } => {}
             Told::Conntrack { state, reason, history } => {
@@ -139,7 +139,7 @@ impl Page<'_> {
             }
             Told::Log { depth, text, .. } => {
                 let indent = if whole {
-                    "  ".repeat(*depth) + "    "
+                    " ".repeat(indent(*depth)) + "    "
                 } else {
                     String::new()
                 };
@@ -174,7 +174,7 @@ fn rule(page: &mut Page<'_>, told: &Told, whole: bool) {
     else {
         return;
     };
-    let indent = "  ".repeat(*depth);
+    let indent = " ".repeat(indent(*depth));
     let line = format!("{indent}rule {number} of {chain}: {rule}");
     match (whole, matched) {
         (false, true) if *decides || !action.is_empty() => page.line(if *decides { GREEN } else { PLAIN }, &line),
@@ -245,7 +245,7 @@ impl Page<'_> {
     fn failed(&mut self, rule: &FailedRule<'_>, why: impl FnOnce(&mut String)) {
         self.is_empty_table = false;
         self.columns();
-        self.indent(rule.depth * 2);
+        self.indent(indent(rule.depth));
         self.colour(DIM);
         let _ = write!(self.text, "rule {} of ", rule.number);
         for piece in [rule.chain, ": ", rule.text] {
@@ -254,7 +254,7 @@ impl Page<'_> {
         self.colour(RESET);
         self.text.push('\n');
         self.columns();
-        self.indent(rule.depth * 2 + 4);
+        self.indent(indent(rule.depth) + 4);
         self.colour(YELLOW);
         self.text.push_str("no: ");
         why(self.text);

@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::apply::{Printed, no_table, perform, set_policy};
 use super::command::{self, Command, Verb};
 use super::counters;
@@ -107,9 +109,9 @@ pub fn run_marked(
 }
 
 /// A line longer than the tool's buffer comes in pieces, each a line of its own to it and each counted.
-fn pieces(line: &str) -> Vec<Cow<'_, str>> {
+fn pieces(line: &str) -> SmallVec<[Cow<'_, str>; 1]> {
     if line.len() <= LONGEST_LINE || length_of(line) <= LONGEST_LINE {
-        return vec![Cow::Borrowed(line)];
+        return smallvec![Cow::Borrowed(line)];
     }
     let bytes = bytes_of(line);
     bytes

@@ -1,7 +1,7 @@
 //! What of an account the picture shows: where the packet came, what each stage said, and who had the last word.
 
 use crate::engine::{HOOKS, Stage};
-use crate::explain::account::{Account, Told};
+use crate::explain::account::{Account, Told, indent};
 use crate::rule::Hook;
 
 pub(super) struct Scene {
@@ -247,8 +247,8 @@ impl Scene {
                         why,
                         ..
                     } if hook == word.hook && table_here == word.table => {
-                        let indent = "\u{a0}\u{a0}".repeat(*depth);
-                        let text = format!("{indent}{chain} {number}: {rule}");
+                        let blanks = "\u{a0}".repeat(indent(*depth));
+                        let text = format!("{blanks}{chain} {number}: {rule}");
                         self.tried.push((*matched, text, why.clone().unwrap_or_default()));
                     }
                     Told::Policy { chain, policy, .. } if hook == word.hook && table_here == word.table => {
