@@ -47,6 +47,28 @@ pub fn forms() -> Vec<Form> {
             0,
         ),
         run(
+            "run: a chain, its rule and its jump a line",
+            1_000,
+            |n| {
+                script(&lines(n, |n| {
+                    format!("iptables -N c{n}\niptables -A c{n} -j DROP\niptables -A FORWARD -s 11.0.0.1 -j c{n}")
+                }))
+            },
+            0,
+        ),
+        run(
+            "run: a rule deleted a line",
+            2_000,
+            |n| {
+                script(&format!(
+                    "{}{}",
+                    rules("iptables -A FORWARD", n),
+                    rules("iptables -D FORWARD", n)
+                ))
+            },
+            0,
+        ),
+        run(
             "run: here-document",
             20_000,
             |n| {
@@ -108,23 +130,31 @@ pub fn forms() -> Vec<Form> {
         run(
             "run: interfaces",
             1_000,
-            |n| script(&lines(n, |n| format!("interface i{n} 11.{}.{}.1/24", n >> 8, n & 255))),
+            |n| script(&lines(n, |n| format!("interface i{n} {}.1/24", network(n)))),
             0,
         ),
         run(
             "run: addresses",
             1_000,
-            |n| script(&lines(n, |n| format!("interface lan 11.{}.{}.1/24", n >> 8, n & 255))),
+            |n| script(&lines(n, |n| format!("interface lan {}.1/24", network(n)))),
             0,
         ),
         run(
             "run: routes",
             1_000,
-            |n| {
-                script(&lines(n, |n| {
-                    format!("route add 11.{}.{}.0/24 via 10.0.0.9", n >> 8, n & 255)
-                }))
-            },
+            |n| script(&lines(n, |n| format!("route add {}.0/24 via 10.0.0.9", network(n)))),
+            0,
+        ),
+        run(
+            "run: ip address add",
+            1_000,
+            |n| script(&lines(n, |n| format!("ip addr add {}.1/24 dev lan", network(n)))),
+            0,
+        ),
+        run(
+            "run: ip route add",
+            1_000,
+            |n| script(&lines(n, |n| format!("ip route add {}.0/24 via 10.0.0.9", network(n)))),
             0,
         ),
         run(
@@ -156,6 +186,17 @@ pub fn forms() -> Vec<Form> {
             "run: flows expected",
             500,
             |n| script(&packets(n, "expect flow udp\n")),
+            0,
+        ),
+        run(
+            "run: flows counted",
+            500,
+            |n| {
+                script(&format!(
+                    "{TRACKED}{}",
+                    lines(n, |n| format!("{}\nexpect flows {}", packet(n), n + 1))
+                ))
+            },
             0,
         ),
         run(
@@ -201,7 +242,7 @@ pub fn forms() -> Vec<Form> {
             5_000,
             |n| {
                 lab_file(&lines(n, |n| {
-                    format!("[interface.i{n}]\naddress = [\"11.{}.{}.1/24\"]", n >> 8, n & 255)
+                    format!("[interface.i{n}]\naddress = [\"{}.1/24\"]", network(n))
                 }))
             },
             0,
@@ -212,7 +253,7 @@ pub fn forms() -> Vec<Form> {
             |n| {
                 lab_file(&format!(
                     "[interface.lan]\naddress = [\n{}]\n",
-                    lines(n, |n| format!("\"11.{}.{}.1/24\",", n >> 8, n & 255))
+                    lines(n, |n| format!("\"{}.1/24\",", network(n)))
                 ))
             },
             0,
@@ -224,9 +265,8 @@ pub fn forms() -> Vec<Form> {
                 lab_file(&format!(
                     "{LAN}{}",
                     lines(n, |n| format!(
-                        "[[route]]\nto = \"11.{}.{}.0/24\"\nvia = \"10.0.0.9\"",
-                        n >> 8,
-                        n & 255
+                        "[[route]]\nto = \"{}.0/24\"\nvia = \"10.0.0.9\"",
+                        network(n)
                     ))
                 ))
             },
@@ -278,9 +318,8 @@ pub fn forms() -> Vec<Form> {
                 lab_file(&format!(
                     "{LAN}{}",
                     lines(n, |n| format!(
-                        "[[route]]\nto = \"11.{}.{}.0/24\"\nvia = \"12.0.0.9\"",
-                        n >> 8,
-                        n & 255
+                        "[[route]]\nto = \"{}.0/24\"\nvia = \"12.0.0.9\"",
+                        network(n)
                     ))
                 ))
             },
@@ -342,29 +381,13 @@ pub fn forms() -> Vec<Form> {
         test(
             "test: rules reached",
             5_000,
-            |n| {
-                tests(
-                    "",
-                    &format!(
-                        "rules <<EOF\n*filter\n{}COMMIT\nEOF\ntest \"t\"\n  udp c > s:53\nend\n",
-                        rules("-A INPUT", n)
-                    ),
-                )
-            },
+            |n| tests_of_rules(&format!("*filter\n{}COMMIT\n", rules("-A INPUT", n))),
             0,
         ),
         test(
             "test: rules a command each",
             1_000,
-            |n| {
-                tests(
-                    "",
-                    &format!(
-                        "rules <<EOF\n{}EOF\ntest \"t\"\n  udp c > s:53\nend\n",
-                        rules("iptables -A INPUT", n)
-                    ),
-                )
-            },
+            |n| tests_of_rules(&rules("iptables -A INPUT", n)),
             0,
         ),
         test(
@@ -424,15 +447,7 @@ pub fn forms() -> Vec<Form> {
         form(
             "test: coverage",
             2_000,
-            |n| {
-                tests(
-                    "",
-                    &format!(
-                        "rules <<EOF\n*filter\n{}COMMIT\nEOF\ntest \"t\"\n  udp c > s:53\nend\n",
-                        rules("-A INPUT", n)
-                    ),
-                )
-            },
+            |n| tests_of_rules(&format!("*filter\n{}COMMIT\n", rules("-A INPUT", n))),
             Call::Nflab(&["test", "--coverage", "t.test.nflab"]),
             0,
         ),
@@ -491,6 +506,28 @@ pub fn forms() -> Vec<Form> {
             0,
         ),
         form(
+            "replay: a map of many prefixes",
+            5_000,
+            |_| vec![("e.pcapng".into(), EMPTY_CAPTURE.to_owned()), lab_file(LAN).remove(0)],
+            Call::Words(|n| {
+                let map = (0..n).flat_map(|n| ["--map".to_owned(), format!("{}.0/24=lan", network(n))]);
+                let words = ["replay", "--lab", "l.toml", "e.pcapng"].map(str::to_owned);
+                words.into_iter().chain(map).collect()
+            }),
+            0,
+        ),
+        form(
+            "trace --follow: a filter of many words",
+            2_000,
+            |_| Vec::new(),
+            // Its last word is wrong: so no lab is looked for.
+            Call::Words(|n| {
+                let filter: String = (0..n).map(|n| format!("tcp dport {n} or ")).collect();
+                vec!["trace".to_owned(), "--follow".to_owned(), format!("{filter} nonsense")]
+            }),
+            2,
+        ),
+        form(
             "trace: a packet through many rules",
             5_000,
             |n| {
@@ -528,6 +565,9 @@ pub fn forms() -> Vec<Form> {
     ]
 }
 
+/// A section and nothing in it.
+const EMPTY_CAPTURE: &str = "\n\r\r\n\x1c\0\0\0M<+\x1a\x01\0\0\0\0\0\0\0\0\0\0\0\x1c\0\0\0";
+
 const LAN: &str = "[interface.lan]\naddress = [\"10.0.0.1/8\"]\n";
 
 fn script(text: &str) -> Files {
@@ -549,30 +589,41 @@ fn lab_file(text: &str) -> Files {
 
 fn lab_of_sysctls(count: usize) -> Files {
     let interfaces = lines(count, |n| {
-        format!("[interface.i{n}]\naddress = [\"11.{}.{}.1/24\"]", n >> 8, n & 255)
+        format!("[interface.i{n}]\naddress = [\"{}.1/24\"]", network(n))
     });
     let sysctls = lines(count, |n| format!("\"net.ipv4.conf.i{n}.rp_filter\" = 1"));
     lab_file(&format!("[sysctl]\n{sysctls}{interfaces}"))
 }
 
+/// The first three bytes of a network of its own.
+fn network(n: usize) -> String {
+    format!("11.{}.{}", n >> 8, n & 255)
+}
+
 /// Each begins a flow of its own.
 fn packets(count: usize, then: &str) -> String {
-    let rule = "iptables -A FORWARD -m state --state INVALID -j DROP\n";
-    let packets = lines(count, |n| {
-        format!(
-            "send lan udp 10.0.0.{}:{} > 192.0.2.9:53\n{then}",
-            n % 200 + 2,
-            n / 200 + 1000
-        )
-    });
-    format!("{rule}{packets}")
+    format!("{TRACKED}{}", lines(count, |n| format!("{}\n{then}", packet(n))))
 }
+
+fn packet(n: usize) -> String {
+    format!("send lan udp 10.0.0.{}:{} > 192.0.2.9:53", n % 200 + 2, n / 200 + 1000)
+}
+
+/// Connections are tracked from here on.
+const TRACKED: &str = "iptables -A FORWARD -m state --state INVALID -j DROP\n";
 
 fn tests(before: &str, text: &str) -> Files {
     vec![(
         "t.test.nflab".into(),
         format!("host c 10.0.0.2 lan\nhost s 192.0.2.9 wan\n{before}{text}"),
     )]
+}
+
+fn tests_of_rules(rules: &str) -> Files {
+    tests(
+        "",
+        &format!("rules <<EOF\n{rules}EOF\ntest \"t\"\n  udp c > s:53\nend\n"),
+    )
 }
 
 fn included_twice(depth: usize) -> Files {

@@ -36,6 +36,8 @@ pub enum Call {
     Own(&'static str),
     /// Arguments of `nflab`.
     Nflab(&'static [&'static str]),
+    /// The same, where they are the long text themselves.
+    Words(fn(usize) -> Vec<String>),
 }
 
 fn main() -> ExitCode {
@@ -89,7 +91,7 @@ fn table(place: &Place, forms: &[Form]) -> usize {
         let (one, two) = (place.ours(form, form.size), place.ours(form, 2 * form.size));
         let real = [form.size, 2 * form.size].map(|size| place.real(form, size));
         let start = match form.call {
-            Call::Nflab(_) => starts.alone,
+            Call::Nflab(_) | Call::Words(_) => starts.alone,
             Call::Tools(_) | Call::Own(_) => starts.contained,
         };
         let ratio = growth(start, &one, &two);

@@ -73,6 +73,13 @@ impl Place {
                 words.extend(arguments);
                 self.run(&words, size)
             }
+            Call::Words(arguments) => {
+                let arguments = arguments(size);
+                let words: Vec<&str> = std::iter::once("nflab")
+                    .chain(arguments.iter().map(String::as_str))
+                    .collect();
+                self.run(&words, size)
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::account::{Told, indent};
 use super::account::teller::{FailedRule, Teller};
+use super::account::{Told, indent};
 use super::story::{Detail, Story};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Where a recorded packet comes in.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -11,16 +13,11 @@ use crate::lab::memory::{LOCAL, Lab};
 /// What decides by which interface a packet comes: a map from its source, then what the capture says, then a default.
 #[derive(Clone, Debug, Default)]
 pub struct Entrances {
-    /// The longest prefix first.
-    map: Vec<Mapped>,
+    /// By prefix.
+    map: HashMap<(IpAddr, u8), Entrance>,
+    /// Of its prefixes, the longest first.
+    lengths: BTreeSet<Reverse<u8>>,
     default: Option<Entrance>,
-}
-
-#[derive(Clone, Debug)]
-struct Mapped {
-    mask: AddressMask,
-    length: u8,
-    entrance: Entrance,
 }
 
 /// An interface of the lab, or the router itself.
@@ -80,19 +77,13 @@ impl Entrances {
                 length = quoted(length)
             ))
         })?;
-        let address = IpAddr::V4(address);
-        let mask = AddressMask::prefix(address, length).ok_or_else(|| wrong("this is no prefix"))?;
+        let prefix = prefix_of(address.into(), length).ok_or_else(|| wrong("this is no prefix"))?;
         let entrance = Entrance::named(lab, name).ok_or_else(|| MapError::Interface(unknown(lab, name)))?;
-        if let Some(there) = self.map.iter().find(|it| it.mask == mask && it.length == length)
-            && there.entrance != entrance
-        {
-            return Err(wrong(&format!(
-                "the same prefix leads to {} already",
-                there.entrance.name
-            )));
+        let there = *self.map.entry(prefix).or_insert(entrance);
+        if there != entrance {
+            return Err(wrong(&format!("the same prefix leads to {} already", there.name)));
         }
-        self.map.push(Mapped { mask, length, entrance });
-        self.map.sort_by_key(|it| std::cmp::Reverse(it.length));
+        self.lengths.insert(Reverse(length));
         Ok(())
     }
 
@@ -125,11 +116,13 @@ impl Entrances {
 
     fn by_source(&self, packet: &[u8]) -> Option<Entrance> {
         let source = source(packet)?;
-        self.map
-            .iter()
-            .find(|it| it.mask.contains(source))
-            .map(|it| it.entrance)
+        let mut prefixes = self.lengths.iter().filter_map(|length| prefix_of(source, length.0));
+        prefixes.find_map(|prefix| self.map.get(&prefix)).copied()
     }
+}
+
+fn prefix_of(address: IpAddr, length: u8) -> Option<(IpAddr, u8)> {
+    Some((AddressMask::prefix(address, length)?.address(), length))
 }
 
 fn source(packet: &[u8]) -> Option<IpAddr> {
