@@ -149,7 +149,7 @@ pub fn host(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{TCP, read_match, read_target};
+    use crate::ext::testing::{P, read_match, read_target};
     use crate::ext::{MATCHES, TARGETS};
 
     fn of(rest: &str) -> Listed<'_> {
@@ -170,58 +170,13 @@ mod tests {
 
     /// Whatever is typed to an extension: its listing is read back to the same value, with numbers and with names.
     #[test]
-    fn every_extension_reads_back_what_it_lists() {
+    fn every_match_reads_back_what_it_lists() {
         for spec in MATCHES {
-            let all: &[&str] = match spec.name {
-                "addrtype" => &[
-                    "--src-type LOCAL,UNICAST",
-                    "! --src-type LOCAL --dst-type BROADCAST --limit-iface-in",
-                ],
-                "comment" => &[
-                    "--comment x",
-                    "--comment \"two  words \"",
-                    "--comment \"\"",
-                    "--comment \"a */ b\"",
-                ],
-                "conntrack" => &[
-                    "--ctstate NEW,DNAT",
-                    "! --ctstate NEW --ctproto 6 ! --ctorigsrc 10.0.0.0/8 --ctrepldst 127.0.0.1 --ctorigdstport 80:90 --ctstatus NONE \
-                     ! --ctexpire 5:7 --ctdir REPLY",
-                    "--ctorigsrc 127.0.0.0/8",
-                ],
-                "icmp" => &[
-                    "--icmp-type any",
-                    "! --icmp-type 8",
-                    "--icmp-type 3/4",
-                    "! --icmp-type 3/4:9",
-                    "--icmp-type 77",
-                ],
-                "limit" => &["--limit 3/min", "--limit 7/day --limit-burst 100"],
-                "mark" => &["--mark 1", "! --mark 0x10/0xff"],
-                "multiport" => &["--dports 22,80:90", "! --sports 1", "--ports 1:2,5"],
-                "state" => &["--state NEW", "! --state RELATED,ESTABLISHED"],
-                "tcp" => &[
-                    "",
-                    "--dport 80",
-                    "! --dport 0:65535 ! --sport 5: --tcp-option 7",
-                    "! --tcp-option 9 --syn",
-                    "! --tcp-flags ALL NONE",
-                ],
-                "udp" => &["", "! --sport 53 --dport 1:2"],
-                other => panic!("write options of -m {other}"),
-            };
-            for typed in all {
-                let p = match spec.name {
-                    "udp" => crate::ext::testing::UDP,
-                    "icmp" => crate::ext::testing::ICMP,
-                    _ => TCP,
-                };
-                let made =
-                    read_match(spec, p, typed).unwrap_or_else(|error| panic!("-m {} {typed}: {error}", spec.name));
-                for numeric in [true, false] {
-                    let mut text = String::new();
-                    made.list(&mut text, numeric);
-                    text.push_str(" and more */");
+            for sample in spec.samples.taken.iter().filter(|sample| !sample.lossy) {
+                let p = P::of(sample.before);
+                let made = read_match(spec, p, sample.typed).unwrap();
+                for printed in [sample.listed, sample.named] {
+                    let text = format!(" {printed} and more */");
                     let ways = (spec.unlist)(Listed {
                         rest: &text,
                         protocol: p.0,
@@ -230,7 +185,7 @@ mod tests {
                         let line = line_of(&it.options);
                         read_match(spec, p, &line).is_ok_and(|again| made.equals(again.as_ref()))
                     });
-                    assert!(again, "-m {} {typed} is listed as{text}: {ways:?}", spec.name);
+                    assert!(again, "-m {} {} is listed as{text}: {ways:?}", spec.name, sample.typed);
                 }
             }
             assert_eq!((spec.unlist)(of(" something else")), [], "-m {}", spec.name);
@@ -240,46 +195,18 @@ mod tests {
     #[test]
     fn every_target_reads_back_what_it_lists() {
         for spec in TARGETS {
-            let all: &[&str] = match spec.name {
-                "CT" => &["--notrack", "--helper ftp", ""],
-                "DNAT" => &[
-                    "--to-destination 1.2.3.4-1.2.3.9:80-90/85 --persistent",
-                    "--to-destination :80 --random",
-                ],
-                "LOG" => &[
-                    "",
-                    "--log-level 7 --log-uid --log-tcp-options",
-                    "--log-prefix \"a \\\" b: \" --log-level 3",
-                ],
-                "MARK" => &[
-                    "--set-mark 5/3",
-                    "--and-mark 0xf0",
-                    "--or-mark 1",
-                    "--xor-mark 2",
-                    "--set-mark 9",
-                ],
-                "MASQUERADE" => &["", "--to-ports 1024-2048 --random --random-fully"],
-                "REDIRECT" => &["", "--to-ports 80 --random"],
-                "NOTRACK" => &[""],
-                "REJECT" => &["--reject-with tcp-reset", ""],
-                "SNAT" => &[
-                    "--to-source 1.2.3.4:80-90 --random-fully",
-                    "--to-source 1.1.1.1-2.2.2.2 --persistent",
-                ],
-                other => panic!("write options for -j {other}"),
-            };
-            for typed in all {
-                let made = read_target(spec, TCP, typed).unwrap();
-                assert_eq!(made.kernel_name(), spec.listed_as);
-                for numeric in [true, false] {
-                    let mut text = String::new();
-                    made.list(&mut text, numeric);
-                    let ways = (spec.unlist)(of(&text));
+            for sample in spec.samples.taken.iter().filter(|sample| !sample.lossy) {
+                let p = P::of(sample.before);
+                let made = read_target(spec, p, sample.typed).unwrap();
+                for printed in [sample.listed, sample.named] {
+                    let text = format!(" {printed}");
+                    let rest = if printed.is_empty() { "" } else { &text };
+                    let ways = (spec.unlist)(Listed { rest, protocol: p.0 });
                     let again = ways.iter().filter(|it| it.rest.is_empty()).any(|it| {
                         let line = line_of(&it.options);
-                        read_target(spec, TCP, &line).is_ok_and(|again| made.equals(again.as_ref()))
+                        read_target(spec, p, &line).is_ok_and(|again| made.equals(again.as_ref()))
                     });
-                    assert!(again, "-j {} {typed} is listed as{text}: {ways:?}", spec.name);
+                    assert!(again, "-j {} {} is listed as{text}: {ways:?}", spec.name, sample.typed);
                 }
             }
         }

@@ -11,6 +11,7 @@ pub mod names;
 pub mod number;
 pub mod option;
 mod place;
+pub mod samples;
 #[cfg(test)]
 mod sentences;
 mod states;
@@ -30,6 +31,7 @@ use crate::rule::{Match, Target};
 use listed::Unlist;
 pub use option::{Exclusive, NeedsOne};
 use option::{Given, OptionSpec, UsageError};
+use samples::Samples;
 
 /// What `-m NAME` is.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ pub struct MatchSpec {
     pub unlist: Unlist,
     /// One line for the manual.
     pub about: &'static str,
+    pub samples: Samples,
 }
 
 impl MatchSpec {
@@ -80,6 +83,7 @@ pub struct TargetSpec {
     /// The inverse of [`Target::list`]: [`listed::never`] where there is none.
     pub unlist: Unlist,
     pub about: &'static str,
+    pub samples: Samples,
 }
 
 impl TargetSpec {
@@ -224,8 +228,8 @@ mod tests {
 
     use super::option::ValueKind;
     use super::*;
-    use crate::ext::testing::{ANY, Bench, ICMP, TCP, UDP, ip, read_match, read_target, tcp, udp, udp_reply};
-    use crate::rule::Matched;
+    use crate::ext::samples::{Refused, Taken};
+    use crate::ext::testing::{P, read_match, read_target};
 
     /// Every extension's name and options.
     fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static [OptionSpec])> {
@@ -313,76 +317,147 @@ mod tests {
         assert_eq!(find_target("ACCEPT", Family::V4).map(|spec| spec.name), None);
     }
 
-    /// For each match: `-p`, options, and a packet that fails, with the sentence.
+    /// A match or a target, read and printed.
+    struct Printed {
+        name: &'static str,
+        saved: String,
+        listed: String,
+        named: String,
+        again: Result<bool, UsageError>,
+    }
+
+    fn printed_match(spec: &'static MatchSpec, sample: &Taken) -> Result<Printed, UsageError> {
+        let p = P::of(sample.before);
+        let made = read_match(spec, p, sample.typed)?;
+        let [mut saved, mut listed, mut named] = [const { String::new() }; 3];
+        made.save(&mut saved);
+        made.list(&mut listed, true);
+        made.list(&mut named, false);
+        let again = read_match(spec, p, &saved).map(|again| again.equals(made.as_ref()));
+        let name = made.name();
+        Ok(Printed {
+            name,
+            saved,
+            listed,
+            named,
+            again,
+        })
+    }
+
+    fn printed_target(spec: &'static TargetSpec, sample: &Taken) -> Result<Printed, UsageError> {
+        let p = P::of(sample.before);
+        let made = read_target(spec, p, sample.typed)?;
+        assert_eq!(made.kernel_name(), spec.listed_as);
+        let [mut saved, mut listed, mut named] = [const { String::new() }; 3];
+        made.save(&mut saved);
+        made.list(&mut listed, true);
+        made.list(&mut named, false);
+        let again = read_target(spec, p, &saved).map(|again| again.equals(made.as_ref()));
+        let name = made.name();
+        Ok(Printed {
+            name,
+            saved,
+            listed,
+            named,
+            again,
+        })
+    }
+
     #[test]
-    fn every_match_explains_a_packet_that_fails_and_reads_back_what_it_saves() {
-        let mut bench = Bench::new();
-        bench.track(&mut udp_reply());
-        let segment = tcp(1000, 443, 2, &[]);
-        let datagram = udp(1000, 53, &[]);
-        let echo = ip(1, 0, &crate::wire::icmpv4::emit(8, 0, 0, &[]));
-        for spec in MATCHES {
-            let (p, typed, packet, sentence) = match spec.name {
-                "addrtype" => (
-                    ANY,
-                    "--dst-type LOCAL",
-                    &datagram,
-                    "--dst-type LOCAL: packet is for 192.0.2.9, which is UNICAST",
-                ),
-                "comment" => (ANY, "--comment x", &datagram, ""),
-                "conntrack" => (ANY, "--ctstate NEW", &datagram, "--ctstate NEW: flow is ESTABLISHED"),
-                "icmp" => (ICMP, "--icmp-type 0", &echo, "--icmp-type 0: packet has 8/0"),
-                // A full bucket lets the first packet pass.
-                "limit" => (ANY, "--limit 3/min", &datagram, ""),
-                "mark" => (ANY, "--mark 1", &datagram, "--mark 0x1: packet has 0x0"),
-                "multiport" => (TCP, "--dports 22,80", &segment, "--dports 22,80: packet has 443"),
-                "state" => (ANY, "--state NEW", &datagram, "--state NEW: flow is ESTABLISHED"),
-                "tcp" => (TCP, "--dport 80", &segment, "--dport 80: packet has 443"),
-                "udp" => (UDP, "--dport 80", &datagram, "--dport 80: packet has 53"),
-                other => panic!("write a packet that -m {other} fails"),
+    fn samples_are_printed_as_the_tool_prints_them_and_read_back() {
+        let check = |what: &str, name: &str, sample: &Taken, printed: Result<Printed, UsageError>| {
+            let line = format!("{} {what} {name} {}", sample.before, sample.typed);
+            let printed = printed.unwrap_or_else(|why| panic!("{line}: {why}"));
+            let spaced = |text: &str| {
+                if text.is_empty() {
+                    String::new()
+                } else {
+                    format!(" {text}")
+                }
             };
-            let made = read_match(spec, p, typed).unwrap();
-            let (matched, why) = bench.ask(made.as_ref(), packet);
             assert_eq!(
-                (matched == Matched::Yes, why.as_str()),
-                (sentence.is_empty(), sentence),
+                (printed.name, printed.saved, printed.listed, printed.named),
+                (name, spaced(sample.saved), spaced(sample.listed), spaced(sample.named)),
+                "{line}"
+            );
+            assert_eq!(printed.again == Ok(true), !sample.lossy, "{line}: {:?}", printed.again);
+        };
+        for spec in MATCHES {
+            assert!(
+                !spec.samples.taken.is_empty() && !spec.samples.packets.is_empty(),
                 "-m {}",
                 spec.name
             );
-            assert_eq!(made.name(), spec.name);
-            let mut saved = String::new();
-            made.save(&mut saved);
-            assert!(
-                made.equals(read_match(spec, p, &saved).unwrap().as_ref()),
-                "-m {}{saved}",
-                spec.name
-            );
+            for sample in spec.samples.taken {
+                check("-m", spec.name, sample, printed_match(spec, sample));
+            }
+        }
+        for spec in TARGETS {
+            assert!(!spec.samples.taken.is_empty(), "-j {}", spec.name);
+            for sample in spec.samples.taken {
+                check("-j", spec.name, sample, printed_target(spec, sample));
+            }
         }
     }
 
     #[test]
-    fn every_target_reads_back_what_it_saves() {
+    fn samples_are_refused_in_the_tools_words() {
+        let check = |name: &str, sample: &Refused, why: Option<UsageError>| {
+            let said = why.map(|why| why.message);
+            assert_eq!(
+                said.as_deref(),
+                Some(sample.said),
+                "{} {name} {}",
+                sample.before,
+                sample.typed
+            );
+        };
+        for spec in MATCHES {
+            assert!(!spec.samples.refused.is_empty(), "-m {}", spec.name);
+            for sample in spec.samples.refused {
+                check(
+                    spec.name,
+                    sample,
+                    read_match(spec, P::of(sample.before), sample.typed).err(),
+                );
+            }
+        }
         for spec in TARGETS {
-            let typed = match spec.name {
-                "CT" => "--helper ftp",
-                "DNAT" => "--to-destination 1.2.3.4-1.2.3.9:80-90/85 --persistent",
-                "LOG" => "--log-prefix x --log-level info --log-uid",
-                "MARK" => "--set-mark 5/3",
-                "MASQUERADE" | "REDIRECT" => "--to-ports 1024-2048 --random",
-                "NOTRACK" => "",
-                "REJECT" => "--reject-with tcp-reset",
-                "SNAT" => "--to-source 1.2.3.4:80-90 --random-fully",
-                other => panic!("write options for -j {other}"),
-            };
-            let made = read_target(spec, TCP, typed).unwrap();
-            assert_eq!(made.name(), spec.name);
-            let mut saved = String::new();
-            made.save(&mut saved);
             assert!(
-                made.equals(read_target(spec, TCP, &saved).unwrap().as_ref()),
-                "-j {}{saved}",
+                !spec.samples.refused.is_empty() || spec.options.is_empty(),
+                "-j {}",
                 spec.name
             );
+            for sample in spec.samples.refused {
+                check(
+                    spec.name,
+                    sample,
+                    read_target(spec, P::of(sample.before), sample.typed).err(),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_option_has_a_sample() {
+        let has = |samples: &Samples, option: &OptionSpec| {
+            let typed = |text: &str| {
+                text.split(' ')
+                    .any(|word| option.names().any(|name| word == format!("--{name}")))
+            };
+            let refused = samples.refused.iter().any(|sample| typed(sample.typed));
+            let is_missing = matches!(option.value, ValueKind::Refused { .. });
+            (is_missing && refused) || samples.taken.iter().any(|sample| typed(sample.typed))
+        };
+        for spec in MATCHES {
+            for option in spec.options {
+                assert!(has(&spec.samples, option), "-m {} --{}", spec.name, option.name);
+            }
+        }
+        for spec in TARGETS {
+            for option in spec.options {
+                assert!(has(&spec.samples, option), "-j {} --{}", spec.name, option.name);
+            }
         }
     }
 }

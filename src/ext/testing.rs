@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::option::{Given, GivenOption, OptionSpec, UsageError, parse_value};
-use super::{MatchSpec, TargetSpec};
+use super::{MatchSpec, TargetSpec, names};
 use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use crate::conntrack::{Settings, Table as Flows, TrackContext, TrackStage, Tracking};
 use crate::nat::{Manip, NatRange};
@@ -19,6 +19,22 @@ use crate::wire::{checksum, ipv4};
 /// `-p` of the rule under test.
 #[derive(Clone, Copy)]
 pub struct P(pub u8, pub bool);
+
+impl P {
+    /// As a sample says it: `-p tcp`, `! -p 17`, or nothing.
+    pub fn of(before: &str) -> Self {
+        let (inverted, rest) = match before.strip_prefix("! ") {
+            Some(rest) => (true, rest),
+            None => (false, before),
+        };
+        let Some(name) = rest.strip_prefix("-p ") else {
+            assert_eq!(rest, "", "a sample's rule may have a protocol");
+            return ANY;
+        };
+        let number = name.parse().ok().or_else(|| names::protocol_number(name));
+        Self(number.expect("a protocol"), inverted)
+    }
+}
 
 pub const ANY: P = P(0, false);
 pub const TCP: P = P(protocol::TCP, false);
@@ -98,60 +114,6 @@ pub fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn 
 pub fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result<Arc<dyn Target>, UsageError> {
     let options = read(spec.name, spec.options, p, text)?;
     spec.finish(&given(p, &options))
-}
-
-/// Options typed, then `iptables -S`, `iptables -L -n` and `iptables -L`, as the real tool printed them. What is saved reads back as the same.
-pub fn match_texts(spec: &'static MatchSpec, p: P, cases: &[(&str, &str, &str, &str)]) {
-    for (typed, save, numeric, symbolic) in cases {
-        let made = read_match(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
-        let (mut saved, mut numbers, mut names) = Default::default();
-        made.save(&mut saved);
-        made.list(&mut numbers, true);
-        made.list(&mut names, false);
-        assert_eq!(
-            (&saved[..], &numbers[..], &names[..]),
-            (*save, *numeric, *symbolic),
-            "{typed}"
-        );
-        let again = read_match(spec, p, &saved).unwrap_or_else(|why| panic!("{typed} saved as{saved}: {why}"));
-        let mut twice = String::new();
-        again.save(&mut twice);
-        assert_eq!(saved, twice, "{typed} saved, read and saved");
-    }
-}
-
-pub fn target_texts(spec: &'static TargetSpec, p: P, cases: &[(&str, &str, &str, &str)]) {
-    for (typed, save, numeric, symbolic) in cases {
-        let made = read_target(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
-        let (mut saved, mut numbers, mut names) = Default::default();
-        made.save(&mut saved);
-        made.list(&mut numbers, true);
-        made.list(&mut names, false);
-        assert_eq!(
-            (&saved[..], &numbers[..], &names[..]),
-            (*save, *numeric, *symbolic),
-            "{typed}"
-        );
-        let again = read_target(spec, p, &saved).unwrap_or_else(|why| panic!("{typed} saved as{saved}: {why}"));
-        let mut twice = String::new();
-        again.save(&mut twice);
-        assert_eq!(saved, twice, "{typed} saved, read and saved");
-    }
-}
-
-/// Options typed, and what the real tool said. An empty line after its message is a newline here.
-pub fn match_errors(spec: &'static MatchSpec, p: P, cases: &[(&str, &str)]) {
-    for (typed, message) in cases {
-        let why = read_match(spec, p, typed).expect_err(typed);
-        assert_eq!(why.message, *message, "{typed}");
-    }
-}
-
-pub fn target_errors(spec: &'static TargetSpec, p: P, cases: &[(&str, &str)]) {
-    for (typed, message) in cases {
-        let why = read_target(spec, p, typed).expect_err(typed);
-        assert_eq!(why.message, *message, "{typed}");
-    }
 }
 
 /// Asks the extension about a place; `Err` holds the kernel's words.

@@ -8,6 +8,7 @@ use crate::base::{Family, InterfaceId};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::invalid;
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::net::AddressKind;
 use crate::rule::{Context, Hook, Match, Matched, Refusal, Scope};
@@ -26,6 +27,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     build,
     unlist,
     about: "what kind of address source and destination are, seen from this host",
+    samples: SAMPLES,
 };
 
 /// A bit each, from the first on. NAT and XRESOLVE are kinds that no address has.
@@ -265,76 +267,101 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken(
+            "",
+            "! --src-type LOCAL,UNICAST",
+            "! --src-type UNICAST,LOCAL",
+            "ADDRTYPE match src-type !UNICAST,LOCAL",
+        ),
+        taken(
+            "",
+            "--dst-type loc",
+            "--dst-type LOCAL",
+            "ADDRTYPE match dst-type LOCAL",
+        ),
+        taken(
+            "",
+            "--src-type UN",
+            "--src-type UNSPEC",
+            "ADDRTYPE match src-type UNSPEC",
+        ),
+        taken(
+            "",
+            "--src-type X,LOCAL",
+            "--src-type LOCAL,XRESOLVE",
+            "ADDRTYPE match src-type LOCAL,XRESOLVE",
+        ),
+        taken(
+            "",
+            "--limit-iface-in --dst-type BROADCAST --src-type LOCAL",
+            "--src-type LOCAL --dst-type BROADCAST --limit-iface-in",
+            "ADDRTYPE match src-type LOCAL dst-type BROADCAST limit-in",
+        ),
+        taken(
+            "",
+            "--limit-iface-out --src-type NAT",
+            "--src-type NAT --limit-iface-out",
+            "ADDRTYPE match src-type NAT limit-out",
+        ),
+    ],
+    refused: &[
+        refused("", "", "addrtype: you must specify --src-type or --dst-type"),
+        refused(
+            "",
+            "--limit-iface-in --limit-iface-out",
+            "addrtype: you must specify --src-type or --dst-type",
+        ),
+        refused("", "--dst-type FOO", "addrtype: bad type \"FOO\""),
+        refused("", "--dst-type LOCALX", "addrtype: bad type \"LOCALX\""),
+        refused("", "--dst-type \"\"", "addrtype: bad type \"\""),
+        refused("", "--dst-type LOCAL,", "addrtype: bad type \"\""),
+        refused("", "--dst-type LOCAL,,UNICAST", "addrtype: bad type `,UNICAST'"),
+        refused("", "--dst-type ,LOCAL", "addrtype: bad type `,LOCAL'"),
+        refused(
+            "",
+            "--limit-iface-out --limit-iface-in --src-type LOCAL",
+            "addrtype: option \"--limit-iface-in\" cannot be used together with \"--limit-iface-out\".\n",
+        ),
+        refused(
+            "",
+            "! --limit-iface-in --src-type LOCAL",
+            "addrtype: option \"--limit-iface-in\" cannot be inverted.\n",
+        ),
+        refused(
+            "",
+            "--src-type LOCAL --src-type LOCAL",
+            "addrtype: option \"--src-type\" can only be used once.\n",
+        ),
+    ],
+    packets: &[
+        passes(
+            "",
+            "--src-type UNICAST --dst-type UNICAST,LOCAL",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+        ),
+        fails(
+            "",
+            "--src-type LOCAL",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--src-type LOCAL: packet is from 10.0.0.2, which is UNICAST",
+        ),
+        fails(
+            "",
+            "! --dst-type UNICAST",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "! --dst-type UNICAST: packet is for 192.0.2.9, which is UNICAST",
+        ),
+    ],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, placed, read_match, udp};
+    use crate::ext::testing::{ANY, Bench, match_packets, placed, read_match, udp};
     use crate::packet::End;
     use crate::rule::Table;
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        let case = |typed, saved, listed| (typed, saved, listed, listed);
-        match_texts(
-            &SPEC,
-            ANY,
-            &[
-                case(
-                    "! --src-type LOCAL,UNICAST",
-                    " ! --src-type UNICAST,LOCAL",
-                    " ADDRTYPE match src-type !UNICAST,LOCAL",
-                ),
-                case("--dst-type loc", " --dst-type LOCAL", " ADDRTYPE match dst-type LOCAL"),
-                case("--src-type UN", " --src-type UNSPEC", " ADDRTYPE match src-type UNSPEC"),
-                case(
-                    "--src-type X,LOCAL",
-                    " --src-type LOCAL,XRESOLVE",
-                    " ADDRTYPE match src-type LOCAL,XRESOLVE",
-                ),
-                case(
-                    "--limit-iface-in --dst-type BROADCAST --src-type LOCAL",
-                    " --src-type LOCAL --dst-type BROADCAST --limit-iface-in",
-                    " ADDRTYPE match src-type LOCAL dst-type BROADCAST limit-in",
-                ),
-                case(
-                    "--limit-iface-out --src-type NAT",
-                    " --src-type NAT --limit-iface-out",
-                    " ADDRTYPE match src-type NAT limit-out",
-                ),
-            ],
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        let needs = "addrtype: you must specify --src-type or --dst-type";
-        match_errors(
-            &SPEC,
-            ANY,
-            &[
-                ("", needs),
-                ("--limit-iface-in --limit-iface-out", needs),
-                ("--dst-type FOO", "addrtype: bad type \"FOO\""),
-                ("--dst-type LOCALX", "addrtype: bad type \"LOCALX\""),
-                ("--dst-type \"\"", "addrtype: bad type \"\""),
-                ("--dst-type LOCAL,", "addrtype: bad type \"\""),
-                ("--dst-type LOCAL,,UNICAST", "addrtype: bad type `,UNICAST'"),
-                ("--dst-type ,LOCAL", "addrtype: bad type `,LOCAL'"),
-                (
-                    "--limit-iface-out --limit-iface-in --src-type LOCAL",
-                    "addrtype: option \"--limit-iface-in\" cannot be used together with \"--limit-iface-out\".\n",
-                ),
-                (
-                    "! --limit-iface-in --src-type LOCAL",
-                    "addrtype: option \"--limit-iface-in\" cannot be inverted.\n",
-                ),
-                (
-                    "--src-type LOCAL --src-type LOCAL",
-                    "addrtype: option \"--src-type\" can only be used once.\n",
-                ),
-            ],
-        );
-    }
 
     #[test]
     fn places() {

@@ -9,6 +9,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::strtoul;
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::only_protocol;
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::rule::{Context, Match, Matched, Refusal, Scope};
 use crate::wire::icmpv4::Icmpv4;
 
@@ -23,6 +24,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     build,
     unlist,
     about: "type and code of ICMP",
+    samples: SAMPLES,
 };
 
 const TYPE: Opt<Kind> = Opt::own(
@@ -265,125 +267,107 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("-p icmp", "--icmp-type 8", "--icmp-type 8", "icmptype 8").named("icmp echo-request"),
+        taken("-p icmp", "--icmp-type 3/4", "--icmp-type 3/4", "icmptype 3 code 4").named("icmp fragmentation-needed"),
+        taken("-p icmp", "--icmp-type ping", "--icmp-type 8", "icmptype 8").named("icmp echo-request"),
+        taken("-p icmp", "--icmp-type any", "--icmp-type any", "icmptype 255").named("icmp any"),
+        taken("-p icmp", "! --icmp-type any", "! --icmp-type any", "icmp !type 255").named("icmp !any"),
+        taken("-p icmp", "! --icmp-type 8", "! --icmp-type 8", "icmp !type 8").named("icmp !echo-request"),
+        taken("-p icmp", "--icmp-type 255", "--icmp-type any", "icmptype 255").named("icmp any"),
+        taken("-p icmp", "--icmp-type 0x8", "--icmp-type 8", "icmptype 8").named("icmp echo-request"),
+        taken("-p icmp", "--icmp-type 8/0", "--icmp-type 8/0", "icmptype 8 code 0"),
+        taken(
+            "-p icmp",
+            "! --icmp-type 3/77",
+            "! --icmp-type 3/77",
+            "icmp !type 3 code 77",
+        ),
+        taken("-p icmp", "--icmp-type i", "--icmp-type 12/0", "icmptype 12 code 0").named("icmp ip-header-bad"),
+        taken("-p icmp", "--icmp-type 13", "--icmp-type 13", "icmptype 13").named("icmp timestamp-request"),
+        taken(
+            "-p icmp",
+            "! --icmp-type 3/4:5",
+            "! --icmp-type 3/4",
+            "icmp !type 3 codes 4-5",
+        )
+        .lossy(),
+        // A code beside 255 is lost on the way.
+        taken("-p icmp", "--icmp-type 255/3", "--icmp-type any", "icmptype 255 code 3").lossy(),
+    ],
+    refused: &[
+        refused("-p icmp", "", "icmp: option \"--icmp-type\" must be specified\n"),
+        refused("-p icmp", "--icmp-type 256", "Unknown ICMP type `256'"),
+        refused("-p icmp", "--icmp-type 3/256", "Unknown ICMP code `3/256'"),
+        refused("-p icmp", "--icmp-type 3/", "Unknown ICMP code `3/'"),
+        refused("-p icmp", "--icmp-type x/4-5", "Unknown ICMP type `x/4-5'"),
+        refused("-p icmp", "--icmp-type /4", "Unknown ICMP type `/4'"),
+        refused("-p icmp", "--icmp-type 3/0-4", "unknown character -"),
+        refused("-p icmp", "--icmp-type 3/4/5", "unknown character /"),
+        refused("-p icmp", "--icmp-type 3x", "unknown character x"),
+        refused("-p icmp", "--icmp-type 1:x", "Unknown ICMP type `1:x'"),
+        refused("-p icmp", "--icmp-type 1:2", "ICMP type range not supported"),
+        refused("-p icmp", "--icmp-type 3/4:", "Unknown ICMP code `3/4:'"),
+        refused("-p icmp", "--icmp-type 3/4:5:6", "unknown character :"),
+        refused(
+            "-p icmp",
+            "--icmp-type \"\"",
+            "Ambiguous ICMP type `': `any' or `echo-reply'?",
+        ),
+        refused(
+            "-p icmp",
+            "--icmp-type echo",
+            "Ambiguous ICMP type `echo': `echo-reply' or `echo-request'?",
+        ),
+        refused(
+            "-p icmp",
+            "--icmp-type po",
+            "Ambiguous ICMP type `po': `pong' or `port-unreachable'?",
+        ),
+        refused(
+            "-p icmp",
+            "--icmp-type 8 --icmp-type 0",
+            "icmp: option \"--icmp-type\" can only be used once.\n",
+        ),
+    ],
+    packets: &[
+        passes(
+            "-p icmp",
+            "--icmp-type 8",
+            "icmp 10.0.0.2 > 192.0.2.9 echo-request id 1 seq 1",
+        ),
+        passes(
+            "-p icmp",
+            "--icmp-type any",
+            "icmp 10.0.0.2 > 192.0.2.9 echo-request id 1 seq 1",
+        ),
+        passes(
+            "-p icmp",
+            "--icmp-type 255/3",
+            "icmp 10.0.0.2 > 192.0.2.9 echo-request id 1 seq 1",
+        ),
+        fails(
+            "-p icmp",
+            "--icmp-type 0",
+            "icmp 10.0.0.2 > 192.0.2.9 echo-request id 1 seq 1",
+            "--icmp-type 0: packet has 8/0",
+        ),
+        fails(
+            "-p icmp",
+            "! --icmp-type 8",
+            "icmp 10.0.0.2 > 192.0.2.9 echo-request id 1 seq 1",
+            "! --icmp-type 8: packet has 8/0",
+        ),
+    ],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{Bench, ICMP, UDP, ip, match_errors, match_packets, match_texts, placed, read_match};
+    use crate::ext::testing::{Bench, ICMP, UDP, ip, match_packets, placed, read_match};
     use crate::rule::{Hook, Table};
     use crate::wire::icmpv4;
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        let case = |typed, saved, numeric, symbolic| (typed, saved, numeric, symbolic);
-        match_texts(
-            &SPEC,
-            ICMP,
-            &[
-                case("--icmp-type 8", " --icmp-type 8", " icmptype 8", " icmp echo-request"),
-                case(
-                    "--icmp-type 3/4",
-                    " --icmp-type 3/4",
-                    " icmptype 3 code 4",
-                    " icmp fragmentation-needed",
-                ),
-                case(
-                    "--icmp-type ping",
-                    " --icmp-type 8",
-                    " icmptype 8",
-                    " icmp echo-request",
-                ),
-                case("--icmp-type any", " --icmp-type any", " icmptype 255", " icmp any"),
-                case(
-                    "! --icmp-type any",
-                    " ! --icmp-type any",
-                    " icmp !type 255",
-                    " icmp !any",
-                ),
-                case(
-                    "! --icmp-type 8",
-                    " ! --icmp-type 8",
-                    " icmp !type 8",
-                    " icmp !echo-request",
-                ),
-                case("--icmp-type 255", " --icmp-type any", " icmptype 255", " icmp any"),
-                case("--icmp-type 0x8", " --icmp-type 8", " icmptype 8", " icmp echo-request"),
-                case(
-                    "--icmp-type 8/0",
-                    " --icmp-type 8/0",
-                    " icmptype 8 code 0",
-                    " icmptype 8 code 0",
-                ),
-                case(
-                    "! --icmp-type 3/77",
-                    " ! --icmp-type 3/77",
-                    " icmp !type 3 code 77",
-                    " icmp !type 3 code 77",
-                ),
-                case(
-                    "--icmp-type i",
-                    " --icmp-type 12/0",
-                    " icmptype 12 code 0",
-                    " icmp ip-header-bad",
-                ),
-                case(
-                    "--icmp-type 13",
-                    " --icmp-type 13",
-                    " icmptype 13",
-                    " icmp timestamp-request",
-                ),
-            ],
-        );
-        let made = read_match(&SPEC, ICMP, "! --icmp-type 3/4:5").unwrap();
-        let (mut saved, mut listed) = (String::new(), String::new());
-        made.save(&mut saved);
-        made.list(&mut listed, false);
-        assert_eq!(
-            (&saved[..], &listed[..]),
-            (" ! --icmp-type 3/4", " icmp !type 3 codes 4-5")
-        );
-        // A code beside 255 is lost on the way.
-        let made = read_match(&SPEC, ICMP, "--icmp-type 255/3").unwrap();
-        let (mut saved, mut listed) = (String::new(), String::new());
-        made.save(&mut saved);
-        made.list(&mut listed, false);
-        assert_eq!((&saved[..], &listed[..]), (" --icmp-type any", " icmptype 255 code 3"));
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        match_errors(
-            &SPEC,
-            ICMP,
-            &[
-                ("", "icmp: option \"--icmp-type\" must be specified\n"),
-                ("--icmp-type 256", "Unknown ICMP type `256'"),
-                ("--icmp-type 3/256", "Unknown ICMP code `3/256'"),
-                ("--icmp-type 3/", "Unknown ICMP code `3/'"),
-                ("--icmp-type x/4-5", "Unknown ICMP type `x/4-5'"),
-                ("--icmp-type /4", "Unknown ICMP type `/4'"),
-                ("--icmp-type 3/0-4", "unknown character -"),
-                ("--icmp-type 3/4/5", "unknown character /"),
-                ("--icmp-type 3x", "unknown character x"),
-                ("--icmp-type 1:x", "Unknown ICMP type `1:x'"),
-                ("--icmp-type 1:2", "ICMP type range not supported"),
-                ("--icmp-type 3/4:", "Unknown ICMP code `3/4:'"),
-                ("--icmp-type 3/4:5:6", "unknown character :"),
-                ("--icmp-type \"\"", "Ambiguous ICMP type `': `any' or `echo-reply'?"),
-                (
-                    "--icmp-type echo",
-                    "Ambiguous ICMP type `echo': `echo-reply' or `echo-request'?",
-                ),
-                (
-                    "--icmp-type po",
-                    "Ambiguous ICMP type `po': `pong' or `port-unreachable'?",
-                ),
-                (
-                    "--icmp-type 8 --icmp-type 0",
-                    "icmp: option \"--icmp-type\" can only be used once.\n",
-                ),
-            ],
-        );
-    }
 
     #[test]
     fn needs_its_protocol() {

@@ -10,6 +10,7 @@ use crate::base::{Family, Time};
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError};
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::rule::{Context, Errno, Match, Matched, Refusal, Scope, State};
 
 pub const SPEC: MatchSpec = MatchSpec {
@@ -23,6 +24,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     build,
     unlist,
     about: "matches as long as there is a token in a bucket that fills at a rate",
+    samples: SAMPLES,
 };
 
 const RATE: Opt<u32> = Opt::own(
@@ -235,79 +237,90 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("", "", "--limit 3/hour", "limit: avg 3/hour burst 5"),
+        taken("", "--limit 3/minute", "--limit 3/min", "limit: avg 3/min burst 5"),
+        taken("", "--limit 3", "--limit 3/sec", "limit: avg 3/sec burst 5"),
+        taken("", "--limit 3/s", "--limit 3/sec", "limit: avg 3/sec burst 5"),
+        taken("", "--limit 7/h", "--limit 7/hour", "limit: avg 7/hour burst 5"),
+        taken("", "--limit 7/DA", "--limit 7/day", "limit: avg 7/day burst 5"),
+        taken(
+            "",
+            "--limit 9999/s",
+            "--limit 10000/sec",
+            "limit: avg 10000/sec burst 5",
+        ),
+        taken(
+            "",
+            "--limit 7000/s",
+            "--limit 10000/sec",
+            "limit: avg 10000/sec burst 5",
+        ),
+        taken("", "--limit 3333/s", "--limit 3333/sec", "limit: avg 3333/sec burst 5"),
+        taken("", "--limit 1001/s", "--limit 1111/sec", "limit: avg 1111/sec burst 5"),
+        taken(
+            "",
+            "--limit 600000/min",
+            "--limit 10000/sec",
+            "limit: avg 10000/sec burst 5",
+        ),
+        taken("", "--limit 60/min", "--limit 1/sec", "limit: avg 1/sec burst 5"),
+        taken("", "--limit 90/min", "--limit 90/min", "limit: avg 90/min burst 5"),
+        taken("", "--limit 61/min", "--limit 61/min", "limit: avg 61/min burst 5"),
+        taken("", "--limit 100/h", "--limit 100/hour", "limit: avg 100/hour burst 5"),
+        taken("", "--limit 24/day", "--limit 1/hour", "limit: avg 1/hour burst 5"),
+        taken("", "--limit 25/day", "--limit 25/day", "limit: avg 25/day burst 5"),
+        taken("", "--limit 1.5/s", "--limit 1/sec", "limit: avg 1/sec burst 5"),
+        taken("", "--limit \" 3 /s\"", "--limit 3/sec", "limit: avg 3/sec burst 5"),
+        taken(
+            "",
+            "--limit-burst 7",
+            "--limit 3/hour --limit-burst 7",
+            "limit: avg 3/hour burst 7",
+        ),
+    ],
+    refused: &[
+        refused("", "--limit 3/seconds", "bad rate \"3/seconds\"'"),
+        refused("", "--limit 7/", "bad rate \"7/\"'"),
+        refused("", "--limit 3//s", "bad rate \"3//s\"'"),
+        refused("", "--limit 0/s", "bad rate \"0/s\"'"),
+        refused("", "--limit 0x3/s", "bad rate \"0x3/s\"'"),
+        refused("", "--limit 4294967296/s", "bad rate \"4294967296/s\"'"),
+        refused("", "--limit -1/s", "Rate too fast \"-1/s\""),
+        refused("", "--limit 10001/s", "Rate too fast \"10001/s\""),
+        refused("", "--limit 600001/min", "Rate too fast \"600001/min\""),
+        refused(
+            "",
+            "--limit 3/s --limit 4/s",
+            "limit: option \"--limit\" can only be used once.\n",
+        ),
+        refused("", "! --limit 3/s", "limit: option \"--limit\" cannot be inverted.\n"),
+        refused(
+            "",
+            "--limit-burst 10001",
+            "limit: bad value for option \"--limit-burst\", or out of range (0-10000).\n",
+        ),
+    ],
+    packets: &[
+        passes("", "--limit 1/hour --limit-burst 1", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        fails(
+            "",
+            "--limit 1/hour --limit-burst 1",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--limit 1/hour: 0.00 of 1 token",
+        )
+        .after(&["lan udp 10.0.0.2:1 > 192.0.2.9:2"]),
+    ],
+};
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ext::testing::{ANY, Bench, match_errors, match_texts, placed, read_match, udp};
+    use crate::ext::testing::{ANY, Bench, placed, read_match, udp};
     use crate::rule::{Hook, Table};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        for (typed, rate) in [
-            ("", "3/hour"),
-            ("--limit 3/minute", "3/min"),
-            ("--limit 3", "3/sec"),
-            ("--limit 3/s", "3/sec"),
-            ("--limit 7/h", "7/hour"),
-            ("--limit 7/DA", "7/day"),
-            ("--limit 9999/s", "10000/sec"),
-            ("--limit 7000/s", "10000/sec"),
-            ("--limit 3333/s", "3333/sec"),
-            ("--limit 1001/s", "1111/sec"),
-            ("--limit 600000/min", "10000/sec"),
-            ("--limit 60/min", "1/sec"),
-            ("--limit 90/min", "90/min"),
-            ("--limit 61/min", "61/min"),
-            ("--limit 100/h", "100/hour"),
-            ("--limit 24/day", "1/hour"),
-            ("--limit 25/day", "25/day"),
-            ("--limit 1.5/s", "1/sec"),
-            ("--limit \" 3 /s\"", "3/sec"),
-        ] {
-            let (saved, listed) = (format!(" --limit {rate}"), format!(" limit: avg {rate} burst 5"));
-            match_texts(&SPEC, ANY, &[(typed, &saved, &listed, &listed)]);
-        }
-        match_texts(
-            &SPEC,
-            ANY,
-            &[(
-                "--limit-burst 7",
-                " --limit 3/hour --limit-burst 7",
-                " limit: avg 3/hour burst 7",
-                " limit: avg 3/hour burst 7",
-            )],
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        match_errors(
-            &SPEC,
-            ANY,
-            &[
-                ("--limit 3/seconds", "bad rate \"3/seconds\"'"),
-                ("--limit 7/", "bad rate \"7/\"'"),
-                ("--limit 3//s", "bad rate \"3//s\"'"),
-                ("--limit 0/s", "bad rate \"0/s\"'"),
-                ("--limit 0x3/s", "bad rate \"0x3/s\"'"),
-                ("--limit 4294967296/s", "bad rate \"4294967296/s\"'"),
-                ("--limit -1/s", "Rate too fast \"-1/s\""),
-                ("--limit 10001/s", "Rate too fast \"10001/s\""),
-                ("--limit 600001/min", "Rate too fast \"600001/min\""),
-                (
-                    "--limit 3/s --limit 4/s",
-                    "limit: option \"--limit\" can only be used once.\n",
-                ),
-                ("! --limit 3/s", "limit: option \"--limit\" cannot be inverted.\n"),
-                (
-                    "--limit-burst 10001",
-                    "limit: bad value for option \"--limit-burst\", or out of range (0-10000).\n",
-                ),
-            ],
-        );
-    }
 
     #[test]
     fn rates_that_overflow() {

@@ -7,6 +7,7 @@ use crate::base::{Family, MarkMask};
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, UsageError};
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
 use crate::rule::{Context, Match, Matched};
 
@@ -21,6 +22,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     build,
     unlist,
     about: "bits of the packet's mark",
+    samples: SAMPLES,
 };
 
 const MARK: Opt<MarkMask> = Opt::mark("mark", "the packet's mark under the mask is the value")
@@ -87,53 +89,92 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("", "--mark 1", "--mark 0x1", "mark match 0x1"),
+        taken("", "--mark 0x10/0xff", "--mark 0x10/0xff", "mark match 0x10/0xff"),
+        taken("", "! --mark 1/1", "! --mark 0x1/0x1", "mark match ! 0x1/0x1"),
+        taken("", "--mark 0x1ff/0xff", "--mark 0x1ff/0xff", "mark match 0x1ff/0xff"),
+        taken("", "--mark 010", "--mark 0x8", "mark match 0x8"),
+        taken("", "--mark 1/0", "--mark 0x1/0x0", "mark match 0x1/0x0"),
+        taken("", "--mark \" +1\"", "--mark 0x1", "mark match 0x1"),
+        taken("", "--mark 4294967295", "--mark 0xffffffff", "mark match 0xffffffff"),
+        taken("", "--mark 0", "--mark 0x0", "mark match 0x0"),
+    ],
+    refused: &[
+        refused("", "", "mark: option \"--mark\" must be specified\n"),
+        refused(
+            "",
+            "--mark x",
+            "mark: bad integer value for option \"--mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--mark 1/x",
+            "mark: bad integer value for option \"--mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--mark 1/",
+            "mark: bad integer value for option \"--mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--mark \"\"",
+            "mark: bad integer value for option \"--mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--mark -1",
+            "mark: bad integer value for option \"--mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--mark 4294967296",
+            "mark: bad integer value for option \"--mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--mark 0x",
+            "mark: trailing garbage after value for option \"--mark\".\n",
+        ),
+        refused(
+            "",
+            "--mark 08",
+            "mark: trailing garbage after value for option \"--mark\".\n",
+        ),
+        refused(
+            "",
+            "--mark 1x",
+            "mark: trailing garbage after value for option \"--mark\".\n",
+        ),
+        refused(
+            "",
+            "--mark 1 --mark 2",
+            "mark: option \"--mark\" can only be used once.\n",
+        ),
+    ],
+    packets: &[
+        passes("", "--mark 0/0xff", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        fails(
+            "",
+            "--mark 0x134/0xff",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--mark 0x134/0xff: packet has 0x0",
+        ),
+        fails(
+            "",
+            "! --mark 0",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "! --mark 0x0: packet has 0x0",
+        ),
+    ],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, udp};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        let case = |typed, saved, listed| (typed, saved, listed, listed);
-        match_texts(
-            &SPEC,
-            ANY,
-            &[
-                case("--mark 1", " --mark 0x1", " mark match 0x1"),
-                case("--mark 0x10/0xff", " --mark 0x10/0xff", " mark match 0x10/0xff"),
-                case("! --mark 1/1", " ! --mark 0x1/0x1", " mark match ! 0x1/0x1"),
-                case("--mark 0x1ff/0xff", " --mark 0x1ff/0xff", " mark match 0x1ff/0xff"),
-                case("--mark 010", " --mark 0x8", " mark match 0x8"),
-                case("--mark 1/0", " --mark 0x1/0x0", " mark match 0x1/0x0"),
-                case("--mark \" +1\"", " --mark 0x1", " mark match 0x1"),
-                case("--mark 4294967295", " --mark 0xffffffff", " mark match 0xffffffff"),
-                case("--mark 0", " --mark 0x0", " mark match 0x0"),
-            ],
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        let bad = "mark: bad integer value for option \"--mark\", or out of range.\n";
-        let garbage = "mark: trailing garbage after value for option \"--mark\".\n";
-        match_errors(
-            &SPEC,
-            ANY,
-            &[
-                ("", "mark: option \"--mark\" must be specified\n"),
-                ("--mark x", bad),
-                ("--mark 1/x", bad),
-                ("--mark 1/", bad),
-                ("--mark \"\"", bad),
-                ("--mark -1", bad),
-                ("--mark 4294967296", bad),
-                ("--mark 0x", garbage),
-                ("--mark 08", garbage),
-                ("--mark 1x", garbage),
-                ("--mark 1 --mark 2", "mark: option \"--mark\" can only be used once.\n"),
-            ],
-        );
-    }
+    use crate::ext::testing::{ANY, Bench, match_packets, udp};
 
     #[test]
     fn packets() {

@@ -7,6 +7,7 @@ use super::ports::port;
 use crate::base::{Family, PortRange, protocol};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::wording::{Port, Ports};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Context, Match, Matched};
@@ -25,6 +26,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     build,
     unlist,
     about: "up to fifteen ports, a range counting twice",
+    samples: SAMPLES,
 };
 
 const SOURCE: Opt<Vec<PortRange>> = ports("sports", "the source port is one of these").in_errors(&["source-ports"]);
@@ -214,109 +216,108 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken(
+            "-p tcp",
+            "--dports http,https,1000:2000",
+            "--dports 80,443,1000:2000",
+            "multiport dports 80,443,1000:2000",
+        )
+        .named("multiport dports http,https,1000:cisco-sccp"),
+        taken("-p tcp", "! --sports 1,2", "! --sports 1,2", "multiport sports  !1,2")
+            .named("multiport sports  !tcpmux,2"),
+        taken("-p tcp", "--source-ports 1,2", "--sports 1,2", "multiport sports 1,2")
+            .named("multiport sports tcpmux,2"),
+        taken("-p tcp", "--ports 1,2", "--ports 1,2", "multiport ports 1,2").named("multiport ports tcpmux,2"),
+        taken(
+            "-p tcp",
+            "--dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15",
+            "--dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15",
+            "multiport dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15",
+        )
+        .named("multiport dports tcpmux:2,3:4,5:6,echo:8,discard:10,systat:12,daytime:14,netstat"),
+        taken("-p udp", "--dports domain", "--dports 53", "multiport dports 53").named("multiport dports domain"),
+    ],
+    refused: &[
+        refused("-p tcp", "", "multiport expection an option"),
+        refused(
+            "-p tcp",
+            "--dports 1,2 ! --sports 3,4",
+            "multiport: option \"--source-ports\" cannot be used together with \"--destination-ports\".\n",
+        ),
+        refused(
+            "-p tcp",
+            "--dports 1,2 --dports 3",
+            "multiport: option \"--destination-ports\" can only be used once.\n",
+        ),
+        refused(
+            "-p tcp",
+            "--dports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16",
+            "too many ports specified",
+        ),
+        refused(
+            "-p tcp",
+            "--dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15:16",
+            "too many ports specified",
+        ),
+        refused("-p tcp", "--dports 2:1", "invalid portrange specified"),
+        refused("-p tcp", "--dports 2:2", "invalid portrange specified"),
+        refused("-p tcp", "--dports 1,,2", "invalid port/service `' specified"),
+        refused("-p tcp", "--dports :5", "invalid port/service `' specified"),
+        refused("-p tcp", "--dports 5:", "invalid port/service `' specified"),
+        refused("-p tcp", "--dports 1:2:3", "invalid port/service `2:3' specified"),
+        refused("-p tcp", "--dports 65536", "invalid port/service `65536' specified"),
+        refused("-p udp", "--dports http", "invalid port/service `http' specified"),
+        refused(
+            "",
+            "--dports 1",
+            "multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'",
+        ),
+        refused(
+            "-p icmp",
+            "--dports 1",
+            "multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP",
+        ),
+        refused(
+            "! -p tcp",
+            "--dports 1",
+            "multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP",
+        ),
+        refused(
+            "-p udplite",
+            "--dports domain",
+            "invalid port/service `domain' specified",
+        ),
+    ],
+    packets: &[
+        passes("-p tcp", "--dports 22,80", "tcp 10.0.0.2:1000 > 192.0.2.9:80 S"),
+        passes("-p tcp", "--ports 1000", "tcp 10.0.0.2:1000 > 192.0.2.9:80 S"),
+        fails(
+            "-p tcp",
+            "--dports 22,443:500",
+            "tcp 10.0.0.2:1000 > 192.0.2.9:80 S",
+            "--dports 22,443:500: packet has 80",
+        ),
+        fails(
+            "-p tcp",
+            "--sports 80",
+            "tcp 10.0.0.2:1000 > 192.0.2.9:80 S",
+            "--sports 80: packet has 1000",
+        ),
+        fails(
+            "-p tcp",
+            "! --ports 80",
+            "tcp 10.0.0.2:1000 > 192.0.2.9:80 S",
+            "! --ports 80: packet has 1000 and 80",
+        ),
+    ],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, ICMP, P, TCP, UDP, ip, match_errors, match_packets, match_texts, tcp};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        match_texts(
-            &SPEC,
-            TCP,
-            &[
-                (
-                    "--dports http,https,1000:2000",
-                    " --dports 80,443,1000:2000",
-                    " multiport dports 80,443,1000:2000",
-                    " multiport dports http,https,1000:cisco-sccp",
-                ),
-                (
-                    "! --sports 1,2",
-                    " ! --sports 1,2",
-                    " multiport sports  !1,2",
-                    " multiport sports  !tcpmux,2",
-                ),
-                (
-                    "--source-ports 1,2",
-                    " --sports 1,2",
-                    " multiport sports 1,2",
-                    " multiport sports tcpmux,2",
-                ),
-                (
-                    "--ports 1,2",
-                    " --ports 1,2",
-                    " multiport ports 1,2",
-                    " multiport ports tcpmux,2",
-                ),
-                (
-                    "--dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15",
-                    " --dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15",
-                    " multiport dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15",
-                    " multiport dports tcpmux:2,3:4,5:6,echo:8,discard:10,systat:12,daytime:14,netstat",
-                ),
-            ],
-        );
-        match_texts(
-            &SPEC,
-            UDP,
-            &[(
-                "--dports domain",
-                " --dports 53",
-                " multiport dports 53",
-                " multiport dports domain",
-            )],
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        match_errors(
-            &SPEC,
-            TCP,
-            &[
-                ("", "multiport expection an option"),
-                (
-                    "--dports 1,2 ! --sports 3,4",
-                    "multiport: option \"--source-ports\" cannot be used together with \"--destination-ports\".\n",
-                ),
-                (
-                    "--dports 1,2 --dports 3",
-                    "multiport: option \"--destination-ports\" can only be used once.\n",
-                ),
-                (
-                    "--dports 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16",
-                    "too many ports specified",
-                ),
-                (
-                    "--dports 1:2,3:4,5:6,7:8,9:10,11:12,13:14,15:16",
-                    "too many ports specified",
-                ),
-                ("--dports 2:1", "invalid portrange specified"),
-                ("--dports 2:2", "invalid portrange specified"),
-                ("--dports 1,,2", "invalid port/service `' specified"),
-                ("--dports :5", "invalid port/service `' specified"),
-                ("--dports 5:", "invalid port/service `' specified"),
-                ("--dports 1:2:3", "invalid port/service `2:3' specified"),
-                ("--dports 65536", "invalid port/service `65536' specified"),
-            ],
-        );
-        match_errors(
-            &SPEC,
-            UDP,
-            &[("--dports http", "invalid port/service `http' specified")],
-        );
-        let needs = "multiport needs `-p tcp', `-p udp', `-p udplite', `-p sctp' or `-p dccp'";
-        let only = "multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP";
-        match_errors(&SPEC, ANY, &[("--dports 1", needs)]);
-        match_errors(&SPEC, ICMP, &[("--dports 1", only)]);
-        match_errors(&SPEC, P(protocol::TCP, true), &[("--dports 1", only)]);
-        match_errors(
-            &SPEC,
-            P(protocol::UDPLITE, false),
-            &[("--dports domain", "invalid port/service `domain' specified")],
-        );
-    }
+    use crate::ext::testing::{Bench, TCP, ip, match_packets, tcp};
 
     #[test]
     fn packets() {

@@ -8,6 +8,7 @@ use crate::base::Family;
 use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::states::{StateBits, since, state_words, subject};
 use crate::ext::wording::not;
 use crate::rule::{Context, Match, Matched};
@@ -23,6 +24,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     build,
     unlist,
     about: "the packet's relation to its flow",
+    samples: SAMPLES,
 };
 
 const STATE: Opt<StateBits> = Opt::words(
@@ -106,55 +108,69 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("", "--state NEW", "--state NEW", "state NEW"),
+        taken(
+            "",
+            "! --state NEW,ESTABLISHED,RELATED,INVALID,UNTRACKED",
+            "! --state INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED",
+            "! state INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED",
+        ),
+        taken("", "--state new,e", "--state NEW,ESTABLISHED", "state NEW,ESTABLISHED"),
+    ],
+    refused: &[
+        refused("", "", "state: option \"--state\" must be specified\n"),
+        refused("", "--state FOO", "Bad state \"FOO\""),
+        refused("", "--state XX,INVALID", "Bad state \"XX,INVALID\""),
+        refused(
+            "",
+            "--state \"\"",
+            "\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED",
+        ),
+        refused(
+            "",
+            "--state NEW,",
+            "\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED",
+        ),
+        refused("", "--state ,NEW", "Bad state \",NEW\""),
+        refused("", "--state ,", "Bad state \",\""),
+        refused("", "--state NEW,,NEW", "Bad state \",NEW\""),
+        refused("", "--state SNAT", "Bad state \"SNAT\""),
+        refused("", "--state NEWX", "Bad state \"NEWX\""),
+        refused(
+            "",
+            "--state NEW --state FOO",
+            "state: option \"--state\" can only be used once.\n",
+        ),
+    ],
+    packets: &[
+        passes("", "--state NEW,UNTRACKED", "udp 10.0.0.2:1001 > 192.0.2.9:53"),
+        fails(
+            "",
+            "--state NEW,UNTRACKED",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--state NEW,UNTRACKED: flow is ESTABLISHED since packet 2",
+        )
+        .after(&[
+            "lan udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "wan udp 192.0.2.9:53 > 10.0.0.2:1000",
+        ]),
+        fails(
+            "",
+            "--state NEW",
+            "tcp 10.0.0.2:1 > 192.0.2.9:2 SF",
+            "--state NEW: packet is INVALID",
+        ),
+    ],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::conntrack::{CtState, Tracking};
     use crate::ext::matches::conntrack;
-    use crate::ext::testing::{ANY, Bench, match_errors, match_packets, match_texts, read_match, udp, udp_reply};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        let case = |typed, saved, listed| (typed, saved, listed, listed);
-        match_texts(
-            &SPEC,
-            ANY,
-            &[
-                case("--state NEW", " --state NEW", " state NEW"),
-                case(
-                    "! --state NEW,ESTABLISHED,RELATED,INVALID,UNTRACKED",
-                    " ! --state INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED",
-                    " ! state INVALID,NEW,RELATED,ESTABLISHED,UNTRACKED",
-                ),
-                case("--state new,e", " --state NEW,ESTABLISHED", " state NEW,ESTABLISHED"),
-            ],
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        let list = "\"--state\" requires a list of states with no spaces, e.g. ESTABLISHED,RELATED";
-        match_errors(
-            &SPEC,
-            ANY,
-            &[
-                ("", "state: option \"--state\" must be specified\n"),
-                ("--state FOO", "Bad state \"FOO\""),
-                ("--state XX,INVALID", "Bad state \"XX,INVALID\""),
-                ("--state \"\"", list),
-                ("--state NEW,", list),
-                ("--state ,NEW", "Bad state \",NEW\""),
-                ("--state ,", "Bad state \",\""),
-                ("--state NEW,,NEW", "Bad state \",NEW\""),
-                ("--state SNAT", "Bad state \"SNAT\""),
-                ("--state NEWX", "Bad state \"NEWX\""),
-                (
-                    "--state NEW --state FOO",
-                    "state: option \"--state\" can only be used once.\n",
-                ),
-            ],
-        );
-    }
+    use crate::ext::testing::{ANY, Bench, match_packets, read_match, udp, udp_reply};
 
     #[test]
     fn is_not_conntrack_by_another_name() {

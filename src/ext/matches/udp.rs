@@ -8,6 +8,7 @@ use crate::ext::MatchSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::only_protocol;
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::rule::{Context, Match, Matched, Refusal, Scope};
 use crate::wire;
 
@@ -22,6 +23,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     build,
     unlist,
     about: "ports of UDP",
+    samples: SAMPLES,
 };
 
 const PORTS: EndOptions = EndOptions {
@@ -110,71 +112,78 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("-p udp", "", "", "udp"),
+        taken("-p udp", "--dport 53", "--dport 53", "udp dpt:53").named("udp dpt:domain"),
+        taken(
+            "-p udp",
+            "--sport 53:54 ! --dport domain",
+            "--sport 53:54 ! --dport 53",
+            "udp spts:53:54 dpt:!53",
+        )
+        .named("udp spts:domain:54 dpt:!domain"),
+        taken("-p udp", "--dport http", "--dport 80", "udp dpt:80"),
+        taken("-p udp", "--dport domain:http", "--dport 53:80", "udp dpts:53:80").named("udp dpts:domain:80"),
+        taken("-p udp", "--dport 80:70", "--dport 80:70", "udp dpts:80:70"),
+        taken("-p udp", "--dport 65536", "--dport 0", "udp dpt:0"),
+        taken("-p udp", "--dport \"\"", "--dport 0", "udp dpt:0"),
+        taken("-p udp", "--dport :", "", "udp"),
+        taken("-p udp", "--dport 010", "--dport 10", "udp dpt:10"),
+        taken("-p udp", "--dport \" +1\"", "--dport 1", "udp dpt:1"),
+        taken("-p udp", "--dport 5:5", "--dport 5", "udp dpt:5"),
+    ],
+    refused: &[
+        refused(
+            "-p udp",
+            "--dport nosuch",
+            "Port \"nosuch\" does not resolve to anything.\n",
+        ),
+        refused("-p udp", "--dport 5:x", "Port \"x\" does not resolve to anything.\n"),
+        refused(
+            "-p udp",
+            "--dport 0x10",
+            "Port \"0x10\" does not resolve to anything.\n",
+        ),
+        refused("-p udp", "--dport -1", "Port \"-1\" does not resolve to anything.\n"),
+        refused(
+            "-p udp",
+            "--dport 1:2:3",
+            "udp: Too many components for option \"--destination-port\" (max: 2)\n",
+        ),
+        refused(
+            "-p udp",
+            "--dport 1 --dport 2",
+            "udp: option \"--destination-port\" can only be used once.\n",
+        ),
+        refused(
+            "-p udp",
+            "--sport 1 --source-port 2",
+            "udp: option \"--source-port\" can only be used once.\n",
+        ),
+    ],
+    packets: &[
+        passes("-p udp", "--dport 53", "udp 10.0.0.2:1000 > 192.0.2.9:53"),
+        fails(
+            "-p udp",
+            "--dport 54:60",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--dport 54:60: packet has 53",
+        ),
+        fails(
+            "-p udp",
+            "! --sport 1000",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "! --sport 1000: packet has 1000",
+        ),
+    ],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{Bench, TCP, UDP, ip, match_errors, match_packets, match_texts, placed, read_match, udp};
+    use crate::ext::testing::{Bench, TCP, UDP, ip, match_packets, placed, read_match, udp};
     use crate::rule::{Hook, Table};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        match_texts(
-            &SPEC,
-            UDP,
-            &[
-                ("", "", " udp", " udp"),
-                ("--dport 53", " --dport 53", " udp dpt:53", " udp dpt:domain"),
-                (
-                    "--sport 53:54 ! --dport domain",
-                    " --sport 53:54 ! --dport 53",
-                    " udp spts:53:54 dpt:!53",
-                    " udp spts:domain:54 dpt:!domain",
-                ),
-                // Any protocol's name will do, but it is listed by UDP's.
-                ("--dport http", " --dport 80", " udp dpt:80", " udp dpt:80"),
-                (
-                    "--dport domain:http",
-                    " --dport 53:80",
-                    " udp dpts:53:80",
-                    " udp dpts:domain:80",
-                ),
-                // A range may be empty here, what is too large wraps, and nothing is zero.
-                ("--dport 80:70", " --dport 80:70", " udp dpts:80:70", " udp dpts:80:70"),
-                ("--dport 65536", " --dport 0", " udp dpt:0", " udp dpt:0"),
-                ("--dport \"\"", " --dport 0", " udp dpt:0", " udp dpt:0"),
-                ("--dport :", "", " udp", " udp"),
-                ("--dport 010", " --dport 10", " udp dpt:10", " udp dpt:10"),
-                ("--dport \" +1\"", " --dport 1", " udp dpt:1", " udp dpt:1"),
-                ("--dport 5:5", " --dport 5", " udp dpt:5", " udp dpt:5"),
-            ],
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        match_errors(
-            &SPEC,
-            UDP,
-            &[
-                ("--dport nosuch", "Port \"nosuch\" does not resolve to anything.\n"),
-                ("--dport 5:x", "Port \"x\" does not resolve to anything.\n"),
-                ("--dport 0x10", "Port \"0x10\" does not resolve to anything.\n"),
-                ("--dport -1", "Port \"-1\" does not resolve to anything.\n"),
-                (
-                    "--dport 1:2:3",
-                    "udp: Too many components for option \"--destination-port\" (max: 2)\n",
-                ),
-                (
-                    "--dport 1 --dport 2",
-                    "udp: option \"--destination-port\" can only be used once.\n",
-                ),
-                (
-                    "--sport 1 --source-port 2",
-                    "udp: option \"--source-port\" can only be used once.\n",
-                ),
-            ],
-        );
-    }
 
     #[test]
     fn needs_its_protocol() {

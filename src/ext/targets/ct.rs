@@ -9,6 +9,7 @@ use crate::ext::TargetSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::only_table;
+use crate::ext::samples::{Samples, refused, taken};
 use crate::helper;
 use crate::rule::{Errno, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
 
@@ -31,6 +32,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     build,
     unlist,
     about: "what tracking shall make of the packet: nothing, or a flow with a helper",
+    samples: SAMPLES,
 };
 
 const NOTRACK: Opt<()> = Opt::flag("notrack", "keep the packet out of connection tracking");
@@ -137,60 +139,70 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("-p tcp", "", "", "CT"),
+        taken("-p tcp", "--notrack", "--notrack", "CT notrack"),
+        taken("-p tcp", "--helper ftp", "--helper ftp", "CT helper ftp"),
+        taken("-p tcp", "--helper \"\"", "", "CT"),
+        taken(
+            "-p tcp",
+            "--helper ftp --notrack",
+            "--notrack --helper ftp",
+            "CT notrack helper ftp",
+        ),
+    ],
+    refused: &[
+        refused(
+            "-p tcp",
+            "--timeout x",
+            "CT: option \"--timeout\" is not there yet: take it out of the rule.\n",
+        ),
+        refused(
+            "-p tcp",
+            "--expevents new",
+            "CT: option \"--expevents\" is not there yet: take it out of the rule.\n",
+        ),
+        refused(
+            "-p tcp",
+            "--zone-orig 5",
+            "CT: option \"--zone-orig\" is not there yet: take it out of the rule.\n",
+        ),
+        refused(
+            "-p tcp",
+            "--zone-reply 5",
+            "CT: option \"--zone-reply\" is not there yet: take it out of the rule.\n",
+        ),
+        refused(
+            "-p tcp",
+            "--helper ftp --helper ftp",
+            "CT: option \"--helper\" can only be used once.\n",
+        ),
+        refused(
+            "-p tcp",
+            "! --notrack",
+            "CT: option \"--notrack\" cannot be inverted.\n",
+        ),
+        refused(
+            "-p tcp",
+            "--zone 5",
+            "CT: option \"--zone\" is not there yet: take it out of the rule.\n",
+        ),
+        refused(
+            "-p tcp",
+            "--ctevents new",
+            "CT: option \"--ctevents\" is not there yet: take it out of the rule.\n",
+        ),
+    ],
+    packets: &[],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::protocol;
-    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, placed, read_target, target_errors, target_texts, udp};
+    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, placed, read_target, udp};
     use crate::rule::Hook;
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        target_texts(
-            &SPEC,
-            TCP,
-            &[
-                ("", "", " CT", " CT"),
-                ("--notrack", " --notrack", " CT notrack", " CT notrack"),
-                ("--helper ftp", " --helper ftp", " CT helper ftp", " CT helper ftp"),
-                ("--helper \"\"", "", " CT", " CT"),
-                (
-                    "--helper ftp --notrack",
-                    " --notrack --helper ftp",
-                    " CT notrack helper ftp",
-                    " CT notrack helper ftp",
-                ),
-            ],
-        );
-        assert!(
-            read_target(&SPEC, TCP, "--helper \"\"")
-                .unwrap()
-                .equals(read_target(&SPEC, TCP, "").unwrap().as_ref())
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool_and_what_is_not_there() {
-        target_errors(
-            &SPEC,
-            TCP,
-            &[
-                (
-                    "--helper ftp --helper ftp",
-                    "CT: option \"--helper\" can only be used once.\n",
-                ),
-                ("! --notrack", "CT: option \"--notrack\" cannot be inverted.\n"),
-                (
-                    "--zone 5",
-                    "CT: option \"--zone\" is not there yet: take it out of the rule.\n",
-                ),
-                (
-                    "--ctevents new",
-                    "CT: option \"--ctevents\" is not there yet: take it out of the rule.\n",
-                ),
-            ],
-        );
-    }
 
     #[test]
     fn places() {
@@ -235,5 +247,11 @@ mod tests {
         bench.apply(ftp.as_ref(), &mut udp(1, 2, &[]));
         assert_eq!(bench.tracking.state, Some(CtState::Untracked));
         assert!(bench.tracking.template.is_none());
+    }
+
+    #[test]
+    fn an_empty_helper_is_none() {
+        let none = read_target(&SPEC, TCP, "").unwrap();
+        assert!(read_target(&SPEC, TCP, "--helper \"\"").unwrap().equals(none.as_ref()));
     }
 }

@@ -5,6 +5,7 @@ use super::to_addresses::End;
 use crate::base::Family;
 use crate::ext::TargetSpec;
 use crate::ext::option::{Opt, Read};
+use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
 use crate::rule::Hook;
 
@@ -18,6 +19,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     build: |given| Ok(DNAT.build(given)),
     unlist: |listed| DNAT.unlist(listed),
     about: "gives the flow another destination",
+    samples: SAMPLES,
 };
 
 const TO: Opt<NatRange> = nat_range::addresses(
@@ -33,74 +35,117 @@ static DNAT: End = End {
     hooks: &[Hook::Prerouting, Hook::Output],
 };
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken(
+            "-p tcp",
+            "--to-destination 1.2.3.4",
+            "--to-destination 1.2.3.4",
+            "to:1.2.3.4",
+        ),
+        taken(
+            "-p tcp",
+            "--to-destination 1.2.3.4-1.2.3.9",
+            "--to-destination 1.2.3.4-1.2.3.9",
+            "to:1.2.3.4-1.2.3.9",
+        ),
+        taken(
+            "-p tcp",
+            "--to-destination 1.2.3.4:80",
+            "--to-destination 1.2.3.4:80",
+            "to:1.2.3.4:80",
+        ),
+        taken(
+            "-p tcp",
+            "--to-destination 1.2.3.4:80-90/85",
+            "--to-destination 1.2.3.4:80-90/85",
+            "to:1.2.3.4:80-90/85",
+        ),
+        taken(
+            "-p tcp",
+            "--to-destination :80-90/70",
+            "--to-destination :80-90/70",
+            "to::80-90/70",
+        ),
+        taken(
+            "-p tcp",
+            "--to-destination :80-90/http",
+            "--to-destination :80-90/80",
+            "to::80-90/80",
+        ),
+        taken(
+            "-p tcp",
+            "--to-destination :80-90/5x",
+            "--to-destination :80-90/5",
+            "to::80-90/5",
+        ),
+        taken("-p tcp", "--to-destination :http", "--to-destination :80", "to::80"),
+        taken(
+            "-p tcp",
+            "--to-destination 1.2.3.4:80-80",
+            "--to-destination 1.2.3.4:80",
+            "to:1.2.3.4:80",
+        ),
+        taken(
+            "-p tcp",
+            "--to-destination 1.2.3.4:0",
+            "--to-destination 1.2.3.4:0",
+            "to:1.2.3.4:0",
+        ),
+        taken(
+            "",
+            "--to-destination 1.2.3.4 --random --persistent",
+            "--to-destination 1.2.3.4 --random --persistent",
+            "to:1.2.3.4 random persistent",
+        ),
+        // The base is printed beside a single port, which cannot be read again.
+        taken(
+            "-p tcp",
+            "--to-destination 1.2.3.4:80-80/5",
+            "--to-destination 1.2.3.4:80/5",
+            "to:1.2.3.4:80/5",
+        )
+        .lossy(),
+        taken(
+            "-p icmp",
+            "--to-destination 1.2.3.4:80",
+            "--to-destination 1.2.3.4:80",
+            "to:1.2.3.4:80",
+        ),
+    ],
+    refused: &[
+        refused(
+            "",
+            "--to-destination 1.2.3.4:80",
+            "Need TCP, UDP, SCTP or DCCP with port specification",
+        ),
+        refused("-p tcp", "", "DNAT: option \"--to-destination\" must be specified\n"),
+        refused("-p tcp", "--to-destination :80/70", "Garbage after port value: `/70'"),
+        refused("-p tcp", "--to-destination :80-90/", "Port `' not valid"),
+        refused("-p tcp", "--to-destination :80-90/0", "Port `0' not valid"),
+        refused("-p tcp", "--to-destination :80-90/70000", "Port `70000' not valid"),
+        refused(
+            "-p tcp",
+            "--to-destination 1.2.3.4:http-90/10",
+            "Port `http-90/10' not valid",
+        ),
+        refused("-p tcp", "--to-destination 1.2.3.4:90-80", "Port range `80' funky"),
+        refused("-p tcp", "--to-destination x:80", "Bad IP address \"x\""),
+        refused(
+            "-p tcp",
+            "--to-destination 1.2.3.4 --to-destination 1.2.3.5",
+            "DNAT: option \"--to-destination\" can only be used once.\n",
+        ),
+    ],
+    packets: &[],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::{AddressRange, PortRange};
-    use crate::ext::testing::{ANY, Bench, ICMP, TCP, placed, read_target, target_errors, target_texts, udp};
+    use crate::ext::testing::{ANY, Bench, TCP, placed, read_target, udp};
     use crate::rule::{Table, TargetVerdict};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        for (typed, to) in [
-            ("1.2.3.4", "1.2.3.4"),
-            ("1.2.3.4-1.2.3.9", "1.2.3.4-1.2.3.9"),
-            ("1.2.3.4:80", "1.2.3.4:80"),
-            ("1.2.3.4:80-90/85", "1.2.3.4:80-90/85"),
-            (":80-90/70", ":80-90/70"),
-            (":80-90/http", ":80-90/80"),
-            (":80-90/5x", ":80-90/5"),
-            (":http", ":80"),
-            ("1.2.3.4:80-80", "1.2.3.4:80"),
-            ("1.2.3.4:0", "1.2.3.4:0"),
-        ] {
-            let (saved, listed) = (format!(" --to-destination {to}"), format!(" to:{to}"));
-            target_texts(
-                &SPEC,
-                TCP,
-                &[(&format!("--to-destination {typed}"), &saved, &listed, &listed)],
-            );
-        }
-        let all = "--to-destination 1.2.3.4 --random --persistent";
-        let listed = " to:1.2.3.4 random persistent";
-        target_texts(&SPEC, ANY, &[(all, &format!(" {all}"), listed, listed)]);
-        // The base is printed beside a single port, which cannot be read again.
-        let made = read_target(&SPEC, TCP, "--to-destination 1.2.3.4:80-80/5").unwrap();
-        let mut saved = String::new();
-        made.save(&mut saved);
-        assert_eq!(saved, " --to-destination 1.2.3.4:80/5");
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        target_errors(
-            &SPEC,
-            ANY,
-            &[(
-                "--to-destination 1.2.3.4:80",
-                "Need TCP, UDP, SCTP or DCCP with port specification",
-            )],
-        );
-        assert!(read_target(&SPEC, ICMP, "--to-destination 1.2.3.4:80").is_ok());
-        target_errors(
-            &SPEC,
-            TCP,
-            &[
-                ("", "DNAT: option \"--to-destination\" must be specified\n"),
-                ("--to-destination :80/70", "Garbage after port value: `/70'"),
-                ("--to-destination :80-90/", "Port `' not valid"),
-                ("--to-destination :80-90/0", "Port `0' not valid"),
-                ("--to-destination :80-90/70000", "Port `70000' not valid"),
-                ("--to-destination 1.2.3.4:http-90/10", "Port `http-90/10' not valid"),
-                ("--to-destination 1.2.3.4:90-80", "Port range `80' funky"),
-                ("--to-destination x:80", "Bad IP address \"x\""),
-                (
-                    "--to-destination 1.2.3.4 --to-destination 1.2.3.5",
-                    "DNAT: option \"--to-destination\" can only be used once.\n",
-                ),
-            ],
-        );
-    }
 
     #[test]
     fn places() {

@@ -9,6 +9,7 @@ use crate::ext::TargetSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::whole_number;
 use crate::ext::option::{Given, Opt, Read, UsageError};
+use crate::ext::samples::{Samples, refused, taken};
 use crate::ext::wording::quoted;
 use crate::rule::{LogRecord, Target, TargetContext, TargetVerdict};
 
@@ -32,6 +33,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     build,
     unlist,
     about: "a line in the kernel's log for each packet",
+    samples: SAMPLES,
 };
 
 /// Bits of the number that `-L -n` prints.
@@ -243,89 +245,72 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("", "", "", "LOG flags 0 level 4").named("LOG level warn"),
+        taken("", "--log-level warning", "", "LOG flags 0 level 4").named("LOG level warn"),
+        taken("", "--log-level error", "--log-level 3", "LOG flags 0 level 3").named("LOG level err"),
+        taken("", "--log-level panic", "--log-level 0", "LOG flags 0 level 0").named("LOG level emerg"),
+        taken("", "--log-level 0x7", "--log-level 7", "LOG flags 0 level 7").named("LOG level debug"),
+        taken(
+            "",
+            "--log-prefix \"hello: \"",
+            "--log-prefix \"hello: \"",
+            "LOG flags 0 level 4 prefix \"hello: \"",
+        )
+        .named("LOG level warn prefix \"hello: \""),
+        taken(
+            "",
+            "--log-prefix 123456789012345678901234567890",
+            "--log-prefix 12345678901234567890123456789",
+            "LOG flags 0 level 4 prefix \"12345678901234567890123456789\"",
+        )
+        .named("LOG level warn prefix \"12345678901234567890123456789\""),
+        taken(
+            "",
+            "--log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode",
+            "--log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode",
+            "LOG flags 47 level 4",
+        )
+        .named("LOG level warn tcp-sequence tcp-options ip-options uid macdecode"),
+        taken(
+            "",
+            "--log-ip-options --log-prefix abc --log-level debug",
+            "--log-prefix abc --log-level 7 --log-ip-options",
+            "LOG flags 4 level 7 prefix \"abc\"",
+        )
+        .named("LOG level debug ip-options prefix \"abc\""),
+    ],
+    refused: &[
+        refused("", "--log-level warn", "log level \"warn\" unknown\n"),
+        refused("", "--log-level 8", "log level \"8\" unknown\n"),
+        refused("", "--log-level 7x", "log level \"7x\" unknown\n"),
+        refused("", "--log-level \"\"", "log level \"\" unknown\n"),
+        refused(
+            "",
+            "--log-prefix \"\"",
+            "Argument must have a minimum length of 1 characters\n",
+        ),
+        refused("", "--log-prefix \"a\nb\"", "Newlines not allowed in --log-prefix"),
+        refused(
+            "",
+            "--log-uid --log-uid",
+            "LOG: option \"--log-uid\" can only be used once.\n",
+        ),
+        refused(
+            "",
+            "! --log-prefix x",
+            "LOG: option \"--log-prefix\" cannot be inverted.\n",
+        ),
+    ],
+    packets: &[],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::InterfaceName;
-    use crate::ext::testing::{ANY, Bench, read_target, target_errors, target_texts, tcp};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        target_texts(
-            &SPEC,
-            ANY,
-            &[
-                ("", "", " LOG flags 0 level 4", " LOG level warn"),
-                ("--log-level warning", "", " LOG flags 0 level 4", " LOG level warn"),
-                (
-                    "--log-level error",
-                    " --log-level 3",
-                    " LOG flags 0 level 3",
-                    " LOG level err",
-                ),
-                (
-                    "--log-level panic",
-                    " --log-level 0",
-                    " LOG flags 0 level 0",
-                    " LOG level emerg",
-                ),
-                (
-                    "--log-level 0x7",
-                    " --log-level 7",
-                    " LOG flags 0 level 7",
-                    " LOG level debug",
-                ),
-                (
-                    "--log-prefix \"hello: \"",
-                    " --log-prefix \"hello: \"",
-                    " LOG flags 0 level 4 prefix \"hello: \"",
-                    " LOG level warn prefix \"hello: \"",
-                ),
-                (
-                    "--log-prefix 123456789012345678901234567890",
-                    " --log-prefix 12345678901234567890123456789",
-                    " LOG flags 0 level 4 prefix \"12345678901234567890123456789\"",
-                    " LOG level warn prefix \"12345678901234567890123456789\"",
-                ),
-                (
-                    "--log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode",
-                    " --log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode",
-                    " LOG flags 47 level 4",
-                    " LOG level warn tcp-sequence tcp-options ip-options uid macdecode",
-                ),
-                (
-                    "--log-ip-options --log-prefix abc --log-level debug",
-                    " --log-prefix abc --log-level 7 --log-ip-options",
-                    " LOG flags 4 level 7 prefix \"abc\"",
-                    " LOG level debug ip-options prefix \"abc\"",
-                ),
-            ],
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        target_errors(
-            &SPEC,
-            ANY,
-            &[
-                ("--log-level warn", "log level \"warn\" unknown\n"),
-                ("--log-level 8", "log level \"8\" unknown\n"),
-                ("--log-level 7x", "log level \"7x\" unknown\n"),
-                ("--log-level \"\"", "log level \"\" unknown\n"),
-                (
-                    "--log-prefix \"\"",
-                    "Argument must have a minimum length of 1 characters\n",
-                ),
-                ("--log-prefix \"a\nb\"", "Newlines not allowed in --log-prefix"),
-                (
-                    "--log-uid --log-uid",
-                    "LOG: option \"--log-uid\" can only be used once.\n",
-                ),
-                ("! --log-prefix x", "LOG: option \"--log-prefix\" cannot be inverted.\n"),
-            ],
-        );
-    }
+    use crate::ext::testing::{ANY, Bench, read_target, tcp};
 
     #[test]
     fn interfaces() {

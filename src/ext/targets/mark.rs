@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::{Family, MarkMask};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
+use crate::ext::samples::{Samples, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
 use crate::rule::{Target, TargetContext, TargetVerdict};
 
@@ -22,6 +23,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     build,
     unlist,
     about: "sets bits of the packet's mark",
+    samples: SAMPLES,
 };
 
 const SET_XMARK: Opt<MarkMask> = Opt::mark("set-xmark", "clear the bits of the mask, then exclusive-or the value");
@@ -101,79 +103,79 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("", "--set-mark 1", "--set-xmark 0x1/0xffffffff", "MARK set 0x1"),
+        taken("", "--set-mark 1/3", "--set-xmark 0x1/0x3", "MARK xset 0x1/0x3"),
+        taken("", "--set-mark 5/3", "--set-xmark 0x5/0x7", "MARK xset 0x5/0x7"),
+        taken("", "--set-xmark 1/2", "--set-xmark 0x1/0x2", "MARK xset 0x1/0x2"),
+        taken("", "--set-xmark 5/0", "--set-xmark 0x5/0x0", "MARK xor 0x5"),
+        taken("", "--set-xmark 0/0xff", "--set-xmark 0x0/0xff", "MARK and 0xffffff00"),
+        taken("", "--and-mark 0xff", "--set-xmark 0x0/0xffffff00", "MARK and 0xff"),
+        taken("", "--or-mark 0xff", "--set-xmark 0xff/0xff", "MARK or 0xff"),
+        taken("", "--xor-mark 0xff", "--set-xmark 0xff/0x0", "MARK xor 0xff"),
+        taken("", "--or-mark 0", "--set-xmark 0x0/0x0", "MARK and 0xffffffff"),
+        taken("", "--set-mark 0", "--set-xmark 0x0/0xffffffff", "MARK and 0x0"),
+    ],
+    refused: &[
+        refused(
+            "",
+            "",
+            "MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required",
+        ),
+        refused(
+            "",
+            "--xor-mark 0xff/1",
+            "MARK: bad value for option \"--xor-mark\", or out of range (0-4294967295).\n",
+        ),
+        refused(
+            "",
+            "--and-mark 4294967296",
+            "MARK: bad value for option \"--and-mark\", or out of range (0-4294967295).\n",
+        ),
+        refused(
+            "",
+            "--set-mark x",
+            "MARK: bad integer value for option \"--set-mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--set-mark 1x",
+            "MARK: trailing garbage after value for option \"--set-mark\".\n",
+        ),
+        refused(
+            "",
+            "--set-mark 1 --or-mark 2",
+            "MARK: option \"--set-mark\" cannot be used together with \"--or-mark\".\n",
+        ),
+        refused(
+            "",
+            "--set-mark 1 --set-xmark 2",
+            "MARK: option \"--set-xmark\" cannot be used together with \"--set-mark\".\n",
+        ),
+        refused(
+            "",
+            "--set-mark 1 --set-mark 2",
+            "MARK: option \"--set-mark\" can only be used once.\n",
+        ),
+        refused(
+            "",
+            "--set-mark 1 --or-mark 2 --or-mark 3",
+            "MARK: option \"--or-mark\" can only be used once.\n",
+        ),
+        refused(
+            "",
+            "! --set-mark 1",
+            "MARK: option \"--set-mark\" cannot be inverted.\n",
+        ),
+    ],
+    packets: &[],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, read_target, target_errors, target_texts, udp};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        let case = |typed, saved, listed| (typed, saved, listed, listed);
-        target_texts(
-            &SPEC,
-            ANY,
-            &[
-                case("--set-mark 1", " --set-xmark 0x1/0xffffffff", " MARK set 0x1"),
-                case("--set-mark 1/3", " --set-xmark 0x1/0x3", " MARK xset 0x1/0x3"),
-                case("--set-mark 5/3", " --set-xmark 0x5/0x7", " MARK xset 0x5/0x7"),
-                case("--set-xmark 1/2", " --set-xmark 0x1/0x2", " MARK xset 0x1/0x2"),
-                case("--set-xmark 5/0", " --set-xmark 0x5/0x0", " MARK xor 0x5"),
-                case("--set-xmark 0/0xff", " --set-xmark 0x0/0xff", " MARK and 0xffffff00"),
-                case("--and-mark 0xff", " --set-xmark 0x0/0xffffff00", " MARK and 0xff"),
-                case("--or-mark 0xff", " --set-xmark 0xff/0xff", " MARK or 0xff"),
-                case("--xor-mark 0xff", " --set-xmark 0xff/0x0", " MARK xor 0xff"),
-                case("--or-mark 0", " --set-xmark 0x0/0x0", " MARK and 0xffffffff"),
-                case("--set-mark 0", " --set-xmark 0x0/0xffffffff", " MARK and 0x0"),
-            ],
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        target_errors(
-            &SPEC,
-            ANY,
-            &[
-                (
-                    "",
-                    "MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required",
-                ),
-                (
-                    "--xor-mark 0xff/1",
-                    "MARK: bad value for option \"--xor-mark\", or out of range (0-4294967295).\n",
-                ),
-                (
-                    "--and-mark 4294967296",
-                    "MARK: bad value for option \"--and-mark\", or out of range (0-4294967295).\n",
-                ),
-                (
-                    "--set-mark x",
-                    "MARK: bad integer value for option \"--set-mark\", or out of range.\n",
-                ),
-                (
-                    "--set-mark 1x",
-                    "MARK: trailing garbage after value for option \"--set-mark\".\n",
-                ),
-                (
-                    "--set-mark 1 --or-mark 2",
-                    "MARK: option \"--set-mark\" cannot be used together with \"--or-mark\".\n",
-                ),
-                (
-                    "--set-mark 1 --set-xmark 2",
-                    "MARK: option \"--set-xmark\" cannot be used together with \"--set-mark\".\n",
-                ),
-                (
-                    "--set-mark 1 --set-mark 2",
-                    "MARK: option \"--set-mark\" can only be used once.\n",
-                ),
-                (
-                    "--set-mark 1 --or-mark 2 --or-mark 3",
-                    "MARK: option \"--or-mark\" can only be used once.\n",
-                ),
-                ("! --set-mark 1", "MARK: option \"--set-mark\" cannot be inverted.\n"),
-            ],
-        );
-    }
+    use crate::ext::testing::{ANY, Bench, read_target, udp};
 
     #[test]
     fn bits() {

@@ -7,6 +7,7 @@ use super::to_ports::{Address, Way};
 use crate::base::Family;
 use crate::ext::TargetSpec;
 use crate::ext::option::{Opt, Read};
+use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
 use crate::net::OutputKey;
 use crate::rule::{Hook, TargetContext};
@@ -21,6 +22,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     build: |given| Ok(MASQUERADE.build(given)),
     unlist: |listed| MASQUERADE.unlist(listed),
     about: "gives the flow the address of the interface it goes out by as its source",
+    samples: SAMPLES,
 };
 
 const TO: Opt<NatRange> = nat_range::only_ports(
@@ -67,84 +69,73 @@ fn next_hop(cx: &TargetContext<'_>) -> IpAddr {
     route.ok().and_then(|route| route.gateway).unwrap_or(destination)
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("-p tcp", "", "", ""),
+        taken("-p tcp", "--to-ports 1024", "--to-ports 1024", "masq ports: 1024"),
+        taken(
+            "-p tcp",
+            "--to-ports 1024-2048",
+            "--to-ports 1024-2048",
+            "masq ports: 1024-2048",
+        ),
+        taken("-p tcp", "--to-ports 5-5", "--to-ports 5", "masq ports: 5"),
+        taken("-p tcp", "--to-ports ftp-data", "--to-ports 20", "masq ports: 20"),
+        taken("-p tcp", "--to-ports 0", "--to-ports 0", "masq ports: 0"),
+        taken(
+            "-p tcp",
+            "--random --random-fully",
+            "--random --random-fully",
+            "random random-fully",
+        ),
+        taken(
+            "-p tcp",
+            "--to-ports 5 --random",
+            "--to-ports 5 --random",
+            "masq ports: 5 random",
+        ),
+        taken(
+            "-p tcp",
+            "--to-ports 1024-2048/3",
+            "--to-ports 1024-2048/0",
+            "masq ports: 1024-2048/0",
+        )
+        .lossy(),
+        taken("-p icmp", "--to-ports 1024", "--to-ports 1024", "masq ports: 1024"),
+        taken("! -p tcp", "--to-ports 1024", "--to-ports 1024", "masq ports: 1024"),
+    ],
+    refused: &[
+        refused(
+            "",
+            "--to-ports 1024",
+            "Need TCP, UDP, SCTP or DCCP with port specification",
+        ),
+        refused("-p tcp", "--to-ports 2048-1024", "Port range `1024' funky"),
+        refused("-p tcp", "--to-ports 65536", "Port `65536' not valid"),
+        refused("-p tcp", "--to-ports 1024:2048", "Invalid port:port syntax - use dash"),
+        refused("-p tcp", "--to-ports 1024-", "Port `' not valid"),
+        refused("-p tcp", "--to-ports 80/5", "Garbage after port value: `/5'"),
+        refused(
+            "-p tcp",
+            "--to-ports 1 --to-ports 2",
+            "MASQUERADE: option \"--to-ports\" can only be used once.\n",
+        ),
+        refused(
+            "-p tcp",
+            "! --random",
+            "MASQUERADE: option \"--random\" cannot be inverted.\n",
+        ),
+    ],
+    packets: &[],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::AddressRange;
     use crate::base::PortRange;
-    use crate::ext::testing::{ANY, Bench, ICMP, P, TCP, placed, read_target, target_errors, target_texts, udp};
+    use crate::ext::testing::{ANY, Bench, TCP, placed, read_target, udp};
     use crate::rule::{Table, TargetVerdict};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        target_texts(
-            &SPEC,
-            TCP,
-            &[
-                ("", "", "", ""),
-                (
-                    "--to-ports 1024",
-                    " --to-ports 1024",
-                    " masq ports: 1024",
-                    " masq ports: 1024",
-                ),
-                (
-                    "--to-ports 1024-2048",
-                    " --to-ports 1024-2048",
-                    " masq ports: 1024-2048",
-                    " masq ports: 1024-2048",
-                ),
-                ("--to-ports 5-5", " --to-ports 5", " masq ports: 5", " masq ports: 5"),
-                (
-                    "--to-ports ftp-data",
-                    " --to-ports 20",
-                    " masq ports: 20",
-                    " masq ports: 20",
-                ),
-                ("--to-ports 0", " --to-ports 0", " masq ports: 0", " masq ports: 0"),
-                (
-                    "--random --random-fully",
-                    " --random --random-fully",
-                    " random random-fully",
-                    " random random-fully",
-                ),
-                (
-                    "--to-ports 5 --random",
-                    " --to-ports 5 --random",
-                    " masq ports: 5 random",
-                    " masq ports: 5 random",
-                ),
-            ],
-        );
-        let made = read_target(&SPEC, TCP, "--to-ports 1024-2048/3").unwrap();
-        let mut saved = String::new();
-        made.save(&mut saved);
-        assert_eq!(saved, " --to-ports 1024-2048/0");
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        let needs = "Need TCP, UDP, SCTP or DCCP with port specification";
-        target_errors(&SPEC, ANY, &[("--to-ports 1024", needs)]);
-        assert!(read_target(&SPEC, ICMP, "--to-ports 1024").is_ok());
-        assert!(read_target(&SPEC, P(6, true), "--to-ports 1024").is_ok());
-        target_errors(
-            &SPEC,
-            TCP,
-            &[
-                ("--to-ports 2048-1024", "Port range `1024' funky"),
-                ("--to-ports 65536", "Port `65536' not valid"),
-                ("--to-ports 1024:2048", "Invalid port:port syntax - use dash"),
-                ("--to-ports 1024-", "Port `' not valid"),
-                ("--to-ports 80/5", "Garbage after port value: `/5'"),
-                (
-                    "--to-ports 1 --to-ports 2",
-                    "MASQUERADE: option \"--to-ports\" can only be used once.\n",
-                ),
-                ("! --random", "MASQUERADE: option \"--random\" cannot be inverted.\n"),
-            ],
-        );
-    }
 
     #[test]
     fn places() {

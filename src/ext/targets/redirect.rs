@@ -7,6 +7,7 @@ use super::to_ports::{Address, Way};
 use crate::base::Family;
 use crate::ext::TargetSpec;
 use crate::ext::option::{Opt, Read};
+use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
 use crate::rule::{Hook, TargetContext};
 
@@ -20,6 +21,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     build: |given| Ok(REDIRECT.build(given)),
     unlist: |listed| REDIRECT.unlist(listed),
     about: "gives the flow this host as its destination",
+    samples: SAMPLES,
 };
 
 const TO: Opt<NatRange> = nat_range::only_ports(
@@ -45,78 +47,61 @@ fn own_address(cx: &mut TargetContext<'_>) -> Address {
     address.map_or(Address::None, Address::Is)
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken("-p tcp", "", "", ""),
+        taken("-p tcp", "--to-ports 8080", "--to-ports 8080", "redir ports 8080"),
+        taken(
+            "-p tcp",
+            "--to-ports 8080-8090",
+            "--to-ports 8080-8090",
+            "redir ports 8080-8090",
+        ),
+        taken("-p tcp", "--to-ports 5-5", "--to-ports 5", "redir ports 5"),
+        taken("-p tcp", "--to-ports http", "--to-ports 80", "redir ports 80"),
+        taken("-p tcp", "--random", "--random", "random"),
+        taken(
+            "-p tcp",
+            "--to-ports 5 --random",
+            "--to-ports 5 --random",
+            "redir ports 5 random",
+        ),
+        taken("-p icmp", "--to-ports 8080", "--to-ports 8080", "redir ports 8080"),
+    ],
+    refused: &[
+        refused(
+            "",
+            "--to-ports 8080",
+            "Need TCP, UDP, SCTP or DCCP with port specification",
+        ),
+        refused("-p tcp", "--to-ports 8090-8080", "Port range `8080' funky"),
+        refused("-p tcp", "--to-ports 1-65536", "Port `65536' not valid"),
+        refused("-p tcp", "--to-ports http-https", "Port `http-https' not valid"),
+        refused(
+            "-p tcp",
+            "--to-ports 80-90/5",
+            "Shifted portmap ranges not supported with this kernel",
+        ),
+        refused("-p tcp", "--to-ports 80-90/x", "Port `x' not valid"),
+        refused("-p tcp", "--to-ports \"\"", "Port `' not valid"),
+        refused("-p tcp", "--to-ports 1:5", "Invalid port:port syntax - use dash"),
+        refused("-p tcp", "--to-ports x:5", "Port `x:5' not valid"),
+        refused("-p tcp", "--to-ports 80-90-95", "Garbage after port range: `-95'"),
+        refused(
+            "-p tcp",
+            "--to-ports 5 --to-ports 6",
+            "REDIRECT: option \"--to-ports\" can only be used once.\n",
+        ),
+    ],
+    packets: &[],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::AddressRange;
-    use crate::ext::testing::{ANY, Bench, ICMP, TCP, placed, read_target, target_errors, target_texts, udp};
+    use crate::ext::testing::{ANY, Bench, TCP, placed, read_target, udp};
     use crate::rule::{Table, TargetVerdict};
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        target_texts(
-            &SPEC,
-            TCP,
-            &[
-                ("", "", "", ""),
-                (
-                    "--to-ports 8080",
-                    " --to-ports 8080",
-                    " redir ports 8080",
-                    " redir ports 8080",
-                ),
-                (
-                    "--to-ports 8080-8090",
-                    " --to-ports 8080-8090",
-                    " redir ports 8080-8090",
-                    " redir ports 8080-8090",
-                ),
-                ("--to-ports 5-5", " --to-ports 5", " redir ports 5", " redir ports 5"),
-                (
-                    "--to-ports http",
-                    " --to-ports 80",
-                    " redir ports 80",
-                    " redir ports 80",
-                ),
-                ("--random", " --random", " random", " random"),
-                (
-                    "--to-ports 5 --random",
-                    " --to-ports 5 --random",
-                    " redir ports 5 random",
-                    " redir ports 5 random",
-                ),
-            ],
-        );
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        let needs = "Need TCP, UDP, SCTP or DCCP with port specification";
-        target_errors(&SPEC, ANY, &[("--to-ports 8080", needs)]);
-        assert!(read_target(&SPEC, ICMP, "--to-ports 8080").is_ok());
-        target_errors(
-            &SPEC,
-            TCP,
-            &[
-                ("--to-ports 8090-8080", "Port range `8080' funky"),
-                ("--to-ports 1-65536", "Port `65536' not valid"),
-                ("--to-ports http-https", "Port `http-https' not valid"),
-                (
-                    "--to-ports 80-90/5",
-                    "Shifted portmap ranges not supported with this kernel",
-                ),
-                ("--to-ports 80-90/x", "Port `x' not valid"),
-                ("--to-ports \"\"", "Port `' not valid"),
-                ("--to-ports 1:5", "Invalid port:port syntax - use dash"),
-                ("--to-ports x:5", "Port `x:5' not valid"),
-                ("--to-ports 80-90-95", "Garbage after port range: `-95'"),
-                (
-                    "--to-ports 5 --to-ports 6",
-                    "REDIRECT: option \"--to-ports\" can only be used once.\n",
-                ),
-            ],
-        );
-    }
 
     #[test]
     fn places() {

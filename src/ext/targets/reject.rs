@@ -8,6 +8,7 @@ use crate::ext::TargetSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::place::{invalid, only_table};
+use crate::ext::samples::{Samples, refused, taken};
 use crate::rule::{Refusal, Rejection, Scope, Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
@@ -20,6 +21,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     build,
     unlist,
     about: "drops the packet and tells its sender",
+    samples: SAMPLES,
 };
 
 const WITH: Opt<Rejection> = Opt::own(
@@ -138,61 +140,127 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+const SAMPLES: Samples = Samples {
+    taken: &[
+        taken(
+            "-p tcp",
+            "",
+            "--reject-with icmp-port-unreachable",
+            "reject-with icmp-port-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with icmp-net-unreachable",
+            "--reject-with icmp-net-unreachable",
+            "reject-with icmp-net-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with net-unreach",
+            "--reject-with icmp-net-unreachable",
+            "reject-with icmp-net-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with host-unreach",
+            "--reject-with icmp-host-unreachable",
+            "reject-with icmp-host-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with proto-unreach",
+            "--reject-with icmp-proto-unreachable",
+            "reject-with icmp-proto-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with port-unreach",
+            "--reject-with icmp-port-unreachable",
+            "reject-with icmp-port-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with net-prohib",
+            "--reject-with icmp-net-prohibited",
+            "reject-with icmp-net-prohibited",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with host-prohib",
+            "--reject-with icmp-host-prohibited",
+            "reject-with icmp-host-prohibited",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with admin-prohib",
+            "--reject-with icmp-admin-prohibited",
+            "reject-with icmp-admin-prohibited",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with tcp-rst",
+            "--reject-with tcp-reset",
+            "reject-with tcp-reset",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with tcp-res",
+            "--reject-with tcp-reset",
+            "reject-with tcp-reset",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with icmp-p",
+            "--reject-with icmp-proto-unreachable",
+            "reject-with icmp-proto-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with icmp-por",
+            "--reject-with icmp-port-unreachable",
+            "reject-with icmp-port-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with ICMP-PORT-UNREACHABLE",
+            "--reject-with icmp-port-unreachable",
+            "reject-with icmp-port-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with icmp",
+            "--reject-with icmp-net-unreachable",
+            "reject-with icmp-net-unreachable",
+        ),
+        taken(
+            "-p tcp",
+            "--reject-with \"\"",
+            "--reject-with icmp-net-unreachable",
+            "reject-with icmp-net-unreachable",
+        ),
+    ],
+    refused: &[
+        refused("", "--reject-with foo", "unknown reject type \"foo\""),
+        refused("", "--reject-with echo-rep", "unknown reject type \"echo-rep\""),
+        refused(
+            "",
+            "--reject-with tcp-reset --reject-with icmp",
+            "REJECT: option \"--reject-with\" can only be used once.\n",
+        ),
+        refused(
+            "",
+            "! --reject-with tcp-reset",
+            "REJECT: option \"--reject-with\" cannot be inverted.\n",
+        ),
+    ],
+    packets: &[],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, placed, read_target, target_errors, target_texts, udp};
+    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, placed, read_target, udp};
     use crate::rule::Hook;
-
-    #[test]
-    fn texts_of_the_real_tool() {
-        for (typed, printed) in [
-            ("", "icmp-port-unreachable"),
-            ("--reject-with icmp-net-unreachable", "icmp-net-unreachable"),
-            ("--reject-with net-unreach", "icmp-net-unreachable"),
-            ("--reject-with host-unreach", "icmp-host-unreachable"),
-            ("--reject-with proto-unreach", "icmp-proto-unreachable"),
-            ("--reject-with port-unreach", "icmp-port-unreachable"),
-            ("--reject-with net-prohib", "icmp-net-prohibited"),
-            ("--reject-with host-prohib", "icmp-host-prohibited"),
-            ("--reject-with admin-prohib", "icmp-admin-prohibited"),
-            ("--reject-with tcp-rst", "tcp-reset"),
-            ("--reject-with tcp-res", "tcp-reset"),
-            ("--reject-with icmp-p", "icmp-proto-unreachable"),
-            ("--reject-with icmp-por", "icmp-port-unreachable"),
-            ("--reject-with ICMP-PORT-UNREACHABLE", "icmp-port-unreachable"),
-            ("--reject-with icmp", "icmp-net-unreachable"),
-            ("--reject-with \"\"", "icmp-net-unreachable"),
-        ] {
-            let (saved, listed) = (format!(" --reject-with {printed}"), format!(" reject-with {printed}"));
-            target_texts(&SPEC, TCP, &[(typed, &saved, &listed, &listed)]);
-        }
-    }
-
-    #[test]
-    fn errors_of_the_real_tool() {
-        target_errors(
-            &SPEC,
-            ANY,
-            &[
-                ("--reject-with foo", "unknown reject type \"foo\""),
-                ("--reject-with echo-rep", "unknown reject type \"echo-rep\""),
-                (
-                    "--reject-with tcp-reset --reject-with icmp",
-                    "REJECT: option \"--reject-with\" can only be used once.\n",
-                ),
-                (
-                    "! --reject-with tcp-reset",
-                    "REJECT: option \"--reject-with\" cannot be inverted.\n",
-                ),
-            ],
-        );
-        let why = read_target(&SPEC, ANY, "--reject-with echoreply").unwrap_err();
-        assert_eq!(
-            why.before.as_deref(),
-            Some("--reject-with echo-reply no longer supported")
-        );
-    }
 
     #[test]
     fn places() {
@@ -225,5 +293,12 @@ mod tests {
             let verdict = Bench::new().apply(made.as_ref(), &mut udp(1, 2, &[]));
             assert_eq!(verdict, TargetVerdict::Reject(with), "{typed}");
         }
+    }
+
+    #[test]
+    fn what_is_no_longer_supported_is_said_first() {
+        let why = read_target(&SPEC, ANY, "--reject-with echoreply").unwrap_err();
+        let before = "--reject-with echo-reply no longer supported";
+        assert_eq!(why.before.as_deref(), Some(before));
     }
 }

@@ -1,0 +1,102 @@
+//! What an extension is tried on. Its samples stand in its spec, and are walked by all who must know what it takes, prints, refuses and matches:
+//! the registry's tests, the oracle of the real tools, the twin's packets, the reader of listings.
+
+/// Lines and packets, each with what the real thing makes of it.
+#[derive(Debug)]
+pub struct Samples {
+    pub taken: &'static [Taken],
+    pub refused: &'static [Refused],
+    pub packets: &'static [Judged],
+}
+
+/// Options that are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// What stands before the extension in the rule: `-p tcp`, or nothing.
+    pub before: &'static str,
+    /// Words parted by blanks; `"` quotes, and `\` takes the next letter as it is.
+    pub typed: &'static str,
+    /// What `iptables -S` prints of the extension's options.
+    pub saved: &'static str,
+    /// What `iptables -L -n` prints.
+    pub listed: &'static str,
+    /// What `iptables -L` prints.
+    pub named: &'static str,
+    /// What is saved reads back as another rule, or not at all: the tool loses a part.
+    pub lossy: bool,
+}
+
+/// Options that are refused.
+#[derive(Debug, Clone, Copy)]
+pub struct Refused {
+    pub before: &'static str,
+    pub typed: &'static str,
+    /// What the tool says behind its name and version. An empty line after it is a newline here.
+    pub said: &'static str,
+}
+
+/// A packet that comes in by `lan` (10.0.0.0/24) and would go out by `wan` (192.0.2.0/24), asked in FORWARD of the filter table.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged {
+    pub before: &'static str,
+    pub typed: &'static str,
+    /// Packets that went before it, each with the interface they came in by.
+    pub earlier: &'static [&'static str],
+    /// In the language of scripts.
+    pub packet: &'static str,
+    /// Why the match fails, empty where it does not.
+    pub why: &'static str,
+}
+
+/// Where names and numbers are listed alike.
+pub const fn taken(before: &'static str, typed: &'static str, saved: &'static str, listed: &'static str) -> Taken {
+    Taken {
+        before,
+        typed,
+        saved,
+        listed,
+        named: listed,
+        lossy: false,
+    }
+}
+
+impl Taken {
+    /// See [`Taken::lossy`].
+    pub const fn lossy(mut self) -> Self {
+        self.lossy = true;
+        self
+    }
+
+    /// What `iptables -L` prints, where it is not what `-L -n` does.
+    pub const fn named(mut self, named: &'static str) -> Self {
+        self.named = named;
+        self
+    }
+}
+
+pub const fn refused(before: &'static str, typed: &'static str, said: &'static str) -> Refused {
+    Refused { before, typed, said }
+}
+
+/// A packet that matches.
+pub const fn passes(before: &'static str, typed: &'static str, packet: &'static str) -> Judged {
+    fails(before, typed, packet, "")
+}
+
+/// A packet that does not match, and the sentence that says why.
+pub const fn fails(before: &'static str, typed: &'static str, packet: &'static str, why: &'static str) -> Judged {
+    Judged {
+        before,
+        typed,
+        earlier: &[],
+        packet,
+        why,
+    }
+}
+
+impl Judged {
+    pub const fn after(mut self, earlier: &'static [&'static str]) -> Self {
+        self.earlier = earlier;
+        self
+    }
+}
