@@ -18,6 +18,8 @@ mod fresh_seed;
 )]
 mod instrument;
 #[cfg(target_os = "linux")]
+mod samples;
+#[cfg(target_os = "linux")]
 mod suite;
 
 fn main() {

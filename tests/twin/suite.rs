@@ -14,6 +14,7 @@ use super::instrument::record::{Record, Recorder};
 use super::instrument::scenario::{Event, Scenario};
 use super::instrument::side::Depth;
 use super::instrument::strategy::{Scenarios, judge, runner, smallest};
+use super::samples;
 
 /// A kept case: a file, and the record beside it.
 struct Case {
@@ -70,6 +71,8 @@ const BATCHES: &[Batch] = &[
     },
 ];
 
+const SAMPLES: &str = "packets_of_the_extensions_specs";
+
 pub fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
@@ -80,23 +83,28 @@ pub fn main() {
         .iter()
         .filter(|batch| !only_kept && is_chosen(batch.name))
         .collect();
+    let with_samples = is_chosen(SAMPLES);
     if args.iter().any(|arg| arg == "--list") {
         let names = cases.iter().map(|case| case.name.as_str());
+        let names = names.chain(with_samples.then_some(SAMPLES));
         let names = names.chain(batches.iter().map(|batch| batch.name));
         names.for_each(|name| println!("{name}: test"));
         return;
     }
-    println!("\nrunning {} tests", cases.len() + batches.len());
+    println!(
+        "\nrunning {} tests",
+        cases.len() + usize::from(with_samples) + batches.len()
+    );
     let failed = match prepare() {
-        Ok(()) => live(cases, &batches),
-        Err(why) => recorded(&cases, &batches, &why),
+        Ok(()) => live(cases, with_samples, &batches),
+        Err(why) => recorded(&cases, with_samples, &batches, &why),
     };
     println!("\ntest result: {failed} failed\n");
     exit(i32::from(failed > 0));
 }
 
 /// Beside the kernel. Cases that wait do so all at once.
-fn live(cases: Vec<Case>, batches: &[&Batch]) -> usize {
+fn live(cases: Vec<Case>, with_samples: bool, batches: &[&Batch]) -> usize {
     let record = std::env::var_os("NFLAB_TWIN_RECORD").is_some();
     let (slow, quick): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| {
         let mut events = case.scenario.events.iter();
@@ -112,6 +120,10 @@ fn live(cases: Vec<Case>, batches: &[&Batch]) -> usize {
         // A thread of its own, because its network namespace stays changed.
         let outcome = std::thread::spawn(move || case.run(record)).join();
         failed += report(&name, outcome);
+    }
+    if with_samples {
+        let asked = |sample: &samples::Sample| whole(beside_a_kernel(&sample.scenario()?, Depth::Texts));
+        failed += report(SAMPLES, std::thread::spawn(move || of_samples(asked)).join());
     }
     for batch in batches {
         let (name, shape, count, seed) = (batch.name, batch.shape, count(batch), seed(batch));
@@ -130,6 +142,18 @@ fn live(cases: Vec<Case>, batches: &[&Batch]) -> usize {
     failed
 }
 
+/// Each sample is told as it says, and `asked`.
+fn of_samples(asked: impl Fn(&samples::Sample) -> Result<(), String>) -> Result<(), String> {
+    let failed: Vec<String> = samples::all()
+        .iter()
+        .filter_map(|sample| sample.is_told().and_then(|()| asked(sample)).err())
+        .collect();
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(failed.join("\n")),
+    }
+}
+
 fn report(name: &str, outcome: std::thread::Result<Result<(), String>>) -> usize {
     match outcome {
         Ok(Ok(())) => {
@@ -143,8 +167,11 @@ fn report(name: &str, outcome: std::thread::Result<Result<(), String>>) -> usize
 }
 
 /// Against the records only.
-fn recorded(cases: &[Case], batches: &[&Batch], why: &str) -> usize {
+fn recorded(cases: &[Case], with_samples: bool, batches: &[&Batch], why: &str) -> usize {
     let mut failed = 0;
+    if with_samples {
+        failed += report(SAMPLES, Ok(of_samples(|_| Ok(()))));
+    }
     for case in cases {
         failed += report(&case.name, Ok(case.against_record()));
     }

@@ -1,0 +1,73 @@
+//! The packets in the extensions' specs: the kernel and nflab must count alike, and nflab must say the sentence that stands beside the packet.
+
+use nflab::cli::TOOLBOX;
+use nflab::explain::story::Detail;
+use nflab::ext::samples::Judged;
+use nflab::ext::{MATCHES, TARGETS};
+use nflab::lab::memory::Lab;
+use nflab::lab::problem::Source;
+use nflab::lab::script::{Runner, parse};
+
+use super::instrument::scenario::Scenario;
+
+/// A packet of a spec.
+pub struct Sample {
+    /// The rule, and the packet.
+    name: String,
+    script: String,
+    why: &'static str,
+}
+
+pub fn all() -> Vec<Sample> {
+    let matches = MATCHES.iter().map(|spec| ("-m", spec.name, spec.samples.packets));
+    let targets = TARGETS.iter().map(|spec| ("-j", spec.name, spec.samples.packets));
+    let packets = matches.chain(targets);
+    let samples =
+        packets.flat_map(|(letter, name, packets)| packets.iter().map(move |it| Sample::of(letter, name, it)));
+    samples.collect()
+}
+
+impl Sample {
+    fn of(letter: &str, name: &str, judged: &'static Judged) -> Self {
+        let rule = format!("{} {letter} {name} {}", judged.before, judged.typed);
+        let mut script = format!("iptables -A FORWARD {rule}\n");
+        for packet in judged.earlier {
+            script += &format!("send {packet}\n");
+        }
+        script += &format!("send lan {}\n", judged.packet);
+        Self {
+            name: format!("{} < {}", rule.trim(), judged.packet),
+            script,
+            why: judged.why,
+        }
+    }
+
+    pub fn scenario(&self) -> Result<Scenario, String> {
+        Scenario::from_text(&self.name, &self.script)
+    }
+
+    /// Whether nflab says what the sample says.
+    pub fn is_told(&self) -> Result<(), String> {
+        let lab = Lab::default_lab(1, TOOLBOX).map_err(|error| error.to_string())?;
+        let mut runner = Runner::new(lab, ".".into());
+        runner.tells = Some(Detail::Whole);
+        let source = Source {
+            name: self.name.clone(),
+            text: self.script.clone(),
+        };
+        let mut last = String::new();
+        for statement in &parse(&source, TOOLBOX).map_err(|error| error.to_string())? {
+            let (said, result) = runner.run(statement);
+            result.map_err(|failed| format!("{}: {}{}", self.name, said.stderr, failed.reason))?;
+            last = said.stdout;
+        }
+        let no = last.lines().find_map(|line| line.trim().strip_prefix("no: "));
+        if !last.contains("rule 1 of FORWARD") || no.unwrap_or_default() != self.why {
+            return Err(format!(
+                "{}: {:?} is expected, but told is\n{last}",
+                self.name, self.why
+            ));
+        }
+        Ok(())
+    }
+}
