@@ -52,6 +52,7 @@ const ON_DAYS: Opt<u32> = Opt::words(
 
 /// Those of nflab's own extensions are walked by its tests; yours may be by yours.
 const NO_SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[],
     refused: &[],
     packets: &[],

@@ -12,8 +12,6 @@ pub mod number;
 pub mod option;
 mod place;
 pub mod samples;
-#[cfg(test)]
-mod sentences;
 mod states;
 pub mod targets;
 #[cfg(test)]
@@ -228,7 +226,7 @@ mod tests {
 
     use super::option::ValueKind;
     use super::*;
-    use crate::ext::samples::{Refused, Taken};
+    use crate::ext::samples::{Judged, Refused, Taken};
     use crate::ext::testing::{P, read_match, read_target};
 
     /// Every extension's name and options.
@@ -433,6 +431,30 @@ mod tests {
                     spec.name,
                     sample,
                     read_target(spec, P::of(sample.before), sample.typed).err(),
+                );
+            }
+        }
+    }
+
+    /// A match that fails no packet shows its options in those that pass.
+    #[test]
+    fn every_option_of_a_match_is_in_a_sentence() {
+        for spec in MATCHES {
+            let packets = spec.samples.packets;
+            let always = packets.iter().all(|judged| judged.why.is_empty());
+            for option in spec.options {
+                let says = |judged: &&Judged| always || !judged.why.is_empty();
+                let typed = |judged: &Judged| {
+                    judged
+                        .typed
+                        .split(' ')
+                        .any(|word| word.strip_prefix("--") == Some(option.name))
+                };
+                assert!(
+                    packets.iter().filter(says).any(typed),
+                    "no sample of a packet that fails -m {} --{}",
+                    spec.name,
+                    option.name
                 );
             }
         }

@@ -4,6 +4,8 @@
 /// Lines and packets, each with what the real thing makes of it.
 #[derive(Debug)]
 pub struct Samples {
+    /// Where such a rule usually stands: a table and a chain of it.
+    pub place: (&'static str, &'static str),
     pub taken: &'static [Taken],
     pub refused: &'static [Refused],
     pub packets: &'static [Judged],

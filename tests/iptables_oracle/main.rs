@@ -228,6 +228,11 @@ fn options_of_extensions() {
 }
 
 #[test]
+fn samples_of_the_extensions_specs() {
+    compare("samples of specs", &registry::samples());
+}
+
+#[test]
 fn conntrack_and_sysctl() {
     compare("conntrack and sysctl", &commands::other_tools());
 }

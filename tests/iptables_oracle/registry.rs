@@ -2,6 +2,7 @@
 
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
+use nflab::ext::samples::Samples;
 use nflab::ext::{MATCHES, TARGETS};
 
 use super::Step;
@@ -21,12 +22,61 @@ pub fn scenario(random: &mut Random) -> Vec<Step> {
         .collect()
 }
 
+/// The samples of the specs: each as a rule in its place, then the table as it is saved and listed, or the tool's words.
+pub fn samples() -> Vec<Vec<Step>> {
+    let mut scenarios = Vec::new();
+    for extension in extensions() {
+        let Samples {
+            place, taken, refused, ..
+        } = extension.samples;
+        let (table, chain) = *place;
+        let add = |before: &str, typed: &str| {
+            let words = format!("-t {table} -A {chain} {before} {} {}", extension.letter, extension.name);
+            let mut words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+            words.extend(words_of(typed));
+            Step::iptables(words)
+        };
+        for some in taken.chunks(10) {
+            let mut steps: Vec<Step> = some.iter().map(|it| add(it.before, it.typed)).collect();
+            for print in ["-S", "-L -n", "-L"] {
+                steps.push(super::step(&format!("-t {table} {print}")));
+            }
+            scenarios.push(steps);
+        }
+        // The real tool has what is not there yet.
+        let refused = refused.iter().filter(|it| !it.said.contains("is not there yet"));
+        scenarios.push(refused.map(|it| add(it.before, it.typed)).collect());
+    }
+    scenarios
+}
+
+/// A sample's line to words: `"` quotes, and `\\` takes the next letter as it is.
+fn words_of(typed: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let (mut quoted, mut letters) = (false, typed.chars());
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '\\' => word.get_or_insert_default().extend(letters.next()),
+            ' ' if !quoted => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
+}
+
 #[derive(Clone, Copy)]
 struct Extension {
     letter: &'static str,
     name: &'static str,
     aliases: &'static [&'static str],
     options: &'static [OptionSpec],
+    samples: &'static Samples,
 }
 
 fn extensions() -> impl Iterator<Item = Extension> {
@@ -35,12 +85,14 @@ fn extensions() -> impl Iterator<Item = Extension> {
         name: spec.name,
         aliases: spec.aliases,
         options: spec.options,
+        samples: &spec.samples,
     });
     matches.chain(TARGETS.iter().map(|spec| Extension {
         letter: "-j",
         name: spec.name,
         aliases: &[],
         options: spec.options,
+        samples: &spec.samples,
     }))
 }
 
@@ -162,19 +214,13 @@ impl Extension {
 
     /// Place, protocol and name.
     fn head(&self, random: &mut Random) -> Words {
-        let (table, chain) = match (self.name, random.below(4)) {
-            (_, 0) => pick(random, PLACES),
-            ("DNAT" | "REDIRECT", _) => ("nat", "PREROUTING"),
-            ("SNAT" | "MASQUERADE", _) => ("nat", "POSTROUTING"),
-            ("CT" | "NOTRACK", _) => ("raw", "PREROUTING"),
-            ("MARK", _) => ("mangle", "FORWARD"),
-            _ => ("filter", "INPUT"),
+        let (table, chain) = match random.below(4) {
+            0 => pick(random, PLACES),
+            _ => self.samples.place,
         };
-        let protocol = match (self.name, random.below(4)) {
-            (_, 0) => pick(random, PROTOCOLS),
-            ("udp", _) => "-p udp",
-            ("icmp", _) => "-p icmp",
-            ("tcp" | "multiport" | "REDIRECT" | "DNAT" | "SNAT" | "MASQUERADE", _) => "-p tcp",
+        let protocol = match (random.below(4), self.samples.taken.first()) {
+            (0, _) => pick(random, PROTOCOLS),
+            (_, Some(sample)) if !sample.before.is_empty() => sample.before,
             _ => NOTHING,
         };
         let mut words: Words = ["-t", table, "-A", chain].map(str::to_owned).to_vec();

@@ -268,6 +268,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken(
             "",
@@ -352,6 +353,18 @@ const SAMPLES: Samples = Samples {
             "! --dst-type UNICAST",
             "udp 10.0.0.2:1 > 192.0.2.9:2",
             "! --dst-type UNICAST: packet is for 192.0.2.9, which is UNICAST",
+        ),
+        fails(
+            "",
+            "--dst-type LOCAL --limit-iface-in",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--dst-type LOCAL: packet is for 192.0.2.9, which is UNICAST",
+        ),
+        fails(
+            "",
+            "--src-type LOCAL --limit-iface-out",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--src-type LOCAL: packet is from 10.0.0.2, which is UNICAST",
         ),
     ],
 };

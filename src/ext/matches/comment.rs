@@ -85,6 +85,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken("", "--comment hello", "--comment hello", "/* hello */"),
         taken(

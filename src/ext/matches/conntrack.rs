@@ -488,7 +488,14 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     })
 }
 
+/// What went before: a datagram and its answer.
+const ANSWERED: &[&str] = &[
+    "lan udp 10.0.0.2:1000 > 192.0.2.9:53",
+    "wan udp 192.0.2.9:53 > 10.0.0.2:1000",
+];
+
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken("", "--ctstate NEW", "--ctstate NEW", "ctstate NEW"),
         taken(
@@ -714,19 +721,13 @@ const SAMPLES: Samples = Samples {
             "udp 10.0.0.2:1000 > 192.0.2.9:53",
             "--ctstate NEW: flow is ESTABLISHED since packet 2",
         )
-        .after(&[
-            "lan udp 10.0.0.2:1000 > 192.0.2.9:53",
-            "wan udp 192.0.2.9:53 > 10.0.0.2:1000",
-        ]),
+        .after(ANSWERED),
         passes(
             "",
             "--ctstate ESTABLISHED --ctdir ORIGINAL --ctorigsrc 10.0.0.2 --ctrepldstport 1000",
             "udp 10.0.0.2:1000 > 192.0.2.9:53",
         )
-        .after(&[
-            "lan udp 10.0.0.2:1000 > 192.0.2.9:53",
-            "wan udp 192.0.2.9:53 > 10.0.0.2:1000",
-        ]),
+        .after(ANSWERED),
         fails(
             "",
             "--ctdir REPLY",
@@ -750,6 +751,76 @@ const SAMPLES: Samples = Samples {
             "tcp 10.0.0.2:1 > 192.0.2.9:2 SF",
             "conntrack: packet is INVALID and has no flow",
         ),
+        fails(
+            "",
+            "--ctorigsrc 10.0.0.9",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctorigsrc 10.0.0.9: flow has 10.0.0.2",
+        )
+        .after(ANSWERED),
+        fails(
+            "",
+            "--ctorigdst 10.0.0.9",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctorigdst 10.0.0.9: flow has 192.0.2.9",
+        )
+        .after(ANSWERED),
+        fails(
+            "",
+            "--ctreplsrc 10.0.0.9",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctreplsrc 10.0.0.9: flow has 192.0.2.9",
+        )
+        .after(ANSWERED),
+        fails(
+            "",
+            "--ctrepldst 10.0.0.9",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctrepldst 10.0.0.9: flow has 10.0.0.2",
+        )
+        .after(ANSWERED),
+        fails(
+            "",
+            "--ctorigsrcport 53",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctorigsrcport 53: flow has 1000",
+        )
+        .after(ANSWERED),
+        fails(
+            "",
+            "--ctorigdstport 80:90",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctorigdstport 80:90: flow has 53",
+        )
+        .after(ANSWERED),
+        fails(
+            "",
+            "--ctreplsrcport 80",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctreplsrcport 80: flow has 53",
+        )
+        .after(ANSWERED),
+        fails(
+            "",
+            "--ctrepldstport 80",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctrepldstport 80: flow has 1000",
+        )
+        .after(ANSWERED),
+        fails(
+            "",
+            "--ctstatus ASSURED",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctstatus ASSURED: flow has SEEN_REPLY,CONFIRMED",
+        )
+        .after(ANSWERED),
+        fails(
+            "",
+            "--ctexpire 1:9",
+            "udp 10.0.0.2:1000 > 192.0.2.9:53",
+            "--ctexpire 1:9: flow has 30",
+        )
+        .after(ANSWERED),
     ],
 };
 

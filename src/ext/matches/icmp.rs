@@ -268,6 +268,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken("-p icmp", "--icmp-type 8", "--icmp-type 8", "icmptype 8").named("icmp echo-request"),
         taken("-p icmp", "--icmp-type 3/4", "--icmp-type 3/4", "icmptype 3 code 4").named("icmp fragmentation-needed"),
@@ -358,6 +359,12 @@ const SAMPLES: Samples = Samples {
             "! --icmp-type 8",
             "icmp 10.0.0.2 > 192.0.2.9 echo-request id 1 seq 1",
             "! --icmp-type 8: packet has 8/0",
+        ),
+        fails(
+            "-p icmp",
+            "--icmp-type 8",
+            "hex 4500001c000100014001aed40a000002c00002090808080808080808",
+            "icmp: packet is a later fragment without an ICMP header",
         ),
     ],
 };

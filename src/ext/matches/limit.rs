@@ -238,6 +238,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken("", "", "--limit 3/hour", "limit: avg 3/hour burst 5"),
         taken("", "--limit 3/minute", "--limit 3/min", "limit: avg 3/min burst 5"),
@@ -396,5 +397,25 @@ mod tests {
         let cx = bench.context(&packet, state.as_deref());
         assert_eq!(made.evaluate(&cx), Matched::No);
         assert_eq!(made.explain(&cx), "--limit 3/min: 0.30 of 1 token");
+    }
+
+    /// A sentence may be asked for when the state is long another: what the match keeps of it says the same then.
+    #[test]
+    fn what_is_remembered_tells_the_same_later() {
+        let made = read_match(&SPEC, ANY, "--limit 3/min --limit-burst 1").unwrap();
+        let packet = udp(1, 2, &[]);
+        let mut bench = Bench::new();
+        let state = made.state(bench.now).unwrap();
+        while made.evaluate(&bench.context(&packet, Some(state.as_ref()))) == Matched::Yes {}
+        let then = bench.now;
+        let cx = bench.context(&packet, Some(state.as_ref()));
+        let sentence = made.explain(&cx);
+        let remembered = made.remember(&cx).unwrap();
+        bench.now = bench.now + std::time::Duration::from_secs(10);
+        let _ = made.evaluate(&bench.context(&packet, Some(state.as_ref())));
+        bench.now = then;
+        assert_ne!(made.explain(&bench.context(&packet, Some(state.as_ref()))), sentence);
+        let cx = bench.context(&packet, Some(remembered.as_ref()));
+        assert_eq!(made.explain(&cx), sentence);
     }
 }

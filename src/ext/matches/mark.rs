@@ -90,6 +90,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken("", "--mark 1", "--mark 0x1", "mark match 0x1"),
         taken("", "--mark 0x10/0xff", "--mark 0x10/0xff", "mark match 0x10/0xff"),

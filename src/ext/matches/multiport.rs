@@ -217,6 +217,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken(
             "-p tcp",
@@ -310,6 +311,12 @@ const SAMPLES: Samples = Samples {
             "! --ports 80",
             "tcp 10.0.0.2:1000 > 192.0.2.9:80 S",
             "! --ports 80: packet has 1000 and 80",
+        ),
+        fails(
+            "-p tcp",
+            "--ports 81",
+            "hex 4500001c000100014006aecf0a000002c00002090000000000000000",
+            "multiport: packet is a later fragment without ports",
         ),
     ],
 };

@@ -109,6 +109,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken("", "--state NEW", "--state NEW", "state NEW"),
         taken(
@@ -161,6 +162,12 @@ const SAMPLES: Samples = Samples {
             "--state NEW",
             "tcp 10.0.0.2:1 > 192.0.2.9:2 SF",
             "--state NEW: packet is INVALID",
+        ),
+        fails(
+            "",
+            "! --state NEW",
+            "udp 10.0.0.2:1001 > 192.0.2.9:53",
+            "! --state NEW: flow is NEW",
         ),
     ],
 };

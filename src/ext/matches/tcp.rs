@@ -332,6 +332,7 @@ fn typed_flags(listed: &str) -> Option<String> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken("-p tcp", "", "", "tcp"),
         taken("-p tcp", "--dport 80:", "--dport 80:65535", "tcp dpts:80:65535").named("tcp dpts:http:65535"),
@@ -465,6 +466,12 @@ const SAMPLES: Samples = Samples {
             "--tcp-option 3",
             "tcp 10.0.0.2:40000 > 192.0.2.9:443 S mss 1460",
             "--tcp-option 3: packet has none",
+        ),
+        fails(
+            "-p tcp",
+            "--dport 80",
+            "hex 45000034000100b94006adff0a000002c00002090000000000000000000000000000000000000000000000000000000000000000",
+            "tcp: packet is a later fragment without a TCP header",
         ),
     ],
 };

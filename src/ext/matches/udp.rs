@@ -113,6 +113,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken("-p udp", "", "", "udp"),
         taken("-p udp", "--dport 53", "--dport 53", "udp dpt:53").named("udp dpt:domain"),
@@ -175,6 +176,12 @@ const SAMPLES: Samples = Samples {
             "! --sport 1000",
             "udp 10.0.0.2:1000 > 192.0.2.9:53",
             "! --sport 1000: packet has 1000",
+        ),
+        fails(
+            "-p udp",
+            "--dport 80",
+            "hex 4500001c000100014011aec40a000002c00002090000000000000000",
+            "udp: packet is a later fragment without a UDP header",
         ),
     ],
 };

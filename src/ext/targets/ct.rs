@@ -140,6 +140,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("raw", "PREROUTING"),
     taken: &[
         taken("-p tcp", "", "", "CT"),
         taken("-p tcp", "--notrack", "--notrack", "CT notrack"),

@@ -36,6 +36,7 @@ static DNAT: End = End {
 };
 
 const SAMPLES: Samples = Samples {
+    place: ("nat", "PREROUTING"),
     taken: &[
         taken(
             "-p tcp",

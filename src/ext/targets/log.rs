@@ -246,6 +246,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
     taken: &[
         taken("", "", "", "LOG flags 0 level 4").named("LOG level warn"),
         taken("", "--log-level warning", "", "LOG flags 0 level 4").named("LOG level warn"),

@@ -104,6 +104,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("mangle", "FORWARD"),
     taken: &[
         taken("", "--set-mark 1", "--set-xmark 0x1/0xffffffff", "MARK set 0x1"),
         taken("", "--set-mark 1/3", "--set-xmark 0x1/0x3", "MARK xset 0x1/0x3"),

@@ -70,6 +70,7 @@ fn next_hop(cx: &TargetContext<'_>) -> IpAddr {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("nat", "POSTROUTING"),
     taken: &[
         taken("-p tcp", "", "", ""),
         taken("-p tcp", "--to-ports 1024", "--to-ports 1024", "masq ports: 1024"),

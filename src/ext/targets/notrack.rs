@@ -61,6 +61,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("raw", "PREROUTING"),
     taken: &[taken("", "", "", "NOTRACK")],
     refused: &[],
     packets: &[],

@@ -48,6 +48,7 @@ fn own_address(cx: &mut TargetContext<'_>) -> Address {
 }
 
 const SAMPLES: Samples = Samples {
+    place: ("nat", "PREROUTING"),
     taken: &[
         taken("-p tcp", "", "", ""),
         taken("-p tcp", "--to-ports 8080", "--to-ports 8080", "redir ports 8080"),

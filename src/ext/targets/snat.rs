@@ -41,6 +41,7 @@ static SNAT: End = End {
 };
 
 const SAMPLES: Samples = Samples {
+    place: ("nat", "POSTROUTING"),
     taken: &[
         taken("-p tcp", "--to-source 1.2.3.4", "--to-source 1.2.3.4", "to:1.2.3.4"),
         taken(
