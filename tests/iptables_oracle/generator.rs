@@ -1,7 +1,8 @@
 //! Scenarios from a seed: plausible commands with plausible mistakes.
 
-use nflab::base::{Family, Random};
-use nflab::ext;
+use nflab::base::Random;
+use nflab::ext::samples::{Refused, Taken};
+use nflab::ext::{MATCHES, TARGETS};
 
 use super::values::pick;
 use super::{Step, step};
@@ -120,13 +121,39 @@ fn rule(random: &mut Random) -> String {
     parts.join(" ")
 }
 
-/// Options of extensions, of those there are.
+/// An extension as one of its samples has it, or one of another's.
 fn extension(random: &mut Random) -> String {
-    let (name, text) = pick(random, EXTENSIONS);
-    match ext::find_match(name, Family::V4).is_some() || ext::find_target(name, Family::V4).is_some() {
-        true => text.to_owned(),
-        false => String::new(),
-    }
+    let mut any = || match random.below(4) {
+        0..=2 => {
+            let spec = pick(random, MATCHES);
+            ("-m", spec.name, &spec.samples)
+        }
+        _ => {
+            let spec = pick(random, TARGETS);
+            ("-j", spec.name, &spec.samples)
+        }
+    };
+    // What belongs into another table is drawn now and then: it makes a whole file useless.
+    let drawn = any();
+    let (letter, name, samples) = match drawn.2.place {
+        ("filter", _) => drawn,
+        _ => any(),
+    };
+    // Commands and restore files quote in ways of their own.
+    let is_plain = |typed: &str| !typed.contains(['"', '\\', '\'']);
+    let taken: Vec<&Taken> = samples.taken.iter().filter(|it| is_plain(it.typed)).collect();
+    let taken = pick(random, &taken);
+    let known = |it: &&Refused| !it.said.contains("is not there yet") && is_plain(it.typed);
+    let refused: Vec<&Refused> = samples.refused.iter().filter(known).collect();
+    let (before, typed) = match random.below(24) {
+        0 if !refused.is_empty() => {
+            let refused = pick(random, &refused);
+            (refused.before, refused.typed)
+        }
+        1 => ("", taken.typed),
+        _ => (taken.before, taken.typed),
+    };
+    format!("{before} {letter} {name} {typed}")
 }
 
 const TABLES: &[&str] = &["filter", "filter", "nat", "mangle", "raw", "security", "nope"];
@@ -159,33 +186,4 @@ const ADDRESSES: &[&str] = &[
     "0/0",
     "10.0.0.1/40",
     "no.such.host.invalid",
-];
-const EXTENSIONS: &[(&str, &str)] = &[
-    ("tcp", "-m tcp --dport 80"),
-    ("tcp", "-p tcp -m tcp --syn"),
-    ("udp", "-p udp --sport 53"),
-    ("icmp", "-p icmp --icmp-type echo-request"),
-    ("state", "-m state --state NEW,ESTABLISHED"),
-    ("conntrack", "-m conntrack ! --ctstate INVALID"),
-    ("multiport", "-p tcp -m multiport --dports 80,443,1000:2000"),
-    ("multiport", "-m multiport --dports 80"),
-    ("comment", "-m comment --comment word"),
-    ("comment", "-m comment --comment \u{10FFF0}\u{10FF9F}"),
-    ("comment", "-m comment"),
-    ("limit", "-m limit --limit 5/min --limit-burst 7"),
-    ("mark", "-m mark --mark 1/0xff"),
-    ("addrtype", "-m addrtype --dst-type LOCAL"),
-    ("REJECT", "-j REJECT"),
-    ("REJECT", "-j REJECT --reject-with tcp-reset"),
-    ("LOG", "-j LOG --log-prefix x"),
-    ("LOG", "-j LOG --log-prefix \u{10FFFF}\u{10FFA0}:"),
-    ("MASQUERADE", "-j MASQUERADE"),
-    ("SNAT", "-j SNAT --to-source 1.2.3.4"),
-    ("SNAT", "-j SNAT"),
-    ("DNAT", "-j DNAT --to-destination 1.2.3.4:80"),
-    ("REDIRECT", "-p tcp -j REDIRECT --to-ports 80"),
-    ("MARK", "-j MARK --set-mark 1"),
-    ("MARK", "-j MARK"),
-    ("CT", "-j CT --notrack"),
-    ("NOTRACK", "-j NOTRACK"),
 ];

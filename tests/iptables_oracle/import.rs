@@ -284,12 +284,9 @@ pub const CHAINS: [&str; 3] = ["web", "log_and_drop", "a-chain-with-a-longer-nam
 
 pub fn rule(random: &mut Random) -> Vec<String> {
     let target = pick(random, TARGETS);
-    let (table, built_in) = match target.name {
-        "DNAT" | "REDIRECT" => ("nat", "PREROUTING"),
-        "SNAT" | "MASQUERADE" => ("nat", "POSTROUTING"),
-        "CT" | "NOTRACK" => ("raw", "PREROUTING"),
-        "MARK" => ("mangle", "FORWARD"),
-        _ => ("filter", pick(random, &["INPUT", "FORWARD", "OUTPUT"])),
+    let (table, built_in) = match target.samples.place {
+        ("filter", _) => ("filter", pick(random, &["INPUT", "FORWARD", "OUTPUT"])),
+        place => place,
     };
     let (table, target) = match random.below(3) {
         0 => (pick(random, &TABLES), None),

@@ -46,7 +46,7 @@ fn from_seed(seed: u64) {
     }
     println!("what import writes (ORACLE_SEED={seed}): {figures:?}");
     // Else nothing was tried: neither that it writes, nor that it refuses.
-    assert!(figures.written > 10 && figures.refused > 10, "{figures:?}");
+    assert!(figures.written > 0 && figures.refused > 0, "{figures:?}");
 }
 
 #[derive(Debug, Default)]

@@ -106,6 +106,13 @@ const SAMPLES: Samples = Samples {
         taken("", "--comment é", "--comment \"é\"", "/* é */"),
         taken("", "--comment a_b-c", "--comment a_b-c", "/* a_b-c */"),
         taken("", "--comment a.b", "--comment \"a.b\"", "/* a.b */"),
+        // Bytes that are not UTF-8, as texts hold them.
+        taken(
+            "",
+            "--comment \u{10FFF0}\u{10FF9F}",
+            "--comment \"\u{10FFF0}\u{10FF9F}\"",
+            "/* \u{10FFF0}\u{10FF9F} */",
+        ),
     ],
     refused: &[
         refused("", "", "comment: option \"--comment\" must be specified\n"),

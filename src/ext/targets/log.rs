@@ -281,6 +281,14 @@ const SAMPLES: Samples = Samples {
             "LOG flags 4 level 7 prefix \"abc\"",
         )
         .named("LOG level debug ip-options prefix \"abc\""),
+        // Bytes that are not UTF-8, as texts hold them.
+        taken(
+            "",
+            "--log-prefix \u{10FFFF}\u{10FFA0}:",
+            "--log-prefix \"\u{10FFFF}\u{10FFA0}:\"",
+            "LOG flags 0 level 4 prefix \"\u{10FFFF}\u{10FFA0}:\"",
+        )
+        .named("LOG level warn prefix \"\u{10FFFF}\u{10FFA0}:\""),
     ],
     refused: &[
         refused("", "--log-level warn", "log level \"warn\" unknown\n"),
