@@ -386,8 +386,14 @@ impl Tables {
 
     /// The route that ends a table's look-up, whatever it does with the packet.
     fn deciding(&self, table: u32, key: &Key) -> Option<&Route> {
-        let mut routes = self.candidates(table, key).map(|entry| &entry.route);
-        routes.find(|route| route.decides(key))
+        let range = self.table(table);
+        let decides = |entry: &&Entry| entry.route.decides(key);
+        let found = match self.entries.first_of(range.clone()) {
+            // As nearly every table is: then it is walked as the list that it is.
+            (all, rest) if rest.is_empty() && all.len() <= SHORT => all.iter().find(decides),
+            _ => self.candidates(range, key).find(decides),
+        };
+        found.map(|entry| &entry.route)
     }
 
     /// Without rules of one's own, the kernel keeps the main and the local table as one: a longer prefix in either wins.
@@ -399,8 +405,7 @@ impl Tables {
     }
 
     /// A table's routes that may hold the destination, and in a short table others too: longest prefixes first.
-    fn candidates(&self, table: u32, key: &Key) -> Candidates<'_> {
-        let table = self.table(table);
+    fn candidates(&self, table: Range<usize>, key: &Key) -> Candidates<'_> {
         let (more, rest) = match table.len() <= SHORT {
             true => (table, 0..0),
             false => (0..0, table),
@@ -700,7 +705,7 @@ mod tests {
                     .filter(holds)
                     .map(|it| it.route.mtu)
                     .collect();
-                let searched = tables.candidates(table, &key).filter(holds);
+                let searched = tables.candidates(tables.table(table), &key).filter(holds);
                 assert_eq!(searched.map(|it| it.route.mtu).collect::<Vec<_>>(), looked);
                 found += looked.len();
             }
