@@ -173,7 +173,11 @@ fn touches_the_world(tokens: &[Token], at: usize) -> Option<String> {
 const EDGES: [&str; 4] = ["device", "lab", "repl", "cli"];
 
 /// Who writes files that are no results, and what those are.
-const WRITERS: [(&str, &str); 15] = [
+const WRITERS: [(&str, &str); 16] = [
+    (
+        "src/lab/contain/owned.rs",
+        "who is who in a namespace, in files of /proc",
+    ),
     ("src/device/result_file.rs", "results, whole or not at all"),
     (
         "src/cli/import/script.rs",
