@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::current::{self, NO_LAB};
 use super::{TOOLBOX, listen, open, tools};
-use crate::base::bytes::{text_of_os, text_of_path};
+use crate::base::bytes::text_of_os;
 use crate::device::standard::{self, tell};
 use crate::lab::control::{Client, Request, Response};
 use crate::lab::files::{gather, read_text};
@@ -67,7 +67,7 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
         },
         Err(_) if asks_about_itself(&args) => of_itself(name, &args),
         Err(error) => {
-            tell!("{name}: the lab at {} went away: {error}", text_of_path(&target.socket));
+            tell!("{name}: {}", current::what_became(&target.socket, &error));
             NO_LAB
         }
     }

@@ -268,7 +268,10 @@ impl Request {
                 said("connection tracking table has been emptied.")
             }
             (Command::Flush | Command::Delete, What::Expectations) => absent("deleting expectations"),
-            (Command::Events, What::Expectations) => absent("events of expectations"),
+            (Command::Events, What::Expectations) => absent_but(
+                "events of expectations",
+                "`conntrack -L expect` lists those that there are",
+            ),
             (Command::Events, What::Flows) => ToolOutput::failure(
                 2,
                 format!(
@@ -418,6 +421,10 @@ fn bad(what: &str) -> ToolOutput {
         2,
         format!("{VERSION}: {what}\nTry `conntrack -h' or 'conntrack --help' for more information.\n"),
     )
+}
+
+fn absent_but(what: &str, instead: &str) -> ToolOutput {
+    ToolOutput::failure(2, format!("{VERSION}: {what} are not there yet in nflab: {instead}\n"))
 }
 
 fn absent(what: &str) -> ToolOutput {

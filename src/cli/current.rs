@@ -58,8 +58,17 @@ pub fn copy(target: &Target) -> Result<LabCopy, u8> {
 }
 
 pub fn gone(socket: &Path, error: &std::io::Error) -> u8 {
-    tell!("nflab: the lab at {} went away: {error}", text_of_path(socket));
+    tell!("nflab: {}", what_became(socket, error));
     NO_LAB
+}
+
+/// Why there is no answer.
+pub fn what_became(socket: &Path, error: &std::io::Error) -> String {
+    let verb = match error.kind() {
+        std::io::ErrorKind::TimedOut => "hangs",
+        _ => "went away",
+    };
+    format!("the lab at {} {verb}: {error}", text_of_path(socket))
 }
 
 /// The live labs of this machine, which only Linux has.

@@ -67,6 +67,7 @@ fn replay(arguments: &Arguments) -> Result<u8, Stop> {
         false => CaptureReader::named(source, &arguments.input),
     }
     .map_err(|error| error.to_string())?;
+    labs.tell_which(arguments);
     let mut run = Run {
         arguments,
         wanted,
@@ -93,6 +94,17 @@ struct Labs {
 }
 
 impl Labs {
+    /// Once there is something to replay.
+    fn tell_which(&self, arguments: &Arguments) {
+        if let Some(copy) = &self.copy {
+            let rules = match arguments.rules {
+                Some(_) => "",
+                None => " with its rules",
+            };
+            tell!("nflab: replayed through a copy of the lab {}{rules}", copy.name);
+        }
+    }
+
     fn open(arguments: &Arguments) -> Result<Self, Stop> {
         let copy = match &arguments.lab {
             Some(_) => None,
@@ -104,14 +116,7 @@ impl Labs {
         };
         let path = arguments.lab.as_deref();
         let lab = match &copy {
-            Some(copy) => {
-                let rules = match arguments.rules {
-                    Some(_) => "",
-                    None => " with its rules",
-                };
-                tell!("nflab: replayed through a copy of the lab {}{rules}", copy.name);
-                bare(copy)?
-            }
+            Some(copy) => bare(copy)?,
             None => open::lab(path, arguments.seed).map_err(Stop::Said)?,
         };
         let other = match (&arguments.against, &copy) {

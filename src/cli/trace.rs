@@ -161,6 +161,13 @@ pub fn answer(machine: &Machine, args: &[String]) -> ToolOutput {
             "--picture" => with_picture = true,
             "--colour" => styled = true,
             "--why" => why = rest.next(),
+            "--follow" => {
+                return ToolOutput::failure(
+                    2,
+                    "nflab: no packets pass this lab, which is in memory: --follow is for one that `nflab up` started; `nflab trace PACKET` says \
+                     what would become of one\n",
+                );
+            }
             option if option.starts_with('-') => {
                 return ToolOutput::failure(2, format!("nflab: `{option}` is no option of `trace`\n"));
             }

@@ -131,6 +131,7 @@ pub fn failure_is_said() {
 fn remembered<T>(written: io::Result<T>) -> io::Result<T> {
     if let Err(error) = &written
         && !matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::Interrupted)
+        && !is_of_closed_terminal(error)
     {
         let copy = match error.raw_os_error() {
             Some(number) => io::Error::from_raw_os_error(number),
@@ -139,6 +140,22 @@ fn remembered<T>(written: io::Result<T>) -> io::Result<T> {
         FAILURE.lock().get_or_insert(copy);
     }
     written
+}
+
+/// A terminal whose window is closed: its reader went away.
+#[cfg(target_os = "linux")]
+fn is_of_closed_terminal(error: &io::Error) -> bool {
+    use rustix::fs::{FileType, fstat};
+
+    let is_device = || {
+        fstat(rustix::stdio::stdout()).is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::CharacterDevice)
+    };
+    error.raw_os_error() == Some(libc::EIO) && is_device()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_of_closed_terminal(_: &io::Error) -> bool {
+    false
 }
 
 /// Whether the program was started without a standard output (`>&-`). By now something else stands there.

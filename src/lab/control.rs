@@ -16,8 +16,10 @@ use std::os::unix::net::UnixStream;
 #[cfg(unix)]
 use std::path::Path;
 use std::path::PathBuf;
-#[cfg(unix)]
 use std::time::Duration;
+#[cfg(unix)]
+#[cfg(unix)]
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +27,8 @@ use super::files::FoundFile;
 use crate::base::bytes::text_of_path;
 #[cfg(unix)]
 use crate::base::bytes::{path_of, quoted};
+#[cfg(unix)]
+use crate::device::standard::tell;
 
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +130,16 @@ pub fn serve_connection(stream: UnixStream, mut handle: impl FnMut(Request) -> R
 pub struct Client {
     writer: UnixStream,
     reader: BufReader<UnixStream>,
+    patience: Patience,
+}
+
+/// How long a lab may be silent: until that is told, and until it is given up. What a request may hold is bounded, and no bounded one takes so long;
+/// a lab whose process is stopped would never answer.
+#[cfg(unix)]
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    told: Duration,
+    given_up: Duration,
 }
 
 #[cfg(unix)]
@@ -134,13 +148,21 @@ impl Client {
         let writer = UnixStream::connect(socket)?;
         #[cfg(target_os = "linux")]
         super::trust::check_peer(&writer, socket)?;
-        let reader = BufReader::new(writer.try_clone()?);
-        Ok(Self { writer, reader })
+        Self::of(writer)
     }
 
-    /// How long to wait for an answer; for ever unless set.
+    fn of(writer: UnixStream) -> io::Result<Self> {
+        Ok(Self {
+            reader: BufReader::new(writer.try_clone()?),
+            writer,
+            patience: PATIENCE,
+        })
+    }
+
+    /// How long to wait for an answer, and quietly. Unless set a call waits for a minute, and the next of many answers is waited for for ever.
     pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.writer.set_read_timeout(timeout)
+        self.writer.set_read_timeout(timeout)?;
+        self.writer.set_write_timeout(timeout)
     }
 
     /// Whether some of the next answer is here already, so that waiting for the socket would be in vain.
@@ -159,20 +181,59 @@ impl Client {
     }
 
     pub fn call(&mut self, request: &Request) -> io::Result<Response> {
+        if self.writer.read_timeout()?.is_some() {
+            return self.exchange(request, || Err(io::ErrorKind::WouldBlock.into()));
+        }
+        let Patience { told, given_up } = self.patience;
+        self.set_timeout(Some(told))?;
+        let begun = Instant::now();
+        let mut is_told = false;
+        let answer = self.exchange(request, || {
+            if begun.elapsed() >= given_up {
+                let why = format!("it has not answered for {} seconds: {WHAT_HELPS}", given_up.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                let silent = told.as_secs();
+                tell!("nflab: the lab has not answered for {silent} seconds, and is waited for: {WHAT_HELPS}");
+            }
+            Ok(())
+        });
+        self.set_timeout(None)?;
+        answer
+    }
+
+    /// A question and its answer. Whenever the other side was silent for as long as the socket waits, `silent` decides whether to go on.
+    fn exchange(&mut self, request: &Request, mut silent: impl FnMut() -> io::Result<()>) -> io::Result<Response> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
-        let written = self.writer.write_all(&line);
+        let mut rest = &line[..];
+        let mut written = Ok(());
+        while written.is_ok() && !rest.is_empty() {
+            match self.writer.write(rest) {
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => silent()?,
+                Err(error) => written = Err(error),
+            }
+        }
         // Who was turned away is told why before the connection is closed.
-        let answer = match (written, self.next_answer()) {
-            (Err(error), Err(_) | Ok(None)) => return Err(error),
-            (_, answer) => answer?,
-        };
-        answer.ok_or_else(|| {
+        let mut answer = Vec::new();
+        while let Err(error) = self.reader.read_until(b'\n', &mut answer) {
+            match error.kind() {
+                io::ErrorKind::WouldBlock => silent()?,
+                _ => return Err(written.err().unwrap_or(error)),
+            }
+        }
+        if !answer.is_empty() {
+            return Ok(serde_json::from_slice(&answer)?);
+        }
+        Err(written.err().unwrap_or_else(|| {
             io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the lab closed the connection before it answered",
             )
-        })
+        }))
     }
 }
 
@@ -278,6 +339,14 @@ fn names(labs: &[Target]) -> Vec<String> {
     labs.iter().map(|lab| lab.name.clone()).collect()
 }
 
+#[cfg(unix)]
+const PATIENCE: Patience = Patience {
+    told: Duration::from_secs(10),
+    given_up: Duration::from_secs(60),
+};
+#[cfg(unix)]
+const WHAT_HELPS: &str = "`nflab status` tells how it is; a stopped process goes on after `kill -CONT`, and `nflab down` ends a lab that hangs";
+
 /// A ruleset of a hundred thousand rules has some ten megabytes; what is longer than this is a mistake.
 pub const LONGEST_LINE: usize = 64 << 20;
 
@@ -296,10 +365,7 @@ mod tests {
                 code: 3,
             })
         });
-        let mut client = Client {
-            writer: client.try_clone().unwrap(),
-            reader: BufReader::new(client),
-        };
+        let mut client = Client::of(client).unwrap();
         let request = Request {
             tool: "iptables".into(),
             args: vec!["-A".into(), "with \"quotes\"\nand lines".into()],
@@ -320,6 +386,48 @@ mod tests {
             line.contains("this is not a request: unknown field `arguments`"),
             "{line}"
         );
+        drop(client);
+        thread.join().unwrap().unwrap();
+    }
+
+    /// As of a process that is stopped: nobody reads, nobody answers. What is larger than the socket's buffers is not even taken.
+    #[test]
+    fn a_lab_that_is_silent_is_given_up() {
+        for stdin in [String::new(), "x".repeat(4 << 20)] {
+            let (client, _server) = UnixStream::pair().unwrap();
+            let mut client = Client::of(client).unwrap();
+            client.patience = Patience {
+                told: Duration::from_millis(10),
+                given_up: Duration::from_millis(50),
+            };
+            let request = Request {
+                stdin,
+                ..Request::default()
+            };
+            let error = client.call(&request).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(error.to_string().contains("`nflab down` ends"), "{error}");
+            // Whoever set a time of its own is told at once.
+            client.set_timeout(Some(Duration::from_millis(10))).unwrap();
+            let quiet = client.call(&Request::default()).unwrap_err();
+            assert_eq!(quiet.kind(), io::ErrorKind::WouldBlock);
+        }
+    }
+
+    #[test]
+    fn a_slow_answer_is_waited_for() {
+        let (client, server) = UnixStream::pair().unwrap();
+        let mut client = Client::of(client).unwrap();
+        client.patience.told = Duration::from_millis(5);
+        let thread = std::thread::spawn(move || {
+            serve_connection(server, |_| {
+                std::thread::sleep(Duration::from_millis(40));
+                Response::default()
+            })
+        });
+        for _ in 0..2 {
+            assert_eq!(client.call(&Request::default()).unwrap(), Response::default());
+        }
         drop(client);
         thread.join().unwrap().unwrap();
     }

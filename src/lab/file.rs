@@ -175,7 +175,7 @@ fn is_plain_name(name: &str) -> bool {
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "{name} cannot name a lab: expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit; rename the lab file (its name without the ending names the lab)", name = quoted(name)
+    "{name} cannot name a lab: expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit; say another name with --name, or rename the lab file (its name without the ending is taken else)", name = quoted(name)
 )]
 pub struct LabNameError {
     pub name: String,

@@ -63,7 +63,12 @@ impl Tables for MachineTables<'_> {
     }
 
     fn replace(&mut self, rules: TableRules) -> Result<(), Refusal> {
-        self.in_force().replace(rules)
+        let replaced = self.in_force().replace(rules);
+        // Why rules are not taken stands in the kernel's log, where the tool says to look.
+        if let Err(refusal) = &replaced {
+            self.machine.log.keep(self.machine.now, refusal.logged());
+        }
+        replaced
     }
 
     fn in_hand(&mut self, family: Family, table: Table) -> Option<&mut Session> {

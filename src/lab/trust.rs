@@ -22,7 +22,7 @@ use crate::base::bytes::text_of_path;
 /// Why something is not used. It is no fault of whoever runs `nflab`, so it is named and passed over.
 #[derive(Debug, thiserror::Error)]
 pub enum Distrust {
-    #[error("{} belongs to {}, not to {}", text_of_path(path), user_text(*owner), caller_text())]
+    #[error("{} belongs to {}, not to {}: {}", text_of_path(path), user_text(*owner), caller_text(), remedy())]
     Owner { path: PathBuf, owner: u32 },
     #[error(
         "{} can be written by others (mode {mode:04o}): `chmod go-w` it if it is yours",
@@ -40,7 +40,7 @@ pub enum Distrust {
         text_of_path(path)
     )]
     TooLarge { path: PathBuf, size: u64 },
-    #[error("who answers at {} is {}, not {}", text_of_path(path), user_text(*user), caller_text())]
+    #[error("who answers at {} is {}, not {}: {}", text_of_path(path), user_text(*user), caller_text(), remedy())]
     Peer { path: PathBuf, user: u32 },
     /// The path is absolute wherever it comes from a file's name; an environment variable may hold anything.
     #[error("{} is not an absolute path", text_of_path(path))]
@@ -337,6 +337,14 @@ fn user_text(user: u32) -> String {
         0 => "root".into(),
         user if is_unmapped(user) => "somebody who has no number in this user namespace".into(),
         user => format!("user {user}"),
+    }
+}
+
+/// What helps against what others have put there.
+fn remedy() -> &'static str {
+    match caller() {
+        0 => "remove it if nobody needs it, or `chown root` it if it is yours",
+        _ => "root can remove it; or name a directory of your own with XDG_RUNTIME_DIR, where labs are kept then",
     }
 }
 

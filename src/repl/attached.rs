@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Addressee, session, typed};
+use super::{Addressee, FAILED, UNREADABLE, session, typed};
 use crate::device::standard::{self, tell, tell_styled};
 use crate::lab::control::{Client, Request, Response};
 use crate::lab::conversation::Hosts;
@@ -116,15 +116,16 @@ impl Attached {
 }
 
 impl Addressee for Attached {
-    fn line(&mut self, text: &str) {
+    fn line(&mut self, text: &str) -> u8 {
         let source = typed(text);
         let statements = match parse_in(&source, self.toolbox, &mut self.hosts) {
             Ok(statements) => statements,
             Err(error) => {
                 tell_styled!("{}", error.styled());
-                return;
+                return UNREADABLE;
             }
         };
+        let mut code = 0;
         for statement in &statements {
             let answer = match &statement.kind {
                 Kind::Tool(call) => self.call(call),
@@ -138,13 +139,20 @@ impl Addressee for Attached {
                 Ok(response) => {
                     standard::say_text(&response.stdout);
                     standard::tell_styled_text(&response.stderr);
-                    if response.code != 0 && response.stderr.is_empty() {
-                        tell!("failed with exit code {}", response.code);
+                    if response.code != 0 {
+                        code = FAILED;
+                        if response.stderr.is_empty() {
+                            tell!("failed with exit code {}", response.code);
+                        }
                     }
                 }
-                Err(message) => tell!("{}", message.trim_end()),
+                Err(message) => {
+                    code = FAILED;
+                    tell!("{}", message.trim_end());
+                }
             }
         }
+        code
     }
 
     fn prompt(&self) -> String {

@@ -31,8 +31,8 @@ pub fn run(lab: Lab, hosts: Hosts, first: Option<&str>) -> u8 {
 
 /// Whom commands are for.
 trait Addressee {
-    /// Does what was typed. Nothing of it ends the session.
-    fn line(&mut self, text: &str);
+    /// Does what was typed. Nothing of it ends the session; what comes back is the exit code of a script of just this.
+    fn line(&mut self, text: &str) -> u8;
     fn prompt(&self) -> String;
     /// The lab as completion sees it.
     fn look(&mut self) -> &Lab;
@@ -74,7 +74,8 @@ fn session(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
         }
         match editor.readline(&to.prompt()) {
             Ok(text) if matches!(text.trim(), "exit" | "quit") => break,
-            Ok(text) => to.line(&text),
+            // Whoever sits there has seen what failed.
+            Ok(text) => drop(to.line(&text)),
             Err(ReadlineError::Interrupted) => say!("(^D or `exit` leaves)"),
             Err(ReadlineError::Eof) => break,
             Err(error) => {
@@ -89,9 +90,11 @@ fn session(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
     0
 }
 
-/// Not a terminal: the same, without a prompt; what spans several lines is gathered as the editor would.
+/// Not a terminal: the same, without a prompt; what spans several lines is gathered as the editor would. A script goes on behind what failed, as one
+/// that is piped into a shell, and its exit code is as `nflab run` has it: 1 where anything failed, 2 where a line could not be read.
 fn piped(to: &mut dyn Addressee) -> u8 {
     let mut pending = String::new();
+    let mut code = 0;
     for bytes in std::io::stdin().lock().split(b'\n') {
         let bytes = match bytes {
             Ok(bytes) => bytes,
@@ -102,40 +105,43 @@ fn piped(to: &mut dyn Addressee) -> u8 {
         };
         let text = text_of(bytes.strip_suffix(b"\r").unwrap_or(&bytes));
         if pending.is_empty() && matches!(text.trim(), "exit" | "quit") {
-            return 0;
+            return code;
         }
         pending.push_str(&text);
         pending.push('\n');
         if complete::is_complete(&pending) {
-            to.line(&std::mem::take(&mut pending));
+            code = code.max(to.line(&std::mem::take(&mut pending)));
         }
     }
     if !pending.is_empty() {
-        to.line(&pending);
+        code = code.max(to.line(&pending));
     }
-    0
+    code
 }
 
 impl Addressee for Runner {
-    fn line(&mut self, text: &str) {
+    fn line(&mut self, text: &str) -> u8 {
         let source = typed(text);
         let statements = match parse_in(&source, self.lab.machine.toolbox(), &mut self.hosts) {
             Ok(statements) => statements,
             Err(error) => {
                 tell_styled!("{}", error.styled());
-                return;
+                return UNREADABLE;
             }
         };
+        let mut code = 0;
         for statement in &statements {
             let (said, result) = self.run(statement);
             standard::say_text(&said.stdout);
             standard::tell_text(&said.stderr);
-            if let Err(failed) = result
-                && said.stderr.is_empty()
-            {
-                tell!("{}", failed.reason);
+            if let Err(failed) = result {
+                code = FAILED;
+                if said.stderr.is_empty() {
+                    tell!("{}", failed.reason);
+                }
             }
         }
+        code
     }
 
     fn prompt(&self) -> String {
@@ -170,6 +176,9 @@ fn since(start: Time, now: Time) -> String {
         _ => format!("+{}s", format!("{:.3}", elapsed.as_secs_f64()).trim_end_matches('0')),
     }
 }
+
+const FAILED: u8 = 1;
+const UNREADABLE: u8 = 2;
 
 /// Beside the user's other state, where there is a home.
 fn history_file() -> Option<PathBuf> {

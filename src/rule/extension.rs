@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::fmt::Debug;
 
-use super::{Context, HookSet, Rejection, Selector, Table, TargetContext};
+use super::{Context, HookSet, LogRecord, Rejection, Selector, Table, TargetContext};
 use crate::base::Time;
 
 /// State that a match or target keeps between packets. Behind its own atomics or lock, because several workers share it.
@@ -114,9 +114,25 @@ pub struct Scope<'a> {
 #[error("{reason}")]
 pub struct Refusal {
     pub errno: Errno,
-    /// What the kernel's log says.
+    /// What the kernel's log says, or where it says nothing, why.
     pub reason: String,
 }
+
+impl Refusal {
+    /// The line in the kernel's log, which begins with its module. Of a missing chain and of a loop the kernel logs nothing.
+    pub fn logged(&self) -> Option<LogRecord> {
+        let logged = ["x_tables: ", "xt_", "ipt_"]
+            .iter()
+            .any(|module| self.reason.starts_with(module));
+        logged.then(|| LogRecord {
+            level: INFO,
+            text: self.reason.clone(),
+        })
+    }
+}
+
+/// As the kernel says why it refuses (`dmesg -x`).
+const INFO: u8 = 6;
 
 /// The error numbers that the kernel refuses rules with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -202,3 +202,33 @@ fn sysctl_says_what_the_real_one_says() {
          sysctl: setting key \"net.netfilter.nf_conntrack_count\": Invalid argument\n"
     );
 }
+
+/// The kernel says in its log why it takes a rule not, and the tool says to look there (asked of 6.18, where `dmesg` has the same lines).
+#[test]
+fn why_rules_are_refused_is_in_the_log() {
+    let bench = Bench::new();
+    for (line, logged) in [
+        (
+            "iptables -t raw -A PREROUTING -p udp -j CT --helper nosuch",
+            "xt_CT: No such helper \"nosuch\"",
+        ),
+        (
+            "iptables -t nat -A PREROUTING -j MASQUERADE",
+            "x_tables: ip_tables: MASQUERADE target: used from hooks PREROUTING, but only usable from POSTROUTING",
+        ),
+        (
+            "printf '*raw\\n-A PREROUTING -p udp -j CT --helper other\\nCOMMIT\\n' | iptables-restore",
+            "xt_CT: No such helper \"other\"",
+        ),
+        (
+            "iptables -A INPUT -m limit --limit 1/day --limit-burst 10000",
+            "xt_limit: Overflow, try lower: 864000000/10000",
+        ),
+        ("iptables -N a; iptables -A a -j a; iptables -A INPUT -j a", ""),
+        ("iptables -A INPUT -j ACCEPT", ""),
+    ] {
+        let ran = bench.nflab(&["sh", "--", "sh", "-c", &format!("{{ {line}; }} 2>/dev/null; dmesg")]);
+        let said = ran.out.trim_end().split_once("] ").map_or("", |(_, text)| text);
+        assert_eq!(said, logged, "{line}: {ran:?}");
+    }
+}

@@ -124,6 +124,26 @@ fn a_comparison_that_rests_on_nothing_is_no_all_clear() {
             "the capture lacks what came before",
         ),
         (
+            "to a group that nobody here joined",
+            &[
+                ("lan", OPENS, Fault::None),
+                ("lan", "udp 10.0.0.2:5353 > 224.0.0.251:5353", Fault::None),
+            ],
+            &[],
+            2,
+            "a multicast group the host has not joined\n  a lab's host joins no group",
+        ),
+        (
+            "the remedy for groups",
+            &[
+                ("lan", OPENS, Fault::None),
+                ("lan", "udp 10.0.0.2:5353 > 224.0.0.251:5353", Fault::None),
+            ],
+            &["--filter", "not dst 224.0.0.0/4"],
+            0,
+            "treat",
+        ),
+        (
             "the lab has no way",
             &[
                 ("lan", "tcp 192.0.2.7:1 > 192.0.2.9:80 S", Fault::None),

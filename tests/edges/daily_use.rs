@@ -137,3 +137,46 @@ fn hosts_know_each_other_by_name() {
         machine.assert_nothing_left();
     }
 }
+
+/// What a command cannot do here it says by name, with what helps.
+#[test]
+fn what_is_not_there_is_refused_with_a_remedy() {
+    let bench = crate::bench::Bench::new();
+    for (args, expected) in [
+        (
+            &["nflab", "trace", "--follow"][..],
+            "is for one that `nflab up` started",
+        ),
+        (&["conntrack", "-E", "expect"], "`conntrack -L expect` lists"),
+        (&["conntrack", "-S"], "is not there yet in nflab"),
+    ] {
+        let ran = bench.nflab(&[&["sh", "--"], args].concat());
+        assert_eq!(ran.code, 2, "{args:?}: {ran:?}");
+        assert!(ran.err.contains(expected), "{args:?}: {ran:?}");
+    }
+    bench.write("a.toml", crate::bench::LAB);
+    let mut up = bench.command(std::path::Path::new("unshare"));
+    up.args([
+        "-r",
+        "-n",
+        "-m",
+        env!("CARGO_BIN_EXE_nflab"),
+        "up",
+        "--name",
+        "a/b",
+        "a.toml",
+    ]);
+    let ran = crate::bench::run(up, "");
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err.contains("\"a/b\" cannot name a lab") && ran.err.contains("--name"),
+        "{ran:?}"
+    );
+    // Nothing is replayed, so nothing is said of where.
+    let ran = bench.nflab(&["sh", "--", "nflab", "replay", "none.pcapng"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(
+        ran.err.contains("none.pcapng") && !ran.err.contains("copy of the lab"),
+        "{ran:?}"
+    );
+}
