@@ -21,4 +21,5 @@ pub use live::LiveTable;
 pub use observer::{Event, Failed, NatNotAsked, Observer, Part, Silent, Tried};
 pub use reason::{Place, Reason};
 pub use router::{Config, Router, Seen};
+pub use walk::MOST_VISITS;
 pub use worker::{Emission, Fate, Port, Report, Worker};

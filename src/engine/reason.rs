@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::walk::MOST_VISITS;
 use crate::conntrack;
 use crate::net;
 use crate::rule::{Rejection, Table};
@@ -34,6 +35,8 @@ pub enum Reason {
     Policy(Place),
     /// A match found the packet's transport header cut short.
     Malformed(Place),
+    /// It came to more rules than it may in one walk ([`MOST_VISITS`](super::walk::MOST_VISITS)); the place is the jump that was not taken any more.
+    WalkTooLong(Place),
     /// `-j QUEUE` with nobody listening.
     Queued(Place),
     /// A check of the host, or the routing decision.
@@ -77,6 +80,10 @@ impl fmt::Display for Reason {
             } => write!(f, "rejected by {place} with a TCP reset"),
             Self::Policy(place) => write!(f, "dropped by the policy of {} {}", place.table.name(), place.chain),
             Self::Malformed(place) => write!(f, "dropped at {place}: its transport header is cut short"),
+            Self::WalkTooLong(place) => write!(
+                f,
+                "dropped at {place}: its way through the table is too long, after more than {MOST_VISITS} rules it goes into no further chain"
+            ),
             Self::Queued(place) => write!(f, "queued by {place}, and nobody listens"),
             Self::Host(reason) => write!(f, "{reason}"),
             Self::NoWay(reason) => write!(f, "{reason}"),

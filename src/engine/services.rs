@@ -17,7 +17,14 @@ pub(super) struct EngineServices<'a> {
 
 impl Services for EngineServices<'_> {
     fn log(&mut self, record: LogRecord) {
-        self.log.push(record);
+        match self.log.len() {
+            ..MOST_LINES => self.log.push(record),
+            MOST_LINES => self.log.push(LogRecord {
+                level: record.level,
+                text: format!("nflab: one packet wrote {MOST_LINES} lines into the log; its further ones are left out"),
+            }),
+            _ => {}
+        }
     }
 
     fn nat(&mut self, _packet: &Packet, tracking: &mut Tracking, range: &NatRange, manip: Manip) -> TargetVerdict {
@@ -35,3 +42,6 @@ impl Services for EngineServices<'_> {
         }
     }
 }
+
+/// Lines that one packet writes: as many as a lab's log keeps.
+const MOST_LINES: usize = 10_000;

@@ -14,7 +14,7 @@ use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
 use crate::packet::Packet;
-use crate::rule::{Hook, Table};
+use crate::rule::{Hook, LogRecord, Table};
 
 impl<O: Observer> Pass<'_, O> {
     /// All stages of a hook, in order, until one stops the packet.
@@ -175,6 +175,15 @@ impl<O: Observer> Pass<'_, O> {
             Verdict::Drop if live.compiled.is_policy(decision.step) => Err(Reason::Policy(place())),
             Verdict::Drop => Err(Reason::Rule(place())),
             Verdict::Malformed => Err(Reason::Malformed(place())),
+            Verdict::TooLong => {
+                let reason = Reason::WalkTooLong(place());
+                // The kernel would not stop it: whoever looks at a lab that loses packets has to hear why.
+                self.worker.log.push(LogRecord {
+                    level: 4,
+                    text: format!("nflab: a packet was {reason}"),
+                });
+                Err(reason)
+            }
             Verdict::Queue => Err(Reason::Queued(place())),
             Verdict::Reject(with) => Err(Reason::Rejected { place: place(), with }),
         }

@@ -39,6 +39,8 @@ pub enum Verdict {
     Drop,
     /// A match found the transport header cut short.
     Malformed,
+    /// It came to more rules than a packet may come to in one walk.
+    TooLong,
     Reject(Rejection),
     Queue,
 }
@@ -58,6 +60,7 @@ impl Walk<'_> {
             });
         }
         let mut at = entry.start;
+        let mut visits = Visits::new(at, compiled.steps.len());
         let decision = loop {
             let step = &compiled.steps[at as usize];
             let action = match &step.kind {
@@ -121,11 +124,13 @@ impl Walk<'_> {
                 }
                 BoundAction::Return => {
                     // RETURN with nowhere to return to asks the policy, also inside a chain that was gone to.
-                    at = if self.stack.len() > bottom {
+                    let back = if self.stack.len() > bottom {
                         self.stack.pop().unwrap_or(entry.policy)
                     } else {
                         entry.policy
                     };
+                    visits.leave(at, back);
+                    at = back;
                     if O::WATCHING {
                         let from = &compiled.chain(step).name;
                         let to = &compiled.chain(&compiled.steps[at as usize]).name;
@@ -138,14 +143,17 @@ impl Walk<'_> {
                     }
                     continue;
                 }
-                BoundAction::Jump(start) => {
-                    self.stack.push(at + 1);
-                    at = *start;
-                    continue;
-                }
-                BoundAction::Goto(start) => {
-                    at = *start;
-                    continue;
+                BoundAction::Jump(start) | BoundAction::Goto(start) => {
+                    visits.leave(at, *start);
+                    if visits.are_too_many() {
+                        Verdict::TooLong
+                    } else {
+                        if matches!(action, BoundAction::Jump(_)) {
+                            self.stack.push(at + 1);
+                        }
+                        at = *start;
+                        continue;
+                    }
                 }
                 BoundAction::Accept => Verdict::Accept,
                 BoundAction::Drop => Verdict::Drop,
@@ -220,6 +228,40 @@ impl Walk<'_> {
         }
     }
 }
+
+/// How many rules a walk has come to. Chains that jump into the next one twice make 2^N of N chains, and the kernel goes all that way with its
+/// processor locked; a lab drops the packet. Rules are counted by the stretch, where the walk leaves one, so that a rule costs nothing, and only
+/// a jump can be one too many: between two of them no rule is met twice.
+struct Visits {
+    /// Where the stretch at hand began.
+    from: u32,
+    sum: u64,
+    most: u64,
+}
+
+impl Visits {
+    fn new(at: u32, steps: usize) -> Self {
+        Self {
+            from: at,
+            sum: 0,
+            // A table that is larger than any sensible one is still walked whole.
+            most: MOST_VISITS.max(2 * steps as u64),
+        }
+    }
+
+    fn leave(&mut self, at: u32, to: u32) {
+        self.sum += u64::from(at - self.from) + 1;
+        self.from = to;
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.sum > self.most
+    }
+}
+
+/// As many rules a packet may come to in one walk of a table, or twice those that the table has. A million rules, as the largest tables have, are
+/// walked whole, and so is what comes round in them; a packet that comes to as many holds up the others for some hundredths of a second.
+pub const MOST_VISITS: u64 = 2_000_000;
 
 fn tried<'e>(table: &'e LiveTable, at: u32, step: &Step, rule: &'e Rule, tried: Tried<'e>) -> Event<'e> {
     Event::Rule {

@@ -40,6 +40,7 @@ pub fn why(passed: &Passed<'_>) -> Option<Why> {
     }
     let remedy = match passed.reason()? {
         Reason::Malformed(_) => CUT,
+        Reason::WalkTooLong(_) => TOO_LONG,
         Reason::NoWay(_) => LAB,
         Reason::Host(reason) if passed.deciding().is_none() => of_host(*reason)?,
         _ => return None,
@@ -181,6 +182,7 @@ pub struct UnseenJson<'a> {
 const CHECKSUMS: &str = "checksums that a network card was to fill in are made right by --fix-checksums";
 const CUT: &str =
     "packets that the capture cut short are filled by --fill-cut; what is malformed on the wire reaches no rule";
+const TOO_LONG: &str = "no packet goes that way in time, in a kernel neither: chains that jump into each other over and over need fewer jumps";
 const BEFORE: &str = "the capture lacks what came before, or the other direction: capture both, from the beginning";
 const LAB: &str =
     "the lab stops it before its rules: look whether its interfaces, addresses, routes and sysctls are the router's";
