@@ -486,6 +486,45 @@ pub fn forms() -> Vec<Form> {
             2,
         ),
         form(
+            "import: one heading over and over",
+            2_000,
+            |n| vec![("i".into(), "Chain INPUT (policy ACCEPT)\n".repeat(n))],
+            Call::Nflab(&["import", "i"]),
+            2,
+        ),
+        form(
+            "import: comments in one row",
+            500,
+            |n| {
+                vec![(
+                    "i".into(),
+                    format!("{LISTING}DROP 0 -- 0.0.0.0/0 0.0.0.0/0 {}\n", "/* a */ ".repeat(n)),
+                )]
+            },
+            Call::Nflab(&["import", "--table", "filter", "i"]),
+            2,
+        ),
+        form(
+            "import: one comment like many",
+            500,
+            |n| {
+                let comment = "tcp dpt:1 */ /* ".repeat(n);
+                vec![(
+                    "i".into(),
+                    format!("{LISTING}DROP 6 -- 0.0.0.0/0 0.0.0.0/0 /* {comment}x */\n"),
+                )]
+            },
+            Call::Nflab(&["import", "--table", "filter", "i"]),
+            2,
+        ),
+        form(
+            "import: one long line",
+            1_000_000,
+            |n| vec![("i".into(), format!("{LISTING}{}\n", "a".repeat(n)))],
+            Call::Nflab(&["import", "--table", "filter", "i"]),
+            2,
+        ),
+        form(
             "import: a script",
             500,
             |n| vec![("i".into(), format!("#!/bin/sh\n{}", rules("iptables -A FORWARD", n)))],

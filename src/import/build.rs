@@ -29,6 +29,13 @@ impl Built {
         }
     }
 
+    /// Whether all of a draft could be done; what was built here before is lost.
+    pub fn takes(&mut self, draft: &Draft, options: &Options) -> bool {
+        let mut told = Told::default();
+        self.add(draft, options, &mut told);
+        told.refused.is_empty()
+    }
+
     /// Does a draft's commands; those that cannot be done are refused, the others stand.
     pub fn add(&mut self, draft: &Draft, options: &Options, told: &mut Told) {
         let mut left_out = HashSet::new();
@@ -222,13 +229,6 @@ impl Built {
             .filter(|line| !line.starts_with('#'))
             .collect()
     }
-}
-
-/// True when the draft's table takes everything that the draft says.
-pub fn fits(draft: &Draft, options: &Options) -> bool {
-    let mut told = Told::default();
-    Built::new().add(draft, options, &mut told);
-    told.refused.is_empty()
 }
 
 /// A table that nobody has touched, from which each draft begins.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::build::Built;
 use super::draft::{Chain, Command, Draft};
 use super::kind::Kind;
 use super::{Options, Told, place, script};
@@ -18,6 +19,7 @@ pub fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
         chains: HashSet::new(),
         named: None,
         done: Vec::new(),
+        trial: Built::new(),
     };
     for (at, line) in source.text.lines().enumerate() {
         let number = at + 1;
@@ -38,6 +40,8 @@ struct Reader<'a> {
     /// By a prompt above.
     named: Option<Table>,
     done: Vec<Draft>,
+    /// Where it is tried which table takes a draft.
+    trial: Built,
 }
 
 impl Reader<'_> {
@@ -124,7 +128,7 @@ impl Reader<'_> {
             .map(|it| it.name.as_str())
             .collect();
         let whole = place::is_whole(&built_in);
-        if let Some(settled) = place::settle(draft, self.named.take(), whole, self.options, told) {
+        if let Some(settled) = place::settle(draft, self.named.take(), whole, self.options, told, &mut self.trial) {
             self.done.push(settled);
         }
     }

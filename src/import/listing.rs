@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::build::Built;
 use super::draft::{self, Chain, Command, Draft};
 use super::kind::Kind;
 use super::row::{self, Row};
@@ -67,9 +68,11 @@ pub fn chain_heading(line: &str) -> Option<(&str, &str)> {
 /// Every table that the text lists.
 pub fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
     let groups = scan(&source.name, &source.text, told);
+    // One for all: a text may have very many groups.
+    let mut trial = Built::new();
     groups
         .into_iter()
-        .filter_map(|group| drafted(source, group, options, told))
+        .filter_map(|group| drafted(source, group, options, told, &mut trial))
         .collect()
 }
 
@@ -271,7 +274,7 @@ fn columns(line: &str) -> Option<Columns> {
     })
 }
 
-fn drafted(source: &Source, mut group: Group, options: &Options, told: &mut Told) -> Option<Draft> {
+fn drafted(source: &Source, mut group: Group, options: &Options, told: &mut Told, trial: &mut Built) -> Option<Draft> {
     let name = &source.name;
     group.form.columns.numeric = !group.form.rows.iter().any(Row::has_names);
     let form = group.form;
@@ -349,7 +352,7 @@ fn drafted(source: &Source, mut group: Group, options: &Options, told: &mut Told
         counted: form.columns.verbose,
         form: Some(form.clone()),
     };
-    let draft = place::settle(draft, group.table, whole, options, told)?;
+    let draft = place::settle(draft, group.table, whole, options, told, trial)?;
     what_columns_do_not_tell(name, &form, told);
     told.unknown_of(
         name,

@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
+use super::build::Built;
 use super::draft::{Chain, Draft};
 use super::row::is_foreign_target;
-use super::{Options, Told, build};
+use super::{Options, Told};
 use crate::ext;
 use crate::rule::Table;
 
@@ -13,13 +14,15 @@ pub fn is_whole(built_in: &[&str]) -> bool {
     Table::ALL.into_iter().any(|table| has_all(table, built_in))
 }
 
-/// Gives the draft its table and the chains that are missing; says what was not known. `None` where nothing can be said.
+/// Gives the draft its table and the chains that are missing; says what was not known. `None` where nothing can be said. In `trial` is tried which
+/// table takes it.
 pub fn settle(
     mut draft: Draft,
     named: Option<Table>,
     whole: bool,
     options: &Options,
     told: &mut Told,
+    trial: &mut Built,
 ) -> Option<Draft> {
     missing_chains(&mut draft, whole, told);
     let built_in: Vec<&str> = draft
@@ -48,7 +51,7 @@ pub fn settle(
                 let fits = |table: Table| needed.iter().all(|name| has(table, name));
                 candidates = Table::ALL.into_iter().filter(|&table| fits(table)).collect();
             }
-            decide(&draft, &candidates, &needed, options, told)?
+            decide(&draft, &candidates, &needed, options, told, trial)?
         }
     };
     draft.table = table;
@@ -71,20 +74,23 @@ pub fn settle(
     Some(draft)
 }
 
-fn decide(draft: &Draft, candidates: &[Table], needed: &[&str], options: &Options, told: &mut Told) -> Option<Table> {
+fn decide(
+    draft: &Draft,
+    candidates: &[Table],
+    needed: &[&str],
+    options: &Options,
+    told: &mut Told,
+    trial: &mut Built,
+) -> Option<Table> {
     let fitting: Vec<Table> = match candidates {
         [] | [_] => candidates.to_vec(),
         _ => {
-            let fit = |table: &Table| {
-                build::fits(
-                    &Draft {
-                        table: *table,
-                        ..draft.clone()
-                    },
-                    options,
-                )
+            let mut draft = draft.clone();
+            let mut fit = |table: &Table| {
+                draft.table = *table;
+                trial.takes(&draft, options)
             };
-            candidates.iter().copied().filter(fit).collect()
+            candidates.iter().copied().filter(|table| fit(table)).collect()
         }
     };
     let names = |tables: &[Table]| tables.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");

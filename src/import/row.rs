@@ -247,12 +247,20 @@ impl Row {
             target,
             protocol: number,
             inverted: self.protocol.inverted,
+            way: Way::default(),
             ways: Vec::new(),
+            readings: 0,
             arrived: 0,
             dead: HashSet::new(),
             left: &self.rest,
         };
-        search.go(&self.rest, &Way::default());
+        search.go(&self.rest);
+        if search.readings > MOST_READINGS {
+            return Err(format!(
+                "this line cannot be read: a comment or a prefix in it looks like options, in so many ways that {MOST_READINGS} were tried in \
+                 vain; expected what `iptables-save` prints of this rule, which quotes them"
+            ));
+        }
         match search.ways.is_empty() {
             true => Err(not_readable(search.left.trim(), target, &self.rest)),
             false => Ok(search.ways),
@@ -306,7 +314,11 @@ struct Search<'a> {
     target: &'a Said,
     protocol: u8,
     inverted: bool,
+    /// The one that is being gone.
+    way: Way,
     ways: Vec<Way>,
+    /// Pieces that were tried.
+    readings: usize,
     /// How often a way came to the end, new or not.
     arrived: usize,
     /// Lengths of what was left where nothing led to the end: other ways that come there need not try again.
@@ -316,15 +328,15 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn go(&mut self, rest: &'a str, so_far: &Way) {
-        if self.dead.contains(&rest.len()) || so_far.words.len() > MOST_WORDS {
+    fn go(&mut self, rest: &'a str) {
+        if self.dead.contains(&rest.len()) || self.way.words.len() > MOST_WORDS {
             return;
         }
         let arrived = self.arrived;
         if rest.trim().len() < self.left.trim().len() {
             self.left = rest;
         }
-        self.end(rest, so_far);
+        self.end(rest);
         let listed = Listed {
             rest,
             protocol: self.protocol,
@@ -336,25 +348,32 @@ impl<'a> Search<'a> {
         };
         for spec in ext::matches().filter(fits).collect::<Vec<_>>() {
             for typed in (spec.unlist)(listed) {
-                if typed.rest.len() >= rest.len() || self.ways.len() >= MOST_WAYS {
+                if typed.rest.len() >= rest.len() || self.is_done() {
                     continue;
                 }
-                let mut way = so_far.clone();
-                way.words.extend(["-m".to_owned(), spec.name.to_owned()]);
-                way.words.extend(typed.options);
-                way.unknown.extend(typed.unknown);
-                self.go(typed.rest, &way);
+                self.readings += 1;
+                let (words, unknown) = (self.way.words.len(), self.way.unknown.len());
+                self.way.words.extend(["-m".to_owned(), spec.name.to_owned()]);
+                self.way.words.extend(typed.options);
+                self.way.unknown.extend(typed.unknown);
+                self.go(typed.rest);
+                self.way.words.truncate(words);
+                self.way.unknown.truncate(unknown);
             }
         }
-        if self.arrived == arrived && self.ways.len() < MOST_WAYS {
+        if self.arrived == arrived && !self.is_done() {
             self.dead.insert(rest.len());
         }
     }
 
-    fn end(&mut self, rest: &'a str, so_far: &Way) {
+    fn is_done(&self) -> bool {
+        self.ways.len() >= MOST_WAYS || self.readings > MOST_READINGS
+    }
+
+    fn end(&mut self, rest: &'a str) {
         match self.target {
             Said::Words(words) if rest.trim().is_empty() => {
-                let mut way = so_far.clone();
+                let mut way = self.way.clone();
                 way.words.extend(words.iter().cloned());
                 self.found(way);
             }
@@ -369,7 +388,7 @@ impl<'a> Search<'a> {
                         if !typed.rest.trim().is_empty() {
                             continue;
                         }
-                        let mut way = so_far.clone();
+                        let mut way = self.way.clone();
                         way.words.extend(["-j".to_owned(), spec.name.to_owned()]);
                         way.words.extend(typed.options);
                         way.unknown.extend(typed.unknown);
@@ -431,6 +450,8 @@ fn has_port_names(words: &[String]) -> bool {
 
 /// More than these are never told.
 const MOST_WAYS: usize = 4;
+/// A line of a rule as large as the kernel takes is read in some thousands.
+const MOST_READINGS: usize = 20_000;
 /// No rule of the kernel has room for more matches than these are words of.
 const MOST_WORDS: usize = 4_000;
 

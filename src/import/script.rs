@@ -146,8 +146,8 @@ pub fn prepare(text: &str, is_tool: impl Fn(&str) -> bool, tools: &str, knobs: &
             continue;
         }
         let mut copied = 0;
+        let comment = line.trim_start().starts_with('#');
         for (start, word) in words(line) {
-            let comment = line[..start].trim_start().starts_with('#');
             let Some(bent) = bent(word, &is_tool, tools, knobs).filter(|_| !comment) else {
                 continue;
             };

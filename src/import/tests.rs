@@ -224,6 +224,18 @@ fn lines_that_cannot_be_read() {
         refused(&listed(&row), &[expected]);
     }
     refused("hello\n", &["expected a listing"]);
+    // As many ways to read it as there are to share out its words: some are tried.
+    let many = " /* a */".repeat(1000);
+    refused(
+        &listed(&format!("0 0 DNAT 6 -- {columns}{many}")),
+        &["t:3: this line cannot be read: a comment or a prefix in it looks like options"],
+    );
+    let import = import(&listed(&format!("0 0 DROP 0 -- {columns}{many}")));
+    assert!(
+        import.refused.len() == 1 && import.refused[0].lines == [3],
+        "{:?}",
+        import.refused
+    );
     refused(
         "Chain INPUT (policy ACCEPT)\nACCEPT  all  --  anywhere  anywhere\n",
         &["expected the names of the columns"],

@@ -25,7 +25,10 @@ pub const SPEC: MatchSpec = MatchSpec {
     samples: SAMPLES,
 };
 
-const COMMENT: Opt<String> = Opt::text("comment", 0, 255, "the remark, up to 255 bytes").required();
+const COMMENT: Opt<String> = Opt::text("comment", 0, LONGEST, "the remark, up to 255 bytes").required();
+
+/// Bytes.
+const LONGEST: usize = 255;
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
     let text = given.value(COMMENT).unwrap_or_default();
@@ -66,7 +69,7 @@ impl Match for Comment {
     }
 }
 
-/// ` /* text */`. The text may hold `*/` itself, so every one may be the end: the first is the likeliest.
+/// ` /* text */`. The text may hold `*/` itself, so every one may be the end, as far as a comment may be long: the first is the likeliest.
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     let start = listed.rest.trim_ascii_start();
     let Some(inside) = start.strip_prefix("/* ") else {
@@ -76,6 +79,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         let after = &inside[at + end.len()..];
         after.is_empty() || after.starts_with(' ')
     });
+    let ends = ends.take_while(|(at, _)| *at <= LONGEST);
     ends.map(|(at, end)| Typed {
         options: vec![COMMENT.spelled(false).to_string(), inside[..at].to_owned()],
         rest: &inside[at + end.len()..],
@@ -134,6 +138,17 @@ const SAMPLES: Samples = Samples {
 mod tests {
     use super::*;
     use crate::ext::testing::{ANY, Bench, match_packets, read_match, udp};
+
+    #[test]
+    fn a_comment_ends_where_it_must() {
+        let text = " /* a */".repeat(1000);
+        let ways = unlist(Listed {
+            rest: &text,
+            protocol: 0,
+        });
+        assert_eq!(ways.len(), 32);
+        assert!(ways.iter().all(|way| way.options[1].len() <= LONGEST));
+    }
 
     #[test]
     fn packets() {
