@@ -9,6 +9,8 @@ use std::fmt::Write;
 
 use bench_router::{CLIENT, SERVER, Setup, tcp, udp};
 use nflab::engine::{Fate, MOST_VISITS, Reason, Report};
+use nflab::explain::account::{Account, Told};
+use nflab::explain::story::{Detail, MOST_STEPS, Story};
 use nflab::rule::Table;
 use nflab::wire::tcp::flags;
 
@@ -46,8 +48,33 @@ fn send(setup: &mut Setup, bytes: &[u8]) -> Report {
     setup.receive(lan, bytes).0
 }
 
+fn told(rules: &str) -> (Setup, Report, Story) {
+    let mut setup = Setup::new(rules);
+    let mut story = Story::default();
+    let bytes = datagram();
+    let report = setup
+        .router
+        .receive(&mut setup.worker, setup.now, setup.lan, &bytes, &mut story);
+    (setup, report, story)
+}
+
 fn visits(setup: &Setup) -> u64 {
     setup.router.counters(Table::Filter).values().map(|it| it.packets).sum()
+}
+
+fn rules_told(account: &Account) -> usize {
+    account
+        .steps
+        .iter()
+        .filter(|it| matches!(it, Told::Rule { .. }))
+        .count()
+}
+
+fn left_out(account: &Account) -> Option<u64> {
+    account.steps.iter().find_map(|it| match it {
+        Told::Cut { left_out } => Some(*left_out),
+        _ => None,
+    })
 }
 
 #[test]
@@ -101,4 +128,86 @@ fn one_packet_writes_so_many_lines_and_no_more() {
         log[10_000].text,
         "nflab: one packet wrote 10000 lines into the log; its further ones are left out"
     );
+}
+
+#[test]
+fn a_story_keeps_so_many_steps_and_every_rule() {
+    let (setup, report, story) = told(&doubling(40, ""));
+    assert!(matches!(report.fate, Fate::Stopped(Reason::WalkTooLong(_))));
+    let account = story.account();
+    let rules = rules_told(&account);
+    assert!(account.steps.len() < MOST_STEPS + 100, "{}", account.steps.len());
+    assert!(story.weight() < 16 << 20, "{}", story.weight());
+    // What is not told is counted; among it are the ways back.
+    let all = visits(&setup);
+    let left_out = left_out(&account).unwrap();
+    assert!(
+        rules as u64 + left_out >= all && left_out <= 2 * all,
+        "{rules} {left_out} {all}"
+    );
+    let text = story.render(Detail::Whole);
+    assert!(
+        text.contains(&format!("{left_out} steps are left out: from here on each rule")),
+        "no word of it"
+    );
+    assert!(text.lines().count() < 3 * MOST_STEPS);
+    assert!(text.ends_with("rules it goes into no further chain\n"));
+    assert_eq!(account.decided_by, []);
+}
+
+/// The last rule decides although it is long past what is kept, and of each there is the first time.
+#[test]
+fn what_decides_is_known_behind_the_cut() {
+    let rules = doubling(18, "-p udp -m udp --dport 54 -j DROP") + "*filter\n-A FORWARD -p udp -j REJECT\nCOMMIT\n";
+    let rules = rules.replace("COMMIT\n*filter\n", "");
+    let (_, report, story) = told(&rules);
+    assert!(
+        matches!(report.fate, Fate::Stopped(Reason::Rejected { .. })),
+        "{report:?}"
+    );
+    let account = story.account();
+    assert!(left_out(&account).is_some());
+    let decided = account.decided_by.last().unwrap();
+    assert_eq!((decided.chain.as_str(), decided.rule), ("FORWARD", Some(2)));
+    for chain in 0..18 {
+        let name = format!("c{chain}");
+        let is_told = |it: &Told| matches!(it, Told::Rule { chain, .. } if *chain == name);
+        assert!(account.steps.iter().any(is_told), "{name}");
+    }
+}
+
+/// Chains that lie deep are not shown as deep: blanks would be the square of it.
+#[test]
+fn a_text_is_as_long_as_its_steps() {
+    let deep = |chains: usize| {
+        let mut text = "*filter\n".to_owned();
+        for at in 0..chains {
+            let _ = writeln!(text, ":c{at} - [0:0]");
+        }
+        text += "-A FORWARD -j c0\n";
+        for at in 1..chains {
+            let _ = writeln!(text, "-A c{} -j c{at}", at - 1);
+        }
+        let (_, report, story) = told(&(text + "COMMIT\n"));
+        assert_eq!(report.fate, Fate::Forwarded);
+        [Detail::Whole, Detail::Short].map(|detail| story.render(detail).len())
+    };
+    let (once, twice) = (deep(1500), deep(3000));
+    for (once, twice) in once.into_iter().zip(twice) {
+        assert!(twice < once * 9 / 4, "{once} {twice}");
+    }
+}
+
+#[test]
+fn lines_of_the_log_stand_with_their_rules() {
+    let (_, _, story) = told(&doubling(5, "-p udp -j LOG --log-prefix \"deep: \""));
+    let text = story.render(Detail::Whole);
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let logs: Vec<usize> = (0..lines.len())
+        .filter(|&at| lines[at].starts_with("log: deep: IN=lan"))
+        .collect();
+    assert_eq!(logs.len(), 16, "{text}");
+    for at in logs {
+        assert!(lines[at - 1].starts_with("yes: LOG"), "{}", lines[at - 1]);
+    }
 }

@@ -17,7 +17,7 @@ use crate::base::bytes::{text_of_os, text_of_path};
 use crate::device::result_file;
 use crate::device::standard::{tell, tell_styled};
 use crate::lab::clock::Clock;
-use crate::lab::control::{self, Client, Request, Response, Target};
+use crate::lab::control::{self, Asker, Client, Request, Response, Target};
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
 use crate::lab::server::{Admitted, Answer, Bounds, Server, Service, Waker};
@@ -399,7 +399,8 @@ struct InMemory<A> {
 }
 
 impl<A: FnMut(Request) -> Response + Send + 'static> Service for InMemory<A> {
-    fn answer(&mut self, request: Request) -> Answer {
+    fn answer(&mut self, request: Request, asker: &Asker) -> Answer {
+        self.lab.lock().machine.asker = asker.clone();
         let to_come = self.lab.lock().answers_to_come(&request, &self.waker);
         to_come.unwrap_or_else(|| (self.answer)(request).into())
     }

@@ -193,6 +193,22 @@ pub fn answer(machine: &Machine, args: &[String]) -> ToolOutput {
     let mut runner = Runner::new(Lab::trial(machine), PathBuf::from("."));
     let mut text = String::new();
     for (at, (interface, draft)) in drafts.iter().enumerate() {
+        if machine.asker.is_gone() {
+            return ToolOutput::failure(2, "nflab: nobody waits for this trace any more\n");
+        }
+        if text.len() > LONGEST_ANSWER {
+            let (megabytes, count) = (text.len() >> 20, drafts.len());
+            return ToolOutput {
+                stdout: text,
+                ..ToolOutput::failure(
+                    2,
+                    format!(
+                        "nflab: the trace ends after packet {at} of {count}: it has {megabytes} MB already; ask for fewer packets at once, or \
+                         with --short or --why RULE\n"
+                    ),
+                )
+            };
+        }
         let told = runner
             .send(*interface, draft)
             .cloned()
@@ -216,6 +232,9 @@ pub fn answer(machine: &Machine, args: &[String]) -> ToolOutput {
         ..ToolOutput::success(text)
     }
 }
+
+/// Bytes, beyond which no further packet is told of.
+const LONGEST_ANSWER: usize = 64 << 20;
 
 fn trace(arguments: &Arguments) -> u8 {
     // All packets are read before anything is done, so that a slip in the last one shows at once.
@@ -423,4 +442,21 @@ fn said(text: &str) -> std::io::Result<bool> {
 fn refuse(message: &str) -> u8 {
     tell!("nflab: {message}");
     2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_more_is_traced_for_who_is_gone() {
+        let machine = Lab::default_lab(1, crate::cli::TOOLBOX).unwrap().machine;
+        let args = ["--short", "lan udp 10.0.0.2:1 > 192.0.2.9:2"].map(str::to_owned);
+        let told = answer(&machine, &args);
+        assert!(told.code == 0 && told.stdout.contains("out by wan"), "{told:?}");
+        machine.asker.hang_up();
+        let told = answer(&machine, &args);
+        assert_eq!((told.code, told.stdout.as_str()), (2, ""), "{told:?}");
+        assert!(told.stderr.contains("nobody waits"), "{told:?}");
+    }
 }

@@ -95,6 +95,11 @@ pub enum Told {
         chain: String,
         depth: usize,
     },
+    /// So many steps of this walk are left out. What follows of it tells of each rule the first time only that the packet came to it, and knows
+    /// no depth.
+    Cut {
+        left_out: u64,
+    },
     Conntrack {
         state: Option<String>,
         reason: String,

@@ -6,7 +6,11 @@
 //! packet. The other forms were a sentence a rule (half a microsecond each, in vain), a small datum a match (its shape another in each extension,
 //! and each extension's sentence written twice), and a second run of the packet (whose flow and tokens are not what they were). What no copy
 //! of the packet holds is the state of the match itself (the tokens of `limit`): [`Match::remember`](crate::rule::Match::remember) copies that.
+//!
+//! A packet may come to millions of rules, in few chains that jump into each other. Of one step more than [`MOST_STEPS`] a story keeps the first
+//! time only that a packet came to a rule in a walk: so it is no longer than that and the tables walked, and still knows of every rule whether it was come to.
 
+use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -38,8 +42,29 @@ pub struct Story {
     pub(super) report: Option<(&'static str, Option<CtState>)>,
     /// The last moment is no longer what matches see.
     stale: bool,
+    /// Room that the moments take, about.
+    weight: usize,
+    /// Packets of the router's own that are not done.
+    own_open: u32,
+    walk: WalkKept,
     /// True from the coming of a packet of the router's own to its OUTPUT: any other OUTPUT begins an answer or a complaint.
     own_awaited: bool,
+}
+
+/// What is kept of the walk at hand.
+#[derive(Clone, Debug, Default)]
+struct WalkKept {
+    /// Where the LOG rules that it came to have room for their lines; `None` for a rule that is left out. The engine shows the lines once the
+    /// table is walked.
+    lines_due: VecDeque<Option<u32>>,
+    /// The rule before writes a line.
+    logs: bool,
+    /// The rules that are told, once there are too many steps.
+    told: Option<HashSet<u32>>,
+    /// Where the story says that it leaves steps out.
+    cut: Option<u32>,
+    /// The rule before matched and is left out: it may have decided.
+    left_out: Option<u32>,
 }
 
 /// How much to tell.
@@ -128,6 +153,8 @@ pub(super) enum Step {
     Returned {
         step: u32,
     },
+    /// So many steps are left out, and from here on of this walk what shows how deep a rule stands.
+    Cut(u64),
     Tracked(Box<TrackedAs>),
     Routed(Box<(InputRoute, Packet)>),
     RoutedOut(Box<(OutputRoute, OutputKey)>),
@@ -147,7 +174,8 @@ pub(super) enum Step {
         before: Span,
         after: Span,
     },
-    Logged(Box<LogRecord>),
+    /// `None`: the rule wrote none.
+    Logged(Option<Box<LogRecord>>),
     Sent {
         interface: InterfaceName,
         packet: Span,
@@ -161,6 +189,13 @@ impl Observer for Story {
     const WATCHING: bool = true;
 
     fn see(&mut self, event: Event<'_>) {
+        if !matches!(
+            event,
+            Event::Rule { .. } | Event::Continued { .. } | Event::Returned { .. }
+        ) && let Some(step) = self.walk.left_out.take()
+        {
+            self.steps.push(Step::Matched { step });
+        }
         let step = match event {
             Event::Arrived {
                 number,
@@ -180,25 +215,33 @@ impl Observer for Story {
                 self.config.get_or_insert_with(|| Arc::clone(config));
                 if hook == Hook::Output && !std::mem::take(&mut self.own_awaited) {
                     let own = self.keep(packet.bytes());
+                    self.own_open += 1;
                     self.steps.push(Step::Own(own));
                 }
                 Step::Hook(hook)
             }
             Event::Table { table, cx, .. } => {
+                self.walk = WalkKept::default();
                 self.tables.push(Arc::clone(table));
                 self.look(&cx);
                 Step::Table(self.tables.len() as u32 - 1)
             }
-            Event::Rule { step, tried, .. } => match tried {
-                Tried::Matched(_) => Step::Matched { step },
-                Tried::Failed(failed) => self.failed(step, &failed),
-            },
-            Event::Continued { packet } => {
-                let from = self.moments.last().map_or(0, |moment| moment.packet.mark);
-                self.stale = true;
-                Step::Continued { from, to: packet.mark }
+            Event::Rule { step, tried, .. } => {
+                let matched = matches!(tried, Tried::Matched(_));
+                self.walk.logs = matches!(tried, Tried::Matched(Action::Target(target)) if target.name() == "LOG");
+                self.walk.left_out = None;
+                if !self.has_room_for(step) {
+                    self.walk.left_out = matched.then_some(step);
+                    return self.leave_out();
+                }
+                match tried {
+                    Tried::Matched(_) => Step::Matched { step },
+                    Tried::Failed(failed) => self.failed(step, &failed),
+                }
             }
+            Event::Continued { packet } => return self.continued(packet.mark),
             Event::Policy { step, .. } => Step::Policy { step },
+            Event::Returned { .. } if self.is_full() => return self.leave_out(),
             Event::Returned { step, .. } => Step::Returned { step },
             Event::Tracked { tracking, made } => Step::Tracked(Box::new(TrackedAs {
                 state: tracking.state,
@@ -235,11 +278,10 @@ impl Observer for Story {
             Event::Delivered { packet } => Step::Delivered(self.keep(packet.bytes())),
             Event::OwnDone => {
                 // A program's packet is the one that is told of, and nothing goes on after it.
-                let begun = self.steps.iter().filter(|step| matches!(step, Step::Own(_))).count();
-                let done = self.steps.iter().filter(|step| matches!(step, Step::OwnDone)).count();
-                if begun == done {
+                let Some(open) = self.own_open.checked_sub(1) else {
                     return;
-                }
+                };
+                self.own_open = open;
                 Step::OwnDone
             }
             Event::Copied { packet } => Step::Copied(self.keep(packet.bytes())),
@@ -267,6 +309,15 @@ impl Story {
         self.remembered.clear();
         self.bytes.clear();
         self.own_awaited = false;
+        self.stale = false;
+        self.weight = 0;
+        self.own_open = 0;
+        self.walk = WalkKept::default();
+    }
+
+    /// Bytes that it takes, about.
+    pub fn weight(&self) -> usize {
+        self.weight + self.bytes.len() + self.steps.len() * size_of::<Step>()
     }
 
     /// The number of the packet, from 1; 0 before anything was seen.
@@ -289,7 +340,7 @@ impl Story {
                     table = self.tables.get(*walked as usize);
                     continue;
                 }
-                Step::Matched { step } if self.ends(at) => (*step, false),
+                Step::Matched { step } if table.is_some_and(|table| self.ends(at, table)) => (*step, false),
                 Step::Policy { step } => (*step, true),
                 _ => continue,
             };
@@ -306,16 +357,12 @@ impl Story {
         found
     }
 
-    /// Whether the rule that matched at this place of the steps had the last word in its table.
-    pub(super) fn ends(&self, at: usize) -> bool {
+    /// Whether the rule that matched at this place of the steps had the last word in this table, which is walked there.
+    pub(super) fn ends(&self, at: usize, table: &LiveTable) -> bool {
         let Some(Step::Matched { step }) = self.steps.get(at) else {
             return false;
         };
-        let table = self.steps[..at].iter().rev().find_map(|step| match step {
-            Step::Table(walked) => self.tables.get(*walked as usize),
-            _ => None,
-        });
-        match table.and_then(|table| table.rule(*step)).map(|rule| &rule.action) {
+        match table.rule(*step).map(|rule| &rule.action) {
             Some(Action::Accept | Action::Drop | Action::Queue) => true,
             Some(Action::Target(_)) => !matches!(self.steps.get(at + 1), Some(Step::Continued { .. })),
             Some(Action::Nothing | Action::Return | Action::Jump(_) | Action::Goto(_)) | None => false,
@@ -384,9 +431,11 @@ impl Story {
         remembered: Option<NonZeroU32>,
         out: &mut String,
     ) {
-        let (Some(rule), Some(moment), Some(config)) =
-            (table.rule(step), self.moments.get(moment as usize), &self.config)
-        else {
+        let Some(moment) = self.moments.get(moment as usize) else {
+            out.push_str("why is not known: rules changed the packet so often that its forms are not all kept");
+            return;
+        };
+        let (Some(rule), Some(config)) = (table.rule(step), &self.config) else {
             return;
         };
         let cx = Context {
@@ -414,7 +463,60 @@ impl Story {
         }
     }
 
+    /// False: there are steps enough, and what became of this rule in this walk is told already.
+    fn has_room_for(&mut self, step: u32) -> bool {
+        if !self.is_full() {
+            return true;
+        }
+        let Self { walk, steps, .. } = self;
+        let told = walk.told.get_or_insert_with(|| {
+            let walked = steps.iter().rev().take_while(|step| !matches!(step, Step::Table(_)));
+            let rule = |step: &Step| match step {
+                Step::Matched { step } | Step::Failed { step, .. } => Some(*step),
+                _ => None,
+            };
+            walked.filter_map(rule).collect()
+        });
+        told.insert(step)
+    }
+
+    fn is_full(&self) -> bool {
+        self.steps.len() >= MOST_STEPS
+    }
+
+    fn leave_out(&mut self) {
+        let at = *self.walk.cut.get_or_insert_with(|| {
+            self.steps.push(Step::Cut(0));
+            self.steps.len() as u32 - 1
+        });
+        if let Some(Step::Cut(count)) = self.steps.get_mut(at as usize) {
+            *count += 1;
+        }
+    }
+
+    /// The target of the rule before let the packet go on, now with this mark.
+    fn continued(&mut self, mark: u32) {
+        self.stale = true;
+        let logs = std::mem::take(&mut self.walk.logs);
+        if self.walk.left_out.take().is_some() {
+            if logs {
+                self.walk.lines_due.push_back(None);
+            }
+            return;
+        }
+        let from = self.moments.last().map_or(0, |moment| moment.packet.mark);
+        self.steps.push(Step::Continued { from, to: mark });
+        if logs {
+            self.walk.lines_due.push_back(Some(self.steps.len() as u32));
+            self.steps.push(Step::Logged(None));
+        }
+    }
+
     fn look(&mut self, cx: &Context<'_>) {
+        if self.weight > MOST_WEIGHT {
+            return;
+        }
+        self.weight += cx.packet.len() + size_of::<Moment>() + size_of::<Flow>();
         self.stale = false;
         self.moments.push(Moment {
             packet: cx.packet.clone(),
@@ -446,36 +548,24 @@ impl Story {
         Step::Failed {
             step,
             part: failed.part,
-            moment: self.moments.len() as u32 - 1,
+            // Stale still: there is no room for what it looked at.
+            moment: if self.stale {
+                u32::MAX
+            } else {
+                self.moments.len() as u32 - 1
+            },
             remembered,
         }
     }
 
     /// The engine shows log lines once the table is walked; here each stands with the rule that wrote it.
     fn logged(&mut self, record: &LogRecord) {
-        let walk = self
-            .steps
-            .iter()
-            .rposition(|step| matches!(step, Step::Table(_)))
-            .unwrap_or(0);
-        let Some(table) = self.tables.last() else {
-            return self.steps.push(Step::Logged(Box::new(record.clone())));
-        };
-        let writes = |at: usize| match &self.steps[at] {
-            Step::Matched { step } => {
-                matches!(table.rule(*step).map(|rule| &rule.action), Some(Action::Target(target)) if target.name() == "LOG")
-            }
-            _ => false,
-        };
-        // Between the two stands that the packet goes on.
-        let has_none = |at: usize| !matches!(self.steps.get(at + 2), Some(Step::Logged(_)));
-        let place = (walk..self.steps.len()).find(|&at| writes(at) && has_none(at));
-        match place {
-            Some(at) => {
-                let at = (at + 2).min(self.steps.len());
-                self.steps.insert(at, Step::Logged(Box::new(record.clone())));
-            }
-            None => self.steps.push(Step::Logged(Box::new(record.clone()))),
+        self.weight += record.text.len();
+        let line = Step::Logged(Some(Box::new(record.clone())));
+        match self.walk.lines_due.pop_front() {
+            Some(Some(at)) => self.steps[at as usize] = line,
+            Some(None) => self.leave_out(),
+            None => self.steps.push(line),
         }
     }
 }
@@ -487,3 +577,8 @@ fn frozen(tracking: &Tracking) -> Tracking {
         ..tracking.clone()
     }
 }
+
+/// Steps beyond which only new things are kept.
+pub const MOST_STEPS: usize = 1 << 17;
+/// Bytes of copies of the packet and its flow.
+const MOST_WEIGHT: usize = 32 << 20;

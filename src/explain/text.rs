@@ -84,6 +84,16 @@ impl Page<'_> {
                 page.line(DIM, &format!("{}back to {chain}", " ".repeat(indent(*depth))));
             }
             Told::Returned { .. } => {}
+            Told::Cut { left_out } => {
+                let steps = if *left_out == 1 { "step is" } else { "steps are" };
+                page.line(
+                    YELLOW,
+                    &format!(
+                        "{left_out} {steps} left out: from here on each rule of this table is told of once \
+                         (--short tells only of rules that matched, --why RULE of one rule)"
+                    ),
+                );
+            }
             Told::Conntrack { state, reason, history } => {
                 page.table("conntrack");
                 let more = history.as_deref().filter(|_| whole);

@@ -46,6 +46,9 @@ pub struct Why {
     pub tried: Vec<Tried>,
     /// Why the packet never came to it.
     pub not_reached: Option<String>,
+    /// The packet came to more rules than are kept: of each there is the first time at least.
+    #[serde(default)]
+    pub cut: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,6 +302,7 @@ impl Why {
             rule,
             tried,
             not_reached,
+            cut: account.of_the_packet().any(|told| matches!(told, Told::Cut { .. })),
         }
     }
 
@@ -320,6 +324,12 @@ impl Why {
                 (true, _) => writeln!(text, "  reached in {hook}: yes: {what}"),
                 (false, _) => writeln!(text, "  reached in {hook}: no: {what}"),
             };
+        }
+        if self.cut && !self.tried.is_empty() {
+            let _ = writeln!(
+                text,
+                "  perhaps more often: its way was so long that of each rule only the first times are kept"
+            );
         }
         if let Some(why) = &self.not_reached {
             let _ = writeln!(text, "  not reached: {why}");
@@ -423,15 +433,20 @@ fn not_reached(account: &Account, place: &RulePlace, table: &TableRules) -> Stri
             number,
             rule,
             matched: true,
-            action,
             decides,
             ..
-        } if *decides || *chain == place.chain => Some((chain, number, rule, action)),
+        } if *decides || *chain == place.chain => Some((chain, number, rule, *decides)),
         _ => None,
     });
+    // The walk was given up: none of its rules decided.
+    let given_up = walk
+        .iter()
+        .find(|told| matches!(told, Told::Stopped { by_rules: false, .. }));
     match last {
-        Some((chain, number, rule, _)) => format!("rule {number} of {chain} decided before it: {rule}"),
-        None => stopped(account).unwrap_or_else(|| format!("the walk of {} ended before it", place.chain)),
+        Some((chain, number, rule, decides)) if decides || given_up.is_none() => {
+            format!("rule {number} of {chain} decided before it: {rule}")
+        }
+        _ => stopped(account).unwrap_or_else(|| format!("the walk of {} ended before it", place.chain)),
     }
 }
 

@@ -16,6 +16,8 @@ use std::os::unix::net::UnixStream;
 #[cfg(unix)]
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 #[cfg(unix)]
 #[cfg(unix)]
@@ -44,6 +46,21 @@ pub struct Request {
     /// What the files hold that the call names, in the order in which it reads them: a lab opens none itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FoundFile>,
+}
+
+/// Who waits for an answer: whether it still does. Its clones are handles on the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Asker(Arc<AtomicBool>);
+
+impl Asker {
+    pub fn hang_up(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// What takes long may end: nobody hears the answer.
+    pub fn is_gone(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// What the call left.

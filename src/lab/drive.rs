@@ -2,7 +2,7 @@
 //! router, the log, who follows) they share; neither waits for the other.
 
 use super::clock::Clock;
-use super::control::Request;
+use super::control::{Asker, Request};
 use super::event_loop::{Driver, PortIndex};
 use super::file::LabFile;
 use super::follow::Followers;
@@ -133,10 +133,11 @@ pub struct Commands {
 }
 
 impl Service for Commands {
-    fn answer(&mut self, request: Request) -> Answer {
+    fn answer(&mut self, request: Request, asker: &Asker) -> Answer {
         if request.tool == "trace" && request.args.first().is_some_and(|arg| arg == "--follow") {
             return self.followers.add(&request, &self.lab.machine.hosts());
         }
+        self.lab.machine.asker = asker.clone();
         self.lab.set_clock(self.clock.now());
         if let Some(answer) = self.lab.answers_to_come(&request, &self.waker) {
             return answer;

@@ -33,7 +33,14 @@ struct Follower {
     /// `None`: every packet.
     filter: Option<Filter>,
     form: Form,
-    queue: Mutex<VecDeque<Owed>>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    owed: VecDeque<Owed>,
+    /// Bytes of the stories in it.
+    weight: usize,
 }
 
 /// What a connection that follows holds; it follows for as long.
@@ -151,7 +158,7 @@ impl Followers {
 
 impl Source for Following {
     fn next(&mut self) -> Option<Response> {
-        let owed = self.follower.queue.lock().pop_front()?;
+        let owed = self.follower.queue.lock().next()?;
         let mut response = Response::default();
         match owed {
             Owed::Story(story) => {
@@ -182,13 +189,28 @@ impl Drop for Following {
 impl Follower {
     fn owe(&self, story: Arc<Story>) {
         let mut queue = self.queue.lock();
-        let length = queue.len();
-        match queue.back_mut() {
+        let Queue { owed, weight } = &mut *queue;
+        let length = owed.len();
+        let is_half_full = length > LONGEST_QUEUE / 2 || *weight > HEAVIEST_QUEUE / 2;
+        match owed.back_mut() {
             // Once some were left out, half of the queue is awaited, so that what follows is of one piece.
-            Some(Owed::LeftOut(count)) if length > LONGEST_QUEUE / 2 => *count += 1,
-            _ if length < LONGEST_QUEUE => queue.push_back(Owed::Story(story)),
-            _ => queue.push_back(Owed::LeftOut(1)),
+            Some(Owed::LeftOut(count)) if is_half_full => *count += 1,
+            _ if length < LONGEST_QUEUE && *weight < HEAVIEST_QUEUE => {
+                *weight += story.weight();
+                owed.push_back(Owed::Story(story));
+            }
+            _ => owed.push_back(Owed::LeftOut(1)),
         }
+    }
+}
+
+impl Queue {
+    fn next(&mut self) -> Option<Owed> {
+        let owed = self.owed.pop_front()?;
+        if let Owed::Story(story) = &owed {
+            self.weight -= story.weight();
+        }
+        Some(owed)
     }
 }
 
@@ -198,10 +220,13 @@ fn refusal(message: &str) -> Response {
 
 /// Packets; some kilobytes each.
 const LONGEST_QUEUE: usize = 256;
+/// Bytes, where packets come to very many rules.
+const HEAVIEST_QUEUE: usize = 32 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Event, Observer};
 
     fn request(args: &[&str]) -> Request {
         Request {
@@ -238,6 +263,30 @@ mod tests {
         assert!(!followers.is_empty());
         drop(following);
         assert!(followers.is_empty());
+    }
+
+    /// A packet may come to very many rules: some such stories fill the queue as many small ones do.
+    #[test]
+    fn a_queue_is_bounded_in_bytes_too() {
+        let followers = Followers::default();
+        let mut following = followers.add(&request(&["--follow"]), &Hosts::default()).more.unwrap();
+        let heavy = || {
+            let mut story = Story::default();
+            story.see(Event::Sent {
+                interface: InterfaceName::default(),
+                packet: &vec![0; HEAVIEST_QUEUE / 2],
+            });
+            story
+        };
+        for _ in 0..5 {
+            followers.tell(&subject(&[]), heavy());
+        }
+        assert!(following.next().unwrap().stderr.is_empty());
+        assert!(following.next().unwrap().stderr.is_empty());
+        let missed = following.next().unwrap().stderr;
+        assert!(missed.starts_with("nflab: 3 packets were left out"), "{missed}");
+        followers.tell(&subject(&[]), heavy());
+        assert!(following.next().unwrap().stderr.is_empty());
     }
 
     #[test]

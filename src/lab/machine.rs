@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::control::{Request, Response};
+use super::control::{Asker, Request, Response};
 use super::conversation::Hosts;
 use super::counters::PortCounters;
 use super::file::LabFile;
@@ -201,6 +201,8 @@ pub struct Machine {
     profile: Profile,
     modules: Vec<String>,
     toolbox: Toolbox,
+    /// Who waits for what is called just now.
+    pub asker: Asker,
 }
 
 impl Machine {
@@ -219,6 +221,7 @@ impl Machine {
             modules: Vec::new(),
             log: KernelLog::default(),
             toolbox,
+            asker: Asker::default(),
         }
     }
 
@@ -254,6 +257,7 @@ impl Machine {
             modules: self.modules.clone(),
             log: KernelLog::default(),
             toolbox: self.toolbox,
+            asker: self.asker.clone(),
         }
     }
 

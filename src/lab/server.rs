@@ -18,21 +18,22 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::control::{LONGEST_LINE, Request, Response, answer_with, line_of};
+use super::control::{Asker, LONGEST_LINE, Request, Response, answer_with, line_of};
 use connections::Connections;
 
 mod connections;
 
 /// What is asked of a lab, one request at a time.
 pub trait Service: Send + 'static {
-    fn answer(&mut self, request: Request) -> Answer;
+    /// `asker` tells what takes long whether anybody waits for it any more.
+    fn answer(&mut self, request: Request, asker: &Asker) -> Answer;
 
     /// Called between requests, a few times a second.
     fn idle(&mut self) {}
 }
 
 impl<F: FnMut(Request) -> Response + Send + 'static> Service for F {
-    fn answer(&mut self, request: Request) -> Answer {
+    fn answer(&mut self, request: Request, _: &Asker) -> Answer {
         self(request).into()
     }
 }
@@ -201,6 +202,7 @@ impl Waker {
 struct Job {
     connection: u64,
     line: Vec<u8>,
+    asker: Asker,
 }
 
 struct Done {
@@ -211,9 +213,9 @@ struct Done {
 
 /// A fault of ours in one call ends that call: what a tool changes is published in one swap, so what was in force still is, and the next caller
 /// is not left waiting for a thread that is gone. The panic's own words are on standard error.
-fn answer_or_fault(service: &mut impl Service, request: Request) -> Answer {
+fn answer_or_fault(service: &mut impl Service, request: Request, asker: &Asker) -> Answer {
     let tool = request.tool.clone();
-    let answered = std::panic::catch_unwind(AssertUnwindSafe(|| service.answer(request)));
+    let answered = std::panic::catch_unwind(AssertUnwindSafe(|| service.answer(request, asker)));
     answered.unwrap_or_else(|_| {
         let words =
             format!("nflab: a fault of nflab itself ended this call of {tool}; the lab is as it was before it\n");
@@ -237,10 +239,15 @@ fn work(
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        if let Some(Job { connection, line }) = job {
+        if let Some(Job {
+            connection,
+            line,
+            asker,
+        }) = job
+        {
             let mut more = None;
             let mut answer = answer_with(&line, |request| {
-                let answer = answer_or_fault(&mut service, request);
+                let answer = answer_or_fault(&mut service, request, &asker);
                 more = answer.more;
                 answer.response
             });
@@ -351,8 +358,8 @@ impl Desk {
         if self.busy {
             return;
         }
-        if let Some((connection, line)) = self.connections.next_request(Instant::now()) {
-            self.busy = self.jobs.send(Job { connection, line }).is_ok();
+        if let Some(job) = self.connections.next_request(Instant::now()) {
+            self.busy = self.jobs.send(job).is_ok();
         }
     }
 

@@ -28,6 +28,8 @@ pub(in crate::explain) struct Teller<'a> {
     table: Option<&'a LiveTable>,
     /// Chains that were jumped from, in the table being walked.
     chains: Vec<Arc<str>>,
+    /// Jumps and returns are left out from here on.
+    is_cut: bool,
 }
 
 /// A rule that did not match, as pieces of its story: of these there are a hundred a packet.
@@ -46,6 +48,7 @@ impl<'a> Teller<'a> {
             hook: None,
             table: None,
             chains: Vec::new(),
+            is_cut: false,
         }
     }
 
@@ -97,6 +100,7 @@ impl<'a> Teller<'a> {
             }
             Step::Table(walked) => {
                 self.chains.clear();
+                self.is_cut = false;
                 self.table = self.story.tables.get(*walked as usize).map(AsRef::as_ref);
                 let table = self.table?;
                 let chain = self.hook.and_then(|hook| table.rules().chain(hook.chain()));
@@ -113,9 +117,10 @@ impl<'a> Teller<'a> {
             }
             Step::Matched { step } => {
                 let table = self.table?;
-                let decides = self.story.ends(at);
+                let decides = self.story.ends(at, table);
                 let told = rule(table, *step, self.chains.len(), Ok(decides))?;
-                if let Some(rule) = table.rule(*step)
+                if !self.is_cut
+                    && let Some(rule) = table.rule(*step)
                     && matches!(rule.action, Action::Jump(_) | Action::Goto(_))
                 {
                     self.chains.push(Arc::clone(table.chain_and_number(*step).0));
@@ -150,6 +155,11 @@ impl<'a> Teller<'a> {
                     depth: self.chains.len(),
                 }
             }
+            Step::Cut(left_out) => {
+                self.chains.clear();
+                self.is_cut = true;
+                Told::Cut { left_out: *left_out }
+            }
             Step::Tracked(tracked_as) => Told::Conntrack {
                 state: match &tracked_as.made {
                     Tracked::Drop(_) => None,
@@ -176,7 +186,8 @@ impl<'a> Teller<'a> {
                 after: translated(self.story.bytes(*after)),
             },
             Step::Helped { heard, before, after } => helped(heard, self.story.bytes(*before), self.story.bytes(*after)),
-            Step::Logged(record) => Told::Log {
+            Step::Logged(None) => return None,
+            Step::Logged(Some(record)) => Told::Log {
                 level: record.level,
                 depth: self.chains.len(),
                 text: record.text.clone(),

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::{Admitted, Bounds, Source};
-use crate::lab::control::{Response, busy, line_of, too_long};
+use super::{Admitted, Bounds, Job, Source};
+use crate::lab::control::{Asker, Response, busy, line_of, too_long};
 
 pub(super) struct Connections {
     all: BTreeMap<u64, Connection>,
@@ -44,6 +44,7 @@ struct Connection {
     moved: Instant,
     /// A request waits for its answer.
     asked: bool,
+    asker: Asker,
     source: Option<Box<dyn Source>>,
     /// Nothing more comes from there.
     ended: bool,
@@ -161,7 +162,7 @@ impl Connections {
 
     /// The request to be answered next: of the process that was served longest ago, the first. `None` where there is none, or answers that
     /// nobody takes are in the way.
-    pub fn next_request(&mut self, now: Instant) -> Option<(u64, Vec<u8>)> {
+    pub fn next_request(&mut self, now: Instant) -> Option<Job> {
         self.is_held_up = !self.ready.is_empty() && !self.bound_answers(now);
         if self.is_held_up {
             return None;
@@ -179,7 +180,11 @@ impl Connections {
         let connection = self.all.get_mut(&number)?;
         self.turn += 1;
         self.served.insert(connection.process, self.turn);
-        Some((number, connection.take_line()))
+        Some(Job {
+            connection: number,
+            line: connection.take_line(),
+            asker: connection.asker.clone(),
+        })
     }
 
     /// Closes one that lingers: an unfinished request, the oldest first, else one that asks nothing, of the process that has most. False where
@@ -325,6 +330,7 @@ impl Connections {
         let Some(connection) = self.all.remove(&number) else {
             return;
         };
+        connection.asker.hang_up();
         self.ready.retain(|it| *it != number);
         if !self.all.values().any(|it| it.process == connection.process) {
             self.served.remove(&connection.process);
@@ -352,6 +358,7 @@ impl Connection {
             written: 0,
             moved: Instant::now(),
             asked: false,
+            asker: Asker::default(),
             source: None,
             ended: false,
             closing: false,

@@ -231,13 +231,39 @@ fn unfinished_requests_have_a_bound_together() {
     );
 }
 
+/// Works for as long as somebody waits.
+struct Tireless(std::sync::mpsc::Sender<bool>);
+
+impl Service for Tireless {
+    fn answer(&mut self, _: Request, asker: &Asker) -> Answer {
+        let begun = Instant::now();
+        let _ = self.0.send(asker.is_gone());
+        while !asker.is_gone() && begun.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
+        let _ = self.0.send(asker.is_gone());
+        Response::default().into()
+    }
+}
+
+#[test]
+fn what_takes_long_hears_that_its_asker_is_gone() {
+    let (begun, states) = std::sync::mpsc::channel();
+    let house = House::open(Bounds::default(), |_| Tireless(begun));
+    let mut guest = house.client();
+    guest.send("{\"tool\":\"x\"}\n");
+    assert_eq!(states.recv_timeout(PATIENCE), Ok(false));
+    drop(guest);
+    assert_eq!(states.recv_timeout(2 * PATIENCE), Ok(true));
+}
+
 /// Owes whatever was asked for, over and over.
 struct Parrot(Waker);
 
 struct Words(String);
 
 impl Service for Parrot {
-    fn answer(&mut self, request: Request) -> Answer {
+    fn answer(&mut self, request: Request, _: &Asker) -> Answer {
         self.0.wake();
         Answer {
             response: Response::default(),
