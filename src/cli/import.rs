@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::base::bytes::{text_of, text_of_path};
+use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::{tell, tell_styled};
 use crate::import::{self, Import, Input, Kind, Note, Options, Weight};
 use crate::lab::problem::Source;
@@ -65,6 +66,10 @@ pub fn run(arguments: &Arguments) -> u8 {
         table: arguments.table.as_deref().and_then(Table::from_name),
         hosts,
     };
+    if let Err(why) = keep_what_is_read(arguments) {
+        tell!("nflab: {why}");
+        return 2;
+    }
     let mut inputs = Vec::new();
     let mut notes = Vec::new();
     for file in &arguments.files {
@@ -110,6 +115,20 @@ pub fn run(arguments: &Arguments) -> u8 {
     import.notes.splice(0..0, said);
     tell(&import, arguments.verbose);
     end(&import, arguments)
+}
+
+/// What a text does not tell is in the text alone, so nothing takes its place.
+fn keep_what_is_read(arguments: &Arguments) -> Result<(), String> {
+    let mut uses = FileUses::default();
+    for file in arguments.files.iter().chain(&arguments.lab) {
+        uses.reads(file);
+    }
+    uses.writes("--out", out(arguments), Sharing::InTurn);
+    uses.check()
+}
+
+fn out(arguments: &Arguments) -> &Path {
+    arguments.out.as_deref().unwrap_or(Path::new("-"))
 }
 
 #[cfg(unix)]
@@ -230,7 +249,7 @@ fn end(import: &Import, arguments: &Arguments) -> u8 {
         );
         return 1;
     }
-    let out = arguments.out.as_deref().unwrap_or(Path::new("-"));
+    let out = out(arguments);
     if let Err(error) = super::replay::write_text(out, save) {
         tell!(
             "nflab: cannot write {}: {}",

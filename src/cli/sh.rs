@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::temporary::TemporaryDirectory;
 use super::{TOOLBOX, current, open, shims};
 use crate::base::bytes::{text_of_os, text_of_path};
-use crate::device::result_file;
+use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::{tell, tell_styled};
 use crate::lab::clock::Clock;
 use crate::lab::control::{self, Asker, Client, Request, Response, Target};
@@ -50,26 +50,20 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> u8 {
+    // The lab's file too is read before signals wait for the command: it may be a FIFO that nobody writes to.
+    if let Err(why) = keep_what_is_read(arguments) {
+        tell!("nflab: {why}");
+        return 2;
+    }
+    let (lab, file) = match TheLab::of(arguments) {
+        Ok(found) => found,
+        Err(code) => return code,
+    };
     #[cfg(target_os = "linux")]
     let signals = match contained::signals() {
         Ok(signals) => signals,
         Err(code) => return code,
     };
-    let (lab, file) = match TheLab::of(arguments) {
-        Ok(found) => found,
-        Err(code) => return code,
-    };
-    // Nobody wants to run a long command for nothing.
-    if let Some(file) = &arguments.save
-        && let Err(error) = result_file::can_be_written(file)
-    {
-        tell!(
-            "nflab: cannot write {}: {}",
-            text_of_path(file),
-            super::tools::said_by_system(&error)
-        );
-        return 2;
-    }
     #[cfg(target_os = "linux")]
     let code = contained::run(arguments, &signals, &file, &lab);
     #[cfg(not(target_os = "linux"))]
@@ -84,6 +78,9 @@ pub fn run(arguments: &Arguments) -> u8 {
                 .map(code_of)
         })
     };
+    // Whom the result is for may never come (a FIFO).
+    #[cfg(target_os = "linux")]
+    signals.let_in();
     if let Some(file) = &arguments.save
         && let Err(error) = lab.save(file)
     {
@@ -95,6 +92,18 @@ pub fn run(arguments: &Arguments) -> u8 {
         return 2;
     }
     code
+}
+
+/// Who wants the rules back where they came from says so in COMMAND: a lab's file holds none.
+fn keep_what_is_read(arguments: &Arguments) -> Result<(), String> {
+    let mut uses = FileUses::default();
+    if let Some(file) = &arguments.lab {
+        uses.reads(file);
+    }
+    if let Some(file) = &arguments.save {
+        uses.writes("--save", file, Sharing::InTurn);
+    }
+    uses.check()
 }
 
 /// The lab that the tools speak to.

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use super::TOOLBOX;
 use super::tools::said_by_system;
 use crate::base::bytes::{bytes_of, path_of, text_of_os, text_of_path};
+use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
 use crate::lab::files::read_file;
@@ -129,7 +130,17 @@ fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
             return 2;
         }
     };
-    let suites = match read_all(arguments, &paths, seen) {
+    if let Err(message) = keep_what_is_read(arguments, paths.iter().chain(&arguments.rules)) {
+        tell!("nflab: {message}");
+        return 2;
+    }
+    let suites = read_all(arguments, &paths, seen);
+    // By now it is known what the files name.
+    if let Err(message) = keep_what_is_read(arguments, seen.keys()) {
+        tell!("nflab: {message}");
+        return 2;
+    }
+    let suites = match suites {
         Ok(suites) => suites,
         Err(error) => return unreadable(arguments, &error),
     };
@@ -175,6 +186,35 @@ fn once(arguments: &Arguments, seen: &mut Look) -> u8 {
         tell!("nflab: tests reached {reached} of {all} rules, {wanted} % were asked for; --coverage names the others");
     }
     u8::from(!outcome.passed() || short.is_some())
+}
+
+fn keep_what_is_read<'a>(arguments: &Arguments, read: impl Iterator<Item = &'a PathBuf>) -> Result<(), String> {
+    if arguments.list {
+        return Ok(());
+    }
+    let mut uses = FileUses::default();
+    for file in read {
+        uses.reads(file);
+    }
+    match &arguments.out {
+        Some(file) => {
+            if arguments.format != Format::People {
+                uses.prints("the report for people", Sharing::InTurn);
+            }
+            uses.writes("--out", file, Sharing::InTurn);
+        }
+        // What machines read is nothing but that.
+        None if arguments.format == Format::Junit => uses.prints("the report", Sharing::Alone),
+        None => uses.prints("the report", Sharing::InTurn),
+    }
+    if let Some(CoverageForm::Lcov(file)) = &arguments.coverage {
+        uses.writes(
+            "--coverage=lcov",
+            file.as_deref().unwrap_or(Path::new("-")),
+            Sharing::InTurn,
+        );
+    }
+    uses.check()
 }
 
 fn read_all(arguments: &Arguments, paths: &[PathBuf], seen: &mut Look) -> Result<Vec<Suite>, Unreadable> {

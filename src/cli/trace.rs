@@ -9,6 +9,7 @@ use super::open;
 use super::tools::said_by_system;
 use crate::base::InterfaceName;
 use crate::base::bytes::text_of_path;
+use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
 use crate::explain::filter::Filter;
@@ -62,12 +63,27 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> u8 {
+    if let Err(why) = keep_what_is_read(arguments) {
+        return refuse(&why);
+    }
     match &arguments.follow {
         Some(filter) => follow(arguments, filter),
         None if arguments.lab.is_some() || arguments.rules.is_some() => trace(arguments),
         None if arguments.seed.is_some() => refuse("--seed is for a fresh lab: say which with --lab or --rules"),
         None => ask(arguments),
     }
+}
+
+fn keep_what_is_read(arguments: &Arguments) -> Result<(), String> {
+    let mut uses = FileUses::default();
+    for file in arguments.lab.iter().chain(&arguments.rules) {
+        uses.reads(file);
+    }
+    if let Some(picture) = &arguments.svg {
+        uses.prints("the packets' ways", Sharing::Alone);
+        uses.writes("--svg", picture, Sharing::Alone);
+    }
+    uses.check()
 }
 
 /// The current lab is asked; it tries the packets on a copy of itself.

@@ -10,6 +10,7 @@
 //!   name, and a worker owns one of them. Nothing here is shared, so there is nothing to lock.
 
 mod capture;
+pub mod file_uses;
 pub mod limits;
 mod link;
 mod memory;

@@ -142,18 +142,23 @@ pub fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
     result.keep()
 }
 
+/// Standard output (or input), where a file could be named.
+pub fn is_printed(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Whether a result can be written there, as far as that can be known before there is one. Nothing is made, and what is there stays.
 pub fn can_be_written(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         // Whoever reads a FIFO takes the first closing for the end.
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Ok(()),
-        _ if path == Path::new("-") => Ok(()),
+        _ if is_printed(path) => Ok(()),
         _ => ResultFile::create(path).map(drop),
     }
 }
 
 /// The file that a name leads to, through links that may dangle; `None` where the system makes up the way (`/proc/self/fd/1`).
-fn behind_links(path: &Path) -> io::Result<Option<PathBuf>> {
+pub(super) fn behind_links(path: &Path) -> io::Result<Option<PathBuf>> {
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {
         match fs::symlink_metadata(&path) {

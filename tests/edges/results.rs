@@ -286,6 +286,198 @@ fn a_result_replaces_what_is_there_whole_and_keeps_its_mode_and_links() {
     }
 }
 
+/// What each of these would destroy, and by which words it is refused before anything runs.
+const COLLISIONS: &[(&[&str], &str)] = &[
+    (
+        &["import", "rules", "--out", "rules"],
+        "--out rules: this file is read too",
+    ),
+    (
+        &["import", "rules", "--out", "./soft"],
+        "--out ./soft: this file is read too (as rules)",
+    ),
+    (
+        &["import", "--lab", "lab.toml", "rules", "--out", "lab.toml"],
+        "--out lab.toml: this file is read too",
+    ),
+    (
+        &[
+            "test",
+            "tests.test.nflab",
+            "--format",
+            "tap",
+            "--out",
+            "tests.test.nflab",
+        ],
+        "--out tests.test.nflab: this file is read too",
+    ),
+    // What test files name is known once they are read, and a report of what cannot be read destroys nothing either.
+    (
+        &["test", "tests.test.nflab", "--out", "rules"],
+        "--out rules: this file is read too",
+    ),
+    (
+        &["test", "broken.test.nflab", "--format", "tap", "--out", "rules"],
+        "--out rules: this file is read too",
+    ),
+    (
+        &["test", "tests.test.nflab", "--coverage=lcov:rules"],
+        "--coverage=lcov rules: this file is read too",
+    ),
+    (
+        &["test", "tests.test.nflab", "--out", "new", "--coverage=lcov:./new"],
+        "--coverage=lcov ./new: --out writes there too",
+    ),
+    (
+        &["test", "tests.test.nflab", "--format", "junit", "--coverage=lcov"],
+        "--coverage=lcov -: standard output (the report) leads there too",
+    ),
+    (
+        &[
+            "trace",
+            "--rules",
+            "rules",
+            "lan udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--svg",
+            "soft",
+        ],
+        "--svg soft: this file is read too (as rules)",
+    ),
+    (
+        &[
+            "trace",
+            "--rules",
+            "rules",
+            "lan udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--svg",
+            "-",
+        ],
+        "--svg -: standard output (the packets' ways) leads there too",
+    ),
+    (
+        &["sh", "--lab", "lab.toml", "--save", "lab.toml", "--", "touch", "ran"],
+        "--save lab.toml: this file is read too",
+    ),
+    (
+        &[
+            "replay",
+            "--lab",
+            "lab.toml",
+            "in.pcapng",
+            "--json",
+            "new",
+            "--save",
+            "ABSOLUTE/new",
+        ],
+        "/new: --json writes there too",
+    ),
+    (
+        &[
+            "replay",
+            "--lab",
+            "lab.toml",
+            "in.pcapng",
+            "--json",
+            "new",
+            "--save",
+            "dangling",
+        ],
+        "--save dangling: --json writes there too",
+    ),
+    (
+        &["replay", "--lab", "lab.toml", "in.pcapng", "--json", "-", "--out", "-"],
+        "--json -: --out writes there too",
+    ),
+    (
+        &[
+            "replay",
+            "--lab",
+            "lab.toml",
+            "in.pcapng",
+            "--annotate",
+            "-",
+            "--save",
+            "-",
+        ],
+        "--save -: --annotate writes there too",
+    ),
+    // Onto a directory, before a long run.
+    (&["import", "rules", "--out", "."], "cannot write .: Is a directory"),
+    (
+        &["sh", "--save", ".", "--", "touch", "ran"],
+        "cannot write .: Is a directory",
+    ),
+    (
+        &["test", "tests.test.nflab", "--out", "."],
+        "cannot write .: Is a directory",
+    ),
+    (
+        &[
+            "trace",
+            "--rules",
+            "rules",
+            "lan udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--svg",
+            "no/such",
+        ],
+        "cannot write no/such: No such file or directory",
+    ),
+];
+
+#[test]
+fn a_result_takes_no_inputs_place_and_no_other_results() {
+    let bench = bench();
+    bench.write(
+        "broken.test.nflab",
+        "lab lab.toml\nrules rules\ntest \"one\"\n    iptabels -S\nend\n",
+    );
+    for (link, target) in [("soft", "rules"), ("dangling", "new")] {
+        std::os::unix::fs::symlink(target, bench.path(link)).unwrap();
+    }
+    let contents = || {
+        let mut all: Vec<_> = std::fs::read_dir(bench.path(""))
+            .unwrap()
+            .map(|it| it.unwrap().path())
+            .map(|path| (std::fs::read(&path).ok(), path))
+            .collect();
+        all.sort();
+        all
+    };
+    let before = contents();
+    let absolute = bench.path("").to_string_lossy().trim_end_matches('/').to_owned();
+    for (args, said) in COLLISIONS {
+        let args: Vec<String> = args.iter().map(|arg| arg.replace("ABSOLUTE", &absolute)).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ran = nflab(&bench, &args).output().unwrap();
+        let err = String::from_utf8_lossy(&ran.stderr);
+        assert!(err.contains(said), "{args:?}: {err}");
+        assert_eq!(ran.status.code(), Some(2), "{args:?}: {err}");
+        assert!(ran.stdout.is_empty(), "{args:?} printed something first");
+        assert_eq!(contents(), before, "{args:?}");
+    }
+    // What the shell opened is known too.
+    for (line, said) in [
+        (
+            "replay --lab lab.toml - --json in.pcapng < in.pcapng",
+            "--json in.pcapng: this file is read too (as -)",
+        ),
+        (
+            "test --format tap --out result > result",
+            "--out result: standard output (the report for people) leads there too",
+        ),
+        (
+            "trace --rules rules 'lan udp 10.0.0.2:1 > 192.0.2.9:2' --svg result > result",
+            "--svg result: ",
+        ),
+    ] {
+        let mut shell = bench.command(Path::new("sh"));
+        let line = format!("exec {} {line}", env!("CARGO_BIN_EXE_nflab"));
+        let ran = shell.args(["-c", &line]).output().unwrap();
+        let err = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code() == Some(2) && err.contains(said), "{line}: {err}");
+    }
+}
+
 fn into_null(mut command: Command) -> (Option<i32>, String) {
     let output = command.stdout(Stdio::null()).output().unwrap();
     (

@@ -39,9 +39,10 @@ pub fn run(
     arguments: &[String],
     allow: &[String],
 ) -> Result<(Source, Vec<Note>), u8> {
+    // Before signals are kept: the file may be a FIFO that nobody writes to.
+    let mut lab = open::quiet_lab(lab, 1)?;
     #[cfg(target_os = "linux")]
     let signals = sh::contained::signals()?;
-    let mut lab = open::quiet_lab(lab, 1)?;
     lab.start_at(Clock::new().now());
     let lab = Arc::new(Mutex::new(lab));
     let failed = |what: &str, error: io::Error| {
@@ -67,6 +68,8 @@ pub fn run(
     let answer = sh::answering(&lab, watch);
     #[cfg(target_os = "linux")]
     let status = place.run_contained(&shell, &prepared.text, arguments, &signals, answer)?;
+    #[cfg(target_os = "linux")]
+    signals.let_in();
     #[cfg(not(target_os = "linux"))]
     let status = place
         .run(&shell, &prepared.text, arguments, answer)

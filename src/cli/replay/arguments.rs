@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Stop;
 use super::screen::Screen;
-use crate::base::bytes::text_of_path;
+use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::tell_styled;
 use crate::explain::filter::Filter;
 use crate::replay::Selection;
@@ -108,7 +108,6 @@ pub fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
                 .into(),
         );
     }
-    keep_what_is_read(arguments)?;
     let explain = match &arguments.explain {
         Some(text) => Some(Selection::parse(text).map_err(|error| format!("--explain {error}"))?),
         None => None,
@@ -135,6 +134,7 @@ pub fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
             }
         }
     }
+    keep_what_is_read(arguments)?;
     Ok(Wanted { explain, filter })
 }
 
@@ -151,60 +151,27 @@ pub fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
 
 /// The capture is read while the results are written: a result in its place would destroy both.
 fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
-    let read = [
-        Some(&arguments.input),
-        arguments.lab.as_ref(),
-        arguments.rules.as_ref(),
-        arguments.against.as_ref(),
-    ];
-    let read: Vec<FileKey> = read.into_iter().flatten().filter_map(file_at).collect();
-    let written = written(arguments);
-    for (at, (option, path)) in written.iter().enumerate() {
-        let Some(path) = path else { continue };
-        let file = file_at(path);
-        if file.as_ref().is_some_and(|file| read.contains(file)) {
-            return Err(format!(
-                "{option} {}: this file is read too, and would be lost; choose another name",
-                text_of_path(path)
-            )
-            .into());
-        }
-        // One that isn't there yet has but its path; standard output and devices take everything that comes.
-        let is_new = path != Path::new("-") && !path.exists();
-        for (other, same) in &written[..at] {
-            if same.as_ref().is_some_and(|same| match &file {
-                Some(file) => file_at(same).as_ref() == Some(file),
-                None => is_new && same == path,
-            }) {
-                return Err(format!(
-                    "{option} {}: {other} writes there too; choose another name",
-                    text_of_path(path)
-                )
-                .into());
-            }
+    let mut uses = FileUses::default();
+    uses.reads(&arguments.input);
+    for read in [&arguments.lab, &arguments.rules, &arguments.against]
+        .into_iter()
+        .flatten()
+    {
+        uses.reads(read);
+    }
+    if arguments.explain.is_some() || arguments.against.is_some() {
+        uses.prints("what is told of packets", Sharing::InTurn);
+    }
+    for (option, path) in written(arguments) {
+        let sharing = match option {
+            "--out" | "--annotate" => Sharing::Alone,
+            _ => Sharing::InTurn,
+        };
+        if let Some(path) = path {
+            uses.writes(option, path, sharing);
         }
     }
-    Ok(())
-}
-
-/// What a file is known by, whatever its names: hard links are one file.
-#[cfg(unix)]
-type FileKey = (u64, u64);
-#[cfg(not(unix))]
-type FileKey = PathBuf;
-
-/// The file that exists there; no devices, so that terminals and pipes may be both read and written.
-fn file_at(path: impl AsRef<Path>) -> Option<FileKey> {
-    let about = std::fs::metadata(path.as_ref())
-        .ok()
-        .filter(std::fs::Metadata::is_file)?;
-    #[cfg(unix)]
-    return Some((
-        std::os::unix::fs::MetadataExt::dev(&about),
-        std::os::unix::fs::MetadataExt::ino(&about),
-    ));
-    #[cfg(not(unix))]
-    return about.is_file().then(|| std::fs::canonicalize(path).ok()).flatten();
+    Ok(uses.check()?)
 }
 
 /// With a terminal, or where nothing else was asked for, people want to know.

@@ -157,6 +157,13 @@ impl Signals {
         signals_to_pass_on().map(Self)
     }
 
+    /// Nothing is waited for any more: those that come from now on end us. Those that came before were meant for what was run.
+    pub fn let_in(self) {
+        while let Ok(Some(_)) = self.next() {}
+        // Where that fails, they stay kept.
+        let _ = crate::device::syscall::let_signals_in();
+    }
+
     /// The next that came, and whether the terminal sent it: then all of its programs have it already.
     fn next(&self) -> io::Result<Option<(i32, bool)>> {
         let mut told = [0; 128];
