@@ -4,7 +4,6 @@
 mod script;
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use crate::base::bytes::{text_of, text_of_path};
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::{tell, tell_styled};
 use crate::import::{self, Import, Input, Kind, Note, Options, Weight};
+use crate::lab::files::{read_bytes, read_whole};
 use crate::lab::problem::Source;
 use crate::rule::Table;
 use crate::text::StaticHosts;
@@ -109,10 +109,7 @@ pub fn run(arguments: &Arguments) -> u8 {
             Err(code) => return code,
         }
     }
-    let mut import = import::read(&inputs, &options);
-    let (refused, said): (Vec<Note>, Vec<Note>) = notes.into_iter().partition(|it| it.weight == Weight::Refused);
-    import.refused.splice(0..0, refused);
-    import.notes.splice(0..0, said);
+    let import = import::read_with(&inputs, &options, notes);
     tell(&import, arguments.verbose);
     end(&import, arguments)
 }
@@ -154,12 +151,8 @@ fn known_hosts() -> StaticHosts {
 
 fn source_of(file: &Path) -> Result<Source, String> {
     let (name, read) = match file == Path::new("-") {
-        true => {
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().read_to_end(&mut bytes).map(|_| bytes);
-            ("standard input".to_owned(), read)
-        }
-        false => (text_of_path(file), std::fs::read(file)),
+        true => ("standard input".to_owned(), read_whole(std::io::stdin().lock())),
+        false => (text_of_path(file), read_bytes(file)),
     };
     let bytes = read.map_err(|error| format!("cannot read {name}: {}", super::tools::said_by_system(&error)))?;
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);

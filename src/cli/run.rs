@@ -1,6 +1,5 @@
 //! `nflab run SCRIPT`: a script's commands and expectations.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::TOOLBOX;
@@ -8,7 +7,7 @@ use super::open;
 use crate::base::bytes::{text_of, text_of_path};
 use crate::device::standard::{self, tell, tell_styled};
 use crate::explain::story::Detail;
-use crate::lab::files::read_file;
+use crate::lab::files::{read_file, read_whole};
 use crate::lab::problem::{Source, abridged};
 use crate::lab::script::{Runner, parse_in};
 
@@ -100,9 +99,7 @@ const MOST_TOLD: usize = 1000;
 
 fn read(script: &Path) -> Result<(Source, PathBuf), String> {
     if script == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin()
-            .read_to_end(&mut bytes)
+        let bytes = read_whole(std::io::stdin().lock())
             .map_err(|error| format!("cannot read the script from standard input: {error}"))?;
         let name = "standard input".to_owned();
         let text = text_of(&bytes);

@@ -1,6 +1,5 @@
 //! `nflab up` and `down`: live labs.
 
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use crate::lab::detach::{Detached, detach};
 use crate::lab::drive::DrivenLab;
 use crate::lab::event_loop::EventLoop;
 use crate::lab::file::{LabFile, check_lab_name};
+use crate::lab::files::{read_bytes, read_whole};
 use crate::lab::keeper::{Divided, Ended, Keeper, divide};
 use crate::lab::live::{self, Downed, LiveLab, UpOptions};
 use crate::lab::memory::Lab;
@@ -143,11 +143,8 @@ fn read(arguments: &UpArguments) -> Result<(LabFile, Lab), u8> {
 /// With its counters, as `iptables-restore -c`.
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
     let read = match path == Path::new("-") {
-        true => {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-        }
-        false => std::fs::read(path),
+        true => read_whole(std::io::stdin().lock()),
+        false => read_bytes(path),
     };
     let bytes = read.map_err(|error| {
         tell!(

@@ -137,6 +137,11 @@ fn ranges(lines: &[usize]) -> String {
 /// Reads the texts into one save file. A script must have been run before, since it is a program: what is read here of one is the save file
 /// that it left.
 pub fn read(inputs: &[Input], options: &Options) -> Import {
+    read_with(inputs, options, Vec::new())
+}
+
+/// The same, with what was to be said while scripts ran: the save file tells that as what the texts do not tell.
+pub fn read_with(inputs: &[Input], options: &Options, said: Vec<Note>) -> Import {
     let mut told = Told::default();
     let mut drafts = Vec::new();
     for Input { source, kind: given } in inputs {
@@ -183,7 +188,7 @@ pub fn read(inputs: &[Input], options: &Options) -> Import {
             }
         });
     }
-    finish(drafts, options, told)
+    finish(drafts, options, told, said)
 }
 
 /// What was found out so far.
@@ -219,7 +224,7 @@ impl Told {
     }
 }
 
-fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told) -> Import {
+fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told, said: Vec<Note>) -> Import {
     let mut tables = Vec::new();
     let mut found: Vec<Found> = Vec::new();
     let counted = drafts.iter().any(|draft| draft.counted);
@@ -271,6 +276,9 @@ fn finish(drafts: Vec<draft::Draft>, options: &Options, mut told: Told) -> Impor
             note.lines.clear();
         }
     }
+    let (refused, said): (Vec<Note>, Vec<Note>) = said.into_iter().partition(|it| it.weight == Weight::Refused);
+    told.refused.splice(0..0, refused);
+    told.notes.splice(0..0, said);
     told.notes.sort_by_key(|note| {
         let source = found.iter().position(|it| it.source == note.source);
         (source, note.lines.first().copied())

@@ -97,7 +97,7 @@ pub struct Host {
 
 impl LabFile {
     pub fn load(path: &Path) -> Result<Self, LabFileError> {
-        let text = std::fs::read(path).map_err(|source| LabFileError::Read {
+        let text = super::files::read_bytes(path).map_err(|source| LabFileError::Read {
             path: path.to_path_buf(),
             source,
         })?;

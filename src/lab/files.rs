@@ -138,10 +138,37 @@ pub fn read_text(source: impl Read) -> Result<String, String> {
     Ok(text_of(&bytes))
 }
 
-/// A whole file, whatever its bytes are.
+/// A whole file as text, whatever its bytes are.
 pub fn read_file(path: &Path) -> io::Result<String> {
-    fs::read(path).map(|bytes| text_of(&bytes))
+    read_bytes(path).map(|bytes| text_of(&bytes))
 }
+
+/// A whole file. Every text that a command reads whole is read by this or by [`read_whole`], since some have no end (`/dev/zero`).
+pub fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    read_whole(fs::File::open(path)?)
+}
+
+/// All that there is to read, within the bound of a text.
+pub fn read_whole(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(LARGEST_TEXT as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > LARGEST_TEXT {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+/// What is said of a text beyond the bound.
+pub fn too_large() -> io::Error {
+    let text = format!(
+        "it has more than the {} MB that nflab takes of one text; give it in parts, or what was meant",
+        LARGEST_TEXT >> 20
+    );
+    io::Error::new(io::ErrorKind::FileTooLarge, text)
+}
+
+/// What a lab takes in one request.
+pub const LARGEST_TEXT: usize = LONGEST_LINE;
 
 impl OpenOutput {
     /// Writes all of it, or says why not.

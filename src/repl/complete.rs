@@ -1,5 +1,7 @@
 //! Completion of commands, tables, chains, interfaces, extensions and their options, and the knowledge of when a command is whole.
 
+use std::cell::RefCell;
+
 use rustyline::completion::{Completer, Pair};
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -20,15 +22,25 @@ pub struct Assistant {
     interfaces: Vec<String>,
     chains: Vec<(Table, String)>,
     keys: Vec<String>,
+    /// The line as it was last seen, with the place of the cursor: the editor forgets it where it cannot go on.
+    seen: RefCell<(String, usize)>,
 }
 
 impl Assistant {
+    /// The line that was being typed, before and behind the cursor.
+    pub fn take_line(&self) -> (String, String) {
+        let (line, at) = self.seen.take();
+        let (before, behind) = line.split_at_checked(at).unwrap_or((&line, ""));
+        (before.to_owned(), behind.to_owned())
+    }
+
     pub fn new(toolbox: Toolbox) -> Self {
         Self {
             toolbox,
             interfaces: Vec::new(),
             chains: Vec::new(),
             keys: Vec::new(),
+            seen: RefCell::default(),
         }
     }
 
@@ -285,8 +297,14 @@ impl Validator for Assistant {
     }
 }
 
+/// No hints; but it is asked for one at each change of the line.
 impl Hinter for Assistant {
     type Hint = String;
+
+    fn hint(&self, line: &str, at: usize, _: &Context<'_>) -> Option<String> {
+        *self.seen.borrow_mut() = (line.to_owned(), at);
+        None
+    }
 }
 
 impl Highlighter for Assistant {}

@@ -4,7 +4,7 @@
 mod attached;
 mod complete;
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::PathBuf;
 
 use rustyline::error::ReadlineError;
@@ -15,6 +15,7 @@ use crate::base::Time;
 use crate::base::bytes::text_of;
 use crate::device::standard::{self, say, tell, tell_styled};
 use crate::lab::conversation::Hosts;
+use crate::lab::files::{LARGEST_TEXT, too_large};
 use crate::lab::memory::Lab;
 use crate::lab::problem::Source;
 use crate::lab::script::{Runner, parse_in};
@@ -68,16 +69,25 @@ fn session(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
         say!("{first}");
     }
     say!("{GREETING}");
+    let mut typed = (String::new(), String::new());
     loop {
         if let Some(assistant) = editor.helper_mut() {
             assistant.look_at(to.look());
         }
-        match editor.readline(&to.prompt()) {
+        let (before, behind) = std::mem::take(&mut typed);
+        match editor.readline_with_initial(&to.prompt(), (&before, &behind)) {
             Ok(text) if matches!(text.trim(), "exit" | "quit") => break,
             // Whoever sits there has seen what failed.
             Ok(text) => drop(to.line(&text)),
             Err(ReadlineError::Interrupted) => say!("(^D or `exit` leaves)"),
             Err(ReadlineError::Eof) => break,
+            // The editor takes characters, and forgets what it had read ahead. The line before goes on.
+            Err(ReadlineError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+                tell!(
+                    "\nnflab: a byte that is no UTF-8 was typed here: it is left out, and what was pasted behind it; scripts, and what is piped in, may be any bytes"
+                );
+                typed = editor.helper().map(Assistant::take_line).unwrap_or_default();
+            }
             Err(error) => {
                 tell!("nflab: {error}");
                 break;
@@ -95,15 +105,24 @@ fn session(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
 fn piped(to: &mut dyn Addressee) -> u8 {
     let mut pending = String::new();
     let mut code = 0;
-    for bytes in std::io::stdin().lock().split(b'\n') {
-        let bytes = match bytes {
-            Ok(bytes) => bytes,
+    let mut input = std::io::stdin().lock();
+    loop {
+        let mut bytes = Vec::new();
+        // One byte more than a text may have, to tell what is too long.
+        let most = (LARGEST_TEXT + 1).saturating_sub(pending.len()) as u64;
+        let read = match (&mut input).take(most).read_until(b'\n', &mut bytes) {
+            Ok(0) if most > 0 => break,
+            Ok(_) if pending.len() + bytes.len() > LARGEST_TEXT => Err(too_large()),
+            other => other,
+        };
+        let bytes = match read {
+            Ok(_) => bytes.strip_suffix(b"\n").unwrap_or(&bytes),
             Err(error) => {
                 tell!("nflab: cannot read standard input: {error}");
                 return 2;
             }
         };
-        let text = text_of(bytes.strip_suffix(b"\r").unwrap_or(&bytes));
+        let text = text_of(bytes.strip_suffix(b"\r").unwrap_or(bytes));
         if pending.is_empty() && matches!(text.trim(), "exit" | "quit") {
             return code;
         }

@@ -139,6 +139,12 @@ fn a_script_is_run_where_it_can_do_no_harm() {
         assert!(ran.err.contains(said), "{said:?} is not in\n{}", ran.err);
     }
     assert!(!std::path::Path::new("/etc/nflab-import-test-must-not-be-there").exists());
+    assert!(
+        ran.out
+            .contains("\n#   fw.sh:6: what awk would have said: it is no tool of nflab"),
+        "who is given the save file alone knows too: {}",
+        ran.out
+    );
     let allowed = bench.nflab(&["import", "fw.sh", "--argument", "start", "--allow", "awk"]);
     assert!(!allowed.err.contains("awk"), "{}", allowed.err);
     assert_eq!(

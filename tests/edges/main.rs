@@ -6,6 +6,8 @@ mod attacker;
 #[path = "../cli/bench.rs"]
 #[allow(dead_code)]
 mod bench;
+#[cfg(target_os = "linux")]
+mod bounds;
 mod bytes;
 #[cfg(target_os = "linux")]
 mod containment;

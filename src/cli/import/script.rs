@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::fs::{Mode, OFlags};
 
 use crate::base::bytes::{bytes_of, os_of, path_of, text_of, text_of_path};
 #[cfg(target_os = "linux")]
@@ -30,6 +31,7 @@ use crate::lab::clock::Clock;
 #[cfg(target_os = "linux")]
 use crate::lab::contain::{self, Contained, NOBODY, Plan, Signals, StartError, Who};
 use crate::lab::control::{Request, Response};
+use crate::lab::files::read_whole;
 use crate::lab::problem::Source;
 
 /// Runs a script and gives what `iptables-save -c` prints at its end, with what there is to say.
@@ -367,11 +369,11 @@ impl Place {
     fn says_too_much(&self) -> bool {
         ["out", "err", "missing"]
             .iter()
-            .any(|name| fs::metadata(self.directory.join(name)).is_ok_and(|it| it.len() > MOST_SAID))
+            .any(|name| fs::symlink_metadata(self.directory.join(name)).is_ok_and(|it| it.len() > MOST_SAID))
     }
 
     fn text(&self, name: &str) -> String {
-        let bytes = fs::read(self.directory.join(name)).unwrap_or_default();
+        let bytes = read_plain(&self.directory.join(name)).unwrap_or_default();
         text_of(&bytes)
             .replace(&format!("{}/run/", text_of_path(&self.directory)), "")
             .replace(&format!("{}/", text_of_path(&self.knobs)), "/proc/sys/")
@@ -405,7 +407,11 @@ impl Place {
         let mut found = Vec::new();
         let mut left = vec![self.knobs.clone()];
         while let Some(path) = left.pop() {
-            if path.is_dir() {
+            // A link leads out of the directory, and a FIFO ends never: neither is a knob that was set.
+            let Ok(kind) = fs::symlink_metadata(&path).map(|it| it.file_type()) else {
+                continue;
+            };
+            if kind.is_dir() {
                 left.extend(
                     fs::read_dir(&path)
                         .into_iter()
@@ -413,12 +419,22 @@ impl Place {
                         .filter_map(Result::ok)
                         .map(|it| it.path()),
                 );
-            } else if let (Ok(value), Ok(knob)) = (fs::read_to_string(&path), path.strip_prefix(&self.knobs)) {
-                found.push((text_of_path(knob).replace('/', "."), value.trim().to_owned()));
+            } else if let (Ok(value), Ok(knob)) = (read_plain(&path), path.strip_prefix(&self.knobs)) {
+                found.push((text_of_path(knob).replace('/', "."), text_of(value.trim_ascii())));
             }
         }
         found.sort();
         found
+    }
+}
+
+/// A file that a script may have put something else in the place of, which is not its to read: a link, a FIFO, a device.
+fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    match file.metadata()?.is_file() {
+        true => read_whole(file),
+        false => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 

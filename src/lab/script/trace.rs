@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Word;
 use crate::base::bytes::{os_of, text_of_path};
 use crate::base::{Family, InterfaceName};
-use crate::device::result_file;
+use crate::device::result_file::{self, is_printed};
 use crate::explain::account::Account;
 use crate::explain::picture;
 use crate::explain::story::Detail;
@@ -30,7 +30,7 @@ pub enum Form {
     Text(Detail),
     /// On a line.
     Json,
-    /// Into this file.
+    /// Into this file; `-` is what is printed.
     Svg(String),
     /// One rule alone.
     Why {
@@ -125,8 +125,11 @@ pub fn tell(form: &Form, passage: &Passage, lab: &Lab, directory: &Path, styled:
         Form::Text(detail) => Ok(story.render(*detail)),
         Form::Json => Ok(story.account().json() + "\n"),
         Form::Svg(file) => {
-            let path = directory.join(os_of(file));
             let account = story.account();
+            if is_printed(Path::new(file)) {
+                return Ok(picture::draw(&account));
+            }
+            let path = directory.join(os_of(file));
             result_file::write(&path, picture::draw(&account).as_bytes())
                 .map_err(|error| format!("cannot write the picture {}: {error}", text_of_path(&path)))?;
             Ok(String::new())
