@@ -187,7 +187,7 @@ pub(super) mod contained {
     use super::*;
     use crate::cli::contained::names;
     use crate::device::limits::{Limits, enough_files};
-    use crate::lab::contain::{Contained, Plan, Signals, StartError, Waiting, Who, found, plainly};
+    use crate::lab::contain::{Contained, Plan, Signals, StartError, Waiting, Who, found, lost_at_the_end, plainly};
 
     /// Where each tool inside gets a connection of its own, since some calls have answers for as long as they run (`conntrack -E`).
     struct Reached {
@@ -271,7 +271,15 @@ pub(super) mod contained {
                 |_| {},
                 answer,
             ) {
-                Ok(running) => return finish(running.wait()),
+                Ok(running) => {
+                    for path in lost_at_the_end() {
+                        tell!(
+                            "nflab: what the command writes to {} is gone when it ends: that is a directory of the system; start it in one of yours to keep it",
+                            text_of_path(&path)
+                        );
+                    }
+                    return finish(running.wait());
+                }
                 Err(StartError::Refused(failure)) => {
                     why.get_or_insert(failure);
                 }

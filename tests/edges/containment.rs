@@ -537,6 +537,27 @@ S
     Machine::new().both(script, expected);
 }
 
+/// Where it starts is where people work: what it writes there stays, or it is told that it does not.
+#[test]
+fn what_is_written_where_it_starts_stays_or_is_told_to_be_gone() {
+    if !able().contains(&As::Root) {
+        return;
+    }
+    // Directories of root's own, on a machine whose /run, /opt and /var/tmp are the test's.
+    let prepared = "mount -t tmpfs none /opt; mount -t tmpfs none /run; mount -t tmpfs none /var/tmp;";
+    let script = r#"
+        mkdir /opt/place /run/place /var/tmp/place; work=$PWD
+        for place in /opt/place /run/place /var/tmp/place "$work"; do
+            cd $place; rm -f kept
+            "$nflab" sh -- sh -c 'echo it > kept; cat kept' 2> "$work/said"
+            echo "$(ls kept 2> /dev/null || echo gone) $(grep -c "writes to $PWD is gone when it ends" "$work/said")"
+        done
+        HOME=/opt/place "$nflab" sh -- true 2>&1 | cut -d' ' -f 2-9"#;
+    let ran = Machine::new().script_on(As::Root, prepared, script);
+    let expected = "it\ngone 1\nit\ngone 1\nit\nkept 0\nit\nkept 0\nwhat the command writes to /opt/place is gone\n";
+    assert_eq!(ran.out, expected, "{}", ran.err);
+}
+
 /// A directory that was removed under the shell's feet.
 #[test]
 fn it_starts_in_a_directory_that_is_gone() {

@@ -489,7 +489,7 @@ impl Kept {
         for path in [work.clone(), home, plan.only.clone()].into_iter().flatten() {
             let covered = is_covered(&path);
             let users = |metadata: fs::Metadata| match who {
-                Who::Root => metadata.uid() != 0,
+                Who::Root => is_real_to_root(&path, &metadata),
                 // What isn't theirs belongs to nobody here.
                 _ => metadata.uid() == 0,
             };
@@ -519,6 +519,31 @@ impl Kept {
             None => leave_what_is_gone(),
         }
     }
+}
+
+/// Root's own directories below those of the system are the system's, but for those below `/var/tmp`, where people put theirs.
+fn is_real_to_root(path: &Path, metadata: &fs::Metadata) -> bool {
+    let place = Path::new("/var/tmp");
+    metadata.uid() != 0 || (path.starts_with(place) && path != place)
+}
+
+/// Where people would expect to find again what COMMAND writes, and would not: the directory where it starts, and root's home.
+pub fn lost_at_the_end() -> Vec<PathBuf> {
+    let me = rustix::process::geteuid().as_raw();
+    let home = std::env::var_os("HOME").filter(|_| me == 0).map(PathBuf::from);
+    let mut lost: Vec<PathBuf> = std::env::current_dir()
+        .into_iter()
+        .chain(home)
+        .filter(|path| is_covered(path))
+        .filter(|path| {
+            fs::metadata(path).is_ok_and(|it| match me {
+                0 => !is_real_to_root(path, &it),
+                _ => it.uid() != me,
+            })
+        })
+        .collect();
+    lost.dedup();
+    lost
 }
 
 /// Whether something else lies over a directory now.

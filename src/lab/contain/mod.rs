@@ -33,6 +33,7 @@ use super::file::LabFile;
 use crate::device::limits::Limits;
 
 pub use door::{DOOR, INSIDE, PLAIN, enter, plainly};
+pub use files::lost_at_the_end;
 pub use inside::program;
 pub use outside::{Contained, Ended, Signals, StartError, Waiting, code_of};
 
