@@ -275,7 +275,7 @@ impl Request {
             (Command::Events, What::Flows) => ToolOutput::failure(
                 2,
                 format!(
-                    "{VERSION}: `--event' waits for what happens, and this lab answers one call at a time; run `nflab conntrack -E` on a live lab, or list with `conntrack -L'\n"
+                    "{VERSION}: `--event' waits for what happens, and this lab answers one call at a time; run `nflab conntrack -E` on a live lab, or list with `nflab conntrack -L'\n"
                 ),
             ),
             (Command::List, What::Expectations) => {

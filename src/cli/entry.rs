@@ -301,8 +301,8 @@ fn base_name(path: &Path) -> String {
 const UNWRITTEN: u8 = 2;
 
 const AFTER_HELP: &str = "\
-Called as iptables, iptables-save, iptables-restore, conntrack, sysctl, modprobe or ip (by a link, or as first word), it is that tool, and speaks
-to the lab that NFLAB names, else to the only one that runs.
+`nflab iptables ...` is iptables for the lab that NFLAB names, else for the only one that runs; so are iptables-save, iptables-restore, conntrack,
+sysctl, modprobe and ip. Without `nflab` in front they are the machine's own, but by the links that `nflab shims` makes.
 
 Exit codes: 0 done; 1 an expectation failed, or the tool says so; 2 unusable arguments or text; 3 the machine refused; 4 no lab runs.";
 

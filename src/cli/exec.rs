@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use super::{current, status};
 use crate::device::standard::tell;
 use crate::lab::contain;
+use crate::lab::control::FindError;
 use crate::lab::exec as hosts;
 use crate::lab::place::{Place, RunningLab};
 
@@ -19,9 +20,16 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> u8 {
-    let target = match current::find_or_say("") {
+    let target = match current::find() {
         Ok(target) => target,
-        Err(code) => return code,
+        Err(FindError::NoneRuns) => {
+            tell!("nflab: no lab runs: `nflab up LAB.toml` brings up one whose hosts can be entered");
+            return current::NO_LAB;
+        }
+        Err(error) => {
+            tell!("nflab: {error}");
+            return current::NO_LAB;
+        }
     };
     let running: Vec<RunningLab> = Place::all().iter().flat_map(Place::running).collect();
     let Some(lab) = running.iter().find(|lab| lab.socket == target.socket) else {

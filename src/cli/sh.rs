@@ -124,7 +124,7 @@ impl TheLab {
             lab.start_at(Clock::new().now());
             return Ok((Self::Fresh(Arc::new(Mutex::new(lab))), file));
         };
-        let target = control::find(Some(name), current::running).map_err(|error| {
+        let target = control::find(Some(name), "nflab sh", current::running).map_err(|error| {
             // Here it is not the variable that names it.
             let said = error
                 .to_string()

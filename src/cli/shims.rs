@@ -12,8 +12,14 @@ pub fn run(directory: &Path) -> u8 {
     match make(directory) {
         Ok(()) => 0,
         Err((path, error)) => {
+            let remedy = match error.kind() {
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                    "something else is there: move it away, or name another directory"
+                }
+                _ => "name a directory that you may write to",
+            };
             tell!(
-                "nflab: cannot make {path}: {}; name a directory that you may write to",
+                "nflab: cannot make {path}: {}; {remedy}",
                 super::tools::said_by_system(&error)
             );
             2

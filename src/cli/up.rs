@@ -48,12 +48,17 @@ pub struct UpArguments {
 
 #[derive(Debug, clap::Args)]
 pub struct DownArguments {
-    /// Which lab; without it, the one that NFLAB names, else the only one there is
+    /// Which lab, by its name (a socket's path is for NFLAB); without it, the one that NFLAB names, else the only one there is
     #[arg(value_name = "LAB")]
     lab: Option<String>,
 }
 
 pub fn up(arguments: &UpArguments) -> u8 {
+    if contain::found().is_some() {
+        return refused(
+            "no lab is brought up inside `nflab sh`: what is asked there is asked of its lab, and no host of another could be entered; run `nflab up` outside of it",
+        );
+    }
     // The texts first: what is wrong with them has nothing to do with the machine, and they are read as whoever calls.
     let (file, lab) = match read(arguments) {
         Ok(read) => read,
@@ -248,8 +253,12 @@ fn greet(live: &LiveLab, file: &LabFile, detached: bool) {
     match detached {
         true => text += &format!("it runs by itself; `nflab down {name}` ends it\n"),
         false => {
+            let host = hosts
+                .first()
+                .map(|host| format!("`nflab exec {host}`, "))
+                .unwrap_or_default();
             text += &format!(
-                "it stays here; Ctrl-C ends it, or `nflab down {name}` elsewhere; in another terminal: `export NFLAB={name}`, then iptables, conntrack, `nflab exec` ...\n"
+                "it stays here; Ctrl-C ends it, or `nflab down {name}` elsewhere; in another terminal: `export NFLAB={name}`, then `nflab iptables -S`, `nflab conntrack -L`, {host}`nflab repl` ...\n"
             )
         }
     }
@@ -314,7 +323,7 @@ fn which<'a>(places: &'a [Place], named: Option<&str>) -> Result<(&'a Place, Str
         let is_meant = |(place, lab): &(&Place, String)| *lab == name || place.socket(lab) == path_of(&name);
         return match all.into_iter().find(is_meant) {
             Some(found) => Ok(found),
-            None => match control::find(Some(&name), current::running) {
+            None => match control::find(Some(&name), "nflab down", current::running) {
                 Ok(_) => nothing(&format!(
                     "the lab {name} (NFLAB names it) ends with its command; nothing to take down"
                 )),

@@ -269,9 +269,10 @@ pub struct Target {
 }
 
 /// Finds the lab: the one that `nflab` (the environment variable `NFLAB`) names (a socket's path if it has a `/`, else a lab's name), else the
-/// only one that runs. `running` lists those; on Linux [`Place::targets`](super::place::Place::targets) does.
+/// only one that runs. `running` lists those; on Linux [`Place::targets`](super::place::Place::targets) does. `asked` is the command as it was
+/// typed, for the example of how to say which of several.
 #[cfg(unix)]
-pub fn find(nflab: Option<&str>, running: impl FnOnce() -> Vec<Target>) -> Result<Target, FindError> {
+pub fn find(nflab: Option<&str>, asked: &str, running: impl FnOnce() -> Vec<Target>) -> Result<Target, FindError> {
     #[cfg(target_os = "linux")]
     if let Some(socket) = super::contain::found() {
         return Ok(Target {
@@ -318,6 +319,7 @@ pub fn find(nflab: Option<&str>, running: impl FnOnce() -> Vec<Target>) -> Resul
                 [lab] => Ok(lab.clone()),
                 several => Err(FindError::SeveralRun {
                     running: names(several),
+                    asked: asked.to_owned(),
                 }),
             }
         }
@@ -331,8 +333,8 @@ pub enum FindError {
         "no lab runs: start one with `nflab up LAB.toml`, or run your command with a lab of its own: `nflab sh --lab LAB.toml -- COMMAND`"
     )]
     NoneRuns,
-    #[error("several labs run ({}): say which one, as in `NFLAB={} iptables -S`", running.join(", "), running[0])]
-    SeveralRun { running: Vec<String> },
+    #[error("several labs run ({}): say which one, as in `NFLAB={} {asked}`", running.join(", "), running[0])]
+    SeveralRun { running: Vec<String>, asked: String },
     #[error("no lab {name} runs (NFLAB names it); {}", others(running), name = quoted(name))]
     NotThisOne { name: String, running: Vec<String> },
     #[error("NFLAB names {}, which is not spoken to: {why}", text_of_path(path))]
@@ -456,15 +458,15 @@ mod tests {
             socket: format!("/run/{name}").into(),
         };
         let (none, one, two) = (Vec::new, || vec![lab("a")], || vec![lab("a"), lab("b")]);
-        assert_eq!(find(None, one).unwrap(), lab("a"));
-        assert_eq!(find(Some(""), one).unwrap(), lab("a"), "set to nothing is not set");
-        assert_eq!(find(Some("b"), two).unwrap(), lab("b"));
+        assert_eq!(find(None, "", one).unwrap(), lab("a"));
+        assert_eq!(find(Some(""), "", one).unwrap(), lab("a"), "set to nothing is not set");
+        assert_eq!(find(Some("b"), "", two).unwrap(), lab("b"));
         for (nflab, labs, expected) in [
             (None, none(), "no lab runs: start one with `nflab up LAB.toml`"),
             (
                 None,
                 two(),
-                "several labs run (a, b): say which one, as in `NFLAB=a iptables -S`",
+                "several labs run (a, b): say which one, as in `NFLAB=a nflab exec laptop`",
             ),
             (Some("c"), two(), "no lab \"c\" runs (NFLAB names it); running: a, b"),
             (
@@ -474,7 +476,7 @@ mod tests {
             ),
             (Some("/no/such"), one(), "no lab answers at /no/such (NFLAB names it): "),
         ] {
-            let error = find(nflab, || labs).unwrap_err().to_string();
+            let error = find(nflab, "nflab exec laptop", || labs).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
     }

@@ -205,7 +205,7 @@ fn write_never_hit(text: &mut String, replayer: &Replayer) {
     if never.len() > SHOWN_RULES {
         let _ = writeln!(
             text,
-            "  and {} more: `iptables-save -c` (--save FILE) has every rule with its count",
+            "  and {} more: --save FILE writes every rule with its count",
             never.len() - SHOWN_RULES
         );
     }

@@ -54,6 +54,12 @@ fn rules_come_with_the_lab_or_there_is_none() {
         wait_until("it says that it stays", said, |said| {
             said.contains("it stays here; Ctrl-C ends it, or `nflab down lab`")
         });
+        // What is said is typed: a tool's bare name is the machine's own tool.
+        let first = said();
+        let typed: Vec<&str> = first.split('`').skip(1).step_by(2).collect();
+        let is_ours = |typed: &&str| typed.starts_with("nflab ") || typed.starts_with("export NFLAB=lab");
+        assert!(typed.len() > 4 && typed.iter().all(is_ours), "{first}");
+        assert!(typed.contains(&"nflab exec client"), "{first}");
         let saved = machine.good(user, &["nflab", "iptables-save", "-c"]);
         assert!(
             saved.contains(":FORWARD DROP [3:4]\n") && saved.contains("[5:6] -A FORWARD -i lan -j ACCEPT\n"),

@@ -456,11 +456,11 @@ fn tools_find_the_lab() {
         })
         .collect()
     };
-    assert!(matches!(find(None, targets), Err(FindError::NoneRuns)));
+    assert!(matches!(find(None, "", targets), Err(FindError::NoneRuns)));
     let _running = scratch.start(TWO_SIDES);
     let socket = scratch.place().socket(&scratch.name);
     for nflab in [None, Some(scratch.name.as_str()), Some(socket.to_str().unwrap())] {
-        let target = find(nflab, targets).unwrap();
+        let target = find(nflab, "", targets).unwrap();
         let mut client = Client::connect(&target.socket).unwrap();
         client.set_timeout(Some(Duration::from_secs(5))).unwrap();
         let request = Request {
@@ -469,9 +469,9 @@ fn tools_find_the_lab() {
         };
         assert_eq!(client.call(&request).unwrap().stdout, "iptables {}\n");
     }
-    let error = find(Some("other"), targets).unwrap_err().to_string();
+    let error = find(Some("other"), "", targets).unwrap_err().to_string();
     assert!(error.contains(&format!("running: {}", scratch.name)), "{error}");
-    let error = find(Some("/nonexistent/socket"), targets).unwrap_err().to_string();
+    let error = find(Some("/nonexistent/socket"), "", targets).unwrap_err().to_string();
     assert!(error.contains("no lab answers at /nonexistent/socket"), "{error}");
 }
 
