@@ -224,7 +224,10 @@ fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab) -> Result<Begun,
         let log = follow_log.then(|| super::dmesg::on_output(event_loop.driver.lab()));
         ready.tell();
         let result = event_loop.run();
-        drop((log, event_loop, server));
+        // The last lines of the log are still printed. All else the kernel takes away with the process, which is ending from then on: to close
+        // hundreds of devices one by one takes seconds, in which it could not be told from one that hangs.
+        drop(log);
+        std::mem::forget((event_loop, server));
         match result {
             Ok(_) => 0,
             Err(error) => refused(&format!("the event loop failed: {error}")),
@@ -354,5 +357,5 @@ fn refused(message: &str) -> u8 {
     3
 }
 
-/// How long a lab may take to end by itself.
+/// How long nothing may happen while a lab ends by itself.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -19,6 +19,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::live::LiveLab;
 use super::privileges::{self, Privileges};
+use super::process::ProcessRecord;
 use crate::device::syscall::{Forked, fork};
 
 /// Which of the two this process is.
@@ -33,6 +34,7 @@ pub enum Divided {
 pub struct Keeper {
     live: LiveLab,
     router: OwnedFd,
+    record: Option<ProcessRecord>,
 }
 
 /// How the router ended.
@@ -98,6 +100,7 @@ pub fn divide(mut live: LiveLab, log: Option<&File>, router: impl FnOnce(Ready) 
     Ok(Divided::Keeper(Box::new(Keeper {
         live,
         router: descriptor,
+        record: ProcessRecord::of(pid),
     })))
 }
 
@@ -151,6 +154,12 @@ impl Keeper {
                 deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                // Once it ends, its devices are closed by the kernel, some ten milliseconds each, and more where the machine is busy; to kill it
+                // then would be in vain. What has to happen in time is that it begins to.
+                if self.record.is_some_and(|router| router.is_ending()) {
+                    deadline = Some(Instant::now() + PATIENCE);
+                    continue;
+                }
                 let _ = pidfd_send_signal(&self.router, Signal::KILL);
                 deadline = Some(Instant::now() + PATIENCE);
             }
@@ -190,5 +199,5 @@ pub enum DivideError {
 
 const READY: &str = "ready ";
 const NOT_BEGUN: u8 = 3;
-/// How long a router may take to end when asked.
+/// How long a router may take to begin its end when asked.
 const PATIENCE: Duration = Duration::from_secs(2);

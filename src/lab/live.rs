@@ -356,7 +356,8 @@ pub enum Downed {
     Cleared,
 }
 
-/// Takes a lab down from outside, whatever state it is in. It has `patience` to end by itself.
+/// Takes a lab down from outside, whatever state it is in. As long as it comes nearer to its end it is left to it; `patience` is how long nothing
+/// may happen.
 pub fn down(place: &Place, name: &str, patience: Duration) -> Result<Downed, DownError> {
     if !fs::exists(place.directory(name)).unwrap_or(false) {
         return Err(DownError::Unknown {
@@ -377,7 +378,7 @@ pub fn down(place: &Place, name: &str, patience: Duration) -> Result<Downed, Dow
         downed = outcome;
         let Some(state) = believed(place, name)? else {
             // It is coming up, or went down just now.
-            held = wait_for(place, name, patience).map_err(left)?;
+            held = wait_for(place, name, &State::default(), patience).map_err(left)?;
             continue;
         };
         // The keeper ends its router. A router whose keeper was killed is being killed by the kernel.
@@ -387,7 +388,7 @@ pub fn down(place: &Place, name: &str, patience: Duration) -> Result<Downed, Dow
                 Err(error) => return Err(left(error.into())),
             }
         }
-        held = wait_for(place, name, patience).map_err(left)?;
+        held = wait_for(place, name, &state, patience).map_err(left)?;
     }
     let Some(lock) = held else {
         return Err(DownError::Stuck { name: name.into() });
@@ -407,15 +408,36 @@ fn believed(place: &Place, name: &str) -> Result<Option<State>, DownError> {
     })
 }
 
-fn wait_for(place: &Place, name: &str, patience: Duration) -> io::Result<Option<Lock>> {
-    let deadline = Instant::now() + patience;
+fn wait_for(place: &Place, name: &str, state: &State, patience: Duration) -> io::Result<Option<Lock>> {
+    let mut deadline = Instant::now() + patience;
+    let mut left = left_of(state);
     loop {
         // It waits a while itself.
         let held = place.lock(name)?;
-        if held.is_some() || Instant::now() >= deadline {
+        if held.is_some() {
             return Ok(held);
         }
+        let now_left = left_of(state);
+        let is_ending = [Some(state.keeper), state.router]
+            .iter()
+            .flatten()
+            .any(ProcessRecord::is_ending);
+        if is_ending || now_left != left {
+            left = now_left;
+            deadline = Instant::now() + patience;
+        } else if Instant::now() >= deadline {
+            return Ok(None);
+        }
     }
+}
+
+/// How much of a lab is still there, for who waits until nothing is: its router, and its hosts.
+fn left_of(state: &State) -> usize {
+    let hosts = state
+        .hosts
+        .iter()
+        .filter(|host| fs::exists(&host.namespace).unwrap_or(false));
+    hosts.count() + usize::from(state.router.is_some_and(|router| router.runs()))
 }
 
 /// Removes what the state names. What isn't there any more is no error; all is tried before the first error is told.

@@ -38,6 +38,14 @@ impl ProcessRecord {
     pub fn runs(&self) -> bool {
         self.open().is_some()
     }
+
+    /// Whether the kernel is taking it down, or has: it does nothing of its own any more, and what it had open is being closed.
+    pub fn is_ending(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));
+        stat.is_ok_and(|stat| {
+            started_in(&stat) == Some(self.started) && flags_in(&stat).is_some_and(|it| it & ENDING != 0)
+        })
+    }
 }
 
 fn started(pid: i32) -> Option<u64> {
@@ -47,9 +55,21 @@ fn started(pid: i32) -> Option<u64> {
 
 /// The second field is the program's name in parentheses, and may hold anything; the 22nd is the time.
 fn started_in(stat: &str) -> Option<u64> {
-    let after_name = &stat[stat.rfind(')')? + 1..];
-    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+    field(stat, 22)
 }
+
+fn flags_in(stat: &str) -> Option<u64> {
+    field(stat, 9)
+}
+
+/// Counted from 1, as proc(5) does, from the third on.
+fn field(stat: &str, number: usize) -> Option<u64> {
+    let after_name = &stat[stat.rfind(')')? + 1..];
+    after_name.split_ascii_whitespace().nth(number - 3)?.parse().ok()
+}
+
+/// `PF_EXITING` among a process's flags.
+const ENDING: u64 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -66,5 +86,6 @@ mod tests {
         assert!(!earlier.runs());
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1 1";
         assert_eq!(started_in(stat), Some(4242));
+        assert_eq!(flags_in(stat), Some(4_194_560));
     }
 }
