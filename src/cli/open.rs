@@ -21,10 +21,7 @@ pub fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
 
 /// The hosts that a lab file names.
 pub fn hosts(file: Option<&Path>) -> Result<Hosts, u8> {
-    match file {
-        Some(path) => Ok(Hosts::of_lab(&load(path)?)),
-        None => Ok(Hosts::default()),
-    }
+    Ok(Hosts::of_lab(&file_or_default(file)?))
 }
 
 /// The current lab as text. Where there is none, what to do is said, with `instead`; the exit code is 4.

@@ -132,9 +132,13 @@ impl LabFile {
 
     /// The lab's name: the file's name without its ending.
     pub fn lab_name(&self) -> Result<String, LabNameError> {
+        // As it is shown: of a name that is not UTF-8 some bytes stand for themselves, and are none that a lab's name may have.
         let stem = Path::new(&self.source.name).file_stem().and_then(|stem| stem.to_str());
         let name = stem.unwrap_or_default();
-        check_lab_name(name)?;
+        check_lab_name(name).map_err(|error| LabNameError {
+            is_of_file: true,
+            ..error
+        })?;
         Ok(name.to_owned())
     }
 
@@ -163,7 +167,10 @@ pub fn check_lab_name(name: &str) -> Result<(), LabNameError> {
     if is_plain_name(name) {
         Ok(())
     } else {
-        Err(LabNameError { name: name.into() })
+        Err(LabNameError {
+            name: name.into(),
+            is_of_file: false,
+        })
     }
 }
 
@@ -175,10 +182,12 @@ fn is_plain_name(name: &str) -> bool {
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "{name} cannot name a lab: expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit; say another name with --name, or rename the lab file (its name without the ending is taken else)", name = quoted(name)
+    "{name} cannot name a lab: expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit; {}", if *.is_of_file { "say another name with --name, or rename the lab file (its name without the ending is taken else)" } else { "such as --name home" }, name = quoted(name)
 )]
 pub struct LabNameError {
     pub name: String,
+    /// The lab file's, not one that was given.
+    pub is_of_file: bool,
 }
 
 #[derive(Debug, thiserror::Error)]

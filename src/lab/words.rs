@@ -8,17 +8,13 @@ use super::machine::{Machine, ToolOutput};
 use super::memory::Lab;
 use super::problem::Source;
 use super::script::trace::Form;
-use super::script::{Kind, Runner, Talk, parse_in};
+use super::script::{Kind, RouteWord, Runner, Talk, parse_in};
 use crate::engine::Seen;
 
 /// Does the words in a lab in memory.
 pub fn said_to(lab: &mut Lab, args: &[String], text: &str) -> ToolOutput {
     let mut talk = std::mem::take(&mut lab.talk);
-    for (name, host) in lab.machine.hosts().all() {
-        if talk.hosts.get(name).is_none() {
-            talk.hosts.insert(name, host);
-        }
-    }
+    talk.hosts.add_missing(lab.machine.hosts());
     let mut runner = Runner::resume(&mut *lab, talk);
     runner.styled = args.iter().any(|arg| arg == "--colour");
     let output = does(&mut runner, text, true);
@@ -108,6 +104,18 @@ fn does<L: std::borrow::BorrowMut<Lab>>(runner: &mut Runner<L>, text: &str, is_r
             }
             Kind::Advance(_) if is_real => Some(
                 "the clock of a lab that runs is this machine's; `nflab repl --lab LAB.toml` has one that can be moved"
+                    .to_owned(),
+            ),
+            Kind::Interface { name, .. } if !is_real => Some(format!(
+                "`interface` would change a copy, and that only until the next line: interfaces of a live lab come from its lab file; \
+                 `ip address add ADDRESS/LENGTH dev {name}` gives one of them another address"
+            )),
+            Kind::Route(RouteWord::Add { .. } | RouteWord::Remove(_)) if !is_real => Some(
+                "`route` would change a copy, and that only until the next line: `ip route add` and `ip route del` change the lab's".to_owned(),
+            ),
+            Kind::Profile(_) if !is_real => Some(
+                "`profile` would change a copy, and that only until the next line: a live lab keeps the profile that it came up with; \
+                 `nflab repl --lab LAB.toml` has one that can be changed"
                     .to_owned(),
             ),
             _ => None,

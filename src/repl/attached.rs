@@ -10,7 +10,7 @@ use crate::lab::copy::{CopyError, LabCopy};
 use crate::lab::files::{gather, read_text, said_by_system};
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
-use crate::lab::script::{Input, Kind, ToolCall, parse_in};
+use crate::lab::script::{Input, Kind, RouteWord, ToolCall, parse_in};
 use crate::lab::words;
 
 /// A lab to attach to.
@@ -115,6 +115,30 @@ impl Attached {
     }
 }
 
+/// A live lab's routes are its router's, which `ip` changes; a copy would have them until the next line. `None` where nothing is changed.
+fn as_ip(word: &RouteWord) -> Option<ToolCall> {
+    let mut args = vec!["route".to_owned()];
+    let mut say = |words: &[&str]| args.extend(words.iter().map(|word| (*word).to_owned()));
+    match word {
+        RouteWord::Show => return None,
+        RouteWord::Remove(to) => say(&["del", &to.to_string()]),
+        RouteWord::Add { to, via, interface } => {
+            say(&["add", &to.to_string()]);
+            if let Some(via) = via {
+                say(&["via", &via.to_string()]);
+            }
+            if let Some(interface) = interface {
+                say(&["dev", interface.as_str()]);
+            }
+        }
+    }
+    Some(ToolCall {
+        name: "ip",
+        args,
+        input: Input::None,
+    })
+}
+
 impl Addressee for Attached {
     fn line(&mut self, text: &str) -> u8 {
         let source = typed(text);
@@ -133,6 +157,10 @@ impl Addressee for Attached {
                     0 => Err(format!("{} was expected to fail, and did not", call.name)),
                     _ => Ok(Response::default()),
                 }),
+                Kind::Route(word) if self.live => match as_ip(word) {
+                    Some(call) => self.call(&call),
+                    None => self.say(&source.text[statement.position.start..statement.position.end]),
+                },
                 _ => self.say(&source.text[statement.position.start..statement.position.end]),
             };
             match answer {

@@ -139,7 +139,11 @@ impl Gathering<'_, '_> {
             Some(lab) => Some(lab),
             None => self.lab_beside(path),
         };
-        if let Some(lab) = &lab {
+        let default = match &lab {
+            None => Lab::default_file().ok(),
+            Some(_) => None,
+        };
+        if let Some(lab) = lab.as_ref().or(default.as_ref()) {
             self.hosts = Hosts::of_lab(lab);
         }
         for item in items.iter().filter(|item| is(item, "host")) {

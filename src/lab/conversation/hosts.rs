@@ -1,6 +1,6 @@
 //! Hosts by name: what `host client 10.0.0.2 lan` says, and the hosts of a lab file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Party;
@@ -22,13 +22,17 @@ pub struct Host {
 
 /// All that are known at a place of a script.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Hosts(BTreeMap<String, Host>);
+pub struct Hosts {
+    named: BTreeMap<String, Host>,
+    /// Those of the lab, whose names no host may have: where a packet comes in, either may stand.
+    interfaces: BTreeSet<InterfaceName>,
+}
 
 /// What the router itself is called.
 pub const ROUTER: &str = "router";
 
 impl Hosts {
-    /// The hosts of a lab file, by their first IPv4 addresses.
+    /// The hosts of a lab file, by their first IPv4 addresses, and its interfaces.
     pub fn of_lab(file: &LabFile) -> Self {
         let named = file.hosts.iter().filter_map(|host| {
             let address = host.addresses.iter().find_map(|it| match it.address {
@@ -38,24 +42,45 @@ impl Hosts {
             let interface = Some(host.interface);
             Some((host.name.clone(), Host { address, interface }))
         });
-        Self(named.collect())
+        Self {
+            named: named.collect(),
+            interfaces: file.interfaces.iter().map(|it| it.name).collect(),
+        }
     }
 
     pub fn get(&self, name: &str) -> Option<Host> {
-        self.0.get(name).copied()
+        self.named.get(name).copied()
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&str, Host)> {
-        self.0.iter().map(|(name, host)| (name.as_str(), *host))
+        self.named.iter().map(|(name, host)| (name.as_str(), *host))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.named.keys().map(String::as_str)
     }
 
     /// Another host; a name that is there already is given anew.
     pub fn insert(&mut self, name: &str, host: Host) {
-        self.0.insert(name.to_owned(), host);
+        self.named.insert(name.to_owned(), host);
+    }
+
+    pub fn has_interface(&self, name: &str) -> bool {
+        // Every lab has that one.
+        name == "lo" || InterfaceName::new(name).is_some_and(|name| self.interfaces.contains(&name))
+    }
+
+    /// An interface that a script adds.
+    pub fn insert_interface(&mut self, name: InterfaceName) {
+        self.interfaces.insert(name);
+    }
+
+    /// Those of another one, where the names are not there already.
+    pub fn add_missing(&mut self, others: Self) {
+        for (name, host) in others.named {
+            self.named.entry(name).or_insert(host);
+        }
+        self.interfaces.extend(others.interfaces);
     }
 
     /// `client`, `client:40000`, `10.0.0.2:80`, `router:http`. Services are those of the protocol.
@@ -149,7 +174,9 @@ impl Hosts {
                 };
                 return Err(self.unknown(&named, name));
             };
-            words[at].text = format!("{before}{}{after}", host.address);
+            let text = format!("{before}{}{after}", host.address);
+            let typed = std::mem::replace(&mut words[at].text, text);
+            words[at].typed.get_or_insert(typed);
         }
         Ok(())
     }
@@ -161,7 +188,8 @@ impl Hosts {
         };
         match host.interface {
             Some(interface) => {
-                word.text = interface.as_str().to_owned();
+                let typed = std::mem::replace(&mut word.text, interface.as_str().to_owned());
+                word.typed.get_or_insert(typed);
                 Ok(())
             }
             None => Err(Problem::new(
@@ -171,6 +199,28 @@ impl Hosts {
                 format!("add it: `host {} {} INTERFACE`", word.text, host.address),
             )),
         }
+    }
+}
+
+/// Why no host can have this name: written in a packet, a rule or a filter, it would mean something else. Names of a lab's interfaces are refused
+/// beside that.
+pub fn means_something_else(name: &str) -> Option<&'static str> {
+    match name {
+        ROUTER => Some("it is the lab's router itself"),
+        "local" => Some("it is what the router itself sends and gets"),
+        "lo" => Some("it is the router's loopback interface"),
+        "localhost" => Some("every machine calls itself so"),
+        "tcp" | "udp" | "icmp" | "ip" | "hex" => Some("a packet begins with it"),
+        // As iptables and a shell's programs read addresses: `80` is 0.0.0.80.
+        _ if name.split('.').all(is_number) => Some("it is read as an address"),
+        _ => None,
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        None => !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()),
     }
 }
 

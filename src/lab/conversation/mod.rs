@@ -11,7 +11,7 @@ mod parse;
 mod tcp;
 
 pub use ftp::{Ftp, Mode, Transfer};
-pub use hosts::{Host, Hosts, ROUTER, is_name};
+pub use hosts::{Host, Hosts, ROUTER, is_name, means_something_else};
 pub use parse::{WORDS, parse};
 pub use tcp::Connection;
 

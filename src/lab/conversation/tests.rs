@@ -146,7 +146,10 @@ fn what_cannot_be_read() {
             "send client tcp client:1 > router:80 S",
             "the router has several addresses",
         ),
-        ("host router 10.0.0.9 lan", "`router` is the lab's router"),
+        (
+            "host router 10.0.0.9 lan",
+            "`router` cannot name a host: it is the lab's router itself",
+        ),
         ("host 10 10.0.0.9 lan", "expected a name"),
         ("udp client > server:53 loudly", "expected `data BYTES`"),
     ] {

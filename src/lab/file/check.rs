@@ -23,6 +23,7 @@ impl Reader {
         self.check_duplicates();
         self.check_mtus();
         self.check_named_interfaces(&index);
+        self.check_names_of_hosts(&index);
         self.check_hosts(&index);
         self.check_routes(&index);
     }
@@ -75,6 +76,26 @@ impl Reader {
                 self.no_interface(name.as_str(), position);
             }
         }
+    }
+
+    /// Where a packet comes in, either may stand: a host's name is the interface that it is on.
+    fn check_names_of_hosts(&mut self, index: &Index) {
+        let hosts = std::mem::take(&mut self.file.hosts);
+        for host in &hosts {
+            let same = InterfaceName::new(&host.name).is_some_and(|name| index.by_name.contains_key(&name));
+            if same {
+                self.problem(
+                    host.position,
+                    format!(
+                        "{:?} cannot name a host: an interface of this lab has that name",
+                        host.name
+                    ),
+                    "expected a name that means nothing else in packets, rules and filters",
+                    format!("choose another, such as [host.{}-host]", host.name),
+                );
+            }
+        }
+        self.file.hosts = hosts;
     }
 
     fn check_hosts(&mut self, index: &Index) {

@@ -11,6 +11,7 @@ use super::{
     is_plain_name,
 };
 use crate::base::{AddressMask, Family, InterfaceName};
+use crate::lab::conversation::means_something_else;
 use crate::lab::problem::suggestion;
 
 pub(super) fn parse(source: Source) -> Result<LabFile, SourceError> {
@@ -139,15 +140,19 @@ impl Reader {
         let Some(table) = self.table(name, value, "a table") else {
             return;
         };
-        let (mut addresses, mut mtu) = (None, DEFAULT_MTU);
+        let (mut addresses, mut mtu, mut misspelt) = (None, DEFAULT_MTU, false);
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
                 "address" => addresses = Some(self.addresses(value)),
                 "mtu" => mtu = self.mtu(value).unwrap_or(DEFAULT_MTU),
-                _ => self.unknown_key(key, &place, &["address", "mtu"]),
+                _ => {
+                    self.unknown_key(key, &place, &["address", "mtu"]);
+                    misspelt = true;
+                }
             }
         }
-        if addresses.is_none() {
+        // What is missing may be what is misspelt.
+        if addresses.is_none() && !misspelt {
             self.problem(
                 name.span(),
                 format!("[interface.{}] has no address", name.get_ref()),
@@ -175,17 +180,27 @@ impl Reader {
                 "expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit",
                 "the name becomes part of a network namespace's name; choose a plain one",
             );
+        } else if let Some(why) = means_something_else(name.get_ref()) {
+            self.problem(
+                name.span(),
+                format!("{:?} cannot name a host: {why}", name.get_ref()),
+                "expected a name that means nothing else in packets, rules and filters",
+                format!("choose another, such as [host.{}-host]", name.get_ref()),
+            );
         }
         let Some(table) = self.table(name, value, "a table") else {
             return;
         };
-        let (mut interface, mut addresses, mut gateways) = (None, None, Vec::new());
+        let (mut interface, mut addresses, mut gateways, mut misspelt) = (None, None, Vec::new(), false);
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
                 "interface" => interface = Some(self.known_interface(value)),
                 "address" => addresses = Some(self.addresses(value)),
                 "gateway" => gateways = self.texts(value, "an address").into_iter().collect(),
-                _ => self.unknown_key(key, &place, &["interface", "address", "gateway"]),
+                _ => {
+                    self.unknown_key(key, &place, &["interface", "address", "gateway"]);
+                    misspelt = true;
+                }
             }
         }
         for (missing, example) in [
@@ -195,7 +210,7 @@ impl Reader {
                 "address = \"10.0.0.2/24\"",
             ),
         ] {
-            if missing {
+            if missing && !misspelt {
                 let key = example.split(' ').next().unwrap_or_default();
                 self.problem(
                     name.span(),
@@ -257,6 +272,7 @@ impl Reader {
 
     fn route(&mut self, whole: Value<'_, '_>, table: &DeTable<'_>) {
         let (mut to, mut via, mut dev) = (None, None, None);
+        let known = self.problems.len();
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
                 "to" => to = Some(self.text(value, "\"default\" or a prefix")),
@@ -265,7 +281,11 @@ impl Reader {
                 _ => self.unknown_key(key, "in [[route]]", &["to", "via", "dev"]),
             }
         }
+        let misspelt = self.problems.len() != known;
         let Some(to) = to else {
+            if misspelt {
+                return;
+            }
             self.problem(
                 whole.span(),
                 "this route has no `to`",
@@ -275,6 +295,9 @@ impl Reader {
             return;
         };
         if via.is_none() && dev.is_none() {
+            if misspelt {
+                return;
+            }
             self.problem(
                 whole.span(),
                 "this route has neither `via` nor `dev`",

@@ -233,6 +233,51 @@ fn everything_that_is_wrong_is_found_at_its_place() {
             "\"h/i\" cannot name a host",
         ),
         (
+            "[host.lan]\ninterface = \"lan\"\naddress = \"10.0.0.2/24\"",
+            "1:7",
+            "\"lan\" cannot name a host: an interface of this lab has that name",
+        ),
+        (
+            "[host.router]\ninterface = \"lan\"\naddress = \"10.0.0.2/24\"",
+            "1:7",
+            "\"router\" cannot name a host: it is the lab's router itself",
+        ),
+        (
+            "[host.local]\ninterface = \"lan\"\naddress = \"10.0.0.2/24\"",
+            "1:7",
+            "\"local\" cannot name a host: it is what the router itself sends",
+        ),
+        (
+            "[host.localhost]\ninterface = \"lan\"\naddress = \"10.0.0.2/24\"",
+            "1:7",
+            "\"localhost\" cannot name a host",
+        ),
+        (
+            "[host.80]\ninterface = \"lan\"\naddress = \"10.0.0.2/24\"",
+            "1:7",
+            "\"80\" cannot name a host: it is read as an address",
+        ),
+        (
+            "[host.\"10.0.0.9\"]\ninterface = \"lan\"\naddress = \"10.0.0.2/24\"",
+            "1:7",
+            "\"10.0.0.9\" cannot name a host",
+        ),
+        (
+            "[host.h]\ninterface = \"lan\"\nadress = \"10.0.0.2/24\"",
+            "3:1",
+            "unknown key `adress` in [host.h]",
+        ),
+        (
+            "[interface.lan]\nadress = [\"10.0.0.1/24\"]",
+            "2:1",
+            "unknown key `adress` in [interface.lan]",
+        ),
+        (
+            "[[route]]\nto = \"default\"\nvai = \"10.0.0.2\"",
+            "3:1",
+            "unknown key `vai` in [[route]]",
+        ),
+        (
             "[host.h]\ninterface = \"lna\"\naddress = \"10.0.0.2/24\"",
             "2:13",
             "this lab has no interface \"lna\"",

@@ -9,6 +9,8 @@ use crate::lab::problem::{Position, Problem};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     pub text: String,
+    /// As it was typed, where something else was put in its place: a host's address.
+    pub typed: Option<String>,
     pub position: Position,
     /// Some of it was quoted, so it is never an operator.
     pub quoted: bool,
@@ -218,6 +220,7 @@ impl Lexer<'_> {
         }
         Ok(Word {
             text,
+            typed: None,
             position: (start..self.at).into(),
             quoted,
         })

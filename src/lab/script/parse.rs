@@ -61,6 +61,18 @@ pub fn parse_line(line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Sta
 
 fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Problem> {
     if let Some(call) = tool(&line.words, &line.input, toolbox) {
+        // What `echo` prints goes where it says: into the lab's own /proc.
+        if let Some(word) = line.words.iter().find(|word| redirects(word) && call.name != "echo") {
+            return Err(Problem::new(
+                word.position,
+                format!("`{}`: what a tool prints goes nowhere else here", word.text),
+                "expected an argument of the tool",
+                format!(
+                    "run it in a shell, where a lab runs: `nflab {} ... > FILE`; a `{}` that is meant is put into quotes",
+                    call.name, word.text
+                ),
+            ));
+        }
         return Ok(Kind::Tool(call));
     }
     if !OWN_WORDS.iter().any(|own| own.name == line.words[0].text) {
@@ -85,12 +97,20 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
             Ok(Kind::Converse(conversation::parse(word, &mut cursor, hosts)?))
         }
         "advance" => {
+            if let Some(word) = cursor.peek().filter(|word| atom::is_too_long(&word.text)) {
+                return Err(Problem::new(
+                    word.position,
+                    format!("`{}` is longer than a lab's clock goes", word.text),
+                    "expected at most 584 years",
+                    "the longest timeout there is ends sooner: 68 years",
+                ));
+            }
             let by = cursor.parse("a duration such as 30s, 5m or 250ms", atom::duration)?;
             done(&cursor, Kind::Advance(by))
         }
         "trace" => parse_trace(&mut cursor).map(Kind::Trace),
         "why" => Ok(Kind::Trace(parse_why(&mut cursor))),
-        "interface" => interface(&mut cursor),
+        "interface" => interface(&mut cursor, hosts),
         "route" => route(&mut cursor),
         "listen" => {
             let protocol = cursor.parse("tcp or udp", |text| match text {
@@ -119,6 +139,12 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
 fn done(cursor: &Cursor<'_>, kind: Kind) -> Result<Kind, Problem> {
     cursor.end("expected the end of the line")?;
     Ok(kind)
+}
+
+/// Whether a shell would send what is printed elsewhere.
+fn redirects(word: &Word) -> bool {
+    let sign = word.text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
+    !word.quoted && (sign.starts_with('>') || sign == "|")
 }
 
 /// The call of a tool, if the first word means one.
@@ -178,10 +204,11 @@ pub(super) fn interface_or_local(cursor: &mut Cursor<'_>) -> Result<Option<Inter
     Ok((name.as_str() != LOCAL).then_some(name))
 }
 
-fn interface(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
+fn interface(cursor: &mut Cursor<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
     let name = cursor.parse("a name of 1 to 15 bytes", |text| {
         InterfaceName::new(text).filter(|name| !name.is_empty() && name.as_str() != LOCAL)
     })?;
+    let position = cursor.position();
     let mut addresses = Vec::new();
     while !cursor.is_done() {
         addresses.push(
@@ -191,6 +218,15 @@ fn interface(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
             })?,
         );
     }
+    if hosts.get(name.as_str()).is_some() {
+        return Err(Problem::new(
+            position,
+            format!("`{name}` cannot name an interface: a host of this lab has that name"),
+            "expected another name",
+            "call one of the two otherwise",
+        ));
+    }
+    hosts.insert_interface(name);
     Ok(Kind::Interface { name, addresses })
 }
 
@@ -245,20 +281,28 @@ fn resolve(words: &mut [Word], hosts: &Hosts) -> Result<(), Problem> {
 
 fn host(cursor: &mut Cursor<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
     let word = cursor.word("the host's name")?;
-    if word.text == ROUTER || word.text == LOCAL {
-        return Err(Problem::new(
-            word.position,
-            format!("`{}` is the lab's router itself", word.text),
-            "expected another name",
-            "give an address of the router's a name of its own: `host gateway 192.0.2.1 local`",
-        ));
-    }
     if !conversation::is_name(&word.text) {
         return Err(unexpected(
             word,
             "expected a name: a letter, then letters, digits, `-` and `_`",
             "write it like `host client 10.0.0.2 lan`",
         ));
+    }
+    let refused = |why: &str| {
+        let remedy = match word.text.as_str() {
+            ROUTER | LOCAL => {
+                "give an address of the router's a name of its own: `host gateway 192.0.2.1 local`".to_owned()
+            }
+            name => format!("choose another name, such as `{name}-host`"),
+        };
+        let message = format!("`{}` cannot name a host: {why}", word.text);
+        Err(Problem::new(word.position, message, "expected another name", remedy))
+    };
+    if let Some(why) = conversation::means_something_else(&word.text) {
+        return refused(why);
+    }
+    if hosts.has_interface(&word.text) {
+        return refused("an interface of this lab has that name");
     }
     let address = cursor.parse("its IPv4 address", atom::address)?;
     let interface = match cursor.is_done() {
@@ -350,12 +394,57 @@ mod tests {
                 "error: the line ends too early\n --> t:1:9\n  |\n1 | send lan\n  |         ^ expected a packet: tcp, udp, icmp, ip or hex\n  |\n  = help: write a packet: tcp, udp, icmp, ip or hex here",
             ),
             (
+                "advance 300000d",
+                "error: `300000d` is longer than a lab's clock goes\n --> t:1:9\n  |\n1 | advance 300000d\n  |         ^^^^^^^ expected at most 584 years\n  |\n  = help: the longest timeout there is ends sooner: 68 years",
+            ),
+            (
+                "iptables -L > /tmp/zz",
+                "error: `>`: what a tool prints goes nowhere else here\n --> t:1:13\n  |\n1 | iptables -L > /tmp/zz\n  |             ^ expected an argument of the tool\n  |\n  = help: run it in a shell, where a lab runs: `nflab iptables ... > FILE`; a `>` that is meant is put into quotes",
+            ),
+            (
+                "host web 10.0.0.2 lan\nsend lan tcp web > web:80 S",
+                "error: `web` is not understood here\n --> t:2:14\n  |\n2 | send lan tcp web > web:80 S\n  |              ^^^ expected an IPv4 address with its port, such as 10.0.0.2:40000",
+            ),
+            (
                 "advance soon",
                 "error: `soon` is not understood here\n --> t:1:9\n  |\n1 | advance soon\n  |         ^^^^ expected a duration such as 30s, 5m or 250ms",
             ),
         ] {
             let error = parse_text("t", text, TOOLS).unwrap_err().to_string();
             assert_eq!(error, expected, "{text}\n{error}");
+        }
+    }
+
+    #[test]
+    fn no_host_has_a_name_that_means_something_else() {
+        let file = crate::lab::file::LabFile::parse("t", "[interface.lan]\naddress = \"10.0.0.1/24\"\n").unwrap();
+        for (text, at, expected) in [
+            ("host lan 10.0.0.2", "t:1:6", "an interface of this lab has that name"),
+            (
+                "interface dmz 10.1.0.1/24\nhost dmz 10.0.0.2",
+                "t:2:6",
+                "an interface of this lab has that name",
+            ),
+            (
+                "host dmz 10.0.0.2\ninterface dmz 10.1.0.1/24",
+                "t:2:11",
+                "a host of this lab has that name",
+            ),
+            ("host local 10.0.0.2", "t:1:6", "`host gateway 192.0.2.1 local`"),
+            ("host router 10.0.0.2", "t:1:6", "the lab's router itself"),
+            ("host localhost 10.0.0.2", "t:1:6", "every machine calls itself so"),
+            ("host tcp 10.0.0.2", "t:1:6", "a packet begins with it"),
+            ("host 80 10.0.0.2", "t:1:6", "expected a name: a letter"),
+            ("host lo 10.0.0.2", "t:1:6", "loopback"),
+        ] {
+            let source = Source {
+                name: "t".to_owned(),
+                text: text.to_owned(),
+            };
+            let error = parse_in(&source, TOOLS, &mut Hosts::of_lab(&file))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(at) && error.contains(expected), "{text}\n{error}");
         }
     }
 

@@ -54,6 +54,23 @@ pub fn endpoint(text: &str) -> Option<(Ipv4Addr, Option<u16>)> {
     whole((ipv4, opt(port)), text)
 }
 
+/// Whether a text has the form of a [`duration`], and is one of more nanoseconds than are counted.
+pub fn is_too_long(text: &str) -> bool {
+    let part = (
+        digit1,
+        opt(alt((
+            tag("ns"),
+            tag("us"),
+            tag("ms"),
+            tag("s"),
+            tag("m"),
+            tag("h"),
+            tag("d"),
+        ))),
+    );
+    whole(many1(part), text).is_some() && duration(text).is_none()
+}
+
 /// `30s`, `1m30s`, `250ms`, `5d`, `2h`; a bare number is seconds.
 pub fn duration(text: &str) -> Option<Duration> {
     let unit = alt((
@@ -163,6 +180,7 @@ mod tests {
         }
         for bad in ["", "s", "3x", "1.5s", "99999999999999d"] {
             assert_eq!(duration(bad), None, "{bad}");
+            assert_eq!(is_too_long(bad), bad == "99999999999999d", "{bad}");
         }
     }
 

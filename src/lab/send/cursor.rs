@@ -115,7 +115,10 @@ impl<'a> Cursor<'a> {
 pub fn unexpected(word: &Word, expected: &str, remedy: &str) -> Problem {
     Problem::new(
         word.position,
-        format!("`{}` is not understood here", word.text),
+        format!(
+            "`{}` is not understood here",
+            word.typed.as_deref().unwrap_or(&word.text)
+        ),
         expected,
         remedy,
     )

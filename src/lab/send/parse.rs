@@ -58,7 +58,7 @@ pub fn packet(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
 pub fn split_parentheses(words: &[Word]) -> Vec<Word> {
     let mut split = Vec::with_capacity(words.len());
     for word in words {
-        if word.quoted {
+        if word.quoted || !word.text.contains(['(', ')']) {
             split.push(word.clone());
             continue;
         }
@@ -83,6 +83,7 @@ pub fn split_parentheses(words: &[Word]) -> Vec<Word> {
 fn part(text: &str, start: usize) -> Word {
     Word {
         text: text.to_owned(),
+        typed: None,
         position: (start..start + text.len()).into(),
         quoted: false,
     }
@@ -375,7 +376,7 @@ impl IpDraft {
                     word.position,
                     "a packet that comes in has no mark yet",
                     "no `mark` here",
-                    "let a rule set it: iptables -t mangle -A PREROUTING -j MARK --set-mark N",
+                    "let a rule of PREROUTING in the mangle table set it: -j MARK --set-mark N",
                 ));
             }
             other => {
