@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 pub use self::arguments::Arguments;
-use self::arguments::{Wanted, Way, check, says_summary};
+use self::arguments::{Wanted, Way, check, filter_among, says_summary};
 use self::complaint::Complaints;
 use self::outputs::{Outputs, Results, Sink};
 use self::screen::Screen;
@@ -22,7 +22,7 @@ use crate::base::{InterfaceName, Time};
 use crate::device::result_file;
 use crate::device::standard::{self, tell};
 use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction, Frame};
-use crate::explain::filter::{self, Filter};
+use crate::explain::filter::{self, Filter, Names};
 use crate::explain::story::{Detail, Story};
 use crate::lab::copy::LabCopy;
 use crate::lab::files::read_file;
@@ -58,8 +58,16 @@ impl From<String> for Stop {
 }
 
 fn replay(arguments: &Arguments) -> Result<u8, Stop> {
-    let wanted = check(arguments)?;
+    let mut wanted = check(arguments)?;
     let labs = Labs::open(arguments)?;
+    if let Some(text) = &arguments.filter {
+        let (hosts, interfaces) = (labs.lab.machine.hosts(), labs.lab.interface_names());
+        let names = Names {
+            host_of: &|name| Some(hosts.get(name)?.address.into()),
+            is_interface: &|name| interfaces.iter().any(|it| it.as_str() == name),
+        };
+        wanted.filter = Some(filter_among(text, &names)?);
+    }
     let screen = Screen::open(&arguments.input, arguments.quiet)?;
     let source = screen.source(&arguments.input)?;
     let mut reader = match arguments.input == Path::new("-") {
@@ -96,12 +104,13 @@ struct Labs {
 impl Labs {
     /// Once there is something to replay.
     fn tell_which(&self, arguments: &Arguments) {
-        if let Some(copy) = &self.copy {
-            let rules = match arguments.rules {
-                Some(_) => "",
-                None => " with its rules",
-            };
-            tell!("nflab: replayed through a copy of the lab {}{rules}", copy.name);
+        match (&self.copy, &arguments.rules) {
+            (Some(copy), Some(_)) => tell!("nflab: replayed through a copy of the lab {}", copy.name),
+            (Some(copy), None) => tell!("nflab: replayed through a copy of the lab {} with its rules", copy.name),
+            (None, Some(_)) => {}
+            (None, None) => {
+                tell!("nflab: replayed without rules, which accept all that is routed: --rules FILE gives them");
+            }
         }
     }
 

@@ -123,6 +123,13 @@ struct Seen {
 pub fn run(arguments: &Arguments) -> u8 {
     let mut labs: Vec<Seen> = Vec::new();
     let places = places();
+    if let Some(name) = current::named()
+        && let Err(error) = current::find()
+        && !places.iter().any(|place| place.has_left(&name))
+    {
+        tell!("nflab: {error}");
+        return current::NO_LAB;
+    }
     // The lab of `nflab sh` has no place among the others, nor one whose socket is named. None is asked twice: one that hangs takes its time.
     let has_a_place = |target: &Target| {
         let mut running = places.iter().flat_map(|place| &place.running);
@@ -131,7 +138,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     if let Some(target) = current::find().ok().filter(|target| !has_a_place(target)) {
         labs.push(look(target.name, &target.socket, Value::Null));
     }
-    let mut left_over: Vec<String> = Vec::new();
+    let mut left_over: Vec<LeftOver> = Vec::new();
     for place in places {
         for (name, socket, state) in place.running {
             labs.push(look(name, &path_of(&socket), state));
@@ -140,6 +147,7 @@ pub fn run(arguments: &Arguments) -> u8 {
     }
     if arguments.json {
         let list: Vec<Value> = labs.iter().map(Seen::json).collect();
+        let left_over: Vec<&str> = left_over.iter().map(|lab| lab.name.as_str()).collect();
         say!(
             "{}",
             text_json::to_string(&json!({ "labs": list, "left_over": left_over }))
@@ -148,8 +156,12 @@ pub fn run(arguments: &Arguments) -> u8 {
         for (at, lab) in labs.iter().enumerate() {
             say_text(&format!("{}{}", if at == 0 { "" } else { "\n" }, lab.text()));
         }
-        for name in &left_over {
-            say!("lab {name} was killed and is left over: `nflab down {name}` clears it away");
+        for LeftOver { name, log, .. } in &left_over {
+            let why = log
+                .as_ref()
+                .map(|log| format!("; its log says why: {log}"))
+                .unwrap_or_default();
+            say!("lab {name} was killed and is left over: `nflab down {name}` clears it away{why}");
         }
     }
     if labs.is_empty() {
@@ -340,7 +352,21 @@ fn owner_of(socket: &str) -> String {
 struct Found {
     /// Name, socket and state.
     running: Vec<(String, String, Value)>,
-    left_over: Vec<String>,
+    /// Name, socket, and the log where there is one.
+    left_over: Vec<LeftOver>,
+}
+
+struct LeftOver {
+    name: String,
+    socket: String,
+    log: Option<String>,
+}
+
+impl Found {
+    /// Whether `NFLAB` names a lab that was killed here.
+    fn has_left(&self, name: &str) -> bool {
+        self.left_over.iter().any(|lab| lab.name == name || lab.socket == name)
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -351,6 +377,11 @@ fn places() -> Vec<Found> {
             .labs()
             .into_iter()
             .filter(|name| !running.iter().any(|lab| lab.name == *name))
+            .map(|name| LeftOver {
+                socket: text_of_path(&place.socket(&name)),
+                log: place.logged(&name).map(|_| text_of_path(&place.log(&name))),
+                name,
+            })
             .collect();
         let running = running
             .into_iter()

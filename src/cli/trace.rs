@@ -1,6 +1,5 @@
 //! `nflab trace`: packets through a lab in memory, told rule by rule; or those that pass a live one.
 
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 #[cfg(unix)]
@@ -12,11 +11,11 @@ use crate::base::bytes::text_of_path;
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
-use crate::explain::filter::Filter;
+use crate::explain::filter::{Filter, Names};
 use crate::explain::picture;
 use crate::explain::story::Detail;
 use crate::explain::why::RuleName;
-use crate::lab::conversation::{Hosts, is_name};
+use crate::lab::conversation::Hosts;
 use crate::lab::files::read_file;
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::memory::Lab;
@@ -68,6 +67,10 @@ pub fn run(arguments: &Arguments) -> u8 {
     }
     match &arguments.follow {
         Some(filter) => follow(arguments, filter),
+        // clap lets this pass where there are packets, since they and --follow exclude each other.
+        None if arguments.count.is_some() => {
+            refuse("--count is for packets that pass (--follow): leave it out, and each PACKET is traced once")
+        }
         None if arguments.lab.is_some() || arguments.rules.is_some() => trace(arguments),
         None if arguments.seed.is_some() => refuse("--seed is for a fresh lab: say which with --lab or --rules"),
         None => ask(arguments),
@@ -375,8 +378,8 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
     use crate::lab::control::{Client, Request};
 
     if !text.is_empty()
-        // Which hosts there are, only the lab knows.
-        && let Err(error) = Filter::parse_among(text, &|name| is_name(name).then_some(Ipv4Addr::UNSPECIFIED.into()))
+        // Which hosts and interfaces there are, only the lab knows.
+        && let Err(error) = Filter::parse_among(text, &Names::of_any_lab())
     {
         tell_styled!("{}", error.styled());
         return 2;
@@ -429,7 +432,7 @@ fn follow(arguments: &Arguments, text: &str) -> u8 {
             }
             Ok(None) => {
                 tell!("nflab: the lab is down");
-                return 0;
+                return current::NO_LAB;
             }
             Err(error) => return gone(&error),
         }

@@ -59,15 +59,40 @@ pub struct FilterError {
     pub remedy: String,
 }
 
+/// What has a name in the lab that a filter is for.
+#[derive(Clone, Copy)]
+pub struct Names<'a> {
+    /// The address of a host.
+    pub host_of: &'a dyn Fn(&str) -> Option<IpAddr>,
+    pub is_interface: &'a dyn Fn(&str) -> bool,
+}
+
+impl Names<'static> {
+    /// For who does not know them yet: whatever may be a name of a host or an interface is one.
+    pub fn of_any_lab() -> Self {
+        Self {
+            host_of: &|name| {
+                let may_be = name.starts_with(|c: char| c.is_ascii_alphabetic());
+                may_be.then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+            },
+            is_interface: &|_| true,
+        }
+    }
+}
+
 impl Filter {
     pub fn parse(text: &str) -> Result<Self, FilterError> {
-        Self::parse_among(text, &|_| None)
+        let no_hosts = Names {
+            host_of: &|_| None,
+            is_interface: &|_| true,
+        };
+        Self::parse_among(text, &no_hosts)
     }
 
-    /// The same where hosts have names: `host_of` gives a name's address.
-    pub fn parse_among(text: &str, host_of: &dyn Fn(&str) -> Option<IpAddr>) -> Result<Self, FilterError> {
+    /// The same in a lab, which has hosts and interfaces of these names.
+    pub fn parse_among(text: &str, names: &Names<'_>) -> Result<Self, FilterError> {
         let mut parser = Parser {
-            host_of,
+            names,
             text,
             tokens: tokens(text),
             at: 0,
@@ -289,7 +314,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
 }
 
 struct Parser<'a> {
-    host_of: &'a dyn Fn(&str) -> Option<IpAddr>,
+    names: &'a Names<'a>,
     text: &'a str,
     tokens: Vec<Token<'a>>,
     at: usize,
@@ -424,7 +449,7 @@ impl<'a> Parser<'a> {
             None => (token.text, None),
         };
         let expected = "expected an IPv4 address or network, or a host of the lab";
-        let host = (self.host_of)(address).filter(|_| length.is_none());
+        let host = (self.names.host_of)(address).filter(|_| length.is_none());
         match host.map_or_else(|| address.parse::<IpAddr>(), Ok) {
             Ok(IpAddr::V6(_)) => Err(self.error(
                 token.range(),
@@ -464,7 +489,14 @@ impl<'a> Parser<'a> {
         if token.text == "none" {
             return Ok(Way::None);
         }
+        let is_there = |name: &str| name == LOCAL || name.ends_with('+') || (self.names.is_interface)(name);
         match InterfaceMask::new(token.text) {
+            Some(_) if !is_there(token.text) => Err(self.error(
+                token.range(),
+                format!("the lab has no interface `{}`", token.text),
+                "expected an interface of the lab, `local` or `none`",
+                "`nflab status` shows what a lab that runs has; one that ends with `+` stands for all that begin so",
+            )),
             Some(mask) => Ok(Way::Named(mask)),
             None => Err(self.wrong(
                 token,

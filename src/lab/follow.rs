@@ -13,7 +13,7 @@ use super::control::{Request, Response};
 use super::conversation::Hosts;
 use super::server::{Answer, Source, Waker};
 use crate::base::InterfaceName;
-use crate::explain::filter::{Filter, Subject};
+use crate::explain::filter::{Filter, Names, Subject};
 use crate::explain::story::{Detail, Story};
 
 /// All followers of a lab; its clones are handles on the same ones. Packets are told in one thread, followers come, read and go in others.
@@ -120,10 +120,16 @@ impl Followers {
                         "`{option}` is no option of `trace --follow`: expected --json, --short or --colour"
                     )));
                 }
-                text => match Filter::parse_among(text, &|name| Some(hosts.get(name)?.address.into())) {
-                    Ok(read) => filter = Some(read),
-                    Err(error) => return Err(Response::failure(2, format!("{error}\n"))),
-                },
+                text => {
+                    let names = Names {
+                        host_of: &|name| Some(hosts.get(name)?.address.into()),
+                        is_interface: &|name| hosts.has_interface(name),
+                    };
+                    match Filter::parse_among(text, &names) {
+                        Ok(read) => filter = Some(read),
+                        Err(error) => return Err(Response::failure(2, format!("{error}\n"))),
+                    }
+                }
             }
         }
         Ok(Follower {
@@ -312,6 +318,8 @@ mod tests {
             (&["lan tcp"][..], "a running lab can only be followed"),
             (&["--follow", "--svg"], "`--svg` is no option"),
             (&["--follow", "tcp dprt 8"], "did you mean `dport`?"),
+            (&["--follow", "in nix"], "the lab has no interface `nix`"),
+            (&["--follow", "not out nix"], "the lab has no interface `nix`"),
         ] {
             let answer = followers.add(&request(args), &Hosts::default());
             assert_eq!(answer.response.code, 2);

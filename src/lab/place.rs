@@ -205,6 +205,11 @@ impl Place {
         }
     }
 
+    /// Where a lab without a terminal writes its log.
+    pub fn log(&self, lab: &str) -> PathBuf {
+        self.directory(lab).join(LOG)
+    }
+
     /// What a lab has written to its log, if it has.
     pub fn logged(&self, lab: &str) -> Option<String> {
         let directory = TrustedDirectory::open(&self.base).ok()?.directory(lab).ok()?;

@@ -91,22 +91,28 @@ impl TrustedDirectory {
         if !path.is_absolute() {
             return Err(Distrust::Relative { path: path.into() });
         }
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Err(Distrust::Kind {
+        // What ends with `..` has no name, but leads somewhere.
+        let resolved = match path.components().next_back() {
+            Some(Component::ParentDir) => Some(path.canonicalize().map_err(|source| Distrust::System {
                 path: path.into(),
-                found: "the root of all",
-                expected: "a directory of a lab",
-            });
+                source,
+            })?),
+            _ => None,
         };
-        let parent = parent.canonicalize().map_err(|source| Distrust::System {
-            path: parent.into(),
-            source,
-        })?;
+        let path = resolved.as_deref().unwrap_or(path);
         let mut here = Self {
             descriptor: openat(CWD, "/", OFlags::PATH | DIRECTORY, Mode::empty())
                 .map_err(|error| Distrust::system(Path::new("/"), error))?,
             path: "/".into(),
         };
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            check(&here.path, &here.stat()?, FileType::Directory, OthersMay::NotWrite)?;
+            return Ok(here);
+        };
+        let parent = parent.canonicalize().map_err(|source| Distrust::System {
+            path: parent.into(),
+            source,
+        })?;
         for component in parent.components() {
             if let Component::Normal(name) = component {
                 here = here.enter(Path::new(name))?;

@@ -174,7 +174,8 @@ fn who_reads_standard_output_may_go_and_the_files_are_whole() {
     assert_eq!(ran.code, 2);
     assert_eq!(
         ran.err,
-        "nflab: cannot write standard output: No space left on device\n"
+        "nflab: replayed without rules, which accept all that is routed: --rules FILE gives them\n\
+         nflab: cannot write standard output: No space left on device\n"
     );
 }
 

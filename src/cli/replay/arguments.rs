@@ -6,7 +6,7 @@ use super::Stop;
 use super::screen::Screen;
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::tell_styled;
-use crate::explain::filter::Filter;
+use crate::explain::filter::{Filter, Names};
 use crate::replay::Selection;
 
 #[derive(Debug, clap::Args)]
@@ -113,10 +113,7 @@ pub fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
         None => None,
     };
     let filter = match &arguments.filter {
-        Some(text) => Some(Filter::parse(text).map_err(|error| {
-            tell_styled!("{}", error.styled());
-            Stop::Said(2)
-        })?),
+        Some(text) => Some(filter_among(text, &Names::of_any_lab())?),
         None => None,
     };
     if filter.is_some() && explain.is_none() && arguments.against.is_none() {
@@ -136,6 +133,14 @@ pub fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
     }
     keep_what_is_read(arguments)?;
     Ok(Wanted { explain, filter })
+}
+
+/// `--filter`, among what has a name.
+pub fn filter_among(text: &str, names: &Names<'_>) -> Result<Filter, Stop> {
+    Filter::parse_among(text, names).map_err(|error| {
+        tell_styled!("{}", error.styled());
+        Stop::Said(2)
+    })
 }
 
 pub fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
