@@ -270,7 +270,7 @@ impl Request {
             (Command::Flush | Command::Delete, What::Expectations) => absent("deleting expectations"),
             (Command::Events, What::Expectations) => absent_but(
                 "events of expectations",
-                "`conntrack -L expect` lists those that there are",
+                "`nflab conntrack -L expect` lists those that there are",
             ),
             (Command::Events, What::Flows) => ToolOutput::failure(
                 2,

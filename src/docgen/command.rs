@@ -24,7 +24,8 @@ pub fn manual() -> String {
     }
     page.section("TOOLS");
     page.paragraph(
-        "With a tool's name as its first word, or called by that name (nflab shims makes the links), it is that tool: iptables, iptables-save, \
+        "With a tool's name as its first word (nflab iptables), or called by that name through a link (nflab shims makes them), it is that tool, and without \
+         either a tool's name is the machine's own: iptables, iptables-save, \
          iptables-restore, their ip6tables fellows, each also with -legacy, conntrack, ipset, sysctl, modprobe. They speak to the lab that \
          NFLAB names, else to the only one that runs. nflab ip is iproute2's ip for the lab's router (address, route, rule, link), and no link of \
          that name is made, which would hide the machine's own. What it changes is the router's: in a live lab a link that is down takes and gives \
@@ -36,7 +37,7 @@ pub fn manual() -> String {
     page.section("SCRIPTS");
     page.paragraph(
         "The REPL and nflab run read the same language, a command a line: every tool with its real syntax, with here-documents (<<EOF) and \
-         input from files (<), and the lab's own words:",
+         input from files (<), and the lab's own words. The REPL alone knows exit and quit, which leave it, as ^D does outside of a here-document.",
     );
     for word in OWN_WORDS {
         page.term(word.syntax, &format!("{}.", capitalised(word.about)));
@@ -61,6 +62,10 @@ pub fn manual() -> String {
     page.term(
         "/run/nflab/LAB",
         "What a lab of root's is made of, its control socket, and the log of a detached one. Other users' are in $XDG_RUNTIME_DIR/nflab, else /run/user/UID/nflab, else /tmp/nflab-UID. What there does not belong to the caller or root, or can be written by others, is named and passed over.",
+    );
+    page.term(
+        "$XDG_STATE_HOME/nflab/history",
+        "What was typed at the REPL's prompt; without that variable, ~/.local/state/nflab/history.",
     );
     page.section("EXIT STATUS");
     for (code, meaning) in [

@@ -18,7 +18,8 @@ use super::script::Talk;
 use super::server::{Answer, Waker};
 use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use crate::conntrack::proto::ProtocolState;
-use crate::conntrack::{Endpoint, Tuple};
+use crate::conntrack::proto::tcp::TcpTrack;
+use crate::conntrack::{Direction, Endpoint, SequenceAdjustment, Tuple};
 use crate::engine::{Config, Emission, Observer, Port, Report, Router, Silent, Worker};
 use crate::explain::story::Story;
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
@@ -364,14 +365,39 @@ impl Lab {
         self.departed.get(&port).map(Vec::as_slice)
     }
 
-    /// The sequence number that comes next in this direction of a TCP conversation, as far as this lab has seen it.
+    /// The sequence number that comes next in this direction of a TCP conversation: as far as this lab has seen it, else what the tracked flow
+    /// says, where its packets passed before anybody looked.
     pub fn next_sequence(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
         let seen = self.streams.0.get(&(from, to)).copied();
-        seen.or_else(|| self.next_of_flow(from, to))
+        seen.or_else(|| self.of_flow(from, to, |track, direction, _| track.next_sequence(direction)))
     }
 
-    /// What the tracked flow says, where its packets passed before anybody looked.
-    fn next_of_flow(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
+    /// What a sender acknowledges of the other direction. Behind NAT the other direction has other addresses, so it is the flow that knows it,
+    /// and where a helper changed lengths, the sender has got other numbers than were sent.
+    pub fn acknowledged(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
+        let seen = self.streams.0.get(&(to, from)).copied();
+        seen.or_else(|| {
+            self.of_flow(from, to, |track, direction, adjustments| {
+                let other = direction.opposite();
+                let next = track.next_sequence(other)?;
+                let offset = adjustments.map_or(0, |both| both[other.index()].offset_at(next));
+                Some(next.wrapping_add_signed(offset))
+            })
+        })
+    }
+
+    /// The window that a sender offers, as it stands in a header.
+    pub fn window(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u16> {
+        self.of_flow(from, to, |track, direction, _| track.window(direction))
+    }
+
+    /// What the tracked flow of a TCP packet says, with the direction that the packet goes.
+    fn of_flow<T>(
+        &self,
+        from: (IpAddr, u16),
+        to: (IpAddr, u16),
+        ask: impl FnOnce(&TcpTrack, Direction, Option<&[SequenceAdjustment; 2]>) -> Option<T>,
+    ) -> Option<T> {
         let end = |(address, id)| Endpoint { address, id };
         let tuple = Tuple {
             source: end(from),
@@ -381,7 +407,7 @@ impl Lab {
         let (flow, direction) = self.machine.router().flows().lookup(self.machine.now, &tuple)?;
         let state = flow.lock();
         match &state.protocol {
-            ProtocolState::Tcp(track) => track.next_sequence(direction),
+            ProtocolState::Tcp(track) => ask(track, direction, state.sequence.as_deref()),
             _ => None,
         }
     }

@@ -214,6 +214,9 @@ expect accept",
 expect accept
 expect state ESTABLISHED
 expect out lan tcp 198.51.100.9:80 > laptop:40000
+expect out lan tcp seq 9000801 ack 2400501 win 64240
+send eth0.5 tcp 198.51.100.9:80 > 192.0.2.1:40000 A
+expect out lan tcp seq 9000806 ack 2400501
 send lan udp laptop:6 > 198.51.100.9:53
 expect drop
 expect policy FORWARD packets 1
@@ -319,8 +322,13 @@ fn a_capture_is_replayed_through_a_copy_of_the_lab_that_is_there() {
          nflab replay --interface lan in.pcap --json -
          nflab replay --interface lan --rules none.v4 in.pcap --json -
          nflab replay --interface lan in.pcap --against none.v4 || echo differs
+         nflab replay --interface lan in.pcap --explain all --filter 'host laptop' --brief | sed 's/^/laptop: /'
+         nflab replay --interface lan in.pcap --explain all --filter 'host labtop' || echo refused
+         nflab replay --lab home.toml --interface lan in.pcap
          iptables-save -c",
     );
+    assert!(out.contains("laptop: ") && out.contains("refused"), "{out}{err}");
+    assert!(err.contains("replayed without rules"), "{err}");
     let verdicts: Vec<bool> = out
         .lines()
         .filter(|line| line.starts_with('{'))
@@ -403,10 +411,11 @@ trace --svg way.svg\n",
     );
     let (out, err) = in_sh(
         &bench,
-        "nflab repl < typed
+        "nflab repl < typed && echo unnoticed
          iptables -L FORWARD -v -x -n
          conntrack -L",
     );
+    assert!(!out.contains("unnoticed"), "{out}");
     assert!(
         out.contains("ESTABLISHED src=10.0.0.2 dst=198.51.100.9 sport=40000"),
         "it was sent: {out}{err}"

@@ -34,6 +34,36 @@ fn down_means_the_lab_that_every_command_means() {
                 "nflab: there are several labs (one, three, two): say which one, as in `nflab down one`\n"
             )
         );
+        for (asked, example) in [
+            ("iptables -S", "NFLAB=one nflab iptables -S"),
+            ("exec client", "NFLAB=one nflab exec client"),
+            ("dmesg -c", "NFLAB=one nflab dmesg -c"),
+            (
+                "trace 'lan tcp client:1 > server:2 S'",
+                "NFLAB=one nflab trace 'lan tcp client:1 > server:2 S'",
+            ),
+            ("trace --follow", "NFLAB=one nflab trace --follow"),
+            ("ip route", "NFLAB=one nflab ip route"),
+            ("repl", "NFLAB=one nflab repl"),
+        ] {
+            let ran = machine.run(user, &["sh", "-c", &format!("nflab {asked}")]);
+            let expected = format!("several labs run (one, three, two): say which one, as in `{example}`\n");
+            assert!(ran.code == 4 && ran.err.contains(&expected), "{asked}: {}", ran.err);
+        }
+        // By a link the tool's own name is what was typed.
+        let linked = machine.run(
+            user,
+            &[
+                "sh",
+                "-c",
+                "d=$(mktemp -d); nflab shims $d; cd $d; ./iptables -S; rm -r $d",
+            ],
+        );
+        assert!(
+            linked.err.ends_with("as in `NFLAB=one ./iptables -S`\n"),
+            "{}",
+            linked.err
+        );
         let (code, _, said) = down("NFLAB=none", "");
         assert_eq!(code, 4, "{said}");
         assert!(
@@ -147,7 +177,7 @@ fn what_is_not_there_is_refused_with_a_remedy() {
             &["nflab", "trace", "--follow"][..],
             "is for one that `nflab up` started",
         ),
-        (&["conntrack", "-E", "expect"], "`conntrack -L expect` lists"),
+        (&["conntrack", "-E", "expect"], "`nflab conntrack -L expect` lists"),
         (&["conntrack", "-S"], "is not there yet in nflab"),
     ] {
         let ran = bench.nflab(&[&["sh", "--"], args].concat());
@@ -179,4 +209,160 @@ fn what_is_not_there_is_refused_with_a_remedy() {
         ran.err.contains("none.pcapng") && !ran.err.contains("copy of the lab"),
         "{ran:?}"
     );
+}
+
+/// To close the devices of many hosts takes the kernel seconds, and more where the machine is busy.
+#[test]
+fn a_big_lab_ends_as_a_small_one_does() {
+    let Some(machine) = Machine::new("the end of a big lab") else {
+        return;
+    };
+    let mut lab = String::from("[interface.lan]\naddress = [\"10.0.0.1/16\"]\n");
+    for host in 1..=60 {
+        lab += &format!("[host.h{host}]\ninterface = \"lan\"\naddress = \"10.0.1.{host}/16\"\n");
+    }
+    machine.write("/tmp/many.toml", &lab);
+    let (mut up, said) = machine.start(ROOT, &["nflab", "up", "/tmp/many.toml"]);
+    let said = || std::fs::read_to_string(&said).unwrap();
+    wait_until("it stays", said, |said| said.contains("it stays here"));
+    machine.shell(
+        ROOT,
+        "kill -INT $(sed -n 's/^  \"pid\": \\([0-9]*\\).*/\\1/p' /run/nflab/many/state.json)",
+    );
+    assert_eq!(up.wait().unwrap().code(), Some(0), "{}", said());
+    assert!(said().ends_with("lab many is down\n"), "{}", said());
+    machine.assert_nothing_left();
+}
+
+#[test]
+fn what_cannot_be_had_is_said_with_what_can() {
+    let Some(machine) = Machine::new("refusals of a live lab") else {
+        return;
+    };
+    let says = |script: &str, code: Option<i32>, expected: &str| {
+        let ran = machine.run(ROOT, &["sh", "-c", script]);
+        let all = format!("{}{}", ran.out, ran.err);
+        assert!(
+            all.contains(expected) && code.is_none_or(|code| code == ran.code),
+            "{script}\n{} {all}",
+            ran.code
+        );
+    };
+    says(
+        "nflab exec client",
+        Some(4),
+        "`nflab up LAB.toml` brings up one whose hosts can be entered",
+    );
+    says(
+        "nflab up --name 'a b' /run/lab.toml",
+        Some(2),
+        "the first a letter or digit; such as --name home",
+    );
+    says(
+        "f=$(printf '/tmp/\\377.toml'); cp /run/lab.toml \"$f\"; nflab up \"$f\" 2> /tmp/said; code=$?; rm \"$f\"; tr -d '\\377' < /tmp/said; exit $code",
+        Some(2),
+        "say another name with --name",
+    );
+    says(
+        "nflab sh -- nflab up --detach /run/lab.toml",
+        Some(3),
+        "no lab is brought up inside `nflab sh`",
+    );
+    says(
+        "touch /tmp/there; nflab shims /tmp/there",
+        Some(2),
+        "something else is there: move it away",
+    );
+    machine.assert_nothing_left();
+    machine.up(ROOT);
+    for (script, code, expected) in [
+        (
+            "NFLAB=/nix nflab status",
+            Some(4),
+            "no lab answers at /nix (NFLAB names it)",
+        ),
+        ("NFLAB=nix nflab status --json", Some(4), "no lab \"nix\" runs"),
+        ("NFLAB=lab nflab status", Some(0), "lab lab is up"),
+        (
+            "cd /tmp; NFLAB=../run nflab status",
+            Some(4),
+            "/run is a directory, where",
+        ),
+        (
+            "nflab trace --count 3 'lan tcp client:1 > server:2 S'",
+            Some(2),
+            "--count is for packets that pass (--follow)",
+        ),
+        (
+            "nflab trace --follow 'in nix'",
+            Some(2),
+            "the lab has no interface `nix`",
+        ),
+        (
+            "nflab trace 'lan tcp client > server:80 S'",
+            Some(2),
+            "`client` is not understood here",
+        ),
+        (
+            "echo 'interface lan 10.7.0.1/24' | nflab repl",
+            None,
+            "`ip address add ADDRESS/LENGTH dev lan`",
+        ),
+        (
+            "echo 'profile classic' | nflab repl",
+            None,
+            "a live lab keeps the profile",
+        ),
+        (
+            "echo 'iptables -L > /tmp/zz' | nflab repl",
+            None,
+            "what a tool prints goes nowhere else here",
+        ),
+        // Words that are a tool's meaning are that tool.
+        (
+            "printf 'route add 10.8.0.0/16 via 10.0.0.7\\nlab\\n' | nflab repl",
+            None,
+            "route 10.8.0.0/16 via 10.0.0.7 dev lan",
+        ),
+        ("nflab ip route", Some(0), "10.8.0.0/16 via 10.0.0.7 dev lan"),
+        (
+            "echo 'route del 10.8.0.0/16' | nflab repl; nflab ip route | grep -c 10.8",
+            Some(1),
+            "0\n",
+        ),
+    ] {
+        says(script, code, expected);
+    }
+    let (mut follow, said) = machine.start(ROOT, &["nflab", "trace", "--follow", "icmp", "--count", "1000"]);
+    let said = || std::fs::read_to_string(&said).unwrap();
+    // It follows from some moment on.
+    wait_until(
+        "a packet is followed",
+        || {
+            machine.shell(ROOT, "nflab exec client -- ping -n -q -c 1 192.0.2.9 > /dev/null");
+            said()
+        },
+        |said| said.contains("echo-request"),
+    );
+    let router = machine.state("/run/nflab", "/router/pid").to_string();
+    machine.good(ROOT, &["kill", "-9", &router]);
+    assert_eq!(follow.wait().unwrap().code(), Some(4), "{}", said());
+    wait_until(
+        "what is left of the lab says why",
+        || machine.run(ROOT, &["nflab", "status"]).out,
+        |said| said.contains("is left over") && said.ends_with("its log says why: /run/nflab/lab/log\n"),
+    );
+    machine.good(ROOT, &["nflab", "down"]);
+    machine.assert_nothing_left();
+}
+
+/// Who is root of a user namespace of their own has no other user there to become.
+#[test]
+fn root_of_a_user_namespace_imports_as_a_user() {
+    let Some(machine) = Machine::new("import in a user namespace") else {
+        return;
+    };
+    machine.write("/tmp/fw.sh", "iptables -A INPUT -i lo -j ACCEPT\n");
+    let saved = machine.good(NOBODY, &["unshare", "-Ur", "nflab", "import", "/tmp/fw.sh"]);
+    assert!(saved.contains("-A INPUT -i lo -j ACCEPT\n"), "{saved}");
 }

@@ -22,6 +22,8 @@ mod events;
 mod files;
 #[cfg(target_os = "linux")]
 mod firewalls;
+#[cfg(target_os = "linux")]
+mod goes_on;
 mod ip;
 #[cfg(target_os = "linux")]
 mod kills;

@@ -193,7 +193,7 @@ impl Conversations {
                     flags: flags::SYN,
                     sequence: None,
                     acknowledgement: None,
-                    window: 64_240,
+                    window: None,
                     urgent: 0,
                     options: Vec::new(),
                 }),

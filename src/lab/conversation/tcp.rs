@@ -219,7 +219,7 @@ fn segment(end: &End, bits: u8, data: &[u8]) -> Result<Vec<u8>, String> {
         flags: bits,
         sequence: Some(end.next),
         acknowledgement: Some(if bits & flags::ACK == 0 { 0 } else { end.expected }),
-        window: 64_240,
+        window: None,
         urgent: 0,
         options: Vec::new(),
     };

@@ -297,6 +297,14 @@ impl Surroundings for Seen<'_> {
         self.lab.next_sequence(from, to)
     }
 
+    fn acknowledged(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
+        self.lab.acknowledged(from, to)
+    }
+
+    fn window(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u16> {
+        self.lab.window(from, to)
+    }
+
     fn departed(&self) -> Option<Vec<u8>> {
         self.lab.departed(self.port).map(<[u8]>::to_vec)
     }

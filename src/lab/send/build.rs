@@ -12,6 +12,14 @@ use crate::wire::{checksum, icmpv4};
 pub trait Surroundings {
     /// The sequence number that comes next from one end of a TCP conversation to the other.
     fn next_sequence(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32>;
+    /// What one end acknowledges of a TCP conversation: what comes next from the other, as this end has got it.
+    fn acknowledged(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
+        self.next_sequence(to, from)
+    }
+    /// The window that one end of a TCP conversation offers, as it stands in a header.
+    fn window(&self, _from: (IpAddr, u16), _to: (IpAddr, u16)) -> Option<u16> {
+        None
+    }
     /// What left last by the interface that this packet comes in by.
     fn departed(&self) -> Option<Vec<u8>>;
 }
@@ -120,8 +128,15 @@ fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings)
         if tcp.flags & flags::ACK == 0 {
             0
         } else {
-            surroundings.next_sequence(to, from).unwrap_or(0)
+            surroundings.acknowledged(from, to).unwrap_or(0)
         }
+    });
+    let window = tcp.window.unwrap_or_else(|| {
+        surroundings
+            .window(from, to)
+            // That of a SYN is never scaled.
+            .filter(|_| tcp.flags & flags::SYN == 0)
+            .unwrap_or(USUAL_WINDOW)
     });
     let mut options = tcp.options.clone();
     options.resize(options.len().next_multiple_of(4), crate::wire::tcp::option::NOP);
@@ -132,7 +147,7 @@ fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings)
     bytes.extend(sequence.to_be_bytes());
     bytes.extend(acknowledgement.to_be_bytes());
     bytes.extend([((header / 4) as u8) << 4, tcp.flags]);
-    bytes.extend(tcp.window.to_be_bytes());
+    bytes.extend(window.to_be_bytes());
     bytes.extend([0, 0]);
     bytes.extend(tcp.urgent.to_be_bytes());
     bytes.extend(options);
@@ -141,6 +156,9 @@ fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings)
     bytes[16..18].copy_from_slice(&sum.to_be_bytes());
     bytes
 }
+
+/// The window of who says none: what Linux begins with.
+pub const USUAL_WINDOW: u16 = 64_240;
 
 /// Where a conversation begins when nobody says so: the same for the same end, and different for two ends.
 pub fn first_sequence(address: Ipv4Addr, port: u16) -> u32 {

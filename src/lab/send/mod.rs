@@ -7,7 +7,8 @@
 //!         | ip   A > B proto N OPTION...
 //!         | hex  BYTES
 //! ```
-//! What isn't written has a plain value (TTL 64, window 64240, no DF); a TCP packet without `seq` or `ack` goes on where its conversation stands.
+//! What isn't written has a plain value (TTL 64, window 64240, no DF); a TCP packet without `seq`, `ack` or `win` goes on where its conversation
+//! stands: as far as it passed this lab, else as the tracked flow tells of it.
 
 pub mod atom;
 mod build;
@@ -66,7 +67,7 @@ pub struct TcpDraft {
     pub flags: u8,
     pub sequence: Option<u32>,
     pub acknowledgement: Option<u32>,
-    pub window: u16,
+    pub window: Option<u16>,
     pub urgent: u16,
     /// Ready bytes, not yet padded.
     pub options: Vec<u8>,

@@ -97,7 +97,7 @@ fn tcp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
         flags: flags::ACK,
         sequence: None,
         acknowledgement: None,
-        window: 64_240,
+        window: None,
         urgent: 0,
         options: Vec::new(),
     };
@@ -112,7 +112,7 @@ fn tcp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
             "ack" => {
                 tcp.acknowledgement = Some(cursor.number("an acknowledgement number", 0..=u64::from(u32::MAX))? as u32);
             }
-            "win" => tcp.window = cursor.number("a window", 0..=65_535)? as u16,
+            "win" => tcp.window = Some(cursor.number("a window", 0..=65_535)? as u16),
             "urg" => tcp.urgent = cursor.number("an urgent pointer", 0..=65_535)? as u16,
             "mss" => {
                 let mss = cursor.number("a segment size", 0..=65_535)? as u16;

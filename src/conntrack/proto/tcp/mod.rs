@@ -222,6 +222,13 @@ impl TcpTrack {
         (side.max_window != 0).then_some(side.end)
     }
 
+    /// The window that the sender of a direction offers, as its headers have it; `None` where nothing was seen of it.
+    pub fn window(&self, direction: Direction) -> Option<u16> {
+        let side = &self.sides[direction.index()];
+        let written = side.max_window >> side.scale;
+        (written != 0).then(|| u16::try_from(written).unwrap_or(u16::MAX))
+    }
+
     pub fn state(&self) -> TcpState {
         self.state
     }
