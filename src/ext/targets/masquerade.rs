@@ -9,7 +9,7 @@ use crate::ext::TargetSpec;
 use crate::ext::option::{Opt, Read};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
-use crate::net::OutputKey;
+use crate::net::{InputRoute, OutputKey};
 use crate::rule::{Hook, TargetContext};
 
 pub const SPEC: TargetSpec = TargetSpec {
@@ -59,14 +59,24 @@ fn outgoing_address(cx: &mut TargetContext<'_>) -> Address {
 /// The gateway if there is one: of several addresses of the interface the one in its network is taken.
 fn next_hop(cx: &TargetContext<'_>) -> IpAddr {
     let destination = cx.packet.destination();
-    let route = cx.net.route_output(OutputKey {
-        destination,
-        source: None,
-        mark: cx.packet.mark,
-        interface: cx.packet.output,
-        tos: cx.packet.ipv4().tos(),
-    });
-    route.ok().and_then(|route| route.gateway).unwrap_or(destination)
+    let gateway = match cx.packet.input {
+        // By its own way, which rules for its source or its interface may have chosen.
+        Some(_) => match cx.net.route_input(cx.packet) {
+            InputRoute::Forward(way) => way.gateway,
+            _ => None,
+        },
+        None => {
+            let route = cx.net.route_output(OutputKey {
+                destination,
+                source: None,
+                mark: cx.packet.mark,
+                interface: cx.packet.output,
+                tos: cx.packet.ipv4().tos(),
+            });
+            route.ok().and_then(|route| route.gateway)
+        }
+    };
+    gateway.unwrap_or(destination)
 }
 
 const SAMPLES: Samples = Samples {
