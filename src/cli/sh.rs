@@ -186,6 +186,7 @@ pub(super) mod contained {
 
     use super::*;
     use crate::cli::contained::names;
+    use crate::cli::temporary::SweptDirectory;
     use crate::device::limits::{Limits, enough_files};
     use crate::lab::contain::{Contained, Plan, Signals, StartError, Waiting, Who, found, lost_at_the_end, plainly};
 
@@ -201,7 +202,7 @@ pub(super) mod contained {
             match self {
                 Self::Fresh(lab) => {
                     // Nobody needs its name but to open it. Without a directory to write to there is one answer a call, and `-E` is refused.
-                    let Ok(place) = TemporaryDirectory::make() else {
+                    let Ok(place) = SweptDirectory::make() else {
                         return Ok(Reached {
                             socket: None,
                             _server: None,
