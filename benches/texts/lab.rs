@@ -492,13 +492,14 @@ pub fn forms() -> Vec<Form> {
             Call::Nflab(&["import", "i"]),
             2,
         ),
+        // Without its options a target is in no reading, so that all are tried.
         form(
             "import: comments in one row",
             500,
             |n| {
                 vec![(
                     "i".into(),
-                    format!("{LISTING}DROP 0 -- 0.0.0.0/0 0.0.0.0/0 {}\n", "/* a */ ".repeat(n)),
+                    format!("{LISTING}DNAT 0 -- 0.0.0.0/0 0.0.0.0/0 {}\n", "/* a */ ".repeat(n)),
                 )]
             },
             Call::Nflab(&["import", "--table", "filter", "i"]),
@@ -511,7 +512,7 @@ pub fn forms() -> Vec<Form> {
                 let comment = "tcp dpt:1 */ /* ".repeat(n);
                 vec![(
                     "i".into(),
-                    format!("{LISTING}DROP 6 -- 0.0.0.0/0 0.0.0.0/0 /* {comment}x */\n"),
+                    format!("{LISTING}DNAT 6 -- 0.0.0.0/0 0.0.0.0/0 /* {comment}x */\n"),
                 )]
             },
             Call::Nflab(&["import", "--table", "filter", "i"]),
