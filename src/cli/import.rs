@@ -120,7 +120,10 @@ fn keep_what_is_read(arguments: &Arguments) -> Result<(), String> {
     for file in arguments.files.iter().chain(&arguments.lab) {
         uses.reads(file);
     }
-    uses.writes("--out", out(arguments), Sharing::InTurn);
+    match &arguments.out {
+        Some(file) => uses.writes("--out", file, Sharing::InTurn),
+        None => uses.prints("the save file", Sharing::InTurn),
+    }
     uses.check()
 }
 

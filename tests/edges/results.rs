@@ -462,6 +462,10 @@ fn a_result_takes_no_inputs_place_and_no_other_results() {
             "--json in.pcapng: this file is read too (as -)",
         ),
         (
+            "import rules >> rules",
+            "standard output (the save file): this file is read too (as rules)",
+        ),
+        (
             "test --format tap --out result > result",
             "--out result: standard output (the report for people) leads there too",
         ),
