@@ -23,7 +23,7 @@ use super::file::{Host, Interface, LabFile, LabNameError, check_lab_name};
 use super::mode::{Mode, UserNamespaceError, enter_user_namespace, probe};
 use super::namespace::{Inside, Namespace, NamespaceError, end_processes};
 use super::netlink::{Netlink, NetlinkError};
-use super::place::{DeviceRecord, HostRecord, Lock, Place, State, StateError};
+use super::place::{DeviceRecord, HostRecord, Lock, Place, RunningLab, State, StateError};
 use super::privileges::Privileges;
 use super::process::ProcessRecord;
 use super::segment::{Segment, SegmentHost};
@@ -119,7 +119,7 @@ fn clear_before(place: &Place, name: &str) -> Result<bool, UpError> {
         source,
     })?;
     if let Some(state) = &left_over {
-        clear(state).map_err(|source| UpError::LeftOver {
+        clear(place, state).map_err(|source| UpError::LeftOver {
             name: name.into(),
             source,
         })?;
@@ -192,7 +192,7 @@ impl LiveLab {
 
     /// Removes all that `up` made but the lab's directory, so that its log can still be read; a later `down` removes that.
     pub fn leave_log(mut self) -> Result<(), DownError> {
-        let cleared = clear(&self.state).map_err(|source| DownError::Left {
+        let cleared = clear(&self.place, &self.state).map_err(|source| DownError::Left {
             name: self.name.clone(),
             source,
         });
@@ -216,7 +216,7 @@ impl LiveLab {
         let Some(lock) = self.lock.take() else {
             return Ok(());
         };
-        let cleared = clear(&self.state);
+        let cleared = clear(&self.place, &self.state);
         // The directory goes only when all else is gone: it is what a later `down` would need.
         cleared.and_then(|()| lock.remove()).map_err(|source| DownError::Left {
             name: self.name.clone(),
@@ -394,7 +394,7 @@ pub fn down(place: &Place, name: &str, patience: Duration) -> Result<Downed, Dow
         return Err(DownError::Stuck { name: name.into() });
     };
     if let Some(state) = believed(place, name)? {
-        clear(&state).map_err(left)?;
+        clear(place, &state).map_err(left)?;
     }
     lock.remove().map_err(left)?;
     Ok(downed)
@@ -441,7 +441,20 @@ fn left_of(state: &State) -> usize {
 }
 
 /// Removes what the state names. What isn't there any more is no error; all is tried before the first error is told.
-fn clear(state: &State) -> io::Result<()> {
+fn clear(place: &Place, state: &State) -> io::Result<()> {
+    let others: Vec<RunningLab> = match state.user_namespace || state.hosts.is_empty() {
+        true => Vec::new(),
+        false => place
+            .running()
+            .into_iter()
+            .filter(|lab| lab.name != state.lab)
+            .collect(),
+    };
+    // The kernel gives a number that has become free to the next namespace, so that one tells only who is certainly another.
+    let is_of_others = |host: &HostRecord| {
+        let mut hosts = others.iter().flat_map(|lab| &lab.state.hosts);
+        hosts.any(|other| other.namespace == host.namespace)
+    };
     let mut first_error = None;
     let mut note = |result: io::Result<()>| {
         if let Err(error) = result {
@@ -450,7 +463,7 @@ fn clear(state: &State) -> io::Result<()> {
     };
     for host in &state.hosts {
         let namespace = Namespace::at(&host.namespace);
-        if !state.user_namespace && is_anothers(&namespace, host) {
+        if !state.user_namespace && (is_of_others(host) || is_anothers(&namespace, host)) {
             continue;
         }
         // In a user namespace the file tells nothing from outside, and the number is written down; it might be another's by now, but whoever
