@@ -331,21 +331,27 @@ impl<'a> Run<'a> {
     #[inline]
     fn packet(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
         self.seen = packet.number;
+        let name = packet.interface;
+        if packet.to_another {
+            let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
+            let why = "to another host (seen in promiscuous mode), which no rule sees";
+            return self.unused(packet.number, name, why, Some(packet), UnusedKind::Foreign);
+        }
         if let Some(wanted) = self.arguments.direction
             && !self.goes(packet, wanted)?
         {
             return Ok(());
         }
-        let name = packet.interface;
         let Content::Ip(bytes) = packet.content else {
             // What is no IP never reaches the tables: a router's IP code doesn't see it.
             let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
+            let unwrapped;
             let (why, kind) = match packet.content {
                 Content::HeaderCut => ("the link's header is cut short", UnusedKind::Lost),
-                Content::NotIp { protocol } if MAY_WRAP_IP.contains(&protocol) => (
-                    "wrapped in PPPoE or MPLS, which are not decoded: capture behind them",
-                    UnusedKind::Lost,
-                ),
+                Content::Undecoded(what) => {
+                    unwrapped = what.to_string();
+                    (unwrapped.as_str(), UnusedKind::Lost)
+                }
                 _ => ("not an IP packet", UnusedKind::Foreign),
             };
             return self.unused(packet.number, name, why, Some(packet), kind);
@@ -676,9 +682,6 @@ pub fn write_text(path: &Path, text: &str) -> std::io::Result<()> {
         false => result_file::write(path, &bytes_of(text)),
     }
 }
-
-/// The EtherTypes of a PPPoE session and of MPLS, whose packets a router takes out before its rules see them.
-const MAY_WRAP_IP: [u32; 3] = [0x8864, 0x8847, 0x8848];
 
 /// Packets without use before the first one that is of any.
 const MOST_WAITING: usize = 100_000;

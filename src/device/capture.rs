@@ -42,6 +42,8 @@ pub struct CapturedPacket<'a> {
     pub comment: Option<&'a str>,
     /// Which way it went, where the capture tells.
     pub direction: Option<Direction>,
+    /// Whether the capture tells that it was another host's ([`LinkType::is_to_another`]).
+    pub to_another: bool,
     /// All of it, with the link's header.
     pub frame: Frame<'a>,
 }
@@ -51,7 +53,7 @@ impl CapturedPacket<'_> {
     pub fn is_truncated(&self) -> bool {
         match self.content {
             Content::Ip(bytes) => bytes.len() < self.original_length,
-            Content::NotIp { .. } => false,
+            Content::NotIp { .. } | Content::Undecoded(_) => false,
             Content::HeaderCut => true,
         }
     }
@@ -135,7 +137,7 @@ impl<R: Read> CaptureReader<R> {
         let content = link.content(bytes);
         let header = match content {
             Content::Ip(packet) => bytes.len() - packet.len(),
-            Content::NotIp { .. } | Content::HeaderCut => 0,
+            Content::NotIp { .. } | Content::Undecoded(_) | Content::HeaderCut => 0,
         };
         let options = self.window.seen(&self.record.options);
         let (comment, flags) = match (&self.format, options.is_empty()) {
@@ -150,6 +152,7 @@ impl<R: Read> CaptureReader<R> {
             original_length: self.record.original_length.saturating_sub(header),
             comment,
             direction: flags.or_else(|| link.direction(bytes)),
+            to_another: link.is_to_another(bytes),
             frame: Frame {
                 link: self.record.link & LINK_TYPE,
                 bytes,

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::capture::Direction;
+use super::undecoded::{self, Undecoded};
 
 /// A link type whose frames are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +27,10 @@ pub enum LinkType {
 pub enum Content<'a> {
     /// An IP packet, as it stood on the link: maybe with the link's padding behind it, maybe cut short.
     Ip(&'a [u8]),
-    /// Something else, with its EtherType (or, for Ethernet's older form, its length; for [`LinkType::Loopback`], its family).
+    /// Something that carries none, with its EtherType (or, for Ethernet's older form, its length; for [`LinkType::Loopback`], its family).
     NotIp { protocol: u32 },
+    /// Something that may carry one, for all we know.
+    Undecoded(Undecoded),
     /// The frame ends before its own header does.
     HeaderCut,
 }
@@ -54,27 +57,65 @@ impl LinkType {
         match self {
             Self::Raw => Content::Ip(frame),
             Self::Loopback => loopback(frame),
-            Self::Ethernet => after_ether_type(frame, 12, 14),
-            Self::LinuxCooked => after_ether_type(frame, 14, 16),
-            Self::LinuxCooked2 => after_ether_type(frame, 0, 20),
+            Self::Ethernet => self.after_ether_type(frame, 12, 14),
+            Self::LinuxCooked => self.after_ether_type(frame, 14, 16),
+            Self::LinuxCooked2 => self.after_ether_type(frame, 0, 20),
+        }
+    }
+
+    /// Whether a frame was another host's, seen because the interface was promiscuous: the kernel drops such before its first hook.
+    #[inline]
+    pub fn is_to_another(self, frame: &[u8]) -> bool {
+        self.packet_type(frame) == Some(PACKET_OTHERHOST)
+    }
+
+    fn packet_type(self, frame: &[u8]) -> Option<u16> {
+        match self {
+            Self::LinuxCooked => word(frame, 0),
+            Self::LinuxCooked2 => frame.get(10).copied().map(u16::from),
+            Self::Loopback | Self::Ethernet | Self::Raw => None,
         }
     }
 
     /// Which way a frame went, where its header tells.
     #[inline]
     pub fn direction(self, frame: &[u8]) -> Option<Direction> {
-        let kind = match self {
-            Self::LinuxCooked => word(frame, 0)?,
-            Self::LinuxCooked2 => u16::from(*frame.get(10)?),
-            Self::Loopback | Self::Ethernet | Self::Raw => return None,
-        };
-        match kind {
+        match self.packet_type(frame)? {
             // To this machine, a broadcast, a multicast.
             0..=2 => Some(Direction::In),
-            // 3: one of somebody else, seen in promiscuous mode.
             4 => Some(Direction::Out),
             _ => None,
         }
+    }
+
+    /// The EtherType stands at `at`, the payload begins at `payload`; every VLAN tag puts four bytes in between.
+    fn after_ether_type(self, frame: &[u8], at: usize, payload: usize) -> Content<'_> {
+        let Some(mut ether_type) = word(frame, at) else {
+            return Content::HeaderCut;
+        };
+        let mut payload = payload;
+        while matches!(ether_type, 0x8100 | 0x88a8 | 0x9100) {
+            let Some(inner) = word(frame, payload + 2) else {
+                return Content::HeaderCut;
+            };
+            ether_type = inner;
+            payload += 4;
+        }
+        match (ether_type, frame.get(payload..)) {
+            (_, None) => Content::HeaderCut,
+            (0x0800 | 0x86dd, Some(packet)) => Content::Ip(packet),
+            (_, Some(payload)) => without_ip(self, ether_type.into(), payload),
+        }
+    }
+}
+
+/// The packet type of a cooked header for what is none of this host's.
+const PACKET_OTHERHOST: u16 = 3;
+
+fn without_ip<'a>(link: LinkType, protocol: u32, payload: &[u8]) -> Content<'a> {
+    match undecoded::of(link, protocol, payload) {
+        Some(undecoded) => Content::Undecoded(undecoded),
+        None => Content::NotIp { protocol },
     }
 }
 
@@ -90,28 +131,6 @@ impl fmt::Display for LinkType {
     }
 }
 
-/// The EtherType stands at `at`, the payload begins at `payload`; every VLAN tag puts four bytes in between.
-fn after_ether_type(frame: &[u8], at: usize, payload: usize) -> Content<'_> {
-    let Some(mut ether_type) = word(frame, at) else {
-        return Content::HeaderCut;
-    };
-    let mut payload = payload;
-    while matches!(ether_type, 0x8100 | 0x88a8 | 0x9100) {
-        let Some(inner) = word(frame, payload + 2) else {
-            return Content::HeaderCut;
-        };
-        ether_type = inner;
-        payload += 4;
-    }
-    match (ether_type, frame.get(payload..)) {
-        (_, None) => Content::HeaderCut,
-        (0x0800 | 0x86dd, Some(packet)) => Content::Ip(packet),
-        _ => Content::NotIp {
-            protocol: ether_type.into(),
-        },
-    }
-}
-
 fn loopback(frame: &[u8]) -> Content<'_> {
     let Some((header, packet)) = frame.split_first_chunk::<4>() else {
         return Content::HeaderCut;
@@ -121,7 +140,7 @@ fn loopback(frame: &[u8]) -> Content<'_> {
     match family {
         // AF_INET is 2 everywhere; AF_INET6 is 10 (Linux), 24 (NetBSD, OpenBSD), 28 (FreeBSD) or 30 (macOS).
         2 | 10 | 24 | 28 | 30 => Content::Ip(packet),
-        _ => Content::NotIp { protocol: family },
+        _ => without_ip(LinkType::Loopback, family, packet),
     }
 }
 
@@ -140,6 +159,12 @@ mod tests {
         cooked[1] = 4;
         assert_eq!(LinkType::LinuxCooked.direction(&cooked), Some(Direction::Out));
         let mut cooked2 = [0; 20];
+        cooked[1] = 3;
+        assert_eq!(LinkType::LinuxCooked.direction(&cooked), None);
+        assert!(LinkType::LinuxCooked.is_to_another(&cooked));
+        cooked2[10] = 3;
+        assert!(LinkType::LinuxCooked2.is_to_another(&cooked2));
+        assert!(!LinkType::Ethernet.is_to_another(&cooked2));
         cooked2[10] = 4;
         assert_eq!(LinkType::LinuxCooked2.direction(&cooked2), Some(Direction::Out));
         assert_eq!(LinkType::Ethernet.direction(&cooked2), None);
@@ -171,6 +196,12 @@ mod tests {
             (0, frame(&[&[2, 0, 0, 0], IP]), Content::Ip(IP)),
             (0, frame(&[&[0, 0, 0, 30], IP]), Content::Ip(IP)),
             (0, frame(&[&[7, 0, 0, 0], IP]), Content::NotIp { protocol: 7 }),
+            (0, frame(&[&[3, 0, 0, 0], IP]), Content::Undecoded(Undecoded::Family(3))),
+            (
+                1,
+                frame(&[&ethernet, &[0x81, 0, 0, 5, 0x88, 0xe5], IP]),
+                Content::Undecoded(Undecoded::EtherType(0x88e5)),
+            ),
             (0, vec![2, 0], Content::HeaderCut),
         ];
         for (number, bytes, expected) in cases {

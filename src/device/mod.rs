@@ -20,6 +20,7 @@ pub mod standard;
 pub mod syscall;
 #[cfg(target_os = "linux")]
 mod tun;
+pub mod undecoded;
 
 use std::io;
 

@@ -83,6 +83,7 @@ fn what_is_written_is_read_back() {
             original_length: 8,
             comment: Some("by rule 3"),
             direction: None,
+            to_another: false,
             frame: Frame::raw(PACKET_BYTES),
         }
     );
