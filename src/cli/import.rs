@@ -98,6 +98,9 @@ pub fn run(arguments: &Arguments) -> u8 {
             inputs.push(Input { source, kind });
             continue;
         }
+        if let Some(code) = refuse_mixed(&source) {
+            return code;
+        }
         match run_script(&source, arguments) {
             Ok((left, said)) => {
                 notes.extend(said);
@@ -112,6 +115,22 @@ pub fn run(arguments: &Arguments) -> u8 {
     let import = import::read_with(&inputs, &options, notes);
     tell(&import, arguments.verbose);
     end(&import, arguments)
+}
+
+/// A script that holds rules as a save file does would lose them, as no program has their names.
+fn refuse_mixed(source: &Source) -> Option<u8> {
+    let rules = import::script::rules_among(&source.text);
+    for number in &rules {
+        let line = source.text.lines().nth(number - 1).unwrap_or_default().trim();
+        tell_styled!(
+            "{}:{number}: {RED}cannot be read{PLAIN}: `{line}` is a rule and no command, among commands of a shell; put the tool's name before it (`iptables {line}`), or what belongs to a save file into a file of its own",
+            source.name
+        );
+    }
+    (!rules.is_empty()).then(|| {
+        tell!("nflab: {}; nothing was run or written", many(rules.len(), "fault"));
+        2
+    })
 }
 
 /// What a text does not tell is in the text alone, so nothing takes its place.

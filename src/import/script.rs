@@ -4,6 +4,8 @@
 //! to it that it does not go around them by a path of its own (`/sbin/iptables`): such a path becomes the tool of the lab, and that of any
 //! other program becomes its bare name, which is then not found and said.
 
+use std::collections::VecDeque;
+
 use crate::rule::Table;
 
 /// The words of a command behind a prompt (`# iptables -t nat -L`, `root@fw:~$ sudo iptables -nvL`), from the tool's name on.
@@ -57,6 +59,120 @@ pub fn calls_iptables(line: &str) -> bool {
             is_iptables(word.trim_matches(['"', '\'']))
         })
     })
+}
+
+/// The lines of a script that are rules and no commands: a save file's or `-S`'s among calls of the tool. A shell takes `-A` for a program that it
+/// does not find, and goes on without the rule. What a here-document, quotes, a list or a continued line hold is whatever takes it.
+pub fn rules_among(text: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut around = Around::default();
+    for (at, line) in text.lines().enumerate() {
+        if around.begins_command(line) && is_rule(line) {
+            found.push(at + 1);
+        }
+    }
+    found
+}
+
+/// Whether a line reads as a rule, its chain or its table. `*)` and `-A)` are patterns of a shell, and `: x` is its command that does nothing.
+fn is_rule(line: &str) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    let (first, second) = (words.next().unwrap_or_default(), words.next());
+    let is_name =
+        |word: &str| word.starts_with(|it: char| it.is_ascii_alphanumeric() || it == '_') && !word.ends_with(')');
+    match first {
+        "COMMIT" => second.is_none(),
+        _ if RULE_COMMANDS.contains(&first) => second.is_some_and(is_name),
+        _ => match (first.strip_prefix('*'), first.strip_prefix(':')) {
+            (Some(table), _) => Table::from_name(table).is_some() && second.is_none(),
+            (_, Some(chain)) => is_name(chain) && second.is_some_and(|it| ["-", "ACCEPT", "DROP"].contains(&it)),
+            (None, None) => false,
+        },
+    }
+}
+
+/// What the tool's own calls begin with, behind its name.
+const RULE_COMMANDS: [&str; 15] = [
+    "-A",
+    "-I",
+    "-R",
+    "-D",
+    "-P",
+    "-N",
+    "-t",
+    "--append",
+    "--insert",
+    "--replace",
+    "--delete",
+    "--policy",
+    "--new-chain",
+    "--new",
+    "--table",
+];
+
+/// What stands around a line of a shell.
+#[derive(Default)]
+struct Around {
+    quote: Option<char>,
+    continued: bool,
+    list: bool,
+    /// The words that end here-documents, in their order, and whether tabs may stand before them.
+    documents: VecDeque<(String, bool)>,
+}
+
+impl Around {
+    /// Whether a command may begin where this line does; the lines come in their order.
+    fn begins_command(&mut self, line: &str) -> bool {
+        if let Some((end, tabs)) = self.documents.front() {
+            let bare = if *tabs { line.trim_start_matches('\t') } else { line };
+            if bare == end {
+                self.documents.pop_front();
+            }
+            return false;
+        }
+        let begins = self.quote.is_none() && !self.continued && !self.list;
+        self.pass(line);
+        begins
+    }
+
+    fn pass(&mut self, line: &str) {
+        self.continued = false;
+        let (mut before, mut rest) = (' ', line.chars());
+        while let Some(letter) = rest.next() {
+            match (self.quote, letter) {
+                (Some(open), _) if letter == open => self.quote = None,
+                (Some('\''), _) => {}
+                (_, '\\') => self.continued = rest.next().is_none() && self.quote.is_none(),
+                (Some(_), _) => {}
+                (None, '"' | '\'') => self.quote = Some(letter),
+                (None, '#') if before.is_ascii_whitespace() || before == ';' => return,
+                (None, '(') if before == '=' => self.list = true,
+                (None, ')') => self.list = false,
+                (None, '<') if before != '<' && rest.as_str().starts_with('<') => {
+                    let behind = rest.as_str().trim_start_matches('<');
+                    // Three are a here-string; `<<` before a number shifts.
+                    if rest.as_str().len() - behind.len() == 1
+                        && let Some(document) = here_document(behind)
+                    {
+                        self.documents.push_back(document);
+                    }
+                    rest = behind.chars();
+                }
+                _ => {}
+            }
+            before = letter;
+        }
+    }
+}
+
+/// The word that ends a here-document, from what stands behind `<<`.
+fn here_document(behind: &str) -> Option<(String, bool)> {
+    let tabs = behind.starts_with('-');
+    let word = behind.strip_prefix('-').unwrap_or(behind).trim_start();
+    let ends = |it: char| it.is_ascii_whitespace() || matches!(it, ';' | '|' | '&' | '<' | '>' | ')');
+    let word = &word[..word.find(ends).unwrap_or(word.len())];
+    let word: String = word.chars().filter(|it| !matches!(it, '"' | '\'' | '\\')).collect();
+    (!word.is_empty() && !word.starts_with(|it: char| it.is_ascii_digit())).then_some((word, tabs))
 }
 
 /// A line of a shell cut where a command begins. Quoted text stays with its command.
@@ -244,6 +360,43 @@ mod tests {
         );
         assert_eq!(prepared.bent.len(), 4);
         assert_eq!(prepared.bent[1], (4, "/sbin/ip".to_owned(), "ip".to_owned()));
+    }
+
+    #[test]
+    fn rules_are_no_commands() {
+        for (script, expected) in [
+            ("iptables -P INPUT ACCEPT\n-A INPUT -s 10.0.0.5 -j DROP\n", &[2][..]),
+            (
+                "iptables -F\n  -I INPUT 1 -j DROP\n\t--append INPUT -j DROP\n-t nat -A POSTROUTING -j MASQUERADE\n",
+                &[2, 3, 4],
+            ),
+            (
+                "iptables -F\n*filter\n:INPUT DROP [0:0]\n:mine - [0:0]\nCOMMIT\n",
+                &[2, 3, 4, 5],
+            ),
+            (
+                "iptables-restore <<EOF\n*filter\n:INPUT DROP [0:0]\nCOMMIT\nEOF\n-N late\n",
+                &[6],
+            ),
+            ("iptables-restore <<- 'E O'x; y\n-A INPUT\n", &[]),
+            (
+                "iptables-restore <<-\"EOF\"\n\t-A INPUT -j DROP\n\tEOF\n-A INPUT -j DROP\n",
+                &[4],
+            ),
+            ("iptables \\\n -A INPUT -j DROP\n", &[]),
+            (
+                "echo \"*filter\n-A INPUT -j DROP\nCOMMIT\" | iptables-restore\n-A INPUT -j DROP\n",
+                &[4],
+            ),
+            ("R=(\n-A INPUT\n)\niptables \"${R[@]}\"\n-A INPUT -j DROP\n", &[5]),
+            ("case $1 in\n-A)\n;;\n*filter*)\n;;\n*)\n;;\nesac\n: ${X:=1}\n:\n", &[]),
+            (
+                "# don't\ncat <<<x\necho $((1<<2)) a#b it\\'s\n-A INPUT -j DROP # it's\n-A INPUT -j DROP\n",
+                &[4, 5],
+            ),
+        ] {
+            assert_eq!(rules_among(script), expected, "{script}");
+        }
     }
 
     #[test]

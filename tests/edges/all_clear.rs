@@ -391,6 +391,41 @@ fn what_parses_as_rules_is_never_run() {
     assert!(ran.err.contains("is read and not run"), "{}", ran.err);
 }
 
+/// Among commands of a shell a rule would be a program that is not found, and lost.
+#[test]
+fn a_rule_among_commands_is_not_lost() {
+    for (text, said) in [
+        (
+            "iptables -P INPUT ACCEPT\n-A INPUT -s 10.0.0.5 -j DROP\n",
+            "text:2: cannot be read",
+        ),
+        (
+            "iptables -F\n*filter\n:INPUT DROP [0:0]\nCOMMIT\n",
+            "text:3: cannot be read",
+        ),
+        // What only the shell can tell.
+        (
+            "#!/bin/sh\niptables -F\nif true; then -A INPUT -j DROP; fi 2>/dev/null\n",
+            "text:3: cannot be read",
+        ),
+    ] {
+        let bench = Bench::new();
+        bench.write("text", text);
+        let ran = bench.nflab(&["import", "text", "--out", "rules"]);
+        assert_eq!(ran.code, 2, "{text}: {}", ran.err);
+        assert!(ran.err.contains(said), "{text}: {}", ran.err);
+        assert!(!bench.path("rules").exists(), "{text}");
+    }
+    let bench = Bench::new();
+    bench.write(
+        "text",
+        "iptables-restore <<EOF\n*filter\n:INPUT DROP [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\nEOF\n",
+    );
+    let ran = bench.nflab(&["import", "text"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("-A INPUT -i lo -j ACCEPT"), "{}", ran.out);
+}
+
 /// What editors and packers make of a save file is read, or refused by its name.
 #[test]
 fn import_knows_what_editors_and_packers_make_of_a_text() {

@@ -96,6 +96,17 @@ pub fn run(
     show(&source.name, &out, &err);
     let calls = calls.lock();
     for (name, lines) in place.missing(&err) {
+        // The rule behind it was to be made, and is not.
+        if name.starts_with(['-', ':', '*']) {
+            say(
+                lines,
+                Weight::Refused,
+                format!(
+                    "`{name}` is no command but begins a rule, which was lost; put the tool's name before it (`iptables {name} ...`)"
+                ),
+            );
+            continue;
+        }
         say(
             lines,
             Weight::Unknown,
