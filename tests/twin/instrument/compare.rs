@@ -72,6 +72,11 @@ pub fn compare(
         let their_answer = theirs.happen(event)?;
         own.moment = moment;
         let own_answer = own.happen(event)?;
+        if takes(event) {
+            let left = own.state(Depth::Sums)?;
+            let left = left.iter().find(|part| part.title == FLOWS);
+            theirs.wait_for_flows_to_go(left.map_or(0, |part| part.text.lines().count()))?;
+        }
         if !matches!(event, Event::Wait(_)) {
             apart_by = apart_by.max(began.elapsed());
         }
@@ -373,6 +378,12 @@ fn same_blanks(title: &str, theirs: &str, own: &str) -> bool {
         true => short == long,
         false => short.iter().all(|line| long.contains(line)),
     }
+}
+
+/// Whether an event may take an address, a link or a way from the router, with the flows that lived by it.
+fn takes(event: &Event) -> bool {
+    let is_taking = |word: &String| ["del", "delete", "d", "flush", "down", "f"].contains(&word.as_str());
+    matches!(event, Event::Tool { name, args, .. } if *name == "ip" && args.iter().any(is_taking))
 }
 
 /// A list of flows or expectations, with the time that each has left.

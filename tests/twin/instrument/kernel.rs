@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nflab::base::{AddressMask, Family};
 use nflab::device::syscall::{Namespaces, unshare};
@@ -274,7 +275,6 @@ impl Side for Kernel {
                 tool = Some(run(&command(name, args)?, input)?);
                 if *name == "ip" {
                     self.look_at_links();
-                    settle(args);
                 }
             }
             Event::Wait(by) => std::thread::sleep(*by),
@@ -297,7 +297,25 @@ impl Side for Kernel {
         parts.push((SAVE.to_owned(), saved));
         Ok(parts.into_iter().map(|(title, text)| Part { title, text }).collect())
     }
+
+    /// Masqueraded flows of an address or a link that went go by the hand of a kernel thread, which begins after the command has ended, and there
+    /// is nothing that says when it has done: mostly it needs a millisecond or two, on a busy machine any time.
+    fn wait_for_flows_to_go(&mut self, left: usize) -> Result<(), String> {
+        let begun = Instant::now();
+        loop {
+            let there = read("/proc/thread-self/net/nf_conntrack")?.lines().count();
+            // Where no more have to go than went, some more may be about to, which would be a difference.
+            let enough = if there > left { LONGEST_WAY_OUT } else { USUAL_WAY_OUT };
+            if there == 0 || begun.elapsed() >= enough {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
+
+const USUAL_WAY_OUT: Duration = Duration::from_millis(40);
+const LONGEST_WAY_OUT: Duration = Duration::from_secs(5);
 
 /// The real tool and its arguments. What belongs to the whole machine is none of a scenario's business.
 fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
@@ -311,16 +329,6 @@ fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
         other => return Err(format!("`{other}` is not compared with a kernel's")),
     };
     Ok([program.to_owned()].into_iter().chain(args.iter().cloned()).collect())
-}
-
-/// Masqueraded flows of an address or a link that went go by the hand of a kernel thread, which begins after the command has ended, and there is
-/// nothing that says when it has done: it needs a millisecond or two.
-fn settle(args: &[String]) {
-    let takes = |word: &String| ["del", "delete", "d", "flush", "down", "f"].contains(&word.as_str());
-    let flows = read("/proc/thread-self/net/nf_conntrack").is_ok_and(|it| !it.is_empty());
-    if flows && args.iter().any(takes) {
-        std::thread::sleep(std::time::Duration::from_millis(40));
-    }
 }
 
 fn words(line: &str) -> Vec<String> {

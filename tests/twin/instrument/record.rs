@@ -65,6 +65,10 @@ impl Side for Recorder<'_> {
         }
         Ok(parts)
     }
+
+    fn wait_for_flows_to_go(&mut self, left: usize) -> Result<(), String> {
+        self.side.wait_for_flows_to_go(left)
+    }
 }
 
 /// A record, answering in the kernel's place.

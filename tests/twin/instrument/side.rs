@@ -7,6 +7,10 @@ pub trait Side {
     fn happen(&mut self, event: &Event) -> Result<Answer, String>;
     /// What stands in its tables now.
     fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String>;
+    /// Flows that an event took may go a while after it: waits until no more than so many are left, or for as long as that can take at most.
+    fn wait_for_flows_to_go(&mut self, _left: usize) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// What came of one event.
