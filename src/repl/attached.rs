@@ -8,7 +8,7 @@ use crate::lab::control::{Client, Request, Response};
 use crate::lab::conversation::Hosts;
 use crate::lab::copy::{CopyError, LabCopy};
 use crate::lab::files::{gather, read_text, said_by_system};
-use crate::lab::machine::Toolbox;
+use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
 use crate::lab::script::{Input, Kind, RouteWord, ToolCall, parse_in};
 use crate::lab::words;
@@ -25,6 +25,8 @@ pub struct Attached {
     seen: Lab,
     /// A tool was called since.
     is_old: bool,
+    /// What a tool printed last is known here alone: words are said to the lab apart from it.
+    last_tool: Option<ToolOutput>,
     session: String,
     has_spoken: bool,
     styled: bool,
@@ -41,6 +43,7 @@ impl Attached {
             toolbox,
             seen,
             is_old: false,
+            last_tool: None,
             session: words::session(),
             has_spoken: false,
             styled: false,
@@ -92,6 +95,12 @@ impl Attached {
             files: gathered.files,
         };
         let mut response = self.ask(&request)?;
+        self.last_tool = Some(ToolOutput {
+            stdout: response.stdout.clone(),
+            stderr: response.stderr.clone(),
+            code: response.code,
+            advice: String::new(),
+        });
         if let Some(file) = gathered.output {
             file.write(&std::mem::take(&mut response.stdout))?;
         }
@@ -161,6 +170,9 @@ impl Addressee for Attached {
                     Some(call) => self.call(&call),
                     None => self.say(&source.text[statement.position.start..statement.position.end]),
                 },
+                Kind::Expect(expected) if expected.is_of_the_tool() => expected
+                    .check(&self.seen, self.last_tool.as_ref())
+                    .map(|()| Response::default()),
                 _ => self.say(&source.text[statement.position.start..statement.position.end]),
             };
             match answer {

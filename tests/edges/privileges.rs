@@ -51,11 +51,18 @@ fn every_command(machine: &Machine, user: User) {
          nflab iptables-restore -c < /tmp/saved
          nflab iptables -L -n -v > /dev/null
          nflab conntrack -L
+         nflab conntrack -L -o extended
+         ! nflab conntrack -S 2> /tmp/refused
+         grep -q -e '--stats.* is not there yet' /tmp/refused
+         nflab trace --svg /tmp/way.svg 'lan icmp client > server echo-request' > /dev/null
+         grep -q '</svg>' /tmp/way.svg
+         printf '%s\n' 'iptables -S FORWARD' 'expect output \"-A FORWARD -p icmp -j LOG\"' > /tmp/typed
+         nflab repl < /tmp/typed > /dev/null
          nflab conntrack -F
          nflab sysctl -w net.ipv4.ip_forward=1
          nflab sysctl -a > /dev/null
          nflab modprobe nf_conntrack_ftp
-         rm -f /tmp/many /tmp/saved",
+         rm -f /tmp/many /tmp/saved /tmp/refused /tmp/way.svg /tmp/typed",
     );
 }
 

@@ -135,6 +135,11 @@ impl Expectation {
         }
     }
 
+    /// True where it is about what the last tool printed.
+    pub fn is_of_the_tool(&self) -> bool {
+        matches!(self, Self::Output(_) | Self::NoOutput(_))
+    }
+
     /// True where it is about the last packet, whose story then says why it is not so.
     pub fn is_of_the_packet(&self) -> bool {
         match self {
