@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -87,6 +88,10 @@ pub struct FlowState {
     /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
     pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
 }
+
+/// How often, of all tables, a flow's time was over as soon as it was set, as timeouts of zero do. Without that, nothing ends while no time passes:
+/// so [`super::Table::living`] need not look at each flow.
+pub(super) static OVER_AT_ONCE: AtomicU64 = AtomicU64::new(0);
 
 /// What a helper keeps with a flow it reads.
 pub trait HelperData: Any + Debug + Send {
@@ -232,9 +237,21 @@ impl FlowState {
     pub(super) fn refresh(&mut self, now: Time, timeout: Duration) {
         let timeout = Duration::from_secs(timeout.as_secs());
         if self.status.has(Status::CONFIRMED) {
-            self.deadline = now + timeout;
+            self.set_deadline(now, now + timeout);
         } else {
             self.timeout = timeout;
+        }
+    }
+
+    /// Lets it live so long at most.
+    pub(super) fn end_within(&mut self, now: Time, within: Duration) {
+        self.set_deadline(now, self.deadline.min(now + within));
+    }
+
+    fn set_deadline(&mut self, now: Time, deadline: Time) {
+        self.deadline = deadline;
+        if deadline <= now {
+            OVER_AT_ONCE.fetch_add(1, Ordering::Relaxed);
         }
     }
 

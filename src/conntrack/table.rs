@@ -15,7 +15,7 @@ use siphasher::sip::SipHasher13;
 
 use super::events::{EventKind, Events, Listener};
 use super::expectation::Expectations;
-use super::flow::FlowState;
+use super::flow::{FlowState, OVER_AT_ONCE};
 use super::proto::ProtocolState;
 use super::{Direction, Endpoint, Flow, Status, Tuple};
 use crate::base::Time;
@@ -30,6 +30,8 @@ pub struct Table {
     orphaned: Mutex<Vec<Orphaned>>,
     orphaned_count: AtomicUsize,
     count: AtomicUsize,
+    /// When it was seen that the time of none was over, and how many ended at once before that.
+    all_living: Mutex<Option<(Time, u64)>>,
     next_serial: AtomicU64,
     expectations: Mutex<Expectations>,
     /// Lets a new flow pass without a look at the lock where nothing is expected.
@@ -109,6 +111,7 @@ impl Table {
             orphaned: Mutex::default(),
             orphaned_count: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
+            all_living: Mutex::default(),
             next_serial: AtomicU64::new(0),
             expectations: Mutex::default(),
             expectation_count: AtomicUsize::new(0),
@@ -156,6 +159,20 @@ impl Table {
         flows.retain(|flow| !flow.lock().is_expired(now));
         flows.sort_unstable_by_key(|flow| flow.serial());
         flows
+    }
+
+    /// How many flows live. While no time passes, and none ends at once, the table is looked through once at most.
+    pub fn living(&self, now: Time) -> usize {
+        let moment = Some((now, OVER_AT_ONCE.load(Ordering::Relaxed)));
+        if *self.all_living.lock() == moment {
+            return self.count();
+        }
+        let all = self.all();
+        let living = all.iter().filter(|flow| !flow.lock().is_expired(now)).count();
+        if living == all.len() {
+            *self.all_living.lock() = moment;
+        }
+        living
     }
 
     /// Flows in the table, those that nobody has collected yet included, as `nf_conntrack_count` counts them.

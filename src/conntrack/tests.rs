@@ -89,6 +89,29 @@ fn a_flow_deleted_on_its_way_does_not_enter() {
     assert_eq!(bench.table.count(), 0);
 }
 
+#[test]
+fn the_living_are_counted_whatever_ends() {
+    let mut bench = Bench::new();
+    let living = |bench: &Bench| {
+        let living = bench.table.living(bench.now);
+        assert_eq!(living, bench.table.flows(bench.now).len());
+        living
+    };
+    bench.pass_all([udp((A, 1), (B, 53)), udp((A, 2), (B, 53)), echo(A, B, 8, 7)]);
+    assert_eq!(living(&bench), 3);
+    bench.pass_all([udp((A, 3), (B, 53))]);
+    assert_eq!(living(&bench), 4, "a new one");
+    bench.settings.udp_timeout = Duration::ZERO;
+    bench.pass_all([udp((A, 4), (B, 53))]);
+    assert_eq!(living(&bench), 4, "one that ends at once");
+    bench.pass_all([udp((A, 3), (B, 53))]);
+    assert_eq!(living(&bench), 3, "one that is let go");
+    bench.table.sweep(bench.now);
+    assert_eq!((living(&bench), bench.table.count()), (3, 3));
+    bench.now = bench.now + Duration::from_secs(30);
+    assert_eq!((living(&bench), bench.table.count()), (0, 3), "by time");
+}
+
 fn assured_connection(port: u16) -> [crate::packet::Packet; 3] {
     [
         tcp((A, port), (B, 80), (1, 0), SYN),

@@ -147,7 +147,7 @@ pub(super) fn packet(cx: &TrackContext<'_>, state: &mut FlowState, direction: Di
                 tcp::Outcome::Ignore(reason) => return Verdict::Ignore(reason),
                 tcp::Outcome::Invalid(reason) => return Verdict::Invalid(InvalidReason::Tcp(reason)),
                 tcp::Outcome::InvalidAtTheEnd { reason, within } => {
-                    state.deadline = state.deadline.min(cx.now + within);
+                    state.end_within(cx.now, within);
                     return Verdict::Invalid(InvalidReason::Tcp(reason));
                 }
                 tcp::Outcome::Destroy => return Verdict::Destroy,

@@ -15,7 +15,7 @@ pub fn flow_lines(lab: &Lab) -> Vec<String> {
 
 /// So many flows live. What they are is written only where it is told.
 pub(super) fn so_many(lab: &Lab, wanted: u64) -> Result<(), String> {
-    let count = flows(lab).len();
+    let count = lab.machine.router().flows().living(lab.now());
     hold(count as u64 == wanted, || {
         format!("there are {count} flows{}", listed(&flow_lines(lab)))
     })
