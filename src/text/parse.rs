@@ -583,6 +583,25 @@ mod tests {
     }
 
     #[test]
+    fn one_command_makes_so_many_rules_and_no_more() {
+        let made = |sources: usize, destinations: usize| {
+            let list = |count| vec!["1"; count].join(",");
+            read(&format!("-A INPUT -s {} -d {}", list(sources), list(destinations)))
+        };
+        assert!(made(1 << 9, 1 << 9).is_ok());
+        let failure = made(1 << 9, 1 + (1 << 9)).unwrap_err();
+        let said = failure.explain();
+        assert!(
+            said.contains("512 source and 513 destination addresses are 262656 rules"),
+            "{said}"
+        );
+        assert!(
+            said.contains("262144 that one command may make") && said.contains("several commands"),
+            "{said}"
+        );
+    }
+
+    #[test]
     fn remedies_name_what_is_missing() {
         for (line, expected) in [
             ("-A INPUT --dport 80", "--dport belongs to tcp"),

@@ -334,7 +334,16 @@ impl RuleOptions {
                 "! not allowed with multiple source or destination IP addresses",
             ));
         }
-        let mut selectors = Vec::with_capacity(sources.len() * destinations.len());
+        let count = sources.len().saturating_mul(destinations.len());
+        if count > RULES_AT_ONCE {
+            return Err(Failure::parameter(format!(
+                "{} source and {} destination addresses are {count} rules, more than the {RULES_AT_ONCE} that one command may make",
+                sources.len(),
+                destinations.len()
+            ))
+            .remedy("give networks (10.0.0.0/24), or several commands"));
+        }
+        let mut selectors = Vec::with_capacity(count);
         for &source in &sources {
             for &destination in &destinations {
                 selectors.push(Selector {
@@ -386,6 +395,10 @@ impl RuleOptions {
         })
     }
 }
+
+/// The kernel gives a program no argument over 128 KiB, which is 65,536 addresses; pairs may be more. Whoever speaks to a lab's socket has no such
+/// bound, and the lab would work on long after they have gone.
+const RULES_AT_ONCE: usize = 1 << 18;
 
 fn plain(name: &str) -> Option<Action> {
     Some(match name {
