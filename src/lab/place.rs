@@ -71,9 +71,27 @@ pub struct HostRecord {
     pub name: String,
     pub interface: String,
     /// The file that holds its network namespace.
+    #[serde(with = "path_as_text")]
     pub namespace: PathBuf,
     /// Known once it is made.
     pub identity: Option<Identity>,
+}
+
+/// JSON has characters, and a path bytes, of any kind.
+mod path_as_text {
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::base::bytes::{path_of, text_of_path};
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        text_of_path(path).serialize(serializer)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        String::deserialize(deserializer).map(|text| path_of(&text))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

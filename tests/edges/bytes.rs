@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::bench::Bench;
+use crate::machine::{Machine, NOBODY};
 
 /// A call's standard output and error, and its code.
 #[derive(Debug, PartialEq, Eq)]
@@ -212,6 +213,34 @@ fn what_names_a_lab_may_be_any_bytes() {
         let found = said.err.windows(expected.len()).any(|part| part == expected);
         assert!(found, "{}", said.err.escape_ascii());
         assert!(said.err.ends_with(b"\n") && said.err.windows(5).any(|part| part == b"NFLAB"));
+    }
+}
+
+/// Where a lab lives, and what it was made of, may be called anything; who reads the list has JSON all the same.
+#[test]
+fn the_list_of_labs_is_json_whatever_they_are_called() {
+    let Some(machine) = Machine::new("status: odd names") else {
+        return;
+    };
+    let listed = machine.shell(
+        NOBODY,
+        r#"XDG_RUNTIME_DIR=$(printf '/run/user/65534/q"\\\n\377')
+        export XDG_RUNTIME_DIR
+        mkdir -m 700 "$XDG_RUNTIME_DIR"
+        file=$(printf '/tmp/f"\\\n\376')
+        cp /run/lab.toml "$file"
+        nflab up --detach --name lab "$file" > /dev/null
+        nflab status --json
+        nflab down > /dev/null"#,
+    );
+    let read: Result<serde_json::Value, _> = serde_json::from_str(&listed);
+    let read = read.unwrap_or_else(|error| panic!("{error}: {listed}"));
+    assert_eq!(read["labs"][0]["name"], "lab", "{listed}");
+    for shown in [
+        r#""socket":"/run/user/65534/q\"\\\n\udbff\udfff/nflab/lab/control""#,
+        r#""file":"/tmp/f\"\\\n\udbff\udffe""#,
+    ] {
+        assert!(listed.contains(shown), "{shown}: {listed}");
     }
 }
 
