@@ -135,6 +135,34 @@ fn up_shows_the_log_while_it_stays_and_leaves_nothing_however_it_is_told_to_end(
     }
 }
 
+/// Nobody is there any more to read that the lab is down, which is no output that was lost.
+#[test]
+fn a_terminal_that_closes_ends_the_lab_and_is_no_failure() {
+    let Some(machine) = Machine::new("up: a closed terminal") else {
+        return;
+    };
+    machine.write(
+        "/run/terminal.py",
+        r#"
+import os, pty, select, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp("nflab", ["nflab", "up", "/run/lab.toml"])
+seen = b""
+while b"it stays here" not in seen:
+    if not select.select([terminal], [], [], 20)[0]:
+        sys.exit(f"it never came up: {seen}")
+    seen += os.read(terminal, 1000)
+os.close(terminal)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#,
+    );
+    for (user, _) in USERS {
+        assert_eq!(machine.good(user, &["python3", "/run/terminal.py"]), "0\n");
+        machine.assert_nothing_left();
+    }
+}
+
 #[test]
 fn hosts_know_each_other_by_name() {
     let Some(machine) = Machine::new("names in hosts") else {
