@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 #[cfg(unix)]
-#[cfg(unix)]
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
