@@ -8,6 +8,7 @@ mod bench_router;
 use std::fmt::Write;
 
 use bench_router::{CLIENT, SERVER, Setup, tcp, udp};
+use nflab::base::Family;
 use nflab::engine::{Fate, MOST_VISITS, Reason, Report};
 use nflab::explain::account::{Account, Told};
 use nflab::explain::story::{Detail, MOST_STEPS, Story};
@@ -59,7 +60,12 @@ fn told(rules: &str) -> (Setup, Report, Story) {
 }
 
 fn visits(setup: &Setup) -> u64 {
-    setup.router.counters(Table::Filter).values().map(|it| it.packets).sum()
+    setup
+        .router
+        .counters(Family::V4, Table::Filter)
+        .values()
+        .map(|it| it.packets)
+        .sum()
 }
 
 fn rules_told(account: &Account) -> usize {

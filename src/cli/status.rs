@@ -90,7 +90,7 @@ impl Inside {
                 .map(|own| format!("{}/{}", own.address, own.prefix_length))
                 .collect(),
         };
-        let rules = router.tables().into_iter().map(|table| {
+        let rules = router.tables(Family::V4).into_iter().map(|table| {
             let count = router.table(Family::V4, table).rules().count();
             (table.name().to_owned(), count)
         });

@@ -7,20 +7,26 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use super::compile::{CompiledTable, Step, StepKind};
-use crate::base::Time;
+use crate::base::{Family, Time};
 use crate::rule::{ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
 
-/// The tables that exist in one family, as packets see them. Never changed: a change publishes another.
+/// The tables that exist, as packets see them. Never changed: a change publishes another.
 #[derive(Debug, Default)]
 pub struct Live {
-    tables: [Option<Arc<LiveTable>>; 5],
+    families: [LiveFamily; Family::ALL.len()],
+}
+
+/// The tables of one family.
+#[derive(Clone, Debug, Default)]
+pub struct LiveFamily {
+    tables: [Option<Arc<LiveTable>>; Table::ALL.len()],
     /// In the order they came to exist.
     created: Vec<Table>,
     /// True when a rule of any table makes the kernel track connections.
     pub needs_conntrack: bool,
 }
 
-impl Live {
+impl LiveFamily {
     pub fn table(&self, table: Table) -> Option<&Arc<LiveTable>> {
         self.tables[table as usize].as_ref()
     }
@@ -30,8 +36,7 @@ impl Live {
         &self.created
     }
 
-    /// All of it for a router of its own with one worker.
-    pub fn copy(&self, now: Time) -> Self {
+    fn copy(&self, now: Time) -> Self {
         let copy = |table: &Option<Arc<LiveTable>>| table.as_ref().map(|table| Arc::new(table.copy(now)));
         Self {
             tables: std::array::from_fn(|at| copy(&self.tables[at])),
@@ -39,24 +44,38 @@ impl Live {
             needs_conntrack: self.needs_conntrack,
         }
     }
+}
+
+impl Live {
+    pub fn of(&self, family: Family) -> &LiveFamily {
+        &self.families[family as usize]
+    }
+
+    /// True when a rule of any family makes the kernel track connections.
+    pub fn needs_conntrack(&self) -> bool {
+        self.families.iter().any(|tables| tables.needs_conntrack)
+    }
+
+    /// All of it for a router of its own with one worker.
+    pub fn copy(&self, now: Time) -> Self {
+        Self {
+            families: std::array::from_fn(|at| self.families[at].copy(now)),
+        }
+    }
 
     /// A copy with one table replaced, or made. Counters go on where the rule says so; nothing of `self` changes.
     pub fn with_table(&self, rules: TableRules, workers: usize, now: Time) -> Result<Self, Refusal> {
-        let table = rules.table;
-        let before = self.table(table);
+        let (family, table) = (rules.family, rules.table);
+        let before = self.of(family).table(table);
         let made = LiveTable::new(rules, before, workers, now)?;
-        let mut tables = self.tables.clone();
-        tables[table as usize] = Some(Arc::new(made));
-        let mut created = self.created.clone();
+        let mut families = self.families.clone();
+        let changed = &mut families[family as usize];
         if before.is_none() {
-            created.push(table);
+            changed.created.push(table);
         }
-        let needs_conntrack = tables.iter().flatten().any(|it| it.compiled.needs_conntrack);
-        Ok(Self {
-            tables,
-            created,
-            needs_conntrack,
-        })
+        changed.tables[table as usize] = Some(Arc::new(made));
+        changed.needs_conntrack = changed.tables.iter().flatten().any(|it| it.compiled.needs_conntrack);
+        Ok(Self { families })
     }
 }
 
@@ -336,7 +355,6 @@ const NEAR: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Family;
     use crate::rule::{Action, Selector};
 
     #[test]
@@ -354,7 +372,7 @@ mod tests {
         let mut rules = TableRules::new(Family::V4, Table::Filter);
         rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&first), Arc::clone(&second)];
         let live = Live::default().with_table(rules, 2, Time::ZERO).unwrap();
-        let table = live.table(Table::Filter).unwrap();
+        let table = live.of(Family::V4).table(Table::Filter).unwrap();
         table.count(0, 0, 100);
         table.count(1, 0, 20);
         table.count(1, 1, 7);
@@ -365,11 +383,44 @@ mod tests {
         let third = rule(Count::Keep);
         input.rules.insert(0, Arc::clone(&third));
         let live = live.with_table(rules, 2, Time::ZERO).unwrap();
-        let counters = live.table(Table::Filter).unwrap().counters();
+        let counters = live.of(Family::V4).table(Table::Filter).unwrap().counters();
         assert_eq!(counters[&first.id], Counters { packets: 2, bytes: 120 });
         assert_eq!(counters[&second.id], Counters { packets: 6, bytes: 57 });
         assert_eq!(counters[&third.id], Counters::default());
-        assert_eq!(live.created(), [Table::Filter]);
+        assert_eq!(live.of(Family::V4).created(), [Table::Filter]);
+        assert_eq!(live.of(Family::V6).created(), []);
+    }
+
+    /// The same table of another family is another table.
+    #[test]
+    fn families_have_tables_of_their_own() {
+        let of = |family| {
+            let mut rules = TableRules::new(family, Table::Filter);
+            rules.chain_mut("INPUT").unwrap().rules.push(Arc::new(Rule {
+                id: CountId::fresh(),
+                count: Count::Keep,
+                selector: Selector::any(family),
+                matches: Vec::new(),
+                action: Action::Nothing,
+            }));
+            rules
+        };
+        let live = Live::default().with_table(of(Family::V4), 1, Time::ZERO).unwrap();
+        let none = TableRules::new(Family::V6, Table::Filter);
+        let live = live.with_table(none, 1, Time::ZERO).unwrap();
+        let rules = |family| {
+            live.of(family)
+                .table(Table::Filter)
+                .map(|it| it.rules().rules().count())
+        };
+        assert_eq!((rules(Family::V4), rules(Family::V6)), (Some(1), Some(0)));
+        let copy = live.copy(Time::ZERO);
+        let rules = |family| {
+            copy.of(family)
+                .table(Table::Filter)
+                .map(|it| it.rules().rules().count())
+        };
+        assert_eq!((rules(Family::V4), rules(Family::V6)), (Some(1), Some(0)));
     }
 
     #[test]
@@ -387,14 +438,14 @@ mod tests {
         let mut rules = TableRules::new(Family::V4, Table::Filter);
         rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&kept), Arc::clone(&set)];
         let before = Live::default().with_table(rules.clone(), 1, Time::ZERO).unwrap();
-        let old = before.table(Table::Filter).unwrap();
+        let old = before.of(Family::V4).table(Table::Filter).unwrap();
         old.count(0, 0, 100);
         rules.chain_mut("INPUT").unwrap().rules[1] = Arc::new(Rule {
             count: Count::Set(Counters { packets: 7, bytes: 70 }),
             ..Rule::clone(&set)
         });
         let after = before.with_table(rules, 1, Time::ZERO).unwrap();
-        let new = after.table(Table::Filter).unwrap();
+        let new = after.of(Family::V4).table(Table::Filter).unwrap();
         // A packet that saw the old table yet, and one that sees the new one.
         old.count(0, 0, 10);
         old.count(0, 1, 10);

@@ -193,26 +193,27 @@ impl Router {
 
     /// The table as it stands; as it would be when first touched, where it does not exist.
     pub fn table(&self, family: Family, table: Table) -> TableRules {
-        match self.live.load().table(table) {
+        match self.live.load().of(family).table(table) {
             Some(live) => TableRules::clone(&live.compiled.rules),
             None => TableRules::new(family, table),
         }
     }
 
-    /// The tables that exist, in the order they came to.
-    pub fn tables(&self) -> Vec<Table> {
-        self.live.load().created().to_vec()
+    /// The tables that exist in a family, in the order they came to.
+    pub fn tables(&self, family: Family) -> Vec<Table> {
+        self.live.load().of(family).created().to_vec()
     }
 
     /// The table in force, with its counters.
-    pub fn live_table(&self, table: Table) -> Option<Arc<LiveTable>> {
-        self.live.load().table(table).map(Arc::clone)
+    pub fn live_table(&self, family: Family, table: Table) -> Option<Arc<LiveTable>> {
+        self.live.load().of(family).table(table).map(Arc::clone)
     }
 
     /// Packets and bytes of every rule and policy of a table.
-    pub fn counters(&self, table: Table) -> std::collections::HashMap<CountId, Counters> {
+    pub fn counters(&self, family: Family, table: Table) -> std::collections::HashMap<CountId, Counters> {
         self.live
             .load()
+            .of(family)
             .table(table)
             .map(|live| live.counters())
             .unwrap_or_default()
@@ -222,9 +223,9 @@ impl Router {
     pub fn replace(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
         let _one_at_a_time = self.replacing.lock();
         self.reclaim();
-        let table = rules.table;
+        let (family, table) = (rules.family, rules.table);
         let live = self.live.load().with_table(rules, self.workers, now)?;
-        let made = live.table(table).map(Arc::clone);
+        let made = live.of(family).table(table).map(Arc::clone);
         let tracked = self.tracks();
         let before = self.live.swap(Arc::new(live));
         self.retired.lock().lives.push_back((before, made));
@@ -252,7 +253,7 @@ impl Router {
 
     /// True where connections are tracked at all: the kernel does so only while some rule needs it.
     fn tracks(&self) -> bool {
-        self.live.load().needs_conntrack || self.config.load().always_track
+        self.live.load().needs_conntrack() || self.config.load().always_track
     }
 
     /// Flows stay when the last rule that needs them goes. When one comes again, packets may have passed that nobody saw.

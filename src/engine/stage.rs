@@ -8,7 +8,7 @@ use super::pass::{Pass, Transit};
 use super::reason::Reason;
 use super::services::EngineServices;
 use super::walk::{Verdict, Walk};
-use crate::base::{InterfaceName, protocol};
+use crate::base::{Family, InterfaceName, protocol};
 use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
@@ -49,7 +49,10 @@ impl<O: Observer> Pass<'_, O> {
             let after = routing_key(&transit.packet);
             let again = match stage {
                 Stage::Rules(Table::Mangle) => before != after,
-                Stage::Nat(_) => self.live.table(Table::Nat).is_some() && is_led_elsewhere(&transit.tracking),
+                Stage::Nat(_) => {
+                    self.live.of(transit.packet.family()).table(Table::Nat).is_some()
+                        && is_led_elsewhere(&transit.tracking)
+                }
                 _ => false,
             };
             if again {
@@ -75,7 +78,7 @@ impl<O: Observer> Pass<'_, O> {
             Stage::Defragment => {
                 // What comes round untracked is left as it is.
                 let untracked = transit.tracking.state == Some(CtState::Untracked);
-                if !transit.packet.is_fragment() || !self.tracks() || untracked {
+                if !transit.packet.is_fragment() || !self.tracks(transit.packet.family()) || untracked {
                     return Ok(());
                 }
                 let user = match hook {
@@ -92,8 +95,8 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// `Router::tracks`, of what this packet sees.
-    fn tracks(&self) -> bool {
-        self.live.needs_conntrack || self.config.always_track
+    fn tracks(&self, family: Family) -> bool {
+        self.live.of(family).needs_conntrack || self.config.always_track
     }
 
     /// Gathers fragments; the packet becomes the whole when the last one is there.
@@ -125,7 +128,7 @@ impl<O: Observer> Pass<'_, O> {
     /// Walks a table, if it exists. Most do not, so that is found out before anything is made ready.
     #[inline]
     fn rules(&mut self, hook: Hook, table: Table, transit: &mut Transit) -> Result<(), Reason> {
-        match self.live.table(table) {
+        match self.live.of(transit.packet.family()).table(table) {
             Some(_) => self.walk(hook, table, transit),
             None => Ok(()),
         }
@@ -133,7 +136,7 @@ impl<O: Observer> Pass<'_, O> {
 
     #[inline(never)]
     fn walk(&mut self, hook: Hook, table: Table, transit: &mut Transit) -> Result<(), Reason> {
-        let Some(live) = self.live.table(table) else {
+        let Some(live) = self.live.of(transit.packet.family()).table(table) else {
             return Ok(());
         };
         let name = |id: Option<crate::base::InterfaceId>| match id {
@@ -190,7 +193,7 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     fn track(&mut self, hook: Hook, transit: &mut Transit) -> Result<(), Reason> {
-        if !self.tracks() {
+        if !self.tracks(transit.packet.family()) {
             return Ok(());
         }
         let stage = match hook {
@@ -237,7 +240,7 @@ impl<O: Observer> Pass<'_, O> {
 
     /// The nat hook: a new flow asks the table once, everything else follows what was decided then.
     fn nat(&mut self, hook: Hook, manip: Manip, transit: &mut Transit) -> Result<(), Reason> {
-        if self.live.table(Table::Nat).is_none() {
+        if self.live.of(transit.packet.family()).table(Table::Nat).is_none() {
             return Ok(());
         }
         let Some(flow) = &transit.tracking.flow else {

@@ -407,7 +407,11 @@ impl Machine {
 
     /// The tables that exist, as `/proc/net/ip_tables_names` has them.
     pub fn table_names(&self) -> Vec<&'static str> {
-        self.router().tables().into_iter().map(|table| table.name()).collect()
+        self.router()
+            .tables(Family::V4)
+            .into_iter()
+            .map(|table| table.name())
+            .collect()
     }
 
     /// The families whose rules this machine has.

@@ -13,19 +13,19 @@ pub struct RouterTables<'a> {
 
 impl Tables for RouterTables<'_> {
     fn open(&mut self, family: Family, table: Table) -> TableRules {
-        if !self.router.tables().contains(&table) {
+        if !self.router.tables(family).contains(&table) {
             // An empty table can't be refused; were it, it would still read as empty.
             let _ = self.router.replace(TableRules::new(family, table), self.now);
         }
         self.router.table(family, table)
     }
 
-    fn existing(&self, _family: Family) -> Vec<Table> {
-        self.router.tables()
+    fn existing(&self, family: Family) -> Vec<Table> {
+        self.router.tables(family)
     }
 
-    fn counters(&self, _family: Family, table: Table) -> Counted {
-        let live = self.router.live_table(table);
+    fn counters(&self, family: Family, table: Table) -> Counted {
+        let live = self.router.live_table(family, table);
         Box::new(move || live.as_ref().map(|it| it.counters()).unwrap_or_default())
     }
 

@@ -47,7 +47,7 @@ impl Assistant {
     pub fn look_at(&mut self, lab: &Lab) {
         self.interfaces = lab.interface_names().iter().map(ToString::to_string).collect();
         self.chains.clear();
-        let exist = lab.machine.router().tables();
+        let exist = lab.machine.router().tables(Family::V4);
         for table in Table::ALL {
             if exist.contains(&table) {
                 let rules = lab.machine.router().table(Family::V4, table);

@@ -48,9 +48,9 @@ impl Rulebook {
     pub fn of(lab: &Lab) -> Self {
         let mut book = Self::default();
         let router = lab.machine.router();
-        for table in router.tables() {
+        for table in router.tables(Family::V4) {
             let rules = router.table(Family::V4, table);
-            let counters = router.counters(table);
+            let counters = router.counters(Family::V4, table);
             let before = |id| counters.get(&id).copied().unwrap_or_default();
             for chain in &rules.chains {
                 book.chains.insert((table, chain.name.clone()), book.entries.len());
@@ -115,7 +115,11 @@ impl Rulebook {
     /// The rules (no policies) that no packet of the replay came to, and how many rules there are.
     pub fn never_hit(&self, lab: &Lab) -> (Vec<&RuleEntry>, usize) {
         let router = lab.machine.router();
-        let now: HashMap<CountId, Counters> = router.tables().into_iter().flat_map(|it| router.counters(it)).collect();
+        let now: HashMap<CountId, Counters> = router
+            .tables(Family::V4)
+            .into_iter()
+            .flat_map(|it| router.counters(Family::V4, it))
+            .collect();
         let rules = self.entries.iter().filter(|entry| entry.number.is_some());
         let never = rules
             .clone()

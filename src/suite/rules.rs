@@ -75,7 +75,7 @@ impl Ruleset {
             lab = ruleset.command(text, directory, lab, &mut marks)?;
         }
         let router = lab.machine.router();
-        for table in router.tables() {
+        for table in router.tables(Family::V4) {
             ruleset.tables.push(router.table(Family::V4, table));
         }
         for rules in &ruleset.tables {

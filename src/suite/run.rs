@@ -248,7 +248,7 @@ impl Running {
         }
         let router = runner.lab.machine.router();
         let mut made = HashMap::new();
-        for table in router.tables() {
+        for table in router.tables(Family::V4) {
             let found = places(&router.table(Family::V4, table), |id| {
                 if ruleset.place(id).is_some() {
                     return None;
@@ -332,7 +332,11 @@ impl Tally {
     /// Adds what came since the last look.
     fn note(&mut self, lab: &Lab) {
         let router = lab.machine.router();
-        for (id, counters) in router.tables().into_iter().flat_map(|table| router.counters(table)) {
+        for (id, counters) in router
+            .tables(Family::V4)
+            .into_iter()
+            .flat_map(|table| router.counters(Family::V4, table))
+        {
             let before = self.last.insert(id, counters.packets).unwrap_or(0);
             let more = counters.packets.saturating_sub(before);
             if more > 0 {
@@ -345,9 +349,9 @@ impl Tally {
     fn restart(&mut self, lab: &Lab) {
         let router = lab.machine.router();
         self.last = router
-            .tables()
+            .tables(Family::V4)
             .into_iter()
-            .flat_map(|table| router.counters(table))
+            .flat_map(|table| router.counters(Family::V4, table))
             .map(|(id, counters)| (id, counters.packets))
             .collect();
     }

@@ -144,7 +144,7 @@ pub fn tell(form: &Form, passage: &Passage, lab: &Lab, directory: &Path, styled:
 fn why(account: &Account, rule: &RuleName, lab: &Lab) -> Result<Why, String> {
     let router = lab.machine.router();
     let tables: Vec<TableRules> = router
-        .tables()
+        .tables(Family::V4)
         .into_iter()
         .map(|table| router.table(Family::V4, table))
         .collect();

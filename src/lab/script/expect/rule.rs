@@ -96,7 +96,7 @@ impl RuleName {
     /// Every rule that is meant; never empty. `Err` says that there is none, and what there is.
     fn find(&self, lab: &Lab) -> Result<Vec<Found>, String> {
         let router = lab.machine.router();
-        if let Some(table) = self.table.filter(|table| !router.tables().contains(table)) {
+        if let Some(table) = self.table.filter(|table| !router.tables(Family::V4).contains(table)) {
             return Err(format!(
                 "there is no table {} yet: no rule of it has been set",
                 table.name()
@@ -105,12 +105,12 @@ impl RuleName {
         let mut found = Vec::new();
         let mut chains = 0;
         for table in router
-            .tables()
+            .tables(Family::V4)
             .into_iter()
             .filter(|it| self.table.is_none_or(|own| own == *it))
         {
             let rules: TableRules = router.table(Family::V4, table);
-            let counted = router.counters(table);
+            let counted = router.counters(Family::V4, table);
             for chain in rules
                 .chains
                 .iter()
@@ -177,7 +177,7 @@ impl RuleName {
     fn nowhere(&self, lab: &Lab) -> String {
         let router = lab.machine.router();
         let tables: Vec<TableRules> = router
-            .tables()
+            .tables(Family::V4)
             .into_iter()
             .map(|table| router.table(Family::V4, table))
             .collect();
