@@ -1,7 +1,7 @@
 //! One applet a file; wording and exit codes.
 //!
-//! A tool is a function from its arguments and what it acts on to an [`Outcome`] or a [`ToolOutput`](crate::lab::machine::ToolOutput); it
-//! never ends the process. The subcommands of `nflab` itself ([`main`]) print, and return the exit code.
+//! A tool is a function from its arguments and what it acts on to an [`Outcome`](crate::cli::Outcome) or a [`ToolOutput`](crate::lab::machine::ToolOutput); it
+//! never ends the process. The subcommands of `nflab` itself ([`main`](crate::cli::main)) print, and return the exit code.
 
 mod cat;
 #[cfg(unix)]

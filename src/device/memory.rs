@@ -17,7 +17,7 @@ pub struct MemoryDevice {
 }
 
 impl MemoryDevice {
-    /// Two ends that see each other. Each direction holds at most [`QUEUE_LENGTH`] packets.
+    /// Two ends that see each other. Each direction holds at most `QUEUE_LENGTH` packets.
     pub fn pair(one: InterfaceName, other: InterfaceName) -> (Self, Self) {
         let (forth, back) = (Queue::default(), Queue::default());
         (

@@ -1,6 +1,6 @@
 //! Where packets come from and go to: memory, captures, TUN; and where results go: files, standard output.
 //!
-//! A [`Device`] moves whole IP packets of either family, nothing below them: no link header, no clock. What it must never do is block.
+//! A [`Device`](crate::device::Device) moves whole IP packets of either family, nothing below them: no link header, no clock. What it must never do is block.
 //!
 //! How it will grow, so that no caller needs a rebuild:
 //! - *Offload.* A TUN with `IFF_VNET_HDR` hands over segments of up to 64 KiB with only the pseudo-header summed, and says so in a header before

@@ -1,6 +1,6 @@
 //! The hook table, the walk, counters, atomic replacement, observation; `Router`.
 //!
-//! A packet enters by [`Router::receive`] or [`Router::send`] on a [`Worker`]; what leaves because of it is in [`Worker::output`].
+//! A packet enters by [`Router::receive`](crate::engine::Router::receive) or [`Router::send`](crate::engine::Router::send) on a [`Worker`](crate::engine::Worker); what leaves because of it is in [`Worker::output`](crate::engine::Worker::output).
 
 mod compile;
 mod hooks;

@@ -2,7 +2,7 @@
 //!
 //! Of thousands of packets few are ever asked about, so nothing is made into text while packets pass. A rule that did not match is kept as its
 //! place in the table and the part that failed; the sentence is made when it is read. It needs what the match looked at, as it was then: so each
-//! walk of a table keeps one [`Moment`] (a copy of the packet, of its tracking and of its flow), and another after each target that changed the
+//! walk of a table keeps one `Moment` (a copy of the packet, of its tracking and of its flow), and another after each target that changed the
 //! packet. The other forms were a sentence a rule (half a microsecond each, in vain), a small datum a match (its shape another in each extension,
 //! and each extension's sentence written twice), and a second run of the packet (whose flow and tokens are not what they were). What no copy
 //! of the packet holds is the state of the match itself (the tokens of `limit`): [`Match::remember`](crate::rule::Match::remember) copies that.

@@ -1,7 +1,7 @@
 //! Matches and targets: the option kit, the registry, one file an extension.
 //!
 //! An extension is one file: its spec (options, `build`, `unlist`), its value (`evaluate` or `apply`, `save`, `list`) and its tests. The
-//! registry below is the only list of them; a program that uses the library may add its own ([`add_match`], [`add_target`]).
+//! registry below is the only list of them; a program that uses the library may add its own ([`add_match`](crate::ext::add_match), [`add_target`](crate::ext::add_target)).
 
 mod help;
 pub mod listed;

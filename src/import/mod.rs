@@ -1,10 +1,10 @@
 //! Rules from what people have: listings (`iptables -L -n -v`), commands (`iptables -S`) and save files, old ones too, into one save file,
 //! with everything that the text does not tell said by line.
 //!
-//! Each kind of text is read into [`draft::Draft`]s, one a table: chains, and commands with the lines they come from. [`build`] does the
+//! Each kind of text is read into `draft::Draft`s, one a table: chains, and commands with the lines they come from. `build` does the
 //! commands as `iptables-restore` would and refuses by line what cannot be done. Then what came of it is listed again in the form that was
-//! read and compared line by line ([`compare`]), so that nothing is lost unnoticed, and what would be written is read back as `iptables-restore` reads it. Scripts are not read but run, which is `cli`'s business;
-//! [`script`] prepares them.
+//! read and compared line by line (`compare`), so that nothing is lost unnoticed, and what would be written is read back as `iptables-restore` reads it. Scripts are not read but run, which is `cli`'s business;
+//! [`script`](crate::import::script) prepares them.
 
 mod build;
 mod commands;

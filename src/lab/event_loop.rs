@@ -1,6 +1,6 @@
 //! What a running lab does all day: packets from its devices through the router and out again, and the clock's ticks.
 //!
-//! One thread, one `epoll`. A wakeup drains each ready device up to [`BATCH`] packets and then looks at the others, so that a flood on one
+//! One thread, one `epoll`. A wakeup drains each ready device up to `BATCH` packets and then looks at the others, so that a flood on one
 //! interface stops no other. Nothing else happens here: no file, no socket but the devices', no request; those have threads of their own
 //! ([`super::server`]).
 

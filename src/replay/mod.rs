@@ -1,9 +1,9 @@
 //! Recorded packets through a lab, at the times they were recorded: what became of each, and which rule decided.
 //!
-//! A [`Replayer`] takes packets one by one, or any iterator of them, and says what became of each. Nothing is kept of a packet once the next
-//! one comes, so that a capture may be larger than memory. What is wanted besides is put together of the same parts: [`Summary`] counts,
-//! [`Differences`] compares two rulesets, [`record`](self::record) writes a packet's verdict as a comment or as JSON, [`Selection`] chooses packets by
-//! number, [`repair`](self::repair) completes packets that the capture cut.
+//! A [`Replayer`](crate::replay::Replayer) takes packets one by one, or any iterator of them, and says what became of each. Nothing is kept of a packet once the next
+//! one comes, so that a capture may be larger than memory. What is wanted besides is put together of the same parts: [`Summary`](crate::replay::Summary) counts,
+//! [`Differences`](crate::replay::Differences) compares two rulesets, [`record`](crate::replay::record) writes a packet's verdict as a comment or as JSON, [`Selection`](crate::replay::Selection) chooses packets by
+//! number, [`repair`](crate::replay::repair) completes packets that the capture cut.
 //!
 //! ```
 //! use nflab::base::Time;

@@ -1,7 +1,7 @@
 //! Unit tests for rulesets: test files, the cases they hold, what came of them, and which rules no case reached.
 //!
-//! Reading is one thing ([`read()`], which touches no file but through the reader it is given), running another ([`Case::run`], [`run()`]: no
-//! output, no clock, a fresh lab a case), reporting a third ([`report`]: values to text). The command `nflab test` is these three.
+//! Reading is one thing ([`read()`](crate::suite::read()), which touches no file but through the reader it is given), running another ([`Case::run`](crate::suite::Case::run), [`run()`](crate::suite::run()): no
+//! output, no clock, a fresh lab a case), reporting a third ([`report`](crate::suite::report): values to text). The command `nflab test` is these three.
 //!
 //! ```
 //! use std::path::Path;

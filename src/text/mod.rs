@@ -1,8 +1,8 @@
 //! Commands and restore files to rules; rules to save and list forms; errors with positions.
 //!
 //! The language is that of iptables 1.8.9 (legacy), as seen by running it: the same things are accepted and refused, in the same words. A command
-//! goes through three hands: [`command::parse`] makes a value of its arguments, [`apply::execute`] does it to a [`Session`] (one table, opened,
-//! not yet committed), and what it printed and what went wrong come back as values. [`restore::run`] does the same for a file of lines.
+//! goes through three hands: [`command::parse`](crate::text::command::parse) makes a value of its arguments, [`apply::execute`](crate::text::apply::execute) does it to a [`Session`](crate::text::Session) (one table, opened,
+//! not yet committed), and what it printed and what went wrong come back as values. [`restore::run`](crate::text::restore::run) does the same for a file of lines.
 //! Nothing here resolves names over a network, reads files or prints.
 
 mod address;

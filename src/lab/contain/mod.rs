@@ -2,11 +2,11 @@
 //! would be.
 //!
 //! Three processes of this program, besides COMMAND:
-//! - *outside* ([`outside`]): `nflab sh` itself, with the lab; it answers the tools' calls and passes signals on.
-//! - *the door* ([`door`]): enters new namespaces and starts the next one, because a process namespace begins with a child. While it does, two
-//!   more hold the namespaces that COMMAND gets ([`owned`]).
-//! - *the first process inside* ([`inside`]): makes the view of the machine ([`files`], [`kernel_files`], [`links`]), listens where tools look for
-//!   their lab ([`relay`]), carries what was changed beside the tools to the lab and back ([`knobs`]), and starts COMMAND. What is left in the
+//! - *outside* (`outside`): `nflab sh` itself, with the lab; it answers the tools' calls and passes signals on.
+//! - *the door* (`door`): enters new namespaces and starts the next one, because a process namespace begins with a child. While it does, two
+//!   more hold the namespaces that COMMAND gets (`owned`).
+//! - *the first process inside* (`inside`): makes the view of the machine (`files`, `kernel_files`, `links`), listens where tools look for
+//!   their lab (`relay`), carries what was changed beside the tools to the lab and back (`knobs`), and starts COMMAND. What is left in the
 //!   namespace ends when it does, since the kernel ends a process namespace with its first process.
 //!
 //! Outside and inside hold two socket pairs: over one go tools' calls, over the other the [`Plan`] and whether it could be kept, then the signals

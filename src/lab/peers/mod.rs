@@ -23,7 +23,7 @@ use crate::base::Random;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Bytes(Vec<u8>),
-    /// So many bytes of [`pattern`].
+    /// So many bytes of `pattern`.
     Pattern(u64),
 }
 
