@@ -45,7 +45,6 @@ fn every_match_and_target_has_a_fault() {
         ("dnat", "nat_range"),
         ("snat", "nat_range"),
         ("notrack", "ct"),
-        ("ports", "multiport"),
     ]);
     for folder in ["src/ext/matches", "src/ext/targets"] {
         for entry in std::fs::read_dir(root().join(folder)).unwrap() {
