@@ -41,11 +41,7 @@ fn there_are_enough_faults_in_every_room_that_packets_and_rules_pass() {
 fn every_match_and_target_has_a_fault() {
     let faults = read();
     // Their faults stand in what they share with others.
-    let elsewhere = BTreeMap::from([
-        ("dnat", "nat_range"),
-        ("snat", "nat_range"),
-        ("notrack", "ct"),
-    ]);
+    let elsewhere = BTreeMap::from([("dnat", "nat_range"), ("snat", "nat_range"), ("notrack", "ct")]);
     for folder in ["src/ext/matches", "src/ext/targets"] {
         for entry in std::fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();

@@ -2,6 +2,7 @@
 //! 0 to 4.
 
 mod bench;
+mod captures;
 mod examples;
 mod import;
 mod missing;

@@ -1,47 +1,25 @@
 //! `nflab replay`: captures in, captures and JSON out.
 
-use std::net::IpAddr;
 use std::path::Path;
 
-use nflab::base::Time;
-use nflab::device::{CaptureReader, CaptureWriter, Content};
-use nflab::lab::script::lex::lex;
-use nflab::lab::send::cursor::Cursor;
-use nflab::lab::send::{Surroundings, build, packet, split_parentheses};
+use nflab::device::{CaptureReader, Content};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, LAB};
+use crate::captures::{self, bytes};
 
 pub const RULES: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:FORWARD DROP [0:0]\n\
                      -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -i lan -p udp -j ACCEPT\n\
                      -A FORWARD -i lan -p tcp -j REJECT\nCOMMIT\n";
 
-/// Nothing came before.
-struct Blank;
-
-impl Surroundings for Blank {
-    fn next_sequence(&self, _: (IpAddr, u16), _: (IpAddr, u16)) -> Option<u32> {
-        None
-    }
-
-    fn departed(&self) -> Option<Vec<u8>> {
-        None
-    }
-}
-
-pub fn bytes(line: &str) -> Vec<u8> {
-    let words = split_parentheses(&lex(line).unwrap().remove(0).words);
-    build(&packet(&mut Cursor::new(&words)).unwrap(), &Blank).unwrap()
-}
-
 /// A capture of packets: milliseconds, interface, packet.
 pub fn capture(path: &Path, packets: &[(u64, &str, &str)]) {
-    let mut writer = CaptureWriter::create(path).unwrap();
-    for (millis, interface, line) in packets {
-        let time = Time::from_nanos(1_700_000_000_000_000_000 + millis * 1_000_000);
-        writer.write(interface, time, &bytes(line), None).unwrap();
-    }
-    writer.finish().unwrap();
+    let written = packets.iter().map(|(millis, interface, line)| {
+        let packet = bytes(line);
+        let length = packet.len();
+        (*millis, *interface, packet, length)
+    });
+    captures::write(path, written);
 }
 
 pub const CONVERSATION: &[(u64, &str, &str)] = &[

@@ -7,7 +7,8 @@ use nflab::device::{CaptureReader, Content};
 use serde_json::Value;
 
 use crate::bench::{Bench, LAB, Ran};
-use crate::replay::{bytes, capture};
+use crate::captures::bytes;
+use crate::replay::capture;
 
 const RULES: &str = "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n\
                      -A FORWARD -i lan -j ACCEPT\nCOMMIT\n";

@@ -6,7 +6,8 @@ use nflab::device::{CaptureWriter, Frame};
 use serde_json::Value;
 
 use crate::bench::{Bench, LAB, Ran};
-use crate::replay::{CONVERSATION, RULES, bytes, capture};
+use crate::captures::bytes;
+use crate::replay::{CONVERSATION, RULES, capture};
 
 const ETHERNET: u32 = 1;
 

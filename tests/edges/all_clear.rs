@@ -1,38 +1,14 @@
 //! No false all-clear, and nothing run by mistake: a comparison that rests on packets which no rule saw says so first and exits with 2; a
 //! text that parses as rules is read, whatever words stand in it.
 
-use std::net::IpAddr;
 use std::path::Path;
 
-use nflab::base::Time;
-use nflab::device::{CaptureWriter, Frame};
-use nflab::lab::script::lex::lex;
-use nflab::lab::send::cursor::Cursor;
-use nflab::lab::send::{Surroundings, build, packet, split_parentheses};
-
 use crate::bench::{Bench, LAB};
+use crate::captures::{self, bytes};
 
 const RULES: &str = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n\
     -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n-A FORWARD -m conntrack --ctstate INVALID -j DROP\n\
     -A FORWARD -i lan -o wan -p tcp -m tcp --dport 80 -j ACCEPT\nCOMMIT\n";
-
-/// Nothing came before.
-struct Blank;
-
-impl Surroundings for Blank {
-    fn next_sequence(&self, _: (IpAddr, u16), _: (IpAddr, u16)) -> Option<u32> {
-        None
-    }
-
-    fn departed(&self) -> Option<Vec<u8>> {
-        None
-    }
-}
-
-fn bytes(line: &str) -> Vec<u8> {
-    let words = split_parentheses(&lex(line).unwrap().remove(0).words);
-    build(&packet(&mut Cursor::new(&words)).unwrap(), &Blank).unwrap()
-}
 
 /// What is wrong with a packet of a capture.
 #[derive(Clone, Copy)]
@@ -45,9 +21,7 @@ enum Fault {
 }
 
 fn capture(path: &Path, packets: &[(&str, &str, Fault)]) {
-    let mut writer = CaptureWriter::create(path).unwrap();
-    for (at, (interface, line, fault)) in packets.iter().enumerate() {
-        let time = Time::from_nanos(1_700_000_000_000_000_000 + at as u64 * 1_000_000);
+    let written = packets.iter().enumerate().map(|(at, (interface, line, fault))| {
         let mut packet = bytes(line);
         let original_length = packet.len();
         match fault {
@@ -55,13 +29,9 @@ fn capture(path: &Path, packets: &[(&str, &str, Fault)]) {
             Fault::Checksum => packet[36] ^= 0x55,
             Fault::Cut => packet.truncate(30),
         }
-        let frame = Frame {
-            original_length,
-            ..Frame::raw(&packet)
-        };
-        writer.write_frame(interface, time, frame, None).unwrap();
-    }
-    writer.finish().unwrap();
+        (at as u64, *interface, packet, original_length)
+    });
+    captures::write(path, written);
 }
 
 const OPENS: &str = "tcp 10.0.0.2:6000 > 192.0.2.9:80 S";

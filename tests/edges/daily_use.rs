@@ -1,8 +1,6 @@
 //! What people do all day with labs that are up: which one `down` means, what `up` says while it stays, how it ends, and hosts called by name.
 
-use crate::machine::{LAB, Machine, NOBODY, ROOT, STRANGER, User, wait_until};
-
-const USERS: [(User, &str); 2] = [(ROOT, "/run/nflab"), (NOBODY, "/run/user/65534/nflab")];
+use crate::machine::{LAB, Machine, NOBODY, ROOT, STRANGER, USERS, wait_until};
 
 #[test]
 fn down_means_the_lab_that_every_command_means() {

@@ -2,16 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::machine::{LAB, Machine, NOBODY, ROOT, User, wait_until};
-
-const PLACES: [(User, &str); 2] = [(ROOT, "/run/nflab"), (NOBODY, "/run/user/65534/nflab")];
+use crate::machine::{LAB, Machine, PING, ROOT, USERS, wait_until};
 
 #[test]
 fn a_lab_keeps_nothing_open_that_was_its_callers() {
     let Some(machine) = Machine::new("detached: descriptors") else {
         return;
     };
-    for (user, place) in PLACES {
+    for (user, place) in USERS {
         // A script that allows itself only once, and one that waits for the end of a pipe.
         let said = machine.shell(
             user,
@@ -37,7 +35,7 @@ fn neither_mask_nor_directory_nor_streams_of_the_caller_matter() {
     let Some(machine) = Machine::new("detached: surroundings") else {
         return;
     };
-    for (user, place) in PLACES {
+    for (user, place) in USERS {
         for around in [
             "umask 0777; nflab up --detach /run/lab.toml",
             "umask 0; nflab up --detach /run/lab.toml",
@@ -61,7 +59,7 @@ fn a_lab_that_hangs_is_told_as_such_and_goes_down() {
     let Some(machine) = Machine::new("detached: it hangs") else {
         return;
     };
-    for (user, place) in PLACES {
+    for (user, place) in USERS {
         for process in ["/router/pid", "/pid"] {
             machine.up(user);
             let pid = machine.state(place, process).to_string();
@@ -85,7 +83,7 @@ fn an_empty_place_goes_too() {
     let Some(machine) = Machine::new("detached: an empty place") else {
         return;
     };
-    for (user, place) in PLACES {
+    for (user, place) in USERS {
         machine.good(user, &["mkdir", "-m", "700", place]);
         assert_eq!(machine.run(user, &["nflab", "down", "lab"]).code, 4);
         machine.assert_nothing_left();
@@ -124,24 +122,7 @@ fn what_was_left_takes_nothing_of_another_with_it() {
     machine.good(ROOT, &["nflab", "up", "--detach", "/run/a-b.toml"]);
     let down = machine.good(ROOT, &["nflab", "down", "a"]);
     assert!(down.contains("had been killed"), "{down}");
-    machine.good(
-        ROOT,
-        &[
-            "env",
-            "NFLAB=a-b",
-            "nflab",
-            "exec",
-            "client",
-            "--",
-            "ping",
-            "-n",
-            "-c",
-            "1",
-            "-W",
-            "2",
-            "192.0.2.9",
-        ],
-    );
+    machine.good(ROOT, &[&["env", "NFLAB=a-b"], &PING[..]].concat());
     machine.good(ROOT, &["nflab", "down"]);
     machine.assert_nothing_left();
 }

@@ -46,10 +46,27 @@ pub const NOBODY: User = User {
     number: 65_534,
     environment: &["XDG_RUNTIME_DIR=/run/user/65534"],
 };
+/// Who may have a lab, and where theirs is.
+pub const USERS: [(User, &str); 2] = [(ROOT, "/run/nflab"), (NOBODY, "/run/user/65534/nflab")];
 pub const STRANGER: User = User {
     number: 65_533,
     environment: &["XDG_RUNTIME_DIR=/run/user/65533"],
 };
+
+/// A packet from the client to the server, and its answer.
+pub const PING: [&str; 11] = [
+    "nflab",
+    "exec",
+    "client",
+    "--",
+    "ping",
+    "-n",
+    "-c",
+    "1",
+    "-W",
+    "2",
+    "192.0.2.9",
+];
 
 impl Machine {
     /// `None`, after saying so, where no such machine can be made.

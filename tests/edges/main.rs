@@ -9,6 +9,8 @@ mod bench;
 #[cfg(target_os = "linux")]
 mod bounds;
 mod bytes;
+#[path = "../cli/captures.rs"]
+mod captures;
 #[cfg(target_os = "linux")]
 mod containment;
 #[cfg(target_os = "linux")]

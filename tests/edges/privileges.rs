@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 use nflab::lab::privileges;
 
 use crate::bench::Bench;
-use crate::machine::{Machine, NOBODY, ROOT, User, wait_until};
+use crate::machine::{Machine, ROOT, USERS, User, wait_until};
 
 #[test]
 fn the_router_has_no_privilege() {
     let Some(machine) = Machine::new("privileges") else {
         return;
     };
-    for (user, place) in [(ROOT, "/run/nflab"), (NOBODY, "/run/user/65534/nflab")] {
+    for (user, place) in USERS {
         machine.up(user);
         let router = machine.state(place, "/router/pid").to_string();
         let status = machine.good(ROOT, &["cat", &format!("/proc/{router}/status")]);
@@ -138,7 +138,7 @@ fn neither_process_outlives_the_other() {
     let Some(machine) = Machine::new("privileges: two processes") else {
         return;
     };
-    for (user, place) in [(ROOT, "/run/nflab"), (NOBODY, "/run/user/65534/nflab")] {
+    for (user, place) in USERS {
         let mut up = machine
             .command(user, &["nflab", "up", "/run/lab.toml"])
             .stdout(Stdio::null())

@@ -1,6 +1,6 @@
 //! `nflab` as an unprivileged user: the binary, without any group, with next to nothing in the environment.
 
-use crate::machine::{Machine, NOBODY, ROOT, STRANGER, User, wait_until};
+use crate::machine::{Machine, NOBODY, PING, ROOT, STRANGER, User, wait_until};
 
 /// No home and no runtime directory: a lab is in `/tmp`.
 const BARE: User = User {
@@ -31,23 +31,10 @@ fn whole_life(machine: &Machine, user: User, place: &str) {
     // Programs in its hosts: the kernel's own devices there, and packets that go across.
     let devices = machine.good(user, &["nflab", "exec", "client", "--", "cat", "/proc/net/dev"]);
     assert!(devices.contains("lan:") && !devices.contains("wan:"), "{devices}");
-    let ping = [
-        "nflab",
-        "exec",
-        "client",
-        "--",
-        "ping",
-        "-n",
-        "-c",
-        "1",
-        "-W",
-        "2",
-        "192.0.2.9",
-    ];
     wait_until(
         "the follower is told of a packet",
         || {
-            machine.good(user, &ping);
+            machine.good(user, &PING);
             std::fs::read_to_string(&told).unwrap()
         },
         |told| told.contains("10.0.0.2"),
