@@ -5,6 +5,10 @@
 //! included, `SIGKILL` excepted). What is there keeps its mode and its owner; of a link the target is replaced, not the link. What is no plain
 //! file (a FIFO, `/dev/full`, `/dev/stdout` wherever that leads) is written as the bytes come.
 //!
+//! What is there keeps neither where it is a stranger's: of another user than the caller and root, in a directory where others than its owner may
+//! make files (`/tmp`). It is never written through, since it is open to whoever put it there; a file of the caller's own takes its place, and where
+//! it cannot, it is refused. So is what is behind a stranger's link.
+//!
 //! Some files cannot be replaced: in a directory that one may not write, of an owner that one cannot give it, with several names, or mounted. These
 //! are written over once the result is whole, after room for all of it was set aside.
 
@@ -40,6 +44,9 @@ impl ResultFile {
     /// Begins a result for this name. Fails where the file could not be written in place either.
     pub fn create(path: &Path) -> io::Result<Self> {
         let old = match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() && is_strangers_fifo(path, &metadata)? => {
+                return Err(strangers(&metadata));
+            }
             Ok(metadata) if !metadata.is_file() => return Self::direct(OpenOptions::new().write(true), path),
             Ok(metadata) => Some(metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -57,10 +64,19 @@ impl ResultFile {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
+        let stranger = match &old {
+            Some(old) => is_strangers(old, &directory)?.then_some(old),
+            None => None,
+        };
+        if let Some(old) = stranger
+            && !may_be_replaced(&directory)?
+        {
+            return Err(strangers(old));
+        }
         // One that may not be written is not to be replaced.
         let there = match &old {
-            Some(old) => Some((OpenOptions::new().write(true).open(&target)?, old)),
-            None => None,
+            Some(old) if stranger.is_none() => Some((OpenOptions::new().write(true).open(&target)?, old)),
+            _ => None,
         };
         let made = match unnamed(&directory) {
             Ok(file) => Ok((file, None)),
@@ -167,6 +183,9 @@ pub(super) fn behind_links(path: &Path) -> io::Result<Option<PathBuf>> {
                     .parent()
                     .filter(|it| *it != Path::new(""))
                     .unwrap_or(Path::new("."));
+                if is_strangers(&metadata, directory)? {
+                    return Err(strangers(&metadata));
+                }
                 if fs::canonicalize(directory)?.starts_with("/proc") {
                     return Ok(None);
                 }
@@ -356,6 +375,63 @@ fn give_to_owner(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a file may be open to somebody who put it where others find it: the caller and root are nobody's strangers, nor is whoever has a directory
+/// to himself.
+#[cfg(unix)]
+fn is_strangers(file: &Metadata, directory: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let own = rustix::process::geteuid().as_raw();
+    if [own, 0].contains(&file.uid()) {
+        return Ok(false);
+    }
+    let directory = fs::metadata(directory)?;
+    let to_oneself = directory.mode() & 0o022 == 0 && [own, 0, file.uid()].contains(&directory.uid());
+    Ok(!to_oneself)
+}
+
+#[cfg(not(unix))]
+fn is_strangers(_: &Metadata, _: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// A way that the system makes up leads to what is open already.
+fn is_strangers_fifo(path: &Path, metadata: &Metadata) -> io::Result<bool> {
+    let Some(target) = behind_links(path)? else {
+        return Ok(false);
+    };
+    let directory = target.parent().filter(|it| *it != Path::new(""));
+    is_strangers(metadata, directory.unwrap_or(Path::new(".")))
+}
+
+/// In a sticky directory only root and the directory's owner take another's file away.
+#[cfg(unix)]
+fn may_be_replaced(directory: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let own = rustix::process::geteuid();
+    let directory = fs::metadata(directory)?;
+    Ok(own.is_root() || directory.mode() & 0o1000 == 0 || directory.uid() == own.as_raw())
+}
+
+#[cfg(not(unix))]
+fn may_be_replaced(_: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+#[cfg(unix)]
+fn strangers(file: &Metadata) -> io::Error {
+    let owner = std::os::unix::fs::MetadataExt::uid(file);
+    io::Error::other(format!(
+        "it belongs to another user ({owner}), in a directory where others make files: name another file, or remove it first"
+    ))
+}
+
+#[cfg(not(unix))]
+fn strangers(_: &Metadata) -> io::Error {
+    io::ErrorKind::PermissionDenied.into()
+}
+
 /// The file system has no files without a name.
 fn is_unsupported(error: &io::Error) -> bool {
     // An old kernel takes the flag for the opening of a directory.
@@ -384,6 +460,8 @@ const LONGEST_STEM: usize = 200;
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use rustix::fs::Mode;
 
     use super::*;
 
@@ -499,6 +577,64 @@ mod tests {
         write(&path, b"new").unwrap();
         assert_eq!(fs::read(bench.0.join("two")).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().nlink(), 2);
+    }
+
+    /// Only root can make one.
+    #[test]
+    fn a_strangers_file_is_not_written_through() {
+        use std::os::unix::fs::{chown, lchown};
+
+        if !rustix::process::geteuid().is_root() {
+            let message = "NOT RUN: only root can give a file to another user";
+            assert!(std::env::var_os("NFLAB_REQUIRE_KERNEL").is_none(), "{message}");
+            eprintln!("{message}");
+            return;
+        }
+        for (name, way) in ways() {
+            let bench = Bench::new(&format!("stranger-{name}"));
+            let path = bench.file("result", "a stranger's");
+            chown(&path, Some(1234), Some(1234)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+            let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+            let save = |way: &Way| {
+                let mut result = begin(&path, way);
+                result.write_all(b"new").unwrap();
+                result.keep().unwrap();
+            };
+            // Where nobody else makes files, it was put there knowingly.
+            save(way);
+            assert_eq!(owner(&path), 1234, "{name}");
+            fs::set_permissions(&bench.0, fs::Permissions::from_mode(0o1777)).unwrap();
+            fs::hard_link(&path, bench.0.join("other")).unwrap();
+            let mut open = File::open(&path).unwrap();
+            fs::write(&path, "old").unwrap();
+            save(way);
+            assert_eq!(owner(&path), 0, "{name}");
+            assert_eq!(fs::read(&path).unwrap(), b"new", "{name}");
+            assert_eq!(io::read_to_string(&mut open).unwrap(), "old", "{name}");
+            let link = bench.0.join("link");
+            symlink("result", &link).unwrap();
+            lchown(&link, Some(1234), Some(1234)).unwrap();
+            // Where the kernel itself follows no such link, it says so in its own words.
+            write(&link, b"x").unwrap_err();
+            assert!(
+                behind_links(&link)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("another user (1234)"),
+                "{name}"
+            );
+            let fifo = bench.0.join("fifo");
+            rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, Mode::from_raw_mode(0o666)).unwrap();
+            chown(&fifo, Some(1234), Some(1234)).unwrap();
+            assert!(
+                write(&fifo, b"x")
+                    .unwrap_err()
+                    .to_string()
+                    .contains("another user (1234)"),
+                "{name}"
+            );
+        }
     }
 
     #[test]
