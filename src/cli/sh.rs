@@ -187,7 +187,7 @@ pub(super) mod contained {
     use super::*;
     use crate::cli::contained::names;
     use crate::cli::temporary::SweptDirectory;
-    use crate::device::limits::{Limits, enough_files};
+    use crate::device::limits::{Limits, enough_files, own_files_usable};
     use crate::lab::contain::{Contained, Plan, Signals, StartError, Waiting, Who, found, lost_at_the_end, plainly};
 
     /// Where each tool inside gets a connection of its own, since some calls have answers for as long as they run (`conntrack -E`).
@@ -225,6 +225,7 @@ pub(super) mod contained {
 
     /// What both `sh` and `import` need before anything else.
     pub fn signals() -> Result<Signals, u8> {
+        own_files_usable();
         enough_files().map_err(|error| {
             tell!("nflab: {error}. Nothing was run");
             3

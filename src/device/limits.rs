@@ -1,10 +1,11 @@
-//! How many files may be open and how far the stack may grow. What is too little for nflab itself it raises for itself; a program that it starts
+//! How many files may be open, how far the stack may grow, and the mask of modes. What is too little for nflab itself it raises for itself; a program that it starts
 //! gets what was there.
 
 use std::io;
 use std::sync::OnceLock;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
 use serde::{Deserialize, Serialize};
 
 /// What there was before it was raised; `None` where it was enough.
@@ -12,27 +13,36 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     pub files: Option<u64>,
     pub stack: Option<u64>,
+    pub mask: Option<u32>,
 }
 
 static FILES: OnceLock<u64> = OnceLock::new();
 static STACK: OnceLock<u64> = OnceLock::new();
+static MASK: OnceLock<u32> = OnceLock::new();
 
 /// A limit that nobody but root can raise, and too low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooLow {
     #[error(
-        "a process may have {0} files open here, and nflab needs {FEWEST_FILES} for this: raise the limit (ulimit -n)"
+        "a process may have {here} files open here, and nflab needs {needed} for this: raise the limit (ulimit -n)"
     )]
-    Files(u64),
+    Files { here: u64, needed: u64 },
     #[error("the stack may grow to {} kB here, and nflab needs {}: raise the limit (ulimit -s)", .0 >> 10, SMALLEST_STACK >> 10)]
     Stack(u64),
 }
 
 /// For what has many files open, as containment does while it is made.
 pub fn enough_files() -> Result<(), TooLow> {
-    raise(Resource::Nofile, MANY_FILES, &FILES)
-        .filter(|it| *it < FEWEST_FILES)
-        .map_or(Ok(()), |it| Err(TooLow::Files(it)))
+    enough_files_beside(0)
+}
+
+/// The same, beside so many that are open all the time, as a lab's devices are.
+pub fn enough_files_beside(open: usize) -> Result<(), TooLow> {
+    let open = open as u64;
+    let needed = FEWEST_FILES + open;
+    raise(Resource::Nofile, MANY_FILES + open, &FILES)
+        .filter(|it| *it < needed)
+        .map_or(Ok(()), |here| Err(TooLow::Files { here, needed }))
 }
 
 /// For all that nflab does.
@@ -40,6 +50,21 @@ pub fn enough_stack() -> Result<(), TooLow> {
     raise(Resource::Stack, LARGE_STACK, &STACK)
         .filter(|it| *it < SMALLEST_STACK)
         .map_or(Ok(()), |it| Err(TooLow::Stack(it)))
+}
+
+/// Where the mask takes the owner's own rights away, nobody but root could use what is made, or remove it.
+pub fn own_files_usable() {
+    let before = umask(Mode::from_raw_mode(0o077));
+    let usable = before - Mode::RWXU;
+    umask(usable);
+    if usable != before {
+        let _ = MASK.set(before.as_raw_mode());
+    }
+}
+
+/// For the processes that make a contained view.
+pub fn mask_of_view() {
+    umask(VIEW_MASK);
 }
 
 /// Raises it to what is wanted, or as far as it can be; gives what holds then, where there is a limit.
@@ -63,7 +88,17 @@ impl Limits {
         Self {
             files: FILES.get().copied(),
             stack: STACK.get().copied(),
+            mask: MASK.get().copied(),
         }
+    }
+
+    /// The same, with the mask wherever it differs from what the contained view is made with, which every user inside may look at.
+    pub fn before_view() -> Self {
+        let own = umask(VIEW_MASK);
+        umask(own);
+        let before = Self::before();
+        let mask = before.mask.or((own != VIEW_MASK).then_some(own.as_raw_mode()));
+        Self { mask, ..before }
     }
 
     /// This process has them again.
@@ -72,6 +107,9 @@ impl Limits {
             if let Some(before) = before {
                 set(resource, before)?;
             }
+        }
+        if let Some(mask) = self.mask {
+            umask(Mode::from_raw_mode(mask));
         }
         Ok(())
     }
@@ -85,6 +123,7 @@ fn set(resource: Resource, current: u64) -> io::Result<()> {
     Ok(setrlimit(resource, limit)?)
 }
 
+const VIEW_MASK: Mode = Mode::from_raw_mode(0o022);
 const MANY_FILES: u64 = 1024;
 const FEWEST_FILES: u64 = 64;
 const LARGE_STACK: u64 = 8 << 20;

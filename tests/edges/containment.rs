@@ -458,6 +458,63 @@ S
     }
 }
 
+/// Each of these would take the machine's, had it no end: it is ended and told what there was too much of. None here asks for much.
+#[test]
+fn a_script_to_import_has_bounds() {
+    let machine = Machine::new();
+    for (what, lines, said) in [
+        (
+            "processes",
+            "for ((i = 0; i < 260; i++)); do sleep 8 & done; wait",
+            "not known: what comes after 200 processes at once:",
+        ),
+        (
+            "memory",
+            "x=0123456789abcdef; for i in {1..26}; do x=$x$x; done",
+            "not known: what comes after 512 MB of memory:",
+        ),
+        (
+            "addresses",
+            "printf -v x %1500000000d 0",
+            "not known: what a program would have done with more memory: one may have 1024 MB",
+        ),
+        (
+            "bytes",
+            "printf -v x %1000000d 0; for i in {1..100}; do echo \"$x\" > ../$i; done; read -t 8 < <(sleep 8)",
+            "not known: what comes after 64 MB of files, or 10000 of them:",
+        ),
+        (
+            "files",
+            "for i in {1..10100}; do : > $i; done; sleep 8",
+            "not known: what comes after 64 MB of files, or 10000 of them:",
+        ),
+        (
+            "little",
+            "echo 1 > ../file; echo 1 > /proc/sys/net/ipv4/ip_forward",
+            "-A INPUT -j DROP",
+        ),
+    ] {
+        let script = format!(
+            "printf '%s\\n' '#!/bin/bash' 'iptables -A INPUT -j DROP' '{lines}' > script.sh2
+             \"$nflab\" import -v --allow sleep script.sh2 2>&1; ls -d \"${{TMPDIR:-/tmp}}\"/nflab-sh* 2> /dev/null"
+        );
+        for who in able() {
+            let ran = machine.script(who, &script);
+            assert!(
+                ran.out.contains(said),
+                "{what} as {who:?}: {said} is not in\n{}",
+                ran.out
+            );
+            assert_eq!(
+                ran.out.contains("net.ipv4.ip_forward = 1 was set"),
+                what == "little",
+                "{what} as {who:?}\n{}",
+                ran.out
+            );
+        }
+    }
+}
+
 /// What the machine's own `ip` and `ifconfig` do to the devices inside is done in the lab before its next tool answers.
 #[test]
 fn addresses_and_routes_that_change_reach_the_lab() {

@@ -173,7 +173,7 @@ fn touches_the_world(tokens: &[Token], at: usize) -> Option<String> {
 const EDGES: [&str; 4] = ["device", "lab", "repl", "cli"];
 
 /// Who writes files that are no results, and what those are.
-const WRITERS: [(&str, &str); 16] = [
+const WRITERS: [(&str, &str); 17] = [
     (
         "src/lab/contain/owned.rs",
         "who is who in a namespace, in files of /proc",
@@ -198,6 +198,10 @@ const WRITERS: [(&str, &str); 16] = [
     (
         "src/lab/contain/door.rs",
         "the maps of a user namespace, and a file to mount on",
+    ),
+    (
+        "src/lab/contain/confine.rs",
+        "a script's directory in memory, and what it tells, in one that goes with it",
     ),
     (
         "src/lab/contain/files.rs",

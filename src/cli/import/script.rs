@@ -129,7 +129,20 @@ pub fn run(
             format!("{knob} = {value} was set: a lab file keeps it, a save file does not"),
         );
     }
-    match status {
+    if let Some(met) = &status.met {
+        let text = format!("what comes after {met}: a script may have no more, and was ended then");
+        say(Vec::new(), Weight::Unknown, text);
+    }
+    #[cfg(target_os = "linux")]
+    if err.contains("annot allocate") {
+        let text = format!(
+            "what a program would have done with more memory: one may have {} MB",
+            contain::MOST_OF_A_PROCESS >> 20
+        );
+        say(Vec::new(), Weight::Unknown, text);
+    }
+    match status.code {
+        _ if status.met.is_some() => {}
         None => say(
             Vec::new(),
             Weight::Unknown,
@@ -201,6 +214,14 @@ impl Call {
     }
 }
 
+/// How a script ended.
+struct Status {
+    /// `None` where it had to be ended.
+    code: Option<u8>,
+    /// What it had too much of.
+    met: Option<String>,
+}
+
 /// The directory that the script runs in, and where things are there.
 struct Place {
     directory: PathBuf,
@@ -249,7 +270,6 @@ impl Place {
         Ok(())
     }
 
-    /// The code, or `None` where it had to be ended.
     #[cfg(target_os = "linux")]
     fn run_contained(
         &self,
@@ -258,7 +278,7 @@ impl Place {
         arguments: &[String],
         signals: &Signals,
         answer: impl FnMut(Request) -> Response + Clone + Send + 'static,
-    ) -> Result<Option<u8>, u8> {
+    ) -> Result<Status, u8> {
         let failed = |error: io::Error| {
             let why = crate::cli::tools::said_by_system(&error);
             tell!(
@@ -301,7 +321,10 @@ impl Place {
                     .map_err(failed)?;
                 match ended.asked {
                     Some(signal) => Err(128u8.wrapping_add(signal as u8)),
-                    None => Ok(ended.code),
+                    None => Ok(Status {
+                        code: ended.code,
+                        met: ended.met.map(|it| it.to_string()),
+                    }),
                 }
             }
             Err(StartError::Signal(signal)) => Err(128u8.wrapping_add(signal as u8)),
@@ -327,7 +350,7 @@ impl Place {
         text: &str,
         arguments: &[String],
         answer: impl FnMut(Request) -> Response + Clone + Send + 'static,
-    ) -> io::Result<Option<u8>> {
+    ) -> io::Result<Status> {
         shims::make(&self.tools).map_err(|(_, error)| error)?;
         let _server = sh::serve(&self.socket, answer)?;
         fs::write(&self.script, bytes_of(text))?;
@@ -346,12 +369,15 @@ impl Place {
         loop {
             if let Some(status) = child.try_wait()? {
                 end_group(&mut child);
-                return Ok(Some(sh::code_of(status)));
+                return Ok(Status {
+                    code: Some(sh::code_of(status)),
+                    met: None,
+                });
             }
             if Instant::now() >= until || self.says_too_much() {
                 end_group(&mut child);
                 child.wait()?;
-                return Ok(None);
+                return Ok(Status { code: None, met: None });
             }
             std::thread::sleep(LOOKED_AFTER);
         }

@@ -13,11 +13,12 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_
 use rustix::process::{DumpableBehavior, Gid, Signal, Uid, set_dumpable_behavior, set_parent_process_death_signal};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use super::files::{open_path, seen};
 use super::outside::{code_of, report};
 use super::owned::{self, Made, Owned};
 use super::{Failure, NOBODY, OWN, Who, inside, tried};
 use crate::base::bytes::text_of_os;
-use crate::device::limits::Limits;
+use crate::device::limits::{Limits, mask_of_view};
 use crate::device::standard::tell;
 use crate::device::syscall::{Namespaces, inherited, let_signals_in, signals_to_pass_on, unshare};
 
@@ -35,6 +36,7 @@ pub fn enter(word: &OsStr, args: &[OsString]) -> u8 {
     let [who, calls, leash, live, rest @ ..] = args else {
         return 2;
     };
+    mask_of_view();
     let who = who.to_str().and_then(Who::from_word);
     let (Some(who), Some(ends)) = (who, Ends::of(calls, leash, live)) else {
         return misused(word);
@@ -155,8 +157,9 @@ fn as_user() -> Result<(), Failure> {
 
 /// Where this program lies nobody may go, so that it is shown where everybody may.
 fn bring_program() -> std::io::Result<()> {
-    let program = std::env::current_exe()?;
     unshare(Namespaces::Mount)?;
+    // It may lie in the /run that goes out of sight.
+    let program = open_path(&std::env::current_exe()?)?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
     mount(
         "tmpfs",
@@ -168,7 +171,7 @@ fn bring_program() -> std::io::Result<()> {
     fs::create_dir(OWN)?;
     let shown = inside::program();
     fs::File::create(&shown)?;
-    mount_bind(&program, &shown)?;
+    mount_bind(seen(&program), &shown)?;
     Ok(())
 }
 

@@ -78,31 +78,6 @@ pub fn make(who: Who, plan: &Plan) -> Result<(), Failure> {
     place_tools(&program, &places, &plan.tools).map_err(tried("put the tools into place"))
 }
 
-/// Everything read-only, but the script's directory and what was made for it.
-pub fn confine(directory: &Path) -> Result<(), Failure> {
-    let work = std::env::current_dir().map_err(tried("find the script's directory"))?;
-    let mut kept = Vec::new();
-    for path in [directory, Path::new(OWN)] {
-        // Apart from the others, it does not become read-only with them.
-        let tree = tree(path, OpenTreeFlags::AT_RECURSIVE).map_err(tried(format!("keep {}", text_of_path(path))))?;
-        kept.push((path, tree));
-    }
-    restrict(c"/", Restriction::ReadOnly).map_err(tried("make the file system read-only"))?;
-    for path in ["/tmp", "/var/tmp", "/dev/shm"] {
-        if Path::new(path).is_dir() {
-            let flags = MountFlags::NOSUID | MountFlags::NODEV;
-            mount("tmpfs", path, "tmpfs", flags, Some(c"mode=1777,size=64m"))
-                .map_err(tried(format!("make a {path}")))?;
-        }
-    }
-    for (path, tree) in kept {
-        // It may lie in the /tmp that just went out of sight; elsewhere it is there.
-        let _ = fs::create_dir_all(path);
-        put(tree, path).map_err(tried(format!("keep {}", text_of_path(path))))?;
-    }
-    std::env::set_current_dir(&work).map_err(tried("go to the script's directory"))
-}
-
 /// Directories of the system, where a firewall program keeps its own.
 const SYSTEM: &[&str] = &[
     "/etc", "/usr", "/var", "/opt", "/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
@@ -627,12 +602,12 @@ fn place_tools(program: &Path, places: &[PathBuf], tools: &[String]) -> io::Resu
     Ok(())
 }
 
-fn open_path(path: &Path) -> io::Result<OwnedFd> {
+pub fn open_path(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// The name by which an open file can be given to mount(2), also once something else lies over it.
-fn seen(open: &OwnedFd) -> PathBuf {
+pub fn seen(open: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()))
 }
 

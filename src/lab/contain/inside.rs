@@ -12,8 +12,10 @@ use rustix::thread::{
     CapabilitySet, clear_ambient_capability_set, remove_capability_from_bounding_set, set_no_new_privs,
 };
 
+use super::bounds::{self, Met};
+use super::confine::{ScriptDirectory, confine};
 use super::door::{Ends, plainly};
-use super::outside::report;
+use super::outside::{self, report};
 use super::owned::Owned;
 use super::relay::{self, Relay};
 use super::{Failure, OWN, Plan, Who, files, kernel_files, links, refusal, tried, without_number};
@@ -57,12 +59,21 @@ pub fn run(who: Who, ends: Ends, owned: &Owned, command: &[OsString]) -> u8 {
         }
     };
     match furnish(who, &plan, owned, calls, live) {
-        Ok(relay) => {
+        Ok((relay, kept)) => {
             let past = refusal::Nftables::listen();
             report(&leash, Ok(()));
-            let code = command_and_all(&plan, orders, command);
+            let (code, met) = command_and_all(&plan, orders, command);
             past.finish();
             relay.finish();
+            if let Some(Err(error)) = kept.map(|kept| kept.bring_back(TOLD_BY_FILES)) {
+                tell!(
+                    "nflab: what the script set is not known: {}",
+                    without_number(&error.to_string())
+                );
+            }
+            if let Some(met) = met {
+                outside::report_met(&leash, met);
+            }
             code
         }
         Err(failure) => {
@@ -72,21 +83,31 @@ pub fn run(who: Who, ends: Ends, owned: &Owned, command: &[OsString]) -> u8 {
     }
 }
 
-fn furnish(who: Who, plan: &Plan, owned: &Owned, calls: UnixStream, live: Option<OwnedFd>) -> Result<Relay, Failure> {
+fn furnish(
+    who: Who,
+    plan: &Plan,
+    owned: &Owned,
+    calls: UnixStream,
+    live: Option<OwnedFd>,
+) -> Result<(Relay, Option<ScriptDirectory>), Failure> {
     owned.enter_network()?;
     links::make(plan)?;
     files::make(who, plan)?;
     let log = kernel_files::make(who)?;
-    if let Some(directory) = &plan.only {
-        files::confine(directory)?;
-    }
+    let kept = match &plan.only {
+        Some(directory) => Some(confine(directory)?),
+        None => None,
+    };
     let relay = relay::Ready::make(calls, live)?;
     // A thread can't enter a user namespace alone, so that none was started so far.
     owned.enter()?;
     let relay = relay.start().map_err(tried("start a thread"))?;
     log.listen().map_err(tried("start a thread"))?;
     drop_rights(plan)?;
-    Ok(relay)
+    if plan.only.is_some() {
+        bounds::set()?;
+    }
+    Ok((relay, kept))
 }
 
 /// What a command has no use for. Its rights reach no further than its own namespaces; this is a second lock.
@@ -132,9 +153,10 @@ fn drop_rights(plan: &Plan) -> Result<(), Failure> {
 /// The last capability that there is, by number.
 const CHECKPOINT_RESTORE: u32 = 40;
 
-fn command_and_all(plan: &Plan, orders: BufReader<UnixStream>, command: &[OsString]) -> u8 {
+/// The code, and what COMMAND had too much of.
+fn command_and_all(plan: &Plan, orders: BufReader<UnixStream>, command: &[OsString]) -> (u8, Option<Met>) {
     let Some((program, args)) = command.split_first() else {
-        return 2;
+        return (2, None);
     };
     let mut starting = match plan.limits == Limits::default() {
         true => Command::new(program),
@@ -149,21 +171,33 @@ fn command_and_all(plan: &Plan, orders: BufReader<UnixStream>, command: &[OsStri
     }
     let pid = match starting.spawn() {
         Ok(child) => Pid::from_child(&child),
-        Err(error) => return cannot_run(program, &error),
+        Err(error) => return (cannot_run(program, &error), None),
     };
+    let met = match &plan.only {
+        Some(directory) => match bounds::watch(directory.clone(), pid) {
+            Ok(met) => Some(met),
+            // It would be without bounds; its namespace ends with us.
+            Err(error) => return (cannot_run(program, &error), None),
+        },
+        None => None,
+    };
+    let met = || met.as_ref().and_then(|it| it.get().copied());
     if let Err(error) = std::thread::Builder::new().spawn(move || obey(orders, pid)) {
         // It could not be told to end; its namespace ends with us.
-        return cannot_run(program, &error);
+        return (cannot_run(program, &error), None);
     }
     loop {
         match wait(WaitOptions::empty()) {
-            Ok(Some((ended, status))) if ended == pid => return code_of(status),
+            Ok(Some((ended, status))) if ended == pid => return (code_of(status), met()),
             // Somebody whose parent ended before it.
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return 3,
+            Err(_) => return (3, met()),
         }
     }
 }
+
+/// What a script's run is known by besides its tools' calls.
+const TOLD_BY_FILES: &[&str] = &["missing", "proc-sys"];
 
 /// The code is as shells have it.
 pub fn cannot_run(program: &OsStr, error: &std::io::Error) -> u8 {

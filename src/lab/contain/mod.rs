@@ -12,6 +12,8 @@
 //! Outside and inside hold two socket pairs: over one go tools' calls, over the other the [`Plan`] and whether it could be kept, then the signals
 //! to pass on. Its end is the order to end.
 
+mod bounds;
+mod confine;
 mod door;
 mod files;
 mod inside;
@@ -32,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use super::file::LabFile;
 use crate::device::limits::Limits;
 
+pub use bounds::{MOST_OF_A_PROCESS, Met};
 pub use door::{DOOR, INSIDE, PLAIN, enter, plainly};
 pub use files::lost_at_the_end;
 pub use inside::program;

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
+use super::bounds::Met;
 use super::door::DOOR;
 use super::{Failure, Plan, Who, tried};
 use crate::device::limits::Limits;
@@ -104,7 +105,11 @@ impl<'a> Contained<'a> {
                 let _ = leash.shutdown(std::net::Shutdown::Both);
             }
         };
-        self.waiting.until_ended(every, give_up, pass_on)
+        let ended = self.waiting.until_ended(every, give_up, pass_on)?;
+        Ok(Ended {
+            met: hear_met(&leash),
+            ..ended
+        })
     }
 }
 
@@ -114,7 +119,7 @@ const KILLED: &str = "enter namespaces";
 /// Gives the plan and takes the answer: an empty line, or what failed.
 fn open(leash: &UnixStream, plan: &Plan) -> Result<(), Failure> {
     let plan = Plan {
-        limits: Limits::before(),
+        limits: Limits::before_view(),
         ..plan.clone()
     };
     let mut line = serde_json::to_vec(&plan).map_err(tried("write the plan"))?;
@@ -147,6 +152,22 @@ pub(super) fn report(leash: &UnixStream, done: Result<(), Failure>) {
     line.push(b'\n');
     // Nobody is left to hear it: then all ends anyhow.
     let _ = (&mut &*leash).write_all(&line);
+}
+
+/// What COMMAND had too much of, from the other end.
+pub(super) fn report_met(leash: &UnixStream, met: Met) {
+    let mut line = serde_json::to_vec(&met).unwrap_or_default();
+    line.push(b'\n');
+    // As above.
+    let _ = (&mut &*leash).write_all(&line);
+}
+
+/// The same, once the other end is gone.
+fn hear_met(leash: &UnixStream) -> Option<Met> {
+    leash.set_nonblocking(true).ok()?;
+    let mut line = String::new();
+    BufReader::new(leash).read_line(&mut line).ok()?;
+    serde_json::from_str(&line).ok()
 }
 
 /// The signals that end programs, kept for whoever waits. Take them before the first thread starts, as threads inherit that they are kept.
@@ -194,6 +215,8 @@ pub struct Ended {
     pub code: Option<u8>,
     /// A signal that asked us to end before.
     pub asked: Option<i32>,
+    /// What it had too much of, and was ended for.
+    pub met: Option<Met>,
 }
 
 impl Waiting<'_> {
@@ -223,6 +246,7 @@ impl Waiting<'_> {
         let mut ended = Ended {
             code: None,
             asked: None,
+            met: None,
         };
         let mut deadline: Option<Instant> = None;
         let mut given_up = false;

@@ -23,6 +23,7 @@ pub fn refuse_calls(of_a_stranger: bool) -> Result<(), Failure> {
     };
     if of_a_stranger {
         filter_calls(&mut others(architecture)).map_err(tried("refuse other machines' calls"))?;
+        filter_calls(&mut nameless(architecture)).map_err(tried("refuse memory that is nobody's"))?;
     }
     filter_calls(&mut host(architecture)).map_err(tried("refuse sockets to the host"))?;
     filter_calls(&mut tables(architecture)).map_err(tried("refuse the kernel's own tables"))?;
@@ -66,6 +67,20 @@ fn words(architecture: u32) -> [libc::sock_filter; 10] {
         jump(libc::BPF_JEQ, libc::TIOCSTI as u32, 1, 0),
         unless(TIOCLINUX, 1),
         refuse(libc::EPERM),
+        allow(),
+    ]
+}
+
+/// Memory that belongs to no process and to no file system, which no bound counts.
+fn nameless(architecture: u32) -> [libc::sock_filter; 8] {
+    [
+        load(4),
+        unless(architecture, 5),
+        load(0),
+        jump(libc::BPF_JEQ, libc::SYS_memfd_create as u32, 2, 0),
+        jump(libc::BPF_JEQ, libc::SYS_memfd_secret as u32, 1, 0),
+        unless(libc::SYS_shmget as u32, 1),
+        refuse(libc::ENOSYS),
         allow(),
     ]
 }
