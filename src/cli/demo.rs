@@ -31,8 +31,16 @@ pub fn run(arguments: &Arguments) -> u8 {
 #[cfg(target_os = "linux")]
 fn live() -> u8 {
     use crate::lab::demo::live::{LiveError, perform};
-    use crate::lab::live::UpOptions;
+    use crate::lab::live::{UpOptions, clear_killed};
 
+    crate::device::limits::own_files_usable();
+    // Each has a name of its own, so nobody brings up that of a killed one again.
+    for (name, failed) in clear_killed(is_demo) {
+        match failed {
+            None => tell!("nflab: what a killed demo ({name}) had left was cleared away first"),
+            Some(error) => tell!("nflab: what a killed demo left stays: {error}"),
+        }
+    }
     let instead = |reason: &str| in_memory(format!("In memory, packet by packet, because {reason}."));
     let options = match UpOptions::prepare(&format!("demo-{}", std::process::id())) {
         Ok(options) => options,
@@ -55,6 +63,13 @@ fn live() -> u8 {
             3
         }
     }
+}
+
+/// Whether a lab has the name of a demo: `demo-` and the number of its process.
+#[cfg(target_os = "linux")]
+fn is_demo(lab: &str) -> bool {
+    let number = lab.strip_prefix("demo-");
+    number.is_some_and(|it| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit()))
 }
 
 fn in_memory(place: String) -> u8 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::replay::with_counters;
 use super::{TOOLBOX, current, open};
 use crate::base::bytes::{path_of, quoted, text_of, text_of_path};
+use crate::device::limits::{enough_files_beside, own_files_usable};
 use crate::device::standard::{say, say_text, tell, tell_styled, tell_text};
 use crate::device::syscall::{close_inherited, termination_signals};
 use crate::lab::clock::Clock;
@@ -64,6 +65,10 @@ pub fn up(arguments: &UpArguments) -> u8 {
         Ok(read) => read,
         Err(code) => return code,
     };
+    // Else it would be up, and nobody could speak to it.
+    if let Err(error) = enough_files_beside(file.interfaces.len()) {
+        return refused(&error.to_string());
+    }
     leave_the_callers_ways();
     let mut terminal = None;
     if arguments.detach {
@@ -270,6 +275,7 @@ fn greet(live: &LiveLab, file: &LabFile, detached: bool) {
 }
 
 pub fn down(arguments: &DownArguments) -> u8 {
+    own_files_usable();
     let places = Place::all();
     let (place, name) = match which(&places, arguments.lab.as_deref()) {
         Ok(found) => found,

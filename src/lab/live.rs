@@ -82,6 +82,20 @@ impl UpOptions {
     }
 }
 
+/// Clears what killed labs left whose names are such; gives the names, and what kept one from being cleared. Those that run are left alone.
+pub fn clear_killed(is_such: impl Fn(&str) -> bool) -> Vec<(String, Option<UpError>)> {
+    let place = Place::own();
+    let mut cleared = Vec::new();
+    for name in place.labs().into_iter().filter(|name| is_such(name)) {
+        match clear_left_over(&place, &name) {
+            Ok(false) | Err(UpError::Running { .. }) => {}
+            Ok(true) => cleared.push((name, None)),
+            Err(error) => cleared.push((name, Some(error))),
+        }
+    }
+    cleared
+}
+
 /// True where there was something.
 fn clear_left_over(place: &Place, name: &str) -> Result<bool, UpError> {
     if !fs::exists(place.directory(name)).unwrap_or(false) {

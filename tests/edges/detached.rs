@@ -54,6 +54,55 @@ fn neither_mask_nor_directory_nor_streams_of_the_caller_matter() {
     }
 }
 
+/// It would be up, and nobody could speak to it.
+#[test]
+fn a_lab_that_could_accept_nobody_is_refused() {
+    let Some(machine) = Machine::new("detached: few files") else {
+        return;
+    };
+    for (user, _) in USERS {
+        let few = machine.shell(user, "(ulimit -n 16; nflab up --detach /run/lab.toml 2>&1 || echo $?)");
+        assert!(
+            few.contains("a process may have 16 files open here") && few.contains("ulimit -n"),
+            "{few}"
+        );
+        assert!(few.ends_with("\n3\n"), "{few}");
+        machine.assert_nothing_left();
+        // What may be raised is.
+        let soft = machine.shell(
+            user,
+            "(ulimit -Sn 16; nflab up --detach /run/lab.toml 2>&1; nflab iptables -S INPUT; nflab down)",
+        );
+        assert!(soft.contains("-P INPUT ACCEPT\n"), "{soft}");
+        machine.assert_nothing_left();
+    }
+}
+
+/// A mask that takes the owner's own rights away hinders neither `down` nor what is run and removed.
+#[test]
+fn no_mask_hinders_what_nflab_makes_for_itself() {
+    let Some(machine) = Machine::new("detached: masks") else {
+        return;
+    };
+    for ((user, _), mask) in USERS.into_iter().flat_map(|it| [(it, "0777"), (it, "0077")]) {
+        let said = machine.shell(
+            user,
+            &format!(
+                "printf 'iptables -P INPUT DROP\\n' > /tmp/script-$(id -u)
+             umask {mask}
+             nflab up --detach /run/lab.toml > /dev/null; nflab down
+             nflab sh -- sh -c 'umask; iptables -P INPUT DROP && iptables -S INPUT'
+             nflab import /tmp/script-$(id -u) | grep ':INPUT'
+             nflab demo > /dev/null; echo $?
+             ls -d /tmp/nflab-sh* 2> /dev/null || echo none"
+            ),
+        );
+        let expected = format!("lab lab is down\n{mask}\n-P INPUT DROP\n:INPUT DROP [0:0]\n0\nnone\n");
+        assert_eq!(said, expected);
+        machine.assert_nothing_left();
+    }
+}
+
 #[test]
 fn a_lab_that_hangs_is_told_as_such_and_goes_down() {
     let Some(machine) = Machine::new("detached: it hangs") else {

@@ -94,6 +94,30 @@ fn what_a_killed_lab_of_a_user_left_is_cleared_away() {
     machine.assert_nothing_left();
 }
 
+/// Each has a name of its own, by which nobody asks again.
+#[test]
+fn a_killed_demonstration_is_cleared_by_the_next() {
+    let Some(machine) = Machine::new("rootless: killed demo") else {
+        return;
+    };
+    for (user, place) in crate::machine::USERS {
+        let killed = format!(
+            "nflab demo > /dev/null 2>&1 & d=$!
+             until grep -qs identity {place}/demo-$d/state.json; do kill -0 $d; done
+             kill -9 $d; wait $d || true; ls {place}"
+        );
+        let left = machine.shell(user, &killed);
+        assert!(left.starts_with("demo-"), "{left}");
+        let shown = machine.shell(user, "nflab demo 2>&1");
+        let name = left.trim();
+        assert!(
+            shown.contains(&format!("what a killed demo ({name}) had left was cleared away first")),
+            "{shown}"
+        );
+        machine.assert_nothing_left();
+    }
+}
+
 #[test]
 fn the_demonstration_of_a_user() {
     let Some(machine) = Machine::new("rootless: demo") else {
