@@ -4,10 +4,17 @@
 //! them, and restore again. It prints the longest delay of each round and their medians; the aim is that no packet waits more than 5 ms.
 
 #[cfg(target_os = "linux")]
+use nflab::{base::InterfaceName, device::Device, lab::event_loop::Port};
+
+/// What the tests of the event loop have for a device.
+#[cfg(target_os = "linux")]
+#[path = "../src/lab/event_loop/tests/socket_device.rs"]
+mod socket_device;
+
+#[cfg(target_os = "linux")]
 mod linux {
     use std::fmt::Write;
-    use std::io;
-    use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+    use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixListener;
     use std::path::Path;
     use std::sync::Arc;
@@ -15,17 +22,16 @@ mod linux {
     use std::time::{Duration, Instant};
 
     use etherparse::PacketBuilder;
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-    use nflab::base::InterfaceName;
     use nflab::cli::TOOLBOX;
-    use nflab::device::Device;
     use nflab::lab::clock::Clock;
     use nflab::lab::control::{Client, Request};
     use nflab::lab::drive::DrivenLab;
-    use nflab::lab::event_loop::{EventLoop, Port};
+    use nflab::lab::event_loop::EventLoop;
     use nflab::lab::memory::Lab;
     use nflab::lab::server::{Admitted, Bounds, Server};
+
+    use super::socket_device::port;
 
     const RULES: usize = 100_000;
     const ROUNDS: usize = 5;
@@ -147,45 +153,6 @@ mod linux {
         };
         let answer = Client::connect(socket).unwrap().call(&request).unwrap();
         assert_eq!(answer.code, 0, "{}", answer.stderr);
-    }
-
-    struct SocketDevice(OwnedFd);
-
-    impl Device for SocketDevice {
-        fn name(&self) -> InterfaceName {
-            InterfaceName::default()
-        }
-
-        fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-            match rustix::io::read(&self.0, buffer) {
-                Ok(length) => Ok(Some(length)),
-                Err(rustix::io::Errno::AGAIN) => Ok(None),
-                Err(error) => Err(error.into()),
-            }
-        }
-
-        fn send(&mut self, packet: &[u8]) -> io::Result<()> {
-            rustix::io::write(&self.0, packet)?;
-            Ok(())
-        }
-    }
-
-    impl AsFd for SocketDevice {
-        fn as_fd(&self) -> BorrowedFd<'_> {
-            self.0.as_fd()
-        }
-    }
-
-    fn port() -> (Port, OwnedFd) {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let (inside, outside) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-        let port = Port {
-            name: InterfaceName::default(),
-            devices: vec![Box::new(SocketDevice(inside))],
-            segment: None,
-            counters: Default::default(),
-        };
-        (port, outside)
     }
 }
 

@@ -1,38 +1,10 @@
 //! Packets between devices, hosts and the engine, on real descriptors.
 
-use std::os::fd::BorrowedFd;
+mod socket_device;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use socket_device::port;
 
 use super::*;
-
-/// A device over a datagram socket pair, which epoll can wait for as for a TUN.
-struct SocketDevice(OwnedFd);
-
-impl Device for SocketDevice {
-    fn name(&self) -> InterfaceName {
-        InterfaceName::default()
-    }
-
-    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        match rustix::io::read(&self.0, buffer) {
-            Ok(length) => Ok(Some(length)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn send(&mut self, packet: &[u8]) -> io::Result<()> {
-        rustix::io::write(&self.0, packet)?;
-        Ok(())
-    }
-}
-
-impl AsFd for SocketDevice {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
 
 /// Sends each packet out of the other port, and counts.
 #[derive(Default)]
@@ -50,18 +22,6 @@ impl Driver for Relay {
     fn tick(&mut self, _: Time, _: &mut dyn FnMut(PortIndex, &[u8])) {
         self.ticks += 1;
     }
-}
-
-fn port() -> (Port, OwnedFd) {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let (inside, outside) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-    let port = Port {
-        name: InterfaceName::default(),
-        devices: vec![Box::new(SocketDevice(inside))],
-        segment: None,
-        counters: Arc::default(),
-    };
-    (port, outside)
 }
 
 #[test]
