@@ -423,7 +423,7 @@ fn may_be_replaced(_: &Path) -> io::Result<bool> {
 fn strangers(file: &Metadata) -> io::Error {
     let owner = std::os::unix::fs::MetadataExt::uid(file);
     io::Error::other(format!(
-        "it belongs to another user ({owner}), in a directory where others make files: name another file, or remove it first"
+        "it belongs to another user ({owner}), in a directory where others make files: name another file"
     ))
 }
 
