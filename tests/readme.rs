@@ -59,7 +59,8 @@ fn play(commands: &[&str]) -> String {
         writeln!(input, "echo {MARK}\n{command}").unwrap();
     }
     drop(input);
-    assert!(child.wait().unwrap().success());
+    // One of the commands is refused, to show how.
+    assert_eq!(child.wait().unwrap().code(), Some(1));
     let printed = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     let mark = format!("{MARK}\n");

@@ -43,6 +43,7 @@ mod swept {
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
+    use std::time::Duration;
 
     use super::*;
     use crate::device::syscall::close_inherited;
@@ -90,6 +91,16 @@ mod swept {
     /// The first word that means the other process.
     pub const SWEEPER: &str = "(sweeper)";
 
+    /// What ran there may still be ending, and write while its directory is being emptied: so it is tried until nothing is there, for some seconds.
+    fn clear(place: &TemporaryDirectory) {
+        for _ in 0..250 {
+            match fs::remove_dir_all(&place.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => std::thread::sleep(Duration::from_millis(20)),
+                _ => return,
+            }
+        }
+    }
+
     /// Tells `=` and the path, or `!` and the system's error.
     pub fn sweep() -> u8 {
         close_inherited();
@@ -106,8 +117,11 @@ mod swept {
         }
         // Its end says that all was said.
         let ended = fs::File::open("/dev/null").and_then(|nothing| Ok(rustix::stdio::dup2_stdout(nothing)?));
-        if ended.is_ok() && made.is_ok() {
+        if ended.is_ok()
+            && let Ok(place) = made
+        {
             let _ = io::stdin().read(&mut [0]);
+            clear(&place);
         }
         0
     }
