@@ -324,41 +324,49 @@ mod tests {
         again: Result<bool, UsageError>,
     }
 
+    impl Printed {
+        fn of(
+            name: &'static str,
+            save: impl Fn(&mut String),
+            list: impl Fn(&mut String, bool),
+            again: impl Fn(&str) -> Result<bool, UsageError>,
+        ) -> Self {
+            let [mut saved, mut listed, mut named] = [const { String::new() }; 3];
+            save(&mut saved);
+            list(&mut listed, true);
+            list(&mut named, false);
+            let again = again(&saved);
+            Self {
+                name,
+                saved,
+                listed,
+                named,
+                again,
+            }
+        }
+    }
+
     fn printed_match(spec: &'static MatchSpec, sample: &Taken) -> Result<Printed, UsageError> {
         let p = P::of(sample.before);
         let made = read_match(spec, p, sample.typed)?;
-        let [mut saved, mut listed, mut named] = [const { String::new() }; 3];
-        made.save(&mut saved);
-        made.list(&mut listed, true);
-        made.list(&mut named, false);
-        let again = read_match(spec, p, &saved).map(|again| again.equals(made.as_ref()));
-        let name = made.name();
-        Ok(Printed {
-            name,
-            saved,
-            listed,
-            named,
-            again,
-        })
+        Ok(Printed::of(
+            made.name(),
+            |out| made.save(out),
+            |out, numeric| made.list(out, numeric),
+            |saved| Ok(read_match(spec, p, saved)?.equals(made.as_ref())),
+        ))
     }
 
     fn printed_target(spec: &'static TargetSpec, sample: &Taken) -> Result<Printed, UsageError> {
         let p = P::of(sample.before);
         let made = read_target(spec, p, sample.typed)?;
         assert_eq!(made.kernel_name(), spec.listed_as);
-        let [mut saved, mut listed, mut named] = [const { String::new() }; 3];
-        made.save(&mut saved);
-        made.list(&mut listed, true);
-        made.list(&mut named, false);
-        let again = read_target(spec, p, &saved).map(|again| again.equals(made.as_ref()));
-        let name = made.name();
-        Ok(Printed {
-            name,
-            saved,
-            listed,
-            named,
-            again,
-        })
+        Ok(Printed::of(
+            made.name(),
+            |out| made.save(out),
+            |out, numeric| made.list(out, numeric),
+            |saved| Ok(read_target(spec, p, saved)?.equals(made.as_ref())),
+        ))
     }
 
     #[test]
