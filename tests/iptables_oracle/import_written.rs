@@ -35,19 +35,23 @@ fn from_seed(seed: u64) {
     let until = number("ORACLE_MINUTES").map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
     let mut random = Random::new(seed);
     let mut figures = Figures::default();
-    loop {
+    // Most texts have a mistake somewhere, how many depends on the seed: so rounds go on until there is enough of both.
+    for round in 1.. {
         let texts: Vec<Text> = (0..number("ORACLE_COUNT").unwrap_or(100))
             .map(|_| Text::any(&mut random))
             .collect();
         figures.hold(&texts, seed);
-        if until.is_none_or(|until| Instant::now() >= until) {
+        let over = until.is_none_or(|until| Instant::now() >= until);
+        if over && (figures.are_enough() || round == MOST_ROUNDS) {
             break;
         }
     }
     println!("what import writes (ORACLE_SEED={seed}): {figures:?}");
     // Else nothing was tried: neither that it writes, nor that it refuses.
-    assert!(figures.written > 0 && figures.refused > 0, "{figures:?}");
+    assert!(figures.are_enough(), "{figures:?}");
 }
+
+const MOST_ROUNDS: usize = 6;
 
 #[derive(Debug, Default)]
 struct Figures {
@@ -56,6 +60,10 @@ struct Figures {
 }
 
 impl Figures {
+    fn are_enough(&self) -> bool {
+        self.written > 10 && self.refused > 10
+    }
+
     fn hold(&mut self, texts: &[Text], seed: u64) {
         let next = AtomicUsize::new(0);
         let written = AtomicUsize::new(0);
