@@ -9,49 +9,37 @@
 //! ```
 
 mod address;
-mod answer;
 mod assign;
 mod config;
 #[cfg(test)]
 pub(crate) mod example;
-mod forward;
-mod fragment;
-mod icmp;
-mod identification;
-mod input;
 mod limit;
 mod link;
 mod networks;
-mod options;
 mod output;
 mod pieces;
 mod reason;
-mod reassembly;
 mod route;
 mod route_change;
 mod route_text;
 mod rule;
-mod sanity;
 mod sysctl;
+mod v4;
 
 pub use address::AddressKind;
-pub use answer::{Answer, Closed, Listeners};
 pub use assign::NewAddress;
 pub use config::{Address, ConfigError, Interface, Net};
-pub use forward::{ForwardOutcome, Redirect};
-pub use fragment::{FragmentationNeeded, fragment};
-pub use icmp::{IcmpError, Suppressed};
-pub use identification::Identification;
-pub use input::{Forwarding, InputRoute};
 pub use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
 pub use reason::DropReason;
-pub use reassembly::{DefragUser, Expired, Pushed, Reassembly};
 pub use route::{BadPrefix, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table};
 pub use route_change::{Placing, RouteSelector};
 pub use route_text::LookedUp;
-pub use sanity::sanity;
 pub use sysctl::{SysctlError, sysctl_keys};
+pub use v4::{
+    Answer, Closed, DefragUser, Expired, ForwardOutcome, Forwarding, FragmentationNeeded, IcmpError, Identification,
+    InputRoute, Listeners, Pushed, Reassembly, Redirect, Suppressed, fragment, sanity,
+};
 
 use crate::packet::Packet;
 

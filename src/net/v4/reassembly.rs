@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::sysctl::Knob;
-use super::{DropReason, Net};
 use crate::base::Time;
+use crate::net::sysctl::Knob;
+use crate::net::{DropReason, Net};
 use crate::packet::Packet;
 use crate::wire::ipv4::{DONT_FRAGMENT, Ipv4};
 

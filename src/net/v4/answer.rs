@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::icmp::Message;
 use super::options::{self, milliseconds_today};
-use super::sysctl::Knob;
-use super::{Delivery, DropReason, HostState, IcmpError, Net, Outgoing, OutputKey, Suppressed};
 use crate::base::{Time, protocol};
+use crate::net::sysctl::Knob;
+use crate::net::{Delivery, DropReason, HostState, IcmpError, Net, Outgoing, OutputKey, Suppressed};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::icmpv4::{kind, unreachable};
 use crate::wire::ipv4::{self, MIN_HEADER};

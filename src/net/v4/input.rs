@@ -4,11 +4,12 @@
 
 use std::net::IpAddr;
 
-use super::address::is_limited_broadcast;
-use super::route::Key;
-use super::sysctl::ConfKnob;
-use super::{Delivery, DropReason, IcmpError, Interface, Net, Route, RouteError, RouteKind, Scope, options};
+use super::options;
 use crate::base::{Family, InterfaceId, Time, protocol};
+use crate::net::address::is_limited_broadcast;
+use crate::net::route::Key;
+use crate::net::sysctl::ConfKnob;
+use crate::net::{Address, Delivery, DropReason, IcmpError, Interface, Net, Route, RouteError, RouteKind, Scope};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{kind, unreachable as code};
 use crate::wire::tcp;
@@ -397,7 +398,7 @@ impl Asked<'_> {
 
     /// Sender and gateway are in one network of the input interface.
     fn on_link(&self, gateway: Option<IpAddr>) -> bool {
-        let holds = |it: &super::Address| {
+        let holds = |it: &Address| {
             let network = it.network();
             network.contains(self.source) && gateway.is_none_or(|gateway| network.contains(gateway))
         };

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{DropReason, Forwarding, IcmpError, Net};
+use crate::net::{DropReason, Forwarding, IcmpError, Net};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{kind, unreachable};
 

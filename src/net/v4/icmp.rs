@@ -3,9 +3,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::sysctl::Knob;
-use super::{Delivery, Expired, HostState, InputRoute, Net, Outgoing, OutputKey, Redirect, Scope, options};
+use super::options;
 use crate::base::{InterfaceId, Time, protocol};
+use crate::net::sysctl::Knob;
+use crate::net::{Delivery, Expired, HostState, InputRoute, Net, Outgoing, OutputKey, OutputRoute, Redirect, Scope};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{self, kind, unreachable};
 use crate::wire::ipv4::{self, MIN_HEADER};
@@ -289,7 +290,7 @@ impl Net {
         repr: ipv4::Repr,
         options: &[u8],
         segment: &[u8],
-        route: super::OutputRoute,
+        route: OutputRoute,
         mark: u32,
     ) -> Option<Outgoing> {
         if MIN_HEADER + options.len() + segment.len() > usize::from(u16::MAX) {

@@ -5,9 +5,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::route::Key;
-use super::{AddressKind, Forwarding, Net, Scope};
 use crate::base::{InterfaceId, Time};
+use crate::net::route::Key;
+use crate::net::{AddressKind, Forwarding, Net, Scope};
 use crate::packet::Packet;
 use crate::wire::ipv4::MIN_HEADER;
 use crate::wire::{be32, put32};

@@ -1,6 +1,6 @@
 //! What is looked at before any hook sees a packet.
 
-use super::DropReason;
+use crate::net::DropReason;
 use crate::packet::Packet;
 use crate::wire::ipv4::{Ipv4, MIN_HEADER};
 
