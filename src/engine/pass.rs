@@ -14,7 +14,7 @@ use crate::base::{InterfaceId, Time, protocol};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
     Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, IcmpError, InputRoute, Outgoing, OutputKey,
-    Suppressed, fragment, sanity,
+    Suppressed, fragment, may_complain, reset, sanity,
 };
 use crate::packet::Packet;
 use crate::rule::{Hook, Rejection};
@@ -512,12 +512,12 @@ impl<'a, O: Observer> Pass<'a, O> {
                     code,
                     info: 0,
                 };
-                if reject::may_complain(&transit.packet) {
+                if may_complain(&transit.packet) {
                     self.complain(&transit.packet, &transit.tracking, transit.delivery, error);
                 }
             }
             Rejection::TcpReset => {
-                if let Ok(outgoing) = reject::reset(&self.config.net, &transit.packet, transit.delivery) {
+                if let Ok(outgoing) = reset(&self.config.net, &transit.packet, transit.delivery) {
                     let tracking = reject::related(&transit.tracking);
                     if let Some(flow) = &tracking.flow {
                         flow.lock().reset_by_rule(self.now, &self.config.conntrack.tcp);

@@ -38,7 +38,7 @@ pub use route_text::LookedUp;
 pub use sysctl::{SysctlError, sysctl_keys};
 pub use v4::{
     Answer, Closed, DefragUser, Expired, ForwardOutcome, Forwarding, FragmentationNeeded, IcmpError, Identification,
-    InputRoute, Listeners, Pushed, Reassembly, Redirect, Suppressed, fragment, sanity,
+    InputRoute, Listeners, NoReset, Pushed, Reassembly, Redirect, Suppressed, fragment, may_complain, reset, sanity,
 };
 
 use crate::packet::Packet;

@@ -8,6 +8,7 @@ mod identification;
 mod input;
 mod options;
 mod reassembly;
+mod reject;
 mod sanity;
 
 pub use answer::{Answer, Closed, Listeners};
@@ -17,4 +18,5 @@ pub use icmp::{IcmpError, Suppressed};
 pub use identification::Identification;
 pub use input::{Forwarding, InputRoute};
 pub use reassembly::{DefragUser, Expired, Pushed, Reassembly};
+pub use reject::{NoReset, may_complain, reset};
 pub use sanity::sanity;
