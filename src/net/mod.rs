@@ -9,16 +9,20 @@
 //! ```
 
 mod address;
+mod answer;
 mod assign;
+mod complaint;
 mod config;
 #[cfg(test)]
 pub(crate) mod example;
+mod input;
 mod limit;
 mod link;
 mod networks;
 mod output;
 mod pieces;
 mod reason;
+mod reassembly;
 mod route;
 mod route_change;
 mod route_text;
@@ -27,19 +31,20 @@ mod sysctl;
 mod v4;
 
 pub use address::AddressKind;
+pub use answer::{Answer, Closed, Listeners};
 pub use assign::NewAddress;
+pub use complaint::{NoReset, Redirect, Suppressed};
 pub use config::{Address, ConfigError, Interface, Net};
+pub use input::{ForwardOutcome, Forwarding, InputRoute};
 pub use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
 pub use reason::DropReason;
+pub use reassembly::{DefragUser, Expired, Pushed};
 pub use route::{BadPrefix, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table};
 pub use route_change::{Placing, RouteSelector};
 pub use route_text::LookedUp;
 pub use sysctl::{SysctlError, sysctl_keys};
-pub use v4::{
-    Answer, Closed, DefragUser, Expired, ForwardOutcome, Forwarding, FragmentationNeeded, IcmpError, Identification,
-    InputRoute, Listeners, NoReset, Pushed, Reassembly, Redirect, Suppressed, fragment, may_complain, reset, sanity,
-};
+pub use v4::{FragmentationNeeded, IcmpError, Identification, Reassembly, fragment, may_complain, reset, sanity};
 
 use crate::packet::Packet;
 

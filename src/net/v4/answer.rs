@@ -6,41 +6,12 @@ use super::icmp::Message;
 use super::options::{self, milliseconds_today};
 use crate::base::{Time, protocol};
 use crate::net::sysctl::Knob;
-use crate::net::{Delivery, DropReason, HostState, IcmpError, Net, Outgoing, OutputKey, Suppressed};
+use crate::net::{Answer, Delivery, DropReason, HostState, IcmpError, Listeners, Net, Outgoing, OutputKey, Suppressed};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::icmpv4::{kind, unreachable};
 use crate::wire::ipv4::{self, MIN_HEADER};
 use crate::wire::tcp::{self, Tcp, flags, option};
 use crate::wire::{be16, checksum, put16, put32};
-
-/// Which local ports are open. A packet to an open port is consumed, and nothing is answered here.
-pub trait Listeners {
-    /// Asked for TCP, UDP and UDP-Lite with good checksums, and for protocols that the stack has no handler for.
-    fn is_open(&self, packet: &Packet) -> bool;
-}
-
-/// No port is open.
-pub struct Closed;
-
-impl Listeners for Closed {
-    fn is_open(&self, _: &Packet) -> bool {
-        false
-    }
-}
-
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// Taken by a socket or by the stack; nothing goes out.
-    Consumed,
-    /// The packet was taken, and this goes out.
-    Reply(Box<Outgoing>),
-    /// The packet was dropped for the reason; an ICMP error or a reset goes out.
-    Refused(DropReason, Box<Outgoing>),
-    /// The packet was dropped for the reason, and nothing goes out.
-    Dropped(DropReason),
-    /// An answer was due, and is not sent.
-    Suppressed(DropReason, Suppressed),
-}
 
 /// Protocols that Linux has a handler for even where no program uses them, besides ICMP, TCP and UDP: it takes them and answers nothing.
 const TAKEN_SILENTLY: [u8; 2] = [protocol::IGMP, PIM];
@@ -362,6 +333,7 @@ impl Asked<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Closed;
     use crate::net::example::{Make, icmp, net, set, show, tcp, udp, unhex};
 
     fn said(net: &Net, make: &Make, delivery: Delivery) -> String {

@@ -1,28 +1,11 @@
 //! What forwarding asks of a packet before the FORWARD hook sees it.
 
-use std::net::IpAddr;
-
-use crate::net::{DropReason, Forwarding, IcmpError, Net};
+use crate::net::{DropReason, ForwardOutcome, Forwarding, IcmpError, Net, Redirect};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{kind, unreachable};
 
 /// Code "source route failed" of DESTINATION_UNREACHABLE.
 const SOURCE_ROUTE_FAILED: u8 = 5;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForwardOutcome {
-    /// On to the FORWARD hook; the time to live is one less already. The redirect, if any, is sent first.
-    Continue { redirect: Option<Redirect> },
-    /// The packet is gone for the reason, and its sender is to be told (`Net::icmp_error`, `Delivery::Unicast`).
-    Refused(DropReason, IcmpError),
-}
-
-/// An ICMP redirect that the sender may get (`Net::redirect` limits how many).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Redirect {
-    /// The host to use instead.
-    pub gateway: IpAddr,
-}
 
 impl Net {
     /// The checks in the kernel's order: time to live, strict source route, size.

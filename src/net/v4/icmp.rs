@@ -1,12 +1,13 @@
 //! ICMP errors of the host's own: who gets one, what it quotes, from which address it comes, how often.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::options;
 use crate::base::{InterfaceId, Time, protocol};
 use crate::net::sysctl::Knob;
-use crate::net::{Delivery, Expired, HostState, InputRoute, Net, Outgoing, OutputKey, OutputRoute, Redirect, Scope};
+use crate::net::{
+    Delivery, Expired, HostState, InputRoute, Net, Outgoing, OutputKey, OutputRoute, Redirect, Scope, Suppressed,
+};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{self, kind, unreachable};
 use crate::wire::ipv4::{self, MIN_HEADER};
@@ -18,49 +19,6 @@ pub struct IcmpError {
     pub code: u8,
     /// The four bytes after the checksum: the MTU, the gateway, the pointer in its first byte; else 0.
     pub info: u32,
-}
-
-/// Why no ICMP message is sent about a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suppressed {
-    /// It came by broadcast or multicast.
-    NotUnicast,
-    LaterFragment,
-    /// It is an ICMP message other than a query or its answer.
-    AboutAnError,
-    /// No route leads back to its source.
-    NoRouteBack,
-    /// icmp_ratelimit: too many to this destination.
-    PeerLimit,
-    /// icmp_msgs_per_sec: too many altogether.
-    CommonLimit,
-    /// Redirects were not heeded, or the last one is too recent.
-    RedirectsIgnored,
-    /// Only for a packet to this host is it said that its fragments did not come in time, and only once the first did.
-    NotForThisHost,
-    /// A reset may not be cut, and with the options that it answers it is too long for the way back.
-    LongerThanTheMtu,
-    /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
-    NoRoomInOptions,
-}
-
-impl fmt::Display for Suppressed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotUnicast => "no ICMP error is sent about a broadcast or multicast",
-            Self::LaterFragment => "no ICMP error is sent about a fragment other than the first",
-            Self::AboutAnError => "no ICMP error is sent about ICMP that is neither query nor answer",
-            Self::NoRouteBack => "no route leads back to the sender",
-            Self::PeerLimit => "icmp_ratelimit: too many ICMP errors to this destination",
-            Self::CommonLimit => "icmp_msgs_per_sec: too many ICMP errors altogether",
-            Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",
-            Self::LongerThanTheMtu => "with the IP options that it answers the reset is longer than the MTU of its way",
-            Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
-            Self::NotForThisHost => {
-                "reassembly is given up silently for packets to others, and without the first fragment"
-            }
-        })
-    }
 }
 
 /// Everything of an ICMP message but where it goes.

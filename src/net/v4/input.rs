@@ -9,52 +9,13 @@ use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::net::address::is_limited_broadcast;
 use crate::net::route::Key;
 use crate::net::sysctl::ConfKnob;
-use crate::net::{Address, Delivery, DropReason, IcmpError, Interface, Net, Route, RouteError, RouteKind, Scope};
+use crate::net::{
+    Address, Delivery, DropReason, Forwarding, IcmpError, InputRoute, Interface, Net, Route, RouteError, RouteKind,
+    Scope,
+};
 use crate::packet::Packet;
 use crate::wire::icmpv4::{kind, unreachable as code};
 use crate::wire::tcp;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputRoute {
-    /// To INPUT: an address of the host's own.
-    Local,
-    /// To INPUT: a broadcast address of a network of ours, or 255.255.255.255.
-    Broadcast,
-    /// To INPUT: a group that the host has joined.
-    Multicast,
-    Forward(Forwarding),
-    /// Dropped without any further hook, and the sender is told (`Net::input_error`).
-    Error {
-        reason: DropReason,
-        error: IcmpError,
-        /// How its destination was found, for `Net::input_error`.
-        delivery: Delivery,
-    },
-    /// Dropped without any further hook.
-    Drop(DropReason),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forwarding {
-    pub output: InterfaceId,
-    pub gateway: Option<IpAddr>,
-    /// Of the route, though the interface's be smaller; else of the interface.
-    pub mtu: u32,
-    /// It leaves by the interface it came from, and the sender could reach the next hop itself.
-    pub redirect: bool,
-    /// The next address of a source route, which becomes the destination once FORWARD has passed (`Net::forward_options`).
-    pub source_route: Option<IpAddr>,
-    /// The source route leaves no choice of hops.
-    pub strict: bool,
-    /// A directed broadcast, forwarded because of `bc_forwarding`.
-    pub broadcast: bool,
-    /// Where in the header a record route names this host.
-    pub recorded_at: Option<u8>,
-    /// Where in the header a time stamp names this host; this follows the output interface only under a source route.
-    pub stamped_at: Option<u8>,
-    /// The options were written to, and the header checksum is yet to follow.
-    pub options_changed: bool,
-}
 
 impl Net {
     /// What comes after PREROUTING: the routing decision, then the packet's IP options, which may be written to.

@@ -11,12 +11,9 @@ mod reassembly;
 mod reject;
 mod sanity;
 
-pub use answer::{Answer, Closed, Listeners};
-pub use forward::{ForwardOutcome, Redirect};
 pub use fragment::{FragmentationNeeded, fragment};
-pub use icmp::{IcmpError, Suppressed};
+pub use icmp::IcmpError;
 pub use identification::Identification;
-pub use input::{Forwarding, InputRoute};
-pub use reassembly::{DefragUser, Expired, Pushed, Reassembly};
-pub use reject::{NoReset, may_complain, reset};
+pub use reassembly::Reassembly;
+pub use reject::{may_complain, reset};
 pub use sanity::sanity;

@@ -3,23 +3,10 @@
 use std::net::IpAddr;
 
 use crate::base::protocol;
-use crate::net::{Delivery, Net, Outgoing, OutputKey, RouteError};
+use crate::net::{Delivery, Net, NoReset, Outgoing, OutputKey};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::tcp::{self, flags};
 use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
-
-/// Why REJECT sends no reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoReset {
-    /// A later fragment, or no TCP header.
-    NotTcp,
-    /// A reset is not answered with a reset.
-    AboutAReset,
-    ChecksumWrong,
-    /// The packet was for a broadcast or multicast address.
-    NotUnicast,
-    NoRoute(RouteError),
-}
 
 /// REJECT answers no later fragments, and nothing whose transport checksum is wrong: who would trust the ports in it?
 ///

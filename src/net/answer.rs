@@ -1,0 +1,33 @@
+//! What the local host does with a packet: the words for it, and the programs it asks.
+
+use super::{DropReason, Outgoing, Suppressed};
+use crate::packet::Packet;
+
+/// Which local ports are open. A packet to an open port is consumed, and nothing is answered here.
+pub trait Listeners {
+    /// Asked for TCP, UDP and UDP-Lite with good checksums, and for protocols that the stack has no handler for.
+    fn is_open(&self, packet: &Packet) -> bool;
+}
+
+/// No port is open.
+pub struct Closed;
+
+impl Listeners for Closed {
+    fn is_open(&self, _: &Packet) -> bool {
+        false
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Taken by a socket or by the stack; nothing goes out.
+    Consumed,
+    /// The packet was taken, and this goes out.
+    Reply(Box<Outgoing>),
+    /// The packet was dropped for the reason; an ICMP error or a reset goes out.
+    Refused(DropReason, Box<Outgoing>),
+    /// The packet was dropped for the reason, and nothing goes out.
+    Dropped(DropReason),
+    /// An answer was due, and is not sent.
+    Suppressed(DropReason, Suppressed),
+}
