@@ -1,5 +1,6 @@
 //! Expectations: flows that a helper has announced.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -52,6 +53,16 @@ pub enum ExpectationRefused {
     Clash,
     /// The master has died.
     MasterDied,
+}
+
+impl fmt::Display for ExpectationRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "too many",
+            Self::Clash => "it clashes",
+            Self::MasterDied => "its flow has died",
+        })
+    }
 }
 
 impl Expectation {

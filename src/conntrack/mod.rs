@@ -172,7 +172,7 @@ pub enum InvalidReason {
     Tcp(proto::tcp::InvalidReason),
 }
 
-/// Why tracking or NAT drops a packet.
+/// Why tracking drops a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
     /// `nf_conntrack_max` flows exist and none could be dropped early.
@@ -181,24 +181,6 @@ pub enum DropReason {
     Clash,
     /// The flow was deleted while its first packet was under way.
     FlowDied,
-    /// NAT found no free tuple.
-    NoFreeTuple,
-    /// An ICMP error through NAT with a wrong checksum or an unreadable quote.
-    IcmpErrorUnreadable,
-    /// GRE of a version that NAT does not know.
-    UnknownGreVersion,
-    /// GRE cut short before NAT has read it.
-    GreTruncated,
-    /// A segment whose numbers have to be shifted (or what is taken for one) cannot be read to the end of its options.
-    BrokenTcpOptions,
-    /// An ICMP redirect of a flow under NAT would tell the host a wrong address.
-    RedirectUnderNat,
-    /// The helper cannot read a command that a packet's end cuts in two.
-    HelperPartialMatch,
-    /// The helper's expectation was refused.
-    HelperExpectation(ExpectationRefused),
-    /// The helper could not rewrite the payload.
-    HelperMangle,
 }
 
 impl fmt::Display for InvalidReason {
@@ -227,19 +209,6 @@ impl fmt::Display for DropReason {
             Self::TableFull => "the table of flows is full",
             Self::Clash => "another flow with the same tuple came first",
             Self::FlowDied => "the flow was deleted while its first packet was under way",
-            Self::NoFreeTuple => "NAT found no free tuple",
-            Self::IcmpErrorUnreadable => "NAT cannot read the ICMP error or its checksum is wrong",
-            Self::UnknownGreVersion => "NAT translates GRE of versions 0 and 1 only",
-            Self::GreTruncated => "NAT cannot read the GRE header, which is cut short",
-            Self::BrokenTcpOptions => "its numbers have to be shifted, and its TCP options cannot be read",
-            Self::RedirectUnderNat => "an ICMP redirect of a flow under NAT",
-            Self::HelperPartialMatch => "the packet ends in the middle of a command that the helper has to read whole",
-            Self::HelperExpectation(ExpectationRefused::Full) => "the helper's expectation was refused: too many",
-            Self::HelperExpectation(ExpectationRefused::Clash) => "the helper's expectation was refused: it clashes",
-            Self::HelperExpectation(ExpectationRefused::MasterDied) => {
-                "the helper's expectation was refused: its flow has died"
-            }
-            Self::HelperMangle => "the helper could not rewrite the payload",
         })
     }
 }

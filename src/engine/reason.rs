@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::walk::MOST_VISITS;
 use crate::conntrack;
+use crate::helper;
+use crate::nat;
 use crate::net;
 use crate::rule::{Rejection, Table};
 
@@ -45,8 +47,9 @@ pub enum Reason {
     NoWay(net::RouteError),
     /// A program's packet is larger than the way out takes (EMSGSIZE).
     MessageTooLong,
-    /// Tracking or NAT.
     Tracking(conntrack::DropReason),
+    Nat(nat::DropReason),
+    Helper(helper::DropReason),
     /// The flow's address is that of another interface than the one it leaves by now.
     MasqueradeMoved,
     /// A packet of the router's own went round through `lo` too often.
@@ -89,6 +92,8 @@ impl fmt::Display for Reason {
             Self::NoWay(reason) => write!(f, "{reason}"),
             Self::MessageTooLong => f.write_str("Message too long: it exceeds the MTU of the way out"),
             Self::Tracking(reason) => write!(f, "{reason}"),
+            Self::Nat(reason) => write!(f, "{reason}"),
+            Self::Helper(reason) => write!(f, "{reason}"),
             Self::MasqueradeMoved => {
                 f.write_str("MASQUERADE took its flow's address from another interface than it leaves by now, so the flow is given up")
             },

@@ -36,10 +36,8 @@ impl Services for EngineServices<'_> {
             now: self.now,
             random: self.random,
         };
-        match nat::setup(&self.router.flows, &mut cx, flow, range, manip) {
-            Ok(()) => TargetVerdict::Accept,
-            Err(_) => TargetVerdict::Drop,
-        }
+        nat::setup(&self.router.flows, &mut cx, flow, range, manip);
+        TargetVerdict::Accept
     }
 }
 

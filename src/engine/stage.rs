@@ -261,7 +261,7 @@ impl<O: Observer> Pass<'_, O> {
                     now: self.now,
                     random: &mut self.worker.random,
                 };
-                nat::null_binding(&self.router.flows, &mut cx, &flow, manip).map_err(Reason::Tracking)?;
+                nat::null_binding(&self.router.flows, &mut cx, &flow, manip);
             }
         } else if O::WATCHING {
             let why = match about_another {
@@ -281,7 +281,7 @@ impl<O: Observer> Pass<'_, O> {
         } else {
             None
         };
-        let translated = nat::translate(&mut transit.packet, &transit.tracking, at).map_err(Reason::Tracking)?;
+        let translated = nat::translate(&mut transit.packet, &transit.tracking, at).map_err(Reason::Nat)?;
         if translated == Translated::Moved {
             if let Some(flow) = &transit.tracking.flow {
                 self.router.flows.delete(flow);
@@ -325,7 +325,7 @@ impl<O: Observer> Pass<'_, O> {
         // Seen: the packet whose length the helper changes first is not adjusted itself, not even looked at.
         let is_shifted = nat::shifts_sequences(&transit.tracking);
         let before = O::IN_DETAIL.then(|| transit.packet.clone());
-        let heard = helper::run(&mut transit.packet, &transit.tracking, &mut helper).map_err(Reason::Tracking)?;
+        let heard = helper::run(&mut transit.packet, &transit.tracking, &mut helper).map_err(Reason::Helper)?;
         if let (Some(before), Some(heard)) = (before, &heard) {
             self.observer.see(Event::Helped {
                 heard,
@@ -334,7 +334,7 @@ impl<O: Observer> Pass<'_, O> {
             });
         }
         if is_shifted {
-            nat::adjust_sequences(&mut transit.packet, &transit.tracking).map_err(Reason::Tracking)?;
+            nat::adjust_sequences(&mut transit.packet, &transit.tracking).map_err(Reason::Nat)?;
         }
         let cx = TrackContext {
             now: self.now,

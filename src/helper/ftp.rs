@@ -8,11 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{HeardWhat, HelperContext, mangle};
+use super::{DropReason, HeardWhat, HelperContext, mangle};
 use crate::base::{Family, protocol};
 use crate::conntrack::{
-    CtState, Direction, DropReason, Endpoint, Expectation, ExpectationMask, ExpectationNat, ExpectationRefused,
-    HelperData, Status, Tracking, Tuple,
+    CtState, Direction, Endpoint, Expectation, ExpectationMask, ExpectationNat, ExpectationRefused, HelperData, Status,
+    Tracking, Tuple,
 };
 use crate::packet::Packet;
 
@@ -47,7 +47,7 @@ pub(super) fn run(
         let family = packet.family();
         match read(data, direction, family) {
             Reading::Nothing => heard = HeardWhat::NoCommand,
-            Reading::Incomplete => return Err(DropReason::HelperPartialMatch),
+            Reading::Incomplete => return Err(DropReason::PartialMatch),
             Reading::Command(command) => heard = announce(&command, packet, tracking, cx)?,
         }
     }
@@ -171,14 +171,14 @@ fn announce(
                 expected: wish.tuple,
                 instead_of: None,
             })
-            .map_err(DropReason::HelperExpectation);
+            .map_err(DropReason::Expectation);
     }
     // The port that was named, if it is free; else any above it.
     let room = u32::from(u16::MAX - command.port);
     let mut attempts = room.min(PORTS_TRIED);
     while let Err(refused) = expect(&wish) {
         if refused != ExpectationRefused::Clash || attempts == 0 {
-            return Err(DropReason::HelperExpectation(refused));
+            return Err(DropReason::Expectation(refused));
         }
         attempts -= 1;
         wish.tuple.destination.id = command.port + cx.random.below(room) as u16;
@@ -186,7 +186,7 @@ fn announce(
     let port = wish.tuple.destination.id;
     if port == 0 {
         // Seen: the packet is dropped, though the expectation stays.
-        return Err(DropReason::HelperMangle);
+        return Err(DropReason::Mangle);
     }
     let text = command.form.write(peers.destination.address, port);
     if !mangle::replace(packet, tracking, command.text.clone(), text.as_bytes()) {
@@ -195,7 +195,7 @@ fn announce(
                 cx.table.unexpect(&made);
             }
         }
-        return Err(DropReason::HelperMangle);
+        return Err(DropReason::Mangle);
     }
     Ok(HeardWhat::Announced {
         expected: wish.tuple,

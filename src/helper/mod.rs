@@ -2,14 +2,17 @@
 
 mod ftp;
 mod mangle;
+mod reason;
 #[cfg(test)]
 mod replay;
+
+pub use reason::DropReason;
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::base::{Family, Random, Time, protocol};
-use crate::conntrack::{DropReason, HelperSpec, Settings, Table, Tracking, Tuple};
+use crate::conntrack::{HelperSpec, Settings, Table, Tracking, Tuple};
 use crate::packet::Packet;
 
 /// What a helper needs beside the packet.

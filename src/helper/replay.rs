@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::{HelperContext, registry, run};
 use crate::base::{AddressRange, PortRange, Random, Time, protocol};
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
-use crate::conntrack::{CtState, DropReason, Settings, Table, Template, TrackContext, TrackStage, Tracked, Tracking};
+use crate::conntrack::{CtState, Settings, Table, Template, TrackContext, TrackStage, Tracked, Tracking};
 use crate::nat::{self, Manip, NatContext, NatHook, NatRange};
 use crate::packet::Packet;
 use crate::wire::icmpv4::kind;
@@ -131,19 +131,14 @@ impl Replay {
         self.state = "-".to_owned();
         let mut packet = Packet::parse(bytes.to_vec()).unwrap();
         let mut tracking = Tracking::default();
-        if let Ok(output) = self.forward(interface, &mut packet, &mut tracking) {
+        if let Some(output) = self.forward(interface, &mut packet, &mut tracking) {
             packet.finish_checksum();
             let hex: String = packet.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
             self.sent.push(format!("{output} {hex}"));
         }
     }
 
-    fn forward(
-        &mut self,
-        input: &str,
-        packet: &mut Packet,
-        tracking: &mut Tracking,
-    ) -> Result<&'static str, DropReason> {
+    fn forward(&mut self, input: &str, packet: &mut Packet, tracking: &mut Tracking) -> Option<&'static str> {
         if self.helper && packet.protocol() == protocol::TCP && packet.ports().is_some_and(|ports| ports.1 == 21) {
             tracking.template = Some(Arc::new(Template {
                 helper: Some("ftp".to_owned()),
@@ -161,8 +156,8 @@ impl Replay {
             now: self.now,
             random: &mut self.random,
         };
-        if let Tracked::Drop(reason) = nat::track(&self.table, &cx, &mut nat_cx, packet, tracking) {
-            return Err(reason);
+        if let Tracked::Drop(_) = nat::track(&self.table, &cx, &mut nat_cx, packet, tracking) {
+            return None;
         }
         self.state = tracking.state_for_matching().name().to_owned();
         self.nat_stage(NatHook::Prerouting, input, "", packet, tracking)?;
@@ -179,10 +174,10 @@ impl Replay {
             random: &mut self.random,
             helpers: registry(),
         };
-        run(packet, tracking, &mut helper_cx)?;
-        nat::adjust_sequences(packet, tracking)?;
-        self.table.confirm(&cx, packet, tracking)?;
-        Ok(output)
+        run(packet, tracking, &mut helper_cx).ok()?;
+        nat::adjust_sequences(packet, tracking).ok()?;
+        self.table.confirm(&cx, packet, tracking).ok()?;
+        Some(output)
     }
 
     fn nat_stage(
@@ -192,8 +187,8 @@ impl Replay {
         output: &str,
         packet: &mut Packet,
         tracking: &Tracking,
-    ) -> Result<(), DropReason> {
-        let Some(flow) = &tracking.flow else { return Ok(()) };
+    ) -> Option<()> {
+        let Some(flow) = &tracking.flow else { return Some(()) };
         let manip = hook.manip();
         let is_error = packet.icmpv4().is_some_and(|it| kind::is_error(it.kind()));
         let may_open = matches!(tracking.state, Some(CtState::New | CtState::Related)) && !is_error;
@@ -211,11 +206,11 @@ impl Replay {
                 .iter()
                 .find(|rule| rule.hook == name && rule.fits(input, output, packet));
             match rule {
-                Some(rule) if !rule.accepts => nat::setup(&self.table, &mut cx, flow, &rule.range, manip)?,
-                _ => nat::null_binding(&self.table, &mut cx, flow, manip)?,
+                Some(rule) if !rule.accepts => nat::setup(&self.table, &mut cx, flow, &rule.range, manip),
+                _ => nat::null_binding(&self.table, &mut cx, flow, manip),
             }
         }
-        nat::translate(packet, tracking, hook).map(|_| ())
+        nat::translate(packet, tracking, hook).ok().map(|_| ())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Choosing and keeping mappings, rewriting headers, quoted headers of ICMP errors, sequence offsets.
 
+mod reason;
 mod sequence;
 mod setup;
 mod spread;
@@ -7,6 +8,7 @@ mod spread;
 mod tests;
 mod translate;
 
+pub use reason::DropReason;
 pub use sequence::{adjust_sequences, record_length_change, shifts_sequences};
 pub use setup::{is_done, null_binding, setup, track};
 pub use translate::{Translated, translate};

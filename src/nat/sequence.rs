@@ -1,7 +1,8 @@
 //! TCP sequence offsets of flows whose payload a helper made longer or shorter.
 
+use super::DropReason;
 use crate::base::protocol;
-use crate::conntrack::{CtState, Direction, DropReason, FlowState, SequenceAdjustment, Status, Tracking};
+use crate::conntrack::{CtState, Direction, FlowState, SequenceAdjustment, Status, Tracking};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::tcp::{self, flags, option};
 use crate::wire::{be16, be32, checksum, put16, put32};

@@ -7,7 +7,7 @@ use super::{Manip, NatContext, NatRange, spread};
 use crate::base::{AddressRange, PortRange, protocol};
 use crate::conntrack::proto::ProtocolState;
 use crate::conntrack::{
-    Direction, DropReason, Endpoint, Expectation, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
+    Direction, Endpoint, Expectation, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
 };
 use crate::packet::Packet;
 
@@ -20,31 +20,24 @@ pub fn track(
     tracking: &mut Tracking,
 ) -> Tracked {
     let tracked = table.track(cx, packet, tracking);
-    if let (Tracked::Accept(Reason::Expected(expectation)), Some(flow)) = (&tracked, &tracking.flow)
-        && let Err(reason) = follow_master(table, nat, flow, expectation)
-    {
-        return Tracked::Drop(reason);
+    if let (Tracked::Accept(Reason::Expected(expectation)), Some(flow)) = (&tracked, &tracking.flow) {
+        follow_master(table, nat, flow, expectation);
     }
     tracked
 }
 
 /// What the SNAT and DNAT targets call on a flow that has no mapping of this kind yet. A flow that has one, or is in the table already, stays as
 /// it is. Where nothing is free the flow keeps a taken tuple, and is refused when it is to be confirmed, as in the kernel.
-pub fn setup(
-    table: &Table,
-    cx: &mut NatContext<'_>,
-    flow: &Arc<Flow>,
-    range: &NatRange,
-    manip: Manip,
-) -> Result<(), DropReason> {
+pub fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, range: &NatRange, manip: Manip) {
     let (status, reply) = {
         let state = flow.lock();
         (state.status, state.reply)
     };
     if status.has_any(done_bit(manip).or(Status::CONFIRMED)) {
-        return Ok(());
+        return;
     }
-    let current = reply.inverse().ok_or(DropReason::NoFreeTuple)?;
+    // Never without one: the reply is an answer itself.
+    let Some(current) = reply.inverse() else { return };
     let mut choice = Choice {
         table,
         cx,
@@ -54,19 +47,20 @@ pub fn setup(
     };
     let chosen = choice.choose(current);
     let mut state = flow.lock();
-    if chosen != current {
-        state.reply = chosen.inverse().ok_or(DropReason::NoFreeTuple)?;
+    if chosen != current
+        && let Some(reply) = chosen.inverse()
+    {
+        state.reply = reply;
         state.status.set(match manip {
             Manip::Source => Status::SRC_NAT,
             Manip::Destination => Status::DST_NAT,
         });
     }
     state.status.set(done_bit(manip));
-    Ok(())
 }
 
 /// What happens at the nat hook when no rule spoke: the flow keeps its addresses, but a source port that another flow holds is changed.
-pub fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, manip: Manip) -> Result<(), DropReason> {
+pub fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, manip: Manip) {
     let address = {
         let state = flow.lock();
         match manip {
@@ -78,7 +72,7 @@ pub fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, ma
         addresses: Some(AddressRange::single(address)),
         ..NatRange::default()
     };
-    setup(table, cx, flow, &range, manip)
+    setup(table, cx, flow, &range, manip);
 }
 
 /// Whether a mapping of this kind has been decided.
@@ -87,15 +81,8 @@ pub fn is_done(flow: &Flow, manip: Manip) -> bool {
 }
 
 /// An expected flow seems to come from where the announcing command went, and goes to whoever sent that command.
-fn follow_master(
-    table: &Table,
-    cx: &mut NatContext<'_>,
-    flow: &Arc<Flow>,
-    expectation: &Expectation,
-) -> Result<(), DropReason> {
-    let Some(nat) = expectation.nat else {
-        return Ok(());
-    };
+fn follow_master(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, expectation: &Expectation) {
+    let Some(nat) = expectation.nat else { return };
     let command = {
         let master = expectation.master.lock();
         *master.tuple(&expectation.master, nat.command)
@@ -109,8 +96,8 @@ fn follow_master(
         ports: Some(PortRange::single(nat.port)),
         ..NatRange::default()
     };
-    setup(table, cx, flow, &from, Manip::Source)?;
-    setup(table, cx, flow, &to, Manip::Destination)
+    setup(table, cx, flow, &from, Manip::Source);
+    setup(table, cx, flow, &to, Manip::Destination);
 }
 
 fn done_bit(manip: Manip) -> Status {

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::{Manip, NatHook};
+use super::{DropReason, Manip, NatHook};
 use crate::base::protocol;
-use crate::conntrack::{CtState, Direction, DropReason, Status, Tracking, Tuple};
+use crate::conntrack::{CtState, Direction, Status, Tracking, Tuple};
 use crate::packet::{ChecksumState, End, Packet};
 use crate::wire::icmpv4::{self, kind};
 use crate::wire::{be16, be32, checksum, ipv4, put16, put32, tcp};

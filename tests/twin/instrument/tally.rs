@@ -25,6 +25,8 @@ impl Tally {
             Reason::Host(why) => format!("host: {why:?}"),
             Reason::NoWay(why) => format!("no way: {why:?}"),
             Reason::Tracking(why) => format!("tracking: {why:?}"),
+            Reason::Nat(why) => format!("nat: {why:?}"),
+            Reason::Helper(why) => format!("helper: {why:?}"),
             Reason::Rejected { with, .. } => format!("rejected: {with:?}"),
             Reason::Rule(_) => "a rule".into(),
             Reason::Policy(_) => "a policy".into(),
