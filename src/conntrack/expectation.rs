@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::expectations::Expectations;
 use super::{Direction, Flow, Status, Table, Tuple};
 use crate::base::Time;
 
@@ -66,7 +67,7 @@ impl fmt::Display for ExpectationRefused {
 }
 
 impl Expectation {
-    fn fits(&self, tuple: &Tuple) -> bool {
+    pub(super) fn fits(&self, tuple: &Tuple) -> bool {
         self.tuple.destination == tuple.destination
             && self.tuple.protocol == tuple.protocol
             && self.tuple.source.id & self.mask.id == tuple.source.id & self.mask.id
@@ -74,7 +75,7 @@ impl Expectation {
     }
 
     /// Some packet would fit both.
-    fn overlaps(&self, other: &Self) -> bool {
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
         let id = self.mask.id & other.mask.id;
         let address = under(self.mask.address, other.mask.address);
         self.tuple.destination == other.tuple.destination
@@ -83,91 +84,11 @@ impl Expectation {
             && under(self.tuple.source.address, address) == under(other.tuple.source.address, address)
     }
 
-    fn is_the_same_wish(&self, other: &Self) -> bool {
+    pub(super) fn is_the_same_wish(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.master, &other.master)
             && self.class == other.class
             && self.tuple == other.tuple
             && self.mask == other.mask
-    }
-}
-
-/// All expectations. They are few (`nf_conntrack_expect_max` is 4096, and a flow of FTP has one), and the table looks here for new flows only,
-/// and only while there are any.
-#[derive(Debug, Default)]
-pub(super) struct Expectations {
-    list: Vec<Arc<Expectation>>,
-    next_serial: u64,
-}
-
-impl Expectations {
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// The expectation that a new flow fulfils, which is taken away unless it is permanent.
-    pub(super) fn take(&mut self, now: Time, tuple: &Tuple) -> Option<Arc<Expectation>> {
-        self.collect(now);
-        let at = self.list.iter().position(|it| !it.inactive && it.fits(tuple))?;
-        Some(if self.list[at].permanent {
-            Arc::clone(&self.list[at])
-        } else {
-            self.list.remove(at)
-        })
-    }
-
-    /// Adds an expectation. The same one again replaces the old; of a flow that has as many as its helper may have, the oldest goes.
-    pub(super) fn add(
-        &mut self,
-        now: Time,
-        mut new: Expectation,
-        max_of_class: u32,
-        max: u32,
-    ) -> Result<(), ExpectationRefused> {
-        self.collect(now);
-        if let Some(at) = self.list.iter().position(|it| it.is_the_same_wish(&new)) {
-            self.list.remove(at);
-        } else if self.list.iter().any(|it| it.overlaps(&new)) {
-            return Err(ExpectationRefused::Clash);
-        }
-        let of_class = |it: &&Arc<Expectation>| Arc::ptr_eq(&it.master, &new.master) && it.class == new.class;
-        if max_of_class != 0 && self.list.iter().filter(of_class).count() >= max_of_class as usize {
-            let oldest = self.list.iter().position(|it| of_class(&it));
-            oldest.map(|at| self.list.remove(at));
-        }
-        if self.list.len() >= max as usize {
-            return Err(ExpectationRefused::Full);
-        }
-        new.serial = self.next_serial;
-        self.next_serial += 1;
-        self.list.push(Arc::new(new));
-        Ok(())
-    }
-
-    /// Takes over what stood in another list.
-    pub(super) fn fill(&mut self, list: Vec<Expectation>) {
-        self.next_serial = list.last().map_or(0, |last| last.serial + 1);
-        self.list = list.into_iter().map(Arc::new).collect();
-    }
-
-    pub(super) fn all(&mut self, now: Time) -> Vec<Arc<Expectation>> {
-        self.collect(now);
-        self.list.clone()
-    }
-
-    pub(super) fn remove_of(&mut self, master: &Arc<Flow>) {
-        self.list.retain(|it| !Arc::ptr_eq(&it.master, master));
-    }
-
-    pub(super) fn remove(&mut self, serial: u64) {
-        self.list.retain(|it| it.serial != serial);
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.list.clear();
-    }
-
-    pub(super) fn collect(&mut self, now: Time) {
-        self.list.retain(|it| now < it.deadline);
     }
 }
 

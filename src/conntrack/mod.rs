@@ -7,6 +7,7 @@
 mod copy;
 mod events;
 mod expectation;
+mod expectations;
 mod flow;
 pub mod proto;
 mod settings;

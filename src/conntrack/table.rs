@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
 
 use super::events::{EventKind, Events, Listener};
-use super::expectation::Expectations;
+use super::expectations::Expectations;
 use super::flow::{FlowState, OVER_AT_ONCE};
 use super::proto::ProtocolState;
 use super::{Direction, Endpoint, Flow, Status, Tuple};
