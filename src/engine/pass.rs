@@ -10,16 +10,14 @@ use super::reason::Reason;
 use super::reject;
 use super::router::{Config, Router};
 use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
-use crate::base::{InterfaceId, Time, protocol};
+use crate::base::{InterfaceId, Time};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
-    Answer, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, IcmpError, InputRoute, Outgoing, OutputKey,
-    Suppressed, fragment, may_complain, reset, sanity,
+    Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
+    Suppressed, fragment, from_program, lacks_identification, may_complain, sanity,
 };
 use crate::packet::Packet;
 use crate::rule::{Hook, Rejection};
-use crate::wire::icmpv4;
-use crate::wire::ipv4::Ipv4;
 
 /// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
 pub(super) struct Pass<'a, O> {
@@ -87,22 +85,17 @@ impl<'a, O: Observer> Pass<'a, O> {
     /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero (source, identification)
     /// and, whatever the program wrote, total length and header checksum. The source counts for nothing in routing.
     pub(super) fn originate(&mut self, bytes: &[u8]) -> Report {
-        let mut buffer = self.worker.buffer(bytes);
-        if let (Ok(mut view), Ok(length)) = (Ipv4::new(&mut buffer[..]), u16::try_from(bytes.len())) {
-            view.set_total_length(length);
-        }
-        let Ok(mut packet) = Packet::parse(buffer) else {
-            self.see_arrival(None, bytes);
-            let report = self.stopped(Reason::Host(DropReason::Truncated), None);
-            return self.see_report(report);
+        let mut packet = match from_program(self.worker.buffer(bytes)) {
+            Ok(packet) => packet,
+            Err(reason) => {
+                self.see_arrival(None, bytes);
+                let report = self.stopped(Reason::Host(reason), None);
+                return self.see_report(report);
+            }
         };
-        packet.options_unread = true;
         let key = OutputKey {
-            destination: packet.destination(),
             source: None,
-            mark: packet.mark,
-            interface: None,
-            tos: packet.ipv4().tos(),
+            ..OutputKey::of(&packet)
         };
         let route = match self.config.net.route_output(key) {
             Ok(route) => route,
@@ -121,12 +114,8 @@ impl<'a, O: Observer> Pass<'a, O> {
         if packet.source().is_unspecified() {
             packet.fill_source(route.source);
         }
-        if packet.ipv4().identification() == 0 && !packet.ipv4().dont_fragment() {
-            let mut host = self.router.host.lock();
-            let next = host
-                .identification
-                .next(packet.source(), packet.destination(), packet.protocol());
-            packet.set_identification(next);
+        if lacks_identification(&packet) {
+            self.router.host.lock().identify(&mut packet);
         }
         packet.fill_header_checksum();
         packet.output = Some(route.interface);
@@ -188,17 +177,17 @@ impl<'a, O: Observer> Pass<'a, O> {
             InputRoute::Forward(route) => return self.forward(transit, &route),
             InputRoute::Error {
                 reason,
-                error,
+                complaint,
                 delivery,
             } => {
                 let reason = Reason::Host(reason);
                 self.see_stop(&reason);
-                let built = self.config.net.input_error(
+                let built = self.config.net.complain_of_arrival(
                     &mut self.router.host.lock(),
                     self.now,
                     &transit.packet,
                     delivery,
-                    error,
+                    complaint,
                 );
                 self.outward_error(built, reject::related(&transit.tracking));
                 return self.finished(reason, transit);
@@ -220,10 +209,11 @@ impl<'a, O: Observer> Pass<'a, O> {
                     self.outward_error(built, reject::related(&transit.tracking));
                 }
             }
-            ForwardOutcome::Refused(reason, error) => {
+            ForwardOutcome::Dropped(reason) => return self.gone(Reason::Host(reason), transit),
+            ForwardOutcome::Refused(reason, complaint) => {
                 let reason = Reason::Host(reason);
                 self.see_stop(&reason);
-                self.complain(&transit.packet, &transit.tracking, Delivery::Unicast, error);
+                self.complain(&transit.packet, &transit.tracking, Delivery::Unicast, complaint);
                 return self.finished(reason, transit);
             }
         }
@@ -266,10 +256,10 @@ impl<'a, O: Observer> Pass<'a, O> {
         );
         match answer {
             // A protocol without a handler is refused before the host lets go of the flow, so the error is RELATED from the start.
-            Answer::Refused(_, outgoing) if is_protocol_unreachable(&outgoing.packet) => {
+            Answer::Refused(DropReason::NoProtocol, outgoing) => {
                 self.outward_icmp(*outgoing, reject::related(&transit.tracking));
             }
-            Answer::Reply(outgoing) | Answer::Refused(_, outgoing) if outgoing.packet.protocol() == protocol::ICMP => {
+            Answer::Reply(outgoing) | Answer::Refused(_, outgoing) if outgoing.packet.is_icmp() => {
                 self.outward_icmp(*outgoing, Tracking::default());
             }
             Answer::Reply(outgoing) | Answer::Refused(_, outgoing) => {
@@ -404,14 +394,10 @@ impl<'a, O: Observer> Pass<'a, O> {
                 Report { fate, state }
             }
             Err(needed) => {
-                let error = IcmpError {
-                    kind: icmpv4::kind::DESTINATION_UNREACHABLE,
-                    code: icmpv4::unreachable::FRAGMENTATION_NEEDED,
-                    info: needed.mtu,
-                };
+                let complaint = Complaint::TooBig { mtu: needed.mtu };
                 let reason = Reason::Host(DropReason::TooBig);
                 self.see_stop(&reason);
-                self.complain(&needed.packet, &transit.tracking, transit.delivery, error);
+                self.complain(&needed.packet, &transit.tracking, transit.delivery, complaint);
                 Report {
                     fate: Fate::Stopped(reason),
                     state,
@@ -487,12 +473,12 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.inward(&mut transit, Some((delivery, forwarding)))
     }
 
-    /// Sends an ICMP error about a packet, if one may be sent.
-    fn complain(&mut self, about: &Packet, tracking: &Tracking, delivery: Delivery, error: IcmpError) {
+    /// Tells the sender of a packet, if it may be told.
+    fn complain(&mut self, about: &Packet, tracking: &Tracking, delivery: Delivery, complaint: Complaint) {
         let built = self
             .config
             .net
-            .icmp_error(&mut self.router.host.lock(), self.now, about, delivery, error);
+            .complain(&mut self.router.host.lock(), self.now, about, delivery, complaint);
         self.outward_error(built, reject::related(tracking));
     }
 
@@ -506,18 +492,14 @@ impl<'a, O: Observer> Pass<'a, O> {
     /// What REJECT owes the sender.
     fn reject(&mut self, transit: &Transit, with: Rejection) {
         match with {
-            Rejection::Unreachable { code } => {
-                let error = IcmpError {
-                    kind: icmpv4::kind::DESTINATION_UNREACHABLE,
-                    code,
-                    info: 0,
-                };
+            Rejection::Unreachable(why) => {
+                let complaint = Complaint::Unreachable(why);
                 if may_complain(&transit.packet) {
-                    self.complain(&transit.packet, &transit.tracking, transit.delivery, error);
+                    self.complain(&transit.packet, &transit.tracking, transit.delivery, complaint);
                 }
             }
             Rejection::TcpReset => {
-                if let Ok(outgoing) = reset(&self.config.net, &transit.packet, transit.delivery) {
+                if let Ok(outgoing) = self.config.net.reset(&transit.packet, transit.delivery) {
                     let tracking = reject::related(&transit.tracking);
                     if let Some(flow) = &tracking.flow {
                         flow.lock().reset_by_rule(self.now, &self.config.conntrack.tcp);
@@ -585,12 +567,6 @@ impl<'a, O: Observer> Pass<'a, O> {
             self.observer.see(Event::Unanswered { why });
         }
     }
-}
-
-fn is_protocol_unreachable(packet: &Packet) -> bool {
-    packet.icmpv4().is_some_and(|icmp| {
-        (icmp.kind(), icmp.code()) == (icmpv4::kind::DESTINATION_UNREACHABLE, icmpv4::unreachable::PROTOCOL)
-    })
 }
 
 /// How often packets may go round through `lo` because of one packet from outside. Two is what a reset takes; where a route leads strangers' packets

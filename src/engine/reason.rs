@@ -61,26 +61,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule(place) => write!(f, "dropped by {place}"),
-            Self::Rejected {
-                place,
-                with: Rejection::Unreachable { code },
-            } => {
-                let word = match code {
-                    0 => "net-unreachable",
-                    1 => "host-unreachable",
-                    2 => "proto-unreachable",
-                    3 => "port-unreachable",
-                    9 => "net-prohibited",
-                    10 => "host-prohibited",
-                    13 => "admin-prohibited",
-                    code => return write!(f, "rejected by {place} with ICMP unreachable, code {code}"),
-                };
-                write!(f, "rejected by {place} with icmp-{word}")
-            }
-            Self::Rejected {
-                place,
-                with: Rejection::TcpReset,
-            } => write!(f, "rejected by {place} with a TCP reset"),
+            Self::Rejected { place, with } => write!(f, "rejected by {place} with {with}"),
             Self::Policy(place) => write!(f, "dropped by the policy of {} {}", place.table.name(), place.chain),
             Self::Malformed(place) => write!(f, "dropped at {place}: its transport header is cut short"),
             Self::WalkTooLong(place) => write!(

@@ -8,12 +8,11 @@ use super::pass::{Pass, Transit};
 use super::reason::Reason;
 use super::services::EngineServices;
 use super::walk::{Verdict, Walk};
-use crate::base::{Family, InterfaceName, protocol};
+use crate::base::{Family, InterfaceName};
 use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
-use crate::packet::Packet;
 use crate::rule::{Hook, LogRecord, Table};
 
 impl<O: Observer> Pass<'_, O> {
@@ -44,9 +43,9 @@ impl<O: Observer> Pass<'_, O> {
         // The rest of the hook still shows rules the interface that the packet had when it began, as the kernel does.
         let mut output = transit.packet.output;
         for (_, stage) in stages(Hook::Output) {
-            let before = routing_key(&transit.packet);
+            let before = OutputKey::of(&transit.packet);
             self.stage(Hook::Output, *stage, transit)?;
-            let after = routing_key(&transit.packet);
+            let after = OutputKey::of(&transit.packet);
             let again = match stage {
                 Stage::Rules(Table::Mangle) => before != after,
                 Stage::Nat(_) => {
@@ -226,10 +225,7 @@ impl<O: Observer> Pass<'_, O> {
             });
         }
         // An ICMP error is found INVALID before anything is written to the packet; a reset is looked up, found INVALID, and then marked by nothing.
-        if related_to_nothing
-            && transit.tracking.state == Some(CtState::Invalid)
-            && transit.packet.protocol() == protocol::ICMP
-        {
+        if related_to_nothing && transit.tracking.state == Some(CtState::Invalid) && transit.packet.is_icmp() {
             transit.tracking.state = Some(CtState::Related);
         }
         match tracked {
@@ -251,8 +247,7 @@ impl<O: Observer> Pass<'_, O> {
             return Ok(());
         };
         let opens = matches!(transit.tracking.state, Some(CtState::New | CtState::Related));
-        let about_another =
-            transit.tracking.state == Some(CtState::Related) && transit.packet.protocol() == protocol::ICMP;
+        let about_another = transit.tracking.state == Some(CtState::Related) && transit.packet.is_icmp();
         if opens && !about_another && !nat::is_done(flow, manip) {
             let flow = Arc::clone(flow);
             self.rules(hook, Table::Nat, transit)?;
@@ -358,15 +353,4 @@ fn is_led_elsewhere(tracking: &Tracking) -> bool {
         let tuple = |direction| state.tuple(flow, direction);
         tuple(tracking.direction).destination.address != tuple(tracking.direction.opposite()).source.address
     })
-}
-
-/// What the way out depends on.
-fn routing_key(packet: &Packet) -> OutputKey {
-    OutputKey {
-        destination: packet.destination(),
-        source: Some(packet.source()),
-        mark: packet.mark,
-        interface: None,
-        tos: packet.ipv4().tos(),
-    }
 }

@@ -5,6 +5,53 @@ use std::net::IpAddr;
 
 use super::RouteError;
 
+/// What is wrong with a packet, as its sender is told. Each family says it in an ICMP of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Complaint {
+    /// It may pass no more hops.
+    TimeExceeded,
+    /// Its other fragments did not come in time.
+    ReassemblyTimeExceeded,
+    /// It is larger than the MTU, and must not be fragmented.
+    TooBig {
+        mtu: u32,
+    },
+    Unreachable(Unreachable),
+    /// This byte of its header makes no sense.
+    BadHeader {
+        at: u8,
+    },
+}
+
+/// Why a destination cannot be had; shown in the words that REJECT's options have for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Unreachable {
+    Network,
+    Host,
+    Protocol,
+    Port,
+    /// The next hop of a source route cannot be reached as it asks.
+    SourceRoute,
+    NetworkProhibited,
+    HostProhibited,
+    AdminProhibited,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Network => "net-unreachable",
+            Self::Host => "host-unreachable",
+            Self::Protocol => "proto-unreachable",
+            Self::Port => "port-unreachable",
+            Self::SourceRoute => "source-route-failed",
+            Self::NetworkProhibited => "net-prohibited",
+            Self::HostProhibited => "host-prohibited",
+            Self::AdminProhibited => "admin-prohibited",
+        })
+    }
+}
+
 /// An ICMP redirect that the sender may get (`Net::redirect` limits how many).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redirect {
@@ -32,6 +79,7 @@ pub enum Suppressed {
     NotForThisHost,
     /// A reset may not be cut, and with the options that it answers it is too long for the way back.
     LongerThanTheMtu,
+    NotOurFamily,
     /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
     NoRoomInOptions,
 }
@@ -48,6 +96,7 @@ impl fmt::Display for Suppressed {
             Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",
             Self::LongerThanTheMtu => "with the IP options that it answers the reset is longer than the MTU of its way",
             Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
+            Self::NotOurFamily => "IPv6 is not there yet",
             Self::NotForThisHost => {
                 "reassembly is given up silently for packets to others, and without the first fragment"
             }
@@ -60,6 +109,7 @@ impl fmt::Display for Suppressed {
 pub enum NoReset {
     /// A later fragment, or no TCP header.
     NotTcp,
+    NotOurFamily,
     /// A reset is not answered with a reset.
     AboutAReset,
     ChecksumWrong,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Delivery, DropReason, IcmpError, Redirect};
+use super::{Complaint, Delivery, DropReason, Redirect};
 use crate::base::InterfaceId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +14,11 @@ pub enum InputRoute {
     /// To INPUT: a group that the host has joined.
     Multicast,
     Forward(Forwarding),
-    /// Dropped without any further hook, and the sender is told (`Net::input_error`).
+    /// Dropped without any further hook, and the sender is told (`Net::complain_of_arrival`).
     Error {
         reason: DropReason,
-        error: IcmpError,
-        /// How its destination was found, for `Net::input_error`.
+        complaint: Complaint,
+        /// How its destination was found, for `Net::complain_of_arrival`.
         delivery: Delivery,
     },
     /// Dropped without any further hook.
@@ -51,6 +51,8 @@ pub struct Forwarding {
 pub enum ForwardOutcome {
     /// On to the FORWARD hook; the time to live is one less already. The redirect, if any, is sent first.
     Continue { redirect: Option<Redirect> },
-    /// The packet is gone for the reason, and its sender is to be told (`Net::icmp_error`, `Delivery::Unicast`).
-    Refused(DropReason, IcmpError),
+    /// The packet is gone for the reason, and nobody is told.
+    Dropped(DropReason),
+    /// The packet is gone for the reason, and its sender is to be told (`Net::complain`, `Delivery::Unicast`).
+    Refused(DropReason, Complaint),
 }

@@ -15,6 +15,7 @@ mod complaint;
 mod config;
 #[cfg(test)]
 pub(crate) mod example;
+mod host;
 mod input;
 mod limit;
 mod link;
@@ -33,20 +34,20 @@ mod v4;
 pub use address::AddressKind;
 pub use answer::{Answer, Closed, Listeners};
 pub use assign::NewAddress;
-pub use complaint::{NoReset, Redirect, Suppressed};
+pub use complaint::{Complaint, NoReset, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
+pub use host::{
+    FragmentationNeeded, HostState, Outgoing, fragment, from_program, lacks_identification, may_complain, sanity,
+};
 pub use input::{ForwardOutcome, Forwarding, InputRoute};
 pub use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
 pub use reason::DropReason;
-pub use reassembly::{DefragUser, Expired, Pushed};
+pub use reassembly::{DefragUser, Expired, Pushed, Reassembly};
 pub use route::{BadPrefix, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table};
 pub use route_change::{Placing, RouteSelector};
 pub use route_text::LookedUp;
 pub use sysctl::{SysctlError, sysctl_keys};
-pub use v4::{FragmentationNeeded, IcmpError, Identification, Reassembly, fragment, may_complain, reset, sanity};
-
-use crate::packet::Packet;
 
 /// How a packet's destination was found, which decides whether anything may be answered to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,27 +58,4 @@ pub enum Delivery {
     Local,
     Broadcast,
     Multicast,
-}
-
-/// What the host keeps from packet to packet.
-#[derive(Clone, Debug)]
-pub struct HostState {
-    pub limiter: Limiter,
-    pub identification: Identification,
-}
-
-impl HostState {
-    pub fn new(seed: u64) -> Self {
-        Self {
-            limiter: Limiter::new(),
-            identification: Identification::new(seed),
-        }
-    }
-}
-
-/// A packet of the host's own, ready for OUTPUT: its output interface and mark are set.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    pub packet: Packet,
-    pub route: OutputRoute,
 }

@@ -7,6 +7,7 @@ use super::route::Key;
 use super::sysctl::ConfKnob;
 use super::{AddressKind, Delivery, Net, Route, RouteKind, Scope};
 use crate::base::{Family, InterfaceId};
+use crate::packet::Packet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputKey {
@@ -16,6 +17,19 @@ pub struct OutputKey {
     pub mark: u32,
     pub interface: Option<InterfaceId>,
     pub tos: u8,
+}
+
+impl OutputKey {
+    /// What the way out of a packet depends on that has its source.
+    pub fn of(packet: &Packet) -> Self {
+        Self {
+            destination: packet.destination(),
+            source: Some(packet.source()),
+            mark: packet.mark,
+            interface: None,
+            tos: packet.tos(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

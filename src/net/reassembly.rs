@@ -1,7 +1,47 @@
 //! Reassembly in the words of both families: who asks for it, and what comes of it.
 
-use super::DropReason;
+use super::{DropReason, Net, v4};
+use crate::base::{Family, Time};
 use crate::packet::Packet;
+
+/// Every queue that waits for fragments.
+#[derive(Clone, Debug, Default)]
+pub struct Reassembly {
+    v4: v4::Reassembly,
+}
+
+impl Reassembly {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
+    pub fn push(&mut self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
+        match packet.family() {
+            Family::V4 => self.v4.push(now, net, user, packet),
+            Family::V6 => Pushed::Dropped(DropReason::NotOurFamily),
+        }
+    }
+
+    /// Takes the queues whose time is up, the oldest first.
+    pub fn expire(&mut self, now: Time) -> Vec<Expired> {
+        self.v4.expire(now)
+    }
+
+    /// When `expire` may next have something to do.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.v4.next_deadline()
+    }
+
+    /// How many packets are waited for.
+    pub fn len(&self) -> usize {
+        self.v4.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty()
+    }
+}
 
 /// Who reassembles: fragments seen at one place never meet those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -135,6 +135,19 @@ impl Packet {
         IpAddr::V4(Ipv4Addr::from_bits(be32(&self.bytes, 16)))
     }
 
+    /// True for the ICMP of its family.
+    pub fn is_icmp(&self) -> bool {
+        match self.family {
+            Family::V4 => self.protocol == protocol::ICMP,
+            Family::V6 => self.protocol == protocol::ICMPV6,
+        }
+    }
+
+    /// The type of service; IPv6 calls it the traffic class.
+    pub fn tos(&self) -> u8 {
+        self.ipv4().tos()
+    }
+
     /// Bytes of the network header.
     pub fn network_header_length(&self) -> usize {
         usize::from(self.network_header)

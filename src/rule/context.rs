@@ -1,9 +1,11 @@
 //! What a match may look at and a target may touch.
 
+use std::fmt;
+
 use crate::base::{InterfaceName, Time};
 use crate::conntrack::Tracking;
 use crate::nat::{Manip, NatRange};
-use crate::net::Net;
+use crate::net::{Net, Unreachable};
 use crate::packet::Packet;
 
 use super::{Hook, State, Table, TargetVerdict};
@@ -71,9 +73,16 @@ pub struct LogRecord {
 /// What REJECT answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// ICMP destination unreachable with this code.
-    Unreachable {
-        code: u8,
-    },
+    /// ICMP's "destination unreachable".
+    Unreachable(Unreachable),
     TcpReset,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "icmp-{why}"),
+            Self::TcpReset => f.write_str("a TCP reset"),
+        }
+    }
 }

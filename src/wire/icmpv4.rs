@@ -33,6 +33,12 @@ pub mod kind {
     }
 }
 
+/// Codes of TIME_EXCEEDED.
+pub mod time_exceeded {
+    pub const IN_TRANSIT: u8 = 0;
+    pub const IN_REASSEMBLY: u8 = 1;
+}
+
 /// Codes of DESTINATION_UNREACHABLE.
 pub mod unreachable {
     pub const NET: u8 = 0;
@@ -40,6 +46,7 @@ pub mod unreachable {
     pub const PROTOCOL: u8 = 2;
     pub const PORT: u8 = 3;
     pub const FRAGMENTATION_NEEDED: u8 = 4;
+    pub const SOURCE_ROUTE_FAILED: u8 = 5;
     pub const NET_PROHIBITED: u8 = 9;
     pub const HOST_PROHIBITED: u8 = 10;
     pub const ADMIN_PROHIBITED: u8 = 13;

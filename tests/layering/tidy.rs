@@ -102,6 +102,13 @@ pub fn library(table: &Table, sources: &[Source]) -> Vec<String> {
                      files is listed in WRITERS with its reason"
                 )));
             }
+            if module.first().is_some_and(|room| room == "engine")
+                && let Some(what) = names_a_family(&tokens, here)
+            {
+                wrong.push(at(&format!(
+                    "`{what}`: the engine knows no family; it asks net, in words that both have"
+                )));
+            }
             if !edge && let Some(what) = touches_the_world(&tokens, here) {
                 wrong.push(at(&format!(
                     "`{what}`: nothing below {} reads a clock, opens a file, starts a thread or prints",
@@ -157,6 +164,16 @@ fn writes_a_file(tokens: &[Token], at: usize) -> Option<String> {
         _ => false,
     };
     written.then(|| text(at).to_owned())
+}
+
+/// An address, a header or a protocol of one family, or the family itself.
+fn names_a_family(tokens: &[Token], at: usize) -> Option<&str> {
+    let name = tokens[at].text.as_str();
+    let letters = name.to_ascii_lowercase();
+    let family = ["ipv4", "ipv6", "icmpv4", "icmpv6"]
+        .iter()
+        .any(|it| letters.starts_with(it));
+    (family || matches!(name, "V4" | "V6" | "ICMP")).then_some(name)
 }
 
 fn touches_the_world(tokens: &[Token], at: usize) -> Option<String> {
@@ -232,7 +249,7 @@ const NAMES_THAT_SAY_NOTHING: [&str; 6] = ["util", "utils", "common", "misc", "h
 mod tests {
     use super::*;
 
-    const DOCUMENT: &str = "| room | what | may use |\n|---|---|---|\n| `base` | w | nothing |\n| `device` | d | `base` |\n| `cli` | c | all above |\n\n\
+    const DOCUMENT: &str = "| room | what | may use |\n|---|---|---|\n| `base` | w | nothing |\n| `device` | d | `base` |\n| `engine` | e | `base` |\n| `cli` | c | all above |\n\n\
         - **Unsafe** stands in `src/device/syscall.rs` only.\n";
 
     fn wrong(path: &str, text: &str) -> Vec<String> {
@@ -277,6 +294,14 @@ mod tests {
             ),
             ("src/cli/a.rs", "//! x\nfn f() { fs::rename(a, b); }"),
             ("src/device/tun.rs", "//! x\nfn f() {}"),
+            ("src/engine/a.rs", "//! x\nuse std::net::Ipv4Addr;"),
+            (
+                "src/engine/a.rs",
+                "//! x\nfn f(packet: &Packet) -> u8 { packet.ipv4().tos() }",
+            ),
+            ("src/engine/a.rs", "//! x\nfn f() -> u8 { protocol::ICMP }"),
+            ("src/engine/a.rs", "//! x\nfn f() -> Family { Family::V6 }"),
+            ("src/engine/a.rs", "//! x\nfn f() -> u8 { icmpv6_kind(icmp) }"),
         ] {
             assert_eq!(wrong(path, text).len(), 1, "{path}: {text}: {:?}", wrong(path, text));
         }
@@ -298,6 +323,10 @@ mod tests {
             (
                 "src/device/tun.rs",
                 "//! x\nfn f() { std::fs::OpenOptions::new().write(true).open(path); }",
+            ),
+            (
+                "src/engine/a.rs",
+                "//! x\nfn f() { packet.is_icmp() }\n#[cfg(test)]\nmod tests { fn f() -> Family { Family::V4 } }",
             ),
             ("src/base/a.rs", "//! x\n// unsafe todo!()\nfn f() { \"println!\" }"),
         ] {

@@ -67,11 +67,9 @@ fn next_hop(cx: &TargetContext<'_>) -> IpAddr {
         },
         None => {
             let route = cx.net.route_output(OutputKey {
-                destination,
                 source: None,
-                mark: cx.packet.mark,
                 interface: cx.packet.output,
-                tos: cx.packet.ipv4().tos(),
+                ..OutputKey::of(cx.packet)
             });
             route.ok().and_then(|route| route.gateway)
         }

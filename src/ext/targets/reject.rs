@@ -9,6 +9,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::place::{invalid, only_table};
 use crate::ext::samples::{Samples, refused, taken};
+use crate::net::Unreachable;
 use crate::rule::{Refusal, Rejection, Scope, Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
@@ -37,37 +38,41 @@ const KINDS: [(&str, &str, Rejection); 8] = [
     (
         "icmp-net-unreachable",
         "net-unreach",
-        Rejection::Unreachable { code: 0 },
+        Rejection::Unreachable(Unreachable::Network),
     ),
     (
         "icmp-host-unreachable",
         "host-unreach",
-        Rejection::Unreachable { code: 1 },
+        Rejection::Unreachable(Unreachable::Host),
     ),
     (
         "icmp-proto-unreachable",
         "proto-unreach",
-        Rejection::Unreachable { code: 2 },
+        Rejection::Unreachable(Unreachable::Protocol),
     ),
     (
         "icmp-port-unreachable",
         "port-unreach",
-        Rejection::Unreachable { code: 3 },
+        Rejection::Unreachable(Unreachable::Port),
     ),
-    ("icmp-net-prohibited", "net-prohib", Rejection::Unreachable { code: 9 }),
+    (
+        "icmp-net-prohibited",
+        "net-prohib",
+        Rejection::Unreachable(Unreachable::NetworkProhibited),
+    ),
     (
         "icmp-host-prohibited",
         "host-prohib",
-        Rejection::Unreachable { code: 10 },
+        Rejection::Unreachable(Unreachable::HostProhibited),
     ),
     ("tcp-reset", "tcp-rst", Rejection::TcpReset),
     (
         "icmp-admin-prohibited",
         "admin-prohib",
-        Rejection::Unreachable { code: 13 },
+        Rejection::Unreachable(Unreachable::AdminProhibited),
     ),
 ];
-const PORT_UNREACHABLE: Rejection = Rejection::Unreachable { code: 3 };
+const PORT_UNREACHABLE: Rejection = Rejection::Unreachable(Unreachable::Port);
 
 fn kind(text: &str) -> Result<Rejection, UsageError> {
     let starts = |name: &str| {
@@ -283,10 +288,10 @@ mod tests {
     #[test]
     fn verdicts() {
         for (typed, with) in [
-            ("", Rejection::Unreachable { code: 3 }),
+            ("", Rejection::Unreachable(Unreachable::Port)),
             (
                 "--reject-with icmp-admin-prohibited",
-                Rejection::Unreachable { code: 13 },
+                Rejection::Unreachable(Unreachable::AdminProhibited),
             ),
             ("--reject-with tcp-reset", Rejection::TcpReset),
         ] {

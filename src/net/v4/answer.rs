@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
-use super::icmp::Message;
+use super::icmp::{IcmpError, Message};
 use super::options::{self, milliseconds_today};
 use crate::base::{Time, protocol};
 use crate::net::sysctl::Knob;
-use crate::net::{Answer, Delivery, DropReason, HostState, IcmpError, Listeners, Net, Outgoing, OutputKey, Suppressed};
+use crate::net::{
+    Answer, Complaint, Delivery, DropReason, HostState, Listeners, Net, Outgoing, OutputKey, Suppressed, Unreachable,
+};
 use crate::packet::{ChecksumState, Packet};
-use crate::wire::icmpv4::{kind, unreachable};
+use crate::wire::icmpv4::kind;
 use crate::wire::ipv4::{self, MIN_HEADER};
 use crate::wire::tcp::{self, Tcp, flags, option};
 use crate::wire::{be16, checksum, put16, put32};
@@ -45,33 +47,31 @@ const SUMMED_AT_ONCE: usize = 76;
 const EXTENDED_ECHO_REQUEST: u8 = 42;
 const EXTENDED_ECHO_REPLY: u8 = 43;
 
-impl Net {
-    /// `delivery` is what `InputRoute` said; fragments are reassembled before.
-    pub fn answer(
-        &self,
-        host: &mut HostState,
-        now: Time,
-        listeners: &dyn Listeners,
-        packet: &Packet,
-        delivery: Delivery,
-    ) -> Answer {
-        let mut asked = Asked {
-            net: self,
-            host,
-            now,
-            listeners,
-            packet,
-            delivery,
-        };
-        match packet.protocol() {
-            protocol::ICMP => asked.icmp(),
-            protocol::TCP => asked.tcp(),
-            protocol::UDP => asked.udp(),
-            protocol::UDPLITE => asked.udplite(),
-            number if TAKEN_SILENTLY.contains(&number) => Answer::Dropped(DropReason::NotAnswered),
-            _ if listeners.is_open(packet) => Answer::Consumed,
-            _ => asked.unreachable(DropReason::NoProtocol, unreachable::PROTOCOL, packet.len()),
-        }
+/// [`Net::answer`].
+pub fn answer(
+    net: &Net,
+    host: &mut HostState,
+    now: Time,
+    listeners: &dyn Listeners,
+    packet: &Packet,
+    delivery: Delivery,
+) -> Answer {
+    let mut asked = Asked {
+        net,
+        host,
+        now,
+        listeners,
+        packet,
+        delivery,
+    };
+    match packet.protocol() {
+        protocol::ICMP => asked.icmp(),
+        protocol::TCP => asked.tcp(),
+        protocol::UDP => asked.udp(),
+        protocol::UDPLITE => asked.udplite(),
+        number if TAKEN_SILENTLY.contains(&number) => Answer::Dropped(DropReason::NotAnswered),
+        _ if listeners.is_open(packet) => Answer::Consumed,
+        _ => asked.unreachable(DropReason::NoProtocol, Unreachable::Protocol, packet.len()),
     }
 }
 
@@ -298,15 +298,11 @@ impl Asked<'_> {
         if self.delivery != Delivery::Local {
             return Answer::Dropped(DropReason::NoBroadcastSocket);
         }
-        self.unreachable(DropReason::NoSocket, unreachable::PORT, quoted)
+        self.unreachable(DropReason::NoSocket, Unreachable::Port, quoted)
     }
 
-    fn unreachable(&mut self, reason: DropReason, code: u8, quoted: usize) -> Answer {
-        let error = IcmpError {
-            kind: kind::DESTINATION_UNREACHABLE,
-            code,
-            info: 0,
-        };
+    fn unreachable(&mut self, reason: DropReason, why: Unreachable, quoted: usize) -> Answer {
+        let error = IcmpError::from(Complaint::Unreachable(why));
         match self
             .net
             .icmp_error_quoting(self.host, self.now, self.packet, quoted, self.delivery, error)

@@ -1,32 +1,24 @@
 //! What forwarding asks of a packet before the FORWARD hook sees it.
 
-use crate::net::{DropReason, ForwardOutcome, Forwarding, IcmpError, Net, Redirect};
+use crate::net::{Complaint, DropReason, ForwardOutcome, Forwarding, Redirect, Unreachable};
 use crate::packet::Packet;
-use crate::wire::icmpv4::{kind, unreachable};
 
-/// Code "source route failed" of DESTINATION_UNREACHABLE.
-const SOURCE_ROUTE_FAILED: u8 = 5;
-
-impl Net {
-    /// The checks in the kernel's order: time to live, strict source route, size.
-    pub fn forward(&self, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
-        let refused = |reason, kind, code, info| ForwardOutcome::Refused(reason, IcmpError { kind, code, info });
-        if packet.ipv4().ttl() <= 1 {
-            return refused(DropReason::TimeToLiveOver, kind::TIME_EXCEEDED, 0, 0);
-        }
-        if route.strict && route.gateway.is_some() {
-            let code = SOURCE_ROUTE_FAILED;
-            return refused(DropReason::SourceRouteFailed, kind::DESTINATION_UNREACHABLE, code, 0);
-        }
-        if exceeds(packet, route.mtu as usize) {
-            let code = unreachable::FRAGMENTATION_NEEDED;
-            return refused(DropReason::TooBig, kind::DESTINATION_UNREACHABLE, code, route.mtu);
-        }
-        packet.decrement_ttl();
-        let gateway = route.gateway.unwrap_or(packet.destination());
-        ForwardOutcome::Continue {
-            redirect: route.redirect.then_some(Redirect { gateway }),
-        }
+/// The checks in the kernel's order: time to live, strict source route, size.
+pub fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
+    if packet.ipv4().ttl() <= 1 {
+        return ForwardOutcome::Refused(DropReason::TimeToLiveOver, Complaint::TimeExceeded);
+    }
+    if route.strict && route.gateway.is_some() {
+        let complaint = Complaint::Unreachable(Unreachable::SourceRoute);
+        return ForwardOutcome::Refused(DropReason::SourceRouteFailed, complaint);
+    }
+    if exceeds(packet, route.mtu as usize) {
+        return ForwardOutcome::Refused(DropReason::TooBig, Complaint::TooBig { mtu: route.mtu });
+    }
+    packet.decrement_ttl();
+    let gateway = route.gateway.unwrap_or(packet.destination());
+    ForwardOutcome::Continue {
+        redirect: route.redirect.then_some(Redirect { gateway }),
     }
 }
 
@@ -48,14 +40,14 @@ mod tests {
     fn checks_in_their_order() {
         let net = net();
         for (destination, ttl, data, field, expected) in [
-            ("192.0.2.9", 0, 1, 0, "IP_INHDR 11/0 0"),
-            ("192.0.2.9", 1, 1, 0, "IP_INHDR 11/0 0"),
+            ("192.0.2.9", 0, 1, 0, "IP_INHDR TimeExceeded"),
+            ("192.0.2.9", 1, 1, 0, "IP_INHDR TimeExceeded"),
             ("192.0.2.9", 2, 1, 0, ""),
-            ("172.16.0.9", 1, 800, DONT_FRAGMENT, "IP_INHDR 11/0 0"),
-            ("172.16.0.9", 64, 800, DONT_FRAGMENT, "PKT_TOO_BIG 3/4 600"),
+            ("172.16.0.9", 1, 800, DONT_FRAGMENT, "IP_INHDR TimeExceeded"),
+            ("172.16.0.9", 64, 800, DONT_FRAGMENT, "PKT_TOO_BIG TooBig { mtu: 600 }"),
             ("172.16.0.9", 64, 800, 0, ""),
             ("172.16.0.9", 64, 572, DONT_FRAGMENT, ""),
-            ("198.52.0.9", 64, 800, DONT_FRAGMENT, "PKT_TOO_BIG 3/4 700"),
+            ("198.52.0.9", 64, 800, DONT_FRAGMENT, "PKT_TOO_BIG TooBig { mtu: 700 }"),
         ] {
             let make = Make {
                 ttl,
@@ -71,9 +63,8 @@ mod tests {
                     assert_eq!(packet.ipv4().ttl(), ttl - 1);
                     String::new()
                 }
-                ForwardOutcome::Refused(reason, error) => {
-                    format!("{} {}/{} {}", reason.kernel_word(), error.kind, error.code, error.info)
-                }
+                ForwardOutcome::Dropped(reason) => reason.kernel_word().to_owned(),
+                ForwardOutcome::Refused(reason, complaint) => format!("{} {complaint:?}", reason.kernel_word()),
             };
             assert_eq!(found, expected, "{destination} ttl {ttl} data {data}");
         }

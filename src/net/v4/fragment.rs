@@ -5,16 +5,9 @@
 
 use super::forward::exceeds;
 use super::options;
+use crate::net::FragmentationNeeded;
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::ipv4::{DONT_FRAGMENT, Ipv4, MORE_FRAGMENTS, OFFSET_MASK};
-
-/// The packet is too big for the way and says that it must not be fragmented.
-#[derive(Clone, Debug)]
-pub struct FragmentationNeeded {
-    /// What an ICMP error names.
-    pub mtu: u32,
-    pub packet: Packet,
-}
 
 /// Hands the packet, whole or in pieces that fit, to `emit`.
 pub fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {

@@ -6,19 +6,77 @@ use super::options;
 use crate::base::{InterfaceId, Time, protocol};
 use crate::net::sysctl::Knob;
 use crate::net::{
-    Delivery, Expired, HostState, InputRoute, Net, Outgoing, OutputKey, OutputRoute, Redirect, Scope, Suppressed,
+    Complaint, Delivery, HostState, Net, Outgoing, OutputKey, OutputRoute, Redirect, Scope, Suppressed, Unreachable,
 };
 use crate::packet::Packet;
-use crate::wire::icmpv4::{self, kind, unreachable};
+use crate::wire::icmpv4::{self, kind, time_exceeded, unreachable};
 use crate::wire::ipv4::{self, MIN_HEADER};
 
 /// An ICMP message about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IcmpError {
+pub(super) struct IcmpError {
     pub kind: u8,
     pub code: u8,
     /// The four bytes after the checksum: the MTU, the gateway, the pointer in its first byte; else 0.
     pub info: u32,
+}
+
+impl From<Complaint> for IcmpError {
+    fn from(complaint: Complaint) -> Self {
+        let (kind, code, info) = match complaint {
+            Complaint::TimeExceeded => (kind::TIME_EXCEEDED, time_exceeded::IN_TRANSIT, 0),
+            Complaint::ReassemblyTimeExceeded => (kind::TIME_EXCEEDED, time_exceeded::IN_REASSEMBLY, 0),
+            Complaint::TooBig { mtu } => (kind::DESTINATION_UNREACHABLE, unreachable::FRAGMENTATION_NEEDED, mtu),
+            Complaint::Unreachable(why) => (kind::DESTINATION_UNREACHABLE, code_of(why), 0),
+            Complaint::BadHeader { at } => (kind::PARAMETER_PROBLEM, 0, u32::from(at) << 24),
+        };
+        Self { kind, code, info }
+    }
+}
+
+fn code_of(why: Unreachable) -> u8 {
+    match why {
+        Unreachable::Network => unreachable::NET,
+        Unreachable::Host => unreachable::HOST,
+        Unreachable::Protocol => unreachable::PROTOCOL,
+        Unreachable::Port => unreachable::PORT,
+        Unreachable::SourceRoute => unreachable::SOURCE_ROUTE_FAILED,
+        Unreachable::NetworkProhibited => unreachable::NET_PROHIBITED,
+        Unreachable::HostProhibited => unreachable::HOST_PROHIBITED,
+        Unreachable::AdminProhibited => unreachable::ADMIN_PROHIBITED,
+    }
+}
+
+/// [`Net::complain`].
+pub fn complain(
+    net: &Net,
+    host: &mut HostState,
+    now: Time,
+    original: &Packet,
+    delivery: Delivery,
+    complaint: Complaint,
+) -> Result<Outgoing, Suppressed> {
+    net.icmp_error(host, now, original, delivery, complaint.into())
+}
+
+/// [`Net::redirect`], once its sender may have one.
+pub fn redirect(
+    net: &Net,
+    host: &mut HostState,
+    now: Time,
+    original: &Packet,
+    redirect: Redirect,
+) -> Result<Outgoing, Suppressed> {
+    let info = match redirect.gateway {
+        IpAddr::V4(v4) => v4.to_bits(),
+        IpAddr::V6(_) => 0,
+    };
+    let error = IcmpError {
+        kind: kind::REDIRECT,
+        code: 1,
+        info,
+    };
+    net.icmp_error(host, now, original, Delivery::Unicast, error)
 }
 
 /// Everything of an ICMP message but where it goes.
@@ -36,9 +94,8 @@ pub(super) struct Message<'a> {
 }
 
 impl Net {
-    /// Builds the ICMP error about `original`, whose destination was found as `delivery` says: for a packet in FORWARD `Unicast`, in INPUT as
-    /// `InputRoute` says, in OUTPUT that of its `OutputRoute`.
-    pub fn icmp_error(
+    /// Builds the ICMP error about `original`, as [`Net::complain`] does.
+    pub(super) fn icmp_error(
         &self,
         host: &mut HostState,
         now: Time,
@@ -92,58 +149,6 @@ impl Net {
             quotes: true,
         };
         self.send_icmp(host, now, original, message)
-    }
-
-    /// What `InputRoute::Error` asks for. An error about a missing route has a limit of its own before the common ones.
-    pub fn input_error(
-        &self,
-        host: &mut HostState,
-        now: Time,
-        original: &Packet,
-        delivery: Delivery,
-        error: IcmpError,
-    ) -> Result<Outgoing, Suppressed> {
-        if error.kind == kind::DESTINATION_UNREACHABLE && !host.limiter.route_error_allows(now, original.source()) {
-            return Err(Suppressed::PeerLimit);
-        }
-        self.icmp_error(host, now, original, delivery, error)
-    }
-
-    /// Builds the redirect that `forward` asked for, unless the sender has had too many.
-    pub fn redirect(
-        &self,
-        host: &mut HostState,
-        now: Time,
-        original: &Packet,
-        redirect: Redirect,
-    ) -> Result<Outgoing, Suppressed> {
-        if !host.limiter.redirect_allows(now, original.source()) {
-            return Err(Suppressed::RedirectsIgnored);
-        }
-        let info = match redirect.gateway {
-            IpAddr::V4(v4) => v4.to_bits(),
-            IpAddr::V6(_) => 0,
-        };
-        let error = IcmpError {
-            kind: kind::REDIRECT,
-            code: 1,
-            info,
-        };
-        self.icmp_error(host, now, original, Delivery::Unicast, error)
-    }
-
-    /// What the sender of a packet hears whose fragments did not come in time.
-    pub fn reassembly_error(&self, host: &mut HostState, now: Time, expired: &Expired) -> Result<Outgoing, Suppressed> {
-        let first = expired.first.as_ref().ok_or(Suppressed::NotForThisHost)?;
-        if first.input.is_some() && self.route_input(first) != InputRoute::Local {
-            return Err(Suppressed::NotForThisHost);
-        }
-        let error = IcmpError {
-            kind: kind::TIME_EXCEEDED,
-            code: 1,
-            info: 0,
-        };
-        self.icmp_error(host, now, first, Delivery::Local, error)
     }
 
     /// Routes, limits and builds a message to the sender of `original`, with its options answered.
@@ -229,12 +234,12 @@ impl Net {
     }
 
     /// The time to live of the host's own packets.
-    pub fn default_ttl(&self) -> u8 {
+    pub(super) fn default_ttl(&self) -> u8 {
         self.knob(Knob::DefaultTtl) as u8
     }
 
     /// The mark of an answer to `packet`: `fwmark_reflect` hands the packet's own on.
-    pub fn reply_mark(&self, packet: &Packet) -> u32 {
+    pub(super) fn reply_mark(&self, packet: &Packet) -> u32 {
         if self.is_on(Knob::FwmarkReflect) {
             packet.mark
         } else {
@@ -243,7 +248,7 @@ impl Net {
     }
 
     /// Puts a packet of the host's own together. `None` when it would be too long.
-    pub fn outgoing(
+    pub(super) fn outgoing(
         &self,
         repr: ipv4::Repr,
         options: &[u8],
@@ -438,13 +443,9 @@ mod tests {
             assert_eq!(count.count(), sent, "{kind}/{code}");
         }
         let mut host = HostState::new(1);
-        let error = IcmpError {
-            kind: 3,
-            code: 0,
-            info: 0,
-        };
+        let no_route = Complaint::Unreachable(Unreachable::Network);
         let count = (0..30).filter(|_| {
-            net.input_error(&mut host, Time::ZERO, &packet, Delivery::Unicast, error)
+            net.complain_of_arrival(&mut host, Time::ZERO, &packet, Delivery::Unicast, no_route)
                 .is_ok()
         });
         assert_eq!(count.count(), 2, "missing routes");

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use crate::base::Random;
+use crate::packet::Packet;
 
 const COUNTERS: usize = 2048;
 
@@ -36,6 +37,12 @@ impl Identification {
         *counter = counter.wrapping_add(1);
         value
     }
+}
+
+/// A program wrote none, and the packet may be fragmented on its way.
+pub fn lacks_identification(packet: &Packet) -> bool {
+    let header = packet.ipv4();
+    header.identification() == 0 && !header.dont_fragment()
 }
 
 fn words(address: IpAddr) -> [u64; 2] {

@@ -10,56 +10,57 @@ use crate::net::address::is_limited_broadcast;
 use crate::net::route::Key;
 use crate::net::sysctl::ConfKnob;
 use crate::net::{
-    Address, Delivery, DropReason, Forwarding, IcmpError, InputRoute, Interface, Net, Route, RouteError, RouteKind,
-    Scope,
+    Address, Complaint, Delivery, DropReason, Forwarding, InputRoute, Interface, Net, Route, RouteError, RouteKind,
+    Scope, Unreachable,
 };
 use crate::packet::Packet;
-use crate::wire::icmpv4::{kind, unreachable as code};
 use crate::wire::tcp;
 
-impl Net {
-    /// What comes after PREROUTING: the routing decision, then the packet's IP options, which may be written to.
-    pub fn receive(&self, now: Time, packet: &mut Packet) -> InputRoute {
-        // The kernel looks for a socket of its own before it asks for a route.
-        if packet.protocol() == protocol::TCP {
-            packet.pull(tcp::MIN_HEADER);
+/// [`Net::receive`].
+pub fn receive(net: &Net, now: Time, packet: &mut Packet) -> InputRoute {
+    // The kernel looks for a socket of its own before it asks for a route.
+    if packet.protocol() == protocol::TCP {
+        packet.pull(tcp::MIN_HEADER);
+    }
+    let route = net.route_input(packet);
+    net.receive_options(now, packet, route)
+}
+
+/// [`Net::receive_known`].
+pub fn receive_known(
+    net: &Net,
+    now: Time,
+    packet: &mut Packet,
+    delivery: Delivery,
+    forwarding: Option<Forwarding>,
+) -> InputRoute {
+    let route = match delivery {
+        Delivery::Unicast if let Some(forwarding) = forwarding => InputRoute::Forward(Forwarding {
+            redirect: false,
+            source_route: None,
+            strict: false,
+            recorded_at: None,
+            stamped_at: None,
+            options_changed: false,
+            ..forwarding
+        }),
+        Delivery::Broadcast => InputRoute::Broadcast,
+        // By `lo` a group comes round whoever is in it.
+        Delivery::Multicast if !net.has_joined(packet.destination()) => {
+            return InputRoute::Drop(DropReason::MulticastNotJoined);
         }
-        let route = self.route_input(packet);
-        self.receive_options(now, packet, route)
-    }
+        Delivery::Multicast => InputRoute::Multicast,
+        Delivery::Unicast | Delivery::Local => InputRoute::Local,
+    };
+    net.receive_options(now, packet, route)
+}
 
-    /// The same for a packet whose route is known: one that came round through `lo`. Its options are read anew.
-    ///
-    /// Seen: what was forwarded through `lo` is forwarded again, by the same route, until its time to live is over; what the host itself sent
-    /// through `lo` is its own, whatever its address.
-    pub fn receive_known(
-        &self,
-        now: Time,
-        packet: &mut Packet,
-        delivery: Delivery,
-        forwarding: Option<Forwarding>,
-    ) -> InputRoute {
-        let route = match delivery {
-            Delivery::Unicast if let Some(forwarding) = forwarding => InputRoute::Forward(Forwarding {
-                redirect: false,
-                source_route: None,
-                strict: false,
-                recorded_at: None,
-                stamped_at: None,
-                options_changed: false,
-                ..forwarding
-            }),
-            Delivery::Broadcast => InputRoute::Broadcast,
-            // By `lo` a group comes round whoever is in it.
-            Delivery::Multicast if !self.has_joined(packet.destination()) => {
-                return InputRoute::Drop(DropReason::MulticastNotJoined);
-            }
-            Delivery::Multicast => InputRoute::Multicast,
-            Delivery::Unicast | Delivery::Local => InputRoute::Local,
-        };
-        self.receive_options(now, packet, route)
-    }
+/// [`Net::route_input`], by this interface.
+pub fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRoute {
+    net.route_towards(packet, input, packet.destination())
+}
 
+impl Net {
     fn receive_options(&self, now: Time, packet: &mut Packet, route: InputRoute) -> InputRoute {
         let Some(input) = packet.input else { return route };
         let delivery = match &route {
@@ -81,11 +82,7 @@ impl Net {
         };
         let bad = |reason, at: u8| InputRoute::Error {
             reason,
-            error: IcmpError {
-                kind: kind::PARAMETER_PROBLEM,
-                code: 0,
-                info: u32::from(at) << 24,
-            },
+            complaint: Complaint::BadHeader { at },
             delivery,
         };
         let found = match self.read_options(now, own, packet) {
@@ -172,15 +169,6 @@ impl Net {
         }
     }
 
-    /// The routing decision for a packet whose `input` is set. A packet that the host sent to itself keeps its output route instead and is
-    /// not asked about again.
-    pub fn route_input(&self, packet: &Packet) -> InputRoute {
-        let Some(input) = packet.input else {
-            return InputRoute::Drop(DropReason::NoRoute);
-        };
-        self.route_towards(packet, input, packet.destination())
-    }
-
     /// As `route_input`, towards an address that need not be the packet's destination (a source route's next hop).
     pub(super) fn route_towards(&self, packet: &Packet, input: InterfaceId, destination: IpAddr) -> InputRoute {
         let asked = Asked {
@@ -236,9 +224,11 @@ impl Asked<'_> {
             // Where nothing is forwarded, no one is told that there is no way.
             Err(_) if !forwarding => return Err(DropReason::NotForwarding),
             Err(RouteError::Blackhole | RouteError::BadSource) => return Err(DropReason::Blackhole),
-            Err(RouteError::NetworkUnreachable) => return Ok(unreachable(DropReason::NoRoute, code::NET)),
-            Err(RouteError::HostUnreachable) => return Ok(unreachable(DropReason::Unreachable, code::HOST)),
-            Err(RouteError::Prohibited) => return Ok(unreachable(DropReason::Prohibited, code::ADMIN_PROHIBITED)),
+            Err(RouteError::NetworkUnreachable) => return Ok(unreachable(DropReason::NoRoute, Unreachable::Network)),
+            Err(RouteError::HostUnreachable) => return Ok(unreachable(DropReason::Unreachable, Unreachable::Host)),
+            Err(RouteError::Prohibited) => {
+                return Ok(unreachable(DropReason::Prohibited, Unreachable::AdminProhibited));
+            }
         };
         match route.kind {
             RouteKind::Broadcast if self.on(ConfKnob::BroadcastForwarding) => self.forward(route),
@@ -384,14 +374,10 @@ impl Asked<'_> {
     }
 }
 
-fn unreachable(reason: DropReason, code: u8) -> InputRoute {
+fn unreachable(reason: DropReason, why: Unreachable) -> InputRoute {
     InputRoute::Error {
         reason,
-        error: IcmpError {
-            kind: kind::DESTINATION_UNREACHABLE,
-            code,
-            info: 0,
-        },
+        complaint: Complaint::Unreachable(why),
         delivery: Delivery::Unicast,
     }
 }
@@ -404,6 +390,7 @@ fn is_loopback(address: IpAddr) -> bool {
 mod tests {
     use super::*;
     use crate::net::example::{BARE, LAN, Make, WAN, net, set, udp};
+    use crate::net::v4::icmp::IcmpError;
 
     fn way(net: &Net, make: &Make) -> String {
         match net.route_input(&make.packet()) {
@@ -414,7 +401,8 @@ mod tests {
                 let redirect = if to.redirect { " redirect" } else { "" };
                 format!("{}{redirect}", net.interface(to.output).name)
             }
-            InputRoute::Error { reason, error, .. } => {
+            InputRoute::Error { reason, complaint, .. } => {
+                let error = IcmpError::from(complaint);
                 format!("{} {}/{}", reason.kernel_word(), error.kind, error.code)
             }
             InputRoute::Drop(reason) => reason.kernel_word().into(),

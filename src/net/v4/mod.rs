@@ -11,9 +11,12 @@ mod reassembly;
 mod reject;
 mod sanity;
 
-pub use fragment::{FragmentationNeeded, fragment};
-pub use icmp::IcmpError;
-pub use identification::Identification;
+pub use answer::answer;
+pub use forward::forward;
+pub use fragment::fragment;
+pub use icmp::{complain, redirect};
+pub use identification::{Identification, lacks_identification};
+pub use input::{receive, receive_known, route};
 pub use reassembly::Reassembly;
 pub use reject::{may_complain, reset};
-pub use sanity::sanity;
+pub use sanity::{from_program, sanity};

@@ -170,7 +170,7 @@ impl Net {
     }
 
     /// What comes after FORWARD: the record route gets the address the packet leaves from, a source route its next destination.
-    pub fn forward_options(&self, packet: &mut Packet, route: &Forwarding) {
+    pub(in crate::net) fn forward_ipv4_options(&self, packet: &mut Packet, route: &Forwarding) {
         if !route.options_changed && route.source_route.is_none() {
             return;
         }
@@ -435,7 +435,8 @@ fn option_at(header: &[u8], at: usize) -> &[u8] {
 mod tests {
     use crate::base::Time;
     use crate::net::example::{hex, icmp, net, set, udp, unhex};
-    use crate::net::{Answer, Closed, Delivery, ForwardOutcome, HostState, InputRoute};
+    use crate::net::v4::icmp::IcmpError;
+    use crate::net::{Answer, Closed, Complaint, Delivery, DropReason, ForwardOutcome, HostState, InputRoute};
 
     /// Options of a packet from 10.0.0.2, its destination, and what came of it: the options it was forwarded with, or the error.
     /// Times are 0x00010203.
@@ -503,7 +504,8 @@ mod tests {
             let mut make = udp("10.0.0.2", destination, 1);
             make.options = unhex(options);
             let mut packet = make.packet();
-            let refused = |reason: crate::net::DropReason, error: crate::net::IcmpError| {
+            let refused = |reason: DropReason, complaint: Complaint| {
+                let error = IcmpError::from(complaint);
                 format!(
                     "{} {}/{} {:08x}",
                     reason.kernel_word(),
@@ -519,9 +521,10 @@ mod tests {
                         assert!(packet.ipv4().checksum_is_right(), "{options}");
                         hex(packet.ipv4().options())
                     }
-                    ForwardOutcome::Refused(reason, error) => refused(reason, error),
+                    ForwardOutcome::Refused(reason, complaint) => refused(reason, complaint),
+                    ForwardOutcome::Dropped(reason) => reason.kernel_word().into(),
                 },
-                InputRoute::Error { reason, error, .. } => refused(reason, error),
+                InputRoute::Error { reason, complaint, .. } => refused(reason, complaint),
                 InputRoute::Drop(reason) => reason.kernel_word().into(),
                 _ => "local".into(),
             };

@@ -67,10 +67,6 @@ const FRAGMENT_OVERHEAD: usize = 768;
 const MAX_SENDERS: usize = 65_664;
 
 impl Reassembly {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
     pub fn push(&mut self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
         if !packet.is_fragment() {
@@ -410,7 +406,7 @@ mod tests {
             // Nothing before and nothing after it: no fragment.
             ("304..608 0..608", "held whole"),
         ] {
-            let mut reassembly = Reassembly::new();
+            let mut reassembly = Reassembly::default();
             let found: Vec<&str> = pieces
                 .split(' ')
                 .map(|text| word(&reassembly.push(Time::ZERO, &net, DefragUser::ConntrackIn(0), piece(&whole, text))))
@@ -438,7 +434,7 @@ mod tests {
             (2, 3, Some(3)),
             (3, 3, Some(3)),
         ] {
-            let mut reassembly = Reassembly::new();
+            let mut reassembly = Reassembly::default();
             let mut push =
                 |text: String| reassembly.push(Time::ZERO, &net, DefragUser::LocalDeliver, piece(&whole, &text));
             push(format!("0..304+e{first}"));
@@ -476,7 +472,7 @@ mod tests {
                 "300:2000 300:2023 300:2046 300:2069 300:208c 300:20af 300:20d2 300:20f5 300:2118 300:213b 228:015e",
             ),
         ] {
-            let mut reassembly = Reassembly::new();
+            let mut reassembly = Reassembly::default();
             let mut last = None;
             for text in pieces.split(' ') {
                 last = Some(reassembly.push(Time::ZERO, &net, DefragUser::ConntrackIn(0), piece(&whole, text)));
@@ -503,7 +499,7 @@ mod tests {
         let mut net = net();
         let local = udp("10.0.0.2", "10.0.0.1", 600);
         let other = udp("10.0.0.2", "192.0.2.9", 600);
-        let mut reassembly = Reassembly::new();
+        let mut reassembly = Reassembly::default();
         let user = DefragUser::ConntrackIn(0);
         for packet in [
             piece(&local, "304..608"),
@@ -543,7 +539,7 @@ mod tests {
     fn a_flood_of_pieces_stays_within_the_threshold() {
         let mut net = net();
         set(&mut net, &[("ipfrag_low_thresh", 0), ("ipfrag_high_thresh", 20_000)]);
-        let mut reassembly = Reassembly::new();
+        let mut reassembly = Reassembly::default();
         let whole = udp("10.0.0.2", "192.0.2.9", 3000);
         for at in 0..180 {
             for source in ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"] {
@@ -568,7 +564,7 @@ mod tests {
             input: WAN,
             ..whole.clone()
         };
-        let mut reassembly = Reassembly::new();
+        let mut reassembly = Reassembly::default();
         let mut first = piece(&whole, "0..304+");
         first.mark = 7;
         reassembly.push(Time::ZERO, &net, DefragUser::ConntrackIn(0), first);

@@ -12,10 +12,18 @@ pub fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
     }
 }
 
-fn check(bytes: &[u8]) -> Result<(), DropReason> {
-    if bytes.first().is_some_and(|first| first >> 4 == 6) {
-        return Err(DropReason::NotOurFamily);
+/// A packet as a program hands it to a raw socket: the total length is the host's to say, and nobody has read the options.
+pub fn from_program(mut bytes: Vec<u8>) -> Result<Packet, DropReason> {
+    let length = u16::try_from(bytes.len());
+    if let (Ok(mut view), Ok(length)) = (Ipv4::new(&mut bytes[..]), length) {
+        view.set_total_length(length);
     }
+    let mut packet = Packet::parse(bytes).map_err(|_| DropReason::Truncated)?;
+    packet.options_unread = true;
+    Ok(packet)
+}
+
+fn check(bytes: &[u8]) -> Result<(), DropReason> {
     if bytes.len() < MIN_HEADER {
         return Err(DropReason::Truncated);
     }
@@ -44,6 +52,7 @@ fn check(bytes: &[u8]) -> Result<(), DropReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net;
     use crate::net::example::udp;
     use crate::wire::put16;
 
@@ -90,7 +99,7 @@ mod tests {
             ("padding", with(&|it| it.extend([9; 4]), false), None),
             ("reserved bit", with(&|it| put16(it, 6, 0x8000), true), None),
         ] {
-            let found = sanity(bytes).err().map(|(reason, _)| reason.kernel_word());
+            let found = net::sanity(bytes).err().map(|(reason, _)| reason.kernel_word());
             assert_eq!(found, expected, "{what}");
         }
     }

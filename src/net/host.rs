@@ -1,0 +1,226 @@
+//! What the engine asks of the host, in the words of both families; each packet's family answers. Here alone it is said that there is one family
+//! yet: a packet of the other is let in nowhere, and whatever is asked about one all the same is answered with that.
+
+use super::{
+    Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
+    NoReset, OutputRoute, Redirect, Suppressed, v4,
+};
+use crate::base::{Family, Time};
+use crate::packet::Packet;
+
+/// What the host keeps from packet to packet.
+#[derive(Clone, Debug)]
+pub struct HostState {
+    pub limiter: Limiter,
+    pub(super) identification: v4::Identification,
+}
+
+impl HostState {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            limiter: Limiter::new(),
+            identification: v4::Identification::new(seed),
+        }
+    }
+
+    /// The identification that [`lacks_identification`] found missing; the header checksum is the caller's.
+    pub fn identify(&mut self, packet: &mut Packet) {
+        let next = self
+            .identification
+            .next(packet.source(), packet.destination(), packet.protocol());
+        packet.set_identification(next);
+    }
+}
+
+/// A packet of the host's own, ready for OUTPUT: its output interface and mark are set.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    pub packet: Packet,
+    pub route: OutputRoute,
+}
+
+/// The packet is too big for the way and says that it must not be fragmented.
+#[derive(Clone, Debug)]
+pub struct FragmentationNeeded {
+    /// What its sender is told.
+    pub mtu: u32,
+    pub packet: Packet,
+}
+
+/// What is looked at before any hook sees a packet.
+pub fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
+    match is_of_the_other_family(&bytes) {
+        true => Err((DropReason::NotOurFamily, bytes)),
+        false => v4::sanity(bytes),
+    }
+}
+
+/// A packet as a program hands it to a raw socket, which is as long as it is, whatever its header says.
+pub fn from_program(bytes: Vec<u8>) -> Result<Packet, DropReason> {
+    match is_of_the_other_family(&bytes) {
+        true => Err(DropReason::NotOurFamily),
+        false => v4::from_program(bytes),
+    }
+}
+
+fn is_of_the_other_family(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first >> 4 == 6)
+}
+
+/// A program left the identification to the host, and the packet may need one ([`HostState::identify`]).
+pub fn lacks_identification(packet: &Packet) -> bool {
+    match packet.family() {
+        Family::V4 => v4::lacks_identification(packet),
+        Family::V6 => false,
+    }
+}
+
+/// Hands the packet, whole or in pieces that fit, to `emit`.
+pub fn fragment(packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {
+    match packet.family() {
+        Family::V4 => v4::fragment(packet, mtu, emit),
+        Family::V6 => Err(FragmentationNeeded { mtu, packet }),
+    }
+}
+
+/// Whether REJECT complains of a packet at all.
+pub fn may_complain(packet: &Packet) -> bool {
+    match packet.family() {
+        Family::V4 => v4::may_complain(packet),
+        Family::V6 => false,
+    }
+}
+
+impl Net {
+    /// What comes after PREROUTING: the routing decision, then what the packet's header asks of the host, which may be written to.
+    pub fn receive(&self, now: Time, packet: &mut Packet) -> InputRoute {
+        match packet.family() {
+            Family::V4 => v4::receive(self, now, packet),
+            Family::V6 => InputRoute::Drop(DropReason::NotOurFamily),
+        }
+    }
+
+    /// The same for a packet whose route is known: one that came round through `lo`. Its header is read anew.
+    ///
+    /// Seen: what was forwarded through `lo` is forwarded again, by the same route, until its time to live is over; what the host itself sent
+    /// through `lo` is its own, whatever its address.
+    pub fn receive_known(
+        &self,
+        now: Time,
+        packet: &mut Packet,
+        delivery: Delivery,
+        forwarding: Option<Forwarding>,
+    ) -> InputRoute {
+        match packet.family() {
+            Family::V4 => v4::receive_known(self, now, packet, delivery, forwarding),
+            Family::V6 => InputRoute::Drop(DropReason::NotOurFamily),
+        }
+    }
+
+    /// The routing decision for a packet whose `input` is set. A packet that the host sent to itself keeps its output route instead and is
+    /// not asked about again.
+    pub fn route_input(&self, packet: &Packet) -> InputRoute {
+        match (packet.input, packet.family()) {
+            (None, _) => InputRoute::Drop(DropReason::NoRoute),
+            (Some(input), Family::V4) => v4::route(self, packet, input),
+            (Some(_), Family::V6) => InputRoute::Drop(DropReason::NotOurFamily),
+        }
+    }
+
+    /// What forwarding asks of a packet before FORWARD sees it, and the hop that it takes from it.
+    pub fn forward(&self, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
+        match packet.family() {
+            Family::V4 => v4::forward(packet, route),
+            Family::V6 => ForwardOutcome::Dropped(DropReason::NotOurFamily),
+        }
+    }
+
+    /// What forwarding writes into a packet's header after FORWARD.
+    pub fn forward_options(&self, packet: &mut Packet, route: &Forwarding) {
+        match packet.family() {
+            Family::V4 => self.forward_ipv4_options(packet, route),
+            Family::V6 => {}
+        }
+    }
+
+    /// What the host does with a packet that got through INPUT. `delivery` is what `InputRoute` said; fragments are reassembled before.
+    pub fn answer(
+        &self,
+        host: &mut HostState,
+        now: Time,
+        listeners: &dyn Listeners,
+        packet: &Packet,
+        delivery: Delivery,
+    ) -> Answer {
+        match packet.family() {
+            Family::V4 => v4::answer(self, host, now, listeners, packet, delivery),
+            Family::V6 => Answer::Dropped(DropReason::NotOurFamily),
+        }
+    }
+
+    /// Tells the sender of `original`, whose destination was found as `delivery` says: for a packet in FORWARD `Unicast`, in INPUT as
+    /// `InputRoute` says, in OUTPUT that of its `OutputRoute`.
+    pub fn complain(
+        &self,
+        host: &mut HostState,
+        now: Time,
+        original: &Packet,
+        delivery: Delivery,
+        complaint: Complaint,
+    ) -> Result<Outgoing, Suppressed> {
+        match original.family() {
+            Family::V4 => v4::complain(self, host, now, original, delivery, complaint),
+            Family::V6 => Err(Suppressed::NotOurFamily),
+        }
+    }
+
+    /// What `InputRoute::Error` asks for. An error about a missing route has a limit of its own before the common ones.
+    pub fn complain_of_arrival(
+        &self,
+        host: &mut HostState,
+        now: Time,
+        original: &Packet,
+        delivery: Delivery,
+        complaint: Complaint,
+    ) -> Result<Outgoing, Suppressed> {
+        let is_about_a_route = matches!(complaint, Complaint::Unreachable(_));
+        if is_about_a_route && !host.limiter.route_error_allows(now, original.source()) {
+            return Err(Suppressed::PeerLimit);
+        }
+        self.complain(host, now, original, delivery, complaint)
+    }
+
+    /// Builds the redirect that `forward` asked for, unless the sender has had too many.
+    pub fn redirect(
+        &self,
+        host: &mut HostState,
+        now: Time,
+        original: &Packet,
+        redirect: Redirect,
+    ) -> Result<Outgoing, Suppressed> {
+        if !host.limiter.redirect_allows(now, original.source()) {
+            return Err(Suppressed::RedirectsIgnored);
+        }
+        match original.family() {
+            Family::V4 => v4::redirect(self, host, now, original, redirect),
+            Family::V6 => Err(Suppressed::NotOurFamily),
+        }
+    }
+
+    /// What the sender of a packet hears whose fragments did not come in time.
+    pub fn reassembly_error(&self, host: &mut HostState, now: Time, expired: &Expired) -> Result<Outgoing, Suppressed> {
+        let first = expired.first.as_ref().ok_or(Suppressed::NotForThisHost)?;
+        if first.input.is_some() && self.route_input(first) != InputRoute::Local {
+            return Err(Suppressed::NotForThisHost);
+        }
+        self.complain(host, now, first, Delivery::Local, Complaint::ReassemblyTimeExceeded)
+    }
+
+    /// The reset that closes the connection which `packet` wanted, for REJECT.
+    pub fn reset(&self, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
+        match packet.family() {
+            Family::V4 => v4::reset(self, packet, delivery),
+            Family::V6 => Err(NoReset::NotOurFamily),
+        }
+    }
+}
