@@ -60,9 +60,10 @@ fn watched<M: Measurement + 'static>(criterion: &mut Criterion<M>) {
             let mut story = Story::default();
             bencher.iter(|| {
                 story.clear();
-                let report = setup
-                    .router
-                    .receive(&mut setup.worker, setup.now, lan, black_box(&packet), &mut story);
+                let report =
+                    setup
+                        .router
+                        .receive(&mut setup.workers[0], setup.now, lan, black_box(&packet), &mut story);
                 assert_eq!(report.fate, Fate::Forwarded);
                 black_box(told(&story))
             });

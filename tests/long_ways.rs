@@ -55,7 +55,7 @@ fn told(rules: &str) -> (Setup, Report, Story) {
     let bytes = datagram();
     let report = setup
         .router
-        .receive(&mut setup.worker, setup.now, setup.lan, &bytes, &mut story);
+        .receive(&mut setup.workers[0], setup.now, setup.lan, &bytes, &mut story);
     (setup, report, story)
 }
 
@@ -98,7 +98,7 @@ fn a_walk_that_is_too_long_ends_with_the_packet() {
         "{reason}"
     );
     assert!(visits(&setup) <= MOST_VISITS + 100, "{}", visits(&setup));
-    let log = setup.worker.take_log();
+    let log = setup.workers[0].take_log();
     assert_eq!(log.len(), 1);
     assert_eq!(log[0].text, format!("nflab: a packet was {reason}"));
     // Nothing is left of it that the next packet would meet.
@@ -127,7 +127,7 @@ fn the_bound_counts_rules_and_not_jumps() {
 fn one_packet_writes_so_many_lines_and_no_more() {
     let mut setup = Setup::new(&doubling(16, "-j LOG"));
     assert_eq!(send(&mut setup, &datagram()).fate, Fate::Forwarded);
-    let log = setup.worker.take_log();
+    let log = setup.workers[0].take_log();
     assert_eq!(log.len(), 10_001);
     assert!(log[9_999].text.starts_with("IN=lan OUT=wan"), "{:?}", log[9_999]);
     assert_eq!(

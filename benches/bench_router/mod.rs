@@ -17,15 +17,19 @@ pub const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// Clients on `lan` (10.0.0.0/8), the router's own address on `wan`, everything else behind it.
 pub struct Setup {
     pub router: Router,
-    pub worker: Worker,
+    pub workers: Vec<Worker>,
     pub lan: InterfaceId,
     pub wan: InterfaceId,
     pub now: Time,
 }
 
 impl Setup {
-    /// With the rules of an `iptables-restore` file.
+    /// With the rules of an `iptables-restore` file, and one worker.
     pub fn new(rules: &str) -> Self {
+        Self::with_workers(rules, 1)
+    }
+
+    pub fn with_workers(rules: &str, workers: usize) -> Self {
         let mut net = Net::new();
         let mut interface = |name: &str, address: [u8; 4], length: u8| {
             let id = net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
@@ -40,7 +44,7 @@ impl Setup {
         })
         .unwrap();
         net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
-        let router = Router::new(Config::new(net), 1, 1, Box::new(Closed));
+        let router = Router::new(Config::new(net), 1, workers, Box::new(Closed));
         let now = Time::from_secs(1_800_000_000);
         let options = restore::Options {
             family: Family::V4,
@@ -59,10 +63,10 @@ impl Setup {
                 failure.explain()
             );
         }
-        let worker = router.workers().remove(0);
+        let workers = router.workers();
         Self {
             router,
-            worker,
+            workers,
             lan,
             wan,
             now,
@@ -72,8 +76,8 @@ impl Setup {
     pub fn receive(&mut self, interface: InterfaceId, bytes: &[u8]) -> (Report, &[Emission]) {
         let report = self
             .router
-            .receive(&mut self.worker, self.now, interface, bytes, &mut Silent);
-        (report, self.worker.output())
+            .receive(&mut self.workers[0], self.now, interface, bytes, &mut Silent);
+        (report, self.workers[0].output())
     }
 
     /// Sends a packet that has to get through, and returns what left.

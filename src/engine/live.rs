@@ -1,12 +1,12 @@
-//! The rulesets in force: published whole, counted per worker, summed when read.
+//! The rulesets in force: published whole; what was counted goes on from one to the next.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use arc_swap::ArcSwap;
 
-use super::compile::{CompiledTable, Step, StepKind};
+use super::compile::{CompiledTable, StepKind};
+use super::counting::{Counter, Places};
 use crate::base::{Family, Time};
 use crate::rule::{ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
 
@@ -64,10 +64,10 @@ impl Live {
     }
 
     /// A copy with one table replaced, or made. Counters go on where the rule says so; nothing of `self` changes.
-    pub fn with_table(&self, rules: TableRules, workers: usize, now: Time) -> Result<Self, Refusal> {
+    pub fn with_table(&self, rules: TableRules, workers: usize, now: Time) -> Result<Replacement, Refusal> {
         let (family, table) = (rules.family, rules.table);
         let before = self.of(family).table(table);
-        let made = LiveTable::new(rules, before, workers, now)?;
+        let (made, seen) = LiveTable::new(rules, before, workers, now)?;
         let mut families = self.families.clone();
         let changed = &mut families[family as usize];
         if before.is_none() {
@@ -75,178 +75,93 @@ impl Live {
         }
         changed.tables[table as usize] = Some(Arc::new(made));
         changed.needs_conntrack = changed.tables.iter().flatten().any(|it| it.compiled.needs_conntrack);
-        Ok(Self { families })
+        Ok(Replacement {
+            live: Self { families },
+            seen,
+        })
     }
 }
 
-/// A compiled table with its counters: one array a worker, indexed as the steps are.
+/// What is to be published, and what is to be done with it.
+pub struct Replacement {
+    pub live: Live,
+    /// Counters that go on in it without what was seen of them.
+    seen: Vec<(Counter, Counters)>,
+}
+
+impl Replacement {
+    /// Puts it into force; returns what was.
+    pub fn publish(self, into: &ArcSwap<Live>) -> Arc<Live> {
+        let before = into.swap(Arc::new(self.live));
+        for (counter, seen) in self.seen {
+            counter.hide(seen);
+        }
+        before
+    }
+}
+
+/// A compiled table, and where its steps are counted.
 #[derive(Debug)]
 pub struct LiveTable {
     pub compiled: CompiledTable,
-    workers: Box<[Box<[Cell]>]>,
-    /// What was counted before this table came into force: written by who replaces tables, never by a worker.
-    start: Box<[Cell]>,
-    /// The table that this one follows, while packets may still count there.
-    before: Mutex<Option<Before>>,
+    /// Indexed as the steps are.
+    counters: Box<[Counter]>,
     /// The rules' texts, for who explains; made when they are asked for.
     texts: OnceLock<Box<[OnceLock<Box<str>>]>>,
 }
 
-/// The table before, and which of its counts go on in the table that holds this.
-#[derive(Debug)]
-struct Before {
-    table: Arc<LiveTable>,
-    carried: Vec<Carried>,
-}
-
-/// A count that goes on: its step before, its step now, and how far it was when the new table took it over.
-#[derive(Debug)]
-struct Carried {
-    from: u32,
-    to: u32,
-    taken: Counters,
-}
-
-impl Carried {
-    /// What came since.
-    fn late(&self, table: &LiveTable) -> Counters {
-        let sum = table.sum(self.from as usize);
-        Counters {
-            packets: sum.packets.saturating_sub(self.taken.packets),
-            bytes: sum.bytes.saturating_sub(self.taken.bytes),
-        }
-    }
-}
-
-/// One worker's count at one step. Only that worker writes, so a load and a store serve.
-#[derive(Debug, Default)]
-pub struct Cell {
-    packets: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Cell {
-    fn add(&self, packets: u64, bytes: u64) {
-        self.packets
-            .store(self.packets.load(Ordering::Relaxed) + packets, Ordering::Relaxed);
-        self.bytes
-            .store(self.bytes.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
-    }
-
-    fn read(&self) -> Counters {
-        Counters {
-            packets: self.packets.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-        }
-    }
-}
-
 impl LiveTable {
-    fn new(mut rules: TableRules, before: Option<&Arc<Self>>, workers: usize, now: Time) -> Result<Self, Refusal> {
+    /// Also gives the counters that were seen, and of which that much is to be hidden once the table is in force.
+    fn new(
+        mut rules: TableRules,
+        before: Option<&Arc<Self>>,
+        workers: usize,
+        now: Time,
+    ) -> Result<(Self, Vec<(Counter, Counters)>), Refusal> {
         let mut following = Following::of(before.map(Arc::as_ref));
+        let mut seen = Vec::new();
         // In the order of the steps: a chain's rules, then its end.
         let mut starts = Vec::with_capacity(rules.chains.iter().map(|chain| chain.rules.len() + 1).sum());
         for chain in &mut rules.chains {
             for rule in &mut chain.rules {
-                starts.push(match rule.count {
-                    Count::Keep => following.start(rule.id),
-                    Count::Set(counters) => {
-                        // What is kept says "go on", so that the next command on this table does not set the counters back.
-                        Arc::make_mut(rule).count = Count::Keep;
-                        Start::Set(counters)
-                    }
-                });
+                let count = rule.count;
+                if count != Count::Keep {
+                    // What is kept says "go on", so that the next command on this table does not set the counters back.
+                    Arc::make_mut(rule).count = Count::Keep;
+                }
+                starts.push(following.start(rule.id, count, &mut seen));
             }
             starts.push(match &mut chain.kind {
-                ChainKind::BuiltIn { id, count, .. } => match std::mem::replace(count, Count::Keep) {
-                    Count::Keep => following.start(*id),
-                    Count::Set(counters) => Start::Set(counters),
-                },
-                ChainKind::User => Start::Set(Counters::default()),
+                ChainKind::BuiltIn { id, count, .. } => {
+                    following.start(*id, std::mem::replace(count, Count::Keep), &mut seen)
+                }
+                ChainKind::User => Start::From(Counters::default()),
             });
         }
         let compiled = CompiledTable::compile(Arc::new(rules), now)?;
-        let length = compiled.steps.len();
-        let cells = || (0..length).map(|_| Cell::default()).collect::<Box<[Cell]>>();
-        let start = cells();
-        let mut carried = Vec::new();
-        for (at, (cell, from)) in start.iter().zip(starts).enumerate() {
-            let counters = match (from, before) {
-                (Start::Set(counters), _) => counters,
-                (Start::From(from), Some(before)) => {
-                    let taken = before.sum(from as usize);
-                    carried.push(Carried {
-                        from,
-                        to: at as u32,
-                        taken,
-                    });
-                    taken
-                }
-                (Start::From(_), None) => continue,
-            };
-            cell.add(counters.packets, counters.bytes);
-        }
-        let before = before.map(|table| Before {
-            table: Arc::clone(table),
-            carried,
+        let wanted = starts.iter().filter(|it| matches!(it, Start::From(_))).count();
+        let mut places = Places::new(workers.max(1), wanted);
+        let counters = starts.into_iter().map(|start| match start {
+            Start::GoOn(counter) => counter,
+            Start::From(counters) => places.counting_from(counters),
         });
-        Ok(Self {
+        let made = Self {
+            counters: counters.collect(),
             compiled,
-            workers: (0..workers.max(1)).map(|_| cells()).collect(),
-            start,
-            before: Mutex::new(before),
             texts: OnceLock::new(),
-        })
+        };
+        Ok((made, seen))
     }
 
     /// The same table for a router of its own with one worker: counters and states go on from where these are.
     fn copy(&self, now: Time) -> Self {
-        let compiled = self.compiled.copy(now);
-        let cells = || {
-            (0..compiled.steps.len())
-                .map(|_| Cell::default())
-                .collect::<Box<[Cell]>>()
-        };
-        let (start, worker) = (cells(), cells());
-        let before = self.before.lock();
-        let late = before
-            .iter()
-            .flat_map(|it| it.carried.iter().map(|count| (count.to, count.late(&it.table))));
-        let sums = (0..).map(|at| (at, self.sum(at as usize)));
-        for (at, sum) in sums.take(start.len()).chain(late) {
-            start[at as usize].add(sum.packets, sum.bytes);
-        }
-        drop(before);
+        let mut places = Places::new(1, self.counters.len());
+        let counters = self.counters.iter().map(|it| places.counting_from(it.sum()));
         Self {
-            workers: Box::new([worker]),
-            start,
-            before: Mutex::default(),
-            compiled,
+            counters: counters.collect(),
+            compiled: self.compiled.copy(now),
             texts: OnceLock::new(),
         }
-    }
-
-    /// Takes over what was counted in the table before since this one was made, and lets go of it: to be called once no packet can be in it any
-    /// more. Gives the table back, which is freed with the last that holds it.
-    pub(super) fn settle(&self) -> Option<Arc<Self>> {
-        let mut before = self.before.lock();
-        let Before { table, carried } = before.take()?;
-        for count in &carried {
-            let late = count.late(&table);
-            self.start[count.to as usize].add(late.packets, late.bytes);
-        }
-        Some(table)
-    }
-
-    /// What was counted at a step here and, as far as it is taken over already, in the tables before.
-    fn sum(&self, step: usize) -> Counters {
-        let mut sum = self.start[step].read();
-        for cells in &self.workers {
-            let read = cells[step].read();
-            sum.packets += read.packets;
-            sum.bytes += read.bytes;
-        }
-        sum
     }
 
     /// What is in it, as it was typed.
@@ -279,42 +194,30 @@ impl LiveTable {
 
     /// Counts a packet of so many bytes.
     pub fn count(&self, worker: usize, step: u32, bytes: usize) {
-        self.workers[worker][step as usize].add(1, bytes as u64);
+        self.counters[step as usize].count(worker, bytes);
     }
 
     /// The sums of all workers, by rule and policy.
     pub fn counters(&self) -> HashMap<CountId, Counters> {
-        let mut sums: Vec<Counters> = Vec::with_capacity(self.compiled.steps.len());
-        let before = self.before.lock();
-        sums.extend((0..self.compiled.steps.len()).map(|at| self.sum(at)));
-        // What packets that came before the exchange still count there is not lost.
-        if let Some(Before { table, carried }) = &*before {
-            for count in carried {
-                let (late, sum) = (count.late(table), &mut sums[count.to as usize]);
-                sum.packets += late.packets;
-                sum.bytes += late.bytes;
-            }
-        }
-        drop(before);
-        let steps = self.compiled.steps.iter().zip(sums);
+        let steps = self.compiled.steps.iter().zip(&self.counters);
         steps
             .filter(|(step, _)| !matches!(step.kind, StepKind::End))
-            .map(|(step, sum)| (step.id, sum))
+            .map(|(step, counter)| (step.id, counter.sum()))
             .collect()
     }
 }
 
 /// Where a step's count begins.
 enum Start {
-    Set(Counters),
-    /// Where this step of the table before is.
-    From(u32),
+    From(Counters),
+    /// Where it was counted in the table before.
+    GoOn(Counter),
 }
 
 /// The steps of the table before, asked for one after another. Most commands leave most rules in their order, so the next one asked for mostly
 /// stands right behind the last.
 struct Following<'a> {
-    steps: &'a [Step],
+    before: Option<&'a LiveTable>,
     /// Behind the last that was asked for.
     next: usize,
     /// Every rule's step, made where one does not follow.
@@ -324,28 +227,37 @@ struct Following<'a> {
 impl<'a> Following<'a> {
     fn of(before: Option<&'a LiveTable>) -> Self {
         Self {
-            steps: before.map_or(&[][..], |it| &it.compiled.steps[..]),
+            before,
             next: 0,
             index: None,
         }
     }
 
-    fn start(&mut self, id: CountId) -> Start {
-        let steps = self.steps;
+    fn start(&mut self, id: CountId, count: Count, seen: &mut Vec<(Counter, Counters)>) -> Start {
+        if let Count::Set(counters) = count {
+            return Start::From(counters);
+        }
+        let Some(counter) = self.counter(id) else {
+            return Start::From(Counters::default());
+        };
+        if let Count::Seen(counters) = count {
+            seen.push((counter.clone(), counters));
+        }
+        Start::GoOn(counter.clone())
+    }
+
+    fn counter(&mut self, id: CountId) -> Option<&'a Counter> {
+        let before = self.before?;
+        let steps = &before.compiled.steps;
         let follows = (self.next..steps.len()).take(NEAR).find(|&at| steps[at].id == id);
-        let found = follows.or_else(|| {
+        let at = follows.or_else(|| {
             let index = self
                 .index
                 .get_or_insert_with(|| steps.iter().enumerate().map(|(at, step)| (step.id, at)).collect());
             index.get(&id).copied()
-        });
-        match found {
-            Some(at) => {
-                self.next = at + 1;
-                Start::From(at as u32)
-            }
-            None => Start::Set(Counters::default()),
-        }
+        })?;
+        self.next = at + 1;
+        before.counters.get(at)
     }
 }
 
@@ -371,7 +283,7 @@ mod tests {
         let (first, second) = (rule(Count::Keep), rule(Count::Set(Counters { packets: 5, bytes: 50 })));
         let mut rules = TableRules::new(Family::V4, Table::Filter);
         rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&first), Arc::clone(&second)];
-        let live = Live::default().with_table(rules, 2, Time::ZERO).unwrap();
+        let live = Live::default().with_table(rules, 2, Time::ZERO).unwrap().live;
         let table = live.of(Family::V4).table(Table::Filter).unwrap();
         table.count(0, 0, 100);
         table.count(1, 0, 20);
@@ -382,7 +294,7 @@ mod tests {
         input.rules.reverse();
         let third = rule(Count::Keep);
         input.rules.insert(0, Arc::clone(&third));
-        let live = live.with_table(rules, 2, Time::ZERO).unwrap();
+        let live = live.with_table(rules, 2, Time::ZERO).unwrap().live;
         let counters = live.of(Family::V4).table(Table::Filter).unwrap().counters();
         assert_eq!(counters[&first.id], Counters { packets: 2, bytes: 120 });
         assert_eq!(counters[&second.id], Counters { packets: 6, bytes: 57 });
@@ -405,9 +317,9 @@ mod tests {
             }));
             rules
         };
-        let live = Live::default().with_table(of(Family::V4), 1, Time::ZERO).unwrap();
+        let live = Live::default().with_table(of(Family::V4), 1, Time::ZERO).unwrap().live;
         let none = TableRules::new(Family::V6, Table::Filter);
-        let live = live.with_table(none, 1, Time::ZERO).unwrap();
+        let live = live.with_table(none, 1, Time::ZERO).unwrap().live;
         let rules = |family| {
             live.of(family)
                 .table(Table::Filter)
@@ -424,42 +336,47 @@ mod tests {
     }
 
     #[test]
-    fn what_is_counted_while_a_table_is_made_goes_on_in_it() {
-        let rule = |count| {
+    fn what_is_counted_while_a_table_is_replaced_goes_on_in_the_next() {
+        let rule = || {
             Arc::new(Rule {
                 id: CountId::fresh(),
-                count,
+                count: Count::Keep,
                 selector: Selector::any(Family::V4),
                 matches: Vec::new(),
                 action: Action::Nothing,
             })
         };
-        let (kept, set) = (rule(Count::Keep), rule(Count::Keep));
+        let [kept, set, seen] = [rule(), rule(), rule()];
         let mut rules = TableRules::new(Family::V4, Table::Filter);
-        rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&kept), Arc::clone(&set)];
-        let before = Live::default().with_table(rules.clone(), 1, Time::ZERO).unwrap();
-        let old = before.of(Family::V4).table(Table::Filter).unwrap();
-        old.count(0, 0, 100);
-        rules.chain_mut("INPUT").unwrap().rules[1] = Arc::new(Rule {
-            count: Count::Set(Counters { packets: 7, bytes: 70 }),
-            ..Rule::clone(&set)
-        });
-        let after = before.with_table(rules, 1, Time::ZERO).unwrap();
-        let new = after.of(Family::V4).table(Table::Filter).unwrap();
-        // A packet that saw the old table yet, and one that sees the new one.
-        old.count(0, 0, 10);
-        old.count(0, 1, 10);
-        new.count(0, 0, 1);
-        let expected = [
-            (kept.id, Counters { packets: 3, bytes: 111 }),
-            (set.id, Counters { packets: 7, bytes: 70 }),
-        ];
-        for step in ["before it is settled", "after that", "and once more"] {
-            let counters = new.counters();
-            for (id, counted) in expected {
-                assert_eq!(counters[&id], counted, "{step}");
-            }
-            drop(new.settle());
+        rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&kept), Arc::clone(&set), Arc::clone(&seen)];
+        let before = Live::default().with_table(rules.clone(), 1, Time::ZERO).unwrap().live;
+        let old = Arc::clone(before.of(Family::V4).table(Table::Filter).unwrap());
+        for step in 0..3 {
+            old.count(0, step, 100);
+        }
+        let says = |rule: &Rule, count| {
+            Arc::new(Rule {
+                count,
+                ..Rule::clone(rule)
+            })
+        };
+        let input = &mut rules.chain_mut("INPUT").unwrap().rules;
+        input[1] = says(&set, Count::Set(Counters { packets: 7, bytes: 70 }));
+        input[2] = says(&seen, Count::Seen(old.counters()[&seen.id]));
+        // Three packets that see the old table: before the new one is made, before it is in force, and after that.
+        let pass = |table: &LiveTable, bytes| (0..3).for_each(|step| table.count(0, step, bytes));
+        pass(&old, 10);
+        let replacement = before.with_table(rules, 1, Time::ZERO).unwrap();
+        pass(&old, 20);
+        let published = ArcSwap::from_pointee(before);
+        replacement.publish(&published);
+        pass(&old, 30);
+        let live = published.load_full();
+        let new = live.of(Family::V4).table(Table::Filter).unwrap();
+        pass(new, 1);
+        let counters = new.counters();
+        for (rule, packets, bytes) in [(&kept, 5, 161), (&set, 8, 71), (&seen, 4, 61)] {
+            assert_eq!(counters[&rule.id], Counters { packets, bytes });
         }
     }
 }

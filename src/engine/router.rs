@@ -1,6 +1,5 @@
 //! The router: what is configured, what is in force, what is remembered, and the way of a packet through it all.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
@@ -219,36 +218,34 @@ impl Router {
             .unwrap_or_default()
     }
 
-    /// Puts a table into force, whole or not at all, between two packets. It is compiled beside them, and what they count meanwhile goes on.
+    /// Puts a table into force, whole or not at all, between two packets. It is compiled beside them, and whatever they count meanwhile, and after, is counted.
     pub fn replace(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
         let _one_at_a_time = self.replacing.lock();
         self.reclaim();
         let (family, table) = (rules.family, rules.table);
-        let live = self.live.load().with_table(rules, self.workers, now)?;
-        let made = live.of(family).table(table).map(Arc::clone);
+        let replacement = self.live.load().with_table(rules, self.workers, now)?;
         let tracked = self.tracks();
-        let before = self.live.swap(Arc::new(live));
-        self.retired.lock().lives.push_back((before, made));
+        let before = replacement.publish(&self.live);
+        let replaced = before.of(family).table(table).map(Arc::clone);
+        self.retired.lock().lives.push((before, replaced));
         self.reclaim();
         self.tracking_changed(tracked);
         Ok(())
     }
 
-    /// Frees what is no longer in force and no packet holds any more, and takes over what was counted there last. Whoever drops the last
-    /// reference to a table of a hundred thousand rules is busy for milliseconds: it must not be who carries packets, so the last is kept here.
+    /// Frees what is no longer in force and no packet holds any more. Whoever drops the last reference to a table of a hundred thousand rules is
+    /// busy for milliseconds: it must not be who carries packets, so the last is kept here.
     pub fn reclaim(&self) {
-        let mut retired = self.retired.lock();
-        // In their order, because the counts of one go to the next.
-        while let Some((live, made)) = retired.lives.front() {
-            if Arc::strong_count(live) > 1 {
-                break;
+        let Retired { lives, tables, configs } = &mut *self.retired.lock();
+        lives.retain_mut(|(live, replaced)| {
+            let is_held = Arc::strong_count(live) > 1;
+            if !is_held {
+                tables.extend(replaced.take());
             }
-            let settled = made.as_ref().and_then(|made| made.settle());
-            retired.tables.extend(settled);
-            retired.lives.pop_front();
-        }
-        retired.tables.retain(|table| Arc::strong_count(table) > 1);
-        retired.configs.retain(|config| Arc::strong_count(config) > 1);
+            is_held
+        });
+        tables.retain(|table| Arc::strong_count(table) > 1);
+        configs.retain(|config| Arc::strong_count(config) > 1);
     }
 
     /// True where connections are tracked at all: the kernel does so only while some rule needs it.
@@ -272,9 +269,9 @@ impl Router {
 /// What was in force, until nobody holds it but this.
 #[derive(Default)]
 struct Retired {
-    /// Each with the table that came into force then.
-    lives: VecDeque<(Arc<Live>, Option<Arc<LiveTable>>)>,
-    /// Settled, but an observer's story may still tell of it.
+    /// Each with the table that was replaced then.
+    lives: Vec<(Arc<Live>, Option<Arc<LiveTable>>)>,
+    /// In no ruleset any more, but an observer's story may still tell of it.
     tables: Vec<Arc<LiveTable>>,
     configs: Vec<Arc<Config>>,
 }

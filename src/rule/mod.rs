@@ -44,6 +44,8 @@ pub enum Count {
     Keep,
     /// They start from here (`-c`, `-Z`, a restored `[1:40]`).
     Set(Counters),
+    /// They start again, after somebody has seen them at this (`-L -Z`): what came since is counted.
+    Seen(Counters),
 }
 
 /// One rule: the built-in part, the matches in the order they were typed, and what to do.

@@ -162,7 +162,7 @@ impl Session {
         match (self.counted().get(&rule.id), rule.count) {
             (Some(counted), _) => *counted,
             (None, Count::Set(counters)) => counters,
-            (None, Count::Keep) => Counters::default(),
+            (None, Count::Keep | Count::Seen(_)) => Counters::default(),
         }
     }
 
@@ -415,15 +415,20 @@ impl Session {
     /// Zeroes a chain's counters, its policy's too. What was set since the table was opened stays, as in the real tool.
     pub fn zero(&mut self, name: &str) -> Result<(), Denial> {
         let is_in_hand = self.hand.is_some();
-        let chain = self.chain_mut(name)?;
-        if let ChainKind::BuiltIn { count, .. } = &mut chain.kind
-            && *count == Count::Keep
-        {
-            *count = Count::Set(Counters::default());
-        }
-        for rule in &mut chain.rules {
-            zero(rule, is_in_hand);
-        }
+        // Taken out, so that the chain can be changed beside it.
+        let counted = std::mem::take(&mut self.counted);
+        let zeroed = self.chain_mut(name).map(|chain| {
+            if let ChainKind::BuiltIn { id, count, .. } = &mut chain.kind
+                && *count == Count::Keep
+            {
+                *count = zero_of(*id, counted.get());
+            }
+            for rule in &mut chain.rules {
+                zero(rule, is_in_hand, counted.get());
+            }
+        });
+        self.counted = counted;
+        zeroed?;
         self.changed = true;
         Ok(())
     }
@@ -431,11 +436,14 @@ impl Session {
     /// Zeroes one rule's counters; numbers start at 1.
     pub fn zero_rule(&mut self, name: &str, number: usize) -> Result<(), Denial> {
         let is_in_hand = self.hand.is_some();
-        let chain = self.chain_mut(name)?;
-        zero(
-            chain.rules.get_mut(number - 1).ok_or(Denial::CounterTooBig)?,
-            is_in_hand,
-        );
+        let counted = std::mem::take(&mut self.counted);
+        let zeroed = self.chain_mut(name).and_then(|chain| {
+            let rule = chain.rules.get_mut(number - 1).ok_or(Denial::CounterTooBig)?;
+            zero(rule, is_in_hand, counted.get());
+            Ok(())
+        });
+        self.counted = counted;
+        zeroed?;
         self.changed = true;
         Ok(())
     }
@@ -492,9 +500,17 @@ fn rename_jumps(chain: &mut OpenChain, names: &Names<'_>) {
 }
 
 /// What a table in hand says of a rule's counters may be of a command before, and is past.
-fn zero(rule: &mut Arc<Rule>, is_in_hand: bool) {
+fn zero(rule: &mut Arc<Rule>, is_in_hand: bool, shown: Option<&HashMap<CountId, Counters>>) {
     if rule.count == Count::Keep || is_in_hand {
-        *rule = with_count(rule, Count::Set(Counters::default()));
+        *rule = with_count(rule, zero_of(rule.id, shown));
+    }
+}
+
+/// Where the counters have been shown (`-L -Z`), what comes after that is kept, as the real tool does by subtracting what it read.
+fn zero_of(id: CountId, shown: Option<&HashMap<CountId, Counters>>) -> Count {
+    match shown.and_then(|shown| shown.get(&id)) {
+        Some(seen) => Count::Seen(*seen),
+        None => Count::Set(Counters::default()),
     }
 }
 

@@ -1,0 +1,170 @@
+//! Where packets are counted: places that a rule keeps through every replacement of its table, a cell for each worker.
+//!
+//! A counter belongs to its rule (to its `CountId`), not to the table that the rule stands in: the table that comes after counts at the same
+//! place. So it does not matter which of the two a packet sees while one replaces the other, and there is nothing to be collected afterwards.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::rule::Counters;
+
+/// The place where one rule or policy is counted.
+#[derive(Clone, Debug)]
+pub(super) struct Counter {
+    /// A lane for each worker, and behind them that of what is not shown any more.
+    block: Arc<[Line]>,
+    /// Lines of a lane.
+    lane: u32,
+    slot: u32,
+}
+
+/// What one worker writes stands in no line with what another writes.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Line([Cell; CELLS_OF_A_LINE]);
+
+#[derive(Debug, Default)]
+struct Cell {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+}
+
+const CELLS_OF_A_LINE: usize = 4;
+
+impl Cell {
+    /// Only one writes to a cell, so a load and a store serve.
+    fn add(&self, counters: Counters) {
+        let sum = |cell: &AtomicU64, more: u64| {
+            cell.store(cell.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+        };
+        sum(&self.packets, counters.packets);
+        sum(&self.bytes, counters.bytes);
+    }
+}
+
+impl Counter {
+    /// Counts a packet of so many bytes. To be called by this worker alone.
+    pub fn count(&self, worker: usize, bytes: usize) {
+        self.cell(worker).add(Counters {
+            packets: 1,
+            bytes: bytes as u64,
+        });
+    }
+
+    /// What all workers have counted, but for what is not shown any more.
+    pub fn sum(&self) -> Counters {
+        let workers = self.workers();
+        let hidden = self.cell(workers);
+        // First, because what is hidden has been counted before.
+        let (packets, bytes) = (
+            hidden.packets.load(Ordering::Acquire),
+            hidden.bytes.load(Ordering::Acquire),
+        );
+        let mut sum = Counters {
+            packets: packets.wrapping_neg(),
+            bytes: bytes.wrapping_neg(),
+        };
+        for worker in 0..workers {
+            let cell = self.cell(worker);
+            sum.packets = sum.packets.wrapping_add(cell.packets.load(Ordering::Relaxed));
+            sum.bytes = sum.bytes.wrapping_add(cell.bytes.load(Ordering::Relaxed));
+        }
+        sum
+    }
+
+    /// Shows so much less from now on: what came since somebody read it stays. To be called by who replaces tables, one at a time.
+    pub fn hide(&self, seen: Counters) {
+        let hidden = self.cell(self.workers());
+        hidden.packets.fetch_add(seen.packets, Ordering::Release);
+        hidden.bytes.fetch_add(seen.bytes, Ordering::Release);
+    }
+
+    fn workers(&self) -> usize {
+        self.block.len() / self.lane as usize - 1
+    }
+
+    fn cell(&self, lane: usize) -> &Cell {
+        let slot = self.slot as usize;
+        &self.block[lane * self.lane as usize + slot / CELLS_OF_A_LINE].0[slot % CELLS_OF_A_LINE]
+    }
+}
+
+/// Gives places that nobody counts at yet, in blocks as large as are wanted.
+pub(super) struct Places {
+    workers: usize,
+    /// How many are still to be given.
+    wanted: usize,
+    block: Arc<[Line]>,
+    lane: u32,
+    next: usize,
+}
+
+/// A block stays until the last rule that is counted there is gone, so it is not for very many.
+const LARGEST_BLOCK: usize = 256;
+
+impl Places {
+    pub fn new(workers: usize, wanted: usize) -> Self {
+        Self {
+            workers,
+            wanted,
+            block: Arc::from([]),
+            lane: 0,
+            next: 0,
+        }
+    }
+
+    /// A place where this is counted already.
+    pub fn counting_from(&mut self, start: Counters) -> Counter {
+        if self.next == self.lane as usize * CELLS_OF_A_LINE {
+            let lane = self.wanted.clamp(1, LARGEST_BLOCK).div_ceil(CELLS_OF_A_LINE);
+            self.block = (0..lane * (self.workers + 1)).map(|_| Line::default()).collect();
+            self.lane = lane as u32;
+            self.next = 0;
+        }
+        let counter = Counter {
+            block: Arc::clone(&self.block),
+            lane: self.lane,
+            slot: self.next as u32,
+        };
+        self.next += 1;
+        self.wanted = self.wanted.saturating_sub(1);
+        counter.cell(self.workers).add(Counters {
+            packets: start.packets.wrapping_neg(),
+            bytes: start.bytes.wrapping_neg(),
+        });
+        counter
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn counters(packets: u64, bytes: u64) -> Counters {
+        Counters { packets, bytes }
+    }
+
+    #[test]
+    fn places_are_apart_and_begin_where_they_are_told_to() {
+        let mut places = Places::new(2, 300);
+        let all: Vec<Counter> = (0..600).map(|at| places.counting_from(counters(at, 10 * at))).collect();
+        for (at, counter) in all.iter().enumerate() {
+            counter.count(at % 2, at);
+        }
+        for (at, counter) in all.iter().enumerate() {
+            let at = at as u64;
+            assert_eq!(counter.sum(), counters(at + 1, 11 * at));
+        }
+    }
+
+    #[test]
+    fn what_was_seen_is_hidden_and_no_more() {
+        let counter = Places::new(2, 1).counting_from(counters(5, 50));
+        let seen = counter.sum();
+        counter.count(0, 7);
+        counter.count(1, 8);
+        counter.hide(seen);
+        assert_eq!(counter.sum(), counters(2, 15));
+        assert_eq!(counter.clone().sum(), counters(2, 15));
+    }
+}
