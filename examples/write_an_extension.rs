@@ -15,6 +15,7 @@ use std::sync::Arc;
 use nflab::base::Family;
 use nflab::cli::TOOLBOX;
 use nflab::explain::story::Detail;
+use nflab::ext::drawn::Drawn;
 use nflab::ext::listed::{Listed, Options, Typed};
 use nflab::ext::option::{Asked, Given, Opt, Read, UsageError};
 use nflab::ext::samples::Samples;
@@ -56,6 +57,7 @@ const NO_SAMPLES: Samples = Samples {
     taken: &[],
     refused: &[],
     packets: &[],
+    drawn: Drawn::NEVER,
 };
 
 /// The first of January 1970 was a Thursday.

@@ -12,6 +12,14 @@ impl Random {
         Self { state: seed }
     }
 
+    /// A stream of its own, for the one of this name and number among all that hang on the seed: who draws from it changes no other's draws.
+    pub fn named(seed: u64, name: &str, number: u64) -> Self {
+        let of_name = name
+            .bytes()
+            .fold(seed, |state, byte| Self::new(state ^ u64::from(byte)).next_u64());
+        Self::new(Self::new(of_name ^ number).next_u64())
+    }
+
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -32,6 +40,20 @@ impl Random {
     pub fn below(&mut self, bound: u32) -> u32 {
         ((u64::from(self.next_u32()) * u64::from(bound)) >> 32) as u32
     }
+
+    pub fn one_in(&mut self, n: u32) -> bool {
+        self.below(n) == 0
+    }
+
+    /// `n` times of a hundred.
+    pub fn percent(&mut self, n: u32) -> bool {
+        self.below(100) < n
+    }
+
+    /// One of these, of which there must be some.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u32) as usize]
+    }
 }
 
 #[cfg(test)]
@@ -49,5 +71,19 @@ mod tests {
         let mut random = Random::new(1);
         assert!((0..1000).all(|_| random.below(3) < 3));
         assert_eq!(random.below(0), 0);
+    }
+
+    #[test]
+    fn each_name_and_number_has_a_stream_of_its_own() {
+        let first = |seed, name, number| Random::named(seed, name, number).next_u64();
+        let mut seen = std::collections::HashSet::new();
+        for seed in 0..10 {
+            for name in ["", "a", "b", "ab", "ba"] {
+                for number in 0..10 {
+                    assert_eq!(first(seed, name, number), first(seed, name, number));
+                    assert!(seen.insert(first(seed, name, number)), "{seed} {name} {number}");
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! What an extension is tried on. Its samples stand in its spec, and are walked by all who must know what it takes, prints, refuses and matches:
 //! the registry's tests, the oracle of the real tools, the twin's packets, the reader of listings.
 
+use super::drawn::Drawn;
+
 /// Lines and packets, each with what the real thing makes of it.
 #[derive(Debug)]
 pub struct Samples {
@@ -9,6 +11,8 @@ pub struct Samples {
     pub taken: &'static [Taken],
     pub refused: &'static [Refused],
     pub packets: &'static [Judged],
+    /// How rules that are made up have it.
+    pub drawn: Drawn,
 }
 
 /// Options that are taken.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{Family, InterfaceId};
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::invalid;
@@ -367,7 +368,47 @@ const SAMPLES: Samples = Samples {
             "--src-type LOCAL: packet is from 10.0.0.2, which is UNICAST",
         ),
     ],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |_| 8,
+    |draw| {
+        let which = draw.below(3);
+        if which != 0 {
+            draw.give_one(&SOURCE.spec, ASKED);
+        }
+        if which != 1 {
+            draw.give_one(&DESTINATION.spec, ASKED);
+        }
+        if draw.one_in(4) {
+            let may_be_in = draw.place.is_none_of(&[Hook::Output, Hook::Postrouting]);
+            if may_be_in && draw.one_in(2) {
+                draw.give(&LIMIT_IN.spec, "");
+            } else if draw.place.is_none_of(&[Hook::Input, Hook::Prerouting]) {
+                draw.give(&LIMIT_OUT.spec, "");
+            }
+        }
+    },
+);
+
+const ASKED: &[&str] = &[
+    "LOCAL",
+    "LOCAL",
+    "UNICAST",
+    "UNICAST,LOCAL",
+    "BROADCAST",
+    "MULTICAST",
+    "BROADCAST,MULTICAST",
+    "UNSPEC",
+    "ANYCAST",
+    "BLACKHOLE",
+    "UNREACHABLE",
+    "PROHIBIT",
+    "THROW",
+    "NAT",
+    "XRESOLVE",
+];
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::Family;
 use crate::ext::MatchSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::samples::{Samples, passes, refused, taken};
@@ -132,7 +133,16 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[passes("", "--comment x", "udp 10.0.0.2:1 > 192.0.2.9:2")],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |_| 7,
+    |draw| {
+        let comments = ["web", "\"allow what we asked for\"", "\"it's a \\\"test\\\"\"", "-x"];
+        draw.give_one(&COMMENT.spec, &comments);
+    },
+);
 
 #[cfg(test)]
 mod tests {

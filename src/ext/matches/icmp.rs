@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::strtoul;
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
@@ -367,7 +368,20 @@ const SAMPLES: Samples = Samples {
             "icmp: packet is a later fragment without an ICMP header",
         ),
     ],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |_| 50,
+    |draw| {
+        let named = draw.pick(NAMES).0;
+        let number = draw.pick(&["8", "8/0", "8/0:1", "0", "255", "3", "3/3", "3/0:3", "3/4", "0x0b/0"]);
+        // Those that hosts send most.
+        let common = draw.pick(&["echo-request", "ping", "echo-reply", "any", "destination-unreachable"]);
+        let asked = draw.pick(&[named, named, named, number, number, common]);
+        draw.give(&TYPE.spec, asked);
+    },
+);
 
 #[cfg(test)]
 mod tests {

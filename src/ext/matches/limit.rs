@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::base::{Family, Time};
 use crate::ext::MatchSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
@@ -313,7 +314,31 @@ const SAMPLES: Samples = Samples {
         )
         .after(&["lan udp 10.0.0.2:1 > 192.0.2.9:2"]),
     ],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |_| 5,
+    |draw| {
+        // Seen: the kernel refuses what its credits cannot hold, which is all but one or two packets a day.
+        if draw.one_in(5) {
+            let (rate, burst) = draw.pick(&[("1/day", "1"), ("2/d", "2")]);
+            draw.give(&RATE.spec, rate);
+            draw.give(&BURST.spec, burst);
+            return;
+        }
+        if !draw.one_in(5) {
+            draw.give_one(&RATE.spec, &["1/hour", "3/hour", "10/day", "1/h"]);
+        }
+        if !draw.one_in(3) {
+            draw.give_one(&BURST.spec, &["1", "2", "5", "10", "20"]);
+        }
+    },
+)
+.without(&[(
+    "-m limit with rates that bring a token within minutes",
+    "whether a packet finds a token would depend on milliseconds",
+)]);
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Family, MarkMask};
 use crate::ext::MatchSpec;
+use crate::ext::drawn::{Drawn, MARKS, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
@@ -170,7 +171,10 @@ const SAMPLES: Samples = Samples {
             "! --mark 0x0: packet has 0x0",
         ),
     ],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(|_| 8, |draw| draw.give_one(&MARK.spec, MARKS));
 
 #[cfg(test)]
 mod tests {

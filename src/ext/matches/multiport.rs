@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::ports::port;
 use crate::base::{Family, PortRange, protocol};
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
@@ -41,10 +42,7 @@ const fn ports(name: &'static str, help: &'static str) -> Opt<Vec<PortRange>> {
 const MAX: usize = 15;
 
 fn list(text: &str, given: &Given<'_>) -> Result<Vec<PortRange>, UsageError> {
-    let fits = matches!(
-        given.protocol,
-        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP | protocol::DCCP
-    );
+    let fits = has_ports(given.protocol);
     if given.protocol_inverted || (given.protocol != 0 && !fits) {
         return Err(UsageError::parameter(
             "multiport only works with TCP, UDP, UDPLITE, SCTP and DCCP",
@@ -79,6 +77,13 @@ fn list(text: &str, given: &Given<'_>) -> Result<Vec<PortRange>, UsageError> {
         ranges.push(PortRange { low, high });
     }
     Ok(ranges)
+}
+
+const fn has_ports(number: u8) -> bool {
+    matches!(
+        number,
+        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP | protocol::DCCP
+    )
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
@@ -319,7 +324,29 @@ const SAMPLES: Samples = Samples {
             "multiport: packet is a later fragment without ports",
         ),
     ],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |place| match place.protocol {
+        Some(number) if has_ports(number) => 25,
+        _ => 0,
+    },
+    |draw| {
+        let which = draw.pick(&[DESTINATION, DESTINATION, SOURCE, EITHER]);
+        let lists = [
+            "22,53,80,1000:50000",
+            "80",
+            "21,22,25,80,443",
+            "1:1023",
+            "1:20,22:52,54:79,81:442,444:8079,8081:19999",
+            "20000:20999,30000:31999",
+            "1,2,3,4,5,6,7,8,9,10,11,12,13,14,80",
+            "0,53",
+        ];
+        draw.give_one(&which.spec, &lists);
+    },
+);
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::base::Family;
 use crate::ext::MatchSpec;
+use crate::ext::drawn::{Drawn, STATES, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
@@ -170,7 +171,13 @@ const SAMPLES: Samples = Samples {
             "! --state NEW: flow is NEW",
         ),
     ],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |place| if place.may_track { 6 } else { 0 },
+    |draw| draw.give_one(&STATE.spec, STATES),
+);
 
 #[cfg(test)]
 mod tests {

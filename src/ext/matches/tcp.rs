@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::ports::{self, EndOptions, EndPorts, PortMiss};
 use crate::base::{Family, PortRange, protocol};
 use crate::ext::MatchSpec;
+use crate::ext::drawn::{CLIENT_PORTS, Drawn, SERVER_PORTS, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, ReadPair, UsageError};
 use crate::ext::place::only_protocol;
@@ -474,7 +475,36 @@ const SAMPLES: Samples = Samples {
             "tcp: packet is a later fragment without a TCP header",
         ),
     ],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |_| 50,
+    |draw| {
+        draw.maybe(3, &PORTS.source.spec, CLIENT_PORTS);
+        draw.maybe(2, &PORTS.destination.spec, SERVER_PORTS);
+        match draw.below(8) {
+            0 => draw.give(&SYN.spec, ""),
+            1 => draw.give_one(&FLAGS.spec, ASKED_FLAGS),
+            _ => {}
+        }
+        // Window scaling, selective acks, timestamps, MSS, and some that nobody sends.
+        draw.maybe(10, &OPTION.spec, &["1", "2", "3", "4", "5", "8", "30", "255"]);
+    },
+);
+
+const ASKED_FLAGS: &[&str] = &[
+    "SYN,ACK ACK",
+    "SYN,ACK SYN,ACK",
+    "ALL NONE",
+    "ALL ALL",
+    "FIN,RST FIN",
+    "RST RST",
+    "ACK,PSH,URG PSH,ACK",
+    "SYN,FIN SYN,FIN",
+    "FIN,SYN,RST,ACK SYN",
+    "NONE NONE",
+];
 
 #[cfg(test)]
 mod tests {

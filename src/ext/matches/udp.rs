@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::ports::{EndOptions, EndPorts, PortMiss};
 use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
+use crate::ext::drawn::{CLIENT_PORTS, Drawn, SERVER_PORTS, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::only_protocol;
@@ -184,7 +185,16 @@ const SAMPLES: Samples = Samples {
             "udp: packet is a later fragment without a UDP header",
         ),
     ],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |_| 50,
+    |draw| {
+        draw.maybe(2, &PORTS.source.spec, CLIENT_PORTS);
+        draw.maybe(2, &PORTS.destination.spec, SERVER_PORTS);
+    },
+);
 
 #[cfg(test)]
 mod tests {

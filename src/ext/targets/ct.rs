@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::base::Family;
+use crate::base::{Family, protocol};
 use crate::conntrack::{CtState, Template, Tracking};
 use crate::ext::TargetSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::only_table;
@@ -196,7 +197,28 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |place| match (place.table, place.protocol) {
+        (Table::Raw, Some(protocol::TCP)) => 22,
+        (Table::Raw, _) => 9,
+        _ => 0,
+    },
+    |draw| {
+        let may_help = draw.place.protocol == Some(protocol::TCP);
+        match draw.below(if may_help { 5 } else { 2 }) {
+            0 => draw.give(&NOTRACK.spec, ""),
+            1 => {}
+            2 | 3 => draw.give(&HELPER.spec, "ftp"),
+            _ => {
+                draw.give(&NOTRACK.spec, "");
+                draw.give(&HELPER.spec, "ftp");
+            }
+        }
+    },
+);
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,11 @@ use super::nat_range::{self, Shift};
 use super::to_addresses::End;
 use crate::base::Family;
 use crate::ext::TargetSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::option::{Opt, Read};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
-use crate::rule::Hook;
+use crate::rule::{Hook, Table};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "DNAT",
@@ -139,7 +140,44 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |place| {
+        let may_stand = place.table == Table::Nat && place.is_within(&[Hook::Prerouting, Hook::Output]);
+        if may_stand { 55 } else { 0 }
+    },
+    |draw| {
+        let mut address = draw.pick(&[
+            "10.0.0.2",
+            "10.0.0.3",
+            "10.0.0.2-10.0.0.3",
+            "192.0.2.9",
+            "192.0.2.1",
+            "10.0.0.128-10.0.0.135",
+            "198.51.100.7",
+            "127.0.0.1",
+        ]);
+        let port = match draw.below(8) {
+            at if !nat_range::may_have_ports(draw.place) || at > 5 => "",
+            at => [":8080", ":8080", ":8000-8005", ":1000-1100/80", DRAWN_PORTS, ":80"][at as usize],
+        };
+        // Ports alone leave the address.
+        if !port.is_empty() && draw.one_in(6) {
+            address = "";
+        }
+        draw.give(&TO.spec, &[address, port].concat());
+        match port {
+            "" => nat_range::draw_random(draw, false),
+            DRAWN_PORTS => draw.give(&nat_range::RANDOM.spec, ""),
+            _ => {}
+        }
+        draw.maybe_flag(6, &nat_range::PERSISTENT.spec);
+    },
+);
+
+const DRAWN_PORTS: &str = ":9000-9010";
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::bytes::front_of;
 use crate::base::{Family, InterfaceId};
 use crate::ext::TargetSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::whole_number;
 use crate::ext::option::{Given, Opt, Read, UsageError};
@@ -313,7 +314,19 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |_| 6,
+    |draw| {
+        draw.maybe(2, &PREFIX.spec, &["\"seen: \"", "x", "\"DROP IN=\""]);
+        draw.maybe(3, &LEVEL.spec, &["debug", "4", "info", "emerg"]);
+        for flag in &FLAGS {
+            draw.maybe_flag(5, &flag.option.spec);
+        }
+    },
+);
 
 #[cfg(test)]
 mod tests {

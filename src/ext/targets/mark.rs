@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::base::{Family, MarkMask};
+use crate::ext::drawn::{Drawn, MARKS, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
-use crate::rule::{Target, TargetContext, TargetVerdict};
+use crate::rule::{Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "MARK",
@@ -171,7 +172,28 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |place| match place.table {
+        Table::Mangle => 33,
+        Table::Security => 8,
+        Table::Nat => 6,
+        Table::Raw | Table::Filter => 5,
+    },
+    |draw| {
+        let bits = ["0", "1", "4", "0xfe", "0xffffffff", "0x80000000"];
+        match draw.below(6) {
+            0 => draw.give_one(&SET_MARK.spec, MARKS),
+            1 => draw.give_one(&SET_XMARK.spec, MARKS),
+            2 => draw.give_one(&OR.spec, &bits),
+            3 => draw.give_one(&AND.spec, &bits),
+            4 => draw.give_one(&XOR.spec, &bits),
+            _ => draw.give(&SET_MARK.spec, "1"),
+        }
+    },
+);
 
 #[cfg(test)]
 mod tests {

@@ -6,11 +6,12 @@ use super::nat_range::{self, Shift};
 use super::to_ports::{Address, Way};
 use crate::base::Family;
 use crate::ext::TargetSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::option::{Opt, Read};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
 use crate::net::{InputRoute, OutputKey};
-use crate::rule::{Hook, TargetContext};
+use crate::rule::{Hook, Table, TargetContext};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "MASQUERADE",
@@ -136,7 +137,21 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |place| {
+        let may_stand = place.table == Table::Nat && place.is_within(&[Hook::Postrouting]);
+        if may_stand { 50 } else { 0 }
+    },
+    |draw| {
+        if nat_range::may_have_ports(draw.place) {
+            draw.maybe(3, &TO.spec, &["6000-6499", "6500-6999", "2001", "6000-6400/6050"]);
+        }
+        nat_range::draw_random(draw, true);
+    },
+);
 
 #[cfg(test)]
 mod tests {

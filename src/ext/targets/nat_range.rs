@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use crate::base::{AddressRange, PortRange, protocol};
+use crate::ext::drawn::{Draw, Place};
 use crate::ext::listed::{Listed, Options};
 use crate::ext::names;
 use crate::ext::number::strtoul;
@@ -13,6 +14,25 @@ use crate::nat::NatRange;
 pub const RANDOM: Opt<()> = Opt::flag("random", "the port is drawn from a hash with a secret");
 pub const RANDOM_FULLY: Opt<()> = Opt::flag("random-fully", "the port is drawn anew for each flow");
 pub const PERSISTENT: Opt<()> = Opt::flag("persistent", "a client gets the same address each time");
+
+/// Whether a rule may name ports. The tool counts ICMP among what has some.
+pub fn may_have_ports(place: &Place) -> bool {
+    matches!(
+        place.protocol,
+        Some(protocol::TCP | protocol::UDP | protocol::SCTP | protocol::DCCP | protocol::ICMP)
+    )
+}
+
+/// Now and then that ports are drawn; `fully`, where it may stand.
+pub fn draw_random(draw: &mut Draw<'_>, fully: bool) {
+    let which = draw.below(10);
+    if which == 0 || fully && which == 1 {
+        draw.give(&RANDOM.spec, "");
+    }
+    if fully && matches!(which, 1 | 2) {
+        draw.give(&RANDOM_FULLY.spec, "");
+    }
+}
 
 /// The addresses and ports that a flow may get.
 pub const fn addresses(name: &'static str, read: &'static Read<NatRange>, help: &'static str) -> Opt<NatRange> {

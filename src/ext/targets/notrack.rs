@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::ct::leave_untracked;
 use crate::base::Family;
 use crate::ext::TargetSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::place::only_table;
 use crate::ext::samples::{Samples, taken};
@@ -65,7 +66,10 @@ const SAMPLES: Samples = Samples {
     taken: &[taken("", "", "", "NOTRACK")],
     refused: &[],
     packets: &[],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(|place| if place.table == Table::Raw { 5 } else { 0 }, |_| {}).blunt();
 
 #[cfg(test)]
 mod tests {

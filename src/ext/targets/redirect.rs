@@ -6,10 +6,11 @@ use super::nat_range::{self, Shift};
 use super::to_ports::{Address, Way};
 use crate::base::Family;
 use crate::ext::TargetSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::option::{Opt, Read};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
-use crate::rule::{Hook, TargetContext};
+use crate::rule::{Hook, Table, TargetContext};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "REDIRECT",
@@ -95,7 +96,24 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |place| {
+        let may_stand = place.table == Table::Nat && place.is_within(&[Hook::Prerouting, Hook::Output]);
+        if may_stand { 33 } else { 0 }
+    },
+    |draw| match draw.below(5) {
+        0 | 1 if nat_range::may_have_ports(draw.place) => draw.give(&TO.spec, "3128"),
+        2 if nat_range::may_have_ports(draw.place) => draw.give(&TO.spec, "8000-8010"),
+        3 if nat_range::may_have_ports(draw.place) => {
+            draw.give(&TO.spec, "9000-9010");
+            draw.give(&nat_range::RANDOM.spec, "");
+        }
+        _ => nat_range::draw_random(draw, false),
+    },
+);
 
 #[cfg(test)]
 mod tests {

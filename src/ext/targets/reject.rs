@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::{Family, protocol};
 use crate::ext::TargetSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::place::{invalid, only_table};
@@ -260,7 +261,32 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |place| if place.table == Table::Filter { 12 } else { 0 },
+    |draw| match draw.below(13) {
+        0 => {}
+        1..5 if draw.place.protocol == Some(protocol::TCP) => {
+            draw.give_one(&WITH.spec, &["tcp-reset", "tcp-reset", "tcp-reset", "tcp-rst"]);
+        }
+        1..5 => {}
+        _ => draw.give_one(&WITH.spec, ASKED),
+    },
+)
+.blunt();
+
+const ASKED: &[&str] = &[
+    "icmp-net-unreachable",
+    "icmp-host-unreachable",
+    "icmp-port-unreachable",
+    "icmp-proto-unreachable",
+    "icmp-net-prohibited",
+    "icmp-host-prohibited",
+    "icmp-admin-prohibited",
+    "port-unreach",
+];
 
 #[cfg(test)]
 mod tests {

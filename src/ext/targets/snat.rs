@@ -4,10 +4,11 @@ use super::nat_range::{self, Shift};
 use super::to_addresses::End;
 use crate::base::Family;
 use crate::ext::TargetSpec;
+use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::option::{Opt, Read};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
-use crate::rule::Hook;
+use crate::rule::{Hook, Table};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "SNAT",
@@ -194,7 +195,38 @@ const SAMPLES: Samples = Samples {
         refused("-p tcp", "--to-source localhost", "Bad IP address \"localhost\""),
     ],
     packets: &[],
+    drawn: DRAWN,
 };
+
+const DRAWN: Drawn = drawn(
+    |place| match place.table {
+        Table::Nat if place.is_within(&[Hook::Postrouting]) => 50,
+        Table::Nat if place.is_within(&[Hook::Postrouting, Hook::Input]) => 75,
+        _ => 0,
+    },
+    |draw| {
+        let mut address = draw.pick(&[
+            "192.0.2.100",
+            "192.0.2.1",
+            "192.0.2.100-192.0.2.103",
+            "192.0.2.101",
+            "10.0.0.77",
+        ]);
+        let port = match draw.below(3) {
+            0 if nat_range::may_have_ports(draw.place) => {
+                draw.pick(&[":2000", ":6500-6999", ":6000-6999", ":6000-6500", ":6000-6400/6050"])
+            }
+            _ => "",
+        };
+        // Ports alone leave the address.
+        if !port.is_empty() && draw.one_in(6) {
+            address = "";
+        }
+        draw.give(&TO.spec, &[address, port].concat());
+        nat_range::draw_random(draw, true);
+        draw.maybe_flag(6, &nat_range::PERSISTENT.spec);
+    },
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,7 @@
 //! What `-m conntrack` is tried on.
 
+use super::{DIRECTION, EXPIRE, PROTOCOL, SIDES, STATE, STATUS};
+use crate::ext::drawn::{DESTINATIONS, Draw, Drawn, SOURCES, STATES, drawn};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 
 /// What went before: a datagram and its answer.
@@ -336,4 +338,99 @@ pub const SAMPLES: Samples = Samples {
         )
         .after(ANSWERED),
     ],
+    drawn: DRAWN,
 };
+
+/// Mostly one question, seldom many: a packet rarely answers to all.
+const DRAWN: Drawn = drawn(
+    |place| if place.may_track { 32 } else { 0 },
+    |draw| match draw.below(16) {
+        0..5 => draw.give_one(&STATE.spec, STATES),
+        5 | 6 => {
+            let list = [draw.pick(STATES), draw.pick(MAPPED)].join(",");
+            draw.give(&STATE.spec, &list);
+        }
+        7 | 8 => draw.give_one(&STATE.spec, MAPPED),
+        9 => {
+            draw.give_one(&STATE.spec, STATES);
+            draw_others(draw);
+        }
+        _ => draw_others(draw),
+    },
+)
+.without(&[
+    (
+        "conditions on part of what a port is drawn from (--ctrepldstport 2000:3000)",
+        "each side draws its own port, so the condition would hold on one side only",
+    ),
+    (
+        "--ctexpire with bounds near a timeout",
+        "the seconds that are left may differ by one",
+    ),
+]);
+
+const MAPPED: &[&str] = &["SNAT", "DNAT", "SNAT,DNAT"];
+
+/// The other questions to a flow.
+fn draw_others(draw: &mut Draw<'_>) {
+    // Seen: an inverted --ctstatus before `--ctproto 0` is an error; zero is not asked for.
+    let protocols = ["tcp", "udp", "icmp", "6", "17", "gre", "132", "UDP"];
+    draw.maybe(3, &PROTOCOL.spec, &protocols);
+    let addresses = [SOURCES, DESTINATIONS, DESTINATIONS, REPLY_DESTINATIONS];
+    for (side, addresses) in SIDES.iter().zip(addresses) {
+        draw.maybe(8, &side.address.spec, addresses);
+    }
+    let ports = [
+        &["20000:20999", "1024:65535", "53", "21000", "0"][..],
+        &["80", "53", "1:1023", "21:22", "8080"],
+        &["80", "53", "443", "8000:8010", "9000:9010", "8080"],
+        REPLY_PORTS,
+    ];
+    for (side, ports) in SIDES.iter().zip(ports) {
+        draw.maybe(8, &side.port.spec, ports);
+    }
+    draw.maybe(4, &STATUS.spec, STATUSES);
+    draw.maybe(4, &EXPIRE.spec, EXPIRES);
+    // One question at least.
+    let ways = [("ORIGINAL", 4), ("REPLY", 6)];
+    let (way, one_in) = draw.pick(&ways);
+    if draw.is_empty() || draw.one_in(one_in) {
+        draw.give(&DIRECTION.spec, way);
+    }
+}
+
+const STATUSES: &[&str] = &[
+    "NONE",
+    "EXPECTED",
+    "SEEN_REPLY",
+    "ASSURED",
+    "CONFIRMED",
+    "CONFIRMED,ASSURED",
+    "EXPECTED,SEEN_REPLY",
+];
+
+const REPLY_DESTINATIONS: &[&str] = &[
+    "192.0.2.1",
+    "192.0.2.96/29",
+    "192.0.2.100",
+    "10.0.0.0/24",
+    "192.0.2.1/255.255.255.0",
+];
+
+/// A port that NAT draws must answer alike whichever it is: it comes out of 1 to 511, 600 to 1023, 1024 to 65535, or the range that a drawn rule
+/// names (all within 6000 to 6999), so these are whole or not touched.
+const REPLY_PORTS: &[&str] = &["2000", "2001", "1:511", "1:1023", "6000:6999", "1024:65535", "0"];
+
+/// Bounds lie five seconds or more above and well below what is left to any flow that was just seen, or 0 to one that is new.
+const EXPIRES: &[&str] = &[
+    "0:4",
+    "4:22",
+    "22:52",
+    "52:75",
+    "75:105",
+    "105:150",
+    "150:400",
+    "400:1000",
+    "1000:4294967295",
+    "0",
+];

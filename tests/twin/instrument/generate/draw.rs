@@ -3,17 +3,25 @@
 
 use nflab::base::Random;
 
+use super::extensions::Extensions;
 use super::packet::Address;
 
-pub struct Draw(Random);
+pub struct Draw {
+    random: Random,
+    /// They have streams of their own.
+    pub extensions: Extensions,
+}
 
 impl Draw {
     pub fn new(seed: u64) -> Self {
-        Self(Random::new(seed))
+        Self {
+            random: Random::new(seed),
+            extensions: Extensions::new(seed),
+        }
     }
 
     pub fn below(&mut self, bound: usize) -> usize {
-        self.0.below(bound as u32) as usize
+        self.random.below(bound as u32) as usize
     }
 
     pub fn one_in(&mut self, n: usize) -> bool {
@@ -30,11 +38,11 @@ impl Draw {
     }
 
     pub fn word(&mut self) -> u32 {
-        self.0.next_u32()
+        self.random.next_u32()
     }
 
     pub fn half(&mut self) -> u16 {
-        self.0.next_u16()
+        self.random.next_u16()
     }
 
     pub fn shuffle<T>(&mut self, list: &mut [T]) {

@@ -2,9 +2,12 @@
 
 use std::fmt::Write;
 
+use nflab::base::protocol;
+use nflab::ext::drawn;
+use nflab::rule::{Hook, HookSet, Table};
+
 use super::draw::Draw;
-use super::matches::{Protocol, matches};
-use super::targets::{dnat, masquerade, redirect, reject, snat, target};
+use super::selector;
 
 /// Where a rule stands, and so what it may ask and do.
 #[derive(Clone, Debug)]
@@ -13,26 +16,23 @@ pub struct Place {
     pub chain: &'static str,
     /// The built-in chains that it may be reached from.
     hooks: &'static [&'static str],
-    pub home: Home,
     /// User chains of the same table that can be called without going round in circles.
     pub deeper: Vec<&'static str>,
     /// Whether anything that needs tracking may be asked.
     pub tracked: bool,
 }
 
-/// What a chain is for, where that matters to a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Home {
-    Any,
-    /// Of table nat: where sources are mapped.
-    Source,
-    /// Of table nat: where destinations are mapped.
-    Destination,
-}
-
 impl Place {
     pub fn hooks(&self) -> &'static [&'static str] {
         self.hooks
+    }
+
+    /// The same to an extension, in a rule with this `-p`.
+    fn with(&self, protocol: Option<u8>) -> drawn::Place {
+        drawn::Place {
+            may_track: self.tracked,
+            ..at(self.table, self.hooks, protocol)
+        }
     }
 
     fn is_built_in(&self) -> bool {
@@ -46,21 +46,29 @@ impl Place {
     pub fn may_ask_output(&self) -> bool {
         !self.is_built_in() || !matches!(self.chain, "INPUT" | "PREROUTING")
     }
+}
 
-    pub fn may_limit_to_input(&self) -> bool {
-        !self.hooks.iter().any(|it| matches!(*it, "OUTPUT" | "POSTROUTING"))
+/// A place in a ruleset that tracks.
+fn at(table: &str, chains: &[&str], protocol: Option<u8>) -> drawn::Place {
+    let mut hooks = HookSet::EMPTY;
+    for hook in Hook::ALL {
+        if chains.contains(&hook.chain()) {
+            hooks.insert(hook);
+        }
     }
-
-    pub fn may_limit_to_output(&self) -> bool {
-        !self.hooks.iter().any(|it| matches!(*it, "INPUT" | "PREROUTING"))
+    drawn::Place {
+        table: Table::from_name(table).expect("one of the five"),
+        hooks,
+        protocol,
+        may_track: true,
     }
 }
 
 struct TableSpec {
     name: &'static str,
     chains: &'static [&'static str],
-    /// Name, callers, home; each may call those after it that share its callers.
-    users: &'static [(&'static str, &'static [&'static str], Home)],
+    /// Name, callers; each may call those after it that share its callers.
+    users: &'static [(&'static str, &'static [&'static str])],
 }
 
 const FIVE: &[&str] = &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
@@ -70,46 +78,43 @@ const TABLES: &[TableSpec] = &[
     TableSpec {
         name: "raw",
         chains: &["PREROUTING", "OUTPUT"],
-        users: &[
-            ("early", &["PREROUTING", "OUTPUT"], Home::Any),
-            ("pre", &["PREROUTING"], Home::Any),
-        ],
+        users: &[("early", &["PREROUTING", "OUTPUT"]), ("pre", &["PREROUTING"])],
     },
     TableSpec {
         name: "mangle",
         chains: FIVE,
         users: &[
-            ("marks", FIVE, Home::Any),
-            ("more-marks", FIVE, Home::Any),
-            ("out", &["FORWARD", "POSTROUTING"], Home::Any),
+            ("marks", FIVE),
+            ("more-marks", FIVE),
+            ("out", &["FORWARD", "POSTROUTING"]),
         ],
     },
     TableSpec {
         name: "nat",
         chains: &["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
         users: &[
-            ("forwards", &["PREROUTING", "OUTPUT"], Home::Destination),
-            ("more_forwards", &["PREROUTING", "OUTPUT"], Home::Destination),
-            ("sources", &["POSTROUTING"], Home::Source),
-            ("both-ways", &["POSTROUTING", "INPUT"], Home::Source),
+            ("forwards", &["PREROUTING", "OUTPUT"]),
+            ("more_forwards", &["PREROUTING", "OUTPUT"]),
+            ("sources", &["POSTROUTING"]),
+            ("both-ways", &["POSTROUTING", "INPUT"]),
         ],
     },
     TableSpec {
         name: "filter",
         chains: THREE,
         users: &[
-            ("u1", THREE, Home::Any),
-            ("u2", THREE, Home::Any),
-            ("u3", THREE, Home::Any),
-            ("a-chain-with-a-name-of-28-ch", THREE, Home::Any),
-            ("to-me", &["INPUT"], Home::Any),
-            ("through", &["FORWARD"], Home::Any),
+            ("u1", THREE),
+            ("u2", THREE),
+            ("u3", THREE),
+            ("a-chain-with-a-name-of-28-ch", THREE),
+            ("to-me", &["INPUT"]),
+            ("through", &["FORWARD"]),
         ],
     },
     TableSpec {
         name: "security",
         chains: THREE,
-        users: &[("s1", THREE, Home::Any), ("s2", THREE, Home::Any)],
+        users: &[("s1", THREE), ("s2", THREE)],
     },
 ];
 
@@ -151,9 +156,19 @@ impl TableRules {
 
 #[derive(Clone, Debug)]
 pub struct Ruleset {
+    /// What family it is of: how packets fare is asked of each for itself.
+    pub kind: &'static str,
     pub tables: Vec<TableRules>,
     pub tracked: bool,
 }
+
+/// Every kind of ruleset.
+#[cfg(test)]
+pub const KINDS: &[&str] = &[HOME_ROUTER, SERVERS, STATELESS, NOISE];
+const HOME_ROUTER: &str = "home router";
+const SERVERS: &str = "servers";
+const STATELESS: &str = "stateless";
+const NOISE: &str = "noise";
 
 impl Ruleset {
     pub fn draw(draw: &mut Draw) -> Self {
@@ -186,22 +201,14 @@ fn spec(name: &str) -> &'static TableSpec {
 fn places(table: &str, users: &[&'static str], tracked: bool) -> Vec<Place> {
     let spec = spec(table);
     let known = || spec.users.iter().filter(|user| users.contains(&user.0));
-    let built_in = spec
-        .chains
-        .iter()
-        .map(|chain| (*chain, std::slice::from_ref(chain), nat_home(spec.name, chain), 0));
-    let own = spec
-        .users
-        .iter()
-        .enumerate()
-        .map(|(at, user)| (user.0, user.1, user.2, at + 1));
+    let built_in = spec.chains.iter().map(|chain| (*chain, std::slice::from_ref(chain), 0));
+    let own = spec.users.iter().enumerate().map(|(at, user)| (user.0, user.1, at + 1));
     built_in
         .chain(own.filter(|it| users.contains(&it.0)))
-        .map(|(chain, hooks, home, after)| Place {
+        .map(|(chain, hooks, after)| Place {
             table: spec.name,
             chain,
             hooks,
-            home,
             deeper: known()
                 .filter(|user| spec.users.iter().position(|it| it.0 == user.0) >= Some(after))
                 .filter(|user| hooks.iter().all(|hook| user.1.contains(hook)))
@@ -212,26 +219,54 @@ fn places(table: &str, users: &[&'static str], tracked: bool) -> Vec<Place> {
         .collect()
 }
 
-fn nat_home(table: &str, chain: &str) -> Home {
-    match (table, chain) {
-        ("nat", "PREROUTING" | "OUTPUT") => Home::Destination,
-        ("nat", _) => Home::Source,
-        _ => Home::Any,
-    }
-}
-
 /// One rule, with a space before it and without its chain.
 pub fn rule(draw: &mut Draw, place: &Place) -> String {
+    let number = draw.extensions.rule();
     let mut rule = String::new();
-    let protocol = matches(draw, place, &mut rule);
-    let target = target(draw, place, protocol);
-    // What drops takes only a part of what passes.
-    let blanket =
-        rule.is_empty() && (target.contains("DROP") || target.contains("REJECT") || target.contains("NOTRACK"));
-    if blanket && !draw.one_in(6) {
-        return rule + draw.pick(&["", " -j ACCEPT", " -j RETURN"]);
+    selector::selector(draw, place, &mut rule);
+    let protocol = selector::protocol(draw, &mut rule);
+    // All of these are drawn whether they are needed or not: what extensions say must not decide what the scenario draws next.
+    let jump = jump(draw, place);
+    let verdict = verdict(draw, place.table);
+    let may_be_blanket = draw.one_in(6);
+    let harmless = draw.pick(&["", " -j ACCEPT", " -j RETURN"]);
+    let place = place.with(protocol);
+    rule += &draw.extensions.matches(number, &place);
+    let target = draw.extensions.target(number, &place);
+    let is_blunt = target.as_ref().map_or(verdict.contains("DROP"), |it| it.is_blunt);
+    rule += &match (jump, target) {
+        (Some(jump), _) => jump,
+        // What drops takes only a part of what passes.
+        _ if rule.is_empty() && is_blunt && !may_be_blanket => harmless.to_owned(),
+        (None, Some(target)) => target.words,
+        (None, None) => verdict.to_owned(),
+    };
+    rule
+}
+
+fn jump(draw: &mut Draw, place: &Place) -> Option<String> {
+    if place.deeper.is_empty() || !draw.percent(22) {
+        return None;
     }
-    rule + &target
+    let how = draw.pick(&["j", "j", "g"]);
+    Some(format!(" -{how} {}", place.deeper[draw.below(place.deeper.len())]))
+}
+
+/// Where no extension is the target.
+fn verdict(draw: &mut Draw, table: &str) -> &'static str {
+    let [accept, back, drop] = match table {
+        "raw" => [27, 16, 5],
+        "mangle" => [25, 12, 3],
+        "nat" => [25, 25, 0],
+        "filter" => [53, 12, 12],
+        _ => [55, 9, 9],
+    };
+    match draw.below(100) {
+        at if at < accept => " -j ACCEPT",
+        at if at < accept + back => " -j RETURN",
+        at if at < accept + back + drop => " -j DROP",
+        _ => "",
+    }
 }
 
 /// Any table, any chain, anything.
@@ -263,7 +298,11 @@ fn noise(draw: &mut Draw) -> Ruleset {
         helper(draw, &mut tables);
     }
     draw.shuffle(&mut tables);
-    Ruleset { tables, tracked }
+    Ruleset {
+        kind: NOISE,
+        tables,
+        tracked,
+    }
 }
 
 fn empty(name: &str) -> TableRules {
@@ -298,23 +337,23 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
 fn home_router(draw: &mut Draw) -> Ruleset {
     let mut nat = empty("nat");
     if draw.one_in(2) {
-        let forward = dnat(draw, true);
+        let forward = draw
+            .extensions
+            .this("DNAT", &at("nat", &["PREROUTING"], Some(protocol::TCP)));
         nat.rules.push((
             "PREROUTING",
             format!(" -i wan -p tcp -m tcp --dport {}{forward}", draw.pick(&[80, 21, 8080])),
         ));
     }
     if draw.one_in(3) {
-        nat.rules.push((
-            "PREROUTING",
-            format!(" -i lan -p tcp --dport 80{}", redirect(draw, true)),
-        ));
+        let redirect = draw
+            .extensions
+            .this("REDIRECT", &at("nat", &["PREROUTING"], Some(protocol::TCP)));
+        nat.rules
+            .push(("PREROUTING", format!(" -i lan -p tcp --dport 80{redirect}")));
     }
-    let source = if draw.one_in(2) {
-        masquerade(draw, false)
-    } else {
-        snat(draw, false)
-    };
+    let source = draw.pick(&["MASQUERADE", "SNAT"]);
+    let source = draw.extensions.this(source, &at("nat", &["POSTROUTING"], None));
     nat.rules.push(("POSTROUTING", format!(" -o wan{source}")));
     let mut filter = empty("filter");
     filter.policies[0].1 = "DROP";
@@ -344,15 +383,18 @@ fn home_router(draw: &mut Draw) -> Ruleset {
         filter
             .rules
             .push(("INPUT", " -p tcp -j REJECT --reject-with tcp-reset".to_owned()));
-        filter
-            .rules
-            .push(("INPUT", format!(" -p udp{}", reject(draw, Protocol::Is(17)))));
+        filter.rules.push(("INPUT", format!(" -p udp{}", reject_udp(draw))));
     }
     let mut tables = vec![filter, nat];
     if draw.percent(70) {
         helper(draw, &mut tables);
     }
-    sprinkle(draw, tables)
+    sprinkle(draw, HOME_ROUTER, tables)
+}
+
+fn reject_udp(draw: &mut Draw) -> String {
+    let place = at("filter", &["INPUT", "FORWARD"], Some(protocol::UDP));
+    draw.extensions.this("REJECT", &place)
 }
 
 /// A network with servers behind a stateful filter of several chains.
@@ -379,7 +421,7 @@ fn servers(draw: &mut Draw) -> Ruleset {
         ("u1", " -j REJECT".to_owned()),
         ("u2", " -p udp --dport 53 -j ACCEPT".to_owned()),
         ("u2", " -p tcp -m tcp --syn -m mark ! --mark 4/4 -j ACCEPT".to_owned()),
-        ("u2", format!(" -p udp --dport 443{}", reject(draw, Protocol::Is(17)))),
+        ("u2", format!(" -p udp --dport 443{}", reject_udp(draw))),
         ("u3", " -p icmp --icmp-type echo-request -j ACCEPT".to_owned()),
         ("u3", " -p icmp --icmp-type 3 -j ACCEPT".to_owned()),
         (
@@ -391,10 +433,11 @@ fn servers(draw: &mut Draw) -> Ruleset {
     if draw.one_in(2) {
         let mut nat = empty("nat");
         let port = draw.pick(&["80", "21", "8001", "1050"]);
-        nat.rules.push((
-            "PREROUTING",
-            format!(" -d 192.0.2.1 -p tcp --dport {port}{}", dnat(draw, true)),
-        ));
+        let forward = draw
+            .extensions
+            .this("DNAT", &at("nat", &["PREROUTING"], Some(protocol::TCP)));
+        nat.rules
+            .push(("PREROUTING", format!(" -d 192.0.2.1 -p tcp --dport {port}{forward}")));
         // So that hosts of the inner network reach the server by the outer address.
         nat.rules
             .push(("POSTROUTING", " -s 10.0.0.0/24 -d 10.0.0.0/24 -j MASQUERADE".to_owned()));
@@ -403,7 +446,7 @@ fn servers(draw: &mut Draw) -> Ruleset {
     if draw.percent(60) {
         helper(draw, &mut tables);
     }
-    sprinkle(draw, tables)
+    sprinkle(draw, SERVERS, tables)
 }
 
 /// Without tracking: fragments stay what they are.
@@ -419,25 +462,25 @@ fn stateless(draw: &mut Draw) -> Ruleset {
         ("FORWARD", " -p udp --sport 53 -j ACCEPT".to_owned()),
         ("INPUT", " -p icmp -j ACCEPT".to_owned()),
     ]);
-    let mut ruleset = sprinkle_with(draw, vec![filter], false);
+    let mut ruleset = sprinkle(draw, STATELESS, vec![filter]);
     if draw.one_in(2) {
         ruleset.tables[0].rules.retain(|(_, rule)| !rule.contains("-f "));
     }
     ruleset
 }
 
-fn sprinkle(draw: &mut Draw, tables: Vec<TableRules>) -> Ruleset {
-    sprinkle_with(draw, tables, true)
-}
-
 /// A few rules of any kind between those that people write.
-fn sprinkle_with(draw: &mut Draw, mut tables: Vec<TableRules>, tracked: bool) -> Ruleset {
+fn sprinkle(draw: &mut Draw, kind: &'static str, mut tables: Vec<TableRules>) -> Ruleset {
     for name in ["mangle", "raw", "security"] {
         if draw.one_in(3) && !tables.iter().any(|it| it.name == name) {
             tables.push(empty(name));
         }
     }
-    let mut ruleset = Ruleset { tables, tracked };
+    let mut ruleset = Ruleset {
+        kind,
+        tables,
+        tracked: kind != STATELESS,
+    };
     for _ in 0..draw.below(10) {
         let place = ruleset.place(draw);
         let made = rule(draw, &place);

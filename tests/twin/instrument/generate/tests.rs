@@ -1,10 +1,15 @@
 //! What the generator promises: the whole language, deep conversations, every disturbance, the same again from the same seed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nflab::ext::{MATCHES, TARGETS};
+use nflab::base::Family;
+use nflab::ext::drawn::{Drawn, drawn};
+use nflab::ext::option::{Opt, OptionSpec, UsageError, ValueKind};
+use nflab::ext::samples::Samples;
+use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
 
 use super::disturb::DISTURBANCES;
+use super::rules::KINDS;
 use super::*;
 use crate::instrument::scenario::Event;
 
@@ -43,90 +48,157 @@ fn rules() -> Vec<String> {
     rules
 }
 
-/// Who adds an extension teaches the generator what it takes: `matches.rs` and `targets.rs`.
+/// Who adds an extension says in its spec how it is drawn.
 #[test]
 fn every_extension_is_drawn_with_every_option() {
     let rules = rules();
-    let has = |rule: &str, word: &str| rule.split(' ').any(|it| it == word);
-    let implied = |rule: &str, number: u8| {
-        let names: &[&str] = match number {
-            6 => &["tcp", "6"],
-            17 => &["udp", "17"],
-            1 => &["icmp", "1"],
-            _ => &[],
-        };
-        names.iter().any(|name| rule.contains(&format!("-p {name} ")))
-    };
     for spec in MATCHES {
-        let of = |rule: &&String| {
-            rule.contains(&format!("-m {} ", spec.name)) || spec.protocol.is_some_and(|number| implied(rule, number))
+        let loads = |rule: &str| {
+            let named = |name: String| rule.contains(&format!(" -p {name} "));
+            rule.contains(&format!(" -m {} ", spec.name))
+                || spec
+                    .protocol
+                    .is_some_and(|number| named(spec.name.to_owned()) || named(number.to_string()))
         };
-        let of: Vec<&String> = rules.iter().filter(of).collect();
-        assert!(
-            !of.is_empty(),
-            "generate/matches.rs draws no `-m {}`: teach it",
-            spec.name
-        );
-        for option in spec.options.iter().filter(|it| it.value.syntax() != "") {
-            let drawn = of
-                .iter()
-                .any(|rule| option.names().any(|name| has(rule, &format!("--{name}"))));
-            assert!(
-                drawn,
-                "generate/matches.rs draws no `-m {} --{}`: teach it",
-                spec.name, option.name
-            );
-            let inverted = of
-                .iter()
-                .any(|rule| option.names().any(|name| rule.contains(&format!("! --{name} "))));
-            assert!(
-                inverted || !option.invert,
-                "generate/matches.rs draws no `-m {} ! --{}`: teach it",
-                spec.name,
-                option.name
-            );
-        }
+        are_drawn(&rules, loads, "-m", spec.name, spec.options);
     }
     for spec in TARGETS {
-        let of: Vec<&String> = rules
-            .iter()
-            .filter(|rule| format!("{rule} ").contains(&format!("-j {} ", spec.name)))
-            .collect();
-        assert!(
-            !of.is_empty(),
-            "generate/targets.rs draws no `-j {}`: teach it",
-            spec.name
-        );
-        for option in spec.options {
-            let refused = matches!(option.value, nflab::ext::option::ValueKind::Refused { .. });
-            let drawn = of
-                .iter()
-                .any(|rule| option.names().any(|name| has(rule, &format!("--{name}"))));
-            assert!(
-                drawn || refused,
-                "generate/targets.rs draws no `-j {} --{}`: teach it",
-                spec.name,
-                option.name
-            );
-        }
+        let jumps = |rule: &str| format!("{rule} ").contains(&format!(" -j {} ", spec.name));
+        are_drawn(&rules, jumps, "-j", spec.name, spec.options);
     }
 }
 
-/// Enough of everything: what passes, what is stopped, each disturbance, each kind of change.
+fn are_drawn(
+    rules: &[String],
+    is_of: impl Fn(&str) -> bool,
+    letter: &str,
+    extension: &str,
+    options: &'static [OptionSpec],
+) {
+    let of: Vec<&String> = rules.iter().filter(|rule| is_of(rule)).collect();
+    let teach = "its spec's `drawn` is to say how";
+    assert!(!of.is_empty(), "`{letter} {extension}` is never drawn: {teach}");
+    let refused = |option: &OptionSpec| matches!(option.value, ValueKind::Refused { .. });
+    for option in options.iter().filter(|it| !refused(it)) {
+        let has = |text: String| of.iter().any(|rule| format!("{rule} ").contains(&text));
+        for name in option.names() {
+            assert!(
+                has(format!(" --{name} ")),
+                "`{letter} {extension} --{name}` is never drawn: {teach}"
+            );
+        }
+        assert!(
+            !option.invert || has(format!(" ! --{} ", option.name)),
+            "`{letter} {extension} ! --{}` is never drawn: {teach}",
+            option.name
+        );
+    }
+}
+
+/// The rules of a scenario that has these besides are those of one that has not, but for what these say.
+#[test]
+fn an_extension_more_changes_nobody_elses_draws() {
+    let lines = |seed, with: bool| {
+        let mut draw = Draw::new(seed);
+        if with {
+            draw.extensions.matches.insert(0, &MORE);
+            draw.extensions.targets.insert(0, &MORE_TO_DO);
+        }
+        let text = Ruleset::draw(&mut draw).text();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines, draw.word())
+    };
+    let (mut asked, mut done) = (0, 0);
+    for seed in 0..300 {
+        let ((without, after), (with, later)) = (lines(seed, false), lines(seed, true));
+        assert_eq!(after, later, "seed {seed}: what is drawn after the ruleset");
+        assert_eq!(without.len(), with.len(), "seed {seed}");
+        for (without, with) in without.iter().zip(&with) {
+            let is_asked = with.contains(" -m more ");
+            let is_done = with.ends_with(" -j MORE");
+            (asked, done) = (asked + usize::from(is_asked), done + usize::from(is_done));
+            let mut rest = with.clone();
+            for amount in ["1", "2"] {
+                for not in ["", " !"] {
+                    rest = rest.replace(&format!(" -m more{not} --amount {amount}"), "");
+                }
+            }
+            // A rule that asks nothing may not drop all; one that asks for more may.
+            let until_target = |text: &str| text.split(" -j ").next().unwrap_or_default().to_owned();
+            match is_asked || is_done {
+                true => assert_eq!(until_target(without), until_target(&rest), "seed {seed}: {with}"),
+                false => assert_eq!(without, &rest, "seed {seed}"),
+            }
+        }
+    }
+    assert!(asked > 300 && done > 100, "{asked} rules ask, {done} do");
+}
+
+const AMOUNT: Opt<u64> = Opt::integer("amount", 0, 9, "of something").invertible();
+
+static MORE: MatchSpec = MatchSpec {
+    name: "more",
+    aliases: &[],
+    families: &[Family::V4],
+    protocol: None,
+    options: &[AMOUNT.spec],
+    needs_one: None,
+    exclusive: &[],
+    build: |_| Err(UsageError::parameter("it is only drawn")),
+    unlist: nflab::ext::listed::never,
+    about: "one more",
+    samples: samples(drawn(
+        |_| 30,
+        |draw| {
+            // Much is drawn, to show that it is nobody else's.
+            for _ in 0..draw.below(20) {
+                draw.below(5);
+            }
+            draw.give_one(&AMOUNT.spec, &["1", "2"]);
+        },
+    )),
+};
+
+static MORE_TO_DO: TargetSpec = TargetSpec {
+    name: "MORE",
+    listed_as: "MORE",
+    families: &[Family::V4],
+    options: &[],
+    needs_one: None,
+    exclusive: &[],
+    build: |_| Err(UsageError::parameter("it is only drawn")),
+    unlist: nflab::ext::listed::never,
+    about: "one more",
+    samples: samples(drawn(|_| 20, |_| {}).in_one_scenario_of(2)),
+};
+
+const fn samples(drawn: Drawn) -> Samples {
+    Samples {
+        place: ("filter", "FORWARD"),
+        taken: &[],
+        refused: &[],
+        packets: &[],
+        drawn,
+    }
+}
+
+/// Enough of everything in each family of scenarios, over many seeds: what passes, what is stopped; and in all of them together each disturbance and
+/// each kind of change.
 #[test]
 fn scenarios_are_balanced() {
     for shape in [SHORT, SHORT_HOSTILE, Shape { moving: true, ..SHORT }] {
-        let mut verdicts = BTreeMap::<&str, usize>::new();
+        let mut families = BTreeMap::<&str, BTreeMap<&str, usize>>::new();
         let mut disturbances = BTreeMap::<&str, usize>::new();
         let mut tools = BTreeMap::<&str, usize>::new();
-        let mut left = 0;
         for seed in 0..200 {
             let world = generate(seed, shape);
             assert!(world.packets >= shape.packets && world.packets < shape.packets + 100);
             assert_eq!(world.scenario.packets(), world.packets);
-            left += world.left;
+            let fates = families.entry(world.ruleset.kind).or_default();
+            *fates.entry("left").or_default() += world.left;
             for (verdict, count) in world.verdicts {
-                *verdicts.entry(verdict).or_default() += count;
+                *fates.entry(verdict).or_default() += count;
+                *fates.entry("all").or_default() += count;
             }
             for (disturbance, count) in world.disturbances {
                 *disturbances.entry(disturbance).or_default() += count;
@@ -137,15 +209,17 @@ fn scenarios_are_balanced() {
                 }
             }
         }
-        let all: usize = verdicts.values().sum();
-        println!(
-            "{shape:?}: {verdicts:?}, {} of 100 left; {disturbances:?}; {tools:?}",
-            left * 100 / all
-        );
-        let share = |verdict| verdicts.get(verdict).copied().unwrap_or(0) * 100 / all;
-        assert!(share("ACCEPT") >= 40, "too little gets through: {verdicts:?}");
-        assert!((15..=50).contains(&share("DROP")), "{verdicts:?}");
-        assert!(share("REJECT") >= 2, "{verdicts:?}");
+        println!("{shape:?}: {families:?}; {disturbances:?}; {tools:?}");
+        for kind in KINDS {
+            let fates = families.get(kind).unwrap_or_else(|| panic!("no scenario of {kind}"));
+            let share = |fate| fates.get(fate).copied().unwrap_or(0) * 1000 / fates["all"];
+            let shares = ["ACCEPT", "DROP", "REJECT", "left"].map(|fate| (fate, share(fate)));
+            println!("{kind}, of 1000 packets: {shares:?}");
+            assert!(share("ACCEPT") >= 400, "{kind}: too little gets through: {shares:?}");
+            let stopped = share("DROP") + share("REJECT");
+            assert!((50..=600).contains(&stopped), "{kind}: {shares:?}");
+            assert!(share("REJECT") >= 3, "{kind}: {shares:?}");
+        }
         for (name, _) in DISTURBANCES {
             assert!(disturbances.contains_key(name), "no packet was disturbed by: {name}");
         }
@@ -167,8 +241,12 @@ fn scenarios_are_read_back_from_their_text() {
 /// No two reasons for the same thing, and none without words.
 #[test]
 fn exclusions_have_reasons() {
-    for (at, (what, why)) in EXCLUDED.iter().enumerate() {
+    let of_matches = MATCHES.iter().map(|it| &it.samples);
+    let of_all = of_matches.chain(TARGETS.iter().map(|it| &it.samples));
+    let of_all = of_all.flat_map(|it| it.drawn.left_out);
+    let mut seen = BTreeSet::new();
+    for (what, why) in EXCLUDED.iter().chain(of_all) {
         assert!(!what.is_empty() && !why.is_empty());
-        assert!(!EXCLUDED[..at].iter().any(|(other, _)| other == what), "{what} twice");
+        assert!(seen.insert(what), "{what} twice");
     }
 }
