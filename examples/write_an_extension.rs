@@ -57,6 +57,7 @@ const NO_SAMPLES: Samples = Samples {
     taken: &[],
     refused: &[],
     packets: &[],
+    spellings: &[],
     drawn: Drawn::NEVER,
 };
 

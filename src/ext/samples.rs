@@ -11,6 +11,8 @@ pub struct Samples {
     pub taken: &'static [Taken],
     pub refused: &'static [Refused],
     pub packets: &'static [Judged],
+    /// Rules, without their chain, that say the same or nearly so: which of them are one to `-C` and `-D`, the real tool is asked.
+    pub spellings: &'static [&'static str],
     /// How rules that are made up have it.
     pub drawn: Drawn,
 }

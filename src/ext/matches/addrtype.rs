@@ -368,6 +368,15 @@ const SAMPLES: Samples = Samples {
             "--src-type LOCAL: packet is from 10.0.0.2, which is UNICAST",
         ),
     ],
+    spellings: &[
+        "-m addrtype --src-type LOCAL",
+        "-m addrtype --src-type LOCAL,LOCAL",
+        "-m addrtype --dst-type LOCAL",
+        "-m addrtype --src-type LOCAL,UNICAST",
+        "-m addrtype --src-type UNICAST,LOCAL",
+        "-m addrtype ! --src-type LOCAL",
+        "-m addrtype --src-type LOCAL --limit-iface-in",
+    ],
     drawn: DRAWN,
 };
 

@@ -133,6 +133,15 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[passes("", "--comment x", "udp 10.0.0.2:1 > 192.0.2.9:2")],
+    spellings: &[
+        "-m comment --comment a",
+        "-m comment --comment \"a \"",
+        "-m comment --comment A",
+        "",
+        "-m comment --comment a -m comment --comment b",
+        "-m comment --comment b -m comment --comment a",
+        "-m comment --comment b",
+    ],
     drawn: DRAWN,
 };
 

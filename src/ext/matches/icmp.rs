@@ -368,6 +368,19 @@ const SAMPLES: Samples = Samples {
             "icmp: packet is a later fragment without an ICMP header",
         ),
     ],
+    spellings: &[
+        "-p icmp --icmp-type 8",
+        "-p icmp --icmp-type echo-request",
+        "-p icmp --icmp-type ping",
+        "-p icmp --icmp-type 8/0",
+        "-p icmp --icmp-type any",
+        "-p icmp",
+        "-p icmp -m icmp --icmp-type 255",
+        "-p icmp -m icmp",
+        "-p icmp --icmp-type 3/3",
+        "-p icmp --icmp-type port-unreachable",
+        "-p icmp ! --icmp-type 8",
+    ],
     drawn: DRAWN,
 };
 

@@ -314,6 +314,16 @@ const SAMPLES: Samples = Samples {
         )
         .after(&["lan udp 10.0.0.2:1 > 192.0.2.9:2"]),
     ],
+    spellings: &[
+        "-m limit",
+        "-m limit --limit 3/hour",
+        "-m limit --limit 3/hour --limit-burst 5",
+        "-m limit --limit 1/second",
+        "-m limit --limit 60/minute",
+        "-m limit --limit 1/s",
+        "-m limit --limit 60/m --limit-burst 5",
+        "-m limit --limit 3/h --limit-burst 6",
+    ],
     drawn: DRAWN,
 };
 

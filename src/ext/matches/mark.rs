@@ -171,6 +171,15 @@ const SAMPLES: Samples = Samples {
             "! --mark 0x0: packet has 0x0",
         ),
     ],
+    spellings: &[
+        "-m mark --mark 1",
+        "-m mark --mark 0x1",
+        "-m mark --mark 1/0xffffffff",
+        "-m mark --mark 1/1",
+        "-m mark --mark 3/1",
+        "-m mark ! --mark 1",
+        "-m mark --mark 01",
+    ],
     drawn: DRAWN,
 };
 

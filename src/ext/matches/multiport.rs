@@ -324,6 +324,18 @@ const SAMPLES: Samples = Samples {
             "multiport: packet is a later fragment without ports",
         ),
     ],
+    spellings: &[
+        "-p tcp -m multiport --dports 80,443",
+        "-p tcp -m multiport --dports 443,80",
+        "-p tcp -m multiport --ports 80,443",
+        "-p tcp -m multiport --destination-ports http,https",
+        "-p tcp -m multiport ! --dports 80,443",
+        "-p tcp -m multiport --dports 80:443",
+        "-p tcp -m multiport --dports 80,443,443",
+        "-p tcp -m multiport --dports 80",
+        "-p tcp -m multiport --dports 80:80",
+        "-p udp -m multiport --dports 80,443",
+    ],
     drawn: DRAWN,
 };
 

@@ -171,6 +171,14 @@ const SAMPLES: Samples = Samples {
             "! --state NEW: flow is NEW",
         ),
     ],
+    spellings: &[
+        "-m state --state NEW",
+        "-m state --state NEW,NEW",
+        "-m state ! --state NEW",
+        "-m state --state NEW,RELATED",
+        "-m state --state RELATED,NEW",
+        "-m state --state UNTRACKED",
+    ],
     drawn: DRAWN,
 };
 

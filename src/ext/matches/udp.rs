@@ -185,6 +185,7 @@ const SAMPLES: Samples = Samples {
             "udp: packet is a later fragment without a UDP header",
         ),
     ],
+    spellings: &["-p udp --dport 80"],
     drawn: DRAWN,
 };
 

@@ -197,6 +197,12 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    spellings: &[
+        "-j CT --notrack",
+        "-p tcp -j CT --helper ftp",
+        "-j CT",
+        "-p udp -j CT --notrack",
+    ],
     drawn: DRAWN,
 };
 

@@ -140,6 +140,14 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    spellings: &[
+        "-p tcp -j DNAT --to 10.0.0.1",
+        "-p tcp -j DNAT --to-destination 10.0.0.1-10.0.0.1",
+        "-p tcp -j DNAT --to 10.0.0.1:80",
+        "-p tcp -j DNAT --to 10.0.0.1:80-80",
+        "-p tcp -j DNAT --to 10.0.0.1 --random",
+        "-p tcp -j DNAT --to 10.0.0.1 --persistent",
+    ],
     drawn: DRAWN,
 };
 

@@ -314,6 +314,17 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    spellings: &[
+        "-j LOG",
+        "-j LOG --log-level 4",
+        "-j LOG --log-level warning",
+        "-j LOG --log-level warn",
+        "-j LOG --log-prefix \"\"",
+        "-j LOG --log-prefix x",
+        "-j LOG --log-uid",
+        "-j LOG --log-tcp-options --log-ip-options",
+        "-j LOG --log-ip-options --log-tcp-options",
+    ],
     drawn: DRAWN,
 };
 

@@ -172,6 +172,17 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    spellings: &[
+        "-j MARK --set-mark 1",
+        "-j MARK --set-xmark 1",
+        "-j MARK --set-xmark 1/0xffffffff",
+        "-j MARK --or-mark 1",
+        "-j MARK --set-xmark 1/1",
+        "-j MARK --and-mark 1",
+        "-j MARK --xor-mark 1",
+        "-j MARK --set-mark 1/1",
+        "-j MARK --set-mark 0x1",
+    ],
     drawn: DRAWN,
 };
 

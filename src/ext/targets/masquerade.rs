@@ -137,6 +137,13 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    spellings: &[
+        "-p tcp -j MASQUERADE",
+        "-p tcp -j MASQUERADE --to-ports 80",
+        "-p tcp -j MASQUERADE --random",
+        "-p tcp -j MASQUERADE --random-fully",
+        "-j MASQUERADE",
+    ],
     drawn: DRAWN,
 };
 

@@ -66,6 +66,7 @@ const SAMPLES: Samples = Samples {
     taken: &[taken("", "", "", "NOTRACK")],
     refused: &[],
     packets: &[],
+    spellings: &["-j NOTRACK"],
     drawn: DRAWN,
 };
 

@@ -96,6 +96,13 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    spellings: &[
+        "-p tcp -j REDIRECT",
+        "-p tcp -j REDIRECT --to-ports 80",
+        "-p tcp -j REDIRECT --to-ports 80-80",
+        "-p tcp -j REDIRECT --to-ports http",
+        "-p tcp -j REDIRECT --random",
+    ],
     drawn: DRAWN,
 };
 

@@ -261,6 +261,14 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[],
+    spellings: &[
+        "-j REJECT",
+        "-j REJECT --reject-with icmp-port-unreachable",
+        "-j REJECT --reject-with port-unreach",
+        "-j REJECT --reject-with icmp-proto-unreachable",
+        "-p tcp -j REJECT --reject-with tcp-reset",
+        "-p tcp -j REJECT",
+    ],
     drawn: DRAWN,
 };
 

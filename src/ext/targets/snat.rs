@@ -195,6 +195,12 @@ const SAMPLES: Samples = Samples {
         refused("-p tcp", "--to-source localhost", "Bad IP address \"localhost\""),
     ],
     packets: &[],
+    spellings: &[
+        "-p tcp -j SNAT --to 10.0.0.1",
+        "-p tcp -j SNAT --to-source 10.0.0.1-10.0.0.1",
+        "-p tcp -j SNAT --to 10.0.0.1:80",
+        "-p tcp -j SNAT --to 10.0.0.1:80-80",
+    ],
     drawn: DRAWN,
 };
 

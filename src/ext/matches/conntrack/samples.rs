@@ -338,6 +338,21 @@ pub const SAMPLES: Samples = Samples {
         )
         .after(ANSWERED),
     ],
+    spellings: &[
+        "-m state --state NEW",
+        "-m conntrack --ctstate NEW",
+        "-m conntrack --ctstate RELATED,NEW",
+        "-m conntrack ! --ctstate NEW",
+        "-m conntrack --ctstate SNAT",
+        "-m conntrack --ctorigsrc 10.1.2.3/8",
+        "-m conntrack --ctorigsrc 10.0.0.0/8",
+        "-m conntrack --ctproto 6",
+        "-m conntrack --ctproto tcp",
+        "-m conntrack --ctexpire 5",
+        "-m conntrack --ctexpire 5:5",
+        "-m conntrack --ctstatus ASSURED,CONFIRMED",
+        "-m conntrack --ctstatus CONFIRMED,ASSURED",
+    ],
     drawn: DRAWN,
 };
 

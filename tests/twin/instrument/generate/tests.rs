@@ -178,6 +178,7 @@ const fn samples(drawn: Drawn) -> Samples {
         taken: &[],
         refused: &[],
         packets: &[],
+        spellings: &[],
         drawn,
     }
 }
