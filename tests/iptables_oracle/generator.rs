@@ -122,7 +122,7 @@ fn rule(random: &mut Random) -> String {
 }
 
 /// An extension as one of its samples has it, or one of another's.
-fn extension(random: &mut Random) -> String {
+pub fn extension(random: &mut Random) -> String {
     let mut any = || match random.below(4) {
         0..=2 => {
             let spec = pick(random, MATCHES);

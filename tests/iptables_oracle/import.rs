@@ -3,6 +3,7 @@
 
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
+use nflab::ext::samples::Samples;
 use nflab::ext::{MATCHES, TARGETS};
 use nflab::import::{self, Import, Input, Options};
 use nflab::lab::problem::Source;
@@ -336,7 +337,7 @@ pub fn rule(random: &mut Random) -> Vec<String> {
     for _ in 0..random.below(3) {
         let spec = pick(random, MATCHES);
         words.extend(["-m".to_owned(), spec.name.to_owned()]);
-        options(random, spec.options, &mut words);
+        options(random, spec.options, &spec.samples, &mut words);
     }
     if random.below(4) == 0 {
         words.extend(["-c", "12", "3400000000"].map(str::to_owned));
@@ -351,13 +352,13 @@ pub fn rule(random: &mut Random) -> Vec<String> {
         ]),
         (Some(spec), _) => {
             words.extend(["-j".to_owned(), spec.name.to_owned()]);
-            options(random, spec.options, &mut words);
+            options(random, spec.options, &spec.samples, &mut words);
         }
     }
     words
 }
 
-fn options(random: &mut Random, specs: &'static [OptionSpec], words: &mut Vec<String>) {
+fn options(random: &mut Random, specs: &'static [OptionSpec], samples: &Samples, words: &mut Vec<String>) {
     let known: Vec<&OptionSpec> = specs
         .iter()
         .filter(|it| !matches!(it.value, ValueKind::Refused { .. }))
@@ -377,7 +378,7 @@ fn options(random: &mut Random, specs: &'static [OptionSpec], words: &mut Vec<St
                 ("icmp-type", 0) => "3/0:5".to_owned(),
                 ("comment", 0) => pick(random, &["two\nlines", "a */ b", "/* a", " */ tcp dpt:80 /* "]).to_owned(),
                 ("sport" | "dport", 0) => ":".to_owned(),
-                _ => right(random, spec),
+                _ => right(random, spec, samples),
             });
         }
     }

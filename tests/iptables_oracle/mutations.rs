@@ -53,15 +53,24 @@ pub fn file(random: &mut Random) -> String {
             } else {
                 pick(random, chains)
             };
-            text += &format!(
-                "{} {chain} {}\n",
-                pick(random, &["-A", "-A", "-A", "-I"]),
-                pick(random, RULES)
-            );
+            text += &format!("{} {chain} {}\n", pick(random, &["-A", "-A", "-A", "-I"]), rule(random));
         }
         text += "COMMIT\n# Completed\n";
     }
     text
+}
+
+/// One of those below, or with an extension, as its samples have it.
+fn rule(random: &mut Random) -> String {
+    match random.below(5) {
+        0 | 1 => pick(random, RULES).to_owned(),
+        _ => {
+            let verdict = pick(random, &["", " -j ACCEPT", " -j u1"]);
+            let extension = generator::extension(random);
+            let is_match = extension.contains("-m ");
+            extension + if is_match { verdict } else { "" }
+        }
+    }
 }
 
 /// A file of many rules, of many words, or of long ones.
@@ -179,19 +188,10 @@ const RULES: &[&str] = &[
     "-j ACCEPT",
     "-s 10.0.0.0/8 -j DROP",
     "! -s 10.0.0.0/8 -d 192.0.2.1 -j RETURN",
-    "-p tcp -m tcp --dport 80 -j ACCEPT",
-    "-p udp -m udp --sport 53 -m comment --comment \"a comment\" -j ACCEPT",
-    "-m state --state RELATED,ESTABLISHED -j ACCEPT",
-    "-m conntrack --ctstate INVALID -j DROP",
-    "-p tcp -m multiport --dports 80,443 -j u1",
+    "-p tcp --dport 80 -j ACCEPT",
+    "-p tcp --dport 80 -j u1",
     "-j u1",
     "-g u2",
-    "-j LOG --log-prefix \"in: \"",
-    "-p icmp -m icmp --icmp-type 8 -m limit --limit 5/sec -j ACCEPT",
-    "-j MARK --set-xmark 0x1/0xffffffff",
-    "-j MASQUERADE",
-    "-p tcp -j DNAT --to-destination 10.0.0.2:80",
-    "-j CT --notrack",
     "-m comment --comment \"quote \\\" and \\\\ back\" -j ACCEPT",
     "-m comment --comment \"caf\u{10FFE9} \u{10FFC3}\" -j LOG --log-prefix \"\u{10FFFF} \"",
     "-i w\u{10FFFF} ! -o \u{10FFA0}+ -j ACCEPT",

@@ -2,6 +2,7 @@
 
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
+use nflab::ext::samples::Samples;
 use nflab::ext::{MATCHES, TARGETS};
 
 use super::Step;
@@ -35,12 +36,12 @@ pub fn rule(random: &mut Random) -> Vec<String> {
             let name = pick(random, &[&[spec.name], spec.aliases].concat());
             arguments.extend(["-m".to_owned(), name.to_owned()]);
         }
-        options(random, &mut arguments, spec.options);
+        options(random, &mut arguments, spec.options, &spec.samples);
     }
     if random.below(2) == 0 {
         let spec = pick(random, TARGETS);
         arguments.extend(["-j".to_owned(), spec.name.to_owned()]);
-        options(random, &mut arguments, spec.options);
+        options(random, &mut arguments, spec.options, &spec.samples);
     }
     // A word lost, doubled or misplaced.
     if random.below(12) == 0 {
@@ -63,7 +64,7 @@ pub fn rule(random: &mut Random) -> Vec<String> {
     arguments
 }
 
-fn options(random: &mut Random, arguments: &mut Vec<String>, specs: &'static [OptionSpec]) {
+fn options(random: &mut Random, arguments: &mut Vec<String>, specs: &'static [OptionSpec], samples: &Samples) {
     if specs.is_empty() {
         return;
     }
@@ -85,7 +86,7 @@ fn options(random: &mut Random, arguments: &mut Vec<String>, specs: &'static [Op
         };
         let mut option = format!("--{}", &name[..name.len() - cut]);
         let arity = spec.value.arity();
-        let mut values: Vec<String> = (0..arity).map(|_| value(random, spec)).collect();
+        let mut values: Vec<String> = (0..arity).map(|_| value(random, spec, samples)).collect();
         if random.below(12) == 0 {
             option += "=";
             option += values.first().map_or("", String::as_str);

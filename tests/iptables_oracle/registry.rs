@@ -6,7 +6,7 @@ use nflab::ext::samples::Samples;
 use nflab::ext::{MATCHES, TARGETS};
 
 use super::Step;
-use super::values::{self, pick, right};
+use super::values::{self, pick, right, words_of};
 
 /// A few of all the forms, side by side in one scenario.
 pub fn scenario(random: &mut Random) -> Vec<Step> {
@@ -48,26 +48,6 @@ pub fn samples() -> Vec<Vec<Step>> {
         scenarios.push(refused.map(|it| add(it.before, it.typed)).collect());
     }
     scenarios
-}
-
-/// A sample's line to words: `"` quotes, and `\\` takes the next letter as it is.
-fn words_of(typed: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let (mut quoted, mut letters) = (false, typed.chars());
-    while let Some(letter) = letters.next() {
-        match letter {
-            '"' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            '\\' => word.get_or_insert_default().extend(letters.next()),
-            ' ' if !quoted => words.extend(word.take()),
-            other => word.get_or_insert_default().push(other),
-        }
-    }
-    words.extend(word);
-    words
 }
 
 #[derive(Clone, Copy)]
@@ -113,7 +93,7 @@ impl Extension {
         let spec = pick(random, &options);
         let given = |random: &mut Random, spec: &OptionSpec| {
             let mut words = vec![format!("--{}", spec.name)];
-            words.extend((0..spec.value.arity()).map(|_| right(random, spec)));
+            words.extend((0..spec.value.arity()).map(|_| right(random, spec, self.samples)));
             words
         };
         // With a fitting protocol and place, and whatever else the extension needs.
@@ -125,13 +105,13 @@ impl Extension {
             form.extend(middle);
             form
         };
-        for value in values::all(spec) {
+        for value in values::all(spec, self.samples) {
             let mut middle = vec![format!("--{}", spec.name)];
             if spec.value.arity() > 0 {
                 middle.push(value.clone());
             }
             if spec.value.arity() > 1 {
-                middle.push(right(random, spec));
+                middle.push(right(random, spec, self.samples));
             }
             let inverted = std::iter::once("!".to_owned()).chain(middle.clone()).collect();
             forms.push(around(random, middle));
@@ -141,7 +121,7 @@ impl Extension {
         for name in spec.names() {
             for end in 1..=name.len() {
                 let mut middle = vec![format!("--{}", &name[..end])];
-                middle.extend((0..spec.value.arity()).map(|_| right(random, spec)));
+                middle.extend((0..spec.value.arity()).map(|_| right(random, spec, self.samples)));
                 forms.push(around(random, middle));
             }
             // No argument: at the end, before an option, before a `!`.

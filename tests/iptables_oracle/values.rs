@@ -2,25 +2,26 @@
 
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
+use nflab::ext::samples::Samples;
 
 pub fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
     from[random.below(from.len() as u32) as usize]
 }
 
 /// Mostly right; one in six odd, one in six right and then bent.
-pub fn value(random: &mut Random, spec: &OptionSpec) -> String {
+pub fn value(random: &mut Random, spec: &OptionSpec, samples: &Samples) -> String {
     match random.below(6) {
         0 => pick(random, ODD).to_owned(),
         1 => {
-            let right = right(random, spec);
+            let right = right(random, spec, samples);
             bent(random, &right)
         }
-        _ => right(random, spec),
+        _ => right(random, spec, samples),
     }
 }
 
 /// Every value that this option is tried with, one after the other.
-pub fn all(spec: &OptionSpec) -> Vec<String> {
+pub fn all(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
     let mut all: Vec<String> = match spec.value {
         ValueKind::Words { words, .. } => words
             .iter()
@@ -33,14 +34,15 @@ pub fn all(spec: &OptionSpec) -> Vec<String> {
                 ]
             })
             .collect(),
-        _ => pool(spec).iter().map(|it| (*it).to_owned()).collect(),
+        _ => pool(spec, samples),
     };
+    all.extend(samples.refused.iter().flat_map(|it| given(spec, it.typed)));
     all.extend(ODD.iter().map(|it| (*it).to_owned()));
     all
 }
 
 /// A value that should do.
-pub fn right(random: &mut Random, spec: &OptionSpec) -> String {
+pub fn right(random: &mut Random, spec: &OptionSpec, samples: &Samples) -> String {
     if let ValueKind::Words { words, .. } = spec.value {
         let mut list: Vec<&str> = (0..1 + random.below(3)).map(|_| pick(random, words)).collect();
         if random.below(4) == 0
@@ -50,7 +52,8 @@ pub fn right(random: &mut Random, spec: &OptionSpec) -> String {
         }
         return list.join(",");
     }
-    pick(random, pool(spec)).to_owned()
+    let mut pool = pool(spec, samples);
+    pool.swap_remove(random.below(pool.len() as u32) as usize)
 }
 
 /// One letter more, less or other; or a number said otherwise.
@@ -80,25 +83,9 @@ pub fn bent(random: &mut Random, text: &str) -> String {
     letters.into_iter().collect()
 }
 
-fn pool(spec: &OptionSpec) -> &'static [&'static str] {
-    match spec.value {
-        _ if spec.name.starts_with("to-") => TO,
-        _ if spec.name == "helper" => &["ftp", "ftp", "", "nosuch", "12345678901234567"],
-        _ if spec.name == "icmp-type" => &["8", "3/4", "any", "echo-reply", "host", "ttl", "3/", "13", "255", "0/9"],
-        _ if spec.name == "limit" => &[
-            "3/s", "5/min", "100/hour", "2/day", "1/day", "10000/s", "7", "90/m", "59/hou",
-        ],
-        _ if spec.name == "reject-with" => &[
-            "tcp-reset",
-            "icmp-net-unreachable",
-            "icmp-a",
-            "host-p",
-            "port",
-            "tcp-rst",
-        ],
-        _ if spec.name == "log-level" => &["debug", "3", "warning", "0x5", "err", "error", "panic"],
-        _ if spec.name == "ctproto" => &["tcp", "17", "0", "ospf", "all", "ICMP", "255", "256"],
-        _ if spec.name == "ctdir" => &["ORIGINAL", "reply", "REPL"],
+/// By the kind of value; of a form that the extension alone has, what its samples have.
+fn pool(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
+    let of_kind: &[&str] = match spec.value {
         ValueKind::Pair { .. } => &["SYN", "SYN,ACK", "ALL", "NONE", "fin,urg,", "SYN,RST,ACK,FIN"],
         ValueKind::HostMask => &[
             "10.0.0.1",
@@ -120,8 +107,46 @@ fn pool(spec: &OptionSpec) -> &'static [&'static str] {
             "caf\u{10FFE9} \u{10FF80}",
             "\u{10FFC3}\u{10FFA9} put together",
         ],
+        ValueKind::Own { syntax, .. } if !syntax.contains("PORT[:PORT]") => &[],
         _ => PORTS,
+    };
+    let taken = samples.taken.iter().map(|it| it.typed);
+    let spelled = taken.chain(samples.spellings.iter().copied());
+    let mut pool: Vec<String> = spelled.flat_map(|it| given(spec, it)).collect();
+    pool.extend(of_kind.iter().map(|it| (*it).to_owned()));
+    assert!(!pool.is_empty(), "no sample of --{} shows a value", spec.name);
+    pool
+}
+
+/// The first value of each time that a line gives the option.
+fn given(spec: &OptionSpec, line: &str) -> Vec<String> {
+    let words = words_of(line);
+    let names: Vec<String> = spec.names().map(|name| format!("--{name}")).collect();
+    let values = words.iter().zip(words.iter().skip(1));
+    values
+        .filter(|(option, _)| names.contains(option))
+        .map(|(_, value)| value.clone())
+        .collect()
+}
+
+/// A sample's line to words: `"` quotes, and `\` takes the next letter as it is.
+pub fn words_of(typed: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let (mut quoted, mut letters) = (false, typed.chars());
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '\\' => word.get_or_insert_default().extend(letters.next()),
+            ' ' if !quoted => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
     }
+    words.extend(word);
+    words
 }
 
 const PORTS: &[&str] = &[
@@ -138,19 +163,6 @@ const PORTS: &[&str] = &[
     "80,443,1000:2000",
     "1:2,3:4",
     "65535",
-];
-const TO: &[&str] = &[
-    "1.2.3.4",
-    "1.2.3.4-1.2.3.9",
-    "1.2.3.4:80",
-    ":80-90",
-    "1.2.3.4-1.2.3.4:80-80",
-    "80",
-    "80-90",
-    "http",
-    "8080-8080",
-    "1.2.3.4:80-90/85",
-    "1024-65535",
 ];
 const BENDERS: &[char] = &[
     ' ',
