@@ -1,28 +1,37 @@
-//! Rulesets over every match and target, and knobs.
+//! Rulesets over every match and target of the registry, and knobs.
 
 use std::fmt::Write;
 
-use crate::Draw;
+use nflab::base::protocol;
+use nflab::ext::drawn::{Drawing, Place};
+use nflab::ext::samples::{Samples, Taken};
+use nflab::ext::{MATCHES, TARGETS};
+use nflab::rule::{HookSet, Table};
 
-type Chains = &'static [&'static str];
-const TABLES: &[(&str, Chains)] = &[
-    ("raw", &["PREROUTING", "OUTPUT"]),
-    ("mangle", &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]),
-    ("nat", &["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"]),
-    ("filter", &["INPUT", "FORWARD", "OUTPUT"]),
-    ("security", &["INPUT", "FORWARD", "OUTPUT"]),
-];
+use crate::Draw;
 
 pub fn ruleset(draw: &mut Draw) -> String {
     let mut text = String::new();
-    for (table, chains) in TABLES {
+    // Extensions draw from streams of their own.
+    let seed = u64::from(draw.u32());
+    let mut number = 0;
+    for table in Table::ALL {
         if draw.one_in(6) {
             continue;
         }
-        writeln!(text, "*{table}\n:u1 -\n:u2 -").unwrap();
-        for chain in ["u2", "u1"].iter().chain(*chains) {
+        writeln!(text, "*{}\n:u1 -\n:u2 -", table.name()).unwrap();
+        let all = HookSet::of(table.hooks());
+        let built_in = table.hooks().iter().map(|hook| (hook.chain(), HookSet::of(&[*hook])));
+        for (chain, hooks) in [("u2", all), ("u1", all)].into_iter().chain(built_in) {
             for _ in 0..draw.below(5) {
-                writeln!(text, "{}", rule(draw, table, chain)).unwrap();
+                number += 1;
+                let place = Place {
+                    table,
+                    hooks,
+                    protocol: None,
+                    may_track: true,
+                };
+                writeln!(text, "{}", rule(draw, seed, number, chain, place)).unwrap();
             }
         }
         text.push_str("COMMIT\n");
@@ -30,11 +39,12 @@ pub fn ruleset(draw: &mut Draw) -> String {
     text
 }
 
-fn rule(draw: &mut Draw, table: &str, chain: &str) -> String {
+fn rule(draw: &mut Draw, seed: u64, number: u64, chain: &str, mut place: Place) -> String {
     let mut rule = format!("-A {chain}");
-    let protocol = draw.pick(&["", "", "tcp", "tcp", "udp", "icmp", "47", "132"]);
-    if !protocol.is_empty() {
-        write!(rule, " -p {protocol}").unwrap();
+    let (named, number_of) = draw.pick(PROTOCOLS);
+    if !named.is_empty() {
+        write!(rule, " -p {named}").unwrap();
+        place.protocol = Some(number_of);
     }
     if draw.one_in(4) {
         let address = draw.pick(&[
@@ -42,124 +52,75 @@ fn rule(draw: &mut Draw, table: &str, chain: &str) -> String {
             "! -s 10.0.0.2",
             "-d 192.0.2.9",
             "-d 0.0.0.9/0.0.0.255",
+            "-f",
+            "! -f",
         ]);
         write!(rule, " {address}").unwrap();
     }
-    let matches: &[&str] = match protocol {
-        "tcp" => &[
-            "-m tcp --syn",
-            "-m tcp ! --tcp-flags ALL NONE",
-            "-m tcp --tcp-option 2",
-            "-m tcp ! --tcp-option 8",
-            "-m tcp --dport 21",
-            "-m multiport --ports 21,80,1000:60000",
-        ],
-        "udp" => &[
-            "-m udp --sport 53",
-            "-m udp ! --dport 0:1023",
-            "-m multiport --dports 53",
-        ],
-        "icmp" => &[
-            "-m icmp --icmp-type any",
-            "-m icmp --icmp-type 3/4",
-            "-m icmp ! --icmp-type 8",
-        ],
-        _ => &["-f", "! -f", "-m comment --comment \"a b\""],
+    let mut matches = Vec::new();
+    for spec in MATCHES {
+        let Some(mut drawn) = spec.drawn(seed, number, &place) else {
+            continue;
+        };
+        // What has state and what is odd stands in the samples.
+        if let Some(sample) = sample(draw, &spec.samples, chain, &place, named) {
+            drawn.words = format!(" -m {} {}", spec.name, sample.typed);
+        }
+        matches.push(drawn);
+    }
+    matches.sort_by_key(|drawn| drawn.key);
+    rule.extend(matches.into_iter().map(|drawn| drawn.words));
+    if chain != "u2" && draw.one_in(5) {
+        return rule
+            + match chain {
+                "u1" => draw.pick(&[" -j u2", " -g u2"]),
+                _ => draw.pick(&[" -j u1", " -g u1", " -j u2", " -g u2"]),
+            };
+    }
+    let drawn = TARGETS
+        .iter()
+        .filter_map(|spec| Some((spec, spec.drawn(seed, number, &place)?)));
+    let target = match drawn.min_by_key(|(_, drawn)| drawn.key) {
+        None => draw
+            .pick(&["", "", " -j ACCEPT", " -j ACCEPT", " -j RETURN"])
+            .to_owned(),
+        Some((spec, Drawing { words, .. })) => match sample(draw, &spec.samples, chain, &place, named) {
+            Some(sample) => format!(" -j {} {}", spec.name, sample.typed),
+            None => words,
+        },
     };
-    if draw.one_in(2) && !(table == "nat" && protocol.is_empty()) {
-        write!(rule, " {}", draw.pick(matches)).unwrap();
+    if target.is_empty() && place.table != Table::Nat && draw.one_in(6) {
+        return rule + " -j DROP";
     }
-    if draw.one_in(3) {
-        let more = draw.pick(&[
-            "-m state --state NEW,RELATED",
-            "-m state ! --state INVALID",
-            "-m conntrack --ctstate ESTABLISHED,DNAT",
-            "-m conntrack --ctstate SNAT --ctproto tcp",
-            "-m conntrack --ctorigsrc 10.0.0.0/24 --ctdir REPLY",
-            "-m conntrack --ctstatus ASSURED,EXPECTED",
-            "-m conntrack --ctexpire 1:100",
-            "-m conntrack ! --ctreplsrcport 80",
-            "-m mark --mark 1/3",
-            "-m mark ! --mark 0",
-            "-m limit --limit 3/sec --limit-burst 2",
-            "-m addrtype --src-type LOCAL",
-            "-m addrtype ! --dst-type UNICAST,BROADCAST",
-        ]);
-        write!(rule, " {more}").unwrap();
-    }
-    let target = target(draw, table, chain, protocol);
-    if !target.is_empty() {
-        write!(rule, " {target}").unwrap();
-    }
-    rule
+    rule + &target
 }
 
-fn target(draw: &mut Draw, table: &str, chain: &str, protocol: &str) -> &'static str {
-    const LOGS: &[&str] = &[
-        "-j LOG",
-        "-j LOG --log-prefix \"x: \" --log-level 7 --log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode",
-    ];
-    if draw.one_in(5) {
-        return draw.pick(LOGS);
+const PROTOCOLS: &[(&str, u8)] = &[
+    ("", 0),
+    ("", 0),
+    ("tcp", protocol::TCP),
+    ("tcp", protocol::TCP),
+    ("udp", protocol::UDP),
+    ("icmp", protocol::ICMP),
+    ("47", 47),
+    ("132", protocol::SCTP),
+];
+
+/// Now and then, where one fits.
+fn sample(
+    draw: &mut Draw,
+    samples: &'static Samples,
+    chain: &str,
+    place: &Place,
+    protocol: &str,
+) -> Option<&'static Taken> {
+    let fits = |sample: &&Taken| sample.before.is_empty() || sample.before == format!("-p {protocol}");
+    let fitting: Vec<&Taken> = samples.taken.iter().filter(fits).collect();
+    let is_there = (place.table.name(), chain) == samples.place;
+    if fitting.is_empty() || !is_there || draw.one_in(2) {
+        return None;
     }
-    if chain != "u2" && draw.one_in(5) {
-        return match chain {
-            "u1" => draw.pick(&["-j u2", "-g u2"]),
-            _ => draw.pick(&["-j u1", "-g u1", "-j u2", "-g u2"]),
-        };
-    }
-    let ports = matches!(protocol, "tcp" | "udp");
-    match (table, chain) {
-        ("raw", _) if draw.one_in(2) => match protocol {
-            "tcp" => draw.pick(&["-j CT --helper ftp", "-j CT --helper ftp", "-j NOTRACK"]),
-            _ => draw.pick(&["-j NOTRACK", "-j CT --notrack", ""]),
-        },
-        ("mangle", _) => draw.pick(&[
-            "-j MARK --set-mark 1",
-            "-j MARK --xor-mark 3",
-            "-j MARK --or-mark 0x80000000",
-            "-j MARK --and-mark 0xff",
-            "",
-            "-j RETURN",
-        ]),
-        ("nat", "POSTROUTING") if ports => draw.pick(&[
-            "-j MASQUERADE --to-ports 2000-2003",
-            "-j MASQUERADE --random",
-            "-j MASQUERADE --random-fully",
-            "-j SNAT --to-source 192.0.2.1-192.0.2.5:1-3",
-            "-j SNAT --to-source 192.0.2.100:65535 --random-fully",
-            "-j SNAT --to-source 192.0.2.100-192.0.2.200 --persistent",
-        ]),
-        ("nat", "POSTROUTING") => draw.pick(&[
-            "-j MASQUERADE",
-            "-j SNAT --to-source 192.0.2.77",
-            "-j SNAT --to-source 192.0.2.100-192.0.2.200 --random",
-        ]),
-        ("nat", "INPUT") => draw.pick(&["", "-j SNAT --to-source 10.0.0.77"]),
-        ("nat", "PREROUTING" | "OUTPUT") if ports => draw.pick(&[
-            "-j DNAT --to-destination 10.0.0.2-10.0.0.4:1-65535",
-            "-j DNAT --to-destination 10.0.0.3:21 --persistent",
-            "-j DNAT --to-destination :8080",
-            "-j DNAT --to-destination 10.0.0.2:21-23 --random",
-            "-j REDIRECT --to-ports 3128-3130 --random",
-            "-j REDIRECT --to-ports 21",
-        ]),
-        ("nat", "PREROUTING" | "OUTPUT") => draw.pick(&["-j REDIRECT", "-j DNAT --to-destination 10.0.0.2-10.0.0.9"]),
-        ("filter", _) if draw.one_in(2) => match protocol {
-            "tcp" => "-j REJECT --reject-with tcp-reset",
-            _ => draw.pick(&[
-                "-j REJECT",
-                "-j REJECT --reject-with icmp-net-unreachable",
-                "-j REJECT --reject-with icmp-host-unreachable",
-                "-j REJECT --reject-with icmp-proto-unreachable",
-                "-j REJECT --reject-with icmp-net-prohibited",
-                "-j REJECT --reject-with icmp-host-prohibited",
-                "-j REJECT --reject-with icmp-admin-prohibited",
-            ]),
-        },
-        ("nat", _) => draw.pick(&["", "-j ACCEPT", "-j RETURN"]),
-        _ => draw.pick(&["", "", "-j ACCEPT", "-j ACCEPT", "-j RETURN", "-j DROP"]),
-    }
+    Some(draw.pick(&fitting))
 }
 
 pub fn knobs(draw: &mut Draw) -> Vec<(String, String)> {
