@@ -1,5 +1,6 @@
 //! The house as `docs/architecture.md` draws it, held against the sources: one crate gets no help from the compiler here.
 
+mod lists;
 mod rooms;
 mod source;
 mod tidy;
@@ -42,6 +43,16 @@ fn every_file_keeps_the_house_rules() {
 fn the_library_leaves_the_world_to_its_edges() {
     let table = Table::parse(&document()).unwrap_or_else(|error| panic!("docs/architecture.md: {error}"));
     assert_clean(tidy::library(&table, &read_all(root(), "src")));
+}
+
+#[test]
+fn nobody_but_the_registry_lists_the_extensions() {
+    let directories = ["src", "tests", "benches", "examples"];
+    let sources: Vec<_> = directories
+        .iter()
+        .flat_map(|directory| read_all(root(), directory))
+        .collect();
+    assert_clean(lists::of_extensions(&sources));
 }
 
 fn assert_clean(wrong: Vec<String>) {

@@ -1,4 +1,4 @@
-//! Rust source as tokens, as far as these tests need it: names and signs with their lines; no comments, strings or characters.
+//! Rust source as tokens, as far as these tests need it: names and signs with their lines, without comments; strings apart.
 
 use std::path::{Path, PathBuf};
 
@@ -45,22 +45,33 @@ pub fn read_all(root: &Path, directory: &str) -> Vec<Source> {
 
 /// The tokens of a text that compiles.
 pub fn tokens(text: &str) -> Vec<Token> {
-    let mut scanner = Scanner {
-        rest: text,
-        line: 1,
-        tokens: Vec::new(),
-    };
-    while scanner.step() {}
-    scanner.tokens
+    Scanner::read(text).tokens
+}
+
+/// What stands between quotes in a text that compiles, as it is written there.
+pub fn strings(text: &str) -> Vec<Token> {
+    Scanner::read(text).strings
 }
 
 struct Scanner<'a> {
     rest: &'a str,
     line: usize,
     tokens: Vec<Token>,
+    strings: Vec<Token>,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut scanner = Self {
+            rest: text,
+            line: 1,
+            tokens: Vec::new(),
+            strings: Vec::new(),
+        };
+        while scanner.step() {}
+        scanner
+    }
+
     fn step(&mut self) -> bool {
         let Some(first) = self.rest.chars().next() else {
             return false;
@@ -70,6 +81,9 @@ impl Scanner<'_> {
         } else if self.rest.starts_with("/*") {
             self.skip(comment(self.rest));
         } else if let Some(length) = literal(self.rest) {
+            let quoted = self.rest[..length].trim_start_matches(char::is_alphabetic);
+            let text = quoted.trim_matches('#').trim_matches('"').to_owned();
+            self.strings.push(Token { text, line: self.line });
             self.skip(length);
         } else if first.is_alphanumeric() || first == '_' {
             let length = self
@@ -172,6 +186,9 @@ fn only_names_and_signs_are_left() {
             "let", "s", "let", "r", "let", "b", "let", "c", "fn", "g", "a", "x", "a", "str", "crate", "h", "I", "a"
         ]
     );
+    let quoted = strings("a(\"b c\", r#\"d\"#,\nb\"e\")");
+    let quoted: Vec<(&str, usize)> = quoted.iter().map(|it| (it.text.as_str(), it.line)).collect();
+    assert_eq!(quoted, [("b c", 1), ("d", 1), ("e", 2)]);
     assert_eq!(
         tokens("a\n\"x\ny\" b")[1],
         Token {
