@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{AddressMask, Family, MarkMask};
-use crate::conntrack::proto::ProtocolState;
+use crate::conntrack::proto::tool::{Asked, ToolOption};
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::conntrack::{Direction, Endpoint, EventKind, Flow, Status};
 use crate::lab::machine::{Machine, ToolOutput};
-use arguments::Reader;
+use arguments::{Reader, Spec};
 use options::{
-    ALL, DELETE, EVENT, EVENTS, FORMATS, LIST, Meaning, OPTIONS, STATUSES, each, host, loose, network, table_of,
+    ALL, DELETE, EVENT, EVENTS, FORMATS, LIST, Meaning, OPTIONS, STATUSES, ask, each, host, loose, network, table_of,
 };
 
 mod arguments;
@@ -56,6 +56,24 @@ enum What {
     Expectations,
 }
 
+/// Which of the options that protocols bring go with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Brought {
+    None,
+    ThatFilter,
+    All,
+}
+
+impl Brought {
+    fn allows(self, option: &ToolOption) -> bool {
+        match self {
+            Self::None => false,
+            Self::ThatFilter => option.asks != Asked::Unasked,
+            Self::All => true,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Request {
     command: Command,
@@ -79,9 +97,12 @@ struct Filter {
     destination: Option<AddressMask>,
     reply_source: Option<AddressMask>,
     reply_destination: Option<AddressMask>,
-    ports: [Option<u16>; 4],
-    icmp: [Option<u16>; 3],
-    state: Option<String>,
+    /// The 16 bits at the ends: the original's source and destination, the reply's.
+    ids: [Option<u16>; 4],
+    /// ICMP's type and code.
+    kind: Option<u8>,
+    code: Option<u8>,
+    state: Option<&'static str>,
     /// `-u` was given, whatever it said.
     by_status: bool,
     status: Status,
@@ -132,7 +153,7 @@ impl Request {
         // Places in `OPTIONS`, because the tool complains of the first in its own order.
         let mut given = Vec::new();
         let mut refused = None;
-        let mut reader = Reader::new(args, OPTIONS);
+        let mut reader = Reader::new(args, &OPTIONS);
         while let Some((spec, value)) = reader.next()? {
             let name = spec.names[0];
             let value = value.as_deref();
@@ -169,6 +190,10 @@ impl Request {
                 })?,
                 Meaning::Buffer => request.buffer = Some(loose(value.unwrap_or(""), 10)),
                 Meaning::Status => request.status(value.unwrap_or(""), warnings)?,
+                Meaning::OfProtocol(asked) => match asked.asks {
+                    Asked::NotThere => refused = refused.or(Some(format!("`--{name}'"))),
+                    _ => ask(&mut request.filter, asked, value.unwrap_or(""))?,
+                },
                 Meaning::Filter(set) => {
                     set(&mut request.filter, name, value)?;
                     reader.protocols.extend(request.filter.protocol);
@@ -186,11 +211,13 @@ impl Request {
                 What::Flows
             }
         };
-        let legal = request.legal();
-        let illegal = OPTIONS
-            .iter()
-            .map(|spec| spec.names[0])
-            .find(|name| given.contains(name) && !legal.contains(name));
+        let (legal, brought) = request.legal();
+        let is_illegal = |spec: &&Spec<Meaning>| match spec.key {
+            Meaning::OfProtocol(option) => !brought.allows(option),
+            _ => !legal.contains(&spec.names[0]),
+        };
+        let mut illegal = OPTIONS.iter().filter(is_illegal).map(|spec| spec.names[0]);
+        let illegal = illegal.find(|name| given.contains(name));
         if let Some(name) = illegal {
             return Err(bad(&format!("Illegal option `--{name}' with this command")));
         }
@@ -208,18 +235,18 @@ impl Request {
         }
     }
 
-    /// The options that the command goes with.
-    fn legal(&self) -> &'static [&'static str] {
+    /// The options of its own that the command goes with, and which of those that a protocol brings.
+    fn legal(&self) -> (&'static [&'static str], Brought) {
         match (self.command, self.what) {
-            (Command::List, What::Flows) => LIST,
-            (Command::Delete, What::Flows) => DELETE,
-            (Command::List, What::Expectations) => &["family", "output"],
-            (Command::Flush, What::Flows) => &["family"],
-            (Command::Events, What::Flows) => EVENT,
-            (Command::Events, What::Expectations) => &["family", "output", "buffer-size"],
+            (Command::List, What::Flows) => (LIST, Brought::ThatFilter),
+            (Command::Delete, What::Flows) => (DELETE, Brought::ThatFilter),
+            (Command::List, What::Expectations) => (&["family", "output"], Brought::None),
+            (Command::Flush, What::Flows) => (&["family"], Brought::None),
+            (Command::Events, What::Flows) => (EVENT, Brought::ThatFilter),
+            (Command::Events, What::Expectations) => (&["family", "output", "buffer-size"], Brought::None),
             // What is refused whole is refused with any option.
-            (Command::Absent, _) | (Command::Delete, What::Expectations) => ALL,
-            _ => &[],
+            (Command::Absent, _) | (Command::Delete, What::Expectations) => (ALL, Brought::All),
+            _ => (&[], Brought::None),
         }
     }
 
@@ -365,20 +392,13 @@ impl Filter {
         let original = flow.original();
         let reply = state.tuple(flow, Direction::Reply);
         let within = |mask: &Option<AddressMask>, address: IpAddr| mask.is_none_or(|mask| mask.contains(address));
-        let ports = [
+        let ids = [
             original.source.id,
             original.destination.id,
             reply.source.id,
             reply.destination.id,
         ];
         let (kind, code) = original.icmp();
-        let icmp = [u16::from(kind), u16::from(code), original.source.id];
-        let equal = |wanted: &[Option<u16>], is: &[u16]| {
-            wanted
-                .iter()
-                .zip(is)
-                .all(|(wanted, is)| wanted.is_none_or(|wanted| wanted == *is))
-        };
         let source_nat = |wanted: NatEnd| {
             state.status.has(Status::SRC_NAT_DONE) && wanted.made(&original.source, &reply.destination)
         };
@@ -391,12 +411,16 @@ impl Filter {
             && within(&self.destination, original.destination.address)
             && within(&self.reply_source, reply.source.address)
             && within(&self.reply_destination, reply.destination.address)
-            && equal(&self.ports, &ports)
-            && equal(&self.icmp, &icmp)
-            && self.state.as_ref().is_none_or(|wanted| match &state.protocol {
-                ProtocolState::Tcp(track) => track.state().name() == wanted,
-                _ => false,
-            })
+            && self
+                .ids
+                .iter()
+                .zip(ids)
+                .all(|(wanted, is)| wanted.is_none_or(|wanted| wanted == is))
+            && self.kind.is_none_or(|wanted| wanted == kind)
+            && self.code.is_none_or(|wanted| wanted == code)
+            && self
+                .state
+                .is_none_or(|wanted| state.protocol.state_name() == Some(wanted))
             && state.status.has(self.status)
             && !self.none
             && (!self.unreplied || self.status.has(Status::SEEN_REPLY) || !state.status.has(Status::SEEN_REPLY))

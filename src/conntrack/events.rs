@@ -13,8 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::flow::FlowState;
-use super::proto::ProtocolState;
-use super::proto::tcp::TcpState;
 use super::{Flow, Settings, Status};
 use crate::base::Time;
 
@@ -77,7 +75,8 @@ pub(super) struct Told {
     seen_reply: bool,
     assured: bool,
     mark: u32,
-    tcp: Option<TcpState>,
+    /// Its tracker's, by name.
+    state: Option<&'static str>,
 }
 
 impl Told {
@@ -86,10 +85,7 @@ impl Told {
             seen_reply: state.status.has(Status::SEEN_REPLY),
             assured: state.status.has(Status::ASSURED),
             mark: state.mark,
-            tcp: match &state.protocol {
-                ProtocolState::Tcp(track) => Some(track.state()),
-                _ => None,
-            },
+            state: state.protocol.state_name(),
         }
     }
 }
@@ -111,7 +107,7 @@ impl Events {
             seen_reply: false,
             assured: false,
             mark: 0,
-            tcp: None,
+            state: None,
         })
     }
 

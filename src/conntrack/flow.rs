@@ -9,9 +9,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::events::Told;
-use super::proto::ProtocolState;
-use super::settings::TcpSettings;
-use super::{Direction, Tuple};
+use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
+use super::{Direction, Settings, TrackContext, Tuple};
 use crate::base::{InterfaceId, Time};
 use crate::wire::tcp::is_before;
 
@@ -214,6 +213,35 @@ impl FlowState {
         }
     }
 
+    /// A packet of the flow after its first: what its tracker made of it, and how the flow lives on.
+    pub(super) fn packet(
+        &mut self,
+        cx: &TrackContext<'_>,
+        direction: Direction,
+        seen: &Seen<'_>,
+    ) -> Verdict<InvalidReason, IgnoredReason> {
+        let known = Known {
+            seen_reply: self.status.has(Status::SEEN_REPLY),
+            assured: self.status.has(Status::ASSURED),
+            sequence: self.sequence.as_deref(),
+        };
+        let verdict = self.protocol.packet(cx, &known, direction, seen);
+        match verdict {
+            Verdict::Accept {
+                timeout,
+                became_assured,
+            } => {
+                if became_assured {
+                    self.status.set(Status::ASSURED);
+                }
+                self.refresh(cx.now, timeout);
+            }
+            Verdict::InvalidAtTheEnd { within, .. } => self.end_within(cx.now, within),
+            Verdict::Ignore(_) | Verdict::Invalid(_) | Verdict::Destroy | Verdict::Again => {}
+        }
+        verdict
+    }
+
     /// The tuple of a direction; the original one is the flow's own.
     pub fn tuple<'a>(&'a self, flow: &'a Flow, direction: Direction) -> &'a Tuple {
         match direction {
@@ -256,14 +284,11 @@ impl FlowState {
     }
 
     /// REJECT sent a reset about a packet of it: a TCP flow of the table goes to CLOSE, and lives as long as one that closes.
-    pub fn reset_by_rule(&mut self, now: Time, settings: &TcpSettings) {
-        if let ProtocolState::Tcp(track) = &mut self.protocol
-            && self.status.has(Status::CONFIRMED)
+    pub fn reset_by_rule(&mut self, now: Time, settings: &Settings) {
+        if self.status.has(Status::CONFIRMED)
+            && let Some(timeout) = self.protocol.reset_by_rule(settings)
         {
-            // A second reset finds it closed, and lets it live no longer.
-            if track.close() {
-                self.refresh(now, settings.timeout_close);
-            }
+            self.refresh(now, timeout);
         }
     }
 

@@ -23,7 +23,7 @@ mod tuple;
 pub use events::{Event, EventKind, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Status};
-pub use settings::{Frag6Settings, SctpSettings, SettingError, Settings, TcpSettings};
+pub use settings::{Frag6Settings, SettingError, Settings};
 pub use table::Table;
 pub use tuple::{Direction, Endpoint, Tuple};
 
@@ -32,6 +32,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use crate::base::{Family, Time};
+use proto::WhyInvalid;
 
 /// What `--ctstate` calls the packet's relation to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,7 +138,7 @@ pub enum Reason {
     /// It belongs to a flow of the table.
     KnownFlow,
     /// It belongs to a flow of the table, but the flow neither changes nor lives longer by it.
-    Ignored(proto::tcp::IgnoredReason),
+    Ignored(proto::IgnoredReason),
     /// It belongs to a flow of the table, which ends with it: a RST before any answer.
     EndsFlow,
     /// It opens a flow.
@@ -156,21 +157,49 @@ pub enum InvalidReason {
     Fragment,
     /// The transport header does not fit into the packet.
     HeaderTruncated,
-    /// UDP: the length field is below eight or beyond the packet.
-    UdpLength,
     ChecksumWrong,
-    /// ICMP: a type that tracking does not know (above 18).
-    IcmpType(u8),
-    /// ICMP: a type that opens no flow, and no flow is there: a reply that nobody asked for.
-    IcmpUnasked(u8),
     /// ICMP error: the quoted packet cannot be read.
     QuoteUnreadable,
     /// ICMP error: the quoted packet belongs to no flow.
     QuoteOfNoFlow,
     /// ICMP error: it is not addressed to whoever sent the quoted packet.
     QuoteNotForSender,
-    Gre(proto::gre::InvalidReason),
-    Tcp(proto::tcp::InvalidReason),
+    /// What its protocol's tracker says.
+    Protocol(proto::InvalidReason),
+}
+
+/// What of a packet, or of what passed before it, makes it INVALID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    Checksum,
+    /// Bytes are missing, or are not as many as the packet says.
+    Cut,
+    /// What came before it, or the other direction, was not seen.
+    Before,
+    /// It would be INVALID wherever it is seen.
+    Itself,
+}
+
+impl InvalidReason {
+    pub fn because(&self) -> Because {
+        match self {
+            Self::ChecksumWrong => Because::Checksum,
+            Self::Fragment | Self::HeaderTruncated | Self::QuoteUnreadable => Because::Cut,
+            Self::QuoteOfNoFlow => Because::Before,
+            Self::QuoteNotForSender => Because::Itself,
+            Self::Protocol(why) => why.because(),
+        }
+    }
+}
+
+impl From<proto::Fault<proto::InvalidReason>> for InvalidReason {
+    fn from(fault: proto::Fault<proto::InvalidReason>) -> Self {
+        match fault {
+            proto::Fault::Truncated => Self::HeaderTruncated,
+            proto::Fault::Checksum => Self::ChecksumWrong,
+            proto::Fault::Own(why) => Self::Protocol(why),
+        }
+    }
 }
 
 /// Why tracking drops a packet.
@@ -189,17 +218,13 @@ impl fmt::Display for InvalidReason {
         match self {
             Self::Fragment => f.write_str("a later fragment without reassembly"),
             Self::HeaderTruncated => f.write_str("the transport header is cut short"),
-            Self::UdpLength => f.write_str("the UDP length contradicts the packet"),
             Self::ChecksumWrong => f.write_str("the checksum is wrong"),
-            Self::IcmpType(kind) => write!(f, "ICMP type {kind} is unknown"),
-            Self::IcmpUnasked(kind) => write!(f, "ICMP type {kind} opens no flow, and nobody asked for it"),
             Self::QuoteUnreadable => f.write_str("the packet that the ICMP error quotes cannot be read"),
             Self::QuoteOfNoFlow => f.write_str("the packet that the ICMP error quotes belongs to no flow"),
             Self::QuoteNotForSender => {
                 f.write_str("the ICMP error is not addressed to the sender of the packet it quotes")
             }
-            Self::Gre(reason) => write!(f, "GRE: {reason}"),
-            Self::Tcp(reason) => write!(f, "{reason}"),
+            Self::Protocol(why) => write!(f, "{why}"),
         }
     }
 }

@@ -3,8 +3,10 @@
 //! Seen on Linux 6.18: numbers may be written in octal and hexadecimal, may have space around them, and what follows a space is not read.
 //! Timeouts may be zero or negative: such a flow is over as soon as it is in the table.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::proto::{ProtocolSettings, TRACKERS};
 use crate::base::bytes::quoted;
 
 /// Values of all knobs that tracking reads. Published whole; a packet sees one consistent set.
@@ -20,50 +22,11 @@ pub struct Settings {
     /// A protocol number, or 255 for all.
     pub log_invalid: u8,
     pub events: u8,
-    pub generic_timeout: Duration,
-    pub icmp_timeout: Duration,
-    pub icmpv6_timeout: Duration,
-    pub udp_timeout: Duration,
-    pub udp_timeout_stream: Duration,
-    pub gre_timeout: Duration,
-    pub gre_timeout_stream: Duration,
-    pub tcp: TcpSettings,
-    pub sctp: SctpSettings,
+    /// What each protocol's tracker has of its own.
+    pub protocols: ProtocolSettings,
     pub frag6: Frag6Settings,
     /// Attach helpers by port, as kernels before 6.0 did under `nf_conntrack_helper`. Not a knob of this kernel.
     pub automatic_helper: bool,
-}
-
-/// `net.netfilter.nf_conntrack_tcp_*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TcpSettings {
-    pub loose: bool,
-    pub be_liberal: bool,
-    pub ignore_invalid_rst: bool,
-    pub max_retrans: u8,
-    pub timeout_syn_sent: Duration,
-    pub timeout_syn_recv: Duration,
-    pub timeout_established: Duration,
-    pub timeout_fin_wait: Duration,
-    pub timeout_close_wait: Duration,
-    pub timeout_last_ack: Duration,
-    pub timeout_time_wait: Duration,
-    pub timeout_close: Duration,
-    pub timeout_max_retrans: Duration,
-    pub timeout_unacknowledged: Duration,
-}
-
-/// `net.netfilter.nf_conntrack_sctp_*`: kept and shown; SCTP is tracked like an unknown protocol that has ports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SctpSettings {
-    pub timeout_closed: Duration,
-    pub timeout_cookie_wait: Duration,
-    pub timeout_cookie_echoed: Duration,
-    pub timeout_established: Duration,
-    pub timeout_shutdown_sent: Duration,
-    pub timeout_shutdown_recd: Duration,
-    pub timeout_shutdown_ack_sent: Duration,
-    pub timeout_heartbeat_sent: Duration,
 }
 
 /// `net.netfilter.nf_conntrack_frag6_*`: what reassembly of IPv6 before tracking may take, in bytes, and for how long.
@@ -85,53 +48,9 @@ impl Default for Settings {
             timestamp: false,
             log_invalid: 0,
             events: 2,
-            generic_timeout: Duration::from_secs(600),
-            icmp_timeout: Duration::from_secs(30),
-            icmpv6_timeout: Duration::from_secs(30),
-            udp_timeout: Duration::from_secs(30),
-            udp_timeout_stream: Duration::from_secs(120),
-            gre_timeout: Duration::from_secs(30),
-            gre_timeout_stream: Duration::from_secs(180),
-            tcp: TcpSettings::default(),
-            sctp: SctpSettings::default(),
+            protocols: ProtocolSettings::default(),
             frag6: Frag6Settings::default(),
             automatic_helper: false,
-        }
-    }
-}
-
-impl Default for TcpSettings {
-    fn default() -> Self {
-        Self {
-            loose: true,
-            be_liberal: false,
-            ignore_invalid_rst: false,
-            max_retrans: 3,
-            timeout_syn_sent: Duration::from_secs(120),
-            timeout_syn_recv: Duration::from_secs(60),
-            timeout_established: Duration::from_secs(432_000),
-            timeout_fin_wait: Duration::from_secs(120),
-            timeout_close_wait: Duration::from_secs(60),
-            timeout_last_ack: Duration::from_secs(30),
-            timeout_time_wait: Duration::from_secs(120),
-            timeout_close: Duration::from_secs(10),
-            timeout_max_retrans: Duration::from_secs(300),
-            timeout_unacknowledged: Duration::from_secs(300),
-        }
-    }
-}
-
-impl Default for SctpSettings {
-    fn default() -> Self {
-        Self {
-            timeout_closed: Duration::from_secs(10),
-            timeout_cookie_wait: Duration::from_secs(3),
-            timeout_cookie_echoed: Duration::from_secs(3),
-            timeout_established: Duration::from_secs(210),
-            timeout_shutdown_sent: Duration::from_secs(3),
-            timeout_shutdown_recd: Duration::from_secs(3),
-            timeout_shutdown_ack_sent: Duration::from_secs(3),
-            timeout_heartbeat_sent: Duration::from_secs(30),
         }
     }
 }
@@ -164,10 +83,23 @@ pub enum SettingError {
 }
 
 impl Settings {
+    /// The values of the kernels of the ip_conntrack days, as their documents print them.
+    pub fn classic() -> Self {
+        let mut settings = Self {
+            automatic_helper: true,
+            ..Self::default()
+        };
+        for (name, value) in KNOBS.iter().filter_map(|knob| Some((knob.name, knob.classic?))) {
+            // It is what the knob takes, which a test holds.
+            let _ = settings.set(name, value);
+        }
+        settings
+    }
+
     /// All names under `/proc/sys/net/netfilter` that begin with `nf_conntrack_`, sorted. `nf_conntrack_count` is among them, though its value is
     /// the table's to tell.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        KNOBS.iter().map(|knob| knob.0)
+        KNOBS.iter().map(|knob| knob.name)
     }
 
     /// By the name under `/proc/sys/net/netfilter`, as the kernel prints it. `None` for a name that is none, and for `nf_conntrack_count`.
@@ -217,13 +149,14 @@ impl Settings {
     }
 
     fn knob(&mut self, name: &str) -> Option<Knob<'_>> {
-        let (_, reach) = KNOBS.iter().find(|knob| knob.0 == name)?;
-        Some(reach(self))
+        let at = KNOBS.binary_search_by_key(&name, |knob| knob.name).ok()?;
+        Some((KNOBS[at].reach)(self))
     }
 }
 
 /// A knob's place and its kind.
-enum Knob<'a> {
+#[derive(Debug)]
+pub enum Knob<'a> {
     Count,
     Flag(&'a mut bool),
     Small { value: &'a mut u8, most: u8 },
@@ -235,112 +168,60 @@ enum Knob<'a> {
 /// The kernel holds a timeout as signed 32 bits of a 250th of a second.
 const MOST_SECONDS: i128 = i32::MAX as i128 / 250;
 
-type Reach = fn(&mut Settings) -> Knob<'_>;
+/// A knob: its name, and where its value is.
+#[derive(Debug)]
+pub struct KnobSpec {
+    /// Under `net.netfilter`, and a file there.
+    pub name: &'static str,
+    /// What it was in the ip_conntrack days, where that was something else.
+    pub classic: Option<&'static str>,
+    pub reach: fn(&mut Settings) -> Knob<'_>,
+}
 
-/// Sorted, as the directory is listed.
-const KNOBS: &[(&str, Reach)] = &[
-    ("nf_conntrack_acct", |s| Knob::Flag(&mut s.acct)),
-    ("nf_conntrack_buckets", |s| Knob::Number(&mut s.buckets)),
-    ("nf_conntrack_checksum", |s| Knob::Flag(&mut s.checksum)),
-    ("nf_conntrack_count", |_| Knob::Count),
-    ("nf_conntrack_events", |s| Knob::Small {
+const fn knob(name: &'static str, reach: fn(&mut Settings) -> Knob<'_>) -> KnobSpec {
+    KnobSpec {
+        name,
+        classic: None,
+        reach,
+    }
+}
+
+/// All knobs, sorted, as the directory is listed.
+static KNOBS: LazyLock<Vec<&'static KnobSpec>> = LazyLock::new(|| {
+    let of_protocols = TRACKERS.iter().flat_map(|tracker| tracker.knobs);
+    let mut all: Vec<&KnobSpec> = OF_NO_PROTOCOL.iter().chain(of_protocols).collect();
+    all.sort_unstable_by_key(|knob| knob.name);
+    all
+});
+
+/// What is no protocol's.
+const OF_NO_PROTOCOL: &[KnobSpec] = &[
+    knob("nf_conntrack_acct", |s| Knob::Flag(&mut s.acct)),
+    knob("nf_conntrack_buckets", |s| Knob::Number(&mut s.buckets)),
+    knob("nf_conntrack_checksum", |s| Knob::Flag(&mut s.checksum)),
+    knob("nf_conntrack_count", |_| Knob::Count),
+    knob("nf_conntrack_events", |s| Knob::Small {
         value: &mut s.events,
         most: 2,
     }),
-    ("nf_conntrack_expect_max", |s| Knob::Number(&mut s.expect_max)),
-    ("nf_conntrack_frag6_high_thresh", |s| Knob::Bytes {
+    knob("nf_conntrack_expect_max", |s| Knob::Number(&mut s.expect_max)),
+    knob("nf_conntrack_frag6_high_thresh", |s| Knob::Bytes {
         least: s.frag6.low_thresh,
         most: u64::MAX,
         value: &mut s.frag6.high_thresh,
     }),
-    ("nf_conntrack_frag6_low_thresh", |s| Knob::Bytes {
+    knob("nf_conntrack_frag6_low_thresh", |s| Knob::Bytes {
         least: 0,
         most: s.frag6.high_thresh,
         value: &mut s.frag6.low_thresh,
     }),
-    ("nf_conntrack_frag6_timeout", |s| Knob::Seconds(&mut s.frag6.timeout)),
-    ("nf_conntrack_generic_timeout", |s| {
-        Knob::Seconds(&mut s.generic_timeout)
-    }),
-    ("nf_conntrack_gre_timeout", |s| Knob::Seconds(&mut s.gre_timeout)),
-    ("nf_conntrack_gre_timeout_stream", |s| {
-        Knob::Seconds(&mut s.gre_timeout_stream)
-    }),
-    ("nf_conntrack_icmp_timeout", |s| Knob::Seconds(&mut s.icmp_timeout)),
-    ("nf_conntrack_icmpv6_timeout", |s| Knob::Seconds(&mut s.icmpv6_timeout)),
-    ("nf_conntrack_log_invalid", |s| Knob::Small {
+    knob("nf_conntrack_frag6_timeout", |s| Knob::Seconds(&mut s.frag6.timeout)),
+    knob("nf_conntrack_log_invalid", |s| Knob::Small {
         value: &mut s.log_invalid,
         most: u8::MAX,
     }),
-    ("nf_conntrack_max", |s| Knob::Number(&mut s.max)),
-    ("nf_conntrack_sctp_timeout_closed", |s| {
-        Knob::Seconds(&mut s.sctp.timeout_closed)
-    }),
-    ("nf_conntrack_sctp_timeout_cookie_echoed", |s| {
-        Knob::Seconds(&mut s.sctp.timeout_cookie_echoed)
-    }),
-    ("nf_conntrack_sctp_timeout_cookie_wait", |s| {
-        Knob::Seconds(&mut s.sctp.timeout_cookie_wait)
-    }),
-    ("nf_conntrack_sctp_timeout_established", |s| {
-        Knob::Seconds(&mut s.sctp.timeout_established)
-    }),
-    ("nf_conntrack_sctp_timeout_heartbeat_sent", |s| {
-        Knob::Seconds(&mut s.sctp.timeout_heartbeat_sent)
-    }),
-    ("nf_conntrack_sctp_timeout_shutdown_ack_sent", |s| {
-        Knob::Seconds(&mut s.sctp.timeout_shutdown_ack_sent)
-    }),
-    ("nf_conntrack_sctp_timeout_shutdown_recd", |s| {
-        Knob::Seconds(&mut s.sctp.timeout_shutdown_recd)
-    }),
-    ("nf_conntrack_sctp_timeout_shutdown_sent", |s| {
-        Knob::Seconds(&mut s.sctp.timeout_shutdown_sent)
-    }),
-    ("nf_conntrack_tcp_be_liberal", |s| Knob::Flag(&mut s.tcp.be_liberal)),
-    ("nf_conntrack_tcp_ignore_invalid_rst", |s| {
-        Knob::Flag(&mut s.tcp.ignore_invalid_rst)
-    }),
-    ("nf_conntrack_tcp_loose", |s| Knob::Flag(&mut s.tcp.loose)),
-    ("nf_conntrack_tcp_max_retrans", |s| Knob::Small {
-        value: &mut s.tcp.max_retrans,
-        most: u8::MAX,
-    }),
-    ("nf_conntrack_tcp_timeout_close", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_close)
-    }),
-    ("nf_conntrack_tcp_timeout_close_wait", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_close_wait)
-    }),
-    ("nf_conntrack_tcp_timeout_established", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_established)
-    }),
-    ("nf_conntrack_tcp_timeout_fin_wait", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_fin_wait)
-    }),
-    ("nf_conntrack_tcp_timeout_last_ack", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_last_ack)
-    }),
-    ("nf_conntrack_tcp_timeout_max_retrans", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_max_retrans)
-    }),
-    ("nf_conntrack_tcp_timeout_syn_recv", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_syn_recv)
-    }),
-    ("nf_conntrack_tcp_timeout_syn_sent", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_syn_sent)
-    }),
-    ("nf_conntrack_tcp_timeout_time_wait", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_time_wait)
-    }),
-    ("nf_conntrack_tcp_timeout_unacknowledged", |s| {
-        Knob::Seconds(&mut s.tcp.timeout_unacknowledged)
-    }),
-    ("nf_conntrack_timestamp", |s| Knob::Flag(&mut s.timestamp)),
-    ("nf_conntrack_udp_timeout", |s| Knob::Seconds(&mut s.udp_timeout)),
-    ("nf_conntrack_udp_timeout_stream", |s| {
-        Knob::Seconds(&mut s.udp_timeout_stream)
-    }),
+    knob("nf_conntrack_max", |s| Knob::Number(&mut s.max)),
+    knob("nf_conntrack_timestamp", |s| Knob::Flag(&mut s.timestamp)),
 ];
 
 /// A number as the kernel's `sysctl` files take it: space, an optional minus, decimal, octal (`0`) or hexadecimal (`0x`); space ends it.
@@ -516,6 +397,24 @@ mod tests {
              udp_timeout = 30\n\
              udp_timeout_stream = 120\n"
         );
+    }
+
+    #[test]
+    fn what_was_different_in_the_old_days() {
+        let (classic, today) = (Settings::classic(), Settings::default());
+        let differs = |name: &&str| classic.get(name) != today.get(name);
+        let different: Vec<String> = Settings::names()
+            .filter(differs)
+            .map(|name| format!("{name} = {}", classic.get(name).unwrap()))
+            .collect();
+        assert_eq!(
+            different,
+            [
+                "nf_conntrack_tcp_timeout_close_wait = 43200",
+                "nf_conntrack_udp_timeout_stream = 180"
+            ]
+        );
+        assert!(classic.automatic_helper);
     }
 
     #[test]

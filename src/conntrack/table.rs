@@ -16,7 +16,6 @@ use siphasher::sip::SipHasher13;
 use super::events::{EventKind, Events, Listener};
 use super::expectations::Expectations;
 use super::flow::{FlowState, OVER_AT_ONCE};
-use super::proto::ProtocolState;
 use super::{Direction, Endpoint, Flow, Status, Tuple};
 use crate::base::Time;
 
@@ -292,12 +291,10 @@ impl Table {
         }
     }
 
-    /// What was known of the windows of TCP flows is out of date. Seen: so the kernel does when tracking begins again.
-    pub fn learn_windows_anew(&self) {
+    /// Tracking begins again: what was known of the windows of TCP flows is out of date. Seen on Linux 6.18.
+    pub fn begin_again(&self) {
         for flow in self.all() {
-            if let ProtocolState::Tcp(track) = &mut flow.lock().protocol {
-                track.learn_windows_anew();
-            }
+            flow.lock().protocol.begin_again();
         }
     }
 
@@ -491,7 +488,7 @@ impl Table {
             for flow in candidates.drain(..) {
                 let expendable = {
                     let state = flow.lock();
-                    if matches!(&state.protocol, ProtocolState::Tcp(track) if track.early_drop_candidate()) {
+                    if state.protocol.may_go_early() {
                         ending.get_or_insert_with(|| Arc::clone(&flow));
                     }
                     !state.status.has(Status::ASSURED) || state.is_expired(now)

@@ -101,7 +101,7 @@ fn the_living_are_counted_whatever_ends() {
     assert_eq!(living(&bench), 3);
     bench.pass_all([udp((A, 3), (B, 53))]);
     assert_eq!(living(&bench), 4, "a new one");
-    bench.settings.udp_timeout = Duration::ZERO;
+    bench.settings.protocols.udp.timeout = Duration::ZERO;
     bench.pass_all([udp((A, 4), (B, 53))]);
     assert_eq!(living(&bench), 4, "one that ends at once");
     bench.pass_all([udp((A, 3), (B, 53))]);

@@ -5,9 +5,9 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::proto::ProtocolState;
+use super::proto;
 use super::{Counted, Direction, Event, EventKind, Expectation, Flow, FlowState, Status, Tuple};
-use crate::base::{Family, Time, protocol};
+use crate::base::{Family, Time};
 
 /// Which of the forms of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,29 +39,14 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
     if matches!(form, FlowForm::Proc | FlowForm::ToolExtended) {
         write_family(line, original.family())?;
     }
-    let name = match original.protocol {
-        // The tool knows this protocol, the kernel has no tracker for it.
-        protocol::DCCP if !from_kernel => "dccp",
-        other => protocol_name(other),
-    };
-    write!(
-        line,
-        "{name:<8} {} {} ",
-        original.protocol,
-        state.deadline.since(now).as_secs()
-    )?;
-    match &state.protocol {
-        ProtocolState::Tcp(track) => write!(line, "{} ", track.state().name())?,
-        ProtocolState::Gre {
-            timeout,
-            stream_timeout,
-        } if from_kernel => write!(
-            line,
-            "timeout={}, stream_timeout={} ",
-            timeout.as_secs(),
-            stream_timeout.as_secs()
-        )?,
-        _ => {}
+    let name = protocol_name(original.protocol, from_kernel);
+    let left = state.deadline.since(now).as_secs();
+    write!(line, "{name:<8} {} {left} ", original.protocol)?;
+    if let Some(name) = state.protocol.state_name() {
+        write!(line, "{name} ")?;
+    }
+    if from_kernel {
+        state.protocol.write_for_proc(line)?;
     }
     write_tuple(line, original, from_kernel)?;
     write_counters(line, state.counters.as_ref(), Direction::Original)?;
@@ -114,17 +99,14 @@ fn write_event(line: &mut String, event: &Event, extended: bool, now: Time) -> s
     if extended {
         write_family(line, original.family())?;
     }
-    let name = match original.protocol {
-        protocol::DCCP => "dccp",
-        other => protocol_name(other),
-    };
+    let name = protocol_name(original.protocol, false);
     write!(line, "{name:<8} {} ", original.protocol)?;
     let left = state.deadline.since(now).as_secs();
     if left != 0 || !is_end {
         write!(line, "{left} ")?;
     }
-    if let ProtocolState::Tcp(track) = &state.protocol {
-        write!(line, "{} ", track.state().name())?;
+    if let Some(name) = state.protocol.state_name() {
+        write!(line, "{name} ")?;
     }
     let counters = state.counters.as_ref().filter(|_| is_end);
     write_tuple(line, original, false)?;
@@ -226,37 +208,17 @@ fn write_family(line: &mut String, family: Family) -> std::fmt::Result {
     }
 }
 
-fn protocol_name(number: u8) -> &'static str {
-    match number {
-        protocol::ICMP => "icmp",
-        protocol::TCP => "tcp",
-        protocol::UDP => "udp",
-        protocol::GRE => "gre",
-        protocol::ICMPV6 => "icmpv6",
-        protocol::SCTP => "sctp",
-        protocol::UDPLITE => "udplite",
-        _ => "unknown",
+fn protocol_name(number: u8, from_kernel: bool) -> &'static str {
+    let spec = proto::spec(number);
+    match from_kernel && !spec.is_the_kernels {
+        true => proto::generic::SPEC.name,
+        false => spec.name,
     }
 }
 
 fn write_tuple(line: &mut String, tuple: &Tuple, from_kernel: bool) -> std::fmt::Result {
     write!(line, "src={} dst={} ", tuple.source.address, tuple.destination.address)?;
-    match tuple.protocol {
-        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP => {
-            write!(line, "sport={} dport={} ", tuple.source.id, tuple.destination.id)
-        }
-        protocol::DCCP if !from_kernel => write!(line, "sport=0 dport=0 "),
-        protocol::ICMP => {
-            let (kind, code) = tuple.icmp();
-            write!(line, "type={kind} code={code} id={} ", tuple.source.id)
-        }
-        protocol::GRE => write!(
-            line,
-            "srckey=0x{:x} dstkey=0x{:x} ",
-            tuple.source.id, tuple.destination.id
-        ),
-        _ => Ok(()),
-    }
+    proto::spec(tuple.protocol).key.write(line, tuple, from_kernel)
 }
 
 fn write_counters(line: &mut String, counters: Option<&[Counted; 2]>, direction: Direction) -> std::fmt::Result {

@@ -4,14 +4,13 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::events::EventKind;
-use super::proto::{self, Verdict};
+use super::proto::{self, ChecksumCheck, Seen, Verdict};
 use super::{
     Counted, CtState, Direction, DropReason, Flow, FlowState, InvalidReason, NatInfo, Reason, Status, Table,
     TrackContext, Tracked, Tracking, Tuple,
 };
-use crate::base::{Time, protocol};
-use crate::packet::Packet;
-use crate::wire::icmpv4::{self, kind};
+use crate::base::Time;
+use crate::packet::{ChecksumState, Packet};
 use crate::wire::ipv4;
 
 impl Table {
@@ -22,7 +21,12 @@ impl Table {
         if tracking.flow.is_some() || tracking.state == Some(CtState::Untracked) {
             return Tracked::Accept(Reason::AlreadyTracked);
         }
-        match self.examine(cx, packet, tracking) {
+        let mut checksum = ChecksumCheck::of(cx, packet);
+        let examined = self.examine(cx, packet, tracking, &mut checksum);
+        if checksum.found_right() {
+            packet.checksum = ChecksumState::Verified;
+        }
+        match examined {
             Ok(reason) => Tracked::Accept(reason),
             Err(Refused::Invalid(reason)) => {
                 tracking.state = Some(CtState::Invalid);
@@ -33,16 +37,22 @@ impl Table {
         }
     }
 
-    fn examine(&self, cx: &TrackContext<'_>, packet: &mut Packet, tracking: &mut Tracking) -> Result<Reason, Refused> {
+    /// `checksum` knows afterwards whether the packet's was verified.
+    fn examine(
+        &self,
+        cx: &TrackContext<'_>,
+        packet: &Packet,
+        tracking: &mut Tracking,
+        checksum: &mut ChecksumCheck,
+    ) -> Result<Reason, Refused> {
         if packet.fragment_offset() != 0 {
             return Err(Refused::Invalid(InvalidReason::Fragment));
         }
-        if let Err(reason) = proto::header_is_valid(cx, packet) {
-            self.use_up_expectation(cx, packet);
-            return Err(Refused::Invalid(reason));
-        }
-        if packet.icmpv4().is_some_and(|message| kind::is_error(message.kind())) {
-            let (flow, direction) = self.flow_of_error(cx, packet).map_err(Refused::Invalid)?;
+        let seen = proto::check(packet, checksum).map_err(InvalidReason::from);
+        if proto::spec(packet.protocol()).checked_first
+            && let Some(quoted) = seen.as_ref().map_err(|why| Refused::Invalid(*why))?.quoted()
+        {
+            let (flow, direction) = self.flow_of_error(cx, packet, quoted).map_err(Refused::Invalid)?;
             *tracking = Tracking {
                 flow: Some(flow),
                 state: Some(CtState::Related),
@@ -52,39 +62,42 @@ impl Table {
             };
             return Ok(Reason::ErrorOf);
         }
-        let tuple = Tuple::of(packet).ok_or(Refused::Invalid(proto::unreadable(packet)))?;
+        let Some(tuple) = Tuple::of(packet) else {
+            let why = seen.err().unwrap_or_else(|| proto::names_no_flow(packet).into());
+            return Err(Refused::Invalid(why));
+        };
         // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
         for _ in 0..REOPENINGS {
             // As `lookup` does, but the flow is locked once.
             let Some((flow, direction)) = self.find(&tuple) else {
-                return self.begin(cx, packet, tracking, &tuple);
+                return self.begin(cx, packet, tracking, &tuple, seen);
             };
             let mut state = flow.lock();
             if state.is_expired(cx.now) {
                 drop(state);
                 self.delete(&flow);
-                return self.begin(cx, packet, tracking, &tuple);
+                return self.begin(cx, packet, tracking, &tuple, seen);
             }
+            let seen = seen.as_ref().map_err(|why| Refused::Invalid(*why))?;
             let direction = state.direction_of(&tuple, direction);
             let ct_state = state_of(&state, direction);
-            let reason = match proto::packet(cx, &mut state, direction, packet) {
-                Verdict::Accept => {
+            let reason = match state.packet(cx, direction, seen) {
+                Verdict::Accept { .. } => {
                     count(&mut state, direction, packet);
                     Reason::KnownFlow
                 }
                 Verdict::Ignore(reason) => Reason::Ignored(reason),
                 Verdict::Destroy => {
                     count(&mut state, direction, packet);
-                    if let proto::ProtocolState::Tcp(track) = &mut state.protocol {
-                        track.close();
-                    }
                     if let Some(last_words) = self.events.last_words(&state) {
                         self.events.publish(EventKind::Destroy, &flow, last_words, Some(cx.now));
                     }
                     state.told = None;
                     Reason::EndsFlow
                 }
-                Verdict::Invalid(reason) => return Err(Refused::Invalid(reason)),
+                Verdict::Invalid(why) | Verdict::InvalidAtTheEnd { reason: why, .. } => {
+                    return Err(Refused::Invalid(InvalidReason::Protocol(why)));
+                }
                 Verdict::Again => {
                     drop(state);
                     self.delete(&flow);
@@ -121,8 +134,9 @@ impl Table {
         packet: &Packet,
         tracking: &mut Tracking,
         tuple: &Tuple,
+        seen: Result<Seen<'_>, InvalidReason>,
     ) -> Result<Reason, Refused> {
-        let (flow, reason) = self.open(cx, packet, tracking, tuple)?;
+        let (flow, reason) = self.open(cx, packet, tracking, tuple, seen)?;
         let mut state = flow.lock();
         tracking.state = Some(state_of(&state, Direction::Original));
         count(&mut state, Direction::Original, packet);
@@ -132,20 +146,13 @@ impl Table {
         Ok(reason)
     }
 
-    /// Seen: the kernel looks for a packet's flow before it looks at its flags and checksum, so one that an expectation waits for uses it up even
-    /// if it then opens nothing.
-    fn use_up_expectation(&self, cx: &TrackContext<'_>, packet: &Packet) {
-        if self.expects_anything()
-            && let Some(tuple) = Tuple::of(packet)
-            && self.lookup(cx.now, &tuple).is_none()
-        {
-            self.with_expectations(|all| all.take(cx.now, &tuple));
-        }
-    }
-
     /// The flow whose packet an ICMP error quotes, and the direction of the error.
-    fn flow_of_error(&self, cx: &TrackContext<'_>, packet: &Packet) -> Result<(Arc<Flow>, Direction), InvalidReason> {
-        let quoted = packet.transport().get(icmpv4::HEADER..).unwrap_or(&[]);
+    fn flow_of_error(
+        &self,
+        cx: &TrackContext<'_>,
+        packet: &Packet,
+        quoted: &[u8],
+    ) -> Result<(Arc<Flow>, Direction), InvalidReason> {
         let quote = Quote::read(quoted).ok_or(InvalidReason::QuoteUnreadable)?;
         let answer = quote.tuple.inverse().ok_or(InvalidReason::QuoteUnreadable)?;
         let (flow, direction) = self.lookup(cx.now, &answer).ok_or(InvalidReason::QuoteOfNoFlow)?;
@@ -161,8 +168,12 @@ impl Table {
         packet: &Packet,
         tracking: &Tracking,
         tuple: &Tuple,
+        seen: Result<Seen<'_>, InvalidReason>,
     ) -> Result<(Arc<Flow>, Reason), Refused> {
-        let reply = tuple.inverse().ok_or(Refused::Invalid(proto::unreadable(packet)))?;
+        let Some(reply) = tuple.inverse() else {
+            let why = seen.err().unwrap_or_else(|| proto::names_no_flow(packet).into());
+            return Err(Refused::Invalid(why));
+        };
         let max = cx.settings.max as usize;
         if max != 0 && self.count() >= max && !self.early_drop(cx.now, self.hash(tuple)) {
             return Err(Refused::Drop(DropReason::TableFull));
@@ -172,7 +183,9 @@ impl Table {
         } else {
             None
         };
-        let (protocol, timeout) = proto::open(cx, packet, tuple).map_err(Refused::Invalid)?;
+        // Seen: only now does the kernel look at flags and checksum, so a packet that an expectation waits for uses it up even if it opens nothing.
+        let opened = seen.map_err(Refused::Invalid)?.open(cx, tuple);
+        let (protocol, timeout) = opened.map_err(|why| Refused::Invalid(InvalidReason::Protocol(why)))?;
         let mut state = FlowState {
             reply,
             status: Status::default(),
@@ -296,7 +309,7 @@ impl Table {
         let reply = flow.lock().reply;
         let mut theirs = holder.lock();
         let same = holder.original() == flow.original() && theirs.reply == reply;
-        if !same || !matches!(packet.protocol(), protocol::UDP | protocol::UDPLITE) {
+        if !same || !proto::spec(packet.protocol()).joins {
             return Err(DropReason::Clash);
         }
         count(&mut theirs, Direction::Original, packet);

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::base::{Family, protocol};
-use crate::packet::Packet;
-use crate::wire::icmpv4::kind;
+use super::proto;
+use crate::base::Family;
+use crate::packet::{End, Packet};
 
 /// Which way a packet goes in its flow. Original is the way of the first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -62,32 +62,7 @@ impl Tuple {
 
     /// The tuple of headers, which an ICMP error may have cut after the first bytes of the transport header.
     pub fn read(protocol: u8, source: IpAddr, destination: IpAddr, transport: &[u8]) -> Option<Self> {
-        let word = |at: usize| {
-            transport
-                .get(at..at + 2)
-                .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
-        };
-        let (source_id, destination_id) = match protocol {
-            protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP => (word(0)?, word(2)?),
-            protocol::ICMP => {
-                let (kind_and_code, identifier) = (word(0)?, word(4)?);
-                word(6)?;
-                (identifier, kind_and_code)
-            }
-            // Seen: a header of fewer than four bytes, or of version 0, has no keys; the key of version 1 is its call id, on the
-            // destination's side only; version 1 must carry PPP, unless its header ends before the call id.
-            protocol::GRE => match (word(0), word(2), word(6)) {
-                (Some(flags), Some(carried), Some(call)) if flags & 7 == 1 => {
-                    if carried != GRE_PPP {
-                        return None;
-                    }
-                    (0, call)
-                }
-                _ => (0, 0),
-            },
-            // DCCP too: this kernel has no tracker for it.
-            _ => (0, 0),
-        };
+        let (source_id, destination_id) = proto::spec(protocol).key.read(transport)?;
         Some(Self {
             source: Endpoint {
                 address: source,
@@ -101,27 +76,32 @@ impl Tuple {
         })
     }
 
-    /// The tuple of the answer; `None` for an ICMP type that nobody answers.
+    /// The tuple of the answer; `None` for what nobody answers, as some types of ICMP.
     pub fn inverse(&self) -> Option<Self> {
-        if self.protocol == protocol::ICMP {
-            let (kind, code) = self.icmp();
-            return Some(Self {
-                source: Endpoint {
-                    address: self.destination.address,
-                    id: self.source.id,
-                },
-                destination: Endpoint {
-                    address: self.source.address,
-                    id: u16::from_be_bytes([icmp_answer(kind)?, code]),
-                },
-                protocol: self.protocol,
-            });
-        }
-        Some(Self {
+        proto::spec(self.protocol).key.answer(self)
+    }
+
+    /// Both ends in each other's place.
+    pub fn turned(&self) -> Self {
+        Self {
             source: self.destination,
             destination: self.source,
             protocol: self.protocol,
-        })
+        }
+    }
+
+    pub fn end(&self, end: End) -> &Endpoint {
+        match end {
+            End::Source => &self.source,
+            End::Destination => &self.destination,
+        }
+    }
+
+    pub fn end_mut(&mut self, end: End) -> &mut Endpoint {
+        match end {
+            End::Source => &mut self.source,
+            End::Destination => &mut self.destination,
+        }
     }
 
     pub fn family(&self) -> Family {
@@ -133,23 +113,6 @@ impl Tuple {
         let [kind, code] = self.destination.id.to_be_bytes();
         (kind, code)
     }
-}
-
-/// What `ETHER_TYPE` GRE version 1 carries in PPTP.
-const GRE_PPP: u16 = 0x880b;
-
-fn icmp_answer(kind: u8) -> Option<u8> {
-    Some(match kind {
-        kind::ECHO_REQUEST => kind::ECHO_REPLY,
-        kind::ECHO_REPLY => kind::ECHO_REQUEST,
-        kind::TIMESTAMP_REQUEST => kind::TIMESTAMP_REPLY,
-        kind::TIMESTAMP_REPLY => kind::TIMESTAMP_REQUEST,
-        kind::INFORMATION_REQUEST => kind::INFORMATION_REPLY,
-        kind::INFORMATION_REPLY => kind::INFORMATION_REQUEST,
-        kind::ADDRESS_MASK_REQUEST => kind::ADDRESS_MASK_REPLY,
-        kind::ADDRESS_MASK_REPLY => kind::ADDRESS_MASK_REQUEST,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -178,24 +141,6 @@ mod tests {
             (47, &[0, 2, 8, 0, 0, 4, 0, 7], Some((0, 0))),
         ] {
             assert_eq!(read(protocol, transport), expected, "{protocol} {transport:?}");
-        }
-    }
-
-    #[test]
-    fn answers_of_icmp_types() {
-        for kind in 0..=255 {
-            let tuple = Tuple::read(
-                1,
-                [10, 0, 0, 2].into(),
-                [192, 0, 2, 9].into(),
-                &[kind, 0, 0, 0, 0, 7, 0, 0],
-            )
-            .unwrap();
-            let has_answer = matches!(kind, 0 | 8 | 13..=18);
-            assert_eq!(tuple.inverse().is_some(), has_answer, "type {kind}");
-            if let Some(back) = tuple.inverse() {
-                assert_eq!(back.inverse(), Some(tuple));
-            }
         }
     }
 }

@@ -502,7 +502,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 if let Ok(outgoing) = self.config.net.reset(&transit.packet, transit.delivery) {
                     let tracking = reject::related(&transit.tracking);
                     if let Some(flow) = &tracking.flow {
-                        flow.lock().reset_by_rule(self.now, &self.config.conntrack.tcp);
+                        flow.lock().reset_by_rule(self.now, &self.config.conntrack);
                     }
                     self.outward(outgoing, tracking);
                 }

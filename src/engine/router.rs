@@ -256,7 +256,7 @@ impl Router {
     /// Flows stay when the last rule that needs them goes. When one comes again, packets may have passed that nobody saw.
     fn tracking_changed(&self, tracked: bool) {
         if !tracked && self.tracks() {
-            self.flows.learn_windows_anew();
+            self.flows.begin_again();
         }
     }
 

@@ -137,34 +137,12 @@ impl Profile {
     }
 
     fn settings(self) -> Settings {
-        let mut settings = Settings::default();
-        if self == Self::Classic {
-            settings.automatic_helper = true;
-            // The values that the ip_conntrack documents print.
-            for (name, value) in CLASSIC {
-                // Every one is a knob of today too, which a test holds.
-                let _ = settings.set(name, value);
-            }
+        match self {
+            Self::Linux6 => Settings::default(),
+            Self::Classic => Settings::classic(),
         }
-        settings
     }
 }
-
-/// What differs from today: name and value, in seconds where it is a timeout.
-const CLASSIC: &[(&str, &str)] = &[
-    ("nf_conntrack_generic_timeout", "600"),
-    ("nf_conntrack_icmp_timeout", "30"),
-    ("nf_conntrack_udp_timeout", "30"),
-    ("nf_conntrack_udp_timeout_stream", "180"),
-    ("nf_conntrack_tcp_timeout_syn_sent", "120"),
-    ("nf_conntrack_tcp_timeout_syn_recv", "60"),
-    ("nf_conntrack_tcp_timeout_established", "432000"),
-    ("nf_conntrack_tcp_timeout_fin_wait", "120"),
-    ("nf_conntrack_tcp_timeout_close_wait", "43200"),
-    ("nf_conntrack_tcp_timeout_last_ack", "30"),
-    ("nf_conntrack_tcp_timeout_time_wait", "120"),
-    ("nf_conntrack_tcp_timeout_close", "10"),
-];
 
 /// Why a sysctl was not set, in the classes that `sysctl` tells apart.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -394,12 +372,7 @@ impl Machine {
     pub fn sysctls(&self) -> Vec<String> {
         let config = self.router.config();
         let mut keys = config.net.sysctl_list();
-        keys.extend(
-            KNOBS
-                .iter()
-                .filter(|name| **name == "nf_conntrack_count" || config.conntrack.get(name).is_some())
-                .map(|name| format!("net.netfilter.{name}")),
-        );
+        keys.extend(Settings::names().map(|name| format!("net.netfilter.{name}")));
         keys.push("net.nf_conntrack_max".to_owned());
         keys.sort();
         keys
@@ -461,48 +434,3 @@ fn knob(key: &str) -> Option<&str> {
             .filter(|name| name.starts_with("nf_conntrack")),
     }
 }
-
-/// The knobs under `net.netfilter`, as this kernel lists them.
-const KNOBS: &[&str] = &[
-    "nf_conntrack_acct",
-    "nf_conntrack_buckets",
-    "nf_conntrack_checksum",
-    "nf_conntrack_count",
-    "nf_conntrack_events",
-    "nf_conntrack_expect_max",
-    "nf_conntrack_frag6_high_thresh",
-    "nf_conntrack_frag6_low_thresh",
-    "nf_conntrack_frag6_timeout",
-    "nf_conntrack_generic_timeout",
-    "nf_conntrack_gre_timeout",
-    "nf_conntrack_gre_timeout_stream",
-    "nf_conntrack_icmp_timeout",
-    "nf_conntrack_icmpv6_timeout",
-    "nf_conntrack_log_invalid",
-    "nf_conntrack_max",
-    "nf_conntrack_sctp_timeout_closed",
-    "nf_conntrack_sctp_timeout_cookie_echoed",
-    "nf_conntrack_sctp_timeout_cookie_wait",
-    "nf_conntrack_sctp_timeout_established",
-    "nf_conntrack_sctp_timeout_heartbeat_sent",
-    "nf_conntrack_sctp_timeout_shutdown_ack_sent",
-    "nf_conntrack_sctp_timeout_shutdown_recd",
-    "nf_conntrack_sctp_timeout_shutdown_sent",
-    "nf_conntrack_tcp_be_liberal",
-    "nf_conntrack_tcp_ignore_invalid_rst",
-    "nf_conntrack_tcp_loose",
-    "nf_conntrack_tcp_max_retrans",
-    "nf_conntrack_tcp_timeout_close",
-    "nf_conntrack_tcp_timeout_close_wait",
-    "nf_conntrack_tcp_timeout_established",
-    "nf_conntrack_tcp_timeout_fin_wait",
-    "nf_conntrack_tcp_timeout_last_ack",
-    "nf_conntrack_tcp_timeout_max_retrans",
-    "nf_conntrack_tcp_timeout_syn_recv",
-    "nf_conntrack_tcp_timeout_syn_sent",
-    "nf_conntrack_tcp_timeout_time_wait",
-    "nf_conntrack_tcp_timeout_unacknowledged",
-    "nf_conntrack_timestamp",
-    "nf_conntrack_udp_timeout",
-    "nf_conntrack_udp_timeout_stream",
-];

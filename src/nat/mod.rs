@@ -14,12 +14,22 @@ pub use setup::{is_done, null_binding, setup, track};
 pub use translate::{Translated, translate};
 
 use crate::base::{AddressRange, PortRange, Random, Time};
+use crate::packet::End;
 
 /// Which end of a packet a mapping rewrites: `Source` at POSTROUTING and INPUT, `Destination` at PREROUTING and OUTPUT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Manip {
     Source,
     Destination,
+}
+
+impl Manip {
+    pub fn end(self) -> End {
+        match self {
+            Self::Source => End::Source,
+            Self::Destination => End::Destination,
+        }
+    }
 }
 
 /// The hooks at which NAT lies.

@@ -4,12 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::{Manip, NatContext, NatRange, spread};
-use crate::base::{AddressRange, PortRange, protocol};
-use crate::conntrack::proto::ProtocolState;
-use crate::conntrack::{
-    Direction, Endpoint, Expectation, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
-};
-use crate::packet::Packet;
+use crate::base::{AddressRange, PortRange};
+use crate::conntrack::proto::{self, key::Drawn};
+use crate::conntrack::{Direction, Expectation, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple};
+use crate::packet::{End, Packet};
 
 /// The tracking stage where NAT is there too: `Table::track`, and an expected flow gets the mapping that its expectation asks for.
 pub fn track(
@@ -141,9 +139,10 @@ impl Choice<'_, '_> {
             .range
             .addresses
             .is_none_or(|range| range.contains(tuple.source.address));
-        let port = self.range.ports.is_none_or(|range| {
-            !has_ports(tuple.protocol) && tuple.protocol != protocol::ICMP || range.contains(tuple.source.id)
-        });
+        let port = self
+            .range
+            .ports
+            .is_none_or(|range| drawn(tuple) == Drawn::Nothing || range.contains(tuple.source.id));
         address && port
     }
 
@@ -151,18 +150,12 @@ impl Choice<'_, '_> {
     /// is taken there, none. One that is within the range itself does not: where it is taken, a port is drawn anew.
     fn mapping_of_the_same_source(&self, current: &Tuple) -> Option<Tuple> {
         let mapped = |reply: &Tuple| {
-            let source = match current.protocol {
-                protocol::ICMP => Endpoint {
-                    address: reply.destination.address,
-                    id: reply.source.id,
-                },
-                _ => reply.destination,
-            };
-            Tuple { source, ..*current }
+            let source = reply.inverse()?.source;
+            Some(Tuple { source, ..*current })
         };
-        let fits = |reply: &Tuple| self.source_is_in_range(&mapped(reply));
+        let fits = |reply: &Tuple| mapped(reply).is_some_and(|tuple| self.source_is_in_range(&tuple));
         let reply = self.table.newest_mapping_of_source(self.flow.original(), fits)?;
-        Some(mapped(&reply)).filter(|tuple| self.is_free(tuple))
+        mapped(&reply).filter(|tuple| self.is_free(tuple))
     }
 
     /// The same source (and destination, unless `--persistent`) always gets the same address of the range.
@@ -171,10 +164,7 @@ impl Choice<'_, '_> {
         let second = (!self.range.persistent).then_some(tuple.destination.address);
         let hash = spread::hash(tuple.source.address, second);
         let address = pick(range, hash);
-        match self.manip {
-            Manip::Source => tuple.source.address = address,
-            Manip::Destination => tuple.destination.address = address,
-        }
+        tuple.end_mut(self.manip.end()).address = address;
     }
 
     fn may_keep_port(&self, tuple: &Tuple) -> bool {
@@ -187,11 +177,10 @@ impl Choice<'_, '_> {
 
     fn choose_port(&mut self, tuple: &mut Tuple) {
         let id = self.id_of(tuple);
-        let range = match (tuple.protocol, self.range.ports) {
-            (protocol::ICMP, None) => PortRange::ANY,
-            (protocol::ICMP, Some(range)) => range,
-            (protocol, Some(range)) if has_ports(protocol) => range,
-            (protocol, None) if has_ports(protocol) && self.manip == Manip::Source => port_class(id),
+        let range = match (drawn(tuple), self.range.ports) {
+            (Drawn::Identifier, None) => PortRange::ANY,
+            (Drawn::Identifier | Drawn::Ports, Some(range)) => range,
+            (Drawn::Ports, None) if self.manip == Manip::Source => port_class(id),
             // DNAT changes no port unasked; other protocols have nothing to change.
             _ => return,
         };
@@ -225,16 +214,18 @@ impl Choice<'_, '_> {
     }
 
     fn id_of(&self, tuple: &Tuple) -> u16 {
-        match self.manip {
-            Manip::Destination if tuple.protocol != protocol::ICMP => tuple.destination.id,
-            _ => tuple.source.id,
-        }
+        tuple.end(self.numbered_end(tuple)).id
     }
 
     fn set_id(&self, tuple: &mut Tuple, id: u16) {
-        match self.manip {
-            Manip::Destination if tuple.protocol != protocol::ICMP => tuple.destination.id = id,
-            _ => tuple.source.id = id,
+        tuple.end_mut(self.numbered_end(tuple)).id = id;
+    }
+
+    /// Where in a tuple the number is that is chosen.
+    fn numbered_end(&self, tuple: &Tuple) -> End {
+        match drawn(tuple) {
+            Drawn::Identifier => End::Source,
+            Drawn::Ports | Drawn::Nothing => self.manip.end(),
         }
     }
 
@@ -250,13 +241,10 @@ impl Choice<'_, '_> {
         let Some((holder, direction)) = tuple.inverse().and_then(|reply| self.table.lookup(self.cx.now, &reply)) else {
             return false;
         };
-        let ProtocolState::Tcp(opening) = self.flow.lock().protocol.clone() else {
-            return false;
-        };
+        let opening = self.flow.lock().protocol.clone();
         let is_over = {
             let state = holder.lock();
-            let over = matches!(&state.protocol, ProtocolState::Tcp(track) if track.gives_way_to(&opening));
-            over && state.status.has(Status::SRC_NAT)
+            state.protocol.gives_way_to(&opening) && state.status.has(Status::SRC_NAT)
         };
         direction == Direction::Reply && is_over && self.table.delete(&holder)
     }
@@ -269,11 +257,8 @@ const LAST_ATTEMPTS: u32 = 32;
 const MAX_ATTEMPTS: u32 = 128;
 const MIN_ATTEMPTS: u32 = 16;
 
-fn has_ports(protocol: u8) -> bool {
-    matches!(
-        protocol,
-        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP
-    )
+fn drawn(tuple: &Tuple) -> Drawn {
+    proto::spec(tuple.protocol).key.drawn()
 }
 
 /// A source port stays in its class, since servers may ask for a privileged one. Seen: 512 to 599 go to 600 and above.

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use super::{DropReason, Manip, NatHook};
-use crate::base::protocol;
+use crate::conntrack::proto::{self, key::QuotedEnd};
 use crate::conntrack::{CtState, Direction, Status, Tracking, Tuple};
 use crate::packet::{ChecksumState, End, Packet};
 use crate::wire::icmpv4::{self, kind};
-use crate::wire::{be16, be32, checksum, ipv4, put16, put32, tcp};
+use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
 
 /// What came of a packet at a nat hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,31 +56,10 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
     let Some(target) = opposite.inverse() else {
         return Ok(Translated::Unchanged);
     };
-    let (end, endpoint) = match manip {
-        Manip::Source => (End::Source, target.source),
-        Manip::Destination => (End::Destination, target.destination),
-    };
-    match packet.protocol() {
-        protocol::TCP => {
-            packet.pull(tcp::MIN_HEADER);
-            packet.set_port(end, endpoint.id);
-        }
-        protocol::UDP | protocol::UDPLITE => packet.set_port(end, endpoint.id),
-        protocol::SCTP => {
-            packet.set_port(end, endpoint.id);
-            fill_sctp_checksum(packet);
-        }
-        protocol::ICMP => set_icmp_identifier(packet, target.source.id),
-        // A call is named by its receiver's number, so only the destination's rewriting reads the header; it knows versions 0 and 1
-        // (RFC 2784, RFC 2637) and drops any other. Seen on Linux 6.18.
-        // Either rewriting wants to see so much of it.
-        protocol::GRE if packet.transport().len() < GRE_AT_LEAST => return Err(DropReason::GreTruncated),
-        protocol::GRE if manip == Manip::Destination && packet.transport().get(1).is_some_and(|it| it & 7 > 1) => {
-            return Err(DropReason::UnknownGreVersion);
-        }
-        _ => {}
-    }
-    packet.set_address(end, endpoint.address);
+    let end = manip.end();
+    let key = proto::spec(packet.protocol()).key;
+    key.rewrite(packet, end, &target).map_err(DropReason::Unwritable)?;
+    packet.set_address(end, target.end(end).address);
     Ok(Translated::Changed)
 }
 
@@ -92,31 +71,15 @@ fn status_bit(manip: Manip, direction: Direction) -> Status {
     }
 }
 
-fn set_icmp_identifier(packet: &mut Packet, identifier: u16) {
-    let transport = packet.transport_mut();
-    if transport.len() < icmpv4::HEADER {
-        return;
-    }
-    let old = be16(transport, 4);
-    if old != identifier {
-        let updated = checksum::update16(be16(transport, 2), old, identifier);
-        put16(transport, 4, identifier);
-        put16(transport, 2, updated);
-    }
-}
-
-/// What is about to be rewritten of the quoted transport header is read in one piece: of TCP all of its fixed part, if it is there.
+/// What is about to be rewritten of the quoted transport header is read in one piece.
 fn pull_quote(packet: &mut Packet) {
     let quoted = packet.transport().get(icmpv4::HEADER..).unwrap_or_default();
     let (Some(first), Some(&protocol)) = (quoted.first(), quoted.get(9)) else {
         return;
     };
     let at = icmpv4::HEADER + usize::from(first & 0x0f) * 4;
-    let wanted = match protocol {
-        protocol::TCP if packet.transport().len() >= at + tcp::MIN_HEADER => tcp::MIN_HEADER,
-        _ => 8,
-    };
-    packet.pull(at + wanted);
+    let there = packet.transport().len().saturating_sub(at);
+    packet.pull(at + proto::spec(protocol).key.read_of_quote(there));
 }
 
 /// An error's own address is rewritten like any packet's; in the packet that it quotes, which ran the other way, it is the other end.
@@ -155,85 +118,30 @@ fn translate_error(
 }
 
 /// Gives the quoted packet the addresses and ports that its sender knows. `None` where too little of it is quoted.
-///
-/// Checksums in it follow incrementally, as far as they are quoted, so what was wrong stays wrong.
-fn rewrite_quote(quoted: &mut [u8], tuple: &Tuple, outer: Manip) -> Option<()> {
+fn rewrite_quote(quoted: &mut [u8], target: &Tuple, outer: Manip) -> Option<()> {
     if quoted.len() < ipv4::MIN_HEADER {
         return None;
     }
     // Seen: a header that says it is shorter than a header can be is believed, and what follows it begins within.
     let header = usize::from(quoted[0] & 0x0f) * 4;
-    let length = quoted.len().checked_sub(header)?;
     let protocol = quoted[9];
-    let (address_at, port_at, endpoint) = match outer {
-        Manip::Source => (16, 2, tuple.destination),
-        Manip::Destination => (12, 0, tuple.source),
+    let (address_at, end) = match outer {
+        Manip::Source => (16, End::Destination),
+        Manip::Destination => (12, End::Source),
     };
-    let IpAddr::V4(new) = endpoint.address else { return None };
+    let IpAddr::V4(new) = target.end(end).address else {
+        return None;
+    };
     let new = new.to_bits();
-    match protocol {
-        protocol::TCP | protocol::UDP | protocol::UDPLITE | protocol::SCTP => {
-            if length < QUOTED_AT_LEAST {
-                return None;
-            }
-            let old_port = be16(quoted, header + port_at);
-            put16(quoted, header + port_at, endpoint.id);
-            let checksum_at = match protocol {
-                protocol::TCP => (length >= tcp::MIN_HEADER).then_some(header + 16),
-                protocol::UDP | protocol::UDPLITE => (be16(quoted, header + 6) != 0).then_some(header + 6),
-                _ => None,
-            };
-            if let Some(at) = checksum_at {
-                let field = checksum::update32(be16(quoted, at), be32(quoted, address_at), new);
-                let field = checksum::update16(field, old_port, endpoint.id);
-                let zero_is_none = protocol != protocol::TCP;
-                put16(quoted, at, if zero_is_none && field == 0 { 0xffff } else { field });
-            }
-        }
-        protocol::ICMP => {
-            if length < QUOTED_AT_LEAST {
-                return None;
-            }
-            let old = be16(quoted, header + 4);
-            let identifier = tuple.source.id;
-            put16(quoted, header + 4, identifier);
-            let field = checksum::update16(be16(quoted, header + 2), old, identifier);
-            put16(quoted, header + 2, field);
-        }
-        // As outside of a quote; what is rewritten there is the other end.
-        protocol::GRE => {
-            let version = quoted.get(header + 1).map(|it| it & 7);
-            let is_known = outer == Manip::Destination || version.is_some_and(|version| version <= 1);
-            if length < GRE_AT_LEAST || !is_known {
-                return None;
-            }
-        }
-        _ => {}
-    }
+    let address = (be32(quoted, address_at), new);
+    proto::spec(protocol).key.rewrite_quoted(&mut QuotedEnd {
+        transport: quoted.get_mut(header..)?,
+        end,
+        target,
+        address,
+    })?;
     let field = checksum::update32(be16(quoted, 10), be32(quoted, address_at), new);
     put32(quoted, address_at, new);
     put16(quoted, 10, field);
     Some(())
-}
-
-/// Bytes of a transport header that an error has to quote (RFC 792). Seen: with fewer the error is dropped, though tracking reads it.
-const QUOTED_AT_LEAST: usize = 8;
-
-const GRE_AT_LEAST: usize = 8;
-
-/// CRC32c (RFC 9260, appendix A). It covers no addresses, but all of the packet, so it is made anew.
-fn fill_sctp_checksum(packet: &mut Packet) {
-    let transport = packet.transport_mut();
-    if transport.len() < 12 {
-        return;
-    }
-    put32(transport, 8, 0);
-    let mut crc = u32::MAX;
-    for &byte in &*transport {
-        crc ^= u32::from(byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
-        }
-    }
-    transport[8..12].copy_from_slice(&(!crc).to_le_bytes());
 }

@@ -11,8 +11,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Passed, grouped};
-use crate::conntrack::InvalidReason;
-use crate::conntrack::proto::tcp;
+use crate::conntrack::{Because, InvalidReason};
 use crate::engine::Reason;
 use crate::net::DropReason;
 
@@ -60,26 +59,12 @@ pub fn not_replayed(reason: &str) -> Why {
 }
 
 fn of_invalid(reason: &InvalidReason) -> Option<&'static str> {
-    use tcp::InvalidReason as Tcp;
-    Some(match reason {
-        InvalidReason::ChecksumWrong => CHECKSUMS,
-        InvalidReason::Fragment
-        | InvalidReason::HeaderTruncated
-        | InvalidReason::UdpLength
-        | InvalidReason::QuoteUnreadable
-        | InvalidReason::Tcp(Tcp::Truncated { .. } | Tcp::DataOffset { .. }) => CUT,
-        InvalidReason::IcmpUnasked(_)
-        | InvalidReason::QuoteOfNoFlow
-        | InvalidReason::Tcp(
-            Tcp::CannotOpen { .. } | Tcp::NotLoose | Tcp::OutOfState { .. } | Tcp::AcknowledgesUnseen { .. },
-        ) => BEFORE,
-        InvalidReason::IcmpType(_)
-        | InvalidReason::QuoteNotForSender
-        | InvalidReason::Gre(_)
-        | InvalidReason::Tcp(Tcp::FlagCombination { .. } | Tcp::SequenceAboveWindow { .. } | Tcp::StaleReset { .. }) => {
-            return None;
-        }
-    })
+    match reason.because() {
+        Because::Checksum => Some(CHECKSUMS),
+        Because::Cut => Some(CUT),
+        Because::Before => Some(BEFORE),
+        Because::Itself => None,
+    }
 }
 
 fn of_host(reason: DropReason) -> Option<&'static str> {

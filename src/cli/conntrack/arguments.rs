@@ -3,7 +3,6 @@
 
 use super::bad;
 use crate::base::bytes::byte_behind;
-use crate::base::protocol;
 use crate::lab::machine::ToolOutput;
 
 /// What follows an option.
@@ -19,14 +18,14 @@ pub enum Takes {
 }
 
 /// An option, under all its names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Spec<K: 'static> {
     pub letter: Option<char>,
     /// The first is what messages call it.
     pub names: &'static [&'static str],
     pub takes: Takes,
     /// The protocols that bring it; empty for an option that is always there.
-    pub protocols: &'static [u8],
+    pub protocols: Vec<u8>,
     pub key: K,
 }
 
@@ -169,48 +168,45 @@ impl<'a, K> Reader<'a, K> {
     }
 }
 
-pub const WITH_PORTS: &[u8] = &[
-    protocol::TCP,
-    protocol::UDP,
-    protocol::UDPLITE,
-    protocol::SCTP,
-    protocol::DCCP,
-];
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::LazyLock;
 
-    const SPECS: &[Spec<u8>] = &[
-        Spec {
-            letter: Some('L'),
-            names: &["dump"],
-            takes: Takes::Maybe,
-            protocols: &[],
-            key: 1,
-        },
-        Spec {
-            letter: Some('s'),
-            names: &["orig-src", "src"],
-            takes: Takes::Value,
-            protocols: &[],
-            key: 2,
-        },
-        Spec {
-            letter: Some('z'),
-            names: &["zero"],
-            takes: Takes::Nothing,
-            protocols: &[],
-            key: 3,
-        },
-        Spec {
-            letter: None,
-            names: &["sport", "orig-port-src"],
-            takes: Takes::Value,
-            protocols: WITH_PORTS,
-            key: 4,
-        },
-    ];
+    use super::*;
+    use crate::base::protocol;
+
+    static SPECS: LazyLock<[Spec<u8>; 4]> = LazyLock::new(|| {
+        [
+            Spec {
+                letter: Some('L'),
+                names: &["dump"],
+                takes: Takes::Maybe,
+                protocols: Vec::new(),
+                key: 1,
+            },
+            Spec {
+                letter: Some('s'),
+                names: &["orig-src", "src"],
+                takes: Takes::Value,
+                protocols: Vec::new(),
+                key: 2,
+            },
+            Spec {
+                letter: Some('z'),
+                names: &["zero"],
+                takes: Takes::Nothing,
+                protocols: Vec::new(),
+                key: 3,
+            },
+            Spec {
+                letter: None,
+                names: &["sport", "orig-port-src"],
+                takes: Takes::Value,
+                protocols: vec![protocol::TCP, protocol::UDP],
+                key: 4,
+            },
+        ]
+    });
 
     #[test]
     fn as_getopt_gives_them() {
@@ -240,7 +236,7 @@ mod tests {
             ("--src", &[], Err("option `--src' requires an argument")),
         ] {
             let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let mut reader = Reader::new(&arguments, SPECS);
+            let mut reader = Reader::new(&arguments, &*SPECS);
             reader.protocols = protocols.to_vec();
             let mut seen = Vec::new();
             let end = loop {

@@ -1,13 +1,17 @@
 //! The options of `conntrack` and how their values are read, as the real tool reads them: seldom strictly.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
-use super::arguments::{Spec, Takes, WITH_PORTS};
+use super::arguments::{Spec, Takes};
 use super::{Command, Filter, NatEnd, bad};
 use crate::base::{AddressMask, Family, MarkMask, protocol};
+use crate::conntrack::proto::tool::{Asked, ToolOption};
+use crate::conntrack::proto::{self, TRACKERS};
 use crate::ext::names;
 use crate::ext::number::{inet_aton, strtoul, whole_number};
 use crate::lab::machine::ToolOutput;
+use crate::packet::End;
 
 pub type Set = fn(&mut Filter, &'static str, Option<&str>) -> Result<(), ToolOutput>;
 
@@ -15,6 +19,8 @@ pub type Set = fn(&mut Filter, &'static str, Option<&str>) -> Result<(), ToolOut
 pub enum Meaning {
     Command(Command),
     Filter(Set),
+    /// What a protocol brought.
+    OfProtocol(&'static ToolOption),
     Status,
     Events,
     Buffer,
@@ -31,7 +37,7 @@ const fn option(letter: char, names: &'static [&'static str], takes: Takes, key:
         letter: Some(letter),
         names,
         takes,
-        protocols: &[],
+        protocols: Vec::new(),
         key,
     }
 }
@@ -49,25 +55,39 @@ const fn absent_option(letter: Option<char>, names: &'static [&'static str], tak
         letter,
         names,
         takes,
-        protocols: &[],
+        protocols: Vec::new(),
         key: Meaning::Absent,
     }
 }
 
-/// An option that `-p` with one of the protocols brings.
-const fn of_protocol(protocols: &'static [u8], names: &'static [&'static str], set: Set) -> Spec<Meaning> {
-    Spec {
-        letter: None,
-        names,
-        takes: Takes::Value,
-        protocols,
-        key: Meaning::Filter(set),
+/// In the order in which the tool complains of them: its own first, then what `-p` brings.
+pub static OPTIONS: LazyLock<Vec<Spec<Meaning>>> =
+    LazyLock::new(|| OWN.iter().cloned().chain(of_protocols()).collect());
+
+/// What the protocols bring. An option that several bring is one.
+fn of_protocols() -> Vec<Spec<Meaning>> {
+    let mut all: Vec<Spec<Meaning>> = Vec::new();
+    for tracker in TRACKERS {
+        for option in tracker.options.iter().copied().flatten() {
+            let same = |spec: &&mut Spec<Meaning>| matches!(spec.key, Meaning::OfProtocol(asked) if asked == option);
+            match all.iter_mut().find(same) {
+                Some(spec) => spec.protocols.push(tracker.protocol),
+                None => all.push(Spec {
+                    letter: None,
+                    names: option.names,
+                    takes: Takes::Value,
+                    protocols: vec![tracker.protocol],
+                    key: Meaning::OfProtocol(option),
+                }),
+            }
+        }
     }
+    all
 }
 
-/// In the order in which the tool complains of them.
+/// What is there whatever the protocol.
 #[rustfmt::skip]
-pub const OPTIONS: &[Spec<Meaning>] = &[
+const OWN: &[Spec<Meaning>] = &[
     command('L', &["dump"], Command::List),
     command('D', &["delete"], Command::Delete),
     command('F', &["flush"], Command::Flush),
@@ -145,69 +165,29 @@ pub const OPTIONS: &[Spec<Meaning>] = &[
     absent_option(Some('>'), &["label-del"], Takes::Maybe),
     absent_option(Some('('), &["orig-zone"], Takes::Value),
     absent_option(Some(')'), &["reply-zone"], Takes::Value),
-    of_protocol(WITH_PORTS, &["sport", "orig-port-src"], |filter, _, value| port(filter, 0, value)),
-    of_protocol(WITH_PORTS, &["dport", "orig-port-dst"], |filter, _, value| port(filter, 1, value)),
-    of_protocol(WITH_PORTS, &["reply-port-src"], |filter, _, value| port(filter, 2, value)),
-    of_protocol(WITH_PORTS, &["reply-port-dst"], |filter, _, value| port(filter, 3, value)),
-    of_protocol(WITH_PORTS, &["mask-port-src"], |_, _, _| Ok(())),
-    of_protocol(WITH_PORTS, &["mask-port-dst"], |_, _, _| Ok(())),
-    of_protocol(WITH_PORTS, &["tuple-port-src"], |_, _, _| Ok(())),
-    of_protocol(WITH_PORTS, &["tuple-port-dst"], |_, _, _| Ok(())),
-    of_protocol(&[protocol::TCP], &["state"], |filter, _, value| {
-        let state = value.unwrap_or("");
-        if !TCP_STATES.contains(&state) {
-            return Err(bad(&format!("unknown TCP state `{state}'")));
-        }
-        // The two are one number to the kernel, and the latter is what a flow shows.
-        filter.state = Some(if state == "LISTEN" { "SYN_SENT2" } else { state }.to_owned());
-        Ok(())
-    }),
-    absent_of(&[protocol::SCTP, protocol::DCCP], &["state"]),
-    absent_of(&[protocol::GRE], &["srckey"]),
-    absent_of(&[protocol::GRE], &["dstkey"]),
-    absent_of(&[protocol::ICMPV6], &["icmpv6-type"]),
-    absent_of(&[protocol::ICMPV6], &["icmpv6-code"]),
-    absent_of(&[protocol::ICMPV6], &["icmpv6-id"]),
-    of_protocol(&[protocol::ICMP], &["icmp-type"], |filter, _, value| icmp(filter, 0, value)),
-    of_protocol(&[protocol::ICMP], &["icmp-code"], |filter, _, value| icmp(filter, 1, value)),
-    of_protocol(&[protocol::ICMP], &["icmp-id"], |filter, _, value| icmp(filter, 2, value)),
 ];
 
-/// Options that other protocols bring.
-const fn absent_of(protocols: &'static [u8], names: &'static [&'static str]) -> Spec<Meaning> {
-    Spec {
-        letter: None,
-        names,
-        takes: Takes::Value,
-        protocols,
-        key: Meaning::Absent,
-    }
-}
-
+// Which of its own options a command goes with. What a protocol brings goes with all that filter.
 #[rustfmt::skip]
 pub const LIST: &[&str] = &[
     "src", "dst", "reply-src", "reply-dst", "protonum", "status", "zero", "mask-src", "mask-dst", "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output",
-    "secmark", "any-nat", "zone", "label", "orig-zone", "reply-zone", "sport", "dport", "reply-port-src", "reply-port-dst", "state", "icmp-type",
-    "icmp-code", "icmp-id", "srckey", "dstkey", "icmpv6-type", "icmpv6-code", "icmpv6-id",
+    "secmark", "any-nat", "zone", "label", "orig-zone", "reply-zone",
 ];
 #[rustfmt::skip]
 pub const DELETE: &[&str] = &[
     "src", "dst", "reply-src", "reply-dst", "protonum", "timeout", "status", "mask-src", "mask-dst", "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output",
-    "secmark", "zone", "label", "orig-zone", "reply-zone", "sport", "dport", "reply-port-src", "reply-port-dst", "state", "icmp-type",
-    "icmp-code", "icmp-id", "srckey", "dstkey", "icmpv6-type", "icmpv6-code", "icmpv6-id",
+    "secmark", "zone", "label", "orig-zone", "reply-zone",
 ];
 #[rustfmt::skip]
 pub const EVENT: &[&str] = &[
     "src", "dst", "reply-src", "reply-dst", "protonum", "event-mask", "mask-src", "mask-dst", "nat-range", "mark", "family", "src-nat", "dst-nat", "output",
-    "secmark", "buffer-size", "any-nat", "zone", "label", "orig-zone", "reply-zone", "sport", "dport", "reply-port-src", "reply-port-dst", "state",
-    "icmp-type", "icmp-code", "icmp-id", "srckey", "dstkey", "icmpv6-type", "icmpv6-code", "icmpv6-id",
+    "secmark", "buffer-size", "any-nat", "zone", "label", "orig-zone", "reply-zone",
 ];
 #[rustfmt::skip]
 pub const ALL: &[&str] = &[
     "src", "dst", "reply-src", "reply-dst", "protonum", "timeout", "status", "zero", "event-mask", "tuple-src", "tuple-dst", "mask-src", "mask-dst",
     "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output", "secmark", "buffer-size", "any-nat", "zone", "label", "label-add",
-    "label-del", "orig-zone", "reply-zone", "sport", "dport", "reply-port-src", "reply-port-dst", "mask-port-src", "mask-port-dst",
-    "tuple-port-src", "tuple-port-dst", "state", "icmp-type", "icmp-code", "icmp-id",
+    "label-del", "orig-zone", "reply-zone",
 ];
 
 const TABLES: &[&str] = &["expect", "conntrack", "dying", "unconfirmed"];
@@ -226,20 +206,6 @@ pub const STATUSES: &[&str] = &[
     "ASSURED", "SEEN_REPLY", "UNSET", "FIXED_TIMEOUT", "EXPECTED", "OFFLOAD", "HW_OFFLOAD", "UNREPLIED",
 ];
 pub const EVENTS: &[&str] = &["ALL", "NEW", "UPDATES", "DESTROY"];
-const TCP_STATES: &[&str] = &[
-    "NONE",
-    "SYN_SENT",
-    "SYN_RECV",
-    "ESTABLISHED",
-    "FIN_WAIT",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "TIME_WAIT",
-    "CLOSE",
-    "LISTEN",
-    "SYN_SENT2",
-];
-
 /// A table's name, which may be cut short, down to nothing.
 pub fn table_of(text: &str) -> Result<&'static str, ToolOutput> {
     let found = TABLES.iter().find(|name| name.starts_with(text));
@@ -287,11 +253,9 @@ pub fn each(
 /// Those that the tool knows itself in any case, the others as `/etc/protocols` has them, numbers in any base.
 fn protocol_number(text: &str) -> Option<u8> {
     let lowered = text.to_ascii_lowercase();
-    if matches!(
-        lowered.as_str(),
-        "tcp" | "udp" | "udplite" | "icmp" | "icmpv6" | "sctp" | "dccp" | "gre"
-    ) {
-        return names::protocol_number(&lowered);
+    let known = TRACKERS.iter().filter(|tracker| tracker.protocol != protocol::RAW);
+    if let Some(tracker) = known.into_iter().find(|tracker| tracker.name == lowered) {
+        return Some(tracker.protocol);
     }
     let named = || names::protocol_number_as_typed(text).filter(|_| !matches!(text, "all" | "mh" | "ipv6-mh"));
     whole_number(text)
@@ -311,15 +275,32 @@ pub fn loose(text: &str, base: u32) -> u64 {
     }
 }
 
-fn port(filter: &mut Filter, which: usize, value: Option<&str>) -> Result<(), ToolOutput> {
-    filter.ports[which] = Some(loose(value.unwrap_or(""), 10) as u16);
-    Ok(())
-}
-
-/// Type and code are a byte, the id is two.
-fn icmp(filter: &mut Filter, which: usize, value: Option<&str>) -> Result<(), ToolOutput> {
-    let number = loose(value.unwrap_or(""), 10) as u16;
-    filter.icmp[which] = Some(if which < 2 { number & 0xff } else { number });
+/// What an option that a protocol brings asks, with its value.
+pub fn ask(filter: &mut Filter, asked: &ToolOption, value: &str) -> Result<(), ToolOutput> {
+    let number = loose(value, 10) as u16;
+    match asked.asks {
+        Asked::Id(direction, end) => {
+            let of_end = match end {
+                End::Source => 0,
+                End::Destination => 1,
+            };
+            filter.ids[2 * direction.index() + of_end] = Some(number);
+        }
+        // A byte each.
+        Asked::Type => filter.kind = Some(number as u8),
+        Asked::Code => filter.code = Some(number as u8),
+        Asked::State(words) => {
+            let Some((_, shown)) = words.iter().find(|(word, _)| *word == value) else {
+                let protocol = filter.protocol.map_or("", |number| proto::spec(number).name);
+                return Err(bad(&format!(
+                    "unknown {} state `{value}'",
+                    protocol.to_ascii_uppercase()
+                )));
+            };
+            filter.state = Some(shown);
+        }
+        Asked::Unasked | Asked::NotThere => {}
+    }
     Ok(())
 }
 

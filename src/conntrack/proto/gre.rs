@@ -1,6 +1,66 @@
 //! GRE (RFC 2784, RFC 2637). Version 0 has no key in its tuple; of version 1 the call id is one.
 
-use std::fmt;
+use std::convert::Infallible;
+use std::fmt::{self, Write};
+use std::time::Duration;
+
+use super::key::{Key, QuotedEnd, Unwritable, word};
+use super::tool::{Asked, option};
+use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid};
+use crate::base::protocol;
+use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::{Because, Direction, TrackContext, Tuple};
+use crate::packet::{End, Packet};
+
+pub const SPEC: TrackerSpec = TrackerSpec {
+    name: "gre",
+    protocol: protocol::GRE,
+    is_the_kernels: true,
+    key: &Call,
+    checked_first: false,
+    joins: false,
+    knobs: &[
+        KnobSpec {
+            name: "nf_conntrack_gre_timeout",
+            classic: None,
+            reach: |all| Knob::Seconds(&mut all.protocols.gre.timeout),
+        },
+        KnobSpec {
+            name: "nf_conntrack_gre_timeout_stream",
+            classic: None,
+            reach: |all| Knob::Seconds(&mut all.protocols.gre.timeout_stream),
+        },
+    ],
+    options: &[&[
+        option(&["srckey"], Asked::NotThere),
+        option(&["dstkey"], Asked::NotThere),
+    ]],
+};
+
+pub type State = Gre;
+
+/// A flow keeps the timeouts that were set when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gre {
+    timeout: Duration,
+    stream_timeout: Duration,
+}
+
+/// `net.netfilter.nf_conntrack_gre_*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub timeout: Duration,
+    pub timeout_stream: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            timeout_stream: Duration::from_secs(180),
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidReason {
@@ -8,10 +68,108 @@ pub enum InvalidReason {
     NotPpp,
 }
 
+impl Tracker for Gre {
+    type Seen<'p> = ();
+    type Invalid = InvalidReason;
+    type Ignored = Infallible;
+
+    fn check(_packet: &Packet, _checksum: &mut ChecksumCheck) -> Result<(), Fault<InvalidReason>> {
+        Ok(())
+    }
+
+    fn names_no_flow(_packet: &Packet) -> Fault<InvalidReason> {
+        Fault::Own(InvalidReason::NotPpp)
+    }
+
+    fn open(cx: &TrackContext<'_>, (): &(), _tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
+        let settings = &cx.settings.protocols.gre;
+        let flow = Self {
+            timeout: settings.timeout,
+            stream_timeout: settings.timeout_stream,
+        };
+        Ok((flow, flow.timeout))
+    }
+
+    fn packet(
+        &mut self,
+        _cx: &TrackContext<'_>,
+        known: &Known<'_>,
+        _direction: Direction,
+        (): &(),
+    ) -> Verdict<InvalidReason, Infallible> {
+        Verdict::Accept {
+            timeout: match known.seen_reply {
+                true => self.stream_timeout,
+                false => self.timeout,
+            },
+            became_assured: known.seen_reply,
+        }
+    }
+
+    fn write_for_proc(&self, line: &mut String) -> fmt::Result {
+        let (timeout, stream) = (self.timeout.as_secs(), self.stream_timeout.as_secs());
+        write!(line, "timeout={timeout}, stream_timeout={stream} ")
+    }
+}
+
+/// The call id, which is the receiver's.
+#[derive(Debug)]
+struct Call;
+
+impl Key for Call {
+    /// Seen: a header of fewer than four bytes, or of version 0, has no keys; the key of version 1 is its call id, on the destination's side only;
+    /// version 1 must carry PPP, unless its header ends before the call id.
+    fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {
+        match (word(transport, 0), word(transport, 2), word(transport, 6)) {
+            (Some(flags), Some(carried), Some(call)) if flags & VERSION == 1 => (carried == PPP).then_some((0, call)),
+            _ => Some((0, 0)),
+        }
+    }
+
+    fn write(&self, line: &mut String, tuple: &Tuple, _from_kernel: bool) -> fmt::Result {
+        let (source, destination) = (tuple.source.id, tuple.destination.id);
+        write!(line, "srckey=0x{source:x} dstkey=0x{destination:x} ")
+    }
+
+    /// A call is named by its receiver's number, so only the destination's rewriting reads the header; it knows versions 0 and 1 (RFC 2784,
+    /// RFC 2637) and drops any other. Either rewriting wants to see so much of it. Seen on Linux 6.18.
+    fn rewrite(&self, packet: &mut Packet, end: End, _target: &Tuple) -> Result<(), Unwritable> {
+        let header = packet.transport();
+        if header.len() < NAT_READS {
+            return Err(Unwritable("NAT cannot read the GRE header, which is cut short"));
+        }
+        if end == End::Destination && !version_is_known(header) {
+            return Err(Unwritable("NAT translates GRE of versions 0 and 1 only"));
+        }
+        Ok(())
+    }
+
+    fn rewrite_quoted(&self, quoted: &mut QuotedEnd<'_>) -> Option<()> {
+        let header = &quoted.transport;
+        let is_known = quoted.end == End::Source || version_is_known(header);
+        (header.len() >= NAT_READS && is_known).then_some(())
+    }
+}
+
+fn version_is_known(header: &[u8]) -> bool {
+    word(header, 0).is_some_and(|flags| flags & VERSION <= 1)
+}
+
+const VERSION: u16 = 7;
+/// What `ETHER_TYPE` version 1 carries in PPTP.
+const PPP: u16 = 0x880b;
+const NAT_READS: usize = 8;
+
+impl WhyInvalid for InvalidReason {
+    fn because(&self) -> Because {
+        Because::Itself
+    }
+}
+
 impl fmt::Display for InvalidReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotPpp => f.write_str("version 1 carries something else than PPP"),
+            Self::NotPpp => f.write_str("GRE: version 1 carries something else than PPP"),
         }
     }
 }

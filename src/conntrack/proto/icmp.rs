@@ -1,27 +1,223 @@
 //! ICMP for IPv4 (RFC 792): questions open flows, answers belong to them, errors to the flow they quote.
 
-use crate::conntrack::{InvalidReason, Tuple};
-use crate::packet::Packet;
-use crate::wire::checksum;
-use crate::wire::icmpv4::kind;
+use std::convert::Infallible;
+use std::fmt::{self, Write};
+use std::time::Duration;
 
-pub(super) fn header_is_valid(packet: &Packet, verify: bool) -> Result<(), InvalidReason> {
-    let Some(message) = packet.icmpv4() else {
-        return Err(InvalidReason::HeaderTruncated);
-    };
-    if verify && checksum::of(packet.transport()) != 0 {
-        return Err(InvalidReason::ChecksumWrong);
-    }
-    if message.kind() > kind::ADDRESS_MASK_REPLY {
-        return Err(InvalidReason::IcmpType(message.kind()));
-    }
-    Ok(())
+use super::key::{Drawn, Key, QUOTED_AT_LEAST, QuotedEnd, Unwritable, word};
+use super::tool::{Asked, option};
+use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid};
+use crate::base::protocol;
+use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::{Because, Direction, Endpoint, TrackContext, Tuple};
+use crate::packet::{End, Packet};
+use crate::wire::icmpv4::{self, kind};
+use crate::wire::{be16, checksum, put16};
+
+pub const SPEC: TrackerSpec = TrackerSpec {
+    name: "icmp",
+    protocol: protocol::ICMP,
+    is_the_kernels: true,
+    key: &Identifier,
+    checked_first: true,
+    joins: false,
+    knobs: &[KnobSpec {
+        name: "nf_conntrack_icmp_timeout",
+        classic: None,
+        reach: |all| Knob::Seconds(&mut all.protocols.icmp.timeout),
+    }],
+    options: &[&[
+        option(&["icmp-type"], Asked::Type),
+        option(&["icmp-code"], Asked::Code),
+        option(&["icmp-id"], Asked::Id(Direction::Original, End::Source)),
+    ]],
+};
+
+pub type State = Icmp;
+
+/// Nothing is remembered of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Icmp;
+
+/// `net.netfilter.nf_conntrack_icmp_timeout`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub timeout: Duration,
 }
 
-pub(super) fn open(tuple: &Tuple) -> Result<(), InvalidReason> {
-    let (kind, _) = tuple.icmp();
-    match kind {
-        kind::ECHO_REQUEST | kind::TIMESTAMP_REQUEST | kind::INFORMATION_REQUEST | kind::ADDRESS_MASK_REQUEST => Ok(()),
-        _ => Err(InvalidReason::IcmpUnasked(kind)),
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidReason {
+    /// A type that tracking does not know (above 18).
+    UnknownType(u8),
+    /// A type that opens no flow, and no flow is there: a reply that nobody asked for.
+    Unasked(u8),
+}
+
+impl Tracker for Icmp {
+    /// What it quotes, if it is an error.
+    type Seen<'p> = Option<&'p [u8]>;
+    type Invalid = InvalidReason;
+    type Ignored = Infallible;
+
+    fn check<'p>(packet: &'p Packet, checksum: &mut ChecksumCheck) -> Result<Option<&'p [u8]>, Fault<InvalidReason>> {
+        let Some(message) = packet.icmpv4() else {
+            return Err(Fault::Truncated);
+        };
+        checksum.verify(|| checksum::of(packet.transport()) == 0)?;
+        if message.kind() > kind::ADDRESS_MASK_REPLY {
+            return Err(Fault::Own(InvalidReason::UnknownType(message.kind())));
+        }
+        Ok(kind::is_error(message.kind()).then(|| packet.transport().get(icmpv4::HEADER..).unwrap_or(&[])))
+    }
+
+    fn names_no_flow(packet: &Packet) -> Fault<InvalidReason> {
+        match packet.icmpv4() {
+            Some(message) => Fault::Own(InvalidReason::Unasked(message.kind())),
+            None => Fault::Truncated,
+        }
+    }
+
+    fn quoted<'p>(seen: &Self::Seen<'p>) -> Option<&'p [u8]> {
+        *seen
+    }
+
+    fn open(cx: &TrackContext<'_>, _seen: &Option<&[u8]>, tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
+        let (kind, _) = tuple.icmp();
+        match kind {
+            kind::ECHO_REQUEST | kind::TIMESTAMP_REQUEST | kind::INFORMATION_REQUEST | kind::ADDRESS_MASK_REQUEST => {
+                Ok((Self, cx.settings.protocols.icmp.timeout))
+            }
+            _ => Err(InvalidReason::Unasked(kind)),
+        }
+    }
+
+    fn packet(
+        &mut self,
+        cx: &TrackContext<'_>,
+        _known: &Known<'_>,
+        _direction: Direction,
+        _seen: &Option<&[u8]>,
+    ) -> Verdict<InvalidReason, Infallible> {
+        Verdict::Accept {
+            timeout: cx.settings.protocols.icmp.timeout,
+            became_assured: false,
+        }
+    }
+}
+
+/// The identifier, which stands at the source's end of a tuple, and type and code, which stand at the other.
+#[derive(Debug)]
+struct Identifier;
+
+impl Key for Identifier {
+    fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {
+        let (kind_and_code, identifier) = (word(transport, 0)?, word(transport, 4)?);
+        word(transport, 6)?;
+        Some((identifier, kind_and_code))
+    }
+
+    fn answer(&self, tuple: &Tuple) -> Option<Tuple> {
+        let (kind, code) = tuple.icmp();
+        Some(Tuple {
+            source: Endpoint {
+                address: tuple.destination.address,
+                id: tuple.source.id,
+            },
+            destination: Endpoint {
+                address: tuple.source.address,
+                id: u16::from_be_bytes([answer(kind)?, code]),
+            },
+            protocol: tuple.protocol,
+        })
+    }
+
+    fn write(&self, line: &mut String, tuple: &Tuple, _from_kernel: bool) -> fmt::Result {
+        let (kind, code) = tuple.icmp();
+        write!(line, "type={kind} code={code} id={} ", tuple.source.id)
+    }
+
+    fn drawn(&self) -> Drawn {
+        Drawn::Identifier
+    }
+
+    fn rewrite(&self, packet: &mut Packet, _end: End, target: &Tuple) -> Result<(), Unwritable> {
+        let transport = packet.transport_mut();
+        if transport.len() >= icmpv4::HEADER && be16(transport, 4) != target.source.id {
+            set_identifier(transport, target.source.id);
+        }
+        Ok(())
+    }
+
+    fn rewrite_quoted(&self, quoted: &mut QuotedEnd<'_>) -> Option<()> {
+        if quoted.transport.len() < QUOTED_AT_LEAST {
+            return None;
+        }
+        set_identifier(quoted.transport, quoted.target.source.id);
+        Some(())
+    }
+}
+
+fn set_identifier(message: &mut [u8], identifier: u16) {
+    let old = be16(message, 4);
+    put16(message, 4, identifier);
+    let field = checksum::update16(be16(message, 2), old, identifier);
+    put16(message, 2, field);
+}
+
+fn answer(kind: u8) -> Option<u8> {
+    Some(match kind {
+        kind::ECHO_REQUEST => kind::ECHO_REPLY,
+        kind::ECHO_REPLY => kind::ECHO_REQUEST,
+        kind::TIMESTAMP_REQUEST => kind::TIMESTAMP_REPLY,
+        kind::TIMESTAMP_REPLY => kind::TIMESTAMP_REQUEST,
+        kind::INFORMATION_REQUEST => kind::INFORMATION_REPLY,
+        kind::INFORMATION_REPLY => kind::INFORMATION_REQUEST,
+        kind::ADDRESS_MASK_REQUEST => kind::ADDRESS_MASK_REPLY,
+        kind::ADDRESS_MASK_REPLY => kind::ADDRESS_MASK_REQUEST,
+        _ => return None,
+    })
+}
+
+impl WhyInvalid for InvalidReason {
+    fn because(&self) -> Because {
+        match self {
+            Self::UnknownType(_) => Because::Itself,
+            Self::Unasked(_) => Because::Before,
+        }
+    }
+}
+
+impl fmt::Display for InvalidReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownType(kind) => write!(f, "ICMP type {kind} is unknown"),
+            Self::Unasked(kind) => write!(f, "ICMP type {kind} opens no flow, and nobody asked for it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_types() {
+        for kind in 0..=255 {
+            let header = [kind, 0, 0, 0, 0, 7, 0, 0];
+            let tuple = Tuple::read(protocol::ICMP, [10, 0, 0, 2].into(), [192, 0, 2, 9].into(), &header).unwrap();
+            let has_answer = matches!(kind, 0 | 8 | 13..=18);
+            assert_eq!(tuple.inverse().is_some(), has_answer, "type {kind}");
+            if let Some(back) = tuple.inverse() {
+                assert_eq!(back.inverse(), Some(tuple));
+            }
+        }
     }
 }

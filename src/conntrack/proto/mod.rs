@@ -1,180 +1,492 @@
-//! Trackers: what each protocol makes of a packet of a flow.
+//! Trackers: what each protocol makes of a packet of a flow, a file each, and the registry of them.
+//!
+//! A tracker is two things. Its [`TrackerSpec`] is what is written down of the protocol: its name and number, how its headers name a flow, its
+//! knobs, what the `conntrack` tool asks of it. What it remembers of a flow implements [`Tracker`]. The line in `trackers!` below makes it a state
+//! that a flow can have, a reason that a packet can be INVALID for, and a part of the settings: nowhere else is there a list of protocols.
 
+pub mod dccp;
+pub mod generic;
 pub mod gre;
-mod icmp;
+pub mod icmp;
+pub mod icmpv6;
+pub mod key;
+pub mod sctp;
 pub mod tcp;
-mod udp;
+pub mod tool;
+pub mod udp;
+pub mod udplite;
 
+use std::convert::Infallible;
+use std::fmt;
 use std::time::Duration;
 
-use super::{Direction, FlowState, InvalidReason, Status, TrackContext, TrackStage, Tuple};
-use crate::base::{Time, protocol};
+use super::settings::{KnobSpec, Settings};
+use super::{Because, Direction, SequenceAdjustment, TrackContext, TrackStage, Tuple};
 use crate::packet::{ChecksumState, Packet};
-use crate::wire::checksum;
+use key::Key;
+use tool::ToolOption;
 
-/// What a tracker remembers of a flow.
-#[derive(Clone, Debug)]
-pub enum ProtocolState {
-    Generic,
-    Tcp(tcp::TcpTrack),
-    Icmp,
-    /// UDP and UDP-Lite: from when on traffic in both directions counts as a stream.
-    Udp {
-        stream_from: Time,
-    },
-    /// GRE keeps the timeouts that were set when the flow began.
-    Gre {
-        timeout: Duration,
-        stream_timeout: Duration,
-    },
+/// What is written down of a protocol.
+#[derive(Debug)]
+pub struct TrackerSpec {
+    /// As the listings call it.
+    pub name: &'static str,
+    pub protocol: u8,
+    /// False where only the `conntrack` tool knows the name: to the kernel it is `unknown`.
+    pub is_the_kernels: bool,
+    /// What tells the flows between two hosts apart, and how it stands in headers and lines.
+    pub key: &'static dyn Key,
+    /// Whether the header is looked at before the packet's flow is. Of other protocols, a packet whose header is wrong has used up an expectation
+    /// by then, or was refused since the table is full. Seen: only ICMP's is.
+    pub checked_first: bool,
+    /// Whether the second of two first packets that are under way at the same time may join the flow of the other, where NAT decided the same.
+    pub joins: bool,
+    /// The knobs under `net.netfilter` that are this protocol's own.
+    pub knobs: &'static [KnobSpec],
+    /// What `conntrack -p NAME` can ask for.
+    pub options: &'static [&'static [ToolOption]],
+}
+
+/// What a protocol's tracker remembers of a flow, and what it does with the flow's packets.
+pub trait Tracker: Clone + fmt::Debug + Sized {
+    /// A packet whose header has been found right, as far as it tells alone.
+    type Seen<'p>;
+    /// Why a packet is INVALID to this protocol.
+    type Invalid: WhyInvalid;
+    /// Why a packet goes through, though the flow neither changes nor lives longer by it.
+    type Ignored: Copy + Eq + fmt::Debug + fmt::Display;
+
+    /// Looks at what the packet alone tells: lengths, flags and, where that is asked for, the checksum.
+    fn check<'p>(packet: &'p Packet, checksum: &mut ChecksumCheck) -> Result<Self::Seen<'p>, Fault<Self::Invalid>>;
+
+    /// Why a packet names no flow, or one that has no answer.
+    fn names_no_flow(_packet: &Packet) -> Fault<Self::Invalid> {
+        Fault::Truncated
+    }
+
+    /// The packet that an error quotes; `None` for what is no error.
+    fn quoted<'p>(_seen: &Self::Seen<'p>) -> Option<&'p [u8]> {
+        None
+    }
+
+    /// The first packet of a flow: what is remembered of it and how long the flow lives, or why this packet opens none.
+    fn open(cx: &TrackContext<'_>, seen: &Self::Seen<'_>, tuple: &Tuple) -> Result<(Self, Duration), Self::Invalid>;
+
+    /// A packet of a flow after its first.
+    fn packet(
+        &mut self,
+        cx: &TrackContext<'_>,
+        known: &Known<'_>,
+        direction: Direction,
+        seen: &Self::Seen<'_>,
+    ) -> Verdict<Self::Invalid, Self::Ignored>;
+
+    /// The state as the listings print it. When it changes, listeners are told.
+    fn state_name(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What only `/proc` shows of it, with a space at its end.
+    fn write_for_proc(&self, _line: &mut String) -> fmt::Result {
+        Ok(())
+    }
+
+    /// Whether an assured flow may go when the table is full, since it is about to end.
+    fn may_go_early(&self) -> bool {
+        false
+    }
+
+    /// Whether NAT may give the port of this flow, which is over, to one that opens now.
+    fn gives_way_to(&self, _opening: &Self) -> bool {
+        false
+    }
+
+    /// Tracking begins again after a while without: what passed meanwhile was not seen.
+    fn begin_again(&mut self) {}
+
+    /// REJECT answered a packet of it with a reset in the name of one end: how long the flow lives from now, if that changes.
+    fn reset_by_rule(&mut self, _settings: &Settings) -> Option<Duration> {
+        None
+    }
+}
+
+/// What a flow's tracker may know beside what it remembers itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    pub seen_reply: bool,
+    pub assured: bool,
+    /// Offsets of sequence numbers, by the direction of the packets they apply to.
+    pub sequence: Option<&'a [SequenceAdjustment; 2]>,
 }
 
 /// What a tracker made of a packet of its flow.
-pub(super) enum Verdict {
-    Accept,
-    /// It belongs to the flow, which does not live longer by it.
-    Ignore(tcp::IgnoredReason),
-    /// It belongs to the flow, which ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict<V, I> {
+    /// It belongs, and the flow lives so long from now. `became_assured`: the flow is ASSURED from now on.
+    Accept { timeout: Duration, became_assured: bool },
+    /// It belongs (NEW or ESTABLISHED by its direction, counts as a reply), but neither deadline nor counters follow.
+    Ignore(I),
+    /// It is INVALID; the flow stays as it is.
+    Invalid(V),
+    /// It is INVALID, and the flow seems to be over: where it would live longer than `within` from now, it lives so long.
+    InvalidAtTheEnd { reason: V, within: Duration },
+    /// It belongs and goes on with the state it would have had, and the flow is gone.
     Destroy,
-    Invalid(InvalidReason),
-    /// The flow is over, and the packet opens another.
+    /// The flow is gone, and the packet must be tracked from the start, where it opens a new one.
     Again,
 }
 
-/// Checks that come before the packet's flow is looked for: lengths and, for arriving packets, the checksum.
-pub(super) fn header_is_valid(cx: &TrackContext<'_>, packet: &mut Packet) -> Result<(), InvalidReason> {
-    let verify =
-        cx.stage == TrackStage::Prerouting && cx.settings.checksum && packet.checksum == ChecksumState::Unknown;
-    match packet.protocol() {
-        protocol::TCP => tcp_header_is_valid(packet, verify),
-        protocol::UDP => udp::header_is_valid(packet, verify),
-        protocol::UDPLITE => udp::lite_header_is_valid(packet, verify),
-        protocol::ICMP => icmp::header_is_valid(packet, verify),
-        _ => return Ok(()),
-    }?;
-    if verify {
-        packet.checksum = ChecksumState::Verified;
-    }
-    Ok(())
-}
-
-fn tcp_header_is_valid(packet: &mut Packet, verify: bool) -> Result<(), InvalidReason> {
-    let transport = packet.transport();
-    let header = tcp::header_is_valid(transport).map(drop);
-    // The flags come last: of a packet with odd ones, too, it is known afterwards that its checksum is right.
-    if let Err(why) = header
-        && !matches!(why, tcp::InvalidReason::FlagCombination { .. })
-    {
-        return Err(InvalidReason::Tcp(why));
-    }
-    if verify {
-        if checksum::transport(packet.source(), packet.destination(), protocol::TCP, transport) != 0 {
-            return Err(InvalidReason::ChecksumWrong);
-        }
-        packet.checksum = ChecksumState::Verified;
-    }
-    header.map_err(InvalidReason::Tcp)
-}
-
-/// Why a packet has no tuple, or one without an answer.
-pub(super) fn unreadable(packet: &Packet) -> InvalidReason {
-    match packet.icmpv4() {
-        Some(message) => InvalidReason::IcmpUnasked(message.kind()),
-        None if packet.protocol() == protocol::GRE => InvalidReason::Gre(gre::InvalidReason::NotPpp),
-        None => InvalidReason::HeaderTruncated,
-    }
-}
-
-/// What a new flow remembers and how long it lives by its first packet, or why this packet opens none.
-pub(super) fn open(
-    cx: &TrackContext<'_>,
-    packet: &Packet,
-    tuple: &Tuple,
-) -> Result<(ProtocolState, Duration), InvalidReason> {
-    let settings = cx.settings;
-    Ok(match tuple.protocol {
-        protocol::TCP => {
-            let segment = tcp::header_is_valid(packet.transport()).map_err(InvalidReason::Tcp)?;
-            let track = tcp::TcpTrack::open(&segment, &settings.tcp).map_err(InvalidReason::Tcp)?;
-            let timeout = track.opening_timeout(&settings.tcp);
-            (ProtocolState::Tcp(track), timeout)
-        }
-        protocol::UDP | protocol::UDPLITE => {
-            let stream_from = cx.now + udp::STREAM_AFTER;
-            (ProtocolState::Udp { stream_from }, settings.udp_timeout)
-        }
-        protocol::ICMP => {
-            icmp::open(tuple)?;
-            (ProtocolState::Icmp, settings.icmp_timeout)
-        }
-        protocol::GRE => {
-            let (timeout, stream_timeout) = (settings.gre_timeout, settings.gre_timeout_stream);
-            (
-                ProtocolState::Gre {
-                    timeout,
-                    stream_timeout,
-                },
+impl<V, I> Verdict<V, I> {
+    fn map<W, J>(self, invalid: impl FnOnce(V) -> W, ignored: impl FnOnce(I) -> J) -> Verdict<W, J> {
+        match self {
+            Self::Accept {
                 timeout,
-            )
+                became_assured,
+            } => Verdict::Accept {
+                timeout,
+                became_assured,
+            },
+            Self::Ignore(why) => Verdict::Ignore(ignored(why)),
+            Self::Invalid(why) => Verdict::Invalid(invalid(why)),
+            Self::InvalidAtTheEnd { reason, within } => Verdict::InvalidAtTheEnd {
+                reason: invalid(reason),
+                within,
+            },
+            Self::Destroy => Verdict::Destroy,
+            Self::Again => Verdict::Again,
         }
-        _ => (ProtocolState::Generic, settings.generic_timeout),
-    })
+    }
 }
 
-/// A packet of a flow after its first: refreshes the flow's deadline and its tracker's state.
-pub(super) fn packet(cx: &TrackContext<'_>, state: &mut FlowState, direction: Direction, packet: &Packet) -> Verdict {
-    let settings = cx.settings;
-    let timeout = match &mut state.protocol {
-        ProtocolState::Generic => settings.generic_timeout,
-        ProtocolState::Icmp => settings.icmp_timeout,
-        ProtocolState::Tcp(track) => {
-            let segment = match tcp::header_is_valid(packet.transport()) {
-                Ok(segment) => segment,
-                Err(reason) => return Verdict::Invalid(InvalidReason::Tcp(reason)),
+/// What is wrong with a packet by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault<V> {
+    Truncated,
+    Checksum,
+    /// What only this protocol knows.
+    Own(V),
+}
+
+impl<V> From<V> for Fault<V> {
+    fn from(own: V) -> Self {
+        Self::Own(own)
+    }
+}
+
+/// Why a packet is INVALID to its protocol: a sentence, and what of the packet's history it comes from.
+pub trait WhyInvalid: Copy + Eq + fmt::Debug + fmt::Display {
+    fn because(&self) -> Because;
+}
+
+/// A tracker that finds nothing INVALID by itself.
+impl WhyInvalid for Infallible {
+    fn because(&self) -> Because {
+        match *self {}
+    }
+}
+
+/// Whether a packet's checksum is to be verified, and whether it was.
+#[derive(Clone, Copy, Debug)]
+pub struct ChecksumCheck {
+    wanted: bool,
+    right: bool,
+}
+
+impl ChecksumCheck {
+    /// Arriving packets are verified, where `nf_conntrack_checksum` is set and nobody has done it before.
+    pub fn of(cx: &TrackContext<'_>, packet: &Packet) -> Self {
+        let arrives = cx.stage == TrackStage::Prerouting;
+        Self {
+            wanted: arrives && cx.settings.checksum && packet.checksum == ChecksumState::Unknown,
+            right: false,
+        }
+    }
+
+    /// Looks, where that is wanted.
+    pub fn verify<V>(&mut self, is_right: impl FnOnce() -> bool) -> Result<(), Fault<V>> {
+        if self.wanted {
+            if !is_right() {
+                return Err(Fault::Checksum);
+            }
+            self.right = true;
+        }
+        Ok(())
+    }
+
+    /// Whether it was wanted, and is right.
+    pub fn found_right(self) -> bool {
+        self.right
+    }
+}
+
+/// The registry: a line a protocol, of its module and what its states and reasons are called.
+macro_rules! trackers {
+    ($($module:ident $variant:ident)*) => {
+        /// Every protocol that is more than a number, the one for all others last.
+        pub const TRACKERS: &[&TrackerSpec] = &[$(&$module::SPEC,)* &generic::SPEC];
+
+        /// What a flow's tracker remembers of it.
+        #[derive(Clone, Debug)]
+        pub enum ProtocolState {
+            $($variant($module::State),)*
+            Generic(generic::State),
+        }
+
+        /// Why a packet is INVALID to its protocol.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum InvalidReason {
+            $($variant(<$module::State as Tracker>::Invalid),)*
+            Generic(<generic::State as Tracker>::Invalid),
+        }
+
+        /// Why a packet of a flow does not count for it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum IgnoredReason {
+            $($variant(<$module::State as Tracker>::Ignored),)*
+            Generic(<generic::State as Tracker>::Ignored),
+        }
+
+        /// The knobs of all protocols.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct ProtocolSettings {
+            $(pub $module: $module::Settings,)*
+            pub generic: generic::Settings,
+        }
+
+        /// A packet that its protocol found right.
+        pub(super) enum Seen<'p> {
+            $($variant(<$module::State as Tracker>::Seen<'p>),)*
+            Generic(<generic::State as Tracker>::Seen<'p>),
+        }
+
+        pub(super) fn check<'p>(
+            packet: &'p Packet,
+            checksum: &mut ChecksumCheck,
+        ) -> Result<Seen<'p>, Fault<InvalidReason>> {
+            $(if packet.protocol() == $module::SPEC.protocol {
+                let seen = <$module::State as Tracker>::check(packet, checksum);
+                return seen.map(Seen::$variant).map_err(|fault| fault.map(InvalidReason::$variant));
+            })*
+            let seen = <generic::State as Tracker>::check(packet, checksum);
+            seen.map(Seen::Generic).map_err(|fault| fault.map(InvalidReason::Generic))
+        }
+
+        pub(super) fn names_no_flow(packet: &Packet) -> Fault<InvalidReason> {
+            $(if packet.protocol() == $module::SPEC.protocol {
+                return <$module::State as Tracker>::names_no_flow(packet).map(InvalidReason::$variant);
+            })*
+            <generic::State as Tracker>::names_no_flow(packet).map(InvalidReason::Generic)
+        }
+
+        impl<'p> Seen<'p> {
+            pub fn quoted(&self) -> Option<&'p [u8]> {
+                match self {
+                    $(Self::$variant(seen) => <$module::State as Tracker>::quoted(seen),)*
+                    Self::Generic(seen) => <generic::State as Tracker>::quoted(seen),
+                }
+            }
+
+            pub fn open(
+                &self,
+                cx: &TrackContext<'_>,
+                tuple: &Tuple,
+            ) -> Result<(ProtocolState, Duration), InvalidReason> {
+                match self {
+                    $(Self::$variant(seen) => match <$module::State as Tracker>::open(cx, seen, tuple) {
+                        Ok((state, timeout)) => Ok((ProtocolState::$variant(state), timeout)),
+                        Err(why) => Err(InvalidReason::$variant(why)),
+                    },)*
+                    Self::Generic(seen) => match <generic::State as Tracker>::open(cx, seen, tuple) {
+                        Ok((state, timeout)) => Ok((ProtocolState::Generic(state), timeout)),
+                        Err(why) => Err(InvalidReason::Generic(why)),
+                    },
+                }
+            }
+        }
+
+        /// Asks whichever tracker it is.
+        macro_rules! whichever {
+            ($state:expr, $it:ident => $asked:expr) => {
+                match $state {
+                    $(ProtocolState::$variant($it) => $asked,)*
+                    ProtocolState::Generic($it) => $asked,
+                }
             };
-            let (seen_reply, assured) = (state.status.has(Status::SEEN_REPLY), state.status.has(Status::ASSURED));
-            let adjust = state.sequence.as_deref();
-            match track.packet(direction, &segment, &settings.tcp, seen_reply, assured, adjust) {
-                tcp::Outcome::Accept {
-                    timeout,
-                    became_assured,
-                } => {
-                    if became_assured {
-                        state.status.set(Status::ASSURED);
+        }
+
+        impl ProtocolState {
+            pub(super) fn packet(
+                &mut self,
+                cx: &TrackContext<'_>,
+                known: &Known<'_>,
+                direction: Direction,
+                seen: &Seen<'_>,
+            ) -> Verdict<InvalidReason, IgnoredReason> {
+                match (self, seen) {
+                    $((Self::$variant(state), Seen::$variant(seen)) => {
+                        let verdict = Tracker::packet(state, cx, known, direction, seen);
+                        verdict.map(InvalidReason::$variant, IgnoredReason::$variant)
+                    })*
+                    (Self::Generic(state), Seen::Generic(seen)) => {
+                        let verdict = Tracker::packet(state, cx, known, direction, seen);
+                        verdict.map(InvalidReason::Generic, IgnoredReason::Generic)
                     }
-                    timeout
+                    // Not met: a flow is found by its protocol's number, and has that protocol's state.
+                    _ => Verdict::Again,
                 }
-                tcp::Outcome::Ignore(reason) => return Verdict::Ignore(reason),
-                tcp::Outcome::Invalid(reason) => return Verdict::Invalid(InvalidReason::Tcp(reason)),
-                tcp::Outcome::InvalidAtTheEnd { reason, within } => {
-                    state.end_within(cx.now, within);
-                    return Verdict::Invalid(InvalidReason::Tcp(reason));
+            }
+
+            /// As the listings print it.
+            pub fn state_name(&self) -> Option<&'static str> {
+                whichever!(self, state => state.state_name())
+            }
+
+            pub(super) fn write_for_proc(&self, line: &mut String) -> fmt::Result {
+                whichever!(self, state => state.write_for_proc(line))
+            }
+
+            pub(super) fn may_go_early(&self) -> bool {
+                whichever!(self, state => state.may_go_early())
+            }
+
+            /// Whether NAT may give this flow's port to the one that opens now.
+            pub(crate) fn gives_way_to(&self, opening: &Self) -> bool {
+                match (self, opening) {
+                    $((Self::$variant(over), Self::$variant(opening)) => over.gives_way_to(opening),)*
+                    _ => false,
                 }
-                tcp::Outcome::Destroy => return Verdict::Destroy,
-                tcp::Outcome::Again => return Verdict::Again,
+            }
+
+            pub(super) fn begin_again(&mut self) {
+                whichever!(self, state => state.begin_again());
+            }
+
+            pub(super) fn reset_by_rule(&mut self, settings: &Settings) -> Option<Duration> {
+                whichever!(self, state => state.reset_by_rule(settings))
             }
         }
-        ProtocolState::Udp { stream_from } => {
-            let stream = state.status.has(Status::SEEN_REPLY) && *stream_from < cx.now;
-            if stream {
-                state.status.set(Status::ASSURED);
-                settings.udp_timeout_stream
-            } else {
-                settings.udp_timeout
+
+        impl fmt::Display for InvalidReason {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant(why) => write!(f, "{why}"),)*
+                    Self::Generic(why) => write!(f, "{why}"),
+                }
             }
         }
-        ProtocolState::Gre {
-            timeout,
-            stream_timeout,
-        } => {
-            if state.status.has(Status::SEEN_REPLY) {
-                state.status.set(Status::ASSURED);
-                *stream_timeout
-            } else {
-                *timeout
+
+        impl WhyInvalid for InvalidReason {
+            fn because(&self) -> Because {
+                match self {
+                    $(Self::$variant(why) => why.because(),)*
+                    Self::Generic(why) => why.because(),
+                }
+            }
+        }
+
+        impl fmt::Display for IgnoredReason {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant(why) => write!(f, "{why}"),)*
+                    Self::Generic(why) => write!(f, "{why}"),
+                }
             }
         }
     };
-    state.refresh(cx.now, timeout);
-    Verdict::Accept
+}
+
+trackers! {
+    tcp Tcp
+    udp Udp
+    icmp Icmp
+    udplite UdpLite
+    gre Gre
+    sctp Sctp
+    dccp Dccp
+    icmpv6 IcmpV6
+}
+
+impl<V> Fault<V> {
+    fn map<W>(self, own: impl FnOnce(V) -> W) -> Fault<W> {
+        match self {
+            Self::Truncated => Fault::Truncated,
+            Self::Checksum => Fault::Checksum,
+            Self::Own(why) => Fault::Own(own(why)),
+        }
+    }
+}
+
+/// What is written down of a protocol, by its number.
+pub fn spec(protocol: u8) -> &'static TrackerSpec {
+    BY_NUMBER[usize::from(protocol)]
+}
+
+static BY_NUMBER: [&TrackerSpec; 256] = {
+    let mut by_number = [&generic::SPEC; 256];
+    let mut at = 0;
+    while at < TRACKERS.len() {
+        by_number[TRACKERS[at].protocol as usize] = TRACKERS[at];
+        at += 1;
+    }
+    by_number
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conntrack::settings::Knob;
+
+    #[test]
+    fn each_protocol_stands_once_under_its_number_and_its_name() {
+        for (at, one) in TRACKERS.iter().enumerate() {
+            assert_eq!(spec(one.protocol).name, one.name);
+            for other in &TRACKERS[..at] {
+                assert_ne!(one.name, other.name);
+                assert_ne!(one.protocol, other.protocol, "{} and {}", one.name, other.name);
+            }
+        }
+        assert_eq!(spec(200).name, "unknown");
+    }
+
+    /// A knob is named after its protocol and reaches a place of its own.
+    #[test]
+    fn knobs_are_named_after_their_protocol() {
+        for tracker in TRACKERS {
+            let name = match tracker.name {
+                "unknown" => "generic",
+                name => name,
+            };
+            for knob in tracker.knobs {
+                let begin = format!("nf_conntrack_{name}_");
+                assert!(knob.name.starts_with(&begin), "{} of {name}", knob.name);
+                let mut settings = Settings::default();
+                match (knob.reach)(&mut settings) {
+                    Knob::Seconds(value) => *value += Duration::from_secs(1),
+                    Knob::Flag(value) => *value = !*value,
+                    Knob::Small { value, .. } => *value += 1,
+                    _ => panic!("{}: what kind of knob is this?", knob.name),
+                }
+                let changed = Settings::names().filter(|name| settings.get(name) != Settings::default().get(name));
+                assert_eq!(changed.collect::<Vec<_>>(), [knob.name]);
+            }
+        }
+    }
+
+    /// Headers as they are and cut short: an answer's answer is the tuple again, and what is read from an answer's header is its answer.
+    #[test]
+    fn an_answer_of_an_answer_is_the_same_again() {
+        for tracker in TRACKERS {
+            let mut named = 0;
+            for first in [0, 1, 8, 13, 15, 17] {
+                let header = [first, 1, 0x88, 0x0b, 0, 7, 0, 9];
+                let read = Tuple::read(tracker.protocol, [10, 0, 0, 2].into(), [192, 0, 2, 9].into(), &header);
+                let Some(tuple) = read else { continue };
+                let Some(answer) = tuple.inverse() else { continue };
+                assert_eq!(answer.inverse(), Some(tuple), "{}", tracker.name);
+                assert_eq!(answer.source.address, tuple.destination.address, "{}", tracker.name);
+                named += 1;
+            }
+            assert!(named > 0, "{} names no flow at all", tracker.name);
+        }
+    }
 }

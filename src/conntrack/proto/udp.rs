@@ -1,61 +1,146 @@
-//! UDP (RFC 768) and UDP-Lite (RFC 3828).
+//! UDP (RFC 768).
 
+use std::convert::Infallible;
+use std::fmt;
 use std::time::Duration;
 
-use crate::base::protocol;
-use crate::conntrack::InvalidReason;
+use super::key::{Ports, QuotedChecksum};
+use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid, tool};
+use crate::base::{Time, protocol};
+use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::Packet;
 use crate::wire::{be16, checksum, udp};
 
-/// A question and its answer are not a stream yet: a packet that comes this long after the first, with answers seen, makes it one.
-pub(super) const STREAM_AFTER: Duration = Duration::from_secs(2);
+pub const SPEC: TrackerSpec = TrackerSpec {
+    name: "udp",
+    protocol: protocol::UDP,
+    is_the_kernels: true,
+    key: &PORTS,
+    checked_first: false,
+    joins: true,
+    knobs: &[
+        KnobSpec {
+            name: "nf_conntrack_udp_timeout",
+            classic: None,
+            reach: |all| Knob::Seconds(&mut all.protocols.udp.timeout),
+        },
+        KnobSpec {
+            name: "nf_conntrack_udp_timeout_stream",
+            classic: Some("180"),
+            reach: |all| Knob::Seconds(&mut all.protocols.udp.timeout_stream),
+        },
+    ],
+    options: &[tool::PORTS],
+};
 
-/// Seen: the length field may be shorter than what the packet holds, but then the checksum is still taken over all of it.
-pub(super) fn header_is_valid(packet: &Packet, verify: bool) -> Result<(), InvalidReason> {
-    let datagram = packet.transport();
-    if datagram.len() < udp::HEADER {
-        return Err(InvalidReason::HeaderTruncated);
-    }
-    let length = usize::from(be16(datagram, 4));
-    if length > datagram.len() || length < udp::HEADER {
-        return Err(InvalidReason::UdpLength);
-    }
-    let no_checksum = be16(datagram, 6) == 0;
-    if verify
-        && !no_checksum
-        && checksum::transport(packet.source(), packet.destination(), protocol::UDP, datagram) != 0
-    {
-        return Err(InvalidReason::ChecksumWrong);
-    }
-    Ok(())
+/// Of UDP-Lite too.
+pub(super) const PORTS: Ports = Ports {
+    read: 0,
+    quoted_checksum: Some(QuotedChecksum {
+        at: 6,
+        least: udp::HEADER,
+        zero_is_none: true,
+    }),
+    finish: |_| {},
+};
+
+pub type State = Udp;
+
+/// From when on traffic in both directions counts as a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp {
+    stream_from: Time,
 }
 
-/// UDP-Lite must have a checksum, over as many bytes as the coverage field says (0: all).
-///
-/// Seen on Linux 6.18: the pseudo-header is summed with the protocol number of UDP, so UDP-Lite as the RFC has it is INVALID at
-/// PREROUTING while `nf_conntrack_checksum` is set; and of the length only the lower byte counts.
-pub(super) fn lite_header_is_valid(packet: &Packet, verify: bool) -> Result<(), InvalidReason> {
-    let datagram = packet.transport();
-    if datagram.len() < udp::HEADER {
-        return Err(InvalidReason::HeaderTruncated);
-    }
-    let coverage = match usize::from(be16(datagram, 4)) {
-        0 => datagram.len(),
-        coverage => coverage,
-    };
-    if coverage < udp::HEADER || coverage > datagram.len() {
-        return Err(InvalidReason::UdpLength);
-    }
-    if be16(datagram, 6) == 0 {
-        return Err(InvalidReason::ChecksumWrong);
-    }
-    if verify {
-        let length = datagram.len() & 0xff;
-        let pseudo = checksum::pseudo_header(packet.source(), packet.destination(), protocol::UDP, length);
-        let covered = u32::from(checksum::fold(checksum::sum(&datagram[..coverage])));
-        if checksum::fold(pseudo + covered) != 0xffff {
-            return Err(InvalidReason::ChecksumWrong);
+/// `net.netfilter.nf_conntrack_udp_*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub timeout: Duration,
+    pub timeout_stream: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            timeout_stream: Duration::from_secs(120),
         }
     }
-    Ok(())
+}
+
+/// A question and its answer are not a stream yet: a packet that comes this long after the first, with answers seen, makes it one.
+const STREAM_AFTER: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidReason {
+    /// The length field is below eight or beyond the packet.
+    Length,
+}
+
+impl Udp {
+    pub(super) fn begin(cx: &TrackContext<'_>) -> (Self, Duration) {
+        let stream_from = cx.now + STREAM_AFTER;
+        (Self { stream_from }, cx.settings.protocols.udp.timeout)
+    }
+
+    pub(super) fn go_on(self, cx: &TrackContext<'_>, known: &Known<'_>) -> Verdict<InvalidReason, Infallible> {
+        let is_stream = known.seen_reply && self.stream_from < cx.now;
+        let settings = &cx.settings.protocols.udp;
+        Verdict::Accept {
+            timeout: match is_stream {
+                true => settings.timeout_stream,
+                false => settings.timeout,
+            },
+            became_assured: is_stream,
+        }
+    }
+}
+
+impl Tracker for Udp {
+    type Seen<'p> = ();
+    type Invalid = InvalidReason;
+    type Ignored = Infallible;
+
+    /// Seen: the length field may be shorter than what the packet holds, but then the checksum is still taken over all of it.
+    fn check(packet: &Packet, checksum: &mut ChecksumCheck) -> Result<(), Fault<InvalidReason>> {
+        let datagram = packet.transport();
+        if datagram.len() < udp::HEADER {
+            return Err(Fault::Truncated);
+        }
+        let length = usize::from(be16(datagram, 4));
+        if length > datagram.len() || length < udp::HEADER {
+            return Err(Fault::Own(InvalidReason::Length));
+        }
+        let no_checksum = be16(datagram, 6) == 0;
+        checksum.verify(|| {
+            no_checksum || checksum::transport(packet.source(), packet.destination(), protocol::UDP, datagram) == 0
+        })
+    }
+
+    fn open(cx: &TrackContext<'_>, (): &(), _tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
+        Ok(Self::begin(cx))
+    }
+
+    fn packet(
+        &mut self,
+        cx: &TrackContext<'_>,
+        known: &Known<'_>,
+        _direction: Direction,
+        (): &(),
+    ) -> Verdict<InvalidReason, Infallible> {
+        self.go_on(cx, known)
+    }
+}
+
+impl WhyInvalid for InvalidReason {
+    fn because(&self) -> Because {
+        Because::Cut
+    }
+}
+
+impl fmt::Display for InvalidReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the UDP length contradicts the packet")
+    }
 }

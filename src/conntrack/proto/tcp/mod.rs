@@ -7,6 +7,7 @@
 mod reason;
 mod reset;
 mod segment;
+mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -14,17 +15,128 @@ mod window;
 
 pub use reason::{IgnoredReason, InvalidReason};
 pub use segment::{Kind, Segment, header_is_valid};
+pub use settings::Settings;
 pub use state::TcpState;
 
 use std::time::Duration;
 
 use crate::wire::tcp::is_after;
 
-use super::super::settings::TcpSettings;
-use super::super::{Direction, SequenceAdjustment};
+use super::key::{Ports, QuotedChecksum};
+use super::tool::{self, Asked, option};
+use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
+use crate::base::protocol;
+use crate::conntrack::{Direction, SequenceAdjustment, TrackContext, Tuple};
+use crate::packet::Packet;
+use crate::wire::checksum;
+use crate::wire::tcp::MIN_HEADER;
 use reset::Reset;
 use state::Step;
 use window::{Fit, Side, SideFlags};
+
+pub const SPEC: TrackerSpec = TrackerSpec {
+    name: "tcp",
+    protocol: protocol::TCP,
+    is_the_kernels: true,
+    key: &Ports {
+        read: MIN_HEADER,
+        quoted_checksum: Some(QuotedChecksum {
+            at: 16,
+            least: MIN_HEADER,
+            zero_is_none: false,
+        }),
+        finish: |_| {},
+    },
+    checked_first: false,
+    joins: false,
+    knobs: settings::KNOBS,
+    options: &[tool::PORTS, &[option(&["state"], Asked::State(STATES))]],
+};
+
+/// What `conntrack --state` takes.
+const STATES: &[(&str, &str)] = &[
+    ("NONE", "NONE"),
+    ("SYN_SENT", "SYN_SENT"),
+    ("SYN_RECV", "SYN_RECV"),
+    ("ESTABLISHED", "ESTABLISHED"),
+    ("FIN_WAIT", "FIN_WAIT"),
+    ("CLOSE_WAIT", "CLOSE_WAIT"),
+    ("LAST_ACK", "LAST_ACK"),
+    ("TIME_WAIT", "TIME_WAIT"),
+    ("CLOSE", "CLOSE"),
+    // The two are one number to the kernel, and the latter is what a flow shows.
+    ("LISTEN", "SYN_SENT2"),
+    ("SYN_SENT2", "SYN_SENT2"),
+];
+
+pub type State = TcpTrack;
+
+impl Tracker for TcpTrack {
+    type Seen<'p> = Segment<'p>;
+    type Invalid = InvalidReason;
+    type Ignored = IgnoredReason;
+
+    fn check<'p>(packet: &'p Packet, checksum: &mut ChecksumCheck) -> Result<Segment<'p>, Fault<InvalidReason>> {
+        let transport = packet.transport();
+        let header = header_is_valid(transport);
+        // The flags come last: of a packet with odd ones, too, it is known afterwards that its checksum is right.
+        if let Err(why) = header
+            && !matches!(why, InvalidReason::FlagCombination { .. })
+        {
+            return Err(Fault::Own(why));
+        }
+        checksum
+            .verify(|| checksum::transport(packet.source(), packet.destination(), protocol::TCP, transport) == 0)?;
+        Ok(header?)
+    }
+
+    fn open(cx: &TrackContext<'_>, segment: &Segment<'_>, _tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
+        let settings = &cx.settings.protocols.tcp;
+        let track = Self::begin(segment, settings)?;
+        let timeout = track.opening_timeout(settings);
+        Ok((track, timeout))
+    }
+
+    fn packet(
+        &mut self,
+        cx: &TrackContext<'_>,
+        known: &Known<'_>,
+        direction: Direction,
+        segment: &Segment<'_>,
+    ) -> Outcome {
+        let outcome = self.follow(direction, segment, &cx.settings.protocols.tcp, known);
+        if let Outcome::Destroy = outcome {
+            self.close();
+        }
+        outcome
+    }
+
+    fn state_name(&self) -> Option<&'static str> {
+        Some(self.state.name())
+    }
+
+    fn may_go_early(&self) -> bool {
+        self.is_closing()
+    }
+
+    /// It is over, and the new one's numbers are later.
+    fn gives_way_to(&self, opening: &Self) -> bool {
+        let is_over = matches!(self.state, TcpState::TimeWait | TcpState::Close | TcpState::SynSent2);
+        is_over && opening.state == TcpState::SynSent && is_after(opening.sides[0].end, self.sides[0].end)
+    }
+
+    /// The next segment of each side says how far its window reaches, as if it were the first.
+    fn begin_again(&mut self) {
+        for side in &mut self.sides {
+            side.max_window = 0;
+        }
+    }
+
+    /// A second reset finds it closed, and lets it live no longer.
+    fn reset_by_rule(&mut self, settings: &crate::conntrack::Settings) -> Option<Duration> {
+        self.close().then_some(settings.protocols.tcp.timeout_close)
+    }
+}
 
 /// What is remembered of a connection. 60 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,26 +168,11 @@ struct Last {
 }
 
 /// What becomes of a segment of a known connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It belongs. `became_assured`: the flow is ASSURED from now on.
-    Accept { timeout: Duration, became_assured: bool },
-    /// It belongs (NEW or ESTABLISHED by its direction, counts as a reply), but neither deadline nor counters follow.
-    Ignore(IgnoredReason),
-    /// It is INVALID; the flow stays as it is.
-    Invalid(InvalidReason),
-    /// It is INVALID, and so out of step with a FIN or RST of the other side that the connection seems to be over: where the flow would
-    /// live longer than `within` from now, it lives so long.
-    InvalidAtTheEnd { reason: InvalidReason, within: Duration },
-    /// It belongs and goes on with the state it would have had, and the flow is gone: a RST before any reply.
-    Destroy,
-    /// The flow is gone, and the packet must be tracked from the start, where it opens a new one: a SYN after the end.
-    Again,
-}
+pub type Outcome = Verdict<InvalidReason, IgnoredReason>;
 
 impl TcpTrack {
     /// The first segment of a flow. Its timeout comes from `opening_timeout`.
-    pub fn open(segment: &Segment<'_>, settings: &TcpSettings) -> Result<Self, InvalidReason> {
+    fn begin(segment: &Segment<'_>, settings: &Settings) -> Result<Self, InvalidReason> {
         let kind = segment.kind();
         let state = match TcpState::None.step(kind, Direction::Original) {
             Step::To(state) => state,
@@ -109,22 +206,24 @@ impl TcpTrack {
         Ok(track)
     }
 
-    /// The timeout that `open`'s segment leaves the flow with.
-    pub fn opening_timeout(&self, settings: &TcpSettings) -> Duration {
+    /// The timeout that `begin`'s segment leaves the flow with.
+    fn opening_timeout(&self, settings: &Settings) -> Duration {
         self.timeout(settings, false, false)
     }
 
-    /// A segment of this flow, seen in `direction`. `seen_reply` and `assured` are the flow's before this segment; `adjust` are its NAT
-    /// offsets, by the direction of the segments they apply to.
-    pub fn packet(
+    /// A segment of this flow, seen in `direction`. What is known of the flow is from before this segment.
+    fn follow(
         &mut self,
         direction: Direction,
         segment: &Segment<'_>,
-        settings: &TcpSettings,
-        seen_reply: bool,
-        assured: bool,
-        adjust: Option<&[SequenceAdjustment; 2]>,
+        settings: &Settings,
+        known: &Known<'_>,
     ) -> Outcome {
+        let Known {
+            seen_reply,
+            assured,
+            sequence: adjust,
+        } = *known;
         let kind = segment.kind();
         let old = self.state;
         let mut next = match old.step(kind, direction) {
@@ -204,15 +303,8 @@ impl TcpTrack {
         }
     }
 
-    /// The next segment of each side says how far its window reaches, as if it were the first.
-    pub fn learn_windows_anew(&mut self) {
-        for side in &mut self.sides {
-            side.max_window = 0;
-        }
-    }
-
     /// A reset was sent in the place of one of the ends: the connection is over. False where it was before.
-    pub fn close(&mut self) -> bool {
+    fn close(&mut self) -> bool {
         std::mem::replace(&mut self.state, TcpState::Close) != TcpState::Close
     }
 
@@ -239,17 +331,6 @@ impl TcpTrack {
         (side.flags.bits(), side.scale)
     }
 
-    /// Whether NAT may give this connection's port to one that opens now: it is over, and the new one's numbers are later.
-    pub fn gives_way_to(&self, opening: &Self) -> bool {
-        let is_over = matches!(self.state, TcpState::TimeWait | TcpState::Close | TcpState::SynSent2);
-        is_over && opening.state == TcpState::SynSent && is_after(opening.sides[0].end, self.sides[0].end)
-    }
-
-    /// True where an assured flow may go when the table is full: it is about to end anyway.
-    pub fn early_drop_candidate(&self) -> bool {
-        self.is_closing()
-    }
-
     /// An end has begun to close. From here on a RST is believed whatever its numbers are (seen for each of these states).
     fn is_closing(&self) -> bool {
         matches!(
@@ -273,7 +354,7 @@ impl TcpTrack {
         self.state = next;
     }
 
-    fn timeout(&self, settings: &TcpSettings, reset: bool, seen_reply: bool) -> Duration {
+    fn timeout(&self, settings: &Settings, reset: bool, seen_reply: bool) -> Duration {
         let timeout = self.timeout_of_traffic(settings, reset);
         if self.state == TcpState::Established && !seen_reply {
             // Picked up midway, and only one side has spoken.
@@ -284,7 +365,7 @@ impl TcpTrack {
     }
 
     /// Each limit is asked only where it would shorten the timeout, and the first that does wins.
-    fn timeout_of_traffic(&self, settings: &TcpSettings, reset: bool) -> Duration {
+    fn timeout_of_traffic(&self, settings: &Settings, reset: bool) -> Duration {
         let timeout = settings.timeout_of(self.state);
         let unacknowledged = self.sides.iter().any(|side| side.flags.has(SideFlags::UNACKNOWLEDGED));
         if self.retransmissions >= settings.max_retrans && timeout > settings.timeout_max_retrans {
@@ -333,7 +414,7 @@ impl TcpTrack {
         direction: Direction,
         kind: Kind,
         reason: InvalidReason,
-        settings: &TcpSettings,
+        settings: &Settings,
         assured: bool,
     ) -> Outcome {
         let ends = |kind| matches!(kind, Kind::Fin | Kind::Rst);
@@ -377,22 +458,5 @@ impl TcpTrack {
     fn may_be_reopened(&self, direction: Direction) -> bool {
         self.sides.iter().any(|side| side.flags.has(SideFlags::CLOSE_INIT))
             || (self.last.kind == Some(Kind::Rst) && self.last.direction == direction)
-    }
-}
-
-impl TcpSettings {
-    fn timeout_of(&self, state: TcpState) -> Duration {
-        match state {
-            TcpState::None | TcpState::SynSent => self.timeout_syn_sent,
-            // No knob of its own, and it does not follow the other's.
-            TcpState::SynSent2 => Duration::from_secs(120),
-            TcpState::SynRecv => self.timeout_syn_recv,
-            TcpState::Established => self.timeout_established,
-            TcpState::FinWait => self.timeout_fin_wait,
-            TcpState::CloseWait => self.timeout_close_wait,
-            TcpState::LastAck => self.timeout_last_ack,
-            TcpState::TimeWait => self.timeout_time_wait,
-            TcpState::Close => self.timeout_close,
-        }
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{Kind, TcpState};
-use crate::conntrack::Direction;
+use crate::conntrack::proto::WhyInvalid;
+use crate::conntrack::{Because, Direction};
 use crate::wire::tcp::flags;
 
 /// Why a segment gets the state INVALID. The connection it names, if any, stays as it is.
@@ -67,6 +68,20 @@ pub enum IgnoredReason {
     Overshot { bytes: u32 },
     /// An acknowledgement that is overly late.
     StaleAcknowledgement { acknowledgement: u32, at_least: u32 },
+}
+
+impl WhyInvalid for InvalidReason {
+    fn because(&self) -> Because {
+        match self {
+            Self::Truncated { .. } | Self::DataOffset { .. } => Because::Cut,
+            Self::CannotOpen { .. } | Self::NotLoose | Self::OutOfState { .. } | Self::AcknowledgesUnseen { .. } => {
+                Because::Before
+            }
+            Self::FlagCombination { .. } | Self::SequenceAboveWindow { .. } | Self::StaleReset { .. } => {
+                Because::Itself
+            }
+        }
+    }
 }
 
 impl fmt::Display for InvalidReason {

@@ -1,7 +1,7 @@
 //! Whether a RST is to be believed: a forged one must not close a connection, a real one that looks odd must.
 
 use super::window::SideFlags;
-use super::{Direction, InvalidReason, Kind, Segment, TcpSettings, TcpState, TcpTrack};
+use super::{Direction, InvalidReason, Kind, Segment, Settings, TcpState, TcpTrack};
 use crate::wire::tcp::is_before;
 
 /// How much a RST is believed.
@@ -22,7 +22,7 @@ impl TcpTrack {
         &self,
         direction: Direction,
         segment: &Segment<'_>,
-        settings: &TcpSettings,
+        settings: &Settings,
         seen_reply: bool,
         assured: bool,
     ) -> Reset {

@@ -16,7 +16,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::conntrack::Settings;
 
 const CONVERSATIONS: &str = include_str!("conversations.txt");
 
@@ -94,7 +93,7 @@ fn headers_that_lie_are_refused_with_their_numbers() {
 /// a command one byte longer, then an acknowledgement around the second one, and RSTs that tell what it was kept as.
 #[test]
 fn acknowledgements_of_moved_numbers_are_undone() {
-    let settings = Settings::default().tcp;
+    let settings = Settings::default();
     for (acknowledged, kept) in [(1031, 1030), (1032, 1030), (1033, 1031), (1053, 1051)] {
         let adjust = [
             SequenceAdjustment {
@@ -147,9 +146,9 @@ fn acknowledgements_of_moved_numbers_are_undone() {
 }
 
 /// The client has sent up to 1051.
-fn established_with_data(settings: &TcpSettings) -> TcpTrack {
+fn established_with_data(settings: &Settings) -> TcpTrack {
     let syn = bytes(0, 0x02, 1000, 0, 1000, 0, &[]);
-    let mut track = TcpTrack::open(&header_is_valid(&syn).unwrap(), settings).unwrap();
+    let mut track = TcpTrack::begin(&header_is_valid(&syn).unwrap(), settings).unwrap();
     hand(&mut track, Direction::Reply, 0x12, 5000, 1001, 0, settings, None);
     hand(&mut track, Direction::Original, 0x10, 1001, 5001, 50, settings, None);
     track
@@ -163,18 +162,16 @@ fn hand(
     sequence: u32,
     acknowledgement: u32,
     length: usize,
-    settings: &TcpSettings,
+    settings: &Settings,
     adjust: Option<&[SequenceAdjustment; 2]>,
 ) -> Outcome {
     let bytes = bytes(direction.index(), flags, sequence, acknowledgement, 1000, length, &[]);
-    track.packet(
-        direction,
-        &header_is_valid(&bytes).unwrap(),
-        settings,
-        true,
-        true,
-        adjust,
-    )
+    let known = Known {
+        seen_reply: true,
+        assured: true,
+        sequence: adjust,
+    };
+    track.follow(direction, &header_is_valid(&bytes).unwrap(), settings, &known)
 }
 
 /// What the caller of a tracker does.
@@ -187,7 +184,7 @@ struct Flow {
     deadline: u64,
 }
 
-fn play(flow: &mut Option<Flow>, what: &str, settings: &TcpSettings) -> String {
+fn play(flow: &mut Option<Flow>, what: &str, settings: &Settings) -> String {
     let mut words = what.split(' ');
     let way = usize::from(words.next() == Some("<"));
     let flags = flag_bits(words.next().unwrap());
@@ -237,16 +234,19 @@ fn play(flow: &mut Option<Flow>, what: &str, settings: &TcpSettings) -> String {
     )
 }
 
-fn track(known: &mut Option<Flow>, way: usize, segment: &Segment<'_>, settings: &TcpSettings) -> &'static str {
+fn track(known: &mut Option<Flow>, way: usize, segment: &Segment<'_>, settings: &Settings) -> &'static str {
     if let Some(flow) = known {
         let direction = if (way == 1) == flow.turned {
             Direction::Original
         } else {
             Direction::Reply
         };
-        let outcome = flow
-            .track
-            .packet(direction, segment, settings, flow.seen_reply, flow.assured, None);
+        let of_flow = Known {
+            seen_reply: flow.seen_reply,
+            assured: flow.assured,
+            sequence: None,
+        };
+        let outcome = flow.track.follow(direction, segment, settings, &of_flow);
         let name = match (direction, flow.seen_reply) {
             (Direction::Original, false) => "NEW",
             _ => "EST",
@@ -277,7 +277,7 @@ fn track(known: &mut Option<Flow>, way: usize, segment: &Segment<'_>, settings: 
         flow.seen_reply |= direction == Direction::Reply;
         return name;
     }
-    match TcpTrack::open(segment, settings) {
+    match TcpTrack::begin(segment, settings) {
         Err(_) => "INVALID",
         Ok(track) => {
             let deadline = track.opening_timeout(settings).as_secs();
@@ -324,8 +324,8 @@ fn flag_bits(letters: &str) -> u8 {
         .sum()
 }
 
-fn distinct_timeouts() -> TcpSettings {
-    TcpSettings {
+fn distinct_timeouts() -> Settings {
+    Settings {
         timeout_syn_sent: Duration::from_secs(2121),
         timeout_syn_recv: Duration::from_secs(1061),
         timeout_established: Duration::from_secs(40001),
@@ -336,11 +336,11 @@ fn distinct_timeouts() -> TcpSettings {
         timeout_close: Duration::from_secs(111),
         timeout_max_retrans: Duration::from_secs(601),
         timeout_unacknowledged: Duration::from_secs(702),
-        ..Settings::default().tcp
+        ..Settings::default()
     }
 }
 
-fn set(settings: &mut TcpSettings, knob: &str, value: u64) {
+fn set(settings: &mut Settings, knob: &str, value: u64) {
     let seconds = Duration::from_secs(value);
     match knob {
         "tcp_loose" => settings.loose = value != 0,

@@ -4,9 +4,7 @@
 //! last byte, (3) it acknowledges only what was seen, (4) nothing overly old. These are the paper's four bounds; each of their numbers here was
 //! read off the kernel's own words about a packet one above and one below.
 
-use super::{
-    Direction, IgnoredReason, InvalidReason, Kind, Segment, SequenceAdjustment, TcpSettings, TcpState, TcpTrack,
-};
+use super::{Direction, IgnoredReason, InvalidReason, Kind, Segment, SequenceAdjustment, Settings, TcpState, TcpTrack};
 use crate::wire::tcp::{flags, is_after, is_before};
 
 /// One side of a connection, as a sender.
@@ -133,7 +131,7 @@ impl TcpTrack {
         &mut self,
         direction: Direction,
         segment: &Segment<'_>,
-        settings: &TcpSettings,
+        settings: &Settings,
         adjust: Option<&[SequenceAdjustment; 2]>,
     ) -> Fit {
         let header = &segment.header;

@@ -1,0 +1,40 @@
+//! DCCP: this kernel has no tracker for it, so it is no more than a number; the `conntrack` tool knows its name, and prints ports of zero.
+
+use std::fmt::{self, Write};
+
+use super::key::Key;
+use super::tool::{self, Asked, option};
+use super::{TrackerSpec, generic};
+use crate::base::protocol;
+use crate::conntrack::Tuple;
+
+pub const SPEC: TrackerSpec = TrackerSpec {
+    name: "dccp",
+    protocol: protocol::DCCP,
+    is_the_kernels: false,
+    key: &Unread,
+    checked_first: false,
+    joins: false,
+    knobs: &[],
+    options: &[tool::PORTS, &[option(&["state"], Asked::NotThere)]],
+};
+
+pub type State = generic::Generic;
+pub type Settings = ();
+
+/// Ports that nobody reads.
+#[derive(Debug)]
+struct Unread;
+
+impl Key for Unread {
+    fn read(&self, _transport: &[u8]) -> Option<(u16, u16)> {
+        Some((0, 0))
+    }
+
+    fn write(&self, line: &mut String, tuple: &Tuple, from_kernel: bool) -> fmt::Result {
+        match from_kernel {
+            true => Ok(()),
+            false => write!(line, "sport={} dport={} ", tuple.source.id, tuple.destination.id),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Protocols that are no more than a number: whatever passes between two hosts with it is one flow.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use super::key::Nothing;
+use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
+use crate::base::protocol;
+use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::{Direction, TrackContext, Tuple};
+use crate::packet::Packet;
+
+pub const SPEC: TrackerSpec = TrackerSpec {
+    name: "unknown",
+    protocol: protocol::RAW,
+    is_the_kernels: true,
+    key: &Nothing,
+    checked_first: false,
+    joins: false,
+    knobs: &[KnobSpec {
+        name: "nf_conntrack_generic_timeout",
+        classic: None,
+        reach: |all| Knob::Seconds(&mut all.protocols.generic.timeout),
+    }],
+    options: &[],
+};
+
+pub type State = Generic;
+
+/// Nothing is remembered of such a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generic;
+
+/// `net.netfilter.nf_conntrack_generic_timeout`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Tracker for Generic {
+    type Seen<'p> = ();
+    type Invalid = Infallible;
+    type Ignored = Infallible;
+
+    fn check(_packet: &Packet, _checksum: &mut ChecksumCheck) -> Result<(), Fault<Infallible>> {
+        Ok(())
+    }
+
+    fn open(cx: &TrackContext<'_>, (): &(), _tuple: &Tuple) -> Result<(Self, Duration), Infallible> {
+        Ok((Self, cx.settings.protocols.generic.timeout))
+    }
+
+    fn packet(
+        &mut self,
+        cx: &TrackContext<'_>,
+        _known: &Known<'_>,
+        _direction: Direction,
+        (): &(),
+    ) -> Verdict<Infallible, Infallible> {
+        Verdict::Accept {
+            timeout: cx.settings.protocols.generic.timeout,
+            became_assured: false,
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! ICMP for IPv6: its name and its knob. In a packet of IPv4 it is no more than a number.
+
+use std::time::Duration;
+
+use super::key::Nothing;
+use super::tool::{Asked, option};
+use super::{TrackerSpec, generic};
+use crate::base::protocol;
+use crate::conntrack::settings::{Knob, KnobSpec};
+
+pub const SPEC: TrackerSpec = TrackerSpec {
+    name: "icmpv6",
+    protocol: protocol::ICMPV6,
+    is_the_kernels: true,
+    key: &Nothing,
+    checked_first: false,
+    joins: false,
+    knobs: &[KnobSpec {
+        name: "nf_conntrack_icmpv6_timeout",
+        classic: None,
+        reach: |all| Knob::Seconds(&mut all.protocols.icmpv6.timeout),
+    }],
+    options: &[&[
+        option(&["icmpv6-type"], Asked::NotThere),
+        option(&["icmpv6-code"], Asked::NotThere),
+        option(&["icmpv6-id"], Asked::NotThere),
+    ]],
+};
+
+pub type State = generic::Generic;
+
+/// `net.netfilter.nf_conntrack_icmpv6_timeout`: kept and shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+        }
+    }
+}

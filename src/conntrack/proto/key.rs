@@ -1,0 +1,173 @@
+//! What tells the flows between two hosts apart: ports, an identifier, a call; how it is read, printed, and rewritten by NAT.
+
+use std::fmt::{self, Write};
+
+use crate::conntrack::Tuple;
+use crate::packet::{End, Packet};
+use crate::wire::{be16, checksum, put16};
+
+/// The 16 bits at each end of a tuple, as a protocol's headers have them.
+pub trait Key: Sync + fmt::Debug {
+    /// The numbers of source and destination in a transport header, which an ICMP error may have cut short. `None`: it names no flow.
+    fn read(&self, transport: &[u8]) -> Option<(u16, u16)>;
+
+    /// The tuple of the answer; `None` for what nobody answers.
+    fn answer(&self, tuple: &Tuple) -> Option<Tuple> {
+        Some(tuple.turned())
+    }
+
+    /// As a listing prints it after the addresses, with a space at its end.
+    fn write(&self, line: &mut String, tuple: &Tuple, from_kernel: bool) -> fmt::Result;
+
+    /// Which of the numbers NAT may change.
+    fn drawn(&self) -> Drawn {
+        Drawn::Nothing
+    }
+
+    /// Gives one end of a packet the number that `target` has there, with the checksums that follow. The address is the caller's.
+    fn rewrite(&self, _packet: &mut Packet, _end: End, _target: &Tuple) -> Result<(), Unwritable> {
+        Ok(())
+    }
+
+    /// How many bytes are read in one piece of a quoted header, of those that are there.
+    fn read_of_quote(&self, _there: usize) -> usize {
+        QUOTED_AT_LEAST
+    }
+
+    /// The same in the packet that an ICMP error quotes, as far as it is quoted. Checksums in it follow incrementally, so what was wrong stays
+    /// wrong. `None` where too little is quoted.
+    fn rewrite_quoted(&self, _quoted: &mut QuotedEnd<'_>) -> Option<()> {
+        Some(())
+    }
+}
+
+/// Which numbers of a tuple NAT may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drawn {
+    Nothing,
+    /// The one at the end whose address it chooses.
+    Ports,
+    /// The source's, whichever end it is about.
+    Identifier,
+}
+
+/// Why NAT cannot rewrite a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwritable(pub &'static str);
+
+/// One end of a quoted packet, of which the address changes too.
+#[derive(Debug)]
+pub struct QuotedEnd<'a> {
+    /// From the transport header on.
+    pub transport: &'a mut [u8],
+    pub end: End,
+    /// What the quoted packet shall be.
+    pub target: &'a Tuple,
+    /// The address before and after.
+    pub address: (u32, u32),
+}
+
+/// Bytes of a transport header that an error has to quote (RFC 792). Seen: with fewer the error is dropped, though tracking reads it.
+pub const QUOTED_AT_LEAST: usize = 8;
+
+/// Nothing but the addresses.
+#[derive(Debug)]
+pub struct Nothing;
+
+impl Key for Nothing {
+    fn read(&self, _transport: &[u8]) -> Option<(u16, u16)> {
+        Some((0, 0))
+    }
+
+    fn write(&self, _line: &mut String, _tuple: &Tuple, _from_kernel: bool) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// Two ports, which are the first four bytes.
+#[derive(Debug)]
+pub struct Ports {
+    /// So much of the header is read in one piece before a port is written; in a quote only if all of it is there.
+    pub read: usize,
+    /// The checksum over the pseudo-header, in a quote.
+    pub quoted_checksum: Option<QuotedChecksum>,
+    /// What has to be done about a checksum that the packet's own edits do not know.
+    pub finish: fn(&mut Packet),
+}
+
+/// Where a checksum stands that follows addresses and ports.
+#[derive(Debug)]
+pub struct QuotedChecksum {
+    pub at: usize,
+    /// It follows where so much of the header is quoted.
+    pub least: usize,
+    /// Zero says that there is none.
+    pub zero_is_none: bool,
+}
+
+impl Key for Ports {
+    fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {
+        Some((word(transport, 0)?, word(transport, 2)?))
+    }
+
+    fn write(&self, line: &mut String, tuple: &Tuple, _from_kernel: bool) -> fmt::Result {
+        write!(line, "sport={} dport={} ", tuple.source.id, tuple.destination.id)
+    }
+
+    fn drawn(&self) -> Drawn {
+        Drawn::Ports
+    }
+
+    fn rewrite(&self, packet: &mut Packet, end: End, target: &Tuple) -> Result<(), Unwritable> {
+        if self.read > 0 {
+            packet.pull(self.read);
+        }
+        packet.set_port(end, target.end(end).id);
+        (self.finish)(packet);
+        Ok(())
+    }
+
+    fn read_of_quote(&self, there: usize) -> usize {
+        match self.read {
+            read if read > 0 && there >= read => read,
+            _ => QUOTED_AT_LEAST,
+        }
+    }
+
+    fn rewrite_quoted(&self, quoted: &mut QuotedEnd<'_>) -> Option<()> {
+        if quoted.transport.len() < QUOTED_AT_LEAST {
+            return None;
+        }
+        let at = match quoted.end {
+            End::Source => 0,
+            End::Destination => 2,
+        };
+        let (old, new) = (be16(quoted.transport, at), quoted.target.end(quoted.end).id);
+        put16(quoted.transport, at, new);
+        let Some(checksum) = self
+            .quoted_checksum
+            .as_ref()
+            .filter(|it| quoted.transport.len() >= it.least)
+        else {
+            return Some(());
+        };
+        let field = be16(quoted.transport, checksum.at);
+        if checksum.zero_is_none && field == 0 {
+            return Some(());
+        }
+        let field = checksum::update32(field, quoted.address.0, quoted.address.1);
+        let field = checksum::update16(field, old, new);
+        let field = if checksum.zero_is_none && field == 0 {
+            0xffff
+        } else {
+            field
+        };
+        put16(quoted.transport, checksum.at, field);
+        Some(())
+    }
+}
+
+/// The word at a place, if it is there.
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..at + 2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+}

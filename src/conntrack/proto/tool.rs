@@ -1,0 +1,44 @@
+//! What the `conntrack` tool can ask of a protocol: the options that `-p NAME` brings.
+
+use crate::conntrack::Direction::{self, Original, Reply};
+use crate::packet::End::{self, Destination, Source};
+
+/// One of those options, under all its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToolOption {
+    /// The first is what messages call it.
+    pub names: &'static [&'static str],
+    pub asks: Asked,
+}
+
+/// What an option asks of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The 16 bits at one end.
+    Id(Direction, End),
+    /// What the original tuple of ICMP has beside its identifier.
+    Type,
+    Code,
+    /// One of these words, each with the state that such a flow shows.
+    State(&'static [(&'static str, &'static str)]),
+    /// It goes with commands that are not there.
+    Unasked,
+    /// The real tool has it; here it is refused by name.
+    NotThere,
+}
+
+pub const fn option(names: &'static [&'static str], asks: Asked) -> ToolOption {
+    ToolOption { names, asks }
+}
+
+/// What each protocol with ports brings.
+pub const PORTS: &[ToolOption] = &[
+    option(&["sport", "orig-port-src"], Asked::Id(Original, Source)),
+    option(&["dport", "orig-port-dst"], Asked::Id(Original, Destination)),
+    option(&["reply-port-src"], Asked::Id(Reply, Source)),
+    option(&["reply-port-dst"], Asked::Id(Reply, Destination)),
+    option(&["mask-port-src"], Asked::Unasked),
+    option(&["mask-port-dst"], Asked::Unasked),
+    option(&["tuple-port-src"], Asked::Unasked),
+    option(&["tuple-port-dst"], Asked::Unasked),
+];
