@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -14,21 +14,77 @@ use super::{Direction, Settings, TrackContext, Tuple};
 use crate::base::{InterfaceId, Time};
 use crate::wire::tcp::is_before;
 
-/// A flow. The original tuple never changes; everything else lies behind the flow's own lock.
+/// A flow. The original tuple never changes, and what NAT decided no more once the flow is in the table; everything else lies behind the flow's
+/// own lock.
 #[derive(Debug)]
 pub struct Flow {
     /// Grows with each flow: the order in which flows are listed.
     serial: u64,
     original: Tuple,
+    settled: OnceLock<Settled>,
     state: Mutex<FlowState>,
+}
+
+/// What changes no more once a flow is in the table: its packets read it without the flow's lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub reply: Tuple,
+    /// The bits of NAT count; others may have come since.
+    pub status: Status,
+    pub nat: NatInfo,
+    /// A helper reads its packets, and may shift their numbers.
+    pub is_read: bool,
+}
+
+impl Settled {
+    fn of(state: &FlowState) -> Self {
+        Self {
+            reply: state.reply,
+            status: state.status,
+            nat: state.nat,
+            is_read: state.helper.is_some() || state.status.has(Status::SEQ_ADJUST),
+        }
+    }
+
+    /// The tuple of a direction; the original one is the flow's own.
+    pub fn tuple<'a>(&'a self, flow: &'a Flow, direction: Direction) -> &'a Tuple {
+        match direction {
+            Direction::Original => &flow.original,
+            Direction::Reply => &self.reply,
+        }
+    }
 }
 
 impl Flow {
     pub(super) fn new(serial: u64, original: Tuple, state: FlowState) -> Self {
+        let settled = match state.status.has(Status::CONFIRMED) {
+            true => OnceLock::from(Settled::of(&state)),
+            false => OnceLock::new(),
+        };
         Self {
             serial,
             original,
+            settled,
             state: Mutex::new(state),
+        }
+    }
+
+    /// It is in the table now.
+    pub(super) fn settle(&self, state: &FlowState) {
+        // Nobody else settles it: it enters the table once, under its lock.
+        let _ = self.settled.set(Settled::of(state));
+    }
+
+    /// What changes no more; `None` while the flow is not in the table.
+    pub fn settled(&self) -> Option<&Settled> {
+        self.settled.get()
+    }
+
+    /// The same of any flow, as it stands.
+    pub fn as_decided(&self) -> Settled {
+        match self.settled() {
+            Some(settled) => *settled,
+            None => Settled::of(&self.lock()),
         }
     }
 

@@ -22,7 +22,7 @@ mod tuple;
 
 pub use events::{Event, EventKind, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
-pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Status};
+pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Settled, Status};
 pub use settings::{Frag6Settings, SettingError, Settings};
 pub use table::Table;
 pub use tuple::{Direction, Endpoint, Tuple};

@@ -282,7 +282,10 @@ impl Table {
                     *started = cx.now;
                 }
                 match self.insert(&flow, &state) {
-                    Ok(()) => return Ok(true),
+                    Ok(()) => {
+                        flow.settle(&state);
+                        return Ok(true);
+                    }
                     Err(holder) => {
                         state.status.clear(Status::CONFIRMED);
                         holder

@@ -9,7 +9,7 @@ use super::reason::Reason;
 use super::services::EngineServices;
 use super::walk::{Verdict, Walk};
 use crate::base::{Family, InterfaceName};
-use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked, Tracking};
+use crate::conntrack::{CtState, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
@@ -301,14 +301,10 @@ impl<O: Observer> Pass<'_, O> {
         let Some(flow) = &transit.tracking.flow else {
             return Ok(());
         };
-        {
-            // Of most packets the flow is in the table, and nobody reads or shifts them.
-            let state = flow.lock();
-            if state.status.has(Status::CONFIRMED) && !state.status.has(Status::SEQ_ADJUST) && state.helper.is_none() {
-                drop(state);
-                self.router.flows.got_through(self.now, flow);
-                return Ok(());
-            }
+        // Of most packets the flow is in the table, and nobody reads or shifts them.
+        if flow.settled().is_some_and(|it| !it.is_read) {
+            self.router.flows.got_through(self.now, flow);
+            return Ok(());
         }
         let mut helper = HelperContext {
             now: self.now,
@@ -349,8 +345,8 @@ impl<O: Observer> Pass<'_, O> {
 /// error of the router's own that has the right destination from the start gets its way anew, and by its source now.
 fn is_led_elsewhere(tracking: &Tracking) -> bool {
     tracking.flow.as_ref().is_some_and(|flow| {
-        let state = flow.lock();
-        let tuple = |direction| state.tuple(flow, direction);
+        let decided = flow.as_decided();
+        let tuple = |direction| decided.tuple(flow, direction);
         tuple(tracking.direction).destination.address != tuple(tracking.direction.opposite()).source.address
     })
 }

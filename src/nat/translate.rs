@@ -29,21 +29,20 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
         return Ok(Translated::Unchanged);
     };
     let manip = hook.manip();
-    let state = flow.lock();
-    let status = state.status;
+    let decided = flow.as_decided();
+    let status = decided.status;
     let applies = status.has(status_bit(manip, tracking.direction));
     if tracking.state == Some(CtState::Related)
         && let Some(message) = packet.icmpv4()
         && kind::is_error(message.kind())
     {
-        let opposite = *state.tuple(flow, tracking.direction.opposite());
-        drop(state);
+        let opposite = decided.tuple(flow, tracking.direction.opposite());
         let redirect = message.kind() == kind::REDIRECT;
-        return translate_error(packet, status, &opposite, manip, applies, redirect).map(changed);
+        return translate_error(packet, status, opposite, manip, applies, redirect).map(changed);
     }
     if hook == NatHook::Postrouting
         && tracking.direction == Direction::Original
-        && let masqueraded @ Some(_) = state.nat.masquerade_interface
+        && let masqueraded @ Some(_) = decided.nat.masquerade_interface
         && masqueraded != packet.output
     {
         return Ok(Translated::Moved);
@@ -51,8 +50,7 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
     if !applies {
         return Ok(Translated::Unchanged);
     }
-    let opposite = *state.tuple(flow, tracking.direction.opposite());
-    drop(state);
+    let opposite = decided.tuple(flow, tracking.direction.opposite());
     let Some(target) = opposite.inverse() else {
         return Ok(Translated::Unchanged);
     };
