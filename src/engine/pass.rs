@@ -115,7 +115,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet.fill_source(route.source);
         }
         if lacks_identification(&packet) {
-            self.router.host.lock().identify(&mut packet);
+            self.router.host.identify(&mut packet);
         }
         packet.fill_header_checksum();
         packet.output = Some(route.interface);
@@ -136,12 +136,9 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// Fragment queues whose time is over.
     pub(super) fn expire_fragments(&mut self) {
-        let expired = self.router.fragments.lock().expire(self.now);
+        let expired = self.router.fragments.expire(self.now);
         for queue in expired {
-            let built = self
-                .config
-                .net
-                .reassembly_error(&mut self.router.host.lock(), self.now, &queue);
+            let built = self.config.net.reassembly_error(&self.router.host, self.now, &queue);
             if let Ok(outgoing) = built {
                 self.outward_icmp(outgoing, Tracking::default());
             }
@@ -183,7 +180,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                 let reason = Reason::Host(reason);
                 self.see_stop(&reason);
                 let built = self.config.net.complain_of_arrival(
-                    &mut self.router.host.lock(),
+                    &self.router.host,
                     self.now,
                     &transit.packet,
                     delivery,
@@ -202,10 +199,10 @@ impl<'a, O: Observer> Pass<'a, O> {
         match self.config.net.forward(&mut transit.packet, route) {
             ForwardOutcome::Continue { redirect } => {
                 if let Some(redirect) = redirect {
-                    let built =
-                        self.config
-                            .net
-                            .redirect(&mut self.router.host.lock(), self.now, &transit.packet, redirect);
+                    let built = self
+                        .config
+                        .net
+                        .redirect(&self.router.host, self.now, &transit.packet, redirect);
                     self.outward_error(built, reject::related(&transit.tracking));
                 }
             }
@@ -248,7 +245,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             bytes,
         });
         let answer = self.config.net.answer(
-            &mut self.router.host.lock(),
+            &self.router.host,
             self.now,
             &*self.router.listeners,
             &transit.packet,
@@ -478,7 +475,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         let built = self
             .config
             .net
-            .complain(&mut self.router.host.lock(), self.now, about, delivery, complaint);
+            .complain(&self.router.host, self.now, about, delivery, complaint);
         self.outward_error(built, reject::related(tracking));
     }
 

@@ -104,7 +104,6 @@ impl<O: Observer> Pass<'_, O> {
         let pushed = self
             .router
             .fragments
-            .lock()
             .push(self.now, &self.config.net, user, transit.packet.take());
         match pushed {
             Pushed::Whole(packet) => {

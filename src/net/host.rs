@@ -8,7 +8,7 @@ use super::{
 use crate::base::{Family, Time};
 use crate::packet::Packet;
 
-/// What the host keeps from packet to packet.
+/// What the host keeps from packet to packet, for all workers: there is no lock around it.
 #[derive(Clone, Debug)]
 pub struct HostState {
     pub limiter: Limiter,
@@ -18,13 +18,13 @@ pub struct HostState {
 impl HostState {
     pub fn new(seed: u64) -> Self {
         Self {
-            limiter: Limiter::new(),
+            limiter: Limiter::new(seed),
             identification: v4::Identification::new(seed),
         }
     }
 
     /// The identification that [`lacks_identification`] found missing; the header checksum is the caller's.
-    pub fn identify(&mut self, packet: &mut Packet) {
+    pub fn identify(&self, packet: &mut Packet) {
         let next = self
             .identification
             .next(packet.source(), packet.destination(), packet.protocol());
@@ -146,7 +146,7 @@ impl Net {
     /// What the host does with a packet that got through INPUT. `delivery` is what `InputRoute` said; fragments are reassembled before.
     pub fn answer(
         &self,
-        host: &mut HostState,
+        host: &HostState,
         now: Time,
         listeners: &dyn Listeners,
         packet: &Packet,
@@ -162,7 +162,7 @@ impl Net {
     /// `InputRoute` says, in OUTPUT that of its `OutputRoute`.
     pub fn complain(
         &self,
-        host: &mut HostState,
+        host: &HostState,
         now: Time,
         original: &Packet,
         delivery: Delivery,
@@ -177,7 +177,7 @@ impl Net {
     /// What `InputRoute::Error` asks for. An error about a missing route has a limit of its own before the common ones.
     pub fn complain_of_arrival(
         &self,
-        host: &mut HostState,
+        host: &HostState,
         now: Time,
         original: &Packet,
         delivery: Delivery,
@@ -193,7 +193,7 @@ impl Net {
     /// Builds the redirect that `forward` asked for, unless the sender has had too many.
     pub fn redirect(
         &self,
-        host: &mut HostState,
+        host: &HostState,
         now: Time,
         original: &Packet,
         redirect: Redirect,
@@ -208,7 +208,7 @@ impl Net {
     }
 
     /// What the sender of a packet hears whose fragments did not come in time.
-    pub fn reassembly_error(&self, host: &mut HostState, now: Time, expired: &Expired) -> Result<Outgoing, Suppressed> {
+    pub fn reassembly_error(&self, host: &HostState, now: Time, expired: &Expired) -> Result<Outgoing, Suppressed> {
         let first = expired.first.as_ref().ok_or(Suppressed::NotForThisHost)?;
         if first.input.is_some() && self.route_input(first) != InputRoute::Local {
             return Err(Suppressed::NotForThisHost);

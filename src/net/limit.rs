@@ -7,8 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::base::Time;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::base::{Random, Time};
 
 /// Ticks of the kernel's clock in a second.
 const HZ: u64 = 250;
@@ -26,12 +29,20 @@ const REDIRECT_SILENCE: u64 = REDIRECT_LOAD << (REDIRECT_NUMBER + 1);
 /// The kernel forgets peers too, by memory and age; a forgotten one is a new one.
 const MAX_PEERS: usize = 65_664;
 
-#[derive(Clone, Debug, Default)]
+/// Asked by all workers at once: the common bucket is two numbers, as the kernel's, and each destination's record stands behind a lock that it
+/// shares with few others.
+#[derive(Debug)]
 pub struct Limiter {
-    credit: u64,
-    refilled: Option<u64>,
-    peers: BTreeMap<IpAddr, Peer>,
+    key: u64,
+    credit: AtomicU64,
+    /// In ticks; 0 before the first time.
+    refilled: AtomicU64,
+    peers: [Mutex<Peers>; SHARDS],
 }
+
+type Peers = BTreeMap<IpAddr, Peer>;
+
+const SHARDS: usize = 64;
 
 #[derive(Clone, Copy, Debug)]
 struct Peer {
@@ -40,37 +51,67 @@ struct Peer {
     redirects: u32,
 }
 
+impl Clone for Limiter {
+    fn clone(&self) -> Self {
+        Self {
+            key: self.key,
+            credit: self.credit.load(Ordering::Relaxed).into(),
+            refilled: self.refilled.load(Ordering::Relaxed).into(),
+            peers: std::array::from_fn(|at| Mutex::new(self.peers[at].lock().clone())),
+        }
+    }
+}
+
 impl Limiter {
-    pub fn new() -> Self {
-        Self::default()
+    /// The seed decides which destinations share a lock.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            key: seed,
+            credit: AtomicU64::new(0),
+            refilled: AtomicU64::new(0),
+            peers: std::array::from_fn(|_| Mutex::default()),
+        }
     }
 
-    /// `icmp_msgs_per_sec` and `icmp_msgs_burst`: whether one more may go out. `consume` takes it.
-    pub(super) fn common_allows(&mut self, now: Time, per_second: u64, burst: u64) -> bool {
+    /// `icmp_msgs_per_sec` and `icmp_msgs_burst`: whether one more may go out. `consume` takes it. As in the kernel, workers that ask at the same
+    /// time may all be given the last.
+    pub(super) fn common_allows(&self, now: Time, per_second: u64, burst: u64) -> bool {
         let now = ticks(now);
-        let passed = self
-            .refilled
-            .map_or(HZ, |refilled| now.saturating_sub(refilled).min(HZ));
-        if self.credit == 0 && passed < HZ / 50 {
+        let refilled = self.refilled.load(Ordering::Relaxed);
+        let passed = now.saturating_sub(refilled).min(HZ);
+        if self.credit.load(Ordering::Relaxed) == 0 && passed < HZ / 50 {
             return false;
         }
         let earned = per_second.saturating_mul(passed) / HZ;
-        if earned > 0 {
-            self.refilled = Some(now);
-            self.credit = self.credit.saturating_add(earned).min(burst);
+        // Who sets the time gives what has been earned since; the others find it given.
+        let is_mine = earned > 0
+            && self
+                .refilled
+                .compare_exchange(refilled, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if is_mine {
+            self.change_credit(|credit| credit.saturating_add(earned).min(burst));
         }
-        self.credit > 0
+        self.credit.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) fn consume(&mut self) {
-        self.credit = self.credit.saturating_sub(1);
+    pub(super) fn consume(&self) {
+        self.change_credit(|credit| credit.saturating_sub(1));
+    }
+
+    fn change_credit(&self, change: impl Fn(u64) -> u64) {
+        // Never refuses, so it never fails.
+        let _ = self
+            .credit
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |credit| Some(change(credit)));
     }
 
     /// `icmp_ratelimit`, in milliseconds between errors to one destination.
-    pub(super) fn peer_allows(&mut self, now: Time, to: IpAddr, milliseconds: u64) -> bool {
+    pub(super) fn peer_allows(&self, now: Time, to: IpAddr, milliseconds: u64) -> bool {
         let now = ticks(now);
         let price = (milliseconds * HZ).div_ceil(1000);
-        let peer = self.peer(now, to);
+        let mut peers = self.peers_beside(to);
+        let peer = peer(&mut peers, now, to);
         if peer.last != now {
             peer.tokens = (peer.tokens + now.saturating_sub(peer.last)).min(BURST_FACTOR * price);
             peer.last = now;
@@ -83,9 +124,10 @@ impl Limiter {
     }
 
     /// Before the other limits, an error about a missing route has one of its own.
-    pub(super) fn route_error_allows(&mut self, now: Time, to: IpAddr) -> bool {
+    pub(super) fn route_error_allows(&self, now: Time, to: IpAddr) -> bool {
         let now = ticks(now);
-        let peer = self.peer(now, to);
+        let mut peers = self.peers_beside(to);
+        let peer = peer(&mut peers, now, to);
         peer.tokens = (peer.tokens + now.saturating_sub(peer.last)).min(ROUTE_ERROR_BURST);
         peer.last = now;
         let allowed = peer.tokens >= ROUTE_ERROR_COST;
@@ -96,9 +138,10 @@ impl Limiter {
     }
 
     /// Redirects to one host come at doubling distances, nine at most, until it has been silent for twenty seconds.
-    pub(super) fn redirect_allows(&mut self, now: Time, to: IpAddr) -> bool {
+    pub(super) fn redirect_allows(&self, now: Time, to: IpAddr) -> bool {
         let now = ticks(now);
-        let peer = self.peer(now, to);
+        let mut peers = self.peers_beside(to);
+        let peer = peer(&mut peers, now, to);
         if now > peer.last + REDIRECT_SILENCE {
             peer.tokens = 0;
             peer.redirects = 0;
@@ -115,19 +158,29 @@ impl Limiter {
         allowed
     }
 
-    fn peer(&mut self, now: u64, to: IpAddr) -> &mut Peer {
-        if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&to) {
-            self.peers.retain(|_, peer| now < peer.last + INITIAL_SILENCE);
-            if self.peers.len() >= MAX_PEERS {
-                self.peers.clear();
-            }
-        }
-        self.peers.entry(to).or_insert(Peer {
-            tokens: 0,
-            last: now.saturating_sub(INITIAL_SILENCE),
-            redirects: 0,
-        })
+    fn peers_beside(&self, to: IpAddr) -> MutexGuard<'_, Peers> {
+        let bits = match to {
+            IpAddr::V4(v4) => v4.to_bits().into(),
+            IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64 ^ v6.to_bits() as u64,
+        };
+        let number = Random::new(self.key ^ bits).next_u64() as usize % SHARDS;
+        self.peers[number].lock()
     }
+}
+
+fn peer(peers: &mut Peers, now: u64, to: IpAddr) -> &mut Peer {
+    const MOST: usize = MAX_PEERS / SHARDS;
+    if peers.len() >= MOST && !peers.contains_key(&to) {
+        peers.retain(|_, peer| now < peer.last + INITIAL_SILENCE);
+        if peers.len() >= MOST {
+            peers.clear();
+        }
+    }
+    peers.entry(to).or_insert(Peer {
+        tokens: 0,
+        last: now.saturating_sub(INITIAL_SILENCE),
+        redirects: 0,
+    })
 }
 
 /// Time in the kernel's ticks, an hour ahead so that a minute before the start of time is not cut off.
@@ -153,7 +206,7 @@ mod tests {
     /// Thirty packets at once, then again later: how many were answered.
     #[test]
     fn errors_to_one_peer() {
-        let mut limiter = Limiter::new();
+        let limiter = Limiter::new(1);
         for (time, answered) in [(0, 6), (1020, 1), (3520, 2)] {
             assert_eq!(
                 count(|| limiter.peer_allows(at(time), PEER, 1000)),
@@ -165,21 +218,21 @@ mod tests {
 
     #[test]
     fn missing_routes_pay_twice() {
-        let both = |limiter: &mut Limiter, time, price| {
+        let both = |limiter: &Limiter, time, price| {
             count(|| limiter.route_error_allows(at(time), PEER) && limiter.peer_allows(at(time), PEER, price))
         };
-        assert_eq!(both(&mut Limiter::new(), 0, 1000), 2);
-        assert_eq!(both(&mut Limiter::new(), 0, 0), 5);
-        let mut limiter = Limiter::new();
+        assert_eq!(both(&Limiter::new(1), 0, 1000), 2);
+        assert_eq!(both(&Limiter::new(1), 0, 0), 5);
+        let limiter = Limiter::new(1);
         assert!(limiter.peer_allows(at(0), PEER, 0));
-        assert_eq!(both(&mut limiter, 0, 0), 0);
-        assert_eq!(both(&mut limiter, 1100, 0), 1);
+        assert_eq!(both(&limiter, 0, 0), 0);
+        assert_eq!(both(&limiter, 1100, 0), 1);
     }
 
     /// A packet every 5 ms: the kernel sent redirects at 0, 0.04, 0.13, 0.29, 0.62, 1.26 and 2.54 s.
     #[test]
     fn redirects_double_their_distance() {
-        let mut limiter = Limiter::new();
+        let limiter = Limiter::new(1);
         let sent: Vec<u64> = (0..3000)
             .step_by(5)
             .filter(|time| limiter.redirect_allows(at(*time), PEER))
@@ -189,8 +242,8 @@ mod tests {
 
     #[test]
     fn all_peers_share_a_bucket() {
-        let mut limiter = Limiter::new();
-        let mut ask = |time| {
+        let limiter = Limiter::new(1);
+        let ask = |time| {
             let allowed = limiter.common_allows(at(time), 1000, 50);
             if allowed {
                 limiter.consume();

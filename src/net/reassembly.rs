@@ -1,13 +1,43 @@
 //! Reassembly in the words of both families: who asks for it, and what comes of it.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use super::{DropReason, Net, v4};
-use crate::base::{Family, Time};
+use crate::base::Time;
 use crate::packet::Packet;
 
-/// Every queue that waits for fragments.
-#[derive(Clone, Debug, Default)]
+/// Every queue that waits for fragments, by sender in shards, each with a lock of its own: the senders' fragments are counted too.
+#[derive(Debug)]
 pub struct Reassembly {
-    v4: v4::Reassembly,
+    v4: [Mutex<v4::Reassembly>; SHARDS],
+    common: Arc<v4::Waiting>,
+}
+
+const SHARDS: usize = 16;
+
+impl Default for Reassembly {
+    fn default() -> Self {
+        let common = Arc::default();
+        Self {
+            v4: std::array::from_fn(|_| Mutex::new(v4::Reassembly::beside(&common))),
+            common,
+        }
+    }
+}
+
+impl Clone for Reassembly {
+    fn clone(&self) -> Self {
+        // All at once, so that what they count together is what they have.
+        let shards = self.v4.each_ref().map(|shard| shard.lock());
+        let common = Arc::new(v4::Waiting::clone(&self.common));
+        Self {
+            v4: shards.map(|shard| Mutex::new(shard.copy(&common))),
+            common,
+        }
+    }
 }
 
 impl Reassembly {
@@ -16,32 +46,38 @@ impl Reassembly {
     }
 
     /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
-    pub fn push(&mut self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
-        match packet.family() {
-            Family::V4 => self.v4.push(now, net, user, packet),
-            Family::V6 => Pushed::Dropped(DropReason::NotOurFamily),
+    pub fn push(&self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
+        match packet.source() {
+            IpAddr::V4(source) => {
+                let number = (source.to_bits().wrapping_mul(SPREADS) >> 16) as usize % SHARDS;
+                self.v4[number].lock().push(now, net, user, packet)
+            }
+            IpAddr::V6(_) => Pushed::Dropped(DropReason::NotOurFamily),
         }
     }
 
     /// Takes the queues whose time is up, the oldest first.
-    pub fn expire(&mut self, now: Time) -> Vec<Expired> {
-        self.v4.expire(now)
-    }
-
-    /// When `expire` may next have something to do.
-    pub fn next_deadline(&self) -> Option<Time> {
-        self.v4.next_deadline()
+    pub fn expire(&self, now: Time) -> Vec<Expired> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let mut expired: Vec<_> = self.v4.iter().flat_map(|shard| shard.lock().expire(now)).collect();
+        expired.sort_unstable_by_key(|(at, _)| *at);
+        expired.into_iter().map(|(_, expired)| expired).collect()
     }
 
     /// How many packets are waited for.
     pub fn len(&self) -> usize {
-        self.v4.len()
+        self.common.waiting()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.v4.is_empty()
+        self.len() == 0
     }
 }
+
+/// Neighbours go to different shards. Who aims at one makes its own fragments wait.
+const SPREADS: u32 = 0x9e37_79b1;
 
 /// Who reassembles: fragments seen at one place never meet those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -50,7 +50,7 @@ const EXTENDED_ECHO_REPLY: u8 = 43;
 /// [`Net::answer`].
 pub fn answer(
     net: &Net,
-    host: &mut HostState,
+    host: &HostState,
     now: Time,
     listeners: &dyn Listeners,
     packet: &Packet,
@@ -77,7 +77,7 @@ pub fn answer(
 
 struct Asked<'a> {
     net: &'a Net,
-    host: &'a mut HostState,
+    host: &'a HostState,
     now: Time,
     listeners: &'a dyn Listeners,
     packet: &'a Packet,
@@ -334,7 +334,7 @@ mod tests {
 
     fn said(net: &Net, make: &Make, delivery: Delivery) -> String {
         let now = Time::from_nanos(1_234_000_000);
-        match net.answer(&mut HostState::new(1), now, &Closed, &make.packet(), delivery) {
+        match net.answer(&HostState::new(1), now, &Closed, &make.packet(), delivery) {
             Answer::Consumed => "consumed".into(),
             Answer::Reply(sent) => show(&sent.packet),
             Answer::Refused(reason, sent) => format!("{} {}", reason.kernel_word(), show(&sent.packet)),
@@ -552,7 +552,7 @@ mod tests {
         let value = checksum::transport([10, 0, 0, 2].into(), [10, 0, 0, 1].into(), 6, &known.transport);
         put16(&mut known.transport, 16, value);
         let answer = net.answer(
-            &mut HostState::new(1),
+            &HostState::new(1),
             Time::ZERO,
             &Closed,
             &known.packet(),
@@ -626,7 +626,7 @@ mod tests {
         put16(&mut longer.transport, 6, whole);
         let mut packet = longer.packet();
         packet.checksum = ChecksumState::Verified;
-        let answer = net.answer(&mut HostState::new(1), Time::ZERO, &Closed, &packet, Delivery::Local);
+        let answer = net.answer(&HostState::new(1), Time::ZERO, &Closed, &packet, Delivery::Local);
         assert!(matches!(answer, Answer::Dropped(DropReason::UdpChecksum)), "{answer:?}");
 
         struct Open;
@@ -635,13 +635,7 @@ mod tests {
                 packet.ports().is_some_and(|ports| ports.1 == 5000)
             }
         }
-        let answer = net.answer(
-            &mut HostState::new(1),
-            Time::ZERO,
-            &Open,
-            &good.packet(),
-            Delivery::Local,
-        );
+        let answer = net.answer(&HostState::new(1), Time::ZERO, &Open, &good.packet(), Delivery::Local);
         assert!(matches!(answer, Answer::Consumed), "{answer:?}");
     }
 
@@ -656,7 +650,7 @@ mod tests {
         ] {
             let mut packet = make.packet();
             packet.mark = 5;
-            match net.answer(&mut HostState::new(1), Time::ZERO, &Closed, &packet, Delivery::Local) {
+            match net.answer(&HostState::new(1), Time::ZERO, &Closed, &packet, Delivery::Local) {
                 Answer::Reply(sent) | Answer::Refused(_, sent) => {
                     assert_eq!((sent.packet.ipv4().ttl(), sent.packet.mark), (33, 5));
                     assert_eq!(sent.packet.output, Some(crate::net::example::LAN));

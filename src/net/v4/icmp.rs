@@ -50,7 +50,7 @@ fn code_of(why: Unreachable) -> u8 {
 /// [`Net::complain`].
 pub fn complain(
     net: &Net,
-    host: &mut HostState,
+    host: &HostState,
     now: Time,
     original: &Packet,
     delivery: Delivery,
@@ -62,7 +62,7 @@ pub fn complain(
 /// [`Net::redirect`], once its sender may have one.
 pub fn redirect(
     net: &Net,
-    host: &mut HostState,
+    host: &HostState,
     now: Time,
     original: &Packet,
     redirect: Redirect,
@@ -97,7 +97,7 @@ impl Net {
     /// Builds the ICMP error about `original`, as [`Net::complain`] does.
     pub(super) fn icmp_error(
         &self,
-        host: &mut HostState,
+        host: &HostState,
         now: Time,
         original: &Packet,
         delivery: Delivery,
@@ -109,7 +109,7 @@ impl Net {
     /// As `icmp_error`, with no more than `quoted` bytes of the packet.
     pub(super) fn icmp_error_quoting(
         &self,
-        host: &mut HostState,
+        host: &HostState,
         now: Time,
         original: &Packet,
         quoted: usize,
@@ -154,7 +154,7 @@ impl Net {
     /// Routes, limits and builds a message to the sender of `original`, with its options answered.
     pub(super) fn send_icmp(
         &self,
-        host: &mut HostState,
+        host: &HostState,
         now: Time,
         original: &Packet,
         message: Message<'_>,
@@ -305,7 +305,7 @@ mod tests {
 
     fn about(net: &Net, make: &Make) -> Result<Outgoing, Suppressed> {
         net.icmp_error(
-            &mut HostState::new(1),
+            &HostState::new(1),
             Time::from_secs(1),
             &make.packet(),
             Delivery::Unicast,
@@ -423,8 +423,8 @@ mod tests {
         // A source that is a broadcast address is answered all the same.
         assert!(about(&net, &udp("10.0.0.255", "192.0.2.9", 1)).is_ok());
         let packet = tcp("10.0.0.2", "10.0.0.255", 2, &[], &[]).packet();
-        let mut host = HostState::new(1);
-        let result = net.icmp_error(&mut host, Time::ZERO, &packet, Delivery::Broadcast, OVER);
+        let host = HostState::new(1);
+        let result = net.icmp_error(&host, Time::ZERO, &packet, Delivery::Broadcast, OVER);
         assert_eq!(result.map(|_| ()), Err(Suppressed::NotUnicast));
     }
 
@@ -434,28 +434,28 @@ mod tests {
         let net = net();
         let packet = udp("10.0.0.2", "192.0.2.9", 1).packet();
         for (kind, code, sent) in [(11, 0, 6), (3, 3, 6), (3, 4, 30), (12, 0, 6), (5, 1, 30)] {
-            let mut host = HostState::new(1);
+            let host = HostState::new(1);
             let error = IcmpError { kind, code, info: 0 };
             let count = (0..30).filter(|_| {
-                net.icmp_error(&mut host, Time::ZERO, &packet, Delivery::Unicast, error)
+                net.icmp_error(&host, Time::ZERO, &packet, Delivery::Unicast, error)
                     .is_ok()
             });
             assert_eq!(count.count(), sent, "{kind}/{code}");
         }
-        let mut host = HostState::new(1);
+        let host = HostState::new(1);
         let no_route = Complaint::Unreachable(Unreachable::Network);
         let count = (0..30).filter(|_| {
-            net.complain_of_arrival(&mut host, Time::ZERO, &packet, Delivery::Unicast, no_route)
+            net.complain_of_arrival(&host, Time::ZERO, &packet, Delivery::Unicast, no_route)
                 .is_ok()
         });
         assert_eq!(count.count(), 2, "missing routes");
         let gateway = [10, 0, 0, 77].into();
-        let redirect = |host: &mut HostState| net.redirect(host, Time::ZERO, &packet, Redirect { gateway });
-        let first = redirect(&mut HostState::new(1)).unwrap();
+        let redirect = |host: &HostState| net.redirect(host, Time::ZERO, &packet, Redirect { gateway });
+        let first = redirect(&HostState::new(1)).unwrap();
         assert_eq!(
             show(&first.packet),
             "10.0.0.1>10.0.0.2 p1 tosc0 len57 frag0000 ttl64 icmp 5/1 rest0a00004d data[29]"
         );
-        assert_eq!((0..30).filter(|_| redirect(&mut host).is_ok()).count(), 1, "redirects");
+        assert_eq!((0..30).filter(|_| redirect(&host).is_ok()).count(), 1, "redirects");
     }
 }

@@ -5,16 +5,27 @@
 //! Here the seed stands for the key, and idle time adds nothing, so the same run gives the same bytes.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::base::Random;
 use crate::packet::Packet;
 
 const COUNTERS: usize = 2048;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Identification {
     key: u64,
-    counters: Box<[u16]>,
+    counters: Box<[AtomicU16]>,
+}
+
+impl Clone for Identification {
+    fn clone(&self) -> Self {
+        let counters = self.counters.iter().map(|it| it.load(Ordering::Relaxed).into());
+        Self {
+            key: self.key,
+            counters: counters.collect(),
+        }
+    }
 }
 
 impl Identification {
@@ -22,20 +33,17 @@ impl Identification {
         let mut random = Random::new(seed);
         Self {
             key: random.next_u64(),
-            counters: (0..COUNTERS).map(|_| random.next_u16()).collect(),
+            counters: (0..COUNTERS).map(|_| random.next_u16().into()).collect(),
         }
     }
 
     /// For a packet that may be fragmented.
-    pub fn next(&mut self, source: IpAddr, destination: IpAddr, protocol: u8) -> u16 {
+    pub fn next(&self, source: IpAddr, destination: IpAddr, protocol: u8) -> u16 {
         let mut mixed = self.key ^ u64::from(protocol);
         for part in [words(destination), words(source)].as_flattened() {
             mixed = Random::new(mixed ^ part).next_u64();
         }
-        let counter = &mut self.counters[(mixed % COUNTERS as u64) as usize];
-        let value = *counter;
-        *counter = counter.wrapping_add(1);
-        value
+        self.counters[(mixed % COUNTERS as u64) as usize].fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -59,8 +67,8 @@ mod tests {
     #[test]
     fn consecutive_for_one_destination_and_decided_by_the_seed() {
         let draw = |seed| {
-            let mut ids = Identification::new(seed);
-            let mut next = |last| ids.next([10, 0, 0, 1].into(), [10, 0, 0, last].into(), 1);
+            let ids = Identification::new(seed);
+            let next = |last| ids.next([10, 0, 0, 1].into(), [10, 0, 0, last].into(), 1);
             let first = next(2);
             assert_eq!(next(2), first.wrapping_add(1));
             (first, next(3), next(2))

@@ -17,6 +17,6 @@ pub use fragment::fragment;
 pub use icmp::{complain, redirect};
 pub use identification::{Identification, lacks_identification};
 pub use input::{receive, receive_known, route};
-pub use reassembly::Reassembly;
+pub use reassembly::{Reassembly, Waiting};
 pub use reject::{may_complain, reset};
 pub use sanity::{from_program, sanity};

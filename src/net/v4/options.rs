@@ -571,7 +571,7 @@ mod tests {
             make.options = unhex(options);
             let mut packet = make.packet();
             assert_eq!(net.receive(now, &mut packet), InputRoute::Local, "{options}");
-            let answer = net.answer(&mut HostState::new(1), now, &Closed, &packet, Delivery::Local);
+            let answer = net.answer(&HostState::new(1), now, &Closed, &packet, Delivery::Local);
             let found = match answer {
                 Answer::Reply(sent) => format!("{} {}", sent.packet.destination(), hex(sent.packet.ipv4().options())),
                 _ => String::new(),

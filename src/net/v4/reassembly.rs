@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::base::Time;
@@ -49,16 +51,49 @@ struct Run {
     pieces: Vec<Packet>,
 }
 
-/// Every queue that waits for fragments.
-#[derive(Clone, Debug, Default)]
+/// What all shards count together.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    memory: AtomicUsize,
+    /// Queues that wait.
+    queues: AtomicUsize,
+    /// Of the last queue.
+    number: AtomicU64,
+}
+
+impl Waiting {
+    pub fn waiting(&self) -> usize {
+        self.queues.load(Ordering::Relaxed)
+    }
+
+    fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    fn charge(&self, before: usize, after: usize) {
+        self.memory.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
+    }
+}
+
+impl Clone for Waiting {
+    fn clone(&self) -> Self {
+        Self {
+            memory: self.memory().into(),
+            queues: self.waiting().into(),
+            number: self.number.load(Ordering::Relaxed).into(),
+        }
+    }
+}
+
+/// The queues of some senders that wait for fragments: which, the caller decides, so long as all fragments of a sender come to the same.
+#[derive(Debug, Default)]
 pub struct Reassembly {
+    common: Arc<Waiting>,
     queues: BTreeMap<Key, Queue>,
     /// Queues in the order of their deadlines, with those already gone.
     deadlines: VecDeque<(Time, Key, u64)>,
     /// How many fragments each sender sent, for `ipfrag_max_dist`.
     senders: BTreeMap<IpAddr, u32>,
-    memory: usize,
-    number: u64,
 }
 
 /// What the kernel counts for a queue and for a buffer besides its bytes, roughly.
@@ -67,6 +102,23 @@ const FRAGMENT_OVERHEAD: usize = 768;
 const MAX_SENDERS: usize = 65_664;
 
 impl Reassembly {
+    pub fn beside(common: &Arc<Waiting>) -> Self {
+        Self {
+            common: Arc::clone(common),
+            ..Self::default()
+        }
+    }
+
+    /// The same, counting with others.
+    pub fn copy(&self, common: &Arc<Waiting>) -> Self {
+        Self {
+            common: Arc::clone(common),
+            queues: self.queues.clone(),
+            deadlines: self.deadlines.clone(),
+            senders: self.senders.clone(),
+        }
+    }
+
     /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
     pub fn push(&mut self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
         if !packet.is_fragment() {
@@ -81,7 +133,7 @@ impl Reassembly {
         };
         // Asked for pieces of packets that are begun, too: else a queue could grow without end.
         let limit = net.knob(Knob::FragmentHighThreshold) as u64;
-        if limit == 0 || self.memory as u64 > limit {
+        if limit == 0 || self.common.memory() as u64 > limit {
             return Pushed::Dropped(DropReason::FragmentNoMemory);
         }
         if !self.queues.contains_key(&key) {
@@ -100,14 +152,14 @@ impl Reassembly {
             queue.sender_count = count;
             if !queue.runs.is_empty() && distance > maximum {
                 // The identification was probably used again: what is there belongs to another packet.
-                self.memory -= queue.memory;
+                let before = queue.memory;
                 queue.restart();
-                self.memory += queue.memory;
+                self.common.charge(before, queue.memory);
             }
         }
         let before = queue.memory;
         let result = queue.take(packet);
-        self.memory = self.memory + queue.memory - before;
+        self.common.charge(before, queue.memory);
         match result {
             Ok(Taken::Waiting) => Pushed::Held,
             Ok(Taken::Complete(input)) => match self.close(&key) {
@@ -122,8 +174,8 @@ impl Reassembly {
         }
     }
 
-    /// Takes the queues whose time is up, the oldest first.
-    pub fn expire(&mut self, now: Time) -> Vec<Expired> {
+    /// Takes the queues whose time is up, the oldest first, each with when that was and its number.
+    pub fn expire(&mut self, now: Time) -> Vec<((Time, u64), Expired)> {
         let mut expired = Vec::new();
         while let Some((deadline, key, number)) = self.deadlines.front().copied() {
             let live = self.queues.get(&key).is_some_and(|queue| queue.number == number);
@@ -134,45 +186,37 @@ impl Reassembly {
             if live && let Some(queue) = self.close(&key) {
                 let fragments = queue.runs.iter().map(|run| run.pieces.len()).sum();
                 let first = queue.runs.into_iter().next().filter(|run| run.start == 0);
-                expired.push(Expired {
-                    user: key.user,
-                    first: first.and_then(|run| run.pieces.into_iter().next()),
-                    fragments,
-                });
+                let first = first.and_then(|run| run.pieces.into_iter().next());
+                expired.push((
+                    (deadline, number),
+                    Expired {
+                        user: key.user,
+                        first,
+                        fragments,
+                    },
+                ));
             }
         }
         expired
     }
 
-    /// When `expire` may next have something to do.
-    pub fn next_deadline(&self) -> Option<Time> {
-        self.deadlines.front().map(|(deadline, ..)| *deadline)
-    }
-
-    /// How many packets are waited for.
-    pub fn len(&self) -> usize {
-        self.queues.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.queues.is_empty()
-    }
-
     fn open(&mut self, now: Time, net: &Net, key: Key) {
         let seconds = net.knob(Knob::FragmentTime).max(0) as u64;
         let deadline = now + Duration::from_secs(seconds);
-        self.number += 1;
+        let number = self.common.number.fetch_add(1, Ordering::Relaxed) + 1;
         // Deadlines come in order unless `ipfrag_time` was shortened meanwhile.
         let at = self.deadlines.partition_point(|(other, ..)| *other <= deadline);
-        self.deadlines.insert(at, (deadline, key, self.number));
-        let queue = Queue::new(deadline, self.number);
-        self.memory += queue.memory;
+        self.deadlines.insert(at, (deadline, key, number));
+        let queue = Queue::new(deadline, number);
+        self.common.charge(0, queue.memory);
+        self.common.queues.fetch_add(1, Ordering::Relaxed);
         self.queues.insert(key, queue);
     }
 
     fn close(&mut self, key: &Key) -> Option<Queue> {
         let queue = self.queues.remove(key)?;
-        self.memory -= queue.memory;
+        self.common.charge(queue.memory, 0);
+        self.common.queues.fetch_sub(1, Ordering::Relaxed);
         // Entries of queues that are gone are dropped once they are the many.
         if self.deadlines.len() > 2 * self.queues.len() + 64 {
             let queues = &self.queues;
@@ -509,13 +553,12 @@ mod tests {
             assert_eq!(word(&reassembly.push(Time::from_secs(1), &net, user, packet)), "held");
         }
         assert!(reassembly.expire(Time::from_secs(30)).is_empty());
-        assert_eq!(reassembly.next_deadline(), Some(Time::from_secs(31)));
         let expired = reassembly.expire(Time::from_secs(31));
-        let mut host = HostState::new(1);
+        let host = HostState::new(1);
         let told: Vec<_> = expired
             .iter()
-            .map(|it| {
-                net.reassembly_error(&mut host, Time::from_secs(31), it)
+            .map(|(_, it)| {
+                net.reassembly_error(&host, Time::from_secs(31), it)
                     .map(|it| it.packet.len())
                     .ok()
             })
@@ -525,7 +568,7 @@ mod tests {
             [Some(64), None],
             "the first fragment is quoted, and only for a packet to this host"
         );
-        assert!(reassembly.is_empty() && reassembly.next_deadline().is_none());
+        assert_eq!((reassembly.common.waiting(), reassembly.common.memory()), (0, 0));
 
         set(&mut net, &[("ipfrag_low_thresh", 0), ("ipfrag_high_thresh", 0)]);
         assert_eq!(
@@ -547,7 +590,8 @@ mod tests {
                 make.source = source;
                 let packet = piece(&make, &format!("{}..{}+", at * 16, at * 16 + 8));
                 reassembly.push(Time::ZERO, &net, DefragUser::ConntrackIn(0), packet);
-                assert!(reassembly.memory <= 21_000, "{} bytes", reassembly.memory);
+                let memory = reassembly.common.memory();
+                assert!(memory <= 21_000, "{memory} bytes");
             }
         }
     }
