@@ -93,17 +93,19 @@ impl Asked {
                 }
                 Ok(Given::Option('w', value)) => {
                     wait = true;
-                    if let Err(failure) = own_options::wait_seconds(value.or_else(|| reader.plain())) {
+                    if let Err(failure) = own_options::wait_seconds(value.or_else(|| reader.plain()).as_deref()) {
                         return Err(failed(outcome, failure).into());
                     }
                 }
-                Ok(Given::Option('W', value)) => match own_options::wait_interval(value.or_else(|| reader.plain())) {
-                    Ok(warning) => {
-                        outcome.err += warning;
-                        wait_interval = true;
+                Ok(Given::Option('W', value)) => {
+                    match own_options::wait_interval(value.or_else(|| reader.plain()).as_deref()) {
+                        Ok(warning) => {
+                            outcome.err += warning;
+                            wait_interval = true;
+                        }
+                        Err(failure) => return Err(failed(outcome, failure).into()),
                     }
-                    Err(failure) => return Err(failed(outcome, failure).into()),
-                },
+                }
                 Ok(Given::Option(..)) => {}
             }
         }

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use smallvec::SmallVec;
+
 /// The number a text begins with, and what follows it. Base 0 takes `0x10`, `010` and `10`; white space and a plus may stand before it. `None`
 /// where no digit stands there, where a minus does, or where 64 bits are too few.
 pub fn strtoul(text: &str, base: u32) -> Option<(u64, &str)> {
@@ -36,7 +38,7 @@ pub fn whole_number(text: &str) -> Option<u64> {
 
 /// `10.1`, `0x7f.1`, `10.0.0.1`: up to four parts in any base, the last of which fills what is left.
 pub fn inet_aton(text: &str) -> Option<Ipv4Addr> {
-    let parts: Vec<u64> = text
+    let parts: SmallVec<[u64; 4]> = text
         .split('.')
         .map(|part| {
             part.starts_with(|first: char| first.is_ascii_digit())

@@ -253,8 +253,7 @@ impl crate::text::Tables for Nothing {
 }
 
 fn one(command: &Command, context: Context<'_>, session: &mut Session) -> Result<(), Failure> {
-    let texts: Vec<String> = command.words.iter().map(|it| it.text.clone()).collect();
-    let parsed = command::parse(&texts, context);
+    let parsed = command::parse_words(command.words.iter().map(|it| &*it.text).collect(), context);
     let command = parsed.result?;
     apply::perform(&command, session, context.hosts, &mut Printed::default())
 }

@@ -56,7 +56,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let words = restore::arguments(line).map_err(|failure| failure.explain())?;
-        let texts: Vec<&str> = words.iter().map(|it| it.text.as_str()).collect();
+        let texts: Vec<&str> = words.iter().map(|it| &*it.text).collect();
         match texts[..] {
             ["-P", chain, policy, ref counters @ ..] => {
                 if self.ends_before(chain) {
@@ -85,9 +85,12 @@ impl Reader<'_> {
             ["-A", ..] => {
                 let draft = self.draft(number);
                 draft.counted |= texts.contains(&"-c");
-                let mut words = words;
-                words.insert(0, Argument::made("iptables-restore"));
-                draft.commands.push(Command { line: number, words });
+                let program = Argument::made("iptables-restore");
+                let words = std::iter::once(program).chain(words.into_iter().map(Argument::kept));
+                draft.commands.push(Command {
+                    line: number,
+                    words: words.collect(),
+                });
             }
             _ => {
                 return Err(format!(

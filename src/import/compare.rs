@@ -189,7 +189,7 @@ fn says(command: &Command, line: &str) -> bool {
     let Ok(again) = restore::arguments(line) else {
         return false;
     };
-    let texts: Vec<&str> = command.words[1..].iter().map(|it| it.text.as_str()).collect();
+    let texts: Vec<&str> = command.words[1..].iter().map(|it| &*it.text).collect();
     let mut own = Vec::new();
     let mut at = 0;
     while at < texts.len() {
@@ -200,7 +200,7 @@ fn says(command: &Command, line: &str) -> bool {
         own.push(texts[at]);
         at += 1;
     }
-    own.iter().copied().eq(again.iter().map(|it| it.text.as_str()))
+    own.iter().copied().eq(again.iter().map(|it| &*it.text))
 }
 
 /// The save file must read as the same rules: there are some that the tool can't write.

@@ -41,7 +41,7 @@ pub struct Chain {
 #[derive(Clone, Debug)]
 pub struct Command {
     pub line: usize,
-    pub words: Vec<Argument>,
+    pub words: Vec<Argument<'static>>,
 }
 
 impl Command {

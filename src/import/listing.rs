@@ -336,7 +336,7 @@ fn drafted(source: &Source, mut group: Group, options: &Options, told: &mut Told
                 }
                 commands.push(Command {
                     line: row.line,
-                    words: read.words.iter().map(|word| Argument::made(word)).collect(),
+                    words: read.words.into_iter().map(Argument::made).collect(),
                 });
             }
             Err(why) => told.refuse(name, row.line, why),

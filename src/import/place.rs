@@ -142,17 +142,17 @@ fn missing_chains(draft: &mut Draft, whole: bool, told: &mut Told) {
         let jump = command
             .words
             .windows(2)
-            .find(|pair| ["-j", "-g"].contains(&pair[0].text.as_str()));
-        let Some(name) = jump.map(|pair| pair[1].text.clone()) else {
+            .find(|pair| ["-j", "-g"].contains(&&*pair[0].text));
+        let Some(name) = jump.map(|pair| &*pair[1].text) else {
             continue;
         };
-        let known = ["ACCEPT", "DROP", "RETURN", "QUEUE"].contains(&name.as_str())
+        let known = ["ACCEPT", "DROP", "RETURN", "QUEUE"].contains(&name)
             || ext::targets().any(|spec| spec.name == name)
-            || is_foreign_target(&name)
-            || there.contains(&name);
+            || is_foreign_target(name)
+            || there.contains(name);
         if !known {
-            there.insert(name.clone());
-            missing.push((command.line, name));
+            there.insert(name.to_owned());
+            missing.push((command.line, name.to_owned()));
         }
     }
     for (line, name) in missing {

@@ -127,20 +127,19 @@ fn line_of(draft: &mut Draft, line: &str, number: usize, told: &mut Told) -> Res
     words.insert(0, Argument::made("iptables-restore"));
     if let Some(counted) = counted {
         draft.counted = true;
-        words.extend(
-            ["-c".to_owned(), counted.packets.to_string(), counted.bytes.to_string()].map(|it| Argument::made(&it)),
-        );
+        words.extend(["-c".to_owned(), counted.packets.to_string(), counted.bytes.to_string()].map(Argument::made));
     }
+    let words = words.into_iter().map(Argument::kept).collect();
     draft.commands.push(Command { line: number, words });
     Ok(())
 }
 
 /// `-s ! 10.0.0.1` becomes `! -s 10.0.0.1`. A `!` is old where an option stands before it and none behind: today's stands between a value
 /// and an option, or between two options.
-fn put_right(words: &mut [Argument]) -> bool {
+fn put_right(words: &mut [Argument<'_>]) -> bool {
     let mut changed = false;
     for at in 1..words.len().saturating_sub(1) {
-        let option = |it: &Argument| it.text.starts_with('-') && it.text.len() > 1;
+        let option = |it: &Argument<'_>| it.text.starts_with('-') && it.text.len() > 1;
         // `-m` and `-j` are never denied, and `--syn` has no value.
         let old =
             words[at].text == "!" && option(&words[at - 1]) && !option(&words[at + 1]) && words[at - 1].text != "--syn";

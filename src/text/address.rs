@@ -2,15 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use smallvec::{SmallVec, smallvec};
+
 use super::Failure;
 use super::hosts::Hosts;
 use super::number;
 use crate::base::{AddressMask, Family};
 use crate::ext::number::inet_aton;
 
+/// Those that one `-s` or `-d` names, which mostly is one.
+pub type Addresses = SmallVec<[AddressMask; 1]>;
+
 /// Every address that the text names, in order. A name may have several.
-pub fn parse(text: &str, hosts: &dyn Hosts) -> Result<Vec<AddressMask>, Failure> {
-    let mut all = Vec::new();
+pub fn parse(text: &str, hosts: &dyn Hosts) -> Result<Addresses, Failure> {
+    let mut all = Addresses::new();
     for part in text.split(',') {
         let part = part.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
         one(part, hosts, &mut all)?;
@@ -18,7 +23,7 @@ pub fn parse(text: &str, hosts: &dyn Hosts) -> Result<Vec<AddressMask>, Failure>
     Ok(all)
 }
 
-fn one(text: &str, hosts: &dyn Hosts, all: &mut Vec<AddressMask>) -> Result<(), Failure> {
+fn one(text: &str, hosts: &dyn Hosts, all: &mut Addresses) -> Result<(), Failure> {
     let (host, mask) = match text.rsplit_once('/') {
         Some((host, mask)) => (host, parse_mask(mask)?),
         None => (text, Ipv4Addr::BROADCAST),
@@ -26,9 +31,9 @@ fn one(text: &str, hosts: &dyn Hosts, all: &mut Vec<AddressMask>) -> Result<(), 
     // A mask of nothing is any address, and the name is not even looked up.
     let host = if mask.is_unspecified() { "0.0.0.0" } else { host };
     // What is no short form may be the C library's: `1000` is 0.0.3.232 and `10.1.300` is 10.1.1.44.
-    let addresses = match short_dotted(host).or_else(|| inet_aton(host)) {
-        Some(address) => vec![IpAddr::V4(address)],
-        None => hosts.addresses(host),
+    let addresses: SmallVec<[IpAddr; 1]> = match short_dotted(host).or_else(|| inet_aton(host)) {
+        Some(address) => smallvec![IpAddr::V4(address)],
+        None => SmallVec::from_vec(hosts.addresses(host)),
     };
     let before = all.len();
     for address in addresses.iter().filter(|it| it.is_ipv4()) {
@@ -64,28 +69,24 @@ fn parse_mask(text: &str) -> Result<Ipv4Addr, Failure> {
 }
 
 fn whole_dotted(text: &str) -> Option<Ipv4Addr> {
-    let parts = dotted(text)?;
-    (parts.len() == 4).then(|| padded(&parts))
+    let (octets, count) = dotted(text)?;
+    (count == 4).then(|| Ipv4Addr::from(octets))
 }
 
 /// One to four numbers with dots, each a byte; the missing ones are zero: `10.1` is the network 10.1.0.0.
 fn short_dotted(text: &str) -> Option<Ipv4Addr> {
-    let parts = dotted(text)?;
-    Some(padded(&parts))
+    dotted(text).map(|(octets, _)| Ipv4Addr::from(octets))
 }
 
-fn padded(parts: &[u8]) -> Ipv4Addr {
+/// The bytes, and how many there were.
+fn dotted(text: &str) -> Option<([u8; 4], usize)> {
     let mut octets = [0; 4];
-    octets[..parts.len()].copy_from_slice(parts);
-    Ipv4Addr::from(octets)
-}
-
-fn dotted(text: &str) -> Option<Vec<u8>> {
-    let parts: Vec<u8> = text
-        .split('.')
-        .map(|part| number::whole(part, 0, 255).map(|it| it as u8))
-        .collect::<Option<_>>()?;
-    (parts.len() <= 4).then_some(parts)
+    let mut count = 0;
+    for part in text.split('.') {
+        *octets.get_mut(count)? = number::whole(part, 0, 255)? as u8;
+        count += 1;
+    }
+    Some((octets, count))
 }
 
 #[cfg(test)]

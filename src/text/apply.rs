@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::command::{Command, Listing, ThenZero, Verb};
 use super::failure::{Denial, Failure};
 use super::hosts::Hosts;
@@ -21,7 +23,7 @@ pub struct Printed {
 }
 
 /// Opens the command's table, does the command, and puts the change into force: whole, or nothing of it.
-pub fn execute(command: &Command, tables: &mut dyn Tables, hosts: &dyn Hosts) -> (Printed, Result<(), Failure>) {
+pub fn execute(command: &Command<'_>, tables: &mut dyn Tables, hosts: &dyn Hosts) -> (Printed, Result<(), Failure>) {
     let mut printed = Printed::default();
     if let Verb::Print(text) = &command.verb {
         printed.out.push_str(text);
@@ -30,8 +32,8 @@ pub fn execute(command: &Command, tables: &mut dyn Tables, hosts: &dyn Hosts) ->
     if let Verb::Nothing = command.verb {
         return (printed, Ok(()));
     }
-    let Some(table) = Table::from_name(&command.table) else {
-        return (printed, Err(no_table(&command.table)));
+    let Some(table) = Table::from_name(command.table) else {
+        return (printed, Err(no_table(command.table)));
     };
     let held = tables.in_hand(command.family, table);
     if let Some(done) = held.and_then(|session| session.do_in_hand(command, hosts)) {
@@ -48,7 +50,7 @@ pub fn execute(command: &Command, tables: &mut dyn Tables, hosts: &dyn Hosts) ->
 
 /// Does a command to a table that is open, without putting anything into force.
 pub fn perform(
-    command: &Command,
+    command: &Command<'_>,
     session: &mut Session,
     hosts: &dyn Hosts,
     printed: &mut Printed,
@@ -135,17 +137,17 @@ pub fn perform(
             zero_after(session, listing, command.verbose, out)?;
         }
         Verb::Flush { chain } => {
-            for name in chosen(session, chain, true) {
+            for name in chosen(session, *chain, true) {
                 said(out, "Flushing", &name);
                 session.flush(&name)?;
             }
         }
-        Verb::Zero { chain, number } => zero(session, chain, *number, command.verbose, out)?,
+        Verb::Zero { chain, number } => zero(session, *chain, *number, command.verbose, out)?,
         Verb::New { chain } => session.add_chain(chain)?,
         Verb::DeleteChain { chain } => {
             // With no name given every chain is tried, and the last refusal is the one that is told.
             let mut result: Result<(), Denial> = Ok(());
-            for name in chosen(session, chain, false) {
+            for name in chosen(session, *chain, false) {
                 said(out, "Deleting", &name);
                 if let Err(denial) = session.delete_chain(&name) {
                     result = Err(denial);
@@ -191,7 +193,11 @@ pub fn set_policy(session: &mut Session, chain: &str, policy: &str, counters: Op
     session.set_policy(chain, typed, counters)
 }
 
-fn resolve(draft: &Draft, session: &Session, warnings: &mut String) -> Result<(Action, Vec<Rule>), Failure> {
+fn resolve(
+    draft: &Draft<'_>,
+    session: &Session,
+    warnings: &mut String,
+) -> Result<(Action, SmallVec<[Rule; 1]>), Failure> {
     let action = match &draft.jump {
         Jump::Plain(action) => action.clone(),
         Jump::Goto { name, at } => {
@@ -200,14 +206,14 @@ fn resolve(draft: &Draft, session: &Session, warnings: &mut String) -> Result<(A
                     .at(*at)
                     .remedy("make the chain first (-N)"));
             }
-            Action::Goto(name.clone())
+            Action::Goto((*name).to_owned())
         }
         Jump::Name { name, target, at } => match (session.has_chain(name), target) {
             (true, target) => {
                 if target.is_some() {
                     warnings.push_str(&format!("Warning: using chain {name}, not extension\n"));
                 }
-                Action::Jump(name.clone())
+                Action::Jump((*name).to_owned())
             }
             (false, Some(target)) => Action::Target(Arc::clone(target)),
             (false, None) => {
@@ -276,22 +282,22 @@ fn find(session: &mut Session, chain: &str, rule: &Rule) -> Result<usize, Denial
     })
 }
 
-fn announce(command: &Command, rule: &Rule, out: &mut String) {
+fn announce(command: &Command<'_>, rule: &Rule, out: &mut String) {
     if command.verbose {
         list::write_inline(out, rule);
     }
 }
 
-fn chosen(session: &Session, chain: &Option<String>, built_in_too: bool) -> Vec<String> {
+fn chosen(session: &Session, chain: Option<&str>, built_in_too: bool) -> Vec<String> {
     match chain {
-        Some(name) => vec![name.clone()],
+        Some(name) => vec![name.to_owned()],
         None => session.chain_names(built_in_too),
     }
 }
 
 fn zero(
     session: &mut Session,
-    chain: &Option<String>,
+    chain: Option<&str>,
     number: Option<usize>,
     verbose: bool,
     out: &mut String,
@@ -309,10 +315,10 @@ fn zero(
     Ok(())
 }
 
-fn zero_after(session: &mut Session, listing: &Listing, verbose: bool, out: &mut String) -> Result<(), Failure> {
+fn zero_after(session: &mut Session, listing: &Listing<'_>, verbose: bool, out: &mut String) -> Result<(), Failure> {
     match listing.then_zero {
         ThenZero::Nothing => Ok(()),
-        ThenZero::Chains => zero(session, &listing.chain, None, verbose, out),
-        ThenZero::Rule => zero(session, &listing.chain, listing.number, verbose, out),
+        ThenZero::Chains => zero(session, listing.chain, None, verbose, out),
+        ThenZero::Rule => zero(session, listing.chain, listing.number, verbose, out),
     }
 }

@@ -28,70 +28,70 @@ pub struct Restoring<'a> {
     pub announced: &'a HashSet<String>,
 }
 
-/// A command as it was typed. It may still name chains and targets that aren't there.
+/// A command as it was typed, in the words of its arguments. It may still name chains and targets that aren't there.
 #[derive(Clone, Debug)]
-pub struct Command {
+pub struct Command<'a> {
     pub family: Family,
     /// `filter` where none was named; the name may be of no table.
-    pub table: String,
+    pub table: &'a str,
     pub verbose: bool,
     pub numeric: bool,
     pub exact: bool,
     pub line_numbers: bool,
-    pub verb: Verb,
+    pub verb: Verb<'a>,
 }
 
 /// What to do. Rule numbers count from 1.
 #[derive(Clone, Debug)]
-pub enum Verb {
+pub enum Verb<'a> {
     Append {
-        chain: String,
-        draft: Draft,
+        chain: &'a str,
+        draft: Draft<'a>,
     },
     Insert {
-        chain: String,
+        chain: &'a str,
         number: usize,
-        draft: Draft,
+        draft: Draft<'a>,
     },
     Replace {
-        chain: String,
+        chain: &'a str,
         number: usize,
-        draft: Draft,
+        draft: Draft<'a>,
     },
     Delete {
-        chain: String,
-        draft: Draft,
+        chain: &'a str,
+        draft: Draft<'a>,
     },
     DeleteNumber {
-        chain: String,
+        chain: &'a str,
         number: usize,
     },
     Check {
-        chain: String,
-        draft: Draft,
+        chain: &'a str,
+        draft: Draft<'a>,
     },
-    List(Listing),
-    ListRules(Listing),
+    List(Listing<'a>),
+    ListRules(Listing<'a>),
     Flush {
-        chain: Option<String>,
+        chain: Option<&'a str>,
     },
     Zero {
-        chain: Option<String>,
+        chain: Option<&'a str>,
         number: Option<usize>,
     },
     New {
-        chain: String,
+        chain: &'a str,
     },
     DeleteChain {
-        chain: Option<String>,
+        chain: Option<&'a str>,
     },
     Rename {
-        chain: String,
-        to: String,
+        chain: &'a str,
+        to: &'a str,
     },
     Policy {
-        chain: String,
-        policy: String,
+        chain: &'a str,
+        policy: &'a str,
         counters: Option<Counters>,
     },
     /// The text to print: `--version` and `--help` end the command where they stand.
@@ -111,15 +111,15 @@ pub enum ThenZero {
 
 /// `-L` and `-S`, and what `-Z` was typed beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listing {
-    pub chain: Option<String>,
+pub struct Listing<'a> {
+    pub chain: Option<&'a str>,
     pub number: Option<usize>,
     pub then_zero: ThenZero,
 }
 
 /// What parsing came to. Warnings are printed on standard error whatever the result.
 #[derive(Clone, Debug)]
-pub struct Parsed {
+pub struct Parsed<'a> {
     pub warnings: String,
-    pub result: Result<Command, Failure>,
+    pub result: Result<Command<'a>, Failure>,
 }

@@ -26,13 +26,13 @@ pub struct Long<K> {
 
 /// One step along the arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step<K> {
+pub enum Step<'a, K> {
     Option {
         key: K,
-        value: Option<String>,
+        value: Option<&'a str>,
     },
     /// A word that is no option.
-    Word(String),
+    Word(&'a str),
     /// The option's argument is missing.
     Missing,
     Unknown,
@@ -41,16 +41,16 @@ pub enum Step<K> {
 
 /// The arguments and a cursor in them.
 #[derive(Clone, Debug)]
-pub struct Getopt {
-    arguments: Vec<String>,
+pub struct Getopt<'a> {
+    arguments: Vec<&'a str>,
     /// The next argument to look at; the program's name is number 0.
     pub index: usize,
     /// What is left of a cluster of short options (`-nvL`): the argument and the byte of it. Who sets the cursor back leaves it as it is.
     cluster: Option<(usize, usize)>,
 }
 
-impl Getopt {
-    pub fn new(arguments: Vec<String>) -> Self {
+impl<'a> Getopt<'a> {
+    pub fn new(arguments: Vec<&'a str>) -> Self {
         Self {
             arguments,
             index: 1,
@@ -59,27 +59,28 @@ impl Getopt {
     }
 
     /// The argument before the cursor.
-    pub fn just_passed(&self) -> &str {
+    pub fn just_passed(&self) -> &'a str {
         self.arguments
             .get(self.index.saturating_sub(1))
-            .map_or("", String::as_str)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The tool empties a lone `!` once read, so that no later message shows it.
     pub fn blank_just_passed(&mut self) {
         if let Some(argument) = self.arguments.get_mut(self.index.saturating_sub(1)) {
-            argument.clear();
+            *argument = "";
         }
     }
 
     /// The argument at the cursor.
-    pub fn peek(&self) -> Option<&str> {
-        self.arguments.get(self.index).map(String::as_str)
+    pub fn peek(&self) -> Option<&'a str> {
+        self.arguments.get(self.index).copied()
     }
 
     /// The next argument, where it is neither an option nor a `!`.
-    pub fn plain(&mut self) -> Option<String> {
-        let next = self.peek().filter(|it| !it.starts_with(['-', '!']))?.to_owned();
+    pub fn plain(&mut self) -> Option<&'a str> {
+        let next = self.peek().filter(|it| !it.starts_with(['-', '!']))?;
         self.index += 1;
         Some(next)
     }
@@ -94,7 +95,7 @@ impl Getopt {
         &mut self,
         short: impl Fn(char) -> Option<(Takes, K)>,
         long: impl Fn() -> I,
-    ) -> Step<K> {
+    ) -> Step<'a, K> {
         if self.cluster.is_none() {
             let Some(argument) = self.peek() else {
                 return Step::End;
@@ -108,18 +109,17 @@ impl Getopt {
                 return self.long(long);
             }
             if !argument.starts_with('-') || argument.len() == 1 {
-                let word = argument.to_owned();
                 self.index += 1;
-                return Step::Word(word);
+                return Step::Word(argument);
             }
             self.cluster = Some((self.index, 1));
         }
         self.short(short)
     }
 
-    fn short<K>(&mut self, short: impl Fn(char) -> Option<(Takes, K)>) -> Step<K> {
+    fn short<K>(&mut self, short: impl Fn(char) -> Option<(Takes, K)>) -> Step<'a, K> {
         let (argument, from) = self.cluster.take().unwrap_or_default();
-        let cluster = self.arguments.get(argument).and_then(|it| it.get(from..));
+        let cluster = self.arguments.get(argument).copied().and_then(|it| it.get(from..));
         let mut rest = cluster.unwrap_or_default().chars();
         let Some(letter) = rest.next() else {
             return Step::End;
@@ -132,7 +132,7 @@ impl Getopt {
         if takes == Takes::Nothing && goes_on {
             self.cluster = (!attached.is_empty()).then_some((argument, from + letter.len_utf8()));
         } else {
-            let value = (!attached.is_empty()).then(|| attached.to_owned());
+            let value = (!attached.is_empty()).then_some(attached);
             self.index += 1;
             return match (found, takes, value) {
                 (None, ..) => Step::Unknown,
@@ -147,10 +147,10 @@ impl Getopt {
     }
 
     /// The argument before the cursor is a long option.
-    fn long<K: Clone + PartialEq, I: Iterator<Item = Long<K>>>(&mut self, long: impl Fn() -> I) -> Step<K> {
+    fn long<K: Clone + PartialEq, I: Iterator<Item = Long<K>>>(&mut self, long: impl Fn() -> I) -> Step<'a, K> {
         let typed = &self.just_passed()[2..];
         let (name, value) = match typed.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
+            Some((name, value)) => (name, Some(value)),
             None => (typed, None),
         };
         let found = match long().find(|it| it.name == name) {
@@ -174,8 +174,8 @@ impl Getopt {
         }
     }
 
-    fn with_next<K>(&mut self, key: K) -> Step<K> {
-        match self.peek().map(str::to_owned) {
+    fn with_next<K>(&mut self, key: K) -> Step<'a, K> {
+        match self.peek() {
             Some(value) => {
                 self.index += 1;
                 Step::Option {
@@ -193,10 +193,7 @@ mod tests {
     use super::*;
 
     fn walk(words: &[&str]) -> Vec<String> {
-        let arguments: Vec<String> = std::iter::once("tool")
-            .chain(words.iter().copied())
-            .map(str::to_owned)
-            .collect();
+        let arguments = std::iter::once("tool").chain(words.iter().copied()).collect();
         let long = [
             ("list", Takes::MaybeAttached, 'L'),
             ("list-rules", Takes::MaybeAttached, 'S'),

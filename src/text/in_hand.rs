@@ -35,7 +35,7 @@ pub(super) enum Step {
 }
 
 /// Whether a command changes so little that the table can stay in hand. Each of those that can fail half way notes its steps.
-fn is_small(verb: &Verb) -> bool {
+fn is_small(verb: &Verb<'_>) -> bool {
     match verb {
         Verb::Append { .. }
         | Verb::Insert { .. }
@@ -72,7 +72,7 @@ impl Session {
     /// Does a command to a table in hand. `None`: nothing was done, and the table has to be put into force and opened for this command alone.
     pub(super) fn do_in_hand(
         &mut self,
-        command: &Command,
+        command: &Command<'_>,
         hosts: &dyn Hosts,
     ) -> Option<(Printed, Result<(), Failure>)> {
         if !is_small(&command.verb) {

@@ -174,18 +174,17 @@ impl Iterator for Reader<'_> {
 }
 
 /// `-w [SECONDS]`: looked at and forgotten, nobody else holds a lab's rules.
-pub fn wait_seconds(text: Option<String>) -> Result<(), Failure> {
+pub fn wait_seconds(text: Option<&str>) -> Result<(), Failure> {
     match text {
-        Some(text) if number::leading_decimal(&text).is_none() => Err(Failure::parameter("wait seconds not numeric")),
+        Some(text) if number::leading_decimal(text).is_none() => Err(Failure::parameter("wait seconds not numeric")),
         _ => Ok(()),
     }
 }
 
 /// `-W MICROSECONDS`; gives the line that the tool prints.
-pub fn wait_interval(text: Option<String>) -> Result<&'static str, Failure> {
+pub fn wait_interval(text: Option<&str>) -> Result<&'static str, Failure> {
     let text = text.ok_or_else(|| Failure::parameter("wait interval value required"))?;
-    let (interval, _) =
-        number::leading_decimal(&text).ok_or_else(|| Failure::parameter("wait interval not numeric"))?;
+    let (interval, _) = number::leading_decimal(text).ok_or_else(|| Failure::parameter("wait interval not numeric"))?;
     let interval = interval as u32;
     if interval > 999_999 {
         return Err(Failure::parameter(format!(

@@ -3,6 +3,8 @@
 //! Errors come in the order in which the tool meets them: first what each argument says, from left to right; then what only the whole can tell.
 //! What needs the table (is this `-j` a chain?) is left to [`super::apply`].
 
+use smallvec::SmallVec;
+
 use super::command::{Command, Context, Listing, Parsed, ThenZero, Verb};
 use super::failure::{Failure, FailureKind};
 use super::getopt::{Getopt, Step};
@@ -16,18 +18,18 @@ use crate::ext::missing::{self, Kind};
 use crate::rule::Counters;
 
 /// Reads the arguments; the first is the program's name.
-pub fn parse(arguments: &[String], context: Context<'_>) -> Parsed {
-    parse_words(arguments.to_vec(), context)
+pub fn parse<'a>(arguments: &'a [String], context: Context<'a>) -> Parsed<'a> {
+    parse_words(arguments.iter().map(String::as_str).collect(), context)
 }
 
-/// The same, of words that nobody needs any more.
-pub fn parse_words(arguments: Vec<String>, context: Context<'_>) -> Parsed {
+/// The same, of words that stand in a text.
+pub fn parse_words<'a>(arguments: Vec<&'a str>, context: Context<'a>) -> Parsed<'a> {
     let mut parser = Parser {
         context,
         getopt: Getopt::new(arguments),
         rule: RuleOptions::new(context.family),
-        table: context.restoring.map(|it| it.table.to_owned()),
-        given: Vec::new(),
+        table: context.restoring.map(|it| it.table),
+        given: SmallVec::new(),
         command: None,
         zero: false,
         zero_rule: false,
@@ -50,20 +52,20 @@ pub fn parse_words(arguments: Vec<String>, context: Context<'_>) -> Parsed {
 
 struct Parser<'a> {
     context: Context<'a>,
-    getopt: Getopt,
-    rule: RuleOptions,
-    table: Option<String>,
+    getopt: Getopt<'a>,
+    rule: RuleOptions<'a>,
+    table: Option<&'a str>,
     /// The options that may be given once, as they came.
-    given: Vec<options::Letter>,
+    given: SmallVec<[options::Letter; 8]>,
     command: Option<options::Letter>,
     /// `-Z` beside `-L` or `-S`.
     zero: bool,
     /// `-Z` had a rule number.
     zero_rule: bool,
-    chain: Option<String>,
+    chain: Option<&'a str>,
     number: Option<usize>,
     /// The new name of `-E`, the policy of `-P`.
-    second: Option<String>,
+    second: Option<&'a str>,
     verbose: u32,
     wait: bool,
     wait_interval: bool,
@@ -73,8 +75,8 @@ struct Parser<'a> {
     warnings: String,
 }
 
-impl Parser<'_> {
-    fn run(&mut self) -> Result<Command, Failure> {
+impl<'a> Parser<'a> {
+    fn run(&mut self) -> Result<Command<'a>, Failure> {
         loop {
             let rule = &self.rule;
             // The tool's own first, then those of extensions, the latest loaded before the earlier.
@@ -86,7 +88,7 @@ impl Parser<'_> {
             let blame = |failure: Failure| failure.at(at);
             match step {
                 Step::End => break,
-                Step::Word(word) if word == "!" => {
+                Step::Word("!") => {
                     if self.invert {
                         return Err(blame(Failure::parameter("multiple consecutive ! not allowed")));
                     }
@@ -149,7 +151,7 @@ impl Parser<'_> {
         }
     }
 
-    fn own(&mut self, letter: char, value: Option<String>) -> Result<Option<Verb>, Failure> {
+    fn own(&mut self, letter: char, value: Option<&'a str>) -> Result<Option<Verb<'a>>, Failure> {
         match letter {
             'A' | 'C' | 'D' | 'I' | 'R' | 'L' | 'S' | 'F' | 'Z' | 'N' | 'X' | 'E' | 'P' => self.verb(letter, value)?,
             'h' => return Ok(Some(Verb::Print(super::help::text(self.context.program, &self.rule)))),
@@ -162,21 +164,20 @@ impl Parser<'_> {
             }
             'p' => {
                 self.once('p')?;
-                let name = self.getopt.just_passed().to_owned();
-                self.rule.protocol(&name, self.invert)?;
+                self.rule.protocol(self.getopt.just_passed(), self.invert)?;
             }
             's' | 'd' => {
                 self.once(letter)?;
-                let text = self.getopt.just_passed().to_owned();
+                let text = self.getopt.just_passed();
                 self.rule.address(letter, text, self.invert, self.getopt.index - 1);
             }
             'i' | 'o' => {
-                let name = self.getopt.just_passed().to_owned();
+                let name = self.getopt.just_passed();
                 if name.is_empty() {
                     return Err(Failure::parameter("Empty interface is likely to be undesired"));
                 }
                 self.once(letter)?;
-                if let Some(warning) = self.rule.interface(letter, &name, self.invert)? {
+                if let Some(warning) = self.rule.interface(letter, name, self.invert)? {
                     self.warnings += &warning;
                 }
             }
@@ -186,19 +187,19 @@ impl Parser<'_> {
             }
             'j' => {
                 self.once('j')?;
-                let name = self.getopt.just_passed().to_owned();
-                let is_announced = self.context.restoring.is_some_and(|it| it.announced.contains(&name));
-                self.rule.jump(&name, self.getopt.index - 1, is_announced)?;
+                let name = self.getopt.just_passed();
+                let is_announced = self.context.restoring.is_some_and(|it| it.announced.contains(name));
+                self.rule.jump(name, self.getopt.index - 1, is_announced)?;
             }
             'g' => {
                 self.once('j')?;
-                self.rule.goto(&value.unwrap_or_default(), self.getopt.index - 1)?;
+                self.rule.goto(value.unwrap_or_default(), self.getopt.index - 1)?;
             }
             'm' => {
                 if self.invert {
                     return Err(Failure::parameter("unexpected ! flag before --match"));
                 }
-                self.rule.load_match(&value.unwrap_or_default())?;
+                self.rule.load_match(value.unwrap_or_default())?;
             }
             't' => {
                 if self.invert {
@@ -217,7 +218,7 @@ impl Parser<'_> {
                 self.verbose += 1;
             }
             'n' | 'x' | '0' => self.once(letter)?,
-            'c' => self.count(&value.unwrap_or_default())?,
+            'c' => self.count(value.unwrap_or_default())?,
             'w' => self.wait(value)?,
             'W' => self.wait_interval(value)?,
             // `--modprobe`: there is nothing to load from.
@@ -243,9 +244,9 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn verb(&mut self, letter: char, value: Option<String>) -> Result<(), Failure> {
+    fn verb(&mut self, letter: char, value: Option<&'a str>) -> Result<(), Failure> {
         if letter == 'N' {
-            check_new_chain(value.as_deref().unwrap_or_default(), self.context.family)?;
+            check_new_chain(value.unwrap_or_default(), self.context.family)?;
         }
         if self.invert {
             return Err(Failure::parameter("unexpected '!' flag"));
@@ -270,7 +271,7 @@ impl Parser<'_> {
             'D' | 'I' => {
                 self.chain = value;
                 if let Some(text) = self.getopt.plain() {
-                    self.number = Some(rule_number(&text).map_err(|it| it.at(self.getopt.index - 1))?);
+                    self.number = Some(rule_number(text).map_err(|it| it.at(self.getopt.index - 1))?);
                 }
             }
             'R' => {
@@ -278,7 +279,7 @@ impl Parser<'_> {
                 let Some(text) = self.getopt.plain() else {
                     return Err(Failure::parameter("-R requires a rule number"));
                 };
-                self.number = Some(rule_number(&text).map_err(|it| it.at(self.getopt.index - 1))?);
+                self.number = Some(rule_number(text).map_err(|it| it.at(self.getopt.index - 1))?);
             }
             'L' | 'S' | 'Z' | 'F' | 'X' => {
                 if let Some(chain) = value.or_else(|| self.getopt.plain()) {
@@ -287,7 +288,7 @@ impl Parser<'_> {
                 if !matches!(letter, 'F' | 'X')
                     && let Some(text) = self.getopt.plain()
                 {
-                    self.number = Some(rule_number(&text).map_err(|it| it.at(self.getopt.index - 1))?);
+                    self.number = Some(rule_number(text).map_err(|it| it.at(self.getopt.index - 1))?);
                     if letter == 'Z' {
                         // `-L -Z INPUT 1` forgets the list; `-Z INPUT 1 -L` does not.
                         self.command = Some('Z');
@@ -311,24 +312,24 @@ impl Parser<'_> {
     }
 
     /// `-c 1 2` or `-c 1,2`. A comma that comes first parts nothing.
-    fn count(&mut self, first: &str) -> Result<(), Failure> {
+    fn count(&mut self, first: &'a str) -> Result<(), Failure> {
         self.once('c')?;
         let comma = first.bytes().skip(1).position(|it| it == b',');
         let bytes = match comma.map(|at| &first[at + 2..]) {
-            Some(bytes) => bytes.to_owned(),
+            Some(bytes) => bytes,
             None => self
                 .getopt
                 .plain()
                 .ok_or_else(|| Failure::parameter("-c requires packet and byte counter"))?,
         };
         let packets = counters::parse_one(first).ok_or_else(|| Failure::parameter("-c packet counter not numeric"))?;
-        let bytes = counters::parse_one(&bytes).ok_or_else(|| Failure::parameter("-c byte counter not numeric"))?;
+        let bytes = counters::parse_one(bytes).ok_or_else(|| Failure::parameter("-c byte counter not numeric"))?;
         self.counters = Some(Counters { packets, bytes });
         Ok(())
     }
 
     /// Nobody else holds a lab's rules, so there is nothing to wait for; what is typed is looked at all the same.
-    fn wait(&mut self, value: Option<String>) -> Result<(), Failure> {
+    fn wait(&mut self, value: Option<&'a str>) -> Result<(), Failure> {
         if self.context.restoring.is_some() {
             let name = self.context.program.name();
             return Err(Failure::parameter(format!("You cannot use `-w' from {name}")));
@@ -337,7 +338,7 @@ impl Parser<'_> {
         own_options::wait_seconds(value.or_else(|| self.getopt.plain()))
     }
 
-    fn wait_interval(&mut self, value: Option<String>) -> Result<(), Failure> {
+    fn wait_interval(&mut self, value: Option<&'a str>) -> Result<(), Failure> {
         if self.context.restoring.is_some() {
             let name = self.context.program.name();
             return Err(Failure::parameter(format!("You cannot use `-W' from {name}")));
@@ -347,9 +348,9 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn extension(&mut self, loaded: usize, option: usize, value: Option<String>) -> Result<(), Failure> {
+    fn extension(&mut self, loaded: usize, option: usize, value: Option<&'a str>) -> Result<(), Failure> {
         let spec = self.rule.option(loaded, option);
-        let mut arguments: Vec<String> = value.into_iter().collect();
+        let mut arguments: SmallVec<[&str; 2]> = value.into_iter().collect();
         let at = self.getopt.index - 1;
         while arguments.len() < spec.value.arity() {
             match self.getopt.plain() {
@@ -361,9 +362,9 @@ impl Parser<'_> {
     }
 
     /// What only the whole can tell, in the tool's order.
-    fn whole(&mut self) -> Result<Command, Failure> {
-        let table = self.table.clone().unwrap_or_else(|| "filter".to_owned());
-        let policy = self.second.as_deref().filter(|_| self.command == Some('P'));
+    fn whole(&mut self) -> Result<Command<'a>, Failure> {
+        let table = self.table.unwrap_or("filter");
+        let policy = self.second.filter(|_| self.command == Some('P'));
         if table == "nat" && (policy == Some("DROP") || self.rule.jump_name() == Some("DROP")) {
             return Err(Failure::parameter(NAT_DOES_NOT_FILTER).remedy("drop in the filter or raw table"));
         }
@@ -393,7 +394,7 @@ impl Parser<'_> {
                 )));
             }
         }
-        if let Some(chain) = &self.chain {
+        if let Some(chain) = self.chain {
             check_chain(chain, &self.rule)?;
         }
         let draft = Draft {
@@ -406,12 +407,12 @@ impl Parser<'_> {
     }
 
     /// `-6` in a restore file: the line is read no further, and does what it said so far, with no rule at all.
-    fn other_family(&self) -> Verb {
+    fn other_family(&self) -> Verb<'a> {
         let Some(letter) = self.command else {
             return Verb::Nothing;
         };
         let draft = Draft {
-            selectors: Vec::new(),
+            selectors: SmallVec::new(),
             matches: Vec::new(),
             jump: self.rule.unfinished_jump(),
             counters: None,
@@ -419,10 +420,10 @@ impl Parser<'_> {
         self.verb_of(letter, draft)
     }
 
-    fn verb_of(&self, letter: options::Letter, draft: Draft) -> Verb {
-        let chain = || self.chain.clone().unwrap_or_default();
+    fn verb_of(&self, letter: options::Letter, draft: Draft<'a>) -> Verb<'a> {
+        let chain = || self.chain.unwrap_or_default();
         let listing = || Listing {
-            chain: self.chain.clone(),
+            chain: self.chain,
             number: self.number,
             then_zero: match (self.zero, self.zero_rule) {
                 (false, _) => ThenZero::Nothing,
@@ -448,33 +449,29 @@ impl Parser<'_> {
             'D' => Verb::Delete { chain: chain(), draft },
             'L' => Verb::List(listing()),
             'S' => Verb::ListRules(listing()),
-            'F' => Verb::Flush {
-                chain: self.chain.clone(),
-            },
+            'F' => Verb::Flush { chain: self.chain },
             'Z' => Verb::Zero {
-                chain: self.chain.clone(),
+                chain: self.chain,
                 number: self.number,
             },
             'N' => Verb::New { chain: chain() },
-            'X' => Verb::DeleteChain {
-                chain: self.chain.clone(),
-            },
+            'X' => Verb::DeleteChain { chain: self.chain },
             'E' => Verb::Rename {
                 chain: chain(),
-                to: self.second.clone().unwrap_or_default(),
+                to: self.second.unwrap_or_default(),
             },
             _ => Verb::Policy {
                 chain: chain(),
-                policy: self.second.clone().unwrap_or_default(),
+                policy: self.second.unwrap_or_default(),
                 counters: self.counters,
             },
         }
     }
 
-    fn command_of(&self, verb: Verb) -> Command {
+    fn command_of(&self, verb: Verb<'a>) -> Command<'a> {
         Command {
             family: self.context.family,
-            table: self.table.clone().unwrap_or_else(|| "filter".to_owned()),
+            table: self.table.unwrap_or("filter"),
             verbose: self.verbose > 0,
             numeric: self.given.contains(&'n'),
             exact: self.given.contains(&'x'),
@@ -484,8 +481,8 @@ impl Parser<'_> {
     }
 }
 
-fn bad_argument(word: String) -> Failure {
-    Failure::of(FailureKind::BadArgument(word))
+fn bad_argument(word: &str) -> Failure {
+    Failure::of(FailureKind::BadArgument(word.to_owned()))
         .remedy("an option with its dashes is missing before it, or quotes around it")
 }
 
@@ -496,7 +493,7 @@ fn rule_number(text: &str) -> Result<usize, Failure> {
 }
 
 /// The chain of a command: its length, and whether the rule's interfaces can be known there.
-fn check_chain(chain: &str, rule: &RuleOptions) -> Result<(), Failure> {
+fn check_chain(chain: &str, rule: &RuleOptions<'_>) -> Result<(), Failure> {
     if length_of(chain) > LONGEST_CHAIN {
         return Err(too_long(chain));
     }
@@ -550,9 +547,10 @@ const NAT_DOES_NOT_FILTER: &str =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rule::Selector;
     use crate::text::{Program, StaticHosts};
 
-    fn read(line: &str) -> Result<Command, Failure> {
+    fn read<T>(line: &str, look: impl FnOnce(Result<Command<'_>, Failure>) -> T) -> T {
         let arguments: Vec<String> = format!("iptables {line}").split(' ').map(str::to_owned).collect();
         let hosts = StaticHosts::localhost();
         let context = Context {
@@ -561,7 +559,11 @@ mod tests {
             hosts: &hosts,
             restoring: None,
         };
-        parse(&arguments, context).result
+        look(parse(&arguments, context).result)
+    }
+
+    fn refused(line: &str) -> Failure {
+        read(line, |it| it.expect_err("a line that is refused"))
     }
 
     #[test]
@@ -577,7 +579,7 @@ mod tests {
             ("-L -- INPUT", Some(3)),
             ("-j ACCEPT", None),
         ] {
-            let failure = read(line).unwrap_err();
+            let failure = refused(line);
             assert_eq!(failure.place.argument, blamed, "{line}: {failure:?}");
         }
     }
@@ -586,7 +588,8 @@ mod tests {
     fn one_command_makes_so_many_rules_and_no_more() {
         let made = |sources: usize, destinations: usize| {
             let list = |count| vec!["1"; count].join(",");
-            read(&format!("-A INPUT -s {} -d {}", list(sources), list(destinations)))
+            let line = format!("-A INPUT -s {} -d {}", list(sources), list(destinations));
+            read(&line, |it| it.map(drop))
         };
         assert!(made(1 << 9, 1 << 9).is_ok());
         let failure = made(1 << 9, 1 + (1 << 9)).unwrap_err();
@@ -608,25 +611,24 @@ mod tests {
             ("-A INPUT --ctstate NEW", "put -m conntrack before it"),
             ("-A INPUT -m nope", "there are: "),
         ] {
-            let said = read(line).unwrap_err().explain();
+            let said = refused(line).explain();
             assert!(said.contains(expected), "{line}: {said}");
         }
     }
 
     #[test]
     fn addresses_make_rules() {
-        let Ok(Command {
-            verb: Verb::Append { draft, .. },
-            ..
-        }) = read("-A INPUT -s 1.1.1.1,2.2.2.2 -d 3.3.3.3,4.4.4.4")
-        else {
-            panic!("a rule to append");
-        };
-        let pairs: Vec<String> = draft
-            .selectors
-            .iter()
-            .map(|it| format!("{}>{}", it.source.address(), it.destination.address()))
-            .collect();
+        let pairs = read("-A INPUT -s 1.1.1.1,2.2.2.2 -d 3.3.3.3,4.4.4.4", |command| {
+            let Ok(Command {
+                verb: Verb::Append { draft, .. },
+                ..
+            }) = command
+            else {
+                panic!("a rule to append");
+            };
+            let pair = |it: &Selector| format!("{}>{}", it.source.address(), it.destination.address());
+            draft.selectors.iter().map(pair).collect::<Vec<_>>()
+        });
         assert_eq!(
             pairs,
             [

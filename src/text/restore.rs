@@ -279,8 +279,6 @@ impl File<'_> {
             }
         }
         split_words(counted.rule, line.len() - counted.from_end, &mut arguments)?;
-        let (texts, columns): (Vec<String>, Vec<Option<usize>>) =
-            arguments.into_iter().map(|it| (it.text, it.column)).unzip();
         let context = command::Context {
             program: Program::Restore,
             family: self.options.family,
@@ -290,14 +288,14 @@ impl File<'_> {
                 announced: &self.announced,
             }),
         };
-        let parsed = command::parse_words(texts, context);
+        let parsed = command::parse_words(arguments.iter().map(|it| &*it.text).collect(), context);
         self.printed.warnings += &parsed.warnings;
         let column = |mut failure: Failure| {
-            let blamed = failure.place.argument.and_then(|at| columns.get(at as usize));
-            failure.place.column = blamed.copied().flatten().map(|column| column as u32);
+            let blamed = failure.place.argument.and_then(|at| arguments.get(at as usize));
+            failure.place.column = blamed.and_then(|it| it.column).map(|column| column as u32);
             failure
         };
-        let command: Command = parsed.result.map_err(column)?;
+        let command: Command<'_> = parsed.result.map_err(column)?;
         if let Verb::Print(text) = &command.verb {
             self.printed.out.push_str(text);
             return Ok(Next::End);
@@ -361,23 +359,31 @@ fn split_counters(line: &str, number: u32) -> Result<Counted<'_>, Failure> {
 
 /// A word of a line and where it started (from 1); words that the line did not have start nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Argument {
-    pub text: String,
+pub struct Argument<'a> {
+    pub text: Cow<'a, str>,
     pub column: Option<usize>,
 }
 
-impl Argument {
+impl<'a> Argument<'a> {
     /// A word that stands in no line.
-    pub fn made(text: &str) -> Self {
+    pub fn made(text: impl Into<Cow<'a, str>>) -> Self {
         Self {
-            text: text.to_owned(),
+            text: text.into(),
             column: None,
+        }
+    }
+
+    /// The same, whatever becomes of the line.
+    pub fn kept(self) -> Argument<'static> {
+        Argument {
+            text: Cow::Owned(self.text.into_owned()),
+            column: self.column,
         }
     }
 }
 
 /// The words of a line as [`run`] reads a rule: those of `iptables -S`, too.
-pub fn arguments(line: &str) -> Result<Vec<Argument>, Failure> {
+pub fn arguments(line: &str) -> Result<Vec<Argument<'_>>, Failure> {
     let mut arguments = Vec::new();
     split_words(line, 0, &mut arguments)?;
     Ok(arguments)
@@ -385,7 +391,7 @@ pub fn arguments(line: &str) -> Result<Vec<Argument>, Failure> {
 
 /// Blanks part words; double quotes keep them together, and inside them a backslash takes the next letter as it is. A closing quote ends the
 /// word; an opening one does not (`a"b c"d` is `ab c` and `d`). Outside quotes a backslash is a letter.
-fn split_words(rule: &str, offset: usize, arguments: &mut Vec<Argument>) -> Result<(), Failure> {
+fn split_words<'a>(rule: &'a str, offset: usize, arguments: &mut Vec<Argument<'a>>) -> Result<(), Failure> {
     let mut word = String::new();
     let mut start = None;
     let mut quoted = false;
@@ -437,7 +443,12 @@ fn split_words(rule: &str, offset: usize, arguments: &mut Vec<Argument>) -> Resu
 }
 
 /// The same where nothing is quoted, which is most lines.
-fn split_blanks(rule: &str, offset: usize, most: usize, arguments: &mut Vec<Argument>) -> Result<(), Failure> {
+fn split_blanks<'a>(
+    rule: &'a str,
+    offset: usize,
+    most: usize,
+    arguments: &mut Vec<Argument<'a>>,
+) -> Result<(), Failure> {
     let mut at = 0;
     for word in rule.split([' ', '\t', '\n']) {
         if length_of(word) > LONGEST_WORD {
@@ -448,7 +459,7 @@ fn split_blanks(rule: &str, offset: usize, most: usize, arguments: &mut Vec<Argu
                 return Err(Failure::parameter("Parser cannot handle more arguments"));
             }
             arguments.push(Argument {
-                text: word.to_owned(),
+                text: Cow::Borrowed(word),
                 column: Some(offset + at + 1),
             });
         }
@@ -467,13 +478,13 @@ fn push(
     start: &mut Option<usize>,
     offset: usize,
     most: usize,
-    arguments: &mut Vec<Argument>,
+    arguments: &mut Vec<Argument<'_>>,
 ) -> Result<(), Failure> {
     if arguments.len() >= most {
         return Err(Failure::parameter("Parser cannot handle more arguments"));
     }
     arguments.push(Argument {
-        text: std::mem::take(word),
+        text: Cow::Owned(std::mem::take(word)),
         column: start.take().map(|at| offset + at + 1),
     });
     Ok(())
@@ -503,7 +514,7 @@ mod tests {
         ] {
             let mut arguments = Vec::new();
             split_words(line, 0, &mut arguments).unwrap();
-            let texts: Vec<&str> = arguments.iter().map(|it| it.text.as_str()).collect();
+            let texts: Vec<&str> = arguments.iter().map(|it| &*it.text).collect();
             assert_eq!(texts, expected, "{line:?}");
         }
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::failure::Failure;
 use super::getopt::{Long, Takes};
 use super::hosts::Hosts;
@@ -17,48 +19,51 @@ use crate::rule::{Action, Counters, Match, Selector, Target};
 
 /// A rule as it was typed: as many rules as it has selectors, and a jump that the table must still resolve.
 #[derive(Clone, Debug)]
-pub struct Draft {
-    pub selectors: Vec<Selector>,
+pub struct Draft<'a> {
+    pub selectors: Selectors,
     pub matches: Vec<Arc<dyn Match>>,
-    pub jump: Jump,
+    pub jump: Jump<'a>,
     pub counters: Option<Counters>,
 }
 
+/// Those of one rule, which mostly is one.
+pub type Selectors = SmallVec<[Selector; 1]>;
+
 /// What stands behind `-j` or `-g`.
 #[derive(Clone, Debug)]
-pub enum Jump {
+pub enum Jump<'a> {
     /// Nothing, ACCEPT, DROP, RETURN or QUEUE.
     Plain(Action),
     /// A chain, or a target of this name. A chain of the table has precedence.
     Name {
-        name: String,
+        name: &'a str,
         target: Option<Arc<dyn Target>>,
         at: usize,
     },
     Goto {
-        name: String,
+        name: &'a str,
         at: usize,
     },
 }
 
 /// A rule being read.
-pub struct RuleOptions {
+pub struct RuleOptions<'a> {
     base: Selector,
-    source: Option<Addresses>,
-    destination: Option<Addresses>,
-    loaded: Vec<Loaded>,
-    jump: Option<Typed>,
+    source: Option<Addresses<'a>>,
+    destination: Option<Addresses<'a>>,
+    loaded: SmallVec<[Loaded; 2]>,
+    jump: Option<Typed<'a>>,
     /// The protocol's own match has been brought in by an option of it.
     implicit_loaded: bool,
 }
 
-struct Addresses {
-    text: String,
+struct Addresses<'a> {
+    text: &'a str,
     at: usize,
 }
 
-struct Typed {
-    name: String,
+struct Typed<'a> {
+    name: &'a str,
     goto: bool,
     at: usize,
 }
@@ -66,7 +71,7 @@ struct Typed {
 /// An extension and the options it was given.
 struct Loaded {
     spec: Spec,
-    given: Vec<GivenOption>,
+    given: SmallVec<[GivenOption; 2]>,
 }
 
 #[derive(Clone, Copy)]
@@ -91,13 +96,13 @@ impl Spec {
     }
 }
 
-impl RuleOptions {
+impl<'a> RuleOptions<'a> {
     pub fn new(family: Family) -> Self {
         Self {
             base: Selector::any(family),
             source: None,
             destination: None,
-            loaded: Vec::new(),
+            loaded: SmallVec::new(),
             jump: None,
             implicit_loaded: false,
         }
@@ -138,14 +143,13 @@ impl RuleOptions {
         &mut self,
         loaded: usize,
         option: usize,
-        arguments: &[String],
+        arguments: &[&str],
         inverted: bool,
         at: usize,
     ) -> Result<(), Failure> {
         let spec = self.option(loaded, option);
         let it = &self.loaded[loaded];
-        let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let value = parse_value(spec, it.spec.name(), &texts, inverted, &self.given(&it.given))?;
+        let value = parse_value(spec, it.spec.name(), arguments, inverted, &self.given(&it.given))?;
         self.loaded[loaded].given.push(GivenOption {
             spec,
             inverted,
@@ -155,7 +159,7 @@ impl RuleOptions {
         Ok(())
     }
 
-    fn given<'a>(&self, options: &'a [GivenOption]) -> Given<'a> {
+    fn given<'b>(&self, options: &'b [GivenOption]) -> Given<'b> {
         Given {
             family: self.base.family,
             protocol: self.base.protocol,
@@ -207,14 +211,14 @@ impl RuleOptions {
     fn load(&mut self, spec: Spec) {
         self.loaded.push(Loaded {
             spec,
-            given: Vec::new(),
+            given: SmallVec::new(),
         });
     }
 
     /// `-j`: the options of a target of this name may follow.
     ///
     /// A name that a restore file has announced as a chain (`:LOG -`) is never looked up as a target.
-    pub fn jump(&mut self, name: &str, at: usize, is_announced: bool) -> Result<(), Failure> {
+    pub fn jump(&mut self, name: &'a str, at: usize, is_announced: bool) -> Result<(), Failure> {
         check_target_name(name)?;
         if plain(name).is_none() && !is_announced {
             if let Some(spec) = ext::find_target(name, self.base.family) {
@@ -225,26 +229,18 @@ impl RuleOptions {
                     .remedy(format!("there are: {}", known(ext::targets().map(|it| it.name)))));
             }
         }
-        self.jump = Some(Typed {
-            name: name.to_owned(),
-            goto: false,
-            at,
-        });
+        self.jump = Some(Typed { name, goto: false, at });
         Ok(())
     }
 
-    pub fn goto(&mut self, name: &str, at: usize) -> Result<(), Failure> {
+    pub fn goto(&mut self, name: &'a str, at: usize) -> Result<(), Failure> {
         check_target_name(name)?;
-        self.jump = Some(Typed {
-            name: name.to_owned(),
-            goto: true,
-            at,
-        });
+        self.jump = Some(Typed { name, goto: true, at });
         Ok(())
     }
 
-    pub fn jump_name(&self) -> Option<&str> {
-        self.jump.as_ref().map(|it| it.name.as_str())
+    pub fn jump_name(&self) -> Option<&'a str> {
+        self.jump.as_ref().map(|it| it.name)
     }
 
     pub fn protocol(&mut self, text: &str, inverted: bool) -> Result<(), Failure> {
@@ -262,7 +258,7 @@ impl RuleOptions {
     }
 
     /// `-s` or `-d`: looked at when the whole command has been read.
-    pub fn address(&mut self, letter: char, text: String, inverted: bool, at: usize) {
+    pub fn address(&mut self, letter: char, text: &'a str, inverted: bool, at: usize) {
         let addresses = Some(Addresses { text, at });
         if letter == 's' {
             self.source = addresses;
@@ -321,10 +317,10 @@ impl RuleOptions {
     }
 
     /// One selector for each pair of a source and a destination.
-    pub fn selectors(&self, hosts: &dyn Hosts) -> Result<Vec<Selector>, Failure> {
-        let read = |addresses: &Option<Addresses>| match addresses {
-            Some(it) => address::parse(&it.text, hosts).map_err(|failure| failure.at(it.at)),
-            None => Ok(vec![AddressMask::any(self.base.family)]),
+    pub fn selectors(&self, hosts: &dyn Hosts) -> Result<Selectors, Failure> {
+        let read = |addresses: &Option<Addresses<'_>>| match addresses {
+            Some(it) => address::parse(it.text, hosts).map_err(|failure| failure.at(it.at)),
+            None => Ok(smallvec![AddressMask::any(self.base.family)]),
         };
         let sources = read(&self.source)?;
         let destinations = read(&self.destination)?;
@@ -343,7 +339,7 @@ impl RuleOptions {
             ))
             .remedy("give networks (10.0.0.0/24), or several commands"));
         }
-        let mut selectors = Vec::with_capacity(count);
+        let mut selectors = Selectors::with_capacity(count);
         for &source in &sources {
             for &destination in &destinations {
                 selectors.push(Selector {
@@ -356,29 +352,29 @@ impl RuleOptions {
         Ok(selectors)
     }
 
-    pub fn resolved_jump(&self, target: Option<Arc<dyn Target>>) -> Jump {
+    pub fn resolved_jump(&self, target: Option<Arc<dyn Target>>) -> Jump<'a> {
         let Some(typed) = &self.jump else {
             return Jump::Plain(Action::Nothing);
         };
-        let (name, at) = (typed.name.clone(), typed.at);
+        let (name, at) = (typed.name, typed.at);
         if typed.goto {
             return Jump::Goto { name, at };
         }
-        match plain(&name) {
+        match plain(name) {
             Some(action) => Jump::Plain(action),
             None => Jump::Name { name, target, at },
         }
     }
 
     /// The jump of a line that `-6` cut short: a name must still be something, but `-g` is not looked at.
-    pub fn unfinished_jump(&self) -> Jump {
+    pub fn unfinished_jump(&self) -> Jump<'a> {
         match &self.jump {
             Some(typed)
-                if plain(&typed.name).is_none()
-                    && (typed.goto || ext::find_target(&typed.name, self.base.family).is_none()) =>
+                if plain(typed.name).is_none()
+                    && (typed.goto || ext::find_target(typed.name, self.base.family).is_none()) =>
             {
                 Jump::Name {
-                    name: typed.name.clone(),
+                    name: typed.name,
                     target: None,
                     at: typed.at,
                 }
