@@ -14,11 +14,22 @@ use std::path::{Path, PathBuf};
 
 /// The text that stands for these bytes. What is UTF-8 stays as it is.
 pub fn text_of(bytes: &[u8]) -> String {
-    if let Ok(text) = std::str::from_utf8(bytes)
-        && is_plain(text)
-    {
-        return text.to_owned();
+    match std::str::from_utf8(bytes) {
+        Ok(text) if is_plain(text) => text.to_owned(),
+        _ => text_with_stand_ins(bytes),
     }
+}
+
+/// The same of bytes that nobody needs any more.
+pub fn text_from(bytes: Vec<u8>) -> String {
+    match String::from_utf8(bytes) {
+        Ok(text) if is_plain(&text) => text,
+        Ok(text) => text_with_stand_ins(text.as_bytes()),
+        Err(error) => text_with_stand_ins(error.as_bytes()),
+    }
+}
+
+fn text_with_stand_ins(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for letter in chunk.valid().chars() {
@@ -56,6 +67,11 @@ pub fn length_of(text: &str) -> usize {
     } else {
         text.chars().map(width).sum()
     }
+}
+
+/// Whether this text stands for more bytes than so many. It never has fewer itself, so that most need no look.
+pub fn exceeds(text: &str, limit: usize) -> bool {
+    text.len() > limit && length_of(text) > limit
 }
 
 /// As much of the front of this text as stands for at most `limit` bytes. Where a cut falls within a character, its first bytes are kept

@@ -22,6 +22,13 @@ pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     output
 }
 
+/// The texts of several files, for who shows them inside of `sh`: a JSON list, null for what cannot be read.
+pub fn texts(machine: &Machine, names: &[String]) -> ToolOutput {
+    let texts: Vec<Option<String>> = names.iter().map(|name| read(machine, name).ok()).collect();
+    // Texts are always JSON.
+    ToolOutput::success(serde_json::to_string(&texts).unwrap_or_default() + "\n")
+}
+
 fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
     let now = machine.now;
     let flows = |form| {

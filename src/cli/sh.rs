@@ -436,9 +436,9 @@ pub(super) fn answering(
         let mut lab = lab.lock();
         lab.set_clock(clock.now());
         let asked = Request {
-            files: Vec::new(),
-            stdin: String::new(),
-            ..request.clone()
+            tool: request.tool.clone(),
+            args: request.args.clone(),
+            ..Request::default()
         };
         let response = lab.respond(request);
         watch(&asked, &response);

@@ -5,7 +5,7 @@ use super::{lsmod, modprobe, status, sysctl, trace};
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
 pub(super) use crate::lab::files::said_by_system;
-use crate::lab::machine::{Call, Machine, ToolOutput, Toolbox};
+use crate::lab::machine::{Call, Machine, TEXTS_OF_FILES, ToolOutput, Toolbox};
 use crate::lab::machine_tables::MachineTables;
 use crate::lab::words;
 use crate::text::StaticHosts;
@@ -109,6 +109,7 @@ fn applet(name: &str) -> Applet {
         // No tools of a shell's, but what nflab's own commands ask a lab.
         "copy" => Applet::plain(|machine, _| copied(machine)),
         "status" => Applet::plain(|machine, _| status::answer(machine)),
+        TEXTS_OF_FILES => Applet::plain(|machine, call| cat::texts(machine, call.args)),
         "words" => Applet::plain(|machine, call| words::tried_on_copy(machine, call.args, call.stdin)),
         "trace" => Applet::plain(|machine, call| trace::answer(machine, call.args)),
         name if name.starts_with("ip6tables") => Applet::plain(|_, call| {

@@ -7,6 +7,15 @@ use smallvec::SmallVec;
 /// The number a text begins with, and what follows it. Base 0 takes `0x10`, `010` and `10`; white space and a plus may stand before it. `None`
 /// where no digit stands there, where a minus does, or where 64 bits are too few.
 pub fn strtoul(text: &str, base: u32) -> Option<(u64, &str)> {
+    // Most are a few decimal digits.
+    if matches!(base, 0 | 10) && text.len() <= DIGITS && matches!(text.as_bytes(), [b'1'..=b'9', ..]) {
+        let length = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = text.split_at(length);
+        let number = digits
+            .bytes()
+            .fold(0, |number, digit| 10 * number + u64::from(digit - b'0'));
+        return Some((number, rest));
+    }
     let trimmed = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let digits = trimmed.strip_prefix('+').unwrap_or(trimmed);
     let (base, digits) = match base {
@@ -63,6 +72,9 @@ pub fn dotted_quad(text: &str) -> Option<Ipv4Addr> {
     }
     parts.next().is_none().then(|| Ipv4Addr::from(octets))
 }
+
+/// So many decimal digits are always a number of 64 bits.
+const DIGITS: usize = 19;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! Talking to a lab that runs: one JSON object a line, over a unix stream socket.
+//! Talking to a lab that runs: one JSON object a line, over a unix stream socket; long texts follow their line ([`frame`]).
 //!
 //! A request is `{"tool":"iptables","args":["-L","-n"],"stdin":"..."}`, a response `{"stdout":"...","stderr":"...","code":0}`. Requests on one
 //! connection are answered in order; a line that is no request is answered with code 2. It can be spoken by hand:
@@ -10,7 +10,7 @@
 
 use std::io;
 #[cfg(unix)]
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 #[cfg(unix)]
@@ -24,12 +24,16 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(unix)]
+use self::frame::Arrived;
 use super::files::FoundFile;
 use crate::base::bytes::text_of_path;
 #[cfg(unix)]
 use crate::base::bytes::{path_of, quoted};
 #[cfg(unix)]
 use crate::device::standard::tell;
+
+pub mod frame;
 
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,18 +90,19 @@ impl Response {
     }
 }
 
-/// Answers one line. What isn't a request gets a response that says so, so that a conversation goes on.
-pub fn answer_with(line: &[u8], handle: impl FnOnce(Request) -> Response) -> Vec<u8> {
-    let response = match serde_json::from_slice::<Request>(line) {
-        Ok(request) => handle(request),
-        Err(error) => Response::failure(
+/// Answers one request. What isn't one gets a response that says so, so that a conversation goes on.
+pub fn answer_with(frame: Vec<u8>, handle: impl FnOnce(Request) -> Response) -> Vec<u8> {
+    let read = frame::incoming(&frame);
+    drop(frame);
+    match read {
+        Ok((request, reads_behind)) => frame::response(handle(request), reads_behind),
+        Err(why) => line_of(&Response::failure(
             2,
             format!(
-                "nflab: this is not a request: {error}; expected one line such as {{\"tool\":\"iptables\",\"args\":[\"-S\"]}}\n"
+                "nflab: this is not a request: {why}; expected one line such as {{\"tool\":\"iptables\",\"args\":[\"-S\"]}}\n"
             ),
-        ),
-    };
-    line_of(&response)
+        )),
+    }
 }
 
 /// A response as it is sent.
@@ -126,17 +131,12 @@ pub fn busy(why: &str) -> Response {
 pub fn serve_connection(stream: UnixStream, mut handle: impl FnMut(Request) -> Response) -> io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
     loop {
-        line.clear();
-        let read = (&mut reader).take(LONGEST_LINE as u64).read_until(b'\n', &mut line)?;
-        if read == 0 {
-            return Ok(());
+        match frame::read(&mut reader, &mut Vec::new(), LONGEST_LINE)? {
+            Arrived::Nothing => return Ok(()),
+            Arrived::TooLong => return writer.write_all(&line_of(&too_long())),
+            Arrived::Frame(frame) => writer.write_all(&answer_with(frame, &mut handle))?,
         }
-        if line.last() != Some(&b'\n') && read >= LONGEST_LINE {
-            return writer.write_all(&line_of(&too_long()));
-        }
-        writer.write_all(&answer_with(&line, &mut handle))?;
     }
 }
 
@@ -188,12 +188,11 @@ impl Client {
 
     /// The next answer to a request that has many (`trace --follow`); `None` once the lab has closed the connection.
     pub fn next_answer(&mut self) -> io::Result<Option<Response>> {
-        let mut answer = Vec::new();
-        self.reader.read_until(b'\n', &mut answer)?;
-        if answer.is_empty() {
-            return Ok(None);
+        match frame::read(&mut self.reader, &mut Vec::new(), LONGEST_ANSWER)? {
+            Arrived::Frame(answer) => frame::answered(answer).map(Some),
+            Arrived::Nothing => Ok(None),
+            Arrived::TooLong => Err(endless()),
         }
-        Ok(Some(serde_json::from_slice(&answer)?))
     }
 
     pub fn call(&mut self, request: &Request) -> io::Result<Response> {
@@ -221,28 +220,28 @@ impl Client {
 
     /// A question and its answer. Whenever the other side was silent for as long as the socket waits, `silent` decides whether to go on.
     fn exchange(&mut self, request: &Request, mut silent: impl FnMut() -> io::Result<()>) -> io::Result<Response> {
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        let mut rest = &line[..];
+        let request = frame::outgoing(request)?;
         let mut written = Ok(());
-        while written.is_ok() && !rest.is_empty() {
-            match self.writer.write(rest) {
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => silent()?,
-                Err(error) => written = Err(error),
+        for mut rest in request.parts() {
+            while written.is_ok() && !rest.is_empty() {
+                match self.writer.write(rest) {
+                    Ok(count) => rest = &rest[count..],
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => silent()?,
+                    Err(error) => written = Err(error),
+                }
             }
         }
         // Who was turned away is told why before the connection is closed.
         let mut answer = Vec::new();
-        while let Err(error) = self.reader.read_until(b'\n', &mut answer) {
-            match error.kind() {
-                io::ErrorKind::WouldBlock => silent()?,
-                _ => return Err(written.err().unwrap_or(error)),
+        loop {
+            match frame::read(&mut self.reader, &mut answer, LONGEST_ANSWER) {
+                Ok(Arrived::Frame(answer)) => return frame::answered(answer),
+                Ok(Arrived::TooLong) => return Err(endless()),
+                Ok(Arrived::Nothing) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => silent()?,
+                Err(error) => return Err(written.err().unwrap_or(error)),
             }
-        }
-        if !answer.is_empty() {
-            return Ok(serde_json::from_slice(&answer)?);
         }
         Err(written.err().unwrap_or_else(|| {
             io::Error::new(
@@ -251,6 +250,14 @@ impl Client {
             )
         }))
     }
+}
+
+#[cfg(unix)]
+fn endless() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the lab gave an answer that is longer than any may be",
+    )
 }
 
 #[cfg(unix)]
@@ -368,8 +375,13 @@ const WHAT_HELPS: &str = "`nflab status` tells how it is; a stopped process goes
 /// A ruleset of a hundred thousand rules has some ten megabytes; what is longer than this is a mistake.
 pub const LONGEST_LINE: usize = 64 << 20;
 
+/// A lab gives no more at once.
+pub const LONGEST_ANSWER: usize = 256 << 20;
+
 #[cfg(all(test, unix))]
 mod tests {
+    use std::io::BufRead;
+
     use super::*;
 
     #[test]

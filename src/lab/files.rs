@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::control::LONGEST_LINE;
-use crate::base::bytes::{bytes_of, os_of, text_of};
+use crate::base::bytes::{bytes_of, os_of, text_from};
 use crate::device::result_file::ResultFile;
 
 /// What a call reads and writes beside its arguments.
@@ -135,12 +135,12 @@ pub fn read_text(source: impl Read) -> Result<String, String> {
             LONGEST_LINE >> 20
         ));
     }
-    Ok(text_of(&bytes))
+    Ok(text_from(bytes))
 }
 
 /// A whole file as text, whatever its bytes are.
 pub fn read_file(path: &Path) -> io::Result<String> {
-    read_bytes(path).map(|bytes| text_of(&bytes))
+    read_bytes(path).map(text_from)
 }
 
 /// A whole file. Every text that a command reads whole is read by this or by [`read_whole`], since some have no end (`/dev/zero`).
@@ -228,6 +228,7 @@ const NOT_BROUGHT: &str =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::bytes::text_of;
 
     #[test]
     fn files_are_taken_once_and_in_order() {

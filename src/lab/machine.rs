@@ -73,6 +73,9 @@ impl From<ToolOutput> for Response {
     }
 }
 
+/// What the inside of `sh` calls to show files of `/proc`: their texts, as a list of JSON.
+pub const TEXTS_OF_FILES: &str = "texts";
+
 /// The tools that a lab offers. Handed in, because applets live above this room.
 #[derive(Clone, Copy)]
 pub struct Toolbox {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::control::{Asker, LONGEST_LINE, Request, Response, answer_with, line_of};
+use super::control::{Asker, LONGEST_ANSWER, LONGEST_LINE, Request, Response, answer_with, line_of};
 use connections::Connections;
 
 mod connections;
@@ -91,7 +91,7 @@ impl Default for Bounds {
             followers: 64,
             request: LONGEST_LINE,
             requests: 2 * LONGEST_LINE,
-            answer: 256 << 20,
+            answer: LONGEST_ANSWER,
             answers: 64 << 20,
             pause: Duration::from_secs(10),
             patience: Duration::from_secs(60),
@@ -246,12 +246,11 @@ fn work(
         }) = job
         {
             let mut more = None;
-            let mut answer = answer_with(&line, |request| {
+            let mut answer = answer_with(line, |request| {
                 let answer = answer_or_fault(&mut service, request, &asker);
                 more = answer.more;
                 answer.response
             });
-            drop(line);
             if answer.len() > longest {
                 let (has, may) = (answer.len() >> 20, longest >> 20);
                 let words = format!(

@@ -12,7 +12,7 @@ use super::options::{self, Key};
 use super::rule_options::{Draft, RuleOptions};
 use super::{counters, number, own_options};
 use crate::base::Family;
-use crate::base::bytes::length_of;
+use crate::base::bytes::exceeds;
 use crate::ext;
 use crate::ext::missing::{self, Kind};
 use crate::rule::Counters;
@@ -494,7 +494,7 @@ fn rule_number(text: &str) -> Result<usize, Failure> {
 
 /// The chain of a command: its length, and whether the rule's interfaces can be known there.
 fn check_chain(chain: &str, rule: &RuleOptions<'_>) -> Result<(), Failure> {
-    if length_of(chain) > LONGEST_CHAIN {
+    if exceeds(chain, LONGEST_CHAIN) {
         return Err(too_long(chain));
     }
     let cannot = match chain {
@@ -514,7 +514,7 @@ fn too_long(chain: &str) -> Failure {
 
 /// The name of a chain to make.
 fn check_new_chain(name: &str, family: Family) -> Result<(), Failure> {
-    if length_of(name) > LONGEST_CHAIN {
+    if exceeds(name, LONGEST_CHAIN) {
         return Err(too_long(name));
     }
     if let Some(first) = name.chars().next().filter(|it| ['-', '!'].contains(it)) {

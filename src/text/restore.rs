@@ -15,7 +15,7 @@ use super::hosts::Hosts;
 use super::parse::LONGEST_CHAIN;
 use super::session::{Session, Tables};
 use crate::base::Family;
-use crate::base::bytes::{byte_behind, bytes_of, length_of, text_of};
+use crate::base::bytes::{byte_behind, bytes_of, exceeds, text_of};
 use crate::ext::option::Status;
 use crate::rule::{CountId, Table};
 
@@ -81,13 +81,18 @@ pub fn run_marked(
         printed: Printed::default(),
     };
     let mut lines = 0u32;
+    let has_nul = text.contains('\0');
     for line in text.split_inclusive('\n').flat_map(pieces) {
         lines += 1;
         // A comment makes no rule, so what comes behind it need not be told apart.
         if !line.starts_with(['#', '\n']) {
             marks.set(lines);
         }
-        match file.line(up_to_nul(&line), lines) {
+        let seen = match has_nul {
+            true => up_to_nul(&line),
+            false => &line,
+        };
+        match file.line(seen, lines) {
             Ok(Next::Line) => {}
             Ok(Next::End) => return (file.printed, Ok(())),
             Err(mut failure) => {
@@ -110,7 +115,7 @@ pub fn run_marked(
 
 /// A line longer than the tool's buffer comes in pieces, each a line of its own to it and each counted.
 fn pieces(line: &str) -> SmallVec<[Cow<'_, str>; 1]> {
-    if line.len() <= LONGEST_LINE || length_of(line) <= LONGEST_LINE {
+    if !exceeds(line, LONGEST_LINE) {
         return smallvec![Cow::Borrowed(line)];
     }
     let bytes = bytes_of(line);
@@ -224,7 +229,7 @@ impl File<'_> {
         let Some(name) = words.next() else {
             return Err(invalid(format!("line {number} chain name invalid")));
         };
-        if length_of(name) > LONGEST_CHAIN {
+        if exceeds(name, LONGEST_CHAIN) {
             return Err(Failure::parameter(format!(
                 "Invalid chain name `{name}' ({LONGEST_CHAIN} chars max)"
             )));
@@ -450,8 +455,9 @@ fn split_blanks<'a>(
     arguments: &mut Vec<Argument<'a>>,
 ) -> Result<(), Failure> {
     let mut at = 0;
-    for word in rule.split([' ', '\t', '\n']) {
-        if length_of(word) > LONGEST_WORD {
+    for word in rule.as_bytes().split(|it| matches!(it, b' ' | b'\t' | b'\n')) {
+        let word = &rule[at..at + word.len()];
+        if exceeds(word, LONGEST_WORD) {
             return Err(Failure::parameter("Parameter too long!"));
         }
         if !word.is_empty() {

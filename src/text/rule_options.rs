@@ -10,7 +10,7 @@ use super::hosts::Hosts;
 use super::options::Key;
 use super::parse::{LONGEST_CHAIN, is_space};
 use super::{address, number};
-use crate::base::bytes::length_of;
+use crate::base::bytes::exceeds;
 use crate::base::{AddressMask, Family, InterfaceMask};
 use crate::ext::missing::{self, Kind};
 use crate::ext::option::{Given, GivenOption, OptionSpec, parse_value};
@@ -182,7 +182,7 @@ impl<'a> RuleOptions<'a> {
     }
 
     pub fn load_match(&mut self, name: &str) -> Result<(), Failure> {
-        if length_of(name) > LONGEST_CHAIN {
+        if exceeds(name, LONGEST_CHAIN) {
             return Err(Failure::parameter(format!(
                 "Invalid match name \"{name}\" ({LONGEST_CHAIN} chars max)"
             )));
@@ -410,7 +410,7 @@ fn check_target_name(name: &str) -> Result<(), Failure> {
     if name.is_empty() {
         return Err(Failure::parameter("Invalid target name (too short)"));
     }
-    if length_of(name) > LONGEST_CHAIN {
+    if exceeds(name, LONGEST_CHAIN) {
         return Err(Failure::parameter(format!(
             "Invalid target name `{name}' ({LONGEST_CHAIN} chars max)"
         )));

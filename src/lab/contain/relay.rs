@@ -2,7 +2,7 @@
 //! what the lab has now shows in the files of the kernel.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -17,7 +17,9 @@ use super::files::cover_link;
 use super::knobs::Knobs;
 use super::watch::Watch;
 use super::{Failure, OWN, tried};
-use crate::lab::control::{LONGEST_LINE, Request, Response, line_of, too_long};
+use crate::lab::control::frame::{self, Arrived};
+use crate::lab::control::{LONGEST_ANSWER, LONGEST_LINE, Request, Response, line_of, too_long};
+use crate::lab::machine::TEXTS_OF_FILES;
 
 /// The lab as the inside speaks to it.
 pub struct Upstream {
@@ -33,12 +35,16 @@ impl Upstream {
         })
     }
 
-    pub fn exchange(&mut self, line: &[u8]) -> io::Result<Vec<u8>> {
-        self.writer.write_all(line)?;
-        let mut answer = Vec::new();
-        match self.reader.read_until(b'\n', &mut answer)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(answer),
+    pub fn exchange(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
+        self.writer.write_all(frame)?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> io::Result<Vec<u8>> {
+        match frame::read(&mut self.reader, &mut Vec::new(), LONGEST_ANSWER)? {
+            Arrived::Frame(answer) => Ok(answer),
+            Arrived::Nothing => Err(io::ErrorKind::UnexpectedEof.into()),
+            Arrived::TooLong => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
@@ -49,9 +55,10 @@ impl Upstream {
             args: args.iter().map(|it| (*it).to_owned()).collect(),
             ..Request::default()
         };
-        let mut line = serde_json::to_vec(&request)?;
-        line.push(b'\n');
-        Ok(serde_json::from_slice(&self.exchange(&line)?)?)
+        for part in frame::outgoing(&request)?.parts() {
+            self.writer.write_all(part)?;
+        }
+        frame::answered(self.answer()?)
     }
 }
 
@@ -73,13 +80,13 @@ impl Conversation {
     /// Carries a call: `exchange` with ours, or over a connection of its own.
     fn relay(
         &mut self,
-        line: &[u8],
+        frame: &[u8],
         exchange: impl FnOnce(&mut Upstream) -> io::Result<Vec<u8>>,
     ) -> io::Result<Vec<u8>> {
         self.carry_in()?;
         let answer = exchange(&mut self.lab)?;
         // A lab of a thousand interfaces has ten thousand knobs: they are asked for where a call may have turned one.
-        if turns_knobs(line) {
+        if turns_knobs(frame) {
             self.knobs.carry_out(&mut self.lab)?;
         }
         self.shown.renew(&mut self.lab)?;
@@ -201,14 +208,15 @@ impl Relay {
 fn serve(stream: UnixStream, conversation: &Mutex<Conversation>) -> io::Result<()> {
     let mut writer = stream.try_clone()?;
     let mut reader = BufReader::new(stream);
-    while let Some(line) = next_line(&mut reader)? {
-        if line.is_empty() {
-            return writer.write_all(&line_of(&too_long()));
-        }
-        let answer = conversation.lock().relay(&line, |lab| lab.exchange(&line))?;
+    loop {
+        let frame = match frame::read(&mut reader, &mut Vec::new(), LONGEST_LINE)? {
+            Arrived::Frame(frame) => frame,
+            Arrived::Nothing => return Ok(()),
+            Arrived::TooLong => return writer.write_all(&line_of(&too_long())),
+        };
+        let answer = conversation.lock().relay(&frame, |lab| lab.exchange(&frame))?;
         writer.write_all(&answer)?;
     }
-    Ok(())
 }
 
 /// Whether others speak to the lab, too.
@@ -248,41 +256,27 @@ fn serve_live(stream: UnixStream, live: &OwnedFd, conversation: &Mutex<Conversat
                 continue;
             }
         }
-        let Some(line) = next_line(&mut reader)? else {
-            return Ok(());
+        let frame = match frame::read(&mut reader, &mut Vec::new(), LONGEST_LINE)? {
+            Arrived::Frame(frame) => frame,
+            Arrived::Nothing => return Ok(()),
+            Arrived::TooLong => return writer.write_all(&line_of(&too_long())),
         };
-        if line.is_empty() {
-            return writer.write_all(&line_of(&too_long()));
-        }
-        let answer = conversation.lock().relay(&line, |_| lab.exchange(&line))?;
+        let answer = conversation.lock().relay(&frame, |_| lab.exchange(&frame))?;
         writer.write_all(&answer)?;
     }
 }
 
 /// Whether a call may turn a knob: those of rules and flows don't. What is no call is answered, and turns nothing.
-fn turns_knobs(line: &[u8]) -> bool {
+fn turns_knobs(frame: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Called {
         tool: String,
     }
+    let line = frame.split(|byte| *byte == b'\n').next().unwrap_or_default();
     serde_json::from_slice::<Called>(line).is_ok_and(|called| {
         let of_rules = ["iptables", "ip6tables", "conntrack", "ipset", "cat", "dmesg", "lsmod"];
         !of_rules.iter().any(|it| called.tool.starts_with(it))
     })
-}
-
-/// With its end; empty where it is too long, `None` where there are no more.
-fn next_line(reader: &mut BufReader<UnixStream>) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    let read = reader.take(LONGEST_LINE as u64).read_until(b'\n', &mut line)?;
-    if line.last() != Some(&b'\n') {
-        if read >= LONGEST_LINE {
-            line.clear();
-        } else {
-            line.push(b'\n');
-        }
-    }
-    Ok((read > 0).then_some(line))
 }
 
 /// Files of `/proc` whose text is the lab's: copies, renewed after each call.
@@ -349,23 +343,24 @@ impl Shown {
         // A list of a hundred thousand flows takes its time, and is looked at as often as it is worth.
         let begun = Instant::now();
         let flows_too = begun >= self.flows_due;
-        for (path, name, text) in self.files.iter_mut().filter(|(_, name, _)| !name.starts_with("arp_")) {
-            let of_flows = name.contains("conntrack");
-            if of_flows && !flows_too {
-                continue;
-            }
-            let asked = match *name {
-                "modules" => "/proc/modules".to_owned(),
-                name => format!("/proc/net/{name}"),
-            };
-            let answer = lab.call("cat", &[&asked])?;
+        let asked = |(_, name, _): &&mut (PathBuf, &'static str, String)| {
+            !name.starts_with("arp_") && (flows_too || !name.contains("conntrack"))
+        };
+        let mut files: Vec<_> = self.files.iter_mut().filter(asked).collect();
+        let names: Vec<String> = files.iter().map(|(_, name, _)| proc_name(name)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        // One question, since each passes through four processes' hands.
+        let answer = lab.call(TEXTS_OF_FILES, &names)?;
+        // What the lab has no such file of is empty here.
+        let texts: Vec<Option<String>> = serde_json::from_str(&answer.stdout)?;
+        for ((path, name, text), now) in files.iter_mut().zip(texts) {
+            let now = now.unwrap_or_default();
             if *name == "nf_conntrack" {
-                self.ages = !answer.stdout.is_empty();
+                self.ages = !now.is_empty();
             }
-            // What the lab has no such file of is empty here.
-            if *text != answer.stdout {
-                fs::write(path, &answer.stdout)?;
-                *text = answer.stdout;
+            if *text != now {
+                fs::write(path, &now)?;
+                *text = now;
             }
         }
         let took = begun.elapsed();
@@ -373,6 +368,13 @@ impl Shown {
             self.flows_due = begun + took * 50;
         }
         Ok(())
+    }
+}
+
+fn proc_name(name: &str) -> String {
+    match name {
+        "modules" => "/proc/modules".to_owned(),
+        name => format!("/proc/net/{name}"),
     }
 }
 

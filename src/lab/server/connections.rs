@@ -8,6 +8,7 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 
 use super::{Admitted, Bounds, Job, Source};
+use crate::lab::control::frame::length_behind;
 use crate::lab::control::{Asker, Response, busy, line_of, too_long};
 
 pub(super) struct Connections {
@@ -34,7 +35,7 @@ struct Connection {
     input: Vec<u8>,
     /// How much of `input` is answered already.
     taken: usize,
-    /// How far `input` is known to hold no end of a line.
+    /// How far `input` is known to hold no end of the next request's line.
     searched: usize,
     /// When the unfinished request began.
     begun: Option<Instant>,
@@ -381,7 +382,7 @@ impl Connection {
     /// A bounded share of what has come, and no further than to the end of a request.
     fn read(&mut self, chunk: &mut [u8], longest: usize) -> io::Result<()> {
         for _ in 0..SHARE {
-            if !self.wanted().contains(PollFlags::IN) || self.end_of_line().is_some() || self.input.len() > longest {
+            if !self.wanted().contains(PollFlags::IN) || self.end_of_request().is_some() || self.input.len() > longest {
                 return Ok(());
             }
             match self.stream.read(chunk) {
@@ -422,12 +423,21 @@ impl Connection {
         }
     }
 
+    /// Where the next request ends, with what follows its line; `None` where not all of it is here.
+    fn end_of_request(&mut self) -> Option<usize> {
+        let end = self.end_of_line()? + 1;
+        let whole = end.saturating_add(length_behind(&self.input[self.taken..end]));
+        (whole <= self.input.len()).then_some(whole)
+    }
+
     fn request(&mut self, longest: usize) -> Found {
-        let end = match self.end_of_line() {
-            Some(end) => end,
+        let end_of_line = self.end_of_line();
+        let behind = end_of_line.map_or(0, |end| length_behind(&self.input[self.taken..end]));
+        match self.end_of_request() {
+            Some(_) => {}
             // The last one needs no end of its line.
-            None if self.ended => self.input.len(),
-            None if self.input.len() - self.taken > longest => return Found::Refused(too_long()),
+            None if self.ended => {}
+            None if behind.max(self.input.len() - self.taken) > longest => return Found::Refused(too_long()),
             None => {
                 if self.taken == self.input.len() {
                     self.begun = None;
@@ -435,7 +445,8 @@ impl Connection {
                 }
                 return Found::Nothing;
             }
-        };
+        }
+        let end = end_of_line.unwrap_or(self.input.len());
         let line = &self.input[self.taken..end];
         if line.iter().all(u8::is_ascii_whitespace) {
             // A megabyte of newlines would be a million refusals.
@@ -453,7 +464,7 @@ impl Connection {
 
     /// The request that [`Self::request`] found.
     fn take_line(&mut self) -> Vec<u8> {
-        let end = self.end_of_line().map_or(self.input.len(), |end| end + 1);
+        let end = self.end_of_request().unwrap_or(self.input.len());
         if self.taken == 0 && end > CHUNK {
             let rest = self.input.split_off(end);
             self.searched = 0;
