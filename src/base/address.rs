@@ -19,6 +19,16 @@ impl Family {
         }
     }
 
+    /// The family that a packet says it is of, by its first four bits.
+    #[inline]
+    pub fn of_packet(bytes: &[u8]) -> Option<Self> {
+        match bytes.first()? >> 4 {
+            4 => Some(Self::V4),
+            6 => Some(Self::V6),
+            _ => None,
+        }
+    }
+
     /// The address that means "none": 0.0.0.0 or ::.
     pub fn unspecified(self) -> IpAddr {
         match self {

@@ -9,6 +9,8 @@ pub mod json;
 mod mark;
 mod random;
 mod range;
+#[cfg(test)]
+pub(crate) mod testing;
 mod time;
 
 pub use address::{AddressMask, Family, write_address};

@@ -229,5 +229,5 @@ fn answers_come_back_to_where_they_were_asked() {
     let mut back = udp((OUTSIDE, 53), (host(2), 4000));
     assert_eq!(answer.bytes(), back.bytes());
     assert_ne!(before, ask.bytes());
-    assert!(back.ipv4().checksum_is_right() && back.transport_mut().len() == 8);
+    assert!(back.ipv4().unwrap().checksum_is_right() && back.transport_mut().len() == 8);
 }

@@ -158,7 +158,7 @@ pub fn tcp(source: &'static str, destination: &'static str, flags: u8, options: 
 
 /// A packet in a line, as the experiments printed it; the identification is left out.
 pub fn show(packet: &Packet) -> String {
-    let header = packet.ipv4();
+    let header = packet.ipv4().unwrap();
     assert!(header.checksum_is_right(), "header checksum of {:02x?}", packet.bytes());
     let mut line = format!(
         "{}>{} p{} tos{:02x} len{} frag{:04x} ttl{}",

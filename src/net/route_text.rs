@@ -23,7 +23,7 @@ impl Net {
             destination: towards,
             source: packet.source(),
             mark: packet.mark,
-            tos: packet.ipv4().tos(),
+            tos: packet.tos(),
             input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
             output: None,
             scope: Scope::Universe,

@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use super::{ChecksumState, Packet};
-use crate::base::protocol;
+use crate::base::{Family, protocol};
 use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::{self, Ipv6};
 use crate::wire::{checksum, put16};
 
 /// Which end of a packet an edit touches.
@@ -14,9 +15,20 @@ pub enum End {
     Destination,
 }
 
+/// A packet's header, to be written to.
+enum Header<'a> {
+    V4(Ipv4<&'a mut [u8]>),
+    V6(Ipv6<&'a mut [u8]>),
+}
+
 impl Packet {
-    fn ipv4_mut(&mut self) -> Ipv4<&mut [u8]> {
-        Ipv4::new(&mut self.bytes[..]).expect("Packet::parse checked the header")
+    #[inline]
+    fn header_mut(&mut self) -> Header<'_> {
+        const CHECKED: &str = "Packet::parse checked the header";
+        match self.family {
+            Family::V4 => Header::V4(Ipv4::new(&mut self.bytes[..]).expect(CHECKED)),
+            Family::V6 => Header::V6(Ipv6::new(&mut self.bytes[..]).expect(CHECKED)),
+        }
     }
 
     /// Writable bytes, for those who keep the checksums themselves (NAT of quoted headers, payload rewriting).
@@ -29,17 +41,24 @@ impl Packet {
         &mut self.bytes[usize::from(self.network_header)..]
     }
 
-    /// Sets the identification; the header checksum is the caller's, with `fill_header_checksum`.
+    /// Sets the identification, which only IPv4 has; the header checksum is the caller's, with `fill_header_checksum`.
     pub fn set_identification(&mut self, identification: u16) {
-        self.ipv4_mut().set_identification(identification);
+        if let Header::V4(mut header) = self.header_mut() {
+            header.set_identification(identification);
+        }
     }
 
-    /// Sets the total length to the bytes that are there, and the header checksum, as a raw socket does for what a program hands it.
+    /// Sets the length to the bytes that are there, and the header checksum where the family has one, as a raw socket does for what a program
+    /// hands it.
     pub fn fill_header_checksum(&mut self) {
-        let total = self.bytes.len() as u16;
-        let mut header = self.ipv4_mut();
-        header.set_total_length(total);
-        header.fill_checksum();
+        let length = self.bytes.len();
+        match self.header_mut() {
+            Header::V4(mut header) => {
+                header.set_total_length(length as u16);
+                header.fill_checksum();
+            }
+            Header::V6(mut header) => header.set_payload_length((length - ipv6::HEADER) as u16),
+        }
     }
 
     /// Replaces everything after the network header and sets total length and header checksum; the transport checksum is the caller's.
@@ -66,23 +85,28 @@ impl Packet {
 
     /// Decrements the time to live; the caller has seen that it is above zero.
     pub fn decrement_ttl(&mut self) {
-        let ttl = self.ipv4().ttl();
-        self.set_ttl(ttl.wrapping_sub(1));
+        self.set_ttl(self.ttl().wrapping_sub(1));
     }
 
     pub fn set_ttl(&mut self, ttl: u8) {
         let protocol = self.protocol;
-        let mut header = self.ipv4_mut();
-        let old = u16::from_be_bytes([header.ttl(), protocol]);
-        header.set_ttl(ttl);
-        let updated = checksum::update16(header.checksum(), old, u16::from_be_bytes([ttl, protocol]));
-        header.set_checksum(updated);
+        match self.header_mut() {
+            Header::V4(mut header) => {
+                let old = u16::from_be_bytes([header.ttl(), protocol]);
+                header.set_ttl(ttl);
+                let updated = checksum::update16(header.checksum(), old, u16::from_be_bytes([ttl, protocol]));
+                header.set_checksum(updated);
+            }
+            Header::V6(mut header) => header.set_hop_limit(ttl),
+        }
     }
 
     /// The source that a program left open. Its transport checksum is what the program made of it, and stays.
     pub fn fill_source(&mut self, source: IpAddr) {
-        if let IpAddr::V4(source) = source {
-            self.ipv4_mut().set_source(source);
+        match (self.header_mut(), source) {
+            (Header::V4(mut header), IpAddr::V4(source)) => header.set_source(source),
+            (Header::V6(mut header), IpAddr::V6(source)) => header.set_source(source),
+            _ => {}
         }
         self.fill_header_checksum();
     }
@@ -103,24 +127,32 @@ impl Packet {
         self.fragments.retain(|size| *size != 0);
     }
 
-    /// Rewrites an address: the header checksum follows, and that of a TCP, UDP or like segment whose pseudo-header has the address in it.
+    /// Rewrites an address: the header checksum follows, and that of a TCP, UDP or like segment (of ICMPv6 too) whose pseudo-header has the
+    /// address in it.
     /// An address of the other family changes nothing.
     pub fn set_address(&mut self, end: End, address: IpAddr) {
         let old = match end {
             End::Source => self.source(),
             End::Destination => self.destination(),
         };
-        let IpAddr::V4(new) = address else { return };
         if old == address {
             return;
         }
-        let mut header = self.ipv4_mut();
-        match end {
-            End::Source => header.set_source(new),
-            End::Destination => header.set_destination(new),
+        match (self.header_mut(), address) {
+            (Header::V4(mut header), IpAddr::V4(new)) => {
+                match end {
+                    End::Source => header.set_source(new),
+                    End::Destination => header.set_destination(new),
+                }
+                let updated = checksum::update_address(header.checksum(), old, address);
+                header.set_checksum(updated);
+            }
+            (Header::V6(mut header), IpAddr::V6(new)) => match end {
+                End::Source => header.set_source(new),
+                End::Destination => header.set_destination(new),
+            },
+            _ => return,
         }
-        let updated = checksum::update_address(header.checksum(), old, address);
-        header.set_checksum(updated);
         if let Some(at) = self.pseudo_header_checksum_at() {
             let field = crate::wire::be16(&self.bytes, at);
             let value = match self.checksum {
@@ -163,6 +195,7 @@ impl Packet {
         let offset = match self.protocol {
             protocol::TCP => 16,
             protocol::UDP | protocol::UDPLITE => 6,
+            protocol::ICMPV6 if self.family == Family::V6 => 2,
             _ => return None,
         };
         let at = usize::from(self.network_header) + offset;
@@ -187,24 +220,11 @@ impl Packet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ipv4;
+    use crate::base::testing::{families, host};
+    use crate::packet::testing::{echo, tcp, udp};
 
-    fn udp_packet(checksummed: bool) -> Packet {
-        let mut segment = vec![0x9c, 0x40, 0, 53, 0, 11, 0, 0, b'a', b'b', b'c'];
-        if checksummed {
-            let value = checksum::transport([10, 0, 0, 2].into(), [192, 0, 2, 9].into(), 17, &segment);
-            put16(&mut segment, 6, value);
-        }
-        let repr = ipv4::Repr {
-            tos: 0,
-            identification: 7,
-            dont_fragment: false,
-            ttl: 64,
-            protocol: 17,
-            source: [10, 0, 0, 2].into(),
-            destination: [192, 0, 2, 9].into(),
-        };
-        Packet::parse(repr.emit(&segment)).unwrap()
+    fn datagram(family: Family) -> Packet {
+        udp((host(family, 2), 40000), (host(family, 9), 53), b"abc")
     }
 
     fn transport_is_right(packet: &Packet) -> bool {
@@ -216,56 +236,91 @@ mod tests {
         ) == 0
     }
 
-    #[test]
-    fn checksums_follow_every_edit() {
-        let mut packet = udp_packet(true);
-        packet.set_address(End::Source, [203, 0, 113, 5].into());
-        packet.set_address(End::Destination, [198, 51, 100, 7].into());
-        packet.set_port(End::Source, 1);
-        packet.set_port(End::Destination, 65535);
-        packet.decrement_ttl();
-        assert!(packet.ipv4().checksum_is_right());
-        assert!(transport_is_right(&packet));
-        assert_eq!(packet.ports(), Some((1, 65535)));
-        assert_eq!(packet.ipv4().ttl(), 63);
+    fn header_is_right(packet: &Packet) -> bool {
+        packet.ipv4().is_none_or(|header| header.checksum_is_right())
+    }
+
+    families! {
+        fn checksums_follow_every_edit(family: Family) {
+            for mut packet in [datagram(family), tcp((host(family, 2), 40000), (host(family, 9), 80), b"abc")] {
+                packet.set_address(End::Source, host(family, 77));
+                packet.set_address(End::Destination, host(family, 78));
+                packet.set_port(End::Source, 1);
+                packet.set_port(End::Destination, 65535);
+                packet.decrement_ttl();
+                assert!(header_is_right(&packet));
+                assert!(transport_is_right(&packet));
+                assert_eq!((packet.source(), packet.destination()), (host(family, 77), host(family, 78)));
+                assert_eq!(packet.ports(), Some((1, 65535)));
+                assert_eq!(packet.ttl(), 63);
+            }
+        }
+
+        /// ICMPv6 sums up the addresses too.
+        fn icmp_follows_its_addresses_where_it_has_them(family: Family) {
+            let mut packet = echo(host(family, 2), host(family, 9), 7);
+            packet.set_address(End::Destination, host(family, 78));
+            assert!(packet.is_icmp() && header_is_right(&packet));
+            assert!(match family {
+                Family::V4 => checksum::of(packet.transport()) == 0,
+                Family::V6 => transport_is_right(&packet),
+            });
+        }
+
+        fn another_familys_address_changes_nothing(family: Family) {
+            let mut packet = datagram(family);
+            let before = packet.bytes().to_vec();
+            for other in Family::ALL.into_iter().filter(|it| *it != family) {
+                packet.set_address(End::Source, host(other, 77));
+                packet.fill_source(host(other, 77));
+                assert_eq!(packet.bytes(), before);
+            }
+        }
+
+        fn a_partial_checksum_follows_the_pseudo_header_alone(family: Family) {
+            let mut packet = datagram(family);
+            packet.checksum = ChecksumState::Partial;
+            let length = packet.transport().len();
+            let sum = |packet: &Packet| {
+                let (source, destination) = (packet.source(), packet.destination());
+                checksum::fold(checksum::pseudo_header(source, destination, 17, length))
+            };
+            let at = packet.network_header_length() + 6;
+            let value = sum(&packet);
+            put16(packet.bytes_mut(), at, value);
+            packet.set_address(End::Destination, host(family, 78));
+            packet.set_port(End::Destination, 5353);
+            assert_eq!(packet.udp().unwrap().checksum(), sum(&packet));
+            packet.finish_checksum();
+            assert!(transport_is_right(&packet));
+        }
+
+        fn padding_after_the_total_length_is_cut(family: Family) {
+            let whole = datagram(family).into_bytes();
+            let mut bytes = whole.clone();
+            bytes.extend_from_slice(&[0; 9]);
+            assert_eq!(Packet::parse(bytes).unwrap().bytes(), whole);
+            let short = whole[..whole.len() - 1].to_vec();
+            assert_eq!(Packet::parse(short).unwrap_err().0, crate::wire::Malformed::BadHeader);
+        }
+
+        fn lengths_follow_what_is_replaced(family: Family) {
+            let mut packet = datagram(family);
+            let longer = [packet.transport(), b"defgh"].concat();
+            packet.replace_transport(&longer);
+            assert!(header_is_right(&packet));
+            let again = Packet::parse(packet.bytes().to_vec()).unwrap();
+            assert_eq!((again.transport(), again.len()), (&longer[..], packet.len()));
+        }
     }
 
     #[test]
     fn udp_without_a_checksum_stays_without() {
-        let mut packet = udp_packet(false);
+        let mut packet = datagram(Family::V4);
+        let at = packet.network_header_length() + 6;
+        put16(packet.bytes_mut(), at, 0);
         packet.set_address(End::Source, [203, 0, 113, 5].into());
         packet.set_port(End::Source, 1);
         assert_eq!(packet.udp().unwrap().checksum(), 0);
-    }
-
-    #[test]
-    fn a_partial_checksum_follows_the_pseudo_header_alone() {
-        let mut packet = udp_packet(false);
-        packet.checksum = ChecksumState::Partial;
-        let length = packet.transport().len();
-        let sum = checksum::fold(checksum::pseudo_header(
-            packet.source(),
-            packet.destination(),
-            17,
-            length,
-        ));
-        let at = packet.network_header_length() + 6;
-        put16(packet.bytes_mut(), at, sum);
-        packet.set_address(End::Destination, [198, 51, 100, 7].into());
-        packet.set_port(End::Destination, 5353);
-        let expected = checksum::fold(checksum::pseudo_header(
-            packet.source(),
-            packet.destination(),
-            17,
-            length,
-        ));
-        assert_eq!(packet.udp().unwrap().checksum(), expected);
-    }
-
-    #[test]
-    fn padding_after_the_total_length_is_cut() {
-        let mut bytes = udp_packet(true).into_bytes();
-        bytes.extend_from_slice(&[0; 9]);
-        assert_eq!(Packet::parse(bytes).unwrap().len(), 31);
     }
 }

@@ -1,16 +1,20 @@
-//! One packet in flight: its bytes, where its headers are, its interfaces and mark, and what is known of its checksums.
+//! One packet in flight: its bytes, where its headers are, its interfaces and mark, and what is known of its checksums. What both families have
+//! is asked of the packet and answered by its family; what only one has, of a view of its header (`Packet::ipv4`).
 //!
 //! Every edit of a packet goes through here, because only here is it known which checksums must follow: a complete checksum is updated
 //! incrementally, a partial one (TUN offload: only the pseudo-header is summed) follows the pseudo-header alone.
 
 mod edit;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use edit::End;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::base::{Family, InterfaceId, protocol};
 use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::Ipv6;
 use crate::wire::{Malformed, be32, icmpv4::Icmpv4, tcp::Tcp, udp::Udp};
 
 /// What is known of the transport checksum.
@@ -30,10 +34,12 @@ pub enum ChecksumState {
 pub struct Packet {
     bytes: Vec<u8>,
     family: Family,
+    /// With options and extension headers.
     network_header: u16,
     protocol: u8,
     /// In bytes; zero for a whole packet and for a first fragment.
     fragment_offset: u16,
+    is_fragment: bool,
     pub checksum: ChecksumState,
     /// Where it came in; `None` for the router's own packets.
     pub input: Option<InterfaceId>,
@@ -53,27 +59,28 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Takes bytes that start with an IPv4 header. What lies after the header's total length is cut off, as a link's padding is.
+    /// Takes bytes that start with the header of either family, as its first four bits say. What lies after the total length is cut off, as a
+    /// link's padding is.
     pub fn parse(mut bytes: Vec<u8>) -> Result<Self, (Malformed, Vec<u8>)> {
-        let (network_header, protocol, fragment_offset, total) = match Ipv4::new(&bytes) {
-            Ok(view) => (
-                view.header_length() as u16,
-                view.protocol(),
-                view.fragment_offset() as u16,
-                usize::from(view.total_length()),
-            ),
+        let layout = match Family::of_packet(&bytes) {
+            Some(Family::V6) => Layout::of_ipv6(&bytes),
+            Some(Family::V4) | None => Layout::of_ipv4(&bytes),
+        };
+        let layout = match layout {
+            Ok(layout) => layout,
             Err(why) => return Err((why, bytes)),
         };
-        if total < usize::from(network_header) || total > bytes.len() {
+        if layout.total < usize::from(layout.network_header) || layout.total > bytes.len() {
             return Err((Malformed::BadHeader, bytes));
         }
-        bytes.truncate(total);
+        bytes.truncate(layout.total);
         Ok(Self {
             bytes,
-            family: Family::V4,
-            network_header,
-            protocol,
-            fragment_offset,
+            family: layout.family,
+            network_header: layout.network_header,
+            protocol: layout.protocol,
+            fragment_offset: layout.fragment_offset,
+            is_fragment: layout.is_fragment,
             checksum: ChecksumState::Unknown,
             input: None,
             output: None,
@@ -127,12 +134,25 @@ impl Packet {
     }
 
     /// Each rule asks for both addresses, so the header isn't checked once more.
+    #[inline]
     pub fn source(&self) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::from_bits(be32(&self.bytes, 12)))
+        match self.family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(be32(&self.bytes, 12))),
+            Family::V6 => self.ipv6_address(8),
+        }
     }
 
+    #[inline]
     pub fn destination(&self) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::from_bits(be32(&self.bytes, 16)))
+        match self.family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::from_bits(be32(&self.bytes, 16))),
+            Family::V6 => self.ipv6_address(24),
+        }
+    }
+
+    fn ipv6_address(&self, at: usize) -> IpAddr {
+        let octets = self.bytes[at..].first_chunk::<16>();
+        IpAddr::V6(octets.map_or(Ipv6Addr::UNSPECIFIED, |it| Ipv6Addr::from(*it)))
     }
 
     /// True for the ICMP of its family.
@@ -145,10 +165,21 @@ impl Packet {
 
     /// The type of service; IPv6 calls it the traffic class.
     pub fn tos(&self) -> u8 {
-        self.ipv4().tos()
+        match self.family {
+            Family::V4 => self.bytes[1],
+            Family::V6 => self.bytes[0] << 4 | self.bytes[1] >> 4,
+        }
     }
 
-    /// Bytes of the network header.
+    /// The time to live; IPv6 calls it the hop limit.
+    pub fn ttl(&self) -> u8 {
+        match self.family {
+            Family::V4 => self.bytes[8],
+            Family::V6 => self.bytes[7],
+        }
+    }
+
+    /// Bytes of the network header, options and extension headers included.
     pub fn network_header_length(&self) -> usize {
         usize::from(self.network_header)
     }
@@ -160,11 +191,16 @@ impl Packet {
 
     /// True for the first and for later fragments.
     pub fn is_fragment(&self) -> bool {
-        self.ipv4().is_fragment()
+        self.is_fragment
     }
 
-    pub fn ipv4(&self) -> Ipv4<&[u8]> {
-        Ipv4::new(&self.bytes[..]).expect("Packet::parse checked the header")
+    /// The header of an IPv4 packet.
+    #[inline]
+    pub fn ipv4(&self) -> Option<Ipv4<&[u8]>> {
+        match self.family {
+            Family::V4 => Ipv4::new(&self.bytes[..]).ok(),
+            Family::V6 => None,
+        }
     }
 
     /// Everything after the network header.
@@ -184,7 +220,8 @@ impl Packet {
 
     /// The ICMP header; `None` as with `tcp`.
     pub fn icmpv4(&self) -> Option<Icmpv4<&[u8]>> {
-        (self.protocol == protocol::ICMP && self.fragment_offset == 0).then(|| Icmpv4::new(self.transport()).ok())?
+        let is_icmp = self.protocol == protocol::ICMP && self.family == Family::V4;
+        (is_icmp && self.fragment_offset == 0).then(|| Icmpv4::new(self.transport()).ok())?
     }
 
     /// Source and destination port of the protocols whose headers begin with them; `None` where there are no such four bytes.
@@ -200,5 +237,100 @@ impl Packet {
                 u16::from_be_bytes([transport[2], transport[3]]),
             )
         })
+    }
+}
+
+/// Where a packet's parts are, by its header.
+struct Layout {
+    family: Family,
+    network_header: u16,
+    protocol: u8,
+    fragment_offset: u16,
+    is_fragment: bool,
+    total: usize,
+}
+
+impl Layout {
+    fn of_ipv4(bytes: &[u8]) -> Result<Self, Malformed> {
+        let view = Ipv4::new(bytes)?;
+        Ok(Self {
+            family: Family::V4,
+            network_header: view.header_length() as u16,
+            protocol: view.protocol(),
+            fragment_offset: view.fragment_offset() as u16,
+            is_fragment: view.is_fragment(),
+            total: usize::from(view.total_length()),
+        })
+    }
+
+    fn of_ipv6(bytes: &[u8]) -> Result<Self, Malformed> {
+        let view = Ipv6::new(bytes)?;
+        let upper = view.upper();
+        Ok(Self {
+            family: Family::V6,
+            // Only extension headers and nothing else may be longer than that.
+            network_header: u16::try_from(upper.offset).map_err(|_| Malformed::BadHeader)?,
+            protocol: upper.protocol,
+            fragment_offset: upper.fragment_offset as u16,
+            is_fragment: upper.is_fragment,
+            total: view.total_length(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{echo, tcp, udp};
+    use super::*;
+    use crate::base::testing::{families, host};
+
+    families! {
+        fn both_families_answer_alike(family: Family) {
+            let (a, b) = (host(family, 2), host(family, 9));
+            let packet = udp((a, 4000), (b, 53), b"abc");
+            assert_eq!((packet.family(), packet.source(), packet.destination()), (family, a, b));
+            assert_eq!((packet.protocol(), packet.ports()), (protocol::UDP, Some((4000, 53))));
+            assert_eq!(packet.udp().unwrap().payload(), b"abc");
+            assert_eq!((packet.tos(), packet.ttl(), packet.is_fragment(), packet.fragment_offset()), (0, 64, false, 0));
+            assert_eq!(packet.ipv4().is_some(), family == Family::V4);
+            assert!(!packet.is_icmp() && packet.tcp().is_none());
+            assert_eq!(tcp((a, 1), (b, 2), b"abc").tcp().unwrap().payload(), b"abc");
+            let packet = echo(a, b, 7);
+            assert!(packet.is_icmp());
+            assert_eq!(packet.icmpv4().is_some(), family == Family::V4);
+        }
+    }
+
+    /// The offsets are those behind the extension headers, and a later fragment has no ports.
+    #[test]
+    fn extension_headers_stand_before_the_transport() {
+        let plain = udp((host(Family::V6, 2), 4000), (host(Family::V6, 9), 53), b"abc");
+        for (extensions, fragment, ports) in [
+            (&[17, 0, 1, 4, 0, 0, 0, 0][..], (0, false), Some((4000, 53))),
+            (
+                &[44, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0, 1, 0, 0, 0, 9],
+                (0, true),
+                Some((4000, 53)),
+            ),
+            (
+                &[44, 0, 1, 4, 0, 0, 0, 0, 17, 0, 0x05, 0xa8, 0, 0, 0, 9],
+                (1448, true),
+                None,
+            ),
+        ] {
+            let mut bytes = plain.bytes()[..40].to_vec();
+            bytes[5] = (extensions.len() + plain.transport().len()) as u8;
+            bytes[6] = 0;
+            bytes[0] = 0x6b;
+            bytes[1] = 0x80;
+            bytes.extend_from_slice(extensions);
+            bytes.extend_from_slice(plain.transport());
+            let packet = Packet::parse(bytes).unwrap();
+            assert_eq!((packet.protocol(), packet.tos()), (protocol::UDP, 0xb8));
+            assert_eq!(packet.network_header_length(), 40 + extensions.len());
+            assert_eq!((packet.fragment_offset(), packet.is_fragment()), fragment);
+            assert_eq!(packet.ports(), ports);
+            assert_eq!(packet.transport(), plain.transport());
+        }
     }
 }

@@ -89,12 +89,12 @@ impl Conversations {
             }
             let arrived = Packet::parse(arrival.bytes).map_err(|_| unreadable())?;
             let seen = arrived.icmpv4().map_or(id, |it| it.identifier());
-            let ip = arrived.ipv4();
+            let ip = arrived.ipv4().ok_or_else(unreadable)?;
             let what = format!("echo reply {sequence} of {}", ip.destination());
             let reply = packet(ip.destination(), ip.source(), echo(kind::ECHO_REPLY, seen), DATA)?;
             let back = stage.carry(arrival.seat, reply, &what)?;
             let arrived = Packet::parse(back.bytes).map_err(|_| unreadable())?;
-            let ip = arrived.ipv4();
+            let ip = arrived.ipv4().ok_or_else(unreadable)?;
             let right = (back.seat, ip.destination()) == (seat, own)
                 && ip.source() == target
                 && arrived.icmpv4().is_some_and(|it| it.identifier() == id);

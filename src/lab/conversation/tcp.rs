@@ -233,7 +233,7 @@ fn taken(bits: u8, data: usize) -> u32 {
 
 pub(super) fn ends(packet: &Packet) -> Option<(Address, Address)> {
     let (from, to) = packet.ports()?;
-    let ip = packet.ipv4();
+    let ip = packet.ipv4()?;
     Some(((ip.source(), from), (ip.destination(), to)))
 }
 

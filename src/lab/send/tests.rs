@@ -50,7 +50,7 @@ fn what_is_described_can_be_sent_again() {
         let bytes = made(line, &Before::default()).unwrap();
         assert_eq!(describe::line(&bytes), line);
         let packet = Packet::parse(bytes.clone()).unwrap();
-        assert!(packet.ipv4().checksum_is_right(), "{line}");
+        assert!(packet.ipv4().unwrap().checksum_is_right(), "{line}");
         if packet.tcp().is_some() || packet.udp().is_some() {
             let sum = crate::wire::checksum::transport(
                 packet.source(),

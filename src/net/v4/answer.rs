@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::Header;
 use super::icmp::{IcmpError, Message};
 use super::options::{self, milliseconds_today};
 use crate::base::{Time, protocol};
@@ -139,7 +140,7 @@ impl Asked<'_> {
             kind,
             code,
             info: identifiers,
-            tos: self.packet.ipv4().tos(),
+            tos: self.packet.tos(),
             source: self
                 .net
                 .answering_address(self.packet, self.delivery)
@@ -207,12 +208,12 @@ impl Asked<'_> {
 
     /// A reset has the segment's TOS without its ECN bits, identification 0 and DF.
     fn send_reset(&mut self, segment: &mut [u8]) -> Result<Outgoing, Suppressed> {
-        let tos = self.packet.ipv4().tos() & !3;
+        let tos = self.packet.tos() & !3;
         let (IpAddr::V4(own), IpAddr::V4(back_to)) = (self.packet.destination(), self.packet.source()) else {
             return Err(Suppressed::NoRouteBack);
         };
         let mark = self.net.reply_mark(self.packet);
-        let options = options::echo(self.net, self.packet.ipv4().header(), own, back_to, self.now)
+        let options = options::echo(self.net, self.packet.header().header(), own, back_to, self.now)
             .ok_or(Suppressed::NoRoomInOptions)?;
         let key = OutputKey {
             destination: options.first_hop.unwrap_or(back_to).into(),
@@ -652,7 +653,7 @@ mod tests {
             packet.mark = 5;
             match net.answer(&HostState::new(1), Time::ZERO, &Closed, &packet, Delivery::Local) {
                 Answer::Reply(sent) | Answer::Refused(_, sent) => {
-                    assert_eq!((sent.packet.ipv4().ttl(), sent.packet.mark), (33, 5));
+                    assert_eq!((sent.packet.ttl(), sent.packet.mark), (33, 5));
                     assert_eq!(sent.packet.output, Some(crate::net::example::LAN));
                 }
                 other => panic!("{other:?}"),

@@ -1,11 +1,12 @@
 //! What forwarding asks of a packet before the FORWARD hook sees it.
 
+use super::Header;
 use crate::net::{Complaint, DropReason, ForwardOutcome, Forwarding, Redirect, Unreachable};
 use crate::packet::Packet;
 
 /// The checks in the kernel's order: time to live, strict source route, size.
 pub fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
-    if packet.ipv4().ttl() <= 1 {
+    if packet.ttl() <= 1 {
         return ForwardOutcome::Refused(DropReason::TimeToLiveOver, Complaint::TimeExceeded);
     }
     if route.strict && route.gateway.is_some() {
@@ -25,7 +26,7 @@ pub fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
 /// Too big and not to be fragmented. Of a packet that came in fragments, only the largest counts, for it leaves in such pieces again.
 pub(super) fn exceeds(packet: &Packet, mtu: usize) -> bool {
     let largest = usize::from(packet.largest_fragment);
-    packet.len() > mtu && packet.ipv4().dont_fragment() && (largest == 0 || largest > mtu)
+    packet.len() > mtu && packet.header().dont_fragment() && (largest == 0 || largest > mtu)
 }
 
 #[cfg(test)]
@@ -60,7 +61,7 @@ mod tests {
             };
             let found = match net.forward(&mut packet, &route) {
                 ForwardOutcome::Continue { .. } => {
-                    assert_eq!(packet.ipv4().ttl(), ttl - 1);
+                    assert_eq!(packet.ttl(), ttl - 1);
                     String::new()
                 }
                 ForwardOutcome::Dropped(reason) => reason.kernel_word().to_owned(),

@@ -3,6 +3,7 @@
 //! A packet that came in fragments leaves in the very same pieces while each still fits, even where it would fit whole; else in pieces no larger than
 //! the largest it came in. DF survives only in the second case (seen: with pieces kept, DF of the fragments is lost).
 
+use super::Header;
 use super::forward::exceeds;
 use super::options;
 use crate::net::FragmentationNeeded;
@@ -29,7 +30,7 @@ pub fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> R
     let kept = keeps_pieces(&packet, room);
     let mut header = packet.bytes()[..header_length].to_vec();
     let payload = packet.transport();
-    let own_field = packet.ipv4().fragment_field();
+    let own_field = packet.header().fragment_field();
     let df = if !kept && packet.fragments_had_df {
         DONT_FRAGMENT
     } else {
@@ -94,7 +95,7 @@ mod tests {
     fn pieces(make: &Make, mtu: u32) -> Option<Vec<String>> {
         let mut sent = Vec::new();
         let mut emit = |piece: Packet| {
-            let header = piece.ipv4();
+            let header = piece.header();
             assert!(header.checksum_is_right());
             sent.push(format!(
                 "{}:{:04x} {}",

@@ -137,7 +137,7 @@ impl Net {
             kind: error.kind,
             code: error.code,
             info: error.info,
-            tos: original.ipv4().tos() & 0x1e | 0xc0,
+            tos: original.tos() & 0x1e | 0xc0,
             source,
             payload: &original.bytes()[..quoted.min(original.len())],
             readable: match (error.kind, (error.info >> 24) as usize) {

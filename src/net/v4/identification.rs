@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use super::Header;
 use crate::base::Random;
 use crate::packet::Packet;
 
@@ -49,7 +50,7 @@ impl Identification {
 
 /// A program wrote none, and the packet may be fragmented on its way.
 pub fn lacks_identification(packet: &Packet) -> bool {
-    let header = packet.ipv4();
+    let header = packet.header();
     header.identification() == 0 && !header.dont_fragment()
 }
 

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::Header;
 use super::options;
 use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::net::address::is_limited_broadcast;
@@ -73,7 +74,7 @@ impl Net {
             | InputRoute::Drop(DropReason::NotForwarding | DropReason::Blackhole) => Delivery::Unicast,
             InputRoute::Drop(_) => return route,
         };
-        if packet.ipv4().options().is_empty() {
+        if packet.header().options().is_empty() {
             return route;
         }
         let own = match self.answering_address(packet, delivery) {
@@ -128,7 +129,7 @@ impl Net {
         input: InterfaceId,
         at: usize,
     ) -> Result<InputRoute, Option<u8>> {
-        let header = packet.ipv4().header().to_vec();
+        let header = packet.header().header().to_vec();
         for hop in options::remaining_hops(&header, at) {
             let hop = hop.map_err(Some)?;
             match self.route_towards(packet, input, hop.into()) {
@@ -158,7 +159,7 @@ impl Net {
             destination: packet.source(),
             source: Family::V4.unspecified(),
             mark: 0,
-            tos: packet.ipv4().tos(),
+            tos: packet.tos(),
             input: InterfaceId::LOOPBACK,
             output: None,
             scope: Scope::Universe,
@@ -177,7 +178,7 @@ impl Net {
             source: packet.source(),
             destination,
             mark: packet.mark,
-            tos: packet.ipv4().tos(),
+            tos: packet.tos(),
         };
         asked.route().unwrap_or_else(InputRoute::Drop)
     }

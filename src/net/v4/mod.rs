@@ -11,6 +11,21 @@ mod reassembly;
 mod reject;
 mod sanity;
 
+use crate::packet::Packet;
+use crate::wire::ipv4::Ipv4;
+
+/// What only IPv4's packets have.
+trait Header {
+    /// The header of a packet that `net::host` handed to this family.
+    fn header(&self) -> Ipv4<&[u8]>;
+}
+
+impl Header for Packet {
+    fn header(&self) -> Ipv4<&[u8]> {
+        self.ipv4().expect("net::host hands IPv4 packets to this room")
+    }
+}
+
 pub use answer::answer;
 pub use forward::forward;
 pub use fragment::fragment;

@@ -5,6 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::Header;
 use crate::base::{InterfaceId, Time};
 use crate::net::route::Key;
 use crate::net::{AddressKind, Forwarding, Net, Scope};
@@ -53,9 +54,9 @@ impl Net {
     pub(super) fn read_options(&self, now: Time, own: Ipv4Addr, packet: &mut Packet) -> Result<Found, u8> {
         let end = packet.network_header_length();
         let mut found = Found::default();
-        let before = packet.ipv4().header().to_vec();
+        let before = packet.header().header().to_vec();
         let result = self.walk_options(now, own, &mut packet.bytes_mut()[..end], &mut found);
-        found.changed = packet.ipv4().header() != before;
+        found.changed = packet.header().header() != before;
         result.map(|()| found).map_err(|at| at as u8)
     }
 
@@ -197,7 +198,7 @@ impl Net {
             destination,
             source: packet.source(),
             mark: packet.mark,
-            tos: packet.ipv4().tos(),
+            tos: packet.tos(),
             input: packet.input.unwrap_or(InterfaceId::LOOPBACK),
             output: Some(route.output),
             scope: Scope::Universe,
@@ -435,6 +436,7 @@ fn option_at(header: &[u8], at: usize) -> &[u8] {
 mod tests {
     use crate::base::Time;
     use crate::net::example::{hex, icmp, net, set, udp, unhex};
+    use crate::net::v4::Header;
     use crate::net::v4::icmp::IcmpError;
     use crate::net::{Answer, Closed, Complaint, Delivery, DropReason, ForwardOutcome, HostState, InputRoute};
 
@@ -518,8 +520,8 @@ mod tests {
                 InputRoute::Forward(route) => match net.forward(&mut packet, &route) {
                     ForwardOutcome::Continue { .. } => {
                         net.forward_options(&mut packet, &route);
-                        assert!(packet.ipv4().checksum_is_right(), "{options}");
-                        hex(packet.ipv4().options())
+                        assert!(packet.header().checksum_is_right(), "{options}");
+                        hex(packet.header().options())
                     }
                     ForwardOutcome::Refused(reason, complaint) => refused(reason, complaint),
                     ForwardOutcome::Dropped(reason) => reason.kernel_word().into(),
@@ -573,7 +575,7 @@ mod tests {
             assert_eq!(net.receive(now, &mut packet), InputRoute::Local, "{options}");
             let answer = net.answer(&HostState::new(1), now, &Closed, &packet, Delivery::Local);
             let found = match answer {
-                Answer::Reply(sent) => format!("{} {}", sent.packet.destination(), hex(sent.packet.ipv4().options())),
+                Answer::Reply(sent) => format!("{} {}", sent.packet.destination(), hex(sent.packet.header().options())),
                 _ => String::new(),
             };
             assert_eq!(found, expected, "{options}");

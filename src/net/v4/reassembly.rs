@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::Header;
 use crate::base::Time;
 use crate::net::sysctl::Knob;
 use crate::net::{DefragUser, DropReason, Expired, Net, Pushed};
@@ -128,7 +129,7 @@ impl Reassembly {
             user,
             source: packet.source(),
             destination: packet.destination(),
-            identification: packet.ipv4().identification(),
+            identification: packet.header().identification(),
             protocol: packet.protocol(),
         };
         // Asked for pieces of packets that are begun, too: else a queue could grow without end.
@@ -267,7 +268,7 @@ impl Queue {
     }
 
     fn take(&mut self, packet: Packet) -> Result<Taken, DropReason> {
-        let header = packet.ipv4();
+        let header = packet.header();
         let (more, df, ecn) = (header.more_fragments(), header.dont_fragment(), header.tos() & 3);
         let offset = packet.fragment_offset();
         let mut end = offset + packet.transport().len();
@@ -354,12 +355,12 @@ impl Queue {
         }
         let mark = first.mark;
         let mut bytes = Vec::with_capacity(total);
-        bytes.extend_from_slice(first.ipv4().header());
+        bytes.extend_from_slice(first.header().header());
         let mut sizes = Vec::with_capacity(pieces.len());
         for piece in &pieces {
             // A piece was cut to whole words of eight where others follow.
             let data = piece.transport();
-            let length = if piece.ipv4().more_fragments() {
+            let length = if piece.header().more_fragments() {
                 data.len() & !7
             } else {
                 data.len()
@@ -483,7 +484,7 @@ mod tests {
                 |text: String| reassembly.push(Time::ZERO, &net, DefragUser::LocalDeliver, piece(&whole, &text));
             push(format!("0..304+e{first}"));
             let found = match push(format!("304..608e{second}")) {
-                Pushed::Whole(packet) => Some(packet.ipv4().tos()),
+                Pushed::Whole(packet) => Some(packet.tos()),
                 _ => None,
             };
             assert_eq!(found, expected, "{first} then {second}");
@@ -528,7 +529,7 @@ mod tests {
             let mut sent = Vec::new();
             let mut data = Vec::new();
             let mut emit = |piece: Packet| {
-                sent.push(format!("{}:{:04x}", piece.len(), piece.ipv4().fragment_field()));
+                sent.push(format!("{}:{:04x}", piece.len(), piece.header().fragment_field()));
                 data.extend_from_slice(piece.transport());
             };
             let fits = fragment(packet, mtu, &mut emit).is_ok();
@@ -617,8 +618,8 @@ mod tests {
         else {
             panic!("not whole");
         };
-        assert_eq!((packet.ipv4().ttl(), packet.mark, packet.input), (5, 7, Some(WAN)));
+        assert_eq!((packet.ttl(), packet.mark, packet.input), (5, 7, Some(WAN)));
         assert_eq!(hex(packet.transport()), hex(&whole.transport));
-        assert!(packet.ipv4().checksum_is_right());
+        assert!(packet.header().checksum_is_right());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::Header;
 use crate::base::protocol;
 use crate::net::{Delivery, Net, NoReset, Outgoing, OutputKey};
 use crate::packet::{ChecksumState, Packet};
@@ -31,7 +32,7 @@ pub fn may_complain(packet: &Packet) -> bool {
 /// Unless it trusts what tracking found, the kernel sums up the whole packet: a header whose options were just written to, and whose own
 /// checksum is yet to follow, spoils the sum.
 fn header_is_summed(packet: &Packet, is_trusted: bool) -> bool {
-    is_trusted && packet.checksum == ChecksumState::Verified || packet.ipv4().checksum_is_right()
+    is_trusted && packet.checksum == ChecksumState::Verified || packet.header().checksum_is_right()
 }
 
 /// Whether the kernel believes the checksum of a TCP or UDP packet.

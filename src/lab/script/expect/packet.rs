@@ -108,10 +108,10 @@ pub(super) fn out(lab: &Lab, passage: &Passage, interface: InterfaceName, wanted
 impl Field {
     /// What a packet has instead; `None` where it is right.
     fn miss(&self, bytes: &[u8]) -> Option<String> {
-        let Ok(packet) = Packet::parse(bytes.to_vec()) else {
+        let parsed = Packet::parse(bytes.to_vec()).ok();
+        let Some((packet, ip)) = parsed.as_ref().and_then(|packet| Some((packet, packet.ipv4()?))) else {
             return Some("it is no IPv4 packet".to_owned());
         };
-        let ip = packet.ipv4();
         let differs = |name: &str, is: String, right: bool| (!right).then(|| format!("{name} is {is}"));
         let ports = packet.ports();
         let port = |name: &str, is: Option<u16>, wanted: u16| {

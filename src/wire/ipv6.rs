@@ -1,0 +1,279 @@
+//! IPv6 headers, and the extension headers between them and the transport (RFC 8200).
+
+use std::net::Ipv6Addr;
+
+use super::{Malformed, be16, put16};
+use crate::base::protocol;
+
+/// A view of a packet whose first byte is that of an IPv6 header. The payload may be cut short.
+#[derive(Clone, Copy, Debug)]
+pub struct Ipv6<T>(T);
+
+/// Without extension headers.
+pub const HEADER: usize = 40;
+
+/// Numbers of extension headers.
+pub mod extension {
+    pub const HOP_BY_HOP: u8 = 0;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const DESTINATION: u8 = 60;
+}
+
+/// What stands behind the extension headers, as far as they can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upper {
+    /// Of the transport; of an extension header where that is cut short.
+    pub protocol: u8,
+    /// Where it begins.
+    pub offset: usize,
+    /// In bytes.
+    pub fragment_offset: usize,
+    /// The first of several fragments, or a later one: a fragment header alone makes none.
+    pub is_fragment: bool,
+}
+
+impl<T: AsRef<[u8]>> Ipv6<T> {
+    pub fn new(bytes: T) -> Result<Self, Malformed> {
+        let data = bytes.as_ref();
+        if data.len() < HEADER {
+            return Err(Malformed::Truncated);
+        }
+        if data[0] >> 4 != 6 {
+            return Err(Malformed::BadHeader);
+        }
+        Ok(Self(bytes))
+    }
+
+    fn data(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+
+    pub fn traffic_class(&self) -> u8 {
+        (be16(self.data(), 0) >> 4) as u8
+    }
+
+    /// In bytes, this header included.
+    pub fn total_length(&self) -> usize {
+        HEADER + usize::from(be16(self.data(), 4))
+    }
+
+    pub fn next_header(&self) -> u8 {
+        self.data()[6]
+    }
+
+    pub fn hop_limit(&self) -> u8 {
+        self.data()[7]
+    }
+
+    pub fn source(&self) -> Ipv6Addr {
+        address(self.data(), 8)
+    }
+
+    pub fn destination(&self) -> Ipv6Addr {
+        address(self.data(), 24)
+    }
+
+    /// Past the extension headers that Linux walks over, up to a later fragment's data, which nothing more is known of.
+    pub fn upper(&self) -> Upper {
+        let data = &self.data()[..self.data().len().min(self.total_length())];
+        let mut upper = Upper {
+            protocol: self.next_header(),
+            offset: HEADER,
+            fragment_offset: 0,
+            is_fragment: false,
+        };
+        loop {
+            let Some(header) = data[upper.offset..].first_chunk::<8>() else {
+                return upper;
+            };
+            let length = match upper.protocol {
+                extension::HOP_BY_HOP | extension::ROUTING | extension::DESTINATION => (usize::from(header[1]) + 1) * 8,
+                extension::FRAGMENT => header.len(),
+                protocol::AH => (usize::from(header[1]) + 2) * 4,
+                _ => return upper,
+            };
+            if upper.offset + length > data.len() {
+                return upper;
+            }
+            if upper.protocol == extension::FRAGMENT {
+                let field = be16(header, 2);
+                upper.fragment_offset = usize::from(field & !7);
+                upper.is_fragment = field & (!7 | MORE_FRAGMENTS) != 0;
+            }
+            upper.protocol = header[0];
+            upper.offset += length;
+            if upper.fragment_offset != 0 {
+                return upper;
+            }
+        }
+    }
+}
+
+impl<T: AsRef<[u8]> + AsMut<[u8]>> Ipv6<T> {
+    fn data_mut(&mut self) -> &mut [u8] {
+        self.0.as_mut()
+    }
+
+    /// Of everything behind this header, in bytes.
+    pub fn set_payload_length(&mut self, value: u16) {
+        put16(self.data_mut(), 4, value);
+    }
+
+    pub fn set_hop_limit(&mut self, value: u8) {
+        self.data_mut()[7] = value;
+    }
+
+    pub fn set_source(&mut self, value: Ipv6Addr) {
+        self.data_mut()[8..24].copy_from_slice(&value.octets());
+    }
+
+    pub fn set_destination(&mut self, value: Ipv6Addr) {
+        self.data_mut()[24..HEADER].copy_from_slice(&value.octets());
+    }
+}
+
+const MORE_FRAGMENTS: u16 = 1;
+
+fn address(bytes: &[u8], at: usize) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&bytes[at..at + 16]);
+    Ipv6Addr::from(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::extension::{DESTINATION, FRAGMENT, HOP_BY_HOP, ROUTING};
+    use super::*;
+
+    const TCP: u8 = protocol::TCP;
+    const NONE: u8 = 59;
+
+    /// A packet whose extension headers are these, each a number with its bytes but for the first, which names the next; behind them stands `last`.
+    fn packet(headers: &[(u8, &[u8])], last: u8, payload: usize) -> Vec<u8> {
+        let numbers = || headers.iter().map(|it| it.0).chain([last]);
+        let mut bytes = vec![0; HEADER];
+        bytes[0] = 0x60;
+        bytes[6] = numbers().next().unwrap();
+        for ((_, body), next) in headers.iter().zip(numbers().skip(1)) {
+            bytes.push(next);
+            bytes.extend_from_slice(body);
+        }
+        bytes.resize(bytes.len() + payload, 0xee);
+        let length = (bytes.len() - HEADER) as u16;
+        put16(&mut bytes, 4, length);
+        bytes
+    }
+
+    /// Each chain with its transport's number and offset, the fragment's offset, and whether it is a fragment; by etherparse too.
+    #[test]
+    fn past_extension_headers() {
+        let plain: &[u8] = &[0; 7];
+        let sixteen: &[u8] = &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        for (headers, last, expected) in [
+            (&[][..], TCP, (TCP, 40, 0, false)),
+            (&[], NONE, (NONE, 40, 0, false)),
+            (&[(HOP_BY_HOP, plain)], TCP, (TCP, 48, 0, false)),
+            (
+                &[
+                    (HOP_BY_HOP, plain),
+                    (DESTINATION, sixteen),
+                    (ROUTING, plain),
+                    (DESTINATION, plain),
+                ],
+                TCP,
+                (TCP, 80, 0, false),
+            ),
+            // Its length counts in words of four, less two.
+            (
+                &[(
+                    protocol::AH,
+                    &[4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+                )],
+                TCP,
+                (TCP, 64, 0, false),
+            ),
+            (&[(FRAGMENT, plain)], TCP, (TCP, 48, 0, false)),
+            (&[(FRAGMENT, &[0, 0, 1, 0, 0, 0, 9])], TCP, (TCP, 48, 0, true)),
+            (
+                &[(DESTINATION, plain), (FRAGMENT, &[0, 5, 0xa8, 0, 0, 0, 9])],
+                TCP,
+                (TCP, 56, 1448, true),
+            ),
+        ] {
+            let bytes = packet(headers, last, 20);
+            let upper = Ipv6::new(&bytes).unwrap().upper();
+            let found = (upper.protocol, upper.offset, upper.fragment_offset, upper.is_fragment);
+            assert_eq!(found, expected, "{headers:?}");
+            let theirs = etherparse::LaxIpv6Slice::from_slice(&bytes).unwrap().0;
+            let payload = theirs.payload();
+            let at = payload.payload.as_ptr() as usize - bytes.as_ptr() as usize;
+            let found = (payload.ip_number.0, at, payload.fragmented);
+            assert_eq!(found, (expected.0, expected.1, expected.3), "{headers:?} by etherparse");
+        }
+        // What looks like a header in a later fragment is its data.
+        let later = packet(&[(FRAGMENT, &[0, 0, 9, 0, 0, 0, 9]), (DESTINATION, plain)], TCP, 20);
+        let upper = Ipv6::new(&later).unwrap().upper();
+        assert_eq!(
+            (upper.protocol, upper.offset, upper.fragment_offset),
+            (DESTINATION, 48, 8)
+        );
+    }
+
+    #[test]
+    fn a_header_that_is_cut_short_is_where_it_ends() {
+        let whole = packet(
+            &[
+                (HOP_BY_HOP, &[0; 7]),
+                (DESTINATION, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            ],
+            TCP,
+            0,
+        );
+        for (length, expected) in [
+            (40, (HOP_BY_HOP, 40)),
+            (47, (HOP_BY_HOP, 40)),
+            (48, (DESTINATION, 48)),
+            (63, (DESTINATION, 48)),
+            (64, (TCP, 64)),
+        ] {
+            let upper = Ipv6::new(&whole[..length]).unwrap().upper();
+            assert_eq!((upper.protocol, upper.offset), expected, "{length} bytes");
+            // The same where the base header says so.
+            let mut bytes = whole.clone();
+            put16(&mut bytes, 4, (length - HEADER) as u16);
+            let upper = Ipv6::new(&bytes).unwrap().upper();
+            assert_eq!((upper.protocol, upper.offset), expected, "{length} bytes by its header");
+        }
+    }
+
+    #[test]
+    fn fields() {
+        let mut bytes = packet(&[], TCP, 4);
+        bytes[..8].copy_from_slice(&[0x6b, 0x81, 2, 3, 0, 4, TCP, 64]);
+        let (a, b) = ("2001:db8::1".parse().unwrap(), "fe80::2".parse().unwrap());
+        let mut view = Ipv6::new(&mut bytes[..]).unwrap();
+        view.set_source(a);
+        view.set_destination(b);
+        view.set_hop_limit(63);
+        assert_eq!(
+            (view.traffic_class(), view.hop_limit(), view.total_length()),
+            (0xb8, 63, 44)
+        );
+        assert_eq!((view.source(), view.destination()), (a, b));
+        let theirs = etherparse::Ipv6HeaderSlice::from_slice(&bytes).unwrap();
+        assert_eq!((theirs.source_addr(), theirs.destination_addr()), (a, b));
+        assert_eq!((theirs.traffic_class(), theirs.hop_limit()), (0xb8, 63));
+    }
+
+    #[test]
+    fn refuses_what_is_no_header() {
+        for (bytes, why) in [
+            (vec![], Malformed::Truncated),
+            (vec![0x60; 39], Malformed::Truncated),
+            (vec![0x45; 40], Malformed::BadHeader),
+        ] {
+            assert_eq!(Ipv6::new(&bytes).err(), Some(why), "{bytes:?}");
+        }
+    }
+}
