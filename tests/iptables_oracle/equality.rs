@@ -1,10 +1,8 @@
 //! Chains and rule numbers, and when two rules are the same: `-C` and `-D` of a rule in another spelling, and everything that names a chain.
 
 use nflab::base::Random;
-use nflab::ext::samples::Samples;
-use nflab::ext::{MATCHES, TARGETS};
 
-use super::values::pick;
+use super::values::{any_match, any_target, pick};
 use super::{Step, step};
 
 pub fn scenario(random: &mut Random) -> Vec<Step> {
@@ -46,10 +44,11 @@ fn spellings(random: &mut Random, steps: &mut Vec<Step>) {
 
 /// The table, and spellings of rules with one extension: those that its spec names, and samples both as they are typed and as they are saved.
 fn of_an_extension(random: &mut Random) -> (&'static str, Vec<String>) {
-    let matches = MATCHES.iter().map(|spec| ("-m", spec.name, &spec.samples));
-    let targets = TARGETS.iter().map(|spec| ("-j", spec.name, &spec.samples));
-    let all: Vec<(&str, &str, &Samples)> = matches.chain(targets).collect();
-    let (letter, name, samples) = pick(random, &all);
+    let (of_match, target) = (any_match(random), any_target(random));
+    let (letter, name, samples, mut random) = match random.below(2) {
+        0 => ("-m", of_match.0.name, &of_match.0.samples, of_match.1),
+        _ => ("-j", target.0.name, &target.0.samples, target.1),
+    };
     let (table, chain) = samples.place;
     let in_chain = |rule: &str| format!("VERB {chain} {rule}");
     let mut family: Vec<String> = samples
@@ -62,7 +61,7 @@ fn of_an_extension(random: &mut Random) -> (&'static str, Vec<String>) {
     let plain: Vec<_> = plain.collect();
     let few = family.len() < 4;
     for _ in 0..if few { 3 } else { 1 } {
-        let sample = pick(random, &plain);
+        let sample = pick(&mut random, &plain);
         for options in [sample.typed, sample.saved] {
             family.push(in_chain(&format!("{} {letter} {name} {options}", sample.before)));
         }
@@ -104,7 +103,7 @@ fn names(random: &mut Random, steps: &mut Vec<Step>) {
 /// A target's name is none for a chain.
 fn any_name(random: &mut Random) -> &'static str {
     match random.below(9) {
-        0 => pick(random, TARGETS).name,
+        0 => any_target(random).0.name,
         _ => pick(random, NAMES),
     }
 }
@@ -115,7 +114,7 @@ fn forms(random: &mut Random, steps: &mut Vec<Step>) {
     for _ in 0..18 {
         let mut parts = vec![pick(random, VERBS).to_owned()];
         for _ in 0..random.below(4) {
-            let (of_match, target) = (pick(random, MATCHES).name, pick(random, TARGETS).name);
+            let (of_match, target) = (any_match(random).0.name, any_target(random).0.name);
             parts.push(match random.below(40) {
                 0 => format!("-m {of_match}"),
                 1 => format!("-j {target} -j {target}"),

@@ -2,9 +2,8 @@
 
 use nflab::base::Random;
 use nflab::ext::samples::{Refused, Taken};
-use nflab::ext::{MATCHES, TARGETS};
 
-use super::values::pick;
+use super::values::{any_match, any_target, pick};
 use super::{Step, step};
 
 pub fn scenario(random: &mut Random) -> Vec<Step> {
@@ -125,29 +124,29 @@ fn rule(random: &mut Random) -> String {
 pub fn extension(random: &mut Random) -> String {
     let mut any = || match random.below(4) {
         0..=2 => {
-            let spec = pick(random, MATCHES);
-            ("-m", spec.name, &spec.samples)
+            let (spec, own) = any_match(random);
+            ("-m", spec.name, &spec.samples, own)
         }
         _ => {
-            let spec = pick(random, TARGETS);
-            ("-j", spec.name, &spec.samples)
+            let (spec, own) = any_target(random);
+            ("-j", spec.name, &spec.samples, own)
         }
     };
     // What belongs into another table is drawn now and then: it makes a whole file useless.
-    let drawn = any();
-    let (letter, name, samples) = match drawn.2.place {
+    let (drawn, other) = (any(), any());
+    let (letter, name, samples, mut random) = match drawn.2.place {
         ("filter", _) => drawn,
-        _ => any(),
+        _ => other,
     };
     // Commands and restore files quote in ways of their own.
     let is_plain = |typed: &str| !typed.contains(['"', '\\', '\'']);
     let taken: Vec<&Taken> = samples.taken.iter().filter(|it| is_plain(it.typed)).collect();
-    let taken = pick(random, &taken);
+    let taken = pick(&mut random, &taken);
     let known = |it: &&Refused| !it.said.contains("is not there yet") && is_plain(it.typed);
     let refused: Vec<&Refused> = samples.refused.iter().filter(known).collect();
     let (before, typed) = match random.below(24) {
         0 if !refused.is_empty() => {
-            let refused = pick(random, &refused);
+            let refused = pick(&mut random, &refused);
             (refused.before, refused.typed)
         }
         1 => ("", taken.typed),

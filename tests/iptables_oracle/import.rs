@@ -4,13 +4,12 @@
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
 use nflab::ext::samples::Samples;
-use nflab::ext::{MATCHES, TARGETS};
 use nflab::import::{self, Import, Input, Options};
 use nflab::lab::problem::Source;
 use nflab::text::StaticHosts;
 
 use super::fresh_seed::fresh_seed;
-use super::values::{pick, right};
+use super::values::{any_match, any_target, pick, right};
 use super::{Step, Tool, compare, number, real, step, words};
 
 /// What a listing, or `-S`, does not tell of a rule, so that it is refused or comes back as another.
@@ -284,7 +283,7 @@ fn commands(random: &mut Random) -> Vec<Step> {
 pub const CHAINS: [&str; 3] = ["web", "log_and_drop", "a-chain-with-a-longer-name"];
 
 pub fn rule(random: &mut Random) -> Vec<String> {
-    let target = pick(random, TARGETS);
+    let (target, mut of_target) = any_target(random);
     let (table, built_in) = match target.samples.place {
         ("filter", _) => ("filter", pick(random, &["INPUT", "FORWARD", "OUTPUT"])),
         place => place,
@@ -335,9 +334,9 @@ pub fn rule(random: &mut Random) -> Vec<String> {
         words.extend(["-p", "tcp"].map(str::to_owned));
     }
     for _ in 0..random.below(3) {
-        let spec = pick(random, MATCHES);
+        let (spec, mut own) = any_match(random);
         words.extend(["-m".to_owned(), spec.name.to_owned()]);
-        options(random, spec.options, &spec.samples, &mut words);
+        options(&mut own, spec.options, &spec.samples, &mut words);
     }
     if random.below(4) == 0 {
         words.extend(["-c", "12", "3400000000"].map(str::to_owned));
@@ -352,7 +351,7 @@ pub fn rule(random: &mut Random) -> Vec<String> {
         ]),
         (Some(spec), _) => {
             words.extend(["-j".to_owned(), spec.name.to_owned()]);
-            options(random, spec.options, &spec.samples, &mut words);
+            options(&mut of_target, spec.options, &spec.samples, &mut words);
         }
     }
     words

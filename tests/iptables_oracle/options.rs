@@ -3,10 +3,9 @@
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
 use nflab::ext::samples::Samples;
-use nflab::ext::{MATCHES, TARGETS};
 
 use super::Step;
-use super::values::{pick, value};
+use super::values::{any_match, any_target, pick, value};
 
 pub fn scenario(random: &mut Random) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -31,7 +30,8 @@ pub fn rule(random: &mut Random) -> Vec<String> {
     let protocol = pick(random, PROTOCOLS);
     arguments.extend(protocol.split_whitespace().map(str::to_owned));
     for _ in 0..random.below(3) {
-        let spec = pick(random, MATCHES);
+        let (spec, mut own) = any_match(random);
+        let random = &mut own;
         if spec.protocol.is_none() || random.below(3) == 0 {
             let name = pick(random, &[&[spec.name], spec.aliases].concat());
             arguments.extend(["-m".to_owned(), name.to_owned()]);
@@ -39,9 +39,9 @@ pub fn rule(random: &mut Random) -> Vec<String> {
         options(random, &mut arguments, spec.options, &spec.samples);
     }
     if random.below(2) == 0 {
-        let spec = pick(random, TARGETS);
+        let (spec, mut own) = any_target(random);
         arguments.extend(["-j".to_owned(), spec.name.to_owned()]);
-        options(random, &mut arguments, spec.options, &spec.samples);
+        options(&mut own, &mut arguments, spec.options, &spec.samples);
     }
     // A word lost, doubled or misplaced.
     if random.below(12) == 0 {

@@ -3,18 +3,21 @@
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
 use nflab::ext::samples::Samples;
-use nflab::ext::{MATCHES, TARGETS};
+use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
 
 use super::Step;
-use super::values::{self, pick, right, words_of};
+use super::values::{self, any_match, any_target, pick, right, words_of};
 
 /// A few of all the forms, side by side in one scenario.
 pub fn scenario(random: &mut Random) -> Vec<Step> {
-    let extensions: Vec<Extension> = extensions().collect();
     (0..20)
         .map(|_| {
-            let extension = pick(random, &extensions);
-            let forms = extension.forms(random);
+            let (of_match, target) = (any_match(random), any_target(random));
+            let (extension, mut random) = match random.below(2) {
+                0 => (Extension::of_match(of_match.0), of_match.1),
+                _ => (Extension::of_target(target.0), target.1),
+            };
+            let forms = extension.forms(&mut random);
             let mut form = forms[random.below(forms.len() as u32) as usize].clone();
             form.retain(|word| word != NOTHING);
             Step::iptables(form)
@@ -60,25 +63,33 @@ struct Extension {
 }
 
 fn extensions() -> impl Iterator<Item = Extension> {
-    let matches = MATCHES.iter().map(|spec| Extension {
-        letter: "-m",
-        name: spec.name,
-        aliases: spec.aliases,
-        options: spec.options,
-        samples: &spec.samples,
-    });
-    matches.chain(TARGETS.iter().map(|spec| Extension {
-        letter: "-j",
-        name: spec.name,
-        aliases: &[],
-        options: spec.options,
-        samples: &spec.samples,
-    }))
+    let matches = MATCHES.iter().map(|spec| Extension::of_match(spec));
+    matches.chain(TARGETS.iter().map(|spec| Extension::of_target(spec)))
 }
 
 type Words = Vec<String>;
 
 impl Extension {
+    fn of_match(spec: &'static MatchSpec) -> Self {
+        Self {
+            letter: "-m",
+            name: spec.name,
+            aliases: spec.aliases,
+            options: spec.options,
+            samples: &spec.samples,
+        }
+    }
+
+    fn of_target(spec: &'static TargetSpec) -> Self {
+        Self {
+            letter: "-j",
+            name: spec.name,
+            aliases: &[],
+            options: spec.options,
+            samples: &spec.samples,
+        }
+    }
+
     fn forms(&self, random: &mut Random) -> Vec<Words> {
         let options: Vec<&OptionSpec> = self
             .options
@@ -156,7 +167,7 @@ impl Extension {
         forms.push([&head[..], &one].concat());
         forms.push([&head[..], &loading, &one, &loading, &one].concat());
         forms.push([&head[..], &loading, &loading, &one].concat());
-        let other = pick(random, MATCHES);
+        let other = any_match(random).0;
         forms.push([&head[..], &["-m".to_owned(), other.name.to_owned()], &loading, &one].concat());
         forms.push([&head[..], &loading, &["-m".to_owned(), other.name.to_owned()], &one].concat());
         forms

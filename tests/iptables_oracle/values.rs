@@ -3,9 +3,28 @@
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
 use nflab::ext::samples::Samples;
+use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
 
 pub fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
     from[random.below(from.len() as u32) as usize]
+}
+
+/// A match, and randomness for what is said of it. Each draws from a stream of its own, and the lowest is taken: one extension more is itself
+/// taken now and then, and changes nothing else.
+pub fn any_match(random: &mut Random) -> (&'static MatchSpec, Random) {
+    lowest(random, MATCHES, |it| it.name)
+}
+
+/// As `any_match`.
+pub fn any_target(random: &mut Random) -> (&'static TargetSpec, Random) {
+    lowest(random, TARGETS, |it| it.name)
+}
+
+fn lowest<T>(random: &mut Random, from: &[&'static T], name: fn(&T) -> &'static str) -> (&'static T, Random) {
+    let seed = random.next_u64();
+    let draw = |it: &&&'static T| Random::named(seed, name(it), 0).next_u64();
+    let lowest = from.iter().min_by_key(draw).expect("the registry holds some");
+    (lowest, Random::named(seed, name(lowest), 1))
 }
 
 /// Mostly right; one in six odd, one in six right and then bent.
@@ -36,7 +55,9 @@ pub fn all(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
             .collect(),
         _ => pool(spec, samples),
     };
-    all.extend(samples.refused.iter().flat_map(|it| given(spec, it.typed)));
+    let taken = samples.taken.iter().map(|it| it.typed);
+    let typed = taken.chain(samples.refused.iter().map(|it| it.typed));
+    all.extend(typed.flat_map(|it| given(spec, it)));
     all.extend(ODD.iter().map(|it| (*it).to_owned()));
     all
 }
@@ -110,7 +131,8 @@ fn pool(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
         ValueKind::Own { syntax, .. } if !syntax.contains("PORT[:PORT]") => &[],
         _ => PORTS,
     };
-    let taken = samples.taken.iter().map(|it| it.typed);
+    // What is printed of others is another rule.
+    let taken = samples.taken.iter().filter(|it| !it.lossy).map(|it| it.typed);
     let spelled = taken.chain(samples.spellings.iter().copied());
     let mut pool: Vec<String> = spelled.flat_map(|it| given(spec, it)).collect();
     pool.extend(of_kind.iter().map(|it| (*it).to_owned()));
