@@ -1,18 +1,31 @@
 //! A rule that asks for what is not there yet is refused by its name, whichever command reads it.
 
+use nflab::base::Family;
+use nflab::ext::missing::{self, Kind};
+
 use crate::bench::{Bench, LAB};
 
-/// The rule, and what is named.
-const RULES: [(&str, &str); 5] = [
-    (
-        "-A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu",
-        "target TCPMSS",
-    ),
-    ("-A INPUT -j CLUSTERIP --new --hashmode sourceip", "target CLUSTERIP"),
-    ("-A INPUT -m recent --set", "match recent"),
-    ("-A INPUT -p sctp --dport 5", "match sctp"),
-    ("-I INPUT -m ttl --ttl-eq 5 -j DROP", "match ttl"),
-];
+/// Rules, each with what is named: of what is missing today, a match, a target and one that `-p` brings in. Its options are never read, also where
+/// they look like the tool's own (`--new`).
+fn rules() -> Vec<(String, String)> {
+    let first = |kind| missing::names(kind, Family::V4).next();
+    let of_match =
+        first(Kind::Match).map(|name| (format!("-I INPUT -m {name} --some 5 -j DROP"), format!("match {name}")));
+    let target = first(Kind::Target).map(|name| {
+        (
+            format!("-A FORWARD -p tcp --tcp-flags SYN,RST SYN -j {name} --new"),
+            format!("target {name}"),
+        )
+    });
+    let brought = PROTOCOLS.iter().find_map(|(protocol, number, option)| {
+        let name = missing::implicit_match(*number, option, Family::V4)?;
+        Some((format!("-A INPUT -p {protocol} --{option} 5"), format!("match {name}")))
+    });
+    of_match.into_iter().chain(target).chain(brought).collect()
+}
+
+/// Protocols whose matches came last, each with an option.
+const PROTOCOLS: [(&str, u8, &str); 3] = [("sctp", 132, "dport"), ("dccp", 33, "dport"), ("ah", 51, "ahspi")];
 
 #[test]
 fn every_command_names_what_is_missing() {
@@ -21,7 +34,7 @@ fn every_command_names_what_is_missing() {
     let test =
         "host client 10.0.0.2 lan\nrules rules.v4\ntest \"t\"\n  send lan tcp client:40000 > 198.51.100.9:80 S\nend\n";
     bench.write("t.test.nflab", test);
-    for (rule, what) in RULES {
+    for (rule, what) in rules() {
         bench.write("rules.v4", &format!("*filter\n{rule}\nCOMMIT\n"));
         bench.write("rules.sh", &format!("#!/bin/sh\niptables {rule} || exit 1\n"));
         bench.write("script.nflab", &format!("iptables {rule}\n"));
