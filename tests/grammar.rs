@@ -6,6 +6,7 @@ use std::path::Path;
 
 use nflab::base::{Family, Random};
 use nflab::cli::TOOLBOX;
+use nflab::ext::{MATCHES, TARGETS};
 use nflab::lab::script::{OWN_WORDS, parse_text};
 use nflab::suite::{self, Choice, FILE_WORDS};
 use nflab::text::command::{self, Context};
@@ -58,30 +59,27 @@ fn every_option_and_every_word_stands_in_it() {
     }
 }
 
-/// What a grammar without context cannot know: options that exclude one another, need one another or come twice; where an extension or an
+/// What a grammar without context cannot know, besides what the extensions' samples are refused for: options that exclude one another, need one another or come twice; where an extension or an
 /// option may stand; bounds.
 const MEANING: &[&str] = &[
     "can only be used once",
     "cannot be used together",
     "must be specified",
+    "or out of range (",
     "multiple -",
     "! not allowed with multiple source or destination IP addresses",
     "Replacement rule does not specify a unique address",
     "Illegal option `-c' with this command",
-    "At least one option is required",
-    "MARK: One of the",
-    "addrtype: you must specify --src-type or --dst-type",
     "limit-iface-",
-    "multiport expection an option",
     "multiport needs `-p tcp'",
-    "Only one of `--syn' or `--tcp-flags'",
     "Need TCP, UDP, SCTP or DCCP with port specification",
     "rule would never match protocol",
     "Can't use -",
     "The \"nat\" table is not intended for filtering",
     "invalid portrange (min > max)",
-    // A service that the protocol has not.
+    // A service that the protocol has not, or where none may stand.
     "invalid port/service `",
+    "Port `",
     "bad rate \"0",
     // `--to-destination` takes an address, a port or both; the grammar says that either may be missing.
     "Bad IP address \"\"",
@@ -91,6 +89,10 @@ const MEANING: &[&str] = &[
 fn sentences_of_commands_are_understood() {
     let grammar = Grammar::read();
     let mut deriver = Deriver::new(&grammar, 7);
+    let matches = MATCHES.iter().map(|it| &it.samples);
+    let samples = matches.chain(TARGETS.iter().map(|it| &it.samples));
+    let said: Vec<&str> = samples.flat_map(|it| it.refused).map(|it| it.said.trim_end()).collect();
+    let meaning: Vec<&str> = MEANING.iter().copied().chain(said).collect();
     let (mut taken, mut strange) = (0, BTreeMap::new());
     for _ in 0..SENTENCES {
         let words = deriver.sentence("command");
@@ -98,7 +100,7 @@ fn sentences_of_commands_are_understood() {
             Ok(()) => taken += 1,
             Err(failure) => {
                 let text = failure.text(Program::Iptables, None);
-                if !MEANING.iter().any(|part| text.contains(part)) {
+                if !meaning.iter().any(|part| text.contains(part)) {
                     strange.entry(text).or_insert(words.join(" "));
                 }
             }
@@ -152,16 +154,17 @@ fn every_option_of_an_extension_can_be_typed() {
             Form::Either(forms) => forms.clone(),
             one => vec![one.clone()],
         };
+        let taken = match flag {
+            "-m" => MATCHES.iter().find(|it| it.name == spelled).map(|it| it.samples.taken),
+            _ => TARGETS.iter().find(|it| it.name == spelled).map(|it| it.samples.taken),
+        };
+        let befores: Vec<&str> = taken.unwrap_or_default().iter().map(|it| it.before).collect();
         for alternative in alternatives {
             let mut last = String::new();
             let taken = (0..200).any(|_| {
-                let mut words: Vec<String> = ["iptables", "-A", "FORWARD", "-p"].map(str::to_owned).into();
-                let protocol = if spelled == "icmp" || spelled == "udp" {
-                    spelled
-                } else {
-                    "tcp"
-                };
-                words.extend([protocol, flag, spelled].map(str::to_owned));
+                let before = befores[deriver.random.below(befores.len() as u32) as usize];
+                let line = format!("iptables -A FORWARD {before} {flag} {spelled}");
+                let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
                 deriver.derive(&alternative, &mut words);
                 // An option may need others beside it.
                 if deriver.random.below(2) == 1 {
@@ -422,9 +425,15 @@ impl<'a> Deriver<'a> {
                 self.derive(form, words);
             }
             Form::Sequence(forms) => forms.iter().for_each(|form| self.derive(form, words)),
+            // Each form draws from a stream of its own, and the lowest is chosen: one form more changes only where it is chosen itself.
             Form::Either(forms) => {
-                let chosen = self.random.below(forms.len() as u32) as usize;
-                self.derive(&forms[chosen], words);
+                let seed = self.random.next_u64();
+                let draw = |form: &&Form| Random::named(seed, &format!("{form:?}"), 0).next_u64();
+                let chosen = forms.iter().min_by_key(draw).expect("there are some");
+                let own = Random::named(seed, &format!("{chosen:?}"), 1);
+                let others = std::mem::replace(&mut self.random, own);
+                self.derive(chosen, words);
+                self.random = others;
             }
             Form::Maybe(form) => {
                 if self.random.below(3) == 0 {
