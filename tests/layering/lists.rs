@@ -12,10 +12,6 @@ const MANY: usize = 3;
 /// Files that name many and that nobody has to touch for one more, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
-        "src/cli/conntrack/options.rs",
-        "the options of the tool conntrack, some of which are called like extensions",
-    ),
-    (
         "src/cli/tools.rs",
         "a test whose few rules are of each kind that matters to commands in hand: jumps, what the nat table refuses, what the kernel refuses",
     ),
@@ -29,6 +25,10 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "besides random rules, rulesets as people write them: what they are made of does not grow with the registry",
     ),
 ];
+
+/// Names for themselves are a list where they follow one another within so many lines, and are not among many other words: everyday words are
+/// names of extensions too (`time`, `length`, `set`).
+const NEAR: usize = 4;
 
 /// The files with a list: of names for themselves, of pieces of rules (`-m state --state NEW`), of modules; or of whole rules (`-A INPUT ...`) with
 /// half of all extensions, since a few rules together are a ruleset, and most tests have one.
@@ -69,7 +69,9 @@ fn is_the_registrys_own(source: &Source) -> bool {
 /// Where a file names extensions: the first line with each.
 #[derive(Default)]
 struct Named {
-    /// For themselves, or in pieces of rules.
+    /// For themselves, in a list of words.
+    words: BTreeMap<String, usize>,
+    /// In pieces of rules.
     apart: BTreeMap<String, usize>,
     /// By their modules.
     modules: BTreeMap<String, usize>,
@@ -85,16 +87,13 @@ impl Named {
             .flat_map(|it| std::iter::once(it.name).chain(it.aliases.iter().copied()));
         let names: BTreeSet<&str> = of_matches.chain(TARGETS.iter().map(|it| it.name)).collect();
         let modules: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
-        for Token { text, line } in strings(text) {
-            // tcp, udp and icmp are protocols first of all.
-            let is_protocol = MATCHES.iter().any(|it| it.protocol.is_some() && it.name == text);
-            if names.contains(text.as_str()) && !is_protocol {
-                named.apart.entry(text.clone()).or_insert(line);
-            }
-            // A word in small letters that is the name of a target alone is the name of its module.
-            if modules.contains(&text) && !names.contains(text.as_str()) {
-                named.modules.entry(text.clone()).or_insert(line);
-            }
+        let strings = strings(text);
+        // tcp, udp and icmp are protocols first of all.
+        let is_protocol = |text: &str| MATCHES.iter().any(|it| it.protocol.is_some() && it.name == text);
+        named.words = listed(&strings, |text| names.contains(text) && !is_protocol(text));
+        // A word in small letters that is the name of a target alone is the name of its module.
+        named.modules = listed(&strings, |text| modules.contains(text) && !names.contains(text));
+        for Token { text, line } in strings {
             for name in in_rule(&text).filter(|name| names.contains(name)) {
                 if !is_whole(&text) {
                     named.apart.entry(name.to_owned()).or_insert(line);
@@ -110,18 +109,41 @@ impl Named {
 
     fn are_a_list(&self) -> bool {
         let most = (MATCHES.len() + TARGETS.len()) / 2;
-        self.apart.len() >= MANY || self.modules.len() >= MANY || self.in_rules.len() > most
+        self.words.len() >= MANY || self.apart.len() >= MANY || self.modules.len() >= MANY || self.in_rules.len() > most
     }
 }
 
 impl std::fmt::Display for Named {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let at = |(name, line): (&String, &usize)| format!("{name} in line {line}");
-        let apart = self.apart.iter().map(at).chain(self.modules.iter().map(at));
+        let apart = [&self.words, &self.modules, &self.apart].into_iter().flatten().map(at);
         let others = self.in_rules.iter().filter(|name| !self.apart.contains_key(*name));
         let all: Vec<String> = apart.chain(others.map(|name| format!("{name} in a rule"))).collect();
         f.write_str(&all.join(", "))
     }
+}
+
+/// The words of the longest list of names among the strings.
+fn listed(strings: &[Token], is_name: impl Fn(&str) -> bool) -> BTreeMap<String, usize> {
+    let is_word = |it: &&Token| !it.text.is_empty() && it.text.chars().all(|c| c.is_alphanumeric() || "-_".contains(c));
+    let words: Vec<&Token> = strings.iter().filter(is_word).collect();
+    let mut longest = BTreeMap::new();
+    for (from, first) in words.iter().enumerate().filter(|(_, it)| is_name(&it.text)) {
+        let mut last = first.line;
+        let names = words[from..].iter().enumerate().filter(|(_, it)| is_name(&it.text));
+        let near = names.take_while(|(_, it)| {
+            let is_near = it.line <= last + NEAR;
+            last = it.line;
+            is_near
+        });
+        let near: Vec<(usize, &&Token)> = near.collect();
+        let length = near.last().map_or(0, |(at, _)| at + 1);
+        let distinct: BTreeMap<String, usize> = near.iter().map(|(_, it)| (it.text.clone(), it.line)).collect();
+        if near.len() * 2 >= length && distinct.len() > longest.len() {
+            longest = distinct;
+        }
+    }
+    longest
 }
 
 /// What stands behind `-m` and `-j` in a text.
@@ -180,6 +202,8 @@ fn a_list_is_found_in_each_of_its_forms() {
     // Protocols, a ruleset, a word or two that are names besides.
     for none in [
         r#"["tcp", "udp", "icmp", "state", "conntrack"]"#,
+        r#"["id", "mark", "tos", "df", "state", "mf", "frag", "badsum", "limit", "data", "zeros", "badipsum"]"#,
+        "fn a() { \"state\" }\n\n\n\n\nfn b() { \"conntrack\" }\n\n\n\n\nfn c() { \"mark\" }",
         r#"run("iptables -A INPUT -m state --state NEW -m limit -j LOG\niptables -A INPUT -m comment --comment x -j REJECT")"#,
         r#"["-A INPUT -p tcp -m tcp --dport 80 -j LOG", "-A FORWARD -m state --state NEW -j REJECT"]"#,
         "// addrtype, limit, mark\nfn state(limit: u8, mark: u8, comment: u8) {}",
