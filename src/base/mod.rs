@@ -9,6 +9,7 @@ pub mod json;
 mod mark;
 mod random;
 mod range;
+pub mod sync;
 #[cfg(test)]
 pub(crate) mod testing;
 mod time;

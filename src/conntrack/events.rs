@@ -8,13 +8,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
 
 use super::flow::FlowState;
 use super::{Flow, Settings, Status};
 use crate::base::Time;
+use crate::base::sync::{AtomicUsize, Mutex, Ordering};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use super::events::Told;
 use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
 use super::{Direction, Settings, TrackContext, Tuple};
+use crate::base::sync::{Mutex, MutexGuard};
 use crate::base::{InterfaceId, Time};
 use crate::wire::tcp::is_before;
 

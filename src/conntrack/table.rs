@@ -6,11 +6,9 @@
 use std::hash::Hasher;
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashTable;
-use parking_lot::Mutex;
 use siphasher::sip::SipHasher13;
 
 use super::events::{EventKind, Events, Listener};
@@ -18,6 +16,7 @@ use super::expectations::Expectations;
 use super::flow::{FlowState, OVER_AT_ONCE};
 use super::{Direction, Endpoint, Flow, Status, Tuple};
 use crate::base::Time;
+use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 
 /// All flows. Each stands in it twice, under the tuples of both directions.
 pub struct Table {
@@ -50,6 +49,22 @@ struct Entry {
     tuple: Tuple,
     direction: Direction,
     flow: Arc<Flow>,
+}
+
+/// The locked shards of both directions, which may be one.
+struct ShardsOfFlow<'a> {
+    table: &'a Table,
+    low: MutexGuard<'a, Shard>,
+    high: Option<(usize, MutexGuard<'a, Shard>)>,
+}
+
+impl ShardsOfFlow<'_> {
+    fn of(&mut self, hash: u64) -> &mut Shard {
+        match &mut self.high {
+            Some((number, shard)) if *number == self.table.shard_number(hash) => shard,
+            _ => &mut self.low,
+        }
+    }
 }
 
 /// The mappings of one source endpoint: reply tuples by their flows' serial numbers, which ascend.
@@ -198,13 +213,15 @@ impl Table {
         }
         let is_remembered = |it: &Weak<()>| it.strong_count() > 0;
         if status.has(Status::CONFIRMED) {
-            for tuple in [flow.original(), &reply] {
-                let hash = self.hash(tuple);
-                let mut shard = self.shard(hash).lock();
-                if let Ok(entry) = shard.find_entry(hash, |it| Arc::ptr_eq(&it.flow, flow) && it.tuple == *tuple) {
+            let hashes = [self.hash(flow.original()), self.hash(&reply)];
+            let mut shards = self.shards_of(hashes);
+            for (hash, tuple) in hashes.into_iter().zip([flow.original(), &reply]) {
+                let mine = |it: &Entry| Arc::ptr_eq(&it.flow, flow) && it.tuple == *tuple;
+                if let Ok(entry) = shards.of(hash).find_entry(hash, mine) {
                     entry.remove();
                 }
             }
+            drop(shards);
             match remembered_by.filter(is_remembered) {
                 _ if !status.has(Status::SRC_NAT_DONE) => {}
                 Some(remembered_by) => {
@@ -400,27 +417,18 @@ impl Table {
             let found = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple);
             found.map(|it| Arc::clone(&it.flow))
         };
-        let (first, second) = (self.shard_number(original_hash), self.shard_number(reply_hash));
-        // The lower number first, so that two insertions never wait for each other.
-        let mut low = self.shards[first.min(second)].lock();
-        let mut high = (first != second).then(|| self.shards[first.max(second)].lock());
+        let mut shards = self.shards_of([original_hash, reply_hash]);
         let entries = [
-            (original_hash, original, Direction::Original, first),
-            (reply_hash, reply, Direction::Reply, second),
+            (original_hash, original, Direction::Original),
+            (reply_hash, reply, Direction::Reply),
         ];
-        for (hash, tuple, direction, number) in entries {
-            let shard = match &mut high {
-                Some(high) if number == first.max(second) => &mut **high,
-                _ => &mut *low,
-            };
+        for (hash, tuple, direction) in entries {
+            let shard = shards.of(hash);
             if let Some(other) = holder(shard, hash, &tuple).filter(|other| !Arc::ptr_eq(other, flow)) {
                 if direction == Direction::Reply {
                     // The original tuple has just been entered: take it out again.
-                    let shard = match &mut high {
-                        Some(high) if first > second => &mut **high,
-                        _ => &mut *low,
-                    };
-                    if let Ok(mine) = shard.find_entry(original_hash, |it| Arc::ptr_eq(&it.flow, flow)) {
+                    let mine = |it: &Entry| Arc::ptr_eq(&it.flow, flow);
+                    if let Ok(mine) = shards.of(original_hash).find_entry(original_hash, mine) {
                         mine.remove();
                     }
                 }
@@ -432,7 +440,7 @@ impl Table {
             shard.insert_unique(hash, entry(hash, tuple, direction), |it| it.hash);
         }
         self.count.fetch_add(1, Ordering::Relaxed);
-        drop((low, high));
+        drop(shards);
         if state.status.has(Status::SRC_NAT_DONE) {
             self.keep_mapping(&original, flow.serial(), reply);
         }
@@ -521,6 +529,18 @@ impl Table {
         &self.shards[self.shard_number(hash)]
     }
 
+    /// Both shards of a flow, so that it is found under both tuples or under none.
+    fn shards_of(&self, hashes: [u64; 2]) -> ShardsOfFlow<'_> {
+        let [first, second] = hashes.map(|hash| self.shard_number(hash));
+        let (low, high) = (first.min(second), first.max(second));
+        // The lower number first, so that two who want both never wait for each other.
+        ShardsOfFlow {
+            table: self,
+            low: self.shards[low].lock(),
+            high: (low != high).then(|| (high, self.shards[high].lock())),
+        }
+    }
+
     fn source_shard(&self, hash: u64) -> &Mutex<HashTable<SourceEntry>> {
         &self.sources[self.shard_number(hash)]
     }
@@ -586,3 +606,6 @@ impl KeyBytes {
         }
     }
 }
+
+#[cfg(test)]
+mod interleavings;

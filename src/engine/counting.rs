@@ -4,8 +4,8 @@
 //! place. So it does not matter which of the two a packet sees while one replaces the other, and there is nothing to be collected afterwards.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::base::sync::{AtomicU64, Ordering};
 use crate::rule::Counters;
 
 /// The place where one rule or policy is counted.

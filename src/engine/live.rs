@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
-
 use super::compile::{CompiledTable, StepKind};
 use super::counting::{Counter, Places};
+use crate::base::sync::ArcSwap;
 use crate::base::{Family, Time};
 use crate::rule::{ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
 

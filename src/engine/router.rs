@@ -2,14 +2,12 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
-
 use super::live::{Live, LiveTable};
 use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
 use super::worker::{Report, Worker};
+use crate::base::sync::{ArcSwap, Mutex};
 use crate::base::{Family, InterfaceId, Random, Time};
 use crate::conntrack::{self, HelperSpec, Settings};
 use crate::net::{HostState, Listeners, Net, Reassembly};

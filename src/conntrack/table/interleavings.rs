@@ -1,0 +1,202 @@
+//! What two workers and a command do to one table at the same time, in every order that is tried.
+
+use std::sync::Arc;
+
+use shuttle::thread::spawn;
+
+use super::*;
+use crate::base::sync::explore;
+use crate::conntrack::testing::{Bench, tcp, udp};
+use crate::conntrack::{DropReason, Expectation, ExpectationMask, Reason, Tracked, Tracking};
+use crate::packet::Packet;
+use crate::wire::tcp::flags;
+
+const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 2], 4000);
+const OTHER: ([u8; 4], u16) = ([10, 0, 0, 3], 4000);
+const SERVER: ([u8; 4], u16) = ([198, 51, 100, 7], 53);
+
+/// Every flow stands there under both tuples, is confirmed and lives, and is counted; and what is known of sources is of flows that stand there.
+fn assert_whole(table: &Table) {
+    let mut flows = Vec::new();
+    let mut entries = 0;
+    for shard in &table.shards {
+        for entry in shard.lock().iter() {
+            entries += 1;
+            let state = entry.flow.lock();
+            assert!(state.status.has(Status::CONFIRMED) && !state.status.has(Status::DYING));
+            assert_eq!(*state.tuple(&entry.flow, entry.direction), entry.tuple);
+            assert_eq!(entry.flow.settled().map(|it| it.reply), Some(state.reply));
+            if entry.direction == Direction::Original {
+                flows.push(Arc::clone(&entry.flow));
+            }
+        }
+    }
+    assert_eq!((entries, table.count()), (2 * flows.len(), flows.len()));
+    for flow in &flows {
+        let reply = flow.lock().reply;
+        for tuple in [flow.original(), &reply] {
+            assert!(table.find(tuple).is_some_and(|(found, _)| Arc::ptr_eq(&found, flow)));
+        }
+    }
+    let kept: usize = table
+        .sources
+        .iter()
+        .flat_map(|shard| shard.lock().iter().map(|it| it.mappings.len()).collect::<Vec<_>>())
+        .sum();
+    let mapped = flows.iter().filter(|flow| flow.lock().status.has(Status::SRC_NAT_DONE));
+    assert_eq!(kept, mapped.count());
+    let expected = table.with_expectations(|all| all.len());
+    assert_eq!(table.expectation_count.load(Ordering::Acquire), expected);
+}
+
+/// A packet from tracking to confirmation; between the two `nat` may do to its flow what NAT does.
+fn pass(
+    bench: &Bench,
+    mut packet: Packet,
+    nat: impl FnOnce(&mut FlowState),
+) -> Result<(Tracked, Tracking), DropReason> {
+    let (tracked, mut tracking) = bench.track(&mut packet);
+    if let Some(flow) = &tracking.flow {
+        let mut state = flow.lock();
+        if !state.status.has(Status::CONFIRMED) {
+            nat(&mut state);
+        }
+    }
+    bench.table.confirm(&bench.context(), &packet, &mut tracking)?;
+    Ok((tracked, tracking))
+}
+
+fn no_nat(_: &mut FlowState) {}
+
+/// Both clients leave as the router.
+fn masqueraded(state: &mut FlowState) {
+    state.reply.destination.address = [192, 0, 2, 1].into();
+    state.status.set(Status::SRC_NAT.or(Status::SRC_NAT_DONE));
+}
+
+/// Two workers with a packet each and somebody who deletes, one order after another as far as the bound goes, and then by chance.
+fn try_out(orders: usize, test: impl Fn() + Send + Sync + Clone + 'static) {
+    explore::one_by_one(orders, test.clone());
+    explore::by_chance(orders, test);
+}
+
+#[test]
+fn two_packets_of_a_new_flow_and_a_flush() {
+    try_out(ORDERS, || {
+        let bench = Arc::new(Bench::new());
+        let workers = [(); 2].map(|()| {
+            let bench = Arc::clone(&bench);
+            spawn(move || pass(&bench, udp(CLIENT, SERVER), no_nat))
+        });
+        bench.table.flush();
+        for worker in workers {
+            // The other's flow is joined, or it is gone: a datagram is dropped for one reason only.
+            if let Err(reason) = worker.join().unwrap() {
+                assert_eq!(reason, DropReason::FlowDied);
+            }
+        }
+        assert_whole(&bench.table);
+        assert!(bench.table.count() <= 1);
+    });
+}
+
+#[test]
+fn two_segments_that_open_the_same_connection() {
+    try_out(ORDERS, || {
+        let bench = Arc::new(Bench::new());
+        let workers = [(); 2].map(|()| {
+            let bench = Arc::clone(&bench);
+            spawn(move || pass(&bench, tcp(CLIENT, SERVER, (1, 0), flags::SYN), no_nat))
+        });
+        let passed = workers
+            .into_iter()
+            .filter(|_| true)
+            .map(|worker| worker.join().unwrap());
+        let passed = passed.filter(Result::is_ok).count();
+        assert!(passed >= 1, "one of them opens it");
+        assert_whole(&bench.table);
+        assert_eq!(bench.table.count(), 1);
+    });
+}
+
+/// NAT chose the same reply for both: one gets it, and nothing is left of the other.
+#[test]
+fn two_flows_that_want_the_same_reply_while_one_is_deleted() {
+    try_out(ORDERS, || {
+        let bench = Arc::new(Bench::new());
+        let workers = [CLIENT, OTHER].map(|client| {
+            let bench = Arc::clone(&bench);
+            spawn(move || pass(&bench, udp(client, SERVER), masqueraded))
+        });
+        let deleted = {
+            let bench = Arc::clone(&bench);
+            spawn(move || {
+                bench
+                    .table
+                    .flows(bench.now)
+                    .iter()
+                    .filter(|flow| bench.table.delete(flow))
+                    .count()
+            })
+        };
+        let passed = workers
+            .map(|worker| worker.join().unwrap())
+            .iter()
+            .filter(|it| it.is_ok())
+            .count();
+        let deleted = deleted.join().unwrap();
+        assert_whole(&bench.table);
+        assert_eq!(bench.table.count() + deleted, passed);
+        assert!(passed == 1 || passed == 2 && deleted == 1);
+    });
+}
+
+/// Of two flows that fit one expectation one is RELATED; when the master ends meanwhile, none may be, and nothing is expected any more.
+#[test]
+fn two_flows_that_were_expected_and_the_end_of_their_master() {
+    try_out(ORDERS, || {
+        let bench = Arc::new(Bench::new());
+        let (_, tracking) = pass(&bench, tcp(CLIENT, SERVER, (1, 0), flags::SYN), no_nat).unwrap();
+        let master = tracking.flow.unwrap();
+        let tuple = Tuple::of(&tcp(SERVER, CLIENT, (1, 0), flags::SYN)).unwrap();
+        let expectation = Expectation {
+            serial: 0,
+            tuple,
+            mask: ExpectationMask {
+                address: [255; 4].into(),
+                id: 0,
+            },
+            master: Arc::clone(&master),
+            class: 0,
+            permanent: false,
+            inactive: false,
+            deadline: bench.now + std::time::Duration::from_secs(300),
+            made_by: "ftp",
+            helper: None,
+            nat: None,
+        };
+        let announced = {
+            let (bench, expectation) = (Arc::clone(&bench), expectation.clone());
+            spawn(move || bench.table.expect(bench.now, expectation, 1, 10).is_ok())
+        };
+        let workers = [20, 21].map(|port| {
+            let bench = Arc::clone(&bench);
+            let packet = tcp((SERVER.0, port), CLIENT, (1, 0), flags::SYN);
+            spawn(move || pass(&bench, packet, no_nat).unwrap().0)
+        });
+        bench.table.delete(&master);
+        let is_expected = |tracked: &Tracked| matches!(tracked, Tracked::Accept(Reason::Expected(_)));
+        let expected = workers
+            .map(|worker| worker.join().unwrap())
+            .iter()
+            .filter(|it| is_expected(it))
+            .count();
+        let announced = announced.join().unwrap();
+        assert!(expected <= usize::from(announced));
+        assert_whole(&bench.table);
+        assert!(bench.table.expectations(bench.now).is_empty(), "its master has ended");
+    });
+}
+
+/// How many orders of each kind each test tries.
+const ORDERS: usize = 500;
