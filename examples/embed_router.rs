@@ -64,7 +64,7 @@ pub fn tell() -> Result<String, Box<dyn Error>> {
         only: None,
         verbose: false,
     };
-    let mut tables = RouterTables { router: &router, now };
+    let mut tables = RouterTables::new(&router, now);
     let (_, result) = restore::run(RULES, &options, &mut tables, &StaticHosts::none());
     result.map_err(|failure| failure.explain())?;
 

@@ -201,10 +201,7 @@ impl Side {
             only: None,
             verbose: false,
         };
-        let mut tables = RouterTables {
-            router: &self.router,
-            now,
-        };
+        let mut tables = RouterTables::new(&self.router, now);
         if let (_, Err(failure)) = restore::run(rules, &options, &mut tables, &StaticHosts::none()) {
             panic!("{}\n{rules}", failure.explain());
         }
@@ -230,10 +227,7 @@ impl Side {
 
     /// In the order of the rules, because their numbers differ from router to router.
     fn counters(&self) -> String {
-        let mut tables = RouterTables {
-            router: &self.router,
-            now: Time::ZERO,
-        };
+        let mut tables = RouterTables::new(&self.router, Time::ZERO);
         let mut read = |_: Option<&str>| Ok(String::new());
         let arguments = ["iptables-save", "-c"].map(str::to_owned);
         let hosts = StaticHosts::none();

@@ -120,7 +120,7 @@ fn no_count_is_lost_between_showing_and_zeroing() {
     let mut shown = Counters::default();
     let carried = meanwhile(&mut setup, |router, now| {
         for number in 0..ZEROINGS {
-            let mut tables = RouterTables { router, now };
+            let mut tables = RouterTables::new(router, now);
             let mut session = Session::open(&mut tables, Family::V4, Table::Filter);
             let rule = Arc::clone(session.chain("FORWARD").unwrap().rules().nth(1).unwrap());
             let counters = session.counters(&rule);

@@ -54,7 +54,7 @@ impl Setup {
             only: None,
             verbose: false,
         };
-        let mut tables = RouterTables { router: &router, now };
+        let mut tables = RouterTables::new(&router, now);
         let (_, result) = restore::run(rules, &options, &mut tables, &StaticHosts::none());
         if let Err(failure) = result {
             panic!(

@@ -180,10 +180,7 @@ mod tests {
         let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
         let text = "*filter\n-A INPUT -s 10.0.0.1\n-A INPUT -p nope\nCOMMIT\n";
         let mut world = World {
-            tables: &mut RouterTables {
-                router: &router,
-                now: Time::ZERO,
-            },
+            tables: &mut RouterTables::new(&router, Time::ZERO),
             hosts: &StaticHosts::none(),
             now: Time::ZERO,
             read: &mut |_| Ok(text.to_owned()),

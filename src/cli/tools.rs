@@ -167,7 +167,7 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
         hosts.with(name, address)
     });
     let now = machine.now;
-    let mut tables = MachineTables { machine };
+    let mut tables = MachineTables::new(machine);
     let mut read = |name: Option<&str>| match name {
         None => Ok(call.stdin.to_owned()),
         Some(name) => call.files.take(name),

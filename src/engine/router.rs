@@ -11,7 +11,7 @@ use crate::base::sync::{ArcSwap, Mutex};
 use crate::base::{Family, InterfaceId, Random, Time};
 use crate::conntrack::{self, HelperSpec, Settings};
 use crate::net::{HostState, Listeners, Net, Reassembly};
-use crate::rule::{CountId, Counters, Refusal, Table, TableRules};
+use crate::rule::{CountId, Counters, Errno, Refusal, Table, TableRules};
 
 /// What a router is set up with. A value: a change publishes another.
 #[derive(Clone, Debug)]
@@ -216,9 +216,38 @@ impl Router {
             .unwrap_or_default()
     }
 
+    /// The table in force; one that does not exist comes to exist by that, empty. Who changes it gives it back to [`Self::replace_opened`].
+    pub fn open(&self, family: Family, table: Table, now: Time) -> Option<Arc<LiveTable>> {
+        let _one_at_a_time = self.replacing.lock();
+        if self.live_table(family, table).is_none() {
+            // An empty table can't be refused.
+            self.put_into_force(TableRules::new(family, table), now).ok()?;
+        }
+        self.live_table(family, table)
+    }
+
     /// Puts a table into force, whole or not at all, between two packets. It is compiled beside them, and whatever they count meanwhile, and after, is counted.
     pub fn replace(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
         let _one_at_a_time = self.replacing.lock();
+        self.put_into_force(rules, now)
+    }
+
+    /// The same for rules that were made out of a table that was read before: where that is not in force any more nothing is done, so that what
+    /// came between is not lost. The kernel, too, refuses a table whose maker has not seen the one that it replaces.
+    pub fn replace_opened(&self, opened: &Arc<LiveTable>, rules: TableRules, now: Time) -> Result<(), Refusal> {
+        let _one_at_a_time = self.replacing.lock();
+        let in_force = self.live_table(rules.family, rules.table);
+        if !in_force.is_some_and(|it| Arc::ptr_eq(&it, opened)) {
+            return Err(Refusal {
+                errno: Errno::TryAgain,
+                reason: format!("table {} was replaced since it was read: try again", rules.table.name()),
+            });
+        }
+        self.put_into_force(rules, now)
+    }
+
+    /// To be called by one at a time.
+    fn put_into_force(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
         self.reclaim();
         let (family, table) = (rules.family, rules.table);
         let replacement = self.live.load().with_table(rules, self.workers, now)?;
@@ -273,3 +302,6 @@ struct Retired {
     tables: Vec<Arc<LiveTable>>,
     configs: Vec<Arc<Config>>,
 }
+
+#[cfg(test)]
+mod interleavings;

@@ -137,14 +137,7 @@ impl Built {
     }
 
     pub fn session(&self, table: Table) -> Session {
-        Session::open(
-            &mut RouterTables {
-                router: &self.router,
-                now: THE_BEGINNING,
-            },
-            Family::V4,
-            table,
-        )
+        Session::open(&mut RouterTables::new(&self.router, THE_BEGINNING), Family::V4, table)
     }
 
     pub fn made_by(&self, rule: CountId) -> Option<usize> {
@@ -156,10 +149,7 @@ impl Built {
     pub fn read_back(&self, draft: &Draft, counted: bool, options: &Options, told: &mut Told) {
         let text = self.save(std::iter::once(draft.table), counted);
         let other = Self::new();
-        let mut tables = RouterTables {
-            router: &other.router,
-            now: THE_BEGINNING,
-        };
+        let mut tables = RouterTables::new(&other.router, THE_BEGINNING);
         let reading = restore::Options {
             family: Family::V4,
             // A policy's are written in any case.
@@ -218,10 +208,7 @@ impl Built {
     /// What `iptables-save` prints of these tables, without its own comments.
     pub fn save(&self, chosen: impl Iterator<Item = Table>, counted: bool) -> String {
         let mut out = String::new();
-        let mut tables = RouterTables {
-            router: &self.router,
-            now: THE_BEGINNING,
-        };
+        let mut tables = RouterTables::new(&self.router, THE_BEGINNING);
         for table in chosen {
             save::write_tables(&mut out, &mut tables, Family::V4, Some(table), counted, THE_BEGINNING);
         }

@@ -265,10 +265,7 @@ fn restored<'a>(
     options: &Options,
 ) -> Option<TableRules> {
     let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
-    let mut tables = RouterTables {
-        router: &router,
-        now: THE_BEGINNING,
-    };
+    let mut tables = RouterTables::new(&router, THE_BEGINNING);
     let mut text = format!("*{}\n", table.table.name());
     for name in users {
         text += &format!(":{name} -\n");

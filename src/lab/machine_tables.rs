@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use super::machine::Machine;
 use super::router_tables::RouterTables;
 use crate::base::{Family, Time};
-use crate::engine::Router;
+use crate::engine::{LiveTable, Router};
 use crate::rule::{Refusal, Table, TableRules};
 use crate::text::{Counted, Session, Tables};
 
@@ -37,21 +38,26 @@ impl InHand {
 }
 
 pub struct MachineTables<'a> {
-    pub machine: &'a mut Machine,
+    machine: &'a mut Machine,
+    opened: Option<Arc<LiveTable>>,
 }
 
-impl MachineTables<'_> {
+impl<'a> MachineTables<'a> {
+    pub fn new(machine: &'a mut Machine) -> Self {
+        Self { machine, opened: None }
+    }
+
     fn in_force(&self) -> RouterTables<'_> {
-        RouterTables {
-            router: self.machine.router(),
-            now: self.machine.now,
-        }
+        RouterTables::new(self.machine.router(), self.machine.now)
     }
 }
 
 impl Tables for MachineTables<'_> {
     fn open(&mut self, family: Family, table: Table) -> TableRules {
-        self.in_force().open(family, table)
+        let mut tables = self.in_force();
+        let rules = tables.open(family, table);
+        self.opened = tables.into_opened();
+        rules
     }
 
     fn existing(&self, family: Family) -> Vec<Table> {
@@ -63,7 +69,9 @@ impl Tables for MachineTables<'_> {
     }
 
     fn replace(&mut self, rules: TableRules) -> Result<(), Refusal> {
-        let replaced = self.in_force().replace(rules);
+        let opened = self.opened.take();
+        let mut tables = RouterTables::with_opened(self.machine.router(), self.machine.now, opened);
+        let replaced = tables.replace(rules);
         // Why rules are not taken stands in the kernel's log, where the tool says to look.
         if let Err(refusal) = &replaced {
             self.machine.log.keep(self.machine.now, refusal.logged());
@@ -80,7 +88,7 @@ impl Tables for MachineTables<'_> {
         let held = match held.entry(table) {
             Entry::Occupied(held) => held.into_mut(),
             Entry::Vacant(place) => {
-                let session = Session::open(&mut RouterTables { router, now }, family, table).into_hand()?;
+                let session = Session::open(&mut RouterTables::new(router, now), family, table).into_hand()?;
                 place.insert(Held { session, now })
             }
         };

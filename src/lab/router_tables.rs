@@ -1,23 +1,41 @@
 //! The router's rules as the text room wants them.
 
+use std::sync::Arc;
+
 use crate::base::{Family, Time};
-use crate::engine::Router;
+use crate::engine::{LiveTable, Router};
 use crate::rule::{Refusal, Table, TableRules};
 use crate::text::{Counted, Tables};
 
-/// A router's tables at one moment.
+/// A router's tables at one moment. What is made out of the table that was opened last comes into force only if that is still there, so that of
+/// two who change a table at the same time neither loses what it said.
 pub struct RouterTables<'a> {
-    pub router: &'a Router,
-    pub now: Time,
+    router: &'a Router,
+    now: Time,
+    opened: Option<Arc<LiveTable>>,
+}
+
+impl<'a> RouterTables<'a> {
+    pub fn new(router: &'a Router, now: Time) -> Self {
+        Self::with_opened(router, now, None)
+    }
+
+    pub(super) fn with_opened(router: &'a Router, now: Time, opened: Option<Arc<LiveTable>>) -> Self {
+        Self { router, now, opened }
+    }
+
+    pub(super) fn into_opened(self) -> Option<Arc<LiveTable>> {
+        self.opened
+    }
 }
 
 impl Tables for RouterTables<'_> {
     fn open(&mut self, family: Family, table: Table) -> TableRules {
-        if !self.router.tables(family).contains(&table) {
-            // An empty table can't be refused; were it, it would still read as empty.
-            let _ = self.router.replace(TableRules::new(family, table), self.now);
+        self.opened = self.router.open(family, table, self.now);
+        match &self.opened {
+            Some(opened) => TableRules::clone(opened.rules()),
+            None => TableRules::new(family, table),
         }
-        self.router.table(family, table)
     }
 
     fn existing(&self, family: Family) -> Vec<Table> {
@@ -30,6 +48,10 @@ impl Tables for RouterTables<'_> {
     }
 
     fn replace(&mut self, rules: TableRules) -> Result<(), Refusal> {
-        self.router.replace(rules, self.now)
+        let is_of = |it: &Arc<LiveTable>| (it.rules().family, it.rules().table) == (rules.family, rules.table);
+        match self.opened.take().filter(is_of) {
+            Some(opened) => self.router.replace_opened(&opened, rules, self.now),
+            None => self.router.replace(rules, self.now),
+        }
     }
 }

@@ -142,6 +142,8 @@ pub enum Errno {
     NoEntry,
     /// `Numerical result out of range`.
     OutOfRange,
+    /// `Resource temporarily unavailable`: the table is another by now than the one that was read.
+    TryAgain,
 }
 
 /// Equality between trait objects: same type, same value. Any `PartialEq` type has it.

@@ -96,10 +96,7 @@ impl Ruleset {
             only: None,
             verbose: false,
         };
-        let mut tables = RouterTables {
-            router: lab.machine.router(),
-            now: lab.now(),
-        };
+        let mut tables = RouterTables::new(lab.machine.router(), lab.now());
         let (printed, result) = restore::run_marked(
             &text.source.text,
             &options,

@@ -111,6 +111,7 @@ impl Denial {
                 Errno::TooManyLinks => "Too many levels of symbolic links",
                 Errno::NoEntry => "No chain/target/match by that name",
                 Errno::OutOfRange => "Numerical result out of range",
+                Errno::TryAgain => "Resource temporarily unavailable",
             },
         }
     }

@@ -63,10 +63,7 @@ fn other(step: &Step, name: &str, machine: &mut Machine) -> Seen {
 }
 
 fn one(step: &Step, saved: &str, router: &Router, hosts: &StaticHosts) -> Seen {
-    let mut tables = RouterTables {
-        router,
-        now: Time::ZERO,
-    };
+    let mut tables = RouterTables::new(router, Time::ZERO);
     let mut read = |name: Option<&str>| match name {
         None => Ok(step.input(saved).to_owned()),
         Some(_) => Err("No such file or directory".to_owned()),
