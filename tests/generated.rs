@@ -1,6 +1,8 @@
-//! What `docgen` makes is what is committed. `NFLAB_BLESS=1 cargo test --test generated` writes the files anew.
+//! What `docgen` makes is what is committed, and the README names every extension. `NFLAB_BLESS=1 cargo test --test generated` writes it anew.
 
 use std::path::Path;
+
+use nflab::ext::{MATCHES, TARGETS};
 
 #[test]
 fn generated_files_are_fresh() {
@@ -19,4 +21,41 @@ fn generated_files_are_fresh() {
         stale.is_empty(),
         "{stale:?} are not what the specs say now: run `NFLAB_BLESS=1 cargo test --test generated` and read the difference"
     );
+}
+
+#[test]
+fn the_readme_names_every_extension() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for the names");
+    let (names, after) = rest.split_once(END).expect("it ends");
+    let now = names_of_extensions();
+    if std::env::var_os("NFLAB_BLESS").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{now}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(names, now, "README.md: run `NFLAB_BLESS=1 cargo test --test generated`");
+}
+
+const BEGIN: &str = "<!-- extensions -->";
+const END: &str = "<!-- /extensions -->";
+
+/// In lines as long as the README's are.
+fn names_of_extensions() -> String {
+    let matches: Vec<&str> = MATCHES.iter().map(|it| it.name).collect();
+    let targets: Vec<&str> = TARGETS.iter().map(|it| it.name).collect();
+    let text = format!("matches {}; targets {}", matches.join(", "), targets.join(", "));
+    // The first line is that of the text before.
+    let mut lines = vec![String::new(), String::new()];
+    for word in text.split(' ') {
+        let last = lines.last_mut().expect("there are two");
+        if last.is_empty() {
+            last.push_str(word);
+        } else if last.len() + word.len() < 140 {
+            *last += &format!(" {word}");
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines.join("\n")
 }

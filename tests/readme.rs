@@ -31,16 +31,6 @@ fn the_session_is_what_the_binary_prints() {
     );
 }
 
-#[test]
-fn the_readme_names_every_extension() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let words: Vec<&str> = readme.split(|c: char| !c.is_alphanumeric()).collect();
-    let names = nflab::ext::MATCHES.iter().map(|it| it.name);
-    for name in names.chain(nflab::ext::TARGETS.iter().map(|it| it.name)) {
-        assert!(words.contains(&name), "{name} is not in the README");
-    }
-}
-
 /// What the editor prints for each command, below it. Both streams go to one file, so that they stay in order.
 fn play(commands: &[&str]) -> String {
     let path = std::env::temp_dir().join(format!("nflab-readme-{}", std::process::id()));

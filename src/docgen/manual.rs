@@ -7,6 +7,7 @@ use crate::base::Family;
 use crate::engine::HOOKS;
 use crate::ext::missing::{self, Kind};
 use crate::ext::option::{OptionSpec, ValueKind, excluded_by};
+use crate::ext::samples::Samples;
 use crate::ext::{Exclusive, MATCHES, TARGETS};
 use crate::helper;
 use crate::rule::Table;
@@ -77,6 +78,7 @@ pub fn extensions() -> String {
             page.paragraph(&format!("-p {} brings it in: -m is not needed.", spec.name));
         }
         options(&mut page, spec.options, spec.exclusive);
+        example(&mut page, "-m", spec.name, &spec.samples);
     }
     page.section("TARGETS");
     page.paragraph("Besides ACCEPT, DROP, RETURN, QUEUE and the names of chains:");
@@ -84,6 +86,7 @@ pub fn extensions() -> String {
         page.subsection(spec.name);
         page.paragraph(&sentence(spec.about));
         options(&mut page, spec.options, spec.exclusive);
+        example(&mut page, "-j", spec.name, &spec.samples);
     }
     page.section("HELPERS");
     page.paragraph("Attached with -j CT --helper NAME in the raw table, once modprobe has loaded them:");
@@ -167,6 +170,28 @@ fn options(page: &mut Page, options: &[OptionSpec], exclusive: Exclusive) {
         }
         page.term(term.trim_end(), &meaning);
     }
+}
+
+/// The first sample that shows an option.
+fn example(page: &mut Page, letter: &str, name: &str, samples: &Samples) {
+    let (table, chain) = samples.place;
+    let with_options = samples.taken.iter().find(|it| !it.typed.is_empty());
+    let Some(sample) = with_options.or(samples.taken.first()) else {
+        return;
+    };
+    let line = [
+        "iptables -t",
+        table,
+        "-A",
+        chain,
+        sample.before,
+        letter,
+        name,
+        sample.typed,
+    ];
+    let words: Vec<&str> = line.into_iter().filter(|it| !it.is_empty()).collect();
+    page.paragraph("For example:");
+    page.literal(&words.join(" "));
 }
 
 /// A line of help as a sentence.
