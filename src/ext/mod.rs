@@ -44,7 +44,8 @@ pub struct MatchSpec {
     pub options: &'static [OptionSpec],
     /// What the tool says where none of the options named is given.
     pub needs_one: Option<NeedsOne>,
-    /// Options of which only one may stand. Said at the end, and said of the option whose spec comes first.
+    /// Options of which only one may stand. Said at the end, and said of the option whose spec comes first, against the first of its group: the tool
+    /// has an order for each.
     pub exclusive: Exclusive,
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Match>, UsageError>,
     /// The inverse of [`Match::list`]: [`listed::never`] where there is none.
@@ -76,7 +77,8 @@ pub struct TargetSpec {
     pub families: &'static [Family],
     pub options: &'static [OptionSpec],
     pub needs_one: Option<NeedsOne>,
-    /// Options of which only one may stand. Said at the end, and said of the option whose spec comes first.
+    /// Options of which only one may stand. Said at the end, and said of the option whose spec comes first, against the first of its group: the tool
+    /// has an order for each.
     pub exclusive: Exclusive,
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Target>, UsageError>,
     /// The inverse of [`Target::list`]: [`listed::never`] where there is none.

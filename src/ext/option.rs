@@ -500,10 +500,8 @@ pub fn finish(
             }
             continue;
         }
-        let others = excluded_by(spec.name, exclusive);
-        let also = specs
-            .iter()
-            .find(|other| given.names(other.name) && others.clone().any(|it| it == other.name));
+        let also = excluded_by(spec.name, exclusive).find(|other| given.names(other));
+        let also = also.and_then(|name| specs.iter().find(|other| other.name == name));
         if let Some(other) = also {
             return Err(UsageError::parameter(format!(
                 "{extension}: option \"--{name}\" cannot be used together with \"--{}\".\n",
