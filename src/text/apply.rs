@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::command::{Command, Listing, ThenZero, Verb};
 use super::failure::{Denial, Failure};
 use super::hosts::Hosts;
+use super::in_hand::is_small;
 use super::rule_options::{Draft, Jump, known};
 use super::session::{Session, Tables};
 use super::{list, save};
@@ -35,8 +36,11 @@ pub fn execute(command: &Command<'_>, tables: &mut dyn Tables, hosts: &dyn Hosts
     let Some(table) = Table::from_name(command.table) else {
         return (printed, Err(no_table(command.table)));
     };
-    let held = tables.in_hand(command.family, table);
-    if let Some(done) = held.and_then(|session| session.do_in_hand(command, hosts)) {
+    // What is not done in hand need not be taken in hand for that.
+    if is_small(&command.verb)
+        && let Some(session) = tables.in_hand(command.family, table)
+        && let Some(done) = session.do_in_hand(command, hosts)
+    {
         return done;
     }
     let mut session = Session::open(tables, command.family, table);

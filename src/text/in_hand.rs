@@ -35,7 +35,7 @@ pub(super) enum Step {
 }
 
 /// Whether a command changes so little that the table can stay in hand. Each of those that can fail half way notes its steps.
-fn is_small(verb: &Verb<'_>) -> bool {
+pub(super) fn is_small(verb: &Verb<'_>) -> bool {
     match verb {
         Verb::Append { .. }
         | Verb::Insert { .. }
@@ -69,15 +69,12 @@ impl Session {
         self.hand.as_ref().is_some_and(|hand| hand.changed)
     }
 
-    /// Does a command to a table in hand. `None`: nothing was done, and the table has to be put into force and opened for this command alone.
+    /// Does a command that [`is_small`] to a table in hand. `None`: nothing was done, and the table has to be put into force and opened for this command alone.
     pub(super) fn do_in_hand(
         &mut self,
         command: &Command<'_>,
         hosts: &dyn Hosts,
     ) -> Option<(Printed, Result<(), Failure>)> {
-        if !is_small(&command.verb) {
-            return None;
-        }
         self.begin();
         let mut printed = Printed::default();
         let result = perform(command, self, hosts, &mut printed);

@@ -1,14 +1,14 @@
 //! Where a chain has a rule as it is typed: what `-D` and `-C` ask.
 //!
-//! A few questions are answered by looking at one rule after another. Who asks often gets an index, from a rule's text to labels that grow
+//! A few questions are answered by looking at one rule after another. Who asks often gets an index, from what a rule says to labels that grow
 //! along the chain: a label stays when rules come and go before it, and a search among the labels tells the position.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::save;
-use crate::rule::Rule;
+use crate::rule::{Action, Rule, Selector};
 
 /// The index of one chain, where it has one.
 #[derive(Debug, Default)]
@@ -21,9 +21,41 @@ pub(super) struct Places {
 #[derive(Debug)]
 struct Index {
     /// One a rule, growing.
-    labels: VecDeque<u64>,
-    /// The labels of all rules of one text.
-    texts: HashMap<u64, BTreeSet<u64>>,
+    labels: VecDeque<Label>,
+    /// The numbers of all rules of one hash.
+    said: HashMap<u64, Numbers>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Label {
+    number: u64,
+    hash: u64,
+}
+
+/// Mostly one: few chains say anything twice.
+#[derive(Debug)]
+enum Numbers {
+    One(u64),
+    Many(BTreeSet<u64>),
+}
+
+impl Numbers {
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        let (one, many) = match self {
+            Self::One(one) => (Some(*one), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        one.into_iter().chain(many.into_iter().flatten().copied())
+    }
+
+    fn insert(&mut self, number: u64) {
+        match self {
+            Self::One(one) => *self = Self::Many([*one, number].into()),
+            Self::Many(many) => {
+                many.insert(number);
+            }
+        }
+    }
 }
 
 impl Places {
@@ -34,8 +66,8 @@ impl Places {
             return rules.iter().position(|other| other.says_the_same(rule));
         }
         let index = self.index.get_or_insert_with(|| Index::of(rules));
-        let labels = index.texts.get(&text_of(rule))?;
-        let places = labels.iter().filter_map(|label| index.labels.binary_search(label).ok());
+        let numbers = index.said.get(&hash_of(rule))?.iter();
+        let places = numbers.filter_map(|number| index.labels.binary_search_by_key(&number, |it| it.number).ok());
         places
             .into_iter()
             .find(|&at| rules.get(at).is_some_and(|other| other.says_the_same(rule)))
@@ -44,53 +76,91 @@ impl Places {
     /// A rule comes to this position; those from there on move.
     pub fn inserted(&mut self, at: usize, rule: &Rule) {
         let Some(index) = &mut self.index else { return };
-        let before = at.checked_sub(1).map_or(Some(0), |at| index.labels.get(at).copied());
-        let (Some(before), after) = (before, index.labels.get(at)) else {
+        let number = |at: usize| index.labels.get(at).map(|it| it.number);
+        let before = at.checked_sub(1).map_or(Some(0), number);
+        let (Some(before), after) = (before, number(at)) else {
             self.index = None;
             return;
         };
-        let label = match after {
+        let number = match after {
             Some(after) => before + (after - before) / 2,
             None => before.saturating_add(GAP),
         };
-        if label == before {
+        if number == before {
             // No room: labels are given anew when somebody asks.
             self.index = None;
             return;
         }
-        index.labels.insert(at, label);
-        index.texts.entry(text_of(rule)).or_default().insert(label);
+        let hash = hash_of(rule);
+        index.labels.insert(at, Label { number, hash });
+        index.note(hash, number);
     }
 
     /// The rule at this position goes.
-    pub fn removed(&mut self, at: usize, rule: &Rule) {
+    pub fn removed(&mut self, at: usize) {
         let Some(index) = &mut self.index else { return };
-        if let Some(label) = index.labels.remove(at)
-            && let Some(labels) = index.texts.get_mut(&text_of(rule))
-        {
-            labels.remove(&label);
+        let Some(Label { number, hash }) = index.labels.remove(at) else {
+            return;
+        };
+        match index.said.get_mut(&hash) {
+            Some(Numbers::Many(many)) => {
+                many.remove(&number);
+            }
+            _ => {
+                index.said.remove(&hash);
+            }
         }
     }
 }
 
 impl Index {
     fn of(rules: &VecDeque<Arc<Rule>>) -> Self {
-        let mut texts: HashMap<u64, BTreeSet<u64>> = HashMap::new();
-        let mut labels = VecDeque::with_capacity(rules.len());
+        let mut index = Self {
+            labels: VecDeque::with_capacity(rules.len()),
+            said: HashMap::with_capacity(rules.len()),
+        };
         for (at, rule) in rules.iter().enumerate() {
-            let label = (at as u64 + 1) * GAP;
-            labels.push_back(label);
-            texts.entry(text_of(rule)).or_default().insert(label);
+            let (number, hash) = ((at as u64 + 1) * GAP, hash_of(rule));
+            index.labels.push_back(Label { number, hash });
+            index.note(hash, number);
         }
-        Self { labels, texts }
+        index
+    }
+
+    fn note(&mut self, hash: u64, number: u64) {
+        match self.said.entry(hash) {
+            Entry::Vacant(place) => {
+                place.insert(Numbers::One(number));
+            }
+            Entry::Occupied(mut numbers) => numbers.get_mut().insert(number),
+        }
     }
 }
 
-/// Rules that say the same have the same text. Others may share it, so whoever finds one by it must compare.
-fn text_of(rule: &Rule) -> u64 {
-    let mut text = String::new();
-    save::write_rule(&mut text, "", rule, None);
+/// Rules that say the same have the same hash. Others may share it, so whoever finds one by it must compare.
+fn hash_of(rule: &Rule) -> u64 {
     let mut hasher = DefaultHasher::new();
+    let Selector {
+        source,
+        destination,
+        protocol,
+        ..
+    } = rule.selector;
+    (source, destination, protocol).hash(&mut hasher);
+    // Extensions say in their text what they are.
+    let mut text = String::with_capacity(128);
+    for one in &rule.matches {
+        text.push_str(one.name());
+        one.save(&mut text);
+    }
+    match &rule.action {
+        Action::Jump(name) | Action::Goto(name) => text.push_str(name),
+        Action::Target(target) => {
+            text.push_str(target.name());
+            target.save(&mut text);
+        }
+        Action::Nothing | Action::Accept | Action::Drop | Action::Return | Action::Queue => {}
+    }
     text.hash(&mut hasher);
     hasher.finish()
 }
@@ -104,7 +174,7 @@ const GAP: u64 = 1 << 32;
 mod tests {
     use super::*;
     use crate::base::{AddressMask, Family, Random};
-    use crate::rule::{Action, Count, CountId, Selector};
+    use crate::rule::{Count, CountId};
 
     fn rule(number: u8) -> Arc<Rule> {
         Arc::new(Rule {
@@ -145,8 +215,8 @@ mod tests {
                 }
                 2 if !rules.is_empty() => {
                     let at = (drawn >> 8) as usize % rules.len();
-                    let gone = rules.remove(at).unwrap();
-                    places.removed(at, &gone);
+                    rules.remove(at).unwrap();
+                    places.removed(at);
                 }
                 _ => {
                     let expected = rules.iter().position(|other: &Arc<Rule>| other.says_the_same(&one));

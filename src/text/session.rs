@@ -103,7 +103,7 @@ impl Session {
     pub fn open(tables: &mut dyn Tables, family: Family, table: Table) -> Self {
         let rules = tables.open(family, table);
         let mut built_in = Vec::new();
-        let mut user: BTreeMap<String, OpenChain> = BTreeMap::new();
+        let mut user: Vec<(String, OpenChain)> = Vec::with_capacity(rules.chains.len());
         for mut chain in rules.chains {
             // Whatever an earlier change said of counters has been done; only what this one says may be done again.
             if let ChainKind::BuiltIn { count, .. } = &mut chain.kind {
@@ -116,7 +116,10 @@ impl Session {
             }
             let chain = OpenChain::new(chain);
             match chain.is_user() {
-                true => put(&mut user, chain),
+                true => match user.last_mut() {
+                    Some((name, first)) if *name == chain.name => first.twins.push(chain),
+                    _ => user.push((chain.name.clone(), chain)),
+                },
                 false => built_in.push(chain),
             }
         }
@@ -124,7 +127,7 @@ impl Session {
             family,
             table,
             built_in,
-            user,
+            user: by_name(user),
             references: OnceCell::new(),
             renames: Renames::default(),
             counted: OnceCell::new(),
@@ -255,7 +258,7 @@ impl Session {
         self.settle();
         let open = self.chain_mut(chain)?;
         let gone = open.rules.remove(at).ok_or(Denial::DeletionTooBig)?;
-        open.places.removed(at, &gone);
+        open.places.removed(at);
         self.changed = true;
         self.refer(&gone, false);
         self.note_removed(chain, at, &gone);
@@ -267,7 +270,7 @@ impl Session {
         let open = self.chain_mut(chain)?;
         let old = open.rules.get_mut(at).ok_or(Denial::ReplacementTooBig)?;
         let gone = std::mem::replace(old, Arc::clone(&rule));
-        open.places.removed(at, &gone);
+        open.places.removed(at);
         open.places.inserted(at, &rule);
         self.changed = true;
         self.refer(&gone, false);
@@ -457,10 +460,26 @@ impl Session {
     }
 }
 
+/// A table's chains stand in the order of their names, and then the tree is made of them at once.
+fn by_name(chains: Vec<(String, OpenChain)>) -> BTreeMap<String, OpenChain> {
+    if chains.is_sorted_by(|(one, _), (next, _)| one < next) {
+        return chains.into_iter().collect();
+    }
+    let mut user = BTreeMap::new();
+    for (_, chain) in chains {
+        put(&mut user, chain);
+    }
+    user
+}
+
 /// Puts a user chain where its name belongs.
-fn put(user: &mut BTreeMap<String, OpenChain>, chain: OpenChain) {
+fn put(user: &mut BTreeMap<String, OpenChain>, mut chain: OpenChain) {
     match user.get_mut(&chain.name) {
-        Some(first) => first.twins.push(chain),
+        Some(first) => {
+            let twins = std::mem::take(&mut chain.twins);
+            first.twins.push(chain);
+            first.twins.extend(twins);
+        }
         None => {
             user.insert(chain.name.clone(), chain);
         }
