@@ -69,13 +69,18 @@ fn parse_mask(text: &str) -> Result<Ipv4Addr, Failure> {
 }
 
 fn whole_dotted(text: &str) -> Option<Ipv4Addr> {
+    if !text.contains('.') {
+        return None;
+    }
     let (octets, count) = dotted(text)?;
     (count == 4).then(|| Ipv4Addr::from(octets))
 }
 
 /// One to four numbers with dots, each a byte; the missing ones are zero: `10.1` is the network 10.1.0.0.
 fn short_dotted(text: &str) -> Option<Ipv4Addr> {
-    dotted(text).map(|(octets, _)| Ipv4Addr::from(octets))
+    // Most are written as they are printed.
+    let whole = text.parse().ok();
+    whole.or_else(|| dotted(text).map(|(octets, _)| Ipv4Addr::from(octets)))
 }
 
 /// The bytes, and how many there were.

@@ -5,8 +5,6 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use smallvec::{SmallVec, smallvec};
-
 use super::apply::{Printed, no_table, perform, set_policy};
 use super::command::{self, Command, Verb};
 use super::counters;
@@ -81,25 +79,40 @@ pub fn run_marked(
         printed: Printed::default(),
     };
     let mut lines = 0u32;
-    let has_nul = text.contains('\0');
-    for line in text.split_inclusive('\n').flat_map(pieces) {
-        lines += 1;
+    let mut one = |lines: &mut u32, line: &str| {
+        *lines += 1;
+        let lines = *lines;
         // A comment makes no rule, so what comes behind it need not be told apart.
         if !line.starts_with(['#', '\n']) {
             marks.set(lines);
         }
-        let seen = match has_nul {
-            true => up_to_nul(&line),
-            false => &line,
-        };
-        match file.line(seen, lines) {
-            Ok(Next::Line) => {}
-            Ok(Next::End) => return (file.printed, Ok(())),
-            Err(mut failure) => {
-                failure.place.line = Some(lines);
-                return (file.printed, Err(failure));
-            }
+        file.line(up_to_nul(line), lines).map_err(|mut failure| {
+            failure.place.line = Some(lines);
+            failure
+        })
+    };
+    let mut result = Ok(Next::Line);
+    for line in lines_of(text) {
+        // Nothing is asked of what is only passed over.
+        if line == "\n" || line.starts_with('#') && !options.verbose && line.len() <= LONGEST_LINE {
+            lines += 1;
+            continue;
         }
+        result = match exceeds(line, LONGEST_LINE) {
+            false => one(&mut lines, line),
+            true => pieces(line).iter().try_fold(Next::Line, |next, piece| match next {
+                Next::Line => one(&mut lines, piece),
+                Next::End => Ok(next),
+            }),
+        };
+        if !matches!(result, Ok(Next::Line)) {
+            break;
+        }
+    }
+    match result {
+        Ok(Next::Line) => {}
+        Ok(Next::End) => return (file.printed, Ok(())),
+        Err(failure) => return (file.printed, Err(failure)),
     }
     let result = match file.open {
         None => Ok(()),
@@ -113,21 +126,23 @@ pub fn run_marked(
     (file.printed, result)
 }
 
+/// Lines with their ends; there may be a hundred thousand, and most of them short.
+fn lines_of(text: &str) -> impl Iterator<Item = &str> {
+    let mut from = 0;
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+    let last = (!text.is_empty() && !text.ends_with('\n')).then_some(text.len());
+    ends.chain(last)
+        .map(move |end| &text[std::mem::replace(&mut from, end)..end])
+}
+
 /// A line longer than the tool's buffer comes in pieces, each a line of its own to it and each counted.
-fn pieces(line: &str) -> SmallVec<[Cow<'_, str>; 1]> {
-    if !exceeds(line, LONGEST_LINE) {
-        return smallvec![Cow::Borrowed(line)];
-    }
-    let bytes = bytes_of(line);
-    bytes
-        .chunks(LONGEST_LINE)
-        .map(|piece| Cow::Owned(text_of(piece)))
-        .collect()
+fn pieces(line: &str) -> Vec<String> {
+    bytes_of(line).chunks(LONGEST_LINE).map(text_of).collect()
 }
 
 /// What the tool sees of a line with a NUL in it.
 fn up_to_nul(line: &str) -> &str {
-    line.split('\0').next().unwrap_or(line)
+    memchr::memchr(0, line.as_bytes()).map_or(line, |at| &line[..at])
 }
 
 struct File<'a> {

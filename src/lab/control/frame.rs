@@ -77,17 +77,21 @@ impl<'a> Text<'a> {
     }
 
     /// The text, off the front of what came behind the line.
-    fn taken(self, rest: &mut &[u8]) -> Result<String, String> {
+    fn taken(self, rest: &mut Vec<u8>) -> Result<String, String> {
         let length = match self {
             Self::Here(text) => return Ok(text.into_owned()),
             Self::Behind { behind } => behind,
         };
-        let (text, others) = rest
-            .split_at_checked(length)
-            .ok_or_else(|| format!("{length} bytes of a text should follow the line, and {} do", rest.len()))?;
-        *rest = others;
-        let text = std::str::from_utf8(text).map_err(|error| format!("a text behind the line is no UTF-8: {error}"))?;
-        Ok(text.to_owned())
+        if length > rest.len() {
+            return Err(format!(
+                "{length} bytes of a text should follow the line, and {} do",
+                rest.len()
+            ));
+        }
+        // The only one, or the last, is not copied.
+        let others = rest.split_off(length);
+        String::from_utf8(std::mem::replace(rest, others))
+            .map_err(|error| format!("a text behind the line is no UTF-8: {error}"))
     }
 }
 
@@ -117,13 +121,14 @@ pub fn outgoing(request: &Request) -> io::Result<Outgoing<'_>> {
 }
 
 /// A request that has come, and whether whoever asks reads what follows a line.
-pub fn incoming(frame: &[u8]) -> Result<(Request, bool), String> {
+pub fn incoming(mut frame: Vec<u8>) -> Result<(Request, bool), String> {
     let end = frame
         .iter()
         .position(|byte| *byte == b'\n')
         .map_or(frame.len(), |at| at + 1);
-    let (line, mut rest) = frame.split_at(end);
-    let line: RequestLine<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let line: RequestLine<'_> = serde_json::from_slice(&frame[..end]).map_err(|error| error.to_string())?;
+    frame.drain(..end);
+    let mut rest = frame;
     if line.behind.unwrap_or(0) != rest.len() {
         let said = line.behind.unwrap_or(0);
         return Err(format!(
@@ -296,7 +301,7 @@ mod tests {
             let bytes = sent(&request);
             let line = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
             assert_eq!(length_behind(&bytes), bytes.len() - line);
-            assert_eq!(incoming(&bytes).unwrap(), (request.clone(), true));
+            assert_eq!(incoming(bytes.clone()).unwrap(), (request.clone(), true));
             let mut frame = Vec::new();
             let twice = [&bytes[..], &bytes[..]].concat();
             let mut reader = io::BufReader::with_capacity(7, &twice[..]);
@@ -332,7 +337,7 @@ mod tests {
 
     #[test]
     fn what_is_typed_by_hand_is_a_line() {
-        let (request, reads_behind) = incoming(br#"{"tool":"iptables","args":["-S"]}"#).unwrap();
+        let (request, reads_behind) = incoming(br#"{"tool":"iptables","args":["-S"]}"#.to_vec()).unwrap();
         assert_eq!((request.tool.as_str(), reads_behind), ("iptables", false));
         for (bytes, why) in [
             (&b"{\"tool\":\"x\",\"args\":1}\n"[..], "invalid type"),
@@ -355,7 +360,7 @@ mod tests {
                 "no UTF-8",
             ),
         ] {
-            let said = incoming(bytes).unwrap_err();
+            let said = incoming(bytes.to_vec()).unwrap_err();
             assert!(said.contains(why), "{said}");
         }
         // A length that no number holds is one that nothing has.
