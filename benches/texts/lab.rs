@@ -14,6 +14,7 @@ pub fn forms() -> Vec<Form> {
         files,
         call,
         status,
+        starts_each: false,
     };
     let run = |name, size, files, status| form(name, size, files, Call::Nflab(&["run", "-q", "s"]), status);
     let lab = |name, size, files, status| {

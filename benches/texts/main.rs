@@ -25,6 +25,8 @@ pub struct Form {
     pub call: Call,
     /// How the program has to end.
     pub status: i32,
+    /// Each of so many starts a program of its own.
+    pub starts_each: bool,
 }
 
 /// What is done with the files, in their directory.
@@ -83,18 +85,23 @@ fn table(place: &Place, forms: &[Form]) -> usize {
     );
     let starts = place.starts();
     println!(
-        "starting costs {:.0} ms under `nflab sh`, {:.0} ms alone, {:.0} ms for the real tools, and is left out of all comparisons",
-        starts.contained, starts.alone, starts.real
+        "starting costs {:.1} ms under `nflab sh`, {:.1} ms alone, {:.1} ms for the real tools' namespace and {:.1} ms for one of them, and is left out of all comparisons",
+        starts.contained, starts.alone, starts.real, starts.real_tool
     );
     let mut faults = 0;
     for form in forms {
         let (one, two) = (place.ours(form, form.size), place.ours(form, 2 * form.size));
         let real = [form.size, 2 * form.size].map(|size| place.real(form, size));
-        let start = match form.call {
-            Call::Nflab(_) | Call::Words(_) => starts.alone,
-            Call::Tools(_) | Call::Own(_) => starts.contained,
+        let start = |size: usize| {
+            let many = if form.starts_each { size as f64 } else { 0.0 };
+            let ours = match form.call {
+                Call::Nflab(_) | Call::Words(_) => starts.alone,
+                Call::Tools(_) | Call::Own(_) => starts.contained,
+            };
+            (ours + many * starts.alone, starts.real + many * starts.real_tool)
         };
-        let ratio = growth(start, &one, &two);
+        let (start, start_of_two) = (start(form.size), start(2 * form.size));
+        let ratio = growth((start.0, start_of_two.0), &one, &two);
         let mut remarks = Vec::new();
         if [&one, &two].iter().any(|it| it.status != Some(form.status)) {
             faults += 1;
@@ -106,7 +113,7 @@ fn table(place: &Place, forms: &[Form]) -> usize {
         if ratio.is_some_and(|it| it > MOST) {
             remarks.push("grows faster than its text".to_owned());
         }
-        let slower = |it: &Cost| two.milliseconds - start > it.milliseconds - starts.real;
+        let slower = |it: &Cost| two.milliseconds - start_of_two.0 > it.milliseconds - start_of_two.1;
         if real[1].as_ref().is_some_and(slower) {
             remarks.push("slower than the real tool".to_owned());
         }
@@ -131,8 +138,8 @@ fn table(place: &Place, forms: &[Form]) -> usize {
 }
 
 /// How often the smaller text's cost the greater one has; what starting costs is no part of it. Nothing where there is too little to tell.
-fn growth(start: f64, one: &Cost, two: &Cost) -> Option<f64> {
-    let (one, two) = (one.milliseconds - start, two.milliseconds - start);
+fn growth(starts: (f64, f64), one: &Cost, two: &Cost) -> Option<f64> {
+    let (one, two) = (one.milliseconds - starts.0, two.milliseconds - starts.1);
     (one > TOO_LITTLE).then(|| two / one)
 }
 

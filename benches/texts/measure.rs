@@ -20,10 +20,14 @@ pub struct Cost {
 }
 
 /// Milliseconds.
+#[derive(Clone, Copy)]
 pub struct Starts {
     pub contained: f64,
     pub alone: f64,
+    /// The real tools' namespace.
     pub real: f64,
+    /// One of the real tools.
+    pub real_tool: f64,
 }
 
 /// A directory for the files, gone at the end.
@@ -48,7 +52,7 @@ impl Place {
         Self { directory, has_real }
     }
 
-    /// What nothing costs, in milliseconds: to start a lab and contain a command, to start one alone, and to make the real tools a namespace.
+    /// What nothing costs: to start a lab and contain a command, to start one alone, to make the real tools a namespace, and to start one of them.
     pub fn starts(&self) -> Starts {
         let least = |words: &[&str]| {
             let times = (0..5).map(|_| self.run(words, 0).milliseconds);
@@ -59,6 +63,10 @@ impl Place {
             alone: least(&["nflab", "--version"]),
             real: match self.has_real {
                 true => least(&["unshare", "-n", "true"]),
+                false => 0.0,
+            },
+            real_tool: match self.has_real {
+                true => least(&["iptables-legacy", "--version"]),
                 false => 0.0,
             },
         }

@@ -14,6 +14,7 @@ pub fn forms() -> Vec<Form> {
         files,
         call: Call::Tools(line),
         status: 0,
+        starts_each: false,
     };
     const RESTORE: &str = "iptables-legacy-restore f";
     vec![
@@ -194,11 +195,34 @@ pub fn forms() -> Vec<Form> {
             60,
             |_| Vec::new(),
             "for i in $(seq $N); do iptables-legacy -A INPUT -s 10.0.0.$i -j DROP; done",
+        )
+        .starts_each(),
+        tools(
+            "conntrack -R of many flows",
+            5_000,
+            |n| {
+                let flow = |n| {
+                    format!(
+                        "-A -s 10.0.{}.{} -d 10.1.0.1 -p udp --sport 9 --dport 53 -t 100",
+                        n >> 8,
+                        n & 255
+                    )
+                };
+                file(lines(n, flow))
+            },
+            "conntrack -R f; conntrack -L",
         ),
     ]
 }
 
 impl Form {
+    fn starts_each(self) -> Self {
+        Self {
+            starts_each: true,
+            ..self
+        }
+    }
+
     fn ends(self, status: i32) -> Self {
         Self { status, ..self }
     }

@@ -92,9 +92,7 @@ impl Response {
 
 /// Answers one request. What isn't one gets a response that says so, so that a conversation goes on.
 pub fn answer_with(frame: Vec<u8>, handle: impl FnOnce(Request) -> Response) -> Vec<u8> {
-    let read = frame::incoming(&frame);
-    drop(frame);
-    match read {
+    match frame::incoming(frame) {
         Ok((request, reads_behind)) => frame::response(handle(request), reads_behind),
         Err(why) => line_of(&Response::failure(
             2,
