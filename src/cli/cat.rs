@@ -1,6 +1,7 @@
 //! `cat` for the files of `/proc` that a lab has.
 
 use super::lsmod;
+use crate::base::Family;
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::ext;
 use crate::lab::machine::{Machine, ToolOutput};
@@ -46,9 +47,10 @@ fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
                     .map(|expectation| text::expectation(expectation, ExpectationForm::Proc, now)),
             )
         }
-        "/proc/net/ip_tables_names" => lines(machine.table_names().into_iter().map(str::to_owned)),
-        // Tables of IPv6 are not there yet.
-        "/proc/net/ip6_tables_names" | "/proc/net/ip6_tables_matches" | "/proc/net/ip6_tables_targets" => String::new(),
+        "/proc/net/ip_tables_names" => table_names(machine, Family::V4),
+        "/proc/net/ip6_tables_names" => table_names(machine, Family::V6),
+        // There are no rules of IPv6 yet that any could stand in.
+        "/proc/net/ip6_tables_matches" | "/proc/net/ip6_tables_targets" => String::new(),
         "/proc/modules" => lines(
             machine
                 .modules()
@@ -73,6 +75,11 @@ fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
             }
         }
     })
+}
+
+/// The kernel lists the youngest first, and none before its family's tool has asked for one.
+fn table_names(machine: &Machine, family: Family) -> String {
+    lines(machine.table_names(family).into_iter().rev().map(str::to_owned))
 }
 
 fn lines(lines: impl Iterator<Item = String>) -> String {

@@ -381,10 +381,10 @@ impl Machine {
         keys
     }
 
-    /// The tables that exist, as `/proc/net/ip_tables_names` has them.
-    pub fn table_names(&self) -> Vec<&'static str> {
+    /// The tables of a family that exist, in the order they came to.
+    pub fn table_names(&self, family: Family) -> Vec<&'static str> {
         self.router()
-            .tables(Family::V4)
+            .tables(family)
             .into_iter()
             .map(|table| table.name())
             .collect()

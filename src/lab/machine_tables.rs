@@ -16,7 +16,7 @@ use crate::text::{Counted, Session, Tables};
 
 /// The tables that are in hand.
 #[derive(Default)]
-pub(super) struct InHand(BTreeMap<Table, Held>);
+pub(super) struct InHand(BTreeMap<(Family, Table), Held>);
 
 struct Held {
     session: Session,
@@ -85,7 +85,7 @@ impl Tables for MachineTables<'_> {
         }
         let now = self.machine.now;
         let (router, InHand(held)) = self.machine.router_and_hand();
-        let held = match held.entry(table) {
+        let held = match held.entry((family, table)) {
             Entry::Occupied(held) => held.into_mut(),
             Entry::Vacant(place) => {
                 let session = Session::open(&mut RouterTables::new(router, now), family, table).into_hand()?;

@@ -28,7 +28,7 @@ pub trait Tables {
     fn replace(&mut self, rules: TableRules) -> Result<(), Refusal>;
     /// The table as commands have left it, which comes into force before anybody looks; `None` where each command has to be in force when it
     /// is done.
-    fn in_hand(&mut self, _family: Family, _table: Table) -> Option<&mut Session> {
+    fn in_hand(&mut self, _: Family, _: Table) -> Option<&mut Session> {
         None
     }
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::trace;
 use super::{Input, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
-use crate::base::InterfaceName;
 use crate::base::bytes::{os_of, text_of_path};
+use crate::base::{Family, InterfaceName};
 use crate::engine::{Fate, Port};
 use crate::explain::describe;
 use crate::explain::story::Detail;
@@ -365,7 +365,7 @@ fn describe_lab(lab: &Lab) -> String {
         ));
     }
     text.push_str(&routes(lab));
-    let tables = lab.machine.table_names();
+    let tables = lab.machine.table_names(Family::V4);
     if !tables.is_empty() {
         text.push_str(&format!("tables {}\n", tables.join(" ")));
     }
