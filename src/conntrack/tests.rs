@@ -9,7 +9,9 @@ use super::{
     DropReason, Endpoint, Expectation, ExpectationMask, ExpectationRefused, Flow, HelperSpec, Reason, Status, Template,
     Tracked, Tracking, Tuple,
 };
+use crate::base::testing::{families, host};
 use crate::base::{Family, protocol};
+use crate::packet::testing::udp as datagram;
 use crate::wire::tcp::flags::{ACK, SYN};
 
 #[test]
@@ -423,4 +425,19 @@ fn expectations_as_text() {
     made.permanent = true;
     made.inactive = true;
     assert!(text::expectation(&made, ExpectationForm::Proc, bench.now).ends_with("dport=1025 PERMANENT,INACTIVE ftp"));
+}
+
+families! {
+    fn a_datagram_and_its_answer(family: Family) {
+        let (client, server) = ((host(family, 2), 4000), (host(family, 9), 53));
+        let bench = Bench::new();
+        let states = bench.states([
+            datagram(client, server, b"?"),
+            datagram(server, client, b"!"),
+            datagram(client, server, b"?"),
+            datagram(server, (client.0, 4001), b"!"),
+        ]);
+        assert_eq!(states, ["NEW", "ESTABLISHED", "ESTABLISHED", "NEW"]);
+        assert!(bench.table.flows(bench.now).iter().all(|flow| flow.original().family() == family));
+    }
 }

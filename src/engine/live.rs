@@ -266,40 +266,44 @@ const NEAR: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::testing::families;
     use crate::rule::{Action, Selector};
 
-    #[test]
-    fn counters_follow_their_rule_from_one_ruleset_to_the_next() {
-        let rule = |count| {
-            Arc::new(Rule {
-                id: CountId::fresh(),
-                count,
-                selector: Selector::any(Family::V4),
-                matches: Vec::new(),
-                action: Action::Nothing,
-            })
-        };
-        let (first, second) = (rule(Count::Keep), rule(Count::Set(Counters { packets: 5, bytes: 50 })));
-        let mut rules = TableRules::new(Family::V4, Table::Filter);
-        rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&first), Arc::clone(&second)];
-        let live = Live::default().with_table(rules, 2, Time::ZERO).unwrap().live;
-        let table = live.of(Family::V4).table(Table::Filter).unwrap();
-        table.count(0, 0, 100);
-        table.count(1, 0, 20);
-        table.count(1, 1, 7);
-        // The two swap places, and a new one comes first.
-        let mut rules = TableRules::clone(&table.compiled.rules);
-        let input = rules.chain_mut("INPUT").unwrap();
-        input.rules.reverse();
-        let third = rule(Count::Keep);
-        input.rules.insert(0, Arc::clone(&third));
-        let live = live.with_table(rules, 2, Time::ZERO).unwrap().live;
-        let counters = live.of(Family::V4).table(Table::Filter).unwrap().counters();
-        assert_eq!(counters[&first.id], Counters { packets: 2, bytes: 120 });
-        assert_eq!(counters[&second.id], Counters { packets: 6, bytes: 57 });
-        assert_eq!(counters[&third.id], Counters::default());
-        assert_eq!(live.of(Family::V4).created(), [Table::Filter]);
-        assert_eq!(live.of(Family::V6).created(), []);
+    families! {
+        fn counters_follow_their_rule_from_one_ruleset_to_the_next(family: Family) {
+            let rule = |count| {
+                Arc::new(Rule {
+                    id: CountId::fresh(),
+                    count,
+                    selector: Selector::any(family),
+                    matches: Vec::new(),
+                    action: Action::Nothing,
+                })
+            };
+            let (first, second) = (rule(Count::Keep), rule(Count::Set(Counters { packets: 5, bytes: 50 })));
+            let mut rules = TableRules::new(family, Table::Filter);
+            rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&first), Arc::clone(&second)];
+            let live = Live::default().with_table(rules, 2, Time::ZERO).unwrap().live;
+            let table = live.of(family).table(Table::Filter).unwrap();
+            table.count(0, 0, 100);
+            table.count(1, 0, 20);
+            table.count(1, 1, 7);
+            // The two swap places, and a new one comes first.
+            let mut rules = TableRules::clone(&table.compiled.rules);
+            let input = rules.chain_mut("INPUT").unwrap();
+            input.rules.reverse();
+            let third = rule(Count::Keep);
+            input.rules.insert(0, Arc::clone(&third));
+            let live = live.with_table(rules, 2, Time::ZERO).unwrap().live;
+            let counters = live.of(family).table(Table::Filter).unwrap().counters();
+            assert_eq!(counters[&first.id], Counters { packets: 2, bytes: 120 });
+            assert_eq!(counters[&second.id], Counters { packets: 6, bytes: 57 });
+            assert_eq!(counters[&third.id], Counters::default());
+            assert_eq!(live.of(family).created(), [Table::Filter]);
+            for other in Family::ALL.into_iter().filter(|it| *it != family) {
+                assert_eq!(live.of(other).created(), []);
+            }
+        }
     }
 
     /// The same table of another family is another table.
@@ -334,48 +338,49 @@ mod tests {
         assert_eq!((rules(Family::V4), rules(Family::V6)), (Some(1), Some(0)));
     }
 
-    #[test]
-    fn what_is_counted_while_a_table_is_replaced_goes_on_in_the_next() {
-        let rule = || {
-            Arc::new(Rule {
-                id: CountId::fresh(),
-                count: Count::Keep,
-                selector: Selector::any(Family::V4),
-                matches: Vec::new(),
-                action: Action::Nothing,
-            })
-        };
-        let [kept, set, seen] = [rule(), rule(), rule()];
-        let mut rules = TableRules::new(Family::V4, Table::Filter);
-        rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&kept), Arc::clone(&set), Arc::clone(&seen)];
-        let before = Live::default().with_table(rules.clone(), 1, Time::ZERO).unwrap().live;
-        let old = Arc::clone(before.of(Family::V4).table(Table::Filter).unwrap());
-        for step in 0..3 {
-            old.count(0, step, 100);
-        }
-        let says = |rule: &Rule, count| {
-            Arc::new(Rule {
-                count,
-                ..Rule::clone(rule)
-            })
-        };
-        let input = &mut rules.chain_mut("INPUT").unwrap().rules;
-        input[1] = says(&set, Count::Set(Counters { packets: 7, bytes: 70 }));
-        input[2] = says(&seen, Count::Seen(old.counters()[&seen.id]));
-        // Three packets that see the old table: before the new one is made, before it is in force, and after that.
-        let pass = |table: &LiveTable, bytes| (0..3).for_each(|step| table.count(0, step, bytes));
-        pass(&old, 10);
-        let replacement = before.with_table(rules, 1, Time::ZERO).unwrap();
-        pass(&old, 20);
-        let published = ArcSwap::from_pointee(before);
-        replacement.publish(&published);
-        pass(&old, 30);
-        let live = published.load_full();
-        let new = live.of(Family::V4).table(Table::Filter).unwrap();
-        pass(new, 1);
-        let counters = new.counters();
-        for (rule, packets, bytes) in [(&kept, 5, 161), (&set, 8, 71), (&seen, 4, 61)] {
-            assert_eq!(counters[&rule.id], Counters { packets, bytes });
+    families! {
+        fn what_is_counted_while_a_table_is_replaced_goes_on_in_the_next(family: Family) {
+            let rule = || {
+                Arc::new(Rule {
+                    id: CountId::fresh(),
+                    count: Count::Keep,
+                    selector: Selector::any(family),
+                    matches: Vec::new(),
+                    action: Action::Nothing,
+                })
+            };
+            let [kept, set, seen] = [rule(), rule(), rule()];
+            let mut rules = TableRules::new(family, Table::Filter);
+            rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&kept), Arc::clone(&set), Arc::clone(&seen)];
+            let before = Live::default().with_table(rules.clone(), 1, Time::ZERO).unwrap().live;
+            let old = Arc::clone(before.of(family).table(Table::Filter).unwrap());
+            for step in 0..3 {
+                old.count(0, step, 100);
+            }
+            let says = |rule: &Rule, count| {
+                Arc::new(Rule {
+                    count,
+                    ..Rule::clone(rule)
+                })
+            };
+            let input = &mut rules.chain_mut("INPUT").unwrap().rules;
+            input[1] = says(&set, Count::Set(Counters { packets: 7, bytes: 70 }));
+            input[2] = says(&seen, Count::Seen(old.counters()[&seen.id]));
+            // Three packets that see the old table: before the new one is made, before it is in force, and after that.
+            let pass = |table: &LiveTable, bytes| (0..3).for_each(|step| table.count(0, step, bytes));
+            pass(&old, 10);
+            let replacement = before.with_table(rules, 1, Time::ZERO).unwrap();
+            pass(&old, 20);
+            let published = ArcSwap::from_pointee(before);
+            replacement.publish(&published);
+            pass(&old, 30);
+            let live = published.load_full();
+            let new = live.of(family).table(Table::Filter).unwrap();
+            pass(new, 1);
+            let counters = new.counters();
+            for (rule, packets, bytes) in [(&kept, 5, 161), (&set, 8, 71), (&seen, 4, 61)] {
+                assert_eq!(counters[&rule.id], Counters { packets, bytes });
+            }
         }
     }
 }

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Manip, NatContext, NatHook, NatRange, Translated, null_binding, setup, translate};
+use crate::base::testing::{families, host as at};
 use crate::base::{AddressRange, PortRange, Random};
 use crate::conntrack::testing::{B, Bench, address, echo, packet, udp};
 use crate::conntrack::{DropReason, Status};
 use crate::packet::Packet;
+use crate::packet::testing::udp as datagram;
 
 const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
 const C: [u8; 4] = [192, 0, 2, 77];
@@ -195,39 +197,42 @@ fn a_null_binding_may_change_a_port() {
     assert!(!flow.lock().status.has(Status::DST_NAT));
 }
 
-/// There and back is identity, for flows under both mappings.
-#[test]
-fn answers_come_back_to_where_they_were_asked() {
-    let bench = Bench::new();
-    let mut random = Random::new(10);
-    let mut ask = udp((host(2), 4000), (OUTSIDE, 53));
-    let before = ask.bytes().to_vec();
-    let (_, mut tracking) = bench.track(&mut ask);
-    let flow = Arc::clone(tracking.flow.as_ref().unwrap());
-    let mut cx = NatContext {
-        now: bench.now,
-        random: &mut random,
-    };
-    let to = NatRange {
-        addresses: Some(AddressRange::single(address(B))),
-        ports: Some(PortRange::single(5353)),
-        ..NatRange::default()
-    };
-    setup(&bench.table, &mut cx, &flow, &to, Manip::Destination);
-    setup(&bench.table, &mut cx, &flow, &to_outside(), Manip::Source);
-    for hook in [NatHook::Prerouting, NatHook::Postrouting] {
-        assert_eq!(translate(&mut ask, &tracking, hook), Ok(Translated::Changed));
+families! {
+    /// There and back is identity, for flows under both mappings.
+    fn answers_come_back_to_where_they_were_asked(family: Family) {
+        let bench = Bench::new();
+        let mut random = Random::new(10);
+        let [client, outside, server] = [2, 1, 9].map(|number| at(family, number));
+        let mut ask = datagram((client, 4000), (outside, 53), b"?");
+        let before = ask.bytes().to_vec();
+        let (_, mut tracking) = bench.track(&mut ask);
+        let flow = Arc::clone(tracking.flow.as_ref().unwrap());
+        let mut cx = NatContext {
+            now: bench.now,
+            random: &mut random,
+        };
+        let to_server = NatRange {
+            addresses: Some(AddressRange::single(server)),
+            ports: Some(PortRange::single(5353)),
+            ..NatRange::default()
+        };
+        let from_outside = NatRange {
+            addresses: Some(AddressRange::single(outside)),
+            ..NatRange::default()
+        };
+        setup(&bench.table, &mut cx, &flow, &to_server, Manip::Destination);
+        setup(&bench.table, &mut cx, &flow, &from_outside, Manip::Source);
+        for hook in [NatHook::Prerouting, NatHook::Postrouting] {
+            assert_eq!(translate(&mut ask, &tracking, hook), Ok(Translated::Changed));
+        }
+        bench.table.confirm(&bench.context(), &ask, &mut tracking).unwrap();
+        assert_eq!(ask.bytes(), datagram((outside, 4000), (server, 5353), b"?").bytes());
+        assert_ne!(before, ask.bytes());
+        let mut answer = datagram((server, 5353), (outside, 4000), b"!");
+        let (_, tracking) = bench.track(&mut answer);
+        for hook in [NatHook::Prerouting, NatHook::Postrouting] {
+            assert_eq!(translate(&mut answer, &tracking, hook), Ok(Translated::Changed));
+        }
+        assert_eq!(answer.bytes(), datagram((outside, 53), (client, 4000), b"!").bytes());
     }
-    bench.table.confirm(&bench.context(), &ask, &mut tracking).unwrap();
-    assert_eq!((ask.source(), ask.destination()), (address(OUTSIDE), address(B)));
-    assert_eq!(ask.ports(), Some((4000, 5353)));
-    let mut answer = udp((B, 5353), (OUTSIDE, 4000));
-    let (_, tracking) = bench.track(&mut answer);
-    for hook in [NatHook::Prerouting, NatHook::Postrouting] {
-        assert_eq!(translate(&mut answer, &tracking, hook), Ok(Translated::Changed));
-    }
-    let mut back = udp((OUTSIDE, 53), (host(2), 4000));
-    assert_eq!(answer.bytes(), back.bytes());
-    assert_ne!(before, ask.bytes());
-    assert!(back.ipv4().unwrap().checksum_is_right() && back.transport_mut().len() == 8);
 }

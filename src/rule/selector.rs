@@ -154,3 +154,49 @@ fn write_masked(out: &mut String, mask: &AddressMask) {
         None => write_address(out, mask.mask()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::testing::{families, host};
+    use crate::packet::testing::{echo, udp};
+
+    families! {
+        /// What was asked, what the packet failed, and the sentence about it.
+        fn the_first_part_that_fails_is_named(family: Family) {
+            let packet = udp((host(family, 2), 4000), (host(family, 9), 53), &[]);
+            let any = Selector::any(family);
+            let only = |number| AddressMask::prefix(host(family, number), family.bits()).unwrap();
+            let [lan, wan] = ["lan", "wan"].map(|name| InterfaceName::new(name).unwrap());
+            let (from, to) = (host(family, 2), host(family, 9));
+            let length = family.bits();
+            for (selector, miss, said) in [
+                (any, None, String::new()),
+                (Selector { source: only(2), destination: only(9), protocol: protocol::UDP, ..any }, None, String::new()),
+                (
+                    Selector { source: only(3), destination: only(3), ..any },
+                    Some(Miss::Source),
+                    format!("-s {}/{length}: packet is from {from}", host(family, 3)),
+                ),
+                (
+                    Selector { destination: only(9), destination_inverted: true, ..any },
+                    Some(Miss::Destination),
+                    format!("! -d {to}/{length}: packet is for {to}"),
+                ),
+                (Selector { protocol: protocol::TCP, ..any }, Some(Miss::Protocol), "-p tcp: packet is udp".to_owned()),
+            ] {
+                assert_eq!(selector.check(&packet, &lan, &wan).err(), miss, "{selector:?}");
+                if let Some(miss) = miss {
+                    let mut out = String::new();
+                    selector.explain(&mut out, miss, &packet, &lan, &wan);
+                    assert_eq!(out, said);
+                }
+            }
+            // Of another family no address fits.
+            for other in Family::ALL.into_iter().filter(|it| *it != family) {
+                let packet = echo(host(other, 2), host(other, 9), 1);
+                assert_eq!(any.check(&packet, &lan, &wan), Err(Miss::Source));
+            }
+        }
+    }
+}
