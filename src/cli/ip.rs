@@ -99,10 +99,11 @@ impl Call<'_> {
             .unwrap_or(option);
         match name {
             "-4" => self.style.only_v4 = true,
-            "-6" => return Err(Refused::not_there("IPv6")),
+            "-6" => return Err(Refused::no_ipv6("-6")),
             _ if name.len() > 1 && abbreviates(name, "-family") => match self.words.need()? {
                 "inet" => self.style.only_v4 = true,
-                family @ ("inet6" | "link" | "bridge" | "mpls") => {
+                "inet6" => return Err(Refused::no_ipv6("inet6")),
+                family @ ("link" | "bridge" | "mpls") => {
                     return Err(Refused::not_there(&format!("the family {family}")));
                 }
                 other => return Err(Refused::wrong(other, "invalid protocol family")),

@@ -2,6 +2,7 @@
 
 use super::{Outcome, World, cat, conntrack, dmesg, echo, ip, iptables, iptables_restore, iptables_save};
 use super::{lsmod, modprobe, status, sysctl, trace};
+use crate::base::absent::NO_IPV6_RULES;
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
 pub(super) use crate::lab::files::said_by_system;
@@ -113,8 +114,7 @@ fn applet(name: &str) -> Applet {
         "words" => Applet::plain(|machine, call| words::tried_on_copy(machine, call.args, call.stdin)),
         "trace" => Applet::plain(|machine, call| trace::answer(machine, call.args)),
         name if name.starts_with("ip6tables") => Applet::plain(|_, call| {
-            let why = "rules for IPv6 are not there yet in nflab; nothing was changed";
-            ToolOutput::failure(2, format!("{}: {why}\n", call.name))
+            ToolOutput::failure(2, format!("{}: {NO_IPV6_RULES}; nothing was changed\n", call.name))
         }),
         "ipset" => Applet::plain(|_, _| {
             ToolOutput::failure(2, "ipset: sets are not there yet in nflab; nothing was changed\n")

@@ -18,6 +18,7 @@ use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::base::absent::NO_IPV6;
 use crate::base::{AddressMask, InterfaceMask, InterfaceName, PortRange, protocol};
 use crate::conntrack::CtState;
 use crate::wire::ipv4::Ipv4;
@@ -453,7 +454,7 @@ impl<'a> Parser<'a> {
         match host.map_or_else(|| address.parse::<IpAddr>(), Ok) {
             Ok(IpAddr::V6(_)) => Err(self.error(
                 token.range(),
-                format!("IPv6 is not there yet: `{}` cannot be asked for", token.text),
+                format!("{NO_IPV6}: `{}` cannot be asked for", token.text),
                 expected,
                 "ask for IPv4",
             )),

@@ -10,6 +10,7 @@ use super::draft::{self, Chain, Command, Draft};
 use super::kind::Kind;
 use super::row::{self, Row};
 use super::{Options, Told, place, script};
+use crate::base::absent::NO_IPV6_RULES;
 use crate::lab::problem::Source;
 use crate::rule::{Counters, Table};
 use crate::text::list::Columns;
@@ -130,7 +131,7 @@ impl Scanner {
         }
         if let Some(words) = script::prompted(trimmed) {
             if words.iter().any(|word| word.starts_with("ip6tables")) {
-                return Err("this is ip6tables' listing; rules for IPv6 are not there yet in nflab".to_owned());
+                return Err(format!("this is ip6tables' listing; {NO_IPV6_RULES}"));
             }
             self.table = Some(script::table_of(&words)?);
             self.fresh = true;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::base::Family;
+use crate::base::absent::NO_IPV6_RULES;
 use crate::ext::listed::Listed;
 use crate::ext::missing::{self, Kind};
 use crate::ext::{self, names};
@@ -132,10 +133,7 @@ impl Row {
         let destination = next("destination")?;
         for it in [&source, &destination] {
             if it.word.contains(':') {
-                return Err(format!(
-                    "`{}` is an address of IPv6; its rules are not there yet in nflab",
-                    it.word
-                ));
+                return Err(format!("`{}` is an address of IPv6; {NO_IPV6_RULES}", it.word));
             }
         }
         let goto = it.word("[goto]").is_some();

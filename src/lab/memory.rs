@@ -16,6 +16,7 @@ use super::problem::{Position, Problem, SourceError};
 use super::script::Talk;
 #[cfg(unix)]
 use super::server::{Answer, Waker};
+use crate::base::absent::NO_IPV6;
 use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use crate::conntrack::proto::ProtocolState;
 use crate::conntrack::proto::tcp::TcpTrack;
@@ -72,10 +73,7 @@ impl Lab {
             .chain(routes)
             .map(|(position, what)| {
                 let (line, column) = file.source.line_and_column(position.start);
-                format!(
-                    "{}:{line}:{column}: IPv6 is not there yet: {what} has no effect",
-                    file.source.name
-                )
+                format!("{}:{line}:{column}: {NO_IPV6}: {what} has no effect", file.source.name)
             })
             .collect()
     }

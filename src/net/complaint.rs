@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::RouteError;
+use crate::base::absent::NO_IPV6;
 
 /// What is wrong with a packet, as its sender is told. Each family says it in an ICMP of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,7 +97,7 @@ impl fmt::Display for Suppressed {
             Self::RedirectsIgnored => "the last redirect to this sender is too recent, or it heeded none of nine",
             Self::LongerThanTheMtu => "with the IP options that it answers the reset is longer than the MTU of its way",
             Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
-            Self::NotOurFamily => "IPv6 is not there yet",
+            Self::NotOurFamily => NO_IPV6,
             Self::NotForThisHost => {
                 "reassembly is given up silently for packets to others, and without the first fragment"
             }

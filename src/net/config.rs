@@ -8,6 +8,7 @@ use super::networks::Networks;
 use super::route::Tables;
 use super::sysctl::{Conf, Sysctls};
 use super::{NewAddress, Prefix, Route, RoutingRule, RuleAction, Scope, table};
+use crate::base::absent::NO_IPV6;
 use crate::base::{InterfaceId, InterfaceName};
 
 /// Changes come by the methods of `link`, `assign`, `route_change` and `rule`, which do what the kernel does with what depends on the changed.
@@ -85,7 +86,7 @@ pub enum ConfigError {
     NoAddress(IpAddr, u8),
     #[error("prefix length {1} is too long for {0}")]
     BadPrefixLength(IpAddr, u8),
-    #[error("{0} is an IPv6 address, and IPv6 is not there yet")]
+    #[error("{NO_IPV6}: {0}")]
     NotOffered(IpAddr),
     #[error("route {0} exists already in table {1} with metric {2}")]
     RouteExists(Prefix, u32, u32),

@@ -1,5 +1,5 @@
-//! What the engine asks of the host, in the words of both families; each packet's family answers. Here alone it is said that there is one family
-//! yet: a packet of the other is let in nowhere, and whatever is asked about one all the same is answered with that.
+//! What the engine asks of the host, in the words of both families; each packet's family answers. There is one family yet: a packet of the other
+//! is not let in here, and whatever is asked about one all the same is answered with that.
 
 use super::{
     Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
@@ -221,6 +221,50 @@ impl Net {
         match packet.family() {
             Family::V4 => v4::reset(self, packet, delivery),
             Family::V6 => Err(NoReset::NotOurFamily),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::testing::{families, host};
+    use crate::net::example::{LAN, net};
+    use crate::net::{Closed, DefragUser, Pushed, Reassembly};
+    use crate::packet::testing::udp;
+
+    families! {
+        fn what_is_let_in_is_of_the_family_that_is_there(family: Family) {
+            let bytes = udp((host(family, 2), 4000), (host(family, 1), 53), b"abc").into_bytes();
+            let refused = (family == Family::V6).then_some(DropReason::NotOurFamily);
+            assert_eq!(sanity(bytes.clone()).err().map(|it| it.0), refused);
+            assert_eq!(from_program(bytes).err(), refused);
+        }
+
+        /// No question about a packet panics, whichever family it is of.
+        fn every_question_is_answered(family: Family) {
+            let net = net();
+            let state = HostState::new(1);
+            let mut packet = udp((host(family, 2), 4000), (host(family, 1), 53), b"abc");
+            packet.input = Some(LAN);
+            let is_there = family == Family::V4;
+            let refused = InputRoute::Drop(DropReason::NotOurFamily);
+            let now = Time::from_secs(1);
+            assert_eq!(net.receive(now, &mut packet) != refused, is_there);
+            assert_eq!(net.receive_known(now, &mut packet, Delivery::Local, None) != refused, is_there);
+            assert_eq!(net.route_input(&packet) != refused, is_there);
+            let answer = net.answer(&state, now, &Closed, &packet, Delivery::Local);
+            assert_eq!(!matches!(answer, Answer::Dropped(DropReason::NotOurFamily)), is_there, "{answer:?}");
+            let told = net.complain(&state, now, &packet, Delivery::Local, Complaint::TimeExceeded);
+            assert_eq!(told.map(drop) != Err(Suppressed::NotOurFamily), is_there);
+            assert_eq!(net.reset(&packet, Delivery::Local).map(drop) != Err(NoReset::NotOurFamily), is_there);
+            assert_eq!(may_complain(&packet), is_there);
+            assert!(!lacks_identification(&packet) || is_there);
+            let pushed = Reassembly::new().push(now, &net, DefragUser::LocalDeliver, packet.clone());
+            assert_eq!(matches!(pushed, Pushed::Whole(_)), is_there, "{pushed:?}");
+            let mut pieces = 0;
+            let fits = fragment(packet, 1500, &mut |_| pieces += 1);
+            assert_eq!((fits.is_ok(), pieces == 1), (is_there, is_there));
         }
     }
 }

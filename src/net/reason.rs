@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::base::absent::no_ipv6;
+
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal, $sentence:literal;)*) => {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $sentence:expr;)*) => {
         /// Why the host around netfilter dropped a packet.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum DropReason {
@@ -39,7 +41,7 @@ reasons! {
     BadTotalLength = "IP_INHDR", "the IP total length is shorter than the header";
     TotalLengthBeyondPacket = "PKT_TOO_SMALL", "the IP total length is longer than the packet";
     BadHeaderChecksum = "IP_CSUM", "the IP header checksum is wrong";
-    NotOurFamily = "UNHANDLED_PROTO", "an IPv6 packet: this router carries IPv4 only";
+    NotOurFamily = "UNHANDLED_PROTO", no_ipv6!();
     BadOptions = "IP_INHDR", "the IP options are malformed";
     SourceRouteRefused = "NOT_SPECIFIED", "a source route, and accept_source_route is off";
     SourceRouteFailed = "NOT_SPECIFIED", "the next hop of a source route can't be reached as asked";

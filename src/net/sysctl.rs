@@ -5,6 +5,7 @@
 
 use super::Net;
 use super::config::Interface;
+use crate::base::absent::NO_IPV6;
 use crate::base::bytes::quoted;
 
 /// One key outside of `conf`.
@@ -114,7 +115,7 @@ const CONF_COUNT: usize = CONF_SPECS.len();
 
 /// Keys that exist in the kernel and are refused by name, with the reason.
 const REFUSED: &[(&str, &str)] = &[
-    ("net/ipv6/", "IPv6 is not there yet"),
+    ("net/ipv6/", NO_IPV6),
     (
         "net/ipv4/tcp_",
         "the local host has no TCP sockets, so nothing would show it",

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::TimedPacket;
+use crate::base::absent::NO_IPV6;
 use crate::base::bytes::quoted;
 use crate::base::{AddressMask, InterfaceId, InterfaceName};
 use crate::lab::memory::{LOCAL, Lab};
@@ -68,7 +69,7 @@ impl Entrances {
         let address: Ipv4Addr = address
             .parse()
             .map_err(|_| match address.parse::<std::net::Ipv6Addr>() {
-                Ok(_) => wrong("IPv6 is not there yet"),
+                Ok(_) => wrong(NO_IPV6),
                 Err(_) => wrong(&format!("{address} is no IPv4 address", address = quoted(address))),
             })?;
         let length: u8 = length.parse().ok().filter(|length| *length <= 32).ok_or_else(|| {

@@ -11,6 +11,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{Passed, grouped};
+use crate::base::absent::NO_IPV6_RULES;
 use crate::conntrack::{Because, InvalidReason};
 use crate::engine::Reason;
 use crate::net::DropReason;
@@ -81,7 +82,7 @@ fn of_host(reason: DropReason) -> Option<&'static str> {
         | DropReason::BadOptions
         | DropReason::TransportTruncated
         | DropReason::TransportLength => CUT,
-        DropReason::NotOurFamily => "rules for IPv6 are not there yet",
+        DropReason::NotOurFamily => NO_IPV6_RULES,
         DropReason::TooBig => {
             "where a network card joined segments, `mtu = 65535` on the lab's interfaces takes them as the router did"
         }

@@ -4,6 +4,7 @@
 mod bench;
 mod captures;
 mod examples;
+mod families;
 mod import;
 mod missing;
 mod replay;

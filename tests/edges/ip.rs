@@ -65,7 +65,7 @@ fn what_a_lab_has_not_is_refused_by_name() {
     let bench = Bench::new();
     bench.write("lab.toml", LAB);
     let calls = [
-        ("-6 route", "IPv6"),
+        ("-6 route", "IPv6 is not there yet"),
         ("-j addr", "the option -json"),
         ("-s link", "the option -stats"),
         ("-d link", "the option -details"),
@@ -74,7 +74,10 @@ fn what_a_lab_has_not_is_refused_by_name() {
         ("netns list", "`ip netns`"),
         ("addr add 10.0.0.9/24 peer 10.0.0.8 dev lan", "an address with a `peer`"),
         ("addr add 10.0.0.9/24 dev lan valid_lft 5", "`valid_lft` of an address"),
-        ("addr add 2001:db8::1/64 dev lan", "IPv6 (of 2001:db8::1/64)"),
+        (
+            "addr add 2001:db8::1/64 dev lan",
+            "IPv6 is not there yet: 2001:db8::1/64",
+        ),
         ("route add 10.9.0.0/16 via 10.0.0.9 advmss 500", "`advmss` of a route"),
         ("route add 10.9.0.0/16 nexthop via 10.0.0.9", "`nexthop` of a route"),
         ("route add 10.9.0.0/16 dev lan tos 8", "`tos` of a route"),

@@ -40,6 +40,15 @@ fn every_file_keeps_the_house_rules() {
 }
 
 #[test]
+fn ipv6_is_said_to_be_absent_in_one_place() {
+    let sources: Vec<_> = read_all(root(), "src")
+        .into_iter()
+        .filter(|it| it.path.file_name() != Some("tests.rs".as_ref()))
+        .collect();
+    assert_clean(tidy::one_word_about_ipv6(&sources));
+}
+
+#[test]
 fn the_library_leaves_the_world_to_its_edges() {
     let table = Table::parse(&document()).unwrap_or_else(|error| panic!("docs/architecture.md: {error}"));
     assert_clean(tidy::library(&table, &read_all(root(), "src")));

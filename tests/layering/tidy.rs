@@ -60,6 +60,25 @@ pub fn every_file(sources: &[Source], unsafe_files: &[String]) -> Vec<String> {
     wrong
 }
 
+/// What is said of IPv6 until it is there stands in one file.
+pub fn one_word_about_ipv6(sources: &[Source]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for source in sources.iter().filter(|it| it.path.as_os_str() != SAYS_IPV6_IS_ABSENT) {
+        let product = source.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let is_said = |line: &&str| line.contains("IPv6") && line.contains("not there") && !line.contains("//");
+        for (at, _) in product.lines().enumerate().filter(|(_, line)| is_said(line)) {
+            wrong.push(format!(
+                "{}:{}: {SAYS_IPV6_IS_ABSENT} says that IPv6 is not there yet",
+                source.path.display(),
+                at + 1
+            ));
+        }
+    }
+    wrong
+}
+
+const SAYS_IPV6_IS_ABSENT: &str = "src/base/absent.rs";
+
 /// Rules for the library alone, tests excepted.
 pub fn library(table: &Table, sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -304,6 +323,26 @@ mod tests {
             ("src/engine/a.rs", "//! x\nfn f() -> u8 { icmpv6_kind(icmp) }"),
         ] {
             assert_eq!(wrong(path, text).len(), 1, "{path}: {text}: {:?}", wrong(path, text));
+        }
+    }
+
+    #[test]
+    fn ipv6_is_spoken_of_in_one_place() {
+        let said = "//! x\nfn f() -> &str { \"IPv6 is not there yet\" }";
+        for (path, text, expected) in [
+            ("src/cli/a.rs", said, 1),
+            (SAYS_IPV6_IS_ABSENT, said, 0),
+            (
+                "src/cli/a.rs",
+                "//! x\n// IPv6 is not there yet.\n#[cfg(test)]\nmod tests { \"IPv6 is not there\" }",
+                0,
+            ),
+        ] {
+            let source = Source {
+                path: path.into(),
+                text: text.to_owned(),
+            };
+            assert_eq!(one_word_about_ipv6(&[source]).len(), expected, "{path}: {text}");
         }
     }
 

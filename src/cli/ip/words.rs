@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::base::absent::NO_IPV6;
 use crate::net::{ConfigError, Prefix, RouteKind, RouteProtocol, Scope, table};
 
 /// What is left of the command line.
@@ -50,6 +51,10 @@ impl Refused {
     /// What the real tool has and a lab has not.
     pub fn not_there(what: &str) -> Self {
         Self::new(2, format!("ip: {what} is not there in nflab; nothing was changed\n"))
+    }
+
+    pub fn no_ipv6(word: &str) -> Self {
+        Self::new(2, format!("ip: {NO_IPV6}: {word}; nothing was changed\n"))
     }
 
     pub fn wrong(word: &str, why: &str) -> Self {
@@ -109,7 +114,7 @@ impl From<ConfigError> for Refused {
             ConfigError::BadMtu(_) => Self::explained("mtu greater than device maximum."),
             ConfigError::LoopbackStays => Self::by_kernel("Operation not supported"),
             ConfigError::BadName(_) => Self::by_kernel("Invalid argument"),
-            ConfigError::NotOffered(address) => Self::not_there(&format!("IPv6 (of {address})")),
+            ConfigError::NotOffered(address) => Self::no_ipv6(&address.to_string()),
             other @ (ConfigError::BadPrefixLength(..) | ConfigError::TooManyInterfaces) => {
                 Self::new(2, format!("ip: {other}; nothing was changed\n"))
             }
@@ -158,7 +163,7 @@ pub fn prefix(word: &str, what: &str) -> Result<Typed, Refused> {
         None => (word, None),
     };
     if address.contains(':') && address.parse::<std::net::Ipv6Addr>().is_ok() && what != "inet" {
-        return Err(Refused::not_there(&format!("IPv6 (of {word})")));
+        return Err(Refused::no_ipv6(word));
     }
     Ok(Typed {
         address: dotted(address).ok_or_else(bad)?,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Stop;
 use super::screen::Screen;
+use crate::base::absent::NO_IPV6_RULES;
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::tell_styled;
 use crate::explain::filter::{Filter, Names};
@@ -102,11 +103,7 @@ pub struct Wanted {
 /// What can be known to be wrong before anything is read.
 pub fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
     if arguments.rules6.is_some() {
-        return Err(
-            "--rules6: rules for IPv6 are not there yet; replay without them, or wait for a later version"
-                .to_owned()
-                .into(),
-        );
+        return Err(format!("--rules6: {NO_IPV6_RULES}; replay without them, or wait for a later version").into());
     }
     let explain = match &arguments.explain {
         Some(text) => Some(Selection::parse(text).map_err(|error| format!("--explain {error}"))?),

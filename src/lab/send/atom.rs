@@ -1,6 +1,6 @@
 //! The smallest parts of the lab's language, in nom: numbers, addresses with ports, durations, TCP flags, bytes.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use nom::branch::alt;
@@ -46,6 +46,12 @@ fn ipv4(input: &str) -> IResult<&str, Ipv4Addr> {
 
 pub fn address(text: &str) -> Option<Ipv4Addr> {
     whole(ipv4, text)
+}
+
+/// `2001:db8::1`, also in brackets with a port behind them.
+pub fn is_ipv6(text: &str) -> bool {
+    let bracketed = text.strip_prefix('[').and_then(|it| it.split_once(']'));
+    bracketed.map_or(text, |it| it.0).parse::<Ipv6Addr>().is_ok()
 }
 
 /// `10.0.0.2` or `10.0.0.2:40000`.

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::atom;
+use crate::base::absent::NO_IPV6;
 use crate::lab::problem::{Position, Problem};
 use crate::lab::script::Word;
 
@@ -113,6 +114,9 @@ impl<'a> Cursor<'a> {
 }
 
 pub fn unexpected(word: &Word, expected: &str, remedy: &str) -> Problem {
+    if atom::is_ipv6(&word.text) {
+        return Problem::new(word.position, format!("{NO_IPV6}: `{}`", word.text), expected, remedy);
+    }
     Problem::new(
         word.position,
         format!(

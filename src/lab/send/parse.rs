@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::cursor::{Cursor, unexpected};
 use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport, atom};
+use crate::base::absent::NO_IPV6;
 use crate::base::protocol;
 use crate::explain::describe::{ICMP_KINDS, UNREACHABLE_CODES};
 use crate::lab::problem::{Problem, suggestion};
@@ -39,7 +40,7 @@ pub fn packet(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
         }
         "icmpv6" | "tcp6" | "udp6" | "ip6" => Err(Problem::new(
             word.position,
-            format!("`{}`: packets of IPv6 are not there yet", word.text),
+            format!("{NO_IPV6}: `{}`", word.text),
             "expected tcp, udp, icmp, ip or hex",
             "use IPv4 addresses",
         )),
