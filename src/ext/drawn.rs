@@ -203,11 +203,6 @@ impl<'a> Draw<'a> {
         }
     }
 
-    /// Whether no option was given yet.
-    pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
-    }
-
     /// Everything that stands behind the name.
     fn options(&mut self, drawn: &Drawn) -> String {
         (drawn.options)(self);

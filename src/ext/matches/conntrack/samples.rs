@@ -2,6 +2,7 @@
 
 use super::{DIRECTION, EXPIRE, PROTOCOL, SIDES, STATE, STATUS};
 use crate::ext::drawn::{DESTINATIONS, Draw, Drawn, SOURCES, STATES, drawn};
+use crate::ext::option::OptionSpec;
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 
 /// What went before: a datagram and its answer.
@@ -386,31 +387,31 @@ const DRAWN: Drawn = drawn(
 
 const MAPPED: &[&str] = &["SNAT", "DNAT", "SNAT,DNAT"];
 
-/// The other questions to a flow.
+/// One of the other questions to a flow, or a few.
 fn draw_others(draw: &mut Draw<'_>) {
     // Seen: an inverted --ctstatus before `--ctproto 0` is an error; zero is not asked for.
-    let protocols = ["tcp", "udp", "icmp", "6", "17", "gre", "132", "UDP"];
-    draw.maybe(3, &PROTOCOL.spec, &protocols);
-    let addresses = [SOURCES, DESTINATIONS, DESTINATIONS, REPLY_DESTINATIONS];
-    for (side, addresses) in SIDES.iter().zip(addresses) {
-        draw.maybe(8, &side.address.spec, addresses);
-    }
-    let ports = [
-        &["20000:20999", "1024:65535", "53", "21000", "0"][..],
-        &["80", "53", "1:1023", "21:22", "8080"],
-        &["80", "53", "443", "8000:8010", "9000:9010", "8080"],
-        REPLY_PORTS,
+    let questions: [(&OptionSpec, &[&str]); 12] = [
+        (&PROTOCOL.spec, &["tcp", "udp", "icmp", "6", "17", "gre", "132", "UDP"]),
+        (&SIDES[0].address.spec, SOURCES),
+        (&SIDES[1].address.spec, DESTINATIONS),
+        (&SIDES[2].address.spec, DESTINATIONS),
+        (&SIDES[3].address.spec, REPLY_DESTINATIONS),
+        (&SIDES[0].port.spec, &["20000:20999", "1024:65535", "53", "21000", "0"]),
+        (&SIDES[1].port.spec, &["80", "53", "1:1023", "21:22", "8080"]),
+        (
+            &SIDES[2].port.spec,
+            &["80", "53", "443", "8000:8010", "9000:9010", "8080"],
+        ),
+        (&SIDES[3].port.spec, REPLY_PORTS),
+        (&STATUS.spec, STATUSES),
+        (&EXPIRE.spec, EXPIRES),
+        (&DIRECTION.spec, &["ORIGINAL", "REPLY"]),
     ];
-    for (side, ports) in SIDES.iter().zip(ports) {
-        draw.maybe(8, &side.port.spec, ports);
-    }
-    draw.maybe(4, &STATUS.spec, STATUSES);
-    draw.maybe(4, &EXPIRE.spec, EXPIRES);
-    // One question at least.
-    let ways = [("ORIGINAL", 4), ("REPLY", 6)];
-    let (way, one_in) = draw.pick(&ways);
-    if draw.is_empty() || draw.one_in(one_in) {
-        draw.give(&DIRECTION.spec, way);
+    let (first, many) = (draw.below(12) as usize, draw.pick(&[1, 1, 1, 2, 2, 3]));
+    // Five has no divisor in common with twelve: nothing is asked twice.
+    for at in 0..many {
+        let (option, values) = questions[(first + at * 5) % questions.len()];
+        draw.give_one(option, values);
     }
 }
 
