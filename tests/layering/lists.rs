@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nflab::ext::{MATCHES, TARGETS};
 
-use crate::source::{Source, Token, strings, tokens};
+use crate::source::{Source, Token, tokens_and_strings};
 
 /// Names of so many different extensions in one file are a list of them.
 const MANY: usize = 3;
@@ -87,7 +87,7 @@ impl Named {
             .flat_map(|it| std::iter::once(it.name).chain(it.aliases.iter().copied()));
         let names: BTreeSet<&str> = of_matches.chain(TARGETS.iter().map(|it| it.name)).collect();
         let modules: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
-        let strings = strings(text);
+        let (tokens, strings) = tokens_and_strings(text);
         // tcp, udp and icmp are protocols first of all.
         let is_protocol = |text: &str| MATCHES.iter().any(|it| it.protocol.is_some() && it.name == text);
         named.words = listed(&strings, |text| names.contains(text) && !is_protocol(text));
@@ -101,7 +101,7 @@ impl Named {
                 named.in_rules.insert(name.to_owned());
             }
         }
-        let paths = in_paths(&tokens(text)).into_iter();
+        let paths = in_paths(&tokens).into_iter();
         let paths = paths.filter(|it| modules.contains(&it.text));
         named.modules.extend(paths.map(|it| (it.text, it.line)));
         named

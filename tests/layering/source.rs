@@ -48,9 +48,10 @@ pub fn tokens(text: &str) -> Vec<Token> {
     Scanner::read(text).tokens
 }
 
-/// What stands between quotes in a text that compiles, as it is written there.
-pub fn strings(text: &str) -> Vec<Token> {
-    Scanner::read(text).strings
+/// The tokens, and what stands between quotes, as it is written there.
+pub fn tokens_and_strings(text: &str) -> (Vec<Token>, Vec<Token>) {
+    let scanner = Scanner::read(text);
+    (scanner.tokens, scanner.strings)
 }
 
 struct Scanner<'a> {
@@ -186,7 +187,7 @@ fn only_names_and_signs_are_left() {
             "let", "s", "let", "r", "let", "b", "let", "c", "fn", "g", "a", "x", "a", "str", "crate", "h", "I", "a"
         ]
     );
-    let quoted = strings("a(\"b c\", r#\"d\"#,\nb\"e\")");
+    let (_, quoted) = tokens_and_strings("a(\"b c\", r#\"d\"#,\nb\"e\")");
     let quoted: Vec<(&str, usize)> = quoted.iter().map(|it| (it.text.as_str(), it.line)).collect();
     assert_eq!(quoted, [("b c", 1), ("d", 1), ("e", 2)]);
     assert_eq!(
