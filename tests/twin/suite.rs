@@ -9,7 +9,7 @@ use super::instrument::compare::{Agreement, Disagreement, compare};
 use super::instrument::generate;
 use super::instrument::kernel::{Kernel, version};
 use super::instrument::ours::{Clock, Ours};
-use super::instrument::place::{beside_a_kernel, prepare};
+use super::instrument::place::{beside_a_kernel, beside_a_kernel_on, prepare};
 use super::instrument::record::{Record, Recorder};
 use super::instrument::scenario::{Event, Scenario};
 use super::instrument::side::Depth;
@@ -30,6 +30,7 @@ struct Batch {
     /// Nothing: a fresh one.
     seed: Option<u64>,
     count: u32,
+    workers: usize,
 }
 
 const BATCHES: &[Batch] = &[
@@ -38,36 +39,56 @@ const BATCHES: &[Batch] = &[
         shape: generate::Shape::PLAIN,
         seed: Some(2),
         count: 60,
+        workers: 1,
     },
     Batch {
         name: "random_hostility_of_a_fixed_seed",
         shape: generate::Shape::HOSTILE,
         seed: Some(2),
         count: 60,
+        workers: 1,
     },
     Batch {
         name: "random_moves_of_a_fixed_seed",
         shape: generate::Shape::MOVING,
         seed: Some(2),
         count: 40,
+        workers: 1,
     },
     Batch {
         name: "random_moves_of_a_fresh_seed",
         shape: generate::Shape::MOVING,
         seed: None,
         count: 40,
+        workers: 1,
     },
     Batch {
         name: "random_conversations_of_a_fresh_seed",
         shape: generate::Shape::PLAIN,
         seed: None,
         count: 60,
+        workers: 1,
     },
     Batch {
         name: "random_hostility_of_a_fresh_seed",
         shape: generate::Shape::HOSTILE,
         seed: None,
         count: 60,
+        workers: 1,
+    },
+    Batch {
+        name: "random_conversations_on_two_workers",
+        shape: generate::Shape::PLAIN,
+        seed: Some(3),
+        count: 40,
+        workers: 2,
+    },
+    Batch {
+        name: "random_conversations_on_two_workers_of_a_fresh_seed",
+        shape: generate::Shape::PLAIN,
+        seed: None,
+        count: 20,
+        workers: 2,
     },
 ];
 
@@ -126,9 +147,10 @@ fn live(cases: Vec<Case>, with_samples: bool, batches: &[&Batch]) -> usize {
         failed += report(SAMPLES, std::thread::spawn(move || of_samples(asked)).join());
     }
     for batch in batches {
-        let (name, shape, count, seed) = (batch.name, batch.shape, count(batch), seed(batch));
+        let (name, shape, workers) = (batch.name, batch.shape, batch.workers);
+        let (count, seed) = (count(batch), seed(batch));
         let began = Instant::now();
-        let outcome = std::thread::spawn(move || random(shape, seed, count)).join();
+        let outcome = std::thread::spawn(move || random(shape, workers, seed, count)).join();
         let outcome = outcome.map(|done| done.map_err(|why| format!("seed {seed}: {why}")));
         println!(
             "test {name} ... seed {seed}, {count} scenarios, {:.1?}",
@@ -218,10 +240,13 @@ impl Case {
                 self.name
             )
         })?;
-        let mut record = Record::read(&text).map_err(|why| format!("{}: {why}", path.display()))?;
-        let mut own = Ours::new(Clock::Virtual)?;
-        let outcome = compare(&self.scenario, &mut record, &mut own, Depth::Sums);
-        whole(outcome).map_err(|why| format!("against the record: {why}"))
+        for workers in [1, 2] {
+            let mut record = Record::read(&text).map_err(|why| format!("{}: {why}", path.display()))?;
+            let mut own = Ours::new(Clock::Virtual)?.on_workers(workers);
+            let outcome = compare(&self.scenario, &mut record, &mut own, Depth::Sums);
+            whole(outcome).map_err(|why| format!("against the record, workers {workers}: {why}"))?;
+        }
+        Ok(())
     }
 }
 
@@ -258,9 +283,11 @@ fn kept() -> Vec<Case> {
     cases
 }
 
-fn random(shape: generate::Shape, seed: u64, count: u32) -> Result<(), String> {
+fn random(shape: generate::Shape, workers: usize, seed: u64, count: u32) -> Result<(), String> {
     let strategy = Scenarios(move |seed| generate::scenario(seed, shape));
-    let outcome = runner(seed, count).run(&strategy, |scenario| judge(beside_a_kernel(&scenario, Depth::Texts)));
+    let outcome = runner(seed, count).run(&strategy, |scenario| {
+        judge(beside_a_kernel_on(workers, &scenario, Depth::Texts))
+    });
     outcome.map_err(|error| match smallest(error) {
         (why, None) => why,
         (why, Some(scenario)) => format!(

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use nflab::base::{InterfaceId, Time};
 use nflab::cli::TOOLBOX;
-use nflab::engine::{Emission, Port};
+use nflab::engine::{Emission, Observer, Port, Report, Silent};
 use nflab::explain::story::{Detail, Story};
 use nflab::lab::memory::Lab;
 use nflab::net::Route;
@@ -16,6 +16,8 @@ use super::tally::Tally;
 
 pub struct Ours {
     lab: Lab,
+    /// The router's second worker, where there are two.
+    second: Option<Lab>,
     clock: Clock,
     /// In the order in which their packets are compared.
     interfaces: Vec<(InterfaceId, String)>,
@@ -78,6 +80,7 @@ impl Ours {
         }
         let mut ours = Self {
             lab,
+            second: None,
             clock,
             interfaces: Vec::new(),
             tally: Tally::default(),
@@ -94,6 +97,33 @@ impl Ours {
                 .map_err(|error| error.to_string())?;
         }
         Ok(ours)
+    }
+
+    /// Packets are spread over so many workers by their flows: one, or two.
+    pub fn on_workers(mut self, workers: usize) -> Self {
+        self.second = (workers > 1).then(|| self.lab.beside());
+        self
+    }
+
+    /// Carries a packet on the worker that its flow comes to; on the second one from a thread of its own, whose stores the next packet has to see.
+    fn carry<O: Observer + Send>(
+        &mut self,
+        interface: Option<InterfaceId>,
+        bytes: &[u8],
+        observer: &mut O,
+    ) -> (Report, Vec<Emission>) {
+        let carried = |(report, emissions): (Report, &[Emission])| (report, emissions.to_vec());
+        match &mut self.second {
+            Some(second) if comes_to_the_second(bytes) => {
+                // Puts into force what commands have said to the first.
+                self.lab.machine.router();
+                second.set_clock(self.lab.now());
+                let carry = || carried(second.carry_observed(interface, bytes, observer));
+                let outcome = std::thread::scope(|threads| threads.spawn(carry).join());
+                outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }
+            _ => carried(self.lab.carry_observed(interface, bytes, observer)),
+        }
     }
 
     fn look(&mut self) {
@@ -180,10 +210,10 @@ impl Side for Ours {
                     }
                 };
                 let (report, emissions) = match self.watched {
-                    false => self.lab.carry_silently(id, bytes),
+                    false => self.carry(id, bytes, &mut Silent),
                     true => {
                         let mut story = Story::default();
-                        let carried = self.lab.carry_observed(id, bytes, &mut story);
+                        let carried = self.carry(id, bytes, &mut story);
                         let account = story.account();
                         if account.verdict != carried.0.fate.verdict() {
                             return Err(format!(
@@ -195,7 +225,6 @@ impl Side for Ours {
                         carried
                     }
                 };
-                let emissions = emissions.to_vec();
                 self.tally.packet(&report);
                 answer.sent = self.sent(&emissions);
             }
@@ -230,6 +259,22 @@ impl Side for Ours {
         parts.push((SAVE.to_owned(), saved));
         Ok(parts.into_iter().map(|(title, text)| Part { title, text }).collect())
     }
+}
+
+/// Both directions of a flow come to the same worker, until NAT makes them differ.
+fn comes_to_the_second(bytes: &[u8]) -> bool {
+    let header = bytes.first().map_or(0, |first| usize::from(first & 15) * 4);
+    let ports = match bytes.get(9) {
+        Some(6 | 17) => bytes.get(header..header + 4),
+        _ => None,
+    };
+    let addresses = bytes.get(12..20).unwrap_or_default();
+    let sum: u32 = addresses
+        .iter()
+        .chain(ports.unwrap_or_default())
+        .map(|&it| u32::from(it))
+        .sum();
+    sum % 2 == 1
 }
 
 /// The kernel's side listens to these protocols, and a raw socket gets no ICMP message that is shorter than a header.

@@ -25,11 +25,16 @@ pub fn prepare() -> Result<(), String> {
 /// Runs a scenario beside a kernel of its own; once more where the sides parted by a chance that does not come twice at the same event. The calling
 /// thread is in another network namespace afterwards.
 pub fn beside_a_kernel(scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
+    beside_a_kernel_on(1, scenario, depth)
+}
+
+/// The same with so many workers on nflab's side.
+pub fn beside_a_kernel_on(workers: usize, scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
     believe(|seed| {
         // What ends in a panic is to be shrunk and kept like any other difference.
         catch_unwind(|| {
             let mut kernel = Kernel::new()?;
-            let mut own = Ours::drawing(Clock::real(), seed)?;
+            let mut own = Ours::drawing(Clock::real(), seed)?.on_workers(workers);
             compare(scenario, &mut kernel, &mut own, depth)
         })
         .unwrap_or_else(|panic| {
