@@ -64,7 +64,7 @@ fn round(seed: u64) -> usize {
             let mut story = Story::default();
             watched.tick(now, &mut story);
             drop(story.render(Detail::Whole));
-            assert_eq!(quiet.worker.output(), watched.worker.output(), "what a tick sent");
+            assert_eq!(quiet.output(), watched.output(), "what a tick sent");
         }
         if draw.one_in(60) {
             let text = rules::ruleset(&mut draw);
@@ -79,11 +79,11 @@ fn round(seed: u64) -> usize {
             let account = story.account();
             drop((account.json(), nflab::explain::picture::draw(&account)));
             assert_eq!(one, other, "a watched packet fares as an unwatched one");
-            assert_eq!(quiet.worker.output(), watched.worker.output());
-            for emission in quiet.worker.output() {
+            assert_eq!(quiet.output(), watched.output());
+            for emission in quiet.output() {
                 check(emission, interface.is_some(), &bytes);
             }
-            heard.extend(quiet.worker.output().iter().map(|it| it.bytes.clone()));
+            heard.extend(quiet.output().iter().map(|it| it.bytes.clone()));
             packets.count += 1;
         }
         if heard.len() > 40 {
@@ -159,9 +159,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A router with one worker, or with two over which packets are spread by their flows.
 struct Side {
     router: Router,
-    worker: Worker,
+    workers: Vec<Worker>,
+    /// Which carried the last packet.
+    last: usize,
 }
 
 impl Side {
@@ -185,9 +188,13 @@ impl Side {
                 None => config.net.sysctl_set(key, value).unwrap(),
             }
         }
-        let router = Router::new(config, seed, 1, Box::new(Closed));
-        let worker = router.workers().remove(0);
-        let side = Self { router, worker };
+        let workers = 1 + seed as usize / 2 % 2;
+        let router = Router::new(config, seed, workers, Box::new(Closed));
+        let side = Self {
+            workers: router.workers(),
+            router,
+            last: 0,
+        };
         side.restore(rules, Time::from_secs(1_800_000_000));
         side
     }
@@ -214,15 +221,24 @@ impl Side {
         bytes: &[u8],
         observer: &mut O,
     ) -> String {
+        // Ports and addresses, in either order.
+        let flow = bytes.iter().skip(12).take(12);
+        self.last = flow.map(|&it| usize::from(it)).sum::<usize>() % self.workers.len();
+        let worker = &mut self.workers[self.last];
         let report = match interface {
-            Some(id) => self.router.receive(&mut self.worker, now, id, bytes, observer),
-            None => self.router.send(&mut self.worker, now, bytes, observer),
+            Some(id) => self.router.receive(worker, now, id, bytes, observer),
+            None => self.router.send(worker, now, bytes, observer),
         };
-        format!("{report:?} {:?}", self.worker.take_log())
+        format!("{report:?} {:?}", worker.take_log())
+    }
+
+    fn output(&self) -> &[Emission] {
+        self.workers[self.last].output()
     }
 
     fn tick<O: Observer>(&mut self, now: Time, observer: &mut O) {
-        self.router.tick(&mut self.worker, now, observer);
+        self.last = 0;
+        self.router.tick(&mut self.workers[0], now, observer);
     }
 
     /// In the order of the rules, because their numbers differ from router to router.

@@ -1,19 +1,21 @@
-//! Packets on two threads while tables are replaced: what was counted is there at the end, to the packet.
+//! Packets on two threads: while tables are replaced what was counted is there at the end, to the packet; and flows that begin on one worker are
+//! answered on the other.
 
 #[path = "../benches/bench_router/mod.rs"]
 #[allow(dead_code, reason = "shared with the benchmark")]
 mod bench_router;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, yield_now};
 
-use bench_router::{CLIENT, SERVER, Setup, udp};
+use bench_router::{CLIENT, SERVER, Setup, source_of, udp};
 use nflab::base::{Family, InterfaceId, Time};
 use nflab::cli::RouterTables;
-use nflab::engine::{Fate, Router, Silent, Worker};
+use nflab::conntrack::{CtState, DropReason};
+use nflab::engine::{Fate, Reason, Router, Silent, Worker};
 use nflab::rule::{CountId, Counters, Table};
 use nflab::text::Session;
 
@@ -138,3 +140,67 @@ fn no_count_is_lost_between_showing_and_zeroing() {
     shown.bytes += left.bytes;
     assert_eq!(shown, packets(carried));
 }
+
+/// Every client sends from the same port, so that NAT has to choose for most; each worker's answers come to the other one.
+#[test]
+fn flows_under_nat_are_answered_on_the_other_worker() {
+    let mut setup = Setup::with_workers(MASQUERADE, 2);
+    let mut workers = std::mem::take(&mut setup.workers);
+    let (router, now, lan, wan) = (&setup.router, setup.now, setup.lan, setup.wan);
+    let opened: Vec<Vec<Opened>> = scope(|threads| {
+        let openers = workers.iter_mut().enumerate().map(|(number, worker)| {
+            threads.spawn(move || {
+                (0..FLOWS)
+                    .filter_map(|at| open(router, worker, (now, lan), 2 * at + number as u32))
+                    .collect()
+            })
+        });
+        let openers: Vec<_> = openers.collect();
+        openers.into_iter().map(|opener| opener.join().unwrap()).collect()
+    });
+    let outside: HashSet<(Ipv4Addr, u16)> = opened.iter().flatten().map(|(_, outside)| *outside).collect();
+    let count = opened.iter().map(Vec::len).sum::<usize>();
+    assert_eq!(outside.len(), count, "each flow has a port of its own");
+    assert_eq!(router.flows().count(), count);
+    assert!(
+        count > FLOWS as usize,
+        "two that chose the same port at the same moment are rare: {count}"
+    );
+    scope(|threads| {
+        for (worker, answered) in workers.iter_mut().zip(opened.iter().rev()) {
+            threads.spawn(move || {
+                for (client, outside) in answered {
+                    let answer = udp((SERVER, 53), *outside, 32);
+                    let report = router.receive(worker, now, wan, &answer, &mut Silent);
+                    assert_eq!(
+                        (report.fate, report.state),
+                        (Fate::Forwarded, Some(CtState::Established))
+                    );
+                    assert_eq!(worker.output()[0].bytes[16..20], client.octets());
+                }
+            });
+        }
+        // And somebody looks at them meanwhile.
+        threads.spawn(move || assert_eq!(router.flows().flows(now).len(), count));
+    });
+}
+
+/// A client, and what it looks like outside.
+type Opened = (Ipv4Addr, (Ipv4Addr, u16));
+
+/// A client's first packet; `None` where another flow had the port that was chosen just before it got out.
+fn open(router: &Router, worker: &mut Worker, (now, lan): (Time, InterfaceId), number: u32) -> Option<Opened> {
+    let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * number);
+    let packet = udp((client, 4000), (SERVER, 53), 32);
+    let report = router.receive(worker, now, lan, &packet, &mut Silent);
+    match report.fate {
+        Fate::Forwarded => Some((client, source_of(&worker.output()[0].bytes))),
+        Fate::Stopped(Reason::Tracking(DropReason::Clash)) => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+const MASQUERADE: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n";
+
+/// Of each worker.
+const FLOWS: u32 = 1000;
