@@ -75,7 +75,11 @@ pub fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, ma
 
 /// Whether a mapping of this kind has been decided.
 pub fn is_done(flow: &Flow, manip: Manip) -> bool {
-    flow.as_decided().status.has(done_bit(manip))
+    let status = match flow.settled() {
+        Some(settled) => settled.status,
+        None => flow.lock().status,
+    };
+    status.has(done_bit(manip))
 }
 
 /// An expected flow seems to come from where the announcing command went, and goes to whoever sent that command.

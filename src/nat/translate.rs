@@ -29,7 +29,14 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
         return Ok(Translated::Unchanged);
     };
     let manip = hook.manip();
-    let decided = flow.as_decided();
+    let as_it_stands;
+    let decided = match flow.settled() {
+        Some(settled) => settled,
+        None => {
+            as_it_stands = flow.as_decided();
+            &as_it_stands
+        }
+    };
     let status = decided.status;
     let applies = status.has(status_bit(manip, tracking.direction));
     if tracking.state == Some(CtState::Related)
