@@ -28,8 +28,80 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
     });
     if let Err(failure) = result {
         outcome.err += &failure.text(Program::Iptables, None);
-        outcome.code = failure.exit_code();
+        outcome.code = match failure.is_overtaken() {
+            // Seen; iptables-restore exits with 1 all the same.
+            true => 4,
+            false => failure.exit_code(),
+        };
         outcome.failure = Some(failure);
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RouterTables;
+    use super::super::iptables_restore;
+    use super::*;
+    use crate::base::Time;
+    use crate::engine::{Config, Router};
+    use crate::net::{Closed, Net};
+    use crate::rule::{Refusal, Table, TableRules};
+    use crate::text::{Counted, StaticHosts, Tables};
+
+    /// Another session puts the same table into force whenever one has read it.
+    struct Overtaken<'a> {
+        tables: RouterTables<'a>,
+        router: &'a Router,
+    }
+
+    impl Tables for Overtaken<'_> {
+        fn open(&mut self, family: Family, table: Table) -> TableRules {
+            let rules = self.tables.open(family, table);
+            self.router.replace(rules.clone(), Time::ZERO).unwrap();
+            rules
+        }
+
+        fn existing(&self, family: Family) -> Vec<Table> {
+            self.tables.existing(family)
+        }
+
+        fn counters(&self, family: Family, table: Table) -> Counted {
+            self.tables.counters(family, table)
+        }
+
+        fn replace(&mut self, rules: TableRules) -> Result<(), Refusal> {
+            self.tables.replace(rules)
+        }
+    }
+
+    /// Seen with iptables 1.8.9 where the kernel answers EAGAIN.
+    #[test]
+    fn who_is_overtaken_is_told_to_try_again() {
+        let router = Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed));
+        let mut tables = Overtaken {
+            tables: RouterTables::new(&router, Time::ZERO),
+            router: &router,
+        };
+        let hosts = StaticHosts::none();
+        let mut read = |_: Option<&str>| Ok("*filter\n-A INPUT -j ACCEPT\nCOMMIT\n".to_owned());
+        let mut world = World {
+            tables: &mut tables,
+            hosts: &hosts,
+            now: Time::ZERO,
+            read: &mut read,
+        };
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let outcome = run(&words("iptables -A INPUT -j ACCEPT"), &mut world);
+        assert_eq!(
+            (outcome.code, outcome.err.as_str()),
+            (4, "iptables: Resource temporarily unavailable.\n")
+        );
+        let outcome = iptables_restore::run(&words("iptables-restore"), &mut world);
+        assert_eq!(
+            (outcome.code, outcome.err.as_str()),
+            (1, "iptables-restore: line 3 failed\n")
+        );
+        assert_eq!(router.table(Family::V4, Table::Filter).rules().count(), 0);
+    }
 }

@@ -185,6 +185,11 @@ impl Failure {
         self
     }
 
+    /// Another table came into force since this one was read.
+    pub fn is_overtaken(&self) -> bool {
+        matches!(&self.kind, FailureKind::Denied(Denial::Kernel(refusal)) if refusal.errno == Errno::TryAgain)
+    }
+
     pub fn exit_code(&self) -> u8 {
         match &self.kind {
             FailureKind::Said { status, .. } => match status {
