@@ -119,6 +119,25 @@ fn two_segments_that_open_the_same_connection() {
     });
 }
 
+/// Whoever holds a flow may delete it before it gets out: then it never does, or it is taken out again.
+#[test]
+fn a_flow_is_deleted_while_its_first_packet_is_under_way() {
+    try_out(ORDERS, || {
+        let bench = Arc::new(Bench::new());
+        let mut packet = udp(CLIENT, SERVER);
+        let (_, mut tracking) = bench.track(&mut packet);
+        let flow = tracking.flow.clone().unwrap();
+        let confirmed = {
+            let bench = Arc::clone(&bench);
+            spawn(move || bench.table.confirm(&bench.context(), &packet, &mut tracking))
+        };
+        assert!(bench.table.delete(&flow));
+        assert!(matches!(confirmed.join().unwrap(), Ok(()) | Err(DropReason::FlowDied)));
+        assert_whole(&bench.table);
+        assert_eq!(bench.table.count(), 0);
+    });
+}
+
 /// NAT chose the same reply for both: one gets it, and nothing is left of the other.
 #[test]
 fn two_flows_that_want_the_same_reply_while_one_is_deleted() {
@@ -149,6 +168,36 @@ fn two_flows_that_want_the_same_reply_while_one_is_deleted() {
         assert_eq!(bench.table.count() + deleted, passed);
         assert!(passed == 1 || passed == 2 && deleted == 1);
     });
+}
+
+/// The tuples of one are in the shards of the other's, the other way round: whoever took them as they come would wait for ever.
+#[test]
+fn two_flows_whose_shards_cross() {
+    let ports = crossing(&Bench::new().table);
+    try_out(ORDERS, move || {
+        let bench = Arc::new(Bench::new());
+        let workers = ports.map(|port| {
+            let bench = Arc::clone(&bench);
+            spawn(move || pass(&bench, udp((CLIENT.0, port), SERVER), no_nat).is_ok())
+        });
+        assert_eq!(workers.map(|worker| worker.join().unwrap()), [true, true]);
+        assert_whole(&bench.table);
+    });
+}
+
+fn crossing(table: &Table) -> [u16; 2] {
+    let mut seen = std::collections::HashMap::new();
+    for port in 1..=u16::MAX {
+        let tuple = Tuple::of(&udp((CLIENT.0, port), SERVER)).unwrap();
+        let [to, back] = [tuple, tuple.inverse().unwrap()].map(|it| table.shard_number(table.hash(&it)));
+        if let Some(&other) = seen.get(&(back, to))
+            && to != back
+        {
+            return [other, port];
+        }
+        seen.insert((to, back), port);
+    }
+    panic!("no two of 65,535 flows cross")
 }
 
 /// Of two flows that fit one expectation one is RELATED; when the master ends meanwhile, none may be, and nothing is expected any more.
