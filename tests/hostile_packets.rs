@@ -179,7 +179,10 @@ impl Side {
         net.add_route(route).unwrap();
         net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
         let mut config = Config::new(net);
-        config.helpers = nflab::helper::registry().to_vec();
+        config.helpers = nflab::helper::registry()
+            .iter()
+            .flat_map(|spec| spec.conntrack())
+            .collect();
         config.conntrack.automatic_helper = seed.is_multiple_of(2);
         config.always_track = !seed.is_multiple_of(3);
         for (key, value) in knobs {

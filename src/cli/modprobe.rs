@@ -3,7 +3,7 @@
 
 use crate::base::Family;
 use crate::ext;
-use crate::helper;
+use crate::helper::{self, HelperSpec};
 use crate::lab::machine::{Machine, ToolOutput};
 
 pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
@@ -31,9 +31,11 @@ pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
         false => words.split_at(1),
     };
     if let Some(parameter) = parameters.first() {
+        let instead = names.first().and_then(|name| instead_of(name, parameter));
+        let instead = instead.map_or_else(String::new, |instead| format!("; {instead}"));
         return ToolOutput::failure(
             1,
-            format!("modprobe: module parameters are not there yet in nflab: {parameter}\n"),
+            format!("modprobe: module parameters are not there yet in nflab: {parameter}{instead}\n"),
         );
     }
     let mut output = ToolOutput::default();
@@ -68,26 +70,34 @@ pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
     output
 }
 
+/// What helps where a helper's module has this parameter.
+fn instead_of(module: &str, parameter: &str) -> Option<&'static str> {
+    let spec = helper_module(&module.replace('-', "_"))?;
+    let name = parameter.split('=').next()?;
+    let known = spec.parameters.iter().find(|parameter| parameter.name == name)?;
+    Some(known.instead)
+}
+
+fn helper_module(name: &str) -> Option<&'static HelperSpec> {
+    let is_called_so = |spec: &&&HelperSpec| spec.modules.contains(&name) || spec.nat_modules.contains(&name);
+    helper::registry().iter().find(is_called_so).copied()
+}
+
 /// What a module is here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Module {
     BuiltIn,
     /// Tracks connections from the moment it is loaded.
     Tracking,
-    Helper(&'static str),
+    Helper(&'static HelperSpec),
 }
 
 fn module(name: &str) -> Option<Module> {
     if matches!(name, "ip_conntrack" | "nf_conntrack" | "nf_conntrack_ipv4") {
         return Some(Module::Tracking);
     }
-    for prefix in ["nf_conntrack_", "ip_conntrack_", "nf_nat_", "ip_nat_"] {
-        let helper = name
-            .strip_prefix(prefix)
-            .and_then(|rest| helper::registry().iter().find(|spec| spec.name == rest));
-        if let Some(spec) = helper {
-            return Some(Module::Helper(spec.name));
-        }
+    if let Some(spec) = helper_module(name) {
+        return Some(Module::Helper(spec));
     }
     let extension = ["xt_", "ipt_"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
     let known = BUILT_IN.contains(&name)
@@ -121,3 +131,34 @@ const BUILT_IN: &[&str] = &[
 ];
 
 const DIRECTORY: &str = "/lib/modules/6.18.0-nflab";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helpers_are_found_by_all_names_of_their_modules() {
+        for spec in helper::registry() {
+            for name in spec.modules.iter().chain(spec.nat_modules) {
+                let found = module(name);
+                assert!(
+                    matches!(found, Some(Module::Helper(it)) if std::ptr::eq(it, *spec)),
+                    "{name}"
+                );
+            }
+        }
+        assert!(module("nf_conntrack_nothing").is_none());
+    }
+
+    #[test]
+    fn parameters_are_refused_with_what_helps() {
+        for (module, parameter, helps) in [
+            ("nf_conntrack_ftp", "ports=21,2121", true),
+            ("ip-conntrack-ftp", "loose", true),
+            ("nf_conntrack_ftp", "nothing=1", false),
+            ("ip_tables", "ports=21", false),
+        ] {
+            assert_eq!(instead_of(module, parameter).is_some(), helps, "{module} {parameter}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::expectations::Expectations;
-use super::{Direction, Flow, Status, Table, Tuple};
+use super::{ConntrackHelper, Direction, Flow, Status, Table, Tuple};
 use crate::base::Time;
 
 /// What a helper waits for. The first packet that fits opens a RELATED flow.
@@ -16,16 +16,17 @@ pub struct Expectation {
     pub tuple: Tuple,
     pub mask: ExpectationMask,
     pub master: Arc<Flow>,
-    pub class: u32,
+    /// Which of its helper's policies bounds it.
+    pub class: usize,
     /// Stays after a flow came of it.
     pub permanent: bool,
     /// Is listed, but opens nothing.
     pub inactive: bool,
     pub deadline: Time,
     /// The helper that made it, for the listings.
-    pub made_by: &'static str,
+    pub made_by: &'static ConntrackHelper,
     /// The helper to attach to the flow that comes.
-    pub helper: Option<&'static str>,
+    pub helper: Option<&'static ConntrackHelper>,
     pub nat: Option<ExpectationNat>,
 }
 
@@ -93,20 +94,14 @@ impl Expectation {
 }
 
 impl Table {
-    /// Announces a flow. `max_of_class` is the most that the helper lets one flow announce (0: no bound).
-    pub fn expect(
-        &self,
-        now: Time,
-        expectation: Expectation,
-        max_of_class: u32,
-        max: u32,
-    ) -> Result<(), ExpectationRefused> {
+    /// Announces a flow. `max` is the most that the table holds of all; how many the master may have, its helper's policy says.
+    pub fn expect(&self, now: Time, expectation: Expectation, max: u32) -> Result<(), ExpectationRefused> {
         let master = Arc::clone(&expectation.master);
         let mut state = master.lock();
         if state.status.has(Status::DYING) {
             return Err(ExpectationRefused::MasterDied);
         }
-        self.with_expectations(|all| all.add(now, expectation, max_of_class, max))?;
+        self.with_expectations(|all| all.add(now, expectation, max))?;
         state.has_expected = true;
         Ok(())
     }

@@ -45,7 +45,7 @@ impl Expectations {
     }
 
     /// Adds an expectation. The same one again replaces the old; of a flow that has as many as its helper may have, the oldest goes.
-    pub fn add(&mut self, now: Time, new: Expectation, max_of_class: u32, max: u32) -> Result<(), ExpectationRefused> {
+    pub fn add(&mut self, now: Time, new: Expectation, max: u32) -> Result<(), ExpectationRefused> {
         self.collect(now);
         let same = self.towards(&new.tuple).find(|it| it.is_the_same_wish(&new));
         if let Some(serial) = same.map(|it| it.serial) {
@@ -53,6 +53,7 @@ impl Expectations {
         } else if self.towards(&new.tuple).any(|it| it.overlaps(&new)) {
             return Err(ExpectationRefused::Clash);
         }
+        let max_of_class = new.made_by.policy(new.class).max_expected;
         if max_of_class != 0 {
             let mut of_class = self.of(&new.master).filter(|it| it.class == new.class);
             let oldest = of_class.next().map(|it| it.serial);
@@ -140,10 +141,23 @@ impl Expectations {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::base::Random;
     use crate::conntrack::testing::{A, B, Bench, address, udp};
-    use crate::conntrack::{Endpoint, ExpectationMask};
+    use crate::conntrack::{ConntrackHelper, Endpoint, ExpectPolicy, ExpectationMask};
+
+    static HELPER: ConntrackHelper = ConntrackHelper {
+        name: "test",
+        families: &[],
+        protocol: 6,
+        ports: &[],
+        policies: &[ExpectPolicy {
+            max_expected: 2,
+            timeout: Duration::ZERO,
+        }],
+    };
 
     /// What the indices find is what a look through all would find, whatever comes and goes.
     #[test]
@@ -181,11 +195,11 @@ mod tests {
                     id: [0, u16::MAX][draw(2) as usize],
                 },
                 master: Arc::clone(&masters[draw(3) as usize]),
-                class: draw(2),
+                class: draw(2) as usize,
                 permanent: draw(8) == 0,
                 inactive: draw(8) == 0,
-                deadline: now + std::time::Duration::from_secs(1 + u64::from(draw(20))),
-                made_by: "test",
+                deadline: now + Duration::from_secs(1 + u64::from(draw(20))),
+                made_by: &HELPER,
                 helper: None,
                 nat: None,
             };
@@ -207,7 +221,7 @@ mod tests {
                     before.retain(|it| !Arc::ptr_eq(&it.master, &new.master));
                 }
                 _ => {
-                    let result = all.add(now, new.clone(), 2, 9);
+                    let result = all.add(now, new.clone(), 9);
                     let of_class =
                         |it: &&Arc<Expectation>| Arc::ptr_eq(&it.master, &new.master) && it.class == new.class;
                     if let Some(at) = before.iter().position(|it| it.is_the_same_wish(&new)) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::events::Told;
 use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
-use super::{Direction, Settings, TrackContext, Tuple};
+use super::{ConntrackHelper, Direction, Settings, TrackContext, Tuple};
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::base::{InterfaceId, Time};
 use crate::wire::tcp::is_before;
@@ -123,8 +123,8 @@ pub struct FlowState {
     /// What the tracker of its protocol remembers.
     pub protocol: ProtocolState,
     pub nat: NatInfo,
-    /// The helper that reads this flow, by name.
-    pub helper: Option<&'static str>,
+    /// The helper that reads this flow.
+    pub helper: Option<&'static ConntrackHelper>,
     /// What that helper remembers of this flow.
     pub helper_data: Option<Box<dyn HelperData>>,
     /// Whether it ever announced a flow.

@@ -9,6 +9,7 @@ mod events;
 mod expectation;
 mod expectations;
 mod flow;
+mod helper;
 pub mod proto;
 mod settings;
 mod table;
@@ -23,6 +24,7 @@ mod tuple;
 pub use events::{Event, EventKind, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Settled, Status};
+pub use helper::{ConntrackHelper, ExpectPolicy};
 pub use settings::{Frag6Settings, SettingError, Settings};
 pub use table::Table;
 pub use tuple::{Direction, Endpoint, Tuple};
@@ -31,7 +33,7 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::base::{Family, Time};
+use crate::base::Time;
 use proto::WhyInvalid;
 
 /// What `--ctstate` calls the packet's relation to its flow.
@@ -91,19 +93,6 @@ pub struct Template {
     pub helper: Option<String>,
 }
 
-/// A helper as tracking knows it: enough to attach it. What it does is the helper room's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HelperSpec {
-    pub name: &'static str,
-    pub family: Family,
-    pub protocol: u8,
-    /// The port that `automatic_helper` goes by.
-    pub port: u16,
-    /// How many expectations of one flow may wait at a time, and for how long.
-    pub max_expected: u32,
-    pub expect_timeout: std::time::Duration,
-}
-
 /// At which hook a packet meets the tracking stage. Checksums are verified for arriving packets only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrackStage {
@@ -118,7 +107,7 @@ pub struct TrackContext<'a> {
     pub settings: &'a Settings,
     pub stage: TrackStage,
     /// The helpers that `modprobe` made available.
-    pub helpers: &'a [HelperSpec],
+    pub helpers: &'a [&'static ConntrackHelper],
     /// Which packet this is, counted from 1; 0 where nobody counts.
     pub packet: u64,
 }

@@ -1,9 +1,12 @@
 //! Packets and stages for the tests of this room, of `nat` and of `helper`.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
-use super::{CtState, DropReason, HelperSpec, Settings, Table, TrackContext, TrackStage, Tracked, Tracking};
-use crate::base::{Time, protocol};
+use super::{
+    ConntrackHelper, CtState, DropReason, ExpectPolicy, Settings, Table, TrackContext, TrackStage, Tracked, Tracking,
+};
+use crate::base::{Family, Time, protocol};
 use crate::packet::Packet;
 use crate::wire::{icmpv4, ipv4, put16};
 
@@ -46,11 +49,29 @@ pub(crate) fn echo(source: [u8; 4], destination: [u8; 4], kind: u8, identifier: 
     packet(protocol::ICMP, source, destination, &message)
 }
 
+/// A helper as tracking knows it. Its second class is without bound.
+pub(crate) static FTP: ConntrackHelper = ConntrackHelper {
+    name: "ftp",
+    families: &[Family::V4],
+    protocol: protocol::TCP,
+    ports: &[21],
+    policies: &[
+        ExpectPolicy {
+            max_expected: 1,
+            timeout: Duration::from_secs(300),
+        },
+        ExpectPolicy {
+            max_expected: 0,
+            timeout: Duration::from_secs(300),
+        },
+    ],
+};
+
 /// A table with its knobs and a clock.
 pub(crate) struct Bench {
     pub table: Table,
     pub settings: Settings,
-    pub helpers: &'static [HelperSpec],
+    pub helpers: &'static [&'static ConntrackHelper],
     pub now: Time,
 }
 

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::testing::{A, B, Bench, address, echo, packet, tcp, udp};
+use super::testing::{A, B, Bench, FTP, address, echo, packet, tcp, udp};
 use super::text::{self, ExpectationForm, FlowForm};
 use super::{
-    DropReason, Endpoint, Expectation, ExpectationMask, ExpectationRefused, Flow, HelperSpec, Reason, Status, Template,
-    Tracked, Tracking, Tuple,
+    ConntrackHelper, DropReason, Endpoint, Expectation, ExpectationMask, ExpectationRefused, Flow, Reason, Status,
+    Template, Tracked, Tracking, Tuple,
 };
+use crate::base::protocol;
 use crate::base::testing::{families, host};
-use crate::base::{Family, protocol};
 use crate::packet::testing::udp as datagram;
 use crate::wire::tcp::flags::{ACK, SYN};
 
@@ -175,16 +175,10 @@ fn flows_are_listed_as_they_came() {
     assert_eq!(ports, (1000..1200).collect::<Vec<_>>());
 }
 
+static LOADED: &[&ConntrackHelper] = &[&FTP];
+
 #[test]
 fn helpers_are_attached_where_asked() {
-    const FTP: HelperSpec = HelperSpec {
-        name: "ftp",
-        family: Family::V4,
-        protocol: protocol::TCP,
-        port: 21,
-        max_expected: 1,
-        expect_timeout: Duration::from_secs(300),
-    };
     let template = |name: &str| {
         Some(Arc::new(Template {
             helper: Some(name.to_owned()),
@@ -200,7 +194,7 @@ fn helpers_are_attached_where_asked() {
         (true, false, template("irc"), 21, None),
     ] {
         let mut bench = Bench::new();
-        bench.helpers = if loaded { &[FTP] } else { &[] };
+        bench.helpers = if loaded { LOADED } else { &[] };
         bench.settings.automatic_helper = automatic;
         let mut tracking = Tracking {
             template: template.clone(),
@@ -208,7 +202,7 @@ fn helpers_are_attached_where_asked() {
         };
         let mut packet = tcp((A, 1), (B, port), (1, 0), SYN);
         bench.table.track(&bench.context(), &mut packet, &mut tracking);
-        let helper = tracking.flow.unwrap().lock().helper;
+        let helper = tracking.flow.unwrap().lock().helper.map(|helper| helper.name);
         assert_eq!(helper, expected, "{loaded} {automatic} {template:?} {port}");
     }
 }
@@ -236,7 +230,7 @@ fn wish(master: &Arc<Flow>, bench: &Bench, port: u16) -> Expectation {
         permanent: false,
         inactive: false,
         deadline: bench.now + Duration::from_secs(300),
-        made_by: "ftp",
+        made_by: &FTP,
         helper: None,
         nat: None,
     }
@@ -260,7 +254,7 @@ fn expectations_replace_clash_and_die_with_their_master() {
     let mut bench = Bench::new();
     let [first, second] = masters(&bench);
     let expect =
-        |bench: &Bench, master: &Arc<Flow>, port| bench.table.expect(bench.now, wish(master, bench, port), 1, 4096);
+        |bench: &Bench, master: &Arc<Flow>, port| bench.table.expect(bench.now, wish(master, bench, port), 4096);
     expect(&bench, &first, 1025).unwrap();
     assert_eq!(expect(&bench, &second, 1025), Err(ExpectationRefused::Clash));
     expect(&bench, &second, 1026).unwrap();
@@ -272,8 +266,12 @@ fn expectations_replace_clash_and_die_with_their_master() {
     bench.table.delete(&first);
     assert_eq!(expected_ports(&bench), [1027]);
     assert_eq!(expect(&bench, &first, 1025), Err(ExpectationRefused::MasterDied));
+    let unbounded = Expectation {
+        class: 1,
+        ..wish(&second, &bench, 9)
+    };
     assert_eq!(
-        bench.table.expect(bench.now, wish(&second, &bench, 9), 0, 1),
+        bench.table.expect(bench.now, unbounded, 1),
         Err(ExpectationRefused::Full)
     );
     bench.now = bench.now + Duration::from_secs(300);
@@ -287,7 +285,7 @@ fn an_expected_flow_is_related_until_it_is_answered() {
     master.lock().mark = 7;
     bench
         .table
-        .expect(bench.now, wish(&master, &bench, 1025), 1, 4096)
+        .expect(bench.now, wish(&master, &bench, 1025), 4096)
         .unwrap();
     let syn = |from: [u8; 4]| tcp((from, 20), (A, 1025), (1, 0), SYN);
     assert_eq!(bench.states([syn([192, 0, 2, 10])]), ["NEW"]);
@@ -320,8 +318,8 @@ fn permanent_stay_and_inactive_open_nothing() {
         inactive: true,
         ..wish(&second, &bench, 2)
     };
-    bench.table.expect(bench.now, permanent, 1, 9).unwrap();
-    bench.table.expect(bench.now, inactive, 1, 9).unwrap();
+    bench.table.expect(bench.now, permanent, 9).unwrap();
+    bench.table.expect(bench.now, inactive, 9).unwrap();
     let syn = |from, to| tcp((B, from), (A, to), (1, 0), SYN);
     assert_eq!(
         bench.states([syn(20, 1), syn(21, 1), syn(20, 2)]),
@@ -337,11 +335,8 @@ fn flows_as_text() {
     bench.settings.acct = true;
     bench.settings.timestamp = true;
     let [master, _] = masters(&bench);
-    master.lock().helper = Some("ftp");
-    bench
-        .table
-        .expect(bench.now, wish(&master, &bench, 1025), 1, 9)
-        .unwrap();
+    master.lock().helper = Some(&FTP);
+    bench.table.expect(bench.now, wish(&master, &bench, 1025), 9).unwrap();
     bench.pass_all([
         tcp((B, 20), (A, 1025), (1, 0), SYN),
         packet(protocol::DCCP, A, B, b"abcd"),

@@ -72,7 +72,7 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
         write!(line, "delta-time={} ", now.since(started).as_secs())?;
     }
     if let (Some(helper), false) = (state.helper, from_kernel) {
-        write!(line, "helper={helper} ")?;
+        write!(line, "helper={} ", helper.name)?;
     }
     write!(line, "use={uses}")
 }
@@ -126,7 +126,7 @@ fn write_event(line: &mut String, event: &Event, extended: bool, now: Time) -> s
         write!(line, "delta-time={} ", now.since(started).as_secs())?;
     }
     if let Some(helper) = state.helper {
-        write!(line, "helper={helper} ")?;
+        write!(line, "helper={} ", helper.name)?;
     }
     Ok(())
 }
@@ -169,7 +169,7 @@ fn write_expectation_of_proc(line: &mut String, it: &Expectation, now: Time) -> 
     if !delimiter.is_empty() {
         line.push(' ');
     }
-    line.push_str(it.made_by);
+    line.push_str(it.made_by.name);
     Ok(())
 }
 
@@ -197,7 +197,7 @@ fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> 
         master.source.id,
         master.destination.id,
         it.class,
-        it.made_by
+        it.made_by.name
     )
 }
 

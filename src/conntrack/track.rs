@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::events::EventKind;
 use super::proto::{self, ChecksumCheck, Seen, Verdict};
 use super::{
-    Counted, CtState, Direction, DropReason, Flow, FlowState, InvalidReason, NatInfo, Reason, Status, Table,
-    TrackContext, Tracked, Tracking, Tuple,
+    ConntrackHelper, Counted, CtState, Direction, DropReason, Flow, FlowState, InvalidReason, NatInfo, Reason, Status,
+    Table, TrackContext, Tracked, Tracking, Tuple,
 };
 use crate::base::Time;
 use crate::packet::{ChecksumState, Packet};
@@ -227,17 +227,20 @@ impl Table {
         Ok((Arc::new(Flow::new(self.next_serial(), *tuple, state)), reason))
     }
 
-    fn helper_for(&self, cx: &TrackContext<'_>, tracking: &Tracking, tuple: &Tuple) -> Option<&'static str> {
+    fn helper_for(
+        &self,
+        cx: &TrackContext<'_>,
+        tracking: &Tracking,
+        tuple: &Tuple,
+    ) -> Option<&'static ConntrackHelper> {
         let asked = tracking.template.as_ref().and_then(|it| it.helper.as_deref());
-        let fits = |helper: &&super::HelperSpec| helper.family == tuple.family() && helper.protocol == tuple.protocol;
-        let mut of_protocol = cx.helpers.iter().filter(fits);
+        let mut of_protocol = cx.helpers.iter().copied().filter(|helper| helper.reads(tuple));
         match asked {
             Some(name) => of_protocol.find(|it| it.name == name),
             // Old kernels went by the reply's source, which is the original destination before NAT.
-            None if cx.settings.automatic_helper => of_protocol.find(|it| it.port == tuple.destination.id),
+            None if cx.settings.automatic_helper => of_protocol.find(|it| it.ports.contains(&tuple.destination.id)),
             None => None,
         }
-        .map(|it| it.name)
     }
 
     /// The last stage (POSTROUTING and INPUT): the flow that this packet opened enters the table.

@@ -51,7 +51,11 @@ pub fn bash() -> String {
         .collect();
     let tables: Vec<&str> = Table::ALL.iter().map(|it| it.name()).collect();
     let chains: Vec<&str> = Hook::ALL.iter().map(|it| it.chain()).collect();
-    let helpers: Vec<&str> = helper::registry().iter().map(|it| it.name).collect();
+    let helpers: Vec<&str> = helper::registry()
+        .iter()
+        .flat_map(|spec| spec.conntrack())
+        .map(|it| it.name)
+        .collect();
     out.push_str("\t-t|--table) echo $_nflab_tables ;;\n\t-p|--protocol) echo $_nflab_protocols all ;;\n");
     out.push_str("\t-m|--match) echo $_nflab_matches ;;\n\t--helper) echo $_nflab_helpers ;;\n\tesac\n}\n\n");
     for (name, words) in [

@@ -91,18 +91,25 @@ pub fn extensions() -> String {
     page.section("HELPERS");
     page.paragraph("Attached with -j CT --helper NAME in the raw table, once modprobe has loaded them:");
     for spec in helper::registry() {
-        page.term(
-            spec.name,
-            &format!(
-                "Usually on port {}. {} expected at a time for a flow, each for {} seconds.",
-                spec.port,
-                match spec.max_expected {
-                    1 => "One flow is".to_owned(),
-                    several => format!("{several} flows are"),
-                },
-                spec.expect_timeout.as_secs()
-            ),
-        );
+        let modules: Vec<&str> = spec.modules.iter().chain(spec.nat_modules).copied().collect();
+        for helper in spec.conntrack() {
+            let ports: Vec<String> = helper.ports.iter().map(u16::to_string).collect();
+            let policy = helper.policy(0);
+            page.term(
+                helper.name,
+                &format!(
+                    "Reads {}. Usually on port {}. {} expected at a time for a flow, each for {} seconds. Loaded by modprobe with any of {}.",
+                    spec.about,
+                    ports.join(", "),
+                    match policy.max_expected {
+                        1 => "One flow is".to_owned(),
+                        several => format!("{several} flows are"),
+                    },
+                    policy.timeout.as_secs(),
+                    modules.join(", ")
+                ),
+            );
+        }
     }
     page.section("NOT THERE YET");
     page.paragraph(

@@ -9,7 +9,7 @@ use super::pass::Pass;
 use super::worker::{Report, Worker};
 use crate::base::sync::{ArcSwap, Mutex};
 use crate::base::{Family, InterfaceId, Random, Time};
-use crate::conntrack::{self, HelperSpec, Settings};
+use crate::conntrack::{self, ConntrackHelper, Settings};
 use crate::net::{HostState, Listeners, Net, Reassembly};
 use crate::rule::{CountId, Counters, Errno, Refusal, Table, TableRules};
 
@@ -21,7 +21,7 @@ pub struct Config {
     /// Connections are tracked even if no rule asks for it (`modprobe nf_conntrack`). The kernel of today tracks only when a rule needs it.
     pub always_track: bool,
     /// The helpers that are loaded.
-    pub helpers: Vec<HelperSpec>,
+    pub helpers: Vec<&'static ConntrackHelper>,
 }
 
 impl Config {

@@ -310,7 +310,6 @@ impl<O: Observer> Pass<'_, O> {
             settings: &self.config.conntrack,
             table: &self.router.flows,
             random: &mut self.worker.random,
-            helpers: &self.config.helpers,
         };
         // Seen: the packet whose length the helper changes first is not adjusted itself, not even looked at.
         let is_shifted = nat::shifts_sequences(&transit.tracking);

@@ -3,65 +3,95 @@
 //! Lines are read only where one is known to begin: after data that ended in a line feed. A command whose text ends before it is whole is dropped,
 //! so that the sender repeats it in one piece; malformed ones fare the same, since the reader cannot tell. All seen on Linux 6.18.
 
-use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
-use std::sync::Arc;
+use std::time::Duration;
 
-use super::{DropReason, HeardWhat, HelperContext, mangle};
+use super::announce::{Reading, Wish};
+use super::{DropReason, HeardWhat, Helper, HelperSpec, Parameter};
 use crate::base::{Family, protocol};
-use crate::conntrack::{
-    CtState, Direction, Endpoint, Expectation, ExpectationMask, ExpectationNat, ExpectationRefused, HelperData, Status,
-    Tracking, Tuple,
+use crate::conntrack::{ConntrackHelper, CtState, Direction, Endpoint, ExpectPolicy, HelperData};
+
+pub(super) static SPEC: HelperSpec = HelperSpec {
+    modules: &["nf_conntrack_ftp", "ip_conntrack_ftp"],
+    nat_modules: &["nf_nat_ftp", "ip_nat_ftp"],
+    parameters: &[
+        Parameter {
+            name: "ports",
+            instead: "-j CT --helper ftp in the raw table attaches it to any port",
+        },
+        Parameter {
+            name: "loose",
+            instead: "data connections go to whoever sent the command",
+        },
+    ],
+    helpers: &[Helper {
+        conntrack: ConntrackHelper {
+            name: "ftp",
+            families: &[Family::V4],
+            protocol: protocol::TCP,
+            ports: &[21],
+            policies: &[ExpectPolicy {
+                max_expected: 1,
+                timeout: Duration::from_secs(300),
+            }],
+        },
+        read: run,
+    }],
+    about: "PORT, EPRT, and the answers to PASV and EPSV",
 };
-use crate::packet::Packet;
 
 /// Reads a packet of a control connection.
-pub(super) fn run(
-    packet: &mut Packet,
-    tracking: &Tracking,
-    cx: &mut HelperContext<'_>,
-) -> Result<HeardWhat, DropReason> {
-    let (Some(flow), Some(CtState::Established)) = (&tracking.flow, tracking.state) else {
+fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
+    if reading.tracking.state != Some(CtState::Established) {
         return Ok(HeardWhat::TooEarly);
-    };
+    }
     // Seen: what is read lies in one piece from then on, and leaves in pieces of the largest size it came in, no longer in the very same.
-    packet.fragments.clear();
-    let Some(segment) = packet.tcp() else {
+    reading.packet.fragments.clear();
+    let Some(segment) = reading.packet.tcp() else {
         return Ok(HeardWhat::NoData);
     };
     let data = segment.payload();
     let Some(&last) = data.last() else {
         return Ok(HeardWhat::NoData);
     };
-    let (start, direction) = (segment.sequence(), tracking.direction);
+    let (start, direction) = (segment.sequence(), reading.direction());
     let next_line = (last == b'\n').then(|| start.wrapping_add(data.len() as u32));
-    let lines = {
-        let mut state = flow.lock();
-        let memory: &dyn Any = &**state.helper_data.get_or_insert_with(|| Box::<LineStarts>::default());
-        let known = memory.downcast_ref::<LineStarts>().copied().unwrap_or_default();
-        known.of[direction.index()]
-    };
+    let lines = reading.remembered::<LineStarts>().of[direction.index()];
     let mut heard = HeardWhat::NotAtALine;
     if lines.contains(start) {
-        let family = packet.family();
-        match read(data, direction, family) {
-            Reading::Nothing => heard = HeardWhat::NoCommand,
-            Reading::Incomplete => return Err(DropReason::PartialMatch),
-            Reading::Command(command) => heard = announce(&command, packet, tracking, cx)?,
-        }
+        heard = match read(data, direction, reading.packet.family()) {
+            Read::Nothing => HeardWhat::NoCommand,
+            Read::Incomplete => return Err(DropReason::PartialMatch),
+            Read::Command(command) => announce(&command, reading)?,
+        };
     }
     if let Some(next_line) = next_line {
-        let mut state = flow.lock();
-        if let Some(memory) = state
-            .helper_data
-            .as_deref_mut()
-            .and_then(|it| (it as &mut dyn Any).downcast_mut::<LineStarts>())
-        {
-            memory.of[direction.index()].add(next_line);
-        }
+        reading.remember(|lines: &mut LineStarts| lines.of[direction.index()].add(next_line));
     }
     Ok(heard)
+}
+
+/// Expects the connection that a command announces, which its sender waits for at the port it names.
+fn announce(command: &Command, reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
+    let ends = reading.ends();
+    // Whoever names another host than itself would open the firewall for that one.
+    if let Some(address) = command.address
+        && address != ends.sender.source.address
+    {
+        return Ok(HeardWhat::NamesAnother(address));
+    }
+    let wish = Wish {
+        class: 0,
+        protocol: protocol::TCP,
+        from: ends.answer.source.address,
+        from_port: None,
+        to: Endpoint {
+            address: ends.answer.destination.address,
+            id: command.port,
+        },
+    };
+    reading.announce(&wish, command.text.clone(), |outside| command.form.write(outside))
 }
 
 /// Where lines begin, each way: the last two places, as sequence numbers of the sender.
@@ -105,116 +135,8 @@ impl Places {
     }
 }
 
-/// Expects the connection that a command announces and, where the flow is under NAT, rewrites the command.
-fn announce(
-    command: &Command,
-    packet: &mut Packet,
-    tracking: &Tracking,
-    cx: &mut HelperContext<'_>,
-) -> Result<HeardWhat, DropReason> {
-    let Some(flow) = &tracking.flow else {
-        return Ok(HeardWhat::NoCommand);
-    };
-    let direction = tracking.direction;
-    let (sender, peers, status) = {
-        let state = flow.lock();
-        (
-            *state.tuple(flow, direction),
-            *state.tuple(flow, direction.opposite()),
-            state.status,
-        )
-    };
-    // Whoever names another host than itself would open the firewall for that one.
-    if let Some(address) = command.address
-        && address != sender.source.address
-    {
-        return Ok(HeardWhat::NamesAnother(address));
-    }
-    let under_nat = status.has_any(Status::SRC_NAT.or(Status::DST_NAT));
-    let limits = cx.helpers.iter().find(|it| it.name == NAME).unwrap_or(&super::FTP);
-    let mut wish = Expectation {
-        serial: 0,
-        tuple: Tuple {
-            source: Endpoint {
-                address: peers.source.address,
-                id: 0,
-            },
-            destination: Endpoint {
-                address: peers.destination.address,
-                id: command.port,
-            },
-            protocol: protocol::TCP,
-        },
-        mask: ExpectationMask {
-            address: every_bit(packet.family()),
-            id: 0,
-        },
-        master: flow.clone(),
-        class: 0,
-        permanent: false,
-        inactive: false,
-        deadline: cx.now + limits.expect_timeout,
-        made_by: NAME,
-        helper: None,
-        nat: under_nat.then_some(ExpectationNat {
-            command: direction,
-            port: command.port,
-        }),
-    };
-    let expect = |wish: &Expectation| {
-        cx.table
-            .expect(cx.now, wish.clone(), limits.max_expected, cx.settings.expect_max)
-    };
-    if !under_nat {
-        return expect(&wish)
-            .map(|()| HeardWhat::Announced {
-                expected: wish.tuple,
-                instead_of: None,
-            })
-            .map_err(DropReason::Expectation);
-    }
-    // The port that was named, if it is free; else any above it.
-    let room = u32::from(u16::MAX - command.port);
-    let mut attempts = room.min(PORTS_TRIED);
-    while let Err(refused) = expect(&wish) {
-        if refused != ExpectationRefused::Clash || attempts == 0 {
-            return Err(DropReason::Expectation(refused));
-        }
-        attempts -= 1;
-        wish.tuple.destination.id = command.port + cx.random.below(room) as u16;
-    }
-    let port = wish.tuple.destination.id;
-    if port == 0 {
-        // Seen: the packet is dropped, though the expectation stays.
-        return Err(DropReason::Mangle);
-    }
-    let text = command.form.write(peers.destination.address, port);
-    if !mangle::replace(packet, tracking, command.text.clone(), text.as_bytes()) {
-        for made in cx.table.expectations(cx.now) {
-            if Arc::ptr_eq(&made.master, flow) && made.tuple == wish.tuple {
-                cx.table.unexpect(&made);
-            }
-        }
-        return Err(DropReason::Mangle);
-    }
-    Ok(HeardWhat::Announced {
-        expected: wish.tuple,
-        instead_of: (port != command.port).then_some(command.port),
-    })
-}
-
-const NAME: &str = "ftp";
-const PORTS_TRIED: u32 = 128;
-
-fn every_bit(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => Ipv4Addr::BROADCAST.into(),
-        Family::V6 => Ipv6Addr::from_bits(u128::MAX).into(),
-    }
-}
-
 #[derive(Debug, PartialEq, Eq)]
-enum Reading {
+enum Read {
     Nothing,
     /// More of the command may come, or it cannot be read.
     Incomplete,
@@ -243,21 +165,7 @@ enum Form {
     PortOnly,
 }
 
-impl Form {
-    fn write(self, address: IpAddr, port: u16) -> String {
-        match (self, address) {
-            (Self::Commas, IpAddr::V4(v4)) => {
-                let [a, b, c, d] = v4.octets();
-                format!("{a},{b},{c},{d},{},{}", port >> 8, port & 0xff)
-            }
-            (Self::PortOnly, _) => format!("|||{port}|"),
-            (_, IpAddr::V4(v4)) => format!("|1|{v4}|{port}|"),
-            (_, IpAddr::V6(v6)) => format!("|2|{v6}|{port}|"),
-        }
-    }
-}
-
-fn read(data: &[u8], direction: Direction, family: Family) -> Reading {
+fn read(data: &[u8], direction: Direction, family: Family) -> Read {
     let words: [(&[u8], Form); 2] = match direction {
         Direction::Original => [(b"PORT", Form::Commas), (b"EPRT", Form::Extended)],
         Direction::Reply => [(b"227 ", Form::Commas), (b"229 ", Form::PortOnly)],
@@ -268,7 +176,7 @@ fn read(data: &[u8], direction: Direction, family: Family) -> Reading {
             continue;
         }
         if data.len() <= word.len() {
-            return Reading::Incomplete;
+            return Read::Incomplete;
         }
         let command = match (form, direction) {
             // RFC 1123: the reply's numbers may stand anywhere, so they begin at the first digit.
@@ -282,9 +190,9 @@ fn read(data: &[u8], direction: Direction, family: Family) -> Reading {
             (Form::Extended, _) => after(data, word.len(), b' ').and_then(|at| read_extended(data, at, family)),
             (Form::PortOnly, _) => after(data, word.len(), b'(').and_then(|at| read_port_only(data, at)),
         };
-        return command.map_or(Reading::Incomplete, Reading::Command);
+        return command.map_or(Read::Incomplete, Read::Command);
     }
-    Reading::Nothing
+    Read::Nothing
 }
 
 fn position_from(data: &[u8], start: usize, wanted: impl Fn(u8) -> bool) -> Option<usize> {
@@ -400,4 +308,20 @@ fn read_port(text: &[u8], start: usize, delimiter: u8) -> Option<(u16, usize)> {
         }
     }
     None
+}
+
+/// The NAT side: the same command, with where its sender is found from outside.
+impl Form {
+    fn write(self, outside: Endpoint) -> String {
+        let port = outside.id;
+        match (self, outside.address) {
+            (Self::Commas, IpAddr::V4(v4)) => {
+                let [a, b, c, d] = v4.octets();
+                format!("{a},{b},{c},{d},{},{}", port >> 8, port & 0xff)
+            }
+            (Self::PortOnly, _) => format!("|||{port}|"),
+            (_, IpAddr::V4(v4)) => format!("|1|{v4}|{port}|"),
+            (_, IpAddr::V6(v6)) => format!("|2|{v6}|{port}|"),
+        }
+    }
 }

@@ -1,5 +1,10 @@
-//! Application protocols that open other flows: parser and NAT edit side by side.
+//! Application protocols that open other flows, a file each: what a helper reads, and how NAT writes it anew, side by side.
+//!
+//! A file has three parts: its spec; the tracking side, which reads a payload and says what it announces; the NAT side, which writes the same with
+//! another address and port. What lies between is the same for all and stands in `announce`: the wish becomes an expectation, a free port is
+//! looked for, the payload is rewritten, and what cannot be done is taken back.
 
+mod announce;
 mod ftp;
 mod mangle;
 mod reason;
@@ -9,11 +14,60 @@ mod replay;
 pub use reason::DropReason;
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use crate::base::{Family, Random, Time, protocol};
-use crate::conntrack::{HelperSpec, Settings, Table, Tracking, Tuple};
+use crate::base::{Random, Time};
+use crate::conntrack::{ConntrackHelper, Settings, Table, Tracking, Tuple};
 use crate::packet::Packet;
+use announce::Reading;
+
+/// A helper's module, as `modprobe` knows it.
+#[derive(Debug)]
+pub struct HelperSpec {
+    /// What the module is called; today's name first, then the older ones.
+    pub modules: &'static [&'static str],
+    /// The same of the module that is its NAT side.
+    pub nat_modules: &'static [&'static str],
+    pub parameters: &'static [Parameter],
+    /// What it registers: one, or one for each transport protocol.
+    pub helpers: &'static [Helper],
+    /// What it reads, for the manual.
+    pub about: &'static str,
+}
+
+/// A parameter that the real module has. Here it is refused by name.
+#[derive(Debug)]
+pub struct Parameter {
+    pub name: &'static str,
+    /// What helps instead.
+    pub instead: &'static str,
+}
+
+/// One helper.
+#[derive(Debug)]
+pub struct Helper {
+    pub conntrack: ConntrackHelper,
+    read: fn(&mut Reading<'_, '_>) -> Result<HeardWhat, DropReason>,
+}
+
+/// The registry: a line a module.
+static HELPERS: &[&HelperSpec] = &[&ftp::SPEC];
+
+/// All helpers there are. Which of them a lab has loaded is the lab's to know.
+pub fn registry() -> &'static [&'static HelperSpec] {
+    HELPERS
+}
+
+/// As tracking knows them, all that a module registers.
+impl HelperSpec {
+    pub fn conntrack(&self) -> impl Iterator<Item = &'static ConntrackHelper> + use<> {
+        self.helpers.iter().map(|helper| &helper.conntrack)
+    }
+
+    /// Whether one of its helpers is called so.
+    pub fn has(&self, name: &str) -> bool {
+        self.conntrack().any(|helper| helper.name == name)
+    }
+}
 
 /// What a helper needs beside the packet.
 #[derive(Debug)]
@@ -22,8 +76,6 @@ pub struct HelperContext<'a> {
     pub settings: &'a Settings,
     pub table: &'a Table,
     pub random: &'a mut Random,
-    /// The helpers that are loaded.
-    pub helpers: &'a [HelperSpec],
 }
 
 /// What a helper made of a packet.
@@ -54,20 +106,6 @@ pub enum HeardWhat {
     },
 }
 
-/// All helpers there are. Which of them a lab has loaded is the lab's to know.
-pub fn registry() -> &'static [HelperSpec] {
-    &[FTP]
-}
-
-const FTP: HelperSpec = HelperSpec {
-    name: "ftp",
-    family: Family::V4,
-    protocol: protocol::TCP,
-    port: 21,
-    max_expected: 1,
-    expect_timeout: Duration::from_secs(300),
-};
-
 /// The helper stage: the flow's helper reads the packet, and rewrites it where the flow is under NAT. To be called after the last nat hook, and
 /// before `nat::adjust_sequences`.
 ///
@@ -76,9 +114,51 @@ pub fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperContext<'_>)
     let Some(flow) = &tracking.flow else {
         return Ok(None);
     };
-    let helper = flow.lock().helper;
-    match helper {
-        Some("ftp") => ftp::run(packet, tracking, cx).map(|what| Some(Heard { helper: "ftp", what })),
-        _ => Ok(None),
+    let attached = flow.lock().helper;
+    let mut all = HELPERS.iter().flat_map(|spec| spec.helpers);
+    let found = attached.and_then(|attached| all.find(|helper| std::ptr::eq(&helper.conntrack, attached)));
+    let Some(helper) = found else {
+        return Ok(None);
+    };
+    let what = (helper.read)(&mut Reading {
+        packet,
+        tracking,
+        flow,
+        helper: &helper.conntrack,
+        cx,
+    })?;
+    Ok(Some(Heard {
+        helper: helper.conntrack.name,
+        what,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_helper_stands_once_and_says_what_it_may_announce() {
+        let mut modules = Vec::new();
+        let mut attached = Vec::new();
+        for spec in registry() {
+            assert!(
+                spec.modules
+                    .first()
+                    .is_some_and(|name| name.starts_with("nf_conntrack_")),
+                "{spec:?}"
+            );
+            assert!(!spec.about.is_empty() && !spec.helpers.is_empty(), "{spec:?}");
+            for name in spec.modules.iter().chain(spec.nat_modules) {
+                assert!(!modules.contains(name), "{name} twice");
+                modules.push(name);
+            }
+            for helper in spec.conntrack() {
+                assert!(!helper.families.is_empty() && !helper.policies.is_empty(), "{helper:?}");
+                let place = (helper.name, helper.protocol);
+                assert!(!attached.contains(&place), "{place:?} twice");
+                attached.push(place);
+            }
+        }
     }
 }

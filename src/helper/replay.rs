@@ -145,11 +145,12 @@ impl Replay {
             }));
         }
         let settings = self.settings.clone();
+        let helpers: Vec<_> = registry().iter().flat_map(|spec| spec.conntrack()).collect();
         let cx = TrackContext {
             now: self.now,
             settings: &settings,
             stage: TrackStage::Prerouting,
-            helpers: registry(),
+            helpers: &helpers,
             packet: 0,
         };
         let mut nat_cx = NatContext {
@@ -172,7 +173,6 @@ impl Replay {
             settings: &settings,
             table: &self.table,
             random: &mut self.random,
-            helpers: registry(),
         };
         run(packet, tracking, &mut helper_cx).ok()?;
         nat::adjust_sequences(packet, tracking).ok()?;

@@ -194,9 +194,9 @@ impl LabCopy {
             machine.note_module(module);
         }
         for spec in helper::registry() {
-            match self.helpers.iter().any(|name| name == spec.name) {
-                true => machine.load_helper(spec.name),
-                false => machine.unload_helper(spec.name),
+            match self.helpers.iter().any(|name| spec.has(name)) {
+                true => machine.load_helper(spec),
+                false => machine.unload_helper(spec),
             }
         }
         machine.track_always(self.tracks_always);

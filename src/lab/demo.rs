@@ -68,7 +68,7 @@ impl Seen {
                 .iter()
                 .map(|it| {
                     let Endpoint { address, id } = it.tuple.destination;
-                    format!("{} {} > {address}:{id}", it.made_by, it.tuple.source.address)
+                    format!("{} {} > {address}:{id}", it.made_by.name, it.tuple.source.address)
                 })
                 .collect(),
         }

@@ -18,9 +18,9 @@ use super::server::{Answer, Waker};
 use super::words::Trials;
 use crate::base::bytes::quoted;
 use crate::base::{Family, InterfaceName, Time};
-use crate::conntrack::{HelperSpec, SettingError, Settings};
+use crate::conntrack::{ConntrackHelper, SettingError, Settings};
 use crate::engine::{Config, Router};
-use crate::helper;
+use crate::helper::{self, HelperSpec};
 use crate::net::{Net, SysctlError};
 
 /// One call of a tool, as a shell would make it.
@@ -132,9 +132,9 @@ impl Profile {
     }
 
     /// The helpers that are there without `modprobe`: today's kernel loads one when a rule names it, an old one never did.
-    pub fn helpers(self) -> Vec<HelperSpec> {
+    pub fn helpers(self) -> Vec<&'static ConntrackHelper> {
         match self {
-            Self::Linux6 => helper::registry().to_vec(),
+            Self::Linux6 => helper::registry().iter().flat_map(|spec| spec.conntrack()).collect(),
             Self::Classic => Vec::new(),
         }
     }
@@ -303,19 +303,20 @@ impl Machine {
         }
     }
 
-    /// Makes the helper of this name available.
-    pub fn load_helper(&self, name: &str) {
+    /// Makes what the module registers available.
+    pub fn load_helper(&self, module: &HelperSpec) {
         self.configure(|config| {
-            for spec in helper::registry().iter().filter(|spec| spec.name == name) {
-                if !config.helpers.contains(spec) {
-                    config.helpers.push(*spec);
+            for helper in module.conntrack() {
+                if !config.helpers.iter().any(|loaded| std::ptr::eq(*loaded, helper)) {
+                    config.helpers.push(helper);
                 }
             }
         });
     }
 
-    pub fn unload_helper(&self, name: &str) {
-        self.configure(|config| config.helpers.retain(|spec| spec.name != name));
+    pub fn unload_helper(&self, module: &HelperSpec) {
+        let is_its = |loaded: &ConntrackHelper| module.conntrack().any(|helper| std::ptr::eq(helper, loaded));
+        self.configure(|config| config.helpers.retain(|loaded| !is_its(loaded)));
     }
 
     /// Connections are tracked from now on, whether a rule asks for it or not.

@@ -10,6 +10,7 @@ use rustyline::{Context, Helper};
 
 use crate::base::Family;
 use crate::ext;
+use crate::helper;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::{LOCAL, Lab};
 use crate::lab::script::{FATES, OWN_WORDS, lex};
@@ -93,14 +94,15 @@ impl Assistant {
                 );
                 files
             }
-            "modprobe" => strings(&[
-                "ip_conntrack",
-                "ip_conntrack_ftp",
-                "ip_nat_ftp",
-                "nf_conntrack",
-                "nf_conntrack_ftp",
-                "nf_nat_ftp",
-            ]),
+            "modprobe" => {
+                let helpers = helper::registry().iter();
+                let modules = helpers.flat_map(|spec| spec.modules.iter().chain(spec.nat_modules));
+                ["ip_conntrack", "nf_conntrack"]
+                    .iter()
+                    .chain(modules)
+                    .map(|name| (*name).to_owned())
+                    .collect()
+            }
             "conntrack" => strings(&[
                 "-L",
                 "-D",

@@ -6,7 +6,7 @@ use shuttle::thread::spawn;
 
 use super::*;
 use crate::base::sync::explore;
-use crate::conntrack::testing::{Bench, tcp, udp};
+use crate::conntrack::testing::{Bench, FTP, tcp, udp};
 use crate::conntrack::{DropReason, Expectation, ExpectationMask, Reason, Tracked, Tracking};
 use crate::packet::Packet;
 use crate::wire::tcp::flags;
@@ -220,13 +220,13 @@ fn two_flows_that_were_expected_and_the_end_of_their_master() {
             permanent: false,
             inactive: false,
             deadline: bench.now + std::time::Duration::from_secs(300),
-            made_by: "ftp",
+            made_by: &FTP,
             helper: None,
             nat: None,
         };
         let announced = {
             let (bench, expectation) = (Arc::clone(&bench), expectation.clone());
-            spawn(move || bench.table.expect(bench.now, expectation, 1, 10).is_ok())
+            spawn(move || bench.table.expect(bench.now, expectation, 10).is_ok())
         };
         let workers = [20, 21].map(|port| {
             let bench = Arc::clone(&bench);

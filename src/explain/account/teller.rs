@@ -297,7 +297,7 @@ fn tracked(tracking: &TrackedAs) -> String {
         conntrack::Reason::EndsFlow => "it ends its flow: a reset before any answer".to_owned(),
         conntrack::Reason::NewFlow => "it opens a flow".to_owned(),
         conntrack::Reason::Expected(expectation) => {
-            format!("it opens a flow that helper {} announced", expectation.made_by)
+            format!("it opens a flow that helper {} announced", expectation.made_by.name)
         }
         conntrack::Reason::ErrorOf => "an ICMP error about a packet of a known flow".to_owned(),
         conntrack::Reason::Invalid(reason) => reason.to_string(),

@@ -115,8 +115,9 @@ impl Target for Ct {
             ));
         }
         // The kernel fetches the helper's module here, so it need not have been loaded before.
-        let known = helper::registry().iter().any(|helper| {
-            helper.name == name && helper.protocol == selector.protocol && helper.family == selector.family
+        let mut all = helper::registry().iter().flat_map(|spec| spec.conntrack());
+        let known = all.any(|helper| {
+            helper.name == name && helper.protocol == selector.protocol && helper.families.contains(&selector.family)
         });
         if !known {
             return Err(no_entry(format!("xt_CT: No such helper \"{name}\"")));
