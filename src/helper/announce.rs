@@ -184,3 +184,133 @@ fn every_bit(of: IpAddr) -> IpAddr {
         IpAddr::V6(_) => Ipv6Addr::from_bits(u128::MAX).into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::{Random, protocol};
+    use crate::conntrack::testing::{A, B, Bench, address, packet, tcp};
+    use crate::conntrack::{CtState, ExpectPolicy};
+    use crate::wire::tcp::flags::{ACK, SYN};
+
+    static HELPER: ConntrackHelper = ConntrackHelper {
+        name: "test",
+        families: &[],
+        protocol: protocol::TCP,
+        ports: &[],
+        policies: &[ExpectPolicy {
+            max_expected: 1,
+            timeout: Duration::from_secs(30),
+        }],
+    };
+
+    /// A client at this port says where it is to be called, in so many bytes; what became of it, and what is expected then.
+    fn says(
+        bench: &Bench,
+        client: u16,
+        named: u16,
+        under_nat: bool,
+        length: usize,
+    ) -> (Result<HeardWhat, DropReason>, Vec<u16>) {
+        let (_, mut tracking) = bench.pass(tcp((A, client), (B, 21), (1, 0), SYN)).unwrap();
+        tracking.state = Some(CtState::Established);
+        let flow = tracking.flow.clone().unwrap();
+        if under_nat {
+            flow.lock().status.set(Status::SRC_NAT);
+        }
+        let mut segment = vec![0; 20 + length];
+        segment[12] = 5 << 4;
+        segment[13] = ACK;
+        let mut packet = packet(protocol::TCP, A, B, &segment);
+        let said = Reading {
+            packet: &mut packet,
+            tracking: &tracking,
+            flow: &flow,
+            helper: &HELPER,
+            cx: &mut HelperContext {
+                now: bench.now,
+                settings: &bench.settings,
+                table: &bench.table,
+                random: &mut Random::new(u64::from(client)),
+            },
+        }
+        .announce(
+            &Wish {
+                class: 0,
+                protocol: protocol::TCP,
+                from: address(B),
+                from_port: None,
+                to: Endpoint {
+                    address: address(A),
+                    id: named,
+                },
+            },
+            0..1,
+            |outside| format!("{}:{}", outside.address, outside.id),
+        );
+        if let Ok(HeardWhat::Announced { expected, .. }) = &said
+            && under_nat
+        {
+            let text = format!("10.0.0.2:{}", expected.destination.id);
+            assert!(packet.tcp().unwrap().payload().starts_with(text.as_bytes()));
+        }
+        let expected = bench.table.expectations(bench.now);
+        (said, expected.iter().map(|it| it.tuple.destination.id).collect())
+    }
+
+    #[test]
+    fn another_port_is_taken_where_nat_can_write_it() {
+        let bench = Bench::new();
+        for client in 1..=40 {
+            let (said, expected) = says(&bench, client, 5000, true, 10);
+            let Ok(HeardWhat::Announced {
+                expected: tuple,
+                instead_of,
+            }) = said
+            else {
+                panic!("{client}: {said:?}")
+            };
+            assert_eq!(instead_of, (client > 1).then_some(5000));
+            assert!(tuple.destination.id >= 5000 && expected.contains(&tuple.destination.id));
+            assert_eq!(expected.len(), usize::from(client));
+        }
+        // Without NAT the other end would call the port that was named.
+        let (said, expected) = says(&bench, 41, 5000, false, 10);
+        assert_eq!(said, Err(DropReason::Expectation(ExpectationRefused::Clash)));
+        assert_eq!(expected.len(), 40);
+    }
+
+    #[test]
+    fn the_last_port_has_no_other_above_it() {
+        let bench = Bench::new();
+        let (first, _) = says(&bench, 1, u16::MAX, true, 10);
+        assert!(first.is_ok());
+        let (second, expected) = says(&bench, 2, u16::MAX, true, 10);
+        assert_eq!(second, Err(DropReason::Expectation(ExpectationRefused::Clash)));
+        assert_eq!(expected, [u16::MAX]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_not_expected() {
+        let bench = Bench::new();
+        let largest = usize::from(u16::MAX) - 40;
+        let (said, expected) = says(&bench, 1, 5000, true, largest);
+        assert_eq!(said, Err(DropReason::Mangle));
+        assert_eq!(expected, Vec::<u16>::new());
+        let (said, expected) = says(&bench, 2, 5000, false, largest);
+        assert!(said.is_ok());
+        assert_eq!(expected, [5000]);
+    }
+
+    #[test]
+    fn a_table_without_room_refuses() {
+        let mut bench = Bench::new();
+        bench.settings.expect_max = 1;
+        assert!(says(&bench, 1, 5000, true, 10).0.is_ok());
+        let full = Err(DropReason::Expectation(ExpectationRefused::Full));
+        assert_eq!(says(&bench, 2, 5001, true, 10).0, full);
+        assert_eq!(says(&bench, 3, 5001, false, 10).0, full);
+    }
+}
