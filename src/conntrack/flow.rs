@@ -269,6 +269,7 @@ impl FlowState {
     }
 
     /// A packet of the flow after its first: what its tracker made of it, and how the flow lives on.
+    #[inline]
     pub(super) fn packet(
         &mut self,
         cx: &TrackContext<'_>,

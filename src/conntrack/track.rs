@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::events::EventKind;
-use super::proto::{self, ChecksumCheck, Seen, Verdict};
+use super::proto::{self, ChecksumCheck, Fault, Seen, Verdict};
 use super::{
     ConntrackHelper, Counted, CtState, Direction, DropReason, Flow, FlowState, InvalidReason, NatInfo, Reason, Status,
     Table, TrackContext, Tracked, Tracking, Tuple,
@@ -48,9 +48,9 @@ impl Table {
         if packet.fragment_offset() != 0 {
             return Err(Refused::Invalid(InvalidReason::Fragment));
         }
-        let seen = proto::check(packet, checksum).map_err(InvalidReason::from);
+        let seen = proto::check(packet, checksum);
         if proto::spec(packet.protocol()).checked_first
-            && let Some(quoted) = seen.as_ref().map_err(|why| Refused::Invalid(*why))?.quoted()
+            && let Some(quoted) = seen.as_ref().map_err(refused)?.quoted()
         {
             let (flow, direction) = self.flow_of_error(cx, packet, quoted).map_err(Refused::Invalid)?;
             *tracking = Tracking {
@@ -63,22 +63,22 @@ impl Table {
             return Ok(Reason::ErrorOf);
         }
         let Some(tuple) = Tuple::of(packet) else {
-            let why = seen.err().unwrap_or_else(|| proto::names_no_flow(packet).into());
-            return Err(Refused::Invalid(why));
+            let why = seen.err().unwrap_or_else(|| proto::names_no_flow(packet));
+            return Err(refused(&why));
         };
         // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
         for _ in 0..REOPENINGS {
             // As `lookup` does, but the flow is locked once.
             let Some((flow, direction)) = self.find(&tuple) else {
-                return self.begin(cx, packet, tracking, &tuple, seen);
+                return self.begin(cx, packet, tracking, &tuple, &seen);
             };
             let mut state = flow.lock();
             if state.is_expired(cx.now) {
                 drop(state);
                 self.delete(&flow);
-                return self.begin(cx, packet, tracking, &tuple, seen);
+                return self.begin(cx, packet, tracking, &tuple, &seen);
             }
-            let seen = seen.as_ref().map_err(|why| Refused::Invalid(*why))?;
+            let seen = seen.as_ref().map_err(refused)?;
             let direction = state.direction_of(&tuple, direction);
             let ct_state = state_of(&state, direction);
             let reason = match state.packet(cx, direction, seen) {
@@ -134,7 +134,7 @@ impl Table {
         packet: &Packet,
         tracking: &mut Tracking,
         tuple: &Tuple,
-        seen: Result<Seen<'_>, InvalidReason>,
+        seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
     ) -> Result<Reason, Refused> {
         let (flow, reason) = self.open(cx, packet, tracking, tuple, seen)?;
         let mut state = flow.lock();
@@ -168,11 +168,11 @@ impl Table {
         packet: &Packet,
         tracking: &Tracking,
         tuple: &Tuple,
-        seen: Result<Seen<'_>, InvalidReason>,
+        seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
     ) -> Result<(Arc<Flow>, Reason), Refused> {
         let Some(reply) = tuple.inverse() else {
-            let why = seen.err().unwrap_or_else(|| proto::names_no_flow(packet).into());
-            return Err(Refused::Invalid(why));
+            let why = seen.as_ref().err().copied();
+            return Err(refused(&why.unwrap_or_else(|| proto::names_no_flow(packet))));
         };
         let max = cx.settings.max as usize;
         if max != 0 && self.count() >= max && !self.early_drop(cx.now, self.hash(tuple)) {
@@ -184,7 +184,7 @@ impl Table {
             None
         };
         // Seen: only now does the kernel look at flags and checksum, so a packet that an expectation waits for uses it up even if it opens nothing.
-        let opened = seen.map_err(Refused::Invalid)?.open(cx, tuple);
+        let opened = seen.as_ref().map_err(refused)?.open(cx, tuple);
         let (protocol, timeout) = opened.map_err(|why| Refused::Invalid(InvalidReason::Protocol(why)))?;
         let mut state = FlowState {
             reply,
@@ -331,6 +331,10 @@ const REOPENINGS: usize = 3;
 enum Refused {
     Invalid(InvalidReason),
     Drop(DropReason),
+}
+
+fn refused(fault: &Fault<proto::InvalidReason>) -> Refused {
+    Refused::Invalid(InvalidReason::from(*fault))
 }
 
 /// The state is decided before the tracker sees the packet: an answer makes its own state ESTABLISHED, and that of later packets.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::announce::{Reading, Wish};
-use super::{DropReason, HeardWhat, Helper, HelperSpec, Parameter};
+use super::{Announces, DropReason, HeardWhat, Helper, HelperSpec, Parameter, Sample};
 use crate::base::{Family, protocol};
 use crate::conntrack::{ConntrackHelper, CtState, Direction, Endpoint, ExpectPolicy, HelperData};
 
@@ -36,10 +36,64 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
                 timeout: Duration::from_secs(300),
             }],
         },
+        samples: SAMPLES,
         read: run,
     }],
     about: "PORT, EPRT, and the answers to PASV and EPSV",
 };
+
+const SAMPLES: &[Sample] = &[
+    Sample {
+        said: &["< 220 ready\r\n", "> USER a\r\n", "> PORT 10,0,0,2,4,1\r\n"],
+        announces: Announces::Flow {
+            plain: "tcp 192.0.2.9 > 10.0.0.2:1025",
+            under_nat: "tcp 192.0.2.9 > 192.0.2.1:1025",
+            written: "PORT 192,0,2,1,4,1\r\n",
+        },
+    },
+    Sample {
+        said: &["> USER a\r\n", "> eprt |1|10.0.0.2|1025|\r\n"],
+        announces: Announces::Flow {
+            plain: "tcp 192.0.2.9 > 10.0.0.2:1025",
+            under_nat: "tcp 192.0.2.9 > 192.0.2.1:1025",
+            written: "eprt |1|192.0.2.1|1025|\r\n",
+        },
+    },
+    // What the server names is right outside already.
+    Sample {
+        said: &["< 220 ready\r\n", "< 227 Passive (192,0,2,9,4,1)\r\n"],
+        announces: Announces::Flow {
+            plain: "tcp 10.0.0.2 > 192.0.2.9:1025",
+            under_nat: "tcp 10.0.0.2 > 192.0.2.9:1025",
+            written: "227 Passive (192,0,2,9,4,1)\r\n",
+        },
+    },
+    Sample {
+        said: &["< 220 ready\r\n", "< 229 Extended (|||1025|)\r\n"],
+        announces: Announces::Flow {
+            plain: "tcp 10.0.0.2 > 192.0.2.9:1025",
+            under_nat: "tcp 10.0.0.2 > 192.0.2.9:1025",
+            written: "229 Extended (|||1025|)\r\n",
+        },
+    },
+    // In the middle of a line, for another host, and no command at all.
+    Sample {
+        said: &["> PORT 10,0,0,2,4,1\r\n"],
+        announces: Announces::Nothing,
+    },
+    Sample {
+        said: &["> USER a\r\n", "> PORT 10,0,0,3,4,1\r\n"],
+        announces: Announces::Nothing,
+    },
+    Sample {
+        said: &["> USER a\r\n", "> NOOP\r\n"],
+        announces: Announces::Nothing,
+    },
+    Sample {
+        said: &["> USER a\r\n", "> PORT 10,0,0,2,4"],
+        announces: Announces::Incomplete,
+    },
+];
 
 /// Reads a packet of a control connection.
 fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {

@@ -10,6 +10,8 @@ mod mangle;
 mod reason;
 #[cfg(test)]
 mod replay;
+#[cfg(test)]
+mod samples;
 
 pub use reason::DropReason;
 
@@ -46,11 +48,20 @@ pub struct Parameter {
 #[derive(Debug)]
 pub struct Helper {
     pub conntrack: ConntrackHelper,
+    pub samples: &'static [Sample],
     read: fn(&mut Reading<'_, '_>) -> Result<HeardWhat, DropReason>,
 }
 
-/// The registry: a line a module.
-static HELPERS: &[&HelperSpec] = &[&ftp::SPEC];
+macro_rules! helpers {
+    ($($module:ident)*) => {
+        static HELPERS: &[&HelperSpec] = &[$(&$module::SPEC),*];
+    };
+}
+
+// The registry: a line a module.
+helpers! {
+    ftp
+}
 
 /// All helpers there are. Which of them a lab has loaded is the lab's to know.
 pub fn registry() -> &'static [&'static HelperSpec] {
@@ -67,6 +78,30 @@ impl HelperSpec {
     pub fn has(&self, name: &str) -> bool {
         self.conntrack().any(|helper| helper.name == name)
     }
+}
+
+/// A conversation with what it announces. The registry's tests play it between 10.0.0.2 and 192.0.2.9: once through a router, once through one that
+/// masquerades as 192.0.2.1.
+#[derive(Debug)]
+pub struct Sample {
+    /// Payloads: the client's begin with `>`, the server's with `<`.
+    pub said: &'static [&'static str],
+    pub announces: Announces,
+}
+
+/// What came of the last payload.
+#[derive(Debug)]
+pub enum Announces {
+    Nothing,
+    /// It is dropped, since it has to be said again whole.
+    Incomplete,
+    Flow {
+        /// As explanations print it: `tcp 192.0.2.9 > 10.0.0.2:1025`.
+        plain: &'static str,
+        /// The same where NAT lies between, and what stands in the payload's place.
+        under_nat: &'static str,
+        written: &'static str,
+    },
 }
 
 /// What a helper needs beside the packet.

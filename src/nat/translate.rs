@@ -62,7 +62,7 @@ pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Res
         return Ok(Translated::Unchanged);
     };
     let end = manip.end();
-    let key = proto::spec(packet.protocol()).key;
+    let key = &proto::spec(packet.protocol()).key;
     key.rewrite(packet, end, &target).map_err(DropReason::Unwritable)?;
     packet.set_address(end, target.end(end).address);
     Ok(Translated::Changed)

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use super::key::Key;
+use super::key::{Key, OwnKey};
+use super::samples::flow;
 use super::tool::{self, Asked, option};
 use super::{TrackerSpec, generic};
 use crate::base::protocol;
@@ -12,11 +13,12 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     name: "dccp",
     protocol: protocol::DCCP,
     is_the_kernels: false,
-    key: &Unread,
+    key: Key::Own(&Unread),
     checked_first: false,
     joins: false,
     knobs: &[],
     options: &[tool::PORTS, &[option(&["state"], Asked::NotThere)]],
+    samples: &[flow(&[0, 1, 0, 2, 9], "", "sport=0 dport=0", "")],
 };
 
 pub type State = generic::Generic;
@@ -26,7 +28,7 @@ pub type Settings = ();
 #[derive(Debug)]
 struct Unread;
 
-impl Key for Unread {
+impl OwnKey for Unread {
     fn read(&self, _transport: &[u8]) -> Option<(u16, u16)> {
         Some((0, 0))
     }

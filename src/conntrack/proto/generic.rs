@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::key::Nothing;
+use super::key::Key;
+use super::samples::flow;
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
 use crate::base::protocol;
 use crate::conntrack::settings::{Knob, KnobSpec};
@@ -14,7 +15,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     name: "unknown",
     protocol: protocol::RAW,
     is_the_kernels: true,
-    key: &Nothing,
+    key: Key::Nothing,
     checked_first: false,
     joins: false,
     knobs: &[KnobSpec {
@@ -23,6 +24,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
         reach: |all| Knob::Seconds(&mut all.protocols.generic.timeout),
     }],
     options: &[],
+    samples: &[flow(&[], "", "", "")],
 };
 
 pub type State = Generic;
@@ -50,14 +52,17 @@ impl Tracker for Generic {
     type Invalid = Infallible;
     type Ignored = Infallible;
 
+    #[inline]
     fn check(_packet: &Packet, _checksum: &mut ChecksumCheck) -> Result<(), Fault<Infallible>> {
         Ok(())
     }
 
+    #[inline]
     fn open(cx: &TrackContext<'_>, (): &(), _tuple: &Tuple) -> Result<(Self, Duration), Infallible> {
         Ok((Self, cx.settings.protocols.generic.timeout))
     }
 
+    #[inline]
     fn packet(
         &mut self,
         cx: &TrackContext<'_>,

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::key::{Key, QuotedEnd, Unwritable, word};
+use super::key::{Key, OwnKey, QuotedEnd, Unwritable, word};
+use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid};
 use crate::base::protocol;
@@ -16,7 +17,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     name: "gre",
     protocol: protocol::GRE,
     is_the_kernels: true,
-    key: &Call,
+    key: Key::Own(&Call),
     checked_first: false,
     joins: false,
     knobs: &[
@@ -35,6 +36,36 @@ pub const SPEC: TrackerSpec = TrackerSpec {
         option(&["srckey"], Asked::NotThere),
         option(&["dstkey"], Asked::NotThere),
     ]],
+    samples: &[
+        flow(
+            &[0x20, 1, 0x88, 0x0b, 0, 4, 0, 7],
+            "srckey=0x0 dstkey=0x7",
+            "srckey=0x0 dstkey=0x7",
+            "srckey=0x7 dstkey=0x0",
+        ),
+        flow(
+            &[0, 0],
+            "srckey=0x0 dstkey=0x0",
+            "srckey=0x0 dstkey=0x0",
+            "srckey=0x0 dstkey=0x0",
+        ),
+        flow(
+            &[0x20, 1, 0x88, 0x0b],
+            "srckey=0x0 dstkey=0x0",
+            "srckey=0x0 dstkey=0x0",
+            "srckey=0x0 dstkey=0x0",
+        ),
+        flow(
+            &[0, 2, 8, 0, 0, 4, 0, 7],
+            "srckey=0x0 dstkey=0x0",
+            "srckey=0x0 dstkey=0x0",
+            "srckey=0x0 dstkey=0x0",
+        ),
+        invalid(
+            &[0x20, 1, 8, 0, 0, 4, 0, 7],
+            "GRE: version 1 carries something else than PPP",
+        ),
+    ],
 };
 
 pub type State = Gre;
@@ -73,6 +104,7 @@ impl Tracker for Gre {
     type Invalid = InvalidReason;
     type Ignored = Infallible;
 
+    #[inline]
     fn check(_packet: &Packet, _checksum: &mut ChecksumCheck) -> Result<(), Fault<InvalidReason>> {
         Ok(())
     }
@@ -81,6 +113,7 @@ impl Tracker for Gre {
         Fault::Own(InvalidReason::NotPpp)
     }
 
+    #[inline]
     fn open(cx: &TrackContext<'_>, (): &(), _tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
         let settings = &cx.settings.protocols.gre;
         let flow = Self {
@@ -90,6 +123,7 @@ impl Tracker for Gre {
         Ok((flow, flow.timeout))
     }
 
+    #[inline]
     fn packet(
         &mut self,
         _cx: &TrackContext<'_>,
@@ -116,7 +150,7 @@ impl Tracker for Gre {
 #[derive(Debug)]
 struct Call;
 
-impl Key for Call {
+impl OwnKey for Call {
     /// Seen: a header of fewer than four bytes, or of version 0, has no keys; the key of version 1 is its call id, on the destination's side only;
     /// version 1 must carry PPP, unless its header ends before the call id.
     fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::key::{Drawn, Key, QUOTED_AT_LEAST, QuotedEnd, Unwritable, word};
+use super::key::{Drawn, Key, OwnKey, QUOTED_AT_LEAST, QuotedEnd, Unwritable, word};
+use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid};
 use crate::base::protocol;
@@ -18,7 +19,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     name: "icmp",
     protocol: protocol::ICMP,
     is_the_kernels: true,
-    key: &Identifier,
+    key: Key::Own(&Identifier),
     checked_first: true,
     joins: false,
     knobs: &[KnobSpec {
@@ -31,6 +32,30 @@ pub const SPEC: TrackerSpec = TrackerSpec {
         option(&["icmp-code"], Asked::Code),
         option(&["icmp-id"], Asked::Id(Direction::Original, End::Source)),
     ]],
+    samples: &[
+        flow(
+            &[8, 5, 255, 255, 0, 7, 0, 1],
+            "type=8 code=5 id=7",
+            "type=8 code=5 id=7",
+            "type=0 code=5 id=7",
+        ),
+        flow(
+            &[17, 0, 0, 0, 0, 9, 0, 1],
+            "type=17 code=0 id=9",
+            "type=17 code=0 id=9",
+            "type=18 code=0 id=9",
+        ),
+        invalid(&[8, 5, 255, 255, 0, 7, 0], "the transport header is cut short"),
+        invalid(
+            &[0, 0, 0, 0, 0, 7, 0, 1],
+            "ICMP type 0 opens no flow, and nobody asked for it",
+        ),
+        invalid(
+            &[9, 0, 0, 0, 0, 7, 0, 1],
+            "ICMP type 9 opens no flow, and nobody asked for it",
+        ),
+        invalid(&[19, 0, 0, 0, 0, 7, 0, 1], "ICMP type 19 is unknown"),
+    ],
 };
 
 pub type State = Icmp;
@@ -67,6 +92,7 @@ impl Tracker for Icmp {
     type Invalid = InvalidReason;
     type Ignored = Infallible;
 
+    #[inline]
     fn check<'p>(packet: &'p Packet, checksum: &mut ChecksumCheck) -> Result<Option<&'p [u8]>, Fault<InvalidReason>> {
         let Some(message) = packet.icmpv4() else {
             return Err(Fault::Truncated);
@@ -89,6 +115,7 @@ impl Tracker for Icmp {
         *seen
     }
 
+    #[inline]
     fn open(cx: &TrackContext<'_>, _seen: &Option<&[u8]>, tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
         let (kind, _) = tuple.icmp();
         match kind {
@@ -99,6 +126,7 @@ impl Tracker for Icmp {
         }
     }
 
+    #[inline]
     fn packet(
         &mut self,
         cx: &TrackContext<'_>,
@@ -117,7 +145,7 @@ impl Tracker for Icmp {
 #[derive(Debug)]
 struct Identifier;
 
-impl Key for Identifier {
+impl OwnKey for Identifier {
     fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {
         let (kind_and_code, identifier) = (word(transport, 0)?, word(transport, 4)?);
         word(transport, 6)?;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::key::Nothing;
+use super::key::Key;
+use super::samples::flow;
 use super::tool::{Asked, option};
 use super::{TrackerSpec, generic};
 use crate::base::protocol;
@@ -12,7 +13,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     name: "icmpv6",
     protocol: protocol::ICMPV6,
     is_the_kernels: true,
-    key: &Nothing,
+    key: Key::Nothing,
     checked_first: false,
     joins: false,
     knobs: &[KnobSpec {
@@ -25,6 +26,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
         option(&["icmpv6-code"], Asked::NotThere),
         option(&["icmpv6-id"], Asked::NotThere),
     ]],
+    samples: &[flow(&[128, 0, 0, 0, 0, 7, 0, 1], "", "", "")],
 };
 
 pub type State = generic::Generic;

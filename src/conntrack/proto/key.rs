@@ -6,8 +6,17 @@ use crate::conntrack::Tuple;
 use crate::packet::{End, Packet};
 use crate::wire::{be16, checksum, put16};
 
-/// The 16 bits at each end of a tuple, as a protocol's headers have them.
-pub trait Key: Sync + fmt::Debug {
+/// The 16 bits at each end of a tuple, as a protocol's headers have them. What most packets have is a variant, so that it costs no call.
+#[derive(Debug)]
+pub enum Key {
+    /// Nothing but the addresses.
+    Nothing,
+    Ports(Ports),
+    Own(&'static dyn OwnKey),
+}
+
+/// A key of a form that one protocol has.
+pub trait OwnKey: Sync + fmt::Debug {
     /// The numbers of source and destination in a transport header, which an ICMP error may have cut short. `None`: it names no flow.
     fn read(&self, transport: &[u8]) -> Option<(u16, u16)>;
 
@@ -27,11 +36,6 @@ pub trait Key: Sync + fmt::Debug {
     /// Gives one end of a packet the number that `target` has there, with the checksums that follow. The address is the caller's.
     fn rewrite(&self, _packet: &mut Packet, _end: End, _target: &Tuple) -> Result<(), Unwritable> {
         Ok(())
-    }
-
-    /// How many bytes are read in one piece of a quoted header, of those that are there.
-    fn read_of_quote(&self, _there: usize) -> usize {
-        QUOTED_AT_LEAST
     }
 
     /// The same in the packet that an ICMP error quotes, as far as it is quoted. Checksums in it follow incrementally, so what was wrong stays
@@ -70,17 +74,66 @@ pub struct QuotedEnd<'a> {
 /// Bytes of a transport header that an error has to quote (RFC 792). Seen: with fewer the error is dropped, though tracking reads it.
 pub const QUOTED_AT_LEAST: usize = 8;
 
-/// Nothing but the addresses.
-#[derive(Debug)]
-pub struct Nothing;
-
-impl Key for Nothing {
-    fn read(&self, _transport: &[u8]) -> Option<(u16, u16)> {
-        Some((0, 0))
+impl Key {
+    #[inline]
+    pub fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {
+        match self {
+            Self::Nothing => Some((0, 0)),
+            Self::Ports(_) => Some((word(transport, 0)?, word(transport, 2)?)),
+            Self::Own(own) => own.read(transport),
+        }
     }
 
-    fn write(&self, _line: &mut String, _tuple: &Tuple, _from_kernel: bool) -> fmt::Result {
-        Ok(())
+    #[inline]
+    pub fn answer(&self, tuple: &Tuple) -> Option<Tuple> {
+        match self {
+            Self::Nothing | Self::Ports(_) => Some(tuple.turned()),
+            Self::Own(own) => own.answer(tuple),
+        }
+    }
+
+    pub fn write(&self, line: &mut String, tuple: &Tuple, from_kernel: bool) -> fmt::Result {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Ports(_) => write!(line, "sport={} dport={} ", tuple.source.id, tuple.destination.id),
+            Self::Own(own) => own.write(line, tuple, from_kernel),
+        }
+    }
+
+    #[inline]
+    pub fn drawn(&self) -> Drawn {
+        match self {
+            Self::Nothing => Drawn::Nothing,
+            Self::Ports(_) => Drawn::Ports,
+            Self::Own(own) => own.drawn(),
+        }
+    }
+
+    #[inline]
+    pub fn rewrite(&self, packet: &mut Packet, end: End, target: &Tuple) -> Result<(), Unwritable> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Ports(ports) => {
+                ports.rewrite(packet, end, target.end(end).id);
+                Ok(())
+            }
+            Self::Own(own) => own.rewrite(packet, end, target),
+        }
+    }
+
+    pub fn read_of_quote(&self, there: usize) -> usize {
+        match self {
+            Self::Ports(ports) if ports.read > 0 && there >= ports.read => ports.read,
+            _ => QUOTED_AT_LEAST,
+        }
+    }
+
+    pub fn rewrite_quoted(&self, quoted: &mut QuotedEnd<'_>) -> Option<()> {
+        match self {
+            Self::Nothing => Some(()),
+            Self::Ports(ports) => ports.rewrite_quoted(quoted),
+            Self::Own(own) => own.rewrite_quoted(quoted),
+        }
     }
 }
 
@@ -92,7 +145,7 @@ pub struct Ports {
     /// The checksum over the pseudo-header, in a quote.
     pub quoted_checksum: Option<QuotedChecksum>,
     /// What has to be done about a checksum that the packet's own edits do not know.
-    pub finish: fn(&mut Packet),
+    pub finish: Option<fn(&mut Packet)>,
 }
 
 /// Where a checksum stands that follows addresses and ports.
@@ -105,32 +158,15 @@ pub struct QuotedChecksum {
     pub zero_is_none: bool,
 }
 
-impl Key for Ports {
-    fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {
-        Some((word(transport, 0)?, word(transport, 2)?))
-    }
-
-    fn write(&self, line: &mut String, tuple: &Tuple, _from_kernel: bool) -> fmt::Result {
-        write!(line, "sport={} dport={} ", tuple.source.id, tuple.destination.id)
-    }
-
-    fn drawn(&self) -> Drawn {
-        Drawn::Ports
-    }
-
-    fn rewrite(&self, packet: &mut Packet, end: End, target: &Tuple) -> Result<(), Unwritable> {
+impl Ports {
+    #[inline]
+    fn rewrite(&self, packet: &mut Packet, end: End, port: u16) {
         if self.read > 0 {
             packet.pull(self.read);
         }
-        packet.set_port(end, target.end(end).id);
-        (self.finish)(packet);
-        Ok(())
-    }
-
-    fn read_of_quote(&self, there: usize) -> usize {
-        match self.read {
-            read if read > 0 && there >= read => read,
-            _ => QUOTED_AT_LEAST,
+        packet.set_port(end, port);
+        if let Some(finish) = self.finish {
+            finish(packet);
         }
     }
 
@@ -168,6 +204,7 @@ impl Key for Ports {
 }
 
 /// The word at a place, if it is there.
+#[inline]
 pub(super) fn word(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..at + 2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
 }

@@ -10,6 +10,7 @@ pub mod gre;
 pub mod icmp;
 pub mod icmpv6;
 pub mod key;
+pub mod samples;
 pub mod sctp;
 pub mod tcp;
 pub mod tool;
@@ -24,6 +25,7 @@ use super::settings::{KnobSpec, Settings};
 use super::{Because, Direction, SequenceAdjustment, TrackContext, TrackStage, Tuple};
 use crate::packet::{ChecksumState, Packet};
 use key::Key;
+use samples::Sample;
 use tool::ToolOption;
 
 /// What is written down of a protocol.
@@ -35,7 +37,7 @@ pub struct TrackerSpec {
     /// False where only the `conntrack` tool knows the name: to the kernel it is `unknown`.
     pub is_the_kernels: bool,
     /// What tells the flows between two hosts apart, and how it stands in headers and lines.
-    pub key: &'static dyn Key,
+    pub key: Key,
     /// Whether the header is looked at before the packet's flow is. Of other protocols, a packet whose header is wrong has used up an expectation
     /// by then, or was refused since the table is full. Seen: only ICMP's is.
     pub checked_first: bool,
@@ -45,6 +47,7 @@ pub struct TrackerSpec {
     pub knobs: &'static [KnobSpec],
     /// What `conntrack -p NAME` can ask for.
     pub options: &'static [&'static [ToolOption]],
+    pub samples: &'static [Sample],
 }
 
 /// What a protocol's tracker remembers of a flow, and what it does with the flow's packets.
@@ -137,6 +140,7 @@ pub enum Verdict<V, I> {
 }
 
 impl<V, I> Verdict<V, I> {
+    #[inline]
     fn map<W, J>(self, invalid: impl FnOnce(V) -> W, ignored: impl FnOnce(I) -> J) -> Verdict<W, J> {
         match self {
             Self::Accept {
@@ -194,6 +198,7 @@ pub struct ChecksumCheck {
 
 impl ChecksumCheck {
     /// Arriving packets are verified, where `nf_conntrack_checksum` is set and nobody has done it before.
+    #[inline]
     pub fn of(cx: &TrackContext<'_>, packet: &Packet) -> Self {
         let arrives = cx.stage == TrackStage::Prerouting;
         Self {
@@ -203,6 +208,7 @@ impl ChecksumCheck {
     }
 
     /// Looks, where that is wanted.
+    #[inline]
     pub fn verify<V>(&mut self, is_right: impl FnOnce() -> bool) -> Result<(), Fault<V>> {
         if self.wanted {
             if !is_right() {
@@ -259,6 +265,7 @@ macro_rules! trackers {
             Generic(<generic::State as Tracker>::Seen<'p>),
         }
 
+        #[inline]
         pub(super) fn check<'p>(
             packet: &'p Packet,
             checksum: &mut ChecksumCheck,
@@ -279,6 +286,7 @@ macro_rules! trackers {
         }
 
         impl<'p> Seen<'p> {
+            #[inline]
             pub fn quoted(&self) -> Option<&'p [u8]> {
                 match self {
                     $(Self::$variant(seen) => <$module::State as Tracker>::quoted(seen),)*
@@ -286,6 +294,7 @@ macro_rules! trackers {
                 }
             }
 
+            #[inline]
             pub fn open(
                 &self,
                 cx: &TrackContext<'_>,
@@ -315,6 +324,7 @@ macro_rules! trackers {
         }
 
         impl ProtocolState {
+            #[inline]
             pub(super) fn packet(
                 &mut self,
                 cx: &TrackContext<'_>,
@@ -407,6 +417,7 @@ trackers! {
 }
 
 impl<V> Fault<V> {
+    #[inline]
     fn map<W>(self, own: impl FnOnce(V) -> W) -> Fault<W> {
         match self {
             Self::Truncated => Fault::Truncated,
@@ -417,6 +428,7 @@ impl<V> Fault<V> {
 }
 
 /// What is written down of a protocol, by its number.
+#[inline]
 pub fn spec(protocol: u8) -> &'static TrackerSpec {
     BY_NUMBER[usize::from(protocol)]
 }
@@ -435,6 +447,9 @@ static BY_NUMBER: [&TrackerSpec; 256] = {
 mod tests {
     use super::*;
     use crate::conntrack::settings::Knob;
+    use crate::conntrack::testing::{self, A, B, Bench};
+    use crate::conntrack::{Reason, Tracked};
+    use samples::SeenAs;
 
     #[test]
     fn each_protocol_stands_once_under_its_number_and_its_name() {
@@ -468,6 +483,42 @@ mod tests {
                 }
                 let changed = Settings::names().filter(|name| settings.get(name) != Settings::default().get(name));
                 assert_eq!(changed.collect::<Vec<_>>(), [knob.name]);
+            }
+        }
+    }
+
+    #[test]
+    fn samples_are_seen_as_they_say() {
+        for tracker in TRACKERS {
+            let opens = |sample: &&Sample| matches!(sample.seen, SeenAs::Flow { .. });
+            assert!(
+                tracker.samples.iter().any(|sample| opens(&sample)),
+                "{} has none",
+                tracker.name
+            );
+            for sample in tracker.samples {
+                let place = format!("{} {:?}", tracker.name, sample.header);
+                let bench = Bench::new();
+                let mut packet = testing::packet(tracker.protocol, A, B, sample.header);
+                let (tracked, tracking) = bench.track(&mut packet);
+                match (sample.seen, tracked, tracking.flow) {
+                    (SeenAs::Flow { proc, tool, answer }, Tracked::Accept(Reason::NewFlow), Some(flow)) => {
+                        let reply = flow.lock().reply;
+                        for (tuple, from_kernel, expected) in [
+                            (flow.original(), true, proc),
+                            (flow.original(), false, tool),
+                            (&reply, true, answer),
+                        ] {
+                            let mut line = String::new();
+                            tracker.key.write(&mut line, tuple, from_kernel).unwrap();
+                            assert_eq!(line.trim_end(), expected, "{place}");
+                        }
+                    }
+                    (SeenAs::Invalid(why), Tracked::Accept(Reason::Invalid(reason)), None) => {
+                        assert_eq!(reason.to_string(), why, "{place}");
+                    }
+                    (_, tracked, _) => panic!("{place}: {tracked:?}"),
+                }
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::key::Ports;
+use super::key::{Key, Ports};
+use super::samples::{flow, invalid};
 use super::tool::{self, Asked, option};
 use super::{TrackerSpec, generic};
 use crate::base::protocol;
@@ -14,11 +15,11 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     name: "sctp",
     protocol: protocol::SCTP,
     is_the_kernels: true,
-    key: &Ports {
+    key: Key::Ports(Ports {
         read: 0,
         quoted_checksum: None,
-        finish: fill_checksum,
-    },
+        finish: Some(fill_checksum),
+    }),
     checked_first: false,
     joins: false,
     knobs: &[
@@ -64,6 +65,15 @@ pub const SPEC: TrackerSpec = TrackerSpec {
         },
     ],
     options: &[tool::PORTS, &[option(&["state"], Asked::NotThere)]],
+    samples: &[
+        flow(
+            &[0, 1, 0, 2, 9],
+            "sport=1 dport=2",
+            "sport=1 dport=2",
+            "sport=2 dport=1",
+        ),
+        invalid(&[0, 1, 0], "the transport header is cut short"),
+    ],
 };
 
 pub type State = generic::Generic;

@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
-use super::key::{Ports, QuotedChecksum};
+use super::key::{Key, Ports, QuotedChecksum};
+use super::samples::{flow, invalid};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid, tool};
 use crate::base::{Time, protocol};
 use crate::conntrack::settings::{Knob, KnobSpec};
@@ -16,7 +17,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     name: "udp",
     protocol: protocol::UDP,
     is_the_kernels: true,
-    key: &PORTS,
+    key: PORTS,
     checked_first: false,
     joins: true,
     knobs: &[
@@ -32,18 +33,29 @@ pub const SPEC: TrackerSpec = TrackerSpec {
         },
     ],
     options: &[tool::PORTS],
+    samples: &[
+        flow(
+            &[3, 232, 0, 53, 0, 8, 0, 0],
+            "sport=1000 dport=53",
+            "sport=1000 dport=53",
+            "sport=53 dport=1000",
+        ),
+        invalid(&[3, 232, 0, 53, 0, 8, 0], "the transport header is cut short"),
+        invalid(&[3, 232, 0, 53, 0, 9, 0, 0], "the UDP length contradicts the packet"),
+        invalid(&[3, 232, 0, 53, 0, 7, 0, 0], "the UDP length contradicts the packet"),
+    ],
 };
 
 /// Of UDP-Lite too.
-pub(super) const PORTS: Ports = Ports {
+pub(super) const PORTS: Key = Key::Ports(Ports {
     read: 0,
     quoted_checksum: Some(QuotedChecksum {
         at: 6,
         least: udp::HEADER,
         zero_is_none: true,
     }),
-    finish: |_| {},
-};
+    finish: None,
+});
 
 pub type State = Udp;
 
@@ -79,11 +91,13 @@ pub enum InvalidReason {
 }
 
 impl Udp {
+    #[inline]
     pub(super) fn begin(cx: &TrackContext<'_>) -> (Self, Duration) {
         let stream_from = cx.now + STREAM_AFTER;
         (Self { stream_from }, cx.settings.protocols.udp.timeout)
     }
 
+    #[inline]
     pub(super) fn go_on(self, cx: &TrackContext<'_>, known: &Known<'_>) -> Verdict<InvalidReason, Infallible> {
         let is_stream = known.seen_reply && self.stream_from < cx.now;
         let settings = &cx.settings.protocols.udp;
@@ -103,6 +117,7 @@ impl Tracker for Udp {
     type Ignored = Infallible;
 
     /// Seen: the length field may be shorter than what the packet holds, but then the checksum is still taken over all of it.
+    #[inline]
     fn check(packet: &Packet, checksum: &mut ChecksumCheck) -> Result<(), Fault<InvalidReason>> {
         let datagram = packet.transport();
         if datagram.len() < udp::HEADER {
@@ -118,10 +133,12 @@ impl Tracker for Udp {
         })
     }
 
+    #[inline]
     fn open(cx: &TrackContext<'_>, (): &(), _tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
         Ok(Self::begin(cx))
     }
 
+    #[inline]
     fn packet(
         &mut self,
         cx: &TrackContext<'_>,

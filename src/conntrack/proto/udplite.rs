@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use super::samples::{flow, invalid};
 use super::udp::{InvalidReason, PORTS, Udp};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, tool};
 use crate::base::protocol;
@@ -15,11 +16,22 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     name: "udplite",
     protocol: protocol::UDPLITE,
     is_the_kernels: true,
-    key: &PORTS,
+    key: PORTS,
     checked_first: false,
     joins: true,
     knobs: &[],
     options: &[tool::PORTS],
+    samples: &[
+        flow(
+            &[3, 232, 0, 53, 0, 0, 1, 1],
+            "sport=1000 dport=53",
+            "sport=1000 dport=53",
+            "sport=53 dport=1000",
+        ),
+        invalid(&[3, 232, 0, 53, 0, 8, 1], "the transport header is cut short"),
+        invalid(&[3, 232, 0, 53, 0, 9, 1, 1], "the UDP length contradicts the packet"),
+        invalid(&[3, 232, 0, 53, 0, 8, 0, 0], "the checksum is wrong"),
+    ],
 };
 
 pub type State = UdpLite;
@@ -37,6 +49,7 @@ impl Tracker for UdpLite {
     ///
     /// Seen on Linux 6.18: the pseudo-header is summed with the protocol number of UDP, so UDP-Lite as the RFC has it is INVALID at
     /// PREROUTING while `nf_conntrack_checksum` is set; and of the length only the lower byte counts.
+    #[inline]
     fn check(packet: &Packet, checksum: &mut ChecksumCheck) -> Result<(), Fault<InvalidReason>> {
         let datagram = packet.transport();
         if datagram.len() < udp::HEADER {
@@ -60,11 +73,13 @@ impl Tracker for UdpLite {
         })
     }
 
+    #[inline]
     fn open(cx: &TrackContext<'_>, (): &(), _tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
         let (udp, timeout) = Udp::begin(cx);
         Ok((Self(udp), timeout))
     }
 
+    #[inline]
     fn packet(
         &mut self,
         cx: &TrackContext<'_>,

@@ -22,7 +22,8 @@ use std::time::Duration;
 
 use crate::wire::tcp::is_after;
 
-use super::key::{Ports, QuotedChecksum};
+use super::key::{Key, Ports, QuotedChecksum};
+use super::samples::{flow, invalid};
 use super::tool::{self, Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
 use crate::base::protocol;
@@ -38,20 +39,46 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     name: "tcp",
     protocol: protocol::TCP,
     is_the_kernels: true,
-    key: &Ports {
+    key: Key::Ports(Ports {
         read: MIN_HEADER,
         quoted_checksum: Some(QuotedChecksum {
             at: 16,
             least: MIN_HEADER,
             zero_is_none: false,
         }),
-        finish: |_| {},
-    },
+        finish: None,
+    }),
     checked_first: false,
     joins: false,
     knobs: settings::KNOBS,
     options: &[tool::PORTS, &[option(&["state"], Asked::State(STATES))]],
+    samples: &[
+        flow(
+            &SYN,
+            "sport=1000 dport=80",
+            "sport=1000 dport=80",
+            "sport=80 dport=1000",
+        ),
+        invalid(
+            &[3, 232, 0],
+            "the TCP header is cut short: 3 bytes are there, 20 are the least",
+        ),
+        invalid(
+            &[3, 232, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x60, 2, 32, 0, 0, 0, 0, 0],
+            "the TCP data offset says 24 bytes of header: it must be at least 20 and at most the 20 that are there",
+        ),
+        invalid(
+            &[3, 232, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 3, 32, 0, 0, 0, 0, 0],
+            "no TCP sends these flags together: SYN+FIN",
+        ),
+        invalid(
+            &[3, 232, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 4, 32, 0, 0, 0, 0, 0],
+            "an RST belongs to no known connection and cannot begin one",
+        ),
+    ],
 };
+
+const SYN: [u8; 20] = [3, 232, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 32, 0, 0, 0, 0, 0];
 
 /// What `conntrack --state` takes.
 const STATES: &[(&str, &str)] = &[
@@ -76,6 +103,7 @@ impl Tracker for TcpTrack {
     type Invalid = InvalidReason;
     type Ignored = IgnoredReason;
 
+    #[inline]
     fn check<'p>(packet: &'p Packet, checksum: &mut ChecksumCheck) -> Result<Segment<'p>, Fault<InvalidReason>> {
         let transport = packet.transport();
         let header = header_is_valid(transport);
@@ -90,6 +118,7 @@ impl Tracker for TcpTrack {
         Ok(header?)
     }
 
+    #[inline]
     fn open(cx: &TrackContext<'_>, segment: &Segment<'_>, _tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
         let settings = &cx.settings.protocols.tcp;
         let track = Self::begin(segment, settings)?;
@@ -97,6 +126,7 @@ impl Tracker for TcpTrack {
         Ok((track, timeout))
     }
 
+    #[inline]
     fn packet(
         &mut self,
         cx: &TrackContext<'_>,

@@ -1,0 +1,213 @@
+//! Plays the samples of all helpers: a client 10.0.0.2 speaks to a server 192.0.2.9, with and without a router that masquerades between them.
+
+use std::sync::Arc;
+
+use super::{Announces, DropReason, HeardWhat, Helper, HelperContext, registry, run};
+use crate::base::{AddressRange, Random, protocol};
+use crate::conntrack::testing::{A, B, Bench, address, packet};
+use crate::conntrack::{Direction, Template, Tracked, Tracking, Tuple, proto};
+use crate::nat::{self, Manip, NatContext, NatHook, NatRange};
+use crate::packet::Packet;
+use crate::wire::tcp::{MIN_HEADER, flags};
+use crate::wire::{put16, put32, udp};
+
+const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
+const CLIENT_PORT: u16 = 4000;
+
+#[test]
+fn helpers_read_and_write_what_their_samples_say() {
+    for spec in registry() {
+        for helper in spec.helpers {
+            let flows = helper
+                .samples
+                .iter()
+                .filter(|it| matches!(it.announces, Announces::Flow { .. }));
+            assert!(
+                flows.count() > 0,
+                "{} has no sample that announces a flow",
+                helper.conntrack.name
+            );
+            for sample in helper.samples {
+                for masquerades in [false, true] {
+                    let place = format!(
+                        "{} {:?}, masquerading: {masquerades}",
+                        helper.conntrack.name, sample.said
+                    );
+                    let (said, payload) = Conversation::new(helper, masquerades).play(sample.said);
+                    match (&sample.announces, said) {
+                        (
+                            Announces::Flow {
+                                plain,
+                                under_nat,
+                                written,
+                            },
+                            Ok(HeardWhat::Announced { expected, .. }),
+                        ) => {
+                            let (flow, text) = match masquerades {
+                                true => (under_nat, *written),
+                                false => (plain, &sample.said[sample.said.len() - 1][2..]),
+                            };
+                            assert_eq!(text_of(&expected), **flow, "{place}");
+                            assert_eq!(payload, text, "{place}");
+                        }
+                        (Announces::Incomplete, Err(DropReason::PartialMatch)) => {}
+                        (Announces::Nothing, Ok(heard)) if !matches!(heard, HeardWhat::Announced { .. }) => {}
+                        (_, said) => panic!("{place}: {said:?}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn text_of(tuple: &Tuple) -> String {
+    let name = proto::spec(tuple.protocol).name;
+    let from = match tuple.source.id {
+        0 => tuple.source.address.to_string(),
+        port => format!("{}:{port}", tuple.source.address),
+    };
+    format!("{name} {from} > {}:{}", tuple.destination.address, tuple.destination.id)
+}
+
+struct Conversation {
+    bench: Bench,
+    random: Random,
+    helper: &'static Helper,
+    masquerades: bool,
+    /// The sequence number that comes next, of each side by its own count.
+    next: [u32; 2],
+    /// The same as the other side has seen it.
+    seen: [u32; 2],
+}
+
+impl Conversation {
+    fn new(helper: &'static Helper, masquerades: bool) -> Self {
+        Self {
+            bench: Bench::new(),
+            random: Random::new(1),
+            helper,
+            masquerades,
+            next: [1000, 5000],
+            seen: [1000, 5000],
+        }
+    }
+
+    /// What came of the last payload, and what left in its place.
+    fn play(&mut self, said: &[&str]) -> (Result<HeardWhat, DropReason>, String) {
+        if self.helper.conntrack.protocol == protocol::TCP {
+            for (from, flags) in [
+                (Direction::Original, flags::SYN),
+                (Direction::Reply, flags::SYN | flags::ACK),
+                (Direction::Original, flags::ACK),
+            ] {
+                self.pass(from, flags, "").0.unwrap();
+            }
+        }
+        let (last, before) = said.split_last().unwrap();
+        for line in before {
+            self.say(line).0.unwrap();
+        }
+        self.say(last)
+    }
+
+    fn say(&mut self, line: &str) -> (Result<HeardWhat, DropReason>, String) {
+        let from = match &line[..2] {
+            "> " => Direction::Original,
+            "< " => Direction::Reply,
+            other => panic!("who says {other:?}?"),
+        };
+        self.pass(from, flags::PSH | flags::ACK, &line[2..])
+    }
+
+    fn pass(&mut self, from: Direction, flags: u8, payload: &str) -> (Result<HeardWhat, DropReason>, String) {
+        let mut packet = self.packet(from, flags, payload);
+        let mut tracking = Tracking {
+            template: Some(Arc::new(Template {
+                helper: Some(self.helper.conntrack.name.to_owned()),
+            })),
+            ..Tracking::default()
+        };
+        let loaded: Vec<_> = registry().iter().flat_map(|spec| spec.conntrack()).collect();
+        let cx = crate::conntrack::TrackContext {
+            helpers: &loaded,
+            ..self.bench.context()
+        };
+        let tracked = self.bench.table.track(&cx, &mut packet, &mut tracking);
+        assert!(matches!(tracked, Tracked::Accept(_)), "{tracked:?}");
+        let flow = tracking.flow.clone().unwrap_or_else(|| panic!("{tracked:?}"));
+        let mut nat_cx = NatContext {
+            now: self.bench.now,
+            random: &mut self.random,
+        };
+        let outside = NatRange {
+            addresses: Some(AddressRange::single(address(OUTSIDE))),
+            ..NatRange::default()
+        };
+        nat::null_binding(&self.bench.table, &mut nat_cx, &flow, Manip::Destination);
+        match self.masquerades {
+            true => nat::setup(&self.bench.table, &mut nat_cx, &flow, &outside, Manip::Source),
+            false => nat::null_binding(&self.bench.table, &mut nat_cx, &flow, Manip::Source),
+        }
+        for hook in [NatHook::Prerouting, NatHook::Postrouting] {
+            nat::translate(&mut packet, &tracking, hook).unwrap();
+        }
+        let heard = run(
+            &mut packet,
+            &tracking,
+            &mut HelperContext {
+                now: self.bench.now,
+                settings: &self.bench.settings,
+                table: &self.bench.table,
+                random: &mut self.random,
+            },
+        );
+        nat::adjust_sequences(&mut packet, &tracking).unwrap();
+        self.bench.table.confirm(&cx, &packet, &mut tracking).unwrap();
+        let header = match packet.tcp() {
+            Some(segment) => {
+                let end = segment.sequence() + segment.payload().len() as u32 + u32::from(flags & flags::SYN != 0);
+                self.seen[from.index()] = end;
+                MIN_HEADER
+            }
+            None => udp::HEADER,
+        };
+        let left = String::from_utf8(packet.transport()[header..].to_vec()).unwrap();
+        (heard.map(|heard| heard.unwrap().what), left)
+    }
+
+    /// As its sender makes it.
+    fn packet(&mut self, from: Direction, flags: u8, payload: &str) -> Packet {
+        let helper = &self.helper.conntrack;
+        let client = match (from, self.masquerades) {
+            (Direction::Reply, true) => (OUTSIDE, CLIENT_PORT),
+            _ => (A, CLIENT_PORT),
+        };
+        let server = (B, helper.ports[0]);
+        let (source, destination) = match from {
+            Direction::Original => (client, server),
+            Direction::Reply => (server, client),
+        };
+        let mut bytes = match helper.protocol {
+            protocol::TCP => {
+                let mut header = vec![0; MIN_HEADER];
+                put32(&mut header, 4, self.next[from.index()]);
+                put32(&mut header, 8, self.seen[from.opposite().index()]);
+                header[12] = 5 << 4;
+                header[13] = flags;
+                put16(&mut header, 14, u16::MAX);
+                self.next[from.index()] += payload.len() as u32 + u32::from(flags & flags::SYN != 0);
+                header
+            }
+            protocol::UDP => {
+                let mut header = vec![0; udp::HEADER];
+                put16(&mut header, 4, (udp::HEADER + payload.len()) as u16);
+                header
+            }
+            other => panic!("what does a header of protocol {other} look like?"),
+        };
+        put16(&mut bytes, 0, source.1);
+        put16(&mut bytes, 2, destination.1);
+        bytes.extend_from_slice(payload.as_bytes());
+        packet(helper.protocol, source.0, destination.0, &bytes)
+    }
+}
