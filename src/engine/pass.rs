@@ -148,14 +148,14 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// PREROUTING, the routing decision, and what follows from it.
     fn inward(&mut self, transit: &mut Transit, known: Option<(Delivery, Option<Forwarding>)>) -> Report {
-        let destination = transit.packet.destination();
+        let destination = known.as_ref().map(|_| transit.packet.destination());
         if let Err(reason) = self.hook(Hook::Prerouting, transit) {
             return self.gone(reason, transit);
         }
         let net = &self.config.net;
         let route = match known {
             // What came round brought its route along, which holds unless its destination was changed.
-            Some((delivery, forwarding)) if transit.packet.destination() == destination => {
+            Some((delivery, forwarding)) if Some(transit.packet.destination()) == destination => {
                 net.receive_known(self.now, &mut transit.packet, delivery, forwarding)
             }
             _ => net.receive(self.now, &mut transit.packet),

@@ -48,6 +48,7 @@ pub struct FragmentationNeeded {
 }
 
 /// What is looked at before any hook sees a packet.
+#[inline]
 pub fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
     match is_of_the_other_family(&bytes) {
         true => Err((DropReason::NotOurFamily, bytes)),
@@ -63,6 +64,7 @@ pub fn from_program(bytes: Vec<u8>) -> Result<Packet, DropReason> {
     }
 }
 
+#[inline]
 fn is_of_the_other_family(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(|first| first >> 4 == 6)
 }
@@ -93,6 +95,7 @@ pub fn may_complain(packet: &Packet) -> bool {
 
 impl Net {
     /// What comes after PREROUTING: the routing decision, then what the packet's header asks of the host, which may be written to.
+    #[inline]
     pub fn receive(&self, now: Time, packet: &mut Packet) -> InputRoute {
         match packet.family() {
             Family::V4 => v4::receive(self, now, packet),
@@ -104,6 +107,7 @@ impl Net {
     ///
     /// Seen: what was forwarded through `lo` is forwarded again, by the same route, until its time to live is over; what the host itself sent
     /// through `lo` is its own, whatever its address.
+    #[inline]
     pub fn receive_known(
         &self,
         now: Time,
@@ -119,6 +123,7 @@ impl Net {
 
     /// The routing decision for a packet whose `input` is set. A packet that the host sent to itself keeps its output route instead and is
     /// not asked about again.
+    #[inline]
     pub fn route_input(&self, packet: &Packet) -> InputRoute {
         match (packet.input, packet.family()) {
             (None, _) => InputRoute::Drop(DropReason::NoRoute),
@@ -128,6 +133,7 @@ impl Net {
     }
 
     /// What forwarding asks of a packet before FORWARD sees it, and the hop that it takes from it.
+    #[inline]
     pub fn forward(&self, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
         match packet.family() {
             Family::V4 => v4::forward(packet, route),
@@ -136,6 +142,7 @@ impl Net {
     }
 
     /// What forwarding writes into a packet's header after FORWARD.
+    #[inline]
     pub fn forward_options(&self, packet: &mut Packet, route: &Forwarding) {
         match packet.family() {
             Family::V4 => self.forward_ipv4_options(packet, route),

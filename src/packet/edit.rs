@@ -1,6 +1,6 @@
 //! Edits of a packet in flight, each with the checksums that must follow it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{ChecksumState, Packet};
 use crate::base::{Family, protocol};
@@ -131,34 +131,63 @@ impl Packet {
     /// address in it.
     /// An address of the other family changes nothing.
     pub fn set_address(&mut self, end: End, address: IpAddr) {
-        let old = match end {
-            End::Source => self.source(),
-            End::Destination => self.destination(),
+        match (self.family, address) {
+            (Family::V4, IpAddr::V4(new)) => self.set_ipv4_address(end, new),
+            (Family::V6, IpAddr::V6(new)) => self.set_ipv6_address(end, new),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn set_ipv4_address(&mut self, end: End, new: Ipv4Addr) {
+        let Header::V4(mut header) = self.header_mut() else {
+            return;
         };
-        if old == address {
+        let old = match end {
+            End::Source => header.source(),
+            End::Destination => header.destination(),
+        };
+        if old == new {
             return;
         }
-        match (self.header_mut(), address) {
-            (Header::V4(mut header), IpAddr::V4(new)) => {
-                match end {
-                    End::Source => header.set_source(new),
-                    End::Destination => header.set_destination(new),
-                }
-                let updated = checksum::update_address(header.checksum(), old, address);
-                header.set_checksum(updated);
-            }
-            (Header::V6(mut header), IpAddr::V6(new)) => match end {
-                End::Source => header.set_source(new),
-                End::Destination => header.set_destination(new),
-            },
-            _ => return,
+        match end {
+            End::Source => header.set_source(new),
+            End::Destination => header.set_destination(new),
         }
+        let (old, new) = (IpAddr::V4(old), IpAddr::V4(new));
+        let updated = checksum::update_address(header.checksum(), old, new);
+        header.set_checksum(updated);
+        self.follow_address(old, new);
+    }
+
+    #[cold]
+    fn set_ipv6_address(&mut self, end: End, new: Ipv6Addr) {
+        let Header::V6(mut header) = self.header_mut() else {
+            return;
+        };
+        let old = match end {
+            End::Source => header.source(),
+            End::Destination => header.destination(),
+        };
+        if old == new {
+            return;
+        }
+        match end {
+            End::Source => header.set_source(new),
+            End::Destination => header.set_destination(new),
+        }
+        self.follow_address(IpAddr::V6(old), IpAddr::V6(new));
+    }
+
+    /// The transport's checksum, after an address changed.
+    #[inline]
+    fn follow_address(&mut self, old: IpAddr, new: IpAddr) {
         if let Some(at) = self.pseudo_header_checksum_at() {
             let field = crate::wire::be16(&self.bytes, at);
             let value = match self.checksum {
                 // A partial checksum is the sum itself, not its complement.
-                ChecksumState::Partial => !checksum::update_address(!field, old, address),
-                _ => checksum::update_address(field, old, address),
+                ChecksumState::Partial => !checksum::update_address(!field, old, new),
+                _ => checksum::update_address(field, old, new),
             };
             self.store_transport_checksum(at, value);
         }

@@ -150,12 +150,14 @@ impl Packet {
         }
     }
 
+    #[cold]
     fn ipv6_address(&self, at: usize) -> IpAddr {
         let octets = self.bytes[at..].first_chunk::<16>();
         IpAddr::V6(octets.map_or(Ipv6Addr::UNSPECIFIED, |it| Ipv6Addr::from(*it)))
     }
 
     /// True for the ICMP of its family.
+    #[inline]
     pub fn is_icmp(&self) -> bool {
         match self.family {
             Family::V4 => self.protocol == protocol::ICMP,
@@ -164,6 +166,7 @@ impl Packet {
     }
 
     /// The type of service; IPv6 calls it the traffic class.
+    #[inline]
     pub fn tos(&self) -> u8 {
         match self.family {
             Family::V4 => self.bytes[1],
@@ -172,6 +175,7 @@ impl Packet {
     }
 
     /// The time to live; IPv6 calls it the hop limit.
+    #[inline]
     pub fn ttl(&self) -> u8 {
         match self.family {
             Family::V4 => self.bytes[8],
@@ -251,6 +255,7 @@ struct Layout {
 }
 
 impl Layout {
+    #[inline]
     fn of_ipv4(bytes: &[u8]) -> Result<Self, Malformed> {
         let view = Ipv4::new(bytes)?;
         Ok(Self {
@@ -263,6 +268,7 @@ impl Layout {
         })
     }
 
+    #[cold]
     fn of_ipv6(bytes: &[u8]) -> Result<Self, Malformed> {
         let view = Ipv6::new(bytes)?;
         let upper = view.upper();

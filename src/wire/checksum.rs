@@ -64,10 +64,12 @@ pub fn update32(checksum: u16, old: u32, new: u32) -> u16 {
 }
 
 /// The checksum after an address in what it covers went from `old` to `new`. Both are of one family.
+#[inline]
 pub fn update_address(checksum: u16, old: IpAddr, new: IpAddr) -> u16 {
     !fold(u32::from(!checksum) + u32::from(!fold(address_sum(old))) + u32::from(fold(address_sum(new))))
 }
 
+#[inline]
 fn address_sum(address: IpAddr) -> u32 {
     match address {
         IpAddr::V4(v4) => sum(&v4.octets()),

@@ -5,6 +5,7 @@ use crate::net::{Complaint, DropReason, ForwardOutcome, Forwarding, Redirect, Un
 use crate::packet::Packet;
 
 /// The checks in the kernel's order: time to live, strict source route, size.
+#[inline]
 pub fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
     if packet.ttl() <= 1 {
         return ForwardOutcome::Refused(DropReason::TimeToLiveOver, Complaint::TimeExceeded);
@@ -17,9 +18,10 @@ pub fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
         return ForwardOutcome::Refused(DropReason::TooBig, Complaint::TooBig { mtu: route.mtu });
     }
     packet.decrement_ttl();
-    let gateway = route.gateway.unwrap_or(packet.destination());
     ForwardOutcome::Continue {
-        redirect: route.redirect.then_some(Redirect { gateway }),
+        redirect: route.redirect.then(|| Redirect {
+            gateway: route.gateway.unwrap_or(packet.destination()),
+        }),
     }
 }
 

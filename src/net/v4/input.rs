@@ -2,7 +2,7 @@
 //!
 //! The order was seen with `skb:kfree_skb` and packets that fail in two ways at once.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::Header;
 use super::options;
@@ -18,6 +18,7 @@ use crate::packet::Packet;
 use crate::wire::tcp;
 
 /// [`Net::receive`].
+#[inline]
 pub fn receive(net: &Net, now: Time, packet: &mut Packet) -> InputRoute {
     // The kernel looks for a socket of its own before it asks for a route.
     if packet.protocol() == protocol::TCP {
@@ -58,7 +59,7 @@ pub fn receive_known(
 
 /// [`Net::route_input`], by this interface.
 pub fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRoute {
-    net.route_towards(packet, input, packet.destination())
+    net.route_towards(packet, input, packet.header().destination())
 }
 
 impl Net {
@@ -79,7 +80,7 @@ impl Net {
         }
         let own = match self.answering_address(packet, delivery) {
             Some(IpAddr::V4(own)) => own,
-            _ => std::net::Ipv4Addr::UNSPECIFIED,
+            _ => Ipv4Addr::UNSPECIFIED,
         };
         let bad = |reason, at: u8| InputRoute::Error {
             reason,
@@ -132,7 +133,7 @@ impl Net {
         let header = packet.header().header().to_vec();
         for hop in options::remaining_hops(&header, at) {
             let hop = hop.map_err(Some)?;
-            match self.route_towards(packet, input, hop.into()) {
+            match self.route_towards(packet, input, hop) {
                 InputRoute::Local => options::set_destination(packet, hop),
                 InputRoute::Forward(forwarding) if !forwarding.broadcast => {
                     return Ok(InputRoute::Forward(Forwarding {
@@ -171,12 +172,12 @@ impl Net {
     }
 
     /// As `route_input`, towards an address that need not be the packet's destination (a source route's next hop).
-    pub(super) fn route_towards(&self, packet: &Packet, input: InterfaceId, destination: IpAddr) -> InputRoute {
+    pub(super) fn route_towards(&self, packet: &Packet, input: InterfaceId, destination: Ipv4Addr) -> InputRoute {
         let asked = Asked {
             net: self,
             input: self.interface(input),
-            source: packet.source(),
-            destination,
+            source: packet.header().source().into(),
+            destination: destination.into(),
             mark: packet.mark,
             tos: packet.tos(),
         };
@@ -194,6 +195,7 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    #[inline]
     fn route(&self) -> Result<InputRoute, DropReason> {
         if self.destination.is_multicast() {
             return self.multicast();
