@@ -1,4 +1,4 @@
-//! What two workers and a command do to one table at the same time, in every order that is tried.
+//! What two workers and a command do to one table at the same time, in the orders that are tried.
 
 use std::sync::Arc;
 

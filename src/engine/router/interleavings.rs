@@ -1,4 +1,4 @@
-//! What workers and commands do to one router at the same time, in every order that is tried.
+//! What workers and commands do to one router at the same time, in the orders that are tried.
 
 use std::sync::Arc;
 
