@@ -1,5 +1,7 @@
 //! A 32-bit value under a mask, as `-m mark --mark 0x1/0xff` holds it.
 
+use std::fmt;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MarkMask {
     pub value: u32,
@@ -9,5 +11,16 @@ pub struct MarkMask {
 impl MarkMask {
     pub fn matches(&self, mark: u32) -> bool {
         mark & self.mask == self.value
+    }
+}
+
+/// As the tools print it: a mask of all bits is none.
+impl fmt::Display for MarkMask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.value)?;
+        match self.mask {
+            u32::MAX => Ok(()),
+            mask => write!(f, "/{mask:#x}"),
+        }
     }
 }

@@ -90,6 +90,11 @@ impl Opt<u64> {
     pub const fn integer(name: &'static str, min: u64, max: u64, help: &'static str) -> Self {
         Self::new(name, ValueKind::Integer { min, max }, help)
     }
+
+    /// Bits of a mark, as a number of 32 bits.
+    pub const fn bits(name: &'static str, help: &'static str) -> Self {
+        Self::integer(name, 0, u32::MAX as u64, help)
+    }
 }
 
 impl Opt<IntegerRange> {

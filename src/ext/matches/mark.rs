@@ -41,16 +41,6 @@ struct Mark {
     mark: Asked<MarkMask>,
 }
 
-impl Mark {
-    fn write_mark(&self, out: &mut String) {
-        let MarkMask { value, mask } = self.mark.value;
-        let _ = write!(out, "{value:#x}");
-        if mask != u32::MAX {
-            let _ = write!(out, "/{mask:#x}");
-        }
-    }
-}
-
 impl Match for Mark {
     fn name(&self) -> &'static str {
         SPEC.name
@@ -61,20 +51,16 @@ impl Match for Mark {
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {
-        let mut out = format!("{} ", MARK.spelled(self.mark.inverted));
-        self.write_mark(&mut out);
-        let _ = write!(out, ": packet has {:#x}", cx.packet.mark);
-        out
+        let Asked { value, inverted } = self.mark;
+        format!("{} {value}: packet has {:#x}", MARK.spelled(inverted), cx.packet.mark)
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " {} ", MARK.spelled(self.mark.inverted));
-        self.write_mark(out);
+        let _ = write!(out, " {} {}", MARK.spelled(self.mark.inverted), self.mark.value);
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
-        let _ = write!(out, " mark match {}", not(self.mark.inverted));
-        self.write_mark(out);
+        let _ = write!(out, " mark match {}{}", not(self.mark.inverted), self.mark.value);
     }
 }
 

@@ -1,12 +1,12 @@
 //! `-j MARK`: sets bits of the packet's mark.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::base::{Family, MarkMask};
+use super::mark_bits::{AND, MarkBits, OR, SET_MARK, SET_XMARK, XOR};
+use crate::base::Family;
 use crate::ext::drawn::{Drawn, MARKS, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, Opt, UsageError};
+use crate::ext::option::{Given, UsageError};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
 use crate::rule::{Table, Target, TargetContext, TargetVerdict};
@@ -27,32 +27,18 @@ pub const SPEC: TargetSpec = TargetSpec {
     samples: SAMPLES,
 };
 
-const SET_XMARK: Opt<MarkMask> = Opt::mark("set-xmark", "clear the bits of the mask, then exclusive-or the value");
-const SET_MARK: Opt<MarkMask> = Opt::mark("set-mark", "clear the bits of the mask, then set those of the value");
-const AND: Opt<u64> = bits("and-mark", "keep these bits only");
-const OR: Opt<u64> = bits("or-mark", "set these bits");
-const XOR: Opt<u64> = bits("xor-mark", "flip these bits");
-
-const fn bits(name: &'static str, help: &'static str) -> Opt<u64> {
-    Opt::integer(name, 0, u32::MAX as u64, help)
-}
-
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
-    let bits = |option| given.value(option).map(|bits| bits as u32);
-    let (clear, exclusive_or) = match () {
-        _ if let Some(mark) = given.value(SET_XMARK) => (mark.mask, mark.value),
-        _ if let Some(mark) = given.value(SET_MARK) => (mark.mask | mark.value, mark.value),
-        _ if let Some(bits) = bits(AND) => (!bits, 0),
-        _ if let Some(bits) = bits(OR) => (bits, bits),
-        _ => (0, bits(XOR).unwrap_or_default()),
-    };
-    Ok(Arc::new(Mark { clear, exclusive_or }))
+    // The spec asks for one of them.
+    let bits = MarkBits::given(given).unwrap_or(MarkBits {
+        clear: 0,
+        exclusive_or: 0,
+    });
+    Ok(Arc::new(Mark { bits }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Mark {
-    clear: u32,
-    exclusive_or: u32,
+    bits: MarkBits,
 }
 
 impl Target for Mark {
@@ -61,29 +47,17 @@ impl Target for Mark {
     }
 
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
-        cx.packet.mark = (cx.packet.mark & !self.clear) ^ self.exclusive_or;
+        cx.packet.mark = self.bits.apply(cx.packet.mark);
         TargetVerdict::Continue
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(
-            out,
-            " {} {:#x}/{:#x}",
-            SET_XMARK.spelled(false),
-            self.exclusive_or,
-            self.clear
-        );
+        self.bits.save(out);
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
-        let (value, mask) = (self.exclusive_or, self.clear);
-        let _ = match () {
-            _ if value == 0 => write!(out, " MARK and {:#x}", !mask),
-            _ if value == mask => write!(out, " MARK or {value:#x}"),
-            _ if mask == 0 => write!(out, " MARK xor {value:#x}"),
-            _ if mask == u32::MAX => write!(out, " MARK set {value:#x}"),
-            _ => write!(out, " MARK xset {value:#x}/{mask:#x}"),
-        };
+        out.push_str(" MARK");
+        self.bits.list(out);
     }
 }
 
@@ -91,15 +65,8 @@ impl Target for Mark {
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         it.word("MARK")?;
-        let option = match it.take()? {
-            "and" => AND.name(),
-            "or" => OR.name(),
-            "xor" => XOR.name(),
-            "set" | "xset" => SET_XMARK.name(),
-            _ => return None,
-        };
         let mut options = Options::default();
-        options.push(false, option, it.take()?);
+        MarkBits::unlist(it, &mut options)?;
         Some(options)
     })
 }

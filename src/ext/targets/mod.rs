@@ -4,6 +4,7 @@ pub mod ct;
 pub mod dnat;
 pub mod log;
 pub mod mark;
+mod mark_bits;
 pub mod masquerade;
 mod nat_range;
 pub mod notrack;
