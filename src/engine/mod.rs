@@ -19,7 +19,7 @@ mod worker;
 
 pub use hooks::{HOOKS, Stage};
 pub use live::LiveTable;
-pub use observer::{Event, Failed, NatNotAsked, Observer, Part, Silent, Tried};
+pub use observer::{Event, Failed, Marks, NatNotAsked, Observer, Part, Silent, Tried};
 pub use reason::{Place, Reason};
 pub use router::{Config, Router, Seen};
 pub use walk::MOST_VISITS;

@@ -73,7 +73,8 @@ pub enum Event<'a> {
     },
     /// The target of the rule before let the packet go on; it may have changed it.
     Continued {
-        packet: &'a Packet,
+        before: Marks,
+        after: Marks,
     },
     Policy {
         table: Table,
@@ -167,6 +168,23 @@ pub struct Failed<'a> {
     pub part: Part,
     /// With the state of the match that failed.
     pub cx: Context<'a>,
+}
+
+/// What targets write on a packet and on its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    pub packet: u32,
+    /// 0 where it has none.
+    pub flow: u32,
+}
+
+impl Marks {
+    pub(super) fn of(packet: &Packet, tracking: &Tracking) -> Self {
+        Self {
+            packet: packet.mark,
+            flow: tracking.flow.as_ref().map_or(0, |flow| flow.lock().mark),
+        }
+    }
 }
 
 /// A part of a rule.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::compile::{BoundAction, Step, StepKind};
 use super::live::LiveTable;
-use super::observer::{Event, Failed, Observer, Part, Tried};
+use super::observer::{Event, Failed, Marks, Observer, Part, Tried};
 use crate::base::{InterfaceName, Time};
 use crate::conntrack::Tracking;
 use crate::net::Net;
@@ -159,6 +159,7 @@ impl Walk<'_> {
                 BoundAction::Drop => Verdict::Drop,
                 BoundAction::Queue => Verdict::Queue,
                 BoundAction::Target { target, state } => {
+                    let before = O::WATCHING.then(|| Marks::of(self.packet, self.tracking));
                     let verdict = target.apply(&mut TargetContext {
                         packet: self.packet,
                         tracking: self.tracking,
@@ -173,8 +174,9 @@ impl Walk<'_> {
                     });
                     match verdict {
                         TargetVerdict::Continue => {
-                            if O::WATCHING {
-                                observer.see(Event::Continued { packet: self.packet });
+                            if let Some(before) = before {
+                                let after = Marks::of(self.packet, self.tracking);
+                                observer.see(Event::Continued { before, after });
                             }
                             at += 1;
                             continue;

@@ -85,6 +85,12 @@ pub enum Told {
         from: u32,
         to: u32,
     },
+    /// A target changed the mark of the packet's flow.
+    FlowMarked {
+        depth: usize,
+        from: u32,
+        to: u32,
+    },
     Policy {
         table: String,
         chain: String,

@@ -18,7 +18,7 @@ use super::account::Account;
 use super::text;
 use crate::base::{InterfaceName, Time};
 use crate::conntrack::{CtState, Direction, Flow, Tracked, Tracking};
-use crate::engine::{Config, Event, Failed, LiveTable, NatNotAsked, Observer, Part, Reason, Tried};
+use crate::engine::{Config, Event, Failed, LiveTable, Marks, NatNotAsked, Observer, Part, Reason, Tried};
 use crate::helper::Heard;
 use crate::nat::Manip;
 use crate::net::{InputRoute, OutputKey, OutputRoute, Suppressed};
@@ -147,6 +147,11 @@ pub(super) enum Step {
         from: u32,
         to: u32,
     },
+    /// And gave its flow another mark.
+    FlowMarked {
+        from: u32,
+        to: u32,
+    },
     Policy {
         step: u32,
     },
@@ -239,7 +244,7 @@ impl Observer for Story {
                     Tried::Failed(failed) => self.failed(step, &failed),
                 }
             }
-            Event::Continued { packet } => return self.continued(packet.mark),
+            Event::Continued { before, after } => return self.continued(before, after),
             Event::Policy { step, .. } => Step::Policy { step },
             Event::Returned { .. } if self.is_full() => return self.leave_out(),
             Event::Returned { step, .. } => Step::Returned { step },
@@ -494,8 +499,8 @@ impl Story {
         }
     }
 
-    /// The target of the rule before let the packet go on, now with this mark.
-    fn continued(&mut self, mark: u32) {
+    /// The target of the rule before let the packet go on, now with these marks.
+    fn continued(&mut self, before: Marks, after: Marks) {
         self.stale = true;
         let logs = std::mem::take(&mut self.walk.logs);
         if self.walk.left_out.take().is_some() {
@@ -504,8 +509,16 @@ impl Story {
             }
             return;
         }
-        let from = self.moments.last().map_or(0, |moment| moment.packet.mark);
-        self.steps.push(Step::Continued { from, to: mark });
+        self.steps.push(Step::Continued {
+            from: before.packet,
+            to: after.packet,
+        });
+        if before.flow != after.flow {
+            self.steps.push(Step::FlowMarked {
+                from: before.flow,
+                to: after.flow,
+            });
+        }
         if logs {
             self.walk.lines_due.push_back(Some(self.steps.len() as u32));
             self.steps.push(Step::Logged(None));

@@ -75,7 +75,11 @@ impl Page<'_> {
                 let indent = " ".repeat(indent(*depth));
                 page.line(PLAIN, &format!("{indent}    mark {from:#x} becomes {to:#x}"));
             }
-            Told::Marked { .. } => {}
+            Told::FlowMarked { depth, from, to } if whole => {
+                let indent = " ".repeat(indent(*depth));
+                page.line(PLAIN, &format!("{indent}    the flow's mark {from:#x} becomes {to:#x}"));
+            }
+            Told::Marked { .. } | Told::FlowMarked { .. } => {}
             Told::Policy { chain, policy, .. } => {
                 let colour = if policy == "DROP" { RED } else { GREEN };
                 page.line(colour, &format!("policy of {chain}: {policy}"));

@@ -133,6 +133,11 @@ impl<'a> Teller<'a> {
                 to: *to,
             },
             Step::Continued { .. } => return None,
+            Step::FlowMarked { from, to } => Told::FlowMarked {
+                depth: self.chains.len(),
+                from: *from,
+                to: *to,
+            },
             Step::Policy { step } => {
                 let table = self.table?;
                 let chain = table.chain_and_number(*step).0.to_string();
