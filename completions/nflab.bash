@@ -2,6 +2,7 @@
 
 _nflab_match_addrtype="--src-type --dst-type --limit-iface-in --limit-iface-out"
 _nflab_match_comment="--comment"
+_nflab_match_connmark="--mark"
 _nflab_match_conntrack="--ctstate --ctproto --ctorigsrc --ctorigdst --ctreplsrc --ctrepldst --ctorigsrcport --ctorigdstport --ctreplsrcport --ctrepldstport --ctstatus --ctexpire --ctdir"
 _nflab_match_icmp="--icmp-type"
 _nflab_match_limit="--limit --limit-burst"
@@ -10,6 +11,7 @@ _nflab_match_multiport="--sports --source-ports --dports --destination-ports --p
 _nflab_match_state="--state"
 _nflab_match_tcp="--sport --source-port --dport --destination-port --tcp-option --tcp-flags --syn"
 _nflab_match_udp="--sport --source-port --dport --destination-port"
+_nflab_target_CONNMARK="--set-xmark --set-mark --and-mark --or-mark --xor-mark --save-mark --restore-mark --left-shift-mark --right-shift-mark --ctmask --nfmask --mask"
 _nflab_target_CT="--notrack --helper"
 _nflab_target_DNAT="--to-destination --random --persistent"
 _nflab_target_LOG="--log-prefix --log-level --log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode"
@@ -37,8 +39,8 @@ _nflab_words() {
 
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
-_nflab_matches="addrtype comment conntrack icmp limit mark multiport state tcp udp"
-_nflab_targets="ACCEPT DROP RETURN QUEUE CT DNAT LOG MARK MASQUERADE NOTRACK REDIRECT REJECT SNAT"
+_nflab_matches="addrtype comment connmark conntrack icmp limit mark multiport state tcp udp"
+_nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NOTRACK REDIRECT REJECT SNAT"
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"

@@ -112,6 +112,7 @@ macro_rules! registry {
 registry! {
     match addrtype
     match comment
+    match connmark
     match conntrack
     match icmp
     match limit
@@ -120,6 +121,7 @@ registry! {
     match state
     match tcp
     match udp
+    target connmark
     target ct
     target dnat
     target log

@@ -1,5 +1,6 @@
 //! One target a file.
 
+pub mod connmark;
 pub mod ct;
 pub mod dnat;
 pub mod log;

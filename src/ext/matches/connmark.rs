@@ -1,0 +1,219 @@
+//! `-m connmark`: bits of the mark of the packet's flow.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::base::{Family, MarkMask};
+use crate::ext::MatchSpec;
+use crate::ext::drawn::{Drawn, MARKS, drawn};
+use crate::ext::listed::{Listed, Options, Typed};
+use crate::ext::option::{Asked, Given, Opt, UsageError};
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::rule::{Context, Match, Matched};
+
+pub const SPEC: MatchSpec = MatchSpec {
+    name: "connmark",
+    aliases: &[],
+    families: &[Family::V4, Family::V6],
+    protocol: None,
+    options: &[MARK.spec],
+    needs_one: None,
+    exclusive: &[],
+    build,
+    unlist,
+    about: "bits of the mark of the packet's flow",
+    samples: SAMPLES,
+};
+
+const MARK: Opt<MarkMask> = Opt::mark("mark", "the flow's mark under the mask is the value")
+    .invertible()
+    .required();
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    let mark = given.get(MARK).unwrap_or_default();
+    Ok(Arc::new(Connmark { mark }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Connmark {
+    /// As typed: a value with bits outside its mask matches nothing.
+    mark: Asked<MarkMask>,
+}
+
+impl Match for Connmark {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    /// A packet without a flow never matches, also not with `!`.
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        let Some(flow) = &cx.tracking.flow else {
+            return Matched::No;
+        };
+        let mark = flow.lock().mark;
+        self.mark.fits(self.mark.value.matches(mark)).into()
+    }
+
+    fn explain(&self, cx: &Context<'_>) -> String {
+        let Asked { value, inverted } = self.mark;
+        let mut out = format!("{} {value}: ", MARK.spelled(inverted));
+        let _ = match &cx.tracking.flow {
+            Some(flow) => write!(out, "flow has {:#x}", flow.lock().mark),
+            None => write!(
+                out,
+                "packet is {} and has no flow",
+                cx.tracking.state_for_matching().name()
+            ),
+        };
+        out
+    }
+
+    fn save(&self, out: &mut String) {
+        let _ = write!(out, " {} {}", MARK.spelled(self.mark.inverted), self.mark.value);
+    }
+
+    fn list(&self, out: &mut String, _numeric: bool) {
+        // Two blanks where there is no `!`.
+        let not = if self.mark.inverted { "!" } else { "" };
+        let _ = write!(out, " connmark match {not} {}", self.mark.value);
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+}
+
+/// ` connmark match ! 0x1/0xff`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("connmark")?;
+        it.word("match")?;
+        let mut options = Options::default();
+        let inverted = it.word("!").is_some();
+        options.push(inverted, MARK.name(), it.take()?);
+        Some(options)
+    })
+}
+
+const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
+    taken: &[
+        taken("", "--mark 1", "--mark 0x1", "connmark match  0x1"),
+        taken("", "--mark 0x10/0xff", "--mark 0x10/0xff", "connmark match  0x10/0xff"),
+        taken("", "! --mark 1/1", "! --mark 0x1/0x1", "connmark match ! 0x1/0x1"),
+        taken(
+            "",
+            "--mark 0x1ff/0xff",
+            "--mark 0x1ff/0xff",
+            "connmark match  0x1ff/0xff",
+        ),
+        taken("", "--mark 1/0", "--mark 0x1/0x0", "connmark match  0x1/0x0"),
+        taken(
+            "",
+            "--mark 4294967295",
+            "--mark 0xffffffff",
+            "connmark match  0xffffffff",
+        ),
+    ],
+    refused: &[
+        refused("", "", "connmark: option \"--mark\" must be specified\n"),
+        refused(
+            "",
+            "--mark x",
+            "connmark: bad integer value for option \"--mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--mark 1/",
+            "connmark: bad integer value for option \"--mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--mark 0x1ffffffff",
+            "connmark: bad integer value for option \"--mark\", or out of range.\n",
+        ),
+        refused(
+            "",
+            "--mark 1x",
+            "connmark: trailing garbage after value for option \"--mark\".\n",
+        ),
+        refused(
+            "",
+            "--mark 1 --mark 2",
+            "connmark: option \"--mark\" can only be used once.\n",
+        ),
+    ],
+    packets: &[
+        passes("", "--mark 0/0xff", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        fails(
+            "",
+            "--mark 0x134/0xff",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--mark 0x134/0xff: flow has 0x0",
+        ),
+        fails(
+            "",
+            "! --mark 0",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "! --mark 0x0: flow has 0x0",
+        ),
+        fails(
+            "",
+            "! --mark 1",
+            "tcp 10.0.0.2:1 > 192.0.2.9:2 SF",
+            "! --mark 0x1: packet is INVALID and has no flow",
+        ),
+    ],
+    spellings: &[
+        "-m connmark --mark 1",
+        "-m connmark --mark 0x1",
+        "-m connmark --mark 1/0xffffffff",
+        "-m connmark --mark 1/1",
+        "-m connmark --mark 3/1",
+        "-m connmark ! --mark 1",
+    ],
+    drawn: DRAWN,
+};
+
+const DRAWN: Drawn = drawn(
+    |place| if place.may_track { 5 } else { 0 },
+    |draw| draw.give_one(&MARK.spec, MARKS),
+)
+.in_one_scenario_of(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conntrack::CtState;
+    use crate::ext::testing::{ANY, Bench, match_packets, read_match, udp};
+
+    #[test]
+    fn the_flow_is_asked_not_the_packet() {
+        let mut bench = Bench::new();
+        let mut packet = udp(1000, 53, &[]);
+        packet.mark = 7;
+        bench.track(&mut packet);
+        bench.tracking.flow.as_ref().unwrap().lock().mark = 0x1234;
+        let cases = [
+            ("--mark 0x1234", &packet, ""),
+            ("--mark 0x34/0xff", &packet, ""),
+            ("--mark 7", &packet, "--mark 0x7: flow has 0x1234"),
+            ("! --mark 0x34/0xff", &packet, "! --mark 0x34/0xff: flow has 0x1234"),
+        ];
+        match_packets(&SPEC, ANY, &bench, &cases);
+    }
+
+    #[test]
+    fn without_a_flow_nothing_matches() {
+        let mut bench = Bench::new();
+        let packet = udp(1, 2, &[]);
+        for (state, name) in [(Some(CtState::Untracked), "UNTRACKED"), (None, "INVALID")] {
+            bench.tracking.state = state;
+            for asked in ["--mark 0x0", "! --mark 0x0"] {
+                let why = format!("{asked}: packet is {name} and has no flow");
+                match_packets(&SPEC, ANY, &bench, &[(asked, &packet, &why)]);
+            }
+        }
+        assert!(read_match(&SPEC, ANY, "--mark 1").unwrap().needs_conntrack());
+    }
+}
