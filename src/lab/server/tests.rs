@@ -110,6 +110,57 @@ fn a_conversation() {
     assert_eq!(guest.hear(), "");
 }
 
+/// Texts that follow their line, each length told and kept or not.
+#[test]
+fn what_follows_a_line() {
+    let house = House::echoing(small());
+    let mut guest = house.client();
+    let line = |behind: usize, said: usize| {
+        format!("{{\"behind\":{behind},\"tool\":\"x\",\"stdin\":{{\"behind\":{said}}}}}\n")
+    };
+    // What looks like requests in a text is none, and the next request stands right behind it.
+    let text = "{\"tool\":\"y\"}\n\n".repeat(10_000);
+    let request = line(text.len(), text.len()) + &text;
+    let answer = format!("{{\"stdout\":\"x {}\\n\",\"stderr\":\"\",\"code\":0}}\n", text.len());
+    assert_eq!(guest.ask(&(request.clone() + &request)), answer);
+    assert_eq!(guest.hear(), answer);
+    for byte in request.as_bytes().chunks(97_001) {
+        guest.0.get_mut().write_all(byte).unwrap();
+    }
+    assert_eq!(guest.hear(), answer);
+    // A long answer comes the same way to who has said that it reads so.
+    let said = guest.ask("{\"behind\":0,\"tool\":\"big\",\"args\":[\"2000\"]}\n");
+    assert_eq!(said, "{\"behind\":2000,\"stderr\":\"\",\"code\":0}\n");
+    let mut behind = vec![0; 2000];
+    guest.0.read_exact(&mut behind).unwrap();
+    assert_eq!(behind, [b'x'; 2000]);
+    assert!(
+        guest
+            .ask(&(line(4, 3) + "abcd"))
+            .contains("1 bytes behind the line belong to no text")
+    );
+    assert!(
+        guest
+            .ask(&(line(4, 5) + "abcd"))
+            .contains("5 bytes of a text should follow")
+    );
+    assert_eq!(
+        guest.ask("{\"tool\":\"x\"}\n"),
+        "{\"stdout\":\"x 0\\n\",\"stderr\":\"\",\"code\":0}\n"
+    );
+    // An end before the end.
+    guest.send(&(line(100, 100) + "abc"));
+    guest.0.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(guest.hear().contains("100 bytes follow the line, and 3 do"));
+    assert_eq!(guest.hear(), "");
+    // Nobody waits for what may never come.
+    for behind in [2 << 20, usize::MAX] {
+        let mut guest = house.client();
+        assert!(guest.ask(&line(behind, behind)).contains("a request of more than"));
+        assert_eq!(guest.hear(), "");
+    }
+}
+
 #[test]
 fn empty_lines_are_refused_once() {
     let house = House::echoing(Bounds::default());
