@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -68,6 +69,8 @@ struct Conversation {
     watch: Watch,
     knobs: Knobs,
     shown: Shown,
+    /// Whether others speak to the lab, too.
+    others: bool,
 }
 
 impl Conversation {
@@ -83,10 +86,15 @@ impl Conversation {
         frame: &[u8],
         exchange: impl FnOnce(&mut Upstream) -> io::Result<Vec<u8>>,
     ) -> io::Result<Vec<u8>> {
-        self.carry_in()?;
+        let tool = tool_of(frame).unwrap_or_default();
+        // A lab of a thousand interfaces has ten thousand knobs: they are looked at where a call may see one, or packets of others may meet it,
+        // and asked for where a call may have turned one.
+        match self.others || !is_of_rules(&tool) {
+            true => self.carry_in()?,
+            false => self.watch.carry_in(&mut self.lab)?,
+        }
         let answer = exchange(&mut self.lab)?;
-        // A lab of a thousand interfaces has ten thousand knobs: they are asked for where a call may have turned one.
-        if turns_knobs(frame) {
+        if turns_knobs(&tool) {
             self.knobs.carry_out(&mut self.lab)?;
         }
         self.shown.renew(&mut self.lab)?;
@@ -106,8 +114,6 @@ pub struct Ready {
     conversation: Conversation,
     listener: UnixListener,
     live: Option<OwnedFd>,
-    /// Whether others speak to the lab, too.
-    others: bool,
 }
 
 impl Ready {
@@ -134,10 +140,10 @@ impl Ready {
                 watch,
                 knobs,
                 shown,
+                others,
             },
             listener,
             live,
-            others,
         })
     }
 
@@ -147,21 +153,16 @@ impl Ready {
             conversation,
             listener,
             live,
-            others,
         } = self;
+        let others = conversation.others;
         let conversation = Arc::new(Mutex::new(conversation));
         let relay = Relay(Arc::clone(&conversation));
-        let live = live.map(Arc::new);
-        let listen = move || {
-            for stream in listener.incoming().flatten() {
-                let (conversation, live) = (Arc::clone(&conversation), live.clone());
-                // Where no thread can be had (ulimit -u), the call's connection is closed, which its tool tells.
-                let _ = std::thread::Builder::new().spawn(move || match live {
-                    Some(live) => serve_live(stream, &live, &conversation),
-                    None => serve(stream, &conversation),
-                });
-            }
-        };
+        let attendance = Arc::new(Attendance {
+            listener,
+            live,
+            conversation,
+            waiting: AtomicUsize::new(1),
+        });
         let conversation = Arc::clone(&relay.0);
         let age = move || {
             let mut took = Duration::ZERO;
@@ -186,7 +187,7 @@ impl Ready {
             }
         };
         for started in [
-            std::thread::Builder::new().spawn(listen),
+            std::thread::Builder::new().spawn(move || attendance.attend()),
             std::thread::Builder::new().spawn(age),
         ] {
             started?;
@@ -194,6 +195,48 @@ impl Ready {
         Ok(relay)
     }
 }
+
+/// Threads that wait for callers and serve them: one call after another by the same one, since most are short.
+struct Attendance {
+    listener: UnixListener,
+    live: Option<OwnedFd>,
+    conversation: Arc<Mutex<Conversation>>,
+    /// How many wait, whoever just asks itself included.
+    waiting: AtomicUsize,
+}
+
+impl Attendance {
+    fn attend(self: Arc<Self>) {
+        loop {
+            let Ok((stream, _)) = self.listener.accept() else {
+                // No descriptor is left: one is once a call has ended.
+                std::thread::sleep(BEFORE_ACCEPTING_AGAIN);
+                continue;
+            };
+            if self.waiting.fetch_sub(1, Ordering::AcqRel) == 1 {
+                // Somebody has to wait meanwhile.
+                self.waiting.fetch_add(1, Ordering::AcqRel);
+                let other = Arc::clone(&self);
+                if std::thread::Builder::new().spawn(move || other.attend()).is_err() {
+                    // Where no thread can be had (ulimit -u), the call's connection is closed, which its tool tells.
+                    continue;
+                }
+            }
+            // Who hangs up has had what it wanted.
+            let _ = match &self.live {
+                Some(live) => serve_live(stream, live, &self.conversation),
+                None => serve(stream, &self.conversation),
+            };
+            if self.waiting.fetch_add(1, Ordering::AcqRel) >= MOST_WAITING {
+                self.waiting.fetch_sub(1, Ordering::AcqRel);
+                return;
+            }
+        }
+    }
+}
+
+const MOST_WAITING: usize = 4;
+const BEFORE_ACCEPTING_AGAIN: Duration = Duration::from_millis(10);
 
 pub struct Relay(Arc<Mutex<Conversation>>);
 
@@ -266,17 +309,25 @@ fn serve_live(stream: UnixStream, live: &OwnedFd, conversation: &Mutex<Conversat
     }
 }
 
-/// Whether a call may turn a knob: those of rules and flows don't. What is no call is answered, and turns nothing.
-fn turns_knobs(frame: &[u8]) -> bool {
+/// The tool that is called. What is no call is answered, and does nothing.
+fn tool_of(frame: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Called {
         tool: String,
     }
-    let line = frame.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    serde_json::from_slice::<Called>(line).is_ok_and(|called| {
-        let of_rules = ["iptables", "ip6tables", "conntrack", "ipset", "cat", "dmesg", "lsmod"];
-        !of_rules.iter().any(|it| called.tool.starts_with(it))
-    })
+    let line = frame.split(|byte| *byte == b'\n').next()?;
+    serde_json::from_slice::<Called>(line).ok().map(|called| called.tool)
+}
+
+/// Those that see rules alone.
+fn is_of_rules(tool: &str) -> bool {
+    ["iptables", "ip6tables", "ipset"].iter().any(|it| tool.starts_with(it))
+}
+
+/// Whether a call may turn a knob.
+fn turns_knobs(tool: &str) -> bool {
+    let others = ["conntrack", "cat", "dmesg", "lsmod"];
+    !tool.is_empty() && !is_of_rules(tool) && !others.iter().any(|it| tool.starts_with(it))
 }
 
 /// Files of `/proc` whose text is the lab's: copies, renewed after each call.
