@@ -58,6 +58,50 @@ impl CtState {
     }
 }
 
+/// A set of what `--ctstate` asks for: states, and whether NAT rewrites the flow's source or destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct StateBits(pub u32);
+
+impl StateBits {
+    pub const INVALID: Self = Self(1 << 0);
+    pub const NEW: Self = Self(1 << 1);
+    pub const RELATED: Self = Self(1 << 2);
+    pub const ESTABLISHED: Self = Self(1 << 3);
+    pub const UNTRACKED: Self = Self(1 << 4);
+    pub const SNAT: Self = Self(1 << 5);
+    pub const DNAT: Self = Self(1 << 6);
+
+    pub fn of(state: CtState) -> Self {
+        match state {
+            CtState::Invalid => Self::INVALID,
+            CtState::New => Self::NEW,
+            CtState::Related => Self::RELATED,
+            CtState::Established => Self::ESTABLISHED,
+            CtState::Untracked => Self::UNTRACKED,
+        }
+    }
+
+    /// Of a packet's state and what NAT decided of its flow.
+    pub fn with_nat(state: CtState, flow: Status) -> Self {
+        let mut bits = Self::of(state);
+        if flow.has(Status::SRC_NAT) {
+            bits = bits.or(Self::SNAT);
+        }
+        if flow.has(Status::DST_NAT) {
+            bits = bits.or(Self::DNAT);
+        }
+        bits
+    }
+
+    pub fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
 /// What a packet carries of connection tracking on its way.
 #[derive(Clone, Debug, Default)]
 pub struct Tracking {

@@ -2,49 +2,23 @@
 
 use std::fmt;
 
-use crate::conntrack::{CtState, Tracking};
+use crate::conntrack::{CtState, StateBits, Tracking};
 use crate::ext::option::UsageError;
 
-/// A set of the words of `--ctstate`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StateBits(pub u32);
-
-impl StateBits {
-    pub const SNAT: Self = Self(1 << 5);
-    pub const DNAT: Self = Self(1 << 6);
-    /// In the order they are printed.
-    const NAMES: [(u32, &str); 7] = [
-        (1 << 0, "INVALID"),
-        (1 << 1, "NEW"),
-        (1 << 2, "RELATED"),
-        (1 << 3, "ESTABLISHED"),
-        (1 << 4, "UNTRACKED"),
-        (Self::SNAT.0, "SNAT"),
-        (Self::DNAT.0, "DNAT"),
-    ];
-
-    pub fn of(state: CtState) -> Self {
-        Self(match state {
-            CtState::Invalid => 1 << 0,
-            CtState::New => 1 << 1,
-            CtState::Related => 1 << 2,
-            CtState::Established => 1 << 3,
-            CtState::Untracked => 1 << 4,
-        })
-    }
-
-    pub fn has_any(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
+/// The words of `--ctstate` in the order they are printed.
+const STATE_NAMES: [(u32, &str); 7] = [
+    (StateBits::INVALID.0, "INVALID"),
+    (StateBits::NEW.0, "NEW"),
+    (StateBits::RELATED.0, "RELATED"),
+    (StateBits::ESTABLISHED.0, "ESTABLISHED"),
+    (StateBits::UNTRACKED.0, "UNTRACKED"),
+    (StateBits::SNAT.0, "SNAT"),
+    (StateBits::DNAT.0, "DNAT"),
+];
 
 impl fmt::Display for StateBits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_words(f, self.0, &Self::NAMES)
+        write_words(f, self.0, &STATE_NAMES)
     }
 }
 
@@ -85,7 +59,7 @@ fn bits_of_words(text: &str, option: &str, names: &[(u32, &str)]) -> Result<u32,
 
 /// `with_nat`: SNAT and DNAT are words too, as `-m state` has them not.
 pub fn state_words(text: &str, option: &str, with_nat: bool) -> Result<StateBits, UsageError> {
-    let names = &StateBits::NAMES[..if with_nat { 7 } else { 5 }];
+    let names = &STATE_NAMES[..if with_nat { 7 } else { 5 }];
     bits_of_words(text, option, names).map(StateBits)
 }
 

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::{Family, PortRange};
-use crate::conntrack::{CtState, Direction, Endpoint, Status, Tuple};
+use crate::conntrack::{CtState, Direction, Endpoint, StateBits, Status, Tuple};
 use crate::ext::listed::{Listed, Options, Typed, host};
 use crate::ext::names;
 use crate::ext::number::whole_number;
 use crate::ext::option::{Asked, Given, HostMask, IntegerRange, Opt, Read, UsageError};
-use crate::ext::states::{StateBits, StatusBits, since, state_words, status_words, subject};
+use crate::ext::states::{StatusBits, since, state_words, status_words, subject};
 use crate::ext::wording::{Ports, not};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Context, Match, Matched};
@@ -225,15 +225,7 @@ impl Conntrack {
 
     fn check(&self, state: CtState, flow: Option<&FlowView>) -> Result<(), Miss> {
         if let Some(asked) = self.state {
-            let mut bits = StateBits::of(state);
-            if let Some(flow) = flow {
-                if flow.status.has(Status::SRC_NAT) {
-                    bits = bits.or(StateBits::SNAT);
-                }
-                if flow.status.has(Status::DST_NAT) {
-                    bits = bits.or(StateBits::DNAT);
-                }
-            }
+            let bits = StateBits::with_nat(state, flow.map_or_else(Status::default, |flow| flow.status));
             if !asked.fits(asked.value.has_any(bits)) {
                 return Err(Miss::State(bits));
             }

@@ -5,12 +5,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::base::Family;
+use crate::conntrack::StateBits;
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, STATES, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
-use crate::ext::states::{StateBits, since, state_words, subject};
+use crate::ext::states::{since, state_words, subject};
 use crate::ext::wording::not;
 use crate::rule::{Context, Match, Matched};
 
