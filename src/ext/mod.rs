@@ -3,6 +3,8 @@
 //! An extension is one file: its spec (options, `build`, `unlist`), its value (`evaluate` or `apply`, `save`, `list`) and its tests. The
 //! registry below is the only list of them; a program that uses the library may add its own ([`add_match`](crate::ext::add_match), [`add_target`](crate::ext::add_target)).
 
+#[cfg(test)]
+mod claims;
 pub mod drawn;
 mod help;
 pub mod listed;

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::fmt::Debug;
 
-use super::{Context, HookSet, LogRecord, Rejection, Selector, Table, TargetContext};
+use super::{Context, Effect, HookSet, LogRecord, Lowered, Rejection, Selector, Table, TargetContext};
 use crate::base::Time;
 
 /// State that a match or target keeps between packets. Behind its own atomics or lock, because several workers share it.
@@ -33,6 +33,14 @@ pub trait Match: DynEq + Debug + Send + Sync + 'static {
     /// The name after `-m`.
     fn name(&self) -> &'static str;
     fn evaluate(&self, cx: &Context<'_>) -> Matched;
+    /// What it asks of a packet's plain fields, for an index of rules. By itself it excludes no packet.
+    fn lower(&self) -> Lowered {
+        Lowered::unknown()
+    }
+    /// What asking does. By itself anything: a match that says less is asked less often.
+    fn effect(&self) -> Effect {
+        Effect::UNKNOWN
+    }
     /// A sentence without a full stop that sets what was asked against what the packet has (`--dport 80: packet has 443`). Called only
     /// when someone watches, right after `evaluate`.
     fn explain(&self, cx: &Context<'_>) -> String;
@@ -83,6 +91,10 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
         self.name()
     }
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict;
+    /// What applying it does, by itself anything: what is known of a packet is known behind it as far as it changes nothing of it.
+    fn effect(&self) -> Effect {
+        Effect::UNKNOWN
+    }
     fn save(&self, out: &mut String);
     fn list(&self, out: &mut String, numeric: bool);
     fn state(&self, _now: Time) -> Option<Box<State>> {

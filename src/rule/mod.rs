@@ -4,12 +4,16 @@
 //! the engine, under the identities given here.
 
 mod context;
+mod effect;
 mod extension;
+mod lower;
 mod selector;
 mod table;
 
 pub use context::{Context, LogRecord, Rejection, Services, TargetContext};
+pub use effect::{Changes, Effect, Ends, StateUse};
 pub use extension::{DynEq, Errno, Match, Matched, Refusal, Scope, State, Target, TargetVerdict};
+pub use lower::{Answer, Condition, Field, Lowered, PlainFields};
 pub use selector::{Miss, Selector};
 pub use table::{Hook, HookSet, Table};
 
@@ -69,6 +73,23 @@ impl Rule {
                 .iter()
                 .zip(&other.matches)
                 .all(|(own, theirs)| own.equals(theirs.as_ref()))
+    }
+
+    /// What its selector and its matches ask, as far as the answer may be known without asking them: no further than the first match that must
+    /// be asked for what it does.
+    pub fn lower(&self) -> Lowered {
+        let mut lowered = self.selector.lower();
+        for test in &self.matches {
+            let effect = test.effect();
+            let own = test.lower();
+            // An exact one ends only packets of which its conditions say nothing, and what stands behind is not asked then.
+            let may_be_passed_over = effect.state < StateUse::Writes && (own.is_exact() || effect.ends == Ends::Never);
+            lowered = lowered.and(own);
+            if !may_be_passed_over {
+                return lowered.and(Lowered::unknown());
+            }
+        }
+        lowered
     }
 
     /// True when the rule makes the kernel track connections at all.

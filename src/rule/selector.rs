@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use crate::base::{AddressMask, Family, InterfaceMask, InterfaceName, protocol, write_address};
 use crate::packet::Packet;
 
+use super::{Condition, Field, Lowered};
+
 /// `-s -d -i -o -p -f`, each with its `!`. A rule has one source and one destination: the tool splits `-s a,b` into several rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selector {
@@ -77,6 +79,34 @@ impl Selector {
             return Err(Miss::Fragment);
         }
         Ok(())
+    }
+
+    /// The same as conditions, for packets of its family: what asks nothing is left out.
+    pub fn lower(&self) -> Lowered {
+        let any = Self::any(self.family);
+        let asked = |asks: bool, field, inverted| (asks || inverted).then(|| Condition::new(field, inverted));
+        let conditions = [
+            asked(
+                self.source != any.source,
+                Field::Source(self.source),
+                self.source_inverted,
+            ),
+            asked(
+                self.destination != any.destination,
+                Field::Destination(self.destination),
+                self.destination_inverted,
+            ),
+            asked(self.input != any.input, Field::Input(self.input), self.input_inverted),
+            asked(
+                self.output != any.output,
+                Field::Output(self.output),
+                self.output_inverted,
+            ),
+            (self.protocol != 0).then(|| Condition::new(Field::Protocol(self.protocol), self.protocol_inverted)),
+            self.fragment
+                .then(|| Condition::new(Field::LaterFragment, self.fragment_inverted)),
+        ];
+        Lowered::exactly(conditions.into_iter().flatten().collect())
     }
 
     /// Appends the sentence that says why a packet failed here: the option, and the packet's datum against it.

@@ -12,7 +12,7 @@ use crate::ext::place::invalid;
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::net::AddressKind;
-use crate::rule::{Context, Hook, Match, Matched, Refusal, Scope};
+use crate::rule::{Context, Effect, Hook, Match, Matched, Refusal, Scope};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "addrtype",
@@ -185,6 +185,10 @@ impl Match for Addrtype {
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
         self.check(cx).is_ok().into()
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -10,7 +10,7 @@ use crate::ext::listed::{Listed, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::samples::{Samples, passes, refused, taken};
 use crate::ext::wording::quoted;
-use crate::rule::{Context, Match, Matched};
+use crate::rule::{Context, Effect, Lowered, Match, Matched};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "comment",
@@ -55,6 +55,14 @@ impl Match for Comment {
 
     fn evaluate(&self, _cx: &Context<'_>) -> Matched {
         Matched::Yes
+    }
+
+    fn lower(&self) -> Lowered {
+        Lowered::exactly(Vec::new())
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE
     }
 
     fn explain(&self, _cx: &Context<'_>) -> String {

@@ -13,7 +13,7 @@ use crate::ext::option::{Asked, Given, HostMask, IntegerRange, Opt, Read, UsageE
 use crate::ext::states::{StatusBits, since, state_words, status_words, subject};
 use crate::ext::wording::{Ports, not};
 use crate::ext::{MatchSpec, NeedsOne};
-use crate::rule::{Context, Match, Matched};
+use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched, StateUse};
 
 mod samples;
 
@@ -439,6 +439,26 @@ impl Match for Conntrack {
         }
         let (state, flow) = view(cx);
         self.check(state, flow.as_ref()).is_ok().into()
+    }
+
+    /// Tuples and directions are for no index: who asks for them must be asked.
+    fn lower(&self) -> Lowered {
+        let state = |asked: &Asked<StateBits>| Condition::new(Field::States(asked.value), asked.inverted);
+        let conditions = self.state.iter().map(state).collect();
+        if self.state.is_some() && self.asks_for_state_only() {
+            Lowered::exactly(conditions)
+        } else {
+            Lowered::at_least(conditions)
+        }
+    }
+
+    /// What a flow has seen, and how long it lives on, other packets change.
+    fn effect(&self) -> Effect {
+        if self.status.is_some() || self.expire.is_some() {
+            Effect::PURE.with_state(StateUse::Reads)
+        } else {
+            Effect::PURE
+        }
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -11,8 +11,8 @@ use crate::ext::number::strtoul;
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::only_protocol;
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Match, Matched, Refusal, Scope};
-use crate::wire::icmpv4::Icmpv4;
+use crate::rule::{Condition, Context, Effect, Ends, Field, Lowered, Match, Matched, Refusal, Scope};
+use crate::wire::icmpv4::{self, Icmpv4};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "icmp",
@@ -188,6 +188,28 @@ impl Match for Icmp {
             Err(Miss::CutShort) => Matched::Malformed,
             Err(_) => Matched::No,
         }
+    }
+
+    fn lower(&self) -> Lowered {
+        let Kind { kind, low, high } = self.asked.value;
+        let field = match kind {
+            ANY => Field::Icmp {
+                kind: None,
+                low: 0,
+                high: u8::MAX,
+            },
+            kind => Field::Icmp {
+                kind: Some(kind),
+                low,
+                high,
+            },
+        };
+        let header = Condition::Header(icmpv4::HEADER as u8);
+        Lowered::exactly(vec![header, Condition::new(field, self.asked.inverted)])
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.ending(Ends::Perhaps)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -12,7 +12,7 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Errno, Match, Matched, Refusal, Scope, State};
+use crate::rule::{Context, Effect, Errno, Match, Matched, Refusal, Scope, State, StateUse};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "limit",
@@ -170,6 +170,10 @@ impl Match for Limit {
         }
         bucket.credit -= self.cost();
         Matched::Yes
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.with_state(StateUse::Writes)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -10,7 +10,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
-use crate::rule::{Context, Match, Matched};
+use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "mark",
@@ -48,6 +48,14 @@ impl Match for Mark {
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
         self.mark.fits(self.mark.value.matches(cx.packet.mark)).into()
+    }
+
+    fn lower(&self) -> Lowered {
+        Lowered::exactly(vec![Condition::new(Field::Mark(self.mark.value), self.mark.inverted)])
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -11,7 +11,7 @@ use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::wording::{Port, Ports};
 use crate::ext::{MatchSpec, NeedsOne};
-use crate::rule::{Context, Match, Matched};
+use crate::rule::{Condition, Context, Effect, Ends, Field, Lowered, Match, Matched};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "multiport",
@@ -162,6 +162,20 @@ impl Match for Multiport {
             Err(Miss::CutShort) => Matched::Malformed,
             Err(_) => Matched::No,
         }
+    }
+
+    fn lower(&self) -> Lowered {
+        let ranges = self.asked.value.as_slice().into();
+        let field = match self.which {
+            Which::Source => Field::SourcePort(ranges),
+            Which::Destination => Field::DestinationPort(ranges),
+            Which::Either => Field::EitherPort(ranges),
+        };
+        Lowered::exactly(vec![Condition::Header(4), Condition::new(field, self.asked.inverted)])
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.ending(Ends::Perhaps)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -9,6 +9,7 @@ use crate::ext::names;
 use crate::ext::number::whole_number;
 use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::wording::{Port, Ports};
+use crate::rule::{Condition, Field};
 
 /// A number in any base, or a service of the rule's protocol.
 pub fn port(text: &str, of_protocol: u8) -> Result<u16, UsageError> {
@@ -57,6 +58,20 @@ pub enum PortMiss {
 }
 
 impl EndPorts {
+    /// As an index has them: nothing of all ports.
+    pub fn conditions(&self) -> impl Iterator<Item = Condition> {
+        let ranges = |asked: Asked<PortRange>| Box::from([asked.value]);
+        let source = Condition::new(Field::SourcePort(ranges(self.source)), self.source.inverted);
+        let destination = Condition::new(
+            Field::DestinationPort(ranges(self.destination)),
+            self.destination.inverted,
+        );
+        [(self.source, source), (self.destination, destination)]
+            .into_iter()
+            .filter(|(asked, _)| !asked.value.is_any() || asked.inverted)
+            .map(|(_, condition)| condition)
+    }
+
     pub fn check(&self, source: u16, destination: u16) -> Result<(), PortMiss> {
         if !self.source.fits(self.source.value.contains(source)) {
             return Err(PortMiss::Source(source));

@@ -13,7 +13,7 @@ use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::states::{since, state_words, subject};
 use crate::ext::wording::not;
-use crate::rule::{Context, Match, Matched};
+use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "state",
@@ -67,6 +67,15 @@ impl Match for State {
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
         let state = StateBits::of(cx.tracking.state_for_matching());
         self.states.fits(self.states.value.has_any(state)).into()
+    }
+
+    fn lower(&self) -> Lowered {
+        let field = Field::States(self.states.value);
+        Lowered::exactly(vec![Condition::new(field, self.states.inverted)])
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -11,7 +11,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, ReadPair, UsageError};
 use crate::ext::place::only_protocol;
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Match, Matched, Refusal, Scope};
+use crate::rule::{Condition, Context, Effect, Ends, Field, Lowered, Match, Matched, Refusal, Scope};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "tcp",
@@ -237,6 +237,23 @@ impl Match for Tcp {
             Err(Miss::FragmentIntoHeader | Miss::CutShort | Miss::DataOffset) => Matched::Malformed,
             Err(_) => Matched::No,
         }
+    }
+
+    fn lower(&self) -> Lowered {
+        let Flags { mask, set } = self.flags.value;
+        let mut conditions = vec![Condition::Header(20)];
+        conditions.extend(self.ports.conditions());
+        if self.asks_for_flags() {
+            conditions.push(Condition::new(Field::TcpFlags { mask, set }, self.flags.inverted));
+        }
+        match self.option {
+            None => Lowered::exactly(conditions),
+            Some(_) => Lowered::at_least(conditions),
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.ending(Ends::Perhaps)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -10,7 +10,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::only_protocol;
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Match, Matched, Refusal, Scope};
+use crate::rule::{Condition, Context, Effect, Ends, Lowered, Match, Matched, Refusal, Scope};
 use crate::wire;
 
 pub const SPEC: MatchSpec = MatchSpec {
@@ -78,6 +78,16 @@ impl Match for Udp {
             Err(Miss::CutShort) => Matched::Malformed,
             Err(_) => Matched::No,
         }
+    }
+
+    fn lower(&self) -> Lowered {
+        let mut conditions = vec![Condition::Header(wire::udp::HEADER as u8)];
+        conditions.extend(self.ports.conditions());
+        Lowered::exactly(conditions)
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.ending(Ends::Perhaps)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

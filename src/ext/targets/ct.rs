@@ -12,7 +12,7 @@ use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::only_table;
 use crate::ext::samples::{Samples, refused, taken};
 use crate::helper;
-use crate::rule::{Errno, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Changes, Effect, Errno, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "CT",
@@ -73,6 +73,10 @@ impl Target for Ct {
             cx.tracking.template = Some(Arc::clone(&self.template));
         }
         TargetVerdict::Continue
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.changing(Changes::TRACKING)
     }
 
     fn save(&self, out: &mut String) {

@@ -12,7 +12,7 @@ use crate::ext::number::whole_number;
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::ext::wording::quoted;
-use crate::rule::{LogRecord, Target, TargetContext, TargetVerdict};
+use crate::rule::{Effect, LogRecord, StateUse, Target, TargetContext, TargetVerdict};
 
 mod line;
 
@@ -177,6 +177,10 @@ impl Target for Log {
             text,
         });
         TargetVerdict::Continue
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.with_state(StateUse::Writes)
     }
 
     fn save(&self, out: &mut String) {

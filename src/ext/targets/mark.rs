@@ -9,7 +9,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, UsageError};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
-use crate::rule::{Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Changes, Effect, Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "MARK",
@@ -49,6 +49,10 @@ impl Target for Mark {
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
         cx.packet.mark = self.bits.apply(cx.packet.mark);
         TargetVerdict::Continue
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.changing(Changes::MARK)
     }
 
     fn save(&self, out: &mut String) {

@@ -10,10 +10,17 @@ use crate::ext::names;
 use crate::ext::number::strtoul;
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::nat::NatRange;
+use crate::rule::{Changes, Effect, Ends, StateUse};
 
 pub const RANDOM: Opt<()> = Opt::flag("random", "the port is drawn from a hash with a secret");
 pub const RANDOM_FULLY: Opt<()> = Opt::flag("random-fully", "the port is drawn anew for each flow");
 pub const PERSISTENT: Opt<()> = Opt::flag("persistent", "a client gets the same address each time");
+
+/// The flow gets its mapping, and the packet is rewritten when it has left the table.
+pub const EFFECT: Effect = Effect::PURE
+    .with_state(StateUse::Writes)
+    .changing(Changes::TRACKING)
+    .ending(Ends::Always);
 
 /// Whether a rule may name ports. The tool counts ICMP among what has some.
 pub fn may_have_ports(place: &Place) -> bool {

@@ -10,7 +10,7 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::place::only_table;
 use crate::ext::samples::{Samples, taken};
-use crate::rule::{Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Changes, Effect, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "NOTRACK",
@@ -40,6 +40,10 @@ impl Target for Notrack {
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
         leave_untracked(cx.tracking);
         TargetVerdict::Continue
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.changing(Changes::TRACKING)
     }
 
     fn save(&self, _out: &mut String) {}

@@ -11,7 +11,7 @@ use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::place::{invalid, only_table};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::net::Unreachable;
-use crate::rule::{Refusal, Rejection, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Effect, Ends, Refusal, Rejection, Scope, Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "REJECT",
@@ -116,6 +116,10 @@ impl Target for Reject {
 
     fn apply(&self, _cx: &mut TargetContext<'_>) -> TargetVerdict {
         TargetVerdict::Reject(self.with)
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.ending(Ends::Always)
     }
 
     fn save(&self, out: &mut String) {

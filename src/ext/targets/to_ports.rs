@@ -10,7 +10,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt};
 use crate::ext::place::{only_hooks, only_table};
 use crate::nat::{Manip, NatRange};
-use crate::rule::{Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Effect, Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
 
 /// Which of the two it is.
 #[derive(Debug)]
@@ -83,6 +83,10 @@ impl Target for ToPorts {
             ..self.range
         };
         cx.services.nat(cx.packet, cx.tracking, &range, self.way.manip)
+    }
+
+    fn effect(&self) -> Effect {
+        nat_range::EFFECT
     }
 
     fn save(&self, out: &mut String) {

@@ -1,0 +1,112 @@
+//! What asking a match or applying a target does beside its answer: what may be left out, put off or kept for the next packet of a flow.
+
+use std::fmt;
+
+/// What a match or a target may do. Each part may say more than is so, never less: [`Effect::UNKNOWN`] is always right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    pub state: StateUse,
+    /// Of the packet.
+    pub changes: Changes,
+    pub ends: Ends,
+}
+
+impl Effect {
+    pub const UNKNOWN: Self = Self {
+        state: StateUse::Writes,
+        changes: Changes::ALL,
+        ends: Ends::Perhaps,
+    };
+
+    /// An answer, always the same for the same packet under the same configuration.
+    pub const PURE: Self = Self {
+        state: StateUse::None,
+        changes: Changes::NONE,
+        ends: Ends::Never,
+    };
+
+    pub const fn with_state(mut self, state: StateUse) -> Self {
+        self.state = state;
+        self
+    }
+
+    pub const fn changing(mut self, changes: Changes) -> Self {
+        self.changes = changes;
+        self
+    }
+
+    pub const fn ending(mut self, ends: Ends) -> Self {
+        self.ends = ends;
+        self
+    }
+}
+
+/// State is what other packets or time change: what a rule remembers, what a flow does, tables of flows, the clock, draws, the log. What tracking
+/// said of the packet when it came (its state, its way, both tuples) is the packet's own, and so is what NAT decided of its flow; addresses and
+/// routes stay as they are until the packet is through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StateUse {
+    None,
+    /// Its answer may be another the next time.
+    Reads,
+    /// Something is another for those that come after: it may neither be left out nor be done twice.
+    Writes,
+}
+
+/// Whether the packet goes on behind it: of a match, whether it may drop it as malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    Never,
+    Perhaps,
+    Always,
+}
+
+/// Parts of a packet, and of what it carries of tracking.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Changes(u8);
+
+impl Changes {
+    pub const NONE: Self = Self(0);
+    pub const SOURCE: Self = Self(1 << 0);
+    pub const DESTINATION: Self = Self(1 << 1);
+    /// All of the network header but the addresses.
+    pub const NETWORK_HEADER: Self = Self(1 << 2);
+    /// All that follows the network header.
+    pub const TRANSPORT: Self = Self(1 << 3);
+    pub const MARK: Self = Self(1 << 4);
+    pub const INTERFACES: Self = Self(1 << 5);
+    /// State and flow of the packet, and what NAT decided of the flow.
+    pub const TRACKING: Self = Self(1 << 6);
+    pub const ALL: Self = Self((1 << 7) - 1);
+
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// True where some part is in both.
+    pub const fn touches(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// True where every part is in `other` too.
+    pub const fn within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = NAMES.iter().filter(|(part, _)| self.touches(*part));
+        f.debug_set().entries(names.map(|(_, name)| name)).finish()
+    }
+}
+
+const NAMES: [(Changes, &str); 7] = [
+    (Changes::SOURCE, "source"),
+    (Changes::DESTINATION, "destination"),
+    (Changes::NETWORK_HEADER, "network header"),
+    (Changes::TRANSPORT, "transport"),
+    (Changes::MARK, "mark"),
+    (Changes::INTERFACES, "interfaces"),
+    (Changes::TRACKING, "tracking"),
+];
