@@ -9,7 +9,7 @@ use crate::ext::drawn::{Drawn, MARKS, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
-use crate::rule::{Context, Match, Matched};
+use crate::rule::{Context, Effect, Match, Matched, StateUse};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "connmark",
@@ -52,6 +52,10 @@ impl Match for Connmark {
         };
         let mark = flow.lock().mark;
         self.mark.fits(self.mark.value.matches(mark)).into()
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.with_state(StateUse::Reads)
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

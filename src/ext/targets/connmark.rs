@@ -10,7 +10,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::samples::{Samples, passes, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
-use crate::rule::{Errno, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Changes, Effect, Errno, Refusal, Scope, StateUse, Table, Target, TargetContext, TargetVerdict};
 
 pub const SPEC: TargetSpec = TargetSpec {
     name: "CONNMARK",
@@ -175,6 +175,13 @@ impl Target for Connmark {
             }
         }
         TargetVerdict::Continue
+    }
+
+    fn effect(&self) -> Effect {
+        match self.operation {
+            Operation::Set | Operation::Save => Effect::PURE.with_state(StateUse::Writes),
+            Operation::Restore => Effect::PURE.with_state(StateUse::Reads).changing(Changes::MARK),
+        }
     }
 
     fn save(&self, out: &mut String) {
