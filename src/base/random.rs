@@ -77,8 +77,8 @@ mod tests {
     #[test]
     fn each_name_and_number_has_a_stream_of_its_own() {
         let first = |seed, name, number| Random::named(seed, name, number).next_u64();
-        let mut seen = std::collections::HashSet::new();
         for seed in 0..10 {
+            let mut seen = std::collections::HashSet::new();
             for name in ["a", "b", "ab", "ba"] {
                 for number in 0..10 {
                     assert_eq!(first(seed, name, number), first(seed, name, number));
