@@ -1,7 +1,8 @@
 //! A packet is never a reason to panic, to answer nonsense, or to behave differently because someone watches.
 //!
 //! Conversations that are mostly sound, then broken: flipped, cut, lengthened, spliced, in fragments of every order, with lying lengths; through
-//! rulesets over the whole registry, random knobs, jumps of the clock and tables replaced under way. `NFLAB_FUZZ_SEED` and `NFLAB_FUZZ_SECONDS`
+//! rulesets over the whole registry, random knobs, jumps of the clock and tables replaced under way. Each rule that a packet meets is held
+//! against what it says of itself to an index. `NFLAB_FUZZ_SEED` and `NFLAB_FUZZ_SECONDS`
 //! choose other runs; a failure names the seed of its own round.
 
 #[path = "hostile/packets.rs"]
@@ -15,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use nflab::base::{Family, InterfaceId, InterfaceName, Random, Time};
 use nflab::cli::RouterTables;
-use nflab::engine::{Config, Emission, Observer, Port, Router, Silent, Worker};
+use nflab::engine::{Config, Emission, Event, Failed, Observer, Part, Port, Router, Silent, Tried, Worker};
 use nflab::explain::story::{Detail, Story};
 use nflab::net::{Closed, Net, Prefix, Route};
+use nflab::rule::{Answer, Matched, PlainFields, Rule, StateUse};
 use nflab::text::{StaticHosts, restore};
 use nflab::wire::checksum;
 
@@ -72,9 +74,10 @@ fn round(seed: u64) -> usize {
             watched.restore(&text, now);
         }
         for (interface, bytes) in packets.draw(&mut draw, &heard) {
-            let mut story = Story::default();
+            let mut watcher = Watcher::default();
             let one = quiet.carry(interface, now, &bytes, &mut Silent);
-            let other = watched.carry(interface, now, &bytes, &mut story);
+            let other = watched.carry(interface, now, &bytes, &mut watcher);
+            let story = watcher.story;
             drop((story.render(Detail::Whole), story.render(Detail::Short)));
             let account = story.account();
             drop((account.json(), nflab::explain::picture::draw(&account)));
@@ -257,6 +260,52 @@ impl Side {
             read: &mut read,
         };
         nflab::cli::iptables_save::run(&arguments, &mut world).out
+    }
+}
+
+/// Tells the story, and holds what each rule says of itself (`Rule::lower`) against what becomes of it.
+#[derive(Default)]
+struct Watcher {
+    story: Story,
+    /// Of the packet as the next rule will see it, where that is known.
+    fields: Option<PlainFields>,
+}
+
+impl Observer for Watcher {
+    const WATCHING: bool = true;
+
+    fn see(&mut self, event: Event<'_>) {
+        match &event {
+            Event::Table { cx, .. } => self.fields = Some(PlainFields::of(cx)),
+            Event::Rule { rule, tried, .. } => {
+                if let Tried::Failed(failed) = tried {
+                    self.fields = Some(PlainFields::of(&failed.cx));
+                }
+                if let Some(fields) = &self.fields {
+                    let answer = rule.lower().answer(fields);
+                    assert!(fits(answer, rule, tried), "said {answer:?} of {fields:?}\n{rule:?}");
+                }
+            }
+            Event::Policy { .. } | Event::Returned { .. } => {}
+            _ => self.fields = None,
+        }
+        self.story.see(event);
+    }
+}
+
+fn fits(answer: Answer, rule: &Rule, tried: &Tried<'_>) -> bool {
+    let is_malformed = |failed: &Failed<'_>| match failed.part {
+        Part::Selector(_) => false,
+        Part::Match(at) => {
+            let test = &rule.matches[usize::from(at)];
+            test.effect().state != StateUse::Writes && test.evaluate(&failed.cx) == Matched::Malformed
+        }
+    };
+    match (answer, tried) {
+        (Answer::Perhaps, _) => true,
+        (Answer::Yes, tried) => matches!(tried, Tried::Matched(_)),
+        (Answer::No, Tried::Failed(failed)) => !is_malformed(failed),
+        (Answer::No, Tried::Matched(_)) => false,
     }
 }
 
