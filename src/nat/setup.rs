@@ -242,6 +242,9 @@ impl Choice<'_, '_> {
     /// Whether who holds the tuple is a mapped TCP connection that is over, and the new one begins with later sequence numbers, so that nobody
     /// can take its segments for the old one's. Then the old one is deleted.
     fn gives_way(&self, tuple: &Tuple) -> bool {
+        if !proto::spec(tuple.protocol).takes_over {
+            return false;
+        }
         let Some((holder, direction)) = tuple.inverse().and_then(|reply| self.table.lookup(self.cx.now, &reply)) else {
             return false;
         };

@@ -16,6 +16,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Own(&Unread),
     checked_first: false,
     joins: false,
+    takes_over: false,
     knobs: &[],
     options: &[tool::PORTS, &[option(&["state"], Asked::NotThere)]],
     samples: &[flow(&[0, 1, 0, 2, 9], "", "sport=0 dport=0", "")],

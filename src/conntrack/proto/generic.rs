@@ -18,6 +18,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Nothing,
     checked_first: false,
     joins: false,
+    takes_over: false,
     knobs: &[KnobSpec {
         name: "nf_conntrack_generic_timeout",
         classic: None,

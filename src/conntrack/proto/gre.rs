@@ -20,6 +20,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Own(&Call),
     checked_first: false,
     joins: false,
+    takes_over: false,
     knobs: &[
         KnobSpec {
             name: "nf_conntrack_gre_timeout",

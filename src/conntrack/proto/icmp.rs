@@ -22,6 +22,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Own(&Identifier),
     checked_first: true,
     joins: false,
+    takes_over: false,
     knobs: &[KnobSpec {
         name: "nf_conntrack_icmp_timeout",
         classic: None,

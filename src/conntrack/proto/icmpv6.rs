@@ -16,6 +16,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Nothing,
     checked_first: false,
     joins: false,
+    takes_over: false,
     knobs: &[KnobSpec {
         name: "nf_conntrack_icmpv6_timeout",
         classic: None,

@@ -43,6 +43,8 @@ pub struct TrackerSpec {
     pub checked_first: bool,
     /// Whether the second of two first packets that are under way at the same time may join the flow of the other, where NAT decided the same.
     pub joins: bool,
+    /// Whether a flow that opens may get from NAT the port of one that is over, where that one gives way: who asks for the others looks up nobody.
+    pub takes_over: bool,
     /// The knobs under `net.netfilter` that are this protocol's own.
     pub knobs: &'static [KnobSpec],
     /// What `conntrack -p NAME` can ask for.

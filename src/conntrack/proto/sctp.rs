@@ -22,6 +22,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     }),
     checked_first: false,
     joins: false,
+    takes_over: false,
     knobs: &[
         KnobSpec {
             name: "nf_conntrack_sctp_timeout_closed",

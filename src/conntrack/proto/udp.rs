@@ -20,6 +20,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     key: PORTS,
     checked_first: false,
     joins: true,
+    takes_over: false,
     knobs: &[
         KnobSpec {
             name: "nf_conntrack_udp_timeout",

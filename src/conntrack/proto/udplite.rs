@@ -19,6 +19,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     key: PORTS,
     checked_first: false,
     joins: true,
+    takes_over: false,
     knobs: &[],
     options: &[tool::PORTS],
     samples: &[

@@ -50,6 +50,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     }),
     checked_first: false,
     joins: false,
+    takes_over: true,
     knobs: settings::KNOBS,
     options: &[tool::PORTS, &[option(&["state"], Asked::State(STATES))]],
     samples: &[
