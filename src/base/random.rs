@@ -1,5 +1,7 @@
 //! Randomness that a seed decides, so that the same run gives the same bytes.
 
+use std::cell::Cell;
+
 /// SplitMix64: passes BigCrush, has one word of state, and any seed will do.
 /// Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014).
 #[derive(Clone, Debug)]
@@ -19,6 +21,14 @@ impl Random {
             .bytes()
             .fold(seed, |state, byte| Self::new(state ^ u64::from(byte)).next_u64());
         Self::new(Self::new(of_name ^ number).next_u64())
+    }
+
+    /// Draws from what several hold at the same time.
+    pub fn in_place<T>(cell: &Cell<Self>, draw: impl FnOnce(&mut Self) -> T) -> T {
+        let mut random = cell.replace(Self { state: 0 });
+        let drawn = draw(&mut random);
+        cell.set(random);
+        drawn
     }
 
     pub fn next_u64(&mut self) -> u64 {

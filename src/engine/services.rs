@@ -1,5 +1,7 @@
 //! What the engine does on a target's behalf.
 
+use std::cell::Cell;
+
 use crate::base::{Random, Time};
 use crate::conntrack::Tracking;
 use crate::nat::{self, Manip, NatContext, NatRange};
@@ -10,7 +12,7 @@ use super::router::Router;
 
 pub(super) struct EngineServices<'a> {
     pub router: &'a Router,
-    pub random: &'a mut Random,
+    pub random: &'a Cell<Random>,
     pub log: &'a mut Vec<LogRecord>,
     pub now: Time,
 }
@@ -32,11 +34,10 @@ impl Services for EngineServices<'_> {
         let Some(flow) = &tracking.flow else {
             return TargetVerdict::Accept;
         };
-        let mut cx = NatContext {
-            now: self.now,
-            random: self.random,
-        };
-        nat::setup(&self.router.flows, &mut cx, flow, range, manip);
+        Random::in_place(self.random, |random| {
+            let mut cx = NatContext { now: self.now, random };
+            nat::setup(&self.router.flows, &mut cx, flow, range, manip);
+        });
         TargetVerdict::Accept
     }
 }

@@ -1,5 +1,6 @@
 //! What is done at each stage of a hook.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::hooks::{Stage, stages};
@@ -144,9 +145,10 @@ impl<O: Observer> Pass<'_, O> {
         // A forwarded packet still has its input at POSTROUTING, as rules of user chains there can see.
         let (input, output) = (name(transit.packet.input), name(transit.packet.output));
         let logged = self.worker.log.len();
+        let random = Cell::from_mut(&mut self.worker.random);
         let mut services = EngineServices {
             router: self.router,
-            random: &mut self.worker.random,
+            random,
             log: &mut self.worker.log,
             now: self.now,
         };
@@ -155,6 +157,7 @@ impl<O: Observer> Pass<'_, O> {
             tracking: &mut transit.tracking,
             net: &self.config.net,
             services: &mut services,
+            random,
             hook,
             input,
             output,

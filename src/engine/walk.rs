@@ -1,11 +1,12 @@
 //! A packet walks a table: rule by rule, into chains and back, until something decides.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::compile::{BoundAction, Step, StepKind};
 use super::live::LiveTable;
 use super::observer::{Event, Failed, Marks, Observer, Part, Tried};
-use crate::base::{InterfaceName, Time};
+use crate::base::{InterfaceName, Random, Time};
 use crate::conntrack::Tracking;
 use crate::net::Net;
 use crate::packet::Packet;
@@ -17,6 +18,8 @@ pub struct Walk<'a> {
     pub tracking: &'a mut Tracking,
     pub net: &'a Net,
     pub services: &'a mut dyn Services,
+    /// The same that the services draw from.
+    pub random: &'a Cell<Random>,
     pub hook: Hook,
     pub input: InterfaceName,
     pub output: InterfaceName,
@@ -227,6 +230,7 @@ impl Walk<'_> {
             output: self.output,
             now: self.now,
             state,
+            random: self.random,
         }
     }
 }

@@ -10,13 +10,14 @@
 //! A packet may come to millions of rules, in few chains that jump into each other. Of one step more than [`MOST_STEPS`] a story keeps the first
 //! time only that a packet came to a rule in a walk: so it is no longer than that and the tables walked, and still knows of every rule whether it was come to.
 
+use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::account::Account;
 use super::text;
-use crate::base::{InterfaceName, Time};
+use crate::base::{InterfaceName, Random, Time};
 use crate::conntrack::{CtState, Direction, Flow, Tracked, Tracking};
 use crate::engine::{Config, Event, Failed, LiveTable, Marks, NatNotAsked, Observer, Part, Reason, Tried};
 use crate::helper::Heard;
@@ -443,6 +444,8 @@ impl Story {
         let (Some(rule), Some(config)) = (table.rule(step), &self.config) else {
             return;
         };
+        // Nothing is drawn for a sentence.
+        let random = Cell::new(Random::new(0));
         let cx = Context {
             packet: &moment.packet,
             tracking: &moment.tracking,
@@ -455,6 +458,7 @@ impl Story {
             state: remembered
                 .and_then(|at| self.remembered.get(at.get() as usize - 1))
                 .map(AsRef::as_ref),
+            random: &random,
         };
         Failed { part, cx }.why(rule, out);
     }

@@ -1,6 +1,7 @@
 //! What extensions say of themselves to a compiler (`lower`, `effect`) against what they do: every sample and rules drawn at random, over packets
 //! of every kind, sound, cut short and in pieces, known to tracking in every way.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -377,6 +378,8 @@ struct Sight {
     flows: Flows,
     input: InterfaceName,
     output: InterfaceName,
+    /// What extensions draw from.
+    random: Cell<Random>,
 }
 
 impl std::fmt::Debug for Sight {
@@ -407,6 +410,7 @@ impl Sight {
             flows,
             input: interface(random),
             output: interface(random),
+            random: Cell::new(Random::new(1)),
         }
     }
 
@@ -421,6 +425,7 @@ impl Sight {
             output: self.output,
             now: NOW,
             state: None,
+            random: &self.random,
         }
     }
 

@@ -45,6 +45,49 @@ pub fn whole_number(text: &str) -> Option<u64> {
     }
 }
 
+/// A text that is a number with a fraction and nothing else, as `strtod` reads it: decimal or hexadecimal (`0x1p-2`), `inf`, `nan`.
+pub fn strtod(text: &str) -> Option<f64> {
+    let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1.0, digits),
+        None => (1.0, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let lower = digits.to_ascii_lowercase();
+    let number = match lower.strip_prefix("0x") {
+        Some(digits) => hexadecimal(digits)?,
+        // What is in brackets tells one nan from another.
+        None if lower.starts_with("nan(") && lower.ends_with(')') => {
+            let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            lower["nan(".len()..lower.len() - 1]
+                .bytes()
+                .all(word)
+                .then_some(f64::NAN)?
+        }
+        None => lower.parse().ok()?,
+    };
+    Some(sign * number)
+}
+
+/// `1.8p-2`, behind its `0x`.
+fn hexadecimal(text: &str) -> Option<f64> {
+    let (digits, exponent) = match text.split_once('p') {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut number = 0.0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        number = number * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    Some(number * 2f64.powi(exponent.saturating_sub(4 * fraction.len() as i32)))
+}
+
 /// `10.1`, `0x7f.1`, `10.0.0.1`: up to four parts in any base, the last of which fills what is left.
 pub fn inet_aton(text: &str) -> Option<Ipv4Addr> {
     let parts: SmallVec<[u64; 4]> = text
@@ -79,6 +122,35 @@ const DIGITS: usize = 19;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_as_strtod_reads_them() {
+        for (text, expected) in [
+            ("0.5", Some(0.5)),
+            (" +.5", Some(0.5)),
+            ("-5.", Some(-5.0)),
+            ("1e-3", Some(0.001)),
+            ("0x1p-2", Some(0.25)),
+            ("0X.8P0", Some(0.5)),
+            ("inf", Some(f64::INFINITY)),
+            ("", None),
+            (".", None),
+            ("+-1", None),
+            ("1e", None),
+            ("0x", None),
+            ("0x.p1", None),
+            ("0x.8p", None),
+            ("0.5 ", None),
+            ("0.5x", None),
+        ] {
+            assert_eq!(strtod(text), expected, "{text}");
+        }
+        assert!(
+            ["nan", "-NaN", "nan(a_1)"]
+                .iter()
+                .all(|it| strtod(it).is_some_and(f64::is_nan))
+        );
+    }
 
     #[test]
     fn numbers_as_strtoul_reads_them() {

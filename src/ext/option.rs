@@ -30,6 +30,8 @@ pub struct OptionSpec {
     pub invert: bool,
     pub repeat: Repeat,
     pub required: bool,
+    /// Options that must be given with it.
+    pub together_with: &'static [&'static str],
     pub help: &'static str,
 }
 
@@ -170,6 +172,7 @@ impl<T> Opt<T> {
             invert: false,
             repeat: Repeat::Once,
             required: false,
+            together_with: &[],
             help,
         };
         Self {
@@ -186,6 +189,12 @@ impl<T> Opt<T> {
 
     pub const fn required(mut self) -> Self {
         self.spec.required = true;
+        self
+    }
+
+    /// These must be given with it.
+    pub const fn together_with(mut self, others: &'static [&'static str]) -> Self {
+        self.spec.together_with = others;
         self
     }
 
@@ -469,12 +478,17 @@ pub fn parse_value(
 /// turn.
 pub type Exclusive = &'static [&'static [&'static str]];
 
-/// At least one of some options must be there.
+/// What an extension asks by itself before the kit asks anything of the whole.
 #[derive(Debug, Clone, Copy)]
-pub struct NeedsOne {
-    /// Empty: any option will do.
-    pub of: &'static [&'static str],
-    pub message: &'static str,
+pub enum NeedsOne {
+    /// At least one of some options must be there.
+    Of {
+        /// Empty: any option will do.
+        of: &'static [&'static str],
+        message: &'static str,
+    },
+    /// Which one hangs on another.
+    AsAsked(fn(&Given<'_>) -> Result<(), UsageError>),
 }
 
 /// What only the whole can tell: that one of several is missing, that an option is missing, and that options exclude one another. The
@@ -486,14 +500,18 @@ pub fn finish(
     exclusive: Exclusive,
     given: &Given<'_>,
 ) -> Result<(), UsageError> {
-    if let Some(needs) = needs_one {
-        let has_one = match needs.of {
-            [] => !given.options.is_empty(),
-            names => names.iter().any(|name| given.names(name)),
-        };
-        if !has_one {
-            return Err(UsageError::parameter(needs.message));
+    match needs_one {
+        Some(NeedsOne::Of { of, message }) => {
+            let has_one = match of {
+                [] => !given.options.is_empty(),
+                names => names.iter().any(|name| given.names(name)),
+            };
+            if !has_one {
+                return Err(UsageError::parameter(message));
+            }
         }
+        Some(NeedsOne::AsAsked(asked)) => asked(given)?,
+        None => {}
     }
     for spec in specs {
         let name = spec.name_in_errors();
@@ -511,6 +529,11 @@ pub fn finish(
             return Err(UsageError::parameter(format!(
                 "{extension}: option \"--{name}\" cannot be used together with \"--{}\".\n",
                 other.name_in_errors()
+            )));
+        }
+        if let Some(missing) = spec.together_with.iter().find(|other| !given.names(other)) {
+            return Err(UsageError::parameter(format!(
+                "{extension}: option \"--{name}\" also requires \"--{missing}\".\n"
             )));
         }
     }

@@ -1,11 +1,12 @@
 //! What the extensions' tests share: a line of options read as the tool reads it, texts compared, packets asked.
 
+use std::cell::Cell;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::option::{Given, GivenOption, OptionSpec, UsageError, parse_value};
 use super::{MatchSpec, TargetSpec, names};
-use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
+use crate::base::{Family, InterfaceId, InterfaceName, Random, Time, protocol};
 use crate::conntrack::{Settings, Table as Flows, TrackContext, TrackStage, Tracking};
 use crate::nat::{Manip, NatRange};
 use crate::net::Net;
@@ -197,6 +198,7 @@ pub struct Bench {
     pub input: InterfaceName,
     pub output: InterfaceName,
     pub now: Time,
+    pub random: Cell<Random>,
     pub logged: Vec<LogRecord>,
     pub mapped: Vec<(NatRange, Manip)>,
 }
@@ -211,6 +213,7 @@ impl Bench {
             input: InterfaceName::new("lan").unwrap(),
             output: InterfaceName::new("wan").unwrap(),
             now: Time::from_secs(1000),
+            random: Cell::new(Random::new(1)),
             logged: Vec::new(),
             mapped: Vec::new(),
         }
@@ -227,6 +230,7 @@ impl Bench {
             output: self.output,
             now: self.now,
             state,
+            random: &self.random,
         }
     }
 

@@ -1,8 +1,9 @@
 //! What a match may look at and a target may touch.
 
+use std::cell::Cell;
 use std::fmt;
 
-use crate::base::{InterfaceName, Time};
+use crate::base::{InterfaceName, Random, Time};
 use crate::conntrack::Tracking;
 use crate::nat::{Manip, NatRange};
 use crate::net::{Net, Unreachable};
@@ -25,9 +26,16 @@ pub struct Context<'a> {
     pub now: Time,
     /// What `Match::state` made for this rule; `None` where it made nothing.
     pub state: Option<&'a State>,
+    /// The worker's randomness.
+    pub random: &'a Cell<Random>,
 }
 
 impl Context<'_> {
+    /// A number drawn from what the router's seed decides: the same packets draw the same. Not for `explain`, which asks what was drawn.
+    pub fn draw(&self) -> u32 {
+        Random::in_place(self.random, Random::next_u32)
+    }
+
     /// The state that the match itself made. `None` only if the match made none, or one of another type.
     pub fn state<T: 'static>(&self) -> Option<&T> {
         self.state.and_then(|state| state.downcast_ref())

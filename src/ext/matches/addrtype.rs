@@ -20,7 +20,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     families: &[Family::V4, Family::V6],
     protocol: None,
     options: &[SOURCE.spec, DESTINATION.spec, LIMIT_IN.spec, LIMIT_OUT.spec],
-    needs_one: Some(NeedsOne {
+    needs_one: Some(NeedsOne::Of {
         of: &[SOURCE.name(), DESTINATION.name()],
         message: "addrtype: you must specify --src-type or --dst-type",
     }),

@@ -39,7 +39,7 @@ pub const SPEC: MatchSpec = MatchSpec {
         EXPIRE.spec,
         DIRECTION.spec,
     ],
-    needs_one: Some(NeedsOne {
+    needs_one: Some(NeedsOne::Of {
         of: &[],
         message: "conntrack: At least one option is required",
     }),

@@ -19,7 +19,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     families: &[Family::V4, Family::V6],
     protocol: None,
     options: &[SOURCE.spec, DESTINATION.spec, EITHER.spec],
-    needs_one: Some(NeedsOne {
+    needs_one: Some(NeedsOne::Of {
         of: &[],
         message: "multiport expection an option",
     }),

@@ -30,7 +30,7 @@ pub const SPEC: TargetSpec = TargetSpec {
         NFMASK.spec,
         MASK.spec,
     ],
-    needs_one: Some(NeedsOne {
+    needs_one: Some(NeedsOne::Of {
         of: OPERATIONS,
         message: "CONNMARK target: No operation specified",
     }),

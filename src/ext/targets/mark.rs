@@ -16,7 +16,7 @@ pub const SPEC: TargetSpec = TargetSpec {
     listed_as: "MARK",
     families: &[Family::V4, Family::V6],
     options: &[SET_XMARK.spec, SET_MARK.spec, AND.spec, OR.spec, XOR.spec],
-    needs_one: Some(NeedsOne {
+    needs_one: Some(NeedsOne::Of {
         of: &[],
         message: "MARK: One of the --set-xmark, --{and,or,xor,set}-mark options is required",
     }),
