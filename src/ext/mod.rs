@@ -121,6 +121,7 @@ registry! {
     match mark
     match multiport
     match state
+    match statistic
     match tcp
     match udp
     target connmark

@@ -10,5 +10,6 @@ pub mod mark;
 pub mod multiport;
 mod ports;
 pub mod state;
+pub mod statistic;
 pub mod tcp;
 pub mod udp;
