@@ -55,6 +55,7 @@ impl Settled {
 }
 
 impl Flow {
+    #[inline]
     pub(super) fn new(serial: u64, original: Tuple, state: FlowState) -> Self {
         let settled = match state.status.has(Status::CONFIRMED) {
             true => OnceLock::from(Settled::of(&state)),
