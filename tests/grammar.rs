@@ -161,13 +161,13 @@ fn every_option_of_an_extension_can_be_typed() {
         let befores: Vec<&str> = taken.unwrap_or_default().iter().map(|it| it.before).collect();
         for alternative in alternatives {
             let mut last = String::new();
-            let taken = (0..200).any(|_| {
+            let taken = (0..2_000).any(|_| {
                 let before = befores[deriver.random.below(befores.len() as u32) as usize];
                 let line = format!("iptables -A FORWARD {before} {flag} {spelled}");
                 let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
                 deriver.derive(&alternative, &mut words);
-                // An option may need others beside it.
-                if deriver.random.below(2) == 1 {
+                // An option may need others beside it: nth's round, the packet of it and the mode.
+                for _ in 0..deriver.random.below(3) {
                     deriver.derive(form, &mut words);
                 }
                 match parse(&words) {

@@ -189,7 +189,19 @@ fn rule_name(kind: &str, name: &str) -> String {
 
 /// Words that `grammar/core.ebnf` defines and specs use.
 const CORE_WORDS: &[&str] = &[
-    "ADDRESS", "CODE", "FLAG", "KIND", "MASK", "NAME", "NUMBER", "PORT", "PROTOCOL", "TEXT", "TYPE", "VALUE",
+    "ADDRESS",
+    "CODE",
+    "FLAG",
+    "KIND",
+    "MASK",
+    "NAME",
+    "NUMBER",
+    "PORT",
+    "PROBABILITY",
+    "PROTOCOL",
+    "TEXT",
+    "TYPE",
+    "VALUE",
 ];
 
 #[cfg(test)]
