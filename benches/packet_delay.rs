@@ -25,10 +25,11 @@ mod linux {
 
     use nflab::cli::TOOLBOX;
     use nflab::lab::clock::Clock;
-    use nflab::lab::control::{Client, Request};
+    use nflab::lab::control::Client;
     use nflab::lab::drive::DrivenLab;
     use nflab::lab::event_loop::EventLoop;
     use nflab::lab::memory::Lab;
+    use nflab::lab::request::Request;
     use nflab::lab::server::{Admitted, Bounds, Server};
 
     use super::socket_device::port;

@@ -34,7 +34,7 @@ fn perform(script: &Path, mut each: impl FnMut(&Runner, &str, &str)) {
     let ruleset = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("examples-rulesets")
         .join(&name);
-    let file = LabFile::load(&ruleset.join("lab.toml")).unwrap();
+    let file = LabFile::load(&ruleset.join("lab.toml"), nflab::device::text_file::read_bytes).unwrap();
     let lab = Lab::new(&file, 1, TOOLBOX).unwrap();
     let mut runner = Runner::new(lab, ruleset);
     let source = Source {

@@ -9,8 +9,10 @@ use super::current::{self, NO_LAB};
 use super::{TOOLBOX, listen, open, tools};
 use crate::base::bytes::text_of_os;
 use crate::device::standard::{self, tell};
-use crate::lab::control::{Client, Request, Response};
-use crate::lab::files::{gather, read_text};
+use crate::device::text_file::read_text;
+use crate::lab::control::Client;
+use crate::lab::files::gather;
+use crate::lab::request::{Request, Response};
 
 pub fn run(name: &str, args: &[OsString]) -> u8 {
     let args: Vec<String> = args.iter().map(|arg| text_of_os(arg)).collect();
@@ -35,7 +37,7 @@ pub fn run(name: &str, args: &[OsString]) -> u8 {
             String::new()
         })
     };
-    let gathered = match gather(&needs, Path::new(""), read_stdin) {
+    let gathered = match gather(TOOLBOX.opener, &needs, Path::new(""), read_stdin) {
         Ok(gathered) => gathered,
         Err(complaint) => return say(name, "", &complaint, 1),
     };

@@ -8,8 +8,9 @@ use std::path::Path;
 use super::tools::SHIMS;
 use crate::base::bytes::{text_of_os, text_of_path};
 use crate::device::standard::{self, tell};
-use crate::lab::control::{self, Client, FindError, Request, Response, Target};
+use crate::lab::control::{self, Client, FindError, Target};
 use crate::lab::copy::LabCopy;
+use crate::lab::request::{Request, Response};
 
 /// Finds it.
 pub fn find() -> Result<Target, FindError> {

@@ -1,10 +1,10 @@
 //! `dmesg`: the kernel's log of a lab.
 
 use crate::base::Time;
-#[cfg(unix)]
-use crate::lab::control::Response;
 use crate::lab::kernel_log::{KernelLog, LogLine, Told};
 use crate::lab::machine::{Machine, ToolOutput};
+#[cfg(unix)]
+use crate::lab::request::Response;
 
 pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
     let (mut prints, mut clears) = (true, false);

@@ -26,6 +26,7 @@ pub mod iptables_save;
 mod listen;
 mod lsmod;
 mod modprobe;
+mod on_disk;
 mod open;
 #[cfg(unix)]
 mod programs;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::TOOLBOX;
 use crate::device::standard::{tell, tell_styled};
+use crate::device::text_file::read_bytes;
 use crate::lab::conversation::Hosts;
 use crate::lab::copy::LabCopy;
 use crate::lab::file::LabFile;
@@ -63,7 +64,7 @@ pub fn file_or_default(file: Option<&Path>) -> Result<LabFile, u8> {
 
 /// A lab file, with what is wrong said.
 pub fn load(path: &Path) -> Result<LabFile, u8> {
-    LabFile::load(path).map_err(|error| match error {
+    LabFile::load(path, read_bytes).map_err(|error| match error {
         crate::lab::file::LabFileError::Text(error) => say(&error.styled()),
         error => say(&format!("nflab: {error}")),
     })

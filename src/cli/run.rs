@@ -6,8 +6,8 @@ use super::TOOLBOX;
 use super::open;
 use crate::base::bytes::{text_of, text_of_path};
 use crate::device::standard::{self, tell, tell_styled};
+use crate::device::text_file::{read_file, read_whole};
 use crate::explain::story::Detail;
-use crate::lab::files::{read_file, read_whole};
 use crate::lab::problem::{Source, abridged};
 use crate::lab::script::{Runner, parse_in};
 

@@ -17,10 +17,12 @@ use crate::base::bytes::{text_of_os, text_of_path};
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::{tell, tell_styled};
 use crate::lab::clock::Clock;
-use crate::lab::control::{self, Asker, Client, Request, Response, Target};
+use crate::lab::control::{self, Client, Target};
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
-use crate::lab::server::{Admitted, Answer, Bounds, Server, Service, Waker};
+use crate::lab::request::{Answer, Waker};
+use crate::lab::request::{Asker, Request, Response};
+use crate::lab::server::{Admitted, Bounds, Server, Service};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

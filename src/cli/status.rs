@@ -11,8 +11,9 @@ use super::current;
 use crate::base::bytes::{path_of, text_of_path};
 use crate::base::{Family, Time, json as text_json};
 use crate::device::standard::{say, say_text, tell};
-use crate::lab::control::{Client, Request, Target};
+use crate::lab::control::{Client, Target};
 use crate::lab::machine::{Machine, ToolOutput};
+use crate::lab::request::Request;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

@@ -15,7 +15,7 @@ use crate::base::bytes::{bytes_of, path_of, text_of_os, text_of_path};
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
-use crate::lab::files::read_file;
+use crate::device::text_file::read_file;
 use crate::suite::report::{self, Stamp};
 use crate::suite::{self, Case, CaseOutcome, Choice, Coverage, Outcome, Suite, Unreadable};
 

@@ -19,6 +19,9 @@ pub const TOOLBOX: Toolbox = Toolbox {
     goes_on,
     #[cfg(unix)]
     listen: super::listen::answer,
+    #[cfg(not(unix))]
+    listen: |_, _, _| None,
+    opener: &super::on_disk::OnDisk,
 };
 
 /// The names that `nflab` answers to as a program; `nflab shims` makes a link for each.

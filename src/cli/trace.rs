@@ -11,12 +11,12 @@ use crate::base::bytes::text_of_path;
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
+use crate::device::text_file::read_file;
 use crate::explain::filter::{Filter, Names};
 use crate::explain::picture;
 use crate::explain::story::Detail;
 use crate::explain::why::RuleName;
 use crate::lab::conversation::Hosts;
-use crate::lab::files::read_file;
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::memory::Lab;
 use crate::lab::problem::{Problem, Source, SourceError};
@@ -92,7 +92,7 @@ fn keep_what_is_read(arguments: &Arguments) -> Result<(), String> {
 /// The current lab is asked; it tries the packets on a copy of itself.
 #[cfg(unix)]
 fn ask(arguments: &Arguments) -> u8 {
-    use crate::lab::control::Request;
+    use crate::lab::request::Request;
 
     let instead = "or give a fresh lab its rules: nflab trace --lab LAB.toml --rules FILE PACKET...";
     let target = match current::find_or_say(instead) {
@@ -375,7 +375,8 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
 fn follow(arguments: &Arguments, text: &str) -> u8 {
     use std::io::IsTerminal;
 
-    use crate::lab::control::{Client, Request};
+    use crate::lab::control::Client;
+    use crate::lab::request::Request;
 
     if !text.is_empty()
         // Which hosts and interfaces there are, only the lab knows.

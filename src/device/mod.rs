@@ -1,4 +1,4 @@
-//! Where packets come from and go to: memory, captures, TUN; and where results go: files, standard output.
+//! Where packets come from and go to: memory, captures, TUN; where results go, and where texts come from: files, standard output.
 //!
 //! A [`Device`](crate::device::Device) moves whole IP packets of either family, nothing below them: no link header, no clock. What it must never do is block.
 //!
@@ -18,6 +18,7 @@ pub mod result_file;
 pub mod standard;
 #[cfg(target_os = "linux")]
 pub mod syscall;
+pub mod text_file;
 #[cfg(target_os = "linux")]
 mod tun;
 pub mod undecoded;

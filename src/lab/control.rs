@@ -16,79 +16,21 @@ use std::os::unix::net::UnixStream;
 #[cfg(unix)]
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 #[cfg(unix)]
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 #[cfg(unix)]
 use self::frame::Arrived;
-use super::files::FoundFile;
+use super::request::{Request, Response};
 use crate::base::bytes::text_of_path;
 #[cfg(unix)]
 use crate::base::bytes::{path_of, quoted};
 #[cfg(unix)]
 use crate::device::standard::tell;
+use crate::device::text_file::LARGEST_TEXT;
 
 pub mod frame;
-
-/// One call of a tool, as a shell would make it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// The name it was called by: `iptables-save`.
-    pub tool: String,
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// All of its standard input; empty where it reads none.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub stdin: String,
-    /// What the files hold that the call names, in the order in which it reads them: a lab opens none itself.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub files: Vec<FoundFile>,
-}
-
-/// Who waits for an answer: whether it still does. Its clones are handles on the same one.
-#[derive(Clone, Debug, Default)]
-pub struct Asker(Arc<AtomicBool>);
-
-impl Asker {
-    pub fn hang_up(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    /// What takes long may end: nobody hears the answer.
-    pub fn is_gone(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// What the call left.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Response {
-    #[serde(default)]
-    pub stdout: String,
-    #[serde(default)]
-    pub stderr: String,
-    pub code: i32,
-    /// The lab did nothing because too much is asked of it: what was asked may be asked again.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub busy: bool,
-}
-
-impl Response {
-    pub fn failure(code: i32, stderr: impl Into<String>) -> Self {
-        Self {
-            stdout: String::new(),
-            stderr: stderr.into(),
-            code,
-            busy: false,
-        }
-    }
-}
 
 /// Answers one request. What isn't one gets a response that says so, so that a conversation goes on.
 pub fn answer_with(frame: Vec<u8>, handle: impl FnOnce(Request) -> Response) -> Vec<u8> {
@@ -370,8 +312,8 @@ const PATIENCE: Patience = Patience {
 #[cfg(unix)]
 const WHAT_HELPS: &str = "`nflab status` tells how it is; a stopped process goes on after `kill -CONT`, and `nflab down` ends a lab that hangs";
 
-/// A ruleset of a hundred thousand rules has some ten megabytes; what is longer than this is a mistake.
-pub const LONGEST_LINE: usize = 64 << 20;
+/// A request is no longer than a text may be.
+pub const LONGEST_LINE: usize = LARGEST_TEXT;
 
 /// A lab gives no more at once.
 pub const LONGEST_ANSWER: usize = 256 << 20;

@@ -2,12 +2,12 @@
 //! router, the log, who follows) they share; neither waits for the other.
 
 use super::clock::Clock;
-use super::control::{Asker, Request};
 use super::event_loop::{Driver, PortIndex};
 use super::file::LabFile;
 use super::follow::Followers;
 use super::memory::{Lab, Passage};
-use super::server::{Answer, Service, Waker};
+use super::request::{Answer, Asker, Request, Waker};
+use super::server::Service;
 use crate::base::{InterfaceId, InterfaceName, Time};
 use crate::engine::{Emission, Port};
 use crate::explain::filter::{Outcome, Subject};

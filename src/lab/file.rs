@@ -96,8 +96,9 @@ pub struct Host {
 }
 
 impl LabFile {
-    pub fn load(path: &Path) -> Result<Self, LabFileError> {
-        let text = super::files::read_bytes(path).map_err(|source| LabFileError::Read {
+    /// From a file that `read` reads: `nflab::device::text_file::read_bytes`, or whatever knows its bytes.
+    pub fn load(path: &Path, read: impl FnOnce(&Path) -> io::Result<Vec<u8>>) -> Result<Self, LabFileError> {
+        let text = read(path).map_err(|source| LabFileError::Read {
             path: path.to_path_buf(),
             source,
         })?;

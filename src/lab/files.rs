@@ -5,15 +5,12 @@
 //! which it runs. [`gather`] reads and opens that; the call then takes its files out of what was gathered, or what came with a request.
 
 use std::cell::RefCell;
-use std::fs;
-use std::io::{self, Read, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::control::LONGEST_LINE;
-use crate::base::bytes::{bytes_of, os_of, text_from};
-use crate::device::result_file::ResultFile;
+use crate::base::bytes::{bytes_of, os_of};
 
 /// What a call reads and writes beside its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +73,49 @@ impl Files {
     }
 }
 
+/// Opens files in the name of whoever runs a lab. The lab is given one with its [`Toolbox`](super::machine::Toolbox), and reaches no file without.
+pub trait Opener: Sync {
+    /// A whole file that a script names.
+    fn read(&self, path: &Path) -> io::Result<String>;
+
+    /// What a tool reads of a file: the outer error says that it can't be opened, the inner one that it is too much.
+    fn open(&self, path: &Path) -> io::Result<Result<String, String>>;
+
+    /// Begins a file that takes the place of what is there when it is whole.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn BegunFile>>;
+}
+
+/// A file that is not there before it is finished.
+pub trait BegunFile: std::fmt::Debug {
+    /// Writes all of it, and puts it in its place.
+    fn finish(self: Box<Self>, contents: &[u8]) -> io::Result<()>;
+}
+
+/// For a lab that is to reach no file at all: every one is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct OpensNothing;
+
+impl Opener for OpensNothing {
+    fn read(&self, _: &Path) -> io::Result<String> {
+        Err(no_files())
+    }
+
+    fn open(&self, _: &Path) -> io::Result<Result<String, String>> {
+        Err(no_files())
+    }
+
+    fn create(&self, _: &Path) -> io::Result<Box<dyn BegunFile>> {
+        Err(no_files())
+    }
+}
+
+fn no_files() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        "this lab opens no files: give its text here, or take a lab whose toolbox opens them",
+    )
+}
+
 /// Everything a call needs, read and opened.
 #[derive(Debug, Default)]
 pub struct Gathered {
@@ -87,18 +127,23 @@ pub struct Gathered {
 
 #[derive(Debug)]
 pub struct OpenOutput {
-    file: ResultFile,
+    file: Box<dyn BegunFile>,
     name: String,
     /// Those that were named before it, which the tool only empties.
-    emptied: Vec<ResultFile>,
+    emptied: Vec<Box<dyn BegunFile>>,
 }
 
 /// Reads and opens what a call needs, relative to a directory. A file that can't be read is found so and the tool has its say; an output that
 /// can't be opened ends the call before it begins, with these words.
-pub fn gather(needs: &Needs, directory: &Path, stdin: impl FnOnce() -> String) -> Result<Gathered, String> {
+pub fn gather(
+    opener: &dyn Opener,
+    needs: &Needs,
+    directory: &Path,
+    stdin: impl FnOnce() -> String,
+) -> Result<Gathered, String> {
     let mut gathered = Gathered::default();
     for output in &needs.outputs {
-        match create(directory, &output.name) {
+        match opener.create(&path(directory, &output.name)) {
             Ok(file) => {
                 let emptied = gathered.output.take().map_or_else(Vec::new, OpenOutput::into_emptied);
                 gathered.output = Some(OpenOutput {
@@ -117,70 +162,22 @@ pub fn gather(needs: &Needs, directory: &Path, stdin: impl FnOnce() -> String) -
             Input::Stdin => gathered.stdin += &stdin.take().map(|read| read()).unwrap_or_default(),
             Input::File(name) => gathered.files.push(FoundFile {
                 name: name.clone(),
-                content: content(directory, name),
+                content: content(opener, directory, name),
             }),
         }
     }
     Ok(gathered)
 }
 
-/// All that there is to read. The tools take what can't be read (a directory, a descriptor that is closed) for the end of the text.
-pub fn read_text(source: impl Read) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let mut source = source.take(LONGEST_LINE as u64 + 1);
-    let _ = source.read_to_end(&mut bytes);
-    if bytes.len() > LONGEST_LINE {
-        return Err(format!(
-            "it has more than the {} MB that a lab takes",
-            LONGEST_LINE >> 20
-        ));
-    }
-    Ok(text_from(bytes))
-}
-
-/// A whole file as text, whatever its bytes are.
-pub fn read_file(path: &Path) -> io::Result<String> {
-    read_bytes(path).map(text_from)
-}
-
-/// A whole file. Every text that a command reads whole is read by this or by [`read_whole`], since some have no end (`/dev/zero`).
-pub fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    read_whole(fs::File::open(path)?)
-}
-
-/// All that there is to read, within the bound of a text.
-pub fn read_whole(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    source.take(LARGEST_TEXT as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > LARGEST_TEXT {
-        return Err(too_large());
-    }
-    Ok(bytes)
-}
-
-/// What is said of a text beyond the bound.
-pub fn too_large() -> io::Error {
-    let text = format!(
-        "it has more than the {} MB that nflab takes of one text; give it in parts, or what was meant",
-        LARGEST_TEXT >> 20
-    );
-    io::Error::new(io::ErrorKind::FileTooLarge, text)
-}
-
-/// What a lab takes in one request.
-pub const LARGEST_TEXT: usize = LONGEST_LINE;
-
 impl OpenOutput {
     /// Writes all of it, or says why not.
-    pub fn write(mut self, text: &str) -> Result<(), String> {
-        let emptied = self.emptied.into_iter().try_for_each(ResultFile::keep);
-        let written = emptied
-            .and_then(|()| self.file.write_all(&bytes_of(text)))
-            .and_then(|()| self.file.keep());
+    pub fn write(self, text: &str) -> Result<(), String> {
+        let emptied = self.emptied.into_iter().try_for_each(|file| file.finish(b""));
+        let written = emptied.and_then(|()| self.file.finish(&bytes_of(text)));
         written.map_err(|error| format!("cannot write {}: {}", self.name, said_by_system(&error)))
     }
 
-    fn into_emptied(self) -> Vec<ResultFile> {
+    fn into_emptied(self) -> Vec<Box<dyn BegunFile>> {
         let mut all = self.emptied;
         all.push(self.file);
         all
@@ -196,30 +193,23 @@ pub fn said_by_system(error: &io::Error) -> String {
     }
 }
 
-fn content(directory: &Path, name: &str) -> Content {
-    let read = open(directory, name)
+fn content(opener: &dyn Opener, directory: &Path, name: &str) -> Content {
+    let read = opener
+        .open(&path(directory, name))
         .map_err(|error| said_by_system(&error))
-        .and_then(read_text);
+        .and_then(|text| text);
     match read {
         Ok(text) => Content::Text(text),
         Err(why) => Content::Refused(why),
     }
 }
 
-fn open(directory: &Path, name: &str) -> io::Result<fs::File> {
-    fs::File::open(path(directory, name)?)
-}
-
-fn create(directory: &Path, name: &str) -> io::Result<ResultFile> {
-    ResultFile::create(&path(directory, name)?)
-}
-
-fn path(directory: &Path, name: &str) -> io::Result<PathBuf> {
-    if name.is_empty() {
+fn path(directory: &Path, name: &str) -> PathBuf {
+    match name.is_empty() {
         // Joined, it would be the directory.
-        return fs::metadata("").map(|_| directory.to_owned());
+        true => PathBuf::new(),
+        false => directory.join(os_of(name)),
     }
-    Ok(directory.join(os_of(name)))
 }
 
 const NOT_BROUGHT: &str =
@@ -228,7 +218,6 @@ const NOT_BROUGHT: &str =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::bytes::text_of;
 
     #[test]
     fn files_are_taken_once_and_in_order() {
@@ -244,72 +233,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gathered() {
-        let directory = std::env::temp_dir().join(format!("nflab-files-{}", std::process::id()));
-        fs::create_dir_all(directory.join("sub")).unwrap();
-        fs::write(directory.join("rules"), b"a\xff\n").unwrap();
+    fn a_lab_without_files_refuses_them() {
         let needs = Needs {
-            reads: ["rules", "none", "sub", ""]
-                .map(|name| Input::File(name.to_owned()))
-                .into_iter()
-                .chain([Input::Stdin, Input::Stdin])
-                .collect(),
+            reads: vec![Input::File("rules".into())],
             outputs: Vec::new(),
         };
-        let gathered = gather(&needs, &directory, || "in".to_owned()).unwrap();
-        let contents: Vec<Content> = gathered.files.into_iter().map(|file| file.content).collect();
-        assert_eq!(
-            contents,
-            [
-                Content::Text(text_of(b"a\xff\n")),
-                Content::Refused("No such file or directory".into()),
-                Content::Text(String::new()),
-                Content::Refused("No such file or directory".into()),
-            ]
-        );
-        assert_eq!(gathered.stdin, "in");
-        let output = |name: &str| Output {
-            name: name.to_owned(),
-            complaint: "Failed: ",
-        };
+        let gathered = gather(&OpensNothing, &needs, Path::new("/"), String::new).unwrap();
+        assert!(matches!(&gathered.files[0].content, Content::Refused(why) if why.contains("opens no files")));
         let needs = Needs {
             reads: Vec::new(),
-            outputs: vec![output("rules"), output("other")],
-        };
-        let gathered = gather(&needs, &directory, String::new).unwrap();
-        gathered.output.unwrap().write("text").unwrap();
-        assert_eq!(
-            fs::read(directory.join("rules")).unwrap(),
-            b"",
-            "it was opened, as the tool does"
-        );
-        assert_eq!(fs::read(directory.join("other")).unwrap(), b"text");
-        let needs = Needs {
-            reads: Vec::new(),
-            outputs: vec![output("sub")],
-        };
-        assert_eq!(
-            gather(&needs, &directory, String::new).unwrap_err(),
-            "Failed: Is a directory\n"
-        );
-        fs::remove_dir_all(directory).unwrap();
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn endless_files_and_full_ones() {
-        let needs = Needs {
-            reads: vec![Input::File("/dev/zero".into())],
             outputs: vec![Output {
-                name: "/dev/full".into(),
-                complaint: "",
+                name: "out".into(),
+                complaint: "Failed: ",
             }],
         };
-        let gathered = gather(&needs, Path::new("."), String::new).unwrap();
-        assert!(matches!(&gathered.files[0].content, Content::Refused(why) if why.contains("MB")));
-        assert_eq!(
-            gathered.output.unwrap().write("x").unwrap_err(),
-            "cannot write /dev/full: No space left on device"
-        );
+        let complaint = gather(&OpensNothing, &needs, Path::new("/"), String::new).unwrap_err();
+        assert!(complaint.starts_with("Failed: this lab opens no files"), "{complaint}");
     }
 }

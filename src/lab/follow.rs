@@ -9,9 +9,8 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::control::{Request, Response};
 use super::conversation::Hosts;
-use super::server::{Answer, Source, Waker};
+use super::request::{Answer, Request, Response, Source, Waker};
 use crate::base::InterfaceName;
 use crate::explain::filter::{Filter, Names, Subject};
 use crate::explain::story::{Detail, Story};

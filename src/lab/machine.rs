@@ -6,15 +6,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::control::{Asker, Request, Response};
 use super::conversation::Hosts;
 use super::counters::PortCounters;
 use super::file::LabFile;
-use super::files::{Files, Needs};
+use super::files::{Files, Needs, Opener};
 use super::kernel_log::KernelLog;
 use super::machine_tables::InHand;
-#[cfg(unix)]
-use super::server::{Answer, Waker};
+use super::request::{Answer, Asker, Request, Response, Waker};
 use super::words::Trials;
 use crate::base::bytes::quoted;
 use crate::base::{Family, InterfaceName, Time};
@@ -87,8 +85,9 @@ pub struct Toolbox {
     /// Whether a call by this name goes on until it is ended.
     pub goes_on: fn(&str, &[String]) -> bool,
     /// What answers a request that has many answers; `None` for any other request.
-    #[cfg(unix)]
     pub listen: fn(&Machine, &Request, &Waker) -> Option<Answer>,
+    /// Opens what calls and scripts name.
+    pub opener: &'static dyn Opener,
 }
 
 impl Toolbox {

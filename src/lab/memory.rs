@@ -8,14 +8,12 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::control::{Request, Response};
 use super::file::LabFile;
 use super::files::{Files, gather};
 use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
 use super::problem::{Position, Problem, SourceError};
+use super::request::{Answer, Request, Response, Waker};
 use super::script::Talk;
-#[cfg(unix)]
-use super::server::{Answer, Waker};
 use crate::base::absent::NO_IPV6;
 use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use crate::conntrack::proto::ProtocolState;
@@ -79,7 +77,6 @@ impl Lab {
     }
 
     /// The answers to come, where a request has many: somebody listens to the lab.
-    #[cfg(unix)]
     pub fn answers_to_come(&mut self, request: &Request, waker: &Waker) -> Option<Answer> {
         (self.machine.toolbox().listen)(&self.machine, request, waker)
     }
@@ -174,10 +171,11 @@ impl Lab {
         self.machine.now.since(self.machine.booted)
     }
 
-    /// Calls a tool by its name, from a directory: files are read and written as who calls this.
+    /// Calls a tool by its name, from a directory: what it names is opened by the toolbox.
     pub fn tool(&mut self, name: &str, args: &[String], stdin: &str, directory: &Path) -> ToolOutput {
-        let needs = (self.machine.toolbox().needs)(name, args);
-        let gathered = match gather(&needs, directory, String::new) {
+        let toolbox = self.machine.toolbox();
+        let needs = (toolbox.needs)(name, args);
+        let gathered = match gather(toolbox.opener, &needs, directory, String::new) {
             Ok(gathered) => gathered,
             Err(complaint) => return ToolOutput::failure(1, complaint),
         };

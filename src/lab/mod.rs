@@ -15,6 +15,7 @@ pub mod machine;
 pub mod machine_tables;
 pub mod memory;
 pub mod problem;
+pub mod request;
 pub mod router_tables;
 pub mod script;
 pub mod segment;

@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::control::{Asker, LONGEST_ANSWER, LONGEST_LINE, Request, Response, answer_with, line_of};
+use super::control::{LONGEST_ANSWER, LONGEST_LINE, answer_with, line_of};
+use super::request::{Answer, Asker, Request, Response, Source, Waker};
 use connections::Connections;
 
 mod connections;
@@ -36,26 +37,6 @@ impl<F: FnMut(Request) -> Response + Send + 'static> Service for F {
     fn answer(&mut self, request: Request, _: &Asker) -> Answer {
         self(request).into()
     }
-}
-
-/// What a request is answered with, and what comes after it.
-pub struct Answer {
-    pub response: Response,
-    /// For a request that has many answers.
-    pub more: Option<Box<dyn Source>>,
-}
-
-impl From<Response> for Answer {
-    fn from(response: Response) -> Self {
-        Self { response, more: None }
-    }
-}
-
-/// Further answers to one request. Asked whenever the client has taken the last one and somebody called the [`Waker`]; dropped with the
-/// connection.
-pub trait Source: Send {
-    /// The next answer, if there is one now.
-    fn next(&mut self) -> Option<Response>;
 }
 
 /// Limits. The numbers of [`Bounds::default`] suit a lab; a test has smaller ones.
@@ -130,10 +111,12 @@ impl Server {
         let (near, far) = UnixStream::pair()?;
         near.set_nonblocking(true)?;
         far.set_nonblocking(true)?;
-        let waker = Waker(Arc::new(Bell {
+        let bell = Arc::new(Bell {
             rung: AtomicBool::new(false),
             stream: near,
-        }));
+        });
+        let rung = Arc::clone(&bell);
+        let waker = Waker::new(move || rung.ring());
         let stopped = Arc::new(AtomicBool::new(false));
         let (jobs, to_do) = channel();
         let (to_give, done) = channel();
@@ -146,8 +129,8 @@ impl Server {
         })?;
         let desk = Desk {
             listener,
-            bell: far,
-            waker: waker.clone(),
+            far,
+            bell,
             stopped: Arc::clone(&stopped),
             connections: Connections::new(admitted, bounds),
             jobs,
@@ -179,21 +162,18 @@ impl Drop for Server {
     }
 }
 
-/// Tells the server's thread that a [`Source`] may have something. Costs next to nothing where that was told already.
-#[derive(Clone, Debug)]
-pub struct Waker(Arc<Bell>);
-
+/// What wakes the server's thread. Costs next to nothing where it was rung already.
 #[derive(Debug)]
 struct Bell {
     rung: AtomicBool,
     stream: UnixStream,
 }
 
-impl Waker {
-    pub fn wake(&self) {
-        if !self.0.rung.swap(true, Ordering::AcqRel) {
+impl Bell {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
             // Full means that it was rung already.
-            let _ = (&self.0.stream).write(&[1]);
+            let _ = (&self.stream).write(&[1]);
         }
     }
 }
@@ -278,8 +258,9 @@ fn work(
 /// The thread that reads and writes.
 struct Desk {
     listener: UnixListener,
-    bell: UnixStream,
-    waker: Waker,
+    /// Where the bell is heard.
+    far: UnixStream,
+    bell: Arc<Bell>,
     stopped: Arc<AtomicBool>,
     connections: Connections,
     jobs: Sender<Job>,
@@ -322,7 +303,7 @@ impl Desk {
         let is_owing = self.connections.is_owing().then_some(Duration::ZERO);
         let timeout = (self.not_before.is_some() || self.connections.is_waiting()).then_some(ROUND);
         let timeout = is_owing.or(timeout).and_then(|time| Timespec::try_from(time).ok());
-        let bell = PollFd::new(&self.bell, PollFlags::IN);
+        let bell = PollFd::new(&self.far, PollFlags::IN);
         let listening = match self.not_before {
             None => PollFlags::IN,
             Some(_) => PollFlags::empty(),
@@ -340,8 +321,8 @@ impl Desk {
         let (rung, asked) = (is_ready(&all[0]), is_ready(&all[1]));
         if rung {
             let mut sink = [0; 64];
-            let _ = (&self.bell).read(&mut sink);
-            self.waker.0.rung.store(false, Ordering::Release);
+            let _ = (&self.far).read(&mut sink);
+            self.bell.rung.store(false, Ordering::Release);
         }
         (rung, asked)
     }

@@ -138,13 +138,5 @@ fn does<L: std::borrow::BorrowMut<Lab>>(runner: &mut Runner<L>, text: &str, is_r
     output
 }
 
-/// Where a session's number comes from: any text that no other session has.
-pub fn session() -> String {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    format!("{}-{}", std::process::id(), since.as_nanos())
-}
-
 /// Copies that a lab keeps at a time.
 const TRIALS: usize = 4;

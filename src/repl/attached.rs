@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::{Addressee, FAILED, UNREADABLE, session, typed};
 use crate::device::standard::{self, tell, tell_styled};
-use crate::lab::control::{Client, Request, Response};
+use crate::device::text_file::read_text;
+use crate::lab::control::Client;
 use crate::lab::conversation::Hosts;
 use crate::lab::copy::{CopyError, LabCopy};
-use crate::lab::files::{gather, read_text, said_by_system};
+use crate::lab::files::{gather, said_by_system};
 use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
+use crate::lab::request::{Request, Response};
 use crate::lab::script::{Input, Kind, RouteWord, ToolCall, parse_in};
-use crate::lab::words;
 
 /// A lab to attach to.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Attached {
             seen,
             is_old: false,
             last_tool: None,
-            session: words::session(),
+            session: new_session(),
             has_spoken: false,
             styled: false,
         })
@@ -86,7 +87,12 @@ impl Attached {
                 .and_then(read_text)
                 .map_err(|why| format!("cannot read {}: {why}", word.text))?,
         };
-        let gathered = gather(&(self.toolbox.needs)(call.name, &call.args), here, String::new)?;
+        let gathered = gather(
+            self.toolbox.opener,
+            &(self.toolbox.needs)(call.name, &call.args),
+            here,
+            String::new,
+        )?;
         self.is_old = true;
         let request = Request {
             tool: call.name.to_owned(),
@@ -222,4 +228,12 @@ impl Addressee for Attached {
     fn set_styled(&mut self, styled: bool) {
         self.styled = styled;
     }
+}
+
+/// Where a session's number comes from: any text that no other session has.
+fn new_session() -> String {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    format!("{}-{}", std::process::id(), since.as_nanos())
 }

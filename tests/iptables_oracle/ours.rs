@@ -48,7 +48,7 @@ pub fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
 
 fn other(step: &Step, name: &str, machine: &mut Machine) -> Seen {
     let needs = (TOOLBOX.needs)(name, &step.arguments);
-    let found = gather(&needs, Path::new("/"), String::new).unwrap();
+    let found = gather(nflab::cli::TOOLBOX.opener, &needs, Path::new("/"), String::new).unwrap();
     let output = machine.call(Call {
         name,
         args: &step.arguments,

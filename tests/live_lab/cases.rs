@@ -9,7 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nflab::lab::clock::Clock;
-use nflab::lab::control::{Client, FindError, Request, Target, find};
+use nflab::lab::control::{Client, FindError, Target, find};
 use nflab::lab::event_loop::EventLoop;
 use nflab::lab::file::LabFile;
 use nflab::lab::live::{Downed, LiveLab, UpError, UpOptions, down};
@@ -20,6 +20,7 @@ use nflab::lab::peers::ftp::{DataMode, FtpServer, retrieve};
 use nflab::lab::peers::http::{HttpServer, download};
 use nflab::lab::peers::ping::{Ping, PingOutcome};
 use nflab::lab::place::{Place, State};
+use nflab::lab::request::Request;
 
 use super::child::Relay;
 
@@ -190,7 +191,7 @@ impl Drop for Running {
 
 /// Brings a lab up in this process, its loop on a thread, for as long as `work` takes.
 fn with_lab(scratch: &Scratch, text: &str, work: impl FnOnce(&LiveLab)) -> EventLoop<Relay> {
-    let file = LabFile::load(&scratch.lab_file(text)).unwrap();
+    let file = LabFile::load(&scratch.lab_file(text), nflab::device::text_file::read_bytes).unwrap();
     let (lab, ports, listener) = LiveLab::up(&file, &scratch.options()).unwrap_or_else(|error| panic!("{error}"));
     let relay = Relay::new(&file);
     let server = relay.serve(listener);
@@ -308,7 +309,7 @@ fn an_interface_without_hosts_is_a_device_here() {
     std::thread::spawn(move || {
         nflab::device::syscall::unshare(nflab::device::syscall::Namespaces::Network).unwrap();
         let text = "[interface.lan]\naddress = \"10.77.0.1/24\"\nmtu = 1400\n";
-        let file = LabFile::load(&scratch.lab_file(text)).unwrap();
+        let file = LabFile::load(&scratch.lab_file(text), nflab::device::text_file::read_bytes).unwrap();
         let (lab, ports, listener) = LiveLab::up(&file, &scratch.options()).unwrap();
         let mut netlink = Netlink::open().unwrap();
         let index = netlink.index("lan").unwrap().expect("a device called lan");
@@ -326,7 +327,7 @@ fn a_second_up_is_refused_and_changes_nothing() {
     let scratch = Scratch::new("second");
     let running = scratch.start(TWO_SIDES);
     let before = scratch.state();
-    let file = LabFile::load(&scratch.lab_file(TWO_SIDES)).unwrap();
+    let file = LabFile::load(&scratch.lab_file(TWO_SIDES), nflab::device::text_file::read_bytes).unwrap();
     let error = LiveLab::up(&file, &scratch.options()).err().expect("refused");
     assert!(
         matches!(&error, UpError::Running { pid, .. } if *pid == running.0.id() as i32),
@@ -348,7 +349,7 @@ fn a_second_up_is_refused_and_changes_nothing() {
 
 fn a_failing_up_leaves_nothing() {
     let scratch = Scratch::new("failing");
-    let file = LabFile::load(&scratch.lab_file(TWO_SIDES)).unwrap();
+    let file = LabFile::load(&scratch.lab_file(TWO_SIDES), nflab::device::text_file::read_bytes).unwrap();
     let taken = Namespace::create(Path::new("/run/netns"), format!("{}-c", scratch.name)).unwrap();
     let error = LiveLab::up(&file, &scratch.options()).err().expect("the name is taken");
     let still_there = taken.path().exists();

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex};
 use nflab::base::Time;
 use nflab::device::syscall::termination_signals;
 use nflab::lab::clock::Clock;
-use nflab::lab::control::{Request, Response};
 use nflab::lab::event_loop::{Driver, EventLoop, PortIndex};
 use nflab::lab::exec;
 use nflab::lab::file::LabFile;
 use nflab::lab::live::{LiveLab, UpOptions};
 use nflab::lab::mode::{enter_user_namespace, probe};
 use nflab::lab::place::Place;
+use nflab::lab::request::{Request, Response};
 use nflab::lab::server::{Admitted, Bounds, Server};
 
 /// `up PLACE LAB.toml [user]`, or `exec PLACE LAB HOST COMMAND...`.
@@ -46,7 +46,7 @@ fn up(place: &Place, file: &Path, user_namespace: bool) -> i32 {
         eprintln!("{error}");
         return 3;
     }
-    let file = LabFile::load(file).expect("a good lab file");
+    let file = LabFile::load(file, nflab::device::text_file::read_bytes).expect("a good lab file");
     let options = UpOptions {
         name: None,
         place: place.clone(),

@@ -25,14 +25,14 @@ use crate::cli::temporary::TemporaryDirectory as ScriptDirectory;
 use crate::cli::tools::SHIMS;
 use crate::cli::{open, shims};
 use crate::device::standard::tell;
+use crate::device::text_file::read_whole;
 use crate::import::script::{not_found, prepare};
 use crate::import::{Note, Weight};
 use crate::lab::clock::Clock;
 #[cfg(target_os = "linux")]
 use crate::lab::contain::{self, Contained, NOBODY, Plan, Signals, StartError, Who};
-use crate::lab::control::{Request, Response};
-use crate::lab::files::read_whole;
 use crate::lab::problem::Source;
+use crate::lab::request::{Request, Response};
 
 /// Runs a script and gives what `iptables-save -c` prints at its end, with what there is to say.
 pub fn run(

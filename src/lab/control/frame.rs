@@ -9,8 +9,8 @@ use std::io::{self, BufRead, Read};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Request, Response};
 use crate::lab::files::{Content, FoundFile};
+use crate::lab::request::{Request, Response};
 
 /// A request on its way: its line, and what follows it.
 pub struct Outgoing<'a> {

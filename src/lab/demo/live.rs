@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::{Act, FTP, LAB, ROUTER, SERVER, SSH, Seen, Stage, WEB, is_of_interest};
 use crate::base::Time;
 use crate::lab::clock::Clock;
-use crate::lab::control::{Client, Request};
+use crate::lab::control::Client;
 use crate::lab::drive::DrivenLab;
 use crate::lab::event_loop::{Driver, EventLoop, PortIndex, Stopped};
 use crate::lab::file::LabFile;
@@ -24,6 +24,7 @@ use crate::lab::peers::Content;
 use crate::lab::peers::ftp::{DataMode, FtpServer, retrieve};
 use crate::lab::peers::http::{HttpServer, download};
 use crate::lab::peers::ping::{Ping, PingOutcome};
+use crate::lab::request::Request;
 use crate::lab::server::{Admitted, Bounds, Server};
 
 /// Why the play did not come to its end.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::Family;
+use crate::device::text_file::read_bytes;
 
 const GOOD: &str = r#"
 [sysctl]
@@ -347,7 +348,7 @@ fn names_of_labs() {
 
 #[test]
 fn a_file_that_is_missing_or_no_text() {
-    let missing = LabFile::load(Path::new("/nonexistent/lab.toml"))
+    let missing = LabFile::load(Path::new("/nonexistent/lab.toml"), read_bytes)
         .unwrap_err()
         .to_string();
     assert!(
@@ -356,7 +357,7 @@ fn a_file_that_is_missing_or_no_text() {
     );
     let path = std::env::temp_dir().join(format!("nflab-device-file-{}.toml", std::process::id()));
     std::fs::write(&path, b"# caf\xe9\n").unwrap();
-    let error = LabFile::load(&path).unwrap_err().to_string();
+    let error = LabFile::load(&path, read_bytes).unwrap_err().to_string();
     std::fs::remove_file(&path).unwrap();
     assert!(
         error.contains("the file is not UTF-8") && error.contains(":1:6"),

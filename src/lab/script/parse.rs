@@ -350,7 +350,7 @@ mod tests {
         call: |_, _| ToolOutput::default(),
         needs: |_, _| crate::lab::files::Needs::default(),
         goes_on: |_, _| false,
-        #[cfg(unix)]
+        opener: &crate::lab::files::OpensNothing,
         listen: |_, _, _| None,
     };
 

@@ -12,7 +12,6 @@ use crate::engine::{Fate, Port};
 use crate::explain::describe;
 use crate::explain::story::Detail;
 use crate::lab::conversation::{Conversation, Conversations, Hosts, Party, Service};
-use crate::lab::files::read_file;
 use crate::lab::machine::ToolOutput;
 use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::lab::send::{self, Draft, Surroundings};
@@ -222,7 +221,10 @@ impl<L: BorrowMut<Lab>> Runner<L> {
 
     fn read(&self, name: &str) -> Result<String, String> {
         let path = self.directory.join(os_of(name));
-        read_file(&path).map_err(|error| format!("cannot read {}: {error}", text_of_path(&path)))
+        let opener = self.lab.borrow().machine.toolbox().opener;
+        opener
+            .read(&path)
+            .map_err(|error| format!("cannot read {}: {error}", text_of_path(&path)))
     }
 
     /// Sends a packet as `send` does.

@@ -5,7 +5,6 @@ use std::path::Path;
 use super::Word;
 use crate::base::bytes::{os_of, text_of_path};
 use crate::base::{Family, InterfaceName};
-use crate::device::result_file::{self, is_printed};
 use crate::explain::account::Account;
 use crate::explain::picture;
 use crate::explain::story::Detail;
@@ -126,11 +125,14 @@ pub fn tell(form: &Form, passage: &Passage, lab: &Lab, directory: &Path, styled:
         Form::Json => Ok(story.account().json() + "\n"),
         Form::Svg(file) => {
             let account = story.account();
-            if is_printed(Path::new(file)) {
+            if file == "-" {
                 return Ok(picture::draw(&account));
             }
             let path = directory.join(os_of(file));
-            result_file::write(&path, picture::draw(&account).as_bytes())
+            let opener = lab.machine.toolbox().opener;
+            opener
+                .create(&path)
+                .and_then(|begun| begun.finish(picture::draw(&account).as_bytes()))
                 .map_err(|error| format!("cannot write the picture {}: {error}", text_of_path(&path)))?;
             Ok(String::new())
         }

@@ -9,7 +9,8 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::{Admitted, Bounds, Job, Source};
 use crate::lab::control::frame::length_behind;
-use crate::lab::control::{Asker, Response, busy, line_of, too_long};
+use crate::lab::control::{busy, line_of, too_long};
+use crate::lab::request::{Asker, Response};
 
 pub(super) struct Connections {
     all: BTreeMap<u64, Connection>,
