@@ -4,11 +4,11 @@
 //! them, and restore again. It prints the longest delay of each round and their medians; the aim is that no packet waits more than 5 ms.
 
 #[cfg(target_os = "linux")]
-use nflab::{base::InterfaceName, device::Device, lab::event_loop::Port};
+use nflab::{base::InterfaceName, device::Device, live::event_loop::Port};
 
 /// What the tests of the event loop have for a device.
 #[cfg(target_os = "linux")]
-#[path = "../src/lab/event_loop/tests/socket_device.rs"]
+#[path = "../src/live/event_loop/tests/socket_device.rs"]
 mod socket_device;
 
 #[cfg(target_os = "linux")]
@@ -24,13 +24,13 @@ mod linux {
     use etherparse::PacketBuilder;
 
     use nflab::cli::TOOLBOX;
-    use nflab::lab::clock::Clock;
-    use nflab::lab::control::Client;
-    use nflab::lab::drive::DrivenLab;
-    use nflab::lab::event_loop::EventLoop;
     use nflab::lab::memory::Lab;
     use nflab::lab::request::Request;
-    use nflab::lab::server::{Admitted, Bounds, Server};
+    use nflab::live::clock::Clock;
+    use nflab::live::control::Client;
+    use nflab::live::drive::DrivenLab;
+    use nflab::live::event_loop::EventLoop;
+    use nflab::live::server::{Admitted, Bounds, Server};
 
     use super::socket_device::port;
 

@@ -17,8 +17,8 @@ mod soak {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::time::{Duration, Instant};
 
-    use nflab::lab::control::Client;
     use nflab::lab::request::Request;
+    use nflab::live::control::Client;
 
     const LAB: &str = r#"[interface.lan]
 address = ["10.0.0.1/24"]

@@ -1,6 +1,6 @@
 //! nflab: netfilter in user space. This page is the map, one paragraph a room; `docs/architecture.md` says who may use whom and why.
 //!
-//! Linux calls stay in [`device`] and [`lab`]; everything else builds wherever Rust does.
+//! Linux calls stay in [`device`] and [`live`]; everything else builds wherever Rust does.
 
 // What is printed goes by `say!` and `tell!` (`device::standard`): the standard library's macros panic where nobody takes it.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -25,8 +25,10 @@ pub mod ext;
 pub mod helper;
 /// Rules from listings, commands and old save files, with what these do not tell said by line.
 pub mod import;
-/// A lab: its description, scripts and expectations, the event loop, namespaces, running labs and their control socket.
+/// What a lab is: its description, scripts and expectations, conversations, the machine in memory. It touches no system.
 pub mod lab;
+/// What is live: namespaces, the event loop, running labs, their control socket and privileges, contained commands.
+pub mod live;
 /// Choosing and keeping mappings, rewriting headers, quoted headers of ICMP errors, sequence offsets.
 pub mod nat;
 /// Interfaces, addresses, routes, sanity, reassembly and fragmentation, ICMP errors, the local host's answers.

@@ -10,9 +10,9 @@ use super::{TOOLBOX, listen, open, tools};
 use crate::base::bytes::text_of_os;
 use crate::device::standard::{self, tell};
 use crate::device::text_file::read_text;
-use crate::lab::control::Client;
 use crate::lab::files::gather;
 use crate::lab::request::{Request, Response};
+use crate::live::control::Client;
 
 pub fn run(name: &str, args: &[OsString]) -> u8 {
     let args: Vec<String> = args.iter().map(|arg| text_of_os(arg)).collect();

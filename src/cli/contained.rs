@@ -6,7 +6,7 @@ use super::tools::SHIMS;
 use crate::base::bytes::{os_of, text_of_os};
 use crate::device::standard::tell;
 
-/// All names, for [`Plan::tools`](crate::lab::contain::Plan::tools).
+/// All names, for [`Plan::tools`](crate::live::contain::Plan::tools).
 pub fn names() -> Vec<String> {
     SHIMS
         .iter()

@@ -8,9 +8,9 @@ use std::path::Path;
 use super::tools::SHIMS;
 use crate::base::bytes::{text_of_os, text_of_path};
 use crate::device::standard::{self, tell};
-use crate::lab::control::{self, Client, FindError, Target};
 use crate::lab::copy::LabCopy;
 use crate::lab::request::{Request, Response};
+use crate::live::control::{self, Client, FindError, Target};
 
 /// Finds it.
 pub fn find() -> Result<Target, FindError> {
@@ -109,7 +109,7 @@ pub fn what_became(socket: &Path, error: &std::io::Error) -> String {
 /// The live labs of this machine, which only Linux has.
 pub fn running() -> Vec<Target> {
     #[cfg(target_os = "linux")]
-    return crate::lab::place::Place::targets();
+    return crate::live::place::Place::targets();
     #[cfg(not(target_os = "linux"))]
     return Vec::new();
 }

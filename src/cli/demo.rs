@@ -30,8 +30,8 @@ pub fn run(arguments: &Arguments) -> u8 {
 
 #[cfg(target_os = "linux")]
 fn live() -> u8 {
-    use crate::lab::demo::live::{LiveError, perform};
-    use crate::lab::live::{UpOptions, clear_killed};
+    use crate::live::demo::{LiveError, perform};
+    use crate::live::up::{UpOptions, clear_killed};
 
     crate::device::limits::own_files_usable();
     // Each has a name of its own, so nobody brings up that of a killed one again.

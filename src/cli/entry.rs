@@ -86,7 +86,7 @@ fn of_any_bytes(command: clap::Command) -> clap::Command {
 #[cfg(target_os = "linux")]
 fn contained(called: &str, args: &[OsString]) -> Option<u8> {
     use super::temporary::{SWEEPER, sweep};
-    use crate::lab::contain::{DOOR, INSIDE, PLAIN, enter};
+    use crate::live::contain::{DOOR, INSIDE, PLAIN, enter};
     match super::contained::resolve(called, args.get(1..).unwrap_or_default()) {
         Some(Ok((name, args))) => return Some(tool(&name, &args)),
         Some(Err(code)) => return Some(code),
@@ -253,7 +253,7 @@ fn repl(file: Option<&Path>, seed: Option<u64>) -> u8 {
 #[cfg(unix)]
 fn attach() -> Result<u8, String> {
     use super::current;
-    use crate::lab::control::FindError;
+    use crate::live::control::FindError;
 
     let target = match current::find() {
         Ok(target) => target,

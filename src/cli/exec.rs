@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use super::{current, status};
 use crate::device::standard::tell;
-use crate::lab::contain;
-use crate::lab::control::FindError;
-use crate::lab::exec as hosts;
-use crate::lab::place::{Place, RunningLab};
+use crate::live::contain;
+use crate::live::control::FindError;
+use crate::live::exec as hosts;
+use crate::live::place::{Place, RunningLab};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

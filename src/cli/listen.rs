@@ -5,10 +5,10 @@ use super::conntrack::events::{self, Events};
 use super::current::{self, NO_LAB};
 use super::dmesg;
 use crate::device::standard::{self, tell};
-use crate::lab::control::{Client, Target};
 use crate::lab::machine::Machine;
 use crate::lab::request::{Answer, Source, Waker};
 use crate::lab::request::{Request, Response};
+use crate::live::control::{Client, Target};
 
 /// The lab's side.
 pub fn answer(machine: &Machine, request: &Request, waker: &Waker) -> Option<Answer> {

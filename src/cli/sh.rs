@@ -16,13 +16,13 @@ use super::{TOOLBOX, current, open, shims};
 use crate::base::bytes::{text_of_os, text_of_path};
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::{tell, tell_styled};
-use crate::lab::clock::Clock;
-use crate::lab::control::{self, Client, Target};
 use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
 use crate::lab::request::{Answer, Waker};
 use crate::lab::request::{Asker, Request, Response};
-use crate::lab::server::{Admitted, Bounds, Server, Service};
+use crate::live::clock::Clock;
+use crate::live::control::{self, Client, Target};
+use crate::live::server::{Admitted, Bounds, Server, Service};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -190,7 +190,7 @@ pub(super) mod contained {
     use crate::cli::contained::names;
     use crate::cli::temporary::SweptDirectory;
     use crate::device::limits::{Limits, enough_files, own_files_usable};
-    use crate::lab::contain::{Contained, Plan, Signals, StartError, Waiting, Who, found, lost_at_the_end, plainly};
+    use crate::live::contain::{Contained, Plan, Signals, StartError, Waiting, Who, found, lost_at_the_end, plainly};
 
     /// Where each tool inside gets a connection of its own, since some calls have answers for as long as they run (`conntrack -E`).
     struct Reached {
@@ -307,7 +307,7 @@ pub(super) mod contained {
         })
     }
 
-    fn finish(ended: io::Result<crate::lab::contain::Ended>) -> u8 {
+    fn finish(ended: io::Result<crate::live::contain::Ended>) -> u8 {
         match ended {
             Ok(ended) => ended.code.unwrap_or(1),
             Err(error) => {

@@ -11,9 +11,9 @@ use super::current;
 use crate::base::bytes::{path_of, text_of_path};
 use crate::base::{Family, Time, json as text_json};
 use crate::device::standard::{say, say_text, tell};
-use crate::lab::control::{Client, Target};
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::request::Request;
+use crate::live::control::{Client, Target};
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -372,7 +372,7 @@ impl Found {
 
 #[cfg(target_os = "linux")]
 fn places() -> Vec<Found> {
-    let look = |place: &crate::lab::place::Place| {
+    let look = |place: &crate::live::place::Place| {
         let running: Vec<_> = place.running();
         let left_over = place
             .labs()
@@ -390,7 +390,7 @@ fn places() -> Vec<Found> {
             .collect();
         Found { running, left_over }
     };
-    crate::lab::place::Place::all().iter().map(look).collect()
+    crate::live::place::Place::all().iter().map(look).collect()
 }
 
 #[cfg(not(target_os = "linux"))]

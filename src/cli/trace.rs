@@ -375,8 +375,8 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
 fn follow(arguments: &Arguments, text: &str) -> u8 {
     use std::io::IsTerminal;
 
-    use crate::lab::control::Client;
     use crate::lab::request::Request;
+    use crate::live::control::Client;
 
     if !text.is_empty()
         // Which hosts and interfaces there are, only the lab knows.

@@ -11,19 +11,19 @@ use crate::device::limits::{enough_files_beside, own_files_usable};
 use crate::device::standard::{say, say_text, tell, tell_styled, tell_text};
 use crate::device::syscall::{close_inherited, termination_signals};
 use crate::device::text_file::{read_bytes, read_whole};
-use crate::lab::clock::Clock;
-use crate::lab::contain;
-use crate::lab::control::{self, FindError};
-use crate::lab::detach::{Detached, detach};
-use crate::lab::drive::DrivenLab;
-use crate::lab::event_loop::EventLoop;
 use crate::lab::file::{LabFile, check_lab_name};
-use crate::lab::keeper::{Divided, Ended, Keeper, divide};
-use crate::lab::live::{self, Downed, LiveLab, UpOptions};
 use crate::lab::memory::Lab;
-use crate::lab::place::Place;
-use crate::lab::privileges::Privileges;
-use crate::lab::server::{Admitted, Bounds, Server};
+use crate::live::clock::Clock;
+use crate::live::contain;
+use crate::live::control::{self, FindError};
+use crate::live::detach::{Detached, detach};
+use crate::live::drive::DrivenLab;
+use crate::live::event_loop::EventLoop;
+use crate::live::keeper::{Divided, Ended, Keeper, divide};
+use crate::live::place::Place;
+use crate::live::privileges::Privileges;
+use crate::live::server::{Admitted, Bounds, Server};
+use crate::live::up::{self, Downed, LiveLab, UpOptions};
 
 #[derive(Debug, clap::Args)]
 pub struct UpArguments {
@@ -204,7 +204,7 @@ fn begin(arguments: &UpArguments, file: &LabFile, mut lab: Lab) -> Result<Begun,
         tell!("nflab: what a killed lab of this name had left was cleared away first");
     }
     lab.machine.name = live.name().to_owned();
-    lab.machine.ports = live::counters(&ports);
+    lab.machine.ports = up::counters(&ports);
     let log = match arguments.detach {
         true => Some(
             live.log()
@@ -285,7 +285,7 @@ pub fn down(arguments: &DownArguments) -> u8 {
         }
     };
     let log = place.logged(&name);
-    match live::down(place, &name, PATIENCE) {
+    match up::down(place, &name, PATIENCE) {
         Ok(downed) => {
             let how = match downed {
                 Downed::Stopped => "is down",

@@ -1,11 +1,9 @@
 //! `nflab demo`: a client and a server with the router between them, a ping, a web download and FTP transfers through a ruleset, and what
 //! became of the packets worth a look.
 //!
-//! The same acts are played on two stages: with real programs in network namespaces ([`live`]), and where the machine allows none, by
+//! The same acts are played on two stages: with real programs in network namespaces (`live::demo`), and where the machine allows none, by
 //! conversations in memory ([`memory`]).
 
-#[cfg(target_os = "linux")]
-pub mod live;
 pub mod memory;
 mod page;
 
@@ -116,7 +114,7 @@ pub fn play(stage: &mut dyn Stage, out: &mut dyn Write) -> io::Result<bool> {
 }
 
 /// Whether a packet that comes is worth its story: whatever opens something, and what helpers read.
-fn is_of_interest(bytes: &[u8]) -> bool {
+pub fn is_of_interest(bytes: &[u8]) -> bool {
     let Ok(ip) = Ipv4::new(bytes) else {
         return true;
     };
@@ -159,18 +157,18 @@ fn indented(text: &str) -> String {
 const SHOWN: usize = 2;
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
-const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-const FTP: u16 = 21;
-const SSH: u16 = 22;
-const WEB: u16 = 80;
+pub const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
+pub const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub const FTP: u16 = 21;
+pub const SSH: u16 = 22;
+pub const WEB: u16 = 80;
 
 const PICTURE: &str = "
   client 10.0.0.2 ──── lan 10.0.0.1 [ router ] wan 192.0.2.1 ──── 192.0.2.9 server
 
 ";
 
-const LAB: &str = r#"
+pub const LAB: &str = r#"
 [interface.lan]
 address = "10.0.0.1/24"
 [interface.wan]

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use super::{Addressee, FAILED, UNREADABLE, session, typed};
 use crate::device::standard::{self, tell, tell_styled};
 use crate::device::text_file::read_text;
-use crate::lab::control::Client;
 use crate::lab::conversation::Hosts;
 use crate::lab::copy::{CopyError, LabCopy};
 use crate::lab::files::{gather, said_by_system};
@@ -13,6 +12,7 @@ use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
 use crate::lab::request::{Request, Response};
 use crate::lab::script::{Input, Kind, RouteWord, ToolCall, parse_in};
+use crate::live::control::Client;
 
 /// A lab to attach to.
 #[derive(Debug)]

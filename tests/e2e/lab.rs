@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use nflab::lab::mode::{Mode, probe};
+use nflab::live::mode::{Mode, probe};
 
 /// A client inside, a server outside, and nflab between them.
 pub const ROUTER: &str = r#"[interface.lan]

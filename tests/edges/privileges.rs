@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use nflab::lab::privileges;
+use nflab::live::privileges;
 
 use crate::bench::Bench;
 use crate::machine::{Machine, ROOT, USERS, User, wait_until};

@@ -206,12 +206,12 @@ fn touches_the_world(tokens: &[Token], at: usize) -> Option<String> {
 }
 
 /// The rooms that meet the world; all others are the same code in a test, a replay and a live router.
-const EDGES: [&str; 4] = ["device", "lab", "repl", "cli"];
+const EDGES: [&str; 4] = ["device", "live", "repl", "cli"];
 
 /// Who writes files that are no results, and what those are.
 const WRITERS: [(&str, &str); 17] = [
     (
-        "src/lab/contain/owned.rs",
+        "src/live/contain/owned.rs",
         "who is who in a namespace, in files of /proc",
     ),
     ("src/device/result_file.rs", "results, whole or not at all"),
@@ -225,39 +225,39 @@ const WRITERS: [(&str, &str); 17] = [
     ),
     ("src/device/tun.rs", "the kernel's device"),
     (
-        "src/lab/exec.rs",
+        "src/live/exec.rs",
         "names of hosts, in a directory that goes with the command",
     ),
-    ("src/lab/live.rs", "knobs below /proc/sys"),
-    ("src/lab/mode.rs", "the maps of a user namespace, below /proc"),
-    ("src/lab/namespace.rs", "empty files to mount a namespace on"),
+    ("src/live/up.rs", "knobs below /proc/sys"),
+    ("src/live/mode.rs", "the maps of a user namespace, below /proc"),
+    ("src/live/namespace.rs", "empty files to mount a namespace on"),
     (
-        "src/lab/contain/door.rs",
+        "src/live/contain/door.rs",
         "the maps of a user namespace, and a file to mount on",
     ),
     (
-        "src/lab/contain/confine.rs",
+        "src/live/contain/confine.rs",
         "a script's directory in memory, and what it tells, in one that goes with it",
     ),
     (
-        "src/lab/contain/files.rs",
+        "src/live/contain/files.rs",
         "the file system that the command sees, which goes with it",
     ),
     (
-        "src/lab/contain/kernel_files.rs",
+        "src/live/contain/kernel_files.rs",
         "files to mount on, which go with the command",
     ),
-    ("src/lab/contain/knobs.rs", "knobs below the command's own /proc/sys"),
+    ("src/live/contain/knobs.rs", "knobs below the command's own /proc/sys"),
     (
-        "src/lab/contain/links.rs",
+        "src/live/contain/links.rs",
         "knobs of the command's own network namespace",
     ),
     (
-        "src/lab/contain/owned.rs",
+        "src/live/contain/owned.rs",
         "maps and a limit of user namespaces, below /proc",
     ),
     (
-        "src/lab/contain/relay.rs",
+        "src/live/contain/relay.rs",
         "what the command reads of the lab, which goes with it",
     ),
 ];

@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use nflab::lab::clock::Clock;
-use nflab::lab::control::{Client, FindError, Target, find};
-use nflab::lab::event_loop::EventLoop;
 use nflab::lab::file::LabFile;
-use nflab::lab::live::{Downed, LiveLab, UpError, UpOptions, down};
-use nflab::lab::namespace::{Inside, Namespace};
-use nflab::lab::netlink::Netlink;
-use nflab::lab::peers::Content;
-use nflab::lab::peers::ftp::{DataMode, FtpServer, retrieve};
-use nflab::lab::peers::http::{HttpServer, download};
-use nflab::lab::peers::ping::{Ping, PingOutcome};
-use nflab::lab::place::{Place, State};
 use nflab::lab::request::Request;
+use nflab::live::clock::Clock;
+use nflab::live::control::{Client, FindError, Target, find};
+use nflab::live::event_loop::EventLoop;
+use nflab::live::namespace::{Inside, Namespace};
+use nflab::live::netlink::Netlink;
+use nflab::live::peers::Content;
+use nflab::live::peers::ftp::{DataMode, FtpServer, retrieve};
+use nflab::live::peers::http::{HttpServer, download};
+use nflab::live::peers::ping::{Ping, PingOutcome};
+use nflab::live::place::{Place, State};
+use nflab::live::up::{Downed, LiveLab, UpError, UpOptions, down};
 
 use super::child::Relay;
 

@@ -9,15 +9,15 @@ use std::sync::{Arc, Mutex};
 
 use nflab::base::Time;
 use nflab::device::syscall::termination_signals;
-use nflab::lab::clock::Clock;
-use nflab::lab::event_loop::{Driver, EventLoop, PortIndex};
-use nflab::lab::exec;
 use nflab::lab::file::LabFile;
-use nflab::lab::live::{LiveLab, UpOptions};
-use nflab::lab::mode::{enter_user_namespace, probe};
-use nflab::lab::place::Place;
 use nflab::lab::request::{Request, Response};
-use nflab::lab::server::{Admitted, Bounds, Server};
+use nflab::live::clock::Clock;
+use nflab::live::event_loop::{Driver, EventLoop, PortIndex};
+use nflab::live::exec;
+use nflab::live::mode::{enter_user_namespace, probe};
+use nflab::live::place::Place;
+use nflab::live::server::{Admitted, Bounds, Server};
+use nflab::live::up::{LiveLab, UpOptions};
 
 /// `up PLACE LAB.toml [user]`, or `exec PLACE LAB HOST COMMAND...`.
 pub fn main(args: &[String]) -> i32 {

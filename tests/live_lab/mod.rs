@@ -6,7 +6,7 @@ mod child;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::exit;
 
-use nflab::lab::mode::{Mode, probe};
+use nflab::live::mode::{Mode, probe};
 
 pub fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

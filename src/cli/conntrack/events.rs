@@ -3,9 +3,9 @@
 use super::{EVERY_EVENT, Request, VERSION};
 use crate::conntrack::text;
 use crate::conntrack::{Event, Heard, Listener};
-use crate::lab::clock::Clock;
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::request::Response;
+use crate::live::clock::Clock;
 
 /// Somebody who listens to a lab's flows.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nflab::base::{AddressMask, Family};
 use nflab::device::syscall::{Namespaces, unshare};
 use nflab::device::{Device, TunDevice};
-use nflab::lab::netlink::{LinkIndex, Netlink};
+use nflab::live::netlink::{LinkIndex, Netlink};
 use rustix::event::{Timespec, epoll};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
 

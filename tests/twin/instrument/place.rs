@@ -2,7 +2,7 @@
 
 use std::panic::catch_unwind;
 
-use nflab::lab::mode::{Mode, enter_user_namespace, probe};
+use nflab::live::mode::{Mode, enter_user_namespace, probe};
 
 use super::compare::{Agreement, Disagreement, compare};
 use super::kernel::{Kernel, missing_tool};

@@ -3,15 +3,15 @@
 
 use super::clock::Clock;
 use super::event_loop::{Driver, PortIndex};
-use super::file::LabFile;
 use super::follow::Followers;
-use super::memory::{Lab, Passage};
-use super::request::{Answer, Asker, Request, Waker};
 use super::server::Service;
 use crate::base::{InterfaceId, InterfaceName, Time};
 use crate::engine::{Emission, Port};
 use crate::explain::filter::{Outcome, Subject};
 use crate::explain::story::Story;
+use crate::lab::file::LabFile;
+use crate::lab::memory::{Lab, Passage};
+use crate::lab::request::{Answer, Asker, Request, Waker};
 
 /// A lab whose interfaces have devices.
 #[derive(Debug)]

@@ -17,9 +17,9 @@ use rustix::process::{
 };
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-use super::live::LiveLab;
 use super::privileges::{self, Privileges};
 use super::process::ProcessRecord;
+use super::up::LiveLab;
 use crate::device::syscall::{Forked, fork};
 
 /// Which of the two this process is.

@@ -17,8 +17,8 @@ use super::door::DOOR;
 use super::{Failure, Plan, Who, tried};
 use crate::device::limits::Limits;
 use crate::device::syscall::signals_to_pass_on;
-use crate::lab::control::serve_connection;
 use crate::lab::request::{Request, Response};
+use crate::live::control::serve_connection;
 
 /// A command that runs contained.
 pub struct Contained<'a> {

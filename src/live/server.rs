@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::control::{LONGEST_ANSWER, LONGEST_LINE, answer_with, line_of};
-use super::request::{Answer, Asker, Request, Response, Source, Waker};
+use crate::lab::request::{Answer, Asker, Request, Response, Source, Waker};
 use connections::Connections;
 
 mod connections;
@@ -376,7 +376,7 @@ impl Desk {
         };
         let words = format!(
             "nflab: no descriptor is left for a further connection to the lab ({}): {how}; `ulimit -n` says how many there are\n",
-            super::files::said_by_system(error)
+            crate::lab::files::said_by_system(error)
         );
         // Nobody may read it.
         let _ = io::stderr().write_all(words.as_bytes());

@@ -252,7 +252,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::lab::peers::Content;
+    use crate::live::peers::Content;
 
     #[test]
     fn all_four_kinds_of_data_connection() {

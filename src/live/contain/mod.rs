@@ -31,8 +31,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::file::LabFile;
 use crate::device::limits::Limits;
+use crate::lab::file::LabFile;
 
 pub use bounds::{MOST_OF_A_PROCESS, Met};
 pub use door::{DOOR, INSIDE, PLAIN, enter, plainly};

@@ -13,10 +13,10 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 
 use super::clock::Clock;
-use super::counters::PortCounters;
 use super::segment::{Delivery, Segment};
 use crate::base::{InterfaceName, Time};
 use crate::device::{Device, LARGEST_PACKET};
+use crate::lab::counters::PortCounters;
 
 /// What is between the devices: the router.
 pub trait Driver {

@@ -14,7 +14,7 @@ use netlink_sys::{Socket, SocketAddr};
 
 use super::relay::Upstream;
 use crate::device::standard::tell;
-use crate::lab::netlink::Netlink;
+use crate::live::netlink::Netlink;
 
 /// The namespace's network as it was last told.
 pub struct Watch {

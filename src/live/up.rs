@@ -17,9 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::counters::PortCounters;
 use super::event_loop::Port;
-use super::file::{Host, Interface, LabFile, LabNameError, check_lab_name};
 use super::mode::{Mode, UserNamespaceError, enter_user_namespace, probe};
 use super::namespace::{Inside, Namespace, NamespaceError, end_processes};
 use super::netlink::{Netlink, NetlinkError};
@@ -30,6 +28,8 @@ use super::segment::{Segment, SegmentHost};
 use crate::base::bytes::{quoted, text_of_path};
 use crate::base::{AddressMask, Family, InterfaceName};
 use crate::device::{TunDevice, TunError};
+use crate::lab::counters::PortCounters;
+use crate::lab::file::{Host, Interface, LabFile, LabNameError, check_lab_name};
 
 /// Namespaces, devices and the control socket of a lab that is up. Dropping it takes it down; [`down`](Self::down) says how that went.
 #[derive(Debug)]

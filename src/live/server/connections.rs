@@ -8,9 +8,9 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 
 use super::{Admitted, Bounds, Job, Source};
-use crate::lab::control::frame::length_behind;
-use crate::lab::control::{busy, line_of, too_long};
 use crate::lab::request::{Asker, Response};
+use crate::live::control::frame::length_behind;
+use crate::live::control::{busy, line_of, too_long};
 
 pub(super) struct Connections {
     all: BTreeMap<u64, Connection>,

@@ -20,7 +20,6 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::control::Target;
-use super::file::check_lab_name;
 use super::namespace::{Identity, SYSTEM_DIRECTORY};
 use super::netlink::LinkIndex;
 use super::privileges::Privileges;
@@ -28,6 +27,7 @@ use super::process::ProcessRecord;
 use super::trust::{Distrust, TrustedDirectory, is_own, user_outside};
 use crate::base::bytes::{text_of, text_of_path};
 use crate::device::standard::tell;
+use crate::lab::file::check_lab_name;
 
 /// A directory that holds a directory for each lab.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Failure, Plan, tried};
 use crate::base::AddressMask;
 use crate::device::standard::tell;
-use crate::lab::netlink::Netlink;
+use crate::live::netlink::Netlink;
 
 /// The kernel's time for devices grows with the square of their number: it took 2 s for 1,000, and 40 s for 5,000.
 const MOST_DEVICES: usize = 1000;

@@ -9,23 +9,23 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Act, FTP, LAB, ROUTER, SERVER, SSH, Seen, Stage, WEB, is_of_interest};
 use crate::base::Time;
-use crate::lab::clock::Clock;
-use crate::lab::control::Client;
-use crate::lab::drive::DrivenLab;
-use crate::lab::event_loop::{Driver, EventLoop, PortIndex, Stopped};
+use crate::lab::demo::{Act, FTP, LAB, ROUTER, SERVER, SSH, Seen, Stage, WEB, is_of_interest};
 use crate::lab::file::LabFile;
-use crate::lab::live::{LiveLab, UpOptions};
 use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
-use crate::lab::namespace::Namespace;
-use crate::lab::peers::Content;
-use crate::lab::peers::ftp::{DataMode, FtpServer, retrieve};
-use crate::lab::peers::http::{HttpServer, download};
-use crate::lab::peers::ping::{Ping, PingOutcome};
 use crate::lab::request::Request;
-use crate::lab::server::{Admitted, Bounds, Server};
+use crate::live::clock::Clock;
+use crate::live::control::Client;
+use crate::live::drive::DrivenLab;
+use crate::live::event_loop::{Driver, EventLoop, PortIndex, Stopped};
+use crate::live::namespace::Namespace;
+use crate::live::peers::Content;
+use crate::live::peers::ftp::{DataMode, FtpServer, retrieve};
+use crate::live::peers::http::{HttpServer, download};
+use crate::live::peers::ping::{Ping, PingOutcome};
+use crate::live::server::{Admitted, Bounds, Server};
+use crate::live::up::{LiveLab, UpOptions};
 
 /// Why the play did not come to its end.
 #[derive(Debug, thiserror::Error)]

@@ -9,11 +9,11 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::conversation::Hosts;
-use super::request::{Answer, Request, Response, Source, Waker};
 use crate::base::InterfaceName;
 use crate::explain::filter::{Filter, Names, Subject};
 use crate::explain::story::{Detail, Story};
+use crate::lab::conversation::Hosts;
+use crate::lab::request::{Answer, Request, Response, Source, Waker};
 
 /// All followers of a lab; its clones are handles on the same ones. Packets are told in one thread, followers come, read and go in others.
 #[derive(Clone, Debug, Default)]

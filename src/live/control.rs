@@ -2,7 +2,7 @@
 //!
 //! A request is `{"tool":"iptables","args":["-L","-n"],"stdin":"..."}`, a response `{"stdout":"...","stderr":"...","code":0}`. Requests on one
 //! connection are answered in order; a line that is no request is answered with code 2. It can be spoken by hand:
-//! `echo '{"tool":"iptables-save"}' | socat - UNIX:$NFLAB`. Files are opened by who asks ([`super::files`]): a request brings what they hold,
+//! `echo '{"tool":"iptables-save"}' | socat - UNIX:$NFLAB`. Files are opened by who asks ([`crate::lab::files`]): a request brings what they hold,
 //! and what `iptables-save -f` would write is the response's `stdout`.
 //!
 //! One request has many answers: `{"tool":"trace","args":["--follow","tcp dport 80"]}` is answered at once, and then with a response for each
@@ -22,13 +22,13 @@ use std::time::Instant;
 
 #[cfg(unix)]
 use self::frame::Arrived;
-use super::request::{Request, Response};
 use crate::base::bytes::text_of_path;
 #[cfg(unix)]
 use crate::base::bytes::{path_of, quoted};
 #[cfg(unix)]
 use crate::device::standard::tell;
 use crate::device::text_file::LARGEST_TEXT;
+use crate::lab::request::{Request, Response};
 
 pub mod frame;
 

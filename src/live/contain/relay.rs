@@ -18,10 +18,10 @@ use super::files::cover_link;
 use super::knobs::Knobs;
 use super::watch::Watch;
 use super::{Failure, OWN, tried};
-use crate::lab::control::frame::{self, Arrived};
-use crate::lab::control::{LONGEST_ANSWER, LONGEST_LINE, line_of, too_long};
 use crate::lab::machine::TEXTS_OF_FILES;
 use crate::lab::request::{Request, Response};
+use crate::live::control::frame::{self, Arrived};
+use crate::live::control::{LONGEST_ANSWER, LONGEST_LINE, line_of, too_long};
 
 /// The lab as the inside speaks to it.
 pub struct Upstream {
