@@ -52,6 +52,7 @@ fn ipv6_is_said_to_be_absent_in_one_place() {
 fn the_library_leaves_the_world_to_its_edges() {
     let table = Table::parse(&document()).unwrap_or_else(|error| panic!("docs/architecture.md: {error}"));
     assert_clean(tidy::library(&table, &read_all(root(), "src")));
+    assert_clean(tidy::who_reaches_the_world(&table));
 }
 
 #[test]

@@ -130,13 +130,27 @@ pub fn library(table: &Table, sources: &[Source]) -> Vec<String> {
             }
             if !edge && let Some(what) = touches_the_world(&tokens, here) {
                 wrong.push(at(&format!(
-                    "`{what}`: nothing below {} reads a clock, opens a file, starts a thread or prints",
+                    "`{what}`: only {} read a clock, open a file or a socket, start a thread or print; take it as a value, or a trait",
                     EDGES.join(", ")
                 )));
+            }
+            if IN_MEMORY.iter().any(|it| source.path.starts_with(it)) && names_the_live_room(&tokens, here) {
+                wrong.push(at("`live`: what runs a lab in memory does without"));
             }
         }
     }
     wrong
+}
+
+/// Rooms that are given what they need of a system may not come to it by a room that has it.
+pub fn who_reaches_the_world(table: &Table) -> Vec<String> {
+    let inner = table.rooms.iter().filter(|room| !EDGES.contains(&room.as_str()));
+    let reaching = inner.filter(|room| *room != READS_SPECS);
+    let pairs = reaching.flat_map(|room| table.uses[room].iter().map(move |used| (room, used)));
+    pairs
+        .filter(|(_, used)| EDGES.contains(&used.as_str()))
+        .map(|(room, used)| format!("docs/architecture.md: `{room}` touches no system, and uses `{used}`, which does"))
+        .collect()
 }
 
 /// `process::exit`, `process::abort`, or their import by name.
@@ -201,12 +215,45 @@ fn touches_the_world(tokens: &[Token], at: usize) -> Option<String> {
     let from_std = |module: &str| name == module && at >= 3 && text(at - 1) == ":" && text(at - 3) == "std";
     let clock = matches!(name, "Instant" | "SystemTime");
     let world = ["fs", "thread", "env", "process"].into_iter().any(from_std);
-    let linux = matches!(name, "libc" | "rustix" | "tun_tap" | "netlink_sys") && text(at + 1) == ":";
-    (clock || world || linux).then(|| name.to_owned())
+    // `os::unix::ffi` turns bytes into names, and asks nobody.
+    let descriptor = from_std("os") && text(at + 3) != "unix" || from_unix(tokens, at);
+    let socket = matches!(
+        name,
+        "TcpStream" | "TcpListener" | "UdpSocket" | "UnixStream" | "UnixListener" | "ToSocketAddrs"
+    );
+    let standard = matches!(name, "stdin" | "stdout" | "stderr") && text(at + 1) == "(";
+    let linux = matches!(name, "libc" | "rustix" | "signal_hook" | "landlock" | "seccompiler") && text(at + 1) == ":";
+    (clock || world || descriptor || socket || standard || linux).then(|| name.to_owned())
+}
+
+/// `os::unix::fs`, `net`, `process`, `io`.
+fn from_unix(tokens: &[Token], at: usize) -> bool {
+    let text = |at: usize| tokens.get(at).map_or("", |it| it.text.as_str());
+    let of_unix = at >= 6 && text(at - 1) == ":" && text(at - 3) == "unix" && text(at - 6) == "os";
+    of_unix && matches!(text(at), "fs" | "net" | "process" | "io")
+}
+
+/// `crate::live`, and `live` in a list behind `crate::`.
+fn names_the_live_room(tokens: &[Token], at: usize) -> bool {
+    let text = |at: usize| tokens.get(at).map_or("", |it| it.text.as_str());
+    text(at) == "live" && at >= 1 && matches!(text(at - 1), ":" | "{" | ",") && text(at + 1) == ":"
 }
 
 /// The rooms that meet the world; all others are the same code in a test, a replay and a live router.
 const EDGES: [&str; 4] = ["device", "live", "repl", "cli"];
+
+/// It makes texts of the specs of `cli`, and calls nothing there.
+const READS_SPECS: &str = "docgen";
+
+/// Applets that run a lab in memory, and what reads rules for `import`.
+const IN_MEMORY: [&str; 6] = [
+    "src/cli/import.rs",
+    "src/cli/on_disk.rs",
+    "src/cli/replay",
+    "src/cli/replay.rs",
+    "src/cli/run.rs",
+    "src/cli/test.rs",
+];
 
 /// Who writes files that are no results, and what those are.
 const WRITERS: [(&str, &str); 17] = [
@@ -268,7 +315,7 @@ const NAMES_THAT_SAY_NOTHING: [&str; 6] = ["util", "utils", "common", "misc", "h
 mod tests {
     use super::*;
 
-    const DOCUMENT: &str = "| room | what | may use |\n|---|---|---|\n| `base` | w | nothing |\n| `device` | d | `base` |\n| `engine` | e | `base` |\n| `cli` | c | all above |\n\n\
+    const DOCUMENT: &str = "| room | what | may use |\n|---|---|---|\n| `base` | w | nothing |\n| `device` | d | `base` |\n| `engine` | e | `base` |\n| `lab` | l | `base` |\n| `live` | v | `base`, `device`, `lab` |\n| `cli` | c | all above |\n\n\
         - **Unsafe** stands in `src/device/syscall.rs` only.\n";
 
     fn wrong(path: &str, text: &str) -> Vec<String> {
@@ -296,6 +343,17 @@ mod tests {
             ("src/base/a.rs", "//! x\nfn f() { println!(\"y\") }"),
             ("src/base/a.rs", "//! x\nfn f(now: std::time::Instant) {}"),
             ("src/base/a.rs", "//! x\nuse std::fs::File;"),
+            ("src/lab/a.rs", "//! x\nuse std::fs::read;"),
+            ("src/lab/a.rs", "//! x\nfn f(stream: &UnixStream) {}"),
+            ("src/lab/a.rs", "//! x\nuse std::net::{IpAddr, TcpStream};"),
+            ("src/lab/a.rs", "//! x\nuse std::os::fd::AsFd;"),
+            ("src/lab/a.rs", "//! x\nuse std::os::unix::fs::MetadataExt;"),
+            ("src/lab/a.rs", "//! x\nfn f() { io::stdin().read(bytes); }"),
+            ("src/cli/run.rs", "//! x\nuse crate::live::control::Client;"),
+            (
+                "src/cli/replay/a.rs",
+                "//! x\nuse crate::{lab::memory::Lab, live::place::Place};",
+            ),
             ("src/base/a.rs", "//! x\nfn f() { std::thread::spawn(|| ()); }"),
             ("src/base/a.rs", "//! x\nfn f() { libc::getpid(); }"),
             ("src/cli/a.rs", "//! x\nfn f() { println!(\"y\") }"),
@@ -306,7 +364,7 @@ mod tests {
             ),
             ("src/cli/a.rs", "//! x\nfn f(path: &OsStr) { path.to_string_lossy(); }"),
             ("src/cli/a.rs", "//! x\nfn f() { std::fs::write(path, text); }"),
-            ("src/lab/a.rs", "//! x\nfn f() { File::create(path); }"),
+            ("src/live/a.rs", "//! x\nfn f() { File::create(path); }"),
             (
                 "src/repl/a.rs",
                 "//! x\nfn f() { OpenOptions::new().write(true).open(path); }",
@@ -324,6 +382,19 @@ mod tests {
         ] {
             assert_eq!(wrong(path, text).len(), 1, "{path}: {text}: {:?}", wrong(path, text));
         }
+    }
+
+    #[test]
+    fn a_room_without_a_system_uses_none_that_has_one() {
+        assert_eq!(
+            who_reaches_the_world(&Table::parse(DOCUMENT).unwrap()),
+            Vec::<String>::new()
+        );
+        let reaching = DOCUMENT.replace("| l | `base` |", "| l | `base`, `device` |");
+        assert_eq!(
+            who_reaches_the_world(&Table::parse(&reaching).unwrap()),
+            ["docs/architecture.md: `lab` touches no system, and uses `device`, which does"]
+        );
     }
 
     #[test]
@@ -367,6 +438,8 @@ mod tests {
                 "src/engine/a.rs",
                 "//! x\nfn f() { packet.is_icmp() }\n#[cfg(test)]\nmod tests { fn f() -> Family { Family::V4 } }",
             ),
+            ("src/lab/a.rs", "//! x\nuse std::os::unix::ffi::OsStrExt;"),
+            ("src/cli/up.rs", "//! x\nuse crate::live::up;"),
             ("src/base/a.rs", "//! x\n// unsafe todo!()\nfn f() { \"println!\" }"),
         ] {
             assert_eq!(wrong(path, text), Vec::<String>::new(), "{path}: {text}");
