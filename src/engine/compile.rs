@@ -283,6 +283,7 @@ fn check(rules: &TableRules, rule: &Rule, hooks: HookSet) -> Result<(), Refusal>
         table: rules.table,
         hooks,
         selector: &rule.selector,
+        matches: &rule.matches,
     };
     for test in &rule.matches {
         test.check(&scope)?;

@@ -75,6 +75,8 @@ pub enum Event<'a> {
     Continued {
         before: Marks,
         after: Marks,
+        /// What the target says of what it did.
+        told: Option<String>,
     },
     Policy {
         table: Table,

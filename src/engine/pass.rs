@@ -40,6 +40,8 @@ pub(super) struct Transit {
     pub tracking: Tracking,
     /// How its destination was found, once routing has spoken.
     pub delivery: Delivery,
+    /// What its route takes, once it has one that leads out.
+    pub path_mtu: Option<u32>,
 }
 
 impl<'a, O: Observer> Pass<'a, O> {
@@ -73,6 +75,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                     packet,
                     tracking: Tracking::default(),
                     delivery: Delivery::Unicast,
+                    path_mtu: None,
                 };
                 self.inward(&mut transit, None)
             }
@@ -215,6 +218,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
         }
         transit.packet.output = Some(route.output);
+        transit.path_mtu = Some(route.mtu);
         if let Err(reason) = self.hook(Hook::Forward, transit) {
             return self.gone(reason, transit);
         }
@@ -289,6 +293,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet,
             tracking,
             delivery: route.delivery,
+            path_mtu: Some(route.mtu),
         };
         transit.packet.output = Some(route.interface);
         if let Err(reason) = self.output_hook(&mut transit, &mut route) {
@@ -332,6 +337,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet: transit.packet.clone(),
             tracking: transit.tracking.clone(),
             delivery: transit.delivery,
+            path_mtu: transit.path_mtu,
         };
         if let Err(reason) = self.hook(Hook::Postrouting, &mut copy) {
             self.gone(reason, &mut copy);
@@ -385,6 +391,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                         packet,
                         tracking: transit.tracking.clone(),
                         delivery: transit.delivery,
+                        path_mtu: transit.path_mtu,
                     };
                     self.leave(output, &mut piece, forwarding);
                 }
@@ -451,6 +458,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet,
             tracking,
             delivery: Delivery::Unicast,
+            path_mtu: None,
         };
         let Transit { packet, tracking, .. } = &mut transit;
         self.loops += 1;

@@ -59,6 +59,7 @@ impl<O: Observer> Pass<'_, O> {
                 *route = self.config.net.reroute_output(after).map_err(Reason::NoWay)?;
                 output = Some(route.interface);
                 transit.delivery = route.delivery;
+                transit.path_mtu = Some(route.mtu);
                 if O::WATCHING {
                     self.observer.see(Event::RoutedOut {
                         route,
@@ -162,6 +163,7 @@ impl<O: Observer> Pass<'_, O> {
             input,
             output,
             now: self.now,
+            path_mtu: transit.path_mtu,
             worker: self.worker.index,
             stack: &mut self.worker.stack,
         };

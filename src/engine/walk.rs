@@ -10,7 +10,9 @@ use crate::base::{InterfaceName, Random, Time};
 use crate::conntrack::Tracking;
 use crate::net::Net;
 use crate::packet::Packet;
-use crate::rule::{Context, Hook, Matched, Policy, Rejection, Rule, Services, State, TargetContext, TargetVerdict};
+use crate::rule::{
+    Changes, Context, Hook, Matched, Policy, Rejection, Rule, Services, State, TargetContext, TargetVerdict,
+};
 
 /// What a walk needs besides the table.
 pub struct Walk<'a> {
@@ -24,6 +26,8 @@ pub struct Walk<'a> {
     pub input: InterfaceName,
     pub output: InterfaceName,
     pub now: Time,
+    /// Of the packet's route.
+    pub path_mtu: Option<u32>,
     pub worker: usize,
     /// Where jumps come back to. Kept by the worker, so that a walk allocates nothing.
     pub stack: &'a mut Vec<u32>,
@@ -163,6 +167,8 @@ impl Walk<'_> {
                 BoundAction::Queue => Verdict::Queue,
                 BoundAction::Target { target, state } => {
                     let before = O::WATCHING.then(|| Marks::of(self.packet, self.tracking));
+                    let bytes_before =
+                        (O::IN_DETAIL && target.effect().changes.touches(Changes::BYTES)).then(|| self.packet.clone());
                     let verdict = target.apply(&mut TargetContext {
                         packet: self.packet,
                         tracking: self.tracking,
@@ -172,6 +178,7 @@ impl Walk<'_> {
                         input: self.input,
                         output: self.output,
                         now: self.now,
+                        path_mtu: self.path_mtu,
                         state: state.as_deref(),
                         services: self.services,
                     });
@@ -179,7 +186,8 @@ impl Walk<'_> {
                         TargetVerdict::Continue => {
                             if let Some(before) = before {
                                 let after = Marks::of(self.packet, self.tracking);
-                                observer.see(Event::Continued { before, after });
+                                let told = bytes_before.and_then(|before| target.explain(&before, self.packet));
+                                observer.see(Event::Continued { before, after, told });
                             }
                             at += 1;
                             continue;

@@ -91,6 +91,11 @@ pub enum Told {
         from: u32,
         to: u32,
     },
+    /// A target changed the packet, or found that it need not: in its own words.
+    Edited {
+        depth: usize,
+        text: String,
+    },
     Policy {
         table: String,
         chain: String,

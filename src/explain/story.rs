@@ -153,6 +153,8 @@ pub(super) enum Step {
         from: u32,
         to: u32,
     },
+    /// And says itself what it did.
+    Edited(Box<str>),
     Policy {
         step: u32,
     },
@@ -245,7 +247,7 @@ impl Observer for Story {
                     Tried::Failed(failed) => self.failed(step, &failed),
                 }
             }
-            Event::Continued { before, after } => return self.continued(before, after),
+            Event::Continued { before, after, told } => return self.continued(before, after, told),
             Event::Policy { step, .. } => Step::Policy { step },
             Event::Returned { .. } if self.is_full() => return self.leave_out(),
             Event::Returned { step, .. } => Step::Returned { step },
@@ -504,7 +506,7 @@ impl Story {
     }
 
     /// The target of the rule before let the packet go on, now with these marks.
-    fn continued(&mut self, before: Marks, after: Marks) {
+    fn continued(&mut self, before: Marks, after: Marks, told: Option<String>) {
         self.stale = true;
         let logs = std::mem::take(&mut self.walk.logs);
         if self.walk.left_out.take().is_some() {
@@ -523,6 +525,7 @@ impl Story {
                 to: after.flow,
             });
         }
+        self.steps.extend(told.map(|told| Step::Edited(told.into())));
         if logs {
             self.walk.lines_due.push_back(Some(self.steps.len() as u32));
             self.steps.push(Step::Logged(None));

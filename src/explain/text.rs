@@ -79,7 +79,10 @@ impl Page<'_> {
                 let indent = " ".repeat(indent(*depth));
                 page.line(PLAIN, &format!("{indent}    the flow's mark {from:#x} becomes {to:#x}"));
             }
-            Told::Marked { .. } | Told::FlowMarked { .. } => {}
+            Told::Edited { depth, text } if whole => {
+                page.line(PLAIN, &format!("{}    {text}", " ".repeat(indent(*depth))));
+            }
+            Told::Marked { .. } | Told::FlowMarked { .. } | Told::Edited { .. } => {}
             Told::Policy { chain, policy, .. } => {
                 let colour = if policy == "DROP" { RED } else { GREEN };
                 page.line(colour, &format!("policy of {chain}: {policy}"));

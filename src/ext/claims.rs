@@ -192,6 +192,7 @@ fn a_target_does_no_more_than_it_says() {
                 input: sight.input,
                 output: sight.output,
                 now: NOW,
+                path_mtu: random.pick(&[None, Some(1500), Some(300), Some(40)]),
                 state: state.as_deref(),
                 services: &mut services,
             });

@@ -19,6 +19,8 @@ pub struct Drawn {
     pub percent: fn(&Place) -> u32,
     /// Writes its options, of values that packets meet.
     pub options: fn(&mut Draw<'_>),
+    /// A match that must stand in its rule.
+    pub behind: &'static str,
     /// A target that leaves little of a packet to look at: a rule that asks nothing has it seldom.
     pub is_blunt: bool,
     /// What is never written because two routers could not be held against each other exactly, and why.
@@ -31,6 +33,7 @@ pub const fn drawn(percent: fn(&Place) -> u32, options: fn(&mut Draw<'_>)) -> Dr
         scenarios: 1,
         percent,
         options,
+        behind: "",
         is_blunt: false,
         left_out: &[],
     }
@@ -43,6 +46,12 @@ impl Drawn {
     /// See [`Drawn::scenarios`].
     pub const fn in_one_scenario_of(mut self, scenarios: u32) -> Self {
         self.scenarios = scenarios;
+        self
+    }
+
+    /// Of a target that the kernel takes only behind a match with these options: ` -m NAME --OPTION VALUE`.
+    pub const fn behind(mut self, asked: &'static str) -> Self {
+        self.behind = asked;
         self
     }
 
@@ -138,7 +147,7 @@ impl TargetSpec {
     fn written(&self, mut draw: Draw<'_>, jump: String) -> Drawing {
         Drawing {
             key: draw.below(u32::MAX),
-            words: jump + &draw.options(&self.samples.drawn),
+            words: self.samples.drawn.behind.to_owned() + &jump + &draw.options(&self.samples.drawn),
             is_blunt: self.samples.drawn.is_blunt,
         }
     }

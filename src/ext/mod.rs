@@ -134,6 +134,7 @@ registry! {
     target redirect
     target reject
     target snat
+    target tcpmss
 }
 
 /// Extensions that the program around this library brought.

@@ -20,7 +20,7 @@ pub struct Samples {
 /// Options that are taken.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken {
-    /// What stands before the extension in the rule: `-p tcp`, or nothing.
+    /// What stands before the extension in the rule: `-p tcp`, perhaps with options that its protocol's match has, or nothing.
     pub before: &'static str,
     /// Words parted by blanks; `"` quotes, and `\` takes the next letter as it is.
     pub typed: &'static str,

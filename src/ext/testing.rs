@@ -32,6 +32,8 @@ impl P {
             assert_eq!(rest, "", "a sample's rule may have a protocol");
             return ANY;
         };
+        // What follows are options of other extensions, for which nothing here asks.
+        let name = name.split(' ').next().unwrap_or_default();
         let number = name.parse().ok().or_else(|| names::protocol_number(name));
         Self(number.expect("a protocol"), inverted)
     }
@@ -124,6 +126,17 @@ pub fn placed(
     hooks: &[Hook],
     check: impl FnOnce(&Scope<'_>) -> Result<(), Refusal>,
 ) -> Result<(), String> {
+    placed_behind(&[], p, table, hooks, check)
+}
+
+/// As `placed`, of a rule that has these matches.
+pub fn placed_behind(
+    matches: &[Arc<dyn Match>],
+    p: P,
+    table: Table,
+    hooks: &[Hook],
+    check: impl FnOnce(&Scope<'_>) -> Result<(), Refusal>,
+) -> Result<(), String> {
     let mut selector = Selector::any(Family::V4);
     selector.protocol = p.0;
     selector.protocol_inverted = p.1;
@@ -131,6 +144,7 @@ pub fn placed(
         table,
         hooks: HookSet::of(hooks),
         selector: &selector,
+        matches,
     })
     .map_err(|refusal| refusal.reason)
 }
@@ -198,6 +212,7 @@ pub struct Bench {
     pub input: InterfaceName,
     pub output: InterfaceName,
     pub now: Time,
+    pub path_mtu: Option<u32>,
     pub random: Cell<Random>,
     pub logged: Vec<LogRecord>,
     pub mapped: Vec<(NatRange, Manip)>,
@@ -213,6 +228,7 @@ impl Bench {
             input: InterfaceName::new("lan").unwrap(),
             output: InterfaceName::new("wan").unwrap(),
             now: Time::from_secs(1000),
+            path_mtu: None,
             random: Cell::new(Random::new(1)),
             logged: Vec::new(),
             mapped: Vec::new(),
@@ -296,6 +312,7 @@ impl Bench {
             input: self.input,
             output: self.output,
             now: self.now,
+            path_mtu: self.path_mtu,
             state: None,
             services: &mut services,
         })

@@ -191,8 +191,8 @@ fn lines_that_cannot_be_read() {
             "has no end; expected `*/`: the line is cut",
         ),
         (
-            format!("0 0 TCPMSS 6 -- {columns} TCPMSS clamp to PMTU"),
-            "target TCPMSS is not there yet in nflab 0.1",
+            format!("0 0 DSCP 6 -- {columns} DSCP set 0x2a"),
+            "target DSCP is not there yet in nflab 0.1",
         ),
         (
             format!("0 0 DNAT 6 -- {columns}"),

@@ -61,6 +61,26 @@ impl Packet {
         }
     }
 
+    /// Adds to the length in the header, whose checksum follows.
+    pub(super) fn lengthen_header_field(&mut self, by: u16) {
+        let length = match self.family {
+            Family::V4 => 0,
+            Family::V6 => crate::wire::be16(&self.bytes, 4),
+        };
+        match self.header_mut() {
+            Header::V4(mut header) => {
+                let before = header.total_length();
+                let after = before.wrapping_add(by);
+                header.set_total_length(after);
+                let updated = checksum::update16(header.checksum(), before, after);
+                header.set_checksum(updated);
+            }
+            Header::V6(mut header) => {
+                header.set_payload_length(length.wrapping_add(by));
+            }
+        }
+    }
+
     /// Replaces everything after the network header and sets total length and header checksum; the transport checksum is the caller's.
     pub fn replace_transport(&mut self, transport: &[u8]) {
         self.fragments.clear();
@@ -217,7 +237,7 @@ impl Packet {
 
     /// Where in the bytes the transport checksum is that covers a pseudo-header and has to follow an edit.
     /// `None` for protocols without one, later fragments, headers cut short, and UDP without a checksum.
-    fn pseudo_header_checksum_at(&self) -> Option<usize> {
+    pub(super) fn pseudo_header_checksum_at(&self) -> Option<usize> {
         if self.fragment_offset != 0 {
             return None;
         }

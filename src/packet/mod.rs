@@ -5,10 +5,12 @@
 //! incrementally, a partial one (TUN offload: only the pseudo-header is summed) follows the pseudo-header alone.
 
 mod edit;
+mod segment;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use edit::End;
+pub use segment::{MSS_UNSAID, MssEdit};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -52,6 +52,8 @@ pub struct TargetContext<'a> {
     pub input: InterfaceName,
     pub output: InterfaceName,
     pub now: Time,
+    /// Bytes that the packet's route takes; `None` where it has no route yet.
+    pub path_mtu: Option<u32>,
     pub state: Option<&'a State>,
     pub services: &'a mut dyn Services,
 }

@@ -73,6 +73,8 @@ impl Changes {
     pub const NETWORK_HEADER: Self = Self(1 << 2);
     /// All that follows the network header.
     pub const TRANSPORT: Self = Self(1 << 3);
+    /// All bytes of the packet.
+    pub const BYTES: Self = Self((1 << 4) - 1);
     pub const MARK: Self = Self(1 << 4);
     pub const INTERFACES: Self = Self(1 << 5);
     /// State and flow of the packet, and what NAT decided of the flow.

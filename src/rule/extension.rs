@@ -6,9 +6,11 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use super::{Context, Effect, HookSet, LogRecord, Lowered, Rejection, Selector, Table, TargetContext};
 use crate::base::Time;
+use crate::packet::Packet;
 
 /// State that a match or target keeps between packets. Behind its own atomics or lock, because several workers share it.
 pub type State = dyn Any + Send + Sync;
@@ -91,6 +93,11 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
         self.name()
     }
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict;
+    /// What it made of the bytes of a packet that goes on behind it, without a full stop (`MSS 1460 becomes 1400`). Called only when someone watches,
+    /// and only of a target that may change them. Marks are told without it.
+    fn explain(&self, _before: &Packet, _after: &Packet) -> Option<String> {
+        None
+    }
     /// What applying it does, by itself anything: what is known of a packet is known behind it as far as it changes nothing of it.
     fn effect(&self) -> Effect {
         Effect::UNKNOWN
@@ -119,6 +126,8 @@ pub struct Scope<'a> {
     /// Every hook from which the rule can be reached.
     pub hooks: HookSet,
     pub selector: &'a Selector,
+    /// All of the rule's, in their order.
+    pub matches: &'a [Arc<dyn Match>],
 }
 
 /// Why the kernel would not take a rule.

@@ -190,6 +190,7 @@ impl Reach {
             table: self.table,
             hooks,
             selector: &rule.selector,
+            matches: &rule.matches,
         };
         rule.matches.iter().all(|it| it.check(&scope).is_ok())
             && match &rule.action {

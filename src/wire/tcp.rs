@@ -7,6 +7,27 @@ use super::{Malformed, be16, be32, put16, put32};
 pub struct Tcp<T>(T);
 
 pub const MIN_HEADER: usize = 20;
+/// As much as the four bits of the data offset can say.
+pub const MAX_HEADER: usize = 60;
+pub const OPTION_MSS: u8 = 2;
+/// Bytes of that option.
+pub const MSS_LENGTH: usize = 4;
+
+/// Where in a whole header the value of its first MSS option is. As the kernel walks who writes to it: END is an option like any other, and a
+/// length of zero counts as one.
+pub fn mss_at(header: &[u8]) -> Option<usize> {
+    let mut at = MIN_HEADER;
+    while at + MSS_LENGTH <= header.len() {
+        let (kind, length) = (header[at], usize::from(header[at + 1]));
+        if kind == OPTION_MSS && length == MSS_LENGTH {
+            return Some(at + 2);
+        }
+        at += if kind <= NO_OPERATION { 1 } else { length.max(1) };
+    }
+    None
+}
+
+const NO_OPERATION: u8 = 1;
 
 /// Sequence numbers wrap: `a` is before `b` when the way up from `a` is the shorter one.
 pub fn is_before(a: u32, b: u32) -> bool {

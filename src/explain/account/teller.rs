@@ -138,6 +138,10 @@ impl<'a> Teller<'a> {
                 from: *from,
                 to: *to,
             },
+            Step::Edited(text) => Told::Edited {
+                depth: self.chains.len(),
+                text: text.to_string(),
+            },
             Step::Policy { step } => {
                 let table = self.table?;
                 let chain = table.chain_and_number(*step).0.to_string();

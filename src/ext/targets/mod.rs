@@ -12,5 +12,6 @@ pub mod notrack;
 pub mod redirect;
 pub mod reject;
 pub mod snat;
+pub mod tcpmss;
 mod to_addresses;
 mod to_ports;
