@@ -95,29 +95,31 @@ impl Events {
     }
 
     /// What a flow that begins now has told: `None` where nobody will hear of it.
-    pub fn begin(&self, settings: &Settings) -> Option<Told> {
+    pub fn begin(&self, settings: &Settings) -> Option<Box<Told>> {
         let tells = match settings.events {
             0 => false,
             2 => self.heard(),
             _ => true,
         };
-        tells.then_some(Told {
-            seen_reply: false,
-            assured: false,
-            mark: 0,
-            state: None,
+        tells.then(|| {
+            Box::new(Told {
+                seen_reply: false,
+                assured: false,
+                mark: 0,
+                state: None,
+            })
         })
     }
 
     /// A packet of the flow has got through.
     pub fn passed(&self, now: Time, flow: &Flow, is_new: bool) {
         let mut state = flow.lock();
-        let Some(before) = state.told else { return };
         let told = Told::of(&state);
-        if before == told && !is_new {
+        let Some(before) = &mut state.told else { return };
+        if **before == told && !is_new {
             return;
         }
-        state.told = Some(told);
+        **before = told;
         let copy = state.plain();
         drop(state);
         let kind = if is_new { EventKind::New } else { EventKind::Update };
@@ -133,7 +135,7 @@ impl Events {
     pub fn publish(&self, kind: EventKind, flow: &Flow, state: FlowState, at: Option<Time>) {
         let queues = self.queues.lock();
         for queue in queues.iter() {
-            let flow = Flow::new(flow.serial(), *flow.original(), state.plain());
+            let flow = Flow::new(flow.serial(), (*flow.original(), flow.hash), state.plain());
             queue.push(Event { kind, flow, at });
         }
     }

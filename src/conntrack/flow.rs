@@ -20,6 +20,8 @@ pub struct Flow {
     /// Grows with each flow: the order in which flows are listed.
     serial: u64,
     original: Tuple,
+    /// Of the original tuple, under the key of its table.
+    pub(super) hash: u64,
     settled: OnceLock<Settled>,
     state: Mutex<FlowState>,
 }
@@ -56,7 +58,7 @@ impl Settled {
 
 impl Flow {
     #[inline]
-    pub(super) fn new(serial: u64, original: Tuple, state: FlowState) -> Self {
+    pub(super) fn new(serial: u64, (original, hash): (Tuple, u64), state: FlowState) -> Self {
         let settled = match state.status.has(Status::CONFIRMED) {
             true => OnceLock::from(Settled::of(&state)),
             false => OnceLock::new(),
@@ -64,6 +66,7 @@ impl Flow {
         Self {
             serial,
             original,
+            hash,
             settled,
             state: Mutex::new(state),
         }
@@ -98,7 +101,7 @@ impl Flow {
 
     /// The flow as it is now, for who explains later: it changes no more, and is in no table. What its helper remembers is left out.
     pub fn snapshot(&self) -> Self {
-        Self::new(self.serial, self.original, self.lock().plain())
+        Self::new(self.serial, (self.original, self.hash), self.lock().plain())
     }
 
     /// Locks the flow. Never hold two flows' locks at once but master after expected.
@@ -120,7 +123,7 @@ pub struct FlowState {
     pub started: Option<Time>,
     pub mark: u32,
     /// Packets and bytes each way, kept where `nf_conntrack_acct` was set when the flow began.
-    pub counters: Option<[Counted; 2]>,
+    pub counters: Option<Box<[Counted; 2]>>,
     /// What the tracker of its protocol remembers.
     pub protocol: ProtocolState,
     pub nat: NatInfo,
@@ -139,7 +142,7 @@ pub struct FlowState {
     pub opened_by: u64,
     pub answered_by: u64,
     /// What listeners have been told of it; `None` where none will be.
-    pub(super) told: Option<Told>,
+    pub(super) told: Option<Box<Told>>,
     /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
     pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
 }
@@ -253,7 +256,7 @@ impl FlowState {
             timeout: self.timeout,
             started: self.started,
             mark: self.mark,
-            counters: self.counters,
+            counters: self.counters.clone(),
             protocol: self.protocol.clone(),
             nat: self.nat,
             helper: self.helper,
@@ -264,7 +267,7 @@ impl FlowState {
             holds: None,
             opened_by: self.opened_by,
             answered_by: self.answered_by,
-            told: self.told,
+            told: self.told.clone(),
             sequence: self.sequence.clone(),
         }
     }

@@ -134,7 +134,7 @@ impl Table {
 
     /// The flow that a packet with this tuple belongs to, and which way the packet goes in it. A flow whose time is over is removed.
     pub fn lookup(&self, now: Time, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
-        let (flow, direction) = self.find(tuple)?;
+        let (flow, direction) = self.find(self.hash(tuple), tuple)?;
         let state = flow.lock();
         if state.is_expired(now) {
             drop(state);
@@ -146,9 +146,8 @@ impl Table {
         Some((flow, direction))
     }
 
-    /// The flow under this tuple, be its time over or not, and the direction under which it stands there.
-    pub(super) fn find(&self, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
-        let hash = self.hash(tuple);
+    /// The flow under this tuple, whose hash is given, be its time over or not, and the direction under which it stands there.
+    pub(super) fn find(&self, hash: u64, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
         let shard = self.shard(hash).lock();
         let entry = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple)?;
         Some((Arc::clone(&entry.flow), entry.direction))
@@ -212,7 +211,7 @@ impl Table {
         }
         let is_remembered = |it: &Weak<()>| it.strong_count() > 0;
         if status.has(Status::CONFIRMED) {
-            let hashes = [self.hash(flow.original()), self.hash(&reply)];
+            let hashes = [flow.hash, self.hash(&reply)];
             let mut shards = self.shards_of(hashes);
             for (hash, tuple) in hashes.into_iter().zip([flow.original(), &reply]) {
                 let mine = |it: &Entry| Arc::ptr_eq(&it.flow, flow) && it.tuple == *tuple;
@@ -405,7 +404,7 @@ impl Table {
     /// Enters both tuples, or says which flow holds one of them.
     pub(super) fn insert(&self, flow: &Arc<Flow>, state: &FlowState) -> Result<(), Arc<Flow>> {
         let (original, reply) = (*flow.original(), state.reply);
-        let (original_hash, reply_hash) = (self.hash(&original), self.hash(&reply));
+        let (original_hash, reply_hash) = (flow.hash, self.hash(&reply));
         let entry = |hash, tuple, direction| Entry {
             hash,
             tuple,

@@ -49,12 +49,12 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
         state.protocol.write_for_proc(line)?;
     }
     write_tuple(line, original, from_kernel)?;
-    write_counters(line, state.counters.as_ref(), Direction::Original)?;
+    write_counters(line, state.counters.as_deref(), Direction::Original)?;
     if !state.status.has(Status::SEEN_REPLY) {
         line.push_str("[UNREPLIED] ");
     }
     write_tuple(line, &state.reply, from_kernel)?;
-    write_counters(line, state.counters.as_ref(), Direction::Reply)?;
+    write_counters(line, state.counters.as_deref(), Direction::Reply)?;
     if state.status.has(Status::ASSURED) {
         line.push_str("[ASSURED] ");
     }
@@ -108,7 +108,7 @@ fn write_event(line: &mut String, event: &Event, extended: bool, now: Time) -> s
     if let Some(name) = state.protocol.state_name() {
         write!(line, "{name} ")?;
     }
-    let counters = state.counters.as_ref().filter(|_| is_end);
+    let counters = state.counters.as_deref().filter(|_| is_end);
     write_tuple(line, original, false)?;
     write_counters(line, counters, Direction::Original)?;
     if !state.status.has(Status::SEEN_REPLY) {

@@ -66,17 +66,18 @@ impl Table {
             let why = seen.err().unwrap_or_else(|| proto::names_no_flow(packet));
             return Err(refused(&why));
         };
+        let hash = self.hash(&tuple);
         // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
         for _ in 0..REOPENINGS {
             // As `lookup` does, but the flow is locked once.
-            let Some((flow, direction)) = self.find(&tuple) else {
-                return self.begin(cx, packet, tracking, &tuple, &seen);
+            let Some((flow, direction)) = self.find(hash, &tuple) else {
+                return self.begin(cx, packet, tracking, (&tuple, hash), &seen);
             };
             let mut state = flow.lock();
             if state.is_expired(cx.now) {
                 drop(state);
                 self.delete(&flow);
-                return self.begin(cx, packet, tracking, &tuple, &seen);
+                return self.begin(cx, packet, tracking, (&tuple, hash), &seen);
             }
             let seen = seen.as_ref().map_err(refused)?;
             let direction = state.direction_of(&tuple, direction);
@@ -133,15 +134,13 @@ impl Table {
         cx: &TrackContext<'_>,
         packet: &Packet,
         tracking: &mut Tracking,
-        tuple: &Tuple,
+        (tuple, hash): (&Tuple, u64),
         seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
     ) -> Result<Reason, Refused> {
-        let (flow, reason) = self.open(cx, packet, tracking, tuple, seen)?;
-        let mut state = flow.lock();
+        let (mut state, reason) = self.open(cx, packet, tracking, (tuple, hash), seen)?;
         tracking.state = Some(state_of(&state, Direction::Original));
         count(&mut state, Direction::Original, packet);
-        drop(state);
-        tracking.flow = Some(flow);
+        tracking.flow = Some(Arc::new(Flow::new(self.next_serial(), (*tuple, hash), state)));
         tracking.direction = Direction::Original;
         Ok(reason)
     }
@@ -167,15 +166,15 @@ impl Table {
         cx: &TrackContext<'_>,
         packet: &Packet,
         tracking: &Tracking,
-        tuple: &Tuple,
+        (tuple, hash): (&Tuple, u64),
         seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
-    ) -> Result<(Arc<Flow>, Reason), Refused> {
+    ) -> Result<(FlowState, Reason), Refused> {
         let Some(reply) = tuple.inverse() else {
             let why = seen.as_ref().err().copied();
             return Err(refused(&why.unwrap_or_else(|| proto::names_no_flow(packet))));
         };
         let max = cx.settings.max as usize;
-        if max != 0 && self.count() >= max && !self.early_drop(cx.now, self.hash(tuple)) {
+        if max != 0 && self.count() >= max && !self.early_drop(cx.now, hash) {
             return Err(Refused::Drop(DropReason::TableFull));
         }
         let expectation = if self.expects_anything() {
@@ -193,7 +192,7 @@ impl Table {
             timeout,
             started: cx.settings.timestamp.then_some(cx.now),
             mark: 0,
-            counters: cx.settings.acct.then(Default::default),
+            counters: cx.settings.acct.then(Box::default),
             protocol,
             nat: NatInfo::default(),
             helper: None,
@@ -224,7 +223,7 @@ impl Table {
                 Reason::NewFlow
             }
         };
-        Ok((Arc::new(Flow::new(self.next_serial(), *tuple, state)), reason))
+        Ok((state, reason))
     }
 
     fn helper_for(
@@ -266,7 +265,7 @@ impl Table {
         if tracking.direction == Direction::Reply {
             return Ok(false);
         }
-        let Some(flow) = tracking.flow.clone() else {
+        let Some(flow) = &tracking.flow else {
             return Ok(false);
         };
         loop {
@@ -284,7 +283,7 @@ impl Table {
                 if let Some(started) = &mut state.started {
                     *started = cx.now;
                 }
-                match self.insert(&flow, &state) {
+                match self.insert(flow, &state) {
                     Ok(()) => {
                         flow.settle(&state);
                         return Ok(true);
@@ -299,19 +298,15 @@ impl Table {
                 self.delete(&holder);
                 continue;
             }
-            return self.resolve_clash(&flow, &holder, packet, tracking).map(|()| false);
+            self.resolve_clash(flow, &holder, packet)?;
+            tracking.flow = Some(holder);
+            return Ok(false);
         }
     }
 
     /// Two packets of one new flow were under way at the same time, and the other one's flow is in the table already. UDP may join it, if NAT did
     /// not decide differently for the two.
-    fn resolve_clash(
-        &self,
-        flow: &Arc<Flow>,
-        holder: &Arc<Flow>,
-        packet: &Packet,
-        tracking: &mut Tracking,
-    ) -> Result<(), DropReason> {
+    fn resolve_clash(&self, flow: &Arc<Flow>, holder: &Arc<Flow>, packet: &Packet) -> Result<(), DropReason> {
         let reply = flow.lock().reply;
         let mut theirs = holder.lock();
         let same = holder.original() == flow.original() && theirs.reply == reply;
@@ -319,8 +314,6 @@ impl Table {
             return Err(DropReason::Clash);
         }
         count(&mut theirs, Direction::Original, packet);
-        drop(theirs);
-        tracking.flow = Some(Arc::clone(holder));
         Ok(())
     }
 }

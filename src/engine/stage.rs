@@ -10,7 +10,7 @@ use super::reason::Reason;
 use super::services::EngineServices;
 use super::walk::{Verdict, Walk};
 use crate::base::{Family, InterfaceName};
-use crate::conntrack::{CtState, TrackContext, TrackStage, Tracked, Tracking};
+use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
@@ -310,25 +310,12 @@ impl<O: Observer> Pass<'_, O> {
             self.router.flows.got_through(self.now, flow);
             return Ok(());
         }
-        let mut helper = HelperContext {
-            now: self.now,
-            settings: &self.config.conntrack,
-            table: &self.router.flows,
-            random: &mut self.worker.random,
+        let (is_read, is_shifted) = {
+            let state = flow.lock();
+            (state.helper.is_some(), state.status.has(Status::SEQ_ADJUST))
         };
-        // Seen: the packet whose length the helper changes first is not adjusted itself, not even looked at.
-        let is_shifted = nat::shifts_sequences(&transit.tracking);
-        let before = O::IN_DETAIL.then(|| transit.packet.clone());
-        let heard = helper::run(&mut transit.packet, &transit.tracking, &mut helper).map_err(Reason::Helper)?;
-        if let (Some(before), Some(heard)) = (before, &heard) {
-            self.observer.see(Event::Helped {
-                heard,
-                before: &before,
-                after: &transit.packet,
-            });
-        }
-        if is_shifted {
-            nat::adjust_sequences(&mut transit.packet, &transit.tracking).map_err(Reason::Nat)?;
+        if is_read || is_shifted {
+            self.read_and_shift(transit, is_shifted)?;
         }
         let cx = TrackContext {
             now: self.now,
@@ -341,6 +328,30 @@ impl<O: Observer> Pass<'_, O> {
             .flows
             .confirm(&cx, &transit.packet, &mut transit.tracking)
             .map_err(Reason::Tracking)
+    }
+
+    /// A helper reads the packet, and its numbers are shifted. Seen: the packet whose length the helper changes first is not adjusted itself, not even
+    /// looked at: `is_shifted` is what was before.
+    fn read_and_shift(&mut self, transit: &mut Transit, is_shifted: bool) -> Result<(), Reason> {
+        let mut helper = HelperContext {
+            now: self.now,
+            settings: &self.config.conntrack,
+            table: &self.router.flows,
+            random: &mut self.worker.random,
+        };
+        let before = O::IN_DETAIL.then(|| transit.packet.clone());
+        let heard = helper::run(&mut transit.packet, &transit.tracking, &mut helper).map_err(Reason::Helper)?;
+        if let (Some(before), Some(heard)) = (before, &heard) {
+            self.observer.see(Event::Helped {
+                heard,
+                before: &before,
+                after: &transit.packet,
+            });
+        }
+        if is_shifted {
+            nat::adjust_sequences(&mut transit.packet, &transit.tracking).map_err(Reason::Nat)?;
+        }
+        Ok(())
     }
 }
 

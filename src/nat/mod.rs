@@ -9,7 +9,7 @@ mod tests;
 mod translate;
 
 pub use reason::DropReason;
-pub use sequence::{adjust_sequences, record_length_change, shifts_sequences};
+pub use sequence::{adjust_sequences, record_length_change};
 pub use setup::{is_done, null_binding, setup, track};
 pub use translate::{Translated, translate};
 

@@ -7,12 +7,6 @@ use crate::packet::{ChecksumState, Packet};
 use crate::wire::tcp::{self, flags, option};
 use crate::wire::{be16, be32, checksum, put16, put32};
 
-/// Whether the numbers of a packet of this flow have to be shifted.
-pub fn shifts_sequences(tracking: &Tracking) -> bool {
-    let Some(flow) = &tracking.flow else { return false };
-    flow.lock().status.has(Status::SEQ_ADJUST)
-}
-
 /// Shifts sequence and acknowledgement numbers and SACK blocks; true when the packet changed. To be called between the helper and the confirmation.
 pub fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Result<bool, DropReason> {
     let Some(flow) = &tracking.flow else {

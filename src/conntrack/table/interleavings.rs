@@ -35,7 +35,11 @@ fn assert_whole(table: &Table) {
     for flow in &flows {
         let reply = flow.lock().reply;
         for tuple in [flow.original(), &reply] {
-            assert!(table.find(tuple).is_some_and(|(found, _)| Arc::ptr_eq(&found, flow)));
+            assert!(
+                table
+                    .find(table.hash(tuple), tuple)
+                    .is_some_and(|(found, _)| Arc::ptr_eq(&found, flow))
+            );
         }
     }
     let kept: usize = table
