@@ -37,6 +37,7 @@ static WEEKDAY: MatchSpec = MatchSpec {
     exclusive: &[],
     build: |given| Ok(Arc::new(Weekday::of(given))),
     unlist: unlist_weekday,
+    directory: None,
     about: "days of the week",
     samples: NO_SAMPLES,
 };

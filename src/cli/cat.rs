@@ -63,7 +63,7 @@ fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
         "/proc/net/ip_tables_targets" => lines(ext::TARGETS.iter().map(|spec| spec.name.to_owned())),
         name => {
             let Some(path) = name.strip_prefix("/proc/sys/") else {
-                return Err("No such file or directory");
+                return shared(machine, name);
             };
             let key = path.trim_end_matches('/').replace('/', ".");
             match machine.sysctl(&key) {
@@ -75,6 +75,26 @@ fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
             }
         }
     })
+}
+
+/// What rules share by name.
+fn shared(machine: &Machine, name: &str) -> Result<String, &'static str> {
+    match place_of_shared(name) {
+        Some((_, "")) => Err("Is a directory"),
+        Some((directory, name)) => match machine.router().shared(directory, name) {
+            Some(state) => Ok(state.read(machine.clock())),
+            None => Err("No such file or directory"),
+        },
+        None => Err("No such file or directory"),
+    }
+}
+
+/// The directory of an extension under `/proc/net`, and a name in it: empty for the directory itself.
+pub fn place_of_shared(path: &str) -> Option<(&'static str, &str)> {
+    let path = path.strip_prefix("/proc/net/")?;
+    let (directory, name) = path.split_once('/').unwrap_or((path, ""));
+    let known = ext::matches().filter_map(|spec| spec.directory).find(|known| *known == directory)?;
+    Some((known, name))
 }
 
 /// The kernel lists the youngest first, and none before its family's tool has asked for one.

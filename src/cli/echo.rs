@@ -1,5 +1,7 @@
-//! `echo`, so that old scripts can write to `/proc/sys`: `echo 1 > /proc/sys/net/ipv4/ip_forward`.
+//! `echo`, so that old scripts can write to `/proc/sys`, and to what rules share by name: `echo 1 > /proc/sys/net/ipv4/ip_forward`,
+//! `echo +192.0.2.9 > /proc/net/xt_recent/ssh`.
 
+use super::cat::place_of_shared;
 use crate::lab::machine::{KnobError, Machine, ToolOutput};
 
 pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
@@ -12,7 +14,14 @@ pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
         return ToolOutput::success(text + "\n");
     };
     let Some(path) = file.strip_prefix("/proc/sys/") else {
-        return ToolOutput::failure(2, format!("echo: {file}: a lab writes to files under /proc/sys only\n"));
+        return match place_of_shared(file) {
+            Some((_, "")) => ToolOutput::failure(1, format!("echo: {file}: Is a directory\n")),
+            Some((directory, name)) => write_shared(machine, directory, name, &text),
+            None => ToolOutput::failure(
+                2,
+                format!("echo: {file}: a lab writes to files under /proc/sys, and to lists in /proc/net, only\n"),
+            ),
+        };
     };
     match machine.set_sysctl(&path.replace('/', "."), &text) {
         Ok(()) => ToolOutput::default(),
@@ -25,5 +34,20 @@ pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
             };
             ToolOutput::failure(1, format!("echo: {file}: {why}\n"))
         }
+    }
+}
+
+fn write_shared(machine: &Machine, directory: &str, name: &str, text: &str) -> ToolOutput {
+    let file = format!("/proc/net/{directory}/{name}");
+    match machine.write_shared(directory, name, format!("{text}\n").as_bytes()) {
+        Some(Ok(())) => ToolOutput::default(),
+        Some(Err(refused)) => ToolOutput {
+            advice: format!("expected {}", refused.expected),
+            ..ToolOutput::failure(1, "echo: write error: Invalid argument\n")
+        },
+        None => ToolOutput {
+            advice: format!("no rule in force names {name}"),
+            ..ToolOutput::failure(1, format!("echo: {file}: No such file or directory\n"))
+        },
     }
 }

@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::reason::Place;
+use super::shared::{Joining, SharedCopies, SharedStates};
 use crate::base::Time;
 use crate::rule::{
-    Action, Chain, ChainKind, CountId, Errno, Hook, HookSet, Match, Policy, Refusal, Rule, Scope, Selector, State,
+    Action, BoundState, Chain, ChainKind, CountId, Errno, Hook, HookSet, Match, Policy, Refusal, Rule, Scope, Selector, State,
     TableRules, Target,
 };
 
@@ -22,6 +23,8 @@ pub struct CompiledTable {
     pub names: Box<[Arc<str>]>,
     /// True when a rule makes the kernel track connections.
     pub needs_conntrack: bool,
+    /// What its rules share by name, among them and with those of other tables.
+    pub shared: SharedStates,
 }
 
 /// A hook's way into the table.
@@ -57,7 +60,7 @@ pub enum StepKind {
 /// A match and its state in this table.
 pub struct BoundMatch {
     pub test: Arc<dyn Match>,
-    pub state: Option<Box<State>>,
+    pub state: Option<BoundState>,
 }
 
 pub enum BoundAction {
@@ -76,7 +79,8 @@ pub enum BoundAction {
 
 impl CompiledTable {
     /// Checks as the kernel checks: targets of jumps exist, no chain reaches itself, every extension may stand where it is reached from.
-    pub fn compile(rules: Arc<TableRules>, now: Time) -> Result<Self, Refusal> {
+    pub fn compile(rules: Arc<TableRules>, in_force: SharedStates, now: Time) -> Result<Self, Refusal> {
+        let mut sharing = Joining::beside(in_force);
         let index: HashMap<&str, usize> = rules
             .chains
             .iter()
@@ -104,7 +108,7 @@ impl CompiledTable {
                     id: rule.id,
                     kind: StepKind::Rule {
                         selector: rule.selector,
-                        matches: bind(rule, now),
+                        matches: bind(rule, &mut sharing, now),
                         action: bind_action(&rule.action, &index, &starts, now)?,
                         rule: Arc::clone(rule),
                     },
@@ -138,12 +142,13 @@ impl CompiledTable {
             entries,
             names,
             needs_conntrack,
+            shared: sharing.joined,
             rules,
         })
     }
 
     /// The same table with states of its own, which go on from where these are.
-    pub fn copy(&self, now: Time) -> Self {
+    pub fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
         let steps = self.steps.iter().map(|step| Step {
             chain: step.chain,
             number: step.number,
@@ -156,7 +161,7 @@ impl CompiledTable {
                     rule,
                 } => StepKind::Rule {
                     selector: *selector,
-                    matches: matches.iter().map(|bound| bound.copy(now)).collect(),
+                    matches: matches.iter().map(|bound| bound.copy(copies, now)).collect(),
                     action: action.copy(now),
                     rule: Arc::clone(rule),
                 },
@@ -170,6 +175,7 @@ impl CompiledTable {
             entries: self.entries,
             names: self.names.clone(),
             needs_conntrack: self.needs_conntrack,
+            shared: copies.of(&self.shared),
         }
     }
 
@@ -193,11 +199,15 @@ impl CompiledTable {
 }
 
 impl BoundMatch {
-    fn copy(&self, now: Time) -> Self {
-        let copied = self.state.as_deref().and_then(|state| self.test.copy_state(state));
+    fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
+        let own = |state: Option<Box<State>>| state.or_else(|| self.test.state(now)).map(BoundState::Own);
         Self {
             test: Arc::clone(&self.test),
-            state: copied.or_else(|| self.test.state(now)),
+            state: match &self.state {
+                Some(BoundState::Shared(state)) => Some(BoundState::Shared(copies.copy_of(state))),
+                Some(BoundState::Own(state)) => own(self.test.copy_state(state.as_ref())),
+                None => own(None),
+            },
         }
     }
 }
@@ -234,12 +244,15 @@ impl fmt::Debug for CompiledTable {
     }
 }
 
-fn bind(rule: &Rule, now: Time) -> Box<[BoundMatch]> {
+fn bind(rule: &Rule, sharing: &mut Joining, now: Time) -> Box<[BoundMatch]> {
     rule.matches
         .iter()
         .map(|test| BoundMatch {
             test: Arc::clone(test),
-            state: test.state(now),
+            state: match test.sharing() {
+                Some(named) => Some(BoundState::Shared(sharing.join(named))),
+                None => test.state(now).map(BoundState::Own),
+            },
         })
         .collect()
 }
@@ -420,13 +433,13 @@ mod tests {
             ("b", &[jump("c")]),
             ("c", &[]),
         ]);
-        assert!(CompiledTable::compile(Arc::new(diamond), Time::ZERO).is_ok());
+        assert!(CompiledTable::compile(Arc::new(diamond), SharedStates::default(), Time::ZERO).is_ok());
         let looped = table(&[("INPUT", &[jump("a")]), ("a", &[jump("b")]), ("b", &[jump("a")])]);
-        let refusal = CompiledTable::compile(Arc::new(looped), Time::ZERO).unwrap_err();
+        let refusal = CompiledTable::compile(Arc::new(looped), SharedStates::default(), Time::ZERO).unwrap_err();
         assert_eq!(refusal.errno, Errno::TooManyLinks);
         let own = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Goto("a".to_owned())])]);
         assert_eq!(
-            CompiledTable::compile(Arc::new(own), Time::ZERO).unwrap_err().errno,
+            CompiledTable::compile(Arc::new(own), SharedStates::default(), Time::ZERO).unwrap_err().errno,
             Errno::TooManyLinks
         );
     }
@@ -437,7 +450,7 @@ mod tests {
         let jump = |name: &str| Action::Jump(name.to_owned());
         let refused = |stop: Action| {
             let looped = table(&[("INPUT", &[jump("a")]), ("a", &[stop, jump("a")])]);
-            CompiledTable::compile(Arc::new(looped), Time::ZERO).is_err()
+            CompiledTable::compile(Arc::new(looped), SharedStates::default(), Time::ZERO).is_err()
         };
         for stop in [Action::Accept, Action::Drop, Action::Return, Action::Queue] {
             assert!(!refused(stop));
@@ -446,21 +459,21 @@ mod tests {
         let mut conditional = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Accept, jump("a")])]);
         let chain = conditional.chains.iter_mut().find(|chain| chain.name == "a").unwrap();
         Arc::make_mut(&mut chain.rules[0]).selector.source_inverted = true;
-        assert!(CompiledTable::compile(Arc::new(conditional), Time::ZERO).is_err());
+        assert!(CompiledTable::compile(Arc::new(conditional), SharedStates::default(), Time::ZERO).is_err());
     }
 
     #[test]
     fn a_loop_that_no_hook_reaches_is_taken() {
         let jump = |name: &str| Action::Jump(name.to_owned());
         let unreached = table(&[("a", &[jump("b")]), ("b", &[jump("a")])]);
-        assert!(CompiledTable::compile(Arc::new(unreached), Time::ZERO).is_ok());
+        assert!(CompiledTable::compile(Arc::new(unreached), SharedStates::default(), Time::ZERO).is_ok());
     }
 
     #[test]
     fn jumps_into_nowhere_are_refused() {
         let lost = table(&[("INPUT", &[Action::Jump("nowhere".to_owned())])]);
         assert_eq!(
-            CompiledTable::compile(Arc::new(lost), Time::ZERO).unwrap_err().errno,
+            CompiledTable::compile(Arc::new(lost), SharedStates::default(), Time::ZERO).unwrap_err().errno,
             Errno::NoEntry
         );
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::compile::{CompiledTable, StepKind};
 use super::counting::{Counter, Places};
+use super::shared::{SharedCopies, SharedStates};
 use crate::base::sync::ArcSwap;
 use crate::base::{Family, Time};
 use crate::rule::{ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
@@ -35,8 +36,8 @@ impl LiveFamily {
         &self.created
     }
 
-    fn copy(&self, now: Time) -> Self {
-        let copy = |table: &Option<Arc<LiveTable>>| table.as_ref().map(|table| Arc::new(table.copy(now)));
+    fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
+        let copy = |table: &Option<Arc<LiveTable>>| table.as_ref().map(|table| Arc::new(table.copy(copies, now)));
         Self {
             tables: std::array::from_fn(|at| copy(&self.tables[at])),
             created: self.created.clone(),
@@ -57,16 +58,23 @@ impl Live {
 
     /// All of it for a router of its own with one worker.
     pub fn copy(&self, now: Time) -> Self {
+        let copies = SharedCopies::of_all(&self.shared());
         Self {
-            families: std::array::from_fn(|at| self.families[at].copy(now)),
+            families: std::array::from_fn(|at| self.families[at].copy(&copies, now)),
         }
+    }
+
+    /// What the rules of all tables share by name. What none of them names any more is gone.
+    pub fn shared(&self) -> SharedStates {
+        let tables = self.families.iter().flat_map(|family| family.tables.iter().flatten());
+        tables.flat_map(|table| table.compiled.shared.iter()).collect()
     }
 
     /// A copy with one table replaced, or made. Counters go on where the rule says so; nothing of `self` changes.
     pub fn with_table(&self, rules: TableRules, workers: usize, now: Time) -> Result<Replacement, Refusal> {
         let (family, table) = (rules.family, rules.table);
         let before = self.of(family).table(table);
-        let (made, seen) = LiveTable::new(rules, before, workers, now)?;
+        let (made, seen) = LiveTable::new(rules, before, self.shared(), workers, now)?;
         let mut families = self.families.clone();
         let changed = &mut families[family as usize];
         if before.is_none() {
@@ -114,6 +122,7 @@ impl LiveTable {
     fn new(
         mut rules: TableRules,
         before: Option<&Arc<Self>>,
+        shared: SharedStates,
         workers: usize,
         now: Time,
     ) -> Result<(Self, Vec<(Counter, Counters)>), Refusal> {
@@ -137,7 +146,7 @@ impl LiveTable {
                 ChainKind::User => Start::From(Counters::default()),
             });
         }
-        let compiled = CompiledTable::compile(Arc::new(rules), now)?;
+        let compiled = CompiledTable::compile(Arc::new(rules), shared, now)?;
         let wanted = starts.iter().filter(|it| matches!(it, Start::From(_))).count();
         let mut places = Places::new(workers.max(1), wanted);
         let counters = starts.into_iter().map(|start| match start {
@@ -153,12 +162,12 @@ impl LiveTable {
     }
 
     /// The same table for a router of its own with one worker: counters and states go on from where these are.
-    fn copy(&self, now: Time) -> Self {
+    fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
         let mut places = Places::new(1, self.counters.len());
         let counters = self.counters.iter().map(|it| places.counting_from(it.sum()));
         Self {
             counters: counters.collect(),
-            compiled: self.compiled.copy(now),
+            compiled: self.compiled.copy(copies, now),
             texts: OnceLock::new(),
         }
     }

@@ -12,6 +12,7 @@ mod pass;
 mod reason;
 mod reject;
 mod router;
+mod shared;
 mod services;
 mod stage;
 mod walk;

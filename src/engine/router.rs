@@ -1,5 +1,6 @@
 //! The router: what is configured, what is in force, what is remembered, and the way of a packet through it all.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use super::live::{Live, LiveTable};
@@ -11,7 +12,7 @@ use crate::base::sync::{ArcSwap, Mutex};
 use crate::base::{Family, InterfaceId, Random, Time};
 use crate::conntrack::{self, ConntrackHelper, Settings};
 use crate::net::{HostState, Listeners, Net, Reassembly};
-use crate::rule::{CountId, Counters, Errno, Refusal, Table, TableRules};
+use crate::rule::{CountId, Counters, Errno, Refusal, Shared, Table, TableRules};
 
 /// What a router is set up with. A value: a change publishes another.
 #[derive(Clone, Debug)]
@@ -204,6 +205,16 @@ impl Router {
     /// The table in force, with its counters.
     pub fn live_table(&self, family: Family, table: Table) -> Option<Arc<LiveTable>> {
         self.live.load().of(family).table(table).map(Arc::clone)
+    }
+
+    /// What rules share under a name, as long as one in force names it.
+    pub fn shared(&self, directory: &str, name: &str) -> Option<Arc<dyn Shared>> {
+        self.live.load().shared().find(directory, name)
+    }
+
+    /// All such names, by their directories under `/proc/net`.
+    pub fn shared_names(&self) -> BTreeSet<(&'static str, Arc<str>)> {
+        self.live.load().shared().names()
     }
 
     /// Packets and bytes of every rule and policy of a table.

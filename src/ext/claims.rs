@@ -15,7 +15,7 @@ use crate::nat::{self, Manip, NatContext, NatRange};
 use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
-    Action, Answer, Changes, Condition, Context, Count, CountId, Effect, Ends, Hook, HookSet, LogRecord, Lowered,
+    BoundState, Action, Answer, Changes, Condition, Context, Count, CountId, Effect, Ends, Hook, HookSet, LogRecord, Lowered,
     Match, Matched, PlainFields, Rule, Selector, Services, StateUse, Table, Target, TargetContext, TargetVerdict,
 };
 use crate::wire::ipv4;
@@ -33,7 +33,7 @@ fn what_a_match_excludes_never_matches_and_what_it_promises_does() {
             }
             let lowered = &subject.lowered;
             let answer = lowered.answer(&fields);
-            let state = subject.test.state(NOW);
+            let state = BoundState::fresh(subject.test.as_ref(), NOW);
             let matched = subject.test.evaluate(&Context {
                 state: state.as_deref(),
                 ..sight.context()
@@ -88,7 +88,7 @@ fn ask(rule: &Rule, sight: &Sight) -> (Matched, bool) {
     }
     for test in &rule.matches {
         has_written |= test.effect().state == StateUse::Writes;
-        let state = test.state(NOW);
+        let state = BoundState::fresh(test.as_ref(), NOW);
         let matched = test.evaluate(&Context {
             state: state.as_deref(),
             ..sight.context()
@@ -112,7 +112,7 @@ fn a_pure_match_answers_alike_whatever_happens_meanwhile() {
                 continue;
             }
             let effect = subject.test.effect();
-            let state = subject.test.state(NOW);
+            let state = BoundState::fresh(subject.test.as_ref(), NOW);
             let cx = Context {
                 state: state.as_deref(),
                 ..sight.context()

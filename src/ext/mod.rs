@@ -52,6 +52,8 @@ pub struct MatchSpec {
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Match>, UsageError>,
     /// The inverse of [`Match::list`]: [`listed::never`] where there is none.
     pub unlist: Unlist,
+    /// Under `/proc/net`: where a file shows what its rules share by each name ([`Match::sharing`]).
+    pub directory: Option<&'static str>,
     /// One line for the manual.
     pub about: &'static str,
     pub samples: Samples,
@@ -120,6 +122,7 @@ registry! {
     match limit
     match mark
     match multiport
+    match recent
     match state
     match statistic
     match tcp

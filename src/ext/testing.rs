@@ -12,7 +12,7 @@ use crate::nat::{Manip, NatRange};
 use crate::net::Net;
 use crate::packet::{End, Packet};
 use crate::rule::{
-    Context, Hook, HookSet, LogRecord, Match, Matched, Refusal, Scope, Selector, Services, State, Table, Target,
+    BoundState, Context, Hook, HookSet, LogRecord, Match, Matched, Refusal, Scope, Selector, Services, State, Table, Target,
     TargetContext, TargetVerdict,
 };
 use crate::wire::{checksum, ipv4};
@@ -288,7 +288,7 @@ impl Bench {
 
     /// The answer, and the sentence where it is no.
     pub fn ask(&self, made: &dyn Match, packet: &Packet) -> (Matched, String) {
-        let state = made.state(self.now);
+        let state = BoundState::fresh(made, self.now);
         let cx = self.context(packet, state.as_deref());
         let matched = made.evaluate(&cx);
         let why = match matched {

@@ -20,6 +20,7 @@ use crate::conntrack::{ConntrackHelper, SettingError, Settings};
 use crate::engine::{Config, Router};
 use crate::helper::{self, HelperSpec};
 use crate::net::{Net, SysctlError};
+use crate::rule::{Clock, WriteRefused};
 
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Copy, Debug)]
@@ -343,6 +344,24 @@ impl Machine {
         let before = self.modules.len();
         self.modules.retain(|known| known != name);
         self.modules.len() < before
+    }
+
+    /// For files that show the kernel's clock.
+    pub fn clock(&self) -> Clock {
+        Clock {
+            now: self.now,
+            booted: self.booted,
+        }
+    }
+
+    /// Writes to what rules share by this name. `None` where none in force names it; what the kernel says of a refusal goes into the log.
+    pub fn write_shared(&self, directory: &str, name: &str, text: &[u8]) -> Option<Result<(), WriteRefused>> {
+        let state = self.router().shared(directory, name)?;
+        let written = state.write(text, self.now);
+        if let Err(refused) = &written {
+            self.log.keep(self.now, refused.logged.clone());
+        }
+        Some(written)
     }
 
     /// By a key with dots: `net.ipv4.ip_forward`. `None` where there is no such key.

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use super::{Context, Effect, HookSet, LogRecord, Lowered, Rejection, Selector, Table, TargetContext};
+use super::{Context, Effect, HookSet, LogRecord, Lowered, Rejection, Selector, Sharing, Table, TargetContext};
 use crate::base::Time;
 use crate::packet::Packet;
 
@@ -61,6 +61,10 @@ pub trait Match: DynEq + Debug + Send + Sync + 'static {
     }
     /// The same state again, for a copy of the router that goes its own way. Whatever has state must say how it is copied.
     fn copy_state(&self, _state: &State) -> Option<Box<State>> {
+        None
+    }
+    /// State that is not this rule's alone, but has a name.
+    fn sharing(&self) -> Option<&dyn Sharing> {
         None
     }
     /// True where the kernel starts to track connections because this match is used.

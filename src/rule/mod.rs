@@ -8,6 +8,7 @@ mod effect;
 mod extension;
 mod lower;
 mod selector;
+mod shared;
 mod table;
 
 pub use context::{Context, LogRecord, Rejection, Services, TargetContext};
@@ -15,6 +16,7 @@ pub use effect::{Changes, Effect, Ends, StateUse};
 pub use extension::{DynEq, Errno, Match, Matched, Refusal, Scope, State, Target, TargetVerdict};
 pub use lower::{Answer, Condition, Field, Lowered, PlainFields};
 pub use selector::{Miss, Selector};
+pub use shared::{BoundState, Clock, JIFFIES_PER_SECOND, Shared, Sharing, WriteRefused, jiffies};
 pub use table::{Hook, HookSet, Table};
 
 use std::sync::Arc;

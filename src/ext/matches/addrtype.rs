@@ -27,6 +27,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[&[LIMIT_IN.name(), LIMIT_OUT.name()]],
     build,
     unlist,
+    directory: None,
     about: "what kind of address source and destination are, seen from this host",
     samples: SAMPLES,
 };

@@ -22,6 +22,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[],
     build,
     unlist,
+    directory: None,
     about: "a remark; matches everything",
     samples: SAMPLES,
 };

@@ -21,6 +21,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[],
     build,
     unlist,
+    directory: None,
     about: "bits of the mark of the packet's flow",
     samples: SAMPLES,
 };

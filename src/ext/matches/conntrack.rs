@@ -46,6 +46,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[],
     build,
     unlist,
+    directory: None,
     about: "what tracking knows of the packet's flow",
     samples: SAMPLES,
 };

@@ -24,6 +24,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[],
     build,
     unlist,
+    directory: None,
     about: "type and code of ICMP",
     samples: SAMPLES,
 };

@@ -24,6 +24,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[],
     build,
     unlist,
+    directory: None,
     about: "matches as long as there is a token in a bucket that fills at a rate",
     samples: SAMPLES,
 };

@@ -9,6 +9,7 @@ pub mod limit;
 pub mod mark;
 pub mod multiport;
 mod ports;
+pub mod recent;
 pub mod state;
 pub mod statistic;
 pub mod tcp;

@@ -26,6 +26,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[&[SOURCE.name(), DESTINATION.name(), EITHER.name()]],
     build,
     unlist,
+    directory: None,
     about: "up to fifteen ports, a range counting twice",
     samples: SAMPLES,
 };

@@ -25,6 +25,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[],
     build,
     unlist,
+    directory: None,
     about: "the packet's relation to its flow",
     samples: SAMPLES,
 };

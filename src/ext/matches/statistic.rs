@@ -27,6 +27,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     ],
     build,
     unlist,
+    directory: None,
     about: "a part of the packets, by chance or every nth",
     samples: SAMPLES,
 };

@@ -30,6 +30,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[],
     build,
     unlist,
+    directory: None,
     about: "ports, flags and options of TCP",
     samples: SAMPLES,
 };

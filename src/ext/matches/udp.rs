@@ -23,6 +23,7 @@ pub const SPEC: MatchSpec = MatchSpec {
     exclusive: &[],
     build,
     unlist,
+    directory: None,
     about: "ports of UDP",
     samples: SAMPLES,
 };

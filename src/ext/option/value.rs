@@ -195,7 +195,8 @@ fn literal(text: &str, family: Family) -> Option<IpAddr> {
     }
 }
 
-fn address(text: &str, family: Family) -> Result<IpAddr, UsageError> {
+/// As the tool asks for a host: an address in any form, or a name that is known without asking anybody.
+pub fn address(text: &str, family: Family) -> Result<IpAddr, UsageError> {
     if let Some(address) = literal(text, family) {
         return Ok(address);
     }

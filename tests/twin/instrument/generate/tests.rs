@@ -146,6 +146,7 @@ static MORE: MatchSpec = MatchSpec {
     exclusive: &[],
     build: |_| Err(UsageError::parameter("it is only drawn")),
     unlist: nflab::ext::listed::never,
+    directory: None,
     about: "one more",
     samples: samples(drawn(
         |_| 30,

@@ -1,0 +1,91 @@
+//! State that rules share by a name, and that a file under `/proc/net` shows: it lives as long as a rule in force names it.
+
+use std::any::Any;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::{LogRecord, Match, State};
+use crate::base::Time;
+
+/// What a match says of state that it shares with all rules, of any table and family, that give the same name in the same directory. It is what
+/// `Context::state` gives; `Match::state` makes nothing then.
+pub trait Sharing {
+    /// Under `/proc/net`. Names in one directory are all one extension's.
+    fn directory(&self) -> &'static str;
+    fn name(&self) -> &str;
+    /// For the first rule that names it.
+    fn make(&self) -> Arc<dyn Shared>;
+    /// For each further one, and each time that one comes into force again.
+    fn join(&self, _state: &State) {}
+}
+
+/// The state itself. Behind its own lock, because workers, rules and readers share it.
+pub trait Shared: Any + Send + Sync {
+    /// The same for a copy of the router that goes its own way.
+    fn copy(&self) -> Arc<dyn Shared>;
+    fn as_state(&self) -> &State;
+    /// What reading its file gives.
+    fn read(&self, clock: Clock) -> String;
+    /// What one `write` to its file does.
+    fn write(&self, text: &[u8], now: Time) -> Result<(), WriteRefused>;
+}
+
+/// A match's state: its rule's own, or that of all who give its name.
+pub enum BoundState {
+    Own(Box<State>),
+    Shared(Arc<dyn Shared>),
+}
+
+impl BoundState {
+    /// As for the first rule that comes into force now.
+    pub fn fresh(test: &dyn Match, now: Time) -> Option<Self> {
+        match test.sharing() {
+            Some(named) => Some(Self::Shared(named.make())),
+            None => test.state(now).map(Self::Own),
+        }
+    }
+}
+
+impl Deref for BoundState {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        match self {
+            Self::Own(state) => state.as_ref(),
+            Self::Shared(state) => state.as_state(),
+        }
+    }
+}
+
+/// When a file is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    pub now: Time,
+    /// When the machine was switched on: the kernel's own clock counts from there.
+    pub booted: Time,
+}
+
+impl Clock {
+    /// The kernel's counter of jiffies then, as kernels of 64 bits print it: it begins five minutes before its lower half is full.
+    pub fn jiffies(self, at: u64) -> u64 {
+        const AT_BOOT: u64 = (1 << 32) - 300 * JIFFIES_PER_SECOND;
+        AT_BOOT.wrapping_add(at.wrapping_sub(jiffies(self.booted)))
+    }
+}
+
+/// As kernels are built.
+pub const JIFFIES_PER_SECOND: u64 = 250;
+
+/// The last jiffy that has begun.
+pub fn jiffies(now: Time) -> u64 {
+    now.as_nanos() / (1_000_000_000 / JIFFIES_PER_SECOND)
+}
+
+/// A write that the kernel answers with EINVAL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteRefused {
+    /// What goes into the kernel's log.
+    pub logged: Option<LogRecord>,
+    /// What would have been right, for people.
+    pub expected: &'static str,
+}
