@@ -93,7 +93,9 @@ fn shared(machine: &Machine, name: &str) -> Result<String, &'static str> {
 pub fn place_of_shared(path: &str) -> Option<(&'static str, &str)> {
     let path = path.strip_prefix("/proc/net/")?;
     let (directory, name) = path.split_once('/').unwrap_or((path, ""));
-    let known = ext::matches().filter_map(|spec| spec.directory).find(|known| *known == directory)?;
+    let known = ext::matches()
+        .filter_map(|spec| spec.directory)
+        .find(|known| *known == directory)?;
     Some((known, name))
 }
 

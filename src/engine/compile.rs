@@ -8,8 +8,8 @@ use super::reason::Place;
 use super::shared::{Joining, SharedCopies, SharedStates};
 use crate::base::Time;
 use crate::rule::{
-    Action, BoundState, Chain, ChainKind, CountId, Errno, Hook, HookSet, Match, Policy, Refusal, Rule, Scope, Selector, State,
-    TableRules, Target,
+    Action, BoundState, Chain, ChainKind, CountId, Errno, Hook, HookSet, Match, Policy, Refusal, Rule, Scope, Selector,
+    State, TableRules, Target,
 };
 
 /// A table in the form that packets walk.
@@ -439,7 +439,9 @@ mod tests {
         assert_eq!(refusal.errno, Errno::TooManyLinks);
         let own = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Goto("a".to_owned())])]);
         assert_eq!(
-            CompiledTable::compile(Arc::new(own), SharedStates::default(), Time::ZERO).unwrap_err().errno,
+            CompiledTable::compile(Arc::new(own), SharedStates::default(), Time::ZERO)
+                .unwrap_err()
+                .errno,
             Errno::TooManyLinks
         );
     }
@@ -473,7 +475,9 @@ mod tests {
     fn jumps_into_nowhere_are_refused() {
         let lost = table(&[("INPUT", &[Action::Jump("nowhere".to_owned())])]);
         assert_eq!(
-            CompiledTable::compile(Arc::new(lost), SharedStates::default(), Time::ZERO).unwrap_err().errno,
+            CompiledTable::compile(Arc::new(lost), SharedStates::default(), Time::ZERO)
+                .unwrap_err()
+                .errno,
             Errno::NoEntry
         );
     }

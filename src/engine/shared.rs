@@ -17,7 +17,10 @@ impl SharedStates {
     }
 
     pub fn find(&self, directory: &str, name: &str) -> Option<Arc<dyn Shared>> {
-        let found = self.0.iter().find(|((of, known), _)| *of == directory && **known == *name);
+        let found = self
+            .0
+            .iter()
+            .find(|((of, known), _)| *of == directory && **known == *name);
         found.map(|(_, state)| Arc::clone(state))
     }
 

@@ -15,8 +15,9 @@ use crate::nat::{self, Manip, NatContext, NatRange};
 use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
-    BoundState, Action, Answer, Changes, Condition, Context, Count, CountId, Effect, Ends, Hook, HookSet, LogRecord, Lowered,
-    Match, Matched, PlainFields, Rule, Selector, Services, StateUse, Table, Target, TargetContext, TargetVerdict,
+    Action, Answer, BoundState, Changes, Condition, Context, Count, CountId, Effect, Ends, Hook, HookSet, LogRecord,
+    Lowered, Match, Matched, PlainFields, Rule, Selector, Services, StateUse, Table, Target, TargetContext,
+    TargetVerdict,
 };
 use crate::wire::ipv4;
 

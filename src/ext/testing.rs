@@ -12,8 +12,8 @@ use crate::nat::{Manip, NatRange};
 use crate::net::Net;
 use crate::packet::{End, Packet};
 use crate::rule::{
-    BoundState, Context, Hook, HookSet, LogRecord, Match, Matched, Refusal, Scope, Selector, Services, State, Table, Target,
-    TargetContext, TargetVerdict,
+    BoundState, Context, Hook, HookSet, LogRecord, Match, Matched, Refusal, Scope, Selector, Services, State, Table,
+    Target, TargetContext, TargetVerdict,
 };
 use crate::wire::{checksum, ipv4};
 

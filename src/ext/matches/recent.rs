@@ -9,9 +9,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError, address};
 use crate::ext::wording::not;
 use crate::ext::{MatchSpec, NeedsOne};
-use crate::rule::{
-    Context, Effect, Errno, Match, Matched, Refusal, Scope, Shared, Sharing, State, StateUse, jiffies,
-};
+use crate::rule::{Context, Effect, Errno, Match, Matched, Refusal, Scope, Shared, Sharing, State, StateUse, jiffies};
 
 mod list;
 mod samples;
@@ -49,7 +47,11 @@ pub const SPEC: MatchSpec = MatchSpec {
     samples: samples::SAMPLES,
 };
 
-const SET: Opt<()> = Opt::flag("set", "the address goes into the list, or is seen there once more; matches always").invertible();
+const SET: Opt<()> = Opt::flag(
+    "set",
+    "the address goes into the list, or is seen there once more; matches always",
+)
+.invertible();
 const RCHECK: Opt<()> = Opt::flag("rcheck", "the address is in the list").invertible();
 const UPDATE: Opt<()> = Opt::flag("update", "the address is in the list, and is seen there once more").invertible();
 const REMOVE: Opt<()> = Opt::flag("remove", "the address is in the list, and is taken out of it").invertible();
@@ -106,7 +108,9 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
     }
     // Of the two sides the last counts.
     let sides = given.options.iter().rev().map(|option| option.spec.name);
-    let side = sides.into_iter().find(|name| [RSOURCE.name(), RDEST.name()].contains(name));
+    let side = sides
+        .into_iter()
+        .find(|name| [RSOURCE.name(), RDEST.name()].contains(name));
     Ok(Arc::new(Recent {
         command,
         inverted,
@@ -219,7 +223,12 @@ impl Recent {
             None => {
                 let list = cx.state::<List>()?;
                 let now = jiffies(cx.now);
-                Some(list.found(self.address(cx), self.same_ttl.then(|| self.ttl(cx)), self.asked(now), now))
+                Some(list.found(
+                    self.address(cx),
+                    self.same_ttl.then(|| self.ttl(cx)),
+                    self.asked(now),
+                    now,
+                ))
             }
         }
     }
@@ -286,11 +295,19 @@ impl Match for Recent {
             (Command::Set, _) => write!(text, "{address} is in list {name} from now on"),
             (Command::Remove, _) if self.inverted => write!(text, "{address} was in list {name}"),
             (_, None) => match found.other_ttl {
-                Some((ttl, packet)) => write!(text, "{address} is in list {name} with TTL {ttl}, the packet came with {packet}"),
+                Some((ttl, packet)) => write!(
+                    text,
+                    "{address} is in list {name} with TTL {ttl}, the packet came with {packet}"
+                ),
                 None => write!(text, "{address} is not in list {name}"),
             },
             (_, Some(seen)) => {
-                let _ = write!(text, "{address} is in list {name}, seen {} time{}", seen.hits, if seen.hits == 1 { "" } else { "s" });
+                let _ = write!(
+                    text,
+                    "{address} is in list {name}, seen {} time{}",
+                    seen.hits,
+                    if seen.hits == 1 { "" } else { "s" }
+                );
                 match self.seconds {
                     0 => Ok(()),
                     _ => {
@@ -330,7 +347,10 @@ impl Match for Recent {
             ));
         }
         if ["", ".", ".."].contains(&self.name.as_str()) || self.name.contains('/') {
-            return refused(format!("{:?} cannot be the name of a file in /proc/net/xt_recent", self.name));
+            return refused(format!(
+                "{:?} cannot be the name of a file in /proc/net/xt_recent",
+                self.name
+            ));
         }
         Ok(())
     }
@@ -456,12 +476,12 @@ mod tests {
         for &(at, typed, last, matches) in steps {
             let made = read_match(&SPEC, ANY, typed).unwrap();
             if let Some(state) = &state {
-                made.sharing().unwrap().join(state);
+                made.sharing().unwrap().join(&**state);
             }
             let state = state.get_or_insert_with(|| BoundState::fresh(made.as_ref(), start).unwrap());
             bench.now = start + Duration::from_millis(at);
             let packet = from(last);
-            let matched = made.evaluate(&bench.context(&packet, Some(state)));
+            let matched = made.evaluate(&bench.context(&packet, Some(&**state)));
             assert_eq!(matched == Matched::Yes, matches, "{typed} of {last} at {at}");
         }
         (bench, state.unwrap())
@@ -470,27 +490,29 @@ mod tests {
     #[test]
     fn what_was_seen_counts() {
         let many = [(0, "--set", 2, true); 3];
-        play(&[
-            &many[..],
+        play(
             &[
-                (0, "--rcheck --hitcount 3", 2, true),
-                (0, "--rcheck --hitcount 4", 2, false),
-                (0, "--rcheck --hitcount 3", 3, false),
-                (0, "! --rcheck --hitcount 3", 3, true),
-                (1000, "--update --seconds 1", 2, true),
-                (2000, "--rcheck --seconds 1 --hitcount 2", 2, false),
-                (2004, "--rcheck --seconds 1", 2, false),
-                (2004, "--update --seconds 1", 2, false),
-                (2004, "! --update --seconds 1", 2, true),
-                (2004, "--rcheck --seconds 1", 2, true),
-                (2004, "! --remove", 2, false),
-                (2004, "--remove", 2, false),
-                (2004, "--rcheck", 2, false),
-                (2004, "! --set", 2, false),
-                (2004, "--rcheck", 2, true),
-            ],
-        ]
-        .concat());
+                &many[..],
+                &[
+                    (0, "--rcheck --hitcount 3", 2, true),
+                    (0, "--rcheck --hitcount 4", 2, false),
+                    (0, "--rcheck --hitcount 3", 3, false),
+                    (0, "! --rcheck --hitcount 3", 3, true),
+                    (1000, "--update --seconds 1", 2, true),
+                    (2000, "--rcheck --seconds 1 --hitcount 2", 2, false),
+                    (2004, "--rcheck --seconds 1", 2, false),
+                    (2004, "--update --seconds 1", 2, false),
+                    (2004, "! --update --seconds 1", 2, true),
+                    (2004, "--rcheck --seconds 1", 2, true),
+                    (2004, "! --remove", 2, false),
+                    (2004, "--remove", 2, false),
+                    (2004, "--rcheck", 2, false),
+                    (2004, "! --set", 2, false),
+                    (2004, "--rcheck", 2, true),
+                ],
+            ]
+            .concat(),
+        );
     }
 
     #[test]
@@ -553,11 +575,26 @@ mod tests {
                 "--rcheck --hitcount 65536",
                 Some("xt_recent: hitcount (65536) is larger than allowed maximum (65535)"),
             ),
-            ("--set --seconds 10", Some("--set takes neither --seconds nor --hitcount nor --reap")),
-            ("--remove --hitcount 1", Some("--remove takes neither --seconds nor --hitcount nor --reap")),
-            ("--set --name a/b", Some("\"a/b\" cannot be the name of a file in /proc/net/xt_recent")),
-            ("--set --name \"\"", Some("\"\" cannot be the name of a file in /proc/net/xt_recent")),
-            ("--set --name ..", Some("\"..\" cannot be the name of a file in /proc/net/xt_recent")),
+            (
+                "--set --seconds 10",
+                Some("--set takes neither --seconds nor --hitcount nor --reap"),
+            ),
+            (
+                "--remove --hitcount 1",
+                Some("--remove takes neither --seconds nor --hitcount nor --reap"),
+            ),
+            (
+                "--set --name a/b",
+                Some("\"a/b\" cannot be the name of a file in /proc/net/xt_recent"),
+            ),
+            (
+                "--set --name \"\"",
+                Some("\"\" cannot be the name of a file in /proc/net/xt_recent"),
+            ),
+            (
+                "--set --name ..",
+                Some("\"..\" cannot be the name of a file in /proc/net/xt_recent"),
+            ),
         ] {
             let made = read_match(&SPEC, ANY, typed).unwrap();
             let found = placed(ANY, Table::Filter, &[Hook::Input], |scope| made.check(scope));
@@ -583,7 +620,7 @@ mod tests {
             ("! --rcheck", "! --rcheck: 10.0.0.2 is in list DEFAULT, seen 2 times"),
         ] {
             let made = read_match(&SPEC, ANY, typed).unwrap();
-            let cx = bench.context(&packet, Some(&state));
+            let cx = bench.context(&packet, Some(&*state));
             assert_eq!(made.evaluate(&cx), Matched::No);
             assert_eq!(made.explain(&cx), said);
             let kept = made.remember(&cx).unwrap();
@@ -608,10 +645,10 @@ mod tests {
         bench.output = crate::base::InterfaceName::default();
         let made = read_match(&SPEC, ANY, "--rcheck --rttl").unwrap();
         // Seen at `output`, as a local one: 64. One that came in and goes out had one more.
-        assert_eq!(made.evaluate(&bench.context(&packet, Some(&state))), Matched::Yes);
+        assert_eq!(made.evaluate(&bench.context(&packet, Some(&*state))), Matched::Yes);
         bench.output = crate::base::InterfaceName::new("wan").unwrap();
-        packet.input = Some(bench.net.loopback());
-        let cx = bench.context(&packet, Some(&state));
+        packet.input = Some(crate::base::InterfaceId::LOOPBACK);
+        let cx = bench.context(&packet, Some(&*state));
         assert_eq!(made.evaluate(&cx), Matched::No);
         assert_eq!(
             made.explain(&cx),

@@ -328,6 +328,11 @@ fn joined(sent: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
 
 /// A text without what is free in it: see `FREEDOMS`. The time that is left comes first in a line.
 pub fn normal(title: &str, text: &str) -> String {
+    if title.starts_with("cat /proc/net/xt_recent/") {
+        let mut lines: Vec<String> = text.lines().map(without_jiffies).collect();
+        lines.sort();
+        return lines.concat();
+    }
     if !is_listing(title) {
         let lines = text.lines().filter(|line| !is_date(line));
         return lines.map(|line| format!("{line}\n")).collect();
@@ -351,6 +356,15 @@ pub fn normal(title: &str, text: &str) -> String {
     lines.sort();
     let lines = lines.iter();
     lines.map(|(words, left)| format!("{left} {words}\n")).collect()
+}
+
+/// The times of a list that rules share, but for how many they are.
+fn without_jiffies(line: &str) -> String {
+    let is_time =
+        |word: &&str| word.trim_end_matches(',').len() >= 10 && word.starts_with(|it: char| it.is_ascii_digit());
+    let times = line.split(' ').filter(is_time).count();
+    let words: Vec<&str> = line.split(' ').filter(|word| !is_time(word)).collect();
+    format!("{} ({times} times)\n", words.join(" "))
 }
 
 /// Whether two listings align their words in the same way, which their normal form forgets. A record has only that.

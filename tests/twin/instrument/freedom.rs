@@ -42,6 +42,12 @@ pub const FREEDOMS: &[Freedom] = &[
                the other side",
     },
     Freedom {
+        what: "the times in a list of `-m recent`, and the order of its addresses",
+        why: "the kernel prints jiffies since it was started, in the order of a hash with a secret",
+        held: "both have the same addresses, each with the same TTL, as many times, and the same place for the next; whether a time is long enough ago \
+               is held by kept cases that wait",
+    },
+    Freedom {
         what: "the order of flows in a listing",
         why: "the kernel lists by a hash with a secret",
         held: "both list the same flows",

@@ -144,7 +144,11 @@ impl Entries {
 
     pub fn fits(&self, at: usize, asked: Asked) -> bool {
         let times = self.entries[at].times.iter();
-        times.filter(|time| asked.counts(**time)).take(asked.hits.max(1) as usize).count() >= asked.hits.max(1) as usize
+        times
+            .filter(|time| asked.counts(**time))
+            .take(asked.hits.max(1) as usize)
+            .count()
+            >= asked.hits.max(1) as usize
     }
 
     pub fn enter(&mut self, address: IpAddr, ttl: u8, now: u64) {
@@ -292,7 +296,9 @@ fn written(text: &[u8]) -> Option<IpAddr> {
         let digits = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
         // However many zeros stand before it.
         let text = text.trim_start_matches('0');
-        digits.then(|| if text.is_empty() { Some(0) } else { text.parse().ok() }).flatten()
+        digits
+            .then(|| if text.is_empty() { Some(0) } else { text.parse().ok() })
+            .flatten()
     };
     let mut numbers = line.split('.').map(number);
     let mut next = || numbers.next().flatten();

@@ -89,7 +89,11 @@ pub const SAMPLES: Samples = Samples {
             "--remove --rttl",
             "recent: option \"--rttl\" cannot be used together with \"--remove\".\n",
         ),
-        refused("", "--set --reap", "recent: option \"--reap\" also requires \"--seconds\".\n"),
+        refused(
+            "",
+            "--set --reap",
+            "recent: option \"--reap\" also requires \"--seconds\".\n",
+        ),
         refused(
             "",
             "--set --rttl --reap",
@@ -105,7 +109,11 @@ pub const SAMPLES: Samples = Samples {
             "--rcheck --hitcount x",
             "recent: bad value for option \"--hitcount\", or out of range (0-4294967295).\n",
         ),
-        refused("", "--set --mask x", "getaddrinfo: Temporary failure in name resolution\n"),
+        refused(
+            "",
+            "--set --mask x",
+            "getaddrinfo: Temporary failure in name resolution\n",
+        ),
         refused(
             "",
             "--set --mask ffff::",
@@ -136,7 +144,11 @@ pub const SAMPLES: Samples = Samples {
             "udp 10.0.0.2:1 > 192.0.2.9:2",
             "--rcheck: 10.0.0.2 is not in list DEFAULT",
         ),
-        passes("", "! --rcheck --seconds 10 --hitcount 2", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes(
+            "",
+            "! --rcheck --seconds 10 --hitcount 2",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+        ),
         fails(
             "",
             "--update --seconds 10 --reap --hitcount 2 --rttl --rsource",
