@@ -2,7 +2,10 @@
 //!
 //! A bad line changes nothing of its table; tables committed before it stay. That is what the real tool does.
 
-use std::borrow::Cow;
+mod lines;
+
+pub use lines::{Argument, arguments};
+
 use std::collections::HashSet;
 
 use super::apply::{Printed, no_table, perform, set_policy};
@@ -13,9 +16,10 @@ use super::hosts::Hosts;
 use super::parse::LONGEST_CHAIN;
 use super::session::{Session, Tables};
 use crate::base::Family;
-use crate::base::bytes::{byte_behind, bytes_of, exceeds, text_of};
+use crate::base::bytes::exceeds;
 use crate::ext::option::Status;
 use crate::rule::{CountId, Table};
+use lines::{LONGEST_LINE, lines_of, pieces, split_counters, split_words, up_to_nul, words};
 
 /// How to read the file.
 #[derive(Clone, Debug)]
@@ -124,25 +128,6 @@ pub fn run_marked(
         }
     };
     (file.printed, result)
-}
-
-/// Lines with their ends; there may be a hundred thousand, and most of them short.
-fn lines_of(text: &str) -> impl Iterator<Item = &str> {
-    let mut from = 0;
-    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
-    let last = (!text.is_empty() && !text.ends_with('\n')).then_some(text.len());
-    ends.chain(last)
-        .map(move |end| &text[std::mem::replace(&mut from, end)..end])
-}
-
-/// A line longer than the tool's buffer comes in pieces, each a line of its own to it and each counted.
-fn pieces(line: &str) -> Vec<String> {
-    bytes_of(line).chunks(LONGEST_LINE).map(text_of).collect()
-}
-
-/// What the tool sees of a line with a NUL in it.
-fn up_to_nul(line: &str) -> &str {
-    memchr::memchr(0, line.as_bytes()).map_or(line, |at| &line[..at])
 }
 
 struct File<'a> {
@@ -331,234 +316,4 @@ impl File<'_> {
 
 fn invalid(message: String) -> Failure {
     Failure::parameter(format!("{}: {message}", Program::Restore.name()))
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split([' ', '\t', '\n']).filter(|word| !word.is_empty())
-}
-
-/// A line, with what stood in brackets before the rule.
-struct Counted<'a> {
-    counters: Option<(&'a str, &'a str)>,
-    rule: &'a str,
-    /// Bytes from the rule's first to the line's end.
-    from_end: usize,
-}
-
-/// `[packets:bytes] rule`. The tool cuts the line with `strtok`, so a colon that comes only in the rule is taken for the one in the brackets,
-/// and the rule ends there.
-fn split_counters(line: &str, number: u32) -> Result<Counted<'_>, Failure> {
-    let Some(inside) = line.strip_prefix('[') else {
-        return Ok(Counted {
-            counters: None,
-            rule: line,
-            from_end: line.len(),
-        });
-    };
-    let need =
-        || Failure::parameter(format!("Bad line {number}: need ]")).remedy("counters are written [packets:bytes]");
-    let bracket = inside.find(']').ok_or_else(need)?;
-    let start = inside.len() - inside.trim_start_matches(':').len();
-    let colon = start + inside[start..].find(':').ok_or_else(need)?;
-    let packets = &inside[start..colon];
-    let bytes = inside[colon + 1..].trim_start_matches(']');
-    if bytes.is_empty() {
-        return Err(need());
-    }
-    let bytes = &bytes[..bytes.find(']').unwrap_or(bytes.len())];
-    let rule = match colon > bracket {
-        true => &inside[bracket + 1..colon],
-        false => &inside[bracket + 1..],
-    };
-    Ok(Counted {
-        counters: Some((packets, bytes)),
-        rule,
-        from_end: inside.len() - bracket - 1,
-    })
-}
-
-/// A word of a line and where it started (from 1); words that the line did not have start nowhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Argument<'a> {
-    pub text: Cow<'a, str>,
-    pub column: Option<usize>,
-}
-
-impl<'a> Argument<'a> {
-    /// A word that stands in no line.
-    pub fn made(text: impl Into<Cow<'a, str>>) -> Self {
-        Self {
-            text: text.into(),
-            column: None,
-        }
-    }
-
-    /// The same, whatever becomes of the line.
-    pub fn kept(self) -> Argument<'static> {
-        Argument {
-            text: Cow::Owned(self.text.into_owned()),
-            column: self.column,
-        }
-    }
-}
-
-/// The words of a line as [`run`] reads a rule: those of `iptables -S`, too.
-pub fn arguments(line: &str) -> Result<Vec<Argument<'_>>, Failure> {
-    let mut arguments = Vec::new();
-    split_words(line, 0, &mut arguments)?;
-    Ok(arguments)
-}
-
-/// Blanks part words; double quotes keep them together, and inside them a backslash takes the next letter as it is. A closing quote ends the
-/// word; an opening one does not (`a"b c"d` is `ab c` and `d`). Outside quotes a backslash is a letter.
-fn split_words<'a>(rule: &'a str, offset: usize, arguments: &mut Vec<Argument<'a>>) -> Result<(), Failure> {
-    let mut word = String::new();
-    let mut start = None;
-    let mut quoted = false;
-    let mut escaped = false;
-    let mut length = 0;
-    // The tool puts its own name, `-t` and the table before the words.
-    let most = MOST_ARGUMENTS - 2;
-    if !rule.contains('"') {
-        return split_blanks(rule, offset, most, arguments);
-    }
-    for (at, letter) in rule.char_indices() {
-        let mut ends = false;
-        if quoted {
-            if escaped {
-                word.push(letter);
-                length += width(letter);
-                escaped = false;
-            } else if letter == '\\' {
-                escaped = true;
-            } else if letter == '"' {
-                quoted = false;
-                ends = true;
-            } else {
-                word.push(letter);
-                length += width(letter);
-            }
-        } else if letter == '"' {
-            quoted = true;
-            start.get_or_insert(at);
-        } else if matches!(letter, ' ' | '\t' | '\n') {
-            ends = start.is_some();
-        } else {
-            start.get_or_insert(at);
-            word.push(letter);
-            length += width(letter);
-        }
-        if length > LONGEST_WORD {
-            return Err(Failure::parameter("Parameter too long!"));
-        }
-        if ends {
-            length = 0;
-            push(&mut word, &mut start, offset, most, arguments)?;
-        }
-    }
-    if start.is_some() {
-        push(&mut word, &mut start, offset, most, arguments)?;
-    }
-    Ok(())
-}
-
-/// The same where nothing is quoted, which is most lines.
-fn split_blanks<'a>(
-    rule: &'a str,
-    offset: usize,
-    most: usize,
-    arguments: &mut Vec<Argument<'a>>,
-) -> Result<(), Failure> {
-    let mut at = 0;
-    for word in rule.as_bytes().split(|it| matches!(it, b' ' | b'\t' | b'\n')) {
-        let word = &rule[at..at + word.len()];
-        if exceeds(word, LONGEST_WORD) {
-            return Err(Failure::parameter("Parameter too long!"));
-        }
-        if !word.is_empty() {
-            if arguments.len() >= most {
-                return Err(Failure::parameter("Parser cannot handle more arguments"));
-            }
-            arguments.push(Argument {
-                text: Cow::Borrowed(word),
-                column: Some(offset + at + 1),
-            });
-        }
-        at += word.len() + 1;
-    }
-    Ok(())
-}
-
-/// How many bytes a character stands for.
-fn width(letter: char) -> usize {
-    byte_behind(letter).map_or(letter.len_utf8(), |_| 1)
-}
-
-fn push(
-    word: &mut String,
-    start: &mut Option<usize>,
-    offset: usize,
-    most: usize,
-    arguments: &mut Vec<Argument<'_>>,
-) -> Result<(), Failure> {
-    if arguments.len() >= most {
-        return Err(Failure::parameter("Parser cannot handle more arguments"));
-    }
-    arguments.push(Argument {
-        text: Cow::Owned(std::mem::take(word)),
-        column: start.take().map(|at| offset + at + 1),
-    });
-    Ok(())
-}
-
-const LONGEST_LINE: usize = 10_239;
-const MOST_ARGUMENTS: usize = 254;
-const LONGEST_WORD: usize = 1023;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_a_line() {
-        for (line, expected) in [
-            ("-A INPUT\n", &["-A", "INPUT"][..]),
-            ("  -A\tINPUT", &["-A", "INPUT"]),
-            ("\"a b\"\n", &["a b"]),
-            ("a\"b c\"d\n", &["ab c", "d"]),
-            ("a\\ b\n", &["a\\", "b"]),
-            ("\"a\\\"b\" \"a\\\\b\"\n", &["a\"b", "a\\b"]),
-            ("\"\" x\n", &["", "x"]),
-            ("'a b'\n", &["'a", "b'"]),
-            ("\"a b\n", &["a b\n"]),
-            ("-A\"INPUT\"\n", &["-AINPUT"]),
-        ] {
-            let mut arguments = Vec::new();
-            split_words(line, 0, &mut arguments).unwrap();
-            let texts: Vec<&str> = arguments.iter().map(|it| &*it.text).collect();
-            assert_eq!(texts, expected, "{line:?}");
-        }
-    }
-
-    #[test]
-    fn counters_before_a_rule() {
-        for (line, expected) in [
-            ("[1:2] -A INPUT\n", Ok(("1", "2", " -A INPUT\n"))),
-            ("[1:2]-A INPUT\n", Ok(("1", "2", "-A INPUT\n"))),
-            ("[1:2:3] -A\n", Ok(("1", "2:3", " -A\n"))),
-            ("[12:] -A\n", Ok(("12", " -A\n", " -A\n"))),
-            ("[12] --dport 1:2\n", Ok(("12] --dport 1", "2\n", " --dport 1"))),
-            ("[12] -A\n", Err(())),
-            ("[:2] -A\n", Err(())),
-            ("[1:2 -A\n", Err(())),
-        ] {
-            let made = split_counters(line, 1)
-                .map(|it| {
-                    let (packets, bytes) = it.counters.unwrap();
-                    (packets, bytes, it.rule)
-                })
-                .map_err(|_| ());
-            assert_eq!(made, expected, "{line:?}");
-        }
-    }
 }
