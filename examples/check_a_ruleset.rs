@@ -12,9 +12,9 @@ use etherparse::PacketBuilder;
 use nflab::cli::TOOLBOX;
 use nflab::explain::story::Detail;
 use nflab::lab::memory::Lab;
-use nflab::lab::problem::Source;
 use nflab::lab::script::{Runner, parse};
 use nflab::suite::{self, Choice};
+use nflab::syntax::problem::Source;
 
 /// What is to be checked. A real one would be read from its file.
 pub const RULES: &str = "\

@@ -21,9 +21,9 @@ use nflab::ext::option::{Asked, Given, Opt, Read, UsageError};
 use nflab::ext::samples::Samples;
 use nflab::ext::{MatchSpec, NameTaken, TargetSpec, add_match, add_target};
 use nflab::lab::memory::Lab;
-use nflab::lab::problem::Source;
 use nflab::lab::script::{Runner, parse};
 use nflab::rule::{Context, Match, Matched, Target, TargetContext, TargetVerdict};
+use nflab::syntax::problem::Source;
 
 /// `-m weekday [!] --days Mon,Tue`.
 static WEEKDAY: MatchSpec = MatchSpec {

@@ -43,6 +43,8 @@ pub mod replay;
 pub mod rule;
 /// Unit tests for rulesets: test files, cases, coverage of rules, reports.
 pub mod suite;
+/// What little languages are read with: problems and their places, numbers, addresses, words of a line.
+pub mod syntax;
 /// Commands and restore files to rules; rules to save and list forms; errors with positions.
 pub mod text;
 /// Bytes to fields and back, one protocol a file; checksums whole and incremental.

@@ -63,7 +63,7 @@ fn an_extension_is_written() {
     // It is imported from a listing, too.
     let text = "Chain INPUT (policy ACCEPT)\ntarget     prot opt source               destination\n\
                 COUNTRY    0    --  0.0.0.0/0            0.0.0.0/0            on !Sat,Sun\n";
-    let source = nflab::lab::problem::Source {
+    let source = nflab::syntax::problem::Source {
         name: "text".to_owned(),
         text: text.to_owned(),
     };

@@ -11,8 +11,8 @@ use nflab::cli::TOOLBOX;
 use nflab::explain::account::{Account, Told};
 use nflab::lab::file::LabFile;
 use nflab::lab::memory::Lab;
-use nflab::lab::problem::Source;
 use nflab::lab::script::{Runner, parse};
+use nflab::syntax::problem::Source;
 
 fn scripts() -> Vec<PathBuf> {
     let mut scripts: Vec<PathBuf> = fs::read_dir(directory())

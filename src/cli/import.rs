@@ -12,8 +12,8 @@ use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::{tell, tell_styled};
 use crate::device::text_file::{read_bytes, read_whole};
 use crate::import::{self, Import, Input, Kind, Note, Options, Weight};
-use crate::lab::problem::Source;
 use crate::rule::Table;
+use crate::syntax::problem::Source;
 use crate::text::StaticHosts;
 
 #[derive(Debug, clap::Args)]

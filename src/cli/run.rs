@@ -8,8 +8,8 @@ use crate::base::bytes::{text_of, text_of_path};
 use crate::device::standard::{self, tell, tell_styled};
 use crate::device::text_file::{read_file, read_whole};
 use crate::explain::story::Detail;
-use crate::lab::problem::{Source, abridged};
 use crate::lab::script::{Runner, parse_in};
+use crate::syntax::problem::{Source, abridged};
 
 /// How much is told of packets that were sent, and of tools' output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,12 +19,12 @@ use crate::explain::why::RuleName;
 use crate::lab::conversation::Hosts;
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::memory::Lab;
-use crate::lab::problem::{Problem, Source, SourceError};
 use crate::lab::script::Runner;
 use crate::lab::script::lex::{Input, lex};
 use crate::lab::script::trace::{Form, interface_and_packet, tell};
 use crate::lab::send::Draft;
-use crate::lab::send::cursor::Cursor;
+use crate::syntax::problem::{Problem, Source, SourceError};
+use crate::syntax::words::Cursor;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {

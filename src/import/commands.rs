@@ -6,8 +6,8 @@ use super::build::Built;
 use super::draft::{Chain, Command, Draft};
 use super::kind::Kind;
 use super::{Options, Told, place, script};
-use crate::lab::problem::Source;
 use crate::rule::{Counters, Table};
+use crate::syntax::problem::Source;
 use crate::text::restore::{self, Argument};
 
 /// Every table that the text tells. A `-P` behind a rule, or for a chain that had one, begins the next.

@@ -11,8 +11,8 @@ use super::kind::Kind;
 use super::row::{self, Row};
 use super::{Options, Told, place, script};
 use crate::base::absent::NO_IPV6_RULES;
-use crate::lab::problem::Source;
 use crate::rule::{Counters, Table};
+use crate::syntax::problem::Source;
 use crate::text::list::Columns;
 use crate::text::restore::Argument;
 

@@ -20,8 +20,8 @@ pub mod script;
 use std::fmt::{self, Write};
 
 use crate::base::Time;
-use crate::lab::problem::Source;
 use crate::rule::Table;
+use crate::syntax::problem::Source;
 use crate::text::StaticHosts;
 
 pub use kind::Kind;

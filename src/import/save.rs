@@ -4,8 +4,8 @@ use super::Told;
 use super::draft::{Chain, Command, Draft};
 use super::kind::Kind;
 use crate::base::absent::NO_IPV6_RULES;
-use crate::lab::problem::Source;
 use crate::rule::{Counters, Table};
+use crate::syntax::problem::Source;
 use crate::text::restore::{self, Argument};
 
 /// Every table of the file.

@@ -14,13 +14,13 @@ use super::file::{DEFAULT_MTU, LabFile};
 use super::files::Files;
 use super::machine::{Call, Machine, Profile, Toolbox};
 use super::memory::{Lab, apply_sysctls};
-use super::problem::SourceError;
 use crate::base::{InterfaceId, InterfaceName, MarkMask};
 use crate::helper;
 use crate::net::{
     Address, Net, NewAddress, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule, RuleAction,
     RuleLink, Scope, table,
 };
+use crate::syntax::problem::SourceError;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabCopy {

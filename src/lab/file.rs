@@ -29,9 +29,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::problem::{Position, Problem, Source, SourceError};
 use crate::base::bytes::{quoted, text_of, text_of_path};
 use crate::base::{AddressMask, InterfaceName};
+use crate::syntax::problem::{Position, Problem, Source, SourceError};
 
 /// A lab as its file describes it. Interfaces, routes, hosts and sysctls are in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

@@ -11,7 +11,6 @@ use parking_lot::RwLock;
 use super::file::LabFile;
 use super::files::{Files, gather};
 use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
-use super::problem::{Position, Problem, SourceError};
 use super::request::{Answer, Request, Response, Waker};
 use super::script::Talk;
 use crate::base::absent::NO_IPV6;
@@ -24,6 +23,7 @@ use crate::explain::story::Story;
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
 use crate::packet::Packet;
 use crate::rule::LogRecord;
+use crate::syntax::problem::{Position, Problem, SourceError};
 use crate::wire::tcp::flags;
 
 #[derive(Debug)]
@@ -463,8 +463,8 @@ pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceErro
             Err(KnobError::Unknown(_) | KnobError::NotOffered(_)) => {
                 let keys = keys.get_or_insert_with(|| machine.sysctls());
                 // Of more problems nobody sees what was near.
-                let near = match problems.len() < super::problem::SHOWN {
-                    true => super::problem::suggestion(&sysctl.key, keys.iter().map(String::as_str)),
+                let near = match problems.len() < crate::syntax::problem::SHOWN {
+                    true => crate::syntax::problem::suggestion(&sysctl.key, keys.iter().map(String::as_str)),
                     false => None,
                 };
                 let remedy = match near {

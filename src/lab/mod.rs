@@ -12,7 +12,6 @@ pub mod kernel_log;
 pub mod machine;
 pub mod machine_tables;
 pub mod memory;
-pub mod problem;
 pub mod request;
 pub mod router_tables;
 pub mod script;

@@ -6,10 +6,10 @@
 
 use super::machine::{Machine, ToolOutput};
 use super::memory::Lab;
-use super::problem::Source;
 use super::script::trace::Form;
 use super::script::{Kind, RouteWord, Runner, Talk, parse_in};
 use crate::engine::Seen;
+use crate::syntax::problem::Source;
 
 /// Does the words in a lab in memory.
 pub fn said_to(lab: &mut Lab, args: &[String], text: &str) -> ToolOutput {

@@ -17,8 +17,8 @@ use crate::device::standard::{self, say, tell, tell_styled};
 use crate::device::text_file::{LARGEST_TEXT, too_large};
 use crate::lab::conversation::Hosts;
 use crate::lab::memory::Lab;
-use crate::lab::problem::Source;
 use crate::lab::script::{Runner, parse_in};
+use crate::syntax::problem::Source;
 #[cfg(unix)]
 pub use attached::Attached;
 use complete::Assistant;

@@ -3,8 +3,8 @@
 use super::*;
 use crate::cli::TOOLBOX;
 use crate::explain::story::Story;
-use crate::lab::send::cursor::Cursor;
 use crate::lab::send::{Surroundings, build, packet, split_parentheses};
+use crate::syntax::words::Cursor;
 
 struct Blank;
 

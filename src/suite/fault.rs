@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::lab::problem::{Lines, Position, Problem, Source, SourceError};
+use crate::syntax::problem::{Lines, Position, Problem, Source, SourceError};
 
 /// Nothing of a suite is run while this stands.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::Reader;
 use super::fault::{Faults, Text};
 use crate::base::bytes::text_of_path;
-use crate::lab::problem::{Position, Problem};
 use crate::lab::script::{Input, Line, lex};
+use crate::syntax::problem::{Position, Problem};
 
 /// One line outside of blocks, or a block.
 #[derive(Debug)]

@@ -15,9 +15,10 @@ use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
-use crate::lab::problem::{Problem, suggestion};
-use crate::lab::script::{Input, Kind, Line, OWN_WORDS, Statement, Word, parse_line};
-use crate::lab::send::atom;
+use crate::lab::script::{Input, Kind, Line, OWN_WORDS, Statement, parse_line};
+use crate::syntax::atom;
+use crate::syntax::problem::{Problem, suggestion};
+use crate::syntax::words::Word;
 
 /// What a command line may say instead of the test file.
 #[derive(Clone, Debug, Default)]
@@ -557,7 +558,14 @@ impl Gathering<'_, '_> {
         }
     }
 
-    fn add(&mut self, text: &Arc<Text>, position: crate::lab::problem::Position, name: String, spot: Spot, body: Body) {
+    fn add(
+        &mut self,
+        text: &Arc<Text>,
+        position: crate::syntax::problem::Position,
+        name: String,
+        spot: Spot,
+        body: Body,
+    ) {
         let place = (text.source.name.clone(), spot.line);
         if let Some((file, line)) = self.names.insert(name.clone(), place) {
             let problem = Problem::new(

@@ -10,10 +10,10 @@ use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
-use crate::lab::problem::{Position, Problem, SourceError};
 use crate::lab::router_tables::RouterTables;
 use crate::lab::script::{Kind, Runner, Statement, parse_in};
 use crate::rule::{CountId, Rule, Table, TableRules};
+use crate::syntax::problem::{Position, Problem, SourceError};
 use crate::text::restore::{self, Marks, Options};
 use crate::text::{StaticHosts, save};
 

@@ -7,9 +7,9 @@ use super::items::Item;
 use crate::base::protocol;
 use crate::ext::names;
 use crate::lab::conversation::{Hosts, Party, Service};
-use crate::lab::problem::{Problem, suggestion};
-use crate::lab::script::{Expectation, FATES, Line, Word, fate, lex, state};
-use crate::lab::send::cursor::{Cursor, unexpected};
+use crate::lab::script::{Expectation, FATES, Line, fate, lex, state};
+use crate::syntax::problem::{Problem, suggestion};
+use crate::syntax::words::{Cursor, Word, unexpected};
 
 /// One line of a table: the first packet of a service from one host to another.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use std::path::Path;
 use nflab::base::Time;
 use nflab::device::{CaptureWriter, Frame};
 use nflab::lab::script::lex::lex;
-use nflab::lab::send::cursor::Cursor;
 use nflab::lab::send::{Surroundings, build, packet, split_parentheses};
+use nflab::syntax::words::Cursor;
 
 /// Nothing came before.
 struct Blank;

@@ -8,9 +8,9 @@ use nflab::cli::TOOLBOX;
 use nflab::lab::copy::LabCopy;
 use nflab::lab::file::LabFile;
 use nflab::lab::memory::Lab;
-use nflab::lab::problem::Source;
 use nflab::lab::script::{Runner, parse_in};
 use nflab::net::{Placing, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, table};
+use nflab::syntax::problem::Source;
 
 const LAB: &str = r#"[sysctl]
 "net.netfilter.nf_conntrack_udp_timeout" = 40

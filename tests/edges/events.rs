@@ -7,8 +7,8 @@ use nflab::base::Time;
 use nflab::cli::TOOLBOX;
 use nflab::conntrack::{Heard, Listener, text};
 use nflab::lab::memory::Lab;
-use nflab::lab::problem::Source;
 use nflab::lab::script::{Runner, parse_in};
+use nflab::syntax::problem::Source;
 
 /// What programs do on the loopback of a namespace. The conversations of `WORDS` are the same, between two hosts.
 const PROGRAMS: &str = r#"

@@ -5,7 +5,7 @@ use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
 use nflab::ext::samples::Samples;
 use nflab::import::{self, Import, Input, Options};
-use nflab::lab::problem::Source;
+use nflab::syntax::problem::Source;
 use nflab::text::StaticHosts;
 
 use super::fresh_seed::fresh_seed;

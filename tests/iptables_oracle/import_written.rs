@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nflab::base::Random;
 use nflab::base::bytes::{bytes_of, text_of};
 use nflab::import::{self, Input, Options};
-use nflab::lab::problem::Source;
+use nflab::syntax::problem::Source;
 use nflab::text::StaticHosts;
 
 use super::fresh_seed::fresh_seed;

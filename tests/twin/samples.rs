@@ -5,8 +5,8 @@ use nflab::explain::story::Detail;
 use nflab::ext::samples::Judged;
 use nflab::ext::{MATCHES, TARGETS};
 use nflab::lab::memory::Lab;
-use nflab::lab::problem::Source;
 use nflab::lab::script::{Runner, parse};
+use nflab::syntax::problem::Source;
 
 use super::instrument::scenario::Scenario;
 

@@ -28,11 +28,11 @@ use crate::device::standard::tell;
 use crate::device::text_file::read_whole;
 use crate::import::script::{not_found, prepare};
 use crate::import::{Note, Weight};
-use crate::lab::problem::Source;
 use crate::lab::request::{Request, Response};
 use crate::live::clock::Clock;
 #[cfg(target_os = "linux")]
 use crate::live::contain::{self, Contained, NOBODY, Plan, Signals, StartError, Who};
+use crate::syntax::problem::Source;
 
 /// Runs a script and gives what `iptables-save -c` prints at its end, with what there is to say.
 pub fn run(

@@ -7,10 +7,10 @@ use super::Party;
 use crate::base::{InterfaceName, protocol};
 use crate::ext::names;
 use crate::lab::file::LabFile;
-use crate::lab::problem::{Problem, suggestion};
-use crate::lab::script::Word;
-use crate::lab::send::atom;
-use crate::lab::send::cursor::unexpected;
+use crate::syntax::atom;
+use crate::syntax::problem::{Problem, suggestion};
+use crate::syntax::words::Word;
+use crate::syntax::words::unexpected;
 
 /// A host that a script calls by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use super::{Conversation, Ftp, Hosts, Mode, Party, Transfer};
 use crate::base::protocol;
-use crate::lab::problem::{Problem, suggestion};
-use crate::lab::script::Word;
-use crate::lab::send::atom;
-use crate::lab::send::cursor::{Cursor, unexpected};
+use crate::syntax::atom;
+use crate::syntax::problem::{Problem, suggestion};
+use crate::syntax::words::Word;
+use crate::syntax::words::{Cursor, unexpected};
 
 /// The words that begin one.
 pub const WORDS: &[&str] = &["handshake", "udp", "ping", "data", "close", "reset", "ftp"];

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::cli::TOOLBOX;
 use crate::lab::memory::Lab;
-use crate::lab::problem::Source;
 use crate::lab::script::{Runner, parse_in};
+use crate::syntax::problem::Source;
 
 /// Does lines in the default lab; what the last of them says.
 fn run(lines: &str) -> Result<String, String> {

@@ -11,7 +11,7 @@ use crate::engine::{Fate, Port};
 use crate::lab::file::LabFile;
 use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
-use crate::lab::problem::SourceError;
+use crate::syntax::problem::SourceError;
 use crate::wire::tcp::{Tcp, flags};
 use crate::wire::{checksum, icmpv4, ipv4, put16, put32};
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::base::{AddressMask, Family, InterfaceName};
 use crate::lab::conversation::means_something_else;
-use crate::lab::problem::suggestion;
+use crate::syntax::problem::suggestion;
 
 pub(super) fn parse(source: Source) -> Result<LabFile, SourceError> {
     let document = match DeTable::parse(&source.text) {

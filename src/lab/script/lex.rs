@@ -3,18 +3,8 @@
 //! Quoting is a shell's, as far as it goes without variables: `'...'` keeps everything, `"..."` takes a backslash before `"`, `\`, `$` and
 //! `` ` ``, and a backslash outside of quotes takes the next character as it is. A `#` where a word could begin starts a comment.
 
-use crate::lab::problem::{Position, Problem};
-
-/// One word, without its quotes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
-    pub text: String,
-    /// As it was typed, where something else was put in its place: a host's address.
-    pub typed: Option<String>,
-    pub position: Position,
-    /// Some of it was quoted, so it is never an operator.
-    pub quoted: bool,
-}
+use crate::syntax::problem::{Position, Problem};
+use crate::syntax::words::Word;
 
 /// One command with what it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]

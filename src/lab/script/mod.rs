@@ -9,7 +9,7 @@ mod run;
 pub mod trace;
 
 pub use expect::{Expectation, FATES, fate, state};
-pub use lex::{Input, LexError, Line, Word};
+pub use lex::{Input, LexError, Line};
 pub use parse::{parse, parse_in, parse_line, parse_text};
 pub use run::{Failed, Runner, Said, Talk};
 
@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use super::conversation::Conversation;
 use super::machine::Profile;
-use super::problem::Position;
 use super::send::Draft;
 use crate::base::InterfaceName;
 use crate::explain::story::Detail;
 use crate::net::Prefix;
+use crate::syntax::problem::Position;
 use trace::Trace;
 
 /// One command, ready to be done.

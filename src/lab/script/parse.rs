@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::lex::{Input, LexError, Line, Word, lex};
+use super::lex::{Input, LexError, Line, lex};
 use super::trace::{interface_and_packet, parse_trace, parse_why};
 use super::{Expectation, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
 use crate::base::{InterfaceName, protocol};
@@ -10,10 +10,10 @@ use crate::explain::story::Detail;
 use crate::lab::conversation::{self, Host, Hosts, ROUTER};
 use crate::lab::machine::{Profile, Toolbox};
 use crate::lab::memory::LOCAL;
-use crate::lab::problem::{Problem, Source, SourceError, suggestion};
-use crate::lab::send::atom;
-use crate::lab::send::cursor::{Cursor, unexpected};
 use crate::net::Prefix;
+use crate::syntax::atom;
+use crate::syntax::problem::{Problem, Source, SourceError, suggestion};
+use crate::syntax::words::{Cursor, Word, unexpected};
 
 /// A whole script that knows no hosts but those it names itself.
 pub fn parse(source: &Source, toolbox: Toolbox) -> Result<Vec<Statement>, SourceError> {

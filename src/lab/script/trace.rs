@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use super::Word;
 use crate::base::bytes::{os_of, text_of_path};
 use crate::base::{Family, InterfaceName};
 use crate::explain::account::Account;
@@ -10,10 +9,11 @@ use crate::explain::picture;
 use crate::explain::story::Detail;
 use crate::explain::why::{RuleName, Why};
 use crate::lab::memory::{Lab, Passage};
-use crate::lab::problem::Problem;
-use crate::lab::send::cursor::{Cursor, unexpected};
 use crate::lab::send::{Draft, packet, split_parentheses};
 use crate::rule::TableRules;
+use crate::syntax::problem::Problem;
+use crate::syntax::words::Word;
+use crate::syntax::words::{Cursor, unexpected};
 
 /// What is asked for.
 #[derive(Clone, Debug)]

@@ -10,9 +10,7 @@
 //! What isn't written has a plain value (TTL 64, window 64240, no DF); a TCP packet without `seq`, `ack` or `win` goes on where its conversation
 //! stands: as far as it passed this lab, else as the tracked flow tells of it.
 
-pub mod atom;
 mod build;
-pub mod cursor;
 mod parse;
 
 pub use build::{BuildError, Surroundings, build, first_sequence};

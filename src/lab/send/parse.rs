@@ -2,13 +2,14 @@
 
 use std::net::Ipv4Addr;
 
-use super::cursor::{Cursor, unexpected};
-use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport, atom};
+use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport};
 use crate::base::absent::NO_IPV6;
 use crate::base::protocol;
 use crate::explain::describe::{ICMP_KINDS, UNREACHABLE_CODES};
-use crate::lab::problem::{Problem, suggestion};
-use crate::lab::script::Word;
+use crate::syntax::atom;
+use crate::syntax::problem::{Problem, suggestion};
+use crate::syntax::words::Word;
+use crate::syntax::words::{Cursor, unexpected};
 use crate::wire::icmpv4::kind;
 use crate::wire::tcp::{flags, option};
 

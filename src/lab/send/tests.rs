@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::cursor::Cursor;
 use super::{BuildError, Surroundings, build, packet, split_parentheses};
 use crate::explain::describe;
 use crate::lab::script::lex::lex;
 use crate::packet::Packet;
+use crate::syntax::words::Cursor;
 use crate::wire::ipv4::Ipv4;
 
 /// What passed before: a stream's next number, and a packet that left.

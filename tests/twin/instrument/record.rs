@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use nflab::explain::describe;
-use nflab::lab::send::atom;
+use nflab::syntax::atom;
 
 use super::compare::normal;
 use super::scenario::Event;

@@ -8,12 +8,12 @@ pub use packet::Field;
 pub use rule::RuleName;
 pub use tracking::flow_lines;
 
-use super::lex::Word;
 use crate::base::InterfaceName;
 use crate::lab::machine::ToolOutput;
 use crate::lab::memory::{Lab, Passage};
-use crate::lab::problem::{Problem, suggestion};
-use crate::lab::send::cursor::{Cursor, unexpected};
+use crate::syntax::problem::{Problem, suggestion};
+use crate::syntax::words::Word;
+use crate::syntax::words::{Cursor, unexpected};
 
 /// One expectation.
 #[derive(Clone, Debug)]

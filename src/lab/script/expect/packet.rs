@@ -7,10 +7,10 @@ use crate::base::{InterfaceName, protocol};
 use crate::engine::{Emission, Fate};
 use crate::explain::describe;
 use crate::lab::memory::{LOCAL, Lab, Passage};
-use crate::lab::problem::Problem;
-use crate::lab::send::atom;
-use crate::lab::send::cursor::{Cursor, unexpected};
 use crate::packet::Packet;
+use crate::syntax::atom;
+use crate::syntax::problem::Problem;
+use crate::syntax::words::{Cursor, unexpected};
 
 /// One thing that an emission has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use crate::base::Family;
 use crate::explain::story::Deciding;
 use crate::ext::matches::comment;
 use crate::lab::memory::{Lab, Passage};
-use crate::lab::problem::{Problem, suggestion};
-use crate::lab::script::lex::Word;
-use crate::lab::send::atom;
-use crate::lab::send::cursor::{Cursor, unexpected};
 use crate::rule::{Chain, ChainKind, Counters, Rule, Table, TableRules};
+use crate::syntax::atom;
+use crate::syntax::problem::{Problem, suggestion};
+use crate::syntax::words::Word;
+use crate::syntax::words::{Cursor, unexpected};
 use crate::text::save;
 
 /// A rule (or a policy) as a script names it.

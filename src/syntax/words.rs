@@ -4,8 +4,18 @@ use std::ops::RangeInclusive;
 
 use super::atom;
 use crate::base::absent::NO_IPV6;
-use crate::lab::problem::{Position, Problem};
-use crate::lab::script::Word;
+use crate::syntax::problem::{Position, Problem};
+
+/// One word, without its quotes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    pub text: String,
+    /// As it was typed, where something else was put in its place: a host's address.
+    pub typed: Option<String>,
+    pub position: Position,
+    /// Some of it was quoted, so it is never an operator.
+    pub quoted: bool,
+}
 
 /// A place in a line's words.
 #[derive(Debug)]

@@ -1,0 +1,6 @@
+//! What every text language of ours is read with. `problem` says what is wrong, where, and what helps; `atom` has the smallest parts
+//! (numbers, addresses, durations, bytes); `words` reads a line word by word.
+
+pub mod atom;
+pub mod problem;
+pub mod words;
