@@ -24,7 +24,7 @@ use crate::lab::script::lex::{Input, lex};
 use crate::lab::script::trace::{Form, interface_and_packet, tell};
 use crate::lab::send::Draft;
 use crate::syntax::problem::{Problem, Source, SourceError};
-use crate::syntax::words::Cursor;
+use crate::syntax::words::Words;
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -351,7 +351,7 @@ fn read(text: &str, hosts: &Hosts) -> Result<(Option<InterfaceName>, Draft), Sou
             hosts.resolve_interface(interface)?;
         }
         hosts.resolve(&mut words)?;
-        interface_and_packet(&mut Cursor::new(&words))
+        interface_and_packet(&mut Words::new(&words))
     };
     packet().map_err(|problem| source.error(vec![problem]))
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::cli::TOOLBOX;
 use crate::explain::story::Story;
 use crate::lab::send::{Surroundings, build, packet, split_parentheses};
-use crate::syntax::words::Cursor;
+use crate::syntax::words::Words;
 
 struct Blank;
 
@@ -20,7 +20,7 @@ impl Surroundings for Blank {
 
 fn bytes(line: &str) -> Vec<u8> {
     let words = split_parentheses(&crate::lab::script::lex::lex(line).unwrap().remove(0).words);
-    build(&packet(&mut Cursor::new(&words)).unwrap(), &Blank).unwrap()
+    build(&packet(&mut Words::new(&words)).unwrap(), &Blank).unwrap()
 }
 
 fn replayer(rules: &str) -> Replayer {

@@ -9,7 +9,7 @@ use crate::ext::names;
 use crate::lab::conversation::{Hosts, Party, Service};
 use crate::lab::script::{Expectation, FATES, Line, fate, lex, state};
 use crate::syntax::problem::{Problem, suggestion};
-use crate::syntax::words::{Cursor, Word, unexpected};
+use crate::syntax::words::{Word, Words, unexpected};
 
 /// One line of a table: the first packet of a service from one host to another.
 #[derive(Clone, Debug)]
@@ -217,7 +217,7 @@ fn within(word: &Word, text: &str) -> Result<Expectation, Problem> {
     };
     let lines = lex::lex(text).map_err(|error| moved(error.problem))?;
     let words = lines.first().map(|line| line.words.as_slice()).unwrap_or_default();
-    Expectation::parse(&mut Cursor::new(words)).map_err(moved)
+    Expectation::parse(&mut Words::new(words)).map_err(moved)
 }
 
 /// `tcp/80`, `udp/domain`, `icmp`, `gre`, `47`.

@@ -1,10 +1,17 @@
-//! Reading a line word by word, with an error that knows where it stands.
+//! The words of a line as nom reads them: parsers of single words, each with an error that says where it stands, what was expected and what
+//! helps. nom's own (`opt`, `alt`, `many0`, `separated_pair` ...) put them together.
 
+use std::iter::Enumerate;
 use std::ops::RangeInclusive;
+use std::slice::Iter;
+
+use nom::combinator::{map, opt};
+use nom::error::{ErrorKind, ParseError};
+use nom::{Err, IResult, Input, Needed, Parser};
 
 use super::atom;
+use super::problem::{Position, Problem};
 use crate::base::absent::NO_IPV6;
-use crate::syntax::problem::{Position, Problem};
 
 /// One word, without its quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,23 +24,57 @@ pub struct Word {
     pub quoted: bool,
 }
 
-/// A place in a line's words.
-#[derive(Debug)]
-pub struct Cursor<'a> {
+/// What is left of a line.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
     words: &'a [Word],
-    at: usize,
+    /// Of the word that was read last.
+    before: Position,
     /// Where the line ends: what is missing is missing there.
     end: usize,
+    /// What a text of these words is called.
+    called: &'static str,
 }
 
-impl<'a> Cursor<'a> {
+/// A parser's answer: what is left, and what was read.
+pub type Read<'a, T> = IResult<Words<'a>, T, Problem>;
+
+impl<'a> Words<'a> {
+    /// Of a line.
     pub fn new(words: &'a [Word]) -> Self {
         let end = words.last().map_or(0, |word| word.position.end);
-        Self { words, at: 0, end }
+        Self::of("line", words, end)
+    }
+
+    /// Of a text that is called otherwise, and ends behind its last word.
+    pub fn of(called: &'static str, words: &'a [Word], end: usize) -> Self {
+        Self {
+            words,
+            before: (end..end).into(),
+            end,
+            called,
+        }
+    }
+
+    /// Reads what a parser takes; where that fails, nothing is read.
+    pub fn read<T>(&mut self, mut parser: impl Parser<Self, Output = T, Error = Problem>) -> Result<T, Problem> {
+        let (rest, value) = parser.parse(*self).map_err(|error| match error {
+            Err::Error(problem) | Err::Failure(problem) => problem,
+            Err::Incomplete(_) => self.too_early(""),
+        })?;
+        *self = rest;
+        Ok(value)
+    }
+
+    /// All that is left.
+    pub fn read_all(&mut self) -> &'a [Word] {
+        let (none, all) = self.take_split(self.words.len());
+        *self = none;
+        all.words
     }
 
     pub fn peek(&self) -> Option<&'a Word> {
-        self.words.get(self.at)
+        self.words.first()
     }
 
     pub fn peek_text(&self) -> Option<&'a str> {
@@ -41,88 +82,124 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn is_done(&self) -> bool {
-        self.at >= self.words.len()
-    }
-
-    pub fn rest(&self) -> &'a [Word] {
-        &self.words[self.at..]
-    }
-
-    pub fn skip(&mut self) {
-        self.at += 1;
-    }
-
-    pub fn take_rest(&mut self) -> &'a [Word] {
-        let rest = self.rest();
-        self.at = self.words.len();
-        rest
-    }
-
-    /// The next word, or what is missing.
-    pub fn word(&mut self, expected: &str) -> Result<&'a Word, Problem> {
-        match self.words.get(self.at) {
-            Some(word) => {
-                self.at += 1;
-                Ok(word)
-            }
-            None => Err(Problem::new(
-                self.end..self.end,
-                "the line ends too early",
-                format!("expected {expected}"),
-                format!("write {expected} here"),
-            )),
-        }
-    }
-
-    /// Takes the next word if it is this one.
-    pub fn eat(&mut self, text: &str) -> bool {
-        let found = self.peek().is_some_and(|word| word.text == text && !word.quoted);
-        if found {
-            self.at += 1;
-        }
-        found
-    }
-
-    pub fn expect(&mut self, text: &str) -> Result<(), Problem> {
-        let word = self.word(&format!("`{text}`"))?;
-        if word.text == text {
-            Ok(())
-        } else {
-            Err(unexpected(word, &format!("expected `{text}`"), ""))
-        }
-    }
-
-    /// The next word through a parser.
-    pub fn parse<T>(&mut self, expected: &str, parser: impl FnOnce(&str) -> Option<T>) -> Result<T, Problem> {
-        let word = self.word(expected)?;
-        parser(&word.text).ok_or_else(|| unexpected(word, &format!("expected {expected}"), ""))
-    }
-
-    /// A number within bounds.
-    pub fn number(&mut self, what: &str, bounds: RangeInclusive<u64>) -> Result<u64, Problem> {
-        let expected = format!("{what}, {} to {}", bounds.start(), bounds.end());
-        self.parse(&expected, |text| {
-            atom::number(text).filter(|number| bounds.contains(number))
-        })
-    }
-
-    /// An error if anything is left.
-    pub fn end(&self, expected: &str) -> Result<(), Problem> {
-        match self.peek() {
-            None => Ok(()),
-            Some(word) => Err(unexpected(word, expected, "remove it")),
-        }
+        self.words.is_empty()
     }
 
     /// Where the last word that was read stands.
     pub fn position(&self) -> Position {
-        match self.at.checked_sub(1).and_then(|before| self.words.get(before)) {
-            Some(word) => word.position,
-            None => (self.end..self.end).into(),
+        self.before
+    }
+
+    fn too_early(&self, expected: &str) -> Problem {
+        Problem::new(
+            self.end..self.end,
+            format!("the {} ends too early", self.called),
+            format!("expected {expected}"),
+            format!("write {expected} here"),
+        )
+    }
+}
+
+/// The next word, whatever it is.
+pub fn anything(words: Words<'_>) -> Read<'_, &Word> {
+    fitting(|_| true).parse(words)
+}
+
+/// The next word if it fits. Where it does not, the error says nothing: this is for what may stand there.
+pub fn fitting<'a>(fits: impl Fn(&Word) -> bool) -> impl Parser<Words<'a>, Output = &'a Word, Error = Problem> {
+    move |words: Words<'a>| match words.peek() {
+        Some(word) if fits(word) => Ok((words.take_from(1), word)),
+        _ => Err(Err::Error(Problem::from_error_kind(words, ErrorKind::Verify))),
+    }
+}
+
+/// The next word through a function, if that makes something of it; else nothing is said.
+pub fn made<'a, T>(make: impl Fn(&'a str) -> Option<T>) -> impl Parser<Words<'a>, Output = T, Error = Problem> {
+    move |words: Words<'a>| match words.peek_text().and_then(&make) {
+        Some(value) => Ok((words.take_from(1), value)),
+        None => Err(Err::Error(Problem::from_error_kind(words, ErrorKind::MapOpt))),
+    }
+}
+
+/// The next word, or what is missing.
+pub fn word<'a>(expected: &str) -> impl Parser<Words<'a>, Output = &'a Word, Error = Problem> {
+    move |words: Words<'a>| match words.peek() {
+        Some(word) => Ok((words.take_from(1), word)),
+        None => Err(Err::Error(words.too_early(expected))),
+    }
+}
+
+/// The next word, its quotes forgotten.
+pub fn text<'a>(expected: &str) -> impl Parser<Words<'a>, Output = String, Error = Problem> {
+    map(word(expected), |word: &Word| word.text.clone())
+}
+
+/// Whether this word comes next, which is then read. What is quoted is no operator.
+pub fn has<'a>(text: &str) -> impl Parser<Words<'a>, Output = bool, Error = Problem> {
+    map(opt(this(text)), |found| found.is_some())
+}
+
+/// This word if it comes next; else nothing is said.
+pub fn this<'a>(text: &str) -> impl Parser<Words<'a>, Output = &'a Word, Error = Problem> {
+    fitting(move |word| word.text == text && !word.quoted)
+}
+
+/// This word and no other.
+pub fn expect<'a>(text: &str) -> impl Parser<Words<'a>, Output = &'a Word, Error = Problem> {
+    move |words: Words<'a>| {
+        let (rest, word) = word(&format!("`{text}`")).parse(words)?;
+        match word.text == text {
+            true => Ok((rest, word)),
+            false => Err(Err::Error(unexpected(word, &format!("expected `{text}`"), ""))),
         }
     }
 }
 
+/// The next word through a function.
+pub fn one<'a, T>(
+    expected: &str,
+    mut make: impl FnMut(&str) -> Option<T>,
+) -> impl Parser<Words<'a>, Output = T, Error = Problem> {
+    move |words: Words<'a>| {
+        let (rest, word) = word(expected).parse(words)?;
+        match make(&word.text) {
+            Some(value) => Ok((rest, value)),
+            None => Err(Err::Error(unexpected(word, &format!("expected {expected}"), ""))),
+        }
+    }
+}
+
+/// The next word through a function that says itself what is wrong with it.
+pub fn meant<'a, T>(
+    expected: &str,
+    mut read: impl FnMut(&'a Word) -> Result<T, Problem>,
+) -> impl Parser<Words<'a>, Output = T, Error = Problem> {
+    move |words: Words<'a>| {
+        let (rest, word) = word(expected).parse(words)?;
+        read(word).map(|value| (rest, value)).map_err(Err::Error)
+    }
+}
+
+/// A number within bounds.
+pub fn number<'a>(what: &str, bounds: RangeInclusive<u64>) -> impl Parser<Words<'a>, Output = u64, Error = Problem> {
+    move |words: Words<'a>| {
+        let expected = format!("{what}, {} to {}", bounds.start(), bounds.end());
+        one(&expected, |text| {
+            atom::number(text).filter(|number| bounds.contains(number))
+        })
+        .parse(words)
+    }
+}
+
+/// The end; what is left is too much.
+pub fn end<'a>(expected: &str) -> impl Parser<Words<'a>, Output = (), Error = Problem> {
+    move |words: Words<'a>| match words.peek() {
+        None => Ok((words, ())),
+        Some(word) => Err(Err::Error(unexpected(word, expected, "remove it"))),
+    }
+}
+
+/// What is wrong with a word that cannot stand where it does.
 pub fn unexpected(word: &Word, expected: &str, remedy: &str) -> Problem {
     if atom::is_ipv6(&word.text) {
         return Problem::new(word.position, format!("{NO_IPV6}: `{}`", word.text), expected, remedy);
@@ -136,4 +213,65 @@ pub fn unexpected(word: &Word, expected: &str, remedy: &str) -> Problem {
         expected,
         remedy,
     )
+}
+
+/// What nom itself finds. Nobody gets to see it: whoever may say nothing is asked by `opt`, `alt` or `many0`.
+impl<'a> ParseError<Words<'a>> for Problem {
+    fn from_error_kind(words: Words<'a>, _: ErrorKind) -> Self {
+        let position = words.peek().map_or((words.end..words.end).into(), |word| word.position);
+        Self::new(position, "", "", "")
+    }
+
+    fn append(_: Words<'a>, _: ErrorKind, other: Self) -> Self {
+        other
+    }
+}
+
+impl<'a> Input for Words<'a> {
+    type Item = &'a Word;
+    type Iter = Iter<'a, Word>;
+    type IterIndices = Enumerate<Iter<'a, Word>>;
+
+    fn input_len(&self) -> usize {
+        self.words.len()
+    }
+
+    fn take(&self, count: usize) -> Self {
+        Self {
+            words: &self.words[..count],
+            ..*self
+        }
+    }
+
+    fn take_from(&self, count: usize) -> Self {
+        let read = count.checked_sub(1).and_then(|last| self.words.get(last));
+        Self {
+            words: &self.words[count..],
+            before: read.map_or(self.before, |word| word.position),
+            ..*self
+        }
+    }
+
+    fn take_split(&self, count: usize) -> (Self, Self) {
+        (self.take_from(count), self.take(count))
+    }
+
+    fn position<P: Fn(Self::Item) -> bool>(&self, predicate: P) -> Option<usize> {
+        self.words.iter().position(predicate)
+    }
+
+    fn iter_elements(&self) -> Self::Iter {
+        self.words.iter()
+    }
+
+    fn iter_indices(&self) -> Self::IterIndices {
+        self.words.iter().enumerate()
+    }
+
+    fn slice_index(&self, count: usize) -> Result<usize, Needed> {
+        match count <= self.words.len() {
+            true => Ok(count),
+            false => Err(Needed::new(count - self.words.len())),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use nflab::base::Time;
 use nflab::device::{CaptureWriter, Frame};
 use nflab::lab::script::lex::lex;
 use nflab::lab::send::{Surroundings, build, packet, split_parentheses};
-use nflab::syntax::words::Cursor;
+use nflab::syntax::words::Words;
 
 /// Nothing came before.
 struct Blank;
@@ -24,7 +24,7 @@ impl Surroundings for Blank {
 
 pub fn bytes(line: &str) -> Vec<u8> {
     let words = split_parentheses(&lex(line).unwrap().remove(0).words);
-    build(&packet(&mut Cursor::new(&words)).unwrap(), &Blank).unwrap()
+    build(&packet(&mut Words::new(&words)).unwrap(), &Blank).unwrap()
 }
 
 /// Milliseconds, interface, what is there of the packet, and how long it was.

@@ -1,83 +1,97 @@
 //! From words to a conversation.
 
+use nom::combinator::{cut, map, opt};
+use nom::sequence::{preceded, separated_pair};
+use nom::{Err, Parser};
+
 use super::{Conversation, Ftp, Hosts, Mode, Party, Transfer};
 use crate::base::protocol;
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, suggestion};
-use crate::syntax::words::Word;
-use crate::syntax::words::{Cursor, unexpected};
+use crate::syntax::words::{self, Read, Word, Words, unexpected};
 
 /// The words that begin one.
 pub const WORDS: &[&str] = &["handshake", "udp", "ping", "data", "close", "reset", "ftp"];
 
 /// Reads what follows one of [`WORDS`].
-pub fn parse(word: &Word, cursor: &mut Cursor<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
+pub fn parse(word: &Word, rest: &mut Words<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
+    let tcp = ends(hosts, protocol::TCP);
     let conversation = match word.text.as_str() {
-        "handshake" => {
-            let (from, to) = ends(cursor, hosts, protocol::TCP)?;
-            needs_port(cursor, &to)?;
-            Conversation::Handshake { from, to }
-        }
-        "udp" => udp(cursor, hosts)?,
-        "ping" => {
-            let (from, to) = ends(cursor, hosts, protocol::ICMP)?;
-            let count = match cursor.eat("count") {
-                true => cursor.number("how many", 1..=1000)? as u16,
-                false => 1,
-            };
-            Conversation::Ping { from, to, count }
-        }
-        "data" => {
-            let (from, to) = ends(cursor, hosts, protocol::TCP)?;
-            let bytes = bytes(cursor)?;
-            Conversation::Data { from, to, bytes }
-        }
-        "close" => {
-            let (from, to) = ends(cursor, hosts, protocol::TCP)?;
-            Conversation::Close { from, to }
-        }
-        "reset" => {
-            let (from, to) = ends(cursor, hosts, protocol::TCP)?;
-            Conversation::Reset { from, to }
-        }
-        "ftp" => Conversation::Ftp(ftp(cursor, hosts)?),
+        "handshake" => rest.read(map(to_a_port(tcp), |(from, to)| Conversation::Handshake { from, to })),
+        "udp" => udp(rest, hosts),
+        "ping" => rest.read(map(
+            (
+                ends(hosts, protocol::ICMP),
+                one_or_after("count", words::number("how many", 1..=1000), 1),
+            ),
+            |((from, to), count)| Conversation::Ping {
+                from,
+                to,
+                count: count as u16,
+            },
+        )),
+        "data" => rest.read(map((tcp, bytes), |((from, to), bytes)| Conversation::Data {
+            from,
+            to,
+            bytes,
+        })),
+        "close" => rest.read(map(tcp, |(from, to)| Conversation::Close { from, to })),
+        "reset" => rest.read(map(tcp, |(from, to)| Conversation::Reset { from, to })),
+        "ftp" => rest.read(ftp(hosts)),
         text => {
             let remedy = suggestion(text, WORDS.iter().copied()).map(|near| format!("did you mean `{near}`?"));
             return Err(unexpected(word, "expected a conversation", &remedy.unwrap_or_default()));
         }
-    };
-    cursor.end("expected the end of the line")?;
+    }?;
+    rest.read(words::end("expected the end of the line"))?;
     Ok(conversation)
 }
 
-fn ends(cursor: &mut Cursor<'_>, hosts: &Hosts, of: u8) -> Result<(Party, Party), Problem> {
-    let from = hosts.party(cursor.word("who begins, such as client:40000")?, of)?;
-    cursor.expect(">")?;
-    let to = hosts.party(cursor.word("to whom, such as server:80")?, of)?;
-    Ok((from, to))
+fn ends<'a>(hosts: &Hosts, of: u8) -> impl Parser<Words<'a>, Output = (Party, Party), Error = Problem> {
+    let party = move |word: &Word| hosts.party(word, of);
+    separated_pair(
+        words::meant("who begins, such as client:40000", party),
+        words::expect(">"),
+        words::meant("to whom, such as server:80", party),
+    )
 }
 
-fn needs_port(cursor: &Cursor<'_>, to: &Party) -> Result<(), Problem> {
-    match to.port {
-        Some(_) => Ok(()),
-        None => Err(Problem::new(
-            cursor.position(),
-            format!("to which port of {}?", to.name),
-            "expected a port after it",
-            format!("write it like {}:80", to.name),
-        )),
+/// The same where the second one has to have a port.
+fn to_a_port<'a>(
+    mut ends: impl Parser<Words<'a>, Output = (Party, Party), Error = Problem>,
+) -> impl Parser<Words<'a>, Output = (Party, Party), Error = Problem> {
+    move |words: Words<'a>| {
+        let (rest, (from, to)) = ends.parse(words)?;
+        match to.port {
+            Some(_) => Ok((rest, (from, to))),
+            None => Err(Err::Failure(Problem::new(
+                rest.position(),
+                format!("to which port of {}?", to.name),
+                "expected a port after it",
+                format!("write it like {}:80", to.name),
+            ))),
+        }
     }
 }
 
-fn udp(cursor: &mut Cursor<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
-    let (from, to) = ends(cursor, hosts, protocol::UDP)?;
-    needs_port(cursor, &to)?;
+/// `WORD VALUE`, or what it is without them.
+fn one_or_after<'a>(
+    word: &str,
+    value: impl Parser<Words<'a>, Output = u64, Error = Problem>,
+    otherwise: u64,
+) -> impl Parser<Words<'a>, Output = u64, Error = Problem> {
+    map(opt(preceded(words::this(word), cut(value))), move |given| {
+        given.unwrap_or(otherwise)
+    })
+}
+
+fn udp(rest: &mut Words<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
+    let (from, to) = rest.read(to_a_port(ends(hosts, protocol::UDP)))?;
     let (mut data, mut answer) = (b"question".to_vec(), Some(b"answer".to_vec()));
-    while let Some(word) = cursor.peek() {
-        cursor.skip();
+    while let Some(word) = rest.read(opt(words::anything))? {
         match word.text.as_str() {
-            "data" => data = bytes(cursor)?,
-            "answer" => answer = Some(bytes(cursor)?),
+            "data" => data = rest.read(bytes)?,
+            "answer" => answer = Some(rest.read(bytes)?),
             "unanswered" => answer = None,
             _ => {
                 return Err(unexpected(
@@ -91,54 +105,60 @@ fn udp(cursor: &mut Cursor<'_>, hosts: &Hosts) -> Result<Conversation, Problem> 
     Ok(Conversation::Udp { from, to, data, answer })
 }
 
-fn ftp(cursor: &mut Cursor<'_>, hosts: &Hosts) -> Result<Ftp, Problem> {
-    let mode = cursor.parse("active or passive", |text| match text {
+fn ftp<'a>(hosts: &Hosts) -> impl Parser<Words<'a>, Output = Conversation, Error = Problem> {
+    let mode = words::one("active or passive", |text| match text {
         "active" => Some(Mode::Active),
         "passive" => Some(Mode::Passive),
         _ => None,
-    })?;
-    let (from, to) = ends(cursor, hosts, protocol::TCP)?;
-    let transfer = cursor.parse("retr or stor", |text| match text {
+    });
+    let transfer = words::one("retr or stor", |text| match text {
         "retr" => Some(Transfer::Retr),
         "stor" => Some(Transfer::Stor),
         _ => None,
-    })?;
-    let file = cursor.parse("the file's name, without blanks", |text| {
+    });
+    let file = words::one("the file's name, without blanks", |text| {
         (!text.is_empty() && !text.contains(char::is_whitespace) && text.len() <= 200).then(|| text.to_owned())
-    })?;
-    let size = match cursor.eat("size") {
-        true => cursor.number("a number of bytes", 0..=10_000_000)? as usize,
-        false => 3000,
-    };
-    Ok(Ftp {
-        mode,
-        from,
-        to,
-        transfer,
-        file,
-        size,
-    })
+    });
+    let size = one_or_after("size", words::number("a number of bytes", 0..=10_000_000), 3000);
+    map(
+        (mode, ends(hosts, protocol::TCP), transfer, file, size),
+        |(mode, (from, to), transfer, file, size)| {
+            Conversation::Ftp(Ftp {
+                mode,
+                from,
+                to,
+                transfer,
+                file,
+                size: size as usize,
+            })
+        },
+    )
 }
 
 /// A text in quotes, `0x` and digits, or how many.
-fn bytes(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Problem> {
-    let word = cursor.word("a text in quotes, 0x and hexadecimal digits, or a number of bytes")?;
-    let given = if word.quoted {
-        atom::text(&word.text)
-    } else if word.text.starts_with("0x") {
-        atom::hex(&word.text)
-    } else {
-        atom::number(&word.text)
-            .filter(|count| *count <= MOST)
-            .map(|count| (0..count).map(|at| at as u8).collect())
-    };
-    given.ok_or_else(|| {
-        unexpected(
-            word,
-            "expected a text in quotes, 0x and pairs of digits, or a number of bytes",
-            "write it like \"GET / HTTP/1.0\\r\\n\", 0x00ff or 2000",
-        )
-    })
+fn bytes(words: Words<'_>) -> Read<'_, Vec<u8>> {
+    words::meant(
+        "a text in quotes, 0x and hexadecimal digits, or a number of bytes",
+        |word| {
+            let given = if word.quoted {
+                atom::text(&word.text)
+            } else if word.text.starts_with("0x") {
+                atom::hex(&word.text)
+            } else {
+                atom::number(&word.text)
+                    .filter(|count| *count <= MOST)
+                    .map(|count| (0..count).map(|at| at as u8).collect())
+            };
+            given.ok_or_else(|| {
+                unexpected(
+                    word,
+                    "expected a text in quotes, 0x and pairs of digits, or a number of bytes",
+                    "write it like \"GET / HTTP/1.0\\r\\n\", 0x00ff or 2000",
+                )
+            })
+        },
+    )
+    .parse(words)
 }
 
 const MOST: u64 = 10_000_000;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use nom::combinator::opt;
+
 use super::lex::{Input, LexError, Line, lex};
 use super::trace::{interface_and_packet, parse_trace, parse_why};
 use super::{Expectation, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
@@ -13,7 +15,7 @@ use crate::lab::memory::LOCAL;
 use crate::net::Prefix;
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, Source, SourceError, suggestion};
-use crate::syntax::words::{Cursor, Word, unexpected};
+use crate::syntax::words::{self, Word, Words, unexpected};
 
 /// A whole script that knows no hosts but those it names itself.
 pub fn parse(source: &Source, toolbox: Toolbox) -> Result<Vec<Statement>, SourceError> {
@@ -79,8 +81,8 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
         return Err(unknown(&line.words[0], toolbox));
     }
     resolve(&mut line.words, hosts)?;
-    let mut cursor = Cursor::new(&line.words);
-    let word = cursor.word("a command")?;
+    let mut rest = Words::new(&line.words);
+    let word = rest.read(words::word("a command"))?;
     if line.input != Input::None && !(word.text == "expect" && line.words.get(1).is_some_and(|it| it.text == "fail")) {
         return Err(Problem::new(
             line.position,
@@ -90,14 +92,12 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
         ));
     }
     match word.text.as_str() {
-        "send" => send(&mut cursor),
-        "expect" => expect(&mut cursor, &line, toolbox, hosts),
-        "host" => host(&mut cursor, hosts),
-        text if conversation::WORDS.contains(&text) => {
-            Ok(Kind::Converse(conversation::parse(word, &mut cursor, hosts)?))
-        }
+        "send" => send(&mut rest),
+        "expect" => expect(&mut rest, &line, toolbox, hosts),
+        "host" => host(&mut rest, hosts),
+        text if conversation::WORDS.contains(&text) => Ok(Kind::Converse(conversation::parse(word, &mut rest, hosts)?)),
         "advance" => {
-            if let Some(word) = cursor.peek().filter(|word| atom::is_too_long(&word.text)) {
+            if let Some(word) = rest.peek().filter(|word| atom::is_too_long(&word.text)) {
                 return Err(Problem::new(
                     word.position,
                     format!("`{}` is longer than a lab's clock goes", word.text),
@@ -105,39 +105,36 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
                     "the longest timeout there is ends sooner: 68 years",
                 ));
             }
-            let by = cursor.parse("a duration such as 30s, 5m or 250ms", atom::duration)?;
-            done(&cursor, Kind::Advance(by))
+            let by = rest.read(words::one("a duration such as 30s, 5m or 250ms", atom::duration))?;
+            done(&mut rest, Kind::Advance(by))
         }
-        "trace" => parse_trace(&mut cursor).map(Kind::Trace),
-        "why" => Ok(Kind::Trace(parse_why(&mut cursor))),
-        "interface" => interface(&mut cursor, hosts),
-        "route" => route(&mut cursor),
+        "trace" => parse_trace(&mut rest).map(Kind::Trace),
+        "why" => Ok(Kind::Trace(parse_why(&mut rest))),
+        "interface" => interface(&mut rest, hosts),
+        "route" => route(&mut rest),
         "listen" => {
-            let protocol = cursor.parse("tcp or udp", |text| match text {
+            let protocol = rest.read(words::one("tcp or udp", |text| match text {
                 "tcp" => Some(protocol::TCP),
                 "udp" => Some(protocol::UDP),
                 _ => None,
-            })?;
-            let port = cursor.number("a port", 0..=65_535)? as u16;
-            done(&cursor, Kind::Listen { protocol, port })
+            }))?;
+            let port = rest.read(words::number("a port", 0..=65_535))? as u16;
+            done(&mut rest, Kind::Listen { protocol, port })
         }
         "profile" => {
-            let profile = cursor.parse("linux6 or classic", Profile::from_name)?;
-            done(&cursor, Kind::Profile(profile))
+            let profile = rest.read(words::one("linux6 or classic", Profile::from_name))?;
+            done(&mut rest, Kind::Profile(profile))
         }
-        "lab" => done(&cursor, Kind::Lab),
+        "lab" => done(&mut rest, Kind::Lab),
         _ => {
-            let topic = cursor.peek_text().map(str::to_owned);
-            if topic.is_some() {
-                cursor.skip();
-            }
-            done(&cursor, Kind::Help(topic))
+            let topic = rest.read(opt(words::anything))?.map(|word| word.text.clone());
+            done(&mut rest, Kind::Help(topic))
         }
     }
 }
 
-fn done(cursor: &Cursor<'_>, kind: Kind) -> Result<Kind, Problem> {
-    cursor.end("expected the end of the line")?;
+fn done(rest: &mut Words<'_>, kind: Kind) -> Result<Kind, Problem> {
+    rest.read(words::end("expected the end of the line"))?;
     Ok(kind)
 }
 
@@ -183,13 +180,12 @@ fn unknown(word: &Word, toolbox: Toolbox) -> Problem {
 /// Words that `nflab test` knows and scripts don't.
 const OF_TEST_FILES: &[&str] = &["test", "setup", "table", "include", "rules", "seed", "end"];
 
-fn send(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
+fn send(rest: &mut Words<'_>) -> Result<Kind, Problem> {
     let mut detail = None;
-    while let Some("-v" | "-q") = cursor.peek_text() {
-        detail = (cursor.peek_text() == Some("-v")).then_some(Detail::Whole);
-        cursor.skip();
+    while let Some(word) = rest.read(opt(words::fitting(|word| matches!(word.text.as_str(), "-v" | "-q"))))? {
+        detail = (word.text == "-v").then_some(Detail::Whole);
     }
-    let (interface, draft) = interface_and_packet(cursor)?;
+    let (interface, draft) = interface_and_packet(rest)?;
     Ok(Kind::Send {
         interface,
         draft,
@@ -197,26 +193,27 @@ fn send(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
     })
 }
 
-pub(super) fn interface_or_local(cursor: &mut Cursor<'_>) -> Result<Option<InterfaceName>, Problem> {
-    let name = cursor.parse("an interface's name, or `local`", |text| {
+pub(super) fn interface_or_local(rest: &mut Words<'_>) -> Result<Option<InterfaceName>, Problem> {
+    let name = rest.read(words::one("an interface's name, or `local`", |text| {
         InterfaceName::new(text).filter(|name| !name.is_empty())
-    })?;
+    }))?;
     Ok((name.as_str() != LOCAL).then_some(name))
 }
 
-fn interface(cursor: &mut Cursor<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
-    let name = cursor.parse("a name of 1 to 15 bytes", |text| {
+fn interface(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
+    let name = rest.read(words::one("a name of 1 to 15 bytes", |text| {
         InterfaceName::new(text).filter(|name| !name.is_empty() && name.as_str() != LOCAL)
-    })?;
-    let position = cursor.position();
+    }))?;
+    let position = rest.position();
     let mut addresses = Vec::new();
-    while !cursor.is_done() {
-        addresses.push(
-            cursor.parse("an address with its prefix length, such as 10.0.0.1/24", |text| {
+    while !rest.is_done() {
+        addresses.push(rest.read(words::one(
+            "an address with its prefix length, such as 10.0.0.1/24",
+            |text| {
                 let (address, length) = text.split_once('/')?;
                 Some((address.parse::<IpAddr>().ok()?, length.parse().ok()?))
-            })?,
-        );
+            },
+        ))?);
     }
     if hosts.get(name.as_str()).is_some() {
         return Err(Problem::new(
@@ -230,24 +227,25 @@ fn interface(cursor: &mut Cursor<'_>, hosts: &mut Hosts) -> Result<Kind, Problem
     Ok(Kind::Interface { name, addresses })
 }
 
-fn route(cursor: &mut Cursor<'_>) -> Result<Kind, Problem> {
-    if cursor.is_done() {
+fn route(rest: &mut Words<'_>) -> Result<Kind, Problem> {
+    if rest.is_done() {
         return Ok(Kind::Route(RouteWord::Show));
     }
-    let remove = cursor.eat("del");
+    let remove = rest.read(words::has("del"))?;
     if !remove {
-        cursor.eat("add");
+        rest.read(words::has("add"))?;
     }
-    let to: Prefix = cursor.parse("a prefix such as 10.1.0.0/16, or `default`", |text| text.parse().ok())?;
+    let to: Prefix = rest.read(words::one("a prefix such as 10.1.0.0/16, or `default`", |text| {
+        text.parse().ok()
+    }))?;
     if remove {
-        return done(cursor, Kind::Route(RouteWord::Remove(to)));
+        return done(rest, Kind::Route(RouteWord::Remove(to)));
     }
     let (mut via, mut interface) = (None, None);
-    while let Some(word) = cursor.peek() {
-        cursor.skip();
+    while let Some(word) = rest.read(opt(words::anything))? {
         match word.text.as_str() {
-            "via" => via = Some(cursor.parse("the next router's address", |text| text.parse().ok())?),
-            "dev" => interface = Some(cursor.parse("an interface's name", InterfaceName::new)?),
+            "via" => via = Some(rest.read(words::one("the next router's address", |text| text.parse().ok()))?),
+            "dev" => interface = Some(rest.read(words::one("an interface's name", InterfaceName::new))?),
             _ => return Err(unexpected(word, "expected `via ADDRESS` or `dev INTERFACE`", "")),
         }
     }
@@ -279,8 +277,8 @@ fn resolve(words: &mut [Word], hosts: &Hosts) -> Result<(), Problem> {
     hosts.resolve(words)
 }
 
-fn host(cursor: &mut Cursor<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
-    let word = cursor.word("the host's name")?;
+fn host(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
+    let word = rest.read(words::word("the host's name"))?;
     if !conversation::is_name(&word.text) {
         return Err(unexpected(
             word,
@@ -304,28 +302,25 @@ fn host(cursor: &mut Cursor<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
     if hosts.has_interface(&word.text) {
         return refused("an interface of this lab has that name");
     }
-    let address = cursor.parse("its IPv4 address", atom::address)?;
-    let interface = match cursor.is_done() {
+    let address = rest.read(words::one("its IPv4 address", atom::address))?;
+    let interface = match rest.is_done() {
         true => None,
-        false => Some(cursor.parse("the interface it is on, or `local`", |text| {
+        false => Some(rest.read(words::one("the interface it is on, or `local`", |text| {
             InterfaceName::new(text).filter(|name| !name.is_empty())
-        })?),
+        }))?),
     };
     hosts.insert(&word.text, Host { address, interface });
-    done(cursor, Kind::Host)
+    done(rest, Kind::Host)
 }
 
-fn expect(cursor: &mut Cursor<'_>, line: &Line, toolbox: Toolbox, hosts: &Hosts) -> Result<Kind, Problem> {
-    if cursor.eat("fail") {
-        if let Some(word) = cursor
-            .peek()
-            .filter(|word| conversation::WORDS.contains(&word.text.as_str()))
-        {
-            cursor.skip();
-            return Ok(Kind::ExpectFailed(conversation::parse(word, cursor, hosts)?));
+fn expect(rest: &mut Words<'_>, line: &Line, toolbox: Toolbox, hosts: &Hosts) -> Result<Kind, Problem> {
+    if rest.read(words::has("fail"))? {
+        let conversation = words::fitting(|word| conversation::WORDS.contains(&word.text.as_str()));
+        if let Some(word) = rest.read(opt(conversation))? {
+            return Ok(Kind::ExpectFailed(conversation::parse(word, rest, hosts)?));
         }
-        let rest = cursor.take_rest();
-        return match (tool(rest, &line.input, toolbox), rest.first()) {
+        let call = rest.read_all();
+        return match (tool(call, &line.input, toolbox), call.first()) {
             (Some(call), _) => Ok(Kind::ExpectFail(call)),
             (None, Some(word)) => Err(unknown(word, toolbox)),
             (None, None) => Err(Problem::new(
@@ -336,7 +331,7 @@ fn expect(cursor: &mut Cursor<'_>, line: &Line, toolbox: Toolbox, hosts: &Hosts)
             )),
         };
     }
-    let expectation = Expectation::parse(cursor)?;
+    let expectation = Expectation::parse(rest)?;
     Ok(Kind::Expect(expectation))
 }
 

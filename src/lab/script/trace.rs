@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use nom::combinator::opt;
+
 use crate::base::bytes::{os_of, text_of_path};
 use crate::base::{Family, InterfaceName};
 use crate::explain::account::Account;
@@ -12,8 +14,7 @@ use crate::lab::memory::{Lab, Passage};
 use crate::lab::send::{Draft, packet, split_parentheses};
 use crate::rule::TableRules;
 use crate::syntax::problem::Problem;
-use crate::syntax::words::Word;
-use crate::syntax::words::{Cursor, unexpected};
+use crate::syntax::words::{self, Word, Words, unexpected};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -39,18 +40,17 @@ pub enum Form {
 }
 
 /// `trace [--short] [--json] [--svg FILE] [--why RULE] [INTERFACE PACKET]`, after its first word.
-pub fn parse_trace(cursor: &mut Cursor<'_>) -> Result<Trace, Problem> {
+pub fn parse_trace(rest: &mut Words<'_>) -> Result<Trace, Problem> {
     let mut form = Form::Text(Detail::Whole);
     let mut json = false;
-    while let Some(word) = cursor.peek().filter(|word| word.text.starts_with('-')) {
-        cursor.skip();
+    while let Some(word) = rest.read(opt(words::fitting(|word| word.text.starts_with('-'))))? {
         match word.text.as_str() {
             "--short" => form = Form::Text(Detail::Short),
             "--json" => json = true,
-            "--svg" => form = Form::Svg(cursor.word("a file for the picture")?.text.clone()),
+            "--svg" => form = Form::Svg(rest.read(words::text("a file for the picture"))?),
             "--why" => {
                 form = Form::Why {
-                    rule: one_rule(cursor)?,
+                    rule: one_rule(rest)?,
                     json,
                 }
             }
@@ -68,16 +68,16 @@ pub fn parse_trace(cursor: &mut Cursor<'_>) -> Result<Trace, Problem> {
         (Form::Text(_), true) => Form::Json,
         (form, _) => form,
     };
-    let packet = match cursor.is_done() {
+    let packet = match rest.is_done() {
         true => None,
-        false => Some(interface_and_packet(cursor)?),
+        false => Some(interface_and_packet(rest)?),
     };
     Ok(Trace { form, packet })
 }
 
 /// `why [RULE]`, after its first word.
-pub fn parse_why(cursor: &mut Cursor<'_>) -> Trace {
-    let words: Vec<&str> = cursor.take_rest().iter().map(|word| word.text.as_str()).collect();
+pub fn parse_why(rest: &mut Words<'_>) -> Trace {
+    let words: Vec<&str> = rest.read_all().iter().map(|word| word.text.as_str()).collect();
     let form = match words.is_empty() {
         true => Form::Text(Detail::Short),
         false => Form::Why {
@@ -89,29 +89,29 @@ pub fn parse_why(cursor: &mut Cursor<'_>) -> Trace {
 }
 
 /// `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`
-pub fn interface_and_packet(cursor: &mut Cursor<'_>) -> Result<(Option<InterfaceName>, Draft), Problem> {
-    let interface = super::parse::interface_or_local(cursor)?;
-    let words = split_parentheses(cursor.take_rest());
+pub fn interface_and_packet(rest: &mut Words<'_>) -> Result<(Option<InterfaceName>, Draft), Problem> {
+    let interface = super::parse::interface_or_local(rest)?;
+    let words = split_parentheses(rest.read_all());
     if words.is_empty() {
-        // The outer cursor knows where the line ends.
-        cursor.word("a packet: tcp, udp, icmp, ip or hex")?;
+        // The outer rest knows where the line ends.
+        rest.read(words::word("a packet: tcp, udp, icmp, ip or hex"))?;
     }
-    let mut inner = Cursor::new(&words);
+    let mut inner = Words::new(&words);
     let draft = packet(&mut inner)?;
-    inner.end("expected the end of the packet")?;
+    inner.read(words::end("expected the end of the packet"))?;
     Ok((interface, draft))
 }
 
 /// In one word (in quotes), or as a chain and a number in two.
-fn one_rule(cursor: &mut Cursor<'_>) -> Result<RuleName, Problem> {
-    let word: &Word = cursor.word("a rule, such as `FORWARD 3`, `nat:PREROUTING 1`, or its comment in quotes")?;
+fn one_rule(rest: &mut Words<'_>) -> Result<RuleName, Problem> {
+    let word: &Word = rest.read(words::word(
+        "a rule, such as `FORWARD 3`, `nat:PREROUTING 1`, or its comment in quotes",
+    ))?;
     let is_number = |text: &str| text == "policy" || text.parse::<u32>().is_ok();
     if !word.quoted
-        && let Some(next) = cursor.peek_text()
-        && is_number(next)
+        && let Some(next) = rest.read(opt(words::fitting(|next| is_number(&next.text))))?
     {
-        cursor.skip();
-        return Ok(RuleName::parse(&format!("{} {next}", word.text)));
+        return Ok(RuleName::parse(&format!("{} {}", word.text, next.text)));
     }
     Ok(RuleName::parse(&word.text))
 }

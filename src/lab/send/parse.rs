@@ -2,35 +2,34 @@
 
 use std::net::Ipv4Addr;
 
+use nom::combinator::opt;
+use nom::multi::many0;
+
 use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport};
 use crate::base::absent::NO_IPV6;
 use crate::base::protocol;
 use crate::explain::describe::{ICMP_KINDS, UNREACHABLE_CODES};
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, suggestion};
-use crate::syntax::words::Word;
-use crate::syntax::words::{Cursor, unexpected};
+use crate::syntax::words::{self, Word, Words, unexpected};
 use crate::wire::icmpv4::kind;
 use crate::wire::tcp::{flags, option};
 
 /// Reads a packet; stops before a closing parenthesis, or at the end of the line.
-pub fn packet(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
-    let word = cursor.word("a packet: tcp, udp, icmp, ip or hex")?;
+pub fn packet(rest: &mut Words<'_>) -> Result<Draft, Problem> {
+    let word = rest.read(words::word("a packet: tcp, udp, icmp, ip or hex"))?;
     match word.text.as_str() {
-        "tcp" => tcp(cursor),
-        "udp" => udp(cursor),
-        "icmp" => icmp(cursor),
-        "ip" => ip(cursor),
+        "tcp" => tcp(rest),
+        "udp" => udp(rest),
+        "icmp" => icmp(rest),
+        "ip" => ip(rest),
         "hex" => {
-            let first = cursor.word("bytes in hexadecimal digits")?;
-            let mut text = first.text.clone();
-            while let Some(next) = cursor.peek() {
-                if next.text == ")" {
-                    break;
-                }
-                text.push_str(&next.text);
-                cursor.skip();
-            }
+            let first = rest.read(words::word("bytes in hexadecimal digits"))?;
+            let more = many0(words::fitting(|word| word.text != ")"));
+            let text = rest
+                .read(more)?
+                .iter()
+                .fold(first.text.clone(), |text, word| text + &word.text);
             atom::hex(&text).map(Draft::Raw).ok_or_else(|| {
                 unexpected(
                     first,
@@ -91,8 +90,8 @@ fn part(text: &str, start: usize) -> Word {
     }
 }
 
-fn tcp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
-    let (source, destination) = ends_with_ports(cursor)?;
+fn tcp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
+    let (source, destination) = ends_with_ports(rest)?;
     let mut tcp = TcpDraft {
         source: source.1,
         destination: destination.1,
@@ -103,38 +102,36 @@ fn tcp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
         urgent: 0,
         options: Vec::new(),
     };
-    if let Some(bits) = cursor.peek_text().and_then(atom::tcp_flags) {
+    if let Some(bits) = rest.read(opt(words::made(atom::tcp_flags)))? {
         tcp.flags = bits;
-        cursor.skip();
     }
     let mut draft = IpDraft::new(source.0, destination.0, Transport::Other(protocol::TCP));
-    while let Some(word) = next_option(cursor) {
+    while let Some(word) = option_word(rest)? {
         match word.text.as_str() {
-            "seq" => tcp.sequence = Some(cursor.number("a sequence number", 0..=u64::from(u32::MAX))? as u32),
-            "ack" => {
-                tcp.acknowledgement = Some(cursor.number("an acknowledgement number", 0..=u64::from(u32::MAX))? as u32);
+            "seq" => {
+                tcp.sequence = Some(rest.read(words::number("a sequence number", 0..=u64::from(u32::MAX)))? as u32)
             }
-            "win" => tcp.window = Some(cursor.number("a window", 0..=65_535)? as u16),
-            "urg" => tcp.urgent = cursor.number("an urgent pointer", 0..=65_535)? as u16,
+            "ack" => {
+                tcp.acknowledgement =
+                    Some(rest.read(words::number("an acknowledgement number", 0..=u64::from(u32::MAX)))? as u32);
+            }
+            "win" => tcp.window = Some(rest.read(words::number("a window", 0..=65_535))? as u16),
+            "urg" => tcp.urgent = rest.read(words::number("an urgent pointer", 0..=65_535))? as u16,
             "mss" => {
-                let mss = cursor.number("a segment size", 0..=65_535)? as u16;
+                let mss = rest.read(words::number("a segment size", 0..=65_535))? as u16;
                 tcp.options.extend([option::MSS, 4]);
                 tcp.options.extend(mss.to_be_bytes());
             }
             "wscale" => {
-                let shift = cursor.number("a window scale", 0..=255)? as u8;
+                let shift = rest.read(words::number("a window scale", 0..=255))? as u8;
                 tcp.options.extend([option::WINDOW_SCALE, 3, shift]);
             }
             "sackok" => tcp.options.extend([option::SACK_PERMITTED, 2]),
             "sack" => {
-                let mut edges = Vec::new();
-                while let Some(edge) = cursor.peek_text().and_then(|text| {
+                let edges = rest.read(many0(words::made(|text| {
                     let (left, right) = text.split_once('-')?;
                     Some((atom::number(left)?, atom::number(right)?))
-                }) {
-                    cursor.skip();
-                    edges.push(edge);
-                }
+                })))?;
                 if edges.is_empty() || edges.len() > 4 {
                     return Err(Problem::new(
                         word.position,
@@ -150,13 +147,13 @@ fn tcp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
                 }
             }
             "ts" => {
-                let value = cursor.number("a time stamp", 0..=u64::from(u32::MAX))? as u32;
-                let echo = cursor.number("the echoed time stamp", 0..=u64::from(u32::MAX))? as u32;
+                let value = rest.read(words::number("a time stamp", 0..=u64::from(u32::MAX)))? as u32;
+                let echo = rest.read(words::number("the echoed time stamp", 0..=u64::from(u32::MAX)))? as u32;
                 tcp.options.extend([option::TIMESTAMP, 10]);
                 tcp.options.extend(value.to_be_bytes());
                 tcp.options.extend(echo.to_be_bytes());
             }
-            _ => draft.option(word, cursor, TCP_OPTIONS)?,
+            _ => draft.option(word, rest, TCP_OPTIONS)?,
         }
         if tcp.options.len() > 40 {
             return Err(Problem::new(
@@ -171,58 +168,58 @@ fn tcp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
     Ok(Draft::Ip(Box::new(draft)))
 }
 
-fn udp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
-    let (source, destination) = ends_with_ports(cursor)?;
+fn udp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
+    let (source, destination) = ends_with_ports(rest)?;
     let transport = Transport::Udp {
         source: source.1,
         destination: destination.1,
     };
     let mut draft = IpDraft::new(source.0, destination.0, transport);
-    while let Some(word) = next_option(cursor) {
-        draft.option(word, cursor, &[])?;
+    while let Some(word) = option_word(rest)? {
+        draft.option(word, rest, &[])?;
     }
     Ok(Draft::Ip(Box::new(draft)))
 }
 
-fn ip(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
-    let (source, destination) = ends(cursor)?;
-    cursor.expect("proto")?;
-    let number = cursor.parse("a protocol: its number, or a name such as gre", |text| {
+fn ip(rest: &mut Words<'_>) -> Result<Draft, Problem> {
+    let (source, destination) = ends(rest)?;
+    rest.read(words::expect("proto"))?;
+    let number = rest.read(words::one("a protocol: its number, or a name such as gre", |text| {
         atom::number(text)
             .and_then(|number| u8::try_from(number).ok())
             .or_else(|| protocol_number(text))
-    })?;
+    }))?;
     let mut draft = IpDraft::new(source, destination, Transport::Other(number));
-    while let Some(word) = next_option(cursor) {
-        draft.option(word, cursor, &[])?;
+    while let Some(word) = option_word(rest)? {
+        draft.option(word, rest, &[])?;
     }
     Ok(Draft::Ip(Box::new(draft)))
 }
 
-fn icmp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
-    let (source, destination) = ends(cursor)?;
-    let mut message = icmp_kind(cursor)?;
+fn icmp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
+    let (source, destination) = ends(rest)?;
+    let mut message = icmp_kind(rest)?;
     let mut draft = IpDraft::new(source, destination, Transport::Other(protocol::ICMP));
-    while let Some(word) = next_option(cursor) {
+    while let Some(word) = option_word(rest)? {
         match word.text.as_str() {
             "id" if !kind::is_error(message.kind) => {
-                let id = cursor.number("an identifier", 0..=65_535)? as u32;
+                let id = rest.read(words::number("an identifier", 0..=65_535))? as u32;
                 message.rest = message.rest & 0xffff | id << 16;
             }
             "seq" => {
-                let sequence = cursor.number("a sequence number", 0..=65_535)? as u32;
+                let sequence = rest.read(words::number("a sequence number", 0..=65_535))? as u32;
                 message.rest = message.rest & 0xffff_0000 | sequence;
             }
-            "mtu" => message.rest = cursor.number("an MTU", 0..=65_535)? as u32,
-            "gateway" => message.rest = cursor.parse("an IPv4 address", atom::address)?.to_bits(),
-            "pointer" => message.rest = (cursor.number("an octet's position", 0..=255)? as u32) << 24,
-            "quoting" => message.quote = Some(quote(cursor)?),
-            _ => draft.option(word, cursor, ICMP_OPTIONS)?,
+            "mtu" => message.rest = rest.read(words::number("an MTU", 0..=65_535))? as u32,
+            "gateway" => message.rest = rest.read(words::one("an IPv4 address", atom::address))?.to_bits(),
+            "pointer" => message.rest = (rest.read(words::number("an octet's position", 0..=255))? as u32) << 24,
+            "quoting" => message.quote = Some(quote(rest)?),
+            _ => draft.option(word, rest, ICMP_OPTIONS)?,
         }
     }
     if kind::is_error(message.kind) && message.quote.is_none() && draft.data.is_empty() {
         return Err(Problem::new(
-            cursor.position(),
+            rest.position(),
             "an ICMP error quotes the packet that it is about",
             "expected `quoting last` or `quoting (PACKET)`",
             "add `quoting last`, or `data` with the bytes that shall stand there",
@@ -232,8 +229,8 @@ fn icmp(cursor: &mut Cursor<'_>) -> Result<Draft, Problem> {
     Ok(Draft::Ip(Box::new(draft)))
 }
 
-fn icmp_kind(cursor: &mut Cursor<'_>) -> Result<IcmpDraft, Problem> {
-    let word = cursor.word("a kind of ICMP message, such as echo-request")?;
+fn icmp_kind(rest: &mut Words<'_>) -> Result<IcmpDraft, Problem> {
+    let word = rest.read(words::word("a kind of ICMP message, such as echo-request"))?;
     let mut message = IcmpDraft {
         kind: 0,
         code: 0,
@@ -241,9 +238,9 @@ fn icmp_kind(cursor: &mut Cursor<'_>) -> Result<IcmpDraft, Problem> {
         quote: None,
     };
     if word.text == "type" {
-        message.kind = cursor.number("an ICMP type", 0..=255)? as u8;
-        if cursor.eat("code") {
-            message.code = cursor.number("an ICMP code", 0..=255)? as u8;
+        message.kind = rest.read(words::number("an ICMP type", 0..=255))? as u8;
+        if rest.read(words::has("code"))? {
+            message.code = rest.read(words::number("an ICMP code", 0..=255))? as u8;
         }
         return Ok(message);
     }
@@ -262,23 +259,23 @@ fn icmp_kind(cursor: &mut Cursor<'_>) -> Result<IcmpDraft, Problem> {
         kind::REDIRECT => &[("net", 0), ("host", 1), ("tos-net", 2), ("tos-host", 3)],
         _ => &[],
     };
-    if let Some(text) = cursor.peek_text() {
-        let named = codes.iter().find(|(name, _)| *name == text).map(|(_, code)| *code);
-        if let Some(code) = named.or_else(|| atom::number(text).and_then(|number| u8::try_from(number).ok())) {
-            message.code = code;
-            cursor.skip();
-        }
+    let code = words::made(|text| match codes.iter().find(|(name, _)| *name == text) {
+        Some((_, code)) => Some(*code),
+        None => atom::number(text).and_then(|number| u8::try_from(number).ok()),
+    });
+    if let Some(code) = rest.read(opt(code))? {
+        message.code = code;
     }
     Ok(message)
 }
 
-fn quote(cursor: &mut Cursor<'_>) -> Result<Quote, Problem> {
-    let word = cursor.word("`last` or `(PACKET)`")?;
+fn quote(rest: &mut Words<'_>) -> Result<Quote, Problem> {
+    let word = rest.read(words::word("`last` or `(PACKET)`"))?;
     match word.text.as_str() {
         "last" => Ok(Quote::Last),
         "(" => {
-            let quoted = packet(cursor)?;
-            cursor.expect(")")?;
+            let quoted = packet(rest)?;
+            rest.read(words::expect(")"))?;
             Ok(Quote::Packet(quoted))
         }
         _ => Err(unexpected(
@@ -289,29 +286,31 @@ fn quote(cursor: &mut Cursor<'_>) -> Result<Quote, Problem> {
     }
 }
 
-fn next_option<'a>(cursor: &mut Cursor<'a>) -> Option<&'a Word> {
-    let word = cursor.peek().filter(|word| word.text != ")" || word.quoted)?;
-    cursor.skip();
-    Some(word)
+/// The word of an option: up to the parenthesis that ends a quoted packet.
+fn option_word<'a>(rest: &mut Words<'a>) -> Result<Option<&'a Word>, Problem> {
+    rest.read(opt(words::fitting(|word| word.text != ")" || word.quoted)))
 }
 
-fn ends(cursor: &mut Cursor<'_>) -> Result<(Ipv4Addr, Ipv4Addr), Problem> {
-    let source = cursor.parse("an IPv4 address such as 10.0.0.2", atom::address)?;
-    cursor.expect(">")?;
-    let destination = cursor.parse("an IPv4 address such as 192.0.2.9", atom::address)?;
+fn ends(rest: &mut Words<'_>) -> Result<(Ipv4Addr, Ipv4Addr), Problem> {
+    let source = rest.read(words::one("an IPv4 address such as 10.0.0.2", atom::address))?;
+    rest.read(words::expect(">"))?;
+    let destination = rest.read(words::one("an IPv4 address such as 192.0.2.9", atom::address))?;
     Ok((source, destination))
 }
 
 type End = (Ipv4Addr, u16);
 
-fn ends_with_ports(cursor: &mut Cursor<'_>) -> Result<(End, End), Problem> {
+fn ends_with_ports(rest: &mut Words<'_>) -> Result<(End, End), Problem> {
     let full = |text: &str| {
         let (address, port) = atom::endpoint(text)?;
         Some((address, port?))
     };
-    let source = cursor.parse("an IPv4 address with its port, such as 10.0.0.2:40000", full)?;
-    cursor.expect(">")?;
-    let destination = cursor.parse("an IPv4 address with its port, such as 192.0.2.9:80", full)?;
+    let source = rest.read(words::one(
+        "an IPv4 address with its port, such as 10.0.0.2:40000",
+        full,
+    ))?;
+    rest.read(words::expect(">"))?;
+    let destination = rest.read(words::one("an IPv4 address with its port, such as 192.0.2.9:80", full))?;
     Ok((source, destination))
 }
 
@@ -334,17 +333,17 @@ impl IpDraft {
     }
 
     /// The options that every packet has.
-    fn option(&mut self, word: &Word, cursor: &mut Cursor<'_>, others: &[&str]) -> Result<(), Problem> {
+    fn option(&mut self, word: &Word, rest: &mut Words<'_>, others: &[&str]) -> Result<(), Problem> {
         match word.text.as_str() {
-            "ttl" => self.ttl = cursor.number("a time to live", 0..=255)? as u8,
-            "tos" => self.tos = cursor.number("a type of service", 0..=255)? as u8,
-            "id" | "ipid" => self.id = cursor.number("an identification", 0..=65_535)? as u16,
+            "ttl" => self.ttl = rest.read(words::number("a time to live", 0..=255))? as u8,
+            "tos" => self.tos = rest.read(words::number("a type of service", 0..=255))? as u8,
+            "id" | "ipid" => self.id = rest.read(words::number("an identification", 0..=65_535))? as u16,
             "df" => self.dont_fragment = true,
             "mf" => self.more_fragments = true,
             "badsum" => self.bad_checksum = true,
             "badipsum" => self.bad_header_checksum = true,
             "data" => {
-                let given = cursor.word("a text in quotes, or 0x and hexadecimal digits")?;
+                let given = rest.read(words::word("a text in quotes, or 0x and hexadecimal digits"))?;
                 let bytes = if !given.quoted && given.text.starts_with("0x") {
                     atom::hex(&given.text)
                 } else {
@@ -360,15 +359,15 @@ impl IpDraft {
                 self.data.extend(bytes);
             }
             "zeros" => {
-                let count = cursor.number("a number of bytes", 0..=65_515)? as usize;
+                let count = rest.read(words::number("a number of bytes", 0..=65_515))? as usize;
                 self.data.resize(self.data.len() + count, 0);
             }
             "frag" => {
-                let offset = cursor.parse("an offset in bytes that eight divides", |text| {
+                let offset = rest.read(words::one("an offset in bytes that eight divides", |text| {
                     atom::number(text).filter(|offset| offset % 8 == 0 && *offset <= 65_528)
-                })?;
-                let length = match cursor.peek_text().and_then(atom::number) {
-                    Some(_) => Some(cursor.number("a length in bytes", 0..=65_515)? as u16),
+                }))?;
+                let length = match rest.peek_text().and_then(atom::number) {
+                    Some(_) => Some(rest.read(words::number("a length in bytes", 0..=65_515))? as u16),
                     None => None,
                 };
                 self.piece = Some((offset as u16, length));

@@ -6,7 +6,7 @@ use super::{BuildError, Surroundings, build, packet, split_parentheses};
 use crate::explain::describe;
 use crate::lab::script::lex::lex;
 use crate::packet::Packet;
-use crate::syntax::words::Cursor;
+use crate::syntax::words::Words;
 use crate::wire::ipv4::Ipv4;
 
 /// What passed before: a stream's next number, and a packet that left.
@@ -28,9 +28,9 @@ impl Surroundings for Before {
 
 fn made(line: &str, before: &Before) -> Result<Vec<u8>, BuildError> {
     let words = split_parentheses(&lex(line).unwrap().remove(0).words);
-    let mut cursor = Cursor::new(&words);
-    let draft = packet(&mut cursor).unwrap_or_else(|problem| panic!("{line}: {}", problem.message));
-    assert!(cursor.is_done(), "{line}");
+    let mut rest = Words::new(&words);
+    let draft = packet(&mut rest).unwrap_or_else(|problem| panic!("{line}: {}", problem.message));
+    assert!(rest.is_done(), "{line}");
     build(&draft, before)
 }
 

@@ -8,12 +8,13 @@ pub use packet::Field;
 pub use rule::RuleName;
 pub use tracking::flow_lines;
 
+use nom::combinator::opt;
+
 use crate::base::InterfaceName;
 use crate::lab::machine::ToolOutput;
 use crate::lab::memory::{Lab, Passage};
 use crate::syntax::problem::{Problem, suggestion};
-use crate::syntax::words::Word;
-use crate::syntax::words::{Cursor, unexpected};
+use crate::syntax::words::{self, Word, Words, unexpected};
 
 /// One expectation.
 #[derive(Clone, Debug)]
@@ -52,63 +53,59 @@ pub enum Expectation {
 }
 
 impl Expectation {
-    pub fn parse(cursor: &mut Cursor<'_>) -> Result<Self, Problem> {
-        let no = cursor.eat("no");
-        let word = cursor.word("what to expect, such as `accept` or `out wan`")?;
+    pub fn parse(rest: &mut Words<'_>) -> Result<Self, Problem> {
+        let no = rest.read(words::has("no"))?;
+        let word = rest.read(words::word("what to expect, such as `accept` or `out wan`"))?;
         let parsed = match (word.text.as_str(), no) {
             (text, false) if fate(text).is_some() => Self::Fate(fate(text).unwrap_or_default()),
             ("state", no) => {
-                let state = cursor.parse("NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED or none", state)?;
+                let state = rest.read(words::one(
+                    "NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED or none",
+                    state,
+                ))?;
                 if no { Self::NoState(state) } else { Self::State(state) }
             }
             ("out", false) => {
-                let interface = cursor.parse("an interface's name, or `local`", InterfaceName::new)?;
-                Self::Out(interface, packet::fields(cursor)?)
+                let interface = rest.read(words::one("an interface's name, or `local`", InterfaceName::new))?;
+                Self::Out(interface, packet::fields(rest)?)
             }
-            ("out", true) => match cursor.is_done() {
+            ("out", true) => match rest.is_done() {
                 true => Self::NoOut(None),
                 false => Self::NoOut(Some(
-                    cursor.parse("an interface's name, or `local`", InterfaceName::new)?,
+                    rest.read(words::one("an interface's name, or `local`", InterfaceName::new))?,
                 )),
             },
             ("by", no) => {
-                let rule = RuleName::parse(cursor)?;
+                let rule = RuleName::parse(rest)?;
                 if no { Self::NoBy(rule) } else { Self::By(rule) }
             }
-            ("rule", false) => counted(RuleName::parse(cursor)?, cursor)?,
-            ("policy", false) => counted(RuleName::parse_policy(cursor)?, cursor)?,
+            ("rule", false) => counted(RuleName::parse(rest)?, rest)?,
+            ("policy", false) => counted(RuleName::parse_policy(rest)?, rest)?,
             ("flow", no) => {
-                let words = texts(
-                    cursor,
-                    "words of the flow's line, such as `tcp ESTABLISHED dport=80`",
-                    no,
-                )?;
+                let words = texts(rest, "words of the flow's line, such as `tcp ESTABLISHED dport=80`", no)?;
                 if no { Self::NoFlow(words) } else { Self::Flow(words) }
             }
-            ("flows", false) => Self::Flows(cursor.number("a number of flows", 0..=u64::MAX)?),
+            ("flows", false) => Self::Flows(rest.read(words::number("a number of flows", 0..=u64::MAX))?),
             ("expectation", no) => {
-                let words = texts(cursor, "words of the expectation's line, such as `dport=1024`", no)?;
+                let words = texts(rest, "words of the expectation's line, such as `dport=1024`", no)?;
                 if no {
                     Self::NoExpected(words)
                 } else {
                     Self::Expected(words)
                 }
             }
-            ("log", false) => Self::Log(cursor.word("a part of the line")?.text.clone()),
+            ("log", false) => Self::Log(rest.read(words::text("a part of the line"))?),
             ("log", true) => {
-                let text = cursor.peek_text().map(str::to_owned);
-                if text.is_some() {
-                    cursor.skip();
-                }
-                Self::NoLog(text)
+                let text = rest.read(opt(words::anything))?;
+                Self::NoLog(text.map(|word| word.text.clone()))
             }
             ("output", no) => {
-                let text = cursor.word("a part of what the tool printed")?.text.clone();
+                let text = rest.read(words::text("a part of what the tool printed"))?;
                 if no { Self::NoOutput(text) } else { Self::Output(text) }
             }
             (text, no) => return Err(unknown(word, text, no)),
         };
-        cursor.end("expected the end of the line")?;
+        rest.read(words::end("expected the end of the line"))?;
         Ok(parsed)
     }
 
@@ -178,16 +175,16 @@ pub fn state(text: &str) -> Option<Option<String>> {
     }
 }
 
-fn counted(rule: RuleName, cursor: &mut Cursor<'_>) -> Result<Expectation, Problem> {
+fn counted(rule: RuleName, rest: &mut Words<'_>) -> Result<Expectation, Problem> {
     let (mut packets, mut bytes) = (None, None);
-    if cursor.eat("packets") {
-        packets = Some(cursor.number("a number of packets", 0..=u64::MAX)?);
+    if rest.read(words::has("packets"))? {
+        packets = Some(rest.read(words::number("a number of packets", 0..=u64::MAX))?);
     }
-    if cursor.eat("bytes") {
-        bytes = Some(cursor.number("a number of bytes", 0..=u64::MAX)?);
+    if rest.read(words::has("bytes"))? {
+        bytes = Some(rest.read(words::number("a number of bytes", 0..=u64::MAX))?);
     }
     if packets.is_none() && bytes.is_none() {
-        cursor.expect("packets")?;
+        rest.read(words::expect("packets"))?;
     }
     Ok(Expectation::Counted { rule, packets, bytes })
 }
@@ -217,10 +214,10 @@ fn output(last: Option<&ToolOutput>, part: &str, no: bool) -> Result<(), String>
     })
 }
 
-fn texts(cursor: &mut Cursor<'_>, expected: &str, may_be_none: bool) -> Result<Vec<String>, Problem> {
-    let words = cursor.take_rest();
+fn texts(rest: &mut Words<'_>, expected: &str, may_be_none: bool) -> Result<Vec<String>, Problem> {
+    let words = rest.read_all();
     if words.is_empty() && !may_be_none {
-        cursor.word(expected)?;
+        rest.read(words::word(expected))?;
     }
     Ok(words.iter().map(|word| word.text.clone()).collect())
 }
@@ -311,7 +308,7 @@ mod tests {
             "no output 'x y'",
         ] {
             let line = lex(text).unwrap().remove(0);
-            let parsed = Expectation::parse(&mut Cursor::new(&line.words));
+            let parsed = Expectation::parse(&mut Words::new(&line.words));
             assert!(parsed.is_ok(), "{text}: {}", parsed.unwrap_err().message);
         }
         for (text, remedy) in [
@@ -321,7 +318,7 @@ mod tests {
             ("by nowhere INPUT 1", ""),
         ] {
             let line = lex(text).unwrap().remove(0);
-            let problem = Expectation::parse(&mut Cursor::new(&line.words)).unwrap_err();
+            let problem = Expectation::parse(&mut Words::new(&line.words)).unwrap_err();
             assert_eq!(problem.remedy, remedy, "{text}");
         }
     }

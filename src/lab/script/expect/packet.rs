@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use nom::combinator::opt;
+
 use super::{hold, listed};
 use crate::base::{InterfaceName, protocol};
 use crate::engine::{Emission, Fate};
@@ -10,7 +12,7 @@ use crate::lab::memory::{LOCAL, Lab, Passage};
 use crate::packet::Packet;
 use crate::syntax::atom;
 use crate::syntax::problem::Problem;
-use crate::syntax::words::{Cursor, unexpected};
+use crate::syntax::words::{self, Words, unexpected};
 
 /// One thing that an emission has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,33 +184,31 @@ impl Field {
 }
 
 /// `[PROTOCOL] [A > B] [FLAGS|ICMP KIND] [src A] [dst A] ...`
-pub(super) fn fields(cursor: &mut Cursor<'_>) -> Result<Vec<Field>, Problem> {
+pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
     let mut fields = Vec::new();
     let mut of = 0;
-    if let Some(number) = cursor.peek_text().and_then(|text| match text {
+    let named = words::made(|text| match text {
         "tcp" => Some(protocol::TCP),
         "udp" => Some(protocol::UDP),
         "icmp" => Some(protocol::ICMP),
         _ => None,
-    }) {
-        cursor.skip();
+    });
+    if let Some(number) = rest.read(opt(named))? {
         of = number;
         fields.push(Field::Protocol(number));
     }
-    if let Some((address, port)) = cursor.peek_text().and_then(atom::endpoint) {
-        cursor.skip();
+    if let Some((address, port)) = rest.read(opt(words::made(atom::endpoint)))? {
         fields.push(Field::Source(address));
         fields.extend(port.map(Field::SourcePort));
-        cursor.expect(">")?;
-        let (address, port) = cursor.parse("an address, with or without a port", atom::endpoint)?;
+        rest.read(words::expect(">"))?;
+        let (address, port) = rest.read(words::one("an address, with or without a port", atom::endpoint))?;
         fields.push(Field::Destination(address));
         fields.extend(port.map(Field::DestinationPort));
     }
-    while let Some(word) = cursor.peek() {
-        cursor.skip();
+    while let Some(word) = rest.read(opt(words::anything))? {
         match word.text.as_str() {
             "src" | "dst" => {
-                let (address, port) = cursor.parse("an address, with or without a port", atom::endpoint)?;
+                let (address, port) = rest.read(words::one("an address, with or without a port", atom::endpoint))?;
                 if word.text == "src" {
                     fields.push(Field::Source(address));
                     fields.extend(port.map(Field::SourcePort));
@@ -217,23 +217,32 @@ pub(super) fn fields(cursor: &mut Cursor<'_>) -> Result<Vec<Field>, Problem> {
                     fields.extend(port.map(Field::DestinationPort));
                 }
             }
-            "sport" => fields.push(Field::SourcePort(cursor.number("a port", 0..=65_535)? as u16)),
-            "dport" => fields.push(Field::DestinationPort(cursor.number("a port", 0..=65_535)? as u16)),
-            "proto" => fields.push(Field::Protocol(cursor.number("a protocol's number", 0..=255)? as u8)),
-            "flags" => fields.push(Field::Flags(cursor.parse("TCP flags such as SA", atom::tcp_flags)?)),
+            "sport" => fields.push(Field::SourcePort(rest.read(words::number("a port", 0..=65_535))? as u16)),
+            "dport" => fields.push(Field::DestinationPort(
+                rest.read(words::number("a port", 0..=65_535))? as u16
+            )),
+            "proto" => fields.push(Field::Protocol(
+                rest.read(words::number("a protocol's number", 0..=255))? as u8,
+            )),
+            "flags" => fields.push(Field::Flags(
+                rest.read(words::one("TCP flags such as SA", atom::tcp_flags))?,
+            )),
             "df" => fields.push(Field::DontFragment),
-            "data" => fields.push(Field::Data(cursor.parse("a part of the data", atom::text)?)),
+            "data" => fields.push(Field::Data(rest.read(words::one("a part of the data", atom::text))?)),
             text => {
                 if let Some(name) = NUMBERS.iter().copied().find(|name| *name == text) {
-                    fields.push(Field::Number(name, cursor.number("a number", 0..=u64::from(u32::MAX))?));
+                    fields.push(Field::Number(
+                        name,
+                        rest.read(words::number("a number", 0..=u64::from(u32::MAX)))?,
+                    ));
                 } else if let Some(flags) = atom::tcp_flags(text).filter(|_| of == protocol::TCP) {
                     fields.push(Field::Flags(flags));
                 } else if of == protocol::ICMP {
                     let mut kind = text.to_owned();
                     let takes_code = matches!(text, "unreachable" | "redirect" | "time-exceeded" | "parameter-problem");
-                    if let Some(code) = cursor.peek_text().filter(|code| takes_code && !NUMBERS.contains(code)) {
-                        cursor.skip();
-                        kind = format!("{kind} {code}");
+                    let code = words::fitting(|code| takes_code && !NUMBERS.contains(&code.text.as_str()));
+                    if let Some(code) = rest.read(opt(code))? {
+                        kind = format!("{kind} {}", code.text);
                     }
                     fields.push(Field::Icmp(kind));
                 } else {

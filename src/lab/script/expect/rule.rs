@@ -10,8 +10,7 @@ use crate::lab::memory::{Lab, Passage};
 use crate::rule::{Chain, ChainKind, Counters, Rule, Table, TableRules};
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, suggestion};
-use crate::syntax::words::Word;
-use crate::syntax::words::{Cursor, unexpected};
+use crate::syntax::words::{self, Word, Words, unexpected};
 use crate::text::save;
 
 /// A rule (or a policy) as a script names it.
@@ -46,13 +45,15 @@ struct Found {
 
 impl RuleName {
     /// `[TABLE] CHAIN N|policy`, or `[[TABLE] CHAIN] comment|text TEXT`.
-    pub fn parse(cursor: &mut Cursor<'_>) -> Result<Self, Problem> {
+    pub fn parse(rest: &mut Words<'_>) -> Result<Self, Problem> {
         let mut names = Vec::new();
         let which = loop {
-            let word = cursor.word("a rule: a chain and a number or `policy`, `comment TEXT` or `text TEXT`")?;
+            let word = rest.read(words::word(
+                "a rule: a chain and a number or `policy`, `comment TEXT` or `text TEXT`",
+            ))?;
             match word.text.as_str() {
-                "comment" if !word.quoted => break Which::Comment(cursor.word("the rule's comment")?.text.clone()),
-                "text" if !word.quoted => break Which::Text(cursor.word("a part of the rule's text")?.text.clone()),
+                "comment" if !word.quoted => break Which::Comment(rest.read(words::text("the rule's comment"))?),
+                "text" if !word.quoted => break Which::Text(rest.read(words::text("a part of the rule's text"))?),
                 "policy" if !names.is_empty() => break Which::Policy,
                 text if !names.is_empty() && atom::number(text).is_some() => {
                     let number = atom::number(text).and_then(|it| u32::try_from(it).ok());
@@ -80,11 +81,11 @@ impl RuleName {
     }
 
     /// `[TABLE] CHAIN`: its policy.
-    pub fn parse_policy(cursor: &mut Cursor<'_>) -> Result<Self, Problem> {
-        let first = cursor.word("a built-in chain, or a table and a chain")?;
-        let (table, chain) = match cursor.peek_text() {
+    pub fn parse_policy(rest: &mut Words<'_>) -> Result<Self, Problem> {
+        let first = rest.read(words::word("a built-in chain, or a table and a chain"))?;
+        let (table, chain) = match rest.peek_text() {
             None | Some("packets" | "bytes") => (Table::Filter, first),
-            Some(_) => (known_table(first)?, cursor.word("a built-in chain")?),
+            Some(_) => (known_table(first)?, rest.read(words::word("a built-in chain"))?),
         };
         Ok(Self {
             table: Some(table),
@@ -313,7 +314,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<RuleName, Problem> {
         let line = lex(text).unwrap().remove(0);
-        RuleName::parse(&mut Cursor::new(&line.words))
+        RuleName::parse(&mut Words::new(&line.words))
     }
 
     #[test]
