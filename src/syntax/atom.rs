@@ -7,10 +7,12 @@ use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take_while_m_n, take_while1};
 use nom::character::complete::{anychar, char, digit1, hex_digit1, one_of};
 use nom::combinator::{all_consuming, map, map_opt, map_res, opt, recognize, value};
+use nom::error::ParseError;
 use nom::multi::{many0, many1, separated_list1};
 use nom::sequence::{preceded, separated_pair, terminated};
 use nom::{IResult, Parser};
 
+use super::problem::Position;
 use crate::wire::tcp::flags;
 
 /// The whole of a text by one parser; `None` where it does not fit.
@@ -19,6 +21,17 @@ fn whole<'a, T>(
     text: &'a str,
 ) -> Option<T> {
     all_consuming(parser).parse(text).ok().map(|(_, value)| value)
+}
+
+/// What a parser takes, and where that stands in a text of so many bytes, of which the parser is given the end.
+pub fn placed<'a, T, E: ParseError<&'a str>>(
+    length: usize,
+    mut parser: impl Parser<&'a str, Output = T, Error = E>,
+) -> impl Parser<&'a str, Output = (Position, T), Error = E> {
+    move |input: &'a str| {
+        let (rest, value) = parser.parse(input)?;
+        Ok((rest, ((length - input.len()..length - rest.len()).into(), value)))
+    }
 }
 
 fn unsigned(input: &str) -> IResult<&str, u64> {
