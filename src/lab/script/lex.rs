@@ -3,6 +3,18 @@
 //! Quoting is a shell's, as far as it goes without variables: `'...'` keeps everything, `"..."` takes a backslash before `"`, `\`, `$` and
 //! `` ` ``, and a backslash outside of quotes takes the next character as it is. A `#` where a word could begin starts a comment.
 
+use std::borrow::Cow;
+
+use nom::branch::alt;
+use nom::bytes::complete::{is_a, is_not, tag, take_till, take_while};
+use nom::character::complete::{anychar, char, one_of};
+use nom::combinator::{eof, map, not, opt, recognize, value};
+use nom::error::{ErrorKind, ParseError};
+use nom::multi::{fold_many0, fold_many1, many0, many0_count};
+use nom::sequence::{preceded, terminated};
+use nom::{Err, IResult, Parser};
+
+use crate::syntax::atom::placed;
 use crate::syntax::problem::{Position, Problem};
 use crate::syntax::words::Word;
 
@@ -37,21 +49,21 @@ pub struct LexError {
 /// All lines of a text.
 pub fn lex(text: &str) -> Result<Vec<Line>, LexError> {
     // Editors of another system begin a file with a mark.
-    let at = if text.starts_with(MARK) { MARK.len_utf8() } else { 0 };
-    let mut lexer = Lexer { text, at };
-    let mut lines = Vec::new();
-    while lexer.at < text.len() {
-        if let Some(line) = lexer.line()? {
-            lines.push(line);
-        }
+    let rest = text.strip_prefix(MARK).unwrap_or(text);
+    match many0(|rest| line(text.len(), rest)).parse(rest) {
+        Ok((_, lines)) => Ok(lines.into_iter().flatten().collect()),
+        Err(Err::Error(error) | Err::Failure(error)) => Err(error),
+        Err(Err::Incomplete(_)) => Ok(Vec::new()),
     }
-    Ok(lines)
 }
 
-struct Lexer<'a> {
-    text: &'a str,
-    /// In bytes.
-    at: usize,
+/// What is left of the text, and what was read. Errors are of nom's failures: where one is, nothing else is tried.
+type Lexed<'a, T> = IResult<&'a str, T, LexError>;
+
+enum Part {
+    Word(Word),
+    File(Word),
+    Here(Heredoc),
 }
 
 /// A here-document that a line asked for.
@@ -61,214 +73,176 @@ struct Heredoc {
     position: Position,
 }
 
-impl Lexer<'_> {
-    /// One line, with the here-document that follows it; `None` for one without words.
-    fn line(&mut self) -> Result<Option<Line>, LexError> {
-        let mut words: Vec<Word> = Vec::new();
-        let mut input = Input::None;
-        let mut heredoc: Option<Heredoc> = None;
-        loop {
-            self.blanks();
-            match self.peek() {
-                None => break,
-                Some('\n') => {
-                    self.at += 1;
-                    break;
-                }
-                Some('#') => {
-                    self.at = self.text[self.at..]
-                        .find('\n')
-                        .map_or(self.text.len(), |newline| self.at + newline);
-                }
-                Some('<') => {
-                    let start = self.at;
-                    self.at += 1;
-                    let here = self.text[self.at..].starts_with('<');
-                    let mut strip_tabs = false;
-                    if here {
-                        self.at += 1;
-                        if self.peek() == Some('-') {
-                            strip_tabs = true;
-                            self.at += 1;
-                        }
-                    }
-                    self.blanks();
-                    if matches!(self.peek(), None | Some('\n')) {
-                        let expected = if here {
-                            "expected the word that ends the here-document"
-                        } else {
-                            "expected a file's name"
-                        };
-                        return Err(whole(
-                            start..self.at,
-                            "nothing follows the `<`",
-                            expected,
-                            "write it on this line",
-                        ));
-                    }
-                    let word = self.word()?;
-                    if heredoc.is_some() || input != Input::None {
-                        return Err(whole(
-                            start..self.at,
-                            "this command has an input already",
-                            "one `<` or `<<` a command",
-                            "",
-                        ));
-                    }
-                    if here {
-                        heredoc = Some(Heredoc {
-                            end: word.text,
-                            strip_tabs,
-                            position: (start..self.at).into(),
-                        });
-                    } else {
-                        input = Input::File(word);
-                    }
-                }
-                Some(_) => words.push(self.word()?),
+/// One line, with the here-document that follows it; `None` for one without words. The text has so many bytes in all.
+fn line(length: usize, text: &str) -> Lexed<'_, Option<Line>> {
+    let mut words: Vec<Word> = Vec::new();
+    let mut input = Input::None;
+    let mut heredoc: Option<Heredoc> = None;
+    let mut rest = not(eof).parse(text)?.0;
+    let part = |rest| {
+        let word = map(|rest| word(length, rest), Part::Word);
+        let part = alt((|rest| redirection(length, rest), word));
+        preceded(blanks, placed(length, part)).parse(rest)
+    };
+    while let (behind, Some((position, part))) = opt(part).parse(rest)? {
+        rest = behind;
+        match part {
+            Part::Word(word) => words.push(word),
+            Part::File(_) | Part::Here(_) if heredoc.is_some() || input != Input::None => {
+                return Err(failure(
+                    position,
+                    "this command has an input already",
+                    "one `<` or `<<` a command",
+                    "",
+                ));
             }
+            Part::File(word) => input = Input::File(word),
+            Part::Here(here) => heredoc = Some(here),
         }
-        if let Some(heredoc) = heredoc {
-            input = Input::Here(self.document(&heredoc)?);
-        }
-        let (Some(first), Some(last)) = (words.first(), words.last()) else {
-            return Ok(None);
+    }
+    let comment = (char('#'), take_till(|letter| letter == '\n'));
+    let (mut rest, _) = (blanks, opt(comment), opt(char('\n'))).parse(rest)?;
+    if let Some(heredoc) = heredoc {
+        let document;
+        (rest, document) = self::document(&heredoc, rest)?;
+        input = Input::Here(document);
+    }
+    let (Some(first), Some(last)) = (words.first(), words.last()) else {
+        return Ok((rest, None));
+    };
+    let position = (first.position.start..last.position.end).into();
+    Ok((rest, Some(Line { words, position, input })))
+}
+
+/// `< FILE`, `<< END` or `<<- END`.
+fn redirection(length: usize, text: &str) -> Lexed<'_, Part> {
+    let sign = alt((tag("<<-"), tag("<<"), tag("<")));
+    let (rest, (position, sign)) = placed(length, terminated(sign, blanks)).parse(text)?;
+    if rest.is_empty() || rest.starts_with('\n') {
+        let expected = match sign {
+            "<" => "expected a file's name",
+            _ => "expected the word that ends the here-document",
         };
-        let position = (first.position.start..last.position.end).into();
-        Ok(Some(Line { words, position, input }))
+        return Err(failure(
+            position,
+            "nothing follows the `<`",
+            expected,
+            "write it on this line",
+        ));
     }
+    let (rest, word) = any_word(length, rest)?;
+    let part = match sign {
+        "<" => Part::File(word),
+        _ => Part::Here(Heredoc {
+            position: (position.start..word.position.end).into(),
+            end: word.text,
+            strip_tabs: sign == "<<-",
+        }),
+    };
+    Ok((rest, part))
+}
 
-    fn peek(&self) -> Option<char> {
-        self.text[self.at..].chars().next()
-    }
+/// Blanks, and line ends after a backslash.
+fn blanks(text: &str) -> Lexed<'_, &str> {
+    recognize(many0_count(alt((is_a(" \t\r"), tag("\\\n"), tag("\\\r\n"))))).parse(text)
+}
 
-    /// Blanks, and line ends after a backslash.
-    fn blanks(&mut self) {
-        loop {
-            let rest = &self.text[self.at..];
-            if rest.starts_with([' ', '\t', '\r']) {
-                self.at += 1;
-            } else if rest.starts_with("\\\n") {
-                self.at += 2;
-            } else if rest.starts_with("\\\r\n") {
-                self.at += 3;
-            } else {
-                return;
-            }
-        }
-    }
+/// A word where one can begin: not with a `#`.
+fn word(length: usize, text: &str) -> Lexed<'_, Word> {
+    preceded(not(char('#')), |text| any_word(length, text)).parse(text)
+}
 
-    fn word(&mut self) -> Result<Word, LexError> {
-        let start = self.at;
-        let mut text = String::new();
-        let mut quoted = false;
-        while let Some(c) = self.peek() {
-            match c {
-                ' ' | '\t' | '\r' | '\n' => break,
-                '\'' => {
-                    quoted = true;
-                    let from = self.at + 1;
-                    let Some(length) = self.text[from..].find('\'') else {
-                        return Err(open_quote(self.at));
-                    };
-                    text.push_str(&self.text[from..from + length]);
-                    self.at = from + length + 1;
-                }
-                '"' => {
-                    quoted = true;
-                    self.double_quoted(&mut text)?;
-                }
-                '\\' => {
-                    let from = self.at;
-                    self.at += 1;
-                    match self.peek() {
-                        None => {
-                            return Err(LexError {
-                                problem: Problem::new(
-                                    from..from + 1,
-                                    "the text ends after a backslash",
-                                    "a line should follow",
-                                    "remove the backslash",
-                                ),
-                                incomplete: true,
-                            });
-                        }
-                        Some('\n') => self.at += 1,
-                        Some('\r') if self.text[self.at..].starts_with("\r\n") => self.at += 2,
-                        Some(c) => {
-                            quoted = true;
-                            text.push(c);
-                            self.at += c.len_utf8();
-                        }
-                    }
-                }
-                c => {
-                    text.push(c);
-                    self.at += c.len_utf8();
-                }
-            }
-        }
-        Ok(Word {
-            text,
-            typed: None,
-            position: (start..self.at).into(),
-            quoted,
-        })
-    }
+fn any_word(length: usize, text: &str) -> Lexed<'_, Word> {
+    let plain = map(is_not(" \t\r\n'\"\\"), |letters| (Cow::Borrowed(letters), false));
+    let quoted = map(
+        alt((|text| single_quoted(length, text), |text| double_quoted(length, text))),
+        |letters| (letters, true),
+    );
+    let piece = alt((plain, quoted, |text| escaped(length, text)));
+    let pieces = fold_many1(
+        piece,
+        || (String::new(), false),
+        |(word, some_quoted), (piece, quoted)| (word + &piece, some_quoted || quoted),
+    );
+    map(placed(length, pieces), |(position, (text, quoted))| Word {
+        text,
+        typed: None,
+        position,
+        quoted,
+    })
+    .parse(text)
+}
 
-    fn double_quoted(&mut self, text: &mut String) -> Result<(), LexError> {
-        let start = self.at;
-        self.at += 1;
-        loop {
-            let Some(c) = self.peek() else {
-                return Err(open_quote(start));
-            };
-            self.at += c.len_utf8();
-            match c {
-                '"' => return Ok(()),
-                '\\' => match self.peek() {
-                    Some(escaped @ ('"' | '\\' | '$' | '`')) => {
-                        text.push(escaped);
-                        self.at += 1;
-                    }
-                    Some('\n') => self.at += 1,
-                    _ => text.push('\\'),
-                },
-                c => text.push(c),
-            }
-        }
-    }
-
-    /// The lines up to the one that ends it.
-    fn document(&mut self, heredoc: &Heredoc) -> Result<String, LexError> {
-        let mut document = String::new();
-        while self.at < self.text.len() {
-            let rest = &self.text[self.at..];
-            let length = rest.find('\n').map_or(rest.len(), |newline| newline + 1);
-            let mut line = &rest[..length];
-            self.at += length;
-            if heredoc.strip_tabs {
-                line = line.trim_start_matches('\t');
-            }
-            if line.trim_end_matches(['\n', '\r']) == heredoc.end {
-                return Ok(document);
-            }
-            document.push_str(line);
-        }
-        Err(LexError {
-            problem: Problem::new(
-                heredoc.position,
-                format!("this here-document has no end: no line is `{}`", heredoc.end),
-                format!("expected a line `{}` below", heredoc.end),
-                "write the end alone on its line, without blanks",
-            ),
-            incomplete: true,
-        })
+fn single_quoted(length: usize, text: &str) -> Lexed<'_, Cow<'_, str>> {
+    let (rest, _) = char('\'').parse(text)?;
+    match terminated(take_till(|letter| letter == '\''), char('\'')).parse(rest) {
+        Ok((rest, letters)) => Ok((rest, Cow::Borrowed(letters))),
+        Err::<_, Err<LexError>>(_) => Err(open_quote(length - text.len())),
     }
 }
 
-fn open_quote(at: usize) -> LexError {
-    LexError {
+/// In double quotes a backslash takes what would mean something there, and the end of a line away.
+fn double_quoted(length: usize, text: &str) -> Lexed<'_, Cow<'_, str>> {
+    let piece = alt((
+        is_not("\"\\"),
+        preceded(char('\\'), recognize(one_of("\"\\$`"))),
+        value("", tag("\\\n")),
+        tag("\\"),
+    ));
+    let pieces = fold_many0(piece, String::new, |word, piece: &str| word + piece);
+    let (rest, word) = preceded(char('"'), pieces).parse(text)?;
+    match rest.strip_prefix('"') {
+        Some(rest) => Ok((rest, Cow::Owned(word))),
+        None => Err(open_quote(length - text.len())),
+    }
+}
+
+/// A backslash takes the next letter as it is, and the end of a line away: then nothing is quoted.
+fn escaped(length: usize, text: &str) -> Lexed<'_, (Cow<'_, str>, bool)> {
+    let (rest, _) = char('\\').parse(text)?;
+    let at = length - text.len();
+    if rest.is_empty() {
+        return Err(Err::Failure(LexError {
+            problem: Problem::new(
+                at..at + 1,
+                "the text ends after a backslash",
+                "a line should follow",
+                "remove the backslash",
+            ),
+            incomplete: true,
+        }));
+    }
+    let line_end = value((Cow::Borrowed(""), false), alt((tag("\n"), tag("\r\n"))));
+    let letter = map(recognize(anychar), |letter| (Cow::Borrowed(letter), true));
+    alt((line_end, letter)).parse(rest)
+}
+
+/// The lines up to the one that ends it.
+fn document<'a>(heredoc: &Heredoc, text: &'a str) -> Lexed<'a, String> {
+    let mut document = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let line = recognize((take_till(|letter| letter == '\n'), opt(char('\n'))));
+        let (behind, line) = preceded(take_while(|letter| heredoc.strip_tabs && letter == '\t'), line).parse(rest)?;
+        rest = behind;
+        if line.trim_end_matches(['\n', '\r']) == heredoc.end {
+            return Ok((rest, document));
+        }
+        document.push_str(line);
+    }
+    Err(Err::Failure(LexError {
+        problem: Problem::new(
+            heredoc.position,
+            format!("this here-document has no end: no line is `{}`", heredoc.end),
+            format!("expected a line `{}` below", heredoc.end),
+            "write the end alone on its line, without blanks",
+        ),
+        incomplete: true,
+    }))
+}
+
+fn open_quote(at: usize) -> Err<LexError> {
+    Err::Failure(LexError {
         problem: Problem::new(
             at..at + 1,
             "this quote is never closed",
@@ -276,13 +250,27 @@ fn open_quote(at: usize) -> LexError {
             "close it",
         ),
         incomplete: true,
-    }
+    })
 }
 
-fn whole(position: std::ops::Range<usize>, message: &str, expected: &str, remedy: &str) -> LexError {
-    LexError {
+fn failure(position: Position, message: &str, expected: &str, remedy: &str) -> Err<LexError> {
+    Err::Failure(LexError {
         problem: Problem::new(position, message, expected, remedy),
         incomplete: false,
+    })
+}
+
+/// What nom itself finds. Nobody gets to see it: something else is tried, or the text is over.
+impl ParseError<&str> for LexError {
+    fn from_error_kind(_: &str, _: ErrorKind) -> Self {
+        Self {
+            problem: Problem::new(0..0, "", "", ""),
+            incomplete: false,
+        }
+    }
+
+    fn append(_: &str, _: ErrorKind, other: Self) -> Self {
+        other
     }
 }
 
