@@ -287,3 +287,6 @@ fn tried<'e>(table: &'e LiveTable, at: u32, step: &Step, rule: &'e Rule, tried: 
         tried,
     }
 }
+
+#[cfg(test)]
+mod tests;
