@@ -80,6 +80,36 @@ fn two_first_packets_at_a_time() {
     }
 }
 
+/// NAT decided differently for two packets that opened the same flow, or alike for two flows: none joins the other, UDP neither.
+#[test]
+fn what_is_mapped_differently_does_not_join() {
+    let reply_to = |port| Endpoint {
+        address: address([192, 0, 2, 1]),
+        id: port,
+    };
+    for (first_port, second_port, first_mapped, second_mapped, joined) in
+        [(1, 1, 9, 9, true), (1, 1, 9, 10, false), (1, 2, 9, 9, false)]
+    {
+        let bench = Bench::new();
+        let mut opened = [(first_port, first_mapped), (second_port, second_mapped)].map(|(port, mapped)| {
+            let mut packet = udp((A, port), (B, 53));
+            let (_, tracking) = bench.track(&mut packet);
+            tracking.flow.as_ref().unwrap().lock().reply.destination = reply_to(mapped);
+            (packet, tracking)
+        });
+        let results = opened
+            .each_mut()
+            .map(|(packet, tracking)| bench.table.confirm(&bench.context(), packet, tracking));
+        let expected = if joined { Ok(()) } else { Err(DropReason::Clash) };
+        assert_eq!(
+            results,
+            [Ok(()), expected],
+            "{first_port} {second_port} {first_mapped} {second_mapped}"
+        );
+        assert_eq!(bench.table.count(), 1);
+    }
+}
+
 #[test]
 fn a_flow_deleted_on_its_way_does_not_enter() {
     let bench = Bench::new();

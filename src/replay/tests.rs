@@ -174,3 +174,43 @@ fn dead_flows_are_collected_on_the_way() {
     }
     assert!(most < 30_000, "{most} flows");
 }
+
+/// Verdict, state, and what left by where: each is a difference by itself. Which rule decided is none.
+#[test]
+fn what_is_a_difference_between_two_rulesets() {
+    let none = "*filter\nCOMMIT\n";
+    let (out, own) = ("udp 10.0.0.2:1 > 192.0.2.9:2", "udp 10.0.0.2:1 > 10.0.0.1:2");
+    for (one, other, packet, expected) in [
+        (none, none, out, false),
+        (none, "*filter\n-A FORWARD -j ACCEPT\nCOMMIT\n", out, false),
+        (none, "*filter\n-A FORWARD -j DROP\nCOMMIT\n", out, true),
+        // Only the state: both accept, and the same leaves.
+        (
+            "*filter\n-A FORWARD -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n",
+            "*raw\n-A PREROUTING -j NOTRACK\nCOMMIT\n*filter\n-A FORWARD -m conntrack --ctstate UNTRACKED -j ACCEPT\nCOMMIT\n",
+            out,
+            true,
+        ),
+        // Only what left.
+        (none, "*nat\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n", out, true),
+        // Only an answer's identification, which the router counts up: the error's own bytes are the same.
+        (
+            "*filter\n-A INPUT -j REJECT\nCOMMIT\n",
+            "*filter\n-A INPUT -p udp -j REJECT\nCOMMIT\n",
+            own,
+            false,
+        ),
+        (
+            "*filter\n-A INPUT -j REJECT\nCOMMIT\n",
+            "*filter\n-A INPUT -j REJECT --reject-with icmp-host-unreachable\nCOMMIT\n",
+            own,
+            true,
+        ),
+    ] {
+        let bytes = bytes(packet);
+        let (mut first, mut second) = (replayer(one), replayer(other));
+        let packet = |number| TimedPacket::new(number, START, "lan", &bytes);
+        let passed = [first.pass(packet(1)).unwrap(), second.pass(packet(1)).unwrap()];
+        assert_eq!(against::differ(&passed[0], &passed[1]), expected, "{one}{other}");
+    }
+}
