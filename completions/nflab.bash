@@ -2,6 +2,7 @@
 
 _nflab_match_addrtype="--src-type --dst-type --limit-iface-in --limit-iface-out"
 _nflab_match_comment="--comment"
+_nflab_match_connlimit="--connlimit-upto --connlimit-above --connlimit-mask --connlimit-saddr --connlimit-daddr"
 _nflab_match_connmark="--mark"
 _nflab_match_conntrack="--ctstate --ctproto --ctorigsrc --ctorigdst --ctreplsrc --ctrepldst --ctorigsrcport --ctorigdstport --ctreplsrcport --ctrepldstport --ctstatus --ctexpire --ctdir"
 _nflab_match_icmp="--icmp-type"
@@ -42,7 +43,7 @@ _nflab_words() {
 
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
-_nflab_matches="addrtype comment connmark conntrack icmp limit mark multiport recent state statistic tcp udp"
+_nflab_matches="addrtype comment connlimit connmark conntrack icmp limit mark multiport recent state statistic tcp udp"
 _nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NOTRACK REDIRECT REJECT SNAT TCPMSS"
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"

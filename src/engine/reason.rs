@@ -37,6 +37,8 @@ pub enum Reason {
     Policy(Place),
     /// A match found the packet's transport header cut short.
     Malformed(Place),
+    /// A match drops it, whatever its rule says.
+    DroppedByMatch(Place),
     /// It came to more rules than it may in one walk ([`MOST_VISITS`](super::walk::MOST_VISITS)); the place is the jump that was not taken any more.
     WalkTooLong(Place),
     /// `-j QUEUE` with nobody listening.
@@ -64,6 +66,7 @@ impl fmt::Display for Reason {
             Self::Rejected { place, with } => write!(f, "rejected by {place} with {with}"),
             Self::Policy(place) => write!(f, "dropped by the policy of {} {}", place.table.name(), place.chain),
             Self::Malformed(place) => write!(f, "dropped at {place}: its transport header is cut short"),
+            Self::DroppedByMatch(place) => write!(f, "dropped at {place}: a match there drops it"),
             Self::WalkTooLong(place) => write!(
                 f,
                 "dropped at {place}: its way through the table is too long, after more than {MOST_VISITS} rules it goes into no further chain"

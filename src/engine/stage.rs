@@ -157,6 +157,7 @@ impl<O: Observer> Pass<'_, O> {
             packet: &mut transit.packet,
             tracking: &mut transit.tracking,
             net: &self.config.net,
+            flows: &self.router.flows,
             services: &mut services,
             random,
             hook,
@@ -181,6 +182,7 @@ impl<O: Observer> Pass<'_, O> {
             Verdict::Drop if live.compiled.is_policy(decision.step) => Err(Reason::Policy(place())),
             Verdict::Drop => Err(Reason::Rule(place())),
             Verdict::Malformed => Err(Reason::Malformed(place())),
+            Verdict::Dropped => Err(Reason::DroppedByMatch(place())),
             Verdict::TooLong => {
                 let reason = Reason::WalkTooLong(place());
                 // The kernel would not stop it: whoever looks at a lab that loses packets has to hear why.

@@ -7,7 +7,7 @@ use super::compile::{BoundAction, Step, StepKind};
 use super::live::LiveTable;
 use super::observer::{Event, Failed, Marks, Observer, Part, Tried};
 use crate::base::{InterfaceName, Random, Time};
-use crate::conntrack::Tracking;
+use crate::conntrack::{self, Tracking};
 use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
@@ -19,6 +19,7 @@ pub struct Walk<'a> {
     pub packet: &'a mut Packet,
     pub tracking: &'a mut Tracking,
     pub net: &'a Net,
+    pub flows: &'a conntrack::Table,
     pub services: &'a mut dyn Services,
     /// The same that the services draw from.
     pub random: &'a Cell<Random>,
@@ -46,6 +47,8 @@ pub enum Verdict {
     Drop,
     /// A match found the transport header cut short.
     Malformed,
+    /// A match dropped it.
+    Dropped,
     /// It came to more rules than a packet may come to in one walk.
     TooLong,
     Reject(Rejection),
@@ -94,6 +97,12 @@ impl Walk<'_> {
                         Matched::Malformed => {
                             break Decision {
                                 verdict: Verdict::Malformed,
+                                step: at,
+                            };
+                        }
+                        Matched::Dropped => {
+                            break Decision {
+                                verdict: Verdict::Dropped,
                                 step: at,
                             };
                         }
@@ -232,6 +241,7 @@ impl Walk<'_> {
             packet: self.packet,
             tracking: self.tracking,
             net: self.net,
+            flows: self.flows,
             table: table.compiled.rules.table,
             hook: self.hook,
             input: self.input,

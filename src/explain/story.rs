@@ -13,12 +13,12 @@
 use std::cell::Cell;
 use std::collections::{HashSet, VecDeque};
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::account::Account;
 use super::text;
 use crate::base::{InterfaceName, Random, Time};
-use crate::conntrack::{CtState, Direction, Flow, Tracked, Tracking};
+use crate::conntrack::{self, CtState, Direction, Flow, Tracked, Tracking};
 use crate::engine::{Config, Event, Failed, LiveTable, Marks, NatNotAsked, Observer, Part, Reason, Tried};
 use crate::helper::Heard;
 use crate::nat::Manip;
@@ -446,12 +446,14 @@ impl Story {
         let (Some(rule), Some(config)) = (table.rule(step), &self.config) else {
             return;
         };
-        // Nothing is drawn for a sentence.
+        // Nothing is drawn for a sentence, and what it says of flows was remembered.
+        static NO_FLOWS: LazyLock<conntrack::Table> = LazyLock::new(|| conntrack::Table::new((0, 0)));
         let random = Cell::new(Random::new(0));
         let cx = Context {
             packet: &moment.packet,
             tracking: &moment.tracking,
             net: &config.net,
+            flows: &NO_FLOWS,
             table: table.rules().table,
             hook: moment.hook,
             input: moment.input,

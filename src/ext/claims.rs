@@ -126,7 +126,7 @@ fn a_pure_match_answers_alike_whatever_happens_meanwhile() {
                 subject.line
             );
             assert!(
-                first != Matched::Malformed || effect.ends != Ends::Never,
+                !matches!(first, Matched::Malformed | Matched::Dropped) || effect.ends != Ends::Never,
                 "{}\n{sight:?}",
                 subject.line
             );
@@ -421,6 +421,7 @@ impl Sight {
             packet: &self.packet,
             tracking: &self.tracking,
             net: &self.net,
+            flows: &self.flows,
             table: Table::Filter,
             hook: Hook::Forward,
             input: self.input,

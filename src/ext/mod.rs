@@ -116,6 +116,7 @@ macro_rules! registry {
 registry! {
     match addrtype
     match comment
+    match connlimit
     match connmark
     match conntrack
     match icmp

@@ -207,6 +207,7 @@ pub fn udp_reply() -> Packet {
 pub struct Bench {
     pub tracking: Tracking,
     pub net: Net,
+    pub flows: Flows,
     pub table: Table,
     pub hook: Hook,
     pub input: InterfaceName,
@@ -223,6 +224,7 @@ impl Bench {
         Self {
             tracking: Tracking::default(),
             net: Net::new(),
+            flows: Flows::new((1, 2)),
             table: Table::Filter,
             hook: Hook::Forward,
             input: InterfaceName::new("lan").unwrap(),
@@ -240,6 +242,7 @@ impl Bench {
             packet,
             tracking: &self.tracking,
             net: &self.net,
+            flows: &self.flows,
             table: self.table,
             hook: self.hook,
             input: self.input,

@@ -326,6 +326,7 @@ impl<'a> Passed<'a> {
                 | Reason::Policy(place)
                 | Reason::Rejected { place, .. }
                 | Reason::Malformed(place)
+                | Reason::DroppedByMatch(place)
                 | Reason::WalkTooLong(place)
                 | Reason::Queued(place),
             ) => rules.at(place),

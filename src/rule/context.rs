@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use crate::base::{InterfaceName, Random, Time};
-use crate::conntrack::Tracking;
+use crate::conntrack::{self, Tracking};
 use crate::nat::{Manip, NatRange};
 use crate::net::{Net, Unreachable};
 use crate::packet::Packet;
@@ -17,6 +17,8 @@ pub struct Context<'a> {
     pub packet: &'a Packet,
     pub tracking: &'a Tracking,
     pub net: &'a Net,
+    /// The flows that are there, whoever's they are. Empty for `explain`, which has only what was remembered.
+    pub flows: &'a conntrack::Table,
     pub table: Table,
     pub hook: Hook,
     /// Empty where the packet has none (the router's own packets).

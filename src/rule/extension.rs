@@ -22,6 +22,8 @@ pub enum Matched {
     No,
     /// The packet is too broken to ask (a TCP header cut short): it is dropped on the spot, as the kernel's `hotdrop` does.
     Malformed,
+    /// The match drops it on the spot in the same way, for a reason that its sentence says.
+    Dropped,
 }
 
 impl From<bool> for Matched {

@@ -180,6 +180,14 @@ fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<
     Ok(Value::new(HostMask { address, prefix }))
 }
 
+/// A mask that is a prefix's, or the prefix's length; what exceeds the family's bits is all of them.
+pub fn prefix_of_mask(text: &str, family: Family) -> Option<u8> {
+    match whole_number(text) {
+        Some(length) if length <= 128 => Some((length as u8).min(family.bits())),
+        _ => literal(text, family).and_then(prefix_length),
+    }
+}
+
 fn prefix_length(mask: IpAddr) -> Option<u8> {
     let (ones, zeros, bits) = match mask {
         IpAddr::V4(mask) => (mask.to_bits().leading_ones(), mask.to_bits().trailing_zeros(), 32),

@@ -31,6 +31,7 @@ impl Tally {
             Reason::Rule(_) => "a rule".into(),
             Reason::Policy(_) => "a policy".into(),
             Reason::Malformed(_) => "a match: cut short".into(),
+            Reason::DroppedByMatch(_) => "a match: dropped".into(),
             Reason::WalkTooLong(_) => "a walk: too long".into(),
             Reason::Queued(_) => "queued".into(),
             other => format!("{other:?}"),

@@ -1,0 +1,449 @@
+//! `-m connlimit`: how many connections an address, or a network, has at once.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::base::sync::Mutex;
+use crate::base::{AddressMask, Family, Time};
+use crate::conntrack::{Status, Table as Flows, Tuple};
+use crate::ext::drawn::{Drawn, drawn};
+use crate::ext::listed::{Listed, Options, Typed};
+use crate::ext::option::{Given, Opt, Read, UsageError, prefix_of_mask};
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::ext::{MatchSpec, NeedsOne};
+use crate::rule::{Context, Effect, Ends, Match, Matched, State, StateUse};
+
+pub const SPEC: MatchSpec = MatchSpec {
+    name: "connlimit",
+    aliases: &[],
+    families: &[Family::V4, Family::V6],
+    protocol: None,
+    options: &[UPTO.spec, ABOVE.spec, MASK.spec, SADDR.spec, DADDR.spec],
+    needs_one: Some(NeedsOne::Of {
+        of: &[UPTO.name(), ABOVE.name()],
+        message: "You must specify \"--connlimit-above\" or \"--connlimit-upto\".",
+    }),
+    exclusive: &[&[UPTO.name(), ABOVE.name()], &[SADDR.name(), DADDR.name()]],
+    build,
+    unlist,
+    directory: None,
+    about: "how many connections an address has at once",
+    samples: SAMPLES,
+};
+
+const UPTO: Opt<u64> = Opt::integer(
+    "connlimit-upto",
+    0,
+    u32::MAX as u64,
+    "they are no more than so many, this one included",
+)
+.invertible();
+const ABOVE: Opt<u64> = Opt::integer(
+    "connlimit-above",
+    0,
+    u32::MAX as u64,
+    "they are more than so many, this one included",
+)
+.invertible();
+const MASK: Opt<u8> = Opt::own(
+    "connlimit-mask",
+    "LENGTH|MASK",
+    &Read(|text, given| {
+        let bits = given.family.bits();
+        prefix_of_mask(text, given.family).ok_or_else(|| {
+            UsageError::parameter(format!(
+                "connlimit: bad value for option \"--connlimit-mask\", neither a valid network mask nor valid CIDR (0-{bits}).\n"
+            ))
+        })
+    }),
+    "addresses alike in so many bits are counted together; all bits by itself",
+);
+const SADDR: Opt<()> = Opt::flag("connlimit-saddr", "those of the packet's source, as by itself");
+const DADDR: Opt<()> = Opt::flag("connlimit-daddr", "those of the packet's destination");
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    // `! --connlimit-upto` is `--connlimit-above`, and printed so.
+    let (asked, is_above) = match given.get(ABOVE) {
+        Some(above) => (above, !above.inverted),
+        None => {
+            let upto = given.get(UPTO).unwrap_or_default();
+            (upto, upto.inverted)
+        }
+    };
+    Ok(Arc::new(Connlimit {
+        limit: asked.value as u32,
+        is_above,
+        prefix: given.value(MASK).unwrap_or(given.family.bits()),
+        by_destination: given.has(DADDR),
+    }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Connlimit {
+    limit: u32,
+    is_above: bool,
+    prefix: u8,
+    by_destination: bool,
+}
+
+/// The connections that the rule has seen of each address, by their original tuples. A replacement of the table begins anew, in the kernel too.
+/// It is no look at the table of flows: what the rule has not seen does not count.
+#[derive(Default)]
+struct Seen {
+    of: HashMap<IpAddr, Vec<Tuple>>,
+    /// So many addresses are kept until all are looked through.
+    most: usize,
+    /// What the last packet was told, for who explains.
+    last: usize,
+}
+
+/// Addresses that are kept though all their connections may be over.
+const MANY: usize = 1024;
+
+impl Seen {
+    /// The connections of an address, with the packet's. `None`: there are none, for which the kernel drops the packet.
+    ///
+    /// Seen: a packet enters its connection until that is assured; those after that only look which are over. So the last packet of the only
+    /// connection finds none, and is dropped.
+    fn count(&mut self, address: IpAddr, tuple: &Tuple, is_assured: bool, flows: &Flows, now: Time) -> Option<usize> {
+        if self.of.len() > self.most.max(MANY) {
+            self.of.retain(|_, tuples| {
+                tuples.retain(|tuple| lives(flows, now, tuple));
+                !tuples.is_empty()
+            });
+            self.most = self.of.len() * 2;
+        }
+        let count = match self.of.get_mut(&address) {
+            None => {
+                self.of.insert(address, vec![*tuple]);
+                1
+            }
+            Some(tuples) => {
+                if is_assured {
+                    tuples.retain(|it| lives(flows, now, it));
+                } else {
+                    enter(tuples, tuple, flows, now);
+                }
+                tuples.len()
+            }
+        };
+        self.last = count;
+        (count > 0).then_some(count)
+    }
+}
+
+/// Looks through those before it, and no further: what is over behind it still counts.
+fn enter(tuples: &mut Vec<Tuple>, tuple: &Tuple, flows: &Flows, now: Time) {
+    let mut at = 0;
+    while let Some(known) = tuples.get(at) {
+        let is_there = flows.lookup(now, known).is_some();
+        if is_there && known == tuple {
+            return;
+        }
+        if is_there && lives(flows, now, known) {
+            at += 1;
+        } else {
+            tuples.remove(at);
+        }
+    }
+    tuples.push(*tuple);
+}
+
+/// A connection of TCP that has been closed lives no more, however long its flow is kept.
+fn lives(flows: &Flows, now: Time, tuple: &Tuple) -> bool {
+    let Some((flow, _)) = flows.lookup(now, tuple) else {
+        return false;
+    };
+    let state = flow.lock();
+    !matches!(state.protocol.state_name(), Some("TIME_WAIT" | "CLOSE"))
+}
+
+impl Connlimit {
+    fn address(&self, cx: &Context<'_>) -> IpAddr {
+        let address = match self.by_destination {
+            true => cx.packet.destination(),
+            false => cx.packet.source(),
+        };
+        AddressMask::prefix(address, self.prefix).map_or(address, |mask| mask.address())
+    }
+
+    fn option(&self) -> Opt<u64> {
+        if self.is_above { ABOVE } else { UPTO }
+    }
+
+    fn side(&self) -> Opt<()> {
+        if self.by_destination { DADDR } else { SADDR }
+    }
+}
+
+impl Match for Connlimit {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        let Some(seen) = cx.state::<Mutex<Seen>>() else {
+            return Matched::No;
+        };
+        let own;
+        let tuple = match &cx.tracking.flow {
+            Some(flow) => flow.original(),
+            None => match Tuple::of(cx.packet) {
+                Some(tuple) => {
+                    own = tuple;
+                    &own
+                }
+                None => return Matched::Malformed,
+            },
+        };
+        let is_assured = (cx.tracking.flow.as_ref()).is_some_and(|flow| flow.lock().status.has(Status::ASSURED));
+        let count = seen.lock().count(self.address(cx), tuple, is_assured, cx.flows, cx.now);
+        match count {
+            Some(count) => ((count as u64 > u64::from(self.limit)) == self.is_above).into(),
+            None => Matched::Dropped,
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE.with_state(StateUse::Writes).ending(Ends::Perhaps)
+    }
+
+    fn explain(&self, cx: &Context<'_>) -> String {
+        let address = self.address(cx);
+        let count = cx.state::<Mutex<Seen>>().map_or(0, |seen| seen.lock().last);
+        let mut text = format!("{} {}: {address}", self.option().spelled(false), self.limit);
+        if self.prefix != Family::of(address).bits() {
+            let _ = write!(text, "/{}", self.prefix);
+        }
+        let _ = match count {
+            0 => write!(text, " has none left that is not over, and the kernel drops the packet"),
+            1 => write!(text, " has 1 connection"),
+            _ => write!(text, " has {count} connections"),
+        };
+        text
+    }
+
+    fn remember(&self, cx: &Context<'_>) -> Option<Box<State>> {
+        let last = cx.state::<Mutex<Seen>>()?.lock().last;
+        Some(Box::new(Mutex::new(Seen {
+            last,
+            ..Seen::default()
+        })))
+    }
+
+    fn state(&self, _now: Time) -> Option<Box<State>> {
+        Some(Box::new(Mutex::new(Seen::default())))
+    }
+
+    fn copy_state(&self, state: &State) -> Option<Box<State>> {
+        let seen = state.downcast_ref::<Mutex<Seen>>()?.lock();
+        Some(Box::new(Mutex::new(Seen {
+            of: seen.of.clone(),
+            ..*seen
+        })))
+    }
+
+    fn needs_conntrack(&self) -> bool {
+        true
+    }
+
+    fn save(&self, out: &mut String) {
+        let _ = write!(
+            out,
+            " {} {} {} {} {}",
+            self.option().spelled(false),
+            self.limit,
+            MASK.spelled(false),
+            self.prefix,
+            self.side().spelled(false)
+        );
+    }
+
+    fn list(&self, out: &mut String, _numeric: bool) {
+        let side = if self.by_destination { "dst" } else { "src" };
+        let than = if self.is_above { ">" } else { "<=" };
+        let _ = write!(out, " #conn {side}/{} {than} {}", self.prefix, self.limit);
+    }
+}
+
+/// ` #conn src/32 > 3`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        it.word("#conn")?;
+        let (side, prefix) = it.take()?.split_once('/')?;
+        let option = if it.take()? == ">" { ABOVE } else { UPTO };
+        let mut options = Options::default();
+        options.push(false, option.name(), it.take()?);
+        options.push(false, MASK.name(), prefix);
+        options.push(false, if side == "dst" { DADDR.name() } else { SADDR.name() }, "");
+        Some(options)
+    })
+}
+
+const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
+    taken: &[
+        taken(
+            "",
+            "--connlimit-above 3",
+            "--connlimit-above 3 --connlimit-mask 32 --connlimit-saddr",
+            "#conn src/32 > 3",
+        ),
+        taken(
+            "",
+            "! --connlimit-above 0x10 --connlimit-daddr",
+            "--connlimit-upto 16 --connlimit-mask 32 --connlimit-daddr",
+            "#conn dst/32 <= 16",
+        ),
+        taken(
+            "",
+            "! --connlimit-upto 3 --connlimit-mask 255.255.255.0",
+            "--connlimit-above 3 --connlimit-mask 24 --connlimit-saddr",
+            "#conn src/24 > 3",
+        ),
+        taken(
+            "",
+            "--connlimit-saddr --connlimit-upto 4294967295 --connlimit-mask 0",
+            "--connlimit-upto 4294967295 --connlimit-mask 0 --connlimit-saddr",
+            "#conn src/0 <= 4294967295",
+        ),
+        taken(
+            "",
+            "--connlimit-upto 1 --connlimit-mask 128",
+            "--connlimit-upto 1 --connlimit-mask 32 --connlimit-saddr",
+            "#conn src/32 <= 1",
+        ),
+    ],
+    refused: &[
+        refused("", "", NEEDS_ONE),
+        refused("", "--connlimit-mask 24 --connlimit-saddr", NEEDS_ONE),
+        refused(
+            "",
+            "--connlimit-above 3 --connlimit-upto 3",
+            "connlimit: option \"--connlimit-upto\" cannot be used together with \"--connlimit-above\".\n",
+        ),
+        refused(
+            "",
+            "--connlimit-above 3 --connlimit-daddr --connlimit-saddr",
+            "connlimit: option \"--connlimit-saddr\" cannot be used together with \"--connlimit-daddr\".\n",
+        ),
+        refused(
+            "",
+            "--connlimit-above 3 --connlimit-above 3",
+            "connlimit: option \"--connlimit-above\" can only be used once.\n",
+        ),
+        refused(
+            "",
+            "--connlimit-upto 4294967296",
+            "connlimit: bad value for option \"--connlimit-upto\", or out of range (0-4294967295).\n",
+        ),
+        refused(
+            "",
+            "--connlimit-above x",
+            "connlimit: bad value for option \"--connlimit-above\", or out of range (0-4294967295).\n",
+        ),
+        refused(
+            "",
+            "--connlimit-above 3 --connlimit-mask x",
+            "connlimit: bad value for option \"--connlimit-mask\", neither a valid network mask nor valid CIDR (0-32).\n",
+        ),
+        refused(
+            "",
+            "--connlimit-above 3 ! --connlimit-mask 3",
+            "connlimit: option \"--connlimit-mask\" cannot be inverted.\n",
+        ),
+    ],
+    packets: &[
+        passes("", "--connlimit-upto 1", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        fails(
+            "",
+            "--connlimit-above 1 --connlimit-saddr",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--connlimit-above 1: 10.0.0.2 has 1 connection",
+        ),
+        fails(
+            "",
+            "--connlimit-upto 1 --connlimit-daddr --connlimit-mask 24",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--connlimit-upto 1: 192.0.2.0/24 has 2 connections",
+        )
+        .after(&["lan udp 10.0.0.3:1 > 192.0.2.8:2"]),
+        fails(
+            "",
+            "! --connlimit-upto 2",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--connlimit-above 2: 10.0.0.2 has 2 connections",
+        )
+        .after(&["lan udp 10.0.0.2:3 > 192.0.2.8:2"]),
+        passes("", "! --connlimit-above 2", "udp 10.0.0.2:1 > 192.0.2.9:2").after(&[
+            "lan udp 10.0.0.3:1 > 192.0.2.8:2",
+            "lan udp 10.0.0.2:3 > 192.0.2.8:2",
+            "lan udp 10.0.0.2:3 > 192.0.2.8:2",
+        ]),
+    ],
+    spellings: &[
+        "-m connlimit --connlimit-above 3",
+        "-m connlimit ! --connlimit-upto 3",
+        "-m connlimit --connlimit-upto 3",
+        "-m connlimit --connlimit-above 3 --connlimit-mask 32",
+        "-m connlimit --connlimit-above 3 --connlimit-mask 24",
+        "-m connlimit --connlimit-above 3 --connlimit-daddr",
+        "-m connlimit --connlimit-above 4",
+    ],
+    drawn: DRAWN,
+};
+
+const NEEDS_ONE: &str = "You must specify \"--connlimit-above\" or \"--connlimit-upto\".";
+
+const DRAWN: Drawn = drawn(
+    |place| if place.may_track { 6 } else { 0 },
+    |draw| {
+        let option = draw.pick(&[UPTO, ABOVE]);
+        draw.give_one(&option.spec, &["0", "1", "2", "3", "5", "10", "4294967295"]);
+        draw.maybe(2, &MASK.spec, &["0", "8", "24", "31", "255.255.255.0", "32"]);
+        match draw.below(4) {
+            0 => draw.give(&DADDR.spec, ""),
+            1 => draw.give(&SADDR.spec, ""),
+            _ => {}
+        }
+    },
+)
+.in_one_scenario_of(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ext::testing::{ANY, Bench, ip, read_match, udp};
+
+    #[test]
+    fn what_was_not_entered_by_others_is_forgotten() {
+        let (bench, made) = (Bench::new(), read_match(&SPEC, ANY, "--connlimit-above 1").unwrap());
+        let state = made.state(bench.now);
+        // None of these flows gets into the table: each goes when the next one comes.
+        for port in 1..50 {
+            let packet = udp(port, 53, &[]);
+            let cx = bench.context(&packet, state.as_deref());
+            assert_eq!(made.evaluate(&cx), Matched::No);
+            assert_eq!(made.explain(&cx), "--connlimit-above 1: 10.0.0.2 has 1 connection");
+        }
+    }
+
+    #[test]
+    fn a_packet_without_ports_to_tell_is_dropped() {
+        let (bench, made) = (Bench::new(), read_match(&SPEC, ANY, "--connlimit-above 1").unwrap());
+        assert_eq!(bench.ask(made.as_ref(), &ip(17, 185, &[0; 8])).0, Matched::Malformed);
+    }
+
+    #[test]
+    fn addresses_whose_connections_are_over_are_not_kept_for_ever() {
+        let (flows, mut seen) = (Flows::new((1, 2)), Seen::default());
+        let tuple = Tuple::of(&udp(1, 2, &[])).unwrap();
+        for address in 0..10_000u32 {
+            let count = seen.count(IpAddr::from(address.to_be_bytes()), &tuple, false, &flows, Time::ZERO);
+            assert_eq!(count, Some(1));
+            assert!(seen.of.len() <= MANY + 1);
+        }
+    }
+}
