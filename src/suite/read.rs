@@ -1,24 +1,23 @@
 //! From a test file to a suite. Everything it names is read here, so that nothing runs if anything cannot be read.
 
+mod outside;
+
 use std::collections::HashMap;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Reader;
 use super::fault::{Faults, Text, Unreadable};
 use super::items::{BLOCKS, Files, Item, extra_word, gather, plain, unreadable};
 use super::rules::Ruleset;
 use super::table::{self, Row};
-use super::{FILE_WORDS, Reader};
 use crate::base::bytes::text_of_path;
 use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
-use crate::lab::script::{Input, Kind, Line, OWN_WORDS, Statement, parse_line};
-use crate::syntax::atom;
-use crate::syntax::problem::{Problem, suggestion};
-use crate::syntax::words::Word;
+use crate::lab::script::{Input, Kind, Line, Statement, parse_line};
+use crate::syntax::problem::Problem;
 
 /// What a command line may say instead of the test file.
 #[derive(Clone, Debug, Default)]
@@ -242,236 +241,6 @@ impl Gathering<'_, '_> {
             directory: super::items::directory_of(path),
             toolbox: self.toolbox,
         })
-    }
-
-    fn read_lab(&mut self, item: &Item) {
-        if self.lab.is_some() {
-            let problem = Problem::new(
-                item.head.position,
-                "the lab is described twice",
-                "expected one `lab` in all",
-                "remove one of them",
-            );
-            return self.faults.add(&item.text, problem);
-        }
-        let parsed = match (&item.head.words[..], &item.head.input) {
-            ([_], Input::Here(text)) => {
-                // As many empty lines before it as the file has, so that messages name the file's own lines.
-                let (line, _) = item.text.line_and_column(item.head.position.start);
-                let padded = format!("{}{text}", "\n".repeat(line));
-                LabFile::parse(&item.text.source.name, &padded)
-            }
-            ([_, name], Input::None) => {
-                let path = plain(&item.directory.join(&name.text));
-                match self.files.text(&path) {
-                    Ok(text) => LabFile::parse(&text_of_path(&path), &text),
-                    Err(why) => {
-                        return self
-                            .faults
-                            .add(&item.text, unreadable(name.position, &path, &why, "a lab file"));
-                    }
-                }
-            }
-            _ => {
-                let problem = Problem::new(
-                    item.head.position,
-                    "`lab` takes one file, or a here-document",
-                    "expected a lab file's name",
-                    "write it like `lab lab.toml`, or `lab <<EOF`, the lab, and `EOF`",
-                );
-                return self.faults.add(&item.text, problem);
-            }
-        };
-        match parsed {
-            Ok(lab) => self.lab = Some(lab),
-            Err(error) => self.faults.add_error(error),
-        }
-    }
-
-    /// `lab.toml` beside the test file, or the default.
-    fn lab_beside(&mut self, path: &Path) -> Option<LabFile> {
-        let beside = plain(&super::items::directory_of(path).join("lab.toml"));
-        let missing = |files: &mut Files<'_, '_>| match files.maybe(&beside) {
-            Ok(text) => Some(Ok(text)),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => Some(Err(error.to_string())),
-        };
-        let parsed = match missing(&mut self.files) {
-            None => Lab::default_file(),
-            Some(Ok(text)) => {
-                self.files.note(&beside);
-                LabFile::parse(&text_of_path(&beside), &text)
-            }
-            Some(Err(why)) => {
-                let name = text_of_path(&beside);
-                let problem = Problem::new(0..0, format!("cannot read the lab file {name}: {why}"), "", "");
-                self.faults.add(&Text::new(name, String::new()), problem);
-                return None;
-            }
-        };
-        match parsed {
-            Ok(lab) => Some(lab),
-            Err(error) => {
-                self.faults.add_error(error);
-                None
-            }
-        }
-    }
-
-    /// A host may not be called as an interface is: `send NAME` would mean two things. And it has to be on one that is there.
-    fn check_hosts(&mut self, items: &[Item], lab: Option<&LabFile>) {
-        let Some(lab) = lab else { return };
-        for item in items.iter().filter(|item| item.head.words[0].text == "host") {
-            let words = &item.head.words;
-            if let Some(name) = words.get(1).filter(|word| lab.interface(&word.text).is_some()) {
-                let problem = Problem::new(
-                    name.position,
-                    format!("`{}` is an interface of the lab", name.text),
-                    "expected another name",
-                    "choose one that is no interface's",
-                );
-                self.faults.add(&item.text, problem);
-            }
-            if let Some(interface) = words.get(3).filter(|it| it.text != crate::lab::memory::LOCAL) {
-                self.check_interface(&item.text, interface, lab);
-            }
-        }
-    }
-
-    fn check_interface(&mut self, text: &Arc<Text>, word: &Word, lab: &LabFile) {
-        if lab.interface(&word.text).is_some() {
-            return;
-        }
-        let names: Vec<&str> = lab.interfaces.iter().map(|it| it.name.as_str()).collect();
-        let remedy = match suggestion(&word.text, names.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("it has {}, and `local`", names.join(", ")),
-        };
-        let problem = Problem::new(
-            word.position,
-            format!("the lab has no interface `{}`", word.text),
-            "expected an interface's name",
-            remedy,
-        );
-        self.faults.add(text, problem);
-    }
-
-    /// A line outside of blocks.
-    fn single(&mut self, item: &Item, choice: &Choice) {
-        let head = &item.head;
-        match head.words[0].text.as_str() {
-            "lab" | "host" => {}
-            "seed" => match &head.words[..] {
-                [_, number] if atom::number(&number.text).is_some() && !self.seed_is_said => {
-                    self.seed_is_said = true;
-                    self.seed = self.seed.or(atom::number(&number.text));
-                }
-                _ => self.faults.add(
-                    &item.text,
-                    Problem::new(
-                        head.position,
-                        "`seed` takes one number, once",
-                        "expected a number",
-                        "write it like `seed 7`",
-                    ),
-                ),
-            },
-            "rules" => self.rules(item, choice),
-            word => {
-                let is_command = self.toolbox.find(word).is_some() || OWN_WORDS.iter().any(|own| own.name == word);
-                let known = FILE_WORDS.iter().map(|(name, ..)| *name).chain(["end"]);
-                let remedy = match suggestion(word, known) {
-                    Some(near) if !is_command => format!("did you mean `{near}`?"),
-                    _ if is_command => "put it between `test \"NAME\"` and `end`, or into `setup`".to_owned(),
-                    _ => "outside of tests stand lab, rules, host, seed, setup, test, table and include".to_owned(),
-                };
-                let message = if is_command {
-                    format!("`{word}` stands outside of a test")
-                } else {
-                    format!("`{word}` is no word of a test file")
-                };
-                self.faults.add(
-                    &item.text,
-                    Problem::new(
-                        head.words[0].position,
-                        message,
-                        "expected the beginning of a block",
-                        remedy,
-                    ),
-                );
-            }
-        }
-    }
-
-    fn rules(&mut self, item: &Item, choice: &Choice) {
-        if !choice.rules.is_empty() {
-            return;
-        }
-        let (file, name) = match &item.head.words[..] {
-            [_] => (None, None),
-            [_, file] => (Some(file), None),
-            [_, word, name] if word.text == "as" => (None, Some(name)),
-            [_, file, word, name] if word.text == "as" => (Some(file), Some(name)),
-            [_, _, extra, ..] => {
-                return self.faults.add(
-                    &item.text,
-                    Problem::new(
-                        extra.position,
-                        format!("`{}` is not understood here", extra.text),
-                        "expected `as NAME`, or the end of the line",
-                        "several rulesets are several lines `rules FILE`",
-                    ),
-                );
-            }
-            [] => return,
-        };
-        let (called, text, directory) = match (file, &item.head.input) {
-            (Some(file), Input::None) => {
-                let path = plain(&item.directory.join(&file.text));
-                match self.files.text(&path) {
-                    Ok(text) => {
-                        let text = Text::new(text_of_path(&path), text);
-                        (file.text.clone(), text, super::items::directory_of(&path))
-                    }
-                    Err(why) => {
-                        return self
-                            .faults
-                            .add(&item.text, unreadable(file.position, &path, &why, "a file of rules"));
-                    }
-                }
-            }
-            (None, Input::Here(text)) => {
-                // As with a lab: its lines keep their numbers, as comments where it is no rule.
-                let (line, _) = item.text.line_and_column(item.head.position.start);
-                let padded = format!("{}{text}", "\n".repeat(line));
-                let text = Text::new(item.text.source.name.clone(), padded);
-                ("rules".to_owned(), text, item.directory.clone())
-            }
-            _ => {
-                return self.faults.add(
-                    &item.text,
-                    Problem::new(
-                        item.head.position,
-                        "`rules` takes one file, or a here-document",
-                        "expected a file's name",
-                        "write it like `rules rules.v4`, or `rules <<EOF`, the rules, and `EOF`",
-                    ),
-                );
-            }
-        };
-        let called = name.map_or(called, |word| word.text.clone());
-        if self.rules.iter().any(|(known, ..)| *known == called) {
-            return self.faults.add(
-                &item.text,
-                Problem::new(
-                    item.head.position,
-                    format!("rules called `{called}` are there already"),
-                    "expected another name",
-                    "give them one: `rules FILE as NAME`",
-                ),
-            );
-        }
-        self.rules.push((called, text, directory));
     }
 
     fn steps(&mut self, text: &Arc<Text>, directory: &Path, lines: Vec<Line>, hosts: &mut Hosts) -> Vec<Step> {

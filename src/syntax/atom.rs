@@ -1,12 +1,12 @@
 //! The smallest parts of the lab's language, in nom: numbers, addresses with ports, durations, TCP flags, bytes.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use nom::branch::alt;
-use nom::bytes::complete::{tag, tag_no_case, take_while_m_n, take_while1};
+use nom::bytes::complete::{tag, tag_no_case, take_till, take_while_m_n, take_while1};
 use nom::character::complete::{anychar, char, digit1, hex_digit1, one_of};
-use nom::combinator::{all_consuming, map, map_opt, map_res, opt, recognize, value};
+use nom::combinator::{all_consuming, map, map_opt, map_res, opt, recognize, rest, value};
 use nom::error::ParseError;
 use nom::multi::{many0, many1, separated_list1};
 use nom::sequence::{preceded, separated_pair, terminated};
@@ -59,6 +59,25 @@ fn ipv4(input: &str) -> IResult<&str, Ipv4Addr> {
 
 pub fn address(text: &str) -> Option<Ipv4Addr> {
     whole(ipv4, text)
+}
+
+/// An address of either family.
+pub fn ip_address(text: &str) -> Option<IpAddr> {
+    whole(up_to_slash, text)
+}
+
+/// `10.0.0.1/24`: an address of either family, and what stands behind the slash if there is one.
+pub fn network(text: &str) -> Option<(IpAddr, Option<&str>)> {
+    whole((up_to_slash, opt(preceded(char('/'), rest))), text)
+}
+
+/// Digits and nothing else, of a number that a byte holds.
+pub fn prefix_length(text: &str) -> Option<u8> {
+    whole(map_res(digit1, str::parse), text)
+}
+
+fn up_to_slash(input: &str) -> IResult<&str, IpAddr> {
+    map_res(take_till(|letter| letter == '/'), str::parse).parse(input)
 }
 
 /// `2001:db8::1`, also in brackets with a port behind them.
@@ -182,6 +201,30 @@ mod tests {
             "::1",
         ] {
             assert_eq!(endpoint(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks() {
+        let address = IpAddr::from([10, 0, 0, 1]);
+        for (text, expected) in [
+            ("10.0.0.1/24", Some((address, Some("24")))),
+            ("10.0.0.1/2/4", Some((address, Some("2/4")))),
+            ("10.0.0.1/", Some((address, Some("")))),
+            ("10.0.0.1", Some((address, None))),
+            ("::1/64", Some((Ipv6Addr::LOCALHOST.into(), Some("64")))),
+            ("/24", None),
+            ("10.0.0/24", None),
+        ] {
+            assert_eq!(network(text), expected, "{text}");
+            assert_eq!(
+                ip_address(text),
+                expected.and_then(|it| it.1.is_none().then_some(it.0)),
+                "{text}"
+            );
+        }
+        for (text, expected) in [("24", Some(24)), ("+4", None), ("256", None), ("", None)] {
+            assert_eq!(prefix_length(text), expected, "{text}");
         }
     }
 

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::base::{AddressMask, Family, InterfaceName};
 use crate::lab::conversation::means_something_else;
+use crate::syntax::atom;
 use crate::syntax::problem::suggestion;
 
 pub(super) fn parse(source: Source) -> Result<LabFile, SourceError> {
@@ -446,11 +447,7 @@ impl Reader {
     }
 
     fn prefix(&mut self, text: &str, position: Position, expected: &str, bare: bool) -> Option<(IpAddr, u8)> {
-        let (address_text, length_text) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(length)),
-            None => (text, None),
-        };
-        let Ok(address) = address_text.parse::<IpAddr>() else {
+        let Some((address, length_text)) = atom::network(text) else {
             self.problem(
                 position,
                 format!("{text:?} is not an address"),
@@ -472,10 +469,8 @@ impl Reader {
                 );
                 None
             }
-            Some(length) => match length.parse::<u8>() {
-                Ok(number) if number <= bits && length.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    Some((address, number))
-                }
+            Some(length) => match atom::prefix_length(length) {
+                Some(number) if number <= bits => Some((address, number)),
                 _ => {
                     self.problem(
                         position,
@@ -493,7 +488,7 @@ impl Reader {
     }
 
     fn address(&mut self, text: &str, position: Position) -> Option<IpAddr> {
-        let parsed = text.parse().ok();
+        let parsed = atom::ip_address(text);
         if parsed.is_none() {
             self.problem(
                 position,

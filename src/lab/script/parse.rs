@@ -1,7 +1,5 @@
 //! From lines to statements. All problems of a text are found in one go.
 
-use std::net::IpAddr;
-
 use nom::combinator::opt;
 
 use super::lex::{Input, LexError, Line, lex};
@@ -210,8 +208,8 @@ fn interface(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
         addresses.push(rest.read(words::one(
             "an address with its prefix length, such as 10.0.0.1/24",
             |text| {
-                let (address, length) = text.split_once('/')?;
-                Some((address.parse::<IpAddr>().ok()?, length.parse().ok()?))
+                let (address, length) = atom::network(text)?;
+                Some((address, length?.parse().ok()?))
             },
         ))?);
     }
