@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use etherparse::{EtherType, Ethernet2Header, Ethernet2HeaderSlice, SingleVlanHeader, SingleVlanHeaderSlice};
+
 use super::capture::Direction;
 use super::undecoded::{self, Undecoded};
 
@@ -57,9 +59,13 @@ impl LinkType {
         match self {
             Self::Raw => Content::Ip(frame),
             Self::Loopback => loopback(frame),
-            Self::Ethernet => self.after_ether_type(frame, 12, 14),
-            Self::LinuxCooked => self.after_ether_type(frame, 14, 16),
-            Self::LinuxCooked2 => self.after_ether_type(frame, 0, 20),
+            Self::Ethernet => match Ethernet2HeaderSlice::from_slice(frame) {
+                Ok(header) => self.after_ether_type(Some(header.ether_type()), frame.get(Ethernet2Header::LEN..)),
+                Err(_) => Content::HeaderCut,
+            },
+            // etherparse's view of it refuses devices and packet types that it has no name for.
+            Self::LinuxCooked => self.after_ether_type(word(frame, 14).map(EtherType), frame.get(16..)),
+            Self::LinuxCooked2 => self.after_ether_type(word(frame, 0).map(EtherType), frame.get(20..)),
         }
     }
 
@@ -88,23 +94,23 @@ impl LinkType {
         }
     }
 
-    /// The EtherType stands at `at`, the payload begins at `payload`; every VLAN tag puts four bytes in between.
-    fn after_ether_type(self, frame: &[u8], at: usize, payload: usize) -> Content<'_> {
-        let Some(mut ether_type) = word(frame, at) else {
+    /// Behind a link's own header: any number of VLAN tags, then what the EtherType says.
+    fn after_ether_type<'a>(self, ether_type: Option<EtherType>, payload: Option<&'a [u8]>) -> Content<'a> {
+        let (Some(mut ether_type), Some(mut payload)) = (ether_type, payload) else {
             return Content::HeaderCut;
         };
-        let mut payload = payload;
-        while matches!(ether_type, 0x8100 | 0x88a8 | 0x9100) {
-            let Some(inner) = word(frame, payload + 2) else {
+        while let EtherType::VLAN_TAGGED_FRAME | EtherType::PROVIDER_BRIDGING | EtherType::VLAN_DOUBLE_TAGGED_FRAME =
+            ether_type
+        {
+            let Ok(tag) = SingleVlanHeaderSlice::from_slice(payload) else {
                 return Content::HeaderCut;
             };
-            ether_type = inner;
-            payload += 4;
+            ether_type = tag.ether_type();
+            payload = &payload[SingleVlanHeader::LEN..];
         }
-        match (ether_type, frame.get(payload..)) {
-            (_, None) => Content::HeaderCut,
-            (0x0800 | 0x86dd, Some(packet)) => Content::Ip(packet),
-            (_, Some(payload)) => without_ip(self, ether_type.into(), payload),
+        match ether_type {
+            EtherType::IPV4 | EtherType::IPV6 => Content::Ip(payload),
+            EtherType(other) => without_ip(self, other.into(), payload),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! ICMP for IPv4 (RFC 792).
 
-use super::{Malformed, be16, checksum, put16, put32};
+use etherparse::{Icmpv4Header, Icmpv4Type};
+
+use super::{Malformed, be16, checksum, put16};
 
 /// A view of bytes that hold at least the eight bytes that every ICMP message has.
 #[derive(Clone, Copy, Debug)]
@@ -113,10 +115,17 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Icmpv4<T> {
 
 /// A message with its checksum: type, code, the four bytes after the checksum, then `payload`.
 pub fn emit(kind: u8, code: u8, rest_of_header: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![kind, code, 0, 0, 0, 0, 0, 0];
-    put32(&mut bytes, 4, rest_of_header);
+    let header = Icmpv4Header::with_checksum(
+        // By its numbers: whatever kind it is.
+        Icmpv4Type::Unknown {
+            type_u8: kind,
+            code_u8: code,
+            bytes5to8: rest_of_header.to_be_bytes(),
+        },
+        payload,
+    );
+    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+    bytes.extend_from_slice(&header.to_bytes());
     bytes.extend_from_slice(payload);
-    let value = checksum::of(&bytes);
-    put16(&mut bytes, 2, value);
     bytes
 }

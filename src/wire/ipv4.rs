@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use etherparse::{IpDscp, IpEcn, IpNumber, Ipv4Header};
+
 use super::{Malformed, be16, be32, checksum, put16, put32};
 
 /// A view of a packet whose first byte is that of an IPv4 header of valid length. The payload may be cut short.
@@ -179,26 +181,35 @@ impl Repr {
     ///
     /// Panics when header and payload exceed 65,535 bytes: a caller's error, never a packet's.
     pub fn emit(&self, payload: &[u8]) -> Vec<u8> {
-        let total = MIN_HEADER + payload.len();
-        let mut bytes = vec![0; MIN_HEADER];
-        bytes[0] = 0x45;
-        bytes[1] = self.tos;
-        put16(
-            &mut bytes,
-            2,
-            u16::try_from(total).expect("an IPv4 packet has at most 65,535 bytes"),
-        );
-        put16(&mut bytes, 4, self.identification);
-        put16(&mut bytes, 6, if self.dont_fragment { DONT_FRAGMENT } else { 0 });
-        bytes[8] = self.ttl;
-        bytes[9] = self.protocol;
-        put32(&mut bytes, 12, self.source.to_bits());
-        put32(&mut bytes, 16, self.destination.to_bits());
-        let value = checksum::of(&bytes);
-        put16(&mut bytes, 10, value);
-        bytes.extend_from_slice(payload);
-        bytes
+        let whole = self.header(&[]).and_then(|header| whole(header, payload));
+        whole.expect("an IPv4 packet has at most 65,535 bytes")
     }
+
+    /// The header, its length and checksum not yet filled in. `None` where the options are no whole words, or more than ten.
+    pub fn header(&self, options: &[u8]) -> Option<Ipv4Header> {
+        Some(Ipv4Header {
+            dscp: IpDscp::try_new(self.tos >> 2).ok()?,
+            ecn: IpEcn::try_new(self.tos & 3).ok()?,
+            identification: self.identification,
+            dont_fragment: self.dont_fragment,
+            time_to_live: self.ttl,
+            protocol: IpNumber(self.protocol),
+            source: self.source.octets(),
+            destination: self.destination.octets(),
+            options: options.try_into().ok()?,
+            ..Ipv4Header::default()
+        })
+    }
+}
+
+/// A packet: a header, whose length and checksum are filled in, and `payload`. `None` where the two exceed 65,535 bytes.
+pub fn whole(mut header: Ipv4Header, payload: &[u8]) -> Option<Vec<u8>> {
+    header.set_payload_len(payload.len()).ok()?;
+    header.header_checksum = header.calc_header_checksum();
+    let mut bytes = Vec::with_capacity(header.header_len() + payload.len());
+    bytes.extend_from_slice(&header.to_bytes());
+    bytes.extend_from_slice(payload);
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use etherparse::{IpFragOffset, TcpHeader, UdpHeader};
+
 use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport};
 use crate::base::protocol;
-use crate::wire::ipv4::{self, Ipv4, MIN_HEADER};
+use crate::wire::icmpv4;
+use crate::wire::ipv4::{self, MIN_HEADER};
 use crate::wire::tcp::flags;
-use crate::wire::{checksum, icmpv4};
 
 /// What a packet may go by: what has passed before it.
 pub trait Surroundings {
@@ -33,6 +35,8 @@ pub enum BuildError {
     NothingToQuote,
     #[error("the packet would be {0} bytes long: at most 65535; shorten its data")]
     TooLong(usize),
+    #[error("the TCP options are {0} bytes long: at most 40; leave one out")]
+    OptionsTooLong(usize),
     #[error("the packet has {length} bytes after its header, and the piece begins at {offset}; begin it earlier")]
     PieceBeyondEnd { length: usize, offset: usize },
 }
@@ -47,24 +51,22 @@ pub fn build(draft: &Draft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, 
 fn ip(draft: &IpDraft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, BuildError> {
     let (source, destination) = (draft.source, draft.destination);
     let (number, mut payload) = match &draft.transport {
-        Transport::Tcp(tcp) => (protocol::TCP, tcp_segment(tcp, draft, surroundings)),
+        Transport::Tcp(tcp) => (protocol::TCP, tcp_segment(tcp, draft, surroundings)?),
         Transport::Udp {
             source: from,
             destination: to,
         } => {
-            let length = 8 + draft.data.len();
-            let mut bytes = Vec::with_capacity(length);
-            bytes.extend(from.to_be_bytes());
-            bytes.extend(to.to_be_bytes());
-            bytes.extend((length as u16).to_be_bytes());
-            bytes.extend([0, 0]);
-            bytes.extend(&draft.data);
-            let sum = match checksum::transport(source.into(), destination.into(), protocol::UDP, &bytes) {
-                // Zero would say that there is none (RFC 768).
-                0 => 0xffff,
-                sum => sum,
+            let length = UdpHeader::LEN + draft.data.len();
+            let mut header = UdpHeader {
+                source_port: *from,
+                destination_port: *to,
+                length: length as u16,
+                checksum: 0,
             };
-            bytes[6..8].copy_from_slice(&sum.to_be_bytes());
+            header.checksum = header
+                .calc_checksum_ipv4_raw(source.octets(), destination.octets(), &draft.data)
+                .map_err(|_| BuildError::TooLong(MIN_HEADER + length))?;
+            let bytes = [&header.to_bytes(), &draft.data[..]].concat();
             (protocol::UDP, bytes)
         }
         Transport::Icmp(message) => (protocol::ICMP, icmp_message(message, draft, surroundings)?),
@@ -99,23 +101,19 @@ fn ip(draft: &IpDraft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, Build
         source,
         destination,
     };
-    let mut bytes = repr.emit(&payload);
-    if let Ok(mut view) = Ipv4::new(&mut bytes[..]) {
-        let mut field = view.fragment_field() | (offset / 8) as u16;
-        if more || draft.more_fragments {
-            field |= ipv4::MORE_FRAGMENTS;
-        }
-        view.set_fragment_field(field);
-        view.fill_checksum();
-        if draft.bad_header_checksum {
-            let wrong = view.checksum() ^ 0x0101;
-            view.set_checksum(wrong);
-        }
+    let too_long = BuildError::TooLong(total);
+    let mut header = repr.header(&[]).ok_or(too_long)?;
+    header.more_fragments = more || draft.more_fragments;
+    header.fragment_offset = IpFragOffset::try_new((offset / 8) as u16).map_err(|_| too_long)?;
+    let mut bytes = ipv4::whole(header, &payload).ok_or(too_long)?;
+    if draft.bad_header_checksum {
+        bytes[10] ^= 1;
+        bytes[11] ^= 1;
     }
     Ok(bytes)
 }
 
-fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings) -> Vec<u8> {
+fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, BuildError> {
     let from = (IpAddr::V4(draft.source), tcp.source);
     let to = (IpAddr::V4(draft.destination), tcp.destination);
     let sequence = tcp.sequence.unwrap_or_else(|| {
@@ -140,21 +138,25 @@ fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings)
     });
     let mut options = tcp.options.clone();
     options.resize(options.len().next_multiple_of(4), crate::wire::tcp::option::NOP);
-    let header = 20 + options.len();
-    let mut bytes = Vec::with_capacity(header + draft.data.len());
-    bytes.extend(tcp.source.to_be_bytes());
-    bytes.extend(tcp.destination.to_be_bytes());
-    bytes.extend(sequence.to_be_bytes());
-    bytes.extend(acknowledgement.to_be_bytes());
-    bytes.extend([((header / 4) as u8) << 4, tcp.flags]);
-    bytes.extend(window.to_be_bytes());
-    bytes.extend([0, 0]);
-    bytes.extend(tcp.urgent.to_be_bytes());
-    bytes.extend(options);
-    bytes.extend(&draft.data);
-    let sum = checksum::transport(from.0, to.0, protocol::TCP, &bytes);
-    bytes[16..18].copy_from_slice(&sum.to_be_bytes());
-    bytes
+    let mut header = TcpHeader::new(tcp.source, tcp.destination, sequence, window);
+    let has = |flag| tcp.flags & flag != 0;
+    header.fin = has(flags::FIN);
+    header.syn = has(flags::SYN);
+    header.rst = has(flags::RST);
+    header.psh = has(flags::PSH);
+    header.ack = has(flags::ACK);
+    header.urg = has(flags::URG);
+    header.ece = has(flags::ECE);
+    header.cwr = has(flags::CWR);
+    header.acknowledgment_number = acknowledgement;
+    header.urgent_pointer = tcp.urgent;
+    header
+        .set_options_raw(&options)
+        .map_err(|_| BuildError::OptionsTooLong(options.len()))?;
+    header.checksum = header
+        .calc_checksum_ipv4_raw(draft.source.octets(), draft.destination.octets(), &draft.data)
+        .map_err(|_| BuildError::TooLong(MIN_HEADER + header.header_len() + draft.data.len()))?;
+    Ok([&header.to_bytes(), &draft.data[..]].concat())
 }
 
 /// The window of who says none: what Linux begins with.

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use etherparse::TcpHeader;
+
 use super::Header;
 use super::icmp::{IcmpError, Message};
 use super::options::{self, milliseconds_today};
@@ -14,7 +16,7 @@ use crate::packet::{ChecksumState, Packet};
 use crate::wire::icmpv4::kind;
 use crate::wire::ipv4::{self, MIN_HEADER};
 use crate::wire::tcp::{self, Tcp, flags, option};
-use crate::wire::{be16, checksum, put16, put32};
+use crate::wire::{be16, checksum};
 
 /// Protocols that Linux has a handler for even where no program uses them, besides ICMP, TCP and UDP: it takes them and answers nothing.
 const TAKEN_SILENTLY: [u8; 2] = [protocol::IGMP, PIM];
@@ -185,29 +187,23 @@ impl Asked<'_> {
         if view.has(flags::RST) || self.delivery != Delivery::Local || may_be_signed {
             return Answer::Dropped(DropReason::NoSocket);
         }
-        let (sequence, acknowledgement, set) = match view.has(flags::ACK) {
-            true => (view.acknowledgement(), 0, flags::RST),
-            false => {
-                let counted = u32::from(view.has(flags::SYN)) + u32::from(view.has(flags::FIN));
-                let next = view.sequence().wrapping_add(view.payload().len() as u32 + counted);
-                (0, next, flags::RST | flags::ACK)
-            }
-        };
-        let mut segment = [0; tcp::MIN_HEADER];
-        put16(&mut segment, 0, view.destination_port());
-        put16(&mut segment, 2, view.source_port());
-        put32(&mut segment, 4, sequence);
-        put32(&mut segment, 8, acknowledgement);
-        segment[12] = 5 << 4;
-        segment[13] = set;
-        match self.send_reset(&mut segment) {
+        let mut reset = TcpHeader::new(view.destination_port(), view.source_port(), 0, 0);
+        reset.rst = true;
+        if view.has(flags::ACK) {
+            reset.sequence_number = view.acknowledgement();
+        } else {
+            let counted = u32::from(view.has(flags::SYN)) + u32::from(view.has(flags::FIN));
+            reset.ack = true;
+            reset.acknowledgment_number = view.sequence().wrapping_add(view.payload().len() as u32 + counted);
+        }
+        match self.send_reset(reset) {
             Ok(reply) => Answer::Refused(DropReason::NoSocket, Box::new(reply)),
             Err(why) => Answer::Suppressed(DropReason::NoSocket, why),
         }
     }
 
     /// A reset has the segment's TOS without its ECN bits, identification 0 and DF.
-    fn send_reset(&mut self, segment: &mut [u8]) -> Result<Outgoing, Suppressed> {
+    fn send_reset(&mut self, mut reset: TcpHeader) -> Result<Outgoing, Suppressed> {
         let tos = self.packet.tos() & !3;
         let (IpAddr::V4(own), IpAddr::V4(back_to)) = (self.packet.destination(), self.packet.source()) else {
             return Err(Suppressed::NoRouteBack);
@@ -227,11 +223,12 @@ impl Asked<'_> {
             return Err(Suppressed::NoRouteBack);
         };
         // What must not be cut is not even made.
-        if MIN_HEADER + options.bytes.len() + segment.len() > route.mtu as usize {
+        if MIN_HEADER + options.bytes.len() + reset.header_len() > route.mtu as usize {
             return Err(Suppressed::LongerThanTheMtu);
         }
-        let value = checksum::transport(own.into(), back_to.into(), protocol::TCP, segment);
-        put16(segment, 16, value);
+        reset.checksum = reset
+            .calc_checksum_ipv4_raw(own.octets(), back_to.octets(), &[])
+            .map_err(|_| Suppressed::LongerThanTheMtu)?;
         let repr = ipv4::Repr {
             tos,
             identification: 0,
@@ -241,7 +238,7 @@ impl Asked<'_> {
             source,
             destination,
         };
-        let made = self.net.outgoing(repr, &options.bytes, segment, route, mark);
+        let made = self.net.outgoing(repr, &options.bytes, &reset.to_bytes(), route, mark);
         made.ok_or(Suppressed::LongerThanTheMtu)
     }
 
@@ -332,6 +329,7 @@ mod tests {
     use super::*;
     use crate::net::Closed;
     use crate::net::example::{Make, icmp, net, set, show, tcp, udp, unhex};
+    use crate::wire::put16;
 
     fn said(net: &Net, make: &Make, delivery: Delivery) -> String {
         let now = Time::from_nanos(1_234_000_000);

@@ -256,18 +256,7 @@ impl Net {
         route: OutputRoute,
         mark: u32,
     ) -> Option<Outgoing> {
-        if MIN_HEADER + options.len() + segment.len() > usize::from(u16::MAX) {
-            return None;
-        }
-        let mut bytes = repr.emit(&[]);
-        bytes.extend_from_slice(options);
-        let header = bytes.len();
-        bytes.extend_from_slice(segment);
-        let total = bytes.len() as u16;
-        bytes[0] = 0x40 | (header / 4) as u8;
-        let mut view = ipv4::Ipv4::new(&mut bytes[..]).ok()?;
-        view.set_total_length(total);
-        view.fill_checksum();
+        let bytes = ipv4::whole(repr.header(options)?, segment)?;
         let mut packet = Packet::parse(bytes).ok()?;
         packet.output = Some(route.interface);
         packet.mark = mark;

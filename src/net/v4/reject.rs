@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use super::Header;
+use etherparse::TcpHeader;
+
 use crate::base::protocol;
 use crate::net::{Delivery, Net, NoReset, Outgoing, OutputKey};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::tcp::{self, flags};
-use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
+use crate::wire::{be16, be32, checksum, ipv4};
 
 /// REJECT answers no later fragments, and nothing whose transport checksum is wrong: who would trust the ports in it?
 ///
@@ -70,26 +72,20 @@ pub fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing,
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.destination(), packet.source()) else {
         return Err(NoReset::NotTcp);
     };
-    let mut segment = vec![0u8; 20];
-    put16(&mut segment, 0, be16(header, 2));
-    put16(&mut segment, 2, be16(header, 0));
-    segment[12] = 5 << 4;
+    let mut reset = TcpHeader::new(be16(header, 2), be16(header, 0), 0, 0);
+    reset.rst = true;
     if has(flags::ACK) {
-        put32(&mut segment, 4, be32(header, 8));
-        segment[13] = flags::RST;
+        reset.sequence_number = be32(header, 8);
     } else {
         let phantom = u32::from(has(flags::SYN)) + u32::from(has(flags::FIN));
         let payload = (header.len() as u32).wrapping_sub(u32::from(header[12] >> 4) * 4);
-        put32(
-            &mut segment,
-            8,
-            be32(header, 4).wrapping_add(payload).wrapping_add(phantom),
-        );
-        segment[13] = flags::RST | flags::ACK;
+        reset.ack = true;
+        reset.acknowledgment_number = be32(header, 4).wrapping_add(payload).wrapping_add(phantom);
     }
     // The kernel leaves the checksum to the device: what quotes or logs the reset before it leaves shows the pseudo-header's sum alone.
-    let sum = checksum::pseudo_header(source.into(), destination.into(), packet.protocol(), segment.len());
-    put16(&mut segment, 16, checksum::fold(sum));
+    let sum = checksum::pseudo_header(source.into(), destination.into(), packet.protocol(), reset.header_len());
+    reset.checksum = checksum::fold(sum);
+    let segment = reset.to_bytes();
     let mark = net.reply_mark(packet);
     let key = OutputKey {
         destination: destination.into(),
