@@ -18,6 +18,9 @@ mod stage;
 mod walk;
 mod worker;
 
+#[cfg(test)]
+mod example;
+
 pub use hooks::{HOOKS, Stage};
 pub use live::LiveTable;
 pub use observer::{Event, Failed, Marks, NatNotAsked, Observer, Part, Silent, Tried};

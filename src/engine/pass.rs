@@ -577,3 +577,6 @@ impl<'a, O: Observer> Pass<'a, O> {
 /// How often packets may go round through `lo` because of one packet from outside. Two is what a reset takes; where a route leads strangers' packets
 /// through `lo`, one is forwarded until its time to live is over.
 const MAX_LOOPS: u32 = 512;
+
+#[cfg(test)]
+mod tests;

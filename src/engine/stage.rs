@@ -366,3 +366,6 @@ fn is_led_elsewhere(tracking: &Tracking) -> bool {
         tuple(tracking.direction).destination.address != tuple(tracking.direction.opposite()).source.address
     })
 }
+
+#[cfg(test)]
+mod tests;

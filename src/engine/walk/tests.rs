@@ -1,199 +1,243 @@
-//! Where a walk goes and what it counts. Each way was seen with iptables-legacy 1.8.9 on Linux 6.18 (`iptables -vL`).
+//! The way through a table: which rules are asked, in which order, what counts, and who decides.
 
-use std::sync::Arc;
-
-use super::*;
-use crate::base::{Family, protocol};
-use crate::engine::{Config, Fate, Router, Silent};
-use crate::net::Closed;
+use super::{MOST_VISITS, Visits};
+use crate::engine::example::{Example, fate, table};
 use crate::net::example::{LAN, net, udp};
-use crate::rule::{Action, Chain, ChainKind, Count, CountId, Selector, Table, TableRules};
+use crate::rule::Table;
 
-/// `chain: rule, rule | chain: rule`; a rule that begins with `!` is about other packets than ours.
-fn rules(text: &str, policy: Policy) -> TableRules {
-    let mut table = TableRules::new(Family::V4, Table::Filter);
-    for chain in text.split(" | ") {
-        let (name, rules) = chain.split_once(':').unwrap();
-        if table.chain(name).is_none() {
-            table.chains.push(Chain {
-                name: name.to_owned(),
-                kind: ChainKind::User,
-                rules: Vec::new(),
-            });
-        }
-        let words = rules.split(',').map(str::trim).filter(|it| !it.is_empty());
-        table.chain_mut(name).unwrap().rules = words.map(rule).collect();
-        if let ChainKind::BuiltIn { policy: own, .. } = &mut table.chain_mut(name).unwrap().kind {
-            *own = policy;
-        }
-    }
-    table
-}
+/// Chains, the way through them, and what became of the packet.
+type Case = (
+    &'static [(&'static str, &'static [&'static str])],
+    &'static [&'static str],
+    &'static str,
+);
 
-fn rule(text: &str) -> Arc<Rule> {
-    let mut selector = Selector::any(Family::V4);
-    let action = match text.strip_prefix('!') {
-        Some(action) => {
-            selector.protocol = protocol::TCP;
-            action
-        }
-        None => text,
-    };
-    let action = match action.split_once(' ') {
-        Some(("jump", to)) => Action::Jump(to.to_owned()),
-        Some(("goto", to)) => Action::Goto(to.to_owned()),
-        _ => match action {
-            "accept" => Action::Accept,
-            "drop" => Action::Drop,
-            "return" => Action::Return,
-            "queue" => Action::Queue,
-            _ => Action::Nothing,
-        },
-    };
-    Arc::new(Rule {
-        id: CountId::fresh(),
-        count: Count::Keep,
-        selector,
-        matches: Vec::new(),
-        action,
-    })
-}
-
-/// What became of a packet, and how often each rule counted, a policy at the end of its chain.
-fn walked(router: &Router) -> (String, String) {
-    let mut worker = router.workers().remove(0);
-    let bytes = udp("10.0.0.2", "198.18.0.9", 8).bytes();
-    let report = router.receive(&mut worker, Time::ZERO, LAN, &bytes, &mut Silent);
-    let fate = match report.fate {
-        Fate::Stopped(reason) => reason.to_string(),
-        _ => "gets through".to_owned(),
-    };
-    let table = router.table(Family::V4, Table::Filter);
-    let counters = router.counters(Family::V4, Table::Filter);
-    let chains = table.chains.iter().filter_map(|chain| {
-        let mut ids: Vec<CountId> = chain.rules.iter().map(|rule| rule.id).collect();
-        if let ChainKind::BuiltIn { id, .. } = chain.kind {
-            ids.push(id);
-        }
-        let counts: Vec<String> = ids.iter().map(|id| counters[id].packets.to_string()).collect();
-        let is_asked = matches!(&*chain.name, "FORWARD") || !matches!(chain.kind, ChainKind::BuiltIn { .. });
-        is_asked.then(|| format!("{} {}", chain.name, counts.join(" ")))
-    });
-    (fate, chains.collect::<Vec<_>>().join(", "))
-}
-
-fn router(rules: TableRules) -> Router {
-    let router = Router::new(Config::new(net()), 1, 1, Box::new(Closed));
-    router.replace(rules, Time::ZERO).unwrap();
-    router
-}
+const CASES: &[Case] = &[
+    // The policy decides where nobody else does.
+    (&[("FORWARD", &[])], &["FORWARD Accept"], "Forwarded"),
+    (
+        &[("FORWARD drop", &[])],
+        &["FORWARD Drop"],
+        "dropped by the policy of filter FORWARD",
+    ),
+    // Rules are asked in order; the first that decides ends it.
+    (
+        &[("FORWARD drop", &["", "no drop", "yes accept", "drop"])],
+        &["FORWARD 1", "FORWARD 2 failed: No", "FORWARD 3"],
+        "Forwarded",
+    ),
+    (
+        &[("FORWARD", &["drop", "accept"])],
+        &["FORWARD 1"],
+        "dropped by rule 1 of filter FORWARD",
+    ),
+    (
+        &[("FORWARD", &["queue"])],
+        &["FORWARD 1"],
+        "queued by rule 1 of filter FORWARD, and nobody listens",
+    ),
+    // The selector before the matches, the matches as they stand, and none behind one that fails.
+    (
+        &[("FORWARD drop", &["from wan broken accept", "to wan yes accept"])],
+        &["FORWARD 1 failed: -i wan: packet came in by lan", "FORWARD 2"],
+        "Forwarded",
+    ),
+    (
+        &[("FORWARD", &["no broken drop", "yes no drop"])],
+        &["FORWARD 1 failed: No", "FORWARD 2 failed: No", "FORWARD Accept"],
+        "Forwarded",
+    ),
+    (
+        &[("FORWARD", &["yes broken accept", "accept"])],
+        &["FORWARD 1 failed: Malformed"],
+        "dropped at rule 1 of filter FORWARD: its transport header is cut short",
+    ),
+    // A jump comes back behind itself, at the chain's end and at RETURN.
+    (
+        &[("FORWARD drop", &["jump a", "accept"]), ("a", &["no drop"])],
+        &["FORWARD 1", "a 1 failed: No", "a back to FORWARD", "FORWARD 2"],
+        "Forwarded",
+    ),
+    (
+        &[("FORWARD drop", &["jump a", "accept"]), ("a", &["return", "drop"])],
+        &["FORWARD 1", "a 1", "a back to FORWARD", "FORWARD 2"],
+        "Forwarded",
+    ),
+    (
+        &[
+            ("FORWARD drop", &["jump a", "accept"]),
+            ("a", &["jump b", "return"]),
+            ("b", &[]),
+        ],
+        &[
+            "FORWARD 1",
+            "a 1",
+            "b back to a",
+            "a 2",
+            "a back to FORWARD",
+            "FORWARD 2",
+        ],
+        "Forwarded",
+    ),
+    // What was gone to comes back where the last jump was, and without one to the policy.
+    (
+        &[
+            ("FORWARD drop", &["jump a", "accept"]),
+            ("a", &["goto b", "drop"]),
+            ("b", &[]),
+        ],
+        &["FORWARD 1", "a 1", "b back to FORWARD", "FORWARD 2"],
+        "Forwarded",
+    ),
+    (
+        &[("FORWARD drop", &["goto a", "accept"]), ("a", &[""])],
+        &["FORWARD 1", "a 1", "a back to FORWARD", "FORWARD Drop"],
+        "dropped by the policy of filter FORWARD",
+    ),
+    (
+        &[("FORWARD drop", &["goto a", "accept"]), ("a", &["return"])],
+        &["FORWARD 1", "a 1", "a back to FORWARD", "FORWARD Drop"],
+        "dropped by the policy of filter FORWARD",
+    ),
+    (
+        &[
+            ("FORWARD drop", &["goto a", "accept"]),
+            ("a", &["jump b", "return", "accept"]),
+            ("b", &["return"]),
+        ],
+        &[
+            "FORWARD 1",
+            "a 1",
+            "b 1",
+            "b back to a",
+            "a 2",
+            "a back to FORWARD",
+            "FORWARD Drop",
+        ],
+        "dropped by the policy of filter FORWARD",
+    ),
+    (
+        &[("FORWARD drop", &["return", "accept"])],
+        &["FORWARD 1", "FORWARD back to FORWARD", "FORWARD Drop"],
+        "dropped by the policy of filter FORWARD",
+    ),
+    // A verdict in a chain is one for the table.
+    (
+        &[("FORWARD drop", &["jump a", "drop"]), ("a", &["accept"])],
+        &["FORWARD 1", "a 1"],
+        "Forwarded",
+    ),
+    (
+        &[("FORWARD", &["jump a"]), ("a", &["", "drop"])],
+        &["FORWARD 1", "a 1", "a 2"],
+        "dropped by rule 2 of filter a",
+    ),
+    // Targets decide, or let it go on with what they changed.
+    (&[("FORWARD drop", &["ACCEPT"])], &["FORWARD 1"], "Forwarded"),
+    (
+        &[("FORWARD", &["DROP"])],
+        &["FORWARD 1"],
+        "dropped by rule 1 of filter FORWARD",
+    ),
+    (
+        &[("FORWARD drop", &["CONTINUE", "MARK 7", "MARK 7", "accept"])],
+        &["FORWARD 1", "FORWARD 2", "mark 0 becomes 7", "FORWARD 3", "FORWARD 4"],
+        "Forwarded",
+    ),
+];
 
 #[test]
-fn where_a_walk_goes_and_what_it_counts() {
-    for (text, policy, fate, counts) in [
-        ("FORWARD:", Policy::Accept, "gets through", "FORWARD 1"),
+fn rules_are_asked_in_order() {
+    for (chains, way, became) in CASES {
+        let mut example = Example::with(net(), [table(Table::Filter, chains)]);
+        let (seen, report) = example.receive(LAN, &udp("10.0.0.2", "198.18.0.9", 8).bytes());
+        assert_eq!(seen.rules, *way, "{chains:?}");
+        assert_eq!(fate(&report), *became, "{chains:?}");
+    }
+}
+
+/// Each rule that matches counts once for each time it is met, whatever it does; what fails counts nothing, nor does a policy that is not asked.
+#[test]
+fn what_matches_counts() {
+    for (chains, counted) in [
         (
-            "FORWARD:",
-            Policy::Drop,
-            "dropped by the policy of filter FORWARD",
-            "FORWARD 1",
+            &[("FORWARD", &["", "no", "yes"][..])][..],
+            &[("FORWARD", &[3, 0, 3, 3][..])][..],
+        ),
+        (&[("FORWARD", &["drop", ""])], &[("FORWARD", &[3, 0, 0])]),
+        (&[("FORWARD", &["broken"])], &[("FORWARD", &[0, 0])]),
+        (
+            &[("FORWARD", &["jump a", "jump a", "return"]), ("a", &["", "return", ""])],
+            &[("FORWARD", &[3, 3, 3, 3]), ("a", &[6, 6, 0])],
         ),
         (
-            "FORWARD: none, !drop, none, accept, drop",
-            Policy::Drop,
-            "gets through",
-            "FORWARD 1 0 1 1 0 0",
-        ),
-        (
-            "FORWARD: !accept, drop",
-            Policy::Accept,
-            "dropped by rule 2 of filter FORWARD",
-            "FORWARD 0 1 0",
-        ),
-        // Behind a jump it goes on after the rule that jumped.
-        (
-            "FORWARD: none, jump a, none | a: none, !return, none",
-            Policy::Accept,
-            "gets through",
-            "FORWARD 1 1 1 1, a 1 0 1",
-        ),
-        (
-            "FORWARD: jump a, drop | a: jump b, accept | b: return, drop",
-            Policy::Drop,
-            "gets through",
-            "FORWARD 1 0 0, a 1 1, b 1 0",
-        ),
-        (
-            "FORWARD: jump a, jump a, none | a: jump b, none | b: none",
-            Policy::Accept,
-            "gets through",
-            "FORWARD 1 1 1 1, a 2 2, b 2",
-        ),
-        // Behind a chain that was gone to, what the chain before it would come back to; the policy, if nothing jumped.
-        (
-            "FORWARD: jump a, none | a: goto b, drop | b: none",
-            Policy::Accept,
-            "gets through",
-            "FORWARD 1 1 1, a 1 0, b 1",
-        ),
-        (
-            "FORWARD: goto a, accept | a: none",
-            Policy::Drop,
-            "dropped by the policy of filter FORWARD",
-            "FORWARD 1 0 1, a 1",
-        ),
-        (
-            "FORWARD: goto a, accept | a: jump b, return, accept | b: return",
-            Policy::Drop,
-            "dropped by the policy of filter FORWARD",
-            "FORWARD 1 0 1, a 1 1 0, b 1",
-        ),
-        (
-            "FORWARD: return, accept",
-            Policy::Drop,
-            "dropped by the policy of filter FORWARD",
-            "FORWARD 1 0 1",
+            &[("FORWARD", &["goto a", ""]), ("a", &["MARK 1"])],
+            &[("FORWARD", &[3, 0, 3]), ("a", &[3])],
         ),
     ] {
-        let router = router(rules(text, policy));
-        assert_eq!(walked(&router), (fate.to_owned(), counts.to_owned()), "{text}");
+        let mut example = Example::with(net(), [table(Table::Filter, chains)]);
+        for _ in 0..3 {
+            example.receive(LAN, &udp("10.0.0.2", "198.18.0.9", 8).bytes());
+        }
+        let mut all = example.counted(Table::Filter);
+        all.retain(|(name, _)| counted.iter().any(|(own, _)| own == name));
+        let seen: Vec<(&str, &[u64])> = all.iter().map(|(name, own)| (name.as_str(), own.as_slice())).collect();
+        assert_eq!(seen, counted, "{chains:?}");
     }
 }
 
-/// Nobody listens.
+/// Twenty-two chains, each of which jumps into the next one twice, are four million rules: the walk ends at a jump, and what it had counted stays.
 #[test]
-fn what_is_queued_stops() {
-    let router = router(rules("FORWARD: queue", Policy::Accept));
-    let (fate, counts) = walked(&router);
-    assert!(fate.contains("rule 1 of filter FORWARD"), "{fate}");
-    assert_eq!(counts, "FORWARD 1 0");
+fn a_walk_that_grows_without_end_is_ended() {
+    let names: Vec<String> = (0..22).map(|number| format!("c{number}")).collect();
+    let jumps: Vec<[String; 2]> = names
+        .iter()
+        .skip(1)
+        .map(|next| [format!("jump {next}"), format!("jump {next}")])
+        .collect();
+    let lines: Vec<[&str; 2]> = jumps.iter().map(|pair| [pair[0].as_str(), pair[1].as_str()]).collect();
+    let mut chains: Vec<(&str, &[&str])> = vec![("FORWARD", &["jump c0"])];
+    chains.extend(names.iter().zip(&lines).map(|(name, pair)| (name.as_str(), &pair[..])));
+    chains.push((names.last().unwrap(), &["", ""]));
+    let mut example = Example::with(net(), [table(Table::Filter, &chains)]);
+    let bytes = udp("10.0.0.2", "198.18.0.9", 8).bytes();
+    let report = example.router.receive(
+        &mut example.worker,
+        example.now,
+        LAN,
+        &bytes,
+        &mut crate::engine::Silent,
+    );
+    let told = fate(&report);
+    assert!(told.contains("its way through the table is too long"), "{told}");
+    let counted: u64 = example.counted(Table::Filter).iter().flat_map(|(_, all)| all).sum();
+    assert!((MOST_VISITS / 2..=MOST_VISITS).contains(&counted), "{counted}");
+    // The worker is as it was: the next packet walks as ever.
+    example
+        .router
+        .replace(
+            table(Table::Filter, &[("FORWARD", &["jump a"]), ("a", &[])]),
+            example.now,
+        )
+        .unwrap();
+    let (seen, _) = example.receive(LAN, &bytes);
+    assert_eq!(seen.rules, ["FORWARD 1", "a back to FORWARD", "FORWARD Accept"]);
 }
 
 /// What was jumped over stays off the next walk: the second packet goes the same way as the first.
 #[test]
 fn a_walk_leaves_nothing_to_come_back_to() {
-    let router = router(rules("FORWARD: jump a, none | a: jump b | b: accept", Policy::Drop));
-    let mut worker = router.workers().remove(0);
-    let bytes = udp("10.0.0.2", "198.18.0.9", 8).bytes();
+    let chains: &[(&str, &[&str])] = &[
+        ("FORWARD drop", &["jump a", ""]),
+        ("a", &["jump b"]),
+        ("b", &["accept"]),
+    ];
+    let mut example = Example::with(net(), [table(Table::Filter, chains)]);
     for _ in 0..3 {
-        let report = router.receive(&mut worker, Time::ZERO, LAN, &bytes, &mut Silent);
-        assert_eq!(report.fate, Fate::Forwarded);
-        assert!(worker.stack.is_empty());
+        let (seen, _) = example.receive(LAN, &udp("10.0.0.2", "198.18.0.9", 8).bytes());
+        assert_eq!(seen.rules, ["FORWARD 1", "a 1", "b 1"]);
+        assert!(example.worker.stack.is_empty());
     }
-}
-
-/// Thirty chains that jump twice into the next: 2^30 rules. With ten of them, a thousand.
-#[test]
-fn a_walk_that_is_too_long_ends_at_a_jump() {
-    let chain = |depth: usize| format!("c{depth}: jump c{next}, jump c{next}", next = depth + 1);
-    let deep = |depth: usize| {
-        let chains: Vec<String> = (0..depth).map(chain).collect();
-        format!("FORWARD: jump c0 | {} | c{depth}: none", chains.join(" | "))
-    };
-    let (fate, _) = walked(&router(rules(&deep(10), Policy::Accept)));
-    assert_eq!(fate, "gets through");
-    let (fate, _) = walked(&router(rules(&deep(30), Policy::Accept)));
-    assert!(fate.contains("its way through the table is too long"), "{fate}");
 }
 
 #[test]
