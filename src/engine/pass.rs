@@ -16,7 +16,7 @@ use crate::net::{
     Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
     Suppressed, fragment, from_program, lacks_identification, may_complain, sanity,
 };
-use crate::packet::Packet;
+use crate::packet::{Packet, Sender};
 use crate::rule::{Hook, Rejection};
 
 /// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
@@ -87,7 +87,7 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero (source, identification)
     /// and, whatever the program wrote, total length and header checksum. The source counts for nothing in routing.
-    pub(super) fn originate(&mut self, bytes: &[u8]) -> Report {
+    pub(super) fn originate(&mut self, sender: &Sender, bytes: &[u8]) -> Report {
         let mut packet = match from_program(self.worker.buffer(bytes)) {
             Ok(packet) => packet,
             Err(reason) => {
@@ -121,6 +121,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             self.router.host.identify(&mut packet);
         }
         packet.fill_header_checksum();
+        packet.sender = sender.clone();
         packet.output = Some(route.interface);
         self.see_arrival(None, packet.bytes());
         if O::WATCHING {
@@ -263,7 +264,8 @@ impl<'a, O: Observer> Pass<'a, O> {
             Answer::Reply(outgoing) | Answer::Refused(_, outgoing) if outgoing.packet.is_icmp() => {
                 self.outward_icmp(*outgoing, Tracking::default());
             }
-            Answer::Reply(outgoing) | Answer::Refused(_, outgoing) => {
+            Answer::Reply(mut outgoing) | Answer::Refused(_, mut outgoing) => {
+                outgoing.packet.sender = Sender::Kernel;
                 self.outward(*outgoing, Tracking::default());
             }
             Answer::Suppressed(_, why) => self.see_silence(why),
@@ -353,7 +355,8 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// A message of the host's ICMP code. While one is under way there is no other.
-    fn outward_icmp(&mut self, outgoing: Outgoing, tracking: Tracking) {
+    fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
+        outgoing.packet.sender = Sender::Kernel;
         if self.icmp_is_sending {
             return;
         }
@@ -467,6 +470,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
         packet.input = Some(interface);
         packet.output = None;
+        packet.sender = Sender::NoSocket;
         packet.options_unread = false;
         // What a CT target said was for the tracking that has been done.
         tracking.template = None;

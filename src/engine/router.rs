@@ -12,6 +12,7 @@ use crate::base::sync::{ArcSwap, Mutex};
 use crate::base::{Family, InterfaceId, Random, Time};
 use crate::conntrack::{self, ConntrackHelper, Settings};
 use crate::net::{HostState, Listeners, Net, Reassembly};
+use crate::packet::Sender;
 use crate::rule::{CountId, Counters, Errno, Refusal, Shared, Table, TableRules};
 
 /// What a router is set up with. A value: a change publishes another.
@@ -142,11 +143,23 @@ impl Router {
         Pass::new(self, worker, now, observer).arrive(interface, bytes)
     }
 
-    /// The router itself sends a packet: the OUTPUT path.
+    /// The router itself sends a packet: the OUTPUT path. Nothing says which program's it is.
     pub fn send<O: Observer>(&self, worker: &mut Worker, now: Time, bytes: &[u8], observer: &mut O) -> Report {
+        self.send_as(worker, now, &Sender::Unsaid, bytes, observer)
+    }
+
+    /// The same, from this sender's socket.
+    pub fn send_as<O: Observer>(
+        &self,
+        worker: &mut Worker,
+        now: Time,
+        sender: &Sender,
+        bytes: &[u8],
+        observer: &mut O,
+    ) -> Report {
         worker.begin();
         worker.number += 1;
-        Pass::new(self, worker, now, observer).originate(bytes)
+        Pass::new(self, worker, now, observer).originate(sender, bytes)
     }
 
     /// Lets time do its work: fragment queues run out (and may cause ICMP errors, in `worker.output()`), dead flows are collected.

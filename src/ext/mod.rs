@@ -123,6 +123,7 @@ registry! {
     match limit
     match mark
     match multiport
+    match owner
     match recent
     match state
     match statistic

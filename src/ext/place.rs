@@ -34,6 +34,18 @@ pub(super) fn only_hooks(scope: &Scope<'_>, what: &str, usable: HookSet) -> Resu
     )))
 }
 
+/// The same in other words, which the kernel has for some.
+pub(super) fn only_valid_from(scope: &Scope<'_>, what: &str, usable: HookSet) -> Result<(), Refusal> {
+    if scope.hooks.within(usable) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "x_tables: ip_tables: {what}: used from hooks {}, but only valid from {}",
+        names(scope.hooks),
+        names(usable)
+    )))
+}
+
 pub(super) fn invalid(reason: String) -> Refusal {
     Refusal {
         errno: Errno::InvalidArgument,

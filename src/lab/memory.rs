@@ -21,7 +21,7 @@ use crate::conntrack::{Direction, Endpoint, SequenceAdjustment, Tuple};
 use crate::engine::{Config, Emission, Observer, Port, Report, Router, Silent, Worker};
 use crate::explain::story::Story;
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
-use crate::packet::Packet;
+use crate::packet::{Packet, Sender};
 use crate::rule::LogRecord;
 use crate::syntax::problem::{Position, Problem, SourceError};
 use crate::wire::tcp::flags;
@@ -35,6 +35,8 @@ pub struct Lab {
     /// What left last by each way out: what an ICMP error that comes back may quote.
     departed: HashMap<Port, Vec<u8>>,
     streams: Streams,
+    /// Whose the packets are that the router itself sends.
+    pub sender: Sender,
     /// What was said to it before in its own words, from outside.
     pub(super) talk: Talk,
 }
@@ -92,6 +94,7 @@ impl Lab {
             last: None,
             departed: HashMap::new(),
             streams: Streams::default(),
+            sender: Sender::Unsaid,
             talk: Talk::default(),
         }
     }
@@ -132,6 +135,7 @@ impl Lab {
             last: None,
             departed: HashMap::new(),
             streams: Streams::default(),
+            sender: Sender::Unsaid,
             talk: Talk::default(),
         }
     }
@@ -154,6 +158,7 @@ impl Lab {
             last: None,
             departed: HashMap::new(),
             streams: Streams::default(),
+            sender: Sender::Unsaid,
             talk: Talk::default(),
         }
     }
@@ -303,7 +308,7 @@ impl Lab {
         let router = self.machine.router_for_packets();
         match interface {
             Some(id) => router.receive(&mut self.worker, now, id, bytes, observer),
-            None => router.send(&mut self.worker, now, bytes, observer),
+            None => router.send_as(&mut self.worker, now, &self.sender, bytes, observer),
         }
     }
 

@@ -6,11 +6,13 @@
 
 mod edit;
 mod segment;
+mod sender;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use edit::End;
 pub use segment::{MSS_UNSAID, MssEdit};
+pub use sender::{Credentials, Sender};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -47,6 +49,8 @@ pub struct Packet {
     pub input: Option<InterfaceId>,
     /// Where it is going out; set by routing.
     pub output: Option<InterfaceId>,
+    /// Of a packet of the router's own.
+    pub sender: Sender,
     /// The netfilter mark (`MARK`, `-m mark`, routing rules).
     pub mark: u32,
     /// After reassembly: the size of the largest fragment it came in, which bounds those it leaves in. 0: it was never fragmented.
@@ -86,6 +90,7 @@ impl Packet {
             checksum: ChecksumState::Unknown,
             input: None,
             output: None,
+            sender: Sender::NoSocket,
             mark: 0,
             largest_fragment: 0,
             fragments_had_df: false,
@@ -99,6 +104,7 @@ impl Packet {
         Self {
             bytes: std::mem::take(&mut self.bytes),
             fragments: std::mem::take(&mut self.fragments),
+            sender: std::mem::take(&mut self.sender),
             ..*self
         }
     }

@@ -199,6 +199,7 @@ impl Assistant {
                 _ => strings(&["add", "del", "default", "via", "dev"]),
             },
             "profile" => strings(&["linux6", "classic"]),
+            "sender" => strings(&["unsaid", "0:0"]),
             "listen" => strings(&["tcp", "udp"]),
             _ => Vec::new(),
         }

@@ -9,6 +9,7 @@ pub mod icmp;
 pub mod limit;
 pub mod mark;
 pub mod multiport;
+pub mod owner;
 mod ports;
 pub mod recent;
 pub mod state;

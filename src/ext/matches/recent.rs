@@ -9,6 +9,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError, address};
 use crate::ext::wording::not;
 use crate::ext::{MatchSpec, NeedsOne};
+use crate::packet::Sender;
 use crate::rule::{Context, Effect, Errno, Match, Matched, Refusal, Scope, Shared, Sharing, State, StateUse, jiffies};
 
 mod list;
@@ -180,7 +181,7 @@ impl Recent {
 
     /// As it was when the packet came: one that is forwarded has lost one by now, and the kernel tells it by the way out and the missing socket.
     fn ttl(&self, cx: &Context<'_>) -> u8 {
-        let is_forwarded = !cx.output.is_empty() && cx.packet.input.is_some();
+        let is_forwarded = !cx.output.is_empty() && cx.packet.sender == Sender::NoSocket;
         cx.packet.ttl().wrapping_add(u8::from(is_forwarded))
     }
 
@@ -465,6 +466,7 @@ mod tests {
     fn from(last: u8) -> Packet {
         let mut packet = udp(1, 2, &[]);
         packet.set_address(End::Source, IpAddr::from([10, 0, 0, last]));
+        packet.sender = Sender::Unsaid;
         packet
     }
 
@@ -640,14 +642,13 @@ mod tests {
 
     #[test]
     fn a_ttl_is_that_before_forwarding() {
-        let (mut bench, state) = play(&[(0, "--set", 2, true)]);
+        let (bench, state) = play(&[(0, "--set", 2, true)]);
         let mut packet = from(2);
-        bench.output = crate::base::InterfaceName::default();
+        packet.sender = Sender::Unsaid;
         let made = read_match(&SPEC, ANY, "--rcheck --rttl").unwrap();
-        // Seen at `output`, as a local one: 64. One that came in and goes out had one more.
+        // One that came in and goes out had one more.
         assert_eq!(made.evaluate(&bench.context(&packet, Some(&*state))), Matched::Yes);
-        bench.output = crate::base::InterfaceName::new("wan").unwrap();
-        packet.input = Some(crate::base::InterfaceId::LOOPBACK);
+        packet.sender = Sender::NoSocket;
         let cx = bench.context(&packet, Some(&*state));
         assert_eq!(made.evaluate(&cx), Matched::No);
         assert_eq!(

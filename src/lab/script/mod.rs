@@ -22,6 +22,7 @@ use super::send::Draft;
 use crate::base::InterfaceName;
 use crate::explain::story::Detail;
 use crate::net::Prefix;
+use crate::packet::Sender;
 use crate::syntax::problem::Position;
 use trace::Trace;
 
@@ -51,6 +52,8 @@ pub enum Kind {
         draft: Draft,
         detail: Option<Detail>,
     },
+    /// Whose the packets are that `local` sends from now on.
+    Sender(Sender),
     Advance(Duration),
     Profile(Profile),
     Expect(Expectation),
@@ -176,6 +179,11 @@ pub const OWN_WORDS: &[Own] = &[
         name: "listen",
         syntax: "listen tcp|udp PORT",
         about: "something on the router takes what comes to this port",
+    },
+    Own {
+        name: "sender",
+        syntax: "sender USER:GROUP[,GROUP...]|unsaid",
+        about: "whose the packets are that `send local` sends from now on: user, group and further groups of the program, in numbers",
     },
     Own {
         name: "profile",

@@ -11,6 +11,7 @@ use crate::lab::conversation::{self, Host, Hosts, ROUTER};
 use crate::lab::machine::{Profile, Toolbox};
 use crate::lab::memory::LOCAL;
 use crate::net::Prefix;
+use crate::packet::{Credentials, Sender};
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, Source, SourceError, suggestion};
 use crate::syntax::words::{self, Word, Words, unexpected};
@@ -122,6 +123,16 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
         "profile" => {
             let profile = rest.read(words::one("linux6 or classic", Profile::from_name))?;
             done(&mut rest, Kind::Profile(profile))
+        }
+        "sender" => {
+            let sender = rest.read(words::one(
+                "USER:GROUP[,GROUP...] in numbers, or `unsaid`",
+                |text| match text {
+                    "unsaid" => Some(Sender::Unsaid),
+                    text => Some(Sender::Program(Credentials::read(text)?.into())),
+                },
+            ))?;
+            done(&mut rest, Kind::Sender(sender))
         }
         "lab" => done(&mut rest, Kind::Lab),
         _ => {

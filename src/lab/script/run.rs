@@ -155,6 +155,10 @@ impl<L: BorrowMut<Lab>> Runner<L> {
                 }
                 Ok(())
             }
+            Kind::Sender(sender) => {
+                self.lab.borrow_mut().sender = sender.clone();
+                Ok(())
+            }
             Kind::Advance(by) => {
                 for emission in self.lab.borrow_mut().advance(*by) {
                     let name = self.lab.borrow_mut().port_name(emission.port);

@@ -9,6 +9,7 @@ use nflab::engine::{Emission, Observer, Port, Report, Silent};
 use nflab::explain::story::{Detail, Story};
 use nflab::lab::memory::Lab;
 use nflab::net::Route;
+use nflab::packet::{Credentials, Sender};
 
 use super::scenario::{Event, Scenario};
 use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
@@ -72,6 +73,15 @@ impl Ours {
     /// Draws its ports from this seed.
     pub fn drawing(clock: Clock, seed: u64) -> Result<Self, String> {
         let mut lab = Lab::default_lab(seed, TOOLBOX).map_err(|error| error.to_string())?;
+        // As the kernel's side sends.
+        lab.sender = Sender::Program(
+            Credentials {
+                user: 0,
+                group: 0,
+                groups: Vec::new(),
+            }
+            .into(),
+        );
         if let Clock::Real { .. } = clock {
             lab.start_at(clock.at(tick(), &lab));
         }

@@ -1,0 +1,55 @@
+//! Who sent a packet of the router's own, as far as its socket tells.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// What a packet's socket says of its sender. One that came in has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Sender {
+    #[default]
+    NoSocket,
+    /// A socket without a program: that of ICMP, that of TCP's resets.
+    Kernel,
+    /// A program's, and nobody said whose.
+    Unsaid,
+    Program(Arc<Credentials>),
+}
+
+/// A program's user, as the file of its socket has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    pub user: u32,
+    pub group: u32,
+    /// The user's further groups.
+    pub groups: Vec<u32>,
+}
+
+impl fmt::Display for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSocket => f.write_str("from no socket"),
+            Self::Kernel => f.write_str("from a socket of the kernel's own"),
+            Self::Unsaid => f.write_str("from a program, nothing says whose"),
+            Self::Program(it) => {
+                write!(f, "from user {}, group {}", it.user, it.group)?;
+                for (at, group) in it.groups.iter().enumerate() {
+                    write!(f, "{} {group}", if at == 0 { ", also in" } else { "," })?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Credentials {
+    /// `USER:GROUP[,GROUP...]`, in numbers.
+    pub fn read(text: &str) -> Option<Self> {
+        let (user, groups) = text.split_once(':')?;
+        let mut groups = groups.split(',').map(|group| group.parse().ok());
+        Some(Self {
+            user: user.parse().ok()?,
+            group: groups.next()??,
+            groups: groups.collect::<Option<_>>()?,
+        })
+    }
+}
