@@ -360,6 +360,10 @@ pub fn normal(title: &str, text: &str) -> String {
 
 /// The times of a list that rules share, but for how many they are.
 fn without_jiffies(line: &str) -> String {
+    // A record has them without already.
+    if line.ends_with(" times)") {
+        return format!("{line}\n");
+    }
     let is_time =
         |word: &&str| word.trim_end_matches(',').len() >= 10 && word.starts_with(|it: char| it.is_ascii_digit());
     let times = line.split(' ').filter(is_time).count();
