@@ -83,3 +83,85 @@ impl Copier {
         Arc::clone(self.tokens.entry(Arc::as_ptr(token)).or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::conntrack::testing::{A, B, Bench, FTP, address, tcp, udp};
+    use crate::conntrack::{Endpoint, ExpectationMask, Tuple};
+    use crate::wire::tcp::flags::SYN;
+
+    fn wish(bench: &Bench, master: &Arc<Flow>, port: u16) -> Expectation {
+        let end = |of, id| Endpoint {
+            address: address(of),
+            id,
+        };
+        Expectation {
+            serial: 0,
+            tuple: Tuple {
+                source: end(B, 0),
+                destination: end(A, port),
+                protocol: 6,
+            },
+            mask: ExpectationMask {
+                address: address([255; 4]),
+                id: 0,
+            },
+            master: Arc::clone(master),
+            class: 1,
+            permanent: false,
+            inactive: false,
+            deadline: bench.now + Duration::from_secs(300),
+            made_by: &FTP,
+            helper: None,
+            nat: None,
+        }
+    }
+
+    fn serials(table: &Table, now: Time) -> (Vec<u64>, Vec<u64>) {
+        let flows = table.flows(now).iter().map(|it| it.serial()).collect();
+        (flows, table.expectations(now).iter().map(|it| it.serial).collect())
+    }
+
+    /// Flows, what they announced and who remembers whom are there again, apart from the original.
+    #[test]
+    fn a_copy_has_all_that_lives_and_goes_its_own_way() {
+        let mut bench = Bench::new();
+        bench.pass_all([udp((A, 1), (B, 53)), udp((A, 2), (B, 53))]);
+        let (_, tracking) = bench.pass(tcp((A, 3), (B, 21), (1, 0), SYN)).unwrap();
+        let master = tracking.flow.unwrap();
+        for port in [1025, 1026] {
+            bench.table.expect(bench.now, wish(&bench, &master, port), 9).unwrap();
+        }
+        bench.pass_all([tcp((B, 20), (A, 1025), (1, 0), SYN)]);
+        assert_eq!(master.lock().expected_flows(), 1);
+        let before = serials(&bench.table, bench.now);
+        assert_eq!((before.0.len(), &before.1[..]), (4, &[1][..]));
+
+        let copy = bench.table.copy(bench.now);
+        assert_eq!(serials(&copy, bench.now), before);
+        assert_eq!(copy.count(), 4);
+        let (copied, _) = copy.lookup(bench.now, master.original()).unwrap();
+        assert!(!Arc::ptr_eq(&copied, &master));
+        assert_eq!(copied.lock().expected_flows(), 1);
+        let expected = copy.flows(bench.now).pop().unwrap();
+        assert!(Arc::ptr_eq(expected.lock().master.as_ref().unwrap(), &copied));
+        // What comes next has the same number in both.
+        copy.expect(bench.now, wish(&bench, &copied, 1027), 9).unwrap();
+        bench.table.expect(bench.now, wish(&bench, &master, 1027), 9).unwrap();
+        assert_eq!(serials(&copy, bench.now), serials(&bench.table, bench.now));
+        // And what ends in the copy goes on in the original.
+        copy.delete(&expected);
+        assert_eq!((copied.lock().expected_flows(), master.lock().expected_flows()), (0, 1));
+        copy.flush();
+        assert_eq!((copy.count(), bench.table.count()), (0, 4));
+        assert_eq!(serials(&copy, bench.now), (vec![], vec![]));
+        // Dead flows are not taken along.
+        bench.table.delete(&master);
+        bench.now = bench.now + Duration::from_secs(31);
+        let copy = bench.table.copy(bench.now);
+        assert_eq!(copy.count(), 1);
+    }
+}

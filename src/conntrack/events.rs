@@ -199,3 +199,6 @@ impl std::fmt::Debug for Listener {
         f.debug_struct("Listener").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

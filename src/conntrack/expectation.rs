@@ -127,3 +127,6 @@ fn under(address: IpAddr, mask: IpAddr) -> IpAddr {
         _ => address,
     }
 }
+
+#[cfg(test)]
+mod tests;

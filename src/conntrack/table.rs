@@ -606,3 +606,5 @@ impl KeyBytes {
 
 #[cfg(test)]
 mod interleavings;
+#[cfg(test)]
+mod tests;

@@ -142,6 +142,7 @@ fn the_living_are_counted_whatever_ends() {
     assert_eq!((living(&bench), bench.table.count()), (3, 3));
     bench.now = bench.now + Duration::from_secs(30);
     assert_eq!((living(&bench), bench.table.count()), (0, 3), "by time");
+    assert_eq!(living(&bench), 0, "asked again");
 }
 
 fn assured_connection(port: u16) -> [crate::packet::Packet; 3] {

@@ -1,0 +1,259 @@
+//! How the table is built: hashes, shards, pieces, and what is found by them.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::*;
+use crate::base::protocol;
+use crate::conntrack::testing::{A, B, Bench, FTP, address, tcp, udp};
+use crate::conntrack::{Endpoint, Expectation, ExpectationMask};
+use crate::wire::tcp::flags::{ACK, SYN};
+
+fn tuple(source: ([u8; 4], u16), destination: ([u8; 4], u16), protocol: u8) -> Tuple {
+    let end = |(of, id)| Endpoint {
+        address: address(of),
+        id,
+    };
+    Tuple {
+        source: end(source),
+        destination: end(destination),
+        protocol,
+    }
+}
+
+/// A table with so many flows of datagrams, none answered.
+fn flood(flows: u16) -> Bench {
+    let mut bench = Bench::new();
+    bench.settings.max = 0;
+    bench.pass_all((0..flows).map(|port| udp((A, port), (B, 53))));
+    bench
+}
+
+#[test]
+fn tuples_that_differ_in_anything_have_other_hashes() {
+    let tuples = [
+        tuple((A, 1), (B, 53), 17),
+        tuple((B, 1), (B, 53), 17),
+        tuple((A, 2), (B, 53), 17),
+        tuple((A, 1), (A, 53), 17),
+        tuple((A, 1), (B, 54), 17),
+        tuple((A, 1), (B, 53), 6),
+        tuple((B, 53), (A, 1), 17),
+    ];
+    let (one, other) = (Table::new((1, 2)), Table::new((1, 3)));
+    let hashes: HashSet<u64> = tuples.iter().flat_map(|it| [one.hash(it), other.hash(it)]).collect();
+    assert_eq!(hashes.len(), 2 * tuples.len());
+    // By source: address, identifier and protocol.
+    let by_source: Vec<u64> = tuples.iter().map(|it| one.hash_source(it)).collect();
+    let distinct: HashSet<u64> = by_source.iter().copied().collect();
+    assert_eq!(distinct.len(), 5);
+    assert_eq!((by_source[0], by_source[0]), (by_source[3], by_source[4]));
+    for (at, it) in tuples.iter().enumerate() {
+        let entry = SourceEntry {
+            hash: 0,
+            source: tuples[0].source,
+            protocol: tuples[0].protocol,
+            mappings: Vec::new(),
+        };
+        assert_eq!(entry.is_of(it), by_source[at] == by_source[0], "{it:?}");
+    }
+}
+
+#[test]
+fn flows_are_spread_and_shards_say_when_entries_move() {
+    let bench = flood(2000);
+    for shard in &bench.table.shards {
+        let shard = shard.lock();
+        // 4,000 entries in 64 shards.
+        assert!((25..=110).contains(&shard.len()), "{}", shard.len());
+        // It grew by doubling: from nothing to 128 buckets at most.
+        assert!((1..=7).contains(&shard.moves), "{}", shard.moves);
+    }
+}
+
+/// Two tuples that have one hash are two all the same.
+#[test]
+fn a_hash_alone_finds_nothing() {
+    let bench = Bench::new();
+    let (_, tracking) = bench.pass(udp((A, 1), (B, 53))).unwrap();
+    let flow = tracking.flow.unwrap();
+    let other = tuple((A, 2), (B, 53), protocol::UDP);
+    assert!(bench.table.find(flow.hash, flow.original()).is_some());
+    assert!(bench.table.find(flow.hash, &other).is_none());
+    let (_, mut tracking) = bench.track(&mut udp((A, 2), (B, 53)));
+    let state = tracking.flow.take().unwrap().lock().plain();
+    let same_hash = Arc::new(Flow::new(9, (other, flow.hash), state));
+    assert!(bench.table.insert(&same_hash, &same_hash.lock()).is_ok());
+    let (found, _) = bench.table.find(flow.hash, &other).unwrap();
+    assert!(Arc::ptr_eq(&found, &same_hash));
+}
+
+/// From shard to shard, and only as far as it goes: 30,000 flows are too many for once.
+#[test]
+fn a_part_of_a_sweep_goes_on_where_the_last_one_ended() {
+    let mut bench = flood(30_000);
+    let all = bench.table.flows(bench.now);
+    assert_eq!(bench.table.sweep_part(bench.now, 5), {
+        let shards: Vec<usize> = (6..SHARDS).chain(0..6).collect();
+        let mut seen = 0;
+        let reached = shards.iter().find(|&&number| {
+            seen += all
+                .iter()
+                .filter(|it| bench.table.shard_number(it.hash) == number)
+                .count();
+            seen >= SWEPT_AT_ONCE
+        });
+        *reached.unwrap()
+    });
+    assert_eq!(bench.table.count(), 30_000, "all live");
+    bench.now = bench.now + Duration::from_secs(600);
+    let reached = bench.table.sweep_part(bench.now, 60);
+    let is_swept = |number: usize| (61..SHARDS).contains(&number) || number <= reached;
+    assert!((30..59).contains(&reached), "{reached}");
+    for flow in &all {
+        let swept = is_swept(bench.table.shard_number(flow.hash));
+        assert_eq!(flow.lock().status.has(Status::DYING), swept);
+    }
+    // What is left is less than one part, so that it looks at all and ends where it began.
+    assert_eq!(bench.table.sweep_part(bench.now, reached), reached);
+    assert_eq!(bench.table.count(), 0);
+    assert_eq!(bench.table.sweep(bench.now), 0);
+}
+
+fn assured(bench: &Bench, port: u16) {
+    bench.pass_all([
+        tcp((A, port), (B, 80), (1, 0), SYN),
+        tcp((B, 80), (A, port), (100, 2), SYN | ACK),
+        tcp((A, port), (B, 80), (2, 101), ACK),
+    ]);
+}
+
+/// Wherever it looks first, the one flow that is not assured is found.
+#[test]
+fn early_drop_looks_everywhere() {
+    let mut bench = Bench::new();
+    bench.settings.max = 0;
+    (0..600).for_each(|port| assured(&bench, port));
+    for shard in 0..SHARDS as u64 {
+        let (_, tracking) = bench.pass(udp((A, shard as u16), (B, 53))).unwrap();
+        let hash = (shard << 40) | (shard * 7);
+        assert!(bench.table.early_drop(bench.now, hash), "{shard}");
+        assert!(tracking.flow.unwrap().lock().status.has(Status::DYING));
+        assert!(!bench.table.early_drop(bench.now, hash), "{shard}");
+    }
+    assert_eq!(bench.table.count(), 600);
+}
+
+/// Under a flood not always the same place of a shard is looked at first.
+#[test]
+fn early_drop_begins_by_the_hash() {
+    let dropped = |low: u64| {
+        let bench = flood(2000);
+        let all = bench.table.flows(bench.now);
+        assert!(bench.table.early_drop(bench.now, (3 << 40) | low));
+        let gone = all.iter().find(|it| it.lock().status.has(Status::DYING)).unwrap();
+        gone.serial()
+    };
+    let by_low_bits: HashSet<u64> = (0..8).map(|step| dropped(step * 16)).collect();
+    assert!(by_low_bits.len() > 1, "{by_low_bits:?}");
+}
+
+/// What a helper announced, for so many seconds.
+fn wish(bench: &Bench, master: &Arc<Flow>, port: u16, seconds: u64) -> Expectation {
+    Expectation {
+        serial: 0,
+        tuple: tuple((B, 0), (A, port), protocol::TCP),
+        mask: ExpectationMask {
+            address: address([255; 4]),
+            id: 0,
+        },
+        master: Arc::clone(master),
+        class: 1,
+        permanent: false,
+        inactive: false,
+        deadline: bench.now + Duration::from_secs(seconds),
+        made_by: &FTP,
+        helper: None,
+        nat: None,
+    }
+}
+
+fn expected(bench: &Bench, master: &Arc<Flow>, port: u16) -> Arc<Flow> {
+    bench
+        .table
+        .expect(bench.now, wish(bench, master, port, 300), 9)
+        .unwrap();
+    let (_, tracking) = bench.pass(tcp((B, 20), (A, port), (1, 0), SYN)).unwrap();
+    tracking.flow.unwrap()
+}
+
+/// A master, which NAT has seen; the numbers of source and destination are its own.
+fn master(bench: &Bench, to: u16) -> Arc<Flow> {
+    let mut packet = tcp((A, 3000), (B, to), (1, 0), SYN);
+    let (_, mut tracking) = bench.track(&mut packet);
+    let flow = Arc::clone(tracking.flow.as_ref().unwrap());
+    flow.lock().status.set(Status::SRC_NAT_DONE);
+    bench.table.confirm(&bench.context(), &packet, &mut tracking).unwrap();
+    flow
+}
+
+/// A mapping is found while its flow lives, or a flow that it announced; a copy of the table goes on in the same way.
+#[test]
+fn a_mapping_lasts_as_long_as_somebody_remembers_its_flow() {
+    let bench = Bench::new();
+    let asked = tuple((A, 3000), (B, 9), protocol::TCP);
+    let ports = |table: &Table| {
+        let found = RefCell::new(Vec::new());
+        table.newest_mapping_of_source(&asked, |reply| {
+            found.borrow_mut().push(reply.source.id);
+            false
+        });
+        // And none of another source.
+        let other = tuple((A, 3001), (B, 9), protocol::TCP);
+        assert_eq!(table.newest_mapping_of_source(&other, |_| true), None);
+        found.into_inner()
+    };
+    // One that nobody remembers goes at once.
+    let forgotten = master(&bench, 23);
+    assert_eq!(ports(&bench.table), [23]);
+    let gone = expected(&bench, &forgotten, 1024);
+    bench.table.delete(&gone);
+    bench.table.delete(&forgotten);
+    assert_eq!(bench.table.orphaned_count.load(Ordering::Relaxed), 0);
+    assert!(ports(&bench.table).is_empty());
+
+    let [first, second, third] = [21, 22, 24].map(|to| master(&bench, to));
+    assert_eq!(ports(&bench.table), [24, 22, 21], "the newest first");
+    let children = [expected(&bench, &first, 1025), expected(&bench, &second, 1026)];
+    for master in [&first, &second, &third] {
+        bench.table.delete(master);
+    }
+    assert_eq!(ports(&bench.table), [22, 21]);
+    let copy = bench.table.copy(bench.now);
+    assert_eq!(ports(&copy), [22, 21]);
+    let [copied, _] = children
+        .each_ref()
+        .map(|it| copy.lookup(bench.now, it.original()).unwrap().0);
+    copy.delete(&copied);
+    assert_eq!((ports(&copy), ports(&bench.table)), (vec![22], vec![22, 21]));
+    bench.table.delete(&children[1]);
+    // A sweep collects what nobody remembers, and expectations whose time is over.
+    bench.table.sweep(bench.now);
+    assert_eq!(bench.table.orphaned.lock().len(), 1);
+    assert_eq!(ports(&bench.table), [21]);
+}
+
+#[test]
+fn a_sweep_collects_expectations() {
+    let mut bench = Bench::new();
+    let master = master(&bench, 21);
+    bench
+        .table
+        .expect(bench.now, wish(&bench, &master, 1025, 5), 9)
+        .unwrap();
+    assert!(bench.table.expects_anything());
+    bench.now = bench.now + Duration::from_secs(5);
+    bench.table.sweep(bench.now);
+    assert!(!bench.table.expects_anything());
+}
