@@ -361,3 +361,6 @@ impl FlowState {
         self.status.has(Status::CONFIRMED) && self.deadline <= now
     }
 }
+
+#[cfg(test)]
+mod tests;

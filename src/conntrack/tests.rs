@@ -12,7 +12,7 @@ use super::{
 use crate::base::protocol;
 use crate::base::testing::{families, host};
 use crate::packet::testing::udp as datagram;
-use crate::wire::tcp::flags::{ACK, SYN};
+use crate::wire::tcp::flags::{ACK, FIN, SYN};
 
 #[test]
 fn a_flow_enters_when_its_packet_gets_out() {
@@ -204,6 +204,35 @@ fn flows_are_listed_as_they_came() {
         .map(|flow| flow.original().source.id)
         .collect();
     assert_eq!(ports, (1000..1200).collect::<Vec<_>>());
+}
+
+/// Where all are assured, one that is about to end goes.
+#[test]
+fn a_full_table_drops_a_connection_that_ends() {
+    let mut bench = Bench::new();
+    for port in 0..20 {
+        bench.pass_all(assured_connection(1000 + port));
+    }
+    bench.settings.max = 20;
+    assert_eq!(bench.pass(udp((A, 8), (B, 8))).err(), Some(DropReason::TableFull));
+    bench.pass_all([tcp((A, 1007), (B, 80), (2, 101), FIN | ACK)]);
+    assert_eq!(bench.states([udp((A, 8), (B, 8))]), ["NEW"]);
+    let flows = bench.table.flows(bench.now);
+    assert_eq!(flows.len(), 20);
+    assert!(flows.iter().all(|flow| flow.original().source.id != 1007));
+}
+
+#[test]
+fn what_is_dropped_says_why() {
+    let said = [DropReason::TableFull, DropReason::Clash, DropReason::FlowDied].map(|it| it.to_string());
+    assert_eq!(
+        said,
+        [
+            "the table of flows is full",
+            "another flow with the same tuple came first",
+            "the flow was deleted while its first packet was under way",
+        ]
+    );
 }
 
 static LOADED: &[&ConntrackHelper] = &[&FTP];

@@ -230,3 +230,6 @@ fn write_counters(line: &mut String, counters: Option<&[Counted; 2]>, direction:
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

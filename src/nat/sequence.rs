@@ -120,3 +120,6 @@ fn write(bytes: &mut [u8], at: usize, value: u32, partial: bool) {
         put16(bytes, 16, updated);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,3 +208,6 @@ impl Ports {
 pub(super) fn word(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..at + 2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
 }
+
+#[cfg(test)]
+mod tests;

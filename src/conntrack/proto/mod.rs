@@ -525,6 +525,48 @@ mod tests {
         }
     }
 
+    /// What a tracker does not speak of stays as it is: no flow goes early, gives way, or changes by a reset of a rule's.
+    #[test]
+    fn a_tracker_of_its_own_mind_changes_nothing_else() {
+        let bench = Bench::new();
+        for packet in [
+            testing::udp((A, 1), (B, 53)),
+            testing::echo(A, B, 8, 7),
+            testing::packet(50, A, B, b"x"),
+        ] {
+            let protocol = packet.protocol();
+            assert_eq!(
+                check(&packet, &mut ChecksumCheck::of(&bench.context(), &packet))
+                    .unwrap()
+                    .quoted(),
+                None
+            );
+            let (_, tracking) = bench.pass(packet).unwrap();
+            let flow = tracking.flow.unwrap();
+            let mut state = flow.lock();
+            let same = state.protocol.clone();
+            assert!(
+                !state.protocol.may_go_early() && !state.protocol.gives_way_to(&same),
+                "{protocol}"
+            );
+            assert_eq!(state.protocol.reset_by_rule(&bench.settings), None, "{protocol}");
+            assert_eq!(state.protocol.state_name(), None, "{protocol}");
+        }
+    }
+
+    /// Both directions count as a stream when more than two seconds have passed since the first packet.
+    #[test]
+    fn datagrams_are_a_stream_after_two_seconds() {
+        for (millis, expected) in [(0, 30), (2000, 30), (2001, 120)] {
+            let mut bench = Bench::new();
+            bench.pass_all([testing::udp((A, 1), (B, 53)), testing::udp((B, 53), (A, 1))]);
+            bench.now = bench.now + Duration::from_millis(millis);
+            let (_, tracking) = bench.pass(testing::udp((A, 1), (B, 53))).unwrap();
+            let left = tracking.flow.unwrap().lock().deadline.since(bench.now);
+            assert_eq!(left.as_secs(), expected, "{millis}");
+        }
+    }
+
     /// Headers as they are and cut short: an answer's answer is the tuple again, and what is read from an answer's header is its answer.
     #[test]
     fn an_answer_of_an_answer_is_the_same_again() {

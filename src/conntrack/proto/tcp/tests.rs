@@ -360,3 +360,175 @@ fn set(settings: &mut Settings, knob: &str, value: u64) {
         _ => panic!("no such knob: {knob}"),
     }
 }
+
+fn follow(track: &mut TcpTrack, way: Direction, segment: &[u8]) -> Outcome {
+    let known = Known {
+        seen_reply: true,
+        assured: true,
+        sequence: None,
+    };
+    track.follow(way, &header_is_valid(segment).unwrap(), &Settings::default(), &known)
+}
+
+/// As the lab's own endpoints read them, to go on with a conversation.
+#[test]
+fn what_comes_next_and_the_window_that_is_offered() {
+    let settings = Settings::default();
+    let (there, back) = (Direction::Original, Direction::Reply);
+    // The client shifts its windows by 7, the server by 2.
+    let scale = |shift| [3, 3, shift, 0];
+    let syn = bytes(0, 0x02, 1000, 0, 1000, 0, &scale(7));
+    let mut track = TcpTrack::begin(&header_is_valid(&syn).unwrap(), &settings).unwrap();
+    assert_eq!(
+        (track.next_sequence(there), track.next_sequence(back)),
+        (Some(1001), None)
+    );
+    assert_eq!((track.window(there), track.window(back)), (Some(1000 >> 7), None));
+    follow(&mut track, back, &bytes(1, 0x12, 5000, 1001, 2000, 0, &scale(2)));
+    follow(&mut track, there, &bytes(0, 0x10, 1001, 5001, 300, 50, &[]));
+    assert_eq!(
+        (track.next_sequence(there), track.next_sequence(back)),
+        (Some(1051), Some(5001))
+    );
+    assert_eq!((track.window(there), track.window(back)), (Some(300), Some(500)));
+    // Learnt anew, by the scales that are known.
+    track.begin_again();
+    assert_eq!((track.next_sequence(there), track.window(there)), (None, None));
+    follow(&mut track, there, &bytes(0, 0x10, 1051, 5001, 100, 0, &[]));
+    assert_eq!(
+        (track.next_sequence(there), track.window(there)),
+        (Some(1051), Some(100))
+    );
+}
+
+/// Its window alone does not make an ACK the same as the one before.
+#[test]
+fn only_the_very_same_acknowledgement_is_sent_again() {
+    let mut track = established_with_data(&Settings::default());
+    let ack =
+        |sequence, acknowledgement, window, length| bytes(0, 0x10, sequence, acknowledgement, window, length, &[]);
+    for (segment, count) in [
+        (ack(1051, 5001, 1000, 0), 0),
+        (ack(1051, 5001, 1000, 0), 1),
+        (ack(1051, 5001, 1000, 0), 2),
+        (ack(1051, 5001, 999, 0), 0),
+        (ack(1051, 5001, 999, 10), 0),
+        (ack(1061, 5001, 999, 0), 0),
+        (ack(1061, 5000, 999, 0), 0),
+        (ack(1061, 5000, 999, 0), 1),
+    ] {
+        follow(&mut track, Direction::Original, &segment);
+        assert_eq!(track.retransmissions, count, "{segment:?}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_over_gives_way_to_later_numbers() {
+    let settings = Settings::default();
+    let opening = |flags, sequence| {
+        let first = bytes(0, flags, sequence, 1, 1000, 0, &[]);
+        TcpTrack::begin(&header_is_valid(&first).unwrap(), &settings).unwrap()
+    };
+    let old = established_with_data(&settings);
+    for (state, flags, sequence, expected) in [
+        (TcpState::TimeWait, 0x02, 1051, true),
+        (TcpState::Close, 0x02, 1051, true),
+        (TcpState::SynSent2, 0x02, 1051, true),
+        (TcpState::TimeWait, 0x02, 1050, false),
+        (TcpState::TimeWait, 0x02, 900, false),
+        (TcpState::Established, 0x02, 2000, false),
+        (TcpState::LastAck, 0x02, 2000, false),
+        // Not a SYN.
+        (TcpState::TimeWait, 0x10, 2000, false),
+    ] {
+        let mut old = old.clone();
+        old.state = state;
+        assert_eq!(
+            old.gives_way_to(&opening(flags, sequence)),
+            expected,
+            "{state:?} {flags} {sequence}"
+        );
+    }
+}
+
+/// Each limit is asked only where it would shorten the timeout; the next is asked where it would not.
+#[test]
+fn the_first_limit_that_shortens_a_timeout_wins() {
+    let seconds = Duration::from_secs;
+    let (retrans, close, unacknowledged) = (300, 10, 200);
+    for (timeout, again, reset, waits, window, expected) in [
+        (1000, 3, true, true, 0, retrans),
+        (1000, 2, true, true, 0, close),
+        (retrans, 3, true, true, 0, close),
+        (1000, 0, false, true, 0, unacknowledged),
+        (unacknowledged, 0, false, true, 0, unacknowledged),
+        (1000, 0, false, false, 0, retrans),
+        (1000, 0, false, false, 1, 1000),
+        (100, 3, false, true, 0, 100),
+    ] {
+        let settings = Settings {
+            timeout_established: seconds(timeout),
+            timeout_max_retrans: seconds(retrans),
+            timeout_close: seconds(close),
+            timeout_unacknowledged: seconds(unacknowledged),
+            max_retrans: 3,
+            ..Settings::default()
+        };
+        let mut track = established_with_data(&settings);
+        track.retransmissions = again;
+        track.last.window = window;
+        if waits {
+            track.sides[0].flags.set(SideFlags::UNACKNOWLEDGED);
+        } else {
+            track
+                .sides
+                .iter_mut()
+                .for_each(|side| side.flags.clear(SideFlags::UNACKNOWLEDGED));
+        }
+        let got = track.timeout_of_traffic(&settings, reset);
+        assert_eq!(got, seconds(expected), "{timeout} {again} {reset} {waits} {window}");
+    }
+    // Equal to the limit of the unacknowledged, and longer than that of the retransmitted: the next limit is asked.
+    let settings = Settings {
+        timeout_established: seconds(500),
+        timeout_unacknowledged: seconds(500),
+        timeout_max_retrans: seconds(300),
+        ..Settings::default()
+    };
+    let mut track = established_with_data(&settings);
+    track.sides[0].flags.set(SideFlags::UNACKNOWLEDGED);
+    track.last.window = 0;
+    assert_eq!(track.timeout_of_traffic(&settings, false), seconds(300));
+}
+
+#[test]
+fn what_is_let_through_says_why() {
+    for (reason, expected) in [
+        (
+            IgnoredReason::SynRepeated,
+            "a SYN sent again before any answer: the flow lives no longer by it",
+        ),
+        (
+            IgnoredReason::OutOfState {
+                kind: Kind::Ack,
+                direction: Direction::Original,
+                state: TcpState::Close,
+            },
+            "an ACK from the side that opened it while the connection is CLOSE: let through, the answer to it will tell",
+        ),
+        (
+            IgnoredReason::OutOfState {
+                kind: Kind::Syn,
+                direction: Direction::Reply,
+                state: TcpState::LastAck,
+            },
+            "a SYN from the side that answers while the connection is LAST_ACK: let through, the answer to it will tell",
+        ),
+        (
+            IgnoredReason::Overshot { bytes: 9 },
+            "it exceeds the receiver's window by 9 bytes, less than a window",
+        ),
+    ] {
+        assert_eq!(reason.to_string(), expected);
+    }
+}

@@ -1,0 +1,93 @@
+//! What a flow remembers, and when it ends.
+
+use super::*;
+use crate::base::{Family, protocol};
+use crate::conntrack::testing::{A, B, Bench, FTP, tcp, udp};
+use crate::conntrack::{ExpectPolicy, StateBits};
+use crate::wire::tcp::flags::SYN;
+
+#[test]
+fn bits_are_set_asked_for_and_cleared() {
+    let (one, both) = (Status::ASSURED, Status::ASSURED.or(Status::DYING));
+    for (before, cleared, after) in [
+        (one, one, 0),
+        (both, one, 1 << 9),
+        (both, both, 0),
+        (one, Status::DYING, 4),
+    ] {
+        let mut status = before;
+        status.clear(cleared);
+        assert_eq!(status.bits(), after);
+        status.set(cleared);
+        assert!(status.has(cleared));
+    }
+    assert!(both.has(one) && !one.has(both) && one.has_any(both) && !one.has_any(Status::DYING));
+    // Twice the same is the same.
+    assert_eq!(one.or(both), both);
+    assert_eq!(StateBits::NEW.or(StateBits::NEW), StateBits::NEW);
+}
+
+#[test]
+fn what_is_decided_is_read_without_the_lock_once_it_is_in_the_table() {
+    let bench = Bench::new();
+    let mut packet = tcp((A, 1), (B, 21), (1, 0), SYN);
+    let (_, mut tracking) = bench.track(&mut packet);
+    let flow = Arc::clone(tracking.flow.as_ref().unwrap());
+    assert_eq!(flow.settled(), None);
+    flow.lock().status.set(Status::SRC_NAT);
+    assert!(flow.as_decided().status.has(Status::SRC_NAT));
+    flow.lock().helper = Some(&FTP);
+    bench.table.confirm(&bench.context(), &packet, &mut tracking).unwrap();
+    let settled = *flow.settled().unwrap();
+    assert_eq!(settled.reply, flow.lock().reply);
+    assert!(settled.is_read && settled.status.has(Status::SRC_NAT));
+    assert_eq!(flow.as_decided(), settled);
+    assert!(flow.snapshot().settled().is_some());
+}
+
+#[test]
+fn it_may_be_given_less_time_but_no_more() {
+    let bench = Bench::new();
+    let (_, tracking) = bench.pass(udp((A, 1), (B, 53))).unwrap();
+    let flow = tracking.flow.unwrap();
+    let mut state = flow.lock();
+    let left = |state: &FlowState| state.deadline.since(bench.now).as_secs();
+    assert_eq!(left(&state), 30);
+    for (within, expected) in [(40, 30), (10, 10), (20, 10)] {
+        state.end_within(bench.now, Duration::from_secs(within));
+        assert_eq!(left(&state), expected);
+        assert!(!state.is_expired(bench.now));
+    }
+    state.end_within(bench.now, Duration::ZERO);
+    assert!(state.is_expired(bench.now));
+}
+
+#[test]
+fn a_helper_reads_its_protocol_and_families() {
+    let bench = Bench::new();
+    let tuple = |packet| *bench.pass(packet).unwrap().1.flow.unwrap().original();
+    let of = |families, protocol| ConntrackHelper {
+        name: "test",
+        families,
+        protocol,
+        ports: &[],
+        policies: const {
+            &[ExpectPolicy {
+                max_expected: 3,
+                timeout: Duration::from_secs(5),
+            }]
+        },
+    };
+    let (segment, datagram) = (tuple(tcp((A, 1), (B, 21), (1, 0), SYN)), tuple(udp((A, 1), (B, 53))));
+    for (helper, reads_segment, reads_datagram) in [
+        (of(&[Family::V4], protocol::TCP), true, false),
+        (of(&[Family::V4], protocol::UDP), false, true),
+        (of(&[Family::V6], protocol::TCP), false, false),
+        (of(&[], protocol::UDP), false, false),
+    ] {
+        assert_eq!(helper.reads(&segment), reads_segment, "{helper:?}");
+        assert_eq!(helper.reads(&datagram), reads_datagram, "{helper:?}");
+        // A class without a policy of its own is bounded as the last.
+        assert_eq!(helper.policy(7).max_expected, 3);
+    }
+}
