@@ -301,3 +301,6 @@ fn pick(range: AddressRange, hash: u32) -> IpAddr {
         (low, _) => low,
     }
 }
+
+#[cfg(test)]
+mod tests;

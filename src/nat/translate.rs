@@ -150,3 +150,6 @@ fn rewrite_quote(quoted: &mut [u8], target: &Tuple, outer: Manip) -> Option<()> 
     put16(quoted, 10, field);
     Some(())
 }
+
+#[cfg(test)]
+mod tests;

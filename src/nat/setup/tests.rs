@@ -1,0 +1,258 @@
+//! The rules of choosing one by one, each seen on Linux 6.18. What holds for every draw is in `nat::tests`.
+
+use super::*;
+use crate::base::{Random, protocol};
+use crate::conntrack::testing::{A, B, Bench, address, packet, tcp, udp};
+use crate::wire::tcp::flags::{ACK, RST, SYN};
+
+const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
+
+fn ports(low: u16, high: u16) -> NatRange {
+    NatRange {
+        addresses: Some(AddressRange::single(address(OUTSIDE))),
+        ports: Some(PortRange { low, high }),
+        ..NatRange::default()
+    }
+}
+
+/// A flow that its packet has just opened.
+fn opened(bench: &Bench, mut packet: Packet) -> Arc<Flow> {
+    bench.track(&mut packet).1.flow.unwrap()
+}
+
+/// As if a flow were mapped to this port outside: it is in the table, and its answers come to there.
+fn take(bench: &Bench, from: u16, outside: u16) -> Arc<Flow> {
+    let mut packet = udp((A, from), (B, 53));
+    let (_, mut tracking) = bench.track(&mut packet);
+    let flow = Arc::clone(tracking.flow.as_ref().unwrap());
+    {
+        let end = &mut flow.lock().reply.destination;
+        (end.address, end.id) = (address(OUTSIDE), outside);
+    }
+    bench.table.confirm(&bench.context(), &packet, &mut tracking).unwrap();
+    flow
+}
+
+fn choice<T>(
+    bench: &Bench,
+    flow: &Arc<Flow>,
+    range: &NatRange,
+    manip: Manip,
+    ask: impl FnOnce(&mut Choice<'_, '_>) -> T,
+) -> T {
+    let mut random = Random::new(1);
+    let mut cx = NatContext {
+        now: bench.now,
+        random: &mut random,
+    };
+    ask(&mut Choice {
+        table: &bench.table,
+        cx: &mut cx,
+        flow,
+        range,
+        manip,
+    })
+}
+
+fn mapped(flow: &Flow, port: u16) -> Tuple {
+    let mut tuple = *flow.original();
+    (tuple.source.address, tuple.source.id) = (address(OUTSIDE), port);
+    tuple
+}
+
+#[test]
+fn a_source_is_in_the_range_by_address_and_port() {
+    let bench = Bench::new();
+    let (datagram, esp) = (
+        opened(&bench, udp((A, 7), (B, 53))),
+        opened(&bench, packet(50, A, B, b"x")),
+    );
+    let range = ports(1000, 1003);
+    for (flow, port, expected) in [
+        (&datagram, 1000, true),
+        (&datagram, 1003, true),
+        (&datagram, 999, false),
+        (&datagram, 1004, false),
+        // A protocol without numbers is in any range of them.
+        (&esp, 0, true),
+    ] {
+        let tuple = mapped(flow, port);
+        let is_in = choice(&bench, flow, &range, Manip::Source, |it| it.source_is_in_range(&tuple));
+        assert_eq!(is_in, expected, "{port}");
+        assert!(!choice(&bench, flow, &range, Manip::Source, |it| it
+            .source_is_in_range(flow.original())));
+    }
+}
+
+#[test]
+fn a_port_is_kept_where_it_may_be() {
+    let bench = Bench::new();
+    take(&bench, 7, 1002);
+    let flow = opened(&bench, udp((A, 8), (B, 53)));
+    let shifted = NatRange {
+        port_base: Some(80),
+        ..ports(1000, 1010)
+    };
+    for (range, port, expected) in [
+        (ports(1000, 1010), 1001, true),
+        (ports(1000, 1010), 999, false),
+        (ports(1000, 1010), 1002, false),
+        // One port alone is kept though it is taken: the packet is dropped later.
+        (ports(1002, 1002), 1002, true),
+        (ports(1003, 1003), 1002, false),
+        // A range with a base port always says itself.
+        (shifted, 1001, false),
+        (
+            NatRange {
+                ports: None,
+                ..ports(0, 0)
+            },
+            1001,
+            true,
+        ),
+        (
+            NatRange {
+                ports: None,
+                ..ports(0, 0)
+            },
+            1002,
+            false,
+        ),
+    ] {
+        let tuple = mapped(&flow, port);
+        let keeps = choice(&bench, &flow, &range, Manip::Source, |it| it.may_keep_port(&tuple));
+        assert_eq!(keeps, expected, "{range:?} {port}");
+    }
+}
+
+/// Where the search begins, how long it goes on, and how often it draws: by chance for sources, at the low end for destinations.
+#[test]
+fn ports_are_tried_in_rounds() {
+    let bench = Bench::new();
+    for port in 0..1000 {
+        take(&bench, port, 2000 + port);
+    }
+    let flow = opened(&bench, udp((A, 5000), (B, 53)));
+    let draws = |range: &NatRange, manip, tuple: Tuple| {
+        let mut random = Random::new(7);
+        let mut chosen = tuple;
+        let mut cx = NatContext {
+            now: bench.now,
+            random: &mut random,
+        };
+        let mut choice = Choice {
+            table: &bench.table,
+            cx: &mut cx,
+            flow: &flow,
+            range,
+            manip,
+        };
+        choice.choose_port(&mut chosen);
+        let next = random.next_u64();
+        let mut again = Random::new(7);
+        let drawn = (0..20).find(|_| again.next_u64() == next).unwrap();
+        (drawn, chosen)
+    };
+    for (low, high, expected) in [
+        // All of a small range is tried in one round; a large one in rounds of 128, 64, 32, 16 and 8.
+        (2000, 2000, 1),
+        (2000, 2019, 1),
+        (2000, 2127, 1),
+        (2000, 2128, 5),
+        (2000, 2999, 5),
+    ] {
+        let (drawn, _) = draws(&ports(low, high), Manip::Source, mapped(&flow, 9));
+        assert_eq!(drawn, expected, "{low} {high}");
+    }
+    // A destination: the flow's answers would come from there, and others hold all of it but one port.
+    let bench_tuple = |id| {
+        let mut tuple = mapped(&flow, 2005);
+        tuple.destination.id = id;
+        tuple
+    };
+    let (drawn, chosen) = draws(&ports(50, 60), Manip::Destination, bench_tuple(80));
+    assert_eq!((drawn, chosen.destination.id), (0, 50), "the first is free");
+    let (drawn, chosen) = draws(&ports(53, 60), Manip::Destination, bench_tuple(80));
+    assert_eq!((drawn, chosen.destination.id), (0, 54), "the first is taken");
+    let (drawn, chosen) = draws(&ports(53, 53), Manip::Destination, bench_tuple(80));
+    assert_eq!((drawn, chosen.destination.id), (0, 53), "all are taken");
+    // Shifted by the packet's own port, and round in sixteen bits.
+    for (base, own, expected) in [(80, 80, 50), (80, 83, 53), (80, 91, 50), (80, 79, 50 + 65535 % 11)] {
+        let range = NatRange {
+            port_base: Some(base),
+            ..ports(50, 60)
+        };
+        let mut tuple = bench_tuple(own);
+        tuple.source.id = 9;
+        let (drawn, chosen) = draws(&range, Manip::Destination, tuple);
+        assert_eq!((drawn, chosen.destination.id), (0, expected), "{base} {own}");
+    }
+    // Upside down: nothing is chosen.
+    let (drawn, chosen) = draws(&ports(60, 50), Manip::Source, mapped(&flow, 9));
+    assert_eq!((drawn, chosen), (0, mapped(&flow, 9)));
+}
+
+#[test]
+fn a_mapped_connection_that_is_over_gives_way() {
+    for (state, is_mapped, sequence, expected) in [
+        (RST, true, 5000, true),
+        (RST, false, 5000, false),
+        (RST, true, 1, false),
+        (ACK, true, 5000, false),
+    ] {
+        let bench = Bench::new();
+        let mut first = tcp((A, 3000), (B, 80), (1000, 0), SYN);
+        let (_, mut tracking) = bench.track(&mut first);
+        let holder = Arc::clone(tracking.flow.as_ref().unwrap());
+        {
+            let mut holder = holder.lock();
+            (holder.reply.destination.address, holder.reply.destination.id) = (address(OUTSIDE), 3000);
+            if is_mapped {
+                holder.status.set(Status::SRC_NAT);
+            }
+        }
+        bench.table.confirm(&bench.context(), &first, &mut tracking).unwrap();
+        bench.pass_all([
+            tcp((B, 80), (OUTSIDE, 3000), (100, 1001), SYN | ACK),
+            tcp((A, 3000), (B, 80), (1001, 101), state | ACK),
+        ]);
+        let flow = opened(&bench, tcp(([10, 0, 0, 3], 3000), (B, 80), (sequence, 0), SYN));
+        let tuple = mapped(&flow, 3000);
+        let range = ports(3000, 3000);
+        let gives = choice(&bench, &flow, &range, Manip::Source, |it| it.gives_way(&tuple));
+        assert_eq!(gives, expected, "{state} {is_mapped} {sequence}");
+        assert_eq!(holder.lock().status.has(Status::DYING), expected);
+    }
+    // Only TCP does.
+    let bench = Bench::new();
+    take(&bench, 7, 1002).lock().status.set(Status::SRC_NAT);
+    let flow = opened(&bench, udp((A, 8), (B, 53)));
+    let tuple = mapped(&flow, 1002);
+    assert_eq!(tuple.protocol, protocol::UDP);
+    assert!(!choice(&bench, &flow, &ports(1002, 1002), Manip::Source, |it| it
+        .gives_way(&tuple)));
+}
+
+#[test]
+fn an_address_is_picked_by_its_part_of_the_range() {
+    let half = 1 << 31;
+    for (low, high, hash, expected) in [
+        ("192.0.2.10", "192.0.2.13", 0, "192.0.2.10"),
+        ("192.0.2.10", "192.0.2.13", half, "192.0.2.12"),
+        ("192.0.2.10", "192.0.2.13", u32::MAX, "192.0.2.13"),
+        ("0.0.0.0", "255.255.255.255", half, "128.0.0.0"),
+        ("2001:db8::10", "2001:db8::13", 0, "2001:db8::10"),
+        ("2001:db8::10", "2001:db8::13", half, "2001:db8::12"),
+        ("2001:db8::10", "2001:db8::13", u32::MAX, "2001:db8::13"),
+        // Of 2^32 - 1 addresses the part, of more the number itself.
+        ("2001:db8::", "2001:db8::ffff:fffe", half, "2001:db8::7fff:ffff"),
+        ("2001:db8::", "2001:db8::ffff:ffff", half, "2001:db8::8000:0"),
+        ("2001:db8::", "2001:db8:ffff::", half, "2001:db8::8000:0"),
+    ] {
+        let range = AddressRange {
+            low: low.parse().unwrap(),
+            high: high.parse().unwrap(),
+        };
+        assert_eq!(pick(range, hash).to_string(), expected, "{low} {high} {hash}");
+    }
+}
