@@ -7,17 +7,16 @@ use arc_swap::Guard;
 use super::live::Live;
 use super::observer::{Event, Observer};
 use super::reason::Reason;
-use super::reject;
 use super::router::{Config, Router};
 use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
 use crate::base::{InterfaceId, Time};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
     Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
-    Suppressed, fragment, from_program, lacks_identification, may_complain, sanity,
+    Suppressed, fragment, from_program, lacks_identification, sanity,
 };
 use crate::packet::{Packet, Sender};
-use crate::rule::{Hook, Rejection};
+use crate::rule::Hook;
 
 /// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
 pub(super) struct Pass<'a, O> {
@@ -190,7 +189,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                     delivery,
                     complaint,
                 );
-                self.outward_error(built, reject::related(&transit.tracking));
+                self.tell_sender(built, &transit.tracking);
                 return self.finished(reason, transit);
             }
             InputRoute::Drop(reason) => return self.gone(Reason::Host(reason), transit),
@@ -207,7 +206,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                         .config
                         .net
                         .redirect(&self.router.host, self.now, &transit.packet, redirect);
-                    self.outward_error(built, reject::related(&transit.tracking));
+                    self.tell_sender(built, &transit.tracking);
                 }
             }
             ForwardOutcome::Dropped(reason) => return self.gone(Reason::Host(reason), transit),
@@ -259,7 +258,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         match answer {
             // A protocol without a handler is refused before the host lets go of the flow, so the error is RELATED from the start.
             Answer::Refused(DropReason::NoProtocol, outgoing) => {
-                self.outward_icmp(*outgoing, reject::related(&transit.tracking));
+                self.tell_sender(Ok(*outgoing), &transit.tracking);
             }
             Answer::Reply(outgoing) | Answer::Refused(_, outgoing) if outgoing.packet.is_icmp() => {
                 self.outward_icmp(*outgoing, Tracking::default());
@@ -280,7 +279,7 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// OUTPUT and POSTROUTING for a packet of the router's own.
-    fn outward(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
+    pub(super) fn outward(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
         let report = self.outward_whole(outgoing, tracking);
         if O::WATCHING {
             self.observer.see(Event::OwnDone);
@@ -355,7 +354,7 @@ impl<'a, O: Observer> Pass<'a, O> {
     }
 
     /// A message of the host's ICMP code. While one is under way there is no other.
-    fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
+    pub(super) fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
         outgoing.packet.sender = Sender::Kernel;
         if self.icmp_is_sending {
             return;
@@ -482,43 +481,6 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.inward(&mut transit, Some((delivery, forwarding)))
     }
 
-    /// Tells the sender of a packet, if it may be told.
-    fn complain(&mut self, about: &Packet, tracking: &Tracking, delivery: Delivery, complaint: Complaint) {
-        let built = self
-            .config
-            .net
-            .complain(&self.router.host, self.now, about, delivery, complaint);
-        self.outward_error(built, reject::related(tracking));
-    }
-
-    fn outward_error(&mut self, built: Result<Outgoing, Suppressed>, tracking: Tracking) {
-        match built {
-            Ok(outgoing) => self.outward_icmp(outgoing, tracking),
-            Err(why) => self.see_silence(why),
-        }
-    }
-
-    /// What REJECT owes the sender.
-    fn reject(&mut self, transit: &Transit, with: Rejection) {
-        match with {
-            Rejection::Unreachable(why) => {
-                let complaint = Complaint::Unreachable(why);
-                if may_complain(&transit.packet) {
-                    self.complain(&transit.packet, &transit.tracking, transit.delivery, complaint);
-                }
-            }
-            Rejection::TcpReset => {
-                if let Ok(outgoing) = self.config.net.reset(&transit.packet, transit.delivery) {
-                    let tracking = reject::related(&transit.tracking);
-                    if let Some(flow) = &tracking.flow {
-                        flow.lock().reset_by_rule(self.now, &self.config.conntrack);
-                    }
-                    self.outward(outgoing, tracking);
-                }
-            }
-        }
-    }
-
     /// The packet at hand goes no further; if a rule rejected it, its sender is told.
     fn gone(&mut self, reason: Reason, transit: &mut Transit) -> Report {
         self.see_stop(&reason);
@@ -571,7 +533,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
     }
 
-    fn see_silence(&mut self, why: Suppressed) {
+    pub(super) fn see_silence(&mut self, why: Suppressed) {
         if O::WATCHING {
             self.observer.see(Event::Unanswered { why });
         }

@@ -3,7 +3,7 @@
 
 use super::{
     Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
-    NoReset, OutputRoute, Redirect, Suppressed, v4,
+    NoReset, OutputRoute, Redirect, Suppressed, Unreachable, v4,
 };
 use crate::base::{Family, Time};
 use crate::packet::Packet;
@@ -82,14 +82,6 @@ pub fn fragment(packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Resul
     match packet.family() {
         Family::V4 => v4::fragment(packet, mtu, emit),
         Family::V6 => Err(FragmentationNeeded { mtu, packet }),
-    }
-}
-
-/// Whether REJECT complains of a packet at all.
-pub fn may_complain(packet: &Packet) -> bool {
-    match packet.family() {
-        Family::V4 => v4::may_complain(packet),
-        Family::V6 => false,
     }
 }
 
@@ -181,6 +173,22 @@ impl Net {
         }
     }
 
+    /// What REJECT tells the sender of `original`; `None` where it keeps silent of itself, whatever the host may send.
+    pub fn unreachable_by_rule(
+        &self,
+        host: &HostState,
+        now: Time,
+        original: &Packet,
+        delivery: Delivery,
+        why: Unreachable,
+    ) -> Option<Result<Outgoing, Suppressed>> {
+        let may_be_told = match original.family() {
+            Family::V4 => v4::may_complain(original),
+            Family::V6 => false,
+        };
+        may_be_told.then(|| self.complain(host, now, original, delivery, Complaint::Unreachable(why)))
+    }
+
     /// What `InputRoute::Error` asks for. An error about a missing route has a limit of its own before the common ones.
     pub fn complain_of_arrival(
         &self,
@@ -265,7 +273,8 @@ mod tests {
             let told = net.complain(&state, now, &packet, Delivery::Local, Complaint::TimeExceeded);
             assert_eq!(told.map(drop) != Err(Suppressed::NotOurFamily), is_there);
             assert_eq!(net.reset(&packet, Delivery::Local).map(drop) != Err(NoReset::NotOurFamily), is_there);
-            assert_eq!(may_complain(&packet), is_there);
+            let told = net.unreachable_by_rule(&state, now, &packet, Delivery::Local, Unreachable::Port);
+            assert_eq!(told.is_some(), is_there);
             assert!(!lacks_identification(&packet) || is_there);
             let pushed = Reassembly::new().push(now, &net, DefragUser::LocalDeliver, packet.clone());
             assert_eq!(matches!(pushed, Pushed::Whole(_)), is_there, "{pushed:?}");

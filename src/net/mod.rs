@@ -36,9 +36,7 @@ pub use answer::{Answer, Closed, Listeners};
 pub use assign::NewAddress;
 pub use complaint::{Complaint, NoReset, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
-pub use host::{
-    FragmentationNeeded, HostState, Outgoing, fragment, from_program, lacks_identification, may_complain, sanity,
-};
+pub use host::{FragmentationNeeded, HostState, Outgoing, fragment, from_program, lacks_identification, sanity};
 pub use input::{ForwardOutcome, Forwarding, InputRoute};
 pub use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
