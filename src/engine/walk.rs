@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::compile::{BoundAction, Step, StepKind};
+use super::compile::{BoundAction, CompiledTable, Entry, Step, StepKind};
 use super::live::LiveTable;
 use super::observer::{Event, Failed, Marks, Observer, Part, Tried};
 use crate::base::{InterfaceName, Random, Time};
@@ -11,7 +11,7 @@ use crate::conntrack::{self, Tracking};
 use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
-    Changes, Context, Hook, Matched, Policy, Rejection, Rule, Services, State, TargetContext, TargetVerdict,
+    Changes, Context, Hook, Matched, Policy, Rejection, Rule, Services, State, Target, TargetContext, TargetVerdict,
 };
 
 /// What a walk needs besides the table.
@@ -71,146 +71,152 @@ impl Walk<'_> {
         }
         let mut at = entry.start;
         let mut visits = Visits::new(at, compiled.steps.len());
-        let decision = loop {
+        let verdict = loop {
             let step = &compiled.steps[at as usize];
             let action = match &step.kind {
-                StepKind::Rule {
-                    selector,
-                    matches,
-                    action,
-                    rule,
-                } => {
-                    if let Err(miss) = selector.check(self.packet, &self.input, &self.output) {
-                        if O::IN_DETAIL {
-                            let (part, cx) = (Part::Selector(miss), self.context(table, None));
-                            observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
-                        }
+                StepKind::Rule { action, .. } => match self.asks(table, at, step, observer) {
+                    Matched::Yes => action,
+                    Matched::No => {
                         at += 1;
                         continue;
                     }
-                    match self.matches(table, matches, (at, step), rule, observer) {
-                        Matched::Yes => action,
-                        Matched::No => {
-                            at += 1;
-                            continue;
-                        }
-                        Matched::Malformed => {
-                            break Decision {
-                                verdict: Verdict::Malformed,
-                                step: at,
-                            };
-                        }
-                        Matched::Dropped => {
-                            break Decision {
-                                verdict: Verdict::Dropped,
-                                step: at,
-                            };
-                        }
-                    }
-                }
-                StepKind::Policy(policy) => {
-                    table.count(self.worker, at, self.packet.len());
-                    if O::WATCHING {
-                        let chain = &compiled.chain(step).name;
-                        observer.see(Event::Policy {
-                            table: compiled.rules.table,
-                            chain,
-                            policy: *policy,
-                            step: at,
-                        });
-                    }
-                    let verdict = match policy {
-                        Policy::Accept => Verdict::Accept,
-                        Policy::Drop => Verdict::Drop,
-                    };
-                    break Decision { verdict, step: at };
-                }
+                    Matched::Malformed => break Verdict::Malformed,
+                    Matched::Dropped => break Verdict::Dropped,
+                },
+                StepKind::Policy(policy) => break self.policy(table, at, step, *policy, observer),
                 StepKind::End => &BoundAction::Return,
             };
-            if let StepKind::Rule { rule, .. } = &step.kind {
-                table.count(self.worker, at, self.packet.len());
-                if O::WATCHING {
-                    observer.see(tried(table, at, step, rule, Tried::Matched(&rule.action)));
-                }
-            }
-            let verdict = match action {
-                BoundAction::Nothing => {
-                    at += 1;
-                    continue;
-                }
+            at = match action {
+                BoundAction::Nothing => at + 1,
                 BoundAction::Return => {
-                    // RETURN with nowhere to return to asks the policy, also inside a chain that was gone to.
-                    let back = if self.stack.len() > bottom {
-                        self.stack.pop().unwrap_or(entry.policy)
-                    } else {
-                        entry.policy
-                    };
+                    let back = self.comes_back(bottom, entry);
                     visits.leave(at, back);
-                    at = back;
                     if O::WATCHING {
-                        let from = &compiled.chain(step).name;
-                        let to = &compiled.chain(&compiled.steps[at as usize]).name;
-                        observer.see(Event::Returned {
-                            table: compiled.rules.table,
-                            from,
-                            to,
-                            step: at,
-                        });
+                        observer.see(returned(compiled, step, back));
                     }
-                    continue;
+                    back
                 }
                 BoundAction::Jump(start) | BoundAction::Goto(start) => {
                     visits.leave(at, *start);
                     if visits.are_too_many() {
-                        Verdict::TooLong
-                    } else {
-                        if matches!(action, BoundAction::Jump(_)) {
-                            self.stack.push(at + 1);
-                        }
-                        at = *start;
-                        continue;
+                        break Verdict::TooLong;
                     }
+                    if matches!(action, BoundAction::Jump(_)) {
+                        self.stack.push(at + 1);
+                    }
+                    *start
                 }
-                BoundAction::Accept => Verdict::Accept,
-                BoundAction::Drop => Verdict::Drop,
-                BoundAction::Queue => Verdict::Queue,
+                BoundAction::Accept => break Verdict::Accept,
+                BoundAction::Drop => break Verdict::Drop,
+                BoundAction::Queue => break Verdict::Queue,
                 BoundAction::Target { target, state } => {
-                    let before = O::WATCHING.then(|| Marks::of(self.packet, self.tracking));
-                    let bytes_before =
-                        (O::IN_DETAIL && target.effect().changes.touches(Changes::BYTES)).then(|| self.packet.clone());
-                    let verdict = target.apply(&mut TargetContext {
-                        packet: self.packet,
-                        tracking: self.tracking,
-                        net: self.net,
-                        table: compiled.rules.table,
-                        hook: self.hook,
-                        input: self.input,
-                        output: self.output,
-                        now: self.now,
-                        path_mtu: self.path_mtu,
-                        state: state.as_deref(),
-                        services: self.services,
-                    });
-                    match verdict {
-                        TargetVerdict::Continue => {
-                            if let Some(before) = before {
-                                let after = Marks::of(self.packet, self.tracking);
-                                let told = bytes_before.and_then(|before| target.explain(&before, self.packet));
-                                observer.see(Event::Continued { before, after, told });
-                            }
-                            at += 1;
-                            continue;
-                        }
-                        TargetVerdict::Accept => Verdict::Accept,
-                        TargetVerdict::Drop => Verdict::Drop,
-                        TargetVerdict::Reject(with) => Verdict::Reject(with),
+                    match self.applies(table, target.as_ref(), state.as_deref(), observer) {
+                        TargetVerdict::Continue => at + 1,
+                        TargetVerdict::Accept => break Verdict::Accept,
+                        TargetVerdict::Drop => break Verdict::Drop,
+                        TargetVerdict::Reject(with) => break Verdict::Reject(with),
                     }
                 }
             };
-            break Decision { verdict, step: at };
         };
         self.stack.truncate(bottom);
-        Some(decision)
+        Some(Decision { verdict, step: at })
+    }
+
+    /// Whether the rule at a step matches, which counts it then.
+    #[inline(always)]
+    fn asks<O: Observer>(&mut self, table: &LiveTable, at: u32, step: &Step, observer: &mut O) -> Matched {
+        let StepKind::Rule {
+            selector,
+            matches,
+            rule,
+            ..
+        } = &step.kind
+        else {
+            return Matched::No;
+        };
+        if let Err(miss) = selector.check(self.packet, &self.input, &self.output) {
+            if O::IN_DETAIL {
+                let (part, cx) = (Part::Selector(miss), self.context(table, None));
+                observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));
+            }
+            return Matched::No;
+        }
+        let matched = self.matches(table, matches, (at, step), rule, observer);
+        if matched == Matched::Yes {
+            table.count(self.worker, at, self.packet.len());
+            if O::WATCHING {
+                observer.see(tried(table, at, step, rule, Tried::Matched(&rule.action)));
+            }
+        }
+        matched
+    }
+
+    /// The end of a built-in chain.
+    #[inline]
+    fn policy<O: Observer>(
+        &self,
+        table: &LiveTable,
+        at: u32,
+        step: &Step,
+        policy: Policy,
+        observer: &mut O,
+    ) -> Verdict {
+        table.count(self.worker, at, self.packet.len());
+        if O::WATCHING {
+            let chain = &table.compiled.chain(step).name;
+            observer.see(Event::Policy {
+                table: table.compiled.rules.table,
+                chain,
+                policy,
+                step: at,
+            });
+        }
+        match policy {
+            Policy::Accept => Verdict::Accept,
+            Policy::Drop => Verdict::Drop,
+        }
+    }
+
+    /// Where RETURN leads. With nowhere to return to it asks the policy, also inside a chain that was gone to.
+    #[inline]
+    fn comes_back(&mut self, bottom: usize, entry: Entry) -> u32 {
+        match self.stack.len() > bottom {
+            true => self.stack.pop().unwrap_or(entry.policy),
+            false => entry.policy,
+        }
+    }
+
+    #[inline]
+    fn applies<O: Observer>(
+        &mut self,
+        table: &LiveTable,
+        target: &dyn Target,
+        state: Option<&State>,
+        observer: &mut O,
+    ) -> TargetVerdict {
+        let before = O::WATCHING.then(|| Marks::of(self.packet, self.tracking));
+        let is_edited = O::IN_DETAIL && target.effect().changes.touches(Changes::BYTES);
+        let bytes_before = is_edited.then(|| self.packet.clone());
+        let verdict = target.apply(&mut TargetContext {
+            packet: self.packet,
+            tracking: self.tracking,
+            net: self.net,
+            table: table.compiled.rules.table,
+            hook: self.hook,
+            input: self.input,
+            output: self.output,
+            now: self.now,
+            path_mtu: self.path_mtu,
+            state,
+            services: self.services,
+        });
+        if let (TargetVerdict::Continue, Some(before)) = (&verdict, before) {
+            let after = Marks::of(self.packet, self.tracking);
+            let told = bytes_before.and_then(|before| target.explain(&before, self.packet));
+            observer.see(Event::Continued { before, after, told });
+        }
+        verdict
     }
 
     /// All matches in the order they were typed; the first that fails ends it.
@@ -295,6 +301,15 @@ fn tried<'e>(table: &'e LiveTable, at: u32, step: &Step, rule: &'e Rule, tried: 
         rule,
         step: at,
         tried,
+    }
+}
+
+fn returned<'e>(compiled: &'e CompiledTable, from: &Step, to: u32) -> Event<'e> {
+    Event::Returned {
+        table: compiled.rules.table,
+        from: &compiled.chain(from).name,
+        to: &compiled.chain(&compiled.steps[to as usize]).name,
+        step: to,
     }
 }
 
