@@ -134,124 +134,203 @@ impl TcpTrack {
         settings: &Settings,
         adjust: Option<&[SequenceAdjustment; 2]>,
     ) -> Fit {
-        let header = &segment.header;
-        let (is_syn, is_ack, is_rst) = (header.has(flags::SYN), header.has(flags::ACK), header.has(flags::RST));
-        let mut sequence = header.sequence();
-        let mut end = segment.end();
-        let mut acknowledgement = header.acknowledgement();
-        let raw_window = header.window();
-        let mut window = u32::from(raw_window);
-
+        let is_syn = segment.header.has(flags::SYN);
+        let is_ack = segment.header.has(flags::ACK);
         let [original, reply] = &mut self.sides;
         let (sender, receiver) = match direction {
             Direction::Original => (original, reply),
             Direction::Reply => (reply, original),
         };
-        let mut selective = acknowledgement;
-        if receiver.flags.has(SideFlags::SACK_PERMITTED) {
-            selective = segment.selective_acknowledgement(acknowledgement);
-        }
+        let mut numbers = Numbers::of(segment, receiver);
         if let Some(adjust) = adjust {
-            // The receiver's numbers were moved by NAT: its sender acknowledges them as moved, and they are kept as they were. Seen: whether the
-            // last change has been acknowledged is asked of the moved number, so here they may be kept otherwise than they leave.
-            let offset = &adjust[direction.opposite().index()];
-            let offset = offset.offset_at(acknowledgement.wrapping_sub(1)) as u32;
-            acknowledgement = acknowledgement.wrapping_sub(offset);
-            selective = selective.wrapping_sub(offset);
+            numbers.as_they_were(&adjust[direction.opposite().index()]);
         }
 
-        let anew = matches!(self.state, TcpState::SynSent | TcpState::SynRecv) && is_after(end, sender.end);
+        let anew = matches!(self.state, TcpState::SynSent | TcpState::SynRecv) && is_after(numbers.end, sender.end);
         let first = sender.max_window == 0;
         if is_syn && (first || anew) {
             // The side's first SYN, or it starts anew with higher numbers.
             sender.open(segment);
-            if direction == Direction::Reply
-                && !(sender.flags.has(SideFlags::WINDOW_SCALE) && receiver.flags.has(SideFlags::WINDOW_SCALE))
-            {
-                sender.scale = 0;
-                receiver.scale = 0;
-            }
-            if direction == Direction::Reply && !is_ack {
-                // Simultaneous open: nothing in it refers to the other side.
-                return Fit::Inside;
+            if direction == Direction::Reply {
+                agree_on_scales(sender, receiver);
+                if !is_ack {
+                    // Simultaneous open: nothing in it refers to the other side.
+                    return Fit::Inside;
+                }
             }
         } else if first {
-            // The other side of a connection that was picked up midway, one that answers a SYN with anything but its own, or one whose windows are
-            // to be learnt anew.
-            sender.end = end;
-            sender.max_window = (window << sender.scale).max(1);
-            sender.max_end = end.wrapping_add(sender.max_window);
-            if receiver.max_window == 0 {
-                receiver.end = selective;
-                receiver.max_end = selective;
-            } else if selective == receiver.end.wrapping_add(1) {
-                // Seen: one more than was sent is taken, as if a FIN had passed unseen.
-                receiver.end = selective;
+            numbers.teach(sender, receiver);
+        }
+        numbers.fill_in(segment, self.state, sender, receiver);
+
+        let fit = numbers.fit(sender, receiver);
+        if fit != Fit::Inside {
+            if let Fit::Ignore(IgnoredReason::Overshot { .. }) = fit {
+                // It counts as sent, but for nothing else.
+                sender.end = numbers.end;
+                sender.flags.set(SideFlags::UNACKNOWLEDGED);
             }
+            let liberal = settings.be_liberal || sender.flags.has(SideFlags::LIBERAL);
+            return if liberal { Fit::Inside } else { fit };
         }
+        numbers.move_windows(sender, receiver, is_syn, is_ack);
+        if segment.kind() == Kind::Ack {
+            self.count_repeated(direction, &numbers);
+        }
+        Fit::Inside
+    }
 
-        if !is_ack || (is_rst && acknowledgement == 0) {
-            acknowledgement = receiver.end;
-            selective = receiver.end;
+    /// How often the same acknowledgement came in a row.
+    fn count_repeated(&mut self, direction: Direction, numbers: &Numbers) {
+        let last = &mut self.last;
+        let same = last.direction == direction
+            && last.sequence == numbers.sequence
+            && last.acknowledgement == numbers.acknowledgement
+            && last.end == numbers.end
+            && last.window == numbers.raw_window;
+        if same {
+            self.retransmissions = self.retransmissions.saturating_add(1);
+        } else {
+            last.sequence = numbers.sequence;
+            last.acknowledgement = numbers.acknowledgement;
+            last.end = numbers.end;
+            last.window = numbers.raw_window;
+            self.retransmissions = 0;
         }
-        if is_rst && sequence == 0 && self.state == TcpState::SynSent {
+    }
+}
+
+/// Windows are scaled where both sides said that they scale.
+fn agree_on_scales(sender: &mut Side, receiver: &mut Side) {
+    if !(sender.flags.has(SideFlags::WINDOW_SCALE) && receiver.flags.has(SideFlags::WINDOW_SCALE)) {
+        sender.scale = 0;
+        receiver.scale = 0;
+    }
+}
+
+/// What a segment says, in the numbers that its receiver sent and its sender uses.
+struct Numbers {
+    sequence: u32,
+    end: u32,
+    acknowledgement: u32,
+    /// The highest that it acknowledges, selective acknowledgements among it.
+    selective: u32,
+    /// As in the header.
+    raw_window: u16,
+}
+
+impl Numbers {
+    #[inline]
+    fn of(segment: &Segment<'_>, receiver: &Side) -> Self {
+        let acknowledgement = segment.header.acknowledgement();
+        let selective = match receiver.flags.has(SideFlags::SACK_PERMITTED) {
+            true => segment.selective_acknowledgement(acknowledgement),
+            false => acknowledgement,
+        };
+        Self {
+            sequence: segment.header.sequence(),
+            end: segment.end(),
+            acknowledgement,
+            selective,
+            raw_window: segment.header.window(),
+        }
+    }
+
+    /// The receiver's numbers were moved by NAT: its sender acknowledges them as moved, and they are kept as they were. Seen: whether the last
+    /// change has been acknowledged is asked of the moved number, so here they may be kept otherwise than they leave.
+    fn as_they_were(&mut self, moved: &SequenceAdjustment) {
+        let offset = moved.offset_at(self.acknowledgement.wrapping_sub(1)) as u32;
+        self.acknowledgement = self.acknowledgement.wrapping_sub(offset);
+        self.selective = self.selective.wrapping_sub(offset);
+    }
+
+    /// Sides learn their windows from the other side of a connection that was picked up midway, one that answers a SYN with anything but its own, or
+    /// one whose windows are to be learnt anew.
+    fn teach(&self, sender: &mut Side, receiver: &mut Side) {
+        sender.end = self.end;
+        sender.max_window = (u32::from(self.raw_window) << sender.scale).max(1);
+        sender.max_end = self.end.wrapping_add(sender.max_window);
+        if receiver.max_window == 0 {
+            receiver.end = self.selective;
+            receiver.max_end = self.selective;
+        } else if self.selective == receiver.end.wrapping_add(1) {
+            // Seen: one more than was sent is taken, as if a FIN had passed unseen.
+            receiver.end = self.selective;
+        }
+    }
+
+    /// What a segment need not say is what it would say.
+    #[inline]
+    fn fill_in(&mut self, segment: &Segment<'_>, state: TcpState, sender: &Side, receiver: &Side) {
+        let is_rst = segment.header.has(flags::RST);
+        if !segment.header.has(flags::ACK) || (is_rst && self.acknowledgement == 0) {
+            self.acknowledgement = receiver.end;
+            self.selective = receiver.end;
+        }
+        if is_rst && self.sequence == 0 && state == TcpState::SynSent {
             // A RST that answers a SYN may have no number at all.
-            sequence = sender.end;
-            end = sender.end;
+            self.sequence = sender.end;
+            self.end = sender.end;
         }
+    }
 
-        let liberal = settings.be_liberal || sender.flags.has(SideFlags::LIBERAL);
+    /// The four bounds.
+    #[inline]
+    fn fit(&self, sender: &Side, receiver: &Side) -> Fit {
         let lower = sender.end.wrapping_sub(receiver.max_window).wrapping_sub(1);
-        let too_low = receiver.max_window != 0 && !is_after(end, lower);
-        let unseen = !is_before(selective, receiver.end.wrapping_add(1));
+        let too_low = receiver.max_window != 0 && !is_after(self.end, lower);
+        let unseen = !is_before(self.selective, receiver.end.wrapping_add(1));
         let oldest = receiver
             .end
             .wrapping_sub(sender.max_window.max(MAX_ACK_WINDOW))
             .wrapping_sub(1);
-        let too_old = !is_after(selective, oldest);
-        let too_high = !is_before(sequence, sender.max_end.wrapping_add(1));
-        let misfit = if too_high {
-            let bytes = end.wrapping_sub(sender.max_end).wrapping_add(1);
+        let too_old = !is_after(self.selective, oldest);
+        let too_high = !is_before(self.sequence, sender.max_end.wrapping_add(1));
+        if too_high {
+            let bytes = self.end.wrapping_sub(sender.max_end).wrapping_add(1);
             if bytes > receiver.max_window || too_low || unseen || too_old {
                 Fit::Outside(InvalidReason::SequenceAboveWindow {
-                    sequence,
+                    sequence: self.sequence,
                     at_most: sender.max_end,
                 })
             } else {
-                // It counts as sent, but for nothing else.
-                sender.end = end;
-                sender.flags.set(SideFlags::UNACKNOWLEDGED);
                 Fit::Ignore(IgnoredReason::Overshot { bytes })
             }
         } else if unseen {
             Fit::Outside(InvalidReason::AcknowledgesUnseen {
-                acknowledgement: selective,
+                acknowledgement: self.selective,
                 at_most: receiver.end,
             })
         } else if too_low {
             Fit::Ignore(IgnoredReason::SequenceBelowWindow {
-                end,
+                end: self.end,
                 at_least: lower.wrapping_add(1),
             })
         } else if too_old {
             Fit::Ignore(IgnoredReason::StaleAcknowledgement {
-                acknowledgement: selective,
+                acknowledgement: self.selective,
                 at_least: oldest.wrapping_add(1),
             })
         } else {
             Fit::Inside
-        };
-        if misfit != Fit::Inside {
-            return if liberal { Fit::Inside } else { misfit };
         }
+    }
 
+    /// What a segment that fits allows from now on.
+    #[inline]
+    fn move_windows(&self, sender: &mut Side, receiver: &mut Side, is_syn: bool, is_ack: bool) {
+        let Self {
+            end,
+            acknowledgement,
+            selective,
+            ..
+        } = *self;
         if is_after(end, sender.end) {
             sender.end = end;
             sender.flags.set(SideFlags::UNACKNOWLEDGED);
         }
-        if !is_syn {
-            window <<= sender.scale;
-        }
+        let scale = if is_syn { 0 } else { sender.scale };
+        let window = u32::from(self.raw_window) << scale;
         sender.max_window = sender
             .max_window
             .max(window.wrapping_add(selective.wrapping_sub(acknowledgement)));
@@ -274,24 +353,5 @@ impl TcpTrack {
         if acknowledgement == receiver.end {
             receiver.flags.clear(SideFlags::UNACKNOWLEDGED);
         }
-
-        if segment.kind() == Kind::Ack {
-            let last = &mut self.last;
-            let same = last.direction == direction
-                && last.sequence == sequence
-                && last.acknowledgement == acknowledgement
-                && last.end == end
-                && last.window == raw_window;
-            if same {
-                self.retransmissions = self.retransmissions.saturating_add(1);
-            } else {
-                last.sequence = sequence;
-                last.acknowledgement = acknowledgement;
-                last.end = end;
-                last.window = raw_window;
-                self.retransmissions = 0;
-            }
-        }
-        Fit::Inside
     }
 }
