@@ -62,136 +62,30 @@ impl Assistant {
         self.keys = lab.machine.sysctls();
     }
 
-    /// What could stand where the last word of `line` is.
+    /// What could stand where the last word of a line is, behind `words`.
     fn candidates(&self, words: &[&str], last: &str) -> Vec<String> {
-        let strings = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let Some(command) = words.first() else {
-            return self
-                .toolbox
-                .names
-                .iter()
-                .copied()
-                .chain(OWN_WORDS.iter().map(|own| own.name))
-                .chain(["exit"])
-                .map(str::to_owned)
-                .collect();
+            return self.commands();
         };
         let previous = words.last().copied().unwrap_or("");
-        let interfaces = || {
-            let mut names = self.interfaces.clone();
-            names.push(LOCAL.to_owned());
-            names
-        };
         match self.toolbox.find(command).unwrap_or(command) {
             name if name.starts_with("iptables") => self.of_rules(words, previous, last),
             "sysctl" => self.keys.clone(),
-            "cat" => {
-                let mut files = strings(&PROC_FILES);
-                files.extend(
-                    self.keys
-                        .iter()
-                        .map(|key| format!("/proc/sys/{}", key.replace('.', "/"))),
-                );
-                files
-            }
-            "modprobe" => {
-                let helpers = helper::registry().iter();
-                let modules = helpers.flat_map(|spec| spec.modules.iter().chain(spec.nat_modules));
-                ["ip_conntrack", "nf_conntrack"]
-                    .iter()
-                    .chain(modules)
-                    .map(|name| (*name).to_owned())
-                    .collect()
-            }
-            "conntrack" => strings(&[
-                "-L",
-                "-D",
-                "-F",
-                "-C",
-                "-p",
-                "-s",
-                "-d",
-                "-o",
-                "--orig-src",
-                "--orig-dst",
-                "--reply-src",
-                "--reply-dst",
-                "--sport",
-                "--dport",
-                "--state",
-                "extended",
-                "expect",
-            ]),
+            "cat" => self.files(),
+            "modprobe" => modules(),
+            "conntrack" => strings(OF_CONNTRACK),
             "send" => match words.len() {
-                1 => interfaces(),
-                2 => strings(&["tcp", "udp", "icmp", "ip", "hex"]),
-                _ => strings(&[
-                    "seq",
-                    "ack",
-                    "win",
-                    "mss",
-                    "wscale",
-                    "sackok",
-                    "ts",
-                    "ttl",
-                    "tos",
-                    "id",
-                    "ipid",
-                    "df",
-                    "mf",
-                    "frag",
-                    "data",
-                    "zeros",
-                    "badsum",
-                    "badipsum",
-                    "echo-request",
-                    "echo-reply",
-                    "unreachable",
-                    "time-exceeded",
-                    "quoting",
-                    "last",
-                    "port",
-                ]),
+                1 => self.ways_in(),
+                2 => strings(PACKETS),
+                _ => strings(OF_PACKETS),
             },
             "trace" => match words.len() {
-                1 => {
-                    let mut names = interfaces();
-                    names.extend(strings(&["--short", "--json", "--svg", "--why"]));
-                    names
-                }
-                2 => strings(&["tcp", "udp", "icmp", "ip", "hex"]),
+                1 => both(self.ways_in(), &["--short", "--json", "--svg", "--why"]),
+                2 => strings(PACKETS),
                 _ => Vec::new(),
             },
-            "why" => self.chains.iter().map(|(_, name)| name.clone()).collect(),
-            "expect" => match previous {
-                "out" => interfaces(),
-                "by" | "rule" | "policy" => {
-                    let mut names = strings(&Table::ALL.map(Table::name));
-                    names.extend(self.chains.iter().map(|(_, name)| name.clone()));
-                    names
-                }
-                "state" => strings(&["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "none"]),
-                _ => {
-                    let mut words = strings(FATES);
-                    words.extend(strings(&[
-                        "state",
-                        "out",
-                        "no",
-                        "by",
-                        "rule",
-                        "policy",
-                        "flow",
-                        "flows",
-                        "expectation",
-                        "log",
-                        "output",
-                        "fail",
-                        "packets",
-                        "bytes",
-                    ]));
-                    words
-                }
-            },
+            "why" => self.chain_names().collect(),
+            "expect" => self.expectations(previous),
             "help" => OWN_WORDS.iter().map(|own| own.name.to_owned()).collect(),
             "interface" => self.interfaces.clone(),
             "route" => match previous {
@@ -202,6 +96,38 @@ impl Assistant {
             "sender" => strings(&["unsaid", "0:0"]),
             "listen" => strings(&["tcp", "udp"]),
             _ => Vec::new(),
+        }
+    }
+
+    fn commands(&self) -> Vec<String> {
+        let own = OWN_WORDS.iter().map(|own| own.name);
+        let all = self.toolbox.names.iter().copied().chain(own).chain(["exit"]);
+        all.map(str::to_owned).collect()
+    }
+
+    fn ways_in(&self) -> Vec<String> {
+        both(self.interfaces.clone(), &[LOCAL])
+    }
+
+    fn chain_names(&self) -> impl Iterator<Item = String> {
+        self.chains.iter().map(|(_, name)| name.clone())
+    }
+
+    fn files(&self) -> Vec<String> {
+        let knobs = self.keys.iter();
+        let knobs = knobs.map(|key| format!("/proc/sys/{}", key.replace('.', "/")));
+        PROC_FILES.iter().map(|name| (*name).to_owned()).chain(knobs).collect()
+    }
+
+    fn expectations(&self, previous: &str) -> Vec<String> {
+        match previous {
+            "out" => self.ways_in(),
+            "by" | "rule" | "policy" => {
+                let tables = Table::ALL.iter().map(|table| table.name().to_owned());
+                tables.chain(self.chain_names()).collect()
+            }
+            "state" => strings(&["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "none"]),
+            _ => both(strings(FATES), OF_EXPECTATIONS),
         }
     }
 
@@ -361,6 +287,89 @@ const PROC_FILES: [&str; 9] = [
     "/proc/net/ip_tables_names",
     "/proc/net/ip_tables_matches",
     "/proc/net/ip_tables_targets",
+];
+
+/// The modules that `modprobe` knows.
+fn modules() -> Vec<String> {
+    let helpers = helper::registry().iter();
+    let modules = helpers.flat_map(|spec| spec.modules.iter().chain(spec.nat_modules));
+    let all = ["ip_conntrack", "nf_conntrack"].iter().chain(modules);
+    all.map(|name| (*name).to_owned()).collect()
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn both(mut known: Vec<String>, more: &[&str]) -> Vec<String> {
+    known.extend(strings(more));
+    known
+}
+
+/// How a packet begins.
+const PACKETS: &[&str] = &["tcp", "udp", "icmp", "ip", "hex"];
+/// What a packet may have behind its ends.
+const OF_PACKETS: &[&str] = &[
+    "seq",
+    "ack",
+    "win",
+    "mss",
+    "wscale",
+    "sackok",
+    "ts",
+    "ttl",
+    "tos",
+    "id",
+    "ipid",
+    "df",
+    "mf",
+    "frag",
+    "data",
+    "zeros",
+    "badsum",
+    "badipsum",
+    "echo-request",
+    "echo-reply",
+    "unreachable",
+    "time-exceeded",
+    "quoting",
+    "last",
+    "port",
+];
+const OF_CONNTRACK: &[&str] = &[
+    "-L",
+    "-D",
+    "-F",
+    "-C",
+    "-p",
+    "-s",
+    "-d",
+    "-o",
+    "--orig-src",
+    "--orig-dst",
+    "--reply-src",
+    "--reply-dst",
+    "--sport",
+    "--dport",
+    "--state",
+    "extended",
+    "expect",
+];
+const OF_EXPECTATIONS: &[&str] = &[
+    "state",
+    "out",
+    "no",
+    "by",
+    "rule",
+    "policy",
+    "flow",
+    "flows",
+    "expectation",
+    "log",
+    "output",
+    "fail",
+    "packets",
+    "bytes",
 ];
 
 #[cfg(test)]
