@@ -5,30 +5,32 @@
 
 mod arguments;
 mod complaint;
+mod labs;
 mod outputs;
 mod screen;
+mod stage;
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use self::arguments::Arguments;
 use self::arguments::{Wanted, Way, check, filter_among, says_summary};
 use self::complaint::Complaints;
-use self::outputs::{Outputs, Results, Sink};
+use self::labs::Labs;
+pub(super) use self::labs::with_counters;
+use self::outputs::{Results, Sink};
 use self::screen::Screen;
-use super::{TOOLBOX, open};
-use crate::base::bytes::{bytes_of, quoted, text_of_path};
-use crate::base::{InterfaceName, Time};
+use self::stage::{Session, Stage, Unused, UnusedFrame, UnusedKind};
+use crate::base::InterfaceName;
+use crate::base::bytes::{bytes_of, quoted};
 use crate::device::result_file;
 use crate::device::standard::{self, tell};
-use crate::device::text_file::read_file;
-use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction, Frame};
+use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction};
 use crate::explain::filter::{self, Filter, Names};
 use crate::explain::story::{Detail, Story};
-use crate::lab::copy::LabCopy;
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
-use crate::replay::{Differences, Entrances, NoEntrance, Passed, Replayer, Summary, TimedPacket};
+use crate::replay::{NoEntrance, Passed, TimedPacket};
 
 pub fn run(arguments: &Arguments) -> u8 {
     match replay(arguments) {
@@ -92,116 +94,6 @@ fn replay(arguments: &Arguments) -> Result<u8, Stop> {
     run.finish()
 }
 
-/// The lab, and with `--against` another one with the other rules: same seed, same clock.
-struct Labs {
-    lab: Lab,
-    other: Option<Lab>,
-    /// The current lab, where no other was named.
-    copy: Option<LabCopy>,
-    entrances: Entrances,
-}
-
-impl Labs {
-    /// Once there is something to replay.
-    fn tell_which(&self, arguments: &Arguments) {
-        match (&self.copy, &arguments.rules) {
-            (Some(copy), Some(_)) => tell!("nflab: replayed through a copy of the lab {}", copy.name),
-            (Some(copy), None) => tell!("nflab: replayed through a copy of the lab {} with its rules", copy.name),
-            (None, Some(_)) => {}
-            (None, None) => {
-                tell!("nflab: replayed without rules, which accept all that is routed: --rules FILE gives them");
-            }
-        }
-    }
-
-    fn open(arguments: &Arguments) -> Result<Self, Stop> {
-        let copy = match &arguments.lab {
-            Some(_) => None,
-            None => Some(open::current(INSTEAD).map_err(Stop::Said)?),
-        };
-        let bare = |copy: &LabCopy| {
-            copy.bare(arguments.seed, TOOLBOX)
-                .map_err(|error| Stop::Say(error.to_string()))
-        };
-        let path = arguments.lab.as_deref();
-        let lab = match &copy {
-            Some(copy) => bare(copy)?,
-            None => open::lab(path, arguments.seed).map_err(Stop::Said)?,
-        };
-        let other = match (&arguments.against, &copy) {
-            (None, _) => None,
-            (Some(_), Some(copy)) => Some(bare(copy)?),
-            (Some(_), None) => Some(open::quiet_lab(path, arguments.seed).map_err(Stop::Said)?),
-        };
-        let mut entrances = Entrances::default();
-        for line in &arguments.map {
-            entrances.map(&lab, line).map_err(|error| format!("--map {error}"))?;
-        }
-        if let Some(name) = &arguments.interface {
-            entrances
-                .set_default(&lab, name)
-                .map_err(|error| format!("--interface {error}"))?;
-        }
-        Ok(Self {
-            lab,
-            other,
-            copy,
-            entrances,
-        })
-    }
-
-    /// The rules come into force at the capture's own time: a rule with `limit` counts from then.
-    fn begin(mut self, arguments: &Arguments, time: Option<Time>) -> Result<(Replayer, Option<Replayer>), Stop> {
-        let begin = |mut lab: Lab, rules: &Option<PathBuf>| {
-            if let Some(time) = time {
-                lab.start_at(time);
-            }
-            match (rules, &self.copy) {
-                (Some(path), _) => restore(&mut lab, path)?,
-                (None, Some(copy)) => copy.restore(&mut lab).map_err(|error| Stop::Say(error.to_string()))?,
-                (None, None) => {}
-            }
-            Ok::<_, Stop>(Replayer::new(lab).with_entrances(self.entrances.clone()))
-        };
-        let one = begin(self.lab, &arguments.rules)?;
-        let other = match self.other.take() {
-            Some(lab) => Some(begin(lab, &arguments.against)?),
-            None => None,
-        };
-        Ok((one, other))
-    }
-}
-
-fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
-    let text = read_file(path).map_err(|error| format!("cannot read the rules {}: {error}", text_of_path(path)))?;
-    let text = with_counters(&text);
-    let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
-    standard::tell_text(&output.stderr);
-    if output.code != 0 {
-        tell!(
-            "nflab: these rules are refused, so nothing was replayed: {}",
-            text_of_path(path)
-        );
-        standard::tell_text(&output.advice);
-        return Err(Stop::Said(2));
-    }
-    Ok(())
-}
-
-/// `iptables-restore -c` refuses a policy without counters, which is how people write one by hand: its counters are zero.
-pub(super) fn with_counters(text: &str) -> String {
-    let mut all = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        let bare = line.trim_end();
-        all.push_str(bare);
-        if bare.starts_with(':') && bare.split_ascii_whitespace().count() == 2 {
-            all.push_str(" [0:0]");
-        }
-        all.push_str(&line[bare.len()..]);
-    }
-    all
-}
-
 /// One run over a capture.
 struct Run<'a> {
     arguments: &'a Arguments,
@@ -215,84 +107,6 @@ struct Run<'a> {
     story: Story,
     /// The story in words.
     told: String,
-}
-
-enum Stage<'a> {
-    /// No packet has come in yet; those that could not be used.
-    Waiting(Box<Labs>, Vec<Unused>),
-    Running(Box<Session<'a>>),
-    /// While one becomes the other.
-    Between,
-}
-
-/// A packet of the capture that never came to the router.
-struct Unused {
-    number: u64,
-    interface: String,
-    reason: String,
-    /// For the annotated copy, where one is made and the packet could be read.
-    kept: Option<KeptFrame>,
-    kind: UnusedKind,
-}
-
-/// What a packet that never came to the router is to this replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum UnusedKind {
-    /// By --direction: none of this replay's, and without a line in the JSON.
-    LeftOut,
-    /// What is no IP, no rule was to see.
-    Foreign,
-    /// Rules were to see it.
-    Lost,
-}
-
-/// A frame that waits for the annotated copy to be opened.
-struct KeptFrame {
-    interface: Option<String>,
-    time: Time,
-    link: u32,
-    bytes: Vec<u8>,
-    original_length: usize,
-}
-
-impl KeptFrame {
-    fn of(packet: &CapturedPacket<'_>) -> Self {
-        Self {
-            interface: packet.interface.map(str::to_owned),
-            time: packet.time,
-            link: packet.frame.link,
-            bytes: packet.frame.bytes.to_vec(),
-            original_length: packet.frame.original_length,
-        }
-    }
-
-    fn frame(&self) -> Frame<'_> {
-        Frame {
-            link: self.link,
-            bytes: &self.bytes,
-            original_length: self.original_length,
-        }
-    }
-}
-
-struct Session<'a> {
-    replayer: Replayer,
-    other: Option<Replayer>,
-    summary: Summary,
-    differences: Option<Differences>,
-    outputs: Outputs<'a>,
-}
-
-impl Session<'_> {
-    fn note_unused(&mut self, reason: &str, kind: UnusedKind) {
-        self.summary.note_unused(reason);
-        if kind == UnusedKind::Lost {
-            self.summary.note_unseen(reason);
-            if let Some(differences) = &mut self.differences {
-                differences.note_unused(reason);
-            }
-        }
-    }
 }
 
 impl<'a> Run<'a> {
@@ -503,79 +317,23 @@ impl<'a> Run<'a> {
         interface: &str,
         reason: &str,
         packet: Option<&CapturedPacket<'_>>,
-        unused_kind: UnusedKind,
+        kind: UnusedKind,
     ) -> Result<(), Stop> {
-        match &mut self.stage {
-            Stage::Running(session) => {
-                session.note_unused(reason, unused_kind);
-                if unused_kind != UnusedKind::LeftOut {
-                    session.outputs.unused(number, interface, reason)?;
-                }
-                if let Some(packet) = packet {
-                    session
-                        .outputs
-                        .annotate_unused(packet.interface, packet.time, packet.frame, reason)?;
-                }
-            }
-            Stage::Waiting(_, unused) if unused.len() < MOST_WAITING => {
-                let wanted = packet.filter(|_| self.arguments.annotate.is_some());
-                unused.push(Unused {
-                    number,
-                    interface: interface.to_owned(),
-                    reason: reason.to_owned(),
-                    kept: wanted.map(KeptFrame::of),
-                    kind: unused_kind,
-                });
-            }
-            Stage::Waiting(..) => {
-                return Err(format!(
-                    "none of the first {number} packets can be replayed ({reason}), so nothing was; is this the right capture?"
-                )
-                .into());
-            }
-            Stage::Between => {}
-        }
-        Ok(())
+        let unused = Unused {
+            number,
+            interface,
+            reason,
+            kind,
+            frame: packet.map(UnusedFrame::of),
+        };
+        self.stage.unused(&unused, self.arguments.annotate.is_some())
     }
 
-    /// Rules into force, results opened.
     fn begin(&mut self, first: Option<&TimedPacket<'_>>) -> Result<(), Stop> {
-        let Stage::Waiting(labs, unused) = std::mem::replace(&mut self.stage, Stage::Between) else {
-            return Ok(());
-        };
-        let (replayer, other) = labs.begin(self.arguments, first.map(|packet| packet.time))?;
-        if let Some(first) = first {
-            replayer
-                .check(first)
-                .map_err(|problem| of_homeless(first.number, &problem))?;
+        if let Stage::Waiting(labs, unused) = std::mem::replace(&mut self.stage, Stage::Between) {
+            let session = Session::begin(self.arguments, *labs, first, &unused)?;
+            self.stage = Stage::Running(Box::new(session));
         }
-        let differences = self
-            .arguments
-            .against
-            .as_ref()
-            .map(|path| Differences::new(&rules_name(self.arguments), &text_of_path(path)));
-        let mut session = Session {
-            summary: Summary::new(&replayer),
-            outputs: Outputs::open(self.arguments, replayer.lab())?,
-            differences,
-            other,
-            replayer,
-        };
-        for packet in unused {
-            session.note_unused(&packet.reason, packet.kind);
-            if packet.kind != UnusedKind::LeftOut {
-                session
-                    .outputs
-                    .unused(packet.number, &packet.interface, &packet.reason)?;
-            }
-            if let Some(kept) = &packet.kept {
-                let interface = kept.interface.as_deref();
-                session
-                    .outputs
-                    .annotate_unused(interface, kept.time, kept.frame(), &packet.reason)?;
-            }
-        }
-        self.stage = Stage::Running(Box::new(session));
         Ok(())
     }
 
@@ -631,16 +389,6 @@ fn of_homeless(number: u64, problem: &NoEntrance) -> String {
     }
 }
 
-fn rules_name(arguments: &Arguments) -> String {
-    match (&arguments.rules, &arguments.lab) {
-        (Some(path), _) => text_of_path(path),
-        (None, None) => "the lab's rules".to_owned(),
-        (None, Some(_)) => "no rules".to_owned(),
-    }
-}
-
-const INSTEAD: &str = "or say which: nflab replay --lab LAB.toml --rules FILE IN.pcapng";
-
 fn fits(filter: &Filter, passed: &Passed<'_>) -> bool {
     let outputs: Vec<InterfaceName> = passed.output().map(|left| left.interface).collect();
     let input = (passed.interface().as_str() != LOCAL).then(|| passed.interface());
@@ -682,6 +430,3 @@ pub fn write_text(path: &Path, text: &str) -> std::io::Result<()> {
         false => result_file::write(path, &bytes_of(text)),
     }
 }
-
-/// Packets without use before the first one that is of any.
-const MOST_WAITING: usize = 100_000;

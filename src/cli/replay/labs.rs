@@ -1,0 +1,125 @@
+//! The labs of a replay: with `--against` there are two, alike but for their rules.
+
+use std::path::{Path, PathBuf};
+
+use super::{Arguments, Stop};
+use crate::base::Time;
+use crate::base::bytes::text_of_path;
+use crate::cli::{TOOLBOX, open};
+use crate::device::standard::{self, tell};
+use crate::device::text_file::read_file;
+use crate::lab::copy::LabCopy;
+use crate::lab::memory::Lab;
+use crate::replay::{Entrances, Replayer};
+
+/// The lab, and with `--against` another one with the other rules: same seed, same clock.
+pub struct Labs {
+    pub lab: Lab,
+    other: Option<Lab>,
+    /// The current lab, where no other was named.
+    copy: Option<LabCopy>,
+    entrances: Entrances,
+}
+
+impl Labs {
+    /// Once there is something to replay.
+    pub fn tell_which(&self, arguments: &Arguments) {
+        match (&self.copy, &arguments.rules) {
+            (Some(copy), Some(_)) => tell!("nflab: replayed through a copy of the lab {}", copy.name),
+            (Some(copy), None) => tell!("nflab: replayed through a copy of the lab {} with its rules", copy.name),
+            (None, Some(_)) => {}
+            (None, None) => {
+                tell!("nflab: replayed without rules, which accept all that is routed: --rules FILE gives them");
+            }
+        }
+    }
+
+    pub fn open(arguments: &Arguments) -> Result<Self, Stop> {
+        let copy = match &arguments.lab {
+            Some(_) => None,
+            None => Some(open::current(INSTEAD).map_err(Stop::Said)?),
+        };
+        let bare = |copy: &LabCopy| {
+            copy.bare(arguments.seed, TOOLBOX)
+                .map_err(|error| Stop::Say(error.to_string()))
+        };
+        let path = arguments.lab.as_deref();
+        let lab = match &copy {
+            Some(copy) => bare(copy)?,
+            None => open::lab(path, arguments.seed).map_err(Stop::Said)?,
+        };
+        let other = match (&arguments.against, &copy) {
+            (None, _) => None,
+            (Some(_), Some(copy)) => Some(bare(copy)?),
+            (Some(_), None) => Some(open::quiet_lab(path, arguments.seed).map_err(Stop::Said)?),
+        };
+        let mut entrances = Entrances::default();
+        for line in &arguments.map {
+            entrances.map(&lab, line).map_err(|error| format!("--map {error}"))?;
+        }
+        if let Some(name) = &arguments.interface {
+            entrances
+                .set_default(&lab, name)
+                .map_err(|error| format!("--interface {error}"))?;
+        }
+        Ok(Self {
+            lab,
+            other,
+            copy,
+            entrances,
+        })
+    }
+
+    /// The rules come into force at the capture's own time: a rule with `limit` counts from then.
+    pub fn begin(mut self, arguments: &Arguments, time: Option<Time>) -> Result<(Replayer, Option<Replayer>), Stop> {
+        let begin = |mut lab: Lab, rules: &Option<PathBuf>| {
+            if let Some(time) = time {
+                lab.start_at(time);
+            }
+            match (rules, &self.copy) {
+                (Some(path), _) => restore(&mut lab, path)?,
+                (None, Some(copy)) => copy.restore(&mut lab).map_err(|error| Stop::Say(error.to_string()))?,
+                (None, None) => {}
+            }
+            Ok::<_, Stop>(Replayer::new(lab).with_entrances(self.entrances.clone()))
+        };
+        let one = begin(self.lab, &arguments.rules)?;
+        let other = match self.other.take() {
+            Some(lab) => Some(begin(lab, &arguments.against)?),
+            None => None,
+        };
+        Ok((one, other))
+    }
+}
+
+fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
+    let text = read_file(path).map_err(|error| format!("cannot read the rules {}: {error}", text_of_path(path)))?;
+    let text = with_counters(&text);
+    let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
+    standard::tell_text(&output.stderr);
+    if output.code != 0 {
+        tell!(
+            "nflab: these rules are refused, so nothing was replayed: {}",
+            text_of_path(path)
+        );
+        standard::tell_text(&output.advice);
+        return Err(Stop::Said(2));
+    }
+    Ok(())
+}
+
+/// `iptables-restore -c` refuses a policy without counters, which is how people write one by hand: its counters are zero.
+pub fn with_counters(text: &str) -> String {
+    let mut all = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_end();
+        all.push_str(bare);
+        if bare.starts_with(':') && bare.split_ascii_whitespace().count() == 2 {
+            all.push_str(" [0:0]");
+        }
+        all.push_str(&line[bare.len()..]);
+    }
+    all
+}
+
+const INSTEAD: &str = "or say which: nflab replay --lab LAB.toml --rules FILE IN.pcapng";
