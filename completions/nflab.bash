@@ -21,11 +21,13 @@ _nflab_target_DNAT="--to-destination --random --persistent"
 _nflab_target_LOG="--log-prefix --log-level --log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode"
 _nflab_target_MARK="--set-xmark --set-mark --and-mark --or-mark --xor-mark"
 _nflab_target_MASQUERADE="--to-ports --random --random-fully"
+_nflab_target_NFQUEUE="--queue-num --queue-balance --queue-bypass --queue-cpu-fanout"
 _nflab_target_NOTRACK=""
 _nflab_target_REDIRECT="--to-ports --random"
 _nflab_target_REJECT="--reject-with"
 _nflab_target_SNAT="--to-source --random --random-fully --persistent"
 _nflab_target_TCPMSS="--set-mss --clamp-mss-to-pmtu"
+_nflab_target_TEE="--gateway --oif"
 
 # The words that an option takes, where they are few.
 _nflab_words() {
@@ -45,7 +47,7 @@ _nflab_words() {
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
 _nflab_matches="addrtype comment connlimit connmark conntrack icmp limit mark multiport owner recent state statistic tcp udp"
-_nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NOTRACK REDIRECT REJECT SNAT TCPMSS"
+_nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE"
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"

@@ -146,6 +146,10 @@ pub enum Event<'a> {
     },
     /// What follows is of the packet again that the copy was made of.
     CopyDone,
+    /// A rule would copy the packet, and no copy is made.
+    NotCopied {
+        why: &'a dyn std::fmt::Display,
+    },
     /// An ICMP message that was due is not sent.
     Unanswered {
         why: Suppressed,

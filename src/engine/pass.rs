@@ -9,14 +9,14 @@ use super::observer::{Event, Observer};
 use super::reason::Reason;
 use super::router::{Config, Router};
 use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
-use crate::base::{InterfaceId, Time};
+use crate::base::{InterfaceId, InterfaceName, Time};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
     Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
     Suppressed, fragment, from_program, lacks_identification, sanity,
 };
 use crate::packet::{Packet, Sender};
-use crate::rule::Hook;
+use crate::rule::{CopyTo, Hook};
 
 /// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
 pub(super) struct Pass<'a, O> {
@@ -31,6 +31,8 @@ pub(super) struct Pass<'a, O> {
     icmp_is_sending: bool,
     /// The packet that goes out next is a program's: what comes back of it is looked at before it leaves.
     is_by_program: bool,
+    /// The packet at hand is a copy, or caused by one: no rule copies it again.
+    is_beside: bool,
 }
 
 /// A packet on its way, with what tracking says of it. It stays where it was made, and is lent from step to step: moving it costs more than most steps.
@@ -56,6 +58,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             loops: 0,
             icmp_is_sending: false,
             is_by_program: false,
+            is_beside: false,
         }
     }
 
@@ -353,6 +356,41 @@ impl<'a, O: Observer> Pass<'a, O> {
         })
     }
 
+    /// A copy of a packet goes out by itself, before the packet goes on: untracked, through OUTPUT and POSTROUTING, never in pieces. Where the packet
+    /// has not been routed yet, it has one hop less to go, so that two hosts that copy to each other come to an end.
+    pub(super) fn send_beside(&mut self, hook: Hook, transit: &Transit, to: CopyTo) {
+        if self.is_beside {
+            return self.see_no_copy(&"it is a copy itself, or comes of one");
+        }
+        let by_name = |name: InterfaceName| self.config.net.by_name(name.as_str());
+        let key = OutputKey {
+            destination: to.gateway,
+            source: None,
+            mark: 0,
+            interface: to.interface.and_then(by_name).map(|it| it.id),
+            tos: transit.packet.tos(),
+        };
+        let route = match self.config.net.route_output(key) {
+            Ok(route) => route,
+            Err(why) => return self.see_no_copy(&why),
+        };
+        let buffer = self.worker.buffer(transit.packet.bytes());
+        let mut packet = transit.packet.copied_into(buffer);
+        (packet.input, packet.output) = (None, None);
+        packet.forbid_fragments();
+        if matches!(hook, Hook::Prerouting | Hook::Input) {
+            packet.decrement_ttl();
+        }
+        packet.fill_header_checksum();
+        let untracked = Tracking {
+            state: Some(CtState::Untracked),
+            ..Tracking::default()
+        };
+        self.is_beside = true;
+        self.outward(Outgoing { packet, route }, untracked);
+        self.is_beside = false;
+    }
+
     /// A message of the host's ICMP code. While one is under way there is no other.
     pub(super) fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
         outgoing.packet.sender = Sender::Kernel;
@@ -530,6 +568,12 @@ impl<'a, O: Observer> Pass<'a, O> {
     fn see_stop(&mut self, reason: &Reason) {
         if O::WATCHING {
             self.observer.see(Event::Stopped { reason });
+        }
+    }
+
+    fn see_no_copy(&mut self, why: &dyn std::fmt::Display) {
+        if O::WATCHING {
+            self.observer.see(Event::NotCopied { why });
         }
     }
 

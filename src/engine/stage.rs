@@ -8,7 +8,7 @@ use super::observer::{Event, NatNotAsked, Observer};
 use super::pass::{Pass, Transit};
 use super::reason::Reason;
 use super::services::EngineServices;
-use super::walk::{Verdict, Walk};
+use super::walk::{Pause, Verdict, Walk, Walked};
 use crate::base::{Family, InterfaceName};
 use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
@@ -138,9 +138,44 @@ impl<O: Observer> Pass<'_, O> {
 
     #[inline(never)]
     fn walk(&mut self, hook: Hook, table: Table, transit: &mut Transit) -> Result<(), Reason> {
+        let mut walked = self.walk_on(hook, table, None, transit);
+        let decision = loop {
+            match walked {
+                None => return Ok(()),
+                Some(Walked::Decided(decision)) => break decision,
+                Some(Walked::Beside(to, pause)) => {
+                    self.send_beside(hook, transit, to);
+                    walked = self.walk_on(hook, table, Some(pause), transit);
+                }
+            }
+        };
         let Some(live) = self.live.of(transit.packet.family()).table(table) else {
             return Ok(());
         };
+        let place = || live.compiled.place(decision.step);
+        match decision.verdict {
+            Verdict::Accept => Ok(()),
+            Verdict::Drop if live.compiled.is_policy(decision.step) => Err(Reason::Policy(place())),
+            Verdict::Drop => Err(Reason::Rule(place())),
+            Verdict::Malformed => Err(Reason::Malformed(place())),
+            Verdict::Dropped => Err(Reason::DroppedByMatch(place())),
+            Verdict::TooLong => {
+                let reason = Reason::WalkTooLong(place());
+                // The kernel would not stop it: whoever looks at a lab that loses packets has to hear why.
+                self.worker.log.push(LogRecord {
+                    level: 4,
+                    text: format!("nflab: a packet was {reason}"),
+                });
+                Err(reason)
+            }
+            Verdict::Queue => Err(Reason::Queued(place())),
+            Verdict::Reject(with) => Err(Reason::Rejected { place: place(), with }),
+        }
+    }
+
+    /// From the table's first rule of this hook, or from where the walk paused.
+    fn walk_on(&mut self, hook: Hook, table: Table, from: Option<Pause>, transit: &mut Transit) -> Option<Walked> {
+        let live = self.live.of(transit.packet.family()).table(table)?;
         let name = |id: Option<crate::base::InterfaceId>| match id {
             Some(id) => self.config.net.interface(id).name,
             None => InterfaceName::default(),
@@ -170,33 +205,16 @@ impl<O: Observer> Pass<'_, O> {
             worker: self.worker.index,
             stack: &mut self.worker.stack,
         };
-        let Some(decision) = walk.run(live, self.observer) else {
-            return Ok(());
+        let walked = match from {
+            None => walk.run(live, self.observer),
+            Some(pause) => walk.go_on(live, pause, self.observer),
         };
         if O::WATCHING {
             for record in &self.worker.log[logged..] {
                 self.observer.see(Event::Logged(record));
             }
         }
-        let place = || live.compiled.place(decision.step);
-        match decision.verdict {
-            Verdict::Accept => Ok(()),
-            Verdict::Drop if live.compiled.is_policy(decision.step) => Err(Reason::Policy(place())),
-            Verdict::Drop => Err(Reason::Rule(place())),
-            Verdict::Malformed => Err(Reason::Malformed(place())),
-            Verdict::Dropped => Err(Reason::DroppedByMatch(place())),
-            Verdict::TooLong => {
-                let reason = Reason::WalkTooLong(place());
-                // The kernel would not stop it: whoever looks at a lab that loses packets has to hear why.
-                self.worker.log.push(LogRecord {
-                    level: 4,
-                    text: format!("nflab: a packet was {reason}"),
-                });
-                Err(reason)
-            }
-            Verdict::Queue => Err(Reason::Queued(place())),
-            Verdict::Reject(with) => Err(Reason::Rejected { place: place(), with }),
-        }
+        walked
     }
 
     fn track(&mut self, hook: Hook, transit: &mut Transit) -> Result<(), Reason> {

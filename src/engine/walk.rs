@@ -11,7 +11,8 @@ use crate::conntrack::{self, Tracking};
 use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
-    Changes, Context, Hook, Matched, Policy, Rejection, Rule, Services, State, Target, TargetContext, TargetVerdict,
+    Changes, Context, CopyTo, Hook, Matched, Policy, Rejection, Rule, Services, State, Target, TargetContext,
+    TargetVerdict,
 };
 
 /// What a walk needs besides the table.
@@ -55,13 +56,26 @@ pub enum Verdict {
     Queue,
 }
 
+/// How far a walk came.
+pub enum Walked {
+    Decided(Decision),
+    /// A copy of the packet is to be sent; then it goes on.
+    Beside(CopyTo, Pause),
+}
+
+/// Where a walk goes on.
+pub struct Pause {
+    at: u32,
+    /// A copy walks other tables on the same worker meanwhile: only what lies above is ours.
+    bottom: usize,
+    visits: Visits,
+}
+
 impl Walk<'_> {
     /// `None` where the table has no chain at this hook.
-    pub fn run<O: Observer>(mut self, table: &Arc<LiveTable>, observer: &mut O) -> Option<Decision> {
+    pub fn run<O: Observer>(self, table: &Arc<LiveTable>, observer: &mut O) -> Option<Walked> {
         let compiled = &table.compiled;
         let entry = compiled.entries[self.hook as usize]?;
-        // A target may send a packet that walks another table on the same worker: only what lies above `bottom` is ours.
-        let bottom = self.stack.len();
         if O::WATCHING {
             observer.see(Event::Table {
                 hook: self.hook,
@@ -69,8 +83,22 @@ impl Walk<'_> {
                 cx: self.context(table, None),
             });
         }
-        let mut at = entry.start;
-        let mut visits = Visits::new(at, compiled.steps.len());
+        let start = Pause {
+            at: entry.start,
+            bottom: self.stack.len(),
+            visits: Visits::new(entry.start, compiled.steps.len()),
+        };
+        self.go_on(table, start, observer)
+    }
+
+    pub fn go_on<O: Observer>(mut self, table: &Arc<LiveTable>, from: Pause, observer: &mut O) -> Option<Walked> {
+        let compiled = &table.compiled;
+        let entry = compiled.entries[self.hook as usize]?;
+        let Pause {
+            mut at,
+            bottom,
+            mut visits,
+        } = from;
         let verdict = loop {
             let step = &compiled.steps[at as usize];
             let action = match &step.kind {
@@ -112,6 +140,10 @@ impl Walk<'_> {
                 BoundAction::Target { target, state } => {
                     match self.applies(table, target.as_ref(), state.as_deref(), observer) {
                         TargetVerdict::Continue => at + 1,
+                        TargetVerdict::ContinueBeside(to) => {
+                            at += 1;
+                            return Some(Walked::Beside(to, Pause { at, bottom, visits }));
+                        }
                         TargetVerdict::Accept => break Verdict::Accept,
                         TargetVerdict::Drop => break Verdict::Drop,
                         TargetVerdict::Reject(with) => break Verdict::Reject(with),
@@ -120,7 +152,7 @@ impl Walk<'_> {
             };
         };
         self.stack.truncate(bottom);
-        Some(Decision { verdict, step: at })
+        Some(Walked::Decided(Decision { verdict, step: at }))
     }
 
     /// Whether the rule at a step matches, which counts it then.
@@ -211,7 +243,9 @@ impl Walk<'_> {
             state,
             services: self.services,
         });
-        if let (TargetVerdict::Continue, Some(before)) = (&verdict, before) {
+        if let Some(before) = before
+            && verdict.continues()
+        {
             let after = Marks::of(self.packet, self.tracking);
             let told = bytes_before.and_then(|before| target.explain(&before, self.packet));
             observer.see(Event::Continued { before, after, told });

@@ -48,6 +48,8 @@ pub struct Story {
     /// Packets of the router's own that are not done.
     own_open: u32,
     walk: WalkKept,
+    /// Of the packets that the router's own ones at hand were sent beside, or because of.
+    outer: Vec<WalkKept>,
     /// True from the coming of a packet of the router's own to its OUTPUT: any other OUTPUT begins an answer or a complaint.
     own_awaited: bool,
 }
@@ -224,6 +226,7 @@ impl Observer for Story {
                 if hook == Hook::Output && !std::mem::take(&mut self.own_awaited) {
                     let own = self.keep(packet.bytes());
                     self.own_open += 1;
+                    self.outer.push(std::mem::take(&mut self.walk));
                     self.steps.push(Step::Own(own));
                 }
                 Step::Hook(hook)
@@ -290,10 +293,13 @@ impl Observer for Story {
                     return;
                 };
                 self.own_open = open;
+                self.walk = self.outer.pop().unwrap_or_default();
+                self.stale = true;
                 Step::OwnDone
             }
             Event::Copied { packet } => Step::Copied(self.keep(packet.bytes())),
             Event::CopyDone => Step::CopyDone,
+            Event::NotCopied { why } => Step::Edited(format!("no copy: {why}").into()),
             Event::Unanswered { why } => Step::Unanswered(why),
             Event::Stopped { reason } => Step::Stopped(Box::new(reason.clone())),
             Event::Reported(report) => {
@@ -320,6 +326,7 @@ impl Story {
         self.stale = false;
         self.weight = 0;
         self.own_open = 0;
+        self.outer.clear();
         self.walk = WalkKept::default();
     }
 

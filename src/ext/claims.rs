@@ -210,11 +210,11 @@ fn a_target_does_no_more_than_it_says() {
                 "{line} changes a flow"
             );
             match effect.ends {
-                Ends::Never => assert_eq!(verdict, TargetVerdict::Continue, "{line}"),
-                Ends::Always => assert_ne!(verdict, TargetVerdict::Continue, "{line}"),
+                Ends::Never => assert!(verdict.continues(), "{line}"),
+                Ends::Always => assert!(!verdict.continues(), "{line}"),
                 Ends::Perhaps => {}
             }
-            ended.insert((target.name(), verdict != TargetVerdict::Continue));
+            ended.insert((target.name(), !verdict.continues()));
         }
     }
     assert!(

@@ -140,6 +140,7 @@ registry! {
     target reject
     target snat
     target tcpmss
+    target tee
 }
 
 /// Extensions that the program around this library brought.

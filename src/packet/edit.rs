@@ -41,6 +41,13 @@ impl Packet {
         &mut self.bytes[usize::from(self.network_header)..]
     }
 
+    /// Sets "don't fragment", which only IPv4 has to say; the header checksum is the caller's, with `fill_header_checksum`.
+    pub fn forbid_fragments(&mut self) {
+        if self.family == Family::V4 {
+            self.bytes[6] |= 0x40;
+        }
+    }
+
     /// Sets the identification, which only IPv4 has; the header checksum is the caller's, with `fill_header_checksum`.
     pub fn set_identification(&mut self, identification: u16) {
         if let Header::V4(mut header) = self.header_mut() {

@@ -109,6 +109,16 @@ impl Packet {
         }
     }
 
+    /// A copy whose bytes are in this buffer already. It does not know the pieces that the packet came in, and is nobody's.
+    pub fn copied_into(&self, bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            fragments: Vec::new(),
+            sender: Sender::NoSocket,
+            ..*self
+        }
+    }
+
     /// Takes its bytes out, and leaves a husk as `take` does.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)

@@ -6,10 +6,11 @@
 
 use std::any::Any;
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Context, Effect, HookSet, LogRecord, Lowered, Rejection, Selector, Sharing, Table, TargetContext};
-use crate::base::Time;
+use crate::base::{InterfaceName, Time};
 use crate::packet::Packet;
 
 /// State that a match or target keeps between packets. Behind its own atomics or lock, because several workers share it.
@@ -84,10 +85,27 @@ pub trait Match: DynEq + Debug + Send + Sync + 'static {
 pub enum TargetVerdict {
     /// On to the next rule.
     Continue,
+    /// On to the next rule, once a copy of the packet has been sent.
+    ContinueBeside(CopyTo),
     Accept,
     Drop,
     /// Drop, and answer the sender.
     Reject(Rejection),
+}
+
+impl TargetVerdict {
+    /// Whether the packet goes on to the next rule.
+    pub fn continues(self) -> bool {
+        matches!(self, Self::Continue | Self::ContinueBeside(_))
+    }
+}
+
+/// Where a copy of a packet goes, whatever its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyTo {
+    pub gateway: IpAddr,
+    /// The interface that its route leads out of, where there is one of this name.
+    pub interface: Option<InterfaceName>,
 }
 
 /// One `-j NAME` with its options, as a value. ACCEPT, DROP, RETURN and chains are not targets but actions.

@@ -30,7 +30,12 @@ pub(in crate::explain) struct Teller<'a> {
     chains: Vec<Arc<str>>,
     /// Jumps and returns are left out from here on.
     is_cut: bool,
+    /// Where the packets stand that the router's own ones at hand were sent beside, or because of.
+    outer: Vec<Standing<'a>>,
 }
+
+/// How far the story of a packet has come.
+type Standing<'a> = (Option<Hook>, Option<&'a LiveTable>, Vec<Arc<str>>, bool);
 
 /// A rule that did not match, as pieces of its story: of these there are a hundred a packet.
 pub(in crate::explain) struct FailedRule<'a> {
@@ -49,6 +54,7 @@ impl<'a> Teller<'a> {
             table: None,
             chains: Vec::new(),
             is_cut: false,
+            outer: Vec::new(),
         }
     }
 
@@ -91,7 +97,11 @@ impl<'a> Teller<'a> {
                 packet: line(*packet),
             },
             Step::Reassembled(packet) => Told::Reassembled { packet: line(*packet) },
-            Step::Own(packet) => Told::RouterSends { packet: line(*packet) },
+            Step::Own(packet) => {
+                let chains = std::mem::take(&mut self.chains);
+                self.outer.push((self.hook, self.table, chains, self.is_cut));
+                Told::RouterSends { packet: line(*packet) }
+            }
             Step::Hook(hook) => {
                 self.hook = Some(*hook);
                 Told::Hook {
@@ -206,10 +216,19 @@ impl<'a> Teller<'a> {
                 packet: line(*packet),
             },
             Step::Delivered(packet) => Told::Delivered { packet: line(*packet) },
-            Step::OwnDone => match self.story.steps.get(at + 1) {
-                Some(Step::Hook(_) | Step::Routed(_)) => Told::GoesOn,
-                _ => return None,
-            },
+            Step::OwnDone => {
+                if let Some(outer) = self.outer.pop() {
+                    (self.hook, self.table, self.chains, self.is_cut) = outer;
+                }
+                match self.story.steps.get(at + 1) {
+                    Some(Step::Hook(_) | Step::Routed(_)) => Told::GoesOn,
+                    // Sent beside, in the middle of a walk.
+                    Some(Step::Failed { .. } | Step::Matched { .. } | Step::Policy { .. } | Step::Returned { .. }) => {
+                        Told::GoesOn
+                    }
+                    _ => return None,
+                }
+            }
             Step::Copied(packet) => Told::Copied { packet: line(*packet) },
             Step::CopyDone => Told::CopyDone,
             Step::Unanswered(why) => Told::Unanswered {

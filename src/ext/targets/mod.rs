@@ -13,5 +13,6 @@ pub mod redirect;
 pub mod reject;
 pub mod snat;
 pub mod tcpmss;
+pub mod tee;
 mod to_addresses;
 mod to_ports;
