@@ -47,7 +47,7 @@ _nflab_words() {
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
 _nflab_matches="addrtype comment connlimit connmark conntrack icmp limit mark multiport owner recent state statistic tcp udp"
-_nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE"
+_nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE"
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"

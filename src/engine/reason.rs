@@ -41,7 +41,7 @@ pub enum Reason {
     DroppedByMatch(Place),
     /// It came to more rules than it may in one walk ([`MOST_VISITS`](super::walk::MOST_VISITS)); the place is the jump that was not taken any more.
     WalkTooLong(Place),
-    /// `-j QUEUE` with nobody listening.
+    /// `-j QUEUE`, or NFQUEUE, with nobody listening.
     Queued(Place),
     /// A check of the host, or the routing decision.
     Host(net::DropReason),

@@ -146,6 +146,8 @@ impl Walk<'_> {
                         }
                         TargetVerdict::Accept => break Verdict::Accept,
                         TargetVerdict::Drop => break Verdict::Drop,
+                        TargetVerdict::Queue { bypass: true } => break Verdict::Accept,
+                        TargetVerdict::Queue { bypass: false } => break Verdict::Queue,
                         TargetVerdict::Reject(with) => break Verdict::Reject(with),
                     }
                 }

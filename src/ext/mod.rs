@@ -135,6 +135,7 @@ registry! {
     target log
     target mark
     target masquerade
+    target nfqueue
     target notrack
     target redirect
     target reject

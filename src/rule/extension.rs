@@ -91,6 +91,10 @@ pub enum TargetVerdict {
     Drop,
     /// Drop, and answer the sender.
     Reject(Rejection),
+    /// To who listens at a queue. Nobody does: it is dropped, or goes on behind its table (`bypass`).
+    Queue {
+        bypass: bool,
+    },
 }
 
 impl TargetVerdict {

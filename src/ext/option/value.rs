@@ -35,7 +35,7 @@ pub(super) fn parse(
                     "{extension}: bad value for option \"--{name}\", or out of range ({min}-{max}).\n"
                 ))
             }),
-        ValueKind::IntegerRange { max } => integer_range(text, extension, name, max),
+        ValueKind::IntegerRange { max } => integer_range(text, extension, name, max).map(Value::new),
         ValueKind::MarkMask => mark_mask(text, extension, name),
         ValueKind::PortRange => port_range(text, extension, name),
         ValueKind::HostMask => host_mask(text, extension, name, given.family),
@@ -87,7 +87,8 @@ fn ends<T: Copy>(
     })
 }
 
-fn integer_range(text: &str, extension: &str, name: &str, max: u64) -> Result<Value, UsageError> {
+/// `number`, `number:number`, `:number`, `number:`.
+pub fn integer_range(text: &str, extension: &str, name: &str, max: u64) -> Result<IntegerRange, UsageError> {
     let mut consumed = 0;
     let (low, high) = ends(text, extension, name, 0, max, |part| {
         let from = consumed + text[consumed..].find(part).unwrap_or(0);
@@ -106,7 +107,7 @@ fn integer_range(text: &str, extension: &str, name: &str, max: u64) -> Result<Va
         }
         Ok(number)
     })?;
-    Ok(Value::new(IntegerRange { low, high }))
+    Ok(IntegerRange { low, high })
 }
 
 fn mark_mask(text: &str, extension: &str, name: &str) -> Result<Value, UsageError> {

@@ -8,6 +8,7 @@ pub mod mark;
 mod mark_bits;
 pub mod masquerade;
 mod nat_range;
+pub mod nfqueue;
 pub mod notrack;
 pub mod redirect;
 pub mod reject;
