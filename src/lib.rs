@@ -41,6 +41,8 @@ pub mod repl;
 pub mod replay;
 /// What a ruleset is: tables, chains, rules, verdicts; the Match and Target traits. No syntax, no state.
 pub mod rule;
+/// Sets of addresses as rules ask them; who holds them is handed to the router.
+pub mod set;
 /// Unit tests for rulesets: test files, cases, coverage of rules, reports.
 pub mod suite;
 /// What little languages are read with: problems and their places, numbers, addresses, words of a line.

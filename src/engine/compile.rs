@@ -11,6 +11,7 @@ use crate::rule::{
     Action, BoundState, Chain, ChainKind, CountId, Errno, Hook, HookSet, Match, Policy, Refusal, Rule, Scope, Selector,
     State, TableRules, Target,
 };
+use crate::set::{AddressSets, HeldSets};
 
 /// A table in the form that packets walk.
 pub struct CompiledTable {
@@ -25,6 +26,8 @@ pub struct CompiledTable {
     pub needs_conntrack: bool,
     /// What its rules share by name, among them and with those of other tables.
     pub shared: SharedStates,
+    /// Those that its rules name, held for as long as the table is in force.
+    pub sets: HeldSets,
 }
 
 /// A hook's way into the table.
@@ -79,8 +82,14 @@ pub enum BoundAction {
 
 impl CompiledTable {
     /// Checks as the kernel checks: targets of jumps exist, no chain reaches itself, every extension may stand where it is reached from.
-    pub fn compile(rules: Arc<TableRules>, in_force: SharedStates, now: Time) -> Result<Self, Refusal> {
+    pub fn compile(
+        rules: Arc<TableRules>,
+        in_force: SharedStates,
+        sets: &dyn AddressSets,
+        now: Time,
+    ) -> Result<Self, Refusal> {
         let mut sharing = Joining::beside(in_force);
+        let mut held = HeldSets::default();
         let index: HashMap<&str, usize> = rules
             .chains
             .iter()
@@ -102,6 +111,7 @@ impl CompiledTable {
                 // Behind a rule that stops every packet nothing is reached, from no hook.
                 let hooks = if position < alive { reached[at] } else { HookSet::EMPTY };
                 check(&rules, rule, hooks)?;
+                hold(rule, &mut held, sets)?;
                 steps.push(Step {
                     chain: at as u32,
                     number: position as u32 + 1,
@@ -143,12 +153,13 @@ impl CompiledTable {
             names,
             needs_conntrack,
             shared: sharing.joined,
+            sets: held,
             rules,
         })
     }
 
     /// The same table with states of its own, which go on from where these are.
-    pub fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
+    pub fn copy(&self, copies: &SharedCopies, sets: &dyn AddressSets, now: Time) -> Self {
         let steps = self.steps.iter().map(|step| Step {
             chain: step.chain,
             number: step.number,
@@ -176,6 +187,7 @@ impl CompiledTable {
             names: self.names.clone(),
             needs_conntrack: self.needs_conntrack,
             shared: copies.of(&self.shared),
+            sets: self.sets.of(sets),
         }
     }
 
@@ -282,6 +294,25 @@ fn bind_action(
             state: target.state(now),
         },
     })
+}
+
+/// The sets that a rule names. The tool has asked the kernel for each before, so that it finds them missing itself (`Set NAME doesn't exist.`).
+fn hold(rule: &Rule, held: &mut HeldSets, sets: &dyn AddressSets) -> Result<(), Refusal> {
+    let mut named = rule.matches.iter().flat_map(|test| test.sets());
+    let of_target = match &rule.action {
+        Action::Target(target) => target.sets(),
+        _ => Vec::new(),
+    };
+    let missing = named
+        .find(|name| !held.hold(name, sets))
+        .or_else(|| of_target.into_iter().find(|name| !held.hold(name, sets)));
+    match missing {
+        None => Ok(()),
+        Some(name) => Err(Refusal {
+            errno: Errno::NoEntry,
+            reason: format!("there is no set {name}"),
+        }),
+    }
 }
 
 fn no_chain(name: &str) -> Refusal {
@@ -397,6 +428,7 @@ mod tests {
     use super::*;
     use crate::base::Family;
     use crate::rule::{Count, Table};
+    use crate::set::NoSets;
 
     fn rule(action: Action) -> Arc<Rule> {
         Arc::new(Rule {
@@ -433,13 +465,14 @@ mod tests {
             ("b", &[jump("c")]),
             ("c", &[]),
         ]);
-        assert!(CompiledTable::compile(Arc::new(diamond), SharedStates::default(), Time::ZERO).is_ok());
+        assert!(CompiledTable::compile(Arc::new(diamond), SharedStates::default(), &NoSets, Time::ZERO).is_ok());
         let looped = table(&[("INPUT", &[jump("a")]), ("a", &[jump("b")]), ("b", &[jump("a")])]);
-        let refusal = CompiledTable::compile(Arc::new(looped), SharedStates::default(), Time::ZERO).unwrap_err();
+        let refusal =
+            CompiledTable::compile(Arc::new(looped), SharedStates::default(), &NoSets, Time::ZERO).unwrap_err();
         assert_eq!(refusal.errno, Errno::TooManyLinks);
         let own = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Goto("a".to_owned())])]);
         assert_eq!(
-            CompiledTable::compile(Arc::new(own), SharedStates::default(), Time::ZERO)
+            CompiledTable::compile(Arc::new(own), SharedStates::default(), &NoSets, Time::ZERO)
                 .unwrap_err()
                 .errno,
             Errno::TooManyLinks
@@ -452,7 +485,7 @@ mod tests {
         let jump = |name: &str| Action::Jump(name.to_owned());
         let refused = |stop: Action| {
             let looped = table(&[("INPUT", &[jump("a")]), ("a", &[stop, jump("a")])]);
-            CompiledTable::compile(Arc::new(looped), SharedStates::default(), Time::ZERO).is_err()
+            CompiledTable::compile(Arc::new(looped), SharedStates::default(), &NoSets, Time::ZERO).is_err()
         };
         for stop in [Action::Accept, Action::Drop, Action::Return, Action::Queue] {
             assert!(!refused(stop));
@@ -461,21 +494,21 @@ mod tests {
         let mut conditional = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Accept, jump("a")])]);
         let chain = conditional.chains.iter_mut().find(|chain| chain.name == "a").unwrap();
         Arc::make_mut(&mut chain.rules[0]).selector.source_inverted = true;
-        assert!(CompiledTable::compile(Arc::new(conditional), SharedStates::default(), Time::ZERO).is_err());
+        assert!(CompiledTable::compile(Arc::new(conditional), SharedStates::default(), &NoSets, Time::ZERO).is_err());
     }
 
     #[test]
     fn a_loop_that_no_hook_reaches_is_taken() {
         let jump = |name: &str| Action::Jump(name.to_owned());
         let unreached = table(&[("a", &[jump("b")]), ("b", &[jump("a")])]);
-        assert!(CompiledTable::compile(Arc::new(unreached), SharedStates::default(), Time::ZERO).is_ok());
+        assert!(CompiledTable::compile(Arc::new(unreached), SharedStates::default(), &NoSets, Time::ZERO).is_ok());
     }
 
     #[test]
     fn jumps_into_nowhere_are_refused() {
         let lost = table(&[("INPUT", &[Action::Jump("nowhere".to_owned())])]);
         assert_eq!(
-            CompiledTable::compile(Arc::new(lost), SharedStates::default(), Time::ZERO)
+            CompiledTable::compile(Arc::new(lost), SharedStates::default(), &NoSets, Time::ZERO)
                 .unwrap_err()
                 .errno,
             Errno::NoEntry

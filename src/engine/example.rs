@@ -7,10 +7,12 @@ use super::{Config, Event, Fate, Observer, Report, Router, Tried, Worker};
 use crate::base::{Family, InterfaceId, InterfaceMask, Time};
 use crate::conntrack::Tracked;
 use crate::net::{Closed, Net};
+use crate::packet::End;
 use crate::rule::{
     Action, Chain, ChainKind, Context, Count, CountId, Match, Matched, Policy, Rule, Selector, Table, TableRules,
     Target, TargetContext, TargetVerdict,
 };
+use crate::set::{Adding, Element};
 
 /// A match that always says the same.
 #[derive(Debug, PartialEq)]
@@ -38,11 +40,46 @@ impl Match for Says {
     }
 }
 
+/// A match that asks a set about the packet's source.
+#[derive(Debug, PartialEq)]
+struct In(String);
+
+impl Match for In {
+    fn name(&self) -> &'static str {
+        "in"
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        let element = Element {
+            packet: cx.packet,
+            input: cx.input,
+            output: cx.output,
+            ends: &[End::Source],
+        };
+        cx.sets.get(&self.0).is_some_and(|set| set.has(&element, cx.now)).into()
+    }
+
+    fn explain(&self, _cx: &Context<'_>) -> String {
+        format!("not in {}", self.0)
+    }
+
+    fn save(&self, _out: &mut String) {}
+
+    fn list(&self, _out: &mut String, _numeric: bool) {}
+
+    fn sets(&self) -> Vec<&str> {
+        vec![&self.0]
+    }
+}
+
 /// A target that does one thing.
 #[derive(Clone, Debug, PartialEq)]
 enum Does {
     Decide(TargetVerdict),
     Mark(u32),
+    /// The source goes into a set, for so many seconds.
+    Add(String, u32),
+    Remove(String),
     Untrack,
 }
 
@@ -55,6 +92,25 @@ impl Target for Does {
         match self {
             Self::Decide(verdict) => return *verdict,
             Self::Mark(mark) => cx.packet.mark = *mark,
+            Self::Add(name, _) | Self::Remove(name) => {
+                let element = Element {
+                    packet: cx.packet,
+                    input: cx.input,
+                    output: cx.output,
+                    ends: &[End::Source],
+                };
+                match (cx.sets.get(name), self) {
+                    (Some(set), Self::Add(_, seconds)) => {
+                        let adding = Adding {
+                            timeout: Some(*seconds),
+                            ..Adding::default()
+                        };
+                        set.add(&element, adding, cx.now);
+                    }
+                    (Some(set), _) => set.remove(&element, cx.now),
+                    (None, _) => {}
+                }
+            }
             Self::Untrack => cx.tracking.state = Some(crate::conntrack::CtState::Untracked),
         }
         TargetVerdict::Continue
@@ -63,9 +119,16 @@ impl Target for Does {
     fn save(&self, _out: &mut String) {}
 
     fn list(&self, _out: &mut String, _numeric: bool) {}
+
+    fn sets(&self) -> Vec<&str> {
+        match self {
+            Self::Add(name, _) | Self::Remove(name) => vec![name],
+            _ => Vec::new(),
+        }
+    }
 }
 
-/// A rule in words: conditions (`from lan`, `yes`, `no`, `broken`), then what is done (nothing: counts only).
+/// A rule in words: conditions (`from lan`, `yes`, `no`, `broken`, `in SET`), then what is done (nothing: counts only).
 fn rule(words: &str) -> Arc<Rule> {
     let mut selector = Selector::any(Family::V4);
     let mut matches: Vec<Arc<dyn Match>> = Vec::new();
@@ -80,6 +143,7 @@ fn rule(words: &str) -> Arc<Rule> {
             "yes" => matches.push(Arc::new(Says(Matched::Yes))),
             "no" => matches.push(Arc::new(Says(Matched::No))),
             "broken" => matches.push(Arc::new(Says(Matched::Malformed))),
+            "in" => matches.push(Arc::new(In(argument()))),
             "accept" => action = Action::Accept,
             "drop" => action = Action::Drop,
             "return" => action = Action::Return,
@@ -90,6 +154,8 @@ fn rule(words: &str) -> Arc<Rule> {
             "DROP" => action = target(Does::Decide(TargetVerdict::Drop)),
             "CONTINUE" => action = target(Does::Decide(TargetVerdict::Continue)),
             "MARK" => action = target(Does::Mark(argument().parse().unwrap())),
+            "ADD" => action = target(Does::Add(argument(), argument().parse().unwrap())),
+            "REMOVE" => action = target(Does::Remove(argument())),
             "UNTRACK" => action = target(Does::Untrack),
             _ => panic!("no word of a rule: {word}"),
         }

@@ -9,6 +9,7 @@ use super::shared::{SharedCopies, SharedStates};
 use crate::base::sync::ArcSwap;
 use crate::base::{Family, Time};
 use crate::rule::{ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
+use crate::set::AddressSets;
 
 /// The tables that exist, as packets see them. Never changed: a change publishes another.
 #[derive(Debug, Default)]
@@ -36,8 +37,8 @@ impl LiveFamily {
         &self.created
     }
 
-    fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
-        let copy = |table: &Option<Arc<LiveTable>>| table.as_ref().map(|table| Arc::new(table.copy(copies, now)));
+    fn copy(&self, copies: &SharedCopies, sets: &dyn AddressSets, now: Time) -> Self {
+        let copy = |table: &Option<Arc<LiveTable>>| table.as_ref().map(|table| Arc::new(table.copy(copies, sets, now)));
         Self {
             tables: std::array::from_fn(|at| copy(&self.tables[at])),
             created: self.created.clone(),
@@ -56,11 +57,11 @@ impl Live {
         self.families.iter().any(|tables| tables.needs_conntrack)
     }
 
-    /// All of it for a router of its own with one worker.
-    pub fn copy(&self, now: Time) -> Self {
+    /// All of it for a router of its own with one worker, which has the same sets.
+    pub fn copy(&self, sets: &dyn AddressSets, now: Time) -> Self {
         let copies = SharedCopies::of_all(&self.shared());
         Self {
-            families: std::array::from_fn(|at| self.families[at].copy(&copies, now)),
+            families: std::array::from_fn(|at| self.families[at].copy(&copies, sets, now)),
         }
     }
 
@@ -71,10 +72,16 @@ impl Live {
     }
 
     /// A copy with one table replaced, or made. Counters go on where the rule says so; nothing of `self` changes.
-    pub fn with_table(&self, rules: TableRules, workers: usize, now: Time) -> Result<Replacement, Refusal> {
+    pub fn with_table(
+        &self,
+        rules: TableRules,
+        sets: &dyn AddressSets,
+        workers: usize,
+        now: Time,
+    ) -> Result<Replacement, Refusal> {
         let (family, table) = (rules.family, rules.table);
         let before = self.of(family).table(table);
-        let (made, seen) = LiveTable::new(rules, before, self.shared(), workers, now)?;
+        let (made, seen) = LiveTable::new(rules, before, (self.shared(), sets), workers, now)?;
         let mut families = self.families.clone();
         let changed = &mut families[family as usize];
         if before.is_none() {
@@ -122,7 +129,7 @@ impl LiveTable {
     fn new(
         mut rules: TableRules,
         before: Option<&Arc<Self>>,
-        shared: SharedStates,
+        (shared, sets): (SharedStates, &dyn AddressSets),
         workers: usize,
         now: Time,
     ) -> Result<(Self, Vec<(Counter, Counters)>), Refusal> {
@@ -146,7 +153,7 @@ impl LiveTable {
                 ChainKind::User => Start::From(Counters::default()),
             });
         }
-        let compiled = CompiledTable::compile(Arc::new(rules), shared, now)?;
+        let compiled = CompiledTable::compile(Arc::new(rules), shared, sets, now)?;
         let wanted = starts.iter().filter(|it| matches!(it, Start::From(_))).count();
         let mut places = Places::new(workers.max(1), wanted);
         let counters = starts.into_iter().map(|start| match start {
@@ -162,12 +169,12 @@ impl LiveTable {
     }
 
     /// The same table for a router of its own with one worker: counters and states go on from where these are.
-    fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
+    fn copy(&self, copies: &SharedCopies, sets: &dyn AddressSets, now: Time) -> Self {
         let mut places = Places::new(1, self.counters.len());
         let counters = self.counters.iter().map(|it| places.counting_from(it.sum()));
         Self {
             counters: counters.collect(),
-            compiled: self.compiled.copy(copies, now),
+            compiled: self.compiled.copy(copies, sets, now),
             texts: OnceLock::new(),
         }
     }
@@ -277,6 +284,7 @@ mod tests {
     use super::*;
     use crate::base::testing::families;
     use crate::rule::{Action, Selector};
+    use crate::set::NoSets;
 
     families! {
         fn counters_follow_their_rule_from_one_ruleset_to_the_next(family: Family) {
@@ -292,7 +300,7 @@ mod tests {
             let (first, second) = (rule(Count::Keep), rule(Count::Set(Counters { packets: 5, bytes: 50 })));
             let mut rules = TableRules::new(family, Table::Filter);
             rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&first), Arc::clone(&second)];
-            let live = Live::default().with_table(rules, 2, Time::ZERO).unwrap().live;
+            let live = Live::default().with_table(rules, &NoSets, 2, Time::ZERO).unwrap().live;
             let table = live.of(family).table(Table::Filter).unwrap();
             table.count(0, 0, 100);
             table.count(1, 0, 20);
@@ -303,7 +311,7 @@ mod tests {
             input.rules.reverse();
             let third = rule(Count::Keep);
             input.rules.insert(0, Arc::clone(&third));
-            let live = live.with_table(rules, 2, Time::ZERO).unwrap().live;
+            let live = live.with_table(rules, &NoSets, 2, Time::ZERO).unwrap().live;
             let counters = live.of(family).table(Table::Filter).unwrap().counters();
             assert_eq!(counters[&first.id], Counters { packets: 2, bytes: 120 });
             assert_eq!(counters[&second.id], Counters { packets: 6, bytes: 57 });
@@ -329,16 +337,19 @@ mod tests {
             }));
             rules
         };
-        let live = Live::default().with_table(of(Family::V4), 1, Time::ZERO).unwrap().live;
+        let live = Live::default()
+            .with_table(of(Family::V4), &NoSets, 1, Time::ZERO)
+            .unwrap()
+            .live;
         let none = TableRules::new(Family::V6, Table::Filter);
-        let live = live.with_table(none, 1, Time::ZERO).unwrap().live;
+        let live = live.with_table(none, &NoSets, 1, Time::ZERO).unwrap().live;
         let rules = |family| {
             live.of(family)
                 .table(Table::Filter)
                 .map(|it| it.rules().rules().count())
         };
         assert_eq!((rules(Family::V4), rules(Family::V6)), (Some(1), Some(0)));
-        let copy = live.copy(Time::ZERO);
+        let copy = live.copy(&NoSets, Time::ZERO);
         let rules = |family| {
             copy.of(family)
                 .table(Table::Filter)
@@ -361,7 +372,7 @@ mod tests {
             let [kept, set, seen] = [rule(), rule(), rule()];
             let mut rules = TableRules::new(family, Table::Filter);
             rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&kept), Arc::clone(&set), Arc::clone(&seen)];
-            let before = Live::default().with_table(rules.clone(), 1, Time::ZERO).unwrap().live;
+            let before = Live::default().with_table(rules.clone(), &NoSets, 1, Time::ZERO).unwrap().live;
             let old = Arc::clone(before.of(family).table(Table::Filter).unwrap());
             for step in 0..3 {
                 old.count(0, step, 100);
@@ -378,7 +389,7 @@ mod tests {
             // Three packets that see the old table: before the new one is made, before it is in force, and after that.
             let pass = |table: &LiveTable, bytes| (0..3).for_each(|step| table.count(0, step, bytes));
             pass(&old, 10);
-            let replacement = before.with_table(rules, 1, Time::ZERO).unwrap();
+            let replacement = before.with_table(rules, &NoSets, 1, Time::ZERO).unwrap();
             pass(&old, 20);
             let published = ArcSwap::from_pointee(before);
             replacement.publish(&published);

@@ -20,6 +20,8 @@ mod worker;
 
 #[cfg(test)]
 mod example;
+#[cfg(test)]
+mod sets;
 
 pub use hooks::{HOOKS, Stage};
 pub use live::LiveTable;

@@ -14,6 +14,7 @@ use crate::conntrack::{self, ConntrackHelper, Settings};
 use crate::net::{HostState, Listeners, Net, Reassembly};
 use crate::packet::Sender;
 use crate::rule::{CountId, Counters, Errno, Refusal, Shared, Table, TableRules};
+use crate::set::{AddressSets, NoSets};
 
 /// What a router is set up with. A value: a change publishes another.
 #[derive(Clone, Debug)]
@@ -54,8 +55,8 @@ pub struct Router {
     pub(super) host: HostState,
     pub(super) fragments: Reassembly,
     pub(super) listeners: Arc<dyn Listeners + Send + Sync>,
-    /// Serialises replacements, so that none is lost between reading and publishing.
-    replacing: Mutex<()>,
+    /// Serialises replacements, so that none is lost between reading and publishing. What they hold their rules' sets of.
+    replacing: Mutex<Arc<dyn AddressSets>>,
     retired: Mutex<Retired>,
     workers: usize,
     seed: u64,
@@ -72,10 +73,19 @@ impl Router {
             host: HostState::new(random.next_u64()),
             fragments: Reassembly::new(),
             listeners: listeners.into(),
-            replacing: Mutex::new(()),
+            replacing: Mutex::new(Arc::new(NoSets)),
             retired: Mutex::default(),
             workers: workers.max(1),
             seed: random.next_u64(),
+        }
+    }
+
+    /// Rules may name these sets from now on.
+    #[must_use]
+    pub fn with_sets(self, sets: Arc<dyn AddressSets>) -> Self {
+        Self {
+            replacing: Mutex::new(sets),
+            ..self
         }
     }
 
@@ -87,14 +97,19 @@ impl Router {
         now: Time,
         listeners: impl FnOnce(Arc<dyn Listeners + Send + Sync>) -> Arc<dyn Listeners + Send + Sync>,
     ) -> Self {
+        // No table comes between the two.
+        let (live, sets) = {
+            let sets = self.replacing.lock();
+            (self.live.load_full(), sets.copy())
+        };
         Self {
             config: ArcSwap::new(self.config.load_full()),
-            live: ArcSwap::from_pointee(self.live.load().copy(now)),
+            live: ArcSwap::from_pointee(live.copy(&*sets, now)),
             flows: self.flows.copy(now),
             host: self.host.clone(),
             fragments: self.fragments.clone(),
             listeners: listeners(Arc::clone(&self.listeners)),
-            replacing: Mutex::new(()),
+            replacing: Mutex::new(sets),
             retired: Mutex::default(),
             workers: 1,
             seed: self.seed,
@@ -103,10 +118,14 @@ impl Router {
 
     /// Takes over the rules and the configuration of another router where they have changed since `seen`: what a copy of it needs to stay its copy.
     pub fn keep_up_with(&self, other: &Self, seen: &mut Seen, now: Time) {
-        let (live, config) = (other.live.load_full(), other.config.load_full());
-        let _one_at_a_time = self.replacing.lock();
+        let (live, config, theirs) = {
+            let sets = other.replacing.lock();
+            (other.live.load_full(), other.config.load_full(), sets.copy())
+        };
+        let mut sets = self.replacing.lock();
         if !Arc::ptr_eq(&live, &seen.live) {
-            self.live.store(Arc::new(live.copy(now)));
+            *sets = theirs;
+            self.live.store(Arc::new(live.copy(&**sets, now)));
         }
         if !Arc::ptr_eq(&config, &seen.config) {
             self.config.store(Arc::clone(&config));
@@ -242,24 +261,24 @@ impl Router {
 
     /// The table in force; one that does not exist comes to exist by that, empty. Who changes it gives it back to [`Self::replace_opened`].
     pub fn open(&self, family: Family, table: Table, now: Time) -> Option<Arc<LiveTable>> {
-        let _one_at_a_time = self.replacing.lock();
+        let sets = self.replacing.lock();
         if self.live_table(family, table).is_none() {
             // An empty table can't be refused.
-            self.put_into_force(TableRules::new(family, table), now).ok()?;
+            self.put_into_force(TableRules::new(family, table), &**sets, now).ok()?;
         }
         self.live_table(family, table)
     }
 
     /// Puts a table into force, whole or not at all, between two packets. It is compiled beside them, and whatever they count meanwhile, and after, is counted.
     pub fn replace(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
-        let _one_at_a_time = self.replacing.lock();
-        self.put_into_force(rules, now)
+        let sets = self.replacing.lock();
+        self.put_into_force(rules, &**sets, now)
     }
 
     /// The same for rules that were made out of a table that was read before: where that is not in force any more nothing is done, so that what
     /// came between is not lost. The kernel, too, refuses a table whose maker has not seen the one that it replaces.
     pub fn replace_opened(&self, opened: &Arc<LiveTable>, rules: TableRules, now: Time) -> Result<(), Refusal> {
-        let _one_at_a_time = self.replacing.lock();
+        let sets = self.replacing.lock();
         let in_force = self.live_table(rules.family, rules.table);
         if !in_force.is_some_and(|it| Arc::ptr_eq(&it, opened)) {
             return Err(Refusal {
@@ -267,14 +286,14 @@ impl Router {
                 reason: format!("table {} was replaced since it was read: try again", rules.table.name()),
             });
         }
-        self.put_into_force(rules, now)
+        self.put_into_force(rules, &**sets, now)
     }
 
     /// To be called by one at a time.
-    fn put_into_force(&self, rules: TableRules, now: Time) -> Result<(), Refusal> {
+    fn put_into_force(&self, rules: TableRules, sets: &dyn AddressSets, now: Time) -> Result<(), Refusal> {
         self.reclaim();
         let (family, table) = (rules.family, rules.table);
-        let replacement = self.live.load().with_table(rules, self.workers, now)?;
+        let replacement = self.live.load().with_table(rules, sets, self.workers, now)?;
         let tracked = self.tracks();
         let before = replacement.publish(&self.live);
         let replaced = before.of(family).table(table).map(Arc::clone);

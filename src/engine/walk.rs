@@ -236,6 +236,7 @@ impl Walk<'_> {
             packet: self.packet,
             tracking: self.tracking,
             net: self.net,
+            sets: &table.compiled.sets,
             table: table.compiled.rules.table,
             hook: self.hook,
             input: self.input,
@@ -278,12 +279,13 @@ impl Walk<'_> {
         Matched::Yes
     }
 
-    fn context<'c>(&'c self, table: &LiveTable, state: Option<&'c State>) -> Context<'c> {
+    fn context<'c>(&'c self, table: &'c LiveTable, state: Option<&'c State>) -> Context<'c> {
         Context {
             packet: self.packet,
             tracking: self.tracking,
             net: self.net,
             flows: self.flows,
+            sets: &table.compiled.sets,
             table: table.compiled.rules.table,
             hook: self.hook,
             input: self.input,

@@ -25,6 +25,7 @@ use crate::nat::Manip;
 use crate::net::{InputRoute, OutputKey, OutputRoute, Suppressed};
 use crate::packet::Packet;
 use crate::rule::{Action, Context, Hook, LogRecord, State, Table};
+use crate::set::HeldSets;
 
 /// Everything that was seen of one packet and of what it caused.
 #[derive(Clone, Debug, Default)]
@@ -461,6 +462,7 @@ impl Story {
             tracking: &moment.tracking,
             net: &config.net,
             flows: &NO_FLOWS,
+            sets: HeldSets::none(),
             table: table.rules().table,
             hook: moment.hook,
             input: moment.input,

@@ -19,6 +19,7 @@ use crate::rule::{
     Lowered, Match, Matched, PlainFields, Rule, Selector, Services, StateUse, Table, Target, TargetContext,
     TargetVerdict,
 };
+use crate::set::HeldSets;
 use crate::wire::ipv4;
 
 #[test]
@@ -188,6 +189,7 @@ fn a_target_does_no_more_than_it_says() {
                 packet: &mut sight.packet,
                 tracking: &mut sight.tracking,
                 net: &sight.net,
+                sets: HeldSets::none(),
                 table: Table::Mangle,
                 hook: Hook::Prerouting,
                 input: sight.input,
@@ -422,6 +424,7 @@ impl Sight {
             tracking: &self.tracking,
             net: &self.net,
             flows: &self.flows,
+            sets: HeldSets::none(),
             table: Table::Filter,
             hook: Hook::Forward,
             input: self.input,

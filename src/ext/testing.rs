@@ -15,6 +15,7 @@ use crate::rule::{
     BoundState, Context, Hook, HookSet, LogRecord, Match, Matched, Refusal, Scope, Selector, Services, State, Table,
     Target, TargetContext, TargetVerdict,
 };
+use crate::set::HeldSets;
 use crate::wire::{checksum, ipv4};
 
 /// `-p` of the rule under test.
@@ -243,6 +244,7 @@ impl Bench {
             tracking: &self.tracking,
             net: &self.net,
             flows: &self.flows,
+            sets: HeldSets::none(),
             table: self.table,
             hook: self.hook,
             input: self.input,
@@ -310,6 +312,7 @@ impl Bench {
             packet,
             tracking: &mut self.tracking,
             net: &self.net,
+            sets: HeldSets::none(),
             table: self.table,
             hook: self.hook,
             input: self.input,

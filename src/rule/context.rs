@@ -8,6 +8,7 @@ use crate::conntrack::{self, Tracking};
 use crate::nat::{Manip, NatRange};
 use crate::net::{Net, Unreachable};
 use crate::packet::Packet;
+use crate::set::HeldSets;
 
 use super::{Hook, State, Table, TargetVerdict};
 
@@ -19,6 +20,8 @@ pub struct Context<'a> {
     pub net: &'a Net,
     /// The flows that are there, whoever's they are. Empty for `explain`, which has only what was remembered.
     pub flows: &'a conntrack::Table,
+    /// Those that rules of this table name ([`Match::sets`](super::Match::sets)). None for `explain`.
+    pub sets: &'a HeldSets,
     pub table: Table,
     pub hook: Hook,
     /// Empty where the packet has none (the router's own packets).
@@ -49,6 +52,8 @@ pub struct TargetContext<'a> {
     pub packet: &'a mut Packet,
     pub tracking: &'a mut Tracking,
     pub net: &'a Net,
+    /// As a match has them ([`Target::sets`](super::Target::sets)).
+    pub sets: &'a HeldSets,
     pub table: Table,
     pub hook: Hook,
     pub input: InterfaceName,

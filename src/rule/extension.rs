@@ -70,6 +70,10 @@ pub trait Match: DynEq + Debug + Send + Sync + 'static {
     fn sharing(&self) -> Option<&dyn Sharing> {
         None
     }
+    /// Sets of addresses that it asks by name. Where one is not there, the rule does not come into force; those that are, `Context::sets` has.
+    fn sets(&self) -> Vec<&str> {
+        Vec::new()
+    }
     /// True where the kernel starts to track connections because this match is used.
     fn needs_conntrack(&self) -> bool {
         false
@@ -138,6 +142,10 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
     /// As [`Match::copy_state`].
     fn copy_state(&self, _state: &State) -> Option<Box<State>> {
         None
+    }
+    /// As [`Match::sets`].
+    fn sets(&self) -> Vec<&str> {
+        Vec::new()
     }
     fn needs_conntrack(&self) -> bool {
         false
