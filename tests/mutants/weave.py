@@ -57,18 +57,23 @@ class File:
         return self.offset(mutant["span"]["start"]), self.offset(mutant["span"]["end"])
 
     def sites(self, left_out):
-        """The sites of all mutants that are not left out, and the mutants for which there is no form."""
-        sites, formless = {}, []
+        """The sites of all mutants that are not left out, and those for which there is no form, with why."""
+        sites, formless = {}, {}
         for mutant in self.mutants:
             if mutant["id"] in left_out:
                 continue
             site = self.site(mutant)
             if site is None:
-                formless.append(mutant["id"])
+                formless[mutant["id"]] = "unviable" if self.is_in_let_chain(mutant) else "slow"
                 continue
             key = (site.start, site.end, site.kind)
             sites.setdefault(key, site).mutants.append(mutant)
         return list(sites.values()), formless
+
+    def is_in_let_chain(self, mutant):
+        """`||` cannot stand beside a `let`."""
+        node = self.tree.root_node.descendant_for_byte_range(*self.span(mutant))
+        return mutant["replacement"] == "||" and node.parent is not None and node.parent.type == "let_chain"
 
     def site(self, mutant):
         start, end = self.span(mutant)
@@ -104,9 +109,13 @@ class File:
                     return Site(guard.start_byte, guard.end_byte, "guard", node=guard)
                 return pattern and Site(pattern.end_byte, pattern.end_byte, "arm", node=node)
             case "StructField":
-                while node and node.type != "field_initializer":
+                # The comma is part of what is deleted.
+                node = self.tree.root_node.descendant_for_byte_range(start, start + 1)
+                while node and node.type not in ("field_initializer", "shorthand_field_initializer"):
                     node = node.parent
                 base = node and next((it for it in node.parent.children if it.type == "base_field_initializer"), None)
+                if base and node.type == "shorthand_field_initializer":
+                    return Site(node.start_byte, node.end_byte, "short", node=(node, base))
                 value = base and node.child_by_field_name("value")
                 return value and Site(value.start_byte, value.end_byte, "field", node=(node, base))
         return None
@@ -153,10 +162,11 @@ class File:
                 return b"".join(b"!%s && " % on(it) for it in arms) + text
             case "arm":
                 return b" if " + b" && ".join(b"!%s" % on(it) for it in site.mutants)
-            case "field":
-                name = site.node[0].child_by_field_name("field").text
+            case "field" | "short":
+                name = (site.node[0].child_by_field_name("field") or site.node[0]).text
                 base = site.node[1].text.removeprefix(b"..")
-                return one_of([(it, b"(%s).%s" % (base, name)) for it in site.mutants], text)
+                value = one_of([(it, b"(%s).%s" % (base, name)) for it in site.mutants], text)
+                return value if site.kind == "field" else name + b": " + value
 
     def replaced(self, site, mutant):
         start, end = self.span(mutant)
@@ -179,7 +189,7 @@ def weave(tree, mutants, environment, say):
     while True:
         for path in changed:
             text, formless = files[path].woven(left_out)
-            left_out |= {number: "slow" for number in formless}
+            left_out |= formless
             (tree / path).write_text(text)
         wrong = check(tree, by_number, environment)
         if not wrong:
