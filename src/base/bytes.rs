@@ -187,9 +187,13 @@ mod tests {
             ("\u{10FF80}".as_bytes(), "\u{10FFF4}\u{10FF8F}\u{10FFBE}\u{10FF80}"),
         ] {
             assert_eq!(text_of(bytes), text, "{bytes:x?}");
+            assert_eq!(text_from(bytes.to_vec()), text, "{bytes:x?}");
             assert_eq!(bytes_of(text), bytes, "{text:?}");
             assert_eq!(length_of(text), bytes.len(), "{text:?}");
+            assert!(!exceeds(text, bytes.len()), "{text:?}");
+            assert!(bytes.is_empty() || exceeds(text, bytes.len() - 1), "{text:?}");
             assert_eq!(os_of(&text_of_os(&os_of(text))), os_of(text), "{text:?}");
+            assert_eq!(os_of(text).as_encoded_bytes(), bytes, "{text:?}");
         }
         for byte in 0..=u8::MAX {
             assert_eq!(bytes_of(&text_of(&[byte])), [byte]);

@@ -84,6 +84,41 @@ mod tests {
         assert_eq!(random.below(0), 0);
     }
 
+    /// SplitMix64's, as other implementations give them for this seed.
+    #[test]
+    fn the_numbers_are_known() {
+        let mut random = Random::new(1_234_567);
+        let numbers: Vec<u64> = (0..5).map(|_| random.next_u64()).collect();
+        assert_eq!(
+            numbers,
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423,
+                4_593_380_528_125_082_431,
+                16_408_922_859_458_223_821,
+            ]
+        );
+        let mut random = Random::new(1_234_567);
+        assert_eq!(u64::from(random.next_u32()), numbers[0] >> 32);
+        assert_eq!(u64::from(random.next_u16()), numbers[1] >> 48);
+        assert_eq!(u64::from(random.below(1000)), ((numbers[2] >> 32) * 1000) >> 32);
+    }
+
+    #[test]
+    fn each_number_below_a_bound_is_as_likely() {
+        let mut random = Random::new(3);
+        let mut seen = [0; 4];
+        (0..4000).for_each(|_| seen[random.below(4) as usize] += 1);
+        assert!(seen.iter().all(|count| (900..1100).contains(count)), "{seen:?}");
+        for (percent, expected) in [(0, 0..1), (30, 260..340), (100, 1000..1001)] {
+            let hits = (0..1000).filter(|_| random.percent(percent)).count();
+            assert!(expected.contains(&hits), "{hits} at {percent}");
+        }
+        let one_in_ten = (0..1000).filter(|_| random.one_in(10)).count();
+        assert!((70..130).contains(&one_in_ten), "{one_in_ten}");
+    }
+
     #[test]
     fn each_name_and_number_has_a_stream_of_its_own() {
         let first = |seed, name, number| Random::named(seed, name, number).next_u64();

@@ -86,12 +86,23 @@ impl Copier {
 
 #[cfg(test)]
 mod tests {
+    use std::any::Any;
     use std::time::Duration;
 
     use super::*;
+    use crate::conntrack::flow::HelperData;
     use crate::conntrack::testing::{A, B, Bench, FTP, address, tcp, udp};
     use crate::conntrack::{Endpoint, ExpectationMask, Tuple};
     use crate::wire::tcp::flags::SYN;
+
+    #[derive(Debug, PartialEq)]
+    struct Remembered(u8);
+
+    impl HelperData for Remembered {
+        fn copy(&self) -> Box<dyn HelperData> {
+            Box::new(Self(self.0))
+        }
+    }
 
     fn wish(bench: &Bench, master: &Arc<Flow>, port: u16) -> Expectation {
         let end = |of, id| Endpoint {
@@ -137,6 +148,11 @@ mod tests {
         }
         bench.pass_all([tcp((B, 20), (A, 1025), (1, 0), SYN)]);
         assert_eq!(master.lock().expected_flows(), 1);
+        {
+            let mut state = master.lock();
+            state.helper_data = Some(Box::new(Remembered(7)));
+            (state.opened_by, state.answered_by) = (3, 4);
+        }
         let before = serials(&bench.table, bench.now);
         assert_eq!((before.0.len(), &before.1[..]), (4, &[1][..]));
 
@@ -146,6 +162,14 @@ mod tests {
         let (copied, _) = copy.lookup(bench.now, master.original()).unwrap();
         assert!(!Arc::ptr_eq(&copied, &master));
         assert_eq!(copied.lock().expected_flows(), 1);
+        assert!(Arc::ptr_eq(&copy.expectations(bench.now)[0].master, &copied));
+        {
+            let state = copied.lock();
+            let data: &dyn Any = state.helper_data.as_deref().unwrap();
+            assert_eq!(data.downcast_ref(), Some(&Remembered(7)));
+            // Packets are numbered anew before the copy.
+            assert_eq!((state.opened_by, state.answered_by), (0, 0));
+        }
         let expected = copy.flows(bench.now).pop().unwrap();
         assert!(Arc::ptr_eq(expected.lock().master.as_ref().unwrap(), &copied));
         // What comes next has the same number in both.

@@ -31,6 +31,11 @@ pub enum TooLow {
     Stack(u64),
 }
 
+/// A mask that differs from the contained view's.
+fn unlike_the_view(mask: Mode) -> Option<u32> {
+    (mask != VIEW_MASK).then_some(mask.as_raw_mode())
+}
+
 /// For what has many files open, as containment does while it is made.
 pub fn enough_files() -> Result<(), TooLow> {
     enough_files_beside(0)
@@ -97,7 +102,7 @@ impl Limits {
         let own = umask(VIEW_MASK);
         umask(own);
         let before = Self::before();
-        let mask = before.mask.or((own != VIEW_MASK).then_some(own.as_raw_mode()));
+        let mask = before.mask.or(unlike_the_view(own));
         Self { mask, ..before }
     }
 
@@ -129,3 +134,16 @@ const FEWEST_FILES: u64 = 64;
 const LARGE_STACK: u64 = 8 << 20;
 /// Where nothing is optimized, much more of it is used.
 const SMALLEST_STACK: u64 = if cfg!(debug_assertions) { 1 << 20 } else { 128 << 10 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_is_kept_where_it_is_not_the_views() {
+        assert_eq!(unlike_the_view(VIEW_MASK), None);
+        for mask in [0o077, 0o777].map(Mode::from_raw_mode) {
+            assert_eq!(unlike_the_view(mask), Some(mask.as_raw_mode()));
+        }
+    }
+}

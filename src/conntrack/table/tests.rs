@@ -155,7 +155,7 @@ fn early_drop_begins_by_the_hash() {
         let gone = all.iter().find(|it| it.lock().status.has(Status::DYING)).unwrap();
         gone.serial()
     };
-    let by_low_bits: HashSet<u64> = (0..8).map(|step| dropped(step * 16)).collect();
+    let by_low_bits: HashSet<u64> = (0..8).map(|step| dropped(step * 8)).collect();
     assert!(by_low_bits.len() > 1, "{by_low_bits:?}");
 }
 

@@ -1,9 +1,16 @@
 //! The way through a table: which rules are asked, in which order, what counts, and who decides.
 
-use super::{MOST_VISITS, Visits};
+use std::cell::Cell;
+
+use super::{MOST_VISITS, Visits, Walk};
+use crate::base::{InterfaceName, Random, Time};
+use crate::conntrack::Tracking;
+use crate::engine::compile::Entry;
 use crate::engine::example::{Example, fate, table};
+use crate::nat::{Manip, NatRange};
 use crate::net::example::{LAN, net, udp};
-use crate::rule::Table;
+use crate::packet::Packet;
+use crate::rule::{Hook, LogRecord, Services, Table, TargetVerdict};
 
 /// Chains, the way through them, and what became of the packet.
 type Case = (
@@ -256,4 +263,40 @@ fn rules_are_counted_by_the_stretch() {
     }
     // A table that is larger than any sensible one is still walked whole.
     assert_eq!(Visits::new(0, MOST_VISITS as usize).most, 2 * MOST_VISITS);
+}
+
+/// A target may send a packet that walks another table on the same worker: what lies below is not this walk's to come back to.
+#[test]
+fn a_walk_within_a_walk_comes_back_to_its_own_jumps_only() {
+    struct Nobody;
+    impl Services for Nobody {
+        fn log(&mut self, _: LogRecord) {}
+
+        fn nat(&mut self, _: &Packet, _: &mut Tracking, _: &NatRange, _: Manip) -> TargetVerdict {
+            TargetVerdict::Accept
+        }
+    }
+    let entry = Entry { start: 0, policy: 9 };
+    for (bottom, expected, left) in [(0, 7, 1), (1, 7, 1), (2, 9, 2)] {
+        let mut packet = Packet::parse(udp("10.0.0.2", "198.18.0.9", 8).bytes()).unwrap();
+        let mut stack = vec![5, 7];
+        let flows = crate::conntrack::Table::new((1, 2));
+        let mut walk = Walk {
+            packet: &mut packet,
+            tracking: &mut Tracking::default(),
+            net: &net(),
+            flows: &flows,
+            services: &mut Nobody,
+            random: &Cell::new(Random::new(1)),
+            hook: Hook::Forward,
+            input: InterfaceName::default(),
+            output: InterfaceName::default(),
+            now: Time::ZERO,
+            path_mtu: None,
+            worker: 0,
+            stack: &mut stack,
+        };
+        assert_eq!(walk.comes_back(bottom, entry), expected, "{bottom}");
+        assert_eq!(stack.len(), left);
+    }
 }

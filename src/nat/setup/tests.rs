@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::base::{Random, protocol};
-use crate::conntrack::testing::{A, B, Bench, address, packet, tcp, udp};
+use crate::conntrack::testing::{A, B, Bench, FTP, address, packet, tcp, udp};
+use crate::conntrack::{Endpoint, ExpectationMask, ExpectationNat};
 use crate::wire::tcp::flags::{ACK, RST, SYN};
 
 const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
@@ -187,6 +188,16 @@ fn ports_are_tried_in_rounds() {
         let (drawn, chosen) = draws(&range, Manip::Destination, tuple);
         assert_eq!((drawn, chosen.destination.id), (0, expected), "{base} {own}");
     }
+    // By chance, if that is asked for.
+    for (random, random_fully) in [(true, false), (false, true), (true, true)] {
+        let range = NatRange {
+            random,
+            random_fully,
+            ..ports(50, 60)
+        };
+        let (drawn, _) = draws(&range, Manip::Destination, bench_tuple(80));
+        assert_eq!(drawn, 1, "{random} {random_fully}");
+    }
     // Upside down: nothing is chosen.
     let (drawn, chosen) = draws(&ports(60, 50), Manip::Source, mapped(&flow, 9));
     assert_eq!((drawn, chosen), (0, mapped(&flow, 9)));
@@ -255,4 +266,50 @@ fn an_address_is_picked_by_its_part_of_the_range() {
         };
         assert_eq!(pick(range, hash).to_string(), expected, "{low} {high} {hash}");
     }
+}
+
+/// An expected flow goes to the sender of the command, to the port that stood in it, and seems to come from where the command went.
+#[test]
+fn an_expected_flow_follows_its_master() {
+    let bench = Bench::new();
+    let (_, tracking) = bench.pass(tcp((A, 3000), (B, 21), (1, 0), SYN)).unwrap();
+    let master = tracking.flow.unwrap();
+    let end = |of, id| Endpoint {
+        address: address(of),
+        id,
+    };
+    let wish = Expectation {
+        serial: 0,
+        tuple: Tuple {
+            source: end([192, 0, 2, 77], 0),
+            destination: end(OUTSIDE, 1025),
+            protocol: protocol::TCP,
+        },
+        mask: ExpectationMask {
+            address: address([255; 4]),
+            id: 0,
+        },
+        master: Arc::clone(&master),
+        class: 0,
+        permanent: false,
+        inactive: false,
+        deadline: bench.now + std::time::Duration::from_secs(300),
+        made_by: &FTP,
+        helper: None,
+        nat: Some(ExpectationNat {
+            command: Direction::Original,
+            port: 2000,
+        }),
+    };
+    bench.table.expect(bench.now, wish, 9).unwrap();
+    let mut packet = tcp(([192, 0, 2, 77], 20), (OUTSIDE, 1025), (1, 0), SYN);
+    let mut tracking = Tracking::default();
+    let mut random = Random::new(1);
+    let mut cx = NatContext {
+        now: bench.now,
+        random: &mut random,
+    };
+    track(&bench.table, &bench.context(), &mut cx, &mut packet, &mut tracking);
+    let reply = tracking.flow.unwrap().lock().reply;
+    assert_eq!((reply.source, reply.destination), (end(A, 2000), end(B, 20)));
 }

@@ -399,6 +399,7 @@ fn what_comes_next_and_the_window_that_is_offered() {
         (track.next_sequence(there), track.window(there)),
         (Some(1051), Some(100))
     );
+    assert_eq!(track.sides[0].max_end, 1051 + (100 << 7));
 }
 
 /// Its window alone does not make an ACK the same as the one before.
