@@ -12,8 +12,11 @@ use nflab::base::{AddressMask, Family};
 use nflab::device::syscall::{Namespaces, unshare};
 use nflab::device::{Device, TunDevice};
 use nflab::live::netlink::{LinkIndex, Netlink};
+use nflab::packet::Credentials;
 use rustix::event::{Timespec, epoll};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::scenario::Event;
 use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
@@ -103,8 +106,12 @@ impl Kernel {
         for (at, socket) in delivered.iter().enumerate() {
             watch(&epoll, socket, LOCAL | at as u64)?;
         }
-        let raw = socket(ipproto::RAW)?;
-        rustix::net::sockopt::set_socket_broadcast(&raw, true).map_err(|error| format!("SO_BROADCAST: {error}"))?;
+        let root = Credentials {
+            user: 0,
+            group: 0,
+            groups: Vec::new(),
+        };
+        let raw = raw_socket_of(&root).map_err(|error| format!("raw socket: {error}"))?;
         let mut kernel = Self {
             links: Vec::new(),
             devices: Vec::new(),
@@ -245,6 +252,28 @@ impl Kernel {
     }
 }
 
+/// A socket to send from, of this user: its file keeps what this thread was as it was opened, and `-m owner` asks the file.
+fn raw_socket_of(sender: &Credentials) -> rustix::io::Result<OwnedFd> {
+    let own_groups = rustix::process::getgroups()?;
+    let (own_user, own_group) = (rustix::process::geteuid(), rustix::process::getegid());
+    let rights = rustix::thread::capabilities(None)?;
+    let groups: Vec<Gid> = sender.groups.iter().map(|it| Gid::from_raw(*it)).collect();
+    set_thread_groups(&groups)?;
+    set_thread_res_gid(None, Gid::from_raw(sender.group), None)?;
+    set_thread_res_uid(None, Uid::from_raw(sender.user), None)?;
+    // Who becomes another keeps what it may have, but has it no more: a raw socket needs one of these rights.
+    let opened = rustix::thread::set_capabilities(None, rights).and_then(|()| {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        rustix::net::socket_with(AddressFamily::INET, SocketType::RAW, flags, Some(ipproto::RAW))
+    });
+    set_thread_res_uid(None, own_user, None)?;
+    set_thread_res_gid(None, own_group, None)?;
+    set_thread_groups(&own_groups)?;
+    let socket = opened?;
+    rustix::net::sockopt::set_socket_broadcast(&socket, true)?;
+    Ok(socket)
+}
+
 /// Marks the token of a socket, beside those of devices.
 const LOCAL: u64 = 1 << 32;
 
@@ -265,6 +294,10 @@ impl Side for Kernel {
                 let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, *port));
                 self.sockets
                     .push(socket.map_err(|error| format!("UDP port {port}: {error}"))?);
+            }
+            Event::Sender(credentials) => {
+                self.raw =
+                    raw_socket_of(credentials).map_err(|error| format!("raw socket of another user: {error}"))?;
             }
             Event::Packet {
                 interface: Some(name),

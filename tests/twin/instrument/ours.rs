@@ -128,6 +128,7 @@ impl Ours {
                 // Puts into force what commands have said to the first.
                 self.lab.machine.router();
                 second.set_clock(self.lab.now());
+                second.sender = self.lab.sender.clone();
                 let carry = || carried(second.carry_observed(interface, bytes, observer));
                 let outcome = std::thread::scope(|threads| threads.spawn(carry).join());
                 outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -211,6 +212,7 @@ impl Side for Ours {
                 self.lab.add_route(route).map_err(|error| error.to_string())?;
             }
             Event::Listen { port } => self.lab.listen(17, *port),
+            Event::Sender(credentials) => self.lab.sender = Sender::Program(credentials.clone()),
             Event::Packet { interface, bytes } => {
                 let id = match interface {
                     None => None,

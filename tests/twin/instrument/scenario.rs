@@ -1,6 +1,7 @@
 //! A scenario is data: what the router is made of, and what happens to it, in order.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nflab::base::InterfaceName;
@@ -9,6 +10,7 @@ use nflab::lab::memory::LOCAL;
 use nflab::lab::script::{self, Input, Kind, RouteWord};
 use nflab::lab::send::{self, Surroundings};
 use nflab::net::Prefix;
+use nflab::packet::{Credentials, Sender};
 
 use super::sentence;
 
@@ -40,6 +42,8 @@ pub enum Event {
         interface: Option<InterfaceName>,
         bytes: Vec<u8>,
     },
+    /// Whose the packets are that the router itself sends from now on: before it, root's.
+    Sender(Arc<Credentials>),
     /// A command as one types it: rules, knobs, flows.
     Tool {
         name: &'static str,
@@ -128,6 +132,8 @@ fn event(kind: Kind) -> Result<Event, String> {
             interface,
             bytes: send::build(&draft, &Nothing).map_err(|error| error.to_string())?,
         },
+        Kind::Sender(Sender::Program(credentials)) => Event::Sender(credentials),
+        Kind::Sender(_) => return Err("a kernel knows whose each socket is: say `sender USER:GROUP`".into()),
         Kind::Advance(by) => Event::Wait(by),
         Kind::Tool(call) | Kind::ExpectFail(call) => Event::Tool {
             name: call.name,
@@ -182,6 +188,13 @@ pub fn write_event(text: &mut String, event: &Event) {
         Event::Packet { interface, bytes } => {
             let side = interface.map_or(LOCAL.to_owned(), |name| name.to_string());
             text.push_str(&format!("send {side} {}\n", sentence::of(bytes)));
+        }
+        Event::Sender(it) => {
+            text.push_str(&format!("sender {}:{}", it.user, it.group));
+            for group in &it.groups {
+                text.push_str(&format!(",{group}"));
+            }
+            text.push('\n');
         }
         Event::Tool { name, args, input } => {
             text.push_str(name);

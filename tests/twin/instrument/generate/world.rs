@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
+use std::sync::Arc;
 
-use nflab::base::{InterfaceId, InterfaceName};
+use nflab::base::{InterfaceId, InterfaceName, Random};
 use nflab::cli::TOOLBOX;
 use nflab::engine::Port;
 use nflab::lab::memory::Lab;
+use nflab::packet::{Credentials, Sender};
 
 use super::super::scenario::{Event, Scenario};
 use super::Shape;
@@ -36,6 +38,7 @@ pub struct World {
     /// Hosts choose their ports from few, so that NAT has to give them others.
     clashing: bool,
     lab: Lab,
+    seed: u64,
     sides: Vec<(Side, InterfaceName, InterfaceId)>,
     identification: u16,
     used_ports: u16,
@@ -58,6 +61,17 @@ pub enum Arrival {
     Unanswerable,
     At(Out),
 }
+
+/// As rules ask for them.
+const SENDERS: &[&str] = &[
+    "0:0",
+    "0:27",
+    "1000:1000",
+    "1000:3,27",
+    "1001:0",
+    "33:33,4,2000",
+    "65534:65534",
+];
 
 const REMEMBERED: usize = 24;
 
@@ -83,6 +97,7 @@ impl World {
             has_dmz: draw.one_in(8),
             clashing,
             lab,
+            seed,
             sides: Vec::new(),
             identification: 0x1000,
             used_ports: 0,
@@ -217,6 +232,17 @@ impl World {
     }
 
     /// The event, and what left because of it.
+    /// Now and then the next of the router's packets are another's. A stream of its own, as extensions have: nobody else's draws change.
+    fn change_sender(&mut self) {
+        let mut random = Random::named(self.seed, "sender", self.packets as u64 + 1);
+        if random.one_in(4) {
+            let sender = random.pick(SENDERS);
+            let credentials = Arc::new(Credentials::read(sender).expect("a user and groups"));
+            self.lab.sender = Sender::Program(Arc::clone(&credentials));
+            self.scenario.events.push(Event::Sender(credentials));
+        }
+    }
+
     pub fn deliver(&mut self, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
         let place = side.map(|side| self.sides.iter().find(|it| it.0 == side).copied());
         let (name, id) = match place {
@@ -229,6 +255,9 @@ impl World {
         }
         if id.is_none() && !is_sendable(&bytes) {
             return Vec::new();
+        }
+        if id.is_none() {
+            self.change_sender();
         }
         let (report, output) = self.lab.carry_silently(id, &bytes);
         let outs: Vec<Out> = output
