@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::sync::Mutex;
-use crate::base::{AddressMask, Family, Time};
-use crate::conntrack::{Status, Table as Flows, Tuple};
+use crate::base::{AddressMask, Family, Time, protocol};
+use crate::conntrack::{Flow, Status, Table as Flows, Tuple};
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError, prefix_of_mask};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::{MatchSpec, NeedsOne};
-use crate::rule::{Context, Effect, Ends, Match, Matched, State, StateUse};
+use crate::rule::{Context, Effect, Ends, Match, Matched, State, StateUse, jiffies};
 
 pub const SPEC: MatchSpec = MatchSpec {
     name: "connlimit",
@@ -92,11 +92,40 @@ struct Connlimit {
 /// It is no look at the table of flows: what the rule has not seen does not count.
 #[derive(Default)]
 struct Seen {
-    of: HashMap<IpAddr, Vec<Tuple>>,
+    of: HashMap<IpAddr, Connections>,
     /// So many addresses are kept until all are looked through.
     most: usize,
     /// What the last packet was told, for who explains.
     last: usize,
+}
+
+/// Those of one address.
+#[derive(Clone)]
+struct Connections {
+    tuples: Vec<Tuple>,
+    /// In jiffies: when it was last looked which are over.
+    looked_at: u64,
+}
+
+/// What a packet is to its connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nobody knows of the connection yet, or it is not tracked.
+    Opens,
+    /// It is in the table.
+    Follows,
+    Assured,
+}
+
+impl Stage {
+    fn of(flow: &Flow) -> Self {
+        let state = flow.lock();
+        match state.status.has(Status::CONFIRMED) {
+            false => Self::Opens,
+            true if state.status.has(Status::ASSURED) => Self::Assured,
+            true => Self::Follows,
+        }
+    }
 }
 
 /// Addresses that are kept though all their connections may be over.
@@ -106,27 +135,41 @@ impl Seen {
     /// The connections of an address, with the packet's. `None`: there are none, for which the kernel drops the packet.
     ///
     /// Seen: a packet enters its connection until that is assured; those after that only look which are over. So the last packet of the only
-    /// connection finds none, and is dropped.
-    fn count(&mut self, address: IpAddr, tuple: &Tuple, is_assured: bool, flows: &Flows, now: Time) -> Option<usize> {
+    /// connection finds none, and is dropped. But nobody looks twice within a jiffy: meanwhile what is over counts, and what is opened enters again,
+    /// though it is there already.
+    fn count(&mut self, address: IpAddr, tuple: &Tuple, stage: Stage, flows: &Flows, now: Time) -> Option<usize> {
         if self.of.len() > self.most.max(MANY) {
-            self.of.retain(|_, tuples| {
-                tuples.retain(|tuple| lives(flows, now, tuple));
-                !tuples.is_empty()
+            self.of.retain(|_, known| {
+                known.tuples.retain(|tuple| lives(flows, now, tuple));
+                !known.tuples.is_empty()
             });
             self.most = self.of.len() * 2;
         }
+        let jiffy = jiffies(now);
         let count = match self.of.get_mut(&address) {
             None => {
-                self.of.insert(address, vec![*tuple]);
+                let first = Connections {
+                    tuples: vec![*tuple],
+                    looked_at: jiffy,
+                };
+                self.of.insert(address, first);
                 1
             }
-            Some(tuples) => {
-                if is_assured {
-                    tuples.retain(|it| lives(flows, now, it));
-                } else {
-                    enter(tuples, tuple, flows, now);
+            Some(known) => {
+                match (stage, known.looked_at == jiffy) {
+                    (Stage::Opens, true) => known.tuples.push(*tuple),
+                    (Stage::Assured, true) => {}
+                    (Stage::Assured, false) => {
+                        known.tuples.retain(|it| lives(flows, now, it));
+                        known.looked_at = jiffy;
+                    }
+                    (Stage::Opens, false) | (Stage::Follows, _) => {
+                        if enter(&mut known.tuples, tuple, flows, now) {
+                            known.looked_at = jiffy;
+                        }
+                    }
                 }
-                tuples.len()
+                known.tuples.len()
             }
         };
         self.last = count;
@@ -134,13 +177,13 @@ impl Seen {
     }
 }
 
-/// Looks through those before it, and no further: what is over behind it still counts.
-fn enter(tuples: &mut Vec<Tuple>, tuple: &Tuple, flows: &Flows, now: Time) {
+/// Looks through those before it, and no further: what is over behind it still counts. False where it was there.
+fn enter(tuples: &mut Vec<Tuple>, tuple: &Tuple, flows: &Flows, now: Time) -> bool {
     let mut at = 0;
     while let Some(known) = tuples.get(at) {
         let is_there = flows.lookup(now, known).is_some();
         if is_there && known == tuple {
-            return;
+            return false;
         }
         if is_there && lives(flows, now, known) {
             at += 1;
@@ -149,6 +192,7 @@ fn enter(tuples: &mut Vec<Tuple>, tuple: &Tuple, flows: &Flows, now: Time) {
         }
     }
     tuples.push(*tuple);
+    true
 }
 
 /// A connection of TCP that has been closed lives no more, however long its flow is kept.
@@ -187,19 +231,23 @@ impl Match for Connlimit {
         let Some(seen) = cx.state::<Mutex<Seen>>() else {
             return Matched::No;
         };
-        let own;
-        let tuple = match &cx.tracking.flow {
-            Some(flow) => flow.original(),
+        // In front of tracking, and where nothing is tracked, the kernel looks for a flow itself.
+        let found;
+        let flow = match &cx.tracking.flow {
+            Some(flow) => Ok(flow),
             None => match Tuple::of(cx.packet) {
-                Some(tuple) => {
-                    own = tuple;
-                    &own
-                }
                 None => return Matched::Malformed,
+                Some(tuple) => {
+                    found = cx.flows.lookup(cx.now, &tuple);
+                    found.as_ref().map(|(flow, _)| flow).ok_or(tuple)
+                }
             },
         };
-        let is_assured = (cx.tracking.flow.as_ref()).is_some_and(|flow| flow.lock().status.has(Status::ASSURED));
-        let count = seen.lock().count(self.address(cx), tuple, is_assured, cx.flows, cx.now);
+        let (tuple, stage) = match &flow {
+            Ok(flow) => (flow.original(), Stage::of(flow)),
+            Err(tuple) => (tuple, Stage::Opens),
+        };
+        let count = seen.lock().count(self.address(cx), tuple, stage, cx.flows, cx.now);
         match count {
             Some(count) => ((count as u64 > u64::from(self.limit)) == self.is_above).into(),
             None => Matched::Dropped,
@@ -398,10 +446,13 @@ const SAMPLES: Samples = Samples {
 const NEEDS_ONE: &str = "You must specify \"--connlimit-above\" or \"--connlimit-upto\".";
 
 const DRAWN: Drawn = drawn(
-    |place| if place.may_track { 6 } else { 0 },
+    |place| match place.protocol {
+        Some(protocol::UDP | protocol::ICMP) if place.may_track => 20,
+        _ => 0,
+    },
     |draw| {
         let option = draw.pick(&[UPTO, ABOVE]);
-        draw.give_one(&option.spec, &["0", "1", "2", "3", "5", "10", "4294967295"]);
+        draw.give_one(&option.spec, &["0", "4294967295"]);
         draw.maybe(2, &MASK.spec, &["0", "8", "24", "31", "255.255.255.0", "32"]);
         match draw.below(4) {
             0 => draw.give(&DADDR.spec, ""),
@@ -410,7 +461,11 @@ const DRAWN: Drawn = drawn(
         }
     },
 )
-.in_one_scenario_of(5);
+.in_one_scenario_of(5)
+.without(&[(
+    "-m connlimit with a number that may be reached, or of TCP, whose connections end",
+    "whether what is over still counts depends on where a jiffy ends; kept cases wait for it",
+)]);
 
 #[cfg(test)]
 mod tests {
@@ -419,14 +474,42 @@ mod tests {
 
     #[test]
     fn what_was_not_entered_by_others_is_forgotten() {
-        let (bench, made) = (Bench::new(), read_match(&SPEC, ANY, "--connlimit-above 1").unwrap());
+        let (mut bench, made) = (Bench::new(), read_match(&SPEC, ANY, "--connlimit-above 1").unwrap());
         let state = made.state(bench.now);
         // None of these flows gets into the table: each goes when the next one comes.
         for port in 1..50 {
+            bench.now = Time::from_secs(1000 + u64::from(port));
             let packet = udp(port, 53, &[]);
             let cx = bench.context(&packet, state.as_deref());
             assert_eq!(made.evaluate(&cx), Matched::No);
             assert_eq!(made.explain(&cx), "--connlimit-above 1: 10.0.0.2 has 1 connection");
+        }
+    }
+
+    /// As the kernel counted datagrams that a rule behind this one drops, so that their flows never get into the table.
+    #[test]
+    fn within_a_jiffy_all_that_opens_counts() {
+        let (mut bench, made) = (Bench::new(), read_match(&SPEC, ANY, "--connlimit-above 9").unwrap());
+        let state = made.state(bench.now);
+        for (nanoseconds, port, count) in [
+            (0, 1, 1),
+            (1, 1, 2),
+            (3_999_999, 2, 3),
+            (4_000_000, 2, 1),
+            (5_000_000, 3, 2),
+            (9_000_000, 1, 1),
+        ] {
+            bench.now = Time::from_nanos(1_000_000_000_000 + nanoseconds);
+            let packet = udp(port, 53, &[]);
+            let cx = bench.context(&packet, state.as_deref());
+            made.evaluate(&cx);
+            let said = made.explain(&cx);
+            let plural = if count == 1 { "" } else { "s" };
+            assert_eq!(
+                said,
+                format!("--connlimit-above 9: 10.0.0.2 has {count} connection{plural}"),
+                "after {nanoseconds} ns"
+            );
         }
     }
 
@@ -441,7 +524,13 @@ mod tests {
         let (flows, mut seen) = (Flows::new((1, 2)), Seen::default());
         let tuple = Tuple::of(&udp(1, 2, &[])).unwrap();
         for address in 0..10_000u32 {
-            let count = seen.count(IpAddr::from(address.to_be_bytes()), &tuple, false, &flows, Time::ZERO);
+            let count = seen.count(
+                IpAddr::from(address.to_be_bytes()),
+                &tuple,
+                Stage::Opens,
+                &flows,
+                Time::ZERO,
+            );
             assert_eq!(count, Some(1));
             assert!(seen.of.len() <= MANY + 1);
         }
