@@ -498,6 +498,20 @@ mod tests {
         }
     }
 
+    /// Only what cannot be done is done otherwise; any other failure is told.
+    #[test]
+    fn a_failure_is_no_reason_to_do_otherwise() {
+        let fails = |kind| move |_: &Path| Err(io::Error::from(kind));
+        assert!(elsewhere(&fails(io::ErrorKind::Unsupported)).is_ok());
+        let refused = elsewhere(&fails(io::ErrorKind::PermissionDenied)).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied);
+        // Not to be written.
+        let bench = Bench::new("aside");
+        let file = File::open(bench.file("there", "twelve bytes")).unwrap();
+        assert!(set_aside(&file, 0).is_ok());
+        assert!(set_aside(&file, 5).is_err());
+    }
+
     type Way = dyn Fn(&Path) -> io::Result<File>;
 
     /// Both ways to begin a file: without a name, and with one as where the file system knows no other.

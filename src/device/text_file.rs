@@ -51,3 +51,27 @@ pub fn too_large() -> io::Error {
 
 /// What a lab takes in one request: a ruleset of a hundred thousand rules has some ten megabytes; what is longer than this is a mistake.
 pub const LARGEST_TEXT: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What cannot be read is the end of the text.
+    #[test]
+    fn all_that_there_is_to_read() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("broken"))
+            }
+        }
+        assert_eq!(read_text(&b"-A INPUT\n"[..]), Ok("-A INPUT\n".to_owned()));
+        assert_eq!(read_text((&b"-A "[..]).chain(Broken)), Ok("-A ".to_owned()));
+        let most = LARGEST_TEXT as u64;
+        assert_eq!(
+            read_text(std::io::repeat(b'#').take(most)).map(|it| it.len()),
+            Ok(LARGEST_TEXT)
+        );
+        assert!(read_text(std::io::repeat(b'#').take(most + 1)).is_err());
+    }
+}

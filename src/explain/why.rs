@@ -532,3 +532,6 @@ fn hooks_into<'a>(table: &'a TableRules, chain: &'a str) -> Vec<&'a str> {
     }
     hooks
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,3 +284,19 @@ fn each_packet_stands_alone() {
         Fate::Forwarded
     );
 }
+
+/// A program's packet may be as large as the interface takes, to the byte.
+#[test]
+fn a_program_sends_what_the_interface_takes() {
+    // `sml` takes 600 bytes.
+    for (data, goes) in [(572, true), (573, false)] {
+        let mut example = Example::new(net());
+        let (_, report) = example.send(&udp("172.16.0.1", "172.16.0.9", data).bytes());
+        let expected = match goes {
+            true => Fate::Sent,
+            false => Fate::Stopped(Reason::MessageTooLong),
+        };
+        assert_eq!(report.fate, expected, "{data}");
+        assert_eq!(example.worker.output().len(), usize::from(goes));
+    }
+}

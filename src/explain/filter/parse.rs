@@ -335,3 +335,26 @@ const TESTS: [&str; 20] = [
     "tcp", "udp", "icmp", "proto", "host", "net", "src", "dst", "port", "sport", "dport", "in", "out", "state",
     "verdict", "accept", "drop", "reject", "stolen", "queue",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_one_letter_away_is_meant() {
+        for (word, meant) in [
+            ("tcpp", Some("tcp")),
+            ("tp", Some("tcp")),
+            ("txp", Some("tcp")),
+            ("upd", Some("udp")),
+            ("upx", None),
+            ("dprot", Some("dport")),
+            ("dpotr", Some("dport")),
+            ("dptro", None),
+            ("elephant", None),
+            ("a_very_long_word_indeed", None),
+        ] {
+            assert_eq!(near(word), meant, "{word}");
+        }
+    }
+}
