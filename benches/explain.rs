@@ -95,7 +95,7 @@ mod processor_time {
     use rustix::time::{ClockId, clock_gettime};
 
     /// Of this thread.
-    pub struct ProcessorTime;
+    pub(crate) struct ProcessorTime;
 
     impl Measurement for ProcessorTime {
         type Intermediate = Duration;

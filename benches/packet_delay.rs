@@ -38,7 +38,7 @@ mod linux {
     const ROUNDS: usize = 5;
     const EVERY: Duration = Duration::from_micros(500);
 
-    pub fn main() {
+    pub(crate) fn main() {
         // `cargo test --benches` only wants to know that it runs.
         let (rules, rounds) = match std::env::args().any(|arg| arg == "--test") {
             true => (1000, 1),

@@ -17,7 +17,7 @@ use nflab::suite::{self, Choice};
 use nflab::syntax::problem::Source;
 
 /// What is to be checked. A real one would be read from its file.
-pub const RULES: &str = "\
+pub(crate) const RULES: &str = "\
 *filter
 :INPUT DROP [0:0]
 :FORWARD DROP [0:0]
@@ -29,7 +29,7 @@ COMMIT
 ";
 
 /// What it shall do, in the language of `nflab run`.
-pub const SCRIPT: &str = "\
+pub(crate) const SCRIPT: &str = "\
 # The lan may ask for web pages, and gets the answers.
 send lan tcp 10.0.0.2:40000 > 192.0.2.9:443 S
 expect forwarded
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Everything that the example prints.
-pub fn tell() -> Result<String, Box<dyn Error>> {
+pub(crate) fn tell() -> Result<String, Box<dyn Error>> {
     let mut out = String::new();
     for (name, rules) in [
         ("as it is", RULES.to_owned()),
@@ -71,7 +71,7 @@ pub fn tell() -> Result<String, Box<dyn Error>> {
 }
 
 /// Cases by name and in a table, as `nflab test` reads them from a file, each with a lab of its own; and the rules that no case reached.
-pub const CASES: &str = "\
+pub(crate) const CASES: &str = "\
 host client 10.0.0.2 lan
 host server 192.0.2.9 wan
 test \"the web is open\"
@@ -88,7 +88,7 @@ end
 ///
 /// # Errors
 /// Rules or cases that cannot be read, each with its place.
-pub fn report(rules: &str, cases: &str) -> Result<String, Box<dyn Error>> {
+pub(crate) fn report(rules: &str, cases: &str) -> Result<String, Box<dyn Error>> {
     let text = format!("rules <<EOF\n{rules}EOF\n{cases}");
     // Where texts come from is the caller's business: `&mut |path| std::fs::read_to_string(path)` reads files.
     let mut reader = |path: &Path| match path.to_str() {
@@ -105,7 +105,7 @@ pub fn report(rules: &str, cases: &str) -> Result<String, Box<dyn Error>> {
 ///
 /// # Errors
 /// Rules or a script that cannot be read.
-pub fn failures(rules: &str, script: &str) -> Result<Vec<String>, Box<dyn Error>> {
+pub(crate) fn failures(rules: &str, script: &str) -> Result<Vec<String>, Box<dyn Error>> {
     let mut runner = Runner::new(lab_with(rules)?, ".".into());
     runner.tells = None;
     let source = Source {
@@ -126,7 +126,11 @@ pub fn failures(rules: &str, script: &str) -> Result<Vec<String>, Box<dyn Error>
 ///
 /// # Errors
 /// Rules that cannot be read, or an interface that is not there.
-pub fn open_ports(rules: &str, interface: &str, ports: impl Iterator<Item = u16>) -> Result<Vec<u16>, Box<dyn Error>> {
+pub(crate) fn open_ports(
+    rules: &str,
+    interface: &str,
+    ports: impl Iterator<Item = u16>,
+) -> Result<Vec<u16>, Box<dyn Error>> {
     let mut lab = lab_with(rules)?;
     let id = lab.interface(interface).ok_or("no such interface")?;
     let mut open = Vec::new();

@@ -43,7 +43,7 @@ address = "192.0.2.9/24"
     const CLIENTS_OF_EACH: usize = 20;
     const SOCKET: &str = "/run/nflab/soak/control";
 
-    pub fn main() {
+    pub(crate) fn main() {
         let args: Vec<String> = std::env::args().skip(1).collect();
         let words: Vec<&str> = args.iter().map(String::as_str).collect();
         let result = match words[..] {

@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Everything that the example prints.
-pub fn tell() -> Result<String, Box<dyn Error>> {
+pub(crate) fn tell() -> Result<String, Box<dyn Error>> {
     // The host around the rules: interfaces with addresses and MTU, and a route.
     let mut net = Net::new();
     let lan = net.add_interface(InterfaceName::new("lan").ok_or("a name")?, 1500)?;

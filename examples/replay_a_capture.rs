@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Everything that the example prints.
-pub fn tell() -> Result<String, Box<dyn Error>> {
+pub(crate) fn tell() -> Result<String, Box<dyn Error>> {
     let mut out = String::new();
     let mut now = replayer("rules.v4")?;
     let mut then = replayer("rules.new")?;

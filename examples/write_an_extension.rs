@@ -191,13 +191,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Once in a process, before rules are read.
-pub fn bring() -> Result<(), NameTaken> {
+pub(crate) fn bring() -> Result<(), NameTaken> {
     add_match(&WEEKDAY)?;
     add_target(&COUNTRY)
 }
 
 /// Everything that the example prints: a listing, and two packets, the second three days later.
-pub fn tell() -> Result<String, Box<dyn Error>> {
+pub(crate) fn tell() -> Result<String, Box<dyn Error>> {
     let mut runner = Runner::new(Lab::default_lab(1, TOOLBOX)?, ".".into());
     runner.tells = Some(Detail::Whole);
     let mut out = String::new();

@@ -11,7 +11,7 @@ pub mod base;
 pub mod cli;
 /// Tuples, flows and their table, timeouts, expectations; one tracker a file.
 pub mod conntrack;
-/// Where packets come from and go to: memory, captures, TUN.
+/// Where packets come from and go to: captures, TUN.
 pub mod device;
 /// Specs to manual, completion and grammar.
 pub mod docgen;
@@ -36,7 +36,7 @@ pub mod net;
 /// One packet in flight: bytes, offsets, interfaces, mark, checksum state, and the edits that keep checksums right.
 pub mod packet;
 /// The interactive line editor over a lab.
-pub mod repl;
+pub(crate) mod repl;
 /// Recorded packets through a lab: what became of each, what decided, what another ruleset would do.
 pub mod replay;
 /// What a ruleset is: tables, chains, rules, verdicts; the Match and Target traits. No syntax, no state.

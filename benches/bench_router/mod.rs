@@ -9,13 +9,13 @@ use nflab::net::{Closed, Net, Prefix, Route};
 use nflab::text::{Program, StaticHosts, restore};
 use nflab::wire::{checksum, ipv4};
 
-pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 /// The router's own address on `wan`.
-pub const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// Clients on `lan` (10.0.0.0/8), the router's own address on `wan`, everything else behind it.
-pub struct Setup {
+pub(crate) struct Setup {
     pub router: Router,
     pub workers: Vec<Worker>,
     pub lan: InterfaceId,
@@ -25,11 +25,11 @@ pub struct Setup {
 
 impl Setup {
     /// With the rules of an `iptables-restore` file, and one worker.
-    pub fn new(rules: &str) -> Self {
+    pub(crate) fn new(rules: &str) -> Self {
         Self::with_workers(rules, 1)
     }
 
-    pub fn with_workers(rules: &str, workers: usize) -> Self {
+    pub(crate) fn with_workers(rules: &str, workers: usize) -> Self {
         let mut net = Net::new();
         let mut interface = |name: &str, address: [u8; 4], length: u8| {
             let id = net.add_interface(InterfaceName::new(name).unwrap(), 1500).unwrap();
@@ -73,7 +73,7 @@ impl Setup {
         }
     }
 
-    pub fn receive(&mut self, interface: InterfaceId, bytes: &[u8]) -> (Report, &[Emission]) {
+    pub(crate) fn receive(&mut self, interface: InterfaceId, bytes: &[u8]) -> (Report, &[Emission]) {
         let report = self
             .router
             .receive(&mut self.workers[0], self.now, interface, bytes, &mut Silent);
@@ -81,7 +81,7 @@ impl Setup {
     }
 
     /// Sends a packet that has to get through, and returns what left.
-    pub fn forward(&mut self, interface: InterfaceId, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn forward(&mut self, interface: InterfaceId, bytes: &[u8]) -> Vec<u8> {
         let (report, output) = self.receive(interface, bytes);
         assert_eq!(report.fate, Fate::Forwarded);
         assert_eq!(output.len(), 1);
@@ -89,7 +89,7 @@ impl Setup {
     }
 }
 
-pub fn udp(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), length: usize) -> Vec<u8> {
+pub(crate) fn udp(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), length: usize) -> Vec<u8> {
     let mut datagram = vec![0; 8 + length];
     put16(&mut datagram, 0, source.1);
     put16(&mut datagram, 2, destination.1);
@@ -99,7 +99,7 @@ pub fn udp(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), length: usize)
 }
 
 /// A segment with this many bytes after its header.
-pub fn tcp(
+pub(crate) fn tcp(
     source: (Ipv4Addr, u16),
     destination: (Ipv4Addr, u16),
     flags: u8,
@@ -126,7 +126,7 @@ fn put32(bytes: &mut [u8], at: usize, value: u32) {
 }
 
 /// Source address and port of a packet that left: what NAT made of them.
-pub fn source_of(bytes: &[u8]) -> (Ipv4Addr, u16) {
+pub(crate) fn source_of(bytes: &[u8]) -> (Ipv4Addr, u16) {
     let address = Ipv4Addr::new(bytes[12], bytes[13], bytes[14], bytes[15]);
     (address, u16::from_be_bytes([bytes[20], bytes[21]]))
 }

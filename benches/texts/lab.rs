@@ -7,7 +7,7 @@ use super::{Call, Form};
 
 type Files = Vec<(Cow<'static, str>, String)>;
 
-pub fn forms() -> Vec<Form> {
+pub(crate) fn forms() -> Vec<Form> {
     let form = |name, size, files, call, status| Form {
         name,
         size,

@@ -9,7 +9,7 @@ use wait4::Wait4;
 use super::{Call, Form};
 
 /// What a call cost and how it ended.
-pub struct Cost {
+pub(crate) struct Cost {
     /// Of the processor.
     pub milliseconds: f64,
     /// At most, of one process.
@@ -21,7 +21,7 @@ pub struct Cost {
 
 /// Milliseconds.
 #[derive(Clone, Copy)]
-pub struct Starts {
+pub(crate) struct Starts {
     pub contained: f64,
     pub alone: f64,
     /// The real tools' namespace.
@@ -31,13 +31,13 @@ pub struct Starts {
 }
 
 /// A directory for the files, gone at the end.
-pub struct Place {
+pub(crate) struct Place {
     directory: PathBuf,
     has_real: bool,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = env::temp_dir().join(format!("nflab-texts-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("a temporary directory");
         let has_real = Command::new("unshare")
@@ -54,7 +54,7 @@ impl Place {
 
     /// What nothing costs: to start a lab and contain a command, to start one alone, to make the real tools a namespace, and
     /// to start one program more.
-    pub fn starts(&self) -> Starts {
+    pub(crate) fn starts(&self) -> Starts {
         let least = |words: &[&str]| {
             let times = (0..5).map(|_| self.run(words, 0).milliseconds);
             times.fold(f64::MAX, f64::min)
@@ -76,7 +76,7 @@ impl Place {
         }
     }
 
-    pub fn ours(&self, form: &Form, size: usize) -> Cost {
+    pub(crate) fn ours(&self, form: &Form, size: usize) -> Cost {
         self.write(form, size);
         match form.call {
             Call::Tools(line) | Call::Own(line) => self.run(&["nflab", "sh", "--", "sh", "-c", line], size),
@@ -96,7 +96,7 @@ impl Place {
     }
 
     /// `None` where there is no real tool to ask.
-    pub fn real(&self, form: &Form, size: usize) -> Option<Cost> {
+    pub(crate) fn real(&self, form: &Form, size: usize) -> Option<Cost> {
         let Call::Tools(line) = form.call else { return None };
         if !self.has_real {
             return None;

@@ -7,7 +7,7 @@ use super::{Call, Form};
 
 type Files = Vec<(Cow<'static, str>, String)>;
 
-pub fn forms() -> Vec<Form> {
+pub(crate) fn forms() -> Vec<Form> {
     let tools = |name, size, files, line| Form {
         name,
         size,
@@ -252,11 +252,11 @@ fn rule(verb: &str, n: usize) -> String {
     )
 }
 
-pub fn rules(verb: &str, count: usize) -> String {
+pub(crate) fn rules(verb: &str, count: usize) -> String {
     lines(count, |n| rule(verb, n))
 }
 
-pub fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+pub(crate) fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
     let mut text = String::new();
     for n in 0..count {
         let _ = writeln!(text, "{}", line(n));
@@ -264,7 +264,7 @@ pub fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
     text
 }
 
-pub fn chain_for_each_rule(count: usize) -> Files {
+pub(crate) fn chain_for_each_rule(count: usize) -> Files {
     filter(&format!(
         "{}{}{}",
         lines(count, |n| format!(":c{n} - [0:0]")),
@@ -285,7 +285,7 @@ fn jumps_to_one(count: usize) -> Files {
     filter(&format!(":one - [0:0]\n-A one -j DROP\n{jumps}"))
 }
 
-pub fn chain_of_chains(count: usize) -> Files {
+pub(crate) fn chain_of_chains(count: usize) -> Files {
     filter(&format!(
         "{}-A FORWARD -j c0\n{}",
         lines(count, |n| format!(":c{n} - [0:0]")),

@@ -60,7 +60,7 @@ impl Family {
 }
 
 /// Appends an address as `Display` shows it; five times as fast, for who writes a hundred of them about a packet.
-pub fn write_address(out: &mut String, address: IpAddr) {
+pub(crate) fn write_address(out: &mut String, address: IpAddr) {
     let IpAddr::V4(address) = address else {
         return out.push_str(&address.to_string());
     };

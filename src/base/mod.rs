@@ -10,12 +10,13 @@ pub mod json;
 mod mark;
 mod random;
 mod range;
-pub mod sync;
+pub(crate) mod sync;
 #[cfg(test)]
 pub(crate) mod testing;
 mod time;
 
-pub use address::{AddressMask, Family, write_address};
+pub(crate) use address::write_address;
+pub use address::{AddressMask, Family};
 pub use interface::{InterfaceId, InterfaceMask, InterfaceName};
 pub use mark::MarkMask;
 pub use random::Random;

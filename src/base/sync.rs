@@ -5,18 +5,18 @@
 //! they are what they are everywhere.
 
 #[cfg(not(test))]
-pub use arc_swap::ArcSwap;
+pub(crate) use arc_swap::ArcSwap;
 #[cfg(not(test))]
-pub use parking_lot::{Mutex, MutexGuard};
+pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(test))]
-pub use std::sync::atomic::{AtomicU64, AtomicUsize};
+pub(crate) use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 #[cfg(test)]
-pub use watched::{ArcSwap, AtomicU64, AtomicUsize, Mutex, MutexGuard};
+pub(crate) use watched::{ArcSwap, AtomicU64, AtomicUsize, Mutex, MutexGuard};
 
-pub use std::sync::atomic::Ordering;
+pub(crate) use std::sync::atomic::Ordering;
 
 #[cfg(test)]
-pub mod explore;
+pub(crate) mod explore;
 #[cfg(test)]
 mod watched;

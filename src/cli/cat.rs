@@ -6,7 +6,7 @@ use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::ext;
 use crate::lab::machine::{Machine, ToolOutput};
 
-pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
+pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     let mut output = ToolOutput::default();
     if args.is_empty() {
         return ToolOutput::failure(2, "cat: name a file, such as /proc/net/nf_conntrack\n");
@@ -24,7 +24,7 @@ pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
 }
 
 /// The texts of several files, for who shows them inside of `sh`: a JSON list, null for what cannot be read.
-pub fn texts(machine: &Machine, names: &[String]) -> ToolOutput {
+pub(super) fn texts(machine: &Machine, names: &[String]) -> ToolOutput {
     let texts: Vec<Option<String>> = names.iter().map(|name| read(machine, name).ok()).collect();
     // Texts are always JSON.
     ToolOutput::success(serde_json::to_string(&texts).unwrap_or_default() + "\n")
@@ -90,7 +90,7 @@ fn shared(machine: &Machine, name: &str) -> Result<String, &'static str> {
 }
 
 /// The directory of an extension under `/proc/net`, and a name in it: empty for the directory itself.
-pub fn place_of_shared(path: &str) -> Option<(&'static str, &str)> {
+pub(super) fn place_of_shared(path: &str) -> Option<(&'static str, &str)> {
     let path = path.strip_prefix("/proc/net/")?;
     let (directory, name) = path.split_once('/').unwrap_or((path, ""));
     let known = ext::matches()

@@ -14,7 +14,7 @@ use crate::lab::files::gather;
 use crate::lab::request::{Request, Response};
 use crate::live::control::Client;
 
-pub fn run(name: &str, args: &[OsString]) -> u8 {
+pub(super) fn run(name: &str, args: &[OsString]) -> u8 {
     let args: Vec<String> = args.iter().map(|arg| text_of_os(arg)).collect();
     let target = match current::find() {
         Ok(target) => target,

@@ -15,10 +15,10 @@ use options::{
 
 mod arguments;
 #[cfg(unix)]
-pub mod events;
+pub(crate) mod events;
 mod options;
 
-pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
+pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
     // Said before anything else, an error too.
     let mut warnings = String::new();
     let output = match Request::read(args, &mut warnings) {
@@ -32,7 +32,7 @@ pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
 }
 
 /// Whether these arguments ask for what happens to flows; what is wrong with them is said when the tool runs.
-pub fn listens(args: &[String]) -> bool {
+pub(super) fn listens(args: &[String]) -> bool {
     let request = Request::read(args, &mut String::new());
     request.is_ok_and(|request| (request.command, request.what) == (Command::Events, What::Flows))
 }

@@ -7,7 +7,7 @@ use crate::base::bytes::{os_of, text_of_os};
 use crate::device::standard::tell;
 
 /// All names, for [`Plan::tools`](crate::live::contain::Plan::tools).
-pub fn names() -> Vec<String> {
+pub(super) fn names() -> Vec<String> {
     SHIMS
         .iter()
         .chain(NFT_NAMES.iter().map(|(name, _)| name))
@@ -20,7 +20,7 @@ pub fn names() -> Vec<String> {
 }
 
 /// The tool that a name means, with the arguments for it; a code where it was refused. `None` where it is no such name.
-pub fn resolve(called: &str, args: &[OsString]) -> Option<Result<(String, Vec<OsString>), u8>> {
+pub(super) fn resolve(called: &str, args: &[OsString]) -> Option<Result<(String, Vec<OsString>), u8>> {
     if MULTI.contains(&called) {
         // It is told by its first word what it is.
         let Some((word, rest)) = args.split_first() else {

@@ -13,12 +13,12 @@ use crate::lab::request::{Request, Response};
 use crate::live::control::{self, Client, FindError, Target};
 
 /// Finds it.
-pub fn find() -> Result<Target, FindError> {
+pub(super) fn find() -> Result<Target, FindError> {
     control::find(named().as_deref(), &typed(), running)
 }
 
 /// What `NFLAB` says: a lab's name, or its control socket.
-pub fn named() -> Option<String> {
+pub(super) fn named() -> Option<String> {
     let named = std::env::var_os("NFLAB").filter(|name| !name.is_empty());
     named.map(|name| text_of_os(&name))
 }
@@ -57,7 +57,7 @@ fn in_a_shell(word: &str) -> String {
 }
 
 /// Finds it, or says that there is none and what to do; `instead` is how rules are given without a lab that runs.
-pub fn find_or_say(instead: &str) -> Result<Target, u8> {
+pub(super) fn find_or_say(instead: &str) -> Result<Target, u8> {
     find().map_err(|error| {
         tell!("nflab: {error}");
         if !instead.is_empty() {
@@ -68,14 +68,14 @@ pub fn find_or_say(instead: &str) -> Result<Target, u8> {
 }
 
 /// One question, one answer.
-pub fn ask(target: &Target, request: &Request) -> Result<Response, u8> {
+pub(super) fn ask(target: &Target, request: &Request) -> Result<Response, u8> {
     Client::connect(&target.socket)
         .and_then(|mut client| client.call(request))
         .map_err(|error| gone(&target.socket, &error))
 }
 
 /// The lab as text.
-pub fn copy(target: &Target) -> Result<LabCopy, u8> {
+pub(super) fn copy(target: &Target) -> Result<LabCopy, u8> {
     let request = Request {
         tool: "copy".to_owned(),
         ..Request::default()
@@ -92,13 +92,13 @@ pub fn copy(target: &Target) -> Result<LabCopy, u8> {
     })
 }
 
-pub fn gone(socket: &Path, error: &std::io::Error) -> u8 {
+pub(super) fn gone(socket: &Path, error: &std::io::Error) -> u8 {
     tell!("nflab: {}", what_became(socket, error));
     NO_LAB
 }
 
 /// Why there is no answer.
-pub fn what_became(socket: &Path, error: &std::io::Error) -> String {
+pub(super) fn what_became(socket: &Path, error: &std::io::Error) -> String {
     let verb = match error.kind() {
         std::io::ErrorKind::TimedOut => "hangs",
         _ => "went away",
@@ -107,14 +107,14 @@ pub fn what_became(socket: &Path, error: &std::io::Error) -> String {
 }
 
 /// The live labs of this machine, which only Linux has.
-pub fn running() -> Vec<Target> {
+pub(super) fn running() -> Vec<Target> {
     #[cfg(target_os = "linux")]
     return crate::live::place::Place::targets();
     #[cfg(not(target_os = "linux"))]
     return Vec::new();
 }
 
-pub const NO_LAB: u8 = 4;
+pub(super) const NO_LAB: u8 = 4;
 /// What is longer is broken off between two words.
 const LONGEST_EXAMPLE: usize = 100;
 

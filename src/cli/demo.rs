@@ -8,13 +8,13 @@ use crate::lab::demo::memory::MemoryStage;
 use crate::lab::demo::{Stage, play};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// In memory, also where namespaces could be made
     #[arg(long)]
     memory: bool,
 }
 
-pub fn run(arguments: &Arguments) -> u8 {
+pub(super) fn run(arguments: &Arguments) -> u8 {
     if arguments.memory {
         return in_memory("In memory, as asked: packet by packet, without the kernel.".to_owned());
     }

@@ -6,7 +6,7 @@ use crate::lab::machine::{Machine, ToolOutput};
 #[cfg(unix)]
 use crate::lab::request::Response;
 
-pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
+pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
     let (mut prints, mut clears) = (true, false);
     for arg in args {
         match arg.as_str() {
@@ -41,13 +41,13 @@ pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
 }
 
 /// Whether these arguments ask for lines as they come.
-pub fn follows(args: &[String]) -> bool {
+pub(super) fn follows(args: &[String]) -> bool {
     matches!(args, [only] if FOLLOWS.contains(&only.as_str()))
 }
 
 /// Somebody who reads the log as it is written.
 #[derive(Debug)]
-pub struct Follower {
+pub(super) struct Follower {
     log: KernelLog,
     booted: Time,
     /// The number of the line that comes next.
@@ -57,7 +57,7 @@ pub struct Follower {
 
 impl Follower {
     /// `wake` is called whenever there is something new.
-    pub fn new(machine: &Machine, args: &[String], wake: impl Fn() + Send + Sync + 'static) -> Self {
+    pub(super) fn new(machine: &Machine, args: &[String], wake: impl Fn() + Send + Sync + 'static) -> Self {
         let only_new = args.iter().any(|arg| matches!(arg.as_str(), "-W" | "--follow-new"));
         Self {
             log: machine.log.clone(),
@@ -68,7 +68,7 @@ impl Follower {
     }
 
     /// The lines that have come since, if any.
-    pub fn next_lines(&mut self) -> Option<Response> {
+    pub(super) fn next_lines(&mut self) -> Option<Response> {
         let (lines, next) = self.log.since(self.next);
         if lines.is_empty() {
             self.next = next;
@@ -92,7 +92,7 @@ impl Follower {
 
 /// Has the log's lines printed as they come, in a thread of its own that ends when what this returns is dropped.
 #[cfg(target_os = "linux")]
-pub fn on_output(lab: &crate::lab::memory::Lab) -> impl Drop + use<> {
+pub(super) fn on_output(lab: &crate::lab::memory::Lab) -> impl Drop + use<> {
     let (wake, woken) = std::sync::mpsc::sync_channel(1);
     let log = lab.machine.log.clone();
     let booted = lab.machine.booted;
@@ -116,7 +116,7 @@ pub fn on_output(lab: &crate::lab::memory::Lab) -> impl Drop + use<> {
 }
 
 /// A line as `dmesg` prints it.
-pub fn write(out: &mut String, line: &LogLine, booted: Time) {
+pub(super) fn write(out: &mut String, line: &LogLine, booted: Time) {
     let since = line.time.since(booted);
     *out += &format!(
         "[{:5}.{:06}] {}\n",

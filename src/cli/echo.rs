@@ -4,7 +4,7 @@
 use super::cat::place_of_shared;
 use crate::lab::machine::{KnobError, Machine, ToolOutput};
 
-pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
+pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     let (words, file) = match args {
         [words @ .., arrow, file] if arrow == ">" => (words, Some(file)),
         words => (words, None),

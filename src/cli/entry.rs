@@ -102,7 +102,7 @@ fn contained(called: &str, args: &[OsString]) -> Option<u8> {
 }
 
 /// What can be said on the command line: the manual is made from it.
-pub fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     Arguments::command()
 }
 

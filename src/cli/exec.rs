@@ -10,7 +10,7 @@ use crate::live::exec as hosts;
 use crate::live::place::{Place, RunningLab};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// A host of the lab file
     #[arg(value_name = "HOST")]
     host: String,
@@ -19,7 +19,7 @@ pub struct Arguments {
     command: Vec<OsString>,
 }
 
-pub fn run(arguments: &Arguments) -> u8 {
+pub(super) fn run(arguments: &Arguments) -> u8 {
     let target = match current::find() {
         Ok(target) => target,
         Err(FindError::NoneRuns) => {

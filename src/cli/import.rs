@@ -17,7 +17,7 @@ use crate::syntax::problem::Source;
 use crate::text::StaticHosts;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Listings, commands, scripts or save files; `-` is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -56,7 +56,7 @@ fn host(text: &str) -> Result<(String, IpAddr), String> {
     Ok((name.to_owned(), address))
 }
 
-pub fn run(arguments: &Arguments) -> u8 {
+pub(super) fn run(arguments: &Arguments) -> u8 {
     let kind = arguments.from.as_deref().and_then(Kind::from_name);
     let hosts = arguments
         .host

@@ -14,7 +14,7 @@ use words::{Refused, Words, abbreviates};
 
 use crate::lab::machine::{Machine, ToolOutput};
 
-pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
+pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
     let mut call = Call {
         machine,
         words: Words::new(args),

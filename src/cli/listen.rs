@@ -11,7 +11,7 @@ use crate::lab::request::{Request, Response};
 use crate::live::control::{Client, Target};
 
 /// The lab's side.
-pub fn answer(machine: &Machine, request: &Request, waker: &Waker) -> Option<Answer> {
+pub(super) fn answer(machine: &Machine, request: &Request, waker: &Waker) -> Option<Answer> {
     if !(TOOLBOX.goes_on)(&request.tool, &request.args) {
         return None;
     }
@@ -43,7 +43,7 @@ impl Source for dmesg::Follower {
 }
 
 /// The program's side: prints what comes until it is ended, or the lab goes.
-pub fn run(name: &str, args: &[String], target: &Target) -> u8 {
+pub(super) fn run(name: &str, args: &[String], target: &Target) -> u8 {
     let request = Request {
         tool: name.to_owned(),
         args: args.to_vec(),

@@ -2,7 +2,7 @@
 
 use crate::lab::machine::{Machine, ToolOutput};
 
-pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
+pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     if !args.is_empty() {
         return ToolOutput::failure(1, "Usage: lsmod\n");
     }
@@ -14,4 +14,4 @@ pub fn run(machine: &Machine, args: &[String]) -> ToolOutput {
 }
 
 /// What each is said to take: nothing here has the kernel's sizes.
-pub const SIZE: u32 = 16384;
+pub(super) const SIZE: u32 = 16384;

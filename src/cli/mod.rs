@@ -47,8 +47,10 @@ mod trace;
 mod up;
 
 pub use crate::lab::router_tables::RouterTables;
-pub use entry::{command, main};
-pub use tools::{BY_WORD, SHIMS, TOOLBOX};
+pub(crate) use entry::command;
+pub use entry::main;
+pub use tools::TOOLBOX;
+pub(crate) use tools::{BY_WORD, SHIMS};
 
 use crate::base::Time;
 use crate::text::{Failure, Hosts, Tables};

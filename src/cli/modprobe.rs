@@ -6,7 +6,7 @@ use crate::ext;
 use crate::helper::{self, HelperSpec};
 use crate::lab::machine::{Machine, ToolOutput};
 
-pub fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
+pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
     let (mut remove, mut all, mut quiet, mut dry) = (false, false, false, false);
     let mut words = Vec::new();
     for arg in args {

@@ -10,7 +10,7 @@ use crate::lab::files::{BegunFile, Opener};
 
 /// Reads files, and writes them whole or not at all.
 #[derive(Clone, Copy, Debug)]
-pub struct OnDisk;
+pub(super) struct OnDisk;
 
 impl Opener for OnDisk {
     fn read(&self, path: &Path) -> io::Result<String> {

@@ -11,7 +11,7 @@ use crate::lab::file::LabFile;
 use crate::lab::memory::Lab;
 
 /// From a file, or the default one. What is wrong is said on standard error; the exit code is 2.
-pub fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
+pub(super) fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
     let Some(path) = file else {
         return Lab::default_lab(seed, TOOLBOX).map_err(|error| say(&error.styled()));
     };
@@ -21,13 +21,13 @@ pub fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
 }
 
 /// The hosts that a lab file names.
-pub fn hosts(file: Option<&Path>) -> Result<Hosts, u8> {
+pub(super) fn hosts(file: Option<&Path>) -> Result<Hosts, u8> {
     Ok(Hosts::of_lab(&file_or_default(file)?))
 }
 
 /// The current lab as text. Where there is none, what to do is said, with `instead`; the exit code is 4.
 #[cfg(unix)]
-pub fn current(instead: &str) -> Result<LabCopy, u8> {
+pub(super) fn current(instead: &str) -> Result<LabCopy, u8> {
     super::current::copy(&super::current::find_or_say(instead)?)
 }
 
@@ -39,14 +39,14 @@ pub fn current(instead: &str) -> Result<LabCopy, u8> {
 }
 
 /// Never a silent skip: what the file says and the lab doesn't do yet.
-pub fn note_without_effect(file: &LabFile) {
+pub(super) fn note_without_effect(file: &LabFile) {
     for note in Lab::without_effect(file) {
         tell!("nflab: {note}");
     }
 }
 
 /// The same without notes, for `sh`: its standard error is the command's, and no packet is sent that they could be about.
-pub fn quiet_lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
+pub(super) fn quiet_lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
     let Some(path) = file else {
         return lab(None, seed);
     };
@@ -55,7 +55,7 @@ pub fn quiet_lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
 }
 
 /// The lab file, or the default one's.
-pub fn file_or_default(file: Option<&Path>) -> Result<LabFile, u8> {
+pub(super) fn file_or_default(file: Option<&Path>) -> Result<LabFile, u8> {
     match file {
         Some(path) => load(path),
         None => Lab::default_file().map_err(|error| say(&error.styled())),
@@ -63,7 +63,7 @@ pub fn file_or_default(file: Option<&Path>) -> Result<LabFile, u8> {
 }
 
 /// A lab file, with what is wrong said.
-pub fn load(path: &Path) -> Result<LabFile, u8> {
+pub(super) fn load(path: &Path) -> Result<LabFile, u8> {
     LabFile::load(path, read_bytes).map_err(|error| match error {
         crate::lab::file::LabFileError::Text(error) => say(&error.styled()),
         error => say(&format!("nflab: {error}")),

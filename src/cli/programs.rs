@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::client;
 
 #[derive(Debug, clap::Args)]
-pub struct DmesgArguments {
+pub(super) struct DmesgArguments {
     /// Show it, then forget it
     #[arg(short = 'c', long = "read-clear")]
     read_clear: bool,
@@ -21,13 +21,13 @@ pub struct DmesgArguments {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct CatArguments {
+pub(super) struct CatArguments {
     /// Such as /proc/net/nf_conntrack, /proc/net/ip_tables_names, /proc/modules, or a file under /proc/sys/net
     #[arg(required = true, value_name = "FILE")]
     files: Vec<OsString>,
 }
 
-pub fn dmesg(arguments: &DmesgArguments) -> u8 {
+pub(super) fn dmesg(arguments: &DmesgArguments) -> u8 {
     let given = [
         (arguments.read_clear, "-c"),
         (arguments.clear, "-C"),
@@ -42,10 +42,10 @@ pub fn dmesg(arguments: &DmesgArguments) -> u8 {
     client::run("dmesg", &args)
 }
 
-pub fn cat(arguments: &CatArguments) -> u8 {
+pub(super) fn cat(arguments: &CatArguments) -> u8 {
     client::run("cat", &arguments.files)
 }
 
-pub fn lsmod() -> u8 {
+pub(super) fn lsmod() -> u8 {
     client::run("lsmod", &[])
 }

@@ -13,7 +13,7 @@ mod stage;
 use std::io::{Read, Write};
 use std::path::Path;
 
-pub use self::arguments::Arguments;
+pub(crate) use self::arguments::Arguments;
 use self::arguments::{Wanted, Way, check, filter_among, says_summary};
 use self::complaint::Complaints;
 use self::labs::Labs;
@@ -32,7 +32,7 @@ use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
 use crate::replay::{NoEntrance, Passed, TimedPacket};
 
-pub fn run(arguments: &Arguments) -> u8 {
+pub(super) fn run(arguments: &Arguments) -> u8 {
     match replay(arguments) {
         Ok(code) => code,
         Err(Stop::Said(code)) => code,
@@ -420,7 +420,7 @@ fn finish_tables<'a>(arguments: &'a Arguments, lab: &mut Lab, results: &mut Resu
 }
 
 /// The whole text into a file, or to standard output for `-`.
-pub fn write_text(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write_text(path: &Path, text: &str) -> std::io::Result<()> {
     match path == Path::new("-") {
         true => {
             // That it failed is remembered, and said at the end.

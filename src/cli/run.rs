@@ -13,7 +13,7 @@ use crate::syntax::problem::{Source, abridged};
 
 /// How much is told of packets that were sent, and of tools' output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Telling {
+pub(super) enum Telling {
     Nothing,
     /// What tools print, and no packets.
     Tools,
@@ -21,7 +21,7 @@ pub enum Telling {
 }
 
 impl Telling {
-    pub fn from_flags(verbose: bool, quiet: bool) -> Self {
+    pub(super) fn from_flags(verbose: bool, quiet: bool) -> Self {
         match (verbose, quiet) {
             (true, _) => Self::Everything,
             (_, true) => Self::Nothing,
@@ -30,7 +30,7 @@ impl Telling {
     }
 }
 
-pub fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8 {
+pub(super) fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8 {
     let (source, directory) = match read(script) {
         Ok(read) => read,
         Err(message) => {

@@ -25,7 +25,7 @@ use crate::live::control::{self, Client, Target};
 use crate::live::server::{Admitted, Bounds, Server, Service};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// The lab's file; without it: lan 10.0.0.1/24, wan 192.0.2.1/24 with a default route
     #[arg(long, value_name = "LAB.toml")]
     lab: Option<PathBuf>,
@@ -51,7 +51,7 @@ pub struct Arguments {
     command: Vec<OsString>,
 }
 
-pub fn run(arguments: &Arguments) -> u8 {
+pub(super) fn run(arguments: &Arguments) -> u8 {
     // The lab's file too is read before signals wait for the command: it may be a FIFO that nobody writes to.
     if let Err(why) = keep_what_is_read(arguments) {
         tell!("nflab: {why}");
@@ -226,7 +226,7 @@ pub(super) mod contained {
     }
 
     /// What both `sh` and `import` need before anything else.
-    pub fn signals() -> Result<Signals, u8> {
+    pub(crate) fn signals() -> Result<Signals, u8> {
         own_files_usable();
         enough_files().map_err(|error| {
             tell!("nflab: {error}. Nothing was run");
@@ -317,7 +317,7 @@ pub(super) mod contained {
         }
     }
 
-    pub fn refusal(why: &str, or: &str) -> String {
+    pub(crate) fn refusal(why: &str, or: &str) -> String {
         if found().is_some() {
             return format!(
                 "nflab: a lab inside a lab inside a lab cannot be contained: {why}. Nothing was run. Run it outside of the inner `nflab sh`"
@@ -391,7 +391,7 @@ fn with_path_only(
 }
 
 /// `iptables-save -c` into a file, or to standard output for `-`.
-pub fn save(lab: &mut Lab, file: &Path) -> io::Result<()> {
+pub(super) fn save(lab: &mut Lab, file: &Path) -> io::Result<()> {
     let saved = lab.tool("iptables-save", &["-c".to_owned()], "", Path::new("."));
     super::replay::write_text(file, &saved.stdout)
 }

@@ -8,7 +8,7 @@ use super::tools::SHIMS;
 use crate::base::bytes::text_of_path;
 use crate::device::standard::tell;
 
-pub fn run(directory: &Path) -> u8 {
+pub(super) fn run(directory: &Path) -> u8 {
     match make(directory) {
         Ok(()) => 0,
         Err((path, error)) => {
@@ -28,7 +28,7 @@ pub fn run(directory: &Path) -> u8 {
 }
 
 /// Makes the directory and its links to this program. A link of ours that is there already is made anew; anything else in the way is an error.
-pub fn make(directory: &Path) -> Result<(), (String, io::Error)> {
+pub(super) fn make(directory: &Path) -> Result<(), (String, io::Error)> {
     let failed = |path: &Path| {
         let name = text_of_path(path);
         move |error| (name, error)

@@ -16,7 +16,7 @@ use crate::lab::request::Request;
 use crate::live::control::{Client, Target};
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// An object with a list of labs
     #[arg(long)]
     json: bool,
@@ -58,7 +58,7 @@ struct Host {
 }
 
 /// The lab's side of it: an object on a line.
-pub fn answer(machine: &Machine) -> ToolOutput {
+pub(super) fn answer(machine: &Machine) -> ToolOutput {
     match serde_json::to_string(&Inside::of(machine)) {
         Ok(text) => ToolOutput::success(text + "\n"),
         Err(error) => ToolOutput::failure(1, format!("nflab: the lab's state cannot be told: {error}\n")),
@@ -121,7 +121,7 @@ struct Seen {
     state: Value,
 }
 
-pub fn run(arguments: &Arguments) -> u8 {
+pub(super) fn run(arguments: &Arguments) -> u8 {
     let mut labs: Vec<Seen> = Vec::new();
     let places = places();
     if let Some(name) = current::named()
@@ -175,7 +175,7 @@ pub fn run(arguments: &Arguments) -> u8 {
 }
 
 /// The lab's hosts as lines of `/etc/hosts`; none where it doesn't answer.
-pub fn names_of_hosts(socket: &std::path::Path) -> String {
+pub(super) fn names_of_hosts(socket: &std::path::Path) -> String {
     let mut lines = String::new();
     for host in look(String::new(), socket, Value::Null)
         .inside

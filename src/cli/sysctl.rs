@@ -3,7 +3,7 @@
 use crate::lab::files::{Input, Needs};
 use crate::lab::machine::{Call, KnobError, Machine, ToolOutput};
 
-pub fn run(machine: &Machine, call: &Call<'_>) -> ToolOutput {
+pub(super) fn run(machine: &Machine, call: &Call<'_>) -> ToolOutput {
     match Options::read(call.args) {
         Ok(options) => options.run(machine, call),
         Err(output) => output,
@@ -11,7 +11,7 @@ pub fn run(machine: &Machine, call: &Call<'_>) -> ToolOutput {
 }
 
 /// The files of `-p`, one after the other.
-pub fn needs(args: &[String]) -> Needs {
+pub(super) fn needs(args: &[String]) -> Needs {
     let reads = match Options::read(args) {
         Ok(options) if options.load && !options.all => options
             .files()

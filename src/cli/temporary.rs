@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use crate::base::bytes::text_of_path;
 
 /// Removed with all in it when it is dropped.
-pub struct TemporaryDirectory {
+pub(super) struct TemporaryDirectory {
     pub path: PathBuf,
 }
 
 impl TemporaryDirectory {
-    pub fn make() -> io::Result<Self> {
+    pub(super) fn make() -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
         let base = std::env::temp_dir();
         for attempt in 0..1000 {
@@ -34,7 +34,7 @@ impl Drop for TemporaryDirectory {
 }
 
 #[cfg(target_os = "linux")]
-pub use swept::{SWEEPER, SweptDirectory, sweep};
+pub(crate) use swept::{SWEEPER, SweptDirectory, sweep};
 
 #[cfg(target_os = "linux")]
 mod swept {
@@ -49,13 +49,13 @@ mod swept {
     use crate::device::syscall::close_inherited;
 
     /// A temporary directory that also goes when we are killed: another process of this program makes it, and removes it once it hears no more of us.
-    pub struct SweptDirectory {
+    pub(crate) struct SweptDirectory {
         pub path: PathBuf,
         sweeper: Child,
     }
 
     impl SweptDirectory {
-        pub fn make() -> io::Result<Self> {
+        pub(crate) fn make() -> io::Result<Self> {
             let mut sweeper = Command::new("/proc/self/exe")
                 .arg0("nflab")
                 .arg(SWEEPER)
@@ -89,7 +89,7 @@ mod swept {
     }
 
     /// The first word that means the other process.
-    pub const SWEEPER: &str = "(sweeper)";
+    pub(crate) const SWEEPER: &str = "(sweeper)";
 
     /// What ran there may still be ending, and write while its directory is being emptied: so it is tried until nothing is there, for some seconds.
     fn clear(place: &TemporaryDirectory) {
@@ -102,7 +102,7 @@ mod swept {
     }
 
     /// Tells `=` and the path, or `!` and the system's error.
-    pub fn sweep() -> u8 {
+    pub(crate) fn sweep() -> u8 {
         close_inherited();
         // What the terminal or a shell sends to a whole group is not for us.
         let _ = rustix::process::setsid();

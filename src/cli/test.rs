@@ -20,7 +20,7 @@ use crate::suite::report::{self, Stamp};
 use crate::suite::{self, Case, CaseOutcome, Choice, Coverage, Outcome, Suite, Unreadable};
 
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Test files, and directories to search for files *.test.nflab; the working directory unless given
     files: Vec<PathBuf>,
     /// Run the tests under these rules instead of those the files name; several times: under each
@@ -92,7 +92,7 @@ impl CoverageForm {
     }
 }
 
-pub fn run(arguments: &Arguments) -> u8 {
+pub(super) fn run(arguments: &Arguments) -> u8 {
     if !arguments.watch {
         return once(arguments, &mut Look::new());
     }

@@ -25,7 +25,7 @@ pub const TOOLBOX: Toolbox = Toolbox {
 };
 
 /// The names that `nflab` answers to as a program; `nflab shims` makes a link for each.
-pub const SHIMS: &[&str] = &[
+pub(crate) const SHIMS: &[&str] = &[
     "iptables",
     "iptables-save",
     "iptables-restore",
@@ -45,7 +45,7 @@ pub const SHIMS: &[&str] = &[
 ];
 
 /// Those that it answers to only as its first word (`nflab ip route`), or where somebody made the link: one made unasked would hide the machine's.
-pub const BY_WORD: &[&str] = &["ip"];
+pub(crate) const BY_WORD: &[&str] = &["ip"];
 
 const NAMES: &[&str] = &[
     "iptables",

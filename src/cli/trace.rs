@@ -27,7 +27,7 @@ use crate::syntax::problem::{Problem, Source, SourceError};
 use crate::syntax::words::Words;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// A fresh lab from this file. With neither this nor --rules the current lab is asked: that of `nflab sh`, the one that NFLAB names, or the only
     /// one that runs
     #[arg(long, value_name = "LAB.toml", conflicts_with = "follow")]
@@ -61,7 +61,7 @@ pub struct Arguments {
     packets: Vec<String>,
 }
 
-pub fn run(arguments: &Arguments) -> u8 {
+pub(super) fn run(arguments: &Arguments) -> u8 {
     if let Err(why) = keep_what_is_read(arguments) {
         return refuse(&why);
     }
@@ -166,7 +166,7 @@ struct Told {
 }
 
 /// The lab's side of it: `trace [--json | --short] [--why RULE] [--picture] [--colour] [--] PACKET...` on a copy of the machine.
-pub fn answer(machine: &Machine, args: &[String]) -> ToolOutput {
+pub(super) fn answer(machine: &Machine, args: &[String]) -> ToolOutput {
     let mut form = Form::Text(Detail::Whole);
     let (mut json, mut why) = (false, None);
     let (mut with_picture, mut styled) = (false, false);

@@ -26,7 +26,7 @@ use crate::live::server::{Admitted, Bounds, Server};
 use crate::live::up::{self, Downed, LiveLab, UpOptions};
 
 #[derive(Debug, clap::Args)]
-pub struct UpArguments {
+pub(super) struct UpArguments {
     /// The lab's file; its name without the ending names the lab
     #[arg(value_name = "LAB.toml")]
     lab: PathBuf,
@@ -48,13 +48,13 @@ pub struct UpArguments {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct DownArguments {
+pub(super) struct DownArguments {
     /// Which lab, by its name (a socket's path is for NFLAB); without it, the one that NFLAB names, else the only one there is
     #[arg(value_name = "LAB")]
     lab: Option<String>,
 }
 
-pub fn up(arguments: &UpArguments) -> u8 {
+pub(super) fn up(arguments: &UpArguments) -> u8 {
     if contain::found().is_some() {
         return refused(
             "no lab is brought up inside `nflab sh`: what is asked there is asked of its lab, and no host of another could be entered; run `nflab up` outside of it",
@@ -274,7 +274,7 @@ fn greet(live: &LiveLab, file: &LabFile, detached: bool) {
     say_text(&text);
 }
 
-pub fn down(arguments: &DownArguments) -> u8 {
+pub(super) fn down(arguments: &DownArguments) -> u8 {
     own_files_usable();
     let places = Place::all();
     let (place, name) = match which(&places, arguments.lab.as_deref()) {

@@ -90,12 +90,12 @@ impl Told {
 
 impl Events {
     /// Whether anybody listens.
-    pub fn heard(&self) -> bool {
+    pub(super) fn heard(&self) -> bool {
         self.count.load(Ordering::Relaxed) != 0
     }
 
     /// What a flow that begins now has told: `None` where nobody will hear of it.
-    pub fn begin(&self, settings: &Settings) -> Option<Box<Told>> {
+    pub(super) fn begin(&self, settings: &Settings) -> Option<Box<Told>> {
         let tells = match settings.events {
             0 => false,
             2 => self.heard(),
@@ -112,7 +112,7 @@ impl Events {
     }
 
     /// A packet of the flow has got through.
-    pub fn passed(&self, now: Time, flow: &Flow, is_new: bool) {
+    pub(super) fn passed(&self, now: Time, flow: &Flow, is_new: bool) {
         let mut state = flow.lock();
         let told = Told::of(&state);
         let Some(before) = &mut state.told else { return };
@@ -127,12 +127,12 @@ impl Events {
     }
 
     /// The flow is about to go. `None` where nobody hears of it.
-    pub fn last_words(&self, state: &FlowState) -> Option<FlowState> {
+    pub(super) fn last_words(&self, state: &FlowState) -> Option<FlowState> {
         let tells = self.heard() && state.told.is_some() && state.status.has(Status::CONFIRMED);
         tells.then(|| state.plain())
     }
 
-    pub fn publish(&self, kind: EventKind, flow: &Flow, state: FlowState, at: Option<Time>) {
+    pub(super) fn publish(&self, kind: EventKind, flow: &Flow, state: FlowState, at: Option<Time>) {
         let queues = self.queues.lock();
         for queue in queues.iter() {
             let flow = Flow::new(flow.serial(), (*flow.original(), flow.hash), state.plain());

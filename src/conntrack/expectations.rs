@@ -29,12 +29,12 @@ fn goal(tuple: &Tuple) -> Goal {
 }
 
 impl Expectations {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
     /// The expectation that a new flow fulfils, the oldest of several, which is taken away unless it is permanent.
-    pub fn take(&mut self, now: Time, tuple: &Tuple) -> Option<Arc<Expectation>> {
+    pub(super) fn take(&mut self, now: Time, tuple: &Tuple) -> Option<Arc<Expectation>> {
         self.collect(now);
         let found = self.towards(tuple).find(|it| !it.inactive && it.fits(tuple))?;
         let found = Arc::clone(found);
@@ -45,7 +45,7 @@ impl Expectations {
     }
 
     /// Adds an expectation. The same one again replaces the old; of a flow that has as many as its helper may have, the oldest goes.
-    pub fn add(&mut self, now: Time, new: Expectation, max: u32) -> Result<(), ExpectationRefused> {
+    pub(super) fn add(&mut self, now: Time, new: Expectation, max: u32) -> Result<(), ExpectationRefused> {
         self.collect(now);
         let same = self.towards(&new.tuple).find(|it| it.is_the_same_wish(&new));
         if let Some(serial) = same.map(|it| it.serial) {
@@ -71,26 +71,26 @@ impl Expectations {
     }
 
     /// Takes over what stood in another list.
-    pub fn fill(&mut self, list: Vec<Expectation>) {
+    pub(super) fn fill(&mut self, list: Vec<Expectation>) {
         *self = Self::default();
         for expectation in list {
             self.enter(expectation);
         }
     }
 
-    pub fn all(&mut self, now: Time) -> Vec<Arc<Expectation>> {
+    pub(super) fn all(&mut self, now: Time) -> Vec<Arc<Expectation>> {
         self.collect(now);
         self.all.values().cloned().collect()
     }
 
-    pub fn remove_of(&mut self, master: &Flow) {
+    pub(super) fn remove_of(&mut self, master: &Flow) {
         let serials: Vec<u64> = self.of(master).map(|it| it.serial).collect();
         for serial in serials {
             self.remove(serial);
         }
     }
 
-    pub fn remove(&mut self, serial: u64) {
+    pub(super) fn remove(&mut self, serial: u64) {
         if let Some(gone) = self.all.remove(&serial) {
             self.by_goal.remove(&(goal(&gone.tuple), serial));
             self.by_master.remove(&(gone.master.serial(), serial));
@@ -99,7 +99,7 @@ impl Expectations {
     }
 
     /// Numbers go on from where they were.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         *self = Self {
             next_serial: self.next_serial,
             ..Self::default()
@@ -107,7 +107,7 @@ impl Expectations {
     }
 
     /// Takes out those whose time is over.
-    pub fn collect(&mut self, now: Time) {
+    pub(super) fn collect(&mut self, now: Time) {
         while let Some(&(deadline, serial)) = self.by_deadline.first()
             && deadline <= now
         {

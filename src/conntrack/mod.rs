@@ -10,7 +10,7 @@ mod expectation;
 mod expectations;
 mod flow;
 mod helper;
-pub mod proto;
+pub(crate) mod proto;
 mod settings;
 mod table;
 #[cfg(test)]
@@ -23,9 +23,9 @@ mod tuple;
 
 pub use events::{Event, EventKind, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
-pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Settled, Status};
+pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Status};
 pub use helper::{ConntrackHelper, ExpectPolicy};
-pub use settings::{Frag6Settings, SettingError, Settings};
+pub use settings::{SettingError, Settings};
 pub use table::Table;
 pub use tuple::{Direction, Endpoint, Tuple};
 

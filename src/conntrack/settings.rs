@@ -156,7 +156,7 @@ impl Settings {
 
 /// A knob's place and its kind.
 #[derive(Debug)]
-pub enum Knob<'a> {
+pub(crate) enum Knob<'a> {
     Count,
     Flag(&'a mut bool),
     Small { value: &'a mut u8, most: u8 },
@@ -170,7 +170,7 @@ const MOST_SECONDS: i128 = i32::MAX as i128 / 250;
 
 /// A knob: its name, and where its value is.
 #[derive(Debug)]
-pub struct KnobSpec {
+pub(crate) struct KnobSpec {
     /// Under `net.netfilter`, and a file there.
     pub name: &'static str,
     /// What it was in the ip_conntrack days, where that was something else.

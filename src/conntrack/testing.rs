@@ -76,7 +76,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             table: Table::new((1, 2)),
             settings: Settings::default(),
@@ -85,7 +85,7 @@ impl Bench {
         }
     }
 
-    pub fn context(&self) -> TrackContext<'_> {
+    pub(crate) fn context(&self) -> TrackContext<'_> {
         TrackContext {
             now: self.now,
             settings: &self.settings,
@@ -95,13 +95,13 @@ impl Bench {
         }
     }
 
-    pub fn track(&self, packet: &mut Packet) -> (Tracked, Tracking) {
+    pub(crate) fn track(&self, packet: &mut Packet) -> (Tracked, Tracking) {
         let mut tracking = Tracking::default();
         (self.table.track(&self.context(), packet, &mut tracking), tracking)
     }
 
     /// Tracks and confirms, without anything between.
-    pub fn pass(&self, mut packet: Packet) -> Result<(CtState, Tracking), DropReason> {
+    pub(crate) fn pass(&self, mut packet: Packet) -> Result<(CtState, Tracking), DropReason> {
         let (tracked, mut tracking) = self.track(&mut packet);
         if let Tracked::Drop(reason) = tracked {
             return Err(reason);
@@ -110,14 +110,14 @@ impl Bench {
         Ok((tracking.state_for_matching(), tracking))
     }
 
-    pub fn pass_all(&self, packets: impl IntoIterator<Item = Packet>) {
+    pub(crate) fn pass_all(&self, packets: impl IntoIterator<Item = Packet>) {
         for packet in packets {
             self.pass(packet).unwrap();
         }
     }
 
     /// The states that the matches see.
-    pub fn states(&self, packets: impl IntoIterator<Item = Packet>) -> Vec<&'static str> {
+    pub(crate) fn states(&self, packets: impl IntoIterator<Item = Packet>) -> Vec<&'static str> {
         let state = |packet| match self.pass(packet) {
             Ok((state, _)) => state.name(),
             Err(_) => "dropped",

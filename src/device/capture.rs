@@ -42,7 +42,7 @@ pub struct CapturedPacket<'a> {
     pub comment: Option<&'a str>,
     /// Which way it went, where the capture tells.
     pub direction: Option<Direction>,
-    /// Whether the capture tells that it was another host's ([`LinkType::is_to_another`]).
+    /// Whether the capture tells that it was another host's (`LinkType::is_to_another`).
     pub to_another: bool,
     /// All of it, with the link's header.
     pub frame: Frame<'a>,

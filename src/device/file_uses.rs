@@ -15,7 +15,7 @@ use crate::base::bytes::text_of_path;
 
 /// What one run reads and writes.
 #[derive(Debug, Default)]
-pub struct FileUses {
+pub(crate) struct FileUses {
     read: Vec<(PathBuf, Place)>,
     written: Vec<Written>,
 }
@@ -31,7 +31,7 @@ struct Written {
 
 /// What else may stand on standard output with a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
+pub(crate) enum Sharing {
     /// Other texts, before it or behind it.
     InTurn,
     /// Nothing: who reads it takes all for it.
@@ -53,7 +53,7 @@ enum Place {
 
 impl FileUses {
     /// `-` is standard input.
-    pub fn reads(&mut self, path: &Path) {
+    pub(crate) fn reads(&mut self, path: &Path) {
         let metadata = match is_printed(path) {
             true => standard(0),
             false => std::fs::metadata(path).ok(),
@@ -63,7 +63,7 @@ impl FileUses {
     }
 
     /// A file's result; `-` is standard output.
-    pub fn writes(&mut self, option: &str, path: &Path, sharing: Sharing) {
+    pub(crate) fn writes(&mut self, option: &str, path: &Path, sharing: Sharing) {
         let place = match is_printed(path) {
             true => output(),
             false => of_result(path),
@@ -77,12 +77,12 @@ impl FileUses {
     }
 
     /// Standard output has this besides what options send there.
-    pub fn prints(&mut self, what: &str, sharing: Sharing) {
+    pub(crate) fn prints(&mut self, what: &str, sharing: Sharing) {
         self.writes(what, Path::new("-"), sharing);
     }
 
     /// The first use that would destroy something, or that cannot be, as the user is to be told it.
-    pub fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         for (at, result) in self.written.iter().enumerate() {
             let Written { option, path, .. } = result;
             let named = match is_printed(path) && !option.starts_with('-') {

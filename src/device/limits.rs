@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// What there was before it was raised; `None` where it was enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub(crate) struct Limits {
     pub files: Option<u64>,
     pub stack: Option<u64>,
     pub mask: Option<u32>,
@@ -22,7 +22,7 @@ static MASK: OnceLock<u32> = OnceLock::new();
 
 /// A limit that nobody but root can raise, and too low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TooLow {
+pub(crate) enum TooLow {
     #[error(
         "a process may have {here} files open here, and nflab needs {needed} for this: raise the limit (ulimit -n)"
     )]
@@ -37,12 +37,12 @@ fn unlike_the_view(mask: Mode) -> Option<u32> {
 }
 
 /// For what has many files open, as containment does while it is made.
-pub fn enough_files() -> Result<(), TooLow> {
+pub(crate) fn enough_files() -> Result<(), TooLow> {
     enough_files_beside(0)
 }
 
 /// The same, beside so many that are open all the time, as a lab's devices are.
-pub fn enough_files_beside(open: usize) -> Result<(), TooLow> {
+pub(crate) fn enough_files_beside(open: usize) -> Result<(), TooLow> {
     let open = open as u64;
     let needed = FEWEST_FILES + open;
     raise(Resource::Nofile, MANY_FILES + open, &FILES)
@@ -51,14 +51,14 @@ pub fn enough_files_beside(open: usize) -> Result<(), TooLow> {
 }
 
 /// For all that nflab does.
-pub fn enough_stack() -> Result<(), TooLow> {
+pub(crate) fn enough_stack() -> Result<(), TooLow> {
     raise(Resource::Stack, LARGE_STACK, &STACK)
         .filter(|it| *it < SMALLEST_STACK)
         .map_or(Ok(()), |it| Err(TooLow::Stack(it)))
 }
 
 /// Where the mask takes the owner's own rights away, nobody but root could use what is made, or remove it.
-pub fn own_files_usable() {
+pub(crate) fn own_files_usable() {
     let before = umask(Mode::from_raw_mode(0o077));
     let usable = before - Mode::RWXU;
     umask(usable);
@@ -68,7 +68,7 @@ pub fn own_files_usable() {
 }
 
 /// For the processes that make a contained view.
-pub fn mask_of_view() {
+pub(crate) fn mask_of_view() {
     umask(VIEW_MASK);
 }
 
@@ -89,7 +89,7 @@ fn raise(resource: Resource, wanted: u64, before: &OnceLock<u64>) -> Option<u64>
 
 impl Limits {
     /// Those that this process was started with.
-    pub fn before() -> Self {
+    pub(crate) fn before() -> Self {
         Self {
             files: FILES.get().copied(),
             stack: STACK.get().copied(),
@@ -98,7 +98,7 @@ impl Limits {
     }
 
     /// The same, with the mask wherever it differs from what the contained view is made with, which every user inside may look at.
-    pub fn before_view() -> Self {
+    pub(crate) fn before_view() -> Self {
         let own = umask(VIEW_MASK);
         umask(own);
         let before = Self::before();
@@ -107,7 +107,7 @@ impl Limits {
     }
 
     /// This process has them again.
-    pub fn restore(&self) -> io::Result<()> {
+    pub(crate) fn restore(&self) -> io::Result<()> {
         for (resource, before) in [(Resource::Nofile, self.files), (Resource::Stack, self.stack)] {
             if let Some(before) = before {
                 set(resource, before)?;

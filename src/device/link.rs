@@ -11,7 +11,7 @@ use super::undecoded::{self, Undecoded};
 
 /// A link type whose frames are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkType {
+pub(crate) enum LinkType {
     /// 0 and 108: an address family in four bytes, in the byte order of whoever captured.
     Loopback,
     /// 1: Ethernet, with any number of VLAN tags.
@@ -29,7 +29,7 @@ pub enum LinkType {
 pub enum Content<'a> {
     /// An IP packet, as it stood on the link: maybe with the link's padding behind it, maybe cut short.
     Ip(&'a [u8]),
-    /// Something that carries none, with its EtherType (or, for Ethernet's older form, its length; for [`LinkType::Loopback`], its family).
+    /// Something that carries none, with its EtherType (or, for Ethernet's older form, its length; for `LinkType::Loopback`, its family).
     NotIp { protocol: u32 },
     /// Something that may carry one, for all we know.
     Undecoded(Undecoded),
@@ -39,7 +39,7 @@ pub enum Content<'a> {
 
 impl LinkType {
     /// `None` for one that isn't understood. The upper bits of the number, where pcap keeps the length of the check sequence, don't count.
-    pub fn new(number: u32) -> Option<Self> {
+    pub(crate) fn new(number: u32) -> Option<Self> {
         match number & 0x03ff_ffff {
             0 | 108 => Some(Self::Loopback),
             1 => Some(Self::Ethernet),
@@ -51,11 +51,11 @@ impl LinkType {
     }
 
     /// For error texts: the link types that [`Self::new`] takes.
-    pub const ACCEPTED: &'static str =
+    pub(crate) const ACCEPTED: &'static str =
         "RAW (101), IPV4 (228), IPV6 (229), ETHERNET (1), LINUX_SLL (113), LINUX_SLL2 (276), NULL (0)";
 
     #[inline]
-    pub fn content(self, frame: &[u8]) -> Content<'_> {
+    pub(crate) fn content(self, frame: &[u8]) -> Content<'_> {
         match self {
             Self::Raw => Content::Ip(frame),
             Self::Loopback => loopback(frame),
@@ -71,7 +71,7 @@ impl LinkType {
 
     /// Whether a frame was another host's, seen because the interface was promiscuous: the kernel drops such before its first hook.
     #[inline]
-    pub fn is_to_another(self, frame: &[u8]) -> bool {
+    pub(crate) fn is_to_another(self, frame: &[u8]) -> bool {
         self.packet_type(frame) == Some(PACKET_OTHERHOST)
     }
 
@@ -85,7 +85,7 @@ impl LinkType {
 
     /// Which way a frame went, where its header tells.
     #[inline]
-    pub fn direction(self, frame: &[u8]) -> Option<Direction> {
+    pub(crate) fn direction(self, frame: &[u8]) -> Option<Direction> {
         match self.packet_type(frame)? {
             // To this machine, a broadcast, a multicast.
             0..=2 => Some(Direction::In),

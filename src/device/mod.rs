@@ -1,4 +1,4 @@
-//! Where packets come from and go to: memory, captures, TUN; where results go, and where texts come from: files, standard output.
+//! Where packets come from and go to: captures, TUN; where results go, and where texts come from: files, standard output.
 //!
 //! A [`Device`](crate::device::Device) moves whole IP packets of either family, nothing below them: no link header, no clock. What it must never do is block.
 //!
@@ -10,28 +10,25 @@
 //!   name, and a worker owns one of them. Nothing here is shared, so there is nothing to lock.
 
 mod capture;
-pub mod file_uses;
-pub mod limits;
+pub(crate) mod file_uses;
+pub(crate) mod limits;
 mod link;
-mod memory;
-pub mod result_file;
-pub mod standard;
+pub(crate) mod result_file;
+pub(crate) mod standard;
 #[cfg(target_os = "linux")]
 pub mod syscall;
 pub mod text_file;
 #[cfg(target_os = "linux")]
 mod tun;
-pub mod undecoded;
+pub(crate) mod undecoded;
 
 use std::io;
 
-pub use capture::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket, Direction, Frame};
-pub use link::{Content, LinkType};
-pub use memory::MemoryDevice;
 #[cfg(target_os = "linux")]
-pub use tun::{TunDevice, TunError};
-
 use crate::base::InterfaceName;
+pub use capture::{CaptureError, CaptureReader, CaptureWriter, CapturedPacket, Direction, Frame};
+pub use link::Content;
+pub use tun::{TunDevice, TunError};
 
 /// The largest IP packet that a device hands over: what a 16-bit total length can say (a jumbogram is none).
 pub const LARGEST_PACKET: usize = 65_535;

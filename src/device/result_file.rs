@@ -20,7 +20,7 @@ use crate::base::bytes::{front_of, path_of, text_of_os};
 
 /// A result that is being written. Dropped before [`ResultFile::keep`] it leaves everything as it was.
 #[derive(Debug)]
-pub struct ResultFile {
+pub(crate) struct ResultFile {
     file: File,
     place: Place,
 }
@@ -42,7 +42,7 @@ enum Place {
 
 impl ResultFile {
     /// Begins a result for this name. Fails where the file could not be written in place either.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let old = match fs::metadata(path) {
             Ok(metadata) if !metadata.is_file() && is_strangers_fifo(path, &metadata)? => {
                 return Err(strangers(&metadata));
@@ -122,7 +122,7 @@ impl ResultFile {
     }
 
     /// The result is whole: it takes its place.
-    pub fn keep(self) -> io::Result<()> {
+    pub(crate) fn keep(self) -> io::Result<()> {
         let Self { mut file, place } = self;
         match place {
             Place::Direct => Ok(()),
@@ -152,19 +152,19 @@ impl Write for ResultFile {
 }
 
 /// A whole file at once.
-pub fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut result = ResultFile::create(path)?;
     result.write_all(contents)?;
     result.keep()
 }
 
 /// Standard output (or input), where a file could be named.
-pub fn is_printed(path: &Path) -> bool {
+pub(crate) fn is_printed(path: &Path) -> bool {
     path == Path::new("-")
 }
 
 /// Whether a result can be written there, as far as that can be known before there is one. Nothing is made, and what is there stays.
-pub fn can_be_written(path: &Path) -> io::Result<()> {
+pub(crate) fn can_be_written(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         // Whoever reads a FIFO takes the first closing for the end.
         Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => Ok(()),

@@ -40,12 +40,12 @@ macro_rules! tell_styled {
 pub(crate) use tell_styled;
 
 /// A text to standard output, as it is.
-pub fn say_text(text: &str) {
+pub(crate) fn say_text(text: &str) {
     let _ = try_say(text);
 }
 
 /// The same, for who stops early where nobody takes it.
-pub fn try_say(text: &str) -> io::Result<()> {
+pub(crate) fn try_say(text: &str) -> io::Result<()> {
     if text.is_empty() {
         return Ok(());
     }
@@ -54,38 +54,38 @@ pub fn try_say(text: &str) -> io::Result<()> {
 }
 
 /// A text to standard error, as it is.
-pub fn tell_text(text: &str) {
+pub(crate) fn tell_text(text: &str) {
     let _ = io::stderr().write_all(&bytes_of(text));
 }
 
-pub fn say_line(text: fmt::Arguments<'_>) {
+pub(crate) fn say_line(text: fmt::Arguments<'_>) {
     say_text(&format!("{text}\n"));
 }
 
-pub fn say_styled_line(text: fmt::Arguments<'_>) {
+pub(crate) fn say_styled_line(text: fmt::Arguments<'_>) {
     let _ = say_styled_text(&format!("{text}\n"));
 }
 
-pub fn tell_line(text: fmt::Arguments<'_>) {
+pub(crate) fn tell_line(text: fmt::Arguments<'_>) {
     tell_text(&format!("{text}\n"));
 }
 
-pub fn tell_styled_line(text: fmt::Arguments<'_>) {
+pub(crate) fn tell_styled_line(text: fmt::Arguments<'_>) {
     tell_styled_text(&format!("{text}\n"));
 }
 
 /// A text to standard error; its colours go where it is no terminal.
-pub fn tell_styled_text(text: &str) {
+pub(crate) fn tell_styled_text(text: &str) {
     tell_text(&styled(text, &io::stderr()));
 }
 
 /// A text to standard output; its colours go where it is no terminal. For who stops early where nobody takes it.
-pub fn say_styled_text(text: &str) -> io::Result<()> {
+pub(crate) fn say_styled_text(text: &str) -> io::Result<()> {
     try_say(&styled(text, &io::stdout()))
 }
 
 /// Whether what is written to standard output may have colours.
-pub fn has_colours() -> bool {
+pub(crate) fn has_colours() -> bool {
     anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }
 
@@ -97,12 +97,12 @@ fn styled(text: &str, stream: &impl anstream::stream::RawStream) -> String {
 }
 
 /// Standard output for what is written as it comes. Its failures are remembered, too.
-pub fn output() -> Output {
+pub(crate) fn output() -> Output {
     Output(())
 }
 
 #[derive(Debug)]
-pub struct Output(());
+pub(crate) struct Output(());
 
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -118,13 +118,13 @@ impl Write for Output {
 }
 
 /// What became of standard output, once everything is written: its first failure, unless its reader went away or it was said already.
-pub fn failure() -> Option<io::Error> {
+pub(crate) fn failure() -> Option<io::Error> {
     let _ = output().flush();
     FAILURE.lock().take().filter(|_| !SAID.load(Ordering::Relaxed))
 }
 
 /// Whoever calls this says the failure in words of its own.
-pub fn failure_is_said() {
+pub(crate) fn failure_is_said() {
     SAID.store(true, Ordering::Relaxed);
 }
 
@@ -159,7 +159,7 @@ fn is_of_closed_terminal(_: &io::Error) -> bool {
 }
 
 /// Whether the program was started without a standard output (`>&-`). By now something else stands there.
-pub fn was_closed() -> bool {
+pub(crate) fn was_closed() -> bool {
     #[cfg(target_os = "linux")]
     return super::syscall::output_was_closed();
     #[cfg(not(target_os = "linux"))]

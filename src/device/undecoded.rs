@@ -23,7 +23,7 @@ pub enum Undecoded {
 }
 
 /// What a frame of this type is where it may hold an IP packet; `payload` is what stands behind the type.
-pub fn of(link: LinkType, protocol: u32, payload: &[u8]) -> Option<Undecoded> {
+pub(crate) fn of(link: LinkType, protocol: u32, payload: &[u8]) -> Option<Undecoded> {
     let cooked = matches!(link, LinkType::LinuxCooked | LinkType::LinuxCooked2);
     match (link, u16::try_from(protocol)) {
         (LinkType::Loopback, _) | (_, Err(_)) => {

@@ -7,7 +7,7 @@ use crate::cli;
 use crate::lab::script::OWN_WORDS;
 use crate::suite::FILE_WORDS;
 
-pub fn manual() -> String {
+pub(super) fn manual() -> String {
     let mut page = Page::new("nflab", 1, "netfilter in user space: a router that is a program");
     page.section("SYNOPSIS");
     page.literal("nflab COMMAND [ARGUMENT ...]\nnflab iptables|iptables-save|iptables-restore|conntrack|sysctl|modprobe|ip [ARGUMENT ...]");

@@ -10,7 +10,7 @@ use crate::helper;
 use crate::rule::{Hook, Table};
 use crate::text::options::LONG;
 
-pub fn bash() -> String {
+pub(super) fn bash() -> String {
     let mut out = format!("# Completion of nflab and its tools for bash. {NOTICE}\n\n");
     for spec in MATCHES {
         for name in std::iter::once(spec.name).chain(spec.aliases.iter().copied()) {

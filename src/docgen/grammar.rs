@@ -6,7 +6,7 @@ use super::NOTICE;
 use crate::ext::option::{OptionSpec, ValueKind};
 use crate::ext::{MATCHES, TARGETS};
 
-pub fn extensions() -> String {
+pub(super) fn extensions() -> String {
     let mut out = format!("(* {NOTICE} *)\n\n");
     let names = |kind: &str, names: Vec<&str>| {
         let all: Vec<String> = names.iter().map(|name| rule_name(kind, name)).collect();

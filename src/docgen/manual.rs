@@ -15,7 +15,7 @@ use crate::text::help::SECTIONS;
 use crate::text::options::LONG;
 
 /// nflab-iptables(8): commands and built-in options.
-pub fn iptables() -> String {
+pub(super) fn iptables() -> String {
     let mut page = Page::new("nflab-iptables", 8, "the rules of a lab's router");
     page.section("SYNOPSIS");
     page.literal("nflab iptables [-t TABLE] COMMAND [CHAIN [NUMBER]] [RULE] [OPTIONS]\niptables ...");
@@ -58,7 +58,7 @@ pub fn iptables() -> String {
 }
 
 /// nflab-extensions(7): every match, target and helper there is.
-pub fn extensions() -> String {
+pub(super) fn extensions() -> String {
     let mut page = Page::new("nflab-extensions", 7, "matches, targets and helpers of a lab's router");
     page.section("DESCRIPTION");
     page.paragraph(
@@ -126,7 +126,7 @@ pub fn extensions() -> String {
 }
 
 /// nflab-hooks(7): the order in which a packet meets things.
-pub fn hooks() -> String {
+pub(super) fn hooks() -> String {
     let mut page = Page::new("nflab-hooks", 7, "the way of a packet through a lab's router");
     page.section("DESCRIPTION");
     page.paragraph(

@@ -6,13 +6,13 @@ use super::NOTICE;
 
 /// A manual page being written.
 #[derive(Debug)]
-pub struct Page {
+pub(super) struct Page {
     text: String,
 }
 
 impl Page {
     /// With its header and the NAME section.
-    pub fn new(name: &str, section: u8, about: &str) -> Self {
+    pub(super) fn new(name: &str, section: u8, about: &str) -> Self {
         let mut text = String::new();
         let _ = writeln!(text, ".\\\" {NOTICE}");
         let _ = writeln!(
@@ -27,29 +27,29 @@ impl Page {
         page
     }
 
-    pub fn section(&mut self, title: &str) {
+    pub(super) fn section(&mut self, title: &str) {
         let _ = writeln!(self.text, ".SH {}", quoted(title));
     }
 
-    pub fn subsection(&mut self, title: &str) {
+    pub(super) fn subsection(&mut self, title: &str) {
         let _ = writeln!(self.text, ".SS {}", quoted(title));
     }
 
-    pub fn paragraph(&mut self, text: &str) {
+    pub(super) fn paragraph(&mut self, text: &str) {
         let _ = writeln!(self.text, ".PP\n{}", escaped(text));
     }
 
     /// A term in bold, and below it what it means.
-    pub fn term(&mut self, term: &str, meaning: &str) {
+    pub(super) fn term(&mut self, term: &str, meaning: &str) {
         let _ = writeln!(self.text, ".TP\n.B {}\n{}", escaped(term), escaped(meaning));
     }
 
     /// Lines as they are.
-    pub fn literal(&mut self, lines: &str) {
+    pub(super) fn literal(&mut self, lines: &str) {
         let _ = writeln!(self.text, ".PP\n.RS 4\n.nf\n{}\n.fi\n.RE", escaped(lines.trim_end()));
     }
 
-    pub fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         self.text
     }
 }

@@ -44,7 +44,7 @@ impl Cell {
 
 impl Counter {
     /// Counts a packet of so many bytes. To be called by this worker alone.
-    pub fn count(&self, worker: usize, bytes: usize) {
+    pub(super) fn count(&self, worker: usize, bytes: usize) {
         self.cell(worker).add(Counters {
             packets: 1,
             bytes: bytes as u64,
@@ -52,7 +52,7 @@ impl Counter {
     }
 
     /// What all workers have counted, but for what is not shown any more.
-    pub fn sum(&self) -> Counters {
+    pub(super) fn sum(&self) -> Counters {
         let workers = self.workers();
         let hidden = self.cell(workers);
         // First, because what is hidden has been counted before.
@@ -73,7 +73,7 @@ impl Counter {
     }
 
     /// Shows so much less from now on: what came since somebody read it stays. To be called by who replaces tables, one at a time.
-    pub fn hide(&self, seen: Counters) {
+    pub(super) fn hide(&self, seen: Counters) {
         let hidden = self.cell(self.workers());
         hidden.packets.fetch_add(seen.packets, Ordering::Release);
         hidden.bytes.fetch_add(seen.bytes, Ordering::Release);
@@ -103,7 +103,7 @@ pub(super) struct Places {
 const LARGEST_BLOCK: usize = 256;
 
 impl Places {
-    pub fn new(workers: usize, wanted: usize) -> Self {
+    pub(super) fn new(workers: usize, wanted: usize) -> Self {
         Self {
             workers,
             wanted,
@@ -114,7 +114,7 @@ impl Places {
     }
 
     /// A place where this is counted already.
-    pub fn counting_from(&mut self, start: Counters) -> Counter {
+    pub(super) fn counting_from(&mut self, start: Counters) -> Counter {
         if self.next == self.lane as usize * CELLS_OF_A_LINE {
             let lane = self.wanted.clamp(1, LARGEST_BLOCK).div_ceil(CELLS_OF_A_LINE);
             self.block = (0..lane * (self.workers + 1)).map(|_| Line::default()).collect();

@@ -7,7 +7,7 @@ use crate::rule::{Hook, Table};
 
 /// What is done at one place of a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// Fragments are gathered, since a flow is known by the transport header that only the first one has.
     Defragment,
     Rules(Table),
@@ -18,7 +18,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Defragment => "defragment",
             Self::Rules(table) => table.name(),
@@ -31,7 +31,7 @@ impl Stage {
 }
 
 /// Every hook with its stages and their priorities.
-pub const HOOKS: &[(Hook, &[(i32, Stage)])] = &[
+pub(crate) const HOOKS: &[(Hook, &[(i32, Stage)])] = &[
     (
         Hook::Prerouting,
         &[
@@ -83,7 +83,7 @@ pub const HOOKS: &[(Hook, &[(i32, Stage)])] = &[
 ];
 
 /// The stages of a hook, in order.
-pub fn stages(hook: Hook) -> &'static [(i32, Stage)] {
+pub(super) fn stages(hook: Hook) -> &'static [(i32, Stage)] {
     // In the order of `Hook`, which a test checks.
     HOOKS[hook as usize].1
 }

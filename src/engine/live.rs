@@ -13,13 +13,13 @@ use crate::set::AddressSets;
 
 /// The tables that exist, as packets see them. Never changed: a change publishes another.
 #[derive(Debug, Default)]
-pub struct Live {
+pub(super) struct Live {
     families: [LiveFamily; Family::ALL.len()],
 }
 
 /// The tables of one family.
 #[derive(Clone, Debug, Default)]
-pub struct LiveFamily {
+pub(super) struct LiveFamily {
     tables: [Option<Arc<LiveTable>>; Table::ALL.len()],
     /// In the order they came to exist.
     created: Vec<Table>,
@@ -28,12 +28,12 @@ pub struct LiveFamily {
 }
 
 impl LiveFamily {
-    pub fn table(&self, table: Table) -> Option<&Arc<LiveTable>> {
+    pub(super) fn table(&self, table: Table) -> Option<&Arc<LiveTable>> {
         self.tables[table as usize].as_ref()
     }
 
     /// Tables in the order they came to exist.
-    pub fn created(&self) -> &[Table] {
+    pub(super) fn created(&self) -> &[Table] {
         &self.created
     }
 
@@ -48,17 +48,17 @@ impl LiveFamily {
 }
 
 impl Live {
-    pub fn of(&self, family: Family) -> &LiveFamily {
+    pub(super) fn of(&self, family: Family) -> &LiveFamily {
         &self.families[family as usize]
     }
 
     /// True when a rule of any family makes the kernel track connections.
-    pub fn needs_conntrack(&self) -> bool {
+    pub(super) fn needs_conntrack(&self) -> bool {
         self.families.iter().any(|tables| tables.needs_conntrack)
     }
 
     /// All of it for a router of its own with one worker, which has the same sets.
-    pub fn copy(&self, sets: &dyn AddressSets, now: Time) -> Self {
+    pub(super) fn copy(&self, sets: &dyn AddressSets, now: Time) -> Self {
         let copies = SharedCopies::of_all(&self.shared());
         Self {
             families: std::array::from_fn(|at| self.families[at].copy(&copies, sets, now)),
@@ -66,13 +66,13 @@ impl Live {
     }
 
     /// What the rules of all tables share by name. What none of them names any more is gone.
-    pub fn shared(&self) -> SharedStates {
+    pub(super) fn shared(&self) -> SharedStates {
         let tables = self.families.iter().flat_map(|family| family.tables.iter().flatten());
         tables.flat_map(|table| table.compiled.shared.iter()).collect()
     }
 
     /// A copy with one table replaced, or made. Counters go on where the rule says so; nothing of `self` changes.
-    pub fn with_table(
+    pub(super) fn with_table(
         &self,
         rules: TableRules,
         sets: &dyn AddressSets,
@@ -97,7 +97,7 @@ impl Live {
 }
 
 /// What is to be published, and what is to be done with it.
-pub struct Replacement {
+pub(super) struct Replacement {
     pub live: Live,
     /// Counters that go on in it without what was seen of them.
     seen: Vec<(Counter, Counters)>,
@@ -105,7 +105,7 @@ pub struct Replacement {
 
 impl Replacement {
     /// Puts it into force; returns what was.
-    pub fn publish(self, into: &ArcSwap<Live>) -> Arc<Live> {
+    pub(super) fn publish(self, into: &ArcSwap<Live>) -> Arc<Live> {
         let before = into.swap(Arc::new(self.live));
         for (counter, seen) in self.seen {
             counter.hide(seen);

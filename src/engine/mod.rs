@@ -23,7 +23,7 @@ mod example;
 #[cfg(test)]
 mod sets;
 
-pub use hooks::{HOOKS, Stage};
+pub(crate) use hooks::{HOOKS, Stage};
 pub use live::LiveTable;
 pub use observer::{Event, Failed, Marks, NatNotAsked, Observer, Part, Silent, Tried};
 pub use reason::{Place, Reason};

@@ -43,14 +43,14 @@ pub(super) struct Joining {
 }
 
 impl Joining {
-    pub fn beside(in_force: SharedStates) -> Self {
+    pub(super) fn beside(in_force: SharedStates) -> Self {
         Self {
             in_force,
             joined: SharedStates::default(),
         }
     }
 
-    pub fn join(&mut self, named: &dyn Sharing) -> Arc<dyn Shared> {
+    pub(super) fn join(&mut self, named: &dyn Sharing) -> Arc<dyn Shared> {
         let key: Key = (named.directory(), named.name().into());
         let there = self.joined.0.get(&key).or_else(|| self.in_force.0.get(&key));
         let state = match there {

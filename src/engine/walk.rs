@@ -16,7 +16,7 @@ use crate::rule::{
 };
 
 /// What a walk needs besides the table.
-pub struct Walk<'a> {
+pub(super) struct Walk<'a> {
     pub packet: &'a mut Packet,
     pub tracking: &'a mut Tracking,
     pub net: &'a Net,
@@ -37,13 +37,13 @@ pub struct Walk<'a> {
 
 /// What a table decided, and at which step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub(super) struct Decision {
     pub verdict: Verdict,
     pub step: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     Accept,
     Drop,
     /// A match found the transport header cut short.
@@ -57,14 +57,14 @@ pub enum Verdict {
 }
 
 /// How far a walk came.
-pub enum Walked {
+pub(super) enum Walked {
     Decided(Decision),
     /// A copy of the packet is to be sent; then it goes on.
     Beside(CopyTo, Pause),
 }
 
 /// Where a walk goes on.
-pub struct Pause {
+pub(super) struct Pause {
     at: u32,
     /// A copy walks other tables on the same worker meanwhile: only what lies above is ours.
     bottom: usize,
@@ -73,7 +73,7 @@ pub struct Pause {
 
 impl Walk<'_> {
     /// `None` where the table has no chain at this hook.
-    pub fn run<O: Observer>(self, table: &Arc<LiveTable>, observer: &mut O) -> Option<Walked> {
+    pub(super) fn run<O: Observer>(self, table: &Arc<LiveTable>, observer: &mut O) -> Option<Walked> {
         let compiled = &table.compiled;
         let entry = compiled.entries[self.hook as usize]?;
         if O::WATCHING {
@@ -91,7 +91,12 @@ impl Walk<'_> {
         self.go_on(table, start, observer)
     }
 
-    pub fn go_on<O: Observer>(mut self, table: &Arc<LiveTable>, from: Pause, observer: &mut O) -> Option<Walked> {
+    pub(super) fn go_on<O: Observer>(
+        mut self,
+        table: &Arc<LiveTable>,
+        from: Pause,
+        observer: &mut O,
+    ) -> Option<Walked> {
         let compiled = &table.compiled;
         let entry = compiled.entries[self.hook as usize]?;
         let Pause {

@@ -23,13 +23,13 @@ use crate::wire::ipv4::Ipv4;
 
 /// A filter, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
+pub(crate) struct Filter {
     root: Node,
 }
 
 /// A packet as far as it is known: before the router saw it, `outcome` is `None`.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     /// As it came.
     pub packet: &'a [u8],
     /// `None`: the router's own.
@@ -39,7 +39,7 @@ pub struct Subject<'a> {
 
 /// What became of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Outcome<'a> {
+pub(crate) struct Outcome<'a> {
     /// The interfaces that something left by because of it; `local` where it reached the router.
     pub outputs: &'a [InterfaceName],
     pub state: Option<CtState>,
@@ -49,7 +49,7 @@ pub struct Outcome<'a> {
 
 /// What has a name in the lab that a filter is for.
 #[derive(Clone, Copy)]
-pub struct Names<'a> {
+pub(crate) struct Names<'a> {
     /// The address of a host.
     pub host_of: &'a dyn Fn(&str) -> Option<IpAddr>,
     pub is_interface: &'a dyn Fn(&str) -> bool,
@@ -57,7 +57,7 @@ pub struct Names<'a> {
 
 impl Names<'static> {
     /// For who does not know them yet: whatever may be a name of a host or an interface is one.
-    pub fn of_any_lab() -> Self {
+    pub(crate) fn of_any_lab() -> Self {
         Self {
             host_of: &|name| {
                 let may_be = name.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -69,7 +69,8 @@ impl Names<'static> {
 }
 
 impl Filter {
-    pub fn parse(text: &str) -> Result<Self, SourceError> {
+    #[cfg(test)]
+    fn parse(text: &str) -> Result<Self, SourceError> {
         let no_hosts = Names {
             host_of: &|_| None,
             is_interface: &|_| true,
@@ -78,17 +79,17 @@ impl Filter {
     }
 
     /// The same in a lab, which has hosts and interfaces of these names.
-    pub fn parse_among(text: &str, names: &Names<'_>) -> Result<Self, SourceError> {
+    pub(crate) fn parse_among(text: &str, names: &Names<'_>) -> Result<Self, SourceError> {
         parse::filter(text, names).map(|root| Self { root })
     }
 
     /// Whether a packet fits; a test of what is not known yet counts as failed.
-    pub fn fits(&self, subject: &Subject<'_>) -> bool {
+    pub(crate) fn fits(&self, subject: &Subject<'_>) -> bool {
         self.root.judge(subject, &Headers::of(subject.packet)) == Some(true)
     }
 
     /// Whether a packet may still fit, whatever becomes of it: what to ask before it is passed.
-    pub fn may_fit(&self, packet: &[u8], input: Option<InterfaceName>) -> bool {
+    pub(crate) fn may_fit(&self, packet: &[u8], input: Option<InterfaceName>) -> bool {
         let subject = Subject {
             packet,
             input,

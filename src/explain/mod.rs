@@ -2,8 +2,8 @@
 
 pub mod account;
 pub mod describe;
-pub mod filter;
+pub(crate) mod filter;
 pub mod picture;
 pub mod story;
 mod text;
-pub mod why;
+pub(crate) mod why;

@@ -7,12 +7,12 @@ use super::account::{Told, indent};
 use super::story::{Detail, Story};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colour {
+pub(super) enum Colour {
     Always,
     Never,
 }
 
-pub fn render(text: &mut String, story: &Story, detail: Detail, colour: Colour) {
+pub(super) fn render(text: &mut String, story: &Story, detail: Detail, colour: Colour) {
     let mut page = Page {
         text,
         hook: String::new(),

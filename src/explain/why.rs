@@ -34,7 +34,7 @@ pub struct RulePlace {
 
 /// What is to be said of a rule and a packet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Why {
+pub(crate) struct Why {
     pub packet: u64,
     pub table: String,
     pub chain: String,
@@ -52,7 +52,7 @@ pub struct Why {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tried {
+pub(crate) struct Tried {
     pub hook: String,
     pub matched: bool,
     /// What it did, or the first part of it that failed and the packet's datum against it.
@@ -274,7 +274,7 @@ fn comment(rule: &Rule) -> Option<String> {
 
 impl Why {
     /// `place` is one of `tables`, which were in force for the packet.
-    pub fn of(account: &Account, place: &RulePlace, tables: &[TableRules]) -> Self {
+    pub(crate) fn of(account: &Account, place: &RulePlace, tables: &[TableRules]) -> Self {
         let table = tables.iter().find(|it| it.table == place.table);
         let chain = table.and_then(|table| table.chain(&place.chain));
         let rule = match (chain, place.number) {
@@ -306,12 +306,12 @@ impl Why {
         }
     }
 
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         crate::base::json::to_string(self)
     }
 
     /// A line for the rule, one for each time that it was tried.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let (table, chain, rule) = (&self.table, &self.chain, &self.rule);
         let _ = match self.number {

@@ -8,15 +8,15 @@ mod claims;
 pub mod drawn;
 mod help;
 pub mod listed;
-pub mod matches;
+pub(crate) mod matches;
 pub mod missing;
-pub mod names;
-pub mod number;
+pub(crate) mod names;
+pub(crate) mod number;
 pub mod option;
 mod place;
 pub mod samples;
 mod states;
-pub mod targets;
+pub(crate) mod targets;
 #[cfg(test)]
 mod testing;
 mod wording;
@@ -26,11 +26,11 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::base::Family;
-pub use wording::quoted;
+pub(crate) use wording::quoted;
 
 use crate::rule::{Match, Target};
 use listed::Unlist;
-pub use option::{Exclusive, NeedsOne};
+pub(crate) use option::{Exclusive, NeedsOne};
 use option::{Given, OptionSpec, UsageError};
 use samples::Samples;
 

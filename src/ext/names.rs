@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use crate::base::protocol;
 
 /// The number of a port's name in this protocol (`http` in tcp). Case counts.
-pub fn port_number(name: &str, protocol: u8) -> Option<u16> {
+pub(crate) fn port_number(name: &str, protocol: u8) -> Option<u16> {
     let bit = protocol_bit(protocol)?;
     SERVICES
         .iter()
@@ -19,7 +19,7 @@ pub fn port_number(name: &str, protocol: u8) -> Option<u16> {
 }
 
 /// The number of a port's name, whichever protocol has it.
-pub fn port_of_any_protocol(name: &str) -> Option<u16> {
+pub(crate) fn port_of_any_protocol(name: &str) -> Option<u16> {
     SERVICES
         .iter()
         .chain(SERVICE_ALIASES)
@@ -28,7 +28,7 @@ pub fn port_of_any_protocol(name: &str) -> Option<u16> {
 }
 
 /// The name of a port in this protocol.
-pub fn port_name(port: u16, protocol: u8) -> Option<&'static str> {
+pub(crate) fn port_name(port: u16, protocol: u8) -> Option<&'static str> {
     let bit = protocol_bit(protocol)?;
     let first = SERVICES.partition_point(|&(other, ..)| other < port);
     SERVICES[first..]
@@ -39,7 +39,7 @@ pub fn port_name(port: u16, protocol: u8) -> Option<&'static str> {
 }
 
 /// The number of a protocol's name, in lower case (the tools lower it first). `all` is 0, as `ip` is.
-pub fn protocol_number(name: &str) -> Option<u8> {
+pub(crate) fn protocol_number(name: &str) -> Option<u8> {
     PROTOCOL_ALIASES
         .iter()
         .chain(PROTOCOLS)
@@ -48,7 +48,7 @@ pub fn protocol_number(name: &str) -> Option<u8> {
 }
 
 /// The number of a protocol's name where the tools do not lower it: the capitals must be those of `/etc/protocols`.
-pub fn protocol_number_as_typed(name: &str) -> Option<u8> {
+pub(crate) fn protocol_number_as_typed(name: &str) -> Option<u8> {
     let odd = |number: u8| PROTOCOL_CAPITALS.iter().any(|&(other, _)| other == number);
     let capitals = PROTOCOL_CAPITALS
         .iter()
@@ -62,7 +62,7 @@ pub fn protocol_number_as_typed(name: &str) -> Option<u8> {
 }
 
 /// The name of a protocol as the tools print it. None for 0, which has a wording of its own in each place.
-pub fn protocol_name(number: u8) -> Option<&'static str> {
+pub(crate) fn protocol_name(number: u8) -> Option<&'static str> {
     PROTOCOLS
         .iter()
         .find(|&&(known, _)| known == number && number != 0)
@@ -70,7 +70,7 @@ pub fn protocol_name(number: u8) -> Option<&'static str> {
 }
 
 /// The name of an address as `-L` prints it without `-n`: a lab has no name server, only what Debian's `/etc/hosts` and `/etc/networks` hold.
-pub fn host_name(address: Ipv4Addr) -> Option<&'static str> {
+pub(crate) fn host_name(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         [127, 0, 0, 1] => Some("localhost"),
         [127, 0, 0, 0] => Some("loopback"),
@@ -80,7 +80,7 @@ pub fn host_name(address: Ipv4Addr) -> Option<&'static str> {
 }
 
 /// The inverse of [`host_name`].
-pub fn network_address(name: &str) -> Option<Ipv4Addr> {
+pub(crate) fn network_address(name: &str) -> Option<Ipv4Addr> {
     match name {
         "localhost" => Some(Ipv4Addr::LOCALHOST),
         "loopback" => Some(Ipv4Addr::new(127, 0, 0, 0)),

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 /// The number a text begins with, and what follows it. Base 0 takes `0x10`, `010` and `10`; white space and a plus may stand before it. `None`
 /// where no digit stands there, where a minus does, or where 64 bits are too few.
-pub fn strtoul(text: &str, base: u32) -> Option<(u64, &str)> {
+pub(crate) fn strtoul(text: &str, base: u32) -> Option<(u64, &str)> {
     // Most are a few decimal digits.
     if matches!(base, 0 | 10) && text.len() <= DIGITS && matches!(text.as_bytes(), [b'1'..=b'9', ..]) {
         let length = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -38,7 +38,7 @@ pub fn strtoul(text: &str, base: u32) -> Option<(u64, &str)> {
 }
 
 /// A text that is a number in any base and nothing else.
-pub fn whole_number(text: &str) -> Option<u64> {
+pub(crate) fn whole_number(text: &str) -> Option<u64> {
     match strtoul(text, 0)? {
         (number, "") => Some(number),
         _ => None,
@@ -46,7 +46,7 @@ pub fn whole_number(text: &str) -> Option<u64> {
 }
 
 /// A text that is a number with a fraction and nothing else, as `strtod` reads it: decimal or hexadecimal (`0x1p-2`), `inf`, `nan`.
-pub fn strtod(text: &str) -> Option<f64> {
+pub(crate) fn strtod(text: &str) -> Option<f64> {
     let text = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1.0, digits),
@@ -89,7 +89,7 @@ fn hexadecimal(text: &str) -> Option<f64> {
 }
 
 /// `10.1`, `0x7f.1`, `10.0.0.1`: up to four parts in any base, the last of which fills what is left.
-pub fn inet_aton(text: &str) -> Option<Ipv4Addr> {
+pub(crate) fn inet_aton(text: &str) -> Option<Ipv4Addr> {
     let parts: SmallVec<[u64; 4]> = text
         .split('.')
         .map(|part| {
@@ -104,16 +104,6 @@ pub fn inet_aton(text: &str) -> Option<Ipv4Addr> {
     }
     let high = leading.iter().fold(0, |bits, &part| bits << 8 | part) << free_bits;
     Some(Ipv4Addr::from_bits((high | last) as u32))
-}
-
-/// Four decimal parts, each up to 255, as `xtables_numeric_to_ipaddr` wants them: what NAT targets take.
-pub fn dotted_quad(text: &str) -> Option<Ipv4Addr> {
-    let mut octets = [0; 4];
-    let mut parts = text.split('.');
-    for octet in &mut octets {
-        *octet = u8::try_from(whole_number(parts.next()?)?).ok()?;
-    }
-    parts.next().is_none().then(|| Ipv4Addr::from(octets))
 }
 
 /// So many decimal digits are always a number of 64 bits.

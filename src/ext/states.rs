@@ -58,20 +58,20 @@ fn bits_of_words(text: &str, option: &str, names: &[(u32, &str)]) -> Result<u32,
 }
 
 /// `with_nat`: SNAT and DNAT are words too, as `-m state` has them not.
-pub fn state_words(text: &str, option: &str, with_nat: bool) -> Result<StateBits, UsageError> {
+pub(super) fn state_words(text: &str, option: &str, with_nat: bool) -> Result<StateBits, UsageError> {
     let names = &STATE_NAMES[..if with_nat { 7 } else { 5 }];
     bits_of_words(text, option, names).map(StateBits)
 }
 
 /// ` since packet 3`: which packet brought its flow into this state, where an earlier one did.
-pub fn since(tracking: &Tracking) -> String {
+pub(super) fn since(tracking: &Tracking) -> String {
     tracking
         .since
         .map_or_else(String::new, |number| format!(" since packet {number}"))
 }
 
 /// What of the packet a state is said of.
-pub fn subject(state: CtState) -> &'static str {
+pub(super) fn subject(state: CtState) -> &'static str {
     match state {
         CtState::Invalid | CtState::Untracked => "packet",
         CtState::New | CtState::Established | CtState::Related => "flow",
@@ -80,7 +80,7 @@ pub fn subject(state: CtState) -> &'static str {
 
 /// A set of the words of `--ctstatus`; the bits are the kernel's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StatusBits(pub u32);
+pub(super) struct StatusBits(pub u32);
 
 impl StatusBits {
     const NAMES: [(u32, &'static str); 5] = [
@@ -101,6 +101,6 @@ impl fmt::Display for StatusBits {
     }
 }
 
-pub fn status_words(text: &str, option: &str) -> Result<StatusBits, UsageError> {
+pub(super) fn status_words(text: &str, option: &str) -> Result<StatusBits, UsageError> {
     bits_of_words(text, option, &StatusBits::NAMES).map(StatusBits)
 }

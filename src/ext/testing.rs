@@ -20,11 +20,11 @@ use crate::wire::{checksum, ipv4};
 
 /// `-p` of the rule under test.
 #[derive(Clone, Copy)]
-pub struct P(pub u8, pub bool);
+pub(super) struct P(pub u8, pub bool);
 
 impl P {
     /// As a sample says it: `-p tcp`, `! -p 17`, or nothing.
-    pub fn of(before: &str) -> Self {
+    pub(super) fn of(before: &str) -> Self {
         let (inverted, rest) = match before.strip_prefix("! ") {
             Some(rest) => (true, rest),
             None => (false, before),
@@ -40,13 +40,13 @@ impl P {
     }
 }
 
-pub const ANY: P = P(0, false);
-pub const TCP: P = P(protocol::TCP, false);
-pub const UDP: P = P(protocol::UDP, false);
-pub const ICMP: P = P(protocol::ICMP, false);
+pub(super) const ANY: P = P(0, false);
+pub(super) const TCP: P = P(protocol::TCP, false);
+pub(super) const UDP: P = P(protocol::UDP, false);
+pub(super) const ICMP: P = P(protocol::ICMP, false);
 
 /// Splits as a shell does, with double quotes and backslashes only.
-pub fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quoted = false;
@@ -110,18 +110,18 @@ fn given(p: P, options: &[GivenOption]) -> Given<'_> {
     }
 }
 
-pub fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn Match>, UsageError> {
+pub(super) fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn Match>, UsageError> {
     let options = read(spec.name, spec.options, p, text)?;
     spec.finish(&given(p, &options))
 }
 
-pub fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result<Arc<dyn Target>, UsageError> {
+pub(super) fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result<Arc<dyn Target>, UsageError> {
     let options = read(spec.name, spec.options, p, text)?;
     spec.finish(&given(p, &options))
 }
 
 /// Asks the extension about a place; `Err` holds the kernel's words.
-pub fn placed(
+pub(super) fn placed(
     p: P,
     table: Table,
     hooks: &[Hook],
@@ -131,7 +131,7 @@ pub fn placed(
 }
 
 /// As `placed`, of a rule that has these matches.
-pub fn placed_behind(
+pub(super) fn placed_behind(
     matches: &[Arc<dyn Match>],
     p: P,
     table: Table,
@@ -150,11 +150,11 @@ pub fn placed_behind(
     .map_err(|refusal| refusal.reason)
 }
 
-pub const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-pub const DESTINATION: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
+pub(super) const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(super) const DESTINATION: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
 
 /// A packet from 10.0.0.2 to 192.0.2.9 with identification 1 and TTL 64; `fragment` is the field of flags and offset.
-pub fn ip(protocol: u8, fragment: u16, transport: &[u8]) -> Packet {
+pub(super) fn ip(protocol: u8, fragment: u16, transport: &[u8]) -> Packet {
     let mut bytes = ipv4::Repr {
         tos: 0,
         identification: 1,
@@ -172,7 +172,7 @@ pub fn ip(protocol: u8, fragment: u16, transport: &[u8]) -> Packet {
 }
 
 /// Sequence number 0x01020304, acknowledgement 0, window 1000.
-pub fn tcp(source: u16, destination: u16, flags: u8, options: &[u8]) -> Packet {
+pub(super) fn tcp(source: u16, destination: u16, flags: u8, options: &[u8]) -> Packet {
     let mut segment = vec![0; 20];
     segment[..2].copy_from_slice(&source.to_be_bytes());
     segment[2..4].copy_from_slice(&destination.to_be_bytes());
@@ -186,7 +186,7 @@ pub fn tcp(source: u16, destination: u16, flags: u8, options: &[u8]) -> Packet {
     ip(protocol::TCP, 0, &segment)
 }
 
-pub fn udp(source: u16, destination: u16, payload: &[u8]) -> Packet {
+pub(super) fn udp(source: u16, destination: u16, payload: &[u8]) -> Packet {
     let mut datagram = Vec::new();
     datagram.extend_from_slice(&source.to_be_bytes());
     datagram.extend_from_slice(&destination.to_be_bytes());
@@ -197,7 +197,7 @@ pub fn udp(source: u16, destination: u16, payload: &[u8]) -> Packet {
 }
 
 /// The answer to `udp(1000, 53, ..)`.
-pub fn udp_reply() -> Packet {
+pub(super) fn udp_reply() -> Packet {
     let mut packet = udp(53, 1000, &[]);
     packet.set_address(End::Source, DESTINATION.into());
     packet.set_address(End::Destination, SOURCE.into());
@@ -205,7 +205,7 @@ pub fn udp_reply() -> Packet {
 }
 
 /// Where a packet is asked about.
-pub struct Bench {
+pub(super) struct Bench {
     pub tracking: Tracking,
     pub net: Net,
     pub flows: Flows,
@@ -221,7 +221,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             tracking: Tracking::default(),
             net: Net::new(),
@@ -238,7 +238,7 @@ impl Bench {
         }
     }
 
-    pub fn context<'a>(&'a self, packet: &'a Packet, state: Option<&'a State>) -> Context<'a> {
+    pub(super) fn context<'a>(&'a self, packet: &'a Packet, state: Option<&'a State>) -> Context<'a> {
         Context {
             packet,
             tracking: &self.tracking,
@@ -256,7 +256,7 @@ impl Bench {
     }
 
     /// A bench whose router has 10.0.0.1/24 on `lan` and 192.0.2.1/24 on `wan`, and the two's identities.
-    pub fn with_addresses() -> (Self, InterfaceId, InterfaceId) {
+    pub(super) fn with_addresses() -> (Self, InterfaceId, InterfaceId) {
         let mut bench = Self::new();
         let mut add = |name, address: [u8; 4]| {
             let id = bench
@@ -271,7 +271,7 @@ impl Bench {
     }
 
     /// Lets a datagram from 10.0.0.2:1000 to 192.0.2.9:53 open a flow, and tracks `packet` after it.
-    pub fn track(&mut self, packet: &mut Packet) {
+    pub(super) fn track(&mut self, packet: &mut Packet) {
         let flows = Flows::new((1, 2));
         let settings = Settings::default();
         let cx = TrackContext {
@@ -292,7 +292,7 @@ impl Bench {
     }
 
     /// The answer, and the sentence where it is no.
-    pub fn ask(&self, made: &dyn Match, packet: &Packet) -> (Matched, String) {
+    pub(super) fn ask(&self, made: &dyn Match, packet: &Packet) -> (Matched, String) {
         let state = BoundState::fresh(made, self.now);
         let cx = self.context(packet, state.as_deref());
         let matched = made.evaluate(&cx);
@@ -303,7 +303,7 @@ impl Bench {
         (matched, why)
     }
 
-    pub fn apply(&mut self, made: &dyn Target, packet: &mut Packet) -> TargetVerdict {
+    pub(super) fn apply(&mut self, made: &dyn Target, packet: &mut Packet) -> TargetVerdict {
         let mut services = Recorder {
             logged: &mut self.logged,
             mapped: &mut self.mapped,
@@ -342,7 +342,7 @@ impl Services for Recorder<'_> {
 }
 
 /// Options typed, packets, and the sentence for those that must not match (empty: it must match).
-pub fn match_packets(spec: &'static MatchSpec, p: P, bench: &Bench, cases: &[(&str, &Packet, &str)]) {
+pub(super) fn match_packets(spec: &'static MatchSpec, p: P, bench: &Bench, cases: &[(&str, &Packet, &str)]) {
     for (typed, packet, sentence) in cases {
         let made = read_match(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
         let (matched, why) = bench.ask(made.as_ref(), packet);

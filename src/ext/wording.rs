@@ -6,12 +6,12 @@ use super::names;
 use crate::base::PortRange;
 
 /// `! ` or nothing.
-pub fn not(inverted: bool) -> &'static str {
+pub(super) fn not(inverted: bool) -> &'static str {
     if inverted { "! " } else { "" }
 }
 
 /// A text as `iptables-save` prints it: bare where it holds only letters, digits, `_` and `-`, else in quotes with `"`, `\` and `'` escaped.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if !text.is_empty() && text.bytes().all(bare) {
         return text.to_owned();
@@ -28,7 +28,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// `80` or `80:90`.
-pub struct Ports(pub PortRange);
+pub(super) struct Ports(pub PortRange);
 
 impl fmt::Display for Ports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +42,7 @@ impl fmt::Display for Ports {
 }
 
 /// A port by name where names are wanted and it has one in this protocol.
-pub struct Port {
+pub(super) struct Port {
     pub port: u16,
     pub protocol: u8,
     pub numeric: bool,

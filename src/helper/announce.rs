@@ -43,11 +43,11 @@ pub(super) struct Wish {
 }
 
 impl Reading<'_, '_> {
-    pub fn direction(&self) -> Direction {
+    pub(super) fn direction(&self) -> Direction {
         self.tracking.direction
     }
 
-    pub fn ends(&self) -> Ends {
+    pub(super) fn ends(&self) -> Ends {
         let (state, direction) = (self.flow.lock(), self.direction());
         Ends {
             sender: *state.tuple(self.flow, direction),
@@ -57,7 +57,7 @@ impl Reading<'_, '_> {
     }
 
     /// What the helper remembers of the flow.
-    pub fn remembered<T: HelperData + Clone + Default>(&self) -> T {
+    pub(super) fn remembered<T: HelperData + Clone + Default>(&self) -> T {
         let state = self.flow.lock();
         let data = state.helper_data.as_deref().map(|data| data as &dyn Any);
         data.and_then(|data| data.downcast_ref::<T>())
@@ -66,7 +66,7 @@ impl Reading<'_, '_> {
     }
 
     /// Changes what it remembers.
-    pub fn remember<T: HelperData + Default>(&self, change: impl FnOnce(&mut T)) {
+    pub(super) fn remember<T: HelperData + Default>(&self, change: impl FnOnce(&mut T)) {
         let mut state = self.flow.lock();
         let data = state.helper_data.get_or_insert_with(|| Box::<T>::default());
         if let Some(data) = (&mut **data as &mut dyn Any).downcast_mut::<T>() {
@@ -75,7 +75,7 @@ impl Reading<'_, '_> {
     }
 
     /// Expects the flow as the packet announces it. `Err` where that is refused: the packet is dropped, so that its sender tries again.
-    pub fn expect(&mut self, wish: &Wish) -> Result<HeardWhat, DropReason> {
+    pub(super) fn expect(&mut self, wish: &Wish) -> Result<HeardWhat, DropReason> {
         let expected = self.enter(wish, wish.to.id).map_err(DropReason::Expectation)?;
         Ok(HeardWhat::Announced {
             expected,
@@ -85,7 +85,7 @@ impl Reading<'_, '_> {
 
     /// The same where the flow may be under NAT: then a port is taken that is free outside, the one that was named if it can be, and the packet
     /// gets what `write` makes of the address and the port in the place of `named`, a range of its payload. If that fails nothing is expected.
-    pub fn announce(
+    pub(super) fn announce(
         &mut self,
         wish: &Wish,
         named: Range<usize>,

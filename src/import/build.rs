@@ -15,14 +15,14 @@ use crate::text::restore::{self, Marks};
 use crate::text::{Counted, Failure, Program, Session, save};
 
 /// Tables as they were read.
-pub struct Built {
+pub(super) struct Built {
     router: Router,
     /// Which command made a rule: an index of the draft's commands.
     made_by: Marks,
 }
 
 impl Built {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             router: Router::new(Config::new(Net::default()), 1, 1, Box::new(Closed)),
             made_by: Marks::default(),
@@ -30,14 +30,14 @@ impl Built {
     }
 
     /// Whether all of a draft could be done; what was built here before is lost.
-    pub fn takes(&mut self, draft: &Draft, options: &Options) -> bool {
+    pub(super) fn takes(&mut self, draft: &Draft, options: &Options) -> bool {
         let mut told = Told::default();
         self.add(draft, options, &mut told);
         told.refused.is_empty()
     }
 
     /// Does a draft's commands; those that cannot be done are refused, the others stand.
-    pub fn add(&mut self, draft: &Draft, options: &Options, told: &mut Told) {
+    pub(super) fn add(&mut self, draft: &Draft, options: &Options, told: &mut Told) {
         let mut left_out = HashSet::new();
         let mut searched = 0;
         let mut table = self.perform(draft, draft.commands.len(), &mut left_out, options, Some(told));
@@ -132,21 +132,21 @@ impl Built {
         session.close()
     }
 
-    pub fn table(&self, table: Table) -> TableRules {
+    pub(super) fn table(&self, table: Table) -> TableRules {
         self.router.table(Family::V4, table)
     }
 
-    pub fn session(&self, table: Table) -> Session {
+    pub(super) fn session(&self, table: Table) -> Session {
         Session::open(&mut RouterTables::new(&self.router, THE_BEGINNING), Family::V4, table)
     }
 
-    pub fn made_by(&self, rule: CountId) -> Option<usize> {
+    pub(super) fn made_by(&self, rule: CountId) -> Option<usize> {
         self.made_by.line(rule).map(|at| at as usize)
     }
 
     /// Reads what would be written as `iptables-restore` reads it. What it refuses, or takes for something else, is refused here, by the line it
     /// comes from: a listing's chain may have a name that no file can say.
-    pub fn read_back(&self, draft: &Draft, counted: bool, options: &Options, told: &mut Told) {
+    pub(super) fn read_back(&self, draft: &Draft, counted: bool, options: &Options, told: &mut Told) {
         let text = self.save(std::iter::once(draft.table), counted);
         let other = Self::new();
         let mut tables = RouterTables::new(&other.router, THE_BEGINNING);
@@ -206,7 +206,7 @@ impl Built {
     }
 
     /// What `iptables-save` prints of these tables, without its own comments.
-    pub fn save(&self, chosen: impl Iterator<Item = Table>, counted: bool) -> String {
+    pub(super) fn save(&self, chosen: impl Iterator<Item = Table>, counted: bool) -> String {
         let mut out = String::new();
         let mut tables = RouterTables::new(&self.router, THE_BEGINNING);
         for table in chosen {

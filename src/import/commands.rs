@@ -11,7 +11,7 @@ use crate::syntax::problem::Source;
 use crate::text::restore::{self, Argument};
 
 /// Every table that the text tells. A `-P` behind a rule, or for a chain that had one, begins the next.
-pub fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
+pub(super) fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
     let mut reader = Reader {
         source: &source.name,
         options,

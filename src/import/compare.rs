@@ -16,7 +16,7 @@ use crate::text::command::{Listing, ThenZero};
 use crate::text::{list, restore, save};
 
 /// Holds a table that was built against the draft that it was built from.
-pub fn compare(draft: &Draft, built: &Built, options: &Options, told: &mut Told) {
+pub(super) fn compare(draft: &Draft, built: &Built, options: &Options, told: &mut Told) {
     match &draft.form {
         Some(form) => listed(draft, form, built, options, told),
         None => saved(draft, built, told),

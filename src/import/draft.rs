@@ -7,7 +7,7 @@ use crate::text::restore::Argument;
 
 /// One table of one text.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub(super) struct Draft {
     pub source: String,
     pub kind: Kind,
     /// Where it begins.
@@ -23,13 +23,13 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub fn rules(&self) -> usize {
+    pub(super) fn rules(&self) -> usize {
         self.commands.len()
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct Chain {
+pub(super) struct Chain {
     pub line: usize,
     pub name: String,
     /// A built-in chain has one.
@@ -39,14 +39,14 @@ pub struct Chain {
 
 /// A command that makes a rule.
 #[derive(Clone, Debug)]
-pub struct Command {
+pub(super) struct Command {
     pub line: usize,
     pub words: Vec<Argument<'static>>,
 }
 
 impl Command {
     /// The words as a line that reads as them.
-    pub fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         let words: Vec<String> = self.words[1..].iter().map(|word| shown(&word.text)).collect();
         words.join(" ")
     }
@@ -60,6 +60,6 @@ fn shown(word: &str) -> String {
 }
 
 /// The policy of this name.
-pub fn policy(name: &str) -> Option<Policy> {
+pub(super) fn policy(name: &str) -> Option<Policy> {
     [Policy::Accept, Policy::Drop].into_iter().find(|it| it.name() == name)
 }

@@ -43,7 +43,7 @@ impl Kind {
 /// Sees what a text is; the error says what was expected. Structure decides, and words only where there is none: whatever stands in a comment or
 /// a prefix, a text that begins as a save file, as commands or as a listing is read and never run. Only a first line `#!`, or a line that
 /// calls the tool as a shell would, makes a script; in doubt it is none. A listing may stand between the prompts it was copied with.
-pub fn detect(text: &str) -> Result<Kind, String> {
+pub(crate) fn detect(text: &str) -> Result<Kind, String> {
     let text = &unindented(text);
     if let Some(program) = text.strip_prefix("#!") {
         // A save file that was made to run.
@@ -95,7 +95,7 @@ pub fn detect(text: &str) -> Result<Kind, String> {
 }
 
 /// A text without the blanks that stand before each of its lines, as people indent what they paste.
-pub fn unindented(text: &str) -> String {
+pub(crate) fn unindented(text: &str) -> String {
     let blanks = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
     let indented = text.lines().filter(|line| !line.trim_ascii().is_empty());
     let common = indented.map(blanks).min().unwrap_or(0);

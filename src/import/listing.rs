@@ -18,14 +18,14 @@ use crate::text::restore::Argument;
 
 /// How rules were listed, and the lines themselves, to hold them against a listing of what was read.
 #[derive(Clone, Debug)]
-pub struct Form {
+pub(super) struct Form {
     pub columns: Columns,
     pub headings: Vec<Heading>,
     pub rows: Vec<Row>,
 }
 
 impl Form {
-    pub fn rows_by_chain(&self) -> HashMap<&str, Vec<&Row>> {
+    pub(super) fn rows_by_chain(&self) -> HashMap<&str, Vec<&Row>> {
         let mut rows: HashMap<&str, Vec<&Row>> = HashMap::new();
         for row in &self.rows {
             rows.entry(row.chain.as_str()).or_default().push(row);
@@ -36,7 +36,7 @@ impl Form {
 
 /// `Chain INPUT (policy DROP 3 packets, 120 bytes)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heading {
+pub(super) struct Heading {
     pub line: usize,
     pub chain: String,
     pub about: About,
@@ -44,7 +44,7 @@ pub struct Heading {
 
 /// What stands in the brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum About {
+pub(super) enum About {
     Policy {
         name: String,
         counted: Option<(String, String)>,
@@ -54,20 +54,20 @@ pub enum About {
 
 /// Chains that may be of one table.
 #[derive(Clone, Debug)]
-pub struct Group {
+pub(super) struct Group {
     pub table: Option<Table>,
     pub form: Form,
 }
 
 /// The name and what stands in the brackets, if the line is a chain's heading.
-pub fn chain_heading(line: &str) -> Option<(&str, &str)> {
+pub(super) fn chain_heading(line: &str) -> Option<(&str, &str)> {
     let (name, inside) = line.strip_prefix("Chain ")?.split_once(" (")?;
     let inside = inside.strip_suffix(')')?;
     (!name.is_empty() && !name.contains(' ')).then_some((name, inside))
 }
 
 /// Every table that the text lists.
-pub fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
+pub(super) fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
     let groups = scan(&source.name, &source.text, told);
     // One for all: a text may have very many groups.
     let mut trial = Built::new();
@@ -78,7 +78,7 @@ pub fn read(source: &Source, options: &Options, told: &mut Told) -> Vec<Draft> {
 }
 
 /// The lines, without asking what they mean.
-pub fn scan(source: &str, text: &str, told: &mut Told) -> Vec<Group> {
+pub(super) fn scan(source: &str, text: &str, told: &mut Told) -> Vec<Group> {
     let mut scanner = Scanner {
         groups: Vec::new(),
         headings: HashSet::new(),

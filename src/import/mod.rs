@@ -4,18 +4,18 @@
 //! Each kind of text is read into `draft::Draft`s, one a table: chains, and commands with the lines they come from. `build` does the
 //! commands as `iptables-restore` would and refuses by line what cannot be done. Then what came of it is listed again in the form that was
 //! read and compared line by line (`compare`), so that nothing is lost unnoticed, and what would be written is read back as `iptables-restore` reads it. Scripts are not read but run, which is `cli`'s business;
-//! [`script`](crate::import::script) prepares them.
+//! `script` prepares them.
 
 mod build;
 mod commands;
 mod compare;
 mod draft;
-pub mod kind;
+pub(crate) mod kind;
 mod listing;
 mod place;
 mod row;
 mod save;
-pub mod script;
+pub(crate) mod script;
 
 use std::fmt::{self, Write};
 

@@ -10,13 +10,13 @@ use crate::ext;
 use crate::rule::Table;
 
 /// True when these built-in chains are all that some table has.
-pub fn is_whole(built_in: &[&str]) -> bool {
+pub(super) fn is_whole(built_in: &[&str]) -> bool {
     Table::ALL.into_iter().any(|table| has_all(table, built_in))
 }
 
 /// Gives the draft its table and the chains that are missing; says what was not known. `None` where nothing can be said. In `trial` is tried which
 /// table takes it.
-pub fn settle(
+pub(super) fn settle(
     mut draft: Draft,
     named: Option<Table>,
     whole: bool,

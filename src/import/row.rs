@@ -12,7 +12,7 @@ use crate::text::list::Columns;
 
 /// A rule as it was listed.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub(super) struct Row {
     pub line: usize,
     pub chain: String,
     pub text: String,
@@ -34,7 +34,7 @@ pub struct Row {
 
 /// A word that a `!` may stand before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Negatable {
+pub(super) struct Negatable {
     pub inverted: bool,
     pub word: String,
 }
@@ -54,7 +54,7 @@ impl Negatable {
 
 /// A row as words of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Read {
+pub(super) struct Read {
     /// From the program's name on.
     pub words: Vec<String>,
     pub unknown: Vec<String>,
@@ -63,7 +63,7 @@ pub struct Read {
 }
 
 /// A counter, and whether it is exact: `100K` is not.
-pub fn count(text: &str) -> Option<(u64, bool)> {
+pub(super) fn count(text: &str) -> Option<(u64, bool)> {
     let units = [
         ('K', 1_000),
         ('M', 1_000_000),
@@ -80,7 +80,7 @@ pub fn count(text: &str) -> Option<(u64, bool)> {
 
 impl Row {
     /// The columns of a line; the error says what was expected.
-    pub fn parse(text: &str, line: usize, chain: &str, columns: Columns) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, line: usize, chain: &str, columns: Columns) -> Result<Self, String> {
         let mut it = Listed {
             rest: text.trim_end_matches('\r'),
             protocol: 0,
@@ -156,14 +156,14 @@ impl Row {
     }
 
     /// True where a column has a name that `-n` would not have printed.
-    pub fn has_names(&self) -> bool {
+    pub(super) fn has_names(&self) -> bool {
         let letters = |it: &Negatable| it.word.contains(|it: char| it.is_ascii_alphabetic());
         let any = |it: &Option<Negatable>| it.as_ref().is_some_and(|it| it.word == "any");
         letters(&self.source) || letters(&self.destination) || any(&self.input) || any(&self.output)
     }
 
     /// True for a verdict with nothing before it.
-    pub fn is_for_everything(&self) -> bool {
+    pub(super) fn is_for_everything(&self) -> bool {
         let verdict = ["ACCEPT", "DROP", "REJECT"].contains(&self.target.as_str());
         let any = |it: &Negatable| !it.inverted && is_any_address(&it.word);
         let bare = self.rest.trim().is_empty()
@@ -173,7 +173,12 @@ impl Row {
     }
 
     /// The row as a command. `chains` are those of the listing; `whole` is set when it has all of its table.
-    pub fn words(&self, chains: &HashSet<String>, whole: bool, counted: Option<Counters>) -> Result<Read, String> {
+    pub(super) fn words(
+        &self,
+        chains: &HashSet<String>,
+        whole: bool,
+        counted: Option<Counters>,
+    ) -> Result<Read, String> {
         let mut words = vec!["iptables-restore".to_owned(), "-A".to_owned(), self.chain.clone()];
         let mut unknown = Vec::new();
         let mut say = |inverted: bool, option: &str, value: &str| {
@@ -231,7 +236,7 @@ impl Row {
     }
 
     /// What the target and the extensions say, whatever the other columns do.
-    pub fn extensions(&self) -> Option<Vec<String>> {
+    pub(super) fn extensions(&self) -> Option<Vec<String>> {
         let target = self.said_target(&HashSet::new(), false).ok()?;
         self.ways(&target).ok()?.into_iter().next().map(|way| way.words)
     }
@@ -455,7 +460,7 @@ const MOST_WORDS: usize = 4_000;
 
 /// Whether a listing's column of targets may say this although nflab has no such target: a row that has one is not taken for a jump to a chain
 /// that is not listed.
-pub fn is_foreign_target(name: &str) -> bool {
+pub(super) fn is_foreign_target(name: &str) -> bool {
     missing_target(name).is_some() || OUTSIDE_THE_TREE.contains(&name)
 }
 

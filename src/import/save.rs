@@ -9,7 +9,7 @@ use crate::syntax::problem::Source;
 use crate::text::restore::{self, Argument};
 
 /// Every table of the file.
-pub fn read(source: &Source, told: &mut Told) -> Vec<Draft> {
+pub(super) fn read(source: &Source, told: &mut Told) -> Vec<Draft> {
     let name = &source.name;
     let mut done = Vec::new();
     let mut open: Option<Draft> = None;

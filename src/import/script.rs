@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::rule::Table;
 
 /// The words of a command behind a prompt (`# iptables -t nat -L`, `root@fw:~$ sudo iptables -nvL`), from the tool's name on.
-pub fn prompted(line: &str) -> Option<Vec<String>> {
+pub(crate) fn prompted(line: &str) -> Option<Vec<String>> {
     let (_, behind) = line
         .split_once(['$', '#', '%', '>'])
         .filter(|(before, _)| !before.contains(' ') || before.starts_with('['))?;
@@ -24,7 +24,7 @@ pub fn prompted(line: &str) -> Option<Vec<String>> {
 }
 
 /// The table that a command is for.
-pub fn table_of(words: &[String]) -> Result<Table, String> {
+pub(crate) fn table_of(words: &[String]) -> Result<Table, String> {
     let name = words.iter().enumerate().find_map(|(at, word)| match word.as_str() {
         "-t" | "--table" => words.get(at + 1).map(String::as_str),
         word => word
@@ -37,7 +37,7 @@ pub fn table_of(words: &[String]) -> Result<Table, String> {
 
 /// True when a line calls the tool as a shell would: as a command's first word, or where a variable is set to it. What only mentions it, in
 /// quotes, in a comment or in prose, calls nothing.
-pub fn calls_iptables(line: &str) -> bool {
+pub(crate) fn calls_iptables(line: &str) -> bool {
     commands(line).iter().any(|command| {
         let mut words = command.split_ascii_whitespace().peekable();
         if let Some(first) = words.peek().copied()
@@ -63,7 +63,7 @@ pub fn calls_iptables(line: &str) -> bool {
 
 /// The lines of a script that are rules and no commands: a save file's or `-S`'s among calls of the tool. A shell takes `-A` for a program that it
 /// does not find, and goes on without the rule. What a here-document, quotes, a list or a continued line hold is whatever takes it.
-pub fn rules_among(text: &str) -> Vec<usize> {
+pub(crate) fn rules_among(text: &str) -> Vec<usize> {
     let mut found = Vec::new();
     let mut around = Around::default();
     for (at, line) in text.lines().enumerate() {
@@ -243,7 +243,7 @@ fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// A script made ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     pub text: String,
     /// Paths that were bent: line, what stood there, what stands there now.
     pub bent: Vec<(usize, String, String)>,
@@ -251,7 +251,7 @@ pub struct Prepared {
 
 /// Bends paths: those of the lab's tools to `tools`, those of other programs to their names, and `/proc/sys` to `knobs`. The first line is
 /// left alone where it names the shell.
-pub fn prepare(text: &str, is_tool: impl Fn(&str) -> bool, tools: &str, knobs: &str) -> Prepared {
+pub(crate) fn prepare(text: &str, is_tool: impl Fn(&str) -> bool, tools: &str, knobs: &str) -> Prepared {
     let mut prepared = Prepared {
         text: String::with_capacity(text.len()),
         bent: Vec::new(),
@@ -306,7 +306,7 @@ const PROGRAM_PLACES: [&str; 6] = [
 ];
 
 /// Programs that a shell did not find, with the line where it looked: `x.sh: 4: awk: not found`, `x.sh: line 4: awk: command not found`.
-pub fn not_found(stderr: &str) -> Vec<(usize, String)> {
+pub(crate) fn not_found(stderr: &str) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     for line in stderr.lines() {
         let Some(said) = line

@@ -4,7 +4,7 @@
 //! The same acts are played on two stages: with real programs in network namespaces (`live::demo`), and where the machine allows none, by
 //! conversations in memory ([`memory`]).
 
-pub mod memory;
+pub(crate) mod memory;
 mod page;
 
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ use crate::wire::tcp::{Tcp, flags};
 use page::Page;
 
 /// Where the acts take place.
-pub trait Stage {
+pub(crate) trait Stage {
     /// One sentence: where this is.
     fn place(&self) -> String;
     /// Calls a tool of the lab.
@@ -36,7 +36,7 @@ pub trait Stage {
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub(crate) enum Act {
     /// The client pings the server.
     Ping,
     /// The client fetches a file from the server's web server.
@@ -51,14 +51,14 @@ pub enum Act {
 
 /// A packet of interest.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub passage: Passage,
     /// The connections that helpers expect right after it.
     pub expected: Vec<String>,
 }
 
 impl Seen {
-    pub fn new(lab: &Lab, passage: Passage) -> Self {
+    pub(crate) fn new(lab: &Lab, passage: Passage) -> Self {
         let expected = lab.machine.router().flows().expectations(lab.now());
         Self {
             passage,
@@ -74,7 +74,7 @@ impl Seen {
 }
 
 /// Plays everything. `Ok(false)` when an act failed.
-pub fn play(stage: &mut dyn Stage, out: &mut dyn Write) -> io::Result<bool> {
+pub(crate) fn play(stage: &mut dyn Stage, out: &mut dyn Write) -> io::Result<bool> {
     let mut page = Page::new(out);
     page.title("nflab demo: a home router that is a program")?;
     page.text(PICTURE)?;
@@ -114,7 +114,7 @@ pub fn play(stage: &mut dyn Stage, out: &mut dyn Write) -> io::Result<bool> {
 }
 
 /// Whether a packet that comes is worth its story: whatever opens something, and what helpers read.
-pub fn is_of_interest(bytes: &[u8]) -> bool {
+pub(crate) fn is_of_interest(bytes: &[u8]) -> bool {
     let Ok(ip) = Ipv4::new(bytes) else {
         return true;
     };
@@ -157,18 +157,18 @@ fn indented(text: &str) -> String {
 const SHOWN: usize = 2;
 
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-pub const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
-pub const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-pub const FTP: u16 = 21;
-pub const SSH: u16 = 22;
-pub const WEB: u16 = 80;
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 9);
+pub(crate) const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+pub(crate) const FTP: u16 = 21;
+pub(crate) const SSH: u16 = 22;
+pub(crate) const WEB: u16 = 80;
 
 const PICTURE: &str = "
   client 10.0.0.2 ──── lan 10.0.0.1 [ router ] wan 192.0.2.1 ──── 192.0.2.9 server
 
 ";
 
-pub const LAB: &str = r#"
+pub(crate) const LAB: &str = r#"
 [interface.lan]
 address = "10.0.0.1/24"
 [interface.wan]

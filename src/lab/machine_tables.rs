@@ -26,7 +26,7 @@ struct Held {
 
 impl InHand {
     /// Puts everything into force.
-    pub fn settle(&mut self, router: &Router) {
+    pub(super) fn settle(&mut self, router: &Router) {
         while let Some((_, Held { session, now })) = self.0.pop_first() {
             if session.is_changed_in_hand() {
                 let result = router.replace(session.close(), now);
@@ -37,13 +37,13 @@ impl InHand {
     }
 }
 
-pub struct MachineTables<'a> {
+pub(crate) struct MachineTables<'a> {
     machine: &'a mut Machine,
     opened: Option<Arc<LiveTable>>,
 }
 
 impl<'a> MachineTables<'a> {
-    pub fn new(machine: &'a mut Machine) -> Self {
+    pub(crate) fn new(machine: &'a mut Machine) -> Self {
         Self { machine, opened: None }
     }
 

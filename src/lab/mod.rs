@@ -1,19 +1,19 @@
 //! What a lab is, as values and functions of them: its file, scripts and expectations, conversations, the machine in memory, what is asked of it.
 //!
-//! It touches no system. What it needs of one (whoever opens files, whoever is woken) is handed in with [`machine::Toolbox`] and [`request::Waker`].
+//! It touches no system. What it needs of one (whoever opens files, whoever is woken) is handed in with `machine::Toolbox` and `request::Waker`.
 
-pub mod conversation;
+pub(crate) mod conversation;
 pub mod copy;
-pub mod counters;
-pub mod demo;
+pub(crate) mod counters;
+pub(crate) mod demo;
 pub mod file;
 pub mod files;
-pub mod kernel_log;
+pub(crate) mod kernel_log;
 pub mod machine;
-pub mod machine_tables;
+pub(crate) mod machine_tables;
 pub mod memory;
 pub mod request;
-pub mod router_tables;
+pub(crate) mod router_tables;
 pub mod script;
 pub mod send;
-pub mod words;
+pub(crate) mod words;

@@ -12,7 +12,7 @@ use crate::engine::Seen;
 use crate::syntax::problem::Source;
 
 /// Does the words in a lab in memory.
-pub fn said_to(lab: &mut Lab, args: &[String], text: &str) -> ToolOutput {
+pub(crate) fn said_to(lab: &mut Lab, args: &[String], text: &str) -> ToolOutput {
     let mut talk = std::mem::take(&mut lab.talk);
     talk.hosts.add_missing(lab.machine.hosts());
     let mut runner = Runner::resume(&mut *lab, talk);
@@ -23,7 +23,7 @@ pub fn said_to(lab: &mut Lab, args: &[String], text: &str) -> ToolOutput {
 }
 
 /// Tries the words on the session's copy of a machine.
-pub fn tried_on_copy(machine: &mut Machine, args: &[String], text: &str) -> ToolOutput {
+pub(crate) fn tried_on_copy(machine: &mut Machine, args: &[String], text: &str) -> ToolOutput {
     let number = args.iter().skip_while(|arg| *arg != "--session").nth(1);
     let Some(number) = number else {
         return ToolOutput::failure(2, "nflab: words need a session: expected --session NUMBER\n");
@@ -45,7 +45,7 @@ pub fn tried_on_copy(machine: &mut Machine, args: &[String], text: &str) -> Tool
 
 /// The copies in use; the one that was used longest ago goes when there are too many.
 #[derive(Debug, Default)]
-pub struct Trials(Vec<Trial>);
+pub(crate) struct Trials(Vec<Trial>);
 
 #[derive(Debug)]
 struct Trial {

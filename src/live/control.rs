@@ -1,4 +1,4 @@
-//! Talking to a lab that runs: one JSON object a line, over a unix stream socket; long texts follow their line ([`frame`]).
+//! Talking to a lab that runs: one JSON object a line, over a unix stream socket; long texts follow their line (`frame`).
 //!
 //! A request is `{"tool":"iptables","args":["-L","-n"],"stdin":"..."}`, a response `{"stdout":"...","stderr":"...","code":0}`. Requests on one
 //! connection are answered in order; a line that is no request is answered with code 2. It can be spoken by hand:
@@ -6,7 +6,7 @@
 //! and what `iptables-save -f` would write is the response's `stdout`.
 //!
 //! One request has many answers: `{"tool":"trace","args":["--follow","tcp dport 80"]}` is answered at once, and then with a response for each
-//! packet that fits, until the connection is closed ([`super::follow`]).
+//! packet that fits, until the connection is closed (`super::follow`).
 
 use std::io;
 #[cfg(unix)]
@@ -30,7 +30,7 @@ use crate::device::standard::tell;
 use crate::device::text_file::LARGEST_TEXT;
 use crate::lab::request::{Request, Response};
 
-pub mod frame;
+pub(crate) mod frame;
 
 /// Answers one request. What isn't one gets a response that says so, so that a conversation goes on.
 pub fn answer_with(frame: Vec<u8>, handle: impl FnOnce(Request) -> Response) -> Vec<u8> {

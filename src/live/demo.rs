@@ -29,7 +29,7 @@ use crate::live::up::{LiveLab, UpOptions};
 
 /// Why the play did not come to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum LiveError {
+pub(crate) enum LiveError {
     /// No lab could be brought up.
     #[error("{0}")]
     Up(String),
@@ -41,7 +41,7 @@ pub enum LiveError {
 }
 
 /// Brings the lab up, has `play` play on it in a thread of its own, and takes the lab down, whatever came of it.
-pub fn perform<T: Send + 'static>(
+pub(crate) fn perform<T: Send + 'static>(
     toolbox: Toolbox,
     options: UpOptions,
     play: impl FnOnce(&mut dyn Stage) -> T + Send + 'static,

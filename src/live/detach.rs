@@ -11,7 +11,7 @@ use super::keeper::let_go_of_the_terminal;
 use crate::device::syscall::{Forked, fork};
 
 /// Which of the two processes this is.
-pub enum Detached {
+pub(crate) enum Detached {
     /// The one that was called: it has waited until the lab was up, or was not, and shall exit with this.
     Caller(u8),
     /// The lab's.
@@ -20,10 +20,10 @@ pub enum Detached {
 
 /// The caller's terminal, as long as it waits.
 #[derive(Debug)]
-pub struct Terminal(OwnedFd);
+pub(crate) struct Terminal(OwnedFd);
 
 /// Divides the process. Call it before any thread is started.
-pub fn detach() -> io::Result<Detached> {
+pub(crate) fn detach() -> io::Result<Detached> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
     let caller = rustix::process::getpid();
     match fork()? {
@@ -47,7 +47,7 @@ pub fn detach() -> io::Result<Detached> {
 
 impl Terminal {
     /// The lab is up: from now on it writes to the log, and the caller may go.
-    pub fn let_go(self, log: &File) -> io::Result<()> {
+    pub(crate) fn let_go(self, log: &File) -> io::Result<()> {
         let_go_of_the_terminal(log)?;
         set_parent_process_death_signal(None)?;
         // A caller that is gone needs no word.

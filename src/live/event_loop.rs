@@ -168,7 +168,7 @@ impl<D: Driver> EventLoop<D> {
             };
             let bytes = &buffer[..length];
             let delivery = match &self.ports[index].segment {
-                Some(segment) => segment.from_host(host, bytes),
+                Some(segment) => segment.deliver_from_host(host, bytes),
                 None => Delivery::Router,
             };
             let port_here = &mut self.ports[index];
@@ -222,7 +222,7 @@ fn deliver(ports: &mut [Port], port: PortIndex, bytes: &[u8]) {
     match port
         .segment
         .as_ref()
-        .map_or(Delivery::Host(0), |segment| segment.from_router(bytes))
+        .map_or(Delivery::Host(0), |segment| segment.deliver_from_router(bytes))
     {
         Delivery::Host(host) => port.send_to(host, bytes),
         Delivery::Everyone => (0..port.devices.len()).for_each(|host| port.send_to(host, bytes)),

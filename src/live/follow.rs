@@ -17,7 +17,7 @@ use crate::lab::request::{Answer, Request, Response, Source, Waker};
 
 /// All followers of a lab; its clones are handles on the same ones. Packets are told in one thread, followers come, read and go in others.
 #[derive(Clone, Debug, Default)]
-pub struct Followers(Arc<Shared>);
+pub(crate) struct Followers(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -63,17 +63,17 @@ enum Owed {
 
 impl Followers {
     /// Whom to tell that something is owed.
-    pub fn set_waker(&self, waker: Waker) {
+    pub(crate) fn set_waker(&self, waker: Waker) {
         // A lab is served at one socket.
         let _ = self.0.waker.set(waker);
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.count.load(Ordering::Acquire) == 0
     }
 
     /// `trace --follow [FILTER] [--json | --short] [--colour]`: the answer, whether it is followed from now on or refused.
-    pub fn add(&self, request: &Request, hosts: &Hosts) -> Answer {
+    pub(crate) fn add(&self, request: &Request, hosts: &Hosts) -> Answer {
         match self.read(request, hosts) {
             Err(refused) => refused.into(),
             Ok(follower) => {
@@ -139,14 +139,14 @@ impl Followers {
     }
 
     /// Whether anybody might want to hear of a packet, before it is known what becomes of it.
-    pub fn may_want(&self, packet: &[u8], input: Option<InterfaceName>) -> bool {
+    pub(crate) fn may_want(&self, packet: &[u8], input: Option<InterfaceName>) -> bool {
         let may = |filter: &Filter| filter.may_fit(packet, input);
         let all = self.0.all.lock();
         all.iter().any(|follower| follower.filter.as_ref().is_none_or(may))
     }
 
     /// A packet has passed.
-    pub fn tell(&self, subject: &Subject<'_>, story: Story) {
+    pub(crate) fn tell(&self, subject: &Subject<'_>, story: Story) {
         let story = Arc::new(story);
         let mut anybody = false;
         for follower in self.0.all.lock().iter() {

@@ -23,7 +23,7 @@ use super::up::LiveLab;
 use crate::device::syscall::{Forked, fork};
 
 /// Which of the two this process is.
-pub enum Divided {
+pub(crate) enum Divided {
     /// The router, which has ended; the process shall exit with this.
     Router(u8),
     Keeper(Box<Keeper>),
@@ -31,7 +31,7 @@ pub enum Divided {
 
 /// A lab that is kept for a router.
 #[derive(Debug)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     live: LiveLab,
     router: OwnedFd,
     record: Option<ProcessRecord>,
@@ -39,7 +39,7 @@ pub struct Keeper {
 
 /// How the router ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// It was asked to.
     Orderly,
     /// It was not, or broke off; the words follow "the router's process".
@@ -48,13 +48,13 @@ pub enum Ended {
 
 /// What the router says to its keeper: that it is there.
 #[derive(Debug)]
-pub struct Ready {
+pub(crate) struct Ready {
     pipe: OwnedFd,
     landlock: String,
 }
 
 impl Ready {
-    pub fn tell(self) {
+    pub(crate) fn tell(self) {
         // A keeper that is gone takes this process along.
         let _ = File::from(self.pipe).write_all(format!("{READY}{}", self.landlock).as_bytes());
     }
@@ -64,7 +64,11 @@ impl Ready {
 /// left in the keeper is dropped. Call it before any thread is started. The keeper comes back once the router has said that it is ready.
 ///
 /// `log`: where the router's output goes; without one it keeps this process's.
-pub fn divide(mut live: LiveLab, log: Option<&File>, router: impl FnOnce(Ready) -> u8) -> Result<Divided, DivideError> {
+pub(crate) fn divide(
+    mut live: LiveLab,
+    log: Option<&File>,
+    router: impl FnOnce(Ready) -> u8,
+) -> Result<Divided, DivideError> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
     let keeper = rustix::process::getpid();
     let pid = match fork()? {
@@ -118,7 +122,7 @@ fn begin(log: Option<&File>, keeper: rustix::process::Pid) -> io::Result<String>
 }
 
 /// Standard input is empty from now on, and output goes to the log.
-pub fn let_go_of_the_terminal(log: &File) -> io::Result<()> {
+pub(crate) fn let_go_of_the_terminal(log: &File) -> io::Result<()> {
     dup2_stdin(File::open("/dev/null")?)?;
     dup2_stdout(log)?;
     dup2_stderr(log)?;
@@ -126,13 +130,13 @@ pub fn let_go_of_the_terminal(log: &File) -> io::Result<()> {
 }
 
 impl Keeper {
-    pub fn live(&self) -> &LiveLab {
+    pub(crate) fn live(&self) -> &LiveLab {
         &self.live
     }
 
     /// Waits until the router has ended, by itself or because `signals` (of
     /// [`termination_signals`](crate::device::syscall::termination_signals)) had one.
-    pub fn wait(&self, signals: &OwnedFd) -> io::Result<Ended> {
+    pub(crate) fn wait(&self, signals: &OwnedFd) -> io::Result<Ended> {
         let mut deadline: Option<Instant> = None;
         loop {
             let mut events = [
@@ -166,7 +170,7 @@ impl Keeper {
         }
     }
 
-    pub fn into_live(self) -> LiveLab {
+    pub(crate) fn into_live(self) -> LiveLab {
         self.live
     }
 }
@@ -188,7 +192,7 @@ fn wait(router: &OwnedFd) -> io::Result<Ended> {
 
 /// Why there is no router. What the lab had made is gone again.
 #[derive(Debug, thiserror::Error)]
-pub enum DivideError {
+pub(crate) enum DivideError {
     #[error("no process for the router: {0}")]
     System(#[from] io::Error),
     #[error("the router does not begin: {0}")]

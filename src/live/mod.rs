@@ -3,16 +3,16 @@
 
 pub mod clock;
 pub mod control;
-pub mod segment;
+pub(crate) mod segment;
 #[cfg(unix)]
 pub mod server;
 
 #[cfg(target_os = "linux")]
-pub mod contain;
+pub(crate) mod contain;
 #[cfg(target_os = "linux")]
-pub mod demo;
+pub(crate) mod demo;
 #[cfg(target_os = "linux")]
-pub mod detach;
+pub(crate) mod detach;
 #[cfg(target_os = "linux")]
 pub mod drive;
 #[cfg(target_os = "linux")]
@@ -20,9 +20,9 @@ pub mod event_loop;
 #[cfg(target_os = "linux")]
 pub mod exec;
 #[cfg(target_os = "linux")]
-pub mod follow;
+pub(crate) mod follow;
 #[cfg(target_os = "linux")]
-pub mod keeper;
+pub(crate) mod keeper;
 #[cfg(target_os = "linux")]
 pub mod mode;
 #[cfg(target_os = "linux")]
@@ -36,8 +36,8 @@ pub mod place;
 #[cfg(target_os = "linux")]
 pub mod privileges;
 #[cfg(target_os = "linux")]
-pub mod process;
+pub(crate) mod process;
 #[cfg(target_os = "linux")]
-pub mod trust;
+pub(crate) mod trust;
 #[cfg(target_os = "linux")]
 pub mod up;

@@ -1,7 +1,7 @@
 //! Where running labs keep what others must find: a directory for each, with its lock, its state and its control socket.
 //!
 //! Root's are in `/run/nflab`, and nowhere else. Another user's are in `$XDG_RUNTIME_DIR/nflab`, without that variable in `/run/user/UID/nflab`,
-//! and where there is no such directory either in `/tmp/nflab-UID`. Whatever lies there is used only as far as [`super::trust`] goes; what is
+//! and where there is no such directory either in `/tmp/nflab-UID`. Whatever lies there is used only as far as `super::trust` goes; what is
 //! not is named on standard error, once, and passed over.
 //!
 //! A lab runs as long as somebody holds its lock: the kernel lets go of it when the last process of the lab ends, however it ends, so a
@@ -85,11 +85,11 @@ mod path_as_text {
 
     use crate::base::bytes::{path_of, text_of_path};
 
-    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
         text_of_path(path).serialize(serializer)
     }
 
-    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<PathBuf, D::Error> {
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<PathBuf, D::Error> {
         String::deserialize(deserializer).map(|text| path_of(&text))
     }
 }

@@ -54,7 +54,7 @@ impl Segment {
         segment
     }
 
-    pub fn from_router(&self, packet: &[u8]) -> Delivery {
+    pub fn deliver_from_router(&self, packet: &[u8]) -> Delivery {
         let Some(destination) = destination(packet) else {
             return Delivery::Nobody;
         };
@@ -72,7 +72,7 @@ impl Segment {
         }
     }
 
-    pub fn from_host(&self, sender: usize, packet: &[u8]) -> Delivery {
+    pub fn deliver_from_host(&self, sender: usize, packet: &[u8]) -> Delivery {
         let Some(destination) = destination(packet) else {
             return Delivery::Nobody;
         };
@@ -188,16 +188,16 @@ mod tests {
             (Some(1), "fd00::2", Delivery::Host(0)),
         ] {
             let got = match sender {
-                None => segment.from_router(&packet(to)),
-                Some(host) => segment.from_host(host, &packet(to)),
+                None => segment.deliver_from_router(&packet(to)),
+                Some(host) => segment.deliver_from_host(host, &packet(to)),
             };
             assert_eq!(got, expected, "{sender:?} to {to}");
         }
-        assert_eq!(segment.from_router(&[0x45; 10]), Delivery::Nobody);
-        assert_eq!(segment.from_host(0, &[]), Delivery::Nobody);
+        assert_eq!(segment.deliver_from_router(&[0x45; 10]), Delivery::Nobody);
+        assert_eq!(segment.deliver_from_host(0, &[]), Delivery::Nobody);
         let wire = Segment::new(vec![host(&[("10.0.0.2", 24)])], &[]);
         assert_eq!(
-            wire.from_router(&packet("8.8.8.8")),
+            wire.deliver_from_router(&packet("8.8.8.8")),
             Delivery::Host(0),
             "two ends of a wire"
         );

@@ -79,7 +79,7 @@ impl From<Distrust> for io::Error {
 
 /// A directory that is the caller's (or root's), and that nobody else can write, reach by a link, or put another in the place of.
 #[derive(Debug)]
-pub struct TrustedDirectory {
+pub(crate) struct TrustedDirectory {
     descriptor: OwnedFd,
     path: PathBuf,
 }
@@ -87,7 +87,7 @@ pub struct TrustedDirectory {
 impl TrustedDirectory {
     /// Goes there from `/`, looking at each directory on the way. Links in the path of its parent are resolved first: what counts is where they
     /// lead.
-    pub fn open(path: &Path) -> Result<Self, Distrust> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Distrust> {
         if !path.is_absolute() {
             return Err(Distrust::Relative { path: path.into() });
         }
@@ -125,18 +125,18 @@ impl TrustedDirectory {
     }
 
     /// A directory in it.
-    pub fn directory(&self, name: &str) -> Result<Self, Distrust> {
+    pub(crate) fn directory(&self, name: &str) -> Result<Self, Distrust> {
         let inner = self.enter(Path::new(name))?;
         check(&inner.path, &inner.stat()?, FileType::Directory, OthersMay::NotWrite)?;
         Ok(inner)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// A file in it, whole; `None` where there is none.
-    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Distrust> {
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Distrust> {
         let file = match self.file(name, OFlags::RDONLY) {
             Err(distrust) if distrust.is_missing() => return Ok(None),
             other => other?,
@@ -156,7 +156,7 @@ impl TrustedDirectory {
     }
 
     /// Opens a file in it; with [`OFlags::CREATE`] it is made, for its owner alone.
-    pub fn file(&self, name: &str, flags: OFlags) -> Result<File, Distrust> {
+    pub(crate) fn file(&self, name: &str, flags: OFlags) -> Result<File, Distrust> {
         let path = self.path.join(name);
         // Looked at before it is opened, since opening a FIFO or a device may already do something.
         match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -173,7 +173,7 @@ impl TrustedDirectory {
     }
 
     /// The path of a socket in it. Who may write to it is not asked: who else connects is turned away by who listens.
-    pub fn socket(&self, name: impl AsRef<Path>) -> Result<PathBuf, Distrust> {
+    pub(crate) fn socket(&self, name: impl AsRef<Path>) -> Result<PathBuf, Distrust> {
         let path = self.path.join(&name);
         let stat = statat(&self.descriptor, name.as_ref(), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|error| Distrust::system(&path, error))?;
@@ -228,7 +228,7 @@ impl AsFd for TrustedDirectory {
 }
 
 /// Whether a socket that `NFLAB` names may be spoken to.
-pub fn check_socket(path: &Path) -> Result<(), Distrust> {
+pub(crate) fn check_socket(path: &Path) -> Result<(), Distrust> {
     let system = |source| Distrust::System {
         path: path.to_owned(),
         source,
@@ -241,7 +241,7 @@ pub fn check_socket(path: &Path) -> Result<(), Distrust> {
 }
 
 /// Whether who is at the other end of a connection is the caller or root. `path` is what the socket is called in an error.
-pub fn check_peer(connection: impl AsFd, path: &Path) -> Result<(), Distrust> {
+pub(crate) fn check_peer(connection: impl AsFd, path: &Path) -> Result<(), Distrust> {
     let peer = socket_peercred(connection).map_err(|error| Distrust::system(path, error))?;
     match peer.uid.as_raw() {
         user if is_trusted(user) => Ok(()),
@@ -253,13 +253,13 @@ pub fn check_peer(connection: impl AsFd, path: &Path) -> Result<(), Distrust> {
 }
 
 /// Whether a path belongs to the caller, itself and not what it links to.
-pub fn is_own(path: &Path) -> bool {
+pub(crate) fn is_own(path: &Path) -> bool {
     statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|stat| stat.st_uid == caller() && FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
 /// The caller's number; in a user namespace, the one by which it was known to who made that.
-pub fn user_outside() -> u32 {
+pub(crate) fn user_outside() -> u32 {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     number_outside(&map, caller()).unwrap_or_else(caller)
 }

@@ -3,7 +3,7 @@
 //! Each interface without hosts is a TUN in the current network namespace, with the interface's name and up; its kernel end has no address,
 //! since the address of the lab file is the router's. Each host is a network namespace `LAB-HOST` with a TUN of its own, named as the
 //! interface, that has the host's address and its default route; hosts of one interface see each other through a
-//! [`Segment`].
+//! `Segment`.
 //!
 //! Everything is written to the lab's state before it is made, so that [`down`] clears away what a killed lab left.
 

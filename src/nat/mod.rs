@@ -9,9 +9,9 @@ mod tests;
 mod translate;
 
 pub use reason::DropReason;
-pub use sequence::{adjust_sequences, record_length_change};
-pub use setup::{is_done, null_binding, setup, track};
-pub use translate::{Translated, translate};
+pub(crate) use sequence::{adjust_sequences, record_length_change};
+pub(crate) use setup::{is_done, null_binding, setup, track};
+pub(crate) use translate::{Translated, translate};
 
 use crate::base::{AddressRange, PortRange, Random, Time};
 use crate::packet::End;

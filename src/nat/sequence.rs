@@ -8,7 +8,7 @@ use crate::wire::tcp::{self, flags, option};
 use crate::wire::{be16, be32, checksum, put16, put32};
 
 /// Shifts sequence and acknowledgement numbers and SACK blocks; true when the packet changed. To be called between the helper and the confirmation.
-pub fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Result<bool, DropReason> {
+pub(crate) fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Result<bool, DropReason> {
     let Some(flow) = &tracking.flow else {
         return Ok(false);
     };
@@ -59,7 +59,7 @@ fn is_read_as_a_segment(packet: &Packet, tracking: &Tracking) -> bool {
 }
 
 /// Notes that the payload of a packet of this direction, starting at `position`, grew by `change` bytes.
-pub fn record_length_change(state: &mut FlowState, direction: Direction, position: u32, change: i32) {
+pub(crate) fn record_length_change(state: &mut FlowState, direction: Direction, position: u32, change: i32) {
     if change == 0 {
         return;
     }

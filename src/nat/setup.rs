@@ -10,7 +10,7 @@ use crate::conntrack::{Direction, Expectation, Flow, Reason, Status, Table, Trac
 use crate::packet::{End, Packet};
 
 /// The tracking stage where NAT is there too: `Table::track`, and an expected flow gets the mapping that its expectation asks for.
-pub fn track(
+pub(crate) fn track(
     table: &Table,
     cx: &TrackContext<'_>,
     nat: &mut NatContext<'_>,
@@ -26,7 +26,7 @@ pub fn track(
 
 /// What the SNAT and DNAT targets call on a flow that has no mapping of this kind yet. A flow that has one, or is in the table already, stays as
 /// it is. Where nothing is free the flow keeps a taken tuple, and is refused when it is to be confirmed, as in the kernel.
-pub fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, range: &NatRange, manip: Manip) {
+pub(crate) fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, range: &NatRange, manip: Manip) {
     let (status, reply) = {
         let state = flow.lock();
         (state.status, state.reply)
@@ -58,7 +58,7 @@ pub fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, range: &N
 }
 
 /// What happens at the nat hook when no rule spoke: the flow keeps its addresses, but a source port that another flow holds is changed.
-pub fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, manip: Manip) {
+pub(crate) fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, manip: Manip) {
     let address = {
         let state = flow.lock();
         match manip {
@@ -74,7 +74,7 @@ pub fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, ma
 }
 
 /// Whether a mapping of this kind has been decided.
-pub fn is_done(flow: &Flow, manip: Manip) -> bool {
+pub(crate) fn is_done(flow: &Flow, manip: Manip) -> bool {
     let status = match flow.settled() {
         Some(settled) => settled.status,
         None => flow.lock().status,

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 /// A number that is spread over the range. `other` is the other end, if that has a say.
-pub fn hash(source: IpAddr, other: Option<IpAddr>) -> u32 {
+pub(super) fn hash(source: IpAddr, other: Option<IpAddr>) -> u32 {
     let begin = other.map_or(0, |other| match other {
         IpAddr::V4(v4) => u32::from_le_bytes(v4.octets()),
         IpAddr::V6(_) => words(other)[3],

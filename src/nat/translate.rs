@@ -11,7 +11,7 @@ use crate::wire::{be16, be32, checksum, ipv4, put16, put32};
 
 /// What came of a packet at a nat hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Translated {
+pub(crate) enum Translated {
     Unchanged,
     Changed,
     /// MASQUERADE took the flow's source address from another interface than the one it leaves by now. The packet is to be dropped and the flow
@@ -20,7 +20,7 @@ pub enum Translated {
 }
 
 /// Rewrites what this hook has to. To be called at each nat hook, after the mapping is decided.
-pub fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Result<Translated, DropReason> {
+pub(crate) fn translate(packet: &mut Packet, tracking: &Tracking, hook: NatHook) -> Result<Translated, DropReason> {
     let changed = |it| match it {
         true => Translated::Changed,
         false => Translated::Unchanged,

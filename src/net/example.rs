@@ -8,12 +8,12 @@ use crate::packet::Packet;
 use crate::wire::ipv4::Ipv4;
 use crate::wire::{checksum, icmpv4, put16, put32};
 
-pub const LAN: InterfaceId = InterfaceId(1);
-pub const WAN: InterfaceId = InterfaceId(2);
+pub(crate) const LAN: InterfaceId = InterfaceId(1);
+pub(crate) const WAN: InterfaceId = InterfaceId(2);
 /// `un`, without an address. 3 is `sml`, with an MTU of 600.
-pub const BARE: InterfaceId = InterfaceId(4);
+pub(crate) const BARE: InterfaceId = InterfaceId(4);
 
-pub fn net() -> Net {
+pub(crate) fn net() -> Net {
     let mut net = Net::new();
     for (name, mtu, addresses) in [
         ("lan", 1500, &["10.0.0.1", "10.0.9.1", "10.0.0.5"][..]),
@@ -62,7 +62,7 @@ pub fn net() -> Net {
 }
 
 /// Keys without their `net.ipv4.`.
-pub fn set(net: &mut Net, values: &[(&str, i64)]) {
+pub(crate) fn set(net: &mut Net, values: &[(&str, i64)]) {
     for (key, value) in values {
         net.sysctl_set(&format!("net.ipv4.{key}"), &value.to_string()).unwrap();
     }
@@ -70,7 +70,7 @@ pub fn set(net: &mut Net, values: &[(&str, i64)]) {
 
 /// A packet to be, with what differs from the usual one.
 #[derive(Clone)]
-pub struct Make {
+pub(crate) struct Make {
     pub source: &'static str,
     pub destination: &'static str,
     pub tos: u8,
@@ -84,7 +84,7 @@ pub struct Make {
 }
 
 impl Make {
-    pub fn new(source: &'static str, destination: &'static str, protocol: u8, transport: Vec<u8>) -> Self {
+    pub(crate) fn new(source: &'static str, destination: &'static str, protocol: u8, transport: Vec<u8>) -> Self {
         Self {
             source,
             destination,
@@ -99,13 +99,13 @@ impl Make {
         }
     }
 
-    pub fn packet(&self) -> Packet {
+    pub(crate) fn packet(&self) -> Packet {
         let mut packet = Packet::parse(self.bytes()).unwrap();
         packet.input = Some(self.input);
         packet
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let header = 20 + self.options.len().next_multiple_of(4);
         let mut bytes = vec![0; header];
         bytes[0] = 0x40 | (header / 4) as u8;
@@ -124,7 +124,7 @@ impl Make {
     }
 }
 
-pub fn udp(source: &'static str, destination: &'static str, data: usize) -> Make {
+pub(crate) fn udp(source: &'static str, destination: &'static str, data: usize) -> Make {
     let mut segment = vec![0x0f, 0xa0, 0x13, 0x88, 0, 0, 0, 0];
     segment.extend((0..data).map(|it| it as u8));
     let length = segment.len() as u16;
@@ -134,12 +134,12 @@ pub fn udp(source: &'static str, destination: &'static str, data: usize) -> Make
     Make::new(source, destination, protocol::UDP, segment)
 }
 
-pub fn icmp(source: &'static str, destination: &'static str, kind: u8, code: u8, data: &[u8]) -> Make {
+pub(crate) fn icmp(source: &'static str, destination: &'static str, kind: u8, code: u8, data: &[u8]) -> Make {
     let message = icmpv4::emit(kind, code, 0x0001_0002, data);
     Make::new(source, destination, protocol::ICMP, message)
 }
 
-pub fn tcp(source: &'static str, destination: &'static str, flags: u8, options: &[u8], data: &[u8]) -> Make {
+pub(crate) fn tcp(source: &'static str, destination: &'static str, flags: u8, options: &[u8], data: &[u8]) -> Make {
     let header = 20 + options.len().next_multiple_of(4);
     let mut segment = vec![0; header];
     put16(&mut segment, 0, 4000);
@@ -157,7 +157,7 @@ pub fn tcp(source: &'static str, destination: &'static str, flags: u8, options: 
 }
 
 /// A packet in a line, as the experiments printed it; the identification is left out.
-pub fn show(packet: &Packet) -> String {
+pub(crate) fn show(packet: &Packet) -> String {
     let header = packet.ipv4().unwrap();
     assert!(header.checksum_is_right(), "header checksum of {:02x?}", packet.bytes());
     let mut line = format!(
@@ -193,11 +193,11 @@ pub fn show(packet: &Packet) -> String {
     line
 }
 
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|it| format!("{it:02x}")).collect()
 }
 
-pub fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .bytes()
         .filter(|it| !it.is_ascii_whitespace())

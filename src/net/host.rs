@@ -23,7 +23,7 @@ impl HostState {
         }
     }
 
-    /// The identification that [`lacks_identification`] found missing; the header checksum is the caller's.
+    /// The identification that `lacks_identification` found missing; the header checksum is the caller's.
     pub fn identify(&self, packet: &mut Packet) {
         let next = self
             .identification
@@ -41,7 +41,7 @@ pub struct Outgoing {
 
 /// The packet is too big for the way and says that it must not be fragmented.
 #[derive(Clone, Debug)]
-pub struct FragmentationNeeded {
+pub(crate) struct FragmentationNeeded {
     /// What its sender is told.
     pub mtu: u32,
     pub packet: Packet,
@@ -49,7 +49,7 @@ pub struct FragmentationNeeded {
 
 /// What is looked at before any hook sees a packet.
 #[inline]
-pub fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
+pub(crate) fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
     match is_of_the_other_family(&bytes) {
         true => Err((DropReason::NotOurFamily, bytes)),
         false => v4::sanity(bytes),
@@ -57,7 +57,7 @@ pub fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
 }
 
 /// A packet as a program hands it to a raw socket, which is as long as it is, whatever its header says.
-pub fn from_program(bytes: Vec<u8>) -> Result<Packet, DropReason> {
+pub(crate) fn from_program(bytes: Vec<u8>) -> Result<Packet, DropReason> {
     match is_of_the_other_family(&bytes) {
         true => Err(DropReason::NotOurFamily),
         false => v4::from_program(bytes),
@@ -70,7 +70,7 @@ fn is_of_the_other_family(bytes: &[u8]) -> bool {
 }
 
 /// A program left the identification to the host, and the packet may need one ([`HostState::identify`]).
-pub fn lacks_identification(packet: &Packet) -> bool {
+pub(crate) fn lacks_identification(packet: &Packet) -> bool {
     match packet.family() {
         Family::V4 => v4::lacks_identification(packet),
         Family::V6 => false,
@@ -78,7 +78,7 @@ pub fn lacks_identification(packet: &Packet) -> bool {
 }
 
 /// Hands the packet, whole or in pieces that fit, to `emit`.
-pub fn fragment(packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {
+pub(crate) fn fragment(packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {
     match packet.family() {
         Family::V4 => v4::fragment(packet, mtu, emit),
         Family::V6 => Err(FragmentationNeeded { mtu, packet }),

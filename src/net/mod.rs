@@ -36,16 +36,18 @@ pub use answer::{Answer, Closed, Listeners};
 pub use assign::NewAddress;
 pub use complaint::{Complaint, NoReset, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
-pub use host::{FragmentationNeeded, HostState, Outgoing, fragment, from_program, lacks_identification, sanity};
+pub(crate) use host::{FragmentationNeeded, fragment, from_program, lacks_identification, sanity};
+pub use host::{HostState, Outgoing};
 pub use input::{ForwardOutcome, Forwarding, InputRoute};
 pub use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
 pub use reason::DropReason;
-pub use reassembly::{DefragUser, Expired, Pushed, Reassembly};
-pub use route::{BadPrefix, Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table};
+pub use reassembly::{DefragUser, Expired};
+pub(crate) use reassembly::{Pushed, Reassembly};
+pub use route::{Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table};
 pub use route_change::{Placing, RouteSelector};
 pub use route_text::LookedUp;
-pub use sysctl::{SysctlError, sysctl_keys};
+pub use sysctl::SysctlError;
 
 /// How a packet's destination was found, which decides whether anything may be answered to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

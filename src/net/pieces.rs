@@ -20,17 +20,17 @@ impl<T> Default for Pieces<T> {
 }
 
 impl<T> Pieces<T> {
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.starts[self.pieces.len()]
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.pieces.iter().flatten()
     }
 
     /// Of the positions of a range, those that are in its first piece; and the rest of the range.
     #[inline]
-    pub fn first_of(&self, range: Range<usize>) -> (&[T], Range<usize>) {
+    pub(super) fn first_of(&self, range: Range<usize>) -> (&[T], Range<usize>) {
         if range.is_empty() {
             return (&[], range);
         }
@@ -40,7 +40,7 @@ impl<T> Pieces<T> {
     }
 
     /// All of a range, piece by piece.
-    pub fn range(&self, range: Range<usize>) -> impl Iterator<Item = &T> {
+    pub(super) fn range(&self, range: Range<usize>) -> impl Iterator<Item = &T> {
         let mut rest = range;
         std::iter::from_fn(move || {
             let (first, behind) = self.first_of(rest.clone());
@@ -52,7 +52,7 @@ impl<T> Pieces<T> {
 
     /// Where in a range the first is of which this is not true; it is true of all before, and of none behind.
     #[inline]
-    pub fn partition_point(&self, range: Range<usize>, mut is_before: impl FnMut(&T) -> bool) -> usize {
+    pub(super) fn partition_point(&self, range: Range<usize>, mut is_before: impl FnMut(&T) -> bool) -> usize {
         if range.is_empty() {
             return range.start;
         }
@@ -64,7 +64,7 @@ impl<T> Pieces<T> {
         start + within.start + self.pieces[piece][within].partition_point(is_before)
     }
 
-    pub fn insert(&mut self, at: usize, item: T) {
+    pub(super) fn insert(&mut self, at: usize, item: T) {
         if self.pieces.is_empty() {
             self.pieces.push(vec![item]);
             self.starts = vec![0, 1];
@@ -85,7 +85,7 @@ impl<T> Pieces<T> {
         }
     }
 
-    pub fn remove(&mut self, at: usize) -> T {
+    pub(super) fn remove(&mut self, at: usize) -> T {
         let piece = self.piece_of(at);
         let items = &mut self.pieces[piece];
         let item = items.remove(at - self.starts[piece]);
@@ -97,12 +97,12 @@ impl<T> Pieces<T> {
         item
     }
 
-    pub fn get_mut(&mut self, at: usize) -> &mut T {
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut T {
         let piece = self.piece_of(at);
         &mut self.pieces[piece][at - self.starts[piece]]
     }
 
-    pub fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
         self.pieces.iter_mut().for_each(|piece| piece.retain_mut(&mut keep));
         self.pieces.retain(|piece| !piece.is_empty());
         self.starts.clear();

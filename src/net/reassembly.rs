@@ -11,7 +11,7 @@ use crate::packet::Packet;
 
 /// Every queue that waits for fragments, by sender in shards, each with a lock of its own: the senders' fragments are counted too.
 #[derive(Debug)]
-pub struct Reassembly {
+pub(crate) struct Reassembly {
     v4: [Mutex<v4::Reassembly>; SHARDS],
     common: Arc<v4::Waiting>,
 }
@@ -41,12 +41,12 @@ impl Clone for Reassembly {
 }
 
 impl Reassembly {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
-    pub fn push(&self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
+    pub(crate) fn push(&self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
         match packet.source() {
             IpAddr::V4(source) => {
                 let number = (source.to_bits().wrapping_mul(SPREADS) >> 16) as usize % SHARDS;
@@ -57,7 +57,7 @@ impl Reassembly {
     }
 
     /// Takes the queues whose time is up, the oldest first.
-    pub fn expire(&self, now: Time) -> Vec<Expired> {
+    pub(crate) fn expire(&self, now: Time) -> Vec<Expired> {
         if self.is_empty() {
             return Vec::new();
         }
@@ -67,11 +67,11 @@ impl Reassembly {
     }
 
     /// How many packets are waited for.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.common.waiting()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
@@ -91,7 +91,7 @@ pub enum DefragUser {
 }
 
 #[derive(Clone, Debug)]
-pub enum Pushed {
+pub(crate) enum Pushed {
     /// Not a fragment, or the last missing one.
     Whole(Packet),
     /// Kept; others are missing.

@@ -280,19 +280,19 @@ enum Found<'a> {
 }
 
 impl Tables {
-    pub fn all(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
 
     /// What an address brings and another brought already is there once.
-    pub fn insert_once(&mut self, route: Route, owner: Option<Owner>) {
+    pub(super) fn insert_once(&mut self, route: Route, owner: Option<Owner>) {
         let siblings = self.siblings(&route);
         if !self.entries.range(siblings.clone()).any(|it| it.route == route) {
             self.insert_at(siblings.end, route, owner);
         }
     }
 
-    pub fn insert_at(&mut self, at: usize, route: Route, owner: Option<Owner>) {
+    pub(super) fn insert_at(&mut self, at: usize, route: Route, owner: Option<Owner>) {
         self.custom_local |= route.table == table::LOCAL && owner.is_none();
         if !matches!(route.table, table::LOCAL | table::MAIN) && !self.made.contains(&route.table) {
             self.made.push(route.table);
@@ -301,18 +301,18 @@ impl Tables {
         self.find_asked();
     }
 
-    pub fn replace_at(&mut self, at: usize, route: Route) {
+    pub(super) fn replace_at(&mut self, at: usize, route: Route) {
         *self.entries.get_mut(at) = Entry { route, owner: None };
     }
 
-    pub fn remove_at(&mut self, at: usize) -> Route {
+    pub(super) fn remove_at(&mut self, at: usize) -> Route {
         let removed = self.entries.remove(at).route;
         self.find_asked();
         removed
     }
 
     /// Where the routes to the same place with the same metric are, in their table.
-    pub fn siblings(&self, route: &Route) -> Range<usize> {
+    pub(super) fn siblings(&self, route: &Route) -> Range<usize> {
         let key = sort_key(route);
         let start = self.at(|it| sort_key(it) < key);
         let end = self.at(|it| sort_key(it) <= key);
@@ -320,12 +320,12 @@ impl Tables {
     }
 
     /// Whether anybody ever put something into the table.
-    pub fn table_exists(&self, table: u32) -> bool {
+    pub(super) fn table_exists(&self, table: u32) -> bool {
         matches!(table, table::LOCAL | table::MAIN) || self.made.contains(&table)
     }
 
     /// Where a table's routes to a place are.
-    pub fn to_place(&self, to: Prefix, table: u32) -> Range<usize> {
+    pub(super) fn to_place(&self, to: Prefix, table: u32) -> Range<usize> {
         let route = Route {
             table,
             ..Route::new(to)
@@ -338,12 +338,12 @@ impl Tables {
         self.at(|it| sort_key(it) < first)..self.at(|it| sort_key(it) <= last)
     }
 
-    pub fn everything(&self) -> Range<usize> {
+    pub(super) fn everything(&self) -> Range<usize> {
         0..self.entries.len()
     }
 
     /// The routes of these positions.
-    pub fn range(&self, range: Range<usize>) -> impl Iterator<Item = &Entry> {
+    pub(super) fn range(&self, range: Range<usize>) -> impl Iterator<Item = &Entry> {
         self.entries.range(range)
     }
 
@@ -352,12 +352,12 @@ impl Tables {
             .partition_point(0..self.entries.len(), |it| is_before(&it.route))
     }
 
-    pub fn retain(&mut self, keep: impl FnMut(&mut Entry) -> bool) {
+    pub(super) fn retain(&mut self, keep: impl FnMut(&mut Entry) -> bool) {
         self.entries.retain(keep);
         self.find_asked();
     }
 
-    pub fn has_custom_local(&self) -> bool {
+    pub(super) fn has_custom_local(&self) -> bool {
         self.custom_local
     }
 

@@ -21,7 +21,7 @@ macro_rules! knobs {
     ($($knob:ident $name:literal = $default:literal in $min:expr, $max:expr;)*) => {
         /// A number of `net.ipv4` outside of `conf`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Knob {
+        pub(super) enum Knob {
             $($knob,)*
         }
 
@@ -86,7 +86,7 @@ macro_rules! conf_knobs {
     ($($knob:ident $name:literal = $all:literal, $default:literal;)*) => {
         /// A number of `net.ipv4.conf.IFACE`. None of them has bounds but those of an int.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum ConfKnob {
+        pub(super) enum ConfKnob {
             $($knob,)*
         }
 
@@ -153,7 +153,7 @@ pub(super) struct Conf {
 }
 
 impl Conf {
-    pub fn get(&self, knob: ConfKnob) -> i32 {
+    pub(super) fn get(&self, knob: ConfKnob) -> i32 {
         self.values[knob as usize]
     }
 
@@ -162,7 +162,7 @@ impl Conf {
     }
 
     /// An interface with an address no longer follows `conf.default`.
-    pub fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.written = [true; CONF_COUNT];
     }
 }
@@ -175,7 +175,7 @@ pub(super) struct Sysctls {
 }
 
 impl Sysctls {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let conf = |pick: fn(&(ConfKnob, &str, i32, i32)) -> i32| Conf {
             values: std::array::from_fn(|at| pick(&CONF_SPECS[at])),
             written: [false; CONF_COUNT],
@@ -188,14 +188,14 @@ impl Sysctls {
     }
 
     /// What a new interface starts with.
-    pub fn default_conf(&self) -> Conf {
+    pub(super) fn default_conf(&self) -> Conf {
         Conf {
             values: self.default.values,
             written: [false; CONF_COUNT],
         }
     }
 
-    pub fn get(&self, knob: Knob) -> i64 {
+    pub(super) fn get(&self, knob: Knob) -> i64 {
         self.values[knob as usize]
     }
 }
@@ -258,13 +258,6 @@ fn stored(knob: Knob, value: i64) -> i64 {
         Knob::IcmpRateLimit => (value + 3) / 4 * 4,
         _ => value,
     }
-}
-
-/// Every key of `net.ipv4` outside of `conf`, and every key of `conf.IFACE` spelled `net.ipv4.conf.*.KEY`.
-pub fn sysctl_keys() -> impl Iterator<Item = String> {
-    let plain = SPECS.iter().map(|spec| format!("net.ipv4.{}", spec.name));
-    let conf = CONF_SPECS.iter().map(|spec| format!("net.ipv4.conf.*.{}", spec.1));
-    plain.chain(["net.ipv4.ip_forward".to_owned()]).chain(conf)
 }
 
 impl Net {

@@ -11,7 +11,7 @@ mod sender;
 pub(crate) mod testing;
 
 pub use edit::End;
-pub use segment::{MSS_UNSAID, MssEdit};
+pub use segment::MssEdit;
 pub use sender::{Credentials, Sender};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -18,7 +18,7 @@ pub enum MssEdit {
 }
 
 impl Packet {
-    /// Lets a TCP segment ask for segments no larger than this. One that says nothing of it is understood to mean [`MSS_UNSAID`], and says no
+    /// Lets a TCP segment ask for segments no larger than this. One that says nothing of it is understood to mean `MSS_UNSAID`, and says no
     /// more than that afterwards; where data follow, or the header has no room left, it stays without.
     pub fn lower_mss(&mut self, most: u16) -> MssEdit {
         if self.protocol != protocol::TCP || self.fragment_offset != 0 {
@@ -92,7 +92,7 @@ impl Packet {
 }
 
 /// What one may send to a host that did not say how much it takes, in IPv4 (RFC 9293, 3.7.1).
-pub const MSS_UNSAID: u16 = 536;
+pub(crate) const MSS_UNSAID: u16 = 536;
 
 #[cfg(test)]
 mod tests {

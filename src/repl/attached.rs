@@ -16,7 +16,7 @@ use crate::live::control::Client;
 
 /// A lab to attach to.
 #[derive(Debug)]
-pub struct Attached {
+pub(crate) struct Attached {
     socket: PathBuf,
     name: String,
     live: bool,
@@ -34,7 +34,7 @@ pub struct Attached {
 }
 
 impl Attached {
-    pub fn new(socket: &Path, copy: &LabCopy, toolbox: Toolbox) -> Result<Self, CopyError> {
+    pub(crate) fn new(socket: &Path, copy: &LabCopy, toolbox: Toolbox) -> Result<Self, CopyError> {
         let seen = copy.lab(1, toolbox)?;
         Ok(Self {
             socket: socket.to_owned(),
@@ -52,7 +52,7 @@ impl Attached {
     }
 
     /// Reads commands until their end; returns the exit code.
-    pub fn run(mut self) -> u8 {
+    pub(crate) fn run(mut self) -> u8 {
         let what = match self.live {
             true => {
                 "packets are sent and traced on a copy of it, with its flows: nothing is sent, and no flow and no counter changes"

@@ -18,7 +18,7 @@ use crate::rule::{Hook, Table};
 
 /// What the editor knows of the lab, refreshed before each line.
 #[derive(Debug)]
-pub struct Assistant {
+pub(super) struct Assistant {
     toolbox: Toolbox,
     interfaces: Vec<String>,
     chains: Vec<(Table, String)>,
@@ -29,13 +29,13 @@ pub struct Assistant {
 
 impl Assistant {
     /// The line that was being typed, before and behind the cursor.
-    pub fn take_line(&self) -> (String, String) {
+    pub(super) fn take_line(&self) -> (String, String) {
         let (line, at) = self.seen.take();
         let (before, behind) = line.split_at_checked(at).unwrap_or((&line, ""));
         (before.to_owned(), behind.to_owned())
     }
 
-    pub fn new(toolbox: Toolbox) -> Self {
+    pub(super) fn new(toolbox: Toolbox) -> Self {
         Self {
             toolbox,
             interfaces: Vec::new(),
@@ -45,7 +45,7 @@ impl Assistant {
         }
     }
 
-    pub fn look_at(&mut self, lab: &Lab) {
+    pub(super) fn look_at(&mut self, lab: &Lab) {
         self.interfaces = lab.interface_names().iter().map(ToString::to_string).collect();
         self.chains.clear();
         let exist = lab.machine.router().tables(Family::V4);
@@ -241,7 +241,7 @@ impl Highlighter for Assistant {}
 impl Helper for Assistant {}
 
 /// False while a quote or a here-document is open, or a line goes on.
-pub fn is_complete(text: &str) -> bool {
+pub(super) fn is_complete(text: &str) -> bool {
     !lex::lex(text).is_err_and(|error| error.incomplete)
 }
 

@@ -20,11 +20,11 @@ use crate::lab::memory::Lab;
 use crate::lab::script::{Runner, parse_in};
 use crate::syntax::problem::Source;
 #[cfg(unix)]
-pub use attached::Attached;
+pub(crate) use attached::Attached;
 use complete::Assistant;
 
 /// Reads commands for a lab of this process's own until their end; returns the exit code. `first` is said before all else.
-pub fn run(lab: Lab, hosts: Hosts, first: Option<&str>) -> u8 {
+pub(crate) fn run(lab: Lab, hosts: Hosts, first: Option<&str>) -> u8 {
     let mut runner = Runner::new(lab, PathBuf::from("."));
     runner.hosts = hosts;
     session(&mut runner, first)

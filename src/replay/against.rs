@@ -16,7 +16,7 @@ use crate::wire::ipv4::Ipv4;
 
 /// Whether two rulesets treated a packet differently: another verdict, another state, or something else left. Which rule decided is no difference
 /// by itself; nor is the identification of an IP header, which a router counts up for its own packets.
-pub fn differ(one: &Passed<'_>, other: &Passed<'_>) -> bool {
+pub(super) fn differ(one: &Passed<'_>, other: &Passed<'_>) -> bool {
     one.verdict() != other.verdict()
         || one.report().state != other.report().state
         || one.output().len() != other.output().len()

@@ -23,7 +23,7 @@ pub struct Entrances {
 
 /// An interface of the lab, or the router itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entrance {
+pub(super) struct Entrance {
     interface: Option<InterfaceId>,
     name: InterfaceName,
 }
@@ -41,11 +41,11 @@ impl Entrance {
         })
     }
 
-    pub fn interface(&self) -> Option<InterfaceId> {
+    pub(super) fn interface(&self) -> Option<InterfaceId> {
         self.interface
     }
 
-    pub fn name(&self) -> InterfaceName {
+    pub(super) fn name(&self) -> InterfaceName {
         self.name
     }
 }

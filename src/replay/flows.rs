@@ -15,7 +15,7 @@ use crate::wire::ipv4::Ipv4;
 /// and when that is full, its smaller half is forgotten. So the memory is bounded, and a flow that is told of was counted whole unless it was among
 /// the smaller half at some time.
 #[derive(Debug)]
-pub struct TopFlows {
+pub(crate) struct TopFlows {
     under_way: Box<[Slot]>,
     kept: HashMap<u64, FlowCount>,
     forgotten: bool,
@@ -29,7 +29,7 @@ struct Slot {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FlowCount {
+pub(crate) struct FlowCount {
     /// Of its first packet, as it came.
     pub ends: Ends,
     /// Both directions together.
@@ -58,7 +58,7 @@ impl Default for TopFlows {
 impl TopFlows {
     /// A packet of so many bytes, of the flow with this number. Numbers grow with each flow, so flows that live together have slots of their own.
     #[inline]
-    pub fn note(&mut self, serial: u64, tuple: &Tuple, bytes: usize) {
+    pub(crate) fn note(&mut self, serial: u64, tuple: &Tuple, bytes: usize) {
         let slot = &mut self.under_way[serial as usize % SLOTS];
         if slot.serial == serial {
             slot.count.packets += 1;
@@ -92,7 +92,7 @@ impl TopFlows {
     }
 
     /// The largest by bytes; of equals, the one whose ends come first.
-    pub fn largest(&self, many: usize) -> Vec<FlowCount> {
+    pub(crate) fn largest(&self, many: usize) -> Vec<FlowCount> {
         let mut all = self.kept.clone();
         for slot in self.under_way.iter().filter(|slot| slot.serial != u64::MAX) {
             add(&mut all, slot);
@@ -104,7 +104,7 @@ impl TopFlows {
     }
 
     /// Whether flows had to be forgotten, so that the numbers are of at least so many.
-    pub fn is_approximate(&self) -> bool {
+    pub(crate) fn is_approximate(&self) -> bool {
         self.forgotten
     }
 }

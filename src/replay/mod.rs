@@ -2,8 +2,8 @@
 //!
 //! A [`Replayer`](crate::replay::Replayer) takes packets one by one, or any iterator of them, and says what became of each. Nothing is kept of a packet once the next
 //! one comes, so that a capture may be larger than memory. What is wanted besides is put together of the same parts: [`Summary`](crate::replay::Summary) counts,
-//! [`Differences`](crate::replay::Differences) compares two rulesets, [`record`](crate::replay::record) writes a packet's verdict as a comment or as JSON, [`Selection`](crate::replay::Selection) chooses packets by
-//! number, [`repair`](crate::replay::repair) completes packets that the capture cut.
+//! [`Differences`](crate::replay::Differences) compares two rulesets, `record` writes a packet's verdict as a comment or as JSON, `Selection` chooses packets by
+//! number, `repair` completes packets that the capture cut.
 //!
 //! ```
 //! use nflab::base::Time;
@@ -43,23 +43,24 @@
 mod against;
 mod entrance;
 mod flows;
-pub mod record;
-pub mod repair;
+pub(crate) mod record;
+pub(crate) mod repair;
 mod rulebook;
 mod selection;
 mod summary;
-pub mod unseen;
+pub(crate) mod unseen;
 mod witness;
 
 use std::time::Duration;
 
-pub use against::{Difference, Differences, Side};
-pub use entrance::{Entrances, MapError, NoEntrance};
-pub use flows::{Ends, FlowCount, TopFlows};
-pub use rulebook::{RuleEntry, RulePlace, Rulebook};
-pub use selection::{Selection, SelectionError};
-pub use summary::{Summary, grouped};
-pub use unseen::Unseen;
+pub use against::{Difference, Differences};
+pub use entrance::{Entrances, NoEntrance};
+pub use flows::Ends;
+pub(crate) use flows::TopFlows;
+pub use rulebook::{RulePlace, Rulebook};
+pub(crate) use selection::Selection;
+pub use summary::Summary;
+pub(crate) use summary::grouped;
 
 use self::entrance::Entrance;
 use self::witness::Witness;

@@ -116,7 +116,12 @@ impl Passed<'_> {
 }
 
 /// The line of a packet that never came to the router.
-pub fn write_unused_json(writer: &mut impl io::Write, number: u64, interface: &str, reason: &str) -> io::Result<()> {
+pub(crate) fn write_unused_json(
+    writer: &mut impl io::Write,
+    number: u64,
+    interface: &str,
+    reason: &str,
+) -> io::Result<()> {
     let line = Line {
         n: number,
         r#in: interface,

@@ -9,7 +9,7 @@ use crate::wire::ipv4::Ipv4;
 
 /// What is to be repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Repair {
+pub(crate) struct Repair {
     /// A packet that the capture cut gets zeros for what is missing, and a checksum that is right with them.
     pub fill_cut: bool,
     /// Every checksum is made right, and a total length of zero is filled in.
@@ -19,7 +19,7 @@ pub struct Repair {
 impl Repair {
     /// The packet as it is to be replayed: repaired in the buffer, or as it is.
     #[inline]
-    pub fn packet<'a>(&self, packet: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    pub(crate) fn packet<'a>(&self, packet: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
         let missing = if self.fill_cut { missing(packet) } else { 0 };
         if missing == 0 && !self.fix_checksums {
             return packet;
@@ -58,7 +58,7 @@ impl Repair {
 
 /// How many bytes of a packet the capture left out; zero too where its header can't be read.
 #[inline]
-pub fn missing(packet: &[u8]) -> usize {
+pub(crate) fn missing(packet: &[u8]) -> usize {
     match packet {
         [first, _, high, low, ..] if first >> 4 == 4 && packet.len() >= 20 => {
             usize::from(u16::from_be_bytes([*high, *low])).saturating_sub(packet.len())

@@ -4,26 +4,26 @@ use crate::base::bytes::quoted;
 
 /// Numbers of packets.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// From and to, both inside; in order, none touching the next.
     ranges: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}: {what}; expected numbers and ranges of packets, such as 3 or 3,7-9 or 100-, or `all`", text = quoted(text))]
-pub struct SelectionError {
+pub(crate) struct SelectionError {
     text: String,
     what: String,
 }
 
 impl Selection {
-    pub fn all() -> Self {
+    pub(crate) fn all() -> Self {
         Self {
             ranges: vec![(1, u64::MAX)],
         }
     }
 
-    pub fn parse(text: &str) -> Result<Self, SelectionError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, SelectionError> {
         if text == "all" {
             return Ok(Self::all());
         }
@@ -60,13 +60,13 @@ impl Selection {
     }
 
     #[inline]
-    pub fn contains(&self, number: u64) -> bool {
+    pub(crate) fn contains(&self, number: u64) -> bool {
         let after = self.ranges.partition_point(|(from, _)| *from <= number);
         after > 0 && self.ranges[after - 1].1 >= number
     }
 
     /// The numbers that were asked for by themselves or as the end of a range, beyond what there was.
-    pub fn beyond(&self, last: u64) -> Option<u64> {
+    pub(crate) fn beyond(&self, last: u64) -> Option<u64> {
         let (from, to) = *self.ranges.last()?;
         match to {
             u64::MAX => (from > last.max(1)).then_some(from),

@@ -264,7 +264,7 @@ fn seconds(first: Time, last: Time) -> String {
 }
 
 /// A number with commas: 1,234,567.
-pub fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -31,7 +31,7 @@ pub struct Unseen {
 }
 
 /// Why this packet says nothing about the rules; `None` where it does.
-pub fn why(passed: &Passed<'_>) -> Option<Why> {
+pub(crate) fn why(passed: &Passed<'_>) -> Option<Why> {
     if let Some(reason) = passed.why_invalid() {
         return of_invalid(&reason).map(|remedy| Why {
             reason: format!("INVALID: {reason}"),
@@ -52,7 +52,7 @@ pub fn why(passed: &Passed<'_>) -> Option<Why> {
 }
 
 /// A packet that was not replayed at all.
-pub fn not_replayed(reason: &str) -> Why {
+pub(crate) fn not_replayed(reason: &str) -> Why {
     Why {
         reason: format!("not replayed: {reason}"),
         remedy: "no rule can be asked about it",

@@ -6,7 +6,7 @@ use crate::rule::{CountId, Hook, Table};
 
 /// What was seen of one packet; of answers to it, only that they are the router's own.
 #[derive(Debug, Default)]
-pub struct Witness {
+pub(super) struct Witness {
     /// The last word in the filter table.
     pub filter: Option<Decision>,
     pub invalid: Option<InvalidReason>,
@@ -25,19 +25,19 @@ pub struct Witness {
 
 /// Who had the last word in the filter table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     Rule(CountId),
     FilterPolicy(Hook),
 }
 
 impl Witness {
-    pub fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         *self = Self::default();
     }
 
     /// Whether the packet that left as this one, counted from 0, was made by the router. So many that there is no bit for one are fragments of
     /// the packet that came.
-    pub fn is_own(&self, at: usize) -> bool {
+    pub(super) fn is_own(&self, at: usize) -> bool {
         at < BITS && self.own >> at & 1 == 1
     }
 
@@ -90,7 +90,7 @@ impl Witness {
 }
 
 /// The witness, and somebody else who watches the same packet.
-pub struct Both<'a, O> {
+pub(super) struct Both<'a, O> {
     pub witness: &'a mut Witness,
     pub other: &'a mut O,
 }

@@ -16,7 +16,8 @@ pub use effect::{Changes, Effect, Ends, StateUse};
 pub use extension::{CopyTo, DynEq, Errno, Match, Matched, Refusal, Scope, State, Target, TargetVerdict};
 pub use lower::{Answer, Condition, Field, Lowered, PlainFields};
 pub use selector::{Miss, Selector};
-pub use shared::{BoundState, Clock, JIFFIES_PER_SECOND, Shared, Sharing, WriteRefused, jiffies};
+pub use shared::{BoundState, Clock, Shared, Sharing, WriteRefused};
+pub(crate) use shared::{JIFFIES_PER_SECOND, jiffies};
 pub use table::{Hook, HookSet, Table};
 
 use std::sync::Arc;

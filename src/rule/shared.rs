@@ -74,10 +74,10 @@ impl Clock {
 }
 
 /// As kernels are built.
-pub const JIFFIES_PER_SECOND: u64 = 250;
+pub(crate) const JIFFIES_PER_SECOND: u64 = 250;
 
 /// The last jiffy that has begun.
-pub fn jiffies(now: Time) -> u64 {
+pub(crate) fn jiffies(now: Time) -> u64 {
     now.as_nanos() / (1_000_000_000 / JIFFIES_PER_SECOND)
 }
 

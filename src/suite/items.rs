@@ -250,7 +250,7 @@ pub(super) fn directory_of(path: &Path) -> PathBuf {
 }
 
 /// `./a/../b` is `b`: so messages are short, and a file is known again.
-pub fn plain(path: &Path) -> PathBuf {
+pub(crate) fn plain(path: &Path) -> PathBuf {
     use std::path::Component;
     let mut made = PathBuf::new();
     for part in path.components() {

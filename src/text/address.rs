@@ -11,10 +11,10 @@ use crate::base::{AddressMask, Family};
 use crate::ext::number::inet_aton;
 
 /// Those that one `-s` or `-d` names, which mostly is one.
-pub type Addresses = SmallVec<[AddressMask; 1]>;
+pub(super) type Addresses = SmallVec<[AddressMask; 1]>;
 
 /// Every address that the text names, in order. A name may have several.
-pub fn parse(text: &str, hosts: &dyn Hosts) -> Result<Addresses, Failure> {
+pub(super) fn parse(text: &str, hosts: &dyn Hosts) -> Result<Addresses, Failure> {
     let mut all = Addresses::new();
     for part in text.split(',') {
         let part = part.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);

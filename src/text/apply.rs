@@ -24,7 +24,11 @@ pub struct Printed {
 }
 
 /// Opens the command's table, does the command, and puts the change into force: whole, or nothing of it.
-pub fn execute(command: &Command<'_>, tables: &mut dyn Tables, hosts: &dyn Hosts) -> (Printed, Result<(), Failure>) {
+pub(crate) fn execute(
+    command: &Command<'_>,
+    tables: &mut dyn Tables,
+    hosts: &dyn Hosts,
+) -> (Printed, Result<(), Failure>) {
     let mut printed = Printed::default();
     if let Verb::Print(text) = &command.verb {
         printed.out.push_str(text);
@@ -53,7 +57,7 @@ pub fn execute(command: &Command<'_>, tables: &mut dyn Tables, hosts: &dyn Hosts
 }
 
 /// Does a command to a table that is open, without putting anything into force.
-pub fn perform(
+pub(crate) fn perform(
     command: &Command<'_>,
     session: &mut Session,
     hosts: &dyn Hosts,
@@ -172,7 +176,7 @@ pub fn perform(
 }
 
 /// Why there is no table of this name. Names of 32 bytes and more are another error to the kernel.
-pub fn why_no_table(name: &str) -> &'static str {
+pub(crate) fn why_no_table(name: &str) -> &'static str {
     match length_of(name) {
         0..32 => "Table does not exist (do you need to insmod?)",
         _ => "Module is wrong version",
@@ -180,7 +184,7 @@ pub fn why_no_table(name: &str) -> &'static str {
 }
 
 /// The tool's words where there is no table of this name.
-pub fn no_table(name: &str) -> Failure {
+pub(crate) fn no_table(name: &str) -> Failure {
     let why = why_no_table(name);
     Failure::said(
         Status::Version,
@@ -190,7 +194,12 @@ pub fn no_table(name: &str) -> Failure {
 }
 
 /// Gives a built-in chain its policy. Its counters start from zero, or from what is given.
-pub fn set_policy(session: &mut Session, chain: &str, policy: &str, counters: Option<Counters>) -> Result<(), Denial> {
+pub(crate) fn set_policy(
+    session: &mut Session,
+    chain: &str,
+    policy: &str,
+    counters: Option<Counters>,
+) -> Result<(), Denial> {
     let typed = [Policy::Accept, Policy::Drop]
         .into_iter()
         .find(|it| it.name() == policy);

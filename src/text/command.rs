@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::failure::{Failure, Program};
 use super::hosts::Hosts;
-pub use super::parse::{parse, parse_words};
-pub use super::rule_options::{Draft, Jump};
+pub use super::parse::parse;
+pub(crate) use super::parse::parse_words;
+pub(crate) use super::rule_options::Draft;
 use crate::base::Family;
 use crate::rule::Counters;
 

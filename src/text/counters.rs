@@ -6,12 +6,12 @@ use super::number;
 use crate::rule::Counters;
 
 /// One number of `-c`: what stands after it is not looked at, and a minus sign wraps.
-pub fn parse_one(text: &str) -> Option<u64> {
+pub(super) fn parse_one(text: &str) -> Option<u64> {
     number::leading_decimal(text).map(|(number, _)| number)
 }
 
 /// `[packets:bytes]` behind a chain's policy; what follows, the bracket too, is not looked at.
-pub fn parse_bracketed(text: &str) -> Option<Counters> {
+pub(super) fn parse_bracketed(text: &str) -> Option<Counters> {
     let (packets, rest) = number::leading_decimal(text.strip_prefix('[')?)?;
     let (bytes, _) = number::leading_decimal(rest.strip_prefix(':')?)?;
     Some(Counters { packets, bytes })
@@ -19,7 +19,7 @@ pub fn parse_bracketed(text: &str) -> Option<Counters> {
 
 /// How wide and how exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(super) enum Style {
     /// A column of the table: five or eight wide, and a blank.
     Column,
     /// In the middle of a sentence.
@@ -27,7 +27,7 @@ pub enum Style {
 }
 
 /// Appends a counter. More than 99999 is rounded to thousands, and those again: 100K, 9999K, 10M.
-pub fn write(out: &mut String, number: u64, exact: bool, style: Style) {
+pub(super) fn write(out: &mut String, number: u64, exact: bool, style: Style) {
     let column = style == Style::Column;
     let _ = if exact {
         if column {

@@ -26,7 +26,7 @@ pub struct Long<K> {
 
 /// One step along the arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step<'a, K> {
+pub(super) enum Step<'a, K> {
     Option {
         key: K,
         value: Option<&'a str>,
@@ -41,7 +41,7 @@ pub enum Step<'a, K> {
 
 /// The arguments and a cursor in them.
 #[derive(Clone, Debug)]
-pub struct Getopt<'a> {
+pub(super) struct Getopt<'a> {
     arguments: Vec<&'a str>,
     /// The next argument to look at; the program's name is number 0.
     pub index: usize,
@@ -50,7 +50,7 @@ pub struct Getopt<'a> {
 }
 
 impl<'a> Getopt<'a> {
-    pub fn new(arguments: Vec<&'a str>) -> Self {
+    pub(super) fn new(arguments: Vec<&'a str>) -> Self {
         Self {
             arguments,
             index: 1,
@@ -59,7 +59,7 @@ impl<'a> Getopt<'a> {
     }
 
     /// The argument before the cursor.
-    pub fn just_passed(&self) -> &'a str {
+    pub(super) fn just_passed(&self) -> &'a str {
         self.arguments
             .get(self.index.saturating_sub(1))
             .copied()
@@ -67,31 +67,31 @@ impl<'a> Getopt<'a> {
     }
 
     /// The tool empties a lone `!` once read, so that no later message shows it.
-    pub fn blank_just_passed(&mut self) {
+    pub(super) fn blank_just_passed(&mut self) {
         if let Some(argument) = self.arguments.get_mut(self.index.saturating_sub(1)) {
             *argument = "";
         }
     }
 
     /// The argument at the cursor.
-    pub fn peek(&self) -> Option<&'a str> {
+    pub(super) fn peek(&self) -> Option<&'a str> {
         self.arguments.get(self.index).copied()
     }
 
     /// The next argument, where it is neither an option nor a `!`.
-    pub fn plain(&mut self) -> Option<&'a str> {
+    pub(super) fn plain(&mut self) -> Option<&'a str> {
         let next = self.peek().filter(|it| !it.starts_with(['-', '!']))?;
         self.index += 1;
         Some(next)
     }
 
     /// True when arguments are left over behind `--`.
-    pub fn has_left_over(&self) -> bool {
+    pub(super) fn has_left_over(&self) -> bool {
         self.index < self.arguments.len()
     }
 
     /// One step. `short` says what a short option takes, `None` where there is no such option; `long` walks the long ones, as often as need be.
-    pub fn next<K: Clone + PartialEq, I: Iterator<Item = Long<K>>>(
+    pub(super) fn next<K: Clone + PartialEq, I: Iterator<Item = Long<K>>>(
         &mut self,
         short: impl Fn(char) -> Option<(Takes, K)>,
         long: impl Fn() -> I,

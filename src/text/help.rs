@@ -7,7 +7,7 @@ use super::options::LONG;
 use super::rule_options::RuleOptions;
 
 /// The tool's help, then that of every extension loaded before `-h`.
-pub fn text(program: Program, rule: &RuleOptions) -> String {
+pub(crate) fn text(program: Program, rule: &RuleOptions) -> String {
     let name = program.name();
     let mut out = program.version();
     let _ = write!(
@@ -34,10 +34,10 @@ pub fn text(program: Program, rule: &RuleOptions) -> String {
 }
 
 /// Letter (`0` where there is only the long name), syntax of what follows, and one line of what it does.
-pub type Line = (char, &'static str, &'static str);
+pub(crate) type Line = (char, &'static str, &'static str);
 
 /// The tool's own options: the help shows them, and so do the manual and the completion.
-pub const SECTIONS: [(&str, &[Line]); 3] = [("Commands", COMMANDS), ("Rules", RULES), ("Other options", OTHERS)];
+pub(crate) const SECTIONS: [(&str, &[Line]); 3] = [("Commands", COMMANDS), ("Rules", RULES), ("Other options", OTHERS)];
 
 const COMMANDS: &[Line] = &[
     ('A', "CHAIN RULE", "put rules at the chain's end"),

@@ -15,7 +15,7 @@ use crate::rule::{Action, ChainKind, Rule, Selector};
 
 /// Which columns, and how.
 #[derive(Clone, Copy, Debug)]
-pub struct Columns {
+pub(crate) struct Columns {
     pub verbose: bool,
     pub numeric: bool,
     pub exact: bool,
@@ -23,7 +23,7 @@ pub struct Columns {
 }
 
 /// Appends chains with their headings, or one rule without.
-pub fn write(
+pub(crate) fn write(
     out: &mut String,
     session: &Session,
     listing: &Listing,
@@ -55,7 +55,7 @@ pub fn write(
 }
 
 /// Appends the one line of a rule, always with numbers.
-pub fn write_inline(out: &mut String, rule: &Rule) {
+pub(crate) fn write_inline(out: &mut String, rule: &Rule) {
     let selector = &rule.selector;
     let not = |inverted: bool| if inverted { '!' } else { ' ' };
     let bang = |inverted: bool| if inverted { "!" } else { "" };

@@ -1,33 +1,33 @@
 //! Commands and restore files to rules; rules to save and list forms; errors with positions.
 //!
 //! The language is that of iptables 1.8.9 (legacy), as seen by running it: the same things are accepted and refused, in the same words. A command
-//! goes through three hands: [`command::parse`](crate::text::command::parse) makes a value of its arguments, [`apply::execute`](crate::text::apply::execute) does it to a [`Session`](crate::text::Session) (one table, opened,
+//! goes through three hands: `command::parse` makes a value of its arguments, `apply::execute` does it to a [`Session`](crate::text::Session) (one table, opened,
 //! not yet committed), and what it printed and what went wrong come back as values. [`restore::run`](crate::text::restore::run) does the same for a file of lines.
 //! Nothing here resolves names over a network, reads files or prints.
 
 mod address;
-pub mod apply;
+pub(crate) mod apply;
 pub mod command;
 mod counters;
 mod failure;
 mod getopt;
-pub mod help;
+pub(crate) mod help;
 mod hosts;
 mod in_hand;
-pub mod list;
+pub(crate) mod list;
 mod number;
 pub mod options;
-pub mod own_options;
+pub(crate) mod own_options;
 mod parse;
 mod places;
 mod reach;
 mod renames;
 pub mod restore;
 mod rule_options;
-pub mod save;
+pub(crate) mod save;
 mod session;
 
-pub use command::Command;
-pub use failure::{Denial, Failure, FailureKind, Place, Program};
+pub use failure::{Failure, Program};
 pub use hosts::{Hosts, StaticHosts};
-pub use session::{Counted, OpenChain, Session, Tables};
+pub(crate) use session::Counted;
+pub use session::{Session, Tables};

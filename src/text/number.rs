@@ -3,13 +3,13 @@
 use crate::ext::number::whole_number;
 
 /// A whole text that is a number within bounds, in any base.
-pub fn whole(text: &str, min: u64, max: u64) -> Option<u64> {
+pub(super) fn whole(text: &str, min: u64, max: u64) -> Option<u64> {
     whole_number(text).filter(|number| (min..=max).contains(number))
 }
 
 /// The decimal number that a text begins with, as `%llu` reads it, and the rest. `None` where no digit stands. Too large is the largest; a
 /// minus sign wraps.
-pub fn leading_decimal(text: &str) -> Option<(u64, &str)> {
+pub(super) fn leading_decimal(text: &str) -> Option<(u64, &str)> {
     let body = text.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
     let (negative, body) = match body.as_bytes().first() {
         Some(b'-') => (true, &body[1..]),

@@ -7,7 +7,7 @@ use crate::base::bytes::{bytes_of, text_of};
 
 /// One option: its letter, its long name, what it takes.
 #[derive(Clone, Copy, Debug)]
-pub struct Spec {
+pub(crate) struct Spec {
     letter: char,
     name: &'static str,
     takes: Takes,
@@ -21,7 +21,7 @@ enum Takes {
     Maybe,
 }
 
-pub const fn flag(letter: char, name: &'static str) -> Spec {
+pub(crate) const fn flag(letter: char, name: &'static str) -> Spec {
     Spec {
         letter,
         name,
@@ -29,7 +29,7 @@ pub const fn flag(letter: char, name: &'static str) -> Spec {
     }
 }
 
-pub const fn valued(letter: char, name: &'static str) -> Spec {
+pub(crate) const fn valued(letter: char, name: &'static str) -> Spec {
     Spec {
         letter,
         name,
@@ -37,7 +37,7 @@ pub const fn valued(letter: char, name: &'static str) -> Spec {
     }
 }
 
-pub const fn maybe(letter: char, name: &'static str) -> Spec {
+pub(crate) const fn maybe(letter: char, name: &'static str) -> Spec {
     Spec {
         letter,
         name,
@@ -47,13 +47,13 @@ pub const fn maybe(letter: char, name: &'static str) -> Spec {
 
 /// What was met.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Given {
+pub(crate) enum Given {
     Option(char, Option<String>),
     Word(String),
 }
 
 /// Walks the arguments; an error is the line that the C library prints.
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     program: &'a str,
     arguments: &'a [String],
     specs: &'static [Spec],
@@ -63,7 +63,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(arguments: &'a [String], specs: &'static [Spec]) -> Self {
+    pub(crate) fn new(arguments: &'a [String], specs: &'static [Spec]) -> Self {
         Self {
             program: arguments.first().map_or("", String::as_str),
             arguments,
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next argument, where it is neither an option nor a `!`.
-    pub fn plain(&mut self) -> Option<String> {
+    pub(crate) fn plain(&mut self) -> Option<String> {
         let next = self.arguments.get(self.at)?;
         if next.starts_with(['-', '!']) || !self.cluster.is_empty() {
             return None;
@@ -174,7 +174,7 @@ impl Iterator for Reader<'_> {
 }
 
 /// `-w [SECONDS]`: looked at and forgotten, nobody else holds a lab's rules.
-pub fn wait_seconds(text: Option<&str>) -> Result<(), Failure> {
+pub(crate) fn wait_seconds(text: Option<&str>) -> Result<(), Failure> {
     match text {
         Some(text) if number::leading_decimal(text).is_none() => Err(Failure::parameter("wait seconds not numeric")),
         _ => Ok(()),
@@ -182,7 +182,7 @@ pub fn wait_seconds(text: Option<&str>) -> Result<(), Failure> {
 }
 
 /// `-W MICROSECONDS`; gives the line that the tool prints.
-pub fn wait_interval(text: Option<&str>) -> Result<&'static str, Failure> {
+pub(crate) fn wait_interval(text: Option<&str>) -> Result<&'static str, Failure> {
     let text = text.ok_or_else(|| Failure::parameter("wait interval value required"))?;
     let (interval, _) = number::leading_decimal(text).ok_or_else(|| Failure::parameter("wait interval not numeric"))?;
     let interval = interval as u32;

@@ -23,7 +23,7 @@ pub fn parse<'a>(arguments: &'a [String], context: Context<'a>) -> Parsed<'a> {
 }
 
 /// The same, of words that stand in a text.
-pub fn parse_words<'a>(arguments: Vec<&'a str>, context: Context<'a>) -> Parsed<'a> {
+pub(crate) fn parse_words<'a>(arguments: Vec<&'a str>, context: Context<'a>) -> Parsed<'a> {
     let mut parser = Parser {
         context,
         getopt: Getopt::new(arguments),

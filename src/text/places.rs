@@ -60,7 +60,7 @@ impl Numbers {
 
 impl Places {
     /// The position of the first rule that says the same.
-    pub fn find(&mut self, rules: &VecDeque<Arc<Rule>>, rule: &Rule) -> Option<usize> {
+    pub(super) fn find(&mut self, rules: &VecDeque<Arc<Rule>>, rule: &Rule) -> Option<usize> {
         self.asked = self.asked.saturating_add(1);
         if self.asked < OFTEN {
             return rules.iter().position(|other| other.says_the_same(rule));
@@ -74,7 +74,7 @@ impl Places {
     }
 
     /// A rule comes to this position; those from there on move.
-    pub fn inserted(&mut self, at: usize, rule: &Rule) {
+    pub(super) fn inserted(&mut self, at: usize, rule: &Rule) {
         let Some(index) = &mut self.index else { return };
         let number = |at: usize| index.labels.get(at).map(|it| it.number);
         let before = at.checked_sub(1).map_or(Some(0), number);
@@ -97,7 +97,7 @@ impl Places {
     }
 
     /// The rule at this position goes.
-    pub fn removed(&mut self, at: usize) {
+    pub(super) fn removed(&mut self, at: usize) {
         let Some(index) = &mut self.index else { return };
         let Some(Label { number, hash }) = index.labels.remove(at) else {
             return;

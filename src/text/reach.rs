@@ -32,7 +32,7 @@ struct Node {
 
 impl Reach {
     /// `None` where it cannot be said of the table as it is that the kernel surely takes it.
-    pub fn of(session: &Session) -> Option<Self> {
+    pub(super) fn of(session: &Session) -> Option<Self> {
         let mut reach = Self {
             table: session.table,
             chains: HashMap::new(),
@@ -63,17 +63,17 @@ impl Reach {
         Some(reach)
     }
 
-    pub fn chain_comes(&mut self, name: &str) {
+    pub(super) fn chain_comes(&mut self, name: &str) {
         self.chains.insert(name.to_owned(), Node::default());
     }
 
     /// It is empty, and nothing leads to it.
-    pub fn chain_goes(&mut self, name: &str) {
+    pub(super) fn chain_goes(&mut self, name: &str) {
         self.chains.remove(name);
     }
 
     /// True where the kernel surely takes the rule in this chain. Where not, nothing is noted of it.
-    pub fn comes(&mut self, chain: &str, rule: &Rule) -> bool {
+    pub(super) fn comes(&mut self, chain: &str, rule: &Rule) -> bool {
         let Some(node) = self.chains.get(chain) else {
             return false;
         };
@@ -97,7 +97,7 @@ impl Reach {
         true
     }
 
-    pub fn goes(&mut self, chain: &str, rule: &Rule) {
+    pub(super) fn goes(&mut self, chain: &str, rule: &Rule) {
         let particular = self.is_particular(rule);
         let Some(node) = self.chains.get_mut(chain) else { return };
         node.particular -= usize::from(particular);

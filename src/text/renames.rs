@@ -22,11 +22,11 @@ struct Rename {
 pub(super) struct Names<'a>(HashMap<&'a str, Vec<(CountId, &'a str)>>);
 
 impl Renames {
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub fn note(&mut self, from: &str, to: &str) {
+    pub(super) fn note(&mut self, from: &str, to: &str) {
         self.0.push(Rename {
             mark: CountId::fresh(),
             from: from.to_owned(),
@@ -35,7 +35,7 @@ impl Renames {
     }
 
     /// From the last to the first, so that what a new name became later is known already.
-    pub fn names(&self) -> Names<'_> {
+    pub(super) fn names(&self) -> Names<'_> {
         let mut names: HashMap<&str, Vec<(CountId, &str)>> = HashMap::new();
         for rename in self.0.iter().rev() {
             let later = names.get(rename.to.as_str()).and_then(|it| it.last());
@@ -48,7 +48,7 @@ impl Renames {
 
 impl Names<'_> {
     /// The name that a chain has by now which was called so when the rule was made; `None` where it is the same.
-    pub fn now(&self, name: &str, rule: CountId) -> Option<&str> {
+    pub(super) fn now(&self, name: &str, rule: CountId) -> Option<&str> {
         let names = self.0.get(name)?;
         let younger = names.partition_point(|(mark, _)| *mark > rule);
         Some(names[younger.checked_sub(1)?].1)

@@ -4,7 +4,7 @@
 
 mod lines;
 
-pub use lines::{Argument, arguments};
+pub(crate) use lines::{Argument, arguments};
 
 use std::collections::HashSet;
 

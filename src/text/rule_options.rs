@@ -27,7 +27,7 @@ pub struct Draft<'a> {
 }
 
 /// Those of one rule, which mostly is one.
-pub type Selectors = SmallVec<[Selector; 1]>;
+pub(super) type Selectors = SmallVec<[Selector; 1]>;
 
 /// What stands behind `-j` or `-g`.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub enum Jump<'a> {
 }
 
 /// A rule being read.
-pub struct RuleOptions<'a> {
+pub(crate) struct RuleOptions<'a> {
     base: Selector,
     source: Option<Addresses<'a>>,
     destination: Option<Addresses<'a>>,
@@ -97,7 +97,7 @@ impl Spec {
 }
 
 impl<'a> RuleOptions<'a> {
-    pub fn new(family: Family) -> Self {
+    pub(crate) fn new(family: Family) -> Self {
         Self {
             base: Selector::any(family),
             source: None,
@@ -110,7 +110,7 @@ impl<'a> RuleOptions<'a> {
 
     /// The options of loaded extensions, the latest first: of two `-m tcp` the second gets the next `--dport`, and neither makes the other's
     /// names ambiguous.
-    pub fn long_options(&self) -> impl Iterator<Item = Long<Key>> {
+    pub(crate) fn long_options(&self) -> impl Iterator<Item = Long<Key>> {
         let latest = |(loaded, it): &(usize, &Loaded)| {
             let later = &self.loaded[loaded + 1..];
             !later.iter().any(|other| other.spec.name() == it.spec.name())
@@ -134,12 +134,12 @@ impl<'a> RuleOptions<'a> {
             })
     }
 
-    pub fn option(&self, loaded: usize, option: usize) -> &'static OptionSpec {
+    pub(crate) fn option(&self, loaded: usize, option: usize) -> &'static OptionSpec {
         &self.loaded[loaded].spec.options()[option]
     }
 
     /// Gives an option to a loaded extension.
-    pub fn give(
+    pub(crate) fn give(
         &mut self,
         loaded: usize,
         option: usize,
@@ -169,7 +169,7 @@ impl<'a> RuleOptions<'a> {
     }
 
     /// Brings in the match of `-p`, once. False where there is none.
-    pub fn load_implicit(&mut self) -> bool {
+    pub(crate) fn load_implicit(&mut self) -> bool {
         if self.implicit_loaded {
             return false;
         }
@@ -181,7 +181,7 @@ impl<'a> RuleOptions<'a> {
         true
     }
 
-    pub fn load_match(&mut self, name: &str) -> Result<(), Failure> {
+    pub(crate) fn load_match(&mut self, name: &str) -> Result<(), Failure> {
         if exceeds(name, LONGEST_CHAIN) {
             return Err(Failure::parameter(format!(
                 "Invalid match name \"{name}\" ({LONGEST_CHAIN} chars max)"
@@ -199,7 +199,7 @@ impl<'a> RuleOptions<'a> {
     }
 
     /// The match that `-p` would bring in for an option that is nobody's else, where nflab has not got it.
-    pub fn missing_implicit(&self, typed: &str) -> Option<Failure> {
+    pub(crate) fn missing_implicit(&self, typed: &str) -> Option<Failure> {
         let option = typed.strip_prefix("--")?.split('=').next()?;
         let name = missing::implicit_match(self.base.protocol, option, self.base.family)?;
         Some(
@@ -218,7 +218,7 @@ impl<'a> RuleOptions<'a> {
     /// `-j`: the options of a target of this name may follow.
     ///
     /// A name that a restore file has announced as a chain (`:LOG -`) is never looked up as a target.
-    pub fn jump(&mut self, name: &'a str, at: usize, is_announced: bool) -> Result<(), Failure> {
+    pub(crate) fn jump(&mut self, name: &'a str, at: usize, is_announced: bool) -> Result<(), Failure> {
         check_target_name(name)?;
         if plain(name).is_none() && !is_announced {
             if let Some(spec) = ext::find_target(name, self.base.family) {
@@ -233,17 +233,17 @@ impl<'a> RuleOptions<'a> {
         Ok(())
     }
 
-    pub fn goto(&mut self, name: &'a str, at: usize) -> Result<(), Failure> {
+    pub(crate) fn goto(&mut self, name: &'a str, at: usize) -> Result<(), Failure> {
         check_target_name(name)?;
         self.jump = Some(Typed { name, goto: true, at });
         Ok(())
     }
 
-    pub fn jump_name(&self) -> Option<&'a str> {
+    pub(crate) fn jump_name(&self) -> Option<&'a str> {
         self.jump.as_ref().map(|it| it.name)
     }
 
-    pub fn protocol(&mut self, text: &str, inverted: bool) -> Result<(), Failure> {
+    pub(crate) fn protocol(&mut self, text: &str, inverted: bool) -> Result<(), Failure> {
         let lowered = text.to_ascii_lowercase();
         let found = number::whole(&lowered, 0, 255)
             .map(|number| number as u8)
@@ -258,7 +258,7 @@ impl<'a> RuleOptions<'a> {
     }
 
     /// `-s` or `-d`: looked at when the whole command has been read.
-    pub fn address(&mut self, letter: char, text: &'a str, inverted: bool, at: usize) {
+    pub(crate) fn address(&mut self, letter: char, text: &'a str, inverted: bool, at: usize) {
         let addresses = Some(Addresses { text, at });
         if letter == 's' {
             self.source = addresses;
@@ -270,7 +270,7 @@ impl<'a> RuleOptions<'a> {
     }
 
     /// `-i` or `-o`; gives the tool's warning where a name is odd.
-    pub fn interface(&mut self, letter: char, name: &str, inverted: bool) -> Result<Option<String>, Failure> {
+    pub(crate) fn interface(&mut self, letter: char, name: &str, inverted: bool) -> Result<Option<String>, Failure> {
         let mask = InterfaceMask::new(name)
             .ok_or_else(|| Failure::parameter(format!("interface name `{name}' must be shorter than IFNAMSIZ (15)")))?;
         if letter == 'i' {
@@ -285,22 +285,22 @@ impl<'a> RuleOptions<'a> {
         }))
     }
 
-    pub fn fragment(&mut self, inverted: bool) {
+    pub(crate) fn fragment(&mut self, inverted: bool) {
         self.base.fragment = true;
         self.base.fragment_inverted = inverted;
     }
 
-    pub fn has_input(&self) -> bool {
+    pub(crate) fn has_input(&self) -> bool {
         !self.base.input.is_any()
     }
 
-    pub fn has_output(&self) -> bool {
+    pub(crate) fn has_output(&self) -> bool {
         !self.base.output.is_any()
     }
 
     /// The extensions, built.
     #[allow(clippy::type_complexity)]
-    pub fn finish(&self) -> Result<(Vec<Arc<dyn Match>>, Option<Arc<dyn Target>>), Failure> {
+    pub(crate) fn finish(&self) -> Result<(Vec<Arc<dyn Match>>, Option<Arc<dyn Target>>), Failure> {
         let mut matches = Vec::new();
         for it in &self.loaded {
             if let Spec::Match(spec) = it.spec {
@@ -317,7 +317,7 @@ impl<'a> RuleOptions<'a> {
     }
 
     /// One selector for each pair of a source and a destination.
-    pub fn selectors(&self, hosts: &dyn Hosts) -> Result<Selectors, Failure> {
+    pub(crate) fn selectors(&self, hosts: &dyn Hosts) -> Result<Selectors, Failure> {
         let read = |addresses: &Option<Addresses<'_>>| match addresses {
             Some(it) => address::parse(it.text, hosts).map_err(|failure| failure.at(it.at)),
             None => Ok(smallvec![AddressMask::any(self.base.family)]),
@@ -352,7 +352,7 @@ impl<'a> RuleOptions<'a> {
         Ok(selectors)
     }
 
-    pub fn resolved_jump(&self, target: Option<Arc<dyn Target>>) -> Jump<'a> {
+    pub(crate) fn resolved_jump(&self, target: Option<Arc<dyn Target>>) -> Jump<'a> {
         let Some(typed) = &self.jump else {
             return Jump::Plain(Action::Nothing);
         };
@@ -367,7 +367,7 @@ impl<'a> RuleOptions<'a> {
     }
 
     /// The jump of a line that `-6` cut short: a name must still be something, but `-g` is not looked at.
-    pub fn unfinished_jump(&self) -> Jump<'a> {
+    pub(crate) fn unfinished_jump(&self) -> Jump<'a> {
         match &self.jump {
             Some(typed)
                 if plain(typed.name).is_none()
@@ -384,7 +384,7 @@ impl<'a> RuleOptions<'a> {
     }
 
     /// The help of every extension loaded so far.
-    pub fn help(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn help(&self) -> impl Iterator<Item = String> {
         self.loaded.iter().map(|it| match it.spec {
             Spec::Match(spec) => spec.help(),
             Spec::Target(spec) => spec.help(),

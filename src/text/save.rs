@@ -11,7 +11,7 @@ use crate::rule::{Action, ChainKind, Counters, Rule, Table};
 
 /// Appends tables as `iptables-save` prints them: those that exist, the latest made first, as the kernel names them; or one, which comes to
 /// exist by being asked for.
-pub fn write_tables(
+pub(crate) fn write_tables(
     out: &mut String,
     tables: &mut dyn Tables,
     family: Family,
@@ -58,7 +58,12 @@ fn write_table(out: &mut String, session: &Session, with_counters: bool, now: Ti
 }
 
 /// Appends what `-S` prints: first the chains, then their rules; of one chain; or one rule.
-pub fn write_rules(out: &mut String, session: &Session, listing: &Listing, with_counters: bool) -> Result<(), Denial> {
+pub(crate) fn write_rules(
+    out: &mut String,
+    session: &Session,
+    listing: &Listing,
+    with_counters: bool,
+) -> Result<(), Denial> {
     let chains = session.chains();
     let chosen: Vec<&OpenChain> = match &listing.chain {
         Some(name) => chains.filter(|chain| chain.name == *name).collect(),
@@ -100,7 +105,7 @@ fn write_chain(out: &mut String, session: &Session, chain: &OpenChain, with_coun
 }
 
 /// Appends a rule as a command that makes it.
-pub fn write_rule(out: &mut String, chain: &str, rule: &Rule, counted: Option<Counters>) {
+pub(crate) fn write_rule(out: &mut String, chain: &str, rule: &Rule, counted: Option<Counters>) {
     let selector = &rule.selector;
     let _ = write!(out, "-A {chain}");
     address(out, 's', &selector.source, selector.source_inverted);

@@ -34,7 +34,7 @@ pub trait Tables {
 }
 
 /// Gives packets and bytes of every rule and policy, once they are asked for: most commands print none.
-pub type Counted = Box<dyn Fn() -> HashMap<CountId, Counters> + Send>;
+pub(crate) type Counted = Box<dyn Fn() -> HashMap<CountId, Counters> + Send>;
 
 /// A table opened: changes are made to a copy, and come into force at `commit`.
 pub struct Session {

@@ -8,26 +8,26 @@ use super::{Malformed, be16, checksum, put16};
 #[derive(Clone, Copy, Debug)]
 pub struct Icmpv4<T>(T);
 
-pub const HEADER: usize = 8;
+pub(crate) const HEADER: usize = 8;
 
 /// Message types.
-pub mod kind {
-    pub const ECHO_REPLY: u8 = 0;
-    pub const DESTINATION_UNREACHABLE: u8 = 3;
-    pub const SOURCE_QUENCH: u8 = 4;
-    pub const REDIRECT: u8 = 5;
-    pub const ECHO_REQUEST: u8 = 8;
-    pub const TIME_EXCEEDED: u8 = 11;
-    pub const PARAMETER_PROBLEM: u8 = 12;
-    pub const TIMESTAMP_REQUEST: u8 = 13;
-    pub const TIMESTAMP_REPLY: u8 = 14;
-    pub const INFORMATION_REQUEST: u8 = 15;
-    pub const INFORMATION_REPLY: u8 = 16;
-    pub const ADDRESS_MASK_REQUEST: u8 = 17;
-    pub const ADDRESS_MASK_REPLY: u8 = 18;
+pub(crate) mod kind {
+    pub(crate) const ECHO_REPLY: u8 = 0;
+    pub(crate) const DESTINATION_UNREACHABLE: u8 = 3;
+    pub(crate) const SOURCE_QUENCH: u8 = 4;
+    pub(crate) const REDIRECT: u8 = 5;
+    pub(crate) const ECHO_REQUEST: u8 = 8;
+    pub(crate) const TIME_EXCEEDED: u8 = 11;
+    pub(crate) const PARAMETER_PROBLEM: u8 = 12;
+    pub(crate) const TIMESTAMP_REQUEST: u8 = 13;
+    pub(crate) const TIMESTAMP_REPLY: u8 = 14;
+    pub(crate) const INFORMATION_REQUEST: u8 = 15;
+    pub(crate) const INFORMATION_REPLY: u8 = 16;
+    pub(crate) const ADDRESS_MASK_REQUEST: u8 = 17;
+    pub(crate) const ADDRESS_MASK_REPLY: u8 = 18;
 
     /// True for the types that quote the packet they complain about.
-    pub fn is_error(kind: u8) -> bool {
+    pub(crate) fn is_error(kind: u8) -> bool {
         matches!(
             kind,
             DESTINATION_UNREACHABLE | SOURCE_QUENCH | REDIRECT | TIME_EXCEEDED | PARAMETER_PROBLEM
@@ -36,22 +36,22 @@ pub mod kind {
 }
 
 /// Codes of TIME_EXCEEDED.
-pub mod time_exceeded {
-    pub const IN_TRANSIT: u8 = 0;
-    pub const IN_REASSEMBLY: u8 = 1;
+pub(crate) mod time_exceeded {
+    pub(crate) const IN_TRANSIT: u8 = 0;
+    pub(crate) const IN_REASSEMBLY: u8 = 1;
 }
 
 /// Codes of DESTINATION_UNREACHABLE.
-pub mod unreachable {
-    pub const NET: u8 = 0;
-    pub const HOST: u8 = 1;
-    pub const PROTOCOL: u8 = 2;
-    pub const PORT: u8 = 3;
-    pub const FRAGMENTATION_NEEDED: u8 = 4;
-    pub const SOURCE_ROUTE_FAILED: u8 = 5;
-    pub const NET_PROHIBITED: u8 = 9;
-    pub const HOST_PROHIBITED: u8 = 10;
-    pub const ADMIN_PROHIBITED: u8 = 13;
+pub(crate) mod unreachable {
+    pub(crate) const NET: u8 = 0;
+    pub(crate) const HOST: u8 = 1;
+    pub(crate) const PROTOCOL: u8 = 2;
+    pub(crate) const PORT: u8 = 3;
+    pub(crate) const FRAGMENTATION_NEEDED: u8 = 4;
+    pub(crate) const SOURCE_ROUTE_FAILED: u8 = 5;
+    pub(crate) const NET_PROHIBITED: u8 = 9;
+    pub(crate) const HOST_PROHIBITED: u8 = 10;
+    pub(crate) const ADMIN_PROHIBITED: u8 = 13;
 }
 
 impl<T: AsRef<[u8]>> Icmpv4<T> {
@@ -114,7 +114,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Icmpv4<T> {
 }
 
 /// A message with its checksum: type, code, the four bytes after the checksum, then `payload`.
-pub fn emit(kind: u8, code: u8, rest_of_header: u32, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn emit(kind: u8, code: u8, rest_of_header: u32, payload: &[u8]) -> Vec<u8> {
     let header = Icmpv4Header::with_checksum(
         // By its numbers: whatever kind it is.
         Icmpv4Type::Unknown {

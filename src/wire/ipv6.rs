@@ -7,22 +7,22 @@ use crate::base::protocol;
 
 /// A view of a packet whose first byte is that of an IPv6 header. The payload may be cut short.
 #[derive(Clone, Copy, Debug)]
-pub struct Ipv6<T>(T);
+pub(crate) struct Ipv6<T>(T);
 
 /// Without extension headers.
-pub const HEADER: usize = 40;
+pub(crate) const HEADER: usize = 40;
 
 /// Numbers of extension headers.
-pub mod extension {
-    pub const HOP_BY_HOP: u8 = 0;
-    pub const ROUTING: u8 = 43;
-    pub const FRAGMENT: u8 = 44;
-    pub const DESTINATION: u8 = 60;
+pub(crate) mod extension {
+    pub(crate) const HOP_BY_HOP: u8 = 0;
+    pub(crate) const ROUTING: u8 = 43;
+    pub(crate) const FRAGMENT: u8 = 44;
+    pub(crate) const DESTINATION: u8 = 60;
 }
 
 /// What stands behind the extension headers, as far as they can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Upper {
+pub(crate) struct Upper {
     /// Of the transport; of an extension header where that is cut short.
     pub protocol: u8,
     /// Where it begins.
@@ -34,7 +34,7 @@ pub struct Upper {
 }
 
 impl<T: AsRef<[u8]>> Ipv6<T> {
-    pub fn new(bytes: T) -> Result<Self, Malformed> {
+    pub(crate) fn new(bytes: T) -> Result<Self, Malformed> {
         let data = bytes.as_ref();
         if data.len() < HEADER {
             return Err(Malformed::Truncated);
@@ -49,33 +49,25 @@ impl<T: AsRef<[u8]>> Ipv6<T> {
         self.0.as_ref()
     }
 
-    pub fn traffic_class(&self) -> u8 {
-        (be16(self.data(), 0) >> 4) as u8
-    }
-
     /// In bytes, this header included.
-    pub fn total_length(&self) -> usize {
+    pub(crate) fn total_length(&self) -> usize {
         HEADER + usize::from(be16(self.data(), 4))
     }
 
-    pub fn next_header(&self) -> u8 {
+    pub(crate) fn next_header(&self) -> u8 {
         self.data()[6]
     }
 
-    pub fn hop_limit(&self) -> u8 {
-        self.data()[7]
-    }
-
-    pub fn source(&self) -> Ipv6Addr {
+    pub(crate) fn source(&self) -> Ipv6Addr {
         address(self.data(), 8)
     }
 
-    pub fn destination(&self) -> Ipv6Addr {
+    pub(crate) fn destination(&self) -> Ipv6Addr {
         address(self.data(), 24)
     }
 
     /// Past the extension headers that Linux walks over, up to a later fragment's data, which nothing more is known of.
-    pub fn upper(&self) -> Upper {
+    pub(crate) fn upper(&self) -> Upper {
         let data = &self.data()[..self.data().len().min(self.total_length())];
         let mut upper = Upper {
             protocol: self.next_header(),
@@ -116,19 +108,19 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Ipv6<T> {
     }
 
     /// Of everything behind this header, in bytes.
-    pub fn set_payload_length(&mut self, value: u16) {
+    pub(crate) fn set_payload_length(&mut self, value: u16) {
         put16(self.data_mut(), 4, value);
     }
 
-    pub fn set_hop_limit(&mut self, value: u8) {
+    pub(crate) fn set_hop_limit(&mut self, value: u8) {
         self.data_mut()[7] = value;
     }
 
-    pub fn set_source(&mut self, value: Ipv6Addr) {
+    pub(crate) fn set_source(&mut self, value: Ipv6Addr) {
         self.data_mut()[8..24].copy_from_slice(&value.octets());
     }
 
-    pub fn set_destination(&mut self, value: Ipv6Addr) {
+    pub(crate) fn set_destination(&mut self, value: Ipv6Addr) {
         self.data_mut()[24..HEADER].copy_from_slice(&value.octets());
     }
 }
@@ -256,10 +248,7 @@ mod tests {
         view.set_source(a);
         view.set_destination(b);
         view.set_hop_limit(63);
-        assert_eq!(
-            (view.traffic_class(), view.hop_limit(), view.total_length()),
-            (0xb8, 63, 44)
-        );
+        assert_eq!(view.total_length(), 44);
         assert_eq!((view.source(), view.destination()), (a, b));
         let theirs = etherparse::Ipv6HeaderSlice::from_slice(&bytes).unwrap();
         assert_eq!((theirs.source_addr(), theirs.destination_addr()), (a, b));

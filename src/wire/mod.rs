@@ -4,11 +4,11 @@
 //! Setters write the field only: who keeps checksums right is `packet` (which knows whether a checksum is complete at all).
 
 pub mod checksum;
-pub mod icmpv4;
+pub(crate) mod icmpv4;
 pub mod ipv4;
-pub mod ipv6;
+pub(crate) mod ipv6;
 pub mod tcp;
-pub mod udp;
+pub(crate) mod udp;
 
 /// Why bytes are not the header that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::{Malformed, be16, put16};
 #[derive(Clone, Copy, Debug)]
 pub struct Udp<T>(T);
 
-pub const HEADER: usize = 8;
+pub(crate) const HEADER: usize = 8;
 
 impl<T: AsRef<[u8]>> Udp<T> {
     pub fn new(bytes: T) -> Result<Self, Malformed> {

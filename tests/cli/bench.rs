@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub const LAB: &str = r#"[sysctl]
+pub(crate) const LAB: &str = r#"[sysctl]
 "net.netfilter.nf_conntrack_udp_timeout" = 40
 [interface.lan]
 address = ["10.0.0.1/24"]
@@ -17,18 +17,18 @@ via = "192.0.2.254"
 "#;
 
 /// A directory that goes with the test.
-pub struct Bench(PathBuf);
+pub(crate) struct Bench(PathBuf);
 
 /// What a call of the binary left.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     pub code: i32,
     pub out: String,
     pub err: String,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "nflab-cli-{}-{}",
@@ -40,34 +40,34 @@ impl Bench {
         Self(path)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
     /// Calls the binary in this directory, with this text as its input.
-    pub fn nflab_with(&self, input: &str, args: &[&str]) -> Ran {
+    pub(crate) fn nflab_with(&self, input: &str, args: &[&str]) -> Ran {
         let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_nflab")));
         command.args(args);
         run(command, input)
     }
 
-    pub fn nflab(&self, args: &[&str]) -> Ran {
+    pub(crate) fn nflab(&self, args: &[&str]) -> Ran {
         self.nflab_with("", args)
     }
 
     /// Any program, with an environment in which no lab runs. Root's labs are found wherever `XDG_RUNTIME_DIR` points, so `NFLAB` has to name
     /// nobody: else a test speaks to the lab that somebody else runs on this machine, and changes it.
-    pub fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(&self.0)
@@ -85,7 +85,7 @@ impl Drop for Bench {
     }
 }
 
-pub fn run(mut command: Command, input: &str) -> Ran {
+pub(crate) fn run(mut command: Command, input: &str) -> Ran {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -22,15 +22,15 @@ impl Surroundings for Blank {
     }
 }
 
-pub fn bytes(line: &str) -> Vec<u8> {
+pub(crate) fn bytes(line: &str) -> Vec<u8> {
     let words = split_parentheses(&lex(line).unwrap().remove(0).words);
     build(&packet(&mut Words::new(&words)).unwrap(), &Blank).unwrap()
 }
 
 /// Milliseconds, interface, what is there of the packet, and how long it was.
-pub type Captured<'a> = (u64, &'a str, Vec<u8>, usize);
+pub(crate) type Captured<'a> = (u64, &'a str, Vec<u8>, usize);
 
-pub fn write<'a>(path: &Path, packets: impl IntoIterator<Item = Captured<'a>>) {
+pub(crate) fn write<'a>(path: &Path, packets: impl IntoIterator<Item = Captured<'a>>) {
     let mut writer = CaptureWriter::create(path).unwrap();
     for (millis, interface, packet, original_length) in packets {
         let time = Time::from_nanos(1_700_000_000_000_000_000 + millis * 1_000_000);

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::bench::{Bench, LAB};
 use crate::captures::{self, bytes};
 
-pub const RULES: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:FORWARD DROP [0:0]\n\
+pub(crate) const RULES: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:FORWARD DROP [0:0]\n\
                      -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A FORWARD -i lan -p udp -j ACCEPT\n\
                      -A FORWARD -i lan -p tcp -j REJECT\nCOMMIT\n";
 
 /// A capture of packets: milliseconds, interface, packet.
-pub fn capture(path: &Path, packets: &[(u64, &str, &str)]) {
+pub(crate) fn capture(path: &Path, packets: &[(u64, &str, &str)]) {
     let written = packets.iter().map(|(millis, interface, line)| {
         let packet = bytes(line);
         let length = packet.len();
@@ -22,7 +22,7 @@ pub fn capture(path: &Path, packets: &[(u64, &str, &str)]) {
     captures::write(path, written);
 }
 
-pub const CONVERSATION: &[(u64, &str, &str)] = &[
+pub(crate) const CONVERSATION: &[(u64, &str, &str)] = &[
     (0, "lan", "udp 10.0.0.2:5000 > 192.0.2.9:53 data \"ask\""),
     (10, "wan", "udp 192.0.2.9:53 > 192.0.2.1:5000 data \"answer\""),
     (20, "lan", "tcp 10.0.0.2:6000 > 192.0.2.9:80 S"),

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use nflab::live::mode::{Mode, probe};
 
 /// A client inside, a server outside, and nflab between them.
-pub const ROUTER: &str = r#"[interface.lan]
+pub(crate) const ROUTER: &str = r#"[interface.lan]
 address = ["10.0.0.1/24"]
 [interface.wan]
 address = ["192.0.2.1/24"]
@@ -25,13 +25,13 @@ address = "192.0.2.9/24"
 "#;
 
 /// A directory and a lab name of one test alone.
-pub struct Scratch {
+pub(crate) struct Scratch {
     directory: PathBuf,
     pub name: String,
 }
 
 /// A lab that is up.
-pub struct Lab {
+pub(crate) struct Lab {
     pub scratch: Scratch,
     process: Process,
     /// Holds the network namespace that the lab was started in: a lab makes devices there, too, and this machine's is not the place for them.
@@ -39,11 +39,11 @@ pub struct Lab {
 }
 
 /// A program that runs until the test ends it.
-pub struct Process(Child);
+pub(crate) struct Process(Child);
 
 /// What a program left.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// -1 where a signal ended it, 124 where it took too long.
     pub code: i32,
     pub out: String,
@@ -52,7 +52,7 @@ pub struct Ran {
 
 impl Scratch {
     /// `None`, after saying so, where this machine has not what the test needs.
-    pub fn new(test: &str, programs: &[&str]) -> Option<Self> {
+    pub(crate) fn new(test: &str, programs: &[&str]) -> Option<Self> {
         if let Some(missing) = missing(programs) {
             // Past libtest, which keeps what a passing test prints to itself.
             let _ = writeln!(std::io::stderr(), "!!! e2e {test} WAS NOT RUN: {missing}");
@@ -70,24 +70,24 @@ impl Scratch {
         Some(Self { directory, name })
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
         path
     }
 
     /// The binary, in this directory.
-    pub fn nflab(&self, args: &[&str]) -> Ran {
+    pub(crate) fn nflab(&self, args: &[&str]) -> Ran {
         let mut command = self.command(env!("CARGO_BIN_EXE_nflab"));
         command.args(args);
         run(command, "")
     }
 
-    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(&self.directory)
@@ -98,7 +98,7 @@ impl Scratch {
     }
 
     /// Starts the lab, and returns once it says that it is up.
-    pub fn up(self, file: &str) -> Lab {
+    pub(crate) fn up(self, file: &str) -> Lab {
         let path = self.write(&format!("{}.toml", self.name), file);
         let home = Process(self.command("unshare").args(["--net", "sleep", "600"]).spawn().unwrap());
         let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
@@ -142,48 +142,48 @@ impl Drop for Scratch {
 
 impl Lab {
     /// Its process.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
 
     #[track_caller]
-    pub fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         self.process.ended()
     }
 
     /// What it wrote to standard error.
-    pub fn errors(&self) -> String {
+    pub(crate) fn errors(&self) -> String {
         fs::read_to_string(self.scratch.path("up.err")).unwrap()
     }
 
     /// The devices of the namespace that the lab was started in.
-    pub fn devices(&self) -> String {
+    pub(crate) fn devices(&self) -> String {
         fs::read_to_string(format!("/proc/{}/net/dev", self.home.id())).unwrap()
     }
 
     /// A program in a host, which goes on.
-    pub fn start(&self, host: &str, program: &[&str]) -> Process {
+    pub(crate) fn start(&self, host: &str, program: &[&str]) -> Process {
         Process(self.in_host(host, program).stdin(Stdio::null()).spawn().unwrap())
     }
 
     /// A tool that speaks to the lab.
-    pub fn tool(&self, args: &[&str]) -> Ran {
+    pub(crate) fn tool(&self, args: &[&str]) -> Ran {
         self.scratch.nflab(args)
     }
 
     /// Sets all rules, as from a file.
-    pub fn restore(&self, rules: &str) -> Ran {
+    pub(crate) fn restore(&self, rules: &str) -> Ran {
         let mut command = self.scratch.command(env!("CARGO_BIN_EXE_nflab"));
         command.arg("iptables-restore");
         run(command, rules)
     }
 
     /// `iptables-save -c` without its times.
-    pub fn saved(&self) -> String {
+    pub(crate) fn saved(&self) -> String {
         let saved = self.tool(&["iptables-save", "-c"]).good();
         saved
             .lines()
@@ -194,7 +194,7 @@ impl Lab {
 
     /// Packets that the rule has seen, which is in a line of `iptables-save -c` that ends so.
     #[track_caller]
-    pub fn packets(&self, rule: &str) -> u64 {
+    pub(crate) fn packets(&self, rule: &str) -> u64 {
         let saved = self.saved();
         let counted = saved
             .lines()
@@ -204,12 +204,12 @@ impl Lab {
     }
 
     /// A program in a host, until it ends.
-    pub fn exec(&self, host: &str, program: &[&str]) -> Ran {
+    pub(crate) fn exec(&self, host: &str, program: &[&str]) -> Ran {
         run(self.in_host(host, program), "")
     }
 
     /// A server in a host, once it listens there. Its own messages go into `NAME.log`.
-    pub fn serve(&self, host: &str, program: &[&str], at: SocketAddrV4) -> Process {
+    pub(crate) fn serve(&self, host: &str, program: &[&str], at: SocketAddrV4) -> Process {
         let log = self.scratch.path(&format!("{}.log", program[0]));
         let file = fs::File::create(&log).unwrap();
         let child = self
@@ -253,21 +253,21 @@ impl Drop for Lab {
 }
 
 impl Process {
-    pub fn of(child: Child) -> Self {
+    pub(crate) fn of(child: Child) -> Self {
         Self(child)
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.0.id()
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).unwrap();
     }
 
     /// Waits until it has ended by itself.
     #[track_caller]
-    pub fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the process ends", || {
             status = self.0.try_wait().unwrap();
@@ -287,14 +287,14 @@ impl Drop for Process {
 impl Ran {
     /// What it printed; that it failed is a failure of the test.
     #[track_caller]
-    pub fn good(self) -> String {
+    pub(crate) fn good(self) -> String {
         assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
         self.out
     }
 }
 
 /// Runs it with this input. A program that hangs is killed, so that the test tells what it was about.
-pub fn run(command: Command, input: &str) -> Ran {
+pub(crate) fn run(command: Command, input: &str) -> Ran {
     let mut bounded = Command::new("timeout");
     bounded.args(["--kill-after=2", &TOO_LONG.as_secs().to_string()]);
     bounded.arg(command.get_program()).args(command.get_args());
@@ -322,7 +322,7 @@ pub fn run(command: Command, input: &str) -> Ran {
 
 /// Looks again and again, for ten seconds at most.
 #[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");

@@ -9,31 +9,31 @@ use crate::bench::{Bench, LAB, Ran, run};
 
 /// Who runs nflab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum As {
+pub(crate) enum As {
     Root,
     User,
 }
 
 /// Runs a script of bash as root or as nobody, on a machine that is a namespace. `$nflab` is the binary, where everybody may run it.
-pub struct Machine {
+pub(crate) struct Machine {
     bench: Bench,
     nflab: PathBuf,
 }
 
 impl Machine {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let bench = Bench::new();
         let nflab = bench.path("nflab");
         std::fs::copy(env!("CARGO_BIN_EXE_nflab"), &nflab).unwrap();
         Self { bench, nflab }
     }
 
-    pub fn script(&self, who: As, script: &str) -> Ran {
+    pub(crate) fn script(&self, who: As, script: &str) -> Ran {
         self.script_on(who, "", script)
     }
 
     /// The machine is prepared by its root first, who need not be the one that runs the script.
-    pub fn script_on(&self, who: As, prepared: &str, script: &str) -> Ran {
+    pub(crate) fn script_on(&self, who: As, prepared: &str, script: &str) -> Ran {
         // What one of them leaves is not in the way of the other.
         let directory = self.bench.path(&format!("{who:?}"));
         std::fs::create_dir_all(&directory).unwrap();
@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// Of both kinds, as far as they can be had here; the output has to be the same.
-    pub fn both(&self, script: &str, expected: &str) {
+    pub(crate) fn both(&self, script: &str, expected: &str) {
         for who in able() {
             let ran = self.script(who, script);
             assert_eq!(ran.out, expected, "as {who:?}\n{script}\nsaid\n{}", ran.err);
@@ -76,7 +76,7 @@ fn is_root() -> bool {
 }
 
 /// Who can contain here. It is said loudly who can't.
-pub fn able() -> Vec<As> {
+pub(crate) fn able() -> Vec<As> {
     let succeeds = |command: &mut Command| command.output().is_ok_and(|it| it.status.success());
     let user = match is_root() {
         true => succeeds(Command::new("setpriv").args([

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, Ran, run};
 
-pub const LAB: &str = r#"[interface.lan]
+pub(crate) const LAB: &str = r#"[interface.lan]
 address = ["10.0.0.1/24"]
 [interface.wan]
 address = ["192.0.2.1/24"]
@@ -24,7 +24,7 @@ interface = "wan"
 address = "192.0.2.9/24"
 "#;
 
-pub struct Machine {
+pub(crate) struct Machine {
     holder: Child,
     /// Its first process, by which one enters.
     inside: u32,
@@ -33,28 +33,28 @@ pub struct Machine {
 
 /// Who calls: root, or a user without any group, and with only this in the environment.
 #[derive(Clone, Copy)]
-pub struct User {
+pub(crate) struct User {
     pub number: u32,
     pub environment: &'static [&'static str],
 }
 
-pub const ROOT: User = User {
+pub(crate) const ROOT: User = User {
     number: 0,
     environment: &[],
 };
-pub const NOBODY: User = User {
+pub(crate) const NOBODY: User = User {
     number: 65_534,
     environment: &["XDG_RUNTIME_DIR=/run/user/65534"],
 };
 /// Who may have a lab, and where theirs is.
-pub const USERS: [(User, &str); 2] = [(ROOT, "/run/nflab"), (NOBODY, "/run/user/65534/nflab")];
-pub const STRANGER: User = User {
+pub(crate) const USERS: [(User, &str); 2] = [(ROOT, "/run/nflab"), (NOBODY, "/run/user/65534/nflab")];
+pub(crate) const STRANGER: User = User {
     number: 65_533,
     environment: &["XDG_RUNTIME_DIR=/run/user/65533"],
 };
 
 /// A packet from the client to the server, and its answer.
-pub const PING: [&str; 11] = [
+pub(crate) const PING: [&str; 11] = [
     "nflab",
     "exec",
     "client",
@@ -70,7 +70,7 @@ pub const PING: [&str; 11] = [
 
 impl Machine {
     /// `None`, after saying so, where no such machine can be made.
-    pub fn new(test: &str) -> Option<Self> {
+    pub(crate) fn new(test: &str) -> Option<Self> {
         match Self::make() {
             Ok(machine) => Some(machine),
             Err(why) => {
@@ -125,7 +125,7 @@ impl Machine {
     }
 
     /// A program on the machine, in `/tmp`.
-    pub fn command(&self, user: User, program: &[&str]) -> Command {
+    pub(crate) fn command(&self, user: User, program: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command
             .args([
@@ -156,7 +156,7 @@ impl Machine {
     }
 
     /// Starts it; what it prints goes to a file, which is the answer. It ends with the machine.
-    pub fn start(&self, user: User, program: &[&str]) -> (Child, PathBuf) {
+    pub(crate) fn start(&self, user: User, program: &[&str]) -> (Child, PathBuf) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = self.outputs.path(&format!("output-{number}"));
@@ -172,46 +172,46 @@ impl Machine {
     }
 
     /// Runs it to its end; what hangs is ended, with 124.
-    pub fn run(&self, user: User, program: &[&str]) -> Ran {
+    pub(crate) fn run(&self, user: User, program: &[&str]) -> Ran {
         let bounded = ["timeout", "--kill-after=2", "40"];
         run(self.command(user, &[&bounded[..], program].concat()), "")
     }
 
     /// Runs it, and its success is what is expected.
     #[track_caller]
-    pub fn good(&self, user: User, program: &[&str]) -> String {
+    pub(crate) fn good(&self, user: User, program: &[&str]) -> String {
         let ran = self.run(user, program);
         assert_eq!(ran.code, 0, "{program:?}: {}{}", ran.out, ran.err);
         ran.out
     }
 
     #[track_caller]
-    pub fn shell(&self, user: User, script: &str) -> String {
+    pub(crate) fn shell(&self, user: User, script: &str) -> String {
         self.good(user, &["sh", "-ec", script])
     }
 
     /// A file that everybody may read.
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let command = self.command(ROOT, &["sh", "-ec", &format!("cat > {path}; chmod 644 {path}")]);
         assert_eq!(run(command, text).code, 0, "{path}");
     }
 
     /// Brings `/run/lab.toml` up.
     #[track_caller]
-    pub fn up(&self, user: User) {
+    pub(crate) fn up(&self, user: User) {
         let up = self.run(user, &["nflab", "up", "--detach", "/run/lab.toml"]);
         assert_eq!((up.code, up.err.as_str()), (0, ""), "{}", up.out);
     }
 
     /// A field of the lab's state, as a JSON pointer.
-    pub fn state(&self, place: &str, pointer: &str) -> serde_json::Value {
+    pub(crate) fn state(&self, place: &str, pointer: &str) -> serde_json::Value {
         let text = self.shell(ROOT, &format!("cat {place}/lab/state.json"));
         let state: serde_json::Value = serde_json::from_str(&text).unwrap();
         state.pointer(pointer).cloned().unwrap_or_default()
     }
 
     /// What of labs is on the machine: namespaces, mounts, devices, places and processes that live.
-    pub fn left(&self) -> String {
+    pub(crate) fn left(&self) -> String {
         self.shell(
             ROOT,
             "ls -A /run/netns 2>/dev/null || true
@@ -223,7 +223,7 @@ impl Machine {
     }
 
     #[track_caller]
-    pub fn assert_nothing_left(&self) {
+    pub(crate) fn assert_nothing_left(&self) {
         wait_until("nothing of a lab is left", || self.left(), String::is_empty);
     }
 }
@@ -237,7 +237,7 @@ impl Drop for Machine {
 
 /// Looks again and again, for ten seconds at most.
 #[track_caller]
-pub fn wait_until<T: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> T, good: impl Fn(&T) -> bool) {
+pub(crate) fn wait_until<T: std::fmt::Debug>(what: &str, mut look: impl FnMut() -> T, good: impl Fn(&T) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let seen = look();

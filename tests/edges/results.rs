@@ -76,7 +76,7 @@ const TOOLS: &[&str] = &[
     "sysctl -a",
 ];
 
-pub fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let bench = Bench::new();
     bench.write("lab.toml", LAB);
     bench.write("script", "iptables -S\n");

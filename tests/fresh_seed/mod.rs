@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// From the commit that is checked out. While something is being changed, and where there is no repository or no git: from the clock.
-pub fn fresh_seed() -> u64 {
+pub(crate) fn fresh_seed() -> u64 {
     of_commit(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap_or_else(of_the_clock)
 }
 

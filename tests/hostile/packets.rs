@@ -34,14 +34,14 @@ const ODD_ADDRESSES: &[[u8; 4]] = &[
 const PORTS: &[u16] = &[21, 21, 53, 80, 0, 1024, 40000, 65535];
 
 #[derive(Default)]
-pub struct Packets {
+pub(crate) struct Packets {
     pub count: usize,
     /// The end of sequence space is where arithmetic goes wrong.
     sequence: u32,
 }
 
 impl Packets {
-    pub fn draw(&mut self, draw: &mut Draw, heard: &[Vec<u8>]) -> Vec<Step> {
+    pub(crate) fn draw(&mut self, draw: &mut Draw, heard: &[Vec<u8>]) -> Vec<Step> {
         let mut steps = self.sound(draw, heard);
         for (interface, bytes) in &mut steps {
             if draw.one_in(3) {

@@ -10,7 +10,7 @@ use nflab::rule::{HookSet, Table};
 
 use crate::Draw;
 
-pub fn ruleset(draw: &mut Draw) -> String {
+pub(crate) fn ruleset(draw: &mut Draw) -> String {
     let mut text = String::new();
     // Extensions draw from streams of their own.
     let seed = u64::from(draw.u32());
@@ -123,7 +123,7 @@ fn sample(
     Some(draw.pick(&fitting))
 }
 
-pub fn knobs(draw: &mut Draw) -> Vec<(String, String)> {
+pub(crate) fn knobs(draw: &mut Draw) -> Vec<(String, String)> {
     let choices: &[(&str, &[&str])] = &[
         ("net.netfilter.nf_conntrack_max", &["1", "3", "20", "1000"]),
         ("net.netfilter.nf_conntrack_expect_max", &["1", "2"]),

@@ -3,24 +3,24 @@
 use super::{Step, step};
 
 /// What is typed of the tool itself.
-pub fn scenarios() -> Vec<Vec<Step>> {
+pub(crate) fn scenarios() -> Vec<Vec<Step>> {
     parted(TYPED)
 }
 
 /// Every option of every extension, well and ill.
-pub fn extensions() -> Vec<Vec<Step>> {
+pub(crate) fn extensions() -> Vec<Vec<Step>> {
     parted(EXTENSIONS)
 }
 
 /// The arguments of `conntrack` and `sysctl`, each alone and all in a row. The tables are empty: what flows hold is the twin's business.
-pub fn other_tools() -> Vec<Vec<Step>> {
+pub(crate) fn other_tools() -> Vec<Vec<Step>> {
     let rows = parted(OTHER_TOOLS);
     let alone = rows.concat().into_iter().map(|step| vec![step]);
     alone.chain(rows.clone()).collect()
 }
 
 /// What the generators found once.
-pub fn kept() -> Vec<Vec<Step>> {
+pub(crate) fn kept() -> Vec<Vec<Step>> {
     parted(KEPT)
 }
 
@@ -39,7 +39,7 @@ fn parted(text: &str) -> Vec<Vec<Step>> {
 }
 
 /// Every prefix of every long option, alone.
-pub fn abbreviations() -> Vec<Vec<Step>> {
+pub(crate) fn abbreviations() -> Vec<Vec<Step>> {
     LONG.split_whitespace()
         .map(|name| {
             (1..=name.len())

@@ -9,7 +9,7 @@ use super::{Seen, Step, Tool, deliberate, ours, real, step};
 
 /// What was compared.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Figures {
+pub(crate) struct Figures {
     pub scenarios: usize,
     pub steps: usize,
     /// Steps that the real tool refused.
@@ -18,7 +18,7 @@ pub struct Figures {
 }
 
 /// Compares, or says in one line what was not compared and why. Where the kernel is required that is a failure.
-pub fn compare(what: &str, scenarios: &[Vec<Step>]) {
+pub(crate) fn compare(what: &str, scenarios: &[Vec<Step>]) {
     if let Some((figures, report)) = differences(what, scenarios) {
         assert!(
             figures.differences == 0,
@@ -31,7 +31,7 @@ pub fn compare(what: &str, scenarios: &[Vec<Step>]) {
 
 /// Whether the real tools are there. Where they are not it is said once, past the test harness, which keeps quiet of what passed; where the
 /// kernel is required it is a failure.
-pub fn can(what: &str) -> bool {
+pub(crate) fn can(what: &str) -> bool {
     let Err(why) = real::available() else {
         return true;
     };
@@ -51,7 +51,7 @@ pub fn can(what: &str) -> bool {
 }
 
 /// The figures and the reproducers; none where the real tools are not there.
-pub fn differences(what: &str, scenarios: &[Vec<Step>]) -> Option<(Figures, String)> {
+pub(crate) fn differences(what: &str, scenarios: &[Vec<Step>]) -> Option<(Figures, String)> {
     if !can(what) {
         return None;
     }
@@ -144,7 +144,7 @@ fn first_difference(scenario: &[Step]) -> Result<usize, Box<Difference>> {
 }
 
 /// The C library's words for a name that is not found depend on the machine's resolver.
-pub fn same_meaning(seen: &Seen) -> Seen {
+pub(crate) fn same_meaning(seen: &Seen) -> Seen {
     Seen {
         err: seen
             .err

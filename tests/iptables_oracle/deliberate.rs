@@ -4,11 +4,11 @@
 use super::{Seen, Step, Tool};
 
 /// Whether a difference is one of those below.
-pub fn is(step: &Step, real: &Seen, ours: &Seen) -> bool {
+pub(crate) fn is(step: &Step, real: &Seen, ours: &Seen) -> bool {
     DIFFERENCES.iter().any(|it| (it.is)(step, real, ours))
 }
 
-pub struct Deliberate {
+pub(crate) struct Deliberate {
     pub what: &'static str,
     pub why: &'static str,
     /// The last step shows it.
@@ -16,7 +16,7 @@ pub struct Deliberate {
     pub is: fn(&Step, &Seen, &Seen) -> bool,
 }
 
-pub const DIFFERENCES: &[Deliberate] = &[
+pub(crate) const DIFFERENCES: &[Deliberate] = &[
     Deliberate {
         what: "-v twice does not dump the library's own memory",
         why: "it is the layout of libiptc's buffers, with its offsets and stale bytes; printing it also spoils the tool's next message",

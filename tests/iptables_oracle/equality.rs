@@ -5,7 +5,7 @@ use nflab::base::Random;
 use super::values::{any_match, any_target, pick};
 use super::{Step, step};
 
-pub fn scenario(random: &mut Random) -> Vec<Step> {
+pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
     let mut steps = Vec::new();
     match random.below(3) {
         0 => spellings(random, &mut steps),

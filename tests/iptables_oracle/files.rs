@@ -2,7 +2,7 @@
 
 use super::{Step, step};
 
-pub fn scenarios() -> Vec<Vec<Step>> {
+pub(crate) fn scenarios() -> Vec<Vec<Step>> {
     let mut scenarios = Vec::new();
     for (text, arguments) in FILES {
         let before = [
@@ -43,7 +43,7 @@ pub fn scenarios() -> Vec<Vec<Step>> {
 }
 
 /// Files and the arguments that they are restored with.
-pub const FILES: &[(&str, &str)] = &[
+pub(crate) const FILES: &[(&str, &str)] = &[
     ("", ""),
     ("\n", ""),
     ("# c\n", ""),

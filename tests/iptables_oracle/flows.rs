@@ -5,7 +5,7 @@ use nflab::base::Random;
 use super::values::{bent, pick};
 use super::{Step, step};
 
-pub fn scenario(random: &mut Random) -> Vec<Step> {
+pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
     (0..20)
         .map(|_| {
             let mut parts = vec!["conntrack".to_owned(), pick(random, COMMANDS).to_owned()];

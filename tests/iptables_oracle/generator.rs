@@ -6,7 +6,7 @@ use nflab::ext::samples::{Refused, Taken};
 use super::values::{any_match, any_target, pick};
 use super::{Step, step};
 
-pub fn scenario(random: &mut Random) -> Vec<Step> {
+pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
     let length = 5 + random.below(15);
     (0..length).map(|_| any_step(random)).collect()
 }
@@ -19,7 +19,7 @@ fn any_step(random: &mut Random) -> Step {
 }
 
 /// A restore file of plausible commands.
-pub fn file(random: &mut Random) -> String {
+pub(crate) fn file(random: &mut Random) -> String {
     let mut input = String::new();
     for _ in 0..1 + random.below(2) {
         input += &format!("*{}\n", pick(random, TABLES));
@@ -53,7 +53,7 @@ fn restore(random: &mut Random) -> Step {
     Step::restore(arguments, input)
 }
 
-pub fn command(random: &mut Random, with_table: bool) -> String {
+pub(crate) fn command(random: &mut Random, with_table: bool) -> String {
     let chain = pick(random, CHAINS);
     let number = pick(random, &["", "1", "2", "3", "9", "0", "x"]);
     let mut parts = match random.below(24) {
@@ -121,7 +121,7 @@ fn rule(random: &mut Random) -> String {
 }
 
 /// An extension as one of its samples has it, or one of another's.
-pub fn extension(random: &mut Random) -> String {
+pub(crate) fn extension(random: &mut Random) -> String {
     let mut any = || match random.below(4) {
         0..=2 => {
             let (spec, own) = any_match(random);

@@ -210,7 +210,7 @@ fn imported(form: &str, texts: &[(&str, String)]) -> Import {
 }
 
 /// What one pastes: the real tool's listing of random rules.
-pub fn listed(random: &mut Random) -> String {
+pub(crate) fn listed(random: &mut Random) -> String {
     let form = pick(random, &FORMS);
     together(form, &printed(&commands(random), form))
 }
@@ -280,9 +280,9 @@ fn commands(random: &mut Random) -> Vec<Step> {
     all
 }
 
-pub const CHAINS: [&str; 3] = ["web", "log_and_drop", "a-chain-with-a-longer-name"];
+pub(crate) const CHAINS: [&str; 3] = ["web", "log_and_drop", "a-chain-with-a-longer-name"];
 
-pub fn rule(random: &mut Random) -> Vec<String> {
+pub(crate) fn rule(random: &mut Random) -> Vec<String> {
     let (target, mut of_target) = any_target(random);
     let (table, built_in) = match target.samples.place {
         ("filter", _) => ("filter", pick(random, &["INPUT", "FORWARD", "OUTPUT"])),

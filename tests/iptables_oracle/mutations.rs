@@ -5,7 +5,7 @@ use nflab::base::Random;
 use super::values::{bent, pick};
 use super::{Step, files, generator, step};
 
-pub fn scenario(random: &mut Random) -> Vec<Step> {
+pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
     let mut steps: Vec<Step> = BEFORE[..random.below(BEFORE.len() as u32 + 1) as usize]
         .iter()
         .map(|it| step(it))
@@ -22,7 +22,7 @@ pub fn scenario(random: &mut Random) -> Vec<Step> {
 }
 
 /// Mostly what `iptables-save` could have written, sometimes one of those that are typed here.
-pub fn file(random: &mut Random) -> String {
+pub(crate) fn file(random: &mut Random) -> String {
     match random.below(10) {
         0 => return pick(random, files::FILES).0.to_owned(),
         1 => return many(random),
@@ -91,7 +91,7 @@ fn many(random: &mut Random) -> String {
     }
 }
 
-pub fn mutate(random: &mut Random, text: &mut String) {
+pub(crate) fn mutate(random: &mut Random, text: &mut String) {
     let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
     if lines.is_empty() {
         return;

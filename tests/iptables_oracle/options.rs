@@ -7,7 +7,7 @@ use nflab::ext::samples::Samples;
 use super::Step;
 use super::values::{any_match, any_target, pick, value};
 
-pub fn scenario(random: &mut Random) -> Vec<Step> {
+pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
     let mut steps = Vec::new();
     while steps.len() < 20 {
         let arguments = rule(random);
@@ -24,7 +24,7 @@ pub fn scenario(random: &mut Random) -> Vec<Step> {
     steps
 }
 
-pub fn rule(random: &mut Random) -> Vec<String> {
+pub(crate) fn rule(random: &mut Random) -> Vec<String> {
     let (table, chain) = pick(random, PLACES);
     let mut arguments: Vec<String> = ["-t", table, "-A", chain].map(str::to_owned).to_vec();
     let protocol = pick(random, PROTOCOLS);

@@ -15,11 +15,11 @@ use nflab::text::StaticHosts;
 
 use super::{Seen, Step, Tool};
 
-pub fn run(steps: &[Step]) -> Vec<Seen> {
+pub(crate) fn run(steps: &[Step]) -> Vec<Seen> {
     run_with(steps, &hosts())
 }
 
-pub fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
+pub(crate) fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
     // What was put together of odd bytes is other text than what comes in, where it makes a letter.
     let steps: Vec<Step> = steps
         .iter()

@@ -14,7 +14,7 @@ pub fn run(_: &[Step]) -> Vec<Seen> {
 }
 
 #[cfg(target_os = "linux")]
-pub use linux::{available, run};
+pub(crate) use linux::{available, run};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -33,7 +33,7 @@ mod linux {
     use super::{Seen, Step, Tool};
 
     /// Why there is nothing to compare with, if so. Asked once.
-    pub fn available() -> Result<(), String> {
+    pub(crate) fn available() -> Result<(), String> {
         static AVAILABLE: OnceLock<Result<(), String>> = OnceLock::new();
         AVAILABLE.get_or_init(look).clone()
     }
@@ -59,7 +59,7 @@ mod linux {
     }
 
     /// Runs the steps one after the other in one fresh namespace.
-    pub fn run(steps: &[Step]) -> Vec<Seen> {
+    pub(crate) fn run(steps: &[Step]) -> Vec<Seen> {
         let lock = Lock::new();
         let mut saved = String::new();
         let run = || {

@@ -8,7 +8,7 @@ use super::compare::same_meaning;
 use super::{Seen, Step, commands, deliberate, files, ours, real};
 
 /// Ours must say what was recorded.
-pub fn check() {
+pub(crate) fn check() {
     let scenarios = [
         commands::scenarios(),
         commands::extensions(),

@@ -9,7 +9,7 @@ use super::Step;
 use super::values::{self, any_match, any_target, pick, right, words_of};
 
 /// A few of all the forms, side by side in one scenario.
-pub fn scenario(random: &mut Random) -> Vec<Step> {
+pub(crate) fn scenario(random: &mut Random) -> Vec<Step> {
     (0..20)
         .map(|_| {
             let (of_match, target) = (any_match(random), any_target(random));
@@ -26,7 +26,7 @@ pub fn scenario(random: &mut Random) -> Vec<Step> {
 }
 
 /// The samples of the specs: each as a rule in its place, then the table as it is saved and listed, or the tool's words.
-pub fn samples() -> Vec<Vec<Step>> {
+pub(crate) fn samples() -> Vec<Vec<Step>> {
     let mut scenarios = Vec::new();
     for extension in extensions() {
         let Samples {

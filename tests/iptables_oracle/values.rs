@@ -5,18 +5,18 @@ use nflab::ext::option::{OptionSpec, ValueKind};
 use nflab::ext::samples::Samples;
 use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
 
-pub fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
+pub(crate) fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
     from[random.below(from.len() as u32) as usize]
 }
 
 /// A match, and randomness for what is said of it. Each draws from a stream of its own, and the lowest is taken: one extension more is itself
 /// taken now and then, and changes nothing else.
-pub fn any_match(random: &mut Random) -> (&'static MatchSpec, Random) {
+pub(crate) fn any_match(random: &mut Random) -> (&'static MatchSpec, Random) {
     lowest(random, MATCHES, |it| it.name)
 }
 
 /// As `any_match`.
-pub fn any_target(random: &mut Random) -> (&'static TargetSpec, Random) {
+pub(crate) fn any_target(random: &mut Random) -> (&'static TargetSpec, Random) {
     lowest(random, TARGETS, |it| it.name)
 }
 
@@ -28,7 +28,7 @@ fn lowest<T>(random: &mut Random, from: &[&'static T], name: fn(&T) -> &'static 
 }
 
 /// Mostly right; one in six odd, one in six right and then bent.
-pub fn value(random: &mut Random, spec: &OptionSpec, samples: &Samples) -> String {
+pub(crate) fn value(random: &mut Random, spec: &OptionSpec, samples: &Samples) -> String {
     match random.below(6) {
         0 => pick(random, ODD).to_owned(),
         1 => {
@@ -40,7 +40,7 @@ pub fn value(random: &mut Random, spec: &OptionSpec, samples: &Samples) -> Strin
 }
 
 /// Every value that this option is tried with, one after the other.
-pub fn all(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
+pub(crate) fn all(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
     let mut all: Vec<String> = match spec.value {
         ValueKind::Words { words, .. } => words
             .iter()
@@ -63,7 +63,7 @@ pub fn all(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
 }
 
 /// A value that should do.
-pub fn right(random: &mut Random, spec: &OptionSpec, samples: &Samples) -> String {
+pub(crate) fn right(random: &mut Random, spec: &OptionSpec, samples: &Samples) -> String {
     if let ValueKind::Words { words, .. } = spec.value {
         let mut list: Vec<&str> = (0..1 + random.below(3)).map(|_| pick(random, words)).collect();
         if random.below(4) == 0
@@ -78,7 +78,7 @@ pub fn right(random: &mut Random, spec: &OptionSpec, samples: &Samples) -> Strin
 }
 
 /// One letter more, less or other; or a number said otherwise.
-pub fn bent(random: &mut Random, text: &str) -> String {
+pub(crate) fn bent(random: &mut Random, text: &str) -> String {
     let mut letters: Vec<char> = text.chars().collect();
     let at = random.below(letters.len() as u32 + 1) as usize;
     match (random.below(8), text.parse::<u64>()) {
@@ -152,7 +152,7 @@ fn given(spec: &OptionSpec, line: &str) -> Vec<String> {
 }
 
 /// A sample's line to words: `"` quotes, and `\` takes the next letter as it is.
-pub fn words_of(typed: &str) -> Vec<String> {
+pub(crate) fn words_of(typed: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let (mut quoted, mut letters) = (false, typed.chars());
@@ -215,7 +215,7 @@ const BENDERS: &[char] = &[
     '\u{10FFA0}',
     '\u{10FF85}',
 ];
-pub const ODD: &[&str] = &[
+pub(crate) const ODD: &[&str] = &[
     "",
     "0",
     "65536",

@@ -32,7 +32,7 @@ const NEAR: usize = 4;
 
 /// The files with a list: of names for themselves, of pieces of rules (`-m state --state NEW`), of modules; or of whole rules (`-A INPUT ...`) with
 /// half of all extensions, since a few rules together are a ruleset, and most tests have one.
-pub fn of_extensions(sources: &[Source]) -> Vec<String> {
+pub(crate) fn of_extensions(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     for source in sources.iter().filter(|it| !is_the_registrys_own(it)) {
         let named = Named::in_text(&source.text);

@@ -7,7 +7,7 @@ use crate::source::{Source, Token, tokens};
 
 /// The table: for each room, in the document's order, the rooms it may use.
 #[derive(Debug, Default)]
-pub struct Table {
+pub(crate) struct Table {
     pub rooms: Vec<String>,
     pub uses: BTreeMap<String, BTreeSet<String>>,
 }
@@ -15,7 +15,7 @@ pub struct Table {
 impl Table {
     /// From the document: the rows below the header `| room | ... | may use |`. A room may only use rooms that stand above it, so that there
     /// is no circle.
-    pub fn parse(document: &str) -> Result<Self, String> {
+    pub(crate) fn parse(document: &str) -> Result<Self, String> {
         let mut table = Self::default();
         let mut lines = document.lines().map(|line| line.trim_matches(['|', ' ']));
         lines
@@ -46,7 +46,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Every use of a room that the table does not allow, as `file:line: what`.
-pub fn check(table: &Table, sources: &[Source]) -> Vec<String> {
+pub(crate) fn check(table: &Table, sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     let tests = test_only_modules(sources);
     for source in sources {
@@ -80,7 +80,7 @@ pub fn check(table: &Table, sources: &[Source]) -> Vec<String> {
 }
 
 /// `src/a/b.rs` is `[a, b]`, `src/a/mod.rs` is `[a]`, `src/lib.rs` and `src/main.rs` are the root.
-pub fn module_of(path: &Path) -> Vec<String> {
+pub(crate) fn module_of(path: &Path) -> Vec<String> {
     let mut parts: Vec<String> = path
         .with_extension("")
         .components()
@@ -97,7 +97,7 @@ pub fn module_of(path: &Path) -> Vec<String> {
 }
 
 /// Modules in files of their own that only tests compile: `#[cfg(test)] mod tests;`.
-pub fn test_only_modules(sources: &[Source]) -> Vec<Vec<String>> {
+pub(crate) fn test_only_modules(sources: &[Source]) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for source in sources {
         let tokens = tokens(&source.text);
@@ -117,7 +117,7 @@ pub fn test_only_modules(sources: &[Source]) -> Vec<Vec<String>> {
 }
 
 /// The tokens that are compiled outside of tests.
-pub fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
+pub(crate) fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
     let mut kept = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {

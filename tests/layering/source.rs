@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 /// A source file: where it is, below the project's root, and its text.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub(crate) struct Source {
     pub path: PathBuf,
     pub text: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
+pub(crate) struct Token {
     /// A name, a number or one sign.
     pub text: String,
     /// From 1.
@@ -18,13 +18,13 @@ pub struct Token {
 }
 
 impl Token {
-    pub fn is_name(&self) -> bool {
+    pub(crate) fn is_name(&self) -> bool {
         self.text.starts_with(|c: char| c.is_alphabetic() || c == '_')
     }
 }
 
 /// Every `.rs` file below `directory`, sorted.
-pub fn read_all(root: &Path, directory: &str) -> Vec<Source> {
+pub(crate) fn read_all(root: &Path, directory: &str) -> Vec<Source> {
     let mut found = Vec::new();
     let mut open = vec![root.join(directory)];
     while let Some(at) = open.pop() {
@@ -44,12 +44,12 @@ pub fn read_all(root: &Path, directory: &str) -> Vec<Source> {
 }
 
 /// The tokens of a text that compiles.
-pub fn tokens(text: &str) -> Vec<Token> {
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
     Scanner::read(text).tokens
 }
 
 /// The tokens, and what stands between quotes, as it is written there.
-pub fn tokens_and_strings(text: &str) -> (Vec<Token>, Vec<Token>) {
+pub(crate) fn tokens_and_strings(text: &str) -> (Vec<Token>, Vec<Token>) {
     let scanner = Scanner::read(text);
     (scanner.tokens, scanner.strings)
 }

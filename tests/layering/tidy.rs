@@ -4,7 +4,7 @@ use crate::rooms::{Table, module_of, test_only_modules, without_tests};
 use crate::source::{Source, Token, tokens};
 
 /// The files that `docs/architecture.md` allows `unsafe` in, below "Unsafe": the list of quoted paths there.
-pub fn unsafe_files(document: &str) -> Vec<String> {
+pub(crate) fn unsafe_files(document: &str) -> Vec<String> {
     document
         .lines()
         .find(|line| line.starts_with("- **Unsafe**"))
@@ -20,7 +20,7 @@ pub fn unsafe_files(document: &str) -> Vec<String> {
 }
 
 /// Rules for every file: of the library, the tests and the benchmarks.
-pub fn every_file(sources: &[Source], unsafe_files: &[String]) -> Vec<String> {
+pub(crate) fn every_file(sources: &[Source], unsafe_files: &[String]) -> Vec<String> {
     let mut wrong = Vec::new();
     for source in sources {
         let at = |line: usize, rule: &str| format!("{}:{line}: {rule}", source.path.display());
@@ -61,7 +61,7 @@ pub fn every_file(sources: &[Source], unsafe_files: &[String]) -> Vec<String> {
 }
 
 /// What is said of IPv6 until it is there stands in one file.
-pub fn one_word_about_ipv6(sources: &[Source]) -> Vec<String> {
+pub(crate) fn one_word_about_ipv6(sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     for source in sources.iter().filter(|it| it.path.as_os_str() != SAYS_IPV6_IS_ABSENT) {
         let product = source.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
@@ -80,7 +80,7 @@ pub fn one_word_about_ipv6(sources: &[Source]) -> Vec<String> {
 const SAYS_IPV6_IS_ABSENT: &str = "src/base/absent.rs";
 
 /// Rules for the library alone, tests excepted.
-pub fn library(table: &Table, sources: &[Source]) -> Vec<String> {
+pub(crate) fn library(table: &Table, sources: &[Source]) -> Vec<String> {
     let mut wrong = Vec::new();
     let tests = test_only_modules(sources);
     for source in sources {
@@ -143,7 +143,7 @@ pub fn library(table: &Table, sources: &[Source]) -> Vec<String> {
 }
 
 /// Rooms that are given what they need of a system may not come to it by a room that has it.
-pub fn who_reaches_the_world(table: &Table) -> Vec<String> {
+pub(crate) fn who_reaches_the_world(table: &Table) -> Vec<String> {
     let inner = table.rooms.iter().filter(|room| !EDGES.contains(&room.as_str()));
     let reaching = inner.filter(|room| *room != READS_SPECS);
     let pairs = reaching.flat_map(|room| table.uses[room].iter().map(move |used| (room, used)));

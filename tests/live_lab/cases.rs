@@ -24,7 +24,7 @@ use nflab::live::up::{Downed, LiveLab, UpError, UpOptions, down};
 
 use super::child::Relay;
 
-pub const ALL: &[(&str, fn())] = &[
+pub(super) const ALL: &[(&str, fn())] = &[
     (
         "hosts_reach_each_other_through_the_router",
         hosts_reach_each_other_through_the_router,

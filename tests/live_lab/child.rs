@@ -20,7 +20,7 @@ use nflab::live::server::{Admitted, Bounds, Server};
 use nflab::live::up::{LiveLab, UpOptions};
 
 /// `up PLACE LAB.toml [user]`, or `exec PLACE LAB HOST COMMAND...`.
-pub fn main(args: &[String]) -> i32 {
+pub(super) fn main(args: &[String]) -> i32 {
     match args {
         [verb, place, file, rest @ ..] if verb == "up" => up(&Place::at(place), Path::new(file), !rest.is_empty()),
         [verb, place, lab, host, command, rest @ ..] if verb == "exec" => {
@@ -72,14 +72,14 @@ fn up(place: &Place, file: &Path, user_namespace: bool) -> i32 {
 }
 
 /// Forwards IPv4 by the destination's interface, answers nothing, and keeps no state.
-pub struct Relay {
+pub(super) struct Relay {
     routes: Vec<(nflab::base::AddressMask, PortIndex)>,
     counts: Arc<Mutex<BTreeMap<u16, u64>>>,
 }
 
 impl Relay {
     /// Tells at the control socket what it was asked, and how many packets came by each interface.
-    pub fn serve(&self, listener: UnixListener) -> Server {
+    pub(super) fn serve(&self, listener: UnixListener) -> Server {
         let counts = Arc::clone(&self.counts);
         let answer = move |request: Request| Response {
             stdout: format!("{} {:?}\n", request.tool, counts.lock().unwrap()),
@@ -88,7 +88,7 @@ impl Relay {
         Server::start(listener, Admitted::default(), Bounds::default(), |_| answer).expect("a server")
     }
 
-    pub fn new(file: &LabFile) -> Self {
+    pub(super) fn new(file: &LabFile) -> Self {
         let routes = file.interfaces.iter().enumerate().flat_map(|(index, interface)| {
             let port = PortIndex(index as u16);
             interface.addresses.iter().map(move |address| (address.subnet(), port))

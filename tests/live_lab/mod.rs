@@ -8,7 +8,7 @@ use std::process::exit;
 
 use nflab::live::mode::{Mode, probe};
 
-pub fn main() {
+pub(crate) fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some(("--child", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         exit(child::main(rest));
@@ -46,7 +46,7 @@ pub fn main() {
 }
 
 /// Whether live labs can be made here. Where not it says so loudly, and under `NFLAB_REQUIRE_KERNEL` the test has failed.
-pub fn require_root_or_skip(test: &str) -> bool {
+pub(crate) fn require_root_or_skip(test: &str) -> bool {
     match probe() {
         Mode::Root => true,
         mode => {

@@ -11,14 +11,14 @@ use nflab::syntax::problem::Source;
 use super::instrument::scenario::Scenario;
 
 /// A packet of a spec.
-pub struct Sample {
+pub(crate) struct Sample {
     /// The rule, and the packet.
     name: String,
     script: String,
     why: &'static str,
 }
 
-pub fn all() -> Vec<Sample> {
+pub(crate) fn all() -> Vec<Sample> {
     let matches = MATCHES.iter().map(|spec| ("-m", spec.name, spec.samples.packets));
     let targets = TARGETS.iter().map(|spec| ("-j", spec.name, spec.samples.packets));
     let packets = matches.chain(targets);
@@ -42,12 +42,12 @@ impl Sample {
         }
     }
 
-    pub fn scenario(&self) -> Result<Scenario, String> {
+    pub(crate) fn scenario(&self) -> Result<Scenario, String> {
         Scenario::from_text(&self.name, &self.script)
     }
 
     /// Whether nflab says what the sample says.
-    pub fn is_told(&self) -> Result<(), String> {
+    pub(crate) fn is_told(&self) -> Result<(), String> {
         let lab = Lab::default_lab(1, TOOLBOX).map_err(|error| error.to_string())?;
         let mut runner = Runner::new(lab, ".".into());
         runner.tells = Some(Detail::Whole);

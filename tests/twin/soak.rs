@@ -60,7 +60,7 @@ struct Sums {
     tally: Tally,
 }
 
-pub fn main() {
+pub(crate) fn main() {
     let arguments = Arguments::parse();
     if let Err(why) = prepare() {
         eprintln!("twin-soak: there is no kernel to ask: {why}");

@@ -94,7 +94,7 @@ const BATCHES: &[Batch] = &[
 
 const SAMPLES: &str = "packets_of_the_extensions_specs";
 
-pub fn main() {
+pub(crate) fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let is_chosen = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));

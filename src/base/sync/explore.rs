@@ -10,22 +10,22 @@ thread_local! {
 }
 
 /// So many orders by chance; the same ones each time.
-pub fn by_chance(orders: usize, test: impl Fn() + Send + Sync + 'static) {
+pub(crate) fn by_chance(orders: usize, test: impl Fn() + Send + Sync + 'static) {
     run(RandomScheduler::new_from_seed(SEED, orders), test);
 }
 
 /// One order after another, this many at most, and all of them where there are fewer. Says how many there were.
-pub fn one_by_one(most: usize, test: impl Fn() + Send + Sync + 'static) -> usize {
+pub(crate) fn one_by_one(most: usize, test: impl Fn() + Send + Sync + 'static) -> usize {
     run(DfsScheduler::new(Some(most), false), test)
 }
 
 /// Whether a scheduler decides here who goes on.
-pub fn is_going_on() -> bool {
+pub(crate) fn is_going_on() -> bool {
     EXPLORING.get()
 }
 
 /// Another thread may go on here.
-pub fn point() {
+pub(crate) fn point() {
     if is_going_on() {
         // Looking at a number that nobody else has changes nothing.
         let nothing = shuttle::sync::atomic::AtomicBool::new(false);

@@ -8,7 +8,7 @@ use super::explore::{is_going_on, point};
 
 /// Where a scheduler decides, who finds the lock taken waits in its order; the lock itself is then always free.
 #[derive(Debug, Default)]
-pub struct Mutex<T> {
+pub(crate) struct Mutex<T> {
     real: parking_lot::Mutex<T>,
     turn: OnceLock<shuttle::sync::Mutex<()>>,
 }
@@ -20,14 +20,14 @@ pub struct MutexGuard<'a, T> {
 }
 
 impl<T> Mutex<T> {
-    pub const fn new(value: T) -> Self {
+    pub(crate) const fn new(value: T) -> Self {
         Self {
             real: parking_lot::Mutex::new(value),
             turn: OnceLock::new(),
         }
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         let turn = is_going_on().then(|| {
             let turn = self.turn.get_or_init(|| shuttle::sync::Mutex::new(()));
             turn.lock().unwrap()
@@ -56,29 +56,30 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 macro_rules! atomic {
     ($name:ident, $number:ty) => {
         #[derive(Debug, Default)]
-        pub struct $name(std::sync::atomic::$name);
+        pub(crate) struct $name(std::sync::atomic::$name);
 
         impl $name {
-            pub const fn new(value: $number) -> Self {
+            pub(crate) const fn new(value: $number) -> Self {
                 Self(std::sync::atomic::$name::new(value))
             }
 
-            pub fn load(&self, order: Ordering) -> $number {
+            pub(crate) fn load(&self, order: Ordering) -> $number {
                 point();
                 self.0.load(order)
             }
 
-            pub fn store(&self, value: $number, order: Ordering) {
+            pub(crate) fn store(&self, value: $number, order: Ordering) {
                 point();
                 self.0.store(value, order);
             }
 
-            pub fn fetch_add(&self, value: $number, order: Ordering) -> $number {
+            pub(crate) fn fetch_add(&self, value: $number, order: Ordering) -> $number {
                 point();
                 self.0.fetch_add(value, order)
             }
 
-            pub fn fetch_sub(&self, value: $number, order: Ordering) -> $number {
+            #[allow(dead_code, reason = "not each number is counted down")]
+            pub(crate) fn fetch_sub(&self, value: $number, order: Ordering) -> $number {
                 point();
                 self.0.fetch_sub(value, order)
             }
@@ -89,33 +90,33 @@ macro_rules! atomic {
 atomic!(AtomicU64, u64);
 atomic!(AtomicUsize, usize);
 
-pub struct ArcSwap<T>(arc_swap::ArcSwap<T>);
+pub(crate) struct ArcSwap<T>(arc_swap::ArcSwap<T>);
 
 impl<T> ArcSwap<T> {
-    pub fn new(value: Arc<T>) -> Self {
+    pub(crate) fn new(value: Arc<T>) -> Self {
         Self(arc_swap::ArcSwap::new(value))
     }
 
-    pub fn from_pointee(value: T) -> Self {
+    pub(crate) fn from_pointee(value: T) -> Self {
         Self(arc_swap::ArcSwap::from_pointee(value))
     }
 
-    pub fn load(&self) -> arc_swap::Guard<Arc<T>> {
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<T>> {
         point();
         self.0.load()
     }
 
-    pub fn load_full(&self) -> Arc<T> {
+    pub(crate) fn load_full(&self) -> Arc<T> {
         point();
         self.0.load_full()
     }
 
-    pub fn store(&self, value: Arc<T>) {
+    pub(crate) fn store(&self, value: Arc<T>) {
         point();
         self.0.store(value);
     }
 
-    pub fn swap(&self, value: Arc<T>) -> Arc<T> {
+    pub(crate) fn swap(&self, value: Arc<T>) -> Arc<T> {
         point();
         self.0.swap(value)
     }

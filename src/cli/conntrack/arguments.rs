@@ -7,7 +7,7 @@ use crate::lab::machine::ToolOutput;
 
 /// What follows an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
+pub(super) enum Takes {
     Nothing,
     /// Attached or in the next argument.
     Value,
@@ -19,7 +19,7 @@ pub enum Takes {
 
 /// An option, under all its names.
 #[derive(Clone, Debug)]
-pub struct Spec<K: 'static> {
+pub(super) struct Spec<K: 'static> {
     pub letter: Option<char>,
     /// The first is what messages call it.
     pub names: &'static [&'static str],
@@ -33,7 +33,7 @@ pub struct Spec<K: 'static> {
 type Given<K> = (&'static Spec<K>, Option<String>);
 
 /// The arguments, and a cursor in them as the C library keeps it.
-pub struct Reader<'a, K: 'static> {
+pub(super) struct Reader<'a, K: 'static> {
     arguments: &'a [String],
     specs: &'static [Spec<K>],
     /// The next argument to look at.
@@ -44,7 +44,7 @@ pub struct Reader<'a, K: 'static> {
 }
 
 impl<'a, K> Reader<'a, K> {
-    pub fn new(arguments: &'a [String], specs: &'static [Spec<K>]) -> Self {
+    pub(super) fn new(arguments: &'a [String], specs: &'static [Spec<K>]) -> Self {
         Self {
             arguments,
             specs,
@@ -55,7 +55,7 @@ impl<'a, K> Reader<'a, K> {
     }
 
     /// The next option with its value; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Given<K>>, ToolOutput> {
+    pub(super) fn next(&mut self) -> Result<Option<Given<K>>, ToolOutput> {
         if self.cluster.is_empty() {
             // Words are passed over wherever they stand.
             let is_option = |argument: &String| argument.len() > 1 && argument.starts_with('-');

@@ -9,7 +9,7 @@ use crate::live::clock::Clock;
 
 /// Somebody who listens to a lab's flows.
 #[derive(Debug)]
-pub struct Events {
+pub(crate) struct Events {
     listener: Listener,
     request: Request,
     clock: Clock,
@@ -19,7 +19,11 @@ pub struct Events {
 
 impl Events {
     /// `wake` is called whenever there is something new.
-    pub fn new(machine: &Machine, args: &[String], wake: Box<dyn Fn() + Send + Sync>) -> Result<Self, ToolOutput> {
+    pub(crate) fn new(
+        machine: &Machine,
+        args: &[String],
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Self, ToolOutput> {
         let mut notice = String::new();
         let mut request = Request::read(args, &mut notice)?;
         if request.events.is_empty() {
@@ -42,7 +46,7 @@ impl Events {
     }
 
     /// The next lines, if something has happened.
-    pub fn next_lines(&mut self) -> Option<Response> {
+    pub(crate) fn next_lines(&mut self) -> Option<Response> {
         let mut response = Response {
             stderr: self.notice.take().unwrap_or_default(),
             ..Response::default()
@@ -76,7 +80,7 @@ impl Events {
 }
 
 /// What the tool says at its end.
-pub fn farewell(lines: u64) -> String {
+pub(crate) fn farewell(lines: u64) -> String {
     format!("{VERSION}: {lines} flow events have been shown.\n")
 }
 

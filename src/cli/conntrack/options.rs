@@ -13,10 +13,10 @@ use crate::ext::number::{inet_aton, strtoul, whole_number};
 use crate::lab::machine::ToolOutput;
 use crate::packet::End;
 
-pub type Set = fn(&mut Filter, &'static str, Option<&str>) -> Result<(), ToolOutput>;
+pub(super) type Set = fn(&mut Filter, &'static str, Option<&str>) -> Result<(), ToolOutput>;
 
 #[derive(Clone, Copy)]
-pub enum Meaning {
+pub(super) enum Meaning {
     Command(Command),
     Filter(Set),
     /// What a protocol brought.
@@ -61,7 +61,7 @@ const fn absent_option(letter: Option<char>, names: &'static [&'static str], tak
 }
 
 /// In the order in which the tool complains of them: its own first, then what `-p` brings.
-pub static OPTIONS: LazyLock<Vec<Spec<Meaning>>> =
+pub(super) static OPTIONS: LazyLock<Vec<Spec<Meaning>>> =
     LazyLock::new(|| OWN.iter().cloned().chain(of_protocols()).collect());
 
 /// What the protocols bring. An option that several bring is one.
@@ -169,29 +169,29 @@ const OWN: &[Spec<Meaning>] = &[
 
 // Which of its own options a command goes with. What a protocol brings goes with all that filter.
 #[rustfmt::skip]
-pub const LIST: &[&str] = &[
+pub(super) const LIST: &[&str] = &[
     "src", "dst", "reply-src", "reply-dst", "protonum", "status", "zero", "mask-src", "mask-dst", "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output",
     "secmark", "any-nat", "zone", "label", "orig-zone", "reply-zone",
 ];
 #[rustfmt::skip]
-pub const DELETE: &[&str] = &[
+pub(super) const DELETE: &[&str] = &[
     "src", "dst", "reply-src", "reply-dst", "protonum", "timeout", "status", "mask-src", "mask-dst", "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output",
     "secmark", "zone", "label", "orig-zone", "reply-zone",
 ];
 #[rustfmt::skip]
-pub const EVENT: &[&str] = &[
+pub(super) const EVENT: &[&str] = &[
     "src", "dst", "reply-src", "reply-dst", "protonum", "event-mask", "mask-src", "mask-dst", "nat-range", "mark", "family", "src-nat", "dst-nat", "output",
     "secmark", "buffer-size", "any-nat", "zone", "label", "orig-zone", "reply-zone",
 ];
 #[rustfmt::skip]
-pub const ALL: &[&str] = &[
+pub(super) const ALL: &[&str] = &[
     "src", "dst", "reply-src", "reply-dst", "protonum", "timeout", "status", "zero", "event-mask", "tuple-src", "tuple-dst", "mask-src", "mask-dst",
     "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output", "secmark", "buffer-size", "any-nat", "zone", "label", "label-add",
     "label-del", "orig-zone", "reply-zone",
 ];
 
 const TABLES: &[&str] = &["expect", "conntrack", "dying", "unconfirmed"];
-pub const FORMATS: &[&str] = &[
+pub(super) const FORMATS: &[&str] = &[
     "extended",
     "id",
     "xml",
@@ -202,19 +202,19 @@ pub const FORMATS: &[&str] = &[
     "save",
 ];
 #[rustfmt::skip]
-pub const STATUSES: &[&str] = &[
+pub(super) const STATUSES: &[&str] = &[
     "ASSURED", "SEEN_REPLY", "UNSET", "FIXED_TIMEOUT", "EXPECTED", "OFFLOAD", "HW_OFFLOAD", "UNREPLIED",
 ];
-pub const EVENTS: &[&str] = &["ALL", "NEW", "UPDATES", "DESTROY"];
+pub(super) const EVENTS: &[&str] = &["ALL", "NEW", "UPDATES", "DESTROY"];
 /// A table's name, which may be cut short, down to nothing.
-pub fn table_of(text: &str) -> Result<&'static str, ToolOutput> {
+pub(super) fn table_of(text: &str) -> Result<&'static str, ToolOutput> {
     let found = TABLES.iter().find(|name| name.starts_with(text));
     found.copied().ok_or_else(|| bad(&format!("unknown type `{text}'")))
 }
 
 /// Each of some words between commas, in any case and cut short; of one that is none, the tool shows it and all behind it. Two words that were a
 /// status once are warned of, whatever the words are for.
-pub fn each(
+pub(super) fn each(
     text: &str,
     known: &[&'static str],
     warnings: &mut String,
@@ -264,7 +264,7 @@ fn protocol_number(text: &str) -> Option<u8> {
 }
 
 /// As `atoi` and `strtoul`: what a text begins with, modulo whatever it is put into.
-pub fn loose(text: &str, base: u32) -> u64 {
+pub(super) fn loose(text: &str, base: u32) -> u64 {
     let trimmed = text.trim_ascii_start();
     let digits = trimmed.strip_prefix('-').unwrap_or(trimmed);
     let number = strtoul(digits, base).map_or(0, |(number, _)| number);
@@ -276,7 +276,7 @@ pub fn loose(text: &str, base: u32) -> u64 {
 }
 
 /// What an option that a protocol brings asks, with its value.
-pub fn ask(filter: &mut Filter, asked: &ToolOption, value: &str) -> Result<(), ToolOutput> {
+pub(super) fn ask(filter: &mut Filter, asked: &ToolOption, value: &str) -> Result<(), ToolOutput> {
     let number = loose(value, 10) as u16;
     match asked.asks {
         Asked::Id(direction, end) => {
@@ -305,7 +305,7 @@ pub fn ask(filter: &mut Filter, asked: &ToolOption, value: &str) -> Result<(), T
 }
 
 /// `address[/length]`.
-pub fn network(filter: &mut Filter, _: &str, value: Option<&str>) -> Result<AddressMask, ToolOutput> {
+pub(super) fn network(filter: &mut Filter, _: &str, value: Option<&str>) -> Result<AddressMask, ToolOutput> {
     let (address, length) = address(filter, value.unwrap_or(""))?;
     let length = length.unwrap_or("");
     let digits = length.trim_ascii_start();
@@ -320,7 +320,7 @@ pub fn network(filter: &mut Filter, _: &str, value: Option<&str>) -> Result<Addr
     made.ok_or_else(|| bad("Invalid netmask"))
 }
 
-pub fn host(filter: &mut Filter, name: &str, value: Option<&str>) -> Result<IpAddr, ToolOutput> {
+pub(super) fn host(filter: &mut Filter, name: &str, value: Option<&str>) -> Result<IpAddr, ToolOutput> {
     match address(filter, value.unwrap_or(""))? {
         (address, None) => Ok(address),
         (_, Some(_)) => Err(bad(&format!("CIDR notation unavailable for `--{name}'"))),

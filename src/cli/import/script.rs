@@ -35,7 +35,7 @@ use crate::live::contain::{self, Contained, NOBODY, Plan, Signals, StartError, W
 use crate::syntax::problem::Source;
 
 /// Runs a script and gives what `iptables-save -c` prints at its end, with what there is to say.
-pub fn run(
+pub(super) fn run(
     source: &Source,
     lab: Option<&Path>,
     arguments: &[String],

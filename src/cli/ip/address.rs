@@ -8,7 +8,7 @@ use super::{Call, Style};
 use crate::base::{InterfaceId, InterfaceName};
 use crate::net::{Address, ConfigError, Interface, NewAddress, Prefix, Scope};
 
-pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
+pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
         return list(call, What::Addresses);
     };
@@ -172,7 +172,7 @@ fn flush(call: &mut Call<'_>) -> Result<(), Refused> {
 
 /// What is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub(super) enum What {
     Addresses,
     Links,
 }
@@ -248,7 +248,7 @@ fn filter(call: &mut Call<'_>) -> Result<Filter, Refused> {
     Ok(filter)
 }
 
-pub fn list(call: &mut Call<'_>, what: What) -> Result<(), Refused> {
+pub(super) fn list(call: &mut Call<'_>, what: What) -> Result<(), Refused> {
     let filter = filter(call)?;
     let style = call.style;
     let config = call.machine.router().config();

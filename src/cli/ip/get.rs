@@ -22,7 +22,7 @@ struct Asked {
     fibmatch: bool,
 }
 
-pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
+pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let asked = asked(call)?;
     let Some(to) = asked.to else {
         return Err(Refused::new(1, "need at least a destination address\n"));

@@ -5,7 +5,7 @@ use super::address;
 use super::words::{Refused, abbreviates, number};
 use crate::base::{InterfaceId, InterfaceName};
 
-pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
+pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
         return address::list(call, address::What::Links);
     };
@@ -116,7 +116,7 @@ fn device_of(call: &Call<'_>, device: Option<&str>) -> Result<InterfaceId, Refus
     found.ok_or_else(|| Refused::no_device(device))
 }
 
-pub fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 15 && !text.contains(|it: char| it == '/' || it.is_whitespace())
 }
 

@@ -11,7 +11,7 @@ use super::{Call, get};
 use crate::base::{Family, InterfaceId};
 use crate::net::{Net, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, Scope, table};
 
-pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
+pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
         return list(call);
     };
@@ -360,7 +360,7 @@ fn write_route(out: &mut String, net: &Net, route: &Route, filter: &Filter) {
 }
 
 /// A route alone, with nothing left out: what `get fibmatch` prints.
-pub fn write_whole(out: &mut String, net: &Net, route: &Route) {
+pub(super) fn write_whole(out: &mut String, net: &Net, route: &Route) {
     let filter = Filter {
         table: None,
         is_table_named: false,
@@ -379,7 +379,7 @@ fn table_of(word: &str) -> Result<u32, Refused> {
     words::table(word).ok_or_else(|| Refused::wrong(word, "\"table\" value is invalid\n"))
 }
 
-pub fn device_of(call: &Call<'_>, name: &str) -> Result<InterfaceId, Refused> {
+pub(super) fn device_of(call: &Call<'_>, name: &str) -> Result<InterfaceId, Refused> {
     let config = call.machine.router().config();
     let found = config.net.by_name(name).map(|it| it.id);
     found.ok_or_else(|| Refused::no_device(name))

@@ -5,7 +5,7 @@ use super::words::{Refused, abbreviates, number, prefix, table};
 use crate::base::{InterfaceName, MarkMask};
 use crate::net::{Prefix, RouteKind, RoutingRule, RuleAction, RuleLink, table as number_of};
 
-pub fn run(call: &mut Call<'_>) -> Result<(), Refused> {
+pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
     let Some(command) = call.words.take() else {
         return list(call);
     };

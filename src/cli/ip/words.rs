@@ -7,25 +7,25 @@ use crate::net::{ConfigError, Prefix, RouteKind, RouteProtocol, Scope, table};
 
 /// What is left of the command line.
 #[derive(Clone, Copy, Debug)]
-pub struct Words<'a>(&'a [String]);
+pub(super) struct Words<'a>(&'a [String]);
 
 impl<'a> Words<'a> {
-    pub fn new(words: &'a [String]) -> Self {
+    pub(super) fn new(words: &'a [String]) -> Self {
         Self(words)
     }
 
-    pub fn peek(&self) -> Option<&'a str> {
+    pub(super) fn peek(&self) -> Option<&'a str> {
         self.0.first().map(String::as_str)
     }
 
-    pub fn take(&mut self) -> Option<&'a str> {
+    pub(super) fn take(&mut self) -> Option<&'a str> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(first)
     }
 
     /// The value that has to follow.
-    pub fn need(&mut self) -> Result<&'a str, Refused> {
+    pub(super) fn need(&mut self) -> Result<&'a str, Refused> {
         self.take()
             .ok_or_else(|| Refused::new(255, "Command line is not complete. Try option \"help\"\n"))
     }
@@ -33,46 +33,46 @@ impl<'a> Words<'a> {
 
 /// An exit code, and what is said on standard error.
 #[derive(Clone, Debug)]
-pub struct Refused {
+pub(super) struct Refused {
     pub code: i32,
     pub text: String,
 }
 
 impl Refused {
-    pub fn new(code: i32, text: impl Into<String>) -> Self {
+    pub(super) fn new(code: i32, text: impl Into<String>) -> Self {
         let text = text.into();
         Self { code, text }
     }
 
-    pub fn usage(text: &str) -> Self {
+    pub(super) fn usage(text: &str) -> Self {
         Self::new(255, text)
     }
 
     /// What the real tool has and a lab has not.
-    pub fn not_there(what: &str) -> Self {
+    pub(super) fn not_there(what: &str) -> Self {
         Self::new(2, format!("ip: {what} is not there in nflab; nothing was changed\n"))
     }
 
-    pub fn no_ipv6(word: &str) -> Self {
+    pub(super) fn no_ipv6(word: &str) -> Self {
         Self::new(2, format!("ip: {NO_IPV6}: {word}; nothing was changed\n"))
     }
 
-    pub fn wrong(word: &str, why: &str) -> Self {
+    pub(super) fn wrong(word: &str, why: &str) -> Self {
         Self::new(255, format!("Error: argument \"{word}\" is wrong: {why}\n"))
     }
 
-    pub fn duplicate(what: &str, word: &str) -> Self {
+    pub(super) fn duplicate(what: &str, word: &str) -> Self {
         Self::new(
             255,
             format!("Error: either \"{what}\" is duplicate, or \"{word}\" is a garbage.\n"),
         )
     }
 
-    pub fn no_device(name: &str) -> Self {
+    pub(super) fn no_device(name: &str) -> Self {
         Self::new(1, format!("Cannot find device \"{name}\"\n"))
     }
 
-    pub fn unknown_command(word: &str, object: &str) -> Self {
+    pub(super) fn unknown_command(word: &str, object: &str) -> Self {
         Self::new(
             255,
             format!("Command \"{word}\" is unknown, try \"ip {object} help\".\n"),
@@ -80,7 +80,7 @@ impl Refused {
     }
 
     /// What the kernel answers by a number alone.
-    pub fn by_kernel(why: &str) -> Self {
+    pub(super) fn by_kernel(why: &str) -> Self {
         Self::new(2, format!("RTNETLINK answers: {why}\n"))
     }
 
@@ -123,13 +123,13 @@ impl From<ConfigError> for Refused {
 }
 
 /// `ro` for `route`: any beginning, also the whole.
-pub fn abbreviates(word: &str, name: &str) -> bool {
+pub(super) fn abbreviates(word: &str, name: &str) -> bool {
     !word.is_empty() && name.starts_with(word)
 }
 
 /// An address with a prefix length, as typed: `10/8` is 10.0.0.0/8, `default` is everything. What is expected is said as `what`.
 #[derive(Clone, Copy, Debug)]
-pub struct Typed {
+pub(super) struct Typed {
     pub address: Ipv4Addr,
     pub length: u8,
     /// A length was given.
@@ -138,18 +138,18 @@ pub struct Typed {
 
 impl Typed {
     /// `None` where it has bits beyond its length.
-    pub fn prefix(self) -> Option<Prefix> {
+    pub(super) fn prefix(self) -> Option<Prefix> {
         Prefix::new(self.address.into(), self.length)
     }
 
     /// Without those bits.
-    pub fn network(self) -> Prefix {
+    pub(super) fn network(self) -> Prefix {
         Prefix::containing(self.address.into(), self.length).unwrap_or(Prefix::host(self.address.into()))
     }
 }
 
 /// `what` is the family that is expected: `any valid`, or `inet` where the family is known already.
-pub fn prefix(word: &str, what: &str) -> Result<Typed, Refused> {
+pub(super) fn prefix(word: &str, what: &str) -> Result<Typed, Refused> {
     let bad = || Refused::new(1, format!("Error: {what} prefix is expected rather than \"{word}\".\n"));
     if matches!(word, "default" | "any" | "all") {
         return Ok(Typed {
@@ -175,7 +175,7 @@ pub fn prefix(word: &str, what: &str) -> Result<Typed, Refused> {
     })
 }
 
-pub fn address(word: &str) -> Result<IpAddr, Refused> {
+pub(super) fn address(word: &str) -> Result<IpAddr, Refused> {
     let bad = || Refused::new(1, format!("Error: inet address is expected rather than \"{word}\".\n"));
     Ok(dotted(word).ok_or_else(bad)?.into())
 }
@@ -203,7 +203,7 @@ fn prefix_length(word: &str) -> Option<u8> {
 }
 
 /// As C reads it: decimal, 0x..., 0...
-pub fn number(word: &str) -> Option<u32> {
+pub(super) fn number(word: &str) -> Option<u32> {
     match word.strip_prefix("0x").or(word.strip_prefix("0X")) {
         Some(hex) => u32::from_str_radix(hex, 16).ok(),
         None if word.len() > 1 && word.starts_with('0') => u32::from_str_radix(&word[1..], 8).ok(),
@@ -212,7 +212,7 @@ pub fn number(word: &str) -> Option<u32> {
     }
 }
 
-pub fn table(word: &str) -> Option<u32> {
+pub(super) fn table(word: &str) -> Option<u32> {
     match word {
         "default" => Some(table::DEFAULT),
         "main" => Some(table::MAIN),
@@ -221,7 +221,7 @@ pub fn table(word: &str) -> Option<u32> {
     }
 }
 
-pub fn table_name(number: u32) -> String {
+pub(super) fn table_name(number: u32) -> String {
     match number {
         table::DEFAULT => "default".to_owned(),
         table::MAIN => "main".to_owned(),
@@ -230,15 +230,15 @@ pub fn table_name(number: u32) -> String {
     }
 }
 
-pub fn route_kind(word: &str) -> Option<RouteKind> {
+pub(super) fn route_kind(word: &str) -> Option<RouteKind> {
     KINDS.iter().find(|(name, _)| *name == word).map(|(_, kind)| *kind)
 }
 
-pub fn route_kind_name(kind: RouteKind) -> &'static str {
+pub(super) fn route_kind_name(kind: RouteKind) -> &'static str {
     KINDS.iter().find(|(_, it)| *it == kind).map_or("", |(name, _)| name)
 }
 
-pub fn protocol(word: &str) -> Option<RouteProtocol> {
+pub(super) fn protocol(word: &str) -> Option<RouteProtocol> {
     let named = PROTOCOLS
         .iter()
         .find(|(name, _)| *name == word)
@@ -246,13 +246,13 @@ pub fn protocol(word: &str) -> Option<RouteProtocol> {
     named.or_else(|| number(word)?.try_into().ok()).map(RouteProtocol)
 }
 
-pub fn protocol_name(protocol: RouteProtocol) -> String {
+pub(super) fn protocol_name(protocol: RouteProtocol) -> String {
     let named = PROTOCOLS.iter().find(|(_, number)| *number == protocol.0);
     named.map_or_else(|| protocol.0.to_string(), |(name, _)| (*name).to_owned())
 }
 
 /// The outer error is the tool's; the inner one names a scope that a lab does not tell from others.
-pub fn scope(word: &str, why: &str) -> Result<Scope, Refused> {
+pub(super) fn scope(word: &str, why: &str) -> Result<Scope, Refused> {
     let number = match word {
         "global" | "universe" => 0,
         "site" => 200,
@@ -273,7 +273,7 @@ pub fn scope(word: &str, why: &str) -> Result<Scope, Refused> {
     }
 }
 
-pub fn scope_name(scope: Scope) -> &'static str {
+pub(super) fn scope_name(scope: Scope) -> &'static str {
     match scope {
         Scope::Universe => "global",
         Scope::Site => "site",

@@ -11,7 +11,7 @@ use crate::explain::filter::{Filter, Names};
 use crate::replay::Selection;
 
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// The lab's file; without it, a copy of the current lab: that of `nflab sh`, the one that NFLAB names, or the only one that runs
     #[arg(long, value_name = "LAB.toml")]
     pub lab: Option<PathBuf>,
@@ -87,7 +87,7 @@ pub struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Way {
+pub(crate) enum Way {
     /// What came to it
     In,
     /// What it sent
@@ -95,13 +95,13 @@ pub enum Way {
 }
 
 /// What is printed of packets while they pass.
-pub struct Wanted {
+pub(super) struct Wanted {
     pub explain: Option<Selection>,
     pub filter: Option<Filter>,
 }
 
 /// What can be known to be wrong before anything is read.
-pub fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
+pub(super) fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
     if arguments.rules6.is_some() {
         return Err(format!("--rules6: {NO_IPV6_RULES}; replay without them, or wait for a later version").into());
     }
@@ -133,14 +133,14 @@ pub fn check(arguments: &Arguments) -> Result<Wanted, Stop> {
 }
 
 /// `--filter`, among what has a name.
-pub fn filter_among(text: &str, names: &Names<'_>) -> Result<Filter, Stop> {
+pub(super) fn filter_among(text: &str, names: &Names<'_>) -> Result<Filter, Stop> {
     Filter::parse_among(text, names).map_err(|error| {
         tell_styled!("{}", error.styled());
         Stop::Said(2)
     })
 }
 
-pub fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
+pub(super) fn written(arguments: &Arguments) -> [(&'static str, &Option<PathBuf>); 6] {
     [
         ("--out", &arguments.out),
         ("--annotate", &arguments.annotate),
@@ -177,7 +177,7 @@ fn keep_what_is_read(arguments: &Arguments) -> Result<(), Stop> {
 }
 
 /// With a terminal, or where nothing else was asked for, people want to know.
-pub fn says_summary(arguments: &Arguments) -> bool {
+pub(super) fn says_summary(arguments: &Arguments) -> bool {
     let asks_for_nothing = arguments.explain.is_none()
         && arguments.against.is_none()
         && written(arguments).iter().all(|(_, path)| path.is_none());

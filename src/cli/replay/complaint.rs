@@ -6,7 +6,7 @@ use super::screen::Screen;
 use crate::replay::grouped;
 
 #[derive(Debug, Default)]
-pub struct Complaints {
+pub(super) struct Complaints {
     /// How often, by kind; `None` for what is not to be counted.
     kinds: BTreeMap<String, u64>,
     faults: u64,
@@ -15,13 +15,13 @@ pub struct Complaints {
 
 impl Complaints {
     /// Something that makes the replay incomplete, and its exit code 2.
-    pub fn fault(&mut self, screen: &Screen, kind: &str, text: &str) {
+    pub(super) fn fault(&mut self, screen: &Screen, kind: &str, text: &str) {
         self.faults += 1;
         self.note(screen, kind, text);
     }
 
     /// Something to know.
-    pub fn note(&mut self, screen: &Screen, kind: &str, text: &str) {
+    pub(super) fn note(&mut self, screen: &Screen, kind: &str, text: &str) {
         match self.kinds.get_mut(kind) {
             Some(count) => *count += 1,
             None => {
@@ -45,19 +45,19 @@ impl Complaints {
     }
 
     /// The same, of which one is enough.
-    pub fn note_once(&mut self, screen: &Screen, kind: &'static str, text: &str) {
+    pub(super) fn note_once(&mut self, screen: &Screen, kind: &'static str, text: &str) {
         if !self.once.contains(&kind) {
             self.once.push(kind);
             screen.say(&format!("nflab: {text}"));
         }
     }
 
-    pub fn faults(&self) -> u64 {
+    pub(super) fn faults(&self) -> u64 {
         self.faults
     }
 
     /// How many more there were of each kind.
-    pub fn end(&self, screen: &Screen) {
+    pub(super) fn end(&self, screen: &Screen) {
         for (kind, count) in &self.kinds {
             if *count > 1 {
                 screen.say(&format!(

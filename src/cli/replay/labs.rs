@@ -13,7 +13,7 @@ use crate::lab::memory::Lab;
 use crate::replay::{Entrances, Replayer};
 
 /// The lab, and with `--against` another one with the other rules: same seed, same clock.
-pub struct Labs {
+pub(super) struct Labs {
     pub lab: Lab,
     other: Option<Lab>,
     /// The current lab, where no other was named.
@@ -23,7 +23,7 @@ pub struct Labs {
 
 impl Labs {
     /// Once there is something to replay.
-    pub fn tell_which(&self, arguments: &Arguments) {
+    pub(super) fn tell_which(&self, arguments: &Arguments) {
         match (&self.copy, &arguments.rules) {
             (Some(copy), Some(_)) => tell!("nflab: replayed through a copy of the lab {}", copy.name),
             (Some(copy), None) => tell!("nflab: replayed through a copy of the lab {} with its rules", copy.name),
@@ -34,7 +34,7 @@ impl Labs {
         }
     }
 
-    pub fn open(arguments: &Arguments) -> Result<Self, Stop> {
+    pub(super) fn open(arguments: &Arguments) -> Result<Self, Stop> {
         let copy = match &arguments.lab {
             Some(_) => None,
             None => Some(open::current(INSTEAD).map_err(Stop::Said)?),
@@ -71,7 +71,11 @@ impl Labs {
     }
 
     /// The rules come into force at the capture's own time: a rule with `limit` counts from then.
-    pub fn begin(mut self, arguments: &Arguments, time: Option<Time>) -> Result<(Replayer, Option<Replayer>), Stop> {
+    pub(super) fn begin(
+        mut self,
+        arguments: &Arguments,
+        time: Option<Time>,
+    ) -> Result<(Replayer, Option<Replayer>), Stop> {
         let begin = |mut lab: Lab, rules: &Option<PathBuf>| {
             if let Some(time) = time {
                 lab.start_at(time);
@@ -109,7 +113,7 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
 }
 
 /// `iptables-restore -c` refuses a policy without counters, which is how people write one by hand: its counters are zero.
-pub fn with_counters(text: &str) -> String {
+pub(crate) fn with_counters(text: &str) -> String {
     let mut all = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let bare = line.trim_end();

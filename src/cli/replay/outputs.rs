@@ -13,7 +13,7 @@ use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::record::write_unused_json;
 use crate::replay::{Difference, Differences, Passed};
 
-pub struct Outputs<'a> {
+pub(super) struct Outputs<'a> {
     out: Option<Capture<'a>>,
     annotated: Option<Capture<'a>>,
     json: Option<Lines<'a>>,
@@ -37,7 +37,7 @@ struct Lines<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    pub fn open(arguments: &'a Arguments, lab: &Lab) -> Result<Self, Stop> {
+    pub(super) fn open(arguments: &'a Arguments, lab: &Lab) -> Result<Self, Stop> {
         let mut out = Capture::open(arguments.out.as_deref())?;
         if let Some(capture) = &mut out {
             for name in lab.interface_names().iter().filter(|name| name.as_str() != "lo") {
@@ -60,7 +60,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// What became of a packet; under the other rules too, where there are some.
-    pub fn packet(
+    pub(super) fn packet(
         &mut self,
         passed: &Passed<'_>,
         compared: Option<&Passed<'_>>,
@@ -93,14 +93,14 @@ impl<'a> Outputs<'a> {
     }
 
     /// A packet that never came to the router.
-    pub fn unused(&mut self, number: u64, interface: &str, reason: &str) -> Result<(), Stop> {
+    pub(super) fn unused(&mut self, number: u64, interface: &str, reason: &str) -> Result<(), Stop> {
         match &mut self.json {
             Some(lines) => lines.line(|writer| write_unused_json(writer, number, interface, reason)),
             None => Ok(()),
         }
     }
 
-    pub fn annotate_unused(
+    pub(super) fn annotate_unused(
         &mut self,
         interface: Option<&str>,
         time: Time,
@@ -119,7 +119,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// A packet's story; behind this number, where it doesn't say it.
-    pub fn explain(&mut self, number: Option<u64>, story: &str) -> Result<(), Stop> {
+    pub(super) fn explain(&mut self, number: Option<u64>, story: &str) -> Result<(), Stop> {
         let named = match number {
             Some(number) => write!(self.printed, "packet {number}, "),
             None => Ok(()),
@@ -130,7 +130,7 @@ impl<'a> Outputs<'a> {
         self.printed_or_gone(written)
     }
 
-    pub fn difference(&mut self, all: &Differences, difference: &Difference, limit: u64) -> Result<(), Stop> {
+    pub(super) fn difference(&mut self, all: &Differences, difference: &Difference, limit: u64) -> Result<(), Stop> {
         if let Some(lines) = &mut self.differences {
             lines.line(|writer| all.write_packet_json(writer, difference))?;
         }
@@ -142,7 +142,7 @@ impl<'a> Outputs<'a> {
         self.printed_or_gone(written)
     }
 
-    pub fn differences_end(&mut self, all: &Differences, limit: usize) -> Result<(), Stop> {
+    pub(super) fn differences_end(&mut self, all: &Differences, limit: usize) -> Result<(), Stop> {
         if let Some(lines) = &mut self.differences {
             let written = all.write_end_json(&mut lines.writer);
             written.map_err(|error| cannot_write(lines.path, &error))?;
@@ -163,7 +163,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// Everything written; what goes to files is yet to take its place.
-    pub fn finish(mut self) -> Result<Results<'a>, Stop> {
+    pub(super) fn finish(mut self) -> Result<Results<'a>, Stop> {
         let printed = self.printed.flush();
         self.printed_or_gone(printed)?;
         let mut results = Results::default();
@@ -226,13 +226,13 @@ impl<'a> Lines<'a> {
 }
 
 /// A file that is being written, or standard output for `-`.
-pub enum Sink {
+pub(super) enum Sink {
     Printed(BufWriter<standard::Output>),
     File(BufWriter<ResultFile>),
 }
 
 impl Sink {
-    pub fn open(path: &Path) -> Result<Self, Stop> {
+    pub(super) fn open(path: &Path) -> Result<Self, Stop> {
         if path == Path::new("-") {
             return Ok(Self::Printed(BufWriter::with_capacity(BUFFER, standard::output())));
         }
@@ -259,10 +259,10 @@ impl Write for Sink {
 
 /// Files that are written to their end.
 #[derive(Default)]
-pub struct Results<'a>(Vec<(ResultFile, &'a Path)>);
+pub(super) struct Results<'a>(Vec<(ResultFile, &'a Path)>);
 
 impl<'a> Results<'a> {
-    pub fn add(&mut self, mut sink: Sink, path: &'a Path) -> Result<(), Stop> {
+    pub(super) fn add(&mut self, mut sink: Sink, path: &'a Path) -> Result<(), Stop> {
         sink.flush().map_err(|error| cannot_write(path, &error))?;
         if let Sink::File(writer) = sink {
             let file = writer.into_inner().map_err(|error| cannot_write(path, error.error()))?;
@@ -272,7 +272,7 @@ impl<'a> Results<'a> {
     }
 
     /// Each takes its place.
-    pub fn keep(self) -> Result<(), Stop> {
+    pub(super) fn keep(self) -> Result<(), Stop> {
         for (file, path) in self.0 {
             file.keep().map_err(|error| cannot_write(path, &error))?;
         }
@@ -280,7 +280,7 @@ impl<'a> Results<'a> {
     }
 }
 
-pub fn cannot_write(path: &Path, error: &io::Error) -> Stop {
+pub(super) fn cannot_write(path: &Path, error: &io::Error) -> Stop {
     let path = match path == Path::new("-") {
         true if error.kind() == io::ErrorKind::BrokenPipe => return Stop::Reader,
         true => {

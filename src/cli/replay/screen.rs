@@ -14,7 +14,7 @@ use crate::base::bytes::text_of_path;
 use crate::device::standard::tell;
 use crate::replay::grouped;
 
-pub struct Screen {
+pub(super) struct Screen {
     bar: ProgressBar,
     begun: Instant,
     has_colour: bool,
@@ -23,11 +23,11 @@ pub struct Screen {
 }
 
 impl Screen {
-    pub fn is_terminal() -> bool {
+    pub(super) fn is_terminal() -> bool {
         io::stderr().is_terminal()
     }
 
-    pub fn open(input: &Path, quiet: bool) -> Result<Self, Stop> {
+    pub(super) fn open(input: &Path, quiet: bool) -> Result<Self, Stop> {
         let length = std::fs::metadata(input).ok().filter(std::fs::Metadata::is_file);
         let (bar, style) = match length {
             Some(length) => (
@@ -52,12 +52,12 @@ impl Screen {
     }
 
     /// Whether what is printed is for a terminal.
-    pub fn has_colour(&self) -> bool {
+    pub(super) fn has_colour(&self) -> bool {
         self.has_colour
     }
 
     /// The capture's bytes, counted for the bar.
-    pub fn source(&self, input: &Path) -> Result<Counted, Stop> {
+    pub(super) fn source(&self, input: &Path) -> Result<Counted, Stop> {
         let reader: Box<dyn Read> = match input == Path::new("-") {
             true => Box::new(io::stdin()),
             false => Box::new(
@@ -71,7 +71,7 @@ impl Screen {
         })
     }
 
-    pub fn progress(&self, packets: u64) {
+    pub(super) fn progress(&self, packets: u64) {
         if self.bar.is_hidden() {
             return;
         }
@@ -85,21 +85,21 @@ impl Screen {
     }
 
     /// How fast it was.
-    pub fn pace(&self, packets: u64) -> String {
+    pub(super) fn pace(&self, packets: u64) -> String {
         let took = self.begun.elapsed();
         format!("Replayed in {:.2} s: {}", took.as_secs_f64(), self.rate(packets))
     }
 
-    pub fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         self.bar.suspend(|| tell!("{text}"));
     }
 
-    pub fn end(&self) {
+    pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-pub struct Counted {
+pub(super) struct Counted {
     reader: Box<dyn Read>,
     read: Arc<AtomicU64>,
 }

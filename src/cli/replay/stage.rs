@@ -8,7 +8,7 @@ use crate::base::bytes::text_of_path;
 use crate::device::{CapturedPacket, Frame};
 use crate::replay::{Differences, Replayer, Summary, TimedPacket};
 
-pub enum Stage<'a> {
+pub(super) enum Stage<'a> {
     /// No packet has come in yet; those that could not be used.
     Waiting(Box<Labs>, Vec<KeptUnused>),
     Running(Box<Session<'a>>),
@@ -16,7 +16,7 @@ pub enum Stage<'a> {
     Between,
 }
 
-pub struct Session<'a> {
+pub(super) struct Session<'a> {
     pub replayer: Replayer,
     pub other: Option<Replayer>,
     pub summary: Summary,
@@ -26,7 +26,7 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Rules into force, results opened; what was of no use before is told then.
-    pub fn begin(
+    pub(super) fn begin(
         arguments: &'a Arguments,
         labs: Labs,
         first: Option<&TimedPacket<'_>>,
@@ -53,7 +53,7 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    pub fn unused(&mut self, unused: &Unused<'_>) -> Result<(), Stop> {
+    pub(super) fn unused(&mut self, unused: &Unused<'_>) -> Result<(), Stop> {
         let Unused {
             number,
             interface,
@@ -80,7 +80,7 @@ impl<'a> Session<'a> {
 
 impl Stage<'_> {
     /// A packet that never comes to the router: told, or kept until results are opened.
-    pub fn unused(&mut self, unused: &Unused<'_>, is_annotated: bool) -> Result<(), Stop> {
+    pub(super) fn unused(&mut self, unused: &Unused<'_>, is_annotated: bool) -> Result<(), Stop> {
         match self {
             Stage::Running(session) => session.unused(unused)?,
             Stage::Waiting(_, waiting) if waiting.len() < MOST_WAITING => {
@@ -100,7 +100,7 @@ impl Stage<'_> {
 }
 
 /// A packet of the capture that never came to the router.
-pub struct Unused<'a> {
+pub(super) struct Unused<'a> {
     pub number: u64,
     pub interface: &'a str,
     pub reason: &'a str,
@@ -111,14 +111,14 @@ pub struct Unused<'a> {
 
 /// What of it goes into an annotated copy.
 #[derive(Clone, Copy)]
-pub struct UnusedFrame<'a> {
+pub(super) struct UnusedFrame<'a> {
     interface: Option<&'a str>,
     time: Time,
     frame: Frame<'a>,
 }
 
 impl<'a> UnusedFrame<'a> {
-    pub fn of(packet: &CapturedPacket<'a>) -> Self {
+    pub(super) fn of(packet: &CapturedPacket<'a>) -> Self {
         Self {
             interface: packet.interface,
             time: packet.time,
@@ -129,7 +129,7 @@ impl<'a> UnusedFrame<'a> {
 
 /// What a packet that never came to the router is to this replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnusedKind {
+pub(super) enum UnusedKind {
     /// By --direction: none of this replay's, and without a line in the JSON.
     LeftOut,
     /// What is no IP, no rule was to see.
@@ -139,7 +139,7 @@ pub enum UnusedKind {
 }
 
 /// One that waits for the results to be opened.
-pub struct KeptUnused {
+pub(super) struct KeptUnused {
     number: u64,
     interface: String,
     reason: String,

@@ -9,7 +9,7 @@ use super::{TrackerSpec, generic};
 use crate::base::protocol;
 use crate::conntrack::Tuple;
 
-pub const SPEC: TrackerSpec = TrackerSpec {
+pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "dccp",
     protocol: protocol::DCCP,
     is_the_kernels: false,
@@ -22,8 +22,8 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     samples: &[flow(&[0, 1, 0, 2, 9], "", "sport=0 dport=0", "")],
 };
 
-pub type State = generic::Generic;
-pub type Settings = ();
+pub(crate) type State = generic::Generic;
+pub(crate) type Settings = ();
 
 /// Ports that nobody reads.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use crate::conntrack::settings::{Knob, KnobSpec};
 use crate::conntrack::{Direction, TrackContext, Tuple};
 use crate::packet::Packet;
 
-pub const SPEC: TrackerSpec = TrackerSpec {
+pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "unknown",
     protocol: protocol::RAW,
     is_the_kernels: true,
@@ -28,7 +28,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     samples: &[flow(&[], "", "", "")],
 };
 
-pub type State = Generic;
+pub(crate) type State = Generic;
 
 /// Nothing is remembered of such a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

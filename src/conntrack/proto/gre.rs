@@ -13,7 +13,7 @@ use crate::conntrack::settings::{Knob, KnobSpec};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::{End, Packet};
 
-pub const SPEC: TrackerSpec = TrackerSpec {
+pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "gre",
     protocol: protocol::GRE,
     is_the_kernels: true,
@@ -69,7 +69,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     ],
 };
 
-pub type State = Gre;
+pub(crate) type State = Gre;
 
 /// A flow keeps the timeouts that were set when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

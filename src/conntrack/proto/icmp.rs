@@ -15,7 +15,7 @@ use crate::packet::{End, Packet};
 use crate::wire::icmpv4::{self, kind};
 use crate::wire::{be16, checksum, put16};
 
-pub const SPEC: TrackerSpec = TrackerSpec {
+pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "icmp",
     protocol: protocol::ICMP,
     is_the_kernels: true,
@@ -59,7 +59,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     ],
 };
 
-pub type State = Icmp;
+pub(crate) type State = Icmp;
 
 /// Nothing is remembered of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::{TrackerSpec, generic};
 use crate::base::protocol;
 use crate::conntrack::settings::{Knob, KnobSpec};
 
-pub const SPEC: TrackerSpec = TrackerSpec {
+pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "icmpv6",
     protocol: protocol::ICMPV6,
     is_the_kernels: true,
@@ -30,7 +30,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     samples: &[flow(&[128, 0, 0, 0, 0, 7, 0, 1], "", "", "")],
 };
 
-pub type State = generic::Generic;
+pub(crate) type State = generic::Generic;
 
 /// `net.netfilter.nf_conntrack_icmpv6_timeout`: kept and shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use crate::wire::{be16, checksum, put16};
 
 /// The 16 bits at each end of a tuple, as a protocol's headers have them. What most packets have is a variant, so that it costs no call.
 #[derive(Debug)]
-pub enum Key {
+pub(crate) enum Key {
     /// Nothing but the addresses.
     Nothing,
     Ports(Ports),
@@ -16,7 +16,7 @@ pub enum Key {
 }
 
 /// A key of a form that one protocol has.
-pub trait OwnKey: Sync + fmt::Debug {
+pub(crate) trait OwnKey: Sync + fmt::Debug {
     /// The numbers of source and destination in a transport header, which an ICMP error may have cut short. `None`: it names no flow.
     fn read(&self, transport: &[u8]) -> Option<(u16, u16)>;
 
@@ -47,7 +47,7 @@ pub trait OwnKey: Sync + fmt::Debug {
 
 /// Which numbers of a tuple NAT may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Drawn {
+pub(crate) enum Drawn {
     Nothing,
     /// The one at the end whose address it chooses.
     Ports,
@@ -61,7 +61,7 @@ pub struct Unwritable(pub &'static str);
 
 /// One end of a quoted packet, of which the address changes too.
 #[derive(Debug)]
-pub struct QuotedEnd<'a> {
+pub(crate) struct QuotedEnd<'a> {
     /// From the transport header on.
     pub transport: &'a mut [u8],
     pub end: End,
@@ -72,11 +72,11 @@ pub struct QuotedEnd<'a> {
 }
 
 /// Bytes of a transport header that an error has to quote (RFC 792). Seen: with fewer the error is dropped, though tracking reads it.
-pub const QUOTED_AT_LEAST: usize = 8;
+pub(crate) const QUOTED_AT_LEAST: usize = 8;
 
 impl Key {
     #[inline]
-    pub fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {
+    pub(crate) fn read(&self, transport: &[u8]) -> Option<(u16, u16)> {
         match self {
             Self::Nothing => Some((0, 0)),
             Self::Ports(_) => Some((word(transport, 0)?, word(transport, 2)?)),
@@ -85,14 +85,14 @@ impl Key {
     }
 
     #[inline]
-    pub fn answer(&self, tuple: &Tuple) -> Option<Tuple> {
+    pub(crate) fn answer(&self, tuple: &Tuple) -> Option<Tuple> {
         match self {
             Self::Nothing | Self::Ports(_) => Some(tuple.turned()),
             Self::Own(own) => own.answer(tuple),
         }
     }
 
-    pub fn write(&self, line: &mut String, tuple: &Tuple, from_kernel: bool) -> fmt::Result {
+    pub(crate) fn write(&self, line: &mut String, tuple: &Tuple, from_kernel: bool) -> fmt::Result {
         match self {
             Self::Nothing => Ok(()),
             Self::Ports(_) => write!(line, "sport={} dport={} ", tuple.source.id, tuple.destination.id),
@@ -101,7 +101,7 @@ impl Key {
     }
 
     #[inline]
-    pub fn drawn(&self) -> Drawn {
+    pub(crate) fn drawn(&self) -> Drawn {
         match self {
             Self::Nothing => Drawn::Nothing,
             Self::Ports(_) => Drawn::Ports,
@@ -110,7 +110,7 @@ impl Key {
     }
 
     #[inline]
-    pub fn rewrite(&self, packet: &mut Packet, end: End, target: &Tuple) -> Result<(), Unwritable> {
+    pub(crate) fn rewrite(&self, packet: &mut Packet, end: End, target: &Tuple) -> Result<(), Unwritable> {
         match self {
             Self::Nothing => Ok(()),
             Self::Ports(ports) => {
@@ -121,14 +121,14 @@ impl Key {
         }
     }
 
-    pub fn read_of_quote(&self, there: usize) -> usize {
+    pub(crate) fn read_of_quote(&self, there: usize) -> usize {
         match self {
             Self::Ports(ports) if ports.read > 0 && there >= ports.read => ports.read,
             _ => QUOTED_AT_LEAST,
         }
     }
 
-    pub fn rewrite_quoted(&self, quoted: &mut QuotedEnd<'_>) -> Option<()> {
+    pub(crate) fn rewrite_quoted(&self, quoted: &mut QuotedEnd<'_>) -> Option<()> {
         match self {
             Self::Nothing => Some(()),
             Self::Ports(ports) => ports.rewrite_quoted(quoted),
@@ -139,7 +139,7 @@ impl Key {
 
 /// Two ports, which are the first four bytes.
 #[derive(Debug)]
-pub struct Ports {
+pub(crate) struct Ports {
     /// So much of the header is read in one piece before a port is written; in a quote only if all of it is there.
     pub read: usize,
     /// The checksum over the pseudo-header, in a quote.
@@ -150,7 +150,7 @@ pub struct Ports {
 
 /// Where a checksum stands that follows addresses and ports.
 #[derive(Debug)]
-pub struct QuotedChecksum {
+pub(crate) struct QuotedChecksum {
     pub at: usize,
     /// It follows where so much of the header is quoted.
     pub least: usize,

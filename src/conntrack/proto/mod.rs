@@ -4,18 +4,18 @@
 //! knobs, what the `conntrack` tool asks of it. What it remembers of a flow implements [`Tracker`]. The line in `trackers!` below makes it a state
 //! that a flow can have, a reason that a packet can be INVALID for, and a part of the settings: nowhere else is there a list of protocols.
 
-pub mod dccp;
-pub mod generic;
-pub mod gre;
-pub mod icmp;
-pub mod icmpv6;
-pub mod key;
-pub mod samples;
-pub mod sctp;
-pub mod tcp;
-pub mod tool;
-pub mod udp;
-pub mod udplite;
+pub(crate) mod dccp;
+pub(crate) mod generic;
+pub(crate) mod gre;
+pub(crate) mod icmp;
+pub(crate) mod icmpv6;
+pub(crate) mod key;
+pub(crate) mod samples;
+pub(crate) mod sctp;
+pub(crate) mod tcp;
+pub(crate) mod tool;
+pub(crate) mod udp;
+pub(crate) mod udplite;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -30,7 +30,7 @@ use tool::ToolOption;
 
 /// What is written down of a protocol.
 #[derive(Debug)]
-pub struct TrackerSpec {
+pub(crate) struct TrackerSpec {
     /// As the listings call it.
     pub name: &'static str,
     pub protocol: u8,
@@ -49,6 +49,7 @@ pub struct TrackerSpec {
     pub knobs: &'static [KnobSpec],
     /// What `conntrack -p NAME` can ask for.
     pub options: &'static [&'static [ToolOption]],
+    #[cfg_attr(not(test), expect(dead_code, reason = "the registry's tests walk them"))]
     pub samples: &'static [Sample],
 }
 
@@ -231,7 +232,7 @@ impl ChecksumCheck {
 macro_rules! trackers {
     ($($module:ident $variant:ident)*) => {
         /// Every protocol that is more than a number, the one for all others last.
-        pub const TRACKERS: &[&TrackerSpec] = &[$(&$module::SPEC,)* &generic::SPEC];
+        pub(crate) const TRACKERS: &[&TrackerSpec] = &[$(&$module::SPEC,)* &generic::SPEC];
 
         /// What a flow's tracker remembers of it.
         #[derive(Clone, Debug)]
@@ -289,7 +290,7 @@ macro_rules! trackers {
 
         impl<'p> Seen<'p> {
             #[inline]
-            pub fn quoted(&self) -> Option<&'p [u8]> {
+            pub(super) fn quoted(&self) -> Option<&'p [u8]> {
                 match self {
                     $(Self::$variant(seen) => <$module::State as Tracker>::quoted(seen),)*
                     Self::Generic(seen) => <generic::State as Tracker>::quoted(seen),
@@ -297,7 +298,7 @@ macro_rules! trackers {
             }
 
             #[inline]
-            pub fn open(
+            pub(super) fn open(
                 &self,
                 cx: &TrackContext<'_>,
                 tuple: &Tuple,
@@ -431,7 +432,7 @@ impl<V> Fault<V> {
 
 /// What is written down of a protocol, by its number.
 #[inline]
-pub fn spec(protocol: u8) -> &'static TrackerSpec {
+pub(crate) fn spec(protocol: u8) -> &'static TrackerSpec {
     BY_NUMBER[usize::from(protocol)]
 }
 

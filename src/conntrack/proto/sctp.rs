@@ -11,7 +11,7 @@ use crate::conntrack::settings::{Knob, KnobSpec};
 use crate::packet::Packet;
 use crate::wire::put32;
 
-pub const SPEC: TrackerSpec = TrackerSpec {
+pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "sctp",
     protocol: protocol::SCTP,
     is_the_kernels: true,
@@ -77,7 +77,7 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     ],
 };
 
-pub type State = generic::Generic;
+pub(crate) type State = generic::Generic;
 
 /// `net.netfilter.nf_conntrack_sctp_*`: kept and shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use crate::packet::End::{self, Destination, Source};
 
 /// One of those options, under all its names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ToolOption {
+pub(crate) struct ToolOption {
     /// The first is what messages call it.
     pub names: &'static [&'static str],
     pub asks: Asked,
@@ -13,7 +13,7 @@ pub struct ToolOption {
 
 /// What an option asks of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub(crate) enum Asked {
     /// The 16 bits at one end.
     Id(Direction, End),
     /// What the original tuple of ICMP has beside its identifier.
@@ -27,12 +27,12 @@ pub enum Asked {
     NotThere,
 }
 
-pub const fn option(names: &'static [&'static str], asks: Asked) -> ToolOption {
+pub(crate) const fn option(names: &'static [&'static str], asks: Asked) -> ToolOption {
     ToolOption { names, asks }
 }
 
 /// What each protocol with ports brings.
-pub const PORTS: &[ToolOption] = &[
+pub(crate) const PORTS: &[ToolOption] = &[
     option(&["sport", "orig-port-src"], Asked::Id(Original, Source)),
     option(&["dport", "orig-port-dst"], Asked::Id(Original, Destination)),
     option(&["reply-port-src"], Asked::Id(Reply, Source)),

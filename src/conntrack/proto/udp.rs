@@ -13,7 +13,7 @@ use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::Packet;
 use crate::wire::{be16, checksum, udp};
 
-pub const SPEC: TrackerSpec = TrackerSpec {
+pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "udp",
     protocol: protocol::UDP,
     is_the_kernels: true,
@@ -58,7 +58,7 @@ pub(super) const PORTS: Key = Key::Ports(Ports {
     finish: None,
 });
 
-pub type State = Udp;
+pub(crate) type State = Udp;
 
 /// From when on traffic in both directions counts as a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::packet::Packet;
 use crate::wire::{be16, checksum, udp};
 
 /// Its timeouts are UDP's.
-pub const SPEC: TrackerSpec = TrackerSpec {
+pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "udplite",
     protocol: protocol::UDPLITE,
     is_the_kernels: true,
@@ -35,8 +35,8 @@ pub const SPEC: TrackerSpec = TrackerSpec {
     ],
 };
 
-pub type State = UdpLite;
-pub type Settings = ();
+pub(crate) type State = UdpLite;
+pub(crate) type Settings = ();
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpLite(Udp);

@@ -8,7 +8,7 @@ use crate::base::Time;
 use crate::base::bytes::text_of;
 
 /// The section being read.
-pub struct Section {
+pub(super) struct Section {
     order: Order,
     interfaces: Vec<Interface>,
 }
@@ -37,7 +37,7 @@ enum Unit {
 
 impl Section {
     /// The header of the first section.
-    pub fn read<R: Read>(window: &mut Window<R>) -> Result<Self, CaptureProblem> {
+    pub(super) fn read<R: Read>(window: &mut Window<R>) -> Result<Self, CaptureProblem> {
         let mut section = Self {
             order: Order::Little,
             interfaces: Vec::new(),
@@ -52,7 +52,11 @@ impl Section {
 
     /// Reads blocks up to the next packet; false at the end of the file.
     #[inline]
-    pub fn next<R: Read>(&mut self, window: &mut Window<R>, record: &mut Record) -> Result<bool, CaptureProblem> {
+    pub(super) fn next<R: Read>(
+        &mut self,
+        window: &mut Window<R>,
+        record: &mut Record,
+    ) -> Result<bool, CaptureProblem> {
         loop {
             record.offset = window.offset();
             record.failed = true;
@@ -95,7 +99,7 @@ impl Section {
     }
 
     #[inline]
-    pub fn interface_name(&self, index: u32) -> Option<&str> {
+    pub(super) fn interface_name(&self, index: u32) -> Option<&str> {
         self.interfaces.get(index as usize)?.name.as_deref()
     }
 
@@ -266,7 +270,7 @@ impl Section {
     }
 
     /// A packet's comment, and the direction that its flags tell.
-    pub fn packet_options<'a>(&self, options: &'a [u8]) -> (Option<&'a str>, Option<Direction>) {
+    pub(super) fn packet_options<'a>(&self, options: &'a [u8]) -> (Option<&'a str>, Option<Direction>) {
         let (mut comment, mut direction) = (None, None);
         for (code, value) in self.options(options) {
             match code {

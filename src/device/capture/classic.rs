@@ -8,7 +8,7 @@ use super::{CaptureProblem, Order, Record};
 use crate::base::Time;
 
 /// What the file's header says.
-pub struct Classic {
+pub(super) struct Classic {
     order: Order,
     /// The units of a second's fraction.
     per_second: u32,
@@ -16,7 +16,7 @@ pub struct Classic {
 }
 
 impl Classic {
-    pub fn read<R: Read>(window: &mut Window<R>) -> Result<Self, CaptureProblem> {
+    pub(super) fn read<R: Read>(window: &mut Window<R>) -> Result<Self, CaptureProblem> {
         window.require(FILE_HEADER)?;
         let header = window.bytes();
         let order = match header[0] {
@@ -43,7 +43,11 @@ impl Classic {
 
     /// Reads a record; false at the end of the file.
     #[inline]
-    pub fn next<R: Read>(&mut self, window: &mut Window<R>, record: &mut Record) -> Result<bool, CaptureProblem> {
+    pub(super) fn next<R: Read>(
+        &mut self,
+        window: &mut Window<R>,
+        record: &mut Record,
+    ) -> Result<bool, CaptureProblem> {
         record.offset = window.offset();
         if !window.require(RECORD_HEADER)? {
             return Ok(false);

@@ -10,7 +10,7 @@ use super::CaptureProblem;
 /// The bytes of a file from where it has been read to; as many as were asked for, and some more.
 ///
 /// What was consumed stays where it is until the window is filled again, so that a packet can be looked at without being copied.
-pub struct Window<R> {
+pub(super) struct Window<R> {
     source: Source<R>,
     buffer: Vec<u8>,
     start: usize,
@@ -30,7 +30,7 @@ enum Source<R> {
 }
 
 impl<R: Read> Window<R> {
-    pub fn new(reader: R) -> Self {
+    pub(super) fn new(reader: R) -> Self {
         Self {
             source: Source::Plain(reader),
             buffer: vec![0; CHUNK],
@@ -41,7 +41,7 @@ impl<R: Read> Window<R> {
     }
 
     /// From now on the window shows what is in a packed file; one that isn't stays as it is.
-    pub fn look_inside(&mut self) -> Result<(), CaptureProblem> {
+    pub(super) fn look_inside(&mut self) -> Result<(), CaptureProblem> {
         if *self.peek(2)? != GZIP {
             return Ok(());
         }
@@ -57,47 +57,47 @@ impl<R: Read> Window<R> {
 
     /// How many bytes are set aside.
     #[cfg(test)]
-    pub fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.buffer.len()
     }
 
-    pub fn offset(&self) -> u64 {
+    pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// What is there: at least as much as was last required.
     #[inline]
-    pub fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
     /// Bytes by their place in the buffer; consumed or not, they are there until the window is filled again.
     #[inline]
-    pub fn seen(&self, range: &Range<usize>) -> &[u8] {
+    pub(super) fn seen(&self, range: &Range<usize>) -> &[u8] {
         self.buffer.get(range.clone()).unwrap_or_default()
     }
 
     /// The place in the buffer of a part of [`Self::bytes`].
     #[inline]
-    pub fn place(&self, part: Range<usize>) -> Range<usize> {
+    pub(super) fn place(&self, part: Range<usize>) -> Range<usize> {
         self.start + part.start..self.start + part.end
     }
 
     #[inline]
-    pub fn consume(&mut self, bytes: usize) {
+    pub(super) fn consume(&mut self, bytes: usize) {
         self.start += bytes;
         self.offset += bytes as u64;
     }
 
     /// Up to so many bytes: fewer where the file ends.
-    pub fn peek(&mut self, wanted: usize) -> Result<&[u8], CaptureProblem> {
+    pub(super) fn peek(&mut self, wanted: usize) -> Result<&[u8], CaptureProblem> {
         while self.end - self.start < wanted && self.fill(wanted)? > 0 {}
         Ok(&self.bytes()[..wanted.min(self.end - self.start)])
     }
 
     /// Sees to it that `wanted` bytes are in the window; `false` when the file has ended right here.
     #[inline]
-    pub fn require(&mut self, wanted: usize) -> Result<bool, CaptureProblem> {
+    pub(super) fn require(&mut self, wanted: usize) -> Result<bool, CaptureProblem> {
         if self.end - self.start >= wanted {
             return Ok(true);
         }
@@ -119,7 +119,7 @@ impl<R: Read> Window<R> {
 
     /// Sees to it that a whole record is in the window.
     #[inline]
-    pub fn require_record(&mut self, wanted: usize) -> Result<(), CaptureProblem> {
+    pub(super) fn require_record(&mut self, wanted: usize) -> Result<(), CaptureProblem> {
         if wanted > LARGEST_RECORD {
             return Err(CaptureProblem::Damaged(format!(
                 "its length field says {wanted} bytes, but no packet needs more than {LARGEST_RECORD}"

@@ -35,7 +35,7 @@ pub(super) enum Tone {
 }
 
 impl Tone {
-    pub fn strong(self) -> &'static str {
+    pub(super) fn strong(self) -> &'static str {
         match self {
             Self::Good => "#15803d",
             Self::Bad => "#c81e1e",
@@ -43,7 +43,7 @@ impl Tone {
         }
     }
 
-    pub fn soft(self) -> &'static str {
+    pub(super) fn soft(self) -> &'static str {
         match self {
             Self::Good => "#e8f7ee",
             Self::Bad => "#fdecec",
@@ -78,7 +78,7 @@ pub(super) struct Row {
 }
 
 impl Scene {
-    pub fn of(account: &Account) -> Self {
+    pub(super) fn of(account: &Account) -> Self {
         let first = account.steps.iter().find_map(|told| match told {
             Told::Arrived { interface, packet } => Some((interface.clone(), packet.clone())),
             _ => None,

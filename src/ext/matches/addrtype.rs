@@ -14,7 +14,7 @@ use crate::ext::{MatchSpec, NeedsOne};
 use crate::net::AddressKind;
 use crate::rule::{Context, Effect, Hook, Match, Matched, Refusal, Scope};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "addrtype",
     aliases: &[],
     families: &[Family::V4, Family::V6],

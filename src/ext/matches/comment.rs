@@ -12,7 +12,7 @@ use crate::ext::samples::{Samples, passes, refused, taken};
 use crate::ext::wording::quoted;
 use crate::rule::{Context, Effect, Lowered, Match, Matched};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "comment",
     aliases: &[],
     families: &[Family::V4, Family::V6],
@@ -43,7 +43,7 @@ struct Comment {
 }
 
 /// What a rule's comment says; `None` for any other match.
-pub fn text_of(one: &dyn Match) -> Option<&str> {
+pub(crate) fn text_of(one: &dyn Match) -> Option<&str> {
     one.as_any()
         .downcast_ref::<Comment>()
         .map(|comment| comment.text.as_str())

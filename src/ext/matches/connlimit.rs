@@ -15,7 +15,7 @@ use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Context, Effect, Ends, Match, Matched, State, StateUse, jiffies};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "connlimit",
     aliases: &[],
     families: &[Family::V4, Family::V6],

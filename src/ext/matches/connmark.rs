@@ -11,7 +11,7 @@ use crate::ext::option::{Asked, Given, Opt, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::rule::{Context, Effect, Match, Matched, StateUse};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "connmark",
     aliases: &[],
     families: &[Family::V4, Family::V6],

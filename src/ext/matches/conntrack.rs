@@ -19,7 +19,7 @@ mod samples;
 
 use samples::SAMPLES;
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "conntrack",
     aliases: &[],
     families: &[Family::V4, Family::V6],

@@ -14,7 +14,7 @@ use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::rule::{Condition, Context, Effect, Ends, Field, Lowered, Match, Matched, Refusal, Scope};
 use crate::wire::icmpv4::{self, Icmpv4};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "icmp",
     aliases: &[],
     families: &[Family::V4],

@@ -14,7 +14,7 @@ use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::rule::{Context, Effect, Errno, Match, Matched, Refusal, Scope, State, StateUse};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "limit",
     aliases: &[],
     families: &[Family::V4, Family::V6],

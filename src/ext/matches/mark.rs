@@ -12,7 +12,7 @@ use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
 use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "mark",
     aliases: &[],
     families: &[Family::V4, Family::V6],

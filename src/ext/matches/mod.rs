@@ -1,18 +1,18 @@
 //! One match a file.
 
-pub mod addrtype;
-pub mod comment;
-pub mod connlimit;
-pub mod connmark;
-pub mod conntrack;
-pub mod icmp;
-pub mod limit;
-pub mod mark;
-pub mod multiport;
-pub mod owner;
+pub(crate) mod addrtype;
+pub(crate) mod comment;
+pub(crate) mod connlimit;
+pub(crate) mod connmark;
+pub(crate) mod conntrack;
+pub(crate) mod icmp;
+pub(crate) mod limit;
+pub(crate) mod mark;
+pub(crate) mod multiport;
+pub(crate) mod owner;
 mod ports;
-pub mod recent;
-pub mod state;
-pub mod statistic;
-pub mod tcp;
-pub mod udp;
+pub(crate) mod recent;
+pub(crate) mod state;
+pub(crate) mod statistic;
+pub(crate) mod tcp;
+pub(crate) mod udp;

@@ -13,7 +13,7 @@ use crate::ext::wording::{Port, Ports};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Condition, Context, Effect, Ends, Field, Lowered, Match, Matched};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "multiport",
     aliases: &[],
     families: &[Family::V4, Family::V6],

@@ -16,7 +16,7 @@ use crate::ext::{MatchSpec, NeedsOne};
 use crate::packet::Sender;
 use crate::rule::{Context, Effect, Hook, HookSet, Match, Matched, Refusal, Scope};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "owner",
     aliases: &[],
     families: &[Family::V4, Family::V6],

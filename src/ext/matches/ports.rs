@@ -12,7 +12,7 @@ use crate::ext::wording::{Port, Ports};
 use crate::rule::{Condition, Field};
 
 /// A number in any base, or a service of the rule's protocol.
-pub fn port(text: &str, of_protocol: u8) -> Result<u16, UsageError> {
+pub(super) fn port(text: &str, of_protocol: u8) -> Result<u16, UsageError> {
     whole_number(text)
         .and_then(|number| u16::try_from(number).ok())
         .or_else(|| names::port_number(text, of_protocol))
@@ -20,7 +20,7 @@ pub fn port(text: &str, of_protocol: u8) -> Result<u16, UsageError> {
 }
 
 /// `80`, `80:90`, `:80`, `80:`, `:`.
-pub fn range(text: &str, of_protocol: u8) -> Result<PortRange, UsageError> {
+pub(super) fn range(text: &str, of_protocol: u8) -> Result<PortRange, UsageError> {
     let Some((low, high)) = text.split_once(':') else {
         return port(text, of_protocol).map(PortRange::single);
     };
@@ -37,7 +37,7 @@ pub fn range(text: &str, of_protocol: u8) -> Result<PortRange, UsageError> {
 }
 
 /// The options of a protocol's match that ask for the ports of both ends.
-pub struct EndOptions {
+pub(super) struct EndOptions {
     pub source: Opt<PortRange>,
     pub destination: Opt<PortRange>,
     pub protocol: u8,
@@ -45,21 +45,21 @@ pub struct EndOptions {
 
 /// What a rule asks of the ports of both ends: all, where nothing was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EndPorts {
+pub(super) struct EndPorts {
     source: Asked<PortRange>,
     destination: Asked<PortRange>,
 }
 
 /// The first port that was none of those asked for.
 #[derive(Clone, Copy, Debug)]
-pub enum PortMiss {
+pub(super) enum PortMiss {
     Source(u16),
     Destination(u16),
 }
 
 impl EndPorts {
     /// As an index has them: nothing of all ports.
-    pub fn conditions(&self) -> impl Iterator<Item = Condition> {
+    pub(super) fn conditions(&self) -> impl Iterator<Item = Condition> {
         let ranges = |asked: Asked<PortRange>| Box::from([asked.value]);
         let source = Condition::new(Field::SourcePort(ranges(self.source)), self.source.inverted);
         let destination = Condition::new(
@@ -72,7 +72,7 @@ impl EndPorts {
             .map(|(_, condition)| condition)
     }
 
-    pub fn check(&self, source: u16, destination: u16) -> Result<(), PortMiss> {
+    pub(super) fn check(&self, source: u16, destination: u16) -> Result<(), PortMiss> {
         if !self.source.fits(self.source.value.contains(source)) {
             return Err(PortMiss::Source(source));
         }
@@ -84,7 +84,7 @@ impl EndPorts {
 }
 
 impl EndOptions {
-    pub fn given(&self, given: &Given<'_>) -> EndPorts {
+    pub(super) fn given(&self, given: &Given<'_>) -> EndPorts {
         let any = Asked {
             value: PortRange::ANY,
             inverted: false,
@@ -96,7 +96,7 @@ impl EndOptions {
     }
 
     /// `--dport 80: packet has 443`.
-    pub fn sentence(&self, ports: &EndPorts, miss: PortMiss) -> String {
+    pub(super) fn sentence(&self, ports: &EndPorts, miss: PortMiss) -> String {
         let (option, asked, found) = match miss {
             PortMiss::Source(found) => (self.source, ports.source, found),
             PortMiss::Destination(found) => (self.destination, ports.destination, found),
@@ -109,7 +109,7 @@ impl EndOptions {
     }
 
     /// ` --dport 80`: nothing for all ports, inverted or not, as the tool has it.
-    pub fn save(&self, out: &mut String, ports: &EndPorts) {
+    pub(super) fn save(&self, out: &mut String, ports: &EndPorts) {
         for (option, asked) in [(self.source, ports.source), (self.destination, ports.destination)] {
             if !asked.value.is_any() {
                 let _ = write!(out, " {} {}", option.spelled(asked.inverted), Ports(asked.value));
@@ -118,7 +118,7 @@ impl EndOptions {
     }
 
     /// ` dpt:80`, ` dpts:!80:90`: nothing for all ports.
-    pub fn list(&self, out: &mut String, ports: &EndPorts, numeric: bool) {
+    pub(super) fn list(&self, out: &mut String, ports: &EndPorts, numeric: bool) {
         for (word, Asked { value, inverted }) in WORDS.into_iter().zip([ports.source, ports.destination]) {
             if value.is_any() && !inverted {
                 continue;
@@ -137,7 +137,7 @@ impl EndOptions {
     }
 
     /// The inverse of [`EndOptions::list`].
-    pub fn unlist(&self, listed: &mut Listed<'_>, options: &mut Options) {
+    pub(super) fn unlist(&self, listed: &mut Listed<'_>, options: &mut Options) {
         for (word, option) in WORDS.into_iter().zip([self.source, self.destination]) {
             let one = listed.after(&format!("{word}:"));
             if let Some(text) = one.or_else(|| listed.after(&format!("{word}s:"))) {

@@ -17,7 +17,7 @@ mod samples;
 
 use list::{Found, List};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "recent",
     aliases: &[],
     families: &[Family::V4, Family::V6],

@@ -15,7 +15,7 @@ use crate::ext::states::{since, state_words, subject};
 use crate::ext::wording::not;
 use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "state",
     aliases: &[],
     families: &[Family::V4, Family::V6],

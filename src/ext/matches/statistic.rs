@@ -14,7 +14,7 @@ use crate::ext::wording::not;
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Context, Effect, Match, Matched, State, StateUse};
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "statistic",
     aliases: &[],
     families: &[Family::V4, Family::V6],

@@ -14,7 +14,7 @@ use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::rule::{Condition, Context, Effect, Ends, Field, Lowered, Match, Matched, Refusal, Scope};
 use crate::wire::tcp::flags;
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "tcp",
     aliases: &[],
     families: &[Family::V4, Family::V6],
@@ -158,7 +158,7 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
 
 /// Whether SYN is among the flags that a match wants set, as the kernel asks for targets that are for such segments only: not which flags it looks
 /// at.
-pub fn wants_syn(test: &dyn Match) -> bool {
+pub(crate) fn wants_syn(test: &dyn Match) -> bool {
     let tcp = test.as_any().downcast_ref::<Tcp>();
     tcp.is_some_and(|it| it.flags.value.set & flags::SYN != 0 && !it.flags.inverted)
 }

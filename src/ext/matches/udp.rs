@@ -13,7 +13,7 @@ use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::rule::{Condition, Context, Effect, Ends, Lowered, Match, Matched, Refusal, Scope};
 use crate::wire;
 
-pub const SPEC: MatchSpec = MatchSpec {
+pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "udp",
     aliases: &[],
     families: &[Family::V4, Family::V6],

@@ -88,7 +88,7 @@ fn ends<T: Copy>(
 }
 
 /// `number`, `number:number`, `:number`, `number:`.
-pub fn integer_range(text: &str, extension: &str, name: &str, max: u64) -> Result<IntegerRange, UsageError> {
+pub(crate) fn integer_range(text: &str, extension: &str, name: &str, max: u64) -> Result<IntegerRange, UsageError> {
     let mut consumed = 0;
     let (low, high) = ends(text, extension, name, 0, max, |part| {
         let from = consumed + text[consumed..].find(part).unwrap_or(0);
@@ -182,7 +182,7 @@ fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<
 }
 
 /// A mask that is a prefix's, or the prefix's length; what exceeds the family's bits is all of them.
-pub fn prefix_of_mask(text: &str, family: Family) -> Option<u8> {
+pub(crate) fn prefix_of_mask(text: &str, family: Family) -> Option<u8> {
     match whole_number(text) {
         Some(length) if length <= 128 => Some((length as u8).min(family.bits())),
         _ => literal(text, family).and_then(prefix_length),
@@ -205,7 +205,7 @@ fn literal(text: &str, family: Family) -> Option<IpAddr> {
 }
 
 /// As the tool asks for a host: an address in any form, or a name that is known without asking anybody.
-pub fn address(text: &str, family: Family) -> Result<IpAddr, UsageError> {
+pub(crate) fn address(text: &str, family: Family) -> Result<IpAddr, UsageError> {
     if let Some(address) = literal(text, family) {
         return Ok(address);
     }

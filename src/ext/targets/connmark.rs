@@ -12,7 +12,7 @@ use crate::ext::samples::{Samples, passes, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
 use crate::rule::{Changes, Effect, Errno, Refusal, Scope, StateUse, Table, Target, TargetContext, TargetVerdict};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "CONNMARK",
     listed_as: "CONNMARK",
     families: &[Family::V4, Family::V6],

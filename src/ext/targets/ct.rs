@@ -14,7 +14,7 @@ use crate::ext::samples::{Samples, refused, taken};
 use crate::helper;
 use crate::rule::{Changes, Effect, Errno, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "CT",
     listed_as: "CT",
     families: &[Family::V4, Family::V6],

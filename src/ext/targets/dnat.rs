@@ -10,7 +10,7 @@ use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
 use crate::rule::{Hook, Table};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "DNAT",
     listed_as: "DNAT",
     families: &[Family::V4],

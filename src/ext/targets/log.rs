@@ -16,7 +16,7 @@ use crate::rule::{Effect, LogRecord, StateUse, Target, TargetContext, TargetVerd
 
 mod line;
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "LOG",
     listed_as: "LOG",
     families: &[Family::V4],

@@ -11,7 +11,7 @@ use crate::ext::samples::{Samples, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
 use crate::rule::{Changes, Effect, Table, Target, TargetContext, TargetVerdict};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "MARK",
     listed_as: "MARK",
     families: &[Family::V4, Family::V6],

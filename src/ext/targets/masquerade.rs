@@ -13,7 +13,7 @@ use crate::nat::{Manip, NatRange};
 use crate::net::{InputRoute, OutputKey};
 use crate::rule::{Hook, Table, TargetContext};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "MASQUERADE",
     listed_as: "MASQUERADE",
     families: &[Family::V4],

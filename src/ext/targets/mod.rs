@@ -1,19 +1,19 @@
 //! One target a file.
 
-pub mod connmark;
-pub mod ct;
-pub mod dnat;
-pub mod log;
-pub mod mark;
+pub(crate) mod connmark;
+pub(crate) mod ct;
+pub(crate) mod dnat;
+pub(crate) mod log;
+pub(crate) mod mark;
 mod mark_bits;
-pub mod masquerade;
+pub(crate) mod masquerade;
 mod nat_range;
-pub mod nfqueue;
-pub mod notrack;
-pub mod redirect;
-pub mod reject;
-pub mod snat;
-pub mod tcpmss;
-pub mod tee;
+pub(crate) mod nfqueue;
+pub(crate) mod notrack;
+pub(crate) mod redirect;
+pub(crate) mod reject;
+pub(crate) mod snat;
+pub(crate) mod tcpmss;
+pub(crate) mod tee;
 mod to_addresses;
 mod to_ports;

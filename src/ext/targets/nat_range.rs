@@ -12,18 +12,18 @@ use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::nat::NatRange;
 use crate::rule::{Changes, Effect, Ends, StateUse};
 
-pub const RANDOM: Opt<()> = Opt::flag("random", "the port is drawn from a hash with a secret");
-pub const RANDOM_FULLY: Opt<()> = Opt::flag("random-fully", "the port is drawn anew for each flow");
-pub const PERSISTENT: Opt<()> = Opt::flag("persistent", "a client gets the same address each time");
+pub(super) const RANDOM: Opt<()> = Opt::flag("random", "the port is drawn from a hash with a secret");
+pub(super) const RANDOM_FULLY: Opt<()> = Opt::flag("random-fully", "the port is drawn anew for each flow");
+pub(super) const PERSISTENT: Opt<()> = Opt::flag("persistent", "a client gets the same address each time");
 
 /// The flow gets its mapping, and the packet is rewritten when it has left the table.
-pub const EFFECT: Effect = Effect::PURE
+pub(super) const EFFECT: Effect = Effect::PURE
     .with_state(StateUse::Writes)
     .changing(Changes::TRACKING)
     .ending(Ends::Always);
 
 /// Whether a rule may name ports. The tool counts ICMP among what has some.
-pub fn may_have_ports(place: &Place) -> bool {
+pub(super) fn may_have_ports(place: &Place) -> bool {
     matches!(
         place.protocol,
         Some(protocol::TCP | protocol::UDP | protocol::SCTP | protocol::DCCP | protocol::ICMP)
@@ -31,7 +31,7 @@ pub fn may_have_ports(place: &Place) -> bool {
 }
 
 /// Now and then that ports are drawn; `fully`, where it may stand.
-pub fn draw_random(draw: &mut Draw<'_>, fully: bool) {
+pub(super) fn draw_random(draw: &mut Draw<'_>, fully: bool) {
     let which = draw.below(10);
     if which == 0 || fully && which == 1 {
         draw.give(&RANDOM.spec, "");
@@ -42,18 +42,18 @@ pub fn draw_random(draw: &mut Draw<'_>, fully: bool) {
 }
 
 /// The addresses and ports that a flow may get.
-pub const fn addresses(name: &'static str, read: &'static Read<NatRange>, help: &'static str) -> Opt<NatRange> {
+pub(super) const fn addresses(name: &'static str, read: &'static Read<NatRange>, help: &'static str) -> Opt<NatRange> {
     Opt::own(name, "[ADDRESS[-ADDRESS]][:PORT[-PORT]]", read, help).required()
 }
 
 /// The ports that a flow may get, where the address follows from its way.
-pub const fn only_ports(read: &'static Read<NatRange>, help: &'static str) -> Opt<NatRange> {
+pub(super) const fn only_ports(read: &'static Read<NatRange>, help: &'static str) -> Opt<NatRange> {
     Opt::own("to-ports", "PORT[-PORT]", read, help)
 }
 
 /// What a shifted range (`80-90/85`) is to a target.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Shift {
+pub(super) enum Shift {
     /// DNAT keeps the base.
     Kept,
     /// SNAT and MASQUERADE take it and lose the base: it is 0.
@@ -62,7 +62,7 @@ pub enum Shift {
 }
 
 /// `[address[-address]][:port[-port[/port]]]`.
-pub fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, UsageError> {
+pub(super) fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, UsageError> {
     let mut range = NatRange::default();
     // It would begin an IPv6 address with a port behind it.
     if text.contains('[') {
@@ -95,7 +95,7 @@ pub fn to(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, Usage
 }
 
 /// `port[-port[/port]]`: names for the first and the last, numbers in any base.
-pub fn ports(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, UsageError> {
+pub(super) fn ports(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, UsageError> {
     let mut range = NatRange::default();
     // An inverted -p counts like a plain one here.
     if !matches!(
@@ -155,7 +155,7 @@ pub fn ports(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRange, Us
 }
 
 /// `80`, `80-90`, `80-90/85`.
-pub fn write_ports(out: &mut String, range: &NatRange) {
+pub(super) fn write_ports(out: &mut String, range: &NatRange) {
     let Some(PortRange { low, high }) = range.ports else {
         return;
     };
@@ -169,7 +169,7 @@ pub fn write_ports(out: &mut String, range: &NatRange) {
 }
 
 /// Addresses and ports as `to` reads them.
-pub fn write_to(out: &mut String, range: &NatRange) {
+pub(super) fn write_to(out: &mut String, range: &NatRange) {
     if let Some(AddressRange { low, high }) = range.addresses {
         let _ = write!(out, "{low}");
         if high != low {
@@ -192,28 +192,28 @@ const FLAGS: [Flag; 3] = [
 ];
 
 /// The flags as they are typed.
-pub fn save_flags(out: &mut String, range: &NatRange) {
+pub(super) fn save_flags(out: &mut String, range: &NatRange) {
     for (flag, _) in FLAGS.iter().filter(|(_, is_set)| is_set(range)) {
         let _ = write!(out, " {}", flag.spelled(false));
     }
 }
 
 /// The flags as they are listed.
-pub fn list_flags(out: &mut String, range: &NatRange) {
+pub(super) fn list_flags(out: &mut String, range: &NatRange) {
     for (flag, _) in FLAGS.iter().filter(|(_, is_set)| is_set(range)) {
         let _ = write!(out, " {}", flag.name());
     }
 }
 
 /// The inverse of [`list_flags`].
-pub fn unlist_flags(listed: &mut Listed<'_>, options: &mut Options) {
+pub(super) fn unlist_flags(listed: &mut Listed<'_>, options: &mut Options) {
     while let Some((false, flag)) = listed.option_of(&FLAGS.map(|(flag, _)| flag.name())) {
         options.push(false, flag, "");
     }
 }
 
 /// What the options of a target say: its range, and the flags.
-pub fn of(given: &Given<'_>, range: Opt<NatRange>) -> NatRange {
+pub(super) fn of(given: &Given<'_>, range: Opt<NatRange>) -> NatRange {
     NatRange {
         random: given.has(RANDOM),
         random_fully: given.has(RANDOM_FULLY),

@@ -13,7 +13,7 @@ use crate::ext::place::invalid;
 use crate::ext::samples::{Samples, passes, refused, taken};
 use crate::rule::{Effect, Ends, Refusal, Scope, Target, TargetContext, TargetVerdict};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "NFQUEUE",
     listed_as: "NFQUEUE",
     families: &[Family::V4, Family::V6],

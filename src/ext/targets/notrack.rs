@@ -12,7 +12,7 @@ use crate::ext::place::only_table;
 use crate::ext::samples::{Samples, taken};
 use crate::rule::{Changes, Effect, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "NOTRACK",
     listed_as: "CT",
     families: &[Family::V4, Family::V6],

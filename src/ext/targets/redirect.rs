@@ -12,7 +12,7 @@ use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
 use crate::rule::{Hook, Table, TargetContext};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "REDIRECT",
     listed_as: "REDIRECT",
     families: &[Family::V4],

@@ -13,7 +13,7 @@ use crate::ext::samples::{Samples, refused, taken};
 use crate::net::Unreachable;
 use crate::rule::{Effect, Ends, Refusal, Rejection, Scope, Table, Target, TargetContext, TargetVerdict};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "REJECT",
     listed_as: "REJECT",
     families: &[Family::V4],

@@ -18,7 +18,7 @@ use crate::rule::{
 };
 use crate::wire::{be16, tcp};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "TCPMSS",
     listed_as: "TCPMSS",
     families: &[Family::V4],

@@ -15,7 +15,7 @@ use crate::ext::place::invalid;
 use crate::ext::samples::{Samples, passes, refused, taken};
 use crate::rule::{CopyTo, Effect, Hook, Refusal, Scope, StateUse, Target, TargetContext, TargetVerdict};
 
-pub const SPEC: TargetSpec = TargetSpec {
+pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "TEE",
     listed_as: "TEE",
     families: &[Family::V4],

@@ -12,7 +12,7 @@ use crate::rule::{Effect, Hook, HookSet, Refusal, Scope, Table, Target, TargetCo
 
 /// Which of the two it is.
 #[derive(Debug)]
-pub struct End {
+pub(super) struct End {
     pub spec: &'static TargetSpec,
     pub to: Opt<NatRange>,
     pub manip: Manip,
@@ -20,7 +20,7 @@ pub struct End {
 }
 
 impl End {
-    pub fn build(&'static self, given: &Given<'_>) -> Arc<dyn Target> {
+    pub(super) fn build(&'static self, given: &Given<'_>) -> Arc<dyn Target> {
         Arc::new(ToAddresses {
             end: self,
             range: nat_range::of(given, self.to),
@@ -28,7 +28,7 @@ impl End {
     }
 
     /// ` to:1.2.3.4:80 random`.
-    pub fn unlist<'a>(&self, listed: Listed<'a>) -> Vec<Typed<'a>> {
+    pub(super) fn unlist<'a>(&self, listed: Listed<'a>) -> Vec<Typed<'a>> {
         listed.once(|it| {
             let mut options = Options::default();
             options.push(false, self.to.name(), it.after("to:")?);

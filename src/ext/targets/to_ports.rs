@@ -14,7 +14,7 @@ use crate::rule::{Effect, Hook, HookSet, Refusal, Scope, Table, Target, TargetCo
 
 /// Which of the two it is.
 #[derive(Debug)]
-pub struct Way {
+pub(super) struct Way {
     pub spec: &'static TargetSpec,
     pub to: Opt<NatRange>,
     /// What a listing says before the ports, word by word.
@@ -25,7 +25,7 @@ pub struct Way {
 }
 
 /// What the packet's way gives.
-pub enum Address {
+pub(super) enum Address {
     Is(IpAddr),
     /// The packet is let through as it is.
     NeedsNone,
@@ -34,7 +34,7 @@ pub enum Address {
 }
 
 impl Way {
-    pub fn build(&'static self, given: &Given<'_>) -> Arc<dyn Target> {
+    pub(super) fn build(&'static self, given: &Given<'_>) -> Arc<dyn Target> {
         Arc::new(ToPorts {
             way: self,
             range: nat_range::of(given, self.to),
@@ -42,7 +42,7 @@ impl Way {
     }
 
     /// ` masq ports: 80-90 random`, or nothing.
-    pub fn unlist<'a>(&self, listed: Listed<'a>) -> Vec<Typed<'a>> {
+    pub(super) fn unlist<'a>(&self, listed: Listed<'a>) -> Vec<Typed<'a>> {
         listed.once(|it| {
             let mut options = Options::default();
             if it.word(self.listed[0]).is_some() {

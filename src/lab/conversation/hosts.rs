@@ -29,7 +29,7 @@ pub struct Hosts {
 }
 
 /// What the router itself is called.
-pub const ROUTER: &str = "router";
+pub(crate) const ROUTER: &str = "router";
 
 impl Hosts {
     /// The hosts of a lab file, by their first IPv4 addresses, and its interfaces.
@@ -204,7 +204,7 @@ impl Hosts {
 
 /// Why no host can have this name: written in a packet, a rule or a filter, it would mean something else. Names of a lab's interfaces are refused
 /// beside that.
-pub fn means_something_else(name: &str) -> Option<&'static str> {
+pub(crate) fn means_something_else(name: &str) -> Option<&'static str> {
     match name {
         ROUTER => Some("it is the lab's router itself"),
         "local" => Some("it is what the router itself sends and gets"),
@@ -225,7 +225,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// A letter, then letters, digits, `-` and `_`: nothing that could be an address.
-pub fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text
             .chars()

@@ -10,10 +10,11 @@ mod hosts;
 mod parse;
 mod tcp;
 
-pub use ftp::{Ftp, Mode, Transfer};
-pub use hosts::{Host, Hosts, ROUTER, is_name, means_something_else};
-pub use parse::{WORDS, parse};
-pub use tcp::Connection;
+pub(crate) use ftp::{Ftp, Mode, Transfer};
+pub(crate) use hosts::{Host, Hosts};
+pub(crate) use hosts::{ROUTER, is_name, means_something_else};
+pub(crate) use parse::{WORDS, parse};
+pub(crate) use tcp::Connection;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -121,10 +122,10 @@ impl fmt::Display for Service {
 }
 
 /// Where a host sits: behind an interface, or in the router itself.
-pub type Seat = Port;
+pub(crate) type Seat = Port;
 
 /// An address with its port.
-pub type Address = (Ipv4Addr, u16);
+pub(crate) type Address = (Ipv4Addr, u16);
 
 /// What a packet became at its other end.
 #[derive(Clone, Debug)]
@@ -135,7 +136,7 @@ struct Arrival {
 
 /// The conversations of one lab: open connections and the ports that hosts have used.
 #[derive(Clone, Debug, Default)]
-pub struct Conversations {
+pub(crate) struct Conversations {
     connections: Vec<Connection>,
     /// How many ports and identifiers have been given out.
     given: u16,
@@ -143,7 +144,7 @@ pub struct Conversations {
 
 impl Conversations {
     /// Plays one to its end. `Err` says which packet did not arrive, and why; the lab's last packet is that one. `tell` sees every packet.
-    pub fn play(
+    pub(crate) fn play(
         &mut self,
         lab: &mut Lab,
         conversation: &Conversation,
@@ -177,7 +178,7 @@ impl Conversations {
     }
 
     /// Sends the first packet of a service: a SYN, a datagram, an echo request. What became of it is the lab's last packet.
-    pub fn knock(&mut self, lab: &mut Lab, from: &Party, to: &Party, service: Service) -> Result<(), String> {
+    pub(crate) fn knock(&mut self, lab: &mut Lab, from: &Party, to: &Party, service: Service) -> Result<(), String> {
         let stage = Stage {
             lab,
             tell: &mut |_, _| {},

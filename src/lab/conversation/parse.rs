@@ -11,10 +11,10 @@ use crate::syntax::problem::{Problem, suggestion};
 use crate::syntax::words::{self, Read, Word, Words, unexpected};
 
 /// The words that begin one.
-pub const WORDS: &[&str] = &["handshake", "udp", "ping", "data", "close", "reset", "ftp"];
+pub(crate) const WORDS: &[&str] = &["handshake", "udp", "ping", "data", "close", "reset", "ftp"];
 
 /// Reads what follows one of [`WORDS`].
-pub fn parse(word: &Word, rest: &mut Words<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
+pub(crate) fn parse(word: &Word, rest: &mut Words<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
     let tcp = ends(hosts, protocol::TCP);
     let conversation = match word.text.as_str() {
         "handshake" => rest.read(map(to_a_port(tcp), |(from, to)| Conversation::Handshake { from, to })),

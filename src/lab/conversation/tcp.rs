@@ -38,7 +38,7 @@ pub(super) struct End {
 
 /// An open connection.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     pub(super) initiator: End,
     pub(super) responder: End,
 }

@@ -15,7 +15,7 @@ use crate::syntax::problem::SourceError;
 use crate::wire::tcp::{Tcp, flags};
 use crate::wire::{checksum, icmpv4, ipv4, put16, put32};
 
-pub struct MemoryStage {
+pub(crate) struct MemoryStage {
     lab: Lab,
     place: String,
     lan: InterfaceId,
@@ -72,7 +72,7 @@ impl Connection {
 
 impl MemoryStage {
     /// `place` says why it is played here.
-    pub fn new(toolbox: Toolbox, place: String) -> Result<Self, SourceError> {
+    pub(crate) fn new(toolbox: Toolbox, place: String) -> Result<Self, SourceError> {
         let file = LabFile::parse("demo", LAB)?;
         let lab = Lab::new(&file, 1, toolbox)?;
         let id = |name: &str| lab.interface(name).unwrap_or(InterfaceId::LOOPBACK);

@@ -2,41 +2,41 @@
 
 use std::io::{self, Write};
 
-pub struct Page<'a> {
+pub(super) struct Page<'a> {
     out: &'a mut dyn Write,
 }
 
 impl<'a> Page<'a> {
-    pub fn new(out: &'a mut dyn Write) -> Self {
+    pub(super) fn new(out: &'a mut dyn Write) -> Self {
         Self { out }
     }
 
-    pub fn title(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn title(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{BOLD}{text}{PLAIN}")
     }
 
-    pub fn heading(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn heading(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "\n{BOLD}── {text} {}{PLAIN}", "─".repeat(rule(text)))
     }
 
-    pub fn text(&mut self, text: &str) -> io::Result<()> {
+    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(text.as_bytes())
     }
 
-    pub fn success(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn success(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.out, "{GREEN}✓{PLAIN} {line}")
     }
 
-    pub fn failure(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn failure(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.out, "{RED}✗ {}{PLAIN}", line.trim_end())
     }
 
-    pub fn note(&mut self, line: &str) -> io::Result<()> {
+    pub(super) fn note(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.out, "  {BLUE}{line}{PLAIN}")
     }
 
     /// A packet's way, each line in its colour.
-    pub fn story(&mut self, story: &str) -> io::Result<()> {
+    pub(super) fn story(&mut self, story: &str) -> io::Result<()> {
         writeln!(self.out)?;
         for line in story.lines() {
             let colour = if line.starts_with("dropped") || line.starts_with("rejected") {

@@ -6,12 +6,15 @@ mod expect;
 pub mod lex;
 mod parse;
 mod run;
-pub mod trace;
+pub(crate) mod trace;
 
-pub use expect::{Expectation, FATES, fate, state};
-pub use lex::{Input, LexError, Line};
-pub use parse::{parse, parse_in, parse_line, parse_text};
-pub use run::{Failed, Runner, Said, Talk};
+pub use expect::Expectation;
+pub(crate) use expect::{FATES, fate, state};
+pub use lex::Input;
+pub(crate) use lex::Line;
+pub(crate) use parse::parse_line;
+pub use parse::{parse, parse_in, parse_text};
+pub use run::{Runner, Talk};
 
 use std::net::IpAddr;
 use std::time::Duration;

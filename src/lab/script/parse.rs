@@ -54,7 +54,7 @@ pub fn parse_text(name: &str, text: &str, toolbox: Toolbox) -> Result<Vec<Statem
 }
 
 /// One line.
-pub fn parse_line(line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Statement, Problem> {
+pub(crate) fn parse_line(line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Statement, Problem> {
     let position = line.position;
     let kind = kind(line, toolbox, hosts)?;
     Ok(Statement { position, kind })

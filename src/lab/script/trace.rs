@@ -40,7 +40,7 @@ pub enum Form {
 }
 
 /// `trace [--short] [--json] [--svg FILE] [--why RULE] [INTERFACE PACKET]`, after its first word.
-pub fn parse_trace(rest: &mut Words<'_>) -> Result<Trace, Problem> {
+pub(crate) fn parse_trace(rest: &mut Words<'_>) -> Result<Trace, Problem> {
     let mut form = Form::Text(Detail::Whole);
     let mut json = false;
     while let Some(word) = rest.read(opt(words::fitting(|word| word.text.starts_with('-'))))? {
@@ -76,7 +76,7 @@ pub fn parse_trace(rest: &mut Words<'_>) -> Result<Trace, Problem> {
 }
 
 /// `why [RULE]`, after its first word.
-pub fn parse_why(rest: &mut Words<'_>) -> Trace {
+pub(crate) fn parse_why(rest: &mut Words<'_>) -> Trace {
     let words: Vec<&str> = rest.read_all().iter().map(|word| word.text.as_str()).collect();
     let form = match words.is_empty() {
         true => Form::Text(Detail::Short),
@@ -89,7 +89,7 @@ pub fn parse_why(rest: &mut Words<'_>) -> Trace {
 }
 
 /// `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`
-pub fn interface_and_packet(rest: &mut Words<'_>) -> Result<(Option<InterfaceName>, Draft), Problem> {
+pub(crate) fn interface_and_packet(rest: &mut Words<'_>) -> Result<(Option<InterfaceName>, Draft), Problem> {
     let interface = super::parse::interface_or_local(rest)?;
     let words = split_parentheses(rest.read_all());
     if words.is_empty() {
@@ -117,7 +117,13 @@ fn one_rule(rest: &mut Words<'_>) -> Result<RuleName, Problem> {
 }
 
 /// What is printed; a picture is written relative to `directory`.
-pub fn tell(form: &Form, passage: &Passage, lab: &Lab, directory: &Path, styled: bool) -> Result<String, String> {
+pub(crate) fn tell(
+    form: &Form,
+    passage: &Passage,
+    lab: &Lab,
+    directory: &Path,
+    styled: bool,
+) -> Result<String, String> {
     let story = &passage.story;
     match form {
         Form::Text(detail) if styled => Ok(story.render_styled(*detail)),

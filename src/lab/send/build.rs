@@ -160,10 +160,10 @@ fn tcp_segment(tcp: &TcpDraft, draft: &IpDraft, surroundings: &dyn Surroundings)
 }
 
 /// The window of who says none: what Linux begins with.
-pub const USUAL_WINDOW: u16 = 64_240;
+pub(super) const USUAL_WINDOW: u16 = 64_240;
 
 /// Where a conversation begins when nobody says so: the same for the same end, and different for two ends.
-pub fn first_sequence(address: Ipv4Addr, port: u16) -> u32 {
+pub(crate) fn first_sequence(address: Ipv4Addr, port: u16) -> u32 {
     (address.to_bits() & 0xff) * 1_000_000 + u32::from(port) * 10
 }
 

@@ -13,7 +13,8 @@
 mod build;
 mod parse;
 
-pub use build::{BuildError, Surroundings, build, first_sequence};
+pub(crate) use build::first_sequence;
+pub use build::{BuildError, Surroundings, build};
 pub use parse::{packet, split_parentheses};
 
 use std::net::Ipv4Addr;

@@ -19,7 +19,7 @@ use super::{Failure, OWN, tried};
 
 /// What there was too much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Met {
+pub(crate) enum Met {
     Processes,
     Memory,
     Files,
@@ -36,12 +36,12 @@ impl fmt::Display for Met {
 }
 
 /// How a file system in memory is mounted for a script: no larger than this, with this mode.
-pub fn sized(mode: &str) -> String {
+pub(super) fn sized(mode: &str) -> String {
     format!("mode={mode},size={MOST_BYTES},nr_inodes={MOST_FILES}")
 }
 
 /// The kernel's limits, for this process and all that it starts.
-pub fn set() -> Result<(), Failure> {
+pub(super) fn set() -> Result<(), Failure> {
     for (resource, most) in [
         (Resource::Nproc, MOST_PROCESSES + SPARE_PROCESSES),
         (Resource::As, MOST_OF_A_PROCESS),
@@ -61,7 +61,7 @@ pub fn set() -> Result<(), Failure> {
 }
 
 /// Looks again and again, and ends COMMAND where it has too much.
-pub fn watch(directory: PathBuf, command: Pid) -> std::io::Result<Arc<OnceLock<Met>>> {
+pub(super) fn watch(directory: PathBuf, command: Pid) -> std::io::Result<Arc<OnceLock<Met>>> {
     let met: Arc<OnceLock<Met>> = Arc::default();
     let told = Arc::clone(&met);
     std::thread::Builder::new().spawn(move || {
@@ -123,7 +123,7 @@ const MOST_PROCESSES: u64 = 200;
 const SPARE_PROCESSES: u64 = 20;
 const MOST_MEMORY: u64 = 512 << 20;
 /// Of addresses, more of which are reserved than used.
-pub const MOST_OF_A_PROCESS: u64 = 1 << 30;
+pub(crate) const MOST_OF_A_PROCESS: u64 = 1 << 30;
 const MOST_BYTES: u64 = 64 << 20;
 const MOST_FILES: u64 = 10_000;
 const LOOKED_AFTER: Duration = Duration::from_millis(20);

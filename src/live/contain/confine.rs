@@ -16,7 +16,7 @@ use crate::base::bytes::text_of_path;
 use crate::device::syscall::{Restriction, restrict};
 
 /// Everything read-only, but what was made for the script, and its directory, which is in memory while it runs.
-pub fn confine(directory: &Path) -> Result<ScriptDirectory, Failure> {
+pub(super) fn confine(directory: &Path) -> Result<ScriptDirectory, Failure> {
     let work = std::env::current_dir().map_err(tried("find the script's directory"))?;
     // Apart from the others, they do not become read-only with them.
     let keep =
@@ -48,14 +48,14 @@ pub fn confine(directory: &Path) -> Result<ScriptDirectory, Failure> {
 }
 
 /// A script's directory as it is outside, while one in memory stands in its place.
-pub struct ScriptDirectory {
+pub(super) struct ScriptDirectory {
     real: OwnedFd,
     directory: PathBuf,
 }
 
 impl ScriptDirectory {
     /// What is told by files goes back: the names must have been there before.
-    pub fn bring_back(&self, names: &[&str]) -> io::Result<()> {
+    pub(super) fn bring_back(&self, names: &[&str]) -> io::Result<()> {
         for name in names {
             let (from, to) = (self.directory.join(name), seen(&self.real).join(name));
             match fs::symlink_metadata(&from)?.file_type() {

@@ -23,13 +23,13 @@ use crate::device::standard::tell;
 use crate::device::syscall::{Namespaces, inherited, let_signals_in, signals_to_pass_on, unshare};
 
 /// The first words that mean these two; nobody types them.
-pub const DOOR: &str = "(contain)";
-pub const INSIDE: &str = "(contained)";
+pub(crate) const DOOR: &str = "(contain)";
+pub(crate) const INSIDE: &str = "(contained)";
 /// And where nothing is contained: becomes COMMAND, with the signals that were kept back.
-pub const PLAIN: &str = "(plain)";
+pub(crate) const PLAIN: &str = "(plain)";
 
 /// The arguments after [`DOOR`] or [`INSIDE`]: who enters, the two descriptors, and COMMAND. The exit code is COMMAND's.
-pub fn enter(word: &OsStr, args: &[OsString]) -> u8 {
+pub(crate) fn enter(word: &OsStr, args: &[OsString]) -> u8 {
     if word == PLAIN {
         return become_command(args);
     }
@@ -93,7 +93,7 @@ fn become_command(args: &[OsString]) -> u8 {
 }
 
 /// What becomes COMMAND, with the limits that it shall have.
-pub fn plainly(limits: Limits, command: &[OsString]) -> Command {
+pub(crate) fn plainly(limits: Limits, command: &[OsString]) -> Command {
     let mut plain = Command::new("/proc/self/exe");
     plain
         .arg0("nflab")
@@ -176,7 +176,7 @@ fn bring_program() -> std::io::Result<()> {
 }
 
 /// Our ends of what leads outside.
-pub struct Ends {
+pub(super) struct Ends {
     pub calls: OwnedFd,
     pub leash: OwnedFd,
     /// The socket of a live lab.

@@ -21,7 +21,7 @@ use crate::base::bytes::{bytes_of, text_of_path};
 use crate::device::syscall::{Restriction, restrict};
 
 /// Makes the view, in a mount namespace of our own.
-pub fn make(who: Who, plan: &Plan) -> Result<(), Failure> {
+pub(super) fn make(who: Who, plan: &Plan) -> Result<(), Failure> {
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
         .map_err(tried("keep mounts here"))?;
     let kept = Kept::of(who, plan).map_err(tried("look at the directories"))?;
@@ -503,7 +503,7 @@ fn is_real_to_root(path: &Path, metadata: &fs::Metadata) -> bool {
 }
 
 /// Where people would expect to find again what COMMAND writes, and would not: the directory where it starts, and root's home.
-pub fn lost_at_the_end() -> Vec<PathBuf> {
+pub(crate) fn lost_at_the_end() -> Vec<PathBuf> {
     let me = rustix::process::geteuid().as_raw();
     let home = std::env::var_os("HOME").filter(|_| me == 0).map(PathBuf::from);
     let mut lost: Vec<PathBuf> = std::env::current_dir()
@@ -602,12 +602,12 @@ fn place_tools(program: &Path, places: &[PathBuf], tools: &[String]) -> io::Resu
     Ok(())
 }
 
-pub fn open_path(path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn open_path(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// The name by which an open file can be given to mount(2), also once something else lies over it.
-pub fn seen(open: &OwnedFd) -> PathBuf {
+pub(super) fn seen(open: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()))
 }
 
@@ -616,16 +616,16 @@ fn bind_open(open: &OwnedFd, path: &Path) -> io::Result<()> {
 }
 
 /// Lays a link over a link itself, not over what it leads to.
-pub fn cover_link(link: &Path, with: &Path) -> io::Result<()> {
+pub(super) fn cover_link(link: &Path, with: &Path) -> io::Result<()> {
     put(tree(with, OpenTreeFlags::AT_SYMLINK_NOFOLLOW)?, link)
 }
 
-pub fn tree(path: &Path, how: OpenTreeFlags) -> io::Result<OwnedFd> {
+pub(super) fn tree(path: &Path, how: OpenTreeFlags) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | how;
     Ok(open_tree(CWD, path, flags)?)
 }
 
-pub fn put(tree: OwnedFd, path: &Path) -> io::Result<()> {
+pub(super) fn put(tree: OwnedFd, path: &Path) -> io::Result<()> {
     Ok(move_mount(
         tree,
         c"",

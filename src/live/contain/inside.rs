@@ -25,7 +25,7 @@ use crate::device::standard::tell;
 use crate::device::syscall::{leave_keys, let_signals_in};
 
 /// Where this program is shown inside.
-pub fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     Path::new(OWN).join("nflab")
 }
 
@@ -34,7 +34,7 @@ fn first_tools() -> PathBuf {
     Path::new(OWN).join("bin")
 }
 
-pub fn run(who: Who, ends: Ends, owned: &Owned, command: &[OsString]) -> u8 {
+pub(super) fn run(who: Who, ends: Ends, owned: &Owned, command: &[OsString]) -> u8 {
     let Ends { calls, leash, live } = ends;
     let (calls, leash) = (UnixStream::from(calls), UnixStream::from(leash));
     // They are for COMMAND, which inherits what comes through. A first process is not ended by them.
@@ -200,7 +200,7 @@ fn command_and_all(plan: &Plan, orders: BufReader<UnixStream>, command: &[OsStri
 const TOLD_BY_FILES: &[&str] = &["missing", "proc-sys"];
 
 /// The code is as shells have it.
-pub fn cannot_run(program: &OsStr, error: &std::io::Error) -> u8 {
+pub(super) fn cannot_run(program: &OsStr, error: &std::io::Error) -> u8 {
     tell!(
         "nflab: cannot run {}: {}",
         text_of_os(program),

@@ -16,7 +16,7 @@ use super::{Failure, OWN, Who, files, tried};
 use crate::device::syscall::{Restriction, restrict};
 
 /// Makes them; what writes to the log of the system has to be heard from then on.
-pub fn make(who: Who) -> Result<Log, Failure> {
+pub(super) fn make(who: Who) -> Result<Log, Failure> {
     let work = fs::read_link("/proc/self/cwd").map_err(tried("find the directory"))?;
     let log = devices().map_err(tried("make a /dev"))?;
     for (kind, place) in [("proc", "/proc"), ("sysfs", "/sys")] {
@@ -126,10 +126,10 @@ fn read_only(path: &Path) -> io::Result<()> {
 }
 
 /// What would go to the machine's log goes nowhere; whoever writes it shall not fail.
-pub struct Log(UnixDatagram);
+pub(super) struct Log(UnixDatagram);
 
 impl Log {
-    pub fn listen(self) -> io::Result<()> {
+    pub(super) fn listen(self) -> io::Result<()> {
         std::thread::Builder::new().spawn(move || {
             let mut line = [0; 1024];
             while self.0.recv(&mut line).is_ok() {}

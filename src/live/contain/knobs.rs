@@ -13,7 +13,7 @@ use super::OWN;
 use super::relay::Upstream;
 
 /// Each key that the lab knows and the kernel shows, with the file that stands for it.
-pub struct Knobs {
+pub(super) struct Knobs {
     knobs: BTreeMap<String, Knob>,
 }
 
@@ -59,7 +59,7 @@ impl Knob {
 impl Knobs {
     /// Gives the namespace the lab's values. A knob that this namespace may not turn, since the kernel keeps it for all of them, gets a file of ours
     /// laid over.
-    pub fn bring(lab: &mut Upstream) -> io::Result<Self> {
+    pub(super) fn bring(lab: &mut Upstream) -> io::Result<Self> {
         let mut knobs = BTreeMap::new();
         let own = Path::new(OWN).join("sysctl");
         fs::create_dir(&own)?;
@@ -93,7 +93,7 @@ impl Knobs {
     }
 
     /// What was written here goes to the lab. What the lab does not take is as it was.
-    pub fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<()> {
+    pub(super) fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<()> {
         let changed = self.look();
         if changed.is_empty() {
             return Ok(());
@@ -115,7 +115,7 @@ impl Knobs {
     }
 
     /// What the lab has now shows here.
-    pub fn carry_out(&mut self, lab: &mut Upstream) -> io::Result<()> {
+    pub(super) fn carry_out(&mut self, lab: &mut Upstream) -> io::Result<()> {
         let values = values(lab)?;
         self.show(&values);
         Ok(())

@@ -10,7 +10,7 @@ use crate::live::netlink::Netlink;
 /// The kernel's time for devices grows with the square of their number: it took 2 s for 1,000, and 40 s for 5,000.
 const MOST_DEVICES: usize = 1000;
 
-pub fn make(plan: &Plan) -> Result<(), Failure> {
+pub(super) fn make(plan: &Plan) -> Result<(), Failure> {
     // No device shall speak, or have addresses that nobody gave it. A kernel without IPv6 has no such files.
     for (key, value) in [("accept_ra", "0"), ("autoconf", "0"), ("addr_gen_mode", "1")] {
         let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/default/{key}"), value);

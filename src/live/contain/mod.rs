@@ -34,15 +34,15 @@ use serde::{Deserialize, Serialize};
 use crate::device::limits::Limits;
 use crate::lab::file::LabFile;
 
-pub use bounds::{MOST_OF_A_PROCESS, Met};
-pub use door::{DOOR, INSIDE, PLAIN, enter, plainly};
-pub use files::lost_at_the_end;
-pub use inside::program;
-pub use outside::{Contained, Ended, Signals, StartError, Waiting, code_of};
+pub(crate) use bounds::MOST_OF_A_PROCESS;
+pub(crate) use door::{DOOR, INSIDE, PLAIN, enter, plainly};
+pub(crate) use files::lost_at_the_end;
+pub(crate) use inside::program;
+pub(crate) use outside::{Contained, Ended, Signals, StartError, Waiting};
 
 /// What the inside shall look like.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub links: Vec<Link>,
     pub routes: Vec<Route>,
     /// The names under which this program stands wherever programs of the system are.
@@ -56,14 +56,14 @@ pub struct Plan {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
+pub(crate) struct Link {
     pub name: String,
     pub mtu: u32,
     pub addresses: Vec<(IpAddr, u8)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route {
+pub(crate) struct Route {
     pub to: (IpAddr, u8),
     pub via: Option<IpAddr>,
     pub link: String,
@@ -71,7 +71,7 @@ pub struct Route {
 
 impl Plan {
     /// The interfaces, addresses and routes of a lab.
-    pub fn of(file: &LabFile) -> Self {
+    pub(crate) fn of(file: &LabFile) -> Self {
         let links = file.interfaces.iter().map(|interface| Link {
             name: interface.name.to_string(),
             mtu: interface.mtu,
@@ -96,7 +96,7 @@ impl Plan {
 
 /// Who enters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub(crate) enum Who {
     /// Root, with the rights to make namespaces.
     Root,
     /// A user, who is root of a user namespace.
@@ -124,7 +124,7 @@ impl Who {
 /// What of the setting-up failed, and why.
 #[derive(Clone, Debug, thiserror::Error, Serialize, Deserialize)]
 #[error("{what}: {why}")]
-pub struct Failure {
+pub(crate) struct Failure {
     pub what: String,
     pub why: String,
 }
@@ -149,12 +149,12 @@ fn without_number(text: &str) -> String {
 const OWN: &str = "/run/nflab-contained";
 
 /// Where a tool inside finds its lab, whatever its environment says: nobody but the first process inside can make it, since `/run` is root's.
-pub fn socket() -> &'static Path {
+pub(crate) fn socket() -> &'static Path {
     Path::new("/run/nflab-contained/control")
 }
 
 /// The same, for whoever runs inside.
-pub fn found() -> Option<PathBuf> {
+pub(crate) fn found() -> Option<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let directory = std::fs::symlink_metadata(OWN).ok()?;
     let own = rustix::process::geteuid().as_raw();
@@ -163,10 +163,10 @@ pub fn found() -> Option<PathBuf> {
 }
 
 /// The user that owns nothing.
-pub const NOBODY: u32 = 65_534;
+pub(crate) const NOBODY: u32 = 65_534;
 
 /// Whether there is one to become. In a user namespace of one user there is none, and that one has no rights outside anyhow.
-pub fn has_nobody() -> bool {
+pub(crate) fn has_nobody() -> bool {
     let has = |line: &str| {
         let mut fields = line.split_whitespace().map(str::parse::<u64>);
         let (Some(Ok(first)), Some(Ok(count))) = (fields.next(), fields.nth(1)) else {

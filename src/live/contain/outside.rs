@@ -21,14 +21,14 @@ use crate::lab::request::{Request, Response};
 use crate::live::control::serve_connection;
 
 /// A command that runs contained.
-pub struct Contained<'a> {
+pub(crate) struct Contained<'a> {
     waiting: Waiting<'a>,
     leash: UnixStream,
 }
 
 /// Why nothing was run.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The machine does not allow what containment is made of.
     #[error("{0}")]
     Refused(Failure),
@@ -41,7 +41,7 @@ pub enum StartError {
 
 impl<'a> Contained<'a> {
     /// Starts a command. `live` is the socket of a lab to speak to (opened with `O_PATH`), where `handle` is not the lab itself; `configure` says what its streams, directory and environment are; `handle` answers its tools, in a thread of its own.
-    pub fn start(
+    pub(crate) fn start(
         who: Who,
         plan: &Plan,
         command: &[OsString],
@@ -90,12 +90,12 @@ impl<'a> Contained<'a> {
     }
 
     /// Waits for COMMAND's end. What it left running ends with it.
-    pub fn wait(self) -> io::Result<Ended> {
+    pub(crate) fn wait(self) -> io::Result<Ended> {
         self.wait_unless(Duration::MAX, || false)
     }
 
     /// The same, but asks each `every` whether to end it.
-    pub fn wait_unless(mut self, every: Duration, give_up: impl FnMut() -> bool) -> io::Result<Ended> {
+    pub(crate) fn wait_unless(mut self, every: Duration, give_up: impl FnMut() -> bool) -> io::Result<Ended> {
         let leash = self.leash;
         let pass_on = |signal: Option<i32>| match signal {
             // The other end may be gone by itself just now.
@@ -172,15 +172,15 @@ fn hear_met(leash: &UnixStream) -> Option<Met> {
 }
 
 /// The signals that end programs, kept for whoever waits. Take them before the first thread starts, as threads inherit that they are kept.
-pub struct Signals(OwnedFd);
+pub(crate) struct Signals(OwnedFd);
 
 impl Signals {
-    pub fn keep() -> io::Result<Self> {
+    pub(crate) fn keep() -> io::Result<Self> {
         signals_to_pass_on().map(Self)
     }
 
     /// Nothing is waited for any more: those that come from now on end us. Those that came before were meant for what was run.
-    pub fn let_in(self) {
+    pub(crate) fn let_in(self) {
         while let Ok(Some(_)) = self.next() {}
         // Where that fails, they stay kept.
         let _ = crate::device::syscall::let_signals_in();
@@ -204,14 +204,14 @@ impl Signals {
 const SENT_BY_KERNEL: i32 = 0x80;
 
 /// A child that is waited for while signals may come.
-pub struct Waiting<'a> {
+pub(crate) struct Waiting<'a> {
     pub child: Child,
     pub signals: &'a Signals,
 }
 
 /// How it came to an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// As shells tell it; `None` where it was given up.
     pub code: Option<u8>,
     /// A signal that asked us to end before.
@@ -222,7 +222,7 @@ pub struct Ended {
 
 impl Waiting<'_> {
     /// For a child that is no more than a process: signals go to it alone.
-    pub fn wait(&mut self, every: Duration, give_up: impl FnMut() -> bool) -> io::Result<Ended> {
+    pub(crate) fn wait(&mut self, every: Duration, give_up: impl FnMut() -> bool) -> io::Result<Ended> {
         let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else {
             return Err(io::ErrorKind::InvalidData.into());
         };
@@ -293,7 +293,7 @@ impl Waiting<'_> {
 }
 
 /// A command that a signal ended counts as in shells: 128 and the signal's number.
-pub fn code_of(status: ExitStatus) -> u8 {
+pub(crate) fn code_of(status: ExitStatus) -> u8 {
     match (status.code(), status.signal()) {
         (Some(code), _) => code as u8,
         (None, Some(signal)) => 128u8.wrapping_add(signal as u8),

@@ -22,20 +22,20 @@ use super::{Failure, tried};
 use crate::device::syscall::{Forked, Namespaces, fork, inherited, unshare};
 
 /// Open files of the namespaces, in the order of [`NAMES`].
-pub struct Owned(pub [OwnedFd; 4]);
+pub(super) struct Owned(pub [OwnedFd; 4]);
 
 /// In `/proc/PID/ns`.
 const NAMES: [&str; 4] = ["user", "net", "uts", "ipc"];
 
 /// Which process came back.
-pub enum Made {
+pub(super) enum Made {
     Here(Owned),
     /// One of those that held them: it has nothing more to do.
     Holder,
 }
 
 /// Makes them below the caller's own user namespace, where the same users are.
-pub fn make() -> Result<Made, Failure> {
+pub(super) fn make() -> Result<Made, Failure> {
     let Some((holder, mut lines)) = divide()? else {
         return Ok(Made::Holder);
     };
@@ -64,25 +64,25 @@ pub fn make() -> Result<Made, Failure> {
 
 impl Owned {
     /// From what [`list`](Self::list) gave.
-    pub fn of(list: &OsStr) -> Option<Self> {
+    pub(super) fn of(list: &OsStr) -> Option<Self> {
         let mut numbers = list.to_str()?.split(',');
         let mut next = || inherited(numbers.next()?.parse().ok()?).ok();
         Some(Self([next()?, next()?, next()?, next()?]))
     }
 
     /// The numbers of the descriptors, for the next program.
-    pub fn list(&self) -> String {
+    pub(super) fn list(&self) -> String {
         self.0.each_ref().map(|it| it.as_raw_fd().to_string()).join(",")
     }
 
     /// The network alone: what is made in it then is made by the rights from outside.
-    pub fn enter_network(&self) -> Result<(), Failure> {
+    pub(super) fn enter_network(&self) -> Result<(), Failure> {
         move_into_link_name_space(self.0[1].as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(tried("enter the network"))
     }
 
     /// All of them, for good; and the view of files belongs to them from now on, so that nobody inside can take a mount away, or look below it.
-    pub fn enter(&self) -> Result<(), Failure> {
+    pub(super) fn enter(&self) -> Result<(), Failure> {
         for (at, kind) in [
             (0, LinkNameSpaceType::User),
             (2, LinkNameSpaceType::HostNameAndNISDomainName),

@@ -17,7 +17,7 @@ use crate::device::standard::tell;
 use crate::device::syscall::{borrow, filter_calls};
 
 /// From now on, for whatever is started. What speaks another machine's calls (32-bit programs) is not looked at, and a stranger's gets none.
-pub fn refuse_calls(of_a_stranger: bool) -> Result<(), Failure> {
+pub(super) fn refuse_calls(of_a_stranger: bool) -> Result<(), Failure> {
     let Some(architecture) = ARCHITECTURE else {
         return Ok(());
     };
@@ -117,7 +117,7 @@ const FIRST_OF_X32: u32 = 0x4000_0000;
 const TIOCLINUX: u32 = 0x541C;
 
 /// Listens to what is given to nf_tables, and says so once.
-pub struct Nftables(Option<Arc<Mutex<Listening>>>);
+pub(super) struct Nftables(Option<Arc<Mutex<Listening>>>);
 
 struct Listening {
     socket: Socket,
@@ -126,7 +126,7 @@ struct Listening {
 
 impl Nftables {
     /// A kernel without it has nobody to listen to.
-    pub fn listen() -> Self {
+    pub(super) fn listen() -> Self {
         let listening = || -> io::Result<Socket> {
             let mut socket = Socket::new(NETLINK_NETFILTER)?;
             socket.bind(&SocketAddr::new(0, 0))?;
@@ -152,7 +152,7 @@ impl Nftables {
     }
 
     /// What was given last; the kernel told it before who gave it went on.
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         if let Some(listening) = &self.0 {
             listening.lock().hear();
         }

@@ -24,20 +24,20 @@ use crate::live::control::frame::{self, Arrived};
 use crate::live::control::{LONGEST_ANSWER, LONGEST_LINE, line_of, too_long};
 
 /// The lab as the inside speaks to it.
-pub struct Upstream {
+pub(super) struct Upstream {
     writer: UnixStream,
     reader: BufReader<UnixStream>,
 }
 
 impl Upstream {
-    pub fn over(calls: UnixStream) -> io::Result<Self> {
+    pub(super) fn over(calls: UnixStream) -> io::Result<Self> {
         Ok(Self {
             writer: calls.try_clone()?,
             reader: BufReader::new(calls),
         })
     }
 
-    pub fn exchange(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
+    pub(super) fn exchange(&mut self, frame: &[u8]) -> io::Result<Vec<u8>> {
         self.writer.write_all(frame)?;
         self.answer()
     }
@@ -51,7 +51,7 @@ impl Upstream {
     }
 
     /// Calls a tool of the lab.
-    pub fn call(&mut self, tool: &str, args: &[&str]) -> io::Result<Response> {
+    pub(super) fn call(&mut self, tool: &str, args: &[&str]) -> io::Result<Response> {
         let request = Request {
             tool: tool.to_owned(),
             args: args.iter().map(|it| (*it).to_owned()).collect(),
@@ -111,7 +111,7 @@ impl Conversation {
 }
 
 /// All that needs no thread yet.
-pub struct Ready {
+pub(super) struct Ready {
     conversation: Conversation,
     listener: UnixListener,
     live: Option<OwnedFd>,
@@ -119,7 +119,7 @@ pub struct Ready {
 
 impl Ready {
     /// Brings the lab's knobs here, and opens the socket. `live` is the lab's socket, where each caller gets a connection of its own.
-    pub fn make(calls: UnixStream, live: Option<OwnedFd>) -> Result<Self, Failure> {
+    pub(super) fn make(calls: UnixStream, live: Option<OwnedFd>) -> Result<Self, Failure> {
         let mut lab = Upstream::over(calls).map_err(tried("speak to the lab"))?;
         let knobs = Knobs::bring(&mut lab).map_err(tried("bring the lab's sysctls"))?;
         let mut shown = Shown::make().map_err(tried("show the lab's files in /proc/net"))?;
@@ -149,7 +149,7 @@ impl Ready {
     }
 
     /// Answers from now on.
-    pub fn start(self) -> io::Result<Relay> {
+    pub(super) fn start(self) -> io::Result<Relay> {
         let Self {
             conversation,
             listener,
@@ -239,11 +239,11 @@ impl Attendance {
 const MOST_WAITING: usize = 4;
 const BEFORE_ACCEPTING_AGAIN: Duration = Duration::from_millis(10);
 
-pub struct Relay(Arc<Mutex<Conversation>>);
+pub(super) struct Relay(Arc<Mutex<Conversation>>);
 
 impl Relay {
     /// COMMAND's last writes.
-    pub fn finish(&self) {
+    pub(super) fn finish(&self) {
         // The lab may be gone, and then there is nobody to tell.
         let _ = self.0.lock().carry_in();
     }

@@ -17,7 +17,7 @@ use crate::device::standard::tell;
 use crate::live::netlink::Netlink;
 
 /// The namespace's network as it was last told.
-pub struct Watch {
+pub(super) struct Watch {
     /// Says that something changed, not what.
     events: Socket,
     netlink: Netlink,
@@ -43,7 +43,7 @@ struct Link {
 }
 
 impl Watch {
-    pub fn start() -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
         let mut events = Socket::new(NETLINK_ROUTE)?;
         events.bind(&SocketAddr::new(0, 0))?;
         for group in [RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE] {
@@ -59,7 +59,7 @@ impl Watch {
         })
     }
 
-    pub fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<()> {
+    pub(super) fn carry_in(&mut self, lab: &mut Upstream) -> io::Result<()> {
         let mut changed = false;
         loop {
             match self.events.recv_from_full() {

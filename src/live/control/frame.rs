@@ -13,14 +13,14 @@ use crate::lab::files::{Content, FoundFile};
 use crate::lab::request::{Request, Response};
 
 /// A request on its way: its line, and what follows it.
-pub struct Outgoing<'a> {
+pub(crate) struct Outgoing<'a> {
     line: Vec<u8>,
     behind: Vec<&'a str>,
 }
 
 impl Outgoing<'_> {
     /// What is to be written, in order.
-    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         std::iter::once(&self.line[..]).chain(self.behind.iter().map(|text| text.as_bytes()))
     }
 }
@@ -96,7 +96,7 @@ impl<'a> Text<'a> {
 }
 
 /// A request as it is sent.
-pub fn outgoing(request: &Request) -> io::Result<Outgoing<'_>> {
+pub(crate) fn outgoing(request: &Request) -> io::Result<Outgoing<'_>> {
     let mut behind = Vec::new();
     let mut line = RequestLine {
         behind: None,
@@ -121,7 +121,7 @@ pub fn outgoing(request: &Request) -> io::Result<Outgoing<'_>> {
 }
 
 /// A request that has come, and whether whoever asks reads what follows a line.
-pub fn incoming(mut frame: Vec<u8>) -> Result<(Request, bool), String> {
+pub(crate) fn incoming(mut frame: Vec<u8>) -> Result<(Request, bool), String> {
     let end = frame
         .iter()
         .position(|byte| *byte == b'\n')
@@ -158,7 +158,7 @@ pub fn incoming(mut frame: Vec<u8>) -> Result<(Request, bool), String> {
 }
 
 /// A response as it is sent: its standard output behind the line where whoever asked reads that.
-pub fn response(response: Response, reads_behind: bool) -> Vec<u8> {
+pub(crate) fn response(response: Response, reads_behind: bool) -> Vec<u8> {
     if !reads_behind || response.stdout.len() <= SHORT {
         return super::line_of(&response);
     }
@@ -187,7 +187,7 @@ struct ResponseLine<'a> {
 }
 
 /// A response that has come.
-pub fn answered(mut frame: Vec<u8>) -> io::Result<Response> {
+pub(crate) fn answered(mut frame: Vec<u8>) -> io::Result<Response> {
     let behind = length_behind(&frame);
     if behind == 0 {
         return Ok(serde_json::from_slice(&frame)?);
@@ -203,7 +203,7 @@ pub fn answered(mut frame: Vec<u8>) -> io::Result<Response> {
 }
 
 /// How many bytes follow a line of whom it begins with: as it says in its first place, else none.
-pub fn length_behind(line: &[u8]) -> usize {
+pub(crate) fn length_behind(line: &[u8]) -> usize {
     let Some(rest) = line.strip_prefix(FIRST) else { return 0 };
     rest.iter()
         .take_while(|byte| byte.is_ascii_digit())
@@ -213,7 +213,7 @@ pub fn length_behind(line: &[u8]) -> usize {
 }
 
 /// What came: a line, and all that follows it.
-pub enum Arrived {
+pub(crate) enum Arrived {
     Nothing,
     Frame(Vec<u8>),
     /// Longer than any may be; whoever sends it is not read on from.
@@ -221,7 +221,7 @@ pub enum Arrived {
 }
 
 /// Reads one, blocking. The last line of all needs no end. Where it returns an error, what was read stays in `frame`, and it can be called again.
-pub fn read(reader: &mut impl BufRead, frame: &mut Vec<u8>, longest: usize) -> io::Result<Arrived> {
+pub(crate) fn read(reader: &mut impl BufRead, frame: &mut Vec<u8>, longest: usize) -> io::Result<Arrived> {
     let end = loop {
         if let Some(end) = frame.iter().position(|byte| *byte == b'\n') {
             break end + 1;

@@ -55,7 +55,7 @@ struct Connection {
 }
 
 impl Connections {
-    pub fn new(admitted: Admitted, bounds: Bounds) -> Self {
+    pub(super) fn new(admitted: Admitted, bounds: Bounds) -> Self {
         Self {
             all: BTreeMap::new(),
             next: 0,
@@ -71,22 +71,22 @@ impl Connections {
     }
 
     /// Each with what is waited for.
-    pub fn watched(&self) -> (Vec<u64>, impl Iterator<Item = PollFd<'_>>) {
+    pub(super) fn watched(&self) -> (Vec<u64>, impl Iterator<Item = PollFd<'_>>) {
         let watched = self.all.values().map(|it| PollFd::new(&it.stream, it.wanted()));
         (self.all.keys().copied().collect(), watched)
     }
 
     /// Whether anything may become too late.
-    pub fn is_waiting(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         self.is_held_up || self.all.values().any(|it| it.begun.is_some() || it.unsent() > 0)
     }
 
-    pub fn is_owing(&self) -> bool {
+    pub(super) fn is_owing(&self) -> bool {
         self.is_owing
     }
 
     /// Takes a newcomer in, or tells it why not.
-    pub fn add(&mut self, stream: UnixStream) {
+    pub(super) fn add(&mut self, stream: UnixStream) {
         if stream.set_nonblocking(true).is_err() {
             return;
         }
@@ -117,7 +117,7 @@ impl Connections {
     }
 
     /// Reads, takes what was asked, and writes, as far as that goes without waiting.
-    pub fn serve(&mut self, number: u64, flags: PollFlags) {
+    pub(super) fn serve(&mut self, number: u64, flags: PollFlags) {
         let Some(connection) = self.all.get_mut(&number) else {
             return;
         };
@@ -132,7 +132,7 @@ impl Connections {
     }
 
     /// The answer to a request has come.
-    pub fn answer(&mut self, number: u64, line: Vec<u8>, more: Option<Box<dyn Source>>) {
+    pub(super) fn answer(&mut self, number: u64, line: Vec<u8>, more: Option<Box<dyn Source>>) {
         let followers = self.all.values().filter(|it| it.source.is_some()).count();
         let Some(connection) = self.all.get_mut(&number) else {
             return;
@@ -153,7 +153,7 @@ impl Connections {
     }
 
     /// Gives followers what there is for them.
-    pub fn pass_on(&mut self) {
+    pub(super) fn pass_on(&mut self) {
         self.is_owing = false;
         let following = self.all.iter().filter(|(_, it)| it.source.is_some());
         let numbers: Vec<u64> = following.map(|(number, _)| *number).collect();
@@ -164,7 +164,7 @@ impl Connections {
 
     /// The request to be answered next: of the process that was served longest ago, the first. `None` where there is none, or answers that
     /// nobody takes are in the way.
-    pub fn next_request(&mut self, now: Instant) -> Option<Job> {
+    pub(super) fn next_request(&mut self, now: Instant) -> Option<Job> {
         self.is_held_up = !self.ready.is_empty() && !self.bound_answers(now);
         if self.is_held_up {
             return None;
@@ -191,7 +191,7 @@ impl Connections {
 
     /// Closes one that lingers: an unfinished request, the oldest first, else one that asks nothing, of the process that has most. False where
     /// there is none.
-    pub fn make_room(&mut self) -> bool {
+    pub(super) fn make_room(&mut self) -> bool {
         let now = Instant::now();
         let mut of_process: HashMap<i32, usize> = HashMap::new();
         for connection in self.all.values() {
@@ -221,7 +221,7 @@ impl Connections {
     }
 
     /// Closes what takes too long.
-    pub fn tidy(&mut self, now: Instant) {
+    pub(super) fn tidy(&mut self, now: Instant) {
         let since = |time: Instant| now.saturating_duration_since(time);
         let late = self.all.iter().filter_map(|(number, it)| {
             let is_late = |begun| since(begun) > self.bounds.patience || since(it.moved) > self.bounds.pause;

@@ -51,7 +51,7 @@ const EXTENDED_ECHO_REQUEST: u8 = 42;
 const EXTENDED_ECHO_REPLY: u8 = 43;
 
 /// [`Net::answer`].
-pub fn answer(
+pub(crate) fn answer(
     net: &Net,
     host: &HostState,
     now: Time,

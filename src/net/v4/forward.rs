@@ -6,7 +6,7 @@ use crate::packet::Packet;
 
 /// The checks in the kernel's order: time to live, strict source route, size.
 #[inline]
-pub fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
+pub(crate) fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
     if packet.ttl() <= 1 {
         return ForwardOutcome::Refused(DropReason::TimeToLiveOver, Complaint::TimeExceeded);
     }

@@ -11,7 +11,7 @@ use crate::packet::{ChecksumState, Packet};
 use crate::wire::ipv4::{DONT_FRAGMENT, Ipv4, MORE_FRAGMENTS, OFFSET_MASK};
 
 /// Hands the packet, whole or in pieces that fit, to `emit`.
-pub fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {
+pub(crate) fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -> Result<(), FragmentationNeeded> {
     let limit = mtu as usize;
     let largest = usize::from(packet.largest_fragment);
     if packet.len() <= limit && largest == 0 {

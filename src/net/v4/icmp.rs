@@ -48,7 +48,7 @@ fn code_of(why: Unreachable) -> u8 {
 }
 
 /// [`Net::complain`].
-pub fn complain(
+pub(crate) fn complain(
     net: &Net,
     host: &HostState,
     now: Time,
@@ -60,7 +60,7 @@ pub fn complain(
 }
 
 /// [`Net::redirect`], once its sender may have one.
-pub fn redirect(
+pub(crate) fn redirect(
     net: &Net,
     host: &HostState,
     now: Time,

@@ -14,7 +14,7 @@ use crate::packet::Packet;
 const COUNTERS: usize = 2048;
 
 #[derive(Debug)]
-pub struct Identification {
+pub(crate) struct Identification {
     key: u64,
     counters: Box<[AtomicU16]>,
 }
@@ -30,7 +30,7 @@ impl Clone for Identification {
 }
 
 impl Identification {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         Self {
             key: random.next_u64(),
@@ -39,7 +39,7 @@ impl Identification {
     }
 
     /// For a packet that may be fragmented.
-    pub fn next(&self, source: IpAddr, destination: IpAddr, protocol: u8) -> u16 {
+    pub(crate) fn next(&self, source: IpAddr, destination: IpAddr, protocol: u8) -> u16 {
         let mut mixed = self.key ^ u64::from(protocol);
         for part in [words(destination), words(source)].as_flattened() {
             mixed = Random::new(mixed ^ part).next_u64();
@@ -49,7 +49,7 @@ impl Identification {
 }
 
 /// A program wrote none, and the packet may be fragmented on its way.
-pub fn lacks_identification(packet: &Packet) -> bool {
+pub(crate) fn lacks_identification(packet: &Packet) -> bool {
     let header = packet.header();
     header.identification() == 0 && !header.dont_fragment()
 }

@@ -19,7 +19,7 @@ use crate::wire::tcp;
 
 /// [`Net::receive`].
 #[inline]
-pub fn receive(net: &Net, now: Time, packet: &mut Packet) -> InputRoute {
+pub(crate) fn receive(net: &Net, now: Time, packet: &mut Packet) -> InputRoute {
     // The kernel looks for a socket of its own before it asks for a route.
     if packet.protocol() == protocol::TCP {
         packet.pull(tcp::MIN_HEADER);
@@ -29,7 +29,7 @@ pub fn receive(net: &Net, now: Time, packet: &mut Packet) -> InputRoute {
 }
 
 /// [`Net::receive_known`].
-pub fn receive_known(
+pub(crate) fn receive_known(
     net: &Net,
     now: Time,
     packet: &mut Packet,
@@ -58,7 +58,7 @@ pub fn receive_known(
 }
 
 /// [`Net::route_input`], by this interface.
-pub fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRoute {
+pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRoute {
     net.route_towards(packet, input, packet.header().destination())
 }
 

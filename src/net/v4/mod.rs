@@ -26,12 +26,12 @@ impl Header for Packet {
     }
 }
 
-pub use answer::answer;
-pub use forward::forward;
-pub use fragment::fragment;
-pub use icmp::{complain, redirect};
-pub use identification::{Identification, lacks_identification};
-pub use input::{receive, receive_known, route};
-pub use reassembly::{Reassembly, Waiting};
-pub use reject::{may_complain, reset};
-pub use sanity::{from_program, sanity};
+pub(crate) use answer::answer;
+pub(crate) use forward::forward;
+pub(crate) use fragment::fragment;
+pub(crate) use icmp::{complain, redirect};
+pub(crate) use identification::{Identification, lacks_identification};
+pub(crate) use input::{receive, receive_known, route};
+pub(crate) use reassembly::{Reassembly, Waiting};
+pub(crate) use reject::{may_complain, reset};
+pub(crate) use sanity::{from_program, sanity};

@@ -14,23 +14,23 @@ use crate::wire::ipv4::MIN_HEADER;
 use crate::wire::{be32, put32};
 
 mod kind {
-    pub const END: u8 = 0;
-    pub const NOP: u8 = 1;
-    pub const RECORD_ROUTE: u8 = 7;
-    pub const TIMESTAMP: u8 = 68;
-    pub const LOOSE_SOURCE_ROUTE: u8 = 131;
-    pub const CIPSO: u8 = 134;
-    pub const STRICT_SOURCE_ROUTE: u8 = 137;
-    pub const ROUTER_ALERT: u8 = 148;
+    pub(super) const END: u8 = 0;
+    pub(super) const NOP: u8 = 1;
+    pub(super) const RECORD_ROUTE: u8 = 7;
+    pub(super) const TIMESTAMP: u8 = 68;
+    pub(super) const LOOSE_SOURCE_ROUTE: u8 = 131;
+    pub(super) const CIPSO: u8 = 134;
+    pub(super) const STRICT_SOURCE_ROUTE: u8 = 137;
+    pub(super) const ROUTER_ALERT: u8 = 148;
     /// The bit of an option that goes into every fragment.
-    pub const COPIED: u8 = 0x80;
+    pub(super) const COPIED: u8 = 0x80;
 }
 
 /// What of a time stamp option is recorded (the low half of its fourth byte).
 mod stamp {
-    pub const TIME: u8 = 0;
-    pub const TIME_AND_ADDRESS: u8 = 1;
-    pub const PRESPECIFIED: u8 = 3;
+    pub(super) const TIME: u8 = 0;
+    pub(super) const TIME_AND_ADDRESS: u8 = 1;
+    pub(super) const PRESPECIFIED: u8 = 3;
 }
 
 /// Where options are, as offsets in the header, and what the host wrote.

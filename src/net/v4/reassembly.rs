@@ -54,7 +54,7 @@ struct Run {
 
 /// What all shards count together.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     memory: AtomicUsize,
     /// Queues that wait.
     queues: AtomicUsize,
@@ -63,7 +63,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.queues.load(Ordering::Relaxed)
     }
 
@@ -88,7 +88,7 @@ impl Clone for Waiting {
 
 /// The queues of some senders that wait for fragments: which, the caller decides, so long as all fragments of a sender come to the same.
 #[derive(Debug, Default)]
-pub struct Reassembly {
+pub(crate) struct Reassembly {
     common: Arc<Waiting>,
     queues: BTreeMap<Key, Queue>,
     /// Queues in the order of their deadlines, with those already gone.
@@ -103,7 +103,7 @@ const FRAGMENT_OVERHEAD: usize = 768;
 const MAX_SENDERS: usize = 65_664;
 
 impl Reassembly {
-    pub fn beside(common: &Arc<Waiting>) -> Self {
+    pub(crate) fn beside(common: &Arc<Waiting>) -> Self {
         Self {
             common: Arc::clone(common),
             ..Self::default()
@@ -111,7 +111,7 @@ impl Reassembly {
     }
 
     /// The same, counting with others.
-    pub fn copy(&self, common: &Arc<Waiting>) -> Self {
+    pub(crate) fn copy(&self, common: &Arc<Waiting>) -> Self {
         Self {
             common: Arc::clone(common),
             queues: self.queues.clone(),
@@ -121,7 +121,7 @@ impl Reassembly {
     }
 
     /// A packet that is no fragment comes back at once. Expired queues are to be taken by `expire(now)` before.
-    pub fn push(&mut self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
+    pub(crate) fn push(&mut self, now: Time, net: &Net, user: DefragUser, packet: Packet) -> Pushed {
         if !packet.is_fragment() {
             return Pushed::Whole(packet);
         }
@@ -176,7 +176,7 @@ impl Reassembly {
     }
 
     /// Takes the queues whose time is up, the oldest first, each with when that was and its number.
-    pub fn expire(&mut self, now: Time) -> Vec<((Time, u64), Expired)> {
+    pub(crate) fn expire(&mut self, now: Time) -> Vec<((Time, u64), Expired)> {
         let mut expired = Vec::new();
         while let Some((deadline, key, number)) = self.deadlines.front().copied() {
             let live = self.queues.get(&key).is_some_and(|queue| queue.number == number);

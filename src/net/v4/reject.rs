@@ -15,7 +15,7 @@ use crate::wire::{be16, be32, checksum, ipv4};
 ///
 /// Linux 6.18 knows five protocols to have none of the Internet's kind; of every other it sums the payload alone, as if the checksum were there,
 /// and takes a payload of nothing but zeros too. A first fragment is summed up as if it were the whole packet, so it is hardly ever right.
-pub fn may_complain(packet: &Packet) -> bool {
+pub(crate) fn may_complain(packet: &Packet) -> bool {
     if packet.fragment_offset() != 0 {
         return false;
     }
@@ -52,7 +52,7 @@ fn transport_is_right(packet: &Packet, is_trusted: bool) -> bool {
 
 /// The reset that closes the connection which `packet` wanted (RFC 9293, 3.5.2): with the acknowledgement's number where there is one, else
 /// acknowledging everything the segment took.
-pub fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
+pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
     // Twenty bytes are enough; nobody asks whether the header says that it is longer, or shorter.
     let header = packet.transport();
     if packet.protocol() != protocol::TCP || packet.fragment_offset() != 0 || header.len() < tcp::MIN_HEADER {

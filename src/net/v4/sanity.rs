@@ -5,7 +5,7 @@ use crate::packet::Packet;
 use crate::wire::ipv4::{Ipv4, MIN_HEADER};
 
 /// The checks of the receive path, in the kernel's order. A packet that fails never reaches a table, and no counter of a rule moves.
-pub fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
+pub(crate) fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
     match check(&bytes) {
         Err(reason) => Err((reason, bytes)),
         Ok(()) => Packet::parse(bytes).map_err(|(_, bytes)| (DropReason::BadHeaderLength, bytes)),
@@ -13,7 +13,7 @@ pub fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
 }
 
 /// A packet as a program hands it to a raw socket: the total length is the host's to say, and nobody has read the options.
-pub fn from_program(mut bytes: Vec<u8>) -> Result<Packet, DropReason> {
+pub(crate) fn from_program(mut bytes: Vec<u8>) -> Result<Packet, DropReason> {
     let length = u16::try_from(bytes.len());
     if let (Ok(mut view), Ok(length)) = (Ipv4::new(&mut bytes[..]), length) {
         view.set_total_length(length);

@@ -7,7 +7,7 @@ use crate::suite::coverage::Coverage;
 use crate::suite::fault::Unreadable;
 use crate::suite::run::Outcome;
 
-pub fn github(outcome: &Outcome) -> String {
+pub(crate) fn github(outcome: &Outcome) -> String {
     let mut out = String::new();
     for case in outcome.failed() {
         for failure in &case.failures {
@@ -33,7 +33,7 @@ pub fn github(outcome: &Outcome) -> String {
 }
 
 /// A warning at every rule that no packet matched.
-pub fn github_coverage(coverage: &Coverage) -> String {
+pub(crate) fn github_coverage(coverage: &Coverage) -> String {
     let mut out = String::new();
     for rule in coverage.unreached() {
         let place = &rule.place;
@@ -56,7 +56,7 @@ pub fn github_coverage(coverage: &Coverage) -> String {
 }
 
 /// Where nothing could be run.
-pub fn github_unreadable(error: &Unreadable) -> String {
+pub(crate) fn github_unreadable(error: &Unreadable) -> String {
     let mut out = String::new();
     for (file, line, column, problem) in error.places() {
         let parts = [&problem.message, &problem.expected, &problem.remedy];

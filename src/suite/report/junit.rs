@@ -8,7 +8,7 @@ use crate::suite::run::{CaseOutcome, Outcome};
 
 /// What the form wants to know of where and when tests ran.
 #[derive(Clone, Debug)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// `2026-11-21T10:00:00`, in universal time.
     pub timestamp: String,
     pub hostname: String,
@@ -23,7 +23,7 @@ impl Default for Stamp {
     }
 }
 
-pub fn junit(outcome: &Outcome, stamp: &Stamp) -> String {
+pub(crate) fn junit(outcome: &Outcome, stamp: &Stamp) -> String {
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     for (id, (suite, cases)) in by_suite(&outcome.cases).into_iter().enumerate() {
         let failed = cases.iter().filter(|case| !case.passed()).count();

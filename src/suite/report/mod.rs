@@ -5,10 +5,10 @@ mod junit;
 mod people;
 mod tap;
 
-pub use github::{github, github_coverage, github_unreadable};
-pub use junit::{Stamp, junit};
+pub(crate) use github::{github, github_coverage, github_unreadable};
+pub(crate) use junit::{Stamp, junit};
 pub use people::people;
-pub use tap::{tap, tap_unreadable};
+pub(crate) use tap::{tap, tap_unreadable};
 
 use super::run::{CaseOutcome, Failure};
 use crate::explain::story::{Detail, Story};

@@ -6,7 +6,7 @@ use super::told;
 use crate::suite::fault::Unreadable;
 use crate::suite::run::Outcome;
 
-pub fn tap(outcome: &Outcome) -> String {
+pub(crate) fn tap(outcome: &Outcome) -> String {
     let mut out = format!("TAP version 14\n1..{}\n", outcome.cases.len());
     for (at, case) in outcome.cases.iter().enumerate() {
         let word = if case.passed() { "ok" } else { "not ok" };
@@ -38,7 +38,7 @@ pub fn tap(outcome: &Outcome) -> String {
 }
 
 /// Where nothing could be run.
-pub fn tap_unreadable(error: &Unreadable) -> String {
+pub(crate) fn tap_unreadable(error: &Unreadable) -> String {
     let mut out = String::from("TAP version 14\n");
     for (file, line, column, problem) in error.places() {
         let _ = writeln!(out, "# {file}:{line}:{column}: {}", problem.message.replace('\n', " "));

@@ -91,14 +91,14 @@ fn counters(inside: &str) -> IResult<&str, Counted<'_>> {
 
 /// A word of a line and where it started (from 1); words that the line did not have start nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Argument<'a> {
+pub(crate) struct Argument<'a> {
     pub text: Cow<'a, str>,
     pub column: Option<usize>,
 }
 
 impl<'a> Argument<'a> {
     /// A word that stands in no line.
-    pub fn made(text: impl Into<Cow<'a, str>>) -> Self {
+    pub(crate) fn made(text: impl Into<Cow<'a, str>>) -> Self {
         Self {
             text: text.into(),
             column: None,
@@ -106,7 +106,7 @@ impl<'a> Argument<'a> {
     }
 
     /// The same, whatever becomes of the line.
-    pub fn kept(self) -> Argument<'static> {
+    pub(crate) fn kept(self) -> Argument<'static> {
         Argument {
             text: Cow::Owned(self.text.into_owned()),
             column: self.column,
@@ -115,7 +115,7 @@ impl<'a> Argument<'a> {
 }
 
 /// The words of a line as [`run`](super::run) reads a rule: those of `iptables -S`, too.
-pub fn arguments(line: &str) -> Result<Vec<Argument<'_>>, Failure> {
+pub(crate) fn arguments(line: &str) -> Result<Vec<Argument<'_>>, Failure> {
     let mut arguments = Vec::new();
     split_words(line, 0, &mut arguments)?;
     Ok(arguments)

@@ -2,13 +2,13 @@
 
 use etherparse::PacketBuilder;
 
-pub fn udp(from: (&str, u16), to: (&str, u16), data: &[u8]) -> Vec<u8> {
+pub(crate) fn udp(from: (&str, u16), to: (&str, u16), data: &[u8]) -> Vec<u8> {
     let builder = PacketBuilder::ipv4(address(from.0), address(to.0), 64).udp(from.1, to.1);
     finish(|out| builder.write(out, data))
 }
 
 /// `flags` as tcpdump writes them: `S`, `SA`, `A`, `PA`, `FA`, `R`, `RA`.
-pub fn tcp(from: (&str, u16), to: (&str, u16), flags: &str, sequence: u32, ack: u32, data: &[u8]) -> Vec<u8> {
+pub(crate) fn tcp(from: (&str, u16), to: (&str, u16), flags: &str, sequence: u32, ack: u32, data: &[u8]) -> Vec<u8> {
     let mut builder = PacketBuilder::ipv4(address(from.0), address(to.0), 64).tcp(from.1, to.1, sequence, 8192);
     for flag in flags.chars() {
         builder = match flag {
@@ -23,31 +23,31 @@ pub fn tcp(from: (&str, u16), to: (&str, u16), flags: &str, sequence: u32, ack: 
     finish(|out| builder.write(out, data))
 }
 
-pub fn echo_request(from: &str, to: &str, id: u16, sequence: u16) -> Vec<u8> {
+pub(crate) fn echo_request(from: &str, to: &str, id: u16, sequence: u16) -> Vec<u8> {
     let builder = PacketBuilder::ipv4(address(from), address(to), 64).icmpv4_echo_request(id, sequence);
     finish(|out| builder.write(out, b"payload"))
 }
 
-pub fn echo_reply(from: &str, to: &str, id: u16, sequence: u16) -> Vec<u8> {
+pub(crate) fn echo_reply(from: &str, to: &str, id: u16, sequence: u16) -> Vec<u8> {
     let builder = PacketBuilder::ipv4(address(from), address(to), 64).icmpv4_echo_reply(id, sequence);
     finish(|out| builder.write(out, b"payload"))
 }
 
 /// An ICMP error that quotes the header and eight bytes of `about`.
-pub fn icmp_error(from: &str, to: &str, kind: u8, code: u8, about: &[u8]) -> Vec<u8> {
+pub(crate) fn icmp_error(from: &str, to: &str, kind: u8, code: u8, about: &[u8]) -> Vec<u8> {
     let quoted = &about[..about.len().min(28)];
     let builder = PacketBuilder::ipv4(address(from), address(to), 64).icmpv4_raw(kind, code, [0; 4]);
     finish(|out| builder.write(out, quoted))
 }
 
 /// With another time to live; the header checksum follows.
-pub fn with_ttl(mut packet: Vec<u8>, ttl: u8) -> Vec<u8> {
+pub(crate) fn with_ttl(mut packet: Vec<u8>, ttl: u8) -> Vec<u8> {
     packet[8] = ttl;
     sealed(packet)
 }
 
 /// The header checksum, after an edit.
-pub fn sealed(mut packet: Vec<u8>) -> Vec<u8> {
+pub(crate) fn sealed(mut packet: Vec<u8>) -> Vec<u8> {
     let header = usize::from(packet[0] & 15) * 4;
     packet[10..12].fill(0);
     let mut sum: u32 = packet[..header]
@@ -62,7 +62,7 @@ pub fn sealed(mut packet: Vec<u8>) -> Vec<u8> {
 }
 
 /// A piece of a packet: these bytes of its payload, and whether more follow.
-pub fn fragment(packet: &[u8], identification: u16, from: usize, to: usize, more: bool) -> Vec<u8> {
+pub(crate) fn fragment(packet: &[u8], identification: u16, from: usize, to: usize, more: bool) -> Vec<u8> {
     let header = usize::from(packet[0] & 15) * 4;
     let payload = &packet[header..];
     let (from, to) = (from.min(payload.len()), to.min(payload.len()));
@@ -77,13 +77,13 @@ pub fn fragment(packet: &[u8], identification: u16, from: usize, to: usize, more
 }
 
 /// The same bytes under another protocol number.
-pub fn of_protocol(mut packet: Vec<u8>, protocol: u8) -> Vec<u8> {
+pub(crate) fn of_protocol(mut packet: Vec<u8>, protocol: u8) -> Vec<u8> {
     packet[9] = protocol;
     sealed(packet)
 }
 
 /// With options between header and payload; their length is a multiple of four.
-pub fn with_options(mut packet: Vec<u8>, options: &[u8]) -> Vec<u8> {
+pub(crate) fn with_options(mut packet: Vec<u8>, options: &[u8]) -> Vec<u8> {
     packet[0] += (options.len() / 4) as u8;
     let total = (packet.len() + options.len()) as u16;
     packet[2..4].copy_from_slice(&total.to_be_bytes());

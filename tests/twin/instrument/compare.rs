@@ -11,7 +11,7 @@ use super::tally::Tally;
 
 /// Two sides that gave the same answers.
 #[derive(Debug, Default)]
-pub struct Agreement {
+pub(crate) struct Agreement {
     pub packets: u64,
     /// Events, packets that left, texts.
     pub comparisons: u64,
@@ -24,7 +24,7 @@ pub struct Agreement {
 
 /// Why there is none.
 #[derive(Debug)]
-pub enum Disagreement {
+pub(crate) enum Disagreement {
     Differ {
         at: Option<usize>,
         what: String,
@@ -55,7 +55,7 @@ impl From<String> for Disagreement {
 }
 
 /// Runs a scenario on both sides, event by event, and compares their tables at the end.
-pub fn compare(
+pub(crate) fn compare(
     scenario: &Scenario,
     theirs: &mut dyn Side,
     own: &mut Ours,
@@ -327,7 +327,7 @@ fn joined(sent: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A text without what is free in it: see `FREEDOMS`. The time that is left comes first in a line.
-pub fn normal(title: &str, text: &str) -> String {
+pub(crate) fn normal(title: &str, text: &str) -> String {
     if title.starts_with("cat /proc/net/xt_recent/") {
         let mut lines: Vec<String> = text.lines().map(without_jiffies).collect();
         lines.sort();

@@ -6,14 +6,14 @@ use std::ops::RangeInclusive;
 use super::scenario::{Event, Scenario};
 
 /// A choice that two honest sides make differently.
-pub struct Freedom {
+pub(crate) struct Freedom {
     pub what: &'static str,
     pub why: &'static str,
     /// What is checked of it.
     pub held: &'static str,
 }
 
-pub const FREEDOMS: &[Freedom] = &[
+pub(crate) const FREEDOMS: &[Freedom] = &[
     Freedom {
         what: "the source port, or the ICMP identifier, that NAT gives a flow whose wanted one is taken, or under --random or --random-fully",
         why: "the kernel starts its search at a random number",
@@ -76,7 +76,7 @@ pub const FREEDOMS: &[Freedom] = &[
 ];
 
 /// Whether both sides announced another port than the FTP packet that came, and not the same.
-pub fn announced_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
+pub(crate) fn announced_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
     match (announced(cause), announced(theirs), announced(own)) {
         (Some(came), Some(theirs), Some(own)) => came != theirs && came != own && theirs != own,
         _ => false,
@@ -100,7 +100,7 @@ fn announced(bytes: &[u8]) -> Option<u16> {
 
 /// How two packets compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Likeness {
+pub(crate) enum Likeness {
     Same,
     /// One side drew a number that the scenario uses elsewhere too: from here on the two are bound to go different ways.
     Parted,
@@ -111,7 +111,7 @@ pub enum Likeness {
 
 /// The ports that each side drew, and which stands for which.
 #[derive(Debug, Default)]
-pub struct Drawn {
+pub(crate) struct Drawn {
     /// By whose port it is: our draw to the kernel's.
     known: HashMap<(Flow, u16), u16>,
     theirs: HashSet<(Flow, u16)>,
@@ -141,7 +141,7 @@ struct Place {
 }
 
 impl Drawn {
-    pub fn new(scenario: &Scenario) -> Self {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
         let mut drawn = Self::default();
         for event in &scenario.events {
             match event {
@@ -188,7 +188,7 @@ impl Drawn {
     }
 
     /// Compares a packet that left, `cause` being the one that came.
-    pub fn compare(&mut self, cause: Option<&[u8]>, is_local: bool, theirs: &[u8], own: &[u8]) -> Likeness {
+    pub(crate) fn compare(&mut self, cause: Option<&[u8]>, is_local: bool, theirs: &[u8], own: &[u8]) -> Likeness {
         if theirs == own {
             return Likeness::Same;
         }
@@ -235,7 +235,7 @@ impl Drawn {
     }
 
     /// Whether the scenario will treat two draws differently: a rule names one or a packet carries it, or a rule matches the one and not the other.
-    pub fn parting(&self, protocol: u8, ours: u16, theirs: u16) -> Option<Likeness> {
+    pub(crate) fn parting(&self, protocol: u8, ours: u16, theirs: u16) -> Option<Likeness> {
         let is_used = |port: u16| self.named.contains(&port) || self.carried.contains(&(protocol, port));
         if is_used(ours) || is_used(theirs) {
             return Some(self.by_chance(protocol, ours, theirs));
@@ -300,7 +300,7 @@ fn ranges(text: &str) -> impl Iterator<Item = RangeInclusive<u16>> {
 }
 
 /// A port that is chosen anew stays among the lowest, the privileged, or the others.
-pub fn class(port: u16) -> u8 {
+pub(crate) fn class(port: u16) -> u8 {
     match port {
         0..512 => 0,
         512..1024 => 1,
@@ -308,7 +308,7 @@ pub fn class(port: u16) -> u8 {
     }
 }
 
-pub const ICMP: u8 = 1;
+pub(crate) const ICMP: u8 = 1;
 /// A range of so many ports is soon exhausted, so that draws from it meet.
 const NARROW: u16 = 256;
 /// And from one of so many they meet now and then.
@@ -423,7 +423,7 @@ fn word(bytes: &[u8], at: usize) -> u16 {
 }
 
 /// Gives a packet the identification of another, and lets the header's checksum follow.
-pub fn identify(bytes: &mut [u8], other: &[u8]) {
+pub(crate) fn identify(bytes: &mut [u8], other: &[u8]) {
     set(bytes, 4, word(other, 4), Some(10), None);
 }
 

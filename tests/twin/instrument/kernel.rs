@@ -21,7 +21,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use super::scenario::Event;
 use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
 
-pub struct Kernel {
+pub(crate) struct Kernel {
     links: Vec<Link>,
     /// In the order they were made; nothing where one was removed since.
     devices: Vec<Option<Held>>,
@@ -59,7 +59,7 @@ const TOOLS: &[(&str, &str)] = &[
 ];
 
 /// The first tool that is missing, in a sentence.
-pub fn missing_tool() -> Option<String> {
+pub(crate) fn missing_tool() -> Option<String> {
     TOOLS.iter().find_map(|(tool, package)| {
         let status = Command::new(tool)
             .arg("-V")
@@ -73,7 +73,7 @@ pub fn missing_tool() -> Option<String> {
 }
 
 /// What the records say that they were made with.
-pub fn version() -> String {
+pub(crate) fn version() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let tool = run(&words("iptables-legacy --version"), "").map_or_else(|_| String::new(), |it| it.out);
     format!("Linux {}, {}", release.trim(), tool.trim())
@@ -81,7 +81,7 @@ pub fn version() -> String {
 
 impl Kernel {
     /// In a new namespace, which this thread is in from now on.
-    pub fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         let io = |what: &'static str| move |error: std::io::Error| format!("{what}: {error}");
         unshare(Namespaces::Network).map_err(io("unshare"))?;
         // No word of its own, such as a router solicitation, may come between.

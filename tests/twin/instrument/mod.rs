@@ -2,16 +2,16 @@
 //!
 //! Shared by the test (`tests/twin`) and by the soak (`examples/twin-soak.rs`).
 
-pub mod build;
-pub mod compare;
-pub mod freedom;
-pub mod generate;
-pub mod kernel;
-pub mod ours;
-pub mod place;
-pub mod record;
-pub mod scenario;
-pub mod sentence;
-pub mod side;
-pub mod strategy;
-pub mod tally;
+pub(crate) mod build;
+pub(crate) mod compare;
+pub(crate) mod freedom;
+pub(crate) mod generate;
+pub(crate) mod kernel;
+pub(crate) mod ours;
+pub(crate) mod place;
+pub(crate) mod record;
+pub(crate) mod scenario;
+pub(crate) mod sentence;
+pub(crate) mod side;
+pub(crate) mod strategy;
+pub(crate) mod tally;

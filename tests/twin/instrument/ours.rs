@@ -15,7 +15,7 @@ use super::scenario::{Event, Scenario};
 use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
 use super::tally::Tally;
 
-pub struct Ours {
+pub(crate) struct Ours {
     lab: Lab,
     /// The router's second worker, where there are two.
     second: Option<Lab>,
@@ -31,14 +31,14 @@ pub struct Ours {
 
 /// Beside a kernel time passes as it does there; beside a record only where the scenario says so.
 #[derive(Clone, Copy, Debug)]
-pub enum Clock {
+pub(crate) enum Clock {
     Real { began: Duration, then: Time },
     Virtual,
 }
 
 /// The kernel's own clock moves in ticks. Two that count by different ticks see a limit of a second end some milliseconds apart, and a packet
 /// that comes between is answered on one side only.
-pub fn tick() -> Duration {
+pub(crate) fn tick() -> Duration {
     let at = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
     Duration::new(at.tv_sec as u64, at.tv_nsec as u32)
 }
@@ -47,7 +47,7 @@ pub fn tick() -> Duration {
 const TICK: u64 = 4_000_000;
 
 impl Clock {
-    pub fn real() -> Self {
+    pub(crate) fn real() -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let since = since.unwrap_or_default().as_nanos() as u64;
         Self::Real {
@@ -66,12 +66,12 @@ impl Clock {
 }
 
 impl Ours {
-    pub fn new(clock: Clock) -> Result<Self, String> {
+    pub(crate) fn new(clock: Clock) -> Result<Self, String> {
         Self::drawing(clock, 1)
     }
 
     /// Draws its ports from this seed.
-    pub fn drawing(clock: Clock, seed: u64) -> Result<Self, String> {
+    pub(crate) fn drawing(clock: Clock, seed: u64) -> Result<Self, String> {
         let mut lab = Lab::default_lab(seed, TOOLBOX).map_err(|error| error.to_string())?;
         // As the kernel's side sends.
         lab.sender = Sender::Program(
@@ -110,7 +110,7 @@ impl Ours {
     }
 
     /// Packets are spread over so many workers by their flows: one, or two.
-    pub fn on_workers(mut self, workers: usize) -> Self {
+    pub(crate) fn on_workers(mut self, workers: usize) -> Self {
         self.second = (workers > 1).then(|| self.lab.beside());
         self
     }
@@ -300,7 +300,7 @@ fn raw_sockets_hear(bytes: &[u8]) -> bool {
 }
 
 /// What became of the packet at `at`, hook by hook: the scenario again, on nflab alone.
-pub fn story(scenario: &Scenario, at: usize) -> Result<String, String> {
+pub(crate) fn story(scenario: &Scenario, at: usize) -> Result<String, String> {
     let mut ours = Ours::new(Clock::Virtual)?;
     for event in &scenario.events[..at] {
         ours.happen(event)?;

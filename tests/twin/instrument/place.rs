@@ -11,7 +11,7 @@ use super::scenario::Scenario;
 use super::side::Depth;
 
 /// Makes this process one that can have network namespaces, or says in a sentence why it cannot. To be called before any thread is started.
-pub fn prepare() -> Result<(), String> {
+pub(crate) fn prepare() -> Result<(), String> {
     if let Some(why) = missing_tool() {
         return Err(why);
     }
@@ -24,12 +24,12 @@ pub fn prepare() -> Result<(), String> {
 
 /// Runs a scenario beside a kernel of its own; once more where the sides parted by a chance that does not come twice at the same event. The calling
 /// thread is in another network namespace afterwards.
-pub fn beside_a_kernel(scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
+pub(crate) fn beside_a_kernel(scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
     beside_a_kernel_on(1, scenario, depth)
 }
 
 /// The same with so many workers on nflab's side.
-pub fn beside_a_kernel_on(workers: usize, scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
+pub(crate) fn beside_a_kernel_on(workers: usize, scenario: &Scenario, depth: Depth) -> Result<Agreement, Disagreement> {
     believe(|seed| {
         // What ends in a panic is to be shrunk and kept like any other difference.
         catch_unwind(|| {

@@ -10,14 +10,14 @@ use super::scenario::Event;
 use super::side::{Answer, Depth, Part, Side, ToolAnswer};
 
 /// Passes everything on to a side, and writes down what it answers.
-pub struct Recorder<'a> {
+pub(crate) struct Recorder<'a> {
     side: &'a mut dyn Side,
     text: String,
     events: usize,
 }
 
 impl<'a> Recorder<'a> {
-    pub fn new(side: &'a mut dyn Side, title: &str) -> Self {
+    pub(crate) fn new(side: &'a mut dyn Side, title: &str) -> Self {
         Self {
             side,
             text: format!("# {title}\n"),
@@ -25,7 +25,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    pub fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         self.text
     }
 
@@ -73,14 +73,14 @@ impl Side for Recorder<'_> {
 
 /// A record, answering in the kernel's place.
 #[derive(Debug, Default)]
-pub struct Record {
+pub(crate) struct Record {
     answers: HashMap<usize, Answer>,
     parts: Vec<Part>,
     events: usize,
 }
 
 impl Record {
-    pub fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let mut record = Self::default();
         let mut event = 0;
         for (number, line) in text.lines().enumerate() {

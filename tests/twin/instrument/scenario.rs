@@ -16,13 +16,13 @@ use super::sentence;
 
 /// Begins as every lab of nflab's does: `lan` 10.0.0.1/24, `wan` 192.0.2.1/24, a default route via 192.0.2.254, forwarding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scenario {
+pub(crate) struct Scenario {
     pub name: String,
     pub events: Vec<Event>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// Another interface, or more addresses of one.
     Interface {
         name: InterfaceName,
@@ -54,7 +54,7 @@ pub enum Event {
 }
 
 impl Scenario {
-    pub fn new(name: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             events: Vec::new(),
@@ -62,7 +62,7 @@ impl Scenario {
     }
 
     /// Reads the language of `nflab run`. What only nflab could answer (`expect`, `trace`) has no meaning here and is refused.
-    pub fn from_text(name: &str, text: &str) -> Result<Self, String> {
+    pub(crate) fn from_text(name: &str, text: &str) -> Result<Self, String> {
         let statements = script::parse_text(name, text, TOOLBOX).map_err(|error| error.to_string())?;
         let mut scenario = Self::new(name);
         for statement in statements {
@@ -74,7 +74,7 @@ impl Scenario {
     }
 
     /// The same language; `from_text` reads the very scenario back.
-    pub fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         let mut text = format!("# {}\n", self.name);
         for event in &self.events {
             write_event(&mut text, event);
@@ -82,7 +82,7 @@ impl Scenario {
         text
     }
 
-    pub fn tool(&mut self, line: &str, input: &str) {
+    pub(crate) fn tool(&mut self, line: &str, input: &str) {
         let mut words = line.split_whitespace().map(str::to_owned);
         let name = words.next().and_then(|word| TOOLBOX.find(&word)).expect("a tool");
         self.events.push(Event::Tool {
@@ -92,26 +92,26 @@ impl Scenario {
         });
     }
 
-    pub fn restore(&mut self, rules: &str) {
+    pub(crate) fn restore(&mut self, rules: &str) {
         self.tool("iptables-restore", rules);
     }
 
-    pub fn sysctl(&mut self, key: &str, value: &str) {
+    pub(crate) fn sysctl(&mut self, key: &str, value: &str) {
         self.tool(&format!("sysctl -w {key}={value}"), "");
     }
 
-    pub fn receive(&mut self, interface: &str, bytes: Vec<u8>) {
+    pub(crate) fn receive(&mut self, interface: &str, bytes: Vec<u8>) {
         self.events.push(Event::Packet {
             interface: InterfaceName::new(interface),
             bytes,
         });
     }
 
-    pub fn send(&mut self, bytes: Vec<u8>) {
+    pub(crate) fn send(&mut self, bytes: Vec<u8>) {
         self.events.push(Event::Packet { interface: None, bytes });
     }
 
-    pub fn packets(&self) -> usize {
+    pub(crate) fn packets(&self) -> usize {
         let is_packet = |event: &&Event| matches!(event, Event::Packet { .. });
         self.events.iter().filter(is_packet).count()
     }
@@ -153,7 +153,7 @@ fn event(kind: Kind) -> Result<Event, String> {
 }
 
 /// Nothing has passed before: a scenario's packets stand for themselves.
-pub struct Nothing;
+pub(crate) struct Nothing;
 
 impl Surroundings for Nothing {
     fn next_sequence(&self, _: (IpAddr, u16), _: (IpAddr, u16)) -> Option<u32> {
@@ -165,7 +165,7 @@ impl Surroundings for Nothing {
     }
 }
 
-pub fn write_event(text: &mut String, event: &Event) {
+pub(crate) fn write_event(text: &mut String, event: &Event) {
     match event {
         Event::Interface { name, addresses } => {
             text.push_str(&format!("interface {name}"));

@@ -9,7 +9,7 @@ use nflab::lab::send;
 use nflab::packet::Packet;
 use nflab::wire::ipv4::Ipv4;
 
-pub fn of(bytes: &[u8]) -> String {
+pub(crate) fn of(bytes: &[u8]) -> String {
     match line(bytes) {
         Some(line) if read(&line).as_deref() == Some(bytes) => line,
         _ => format!("hex {}", describe::hex(bytes)),

@@ -3,7 +3,7 @@
 use super::scenario::Event;
 
 /// One that answers to events: the kernel, nflab, or a record of what the kernel said.
-pub trait Side {
+pub(crate) trait Side {
     fn happen(&mut self, event: &Event) -> Result<Answer, String>;
     /// What stands in its tables now.
     fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String>;
@@ -15,14 +15,14 @@ pub trait Side {
 
 /// What came of one event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Interface and bytes of what left, in order; `local` is what reached the router itself, after the others.
     pub sent: Vec<(String, Vec<u8>)>,
     pub tool: Option<ToolAnswer>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ToolAnswer {
+pub(crate) struct ToolAnswer {
     pub code: i32,
     pub out: String,
     pub err: String,
@@ -30,14 +30,14 @@ pub struct ToolAnswer {
 
 /// A text of a side's state, and what it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     pub title: String,
     pub text: String,
 }
 
 /// How much of the state is asked for; every part costs the kernel's side a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
+pub(crate) enum Depth {
     /// Counters, flows, expectations.
     Sums,
     /// And the printed forms of each table.
@@ -46,12 +46,12 @@ pub enum Depth {
     Texts,
 }
 
-pub const SAVE: &str = "iptables-save -c";
-pub const FLOWS: &str = "/proc/net/nf_conntrack";
-pub const EXPECTATIONS: &str = "/proc/net/nf_conntrack_expect";
+pub(crate) const SAVE: &str = "iptables-save -c";
+pub(crate) const FLOWS: &str = "/proc/net/nf_conntrack";
+pub(crate) const EXPECTATIONS: &str = "/proc/net/nf_conntrack_expect";
 
 /// The commands whose output is compared at the end; of the tables that `iptables-save` names.
-pub fn commands(depth: Depth, saved: &str) -> Vec<Vec<String>> {
+pub(crate) fn commands(depth: Depth, saved: &str) -> Vec<Vec<String>> {
     let mut commands = Vec::new();
     if depth == Depth::Sums {
         return commands;
@@ -70,7 +70,7 @@ pub fn commands(depth: Depth, saved: &str) -> Vec<Vec<String>> {
 
 /// What holds on both sides before the first event. Each of these would make an answer depend on milliseconds, or is what a lab has unless
 /// it says otherwise; a scenario may set any of them anew.
-pub const PRELUDE: &[(&str, &str)] = &[
+pub(crate) const PRELUDE: &[(&str, &str)] = &[
     ("net.ipv4.ip_forward", "1"),
     ("net.ipv4.conf.all.rp_filter", "0"),
     ("net.ipv4.conf.default.rp_filter", "0"),

@@ -9,7 +9,7 @@ use super::compare::{Agreement, Disagreement};
 use super::scenario::{Event, Scenario};
 
 /// Scenarios from a function of a seed.
-pub struct Scenarios<F>(pub F);
+pub(crate) struct Scenarios<F>(pub F);
 
 impl<F: Fn(u64) -> Scenario> std::fmt::Debug for Scenarios<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -28,7 +28,7 @@ impl<F: Fn(u64) -> Scenario> Strategy for Scenarios<F> {
 }
 
 /// A runner whose scenarios follow from the seed, and which keeps nothing between runs: a case that is found becomes a file.
-pub fn runner(seed: u64, cases: u32) -> TestRunner {
+pub(crate) fn runner(seed: u64, cases: u32) -> TestRunner {
     let config = Config {
         cases,
         failure_persistence: None,
@@ -45,7 +45,7 @@ pub fn runner(seed: u64, cases: u32) -> TestRunner {
 
 /// What proptest makes of an outcome: a difference fails; where the instrument could not do what is left of a scenario (an interface that it
 /// needs has been left out), that says nothing.
-pub fn judge(outcome: Result<Agreement, Disagreement>) -> Result<(), TestCaseError> {
+pub(crate) fn judge(outcome: Result<Agreement, Disagreement>) -> Result<(), TestCaseError> {
     match outcome {
         Ok(_) => Ok(()),
         Err(why @ (Disagreement::Differ { .. } | Disagreement::Doubtful { .. })) => {
@@ -56,7 +56,7 @@ pub fn judge(outcome: Result<Agreement, Disagreement>) -> Result<(), TestCaseErr
 }
 
 /// The smallest scenario that still fails, as the file that shows it, after what differs in it.
-pub fn smallest(error: TestError<Scenario>) -> (String, Option<Scenario>) {
+pub(crate) fn smallest(error: TestError<Scenario>) -> (String, Option<Scenario>) {
     match error {
         TestError::Fail(reason, scenario) => (reason.message().to_owned(), Some(scenario)),
         TestError::Abort(reason) => (format!("the twin gave up: {}", reason.message()), None),
@@ -65,7 +65,7 @@ pub fn smallest(error: TestError<Scenario>) -> (String, Option<Scenario>) {
 
 /// Leaves out ever smaller parts: half of what there is, a quarter, down to single events and rules, until nothing more can go.
 #[derive(Clone, Debug)]
-pub struct Shrinking {
+pub(crate) struct Shrinking {
     whole: Scenario,
     units: Vec<Unit>,
     kept: Vec<bool>,
@@ -88,7 +88,7 @@ enum Unit {
 }
 
 impl Shrinking {
-    pub fn new(whole: Scenario) -> Self {
+    pub(crate) fn new(whole: Scenario) -> Self {
         let mut units: Vec<Unit> = (0..whole.events.len()).rev().map(Unit::Event).collect();
         for (at, event) in whole.events.iter().enumerate() {
             if let Event::Tool { input, .. } = event {

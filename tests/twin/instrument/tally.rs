@@ -6,10 +6,10 @@ use nflab::engine::{Fate, Reason, Report};
 
 /// Counts by a kind and a name.
 #[derive(Clone, Debug, Default)]
-pub struct Tally(pub BTreeMap<(&'static str, String), u64>);
+pub(crate) struct Tally(pub BTreeMap<(&'static str, String), u64>);
 
 impl Tally {
-    pub fn packet(&mut self, report: &Report) {
+    pub(crate) fn packet(&mut self, report: &Report) {
         let fate = match &report.fate {
             Fate::Forwarded => "forwarded",
             Fate::Sent => "sent",
@@ -45,7 +45,7 @@ impl Tally {
     }
 
     /// From `iptables-save -c`: each rule's packets count for all that stands in it.
-    pub fn rules(&mut self, saved: &str) {
+    pub(crate) fn rules(&mut self, saved: &str) {
         let mut table = "";
         for line in saved.lines() {
             if let Some(name) = line.strip_prefix('*') {
@@ -78,7 +78,7 @@ impl Tally {
     }
 
     /// Whether packets stopped of which their senders are told no more than once a second, by a limit that no namespace can change.
-    pub fn route_errors(&self) -> bool {
+    pub(crate) fn route_errors(&self) -> bool {
         let told = ["NoRoute", "Unreachable", "Prohibited"].map(|why| ("stopped by", format!("host: {why}")));
         told.iter().any(|key| self.0.contains_key(key))
     }
@@ -89,7 +89,7 @@ impl Tally {
         *sum = sum.saturating_add(count);
     }
 
-    pub fn join(&mut self, other: Self) {
+    pub(crate) fn join(&mut self, other: Self) {
         for ((kind, name), count) in other.0 {
             *self.0.entry((kind, name)).or_default() += count;
         }

@@ -13,10 +13,11 @@ mod state;
 mod tests;
 mod window;
 
-pub use reason::{IgnoredReason, InvalidReason};
-pub use segment::{Kind, Segment, header_is_valid};
-pub use settings::Settings;
-pub use state::TcpState;
+pub(crate) use reason::{IgnoredReason, InvalidReason};
+pub(crate) use segment::header_is_valid;
+pub(crate) use segment::{Kind, Segment};
+pub(crate) use settings::Settings;
+pub(crate) use state::TcpState;
 
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ use reset::Reset;
 use state::Step;
 use window::{Fit, Side, SideFlags};
 
-pub const SPEC: TrackerSpec = TrackerSpec {
+pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "tcp",
     protocol: protocol::TCP,
     is_the_kernels: true,
@@ -97,7 +98,7 @@ const STATES: &[(&str, &str)] = &[
     ("SYN_SENT2", "SYN_SENT2"),
 ];
 
-pub type State = TcpTrack;
+pub(crate) type State = TcpTrack;
 
 impl Tracker for TcpTrack {
     type Seen<'p> = Segment<'p>;
@@ -199,7 +200,7 @@ struct Last {
 }
 
 /// What becomes of a segment of a known connection.
-pub type Outcome = Verdict<InvalidReason, IgnoredReason>;
+pub(crate) type Outcome = Verdict<InvalidReason, IgnoredReason>;
 
 impl TcpTrack {
     /// The first segment of a flow. Its timeout comes from `opening_timeout`.

@@ -33,7 +33,7 @@ pub(super) struct SynOptions {
 /// Checks what can be told from the segment alone. `transport` is everything after the IP header, of the IP header's length.
 ///
 /// The checksum is the caller's: the kernel verifies it only in PREROUTING and only where `nf_conntrack_checksum` is set.
-pub fn header_is_valid(transport: &[u8]) -> Result<Segment<'_>, InvalidReason> {
+pub(crate) fn header_is_valid(transport: &[u8]) -> Result<Segment<'_>, InvalidReason> {
     let have = transport.len();
     if have < MIN_HEADER {
         return Err(InvalidReason::Truncated { have });

@@ -28,36 +28,36 @@ pub(super) struct Side {
 pub(super) struct SideFlags(u8);
 
 impl SideFlags {
-    pub const NONE: Self = Self(0);
-    pub const WINDOW_SCALE: Self = Self(0x01);
-    pub const SACK_PERMITTED: Self = Self(0x02);
+    pub(super) const NONE: Self = Self(0);
+    pub(super) const WINDOW_SCALE: Self = Self(0x01);
+    pub(super) const SACK_PERMITTED: Self = Self(0x02);
     /// It sent the first FIN.
-    pub const CLOSE_INIT: Self = Self(0x04);
+    pub(super) const CLOSE_INIT: Self = Self(0x04);
     /// Its connection was picked up midway: windows are not held against it.
-    pub const LIBERAL: Self = Self(0x08);
+    pub(super) const LIBERAL: Self = Self(0x08);
     /// Something it sent has not been acknowledged.
-    pub const UNACKNOWLEDGED: Self = Self(0x10);
+    pub(super) const UNACKNOWLEDGED: Self = Self(0x10);
     /// `max_acknowledgement` is known.
-    pub const ACKNOWLEDGED: Self = Self(0x20);
+    pub(super) const ACKNOWLEDGED: Self = Self(0x20);
 
-    pub fn has(self, other: Self) -> bool {
+    pub(super) fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    pub fn set(&mut self, other: Self) {
+    pub(super) fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
 
     /// Those of `kept` that are set.
-    pub fn only(self, kept: Self) -> Self {
+    pub(super) fn only(self, kept: Self) -> Self {
         Self(self.0 & kept.0)
     }
 
-    pub fn clear(&mut self, other: Self) {
+    pub(super) fn clear(&mut self, other: Self) {
         self.0 &= !other.0;
     }
 
-    pub fn bits(self) -> u8 {
+    pub(super) fn bits(self) -> u8 {
         self.0
     }
 }
@@ -75,7 +75,7 @@ const MAX_ACK_WINDOW: u32 = 66_000;
 
 impl Side {
     /// A side whose first segment is a SYN.
-    pub fn opening(segment: &Segment<'_>) -> Self {
+    pub(super) fn opening(segment: &Segment<'_>) -> Self {
         let mut side = Self::default();
         side.open(segment);
         side
@@ -89,7 +89,7 @@ impl Side {
     }
 
     /// Both sides of a connection whose beginning was not seen.
-    pub fn picked_up(segment: &Segment<'_>) -> [Self; 2] {
+    pub(super) fn picked_up(segment: &Segment<'_>) -> [Self; 2] {
         let max_window = u32::from(segment.header.window()).max(1);
         let mut flags = SideFlags::SACK_PERMITTED;
         flags.set(SideFlags::LIBERAL);

@@ -11,7 +11,7 @@ const ANSWERED: &[&str] = &[
     "wan udp 192.0.2.9:53 > 10.0.0.2:1000",
 ];
 
-pub const SAMPLES: Samples = Samples {
+pub(super) const SAMPLES: Samples = Samples {
     place: ("filter", "FORWARD"),
     taken: &[
         taken("", "--ctstate NEW", "--ctstate NEW", "ctstate NEW"),

@@ -10,9 +10,9 @@ use crate::base::sync::{Mutex, MutexGuard};
 use crate::rule::{Clock, LogRecord, Shared, State, WriteRefused, jiffies};
 
 /// A lock of its own, since rules of all tables, workers and readers share it.
-pub struct List(Mutex<Entries>);
+pub(super) struct List(Mutex<Entries>);
 
-pub struct Entries {
+pub(super) struct Entries {
     /// Of the rule that made it: those that came later have no say.
     mask: IpAddr,
     /// How many times are kept of an address: a power of two.
@@ -38,7 +38,7 @@ const TIMES: usize = 32;
 
 /// What a rule asks of an address in the list.
 #[derive(Clone, Copy)]
-pub struct Asked {
+pub(super) struct Asked {
     /// Only what was seen since counts.
     pub since: Option<u64>,
     /// 0 is as good as 1.
@@ -47,7 +47,7 @@ pub struct Asked {
 
 /// What a list says of an address, for who explains.
 #[derive(Clone, Copy)]
-pub struct Found {
+pub(super) struct Found {
     pub address: IpAddr,
     pub entry: Option<Seen>,
     /// It is there, but only with another TTL than the packet's.
@@ -55,7 +55,7 @@ pub struct Found {
 }
 
 #[derive(Clone, Copy)]
-pub struct Seen {
+pub(super) struct Seen {
     /// How often, in the time that was asked about.
     pub hits: usize,
     /// Jiffies since the last time.
@@ -63,7 +63,7 @@ pub struct Seen {
 }
 
 impl List {
-    pub fn new(hits: u32, mask: IpAddr) -> Self {
+    pub(super) fn new(hits: u32, mask: IpAddr) -> Self {
         Self(Mutex::new(Entries {
             mask,
             most_times: times_for(hits),
@@ -71,11 +71,11 @@ impl List {
         }))
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, Entries> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock()
     }
 
-    pub fn found(&self, address: IpAddr, ttl: Option<u8>, asked: Asked, now: u64) -> Found {
+    pub(super) fn found(&self, address: IpAddr, ttl: Option<u8>, asked: Asked, now: u64) -> Found {
         let list = self.lock();
         let address = list.masked(address);
         let seen = |at: usize| {
@@ -121,7 +121,7 @@ impl Entry {
 }
 
 impl Entries {
-    pub fn masked(&self, address: IpAddr) -> IpAddr {
+    pub(super) fn masked(&self, address: IpAddr) -> IpAddr {
         match (address, self.mask) {
             (IpAddr::V4(address), IpAddr::V4(mask)) => IpAddr::V4(address & mask),
             (IpAddr::V6(address), IpAddr::V6(mask)) => IpAddr::V6(address & mask),
@@ -136,13 +136,13 @@ impl Entries {
     }
 
     /// Where it is. A TTL of 0, of a packet or of who wrote into the file, is any.
-    pub fn find(&self, address: IpAddr, ttl: Option<u8>) -> Option<usize> {
+    pub(super) fn find(&self, address: IpAddr, ttl: Option<u8>) -> Option<usize> {
         let ttl = ttl.unwrap_or(0);
         let is_it = |entry: &Entry| entry.address == address && (entry.ttl == ttl || ttl == 0 || entry.ttl == 0);
         self.entries.iter().position(is_it)
     }
 
-    pub fn fits(&self, at: usize, asked: Asked) -> bool {
+    pub(super) fn fits(&self, at: usize, asked: Asked) -> bool {
         let times = self.entries[at].times.iter();
         times
             .filter(|time| asked.counts(**time))
@@ -151,7 +151,7 @@ impl Entries {
             >= asked.hits.max(1) as usize
     }
 
-    pub fn enter(&mut self, address: IpAddr, ttl: u8, now: u64) {
+    pub(super) fn enter(&mut self, address: IpAddr, ttl: u8, now: u64) {
         // What has to go leaves its place for the times.
         let mut times = match self.entries.len() {
             MOST_ADDRESSES.. => self.entries.pop_front().map(|it| it.times).unwrap_or_default(),
@@ -168,7 +168,7 @@ impl Entries {
     }
 
     /// Sees it once more.
-    pub fn see(&mut self, at: usize, ttl: u8, now: u64) {
+    pub(super) fn see(&mut self, at: usize, ttl: u8, now: u64) {
         let Some(mut entry) = self.entries.remove(at) else {
             return;
         };
@@ -182,13 +182,13 @@ impl Entries {
         self.entries.push_back(entry);
     }
 
-    pub fn remove(&mut self, at: usize) {
+    pub(super) fn remove(&mut self, at: usize) {
         self.entries.remove(at);
     }
 
     /// Takes the one out that was not seen for longest, where that is before `since`; but not the one at hand where it is seen just now. Says
     /// where that one is afterwards.
-    pub fn reap(&mut self, since: u64, at: usize, is_seen: bool) -> Option<usize> {
+    pub(super) fn reap(&mut self, since: u64, at: usize, is_seen: bool) -> Option<usize> {
         let oldest = self.entries.front().map(Entry::last);
         if at == 0 && is_seen || !oldest.is_some_and(|last| is_after(since, last)) {
             return Some(at);
@@ -198,7 +198,7 @@ impl Entries {
     }
 
     /// A rule that needs more times than are kept empties the list.
-    pub fn remember_so_many(&mut self, hits: u32) {
+    pub(super) fn remember_so_many(&mut self, hits: u32) {
         let times = times_for(hits);
         if times > self.most_times {
             self.entries.clear();

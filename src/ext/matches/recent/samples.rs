@@ -4,7 +4,7 @@ use super::{HITCOUNT, MASK, NAME, RCHECK, RDEST, REAP, REMOVE, RSOURCE, RTTL, SE
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 
-pub const SAMPLES: Samples = Samples {
+pub(super) const SAMPLES: Samples = Samples {
     place: ("filter", "INPUT"),
     taken: &[
         taken(

@@ -4,9 +4,9 @@ mod packet;
 mod rule;
 mod tracking;
 
-pub use packet::Field;
-pub use rule::RuleName;
-pub use tracking::flow_lines;
+pub(super) use packet::Field;
+pub(super) use rule::RuleName;
+pub(crate) use tracking::flow_lines;
 
 use nom::combinator::opt;
 
@@ -162,12 +162,12 @@ impl Expectation {
 }
 
 /// A word for what became of a packet, as the language has it.
-pub fn fate(text: &str) -> Option<&'static str> {
+pub(crate) fn fate(text: &str) -> Option<&'static str> {
     FATES.iter().copied().find(|fate| *fate == text)
 }
 
 /// A state's name; `Some(None)` is `none`.
-pub fn state(text: &str) -> Option<Option<String>> {
+pub(crate) fn state(text: &str) -> Option<Option<String>> {
     match text {
         "none" => Some(None),
         "NEW" | "ESTABLISHED" | "RELATED" | "INVALID" | "UNTRACKED" => Some(Some(text.to_owned())),
@@ -243,7 +243,7 @@ fn listed(lines: &[String]) -> String {
 }
 
 /// The words for what became of a packet.
-pub const FATES: &[&str] = &[
+pub(crate) const FATES: &[&str] = &[
     "accept",
     "drop",
     "reject",

@@ -9,7 +9,7 @@ use crate::conntrack::text::{self as conntrack_text, ExpectationForm, FlowForm};
 use crate::lab::memory::Lab;
 
 /// All flows as `conntrack -L -o extended` has them.
-pub fn flow_lines(lab: &Lab) -> Vec<String> {
+pub(crate) fn flow_lines(lab: &Lab) -> Vec<String> {
     lines_of(&flows(lab), lab.now()).collect()
 }
 

@@ -36,7 +36,7 @@ impl AsFd for SocketDevice {
 }
 
 /// A port with such a device, and the other end of it.
-pub fn port() -> (Port, OwnedFd) {
+pub(super) fn port() -> (Port, OwnedFd) {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (inside, outside) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
     let port = Port {

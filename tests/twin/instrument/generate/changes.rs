@@ -4,7 +4,7 @@ use super::draw::Draw;
 use super::rules::{Place, TableRules, rule};
 use super::world::World;
 
-pub fn change(world: &mut World) {
+pub(super) fn change(world: &mut World) {
     match world.draw.below(20) {
         0..8 => one_rule(world),
         8..10 => chains(world),

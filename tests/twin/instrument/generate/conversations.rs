@@ -8,7 +8,7 @@ use super::tcp::TcpTalk;
 use super::world::{Arrival, Out, World};
 
 #[derive(Default)]
-pub struct Talks {
+pub(super) struct Talks {
     active: Vec<Talk>,
 }
 
@@ -35,7 +35,7 @@ struct Exchange {
 
 impl Talks {
     /// A packet or a few.
-    pub fn step(&mut self, world: &mut World) {
+    pub(super) fn step(&mut self, world: &mut World) {
         if self.active.len() < 4 && world.draw.one_in(3) || self.active.is_empty() {
             self.begin(world);
         }
@@ -255,7 +255,7 @@ fn error(world: &mut World) {
     error_about(world, &about);
 }
 
-pub fn error_about(world: &mut World, about: &Out) {
+pub(super) fn error_about(world: &mut World, about: &Out) {
     let Some(seen) = Seen::of(&about.bytes) else { return };
     let (kind, code) = world.draw.pick(ERRORS);
     let from = match world.draw.below(3) {
@@ -378,7 +378,7 @@ fn single(world: &mut World) {
 }
 
 /// The interface behind which a host is.
-pub fn side_of(world: &World, address: Address) -> Option<Side> {
+pub(super) fn side_of(world: &World, address: Address) -> Option<Side> {
     let known = HOSTS.iter().find(|host| host.address == address)?;
     (known.side < 2 || world.has_dmz).then_some(known.side)
 }

@@ -6,7 +6,7 @@ use super::packet::{ICMP, Ip, Seen, TCP, UDP, fragment, seal, seal_transport, tc
 use super::world::{Out, World};
 
 /// Delivers the packet in some other shape, and what else belongs to it; returns what left because of the last of it.
-pub fn disturbed(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
+pub(super) fn disturbed(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
     let (name, disturb) = world.draw.pick(DISTURBANCES);
     world.note(name);
     disturb(world, side, bytes)
@@ -14,7 +14,7 @@ pub fn disturbed(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<O
 
 type Disturb = fn(&mut World, Option<Side>, Vec<u8>) -> Vec<Out>;
 
-pub const DISTURBANCES: &[(&str, Disturb)] = &[
+pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
     ("fragments", fragments),
     ("fragments", fragments),
     ("a bit flipped", |world, side, mut bytes| {
@@ -245,7 +245,7 @@ fn fragments(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> 
 }
 
 /// A packet that nobody sent.
-pub fn invented(world: &mut World) -> Out {
+pub(super) fn invented(world: &mut World) -> Out {
     let (from, to) = (world.host(), world.host());
     let header = Ip {
         identification: world.next_identification(),

@@ -6,69 +6,69 @@ use nflab::base::Random;
 use super::extensions::Extensions;
 use super::packet::Address;
 
-pub struct Draw {
+pub(super) struct Draw {
     random: Random,
     /// They have streams of their own.
     pub extensions: Extensions,
 }
 
 impl Draw {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
             extensions: Extensions::new(seed),
         }
     }
 
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.random.below(bound as u32) as usize
     }
 
-    pub fn one_in(&mut self, n: usize) -> bool {
+    pub(super) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
     /// `n` times of a hundred.
-    pub fn percent(&mut self, n: usize) -> bool {
+    pub(super) fn percent(&mut self, n: usize) -> bool {
         self.below(100) < n
     }
 
-    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 
-    pub fn word(&mut self) -> u32 {
+    pub(super) fn word(&mut self) -> u32 {
         self.random.next_u32()
     }
 
-    pub fn half(&mut self) -> u16 {
+    pub(super) fn half(&mut self) -> u16 {
         self.random.next_u16()
     }
 
-    pub fn shuffle<T>(&mut self, list: &mut [T]) {
+    pub(super) fn shuffle<T>(&mut self, list: &mut [T]) {
         for at in (1..list.len()).rev() {
             list.swap(at, self.below(at + 1));
         }
     }
 
     /// `! ` one time in `n`.
-    pub fn not(&mut self, n: usize) -> &'static str {
+    pub(super) fn not(&mut self, n: usize) -> &'static str {
         if self.one_in(n) { "! " } else { "" }
     }
 }
 
 /// An interface of the router by its place in `SIDES`.
-pub type Side = usize;
+pub(super) type Side = usize;
 
-pub const LAN: Side = 0;
-pub const WAN: Side = 1;
-pub const DMZ: Side = 2;
+pub(super) const LAN: Side = 0;
+pub(super) const WAN: Side = 1;
+pub(super) const DMZ: Side = 2;
 /// The third one only some scenarios have.
-pub const SIDES: [&str; 3] = ["lan", "wan", "dmz"];
-pub const DMZ_ADDRESS: ([u8; 4], u8) = ([172, 16, 0, 1], 24);
+pub(super) const SIDES: [&str; 3] = ["lan", "wan", "dmz"];
+pub(super) const DMZ_ADDRESS: ([u8; 4], u8) = ([172, 16, 0, 1], 24);
 
 #[derive(Clone, Copy, Debug)]
-pub struct Host {
+pub(super) struct Host {
     pub address: Address,
     pub side: Side,
     /// Its own ports and ICMP identifiers begin here, so that hosts seldom want the same one behind one address.
@@ -79,7 +79,7 @@ const fn host(address: Address, side: Side, ports: u16) -> Host {
     Host { address, side, ports }
 }
 
-pub const HOSTS: &[Host] = &[
+pub(super) const HOSTS: &[Host] = &[
     host([10, 0, 0, 2], LAN, 20_000),
     host([10, 0, 0, 3], LAN, 21_000),
     host([10, 0, 0, 130], LAN, 22_000),
@@ -91,24 +91,24 @@ pub const HOSTS: &[Host] = &[
     host([172, 16, 0, 3], DMZ, 41_000),
 ];
 
-pub const OWN: &[Address] = &[[10, 0, 0, 1], [192, 0, 2, 1]];
+pub(super) const OWN: &[Address] = &[[10, 0, 0, 1], [192, 0, 2, 1]];
 /// What the router's own conversations begin at.
-pub const OWN_PORTS: u16 = 50_000;
+pub(super) const OWN_PORTS: u16 = 50_000;
 
 /// Addresses that NAT rules give.
-pub const NAT_SOURCES: &[Address] = &[[192, 0, 2, 100], [192, 0, 2, 101], [192, 0, 2, 102], [192, 0, 2, 103]];
+pub(super) const NAT_SOURCES: &[Address] = &[[192, 0, 2, 100], [192, 0, 2, 101], [192, 0, 2, 102], [192, 0, 2, 103]];
 
-pub const SERVICES: &[u16] = &[21, 22, 25, 53, 53, 80, 80, 443, 8080, 3128, 2121, 8001, 1050];
+pub(super) const SERVICES: &[u16] = &[21, 22, 25, 53, 53, 80, 80, 443, 8080, 3128, 2121, 8001, 1050];
 
 /// Where clashes are wanted, these are the clients' ports.
-pub const CLASHING: &[u16] = &[53, 700, 1024, 40_000];
+pub(super) const CLASHING: &[u16] = &[53, 700, 1024, 40_000];
 
 /// Where both sides must give the same single port (`:2000`), they do; a port out of a range (`:6000-6010`) each draws for itself.
-pub const FIXED_SOURCES: &[u16] = &[2000, 2001];
+pub(super) const FIXED_SOURCES: &[u16] = &[2000, 2001];
 /// With `--random` a destination's port is drawn too; rules that have it take ports from here only.
-pub const DRAWN_DESTINATIONS: std::ops::RangeInclusive<u16> = 9000..=9010;
+pub(super) const DRAWN_DESTINATIONS: std::ops::RangeInclusive<u16> = 9000..=9010;
 
-pub const ODD_ADDRESSES: &[Address] = &[
+pub(super) const ODD_ADDRESSES: &[Address] = &[
     [10, 0, 0, 255],
     [10, 0, 0, 0],
     [10, 0, 0, 1],

@@ -8,7 +8,7 @@ use super::packet::{ACK, Address, FIN, PSH, SYN};
 use super::tcp::{Act, TcpTalk};
 use super::world::World;
 
-pub struct FtpTalk {
+pub(super) struct FtpTalk {
     control: TcpTalk,
     /// What comes after the segments that are due.
     lines: VecDeque<Line>,
@@ -29,7 +29,7 @@ struct Line {
 
 impl FtpTalk {
     /// Data ports are taken from after `ports` on.
-    pub fn new(draw: &mut Draw, near: (Option<Side>, Address, u16), to: (Address, u16), ports: u16) -> Self {
+    pub(super) fn new(draw: &mut Draw, near: (Option<Side>, Address, u16), to: (Address, u16), ports: u16) -> Self {
         let port = draw.pick(&[21, 21, 21, 21, 2121]);
         let control = TcpTalk::new(draw, near, (to.0, port)).plainly_opened();
         let mut talk = Self {
@@ -53,7 +53,7 @@ impl FtpTalk {
         });
     }
 
-    pub fn step(&mut self, world: &mut World) -> bool {
+    pub(super) fn step(&mut self, world: &mut World) -> bool {
         if let Some(data) = &mut self.data {
             // In between the control connection goes on.
             if !world.draw.one_in(6) {

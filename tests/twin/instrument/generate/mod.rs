@@ -25,7 +25,7 @@ use rules::Ruleset;
 use world::World;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// At least so many; a conversation that has begun may add a few.
     pub packets: usize,
     /// With much of what goes wrong on a wire, and of what an attacker makes go wrong.
@@ -35,17 +35,17 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub const PLAIN: Self = Self {
+    pub(crate) const PLAIN: Self = Self {
         packets: 1500,
         hostile: false,
         moving: false,
     };
-    pub const HOSTILE: Self = Self {
+    pub(crate) const HOSTILE: Self = Self {
         packets: 1500,
         hostile: true,
         moving: false,
     };
-    pub const MOVING: Self = Self {
+    pub(crate) const MOVING: Self = Self {
         packets: 600,
         hostile: false,
         moving: true,
@@ -54,7 +54,7 @@ impl Shape {
 
 /// What is never generated because the two sides could not be held against each other exactly, and why. What an extension leaves out its own spec
 /// says (`Drawn::left_out`).
-pub const EXCLUDED: &[(&str, &str)] = &[
+pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     (
         "answers to a port or ICMP identifier that NAT drew at random",
         "each side draws its own, so one packet cannot answer both",
@@ -118,7 +118,7 @@ pub const EXCLUDED: &[(&str, &str)] = &[
 ];
 
 /// The scenario of a seed; the same each time.
-pub fn scenario(seed: u64, shape: Shape) -> Scenario {
+pub(crate) fn scenario(seed: u64, shape: Shape) -> Scenario {
     generate(seed, shape).scenario
 }
 

@@ -2,24 +2,24 @@
 
 use std::ops::Range;
 
-pub type Address = [u8; 4];
+pub(super) type Address = [u8; 4];
 
-pub const ICMP: u8 = 1;
-pub const TCP: u8 = 6;
-pub const UDP: u8 = 17;
+pub(super) const ICMP: u8 = 1;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
 
-pub const FIN: u8 = 0x01;
-pub const SYN: u8 = 0x02;
-pub const RST: u8 = 0x04;
-pub const PSH: u8 = 0x08;
-pub const ACK: u8 = 0x10;
-pub const URG: u8 = 0x20;
-pub const ECE: u8 = 0x40;
-pub const CWR: u8 = 0x80;
+pub(super) const FIN: u8 = 0x01;
+pub(super) const SYN: u8 = 0x02;
+pub(super) const RST: u8 = 0x04;
+pub(super) const PSH: u8 = 0x08;
+pub(super) const ACK: u8 = 0x10;
+pub(super) const URG: u8 = 0x20;
+pub(super) const ECE: u8 = 0x40;
+pub(super) const CWR: u8 = 0x80;
 
 /// What of an IPv4 header is not told by the payload.
 #[derive(Clone, Copy, Debug)]
-pub struct Ip {
+pub(super) struct Ip {
     pub source: Address,
     pub destination: Address,
     pub ttl: u8,
@@ -29,7 +29,7 @@ pub struct Ip {
 }
 
 impl Ip {
-    pub fn new(source: Address, destination: Address) -> Self {
+    pub(super) fn new(source: Address, destination: Address) -> Self {
         Self {
             source,
             destination,
@@ -42,7 +42,7 @@ impl Ip {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Segment<'a> {
+pub(super) struct Segment<'a> {
     pub ports: (u16, u16),
     pub sequence: u32,
     pub acknowledgement: u32,
@@ -53,13 +53,13 @@ pub struct Segment<'a> {
     pub data: &'a [u8],
 }
 
-pub fn ip(header: Ip, protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn ip(header: Ip, protocol: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = begin(header, protocol, payload.len());
     packet.extend_from_slice(payload);
     packet
 }
 
-pub fn tcp(header: Ip, segment: Segment<'_>) -> Vec<u8> {
+pub(super) fn tcp(header: Ip, segment: Segment<'_>) -> Vec<u8> {
     let length = 20 + segment.options.len() + segment.data.len();
     let mut packet = begin(header, TCP, length);
     packet.extend_from_slice(&segment.ports.0.to_be_bytes());
@@ -76,7 +76,7 @@ pub fn tcp(header: Ip, segment: Segment<'_>) -> Vec<u8> {
     packet
 }
 
-pub fn udp(header: Ip, ports: (u16, u16), data: &[u8]) -> Vec<u8> {
+pub(super) fn udp(header: Ip, ports: (u16, u16), data: &[u8]) -> Vec<u8> {
     let mut packet = begin(header, UDP, 8 + data.len());
     packet.extend_from_slice(&ports.0.to_be_bytes());
     packet.extend_from_slice(&ports.1.to_be_bytes());
@@ -88,7 +88,7 @@ pub fn udp(header: Ip, ports: (u16, u16), data: &[u8]) -> Vec<u8> {
 }
 
 /// `rest` are the four bytes after the checksum.
-pub fn icmp(header: Ip, kind: u8, code: u8, rest: [u8; 4], data: &[u8]) -> Vec<u8> {
+pub(super) fn icmp(header: Ip, kind: u8, code: u8, rest: [u8; 4], data: &[u8]) -> Vec<u8> {
     let mut packet = begin(header, ICMP, 8 + data.len());
     packet.extend_from_slice(&[kind, code, 0, 0]);
     packet.extend_from_slice(&rest);
@@ -97,7 +97,7 @@ pub fn icmp(header: Ip, kind: u8, code: u8, rest: [u8; 4], data: &[u8]) -> Vec<u
     packet
 }
 
-pub fn echo(header: Ip, kind: u8, id: u16, sequence: u16, data: &[u8]) -> Vec<u8> {
+pub(super) fn echo(header: Ip, kind: u8, id: u16, sequence: u16, data: &[u8]) -> Vec<u8> {
     let [a, b] = id.to_be_bytes();
     let [c, d] = sequence.to_be_bytes();
     icmp(header, kind, 0, [a, b, c, d], data)
@@ -128,7 +128,7 @@ fn header_length(packet: &[u8]) -> usize {
 }
 
 /// The header checksum, after an edit.
-pub fn seal(packet: &mut [u8]) {
+pub(super) fn seal(packet: &mut [u8]) {
     let header = header_length(packet).min(packet.len());
     packet[10..12].fill(0);
     let sum = fold(sum(&packet[..header]));
@@ -136,7 +136,7 @@ pub fn seal(packet: &mut [u8]) {
 }
 
 /// The checksum of TCP, UDP or ICMP, after an edit.
-pub fn seal_transport(packet: &mut [u8]) {
+pub(super) fn seal_transport(packet: &mut [u8]) {
     let header = header_length(packet);
     let protocol = packet[9];
     let at = header
@@ -178,7 +178,7 @@ fn fold(mut sum: u64) -> u16 {
 }
 
 /// A piece of a packet: these bytes of its payload, and whether more follow. Bytes past the payload's end are sevens.
-pub fn fragment(packet: &[u8], identification: u16, bytes: Range<usize>, more: bool) -> Vec<u8> {
+pub(super) fn fragment(packet: &[u8], identification: u16, bytes: Range<usize>, more: bool) -> Vec<u8> {
     let header = header_length(packet);
     let payload = &packet[header..];
     let mut piece = packet[..header].to_vec();
@@ -193,7 +193,7 @@ pub fn fragment(packet: &[u8], identification: u16, bytes: Range<usize>, more: b
 }
 
 /// With options between header and payload; their length is a multiple of four, forty at most.
-pub fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
+pub(super) fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
     let mut packet = packet.to_vec();
     packet[0] = 0x45 + (options.len() / 4) as u8;
     let total = (packet.len() + options.len()) as u16;
@@ -205,7 +205,7 @@ pub fn with_options(packet: &[u8], options: &[u8]) -> Vec<u8> {
 
 /// What a host sees in a whole, well-formed packet.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     pub source: Address,
     pub destination: Address,
     pub protocol: u8,
@@ -218,7 +218,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub fn of(packet: &[u8]) -> Option<Self> {
+    pub(super) fn of(packet: &[u8]) -> Option<Self> {
         if packet.len() < 20 || packet[0] >> 4 != 4 {
             return None;
         }
@@ -244,7 +244,7 @@ impl Seen {
         })
     }
 
-    pub fn sequence(&self, packet: &[u8]) -> u32 {
+    pub(super) fn sequence(&self, packet: &[u8]) -> u32 {
         let at = self.transport + 4;
         packet
             .get(at..at + 4)

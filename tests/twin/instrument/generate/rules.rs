@@ -11,7 +11,7 @@ use super::selector;
 
 /// Where a rule stands, and so what it may ask and do.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(super) struct Place {
     pub table: &'static str,
     pub chain: &'static str,
     /// The built-in chains that it may be reached from.
@@ -23,7 +23,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn hooks(&self) -> &'static [&'static str] {
+    pub(super) fn hooks(&self) -> &'static [&'static str] {
         self.hooks
     }
 
@@ -39,11 +39,11 @@ impl Place {
         self.hooks == [self.chain]
     }
 
-    pub fn may_ask_input(&self) -> bool {
+    pub(super) fn may_ask_input(&self) -> bool {
         !self.is_built_in() || !matches!(self.chain, "OUTPUT" | "POSTROUTING")
     }
 
-    pub fn may_ask_output(&self) -> bool {
+    pub(super) fn may_ask_output(&self) -> bool {
         !self.is_built_in() || !matches!(self.chain, "INPUT" | "PREROUTING")
     }
 }
@@ -119,7 +119,7 @@ const TABLES: &[TableSpec] = &[
 ];
 
 #[derive(Clone, Debug)]
-pub struct TableRules {
+pub(super) struct TableRules {
     pub name: &'static str,
     pub policies: Vec<(&'static str, &'static str)>,
     pub users: Vec<&'static str>,
@@ -129,12 +129,12 @@ pub struct TableRules {
 
 impl TableRules {
     /// For `iptables-restore`.
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.write(|_| String::new(), "")
     }
 
     /// The same with counters, for `iptables-restore -c`.
-    pub fn text_with_counters(&self, draw: &mut Draw) -> String {
+    pub(super) fn text_with_counters(&self, draw: &mut Draw) -> String {
         let policy = format!(" [{}:{}]", draw.below(1000), draw.below(100_000));
         self.write(|at| format!("[{}:{}] ", at * 3, at * 100), &policy)
     }
@@ -155,7 +155,7 @@ impl TableRules {
 }
 
 #[derive(Clone, Debug)]
-pub struct Ruleset {
+pub(super) struct Ruleset {
     /// What family it is of: how packets fare is asked of each for itself.
     pub kind: &'static str,
     pub tables: Vec<TableRules>,
@@ -164,14 +164,14 @@ pub struct Ruleset {
 
 /// Every kind of ruleset.
 #[cfg(test)]
-pub const KINDS: &[&str] = &[HOME_ROUTER, SERVERS, STATELESS, NOISE];
+pub(super) const KINDS: &[&str] = &[HOME_ROUTER, SERVERS, STATELESS, NOISE];
 const HOME_ROUTER: &str = "home router";
 const SERVERS: &str = "servers";
 const STATELESS: &str = "stateless";
 const NOISE: &str = "noise";
 
 impl Ruleset {
-    pub fn draw(draw: &mut Draw) -> Self {
+    pub(super) fn draw(draw: &mut Draw) -> Self {
         match draw.below(10) {
             0..2 => home_router(draw),
             2..4 => servers(draw),
@@ -180,12 +180,12 @@ impl Ruleset {
         }
     }
 
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         self.tables.iter().map(TableRules::text).collect()
     }
 
     /// A place for one more rule, in a table that is there.
-    pub fn place(&self, draw: &mut Draw) -> Place {
+    pub(super) fn place(&self, draw: &mut Draw) -> Place {
         let table = &self.tables[draw.below(self.tables.len())];
         let mut places = places(table.name, &table.users, self.tracked);
         let at = draw.below(places.len());
@@ -220,7 +220,7 @@ fn places(table: &str, users: &[&'static str], tracked: bool) -> Vec<Place> {
 }
 
 /// One rule, with a space before it and without its chain.
-pub fn rule(draw: &mut Draw, place: &Place) -> String {
+pub(super) fn rule(draw: &mut Draw, place: &Place) -> String {
     let number = draw.extensions.rule();
     let mut rule = String::new();
     selector::selector(draw, place, &mut rule);

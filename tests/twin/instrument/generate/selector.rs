@@ -6,7 +6,7 @@ use super::draw::Draw;
 use super::rules::Place;
 
 /// Few rules ask much, since a packet rarely answers to it.
-pub fn selector(draw: &mut Draw, place: &Place, rule: &mut String) {
+pub(super) fn selector(draw: &mut Draw, place: &Place, rule: &mut String) {
     if draw.one_in(5) {
         *rule += &format!(" {}-s {}", draw.not(5), draw.pick(SOURCES));
     }
@@ -27,7 +27,7 @@ pub fn selector(draw: &mut Draw, place: &Place, rule: &mut String) {
 const INTERFACES: &[&str] = &["lan", "lan", "wan", "wan", "wa+", "l+", "+", "lo", "dmz", "eth0"];
 
 /// The number of a plain `-p`: of an inverted one nothing may be asked.
-pub fn protocol(draw: &mut Draw, rule: &mut String) -> Option<u8> {
+pub(super) fn protocol(draw: &mut Draw, rule: &mut String) -> Option<u8> {
     let (name, number) = draw.pick(PROTOCOLS);
     if name.is_empty() {
         return None;

@@ -9,7 +9,7 @@ use super::world::{Arrival, World};
 
 /// One end, as it sees itself and its peer.
 #[derive(Clone, Debug)]
-pub struct End {
+pub(super) struct End {
     /// `None`: the router itself.
     pub side: Option<Side>,
     pub own: (Address, u16),
@@ -25,7 +25,7 @@ pub struct End {
 }
 
 #[derive(Clone, Debug)]
-pub struct TcpTalk {
+pub(super) struct TcpTalk {
     pub ends: [End; 2],
     pub script: VecDeque<Act>,
     with_options: bool,
@@ -35,7 +35,7 @@ pub struct TcpTalk {
 
 /// One segment of a script.
 #[derive(Clone, Debug)]
-pub struct Act {
+pub(super) struct Act {
     pub who: usize,
     pub flags: u8,
     pub data: Vec<u8>,
@@ -44,7 +44,7 @@ pub struct Act {
 
 /// How a segment differs from the one that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Twist {
+pub(super) enum Twist {
     None,
     /// The last one of this end, byte for byte.
     Again,
@@ -56,7 +56,7 @@ pub enum Twist {
 }
 
 impl TcpTalk {
-    pub fn new(draw: &mut Draw, from: (Option<Side>, Address, u16), to: (Address, u16)) -> Self {
+    pub(super) fn new(draw: &mut Draw, from: (Option<Side>, Address, u16), to: (Address, u16)) -> Self {
         let end = |draw: &mut Draw, side, own, peer, placed| End {
             side,
             own,
@@ -87,20 +87,20 @@ impl TcpTalk {
     }
 
     /// Data both ways, and an end.
-    pub fn and_life(mut self, draw: &mut Draw) -> Self {
+    pub(super) fn and_life(mut self, draw: &mut Draw) -> Self {
         exchange(draw, &mut self.script);
         closing(draw, &mut self.script);
         self
     }
 
     /// Only the handshake and what the caller adds.
-    pub fn plainly_opened(mut self) -> Self {
+    pub(super) fn plainly_opened(mut self) -> Self {
         self.script = plain_handshake().into();
         self
     }
 
     /// One segment; what the peer got of its data, if it got any. False where the talk is over.
-    pub fn step(&mut self, world: &mut World) -> (bool, Option<Vec<u8>>) {
+    pub(super) fn step(&mut self, world: &mut World) -> (bool, Option<Vec<u8>>) {
         let Some(act) = self.script.pop_front() else {
             return (false, None);
         };
@@ -222,7 +222,7 @@ impl TcpTalk {
 }
 
 impl Act {
-    pub fn plain(who: usize, flags: u8, data: &[u8]) -> Self {
+    pub(super) fn plain(who: usize, flags: u8, data: &[u8]) -> Self {
         Self {
             who,
             flags,
@@ -231,7 +231,7 @@ impl Act {
         }
     }
 
-    pub fn twisted(self, twist: Twist) -> Self {
+    pub(super) fn twisted(self, twist: Twist) -> Self {
         Self { twist, ..self }
     }
 }

@@ -7,11 +7,11 @@ use super::draw::{DMZ, DMZ_ADDRESS, SIDES};
 use super::world::World;
 
 /// A table exists from the first try to put something into it, also one that fails; so that both sides have it.
-pub fn begin(world: &mut World) {
+pub(super) fn begin(world: &mut World) {
     ip(world, "route add 192.0.2.250 dev wan table 100");
 }
 
-pub fn change(world: &mut World) {
+pub(super) fn change(world: &mut World) {
     match world.draw.below(20) {
         0..6 => route(world),
         6..10 => address(world),

@@ -17,7 +17,7 @@ use super::draw::{DMZ, DMZ_ADDRESS, DRAWN_DESTINATIONS, Draw, FIXED_SOURCES, HOS
 use super::packet::{ICMP, Seen, TCP, UDP};
 use super::rules::Ruleset;
 
-pub struct World {
+pub(super) struct World {
     pub draw: Draw,
     pub scenario: Scenario,
     pub ruleset: Ruleset,
@@ -49,13 +49,13 @@ pub struct World {
 
 /// A packet that left by an interface.
 #[derive(Clone, Debug)]
-pub struct Out {
+pub(super) struct Out {
     pub side: Side,
     pub bytes: Vec<u8>,
 }
 
 /// What became of a packet that a host sent.
-pub enum Arrival {
+pub(super) enum Arrival {
     Nowhere,
     /// It left the router, but under a port that the other side of the twin will have drawn otherwise.
     Unanswerable,
@@ -76,7 +76,7 @@ const SENDERS: &[&str] = &[
 const REMEMBERED: usize = 24;
 
 impl World {
-    pub fn new(name: String, seed: u64, mut draw: Draw, ruleset: Ruleset, shape: Shape) -> Self {
+    pub(super) fn new(name: String, seed: u64, mut draw: Draw, ruleset: Ruleset, shape: Shape) -> Self {
         let lab = Lab::default_lab(seed, TOOLBOX).expect("the default lab");
         let rules = ruleset.text();
         let clashing = draw.one_in(8);
@@ -108,7 +108,7 @@ impl World {
     }
 
     /// Interfaces, knobs, listeners and the ruleset.
-    pub fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         if self.has_dmz {
             let name = InterfaceName::new(SIDES[DMZ]).expect("a short name");
             let addresses = vec![(DMZ_ADDRESS.0.into(), DMZ_ADDRESS.1)];
@@ -147,7 +147,7 @@ impl World {
     }
 
     /// An interface that is made, or made anew; packets come by it from now on.
-    pub fn interface(&mut self, event: Event) {
+    pub(super) fn interface(&mut self, event: Event) {
         let Event::Interface { name, addresses } = &event else {
             return;
         };
@@ -164,7 +164,7 @@ impl World {
     }
 
     /// A command that succeeds; where it doesn't, the generator is at fault.
-    pub fn must(&mut self, name: &'static str, args: Vec<String>, input: &str) {
+    pub(super) fn must(&mut self, name: &'static str, args: Vec<String>, input: &str) {
         let shown = format!("{name} {}", args.join(" "));
         if let Err(why) = self.tool(name, args, input) {
             panic!("the generator is at fault: {}: {shown}: {why}", self.scenario.name);
@@ -172,7 +172,7 @@ impl World {
     }
 
     /// A command that may fail, in which case both sides have to say so.
-    pub fn tool(&mut self, name: &'static str, args: Vec<String>, input: &str) -> Result<(), String> {
+    pub(super) fn tool(&mut self, name: &'static str, args: Vec<String>, input: &str) -> Result<(), String> {
         let output = self.lab.tool(name, &args, input, Path::new("/"));
         let input = input.to_owned();
         self.scenario.events.push(Event::Tool { name, args, input });
@@ -184,13 +184,13 @@ impl World {
     }
 
     /// A host that is there.
-    pub fn host(&mut self) -> &'static Host {
+    pub(super) fn host(&mut self) -> &'static Host {
         let there = if self.has_dmz { HOSTS.len() } else { HOSTS.len() - 2 };
         &HOSTS[self.draw.below(there)]
     }
 
     /// A port or identifier for a new conversation of a host, or of the router.
-    pub fn client_port(&mut self, host: Option<&Host>) -> u16 {
+    pub(super) fn client_port(&mut self, host: Option<&Host>) -> u16 {
         if self.clashing && self.draw.one_in(3) {
             return self.draw.pick(super::draw::CLASHING);
         }
@@ -199,18 +199,18 @@ impl World {
     }
 
     /// A block of ports for the data connections of one control connection, which no other has.
-    pub fn data_ports(&mut self) -> u16 {
+    pub(super) fn data_ports(&mut self) -> u16 {
         self.used_blocks = (self.used_blocks + 1) % 100;
         4000 + self.used_blocks * 20
     }
 
-    pub fn next_identification(&mut self) -> u16 {
+    pub(super) fn next_identification(&mut self) -> u16 {
         self.identification = self.identification.wrapping_add(1).max(1);
         self.identification
     }
 
     /// A packet of a conversation, perhaps disturbed on its way; what left the router instead of it.
-    pub fn send(&mut self, side: Option<Side>, bytes: Vec<u8>) -> Arrival {
+    pub(super) fn send(&mut self, side: Option<Side>, bytes: Vec<u8>) -> Arrival {
         let Some(sent) = Seen::of(&bytes) else {
             return Arrival::Nowhere;
         };
@@ -243,7 +243,7 @@ impl World {
         }
     }
 
-    pub fn deliver(&mut self, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
+    pub(super) fn deliver(&mut self, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
         let place = side.map(|side| self.sides.iter().find(|it| it.0 == side).copied());
         let (name, id) = match place {
             None => (None, None),
@@ -292,7 +292,7 @@ impl World {
         outs
     }
 
-    pub fn note(&mut self, disturbance: &'static str) {
+    pub(super) fn note(&mut self, disturbance: &'static str) {
         *self.disturbances.entry(disturbance).or_default() += 1;
     }
 }
