@@ -43,7 +43,8 @@ pub struct Refused {
     pub said: &'static str,
 }
 
-/// A packet that comes in by `lan` (10.0.0.0/24) and would go out by `wan` (192.0.2.0/24), asked in FORWARD of the filter table.
+/// A packet that comes in by `lan` (10.0.0.0/24) and would go out by `wan` (192.0.2.0/24), asked in FORWARD of the table of such a rule; where such
+/// rules stand in OUTPUT, in POSTROUTING of the mangle table.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged {
     pub before: &'static str,

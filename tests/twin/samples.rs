@@ -15,22 +15,30 @@ pub(crate) struct Sample {
     /// The rule, and the packet.
     name: String,
     script: String,
+    /// The rule, as a story calls it.
+    place: String,
     why: &'static str,
 }
 
 pub(crate) fn all() -> Vec<Sample> {
-    let matches = MATCHES.iter().map(|spec| ("-m", spec.name, spec.samples.packets));
-    let targets = TARGETS.iter().map(|spec| ("-j", spec.name, spec.samples.packets));
-    let packets = matches.chain(targets);
-    let samples =
-        packets.flat_map(|(letter, name, packets)| packets.iter().map(move |it| Sample::of(letter, name, it)));
+    let matches = MATCHES.iter().map(|spec| ("-m", spec.name, &spec.samples));
+    let targets = TARGETS.iter().map(|spec| ("-j", spec.name, &spec.samples));
+    let samples = matches.chain(targets).flat_map(|(letter, name, samples)| {
+        // What passes through never sees OUTPUT.
+        let place = match samples.place {
+            (_, "OUTPUT") => ("mangle", "POSTROUTING"),
+            (table, _) => (table, "FORWARD"),
+        };
+        let packets = samples.packets.iter();
+        packets.map(move |it| Sample::of(letter, name, place, it))
+    });
     samples.collect()
 }
 
 impl Sample {
-    fn of(letter: &str, name: &str, judged: &'static Judged) -> Self {
+    fn of(letter: &str, name: &str, (table, chain): (&str, &str), judged: &'static Judged) -> Self {
         let rule = format!("{} {letter} {name} {}", judged.before, judged.typed);
-        let mut script = format!("iptables -A FORWARD {rule}\n");
+        let mut script = format!("iptables -t {table} -A {chain} {rule}\n");
         for packet in judged.earlier {
             script += &format!("send {packet}\n");
         }
@@ -38,6 +46,7 @@ impl Sample {
         Self {
             name: format!("{} < {}", rule.trim(), judged.packet),
             script,
+            place: format!("rule 1 of {chain}"),
             why: judged.why,
         }
     }
@@ -62,7 +71,7 @@ impl Sample {
             last = said.stdout;
         }
         let no = last.lines().find_map(|line| line.trim().strip_prefix("no: "));
-        if !last.contains("rule 1 of FORWARD") || no.unwrap_or_default() != self.why {
+        if !last.contains(&self.place) || no.unwrap_or_default() != self.why {
             return Err(format!(
                 "{}: {:?} is expected, but told is\n{last}",
                 self.name, self.why
