@@ -243,7 +243,7 @@ mod tests {
     use super::option::ValueKind;
     use super::*;
     use crate::ext::samples::{Judged, Refused, Taken};
-    use crate::ext::testing::{P, read_match, read_target};
+    use crate::ext::testing::{P, read_match, read_target, remarks};
 
     /// Every extension's name and options.
     fn all() -> impl Iterator<Item = (&'static str, &'static str, &'static [OptionSpec])> {
@@ -383,6 +383,18 @@ mod tests {
             |out, numeric| made.list(out, numeric),
             |saved| Ok(read_target(spec, p, saved)?.equals(made.as_ref())),
         ))
+    }
+
+    #[test]
+    fn what_is_taken_with_a_remark() {
+        let matches = MATCHES.iter().map(|spec| (spec.name, spec.options, spec.samples.taken));
+        let targets = TARGETS.iter().map(|spec| (spec.name, spec.options, spec.samples.taken));
+        for (name, options, samples) in matches.chain(targets) {
+            for sample in samples {
+                let said = remarks(name, options, P::of(sample.before), sample.typed);
+                assert_eq!(said.as_deref(), Ok(sample.remark), "{name} {}", sample.typed);
+            }
+        }
     }
 
     #[test]

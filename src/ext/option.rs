@@ -33,6 +33,8 @@ pub struct OptionSpec {
     pub required: bool,
     /// Options that must be given with it.
     pub together_with: &'static [&'static str],
+    /// What the tool says of a value that it takes all the same, in lines.
+    pub remark: Option<fn(&str) -> Option<String>>,
     pub help: &'static str,
 }
 
@@ -52,6 +54,11 @@ impl OptionSpec {
     /// Every spelling, the saved one first.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// What the tool says of a value that it took.
+    pub fn remark_on(&self, args: &[&str]) -> Option<String> {
+        self.remark?(args.first()?)
     }
 
     fn name_in_errors(&self) -> &'static str {
@@ -174,6 +181,7 @@ impl<T> Opt<T> {
             repeat: Repeat::Once,
             required: false,
             together_with: &[],
+            remark: None,
             help,
         };
         Self {
@@ -196,6 +204,12 @@ impl<T> Opt<T> {
     /// These must be given with it.
     pub const fn together_with(mut self, others: &'static [&'static str]) -> Self {
         self.spec.together_with = others;
+        self
+    }
+
+    /// The tool says something of values that it takes all the same: given the text of one, whole lines, or nothing.
+    pub const fn remarked(mut self, remark: fn(&str) -> Option<String>) -> Self {
+        self.spec.remark = Some(remark);
         self
     }
 

@@ -30,6 +30,8 @@ pub struct Taken {
     pub listed: &'static str,
     /// What `iptables -L` prints.
     pub named: &'static str,
+    /// What the tool says of it all the same, in lines.
+    pub remark: &'static str,
     /// What is saved reads back as another rule, or not at all: the tool loses a part.
     pub lossy: bool,
 }
@@ -65,6 +67,7 @@ pub const fn taken(before: &'static str, typed: &'static str, saved: &'static st
         saved,
         listed,
         named: listed,
+        remark: "",
         lossy: false,
     }
 }
@@ -73,6 +76,12 @@ impl Taken {
     /// See [`Taken::lossy`].
     pub const fn lossy(mut self) -> Self {
         self.lossy = true;
+        self
+    }
+
+    /// See [`Taken::remark`].
+    pub const fn remarked(mut self, remark: &'static str) -> Self {
+        self.remark = remark;
         self
     }
 

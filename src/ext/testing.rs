@@ -66,9 +66,11 @@ pub(super) fn words(text: &str) -> Vec<String> {
     words
 }
 
-fn read(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<Vec<GivenOption>, UsageError> {
+/// The options, and what is said of those that are taken.
+fn read(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<(Vec<GivenOption>, String), UsageError> {
     let words = words(text);
     let mut options = Vec::new();
+    let mut remarks = String::new();
     let mut inverted = false;
     let mut at = 0;
     while let Some(word) = words.get(at) {
@@ -89,6 +91,7 @@ fn read(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<Ve
             .collect();
         let given = given(p, &options);
         let value = parse_value(spec, name, &args, inverted, &given)?;
+        remarks += &spec.remark_on(&args).unwrap_or_default();
         options.push(GivenOption {
             spec,
             inverted,
@@ -98,7 +101,7 @@ fn read(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<Ve
         at += args.len();
         inverted = false;
     }
-    Ok(options)
+    Ok((options, remarks))
 }
 
 fn given(p: P, options: &[GivenOption]) -> Given<'_> {
@@ -110,13 +113,18 @@ fn given(p: P, options: &[GivenOption]) -> Given<'_> {
     }
 }
 
-pub(super) fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn Match>, UsageError> {
-    let options = read(spec.name, spec.options, p, text)?;
+/// What is said of options that are taken.
+pub(crate) fn remarks(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<String, UsageError> {
+    Ok(read(name, specs, p, text)?.1)
+}
+
+pub(crate) fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn Match>, UsageError> {
+    let (options, _) = read(spec.name, spec.options, p, text)?;
     spec.finish(&given(p, &options))
 }
 
-pub(super) fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result<Arc<dyn Target>, UsageError> {
-    let options = read(spec.name, spec.options, p, text)?;
+pub(crate) fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result<Arc<dyn Target>, UsageError> {
+    let (options, _) = read(spec.name, spec.options, p, text)?;
     spec.finish(&given(p, &options))
 }
 

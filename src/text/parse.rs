@@ -358,7 +358,9 @@ impl<'a> Parser<'a> {
                 None => break,
             }
         }
-        self.rule.give(loaded, option, &arguments, self.invert, at)
+        let remark = self.rule.give(loaded, option, &arguments, self.invert, at)?;
+        self.warnings += remark.as_deref().unwrap_or_default();
+        Ok(())
     }
 
     /// What only the whole can tell, in the tool's order.

@@ -146,7 +146,7 @@ impl<'a> RuleOptions<'a> {
         arguments: &[&str],
         inverted: bool,
         at: usize,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<String>, Failure> {
         let spec = self.option(loaded, option);
         let it = &self.loaded[loaded];
         let value = parse_value(spec, it.spec.name(), arguments, inverted, &self.given(&it.given))?;
@@ -156,7 +156,7 @@ impl<'a> RuleOptions<'a> {
             value,
             at,
         });
-        Ok(())
+        Ok(spec.remark_on(arguments))
     }
 
     fn given<'b>(&self, options: &'b [GivenOption]) -> Given<'b> {
