@@ -131,7 +131,9 @@ impl Owner {
         let is_group = credentials.is_some_and(|it| {
             of(&self.group, it.group) || self.supplementary && it.groups.iter().any(|group| of(&self.group, *group))
         });
-        (!has(&self.group, is_group)).then_some(Missed::Group)
+        // Seen: where there is no socket, a rule with `--suppl-groups` never matches, since no `!` can stand before that.
+        let is_lost = self.supplementary && *sender == Sender::NoSocket;
+        (is_lost || !has(&self.group, is_group)).then_some(Missed::Group)
     }
 }
 
@@ -393,7 +395,13 @@ const SAMPLES: Samples = Samples {
     ],
     packets: &[
         passes("", "! --socket-exists", "udp 10.0.0.2:1 > 192.0.2.9:2"),
-        passes("", "! --gid-owner 0 --suppl-groups", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        fails(
+            "",
+            "! --gid-owner 0 --suppl-groups",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "! --gid-owner 0 --suppl-groups: the packet is from no socket",
+        ),
+        passes("", "! --gid-owner 0", "udp 10.0.0.2:1 > 192.0.2.9:2"),
         fails(
             "",
             "--socket-exists",
@@ -476,7 +484,7 @@ mod tests {
             ("--gid-owner 5", false, false, false),
             ("--gid-owner 5 --suppl-groups", true, false, false),
             ("--gid-owner 1001 --suppl-groups", true, false, false),
-            ("! --gid-owner 5 --suppl-groups", false, true, true),
+            ("! --gid-owner 5 --suppl-groups", false, true, false),
             ("--gid-owner 6-26 --suppl-groups", false, false, false),
             ("--gid-owner 6-30 --suppl-groups", true, false, false),
         ] {
