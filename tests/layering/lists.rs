@@ -195,10 +195,12 @@ fn a_list_is_found_in_each_of_its_forms() {
         r#"&["-m state --state NEW", "-p tcp -m tcp --syn", "-j LOG"]"#,
         "fn a() { rule += \" -m mark\"; }\n\n\nfn b() { rule += \" -m limit\"; }\n\n\nfn c() { format!(\" -j MASQUERADE{x}\") }",
         "use crate::ext::matches::{addrtype, limit};\nuse crate::ext::targets::reject;",
-        r#"let all = "-A INPUT -m tcp -m udp -m icmp -m state -m limit -m comment -m mark -m multiport -m addrtype -m conntrack -m connmark -m statistic -j CONNMARK -j CT";"#,
     ] {
         assert!(found(list), "{list}");
     }
+    let all: Vec<String> = MATCHES.iter().map(|it| format!("-m {}", it.name)).collect();
+    let all = format!("let all = \"-A INPUT {}\";", all.join(" "));
+    assert!(found(&all), "{all}");
     // Protocols, a ruleset, a word or two that are names besides.
     for none in [
         r#"["tcp", "udp", "icmp", "state", "conntrack"]"#,
