@@ -165,9 +165,13 @@ fn every_option_of_an_extension_can_be_typed() {
                 let before = befores[deriver.random.below(befores.len() as u32) as usize];
                 let line = format!("iptables -A FORWARD {before} {flag} {spelled}");
                 let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+                // An option may need others beside it: nth's round, the packet of it and the mode; or before it, as further groups do.
+                let [before, behind] = [(); 2].map(|()| deriver.random.below(3));
+                for _ in 0..before {
+                    deriver.derive(form, &mut words);
+                }
                 deriver.derive(&alternative, &mut words);
-                // An option may need others beside it: nth's round, the packet of it and the mode.
-                for _ in 0..deriver.random.below(3) {
+                for _ in 0..behind {
                     deriver.derive(form, &mut words);
                 }
                 match parse(&words) {

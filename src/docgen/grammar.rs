@@ -131,24 +131,31 @@ fn sequence(syntax: &str) -> String {
     parts.join(", ")
 }
 
-/// Runs of capitals that end at no letter are words of the core; everything else is typed as it stands.
+/// Runs of capitals are words of the core where it has them; everything else is typed as it stands.
 fn words(text: &str) -> Vec<String> {
-    let literal = |text: &str| format!("\"{text}\"");
-    if text.chars().all(|c| c.is_ascii_uppercase()) && CORE_WORDS.contains(&text) {
-        return vec![text.to_owned()];
-    }
-    let capitals = text.find(|c: char| c.is_ascii_uppercase());
-    match capitals {
-        Some(at) if CORE_WORDS.contains(&&text[at..]) => {
-            let mut parts = Vec::new();
-            if at > 0 {
-                parts.push(literal(&text[..at]));
-            }
-            parts.push(text[at..].to_owned());
-            parts
+    let mut parts = Vec::new();
+    let mut typed = String::new();
+    let literal = |typed: &mut String, parts: &mut Vec<String>| {
+        if !typed.is_empty() {
+            parts.push(format!("\"{}\"", std::mem::take(typed)));
         }
-        _ => vec![literal(text)],
+    };
+    let is_capital = |c: &char| c.is_ascii_uppercase();
+    for run in text
+        .chars()
+        .collect::<Vec<_>>()
+        .chunk_by(|a, b| is_capital(a) == is_capital(b))
+    {
+        let run: String = run.iter().collect();
+        if is_core_word(&run) {
+            literal(&mut typed, &mut parts);
+            parts.push(run);
+        } else {
+            typed += &run;
+        }
     }
+    literal(&mut typed, &mut parts);
+    parts
 }
 
 fn closing(text: &str) -> usize {
@@ -187,22 +194,13 @@ fn rule_name(kind: &str, name: &str) -> String {
     format!("{kind} {name}")
 }
 
-/// Words that `grammar/core.ebnf` defines and specs use.
-const CORE_WORDS: &[&str] = &[
-    "ADDRESS",
-    "CODE",
-    "FLAG",
-    "KIND",
-    "MASK",
-    "NAME",
-    "NUMBER",
-    "PORT",
-    "PROBABILITY",
-    "PROTOCOL",
-    "TEXT",
-    "TYPE",
-    "VALUE",
-];
+/// A word that the core defines: no list of them stands here.
+fn is_core_word(text: &str) -> bool {
+    let defines = |line: &str| line.strip_prefix(text).is_some_and(|rest| rest.starts_with(" = "));
+    CORE.lines().any(defines)
+}
+
+const CORE: &str = include_str!("../../grammar/core.ebnf");
 
 #[cfg(test)]
 mod tests {
