@@ -14,6 +14,7 @@ _nflab_match_recent="--set --rcheck --update --remove --seconds --reap --hitcoun
 _nflab_match_state="--state"
 _nflab_match_statistic="--mode --probability --every --packet"
 _nflab_match_tcp="--sport --source-port --dport --destination-port --tcp-option --tcp-flags --syn"
+_nflab_match_ttl="--ttl-lt --ttl-gt --ttl-eq --ttl"
 _nflab_match_udp="--sport --source-port --dport --destination-port"
 _nflab_target_CONNMARK="--set-xmark --set-mark --and-mark --or-mark --xor-mark --save-mark --restore-mark --left-shift-mark --right-shift-mark --ctmask --nfmask --mask"
 _nflab_target_CT="--notrack --helper"
@@ -46,7 +47,7 @@ _nflab_words() {
 
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
-_nflab_matches="addrtype comment connlimit connmark conntrack icmp limit mark multiport owner recent state statistic tcp udp"
+_nflab_matches="addrtype comment connlimit connmark conntrack icmp limit mark multiport owner recent state statistic tcp ttl udp"
 _nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE"
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"

@@ -128,6 +128,7 @@ registry! {
     match state
     match statistic
     match tcp
+    match ttl
     match udp
     target connmark
     target ct

@@ -15,4 +15,5 @@ pub(crate) mod recent;
 pub(crate) mod state;
 pub(crate) mod statistic;
 pub(crate) mod tcp;
+pub(crate) mod ttl;
 pub(crate) mod udp;
