@@ -29,6 +29,7 @@ _nflab_target_REJECT="--reject-with"
 _nflab_target_SNAT="--to-source --random --random-fully --persistent"
 _nflab_target_TCPMSS="--set-mss --clamp-mss-to-pmtu"
 _nflab_target_TEE="--gateway --oif"
+_nflab_target_TTL="--ttl-set --ttl-dec --ttl-inc"
 
 # The words that an option takes, where they are few.
 _nflab_words() {
@@ -48,7 +49,7 @@ _nflab_words() {
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
 _nflab_matches="addrtype comment connlimit connmark conntrack icmp limit mark multiport owner recent state statistic tcp ttl udp"
-_nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE"
+_nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE TTL"
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"

@@ -143,6 +143,7 @@ registry! {
     target snat
     target tcpmss
     target tee
+    target ttl
 }
 
 /// Extensions that the program around this library brought.

@@ -17,3 +17,4 @@ pub(crate) mod tcpmss;
 pub(crate) mod tee;
 mod to_addresses;
 mod to_ports;
+pub(crate) mod ttl;
