@@ -120,6 +120,7 @@ registry! {
     match connmark
     match conntrack
     match icmp
+    match length
     match limit
     match mark
     match multiport
