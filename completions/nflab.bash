@@ -6,6 +6,7 @@ _nflab_match_connlimit="--connlimit-upto --connlimit-above --connlimit-mask --co
 _nflab_match_connmark="--mark"
 _nflab_match_conntrack="--ctstate --ctproto --ctorigsrc --ctorigdst --ctreplsrc --ctrepldst --ctorigsrcport --ctorigdstport --ctreplsrcport --ctrepldstport --ctstatus --ctexpire --ctdir"
 _nflab_match_icmp="--icmp-type"
+_nflab_match_iprange="--src-range --dst-range"
 _nflab_match_length="--length"
 _nflab_match_limit="--limit --limit-burst"
 _nflab_match_mark="--mark"
@@ -49,7 +50,7 @@ _nflab_words() {
 
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
-_nflab_matches="addrtype comment connlimit connmark conntrack icmp length limit mark multiport owner recent state statistic tcp ttl udp"
+_nflab_matches="addrtype comment connlimit connmark conntrack icmp iprange length limit mark multiport owner recent state statistic tcp ttl udp"
 _nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE TTL"
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp"

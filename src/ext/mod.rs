@@ -120,6 +120,7 @@ registry! {
     match connmark
     match conntrack
     match icmp
+    match iprange
     match length
     match limit
     match mark

@@ -6,6 +6,7 @@ pub(crate) mod connlimit;
 pub(crate) mod connmark;
 pub(crate) mod conntrack;
 pub(crate) mod icmp;
+pub(crate) mod iprange;
 pub(crate) mod length;
 pub(crate) mod limit;
 pub(crate) mod mark;

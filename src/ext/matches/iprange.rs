@@ -1,0 +1,426 @@
+//! `-m iprange`: addresses from one to another.
+
+use std::fmt::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use crate::base::{AddressMask, Family};
+use crate::ext::drawn::{Drawn, drawn};
+use crate::ext::listed::{Listed, Options, Typed};
+use crate::ext::number::whole_number;
+use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
+use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::ext::wording::not;
+use crate::ext::{MatchSpec, NeedsOne};
+use crate::packet::{End, Packet};
+use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched};
+
+pub(crate) const SPEC: MatchSpec = MatchSpec {
+    name: "iprange",
+    aliases: &[],
+    families: &[Family::V4],
+    protocol: None,
+    options: &[SOURCE.spec, DESTINATION.spec],
+    needs_one: Some(NeedsOne::Of {
+        of: &[],
+        message: "iprange match: You must specify `--src-range' or `--dst-range'",
+    }),
+    exclusive: &[],
+    build,
+    unlist,
+    directory: None,
+    about: "addresses from one to another",
+    samples: SAMPLES,
+};
+
+const SOURCE: Opt<Range> = Opt::own(
+    "src-range",
+    "ADDRESS[-ADDRESS]",
+    &Read(|text, _| range(text).map_err(|part| bad_value("src-range", part))),
+    "the source is one of these; both ends belong to them",
+)
+.invertible()
+.remarked(reversed);
+const DESTINATION: Opt<Range> = Opt::own(
+    "dst-range",
+    "ADDRESS[-ADDRESS]",
+    &Read(|text, _| range(text).map_err(|part| bad_value("dst-range", part))),
+    "the destination is one of these; both ends belong to them",
+)
+.invertible()
+.remarked(reversed);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    first: Ipv4Addr,
+    last: Ipv4Addr,
+}
+
+/// Two addresses, or one that stands for both; else the part that is none.
+fn range(text: &str) -> Result<Range, &str> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let address = |part| address(part).ok_or(part);
+    Ok(Range {
+        first: address(first)?,
+        last: address(last)?,
+    })
+}
+
+/// Seen: parts that are left out are zeros at the end (`10.1` is 10.1.0.0).
+fn address(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let mut places = octets.iter_mut();
+    for part in text.split('.') {
+        *places.next()? = u8::try_from(whole_number(part)?).ok()?;
+    }
+    Some(Ipv4Addr::from(octets))
+}
+
+fn bad_value(option: &str, part: &str) -> UsageError {
+    UsageError::parameter(format!("iprange: Bad value for \"--{option}\" option: \"{part}\""))
+}
+
+/// Seen: it is taken all the same, and said of one behind a `!` too, although that matches whatever comes.
+fn reversed(text: &str) -> Option<String> {
+    let is_reversed = range(text).is_ok_and(|range| range.first > range.last);
+    is_reversed.then(|| format!("xt_iprange: range {text} is reversed and will never match\n"))
+}
+
+fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
+    Ok(Arc::new(Iprange {
+        source: given.get(SOURCE),
+        destination: given.get(DESTINATION),
+    }))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Iprange {
+    source: Option<Asked<Range>>,
+    destination: Option<Asked<Range>>,
+}
+
+impl Iprange {
+    /// What is asked of the packet's ends, in the kernel's order.
+    fn asked(&self) -> impl Iterator<Item = (End, Asked<Range>)> {
+        let source = self.source.map(|asked| (End::Source, asked));
+        let destination = self.destination.map(|asked| (End::Destination, asked));
+        source.into_iter().chain(destination)
+    }
+}
+
+fn option(end: End) -> Opt<Range> {
+    match end {
+        End::Source => SOURCE,
+        End::Destination => DESTINATION,
+    }
+}
+
+/// In a listing.
+fn word(end: End) -> &'static str {
+    match end {
+        End::Source => "source",
+        End::Destination => "destination",
+    }
+}
+
+fn address_of(packet: &Packet, end: End) -> IpAddr {
+    match end {
+        End::Source => packet.source(),
+        End::Destination => packet.destination(),
+    }
+}
+
+fn field(end: End, addresses: AddressMask) -> Field {
+    match end {
+        End::Source => Field::Source(addresses),
+        End::Destination => Field::Destination(addresses),
+    }
+}
+
+fn fits(end: End, asked: Asked<Range>, packet: &Packet) -> bool {
+    let Range { first, last } = asked.value;
+    let address = address_of(packet, end);
+    asked.fits(address >= first && address <= last)
+}
+
+impl Range {
+    /// The smallest network that has both ends, and whether it has nothing else. Of one that is reversed it says nothing that helps.
+    fn network(self) -> Option<(AddressMask, bool)> {
+        let (first, last) = (self.first.to_bits(), self.last.to_bits());
+        let length = (first ^ last).leading_zeros();
+        let network = AddressMask::prefix(self.first.into(), length as u8)?;
+        let others = u32::MAX.checked_shr(length).unwrap_or(0);
+        let is_whole = first & others == 0 && last & others == others;
+        (first <= last).then_some((network, is_whole))
+    }
+}
+
+fn lowered(end: End, asked: Asked<Range>) -> Lowered {
+    match asked.value.network() {
+        Some((network, true)) => Lowered::exactly(vec![Condition::new(field(end, network), asked.inverted)]),
+        Some((network, false)) if !asked.inverted => Lowered::at_least(vec![Condition::Is(field(end, network))]),
+        _ => Lowered::unknown(),
+    }
+}
+
+impl Match for Iprange {
+    fn name(&self) -> &'static str {
+        SPEC.name
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        self.asked().all(|(end, asked)| fits(end, asked, cx.packet)).into()
+    }
+
+    fn lower(&self) -> Lowered {
+        let all = self.asked().map(|(end, asked)| lowered(end, asked));
+        all.reduce(Lowered::and).unwrap_or_else(Lowered::unknown)
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE
+    }
+
+    fn explain(&self, cx: &Context<'_>) -> String {
+        let failing = self.asked().find(|(end, asked)| !fits(*end, *asked, cx.packet));
+        let told = failing.map(|(end, Asked { value, inverted })| {
+            let has = address_of(cx.packet, end);
+            format!("{} {value}: packet has {has}", option(end).spelled(inverted))
+        });
+        told.unwrap_or_default()
+    }
+
+    fn save(&self, out: &mut String) {
+        for (end, Asked { value, inverted }) in self.asked() {
+            let _ = write!(out, " {} {value}", option(end).spelled(inverted));
+        }
+    }
+
+    fn list(&self, out: &mut String, _numeric: bool) {
+        for (end, Asked { value, inverted }) in self.asked() {
+            let _ = write!(out, " {} IP range {}{value}", word(end), not(inverted));
+        }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+/// ` source IP range 10.0.0.1-10.0.0.9 destination IP range ! 192.0.2.1-192.0.2.9`.
+fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
+    listed.once(|it| {
+        let mut options = Options::default();
+        let mut has_one = false;
+        for end in [End::Source, End::Destination] {
+            if it.word(word(end)).is_none() {
+                continue;
+            }
+            it.word("IP")?;
+            it.word("range")?;
+            let inverted = it.word("!").is_some();
+            options.push(inverted, option(end).name(), it.take()?);
+            has_one = true;
+        }
+        has_one.then_some(options)
+    })
+}
+
+const SAMPLES: Samples = Samples {
+    place: ("filter", "FORWARD"),
+    taken: &[
+        taken(
+            "",
+            "--src-range 10.0.0.1-10.0.0.9",
+            "--src-range 10.0.0.1-10.0.0.9",
+            "source IP range 10.0.0.1-10.0.0.9",
+        ),
+        taken(
+            "",
+            "! --src-range 10.0.0.1-10.0.0.9",
+            "! --src-range 10.0.0.1-10.0.0.9",
+            "source IP range ! 10.0.0.1-10.0.0.9",
+        ),
+        taken(
+            "",
+            "! --dst-range 192.0.2.9",
+            "! --dst-range 192.0.2.9-192.0.2.9",
+            "destination IP range ! 192.0.2.9-192.0.2.9",
+        ),
+        taken(
+            "",
+            "! --dst-range 192.0.2.0-192.0.2.255 --src-range 10.0.0.2",
+            "--src-range 10.0.0.2-10.0.0.2 ! --dst-range 192.0.2.0-192.0.2.255",
+            "source IP range 10.0.0.2-10.0.0.2 destination IP range ! 192.0.2.0-192.0.2.255",
+        ),
+        taken(
+            "",
+            "--dst-range 0.0.0.0-255.255.255.255",
+            "--dst-range 0.0.0.0-255.255.255.255",
+            "destination IP range 0.0.0.0-255.255.255.255",
+        ),
+        taken(
+            "",
+            "--src-range 010.1-0xa.2.255",
+            "--src-range 8.1.0.0-10.2.255.0",
+            "source IP range 8.1.0.0-10.2.255.0",
+        ),
+        taken(
+            "",
+            "--src-range \" 10-+11\"",
+            "--src-range 10.0.0.0-11.0.0.0",
+            "source IP range 10.0.0.0-11.0.0.0",
+        ),
+        taken(
+            "",
+            "--src-range 10.0.0.9-10.0.0.1",
+            "--src-range 10.0.0.9-10.0.0.1",
+            "source IP range 10.0.0.9-10.0.0.1",
+        )
+        .remarked("xt_iprange: range 10.0.0.9-10.0.0.1 is reversed and will never match\n"),
+        taken(
+            "",
+            "! --dst-range 5-4 --src-range 9-8",
+            "--src-range 9.0.0.0-8.0.0.0 ! --dst-range 5.0.0.0-4.0.0.0",
+            "source IP range 9.0.0.0-8.0.0.0 destination IP range ! 5.0.0.0-4.0.0.0",
+        )
+        .remarked(
+            "xt_iprange: range 5-4 is reversed and will never match\nxt_iprange: range 9-8 is reversed and will never match\n",
+        ),
+    ],
+    refused: &[
+        refused(
+            "",
+            "",
+            "iprange match: You must specify `--src-range' or `--dst-range'",
+        ),
+        refused("", "--src-range x", "iprange: Bad value for \"--src-range\" option: \"x\""),
+        refused("", "--dst-range x-y", "iprange: Bad value for \"--dst-range\" option: \"x\""),
+        refused("", "--dst-range \"\"", "iprange: Bad value for \"--dst-range\" option: \"\""),
+        refused(
+            "",
+            "--src-range 10.0.0.1-",
+            "iprange: Bad value for \"--src-range\" option: \"\"",
+        ),
+        refused(
+            "",
+            "--src-range -10.0.0.1",
+            "iprange: Bad value for \"--src-range\" option: \"\"",
+        ),
+        refused(
+            "",
+            "--src-range 10.0.0.1-10.0.0.256",
+            "iprange: Bad value for \"--src-range\" option: \"10.0.0.256\"",
+        ),
+        refused(
+            "",
+            "--src-range 10.0.0.0/24",
+            "iprange: Bad value for \"--src-range\" option: \"10.0.0.0/24\"",
+        ),
+        refused(
+            "",
+            "--dst-range 10.0.0.1-10.0.0.2-10.0.0.3",
+            "iprange: Bad value for \"--dst-range\" option: \"10.0.0.2-10.0.0.3\"",
+        ),
+        refused(
+            "",
+            "--dst-range 10.0.0.1.1",
+            "iprange: Bad value for \"--dst-range\" option: \"10.0.0.1.1\"",
+        ),
+        refused("", "--src-range 10.", "iprange: Bad value for \"--src-range\" option: \"10.\""),
+        refused(
+            "",
+            "--src-range localhost",
+            "iprange: Bad value for \"--src-range\" option: \"localhost\"",
+        ),
+        refused(
+            "",
+            "--src-range ::1-::2",
+            "iprange: Bad value for \"--src-range\" option: \"::1\"",
+        ),
+        refused(
+            "",
+            "--src-range 10.0.0.1 --src-range 10.0.0.2",
+            "iprange: option \"--src-range\" can only be used once.\n",
+        ),
+    ],
+    packets: &[
+        passes("", "--src-range 10.0.0.2-10.0.0.9", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "--src-range 10.0.0.1-10.0.0.2", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes(
+            "",
+            "--src-range 10.0.0.2 ! --dst-range 192.0.2.10-192.0.2.20",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+        ),
+        passes("", "! --src-range 10.0.0.9-10.0.0.1", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        fails(
+            "",
+            "--src-range 10.0.0.3-10.0.0.9",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--src-range 10.0.0.3-10.0.0.9: packet has 10.0.0.2",
+        ),
+        fails(
+            "",
+            "--src-range 10.0.0.9-10.0.0.1",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--src-range 10.0.0.9-10.0.0.1: packet has 10.0.0.2",
+        ),
+        fails(
+            "",
+            "! --src-range 10.0.0.2",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "! --src-range 10.0.0.2-10.0.0.2: packet has 10.0.0.2",
+        ),
+        fails(
+            "",
+            "--src-range 10.0.0.0-10.0.0.255 --dst-range 192.0.2.10-192.0.2.20",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "--dst-range 192.0.2.10-192.0.2.20: packet has 192.0.2.9",
+        ),
+        fails(
+            "",
+            "! --dst-range 192.0.2.9-192.0.2.20",
+            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            "! --dst-range 192.0.2.9-192.0.2.20: packet has 192.0.2.9",
+        ),
+    ],
+    spellings: &[
+        "-m iprange --src-range 10.0.0.1",
+        "-m iprange --src-range 10.0.0.1-10.0.0.1",
+        "-m iprange --src-range 0xa.0.0.1",
+        "-m iprange ! --src-range 10.0.0.1",
+        "-m iprange --dst-range 10.0.0.1",
+        "-m iprange --src-range 10.0.0.1-10.0.0.2",
+        "-m iprange --src-range 10.0.0.1 --dst-range 10.0.0.1",
+    ],
+    drawn: DRAWN,
+};
+
+const DRAWN: Drawn = drawn(
+    |_| 8,
+    |draw| {
+        let which = draw.below(3);
+        if which != 0 {
+            draw.give_one(&SOURCE.spec, RANGES);
+        }
+        if which != 1 {
+            draw.give_one(&DESTINATION.spec, RANGES);
+        }
+    },
+)
+.in_one_scenario_of(4);
+
+const RANGES: &[&str] = &[
+    "10.0.0.0-10.0.0.255",
+    "10.0.0.2",
+    "10.0.0.3-192.0.2.8",
+    "10.0.0.2-10.0.0.130",
+    "192.0.2.0-192.0.2.15",
+    "192.0.2.9-203.0.113.255",
+    "0.0.0.0-255.255.255.255",
+    "0-10.0.0.2",
+    "172.16-172.31.255.255",
+    "192.0.2.9-10.0.0.2",
+];
