@@ -83,6 +83,8 @@ const MEANING: &[&str] = &[
     "bad rate \"0",
     // `--to-destination` takes an address, a port or both; the grammar says that either may be missing.
     "Bad IP address \"\"",
+    // The last of several queues comes behind the first.
+    " should be less than ",
 ];
 
 #[test]

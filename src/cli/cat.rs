@@ -3,6 +3,7 @@
 use super::lsmod;
 use crate::base::Family;
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
+use crate::engine::OpenQueue;
 use crate::ext;
 use crate::lab::machine::{Machine, ToolOutput};
 
@@ -47,6 +48,7 @@ fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
                     .map(|expectation| text::expectation(expectation, ExpectationForm::Proc, now)),
             )
         }
+        "/proc/net/netfilter/nfnetlink_queue" => lines(machine.router().open_queues().iter().map(queue)),
         "/proc/net/ip_tables_names" => table_names(machine, Family::V4),
         "/proc/net/ip6_tables_names" => table_names(machine, Family::V6),
         // There are no rules of IPv6 yet that any could stand in.
@@ -75,6 +77,14 @@ fn read(machine: &Machine, name: &str) -> Result<String, &'static str> {
             }
         }
     })
+}
+
+/// Who listens is the lab, which has no port of netlink's, and gets packets whole.
+fn queue(queue: &OpenQueue) -> String {
+    format!(
+        "{:5} {:6} {:5} {} {:5} {:5} {:5} {:8} {:2}",
+        queue.number, 0, queue.waiting, 2, 65_531, queue.dropped, 0, queue.last_id, 1
+    )
 }
 
 /// What rules share by name.

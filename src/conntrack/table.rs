@@ -153,10 +153,11 @@ impl Table {
         Some((Arc::clone(&entry.flow), entry.direction))
     }
 
-    /// Whether a flow other than this one holds the tuple.
+    /// Whether a flow other than this one holds the tuple. One that was opened by the same tuple is the same, seen before it got out: which of
+    /// them stays is found out when the second is to be confirmed.
     pub(crate) fn is_taken(&self, now: Time, tuple: &Tuple, by_other_than: &Arc<Flow>) -> bool {
         self.lookup(now, tuple)
-            .is_some_and(|(flow, _)| !Arc::ptr_eq(&flow, by_other_than))
+            .is_some_and(|(flow, _)| !Arc::ptr_eq(&flow, by_other_than) && flow.original() != by_other_than.original())
     }
 
     /// Hears from now on what happens to flows that begin from now on. So many things wait for it at most; `wake` is called, wherever that is, when

@@ -12,6 +12,7 @@ use crate::packet::Packet;
 use crate::rule::{Action, Context, Hook, LogRecord, Miss, Policy, Rule, Table};
 
 use super::live::LiveTable;
+use super::queue::QueueVerdict;
 use super::reason::Reason;
 use super::router::Config;
 use super::worker::Report;
@@ -146,6 +147,12 @@ pub enum Event<'a> {
     },
     /// What follows is of the packet again that the copy was made of.
     CopyDone,
+    /// It was held at a queue, and goes on by what was decided there: in this hook, or nowhere.
+    Resumed {
+        queue: u16,
+        hook: Hook,
+        verdict: &'a QueueVerdict,
+    },
     /// A rule would copy the packet, and no copy is made.
     NotCopied {
         why: &'a dyn std::fmt::Display,

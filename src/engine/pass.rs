@@ -1,11 +1,13 @@
 //! One packet's pass through the router: sanity, hooks, routing, the host, and out.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::Guard;
 
 use super::live::Live;
 use super::observer::{Event, Observer};
+use super::queue::{Held, QueueVerdict, QueuedAt, VerdictKind};
 use super::reason::Reason;
 use super::router::{Config, Router};
 use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
@@ -13,7 +15,7 @@ use crate::base::{InterfaceId, InterfaceName, Time};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
     Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
-    Suppressed, fragment, from_program, lacks_identification, sanity,
+    OutputRoute, Suppressed, fragment, from_program, lacks_identification, sanity,
 };
 use crate::packet::{Packet, Sender};
 use crate::rule::{CopyTo, Hook};
@@ -33,9 +35,39 @@ pub(super) struct Pass<'a, O> {
     is_by_program: bool,
     /// The packet at hand is a copy, or caused by one: no rule copies it again.
     is_beside: bool,
+    /// The place that a queue keeps for the packet which a hook has just stopped.
+    pub(super) queued: Option<QueuedAt>,
+}
+
+/// Where a held packet goes on, once its hook is done.
+#[derive(Debug)]
+pub(super) enum Onward {
+    Inward(Option<Known>),
+    Forward(Forwarding),
+    Deliver,
+    Outward {
+        route: OutputRoute,
+        is_by_program: bool,
+    },
+    Depart {
+        mtu: u32,
+        forwarding: Option<Forwarding>,
+    },
+    /// It is the copy of a broadcast, and comes in again here.
+    ToSelf(InterfaceId),
+}
+
+/// The route that a packet brought along when it came round.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    delivery: Delivery,
+    forwarding: Option<Forwarding>,
+    /// What it holds for.
+    destination: IpAddr,
 }
 
 /// A packet on its way, with what tracking says of it. It stays where it was made, and is lent from step to step: moving it costs more than most steps.
+#[derive(Debug)]
 pub(super) struct Transit {
     pub packet: Packet,
     pub tracking: Tracking,
@@ -59,6 +91,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             icmp_is_sending: false,
             is_by_program: false,
             is_beside: false,
+            queued: None,
         }
     }
 
@@ -154,15 +187,24 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// PREROUTING, the routing decision, and what follows from it.
     fn inward(&mut self, transit: &mut Transit, known: Option<(Delivery, Option<Forwarding>)>) -> Report {
-        let destination = known.as_ref().map(|_| transit.packet.destination());
-        if let Err(reason) = self.hook(Hook::Prerouting, transit) {
-            return self.gone(reason, transit);
+        let known = known.map(|(delivery, forwarding)| Known {
+            delivery,
+            forwarding,
+            destination: transit.packet.destination(),
+        });
+        self.inward_from(0, transit, known)
+    }
+
+    /// From this stage of PREROUTING on.
+    fn inward_from(&mut self, from: usize, transit: &mut Transit, known: Option<Known>) -> Report {
+        if let Err(reason) = self.hook(Hook::Prerouting, from, transit) {
+            return self.stopped_at_hook(reason, transit, Onward::Inward(known));
         }
         let net = &self.config.net;
         let route = match known {
             // What came round brought its route along, which holds unless its destination was changed.
-            Some((delivery, forwarding)) if Some(transit.packet.destination()) == destination => {
-                net.receive_known(self.now, &mut transit.packet, delivery, forwarding)
+            Some(known) if transit.packet.destination() == known.destination => {
+                net.receive_known(self.now, &mut transit.packet, known.delivery, known.forwarding)
             }
             _ => net.receive(self.now, &mut transit.packet),
         };
@@ -222,8 +264,13 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
         transit.packet.output = Some(route.output);
         transit.path_mtu = Some(route.mtu);
-        if let Err(reason) = self.hook(Hook::Forward, transit) {
-            return self.gone(reason, transit);
+        self.forward_from(0, transit, route)
+    }
+
+    /// From this stage of FORWARD on.
+    fn forward_from(&mut self, from: usize, transit: &mut Transit, route: &Forwarding) -> Report {
+        if let Err(reason) = self.hook(Hook::Forward, from, transit) {
+            return self.stopped_at_hook(reason, transit, Onward::Forward(*route));
         }
         self.config.net.forward_options(&mut transit.packet, route);
         self.depart(transit, route.mtu, Some(route))
@@ -236,8 +283,13 @@ impl<'a, O: Observer> Pass<'a, O> {
         {
             return self.gone(reason, transit);
         }
-        if let Err(reason) = self.hook(Hook::Input, transit) {
-            return self.gone(reason, transit);
+        self.deliver_from(0, transit)
+    }
+
+    /// From this stage of INPUT on.
+    fn deliver_from(&mut self, from: usize, transit: &mut Transit) -> Report {
+        if let Err(reason) = self.hook(Hook::Input, from, transit) {
+            return self.stopped_at_hook(reason, transit, Onward::Deliver);
         }
         if O::WATCHING {
             self.observer.see(Event::Delivered {
@@ -292,7 +344,7 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     fn outward_whole(&mut self, outgoing: Outgoing, tracking: Tracking) -> Report {
         let is_by_program = std::mem::take(&mut self.is_by_program);
-        let Outgoing { packet, mut route } = outgoing;
+        let Outgoing { packet, route } = outgoing;
         let mut transit = Transit {
             packet,
             tracking,
@@ -300,15 +352,27 @@ impl<'a, O: Observer> Pass<'a, O> {
             path_mtu: Some(route.mtu),
         };
         transit.packet.output = Some(route.interface);
-        if let Err(reason) = self.output_hook(&mut transit, &mut route) {
-            return self.gone(reason, &mut transit);
+        self.outward_from(0, None, &mut transit, route, is_by_program)
+    }
+
+    /// From this stage of OUTPUT on; `held` is what its way depended on before it was held there.
+    fn outward_from(
+        &mut self,
+        from: usize,
+        held: Option<OutputKey>,
+        transit: &mut Transit,
+        mut route: OutputRoute,
+        is_by_program: bool,
+    ) -> Report {
+        if let Err(reason) = self.output_hook(from, held, transit, &mut route) {
+            return self.stopped_at_hook(reason, transit, Onward::Outward { route, is_by_program });
         }
         if route.loops_back
             && let Some(interface) = transit.packet.output
         {
-            self.hear_itself(interface, &mut transit, is_by_program);
+            self.hear_itself(interface, transit, is_by_program);
         }
-        self.depart(&mut transit, route.mtu, None)
+        self.depart(transit, route.mtu, None)
     }
 
     /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again; at once, unless the router is about another
@@ -319,35 +383,40 @@ impl<'a, O: Observer> Pass<'a, O> {
                 packet: &transit.packet,
             });
         }
-        match self.copy_to_self(interface, transit) {
-            None => {}
-            Some(copy) if at_once => {
+        let copy = Transit {
+            packet: transit.packet.clone(),
+            tracking: transit.tracking.clone(),
+            delivery: transit.delivery,
+            path_mtu: transit.path_mtu,
+        };
+        match self.postrouting_of_copy(0, copy, interface) {
+            // It was stopped, or waits.
+            Err(_) => {}
+            Ok(copy) if at_once => {
                 let report = self.come_in_again(copy);
                 if report.fate == Fate::Delivered {
                     // Someone has the copy, and with it the pieces it was joined from: the kernel makes new ones, as large as the largest.
                     transit.packet.fragments.clear();
                 }
             }
-            Some(copy) => self.worker.looped.push_back(copy),
+            Ok(copy) => self.worker.looped.push_back(copy),
         }
         if O::WATCHING {
             self.observer.see(Event::CopyDone);
         }
     }
 
-    /// None where a rule stopped the copy.
-    fn copy_to_self(&mut self, interface: InterfaceId, transit: &Transit) -> Option<Looped> {
-        let mut copy = Transit {
-            packet: transit.packet.clone(),
-            tracking: transit.tracking.clone(),
-            delivery: transit.delivery,
-            path_mtu: transit.path_mtu,
-        };
-        if let Err(reason) = self.hook(Hook::Postrouting, &mut copy) {
-            self.gone(reason, &mut copy);
-            return None;
+    /// The copy's POSTROUTING, from this stage on.
+    fn postrouting_of_copy(
+        &mut self,
+        from: usize,
+        mut copy: Transit,
+        interface: InterfaceId,
+    ) -> Result<Looped, Report> {
+        if let Err(reason) = self.hook(Hook::Postrouting, from, &mut copy) {
+            return Err(self.stopped_at_hook(reason, &mut copy, Onward::ToSelf(interface)));
         }
-        Some(Looped {
+        Ok(Looped {
             interface,
             packet: copy.packet,
             tracking: copy.tracking,
@@ -404,12 +473,18 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// POSTROUTING, fragmentation, the wire. `forwarding` is the route of what is forwarded, and `None` for the router's own packets.
     fn depart(&mut self, transit: &mut Transit, mtu: u32, forwarding: Option<&Forwarding>) -> Report {
+        self.depart_from(0, transit, mtu, forwarding)
+    }
+
+    /// From this stage of POSTROUTING on.
+    fn depart_from(&mut self, from: usize, transit: &mut Transit, mtu: u32, forwarding: Option<&Forwarding>) -> Report {
         let fate = match forwarding {
             Some(_) => Fate::Forwarded,
             None => Fate::Sent,
         };
-        if let Err(reason) = self.hook(Hook::Postrouting, transit) {
-            return self.gone(reason, transit);
+        if let Err(reason) = self.hook(Hook::Postrouting, from, transit) {
+            let forwarding = forwarding.copied();
+            return self.stopped_at_hook(reason, transit, Onward::Depart { mtu, forwarding });
         }
         let state = transit.tracking.state;
         let Some(output) = transit.packet.output else {
@@ -526,6 +601,86 @@ impl<'a, O: Observer> Pass<'a, O> {
             self.reject(transit, *with);
         }
         self.finished(reason, transit)
+    }
+
+    /// A hook stopped the packet: it is gone, unless a queue keeps a place for it, where it waits and may go on.
+    #[cold]
+    fn stopped_at_hook(&mut self, reason: Reason, transit: &mut Transit, onward: Onward) -> Report {
+        let Some(place) = self.queued.take() else {
+            return self.gone(reason, transit);
+        };
+        self.see_stop(&reason);
+        // Who listens gets it whole.
+        transit.packet.finish_checksum();
+        let held = Transit {
+            packet: transit.packet.take(),
+            tracking: std::mem::take(&mut transit.tracking),
+            delivery: transit.delivery,
+            path_mtu: transit.path_mtu,
+        };
+        let state = held.tracking.state;
+        self.router.queues.put(Held {
+            place,
+            transit: held,
+            onward,
+            number: self.worker.number,
+        });
+        Report {
+            fate: Fate::Stopped(reason),
+            state,
+        }
+    }
+
+    /// What was decided of a held packet is done.
+    pub(super) fn reinject(&mut self, held: Held, verdict: QueueVerdict) -> Report {
+        let counted = std::mem::replace(&mut self.worker.number, held.number);
+        let report = self.resume(held, verdict);
+        self.come_round();
+        self.worker.number = counted;
+        self.see_report(report)
+    }
+
+    fn resume(&mut self, held: Held, mut verdict: QueueVerdict) -> Report {
+        let Held {
+            place,
+            mut transit,
+            onward,
+            ..
+        } = held;
+        self.see_arrival(transit.packet.input, transit.packet.bytes());
+        if O::WATCHING {
+            self.observer.see(Event::Resumed {
+                queue: place.queue,
+                hook: place.hook,
+                verdict: &verdict,
+            });
+        }
+        let from = match verdict.kind {
+            VerdictKind::Drop => return self.gone(Reason::DroppedByListener(place.queue), &mut transit),
+            VerdictKind::Accept => place.stage + 1,
+            VerdictKind::Repeat => place.stage,
+        };
+        if let Some(mark) = verdict.mark {
+            transit.packet.mark = mark;
+        }
+        if let Some(bytes) = verdict.bytes.take()
+            && !transit.packet.rewrite(bytes)
+        {
+            return self.gone(Reason::NoPacketAnyMore(place.queue), &mut transit);
+        }
+        match onward {
+            Onward::Inward(known) => self.inward_from(from, &mut transit, known),
+            Onward::Forward(route) => self.forward_from(from, &mut transit, &route),
+            Onward::Deliver => self.deliver_from(from, &mut transit),
+            Onward::Outward { route, is_by_program } => {
+                self.outward_from(from, Some(place.key), &mut transit, route, is_by_program)
+            }
+            Onward::Depart { mtu, forwarding } => self.depart_from(from, &mut transit, mtu, forwarding.as_ref()),
+            Onward::ToSelf(interface) => match self.postrouting_of_copy(from, transit, interface) {
+                Ok(copy) => self.come_in_again(copy),
+                Err(report) => report,
+            },
+        }
     }
 
     /// What stopped it has been shown already.

@@ -43,6 +43,19 @@ pub enum Reason {
     WalkTooLong(Place),
     /// `-j QUEUE`, or NFQUEUE, with nobody listening.
     Queued(Place),
+    /// It waits for who listens at a queue, and may go on.
+    Held {
+        place: Place,
+        queue: u16,
+    },
+    QueueFull {
+        place: Place,
+        queue: u16,
+    },
+    /// Who listens at this queue dropped it.
+    DroppedByListener(u16),
+    /// Who listens at this queue made something else of it.
+    NoPacketAnyMore(u16),
     /// A check of the host, or the routing decision.
     Host(net::DropReason),
     /// The host's own packet has nowhere to go.
@@ -72,6 +85,12 @@ impl fmt::Display for Reason {
                 "dropped at {place}: its way through the table is too long, after more than {MOST_VISITS} rules it goes into no further chain"
             ),
             Self::Queued(place) => write!(f, "queued by {place}, and nobody listens"),
+            Self::Held { place, queue } => write!(f, "held at queue {queue} by {place}"),
+            Self::QueueFull { place, queue } => write!(f, "dropped at {place}: queue {queue} is full"),
+            Self::DroppedByListener(queue) => write!(f, "dropped by who listens at queue {queue}"),
+            Self::NoPacketAnyMore(queue) => {
+                write!(f, "dropped: what who listens at queue {queue} made of it is no packet of its family")
+            }
             Self::Host(reason) => write!(f, "{reason}"),
             Self::NoWay(reason) => write!(f, "{reason}"),
             Self::MessageTooLong => f.write_str("Message too long: it exceeds the MTU of the way out"),

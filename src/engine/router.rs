@@ -7,6 +7,7 @@ use super::live::{Live, LiveTable};
 use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
+use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, Queues};
 use super::worker::{Report, Worker};
 use crate::base::sync::{ArcSwap, Mutex};
 use crate::base::{Family, InterfaceId, Random, Time};
@@ -55,11 +56,12 @@ pub struct Router {
     pub(super) host: HostState,
     pub(super) fragments: Reassembly,
     pub(super) listeners: Arc<dyn Listeners + Send + Sync>,
+    pub(super) queues: Queues,
     /// Serialises replacements, so that none is lost between reading and publishing. What they hold their rules' sets of.
     replacing: Mutex<Arc<dyn AddressSets>>,
     retired: Mutex<Retired>,
     workers: usize,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 impl Router {
@@ -73,6 +75,7 @@ impl Router {
             host: HostState::new(random.next_u64()),
             fragments: Reassembly::new(),
             listeners: listeners.into(),
+            queues: Queues::default(),
             replacing: Mutex::new(Arc::new(NoSets)),
             retired: Mutex::default(),
             workers: workers.max(1),
@@ -109,6 +112,7 @@ impl Router {
             host: self.host.clone(),
             fragments: self.fragments.clone(),
             listeners: listeners(Arc::clone(&self.listeners)),
+            queues: self.queues.copy(),
             replacing: Mutex::new(sets),
             retired: Mutex::default(),
             workers: 1,
@@ -181,6 +185,42 @@ impl Router {
         Pass::new(self, worker, now, observer).originate(sender, bytes)
     }
 
+    /// From now on somebody listens at a queue: what rules queue there waits until [`Self::reinject`] says what becomes of it.
+    pub fn listen_queue(&self, number: u16, settings: QueueSettings) -> Result<(), QueueTaken> {
+        self.queues.open(number, settings)
+    }
+
+    /// Nobody listens at a queue any more, and what waits there is dropped; how many packets, where somebody listened.
+    pub fn close_queue(&self, number: u16) -> Option<u32> {
+        self.queues.close(number)
+    }
+
+    /// The queues at which somebody listens, by their numbers.
+    pub fn open_queues(&self) -> Vec<OpenQueue> {
+        self.queues.shown()
+    }
+
+    /// The packets that wait at a queue with an id above this one, the oldest first.
+    pub fn held_packets(&self, queue: u16, after: u32) -> Vec<HeldPacket> {
+        self.queues.held(queue, after)
+    }
+
+    /// A packet that waits at a queue goes on, or does not; on any worker. `None` where none of this id waits there. It keeps its number, and goes on in
+    /// what is in force by now. What leaves because of it is in `worker.output()`. A flow that was deleted meanwhile is still its own, and in the
+    /// table no more.
+    pub fn reinject<O: Observer>(
+        &self,
+        worker: &mut Worker,
+        now: Time,
+        (queue, id): (u16, u32),
+        verdict: QueueVerdict,
+        observer: &mut O,
+    ) -> Option<Report> {
+        let held = self.queues.take(queue, id)?;
+        worker.begin();
+        Some(Pass::new(self, worker, now, observer).reinject(held, verdict))
+    }
+
     /// Lets time do its work: fragment queues run out (and may cause ICMP errors, in `worker.output()`), dead flows are collected.
     pub fn tick<O: Observer>(&self, worker: &mut Worker, now: Time, observer: &mut O) {
         self.flows.sweep(now);
@@ -205,7 +245,11 @@ impl Router {
         let tracked = self.tracks();
         let before = self.config.swap(Arc::new(config));
         self.tracking_changed(tracked);
-        masquerade::forget_lost(&self.flows, &before.net, &self.config.load().net);
+        let after = self.config.load();
+        masquerade::forget_lost(&self.flows, &before.net, &after.net);
+        self.queues
+            .forget(|id| before.net.interface(id).is_up && !after.net.interface(id).is_up);
+        drop(after);
         self.retired.lock().configs.push(before);
         self.reclaim();
         Ok(())

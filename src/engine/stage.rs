@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::hooks::{Stage, stages};
 use super::observer::{Event, NatNotAsked, Observer};
 use super::pass::{Pass, Transit};
-use super::reason::Reason;
+use super::queue::{Found, QueuedAt, choose};
+use super::reason::{Place, Reason};
 use super::services::EngineServices;
 use super::walk::{Pause, Verdict, Walk, Walked};
 use crate::base::{Family, InterfaceName};
@@ -14,11 +15,19 @@ use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked, Track
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
-use crate::rule::{Hook, LogRecord, Table};
+use crate::rule::{Hook, LogRecord, QueueTo, Table};
+
+/// How a packet came out of a table that it may go on behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passed {
+    Accepted,
+    /// Rules queued it, and nobody listens or there is no room: it goes on all the same, at the next stage.
+    ByQueue,
+}
 
 impl<O: Observer> Pass<'_, O> {
-    /// All stages of a hook, in order, until one stops the packet.
-    pub(super) fn hook(&mut self, hook: Hook, transit: &mut Transit) -> Result<(), Reason> {
+    /// All stages of a hook from one on, in order, until one stops the packet.
+    pub(super) fn hook(&mut self, hook: Hook, from: usize, transit: &mut Transit) -> Result<(), Reason> {
         if O::WATCHING {
             self.observer.see(Event::Hook {
                 hook,
@@ -26,14 +35,21 @@ impl<O: Observer> Pass<'_, O> {
                 config: &self.config,
             });
         }
-        for (_, stage) in stages(hook) {
-            self.stage(hook, *stage, transit)?;
+        for (at, (_, stage)) in stages(hook).iter().enumerate().skip(from) {
+            self.stage(hook, at, *stage, transit)?;
         }
         Ok(())
     }
 
-    /// OUTPUT: as any hook, but what a rule of mangle or nat changed may change the way out.
-    pub(super) fn output_hook(&mut self, transit: &mut Transit, route: &mut OutputRoute) -> Result<(), Reason> {
+    /// OUTPUT: as any hook, but what a rule of mangle or nat changed may change the way out, and so may who listens at a queue: `held` is what it
+    /// depended on before the packet was held there.
+    pub(super) fn output_hook(
+        &mut self,
+        from: usize,
+        held: Option<OutputKey>,
+        transit: &mut Transit,
+        route: &mut OutputRoute,
+    ) -> Result<(), Reason> {
         if O::WATCHING {
             self.observer.see(Event::Hook {
                 hook: Hook::Output,
@@ -41,11 +57,17 @@ impl<O: Observer> Pass<'_, O> {
                 config: &self.config,
             });
         }
-        // The rest of the hook still shows rules the interface that the packet had when it began, as the kernel does.
-        let mut output = transit.packet.output;
-        for (_, stage) in stages(Hook::Output) {
+        if held.is_some_and(|before| before != OutputKey::of(&transit.packet)) {
+            self.route_again(transit, route)?;
+        }
+        for (at, (_, stage)) in stages(Hook::Output).iter().enumerate().skip(from) {
             let before = OutputKey::of(&transit.packet);
-            self.stage(Hook::Output, *stage, transit)?;
+            if let Err(reason) = self.stage(Hook::Output, at, *stage, transit) {
+                if let Some(queued) = &mut self.queued {
+                    queued.key = before;
+                }
+                return Err(reason);
+            }
             let after = OutputKey::of(&transit.packet);
             let again = match stage {
                 Stage::Rules(Table::Mangle) => before != after,
@@ -56,25 +78,32 @@ impl<O: Observer> Pass<'_, O> {
                 _ => false,
             };
             if again {
-                *route = self.config.net.reroute_output(after).map_err(Reason::NoWay)?;
-                output = Some(route.interface);
-                transit.delivery = route.delivery;
-                transit.path_mtu = Some(route.mtu);
-                if O::WATCHING {
-                    self.observer.see(Event::RoutedOut {
-                        route,
-                        key: after,
-                        net: &self.config.net,
-                        again: true,
-                    });
-                }
+                self.route_again(transit, route)?;
             }
         }
-        transit.packet.output = output;
+        // All of the hook showed rules the interface that the packet had when it began, as the kernel does.
+        transit.packet.output = Some(route.interface);
         Ok(())
     }
 
-    fn stage(&mut self, hook: Hook, stage: Stage, transit: &mut Transit) -> Result<(), Reason> {
+    fn route_again(&mut self, transit: &mut Transit, route: &mut OutputRoute) -> Result<(), Reason> {
+        let key = OutputKey::of(&transit.packet);
+        *route = self.config.net.reroute_output(key).map_err(Reason::NoWay)?;
+        transit.delivery = route.delivery;
+        transit.path_mtu = Some(route.mtu);
+        if O::WATCHING {
+            self.observer.see(Event::RoutedOut {
+                route,
+                key,
+                net: &self.config.net,
+                again: true,
+            });
+        }
+        Ok(())
+    }
+
+    /// The stage at a place of a hook.
+    fn stage(&mut self, hook: Hook, at: usize, stage: Stage, transit: &mut Transit) -> Result<(), Reason> {
         match stage {
             Stage::Defragment => {
                 // What comes round untracked is left as it is.
@@ -88,9 +117,9 @@ impl<O: Observer> Pass<'_, O> {
                 };
                 self.defragment(user, transit)
             }
-            Stage::Rules(table) => self.rules(hook, table, transit),
+            Stage::Rules(table) => self.rules(hook, at, table, transit).map(|_| ()),
             Stage::Track => self.track(hook, transit),
-            Stage::Nat(manip) => self.nat(hook, manip, transit),
+            Stage::Nat(manip) => self.nat(hook, at, manip, transit),
             Stage::Confirm => self.confirm(transit),
         }
     }
@@ -129,19 +158,19 @@ impl<O: Observer> Pass<'_, O> {
 
     /// Walks a table, if it exists. Most do not, so that is found out before anything is made ready.
     #[inline]
-    fn rules(&mut self, hook: Hook, table: Table, transit: &mut Transit) -> Result<(), Reason> {
+    fn rules(&mut self, hook: Hook, at: usize, table: Table, transit: &mut Transit) -> Result<Passed, Reason> {
         match self.live.of(transit.packet.family()).table(table) {
-            Some(_) => self.walk(hook, table, transit),
-            None => Ok(()),
+            Some(_) => self.walk(hook, at, table, transit),
+            None => Ok(Passed::Accepted),
         }
     }
 
     #[inline(never)]
-    fn walk(&mut self, hook: Hook, table: Table, transit: &mut Transit) -> Result<(), Reason> {
+    fn walk(&mut self, hook: Hook, at: usize, table: Table, transit: &mut Transit) -> Result<Passed, Reason> {
         let mut walked = self.walk_on(hook, table, None, transit);
         let decision = loop {
             match walked {
-                None => return Ok(()),
+                None => return Ok(Passed::Accepted),
                 Some(Walked::Decided(decision)) => break decision,
                 Some(Walked::Beside(to, pause)) => {
                     self.send_beside(hook, transit, to);
@@ -150,11 +179,11 @@ impl<O: Observer> Pass<'_, O> {
             }
         };
         let Some(live) = self.live.of(transit.packet.family()).table(table) else {
-            return Ok(());
+            return Ok(Passed::Accepted);
         };
         let place = || live.compiled.place(decision.step);
         match decision.verdict {
-            Verdict::Accept => Ok(()),
+            Verdict::Accept => Ok(Passed::Accepted),
             Verdict::Drop if live.compiled.is_policy(decision.step) => Err(Reason::Policy(place())),
             Verdict::Drop => Err(Reason::Rule(place())),
             Verdict::Malformed => Err(Reason::Malformed(place())),
@@ -168,8 +197,39 @@ impl<O: Observer> Pass<'_, O> {
                 });
                 Err(reason)
             }
-            Verdict::Queue => Err(Reason::Queued(place())),
+            Verdict::Queue(to) => {
+                let place = place();
+                self.queue(hook, at, to, place, transit)
+            }
             Verdict::Reject(with) => Err(Reason::Rejected { place: place(), with }),
+        }
+    }
+
+    /// A rule queues the packet: a place is taken for it where somebody listens, and who knows where it goes on puts it there.
+    fn queue(
+        &mut self,
+        hook: Hook,
+        stage: usize,
+        to: QueueTo,
+        place: Place,
+        transit: &Transit,
+    ) -> Result<Passed, Reason> {
+        let queue = choose(to, &transit.packet, self.worker.index, self.router.seed);
+        match self.router.queues.find(queue) {
+            Found::Nobody if to.bypass => Ok(Passed::ByQueue),
+            Found::Nobody => Err(Reason::Queued(place)),
+            Found::Full { fail_open: true } => Ok(Passed::ByQueue),
+            Found::Full { fail_open: false } => Err(Reason::QueueFull { place, queue }),
+            Found::Place(id) => {
+                self.queued = Some(QueuedAt {
+                    queue,
+                    id,
+                    hook,
+                    stage,
+                    key: OutputKey::of(&transit.packet),
+                });
+                Err(Reason::Held { place, queue })
+            }
         }
     }
 
@@ -261,7 +321,7 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// The nat hook: a new flow asks the table once, everything else follows what was decided then.
-    fn nat(&mut self, hook: Hook, manip: Manip, transit: &mut Transit) -> Result<(), Reason> {
+    fn nat(&mut self, hook: Hook, at: usize, manip: Manip, transit: &mut Transit) -> Result<(), Reason> {
         if self.live.of(transit.packet.family()).table(Table::Nat).is_none() {
             return Ok(());
         }
@@ -276,7 +336,10 @@ impl<O: Observer> Pass<'_, O> {
         let about_another = transit.tracking.state == Some(CtState::Related) && transit.packet.is_icmp();
         if opens && !about_another && !nat::is_done(flow, manip) {
             let flow = Arc::clone(flow);
-            self.rules(hook, Table::Nat, transit)?;
+            if self.rules(hook, at, Table::Nat, transit)? == Passed::ByQueue {
+                // Nothing is decided of its flow, nor translated here: the next packet that opens it asks again.
+                return Ok(());
+            }
             if !nat::is_done(&flow, manip) {
                 let mut cx = NatContext {
                     now: self.now,

@@ -11,7 +11,7 @@ use crate::conntrack::{self, Tracking};
 use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
-    Changes, Context, CopyTo, Hook, Matched, Policy, Rejection, Rule, Services, State, Target, TargetContext,
+    Changes, Context, CopyTo, Hook, Matched, Policy, QueueTo, Rejection, Rule, Services, State, Target, TargetContext,
     TargetVerdict,
 };
 
@@ -53,7 +53,7 @@ pub(super) enum Verdict {
     /// It came to more rules than a packet may come to in one walk.
     TooLong,
     Reject(Rejection),
-    Queue,
+    Queue(QueueTo),
 }
 
 /// How far a walk came.
@@ -141,7 +141,7 @@ impl Walk<'_> {
                 }
                 BoundAction::Accept => break Verdict::Accept,
                 BoundAction::Drop => break Verdict::Drop,
-                BoundAction::Queue => break Verdict::Queue,
+                BoundAction::Queue => break Verdict::Queue(QueueTo::FIRST),
                 BoundAction::Target { target, state } => {
                     match self.applies(table, target.as_ref(), state.as_deref(), observer) {
                         TargetVerdict::Continue => at + 1,
@@ -151,8 +151,7 @@ impl Walk<'_> {
                         }
                         TargetVerdict::Accept => break Verdict::Accept,
                         TargetVerdict::Drop => break Verdict::Drop,
-                        TargetVerdict::Queue { bypass: true } => break Verdict::Accept,
-                        TargetVerdict::Queue { bypass: false } => break Verdict::Queue,
+                        TargetVerdict::Queue(to) => break Verdict::Queue(to),
                         TargetVerdict::Reject(with) => break Verdict::Reject(with),
                     }
                 }

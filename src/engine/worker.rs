@@ -49,7 +49,7 @@ impl Fate {
             Self::Forwarded | Self::Sent | Self::Delivered => "ACCEPT",
             Self::Stopped(Reason::Rejected { .. }) => "REJECT",
             Self::Stopped(Reason::HeldFragment) => "STOLEN",
-            Self::Stopped(Reason::Queued { .. }) => "QUEUE",
+            Self::Stopped(Reason::Queued { .. } | Reason::Held { .. }) => "QUEUE",
             Self::Stopped(_) => "DROP",
         }
     }

@@ -152,6 +152,15 @@ pub enum Told {
     Delivered {
         packet: String,
     },
+    /// It was held at a queue, and who listens there has decided: `accept`, `drop` or `repeat`.
+    Resumed {
+        queue: u16,
+        verdict: String,
+        /// The mark that it was given.
+        mark: Option<u32>,
+        /// What was made of it.
+        packet: Option<String>,
+    },
     /// An ICMP message that was due is not sent.
     Unanswered {
         reason: String,

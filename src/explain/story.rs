@@ -19,7 +19,7 @@ use super::account::Account;
 use super::text;
 use crate::base::{InterfaceName, Random, Time};
 use crate::conntrack::{self, CtState, Direction, Flow, Tracked, Tracking};
-use crate::engine::{Config, Event, Failed, LiveTable, Marks, NatNotAsked, Observer, Part, Reason, Tried};
+use crate::engine::{Config, Event, Failed, LiveTable, Marks, NatNotAsked, Observer, Part, Reason, Tried, VerdictKind};
 use crate::helper::Heard;
 use crate::nat::Manip;
 use crate::net::{InputRoute, OutputKey, OutputRoute, Suppressed};
@@ -192,6 +192,13 @@ pub(super) enum Step {
         packet: Span,
     },
     Delivered(Span),
+    /// Who listens at a queue has decided.
+    Resumed {
+        queue: u16,
+        kind: VerdictKind,
+        mark: Option<u32>,
+        bytes: Option<Span>,
+    },
     Unanswered(Suppressed),
     Stopped(Box<Reason>),
 }
@@ -300,6 +307,17 @@ impl Observer for Story {
             }
             Event::Copied { packet } => Step::Copied(self.keep(packet.bytes())),
             Event::CopyDone => Step::CopyDone,
+            Event::Resumed { queue, hook, verdict } => {
+                // Its OUTPUT is no other packet's.
+                self.own_awaited = hook == Hook::Output;
+                let bytes = verdict.bytes.as_deref().map(|bytes| self.keep(bytes));
+                Step::Resumed {
+                    queue,
+                    kind: verdict.kind,
+                    mark: verdict.mark,
+                    bytes,
+                }
+            }
             Event::NotCopied { why } => Step::Edited(format!("no copy: {why}").into()),
             Event::Unanswered { why } => Step::Unanswered(why),
             Event::Stopped { reason } => Step::Stopped(Box::new(reason.clone())),

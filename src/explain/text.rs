@@ -164,6 +164,18 @@ impl Page<'_> {
             }
             Told::Sent { interface, packet } => page.head(GREEN, &format!("out by {interface}: "), packet),
             Told::Delivered { packet } => page.head(GREEN, "reached the router: ", packet),
+            Told::Resumed {
+                queue,
+                verdict,
+                mark,
+                packet,
+            } => {
+                let mark = mark.map_or_else(String::new, |mark| format!(", mark {mark:#x}"));
+                let packet = packet
+                    .as_deref()
+                    .map_or_else(String::new, |packet| format!(", as {packet}"));
+                page.head(BOLD, &format!("queue {queue}: "), &format!("{verdict}{mark}{packet}"));
+            }
             Told::Unanswered { reason } => page.head(YELLOW, "not answered: ", reason),
             Told::Stopped { how, reason, .. } => {
                 let colour = match how.as_str() {

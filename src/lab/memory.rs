@@ -18,7 +18,7 @@ use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
 use crate::conntrack::proto::ProtocolState;
 use crate::conntrack::proto::tcp::TcpTrack;
 use crate::conntrack::{Direction, Endpoint, SequenceAdjustment, Tuple};
-use crate::engine::{Config, Emission, Observer, Port, Report, Router, Silent, Worker};
+use crate::engine::{Config, Emission, HeldPacket, Observer, Port, QueueVerdict, Report, Router, Silent, Worker};
 use crate::explain::story::Story;
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
 use crate::packet::{Packet, Sender};
@@ -258,6 +258,33 @@ impl Lab {
     pub fn send(&mut self, interface: Option<InterfaceId>, bytes: Vec<u8>) -> &Passage {
         let mut story = Story::default();
         let report = self.carry(interface, &bytes, &mut story);
+        let name = interface.map(|id| self.port_name(Port::Interface(id)));
+        self.keep(name, bytes, report, story)
+    }
+
+    /// What waits longest at a queue goes on as it is decided, or does not; `None` where nothing waits there.
+    pub fn decide(&mut self, queue: u16, verdict: QueueVerdict) -> Option<&Passage> {
+        let mut story = Story::default();
+        let (oldest, report) = self.decide_observed(queue, verdict, &mut story)?;
+        let name = oldest.input.map(|id| self.port_name(Port::Interface(id)));
+        Some(self.keep(name, oldest.bytes, report, story))
+    }
+
+    /// The same before an observer of one's own: the packet as it waited, and what became of it.
+    pub fn decide_observed<O: Observer>(
+        &mut self,
+        queue: u16,
+        verdict: QueueVerdict,
+        observer: &mut O,
+    ) -> Option<(HeldPacket, Report)> {
+        let now = self.machine.now;
+        let router = self.machine.router_for_packets();
+        let oldest = router.held_packets(queue, 0).into_iter().next()?;
+        let report = router.reinject(&mut self.worker, now, (queue, oldest.id), verdict, observer)?;
+        Some((oldest, report))
+    }
+
+    fn keep(&mut self, interface: Option<InterfaceName>, bytes: Vec<u8>, report: Report, story: Story) -> &Passage {
         let output = self.worker.output().to_vec();
         let log = self.worker.take_log();
         self.machine.log.keep(self.machine.now, log.iter().cloned());
@@ -269,9 +296,8 @@ impl Lab {
             self.streams.note(&emission.bytes);
             self.departed.insert(emission.port, emission.bytes.clone());
         }
-        let name = interface.map(|id| self.port_name(Port::Interface(id)));
         self.last.insert(Passage {
-            interface: name,
+            interface,
             sent: bytes,
             report,
             output,

@@ -119,6 +119,27 @@ impl Packet {
         }
     }
 
+    /// Other bytes in the place of its own, with what else is known of it; false, and nothing is changed, where they are no packet of its family.
+    pub fn rewrite(&mut self, bytes: Vec<u8>) -> bool {
+        let length = bytes.len();
+        match Self::parse(bytes) {
+            Ok(other) if other.family == self.family && other.len() == length => {
+                *self = Self {
+                    input: self.input,
+                    output: self.output,
+                    sender: std::mem::take(&mut self.sender),
+                    mark: self.mark,
+                    largest_fragment: self.largest_fragment,
+                    fragments_had_df: self.fragments_had_df,
+                    options_unread: self.options_unread,
+                    ..other
+                };
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Takes its bytes out, and leaves a husk as `take` does.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)

@@ -93,6 +93,11 @@ impl Assistant {
                 _ => strings(&["add", "del", "default", "via", "dev"]),
             },
             "profile" => strings(&["linux6", "classic"]),
+            "queue" => match words.len() {
+                1 => strings(&["0"]),
+                2 => strings(&["open", "close", "accept", "drop", "repeat"]),
+                _ => strings(&["maximum", "fail-open", "mark", "as"]),
+            },
             "sender" => strings(&["unsaid", "0:0"]),
             "listen" => strings(&["tcp", "udp"]),
             _ => Vec::new(),
@@ -277,7 +282,8 @@ const RULE_OPTIONS: &[&str] = &[
     "--line-numbers",
 ];
 
-const PROC_FILES: [&str; 9] = [
+const PROC_FILES: [&str; 10] = [
+    "/proc/net/netfilter/nfnetlink_queue",
     "/proc/modules",
     "/proc/net/ip6_tables_names",
     "/proc/net/nf_conntrack",

@@ -329,7 +329,9 @@ impl<'a> Passed<'a> {
                 | Reason::Malformed(place)
                 | Reason::DroppedByMatch(place)
                 | Reason::WalkTooLong(place)
-                | Reason::Queued(place),
+                | Reason::Queued(place)
+                | Reason::Held { place, .. }
+                | Reason::QueueFull { place, .. },
             ) => rules.at(place),
             Some(_) => None,
             None => self

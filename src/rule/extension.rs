@@ -95,10 +95,8 @@ pub enum TargetVerdict {
     Drop,
     /// Drop, and answer the sender.
     Reject(Rejection),
-    /// To who listens at a queue. Nobody does: it is dropped, or goes on behind its table (`bypass`).
-    Queue {
-        bypass: bool,
-    },
+    /// To who listens at a queue; where nobody does it is dropped, or goes on behind its table.
+    Queue(QueueTo),
 }
 
 impl TargetVerdict {
@@ -106,6 +104,28 @@ impl TargetVerdict {
     pub fn continues(self) -> bool {
         matches!(self, Self::Continue | Self::ContinueBeside(_))
     }
+}
+
+/// Which queue a packet waits at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueTo {
+    /// One of these, spread by who speaks with whom.
+    pub first: u16,
+    pub last: u16,
+    /// Of several, that of the worker.
+    pub by_processor: bool,
+    /// Where nobody listens, the packet goes on behind its table.
+    pub bypass: bool,
+}
+
+impl QueueTo {
+    /// Queue 0, as `-j QUEUE` has it.
+    pub const FIRST: Self = Self {
+        first: 0,
+        last: 0,
+        by_processor: false,
+        bypass: false,
+    };
 }
 
 /// Where a copy of a packet goes, whatever its destination.

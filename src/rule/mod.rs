@@ -13,7 +13,7 @@ mod table;
 
 pub use context::{Context, LogRecord, Rejection, Services, TargetContext};
 pub use effect::{Changes, Effect, Ends, StateUse};
-pub use extension::{CopyTo, DynEq, Errno, Match, Matched, Refusal, Scope, State, Target, TargetVerdict};
+pub use extension::{CopyTo, DynEq, Errno, Match, Matched, QueueTo, Refusal, Scope, State, Target, TargetVerdict};
 pub use lower::{Answer, Condition, Field, Lowered, PlainFields};
 pub use selector::{Miss, Selector};
 pub use shared::{BoundState, Clock, Shared, Sharing, WriteRefused};

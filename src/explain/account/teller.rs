@@ -231,12 +231,23 @@ impl<'a> Teller<'a> {
             }
             Step::Copied(packet) => Told::Copied { packet: line(*packet) },
             Step::CopyDone => Told::CopyDone,
+            Step::Resumed {
+                queue,
+                kind,
+                mark,
+                bytes,
+            } => Told::Resumed {
+                queue: *queue,
+                verdict: kind.name().to_owned(),
+                mark: *mark,
+                packet: bytes.map(line),
+            },
             Step::Unanswered(why) => Told::Unanswered {
                 reason: why.to_string(),
             },
             Step::Stopped(reason) => {
                 let how = match reason.as_ref() {
-                    Reason::HeldFragment => "held",
+                    Reason::HeldFragment | Reason::Held { .. } => "held",
                     Reason::Queued(_) => "queued",
                     Reason::Rejected { .. } => "rejected",
                     _ => "dropped",
@@ -246,7 +257,11 @@ impl<'a> Teller<'a> {
                     reason: without_verb(&reason.to_string()).to_owned(),
                     by_rules: matches!(
                         reason.as_ref(),
-                        Reason::Rule(_) | Reason::Policy(_) | Reason::Rejected { .. } | Reason::Queued(_)
+                        Reason::Rule(_)
+                            | Reason::Policy(_)
+                            | Reason::Rejected { .. }
+                            | Reason::Queued(_)
+                            | Reason::Held { .. }
                     ),
                 }
             }

@@ -1,5 +1,4 @@
-//! `-j NFQUEUE`: hands the packet to whoever listens at a queue. In a lab nobody does yet, and what the kernel does then is done: the packet is
-//! dropped, or with `--queue-bypass` goes on behind its table.
+//! `-j NFQUEUE`: hands the packet to whoever listens at a queue. Where nobody does, it is dropped, or with `--queue-bypass` goes on behind its table.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, IntegerRange, Opt, Read, UsageError, integer_range};
 use crate::ext::place::invalid;
 use crate::ext::samples::{Samples, passes, refused, taken};
-use crate::rule::{Effect, Ends, Refusal, Scope, Target, TargetContext, TargetVerdict};
+use crate::rule::{Effect, Ends, QueueTo, Refusal, Scope, Target, TargetContext, TargetVerdict};
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "NFQUEUE",
@@ -22,7 +21,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     exclusive: &[&[NUMBER.name(), BALANCE.name()]],
     build,
     unlist,
-    about: "hands the packet to who listens at a queue; nobody can yet, so it is dropped, or passes with --queue-bypass",
+    about: "hands the packet to who listens at a queue (`queue` in a script); where nobody does it is dropped, or passes with --queue-bypass",
     samples: SAMPLES,
 };
 
@@ -83,7 +82,12 @@ impl Target for Nfqueue {
     }
 
     fn apply(&self, _cx: &mut TargetContext<'_>) -> TargetVerdict {
-        TargetVerdict::Queue { bypass: self.bypass }
+        TargetVerdict::Queue(QueueTo {
+            first: self.queues.low as u16,
+            last: self.queues.high as u16,
+            by_processor: self.by_processor,
+            bypass: self.bypass,
+        })
     }
 
     fn effect(&self) -> Effect {
@@ -284,10 +288,20 @@ mod tests {
 
     #[test]
     fn a_packet_is_queued() {
-        for (typed, bypass) in [("", false), ("--queue-bypass", true), ("--queue-balance 1:2", false)] {
+        let to = |first, last, by_processor, bypass| QueueTo {
+            first,
+            last,
+            by_processor,
+            bypass,
+        };
+        for (typed, to) in [
+            ("", QueueTo::FIRST),
+            ("--queue-num 7 --queue-bypass", to(7, 7, false, true)),
+            ("--queue-balance 1:2 --queue-cpu-fanout", to(1, 2, true, false)),
+        ] {
             let made = read_target(&SPEC, ANY, typed).unwrap();
             let verdict = Bench::new().apply(made.as_ref(), &mut udp(1, 2, &[]));
-            assert_eq!(verdict, TargetVerdict::Queue { bypass }, "{typed}");
+            assert_eq!(verdict, TargetVerdict::Queue(to), "{typed}");
         }
     }
 

@@ -23,6 +23,7 @@ use super::conversation::Conversation;
 use super::machine::Profile;
 use super::send::Draft;
 use crate::base::InterfaceName;
+use crate::engine::{QueueSettings, VerdictKind};
 use crate::explain::story::Detail;
 use crate::net::Prefix;
 use crate::packet::Sender;
@@ -55,6 +56,8 @@ pub enum Kind {
         draft: Draft,
         detail: Option<Detail>,
     },
+    /// Somebody listens at a queue, and decides.
+    Queue(QueueWord),
     /// Whose the packets are that `local` sends from now on.
     Sender(Sender),
     Advance(Duration),
@@ -91,6 +94,26 @@ pub enum RouteWord {
     },
     Remove(Prefix),
     Show,
+}
+
+/// What is done with a queue.
+#[derive(Clone, Debug)]
+pub enum QueueWord {
+    /// This one, or all at which somebody listens.
+    Show(Option<u16>),
+    Open {
+        number: u16,
+        settings: QueueSettings,
+    },
+    Close(u16),
+    /// Of the packet that waits longest.
+    Decide {
+        number: u16,
+        kind: VerdictKind,
+        mark: Option<u32>,
+        /// What it becomes.
+        packet: Option<Draft>,
+    },
 }
 
 /// A word of the lab's own.
@@ -182,6 +205,11 @@ pub const OWN_WORDS: &[Own] = &[
         name: "listen",
         syntax: "listen tcp|udp PORT",
         about: "something on the router takes what comes to this port",
+    },
+    Own {
+        name: "queue",
+        syntax: "queue [N [open [maximum M] [fail-open]|close|accept|drop|repeat [mark M] [as PACKET]]]",
+        about: "somebody listens at a queue of NFQUEUE, and decides of the packet that waits longest; alone, shows what waits",
     },
     Own {
         name: "sender",

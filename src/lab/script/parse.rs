@@ -4,12 +4,14 @@ use nom::combinator::opt;
 
 use super::lex::{Input, LexError, Line, lex};
 use super::trace::{interface_and_packet, parse_trace, parse_why};
-use super::{Expectation, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
+use super::{Expectation, Kind, OWN_WORDS, QueueWord, RouteWord, Statement, ToolCall};
 use crate::base::{InterfaceName, protocol};
+use crate::engine::{QueueSettings, VerdictKind};
 use crate::explain::story::Detail;
 use crate::lab::conversation::{self, Host, Hosts, ROUTER};
 use crate::lab::machine::{Profile, Toolbox};
 use crate::lab::memory::LOCAL;
+use crate::lab::send::packet;
 use crate::net::Prefix;
 use crate::packet::{Credentials, Sender};
 use crate::syntax::atom;
@@ -120,6 +122,7 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
             let port = rest.read(words::number("a port", 0..=65_535))? as u16;
             done(&mut rest, Kind::Listen { protocol, port })
         }
+        "queue" => queue(&mut rest),
         "profile" => {
             let profile = rest.read(words::one("linux6 or classic", Profile::from_name))?;
             done(&mut rest, Kind::Profile(profile))
@@ -261,6 +264,51 @@ fn route(rest: &mut Words<'_>) -> Result<Kind, Problem> {
     Ok(Kind::Route(RouteWord::Add { to, via, interface }))
 }
 
+fn queue(rest: &mut Words<'_>) -> Result<Kind, Problem> {
+    if rest.is_done() {
+        return Ok(Kind::Queue(QueueWord::Show(None)));
+    }
+    let number = rest.read(words::number("a queue", 0..=65_535))? as u16;
+    if rest.is_done() {
+        return Ok(Kind::Queue(QueueWord::Show(Some(number))));
+    }
+    let word = rest.read(words::word("what is done there: open, close, accept, drop or repeat"))?;
+    let kind = match word.text.as_str() {
+        "open" => {
+            let mut settings = QueueSettings::default();
+            if rest.read(words::has("maximum"))? {
+                settings.maximum = rest.read(words::number("so many packets", 1..=u64::from(u32::MAX)))? as u32;
+            }
+            settings.fail_open = rest.read(words::has("fail-open"))?;
+            return done(rest, Kind::Queue(QueueWord::Open { number, settings }));
+        }
+        "close" => return done(rest, Kind::Queue(QueueWord::Close(number))),
+        text => VerdictKind::ALL.into_iter().find(|kind| kind.name() == text),
+    };
+    let Some(kind) = kind else {
+        return Err(unexpected(
+            word,
+            "expected open, close, accept, drop or repeat",
+            "write it like `queue 0 open`, then `queue 0 accept`",
+        ));
+    };
+    let mark = match rest.read(words::has("mark"))? {
+        true => Some(rest.read(words::number("a mark", 0..=u64::from(u32::MAX)))? as u32),
+        false => None,
+    };
+    let packet = match rest.read(words::has("as"))? {
+        true => Some(packet(rest)?),
+        false => None,
+    };
+    let decide = QueueWord::Decide {
+        number,
+        kind,
+        mark,
+        packet,
+    };
+    done(rest, Kind::Queue(decide))
+}
+
 /// Addresses for the names of hosts in the lines that write packets.
 fn resolve(words: &mut [Word], hosts: &Hosts) -> Result<(), Problem> {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
@@ -275,6 +323,7 @@ fn resolve(words: &mut [Word], hosts: &Hosts) -> Result<(), Problem> {
                 .position(|text| matches!(*text, "tcp" | "udp" | "icmp" | "ip" | "hex"));
             packet.and_then(|at| at.checked_sub(2))
         }
+        ["queue", _, _, "as", ..] | ["queue", _, _, "mark", _, "as", ..] => None,
         ["expect", "out", ..] => Some(1),
         ["expect", "no", "out", ..] => Some(2),
         ["expect", "flow" | "expectation", ..] | ["expect", "no", "flow" | "expectation", ..] => None,

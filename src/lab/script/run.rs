@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::trace;
-use super::{Input, Kind, OWN_WORDS, RouteWord, Statement, ToolCall};
+use super::{Input, Kind, OWN_WORDS, QueueWord, RouteWord, Statement, ToolCall};
 use crate::base::bytes::{os_of, text_of_path};
 use crate::base::{Family, InterfaceName};
-use crate::engine::{Fate, Port};
+use crate::engine::{Fate, Port, QueueVerdict};
 use crate::explain::describe;
 use crate::explain::story::Detail;
 use crate::lab::conversation::{Conversation, Conversations, Hosts, Party, Service};
@@ -143,18 +143,12 @@ impl<L: BorrowMut<Lab>> Runner<L> {
                 draft,
                 detail,
             } => {
-                let tells = detail.or(self.tells);
-                let styled = self.styled;
+                let (tells, styled) = (detail.or(self.tells), self.styled);
                 let passage = self.send(*interface, draft)?;
-                if let Some(detail) = tells {
-                    let told = match styled {
-                        true => passage.story.render_styled(detail),
-                        false => passage.story.render(detail),
-                    };
-                    said.stdout.push_str(&told);
-                }
+                tell(passage, tells, styled, said);
                 Ok(())
             }
+            Kind::Queue(word) => self.queue(word, said),
             Kind::Sender(sender) => {
                 self.lab.borrow_mut().sender = sender.clone();
                 Ok(())
@@ -257,6 +251,62 @@ impl<L: BorrowMut<Lab>> Runner<L> {
         Ok(self.lab.borrow_mut().send(id, bytes))
     }
 
+    fn queue(&mut self, word: &QueueWord, said: &mut Said) -> Result<(), String> {
+        let nobody = |number| format!("nobody listens at queue {number}: `queue {number} open` does");
+        let is_open = |lab: &Lab, number| lab.machine.router().open_queues().iter().any(|it| it.number == number);
+        match word {
+            QueueWord::Show(number) => {
+                said.stdout.push_str(&queues(self.lab.borrow(), *number));
+                match number {
+                    Some(number) if !is_open(self.lab.borrow(), *number) => Err(nobody(number)),
+                    _ => Ok(()),
+                }
+            }
+            QueueWord::Open { number, settings } => {
+                let opened = self.lab.borrow().machine.router().listen_queue(*number, *settings);
+                opened.map_err(|error| format!("{error}: `queue {number} close` ends that"))
+            }
+            QueueWord::Close(number) => {
+                let closed = self.lab.borrow().machine.router().close_queue(*number);
+                closed.map(|_| ()).ok_or_else(|| nobody(number))
+            }
+            QueueWord::Decide {
+                number,
+                kind,
+                mark,
+                packet,
+            } => {
+                if !is_open(self.lab.borrow(), *number) {
+                    return Err(nobody(number));
+                }
+                let bytes = match packet {
+                    None => None,
+                    Some(draft) => {
+                        let surroundings = Seen {
+                            lab: self.lab.borrow(),
+                            port: Port::Local,
+                        };
+                        Some(send::build(draft, &surroundings).map_err(|error| error.to_string())?)
+                    }
+                };
+                let verdict = QueueVerdict {
+                    kind: *kind,
+                    mark: *mark,
+                    bytes,
+                };
+                let (tells, styled) = (self.tells, self.styled);
+                let passage = self.lab.borrow_mut().decide(*number, verdict);
+                tell(
+                    passage.ok_or_else(|| format!("nothing waits at queue {number}"))?,
+                    tells,
+                    styled,
+                    said,
+                );
+                Ok(())
+            }
+        }
+    }
+
     fn route(&mut self, word: &RouteWord, said: &mut Said) -> Result<(), String> {
         match word {
             RouteWord::Show => {
@@ -290,6 +340,43 @@ impl<L: BorrowMut<Lab>> Runner<L> {
             }
         }
     }
+}
+
+/// What became of a packet, in as many words as are wanted.
+fn tell(passage: &Passage, detail: Option<Detail>, styled: bool, said: &mut Said) {
+    let Some(detail) = detail else { return };
+    said.stdout.push_str(&match styled {
+        true => passage.story.render_styled(detail),
+        false => passage.story.render(detail),
+    });
+}
+
+/// A queue with what waits there: `queue 0: 1 of at most 1024 waiting, 0 dropped`, then a line a packet.
+fn queues(lab: &Lab, number: Option<u16>) -> String {
+    let router = lab.machine.router();
+    let mut text = String::new();
+    for queue in router.open_queues() {
+        if number.is_some_and(|number| number != queue.number) {
+            continue;
+        }
+        text.push_str(&format!(
+            "queue {}: {} of at most {} waiting, {} dropped{}\n",
+            queue.number,
+            queue.waiting,
+            queue.settings.maximum,
+            queue.dropped,
+            if queue.settings.fail_open { ", fail-open" } else { "" },
+        ));
+        for held in router.held_packets(queue.number, 0) {
+            let (hook, line) = (held.hook.chain(), describe::line(&held.bytes));
+            let mark = match held.mark {
+                0 => String::new(),
+                mark => format!(" mark {mark:#x}"),
+            };
+            text.push_str(&format!("  {} {hook}{mark} {line}\n", held.id));
+        }
+    }
+    text
 }
 
 /// What a packet may go by in a lab.

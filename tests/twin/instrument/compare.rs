@@ -333,6 +333,27 @@ pub(crate) fn normal(title: &str, text: &str) -> String {
         lines.sort();
         return lines.concat();
     }
+    if title == "cat /proc/net/netfilter/nfnetlink_queue" {
+        // Which of netlink's ports listens is the kernel's choice.
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let without = |line: &str| {
+            words(line)
+                .into_iter()
+                .enumerate()
+                .filter(|(at, _)| *at != 1)
+                .map(|(_, word)| word)
+        };
+        let line = |line: &str| without(line).collect::<Vec<_>>().join(" ") + "\n";
+        // In a record it is left out already.
+        let lines = text.lines().map(|it| {
+            if words(it).len() < 9 {
+                format!("{it}\n")
+            } else {
+                line(it)
+            }
+        });
+        return lines.collect();
+    }
     if !is_listing(title) {
         let lines = text.lines().filter(|line| !is_date(line));
         return lines.map(|line| format!("{line}\n")).collect();

@@ -2,6 +2,7 @@
 //!
 //! A write to a TUN device runs the kernel's whole receive path inside the call, so what came of a packet can be read when it returns.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,7 +19,8 @@ use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, So
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::scenario::Event;
+use super::queue::Listener;
+use super::scenario::{Event, QueueWord};
 use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
 
 pub(crate) struct Kernel {
@@ -32,6 +34,8 @@ pub(crate) struct Kernel {
     delivered: Vec<OwnedFd>,
     /// Programs that listen.
     sockets: Vec<UdpSocket>,
+    /// Who listens at queues.
+    queues: BTreeMap<u16, Listener>,
     epoll: OwnedFd,
     buffer: Vec<u8>,
 }
@@ -119,6 +123,7 @@ impl Kernel {
             raw,
             delivered,
             sockets: Vec::new(),
+            queues: BTreeMap::new(),
             epoll,
             buffer: vec![0; 65_536],
         };
@@ -311,11 +316,27 @@ impl Side for Kernel {
                 }
             }
             Event::Wait(by) => std::thread::sleep(*by),
+            Event::Queue(QueueWord::Open { number, settings }) => {
+                self.queues.insert(*number, Listener::open(*number, *settings)?);
+            }
+            Event::Queue(QueueWord::Close(number)) => {
+                self.queues.remove(number).ok_or("nobody listens there")?.close()?;
+            }
+            Event::Queue(QueueWord::Decide {
+                number,
+                kind,
+                mark,
+                bytes,
+            }) => {
+                let listener = self.queues.get_mut(number).ok_or("nobody listens there")?;
+                listener.decide(*kind, *mark, bytes.as_deref())?;
+            }
         }
-        Ok(Answer {
-            sent: self.drain(),
-            tool,
-        })
+        let mut sent = self.drain();
+        for listener in self.queues.values_mut() {
+            sent.extend(listener.arrived()?);
+        }
+        Ok(Answer { sent, tool })
     }
 
     fn state(&mut self, depth: Depth) -> Result<Vec<Part>, String> {
@@ -359,7 +380,7 @@ fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
         "conntrack" => "conntrack",
         "sysctl" => "sysctl",
         "ip" => "ip",
-        "cat" if args.iter().all(|path| path.starts_with(LISTS)) => "cat",
+        "cat" if args.iter().all(|path| path.starts_with(LISTS) || path == QUEUES) => "cat",
         "echo" => return written(args),
         other => return Err(format!("`{other}` is not compared with a kernel's")),
     };
@@ -368,6 +389,8 @@ fn command(name: &str, args: &[String]) -> Result<Vec<String>, String> {
 
 /// Lists that rules share, which are the namespace's own.
 const LISTS: &str = "/proc/net/xt_recent/";
+/// And so are the queues at which somebody listens.
+const QUEUES: &str = "/proc/net/netfilter/nfnetlink_queue";
 
 /// A line into a list, by a shell that says no more of it than its `echo` does.
 fn written(args: &[String]) -> Result<Vec<String>, String> {

@@ -9,6 +9,7 @@ pub(crate) mod generate;
 pub(crate) mod kernel;
 pub(crate) mod ours;
 pub(crate) mod place;
+pub(crate) mod queue;
 pub(crate) mod record;
 pub(crate) mod scenario;
 pub(crate) mod sentence;

@@ -1,17 +1,19 @@
 //! nflab's side: the same lab that `nflab run` has, in process.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use nflab::base::{InterfaceId, Time};
 use nflab::cli::TOOLBOX;
-use nflab::engine::{Emission, Observer, Port, Report, Silent};
+use nflab::engine::{Emission, Observer, Port, QueueVerdict, Report, Silent};
 use nflab::explain::story::{Detail, Story};
 use nflab::lab::memory::Lab;
 use nflab::net::Route;
 use nflab::packet::{Credentials, Sender};
 
-use super::scenario::{Event, Scenario};
+use super::queue::queue_name;
+use super::scenario::{Event, QueueWord, Scenario};
 use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
 use super::tally::Tally;
 
@@ -27,6 +29,8 @@ pub(crate) struct Ours {
     pub watched: bool,
     /// When the other side had the next event; nothing: now.
     pub moment: Option<Duration>,
+    /// The ids that were given last at queues, as far as they have been looked at.
+    looked_at: BTreeMap<u16, u32>,
 }
 
 /// Beside a kernel time passes as it does there; beside a record only where the scenario says so.
@@ -96,6 +100,7 @@ impl Ours {
             tally: Tally::default(),
             watched: false,
             moment: None,
+            looked_at: BTreeMap::new(),
         };
         ours.look();
         // A new interface takes these from `default`; these two were there before.
@@ -164,6 +169,55 @@ impl Ours {
         sent.sort_by_key(|(at, _)| *at);
         let name = |at: usize| self.interfaces.get(at).map_or("local", |(_, name)| name).to_owned();
         sent.into_iter().map(|(at, bytes)| (name(at), bytes)).collect()
+    }
+
+    /// What came to queues since they were last looked at, under the queue, the hook and the mark.
+    fn queued(&mut self) -> Vec<(String, Vec<u8>)> {
+        let router = self.lab.machine.router();
+        let mut queued = Vec::new();
+        for queue in router.open_queues() {
+            let seen = self.looked_at.insert(queue.number, queue.last_id).unwrap_or(0);
+            for held in router.held_packets(queue.number, seen) {
+                queued.push((queue_name(queue.number, held.hook.chain(), held.mark), held.bytes));
+            }
+        }
+        queued
+    }
+
+    fn queue(&mut self, word: &QueueWord) -> Result<Vec<Emission>, String> {
+        match word {
+            QueueWord::Open { number, settings } => {
+                self.looked_at.remove(number);
+                let opened = self.lab.machine.router().listen_queue(*number, *settings);
+                opened.map_err(|error| error.to_string())?;
+            }
+            QueueWord::Close(number) => {
+                self.lab.machine.router().close_queue(*number);
+            }
+            QueueWord::Decide {
+                number,
+                kind,
+                mark,
+                bytes,
+            } => {
+                let verdict = QueueVerdict {
+                    kind: *kind,
+                    mark: *mark,
+                    bytes: bytes.clone(),
+                };
+                let mut story = Story::default();
+                let decided = self.lab.decide_observed(*number, verdict, &mut story);
+                let (_, report) = decided.ok_or_else(|| format!("nothing waits at queue {number}"))?;
+                if story.account().verdict != report.fate.verdict() {
+                    return Err(format!(
+                        "the report is {report:?}, and the story\n{}",
+                        story.account().json()
+                    ));
+                }
+                return Ok(self.lab.output().to_vec());
+            }
+        }
+        Ok(Vec::new())
     }
 
     fn catch_up(&mut self) {
@@ -244,6 +298,10 @@ impl Side for Ours {
                 answer.tool = Some(self.tool(name, args, input));
                 self.look();
             }
+            Event::Queue(word) => {
+                let emissions = self.queue(word)?;
+                answer.sent = self.sent(&emissions);
+            }
             Event::Wait(by) => {
                 let by = match self.clock {
                     // The other side has slept, and the clock was set.
@@ -254,6 +312,7 @@ impl Side for Ours {
                 answer.sent = self.sent(&emissions);
             }
         }
+        answer.sent.extend(self.queued());
         Ok(answer)
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nflab::base::InterfaceName;
 use nflab::cli::TOOLBOX;
+use nflab::engine::{QueueSettings, VerdictKind};
 use nflab::lab::memory::LOCAL;
 use nflab::lab::script::{self, Input, Kind, RouteWord};
 use nflab::lab::send::{self, Surroundings};
@@ -51,6 +52,24 @@ pub(crate) enum Event {
         input: String,
     },
     Wait(Duration),
+    Queue(QueueWord),
+}
+
+/// Somebody listens at a queue, or decides of what waits longest there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum QueueWord {
+    Open {
+        number: u16,
+        settings: QueueSettings,
+    },
+    Close(u16),
+    Decide {
+        number: u16,
+        kind: VerdictKind,
+        mark: Option<u32>,
+        /// What it becomes.
+        bytes: Option<Vec<u8>>,
+    },
 }
 
 impl Scenario {
@@ -135,6 +154,22 @@ fn event(kind: Kind) -> Result<Event, String> {
         Kind::Sender(Sender::Program(credentials)) => Event::Sender(credentials),
         Kind::Sender(_) => return Err("a kernel knows whose each socket is: say `sender USER:GROUP`".into()),
         Kind::Advance(by) => Event::Wait(by),
+        Kind::Queue(script::QueueWord::Open { number, settings }) => Event::Queue(QueueWord::Open { number, settings }),
+        Kind::Queue(script::QueueWord::Close(number)) => Event::Queue(QueueWord::Close(number)),
+        Kind::Queue(script::QueueWord::Decide {
+            number,
+            kind,
+            mark,
+            packet,
+        }) => {
+            let built = packet.map(|draft| send::build(&draft, &Nothing).map_err(|error| error.to_string()));
+            Event::Queue(QueueWord::Decide {
+                number,
+                kind,
+                mark,
+                bytes: built.transpose()?,
+            })
+        }
         Kind::Tool(call) | Kind::ExpectFail(call) => Event::Tool {
             name: call.name,
             args: call.args,
@@ -207,6 +242,26 @@ pub(crate) fn write_event(text: &mut String, event: &Event) {
             } else {
                 text.push_str(&format!(" <<'END'\n{}\nEND\n", input.trim_end_matches('\n')));
             }
+        }
+        Event::Queue(QueueWord::Open { number, settings }) => {
+            text.push_str(&format!("queue {number} open maximum {}", settings.maximum));
+            text.push_str(if settings.fail_open { " fail-open\n" } else { "\n" });
+        }
+        Event::Queue(QueueWord::Close(number)) => text.push_str(&format!("queue {number} close\n")),
+        Event::Queue(QueueWord::Decide {
+            number,
+            kind,
+            mark,
+            bytes,
+        }) => {
+            text.push_str(&format!("queue {number} {}", kind.name()));
+            if let Some(mark) = mark {
+                text.push_str(&format!(" mark {mark}"));
+            }
+            if let Some(bytes) = bytes {
+                text.push_str(&format!(" as {}", sentence::of(bytes)));
+            }
+            text.push('\n');
         }
         Event::Wait(by) => text.push_str(&format!("advance {}ms\n", by.as_millis())),
     }

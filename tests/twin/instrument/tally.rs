@@ -33,7 +33,7 @@ impl Tally {
             Reason::Malformed(_) => "a match: cut short".into(),
             Reason::DroppedByMatch(_) => "a match: dropped".into(),
             Reason::WalkTooLong(_) => "a walk: too long".into(),
-            Reason::Queued(_) => "queued".into(),
+            Reason::Queued(_) | Reason::Held { .. } => "queued".into(),
             other => format!("{other:?}"),
         };
         self.add("stopped by", &why, 1);

@@ -1,0 +1,280 @@
+//! Queues (`-j QUEUE`, `-j NFQUEUE`): a packet is held for who listens at its queue, and goes on when that one has decided.
+//!
+//! What is held is the packet with what tracking says of it, and where it goes on. Only packets that a rule queues come here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::net::IpAddr;
+
+use super::pass::{Onward, Transit};
+use crate::base::sync::Mutex;
+use crate::base::{InterfaceId, Random};
+use crate::net::OutputKey;
+use crate::packet::Packet;
+use crate::rule::{Hook, QueueTo};
+
+/// How somebody listens at a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// So many packets wait at most.
+    pub maximum: u32,
+    /// What finds the queue full goes on behind its table instead of being dropped.
+    pub fail_open: bool,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            maximum: 1024,
+            fail_open: false,
+        }
+    }
+}
+
+/// What is decided of a held packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueVerdict {
+    pub kind: VerdictKind,
+    /// The packet's mark from now on.
+    pub mark: Option<u32>,
+    /// The packet's bytes from now on, from its IP header on. What is no whole packet of the same family is dropped.
+    pub bytes: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerdictKind {
+    /// It goes on behind the table that queued it.
+    Accept,
+    Drop,
+    /// It comes to the table that queued it once more.
+    Repeat,
+}
+
+impl VerdictKind {
+    pub const ALL: [Self; 3] = [Self::Accept, Self::Drop, Self::Repeat];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Drop => "drop",
+            Self::Repeat => "repeat",
+        }
+    }
+}
+
+impl From<VerdictKind> for QueueVerdict {
+    fn from(kind: VerdictKind) -> Self {
+        Self {
+            kind,
+            mark: None,
+            bytes: None,
+        }
+    }
+}
+
+/// A packet that waits, as who listens sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldPacket {
+    /// What a verdict calls it; each queue counts its own, from 1.
+    pub id: u32,
+    pub hook: Hook,
+    pub input: Option<InterfaceId>,
+    pub output: Option<InterfaceId>,
+    pub mark: u32,
+    pub bytes: Vec<u8>,
+}
+
+/// A queue at which somebody listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenQueue {
+    pub number: u16,
+    pub settings: QueueSettings,
+    /// Packets that wait.
+    pub waiting: u32,
+    /// Packets that found it full and were dropped.
+    pub dropped: u32,
+    /// The id that was given last; 0 before the first.
+    pub last_id: u32,
+}
+
+/// Somebody listens there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueTaken(pub u16);
+
+impl fmt::Display for QueueTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "somebody listens at queue {} already", self.0)
+    }
+}
+
+impl std::error::Error for QueueTaken {}
+
+/// A packet, what is known of it, and where it goes on.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) place: QueuedAt,
+    pub(super) transit: Transit,
+    pub(super) onward: Onward,
+    /// The packet's number at its worker.
+    pub(super) number: u64,
+}
+
+/// Where a packet was queued.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueuedAt {
+    pub(super) queue: u16,
+    pub(super) id: u32,
+    pub(super) hook: Hook,
+    /// The stage of the hook whose rules queued it.
+    pub(super) stage: usize,
+    /// What its way out depended on when it came to that stage.
+    pub(super) key: OutputKey,
+}
+
+/// What a packet finds at a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nobody,
+    Full {
+        fail_open: bool,
+    },
+    /// A place is kept for it, under this id.
+    Place(u32),
+}
+
+/// All queues at which somebody listens.
+#[derive(Debug, Default)]
+pub(super) struct Queues(Mutex<BTreeMap<u16, Queue>>);
+
+#[derive(Debug)]
+struct Queue {
+    shown: OpenQueue,
+    held: VecDeque<Held>,
+}
+
+impl Queues {
+    pub(super) fn open(&self, number: u16, settings: QueueSettings) -> Result<(), QueueTaken> {
+        let mut queues = self.0.lock();
+        if queues.contains_key(&number) {
+            return Err(QueueTaken(number));
+        }
+        let shown = OpenQueue {
+            number,
+            settings,
+            waiting: 0,
+            dropped: 0,
+            last_id: 0,
+        };
+        let held = VecDeque::new();
+        queues.insert(number, Queue { shown, held });
+        Ok(())
+    }
+
+    /// What waited there is gone; how many packets that were, where somebody listened.
+    pub(super) fn close(&self, number: u16) -> Option<u32> {
+        let closed = self.0.lock().remove(&number);
+        closed.map(|queue| queue.held.len() as u32)
+    }
+
+    pub(super) fn shown(&self) -> Vec<OpenQueue> {
+        self.0.lock().values().map(|queue| queue.shown).collect()
+    }
+
+    /// Takes a place for a packet.
+    pub(super) fn find(&self, number: u16) -> Found {
+        let mut queues = self.0.lock();
+        let Some(Queue { shown, .. }) = queues.get_mut(&number) else {
+            return Found::Nobody;
+        };
+        if shown.waiting >= shown.settings.maximum {
+            let fail_open = shown.settings.fail_open;
+            shown.dropped = shown.dropped.wrapping_add(u32::from(!fail_open));
+            return Found::Full { fail_open };
+        }
+        shown.waiting += 1;
+        shown.last_id = shown.last_id.wrapping_add(1);
+        Found::Place(shown.last_id)
+    }
+
+    /// Puts a packet at its place. Where the queue was closed since, it is gone.
+    pub(super) fn put(&self, held: Held) {
+        if let Some(queue) = self.0.lock().get_mut(&held.place.queue) {
+            queue.held.push_back(held);
+        }
+    }
+
+    pub(super) fn take(&self, number: u16, id: u32) -> Option<Held> {
+        let mut queues = self.0.lock();
+        let queue = queues.get_mut(&number)?;
+        let at = queue.held.iter().position(|held| held.place.id == id)?;
+        queue.shown.waiting -= 1;
+        queue.held.remove(at)
+    }
+
+    /// What waits at a queue behind an id, the oldest first.
+    pub(super) fn held(&self, number: u16, after: u32) -> Vec<HeldPacket> {
+        let queues = self.0.lock();
+        let held = queues.get(&number).into_iter().flat_map(|queue| &queue.held);
+        held.filter(|held| held.place.id > after)
+            .map(|Held { place, transit, .. }| HeldPacket {
+                id: place.id,
+                hook: place.hook,
+                input: transit.packet.input,
+                output: transit.packet.output,
+                mark: transit.packet.mark,
+                bytes: transit.packet.bytes().to_vec(),
+            })
+            .collect()
+    }
+
+    /// Drops what came in by an interface, or was to leave by one, of which this is said.
+    pub(super) fn forget(&self, is_lost: impl Fn(InterfaceId) -> bool) {
+        for Queue { shown, held } in self.0.lock().values_mut() {
+            let before = held.len();
+            held.retain(|it| {
+                let packet = &it.transit.packet;
+                ![packet.input, packet.output].into_iter().flatten().any(&is_lost)
+            });
+            shown.waiting -= (before - held.len()) as u32;
+        }
+    }
+
+    /// Somebody listens at the same ones, where nothing waits.
+    pub(super) fn copy(&self) -> Self {
+        let copy = Self::default();
+        for shown in self.shown() {
+            let _ = copy.open(shown.number, shown.settings);
+        }
+        copy
+    }
+}
+
+/// The queue of a packet among several: the worker's own, or one for all that these two hosts send each other by a protocol. The kernel spreads them
+/// so too, by a number that it draws when it starts.
+pub(super) fn choose(to: QueueTo, packet: &Packet, worker: usize, seed: u64) -> u16 {
+    let count = u32::from(to.last - to.first) + 1;
+    let offset = match (count, to.by_processor) {
+        (1, _) => 0,
+        (_, true) => worker as u32 % count,
+        (_, false) => {
+            let (one, other) = (packet.source(), packet.destination());
+            let words = [number(one.min(other)), number(one.max(other)), packet.protocol().into()];
+            let mixed = words
+                .iter()
+                .flat_map(|word: &u128| [*word as u64, (*word >> 64) as u64])
+                .fold(seed, |mixed, word| Random::new(mixed ^ word).next_u64());
+            Random::new(mixed).below(count)
+        }
+    };
+    to.first + offset as u16
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(it) => it.to_bits().into(),
+        IpAddr::V6(it) => it.to_bits(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

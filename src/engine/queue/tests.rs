@@ -1,0 +1,146 @@
+//! Packets that wait, and those who decide of them.
+
+use super::{QueueSettings, QueueTaken, QueueVerdict, VerdictKind, choose};
+use crate::engine::example::{Example, Way, fate, table};
+use crate::net::example::{LAN, net, udp};
+use crate::packet::Packet;
+use crate::rule::{QueueTo, Table};
+
+fn queueing() -> Example {
+    let forward = table(Table::Filter, &[("FORWARD", &["queue", "yes"])]);
+    let mangle = table(Table::Mangle, &[("POSTROUTING", &["yes"])]);
+    Example::with(net(), [forward, mangle])
+}
+
+fn comes(example: &mut Example) -> String {
+    let bytes = udp("10.0.0.2", "198.18.0.9", 8).bytes();
+    fate(&example.receive(LAN, &bytes).1)
+}
+
+fn decide(example: &mut Example, id: u32, verdict: impl Into<QueueVerdict>) -> Option<(Way, String)> {
+    let mut way = Way::default();
+    let (router, worker) = (&example.router, &mut example.worker);
+    let report = router.reinject(worker, example.now, (0, id), verdict.into(), &mut way)?;
+    Some((way, fate(&report)))
+}
+
+#[test]
+fn it_goes_on_behind_its_table_or_comes_to_it_again() {
+    let mut example = queueing();
+    example.router.listen_queue(0, QueueSettings::default()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(comes(&mut example), "held at queue 0 by rule 1 of filter FORWARD");
+        assert!(example.worker.output().is_empty());
+    }
+    let (way, became) = decide(&mut example, 2, VerdictKind::Accept).unwrap();
+    assert_eq!((became.as_str(), example.worker.output().len()), ("Forwarded", 1));
+    // No rule of the table that queued it is asked any more.
+    assert_eq!(way.rules, ["POSTROUTING 1", "POSTROUTING Accept"]);
+    let (way, became) = decide(&mut example, 1, VerdictKind::Repeat).unwrap();
+    assert_eq!(became, "held at queue 0 by rule 1 of filter FORWARD");
+    assert_eq!(way.rules, ["FORWARD 1"]);
+    let (_, became) = decide(&mut example, 3, VerdictKind::Drop).unwrap();
+    assert_eq!(became, "dropped by who listens at queue 0");
+    assert!(decide(&mut example, 3, VerdictKind::Accept).is_none());
+    // What came again waits behind the others, under a new id.
+    let waiting: Vec<u32> = example.router.held_packets(0, 0).iter().map(|it| it.id).collect();
+    assert_eq!(waiting, [4]);
+}
+
+#[test]
+fn it_may_become_another() {
+    let mut example = queueing();
+    example.router.listen_queue(0, QueueSettings::default()).unwrap();
+    let changed = udp("10.0.0.2", "198.18.0.9", 80).bytes();
+    for (bytes, expected) in [
+        (changed.clone(), "Forwarded"),
+        (
+            changed[..40].to_vec(),
+            "dropped: what who listens at queue 0 made of it is no packet of its family",
+        ),
+        (
+            Vec::new(),
+            "dropped: what who listens at queue 0 made of it is no packet of its family",
+        ),
+    ] {
+        comes(&mut example);
+        let id = example.router.open_queues()[0].last_id;
+        let verdict = QueueVerdict {
+            kind: VerdictKind::Accept,
+            mark: Some(7),
+            bytes: Some(bytes),
+        };
+        assert_eq!(decide(&mut example, id, verdict).unwrap().1, expected);
+    }
+    let left: Vec<usize> = example.worker.output().iter().map(|it| it.bytes.len()).collect();
+    assert!(left.is_empty());
+}
+
+#[test]
+fn a_queue_holds_so_many_and_none_when_it_is_closed() {
+    let mut example = queueing();
+    assert_eq!(
+        comes(&mut example),
+        "queued by rule 1 of filter FORWARD, and nobody listens"
+    );
+    let settings = QueueSettings {
+        maximum: 1,
+        fail_open: false,
+    };
+    example.router.listen_queue(0, settings).unwrap();
+    assert_eq!(example.router.listen_queue(0, settings), Err(QueueTaken(0)));
+    assert_eq!(comes(&mut example), "held at queue 0 by rule 1 of filter FORWARD");
+    assert_eq!(
+        comes(&mut example),
+        "dropped at rule 1 of filter FORWARD: queue 0 is full"
+    );
+    let shown = example.router.open_queues()[0];
+    assert_eq!((shown.waiting, shown.dropped, shown.last_id), (1, 1, 1));
+    assert_eq!(example.router.close_queue(0), Some(1));
+    assert_eq!(example.router.close_queue(0), None);
+    assert!(decide(&mut example, 1, VerdictKind::Accept).is_none());
+    let settings = QueueSettings {
+        fail_open: true,
+        ..settings
+    };
+    example.router.listen_queue(0, settings).unwrap();
+    comes(&mut example);
+    assert_eq!(comes(&mut example), "Forwarded");
+    assert_eq!(example.router.open_queues()[0].dropped, 0);
+}
+
+#[test]
+fn it_is_gone_with_its_interface() {
+    let mut example = queueing();
+    example.router.listen_queue(0, QueueSettings::default()).unwrap();
+    comes(&mut example);
+    let down = example.router.configure(|config| config.net.set_link_up(LAN, false));
+    down.unwrap();
+    assert_eq!(example.router.open_queues()[0].waiting, 0);
+    assert!(decide(&mut example, 1, VerdictKind::Accept).is_none());
+}
+
+#[test]
+fn both_directions_wait_at_one_of_several_queues() {
+    let to = QueueTo {
+        first: 5,
+        last: 8,
+        ..QueueTo::FIRST
+    };
+    let packet = |from, to| Packet::parse(udp(from, to, 8).bytes()).unwrap();
+    let mut met = [false; 4];
+    for host in [
+        "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7", "10.0.0.8", "10.0.0.9", "10.0.1.2",
+        "10.0.1.3", "10.0.1.4", "10.0.1.5", "10.0.1.6", "10.0.1.7", "10.0.1.8", "10.0.1.9", "10.0.2.2", "10.0.2.3",
+    ] {
+        let there = choose(to, &packet(host, "198.18.0.9"), 0, 1);
+        assert_eq!(there, choose(to, &packet("198.18.0.9", host), 3, 1));
+        met[usize::from(there - 5)] = true;
+    }
+    assert_eq!(met, [true; 4]);
+    let by_processor = QueueTo {
+        by_processor: true,
+        ..to
+    };
+    assert_eq!(choose(by_processor, &packet("10.0.0.2", "198.18.0.9"), 6, 1), 7);
+}
