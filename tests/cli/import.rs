@@ -108,7 +108,7 @@ start)
     done
     /usr/sbin/iptables -t nat -A POSTROUTING -o eth0 -j MASQUERADE ;;
 broken)
-    iptables -A INPUT -m recent --set ;;
+    iptables -A INPUT -m cluster --cluster-total-nodes 2 ;;
 esac
 iptables-save > /etc/nflab-import-test-must-not-be-there
 echo done
@@ -204,7 +204,7 @@ fn a_script_whose_rules_are_not_taken_is_refused() {
     let ran = bench.nflab(&["import", "fw.sh", "--argument", "broken"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
     assert!(
-        ran.err.contains("fw.sh: cannot be read: `iptables -A INPUT -m recent --set` failed: iptables v1.8.9 (legacy): match recent is not there yet in nflab 0.1"),
+        ran.err.contains("fw.sh: cannot be read: `iptables -A INPUT -m cluster --cluster-total-nodes 2` failed: iptables v1.8.9 (legacy): match cluster is not there yet in nflab 0.1"),
         "{}",
         ran.err
     );
