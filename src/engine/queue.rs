@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::net::IpAddr;
+use std::hash::{Hash, Hasher};
 
 use super::pass::{Onward, Transit};
 use crate::base::sync::Mutex;
@@ -258,21 +258,26 @@ pub(super) fn choose(to: QueueTo, packet: &Packet, worker: usize, seed: u64) -> 
         (_, true) => worker as u32 % count,
         (_, false) => {
             let (one, other) = (packet.source(), packet.destination());
-            let words = [number(one.min(other)), number(one.max(other)), packet.protocol().into()];
-            let mixed = words
-                .iter()
-                .flat_map(|word: &u128| [*word as u64, (*word >> 64) as u64])
-                .fold(seed, |mixed, word| Random::new(mixed ^ word).next_u64());
-            Random::new(mixed).below(count)
+            let mut mixed = Mixed(seed);
+            (one.min(other), one.max(other), packet.protocol()).hash(&mut mixed);
+            Random::new(mixed.0).below(count)
         }
     };
     to.first + offset as u16
 }
 
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(it) => it.to_bits().into(),
-        IpAddr::V6(it) => it.to_bits(),
+/// A number of all that is written to it.
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = Random::new(self.0 ^ u64::from(*byte)).next_u64();
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
