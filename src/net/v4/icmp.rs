@@ -11,6 +11,7 @@ use crate::net::{
 use crate::packet::Packet;
 use crate::wire::icmpv4::{self, kind, time_exceeded, unreachable};
 use crate::wire::ipv4::{self, MIN_HEADER};
+use crate::wire::{be16, put16};
 
 /// An ICMP message about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +220,11 @@ impl Net {
             source: own,
             destination,
         };
-        let segment = icmpv4::emit(message.kind, message.code, message.info, payload);
+        let mut segment = icmpv4::emit(message.kind, message.code, message.info, payload);
+        // Seen: the kernel begins its sum with all ones, so the checksum of nothing but zeros is zero. Only the answer to an empty ping can be that.
+        if be16(&segment, 2) == 0xffff {
+            put16(&mut segment, 2, 0);
+        }
         self.outgoing(repr, &options, &segment, route, mark)
             .ok_or(Suppressed::NoRouteBack)
     }
