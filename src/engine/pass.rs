@@ -33,6 +33,8 @@ pub(super) struct Pass<'a, O> {
     icmp_is_sending: bool,
     /// The packet that goes out next is a program's: what comes back of it is looked at before it leaves.
     is_by_program: bool,
+    /// A program's call is sending, and what it sends has not come round.
+    is_within_a_call: bool,
     /// The packet at hand is a copy, or caused by one: no rule copies it again.
     is_beside: bool,
     /// The place that a queue keeps for the packet which a hook has just stopped.
@@ -89,6 +91,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             observer,
             loops: 0,
             icmp_is_sending: false,
+            is_within_a_call: false,
             is_by_program: false,
             is_beside: false,
             queued: None,
@@ -168,6 +171,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             });
         }
         self.is_by_program = true;
+        self.is_within_a_call = true;
         let report = self.outward(Outgoing { packet, route }, Tracking::default());
         self.come_round();
         self.see_report(report)
@@ -556,8 +560,18 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
     fn come_round(&mut self) {
+        let is_within_a_call = std::mem::take(&mut self.is_within_a_call);
         while let Some(looped) = self.worker.looped.pop_front() {
             self.come_in_again(looped);
+        }
+        self.is_within_a_call = is_within_a_call;
+    }
+
+    /// Copies went beside the packet while it walked a table. Seen: where a program's call sends it, the kernel lets in what comes round as soon as
+    /// the walk is over; else, what comes round waits until the packet is through.
+    pub(super) fn copies_were_sent(&mut self) {
+        if self.is_within_a_call {
+            self.come_round();
         }
     }
 

@@ -168,16 +168,21 @@ impl<O: Observer> Pass<'_, O> {
     #[inline(never)]
     fn walk(&mut self, hook: Hook, at: usize, table: Table, transit: &mut Transit) -> Result<Passed, Reason> {
         let mut walked = self.walk_on(hook, table, None, transit);
+        let mut is_copied = false;
         let decision = loop {
             match walked {
                 None => return Ok(Passed::Accepted),
                 Some(Walked::Decided(decision)) => break decision,
                 Some(Walked::Beside(to, pause)) => {
                     self.send_beside(hook, transit, to);
+                    is_copied = true;
                     walked = self.walk_on(hook, table, Some(pause), transit);
                 }
             }
         };
+        if is_copied {
+            self.copies_were_sent();
+        }
         let Some(live) = self.live.of(transit.packet.family()).table(table) else {
             return Ok(Passed::Accepted);
         };
