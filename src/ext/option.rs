@@ -33,6 +33,8 @@ pub struct OptionSpec {
     pub required: bool,
     /// Options that must be given with it.
     pub together_with: &'static [&'static str],
+    /// An option that must have been given before it, and what is said where it was not.
+    pub behind: Option<(&'static str, &'static str)>,
     /// What the tool says of a value that it takes all the same, in lines.
     pub remark: Option<fn(&str) -> Option<String>>,
     pub help: &'static str,
@@ -181,6 +183,7 @@ impl<T> Opt<T> {
             repeat: Repeat::Once,
             required: false,
             together_with: &[],
+            behind: None,
             remark: None,
             help,
         };
@@ -204,6 +207,12 @@ impl<T> Opt<T> {
     /// These must be given with it.
     pub const fn together_with(mut self, others: &'static [&'static str]) -> Self {
         self.spec.together_with = others;
+        self
+    }
+
+    /// That one must have been given before it, or the tool says this.
+    pub const fn behind<U>(mut self, other: Opt<U>, message: &'static str) -> Self {
+        self.spec.behind = Some((other.spec.name, message));
         self
     }
 
@@ -485,6 +494,11 @@ pub fn parse_value(
         return Err(UsageError::parameter(format!(
             "{extension}: option \"--{name}\" cannot be inverted.\n"
         )));
+    }
+    if let Some((other, message)) = spec.behind
+        && !given.names(other)
+    {
+        return Err(UsageError::parameter(message));
     }
     value::parse(spec, extension, args, given)
 }

@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn each_place_offers_what_fits() {
-        assert_eq!(offers("sen"), ["send"]);
+        assert_eq!(offers("sen"), ["send", "sender"]);
         assert_eq!(offers("iptables -t m"), ["mangle"]);
         assert_eq!(offers("iptables -A FO"), ["FORWARD"]);
         assert_eq!(offers("iptables -t nat -A PO"), ["POSTROUTING"]);

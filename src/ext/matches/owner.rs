@@ -54,6 +54,10 @@ const SOCKET: Opt<()> = Opt::flag("socket-exists", "it came from a socket").inve
 const SUPPLEMENTARY: Opt<()> = Opt::flag(
     "suppl-groups",
     "with --gid-owner before it: or one of the user's further groups is",
+)
+.behind(
+    GID,
+    "owner: Bad value for \"--suppl-groups\" option: \"you need to use --gid-owner first\"",
 );
 
 fn bad_value(option: &str, text: &str) -> UsageError {
@@ -74,13 +78,6 @@ fn ids(text: &str, names: &[(u32, &str)]) -> Option<Ids> {
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    if given.has(SUPPLEMENTARY) {
-        let at = |name| given.options.iter().position(|option| option.spec.name == name);
-        let (group, further) = (at(GID.name()), at(SUPPLEMENTARY.name()));
-        if group.is_none_or(|group| Some(group) > further) {
-            return Err(bad_value(SUPPLEMENTARY.name(), "you need to use --gid-owner first"));
-        }
-    }
     Ok(Arc::new(Owner {
         socket: given.get(SOCKET).map(|asked| !asked.inverted),
         user: given.get(UID),
@@ -241,6 +238,8 @@ impl std::fmt::Display for Range<'_> {
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         let mut options = Options::default();
+        // They stand in this order: what is out of it belongs to another of these matches.
+        let mut left = ["socket", "UID", "GID"].as_slice();
         let mut is_any = false;
         loop {
             let mut ahead = *it;
@@ -248,8 +247,13 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
             if ahead.word("owner").is_none() {
                 break;
             }
+            let what = ahead.take()?;
+            let Some(at) = left.iter().position(|it| *it == what) else {
+                break;
+            };
+            left = &left[at + 1..];
             is_any = true;
-            match ahead.take()? {
+            match what {
                 "socket" => {
                     ahead.word("exists")?;
                     options.push(inverted, SOCKET.name(), "");
