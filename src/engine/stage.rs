@@ -131,7 +131,7 @@ impl<O: Observer> Pass<'_, O> {
 
     /// Gathers fragments; the packet becomes the whole when the last one is there.
     pub(super) fn defragment(&mut self, user: DefragUser, transit: &mut Transit) -> Result<(), Reason> {
-        let (input, output, mark) = (transit.packet.input, transit.packet.output, transit.packet.mark);
+        let (input, output) = (transit.packet.input, transit.packet.output);
         let sender = transit.packet.sender.clone();
         let pushed = self
             .router
@@ -142,7 +142,6 @@ impl<O: Observer> Pass<'_, O> {
                 transit.packet = packet;
                 transit.packet.input = input;
                 transit.packet.output = output;
-                transit.packet.mark = mark;
                 transit.packet.sender = sender;
                 if O::WATCHING {
                     self.observer.see(Event::Reassembled {
