@@ -23,23 +23,26 @@ pub(crate) fn main() {
         return;
     }
     println!("\nrunning {} tests", chosen.len());
-    let mut failed = Vec::new();
+    let (mut passed, mut failed, mut not_run) = (0, Vec::new(), 0);
     for (name, test) in &chosen {
         if !require_root_or_skip(name) {
+            not_run += 1;
             failed.extend(std::env::var_os("NFLAB_REQUIRE_KERNEL").map(|_| *name));
             continue;
         }
         match catch_unwind(AssertUnwindSafe(test)) {
-            Ok(()) => println!("test {name} ... ok"),
+            Ok(()) => {
+                passed += 1;
+                println!("test {name} ... ok");
+            }
             Err(_) => {
                 println!("test {name} ... FAILED");
                 failed.push(*name);
             }
         }
     }
-    let passed = chosen.len() - failed.len();
     println!(
-        "\ntest result: {passed} passed or skipped; {} failed {failed:?}\n",
+        "\ntest result: {passed} passed; {not_run} not run, for want of root; {} failed {failed:?}\n",
         failed.len()
     );
     exit(i32::from(!failed.is_empty()));
