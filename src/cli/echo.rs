@@ -42,11 +42,11 @@ fn write_shared(machine: &Machine, directory: &str, name: &str, text: &str) -> T
     match machine.write_shared(directory, name, format!("{text}\n").as_bytes()) {
         Some(Ok(())) => ToolOutput::default(),
         Some(Err(refused)) => ToolOutput {
-            advice: format!("expected {}", refused.expected),
+            advice: format!("expected {}\n", refused.expected),
             ..ToolOutput::failure(1, "echo: write error: Invalid argument\n")
         },
         None => ToolOutput {
-            advice: format!("no rule in force names {name}"),
+            advice: format!("no rule in force names {name}\n"),
             ..ToolOutput::failure(1, format!("echo: {file}: No such file or directory\n"))
         },
     }
