@@ -560,17 +560,15 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
     fn come_round(&mut self) {
-        let is_within_a_call = std::mem::take(&mut self.is_within_a_call);
         while let Some(looped) = self.worker.looped.pop_front() {
             self.come_in_again(looped);
         }
-        self.is_within_a_call = is_within_a_call;
     }
 
     /// Copies went beside the packet while it walked a table. Seen: where a program's call sends it, the kernel lets in what comes round as soon as
-    /// the walk is over; else, what comes round waits until the packet is through.
+    /// that walk is over, not those of the copies within it; else, what comes round waits until the packet is through.
     pub(super) fn copies_were_sent(&mut self) {
-        if self.is_within_a_call {
+        if self.is_within_a_call && !self.is_beside {
             self.come_round();
         }
     }
@@ -605,7 +603,11 @@ impl<'a, O: Observer> Pass<'a, O> {
             tracking.state = None;
         }
         self.see_arrival(Some(interface), packet.bytes());
-        self.inward(&mut transit, Some((delivery, forwarding)))
+        // What it causes is not the call's any more.
+        let is_within_a_call = std::mem::take(&mut self.is_within_a_call);
+        let report = self.inward(&mut transit, Some((delivery, forwarding)));
+        self.is_within_a_call = is_within_a_call;
+        report
     }
 
     /// The packet at hand goes no further; if a rule rejected it, its sender is told.
