@@ -202,6 +202,7 @@ const DRAWN: Drawn = drawn(
                 "192.0.2.9",
                 "10.0.0.2",
                 "203.0.113.9",
+                "10.0.0.255",
                 "192.0.2.1",
                 "127.0.0.1",
             ],
@@ -209,11 +210,7 @@ const DRAWN: Drawn = drawn(
         draw.maybe(4, &OIF.spec, &["lan", "wan", "nowhere"]);
     },
 )
-.in_one_scenario_of(4)
-.without(&[(
-    "TEE to a broadcast address",
-    "the kernel answers what the router hears of the copy among what it answers of the packet in another order; not settled yet",
-)]);
+.in_one_scenario_of(4);
 
 #[cfg(test)]
 mod tests {

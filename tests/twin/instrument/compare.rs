@@ -69,9 +69,11 @@ pub(crate) fn compare(
         let began = Instant::now();
         // The kernel has a packet at once; before a command looks at anything a while passes.
         let moment = matches!(event, Event::Packet { .. }).then(tick);
-        let their_answer = theirs.happen(event)?;
+        let mut their_answer = theirs.happen(event)?;
         own.moment = moment;
-        let own_answer = own.happen(event)?;
+        let mut own_answer = own.happen(event)?;
+        heard_by_protocols(&mut their_answer.sent);
+        heard_by_protocols(&mut own_answer.sent);
         if takes(event) {
             let left = own.state(Depth::Sums)?;
             let left = left.iter().find(|part| part.title == FLOWS);
@@ -306,6 +308,25 @@ fn same_later_header(theirs: &[u8], own: &[u8]) -> bool {
         identify(&mut mine, theirs);
     }
     mine == theirs[..header]
+}
+
+/// What reached the router, protocol by protocol, where its order between them cannot be told: a socket for each hears it, and they are read by
+/// turns, which is the order of arrival only while none has more than one.
+fn heard_by_protocols(sent: &mut [(String, Vec<u8>)]) {
+    let from = sent
+        .iter()
+        .position(|(there, _)| there == "local")
+        .unwrap_or(sent.len());
+    let heard = &mut sent[from..];
+    let protocol = |bytes: &[u8]| bytes.get(9).copied();
+    let has_several = |at: usize| {
+        heard[..at]
+            .iter()
+            .any(|(_, bytes)| protocol(bytes) == protocol(&heard[at].1))
+    };
+    if (0..heard.len()).any(has_several) {
+        heard.sort_by_key(|(_, bytes)| protocol(bytes));
+    }
 }
 
 /// Fragments of one packet put together again, because a port stands in the first of them and the checksum over it in another.

@@ -42,6 +42,11 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
                the other side",
     },
     Freedom {
+        what: "the order between TCP, UDP and ICMP of what reaches the router, where it gets several of one of them at once",
+        why: "a socket for each hears them, which does not say when",
+        held: "the order of each protocol's own, and all bytes",
+    },
+    Freedom {
         what: "the times in a list of `-m recent`, and the order of its addresses",
         why: "the kernel prints jiffies since it was started, in the order of a hash with a secret",
         held: "both have the same addresses, each with the same TTL, as many times, and the same place for the next; whether a time is long enough ago \
