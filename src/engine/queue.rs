@@ -123,7 +123,7 @@ pub(super) struct Held {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QueuedAt {
     pub(super) queue: u16,
-    pub(super) id: u32,
+    pub(super) kept: Kept,
     pub(super) hook: Hook,
     /// The stage of the hook whose rules queued it.
     pub(super) stage: usize,
@@ -138,23 +138,39 @@ pub(super) enum Found {
     Full {
         fail_open: bool,
     },
-    /// A place is kept for it, under this id.
-    Place(u32),
+    /// A place is kept for it.
+    Place(Kept),
+}
+
+/// A place at a queue: under this id, since the queue was opened for the so-manieth time. Who closes a queue and opens it again meanwhile finds
+/// nothing there that came before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) id: u32,
+    opening: u64,
 }
 
 /// All queues at which somebody listens.
 #[derive(Debug, Default)]
-pub(super) struct Queues(Mutex<BTreeMap<u16, Queue>>);
+pub(super) struct Queues(Mutex<Opened>);
+
+#[derive(Debug, Default)]
+struct Opened {
+    queues: BTreeMap<u16, Queue>,
+    /// How often one was opened.
+    times: u64,
+}
 
 #[derive(Debug)]
 struct Queue {
     shown: OpenQueue,
+    opening: u64,
     held: VecDeque<Held>,
 }
 
 impl Queues {
     pub(super) fn open(&self, number: u16, settings: QueueSettings) -> Result<(), QueueTaken> {
-        let mut queues = self.0.lock();
+        let Opened { queues, times } = &mut *self.0.lock();
         if queues.contains_key(&number) {
             return Err(QueueTaken(number));
         }
@@ -165,25 +181,26 @@ impl Queues {
             dropped: 0,
             last_id: 0,
         };
-        let held = VecDeque::new();
-        queues.insert(number, Queue { shown, held });
+        *times += 1;
+        let (opening, held) = (*times, VecDeque::new());
+        queues.insert(number, Queue { shown, opening, held });
         Ok(())
     }
 
     /// What waited there is gone; how many packets that were, where somebody listened.
     pub(super) fn close(&self, number: u16) -> Option<u32> {
-        let closed = self.0.lock().remove(&number);
+        let closed = self.0.lock().queues.remove(&number);
         closed.map(|queue| queue.held.len() as u32)
     }
 
     pub(super) fn shown(&self) -> Vec<OpenQueue> {
-        self.0.lock().values().map(|queue| queue.shown).collect()
+        self.0.lock().queues.values().map(|queue| queue.shown).collect()
     }
 
     /// Takes a place for a packet.
     pub(super) fn find(&self, number: u16) -> Found {
-        let mut queues = self.0.lock();
-        let Some(Queue { shown, .. }) = queues.get_mut(&number) else {
+        let mut opened = self.0.lock();
+        let Some(Queue { shown, opening, .. }) = opened.queues.get_mut(&number) else {
             return Found::Nobody;
         };
         if shown.waiting >= shown.settings.maximum {
@@ -193,31 +210,36 @@ impl Queues {
         }
         shown.waiting += 1;
         shown.last_id = shown.last_id.wrapping_add(1);
-        Found::Place(shown.last_id)
+        Found::Place(Kept {
+            id: shown.last_id,
+            opening: *opening,
+        })
     }
 
-    /// Puts a packet at its place. Where the queue was closed since, it is gone.
+    /// Puts a packet at its place. Where the queue was closed since, it is gone, also if it was opened again.
     pub(super) fn put(&self, held: Held) {
-        if let Some(queue) = self.0.lock().get_mut(&held.place.queue) {
+        let mut opened = self.0.lock();
+        let queue = opened.queues.get_mut(&held.place.queue);
+        if let Some(queue) = queue.filter(|it| it.opening == held.place.kept.opening) {
             queue.held.push_back(held);
         }
     }
 
     pub(super) fn take(&self, number: u16, id: u32) -> Option<Held> {
-        let mut queues = self.0.lock();
-        let queue = queues.get_mut(&number)?;
-        let at = queue.held.iter().position(|held| held.place.id == id)?;
+        let mut opened = self.0.lock();
+        let queue = opened.queues.get_mut(&number)?;
+        let at = queue.held.iter().position(|held| held.place.kept.id == id)?;
         queue.shown.waiting -= 1;
         queue.held.remove(at)
     }
 
     /// What waits at a queue behind an id, the oldest first.
     pub(super) fn held(&self, number: u16, after: u32) -> Vec<HeldPacket> {
-        let queues = self.0.lock();
-        let held = queues.get(&number).into_iter().flat_map(|queue| &queue.held);
-        held.filter(|held| held.place.id > after)
+        let opened = self.0.lock();
+        let held = opened.queues.get(&number).into_iter().flat_map(|queue| &queue.held);
+        held.filter(|held| held.place.kept.id > after)
             .map(|Held { place, transit, .. }| HeldPacket {
-                id: place.id,
+                id: place.kept.id,
                 hook: place.hook,
                 input: transit.packet.input,
                 output: transit.packet.output,
@@ -229,7 +251,7 @@ impl Queues {
 
     /// Drops what came in by an interface, or was to leave by one, of which this is said.
     pub(super) fn forget(&self, is_lost: impl Fn(InterfaceId) -> bool) {
-        for Queue { shown, held } in self.0.lock().values_mut() {
+        for Queue { shown, held, .. } in self.0.lock().queues.values_mut() {
             let before = held.len();
             held.retain(|it| {
                 let packet = &it.transit.packet;

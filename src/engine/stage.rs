@@ -224,10 +224,10 @@ impl<O: Observer> Pass<'_, O> {
             Found::Nobody => Err(Reason::Queued(place)),
             Found::Full { fail_open: true } => Ok(Passed::ByQueue),
             Found::Full { fail_open: false } => Err(Reason::QueueFull { place, queue }),
-            Found::Place(id) => {
+            Found::Place(kept) => {
                 self.queued = Some(QueuedAt {
                     queue,
-                    id,
+                    kept,
                     hook,
                     stage,
                     key: OutputKey::of(&transit.packet),

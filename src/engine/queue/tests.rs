@@ -1,10 +1,13 @@
 //! Packets that wait, and those who decide of them.
 
-use super::{QueueSettings, QueueTaken, QueueVerdict, VerdictKind, choose};
+use super::{Found, Held, QueueSettings, QueueTaken, QueueVerdict, QueuedAt, Queues, VerdictKind, choose};
+use crate::conntrack::Tracking;
 use crate::engine::example::{Example, Way, fate, table};
+use crate::engine::pass::{Onward, Transit};
 use crate::net::example::{LAN, net, udp};
+use crate::net::{Delivery, OutputKey};
 use crate::packet::Packet;
-use crate::rule::{QueueTo, Table};
+use crate::rule::{Hook, QueueTo, Table};
 
 fn queueing() -> Example {
     let forward = table(Table::Filter, &[("FORWARD", &["queue", "yes"])]);
@@ -143,4 +146,41 @@ fn both_directions_wait_at_one_of_several_queues() {
         ..to
     };
     assert_eq!(choose(by_processor, &packet("10.0.0.2", "198.18.0.9"), 6, 1), 7);
+}
+
+/// A packet has its place, and is not there yet, while the queue is closed and somebody else opens it.
+#[test]
+fn a_queue_that_was_opened_again_gets_nothing_from_before() {
+    let queues = Queues::default();
+    let settings = QueueSettings {
+        maximum: 1,
+        fail_open: false,
+    };
+    queues.open(0, settings).unwrap();
+    let Found::Place(kept) = queues.find(0) else {
+        panic!("there is room");
+    };
+    assert_eq!((queues.close(0), queues.open(0, settings)), (Some(0), Ok(())));
+    let packet = udp("10.0.0.2", "198.18.0.9", 8).packet();
+    queues.put(Held {
+        place: QueuedAt {
+            queue: 0,
+            kept,
+            hook: Hook::Input,
+            stage: 0,
+            key: OutputKey::of(&packet),
+        },
+        transit: Transit {
+            packet,
+            tracking: Tracking::default(),
+            delivery: Delivery::Local,
+            path_mtu: None,
+        },
+        onward: Onward::Deliver,
+        number: 1,
+    });
+    assert!(queues.held(0, 0).is_empty());
+    assert_eq!(queues.shown()[0].waiting, 0);
+    // Its one place is free, and who takes it has the same id.
+    assert!(matches!(queues.find(0), Found::Place(now) if now.id == kept.id && now != kept));
 }
