@@ -1,8 +1,8 @@
 //! `echo`, so that old scripts can write to `/proc/sys`, and to what rules share by name: `echo 1 > /proc/sys/net/ipv4/ip_forward`,
 //! `echo +192.0.2.9 > /proc/net/xt_recent/ssh`.
 
-use super::cat::place_of_shared;
 use crate::lab::machine::{KnobError, Machine, ToolOutput};
+use crate::lab::proc_files::place_of_shared;
 
 pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     let (words, file) = match args {

@@ -1,6 +1,7 @@
 //! `lsmod`: what `modprobe` loaded.
 
 use crate::lab::machine::{Machine, ToolOutput};
+use crate::lab::proc_files::MODULE_SIZE;
 
 pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     if !args.is_empty() {
@@ -8,10 +9,7 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     }
     let mut text = String::from("Module                  Size  Used by\n");
     for module in machine.modules().iter().rev() {
-        text += &format!("{module:<19} {SIZE:>8}  0\n");
+        text += &format!("{module:<19} {MODULE_SIZE:>8}  0\n");
     }
     ToolOutput::success(text)
 }
-
-/// What each is said to take: nothing here has the kernel's sizes.
-pub(super) const SIZE: u32 = 16384;

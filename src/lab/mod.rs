@@ -12,6 +12,7 @@ pub(crate) mod kernel_log;
 pub mod machine;
 pub(crate) mod machine_tables;
 pub mod memory;
+pub(crate) mod proc_files;
 pub mod request;
 pub(crate) mod router_tables;
 pub mod script;

@@ -13,7 +13,8 @@ use crate::ext;
 use crate::helper;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::{LOCAL, Lab};
-use crate::lab::script::{FATES, OWN_WORDS, lex};
+use crate::lab::proc_files::FILES;
+use crate::lab::script::{FATES, OWN_WORDS, SUBJECTS, lex};
 use crate::rule::{Hook, Table};
 
 /// What the editor knows of the lab, refreshed before each line.
@@ -121,7 +122,7 @@ impl Assistant {
     fn files(&self) -> Vec<String> {
         let knobs = self.keys.iter();
         let knobs = knobs.map(|key| format!("/proc/sys/{}", key.replace('.', "/")));
-        PROC_FILES.iter().map(|name| (*name).to_owned()).chain(knobs).collect()
+        FILES.iter().map(|file| file.path.to_owned()).chain(knobs).collect()
     }
 
     fn expectations(&self, previous: &str) -> Vec<String> {
@@ -132,7 +133,7 @@ impl Assistant {
                 tables.chain(self.chain_names()).collect()
             }
             "state" => strings(&["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "none"]),
-            _ => both(strings(FATES), OF_EXPECTATIONS),
+            _ => strings(&[FATES, SUBJECTS, OF_EXPECTATIONS].concat()),
         }
     }
 
@@ -282,19 +283,6 @@ const RULE_OPTIONS: &[&str] = &[
     "--line-numbers",
 ];
 
-const PROC_FILES: [&str; 10] = [
-    "/proc/net/netfilter/nfnetlink_queue",
-    "/proc/modules",
-    "/proc/net/ip6_tables_names",
-    "/proc/net/nf_conntrack",
-    "/proc/net/ip_conntrack",
-    "/proc/net/nf_conntrack_expect",
-    "/proc/net/ip_conntrack_expect",
-    "/proc/net/ip_tables_names",
-    "/proc/net/ip_tables_matches",
-    "/proc/net/ip_tables_targets",
-];
-
 /// The modules that `modprobe` knows.
 fn modules() -> Vec<String> {
     let helpers = helper::registry().iter();
@@ -361,22 +349,8 @@ const OF_CONNTRACK: &[&str] = &[
     "extended",
     "expect",
 ];
-const OF_EXPECTATIONS: &[&str] = &[
-    "state",
-    "out",
-    "no",
-    "by",
-    "rule",
-    "policy",
-    "flow",
-    "flows",
-    "expectation",
-    "log",
-    "output",
-    "fail",
-    "packets",
-    "bytes",
-];
+/// What may stand further on in some.
+const OF_EXPECTATIONS: &[&str] = &["packets", "bytes"];
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ mod run;
 pub(crate) mod trace;
 
 pub use expect::Expectation;
-pub(crate) use expect::{FATES, fate, state};
+pub(crate) use expect::{FATES, SUBJECTS, fate, state};
 pub use lex::Input;
 pub(crate) use lex::Line;
 pub(crate) use parse::parse_line;

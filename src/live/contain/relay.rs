@@ -19,6 +19,7 @@ use super::knobs::Knobs;
 use super::watch::Watch;
 use super::{Failure, OWN, tried};
 use crate::lab::machine::TEXTS_OF_FILES;
+use crate::lab::proc_files::FILES;
 use crate::lab::request::{Request, Response};
 use crate::live::control::frame::{self, Arrived};
 use crate::live::control::{LONGEST_ANSWER, LONGEST_LINE, line_of, too_long};
@@ -343,22 +344,14 @@ struct Shown {
 /// How old a timeout may look.
 const AGE: Duration = Duration::from_secs(1);
 
-/// Names in `/proc/net`.
-const NET: &[&str] = &[
-    "nf_conntrack",
-    "ip_conntrack",
-    "nf_conntrack_expect",
-    "ip_conntrack_expect",
-    "ip_tables_names",
-    "ip_tables_matches",
-    "ip_tables_targets",
-    "ip6_tables_names",
-    "ip6_tables_matches",
-    "ip6_tables_targets",
-    "arp_tables_names",
-    "arp_tables_matches",
-    "arp_tables_targets",
-];
+/// Names in `/proc/net` of lists of what nobody here uses: empty inside.
+const OF_ARP: &[&str] = &["arp_tables_names", "arp_tables_matches", "arp_tables_targets"];
+
+/// What lies in `/proc/net` itself and is the lab's.
+fn in_net() -> impl Iterator<Item = &'static str> {
+    let files = FILES.iter().filter_map(|file| file.path.strip_prefix("/proc/net/"));
+    files.filter(|name| !name.contains('/')).chain(OF_ARP.iter().copied())
+}
 
 impl Shown {
     /// `/proc/net` is a link to each process's own; a link of ours lies over it, to a directory in which all else leads back there.
@@ -370,12 +363,12 @@ impl Shown {
         for entry in fs::read_dir("/proc/self/net")?.flatten() {
             let name = entry.file_name();
             // The kernel's lists of netfilter tell of what nobody here uses.
-            if !NET.iter().any(|it| *it == name) {
+            if !in_net().any(|it| *it == name) {
                 symlink(Path::new("/proc/self/net").join(&name), net.join(&name))?;
             }
         }
         let mut files: Vec<(PathBuf, &'static str, String)> =
-            NET.iter().map(|name| (net.join(name), *name, String::new())).collect();
+            in_net().map(|name| (net.join(name), name, String::new())).collect();
         files.push((own.join("modules"), "modules", String::new()));
         for (path, ..) in &files {
             File::create(path)?;
@@ -396,7 +389,7 @@ impl Shown {
         let begun = Instant::now();
         let flows_too = begun >= self.flows_due;
         let asked = |(_, name, _): &&mut (PathBuf, &'static str, String)| {
-            !name.starts_with("arp_") && (flows_too || !name.contains("conntrack"))
+            !OF_ARP.contains(name) && (flows_too || !name.contains("conntrack"))
         };
         let mut files: Vec<_> = self.files.iter_mut().filter(asked).collect();
         let names: Vec<String> = files.iter().map(|(_, name, _)| proc_name(name)).collect();

@@ -253,7 +253,8 @@ pub(crate) const FATES: &[&str] = &[
     "delivered",
     "sent",
 ];
-const SUBJECTS: &[&str] = &[
+/// The words for what else may be expected.
+pub(crate) const SUBJECTS: &[&str] = &[
     "state",
     "out",
     "by",

@@ -1,0 +1,144 @@
+//! The files of `/proc` that a lab has. Who shows one, completes its name, or keeps a copy of it for programs inside goes by this list.
+
+use crate::base::Family;
+use crate::conntrack::text::{self, ExpectationForm, FlowForm};
+use crate::engine::OpenQueue;
+use crate::ext;
+use crate::lab::machine::Machine;
+
+/// A file whose text is the lab's.
+pub(crate) struct ProcFile {
+    pub path: &'static str,
+    text: fn(&Machine) -> String,
+}
+
+/// All but `/proc/sys`, and the lists of [`place_of_shared`].
+pub(crate) const FILES: &[ProcFile] = &[
+    ProcFile {
+        path: "/proc/modules",
+        text: |machine| {
+            let modules = machine.modules().iter().rev();
+            lines(modules.map(|name| format!("{name} {MODULE_SIZE} 0 - Live 0x0000000000000000")))
+        },
+    },
+    ProcFile {
+        path: "/proc/net/nf_conntrack",
+        text: |machine| flows(machine, FlowForm::Proc),
+    },
+    ProcFile {
+        path: "/proc/net/ip_conntrack",
+        text: |machine| flows(machine, FlowForm::OldProc),
+    },
+    ProcFile {
+        path: "/proc/net/nf_conntrack_expect",
+        text: expectations,
+    },
+    ProcFile {
+        path: "/proc/net/ip_conntrack_expect",
+        text: expectations,
+    },
+    ProcFile {
+        path: "/proc/net/netfilter/nfnetlink_queue",
+        text: |machine| lines(machine.router().open_queues().iter().map(queue)),
+    },
+    ProcFile {
+        path: "/proc/net/ip_tables_names",
+        text: |machine| table_names(machine, Family::V4),
+    },
+    ProcFile {
+        path: "/proc/net/ip_tables_matches",
+        text: |_| lines(ext::MATCHES.iter().map(|spec| spec.name.to_owned())),
+    },
+    ProcFile {
+        path: "/proc/net/ip_tables_targets",
+        text: |_| lines(ext::TARGETS.iter().map(|spec| spec.name.to_owned())),
+    },
+    ProcFile {
+        path: "/proc/net/ip6_tables_names",
+        text: |machine| table_names(machine, Family::V6),
+    },
+    // There are no rules of IPv6 yet that any could stand in.
+    ProcFile {
+        path: "/proc/net/ip6_tables_matches",
+        text: |_| String::new(),
+    },
+    ProcFile {
+        path: "/proc/net/ip6_tables_targets",
+        text: |_| String::new(),
+    },
+];
+
+/// What each module is said to take: nothing here has the kernel's sizes.
+pub(crate) const MODULE_SIZE: u32 = 16384;
+
+/// What a file says, or why it cannot be read.
+pub(crate) fn read(machine: &Machine, path: &str) -> Result<String, &'static str> {
+    if let Some(file) = FILES.iter().find(|file| file.path == path) {
+        return Ok((file.text)(machine));
+    }
+    if ["/proc", "/proc/net", "/proc/sys"].contains(&path.trim_end_matches('/')) {
+        return Err("Is a directory");
+    }
+    let Some(knob) = path.strip_prefix("/proc/sys/") else {
+        return shared(machine, path);
+    };
+    let key = knob.trim_end_matches('/').replace('/', ".");
+    match machine.sysctl(&key) {
+        Some(value) => Ok(value + "\n"),
+        None if machine.sysctls().iter().any(|it| it.starts_with(&format!("{key}."))) => Err("Is a directory"),
+        None => Err("No such file or directory"),
+    }
+}
+
+fn flows(machine: &Machine, form: FlowForm) -> String {
+    let flows = machine.router().flows().flows(machine.now);
+    lines(flows.iter().filter_map(|flow| text::flow(flow, form, machine.now)))
+}
+
+fn expectations(machine: &Machine) -> String {
+    let expectations = machine.router().flows().expectations(machine.now);
+    lines(
+        expectations
+            .iter()
+            .map(|it| text::expectation(it, ExpectationForm::Proc, machine.now)),
+    )
+}
+
+/// Who listens is the lab, which has no port of netlink's, and gets packets whole.
+fn queue(queue: &OpenQueue) -> String {
+    format!(
+        "{:5} {:6} {:5} {} {:5} {:5} {:5} {:8} {:2}",
+        queue.number, 0, queue.waiting, 2, 65_531, queue.dropped, 0, queue.last_id, 1
+    )
+}
+
+/// What rules share by name.
+fn shared(machine: &Machine, name: &str) -> Result<String, &'static str> {
+    match place_of_shared(name) {
+        Some((_, "")) => Err("Is a directory"),
+        Some((directory, name)) => match machine.router().shared(directory, name) {
+            Some(state) => Ok(state.read(machine.clock())),
+            None => Err("No such file or directory"),
+        },
+        None => Err("No such file or directory"),
+    }
+}
+
+/// The directory of an extension under `/proc/net`, and a name in it: empty for the directory itself.
+pub(crate) fn place_of_shared(path: &str) -> Option<(&'static str, &str)> {
+    let path = path.strip_prefix("/proc/net/")?;
+    let (directory, name) = path.split_once('/').unwrap_or((path, ""));
+    let known = ext::matches()
+        .filter_map(|spec| spec.directory)
+        .find(|known| *known == directory)?;
+    Some((known, name))
+}
+
+/// The kernel lists the youngest first, and none before its family's tool has asked for one.
+fn table_names(machine: &Machine, family: Family) -> String {
+    lines(machine.table_names(family).into_iter().rev().map(str::to_owned))
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.map(|line| line + "\n").collect()
+}
