@@ -66,7 +66,7 @@ const REAP: Opt<()> = Opt::flag(
     "reap",
     "takes the address that was not seen for longest out of the list, where that is more seconds ago",
 )
-.together_with(&["seconds"]);
+.together_with(&[SECONDS.name()]);
 const HITCOUNT: Opt<u64> = Opt::integer(
     "hitcount",
     0,
