@@ -153,22 +153,32 @@ cat out"
 
 #[test]
 fn the_real_tool_tells_the_same() {
-    if let Some(real) = real("") {
-        // How long the deleted flow had still to live depends on how fast the programs were.
-        let without_time = |lines: Vec<String>| -> Vec<String> {
-            lines
-                .into_iter()
-                .map(|line| match line.split_once("udp      17 1") {
-                    Some((before, after)) if line.starts_with("[DESTROY]") => {
-                        let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
-                        format!("{before}udp      17 1..{after}")
-                    }
-                    _ => line,
-                })
-                .collect()
-        };
-        assert_eq!(without_time(ours("")), without_time(real));
+    let own = without_time(ours(""));
+    // Now and then a jiffy passes between a packet and what is told of it, and the kernel says a second less: what it says three times is so.
+    let mut last = None;
+    for _ in 0..3 {
+        let Some(real) = real("") else { return };
+        let real = without_time(real);
+        if own == real {
+            return;
+        }
+        last = Some(real);
     }
+    assert_eq!(Some(own), last);
+}
+
+/// How long the deleted flow had still to live depends on how fast the programs were.
+fn without_time(lines: Vec<String>) -> Vec<String> {
+    lines
+        .into_iter()
+        .map(|line| match line.split_once("udp      17 1") {
+            Some((before, after)) if line.starts_with("[DESTROY]") => {
+                let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+                format!("{before}udp      17 1..{after}")
+            }
+            _ => line,
+        })
+        .collect()
 }
 
 #[test]
