@@ -62,6 +62,11 @@ const NOT_TOLD: &[NotTold] = &[
         why: "-L shows it, but iptables-save prints only its first code",
         is: |line| line.contains(" codes "),
     },
+    NotTold {
+        what: "more seconds of recent than 2147483647",
+        why: "-L and iptables-save print a negative number, which iptables-restore does not take",
+        is: |line| line.contains("seconds: -") || line.contains("--seconds -"),
+    },
 ];
 
 /// Finds again what was found.
