@@ -125,6 +125,7 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
             Family::V4 => IpAddr::V4(Ipv4Addr::BROADCAST),
             Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)),
         }),
+        is_ipv4_mask_given: given.value(MASK).is_some_and(|mask| mask.is_ipv4()),
     }))
 }
 
@@ -169,6 +170,9 @@ struct Recent {
     name: String,
     by_destination: bool,
     mask: IpAddr,
+    /// Rules are compared by all the bytes of an IPv6 mask, of which `--mask` with an IPv4 address clears three quarters: a rule that is
+    /// deleted has to say its mask if it was given one, and may not if it was not, although both print the same.
+    is_ipv4_mask_given: bool,
 }
 
 impl Recent {
