@@ -23,7 +23,7 @@ mod linux {
 
     use etherparse::PacketBuilder;
 
-    use nflab::cli::TOOLBOX;
+    use nflab::TOOLBOX;
     use nflab::lab::memory::Lab;
     use nflab::lab::request::Request;
     use nflab::live::clock::Clock;

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::Path;
 
 use etherparse::PacketBuilder;
-use nflab::cli::TOOLBOX;
+use nflab::TOOLBOX;
 use nflab::explain::story::Detail;
 use nflab::lab::memory::Lab;
 use nflab::lab::script::{Runner, parse};

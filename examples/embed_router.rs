@@ -11,9 +11,9 @@ use std::net::IpAddr;
 
 use etherparse::PacketBuilder;
 use nflab::base::{Family, InterfaceName, Time};
-use nflab::cli::RouterTables;
 use nflab::engine::{Config, Port, Router};
 use nflab::explain::story::{Detail, Story};
+use nflab::lab::RouterTables;
 use nflab::net::{Closed, Net, Prefix, Route};
 use nflab::rule::Table;
 use nflab::text::{StaticHosts, restore};

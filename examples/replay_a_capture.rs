@@ -7,7 +7,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use nflab::cli::TOOLBOX;
+use nflab::TOOLBOX;
 use nflab::device::{CaptureReader, Content, Direction};
 use nflab::explain::story::{Detail, Story};
 use nflab::lab::memory::Lab;
@@ -66,7 +66,7 @@ pub(crate) fn tell() -> Result<String, Box<dyn Error>> {
 /// A lab with one of the rulesets, where packets come in by the interface of their source.
 fn replayer(rules: &str) -> Result<Replayer, Box<dyn Error>> {
     let place = Path::new(PLACE);
-    let file = nflab::lab::file::LabFile::load(&place.join("lab.toml"), nflab::device::text_file::read_bytes)?;
+    let file = nflab::lab::file::LabFile::load(&place.join("lab.toml"), |path| std::fs::read(path))?;
     let mut lab = Lab::new(&file, 1, TOOLBOX)?;
     let text = std::fs::read_to_string(place.join(rules))?;
     let said = lab.tool("iptables-restore", &[], &text, place);

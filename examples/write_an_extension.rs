@@ -12,8 +12,8 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use nflab::TOOLBOX;
 use nflab::base::Family;
-use nflab::cli::TOOLBOX;
 use nflab::explain::story::Detail;
 use nflab::ext::drawn::Drawn;
 use nflab::ext::listed::{Listed, Options, Typed};

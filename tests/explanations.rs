@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nflab::cli::TOOLBOX;
+use nflab::TOOLBOX;
 use nflab::explain::account::{Account, Told};
 use nflab::lab::file::LabFile;
 use nflab::lab::memory::Lab;

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use nflab::TOOLBOX;
 use nflab::base::{Family, Random};
-use nflab::cli::TOOLBOX;
 use nflab::ext::{MATCHES, TARGETS};
 use nflab::lab::script::{OWN_WORDS, parse_text};
 use nflab::suite::{self, Choice, FILE_WORDS};

@@ -15,9 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use nflab::base::{Family, InterfaceId, InterfaceName, Random, Time};
-use nflab::cli::RouterTables;
 use nflab::engine::{Config, Emission, Event, Failed, Observer, Part, Port, Router, Silent, Tried, Worker};
 use nflab::explain::story::{Detail, Story};
+use nflab::lab::RouterTables;
 use nflab::net::{Closed, Net, Prefix, Route};
 use nflab::rule::{Answer, Matched, PlainFields, Rule, StateUse};
 use nflab::text::{StaticHosts, restore};

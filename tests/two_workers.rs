@@ -13,9 +13,9 @@ use std::thread::{scope, yield_now};
 
 use bench_router::{CLIENT, SERVER, Setup, source_of, udp};
 use nflab::base::{Family, InterfaceId, Time};
-use nflab::cli::RouterTables;
 use nflab::conntrack::{CtState, DropReason};
 use nflab::engine::{Fate, Reason, Router, Silent, Worker};
+use nflab::lab::RouterTables;
 use nflab::rule::{CountId, Counters, Table};
 use nflab::text::Session;
 

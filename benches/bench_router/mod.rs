@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use nflab::base::{Family, InterfaceId, InterfaceName, Time, protocol};
-use nflab::cli::RouterTables;
 use nflab::engine::{Config, Emission, Fate, Report, Router, Silent, Worker};
+use nflab::lab::RouterTables;
 use nflab::net::{Closed, Net, Prefix, Route};
 use nflab::text::{Program, StaticHosts, restore};
 use nflab::wire::{checksum, ipv4};

@@ -6,6 +6,7 @@ pub(crate) mod absent;
 mod address;
 pub mod bytes;
 mod interface;
+#[doc(hidden)]
 pub mod json;
 mod mark;
 mod random;

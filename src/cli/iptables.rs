@@ -40,11 +40,11 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RouterTables;
     use super::super::iptables_restore;
     use super::*;
     use crate::base::Time;
     use crate::engine::{Config, Router};
+    use crate::lab::RouterTables;
     use crate::net::{Closed, Net};
     use crate::rule::{Refusal, Table, TableRules};
     use crate::text::{Counted, StaticHosts, Tables};

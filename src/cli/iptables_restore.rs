@@ -169,8 +169,8 @@ iptables-restore reads tables from a file, or from standard input, and puts each
 mod tests {
     use super::*;
     use crate::base::Time;
-    use crate::cli::RouterTables;
     use crate::engine::{Config, Router};
+    use crate::lab::RouterTables;
     use crate::net::{Closed, Net};
     use crate::text::StaticHosts;
 

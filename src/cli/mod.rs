@@ -46,7 +46,6 @@ mod trace;
 #[cfg(target_os = "linux")]
 mod up;
 
-pub use crate::lab::router_tables::RouterTables;
 pub(crate) use entry::command;
 pub use entry::main;
 pub use tools::TOOLBOX;

@@ -16,6 +16,7 @@ mod link;
 pub(crate) mod result_file;
 pub(crate) mod standard;
 #[cfg(target_os = "linux")]
+#[doc(hidden)]
 pub mod syscall;
 pub mod text_file;
 #[cfg(target_os = "linux")]

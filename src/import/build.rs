@@ -6,7 +6,7 @@ use super::draft::{self, Command, Draft};
 use super::{Options, THE_BEGINNING, Told};
 use crate::base::Family;
 use crate::engine::{Config, Router};
-use crate::lab::router_tables::RouterTables;
+use crate::lab::RouterTables;
 use crate::net::{Closed, Net};
 use crate::rule::{CountId, Refusal, Table, TableRules};
 use crate::text::apply::{self, Printed};

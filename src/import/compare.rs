@@ -9,7 +9,7 @@ use super::row::Row;
 use super::{Options, THE_BEGINNING, Told};
 use crate::base::Family;
 use crate::engine::{Config, Router};
-use crate::lab::router_tables::RouterTables;
+use crate::lab::RouterTables;
 use crate::net::{Closed, Net};
 use crate::rule::{Action, Chain, ChainKind, Rule, TableRules};
 use crate::text::command::{Listing, ThenZero};

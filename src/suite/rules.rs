@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::fault::Text;
 use crate::base::Family;
+use crate::lab::RouterTables;
 use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
-use crate::lab::router_tables::RouterTables;
 use crate::lab::script::{Kind, Runner, Statement, parse_in};
 use crate::rule::{CountId, Rule, Table, TableRules};
 use crate::syntax::problem::{Position, Problem, SourceError};

@@ -7,6 +7,7 @@
 
 mod address;
 pub(crate) mod apply;
+#[doc(hidden)]
 pub mod command;
 mod counters;
 mod failure;
@@ -16,6 +17,7 @@ mod hosts;
 mod in_hand;
 pub(crate) mod list;
 mod number;
+#[doc(hidden)]
 pub mod options;
 pub(crate) mod own_options;
 mod parse;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::bench::Bench;
+use nflab::TOOLBOX;
 use nflab::base::InterfaceName;
-use nflab::cli::TOOLBOX;
 use nflab::lab::copy::LabCopy;
 use nflab::lab::file::LabFile;
 use nflab::lab::memory::Lab;

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use nflab::TOOLBOX;
 use nflab::base::Time;
-use nflab::cli::TOOLBOX;
 use nflab::conntrack::{Heard, Listener, text};
 use nflab::lab::memory::Lab;
 use nflab::lab::script::{Runner, parse_in};

@@ -1,6 +1,6 @@
 //! Files belong to who asks: a tool opens them as its user and sends what they hold; a lab opens nothing that a request names.
 
-use nflab::cli::TOOLBOX;
+use nflab::TOOLBOX;
 use nflab::lab::memory::Lab;
 
 use crate::bench::{Bench, LAB};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use nflab::base::Time;
 use nflab::base::bytes::{bytes_of, text_of};
-use nflab::cli::{Outcome, RouterTables, TOOLBOX, World, iptables, iptables_restore, iptables_save};
+use nflab::cli::{Outcome, TOOLBOX, World, iptables, iptables_restore, iptables_save};
 use nflab::engine::{Config, Router};
+use nflab::lab::RouterTables;
 use nflab::lab::files::{Files, gather};
 use nflab::lab::machine::{Call, Machine};
 use nflab::net::{Closed, Net};
@@ -48,7 +49,7 @@ pub(crate) fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
 
 fn other(step: &Step, name: &str, machine: &mut Machine) -> Seen {
     let needs = (TOOLBOX.needs)(name, &step.arguments);
-    let found = gather(nflab::cli::TOOLBOX.opener, &needs, Path::new("/"), String::new).unwrap();
+    let found = gather(nflab::TOOLBOX.opener, &needs, Path::new("/"), String::new).unwrap();
     let output = machine.call(Call {
         name,
         args: &step.arguments,

@@ -1,6 +1,6 @@
 //! The packets in the extensions' specs: the kernel and nflab must count alike, and nflab must say the sentence that stands beside the packet.
 
-use nflab::cli::TOOLBOX;
+use nflab::TOOLBOX;
 use nflab::explain::story::Detail;
 use nflab::ext::samples::Judged;
 use nflab::ext::{MATCHES, TARGETS};

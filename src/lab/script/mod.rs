@@ -3,6 +3,7 @@
 //! A script is read whole before anything of it is done, so that a slip in its last line doesn't show after an hour.
 
 mod expect;
+#[doc(hidden)]
 pub mod lex;
 mod parse;
 mod run;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use nflab::TOOLBOX;
 use nflab::base::{InterfaceId, Time};
-use nflab::cli::TOOLBOX;
 use nflab::engine::{Emission, Observer, Port, QueueVerdict, Report, Silent};
 use nflab::explain::story::{Detail, Story};
 use nflab::lab::memory::Lab;

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nflab::TOOLBOX;
 use nflab::base::InterfaceName;
-use nflab::cli::TOOLBOX;
 use nflab::engine::{QueueSettings, VerdictKind};
 use nflab::lab::memory::LOCAL;
 use nflab::lab::script::{self, Input, Kind, RouteWord};

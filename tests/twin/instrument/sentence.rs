@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use nflab::cli::TOOLBOX;
+use nflab::TOOLBOX;
 use nflab::explain::describe;
 use nflab::lab::script::{self, Kind};
 use nflab::lab::send;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
+use nflab::TOOLBOX;
 use nflab::base::{InterfaceId, InterfaceName, Random};
-use nflab::cli::TOOLBOX;
 use nflab::engine::Port;
 use nflab::lab::memory::Lab;
 use nflab::packet::{Credentials, Sender};
