@@ -31,8 +31,8 @@ pub struct OptionSpec {
     pub invert: bool,
     pub repeat: Repeat,
     pub required: bool,
-    /// Options that must be given with it.
-    pub together_with: &'static [&'static str],
+    /// An option that must be given with it.
+    pub together_with: Option<NameOf>,
     /// An option that must have been given before it, and what is said where it was not.
     pub behind: Option<(&'static str, &'static str)>,
     /// What the tool says of a value that it takes all the same, in lines.
@@ -45,12 +45,15 @@ pub struct OptionSpec {
 pub enum Repeat {
     /// An error in the kit's words.
     Once,
-    /// An error in the extension's words, also after any of the options named.
+    /// An error in the extension's words, also after the other option.
     OnceInstead {
-        of: &'static [&'static str],
+        other: Option<NameOf>,
         message: &'static str,
     },
 }
+
+/// The name of another option, by its constant: `|| OTHER.name()`. Two constants can name each other in no other form.
+pub type NameOf = fn() -> &'static str;
 
 impl OptionSpec {
     /// Every spelling, the saved one first.
@@ -182,7 +185,7 @@ impl<T> Opt<T> {
             invert: false,
             repeat: Repeat::Once,
             required: false,
-            together_with: &[],
+            together_with: None,
             behind: None,
             remark: None,
             help,
@@ -204,9 +207,9 @@ impl<T> Opt<T> {
         self
     }
 
-    /// These must be given with it.
-    pub const fn together_with(mut self, others: &'static [&'static str]) -> Self {
-        self.spec.together_with = others;
+    /// That one must be given with it.
+    pub const fn together_with(mut self, other: NameOf) -> Self {
+        self.spec.together_with = Some(other);
         self
     }
 
@@ -237,13 +240,16 @@ impl<T> Opt<T> {
 
     /// What is said of a second occurrence, in the extension's own words.
     pub const fn repeated(mut self, message: &'static str) -> Self {
-        self.spec.repeat = Repeat::OnceInstead { of: &[], message };
+        self.spec.repeat = Repeat::OnceInstead { other: None, message };
         self
     }
 
-    /// Of the options named only one may stand, once; else this is said.
-    pub const fn only_one(mut self, of: &'static [&'static str], message: &'static str) -> Self {
-        self.spec.repeat = Repeat::OnceInstead { of, message };
+    /// Of this option and that one only one may stand, once; else this is said.
+    pub const fn either_or(mut self, other: NameOf, message: &'static str) -> Self {
+        self.spec.repeat = Repeat::OnceInstead {
+            other: Some(other),
+            message,
+        };
         self
     }
 
@@ -484,7 +490,9 @@ pub fn parse_value(
                 "{extension}: option \"--{name}\" can only be used once.\n"
             )));
         }
-        Repeat::OnceInstead { of, message } if given.names(spec.name) || of.iter().any(|name| given.names(name)) => {
+        Repeat::OnceInstead { other, message }
+            if given.names(spec.name) || other.is_some_and(|other| given.names(other())) =>
+        {
             return Err(UsageError::parameter(message));
         }
         _ => {}
@@ -503,8 +511,7 @@ pub fn parse_value(
     value::parse(spec, extension, args, given)
 }
 
-/// Groups of options, by name: of each only one may stand in a rule. They stand in the extension's spec, since constants cannot name one another in
-/// turn.
+/// Groups of options, by name: of each only one may stand in a rule.
 pub type Exclusive = &'static [&'static [&'static str]];
 
 /// What an extension asks by itself before the kit asks anything of the whole.
@@ -560,7 +567,11 @@ pub fn finish(
                 other.name_in_errors()
             )));
         }
-        if let Some(missing) = spec.together_with.iter().find(|other| !given.names(other)) {
+        if let Some(missing) = spec
+            .together_with
+            .map(|other| other())
+            .filter(|other| !given.names(other))
+        {
             return Err(UsageError::parameter(format!(
                 "{extension}: option \"--{name}\" also requires \"--{missing}\".\n"
             )));

@@ -1,4 +1,4 @@
-//! No list of extensions but the registry: whoever adds one must not have to look for others.
+//! No list of extensions but the registry: whoever adds one must not have to look for others. No name of an option twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -182,6 +182,50 @@ fn in_paths(tokens: &[Token]) -> Vec<Token> {
         }
     }
     found
+}
+
+/// Extensions' own files that spell the name of one of their options more than once, outside of tests: its constant has it.
+pub(crate) fn names_told_twice(sources: &[Source]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let matches = MATCHES.iter().map(|it| ("matches", it.name, it.options));
+    for (directory, name, options) in matches.chain(TARGETS.iter().map(|it| ("targets", it.name, it.options))) {
+        let path = format!("src/ext/{directory}/{}.rs", name.to_lowercase());
+        for source in sources.iter().filter(|it| it.path.as_os_str() == path.as_str()) {
+            let (_, strings) = tokens_and_strings(source.text.split("#[cfg(test)]").next().unwrap_or(""));
+            wrong.extend(options.iter().filter_map(|option| {
+                // A spec may bear the name of its option.
+                let once = if option.name == name { 2 } else { 1 };
+                let told = strings.iter().filter(|it| it.text == option.name);
+                let lines: Vec<usize> = told.map(|it| it.line).collect();
+                (lines.len() > once).then(|| {
+                    format!(
+                        "{path}: \"{}\" stands in lines {lines:?}: use the option's constant",
+                        option.name
+                    )
+                })
+            }));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn a_name_that_is_told_twice_is_found() {
+    let of_limit = |text: &str| {
+        let source = Source {
+            path: "src/ext/matches/limit.rs".into(),
+            text: text.to_owned(),
+        };
+        names_told_twice(&[source])
+    };
+    let twice = "name: \"limit\"\nOpt::own(\"limit\")\nOpt::own(\"limit-burst\")\nbad(\"limit-burst\")";
+    assert_eq!(
+        of_limit(twice),
+        ["src/ext/matches/limit.rs: \"limit-burst\" stands in lines [3, 4]: use the option's constant"]
+    );
+    let once =
+        "name: \"limit\"\nOpt::own(\"limit\")\nOpt::own(\"limit-burst\")\n#[cfg(test)]\nmod tests { \"limit-burst\" }";
+    assert!(of_limit(once).is_empty());
 }
 
 #[test]

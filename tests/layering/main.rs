@@ -65,6 +65,11 @@ fn nobody_but_the_registry_lists_the_extensions() {
     assert_clean(lists::of_extensions(&sources));
 }
 
+#[test]
+fn an_option_is_named_by_its_constant() {
+    assert_clean(lists::names_told_twice(&read_all(root(), "src")));
+}
+
 fn assert_clean(wrong: Vec<String>) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

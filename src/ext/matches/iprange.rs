@@ -36,7 +36,7 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
 const SOURCE: Opt<Range> = Opt::own(
     "src-range",
     "ADDRESS[-ADDRESS]",
-    &Read(|text, _| range(text).map_err(|part| bad_value("src-range", part))),
+    &Read(|text, _| range(text).map_err(|part| bad_value(SOURCE.name(), part))),
     "the source is one of these; both ends belong to them",
 )
 .invertible()
@@ -44,7 +44,7 @@ const SOURCE: Opt<Range> = Opt::own(
 const DESTINATION: Opt<Range> = Opt::own(
     "dst-range",
     "ADDRESS[-ADDRESS]",
-    &Read(|text, _| range(text).map_err(|part| bad_value("dst-range", part))),
+    &Read(|text, _| range(text).map_err(|part| bad_value(DESTINATION.name(), part))),
     "the destination is one of these; both ends belong to them",
 )
 .invertible()

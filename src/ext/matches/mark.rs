@@ -76,7 +76,7 @@ impl Match for Mark {
 /// ` mark match ! 0x1/0xff`; old tools printed ` MARK match 0x1`.
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
-        it.word("mark").or_else(|| it.word("MARK"))?;
+        it.word(SPEC.name).or_else(|| it.word("MARK"))?;
         it.word("match")?;
         let mut options = Options::default();
         let inverted = it.word("!").is_some();

@@ -39,14 +39,14 @@ type Ids = RangeInclusive<u32>;
 const UID: Opt<Ids> = Opt::own(
     "uid-owner",
     "USER[-USER]",
-    &Read(|text, _| ids(text, USERS).ok_or_else(|| bad_value("uid-owner", text))),
+    &Read(|text, _| ids(text, USERS).ok_or_else(|| bad_value(UID.name(), text))),
     "its socket is of this user, a name or a number, or of one of these numbers",
 )
 .invertible();
 const GID: Opt<Ids> = Opt::own(
     "gid-owner",
     "GROUP[-GROUP]",
-    &Read(|text, _| ids(text, GROUPS).ok_or_else(|| bad_value("gid-owner", text))),
+    &Read(|text, _| ids(text, GROUPS).ok_or_else(|| bad_value(GID.name(), text))),
     "its socket is of this group, a name or a number, or of one of these numbers",
 )
 .invertible();
@@ -160,7 +160,10 @@ impl Match for Owner {
             Missed::Socket => format!("{}: the packet is {sender}", SOCKET.spelled(self.socket == Some(false))),
             Missed::User => format!("{}: the packet is {sender}", spelled(UID, &self.user)),
             Missed::Group => {
-                let further = if self.supplementary { " --suppl-groups" } else { "" };
+                let further = match self.supplementary {
+                    true => format!(" {}", SUPPLEMENTARY.spelled(false)),
+                    false => String::new(),
+                };
                 format!("{}{further}: the packet is {sender}", spelled(GID, &self.group))
             }
             Missed::Unsaid => {

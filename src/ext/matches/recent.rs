@@ -66,7 +66,7 @@ const REAP: Opt<()> = Opt::flag(
     "reap",
     "takes the address that was not seen for longest out of the list, where that is more seconds ago",
 )
-.together_with(&[SECONDS.name()]);
+.together_with(|| SECONDS.name());
 const HITCOUNT: Opt<u64> = Opt::integer(
     "hitcount",
     0,
@@ -381,7 +381,7 @@ impl Match for Recent {
             let _ = write!(out, " seconds: {}", self.seconds as i32);
         }
         if self.reap {
-            out.push_str(" reap");
+            let _ = write!(out, " {}", REAP.name());
         }
         if self.hits != 0 {
             let _ = write!(out, " hit_count: {}", self.hits);
@@ -432,7 +432,7 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
             let seconds: i32 = it.take()?.parse().ok()?;
             options.push(false, SECONDS.name(), &(seconds as u32).to_string());
         }
-        if it.word("reap").is_some() {
+        if it.word(REAP.name()).is_some() {
             options.push(false, REAP.name(), "");
         }
         if it.word("hit_count:").is_some() {

@@ -61,9 +61,9 @@ const EVERY: Opt<u64> = Opt::integer(
     "nth: one packet of so many; needs --packet too",
 )
 .invertible()
-.together_with(&["packet"]);
+.together_with(|| PACKET.name());
 const PACKET: Opt<u64> =
-    Opt::integer("packet", 0, u32::MAX as u64, "nth: which of them, the first is 0").together_with(&["every"]);
+    Opt::integer("packet", 0, u32::MAX as u64, "nth: which of them, the first is 0").together_with(|| EVERY.name());
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {

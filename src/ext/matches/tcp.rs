@@ -53,19 +53,19 @@ const OPTION: Opt<u8> = Opt::own(
 .invertible()
 .repeated("Only one `--tcp-option' allowed");
 const FLAGS: Opt<Flags> = Opt::pair(
-    TCP_FLAGS,
+    "tcp-flags",
     ["FLAG[,...]", "FLAG[,...]"],
     &ReadPair(|mask, set, _| flags_under_mask(mask, set)),
     "of the flags in the first list, those in the second are set and the others are not",
 )
 .invertible()
-.only_one(&[SYN.name()], ONE_OF_THE_FLAGS);
+.either_or(|| SYN.name(), ONE_OF_THE_FLAGS);
 const SYN: Opt<()> = Opt::flag(
     "syn",
     "the packet opens a connection: short for --tcp-flags FIN,SYN,RST,ACK SYN",
 )
 .invertible()
-.only_one(&[TCP_FLAGS], ONE_OF_THE_FLAGS);
+.either_or(|| FLAGS.name(), ONE_OF_THE_FLAGS);
 
 const fn range(name: &'static str, help: &'static str) -> Opt<PortRange> {
     Opt::own(
@@ -77,8 +77,6 @@ const fn range(name: &'static str, help: &'static str) -> Opt<PortRange> {
     .invertible()
 }
 
-/// The two options name each other, which constants cannot.
-const TCP_FLAGS: &str = "tcp-flags";
 const ONE_OF_THE_FLAGS: &str = "Only one of `--syn' or `--tcp-flags'  allowed";
 
 /// Of the flags under the mask those in the set are set, and the others are not.

@@ -40,7 +40,7 @@ const FANOUT: Opt<()> = Opt::flag(
     "queue-cpu-fanout",
     "of several queues the processor's own is taken, whatever the flow",
 )
-.together_with(&[BALANCE.name()]);
+.together_with(|| BALANCE.name());
 
 fn queues(text: &str) -> Result<IntegerRange, UsageError> {
     let range = integer_range(text, SPEC.name, BALANCE.name(), 65535)?;
