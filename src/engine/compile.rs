@@ -14,7 +14,7 @@ use crate::rule::{
 use crate::set::{AddressSets, HeldSets};
 
 /// A table in the form that packets walk.
-pub struct CompiledTable {
+pub(super) struct CompiledTable {
     pub rules: Arc<TableRules>,
     /// Every chain's rules, each chain followed by its end.
     pub steps: Box<[Step]>,
@@ -32,14 +32,14 @@ pub struct CompiledTable {
 
 /// A hook's way into the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(super) struct Entry {
     pub start: u32,
     /// The step that RETURN leads to when no chain was jumped from.
     pub policy: u32,
 }
 
 /// One position of the flat table. Its counters have the same index.
-pub struct Step {
+pub(super) struct Step {
     pub chain: u32,
     /// Position in its chain from 1, as the tools number rules.
     pub number: u32,
@@ -47,7 +47,7 @@ pub struct Step {
     pub id: CountId,
 }
 
-pub enum StepKind {
+pub(super) enum StepKind {
     Rule {
         selector: Selector,
         matches: Box<[BoundMatch]>,
@@ -61,12 +61,12 @@ pub enum StepKind {
 }
 
 /// A match and its state in this table.
-pub struct BoundMatch {
+pub(super) struct BoundMatch {
     pub test: Arc<dyn Match>,
     pub state: Option<BoundState>,
 }
 
-pub enum BoundAction {
+pub(super) enum BoundAction {
     Nothing,
     Accept,
     Drop,
@@ -82,7 +82,7 @@ pub enum BoundAction {
 
 impl CompiledTable {
     /// Checks as the kernel checks: targets of jumps exist, no chain reaches itself, every extension may stand where it is reached from.
-    pub fn compile(
+    pub(super) fn compile(
         rules: Arc<TableRules>,
         in_force: SharedStates,
         sets: &dyn AddressSets,
@@ -159,7 +159,7 @@ impl CompiledTable {
     }
 
     /// The same table with states of its own, which go on from where these are.
-    pub fn copy(&self, copies: &SharedCopies, sets: &dyn AddressSets, now: Time) -> Self {
+    pub(super) fn copy(&self, copies: &SharedCopies, sets: &dyn AddressSets, now: Time) -> Self {
         let steps = self.steps.iter().map(|step| Step {
             chain: step.chain,
             number: step.number,
@@ -191,16 +191,16 @@ impl CompiledTable {
         }
     }
 
-    pub fn chain(&self, step: &Step) -> &Chain {
+    pub(super) fn chain(&self, step: &Step) -> &Chain {
         &self.rules.chains[step.chain as usize]
     }
 
-    pub fn is_policy(&self, step: u32) -> bool {
+    pub(super) fn is_policy(&self, step: u32) -> bool {
         matches!(self.steps[step as usize].kind, StepKind::Policy(_))
     }
 
     /// Where a step stands, as people say it.
-    pub fn place(&self, step: u32) -> Place {
+    pub(super) fn place(&self, step: u32) -> Place {
         let step = &self.steps[step as usize];
         Place {
             table: self.rules.table,

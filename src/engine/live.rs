@@ -117,7 +117,7 @@ impl Replacement {
 /// A compiled table, and where its steps are counted.
 #[derive(Debug)]
 pub struct LiveTable {
-    pub compiled: CompiledTable,
+    pub(super) compiled: CompiledTable,
     /// Indexed as the steps are.
     counters: Box<[Counter]>,
     /// The rules' texts, for who explains; made when they are asked for.

@@ -24,6 +24,7 @@ pub trait Observer {
     /// False: what costs something to make is left out: rules that failed with their sentences, and [`Event::Translated`]. For who only counts
     /// what decided.
     const IN_DETAIL: bool = Self::WATCHING;
+    /// Called as it happens, on the worker's thread; never where [`Self::WATCHING`] is false.
     fn see(&mut self, event: Event<'_>);
 }
 
@@ -43,125 +44,184 @@ pub enum Event<'a> {
     Arrived {
         /// As [`Worker::number`](super::Worker::number) has it.
         number: u64,
+        /// Where it came in; `None` for what the router sends itself.
         interface: Option<InterfaceName>,
+        /// From the IP header on. What a program sends is shown with what the router filled in: source, identification, lengths, checksum.
         bytes: &'a [u8],
+        /// What is in force for all of its way.
         config: &'a Arc<Config>,
     },
     /// The packets before it completed this one.
     Reassembled {
+        /// All of it, with one header.
         packet: &'a Packet,
     },
+    /// A hook begins; once more in the same hook for a packet that was held in it and goes on.
     Hook {
+        /// One of the five.
         hook: Hook,
+        /// As it comes to the hook's first stage.
         packet: &'a Packet,
+        /// As [`Event::Arrived`] had it.
         config: &'a Arc<Config>,
     },
     /// A table is about to be walked.
     Table {
+        /// The hook at which it is walked.
         hook: Hook,
+        /// Stays as it is for who keeps it, whatever replaces it.
         table: &'a Arc<LiveTable>,
         /// The packet as the table's first rule will see it.
         cx: Context<'a>,
     },
+    /// The packet came to a rule. Not told where [`Observer::IN_DETAIL`] is false and the rule failed.
     Rule {
+        /// The rule's table.
         table: Table,
+        /// The rule's chain.
         chain: &'a str,
+        /// From 1, as the tools number rules.
         number: u32,
+        /// As it was typed.
         rule: &'a Rule,
         /// Its place in the table that was announced last: `LiveTable::rule` has it there.
         step: u32,
+        /// Whether it matched, and what it failed on if not.
         tried: Tried<'a>,
     },
     /// The target of the rule before let the packet go on; it may have changed it.
     Continued {
+        /// As the target found them.
         before: Marks,
+        /// As the target left them.
         after: Marks,
         /// What the target says of what it did.
         told: Option<String>,
     },
+    /// The packet came to the end of a built-in chain, or RETURN led there, and the policy decides.
     Policy {
+        /// The chain's table.
         table: Table,
+        /// A built-in chain.
         chain: &'a str,
+        /// What was decided.
         policy: Policy,
+        /// The policy's place in the table that was announced last.
         step: u32,
     },
     /// A user chain came to its end, or RETURN was met.
     Returned {
+        /// The chains' table.
         table: Table,
+        /// The chain that was left.
         from: &'a str,
+        /// Where it goes on: behind the jump, or at the policy of the built-in chain.
         to: &'a str,
         /// Where it goes on.
         step: u32,
     },
+    /// Tracking has seen the packet. Nothing is told where nothing is tracked.
     Tracked {
+        /// The packet's flow, state and direction by now.
         tracking: &'a Tracking,
+        /// Why it has that state, or why it is dropped.
         made: &'a Tracked,
     },
     /// What routing said of a packet that came in.
     Routed {
+        /// Local, forwarded, refused or dropped.
         decision: &'a InputRoute,
+        /// The routes and addresses that were asked.
         net: &'a Net,
+        /// As PREROUTING left it.
         packet: &'a Packet,
     },
     /// The way out of a packet of the router's own.
     RoutedOut {
+        /// Interface, next hop and MTU.
         route: &'a OutputRoute,
+        /// What was asked for: destination, source, mark, TOS.
         key: OutputKey,
+        /// The routes and addresses that were asked.
         net: &'a Net,
         /// OUTPUT changed what its way out depends on.
         again: bool,
     },
     /// The nat table was not asked about a packet.
     NatNotAsked {
+        /// The nat hook that was passed over.
         hook: Hook,
+        /// The side that this hook would have decided.
         manip: Manip,
+        /// What made it needless.
         why: NatNotAsked,
     },
+    /// NAT rewrote the packet. Nothing is told where it changed no byte.
     Translated {
+        /// The nat hook at which it happened.
         hook: Hook,
+        /// The side that this hook decides.
         manip: Manip,
+        /// With the addresses it came to the hook with.
         before: &'a Packet,
+        /// With those it goes on with, and its checksums put right.
         after: &'a Packet,
     },
     /// A helper had the packet in its hands.
     Helped {
+        /// What the helper read, and what it expects now.
         heard: &'a Heard,
+        /// As the helper found it.
         before: &'a Packet,
+        /// As the helper left it: longer, shorter or the same.
         after: &'a Packet,
     },
+    /// A rule wrote a line to the kernel's log. It is told once the walk is over, or where it pauses for a copy of the packet.
     Logged(&'a LogRecord),
     /// It left by an interface.
     Sent {
+        /// Never `lo`: what leaves by that comes round, which is [`Event::Arrived`].
         interface: InterfaceName,
+        /// From the IP header on, with its checksums summed; one piece, where it was cut.
         packet: &'a [u8],
     },
     /// It reached the router itself.
     Delivered {
+        /// As INPUT left it.
         packet: &'a Packet,
     },
     /// A packet of the router's own, caused by another, has left or gone; what follows is of the other again.
     OwnDone,
     /// What follows is of a copy of the packet, which the router makes of its own broadcast for itself.
     Copied {
+        /// As it was copied, before POSTROUTING.
         packet: &'a Packet,
     },
     /// What follows is of the packet again that the copy was made of.
     CopyDone,
     /// It was held at a queue, and goes on by what was decided there: in this hook, or nowhere.
     Resumed {
+        /// The queue that held it.
         queue: u16,
+        /// Where it was held.
         hook: Hook,
+        /// With the mark and the bytes that were given with it.
         verdict: &'a QueueVerdict,
     },
     /// A rule would copy the packet, and no copy is made.
     NotCopied {
+        /// The reason, to be printed as it is.
         why: &'a dyn std::fmt::Display,
     },
     /// An ICMP message that was due is not sent.
     Unanswered {
+        /// What kept it back: a limit, the packet it would be about, no way to its sender.
         why: Suppressed,
     },
+    /// The packet goes no further, or waits for its other fragments or at a queue. What is sent because of it (a reset, an ICMP error) is told after
+    /// this.
     Stopped {
+        /// Why, with the rule where one decided.
         reason: &'a Reason,
     },
     /// What became of the packet that this all was about; the last event.
@@ -171,13 +231,16 @@ pub enum Event<'a> {
 /// What became of one rule.
 #[derive(Clone, Copy)]
 pub enum Tried<'a> {
+    /// It matched, was counted, and does this. What its target then does is told next.
     Matched(&'a Action),
+    /// It did not match, or a match dropped the packet. Told only where [`Observer::IN_DETAIL`] is true.
     Failed(Failed<'a>),
 }
 
 /// The first part of a rule that a packet failed, and what it looked at: enough to make the sentence now or, with a copy, later.
 #[derive(Clone, Copy)]
 pub struct Failed<'a> {
+    /// What was asked before this was met.
     pub part: Part,
     /// With the state of the match that failed.
     pub cx: Context<'a>,
@@ -186,6 +249,7 @@ pub struct Failed<'a> {
 /// What targets write on a packet and on its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marks {
+    /// The mark that `-m mark` asks for (nfmark).
     pub packet: u32,
     /// 0 where it has none.
     pub flow: u32,
@@ -203,6 +267,7 @@ impl Marks {
 /// A part of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// Of addresses, interfaces, protocol and `-f`, the one that the packet failed.
     Selector(Miss),
     /// The match at this position.
     Match(u16),

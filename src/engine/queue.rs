@@ -34,6 +34,7 @@ impl Default for QueueSettings {
 /// What is decided of a held packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueVerdict {
+    /// Whether it goes on, and from where.
     pub kind: VerdictKind,
     /// The packet's mark from now on.
     pub mark: Option<u32>,
@@ -41,18 +42,22 @@ pub struct QueueVerdict {
     pub bytes: Option<Vec<u8>>,
 }
 
+/// The verdicts that nfnetlink_queue takes (NF_ACCEPT, NF_DROP, NF_REPEAT).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerdictKind {
     /// It goes on behind the table that queued it.
     Accept,
+    /// It is gone; its sender is told nothing.
     Drop,
     /// It comes to the table that queued it once more.
     Repeat,
 }
 
 impl VerdictKind {
+    /// Each once: a script's words are looked up among them.
     pub const ALL: [Self; 3] = [Self::Accept, Self::Drop, Self::Repeat];
 
+    /// The word for it in a script: `queue 0 accept`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Accept => "accept",
@@ -77,17 +82,24 @@ impl From<VerdictKind> for QueueVerdict {
 pub struct HeldPacket {
     /// What a verdict calls it; each queue counts its own, from 1.
     pub id: u32,
+    /// The hook in which it waits; with [`VerdictKind::Accept`] it goes on in that.
     pub hook: Hook,
+    /// `None` for a packet of the router's own that did not come round.
     pub input: Option<InterfaceId>,
+    /// `None` before it has a way out: at PREROUTING and INPUT.
     pub output: Option<InterfaceId>,
+    /// As the rules before left it.
     pub mark: u32,
+    /// From the IP header on, with its checksums summed.
     pub bytes: Vec<u8>,
 }
 
 /// A queue at which somebody listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenQueue {
+    /// As `--queue-num` names it.
     pub number: u16,
+    /// As whoever opened it asked for.
     pub settings: QueueSettings,
     /// Packets that wait.
     pub waiting: u32,

@@ -13,9 +13,11 @@ use crate::rule::{Rejection, Table};
 /// A rule or a policy by its place. The chain's name is shared with the ruleset, so that a drop allocates nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// The table that was walked.
     pub table: Table,
+    /// The chain in which the walk was, built-in or of the user's.
     pub chain: Arc<str>,
-    /// From 1, as the tools number rules.
+    /// From 1, as the tools number rules; a policy's is that of a rule behind the last.
     pub number: u32,
 }
 
@@ -30,10 +32,14 @@ impl fmt::Display for Place {
 pub enum Reason {
     /// A rule with DROP, or a target that drops.
     Rule(Place),
+    /// A rule rejected it, and its sender is told so where nothing forbids that.
     Rejected {
+        /// The rule.
         place: Place,
+        /// The answer that was asked for, whether or not one was sent.
         with: Rejection,
     },
+    /// The policy of a built-in chain, which RETURN leads to as well.
     Policy(Place),
     /// A match found the packet's transport header cut short.
     Malformed(Place),
@@ -45,11 +51,16 @@ pub enum Reason {
     Queued(Place),
     /// It waits for who listens at a queue, and may go on.
     Held {
+        /// The rule that queued it.
         place: Place,
+        /// Its number.
         queue: u16,
     },
+    /// Who listens at the queue did not ask for `fail_open`, and as many packets wait as may.
     QueueFull {
+        /// The rule that queued it.
         place: Place,
+        /// Its number.
         queue: u16,
     },
     /// Who listens at this queue dropped it.
@@ -62,13 +73,17 @@ pub enum Reason {
     NoWay(net::RouteError),
     /// A program's packet is larger than the way out takes (EMSGSIZE).
     MessageTooLong,
+    /// Connection tracking dropped it: the table of flows is full, or another packet opened the same flow at the same moment.
     Tracking(conntrack::DropReason),
+    /// NAT could not rewrite it, or lets no redirect of its flow through.
     Nat(nat::DropReason),
+    /// A helper could neither read nor rewrite it, or what it announces was refused.
     Helper(helper::DropReason),
     /// The flow's address is that of another interface than the one it leaves by now.
     MasqueradeMoved,
     /// A packet of the router's own went round through `lo` too often.
     TooManyLoops,
+    /// It is a fragment, and the others are not there yet; nothing is lost so far.
     HeldFragment,
 }
 

@@ -20,7 +20,9 @@ use crate::set::{AddressSets, NoSets};
 /// What a router is set up with. A value: a change publishes another.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Interfaces, addresses, routes, and the sysctls of the host.
     pub net: Net,
+    /// The sysctls of connection tracking: timeouts, the size of the table, what is tracked loosely.
     pub conntrack: Settings,
     /// Connections are tracked even if no rule asks for it (`modprobe nf_conntrack`). The kernel of today tracks only when a rule needs it.
     pub always_track: bool,
@@ -29,6 +31,7 @@ pub struct Config {
 }
 
 impl Config {
+    /// With the kernel's default settings, no helper, and tracking only while a rule needs it.
     pub fn new(net: Net) -> Self {
         Self {
             net,
@@ -233,6 +236,7 @@ impl Router {
         Pass::new(self, worker, now, observer).expire_fragments();
     }
 
+    /// What is configured now. A later change publishes another one, and leaves this as it is.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
     }

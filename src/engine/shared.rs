@@ -9,14 +9,14 @@ type Key = (&'static str, Arc<str>);
 
 /// By directory and name.
 #[derive(Clone, Default)]
-pub struct SharedStates(BTreeMap<Key, Arc<dyn Shared>>);
+pub(super) struct SharedStates(BTreeMap<Key, Arc<dyn Shared>>);
 
 impl SharedStates {
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<dyn Shared>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<dyn Shared>)> {
         self.0.iter()
     }
 
-    pub fn find(&self, directory: &str, name: &str) -> Option<Arc<dyn Shared>> {
+    pub(super) fn find(&self, directory: &str, name: &str) -> Option<Arc<dyn Shared>> {
         let found = self
             .0
             .iter()
@@ -24,7 +24,7 @@ impl SharedStates {
         found.map(|(_, state)| Arc::clone(state))
     }
 
-    pub fn names(&self) -> BTreeSet<Key> {
+    pub(super) fn names(&self) -> BTreeSet<Key> {
         self.0.keys().cloned().collect()
     }
 }
@@ -66,19 +66,19 @@ impl Joining {
 }
 
 /// Each state that is shared, and its copy for a router's copy.
-pub struct SharedCopies(Vec<(Arc<dyn Shared>, Arc<dyn Shared>)>);
+pub(super) struct SharedCopies(Vec<(Arc<dyn Shared>, Arc<dyn Shared>)>);
 
 impl SharedCopies {
-    pub fn of_all(states: &SharedStates) -> Self {
+    pub(super) fn of_all(states: &SharedStates) -> Self {
         Self(states.0.values().map(|it| (Arc::clone(it), it.copy())).collect())
     }
 
-    pub fn of(&self, states: &SharedStates) -> SharedStates {
+    pub(super) fn of(&self, states: &SharedStates) -> SharedStates {
         let states = states.0.iter();
         SharedStates(states.map(|(key, state)| (key.clone(), self.copy_of(state))).collect())
     }
 
-    pub fn copy_of(&self, state: &Arc<dyn Shared>) -> Arc<dyn Shared> {
+    pub(super) fn copy_of(&self, state: &Arc<dyn Shared>) -> Arc<dyn Shared> {
         let known = self.0.iter().find(|(of, _)| Arc::ptr_eq(of, state));
         known.map_or_else(|| state.copy(), |(_, copy)| Arc::clone(copy))
     }

@@ -13,6 +13,7 @@ use super::reason::Reason;
 /// Where a packet went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Port {
+    /// By this interface, to the wire. What leaves by `lo` is not here: it comes in again.
     Interface(InterfaceId),
     /// The router itself: it got through INPUT.
     Local,
@@ -21,24 +22,31 @@ pub enum Port {
 /// One packet that left the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emission {
+    /// Where it left.
     pub port: Port,
+    /// From the IP header on, checksums included.
     pub bytes: Vec<u8>,
 }
 
 /// What became of one packet; not of the answers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
+    /// Where it ended.
     pub fate: Fate,
     /// What tracking called it; `None` where it never got that far, or nothing is tracked.
     pub state: Option<CtState>,
 }
 
+/// Where the way of one packet ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
+    /// It left by an interface that routing chose, or through `lo`.
     Forwarded,
     /// The router's own packet left.
     Sent,
+    /// It got through INPUT; whether anybody listens is told by what is sent back.
     Delivered,
+    /// It went no further, or not yet: it waits at a queue or for its other fragments.
     Stopped(Reason),
 }
 
