@@ -18,59 +18,78 @@ pub struct Account {
     pub state: Option<String>,
     /// Table by table, what had the last word about the packet itself.
     pub decided_by: Vec<Decided>,
+    /// All of what happened, in order, also to what the router sent because of the packet.
     pub steps: Vec<Told>,
 }
 
 /// A rule or policy that had the last word in a table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
+    /// As chains are named: `PREROUTING`.
     pub hook: String,
+    /// As `-t` names it.
     pub table: String,
+    /// The chain in which the walk ended, built-in or of the user's.
     pub chain: String,
     /// `None`: the chain's policy.
     pub rule: Option<u32>,
 }
 
-/// One thing that happened.
+/// One thing that happened. Packets are lines as [`describe::line`](super::describe::line) makes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Told {
     /// By an interface, or from the router itself (`None`).
     Arrived {
+        /// The interface's name, `lo` for what comes round.
         interface: Option<String>,
+        /// As it came; what the router sends, as it was filled in.
         packet: String,
     },
     /// The packets before it completed this one.
     Reassembled {
+        /// All of it.
         packet: String,
     },
     /// What follows is of a packet of the router's own, caused by the one before.
     RouterSends {
+        /// As it was made, before OUTPUT.
         packet: String,
     },
     /// What follows is of the packet before it again.
     GoesOn,
     /// What follows is of a copy of the router's own broadcast, which it hears itself.
     Copied {
+        /// As it was copied, before POSTROUTING.
         packet: String,
     },
     /// What follows is of the broadcast again.
     CopyDone,
+    /// A hook begins; what is told behind it happens there.
     Hook {
+        /// As chains are named: `PREROUTING`.
         hook: String,
     },
+    /// A table that has a chain at this hook is walked from here on.
     Table {
+        /// As `-t` names it.
         table: String,
         /// How many rules the chain of this hook has.
         rules: usize,
     },
+    /// The packet came to a rule.
     Rule {
+        /// The table being walked.
         table: String,
+        /// The chain that it stands in.
         chain: String,
+        /// Its position in the chain, from 1.
         number: u32,
         /// How many jumps deep it stands.
         depth: usize,
+        /// As it was typed, without its chain: `-p tcp -j ACCEPT`.
         rule: String,
+        /// All its parts did; a match that dropped the packet did not.
         matched: bool,
         /// Of a rule that matched: what it did. Empty where it only counted.
         action: String,
@@ -81,80 +100,122 @@ pub enum Told {
     },
     /// A target changed the packet's mark.
     Marked {
+        /// How many jumps deep the rule stands.
         depth: usize,
+        /// The mark as it was.
         from: u32,
+        /// The mark as it is.
         to: u32,
     },
     /// A target changed the mark of the packet's flow.
     FlowMarked {
+        /// How many jumps deep the rule stands.
         depth: usize,
+        /// The mark as it was; 0 where there is no flow.
         from: u32,
+        /// The mark as it is.
         to: u32,
     },
     /// A target changed the packet, or found that it need not: in its own words.
     Edited {
+        /// How many jumps deep the rule stands.
         depth: usize,
+        /// What was changed from what to what.
         text: String,
     },
+    /// The packet came to the end of a built-in chain, or RETURN led there.
     Policy {
+        /// The table being walked.
         table: String,
+        /// The built-in chain.
         chain: String,
+        /// `ACCEPT` or `DROP`.
         policy: String,
     },
     /// Back in a chain that was jumped from.
     Returned {
+        /// The chain where the packet goes on.
         chain: String,
+        /// How many jumps deep that stands.
         depth: usize,
     },
     /// So many steps of this walk are left out. What follows of it tells of each rule the first time only that the packet came to it, and knows
     /// no depth.
     Cut {
+        /// Jumps and returns among them, not those that were told before.
         left_out: u64,
     },
+    /// Tracking has seen the packet.
     Conntrack {
+        /// `NEW` and so on; `None` where tracking dropped it.
         state: Option<String>,
+        /// Why it has this state, or why it was dropped, in words.
         reason: String,
         /// Which packets opened and answered its flow.
         history: Option<String>,
     },
+    /// Routing has spoken, of a packet that came in or of one of the router's own.
     Route {
+        /// Where it goes, or why it goes nowhere, in words.
         way: String,
         /// The route as `ip route` shows it, and the routing rule as `ip rule` does.
         route: Option<String>,
+        /// As `ip rule` shows it; `None` where no rule led there.
         rule: Option<String>,
         /// OUTPUT changed what the way out depends on.
         again: bool,
     },
+    /// The nat table was not asked.
     NatNotAsked {
+        /// `source` or `destination`: the side that the hook would have decided.
         nat: String,
+        /// Why not, in words.
         reason: String,
     },
+    /// NAT rewrote the packet.
     Nat {
+        /// `source` or `destination`: the side that the hook decides.
         nat: String,
+        /// Both ends as they were, with ports where there are any, and those of a packet that is quoted.
         before: String,
+        /// The same as they are now.
         after: String,
     },
+    /// A helper had the packet in its hands.
     Helper {
+        /// Its name of today, without `nf_conntrack_`: `ftp`.
         helper: String,
+        /// What it read and what it expects now, in words.
         heard: String,
         /// What the helper wrote over what it read.
         rewritten: Option<String>,
     },
+    /// A rule's target or match wrote a line to the kernel's log.
     Log {
+        /// syslog's level, 0 (emergency) to 7 (debug).
         level: u8,
+        /// How many jumps deep the walk stands where this is told.
         depth: usize,
+        /// The line, without time and host.
         text: String,
     },
+    /// It left by an interface.
     Sent {
+        /// The interface's name.
         interface: String,
+        /// As it left; a piece, where it was cut.
         packet: String,
     },
+    /// It reached the router itself.
     Delivered {
+        /// As INPUT left it.
         packet: String,
     },
     /// It was held at a queue, and who listens there has decided: `accept`, `drop` or `repeat`.
     Resumed {
+        /// The queue's number.
         queue: u16,
+        /// What was decided.
         verdict: String,
         /// The mark that it was given.
         mark: Option<u32>,
@@ -163,11 +224,14 @@ pub enum Told {
     },
     /// An ICMP message that was due is not sent.
     Unanswered {
+        /// Why, in words.
         reason: String,
     },
+    /// The packet goes no further, or waits.
     Stopped {
         /// `dropped`, `rejected`, `held` or `queued`.
         how: String,
+        /// Why, in words, with the rule where one decided.
         reason: String,
         /// By a rule or policy, which is the last of `decided_by`; else by a check.
         by_rules: bool,

@@ -95,7 +95,7 @@ pub fn ends(packet: &Packet) -> String {
     }
 }
 
-pub fn flag_letters(bits: u8) -> String {
+pub(crate) fn flag_letters(bits: u8) -> String {
     if bits == 0 {
         return "none".to_owned();
     }
@@ -115,7 +115,7 @@ pub fn flag_letters(bits: u8) -> String {
     .collect()
 }
 
-pub fn icmp_kind(number: u8, code: u8) -> String {
+pub(crate) fn icmp_kind(number: u8, code: u8) -> String {
     let name = ICMP_KINDS
         .iter()
         .find(|(_, known)| *known == number)
@@ -133,7 +133,7 @@ pub fn icmp_kind(number: u8, code: u8) -> String {
     }
 }
 
-pub fn protocol_name(number: u8) -> String {
+pub(crate) fn protocol_name(number: u8) -> String {
     match number {
         protocol::ICMP => "icmp".to_owned(),
         protocol::TCP => "tcp".to_owned(),
@@ -183,6 +183,7 @@ fn data(line: &mut String, bytes: &[u8]) {
     }
 }
 
+/// Two small letters or digits a byte, without anything between.
 pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

@@ -10,6 +10,7 @@ use crate::base::bytes;
 use crate::rule::Hook;
 use scene::{Card, Node, Scene, Tone};
 
+/// The picture as a document of its own. The same account makes the same bytes.
 pub fn draw(account: &Account) -> String {
     let scene = Scene::of(account);
     let tried = scene.tried.len().min(LONGEST_LIST);

@@ -83,8 +83,11 @@ pub enum Detail {
 /// The rule or policy that had the last word in a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deciding {
+    /// The hook at which the table was walked.
     pub hook: Hook,
+    /// The table that was walked.
     pub table: Table,
+    /// The chain in which the walk ended, built-in or of the user's.
     pub chain: String,
     /// `None`: the policy.
     pub number: Option<u32>,
@@ -408,6 +411,7 @@ impl Story {
         Account::of(self, Detail::Whole)
     }
 
+    /// For people: lines without colour, which end with a line feed.
     pub fn render(&self, detail: Detail) -> String {
         let mut text = String::with_capacity(1 << 10);
         self.render_to(&mut text, detail);
@@ -426,6 +430,7 @@ impl Story {
         text::render(text, self, detail, text::Colour::Never);
     }
 
+    /// [`Self::render_to`] with colours, for a terminal.
     pub fn render_styled_to(&self, text: &mut String, detail: Detail) {
         text::render(text, self, detail, text::Colour::Always);
     }
