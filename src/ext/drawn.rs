@@ -71,6 +71,7 @@ impl Drawn {
 /// Where a rule stands, and what it asks by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// A rule's table: some targets stand in one only.
     pub table: Table,
     /// Every hook from which it can be reached.
     pub hooks: HookSet,
@@ -81,10 +82,12 @@ pub struct Place {
 }
 
 impl Place {
+    /// True where it can be reached from no other hook than these.
     pub fn is_within(&self, hooks: &[Hook]) -> bool {
         self.hooks.within(HookSet::of(hooks))
     }
 
+    /// True where it can be reached from none of these hooks.
     pub fn is_none_of(&self, hooks: &[Hook]) -> bool {
         !hooks.iter().any(|hook| self.hooks.contains(*hook))
     }
@@ -97,6 +100,7 @@ pub struct Drawing {
     pub words: String,
     /// Of several targets the one with the lowest stands in the rule; matches stand in their order.
     pub key: u32,
+    /// That of its [`Drawn`]: where rules are made up, a target that is blunt needs a rule that asks something.
     pub is_blunt: bool,
 }
 
@@ -157,6 +161,7 @@ impl TargetSpec {
 #[derive(Debug)]
 pub struct Draw<'a> {
     random: Random,
+    /// Where the rule stands: what may be written often depends on it.
     pub place: &'a Place,
     words: String,
 }
@@ -235,6 +240,7 @@ impl DerefMut for Draw<'_> {
 
 // What rules and packets are about, so that they meet: the hosts, networks and ports of the lab that samples speak of.
 
+/// Addresses and networks for `-s`, some with a mask that is no prefix.
 pub const SOURCES: &[&str] = &[
     "10.0.0.0/24",
     "10.0.0.2",
@@ -250,6 +256,7 @@ pub const SOURCES: &[&str] = &[
     "0.0.0.1/0.0.0.1",
 ];
 
+/// Addresses and networks for `-d`: the hosts, the router's own, broadcasts, groups.
 pub const DESTINATIONS: &[&str] = &[
     "10.0.0.0/24",
     "10.0.0.2",
@@ -267,6 +274,7 @@ pub const DESTINATIONS: &[&str] = &[
     "128.0.0.0/128.0.0.1",
 ];
 
+/// Ports and ranges of servers, some by name, for `--dport`.
 pub const SERVER_PORTS: &[&str] = &[
     "21",
     "22",
@@ -289,6 +297,7 @@ pub const SERVER_PORTS: &[&str] = &[
     ":",
 ];
 
+/// Ports and ranges of clients, for `--sport`.
 pub const CLIENT_PORTS: &[&str] = &[
     "20000:20999",
     "20000:20010",
@@ -302,6 +311,7 @@ pub const CLIENT_PORTS: &[&str] = &[
     "21000",
 ];
 
+/// Marks with and without a mask, among them some that no packet can have.
 pub const MARKS: &[&str] = &["0", "1", "0x0/0xff", "5/7", "0x4/0x4", "4/1", "0xffffffff", "0/0"];
 
 /// States that a list of them asks for.

@@ -129,6 +129,7 @@ impl Options {
         self.words.push(word.into());
     }
 
+    /// See [`Typed::unknown`]; of several the last is told.
     pub fn unknown(&mut self, what: impl Into<String>) {
         self.unknown = Some(what.into());
     }

@@ -10,11 +10,14 @@ use crate::base::Family;
 /// What stands behind `-m`, or behind `-j`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
+    /// What `-m` loads.
     Match,
+    /// What `-j` jumps to.
     Target,
 }
 
 impl Kind {
+    /// The word for it in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Match => "match",

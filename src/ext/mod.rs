@@ -37,18 +37,22 @@ use samples::Samples;
 /// What `-m NAME` is.
 #[derive(Debug)]
 pub struct MatchSpec {
+    /// As `-m`, `iptables-save` and listings have it; no other match has it in one of its families.
     pub name: &'static str,
     /// Other names it is loaded by.
     pub aliases: &'static [&'static str],
+    /// The families whose tools take it.
     pub families: &'static [Family],
     /// Set for the matches that `-p PROTOCOL` brings in when one of their options is met (`-p tcp --dport 80`).
     pub protocol: Option<u8>,
+    /// All its options, in the order of its help. Each is a constant [`Opt`](option::Opt) of the extension's file, whose `spec` stands here.
     pub options: &'static [OptionSpec],
     /// What the tool says where none of the options named is given.
     pub needs_one: Option<NeedsOne>,
     /// Options of which only one may stand. Said at the end, and said of the option whose spec comes first, against the first of its group: the tool
     /// has an order for each.
     pub exclusive: Exclusive,
+    /// Makes the value of options that are in order one by one; the error is what no spec can say of the whole.
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Match>, UsageError>,
     /// The inverse of [`Match::list`]: [`listed::never`] where there is none.
     pub unlist: Unlist,
@@ -56,6 +60,7 @@ pub struct MatchSpec {
     pub directory: Option<&'static str>,
     /// One line for the manual.
     pub about: &'static str,
+    /// What the tests and the oracles of the real tools try it on; nothing of it is asked while rules are read.
     pub samples: Samples,
 }
 
@@ -75,19 +80,26 @@ impl MatchSpec {
 /// What `-j NAME` is.
 #[derive(Debug)]
 pub struct TargetSpec {
+    /// As `-j` and `iptables-save` have it; no other target and no plain verdict (ACCEPT, DROP, RETURN, QUEUE) has it.
     pub name: &'static str,
     /// What stands in a listing's column of targets: the kernel's name for it.
     pub listed_as: &'static str,
+    /// The families whose tools take it.
     pub families: &'static [Family],
+    /// All its options, in the order of its help.
     pub options: &'static [OptionSpec],
+    /// What the tool says where none of the options named is given.
     pub needs_one: Option<NeedsOne>,
     /// Options of which only one may stand. Said at the end, and said of the option whose spec comes first, against the first of its group: the tool
     /// has an order for each.
     pub exclusive: Exclusive,
+    /// Makes the value of options that are in order one by one; the error is what no spec can say of the whole.
     pub build: fn(&Given<'_>) -> Result<Arc<dyn Target>, UsageError>,
     /// The inverse of [`Target::list`]: [`listed::never`] where there is none.
     pub unlist: Unlist,
+    /// One line for the manual.
     pub about: &'static str,
+    /// What the tests and the oracles of the real tools try it on.
     pub samples: Samples,
 }
 
@@ -164,7 +176,9 @@ static BROUGHT: RwLock<Brought> = RwLock::new(Brought {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is a {what} {name} already; choose another name")]
 pub struct NameTaken {
+    /// `match` or `target`.
     pub what: &'static str,
+    /// The name, or the alias, that two would have.
     pub name: &'static str,
 }
 

@@ -26,10 +26,13 @@ pub struct OptionSpec {
     pub aliases: &'static [&'static str],
     /// The spelling in error messages, where it is not `name`: one of `aliases`.
     pub error_name: Option<&'static str>,
+    /// How many arguments follow, and what they are.
     pub value: ValueKind,
     /// `!` may stand before it.
     pub invert: bool,
+    /// What is said where it is given twice.
     pub repeat: Repeat,
+    /// A rule with this extension is refused without it.
     pub required: bool,
     /// An option that must be given with it.
     pub together_with: Option<NameOf>,
@@ -37,6 +40,7 @@ pub struct OptionSpec {
     pub behind: Option<(&'static str, &'static str)>,
     /// What the tool says of a value that it takes all the same, in lines.
     pub remark: Option<fn(&str) -> Option<String>>,
+    /// One line, without a full stop.
     pub help: &'static str,
 }
 
@@ -47,7 +51,9 @@ pub enum Repeat {
     Once,
     /// An error in the extension's words, also after the other option.
     OnceInstead {
+        /// `None` where only a second occurrence of the option itself is an error.
         other: Option<NameOf>,
+        /// What the tool prints, whole.
         message: &'static str,
     },
 }
@@ -75,6 +81,7 @@ impl OptionSpec {
 /// [`Given::get`] is asked with it, and [`Opt::spelled`] prints it.
 #[derive(Debug)]
 pub struct Opt<T: 'static> {
+    /// All of it but the type of its value.
     pub spec: OptionSpec,
     value: PhantomData<fn() -> T>,
 }
@@ -102,6 +109,7 @@ impl Opt<String> {
 }
 
 impl Opt<u64> {
+    /// A number in any base that `strtoul` takes; `min` and `max` are both allowed, and what is outside is refused with them.
     pub const fn integer(name: &'static str, min: u64, max: u64, help: &'static str) -> Self {
         Self::new(name, ValueKind::Integer { min, max }, help)
     }
@@ -113,12 +121,14 @@ impl Opt<u64> {
 }
 
 impl Opt<IntegerRange> {
+    /// A range of numbers from 0 to `max`; an end that is left out is 0, or `max`.
     pub const fn integers(name: &'static str, max: u64, help: &'static str) -> Self {
         Self::new(name, ValueKind::IntegerRange { max }, help)
     }
 }
 
 impl Opt<MarkMask> {
+    /// `VALUE[/MASK]`; without a mask all 32 bits count.
     pub const fn mark(name: &'static str, help: &'static str) -> Self {
         Self::new(name, ValueKind::MarkMask, help)
     }
@@ -132,6 +142,7 @@ impl Opt<PortRange> {
 }
 
 impl Opt<HostMask> {
+    /// An address of the rule's family, with an optional mask; no name server is asked.
     pub const fn host(name: &'static str, help: &'static str) -> Self {
         Self::new(name, ValueKind::HostMask, help)
     }
@@ -202,6 +213,7 @@ impl<T> Opt<T> {
         self
     }
 
+    /// A rule with this extension is refused without it.
     pub const fn required(mut self) -> Self {
         self.spec.required = true;
         self
@@ -253,6 +265,7 @@ impl<T> Opt<T> {
         self
     }
 
+    /// Without the dashes, as `iptables-save` prints it.
     pub const fn name(&self) -> &'static str {
         self.spec.name
     }
@@ -284,17 +297,23 @@ impl fmt::Display for Spelled {
 pub enum ValueKind {
     /// No value.
     Flag,
+    /// Any text.
     Text {
+        /// What has fewer bytes is refused.
         min: usize,
+        /// What is longer is cut off without a word.
         max: usize,
     },
     /// A number in any base that `strtoul` takes, within bounds.
     Integer {
+        /// The least that is taken.
         min: u64,
+        /// The most that is taken.
         max: u64,
     },
     /// `number`, `number:number`, `:number`, `number:`.
     IntegerRange {
+        /// The most that either end may be; the least is 0.
         max: u64,
     },
     /// `value[/mask]`, 32 bits.
@@ -303,19 +322,30 @@ pub enum ValueKind {
     PortRange,
     /// An address with an optional mask, both kept as typed; seen: a mask that is no prefix is the same as none.
     HostMask,
+    /// Some of a few words, comma separated.
     Words {
+        /// Those that help, completion and grammar know; what is taken, `read` says.
         words: &'static [&'static str],
+        /// Reads the whole argument.
         read: &'static dyn ReadsOne,
     },
+    /// A form of the extension's own.
     Own {
+        /// How help and grammar write the argument.
         syntax: &'static str,
+        /// Reads it.
         read: &'static dyn ReadsOne,
     },
+    /// Two arguments.
     Pair {
+        /// How help and grammar write each.
         syntax: [&'static str; 2],
+        /// Reads both.
         read: &'static dyn ReadsTwo,
     },
+    /// An option of the real tool that nflab has not got: it is refused by name.
     Refused {
+        /// How help and grammar write its argument; empty for a flag.
         syntax: &'static str,
     },
 }
@@ -328,6 +358,7 @@ pub struct ReadPair<T>(pub fn(&str, Option<&str>, &Given<'_>) -> Result<T, Usage
 
 /// A [`Read`] whose type is forgotten.
 pub trait ReadsOne: Sync {
+    /// `given` has the options before this one. The error says what the tool prints.
     fn read(&self, text: &str, given: &Given<'_>) -> Result<Value, UsageError>;
 }
 
@@ -339,6 +370,7 @@ impl<T: Debug + Send + Sync + 'static> ReadsOne for Read<T> {
 
 /// A [`ReadPair`] whose type is forgotten.
 pub trait ReadsTwo: Sync {
+    /// As [`ReadsOne::read`]; `second` is `None` where the command ends too early.
     fn read(&self, first: &str, second: Option<&str>, given: &Given<'_>) -> Result<Value, UsageError>;
 }
 
@@ -390,7 +422,9 @@ impl ValueKind {
 /// Both ends belong to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IntegerRange {
+    /// The lower end; nothing sees to it that it is no higher than the other.
     pub low: u64,
+    /// The higher end.
     pub high: u64,
 }
 
@@ -416,8 +450,11 @@ impl Value {
 /// One option as it was typed: which of the spec's, with `!` or not, and its value.
 #[derive(Debug, Clone)]
 pub struct GivenOption {
+    /// Which of the extension's options it was.
     pub spec: &'static OptionSpec,
+    /// A `!` stood before it.
     pub inverted: bool,
+    /// What was read of its arguments; of a flag, nothing.
     pub value: Value,
     /// Which argument of the command it was.
     pub at: usize,
@@ -426,7 +463,9 @@ pub struct GivenOption {
 /// A value that a rule asks for, and whether a `!` turned it round.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Asked<T> {
+    /// What is asked for, without the `!`.
     pub value: T,
+    /// A `!` stood before the option.
     pub inverted: bool,
 }
 
@@ -443,10 +482,13 @@ impl<T> Asked<T> {
 /// an error in the real tool too.
 #[derive(Debug)]
 pub struct Given<'a> {
+    /// That of the tool: `iptables` or `ip6tables`.
     pub family: Family,
     /// The rule's `-p`, 0 for any; and whether it was inverted.
     pub protocol: u8,
+    /// A `!` stood before `-p`.
     pub protocol_inverted: bool,
+    /// Those of this extension so far, in the order they were typed.
     pub options: &'a [GivenOption],
 }
 
@@ -465,6 +507,7 @@ impl Given<'_> {
         self.get(option).map(|asked| asked.value)
     }
 
+    /// Whether the option was given; the one way to ask for a flag.
     pub fn has<T>(&self, option: Opt<T>) -> bool {
         self.names(option.name())
     }
@@ -521,6 +564,7 @@ pub enum NeedsOne {
     Of {
         /// Empty: any option will do.
         of: &'static [&'static str],
+        /// What the tool prints, whole.
         message: &'static str,
     },
     /// Which one hangs on another.
@@ -605,6 +649,7 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct UsageError {
+    /// What the tool exits with.
     pub status: Status,
     /// Without the line's end. Where the tool prints an empty line after its message, the message ends in a newline.
     pub message: String,
@@ -615,6 +660,7 @@ pub struct UsageError {
 }
 
 impl UsageError {
+    /// What most are: exit status 2, with the hint to try `--help`.
     pub fn parameter(message: impl Into<String>) -> Self {
         Self {
             status: Status::Parameter,

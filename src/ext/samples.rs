@@ -8,8 +8,11 @@ use super::drawn::Drawn;
 pub struct Samples {
     /// Where such a rule usually stands: a table and a chain of it.
     pub place: (&'static str, &'static str),
+    /// Options that the real tool takes, and how it prints them: each option of the extension stands in one, or is refused in all.
     pub taken: &'static [Taken],
+    /// Options that the real tool refuses; targets without options have none.
     pub refused: &'static [Refused],
+    /// Packets that a match is asked about; of a target there may be none.
     pub packets: &'static [Judged],
     /// Rules, without their chain, that say the same or nearly so: which of them are one to `-C` and `-D`, the real tool is asked.
     pub spellings: &'static [&'static str],
@@ -39,7 +42,9 @@ pub struct Taken {
 /// Options that are refused.
 #[derive(Debug, Clone, Copy)]
 pub struct Refused {
+    /// As [`Taken::before`].
     pub before: &'static str,
+    /// As [`Taken::typed`].
     pub typed: &'static str,
     /// What the tool says behind its name and version. An empty line after it is a newline here.
     pub said: &'static str,
@@ -49,7 +54,9 @@ pub struct Refused {
 /// rules stand in OUTPUT, in POSTROUTING of the mangle table.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged {
+    /// As [`Taken::before`].
     pub before: &'static str,
+    /// As [`Taken::typed`].
     pub typed: &'static str,
     /// Packets that went before it, each with the interface they came in by.
     pub earlier: &'static [&'static str],
@@ -92,6 +99,7 @@ impl Taken {
     }
 }
 
+/// Options that are refused with these words.
 pub const fn refused(before: &'static str, typed: &'static str, said: &'static str) -> Refused {
     Refused { before, typed, said }
 }
@@ -113,6 +121,7 @@ pub const fn fails(before: &'static str, typed: &'static str, packet: &'static s
 }
 
 impl Judged {
+    /// With packets that went before it, in the language of scripts, each behind the name of the interface it came in by.
     pub const fn after(mut self, earlier: &'static [&'static str]) -> Self {
         self.earlier = earlier;
         self

@@ -12,7 +12,9 @@ use crate::ext::number::{inet_aton, strtoul, whole_number};
 /// bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostMask {
+    /// All of it, also the bits that the prefix leaves out.
     pub address: IpAddr,
+    /// How many leading bits count; `None` where no mask was typed, and where it was no prefix.
     pub prefix: Option<u8>,
 }
 
