@@ -19,7 +19,9 @@ use crate::rule::{Action, ChainKind, Count, CountId, Counters, Policy, Rule, Tab
 /// What a command printed, on standard output and standard error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Printed {
+    /// For standard output.
     pub out: String,
+    /// For standard error: warnings of what was done all the same, not what went wrong.
     pub warnings: String,
 }
 

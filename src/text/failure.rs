@@ -9,12 +9,16 @@ use crate::rule::{Errno, Refusal};
 /// The tool that speaks; its name stands in its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
+    /// `iptables`.
     Iptables,
+    /// `iptables-save`.
     Save,
+    /// `iptables-restore`.
     Restore,
 }
 
 impl Program {
+    /// As it stands before its messages; ip6tables does not speak yet.
     pub fn name(self) -> &'static str {
         match self {
             Self::Iptables => "iptables",
@@ -43,19 +47,24 @@ pub struct Place {
 /// A command, or a line of a restore file, that could not be done. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// What the real tool says of it.
     pub kind: FailureKind,
+    /// Where in the text; of a line of a restore file with its number, of a command with the argument, where one is to blame.
     pub place: Place,
     /// What to do about it, where that can be said.
     pub remedy: Option<String>,
 }
 
+/// What kind of thing went wrong, as far as the real tool's words depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// The text is at fault: the message stands behind the program's name and version.
     Said {
+        /// What it exits with.
         status: Status,
         /// Lines before it, without the program's name.
         before: Option<String>,
+        /// Without the line's end. Where the tool prints an empty line after it, it ends in a newline.
         message: String,
     },
     /// A word where none may be.
@@ -71,19 +80,31 @@ pub enum FailureKind {
 /// Why the ruleset would not take a change that was well said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denial {
+    /// No chain of this name; or `-C`, `-D` with a rule that jumps or has a target, which the chain has not got.
     NoSuchName,
+    /// `-N` with a name that is a chain's or a verdict's.
     ChainExists,
+    /// `-E` to a name that is a chain's or a verdict's.
     FileExists,
+    /// `-X` of a chain that has rules.
     NotEmpty,
+    /// `-X` of a chain that rules jump to.
     StillReferenced,
+    /// `-C` or `-D` with a rule of a plain verdict, or of none, which the chain has not got; or in a chain that is not there.
     NoSuchRule,
+    /// `-P` with something else than ACCEPT or DROP.
     BadPolicy,
+    /// `-P` of a chain of the user's, or of none.
     NotBuiltIn,
+    /// `-I` at a number that is more than one behind the last rule.
     InsertionTooBig,
+    /// `-D` of a number that no rule has.
     DeletionTooBig,
+    /// `-R` of a number that no rule has.
     ReplacementTooBig,
+    /// `-Z` of a number that no rule has.
     CounterTooBig,
-    /// Only the text of EINVAL: a built-in chain where a user chain must be.
+    /// Only the text of EINVAL: a built-in chain where a user chain must be, or `-E` to a name that is too long.
     Invalid,
     /// The kernel's answer to the whole table, with what its log says.
     Kernel(Refusal),
@@ -146,11 +167,11 @@ impl Denial {
 
 impl Failure {
     /// Exit 2, with the hint to try `--help`.
-    pub fn parameter(message: impl Into<String>) -> Self {
+    pub(crate) fn parameter(message: impl Into<String>) -> Self {
         Self::said(Status::Parameter, message)
     }
 
-    pub fn said(status: Status, message: impl Into<String>) -> Self {
+    pub(crate) fn said(status: Status, message: impl Into<String>) -> Self {
         Self::of(FailureKind::Said {
             status,
             before: None,
@@ -158,7 +179,7 @@ impl Failure {
         })
     }
 
-    pub fn denied(denial: Denial) -> Self {
+    pub(crate) fn denied(denial: Denial) -> Self {
         let remedy = denial.remedy();
         Self {
             remedy,
@@ -166,7 +187,7 @@ impl Failure {
         }
     }
 
-    pub fn of(kind: FailureKind) -> Self {
+    pub(crate) fn of(kind: FailureKind) -> Self {
         Self {
             kind,
             place: Place::default(),
@@ -175,12 +196,12 @@ impl Failure {
     }
 
     /// Blames an argument, unless one is blamed already.
-    pub fn at(mut self, argument: usize) -> Self {
+    pub(crate) fn at(mut self, argument: usize) -> Self {
         self.place.argument.get_or_insert(argument as u32);
         self
     }
 
-    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
     }
@@ -190,6 +211,7 @@ impl Failure {
         matches!(&self.kind, FailureKind::Denied(Denial::Kernel(refusal)) if refusal.errno == Errno::TryAgain)
     }
 
+    /// What the real tool exits with: 1, or 2 where it was misused; 3 and 4 are rare (a wrong version, no resources).
     pub fn exit_code(&self) -> u8 {
         match &self.kind {
             FailureKind::Said { status, .. } => match status {

@@ -27,6 +27,7 @@ impl StaticHosts {
         Self::none().with("localhost", IpAddr::from([127, 0, 0, 1]))
     }
 
+    /// One more entry, behind those that are there.
     pub fn with(mut self, name: &str, address: IpAddr) -> Self {
         self.entries.push((name.to_owned(), address));
         self

@@ -29,7 +29,8 @@ mod rule_options;
 pub(crate) mod save;
 mod session;
 
-pub use failure::{Failure, Program};
+pub use apply::Printed;
+pub use failure::{Denial, Failure, FailureKind, Place, Program};
 pub use hosts::{Hosts, StaticHosts};
 pub(crate) use session::Counted;
-pub use session::{Session, Tables};
+pub use session::{OpenChain, Session, Tables};

@@ -24,6 +24,7 @@ use lines::{LONGEST_LINE, lines_of, pieces, split_counters, split_words, up_to_n
 /// How to read the file.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// That of the tool: the tables are this family's.
     pub family: Family,
     /// `-c`: take counters from the file.
     pub counters: bool,

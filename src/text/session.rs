@@ -38,7 +38,9 @@ pub(crate) type Counted = Box<dyn Fn() -> HashMap<CountId, Counters> + Send>;
 
 /// A table opened: changes are made to a copy, and come into force at `commit`.
 pub struct Session {
+    /// The family of its rules.
     pub family: Family,
+    /// Which of the family's tables it is.
     pub table: Table,
     pub(super) built_in: Vec<OpenChain>,
     /// By name: user chains stand in the order of their names' bytes.
@@ -56,7 +58,9 @@ pub struct Session {
 
 /// A chain of an opened table.
 pub struct OpenChain {
+    /// By which rules jump to it.
     pub name: String,
+    /// Built-in with its policy, or the user's.
     pub kind: ChainKind,
     rules: VecDeque<Arc<Rule>>,
     places: Places,
@@ -86,10 +90,12 @@ impl OpenChain {
         }
     }
 
+    /// In their order. Jumps have the names that chains had before a change by `-E`, until [`Session::settle`].
     pub fn rules(&self) -> impl DoubleEndedIterator<Item = &Arc<Rule>> {
         self.rules.iter()
     }
 
+    /// How many rules it has.
     pub fn length(&self) -> usize {
         self.rules.len()
     }
@@ -100,6 +106,7 @@ impl OpenChain {
 }
 
 impl Session {
+    /// Opens the table as it stands, which makes it exist if it does not.
     pub fn open(tables: &mut dyn Tables, family: Family, table: Table) -> Self {
         let rules = tables.open(family, table);
         let mut built_in = Vec::new();
@@ -191,6 +198,7 @@ impl Session {
         self.built_in.iter().chain(user)
     }
 
+    /// The chain of this name; of several that `-E` gave the same, the first.
     pub fn chain(&self, name: &str) -> Option<&OpenChain> {
         match self.built_in.iter().find(|chain| chain.name == name) {
             Some(chain) => Some(chain),
@@ -205,6 +213,7 @@ impl Session {
         }
     }
 
+    /// True where there is a chain of this name, built-in or of the user's.
     pub fn has_chain(&self, name: &str) -> bool {
         self.chain(name).is_some()
     }
@@ -254,6 +263,7 @@ impl Session {
         Ok(())
     }
 
+    /// Takes out the rule at this position, which counts from 0.
     pub fn remove_rule(&mut self, chain: &str, at: usize) -> Result<(), Denial> {
         self.settle();
         let open = self.chain_mut(chain)?;
@@ -265,6 +275,7 @@ impl Session {
         Ok(())
     }
 
+    /// Puts a rule in the place of the one at this position, which counts from 0.
     pub fn replace_rule(&mut self, chain: &str, at: usize, rule: Arc<Rule>) -> Result<(), Denial> {
         self.settle();
         let open = self.chain_mut(chain)?;
@@ -307,6 +318,7 @@ impl Session {
         Ok(())
     }
 
+    /// Takes out a user chain that is empty and that no rule jumps to.
     pub fn delete_chain(&mut self, name: &str) -> Result<(), Denial> {
         let chain = self.chain(name).ok_or(Denial::NoSuchName)?;
         let is_empty = chain.rules.is_empty();
@@ -441,7 +453,8 @@ impl Session {
         let is_in_hand = self.hand.is_some();
         let counted = std::mem::take(&mut self.counted);
         let zeroed = self.chain_mut(name).and_then(|chain| {
-            let rule = chain.rules.get_mut(number - 1).ok_or(Denial::CounterTooBig)?;
+            let at = number.checked_sub(1).ok_or(Denial::CounterTooBig)?;
+            let rule = chain.rules.get_mut(at).ok_or(Denial::CounterTooBig)?;
             zero(rule, is_in_hand, counted.get());
             Ok(())
         });
