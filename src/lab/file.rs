@@ -36,62 +36,87 @@ use crate::syntax::problem::{Position, Problem, Source, SourceError};
 /// A lab as its file describes it. Interfaces, routes, hosts and sysctls are in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct LabFile {
+    /// The text that it was read from; positions count in it.
     pub source: Source,
+    /// As written: whether a lab has the keys is not known here.
     pub sysctls: Vec<Sysctl>,
+    /// At least one; names, addresses and MTUs fit together.
     pub interfaces: Vec<Interface>,
+    /// Those of both families.
     pub routes: Vec<Route>,
+    /// Each on an interface that there is, with addresses of its subnets.
     pub hosts: Vec<Host>,
 }
 
+/// A line of `[sysctl]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sysctl {
     /// With dots, as written: `net.netfilter.nf_conntrack_max`.
     pub key: String,
     /// As `sysctl -w` would be given it; `true` and `false` are 1 and 0.
     pub value: String,
+    /// Where the key stands, for who does not know it.
     pub key_position: Position,
+    /// Where the value stands, for who does not take it.
     pub value_position: Position,
 }
 
+/// An `[interface.NAME]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
+    /// Never `lo`, which every lab has.
     pub name: InterfaceName,
+    /// The router's own on it; may be empty.
     pub addresses: Vec<InterfaceAddress>,
     /// [`DEFAULT_MTU`] unless the file says otherwise.
     pub mtu: u32,
+    /// Of the name.
     pub position: Position,
 }
 
 /// An address with the length of its subnet's prefix: `10.0.0.1/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InterfaceAddress {
+    /// The interface's, or the host's.
     pub address: IpAddr,
+    /// At most 32, of IPv6 128.
     pub prefix_length: u8,
+    /// Of the text that it was read from.
     pub position: Position,
 }
 
 impl InterfaceAddress {
+    /// The network that it lies in.
     pub fn subnet(&self) -> AddressMask {
         AddressMask::prefix(self.address, self.prefix_length).unwrap_or_else(|| AddressMask::host(self.address))
     }
 }
 
+/// A `[[route]]` table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
+    /// A prefix; `default` is that of all addresses.
     pub to: AddressMask,
+    /// The next router; `None` for hosts on the link.
     pub via: Option<IpAddr>,
     /// The interface it leaves by: the one written, or the one whose subnet holds `via`.
     pub interface: InterfaceName,
+    /// Of `via`, or of `to` where there is none.
     pub position: Position,
 }
 
+/// A `[host.NAME]` table: a neighbour on one of the interfaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
+    /// As scripts and packets call it; part of its namespace's name in a live lab.
     pub name: String,
+    /// The router's interface that it is behind.
     pub interface: InterfaceName,
+    /// At least one, each in a subnet of the interface.
     pub addresses: Vec<InterfaceAddress>,
     /// At most one of each family.
     pub gateways: Vec<IpAddr>,
+    /// Of the name.
     pub position: Position,
 }
 
@@ -143,10 +168,12 @@ impl LabFile {
         Ok(name.to_owned())
     }
 
+    /// By its name.
     pub fn interface(&self, name: &str) -> Option<&Interface> {
         self.interfaces.iter().find(|interface| interface.name.as_str() == name)
     }
 
+    /// By its name.
     pub fn host(&self, name: &str) -> Option<&Host> {
         self.hosts.iter().find(|host| host.name == name)
     }
@@ -185,16 +212,26 @@ fn is_plain_name(name: &str) -> bool {
 #[error(
     "{name} cannot name a lab: expected 1 to 64 letters, digits, `-`, `_` or `.`, the first a letter or digit; {}", if *.is_of_file { "say another name with --name, or rename the lab file (its name without the ending is taken else)" } else { "such as --name home" }, name = quoted(name)
 )]
+/// Why a text cannot name a lab.
 pub struct LabNameError {
+    /// The text.
     pub name: String,
     /// The lab file's, not one that was given.
     pub is_of_file: bool,
 }
 
+/// Why there is no lab of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum LabFileError {
+    /// Its bytes cannot be had.
     #[error("cannot read the lab file {}: {source}", text_of_path(path))]
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It says something that no lab can be; all such places.
     #[error(transparent)]
     Text(#[from] SourceError),
 }

@@ -27,6 +27,7 @@ use crate::rule::{Clock, WriteRefused};
 pub struct Call<'a> {
     /// The name it was called by: `iptables-save`.
     pub name: &'a str,
+    /// Without the name itself.
     pub args: &'a [String],
     /// All of its standard input.
     pub stdin: &'a str,
@@ -37,14 +38,18 @@ pub struct Call<'a> {
 /// What a call left.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ToolOutput {
+    /// All that it printed there; a byte that is no UTF-8 is kept as `base::bytes` keeps it.
     pub stdout: String,
+    /// The same of standard error.
     pub stderr: String,
+    /// Exit status: 0 where it was done.
     pub code: i32,
     /// Where the fault is and what to do about it, in more words than the real tool has.
     pub advice: String,
 }
 
 impl ToolOutput {
+    /// It was done, and printed this.
     pub fn success(stdout: impl Into<String>) -> Self {
         Self {
             stdout: stdout.into(),
@@ -52,6 +57,7 @@ impl ToolOutput {
         }
     }
 
+    /// It was not done; what standard error gets, line feeds included.
     pub fn failure(code: i32, stderr: impl Into<String>) -> Self {
         Self {
             stderr: stderr.into(),
@@ -80,6 +86,7 @@ pub const TEXTS_OF_FILES: &str = "texts";
 pub struct Toolbox {
     /// What they are called.
     pub names: &'static [&'static str],
+    /// Does a call, whose name should be one of `names`.
     pub call: fn(&mut Machine, Call<'_>) -> ToolOutput,
     /// What a call by this name with these arguments reads and writes.
     pub needs: fn(&str, &[String]) -> Needs,
@@ -116,6 +123,7 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// `linux6` or `classic`, as lab files, scripts and `--profile` say it.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "linux6" => Some(Self::Linux6),
@@ -124,6 +132,7 @@ impl Profile {
         }
     }
 
+    /// The inverse of [`Self::from_name`].
     pub fn name(self) -> &'static str {
         match self {
             Self::Linux6 => "linux6",
@@ -150,17 +159,21 @@ impl Profile {
 /// Why a sysctl was not set, in the classes that `sysctl` tells apart.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KnobError {
+    /// There is no such key (ENOENT); the key.
     #[error("no such key: {0}")]
     Unknown(String),
+    /// It can be read only; the sentence.
     #[error("{0}")]
     ReadOnly(String),
     /// The kernel answers EINVAL.
     #[error("{0}")]
     Invalid(String),
+    /// Linux has the key, and a lab has nothing behind it; the sentence.
     #[error("{0}")]
     NotOffered(String),
 }
 
+/// One machine: its router and what tools see around it. It is driven from outside: whoever has it sets the clock.
 pub struct Machine {
     router: Arc<Router>,
     in_hand: Mutex<InHand>,
@@ -174,6 +187,7 @@ pub struct Machine {
     pub described: Arc<LabFile>,
     /// Packets pass it all the time, whoever asks; false for a lab that only moves when it is told to.
     pub live: bool,
+    /// The kernel's log, as `dmesg` shows it.
     pub log: KernelLog,
     /// What passed its interfaces, where devices are behind them.
     pub ports: Vec<(InterfaceName, Arc<PortCounters>)>,
@@ -187,6 +201,7 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Switched on at this instant, which its clock shows. The router's settings stay as they are until [`Self::set_profile`].
     pub fn new(router: Arc<Router>, booted: Time, toolbox: Toolbox) -> Self {
         Self {
             router,
@@ -268,10 +283,12 @@ impl Machine {
         (self.toolbox.call)(self, call)
     }
 
+    /// The tools that it offers.
     pub fn toolbox(&self) -> Toolbox {
         self.toolbox
     }
 
+    /// The one that was set last; `linux6` at first.
     pub fn profile(&self) -> Profile {
         self.profile
     }
@@ -304,7 +321,7 @@ impl Machine {
     }
 
     /// Makes what the module registers available.
-    pub fn load_helper(&self, module: &HelperSpec) {
+    pub(crate) fn load_helper(&self, module: &HelperSpec) {
         self.configure(|config| {
             for helper in module.conntrack() {
                 if !config.helpers.iter().any(|loaded| std::ptr::eq(*loaded, helper)) {
@@ -314,19 +331,14 @@ impl Machine {
         });
     }
 
-    pub fn unload_helper(&self, module: &HelperSpec) {
+    pub(crate) fn unload_helper(&self, module: &HelperSpec) {
         let is_its = |loaded: &ConntrackHelper| module.conntrack().any(|helper| std::ptr::eq(helper, loaded));
         self.configure(|config| config.helpers.retain(|loaded| !is_its(loaded)));
     }
 
     /// Connections are tracked from now on, whether a rule asks for it or not.
-    pub fn track_always(&self, always: bool) {
+    pub(crate) fn track_always(&self, always: bool) {
         self.configure(|config| config.always_track = always);
-    }
-
-    /// Whether connections are tracked though no rule may ask for it.
-    pub fn tracks_always(&self) -> bool {
-        self.router.config().always_track
     }
 
     /// What `modprobe` loaded, in that order.
@@ -334,20 +346,20 @@ impl Machine {
         &self.modules
     }
 
-    pub fn note_module(&mut self, name: &str) {
+    pub(crate) fn note_module(&mut self, name: &str) {
         if !self.modules.iter().any(|known| known == name) {
             self.modules.push(name.to_owned());
         }
     }
 
-    pub fn forget_module(&mut self, name: &str) -> bool {
+    pub(crate) fn forget_module(&mut self, name: &str) -> bool {
         let before = self.modules.len();
         self.modules.retain(|known| known != name);
         self.modules.len() < before
     }
 
     /// For files that show the kernel's clock.
-    pub fn clock(&self) -> Clock {
+    pub(crate) fn clock(&self) -> Clock {
         Clock {
             now: self.now,
             booted: self.booted,
@@ -355,7 +367,7 @@ impl Machine {
     }
 
     /// Writes to what rules share by this name. `None` where none in force names it; what the kernel says of a refusal goes into the log.
-    pub fn write_shared(&self, directory: &str, name: &str, text: &[u8]) -> Option<Result<(), WriteRefused>> {
+    pub(crate) fn write_shared(&self, directory: &str, name: &str, text: &[u8]) -> Option<Result<(), WriteRefused>> {
         let state = self.router().shared(directory, name)?;
         let written = state.write(text, self.now);
         if let Err(refused) = &written {
@@ -374,6 +386,7 @@ impl Machine {
         }
     }
 
+    /// By a key with dots. Where it is refused nothing has changed.
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), KnobError> {
         self.router.configure(|config| set_knob(config, key, value))
     }

@@ -26,8 +26,10 @@ use crate::rule::LogRecord;
 use crate::syntax::problem::{Position, Problem, SourceError};
 use crate::wire::tcp::flags;
 
+/// A machine with somebody who moves it: packets, its clock and what listens on it are whatever the caller says.
 #[derive(Debug)]
 pub struct Lab {
+    /// What its tools are called on; they see the router in it.
     pub machine: Machine,
     worker: Worker,
     open: OpenPorts,
@@ -46,12 +48,15 @@ pub struct Lab {
 pub struct Passage {
     /// Where it came in; `None` for the router's own.
     pub interface: Option<InterfaceName>,
+    /// As it came in, from the IP header on; what waited at a queue, as it waited there.
     pub sent: Vec<u8>,
+    /// Where it ended, and its state.
     pub report: Report,
     /// What left because of it.
     pub output: Vec<Emission>,
     /// What the kernel's log got because of it.
     pub log: Vec<LogRecord>,
+    /// Its way, to be told at any length.
     pub story: Story,
 }
 
@@ -79,7 +84,7 @@ impl Lab {
     }
 
     /// The answers to come, where a request has many: somebody listens to the lab.
-    pub fn answers_to_come(&mut self, request: &Request, waker: &Waker) -> Option<Answer> {
+    pub(crate) fn answers_to_come(&mut self, request: &Request, waker: &Waker) -> Option<Answer> {
         (self.machine.toolbox().listen)(&self.machine, request, waker)
     }
 
@@ -163,10 +168,12 @@ impl Lab {
         }
     }
 
+    /// The lab file's name without its ending, or `lab`.
     pub fn name(&self) -> &str {
         &self.machine.name
     }
 
+    /// What its clock shows.
     pub fn now(&self) -> Time {
         self.machine.now
     }
@@ -213,10 +220,12 @@ impl Lab {
         output.into()
     }
 
+    /// By its name; `lo` has one too.
     pub fn interface(&self, name: &str) -> Option<InterfaceId> {
         self.machine.router().config().net.by_name(name).map(|it| it.id)
     }
 
+    /// All of them, `lo` first.
     pub fn interface_names(&self) -> Vec<InterfaceName> {
         let config = self.machine.router().config();
         config.net.interfaces().iter().map(|it| it.name).collect()
@@ -240,10 +249,12 @@ impl Lab {
             .change_net(|net| net.furnish(name, super::file::DEFAULT_MTU, &addresses))
     }
 
+    /// Puts a route in where `ip route add` would; an error where the kernel would refuse it.
     pub fn add_route(&mut self, route: Route) -> Result<(), ConfigError> {
         self.machine.change_net(|net| net.add_route(route))
     }
 
+    /// Takes out the route to exactly this prefix with metric 0 from table `main`; an error where there is none.
     pub fn remove_route(&mut self, to: Prefix) -> Result<(), ConfigError> {
         self.machine
             .change_net(|net| net.remove_route(to, crate::net::table::MAIN, 0))
@@ -364,6 +375,7 @@ impl Lab {
         self.machine.booted = now;
     }
 
+    /// Lets time do its work without moving the clock: what left because of it is returned.
     pub fn tick(&mut self) -> Vec<Emission> {
         let now = self.machine.now;
         let router = self.machine.router_for_packets();
@@ -388,6 +400,7 @@ impl Lab {
         self.last.as_ref()
     }
 
+    /// What left last this way because of [`Self::send`] or [`Self::decide`]; packets that were only carried are not kept.
     pub fn departed(&self, port: Port) -> Option<&[u8]> {
         self.departed.get(&port).map(Vec::as_slice)
     }

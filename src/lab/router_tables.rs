@@ -16,6 +16,7 @@ pub struct RouterTables<'a> {
 }
 
 impl<'a> RouterTables<'a> {
+    /// What is put into force is put there at this instant: states of matches begin then.
     pub fn new(router: &'a Router, now: Time) -> Self {
         Self::with_opened(router, now, None)
     }

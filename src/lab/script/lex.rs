@@ -31,6 +31,7 @@ pub struct Line {
 /// A command's standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
+    /// Nothing: it is at its end at once.
     None,
     /// The text of a here-document.
     Here(String),

@@ -36,38 +36,55 @@ use trace::Trace;
 pub struct Statement {
     /// Of the whole command in its text.
     pub position: Position,
+    /// What is to be done.
     pub kind: Kind,
 }
 
+/// All that a line may ask for.
 #[derive(Clone, Debug)]
 pub enum Kind {
+    /// A tool's own line: it fails where the tool exits with another status than 0.
     Tool(ToolCall),
+    /// `interface lan 10.0.0.1/24`: adds one, or addresses to one that is there.
     Interface {
+        /// Never `local`.
         name: InterfaceName,
+        /// Each with the length of its prefix.
         addresses: Vec<(IpAddr, u8)>,
     },
+    /// `route`, `route add`, `route del`.
     Route(RouteWord),
+    /// `listen tcp 80`: something on the router takes what comes there.
     Listen {
+        /// TCP or UDP, by its number.
         protocol: u8,
+        /// The port on every address of the router's.
         port: u16,
     },
+    /// `send lan tcp ...`: one packet.
     Send {
         /// `None`: `local`, the router itself.
         interface: Option<InterfaceName>,
+        /// The packet; numbers of its conversation are filled in when it is sent.
         draft: Draft,
+        /// How much is told of it; `None`: as much as the runner tells of any.
         detail: Option<Detail>,
     },
     /// Somebody listens at a queue, and decides.
     Queue(QueueWord),
     /// Whose the packets are that `local` sends from now on.
     Sender(Sender),
+    /// Moves the clock, and lets time do its work.
     Advance(Duration),
+    /// Sets every knob of tracking, and the helpers that are loaded.
     Profile(Profile),
+    /// Fails unless it is so.
     Expect(Expectation),
     /// A command that has to fail.
     ExpectFail(ToolCall),
     /// A host got its name; whoever reads the lines after it knows.
     Host,
+    /// A handshake, a datagram with its answer, an FTP session: packets that go on from what came of those before.
     Converse(Conversation),
     /// A conversation that must not come through.
     ExpectFailed(Conversation),
@@ -75,25 +92,36 @@ pub enum Kind {
     Trace(Trace),
     /// What the lab is made of.
     Lab,
+    /// Of this word, or of all.
     Help(Option<String>),
 }
 
 /// A tool with its arguments.
 #[derive(Clone, Debug)]
 pub struct ToolCall {
+    /// The name of the toolbox, whatever path stood before it.
     pub name: &'static str,
+    /// Without the name.
     pub args: Vec<String>,
+    /// What it reads on standard input.
     pub input: Input,
 }
 
+/// What is done with routes.
 #[derive(Clone, Debug)]
 pub enum RouteWord {
+    /// Adds one, as `ip route add` does.
     Add {
+        /// `default` is that of all addresses.
         to: Prefix,
+        /// The next router.
         via: Option<IpAddr>,
+        /// Where it leaves; may be left out where `via` tells.
         interface: Option<InterfaceName>,
     },
+    /// Takes out the one to exactly this prefix.
     Remove(Prefix),
+    /// Shows all.
     Show,
 }
 
@@ -102,15 +130,22 @@ pub enum RouteWord {
 pub enum QueueWord {
     /// This one, or all at which somebody listens.
     Show(Option<u16>),
+    /// From now on somebody listens there.
     Open {
+        /// The queue's number.
         number: u16,
+        /// How many packets may wait, and what becomes of others.
         settings: QueueSettings,
     },
+    /// Nobody listens there any more, and what waits is dropped.
     Close(u16),
     /// Of the packet that waits longest.
     Decide {
+        /// The queue's number.
         number: u16,
+        /// Whether it goes on, and from where.
         kind: VerdictKind,
+        /// What its mark becomes.
         mark: Option<u32>,
         /// What it becomes.
         packet: Option<Draft>,
@@ -120,8 +155,11 @@ pub enum QueueWord {
 /// A word of the lab's own.
 #[derive(Clone, Copy, Debug)]
 pub struct Own {
+    /// The line's first word.
     pub name: &'static str,
+    /// How the line is written: capitals stand for what is to be put in, `[]` may be left out, `|` is a choice.
     pub syntax: &'static str,
+    /// What it does, in a phrase.
     pub about: &'static str,
 }
 

@@ -21,6 +21,7 @@ use crate::packet::Packet;
 /// A lab, its own or one that is lent, and what was said last.
 #[derive(Debug)]
 pub struct Runner<L = Lab> {
+    /// What statements are done to.
     pub lab: L,
     /// How much is told after a `send`; `None`: nothing.
     pub tells: Option<Detail>,
@@ -38,6 +39,7 @@ pub struct Runner<L = Lab> {
 #[derive(Debug, Default)]
 pub struct Talk {
     last_tool: Option<ToolOutput>,
+    /// Hosts that have a name, for who reads lines one at a time.
     pub hosts: Hosts,
     conversations: Conversations,
 }
@@ -56,6 +58,7 @@ pub struct Failed {
 }
 
 impl<L: BorrowMut<Lab>> Runner<L> {
+    /// With an empty past; what scripts name is looked for in this directory.
     pub fn new(lab: L, directory: PathBuf) -> Self {
         Self {
             lab,

@@ -29,18 +29,28 @@ pub trait Surroundings {
 /// Why a packet can't be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
+    /// `quoting last`, and nothing has left.
     #[error(
         "there is nothing to quote: no packet has left by this interface yet; send one first, or write `quoting (PACKET)`"
     )]
     NothingToQuote,
+    /// IP has no room for its length; the length in bytes.
     #[error("the packet would be {0} bytes long: at most 65535; shorten its data")]
     TooLong(usize),
+    /// A TCP header has no room for them; their length in bytes.
     #[error("the TCP options are {0} bytes long: at most 40; leave one out")]
     OptionsTooLong(usize),
+    /// A fragment that would begin behind the end of what it is a fragment of.
     #[error("the packet has {length} bytes after its header, and the piece begins at {offset}; begin it earlier")]
-    PieceBeyondEnd { length: usize, offset: usize },
+    PieceBeyondEnd {
+        /// Of the packet behind its IP header.
+        length: usize,
+        /// Of the piece in it.
+        offset: usize,
+    },
 }
 
+/// The packet from its IP header on, with lengths and checksums right unless the draft wants them wrong. The error is a sentence with its remedy.
 pub fn build(draft: &Draft, surroundings: &dyn Surroundings) -> Result<Vec<u8>, BuildError> {
     match draft {
         Draft::Raw(bytes) => Ok(bytes.clone()),

@@ -24,18 +24,28 @@ use std::net::Ipv4Addr;
 pub enum Draft {
     /// Bytes, whatever they are.
     Raw(Vec<u8>),
+    /// An IPv4 packet, with all that was left out filled in but what depends on packets before it.
     Ip(Box<IpDraft>),
 }
 
+/// A packet of IPv4, before its lengths and checksums.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IpDraft {
+    /// Where it claims to come from.
     pub source: Ipv4Addr,
+    /// Where it goes.
     pub destination: Ipv4Addr,
+    /// What stands behind the IP header.
     pub transport: Transport,
+    /// The payload: behind the transport header, or behind what an ICMP error quotes.
     pub data: Vec<u8>,
+    /// Time to live; 64 unless written.
     pub ttl: u8,
+    /// The whole byte of type of service; 0 unless written.
     pub tos: u8,
+    /// Identification; 0 unless written.
     pub id: u16,
+    /// Sets DF.
     pub dont_fragment: bool,
     /// Sets MF, whatever is cut.
     pub more_fragments: bool,
@@ -47,37 +57,55 @@ pub struct IpDraft {
     pub bad_header_checksum: bool,
 }
 
+/// A transport header as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
+    /// TCP.
     Tcp(TcpDraft),
+    /// UDP.
     Udp {
+        /// Source port.
         source: u16,
+        /// Destination port.
         destination: u16,
     },
+    /// ICMP.
     Icmp(IcmpDraft),
     /// A protocol without a header of its own here: the data is all there is.
     Other(u8),
 }
 
+/// A TCP header, before its checksum; `None` is what [`build`] finds in the packet's surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpDraft {
+    /// Source port.
     pub source: u16,
+    /// Destination port.
     pub destination: u16,
+    /// As in the header's byte: FIN is 1, CWR 128. ACK unless written.
     pub flags: u8,
+    /// `None`: goes on where the conversation stands; a SYN begins one.
     pub sequence: Option<u32>,
+    /// `None`: what the sender has got of the other direction; 0 without ACK.
     pub acknowledgement: Option<u32>,
+    /// As it stands in the header. `None`: what the tracked flow has, else 64240, as in any SYN.
     pub window: Option<u16>,
+    /// The urgent pointer, whether or not URG is set.
     pub urgent: u16,
     /// Ready bytes, not yet padded.
     pub options: Vec<u8>,
 }
 
+/// An ICMP message, before its checksum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IcmpDraft {
+    /// The type.
     pub kind: u8,
+    /// The code.
     pub code: u8,
     /// The four bytes after the checksum.
     pub rest: u32,
+    /// Stands behind these four bytes, cut to what fits into 576 bytes of packet.
     pub quote: Option<Quote>,
 }
 
@@ -86,6 +114,7 @@ pub struct IcmpDraft {
 pub enum Quote {
     /// What left last by the interface that the error comes in by.
     Last,
+    /// This one, made as any other.
     Packet(Draft),
 }
 

@@ -23,6 +23,7 @@ pub enum Expectation {
     Fate(&'static str),
     /// `state NEW`; `None`: never tracked.
     State(Option<String>),
+    /// `no state NEW`: it has another, or with `None`: it was tracked.
     NoState(Option<String>),
     /// `out wan tcp 192.0.2.1 > 192.0.2.9 S ttl 63`.
     Out(InterfaceName, Vec<Field>),
@@ -30,30 +31,39 @@ pub enum Expectation {
     NoOut(Option<InterfaceName>),
     /// `by filter FORWARD 3`, `by comment web`.
     By(RuleName),
+    /// `no by filter FORWARD 3`: something else decided.
     NoBy(RuleName),
     /// `rule filter FORWARD 3 packets 1 bytes 40`, `policy INPUT packets 0`.
     Counted {
+        /// A rule, or a policy.
         rule: RuleName,
+        /// Exactly so many stand in its counter; `None`: any number.
         packets: Option<u64>,
+        /// The same of bytes, IP headers included.
         bytes: Option<u64>,
     },
     /// `flow tcp ESTABLISHED src=10.0.0.2`: words of one line of `conntrack -L -o extended`, in order.
     Flow(Vec<String>),
+    /// No line has these words; without words: there is no flow at all.
     NoFlow(Vec<String>),
+    /// `flows 3`: exactly so many.
     Flows(u64),
     /// The same of `conntrack -L expect`.
     Expected(Vec<String>),
+    /// No line has these words; without words: nothing is expected.
     NoExpected(Vec<String>),
     /// A part of a line that the last packet left in the kernel's log.
     Log(String),
+    /// It left no such line; `None`: none at all.
     NoLog(Option<String>),
     /// A part of what the last tool printed (on either stream).
     Output(String),
+    /// The last tool did not print it.
     NoOutput(String),
 }
 
 impl Expectation {
-    pub fn parse(rest: &mut Words<'_>) -> Result<Self, Problem> {
+    pub(crate) fn parse(rest: &mut Words<'_>) -> Result<Self, Problem> {
         let no = rest.read(words::has("no"))?;
         let word = rest.read(words::word("what to expect, such as `accept` or `out wan`"))?;
         let parsed = match (word.text.as_str(), no) {
@@ -110,7 +120,7 @@ impl Expectation {
     }
 
     /// `Err` says what is instead.
-    pub fn check(&self, lab: &Lab, last_tool: Option<&ToolOutput>) -> Result<(), String> {
+    pub(crate) fn check(&self, lab: &Lab, last_tool: Option<&ToolOutput>) -> Result<(), String> {
         match self {
             Self::Fate(wanted) => packet::fate(passage(lab)?, wanted),
             Self::State(wanted) => packet::state(passage(lab)?, wanted.as_deref(), false),
@@ -133,12 +143,12 @@ impl Expectation {
     }
 
     /// True where it is about what the last tool printed.
-    pub fn is_of_the_tool(&self) -> bool {
+    pub(crate) fn is_of_the_tool(&self) -> bool {
         matches!(self, Self::Output(_) | Self::NoOutput(_))
     }
 
     /// True where it is about the last packet, whose story then says why it is not so.
-    pub fn is_of_the_packet(&self) -> bool {
+    pub(crate) fn is_of_the_packet(&self) -> bool {
         match self {
             Self::Fate(_)
             | Self::State(_)
