@@ -80,16 +80,14 @@ fn probability(text: &str) -> Option<u32> {
     (number.is_nan() || (0.0..=1.0).contains(&number)).then(|| (number * f64::from(CERTAIN)).round() as u32)
 }
 
-/// Seen: a rule without a mode is asked for what `random` needs, and only then for the mode.
+/// Seen: a rule without a mode is asked for what `random` needs, and only then for the mode; one of either mode whether `--packet` fits.
 fn what_the_mode_needs(given: &Given<'_>) -> Result<(), UsageError> {
     let has_one = given.has(EVERY) || given.has(PACKET);
     let refused = match given.value(MODE).unwrap_or(Mode::Random) {
         Mode::Random if !given.has(PROBABILITY) => "--probability must be specified when using random mode",
         Mode::Nth if !has_one => "--every and --packet must be specified when using nth mode",
-        Mode::Nth if given.value(PACKET).unwrap_or(0) > u64::from(last(given)) => {
-            "the --packet p must be 0 <= p <= n-1"
-        }
-        Mode::Random | Mode::Nth => return Ok(()),
+        _ if given.value(PACKET).unwrap_or(0) > u64::from(last(given)) => "the --packet p must be 0 <= p <= n-1",
+        _ => return Ok(()),
     };
     Err(UsageError::parameter(refused))
 }
@@ -392,6 +390,16 @@ const SAMPLES: Samples = Samples {
         refused(
             "",
             "--mode nth --packet 1 --every 3 --probability 0",
+            "the --packet p must be 0 <= p <= n-1",
+        ),
+        refused(
+            "",
+            "--probability 0.5 --packet 5 --every 3",
+            "the --packet p must be 0 <= p <= n-1",
+        ),
+        refused(
+            "",
+            "--mode random --packet 4294967295 --probability 0x1p-2",
             "the --packet p must be 0 <= p <= n-1",
         ),
         refused(
