@@ -15,7 +15,7 @@ use crate::base::{Family, MarkMask, PortRange};
 mod value;
 
 pub use value::HostMask;
-pub(crate) use value::{address, integer_range, prefix_of_mask};
+pub(crate) use value::{address, integer_range, prefix};
 
 /// One long option of an extension, whatever the type of its value: what parser, help, manual, completion and grammar walk.
 #[derive(Debug, Clone, Copy)]

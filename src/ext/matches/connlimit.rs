@@ -10,7 +10,7 @@ use crate::base::{AddressMask, Family, Time, protocol};
 use crate::conntrack::{Flow, Status, Table as Flows, Tuple};
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, Opt, Read, UsageError, prefix_of_mask};
+use crate::ext::option::{Given, Opt, Read, UsageError, prefix};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Context, Effect, Ends, Match, Matched, State, StateUse, jiffies};
@@ -47,12 +47,12 @@ const ABOVE: Opt<u64> = Opt::integer(
     "they are more than so many, this one included",
 )
 .invertible();
-const MASK: Opt<u8> = Opt::own(
+const MASK: Opt<Option<u8>> = Opt::own(
     "connlimit-mask",
     "LENGTH|MASK",
     &Read(|text, given| {
         let bits = given.family.bits();
-        prefix_of_mask(text, given.family).ok_or_else(|| {
+        prefix(text, given.family).ok_or_else(|| {
             UsageError::parameter(format!(
                 "connlimit: bad value for option \"--connlimit-mask\", neither a valid network mask nor valid CIDR (0-{bits}).\n"
             ))
@@ -72,10 +72,12 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
             (upto, upto.inverted)
         }
     };
+    let prefix = given.value(MASK).flatten();
     Ok(Arc::new(Connlimit {
         limit: asked.value as u32,
         is_above,
-        prefix: given.value(MASK).unwrap_or(given.family.bits()),
+        prefix: prefix.unwrap_or(given.family.bits()),
+        clears_bits: prefix.is_some_and(|it| it < Family::V6.bits()),
         by_destination: given.has(DADDR),
     }))
 }
@@ -85,6 +87,9 @@ struct Connlimit {
     limit: u32,
     is_above: bool,
     prefix: u8,
+    /// Rules are compared by all 128 bits of the mask: a prefix of IPv4 clears three quarters of them, and no mask clears none. So a rule that
+    /// is deleted has to say `--connlimit-mask 32` if it was given that, and may not if it was not, although both print the same.
+    clears_bits: bool,
     by_destination: bool,
 }
 

@@ -167,27 +167,24 @@ fn host_mask(text: &str, extension: &str, name: &str, family: Family) -> Result<
     let bits = family.bits();
     // The host is looked for before its mask is read.
     let address = address(host, family)?;
-    let length = |text: &str| whole_number(text).and_then(|length| u8::try_from(length).ok().filter(|it| *it <= bits));
     let prefix = match mask {
         None => None,
-        Some(text) => match (length(text), literal(text, family)) {
-            (Some(length), _) => Some(length),
-            (None, Some(mask)) => prefix_length(mask),
-            (None, None) => {
-                return Err(UsageError::parameter(format!(
-                    "{extension}: bad value for option \"--{name}\", neither a valid network mask nor valid CIDR (0-{bits}).\n"
-                )));
-            }
-        },
+        Some(text) => prefix(text, family).ok_or_else(|| {
+            UsageError::parameter(format!(
+                "{extension}: bad value for option \"--{name}\", neither a valid network mask nor valid CIDR (0-{bits}).\n"
+            ))
+        })?,
     };
     Ok(Value::new(HostMask { address, prefix }))
 }
 
-/// A mask that is a prefix's, or the prefix's length; what exceeds the family's bits is all of them.
-pub(crate) fn prefix_of_mask(text: &str, family: Family) -> Option<u8> {
-    match whole_number(text) {
-        Some(length) if length <= 128 => Some((length as u8).min(family.bits())),
-        _ => literal(text, family).and_then(prefix_length),
+/// A prefix's length, or its mask in any form that an address may have. Seen: a mask that is no prefix's is the same as none, and so is what exceeds
+/// the family's bits where it is an address (`33` is 0.0.0.33).
+pub(crate) fn prefix(text: &str, family: Family) -> Option<Option<u8>> {
+    let length = whole_number(text).and_then(|length| u8::try_from(length).ok());
+    match length.filter(|length| *length <= family.bits()) {
+        Some(length) => Some(Some(length)),
+        None => literal(text, family).map(prefix_length),
     }
 }
 
