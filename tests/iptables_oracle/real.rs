@@ -1,4 +1,4 @@
-//! The real tools, each scenario in a network namespace of its own that ends with the thread in it.
+//! The real tools, each scenario in namespaces of its own that end with the thread in them.
 
 use super::{Seen, Step, Tool};
 
@@ -29,6 +29,7 @@ mod linux {
     use nflab::base::bytes::{bytes_of, os_of, text_of};
     use nflab::device::syscall::{Namespaces, unshare};
     use rustix::fs::{MemfdFlags, memfd_create};
+    use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 
     use super::{Seen, Step, Tool};
 
@@ -81,11 +82,25 @@ mod linux {
     fn in_namespace(work: impl FnOnce() -> Vec<Seen> + Send) -> Result<Vec<Seen>, String> {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
-                unshare(Namespaces::Network).map_err(|error| format!("unshare: {error}"))?;
+                let unshare = |what| unshare(what).map_err(|error| format!("unshare: {error}"));
+                unshare(Namespaces::Network)?;
+                unshare(Namespaces::Mount)?;
+                every_debians_users()?;
                 Ok(work())
             });
             thread.join().expect("the steps run")
         })
+    }
+
+    /// `-m owner` knows users and groups by their names: those of every Debian, as a lab does, and none that this machine has besides.
+    fn every_debians_users() -> Result<(), String> {
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        mount_change("/", private).map_err(|error| format!("mounts of one's own: {error}"))?;
+        for (known, file) in [("passwd", "/etc/passwd"), ("group", "/etc/group")] {
+            let known = format!("/usr/share/base-passwd/{known}.master");
+            mount_bind(&known, file).map_err(|error| format!("{known} as {file}: {error}"))?;
+        }
+        Ok(())
     }
 
     /// Namespaces share the tools' lock, which would make scenarios side by side fail of each other; so each brings a file of its own.

@@ -70,7 +70,7 @@ fn ids(text: &str, names: &[(u32, &str)]) -> Option<Ids> {
     }
     let number = |text| strtoul(text, 0).filter(|(number, _)| *number < u64::from(u32::MAX));
     let (first, rest) = number(text)?;
-    let (last, rest) = match rest.strip_prefix('-') {
+    let (last, rest) = match rest.strip_prefix(['-', ':']) {
         Some(rest) => number(rest)?,
         None => (first, rest),
     };
@@ -347,6 +347,7 @@ const SAMPLES: Samples = Samples {
         taken("", "--uid-owner root", "--uid-owner 0", "owner UID match 0").named("owner UID match root"),
         taken("", "! --uid-owner 5-7", "! --uid-owner 5-7", "! owner UID match 5-7"),
         taken("", "--uid-owner 0x10", "--uid-owner 16", "owner UID match 16"),
+        taken("", "--gid-owner 5:0x7", "--gid-owner 5-7", "owner GID match 5-7"),
         taken(
             "",
             "--uid-owner 4294967294",
