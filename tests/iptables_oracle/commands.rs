@@ -24,6 +24,12 @@ pub(crate) fn kept() -> Vec<Vec<Step>> {
     parted(KEPT)
 }
 
+/// Those of a file in the form of the files here.
+pub(crate) fn of_file(path: &str) -> Vec<Vec<Step>> {
+    let text = std::fs::read_to_string(path);
+    parted(&text.unwrap_or_else(|error| panic!("ORACLE_FILE={path}: {error}")))
+}
+
 /// Blank lines part scenarios; each starts with empty tables.
 fn parted(text: &str) -> Vec<Vec<Step>> {
     let mut scenarios = vec![Vec::new()];

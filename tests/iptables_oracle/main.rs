@@ -6,8 +6,10 @@
 //! or `CI` their absence is a failure.
 //!
 //! What is generated comes from two seeds: a fixed one, and a fresh one (another with every commit), which is printed and may be given again in
-//! `ORACLE_SEED`. `ORACLE_MINUTES` lets `cargo test --test iptables_oracle soak -- --nocapture` go on for as long as one likes. A difference is
-//! cut down and told in the form of the files here; it is kept by pasting it into `kept.txt`.
+//! `ORACLE_SEED`. `ORACLE_EXTENSIONS=connlimit,TEE` draws those matches and targets alone, so that one of them is looked at closely, and
+//! `ORACLE_FILE=path` lets `cases_of_a_file` compare what one has written oneself. `ORACLE_MINUTES` lets
+//! `cargo test --test iptables_oracle soak -- --nocapture` go on for as long as one likes. A difference is cut down and told in the form of the
+//! files here; it is kept by pasting it into `kept.txt`.
 
 mod commands;
 mod compare;
@@ -240,6 +242,14 @@ fn conntrack_and_sysctl() {
 #[test]
 fn kept_cases() {
     compare("kept cases", &commands::kept());
+}
+
+/// What one wants to know before it is kept.
+#[test]
+fn cases_of_a_file() {
+    if let Ok(path) = std::env::var("ORACLE_FILE") {
+        compare(&path, &commands::of_file(&path));
+    }
 }
 
 #[test]

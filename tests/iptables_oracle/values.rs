@@ -1,5 +1,7 @@
 //! Values for options: right ones, odd ones, wrong ones, by what the option's spec says.
 
+use std::sync::LazyLock;
+
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
 use nflab::ext::samples::Samples;
@@ -23,8 +25,21 @@ pub(crate) fn any_target(random: &mut Random) -> (&'static TargetSpec, Random) {
 fn lowest<T>(random: &mut Random, from: &[&'static T], name: fn(&T) -> &'static str) -> (&'static T, Random) {
     let seed = random.next_u64();
     let draw = |it: &&&'static T| Random::named(seed, name(it), 0).next_u64();
-    let lowest = from.iter().min_by_key(draw).expect("the registry holds some");
+    let named = from
+        .iter()
+        .filter(|it| wanted().iter().any(|wanted| wanted == name(it)));
+    let lowest = named.min_by_key(draw).or_else(|| from.iter().min_by_key(draw));
+    let lowest = lowest.expect("the registry holds some");
     (lowest, Random::named(seed, name(lowest), 1))
+}
+
+/// Which extensions are drawn alone, where it was said.
+fn wanted() -> &'static [String] {
+    static WANTED: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let names = std::env::var("ORACLE_EXTENSIONS").unwrap_or_default();
+        names.split(',').map(str::to_owned).collect()
+    });
+    &WANTED
 }
 
 /// Mostly right; one in six odd, one in six right and then bent.
