@@ -8,7 +8,7 @@ use super::masquerade;
 use super::observer::Observer;
 use super::pass::Pass;
 use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, Queues};
-use super::worker::{Report, Worker};
+use super::worker::{Report, Seats, Worker};
 use crate::base::sync::{ArcSwap, Mutex};
 use crate::base::{Family, InterfaceId, Random, Time};
 use crate::conntrack::{self, ConntrackHelper, Settings};
@@ -63,7 +63,7 @@ pub struct Router {
     /// Serialises replacements, so that none is lost between reading and publishing. What they hold their rules' sets of.
     replacing: Mutex<Arc<dyn AddressSets>>,
     retired: Mutex<Retired>,
-    workers: usize,
+    seats: Seats,
     pub(super) seed: u64,
 }
 
@@ -81,7 +81,7 @@ impl Router {
             queues: Queues::default(),
             replacing: Mutex::new(Arc::new(NoSets)),
             retired: Mutex::default(),
-            workers: workers.max(1),
+            seats: Seats::new(workers),
             seed: random.next_u64(),
         }
     }
@@ -118,7 +118,7 @@ impl Router {
             queues: self.queues.copy(),
             replacing: Mutex::new(sets),
             retired: Mutex::default(),
-            workers: 1,
+            seats: Seats::new(1),
             seed: self.seed,
         }
     }
@@ -148,11 +148,15 @@ impl Router {
         }
     }
 
-    /// One worker for each of the places the router was made with. Taken once; a second set would count into the first one's cells.
+    /// The worker of one of the places that the router was made with, from 0; `None` where there is no such place, or while somebody has its
+    /// worker. One that was dropped can be had again: its random numbers begin anew.
+    pub fn worker(&self, index: usize) -> Option<Worker> {
+        Some(Worker::new(self.seats.take(index)?, self.seed))
+    }
+
+    /// The workers of all places that nobody has, the lowest first.
     pub fn workers(&self) -> Vec<Worker> {
-        (0..self.workers)
-            .map(|index| Worker::new(index, self.seed.wrapping_add(index as u64)))
-            .collect()
+        (0..self.seats.count()).filter_map(|index| self.worker(index)).collect()
     }
 
     /// A packet comes in by an interface. What leaves because of it is in `worker.output()`.
@@ -341,7 +345,7 @@ impl Router {
     fn put_into_force(&self, rules: TableRules, sets: &dyn AddressSets, now: Time) -> Result<(), Refusal> {
         self.reclaim();
         let (family, table) = (rules.family, rules.table);
-        let replacement = self.live.load().with_table(rules, sets, self.workers, now)?;
+        let replacement = self.live.load().with_table(rules, sets, self.seats.count(), now)?;
         let tracked = self.tracks();
         let before = replacement.publish(&self.live);
         let replaced = before.of(family).table(table).map(Arc::clone);

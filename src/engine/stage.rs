@@ -218,7 +218,7 @@ impl<O: Observer> Pass<'_, O> {
         place: Place,
         transit: &Transit,
     ) -> Result<Passed, Reason> {
-        let queue = choose(to, &transit.packet, self.worker.index, self.router.seed);
+        let queue = choose(to, &transit.packet, self.worker.seat.index, self.router.seed);
         match self.router.queues.find(queue) {
             Found::Nobody if to.bypass => Ok(Passed::ByQueue),
             Found::Nobody => Err(Reason::Queued(place)),
@@ -266,7 +266,7 @@ impl<O: Observer> Pass<'_, O> {
             output,
             now: self.now,
             path_mtu: transit.path_mtu,
-            worker: self.worker.index,
+            worker: self.worker.seat.index,
             stack: &mut self.worker.stack,
         };
         let walked = match from {

@@ -1,6 +1,8 @@
 //! What one worker owns: its place in the counters, its buffers, and what came of the packet at hand.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::base::{InterfaceId, Random};
 use crate::conntrack::{CtState, Tracking};
@@ -75,10 +77,48 @@ pub(super) struct Looped {
     pub forwarding: Option<Forwarding>,
 }
 
-/// One worker. Its number is its place in the counters of every table; two workers of one router never share it.
+/// The places that a router's workers have in the counters of every table. Each is taken by one at a time, who counts there without a lock.
+#[derive(Debug)]
+pub(super) struct Seats(Arc<[AtomicBool]>);
+
+impl Seats {
+    /// At least one.
+    pub(super) fn new(count: usize) -> Self {
+        Self((0..count.max(1)).map(|_| AtomicBool::new(false)).collect())
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// `None` where there is no such place, or somebody has it.
+    pub(super) fn take(&self, index: usize) -> Option<Seat> {
+        let was_taken = self.0.get(index)?.swap(true, Ordering::Acquire);
+        (!was_taken).then(|| Seat {
+            index,
+            all: Arc::clone(&self.0),
+        })
+    }
+}
+
+/// A taken place. Others may have it once this is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) index: usize,
+    all: Arc<[AtomicBool]>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // Who takes it next sees what was counted there.
+        self.all[self.index].store(false, Ordering::Release);
+    }
+}
+
+/// One worker: its place in the counters, which no other worker of its router has while it lives, a stream of random numbers and buffers.
 #[derive(Debug)]
 pub struct Worker {
-    pub(super) index: usize,
+    pub(super) seat: Seat,
     pub(super) random: Random,
     pub(super) stack: Vec<u32>,
     pub(super) looped: VecDeque<Looped>,
@@ -89,10 +129,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(index: usize, seed: u64) -> Self {
+    pub(super) fn new(seat: Seat, seed: u64) -> Self {
         Self {
-            index,
-            random: Random::new(seed),
+            random: Random::new(seed.wrapping_add(seat.index as u64)),
+            seat,
             stack: Vec::with_capacity(64),
             looped: VecDeque::new(),
             output: Vec::with_capacity(8),
@@ -147,3 +187,19 @@ impl Worker {
 
 /// Buffers kept for the next packets.
 const POOLED: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::Example;
+    use crate::net::Net;
+
+    #[test]
+    fn a_place_is_one_worker_s_at_a_time() {
+        let Example { router, worker, .. } = Example::new(Net::default());
+        assert!(router.worker(0).is_none() && router.workers().is_empty());
+        drop(worker);
+        assert!(router.worker(1).is_none(), "there is one place");
+        let again = router.worker(0);
+        assert!(again.is_some() && router.workers().is_empty());
+    }
+}

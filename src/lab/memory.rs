@@ -89,19 +89,19 @@ impl Lab {
     }
 
     /// The same lab for another thread, which calls its tools while this one carries packets: one router, one log, one set of open ports; the
-    /// clock, what `modprobe` loaded and what became of the last packet are its own.
-    pub fn beside(&self) -> Self {
-        let router = self.machine.router();
-        Self {
+    /// clock, what `modprobe` loaded and what became of the last packet are its own. `None` while there is one already.
+    pub fn beside(&self) -> Option<Self> {
+        let worker = self.machine.router().worker(BESIDE)?;
+        Some(Self {
             machine: self.machine.beside(),
-            worker: router.workers().remove(BESIDE),
+            worker,
             open: self.open.clone(),
             last: None,
             departed: HashMap::new(),
             streams: Streams::default(),
             sender: Sender::Unsaid,
             talk: Talk::default(),
-        }
+        })
     }
 
     /// From a lab file. What the file can't know to be wrong (a sysctl that isn't there) is an error at its position.

@@ -40,8 +40,12 @@ impl DrivenLab {
     }
 
     /// The commands of this lab, for a [`Server`](super::server::Server). `clock` is the event loop's.
+    ///
+    /// # Panics
+    /// While commands that were made before are still there: they have the only worker beside that of packets.
     pub fn commands(&self, clock: Clock) -> impl FnOnce(Waker) -> Commands + use<> {
-        let (lab, followers) = (self.lab.beside(), self.followers.clone());
+        let lab = self.lab.beside().expect("one server serves a lab");
+        let followers = self.followers.clone();
         move |waker| {
             followers.set_waker(waker.clone());
             Commands {

@@ -116,7 +116,8 @@ impl Ours {
 
     /// Packets are spread over so many workers by their flows: one, or two.
     pub(crate) fn on_workers(mut self, workers: usize) -> Self {
-        self.second = (workers > 1).then(|| self.lab.beside());
+        self.second = (workers > 1).then(|| self.lab.beside()).flatten();
+        assert_eq!(self.second.is_some(), workers > 1);
         self
     }
 
