@@ -178,11 +178,20 @@ pub(crate) struct KnobSpec {
     pub reach: fn(&mut Settings) -> Knob<'_>,
 }
 
-const fn knob(name: &'static str, reach: fn(&mut Settings) -> Knob<'_>) -> KnobSpec {
+/// One that was in the ip_conntrack days what it is.
+pub(super) const fn knob(name: &'static str, reach: fn(&mut Settings) -> Knob<'_>) -> KnobSpec {
     KnobSpec {
         name,
         classic: None,
         reach,
+    }
+}
+
+impl KnobSpec {
+    /// See the field.
+    pub(super) const fn classic(mut self, value: &'static str) -> Self {
+        self.classic = Some(value);
+        self
     }
 }
 

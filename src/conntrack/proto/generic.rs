@@ -7,7 +7,7 @@ use super::key::Key;
 use super::samples::flow;
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
 use crate::base::protocol;
-use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Direction, TrackContext, Tuple};
 use crate::packet::Packet;
 
@@ -19,11 +19,9 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     checked_first: false,
     joins: false,
     takes_over: false,
-    knobs: &[KnobSpec {
-        name: "nf_conntrack_generic_timeout",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.generic.timeout),
-    }],
+    knobs: &[knob("nf_conntrack_generic_timeout", |all| {
+        Knob::Seconds(&mut all.protocols.generic.timeout)
+    })],
     options: &[],
     samples: &[flow(&[], "", "", "")],
 };

@@ -9,7 +9,7 @@ use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid};
 use crate::base::protocol;
-use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::{End, Packet};
 
@@ -22,16 +22,12 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     joins: false,
     takes_over: false,
     knobs: &[
-        KnobSpec {
-            name: "nf_conntrack_gre_timeout",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.gre.timeout),
-        },
-        KnobSpec {
-            name: "nf_conntrack_gre_timeout_stream",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.gre.timeout_stream),
-        },
+        knob("nf_conntrack_gre_timeout", |all| {
+            Knob::Seconds(&mut all.protocols.gre.timeout)
+        }),
+        knob("nf_conntrack_gre_timeout_stream", |all| {
+            Knob::Seconds(&mut all.protocols.gre.timeout_stream)
+        }),
     ],
     options: &[&[
         option(&["srckey"], Asked::NotThere),

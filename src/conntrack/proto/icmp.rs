@@ -9,7 +9,7 @@ use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid};
 use crate::base::protocol;
-use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, Endpoint, TrackContext, Tuple};
 use crate::packet::{End, Packet};
 use crate::wire::icmpv4::{self, kind};
@@ -23,11 +23,9 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     checked_first: true,
     joins: false,
     takes_over: false,
-    knobs: &[KnobSpec {
-        name: "nf_conntrack_icmp_timeout",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.icmp.timeout),
-    }],
+    knobs: &[knob("nf_conntrack_icmp_timeout", |all| {
+        Knob::Seconds(&mut all.protocols.icmp.timeout)
+    })],
     options: &[&[
         option(&["icmp-type"], Asked::Type),
         option(&["icmp-code"], Asked::Code),

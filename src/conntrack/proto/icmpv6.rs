@@ -7,7 +7,7 @@ use super::samples::flow;
 use super::tool::{Asked, option};
 use super::{TrackerSpec, generic};
 use crate::base::protocol;
-use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::settings::{Knob, knob};
 
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "icmpv6",
@@ -17,11 +17,9 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     checked_first: false,
     joins: false,
     takes_over: false,
-    knobs: &[KnobSpec {
-        name: "nf_conntrack_icmpv6_timeout",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.icmpv6.timeout),
-    }],
+    knobs: &[knob("nf_conntrack_icmpv6_timeout", |all| {
+        Knob::Seconds(&mut all.protocols.icmpv6.timeout)
+    })],
     options: &[&[
         option(&["icmpv6-type"], Asked::NotThere),
         option(&["icmpv6-code"], Asked::NotThere),

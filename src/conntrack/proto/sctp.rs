@@ -7,7 +7,7 @@ use super::samples::{flow, invalid};
 use super::tool::{self, Asked, option};
 use super::{TrackerSpec, generic};
 use crate::base::protocol;
-use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::settings::{Knob, knob};
 use crate::packet::Packet;
 use crate::wire::put32;
 
@@ -24,46 +24,30 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     joins: false,
     takes_over: false,
     knobs: &[
-        KnobSpec {
-            name: "nf_conntrack_sctp_timeout_closed",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.sctp.timeout_closed),
-        },
-        KnobSpec {
-            name: "nf_conntrack_sctp_timeout_cookie_echoed",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.sctp.timeout_cookie_echoed),
-        },
-        KnobSpec {
-            name: "nf_conntrack_sctp_timeout_cookie_wait",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.sctp.timeout_cookie_wait),
-        },
-        KnobSpec {
-            name: "nf_conntrack_sctp_timeout_established",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.sctp.timeout_established),
-        },
-        KnobSpec {
-            name: "nf_conntrack_sctp_timeout_heartbeat_sent",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.sctp.timeout_heartbeat_sent),
-        },
-        KnobSpec {
-            name: "nf_conntrack_sctp_timeout_shutdown_ack_sent",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.sctp.timeout_shutdown_ack_sent),
-        },
-        KnobSpec {
-            name: "nf_conntrack_sctp_timeout_shutdown_recd",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.sctp.timeout_shutdown_recd),
-        },
-        KnobSpec {
-            name: "nf_conntrack_sctp_timeout_shutdown_sent",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.sctp.timeout_shutdown_sent),
-        },
+        knob("nf_conntrack_sctp_timeout_closed", |all| {
+            Knob::Seconds(&mut all.protocols.sctp.timeout_closed)
+        }),
+        knob("nf_conntrack_sctp_timeout_cookie_echoed", |all| {
+            Knob::Seconds(&mut all.protocols.sctp.timeout_cookie_echoed)
+        }),
+        knob("nf_conntrack_sctp_timeout_cookie_wait", |all| {
+            Knob::Seconds(&mut all.protocols.sctp.timeout_cookie_wait)
+        }),
+        knob("nf_conntrack_sctp_timeout_established", |all| {
+            Knob::Seconds(&mut all.protocols.sctp.timeout_established)
+        }),
+        knob("nf_conntrack_sctp_timeout_heartbeat_sent", |all| {
+            Knob::Seconds(&mut all.protocols.sctp.timeout_heartbeat_sent)
+        }),
+        knob("nf_conntrack_sctp_timeout_shutdown_ack_sent", |all| {
+            Knob::Seconds(&mut all.protocols.sctp.timeout_shutdown_ack_sent)
+        }),
+        knob("nf_conntrack_sctp_timeout_shutdown_recd", |all| {
+            Knob::Seconds(&mut all.protocols.sctp.timeout_shutdown_recd)
+        }),
+        knob("nf_conntrack_sctp_timeout_shutdown_sent", |all| {
+            Knob::Seconds(&mut all.protocols.sctp.timeout_shutdown_sent)
+        }),
     ],
     options: &[tool::PORTS, &[option(&["state"], Asked::NotThere)]],
     samples: &[

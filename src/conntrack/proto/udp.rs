@@ -8,7 +8,7 @@ use super::key::{Key, Ports, QuotedChecksum};
 use super::samples::{flow, invalid};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid, tool};
 use crate::base::{Time, protocol};
-use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::Packet;
 use crate::wire::{be16, checksum, udp};
@@ -22,16 +22,13 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     joins: true,
     takes_over: false,
     knobs: &[
-        KnobSpec {
-            name: "nf_conntrack_udp_timeout",
-            classic: None,
-            reach: |all| Knob::Seconds(&mut all.protocols.udp.timeout),
-        },
-        KnobSpec {
-            name: "nf_conntrack_udp_timeout_stream",
-            classic: Some("180"),
-            reach: |all| Knob::Seconds(&mut all.protocols.udp.timeout_stream),
-        },
+        knob("nf_conntrack_udp_timeout", |all| {
+            Knob::Seconds(&mut all.protocols.udp.timeout)
+        }),
+        knob("nf_conntrack_udp_timeout_stream", |all| {
+            Knob::Seconds(&mut all.protocols.udp.timeout_stream)
+        })
+        .classic("180"),
     ],
     options: &[tool::PORTS],
     samples: &[

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::TcpState;
-use crate::conntrack::settings::{Knob, KnobSpec};
+use crate::conntrack::settings::{Knob, KnobSpec, knob};
 
 /// `net.netfilter.nf_conntrack_tcp_*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,77 +63,46 @@ impl Settings {
 }
 
 pub(super) const KNOBS: &[KnobSpec] = &[
-    KnobSpec {
-        name: "nf_conntrack_tcp_be_liberal",
-        classic: None,
-        reach: |all| Knob::Flag(&mut all.protocols.tcp.be_liberal),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_ignore_invalid_rst",
-        classic: None,
-        reach: |all| Knob::Flag(&mut all.protocols.tcp.ignore_invalid_rst),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_loose",
-        classic: None,
-        reach: |all| Knob::Flag(&mut all.protocols.tcp.loose),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_max_retrans",
-        classic: None,
-        reach: |all| Knob::Small {
-            value: &mut all.protocols.tcp.max_retrans,
-            most: u8::MAX,
-        },
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_close",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_close),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_close_wait",
-        classic: Some("43200"),
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_close_wait),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_established",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_established),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_fin_wait",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_fin_wait),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_last_ack",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_last_ack),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_max_retrans",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_max_retrans),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_syn_recv",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_syn_recv),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_syn_sent",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_syn_sent),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_time_wait",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_time_wait),
-    },
-    KnobSpec {
-        name: "nf_conntrack_tcp_timeout_unacknowledged",
-        classic: None,
-        reach: |all| Knob::Seconds(&mut all.protocols.tcp.timeout_unacknowledged),
-    },
+    knob("nf_conntrack_tcp_be_liberal", |all| {
+        Knob::Flag(&mut all.protocols.tcp.be_liberal)
+    }),
+    knob("nf_conntrack_tcp_ignore_invalid_rst", |all| {
+        Knob::Flag(&mut all.protocols.tcp.ignore_invalid_rst)
+    }),
+    knob("nf_conntrack_tcp_loose", |all| Knob::Flag(&mut all.protocols.tcp.loose)),
+    knob("nf_conntrack_tcp_max_retrans", |all| Knob::Small {
+        value: &mut all.protocols.tcp.max_retrans,
+        most: u8::MAX,
+    }),
+    knob("nf_conntrack_tcp_timeout_close", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_close)
+    }),
+    knob("nf_conntrack_tcp_timeout_close_wait", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_close_wait)
+    })
+    .classic("43200"),
+    knob("nf_conntrack_tcp_timeout_established", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_established)
+    }),
+    knob("nf_conntrack_tcp_timeout_fin_wait", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_fin_wait)
+    }),
+    knob("nf_conntrack_tcp_timeout_last_ack", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_last_ack)
+    }),
+    knob("nf_conntrack_tcp_timeout_max_retrans", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_max_retrans)
+    }),
+    knob("nf_conntrack_tcp_timeout_syn_recv", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_syn_recv)
+    }),
+    knob("nf_conntrack_tcp_timeout_syn_sent", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_syn_sent)
+    }),
+    knob("nf_conntrack_tcp_timeout_time_wait", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_time_wait)
+    }),
+    knob("nf_conntrack_tcp_timeout_unacknowledged", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_unacknowledged)
+    }),
 ];
