@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::route::device_of;
 use super::words::{Refused, Typed, abbreviates, address, prefix, scope, scope_name};
 use super::{Call, Style};
 use crate::base::{InterfaceId, InterfaceName};
@@ -81,7 +82,7 @@ fn told<'a>(call: &mut Call<'a>) -> Result<Told<'a>, Refused> {
 fn add(call: &mut Call<'_>, may_exist: bool) -> Result<(), Refused> {
     let told = told(call)?;
     let device = told.device.unwrap_or_default();
-    let id = find(call, device)?;
+    let id = device_of(call, device)?;
     let Some(local) = told.local else {
         return Err(Refused::by_kernel("Operation not supported"));
     };
@@ -125,7 +126,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
             local.address
         );
     }
-    let id = find(call, told.device.unwrap_or_default())?;
+    let id = device_of(call, told.device.unwrap_or_default())?;
     let Some(local) = told.local else {
         return Err(Refused::by_kernel("Operation not supported"));
     };
@@ -350,12 +351,6 @@ fn flags(interface: &Interface) -> String {
         _ => "POINTOPOINT,MULTICAST,NOARP",
     };
     format!("{kind}{}", if interface.is_up { ",UP,LOWER_UP" } else { "" })
-}
-
-fn find(call: &Call<'_>, device: &str) -> Result<InterfaceId, Refused> {
-    let config = call.machine.router().config();
-    let found = config.net.by_name(device).map(|it| it.id);
-    found.ok_or_else(|| Refused::no_device(device))
 }
 
 /// What else an address can be given.

@@ -1,8 +1,7 @@
 //! `ip link`: show, set (up, down, mtu, name, txqueuelen) and delete.
 
-use super::Call;
-use super::address;
 use super::words::{Refused, abbreviates, number};
+use super::{Call, address, route};
 use crate::base::{InterfaceId, InterfaceName};
 
 pub(super) fn run(call: &mut Call<'_>) -> Result<(), Refused> {
@@ -111,9 +110,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
 
 fn device_of(call: &Call<'_>, device: Option<&str>) -> Result<InterfaceId, Refused> {
     let device = device.ok_or_else(|| Refused::new(255, "Not enough information: \"dev\" argument is required.\n"))?;
-    let config = call.machine.router().config();
-    let found = config.net.by_name(device).map(|it| it.id);
-    found.ok_or_else(|| Refused::no_device(device))
+    route::device_of(call, device)
 }
 
 pub(super) fn is_name(text: &str) -> bool {
