@@ -25,28 +25,12 @@ pub const TOOLBOX: Toolbox = Toolbox {
 };
 
 /// The names that `nflab` answers to as a program; `nflab shims` makes a link for each.
-pub(crate) const SHIMS: &[&str] = &[
-    "iptables",
-    "iptables-save",
-    "iptables-restore",
-    "iptables-legacy",
-    "iptables-legacy-save",
-    "iptables-legacy-restore",
-    "ip6tables",
-    "ip6tables-save",
-    "ip6tables-restore",
-    "ip6tables-legacy",
-    "ip6tables-legacy-save",
-    "ip6tables-legacy-restore",
-    "conntrack",
-    "ipset",
-    "sysctl",
-    "modprobe",
-];
+pub(crate) const SHIMS: &[&str] = NAMES.split_at(16).0;
 
 /// Those that it answers to only as its first word (`nflab ip route`), or where somebody made the link: one made unasked would hide the machine's.
 pub(crate) const BY_WORD: &[&str] = &["ip"];
 
+/// The shims, then what only a lab answers to, or a first word.
 const NAMES: &[&str] = &[
     "iptables",
     "iptables-save",
@@ -211,6 +195,7 @@ mod tests {
             assert_eq!(TOOLBOX.find(&format!("/usr/sbin/{name}")), Some(*name));
         }
     }
+
     /// A lab in memory keeps tables in hand from command to command, a live one puts each command into force: nobody must notice.
     #[test]
     fn commands_in_hand_leave_what_commands_in_force_leave() {

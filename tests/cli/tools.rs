@@ -36,6 +36,8 @@ fn shims_are_links_to_every_tool() {
         let target = std::fs::canonicalize(&link).unwrap();
         assert_eq!(target, std::fs::canonicalize(env!("CARGO_BIN_EXE_nflab")).unwrap());
     }
+    let links = std::fs::read_dir(bench.path("tools/bin")).unwrap().count();
+    assert_eq!(links, NAMES.len(), "a link made unasked hides the machine's tool");
     bench.write("file", "");
     let ran = bench.nflab(&["shims", "file"]);
     assert_eq!(ran.code, 2);
