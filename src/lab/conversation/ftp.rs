@@ -153,18 +153,18 @@ fn strayed(data: &Connection, own: Address) -> String {
 }
 
 /// A pattern that shows lost, doubled and swapped pieces.
-fn byte_at(position: usize) -> u8 {
+pub(in crate::lab) fn byte_at(position: usize) -> u8 {
     (position ^ position >> 8 ^ position >> 16) as u8
 }
 
 /// An address as FTP writes it: `10,0,0,2,156,65`.
-fn numbers((address, port): Address) -> String {
+pub(in crate::lab) fn numbers((address, port): Address) -> String {
     let [a, b, c, d] = address.octets();
     format!("{a},{b},{c},{d},{},{}", port >> 8, port & 255)
 }
 
 /// The address in a line of FTP.
-fn announced(line: &str) -> Option<Address> {
+pub(in crate::lab) fn announced(line: &str) -> Option<Address> {
     let (_, from) = line.split_once(' ')?;
     let mut found = from
         .split(|c: char| !c.is_ascii_digit())

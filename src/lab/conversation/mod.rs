@@ -11,6 +11,7 @@ mod parse;
 mod tcp;
 
 pub(crate) use ftp::{Ftp, Mode, Transfer};
+pub(super) use ftp::{announced, byte_at, numbers};
 pub(crate) use hosts::{Host, Hosts};
 pub(crate) use hosts::{ROUTER, is_name, means_something_else};
 pub(crate) use parse::{WORDS, parse};

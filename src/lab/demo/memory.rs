@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Act, CLIENT, FTP, LAB, ROUTER, SERVER, SSH, Seen, Stage, WEB, is_of_interest};
 use crate::base::{InterfaceId, protocol};
 use crate::engine::{Fate, Port};
+use crate::lab::conversation::{Address, announced, byte_at, numbers};
 use crate::lab::file::LabFile;
 use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
@@ -41,8 +42,6 @@ impl Side {
         }
     }
 }
-
-type Address = (Ipv4Addr, u16);
 
 /// One end of a connection, as its host sees it.
 #[derive(Clone, Copy, Debug)]
@@ -308,28 +307,6 @@ fn told(right: bool, line: &str) -> Result<String, String> {
 /// Sequence numbers that a segment takes.
 fn taken(bits: u8, payload: usize) -> u32 {
     u32::from(bits & flags::SYN != 0) + u32::from(bits & flags::FIN != 0) + payload as u32
-}
-
-/// A pattern that shows lost, doubled and swapped pieces.
-fn byte_at(position: usize) -> u8 {
-    (position ^ position >> 8 ^ position >> 16) as u8
-}
-
-/// An address as FTP writes it: `10,0,0,2,156,65`.
-fn numbers((address, port): Address) -> String {
-    let [a, b, c, d] = address.octets();
-    format!("{a},{b},{c},{d},{},{}", port >> 8, port & 255)
-}
-
-/// The address in a line of FTP.
-fn announced(line: &str) -> Option<Address> {
-    let (_, from) = line.split_once(' ')?;
-    let mut found = from
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|number| number.parse::<u8>().ok());
-    let mut next = || found.next();
-    let address = Ipv4Addr::new(next()?, next()?, next()?, next()?);
-    Some((address, u16::from_be_bytes([next()?, next()?])))
 }
 
 fn segment(end: &End, bits: u8, payload: &[u8]) -> Vec<u8> {
