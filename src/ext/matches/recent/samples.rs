@@ -7,33 +7,35 @@ use crate::ext::samples::{Samples, fails, passes, refused, taken};
 pub(super) const SAMPLES: Samples = Samples {
     place: ("filter", "INPUT"),
     taken: &[
+        // A mask is printed, and read again makes another rule, if none was given.
         taken(
             "",
             "--set",
             "--set --name DEFAULT --mask 255.255.255.255 --rsource",
             "recent: SET name: DEFAULT side: source mask: 255.255.255.255",
-        ),
+        )
+        .lossy(),
         taken(
             "",
-            "! --set --rdest --name foo",
+            "! --set --rdest --name foo --mask 255.255.255.255",
             "! --set --name foo --mask 255.255.255.255 --rdest",
             "! recent: SET name: foo side: dest mask: 255.255.255.255",
         ),
         taken(
             "",
-            "--rdest --set --rsource",
+            "--rdest --set --rsource --mask 255.255.255.255",
             "--set --name DEFAULT --mask 255.255.255.255 --rsource",
             "recent: SET name: DEFAULT side: source mask: 255.255.255.255",
         ),
         taken(
             "",
-            "--rcheck --hitcount 0",
+            "--rcheck --hitcount 0 --mask 255.255.255.255",
             "--rcheck --name DEFAULT --mask 255.255.255.255 --rsource",
             "recent: CHECK name: DEFAULT side: source mask: 255.255.255.255",
         ),
         taken(
             "",
-            "--rcheck --rttl --hitcount 3 --reap --seconds 60",
+            "--rcheck --rttl --hitcount 3 --reap --seconds 60 --mask 255.255.255.255",
             "--rcheck --seconds 60 --reap --hitcount 3 --rttl --name DEFAULT --mask 255.255.255.255 --rsource",
             "recent: CHECK seconds: 60 reap hit_count: 3 TTL-Match name: DEFAULT side: source mask: 255.255.255.255",
         ),
@@ -59,7 +61,7 @@ pub(super) const SAMPLES: Samples = Samples {
         ),
         taken(
             "",
-            "--rcheck --hitcount 65535",
+            "--rcheck --hitcount 65535 --mask 255.255.255.255",
             "--rcheck --hitcount 65535 --name DEFAULT --mask 255.255.255.255 --rsource",
             "recent: CHECK hit_count: 65535 name: DEFAULT side: source mask: 255.255.255.255",
         ),
