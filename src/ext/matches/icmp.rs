@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::header::{Miss, header};
 use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
@@ -154,25 +155,15 @@ struct Icmp {
     asked: Asked<Kind>,
 }
 
-enum Miss {
-    LaterFragment,
-    CutShort,
-    Kind(u8, u8),
-}
-
 impl Icmp {
-    fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
-        if cx.packet.fragment_offset() != 0 {
-            return Err(Miss::LaterFragment);
-        }
-        let Ok(header) = Icmpv4::new(cx.packet.transport()) else {
-            return Err(Miss::CutShort);
-        };
+    /// A packet that misses has this type and code.
+    fn check(&self, cx: &Context<'_>) -> Result<(), Miss<(u8, u8)>> {
+        let header = header(cx.packet, |bytes| Icmpv4::new(bytes).ok())?;
         let (kind, code) = (header.kind(), header.code());
         let asked = self.asked.value;
         let fits = asked.kind == ANY || (asked.kind == kind && (asked.low..=asked.high).contains(&code));
         if !self.asked.fits(fits) {
-            return Err(Miss::Kind(kind, code));
+            return Err(Miss::Has((kind, code)));
         }
         Ok(())
     }
@@ -184,11 +175,7 @@ impl Match for Icmp {
     }
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
-        match self.check(cx) {
-            Ok(()) => Matched::Yes,
-            Err(Miss::CutShort) => Matched::Malformed,
-            Err(_) => Matched::No,
-        }
+        self.check(cx).into()
     }
 
     fn lower(&self) -> Lowered {
@@ -218,7 +205,7 @@ impl Match for Icmp {
             Ok(()) => "icmp: matches".to_owned(),
             Err(Miss::LaterFragment) => "icmp: packet is a later fragment without an ICMP header".to_owned(),
             Err(Miss::CutShort) => "icmp: packet's ICMP header is cut short".to_owned(),
-            Err(Miss::Kind(kind, code)) => {
+            Err(Miss::Has((kind, code))) => {
                 let mut asked = String::new();
                 self.save(&mut asked);
                 format!("{}: packet has {kind}/{code}", asked.trim_start())

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::header::{Miss, header};
 use super::ports::port;
 use crate::base::{Family, PortRange, protocol};
 use crate::ext::drawn::{Drawn, drawn};
@@ -125,20 +126,10 @@ impl Which {
     }
 }
 
-enum Miss {
-    LaterFragment,
-    CutShort,
-    Ports(u16, u16),
-}
-
 impl Multiport {
-    fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
-        if cx.packet.fragment_offset() != 0 {
-            return Err(Miss::LaterFragment);
-        }
-        let Some(&[s1, s0, d1, d0]) = cx.packet.transport().first_chunk() else {
-            return Err(Miss::CutShort);
-        };
+    /// A packet that misses has these ports.
+    fn check(&self, cx: &Context<'_>) -> Result<(), Miss<(u16, u16)>> {
+        let &[s1, s0, d1, d0] = header(cx.packet, |bytes| bytes.first_chunk())?;
         let (source, destination) = (u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0]));
         let found = self.asked.value.iter().any(|range| match self.which {
             Which::Source => range.contains(source),
@@ -146,7 +137,7 @@ impl Multiport {
             Which::Either => range.contains(source) || range.contains(destination),
         });
         if !self.asked.fits(found) {
-            return Err(Miss::Ports(source, destination));
+            return Err(Miss::Has((source, destination)));
         }
         Ok(())
     }
@@ -158,11 +149,7 @@ impl Match for Multiport {
     }
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
-        match self.check(cx) {
-            Ok(()) => Matched::Yes,
-            Err(Miss::CutShort) => Matched::Malformed,
-            Err(_) => Matched::No,
-        }
+        self.check(cx).into()
     }
 
     fn lower(&self) -> Lowered {
@@ -184,7 +171,7 @@ impl Match for Multiport {
             Ok(()) => "multiport: matches".to_owned(),
             Err(Miss::LaterFragment) => "multiport: packet is a later fragment without ports".to_owned(),
             Err(Miss::CutShort) => "multiport: packet is too short for ports".to_owned(),
-            Err(Miss::Ports(source, destination)) => {
+            Err(Miss::Has((source, destination))) => {
                 let mut out = String::new();
                 self.save(&mut out);
                 let _ = match self.which {

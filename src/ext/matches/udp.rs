@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::header::{Miss, header};
 use super::ports::{EndOptions, EndPorts, PortMiss};
 use crate::base::{Family, protocol};
 use crate::ext::MatchSpec;
@@ -48,23 +49,12 @@ struct Udp {
     ports: EndPorts,
 }
 
-enum Miss {
-    LaterFragment,
-    CutShort,
-    Port(PortMiss),
-}
-
 impl Udp {
-    fn check(&self, cx: &Context<'_>) -> Result<(), Miss> {
-        if cx.packet.fragment_offset() != 0 {
-            return Err(Miss::LaterFragment);
-        }
-        let Ok(header) = wire::udp::Udp::new(cx.packet.transport()) else {
-            return Err(Miss::CutShort);
-        };
+    fn check(&self, cx: &Context<'_>) -> Result<(), Miss<PortMiss>> {
+        let header = header(cx.packet, |bytes| wire::udp::Udp::new(bytes).ok())?;
         self.ports
             .check(header.source_port(), header.destination_port())
-            .map_err(Miss::Port)
+            .map_err(Miss::Has)
     }
 }
 
@@ -74,11 +64,7 @@ impl Match for Udp {
     }
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
-        match self.check(cx) {
-            Ok(()) => Matched::Yes,
-            Err(Miss::CutShort) => Matched::Malformed,
-            Err(_) => Matched::No,
-        }
+        self.check(cx).into()
     }
 
     fn lower(&self) -> Lowered {
@@ -96,7 +82,7 @@ impl Match for Udp {
             Ok(()) => "udp: matches".to_owned(),
             Err(Miss::LaterFragment) => "udp: packet is a later fragment without a UDP header".to_owned(),
             Err(Miss::CutShort) => "udp: packet's UDP header is cut short".to_owned(),
-            Err(Miss::Port(miss)) => PORTS.sentence(&self.ports, miss),
+            Err(Miss::Has(miss)) => PORTS.sentence(&self.ports, miss),
         }
     }
 
