@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::asked_mark::{self, AskedMark};
 use crate::base::{Family, MarkMask};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, MARKS, drawn};
@@ -26,19 +27,16 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     samples: SAMPLES,
 };
 
-const MARK: Opt<MarkMask> = Opt::mark("mark", "the flow's mark under the mask is the value")
-    .invertible()
-    .required();
+const MARK: Opt<MarkMask> = asked_mark::option("the flow's mark under the mask is the value");
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let mark = given.get(MARK).unwrap_or_default();
+    let mark = AskedMark::given(given, MARK);
     Ok(Arc::new(Connmark { mark }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Connmark {
-    /// As typed: a value with bits outside its mask matches nothing.
-    mark: Asked<MarkMask>,
+    mark: AskedMark,
 }
 
 impl Match for Connmark {
@@ -52,7 +50,7 @@ impl Match for Connmark {
             return Matched::No;
         };
         let mark = flow.lock().mark;
-        self.mark.fits(self.mark.value.matches(mark)).into()
+        self.mark.fits(mark).into()
     }
 
     fn effect(&self) -> Effect {
@@ -60,8 +58,7 @@ impl Match for Connmark {
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {
-        let Asked { value, inverted } = self.mark;
-        let mut out = format!("{} {value}: ", MARK.spelled(inverted));
+        let mut out = format!("{}: ", self.mark.typed(MARK));
         let _ = match &cx.tracking.flow {
             Some(flow) => write!(out, "flow has {:#x}", flow.lock().mark),
             None => write!(
@@ -74,13 +71,14 @@ impl Match for Connmark {
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " {} {}", MARK.spelled(self.mark.inverted), self.mark.value);
+        let _ = write!(out, " {}", self.mark.typed(MARK));
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
         // Two blanks where there is no `!`.
-        let not = if self.mark.inverted { "!" } else { "" };
-        let _ = write!(out, " connmark match {not} {}", self.mark.value);
+        let Asked { value, inverted } = self.mark.0;
+        let not = if inverted { "!" } else { "" };
+        let _ = write!(out, " connmark match {not} {value}");
     }
 
     fn needs_conntrack(&self) -> bool {
@@ -94,11 +92,12 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         it.word("connmark")?;
         it.word("match")?;
         let mut options = Options::default();
-        let inverted = it.word("!").is_some();
-        options.push(inverted, MARK.name(), it.take()?);
+        AskedMark::unlist(it, &mut options, MARK)?;
         Some(options)
     })
 }
+
+const BAD_INTEGER: &str = "connmark: bad integer value for option \"--mark\", or out of range.\n";
 
 const SAMPLES: Samples = Samples {
     place: ("filter", "FORWARD"),
@@ -122,21 +121,9 @@ const SAMPLES: Samples = Samples {
     ],
     refused: &[
         refused("", "", "connmark: option \"--mark\" must be specified\n"),
-        refused(
-            "",
-            "--mark x",
-            "connmark: bad integer value for option \"--mark\", or out of range.\n",
-        ),
-        refused(
-            "",
-            "--mark 1/",
-            "connmark: bad integer value for option \"--mark\", or out of range.\n",
-        ),
-        refused(
-            "",
-            "--mark 0x1ffffffff",
-            "connmark: bad integer value for option \"--mark\", or out of range.\n",
-        ),
+        refused("", "--mark x", BAD_INTEGER),
+        refused("", "--mark 1/", BAD_INTEGER),
+        refused("", "--mark 0x1ffffffff", BAD_INTEGER),
         refused(
             "",
             "--mark 1x",

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::asked_mark::{self, AskedMark};
 use crate::base::{Family, MarkMask};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, MARKS, drawn};
@@ -27,19 +28,16 @@ pub(crate) const SPEC: MatchSpec = MatchSpec {
     samples: SAMPLES,
 };
 
-const MARK: Opt<MarkMask> = Opt::mark("mark", "the packet's mark under the mask is the value")
-    .invertible()
-    .required();
+const MARK: Opt<MarkMask> = asked_mark::option("the packet's mark under the mask is the value");
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
-    let mark = given.get(MARK).unwrap_or_default();
+    let mark = AskedMark::given(given, MARK);
     Ok(Arc::new(Mark { mark }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Mark {
-    /// As typed: a value with bits outside its mask matches nothing.
-    mark: Asked<MarkMask>,
+    mark: AskedMark,
 }
 
 impl Match for Mark {
@@ -48,11 +46,12 @@ impl Match for Mark {
     }
 
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
-        self.mark.fits(self.mark.value.matches(cx.packet.mark)).into()
+        self.mark.fits(cx.packet.mark).into()
     }
 
     fn lower(&self) -> Lowered {
-        Lowered::exactly(vec![Condition::new(Field::Mark(self.mark.value), self.mark.inverted)])
+        let Asked { value, inverted } = self.mark.0;
+        Lowered::exactly(vec![Condition::new(Field::Mark(value), inverted)])
     }
 
     fn effect(&self) -> Effect {
@@ -60,16 +59,16 @@ impl Match for Mark {
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {
-        let Asked { value, inverted } = self.mark;
-        format!("{} {value}: packet has {:#x}", MARK.spelled(inverted), cx.packet.mark)
+        format!("{}: packet has {:#x}", self.mark.typed(MARK), cx.packet.mark)
     }
 
     fn save(&self, out: &mut String) {
-        let _ = write!(out, " {} {}", MARK.spelled(self.mark.inverted), self.mark.value);
+        let _ = write!(out, " {}", self.mark.typed(MARK));
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
-        let _ = write!(out, " mark match {}{}", not(self.mark.inverted), self.mark.value);
+        let Asked { value, inverted } = self.mark.0;
+        let _ = write!(out, " mark match {}{value}", not(inverted));
     }
 }
 
@@ -79,11 +78,13 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         it.word(SPEC.name).or_else(|| it.word("MARK"))?;
         it.word("match")?;
         let mut options = Options::default();
-        let inverted = it.word("!").is_some();
-        options.push(inverted, MARK.name(), it.take()?);
+        AskedMark::unlist(it, &mut options, MARK)?;
         Some(options)
     })
 }
+
+const BAD_INTEGER: &str = "mark: bad integer value for option \"--mark\", or out of range.\n";
+const GARBAGE: &str = "mark: trailing garbage after value for option \"--mark\".\n";
 
 const SAMPLES: Samples = Samples {
     place: ("filter", "FORWARD"),
@@ -100,51 +101,15 @@ const SAMPLES: Samples = Samples {
     ],
     refused: &[
         refused("", "", "mark: option \"--mark\" must be specified\n"),
-        refused(
-            "",
-            "--mark x",
-            "mark: bad integer value for option \"--mark\", or out of range.\n",
-        ),
-        refused(
-            "",
-            "--mark 1/x",
-            "mark: bad integer value for option \"--mark\", or out of range.\n",
-        ),
-        refused(
-            "",
-            "--mark 1/",
-            "mark: bad integer value for option \"--mark\", or out of range.\n",
-        ),
-        refused(
-            "",
-            "--mark \"\"",
-            "mark: bad integer value for option \"--mark\", or out of range.\n",
-        ),
-        refused(
-            "",
-            "--mark -1",
-            "mark: bad integer value for option \"--mark\", or out of range.\n",
-        ),
-        refused(
-            "",
-            "--mark 4294967296",
-            "mark: bad integer value for option \"--mark\", or out of range.\n",
-        ),
-        refused(
-            "",
-            "--mark 0x",
-            "mark: trailing garbage after value for option \"--mark\".\n",
-        ),
-        refused(
-            "",
-            "--mark 08",
-            "mark: trailing garbage after value for option \"--mark\".\n",
-        ),
-        refused(
-            "",
-            "--mark 1x",
-            "mark: trailing garbage after value for option \"--mark\".\n",
-        ),
+        refused("", "--mark x", BAD_INTEGER),
+        refused("", "--mark 1/x", BAD_INTEGER),
+        refused("", "--mark 1/", BAD_INTEGER),
+        refused("", "--mark \"\"", BAD_INTEGER),
+        refused("", "--mark -1", BAD_INTEGER),
+        refused("", "--mark 4294967296", BAD_INTEGER),
+        refused("", "--mark 0x", GARBAGE),
+        refused("", "--mark 08", GARBAGE),
+        refused("", "--mark 1x", GARBAGE),
         refused(
             "",
             "--mark 1 --mark 2",

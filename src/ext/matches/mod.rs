@@ -1,6 +1,7 @@
 //! One match a file.
 
 pub(crate) mod addrtype;
+mod asked_mark;
 pub(crate) mod comment;
 pub(crate) mod connlimit;
 pub(crate) mod connmark;
