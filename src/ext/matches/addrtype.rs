@@ -9,7 +9,7 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::invalid;
-use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::net::AddressKind;
 use crate::rule::{Context, Effect, Hook, Match, Matched, Refusal, Scope};
@@ -343,33 +343,29 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[
-        passes(
-            "",
-            "--src-type UNICAST --dst-type UNICAST,LOCAL",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-        ),
+        passes("", "--src-type UNICAST --dst-type UNICAST,LOCAL", DATAGRAM),
         fails(
             "",
             "--src-type LOCAL",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--src-type LOCAL: packet is from 10.0.0.2, which is UNICAST",
         ),
         fails(
             "",
             "! --dst-type UNICAST",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "! --dst-type UNICAST: packet is for 192.0.2.9, which is UNICAST",
         ),
         fails(
             "",
             "--dst-type LOCAL --limit-iface-in",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--dst-type LOCAL: packet is for 192.0.2.9, which is UNICAST",
         ),
         fails(
             "",
             "--src-type LOCAL --limit-iface-out",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--src-type LOCAL: packet is from 10.0.0.2, which is UNICAST",
         ),
     ],

@@ -8,7 +8,7 @@ use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
-use crate::ext::samples::{Samples, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, passes, refused, taken};
 use crate::ext::wording::quoted;
 use crate::rule::{Context, Effect, Lowered, Match, Matched};
 
@@ -141,7 +141,7 @@ const SAMPLES: Samples = Samples {
             "comment: option \"--comment\" can only be used once.\n",
         ),
     ],
-    packets: &[passes("", "--comment x", "udp 10.0.0.2:1 > 192.0.2.9:2")],
+    packets: &[passes("", "--comment x", DATAGRAM)],
     spellings: &[
         "-m comment --comment a",
         "-m comment --comment \"a \"",

@@ -9,7 +9,7 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::whole_number;
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
-use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::packet::{End, Packet};
@@ -347,42 +347,42 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[
-        passes("", "--src-range 10.0.0.2-10.0.0.9", "udp 10.0.0.2:1 > 192.0.2.9:2"),
-        passes("", "--src-range 10.0.0.1-10.0.0.2", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "--src-range 10.0.0.2-10.0.0.9", DATAGRAM),
+        passes("", "--src-range 10.0.0.1-10.0.0.2", DATAGRAM),
         passes(
             "",
             "--src-range 10.0.0.2 ! --dst-range 192.0.2.10-192.0.2.20",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
         ),
-        passes("", "! --src-range 10.0.0.9-10.0.0.1", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "! --src-range 10.0.0.9-10.0.0.1", DATAGRAM),
         fails(
             "",
             "--src-range 10.0.0.3-10.0.0.9",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--src-range 10.0.0.3-10.0.0.9: packet has 10.0.0.2",
         ),
         fails(
             "",
             "--src-range 10.0.0.9-10.0.0.1",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--src-range 10.0.0.9-10.0.0.1: packet has 10.0.0.2",
         ),
         fails(
             "",
             "! --src-range 10.0.0.2",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "! --src-range 10.0.0.2-10.0.0.2: packet has 10.0.0.2",
         ),
         fails(
             "",
             "--src-range 10.0.0.0-10.0.0.255 --dst-range 192.0.2.10-192.0.2.20",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--dst-range 192.0.2.10-192.0.2.20: packet has 192.0.2.9",
         ),
         fails(
             "",
             "! --dst-range 192.0.2.9-192.0.2.20",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "! --dst-range 192.0.2.9-192.0.2.20: packet has 192.0.2.9",
         ),
     ],

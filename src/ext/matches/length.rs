@@ -8,7 +8,8 @@ use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, IntegerRange, Opt, UsageError};
-use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
+use crate::ext::wording::Ends;
 use crate::rule::{Context, Effect, Match, Matched};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
@@ -156,40 +157,25 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[
-        passes("", "--length 28", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "--length 28", DATAGRAM),
         passes("", "--length 28:31", "udp 10.0.0.2:1 > 192.0.2.9:2 data 0x616263"),
-        passes("", "! --length 29:", "udp 10.0.0.2:1 > 192.0.2.9:2"),
-        passes("", "! --length 100:50", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "! --length 29:", DATAGRAM),
+        passes("", "! --length 100:50", DATAGRAM),
         // The header's options count too.
         passes(
             "",
             "--length 32",
             "hex 46000020000100004011abc00a000002c0000209010101000001000200080000",
         ),
-        fails(
-            "",
-            "--length 29:65535",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-            "--length 29:65535: packet has 28",
-        ),
-        fails(
-            "",
-            "--length 27",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-            "--length 27: packet has 28",
-        ),
+        fails("", "--length 29:65535", DATAGRAM, "--length 29:65535: packet has 28"),
+        fails("", "--length 27", DATAGRAM, "--length 27: packet has 28"),
         fails(
             "",
             "! --length :31",
             "udp 10.0.0.2:1 > 192.0.2.9:2 data 0x616263",
             "! --length 0:31: packet has 31",
         ),
-        fails(
-            "",
-            "--length 100:50",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-            "--length 100:50: packet has 28",
-        ),
+        fails("", "--length 100:50", DATAGRAM, "--length 100:50: packet has 28"),
     ],
     spellings: &[
         "-m length --length 5",

@@ -11,7 +11,7 @@ use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError};
-use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::rule::{Context, Effect, Errno, Match, Matched, Refusal, Scope, State, StateUse};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
@@ -310,11 +310,11 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[
-        passes("", "--limit 1/hour --limit-burst 1", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "--limit 1/hour --limit-burst 1", DATAGRAM),
         fails(
             "",
             "--limit 1/hour --limit-burst 1",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--limit 1/hour: 0.00 of 1 token",
         )
         .after(&["lan udp 10.0.0.2:1 > 192.0.2.9:2"]),

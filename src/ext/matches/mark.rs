@@ -9,7 +9,7 @@ use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, MARKS, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, UsageError};
-use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
 use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched};
 
@@ -117,19 +117,9 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[
-        passes("", "--mark 0/0xff", "udp 10.0.0.2:1 > 192.0.2.9:2"),
-        fails(
-            "",
-            "--mark 0x134/0xff",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-            "--mark 0x134/0xff: packet has 0x0",
-        ),
-        fails(
-            "",
-            "! --mark 0",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-            "! --mark 0x0: packet has 0x0",
-        ),
+        passes("", "--mark 0/0xff", DATAGRAM),
+        fails("", "--mark 0x134/0xff", DATAGRAM, "--mark 0x134/0xff: packet has 0x0"),
+        fails("", "! --mark 0", DATAGRAM, "! --mark 0x0: packet has 0x0"),
     ],
     spellings: &[
         "-m mark --mark 1",

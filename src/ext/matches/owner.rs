@@ -10,7 +10,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::strtoul;
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::{invalid, only_valid_from};
-use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::packet::Sender;
@@ -402,33 +402,33 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[
-        passes("", "! --socket-exists", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "! --socket-exists", DATAGRAM),
         fails(
             "",
             "! --gid-owner 0 --suppl-groups",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "! --gid-owner 0 --suppl-groups: the packet is from no socket",
         ),
-        passes("", "! --gid-owner 0", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "! --gid-owner 0", DATAGRAM),
         fails(
             "",
             "--socket-exists",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--socket-exists: the packet is from no socket",
         ),
         fails(
             "",
             "--uid-owner 0",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--uid-owner 0: the packet is from no socket",
         ),
         fails(
             "",
             "--gid-owner 5-7 --suppl-groups",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--gid-owner 5-7 --suppl-groups: the packet is from no socket",
         ),
-        passes("", "! --uid-owner 0", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "! --uid-owner 0", DATAGRAM),
     ],
     spellings: &[
         "-m owner --uid-owner 0",

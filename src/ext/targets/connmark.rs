@@ -8,7 +8,7 @@ use crate::base::Family;
 use crate::ext::drawn::{Drawn, MARKS, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, UsageError};
-use crate::ext::samples::{Samples, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, passes, refused, taken};
 use crate::ext::{NeedsOne, TargetSpec};
 use crate::rule::{Changes, Effect, Errno, Refusal, Scope, StateUse, Table, Target, TargetContext, TargetVerdict};
 
@@ -404,7 +404,7 @@ const SAMPLES: Samples = Samples {
             "CONNMARK: option \"--save-mark\" can only be used once.\n",
         ),
     ],
-    packets: &[passes("", "--set-mark 1", "udp 10.0.0.2:1 > 192.0.2.9:2")],
+    packets: &[passes("", "--set-mark 1", DATAGRAM)],
     spellings: &[
         "-j CONNMARK --set-mark 1",
         "-j CONNMARK --set-xmark 1",

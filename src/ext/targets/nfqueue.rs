@@ -9,7 +9,7 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, IntegerRange, Opt, Read, UsageError, integer_range};
 use crate::ext::place::invalid;
-use crate::ext::samples::{Samples, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, passes, refused, taken};
 use crate::rule::{Effect, Ends, QueueTo, Refusal, Scope, Target, TargetContext, TargetVerdict};
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
@@ -245,13 +245,9 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[
-        passes("", "--queue-num 1", "udp 10.0.0.2:1 > 192.0.2.9:2"),
-        passes("", "--queue-num 1 --queue-bypass", "udp 10.0.0.2:1 > 192.0.2.9:2"),
-        passes(
-            "",
-            "--queue-balance 1:3 --queue-cpu-fanout",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-        ),
+        passes("", "--queue-num 1", DATAGRAM),
+        passes("", "--queue-num 1 --queue-bypass", DATAGRAM),
+        passes("", "--queue-balance 1:3 --queue-cpu-fanout", DATAGRAM),
     ],
     spellings: &[
         "-j NFQUEUE",

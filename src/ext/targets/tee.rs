@@ -12,7 +12,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::names;
 use crate::ext::option::{Given, Opt, Read, UsageError, address};
 use crate::ext::place::invalid;
-use crate::ext::samples::{Samples, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, passes, refused, taken};
 use crate::rule::{CopyTo, Effect, Hook, Refusal, Scope, StateUse, Target, TargetContext, TargetVerdict};
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
@@ -173,9 +173,9 @@ const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[
-        passes("", "--gateway 10.0.0.9", "udp 10.0.0.2:1 > 192.0.2.9:2"),
-        passes("", "--gateway 10.0.0.9 --oif lan", "udp 10.0.0.2:1 > 192.0.2.9:2"),
-        passes("", "--gateway 9.9.9.9", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "--gateway 10.0.0.9", DATAGRAM),
+        passes("", "--gateway 10.0.0.9 --oif lan", DATAGRAM),
+        passes("", "--gateway 9.9.9.9", DATAGRAM),
     ],
     spellings: &[
         "-j TEE --gateway 10.0.0.9",

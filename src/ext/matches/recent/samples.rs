@@ -2,7 +2,7 @@
 
 use super::{HITCOUNT, MASK, NAME, RCHECK, RDEST, REAP, REMOVE, RSOURCE, RTTL, SECONDS, SET, UPDATE};
 use crate::ext::drawn::{Drawn, drawn};
-use crate::ext::samples::{Samples, fails, passes, refused, taken};
+use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 
 pub(super) const SAMPLES: Samples = Samples {
     place: ("filter", "INPUT"),
@@ -133,38 +133,24 @@ pub(super) const SAMPLES: Samples = Samples {
         ),
     ],
     packets: &[
-        passes("", "--set", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "--set", DATAGRAM),
         fails(
             "",
             "! --set --rdest --name out --mask 255.255.255.0",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "! --set: 192.0.2.0 is in list out from now on",
         ),
-        fails(
-            "",
-            "--rcheck",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-            "--rcheck: 10.0.0.2 is not in list DEFAULT",
-        ),
-        passes(
-            "",
-            "! --rcheck --seconds 10 --hitcount 2",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-        ),
+        fails("", "--rcheck", DATAGRAM, "--rcheck: 10.0.0.2 is not in list DEFAULT"),
+        passes("", "! --rcheck --seconds 10 --hitcount 2", DATAGRAM),
         fails(
             "",
             "--update --seconds 10 --reap --hitcount 2 --rttl --rsource",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
+            DATAGRAM,
             "--update --seconds 10 --reap --hitcount 2 --rttl: 10.0.0.2 is not in list DEFAULT",
         ),
-        passes("", "! --update --rttl", "udp 10.0.0.2:1 > 192.0.2.9:2"),
-        fails(
-            "",
-            "--remove",
-            "udp 10.0.0.2:1 > 192.0.2.9:2",
-            "--remove: 10.0.0.2 is not in list DEFAULT",
-        ),
-        passes("", "! --remove", "udp 10.0.0.2:1 > 192.0.2.9:2"),
+        passes("", "! --update --rttl", DATAGRAM),
+        fails("", "--remove", DATAGRAM, "--remove: 10.0.0.2 is not in list DEFAULT"),
+        passes("", "! --remove", DATAGRAM),
     ],
     spellings: &[
         "-m recent --set",
