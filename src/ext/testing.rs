@@ -19,7 +19,7 @@ use crate::set::HeldSets;
 use crate::wire::{checksum, ipv4};
 
 /// `-p` of the rule under test.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct P(pub u8, pub bool);
 
 impl P {
@@ -128,17 +128,36 @@ pub(crate) fn read_target(spec: &'static TargetSpec, p: P, text: &str) -> Result
     spec.finish(&given(p, &options))
 }
 
-/// Asks the extension about a place; `Err` holds the kernel's words.
-pub(super) fn placed(
-    p: P,
-    table: Table,
-    hooks: &[Hook],
-    check: impl FnOnce(&Scope<'_>) -> Result<(), Refusal>,
-) -> Result<(), String> {
-    placed_behind(&[], p, table, hooks, check)
+/// A table, the hooks that lead to the rule, and the kernel's words where it refuses (empty: it does not).
+pub(super) type Place<'a> = (Table, &'a [Hook], &'a str);
+
+/// Options typed behind a `-p`, at these places.
+pub(super) fn match_places(spec: &'static MatchSpec, p: P, typed: &str, places: &[Place<'_>]) {
+    let made = read_match(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
+    for &(table, hooks, said) in places {
+        let found = placed_behind(&[], p, table, hooks, |scope| made.check(scope));
+        assert_eq!(
+            found.err().unwrap_or_default(),
+            said,
+            "{typed}, {p:?}, {table:?}, {hooks:?}"
+        );
+    }
 }
 
-/// As `placed`, of a rule that has these matches.
+/// As [`match_places`].
+pub(super) fn target_places(spec: &'static TargetSpec, p: P, typed: &str, places: &[Place<'_>]) {
+    let made = read_target(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
+    for &(table, hooks, said) in places {
+        let found = placed_behind(&[], p, table, hooks, |scope| made.check(scope));
+        assert_eq!(
+            found.err().unwrap_or_default(),
+            said,
+            "{typed}, {p:?}, {table:?}, {hooks:?}"
+        );
+    }
+}
+
+/// Asks the extension about its place in a rule that has these matches; `Err` holds the kernel's words.
 pub(super) fn placed_behind(
     matches: &[Arc<dyn Match>],
     p: P,

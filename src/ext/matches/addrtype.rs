@@ -423,26 +423,27 @@ const ASKED: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, match_packets, placed, read_match, udp};
+    use crate::ext::testing::{ANY, Bench, match_packets, match_places, udp};
     use crate::packet::End;
     use crate::rule::Table;
 
     #[test]
     fn places() {
-        let input = read_match(&SPEC, ANY, "--src-type LOCAL --limit-iface-in").unwrap();
-        let output = read_match(&SPEC, ANY, "--src-type LOCAL --limit-iface-out").unwrap();
-        let at = |made: &Arc<dyn Match>, hook| placed(ANY, Table::Filter, &[hook], |scope| made.check(scope));
-        assert_eq!(at(&input, Hook::Input), Ok(()));
-        assert_eq!(at(&input, Hook::Forward), Ok(()));
-        assert_eq!(at(&output, Hook::Output), Ok(()));
-        assert_eq!(
-            at(&input, Hook::Output),
-            Err("xt_addrtype: input interface limitation not valid in POSTROUTING and OUTPUT".to_owned())
+        let (coming, going) = (
+            "--src-type LOCAL --limit-iface-in",
+            "--src-type LOCAL --limit-iface-out",
         );
-        assert_eq!(
-            at(&output, Hook::Input),
-            Err("xt_addrtype: output interface limitation not valid in PREROUTING and INPUT".to_owned())
-        );
+        let no_input = "xt_addrtype: input interface limitation not valid in POSTROUTING and OUTPUT";
+        let no_output = "xt_addrtype: output interface limitation not valid in PREROUTING and INPUT";
+        for (typed, hook, said) in [
+            (coming, Hook::Input, ""),
+            (coming, Hook::Forward, ""),
+            (going, Hook::Output, ""),
+            (coming, Hook::Output, no_input),
+            (going, Hook::Input, no_output),
+        ] {
+            match_places(&SPEC, ANY, typed, &[(Table::Filter, &[hook], said)]);
+        }
     }
 
     #[test]

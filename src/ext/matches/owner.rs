@@ -464,7 +464,7 @@ const DRAWN: Drawn = drawn(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, placed, read_match, udp};
+    use crate::ext::testing::{ANY, Bench, match_places, read_match, udp};
     use crate::packet::Credentials;
     use crate::rule::Table;
 
@@ -539,24 +539,23 @@ mod tests {
 
     #[test]
     fn places_and_ranges_that_the_kernel_refuses() {
-        for (typed, hooks, said) in [
-            ("--uid-owner 0", [Hook::Output, Hook::Postrouting], None),
-            (
-                "--uid-owner 0",
-                [Hook::Input, Hook::Forward],
-                Some(
-                    "x_tables: ip_tables: owner match: used from hooks INPUT/FORWARD, but only valid from OUTPUT/POSTROUTING",
-                ),
-            ),
-            (
-                "--uid-owner 7-5",
-                [Hook::Output, Hook::Output],
-                Some("--uid-owner 7-5: it ends before it begins"),
-            ),
-        ] {
-            let made = read_match(&SPEC, ANY, typed).unwrap();
-            let found = placed(ANY, Table::Mangle, &hooks, |scope| made.check(scope));
-            assert_eq!(found.err().as_deref(), said, "{typed}");
-        }
+        let hooks =
+            "x_tables: ip_tables: owner match: used from hooks INPUT/FORWARD, but only valid from OUTPUT/POSTROUTING";
+        match_places(
+            &SPEC,
+            ANY,
+            "--uid-owner 0",
+            &[
+                (Table::Mangle, &[Hook::Output, Hook::Postrouting], ""),
+                (Table::Mangle, &[Hook::Input, Hook::Forward], hooks),
+            ],
+        );
+        let range = "--uid-owner 7-5: it ends before it begins";
+        match_places(
+            &SPEC,
+            ANY,
+            "--uid-owner 7-5",
+            &[(Table::Mangle, &[Hook::Output], range)],
+        );
     }
 }

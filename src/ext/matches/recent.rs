@@ -463,7 +463,7 @@ mod tests {
 
     use super::*;
     use crate::base::Time;
-    use crate::ext::testing::{ANY, Bench, placed, read_match, udp};
+    use crate::ext::testing::{ANY, Bench, match_places, read_match, udp};
     use crate::packet::{End, Packet};
     use crate::rule::{BoundState, Clock, Hook, Table};
 
@@ -575,36 +575,34 @@ mod tests {
     #[test]
     fn the_kernel_refuses_some() {
         for (typed, said) in [
-            ("--set", None),
-            ("--rcheck --hitcount 65535 --seconds 1", None),
+            ("--set", ""),
+            ("--rcheck --hitcount 65535 --seconds 1", ""),
             (
                 "--rcheck --hitcount 65536",
-                Some("xt_recent: hitcount (65536) is larger than allowed maximum (65535)"),
+                "xt_recent: hitcount (65536) is larger than allowed maximum (65535)",
             ),
             (
                 "--set --seconds 10",
-                Some("--set takes neither --seconds nor --hitcount nor --reap"),
+                "--set takes neither --seconds nor --hitcount nor --reap",
             ),
             (
                 "--remove --hitcount 1",
-                Some("--remove takes neither --seconds nor --hitcount nor --reap"),
+                "--remove takes neither --seconds nor --hitcount nor --reap",
             ),
             (
                 "--set --name a/b",
-                Some("\"a/b\" cannot be the name of a file in /proc/net/xt_recent"),
+                "\"a/b\" cannot be the name of a file in /proc/net/xt_recent",
             ),
             (
                 "--set --name \"\"",
-                Some("\"\" cannot be the name of a file in /proc/net/xt_recent"),
+                "\"\" cannot be the name of a file in /proc/net/xt_recent",
             ),
             (
                 "--set --name ..",
-                Some("\"..\" cannot be the name of a file in /proc/net/xt_recent"),
+                "\"..\" cannot be the name of a file in /proc/net/xt_recent",
             ),
         ] {
-            let made = read_match(&SPEC, ANY, typed).unwrap();
-            let found = placed(ANY, Table::Filter, &[Hook::Input], |scope| made.check(scope));
-            assert_eq!(found.err().as_deref(), said, "{typed}");
+            match_places(&SPEC, ANY, typed, &[(Table::Filter, &[Hook::Input], said)]);
         }
     }
 

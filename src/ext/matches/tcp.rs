@@ -552,18 +552,15 @@ const ASKED_FLAGS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, ip, match_packets, placed, read_match, tcp};
+    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, ip, match_packets, match_places, read_match, tcp};
     use crate::rule::{Hook, Table};
 
     #[test]
     fn needs_its_protocol() {
-        let made = read_match(&SPEC, TCP, "--dport 80").unwrap();
-        let refused = Err("x_tables: ip_tables: tcp match: only valid for protocol 6".to_owned());
-        let at = |p| placed(p, Table::Filter, &[Hook::Input], |scope| made.check(scope));
-        assert_eq!(at(TCP), Ok(()));
-        assert_eq!(at(UDP), refused);
-        assert_eq!(at(ANY), refused);
-        assert_eq!(at(P(protocol::TCP, true)), refused);
+        let other = "x_tables: ip_tables: tcp match: only valid for protocol 6";
+        for (p, said) in [(TCP, ""), (UDP, other), (ANY, other), (P(protocol::TCP, true), other)] {
+            match_places(&SPEC, p, "--dport 80", &[(Table::Filter, &[Hook::Input], said)]);
+        }
     }
 
     #[test]

@@ -197,18 +197,15 @@ const DRAWN: Drawn = drawn(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{Bench, TCP, UDP, ip, match_packets, placed, read_match, udp};
+    use crate::ext::testing::{Bench, TCP, UDP, ip, match_packets, match_places, read_match, udp};
     use crate::rule::{Hook, Table};
 
     #[test]
     fn needs_its_protocol() {
-        let made = read_match(&SPEC, UDP, "--dport 80").unwrap();
-        let at = |p| placed(p, Table::Filter, &[Hook::Input], |scope| made.check(scope));
-        assert_eq!(at(UDP), Ok(()));
-        assert_eq!(
-            at(TCP),
-            Err("x_tables: ip_tables: udp match: only valid for protocol 17".to_owned())
-        );
+        let other = "x_tables: ip_tables: udp match: only valid for protocol 17";
+        for (p, said) in [(UDP, ""), (TCP, other)] {
+            match_places(&SPEC, p, "--dport 80", &[(Table::Filter, &[Hook::Input], said)]);
+        }
     }
 
     #[test]

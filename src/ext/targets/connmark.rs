@@ -462,7 +462,7 @@ const DRAWN: Drawn = drawn(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, placed, read_target, udp};
+    use crate::ext::testing::{ANY, Bench, read_target, target_places, udp};
     use crate::rule::Hook;
 
     /// The packet's mark is 0xf0 and the flow's 0x0f before.
@@ -514,14 +514,13 @@ mod tests {
 
     #[test]
     fn a_mark_is_shifted_by_less_than_its_bits() {
-        for (typed, taken) in [
-            ("--save-mark --left-shift-mark 31", true),
-            ("--save-mark --left-shift-mark 32", false),
-            ("--set-mark 1 --right-shift-mark 32", false),
+        let by = "CONNMARK: a mark has 32 bits: shift it by 31 at most";
+        for (typed, said) in [
+            ("--save-mark --left-shift-mark 31", ""),
+            ("--save-mark --left-shift-mark 32", by),
+            ("--set-mark 1 --right-shift-mark 32", by),
         ] {
-            let made = read_target(&SPEC, ANY, typed).unwrap();
-            let checked = placed(ANY, Table::Mangle, &[Hook::Forward], |scope| made.check(scope));
-            assert_eq!(checked.is_ok(), taken, "{typed}");
+            target_places(&SPEC, ANY, typed, &[(Table::Mangle, &[Hook::Forward], said)]);
         }
     }
 }

@@ -235,29 +235,25 @@ const DRAWN: Drawn = drawn(
 mod tests {
     use super::*;
     use crate::base::protocol;
-    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, placed, read_target, udp};
+    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, read_target, target_places, udp};
     use crate::rule::Hook;
 
     #[test]
     fn places() {
-        let ftp = read_target(&SPEC, TCP, "--helper ftp").unwrap();
-        let none = read_target(&SPEC, TCP, "--helper 1234567890123456").unwrap();
-        let plain = read_target(&SPEC, TCP, "").unwrap();
-        let raw = |p, made: &Arc<dyn Target>| placed(p, Table::Raw, &[Hook::Output], |scope| made.check(scope));
         let protocol = "xt_CT: You must specify a L4 protocol and not use inversions on it";
-        assert_eq!(raw(TCP, &ftp), Ok(()));
-        assert_eq!(raw(ANY, &plain), Ok(()));
-        assert_eq!(raw(ANY, &ftp), Err(protocol.to_owned()));
-        assert_eq!(raw(P(protocol::TCP, true), &ftp), Err(protocol.to_owned()));
-        assert_eq!(raw(UDP, &ftp), Err("xt_CT: No such helper \"ftp\"".to_owned()));
-        assert_eq!(
-            raw(TCP, &none),
-            Err("xt_CT: No such helper \"123456789012345\"".to_owned())
-        );
-        assert_eq!(
-            placed(TCP, Table::Filter, &[Hook::Input], |scope| plain.check(scope)),
-            Err("x_tables: ip_tables: CT target: only valid in raw table, not filter".to_owned())
-        );
+        let no_helper = "xt_CT: No such helper \"123456789012345\"";
+        for (p, typed, said) in [
+            (TCP, "--helper ftp", ""),
+            (ANY, "", ""),
+            (ANY, "--helper ftp", protocol),
+            (P(protocol::TCP, true), "--helper ftp", protocol),
+            (UDP, "--helper ftp", "xt_CT: No such helper \"ftp\""),
+            (TCP, "--helper 1234567890123456", no_helper),
+        ] {
+            target_places(&SPEC, p, typed, &[(Table::Raw, &[Hook::Output], said)]);
+        }
+        let table = "x_tables: ip_tables: CT target: only valid in raw table, not filter";
+        target_places(&SPEC, TCP, "", &[(Table::Filter, &[Hook::Input], table)]);
     }
 
     #[test]

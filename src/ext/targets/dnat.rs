@@ -191,24 +191,28 @@ const DRAWN_PORTS: &str = ":9000-9010";
 mod tests {
     use super::*;
     use crate::base::{AddressRange, PortRange};
-    use crate::ext::testing::{ANY, Bench, TCP, placed, read_target, udp};
+    use crate::ext::testing::{ANY, Bench, TCP, read_target, target_places, udp};
     use crate::rule::{Table, TargetVerdict};
 
     #[test]
     fn places() {
-        let made = read_target(&SPEC, ANY, "--to-destination 1.2.3.4").unwrap();
-        let at = |table, hooks: &[Hook]| placed(ANY, table, hooks, |scope| made.check(scope));
-        assert_eq!(at(Table::Nat, &[Hook::Prerouting, Hook::Output]), Ok(()));
-        assert_eq!(
-            at(Table::Nat, &[Hook::Input]),
-            Err(
-                "x_tables: ip_tables: DNAT target: used from hooks INPUT, but only usable from PREROUTING/OUTPUT"
-                    .to_owned()
-            )
-        );
-        assert_eq!(
-            at(Table::Filter, &[Hook::Input]),
-            Err("x_tables: ip_tables: DNAT target: only valid in nat table, not filter".to_owned())
+        target_places(
+            &SPEC,
+            ANY,
+            "--to-destination 1.2.3.4",
+            &[
+                (Table::Nat, &[Hook::Prerouting, Hook::Output], ""),
+                (
+                    Table::Nat,
+                    &[Hook::Input],
+                    "x_tables: ip_tables: DNAT target: used from hooks INPUT, but only usable from PREROUTING/OUTPUT",
+                ),
+                (
+                    Table::Filter,
+                    &[Hook::Input],
+                    "x_tables: ip_tables: DNAT target: only valid in nat table, not filter",
+                ),
+            ],
         );
     }
 

@@ -165,20 +165,23 @@ mod tests {
     use super::*;
     use crate::base::AddressRange;
     use crate::base::PortRange;
-    use crate::ext::testing::{ANY, Bench, TCP, placed, read_target, udp};
+    use crate::ext::testing::{ANY, Bench, TCP, read_target, target_places, udp};
     use crate::rule::{Table, TargetVerdict};
 
     #[test]
     fn places() {
-        let made = read_target(&SPEC, ANY, "").unwrap();
-        let at = |table, hooks: &[Hook]| placed(ANY, table, hooks, |scope| made.check(scope));
-        assert_eq!(at(Table::Nat, &[Hook::Postrouting]), Ok(()));
-        assert_eq!(
-            at(Table::Nat, &[Hook::Input]),
-            Err(
-                "x_tables: ip_tables: MASQUERADE target: used from hooks INPUT, but only usable from POSTROUTING"
-                    .to_owned()
-            )
+        target_places(
+            &SPEC,
+            ANY,
+            "",
+            &[
+                (Table::Nat, &[Hook::Postrouting], ""),
+                (
+                    Table::Nat,
+                    &[Hook::Input],
+                    "x_tables: ip_tables: MASQUERADE target: used from hooks INPUT, but only usable from POSTROUTING",
+                ),
+            ],
         );
     }
 

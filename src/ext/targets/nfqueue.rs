@@ -279,7 +279,7 @@ const DRAWN: Drawn = drawn(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, placed, read_target, udp};
+    use crate::ext::testing::{ANY, Bench, read_target, target_places, udp};
     use crate::rule::{Hook, Table};
 
     #[test]
@@ -304,13 +304,11 @@ mod tests {
     #[test]
     fn there_are_fewer_than_65536_queues() {
         for (typed, said) in [
-            ("--queue-balance :", Some("xt_NFQUEUE: number of total queues is 0")),
-            ("--queue-balance 1:", None),
-            ("--queue-balance :65534", None),
+            ("--queue-balance :", "xt_NFQUEUE: number of total queues is 0"),
+            ("--queue-balance 1:", ""),
+            ("--queue-balance :65534", ""),
         ] {
-            let made = read_target(&SPEC, ANY, typed).unwrap();
-            let checked = placed(ANY, Table::Raw, &[Hook::Output], |scope| made.check(scope));
-            assert_eq!(checked.err().as_deref(), said, "{typed}");
+            target_places(&SPEC, ANY, typed, &[(Table::Raw, &[Hook::Output], said)]);
         }
     }
 }

@@ -81,20 +81,26 @@ mod tests {
     use super::*;
     use crate::conntrack::CtState;
     use crate::ext::targets::ct;
-    use crate::ext::testing::{ANY, Bench, placed, read_target, udp};
+    use crate::ext::testing::{ANY, Bench, read_target, target_places, udp};
     use crate::rule::Hook;
 
     #[test]
     fn places() {
-        let made = read_target(&SPEC, ANY, "").unwrap();
-        let at = |table| placed(ANY, table, &[Hook::Prerouting], |scope| made.check(scope));
-        assert_eq!(at(Table::Raw), Ok(()));
-        assert_eq!(
-            at(Table::Mangle),
-            Err("x_tables: ip_tables: CT target: only valid in raw table, not mangle".to_owned())
+        target_places(
+            &SPEC,
+            ANY,
+            "",
+            &[
+                (Table::Raw, &[Hook::Prerouting], ""),
+                (
+                    Table::Mangle,
+                    &[Hook::Prerouting],
+                    "x_tables: ip_tables: CT target: only valid in raw table, not mangle",
+                ),
+            ],
         );
         // The kernel does not start to track because of it.
-        assert!(!made.needs_conntrack());
+        assert!(!read_target(&SPEC, ANY, "").unwrap().needs_conntrack());
     }
 
     #[test]

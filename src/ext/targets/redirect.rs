@@ -126,21 +126,24 @@ const DRAWN: Drawn = drawn(
 mod tests {
     use super::*;
     use crate::base::AddressRange;
-    use crate::ext::testing::{ANY, Bench, TCP, placed, read_target, udp};
+    use crate::ext::testing::{ANY, Bench, TCP, read_target, target_places, udp};
     use crate::rule::{Table, TargetVerdict};
 
     #[test]
     fn places() {
-        let made = read_target(&SPEC, ANY, "").unwrap();
-        let at = |table, hooks: &[Hook]| placed(ANY, table, hooks, |scope| made.check(scope));
-        assert_eq!(at(Table::Nat, &[Hook::Prerouting]), Ok(()));
-        assert_eq!(
-            at(Table::Nat, &[Hook::Postrouting]),
-            Err(
-                "x_tables: ip_tables: REDIRECT target: used from hooks POSTROUTING, but only usable from \
-                 PREROUTING/OUTPUT"
-                    .to_owned()
-            )
+        target_places(
+            &SPEC,
+            ANY,
+            "",
+            &[
+                (Table::Nat, &[Hook::Prerouting], ""),
+                (
+                    Table::Nat,
+                    &[Hook::Postrouting],
+                    "x_tables: ip_tables: REDIRECT target: used from hooks POSTROUTING, but only usable from \
+                     PREROUTING/OUTPUT",
+                ),
+            ],
         );
     }
 

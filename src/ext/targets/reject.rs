@@ -303,23 +303,29 @@ const ASKED: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, placed, read_target, udp};
+    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, read_target, target_places, udp};
     use crate::rule::Hook;
 
     #[test]
     fn places() {
-        let plain = read_target(&SPEC, ANY, "").unwrap();
-        let reset = read_target(&SPEC, ANY, "--reject-with tcp-reset").unwrap();
-        let at = |p, table| placed(p, table, &[Hook::Input], |scope| plain.check(scope));
-        assert_eq!(at(ANY, Table::Filter), Ok(()));
-        assert_eq!(
-            at(ANY, Table::Mangle),
-            Err("x_tables: ip_tables: REJECT target: only valid in filter table, not mangle".to_owned())
+        let (table, protocol) = (
+            "x_tables: ip_tables: REJECT target: only valid in filter table, not mangle",
+            "ipt_REJECT: TCP_RESET invalid for non-tcp",
         );
-        let at = |p| placed(p, Table::Filter, &[Hook::Input], |scope| reset.check(scope));
-        assert_eq!(at(TCP), Ok(()));
-        for p in [ANY, UDP, P(protocol::TCP, true)] {
-            assert_eq!(at(p), Err("ipt_REJECT: TCP_RESET invalid for non-tcp".to_owned()));
+        for (p, typed, at, said) in [
+            (ANY, "", Table::Filter, ""),
+            (ANY, "", Table::Mangle, table),
+            (TCP, "--reject-with tcp-reset", Table::Filter, ""),
+            (ANY, "--reject-with tcp-reset", Table::Filter, protocol),
+            (UDP, "--reject-with tcp-reset", Table::Filter, protocol),
+            (
+                P(protocol::TCP, true),
+                "--reject-with tcp-reset",
+                Table::Filter,
+                protocol,
+            ),
+        ] {
+            target_places(&SPEC, p, typed, &[(at, &[Hook::Input], said)]);
         }
     }
 

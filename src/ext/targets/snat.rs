@@ -238,26 +238,31 @@ const DRAWN: Drawn = drawn(
 mod tests {
     use super::*;
     use crate::base::{AddressRange, PortRange};
-    use crate::ext::testing::{ANY, Bench, UDP, placed, read_target, udp};
+    use crate::ext::testing::{ANY, Bench, UDP, read_target, target_places, udp};
     use crate::rule::{Table, TargetVerdict};
 
     #[test]
     fn places() {
+        target_places(
+            &SPEC,
+            ANY,
+            "--to-source 1.2.3.4",
+            &[
+                (Table::Nat, &[Hook::Postrouting], ""),
+                (Table::Nat, &[Hook::Input], ""),
+                (
+                    Table::Nat,
+                    &[Hook::Prerouting],
+                    "x_tables: ip_tables: SNAT target: used from hooks PREROUTING, but only usable from INPUT/POSTROUTING",
+                ),
+                (
+                    Table::Filter,
+                    &[Hook::Forward],
+                    "x_tables: ip_tables: SNAT target: only valid in nat table, not filter",
+                ),
+            ],
+        );
         let made = read_target(&SPEC, ANY, "--to-source 1.2.3.4").unwrap();
-        let at = |table, hooks: &[Hook]| placed(ANY, table, hooks, |scope| made.check(scope));
-        assert_eq!(at(Table::Nat, &[Hook::Postrouting]), Ok(()));
-        assert_eq!(at(Table::Nat, &[Hook::Input]), Ok(()));
-        assert_eq!(
-            at(Table::Nat, &[Hook::Prerouting]),
-            Err(
-                "x_tables: ip_tables: SNAT target: used from hooks PREROUTING, but only usable from INPUT/POSTROUTING"
-                    .to_owned()
-            )
-        );
-        assert_eq!(
-            at(Table::Filter, &[Hook::Forward]),
-            Err("x_tables: ip_tables: SNAT target: only valid in nat table, not filter".to_owned())
-        );
         assert!(made.needs_conntrack());
     }
 

@@ -309,7 +309,7 @@ const DRAWN: Drawn = drawn(
 mod tests {
     use super::*;
     use crate::ext::matches;
-    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, ip, placed, placed_behind, read_match, read_target, tcp, udp};
+    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, ip, placed_behind, read_match, read_target, tcp, udp};
     use crate::rule::Table;
 
     #[test]
@@ -338,7 +338,7 @@ mod tests {
             assert_eq!(checked.err().as_deref(), said, "{typed} behind {asked} at {hook:?}");
         }
         let made = read_target(&SPEC, TCP, set).unwrap();
-        let checked = placed(TCP, Table::Mangle, &[Hook::Forward], |scope| made.check(scope));
+        let checked = placed_behind(&[], TCP, Table::Mangle, &[Hook::Forward], |scope| made.check(scope));
         assert_eq!(checked.err().as_deref(), Some(syn));
     }
 
