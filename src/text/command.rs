@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::failure::{Failure, Program};
+use super::failure::{Denial, Failure, Program};
 use super::hosts::Hosts;
 pub use super::parse::parse;
 pub(crate) use super::parse::parse_words;
 pub(crate) use super::rule_options::Draft;
+use super::session::{OpenChain, Session};
 use crate::base::Family;
 use crate::rule::Counters;
 
@@ -116,6 +117,22 @@ pub struct Listing<'a> {
     pub chain: Option<&'a str>,
     pub number: Option<usize>,
     pub then_zero: ThenZero,
+}
+
+impl Listing<'_> {
+    /// The one chain or all of them.
+    pub(super) fn chains<'s>(&self, session: &'s Session) -> Result<Vec<&'s OpenChain>, Denial> {
+        let chains = session.chains();
+        let chosen: Vec<_> = match &self.chain {
+            Some(name) => chains.filter(|chain| chain.name == *name).collect(),
+            None => chains.collect(),
+        };
+        if chosen.is_empty() {
+            Err(Denial::NoSuchName)
+        } else {
+            Ok(chosen)
+        }
+    }
 }
 
 /// What parsing came to. Warnings are printed on standard error whatever the result.

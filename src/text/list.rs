@@ -30,14 +30,7 @@ pub(crate) fn write(
     columns: Columns,
     hosts: &dyn Hosts,
 ) -> Result<(), Denial> {
-    let chains = session.chains();
-    let chosen: Vec<&OpenChain> = match &listing.chain {
-        Some(name) => chains.filter(|chain| chain.name == *name).collect(),
-        None => chains.collect(),
-    };
-    if chosen.is_empty() {
-        return Err(Denial::NoSuchName);
-    }
+    let chosen = listing.chains(session)?;
     for (at, chain) in chosen.into_iter().enumerate() {
         if listing.number.is_none() {
             if at != 0 {

@@ -64,14 +64,7 @@ pub(crate) fn write_rules(
     listing: &Listing,
     with_counters: bool,
 ) -> Result<(), Denial> {
-    let chains = session.chains();
-    let chosen: Vec<&OpenChain> = match &listing.chain {
-        Some(name) => chains.filter(|chain| chain.name == *name).collect(),
-        None => chains.collect(),
-    };
-    if chosen.is_empty() {
-        return Err(Denial::NoSuchName);
-    }
+    let chosen = listing.chains(session)?;
     if listing.number.is_none() {
         for chain in &chosen {
             write_chain(out, session, chain, with_counters);
