@@ -9,8 +9,9 @@ use crate::ext::listed::{Listed, Options};
 use crate::ext::names;
 use crate::ext::number::strtoul;
 use crate::ext::option::{Given, Opt, Read, UsageError};
+use crate::ext::place::{only_hooks, only_table};
 use crate::nat::NatRange;
-use crate::rule::{Changes, Effect, Ends, StateUse};
+use crate::rule::{Changes, Effect, Ends, Hook, HookSet, Refusal, Scope, StateUse, Table};
 
 pub(super) const RANDOM: Opt<()> = Opt::flag("random", "the port is drawn from a hash with a secret");
 pub(super) const RANDOM_FULLY: Opt<()> = Opt::flag("random-fully", "the port is drawn anew for each flow");
@@ -21,6 +22,13 @@ pub(super) const EFFECT: Effect = Effect::PURE
     .with_state(StateUse::Writes)
     .changing(Changes::TRACKING)
     .ending(Ends::Always);
+
+/// They stand in the nat table, at these hooks.
+pub(super) fn check(scope: &Scope<'_>, name: &str, hooks: &[Hook]) -> Result<(), Refusal> {
+    let who = format!("{name} target");
+    only_table(scope, &who, Table::Nat)?;
+    only_hooks(scope, &who, HookSet::of(hooks))
+}
 
 /// Whether a rule may name ports. The tool counts ICMP among what has some.
 pub(super) fn may_have_ports(place: &Place) -> bool {

@@ -8,9 +8,8 @@ use crate::base::AddressRange;
 use crate::ext::TargetSpec;
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt};
-use crate::ext::place::{only_hooks, only_table};
 use crate::nat::{Manip, NatRange};
-use crate::rule::{Effect, Hook, HookSet, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Effect, Hook, Refusal, Scope, Target, TargetContext, TargetVerdict};
 
 /// Which of the two it is.
 #[derive(Debug)]
@@ -110,8 +109,6 @@ impl Target for ToPorts {
     }
 
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
-        let who = format!("{} target", self.name());
-        only_table(scope, &who, Table::Nat)?;
-        only_hooks(scope, &who, HookSet::of(self.way.hooks))
+        nat_range::check(scope, self.name(), self.way.hooks)
     }
 }
