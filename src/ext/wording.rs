@@ -27,17 +27,25 @@ pub(crate) fn quoted(text: &str) -> String {
     out
 }
 
-/// `80` or `80:90`.
-pub(super) struct Ports(pub PortRange);
+/// The ends of a range: `80` or `80:90`.
+pub(super) struct Ends<T>(pub T, pub T);
 
-impl fmt::Display for Ports {
+impl<T: fmt::Display + PartialEq> fmt::Display for Ends<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let PortRange { low, high } = self.0;
+        let Self(low, high) = self;
         if low == high {
             write!(f, "{low}")
         } else {
             write!(f, "{low}:{high}")
         }
+    }
+}
+
+pub(super) struct Ports(pub PortRange);
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Ends(self.0.low, self.0.high).fmt(f)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `-m length`: how long the packet is, network header included.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::base::Family;
@@ -46,6 +46,17 @@ struct Length {
     length: Asked<IntegerRange>,
 }
 
+impl Length {
+    fn bytes(&self) -> Ends<u64> {
+        Ends(self.length.value.low, self.length.value.high)
+    }
+
+    /// `! --length 40:1500`.
+    fn typed(&self) -> String {
+        format!("{} {}", LENGTH.spelled(self.length.inverted), self.bytes())
+    }
+}
+
 impl Match for Length {
     fn name(&self) -> &'static str {
         SPEC.name
@@ -62,34 +73,16 @@ impl Match for Length {
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {
-        let Asked { value, inverted } = self.length;
-        let has = cx.packet.len();
-        format!("{} {}: packet has {has}", LENGTH.spelled(inverted), Bytes(value))
+        format!("{}: packet has {}", self.typed(), cx.packet.len())
     }
 
     fn save(&self, out: &mut String) {
-        let Asked { value, inverted } = self.length;
-        let _ = write!(out, " {} {}", LENGTH.spelled(inverted), Bytes(value));
+        let _ = write!(out, " {}", self.typed());
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
-        let Asked { value, inverted } = self.length;
-        let not = if inverted { "!" } else { "" };
-        let _ = write!(out, " length {not}{}", Bytes(value));
-    }
-}
-
-/// `40` or `40:1500`.
-struct Bytes(IntegerRange);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IntegerRange { low, high } = self.0;
-        if low == high {
-            write!(f, "{low}")
-        } else {
-            write!(f, "{low}:{high}")
-        }
+        let not = if self.length.inverted { "!" } else { "" };
+        let _ = write!(out, " length {not}{}", self.bytes());
     }
 }
 
