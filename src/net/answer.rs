@@ -18,8 +18,14 @@ impl Listeners for Closed {
     }
 }
 
+/// What became of a packet that got to the router itself. The reasons of what is dropped without a word are for the tests: a story ends with the
+/// delivery.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "nothing tells why a delivered packet was not answered")
+)]
 #[derive(Clone, Debug)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// Taken by a socket or by the stack; nothing goes out.
     Consumed,
     /// The packet was taken, and this goes out.

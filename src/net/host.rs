@@ -10,13 +10,14 @@ use crate::packet::Packet;
 
 /// What the host keeps from packet to packet, for all workers: there is no lock around it.
 #[derive(Clone, Debug)]
-pub struct HostState {
+pub(crate) struct HostState {
     pub limiter: Limiter,
     pub(super) identification: v4::Identification,
 }
 
 impl HostState {
-    pub fn new(seed: u64) -> Self {
+    /// The seed decides identifications and what shares a lock.
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             limiter: Limiter::new(seed),
             identification: v4::Identification::new(seed),
@@ -24,7 +25,7 @@ impl HostState {
     }
 
     /// The identification that `lacks_identification` found missing; the header checksum is the caller's.
-    pub fn identify(&self, packet: &mut Packet) {
+    pub(crate) fn identify(&self, packet: &mut Packet) {
         let next = self
             .identification
             .next(packet.source(), packet.destination(), packet.protocol());
@@ -34,7 +35,7 @@ impl HostState {
 
 /// A packet of the host's own, ready for OUTPUT: its output interface and mark are set.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     pub packet: Packet,
     pub route: OutputRoute,
 }
@@ -88,7 +89,7 @@ pub(crate) fn fragment(packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet)) -
 impl Net {
     /// What comes after PREROUTING: the routing decision, then what the packet's header asks of the host, which may be written to.
     #[inline]
-    pub fn receive(&self, now: Time, packet: &mut Packet) -> InputRoute {
+    pub(crate) fn receive(&self, now: Time, packet: &mut Packet) -> InputRoute {
         match packet.family() {
             Family::V4 => v4::receive(self, now, packet),
             Family::V6 => InputRoute::Drop(DropReason::NotOurFamily),
@@ -100,7 +101,7 @@ impl Net {
     /// Seen: what was forwarded through `lo` is forwarded again, by the same route, until its time to live is over; what the host itself sent
     /// through `lo` is its own, whatever its address.
     #[inline]
-    pub fn receive_known(
+    pub(crate) fn receive_known(
         &self,
         now: Time,
         packet: &mut Packet,
@@ -116,7 +117,7 @@ impl Net {
     /// The routing decision for a packet whose `input` is set. A packet that the host sent to itself keeps its output route instead and is
     /// not asked about again.
     #[inline]
-    pub fn route_input(&self, packet: &Packet) -> InputRoute {
+    pub(crate) fn route_input(&self, packet: &Packet) -> InputRoute {
         match (packet.input, packet.family()) {
             (None, _) => InputRoute::Drop(DropReason::NoRoute),
             (Some(input), Family::V4) => v4::route(self, packet, input),
@@ -126,7 +127,7 @@ impl Net {
 
     /// What forwarding asks of a packet before FORWARD sees it, and the hop that it takes from it.
     #[inline]
-    pub fn forward(&self, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
+    pub(crate) fn forward(&self, packet: &mut Packet, route: &Forwarding) -> ForwardOutcome {
         match packet.family() {
             Family::V4 => v4::forward(packet, route),
             Family::V6 => ForwardOutcome::Dropped(DropReason::NotOurFamily),
@@ -135,7 +136,7 @@ impl Net {
 
     /// What forwarding writes into a packet's header after FORWARD.
     #[inline]
-    pub fn forward_options(&self, packet: &mut Packet, route: &Forwarding) {
+    pub(crate) fn forward_options(&self, packet: &mut Packet, route: &Forwarding) {
         match packet.family() {
             Family::V4 => self.forward_ipv4_options(packet, route),
             Family::V6 => {}
@@ -143,7 +144,7 @@ impl Net {
     }
 
     /// What the host does with a packet that got through INPUT. `delivery` is what `InputRoute` said; fragments are reassembled before.
-    pub fn answer(
+    pub(crate) fn answer(
         &self,
         host: &HostState,
         now: Time,
@@ -159,7 +160,7 @@ impl Net {
 
     /// Tells the sender of `original`, whose destination was found as `delivery` says: for a packet in FORWARD `Unicast`, in INPUT as
     /// `InputRoute` says, in OUTPUT that of its `OutputRoute`.
-    pub fn complain(
+    pub(crate) fn complain(
         &self,
         host: &HostState,
         now: Time,
@@ -174,7 +175,7 @@ impl Net {
     }
 
     /// What REJECT tells the sender of `original`; `None` where it keeps silent of itself, whatever the host may send.
-    pub fn unreachable_by_rule(
+    pub(crate) fn unreachable_by_rule(
         &self,
         host: &HostState,
         now: Time,
@@ -190,7 +191,7 @@ impl Net {
     }
 
     /// What `InputRoute::Error` asks for. An error about a missing route has a limit of its own before the common ones.
-    pub fn complain_of_arrival(
+    pub(crate) fn complain_of_arrival(
         &self,
         host: &HostState,
         now: Time,
@@ -206,7 +207,7 @@ impl Net {
     }
 
     /// Builds the redirect that `forward` asked for, unless the sender has had too many.
-    pub fn redirect(
+    pub(crate) fn redirect(
         &self,
         host: &HostState,
         now: Time,
@@ -223,7 +224,12 @@ impl Net {
     }
 
     /// What the sender of a packet hears whose fragments did not come in time.
-    pub fn reassembly_error(&self, host: &HostState, now: Time, expired: &Expired) -> Result<Outgoing, Suppressed> {
+    pub(crate) fn reassembly_error(
+        &self,
+        host: &HostState,
+        now: Time,
+        expired: &Expired,
+    ) -> Result<Outgoing, Suppressed> {
         let first = expired.first.as_ref().ok_or(Suppressed::NotForThisHost)?;
         if first.input.is_some() && self.route_input(first) != InputRoute::Local {
             return Err(Suppressed::NotForThisHost);
@@ -232,7 +238,7 @@ impl Net {
     }
 
     /// The reset that closes the connection which `packet` wanted, for REJECT.
-    pub fn reset(&self, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
+    pub(crate) fn reset(&self, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
         match packet.family() {
             Family::V4 => v4::reset(self, packet, delivery),
             Family::V6 => Err(NoReset::NotOurFamily),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::{Complaint, Delivery, DropReason, Redirect};
 use crate::base::InterfaceId;
 
+/// What the routing decision makes of a packet that came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputRoute {
     /// To INPUT: an address of the host's own.
@@ -13,10 +14,13 @@ pub enum InputRoute {
     Broadcast,
     /// To INPUT: a group that the host has joined.
     Multicast,
+    /// To FORWARD: another host's.
     Forward(Forwarding),
     /// Dropped without any further hook, and the sender is told (`Net::complain_of_arrival`).
     Error {
+        /// Why it is dropped.
         reason: DropReason,
+        /// What its sender is told.
         complaint: Complaint,
         /// How its destination was found, for `Net::complain_of_arrival`.
         delivery: Delivery,
@@ -25,9 +29,12 @@ pub enum InputRoute {
     Drop(DropReason),
 }
 
+/// How a packet of another host goes on, and what of its header that host's options ask of the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forwarding {
+    /// The interface that it goes out by.
     pub output: InterfaceId,
+    /// The next hop; `None` where the destination itself is on the link.
     pub gateway: Option<IpAddr>,
     /// Of the route, though the interface's be smaller; else of the interface.
     pub mtu: u32,
@@ -47,8 +54,9 @@ pub struct Forwarding {
     pub options_changed: bool,
 }
 
+/// What is left of a packet once it may be forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForwardOutcome {
+pub(crate) enum ForwardOutcome {
     /// On to the FORWARD hook; the time to live is one less already. The redirect, if any, is sent first.
     Continue { redirect: Option<Redirect> },
     /// The packet is gone for the reason, and nobody is told.

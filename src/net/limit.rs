@@ -32,7 +32,7 @@ const MAX_PEERS: usize = 65_664;
 /// Asked by all workers at once: the common bucket is two numbers, as the kernel's, and each destination's record stands behind a lock that it
 /// shares with few others.
 #[derive(Debug)]
-pub struct Limiter {
+pub(crate) struct Limiter {
     key: u64,
     credit: AtomicU64,
     /// In ticks; 0 before the first time.
@@ -64,7 +64,7 @@ impl Clone for Limiter {
 
 impl Limiter {
     /// The seed decides which destinations share a lock.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             key: seed,
             credit: AtomicU64::new(0),

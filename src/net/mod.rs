@@ -32,18 +32,19 @@ mod sysctl;
 mod v4;
 
 pub use address::AddressKind;
-pub use answer::{Answer, Closed, Listeners};
+pub(crate) use answer::Answer;
+pub use answer::{Closed, Listeners};
 pub use assign::NewAddress;
 pub use complaint::{Complaint, NoReset, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
 pub(crate) use host::{FragmentationNeeded, fragment, from_program, lacks_identification, sanity};
-pub use host::{HostState, Outgoing};
-pub use input::{ForwardOutcome, Forwarding, InputRoute};
-pub use limit::Limiter;
+pub(crate) use host::{HostState, Outgoing};
+pub(crate) use input::ForwardOutcome;
+pub use input::{Forwarding, InputRoute};
+pub(crate) use limit::Limiter;
 pub use output::{OutputKey, OutputRoute, RouteError};
 pub use reason::DropReason;
-pub use reassembly::{DefragUser, Expired};
-pub(crate) use reassembly::{Pushed, Reassembly};
+pub(crate) use reassembly::{DefragUser, Expired, Pushed, Reassembly};
 pub use route::{Prefix, Route, RouteKind, RouteProtocol, RoutingRule, RuleAction, RuleLink, Scope, table};
 pub use route_change::{Placing, RouteSelector};
 pub use route_text::LookedUp;
@@ -56,6 +57,8 @@ pub enum Delivery {
     Unicast,
     /// To this host, by an address of its own.
     Local,
+    /// To all hosts of a link.
     Broadcast,
+    /// To a group.
     Multicast,
 }

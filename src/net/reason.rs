@@ -75,8 +75,6 @@ reasons! {
     BroadcastEchoIgnored = "INVALID_PROTO", "an echo or timestamp request to a broadcast or multicast address, and icmp_echo_ignore_broadcasts is on";
     FragmentDuplicate = "DUP_FRAG", "a fragment that was there already";
     FragmentOverlap = "NOT_SPECIFIED", "a fragment that overlaps another: the whole packet is given up";
-    FragmentTimeout = "FRAG_REASM_TIMEOUT", "its other fragments did not come in time";
-    FragmentTooFar = "FRAG_TOO_FAR", "ipfrag_max_dist: too many other fragments came in between";
     FragmentInconsistent = "NOT_SPECIFIED", "its end contradicts what other fragments said";
     FragmentEmpty = "NOT_SPECIFIED", "a fragment without data: the whole packet is given up";
     FragmentTooLong = "NOT_SPECIFIED", "the whole would exceed 65,535 bytes";

@@ -81,7 +81,7 @@ const SPREADS: u32 = 0x9e37_79b1;
 
 /// Who reassembles: fragments seen at one place never meet those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DefragUser {
+pub(crate) enum DefragUser {
     /// Before connection tracking, at PREROUTING; with the zone.
     ConntrackIn(u16),
     /// Before connection tracking, at OUTPUT; with the zone.
@@ -101,10 +101,7 @@ pub(crate) enum Pushed {
 
 /// A queue that ran out of time.
 #[derive(Clone, Debug)]
-pub struct Expired {
-    pub user: DefragUser,
+pub(crate) struct Expired {
     /// Its first fragment, where it had come: see `Net::reassembly_error`.
     pub first: Option<Packet>,
-    /// How many fragments are dropped, for `DropReason::FragmentTimeout`.
-    pub fragments: usize,
 }

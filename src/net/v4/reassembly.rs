@@ -185,17 +185,9 @@ impl Reassembly {
             }
             self.deadlines.pop_front();
             if live && let Some(queue) = self.close(&key) {
-                let fragments = queue.runs.iter().map(|run| run.pieces.len()).sum();
                 let first = queue.runs.into_iter().next().filter(|run| run.start == 0);
                 let first = first.and_then(|run| run.pieces.into_iter().next());
-                expired.push((
-                    (deadline, number),
-                    Expired {
-                        user: key.user,
-                        first,
-                        fragments,
-                    },
-                ));
+                expired.push(((deadline, number), Expired { first }));
             }
         }
         expired
