@@ -19,8 +19,11 @@ pub trait AddressSets: Send + Sync {
 
 /// One set. Behind its own lock, because workers and commands share it. What a packet has no such element for is in no set, and goes into none.
 pub trait AddressSet: Send + Sync {
+    /// Whether the element is in the set at this time.
     fn has(&self, element: &Element<'_>, now: Time) -> bool;
+    /// Puts the element in. A set that is full may leave it out: a packet hears of no error.
     fn add(&self, element: &Element<'_>, adding: Adding, now: Time);
+    /// Takes the element out, if it is in.
     fn remove(&self, element: &Element<'_>, now: Time);
 }
 
@@ -37,10 +40,13 @@ pub struct Adding {
 /// packet each comes (`src,dst`).
 #[derive(Clone, Copy, Debug)]
 pub struct Element<'a> {
+    /// As the rule sees it.
     pub packet: &'a Packet,
     /// Empty where the packet has none.
     pub input: InterfaceName,
+    /// Empty where the packet has none, or routing has not decided.
     pub output: InterfaceName,
+    /// In the order in which the rule names them.
     pub ends: &'a [End],
 }
 
@@ -97,6 +103,7 @@ impl HeldSets {
         &NONE
     }
 
+    /// The set that a rule of the table names so; `None` for one that no rule names.
     pub fn get(&self, name: &str) -> Option<&dyn AddressSet> {
         self.0.get(name).map(AsRef::as_ref)
     }

@@ -5,13 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The two families that netfilter's tables exist for. Families are values, not code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
+    /// IPv4, with addresses of 32 bits.
     V4,
+    /// IPv6, with addresses of 128 bits.
     V6,
 }
 
 impl Family {
+    /// Both, IPv4 first.
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
+    /// Of an address as it is written: an IPv4 address mapped into IPv6 is IPv6's.
     pub fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::V4,
@@ -93,6 +97,7 @@ impl AddressMask {
         Some(Self { address, mask })
     }
 
+    /// This address alone, under a mask of all bits.
     pub fn host(address: IpAddr) -> Self {
         let mask = match address {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::BROADCAST),
@@ -101,6 +106,7 @@ impl AddressMask {
         Self { address, mask }
     }
 
+    /// The addresses that share their first `length` bits with this one; `None` where the family has fewer bits.
     pub fn prefix(address: IpAddr, length: u8) -> Option<Self> {
         Self::new(address, Family::of(address).prefix_mask(length)?)
     }
@@ -113,18 +119,22 @@ impl AddressMask {
         }
     }
 
+    /// Its bits outside of the mask are zero.
     pub fn address(&self) -> IpAddr {
         self.address
     }
 
+    /// Of the address's family; a set bit is compared.
     pub fn mask(&self) -> IpAddr {
         self.mask
     }
 
+    /// True where no bit is compared, so that every address of the family is in it.
     pub fn is_any(&self) -> bool {
         self.mask.is_unspecified()
     }
 
+    /// Of the address and of the mask.
     pub fn family(&self) -> Family {
         Family::of(self.address)
     }

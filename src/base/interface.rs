@@ -11,6 +11,7 @@ use super::bytes::{byte_behind, bytes_of, length_of, text_of};
 pub struct InterfaceId(pub u16);
 
 impl InterfaceId {
+    /// `lo`, which every lab has.
     pub const LOOPBACK: Self = Self(0);
 }
 
@@ -25,12 +26,14 @@ impl InterfaceName {
         std::str::from_utf8(&made).is_ok().then_some(Self(made))
     }
 
+    /// Without the padding.
     pub fn as_str(&self) -> &str {
         let length = self.0.iter().position(|&b| b == 0).unwrap_or(16);
         // Looked at when it was made, and cut only at its own end.
         std::str::from_utf8(&self.0[..length]).unwrap_or("?")
     }
 
+    /// True for "no interface".
     pub fn is_empty(&self) -> bool {
         self.0[0] == 0
     }
@@ -91,6 +94,7 @@ impl InterfaceMask {
         &self.name[..usize::from(self.compared)]
     }
 
+    /// Whether a packet of that interface is meant. One without an interface has the empty name, which only an empty mask and `+` take.
     pub fn matches(&self, interface: &InterfaceName) -> bool {
         let compared = usize::from(self.compared);
         self.name[..compared] == interface.0[..compared]

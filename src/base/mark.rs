@@ -2,13 +2,17 @@
 
 use std::fmt;
 
+/// What `VALUE[/MASK]` asks of a mark. Bits of the value outside of the mask make that it never matches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MarkMask {
+    /// What the bits under the mask are compared with.
     pub value: u32,
+    /// A set bit is compared; without a mask all are.
     pub mask: u32,
 }
 
 impl MarkMask {
+    /// Whether the mark's bits under the mask are the value.
     pub fn matches(&self, mark: u32) -> bool {
         mark & self.mask == self.value
     }

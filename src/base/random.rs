@@ -10,6 +10,7 @@ pub struct Random {
 }
 
 impl Random {
+    /// The stream of a seed.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -31,6 +32,7 @@ impl Random {
         drawn
     }
 
+    /// The next number of the stream, uniform over all 64 bits.
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -39,10 +41,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// The upper half of the next number.
     pub fn next_u32(&mut self) -> u32 {
         (self.next_u64() >> 32) as u32
     }
 
+    /// The upper quarter of the next number.
     pub fn next_u16(&mut self) -> u16 {
         (self.next_u64() >> 48) as u16
     }
@@ -52,6 +56,7 @@ impl Random {
         ((u64::from(self.next_u32()) * u64::from(bound)) >> 32) as u32
     }
 
+    /// True once in `n` times; always for 0 and 1.
     pub fn one_in(&mut self, n: u32) -> bool {
         self.below(n) == 0
     }

@@ -3,24 +3,30 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+/// A moment, to the nanosecond. It runs from the epoch to the year 2554, and calculations stop at both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Time(u64);
 
 impl Time {
+    /// The Unix epoch.
     pub const ZERO: Self = Self(0);
 
+    /// So many nanoseconds after the epoch.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
+    /// So many seconds after the epoch, at most 18,446,744,073: 64 bits of nanoseconds hold no more.
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs * 1_000_000_000)
     }
 
+    /// Nanoseconds since the epoch.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
+    /// Whole seconds since the epoch, the fraction cut off.
     pub const fn as_secs(self) -> u64 {
         self.0 / 1_000_000_000
     }

@@ -14,16 +14,21 @@ use super::{Flow, Settings, Status};
 use crate::base::Time;
 use crate::base::sync::{AtomicUsize, Mutex, Ordering};
 
+/// What of a flow is told, in the words of `conntrack -E`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
+    /// Its first packet got out.
     New,
+    /// It was answered, became assured, changed its tracker's state or its mark.
     Update,
+    /// It is out of the table: its time was over, its tracker ended it, or a command did.
     Destroy,
 }
 
 /// One thing that happened.
 #[derive(Debug)]
 pub struct Event {
+    /// What happened.
     pub kind: EventKind,
     /// As it was then.
     pub flow: Flow,
@@ -34,6 +39,7 @@ pub struct Event {
 /// What a listener hears next.
 #[derive(Debug)]
 pub enum Heard {
+    /// The next thing that happened.
     Event(Box<Event>),
     /// It was too slow: some are lost.
     Lost,

@@ -13,8 +13,11 @@ use crate::base::Time;
 pub struct Expectation {
     /// Grows with each expectation: the order in which they are listed. The table sets it.
     pub serial: u64,
+    /// Its first packet's, as far as it is known; the rest is zero, and left out by the mask.
     pub tuple: Tuple,
+    /// How much of the source must fit.
     pub mask: ExpectationMask,
+    /// The flow that announced it.
     pub master: Arc<Flow>,
     /// Which of its helper's policies bounds it.
     pub class: usize,
@@ -22,18 +25,22 @@ pub struct Expectation {
     pub permanent: bool,
     /// Is listed, but opens nothing.
     pub inactive: bool,
+    /// It opens nothing from this instant on.
     pub deadline: Time,
     /// The helper that made it, for the listings.
     pub made_by: &'static ConntrackHelper,
     /// The helper to attach to the flow that comes.
     pub helper: Option<&'static ConntrackHelper>,
+    /// Set where the master is under NAT, so that the flow has to follow.
     pub nat: Option<ExpectationNat>,
 }
 
 /// Which bits of the source count; the destination always counts whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectationMask {
+    /// Of the source address; zero where any host may call.
     pub address: IpAddr,
+    /// Of the source port; zero where it may be any.
     pub id: u16,
 }
 
@@ -47,6 +54,7 @@ pub struct ExpectationNat {
     pub port: u16,
 }
 
+/// Why a helper's announcement was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpectationRefused {
     /// `nf_conntrack_expect_max`.
@@ -111,10 +119,12 @@ impl Table {
         self.with_expectations(|all| all.all(now))
     }
 
+    /// Takes it out, if it is still there.
     pub fn unexpect(&self, expectation: &Expectation) {
         self.with_expectations(|all| all.remove(expectation.serial));
     }
 
+    /// Takes all of them out, as `conntrack -F expect` does.
     pub fn flush_expectations(&self) {
         self.with_expectations(Expectations::clear);
     }

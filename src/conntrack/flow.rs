@@ -91,10 +91,12 @@ impl Flow {
         }
     }
 
+    /// Its number in its table, which no later flow has.
     pub fn serial(&self) -> u64 {
         self.serial
     }
 
+    /// The way of its first packet, as that came: NAT changes the reply.
     pub fn original(&self) -> &Tuple {
         &self.original
     }
@@ -113,7 +115,9 @@ impl Flow {
 /// What changes in a flow.
 #[derive(Debug)]
 pub struct FlowState {
+    /// What an answer looks like when it comes: the other way round, with what NAT put in the place of the original's ends.
     pub reply: Tuple,
+    /// Whether it was answered, is assured, is under NAT.
     pub status: Status,
     /// Meaningless until the flow is confirmed; the flow is dead from this instant on.
     pub deadline: Time,
@@ -121,11 +125,13 @@ pub struct FlowState {
     pub timeout: Duration,
     /// When it was confirmed, kept where `nf_conntrack_timestamp` was set when the flow began.
     pub started: Option<Time>,
+    /// The connection's mark (`CONNMARK`, `-m connmark`); 0 until one is set.
     pub mark: u32,
     /// Packets and bytes each way, kept where `nf_conntrack_acct` was set when the flow began.
     pub counters: Option<Box<[Counted; 2]>>,
     /// What the tracker of its protocol remembers.
     pub protocol: ProtocolState,
+    /// What NAT remembers beyond the tuples.
     pub nat: NatInfo,
     /// The helper that reads this flow.
     pub helper: Option<&'static ConntrackHelper>,
@@ -140,6 +146,7 @@ pub struct FlowState {
     pub(super) holds: Option<Arc<()>>,
     /// The numbers of the packets that opened it and that answered first; 0 where nobody counts, or none has yet.
     pub opened_by: u64,
+    /// See `opened_by`.
     pub answered_by: u64,
     /// What listeners have been told of it; `None` where none will be.
     pub(super) told: Option<Box<Told>>,
@@ -157,9 +164,12 @@ pub trait HelperData: Any + Debug + Send {
     fn copy(&self) -> Box<dyn HelperData>;
 }
 
+/// What went one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
+    /// How many.
     pub packets: u64,
+    /// The sum of their lengths, network headers included.
     pub bytes: u64,
 }
 
@@ -175,7 +185,9 @@ pub struct NatInfo {
 pub struct SequenceAdjustment {
     /// The sequence number at which the offset changed.
     pub position: u32,
+    /// What is added to sequence numbers up to the position.
     pub before: i32,
+    /// What is added to those behind it.
     pub after: i32,
 }
 
@@ -206,16 +218,25 @@ impl SequenceAdjustment {
 pub struct Status(u32);
 
 impl Status {
+    /// A helper had announced it.
     pub const EXPECTED: Self = Self(1);
+    /// A packet of the reply direction was seen.
     pub const SEEN_REPLY: Self = Self(1 << 1);
+    /// Its tracker holds it for a real conversation: a full table does not drop it early.
     pub const ASSURED: Self = Self(1 << 2);
+    /// It is in the table, or was.
     pub const CONFIRMED: Self = Self(1 << 3);
+    /// NAT rewrites the source of its original direction.
     pub const SRC_NAT: Self = Self(1 << 4);
+    /// NAT rewrites the destination of its original direction.
     pub const DST_NAT: Self = Self(1 << 5);
+    /// Its sequence numbers are shifted.
     pub const SEQ_ADJUST: Self = Self(1 << 6);
     /// Source NAT has been decided (also when the decision was: none).
     pub const SRC_NAT_DONE: Self = Self(1 << 7);
+    /// Destination NAT has been decided (also when the decision was: none).
     pub const DST_NAT_DONE: Self = Self(1 << 8);
+    /// It is out of the table; what still holds it sees that by this bit.
     pub const DYING: Self = Self(1 << 9);
 
     /// All of the bits of `other`.
@@ -228,14 +249,17 @@ impl Status {
         self.0 & other.0 != 0
     }
 
+    /// The bits of both.
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
+    /// Puts bits in.
     pub fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
 
+    /// Takes bits out.
     pub fn clear(&mut self, other: Self) {
         self.0 &= !other.0;
     }
@@ -357,6 +381,7 @@ impl FlowState {
         self.held_by.as_ref().map_or(0, |token| Arc::strong_count(token) - 1)
     }
 
+    /// Whether its time is over; never of a flow that is not in the table yet.
     pub fn is_expired(&self, now: Time) -> bool {
         self.status.has(Status::CONFIRMED) && self.deadline <= now
     }

@@ -5,11 +5,14 @@ use std::time::Duration;
 use super::Tuple;
 use crate::base::Family;
 
+/// A helper of one transport protocol.
 #[derive(Debug)]
 pub struct ConntrackHelper {
     /// As `-j CT --helper` and the listings call it.
     pub name: &'static str,
+    /// Those of the flows that it reads.
     pub families: &'static [Family],
+    /// The number of the transport protocol whose flows it reads.
     pub protocol: u8,
     /// The ports that `automatic_helper` goes by.
     pub ports: &'static [u16],
@@ -22,6 +25,7 @@ pub struct ConntrackHelper {
 pub struct ExpectPolicy {
     /// 0: no bound.
     pub max_expected: u32,
+    /// An expectation of this class lives so long if nobody comes.
     pub timeout: Duration,
 }
 

@@ -39,14 +39,20 @@ use proto::WhyInvalid;
 /// What `--ctstate` calls the packet's relation to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CtState {
+    /// It opens its flow, or no answer has been seen yet.
     New,
+    /// It belongs to a flow that was answered.
     Established,
+    /// It is of a flow that a helper announced and nobody has answered yet, or an ICMP error about a packet of a flow.
     Related,
+    /// Nothing fits it, or its tracker refuses it: it goes on without a flow.
     Invalid,
+    /// A rule kept it from tracking (NOTRACK), so it has no flow.
     Untracked,
 }
 
 impl CtState {
+    /// As `--ctstate` spells it.
     pub fn name(self) -> &'static str {
         match self {
             Self::New => "NEW",
@@ -63,14 +69,22 @@ impl CtState {
 pub struct StateBits(pub u32);
 
 impl StateBits {
+    /// [`CtState::Invalid`].
     pub const INVALID: Self = Self(1 << 0);
+    /// [`CtState::New`].
     pub const NEW: Self = Self(1 << 1);
+    /// [`CtState::Related`].
     pub const RELATED: Self = Self(1 << 2);
+    /// [`CtState::Established`].
     pub const ESTABLISHED: Self = Self(1 << 3);
+    /// [`CtState::Untracked`].
     pub const UNTRACKED: Self = Self(1 << 4);
+    /// NAT rewrites the source of the flow's packets.
     pub const SNAT: Self = Self(1 << 5);
+    /// NAT rewrites the destination of the flow's packets.
     pub const DNAT: Self = Self(1 << 6);
 
+    /// The one bit of a state.
     pub fn of(state: CtState) -> Self {
         match state {
             CtState::Invalid => Self::INVALID,
@@ -93,10 +107,12 @@ impl StateBits {
         bits
     }
 
+    /// Whether some bit is in both.
     pub fn has_any(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
+    /// The bits of both.
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -140,15 +156,20 @@ pub struct Template {
 /// At which hook a packet meets the tracking stage. Checksums are verified for arriving packets only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrackStage {
+    /// It came in.
     Prerouting,
+    /// The router made it.
     Output,
 }
 
 /// What tracking needs beside the packet.
 #[derive(Clone, Copy, Debug)]
 pub struct TrackContext<'a> {
+    /// When the packet came.
     pub now: Time,
+    /// The knobs of tracking.
     pub settings: &'a Settings,
+    /// Where the packet is.
     pub stage: TrackStage,
     /// The helpers that `modprobe` made available.
     pub helpers: &'a [&'static ConntrackHelper],
@@ -159,7 +180,9 @@ pub struct TrackContext<'a> {
 /// What the tracking stage made of a packet.
 #[derive(Clone, Debug)]
 pub enum Tracked {
+    /// It goes on, INVALID or not: rules decide.
     Accept(Reason),
+    /// It ends here, for a reason of tracking's own.
     Drop(DropReason),
 }
 
@@ -180,6 +203,7 @@ pub enum Reason {
     Expected(Arc<Expectation>),
     /// It is an ICMP error that quotes a packet of a flow.
     ErrorOf,
+    /// It goes on without a flow, and opens none.
     Invalid(InvalidReason),
 }
 
@@ -190,6 +214,7 @@ pub enum InvalidReason {
     Fragment,
     /// The transport header does not fit into the packet.
     HeaderTruncated,
+    /// The transport's checksum is wrong, of a packet that came in while `nf_conntrack_checksum` is on.
     ChecksumWrong,
     /// ICMP error: the quoted packet cannot be read.
     QuoteUnreadable,
@@ -204,6 +229,7 @@ pub enum InvalidReason {
 /// What of a packet, or of what passed before it, makes it INVALID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Because {
+    /// Its checksum is wrong.
     Checksum,
     /// Bytes are missing, or are not as many as the packet says.
     Cut,
@@ -214,6 +240,7 @@ pub enum Because {
 }
 
 impl InvalidReason {
+    /// What kind of cause that is, for who sums up and knows no protocol.
     pub fn because(&self) -> Because {
         match self {
             Self::ChecksumWrong => Because::Checksum,

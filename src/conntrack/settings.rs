@@ -14,16 +14,23 @@ use crate::base::bytes::quoted;
 pub struct Settings {
     /// 0: no bound.
     pub max: u32,
+    /// `nf_conntrack_buckets`: told only, for the table here grows by itself.
     pub buckets: u32,
+    /// `nf_conntrack_expect_max`: how many expectations there may be in all.
     pub expect_max: u32,
+    /// `nf_conntrack_checksum`: what comes in with a wrong checksum is INVALID.
     pub checksum: bool,
+    /// `nf_conntrack_acct`: flows that begin from now on count packets and bytes.
     pub acct: bool,
+    /// `nf_conntrack_timestamp`: flows that begin from now on remember when they did.
     pub timestamp: bool,
     /// A protocol number, or 255 for all.
     pub log_invalid: u8,
+    /// `nf_conntrack_events`: 0 tells listeners nothing, 1 everything, 2 what begins while somebody listens.
     pub events: u8,
     /// What each protocol's tracker has of its own.
     pub protocols: ProtocolSettings,
+    /// `nf_conntrack_frag6_*`: kept and shown.
     pub frag6: Frag6Settings,
     /// Attach helpers by port, as kernels before 6.0 did under `nf_conntrack_helper`. Not a knob of this kernel.
     pub automatic_helper: bool,
@@ -68,6 +75,7 @@ impl Default for Frag6Settings {
 /// Why a knob was not set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
+    /// No knob of this name.
     #[error("there is no knob net.netfilter.{0}")]
     Unknown(String),
     /// What the kernel answers with EACCES.
@@ -76,8 +84,11 @@ pub enum SettingError {
     /// What the kernel answers with EINVAL.
     #[error("net.netfilter.{name} cannot be {value}: expected {expected}", value = quoted(value))]
     Invalid {
+        /// The knob's name, without `net.netfilter.`.
         name: String,
+        /// What was to be written.
         value: String,
+        /// What it takes: `a number from 0 to 2`.
         expected: String,
     },
 }

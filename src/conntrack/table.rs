@@ -324,6 +324,7 @@ impl Table {
         }
     }
 
+    /// Takes every flow out, as `conntrack -F` does.
     pub fn flush(&self) {
         for flow in self.all() {
             self.delete(&flow);

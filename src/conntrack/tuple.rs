@@ -9,12 +9,15 @@ use crate::packet::{End, Packet};
 /// Which way a packet goes in its flow. Original is the way of the first packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Direction {
+    /// From who sent the first packet.
     #[default]
     Original,
+    /// To who sent the first packet.
     Reply,
 }
 
 impl Direction {
+    /// The other one.
     pub fn opposite(self) -> Self {
         match self {
             Self::Original => Self::Reply,
@@ -34,15 +37,20 @@ impl Direction {
 /// An address, and the 16 bits that tell flows of this protocol apart: a port, an ICMP identifier, a GRE key; 0 where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Endpoint {
+    /// Of either family, and of the same at both ends.
     pub address: IpAddr,
+    /// A port, an identifier or a key, by the protocol; 0 where it has none.
     pub id: u16,
 }
 
 /// One direction of a flow. For ICMP, `source.id` is the identifier and `destination.id` is type × 256 + code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tuple {
+    /// Who sends.
     pub source: Endpoint,
+    /// Who is sent to.
     pub destination: Endpoint,
+    /// The number of the transport protocol.
     pub protocol: u8,
 }
 
@@ -92,6 +100,7 @@ impl Tuple {
         }
     }
 
+    /// The one that NAT of this end looks at.
     #[inline]
     pub fn end(&self, end: End) -> &Endpoint {
         match end {
@@ -100,6 +109,7 @@ impl Tuple {
         }
     }
 
+    /// The one that NAT of this end writes to.
     #[inline]
     pub fn end_mut(&mut self, end: End) -> &mut Endpoint {
         match end {
@@ -108,6 +118,7 @@ impl Tuple {
         }
     }
 
+    /// Of its addresses.
     pub fn family(&self) -> Family {
         Family::of(self.source.address)
     }

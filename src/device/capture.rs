@@ -36,9 +36,11 @@ pub struct CapturedPacket<'a> {
     pub interface: Option<&'a str>,
     /// A pcapng simple packet carries no time; it gets that of the packet before it.
     pub time: Time,
+    /// What the frame holds.
     pub content: Content<'a>,
     /// How long [`Self::content`] was on the link, in bytes: more than it holds when the capture was made with a short snap length.
     pub original_length: usize,
+    /// The first comment of its block, which only pcapng has.
     pub comment: Option<&'a str>,
     /// Which way it went, where the capture tells.
     pub direction: Option<Direction>,
@@ -79,6 +81,7 @@ pub struct CaptureReader<R> {
 }
 
 impl CaptureReader<File> {
+    /// A file, whose name errors then bear.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         let file = File::open(path).map_err(|error| CaptureError::of_file(path, CaptureProblem::Io(error)))?;
         Self::named(file, path)
@@ -86,6 +89,7 @@ impl CaptureReader<File> {
 }
 
 impl<R: Read> CaptureReader<R> {
+    /// Anything that bytes can be read from, packed with gzip or not; the file's header is read at once.
     pub fn new(reader: R) -> Result<Self, CaptureError> {
         let mut window = Window::new(reader);
         let format = Format::read(&mut window).map_err(|problem| CaptureError {
@@ -234,11 +238,13 @@ impl Format {
 /// What is wrong with a capture, and where.
 #[derive(Debug)]
 pub struct CaptureError {
+    /// `None` where the reader was not given one.
     pub path: Option<PathBuf>,
     /// The number of the packet that was being read, from 1; 0 for the file's own header.
     pub packet: u64,
     /// Where its record (its block) begins in the file; in what is unpacked, if the file is packed.
     pub offset: u64,
+    /// What is wrong.
     pub problem: CaptureProblem,
 }
 

@@ -30,7 +30,10 @@ pub enum Content<'a> {
     /// An IP packet, as it stood on the link: maybe with the link's padding behind it, maybe cut short.
     Ip(&'a [u8]),
     /// Something that carries none, with its EtherType (or, for Ethernet's older form, its length; for `LinkType::Loopback`, its family).
-    NotIp { protocol: u32 },
+    NotIp {
+        /// As the link's header has it.
+        protocol: u32,
+    },
     /// Something that may carry one, for all we know.
     Undecoded(Undecoded),
     /// The frame ends before its own header does.

@@ -84,26 +84,48 @@ impl AsFd for TunDevice {
 /// Why there is no TUN device, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum TunError {
+    /// The kernel takes no such name.
     #[error(
         "{name:?} cannot name a network interface: a name has 1 to 15 bytes, without `/`, `:`, `%` or blanks, and is not `.` or `..`; choose a shorter or plainer one"
     )]
-    BadName { name: String },
+    BadName {
+        /// What was asked for.
+        name: String,
+    },
     #[error(
         "/dev/net/tun is missing: this kernel or container has no TUN; run `modprobe tun` (`mknod /dev/net/tun c 10 200` where only the node is missing), or give the container the device (`--device /dev/net/tun`)"
     )]
+    /// There is no `/dev/net/tun`, or no driver behind it.
     NoTun,
     #[error(
         "/dev/net/tun may not be opened, or no device made with it: run as root, or with CAP_NET_ADMIN and read and write permission on /dev/net/tun"
     )]
+    /// EPERM or EACCES, of the node or of the device.
     NoPermission,
+    /// EBUSY, EEXIST or EINVAL: the name is another device's.
     #[error(
         "an interface {name:?} exists already in this network namespace: remove it (`ip link delete {name}`) or call the lab's interface something else"
     )]
-    Exists { name: String },
+    Exists {
+        /// What was asked for.
+        name: String,
+    },
+    /// It gave the device another name.
     #[error("the kernel called the device {given:?} instead of {name:?}")]
-    Renamed { name: String, given: String },
+    Renamed {
+        /// What was asked for.
+        name: String,
+        /// What the device is called.
+        given: String,
+    },
+    /// Any other error of the system.
     #[error("cannot make the TUN device {name:?}: {source}")]
-    Other { name: String, source: io::Error },
+    Other {
+        /// What was asked for.
+        name: String,
+        /// What the call failed with.
+        source: io::Error,
+    },
 }
 
 impl TunError {

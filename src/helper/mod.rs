@@ -29,6 +29,7 @@ pub struct HelperSpec {
     pub modules: &'static [&'static str],
     /// The same of the module that is its NAT side.
     pub nat_modules: &'static [&'static str],
+    /// What `modprobe NAME PARAMETER=VALUE` could say of the real one.
     pub parameters: &'static [Parameter],
     /// What it registers: one, or one for each transport protocol.
     pub helpers: &'static [Helper],
@@ -39,6 +40,7 @@ pub struct HelperSpec {
 /// A parameter that the real module has. Here it is refused by name.
 #[derive(Debug)]
 pub struct Parameter {
+    /// As `modinfo` lists it.
     pub name: &'static str,
     /// What helps instead.
     pub instead: &'static str,
@@ -47,7 +49,9 @@ pub struct Parameter {
 /// One helper.
 #[derive(Debug)]
 pub struct Helper {
+    /// What tracking knows of it.
     pub conntrack: ConntrackHelper,
+    /// What it is tried on.
     pub samples: &'static [Sample],
     read: fn(&mut Reading<'_, '_>) -> Result<HeardWhat, DropReason>,
 }
@@ -70,6 +74,7 @@ pub fn registry() -> &'static [&'static HelperSpec] {
 
 /// As tracking knows them, all that a module registers.
 impl HelperSpec {
+    /// The helpers that the module brings, one for each transport protocol.
     pub fn conntrack(&self) -> impl Iterator<Item = &'static ConntrackHelper> + use<> {
         self.helpers.iter().map(|helper| &helper.conntrack)
     }
@@ -86,20 +91,24 @@ impl HelperSpec {
 pub struct Sample {
     /// Payloads: the client's begin with `>`, the server's with `<`.
     pub said: &'static [&'static str],
+    /// What comes of it.
     pub announces: Announces,
 }
 
 /// What came of the last payload.
 #[derive(Debug)]
 pub enum Announces {
+    /// No flow is expected.
     Nothing,
     /// It is dropped, since it has to be said again whole.
     Incomplete,
+    /// A flow is expected.
     Flow {
         /// As explanations print it: `tcp 192.0.2.9 > 10.0.0.2:1025`.
         plain: &'static str,
         /// The same where NAT lies between, and what stands in the payload's place.
         under_nat: &'static str,
+        /// The payload as it leaves.
         written: &'static str,
     },
 }
@@ -107,19 +116,26 @@ pub enum Announces {
 /// What a helper needs beside the packet.
 #[derive(Debug)]
 pub struct HelperContext<'a> {
+    /// When the packet came: what is expected lives from here.
     pub now: Time,
+    /// The knobs of tracking.
     pub settings: &'a Settings,
+    /// Where what is expected is kept, and looked for a free port.
     pub table: &'a Table,
+    /// What a free port is looked for with.
     pub random: &'a mut Random,
 }
 
 /// What a helper made of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
+    /// Its name.
     pub helper: &'static str,
+    /// What it found.
     pub what: HeardWhat,
 }
 
+/// What a helper found in a packet of a flow that it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeardWhat {
     /// Its flow is not established yet.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::conntrack::ExpectationRefused;
 
+/// Why a helper drops a packet of the flow that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
     /// It cannot read a command that the packet's end cuts in two.

@@ -19,11 +19,14 @@ use crate::packet::End;
 /// Which end of a packet a mapping rewrites: `Source` at POSTROUTING and INPUT, `Destination` at PREROUTING and OUTPUT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Manip {
+    /// SNAT's, MASQUERADE's.
     Source,
+    /// DNAT's, REDIRECT's.
     Destination,
 }
 
 impl Manip {
+    /// The end of the first packet that it rewrites.
     pub fn end(self) -> End {
         match self {
             Self::Source => End::Source,
@@ -35,13 +38,18 @@ impl Manip {
 /// The hooks at which NAT lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NatHook {
+    /// What came in, before routing.
     Prerouting,
+    /// What is for the router itself.
     Input,
+    /// What the router made.
     Output,
+    /// What is about to go out.
     Postrouting,
 }
 
 impl NatHook {
+    /// Which end is decided there.
     pub fn manip(self) -> Manip {
         match self {
             Self::Prerouting | Self::Output => Manip::Destination,
@@ -53,7 +61,9 @@ impl NatHook {
 /// What choosing a mapping needs beside the flow.
 #[derive(Debug)]
 pub struct NatContext<'a> {
+    /// When the packet came.
     pub now: Time,
+    /// Where the draws of `--random` and its like come from.
     pub random: &'a mut Random,
 }
 

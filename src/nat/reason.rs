@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::conntrack::proto::key::Unwritable;
 
+/// Why NAT drops a packet of a flow that it rewrites.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
     /// An ICMP error with a wrong checksum or an unreadable quote.

@@ -8,15 +8,25 @@ use crate::base::InterfaceId;
 /// The names are those of `-m addrtype`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AddressKind {
+    /// UNSPEC; no address is, and 0.0.0.0 is BROADCAST.
     Unspec,
+    /// UNICAST: another host's, or nobody's.
     Unicast,
+    /// LOCAL: one of the host's own.
     Local,
+    /// BROADCAST: of a link of the host's, 255.255.255.255, or 0.0.0.0.
     Broadcast,
+    /// ANYCAST: by a route of this kind in the local table.
     Anycast,
+    /// MULTICAST: a group, or by a route of this kind in the local table.
     Multicast,
+    /// BLACKHOLE; no address is, whatever routes lead to it.
     Blackhole,
+    /// UNREACHABLE; no address is, whatever routes lead to it.
     Unreachable,
+    /// PROHIBIT; no address is, whatever routes lead to it.
     Prohibit,
+    /// THROW; no address is, whatever routes lead to it.
     Throw,
 }
 

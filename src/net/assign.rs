@@ -9,15 +9,20 @@ use crate::base::{Family, InterfaceId, InterfaceName};
 /// An address as `ip address add` describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewAddress {
+    /// The host's own on this link.
     pub address: IpAddr,
+    /// How many of its bits are the network's.
     pub prefix_length: u8,
     /// `None`: host for 127.0.0.0/8, else global.
     pub scope: Option<Scope>,
+    /// `brd`; `None` is none, and the network's last address is routed as one all the same.
     pub broadcast: Option<IpAddr>,
+    /// `label`: another name that `ip address` shows it by.
     pub label: Option<InterfaceName>,
 }
 
 impl NewAddress {
+    /// `ip address add ADDRESS/LENGTH` and nothing else.
     pub fn new(address: IpAddr, prefix_length: u8) -> Self {
         Self {
             address,

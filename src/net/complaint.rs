@@ -15,11 +15,14 @@ pub enum Complaint {
     ReassemblyTimeExceeded,
     /// It is larger than the MTU, and must not be fragmented.
     TooBig {
+        /// In bytes: what the next link takes.
         mtu: u32,
     },
+    /// It cannot get where it is for.
     Unreachable(Unreachable),
     /// This byte of its header makes no sense.
     BadHeader {
+        /// Its offset, as ICMP's "parameter problem" has it.
         at: u8,
     },
 }
@@ -27,14 +30,21 @@ pub enum Complaint {
 /// Why a destination cannot be had; shown in the words that REJECT's options have for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unreachable {
+    /// No route leads there.
     Network,
+    /// A route leads there, and nobody is there.
     Host,
+    /// The host does not speak this transport protocol.
     Protocol,
+    /// Nobody listens at the port.
     Port,
     /// The next hop of a source route cannot be reached as it asks.
     SourceRoute,
+    /// An administrator closed the network.
     NetworkProhibited,
+    /// An administrator closed the host.
     HostProhibited,
+    /// A filter stands between.
     AdminProhibited,
 }
 
@@ -65,6 +75,7 @@ pub struct Redirect {
 pub enum Suppressed {
     /// It came by broadcast or multicast.
     NotUnicast,
+    /// It is a fragment other than the first: only that is answered.
     LaterFragment,
     /// It is an ICMP message other than a query or its answer.
     AboutAnError,
@@ -80,6 +91,7 @@ pub enum Suppressed {
     NotForThisHost,
     /// A reset may not be cut, and with the options that it answers it is too long for the way back.
     LongerThanTheMtu,
+    /// It is of a family that no answer is made in yet.
     NotOurFamily,
     /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
     NoRoomInOptions,
@@ -110,11 +122,14 @@ impl fmt::Display for Suppressed {
 pub enum NoReset {
     /// A later fragment, or no TCP header.
     NotTcp,
+    /// It is of a family that no answer is made in yet.
     NotOurFamily,
     /// A reset is not answered with a reset.
     AboutAReset,
+    /// Its own TCP checksum is wrong.
     ChecksumWrong,
     /// The packet was for a broadcast or multicast address.
     NotUnicast,
+    /// No route leads back to its source.
     NoRoute(RouteError),
 }

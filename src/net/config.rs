@@ -32,8 +32,11 @@ pub struct Net {
 /// It has carrier from the moment it exists, as a TUN device that somebody holds open.
 #[derive(Clone, Debug)]
 pub struct Interface {
+    /// Its number for as long as the configuration lives.
     pub id: InterfaceId,
+    /// No two bear the same.
     pub name: InterfaceName,
+    /// The largest packet that it takes, in bytes.
     pub mtu: u32,
     /// `ip link set up`: a link that is down takes no packets and gives none, and only its addresses' local routes are left.
     pub is_up: bool,
@@ -46,12 +49,16 @@ pub struct Interface {
     pub(super) conf: Conf,
 }
 
+/// An address that an interface has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
+    /// The host's own on this link.
     pub address: IpAddr,
+    /// How many of its bits are the network's.
     pub prefix_length: u8,
     /// In the network of an address that was there before.
     pub secondary: bool,
+    /// How far it is known: one of scope host or link is no source for what goes farther.
     pub scope: Scope,
     /// `brd`: told, and routed as a broadcast beside the network's last address.
     pub broadcast: Option<IpAddr>,
@@ -60,6 +67,7 @@ pub struct Address {
 }
 
 impl Address {
+    /// The network that it lies in.
     pub fn network(&self) -> Prefix {
         Prefix::containing(self.address, self.prefix_length).unwrap_or(Prefix::host(self.address))
     }
@@ -68,34 +76,49 @@ impl Address {
 /// Why the configuration does not take a change; worded after `ip`, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
+    /// The name is taken.
     #[error("interface {0} exists already: give each interface a name of its own")]
     InterfaceExists(InterfaceName),
+    /// The kernel takes no such name.
     #[error("{0:?} is no interface name: 1 to 15 bytes without '/', ':' or blanks, and not '.' or '..'")]
     BadName(InterfaceName),
+    /// A TUN device takes no such MTU.
     #[error("MTU {0} is out of range: 68 to 65535")]
     BadMtu(u32),
+    /// No interface has the number (any more).
     #[error("no interface number {}", .0.0)]
     NoInterface(InterfaceId),
+    /// `lo` was to be removed.
     #[error("interface lo cannot be removed")]
     LoopbackStays,
+    /// Numbers are given once, and there are no more.
     #[error("no more interfaces: 65,536 were made already")]
     TooManyInterfaces,
+    /// The interface has it with this prefix length.
     #[error("address {0}/{1} is assigned already")]
     AddressExists(IpAddr, u8),
+    /// The interface does not have it with this prefix length.
     #[error("address {0}/{1} not found")]
     NoAddress(IpAddr, u8),
+    /// It has more bits than the family's addresses.
     #[error("prefix length {1} is too long for {0}")]
     BadPrefixLength(IpAddr, u8),
+    /// It is of a family that is not there yet.
     #[error("{NO_IPV6}: {0}")]
     NotOffered(IpAddr),
+    /// The place, the table and the metric are those of another.
     #[error("route {0} exists already in table {1} with metric {2}")]
     RouteExists(Prefix, u32, u32),
+    /// None in this table is what was to be removed.
     #[error("no route to {0} with this metric in table {1}")]
     NoRoute(Prefix, u32),
+    /// A route was to be removed from a table that does not exist.
     #[error("no route was ever in table {0}")]
     NoTable(u32),
+    /// `change` found none at its place.
     #[error("no such route to change: {0} in table {1}")]
     NoRouteToChange(Prefix, u32),
+    /// A route was to lead over an interface that is down.
     #[error("the device for nexthop is not up: {0} (ip link set {0} up)")]
     LinkDown(InterfaceName),
     /// With `onlink` the kernel has other words for it.
@@ -104,17 +127,24 @@ pub enum ConfigError {
     #[error(
         "nexthop has invalid gateway: {0} is on no network of the interfaces (add an address or a route to it first)"
     )]
+    /// No route leads to the gateway on a link.
     InvalidGateway(IpAddr),
+    /// It says neither gateway nor interface.
     #[error("the route to {0} needs a gateway or an interface")]
     NoNexthop(Prefix),
+    /// What refuses packets leads nowhere.
     #[error("gateway and interface can not be specified for a route of this type (to {0})")]
     NexthopRefused(Prefix),
+    /// Its `src` is not the host's.
     #[error("invalid prefsrc address: {0} is no address of this host")]
     InvalidSource(IpAddr),
+    /// None is what was to be removed.
     #[error("no such rule")]
     NoRule,
+    /// One that says the same is there.
     #[error("this rule exists already")]
     RuleExists,
+    /// Addresses of one network have one scope.
     #[error("scope differs from that of the address {0} in the same network")]
     InvalidScope(IpAddr),
 }
@@ -175,6 +205,7 @@ impl Net {
             .map(|entry| &entry.route)
     }
 
+    /// In the order in which they are asked: by ascending priority, then as they came.
     pub fn rules(&self) -> &[RoutingRule] {
         &self.rules
     }
@@ -199,6 +230,7 @@ impl Net {
         }
     }
 
+    /// The interface of this name.
     pub fn by_name(&self, name: &str) -> Option<&Interface> {
         let id = self.names.get(&InterfaceName::new(name)?)?;
         Some(self.interface(*id))

@@ -60,6 +60,7 @@ impl Net {
         Ok(())
     }
 
+    /// Rules that name the old name fit nothing any more, and those that name the new one fit. Its addresses and routes stay.
     pub fn rename_interface(&mut self, id: InterfaceId, name: InterfaceName) -> Result<(), ConfigError> {
         if self.interface(id).name != name {
             self.check_name(name)?;
@@ -104,6 +105,7 @@ impl Net {
         Ok(())
     }
 
+    /// `txqueuelen`, which is only told.
     pub fn set_queue_length(&mut self, id: InterfaceId, packets: u32) -> Result<(), ConfigError> {
         self.interface_mut(id)?.queue_length = packets;
         Ok(())

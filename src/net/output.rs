@@ -9,13 +9,18 @@ use super::{AddressKind, Delivery, Net, Route, RouteKind, Scope};
 use crate::base::{Family, InterfaceId};
 use crate::packet::Packet;
 
+/// What the routing decision for a packet of the host's own goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputKey {
+    /// Where it is for.
     pub destination: IpAddr,
     /// `None`: the route chooses it. A raw socket that brings its own header routes without a source, whatever its header says.
     pub source: Option<IpAddr>,
+    /// Its mark, for rules with `fwmark`.
     pub mark: u32,
+    /// The interface that its socket is bound to.
     pub interface: Option<InterfaceId>,
+    /// Its type of service, for rules with `tos`.
     pub tos: u8,
 }
 
@@ -32,14 +37,18 @@ impl OutputKey {
     }
 }
 
+/// How a packet of the host's own goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputRoute {
+    /// The interface that it goes out by; `lo` for what is for the host itself.
     pub interface: InterfaceId,
     /// What the packet's source is, or becomes where it had none.
     pub source: IpAddr,
     /// Not always the key's: a packet to 0.0.0.0 goes to 127.0.0.1.
     pub destination: IpAddr,
+    /// The next hop; `None` where the destination itself is on the link.
     pub gateway: Option<IpAddr>,
+    /// To whom it goes.
     pub delivery: Delivery,
     /// Of the route, though the interface's be smaller; else of the interface.
     pub mtu: u32,
@@ -50,19 +59,25 @@ pub struct OutputRoute {
 /// Why the host can't send there; the texts are those of the system call's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
+    /// No route leads there, a rule refuses it, or the source is not the host's.
     #[error("Network is unreachable (no route)")]
     NetworkUnreachable,
+    /// A route of kind `unreachable`.
     #[error("No route to host (an unreachable route)")]
     HostUnreachable,
+    /// A route of kind `prohibit`, or a rule.
     #[error("Permission denied (a prohibit route)")]
     Prohibited,
+    /// A route of kind `blackhole`, or a rule.
     #[error("Invalid argument (a blackhole route)")]
     Blackhole,
+    /// A group's or broadcast address as source, or 127.0.0.0/8 on a link.
     #[error("Invalid argument (no packet may have this source address)")]
     BadSource,
 }
 
 impl Net {
+    /// The decision for a packet that a program sends: a source that it gives has to be the host's own.
     pub fn route_output(&self, key: OutputKey) -> Result<OutputRoute, RouteError> {
         self.output(key, false)
     }

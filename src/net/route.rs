@@ -12,24 +12,38 @@ use crate::base::{AddressMask, Family, InterfaceId, InterfaceName, MarkMask};
 /// What a route does with a packet; also what `-m addrtype` calls an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RouteKind {
+    /// On to the gateway or the link.
     Unicast,
+    /// To the host itself.
     Local,
+    /// To all hosts of the link.
     Broadcast,
+    /// To the host itself, by an address that others have too.
     Anycast,
+    /// To a group.
     Multicast,
+    /// Dropped, and nobody is told.
     Blackhole,
+    /// Dropped, and the sender is told "host unreachable".
     Unreachable,
+    /// Dropped, and the sender is told "communication prohibited".
     Prohibit,
+    /// As if the table had no route: the next rule is asked.
     Throw,
 }
 
 /// How far away what a route leads to is. A smaller value is farther, as in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
+    /// `global`, 0: anywhere.
     Universe,
+    /// `site`, 200: within the own network.
     Site,
+    /// `link`, 253: on the link itself.
     Link,
+    /// `host`, 254: in the host itself.
     Host,
+    /// `nowhere`, 255: there is no way.
     Nowhere,
 }
 
@@ -43,14 +57,21 @@ pub struct Prefix {
 /// One route, as `ip route add` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
+    /// The destinations that it is for.
     pub to: Prefix,
+    /// What becomes of their packets.
     pub kind: RouteKind,
+    /// The gateway; `None` where destinations are on the link.
     pub via: Option<IpAddr>,
+    /// The interface that it leads over; `None` where it leads nowhere, and before `Net` found the gateway's.
     pub interface: Option<InterfaceId>,
     /// The preferred source of the router's own packets (`src`).
     pub source: Option<IpAddr>,
+    /// Of routes to the same prefix the one with the lowest counts.
     pub metric: u32,
+    /// The number of its table ([`table`]).
     pub table: u32,
+    /// How far its destinations are away.
     pub scope: Scope,
     /// `mtu N`: for packets that take this route, instead of the device's.
     pub mtu: Option<u32>,
@@ -67,36 +88,51 @@ pub struct Route {
 pub struct RouteProtocol(pub u8);
 
 impl RouteProtocol {
+    /// `proto kernel`: it came with an address.
     pub const KERNEL: Self = Self(2);
+    /// `proto boot`: what `ip route add` says unless told otherwise; not shown.
     pub const BOOT: Self = Self(3);
+    /// `proto static`: by an administrator's hand.
     pub const STATIC: Self = Self(4);
 }
 
 /// Numbers of the tables that every namespace has.
 pub mod table {
+    /// `default`, empty unless somebody fills it; asked last.
     pub const DEFAULT: u32 = 253;
+    /// `main`, where `ip route add` puts routes.
     pub const MAIN: u32 = 254;
+    /// `local`, the host's own and broadcast addresses; asked first.
     pub const LOCAL: u32 = 255;
 }
 
 /// One line of `ip rule`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutingRule {
+    /// Rules are asked by ascending priority.
     pub priority: u32,
     /// `not`: it is for packets that the rest does not fit.
     pub inverted: bool,
+    /// `fwmark`; a mask of 0 asks nothing.
     pub mark: MarkMask,
+    /// `from`; `None` is all.
     pub from: Option<Prefix>,
+    /// `to`; `None` is all.
     pub to: Option<Prefix>,
+    /// `iif`; `lo` stands for the host's own packets.
     pub input: Option<RuleLink>,
+    /// `oif`: only for packets of a socket that is bound to it.
     pub output: Option<RuleLink>,
+    /// `tos`; 0 asks nothing.
     pub tos: u8,
+    /// What becomes of packets that fit.
     pub action: RuleAction,
 }
 
 /// An interface that a routing rule names. It need not be there (`[detached]`): then no packet fits. Two are the same if their names are.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleLink {
+    /// As it was typed.
     pub name: InterfaceName,
     /// Kept right by `Net`.
     pub id: Option<InterfaceId>,
@@ -110,11 +146,16 @@ impl PartialEq for RuleLink {
 
 impl Eq for RuleLink {}
 
+/// What a routing rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleAction {
+    /// Asks a table, by its number; where that has no route, the next rule.
     Table(u32),
+    /// Drops, and nobody is told.
     Blackhole,
+    /// Drops, and the sender is told "network unreachable".
     Unreachable,
+    /// Drops, and the sender is told "communication prohibited".
     Prohibit,
 }
 
@@ -133,6 +174,7 @@ impl Prefix {
         })
     }
 
+    /// All addresses of the family.
     pub fn default_of(family: Family) -> Self {
         Self {
             mask: AddressMask::any(family),
@@ -140,6 +182,7 @@ impl Prefix {
         }
     }
 
+    /// One address.
     pub fn host(address: IpAddr) -> Self {
         Self {
             mask: AddressMask::host(address),
@@ -147,14 +190,17 @@ impl Prefix {
         }
     }
 
+    /// The first address in it.
     pub fn address(&self) -> IpAddr {
         self.mask.address()
     }
 
+    /// How many bits are fixed.
     pub fn length(&self) -> u8 {
         self.length
     }
 
+    /// An address of the other family is never contained.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.mask.contains(address)
     }

@@ -23,15 +23,25 @@ pub enum Placing {
 /// Which routes are meant; `None` means any.
 #[derive(Clone, Debug, Default)]
 pub struct RouteSelector {
+    /// This very prefix, not what lies in it.
     pub to: Option<Prefix>,
+    /// By number.
     pub table: Option<u32>,
+    /// What becomes of packets.
     pub kind: Option<RouteKind>,
+    /// The gateway.
     pub via: Option<IpAddr>,
+    /// The interface that it leads over.
     pub interface: Option<InterfaceId>,
+    /// The preferred source.
     pub source: Option<IpAddr>,
+    /// The metric; 0 is that of a route without.
     pub metric: Option<u32>,
+    /// How far it leads.
     pub scope: Option<Scope>,
+    /// Who added it.
     pub protocol: Option<RouteProtocol>,
+    /// Its own `mtu`.
     pub mtu: Option<u32>,
 }
 
@@ -52,6 +62,7 @@ impl RouteSelector {
         }
     }
 
+    /// Whether the route has all that is wanted.
     pub fn means(&self, route: &Route) -> bool {
         fn is<T: PartialEq>(wanted: Option<T>, has: Option<T>) -> bool {
             wanted.is_none() || wanted == has

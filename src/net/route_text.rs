@@ -11,7 +11,9 @@ use crate::packet::Packet;
 /// Where a look-up ended. Without a route the rule itself refused, or no rule led to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookedUp<'a> {
+    /// The rule that led to the route or refused; `None` where nothing was asked, as of a group, or none did.
     pub rule: Option<RoutingRule>,
+    /// The route that was found.
     pub route: Option<&'a Route>,
 }
 

@@ -20,6 +20,7 @@ impl Net {
         self.rules.get(1).map_or(0, |rule| rule.priority.saturating_sub(1))
     }
 
+    /// Removes the one that says the same; refuses where there is none.
     pub fn remove_rule(&mut self, rule: &RoutingRule) -> Result<(), ConfigError> {
         self.remove_first_rule(|it| it == rule)
     }

@@ -130,17 +130,25 @@ const REFUSED: &[(&str, &str)] = &[
     ("net/ipv4/", "this setting is not emulated"),
 ];
 
+/// Why a key was not set, in the words of `sysctl`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SysctlError {
+    /// The kernel has no such key.
     #[error("sysctl: cannot stat /proc/sys/{0}: No such file or directory")]
     Unknown(String),
+    /// The kernel has it, and here it would do nothing; with the reason.
     #[error("sysctl: {0} is not offered: {1}")]
     NotOffered(String, &'static str),
+    /// No number, or out of its range; nothing is changed.
     #[error("sysctl: setting key \"{key}\": Invalid argument: {value} is no number from {min} to {max}", value = quoted(value))]
     BadValue {
+        /// As it was spelled.
         key: String,
+        /// What was to be written.
         value: String,
+        /// The least that it takes.
         min: i64,
+        /// The most that it takes.
         max: i64,
     },
 }
@@ -274,6 +282,7 @@ impl Net {
         Some(value.to_string())
     }
 
+    /// Writes a text as into the key's file under `/proc/sys`. Keys are spelled with dots or slashes; nothing is changed on an error.
     pub fn sysctl_set(&mut self, key: &str, value: &str) -> Result<(), SysctlError> {
         let path = path(key);
         let Some(parsed) = parse(&path) else {

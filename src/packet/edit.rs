@@ -11,7 +11,9 @@ use crate::wire::{checksum, put16};
 /// Which end of a packet an edit touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
+    /// Address and port that it is from.
     Source,
+    /// Address and port that it is for.
     Destination,
 }
 
@@ -115,6 +117,7 @@ impl Packet {
         self.set_ttl(self.ttl().wrapping_sub(1));
     }
 
+    /// Sets the time to live (IPv6: the hop limit); the header checksum, where there is one, follows.
     pub fn set_ttl(&mut self, ttl: u8) {
         let protocol = self.protocol;
         match self.header_mut() {

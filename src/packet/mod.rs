@@ -44,6 +44,7 @@ pub struct Packet {
     /// In bytes; zero for a whole packet and for a first fragment.
     fragment_offset: u16,
     is_fragment: bool,
+    /// What edits of addresses, ports and payload go by.
     pub checksum: ChecksumState,
     /// Where it came in; `None` for the router's own packets.
     pub input: Option<InterfaceId>,
@@ -145,10 +146,12 @@ impl Packet {
         std::mem::take(&mut self.bytes)
     }
 
+    /// From the network header on, nothing behind its total length.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
+    /// The same without a copy.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -163,6 +166,7 @@ impl Packet {
         self.bytes.is_empty()
     }
 
+    /// As the first four bits say.
     pub fn family(&self) -> Family {
         self.family
     }
@@ -181,6 +185,7 @@ impl Packet {
         }
     }
 
+    /// Where it goes by its header, as NAT has left it.
     #[inline]
     pub fn destination(&self) -> IpAddr {
         match self.family {

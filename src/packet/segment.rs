@@ -10,6 +10,7 @@ use crate::wire::{be16, checksum, put16};
 pub enum MssEdit {
     /// What it says is no more, or there is no place to say it.
     Stays,
+    /// The option said more, and says the most that was allowed now.
     Lowered,
     /// The option was put into a header that had none.
     Added,

@@ -6,19 +6,23 @@ use std::sync::Arc;
 /// What a packet's socket says of its sender. One that came in has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Sender {
+    /// It came in, or was made by the engine beside another (TEE).
     #[default]
     NoSocket,
     /// A socket without a program: that of ICMP, that of TCP's resets.
     Kernel,
     /// A program's, and nobody said whose.
     Unsaid,
+    /// A program's, by its user and groups.
     Program(Arc<Credentials>),
 }
 
 /// A program's user, as the file of its socket has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
+    /// Its number.
     pub user: u32,
+    /// The number of the first group.
     pub group: u32,
     /// The user's further groups.
     pub groups: Vec<u32>,

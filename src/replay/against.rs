@@ -55,11 +55,15 @@ pub struct Differences {
 /// A packet that was treated differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
+    /// Its number in its capture.
     pub number: u64,
+    /// Where it came in; `local` for the router's own.
     pub interface: String,
     /// The packet as a line.
     pub packet: String,
+    /// Between whom its flow is.
     pub flow: Ends,
+    /// What the one made of it, and what the other.
     pub sides: [Side; 2],
 }
 

@@ -144,9 +144,12 @@ fn unknown(lab: &Lab, name: &str) -> NoEntrance {
 pub enum NoEntrance {
     /// By an interface that the lab doesn't have.
     Unknown {
+        /// What the capture calls it.
         name: String,
+        /// What the lab has.
         there: Vec<InterfaceName>,
     },
+    /// Neither the capture nor the map says anything.
     NotSaid,
     /// No prefix of the map holds its source; `None` where it has none that could be read.
     Unmapped(Option<IpAddr>),

@@ -122,8 +122,11 @@ fn add(flows: &mut HashMap<u64, FlowCount>, slot: &Slot) {
 /// Between whom a packet or a flow is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ends {
+    /// The number of the transport protocol.
     pub protocol: u8,
+    /// Address and port; `None` for a protocol without ports, and for a later fragment.
     pub source: (IpAddr, Option<u16>),
+    /// As `source`.
     pub destination: (IpAddr, Option<u16>),
 }
 
@@ -141,6 +144,7 @@ impl Ends {
         })
     }
 
+    /// Of one direction of a flow.
     pub fn of_tuple(tuple: &Tuple) -> Self {
         let port = |port: u16| has_ports(tuple.protocol).then_some(port);
         Self {
@@ -158,6 +162,7 @@ impl Ends {
         }
     }
 
+    /// The other way.
     pub fn reversed(self) -> Self {
         Self {
             source: self.destination,
@@ -166,6 +171,7 @@ impl Ends {
         }
     }
 
+    /// For bytes in which there is no header to read: all zero.
     pub fn unspecified() -> Self {
         let nobody = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), None);
         Self {

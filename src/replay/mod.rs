@@ -74,6 +74,7 @@ use crate::rule::Table;
 pub struct TimedPacket<'a> {
     /// What messages call it: its number in its capture.
     pub number: u64,
+    /// As the capture tells it. A clock that runs backwards is taken to stand still.
     pub time: Time,
     /// The interface it came in by; `local` for the router's own. `None` where the capture doesn't say: then [`Entrances`] must.
     pub interface: Option<&'a str>,
@@ -82,6 +83,7 @@ pub struct TimedPacket<'a> {
 }
 
 impl<'a> TimedPacket<'a> {
+    /// One that came in by an interface of the lab.
     pub fn new(number: u64, time: Time, interface: &'a str, bytes: &'a [u8]) -> Self {
         Self {
             number,
@@ -233,14 +235,17 @@ impl Replayer {
         self.lab.machine.router().flows().sweep(self.lab.now());
     }
 
+    /// The lab as the last packet left it.
     pub fn lab(&self) -> &Lab {
         &self.lab
     }
 
+    /// To be set up before the first packet; rules that change later are not in the rulebook.
     pub fn lab_mut(&mut self) -> &mut Lab {
         &mut self.lab
     }
 
+    /// The lab alone, flows and counters included.
     pub fn into_lab(self) -> Lab {
         self.lab
     }
@@ -261,6 +266,7 @@ pub struct Passed<'a> {
 }
 
 impl<'a> Passed<'a> {
+    /// Its number in its capture.
     pub fn number(&self) -> u64 {
         self.packet.number
     }
@@ -285,6 +291,7 @@ impl<'a> Passed<'a> {
         self.packet.bytes
     }
 
+    /// What the engine said of it.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -367,6 +374,7 @@ impl<'a> Passed<'a> {
         })
     }
 
+    /// That which it passed.
     pub fn replayer(&self) -> &'a Replayer {
         self.replayer
     }
@@ -398,6 +406,7 @@ impl<'a> Passed<'a> {
 pub struct Left<'a> {
     /// By which interface; `local` where it reached the router.
     pub interface: InterfaceName,
+    /// From its IP header on.
     pub bytes: &'a [u8],
     /// True for one that the router made itself, not the packet that came.
     pub is_own: bool,
@@ -406,14 +415,21 @@ pub struct Left<'a> {
 /// What became of a packet, as a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
+    /// Its number in its capture.
     pub number: u64,
+    /// When it came, by the lab's clock.
     pub time: Time,
+    /// Where it came in; `local` for the router's own.
     pub interface: InterfaceName,
+    /// As [`Passed::verdict`].
     pub verdict: &'static str,
+    /// As [`Passed::state`].
     pub state: Option<&'static str>,
     /// The deciding rule's place: `rule 3 of filter FORWARD`, `policy of filter FORWARD`.
     pub rule: Option<String>,
+    /// Why it went no further, where that was no rule.
     pub reason: Option<String>,
+    /// What left because of it, by which interface, from the IP header on.
     pub output: Vec<(InterfaceName, Vec<u8>)>,
 }
 

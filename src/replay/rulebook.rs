@@ -41,10 +41,12 @@ pub struct RuleEntry {
 pub struct RulePlace<'a> {
     /// Its place among all, in the order of tables and chains.
     pub index: usize,
+    /// What the rule says.
     pub entry: &'a RuleEntry,
 }
 
 impl Rulebook {
+    /// The rules of all IPv4 tables that a lab has now, with what their counters are.
     pub fn of(lab: &Lab) -> Self {
         let mut book = Self::default();
         let router = lab.machine.router();
@@ -89,6 +91,7 @@ impl Rulebook {
         self.entries.push(entry);
     }
 
+    /// Table by table and chain by chain; a built-in chain's policy stands behind its rules.
     pub fn entries(&self) -> &[RuleEntry] {
         &self.entries
     }

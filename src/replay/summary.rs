@@ -33,6 +33,7 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of no packet yet, for the rules that the replayer has now.
     pub fn new(replayer: &Replayer) -> Self {
         Self {
             packets: 0,
@@ -52,6 +53,7 @@ impl Summary {
         }
     }
 
+    /// Counts a packet in.
     pub fn note(&mut self, passed: &Passed<'_>) {
         self.packets += 1;
         self.seen += 1;

@@ -15,19 +15,25 @@ use super::{Hook, State, Table, TargetVerdict};
 /// A match looks at a packet through this, and changes nothing but its own state.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
+    /// As the rules before this one left it.
     pub packet: &'a Packet,
+    /// What is known of its flow so far.
     pub tracking: &'a Tracking,
+    /// Interfaces, addresses and routes, the same from the packet's coming to its end.
     pub net: &'a Net,
     /// The flows that are there, whoever's they are. Empty for `explain`, which has only what was remembered.
     pub flows: &'a conntrack::Table,
     /// Those that rules of this table name ([`Match::sets`](super::Match::sets)). None for `explain`.
     pub sets: &'a HeldSets,
+    /// The rule's.
     pub table: Table,
+    /// Where the packet is, whatever chain the rule is in.
     pub hook: Hook,
     /// Empty where the packet has none (the router's own packets).
     pub input: InterfaceName,
     /// Empty before the routing decision.
     pub output: InterfaceName,
+    /// When the packet came.
     pub now: Time,
     /// What `Match::state` made for this rule; `None` where it made nothing.
     pub state: Option<&'a State>,
@@ -49,23 +55,34 @@ impl Context<'_> {
 
 /// A target may change the packet and its tracking, and ask the engine for what only it can do.
 pub struct TargetContext<'a> {
+    /// To be changed by the edits that keep its checksums right.
     pub packet: &'a mut Packet,
+    /// What is known of its flow so far, and what the raw table asks of tracking.
     pub tracking: &'a mut Tracking,
+    /// As a match has it.
     pub net: &'a Net,
     /// As a match has them ([`Target::sets`](super::Target::sets)).
     pub sets: &'a HeldSets,
+    /// The rule's.
     pub table: Table,
+    /// Where the packet is, whatever chain the rule is in.
     pub hook: Hook,
+    /// Empty for the router's own packets.
     pub input: InterfaceName,
+    /// Empty before the routing decision.
     pub output: InterfaceName,
+    /// When the packet came.
     pub now: Time,
     /// Bytes that the packet's route takes; `None` where it has no route yet.
     pub path_mtu: Option<u32>,
+    /// What [`Target::state`](super::Target::state) made for this rule; `None` where it made nothing.
     pub state: Option<&'a State>,
+    /// What only the engine can do.
     pub services: &'a mut dyn Services,
 }
 
 impl TargetContext<'_> {
+    /// The state that the target itself made. `None` only if it made none, or one of another type.
     pub fn state<T: 'static>(&self) -> Option<&T> {
         self.state.and_then(|state| state.downcast_ref())
     }
@@ -84,6 +101,7 @@ pub trait Services {
 pub struct LogRecord {
     /// syslog level, 0 to 7.
     pub level: u8,
+    /// One line, as `dmesg` shows it behind the time.
     pub text: String,
 }
 
@@ -92,6 +110,7 @@ pub struct LogRecord {
 pub enum Rejection {
     /// ICMP's "destination unreachable".
     Unreachable(Unreachable),
+    /// A TCP segment with RST; to what is no TCP segment, or is a reset itself, there is no answer.
     TcpReset,
 }
 

@@ -5,13 +5,16 @@ use std::fmt;
 /// What a match or a target may do. Each part may say more than is so, never less: [`Effect::UNKNOWN`] is always right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effect {
+    /// What it has to do with state.
     pub state: StateUse,
     /// Of the packet.
     pub changes: Changes,
+    /// Whether the packet may end at it.
     pub ends: Ends,
 }
 
 impl Effect {
+    /// Anything.
     pub const UNKNOWN: Self = Self {
         state: StateUse::Writes,
         changes: Changes::ALL,
@@ -25,16 +28,19 @@ impl Effect {
         ends: Ends::Never,
     };
 
+    /// The same, with another use of state.
     pub const fn with_state(mut self, state: StateUse) -> Self {
         self.state = state;
         self
     }
 
+    /// The same, with other changes of the packet.
     pub const fn changing(mut self, changes: Changes) -> Self {
         self.changes = changes;
         self
     }
 
+    /// The same, with another word about the packet's end.
     pub const fn ending(mut self, ends: Ends) -> Self {
         self.ends = ends;
         self
@@ -46,6 +52,7 @@ impl Effect {
 /// routes stay as they are until the packet is through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StateUse {
+    /// The same packet has the same answer whenever it is asked.
     None,
     /// Its answer may be another the next time.
     Reads,
@@ -56,8 +63,11 @@ pub enum StateUse {
 /// Whether the packet goes on behind it: of a match, whether it may drop it as malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
+    /// The packet goes on.
     Never,
+    /// It may end here.
     Perhaps,
+    /// It ends here.
     Always,
 }
 
@@ -66,8 +76,11 @@ pub enum Ends {
 pub struct Changes(u8);
 
 impl Changes {
+    /// No part.
     pub const NONE: Self = Self(0);
+    /// The source address.
     pub const SOURCE: Self = Self(1 << 0);
+    /// The destination address.
     pub const DESTINATION: Self = Self(1 << 1);
     /// All of the network header but the addresses.
     pub const NETWORK_HEADER: Self = Self(1 << 2);
@@ -75,12 +88,16 @@ impl Changes {
     pub const TRANSPORT: Self = Self(1 << 3);
     /// All bytes of the packet.
     pub const BYTES: Self = Self((1 << 4) - 1);
+    /// The packet's mark.
     pub const MARK: Self = Self(1 << 4);
+    /// Where it came in, and where it goes out.
     pub const INTERFACES: Self = Self(1 << 5);
     /// State and flow of the packet, and what NAT decided of the flow.
     pub const TRACKING: Self = Self(1 << 6);
+    /// Every part.
     pub const ALL: Self = Self((1 << 7) - 1);
 
+    /// The parts of both.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

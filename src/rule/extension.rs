@@ -19,7 +19,9 @@ pub type State = dyn Any + Send + Sync;
 /// What a match makes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matched {
+    /// On to the rule's next match, and behind the last to its action.
     Yes,
+    /// On to the next rule.
     No,
     /// The packet is too broken to ask (a TCP header cut short): it is dropped on the spot, as the kernel's `hotdrop` does.
     Malformed,
@@ -37,6 +39,7 @@ impl From<bool> for Matched {
 pub trait Match: DynEq + Debug + Send + Sync + 'static {
     /// The name after `-m`.
     fn name(&self) -> &'static str;
+    /// Whether the packet is what was asked for. It never panics, whatever the packet.
     fn evaluate(&self, cx: &Context<'_>) -> Matched;
     /// What it asks of a packet's plain fields, for an index of rules. By itself it excludes no packet.
     fn lower(&self) -> Lowered {
@@ -91,7 +94,9 @@ pub enum TargetVerdict {
     Continue,
     /// On to the next rule, once a copy of the packet has been sent.
     ContinueBeside(CopyTo),
+    /// The packet leaves the table, and goes on.
     Accept,
+    /// It ends here, without an answer.
     Drop,
     /// Drop, and answer the sender.
     Reject(Rejection),
@@ -111,6 +116,7 @@ impl TargetVerdict {
 pub struct QueueTo {
     /// One of these, spread by who speaks with whom.
     pub first: u16,
+    /// The last of them; `first` where there is one.
     pub last: u16,
     /// Of several, that of the worker.
     pub by_processor: bool,
@@ -131,6 +137,7 @@ impl QueueTo {
 /// Where a copy of a packet goes, whatever its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyTo {
+    /// The next hop, of the packet's family.
     pub gateway: IpAddr,
     /// The interface that its route leads out of, where there is one of this name.
     pub interface: Option<InterfaceName>,
@@ -144,6 +151,7 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
     fn kernel_name(&self) -> &'static str {
         self.name()
     }
+    /// Does what it is for, and says where the packet goes. It never panics, whatever the packet.
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict;
     /// What it made of the bytes of a packet that goes on behind it, without a full stop (`MSS 1460 becomes 1400`). Called only when someone watches,
     /// and only of a target that may change them. Marks are told without it.
@@ -154,8 +162,11 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
     fn effect(&self) -> Effect {
         Effect::UNKNOWN
     }
+    /// As [`Match::save`].
     fn save(&self, out: &mut String);
+    /// As [`Match::list`]; `numeric` is `-n`.
     fn list(&self, out: &mut String, numeric: bool);
+    /// As [`Match::state`].
     fn state(&self, _now: Time) -> Option<Box<State>> {
         None
     }
@@ -167,9 +178,11 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
     fn sets(&self) -> Vec<&str> {
         Vec::new()
     }
+    /// As [`Match::needs_conntrack`].
     fn needs_conntrack(&self) -> bool {
         false
     }
+    /// As [`Match::check`].
     fn check(&self, _scope: &Scope<'_>) -> Result<(), Refusal> {
         Ok(())
     }
@@ -178,9 +191,11 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
 /// Where a rule stands, as far as the kernel asks when a ruleset comes into force.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
+    /// Which the rule is in.
     pub table: Table,
     /// Every hook from which the rule can be reached.
     pub hooks: HookSet,
+    /// The rule's own, which some extensions ask for a protocol.
     pub selector: &'a Selector,
     /// All of the rule's, in their order.
     pub matches: &'a [Arc<dyn Match>],
@@ -190,6 +205,7 @@ pub struct Scope<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refusal {
+    /// What the call of the kernel fails with, which decides what the tool says.
     pub errno: Errno,
     /// What the kernel's log says, or where it says nothing, why.
     pub reason: String,
@@ -214,8 +230,11 @@ const INFO: u8 = 6;
 /// The error numbers that the kernel refuses rules with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Errno {
+    /// EINVAL, `Invalid argument`: the kernel's word for most.
     InvalidArgument,
+    /// ELOOP, `Too many levels of symbolic links`: chains that call each other in a circle.
     TooManyLinks,
+    /// ENOENT, of which the tool makes `No chain/target/match by that name`.
     NoEntry,
     /// `Numerical result out of range`.
     OutOfRange,
@@ -225,7 +244,9 @@ pub enum Errno {
 
 /// Equality between trait objects: same type, same value. Any `PartialEq` type has it.
 pub trait DynEq {
+    /// As what [`Self::equals_any`] of another may be asked about.
     fn as_any(&self) -> &dyn Any;
+    /// Whether the other is of the same type and equal.
     fn equals_any(&self, other: &dyn Any) -> bool;
 }
 
@@ -240,12 +261,14 @@ impl<T: PartialEq + Any> DynEq for T {
 }
 
 impl dyn Match {
+    /// Whether both were typed alike, as far as `-C` and `-D` tell.
     pub fn equals(&self, other: &dyn Match) -> bool {
         self.equals_any(other.as_any())
     }
 }
 
 impl dyn Target {
+    /// Whether both were typed alike, as far as `-C` and `-D` tell.
     pub fn equals(&self, other: &dyn Target) -> bool {
         self.equals_any(other.as_any())
     }

@@ -23,7 +23,9 @@ pub enum Condition {
     /// There are so many bytes of a transport header. A later fragment has none, and fails; a packet that is cut short, or a fragment that reaches
     /// into a header that was let pass, nothing can be said of: what asks for a header may end it.
     Header(u8),
+    /// The field is what is asked for; what lies in a header needs that to be there.
     Is(Field),
+    /// The header is there, and the field is something else.
     IsNot(Field),
 }
 
@@ -31,28 +33,41 @@ pub enum Condition {
 /// rule that asks for them asks for the protocol first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Field {
+    /// The source address is in it.
     Source(AddressMask),
+    /// The destination address is in it.
     Destination(AddressMask),
+    /// It came in by such an interface.
     Input(InterfaceMask),
+    /// It goes out by such an interface.
     Output(InterfaceMask),
+    /// The transport protocol has this number.
     Protocol(u8),
     /// A second or further fragment.
     LaterFragment,
     /// In one of the ranges, as with all ports.
     SourcePort(Box<[PortRange]>),
+    /// The destination port is in one of the ranges.
     DestinationPort(Box<[PortRange]>),
+    /// One of both ports is in one of the ranges.
     EitherPort(Box<[PortRange]>),
     /// Of the flags under the mask those in the set are set, and the others are not.
     TcpFlags {
+        /// The flags that are looked at, as TCP's header has them.
         mask: u8,
+        /// Those of them that are set.
         set: u8,
     },
     /// A type (any, where there is none) and a code between these, both included.
     Icmp {
+        /// The type; `None` is any.
         kind: Option<u8>,
+        /// The lowest code.
         low: u8,
+        /// The highest code.
         high: u8,
     },
+    /// The mark is the value under the mask.
     Mark(MarkMask),
     /// One of these.
     States(StateBits),
@@ -61,17 +76,25 @@ pub enum Field {
 /// What conditions are asked of: all of a packet that an index may know it by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainFields {
+    /// As the packet has it now.
     pub source: IpAddr,
+    /// As the packet has it now.
     pub destination: IpAddr,
+    /// Empty where the packet has none.
     pub input: InterfaceName,
+    /// Empty before the routing decision.
     pub output: InterfaceName,
+    /// The number of the transport protocol.
     pub protocol: u8,
     /// In bytes.
     pub fragment_offset: usize,
-    /// The beginning of what follows the network header, and how much of it is there.
+    /// The beginning of what follows the network header.
     pub transport: [u8; Self::LONGEST],
+    /// How many of these bytes are the packet's; the rest is zero.
     pub transport_length: u8,
+    /// The packet's mark.
     pub mark: u32,
+    /// One state, and what NAT decided of the flow.
     pub states: StateBits,
 }
 
@@ -111,10 +134,12 @@ impl Lowered {
         }
     }
 
+    /// In the order in which they are asked.
     pub fn conditions(&self) -> &[Condition] {
         &self.conditions
     }
 
+    /// Whether a packet that meets all of them matches.
     pub fn is_exact(&self) -> bool {
         self.is_exact
     }
@@ -126,6 +151,7 @@ impl Lowered {
         self
     }
 
+    /// The first answer of a condition that is not *yes*; where all are, *yes* if they are exact, else *perhaps*.
     pub fn answer(&self, fields: &PlainFields) -> Answer {
         let conditions = self.conditions.iter().map(|condition| condition.answer(fields));
         let undecided = conditions.into_iter().find(|answer| *answer != Answer::Yes);
@@ -134,10 +160,12 @@ impl Lowered {
 }
 
 impl Condition {
+    /// `IsNot` where it is inverted.
     pub fn new(field: Field, inverted: bool) -> Self {
         if inverted { Self::IsNot(field) } else { Self::Is(field) }
     }
 
+    /// *Perhaps* where the header that it asks for is cut short.
     pub fn answer(&self, fields: &PlainFields) -> Answer {
         match self {
             Self::Header(bytes) => fields.has_header(*bytes),
@@ -214,6 +242,7 @@ impl PlainFields {
     /// The longest header that a condition asks for: TCP's, without options.
     pub const LONGEST: usize = 20;
 
+    /// What is there now of a packet: an index asks again once a target has changed it.
     pub fn new(packet: &Packet, tracking: &Tracking, input: InterfaceName, output: InterfaceName) -> Self {
         let found = packet.transport();
         let length = found.len().min(Self::LONGEST);

@@ -40,7 +40,9 @@ impl CountId {
 /// Packets and bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Counters {
+    /// How many have matched.
     pub packets: u64,
+    /// The sum of their lengths, network headers included.
     pub bytes: u64,
 }
 
@@ -58,10 +60,15 @@ pub enum Count {
 /// One rule: the built-in part, the matches in the order they were typed, and what to do.
 #[derive(Clone, Debug)]
 pub struct Rule {
+    /// The engine counts under it; a rule that is moved or whose table is replaced keeps it.
     pub id: CountId,
+    /// What becomes of what it has counted when the table comes into force.
     pub count: Count,
+    /// The part without an extension, which is asked first.
     pub selector: Selector,
+    /// Asked one after another until one fails.
     pub matches: Vec<Arc<dyn Match>>,
+    /// Done when all of them matched.
     pub action: Action,
 }
 
@@ -107,8 +114,11 @@ impl Rule {
 pub enum Action {
     /// No `-j`: count and go on.
     Nothing,
+    /// `-j ACCEPT`: the packet leaves the table, and goes on.
     Accept,
+    /// `-j DROP`: the packet ends here, without an answer.
     Drop,
+    /// `-j RETURN`: back to where the chain was called from; in a built-in chain its policy decides.
     Return,
     /// `-j QUEUE`.
     Queue,
@@ -116,6 +126,7 @@ pub enum Action {
     Jump(String),
     /// `-g CHAIN`: after the chain's end, go on where this chain was called from.
     Goto(String),
+    /// `-j NAME` of an extension.
     Target(Arc<dyn Target>),
 }
 
@@ -137,11 +148,14 @@ impl PartialEq for Action {
 /// What happens to a packet that falls off the end of a built-in chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
+    /// The packet leaves the table, and goes on.
     Accept,
+    /// The packet ends here, without an answer.
     Drop,
 }
 
 impl Policy {
+    /// As `-P` takes it and `-S` prints it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Accept => "ACCEPT",
@@ -153,28 +167,40 @@ impl Policy {
 /// A chain: built in (with a hook and a policy) or made by the user.
 #[derive(Clone, Debug)]
 pub struct Chain {
+    /// At most 28 bytes, of which the tool makes sure.
     pub name: String,
+    /// Whether a hook calls it, or rules do.
     pub kind: ChainKind,
+    /// From number 1 on.
     pub rules: Vec<Arc<Rule>>,
 }
 
+/// Who calls a chain, and what its end means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChainKind {
+    /// A hook calls it.
     BuiltIn {
+        /// The hook that calls it, by which it has its name.
         hook: Hook,
+        /// What becomes of a packet that gets to its end.
         policy: Policy,
         /// The policy's own counters.
         id: CountId,
+        /// What becomes of the policy's counters when the table comes into force.
         count: Count,
     },
+    /// Rules call it, and its end is a RETURN.
     User,
 }
 
 /// One table of one family. Built-in chains come first, in hook order; then user chains in the order they are listed.
 #[derive(Clone, Debug)]
 pub struct TableRules {
+    /// Each family has five tables of its own.
     pub family: Family,
+    /// Which of the five.
     pub table: Table,
+    /// Each name once.
     pub chains: Vec<Chain>,
 }
 
@@ -198,14 +224,17 @@ impl TableRules {
         Self { family, table, chains }
     }
 
+    /// The chain of this name, built in or made.
     pub fn chain(&self, name: &str) -> Option<&Chain> {
         self.chains.iter().find(|chain| chain.name == name)
     }
 
+    /// The same to be changed; whoever renames one sees to the rules that jump to it.
     pub fn chain_mut(&mut self, name: &str) -> Option<&mut Chain> {
         self.chains.iter_mut().find(|chain| chain.name == name)
     }
 
+    /// Those of all chains, chain by chain.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.chains.iter().flat_map(|chain| &chain.rules)
     }

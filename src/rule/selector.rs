@@ -10,31 +10,48 @@ use super::{Condition, Field, Lowered};
 /// `-s -d -i -o -p -f`, each with its `!`. A rule has one source and one destination: the tool splits `-s a,b` into several rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Selector {
+    /// `-s`; any address without.
     pub source: AddressMask,
+    /// `! -s`.
     pub source_inverted: bool,
+    /// `-d`; any address without.
     pub destination: AddressMask,
+    /// `! -d`.
     pub destination_inverted: bool,
+    /// `-i`; any interface without.
     pub input: InterfaceMask,
+    /// `! -i`.
     pub input_inverted: bool,
+    /// `-o`; any interface without.
     pub output: InterfaceMask,
+    /// `! -o`.
     pub output_inverted: bool,
     /// 0: any protocol.
     pub protocol: u8,
+    /// `! -p`.
     pub protocol_inverted: bool,
     /// `-f`: second and further fragments only.
     pub fragment: bool,
+    /// `! -f`: first fragments and whole packets only.
     pub fragment_inverted: bool,
+    /// Of the table; addresses are of it too.
     pub family: Family,
 }
 
 /// The first part of a selector that a packet failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
+    /// `-s`.
     Source,
+    /// `-d`.
     Destination,
+    /// `-i`.
     Input,
+    /// `-o`.
     Output,
+    /// `-p`.
     Protocol,
+    /// `-f`.
     Fragment,
 }
 

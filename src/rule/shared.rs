@@ -12,6 +12,7 @@ use crate::base::Time;
 pub trait Sharing {
     /// Under `/proc/net`. Names in one directory are all one extension's.
     fn directory(&self) -> &'static str;
+    /// That of the file, which rules that share the state give.
     fn name(&self) -> &str;
     /// For the first rule that names it.
     fn make(&self) -> Arc<dyn Shared>;
@@ -23,6 +24,7 @@ pub trait Sharing {
 pub trait Shared: Any + Send + Sync {
     /// The same for a copy of the router that goes its own way.
     fn copy(&self) -> Arc<dyn Shared>;
+    /// As `Context::state` hands it to the match.
     fn as_state(&self) -> &State;
     /// What reading its file gives.
     fn read(&self, clock: Clock) -> String;
@@ -32,7 +34,9 @@ pub trait Shared: Any + Send + Sync {
 
 /// A match's state: its rule's own, or that of all who give its name.
 pub enum BoundState {
+    /// This rule's alone, made by `Match::state`.
     Own(Box<State>),
+    /// That of all rules that give the same name, made by `Sharing::make`.
     Shared(Arc<dyn Shared>),
 }
 
@@ -60,6 +64,7 @@ impl Deref for BoundState {
 /// When a file is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
+    /// When the file is read.
     pub now: Time,
     /// When the machine was switched on: the kernel's own clock counts from there.
     pub booted: Time,

@@ -3,16 +3,23 @@
 /// In the order packets meet them at a hook that has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Table {
+    /// Asked before tracking, so that a rule can keep packets from it.
     Raw,
+    /// For edits of packets and their marks; the only one with a chain at every hook.
     Mangle,
+    /// Asked once a flow, by the packet that opens it.
     Nat,
+    /// Where packets are let through or not; the table that is meant without `-t`.
     Filter,
+    /// For marks of mandatory access control, behind filter.
     Security,
 }
 
 impl Table {
+    /// In the order in which packets meet them.
     pub const ALL: [Self; 5] = [Self::Raw, Self::Mangle, Self::Nat, Self::Filter, Self::Security];
 
+    /// As `-t` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -23,6 +30,7 @@ impl Table {
         }
     }
 
+    /// The inverse of [`Self::name`]; no other spelling is taken.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|table| table.name() == name)
     }
@@ -42,14 +50,20 @@ impl Table {
 /// Where in a packet's way rules are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Hook {
+    /// A packet came in, and nobody knows yet where it goes.
     Prerouting,
+    /// It is for the router itself.
     Input,
+    /// It goes out by an interface again.
     Forward,
+    /// The router made it.
     Output,
+    /// It is about to go out, whoever made it.
     Postrouting,
 }
 
 impl Hook {
+    /// In the order of a packet's way.
     pub const ALL: [Self; 5] = [
         Self::Prerouting,
         Self::Input,
@@ -75,8 +89,10 @@ impl Hook {
 pub struct HookSet(u8);
 
 impl HookSet {
+    /// No hook.
     pub const EMPTY: Self = Self(0);
 
+    /// These hooks.
     pub const fn of(hooks: &[Hook]) -> Self {
         let mut bits = 0;
         let mut at = 0;
@@ -87,10 +103,12 @@ impl HookSet {
         Self(bits)
     }
 
+    /// Puts one in.
     pub fn insert(&mut self, hook: Hook) {
         self.0 |= 1 << hook as u8;
     }
 
+    /// Whether this hook is in it.
     pub fn contains(self, hook: Hook) -> bool {
         self.0 & (1 << hook as u8) != 0
     }
@@ -100,6 +118,7 @@ impl HookSet {
         self.0 & !other.0 == 0
     }
 
+    /// The hooks of both.
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

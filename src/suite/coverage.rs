@@ -10,6 +10,7 @@ use super::run::Outcome;
 /// Every rule with its count, by file and line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
+    /// Each once, whatever number of rulesets and tests had it in force.
     pub rules: Vec<Covered>,
 }
 
@@ -31,10 +32,12 @@ impl Coverage {
         Self { rules: rules.collect() }
     }
 
+    /// Those that no packet matched.
     pub fn unreached(&self) -> impl Iterator<Item = &Covered> {
         self.rules.iter().filter(|rule| rule.packets == 0)
     }
 
+    /// How many some packet matched.
     pub fn reached(&self) -> usize {
         self.rules.len() - self.unreached().count()
     }

@@ -24,16 +24,20 @@ use crate::syntax::problem::Problem;
 pub struct Choice {
     /// Tests run under these rules, and not under the ones that the file names.
     pub rules: Vec<PathBuf>,
+    /// Instead of the file's; what is random in a lab follows from it.
     pub seed: Option<u64>,
 }
 
 /// A test file, read whole: ready to be run as often as one likes.
 #[derive(Debug)]
 pub struct Suite {
+    /// The test file, as it was named.
     pub path: PathBuf,
+    /// In the order of the file; of a table, each row is one.
     pub tests: Vec<Test>,
     /// One at least; without rules of its own where the file names none.
     pub rulesets: Vec<Ruleset>,
+    /// What is random in its labs follows from it.
     pub seed: u64,
     /// Every file that was read, or looked for.
     pub files: Vec<PathBuf>,

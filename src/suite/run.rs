@@ -19,8 +19,11 @@ use crate::text::restore::Marks;
 /// A test under a ruleset, ready to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
+    /// What the file says to all of its tests.
     pub suite: &'a Suite,
+    /// What is sent and expected.
     pub test: &'a Test,
+    /// The rules in force.
     pub ruleset: &'a Ruleset,
 }
 
@@ -29,11 +32,13 @@ pub struct Case<'a> {
 pub struct CaseOutcome {
     /// The test file.
     pub suite: String,
+    /// Its name.
     pub test: String,
     /// Where the suite has several.
     pub ruleset: Option<String>,
     /// Where the test begins.
     pub file: String,
+    /// From 1.
     pub line: usize,
     /// Empty: it passed.
     pub failures: Vec<Failure>,
@@ -60,6 +65,7 @@ pub struct Failure {
 /// What came of many cases, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
+    /// One for each test under each ruleset that was run.
     pub cases: Vec<CaseOutcome>,
     /// Every rule that could have been reached.
     pub rules: Vec<Arc<RulePlace>>,
@@ -101,10 +107,12 @@ impl Outcome {
         }
     }
 
+    /// True where no case failed; of no case too.
     pub fn passed(&self) -> bool {
         self.failed().next().is_none()
     }
 
+    /// Those with failures.
     pub fn failed(&self) -> impl Iterator<Item = &CaseOutcome> {
         self.cases.iter().filter(|case| !case.failures.is_empty())
     }
@@ -121,6 +129,7 @@ impl CaseOutcome {
         named(&self.test, self.ruleset.as_deref())
     }
 
+    /// True where everything was as expected.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }

@@ -9,7 +9,9 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 /// A stretch of a text, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 pub struct Position {
+    /// The first byte.
     pub start: usize,
+    /// Behind the last byte.
     pub end: usize,
 }
 
@@ -25,7 +27,9 @@ impl From<Range<usize>> for Position {
 /// A text with the name it is called by in messages.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Source {
+    /// A file's name, or what else the text is known by.
     pub name: String,
+    /// The whole of it, as positions count its bytes.
     pub text: String,
 }
 
@@ -61,6 +65,7 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Reads the text once.
     pub fn of(text: &str) -> Self {
         let starts = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
@@ -87,6 +92,7 @@ impl Lines {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// Where the carets stand.
     pub position: Position,
     /// What is wrong.
     pub message: String,
@@ -97,6 +103,7 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// All four parts at once.
     pub fn new(
         position: impl Into<Position>,
         message: impl Into<String>,
@@ -115,6 +122,7 @@ impl Problem {
 /// All that is wrong in one text. `Display` draws it plainly, [`Self::styled`] in colours: the first problems, and how many more there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceError {
+    /// The text that positions are of.
     pub source: Source,
     /// In the order of the text, never empty.
     pub problems: Vec<Problem>,

@@ -14,6 +14,7 @@ use crate::base::bytes::bytes_of;
 pub struct Frame<'a> {
     /// The link type's number, as tcpdump.org registers it.
     pub link: u32,
+    /// With the link's header; the front of the frame where the rest was not captured.
     pub bytes: &'a [u8],
     /// How long it was on the link.
     pub original_length: usize,
@@ -45,6 +46,7 @@ pub struct CaptureWriter<W: Write> {
 }
 
 impl CaptureWriter<BufWriter<File>> {
+    /// A new file; what is there is overwritten.
     pub fn create(path: &Path) -> Result<Self, CaptureError> {
         File::create(path)
             .and_then(|file| Self::new(BufWriter::new(file)))
@@ -53,6 +55,7 @@ impl CaptureWriter<BufWriter<File>> {
 }
 
 impl<W: Write> CaptureWriter<W> {
+    /// Into anything that bytes can be written to; the section's header is written at once.
     pub fn new(mut writer: W) -> io::Result<Self> {
         let mut block = Vec::new();
         block.extend(BYTE_ORDER.to_le_bytes());
