@@ -404,7 +404,7 @@ fn visit(
                 if open[called] {
                     let name = &rules.chains[called].name;
                     return Err(Refusal {
-                        errno: Errno::TooManyLinks,
+                        errno: Errno::TooManyLevels,
                         reason: format!("chain {name} can be reached from itself"),
                     });
                 }
@@ -469,13 +469,13 @@ mod tests {
         let looped = table(&[("INPUT", &[jump("a")]), ("a", &[jump("b")]), ("b", &[jump("a")])]);
         let refusal =
             CompiledTable::compile(Arc::new(looped), SharedStates::default(), &NoSets, Time::ZERO).unwrap_err();
-        assert_eq!(refusal.errno, Errno::TooManyLinks);
+        assert_eq!(refusal.errno, Errno::TooManyLevels);
         let own = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Goto("a".to_owned())])]);
         assert_eq!(
             CompiledTable::compile(Arc::new(own), SharedStates::default(), &NoSets, Time::ZERO)
                 .unwrap_err()
                 .errno,
-            Errno::TooManyLinks
+            Errno::TooManyLevels
         );
     }
 

@@ -233,7 +233,7 @@ pub enum Errno {
     /// EINVAL, `Invalid argument`: the kernel's word for most.
     InvalidArgument,
     /// ELOOP, `Too many levels of symbolic links`: chains that call each other in a circle.
-    TooManyLinks,
+    TooManyLevels,
     /// ENOENT, of which the tool makes `No chain/target/match by that name`.
     NoEntry,
     /// `Numerical result out of range`.

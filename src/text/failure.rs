@@ -129,7 +129,7 @@ impl Denial {
             Self::Invalid => "Invalid argument",
             Self::Kernel(refusal) => match refusal.errno {
                 Errno::InvalidArgument => "Invalid argument",
-                Errno::TooManyLinks => "Too many levels of symbolic links",
+                Errno::TooManyLevels => "Too many levels of symbolic links",
                 Errno::NoEntry => "No chain/target/match by that name",
                 Errno::OutOfRange => "Numerical result out of range",
                 Errno::TryAgain => "Resource temporarily unavailable",
