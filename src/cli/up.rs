@@ -17,13 +17,14 @@ use crate::live::clock::Clock;
 use crate::live::contain;
 use crate::live::control::{self, FindError};
 use crate::live::detach::{Detached, detach};
+use crate::live::down::{self, Downed};
 use crate::live::drive::DrivenLab;
 use crate::live::event_loop::EventLoop;
 use crate::live::keeper::{Divided, Ended, Keeper, divide};
 use crate::live::place::Place;
 use crate::live::privileges::Privileges;
 use crate::live::server::{Admitted, Bounds, Server};
-use crate::live::up::{self, Downed, LiveLab, UpOptions};
+use crate::live::up::{self, LiveLab, UpOptions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UpArguments {
@@ -285,7 +286,7 @@ pub(super) fn down(arguments: &DownArguments) -> u8 {
         }
     };
     let log = place.logged(&name);
-    match up::down(place, &name, PATIENCE) {
+    match down::down(place, &name, PATIENCE) {
         Ok(downed) => {
             let how = match downed {
                 Downed::Stopped => "is down",

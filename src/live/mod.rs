@@ -14,6 +14,8 @@ pub(crate) mod demo;
 #[cfg(target_os = "linux")]
 pub(crate) mod detach;
 #[cfg(target_os = "linux")]
+pub mod down;
+#[cfg(target_os = "linux")]
 pub mod drive;
 #[cfg(target_os = "linux")]
 pub mod event_loop;

@@ -1,11 +1,11 @@
-//! A live lab without its router: what [`LiveLab::up`] makes and [`down`] takes away.
+//! A live lab without its router: what [`LiveLab::up`] makes, and [`down`](super::down::down) takes away.
 //!
 //! Each interface without hosts is a TUN in the current network namespace, with the interface's name and up; its kernel end has no address,
 //! since the address of the lab file is the router's. Each host is a network namespace `LAB-HOST` with a TUN of its own, named as the
 //! interface, that has the host's address and its default route; hosts of one interface see each other through a
 //! `Segment`.
 //!
-//! Everything is written to the lab's state before it is made, so that [`down`] clears away what a killed lab left.
+//! Everything is written to the lab's state before it is made, so that `down` clears away what a killed lab left.
 
 use std::fs;
 use std::io;
@@ -13,19 +13,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use rustix::process::{Signal, pidfd_send_signal};
-
+use super::down::{DownError, clear};
 use super::event_loop::Port;
 use super::mode::{Mode, UserNamespaceError, enter_user_namespace, probe};
-use super::namespace::{Inside, Namespace, NamespaceError, end_processes};
+use super::namespace::{Namespace, NamespaceError};
 use super::netlink::{Netlink, NetlinkError};
-use super::place::{DeviceRecord, HostRecord, Lock, Place, RunningLab, State, StateError};
+use super::place::{DeviceRecord, HostRecord, Lock, Place, State, StateError};
 use super::privileges::Privileges;
 use super::process::ProcessRecord;
 use super::segment::{Segment, SegmentHost};
-use crate::base::bytes::{quoted, text_of_path};
+use crate::base::bytes::text_of_path;
 use crate::base::{AddressMask, Family, InterfaceName};
 use crate::device::{TunDevice, TunError};
 use crate::lab::counters::PortCounters;
@@ -359,187 +358,6 @@ pub fn counters(ports: &[Port]) -> Vec<(InterfaceName, Arc<PortCounters>)> {
         .collect()
 }
 
-/// What `nflab down LAB` did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Downed {
-    /// It ran; it was asked to end, and has.
-    Stopped,
-    /// It ran and did not end when asked, so it was killed, and cleared away.
-    Killed,
-    /// It had been killed; what was left is cleared away.
-    Cleared,
-}
-
-/// Takes a lab down from outside, whatever state it is in. As long as it comes nearer to its end it is left to it; `patience` is how long nothing
-/// may happen.
-pub fn down(place: &Place, name: &str, patience: Duration) -> Result<Downed, DownError> {
-    if !fs::exists(place.directory(name)).unwrap_or(false) {
-        return Err(DownError::Unknown {
-            name: name.into(),
-            known: place.labs(),
-        });
-    }
-    let left = |source| DownError::Left {
-        name: name.into(),
-        source,
-    };
-    let mut downed = Downed::Cleared;
-    let mut held = place.lock(name).map_err(left)?;
-    for (signal, outcome) in [(Signal::TERM, Downed::Stopped), (Signal::KILL, Downed::Killed)] {
-        if held.is_some() {
-            break;
-        }
-        downed = outcome;
-        let Some(state) = believed(place, name)? else {
-            // It is coming up, or went down just now.
-            held = wait_for(place, name, &State::default(), patience).map_err(left)?;
-            continue;
-        };
-        // The keeper ends its router. A router whose keeper was killed is being killed by the kernel.
-        if let Some(keeper) = state.keeper.open() {
-            match pidfd_send_signal(keeper, signal) {
-                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-                Err(error) => return Err(left(error.into())),
-            }
-        }
-        held = wait_for(place, name, &state, patience).map_err(left)?;
-    }
-    let Some(lock) = held else {
-        return Err(DownError::Stuck { name: name.into() });
-    };
-    if let Some(state) = believed(place, name)? {
-        clear(place, &state).map_err(left)?;
-    }
-    lock.remove().map_err(left)?;
-    Ok(downed)
-}
-
-fn believed(place: &Place, name: &str) -> Result<Option<State>, DownError> {
-    place.state(name).map_err(|source| DownError::State {
-        name: name.into(),
-        directory: place.directory(name),
-        source,
-    })
-}
-
-fn wait_for(place: &Place, name: &str, state: &State, patience: Duration) -> io::Result<Option<Lock>> {
-    let mut deadline = Instant::now() + patience;
-    let mut left = left_of(state);
-    loop {
-        // It waits a while itself.
-        let held = place.lock(name)?;
-        if held.is_some() {
-            return Ok(held);
-        }
-        let now_left = left_of(state);
-        let is_ending = [Some(state.keeper), state.router]
-            .iter()
-            .flatten()
-            .any(ProcessRecord::is_ending);
-        if is_ending || now_left != left {
-            left = now_left;
-            deadline = Instant::now() + patience;
-        } else if Instant::now() >= deadline {
-            return Ok(None);
-        }
-    }
-}
-
-/// How much of a lab is still there, for who waits until nothing is: its router, and its hosts.
-fn left_of(state: &State) -> usize {
-    let hosts = state
-        .hosts
-        .iter()
-        .filter(|host| fs::exists(&host.namespace).unwrap_or(false));
-    hosts.count() + usize::from(state.router.is_some_and(|router| router.runs()))
-}
-
-/// Removes what the state names. What isn't there any more is no error; all is tried before the first error is told.
-fn clear(place: &Place, state: &State) -> io::Result<()> {
-    let others: Vec<RunningLab> = match state.user_namespace || state.hosts.is_empty() {
-        true => Vec::new(),
-        false => place
-            .running()
-            .into_iter()
-            .filter(|lab| lab.name != state.lab)
-            .collect(),
-    };
-    // The kernel gives a number that has become free to the next namespace, so that one tells only who is certainly another.
-    let is_of_others = |host: &HostRecord| {
-        let mut hosts = others.iter().flat_map(|lab| &lab.state.hosts);
-        hosts.any(|other| other.namespace == host.namespace)
-    };
-    let mut first_error = None;
-    let mut note = |result: io::Result<()>| {
-        if let Err(error) = result {
-            first_error.get_or_insert(error);
-        }
-    };
-    for host in &state.hosts {
-        let namespace = Namespace::at(&host.namespace);
-        if !state.user_namespace && (is_of_others(host) || is_anothers(&namespace, host)) {
-            continue;
-        }
-        // In a user namespace the file tells nothing from outside, and the number is written down; it might be another's by now, but whoever
-        // was in the host sees the file mounted. As root the file itself pins its namespace.
-        let inside = match state.user_namespace {
-            true => host.identity.map(|identity| Inside {
-                identity,
-                mounted: Some(host.namespace.clone()),
-            }),
-            false => namespace
-                .identity()
-                .ok()
-                .filter(|found| is_a_namespace(*found))
-                .map(Inside::of),
-        };
-        if let Some(inside) = inside {
-            let left = end_processes(&inside, PATIENCE);
-            if !left.is_empty() {
-                note(Err(io::Error::other(format!(
-                    "processes {left:?} in host {} do not end",
-                    host.name
-                ))));
-            }
-        }
-        note(namespace.remove());
-    }
-    if !state.devices.is_empty() && !state.user_namespace {
-        note(remove_devices(state));
-    }
-    first_error.map_or(Ok(()), Err)
-}
-
-/// A TUN goes with its last open file, so there is none left, unless a child that was forked at the wrong moment still holds it.
-fn remove_devices(state: &State) -> io::Result<()> {
-    let mut netlink = Netlink::open()?;
-    for device in &state.devices {
-        let found = netlink.index(&device.name).map_err(io::Error::other)?;
-        // Somebody else may have made one of that name since.
-        if let Some(index) = found.filter(|index| Some(*index) == device.index) {
-            match netlink.delete(index) {
-                Ok(()) => {}
-                Err(error) if error.source.raw_os_error() == Some(libc::ENODEV) => {}
-                Err(error) => return Err(io::Error::other(error)),
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether another namespace has got the name since: lab `a`, host `b-c`, and lab `a-b`, host `c`, have one name.
-fn is_anothers(namespace: &Namespace, host: &HostRecord) -> bool {
-    let found = namespace.identity().ok().filter(|found| is_a_namespace(*found));
-    found.is_some_and(|found| host.identity.is_some_and(|made| made != found))
-}
-
-/// Whether a file under `/run/netns` has a namespace mounted on it: then it lies on the same device as our own namespace's file.
-fn is_a_namespace(found: super::namespace::Identity) -> bool {
-    Namespace::at("/proc/self/ns/net")
-        .identity()
-        .is_ok_and(|own| own.device == found.device)
-}
-
 /// Sets up a host, from a thread inside its namespace.
 fn furnish(interface: &Interface, host: &Host) -> Result<TunDevice, UpError> {
     let name = interface.name.as_str();
@@ -603,9 +421,6 @@ fn segment(file: &LabFile, hosts: &[&Host]) -> Segment {
 /// With the 500 that a TUN has by itself, one fast TCP stream loses some thousand packets in half a gigabyte before the router reads them, and
 /// none with this: a lab should lose what its rules drop, and nothing else.
 const QUEUE_LENGTH: u32 = 2000;
-/// How long a process in a host may take to end when asked.
-const PATIENCE: Duration = Duration::from_millis(500);
-
 #[derive(Debug, thiserror::Error)]
 pub enum UpError {
     #[error(transparent)]
@@ -653,31 +468,5 @@ fn sysctl_remedy(error: &io::Error) -> &'static str {
             "; a lab needs a descriptor for each interface and host: `ulimit -n` says how many there may be"
         }
         _ => "",
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum DownError {
-    #[error("there is no lab {name}; {}", known_text(known), name = quoted(name))]
-    Unknown { name: String, known: Vec<String> },
-    #[error("lab {name:?} is not wholly down: {source}; run `nflab down {name}` again once that is mended")]
-    Left { name: String, source: io::Error },
-    #[error(
-        "what lab {name:?} has made is not known, so it was left as it is: {source}; look for its namespaces ({name}-...) in /run/netns, then remove {}",
-        text_of_path(directory)
-    )]
-    State {
-        name: String,
-        directory: PathBuf,
-        source: StateError,
-    },
-    #[error("lab {name:?} does not end, not even when killed: its process hangs in the kernel")]
-    Stuck { name: String },
-}
-
-fn known_text(known: &[String]) -> String {
-    match known {
-        [] => "no lab runs".into(),
-        names => format!("there is: {}", names.join(", ")),
     }
 }

@@ -12,6 +12,7 @@ use nflab::lab::file::LabFile;
 use nflab::lab::request::Request;
 use nflab::live::clock::Clock;
 use nflab::live::control::{Client, FindError, Target, find};
+use nflab::live::down::{Downed, down};
 use nflab::live::event_loop::EventLoop;
 use nflab::live::namespace::{Inside, Namespace};
 use nflab::live::netlink::Netlink;
@@ -20,7 +21,7 @@ use nflab::live::peers::ftp::{DataMode, FtpServer, retrieve};
 use nflab::live::peers::http::{HttpServer, download};
 use nflab::live::peers::ping::{Ping, PingOutcome};
 use nflab::live::place::{Place, State};
-use nflab::live::up::{Downed, LiveLab, UpError, UpOptions, down};
+use nflab::live::up::{LiveLab, UpError, UpOptions};
 
 use super::child::Relay;
 
