@@ -7,18 +7,24 @@ use arc_swap::Guard;
 
 use super::live::Live;
 use super::observer::{Event, Observer};
-use super::queue::{Held, QueueVerdict, QueuedAt, VerdictKind};
+use super::queue::QueuedAt;
 use super::reason::Reason;
 use super::router::{Config, Router};
 use super::worker::{Emission, Fate, Looped, Port, Report, Worker};
-use crate::base::{InterfaceId, InterfaceName, Time};
+use crate::base::{InterfaceId, Time};
 use crate::conntrack::{CtState, Tracking};
 use crate::net::{
     Answer, Complaint, DefragUser, Delivery, DropReason, ForwardOutcome, Forwarding, InputRoute, Outgoing, OutputKey,
     OutputRoute, Suppressed, fragment, from_program, lacks_identification, sanity,
 };
 use crate::packet::{Packet, Sender};
-use crate::rule::{CopyTo, Hook};
+use crate::rule::Hook;
+
+mod beside;
+mod held;
+mod round;
+
+pub(super) use held::Onward;
 
 /// The state of one call of the engine: one consistent configuration and ruleset for everything that it causes.
 pub(super) struct Pass<'a, O> {
@@ -39,24 +45,6 @@ pub(super) struct Pass<'a, O> {
     is_beside: bool,
     /// The place that a queue keeps for the packet which a hook has just stopped.
     pub(super) queued: Option<QueuedAt>,
-}
-
-/// Where a held packet goes on, once its hook is done.
-#[derive(Debug)]
-pub(super) enum Onward {
-    Inward(Option<Known>),
-    Forward(Forwarding),
-    Deliver,
-    Outward {
-        route: OutputRoute,
-        is_by_program: bool,
-    },
-    Depart {
-        mtu: u32,
-        forwarding: Option<Forwarding>,
-    },
-    /// It is the copy of a broadcast, and comes in again here.
-    ToSelf(InterfaceId),
 }
 
 /// The route that a packet brought along when it came round.
@@ -379,91 +367,6 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.depart(transit, route.mtu, None)
     }
 
-    /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again; at once, unless the router is about another
-    /// packet.
-    fn hear_itself(&mut self, interface: InterfaceId, transit: &mut Transit, at_once: bool) {
-        if O::WATCHING {
-            self.observer.see(Event::Copied {
-                packet: &transit.packet,
-            });
-        }
-        let copy = Transit {
-            packet: transit.packet.clone(),
-            tracking: transit.tracking.clone(),
-            delivery: transit.delivery,
-            path_mtu: transit.path_mtu,
-        };
-        match self.postrouting_of_copy(0, copy, interface) {
-            // It was stopped, or waits.
-            Err(_) => {}
-            Ok(copy) if at_once => {
-                let report = self.come_in_again(copy);
-                if report.fate == Fate::Delivered {
-                    // Someone has the copy, and with it the pieces it was joined from: the kernel makes new ones, as large as the largest.
-                    transit.packet.fragments.clear();
-                }
-            }
-            Ok(copy) => self.worker.looped.push_back(copy),
-        }
-        if O::WATCHING {
-            self.observer.see(Event::CopyDone);
-        }
-    }
-
-    /// The copy's POSTROUTING, from this stage on.
-    fn postrouting_of_copy(
-        &mut self,
-        from: usize,
-        mut copy: Transit,
-        interface: InterfaceId,
-    ) -> Result<Looped, Report> {
-        if let Err(reason) = self.hook(Hook::Postrouting, from, &mut copy) {
-            return Err(self.stopped_at_hook(reason, &mut copy, Onward::ToSelf(interface)));
-        }
-        Ok(Looped {
-            interface,
-            packet: copy.packet,
-            tracking: copy.tracking,
-            delivery: copy.delivery,
-            forwarding: None,
-        })
-    }
-
-    /// A copy of a packet goes out by itself, before the packet goes on: untracked, through OUTPUT and POSTROUTING, never in pieces. Where the packet
-    /// has not been routed yet, it has one hop less to go, so that two hosts that copy to each other come to an end.
-    pub(super) fn send_beside(&mut self, hook: Hook, transit: &Transit, to: CopyTo) {
-        if self.is_beside {
-            return self.see_no_copy(&"it is a copy itself, or comes of one");
-        }
-        let by_name = |name: InterfaceName| self.config.net.by_name(name.as_str());
-        let key = OutputKey {
-            destination: to.gateway,
-            source: None,
-            mark: 0,
-            interface: to.interface.and_then(by_name).map(|it| it.id),
-            tos: transit.packet.tos(),
-        };
-        let route = match self.config.net.route_output(key) {
-            Ok(route) => route,
-            Err(why) => return self.see_no_copy(&why),
-        };
-        let buffer = self.worker.buffer(transit.packet.bytes());
-        let mut packet = transit.packet.copied_into(buffer);
-        (packet.input, packet.output) = (None, None);
-        packet.forbid_fragments();
-        if matches!(hook, Hook::Prerouting | Hook::Input) {
-            packet.decrement_ttl();
-        }
-        packet.fill_header_checksum();
-        let untracked = Tracking {
-            state: Some(CtState::Untracked),
-            ..Tracking::default()
-        };
-        self.is_beside = true;
-        self.outward(Outgoing { packet, route }, untracked);
-        self.is_beside = false;
-    }
-
     /// A message of the host's ICMP code. While one is under way there is no other.
     pub(super) fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
         outgoing.packet.sender = Sender::Kernel;
@@ -558,58 +461,6 @@ impl<'a, O: Observer> Pass<'a, O> {
         });
     }
 
-    /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
-    fn come_round(&mut self) {
-        while let Some(looped) = self.worker.looped.pop_front() {
-            self.come_in_again(looped);
-        }
-    }
-
-    /// Copies went beside the packet while it walked a table. Seen: where a program's call sends it, the kernel lets in what comes round as soon as
-    /// that walk is over, not those of the copies within it; else, what comes round waits until the packet is through.
-    pub(super) fn copies_were_sent(&mut self) {
-        if self.is_within_a_call && !self.is_beside {
-            self.come_round();
-        }
-    }
-
-    fn come_in_again(&mut self, looped: Looped) -> Report {
-        let Looped {
-            interface,
-            packet,
-            tracking,
-            delivery,
-            forwarding,
-        } = looped;
-        let mut transit = Transit {
-            packet,
-            tracking,
-            delivery: Delivery::Unicast,
-            path_mtu: None,
-        };
-        let Transit { packet, tracking, .. } = &mut transit;
-        self.loops += 1;
-        if self.loops > MAX_LOOPS {
-            return self.stopped(Reason::TooManyLoops, tracking.state);
-        }
-        packet.input = Some(interface);
-        packet.output = None;
-        packet.sender = Sender::NoSocket;
-        packet.options_unread = false;
-        // What a CT target said was for the tracking that has been done.
-        tracking.template = None;
-        if tracking.state == Some(CtState::Invalid) {
-            // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
-            tracking.state = None;
-        }
-        self.see_arrival(Some(interface), packet.bytes());
-        // What it causes is not the call's any more.
-        let is_within_a_call = std::mem::take(&mut self.is_within_a_call);
-        let report = self.inward(&mut transit, Some((delivery, forwarding)));
-        self.is_within_a_call = is_within_a_call;
-        report
-    }
-
     /// The packet at hand goes no further; if a rule rejected it, its sender is told.
     fn gone(&mut self, reason: Reason, transit: &mut Transit) -> Report {
         self.see_stop(&reason);
@@ -617,86 +468,6 @@ impl<'a, O: Observer> Pass<'a, O> {
             self.reject(transit, *with);
         }
         self.finished(reason, transit)
-    }
-
-    /// A hook stopped the packet: it is gone, unless a queue keeps a place for it, where it waits and may go on.
-    #[cold]
-    fn stopped_at_hook(&mut self, reason: Reason, transit: &mut Transit, onward: Onward) -> Report {
-        let Some(place) = self.queued.take() else {
-            return self.gone(reason, transit);
-        };
-        self.see_stop(&reason);
-        // Who listens gets it whole.
-        transit.packet.finish_checksum();
-        let held = Transit {
-            packet: transit.packet.take(),
-            tracking: std::mem::take(&mut transit.tracking),
-            delivery: transit.delivery,
-            path_mtu: transit.path_mtu,
-        };
-        let state = held.tracking.state;
-        self.router.queues.put(Held {
-            place,
-            transit: held,
-            onward,
-            number: self.worker.number,
-        });
-        Report {
-            fate: Fate::Stopped(reason),
-            state,
-        }
-    }
-
-    /// What was decided of a held packet is done.
-    pub(super) fn reinject(&mut self, held: Held, verdict: QueueVerdict) -> Report {
-        let counted = std::mem::replace(&mut self.worker.number, held.number);
-        let report = self.resume(held, verdict);
-        self.come_round();
-        self.worker.number = counted;
-        self.see_report(report)
-    }
-
-    fn resume(&mut self, held: Held, mut verdict: QueueVerdict) -> Report {
-        let Held {
-            place,
-            mut transit,
-            onward,
-            ..
-        } = held;
-        self.see_arrival(transit.packet.input, transit.packet.bytes());
-        if O::WATCHING {
-            self.observer.see(Event::Resumed {
-                queue: place.queue,
-                hook: place.hook,
-                verdict: &verdict,
-            });
-        }
-        let from = match verdict.kind {
-            VerdictKind::Drop => return self.gone(Reason::DroppedByListener(place.queue), &mut transit),
-            VerdictKind::Accept => place.stage + 1,
-            VerdictKind::Repeat => place.stage,
-        };
-        if let Some(mark) = verdict.mark {
-            transit.packet.mark = mark;
-        }
-        if let Some(bytes) = verdict.bytes.take()
-            && !transit.packet.rewrite(bytes)
-        {
-            return self.gone(Reason::NoPacketAnyMore(place.queue), &mut transit);
-        }
-        match onward {
-            Onward::Inward(known) => self.inward_from(from, &mut transit, known),
-            Onward::Forward(route) => self.forward_from(from, &mut transit, &route),
-            Onward::Deliver => self.deliver_from(from, &mut transit),
-            Onward::Outward { route, is_by_program } => {
-                self.outward_from(from, Some(place.key), &mut transit, route, is_by_program)
-            }
-            Onward::Depart { mtu, forwarding } => self.depart_from(from, &mut transit, mtu, forwarding.as_ref()),
-            Onward::ToSelf(interface) => match self.postrouting_of_copy(from, transit, interface) {
-                Ok(copy) => self.come_in_again(copy),
-                Err(report) => report,
-            },
-        }
     }
 
     /// What stopped it has been shown already.
@@ -742,22 +513,12 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
     }
 
-    fn see_no_copy(&mut self, why: &dyn std::fmt::Display) {
-        if O::WATCHING {
-            self.observer.see(Event::NotCopied { why });
-        }
-    }
-
     pub(super) fn see_silence(&mut self, why: Suppressed) {
         if O::WATCHING {
             self.observer.see(Event::Unanswered { why });
         }
     }
 }
-
-/// How often packets may go round through `lo` because of one packet from outside. Two is what a reset takes; where a route leads strangers' packets
-/// through `lo`, one is forwarded until its time to live is over.
-const MAX_LOOPS: u32 = 512;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,102 @@
+//! What is sent beside the packet at hand: the copy of a broadcast, which its sender hears, and what a rule copies to another gateway.
+
+use super::{Onward, Pass, Transit};
+use crate::base::{InterfaceId, InterfaceName};
+use crate::conntrack::{CtState, Tracking};
+use crate::engine::observer::{Event, Observer};
+use crate::engine::worker::{Fate, Looped, Report};
+use crate::net::{Outgoing, OutputKey};
+use crate::rule::{CopyTo, Hook};
+
+impl<O: Observer> Pass<'_, O> {
+    /// A broadcast reaches its sender too: a copy passes POSTROUTING by itself and comes in again; at once, unless the router is about another
+    /// packet.
+    pub(super) fn hear_itself(&mut self, interface: InterfaceId, transit: &mut Transit, at_once: bool) {
+        if O::WATCHING {
+            self.observer.see(Event::Copied {
+                packet: &transit.packet,
+            });
+        }
+        let copy = Transit {
+            packet: transit.packet.clone(),
+            tracking: transit.tracking.clone(),
+            delivery: transit.delivery,
+            path_mtu: transit.path_mtu,
+        };
+        match self.postrouting_of_copy(0, copy, interface) {
+            // It was stopped, or waits.
+            Err(_) => {}
+            Ok(copy) if at_once => {
+                let report = self.come_in_again(copy);
+                if report.fate == Fate::Delivered {
+                    // Someone has the copy, and with it the pieces it was joined from: the kernel makes new ones, as large as the largest.
+                    transit.packet.fragments.clear();
+                }
+            }
+            Ok(copy) => self.worker.looped.push_back(copy),
+        }
+        if O::WATCHING {
+            self.observer.see(Event::CopyDone);
+        }
+    }
+
+    /// The copy's POSTROUTING, from this stage on.
+    pub(super) fn postrouting_of_copy(
+        &mut self,
+        from: usize,
+        mut copy: Transit,
+        interface: InterfaceId,
+    ) -> Result<Looped, Report> {
+        if let Err(reason) = self.hook(Hook::Postrouting, from, &mut copy) {
+            return Err(self.stopped_at_hook(reason, &mut copy, Onward::ToSelf(interface)));
+        }
+        Ok(Looped {
+            interface,
+            packet: copy.packet,
+            tracking: copy.tracking,
+            delivery: copy.delivery,
+            forwarding: None,
+        })
+    }
+
+    /// A copy of a packet goes out by itself, before the packet goes on: untracked, through OUTPUT and POSTROUTING, never in pieces. Where the packet
+    /// has not been routed yet, it has one hop less to go, so that two hosts that copy to each other come to an end.
+    pub(in crate::engine) fn send_beside(&mut self, hook: Hook, transit: &Transit, to: CopyTo) {
+        if self.is_beside {
+            return self.see_no_copy(&"it is a copy itself, or comes of one");
+        }
+        let by_name = |name: InterfaceName| self.config.net.by_name(name.as_str());
+        let key = OutputKey {
+            destination: to.gateway,
+            source: None,
+            mark: 0,
+            interface: to.interface.and_then(by_name).map(|it| it.id),
+            tos: transit.packet.tos(),
+        };
+        let route = match self.config.net.route_output(key) {
+            Ok(route) => route,
+            Err(why) => return self.see_no_copy(&why),
+        };
+        let buffer = self.worker.buffer(transit.packet.bytes());
+        let mut packet = transit.packet.copied_into(buffer);
+        (packet.input, packet.output) = (None, None);
+        packet.forbid_fragments();
+        if matches!(hook, Hook::Prerouting | Hook::Input) {
+            packet.decrement_ttl();
+        }
+        packet.fill_header_checksum();
+        let untracked = Tracking {
+            state: Some(CtState::Untracked),
+            ..Tracking::default()
+        };
+        self.is_beside = true;
+        self.outward(Outgoing { packet, route }, untracked);
+        self.is_beside = false;
+    }
+
+    fn see_no_copy(&mut self, why: &dyn std::fmt::Display) {
+        if O::WATCHING {
+            self.observer.see(Event::NotCopied { why });
+        }
+    }
+}

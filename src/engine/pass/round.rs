@@ -1,0 +1,67 @@
+//! What comes in again: packets that left through `lo`, and the router's own copies of what it broadcasts.
+
+use super::{Pass, Transit};
+use crate::conntrack::CtState;
+use crate::engine::observer::Observer;
+use crate::engine::reason::Reason;
+use crate::engine::worker::{Looped, Report};
+use crate::net::Delivery;
+use crate::packet::Sender;
+
+impl<O: Observer> Pass<'_, O> {
+    /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
+    pub(super) fn come_round(&mut self) {
+        while let Some(looped) = self.worker.looped.pop_front() {
+            self.come_in_again(looped);
+        }
+    }
+
+    /// Copies went beside the packet while it walked a table. Seen: where a program's call sends it, the kernel lets in what comes round as soon as
+    /// that walk is over, not those of the copies within it; else, what comes round waits until the packet is through.
+    pub(in crate::engine) fn copies_were_sent(&mut self) {
+        if self.is_within_a_call && !self.is_beside {
+            self.come_round();
+        }
+    }
+
+    pub(super) fn come_in_again(&mut self, looped: Looped) -> Report {
+        let Looped {
+            interface,
+            packet,
+            tracking,
+            delivery,
+            forwarding,
+        } = looped;
+        let mut transit = Transit {
+            packet,
+            tracking,
+            delivery: Delivery::Unicast,
+            path_mtu: None,
+        };
+        let Transit { packet, tracking, .. } = &mut transit;
+        self.loops += 1;
+        if self.loops > MAX_LOOPS {
+            return self.stopped(Reason::TooManyLoops, tracking.state);
+        }
+        packet.input = Some(interface);
+        packet.output = None;
+        packet.sender = Sender::NoSocket;
+        packet.options_unread = false;
+        // What a CT target said was for the tracking that has been done.
+        tracking.template = None;
+        if tracking.state == Some(CtState::Invalid) {
+            // The kernel marks an INVALID packet by nothing at all: it is a fresh one again.
+            tracking.state = None;
+        }
+        self.see_arrival(Some(interface), packet.bytes());
+        // What it causes is not the call's any more.
+        let is_within_a_call = std::mem::take(&mut self.is_within_a_call);
+        let report = self.inward(&mut transit, Some((delivery, forwarding)));
+        self.is_within_a_call = is_within_a_call;
+        report
+    }
+}
+
+/// How often packets may go round through `lo` because of one packet from outside. Two is what a reset takes; where a route leads strangers' packets
+/// through `lo`, one is forwarded until its time to live is over.
+const MAX_LOOPS: u32 = 512;
