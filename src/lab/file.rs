@@ -24,6 +24,7 @@
 
 mod check;
 mod parse;
+mod value;
 
 use std::io;
 use std::net::IpAddr;
