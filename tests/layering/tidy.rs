@@ -256,7 +256,7 @@ const IN_MEMORY: [&str; 6] = [
 ];
 
 /// Who writes files that are no results, and what those are.
-const WRITERS: [(&str, &str); 17] = [
+const WRITERS: [(&str, &str); 19] = [
     (
         "src/live/contain/owned.rs",
         "who is who in a namespace, in files of /proc",
@@ -285,6 +285,14 @@ const WRITERS: [(&str, &str); 17] = [
     (
         "src/live/contain/confine.rs",
         "a script's directory in memory, and what it tells, in one that goes with it",
+    ),
+    (
+        "src/live/contain/cover.rs",
+        "copies in memory of what the machine has, which go with the command",
+    ),
+    (
+        "src/live/contain/tools.rs",
+        "files to mount the tools on, which go with the command",
     ),
     (
         "src/live/contain/files.rs",

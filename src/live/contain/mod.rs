@@ -14,6 +14,7 @@
 
 mod bounds;
 mod confine;
+mod cover;
 mod door;
 mod files;
 mod inside;
@@ -24,6 +25,7 @@ mod outside;
 mod owned;
 mod refusal;
 mod relay;
+mod tools;
 mod watch;
 
 use std::net::IpAddr;
