@@ -10,21 +10,22 @@ use parking_lot::RwLock;
 
 use super::file::LabFile;
 use super::files::{Files, gather};
-use super::machine::{Call, KnobError, Machine, Profile, ToolOutput, Toolbox};
+use super::machine::{Call, Machine, Profile, ToolOutput, Toolbox};
 use super::request::{Answer, Request, Response, Waker};
 use super::script::Talk;
-use crate::base::absent::NO_IPV6;
-use crate::base::{Family, InterfaceId, InterfaceName, Time, protocol};
-use crate::conntrack::proto::ProtocolState;
-use crate::conntrack::proto::tcp::TcpTrack;
-use crate::conntrack::{Direction, Endpoint, SequenceAdjustment, Tuple};
+use crate::base::{InterfaceId, InterfaceName, Time};
 use crate::engine::{Config, Emission, HeldPacket, Observer, Port, QueueVerdict, Report, Router, Silent, Worker};
 use crate::explain::story::Story;
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
 use crate::packet::{Packet, Sender};
 use crate::rule::LogRecord;
-use crate::syntax::problem::{Position, Problem, SourceError};
-use crate::wire::tcp::flags;
+use crate::syntax::problem::SourceError;
+
+mod described;
+mod streams;
+
+pub use described::{apply_sysctls, network};
+use streams::Streams;
 
 /// A machine with somebody who moves it: packets, its clock and what listens on it are whatever the caller says.
 #[derive(Debug)]
@@ -61,28 +62,6 @@ pub struct Passage {
 }
 
 impl Lab {
-    /// What of a lab file has no effect yet: addresses and routes of IPv6, each with its place.
-    pub fn without_effect(file: &LabFile) -> Vec<String> {
-        let addresses = file
-            .interfaces
-            .iter()
-            .flat_map(|interface| &interface.addresses)
-            .filter(|it| it.address.is_ipv6())
-            .map(|it| (it.position, format!("address {}", it.address)));
-        let routes = file
-            .routes
-            .iter()
-            .filter(|route| route.to.family() == Family::V6)
-            .map(|route| (route.position, format!("route to {}", route.to.address())));
-        addresses
-            .chain(routes)
-            .map(|(position, what)| {
-                let (line, column) = file.source.line_and_column(position.start);
-                format!("{}:{line}:{column}: {NO_IPV6}: {what} has no effect", file.source.name)
-            })
-            .collect()
-    }
-
     /// The answers to come, where a request has many: somebody listens to the lab.
     pub(crate) fn answers_to_come(&mut self, request: &Request, waker: &Waker) -> Option<Answer> {
         (self.machine.toolbox().listen)(&self.machine, request, waker)
@@ -404,144 +383,6 @@ impl Lab {
     pub fn departed(&self, port: Port) -> Option<&[u8]> {
         self.departed.get(&port).map(Vec::as_slice)
     }
-
-    /// The sequence number that comes next in this direction of a TCP conversation: as far as this lab has seen it, else what the tracked flow
-    /// says, where its packets passed before anybody looked.
-    pub fn next_sequence(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
-        let seen = self.streams.0.get(&(from, to)).copied();
-        seen.or_else(|| self.of_flow(from, to, |track, direction, _| track.next_sequence(direction)))
-    }
-
-    /// What a sender acknowledges of the other direction. Behind NAT the other direction has other addresses, so it is the flow that knows it,
-    /// and where a helper changed lengths, the sender has got other numbers than were sent.
-    pub fn acknowledged(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u32> {
-        let seen = self.streams.0.get(&(to, from)).copied();
-        seen.or_else(|| {
-            self.of_flow(from, to, |track, direction, adjustments| {
-                let other = direction.opposite();
-                let next = track.next_sequence(other)?;
-                let offset = adjustments.map_or(0, |both| both[other.index()].offset_at(next));
-                Some(next.wrapping_add_signed(offset))
-            })
-        })
-    }
-
-    /// The window that a sender offers, as it stands in a header.
-    pub fn window(&self, from: (IpAddr, u16), to: (IpAddr, u16)) -> Option<u16> {
-        self.of_flow(from, to, |track, direction, _| track.window(direction))
-    }
-
-    /// What the tracked flow of a TCP packet says, with the direction that the packet goes.
-    fn of_flow<T>(
-        &self,
-        from: (IpAddr, u16),
-        to: (IpAddr, u16),
-        ask: impl FnOnce(&TcpTrack, Direction, Option<&[SequenceAdjustment; 2]>) -> Option<T>,
-    ) -> Option<T> {
-        let end = |(address, id)| Endpoint { address, id };
-        let tuple = Tuple {
-            source: end(from),
-            destination: end(to),
-            protocol: protocol::TCP,
-        };
-        let (flow, direction) = self.machine.router().flows().lookup(self.machine.now, &tuple)?;
-        let state = flow.lock();
-        match &state.protocol {
-            ProtocolState::Tcp(track) => ask(track, direction, state.sequence.as_deref()),
-            _ => None,
-        }
-    }
-}
-
-/// The configuration that a lab file describes, before its sysctls. Of IPv6 it holds nothing yet ([`Lab::without_effect`] says so).
-pub fn network(file: &LabFile) -> Result<Net, SourceError> {
-    let at = |position: Position| {
-        move |error: ConfigError| {
-            let problem = Problem::new(position, error.to_string(), "", "");
-            file.source.error(vec![problem])
-        }
-    };
-    let mut net = Net::new();
-    for interface in &file.interfaces {
-        let id = match net.by_name(interface.name.as_str()) {
-            Some(there) => there.id,
-            None => net
-                .add_interface(interface.name, interface.mtu)
-                .map_err(at(interface.position))?,
-        };
-        for address in interface.addresses.iter().filter(|it| it.address.is_ipv4()) {
-            net.assign(id, NewAddress::with_broadcast(address.address, address.prefix_length))
-                .map_err(at(address.position))?;
-        }
-    }
-    for route in file.routes.iter().filter(|route| route.to.family() == Family::V4) {
-        let length = route.to.prefix_length().unwrap_or(0);
-        let to =
-            Prefix::containing(route.to.address(), length).unwrap_or_else(|| Prefix::default_of(route.to.family()));
-        let made = Route {
-            via: route.via,
-            interface: net.by_name(route.interface.as_str()).map(|it| it.id),
-            ..Route::new(to)
-        };
-        net.add_route(made).map_err(at(route.position))?;
-    }
-    Ok(net)
-}
-
-/// What a lab has unless its file says otherwise, then what its file says.
-pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceError> {
-    for (key, value) in [
-        ("net.ipv4.ip_forward", "1"),
-        ("net.ipv4.conf.all.rp_filter", "0"),
-        ("net.ipv4.conf.default.rp_filter", "0"),
-    ] {
-        // These keys exist; a test holds that they do.
-        let _ = machine.set_sysctl(key, value);
-    }
-    let mut problems = Vec::new();
-    let settings = file.sysctls.iter().map(|it| (it.key.as_str(), it.value.as_str()));
-    let mut keys = None;
-    for (sysctl, result) in file.sysctls.iter().zip(machine.set_sysctls(settings)) {
-        let problem = match result {
-            Ok(()) => continue,
-            Err(KnobError::Unknown(_) | KnobError::NotOffered(_)) => {
-                let keys = keys.get_or_insert_with(|| machine.sysctls());
-                // Of more problems nobody sees what was near.
-                let near = match problems.len() < crate::syntax::problem::SHOWN {
-                    true => crate::syntax::problem::suggestion(&sysctl.key, keys.iter().map(String::as_str)),
-                    false => None,
-                };
-                let remedy = match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => "`sysctl -a` in `nflab repl` lists every key that a lab has; leave this one out".to_owned(),
-                };
-                Problem::new(
-                    sysctl.key_position,
-                    format!("a lab has no sysctl `{}`", sysctl.key),
-                    "expected a key of net.ipv4 or net.netfilter.nf_conntrack_*",
-                    remedy,
-                )
-            }
-            Err(KnobError::ReadOnly(message)) => Problem::new(
-                sysctl.key_position,
-                message,
-                "expected a key that can be set",
-                "remove this line",
-            ),
-            Err(KnobError::Invalid(message)) => Problem::new(
-                sysctl.value_position,
-                message,
-                "the kernel does not take this value",
-                "write a value within its bounds",
-            ),
-        };
-        problems.push(problem);
-    }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(file.source.error(problems))
-    }
 }
 
 /// Which ports of the router something listens on.
@@ -571,35 +412,6 @@ impl Listeners for AlsoOpen {
 
 /// The place among a router's workers of who calls its tools while the first one carries packets.
 const BESIDE: usize = 1;
-
-/// Source and destination of one direction of a TCP conversation.
-type StreamKey = ((IpAddr, u16), (IpAddr, u16));
-
-/// What comes next in each direction of each TCP conversation, as seen wherever it passed: before and after NAT are two entries.
-#[derive(Debug, Default)]
-struct Streams(HashMap<StreamKey, u32>);
-
-impl Streams {
-    fn note(&mut self, bytes: &[u8]) {
-        let Ok(packet) = Packet::parse(bytes.to_vec()) else {
-            return;
-        };
-        let Some(tcp) = packet.tcp() else { return };
-        if packet.protocol() != protocol::TCP || tcp.has(flags::RST) {
-            return;
-        }
-        let virtual_bytes = u32::from(tcp.has(flags::SYN)) + u32::from(tcp.has(flags::FIN));
-        let next = tcp
-            .sequence()
-            .wrapping_add(tcp.payload().len() as u32)
-            .wrapping_add(virtual_bytes);
-        let key = (
-            (packet.source(), tcp.source_port()),
-            (packet.destination(), tcp.destination_port()),
-        );
-        self.0.insert(key, next);
-    }
-}
 
 /// What the way to and from the router itself is called.
 pub const LOCAL: &str = "local";

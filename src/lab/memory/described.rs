@@ -1,0 +1,124 @@
+//! What a lab file makes of a machine in memory: its network, its sysctls, and what of the file has no effect yet.
+
+use super::Lab;
+use crate::base::Family;
+use crate::base::absent::NO_IPV6;
+use crate::lab::file::LabFile;
+use crate::lab::machine::{KnobError, Machine};
+use crate::net::{ConfigError, Net, NewAddress, Prefix, Route};
+use crate::syntax::problem::{Position, Problem, SourceError};
+
+impl Lab {
+    /// What of a lab file has no effect yet: addresses and routes of IPv6, each with its place.
+    pub fn without_effect(file: &LabFile) -> Vec<String> {
+        let addresses = file
+            .interfaces
+            .iter()
+            .flat_map(|interface| &interface.addresses)
+            .filter(|it| it.address.is_ipv6())
+            .map(|it| (it.position, format!("address {}", it.address)));
+        let routes = file
+            .routes
+            .iter()
+            .filter(|route| route.to.family() == Family::V6)
+            .map(|route| (route.position, format!("route to {}", route.to.address())));
+        addresses
+            .chain(routes)
+            .map(|(position, what)| {
+                let (line, column) = file.source.line_and_column(position.start);
+                format!("{}:{line}:{column}: {NO_IPV6}: {what} has no effect", file.source.name)
+            })
+            .collect()
+    }
+}
+
+/// The configuration that a lab file describes, before its sysctls. Of IPv6 it holds nothing yet ([`Lab::without_effect`] says so).
+pub fn network(file: &LabFile) -> Result<Net, SourceError> {
+    let at = |position: Position| {
+        move |error: ConfigError| {
+            let problem = Problem::new(position, error.to_string(), "", "");
+            file.source.error(vec![problem])
+        }
+    };
+    let mut net = Net::new();
+    for interface in &file.interfaces {
+        let id = match net.by_name(interface.name.as_str()) {
+            Some(there) => there.id,
+            None => net
+                .add_interface(interface.name, interface.mtu)
+                .map_err(at(interface.position))?,
+        };
+        for address in interface.addresses.iter().filter(|it| it.address.is_ipv4()) {
+            net.assign(id, NewAddress::with_broadcast(address.address, address.prefix_length))
+                .map_err(at(address.position))?;
+        }
+    }
+    for route in file.routes.iter().filter(|route| route.to.family() == Family::V4) {
+        let length = route.to.prefix_length().unwrap_or(0);
+        let to =
+            Prefix::containing(route.to.address(), length).unwrap_or_else(|| Prefix::default_of(route.to.family()));
+        let made = Route {
+            via: route.via,
+            interface: net.by_name(route.interface.as_str()).map(|it| it.id),
+            ..Route::new(to)
+        };
+        net.add_route(made).map_err(at(route.position))?;
+    }
+    Ok(net)
+}
+
+/// What a lab has unless its file says otherwise, then what its file says.
+pub fn apply_sysctls(machine: &Machine, file: &LabFile) -> Result<(), SourceError> {
+    for (key, value) in [
+        ("net.ipv4.ip_forward", "1"),
+        ("net.ipv4.conf.all.rp_filter", "0"),
+        ("net.ipv4.conf.default.rp_filter", "0"),
+    ] {
+        // These keys exist; a test holds that they do.
+        let _ = machine.set_sysctl(key, value);
+    }
+    let mut problems = Vec::new();
+    let settings = file.sysctls.iter().map(|it| (it.key.as_str(), it.value.as_str()));
+    let mut keys = None;
+    for (sysctl, result) in file.sysctls.iter().zip(machine.set_sysctls(settings)) {
+        let problem = match result {
+            Ok(()) => continue,
+            Err(KnobError::Unknown(_) | KnobError::NotOffered(_)) => {
+                let keys = keys.get_or_insert_with(|| machine.sysctls());
+                // Of more problems nobody sees what was near.
+                let near = match problems.len() < crate::syntax::problem::SHOWN {
+                    true => crate::syntax::problem::suggestion(&sysctl.key, keys.iter().map(String::as_str)),
+                    false => None,
+                };
+                let remedy = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "`sysctl -a` in `nflab repl` lists every key that a lab has; leave this one out".to_owned(),
+                };
+                Problem::new(
+                    sysctl.key_position,
+                    format!("a lab has no sysctl `{}`", sysctl.key),
+                    "expected a key of net.ipv4 or net.netfilter.nf_conntrack_*",
+                    remedy,
+                )
+            }
+            Err(KnobError::ReadOnly(message)) => Problem::new(
+                sysctl.key_position,
+                message,
+                "expected a key that can be set",
+                "remove this line",
+            ),
+            Err(KnobError::Invalid(message)) => Problem::new(
+                sysctl.value_position,
+                message,
+                "the kernel does not take this value",
+                "write a value within its bounds",
+            ),
+        };
+        problems.push(problem);
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(file.source.error(problems))
+    }
+}
