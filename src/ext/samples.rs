@@ -35,8 +35,19 @@ pub struct Taken {
     pub named: &'static str,
     /// What the tool says of it all the same, in lines.
     pub remark: &'static str,
-    /// What is saved reads back as another rule, or not at all: the tool loses a part.
-    pub lossy: bool,
+    /// What comes of it when what is saved is read back.
+    pub reads_back: ReadsBack,
+}
+
+/// What a rule is that was saved and read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadsBack {
+    /// The same.
+    Same,
+    /// One that prints and does the same, and that `-C` and `-D` tell apart: by what is printed and was not given, or was given and is not printed.
+    Alike,
+    /// Another, or none at all: the tool loses a part.
+    Other,
 }
 
 /// Options that are refused.
@@ -78,14 +89,20 @@ pub const fn taken(before: &'static str, typed: &'static str, saved: &'static st
         listed,
         named: listed,
         remark: "",
-        lossy: false,
+        reads_back: ReadsBack::Same,
     }
 }
 
 impl Taken {
-    /// See [`Taken::lossy`].
+    /// See [`ReadsBack::Other`].
     pub const fn lossy(mut self) -> Self {
-        self.lossy = true;
+        self.reads_back = ReadsBack::Other;
+        self
+    }
+
+    /// See [`ReadsBack::Alike`].
+    pub const fn told_apart(mut self) -> Self {
+        self.reads_back = ReadsBack::Alike;
         self
     }
 

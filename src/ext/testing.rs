@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::option::{Given, GivenOption, OptionSpec, UsageError, parse_value};
+use super::samples::ReadsBack;
 use super::{MatchSpec, TargetSpec, names};
 use crate::base::{Family, InterfaceId, InterfaceName, Random, Time, protocol};
 use crate::conntrack::{Settings, Table as Flows, TrackContext, TrackStage, Tracking};
@@ -375,5 +376,32 @@ pub(super) fn match_packets(spec: &'static MatchSpec, p: P, bench: &Bench, cases
         let (matched, why) = bench.ask(made.as_ref(), packet);
         assert_eq!(why, *sentence, "{typed}");
         assert_eq!(matched == Matched::Yes, sentence.is_empty(), "{typed}: {matched:?}");
+    }
+}
+
+/// What a match is to the one that was read from what it prints.
+pub(super) fn match_reads_back(made: &dyn Match, again: &dyn Match) -> ReadsBack {
+    let printed = |it: &dyn Match| printed(|out| it.save(out), |out| it.list(out, true));
+    reads_back(made.equals(again), printed(made) == printed(again))
+}
+
+/// As `match_reads_back`.
+pub(super) fn target_reads_back(made: &dyn Target, again: &dyn Target) -> ReadsBack {
+    let printed = |it: &dyn Target| printed(|out| it.save(out), |out| it.list(out, true));
+    reads_back(made.equals(again), printed(made) == printed(again))
+}
+
+fn printed(save: impl Fn(&mut String), list: impl Fn(&mut String)) -> [String; 2] {
+    let [mut saved, mut listed] = [const { String::new() }; 2];
+    save(&mut saved);
+    list(&mut listed);
+    [saved, listed]
+}
+
+fn reads_back(is_equal: bool, prints_alike: bool) -> ReadsBack {
+    match (is_equal, prints_alike) {
+        (true, _) => ReadsBack::Same,
+        (false, true) => ReadsBack::Alike,
+        (false, false) => ReadsBack::Other,
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use nflab::base::Random;
 use nflab::ext::option::{OptionSpec, ValueKind};
-use nflab::ext::samples::Samples;
+use nflab::ext::samples::{ReadsBack, Samples};
 use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
 
 pub(crate) fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
@@ -147,7 +147,11 @@ fn pool(spec: &OptionSpec, samples: &Samples) -> Vec<String> {
         _ => PORTS,
     };
     // What is printed of others is another rule.
-    let taken = samples.taken.iter().filter(|it| !it.lossy).map(|it| it.typed);
+    let taken = samples
+        .taken
+        .iter()
+        .filter(|it| it.reads_back != ReadsBack::Other)
+        .map(|it| it.typed);
     let spelled = taken.chain(samples.spellings.iter().copied());
     let mut pool: Vec<String> = spelled.flat_map(|it| given(spec, it)).collect();
     pool.extend(of_kind.iter().map(|it| (*it).to_owned()));

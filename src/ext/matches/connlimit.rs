@@ -343,13 +343,15 @@ const SAMPLES: Samples = Samples {
             "--connlimit-above 3",
             "--connlimit-above 3 --connlimit-mask 32 --connlimit-saddr",
             "#conn src/32 > 3",
-        ),
+        )
+        .told_apart(),
         taken(
             "",
             "! --connlimit-above 0x10 --connlimit-daddr",
             "--connlimit-upto 16 --connlimit-mask 32 --connlimit-daddr",
             "#conn dst/32 <= 16",
-        ),
+        )
+        .told_apart(),
         taken(
             "",
             "! --connlimit-upto 3 --connlimit-mask 255.255.255.0",
@@ -367,7 +369,8 @@ const SAMPLES: Samples = Samples {
             "--connlimit-upto 1 --connlimit-mask 128",
             "--connlimit-upto 1 --connlimit-mask 32 --connlimit-saddr",
             "#conn src/32 <= 1",
-        ),
+        )
+        .told_apart(),
     ],
     refused: &[
         refused("", "", NEEDS_ONE),

@@ -338,21 +338,21 @@ const SAMPLES: Samples = Samples {
             "--set-xmark 0x1/0x3",
             "CONNMARK xset 0x1/0x3",
         )
-        .lossy(),
+        .told_apart(),
         taken(
             "",
             "--nfmask 1 --set-mark 1",
             "--set-xmark 0x1/0xffffffff",
             "CONNMARK set 0x1",
         )
-        .lossy(),
+        .told_apart(),
         taken(
             "",
             "--xor-mark 1 --right-shift-mark 0",
             "--set-xmark 0x1/0x0",
             "CONNMARK xor 0x1",
         )
-        .lossy(),
+        .told_apart(),
     ],
     refused: &[
         refused("", "", "CONNMARK target: No operation specified"),

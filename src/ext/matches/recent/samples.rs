@@ -14,7 +14,7 @@ pub(super) const SAMPLES: Samples = Samples {
             "--set --name DEFAULT --mask 255.255.255.255 --rsource",
             "recent: SET name: DEFAULT side: source mask: 255.255.255.255",
         )
-        .lossy(),
+        .told_apart(),
         taken(
             "",
             "! --set --rdest --name foo --mask 255.255.255.255",
