@@ -24,7 +24,7 @@ pub trait Observer {
     /// False: what costs something to make is left out: rules that failed with their sentences, and [`Event::Translated`]. For who only counts
     /// what decided.
     const IN_DETAIL: bool = Self::WATCHING;
-    /// Called as it happens, on the worker's thread; never where [`Self::WATCHING`] is false.
+    /// Called as it happens, in the thread that called the router; never where [`Self::WATCHING`] is false.
     fn see(&mut self, event: Event<'_>);
 }
 
@@ -60,7 +60,7 @@ pub enum Event<'a> {
     Hook {
         /// One of the five.
         hook: Hook,
-        /// As it comes to the hook's first stage.
+        /// As it comes to the hook, or goes on in it.
         packet: &'a Packet,
         /// As [`Event::Arrived`] had it.
         config: &'a Arc<Config>,
@@ -69,7 +69,7 @@ pub enum Event<'a> {
     Table {
         /// The hook at which it is walked.
         hook: Hook,
-        /// Stays as it is for who keeps it, whatever replaces it.
+        /// Who keeps it has its rules as they were, whatever replaces it.
         table: &'a Arc<LiveTable>,
         /// The packet as the table's first rule will see it.
         cx: Context<'a>,

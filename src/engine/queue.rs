@@ -42,7 +42,7 @@ pub struct QueueVerdict {
     pub bytes: Option<Vec<u8>>,
 }
 
-/// The verdicts that nfnetlink_queue takes (NF_ACCEPT, NF_DROP, NF_REPEAT).
+/// Of the verdicts that nfnetlink_queue takes, NF_ACCEPT, NF_DROP and NF_REPEAT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerdictKind {
     /// It goes on behind the table that queued it.

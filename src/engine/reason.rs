@@ -73,7 +73,7 @@ pub enum Reason {
     NoWay(net::RouteError),
     /// A program's packet is larger than the way out takes (EMSGSIZE).
     MessageTooLong,
-    /// Connection tracking dropped it: the table of flows is full, or another packet opened the same flow at the same moment.
+    /// Connection tracking dropped it: the table of flows is full, or its flow cannot enter it.
     Tracking(conntrack::DropReason),
     /// NAT could not rewrite it, or lets no redirect of its flow through.
     Nat(nat::DropReason),

@@ -422,7 +422,7 @@ impl ValueKind {
 /// Both ends belong to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct IntegerRange {
-    /// The lower end; nothing sees to it that it is no higher than the other.
+    /// The lower end; the kit takes a range whose ends are the other way round.
     pub low: u64,
     /// The higher end.
     pub high: u64,

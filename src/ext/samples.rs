@@ -8,7 +8,7 @@ use super::drawn::Drawn;
 pub struct Samples {
     /// Where such a rule usually stands: a table and a chain of it.
     pub place: (&'static str, &'static str),
-    /// Options that the real tool takes, and how it prints them: each option of the extension stands in one, or is refused in all.
+    /// Options that the real tool takes, and how it prints them: each option of the extension stands in one, but those that nflab has not got.
     pub taken: &'static [Taken],
     /// Options that the real tool refuses; targets without options have none.
     pub refused: &'static [Refused],
