@@ -10,14 +10,14 @@ use crate::rule::LogRecord;
 
 /// One line of the kernel's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLine {
+pub(crate) struct LogLine {
     pub time: Time,
     pub record: LogRecord,
 }
 
 /// A handle on the log; its clones are handles on the same one. The lock is held for as long as it takes to copy references.
 #[derive(Clone, Default)]
-pub struct KernelLog(Arc<Mutex<Ring>>);
+pub(crate) struct KernelLog(Arc<Mutex<Ring>>);
 
 #[derive(Default)]
 struct Ring {
@@ -31,7 +31,7 @@ struct Ring {
 
 /// Who is told of new lines, until this is dropped.
 #[derive(Debug)]
-pub struct Told {
+pub(crate) struct Told {
     log: KernelLog,
     number: u64,
 }
@@ -44,7 +44,7 @@ impl Drop for Told {
 
 impl KernelLog {
     /// Keeps lines; the oldest go when there are too many, as in the kernel's ring.
-    pub fn keep(&self, time: Time, records: impl IntoIterator<Item = LogRecord>) {
+    pub(crate) fn keep(&self, time: Time, records: impl IntoIterator<Item = LogRecord>) {
         let mut records = records.into_iter().peekable();
         if records.peek().is_none() {
             return;
@@ -65,12 +65,12 @@ impl KernelLog {
         }
     }
 
-    pub fn lines(&self) -> Vec<Arc<LogLine>> {
+    pub(crate) fn lines(&self) -> Vec<Arc<LogLine>> {
         self.0.lock().lines.iter().map(Arc::clone).collect()
     }
 
     /// The lines from a number on, as far as they are kept, and the number of the one that comes next.
-    pub fn since(&self, number: u64) -> (Vec<Arc<LogLine>>, u64) {
+    pub(crate) fn since(&self, number: u64) -> (Vec<Arc<LogLine>>, u64) {
         let ring = self.0.lock();
         let skipped = usize::try_from(number.saturating_sub(ring.first)).unwrap_or(usize::MAX);
         let lines = ring.lines.iter().skip(skipped).map(Arc::clone).collect();
@@ -78,7 +78,7 @@ impl KernelLog {
     }
 
     /// Has this called whenever lines have come, in the thread that carries packets: it must be quick.
-    pub fn notify(&self, call: impl Fn() + Send + Sync + 'static) -> Told {
+    pub(crate) fn notify(&self, call: impl Fn() + Send + Sync + 'static) -> Told {
         let mut ring = self.0.lock();
         let number = ring.next_told;
         ring.next_told += 1;
@@ -89,7 +89,7 @@ impl KernelLog {
         }
     }
 
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let mut ring = self.0.lock();
         ring.first += ring.lines.len() as u64;
         let lines = std::mem::take(&mut ring.lines);

@@ -188,16 +188,16 @@ pub struct Machine {
     /// Packets pass it all the time, whoever asks; false for a lab that only moves when it is told to.
     pub live: bool,
     /// The kernel's log, as `dmesg` shows it.
-    pub log: KernelLog,
+    pub(crate) log: KernelLog,
     /// What passed its interfaces, where devices are behind them.
-    pub ports: Vec<(InterfaceName, Arc<PortCounters>)>,
+    pub(crate) ports: Vec<(InterfaceName, Arc<PortCounters>)>,
     /// Copies that people at a prompt try their packets on.
     pub(super) trials: Trials,
     profile: Profile,
     modules: Vec<String>,
     toolbox: Toolbox,
     /// Who waits for what is called just now.
-    pub asker: Asker,
+    pub(crate) asker: Asker,
 }
 
 impl Machine {
@@ -268,7 +268,7 @@ impl Machine {
     }
 
     /// What passed an interface.
-    pub fn counters(&self, name: InterfaceName) -> Option<&PortCounters> {
+    pub(crate) fn counters(&self, name: InterfaceName) -> Option<&PortCounters> {
         let port = self.ports.iter().find(|(port, _)| *port == name)?;
         Some(&port.1)
     }

@@ -15,6 +15,7 @@ use crate::syntax::words::unexpected;
 /// A host that a script calls by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Host {
+    /// The only one that packets of a script can have.
     pub address: Ipv4Addr,
     /// Where it is; found by its address where it says `None`.
     pub interface: Option<InterfaceName>,
@@ -48,15 +49,17 @@ impl Hosts {
         }
     }
 
+    /// By its name.
     pub fn get(&self, name: &str) -> Option<Host> {
         self.named.get(name).copied()
     }
 
+    /// Each with its name, in the order of the names.
     pub fn all(&self) -> impl Iterator<Item = (&str, Host)> {
         self.named.iter().map(|(name, host)| (name.as_str(), *host))
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.named.keys().map(String::as_str)
     }
 
@@ -65,18 +68,18 @@ impl Hosts {
         self.named.insert(name.to_owned(), host);
     }
 
-    pub fn has_interface(&self, name: &str) -> bool {
+    pub(crate) fn has_interface(&self, name: &str) -> bool {
         // Every lab has that one.
         name == "lo" || InterfaceName::new(name).is_some_and(|name| self.interfaces.contains(&name))
     }
 
     /// An interface that a script adds.
-    pub fn insert_interface(&mut self, name: InterfaceName) {
+    pub(crate) fn insert_interface(&mut self, name: InterfaceName) {
         self.interfaces.insert(name);
     }
 
     /// Those of another one, where the names are not there already.
-    pub fn add_missing(&mut self, others: Self) {
+    pub(crate) fn add_missing(&mut self, others: Self) {
         for (name, host) in others.named {
             self.named.entry(name).or_insert(host);
         }
@@ -84,7 +87,7 @@ impl Hosts {
     }
 
     /// `client`, `client:40000`, `10.0.0.2:80`, `router:http`. Services are those of the protocol.
-    pub fn party(&self, word: &Word, of: u8) -> Result<Party, Problem> {
+    pub(crate) fn party(&self, word: &Word, of: u8) -> Result<Party, Problem> {
         let (name, service) = match word.text.split_once(':') {
             Some((name, service)) => (name, Some(service)),
             None => (word.text.as_str(), None),
@@ -140,7 +143,7 @@ impl Hosts {
     }
 
     /// Puts addresses in the place of names where a line has hosts: beside a `>`, after `src` and `dst`, in `src=` and `dst=`.
-    pub fn resolve(&self, words: &mut [Word]) -> Result<(), Problem> {
+    pub(crate) fn resolve(&self, words: &mut [Word]) -> Result<(), Problem> {
         for at in 0..words.len() {
             let is = |at: Option<usize>, texts: &[&str]| {
                 at.and_then(|at| words.get(at))
@@ -182,7 +185,7 @@ impl Hosts {
     }
 
     /// The interface that a host is on, in the place of its name.
-    pub fn resolve_interface(&self, word: &mut Word) -> Result<(), Problem> {
+    pub(crate) fn resolve_interface(&self, word: &mut Word) -> Result<(), Problem> {
         let Some(host) = self.get(&word.text).filter(|_| !word.quoted) else {
             return Ok(());
         };

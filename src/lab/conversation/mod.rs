@@ -12,7 +12,7 @@ mod tcp;
 
 pub(crate) use ftp::{Ftp, Mode, Transfer};
 pub(super) use ftp::{announced, byte_at, numbers};
-pub(crate) use hosts::{Host, Hosts};
+pub use hosts::{Host, Hosts};
 pub(crate) use hosts::{ROUTER, is_name, means_something_else};
 pub(crate) use parse::{WORDS, parse};
 pub(crate) use tcp::Connection;
@@ -106,7 +106,7 @@ impl Conversation {
 
 /// What a host is asked for: the first packet of it says whether it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Service {
+pub(crate) struct Service {
     pub protocol: u8,
     /// Of TCP and UDP.
     pub port: u16,

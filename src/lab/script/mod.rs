@@ -9,13 +9,16 @@ mod parse;
 mod run;
 pub(crate) mod trace;
 
+pub use super::conversation::{Host, Hosts};
+#[doc(hidden)]
 pub use expect::Expectation;
 pub(crate) use expect::{FATES, SUBJECTS, fate, state};
 pub use lex::Input;
 pub(crate) use lex::Line;
 pub(crate) use parse::parse_line;
 pub use parse::{parse, parse_in, parse_text};
-pub use run::{Runner, Talk};
+pub(crate) use run::Talk;
+pub use run::{Failed, Runner, Said};
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -36,12 +39,14 @@ use trace::Trace;
 pub struct Statement {
     /// Of the whole command in its text.
     pub position: Position,
-    /// What is to be done.
+    /// What is to be done. Hidden: the twin asks it; [`Runner::run`] does it.
+    #[doc(hidden)]
     pub kind: Kind,
 }
 
 /// All that a line may ask for.
 #[derive(Clone, Debug)]
+#[doc(hidden)]
 pub enum Kind {
     /// A tool's own line: it fails where the tool exits with another status than 0.
     Tool(ToolCall),
@@ -98,6 +103,7 @@ pub enum Kind {
 
 /// A tool with its arguments.
 #[derive(Clone, Debug)]
+#[doc(hidden)]
 pub struct ToolCall {
     /// The name of the toolbox, whatever path stood before it.
     pub name: &'static str,
@@ -109,6 +115,7 @@ pub struct ToolCall {
 
 /// What is done with routes.
 #[derive(Clone, Debug)]
+#[doc(hidden)]
 pub enum RouteWord {
     /// Adds one, as `ip route add` does.
     Add {
@@ -127,6 +134,7 @@ pub enum RouteWord {
 
 /// What is done with a queue.
 #[derive(Clone, Debug)]
+#[doc(hidden)]
 pub enum QueueWord {
     /// This one, or all at which somebody listens.
     Show(Option<u16>),
@@ -154,6 +162,7 @@ pub enum QueueWord {
 
 /// A word of the lab's own.
 #[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
 pub struct Own {
     /// The line's first word.
     pub name: &'static str,
@@ -164,6 +173,7 @@ pub struct Own {
 }
 
 /// All of them; the parser, the help and the completion go by this list.
+#[doc(hidden)]
 pub const OWN_WORDS: &[Own] = &[
     Own {
         name: "send",

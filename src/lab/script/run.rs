@@ -37,23 +37,25 @@ pub struct Runner<L = Lab> {
 
 /// What a runner remembers from line to line.
 #[derive(Debug, Default)]
-pub struct Talk {
+pub(crate) struct Talk {
     last_tool: Option<ToolOutput>,
-    /// Hosts that have a name, for who reads lines one at a time.
-    pub hosts: Hosts,
+    pub(crate) hosts: Hosts,
     conversations: Conversations,
 }
 
 /// What a statement prints.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Said {
+    /// What a tool printed, or what became of packets.
     pub stdout: String,
+    /// What a tool said of an error, with advice behind it.
     pub stderr: String,
 }
 
 /// Why a statement failed, in a sentence that follows its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failed {
+    /// Without a full stop; of an expectation it says what is instead.
     pub reason: String,
 }
 
@@ -72,7 +74,7 @@ impl<L: BorrowMut<Lab>> Runner<L> {
     }
 
     /// Goes on where another one stopped, whose directory is not this one's.
-    pub fn resume(lab: L, talk: Talk) -> Self {
+    pub(crate) fn resume(lab: L, talk: Talk) -> Self {
         Self {
             last_tool: talk.last_tool,
             hosts: talk.hosts,
@@ -82,7 +84,7 @@ impl<L: BorrowMut<Lab>> Runner<L> {
     }
 
     /// What the next one needs to go on.
-    pub fn pause(self) -> Talk {
+    pub(crate) fn pause(self) -> Talk {
         Talk {
             last_tool: self.last_tool,
             hosts: self.hosts,
@@ -191,7 +193,7 @@ impl<L: BorrowMut<Lab>> Runner<L> {
     }
 
     /// Sends the first packet of a service.
-    pub fn knock(&mut self, from: &Party, to: &Party, service: Service) -> Result<(), Failed> {
+    pub(crate) fn knock(&mut self, from: &Party, to: &Party, service: Service) -> Result<(), Failed> {
         self.conversations
             .knock(self.lab.borrow_mut(), from, to, service)
             .map_err(|reason| Failed { reason })
