@@ -237,3 +237,38 @@ fn new_session() -> String {
         .unwrap_or_default();
     format!("{}-{}", std::process::id(), since.as_nanos())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repl::tests::TOOLS;
+
+    #[test]
+    fn no_session_is_another() {
+        assert_ne!(new_session(), new_session());
+    }
+
+    #[test]
+    fn a_route_of_a_live_lab_is_changed_by_ip() {
+        let mut hosts = Lab::default_lab(1, TOOLS).unwrap().machine.hosts();
+        for (line, args) in [
+            ("route", None),
+            ("route del default", Some("route del 0.0.0.0/0")),
+            (
+                "route add 10.9.0.0/16 via 10.0.0.9",
+                Some("route add 10.9.0.0/16 via 10.0.0.9"),
+            ),
+            (
+                "route add default via 10.0.0.9 dev lan",
+                Some("route add 0.0.0.0/0 via 10.0.0.9 dev lan"),
+            ),
+        ] {
+            let statements = parse_in(&typed(line), TOOLS, &mut hosts).unwrap();
+            let Kind::Route(word) = &statements.last().unwrap().kind else {
+                panic!("{line} is no route");
+            };
+            let call = as_ip(word).map(|call| (call.name, call.args.join(" ")));
+            assert_eq!(call, args.map(|args| ("ip", args.to_owned())), "{line}");
+        }
+    }
+}

@@ -355,21 +355,15 @@ const OF_EXPECTATIONS: &[&str] = &["packets", "bytes"];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::machine::ToolOutput;
+    use crate::repl::tests::TOOLS;
 
-    const TOOLS: Toolbox = Toolbox {
-        names: &["iptables", "sysctl"],
-        call: |_, _| ToolOutput::default(),
-        needs: |_, _| crate::lab::files::Needs::default(),
-        goes_on: |_, _| false,
-        opener: &crate::lab::files::OpensNothing,
-        listen: |_, _, _| None,
-    };
-
-    fn offers(line: &str) -> Vec<String> {
+    fn assistant() -> Assistant {
         let mut assistant = Assistant::new(TOOLS);
-        let lab = Lab::default_lab(1, TOOLS).unwrap();
-        assistant.look_at(&lab);
+        assistant.look_at(&Lab::default_lab(1, TOOLS).unwrap());
+        assistant
+    }
+
+    fn offers(assistant: &Assistant, line: &str) -> Vec<String> {
         let history = rustyline::history::DefaultHistory::new();
         let (_, pairs) = assistant.complete(line, line.len(), &Context::new(&history)).unwrap();
         pairs.into_iter().map(|pair| pair.display).collect()
@@ -377,21 +371,95 @@ mod tests {
 
     #[test]
     fn each_place_offers_what_fits() {
-        assert_eq!(offers("sen"), ["send", "sender"]);
-        assert_eq!(offers("iptables -t m"), ["mangle"]);
-        assert_eq!(offers("iptables -A FO"), ["FORWARD"]);
-        assert_eq!(offers("iptables -t nat -A PO"), ["POSTROUTING"]);
-        assert_eq!(offers("iptables -t nat -A FORW"), Vec::<String>::new());
-        assert_eq!(offers("iptables -A INPUT -i la"), ["lan"]);
-        assert_eq!(offers("iptables -A INPUT -j DR"), ["DROP"]);
-        assert_eq!(offers("iptables -A INPUT -p tcp --dpo"), ["--dport"]);
-        assert_eq!(offers("send w"), ["wan"]);
-        assert_eq!(offers("send lan ic"), ["icmp"]);
-        assert_eq!(offers("profile cl"), ["classic"]);
-        assert_eq!(
-            offers("sysctl net.netfilter.nf_conntrack_tcp_lo"),
-            ["net.netfilter.nf_conntrack_tcp_loose"]
-        );
+        let assistant = assistant();
+        for (line, offered) in [
+            ("sen", &["send", "sender"][..]),
+            ("ex", &["exit", "expect"]),
+            ("iptab", &["iptables"]),
+            ("nonsense ", &[]),
+            ("iptables -t m", &["mangle"]),
+            ("iptables -A FO", &["FORWARD"]),
+            ("iptables -t nat -A PO", &["POSTROUTING"]),
+            ("iptables --table nat -g POSTROUTING --append PO", &["POSTROUTING"]),
+            ("iptables -t nat -A FORW", &[]),
+            ("iptables -A INPUT -i la", &["lan"]),
+            ("iptables -A FORWARD -i lan -o wa", &["wan"]),
+            ("iptables -A INPUT -p ud", &["udp"]),
+            ("iptables -A INPUT -m conntr", &["conntrack"]),
+            ("iptables -A INPUT -j DR", &["DROP"]),
+            ("iptables -A INPUT -j REJ", &["REJECT"]),
+            ("iptables -A INPUT -j FORW", &["FORWARD"]),
+            ("iptables -A INPUT -p tcp --dpo", &["--dport"]),
+            ("iptables -A INPUT --match multiport --po", &["--ports"]),
+            ("iptables -A INPUT -j REJECT --rej", &["--reject-with"]),
+            ("iptables -A INPUT --line", &["--line-numbers"]),
+            ("iptables -P INPUT DR", &["DROP"]),
+            ("iptables -P INPUT -j", &["-j"]),
+            ("iptables INPUT DR", &[]),
+            ("iptables -A INPUT -s 10.0.0.2 DR", &[]),
+            (
+                "sysctl net.netfilter.nf_conntrack_tcp_lo",
+                &["net.netfilter.nf_conntrack_tcp_loose"],
+            ),
+            ("cat /proc/mod", &["/proc/modules"]),
+            (
+                "cat /proc/sys/net/ipv4/ip_forward_use",
+                &["/proc/sys/net/ipv4/ip_forward_use_pmtu"],
+            ),
+            ("modprobe ip_", &["ip_conntrack", "ip_conntrack_ftp", "ip_nat_ftp"]),
+            ("conntrack --re", &["--reply-dst", "--reply-src"]),
+            ("send w", &["wan"]),
+            ("send loc", &["local"]),
+            ("send lan ic", &["icmp"]),
+            ("send lan tcp 10.0.0.2:1 > 192.0.2.9:2 S w", &["win", "wscale"]),
+            ("trace --s", &["--short", "--svg"]),
+            ("trace w", &["wan"]),
+            ("trace lan ud", &["udp"]),
+            ("trace lan udp w", &[]),
+            ("why FO", &["FORWARD"]),
+            ("expect out w", &["wan"]),
+            ("expect by FO", &["FORWARD"]),
+            ("expect no policy ma", &["mangle"]),
+            ("expect state N", &["NEW"]),
+            ("expect no pa", &["packets"]),
+            ("help sen", &["send", "sender"]),
+            ("interface wa", &["wan"]),
+            ("route add default dev w", &["wan"]),
+            ("route add def", &["default"]),
+            ("profile cl", &["classic"]),
+            ("queue ", &["0"]),
+            ("queue 0 op", &["open"]),
+            ("queue 0 open m", &["mark", "maximum"]),
+            ("sender un", &["unsaid"]),
+            ("listen t", &["tcp"]),
+            // The line that the cursor is on, and a tab is as good as a blank.
+            ("iptables -S\nsend\tw", &["wan"]),
+        ] {
+            assert_eq!(offers(&assistant, line), offered, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_completed_up_to_the_cursor() {
+        let history = rustyline::history::DefaultHistory::new();
+        let (start, pairs) = assistant().complete("send wan", 6, &Context::new(&history)).unwrap();
+        assert_eq!((start, pairs[0].replacement.as_str()), (5, "wan "));
+    }
+
+    #[test]
+    fn the_line_that_was_being_typed_is_taken_once() {
+        let assistant = assistant();
+        let history = rustyline::history::DefaultHistory::new();
+        for (at, before, behind) in [
+            (0, "", "send wän"),
+            (6, "send w", "än"),
+            (7, "send wän", ""),
+            (9, "send wän", ""),
+        ] {
+            assert_eq!(assistant.hint("send wän", at, &Context::new(&history)), None);
+            assert_eq!(assistant.take_line(), (before.to_owned(), behind.to_owned()), "{at}");
+            assert_eq!(assistant.take_line(), (String::new(), String::new()));
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn session(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
         if let Some(first) = first {
             tell!("{first}");
         }
-        return piped(to);
+        return piped(to, std::io::stdin().lock(), LARGEST_TEXT);
     }
     let config = Config::builder()
         .auto_add_history(true)
@@ -102,17 +102,16 @@ fn session(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
 
 /// Not a terminal: the same, without a prompt; what spans several lines is gathered as the editor would. A script goes on behind what failed, as one
 /// that is piped into a shell, and its exit code is as `nflab run` has it: 1 where anything failed, 2 where a line could not be read.
-fn piped(to: &mut dyn Addressee) -> u8 {
+fn piped(to: &mut dyn Addressee, mut input: impl BufRead, largest: usize) -> u8 {
     let mut pending = String::new();
     let mut code = 0;
-    let mut input = std::io::stdin().lock();
     loop {
         let mut bytes = Vec::new();
         // One byte more than a text may have, to tell what is too long.
-        let most = (LARGEST_TEXT + 1).saturating_sub(pending.len()) as u64;
+        let most = (largest + 1).saturating_sub(pending.len()) as u64;
         let read = match (&mut input).take(most).read_until(b'\n', &mut bytes) {
             Ok(0) if most > 0 => break,
-            Ok(_) if pending.len() + bytes.len() > LARGEST_TEXT => Err(too_large()),
+            Ok(_) if pending.len() + bytes.len() > largest => Err(too_large()),
             other => other,
         };
         let bytes = match read {
@@ -127,8 +126,10 @@ fn piped(to: &mut dyn Addressee) -> u8 {
             return code;
         }
         pending.push_str(&text);
+        // Asked as the editor asks: behind a line's end a backslash would have nothing to go on to.
+        let is_whole = complete::is_complete(&pending);
         pending.push('\n');
-        if complete::is_complete(&pending) {
+        if is_whole {
             code = code.max(to.line(&std::mem::take(&mut pending)));
         }
     }
@@ -216,6 +217,74 @@ const GREETING: &str = "nflab: `help` lists the words, Tab completes, ^D leaves.
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    use crate::lab::machine::{ToolOutput, Toolbox};
+
+    pub(super) const TOOLS: Toolbox = Toolbox {
+        names: &["iptables", "sysctl"],
+        call: |_, _| ToolOutput::default(),
+        needs: |_, _| crate::lab::files::Needs::default(),
+        goes_on: |_, _| false,
+        opener: &crate::lab::files::OpensNothing,
+        listen: |_, _, _| None,
+    };
+
+    /// Notes what it is told, and answers with the number that it is.
+    struct Listener {
+        lab: Lab,
+        told: Vec<String>,
+    }
+
+    impl Addressee for Listener {
+        fn line(&mut self, text: &str) -> u8 {
+            self.told.push(text.to_owned());
+            text.trim().parse().unwrap_or(0)
+        }
+
+        fn prompt(&self) -> String {
+            String::new()
+        }
+
+        fn look(&mut self) -> &Lab {
+            &self.lab
+        }
+
+        fn set_styled(&mut self, _: bool) {}
+    }
+
+    #[test]
+    fn what_is_piped_is_gathered_until_it_is_whole() {
+        for (input, told, code) in [
+            (&b""[..], &[][..], 0),
+            (b"a\r\n\nb", &["a\n", "\n", "b\n"], 0),
+            (b"1\n3\n2\n", &["1\n", "3\n", "2\n"], 3),
+            (b"1\n quit \n3\n", &["1\n"], 1),
+            (b"exit\n3\n", &[], 0),
+            // Whatever is open goes on, also over what would end the session.
+            (b"a <<E\nexit\nE\nb\n", &["a <<E\nexit\nE\n", "b\n"], 0),
+            (b"'a\nexit\n", &["'a\nexit\n"], 0),
+            (b"a \\\nb\n", &["a \\\nb\n"], 0),
+            (b"\xff\n", &["\u{10FFFF}\n"], 0),
+            // The longest, by itself or in pieces; and one byte more.
+            (b"#234567890123456", &["#234567890123456\n"], 0),
+            (b"#23456789012345\n#", &["#23456789012345\n", "#\n"], 0),
+            (b"'34567\n90123456'", &["'34567\n90123456'\n"], 0),
+            (b"1\n#2345678901234567\n", &["1\n"], 2),
+            (b"'34567\n901234567'", &[], 2),
+        ] {
+            let mut listener = Listener {
+                lab: Lab::default_lab(1, TOOLS).unwrap(),
+                told: Vec::new(),
+            };
+            assert_eq!(
+                piped(&mut listener, input, 16),
+                code,
+                "{:?}",
+                input.escape_ascii().to_string()
+            );
+            assert_eq!(listener.told, told);
+        }
+    }
 
     #[test]
     fn the_prompt_shows_the_labs_own_time() {

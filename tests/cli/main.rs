@@ -7,6 +7,7 @@ mod examples;
 mod families;
 mod import;
 mod missing;
+mod repl;
 mod replay;
 mod replay_captures;
 mod replay_ftp;

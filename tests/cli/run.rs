@@ -163,49 +163,6 @@ fn the_classic_profile_has_the_old_numbers() {
 }
 
 #[test]
-fn the_repl_takes_commands_from_a_pipe_and_survives_mistakes() {
-    let bench = Bench::new();
-    let typed = "iptables -t nat -A POSTROUTING -o wan -j MASQUERADE\nnonsense\niptables -Q\nsend lan tcp 10.0.0.2:1 > 192.0.2.9:80 S\n\
-                 iptables-restore -n <<EOF\n*filter\n-A INPUT -j DROP\nCOMMIT\nEOF\niptables -S INPUT\nadvance 30s\nconntrack -L\nhelp\nexit\nnever reached\n";
-    let ran = bench.nflab_with(typed, &["repl"]);
-    assert_eq!(ran.code, 2, "{}", ran.err);
-    for part in [
-        "out by wan: tcp 192.0.2.1:1 > 192.0.2.9:80 S",
-        "10.0.0.2:1 > 192.0.2.9:80  becomes  192.0.2.1:1 > 192.0.2.9:80",
-        "-A INPUT -j DROP",
-        "tcp      6 90 SYN_SENT src=10.0.0.2",
-        "expect [no] WHAT",
-    ] {
-        assert!(ran.out.contains(part), "{part:?} not in\n{}", ran.out);
-    }
-    assert!(ran.err.contains("`nonsense` is no command of a lab"), "{}", ran.err);
-    assert!(!ran.err.contains("never"), "{}", ran.err);
-}
-
-/// As `nflab run` has it, but that it goes on behind what cannot be read.
-#[test]
-fn the_exit_code_of_a_piped_repl_is_that_of_a_script() {
-    let bench = Bench::new();
-    for (typed, code) in [
-        ("", 0),
-        ("iptables -S\n", 0),
-        ("iptables -S\nexit\niptables -Q\n", 0),
-        ("iptables -Q\niptables -S\n", 1),
-        ("iptables -D INPUT -j DROP", 1),
-        ("expect flows 1\n", 1),
-        ("nonsense\niptables -Q\n", 2),
-        ("iptables -Q\nexit\n", 1),
-    ] {
-        let ran = bench.nflab_with(typed, &["repl"]);
-        assert_eq!(ran.code, code, "{typed:?}: {ran:?}");
-        // Attached to a lab it is the same.
-        std::fs::write(bench.path("typed"), typed).unwrap();
-        let ran = bench.nflab(&["sh", "--", "sh", "-c", "nflab repl < typed"]);
-        assert_eq!(ran.code, code, "attached, {typed:?}: {ran:?}");
-    }
-}
-
-#[test]
 fn a_story_hook_by_hook_and_rule_by_rule() {
     let bench = Bench::new();
     let script = "iptables -N web\niptables -A FORWARD -p tcp -j web\niptables -A web -s 10.0.0.9 -j DROP\n\
