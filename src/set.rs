@@ -130,3 +130,80 @@ impl HeldSets {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::testing::{families, host};
+    use crate::packet::testing::{echo, udp};
+
+    families! {
+        /// A part for which the rule names no end, and what the packet has not, is nothing.
+        fn each_part_is_of_its_own_end(family: Family) {
+            let (lan, wan, none) = (InterfaceName::new("lan").unwrap(), InterfaceName::new("wan").unwrap(), InterfaceName::default());
+            let (from, to) = (host(family, 2), host(family, 9));
+            let packet = udp((from, 4000), (to, 53), b"");
+            for (ends, address, port, interface) in [
+                (&[End::Source][..], Some(from), Some(4000), Some(lan)),
+                (&[End::Destination], Some(to), Some(53), Some(wan)),
+                (&[], None, None, None),
+            ] {
+                let element = Element { packet: &packet, input: lan, output: wan, ends };
+                assert_eq!((element.address(0), element.port(0), element.interface(0)), (address, port, interface));
+                let behind = (element.address(1), element.port(1), element.interface(1));
+                assert_eq!(behind, (None, None, None));
+            }
+            let both = Element { packet: &packet, input: none, output: wan, ends: &[End::Source, End::Destination] };
+            assert_eq!((both.address(1), both.port(1), both.interface(1)), (Some(to), Some(53), Some(wan)));
+            assert_eq!(both.interface(0), None);
+            let ping = echo(from, to, 7);
+            let element = Element { packet: &ping, ..both };
+            assert_eq!((element.address(0), element.port(0)), (Some(from), None));
+        }
+    }
+
+    struct Nothing;
+
+    impl AddressSet for Nothing {
+        fn has(&self, _: &Element<'_>, _: Time) -> bool {
+            false
+        }
+
+        fn add(&self, _: &Element<'_>, _: Adding, _: Time) {}
+
+        fn remove(&self, _: &Element<'_>, _: Time) {}
+    }
+
+    struct Named(&'static [&'static str]);
+
+    impl AddressSets for Named {
+        fn find(&self, name: &str) -> Option<Arc<dyn AddressSet>> {
+            self.0.contains(&name).then(|| Arc::new(Nothing) as _)
+        }
+
+        fn copy(&self) -> Arc<dyn AddressSets> {
+            Arc::new(Self(self.0))
+        }
+    }
+
+    #[test]
+    fn rules_hold_what_somebody_has() {
+        let mut held = HeldSets::none().clone();
+        for (name, all, is_there) in [
+            ("a", &["a", "b"][..], true),
+            ("c", &["a", "b"], false),
+            // Held already, whoever is asked now.
+            ("a", &[], true),
+            ("b", &["b"], true),
+            ("b", &["a"], true),
+        ] {
+            assert_eq!(held.hold(name, &Named(all)), is_there, "{name} of {all:?}");
+        }
+        let names = |held: &HeldSets| ["a", "b", "c"].map(|name| held.get(name).is_some());
+        assert_eq!(names(&held), [true, true, false]);
+        assert_eq!(names(&held.of(&Named(&["b", "c"]))), [false, true, false]);
+        assert_eq!(names(&held.of(&NoSets)), [false; 3]);
+        assert_eq!(names(HeldSets::none()), [false; 3]);
+        assert!(NoSets.copy().find("a").is_none());
+    }
+}

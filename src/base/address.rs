@@ -206,7 +206,26 @@ mod tests {
             let mask = AddressMask::prefix(address.parse().unwrap(), length).unwrap();
             assert_eq!(mask.prefix_length(), Some(length), "{address}/{length}");
         }
+        for (family, bits) in [(Family::V4, 32), (Family::V6, 128)] {
+            assert_eq!(family.bits(), bits);
+            assert_eq!(AddressMask::any(family).prefix_length(), Some(0));
+            let whole = AddressMask::host(family.unspecified());
+            assert_eq!(whole.prefix_length(), Some(family.bits()));
+        }
         assert_eq!(AddressMask::prefix("10.0.0.0".parse().unwrap(), 33), None);
+    }
+
+    #[test]
+    fn an_address_is_kept_as_its_mask_leaves_it() {
+        for (address, mask, kept, other) in [
+            ("10.1.2.3", "255.255.0.0", "10.1.0.0", "10.2.0.0"),
+            ("2001:db8::1:2:3:4", "ffff:ffff::ffff", "2001:db8::4", "2001:db9::4"),
+        ] {
+            let made = AddressMask::new(address.parse().unwrap(), mask.parse().unwrap()).unwrap();
+            assert_eq!(made.address(), kept.parse::<IpAddr>().unwrap());
+            assert!(made.contains(address.parse().unwrap()));
+            assert!(!made.contains(other.parse().unwrap()));
+        }
     }
 
     #[test]

@@ -58,3 +58,39 @@ impl AddressRange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_are_in_a_range() {
+        for (low, high, port, is_in) in [
+            (10, 20, 9, false),
+            (10, 20, 10, true),
+            (10, 20, 20, true),
+            (10, 20, 21, false),
+            (20, 10, 15, false),
+        ] {
+            assert_eq!(PortRange { low, high }.contains(port), is_in, "{port} in {low}:{high}");
+        }
+        assert!(PortRange::single(7).contains(7) && !PortRange::single(7).contains(8));
+        assert!(PortRange::ANY.is_any() && !PortRange::single(7).is_any());
+        for (low, high, address, is_in) in [
+            ("10.0.0.2", "10.0.1.1", "10.0.0.1", false),
+            ("10.0.0.2", "10.0.1.1", "10.0.0.2", true),
+            ("10.0.0.2", "10.0.1.1", "10.0.1.1", true),
+            ("10.0.0.2", "10.0.1.1", "10.0.1.2", false),
+            ("::2", "::9", "::2", true),
+            ("::2", "::9", "::a", false),
+            ("::2", "::9", "0.0.0.3", false),
+        ] {
+            let [low, high, address] = [low, high, address].map(|it| it.parse().unwrap());
+            assert_eq!(
+                AddressRange { low, high }.contains(address),
+                is_in,
+                "{address} in {low}-{high}"
+            );
+        }
+    }
+}

@@ -53,3 +53,20 @@ impl Sub<Duration> for Time {
         Self(self.0.saturating_sub(u64::try_from(rhs.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_counted_in_nanoseconds_and_stays_within_its_ends() {
+        let time = Time::from_nanos(2_999_999_999);
+        assert_eq!((time.as_nanos(), time.as_secs()), (2_999_999_999, 2));
+        assert_eq!(Time::from_secs(3).since(time), Duration::from_nanos(1));
+        assert_eq!(time.since(Time::from_secs(3)), Duration::ZERO);
+        assert_eq!(time + Duration::from_nanos(1), Time::from_secs(3));
+        assert_eq!(Time::from_secs(3) - Duration::from_nanos(1), time);
+        assert_eq!(time - Duration::from_secs(3), Time::ZERO);
+        assert_eq!((time + Duration::MAX).as_nanos(), u64::MAX);
+    }
+}

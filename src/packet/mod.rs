@@ -351,6 +351,51 @@ mod tests {
         }
     }
 
+    /// All of these begin with what any of the headers could begin with.
+    #[test]
+    fn a_header_is_of_its_own_protocol_and_in_no_later_fragment() {
+        let mut transport = [0; 40];
+        transport[..6].copy_from_slice(&[0, 7, 0, 9, 0, 40]);
+        transport[12] = 0x50;
+        let plain = udp((host(Family::V4, 2), 1), (host(Family::V4, 9), 2), &[0; 32]);
+        for (number, has_tcp, has_udp, has_icmp, has_ports) in [
+            (protocol::TCP, true, false, false, true),
+            (protocol::UDP, false, true, false, true),
+            (protocol::UDPLITE, false, false, false, true),
+            (protocol::ICMP, false, false, true, false),
+            (protocol::ICMPV6, false, false, false, false),
+            (protocol::GRE, false, false, false, false),
+        ] {
+            for is_later in [false, true] {
+                let mut bytes = plain.bytes().to_vec();
+                bytes[20..].copy_from_slice(&transport);
+                bytes[9] = number;
+                bytes[7] = u8::from(is_later);
+                let packet = Packet::parse(bytes).unwrap();
+                let found = (
+                    packet.tcp().is_some(),
+                    packet.udp().is_some(),
+                    packet.icmpv4().is_some(),
+                );
+                let expected = (has_tcp && !is_later, has_udp && !is_later, has_icmp && !is_later);
+                assert_eq!(found, expected, "{number}, {is_later}");
+                let ports = (has_ports && !is_later).then_some((7, 9));
+                assert_eq!(packet.ports(), ports, "{number}, {is_later}");
+                assert_eq!(packet.is_icmp(), number == protocol::ICMP);
+            }
+        }
+    }
+
+    #[test]
+    fn three_bytes_hold_no_ports() {
+        for (length, ports) in [(3, None), (4, Some((7, 9)))] {
+            let whole = udp((host(Family::V4, 2), 7), (host(Family::V4, 9), 9), b"");
+            let mut bytes = whole.bytes()[..20 + length].to_vec();
+            bytes[3] = 20 + length as u8;
+            assert_eq!(Packet::parse(bytes).unwrap().ports(), ports);
+        }
+    }
+
     /// The offsets are those behind the extension headers, and a later fragment has no ports.
     #[test]
     fn extension_headers_stand_before_the_transport() {

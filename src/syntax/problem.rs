@@ -349,6 +349,24 @@ mod tests {
     }
 
     #[test]
+    fn a_distance_counts_letters_put_in_taken_out_and_replaced() {
+        for (one, other, letters) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("abc", "abc", 0),
+            ("ab", "ba", 2),
+            ("aab", "aa", 1),
+            ("flaw", "lawn", 2),
+            ("kitten", "sitting", 3),
+            ("zwölf", "zwolf", 1),
+            ("abcdef", "ghijkl", 6),
+        ] {
+            assert_eq!(distance(one, other), letters, "{one} and {other}");
+            assert_eq!(distance(other, one), letters, "{other} and {one}");
+        }
+    }
+
+    #[test]
     fn near_words_are_suggested() {
         let known = ["address", "mtu", "interface"];
         for (word, expected) in [
