@@ -221,3 +221,105 @@ pub const UNREACHABLE_CODES: &[(&str, u8)] = &[
     ("host-prohibited", unreachable::HOST_PROHIBITED),
     ("admin-prohibited", unreachable::ADMIN_PROHIBITED),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Family;
+    use crate::base::testing::host;
+    use crate::packet::testing::{echo, tcp, udp};
+
+    fn ends() -> [(std::net::IpAddr, u16); 2] {
+        [(host(Family::V4, 2), 40_000), (host(Family::V4, 9), 80)]
+    }
+
+    /// With so many bytes behind the network header.
+    fn cut(packet: &Packet, length: usize) -> Vec<u8> {
+        let mut bytes = packet.bytes()[..20 + length].to_vec();
+        bytes[3] = 20 + length as u8;
+        bytes
+    }
+
+    #[test]
+    fn a_packet_is_told_as_far_as_its_header_goes() {
+        let [from, to] = ends();
+        let (segment, datagram, ping) = (tcp(from, to, b"abc"), udp(from, to, b"abc"), echo(from.0, to.0, 7));
+        let mut later = segment.bytes().to_vec();
+        later[7] = 1;
+        for (bytes, expected) in [
+            (segment.bytes().to_vec(), "tcp 10.0.0.2:40000 > 10.0.0.9:80 A"),
+            (cut(&segment, 14), "tcp 10.0.0.2:40000 > 10.0.0.9:80 A"),
+            (cut(&segment, 13), "tcp 10.0.0.2:40000 > 10.0.0.9:80"),
+            (cut(&segment, 4), "tcp 10.0.0.2:40000 > 10.0.0.9:80"),
+            (cut(&segment, 3), "ip 10.0.0.2 > 10.0.0.9 proto 6"),
+            (later, "ip 10.0.0.2 > 10.0.0.9 proto 6"),
+            (datagram.bytes().to_vec(), "udp 10.0.0.2:40000 > 10.0.0.9:80"),
+            (cut(&datagram, 3), "ip 10.0.0.2 > 10.0.0.9 proto 17"),
+            (ping.bytes().to_vec(), "icmp 10.0.0.2 > 10.0.0.9 echo-request"),
+            (cut(&ping, 2), "icmp 10.0.0.2 > 10.0.0.9 echo-request"),
+            (cut(&ping, 1), "ip 10.0.0.2 > 10.0.0.9 proto 1"),
+            (vec![0x45, 0, 0], "3 bytes that are no IPv4 packet"),
+        ] {
+            assert_eq!(brief(&bytes), expected, "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_what_send_would_read() {
+        let [from, to] = ends();
+        let mut first = udp(from, to, &[0; 16]).into_bytes();
+        (first[1], first[4], first[5], first[6]) = (0x10, 1, 2, 0x60);
+        for (bytes, expected) in [
+            (
+                tcp(from, to, b"abc").into_bytes(),
+                "tcp 10.0.0.2:40000 > 10.0.0.9:80 A seq 1000 ack 2000 data \"abc\" ttl 64 df",
+            ),
+            (
+                first,
+                "udp 10.0.0.2:40000 > 10.0.0.9:80 zeros 16 ttl 64 tos 0x10 ipid 258 frag 0 mf df",
+            ),
+            (
+                echo(from.0, to.0, 7).into_bytes(),
+                "icmp 10.0.0.2 > 10.0.0.9 echo-request id 7 seq 1 data \"data\" ttl 64 df",
+            ),
+            (vec![1, 2, 3], "hex 010203"),
+        ] {
+            assert_eq!(line(&bytes), expected);
+        }
+    }
+
+    #[test]
+    fn data_are_text_where_they_can_be_and_not_endless() {
+        let long = "a".repeat(60);
+        for (bytes, expected) in [
+            (&b""[..], String::new()),
+            (b"GET /\r\n\t \"", "\"GET /\\r\\n\\t \\\"\"".to_owned()),
+            (&[b'a'; 60], format!("\"{long}\"")),
+            (&[b'a'; 61], format!("\"{long}\"... (61 bytes)")),
+            (&[0; 5], "zeros 5".to_owned()),
+            (&[0, 0, 1], "0x000001".to_owned()),
+            (&[1; 60], format!("0x{}", "01".repeat(60))),
+            (&[1; 61], format!("0x{}... (61 bytes)", "01".repeat(60))),
+        ] {
+            assert_eq!(quoted(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn each_message_of_icmp_has_its_words() {
+        for (number, code, expected) in [
+            (8, 0, "echo-request"),
+            (8, 1, "echo-request 1"),
+            (3, 3, "unreachable port"),
+            (3, 0, "unreachable net"),
+            (3, 15, "unreachable 15"),
+            (11, 1, "time-exceeded 1"),
+            (99, 0, "type 99 code 0"),
+        ] {
+            assert_eq!(icmp_kind(number, code), expected);
+        }
+        for (bits, expected) in [(0, "none"), (0xff, "SFRPAUEW"), (flags::SYN | flags::ACK, "SA")] {
+            assert_eq!(flag_letters(bits), expected);
+        }
+    }
+}

@@ -454,6 +454,7 @@ const ANSWER: &str = "#7c3aed";
 mod tests {
     use super::*;
     use crate::explain::account::Told;
+    use crate::explain::why::tests::said;
 
     #[test]
     fn whatever_a_packet_holds_the_picture_is_well_formed() {
@@ -505,5 +506,36 @@ mod tests {
             assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
             assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
         }
+    }
+
+    /// Of what was tried each line is below the one before it, and the frame is around the last.
+    #[test]
+    fn the_rule_that_decided_stands_in_its_frame() {
+        let story = said(
+            "iptables -A FORWARD -p udp -j ACCEPT\niptables -A FORWARD -s 10.0.0.9 -j ACCEPT\niptables -A FORWARD -s 10.0.0.2 -j DROP\n\
+             send lan tcp 10.0.0.2:1 > 192.0.2.9:80 S\ntrace --json",
+        );
+        let account: Account = serde_json::from_str(&story).unwrap();
+        let svg = draw(&account);
+        let number = |line: &str, name: &str| -> f64 {
+            let (_, behind) = line.split_once(&format!(" {name}=\"")).unwrap();
+            behind.split('"').next().unwrap().parse().unwrap()
+        };
+        let line_of = |rule: &str| {
+            let line = svg.lines().find(|line| line.contains(rule));
+            number(line.unwrap_or_else(|| panic!("{rule} is not in\n{svg}")), "y")
+        };
+        let lines = [1, 2, 3].map(|rule| line_of(&format!("FORWARD {rule}:")));
+        assert!(lines.is_sorted_by(|one, next| next - one >= 20.0), "{lines:?}");
+        let frames: Vec<&str> = svg
+            .lines()
+            .filter(|line| line.starts_with("<rect") && line.contains(" height=\"23\""))
+            .collect();
+        let [frame] = frames[..] else { panic!("{frames:?}") };
+        let (top, bottom) = (number(frame, "y"), number(frame, "y") + 23.0);
+        assert!(
+            lines[1] < top && top + 10.0 < lines[2] && lines[2] < bottom,
+            "{lines:?}, {frame}"
+        );
     }
 }

@@ -377,3 +377,20 @@ impl Story {
 
 /// Steps beyond which only new things are kept.
 pub const MOST_STEPS: usize = 1 << 17;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_story_weighs_what_it_keeps() {
+        let mut story = Story::default();
+        assert_eq!(story.weight(), 0);
+        story.steps.extend([Step::OwnDone, Step::CopyDone, Step::OwnDone]);
+        story.bytes.extend_from_slice(&[0; 1000]);
+        story.weight = 50;
+        assert_eq!(story.weight(), 1050 + 3 * size_of::<Step>());
+        story.clear();
+        assert_eq!(story.weight(), 0);
+    }
+}

@@ -534,4 +534,4 @@ fn hooks_into<'a>(table: &'a TableRules, chain: &'a str) -> Vec<&'a str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

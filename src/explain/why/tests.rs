@@ -4,6 +4,8 @@ use super::*;
 use crate::base::Family;
 use crate::cli::TOOLBOX;
 use crate::lab::memory::Lab;
+use crate::lab::script::{Runner, parse_in};
+use crate::syntax::problem::Source;
 
 #[test]
 fn a_rule_is_named_by_its_text_its_comment_or_a_part() {
@@ -45,5 +47,71 @@ fn a_rule_is_named_by_its_text_its_comment_or_a_part() {
     ] {
         let found = by_text(&tables, text).map(|it| format!("{} {}", it.chain, it.number.unwrap()));
         assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text}");
+    }
+}
+
+/// What the last line of a script says, each of whose lines succeeds.
+pub(in crate::explain) fn said(script: &str) -> String {
+    let mut runner = Runner::new(Lab::default_lab(1, TOOLBOX).unwrap(), ".".into());
+    let source = Source {
+        name: "test".to_owned(),
+        text: script.to_owned(),
+    };
+    let statements = parse_in(&source, TOOLBOX, &mut runner.hosts).unwrap_or_else(|error| panic!("{error}"));
+    let mut last = String::new();
+    for statement in &statements {
+        let (said, result) = runner.run(statement);
+        assert!(result.is_ok(), "{script}: {}", said.stderr);
+        last = said.stdout;
+    }
+    last
+}
+
+#[test]
+fn what_stood_before_a_rule_is_said() {
+    let out = "send lan tcp 10.0.0.2:1 > 192.0.2.9:80 S seq 1";
+    let back = "send wan tcp 192.0.2.9:80 > 10.0.0.2:1 SA seq 7 ack 2";
+    for (script, expected) in [
+        // Another table's policy is not this one.
+        (
+            format!("iptables -t mangle -S\niptables -A FORWARD -j DROP\n{out}\nwhy FORWARD policy"),
+            "not reached: rule 1 of FORWARD decided before it: -j DROP",
+        ),
+        (
+            format!("iptables -t mangle -S\niptables -P FORWARD DROP\n{out}\nwhy FORWARD policy"),
+            "reached in FORWARD: it decided",
+        ),
+        // A packet that does not open its flow.
+        (
+            format!("iptables -t nat -A POSTROUTING -j ACCEPT\n{out}\n{back}\nwhy nat:POSTROUTING 1"),
+            "not reached: table nat was not asked in POSTROUTING: ",
+        ),
+        // What returns decides for its chain alone.
+        (
+            format!(
+                "iptables -N web\niptables -A web -j RETURN\niptables -A web -j DROP\niptables -A FORWARD -j web\n{out}\nwhy web 2"
+            ),
+            "not reached: rule 1 of web decided before it: -j RETURN",
+        ),
+        (
+            format!(
+                "iptables -N web\niptables -A web -j ACCEPT\niptables -A FORWARD -j web\niptables -A FORWARD -j DROP\n{out}\nwhy FORWARD 2"
+            ),
+            "not reached: rule 1 of web decided before it: -j ACCEPT",
+        ),
+        (
+            format!("iptables -N web\niptables -A web -j ACCEPT\n{out}\nwhy web 1"),
+            "not reached: no rule leads into chain web",
+        ),
+        (
+            format!("iptables -N web\niptables -A web -j ACCEPT\niptables -A FORWARD -p udp -j web\n{out}\nwhy web 1"),
+            "not reached: ",
+        ),
+    ] {
+        let story = said(&script);
+        assert!(
+            story.contains(expected),
+            "{expected:?} is not said by {script}:\n{story}"
+        );
     }
 }
