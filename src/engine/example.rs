@@ -9,8 +9,8 @@ use crate::conntrack::Tracked;
 use crate::net::{Closed, Net};
 use crate::packet::End;
 use crate::rule::{
-    Action, Chain, ChainKind, Context, Count, CountId, Match, Matched, Policy, Rule, Selector, Table, TableRules,
-    Target, TargetContext, TargetVerdict,
+    Action, Chain, ChainKind, Context, CopyTo, Count, CountId, Match, Matched, Policy, Rule, Selector, Table,
+    TableRules, Target, TargetContext, TargetVerdict,
 };
 use crate::set::{Adding, Element};
 
@@ -155,6 +155,14 @@ fn rule(words: &str) -> Arc<Rule> {
             "CONTINUE" => action = target(Does::Decide(TargetVerdict::Continue)),
             "MARK" => action = target(Does::Mark(argument().parse().unwrap())),
             "ADD" => action = target(Does::Add(argument(), argument().parse().unwrap())),
+            "COPY" => {
+                let gateway = argument().parse().unwrap();
+                let to = CopyTo {
+                    gateway,
+                    interface: None,
+                };
+                action = target(Does::Decide(TargetVerdict::ContinueBeside(to)));
+            }
             "REMOVE" => action = target(Does::Remove(argument())),
             "UNTRACK" => action = target(Does::Untrack),
             _ => panic!("no word of a rule: {word}"),

@@ -151,6 +151,32 @@ const CASES: &[Case] = &[
         &["FORWARD 1", "FORWARD 2", "mark 0 becomes 7", "FORWARD 3", "FORWARD 4"],
         "Forwarded",
     ),
+    // A copy goes its own way from the router, and the packet on behind the rule.
+    (
+        &[("FORWARD drop", &["", "COPY 198.18.0.7", "accept"])],
+        &["FORWARD 1", "FORWARD 2", "OUTPUT Accept", "FORWARD 3"],
+        "Forwarded",
+    ),
+    (
+        &[
+            ("FORWARD drop", &["jump a", "accept"]),
+            ("a", &["COPY 198.18.0.7", ""]),
+            ("OUTPUT", &["jump b"]),
+            ("b", &["return"]),
+        ],
+        &[
+            "FORWARD 1",
+            "a 1",
+            "OUTPUT 1",
+            "b 1",
+            "b back to OUTPUT",
+            "OUTPUT Accept",
+            "a 2",
+            "a back to FORWARD",
+            "FORWARD 2",
+        ],
+        "Forwarded",
+    ),
 ];
 
 #[test]
