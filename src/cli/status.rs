@@ -428,6 +428,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_lab_that_was_killed_is_named_as_one_that_runs() {
+        let left = |name: &str| LeftOver {
+            name: name.to_owned(),
+            socket: format!("/run/nflab/{name}/control"),
+            log: None,
+        };
+        let found = Found {
+            running: Vec::new(),
+            left_over: vec![left("home"), left("work")],
+        };
+        for (name, is_left) in [
+            ("home", true),
+            ("work", true),
+            ("/run/nflab/work/control", true),
+            ("/run/nflab/work", false),
+            ("play", false),
+            ("", false),
+        ] {
+            assert_eq!(found.has_left(name), is_left, "{name}");
+        }
+        let none = Found {
+            running: Vec::new(),
+            left_over: Vec::new(),
+        };
+        assert!(!none.has_left("home"));
+    }
+
+    #[test]
     fn durations_have_two_units() {
         for (seconds, text) in [
             (0.25, "0.2s"),

@@ -54,24 +54,14 @@ impl Device for TunDevice {
     }
 
     fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        loop {
-            match self.interface.recv(buffer) {
-                Ok(length) => return Ok(Some(length)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+        match uninterrupted(|| self.interface.recv(buffer)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            received => received.map(Some),
         }
     }
 
     fn send(&mut self, packet: &[u8]) -> io::Result<()> {
-        loop {
-            match self.interface.send(packet) {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        uninterrupted(|| self.interface.send(packet)).map(drop)
     }
 }
 
@@ -144,6 +134,16 @@ impl TunError {
     }
 }
 
+/// What a call comes to that a signal does not cut short.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
 fn valid_name(name: &str) -> Option<InterfaceName> {
     let refused = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'/' | b':' | b'%' | 0 | 0x0b);
     if name.is_empty() || name == "." || name == ".." || name.bytes().any(refused) {
@@ -176,6 +176,24 @@ mod tests {
                 Err(other) => panic!("{name:?}: {other}"),
                 Ok(_) => panic!("{name:?} was accepted"),
             }
+        }
+    }
+
+    #[test]
+    fn a_signal_cuts_nothing_short_and_an_error_ends_it() {
+        for (answers, calls, last) in [
+            (&[Ok(7)][..], 1, Ok(7)),
+            (&[Err(libc::EINTR), Err(libc::EINTR), Ok(7)], 3, Ok(7)),
+            (&[Err(libc::EAGAIN), Ok(7)], 1, Err(libc::EAGAIN)),
+            (&[Err(libc::EINTR), Err(libc::EBADFD), Ok(7)], 2, Err(libc::EBADFD)),
+        ] {
+            let mut rest = answers.iter();
+            let done = uninterrupted(|| match *rest.next().unwrap() {
+                Ok(length) => Ok(length),
+                Err(number) => Err(io::Error::from_raw_os_error(number)),
+            });
+            assert_eq!(done.map_err(|error| error.raw_os_error().unwrap()), last);
+            assert_eq!(answers.len() - rest.len(), calls);
         }
     }
 

@@ -162,7 +162,7 @@ fn delete(call: &mut Call<'_>) -> Result<(), Refused> {
         source: told.source,
         metric: told.metric.filter(|it| *it != 0),
         scope: told.scope.or(match kind {
-            Some(RouteKind::Local) => Some(Scope::Host),
+            // The real tool says it of a local one too, which has no other than `host`.
             Some(RouteKind::Broadcast | RouteKind::Anycast | RouteKind::Multicast) => Some(Scope::Link),
             _ => None,
         }),
