@@ -1,6 +1,5 @@
 //! One packet's pass through the router: sanity, hooks, routing, the host, and out.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::Guard;
@@ -52,8 +51,6 @@ pub(super) struct Pass<'a, O> {
 pub(super) struct Known {
     delivery: Delivery,
     forwarding: Option<Forwarding>,
-    /// What it holds for.
-    destination: IpAddr,
 }
 
 /// A packet on its way, with what tracking says of it. It stays where it was made, and is lent from step to step: moving it costs more than most steps.
@@ -179,23 +176,20 @@ impl<'a, O: Observer> Pass<'a, O> {
 
     /// PREROUTING, the routing decision, and what follows from it.
     fn inward(&mut self, transit: &mut Transit, known: Option<(Delivery, Option<Forwarding>)>) -> Report {
-        let known = known.map(|(delivery, forwarding)| Known {
-            delivery,
-            forwarding,
-            destination: transit.packet.destination(),
-        });
+        let known = known.map(|(delivery, forwarding)| Known { delivery, forwarding });
         self.inward_from(0, transit, known)
     }
 
     /// From this stage of PREROUTING on.
     fn inward_from(&mut self, from: usize, transit: &mut Transit, known: Option<Known>) -> Report {
+        let destination = transit.packet.destination();
         if let Err(reason) = self.hook(Hook::Prerouting, from, transit) {
             return self.stopped_at_hook(reason, transit, Onward::Inward(known));
         }
         let net = &self.config.net;
         let route = match known {
-            // What came round brought its route along, which holds unless its destination was changed.
-            Some(known) if transit.packet.destination() == known.destination => {
+            // What came round brought its route along, which holds unless NAT changed its destination; whoever listens at a queue may change it.
+            Some(known) if transit.packet.destination() == destination => {
                 net.receive_known(self.now, &mut transit.packet, known.delivery, known.forwarding)
             }
             _ => net.receive(self.now, &mut transit.packet),
