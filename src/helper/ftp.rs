@@ -379,3 +379,118 @@ impl Form {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read, with the bytes that name it.
+    fn told(line: &str, direction: Direction, family: Family) -> String {
+        match read(line.as_bytes(), direction, family) {
+            Read::Nothing => "nothing".to_owned(),
+            Read::Incomplete => "incomplete".to_owned(),
+            Read::Command(it) => {
+                let address = it.address.map_or("its own".to_owned(), |it| it.to_string());
+                format!("{address} {} in {:?}", it.port, &line[it.text])
+            }
+        }
+    }
+
+    #[test]
+    fn commands_and_answers_are_read_as_the_kernel_does() {
+        for (line, direction, family, expected) in [
+            (
+                "PORT 10,0,0,2,4,1\r\n",
+                Direction::Original,
+                Family::V4,
+                "10.0.0.2 1025 in \"10,0,0,2,4,1\"",
+            ),
+            (
+                "port 10,0,0,2,4,1\r\n",
+                Direction::Original,
+                Family::V4,
+                "10.0.0.2 1025 in \"10,0,0,2,4,1\"",
+            ),
+            ("PORT  10,0,0,2,4,1\r\n", Direction::Original, Family::V4, "incomplete"),
+            (
+                "PORT ,,,2,,1\r\n",
+                Direction::Original,
+                Family::V4,
+                "0.0.0.2 1 in \",,,2,,1\"",
+            ),
+            // What spills over is put together by its bits.
+            (
+                "PORT 10,0,1,257,4,257\r\n",
+                Direction::Original,
+                Family::V4,
+                "10.0.1.1 1281 in \"10,0,1,257,4,257\"",
+            ),
+            (
+                "PORT 10,1,257,2,4,1\r\n",
+                Direction::Original,
+                Family::V4,
+                "10.1.1.2 1025 in \"10,1,257,2,4,1\"",
+            ),
+            (
+                "PORT 1,257,0,2,4,1\r\n",
+                Direction::Original,
+                Family::V4,
+                "1.1.0.2 1025 in \"1,257,0,2,4,1\"",
+            ),
+            ("PORT 10,0,0,2,4,1,7\r\n", Direction::Original, Family::V4, "incomplete"),
+            ("PORT 10,0,0,2,4,1", Direction::Original, Family::V4, "incomplete"),
+            ("PORT", Direction::Original, Family::V4, "incomplete"),
+            ("PO", Direction::Original, Family::V4, "incomplete"),
+            ("PASV\r\n", Direction::Original, Family::V4, "nothing"),
+            (
+                "EPRT |1|10.0.0.2|1025|\r\n",
+                Direction::Original,
+                Family::V4,
+                "10.0.0.2 1025 in \"|1|10.0.0.2|1025|\"",
+            ),
+            (
+                "EPRT |1|10.0.1.257|1025|\r\n",
+                Direction::Original,
+                Family::V4,
+                "10.0.1.1 1025 in \"|1|10.0.1.257|1025|\"",
+            ),
+            ("EPRT |2|::2|1025|\r\n", Direction::Original, Family::V4, "incomplete"),
+            (
+                "EPRT |2|::2|1025|\r\n",
+                Direction::Original,
+                Family::V6,
+                "::2 1025 in \"|2|::2|1025|\"",
+            ),
+            (
+                "EPRT 11110.0.0.211025111\r\n",
+                Direction::Original,
+                Family::V4,
+                "incomplete",
+            ),
+            ("EPRT |1|10.0.0.2|0|\r\n", Direction::Original, Family::V4, "incomplete"),
+            (
+                "227 Entering (10,0,0,9,4,1).\r\n",
+                Direction::Reply,
+                Family::V4,
+                "10.0.0.9 1025 in \"10,0,0,9,4,1\"",
+            ),
+            (
+                "227 =10,0,0,9,4,1\r\n",
+                Direction::Reply,
+                Family::V4,
+                "10.0.0.9 1025 in \"10,0,0,9,4,1\"",
+            ),
+            (
+                "229 Entering (|||1025|)\r\n",
+                Direction::Reply,
+                Family::V4,
+                "its own 1025 in \"|||1025|\"",
+            ),
+            ("229 Entering (||1025|)\r\n", Direction::Reply, Family::V4, "incomplete"),
+            ("229 Entering (|||", Direction::Reply, Family::V4, "incomplete"),
+            ("PORT 10,0,0,2,4,1\r\n", Direction::Reply, Family::V4, "nothing"),
+        ] {
+            assert_eq!(told(line, direction, family), expected, "{line:?}");
+        }
+    }
+}

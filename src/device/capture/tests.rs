@@ -171,7 +171,21 @@ fn foreign_and_damaged_files_say_what_they_are() {
     mismatched[last] = 99;
     let mut huge = classic(0xa1b2_c3d4, 101, &[(7, 0, 8, PACKET_BYTES)], u32::to_le_bytes);
     huge[24 + 8..24 + 12].copy_from_slice(&[0xff; 4]);
+    let section = |length: u32, end: u32| {
+        let mut bytes = written()[..24].to_vec();
+        bytes[4..8].copy_from_slice(&length.to_le_bytes());
+        bytes.resize(length as usize - 4, 0);
+        [&bytes, &end.to_le_bytes()[..]].concat()
+    };
     for (bytes, expected) in [
+        (section(28, 28), "no error"),
+        (section(32, 32), "no error"),
+        (
+            section(28, 32),
+            "the record is damaged: its block says that it is 28 bytes long at its beginning, and 32 at its end",
+        ),
+        (section(30, 30), "the record is damaged: its block"),
+        (section(24, 24), "the record is damaged: its block"),
         (
             b"GET / HTTP/1.1".to_vec(),
             "not a capture: it begins with [47, 45, 54, 20]; expected pcapng",
