@@ -56,14 +56,7 @@ pub(crate) fn tell() -> Result<String, Box<dyn Error>> {
 
     // The rules, as iptables-restore reads them: each table whole or not at all.
     let mut now = Time::from_secs(1_000);
-    let options = restore::Options {
-        family: Family::V4,
-        counters: false,
-        keep: false,
-        test: false,
-        only: None,
-        verbose: false,
-    };
+    let options = restore::Options::of(Family::V4);
     let mut tables = RouterTables::new(&router, now);
     let (_, result) = restore::run(RULES, &options, &mut tables, &StaticHosts::none());
     result.map_err(|failure| failure.explain())?;

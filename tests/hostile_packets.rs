@@ -206,14 +206,7 @@ impl Side {
     }
 
     fn restore(&self, rules: &str, now: Time) {
-        let options = restore::Options {
-            family: Family::V4,
-            counters: false,
-            keep: false,
-            test: false,
-            only: None,
-            verbose: false,
-        };
+        let options = restore::Options::of(Family::V4);
         let mut tables = RouterTables::new(&self.router, now);
         if let (_, Err(failure)) = restore::run(rules, &options, &mut tables, &StaticHosts::none()) {
             panic!("{}\n{rules}", failure.explain());

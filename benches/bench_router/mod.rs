@@ -46,14 +46,7 @@ impl Setup {
         net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
         let router = Router::new(Config::new(net), 1, workers, Box::new(Closed));
         let now = Time::from_secs(1_800_000_000);
-        let options = restore::Options {
-            family: Family::V4,
-            counters: false,
-            keep: false,
-            test: false,
-            only: None,
-            verbose: false,
-        };
+        let options = restore::Options::of(Family::V4);
         let mut tables = RouterTables::new(&router, now);
         let (_, result) = restore::run(rules, &options, &mut tables, &StaticHosts::none());
         if let Err(failure) = result {

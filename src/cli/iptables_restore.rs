@@ -55,14 +55,7 @@ impl Asked {
     /// The error is what the tool says instead.
     fn read(arguments: &[String]) -> Result<Self, Box<Outcome>> {
         let mut outcome = Outcome::default();
-        let mut options = Options {
-            family: Family::V4,
-            counters: false,
-            keep: false,
-            test: false,
-            only: None,
-            verbose: false,
-        };
+        let mut options = Options::of(Family::V4);
         let mut files = Vec::new();
         let mut wait = false;
         let mut wait_interval = false;

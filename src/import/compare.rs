@@ -272,14 +272,7 @@ fn restored<'a>(
     }
     text += lines;
     text += "COMMIT\n";
-    let options_of_restore = restore::Options {
-        family: Family::V4,
-        counters: false,
-        keep: false,
-        test: false,
-        only: None,
-        verbose: false,
-    };
+    let options_of_restore = restore::Options::of(Family::V4);
     let (_, result) = restore::run(&text, &options_of_restore, &mut tables, &options.hosts);
     result.ok()?;
     Some(router.table(Family::V4, table.table))

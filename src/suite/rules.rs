@@ -88,14 +88,7 @@ impl Ruleset {
     }
 
     fn restore(&mut self, text: &Arc<Text>, lab: &Lab, marks: &mut Marks) -> Result<(), SourceError> {
-        let options = Options {
-            family: Family::V4,
-            counters: false,
-            keep: false,
-            test: false,
-            only: None,
-            verbose: false,
-        };
+        let options = Options::of(Family::V4);
         let mut tables = RouterTables::new(lab.machine.router(), lab.now());
         let (printed, result) = restore::run_marked(
             &text.source.text,

@@ -38,6 +38,20 @@ pub struct Options {
     pub verbose: bool,
 }
 
+impl Options {
+    /// What the tool does when it is told nothing: each table of the file is put in the place of the one that is there, with its counters at zero.
+    pub const fn of(family: Family) -> Self {
+        Self {
+            family,
+            counters: false,
+            keep: false,
+            test: false,
+            only: None,
+            verbose: false,
+        }
+    }
+}
+
 /// Where the lines of a file are among the identities of rules: a line's rules are younger than its mark and older than the next line's.
 /// So whoever has the rules knows the line that made each, also where one line makes several (`-s a,b`).
 #[derive(Clone, Debug, Default)]
