@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::conntrack::{CtState, StateBits, Tracking};
 use crate::ext::option::UsageError;
+use crate::ext::wording::{begun, write_words};
 
 /// The words of `--ctstate` in the order they are printed.
 const STATE_NAMES: [(u32, &str); 7] = [
@@ -18,17 +19,13 @@ const STATE_NAMES: [(u32, &str); 7] = [
 
 impl fmt::Display for StateBits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_words(f, self.0, &STATE_NAMES)
+        write_words(f, named(self.0, &STATE_NAMES))
     }
 }
 
-fn write_words(f: &mut fmt::Formatter<'_>, bits: u32, names: &[(u32, &str)]) -> fmt::Result {
-    let mut comma = "";
-    for (_, name) in names.iter().filter(|(bit, _)| bits & bit != 0) {
-        write!(f, "{comma}{name}")?;
-        comma = ",";
-    }
-    Ok(())
+fn named(bits: u32, names: &'static [(u32, &'static str)]) -> impl Iterator<Item = &'static str> {
+    let named = names.iter().filter(move |(bit, _)| bits & bit != 0);
+    named.map(|(_, name)| *name)
 }
 
 /// A list of words, each of which may be cut short; an error names the rest of the list from the bad word on.
@@ -40,16 +37,10 @@ fn bits_of_words(text: &str, option: &str, names: &[(u32, &str)]) -> Result<u32,
             Some((word, after)) => (word, Some(after)),
             None => (rest, None),
         };
-        let found = names.iter().find(|(_, name)| {
-            !word.is_empty()
-                && name
-                    .get(..word.len())
-                    .is_some_and(|start| start.eq_ignore_ascii_case(word))
-        });
-        let Some((bit, _)) = found else {
+        let Some(found) = begun(word, names.iter().map(|(_, name)| *name)) else {
             return Err(UsageError::parameter(format!("Bad {option} \"{rest}\"")));
         };
-        bits |= bit;
+        bits |= names[found].0;
         match after {
             Some(after) => rest = after,
             None => return Ok(bits),
@@ -97,7 +88,7 @@ impl fmt::Display for StatusBits {
         if self.0 & 0xf == 0 {
             return f.write_str("NONE");
         }
-        write_words(f, self.0, &Self::NAMES)
+        write_words(f, named(self.0, &Self::NAMES))
     }
 }
 

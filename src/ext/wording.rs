@@ -10,6 +10,24 @@ pub(super) fn not(inverted: bool) -> &'static str {
     if inverted { "! " } else { "" }
 }
 
+/// The first of the names that begins with the word, in any case: a word may be cut short, but not to nothing.
+pub(super) fn begun<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<usize> {
+    let fits = |name: &str| {
+        name.get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word))
+    };
+    names.into_iter().position(|name| !word.is_empty() && fits(name))
+}
+
+/// With commas between them.
+pub(super) fn write_words<'n>(f: &mut fmt::Formatter<'_>, words: impl IntoIterator<Item = &'n str>) -> fmt::Result {
+    for (at, word) in words.into_iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        write!(f, "{comma}{word}")?;
+    }
+    Ok(())
+}
+
 /// A text as `iptables-save` prints it: bare where it holds only letters, digits, `_` and `-`, else in quotes with `"`, `\` and `'` escaped.
 pub(crate) fn quoted(text: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';

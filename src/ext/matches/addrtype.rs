@@ -10,6 +10,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::place::invalid;
 use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
+use crate::ext::wording::{begun, write_words};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::net::AddressKind;
 use crate::rule::{Context, Effect, Hook, Match, Matched, Refusal, Scope};
@@ -72,11 +73,7 @@ fn kinds(text: &str) -> Result<Kinds, UsageError> {
             Some((word, after)) => (word, Some(after)),
             None => (rest, None),
         };
-        let fits = |name: &str| {
-            name.get(..word.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(word))
-        };
-        match (NAMES.iter().position(|name| !word.is_empty() && fits(name)), after) {
+        match (begun(word, NAMES), after) {
             (Some(index), _) => bits |= 1 << index,
             (None, Some(_)) => return Err(UsageError::parameter(format!("addrtype: bad type `{rest}'"))),
             (None, None) => return Err(UsageError::parameter(format!("addrtype: bad type \"{rest}\""))),
@@ -124,14 +121,8 @@ impl Kinds {
 
 impl fmt::Display for Kinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut comma = "";
-        for (index, name) in NAMES.iter().enumerate() {
-            if self.0 & (1 << index) != 0 {
-                write!(f, "{comma}{name}")?;
-                comma = ",";
-            }
-        }
-        Ok(())
+        let has = NAMES.iter().enumerate().filter(|(index, _)| self.0 & (1 << index) != 0);
+        write_words(f, has.map(|(_, name)| *name))
     }
 }
 
