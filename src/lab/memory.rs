@@ -111,17 +111,7 @@ impl Lab {
             ..Config::new(net)
         };
         let router = Arc::new(Router::new(config, seed, BESIDE + 1, Box::new(open.clone())));
-        let worker = router.workers().remove(0);
-        Self {
-            machine: Machine::new(router, START, toolbox),
-            worker,
-            open,
-            last: None,
-            departed: HashMap::new(),
-            streams: Streams::default(),
-            sender: Sender::Unsaid,
-            talk: Talk::default(),
-        }
+        Self::of(Machine::new(router, START, toolbox), open)
     }
 
     /// A copy of a machine as it stands now, with its flows, expectations and counters: what becomes of a packet there, nobody else notices.
@@ -134,9 +124,14 @@ impl Lab {
                 .router()
                 .copy(machine.now, |before| Arc::new(AlsoOpen { before, also })),
         );
-        let worker = router.workers().remove(0);
+        Self::of(machine.copy(router), open)
+    }
+
+    /// Nothing has been sent yet.
+    fn of(machine: Machine, open: OpenPorts) -> Self {
+        let worker = machine.router().workers().remove(0);
         Self {
-            machine: machine.copy(router),
+            machine,
             worker,
             open,
             last: None,
