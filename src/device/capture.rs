@@ -338,14 +338,10 @@ enum Order {
 }
 
 impl Order {
-    /// Four bytes of a header; zero where they aren't there, which no caller lets happen.
+    /// Four bytes of a header.
     #[inline]
     fn word(self, bytes: &[u8], at: usize) -> u32 {
-        let bytes = bytes
-            .get(at..)
-            .and_then(<[u8]>::first_chunk)
-            .copied()
-            .unwrap_or_default();
+        let bytes = bytes_at(bytes, at);
         match self {
             Self::Big => u32::from_be_bytes(bytes),
             Self::Little => u32::from_le_bytes(bytes),
@@ -354,16 +350,18 @@ impl Order {
 
     #[inline]
     fn half(self, bytes: &[u8], at: usize) -> u16 {
-        let bytes = bytes
-            .get(at..)
-            .and_then(<[u8]>::first_chunk)
-            .copied()
-            .unwrap_or_default();
+        let bytes = bytes_at(bytes, at);
         match self {
             Self::Big => u16::from_be_bytes(bytes),
             Self::Little => u16::from_le_bytes(bytes),
         }
     }
+}
+
+/// Zero where they aren't there, which no caller lets happen.
+#[inline]
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
 }
 
 /// A link type's number; the bits above it hold the length of a check sequence.
