@@ -2,34 +2,26 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::{Content, Deadline, Received, SESSION_PATIENCE, Service, read_line, receive};
 
 /// A web server; it ends when dropped. Besides the files given it has `/bytes/N`: N bytes of a pattern.
 #[derive(Debug)]
-pub struct HttpServer {
-    address: SocketAddr,
-    _service: Service,
-}
+pub struct HttpServer(Service);
 
 impl HttpServer {
     pub fn start(bind: SocketAddr, files: BTreeMap<String, Content>) -> io::Result<Self> {
-        let listener = TcpListener::bind(bind)?;
-        let address = listener.local_addr()?;
-        let service = Service::start(listener, move |stream| {
+        let service = Service::start(bind, move |stream| {
             // A client that breaks off is its own affair.
             let _ = serve(stream, &files);
         })?;
-        Ok(Self {
-            address,
-            _service: service,
-        })
+        Ok(Self(service))
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address
     }
 }
 

@@ -9,7 +9,7 @@ pub mod ping;
 
 use std::hash::Hasher;
 use std::io::{self, BufRead, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -157,13 +157,16 @@ impl Deadline {
 /// A listener with its thread; ends when dropped.
 #[derive(Debug)]
 struct Service {
+    address: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Service {
     /// Runs `serve` for each connection, on a thread of its own.
-    fn start(listener: TcpListener, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> io::Result<Self> {
+    fn start(bind: SocketAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> io::Result<Self> {
+        let listener = TcpListener::bind(bind)?;
+        let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (told, serve) = (Arc::clone(&stop), Arc::new(serve));
@@ -183,6 +186,7 @@ impl Service {
             }
         })?;
         Ok(Self {
+            address,
             stop,
             thread: Some(thread),
         })

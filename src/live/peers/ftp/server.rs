@@ -10,27 +10,19 @@ use super::{accept, as_six_numbers, extended_address, six_numbers};
 
 /// An FTP server with files in memory; it ends when dropped. It takes any user and password.
 #[derive(Debug)]
-pub struct FtpServer {
-    address: SocketAddr,
-    _service: Service,
-}
+pub struct FtpServer(Service);
 
 impl FtpServer {
     pub fn start(bind: SocketAddr, files: BTreeMap<String, Content>) -> io::Result<Self> {
-        let listener = TcpListener::bind(bind)?;
-        let address = listener.local_addr()?;
-        let service = Service::start(listener, move |stream| {
+        let service = Service::start(bind, move |stream| {
             // A client that breaks off is its own affair.
             let _ = Session::new(stream, &files).and_then(Session::serve);
         })?;
-        Ok(Self {
-            address,
-            _service: service,
-        })
+        Ok(Self(service))
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address
     }
 }
 
