@@ -11,7 +11,7 @@ use crate::ext::names;
 use crate::ext::number::whole_number;
 use crate::ext::option::{Asked, Given, HostMask, IntegerRange, Opt, Read, UsageError};
 use crate::ext::states::{StatusBits, since, state_words, status_words, subject};
-use crate::ext::wording::{Ports, not};
+use crate::ext::wording::{Ends, Ports, not};
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::rule::{Condition, Context, Effect, Field, Lowered, Match, Matched, StateUse};
 
@@ -313,7 +313,11 @@ impl Conntrack {
             }
             (Miss::Expire(has), _) => {
                 let Asked { value, inverted } = self.expire.unwrap_or_default();
-                format!("{} {}: flow has {has}", EXPIRE.spelled(inverted), range_text(value))
+                format!(
+                    "{} {}: flow has {has}",
+                    EXPIRE.spelled(inverted),
+                    Ends(value.low, value.high)
+                )
             }
         }
     }
@@ -348,19 +352,11 @@ impl Conntrack {
             part(STATUS.name(), asked.inverted, &asked.value);
         }
         if let Some(asked) = self.expire {
-            part(EXPIRE.name(), asked.inverted, &range_text(asked.value));
+            part(EXPIRE.name(), asked.inverted, &Ends(asked.value.low, asked.value.high));
         }
         if let Some(direction) = self.direction {
             part(DIRECTION.name(), false, &direction_name(direction));
         }
-    }
-}
-
-fn range_text(IntegerRange { low, high }: IntegerRange) -> String {
-    if low == high {
-        low.to_string()
-    } else {
-        format!("{low}:{high}")
     }
 }
 
