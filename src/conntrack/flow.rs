@@ -72,9 +72,10 @@ impl Flow {
         }
     }
 
-    /// It is in the table now.
+    /// It enters the table now.
+    #[inline]
     pub(super) fn settle(&self, state: &FlowState) {
-        // Nobody else settles it: it enters the table once, under its lock.
+        // Nobody else settles it: it enters the table once, under its lock, and a copy of a flow of the table is settled from its beginning.
         let _ = self.settled.set(Settled::of(state));
     }
 
@@ -88,6 +89,15 @@ impl Flow {
         match self.settled() {
             Some(settled) => *settled,
             None => Settled::of(&self.lock()),
+        }
+    }
+
+    /// The tuple under which a flow of the table stands there.
+    #[inline]
+    pub(super) fn stands_under(&self, direction: Direction) -> Option<&Tuple> {
+        match direction {
+            Direction::Original => Some(&self.original),
+            Direction::Reply => self.settled().map(|it| &it.reply),
         }
     }
 

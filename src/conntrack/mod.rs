@@ -27,6 +27,7 @@ pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment
 pub use helper::{ConntrackHelper, ExpectPolicy};
 pub use settings::{SettingError, Settings};
 pub use table::Table;
+pub(crate) use track::Confirmed;
 pub use tuple::{Direction, Endpoint, Tuple};
 
 use std::fmt;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
 use super::events::{EventKind, Events, Listener};
 use super::expectations::Expectations;
@@ -43,11 +44,19 @@ struct Shard {
     moves: u64,
 }
 
+/// A flow under one of its tuples, which the flow has itself: a table of small entries is a smaller one to miss.
 struct Entry {
     hash: u64,
-    tuple: Tuple,
     direction: Direction,
     flow: Arc<Flow>,
+}
+
+impl Entry {
+    /// Whether it stands under this tuple.
+    #[inline]
+    fn is_of(&self, hash: u64, tuple: &Tuple) -> bool {
+        self.hash == hash && self.flow.stands_under(self.direction).is_some_and(|it| it == tuple)
+    }
 }
 
 /// The locked shards of both directions, which may be one.
@@ -71,7 +80,8 @@ struct SourceEntry {
     hash: u64,
     source: Endpoint,
     protocol: u8,
-    mappings: Vec<(u64, Tuple)>,
+    /// Most sources have one, which needs no memory of its own.
+    mappings: SmallVec<[(u64, Tuple); 1]>,
 }
 
 /// A mapping whose flow is out of the table, but remembered by others as their master.
@@ -149,7 +159,7 @@ impl Table {
     /// The flow under this tuple, whose hash is given, be its time over or not, and the direction under which it stands there.
     pub(super) fn find(&self, hash: u64, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
         let shard = self.shard(hash).lock();
-        let entry = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple)?;
+        let entry = shard.find(hash, |it| it.is_of(hash, tuple))?;
         Some((Arc::clone(&entry.flow), entry.direction))
     }
 
@@ -214,8 +224,8 @@ impl Table {
         if status.has(Status::CONFIRMED) {
             let hashes = [flow.hash, self.hash(&reply)];
             let mut shards = self.shards_of(hashes);
-            for (hash, tuple) in hashes.into_iter().zip([flow.original(), &reply]) {
-                let mine = |it: &Entry| Arc::ptr_eq(&it.flow, flow) && it.tuple == *tuple;
+            for (hash, direction) in hashes.into_iter().zip([Direction::Original, Direction::Reply]) {
+                let mine = |it: &Entry| Arc::ptr_eq(&it.flow, flow) && it.direction == direction;
                 if let Ok(entry) = shards.of(hash).find_entry(hash, mine) {
                     entry.remove();
                 }
@@ -403,46 +413,29 @@ impl Table {
         self.next_serial.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Enters both tuples, or says which flow holds one of them.
+    /// Enters both tuples, or says which flow holds one of them. From then on the flow is settled.
     pub(super) fn insert(&self, flow: &Arc<Flow>, state: &FlowState) -> Result<(), Arc<Flow>> {
-        let (original, reply) = (*flow.original(), state.reply);
-        let (original_hash, reply_hash) = (flow.hash, self.hash(&reply));
-        let entry = |hash, tuple, direction| Entry {
-            hash,
-            tuple,
-            direction,
-            flow: Arc::clone(flow),
-        };
-        let holder = |shard: &Shard, hash: u64, tuple: &Tuple| {
-            let found = shard.find(hash, |it| it.hash == hash && it.tuple == *tuple);
-            found.map(|it| Arc::clone(&it.flow))
-        };
-        let mut shards = self.shards_of([original_hash, reply_hash]);
-        let entries = [
-            (original_hash, original, Direction::Original),
-            (reply_hash, reply, Direction::Reply),
-        ];
-        for (hash, tuple, direction) in entries {
-            let shard = shards.of(hash);
-            if let Some(other) = holder(shard, hash, &tuple).filter(|other| !Arc::ptr_eq(other, flow)) {
-                if direction == Direction::Reply {
-                    // The original tuple has just been entered: take it out again.
-                    let mine = |it: &Entry| Arc::ptr_eq(&it.flow, flow);
-                    if let Ok(mine) = shards.of(original_hash).find_entry(original_hash, mine) {
-                        mine.remove();
-                    }
-                }
-                return Err(other);
+        let hashes = [flow.hash, self.hash(&state.reply)];
+        let mut shards = self.shards_of(hashes);
+        for (hash, tuple) in hashes.into_iter().zip([flow.original(), &state.reply]) {
+            if let Some(holder) = shards.of(hash).find(hash, |it| it.is_of(hash, tuple)) {
+                return Err(Arc::clone(&holder.flow));
             }
+        }
+        // Before anybody finds it: what stands in the table has its tuples.
+        flow.settle(state);
+        for (hash, direction) in hashes.into_iter().zip([Direction::Original, Direction::Reply]) {
+            let shard = shards.of(hash);
             if shard.len() == shard.capacity() {
                 shard.moves += 1;
             }
-            shard.insert_unique(hash, entry(hash, tuple, direction), |it| it.hash);
+            let flow = Arc::clone(flow);
+            shard.insert_unique(hash, Entry { hash, direction, flow }, |it| it.hash);
         }
         self.count.fetch_add(1, Ordering::Relaxed);
         drop(shards);
         if state.status.has(Status::SRC_NAT_DONE) {
-            self.keep_mapping(&original, flow.serial(), reply);
+            self.keep_mapping(flow.original(), flow.serial(), state.reply);
         }
         Ok(())
     }
@@ -455,7 +448,7 @@ impl Table {
             hash,
             source: original.source,
             protocol: original.protocol,
-            mappings: Vec::new(),
+            mappings: SmallVec::new(),
         });
         let mappings = &mut entry.into_mut().mappings;
         let at = mappings.partition_point(|(before, _)| *before < serial);
@@ -545,14 +538,28 @@ impl Table {
         &self.sources[self.shard_number(hash)]
     }
 
+    #[inline]
     pub(super) fn hash(&self, tuple: &Tuple) -> u64 {
-        let mut bytes = KeyBytes::default();
-        bytes.address(tuple.source.address);
-        bytes.address(tuple.destination.address);
-        bytes.push(&tuple.source.id.to_be_bytes());
-        bytes.push(&tuple.destination.id.to_be_bytes());
-        bytes.push(&[tuple.protocol]);
-        self.finish(&bytes)
+        let numbers = [tuple.source.id.to_be_bytes(), tuple.destination.id.to_be_bytes()];
+        match (tuple.source.address, tuple.destination.address) {
+            // Nearly all, and of a length that is known beforehand.
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                let mut bytes = [0; 13];
+                bytes[..4].copy_from_slice(&source.octets());
+                bytes[4..8].copy_from_slice(&destination.octets());
+                bytes[8..12].copy_from_slice(numbers.as_flattened());
+                bytes[12] = tuple.protocol;
+                self.finish(&bytes)
+            }
+            (source, destination) => {
+                let mut bytes = KeyBytes::default();
+                bytes.address(source);
+                bytes.address(destination);
+                bytes.push(numbers.as_flattened());
+                bytes.push(&[tuple.protocol]);
+                self.finish(&bytes.bytes[..bytes.used])
+            }
+        }
     }
 
     fn hash_source(&self, tuple: &Tuple) -> u64 {
@@ -560,12 +567,13 @@ impl Table {
         bytes.address(tuple.source.address);
         bytes.push(&tuple.source.id.to_be_bytes());
         bytes.push(&[tuple.protocol]);
-        self.finish(&bytes)
+        self.finish(&bytes.bytes[..bytes.used])
     }
 
-    fn finish(&self, bytes: &KeyBytes) -> u64 {
+    #[inline]
+    fn finish(&self, bytes: &[u8]) -> u64 {
         // All at once, which costs no call; the hash is the same as that of pieces.
-        SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(&bytes.bytes[..bytes.used])
+        SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(bytes)
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::events::EventKind;
-use super::proto::{self, ChecksumCheck, Fault, Seen, Verdict};
+use super::proto::{self, ChecksumCheck, Fault, ProtocolState, Seen, Verdict};
 use super::{
-    ConntrackHelper, Counted, CtState, Direction, DropReason, Flow, FlowState, InvalidReason, NatInfo, Reason, Status,
-    Table, TrackContext, Tracked, Tracking, Tuple,
+    ConntrackHelper, Counted, CtState, Direction, DropReason, Expectation, Flow, FlowState, InvalidReason, NatInfo,
+    Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
 };
 use crate::base::Time;
+use crate::base::sync::MutexGuard;
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::ipv4;
 
@@ -137,11 +139,58 @@ impl Table {
         (tuple, hash): (&Tuple, u64),
         seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
     ) -> Result<Reason, Refused> {
-        let (mut state, reason) = self.open(cx, packet, tracking, (tuple, hash), seen)?;
-        tracking.state = Some(state_of(&state, Direction::Original));
-        count(&mut state, Direction::Original, packet);
-        tracking.flow = Some(Arc::new(Flow::new(self.next_serial(), (*tuple, hash), state)));
+        let Opened {
+            reply,
+            expectation,
+            protocol,
+            timeout,
+        } = self.open(cx, packet, (tuple, hash), seen)?;
+        let mut status = Status::default();
+        let (mut mark, mut holds, mut master) = (0, None, None);
+        let helper = match &expectation {
+            Some(expectation) => {
+                status.set(Status::EXPECTED);
+                let mut of_master = expectation.master.lock();
+                mark = of_master.mark;
+                holds = Some(Arc::clone(of_master.held_by.get_or_insert_default()));
+                master = Some(Arc::clone(&expectation.master));
+                expectation.helper
+            }
+            None => self.helper_for(cx, tracking, tuple),
+        };
+        // Written where it stays, and not moved: it is large.
+        let flow = Arc::new(Flow::new(
+            self.next_serial(),
+            (*tuple, hash),
+            FlowState {
+                reply,
+                status,
+                deadline: cx.now,
+                timeout,
+                started: cx.settings.timestamp.then_some(cx.now),
+                mark,
+                counters: cx.settings.acct.then(|| Box::new(counters_of_first(packet))),
+                protocol,
+                nat: NatInfo::default(),
+                helper,
+                helper_data: None,
+                has_expected: false,
+                master,
+                held_by: None,
+                holds,
+                opened_by: cx.packet,
+                answered_by: 0,
+                told: self.events.begin(cx.settings),
+                sequence: None,
+            },
+        ));
+        tracking.flow = Some(flow);
         tracking.direction = Direction::Original;
+        let (state, reason) = match expectation {
+            Some(expectation) => (CtState::Related, Reason::Expected(expectation)),
+            None => (CtState::New, Reason::NewFlow),
+        };
+        tracking.state = Some(state);
         Ok(reason)
     }
 
@@ -161,14 +210,15 @@ impl Table {
         Ok((flow, direction))
     }
 
+    /// Whether the packet may open a flow, and with what.
+    #[inline]
     fn open(
         &self,
         cx: &TrackContext<'_>,
         packet: &Packet,
-        tracking: &Tracking,
         (tuple, hash): (&Tuple, u64),
         seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
-    ) -> Result<(FlowState, Reason), Refused> {
+    ) -> Result<Opened, Refused> {
         let Some(reply) = tuple.inverse() else {
             let why = seen.as_ref().err().copied();
             return Err(refused(&why.unwrap_or_else(|| proto::names_no_flow(packet))));
@@ -185,45 +235,12 @@ impl Table {
         // Seen: only now does the kernel look at flags and checksum, so a packet that an expectation waits for uses it up even if it opens nothing.
         let opened = seen.as_ref().map_err(refused)?.open(cx, tuple);
         let (protocol, timeout) = opened.map_err(|why| Refused::Invalid(InvalidReason::Protocol(why)))?;
-        let mut state = FlowState {
+        Ok(Opened {
             reply,
-            status: Status::default(),
-            deadline: cx.now,
-            timeout,
-            started: cx.settings.timestamp.then_some(cx.now),
-            mark: 0,
-            counters: cx.settings.acct.then(Box::default),
+            expectation,
             protocol,
-            nat: NatInfo::default(),
-            helper: None,
-            helper_data: None,
-            has_expected: false,
-            master: None,
-            held_by: None,
-            holds: None,
-            opened_by: cx.packet,
-            answered_by: 0,
-            told: self.events.begin(cx.settings),
-            sequence: None,
-        };
-        let reason = match expectation {
-            Some(expectation) => {
-                state.status.set(Status::EXPECTED);
-                {
-                    let mut master = expectation.master.lock();
-                    state.mark = master.mark;
-                    state.holds = Some(Arc::clone(master.held_by.get_or_insert_default()));
-                }
-                state.helper = expectation.helper;
-                state.master = Some(Arc::clone(&expectation.master));
-                Reason::Expected(expectation)
-            }
-            None => {
-                state.helper = self.helper_for(cx, tracking, tuple);
-                Reason::NewFlow
-            }
-        };
-        Ok((state, reason))
+            timeout,
+        })
     }
 
     fn helper_for(
@@ -244,13 +261,44 @@ impl Table {
 
     /// The last stage (POSTROUTING and INPUT): the flow that this packet opened enters the table.
     pub fn confirm(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking) -> Result<(), DropReason> {
-        let is_new = self.enter(cx, packet, tracking)?;
+        let Some(flow) = &tracking.flow else {
+            return Ok(());
+        };
+        let entered = self.enter(cx, packet, tracking.direction, (flow, flow.lock()))?;
+        self.entered(cx.now, tracking, entered);
+        Ok(())
+    }
+
+    /// The same in one look at the flow, unless somebody reads the packet or shifts its numbers before: then nothing is done.
+    pub(crate) fn confirm_unread(
+        &self,
+        cx: &TrackContext<'_>,
+        packet: &Packet,
+        tracking: &mut Tracking,
+    ) -> Result<Confirmed, DropReason> {
+        let Some(flow) = &tracking.flow else {
+            return Ok(Confirmed::Done);
+        };
+        let state = flow.lock();
+        let is_shifted = state.status.has(Status::SEQ_ADJUST);
+        if state.helper.is_some() || is_shifted {
+            return Ok(Confirmed::NotRead { is_shifted });
+        }
+        let entered = self.enter(cx, packet, tracking.direction, (flow, state))?;
+        self.entered(cx.now, tracking, entered);
+        Ok(Confirmed::Done)
+    }
+
+    fn entered(&self, now: Time, tracking: &mut Tracking, entered: Entered) {
+        let is_new = matches!(entered, Entered::New);
+        if let Entered::Joined(holder) = entered {
+            tracking.flow = Some(holder);
+        }
         if self.events.heard()
             && let Some(flow) = &tracking.flow
         {
-            self.events.passed(cx.now, flow, is_new);
+            self.events.passed(now, flow, is_new);
         }
-        Ok(())
     }
 
     /// A packet of a flow that is in the table already has got through: who listens hears what has changed.
@@ -260,47 +308,40 @@ impl Table {
         }
     }
 
-    /// True where the packet's flow has entered the table just now.
-    fn enter(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking) -> Result<bool, DropReason> {
-        if tracking.direction == Direction::Reply {
-            return Ok(false);
+    fn enter<'a>(
+        &self,
+        cx: &TrackContext<'_>,
+        packet: &Packet,
+        direction: Direction,
+        (flow, mut state): (&'a Arc<Flow>, MutexGuard<'a, FlowState>),
+    ) -> Result<Entered, DropReason> {
+        if direction == Direction::Reply {
+            return Ok(Entered::Known);
         }
-        let Some(flow) = &tracking.flow else {
-            return Ok(false);
-        };
         loop {
-            let holder = {
-                let mut state = flow.lock();
-                if state.status.has(Status::CONFIRMED) {
-                    return Ok(false);
-                }
-                if state.status.has(Status::DYING) {
-                    return Err(DropReason::FlowDied);
-                }
-                state.status.set(Status::CONFIRMED);
-                let timeout = state.timeout;
-                state.refresh(cx.now, timeout);
-                if let Some(started) = &mut state.started {
-                    *started = cx.now;
-                }
-                match self.insert(flow, &state) {
-                    Ok(()) => {
-                        flow.settle(&state);
-                        return Ok(true);
-                    }
-                    Err(holder) => {
-                        state.status.clear(Status::CONFIRMED);
-                        holder
-                    }
-                }
-            };
-            if holder.lock().is_expired(cx.now) {
-                self.delete(&holder);
-                continue;
+            if state.status.has(Status::CONFIRMED) {
+                return Ok(Entered::Known);
             }
-            self.resolve_clash(flow, &holder, packet)?;
-            tracking.flow = Some(holder);
-            return Ok(false);
+            if state.status.has(Status::DYING) {
+                return Err(DropReason::FlowDied);
+            }
+            state.status.set(Status::CONFIRMED);
+            let timeout = state.timeout;
+            state.refresh(cx.now, timeout);
+            if let Some(started) = &mut state.started {
+                *started = cx.now;
+            }
+            let Err(holder) = self.insert(flow, &state) else {
+                return Ok(Entered::New);
+            };
+            state.status.clear(Status::CONFIRMED);
+            drop(state);
+            if !holder.lock().is_expired(cx.now) {
+                self.resolve_clash(flow, &holder, packet)?;
+                return Ok(Entered::Joined(holder));
+            }
+            self.delete(&holder);
+            state = flow.lock();
         }
     }
 
@@ -316,6 +357,32 @@ impl Table {
         count(&mut theirs, Direction::Original, packet);
         Ok(())
     }
+}
+
+/// What a flow is opened with.
+struct Opened {
+    reply: Tuple,
+    expectation: Option<Arc<Expectation>>,
+    protocol: ProtocolState,
+    timeout: Duration,
+}
+
+/// What the confirmation came to.
+pub(crate) enum Confirmed {
+    Done,
+    /// A helper reads the packet, or its numbers are shifted.
+    NotRead {
+        is_shifted: bool,
+    },
+}
+
+/// How a packet's flow stands in the table.
+enum Entered {
+    /// Since just now.
+    New,
+    Known,
+    /// Another packet's, which opened the same, was there first.
+    Joined(Arc<Flow>),
 }
 
 /// How often one packet may find that its flow has to be opened anew.
@@ -340,6 +407,15 @@ fn state_of(state: &FlowState, direction: Direction) -> CtState {
     } else {
         CtState::New
     }
+}
+
+/// The first packet of a flow counts for it.
+fn counters_of_first(packet: &Packet) -> [Counted; 2] {
+    let first = Counted {
+        packets: 1,
+        bytes: packet.len() as u64,
+    };
+    [first, Counted::default()]
 }
 
 fn count(state: &mut FlowState, direction: Direction, packet: &Packet) {

@@ -11,7 +11,7 @@ use super::reason::{Place, Reason};
 use super::services::EngineServices;
 use super::walk::{Pause, Verdict, Walk, Walked};
 use crate::base::{Family, InterfaceName};
-use crate::conntrack::{CtState, Status, TrackContext, TrackStage, Tracked, Tracking};
+use crate::conntrack::{Confirmed, CtState, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
@@ -399,24 +399,27 @@ impl<O: Observer> Pass<'_, O> {
             self.router.flows.got_through(self.now, flow);
             return Ok(());
         }
-        let (is_read, is_shifted) = {
-            let state = flow.lock();
-            (state.helper.is_some(), state.status.has(Status::SEQ_ADJUST))
+        let confirmed = {
+            let (flows, cx) = (&self.router.flows, self.confirmation());
+            flows.confirm_unread(&cx, &transit.packet, &mut transit.tracking)
         };
-        if is_read || is_shifted {
-            self.read_and_shift(transit, is_shifted)?;
-        }
-        let cx = TrackContext {
+        let Confirmed::NotRead { is_shifted } = confirmed.map_err(Reason::Tracking)? else {
+            return Ok(());
+        };
+        self.read_and_shift(transit, is_shifted)?;
+        let (flows, cx) = (&self.router.flows, self.confirmation());
+        let confirmed = flows.confirm(&cx, &transit.packet, &mut transit.tracking);
+        confirmed.map_err(Reason::Tracking)
+    }
+
+    fn confirmation(&self) -> TrackContext<'_> {
+        TrackContext {
             now: self.now,
             settings: &self.config.conntrack,
             stage: TrackStage::Output,
             helpers: &self.config.helpers,
             packet: self.worker.number,
-        };
-        self.router
-            .flows
-            .confirm(&cx, &transit.packet, &mut transit.tracking)
-            .map_err(Reason::Tracking)
+        }
     }
 
     /// A helper reads the packet, and its numbers are shifted. Seen: the packet whose length the helper changes first is not adjusted itself, not even

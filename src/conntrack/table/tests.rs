@@ -54,7 +54,7 @@ fn tuples_that_differ_in_anything_have_other_hashes() {
             hash: 0,
             source: tuples[0].source,
             protocol: tuples[0].protocol,
-            mappings: Vec::new(),
+            mappings: SmallVec::new(),
         };
         assert_eq!(entry.is_of(it), by_source[at] == by_source[0], "{it:?}");
     }
