@@ -1,7 +1,6 @@
 //! What is done at each stage of a hook.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use super::hooks::{Stage, stages};
 use super::observer::{Event, NatNotAsked, Observer};
@@ -339,17 +338,17 @@ impl<O: Observer> Pass<'_, O> {
         let opens = matches!(transit.tracking.state, Some(CtState::New | CtState::Related));
         let about_another = transit.tracking.state == Some(CtState::Related) && transit.packet.is_icmp();
         if opens && !about_another && !nat::is_done(flow, manip) {
-            let flow = Arc::clone(flow);
             if self.rules(hook, at, Table::Nat, transit)? == Passed::ByQueue {
                 // Nothing is decided of its flow, nor translated here: the next packet that opens it asks again.
                 return Ok(());
             }
-            if !nat::is_done(&flow, manip) {
+            // Where a rule spoke, this leaves it as it is.
+            if let Some(flow) = &transit.tracking.flow {
                 let mut cx = NatContext {
                     now: self.now,
                     random: &mut self.worker.random,
                 };
-                nat::null_binding(&self.router.flows, &mut cx, &flow, manip);
+                nat::null_binding(&self.router.flows, &mut cx, flow, manip);
             }
         } else if O::WATCHING {
             let why = match about_another {

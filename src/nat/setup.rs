@@ -59,18 +59,7 @@ pub(crate) fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, ra
 
 /// What happens at the nat hook when no rule spoke: the flow keeps its addresses, but a source port that another flow holds is changed.
 pub(crate) fn null_binding(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, manip: Manip) {
-    let address = {
-        let state = flow.lock();
-        match manip {
-            Manip::Source => state.reply.destination.address,
-            Manip::Destination => state.reply.source.address,
-        }
-    };
-    let range = NatRange {
-        addresses: Some(AddressRange::single(address)),
-        ..NatRange::default()
-    };
-    setup(table, cx, flow, &range, manip);
+    setup(table, cx, flow, &NatRange::default(), manip);
 }
 
 /// Whether a mapping of this kind has been decided.
