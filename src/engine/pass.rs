@@ -17,7 +17,7 @@ use crate::net::{
     OutputRoute, Suppressed, fragment, from_program, lacks_identification, sanity,
 };
 use crate::packet::{Packet, Sender};
-use crate::rule::Hook;
+use crate::rule::{Hook, WayOut};
 
 mod beside;
 mod held;
@@ -60,8 +60,8 @@ pub(super) struct Transit {
     pub tracking: Tracking,
     /// How its destination was found, once routing has spoken.
     pub delivery: Delivery,
-    /// What its route takes, once it has one that leads out.
-    pub path_mtu: Option<u32>,
+    /// Its route, once it has one that leads out.
+    pub way: Option<WayOut>,
 }
 
 impl<'a, O: Observer> Pass<'a, O> {
@@ -98,7 +98,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                     packet,
                     tracking: Tracking::default(),
                     delivery: Delivery::Unicast,
-                    path_mtu: None,
+                    way: None,
                 };
                 self.inward(&mut transit, None)
             }
@@ -249,7 +249,10 @@ impl<'a, O: Observer> Pass<'a, O> {
             }
         }
         transit.packet.output = Some(route.output);
-        transit.path_mtu = Some(route.mtu);
+        transit.way = Some(WayOut {
+            gateway: route.gateway,
+            mtu: route.mtu,
+        });
         self.forward_from(0, transit, route)
     }
 
@@ -335,7 +338,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             packet,
             tracking,
             delivery: route.delivery,
-            path_mtu: Some(route.mtu),
+            way: Some(way_of(&route)),
         };
         transit.packet.output = Some(route.interface);
         self.outward_from(0, None, &mut transit, route, is_by_program)
@@ -407,7 +410,7 @@ impl<'a, O: Observer> Pass<'a, O> {
                         packet,
                         tracking: transit.tracking.clone(),
                         delivery: transit.delivery,
-                        path_mtu: transit.path_mtu,
+                        way: transit.way,
                     };
                     self.leave(output, &mut piece, forwarding);
                 }
@@ -511,6 +514,14 @@ impl<'a, O: Observer> Pass<'a, O> {
         if O::WATCHING {
             self.observer.see(Event::Unanswered { why });
         }
+    }
+}
+
+/// What targets ask of a route.
+pub(super) fn way_of(route: &OutputRoute) -> WayOut {
+    WayOut {
+        gateway: route.gateway,
+        mtu: route.mtu,
     }
 }
 

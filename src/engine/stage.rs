@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::hooks::{Stage, stages};
 use super::observer::{Event, NatNotAsked, Observer};
-use super::pass::{Pass, Transit};
+use super::pass::{Pass, Transit, way_of};
 use super::queue::{Found, QueuedAt, choose};
 use super::reason::{Place, Reason};
 use super::services::EngineServices;
@@ -89,7 +89,7 @@ impl<O: Observer> Pass<'_, O> {
         let key = OutputKey::of(&transit.packet);
         *route = self.config.net.reroute_output(key).map_err(Reason::NoWay)?;
         transit.delivery = route.delivery;
-        transit.path_mtu = Some(route.mtu);
+        transit.way = Some(way_of(route));
         if O::WATCHING {
             self.observer.see(Event::RoutedOut {
                 route,
@@ -264,7 +264,7 @@ impl<O: Observer> Pass<'_, O> {
             input,
             output,
             now: self.now,
-            path_mtu: transit.path_mtu,
+            way: transit.way,
             worker: self.worker.seat.index,
             stack: &mut self.worker.stack,
         };

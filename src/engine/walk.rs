@@ -12,7 +12,7 @@ use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
     Changes, Context, CopyTo, Hook, Matched, Policy, QueueTo, Rejection, Rule, Services, State, Target, TargetContext,
-    TargetVerdict,
+    TargetVerdict, WayOut,
 };
 
 /// What a walk needs besides the table.
@@ -28,8 +28,7 @@ pub(super) struct Walk<'a> {
     pub input: InterfaceName,
     pub output: InterfaceName,
     pub now: Time,
-    /// Of the packet's route.
-    pub path_mtu: Option<u32>,
+    pub way: Option<WayOut>,
     pub worker: usize,
     /// Where jumps come back to. Kept by the worker, so that a walk allocates nothing.
     pub stack: &'a mut Vec<u32>,
@@ -246,7 +245,7 @@ impl Walk<'_> {
             input: self.input,
             output: self.output,
             now: self.now,
-            path_mtu: self.path_mtu,
+            way: self.way,
             state,
             services: self.services,
         });

@@ -17,7 +17,7 @@ use crate::packet::Packet;
 use crate::rule::{
     Action, Answer, BoundState, Changes, Condition, Context, Count, CountId, Effect, Ends, Hook, HookSet, LogRecord,
     Lowered, Match, Matched, PlainFields, Rule, Selector, Services, StateUse, Table, Target, TargetContext,
-    TargetVerdict,
+    TargetVerdict, WayOut,
 };
 use crate::set::HeldSets;
 use crate::wire::ipv4;
@@ -195,7 +195,9 @@ fn a_target_does_no_more_than_it_says() {
                 input: sight.input,
                 output: sight.output,
                 now: NOW,
-                path_mtu: random.pick(&[None, Some(1500), Some(300), Some(40)]),
+                way: random
+                    .pick(&[None, Some(1500), Some(300), Some(40)])
+                    .map(|mtu| WayOut { gateway: None, mtu }),
                 state: state.as_deref(),
                 services: &mut services,
             });

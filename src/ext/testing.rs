@@ -14,7 +14,7 @@ use crate::net::Net;
 use crate::packet::{End, Packet};
 use crate::rule::{
     BoundState, Context, Hook, HookSet, LogRecord, Match, Matched, Refusal, Scope, Selector, Services, State, Table,
-    Target, TargetContext, TargetVerdict,
+    Target, TargetContext, TargetVerdict, WayOut,
 };
 use crate::set::HeldSets;
 use crate::wire::{checksum, ipv4};
@@ -242,7 +242,7 @@ pub(super) struct Bench {
     pub input: InterfaceName,
     pub output: InterfaceName,
     pub now: Time,
-    pub path_mtu: Option<u32>,
+    pub way: Option<WayOut>,
     pub random: Cell<Random>,
     pub logged: Vec<LogRecord>,
     pub mapped: Vec<(NatRange, Manip)>,
@@ -259,7 +259,7 @@ impl Bench {
             input: InterfaceName::new("lan").unwrap(),
             output: InterfaceName::new("wan").unwrap(),
             now: Time::from_secs(1000),
-            path_mtu: None,
+            way: None,
             random: Cell::new(Random::new(1)),
             logged: Vec::new(),
             mapped: Vec::new(),
@@ -346,7 +346,7 @@ impl Bench {
             input: self.input,
             output: self.output,
             now: self.now,
-            path_mtu: self.path_mtu,
+            way: self.way,
             state: None,
             services: &mut services,
         })

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::base::{InterfaceName, Random, Time};
 use crate::conntrack::{self, Tracking};
@@ -53,6 +54,15 @@ impl Context<'_> {
     }
 }
 
+/// What targets ask of the route that a packet leaves by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WayOut {
+    /// `None` where the destination is a neighbour itself.
+    pub gateway: Option<IpAddr>,
+    /// Bytes that it takes.
+    pub mtu: u32,
+}
+
 /// A target may change the packet and its tracking, and ask the engine for what only it can do.
 pub struct TargetContext<'a> {
     /// To be changed by the edits that keep its checksums right.
@@ -73,8 +83,8 @@ pub struct TargetContext<'a> {
     pub output: InterfaceName,
     /// When the packet came.
     pub now: Time,
-    /// Bytes that the packet's route takes; `None` where it has no route yet.
-    pub path_mtu: Option<u32>,
+    /// `None` where the packet has no route yet that leads out.
+    pub way: Option<WayOut>,
     /// What [`Target::state`](super::Target::state) made for this rule; `None` where it made nothing.
     pub state: Option<&'a State>,
     /// What only the engine can do.

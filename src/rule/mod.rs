@@ -11,7 +11,7 @@ mod selector;
 mod shared;
 mod table;
 
-pub use context::{Context, LogRecord, Rejection, Services, TargetContext};
+pub use context::{Context, LogRecord, Rejection, Services, TargetContext, WayOut};
 pub use effect::{Changes, Effect, Ends, StateUse};
 pub use extension::{CopyTo, DynEq, Errno, Match, Matched, QueueTo, Refusal, Scope, State, Target, TargetVerdict};
 pub use lower::{Answer, Condition, Field, Lowered, PlainFields};

@@ -21,7 +21,7 @@ impl<O: Observer> Pass<'_, O> {
             packet: transit.packet.clone(),
             tracking: transit.tracking.clone(),
             delivery: transit.delivery,
-            path_mtu: transit.path_mtu,
+            way: transit.way,
         };
         match self.postrouting_of_copy(0, copy, interface) {
             // It was stopped, or waits.

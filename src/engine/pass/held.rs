@@ -40,7 +40,7 @@ impl<O: Observer> Pass<'_, O> {
             packet: transit.packet.take(),
             tracking: std::mem::take(&mut transit.tracking),
             delivery: transit.delivery,
-            path_mtu: transit.path_mtu,
+            way: transit.way,
         };
         let state = held.tracking.state;
         self.router.queues.put(Held {

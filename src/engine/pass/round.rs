@@ -36,7 +36,7 @@ impl<O: Observer> Pass<'_, O> {
             packet,
             tracking,
             delivery: Delivery::Unicast,
-            path_mtu: None,
+            way: None,
         };
         let Transit { packet, tracking, .. } = &mut transit;
         self.loops += 1;

@@ -174,7 +174,7 @@ fn a_queue_that_was_opened_again_gets_nothing_from_before() {
             packet,
             tracking: Tracking::default(),
             delivery: Delivery::Local,
-            path_mtu: None,
+            way: None,
         },
         onward: Onward::Deliver,
         number: 1,

@@ -318,7 +318,7 @@ fn a_walk_within_a_walk_comes_back_to_its_own_jumps_only() {
             input: InterfaceName::default(),
             output: InterfaceName::default(),
             now: Time::ZERO,
-            path_mtu: None,
+            way: None,
             worker: 0,
             stack: &mut stack,
         };

@@ -10,7 +10,6 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::option::{Opt, Read};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::nat::{Manip, NatRange};
-use crate::net::{InputRoute, OutputKey};
 use crate::rule::{Hook, Table, TargetContext};
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
@@ -59,23 +58,8 @@ fn outgoing_address(cx: &mut TargetContext<'_>) -> Address {
 
 /// The gateway if there is one: of several addresses of the interface the one in its network is taken.
 fn next_hop(cx: &TargetContext<'_>) -> IpAddr {
-    let destination = cx.packet.destination();
-    let gateway = match cx.packet.input {
-        // By its own way, which rules for its source or its interface may have chosen.
-        Some(_) => match cx.net.route_input(cx.packet) {
-            InputRoute::Forward(way) => way.gateway,
-            _ => None,
-        },
-        None => {
-            let route = cx.net.route_output(OutputKey {
-                source: None,
-                interface: cx.packet.output,
-                ..OutputKey::of(cx.packet)
-            });
-            route.ok().and_then(|route| route.gateway)
-        }
-    };
-    gateway.unwrap_or(destination)
+    let gateway = cx.way.and_then(|way| way.gateway);
+    gateway.unwrap_or(cx.packet.destination())
 }
 
 const SAMPLES: Samples = Samples {

@@ -90,7 +90,7 @@ fn path_mtu(cx: &TargetContext<'_>) -> u32 {
         tos: 0,
     });
     let back = back.map_or(u32::MAX, |route| route.mtu);
-    cx.path_mtu.unwrap_or(u32::MAX).min(back).min(LARGEST_MTU)
+    cx.way.map_or(u32::MAX, |it| it.mtu).min(back).min(LARGEST_MTU)
 }
 
 /// More the kernel takes of no device (`lo` has 65536).
@@ -310,7 +310,7 @@ mod tests {
     use super::*;
     use crate::ext::matches;
     use crate::ext::testing::{ANY, Bench, P, TCP, UDP, ip, placed_behind, read_match, read_target, tcp, udp};
-    use crate::rule::Table;
+    use crate::rule::{Table, WayOut};
 
     #[test]
     fn places() {
@@ -391,7 +391,7 @@ mod tests {
             ),
         ] {
             let (mut bench, ..) = Bench::with_addresses();
-            bench.path_mtu = path;
+            bench.way = path.map(|mtu| WayOut { gateway: None, mtu });
             let made = read_target(&SPEC, TCP, typed).unwrap();
             let mut packet = tcp(1000, 80, 2, options);
             let before = packet.clone();
@@ -410,7 +410,7 @@ mod tests {
         let (mut bench, ..) = Bench::with_addresses();
         let made = read_target(&SPEC, TCP, "--clamp-mss-to-pmtu").unwrap();
         for (mtu, verdict) in [(40, TargetVerdict::Drop), (41, TargetVerdict::Continue)] {
-            bench.path_mtu = Some(mtu);
+            bench.way = Some(WayOut { gateway: None, mtu });
             assert_eq!(bench.apply(made.as_ref(), &mut tcp(1, 2, 2, &[])), verdict);
         }
         assert_eq!(
