@@ -557,3 +557,108 @@ fn with_count(rule: &Rule, count: Count) -> Arc<Rule> {
 fn is_reserved(name: &str) -> bool {
     matches!(name, "ACCEPT" | "DROP" | "QUEUE" | "RETURN")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::Selector;
+
+    /// No table has a rule.
+    struct Empty;
+
+    impl Tables for Empty {
+        fn open(&mut self, family: Family, table: Table) -> TableRules {
+            TableRules::new(family, table)
+        }
+
+        fn existing(&self, _: Family) -> Vec<Table> {
+            Vec::new()
+        }
+
+        fn counters(&self, _: Family, _: Table) -> Counted {
+            Box::new(HashMap::new)
+        }
+
+        fn replace(&mut self, _: TableRules) -> Result<(), Refusal> {
+            Ok(())
+        }
+    }
+
+    fn rule(action: Action) -> Arc<Rule> {
+        Arc::new(Rule {
+            id: CountId::fresh(),
+            count: Count::Keep,
+            selector: Selector::any(Family::V4),
+            matches: Vec::new(),
+            action,
+        })
+    }
+
+    /// Whoever edits a table by a program is told, as who types is: nothing of what is not there is taken for something, and nothing panics.
+    #[test]
+    fn what_is_not_there_is_refused() {
+        let mut session = Session::open(&mut Empty, Family::V4, Table::Filter);
+        session.add_chain("called").unwrap();
+        session.add_chain("full").unwrap();
+        session
+            .insert_rule("INPUT", 0, rule(Action::Jump("called".to_owned())))
+            .unwrap();
+        session.insert_rule("full", 0, rule(Action::Accept)).unwrap();
+        let accept = || rule(Action::Accept);
+        type Change<'a> = &'a dyn Fn(&mut Session) -> Result<(), Denial>;
+        let changes: &[(&str, Change<'_>, Denial)] = &[
+            ("rule 0", &|it| it.zero_rule("INPUT", 0), Denial::CounterTooBig),
+            ("rule 2", &|it| it.zero_rule("INPUT", 2), Denial::CounterTooBig),
+            ("zero none", &|it| it.zero("none"), Denial::NoSuchName),
+            (
+                "insert",
+                &|it| it.insert_rule("INPUT", 2, accept()),
+                Denial::InsertionTooBig,
+            ),
+            (
+                "insert into none",
+                &|it| it.insert_rule("none", 0, accept()),
+                Denial::NoSuchName,
+            ),
+            (
+                "replace",
+                &|it| it.replace_rule("INPUT", 1, accept()),
+                Denial::ReplacementTooBig,
+            ),
+            ("remove", &|it| it.remove_rule("INPUT", 1), Denial::DeletionTooBig),
+            ("add", &|it| it.add_chain("called"), Denial::ChainExists),
+            ("add a verdict", &|it| it.add_chain("DROP"), Denial::ChainExists),
+            ("rename", &|it| it.rename_chain("full", "called"), Denial::FileExists),
+            ("rename none", &|it| it.rename_chain("none", "new"), Denial::NoSuchName),
+            (
+                "rename built-in",
+                &|it| it.rename_chain("INPUT", "new"),
+                Denial::NoSuchName,
+            ),
+            (
+                "rename long",
+                &|it| it.rename_chain("full", &"n".repeat(32)),
+                Denial::Invalid,
+            ),
+            ("delete none", &|it| it.delete_chain("none"), Denial::NoSuchName),
+            ("delete built-in", &|it| it.delete_chain("INPUT"), Denial::Invalid),
+            (
+                "delete called",
+                &|it| it.delete_chain("called"),
+                Denial::StillReferenced,
+            ),
+            ("delete full", &|it| it.delete_chain("full"), Denial::NotEmpty),
+            (
+                "policy of a user's",
+                &|it| it.set_policy("full", None, None),
+                Denial::NotBuiltIn,
+            ),
+            ("no policy", &|it| it.set_policy("INPUT", None, None), Denial::BadPolicy),
+        ];
+        for (what, change, denial) in changes {
+            assert_eq!(change(&mut session).as_ref(), Err(denial), "{what}");
+        }
+        let rules: usize = session.chains().map(OpenChain::length).sum();
+        assert_eq!((session.chains().count(), rules), (5, 2));
+    }
+}
