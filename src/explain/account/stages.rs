@@ -1,0 +1,196 @@
+//! What the stages between the tables made of a packet, in words: tracking, routing, NAT, helpers.
+
+use super::Told;
+use crate::base::InterfaceId;
+use crate::conntrack::{self, CtState, Direction, Tracked, Tuple};
+use crate::engine::Config;
+use crate::explain::describe;
+use crate::explain::story::{Story, TrackedAs};
+use crate::helper::{Heard, HeardWhat};
+use crate::nat::Manip;
+use crate::net::{DropReason, InputRoute, LookedUp, OutputKey, OutputRoute};
+use crate::packet::Packet;
+
+pub(super) fn tracked(tracking: &TrackedAs) -> String {
+    let reason = match &tracking.made {
+        Tracked::Drop(reason) => return format!("dropped: {reason}"),
+        Tracked::Accept(reason) => reason,
+    };
+    match reason {
+        conntrack::Reason::AlreadyTracked => match tracking.state {
+            Some(CtState::Untracked) => "a rule said not to track it".to_owned(),
+            Some(CtState::Related) => "it goes with the flow of the packet it is about".to_owned(),
+            _ => "it was tracked before".to_owned(),
+        },
+        conntrack::Reason::KnownFlow => match tracking.direction {
+            Direction::Original => "of a known flow, in its original direction".to_owned(),
+            Direction::Reply => "of a known flow, in its reply direction".to_owned(),
+        },
+        conntrack::Reason::Ignored(reason) => format!("of a known flow, which stays as it is: {reason}"),
+        conntrack::Reason::EndsFlow => "it ends its flow: a reset before any answer".to_owned(),
+        conntrack::Reason::NewFlow => "it opens a flow".to_owned(),
+        conntrack::Reason::Expected(expectation) => {
+            format!("it opens a flow that helper {} announced", expectation.made_by.name)
+        }
+        conntrack::Reason::ErrorOf => "an ICMP error about a packet of a known flow".to_owned(),
+        conntrack::Reason::Invalid(reason) => reason.to_string(),
+    }
+}
+
+/// Which packets opened and answered the flow, where others did.
+pub(super) fn history(number: u64, tracking: &TrackedAs) -> Option<String> {
+    if !matches!(
+        tracking.made,
+        Tracked::Accept(
+            conntrack::Reason::KnownFlow
+                | conntrack::Reason::Ignored(_)
+                | conntrack::Reason::EndsFlow
+                | conntrack::Reason::ErrorOf
+        )
+    ) {
+        return None;
+    }
+    match tracking.opened_and_answered_by? {
+        (0, _) => None,
+        (opened, 0) => Some(format!("opened by packet {opened}, not answered yet")),
+        (opened, answered) if answered == number => {
+            Some(format!("opened by packet {opened}; this is the first answer"))
+        }
+        (opened, answered) => Some(format!("opened by packet {opened}, answered since packet {answered}")),
+    }
+}
+
+pub(super) fn routed(story: &Story, decision: &InputRoute, packet: &Packet) -> Told {
+    let net = story.config.as_ref().map(|config| &config.net);
+    let name = |id| net.map_or_else(String::new, |net| net.interface(id).name.to_string());
+    let way = match decision {
+        InputRoute::Local => "to the router itself".to_owned(),
+        InputRoute::Broadcast => "to the router itself, by a broadcast address".to_owned(),
+        InputRoute::Multicast => "to the router itself, by a multicast group".to_owned(),
+        InputRoute::Forward(way) => out_by(&name(way.output), way.gateway),
+        InputRoute::Error { reason, .. } | InputRoute::Drop(reason) => reason.to_string(),
+    };
+    let towards = match decision {
+        InputRoute::Forward(way) => way.source_route,
+        _ => None,
+    };
+    let by_route = match decision {
+        InputRoute::Error { reason, .. } | InputRoute::Drop(reason) => matches!(
+            reason,
+            DropReason::Unreachable | DropReason::Prohibited | DropReason::Blackhole
+        ),
+        // What comes round keeps the route that it left by.
+        _ => packet.input != Some(InterfaceId::LOOPBACK),
+    };
+    let asked = net.filter(|_| by_route);
+    let found = asked.map(|net| net.looked_up_input(packet, towards.unwrap_or(packet.destination())));
+    route(story.config.as_deref(), way, found, false)
+}
+
+pub(super) fn routed_out(story: &Story, way: &OutputRoute, key: &OutputKey, again: bool) -> Told {
+    let net = story.config.as_ref().map(|config| &config.net);
+    let name = net.map_or_else(String::new, |net| net.interface(way.interface).name.to_string());
+    let found = net.map(|net| net.looked_up_output(key));
+    let text = match way.interface {
+        InterfaceId::LOOPBACK => "to the router itself, by lo".to_owned(),
+        _ => out_by(&name, way.gateway),
+    };
+    route(story.config.as_deref(), text, found, again)
+}
+
+fn out_by(name: &str, gateway: Option<std::net::IpAddr>) -> String {
+    match gateway {
+        Some(gateway) => format!("out by {name}, via {gateway}"),
+        None => format!("out by {name}, to a neighbour there"),
+    }
+}
+
+fn route(config: Option<&Config>, way: String, found: Option<LookedUp<'_>>, again: bool) -> Told {
+    let (route, rule) = match (config, found) {
+        (Some(config), Some(found)) => (
+            found.route.map(|route| config.net.route_text(route)),
+            found.rule.map(|rule| config.net.rule_text(&rule)),
+        ),
+        _ => (None, None),
+    };
+    Told::Route {
+        way,
+        route,
+        rule,
+        again,
+    }
+}
+
+pub(super) fn manip_name(manip: Manip) -> &'static str {
+    match manip {
+        Manip::Source => "source",
+        Manip::Destination => "destination",
+    }
+}
+
+/// The ends of a packet, and of the one it quotes.
+pub(super) fn translated(bytes: &[u8]) -> String {
+    let Ok(packet) = Packet::parse(bytes.to_vec()) else {
+        return describe::brief(bytes);
+    };
+    match packet.icmpv4() {
+        Some(icmp) if crate::wire::icmpv4::kind::is_error(icmp.kind()) => {
+            format!(
+                "{} (quoting {})",
+                describe::ends(&packet),
+                describe::brief(icmp.payload())
+            )
+        }
+        Some(icmp) => format!("{} id {}", describe::ends(&packet), icmp.identifier()),
+        None => describe::ends(&packet),
+    }
+}
+
+pub(super) fn helped(heard: &Heard, before: &[u8], after: &[u8]) -> Told {
+    let said = payload_text(before);
+    let what = match &heard.what {
+        HeardWhat::TooEarly => "reads nothing before the flow is answered".to_owned(),
+        HeardWhat::NoData => "no data to read".to_owned(),
+        HeardWhat::NotAtALine => "not read: it is not known that a line begins here".to_owned(),
+        HeardWhat::NoCommand => format!("read {said}: nothing that opens a flow"),
+        HeardWhat::NamesAnother(address) => {
+            format!("read {said}: it names {address}, which is not its sender, so nothing is expected")
+        }
+        HeardWhat::Announced { expected, instead_of } => {
+            let mut text = format!("read {said}: a flow {} is expected", expectation(expected));
+            if let Some(port) = instead_of {
+                text.push_str(&format!(" (port {port} was taken)"));
+            }
+            text
+        }
+    };
+    let rewritten = (payload(before) != payload(after)).then(|| payload_text(after));
+    Told::Helper {
+        helper: heard.helper.to_owned(),
+        heard: what,
+        rewritten,
+    }
+}
+
+fn expectation(tuple: &Tuple) -> String {
+    let (source, destination) = (tuple.source, tuple.destination);
+    let from = match source.id {
+        0 => source.address.to_string(),
+        id => format!("{}:{id}", source.address),
+    };
+    let name = describe::protocol_name(tuple.protocol);
+    format!("{name} {from} > {}:{}", destination.address, destination.id)
+}
+
+fn payload(bytes: &[u8]) -> Option<Vec<u8>> {
+    let packet = Packet::parse(bytes.to_vec()).ok()?;
+    match (packet.tcp(), packet.udp()) {
+        (Some(tcp), _) => Some(tcp.payload().to_vec()),
+        (_, Some(udp)) => Some(udp.payload().to_vec()),
+        _ => None,
+    }
+}
+
+fn payload_text(bytes: &[u8]) -> String {
+    describe::quoted(&payload(bytes).unwrap_or_default())
+}
