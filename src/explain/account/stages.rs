@@ -3,7 +3,7 @@
 use super::Told;
 use crate::base::InterfaceId;
 use crate::conntrack::{self, CtState, Direction, Tracked, Tuple};
-use crate::engine::Config;
+use crate::engine::{Config, NatNotAsked};
 use crate::explain::describe;
 use crate::explain::story::{Story, TrackedAs};
 use crate::helper::{Heard, HeardWhat};
@@ -11,7 +11,18 @@ use crate::nat::Manip;
 use crate::net::{DropReason, InputRoute, LookedUp, OutputKey, OutputRoute};
 use crate::packet::Packet;
 
-pub(super) fn tracked(tracking: &TrackedAs) -> String {
+pub(super) fn tracked(number: u64, tracking: &TrackedAs) -> Told {
+    Told::Conntrack {
+        state: match &tracking.made {
+            Tracked::Drop(_) => None,
+            Tracked::Accept(_) => tracking.state.map(|state| state.name().to_owned()),
+        },
+        reason: tracked_because(tracking),
+        history: history(number, tracking),
+    }
+}
+
+fn tracked_because(tracking: &TrackedAs) -> String {
     let reason = match &tracking.made {
         Tracked::Drop(reason) => return format!("dropped: {reason}"),
         Tracked::Accept(reason) => reason,
@@ -38,7 +49,7 @@ pub(super) fn tracked(tracking: &TrackedAs) -> String {
 }
 
 /// Which packets opened and answered the flow, where others did.
-pub(super) fn history(number: u64, tracking: &TrackedAs) -> Option<String> {
+fn history(number: u64, tracking: &TrackedAs) -> Option<String> {
     if !matches!(
         tracking.made,
         Tracked::Accept(
@@ -121,15 +132,35 @@ fn route(config: Option<&Config>, way: String, found: Option<LookedUp<'_>>, agai
     }
 }
 
-pub(super) fn manip_name(manip: Manip) -> &'static str {
+pub(super) fn nat_not_asked(manip: Manip, why: NatNotAsked) -> Told {
+    let reason = match why {
+        NatNotAsked::NoFlow => "the packet has no flow to translate",
+        NatNotAsked::Decided => "the mapping of its flow stands",
+        NatNotAsked::AboutAnother => "an error follows the flow that it is about",
+    };
+    Told::NatNotAsked {
+        nat: manip_name(manip).to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn manip_name(manip: Manip) -> &'static str {
     match manip {
         Manip::Source => "source",
         Manip::Destination => "destination",
     }
 }
 
+pub(super) fn translated(manip: Manip, before: &[u8], after: &[u8]) -> Told {
+    Told::Nat {
+        nat: manip_name(manip).to_owned(),
+        before: all_ends(before),
+        after: all_ends(after),
+    }
+}
+
 /// The ends of a packet, and of the one it quotes.
-pub(super) fn translated(bytes: &[u8]) -> String {
+fn all_ends(bytes: &[u8]) -> String {
     let Ok(packet) = Packet::parse(bytes.to_vec()) else {
         return describe::brief(bytes);
     };

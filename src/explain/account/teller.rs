@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use super::stages::{helped, history, manip_name, routed, routed_out, tracked, translated};
-use super::{Told, rule_text};
-use crate::conntrack::Tracked;
-use crate::engine::{LiveTable, NatNotAsked, Reason};
+use super::{Told, rule_text, stages};
+use crate::engine::{LiveTable, Reason};
 use crate::explain::describe;
-use crate::explain::story::{Detail, Step, Story};
+use crate::explain::story::{Detail, Span, Step, Story};
 use crate::rule::{Action, Hook, Policy};
 
 pub(super) fn tell(story: &Story, detail: Detail) -> Vec<Told> {
@@ -85,183 +83,215 @@ impl<'a> Teller<'a> {
         }
     }
 
+    /// What is told of a step. The walk of a table is followed on the way, so steps come in order.
     pub(in crate::explain) fn tell(&mut self, at: usize, step: &Step) -> Option<Told> {
-        let line = |span| describe::line(self.story.bytes(span));
-        Some(match step {
-            Step::Arrived { interface, packet } => Told::Arrived {
+        match step {
+            Step::Arrived { interface, packet } => Some(Told::Arrived {
                 interface: interface.map(|name| name.to_string()),
-                packet: line(*packet),
-            },
-            Step::Reassembled(packet) => Told::Reassembled { packet: line(*packet) },
-            Step::Own(packet) => {
-                let chains = std::mem::take(&mut self.chains);
-                self.outer.push((self.hook, self.table, chains, self.is_cut));
-                Told::RouterSends { packet: line(*packet) }
-            }
-            Step::Hook(hook) => {
-                self.hook = Some(*hook);
-                Told::Hook {
-                    hook: hook.chain().to_owned(),
-                }
-            }
-            Step::Table(walked) => {
-                self.chains.clear();
-                self.is_cut = false;
-                self.table = self.story.tables.get(*walked as usize).map(AsRef::as_ref);
-                let table = self.table?;
-                let chain = self.hook.and_then(|hook| table.rules().chain(hook.chain()));
-                Told::Table {
-                    table: table.rules().table.name().to_owned(),
-                    rules: chain.map_or(0, |chain| chain.rules.len()),
-                }
-            }
-            Step::Failed { .. } if self.detail == Detail::Short => return None,
-            Step::Failed { step: of, .. } => {
-                let mut why = String::new();
-                self.why(step, &mut why);
-                rule(self.table?, *of, self.chains.len(), Err(why))?
-            }
-            Step::Matched { step } => {
-                let table = self.table?;
-                let decides = self.story.ends(at, table);
-                let told = rule(table, *step, self.chains.len(), Ok(decides))?;
-                if !self.is_cut
-                    && let Some(rule) = table.rule(*step)
-                    && matches!(rule.action, Action::Jump(_) | Action::Goto(_))
-                {
-                    self.chains.push(Arc::clone(table.chain_and_number(*step).0));
-                }
-                told
-            }
-            Step::Continued { from, to } if from != to => Told::Marked {
-                depth: self.chains.len(),
+                packet: self.line(*packet),
+            }),
+            Step::Reassembled(packet) => Some(Told::Reassembled {
+                packet: self.line(*packet),
+            }),
+            Step::Own(packet) => Some(self.own_begins(*packet)),
+            Step::OwnDone => self.own_is_done(at),
+            Step::Copied(packet) => Some(Told::Copied {
+                packet: self.line(*packet),
+            }),
+            Step::CopyDone => Some(Told::CopyDone),
+
+            Step::Hook(hook) => Some(self.hook_begins(*hook)),
+            Step::Table(walked) => self.table_begins(*walked),
+            Step::Failed { step: rule, .. } => self.rule_failed(step, *rule),
+            Step::Matched { step } => self.rule_matched(at, *step),
+            Step::Continued { from, to } => (from != to).then(|| Told::Marked {
+                depth: self.depth(),
                 from: *from,
                 to: *to,
-            },
-            Step::Continued { .. } => return None,
-            Step::FlowMarked { from, to } => Told::FlowMarked {
-                depth: self.chains.len(),
+            }),
+            Step::FlowMarked { from, to } => Some(Told::FlowMarked {
+                depth: self.depth(),
                 from: *from,
                 to: *to,
-            },
-            Step::Edited(text) => Told::Edited {
-                depth: self.chains.len(),
+            }),
+            Step::Edited(text) => Some(Told::Edited {
+                depth: self.depth(),
                 text: text.to_string(),
-            },
-            Step::Policy { step } => {
-                let table = self.table?;
-                let chain = table.chain_and_number(*step).0.to_string();
-                Told::Policy {
-                    table: table.rules().table.name().to_owned(),
-                    policy: policy(table, &chain).name().to_owned(),
-                    chain,
-                }
-            }
-            Step::Returned { step } => {
-                let table = self.table?;
-                let chain = table.chain_and_number(*step).0.to_string();
-                while let Some(left) = self.chains.pop() {
-                    if *left == *chain {
-                        break;
-                    }
-                }
-                Told::Returned {
-                    chain,
-                    depth: self.chains.len(),
-                }
-            }
-            Step::Cut(left_out) => {
-                self.chains.clear();
-                self.is_cut = true;
-                Told::Cut { left_out: *left_out }
-            }
-            Step::Tracked(tracked_as) => Told::Conntrack {
-                state: match &tracked_as.made {
-                    Tracked::Drop(_) => None,
-                    Tracked::Accept(_) => tracked_as.state.map(|state| state.name().to_owned()),
-                },
-                reason: tracked(tracked_as),
-                history: history(self.story.number, tracked_as),
-            },
-            Step::Routed(routed_so) => routed(self.story, &routed_so.0, &routed_so.1),
-            Step::RoutedOut(out) => routed_out(self.story, &out.0, &out.1, false),
-            Step::RoutedAgain(out) => routed_out(self.story, &out.0, &out.1, true),
-            Step::NatNotAsked { manip, why } => Told::NatNotAsked {
-                nat: manip_name(*manip).to_owned(),
-                reason: match why {
-                    NatNotAsked::NoFlow => "the packet has no flow to translate",
-                    NatNotAsked::Decided => "the mapping of its flow stands",
-                    NatNotAsked::AboutAnother => "an error follows the flow that it is about",
-                }
-                .to_owned(),
-            },
-            Step::Translated { manip, before, after } => Told::Nat {
-                nat: manip_name(*manip).to_owned(),
-                before: translated(self.story.bytes(*before)),
-                after: translated(self.story.bytes(*after)),
-            },
-            Step::Helped { heard, before, after } => helped(heard, self.story.bytes(*before), self.story.bytes(*after)),
-            Step::Logged(None) => return None,
-            Step::Logged(Some(record)) => Told::Log {
+            }),
+            Step::Logged(record) => record.as_ref().map(|record| Told::Log {
                 level: record.level,
-                depth: self.chains.len(),
+                depth: self.depth(),
                 text: record.text.clone(),
-            },
-            Step::Sent { interface, packet } => Told::Sent {
-                interface: interface.to_string(),
-                packet: line(*packet),
-            },
-            Step::Delivered(packet) => Told::Delivered { packet: line(*packet) },
-            Step::OwnDone => {
-                if let Some(outer) = self.outer.pop() {
-                    (self.hook, self.table, self.chains, self.is_cut) = outer;
-                }
-                match self.story.steps.get(at + 1) {
-                    Some(Step::Hook(_) | Step::Routed(_)) => Told::GoesOn,
-                    // Sent beside, in the middle of a walk.
-                    Some(Step::Failed { .. } | Step::Matched { .. } | Step::Policy { .. } | Step::Returned { .. }) => {
-                        Told::GoesOn
-                    }
-                    _ => return None,
-                }
+            }),
+            Step::Policy { step } => self.policy_decided(*step),
+            Step::Returned { step } => self.chain_returned(*step),
+            Step::Cut(left_out) => Some(self.steps_are_left_out(*left_out)),
+
+            Step::Tracked(tracked_as) => Some(stages::tracked(self.story.number, tracked_as)),
+            Step::Routed(routed) => Some(stages::routed(self.story, &routed.0, &routed.1)),
+            Step::RoutedOut(out) => Some(stages::routed_out(self.story, &out.0, &out.1, false)),
+            Step::RoutedAgain(out) => Some(stages::routed_out(self.story, &out.0, &out.1, true)),
+            Step::NatNotAsked { manip, why } => Some(stages::nat_not_asked(*manip, *why)),
+            Step::Translated { manip, before, after } => {
+                let (before, after) = (self.story.bytes(*before), self.story.bytes(*after));
+                Some(stages::translated(*manip, before, after))
             }
-            Step::Copied(packet) => Told::Copied { packet: line(*packet) },
-            Step::CopyDone => Told::CopyDone,
+            Step::Helped { heard, before, after } => {
+                let (before, after) = (self.story.bytes(*before), self.story.bytes(*after));
+                Some(stages::helped(heard, before, after))
+            }
+
+            Step::Sent { interface, packet } => Some(Told::Sent {
+                interface: interface.to_string(),
+                packet: self.line(*packet),
+            }),
+            Step::Delivered(packet) => Some(Told::Delivered {
+                packet: self.line(*packet),
+            }),
             Step::Resumed {
                 queue,
                 kind,
                 mark,
                 bytes,
-            } => Told::Resumed {
+            } => Some(Told::Resumed {
                 queue: *queue,
                 verdict: kind.name().to_owned(),
                 mark: *mark,
-                packet: bytes.map(line),
-            },
-            Step::Unanswered(why) => Told::Unanswered {
+                packet: bytes.map(|packet| self.line(packet)),
+            }),
+            Step::Unanswered(why) => Some(Told::Unanswered {
                 reason: why.to_string(),
-            },
-            Step::Stopped(reason) => {
-                let how = match reason.as_ref() {
-                    Reason::HeldFragment | Reason::Held { .. } => "held",
-                    Reason::Queued(_) => "queued",
-                    Reason::Rejected { .. } => "rejected",
-                    _ => "dropped",
-                };
-                Told::Stopped {
-                    how: how.to_owned(),
-                    reason: without_verb(&reason.to_string()).to_owned(),
-                    by_rules: matches!(
-                        reason.as_ref(),
-                        Reason::Rule(_)
-                            | Reason::Policy(_)
-                            | Reason::Rejected { .. }
-                            | Reason::Queued(_)
-                            | Reason::Held { .. }
-                    ),
-                }
-            }
+            }),
+            Step::Stopped(reason) => Some(stopped(reason)),
+        }
+    }
+
+    fn line(&self, packet: Span) -> String {
+        describe::line(self.story.bytes(packet))
+    }
+
+    /// How many jumps deep the walk stands.
+    fn depth(&self) -> usize {
+        self.chains.len()
+    }
+
+    /// The walk at hand waits until the router's own packet is done.
+    fn own_begins(&mut self, packet: Span) -> Told {
+        let chains = std::mem::take(&mut self.chains);
+        self.outer.push((self.hook, self.table, chains, self.is_cut));
+        Told::RouterSends {
+            packet: self.line(packet),
+        }
+    }
+
+    /// Back to the packet that it was sent beside, or because of; told where something of that follows.
+    fn own_is_done(&mut self, at: usize) -> Option<Told> {
+        if let Some(outer) = self.outer.pop() {
+            (self.hook, self.table, self.chains, self.is_cut) = outer;
+        }
+        let goes_on = matches!(
+            self.story.steps.get(at + 1),
+            Some(
+                Step::Hook(_)
+                    | Step::Routed(_)
+                    // Sent beside, in the middle of a walk.
+                    | Step::Failed { .. }
+                    | Step::Matched { .. }
+                    | Step::Policy { .. }
+                    | Step::Returned { .. }
+            )
+        );
+        goes_on.then_some(Told::GoesOn)
+    }
+
+    fn hook_begins(&mut self, hook: Hook) -> Told {
+        self.hook = Some(hook);
+        Told::Hook {
+            hook: hook.chain().to_owned(),
+        }
+    }
+
+    fn table_begins(&mut self, walked: u32) -> Option<Told> {
+        self.chains.clear();
+        self.is_cut = false;
+        self.table = self.story.tables.get(walked as usize).map(AsRef::as_ref);
+        let table = self.table?;
+        let chain = self.hook.and_then(|hook| table.rules().chain(hook.chain()));
+        Some(Told::Table {
+            table: table.rules().table.name().to_owned(),
+            rules: chain.map_or(0, |chain| chain.rules.len()),
         })
+    }
+
+    fn rule_failed(&self, step: &Step, at: u32) -> Option<Told> {
+        if self.detail == Detail::Short {
+            return None;
+        }
+        let mut why = String::new();
+        self.why(step, &mut why);
+        rule(self.table?, at, self.depth(), Err(why))
+    }
+
+    /// Told where it stands; a jump leads deeper from there.
+    fn rule_matched(&mut self, at: usize, step: u32) -> Option<Told> {
+        let table = self.table?;
+        let decides = self.story.ends(at, table);
+        let told = rule(table, step, self.depth(), Ok(decides))?;
+        if !self.is_cut
+            && let Some(rule) = table.rule(step)
+            && matches!(rule.action, Action::Jump(_) | Action::Goto(_))
+        {
+            self.chains.push(Arc::clone(table.chain_and_number(step).0));
+        }
+        Some(told)
+    }
+
+    fn policy_decided(&self, step: u32) -> Option<Told> {
+        let table = self.table?;
+        let chain = table.chain_and_number(step).0.to_string();
+        Some(Told::Policy {
+            table: table.rules().table.name().to_owned(),
+            policy: policy(table, &chain).name().to_owned(),
+            chain,
+        })
+    }
+
+    fn chain_returned(&mut self, step: u32) -> Option<Told> {
+        let chain = self.table?.chain_and_number(step).0.to_string();
+        while let Some(left) = self.chains.pop() {
+            if *left == *chain {
+                break;
+            }
+        }
+        Some(Told::Returned {
+            chain,
+            depth: self.depth(),
+        })
+    }
+
+    /// From here on of this walk it is not known how deep a rule stands.
+    fn steps_are_left_out(&mut self, left_out: u64) -> Told {
+        self.chains.clear();
+        self.is_cut = true;
+        Told::Cut { left_out }
+    }
+}
+
+fn stopped(reason: &Reason) -> Told {
+    let how = match reason {
+        Reason::HeldFragment | Reason::Held { .. } => "held",
+        Reason::Queued(_) => "queued",
+        Reason::Rejected { .. } => "rejected",
+        _ => "dropped",
+    };
+    let by_rules = matches!(
+        reason,
+        Reason::Rule(_) | Reason::Policy(_) | Reason::Rejected { .. } | Reason::Queued(_) | Reason::Held { .. }
+    );
+    Told::Stopped {
+        how: how.to_owned(),
+        reason: without_verb(&reason.to_string()).to_owned(),
+        by_rules,
     }
 }
 
