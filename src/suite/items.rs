@@ -4,11 +4,14 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nom::sequence::terminated;
+
 use super::Reader;
 use super::fault::{Faults, Text};
 use crate::base::bytes::text_of_path;
 use crate::lab::script::{Input, Line, lex};
 use crate::syntax::problem::{Position, Problem};
+use crate::syntax::words;
 
 /// One line outside of blocks, or a block.
 #[derive(Debug)]
@@ -114,12 +117,12 @@ fn gather_text(
     let directory = directory_of(open.last().map_or(Path::new("."), PathBuf::as_path));
     let mut block: Option<Item> = None;
     for line in lines {
-        let word = line.words[0].text.clone();
+        let word = line.keyword().to_owned();
         if let Some(item) = &mut block {
             match word.as_str() {
                 "end" => {
-                    if let Some(extra) = line.words.get(1) {
-                        faults.add(text, extra_word(extra.position, &extra.text));
+                    if let Err(problem) = alone(&line) {
+                        faults.add(text, problem);
                     }
                     items.extend(block.take());
                     continue;
@@ -178,7 +181,8 @@ fn include(
     faults: &mut Faults,
     items: &mut Vec<Item>,
 ) {
-    let ([_, name], Input::None) = (&line.words[..], &line.input) else {
+    let one = line.arguments().read(terminated(words::anything, words::end("")));
+    let (Ok(name), Input::None) = (one, &line.input) else {
         let problem = Problem::new(
             line.position,
             "`include` takes one file",
@@ -279,22 +283,18 @@ pub(super) fn unreadable(position: Position, path: &Path, why: &str, what: &str)
 }
 
 fn never_closed(item: &Item, before: &str) -> Problem {
-    let word = &item.head.words[0].text;
     Problem::new(
         item.head.position,
-        format!("this `{word}` is never closed"),
+        format!("this `{}` is never closed", item.head.keyword()),
         format!("no `end` comes before {before}"),
         "write `end` alone on a line below its last command",
     )
 }
 
-pub(super) fn extra_word(position: Position, text: &str) -> Problem {
-    Problem::new(
-        position,
-        format!("`{text}` is not understood here"),
-        "expected the end of the line",
-        "remove it",
-    )
+/// Refuses whatever stands beside a word that says all by itself.
+pub(super) fn alone(line: &Line) -> Result<(), Problem> {
+    line.arguments().read(words::end("expected the end of the line"))?;
+    line.without_input(&format!("`{}`", line.keyword()))
 }
 
 const MOST_INCLUDES: usize = 10_000;

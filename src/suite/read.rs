@@ -6,9 +6,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nom::{Err, Parser};
+
 use super::Reader;
 use super::fault::{Faults, Text, Unreadable};
-use super::items::{BLOCKS, Files, Item, extra_word, gather, plain, unreadable};
+use super::items::{BLOCKS, Files, Item, alone, gather, plain, unreadable};
 use super::rules::Ruleset;
 use super::table::{self, Row};
 use crate::base::bytes::text_of_path;
@@ -17,7 +19,8 @@ use crate::lab::file::LabFile;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
 use crate::lab::script::{Input, Kind, Line, Statement, parse_line};
-use crate::syntax::problem::Problem;
+use crate::syntax::problem::{Position, Problem};
+use crate::syntax::words::{self, Words};
 
 /// What a command line may say instead of the test file.
 #[derive(Clone, Debug, Default)]
@@ -135,7 +138,7 @@ struct Gathering<'a, 'b> {
 impl Gathering<'_, '_> {
     fn all(mut self, path: &Path, items: Vec<Item>, choice: &Choice) -> Result<Suite, Unreadable> {
         // The lab first, because it names hosts; then hosts, because all else calls them so.
-        let is = |item: &Item, word: &str| item.head.words[0].text == word;
+        let is = |item: &Item, word: &str| item.head.keyword() == word;
         for item in items.iter().filter(|item| is(item, "lab")) {
             self.read_lab(item);
         }
@@ -157,24 +160,21 @@ impl Gathering<'_, '_> {
         }
         self.check_hosts(&items, lab.as_ref());
         let count = items.len();
-        for item in items
-            .iter()
-            .filter(|item| !BLOCKS.contains(&item.head.words[0].text.as_str()))
-        {
+        for item in items.iter().filter(|item| !BLOCKS.contains(&item.head.keyword())) {
             self.single(item, choice);
         }
         let (setups, others): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| is(item, "setup"));
         let mut setup_hosts = self.hosts.clone();
         for item in setups {
-            if let Some(extra) = item.head.words.get(1) {
-                self.faults.add(&item.text, extra_word(extra.position, &extra.text));
+            if let Err(problem) = alone(&item.head) {
+                self.faults.add(&item.text, problem);
             }
             let steps = self.steps(&item.text, &item.directory, item.body, &mut setup_hosts);
             self.setup.extend(steps);
         }
         self.hosts = setup_hosts;
         for item in others {
-            match item.head.words[0].text.as_str() {
+            match item.head.keyword() {
                 "test" => self.test(item),
                 "table" => self.table(item),
                 _ => {}
@@ -274,26 +274,15 @@ impl Gathering<'_, '_> {
 
     /// The name of a block; what is wrong goes to the faults.
     fn name(&mut self, item: &Item) -> Option<String> {
-        let word = &item.head.words[0].text;
-        let (position, message, expected) = match &item.head.words[..] {
-            [_, name] if !name.text.is_empty() && !name.text.contains('\n') => return Some(name.text.clone()),
-            [_] => (
-                (item.head.position.end..item.head.position.end).into(),
-                format!("this `{word}` has no name"),
-                "expected its name",
-            ),
-            [_, name] => (name.position, "this is no name".to_owned(), "expected a line of text"),
-            [_, _, extra, ..] => (
-                extra.position,
-                format!("`{}` is not understood here", extra.text),
-                "expected the end of the line",
-            ),
-            [] => return None,
-        };
-        let remedy = format!("write it in quotes, like `{word} \"the web is open\"`");
-        self.faults
-            .add(&item.text, Problem::new(position, message, expected, remedy));
-        None
+        let head = &item.head;
+        let name = head.arguments().read(block_name(head.keyword()));
+        match name.and_then(|name| head.without_input(&format!("`{}`", head.keyword())).map(|()| name)) {
+            Ok(name) => Some(name),
+            Err(problem) => {
+                self.faults.add(&item.text, problem);
+                None
+            }
+        }
     }
 
     fn test(&mut self, item: Item) {
@@ -321,24 +310,17 @@ impl Gathering<'_, '_> {
     fn table(&mut self, mut item: Item) {
         let name = self.name(&item);
         let hosts = self.hosts.clone();
-        let rows = table::rows(&mut item, &hosts, &mut self.faults);
+        let cases = table::cases(&mut item, &hosts, &mut self.faults);
         let Some(name) = name else { return };
-        for read in rows {
-            let spot = Spot::of(&item.text, &read.line);
-            let body = Body::Row(Box::new(read.row), spot.clone());
-            let name = format!("{name}: {}", read.name);
-            self.add(&item.text, read.line.position, name, spot, body);
+        for case in cases {
+            let spot = Spot::of(&item.text, &case.line);
+            let body = Body::Row(Box::new(case.row), spot.clone());
+            let name = format!("{name}: {}", case.name);
+            self.add(&item.text, case.line.position, name, spot, body);
         }
     }
 
-    fn add(
-        &mut self,
-        text: &Arc<Text>,
-        position: crate::syntax::problem::Position,
-        name: String,
-        spot: Spot,
-        body: Body,
-    ) {
+    fn add(&mut self, text: &Arc<Text>, position: Position, name: String, spot: Spot, body: Body) {
         let place = (text.source.name.clone(), spot.line);
         if let Some((file, line)) = self.names.insert(name.clone(), place) {
             let problem = Problem::new(
@@ -356,5 +338,32 @@ impl Gathering<'_, '_> {
             column: spot.column,
             body,
         });
+    }
+}
+
+/// What a block is called: one line of text, and nothing behind it.
+fn block_name<'a>(block: &str) -> impl Parser<Words<'a>, Output = String, Error = Problem> {
+    let wrong = move |position: Position, message: String, expected: &str| {
+        let remedy = format!("write it in quotes, like `{block} \"the web is open\"`");
+        Problem::new(position, message, expected, remedy)
+    };
+    move |words: Words<'a>| {
+        let missing = |end| wrong(end, format!("this `{block}` has no name"), "expected its name");
+        let (left, name) = words::word_or(missing).parse(words)?;
+        if name.text.is_empty() || name.text.contains('\n') {
+            let problem = wrong(name.position, "this is no name".to_owned(), "expected a line of text");
+            return Err(Err::Failure(problem));
+        }
+        match left.peek() {
+            None => Ok((left, name.text.clone())),
+            Some(extra) => {
+                let message = format!("`{}` is not understood here", extra.text);
+                Err(Err::Failure(wrong(
+                    extra.position,
+                    message,
+                    "expected the end of the line",
+                )))
+            }
+        }
     }
 }

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use nom::{Err, Input as _, Parser};
+
 use super::fault::Faults;
 use super::items::Item;
 use crate::base::protocol;
 use crate::ext::names;
 use crate::lab::conversation::{Hosts, Party, Service};
-use crate::lab::script::{Expectation, FATES, Line, fate, lex, state};
-use crate::syntax::problem::{Problem, suggestion};
-use crate::syntax::words::{Word, Words, unexpected};
+use crate::lab::script::{Expectation, FATES, Input, Line, fate, lex, state};
+use crate::syntax::atom;
+use crate::syntax::problem::{Position, Problem, suggestion};
+use crate::syntax::words::{self, Read, Word, Words, unexpected};
 
 /// One line of a table: the first packet of a service from one host to another.
 #[derive(Clone, Debug)]
@@ -22,14 +25,14 @@ pub(super) struct Row {
 }
 
 /// A row, its name, and its line.
-pub(super) struct Read {
+pub(super) struct Case {
     pub(super) row: Row,
     pub(super) name: String,
     pub(super) line: Line,
 }
 
-/// The rows of a block; what is wrong goes to the faults.
-pub(super) fn rows(item: &mut Item, hosts: &Hosts, faults: &mut Faults) -> Vec<Read> {
+/// The cases of a block; what is wrong goes to the faults.
+pub(super) fn cases(item: &mut Item, hosts: &Hosts, faults: &mut Faults) -> Vec<Case> {
     let text = Arc::clone(&item.text);
     let mut lines = std::mem::take(&mut item.body).into_iter();
     let Some(head) = lines.next() else {
@@ -44,14 +47,14 @@ pub(super) fn rows(item: &mut Item, hosts: &Hosts, faults: &mut Faults) -> Vec<R
         );
         return Vec::new();
     };
-    let columns = match columns(&head) {
+    let read = Words::new(&head.words).read(columns);
+    let columns = match read.and_then(|columns| head.without_input("a table").map(|()| columns)) {
         Ok(columns) => columns,
         Err(problem) => {
             faults.add(&text, problem);
             return Vec::new();
         }
     };
-    let mut found = Vec::new();
     if lines.len() == 0 {
         faults.add(
             &text,
@@ -63,16 +66,13 @@ pub(super) fn rows(item: &mut Item, hosts: &Hosts, faults: &mut Faults) -> Vec<R
             ),
         );
     }
+    let mut found = Vec::new();
     for line in lines {
-        match row(&line, &columns, hosts) {
+        let read = Words::new(&line.words).read(row(&columns, hosts));
+        match read.and_then(|row| line.without_input("a case").map(|()| row)) {
             Ok(row) => {
-                let name = format!(
-                    "{} > {} {}",
-                    cell(&line, &columns, "from"),
-                    cell(&line, &columns, "to"),
-                    row.service
-                );
-                found.push(Read { row, name, line });
+                let name = format!("{} > {} {}", row.from.name, row.to.name, row.service);
+                found.push(Case { row, name, line });
             }
             Err(problem) => faults.add(&text, problem),
         }
@@ -80,121 +80,199 @@ pub(super) fn rows(item: &mut Item, hosts: &Hosts, faults: &mut Faults) -> Vec<R
     found
 }
 
-fn cell<'a>(line: &'a Line, columns: &[&str], name: &str) -> &'a str {
-    let at = columns.iter().position(|column| *column == name).unwrap_or(0);
-    line.words.get(at).map_or("", |word| word.text.as_str())
+/// What the cells of a column say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    From,
+    To,
+    Service,
+    Verdict,
+    State,
+    By,
+    Comment,
+    Out,
 }
 
-fn columns(head: &Line) -> Result<Vec<&'static str>, Problem> {
-    let mut columns: Vec<&'static str> = Vec::with_capacity(head.words.len());
-    for word in &head.words {
-        let Some(name) = COLUMNS.iter().copied().find(|name| *name == word.text) else {
-            let remedy = match suggestion(&word.text, COLUMNS.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the columns are {}", COLUMNS.join(", ")),
-            };
-            return Err(Problem::new(
-                word.position,
-                format!("a table has no column `{}`", word.text),
-                "expected a column's name",
-                remedy,
-            ));
-        };
-        if columns.contains(&name) {
-            return Err(Problem::new(
-                word.position,
-                format!("the column `{name}` is there already"),
-                "expected another column",
-                "leave one of them out",
-            ));
+impl Column {
+    const ALL: &[Self] = &[
+        Self::From,
+        Self::To,
+        Self::Service,
+        Self::Verdict,
+        Self::State,
+        Self::By,
+        Self::Comment,
+        Self::Out,
+    ];
+
+    /// As the head line names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::From => "from",
+            Self::To => "to",
+            Self::Service => "service",
+            Self::Verdict => "verdict",
+            Self::State => "state",
+            Self::By => "by",
+            Self::Comment => "comment",
+            Self::Out => "out",
         }
-        columns.push(name);
     }
-    for needed in NEEDED {
-        if !columns.contains(needed) {
-            return Err(Problem::new(
-                head.position.end..head.position.end,
-                format!("the column `{needed}` is missing"),
-                format!("expected `{needed}` in this line"),
+
+    fn holds(self) -> &'static str {
+        match self {
+            Self::From => "the host that begins",
+            Self::To => "the host that it goes to",
+            Self::Service => "the service",
+            Self::Verdict => "the verdict",
+            Self::State => "the packet's state",
+            Self::By => "the rule that decides",
+            Self::Comment => "the comment of the rule that decides",
+            Self::Out => "the interface by which it leaves",
+        }
+    }
+
+    /// Every table has it, and each of its cells says something.
+    fn is_needed(self) -> bool {
+        matches!(self, Self::From | Self::To | Self::Service | Self::Verdict)
+    }
+}
+
+/// The line that names the columns, whole.
+fn columns(words: Words<'_>) -> Read<'_, Vec<Column>> {
+    let mut columns = Vec::new();
+    let mut left = words;
+    while !left.is_done() {
+        let (behind, column) = column(&columns, left)?;
+        columns.push(column);
+        left = behind;
+    }
+    match Column::ALL.iter().find(|it| it.is_needed() && !columns.contains(it)) {
+        None => Ok((left, columns)),
+        Some(needed) => {
+            let end = left.position().end;
+            Err(Err::Failure(Problem::new(
+                end..end,
+                format!("the column `{}` is missing", needed.name()),
+                format!("expected `{}` in this line", needed.name()),
                 HEAD,
-            ));
+            )))
         }
     }
-    Ok(columns)
 }
 
-fn row(line: &Line, columns: &[&'static str], hosts: &Hosts) -> Result<Row, Problem> {
-    if let Some(extra) = line.words.get(columns.len()) {
-        return Err(Problem::new(
+/// A column beside those that are there.
+fn column<'a>(there: &[Column], words: Words<'a>) -> Read<'a, Column> {
+    let (left, word) = words::anything(words)?;
+    let wrong = |message: String, expected: &str, remedy: String| {
+        Err(Err::Failure(Problem::new(word.position, message, expected, remedy)))
+    };
+    match Column::ALL.iter().find(|it| it.name() == word.text) {
+        None => {
+            let names = Column::ALL.iter().map(|it| it.name());
+            let remedy = match suggestion(&word.text, names.clone()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the columns are {}", names.collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("a table has no column `{}`", word.text);
+            wrong(message, "expected a column's name", remedy)
+        }
+        Some(column) if there.contains(column) => wrong(
+            format!("the column `{}` is there already", column.name()),
+            "expected another column",
+            "leave one of them out".to_owned(),
+        ),
+        Some(column) => Ok((left, *column)),
+    }
+}
+
+/// A case, whole: a cell a column.
+fn row<'a>(columns: &[Column], hosts: &Hosts) -> impl Parser<Words<'a>, Output = Row, Error = Problem> {
+    move |words: Words<'a>| {
+        // Before any cell: where one has too many words, all behind it are in wrong places.
+        not_more_than(columns.len(), words)?;
+        let (mut from, mut to, mut of, mut expected) = (None, None, None, Vec::new());
+        let mut left = words;
+        for column in columns {
+            let (behind, word) = cell(*column).parse(left)?;
+            left = behind;
+            let expectation = match column {
+                Column::From => {
+                    from = Some(party(hosts, word).map_err(Err::Failure)?);
+                    continue;
+                }
+                Column::To => {
+                    to = Some(party(hosts, word).map_err(Err::Failure)?);
+                    continue;
+                }
+                Column::Service => {
+                    of = Some(service(word).map_err(Err::Failure)?);
+                    continue;
+                }
+                _ if word.text == "-" && !column.is_needed() => continue,
+                Column::Verdict => verdict(word),
+                Column::State => state(&word.text).map(Expectation::State).ok_or_else(|| {
+                    unexpected(
+                        word,
+                        "expected NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED or none",
+                        "",
+                    )
+                }),
+                Column::By => within(word, &atom::parted(&word.text, ':'), Expectation::by),
+                Column::Comment => Ok(Expectation::by_comment(&word.text)),
+                Column::Out => within(word, &word.text, Expectation::out),
+            };
+            let expectation = expectation.map_err(Err::Failure)?;
+            expected.push((format!("{} {}", column.name(), word.text), expectation));
+        }
+        expected.sort_by_key(|(_, expectation)| !matches!(expectation, Expectation::Fate(_)));
+        match (from, to, of) {
+            (Some(from), Some(to), Some(service)) => Ok((
+                left,
+                Row {
+                    from,
+                    to,
+                    service,
+                    expected,
+                },
+            )),
+            // `columns` sees to it that they are there.
+            _ => Err(Err::Failure(Problem::new(
+                left.position(),
+                "this case is not whole",
+                "",
+                HEAD,
+            ))),
+        }
+    }
+}
+
+fn not_more_than(most: usize, words: Words<'_>) -> Result<(), Err<Problem>> {
+    match words.iter_elements().nth(most) {
+        None => Ok(()),
+        Some(extra) => Err(Err::Failure(Problem::new(
             extra.position,
-            format!(
-                "this case has {} cells, its table {} columns",
-                line.words.len(),
-                columns.len()
-            ),
+            format!("this case has {} cells, its table {most} columns", words.input_len()),
             "expected the end of the line",
             "quote what has blanks in it",
-        ));
+        ))),
     }
-    let mut expected = Vec::new();
-    let (mut from, mut to, mut service) = (None, None, None);
-    for (at, column) in columns.iter().enumerate() {
-        let Some(word) = line.words.get(at) else {
-            return Err(Problem::new(
-                line.position.end..line.position.end,
-                format!("this case ends before its column `{column}`"),
-                format!("expected the {column}"),
-                if NEEDED.contains(column) {
-                    ""
-                } else {
-                    "write `-` where nothing is expected"
-                },
-            ));
+}
+
+/// The next word, which is a cell of this column.
+fn cell<'a>(column: Column) -> impl Parser<Words<'a>, Output = &'a Word, Error = Problem> {
+    words::word_or(move |end| {
+        let remedy = match column.is_needed() {
+            true => "",
+            false => "write `-` where nothing is expected",
         };
-        if word.text == "-" && !NEEDED.contains(column) {
-            continue;
-        }
-        let expectation = match *column {
-            "from" => {
-                from = Some(party(hosts, word)?);
-                continue;
-            }
-            "to" => {
-                to = Some(party(hosts, word)?);
-                continue;
-            }
-            "service" => {
-                service = Some(read_service(word)?);
-                continue;
-            }
-            "verdict" => Expectation::Fate(fate(&word.text).ok_or_else(|| {
-                let near = suggestion(&word.text, FATES.iter().copied());
-                let remedy = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
-                unexpected(word, &format!("expected a verdict: {}", FATES.join(", ")), &remedy)
-            })?),
-            "state" => Expectation::State(state(&word.text).ok_or_else(|| {
-                unexpected(
-                    word,
-                    "expected NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED or none",
-                    "",
-                )
-            })?),
-            "by" => within(word, &format!("by {}", word.text.replace(':', " ")))?,
-            "comment" => within(word, &format!("by comment '{}'", word.text.replace('\'', "'\\''")))?,
-            _ => within(word, &format!("out {}", word.text))?,
-        };
-        expected.push((format!("{column} {}", word.text), expectation));
-    }
-    expected.sort_by_key(|(_, expectation)| !matches!(expectation, Expectation::Fate(_)));
-    match (from, to, service) {
-        (Some(from), Some(to), Some(service)) => Ok(Row {
-            from,
-            to,
-            service,
-            expected,
-        }),
-        _ => Err(Problem::new(line.position, "this case is not whole", "", "")),
-    }
+        Problem::new(
+            end,
+            format!("this case ends before its column `{}`", column.name()),
+            format!("expected {}", column.holds()),
+            remedy,
+        )
+    })
 }
 
 fn party(hosts: &Hosts, word: &Word) -> Result<Party, Problem> {
@@ -209,50 +287,102 @@ fn party(hosts: &Hosts, word: &Word) -> Result<Party, Problem> {
     }
 }
 
-/// An expectation written within a cell.
-fn within(word: &Word, text: &str) -> Result<Expectation, Problem> {
-    let moved = |mut problem: Problem| {
-        problem.position = word.position;
-        problem
-    };
-    let lines = lex::lex(text).map_err(|error| moved(error.problem))?;
-    let words = lines.first().map(|line| line.words.as_slice()).unwrap_or_default();
-    Expectation::parse(&mut Words::new(words)).map_err(moved)
+fn verdict(word: &Word) -> Result<Expectation, Problem> {
+    fate(&word.text).map(Expectation::Fate).ok_or_else(|| {
+        let near = suggestion(&word.text, FATES.iter().copied());
+        let remedy = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
+        unexpected(word, &format!("expected a verdict: {}", FATES.join(", ")), &remedy)
+    })
 }
 
 /// `tcp/80`, `udp/domain`, `icmp`, `gre`, `47`.
-fn read_service(word: &Word) -> Result<Service, Problem> {
-    let (name, port) = match word.text.split_once('/') {
-        Some((name, port)) => (name, Some(port)),
-        None => (word.text.as_str(), None),
+fn service(word: &Word) -> Result<Service, Problem> {
+    let ((at, name), port) = atom::halves(&word.text, '/');
+    let wrong = |at: Position, expected: &str, remedy: &str| {
+        let part = word.text.get(at.start..at.end).unwrap_or_default();
+        let message = format!("`{part}` is not understood here");
+        Problem::new(word.part(at), message, expected, remedy)
     };
     let number = names::protocol_number(name)
         .or_else(|| name.parse().ok())
         .filter(|number| *number != 0);
-    let wrong = |expected: &str, remedy: &str| unexpected(word, expected, remedy);
     let Some(number) = number else {
         let near = suggestion(name, ["tcp", "udp", "icmp"]).map(|near| format!("did you mean `{near}`?"));
         return Err(wrong(
+            at,
             "expected a service such as tcp/80, udp/domain, icmp or gre",
             &near.unwrap_or_default(),
         ));
     };
     let has_ports = matches!(number, protocol::TCP | protocol::UDP);
-    match port {
-        None if has_ports => Err(wrong("expected a port after it", &format!("write it like {name}/80"))),
-        Some(_) if !has_ports => Err(wrong("this protocol has no ports", &format!("write `{name}` alone"))),
-        None => Ok(Service {
-            protocol: number,
-            port: 0,
-        }),
-        Some(port) => {
-            let port = port.parse().ok().or_else(|| names::port_number(port, number));
-            let port = port.ok_or_else(|| wrong("expected a port from 0 to 65535, or a service's name", ""))?;
-            Ok(Service { protocol: number, port })
+    let port = match port {
+        None if has_ports => {
+            return Err(wrong(
+                at,
+                "expected a port after it",
+                &format!("write it like {name}/80"),
+            ));
+        }
+        Some((at, _)) if !has_ports => {
+            return Err(wrong(
+                at,
+                "this protocol has no ports",
+                &format!("write `{name}` alone"),
+            ));
+        }
+        None => 0,
+        Some((at, port)) => {
+            let known = port.parse().ok().or_else(|| names::port_number(port, number));
+            known.ok_or_else(|| wrong(at, "expected a port from 0 to 65535, or a service's name", ""))?
+        }
+    };
+    Ok(Service { protocol: number, port })
+}
+
+/// An expectation in the words within a cell, which are a line's, with a text for them that has each where it is in the cell.
+fn within(
+    cell: &Word,
+    text: &str,
+    read: impl Fn(&mut Words<'_>) -> Result<Expectation, Problem>,
+) -> Result<Expectation, Problem> {
+    let moved = |mut problem: Problem| {
+        problem.position = cell.part(problem.position);
+        problem
+    };
+    let lines = lex::lex(text).map_err(|error| moved(error.problem))?;
+    let words = match &lines[..] {
+        [] => &[],
+        [line] if line.input == Input::None => &line.words[..],
+        _ => return Err(unexpected(cell, "expected one line of words, without `<`", "")),
+    };
+    let mut left = Words::of("cell", words, text.len());
+    let expectation = read(&mut left).map_err(moved)?;
+    left.read(words::end("expected the end of the cell")).map_err(moved)?;
+    Ok(expectation)
+}
+
+const HEAD: &str = "a table begins like `from to service verdict`";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_within_a_cell() {
+        for (cell, same_as) in [
+            ("FORWARD:2", "FORWARD 2"),
+            ("'nat:POSTROUTING 1'", "nat POSTROUTING 1"),
+            ("\"FORWARD:comment:'a: b'\"", "FORWARD comment 'a: b'"),
+        ] {
+            let read = |text: &str| {
+                let lines = lex::lex(text).unwrap();
+                let cell = &lines[0].words[0];
+                format!(
+                    "{:?}",
+                    within(cell, &atom::parted(&cell.text, ':'), Expectation::by).unwrap()
+                )
+            };
+            assert_eq!(read(cell), read(&format!("\"{same_as}\"")), "{cell}");
         }
     }
 }
-
-const COLUMNS: &[&str] = &["from", "to", "service", "verdict", "state", "by", "comment", "out"];
-const NEEDED: &[&str] = &["from", "to", "service", "verdict"];
-const HEAD: &str = "a table begins like `from to service verdict`";

@@ -320,6 +320,54 @@ fn what_cannot_be_read_is_said_where() {
             &["this protocol has no ports"],
         ),
         (
+            "table t\n  from to service verdict\n  router 10.0.0.2 tcp/99999 sent\nend\n",
+            &[
+                "3:23",
+                "`99999` is not understood here",
+                "expected a port from 0 to 65535",
+            ],
+        ),
+        (
+            "table t\n  from to service verdict by\n  router 10.0.0.2 icmp sent OUTPUT:0\nend\n",
+            &["3:36", "`0` is not understood here", "rules are numbered from 1"],
+        ),
+        (
+            "table t\n  from to service verdict by\n  router 10.0.0.2 icmp sent OUTPUT\nend\n",
+            &["3:35", "the cell ends too early", "expected a rule"],
+        ),
+        (
+            "table t\n  from to service verdict by\n  router 10.0.0.2 icmp sent OUTPUT:1:2\nend\n",
+            &["3:38", "`2` is not understood here", "expected the end of the cell"],
+        ),
+        (
+            "table t\n  from to service verdict by\n  router 10.0.0.2 icmp sent 'OUTPUT < 1'\nend\n",
+            &["3:29", "expected one line of words, without `<`"],
+        ),
+        (
+            "table t\n  from to service verdict by\n  router 10.0.0.2 icmp sent\nend\n",
+            &[
+                "3:28",
+                "expected the rule that decides",
+                "write `-` where nothing is expected",
+            ],
+        ),
+        (
+            "table t\n  from to service verdict\n  router 10.0.0.2 icmp sent < rules.v4\nend\n",
+            &["3:3", "a case reads no input"],
+        ),
+        (
+            "table t\n  from to service verdict\n  router 2001:db8::1 icmp sent\nend\n",
+            &["3:10", "IPv6 is not there yet: `2001:db8::1`"],
+        ),
+        (
+            "test one < rules.v4\n  expect flows 0\nend\n",
+            &["1:1", "`test` reads no input"],
+        ),
+        (
+            "test one\n  expect flows 0\nend now\n",
+            &["3:5", "`now` is not understood here"],
+        ),
+        (
             "table t\n  from to service verdict\n  router nobody icmp sent\nend\n",
             &["3:10", "there is no host `nobody`"],
         ),

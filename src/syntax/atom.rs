@@ -8,7 +8,7 @@ use nom::bytes::complete::{tag, tag_no_case, take_till, take_while_m_n, take_whi
 use nom::character::complete::{anychar, char, digit1, hex_digit1, one_of};
 use nom::combinator::{all_consuming, map, map_opt, map_res, opt, recognize, rest, value};
 use nom::error::ParseError;
-use nom::multi::{many0, many1, separated_list1};
+use nom::multi::{fold_many0, many0, many1, separated_list1};
 use nom::sequence::{preceded, separated_pair, terminated};
 use nom::{IResult, Parser};
 
@@ -70,6 +70,23 @@ pub fn ip_address(text: &str) -> Option<IpAddr> {
 pub fn network(text: &str) -> Option<(IpAddr, Option<&str>)> {
     whole((up_to_slash, opt(preceded(char('/'), rest))), text)
 }
+
+/// `tcp/80`: what stands before the first of a sign, and what behind it, each with its place in the text.
+pub(crate) fn halves(text: &str, sign: char) -> (Placed<'_>, Option<Placed<'_>>) {
+    let before = placed(text.len(), take_till(|letter| letter == sign));
+    let behind = opt(preceded(char(sign), placed(text.len(), rest)));
+    whole((before, behind), text).unwrap_or_default()
+}
+
+/// `FORWARD:2` as `FORWARD 2`: a blank in the place of each sign outside of quotes, so that all else stays where it is.
+pub(crate) fn parted(text: &str, sign: char) -> String {
+    let quoted = |quote| recognize((char(quote), take_till(move |letter| letter == quote), opt(char(quote))));
+    let letter = alt((quoted('\''), quoted('"'), value(" ", char(sign)), recognize(anychar)));
+    whole(fold_many0(letter, String::new, |all, letter| all + letter), text).unwrap_or_default()
+}
+
+/// A piece of a text, and where it stands in it.
+pub(crate) type Placed<'a> = (Position, &'a str);
 
 /// Digits and nothing else, of a number that a byte holds.
 pub fn prefix_length(text: &str) -> Option<u8> {
@@ -226,6 +243,17 @@ mod tests {
         for (text, expected) in [("24", Some(24)), ("+4", None), ("256", None), ("", None)] {
             assert_eq!(prefix_length(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn pieces_of_a_text() {
+        let at = |start: usize, end: usize| Position::from(start..end);
+        assert_eq!(halves("tcp/80", '/'), ((at(0, 3), "tcp"), Some((at(4, 6), "80"))));
+        assert_eq!(halves("a/b/c", '/'), ((at(0, 1), "a"), Some((at(2, 5), "b/c"))));
+        assert_eq!(halves("icmp", '/'), ((at(0, 4), "icmp"), None));
+        assert_eq!(halves("", '/'), ((at(0, 0), ""), None));
+        assert_eq!(parted("é:2::x 'a:b':\":\"", ':'), "é 2  x 'a:b' \":\"");
+        assert_eq!(parted("'a:b", ':'), "'a:b");
     }
 
     #[test]

@@ -24,6 +24,17 @@ pub struct Word {
     pub quoted: bool,
 }
 
+impl Word {
+    /// Where a stretch of its text stands; all of it where quotes or escapes are in between.
+    pub(crate) fn part(&self, of: Position) -> Position {
+        let is_plain = self.typed.is_none() && self.position.end - self.position.start == self.text.len();
+        match is_plain {
+            true => (self.position.start + of.start..self.position.start + of.end).into(),
+            false => self.position,
+        }
+    }
+}
+
 /// What is left of a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Words<'a> {
@@ -126,6 +137,16 @@ pub fn word<'a>(expected: &str) -> impl Parser<Words<'a>, Output = &'a Word, Err
     move |words: Words<'a>| match words.peek() {
         Some(word) => Ok((words.take_from(1), word)),
         None => Err(Err::Error(words.too_early(expected))),
+    }
+}
+
+/// The next word, or what is said at the place where it is missing.
+pub(crate) fn word_or<'a>(
+    missing: impl Fn(Position) -> Problem,
+) -> impl Parser<Words<'a>, Output = &'a Word, Error = Problem> {
+    move |words: Words<'a>| match words.peek() {
+        Some(word) => Ok((words.take_from(1), word)),
+        None => Err(Err::Error(missing((words.end..words.end).into()))),
     }
 }
 

@@ -88,6 +88,13 @@ impl Hosts {
 
     /// `client`, `client:40000`, `10.0.0.2:80`, `router:http`. Services are those of the protocol.
     pub(crate) fn party(&self, word: &Word, of: u8) -> Result<Party, Problem> {
+        if atom::is_ipv6(&word.text) {
+            return Err(unexpected(
+                word,
+                "expected a host's name, an IPv4 address or `router`",
+                "",
+            ));
+        }
         let (name, service) = match word.text.split_once(':') {
             Some((name, service)) => (name, Some(service)),
             None => (word.text.as_str(), None),

@@ -16,7 +16,7 @@ use nom::{Err, IResult, Parser};
 
 use crate::syntax::atom::placed;
 use crate::syntax::problem::{Position, Problem};
-use crate::syntax::words::Word;
+use crate::syntax::words::{Word, Words};
 
 /// One command with what it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,31 @@ pub struct Line {
     /// From its first word to its last.
     pub position: Position,
     pub input: Input,
+}
+
+impl Line {
+    /// Its first word.
+    pub(crate) fn keyword(&self) -> &str {
+        self.words.first().map_or("", |word| word.text.as_str())
+    }
+
+    /// What follows that.
+    pub(crate) fn arguments(&self) -> Words<'_> {
+        Words::of("line", self.words.get(1..).unwrap_or_default(), self.position.end)
+    }
+
+    /// Refuses an input: who is `called` so reads none.
+    pub(crate) fn without_input(&self, called: &str) -> Result<(), Problem> {
+        match self.input {
+            Input::None => Ok(()),
+            Input::Here(_) | Input::File(_) => Err(Problem::new(
+                self.position,
+                format!("{called} reads no input"),
+                "expected a tool in front of `<`",
+                "remove the `<` and what follows it",
+            )),
+        }
+    }
 }
 
 /// A command's standard input.

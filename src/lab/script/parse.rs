@@ -84,13 +84,9 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
     resolve(&mut line.words, hosts)?;
     let mut rest = Words::new(&line.words);
     let word = rest.read(words::word("a command"))?;
-    if line.input != Input::None && !(word.text == "expect" && line.words.get(1).is_some_and(|it| it.text == "fail")) {
-        return Err(Problem::new(
-            line.position,
-            format!("`{}` reads no input", word.text),
-            "expected a tool in front of `<`",
-            "remove the `<` and what follows it",
-        ));
+    // What shall fail may be a tool.
+    if !(word.text == "expect" && rest.peek_text() == Some("fail")) {
+        line.without_input(&format!("`{}`", word.text))?;
     }
     match word.text.as_str() {
         "send" => send(&mut rest),

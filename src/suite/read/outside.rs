@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
+use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{map, not, opt};
 use nom::sequence::{preceded, terminated};
@@ -31,14 +32,18 @@ impl Gathering<'_, '_> {
             );
             return self.faults.add(&item.text, problem);
         }
-        let parsed = match (&item.head.words[..], &item.head.input) {
-            ([_], Input::Here(text)) => {
+        let file = item
+            .head
+            .arguments()
+            .read(terminated(opt(words::anything), words::end("")));
+        let parsed = match (file, &item.head.input) {
+            (Ok(None), Input::Here(text)) => {
                 // As many empty lines before it as the file has, so that messages name the file's own lines.
                 let (line, _) = item.text.line_and_column(item.head.position.start);
                 let padded = format!("{}{text}", "\n".repeat(line));
                 LabFile::parse(&item.text.source.name, &padded)
             }
-            ([_, name], Input::None) => {
+            (Ok(Some(name)), Input::None) => {
                 let path = plain(&item.directory.join(&name.text));
                 match self.files.text(&path) {
                     Ok(text) => LabFile::parse(&text_of_path(&path), &text),
@@ -98,9 +103,12 @@ impl Gathering<'_, '_> {
     /// A host may not be called as an interface is: `send NAME` would mean two things. And it has to be on one that is there.
     pub(super) fn check_hosts(&mut self, items: &[Item], lab: Option<&LabFile>) {
         let Some(lab) = lab else { return };
-        for item in items.iter().filter(|item| item.head.words[0].text == "host") {
-            let words = &item.head.words;
-            if let Some(name) = words.get(1).filter(|word| lab.interface(&word.text).is_some()) {
+        for item in items.iter().filter(|item| item.head.keyword() == "host") {
+            let word = || opt(words::anything);
+            let Ok((name, _address, interface)) = item.head.arguments().read((word(), word(), word())) else {
+                continue;
+            };
+            if let Some(name) = name.filter(|word| lab.interface(&word.text).is_some()) {
                 let problem = Problem::new(
                     name.position,
                     format!("`{}` is an interface of the lab", name.text),
@@ -109,7 +117,7 @@ impl Gathering<'_, '_> {
                 );
                 self.faults.add(&item.text, problem);
             }
-            if let Some(interface) = words.get(3).filter(|it| it.text != crate::lab::memory::LOCAL) {
+            if let Some(interface) = interface.filter(|it| it.text != crate::lab::memory::LOCAL) {
                 self.check_interface(&item.text, interface, lab);
             }
         }
@@ -136,10 +144,10 @@ impl Gathering<'_, '_> {
     /// A line outside of blocks.
     pub(super) fn single(&mut self, item: &Item, choice: &Choice) {
         let head = &item.head;
-        match head.words[0].text.as_str() {
+        match head.keyword() {
             "lab" | "host" => {}
-            "seed" => match number_alone(&head.words[1..]) {
-                Some(number) if !self.seed_is_said => {
+            "seed" => match head.arguments().read(number_alone) {
+                Ok(number) if !self.seed_is_said && head.input == Input::None => {
                     self.seed_is_said = true;
                     self.seed = self.seed.or(Some(number));
                 }
@@ -184,7 +192,7 @@ impl Gathering<'_, '_> {
         if !choice.rules.is_empty() {
             return;
         }
-        let (file, name) = match file_and_name(&item.head.words[1..]) {
+        let (file, name) = match file_and_name(item.head.arguments()) {
             Ok(found) => found,
             Err(problem) => return self.faults.add(&item.text, problem),
         };
@@ -238,16 +246,14 @@ impl Gathering<'_, '_> {
     }
 }
 
-fn number_alone(words: &[Word]) -> Option<u64> {
-    let number = terminated(words::made(atom::number), words::end("expected one number"));
-    Words::new(words).read(number).ok()
+fn number_alone(words: Words<'_>) -> words::Read<'_, u64> {
+    terminated(words::made(atom::number), words::end("expected one number")).parse(words)
 }
 
 /// `[FILE] [as NAME]`
-fn file_and_name(words: &[Word]) -> Result<(Option<&Word>, Option<&Word>), Problem> {
+fn file_and_name(mut rest: Words<'_>) -> Result<(Option<&Word>, Option<&Word>), Problem> {
     let called = || preceded(words::fitting(|word| word.text == "as"), words::anything);
     let without_file = map(terminated(called(), not(words::anything)), |name| (None, Some(name)));
-    let mut rest = Words::new(words);
     let found = rest.read(alt((without_file, (opt(words::anything), opt(called())))))?;
     match rest.peek() {
         None => Ok(found),

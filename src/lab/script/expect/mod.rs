@@ -75,20 +75,15 @@ impl Expectation {
                 ))?;
                 if no { Self::NoState(state) } else { Self::State(state) }
             }
-            ("out", false) => {
-                let interface = rest.read(words::one("an interface's name, or `local`", InterfaceName::new))?;
-                Self::Out(interface, packet::fields(rest)?)
-            }
+            ("out", false) => Self::out(rest)?,
             ("out", true) => match rest.is_done() {
                 true => Self::NoOut(None),
                 false => Self::NoOut(Some(
                     rest.read(words::one("an interface's name, or `local`", InterfaceName::new))?,
                 )),
             },
-            ("by", no) => {
-                let rule = RuleName::parse(rest)?;
-                if no { Self::NoBy(rule) } else { Self::By(rule) }
-            }
+            ("by", false) => Self::by(rest)?,
+            ("by", true) => Self::NoBy(RuleName::parse(rest)?),
             ("rule", false) => counted(RuleName::parse(rest)?, rest)?,
             ("policy", false) => counted(RuleName::parse_policy(rest)?, rest)?,
             ("flow", no) => {
@@ -117,6 +112,22 @@ impl Expectation {
         };
         rest.read(words::end("expected the end of the line"))?;
         Ok(parsed)
+    }
+
+    /// What follows `out`.
+    pub(crate) fn out(rest: &mut Words<'_>) -> Result<Self, Problem> {
+        let interface = rest.read(words::one("an interface's name, or `local`", InterfaceName::new))?;
+        Ok(Self::Out(interface, packet::fields(rest)?))
+    }
+
+    /// What follows `by`.
+    pub(crate) fn by(rest: &mut Words<'_>) -> Result<Self, Problem> {
+        RuleName::parse(rest).map(Self::By)
+    }
+
+    /// A rule with this comment decided.
+    pub(crate) fn by_comment(comment: &str) -> Self {
+        Self::By(RuleName::of_comment(comment))
     }
 
     /// `Err` says what is instead.

@@ -80,6 +80,15 @@ impl RuleName {
         Ok(Self { table, chain, which })
     }
 
+    /// Any rule with this comment, wherever it stands.
+    pub(super) fn of_comment(comment: &str) -> Self {
+        Self {
+            table: None,
+            chain: None,
+            which: Which::Comment(comment.to_owned()),
+        }
+    }
+
     /// `[TABLE] CHAIN`: its policy.
     pub fn parse_policy(rest: &mut Words<'_>) -> Result<Self, Problem> {
         let first = rest.read(words::word("a built-in chain, or a table and a chain"))?;
