@@ -98,7 +98,7 @@ fn contained(called: &str, args: &[OsString]) -> Option<u8> {
     let word = args
         .get(1)
         .filter(|word| [DOOR, INSIDE, PLAIN].iter().any(|it| *word == it))?;
-    Some(enter(word, &args[2..]))
+    Some(enter(word, &args[2..], super::TOOLBOX))
 }
 
 /// What can be said on the command line: the manual is made from it.

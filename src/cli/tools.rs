@@ -6,7 +6,7 @@ use crate::base::absent::NO_IPV6_RULES;
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
 pub(super) use crate::lab::files::said_by_system;
-use crate::lab::machine::{Call, Machine, TEXTS_OF_FILES, ToolOutput, Toolbox};
+use crate::lab::machine::{Call, Knobs, Machine, TEXTS_OF_FILES, ToolOutput, Toolbox};
 use crate::lab::machine_tables::MachineTables;
 use crate::lab::words;
 use crate::text::StaticHosts;
@@ -14,9 +14,10 @@ use crate::text::StaticHosts;
 /// All tools, for labs of every kind.
 pub const TOOLBOX: Toolbox = Toolbox {
     names: NAMES,
-    call,
-    needs,
-    goes_on,
+    call: |machine, call| (applet(call.name).run)(machine, &call),
+    needs: |name, args| (applet(name).needs)(args),
+    goes_on: |name, args| (applet(name).goes_on)(args),
+    knobs: |name| applet(name).knobs,
     #[cfg(unix)]
     listen: super::listen::answer,
     #[cfg(not(unix))]
@@ -55,75 +56,82 @@ const NAMES: &[&str] = &[
     "lsmod",
 ];
 
-/// A tool: what it does, and what it needs for that.
+/// A tool: what it does, and what others have to know of it.
 struct Applet {
     run: fn(&mut Machine, &Call<'_>) -> ToolOutput,
+    /// What a call reads and writes besides its arguments.
     needs: fn(&[String]) -> Needs,
+    /// Whether a call waits for what comes; where nothing comes, it refuses.
+    goes_on: fn(&[String]) -> bool,
+    knobs: Knobs,
 }
 
 impl Applet {
-    /// One that reads and writes nothing but its arguments.
+    /// One that reads and writes nothing but its arguments, comes to an end, and may turn any knob.
     const fn plain(run: fn(&mut Machine, &Call<'_>) -> ToolOutput) -> Self {
         Self {
             run,
             needs: |_| Needs::default(),
+            goes_on: |_| false,
+            knobs: Knobs::Turned,
         }
+    }
+
+    /// One that sees rules alone.
+    const fn of_rules(run: fn(&mut Machine, &Call<'_>) -> ToolOutput) -> Self {
+        Self::plain(run).with_knobs(Knobs::NotSeen)
+    }
+
+    const fn with_knobs(self, knobs: Knobs) -> Self {
+        Self { knobs, ..self }
+    }
+
+    const fn needing(self, needs: fn(&[String]) -> Needs) -> Self {
+        Self { needs, ..self }
+    }
+
+    const fn that_goes_on(self, goes_on: fn(&[String]) -> bool) -> Self {
+        Self { goes_on, ..self }
     }
 }
 
 /// The applet that a name means.
 fn applet(name: &str) -> Applet {
     match name {
-        "iptables" | "iptables-legacy" => Applet::plain(|machine, call| rules(machine, call, iptables::run)),
-        "iptables-save" | "iptables-legacy-save" => Applet {
-            run: |machine, call| rules(machine, call, iptables_save::run),
-            needs: |args| iptables_save::needs(&with_name(args)),
-        },
-        "iptables-restore" | "iptables-legacy-restore" => Applet {
-            run: |machine, call| rules(machine, call, iptables_restore::run),
-            needs: |args| iptables_restore::needs(&with_name(args)),
-        },
-        "conntrack" => Applet::plain(|machine, call| conntrack::run(machine, call.args)),
-        "sysctl" => Applet {
-            run: |machine, call| sysctl::run(machine, call),
-            needs: sysctl::needs,
-        },
+        "iptables" | "iptables-legacy" => Applet::of_rules(|machine, call| rules(machine, call, iptables::run)),
+        "iptables-save" | "iptables-legacy-save" => {
+            Applet::of_rules(|machine, call| rules(machine, call, iptables_save::run))
+                .needing(|args| iptables_save::needs(&with_name(args)))
+        }
+        "iptables-restore" | "iptables-legacy-restore" => {
+            Applet::of_rules(|machine, call| rules(machine, call, iptables_restore::run))
+                .needing(|args| iptables_restore::needs(&with_name(args)))
+        }
+        "conntrack" => Applet::plain(|machine, call| conntrack::run(machine, call.args))
+            .that_goes_on(conntrack::listens)
+            .with_knobs(Knobs::Seen),
+        "sysctl" => Applet::plain(|machine, call| sysctl::run(machine, call)).needing(sysctl::needs),
         "modprobe" => Applet::plain(|machine, call| modprobe::run(machine, call.args)),
         "ip" => Applet::plain(|machine, call| ip::run(machine, call.args)),
-        "cat" => Applet::plain(|machine, call| cat::run(machine, call.args)),
-        "dmesg" => Applet::plain(|machine, call| dmesg::run(machine, call.args)),
+        "cat" => Applet::plain(|machine, call| cat::run(machine, call.args)).with_knobs(Knobs::Seen),
+        "dmesg" => Applet::plain(|machine, call| dmesg::run(machine, call.args))
+            .that_goes_on(dmesg::follows)
+            .with_knobs(Knobs::Seen),
         "echo" => Applet::plain(|machine, call| echo::run(machine, call.args)),
-        "lsmod" => Applet::plain(|machine, call| lsmod::run(machine, call.args)),
+        "lsmod" => Applet::plain(|machine, call| lsmod::run(machine, call.args)).with_knobs(Knobs::Seen),
         // No tools of a shell's, but what nflab's own commands ask a lab.
         "copy" => Applet::plain(|machine, _| copied(machine)),
         "status" => Applet::plain(|machine, _| status::answer(machine)),
         TEXTS_OF_FILES => Applet::plain(|machine, call| cat::texts(machine, call.args)),
         "words" => Applet::plain(|machine, call| words::tried_on_copy(machine, call.args, call.stdin)),
         "trace" => Applet::plain(|machine, call| trace::answer(machine, call.args)),
-        name if name.starts_with("ip6tables") => Applet::plain(|_, call| {
+        name if name.starts_with("ip6tables") => Applet::of_rules(|_, call| {
             ToolOutput::failure(2, format!("{}: {NO_IPV6_RULES}; nothing was changed\n", call.name))
         }),
-        "ipset" => Applet::plain(|_, _| {
+        "ipset" => Applet::of_rules(|_, _| {
             ToolOutput::failure(2, "ipset: sets are not there yet in nflab; nothing was changed\n")
         }),
         _ => Applet::plain(|_, call| ToolOutput::failure(127, format!("{}: a lab has no such tool\n", call.name))),
-    }
-}
-
-fn call(machine: &mut Machine, call: Call<'_>) -> ToolOutput {
-    (applet(call.name).run)(machine, &call)
-}
-
-fn needs(name: &str, args: &[String]) -> Needs {
-    (applet(name).needs)(args)
-}
-
-/// What waits for what comes; where nothing comes, it refuses.
-fn goes_on(name: &str, args: &[String]) -> bool {
-    match name {
-        "conntrack" => conntrack::listens(args),
-        "dmesg" => dmesg::follows(args),
-        _ => false,
     }
 }
 
@@ -194,6 +202,42 @@ mod tests {
         for name in SHIMS {
             assert_eq!(TOOLBOX.find(&format!("/usr/sbin/{name}")), Some(*name));
         }
+    }
+
+    /// Whoever keeps a copy of the knobs renews it by that: a tool that says too little leaves it behind.
+    #[test]
+    fn tools_say_what_they_have_to_do_with_knobs() {
+        let stand = |lab: &Lab| -> Vec<Option<String>> {
+            let keys = lab.machine.sysctls().into_iter();
+            keys.map(|key| lab.machine.sysctl(&key)).collect()
+        };
+        let mut turned = Vec::new();
+        for line in [
+            "iptables -A INPUT -j DROP",
+            "iptables-save",
+            "iptables-restore",
+            "ip6tables -L",
+            "ipset list",
+            "conntrack -L",
+            "cat /proc/modules",
+            "dmesg",
+            "lsmod",
+            "echo x",
+            "sysctl -w net.ipv4.ip_forward=0",
+            "modprobe nf_conntrack",
+            "ip link set lan mtu 1400",
+        ] {
+            let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+            let before = stand(&lab);
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            lab.tool(&words[0], &words[1..], "", Path::new("."));
+            if before != stand(&lab) {
+                assert_eq!((TOOLBOX.knobs)(&words[0]), Knobs::Turned, "{line}");
+                turned.push(words[0].clone());
+            }
+        }
+        assert!(turned.contains(&"sysctl".to_owned()), "{turned:?}");
+        assert_eq!((TOOLBOX.knobs)("iptables"), Knobs::NotSeen);
     }
 
     /// A lab in memory keeps tables in hand from command to command, a live one puts each command into force: nobody must notice.

@@ -92,10 +92,23 @@ pub struct Toolbox {
     pub needs: fn(&str, &[String]) -> Needs,
     /// Whether a call by this name goes on until it is ended.
     pub goes_on: fn(&str, &[String]) -> bool,
+    /// What a call by this name has to do with knobs.
+    pub knobs: fn(&str) -> Knobs,
     /// What answers a request that has many answers; `None` for any other request.
     pub listen: fn(&Machine, &Request, &Waker) -> Option<Answer>,
     /// Opens what calls and scripts name.
     pub opener: &'static dyn Opener,
+}
+
+/// What a tool has to do with the lab's knobs, for who keeps a copy of them: a lab of a thousand interfaces has ten thousand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Knobs {
+    /// Whatever they say, it does the same, and leaves them as they are.
+    NotSeen,
+    /// What it does may hang on them.
+    Seen,
+    /// It may turn one, or bring one with what it makes.
+    Turned,
 }
 
 impl Toolbox {

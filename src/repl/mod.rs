@@ -225,6 +225,7 @@ mod tests {
         call: |_, _| ToolOutput::default(),
         needs: |_, _| crate::lab::files::Needs::default(),
         goes_on: |_, _| false,
+        knobs: |_| crate::lab::machine::Knobs::Turned,
         opener: &crate::lab::files::OpensNothing,
         listen: |_, _, _| None,
     };

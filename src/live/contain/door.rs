@@ -21,6 +21,7 @@ use crate::base::bytes::text_of_os;
 use crate::device::limits::{Limits, mask_of_view};
 use crate::device::standard::tell;
 use crate::device::syscall::{Namespaces, inherited, let_signals_in, signals_to_pass_on, unshare};
+use crate::lab::machine::Toolbox;
 
 /// The first words that mean these two; nobody types them.
 pub(crate) const DOOR: &str = "(contain)";
@@ -28,8 +29,9 @@ pub(crate) const INSIDE: &str = "(contained)";
 /// And where nothing is contained: becomes COMMAND, with the signals that were kept back.
 pub(crate) const PLAIN: &str = "(plain)";
 
-/// The arguments after [`DOOR`] or [`INSIDE`]: who enters, the two descriptors, and COMMAND. The exit code is COMMAND's.
-pub(crate) fn enter(word: &OsStr, args: &[OsString]) -> u8 {
+/// The arguments after [`DOOR`] or [`INSIDE`]: who enters, the two descriptors, and COMMAND. The exit code is COMMAND's. The toolbox is what the
+/// lab's tools are.
+pub(crate) fn enter(word: &OsStr, args: &[OsString], toolbox: Toolbox) -> u8 {
     if word == PLAIN {
         return become_command(args);
     }
@@ -48,7 +50,7 @@ pub(crate) fn enter(word: &OsStr, args: &[OsString]) -> u8 {
             .split_first()
             .and_then(|(list, command)| Some((Owned::of(list)?, command)))
         {
-            Some((owned, command)) => inside::run(who, ends, &owned, command),
+            Some((owned, command)) => inside::run(who, ends, &owned, toolbox, command),
             None => misused(word),
         };
     }

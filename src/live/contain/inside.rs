@@ -23,6 +23,7 @@ use crate::base::bytes::text_of_os;
 use crate::device::limits::Limits;
 use crate::device::standard::tell;
 use crate::device::syscall::{leave_keys, let_signals_in};
+use crate::lab::machine::Toolbox;
 
 /// Where this program is shown inside.
 pub(crate) fn program() -> PathBuf {
@@ -34,7 +35,7 @@ fn first_tools() -> PathBuf {
     Path::new(OWN).join("bin")
 }
 
-pub(super) fn run(who: Who, ends: Ends, owned: &Owned, command: &[OsString]) -> u8 {
+pub(super) fn run(who: Who, ends: Ends, owned: &Owned, toolbox: Toolbox, command: &[OsString]) -> u8 {
     let Ends { calls, leash, live } = ends;
     let (calls, leash) = (UnixStream::from(calls), UnixStream::from(leash));
     // They are for COMMAND, which inherits what comes through. A first process is not ended by them.
@@ -58,7 +59,7 @@ pub(super) fn run(who: Who, ends: Ends, owned: &Owned, command: &[OsString]) -> 
             return 3;
         }
     };
-    match furnish(who, &plan, owned, calls, live) {
+    match furnish(who, &plan, owned, toolbox, calls, live) {
         Ok((relay, kept)) => {
             let past = refusal::Nftables::listen();
             report(&leash, Ok(()));
@@ -87,6 +88,7 @@ fn furnish(
     who: Who,
     plan: &Plan,
     owned: &Owned,
+    toolbox: Toolbox,
     calls: UnixStream,
     live: Option<OwnedFd>,
 ) -> Result<(Relay, Option<ScriptDirectory>), Failure> {
@@ -98,7 +100,7 @@ fn furnish(
         Some(directory) => Some(confine(directory)?),
         None => None,
     };
-    let relay = relay::Ready::make(calls, live)?;
+    let relay = relay::Ready::make(calls, live, toolbox)?;
     // A thread can't enter a user namespace alone, so that none was started so far.
     owned.enter()?;
     let relay = relay.start().map_err(tried("start a thread"))?;

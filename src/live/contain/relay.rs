@@ -18,7 +18,7 @@ use super::files::cover_link;
 use super::knobs::Knobs;
 use super::watch::Watch;
 use super::{Failure, OWN, tried};
-use crate::lab::machine::TEXTS_OF_FILES;
+use crate::lab::machine::{self, TEXTS_OF_FILES, Toolbox};
 use crate::lab::proc_files::FILES;
 use crate::lab::request::{Request, Response};
 use crate::live::control::frame::{self, Arrived};
@@ -73,6 +73,8 @@ struct Conversation {
     shown: Shown,
     /// Whether others speak to the lab, too.
     others: bool,
+    /// What tools have to do with knobs, by their names.
+    knobs_of: fn(&str) -> machine::Knobs,
 }
 
 impl Conversation {
@@ -88,15 +90,16 @@ impl Conversation {
         frame: &[u8],
         exchange: impl FnOnce(&mut Upstream) -> io::Result<Vec<u8>>,
     ) -> io::Result<Vec<u8>> {
-        let tool = tool_of(frame).unwrap_or_default();
+        // What is no call is answered, and turns nothing.
+        let of_the_call = tool_of(frame).map_or(machine::Knobs::Seen, |tool| (self.knobs_of)(&tool));
         // A lab of a thousand interfaces has ten thousand knobs: they are looked at where a call may see one, or packets of others may meet it,
         // and asked for where a call may have turned one.
-        match self.others || !is_of_rules(&tool) {
+        match self.others || of_the_call >= machine::Knobs::Seen {
             true => self.carry_in()?,
             false => self.watch.carry_in(&mut self.lab)?,
         }
         let answer = exchange(&mut self.lab)?;
-        if turns_knobs(&tool) {
+        if of_the_call == machine::Knobs::Turned {
             self.knobs.carry_out(&mut self.lab)?;
         }
         self.shown.renew(&mut self.lab)?;
@@ -120,7 +123,7 @@ pub(super) struct Ready {
 
 impl Ready {
     /// Brings the lab's knobs here, and opens the socket. `live` is the lab's socket, where each caller gets a connection of its own.
-    pub(super) fn make(calls: UnixStream, live: Option<OwnedFd>) -> Result<Self, Failure> {
+    pub(super) fn make(calls: UnixStream, live: Option<OwnedFd>, toolbox: Toolbox) -> Result<Self, Failure> {
         let mut lab = Upstream::over(calls).map_err(tried("speak to the lab"))?;
         let knobs = Knobs::bring(&mut lab).map_err(tried("bring the lab's sysctls"))?;
         let mut shown = Shown::make().map_err(tried("show the lab's files in /proc/net"))?;
@@ -143,6 +146,7 @@ impl Ready {
                 knobs,
                 shown,
                 others,
+                knobs_of: toolbox.knobs,
             },
             listener,
             live,
@@ -311,7 +315,7 @@ fn serve_live(stream: UnixStream, live: &OwnedFd, conversation: &Mutex<Conversat
     }
 }
 
-/// The tool that is called. What is no call is answered, and does nothing.
+/// The tool that is called.
 fn tool_of(frame: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Called {
@@ -319,17 +323,6 @@ fn tool_of(frame: &[u8]) -> Option<String> {
     }
     let line = frame.split(|byte| *byte == b'\n').next()?;
     serde_json::from_slice::<Called>(line).ok().map(|called| called.tool)
-}
-
-/// Those that see rules alone.
-fn is_of_rules(tool: &str) -> bool {
-    ["iptables", "ip6tables", "ipset"].iter().any(|it| tool.starts_with(it))
-}
-
-/// Whether a call may turn a knob.
-fn turns_knobs(tool: &str) -> bool {
-    let others = ["conntrack", "cat", "dmesg", "lsmod"];
-    !tool.is_empty() && !is_of_rules(tool) && !others.iter().any(|it| tool.starts_with(it))
 }
 
 /// Files of `/proc` whose text is the lab's: copies, renewed after each call.
