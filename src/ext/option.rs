@@ -5,17 +5,19 @@
 //! end of the command `MatchSpec::finish` or `TargetSpec::finish` asks what only the whole can tell and builds the extension. Texts and their
 //! order are those of iptables-legacy 1.8.9, seen by typing each wrong in turn.
 
-use std::any::Any;
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
-use crate::base::{Family, MarkMask, PortRange};
+use crate::base::{MarkMask, PortRange};
 
+mod given;
 mod value;
+mod whole;
 
+pub use given::{Asked, Given, GivenOption, Value, parse_value};
 pub use value::HostMask;
 pub(crate) use value::{address, integer_range, prefix};
+pub use whole::{Exclusive, NeedsOne, excluded_by, finish};
 
 /// One long option of an extension, whatever the type of its value: what parser, help, manual, completion and grammar walk.
 #[derive(Debug, Clone, Copy)]
@@ -426,210 +428,6 @@ pub struct IntegerRange {
     pub low: u64,
     /// The higher end.
     pub high: u64,
-}
-
-/// A parsed value, of the type that its option's [`Opt`] says.
-#[derive(Debug, Clone)]
-pub struct Value(Arc<dyn AnyValue>);
-
-trait AnyValue: Any + Debug + Send + Sync {}
-
-impl<T: Any + Debug + Send + Sync> AnyValue for T {}
-
-impl Value {
-    fn new<T: Debug + Send + Sync + 'static>(value: T) -> Self {
-        Self(Arc::new(value))
-    }
-
-    fn get<T: 'static>(&self) -> Option<&T> {
-        let any: &dyn Any = &*self.0;
-        any.downcast_ref()
-    }
-}
-
-/// One option as it was typed: which of the spec's, with `!` or not, and its value.
-#[derive(Debug, Clone)]
-pub struct GivenOption {
-    /// Which of the extension's options it was.
-    pub spec: &'static OptionSpec,
-    /// A `!` stood before it.
-    pub inverted: bool,
-    /// What was read of its arguments; of a flag, nothing.
-    pub value: Value,
-    /// Which argument of the command it was.
-    pub at: usize,
-}
-
-/// A value that a rule asks for, and whether a `!` turned it round.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Asked<T> {
-    /// What is asked for, without the `!`.
-    pub value: T,
-    /// A `!` stood before the option.
-    pub inverted: bool,
-}
-
-impl<T> Asked<T> {
-    /// Whether the rule matches where the packet has, or has not, what is asked for.
-    pub fn fits(&self, has: bool) -> bool {
-        has != self.inverted
-    }
-}
-
-/// What an extension gets: its options as typed, and what of the rule it may need to know.
-///
-/// While options are being read it holds those before the one at hand, and the protocol as far as `-p` has been read: `--dports 80 -p tcp` is
-/// an error in the real tool too.
-#[derive(Debug)]
-pub struct Given<'a> {
-    /// That of the tool: `iptables` or `ip6tables`.
-    pub family: Family,
-    /// The rule's `-p`, 0 for any; and whether it was inverted.
-    pub protocol: u8,
-    /// A `!` stood before `-p`.
-    pub protocol_inverted: bool,
-    /// Those of this extension so far, in the order they were typed.
-    pub options: &'a [GivenOption],
-}
-
-impl Given<'_> {
-    /// What was given for an option.
-    pub fn get<T: Clone>(&self, option: Opt<T>) -> Option<Asked<T>> {
-        let given = self.options.iter().find(|given| given.spec.name == option.name())?;
-        Some(Asked {
-            value: given.value.get::<T>()?.clone(),
-            inverted: given.inverted,
-        })
-    }
-
-    /// The value alone, where no `!` may stand before the option.
-    pub fn value<T: Clone>(&self, option: Opt<T>) -> Option<T> {
-        self.get(option).map(|asked| asked.value)
-    }
-
-    /// Whether the option was given; the one way to ask for a flag.
-    pub fn has<T>(&self, option: Opt<T>) -> bool {
-        self.names(option.name())
-    }
-
-    fn names(&self, name: &str) -> bool {
-        self.options.iter().any(|given| given.spec.name == name)
-    }
-}
-
-/// Reads one option of the extension of this name. `args` are the arguments after it, `spec.value.arity()` of them unless the command ends
-/// earlier (the parser has said `option "--x" requires an argument` where the first is missing); `given` holds the options before it.
-pub fn parse_value(
-    spec: &'static OptionSpec,
-    extension: &str,
-    args: &[&str],
-    inverted: bool,
-    given: &Given<'_>,
-) -> Result<Value, UsageError> {
-    match spec.repeat {
-        Repeat::Once if given.names(spec.name) => {
-            let name = spec.name_in_errors();
-            return Err(UsageError::parameter(format!(
-                "{extension}: option \"--{name}\" can only be used once.\n"
-            )));
-        }
-        Repeat::OnceInstead { other, message }
-            if given.names(spec.name) || other.is_some_and(|other| given.names(other())) =>
-        {
-            return Err(UsageError::parameter(message));
-        }
-        _ => {}
-    }
-    if inverted && !spec.invert {
-        let name = spec.name_in_errors();
-        return Err(UsageError::parameter(format!(
-            "{extension}: option \"--{name}\" cannot be inverted.\n"
-        )));
-    }
-    if let Some((other, message)) = spec.behind
-        && !given.names(other)
-    {
-        return Err(UsageError::parameter(message));
-    }
-    value::parse(spec, extension, args, given)
-}
-
-/// Groups of options, by name: of each only one may stand in a rule.
-pub type Exclusive = &'static [&'static [&'static str]];
-
-/// What an extension asks by itself before the kit asks anything of the whole.
-#[derive(Debug, Clone, Copy)]
-pub enum NeedsOne {
-    /// At least one of some options must be there.
-    Of {
-        /// Empty: any option will do.
-        of: &'static [&'static str],
-        /// What the tool prints, whole.
-        message: &'static str,
-    },
-    /// Which one hangs on another.
-    AsAsked(fn(&Given<'_>) -> Result<(), UsageError>),
-}
-
-/// What only the whole can tell: that one of several is missing, that an option is missing, and that options exclude one another. The
-/// extension's own question comes before the kit's, as in the tool (`-m addrtype --limit-iface-in --limit-iface-out`).
-pub fn finish(
-    extension: &str,
-    specs: &[OptionSpec],
-    needs_one: Option<NeedsOne>,
-    exclusive: Exclusive,
-    given: &Given<'_>,
-) -> Result<(), UsageError> {
-    match needs_one {
-        Some(NeedsOne::Of { of, message }) => {
-            let has_one = match of {
-                [] => !given.options.is_empty(),
-                names => names.iter().any(|name| given.names(name)),
-            };
-            if !has_one {
-                return Err(UsageError::parameter(message));
-            }
-        }
-        Some(NeedsOne::AsAsked(asked)) => asked(given)?,
-        None => {}
-    }
-    for spec in specs {
-        let name = spec.name_in_errors();
-        if !given.names(spec.name) {
-            if spec.required {
-                return Err(UsageError::parameter(format!(
-                    "{extension}: option \"--{name}\" must be specified\n"
-                )));
-            }
-            continue;
-        }
-        let also = excluded_by(spec.name, exclusive).find(|other| given.names(other));
-        let also = also.and_then(|name| specs.iter().find(|other| other.name == name));
-        if let Some(other) = also {
-            return Err(UsageError::parameter(format!(
-                "{extension}: option \"--{name}\" cannot be used together with \"--{}\".\n",
-                other.name_in_errors()
-            )));
-        }
-        if let Some(missing) = spec
-            .together_with
-            .map(|other| other())
-            .filter(|other| !given.names(other))
-        {
-            return Err(UsageError::parameter(format!(
-                "{extension}: option \"--{name}\" also requires \"--{missing}\".\n"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// The options that cannot stand beside one.
-pub fn excluded_by(name: &str, exclusive: Exclusive) -> impl Iterator<Item = &'static str> + Clone {
-    let groups = exclusive.iter().filter(move |group| group.contains(&name));
-    groups
-        .flat_map(|group| group.iter().copied())
-        .filter(move |other| *other != name)
 }
 
 /// The exit status class of the tools' errors.
