@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::lookup::Tables;
 use super::networks::Networks;
-use super::route::Tables;
 use super::sysctl::{Conf, Sysctls};
 use super::{NewAddress, Prefix, Route, RoutingRule, RuleAction, Scope, table};
 use crate::base::absent::NO_IPV6;

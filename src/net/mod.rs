@@ -19,6 +19,7 @@ mod host;
 mod input;
 mod limit;
 mod link;
+mod lookup;
 mod networks;
 mod output;
 mod pieces;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::address::is_limited_broadcast;
-use super::route::Key;
+use super::lookup::Key;
 use super::sysctl::ConfKnob;
 use super::{AddressKind, Delivery, Net, Route, RouteKind, Scope};
 use crate::base::{Family, InterfaceId};

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use super::route::Key;
+use super::lookup::Key;
 use super::{Net, OutputKey, Route, RouteKind, RoutingRule, RuleAction, Scope, table};
 use crate::base::{Family, InterfaceId};
 use crate::packet::Packet;

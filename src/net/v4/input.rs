@@ -8,7 +8,7 @@ use super::Header;
 use super::options;
 use crate::base::{Family, InterfaceId, Time, protocol};
 use crate::net::address::is_limited_broadcast;
-use crate::net::route::Key;
+use crate::net::lookup::Key;
 use crate::net::sysctl::ConfKnob;
 use crate::net::{
     Address, Complaint, Delivery, DropReason, Forwarding, InputRoute, Interface, Net, Route, RouteError, RouteKind,

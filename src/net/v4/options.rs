@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::Header;
 use crate::base::{InterfaceId, Time};
-use crate::net::route::Key;
+use crate::net::lookup::Key;
 use crate::net::{AddressKind, Forwarding, Net, Scope};
 use crate::packet::Packet;
 use crate::wire::ipv4::MIN_HEADER;
