@@ -29,9 +29,11 @@ pub struct Flow {
 /// What changes no more once a flow is in the table: its packets read it without the flow's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
+    /// As [`FlowState::reply`].
     pub reply: Tuple,
     /// The bits of NAT count; others may have come since.
     pub status: Status,
+    /// As [`FlowState::nat`].
     pub nat: NatInfo,
     /// A helper reads its packets, and may shift their numbers.
     pub is_read: bool,

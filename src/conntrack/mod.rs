@@ -23,9 +23,9 @@ mod tuple;
 
 pub use events::{Event, EventKind, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
-pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Status};
+pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Settled, Status};
 pub use helper::{ConntrackHelper, ExpectPolicy};
-pub use settings::{SettingError, Settings};
+pub use settings::{Frag6Settings, SettingError, Settings};
 pub use table::Table;
 pub(crate) use track::Confirmed;
 pub use tuple::{Direction, Endpoint, Tuple};

@@ -39,8 +39,11 @@ pub struct Settings {
 /// `net.netfilter.nf_conntrack_frag6_*`: what reassembly of IPv6 before tracking may take, in bytes, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frag6Settings {
+    /// In bytes; no more fragments are taken beyond.
     pub high_thresh: u64,
+    /// In bytes; at most `high_thresh`.
     pub low_thresh: u64,
+    /// How long the other fragments are waited for.
     pub timeout: Duration,
 }
 

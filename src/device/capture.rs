@@ -282,16 +282,29 @@ impl fmt::Display for CaptureError {
 
 impl std::error::Error for CaptureError {}
 
+/// What is wrong with a capture; texts say what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureProblem {
+    /// It cannot be read or written.
     #[error("{0}")]
     Io(io::Error),
+    /// It is no capture that is known here.
     #[error("not a capture: it {}; expected pcapng (0a 0d 0d 0a) or pcap (a1 b2 c3 d4 or a1 b2 3c 4d, in either order), as they are or packed with gzip", seems(.begins))]
-    Foreign { begins: Vec<u8> },
+    Foreign {
+        /// Its first bytes, four at most.
+        begins: Vec<u8>,
+    },
+    /// It ends in the middle of a record.
     #[error(
         "the file ends after {have} of {wanted} bytes; it was cut short: capture again, or keep the part before with `editcap`"
     )]
-    Cut { wanted: usize, have: usize },
+    Cut {
+        /// How many bytes the record says it has.
+        wanted: usize,
+        /// How many of them are there.
+        have: usize,
+    },
+    /// What it is packed in ends early.
     #[error("the packed file ends early; it was cut short: pack it again")]
     PackedCut,
     /// Nothing behind it can be found.
@@ -300,8 +313,14 @@ pub enum CaptureProblem {
     /// The record can't be used, but where the next one begins is known.
     #[error("the record is damaged: {0}")]
     Record(String),
+    /// The link's frames are not read here.
     #[error("link type {number}{} carries no IP that is understood here; expected {}", of_interface(.interface), LinkType::ACCEPTED)]
-    LinkType { number: u32, interface: Option<String> },
+    LinkType {
+        /// As tcpdump.org registers it.
+        number: u32,
+        /// The interface whose link it is, where the capture has names.
+        interface: Option<String>,
+    },
 }
 
 fn of_interface(name: &Option<String>) -> String {

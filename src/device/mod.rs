@@ -27,9 +27,10 @@ use std::io;
 
 #[cfg(target_os = "linux")]
 use crate::base::InterfaceName;
-pub use capture::{CaptureError, CaptureReader, CaptureWriter, CapturedPacket, Direction, Frame};
+pub use capture::{CaptureError, CaptureProblem, CaptureReader, CaptureWriter, CapturedPacket, Direction, Frame};
 pub use link::Content;
 pub use tun::{TunDevice, TunError};
+pub use undecoded::Undecoded;
 
 /// The largest IP packet that a device hands over: what a 16-bit total length can say (a jumbogram is none).
 pub const LARGEST_PACKET: usize = 65_535;

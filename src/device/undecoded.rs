@@ -11,6 +11,7 @@ use super::link::LinkType;
 /// What a frame is that may hold an IP packet, but is not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undecoded {
+    /// An EtherType behind which IP may be wrapped, or that nobody has heard of.
     EtherType(u16),
     /// Ethernet's older form: the two service access points.
     Llc(u8, u8),
@@ -18,7 +19,7 @@ pub enum Undecoded {
     Snap([u8; 3], u16),
     /// A cooked header's number for frames without an EtherType.
     Cooked(u16),
-    /// An address family of [`LinkType::Loopback`].
+    /// The address family that the loopback link of BSD begins with.
     Family(u32),
 }
 

@@ -70,7 +70,9 @@ pub struct Difference {
 /// What one ruleset made of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Side {
+    /// As [`Passed::verdict`].
     pub verdict: &'static str,
+    /// As [`Passed::state`].
     pub state: Option<&'static str>,
     /// The deciding rule, or another cause, in words.
     pub cause: String,

@@ -183,8 +183,15 @@ impl std::error::Error for NoEntrance {}
 /// What is wrong with a line of the map.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MapError {
+    /// The line is not `PREFIX=INTERFACE`.
     #[error("{line}: {what}; expected PREFIX=INTERFACE, such as 10.0.0.0/8=lan", line = quoted(line))]
-    Text { line: String, what: String },
+    Text {
+        /// As it was given.
+        line: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The lab has no such interface.
     #[error("{0}")]
     Interface(NoEntrance),
 }

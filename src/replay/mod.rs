@@ -53,11 +53,11 @@ mod witness;
 
 use std::time::Duration;
 
-pub use against::{Difference, Differences};
-pub use entrance::{Entrances, NoEntrance};
+pub use against::{Difference, Differences, Side};
+pub use entrance::{Entrances, MapError, NoEntrance};
 pub use flows::Ends;
 pub(crate) use flows::TopFlows;
-pub use rulebook::{RulePlace, Rulebook};
+pub use rulebook::{RuleEntry, RulePlace, Rulebook};
 pub(crate) use selection::Selection;
 pub use summary::Summary;
 pub(crate) use summary::grouped;
@@ -303,7 +303,7 @@ impl<'a> Passed<'a> {
 
     /// What tracking called it: `NEW`, `ESTABLISHED` and so on.
     pub fn state(&self) -> Option<&'static str> {
-        self.report.state.map(|state| state.name())
+        self.report.state.map(crate::conntrack::CtState::name)
     }
 
     /// Why it went no further.

@@ -25,7 +25,9 @@ pub struct Rulebook {
 /// A rule, or a built-in chain's policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleEntry {
+    /// Which of the five it is in.
     pub table: Table,
+    /// The name of its chain.
     pub chain: String,
     /// From 1, as the tools number rules; `None` for the policy.
     pub number: Option<u32>,

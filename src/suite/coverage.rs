@@ -14,8 +14,10 @@ pub struct Coverage {
     pub rules: Vec<Covered>,
 }
 
+/// A rule, and how often it was reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Covered {
+    /// Where it is written.
     pub place: Arc<RulePlace>,
     /// Packets of all tests that the rule matched.
     pub packets: u64,

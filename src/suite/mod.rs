@@ -48,11 +48,12 @@ mod rules;
 mod run;
 mod table;
 
-pub use coverage::Coverage;
+pub use coverage::{Coverage, Covered};
 pub use fault::Unreadable;
 pub(crate) use items::plain;
-pub use read::{Choice, Suite, read};
-pub use run::{Case, CaseOutcome, Outcome, run};
+pub use read::{Choice, Suite, Test, read};
+pub use rules::{RulePlace, Ruleset};
+pub use run::{Case, CaseOutcome, Failure, Outcome, run};
 
 /// How files are read: by whoever may touch them.
 pub type Reader<'a> = dyn FnMut(&std::path::Path) -> std::io::Result<String> + 'a;

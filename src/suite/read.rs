@@ -55,10 +55,13 @@ pub struct Suite {
 /// One test as it is written.
 #[derive(Debug)]
 pub struct Test {
+    /// As the file calls it; of a table's row, what it says.
     pub name: String,
+    /// Where it is written, which may be an included file.
     pub file: String,
     /// From 1, as the column.
     pub line: usize,
+    /// From 1, in characters.
     pub column: usize,
     pub(super) body: Body,
 }

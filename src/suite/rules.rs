@@ -34,10 +34,13 @@ pub struct Ruleset {
 /// One rule and where it is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RulePlace {
+    /// The file that it was read from.
     pub file: String,
     /// From 1.
     pub line: u32,
+    /// Which of the five it is in.
     pub table: Table,
+    /// The name of its chain.
     pub chain: String,
     /// From 1.
     pub number: u32,

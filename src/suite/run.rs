@@ -51,8 +51,11 @@ pub struct CaseOutcome {
 /// One thing that was not as expected, or could not be done.
 #[derive(Clone, Debug)]
 pub struct Failure {
+    /// Where the command is written.
     pub file: String,
+    /// From 1.
     pub line: usize,
+    /// From 1, in characters.
     pub column: usize,
     /// The line as it is written.
     pub command: String,
