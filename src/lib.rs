@@ -2,11 +2,51 @@
 //!
 //! Linux calls stay in [`device`] and `live`; everything else builds wherever Rust does.
 //!
+//! Rules as text, a packet, what became of it and why:
+//! ```
+//! use std::path::Path;
+//!
+//! use nflab::TOOLBOX;
+//! use nflab::explain::story::Detail;
+//! use nflab::lab::memory::Lab;
+//!
+//! // A router in memory: lan is 10.0.0.1/24, wan 192.0.2.1/24. Its clock stands until it is advanced, and what is random follows from the seed.
+//! let mut lab = Lab::default_lab(1, TOOLBOX)?;
+//! let rules = "*filter
+//! :FORWARD DROP [0:0]
+//! -A FORWARD -m state --state ESTABLISHED,RELATED -j ACCEPT
+//! -A FORWARD -i lan -o wan -p tcp --dport 443 -j ACCEPT
+//! COMMIT
+//! ";
+//! let said = lab.tool("iptables-restore", &[], rules, Path::new("."));
+//! assert_eq!(said.code, 0, "{}", said.stderr);
+//!
+//! let lan = lab.interface("lan");
+//! for (port, verdict, rule) in [(443, "ACCEPT", Some(2)), (22, "DROP", None)] {
+//!     // A packet is its bytes from the IP header on, made by whatever makes packets.
+//!     let mut packet = Vec::new();
+//!     etherparse::PacketBuilder::ipv4([10, 0, 0, 2], [192, 0, 2, 9], 64)
+//!         .tcp(40_000, port, 1, 64_240)
+//!         .syn()
+//!         .write(&mut packet, &[])?;
+//!     let passage = lab.send(lan, packet);
+//!     assert_eq!(passage.report.fate.verdict(), verdict);
+//!     // Which rule had the last word in the last table; `None` is the chain's policy.
+//!     assert_eq!(passage.story.deciding().last().and_then(|it| it.number), rule);
+//!     println!("{}", passage.story.render(Detail::Short));
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//! The same in parts, with interfaces, routes, clock and threads of one's own, is [`engine::Router`]; `examples/` has a router embedded, an
+//! extension written, a ruleset checked and a capture replayed.
+//!
 //! What a program around the library needs is below. Rooms and modules that are hidden here are public only because the binary, the tests and
 //! the benches of this package link the library as others do: they may change without a word.
 
 // What is printed goes by `say!` and `tell!` (`device::standard`): the standard library's macros panic where nobody takes it.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+// Asked of the face alone: what is hidden explains itself to who reads its source.
+#![warn(missing_docs)]
 
 /// Words everyone shares: families, masks, ranges, marks, virtual time, seeded randomness, texts of any bytes.
 pub mod base;
