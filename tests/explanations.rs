@@ -99,7 +99,7 @@ fn json_says_the_same_and_is_read_back() {
             assert_eq!(account.verdict, passage.report.fate.verdict(), "{line}");
             assert_eq!(
                 account.state.as_deref(),
-                passage.report.state.map(|state| state.name()),
+                passage.report.state.map(nflab::conntrack::CtState::name),
                 "{line}"
             );
             let left = account

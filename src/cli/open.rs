@@ -66,7 +66,7 @@ pub(super) fn file_or_default(file: Option<&Path>) -> Result<LabFile, u8> {
 pub(super) fn load(path: &Path) -> Result<LabFile, u8> {
     LabFile::load(path, read_bytes).map_err(|error| match error {
         crate::lab::file::LabFileError::Text(error) => say(&error.styled()),
-        error => say(&format!("nflab: {error}")),
+        error @ crate::lab::file::LabFileError::Read { .. } => say(&format!("nflab: {error}")),
     })
 }
 

@@ -109,7 +109,7 @@ struct Run<'a> {
     told: String,
 }
 
-impl<'a> Run<'a> {
+impl Run<'_> {
     fn packets(&mut self, reader: &mut CaptureReader<impl Read>) -> Result<(), Stop> {
         loop {
             match reader.next_packet() {

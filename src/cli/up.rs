@@ -268,7 +268,7 @@ fn greet(live: &LiveLab, file: &LabFile, detached: bool) {
                 .unwrap_or_default();
             text += &format!(
                 "it stays here; Ctrl-C ends it, or `nflab down {name}` elsewhere; in another terminal: `export NFLAB={name}`, then `nflab iptables -S`, `nflab conntrack -L`, {host}`nflab repl` ...\n"
-            )
+            );
         }
     }
     // Whoever started it may be gone; the lab runs all the same.

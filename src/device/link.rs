@@ -98,7 +98,7 @@ impl LinkType {
     }
 
     /// Behind a link's own header: any number of VLAN tags, then what the EtherType says.
-    fn after_ether_type<'a>(self, ether_type: Option<EtherType>, payload: Option<&'a [u8]>) -> Content<'a> {
+    fn after_ether_type(self, ether_type: Option<EtherType>, payload: Option<&[u8]>) -> Content<'_> {
         let (Some(mut ether_type), Some(mut payload)) = (ether_type, payload) else {
             return Content::HeaderCut;
         };

@@ -217,7 +217,7 @@ impl Temporary {
             #[cfg(target_os = "linux")]
             let on_signal = super::syscall::RemovedOnSignal::register(&path)?;
             match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_TRIES => continue,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_TRIES => {}
                 Err(error) => return Err(error),
                 Ok(file) => {
                     let made = Self {

@@ -71,7 +71,7 @@ pub(super) fn bash() -> String {
     }
     let mut nflab = cli::command();
     nflab.build();
-    let subs: Vec<&str> = nflab.get_subcommands().map(|it| it.get_name()).collect();
+    let subs: Vec<&str> = nflab.get_subcommands().map(clap::Command::get_name).collect();
     let tools = [SHIMS, BY_WORD].concat();
     let _ = writeln!(out, "_nflab_commands=\"{} {}\"", subs.join(" "), tools.join(" "));
     let _ = writeln!(

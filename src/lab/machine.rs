@@ -431,7 +431,7 @@ impl Machine {
         self.router()
             .tables(family)
             .into_iter()
-            .map(|table| table.name())
+            .map(crate::rule::Table::name)
             .collect()
     }
 

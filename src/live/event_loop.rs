@@ -191,7 +191,7 @@ impl<D: Driver> EventLoop<D> {
             }
             port_here.counters.received.add_one();
             self.driver.packet(now, PortIndex(port), bytes, &mut |port, bytes| {
-                deliver(&mut self.ports, port, bytes)
+                deliver(&mut self.ports, port, bytes);
             });
         }
     }

@@ -400,7 +400,7 @@ impl From<StateError> for io::Error {
     fn from(error: StateError) -> Self {
         match error {
             StateError::Distrust(distrust) => distrust.into(),
-            wrong => Self::new(io::ErrorKind::InvalidData, wrong.to_string()),
+            wrong @ StateError::Wrong { .. } => Self::new(io::ErrorKind::InvalidData, wrong.to_string()),
         }
     }
 }

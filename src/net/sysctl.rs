@@ -48,8 +48,8 @@ knobs! {
     NoPmtuDiscovery "ip_no_pmtu_disc" = 0 in 0, 255;
     ForwardUsePmtu "ip_forward_use_pmtu" = 0 in 0, 255;
     ForwardUpdatePriority "ip_forward_update_priority" = 1 in 0, 1;
-    FragmentHighThreshold "ipfrag_high_thresh" = 4194304 in 0, i64::MAX;
-    FragmentLowThreshold "ipfrag_low_thresh" = 3145728 in 0, i64::MAX;
+    FragmentHighThreshold "ipfrag_high_thresh" = 4_194_304 in 0, i64::MAX;
+    FragmentLowThreshold "ipfrag_low_thresh" = 3_145_728 in 0, i64::MAX;
     FragmentMaxDistance "ipfrag_max_dist" = 64 in 0, INT_MAX;
     FragmentTime "ipfrag_time" = 30 in -SECONDS_MAX, SECONDS_MAX;
     FwmarkReflect "fwmark_reflect" = 0 in 0, 255;
@@ -65,7 +65,7 @@ knobs! {
     TcpKeepaliveProbes "tcp_keepalive_probes" = 9 in 0, 255;
     TcpKeepaliveTime "tcp_keepalive_time" = 7200 in -SECONDS_MAX, SECONDS_MAX;
     TcpMaxSynBacklog "tcp_max_syn_backlog" = 2048 in INT_MIN, INT_MAX;
-    TcpMaxTwBuckets "tcp_max_tw_buckets" = 131072 in INT_MIN, INT_MAX;
+    TcpMaxTwBuckets "tcp_max_tw_buckets" = 131_072 in INT_MIN, INT_MAX;
     TcpMtuProbing "tcp_mtu_probing" = 0 in 0, 255;
     TcpOrphanRetries "tcp_orphan_retries" = 0 in 0, 255;
     TcpReflectTos "tcp_reflect_tos" = 0 in 0, 1;

@@ -217,7 +217,7 @@ fn write_never_hit(text: &mut String, replayer: &Replayer) {
 fn place_of(fate: &Fate) -> usize {
     match fate {
         Fate::Forwarded | Fate::Sent | Fate::Delivered => ACCEPTED,
-        stopped => {
+        stopped @ Fate::Stopped(_) => {
             let verdict = stopped.verdict();
             VERDICTS.iter().position(|it| *it == verdict).unwrap_or(ACCEPTED)
         }

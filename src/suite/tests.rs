@@ -52,7 +52,7 @@ fn tests_and_tables_pass() {
          server client icmp drop - FORWARD:policy - -\n  client router tcp/22 drop - 'INPUT policy' - -\n  client server gre drop - - - -\nend\n",
     );
     assert!(outcome.passed(), "{}", report::people(&outcome, false));
-    let names: Vec<String> = outcome.cases.iter().map(|case| case.name()).collect();
+    let names: Vec<String> = outcome.cases.iter().map(super::CaseOutcome::name).collect();
     assert_eq!(
         names,
         [

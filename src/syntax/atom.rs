@@ -138,9 +138,7 @@ pub fn duration(text: &str) -> Option<Duration> {
         value(86_400 * 1_000_000_000, tag("d")),
     ));
     let part = map_opt((unsigned, unit), |(count, unit)| count.checked_mul(unit));
-    let parts = map_opt(many1(part), |parts| {
-        parts.into_iter().try_fold(0u64, |sum, part| sum.checked_add(part))
-    });
+    let parts = map_opt(many1(part), |parts| parts.into_iter().try_fold(0, u64::checked_add));
     let seconds = map_opt(unsigned, |count| count.checked_mul(1_000_000_000));
     whole(alt((all_consuming(parts), seconds)), text).map(Duration::from_nanos)
 }

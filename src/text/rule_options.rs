@@ -299,7 +299,10 @@ impl<'a> RuleOptions<'a> {
     }
 
     /// The extensions, built.
-    #[allow(clippy::type_complexity)]
+    #[allow(
+        clippy::type_complexity,
+        reason = "what a rule has, matches and target, and nothing else has both"
+    )]
     pub(crate) fn finish(&self) -> Result<(Vec<Arc<dyn Match>>, Option<Arc<dyn Target>>), Failure> {
         let mut matches = Vec::new();
         for it in &self.loaded {

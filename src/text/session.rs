@@ -406,7 +406,9 @@ impl Session {
             self.refer(rule, false);
         }
         if let Some(hand) = &mut self.hand {
-            gone.iter().for_each(|rule| hand.reach.goes(name, rule));
+            for rule in &gone {
+                hand.reach.goes(name, rule);
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ mod all_clear;
 #[cfg(target_os = "linux")]
 mod attacker;
 #[path = "../cli/bench.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with tests that use other parts")]
 mod bench;
 #[cfg(target_os = "linux")]
 mod bounds;
@@ -31,7 +31,7 @@ mod ip;
 mod kills;
 #[cfg(target_os = "linux")]
 #[path = "../e2e/lab.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with tests that use other parts")]
 mod lab;
 #[cfg(target_os = "linux")]
 mod live;

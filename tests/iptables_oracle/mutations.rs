@@ -133,7 +133,7 @@ pub(crate) fn mutate(random: &mut Random, text: &mut String) {
             lines[at] = lines[at].replace(
                 '\n',
                 pick(random, &[" \n", "\t\n", "\"\n", " #x\n", "\\\n", " '\n", "\n\n"]),
-            )
+            );
         }
         13 => lines[at] = lines[at].replace(' ', pick(random, &["  ", "\t", " \t ", "\u{b}"])),
         14 => lines[at] = bent_counters(random, &lines[at]),

@@ -331,7 +331,7 @@ mod tests {
         ] {
             assert_eq!(wrong(path, text), Vec::<String>::new(), "{path}: {text}");
         }
-        let sources = ["mod tests;", ""].map(|it| it.to_owned());
+        let sources = ["mod tests;", ""].map(str::to_owned);
         let [declared, empty] = sources;
         let with = |path: &str, text: String| Source {
             path: path.into(),

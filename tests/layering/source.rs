@@ -178,7 +178,7 @@ fn only_names_and_signs_are_left() {
         fn g<'a>(x: &'a str) -> crate::h::I<'a> {}"##;
     let names: Vec<String> = tokens(text)
         .into_iter()
-        .filter(|it| it.is_name())
+        .filter(Token::is_name)
         .map(|it| it.text)
         .collect();
     assert_eq!(

@@ -124,7 +124,7 @@ fn own(out: &mut String, net: &Net, asked: &Asked, to: IpAddr) -> Result<(), Ref
         InterfaceId::LOOPBACK => cached(Delivery::Local),
         _ => cached(way.delivery),
     };
-    let _ = write!(out, "uid 0 \n    cache {}", cached);
+    let _ = write!(out, "uid 0 \n    cache {cached}");
     let mtu = found
         .and_then(|route| route.mtu)
         .filter(|_| way.delivery == Delivery::Unicast);

@@ -254,7 +254,7 @@ impl Reader {
             );
             return;
         };
-        for value in array.iter() {
+        for value in array {
             let Some(table) = value.get_ref().as_table() else {
                 self.problem(
                     value.span(),

@@ -109,7 +109,7 @@ fn tcp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
     while let Some(word) = option_word(rest)? {
         match word.text.as_str() {
             "seq" => {
-                tcp.sequence = Some(rest.read(words::number("a sequence number", 0..=u64::from(u32::MAX)))? as u32)
+                tcp.sequence = Some(rest.read(words::number("a sequence number", 0..=u64::from(u32::MAX)))? as u32);
             }
             "ack" => {
                 tcp.acknowledgement =

@@ -293,7 +293,7 @@ impl Side for Kernel {
             Event::Interface { name, addresses } => self.interface(name.as_str(), addresses)?,
             Event::Route { to, via, interface } => {
                 let to = AddressMask::prefix(to.address(), to.length()).ok_or("a route to no prefix")?;
-                self.route(to, *via, interface.as_ref().map(|name| name.as_str()))?;
+                self.route(to, *via, interface.as_ref().map(nflab::base::InterfaceName::as_str))?;
             }
             Event::Listen { port } => {
                 let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, *port));

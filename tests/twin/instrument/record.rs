@@ -88,7 +88,8 @@ impl Record {
             let answer = record.answers.entry(event).or_default();
             if line.starts_with('#') {
                 continue;
-            } else if let Some(printed) = line.strip_prefix('|') {
+            }
+            if let Some(printed) = line.strip_prefix('|') {
                 let part = record.parts.last_mut().ok_or_else(wrong)?;
                 part.text.push_str(&format!("{printed}\n"));
             } else if let Some(title) = line.strip_prefix("state ") {

@@ -30,7 +30,7 @@ pub enum Field {
 }
 
 pub(super) fn state(passage: &Passage, wanted: Option<&str>, no: bool) -> Result<(), String> {
-    let is = passage.report.state.map(|state| state.name());
+    let is = passage.report.state.map(crate::conntrack::CtState::name);
     hold((is == wanted) != no, || match is {
         Some(state) => format!("the packet's state is {state}"),
         None => "the packet was never tracked".to_owned(),
