@@ -81,12 +81,14 @@ fn atoi(text: &str) -> u32 {
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    let number = match digits[..end].parse::<i64>() {
+    let number = match digits[..end].parse::<i128>() {
         Ok(number) => number,
         Err(_) if end == 0 => 0,
-        Err(_) => i64::MAX,
+        Err(_) => i128::MAX,
     };
-    (if negative { -number } else { number }) as u32
+    let signed = if negative { -number } else { number };
+    // What 64 bits are too few for is the largest of them, or the smallest, whose last 32 are 0.
+    signed.clamp(i64::MIN.into(), i64::MAX.into()) as u32
 }
 
 fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
