@@ -62,11 +62,10 @@ pub(super) const fn only_ports(read: &'static Read<NatRange>, help: &'static str
 /// What a shifted range (`80-90/85`) is to a target.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shift {
-    /// DNAT keeps the base.
+    /// DNAT keeps the base; REDIRECT refuses it later.
     Kept,
     /// SNAT and MASQUERADE take it and lose the base: it is 0.
     Lost,
-    Refused,
 }
 
 /// `[address[-address]][:port[-port[/port]]]`.
@@ -150,15 +149,10 @@ pub(super) fn ports(text: &str, given: &Given<'_>, shift: Shift) -> Result<NatRa
         Some((base, _)) if base != 0 => base,
         _ => names::port_of_any_protocol(base_text).ok_or_else(|| not_valid(base_text))?,
     };
-    range.port_base = match shift {
-        Shift::Kept => Some(base),
-        Shift::Lost => Some(0),
-        Shift::Refused => {
-            return Err(UsageError::parameter(
-                "Shifted portmap ranges not supported with this kernel",
-            ));
-        }
-    };
+    range.port_base = Some(match shift {
+        Shift::Kept => base,
+        Shift::Lost => 0,
+    });
     Ok(range)
 }
 

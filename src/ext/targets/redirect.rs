@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::nat_range::{self, Shift};
 use super::to_ports::{Address, Way};
 use crate::base::Family;
-use crate::ext::TargetSpec;
 use crate::ext::drawn::{Drawn, drawn};
-use crate::ext::option::{Opt, Read};
+use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, refused, taken};
+use crate::ext::{NeedsOne, TargetSpec};
 use crate::nat::{Manip, NatRange};
 use crate::rule::{Hook, Table, TargetContext};
 
@@ -17,7 +17,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     listed_as: "REDIRECT",
     families: &[Family::V4],
     options: &[TO.spec, nat_range::RANDOM.spec],
-    needs_one: None,
+    needs_one: Some(NeedsOne::AsAsked(is_not_shifted)),
     exclusive: &[],
     build: |given| Ok(REDIRECT.build(given)),
     unlist: |listed| REDIRECT.unlist(listed),
@@ -26,9 +26,19 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
 };
 
 const TO: Opt<NatRange> = nat_range::only_ports(
-    &Read(|text, given| nat_range::ports(text, given, Shift::Refused)),
+    &Read(|text, given| nat_range::ports(text, given, Shift::Kept)),
     "the ports to take the destination port from",
 );
+
+/// Seen: it is asked of the whole, behind what the rule's matches are asked.
+fn is_not_shifted(given: &Given<'_>) -> Result<(), UsageError> {
+    match given.value(TO).and_then(|range| range.port_base) {
+        Some(_) => Err(UsageError::parameter(
+            "Shifted portmap ranges not supported with this kernel",
+        )),
+        None => Ok(()),
+    }
+}
 
 static REDIRECT: Way = Way {
     spec: &SPEC,
