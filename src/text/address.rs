@@ -7,8 +7,15 @@ use smallvec::{SmallVec, smallvec};
 use super::Failure;
 use super::hosts::Hosts;
 use super::number;
+use crate::base::bytes::length_of;
 use crate::base::{AddressMask, Family};
 use crate::ext::number::inet_aton;
+
+/// What the tool has room for, of one host with its mask, in bytes.
+const LONGEST: usize = 255;
+
+/// And of the numbers of one address.
+const LONGEST_DOTTED: usize = 19;
 
 /// Those that one `-s` or `-d` names, which mostly is one.
 pub(super) type Addresses = SmallVec<[AddressMask; 1]>;
@@ -18,6 +25,10 @@ pub(super) fn parse(text: &str, hosts: &dyn Hosts) -> Result<Addresses, Failure>
     let mut all = Addresses::new();
     for part in text.split(',') {
         let part = part.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
+        if length_of(part) > LONGEST {
+            return Err(Failure::parameter("Hostname too long")
+                .remedy(format!("a host with its mask has at most {LONGEST} letters")));
+        }
         one(part, hosts, &mut all)?;
     }
     Ok(all)
@@ -83,8 +94,9 @@ fn short_dotted(text: &str) -> Option<Ipv4Addr> {
     whole.or_else(|| dotted(text).map(|(octets, _)| Ipv4Addr::from(octets)))
 }
 
-/// The bytes, and how many there were.
+/// The bytes, and how many there were. Seen: the tool looks at so many letters as it has room for, and leaves out what follows.
 fn dotted(text: &str) -> Option<([u8; 4], usize)> {
+    let text = text.get(..text.len().min(LONGEST_DOTTED))?;
     let mut octets = [0; 4];
     let mut count = 0;
     for part in text.split('.') {
