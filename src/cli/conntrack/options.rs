@@ -327,16 +327,12 @@ pub(super) fn host(filter: &mut Filter, name: &str, value: Option<&str>) -> Resu
     }
 }
 
-/// `address[:port]`, or nothing.
+/// `address[:port]`, `[address]:port`, or nothing.
 fn nat_end(filter: &mut Filter, name: &str, value: Option<&str>) -> Result<NatEnd, ToolOutput> {
     let Some(text) = value else {
         return Ok(NatEnd::default());
     };
-    // A second colon is an IPv6 address's.
-    let (typed, port) = match text.split_once(':') {
-        Some((typed, port)) if !port.contains(':') => (typed, Some(port)),
-        _ => (text, None),
-    };
+    let (typed, port) = address_and_port(text)?;
     let port = match port {
         None => None,
         Some("") => return Err(bad("No port specified after `:'")),
@@ -347,6 +343,20 @@ fn nat_end(filter: &mut Filter, name: &str, value: Option<&str>) -> Result<NatEn
     };
     let address = Some(host(filter, name, Some(typed))?);
     Ok(NatEnd { address, port })
+}
+
+fn address_and_port(text: &str) -> Result<(&str, Option<&str>), ToolOutput> {
+    let parted = match text.split_once('[') {
+        // Seen: what stands before the bracket, and between it and the colon, is not looked at; without a port the bracket is one letter of many.
+        Some((_, behind)) => match behind.split_once(']') {
+            None => return Err(bad("No closing ']' around IPv6 address")),
+            Some(("", _)) => return Err(bad("No IPv6 address specified")),
+            Some((address, behind)) => behind.split_once(':').map(|(_, port)| (address, port)),
+        },
+        // A second colon is an IPv6 address's.
+        None => text.split_once(':').filter(|(_, port)| !port.contains(':')),
+    };
+    Ok(parted.map_or((text, None), |(address, port)| (address, Some(port))))
 }
 
 /// An address in any form that the C library takes, and what stands behind its slash.
