@@ -209,7 +209,7 @@ pub(crate) fn address(text: &str, family: Family) -> Result<IpAddr, UsageError> 
         return Ok(address);
     }
     match (text, family) {
-        ("localhost", Family::V4) => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        (name, Family::V4) if name.eq_ignore_ascii_case("localhost") => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         _ if text.parse::<IpAddr>().is_ok() => Err(UsageError::parameter(
             "getaddrinfo: Address family for hostname not supported\n",
         )),
