@@ -27,7 +27,8 @@ const NOT_TOLD: &[NotTold] = &[
               iptables-restore has no way to say it either",
         is: |line| {
             let open = line.replace("\\\"", "").matches('"').count() % 2 == 1;
-            open || line.contains(|it: char| it.is_control()) || line.matches("/*").count() > line.matches("*/").count()
+            let is_cut = line.matches("/*").count() > line.matches("*/").count() || line.rfind("/*") > line.rfind("*/");
+            open || line.contains(|it: char| it.is_control()) || is_cut
         },
     },
     NotTold {
@@ -61,6 +62,20 @@ const NOT_TOLD: &[NotTold] = &[
         what: "a range of ICMP codes",
         why: "-L shows it, but iptables-save prints only its first code",
         is: |line| line.contains(" codes "),
+    },
+    NotTold {
+        what: "the name of a list of recent with a blank",
+        why: "it is printed without quotes",
+        is: |line| {
+            let listed = line.split(" name: ").nth(1).and_then(|it| it.split(" side: ").next());
+            let saved = line.split(" --name ").nth(1).and_then(|it| it.split(" --mask ").next());
+            listed.or(saved).is_some_and(|name| name.contains(' '))
+        },
+    },
+    NotTold {
+        what: "flags of TCP of which none is asked for (`--tcp-flags NONE SYN`)",
+        why: "nothing is printed of them, but the kernel takes TCPMSS for their sake",
+        is: |line| line.contains("TCPMSS") && !line.contains("flags") && !line.contains("--syn"),
     },
     NotTold {
         what: "more seconds of recent than 2147483647",
