@@ -29,11 +29,11 @@ impl Built {
         }
     }
 
-    /// Whether all of a draft could be done; what was built here before is lost.
-    pub(super) fn takes(&mut self, draft: &Draft, options: &Options) -> bool {
+    /// How much of a draft cannot be done; what was built here before is lost.
+    pub(super) fn refuses(&mut self, draft: &Draft, options: &Options) -> usize {
         let mut told = Told::default();
         self.add(draft, options, &mut told);
-        told.refused.is_empty()
+        told.refused.len()
     }
 
     /// Does a draft's commands; those that cannot be done are refused, the others stand.

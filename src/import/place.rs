@@ -86,19 +86,21 @@ fn decide(
         [] | [_] => candidates.to_vec(),
         _ => {
             let mut draft = draft.clone();
-            let mut fit = |table: &Table| {
+            let mut refused = |table: &Table| {
                 draft.table = *table;
-                trial.takes(&draft, options)
+                trial.refuses(&draft, options)
             };
-            candidates.iter().copied().filter(|table| fit(table)).collect()
+            let refused: Vec<usize> = candidates.iter().map(&mut refused).collect();
+            // What cannot be read in any table says nothing of which one it is.
+            let fewest = refused.iter().min();
+            let fits = |(table, refused)| (Some(refused) == fewest).then_some(table);
+            candidates.iter().copied().zip(&refused).filter_map(fits).collect()
         }
     };
     let names = |tables: &[Table]| tables.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");
-    match (&fitting[..], candidates) {
-        ([table], _) => Some(*table),
-        // No table would take it: which line is to blame is said when it is built.
-        ([], [first, ..]) => Some(*first),
-        ([], []) => {
+    match &fitting[..] {
+        [table] => Some(*table),
+        [] => {
             told.refuse(
                 &draft.source,
                 draft.line,
@@ -109,7 +111,7 @@ fn decide(
             );
             None
         }
-        (several, _) if several.contains(&Table::Filter) => {
+        several if several.contains(&Table::Filter) => {
             told.unknown(
                 &draft.source,
                 draft.line,
@@ -120,7 +122,7 @@ fn decide(
             );
             Some(Table::Filter)
         }
-        (several, _) => {
+        several => {
             told.refuse(
                 &draft.source,
                 draft.line,

@@ -178,6 +178,29 @@ fn which_table_it_is() {
     assert_eq!(import(&titled).tables[0].table, Table::Nat);
 }
 
+/// A line that no table takes says nothing of which one it is.
+#[test]
+fn which_table_it_is_where_a_line_cannot_be_read() {
+    let cannot_be_read = "unknown option \"--dprt\"";
+    for (text, expected) in [
+        (
+            "-P INPUT ACCEPT\n-A INPUT -p tcp --dprt 3 -j ACCEPT\n-A INPUT -j REJECT\n",
+            &["t:2: ", cannot_be_read][..],
+        ),
+        (
+            "-P PREROUTING ACCEPT\n-A PREROUTING -p tcp --dprt 3\n-A PREROUTING -j REDIRECT\n",
+            &["t:2: ", cannot_be_read],
+        ),
+    ] {
+        let import = import(text);
+        let said: Vec<String> = import.refused.iter().map(Note::to_string).collect();
+        assert_eq!(said.len(), 1, "{said:#?}");
+        assert!(expected.iter().all(|words| said[0].contains(words)), "{said:#?}");
+    }
+    let any = import("-P INPUT ACCEPT\n-A INPUT -p tcp --dprt 3 -j ACCEPT\n");
+    assert!(any.notes[0].to_string().contains("taken for filter"), "{}", any.notes[0]);
+}
+
 #[test]
 fn lines_that_cannot_be_read() {
     let columns = "*      *       0.0.0.0/0            0.0.0.0/0           ";
