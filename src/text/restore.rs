@@ -107,7 +107,10 @@ pub fn run_marked(
         }
         file.line(up_to_nul(line), lines).map_err(|mut failure| {
             failure.place.line = Some(lines);
-            failure
+            match of_other_systems(line, lines) {
+                Some(remedy) => failure.remedy(remedy),
+                None => failure,
+            }
         })
     };
     let mut result = Ok(Next::Line);
@@ -144,6 +147,24 @@ pub fn run_marked(
     };
     (file.printed, result)
 }
+
+/// What helps where the tool cannot read a line because of how a program of another system writes lines: all these stand for something else
+/// in the tool's own words.
+fn of_other_systems(line: &str, number: u32) -> Option<&'static str> {
+    match line.strip_suffix('\n') {
+        _ if number == 1 && line.starts_with(BYTE_ORDER_MARK) => {
+            Some("the file begins with a byte order mark, which the tool takes for letters: save it without one")
+        }
+        Some(line) if line.ends_with('\r') => Some(
+            "the line ends with a carriage return, which the tool takes for a letter of its last word: \
+             `tr -d '\\r' <FILE` prints the file without",
+        ),
+        None if line == "COMMIT" => Some("the file's last line needs an end: write it with a new line behind COMMIT"),
+        _ => None,
+    }
+}
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 struct File<'a> {
     options: &'a Options,

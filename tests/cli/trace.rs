@@ -299,3 +299,20 @@ fn an_explanation_that_cannot_be_written_is_no_success() {
     assert_eq!(ran.code, 2, "{}", ran.err);
     assert!(ran.err.contains("cannot write"), "{}", ran.err);
 }
+
+/// To the tool all these are other words; who wrote the file is told what of its form is meant.
+#[test]
+fn rules_as_other_systems_write_lines() {
+    let bench = bench();
+    for (rules, said) in [
+        ("*filter\r\n-A INPUT -j DROP\r\nCOMMIT\r\n", "carriage return"),
+        ("*filter\n-A INPUT -j DROP\r\nCOMMIT\n", "carriage return"),
+        ("\u{feff}*filter\n-A INPUT -j DROP\nCOMMIT\n", "byte order mark"),
+        ("*filter\n-A INPUT -j DROP\nCOMMIT", "a new line behind COMMIT"),
+    ] {
+        bench.write("foreign.v4", rules);
+        let ran = bench.nflab(&["trace", "--lab", "lab.toml", "--rules", "foreign.v4", OUT]);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""));
+        assert!(ran.err.contains(said), "{}", ran.err);
+    }
+}
