@@ -80,6 +80,16 @@ _nflab_options() {
 	esac
 }
 
+# The values that an option of a subcommand has, where they are words.
+_nflab_values() {
+	case "$1 $2" in
+	'test --format') echo people tap junit github ;;
+	'import --from') echo listing commands script save ;;
+	'import --table') echo filter nat mangle raw security ;;
+	'replay --direction') echo in out ;;
+	esac
+}
+
 # Chains of the table on the line, from the lab that runs; the built-in ones where none does.
 _nflab_chains_now() {
 	local table=filter at
@@ -123,14 +133,15 @@ _nflab_iptables() {
 }
 
 _nflab() {
-	local word=${COMP_WORDS[COMP_CWORD]} words=$_nflab_commands
+	local word=${COMP_WORDS[COMP_CWORD]} words=$_nflab_commands values
 	COMPREPLY=()
-	if [ "$COMP_CWORD" -gt 1 ]; then
+	if [ "$COMP_CWORD" -gt 1 ] && [ "${COMP_WORDS[1]}" != help ]; then
 		case ${COMP_WORDS[1]} in
 		iptables|iptables-legacy) _nflab_iptables && return ;;
 		esac
-		[[ $word == -* ]] || return
-		words=$(_nflab_options "${COMP_WORDS[1]}")
+		values=$(_nflab_values "${COMP_WORDS[1]}" "${COMP_WORDS[COMP_CWORD - 1]}")
+		[ -n "$values" ] || [[ $word == -* ]] || return
+		words=${values:-$(_nflab_options "${COMP_WORDS[1]}")}
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

@@ -87,6 +87,20 @@ pub(super) fn bash() -> String {
         let _ = writeln!(out, "\t{}) echo {} ;;", sub.get_name(), options.join(" "));
     }
     out.push_str("\tesac\n}\n");
+    out.push_str("\n# The values that an option of a subcommand has, where they are words.\n_nflab_values() {\n\tcase \"$1 $2\" in\n");
+    for sub in nflab.get_subcommands() {
+        for argument in sub.get_arguments().filter(|it| it.get_action().takes_values()) {
+            let values: Vec<String> = argument
+                .get_possible_values()
+                .iter()
+                .map(|it| it.get_name().to_owned())
+                .collect();
+            if let (Some(long), false) = (argument.get_long(), values.is_empty()) {
+                let _ = writeln!(out, "\t'{} --{long}') echo {} ;;", sub.get_name(), values.join(" "));
+            }
+        }
+    }
+    out.push_str("\tesac\n}\n");
     out.push_str(BASH);
     out
 }
@@ -146,14 +160,15 @@ _nflab_iptables() {
 }
 
 _nflab() {
-	local word=${COMP_WORDS[COMP_CWORD]} words=$_nflab_commands
+	local word=${COMP_WORDS[COMP_CWORD]} words=$_nflab_commands values
 	COMPREPLY=()
-	if [ "$COMP_CWORD" -gt 1 ]; then
+	if [ "$COMP_CWORD" -gt 1 ] && [ "${COMP_WORDS[1]}" != help ]; then
 		case ${COMP_WORDS[1]} in
 		iptables|iptables-legacy) _nflab_iptables && return ;;
 		esac
-		[[ $word == -* ]] || return
-		words=$(_nflab_options "${COMP_WORDS[1]}")
+		values=$(_nflab_values "${COMP_WORDS[1]}" "${COMP_WORDS[COMP_CWORD - 1]}")
+		[ -n "$values" ] || [[ $word == -* ]] || return
+		words=${values:-$(_nflab_options "${COMP_WORDS[1]}")}
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
 }

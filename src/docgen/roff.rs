@@ -41,7 +41,9 @@ impl Page {
 
     /// A term in bold, and below it what it means.
     pub(super) fn term(&mut self, term: &str, meaning: &str) {
-        let _ = writeln!(self.text, ".TP\n.B {}\n{}", escaped(term), escaped(meaning));
+        // A long choice of words has no blank: a line may end behind each bar.
+        let term = escaped(term).replace('|', "|\\:");
+        let _ = writeln!(self.text, ".TP\n.B {term}\n{}", escaped(meaning));
     }
 
     /// Lines as they are.
