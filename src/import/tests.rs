@@ -198,7 +198,11 @@ fn which_table_it_is_where_a_line_cannot_be_read() {
         assert!(expected.iter().all(|words| said[0].contains(words)), "{said:#?}");
     }
     let any = import("-P INPUT ACCEPT\n-A INPUT -p tcp --dprt 3 -j ACCEPT\n");
-    assert!(any.notes[0].to_string().contains("taken for filter"), "{}", any.notes[0]);
+    assert!(
+        any.notes[0].to_string().contains("taken for filter"),
+        "{}",
+        any.notes[0]
+    );
 }
 
 #[test]

@@ -247,12 +247,17 @@ fn escaped(length: usize, text: &str) -> Lexed<'_, (Cow<'_, str>, bool)> {
 fn document<'a>(heredoc: &Heredoc, text: &'a str) -> Lexed<'a, String> {
     let mut document = String::new();
     let mut rest = text;
+    // As the file's other lines end, so does its end; the document has the lines without that.
+    let plain = |document: String, end: &str| match end.ends_with("\r\n") {
+        true => document.replace("\r\n", "\n"),
+        false => document,
+    };
     while !rest.is_empty() {
         let line = recognize((take_till(|letter| letter == '\n'), opt(char('\n'))));
         let (behind, line) = preceded(take_while(|letter| heredoc.strip_tabs && letter == '\t'), line).parse(rest)?;
         rest = behind;
         if line.trim_end_matches(['\n', '\r']) == heredoc.end {
-            return Ok((rest, document));
+            return Ok((rest, plain(document, line)));
         }
         document.push_str(line);
     }
@@ -345,6 +350,9 @@ mod tests {
         assert_eq!(lines[0].words.len(), 2);
         let lines = lex("a <<-E\n\tx\n\tE\n").unwrap();
         assert_eq!(lines[0].input, Input::Here("x\n".to_owned()));
+        let lines = lex("a <<EOF\r\nx\r\n\r\nEOF\r\nb").unwrap();
+        assert_eq!(lines[0].input, Input::Here("x\n\n".to_owned()));
+        assert_eq!(lines[1].words[0].text, "b");
         let lines = lex("iptables-restore < rules.v4").unwrap();
         assert!(matches!(&lines[0].input, Input::File(word) if word.text == "rules.v4"));
     }
