@@ -33,6 +33,7 @@ pub use tuple::{Direction, Endpoint, Tuple};
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::base::Time;
 use proto::WhyInvalid;
@@ -145,13 +146,31 @@ impl Tracking {
             _ => CtState::Invalid,
         }
     }
+
+    /// The template that holds the flow's place, between the CT target and tracking.
+    pub fn template_in_place(&self) -> Option<&Template> {
+        match (&self.flow, self.state) {
+            (None, None) => self.template.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The mark of the flow, or of the template in its place.
+    pub fn mark(&self) -> Option<u32> {
+        match &self.flow {
+            Some(flow) => Some(flow.lock().mark),
+            None => self.template_in_place().map(|it| it.mark.load(Ordering::Relaxed)),
+        }
+    }
 }
 
 /// What the CT target hands to the tracking stage.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub struct Template {
     /// Name of the helper to attach to a new flow (`CT --helper ftp`).
     pub helper: Option<String>,
+    /// Its mark, which rules of the raw table read and write as they do a flow's. No flow gets it.
+    pub mark: AtomicU32,
 }
 
 /// At which hook a packet meets the tracking stage. Checksums are verified for arriving packets only.

@@ -242,6 +242,7 @@ fn helpers_are_attached_where_asked() {
     let template = |name: &str| {
         Some(Arc::new(Template {
             helper: Some(name.to_owned()),
+            ..Template::default()
         }))
     };
     for (loaded, automatic, template, port, expected) in [

@@ -456,8 +456,9 @@ impl Sight {
         let header = packet.network_header_length();
         let rest = (&bytes[..10], &bytes[20..header], packet.protocol(), packet.len());
         let flow = tracking.flow.as_ref().map(Arc::as_ptr);
+        let template = tracking.template.as_ref().map(Arc::as_ptr);
         let states = PlainFields::of(&self.context()).states;
-        let carried = (states, tracking.state, tracking.direction, &tracking.template, flow);
+        let carried = (states, tracking.state, tracking.direction, template, flow);
         vec![
             (Changes::SOURCE, packet.source().to_string()),
             (Changes::DESTINATION, packet.destination().to_string()),

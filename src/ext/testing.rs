@@ -336,6 +336,7 @@ impl Bench {
             logged: &mut self.logged,
             mapped: &mut self.mapped,
         };
+        let state = made.state(self.now);
         made.apply(&mut TargetContext {
             packet,
             tracking: &mut self.tracking,
@@ -347,7 +348,7 @@ impl Bench {
             output: self.output,
             now: self.now,
             way: self.way,
-            state: None,
+            state: state.as_deref(),
             services: &mut services,
         })
     }

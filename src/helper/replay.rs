@@ -142,6 +142,7 @@ impl Replay {
         if self.helper && packet.protocol() == protocol::TCP && packet.ports().is_some_and(|ports| ports.1 == 21) {
             tracking.template = Some(Arc::new(Template {
                 helper: Some("ftp".to_owned()),
+                ..Template::default()
             }));
         }
         let settings = self.settings.clone();

@@ -124,6 +124,7 @@ impl Conversation {
         let mut tracking = Tracking {
             template: Some(Arc::new(Template {
                 helper: Some(self.helper.conntrack.name.to_owned()),
+                ..Template::default()
             })),
             ..Tracking::default()
         };

@@ -44,12 +44,11 @@ impl Match for Connmark {
         SPEC.name
     }
 
-    /// A packet without a flow never matches, also not with `!`.
+    /// A packet without a flow, and without a template in its place, never matches, also not with `!`.
     fn evaluate(&self, cx: &Context<'_>) -> Matched {
-        let Some(flow) = &cx.tracking.flow else {
+        let Some(mark) = cx.tracking.mark() else {
             return Matched::No;
         };
-        let mark = flow.lock().mark;
         self.mark.fits(mark).into()
     }
 
@@ -59,8 +58,12 @@ impl Match for Connmark {
 
     fn explain(&self, cx: &Context<'_>) -> String {
         let mut out = format!("{}: ", self.mark.typed(MARK));
-        let _ = match &cx.tracking.flow {
-            Some(flow) => write!(out, "flow has {:#x}", flow.lock().mark),
+        let whose = match cx.tracking.template_in_place() {
+            Some(_) => "the template of CT",
+            None => "flow",
+        };
+        let _ = match cx.tracking.mark() {
+            Some(mark) => write!(out, "{whose} has {mark:#x}"),
             None => write!(
                 out,
                 "packet is {} and has no flow",

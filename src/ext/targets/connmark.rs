@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::mark_bits::{AND, MarkBits, OR, SET_MARK, SET_XMARK, XOR};
 use crate::base::Family;
@@ -145,6 +146,20 @@ impl Shift {
 }
 
 impl Connmark {
+    fn operate(&self, of_flow: &mut u32, of_packet: &mut u32) {
+        match self.operation {
+            Operation::Set => *of_flow = self.shift.of(self.bits().apply(*of_flow)),
+            Operation::Save => {
+                let saved = self.shift.of(*of_packet & self.nfmask);
+                *of_flow = (*of_flow & !self.ctmask) ^ saved;
+            }
+            Operation::Restore => {
+                let restored = self.shift.of(*of_flow & self.ctmask);
+                *of_packet = (*of_packet & !self.nfmask) ^ restored;
+            }
+        }
+    }
+
     fn bits(&self) -> MarkBits {
         MarkBits {
             clear: self.ctmask,
@@ -159,20 +174,13 @@ impl Target for Connmark {
     }
 
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
-        let Some(flow) = &cx.tracking.flow else {
-            return TargetVerdict::Continue;
-        };
-        let mut flow = flow.lock();
-        match self.operation {
-            Operation::Set => flow.mark = self.shift.of(self.bits().apply(flow.mark)),
-            Operation::Save => {
-                let saved = self.shift.of(cx.packet.mark & self.nfmask);
-                flow.mark = (flow.mark & !self.ctmask) ^ saved;
-            }
-            Operation::Restore => {
-                let restored = self.shift.of(flow.mark & self.ctmask);
-                cx.packet.mark = (cx.packet.mark & !self.nfmask) ^ restored;
-            }
+        if let Some(flow) = &cx.tracking.flow {
+            self.operate(&mut flow.lock().mark, &mut cx.packet.mark);
+        } else if let Some(template) = cx.tracking.template_in_place() {
+            // One of its rule, for all packets: it is not inherited by their flows.
+            let mut mark = template.mark.load(Ordering::Relaxed);
+            self.operate(&mut mark, &mut cx.packet.mark);
+            template.mark.store(mark, Ordering::Relaxed);
         }
         TargetVerdict::Continue
     }

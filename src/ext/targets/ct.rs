@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::base::{Family, protocol};
+use crate::base::{Family, Time, protocol};
 use crate::conntrack::{CtState, Template, Tracking};
 use crate::ext::TargetSpec;
 use crate::ext::drawn::{Drawn, drawn};
@@ -12,7 +13,7 @@ use crate::ext::option::{Given, Opt, UsageError};
 use crate::ext::place::only_table;
 use crate::ext::samples::{Samples, refused, taken};
 use crate::helper;
-use crate::rule::{Changes, Effect, Errno, Refusal, Scope, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{Changes, Effect, Errno, Refusal, Scope, State, Table, Target, TargetContext, TargetVerdict};
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "CT",
@@ -44,14 +45,14 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
     let helper = given.value(HELPER).filter(|name| !name.is_empty());
     Ok(Arc::new(Ct {
         notrack: given.has(NOTRACK),
-        template: Arc::new(Template { helper }),
+        helper,
     }))
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Ct {
     notrack: bool,
-    template: Arc<Template>,
+    helper: Option<String>,
 }
 
 /// A packet that has a flow or a template already (it came back over `lo`, or an earlier rule was faster) keeps it.
@@ -70,7 +71,7 @@ impl Target for Ct {
         if self.notrack {
             leave_untracked(cx.tracking);
         } else if cx.tracking.state.is_none() && cx.tracking.template.is_none() {
-            cx.tracking.template = Some(Arc::clone(&self.template));
+            cx.tracking.template = cx.state::<Arc<Template>>().cloned();
         }
         TargetVerdict::Continue
     }
@@ -83,7 +84,7 @@ impl Target for Ct {
         if self.notrack {
             let _ = write!(out, " {}", NOTRACK.spelled(false));
         }
-        if let Some(helper) = &self.template.helper {
+        if let Some(helper) = &self.helper {
             // Never in quotes, so a name with a blank would not be read again.
             let _ = write!(out, " {} {helper}", HELPER.spelled(false));
         }
@@ -94,9 +95,26 @@ impl Target for Ct {
         if self.notrack {
             let _ = write!(out, " {}", NOTRACK.name());
         }
-        if let Some(helper) = &self.template.helper {
+        if let Some(helper) = &self.helper {
             let _ = write!(out, " {} {helper}", HELPER.name());
         }
+    }
+
+    /// The template: one for all packets, and a new one with each replacement of the table.
+    fn state(&self, _now: Time) -> Option<Box<State>> {
+        let template = Template {
+            helper: self.helper.clone(),
+            ..Template::default()
+        };
+        (!self.notrack).then(|| Box::new(Arc::new(template)) as Box<State>)
+    }
+
+    fn copy_state(&self, state: &State) -> Option<Box<State>> {
+        let template = state.downcast_ref::<Arc<Template>>()?;
+        Some(Box::new(Arc::new(Template {
+            helper: template.helper.clone(),
+            mark: AtomicU32::new(template.mark.load(Ordering::Relaxed)),
+        })))
     }
 
     fn needs_conntrack(&self) -> bool {
@@ -105,7 +123,7 @@ impl Target for Ct {
 
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
         only_table(scope, "CT target", Table::Raw)?;
-        let (false, Some(name)) = (self.notrack, &self.template.helper) else {
+        let (false, Some(name)) = (self.notrack, &self.helper) else {
             return Ok(());
         };
         let no_entry = |reason| Refusal {

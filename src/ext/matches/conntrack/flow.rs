@@ -30,7 +30,7 @@ pub(super) fn view(cx: &Context<'_>) -> (CtState, Option<FlowView>) {
             direction: tracking.direction,
         }
     });
-    let template = || (tracking.state.is_none() && tracking.template.is_some()).then(of_template);
+    let template = || tracking.template_in_place().map(|_| of_template());
     (tracking.state_for_matching(), flow.or_else(template))
 }
 
