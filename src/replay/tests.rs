@@ -214,3 +214,33 @@ fn what_is_a_difference_between_two_rulesets() {
         assert_eq!(against::differ(&passed[0], &passed[1]), expected, "{one}{other}");
     }
 }
+
+/// What a queue swallows says nothing of the rules behind it: alike is no all-clear, but what only one of two queues is a difference.
+#[test]
+fn what_a_queue_swallows_is_no_all_clear() {
+    let queued = |rest: &str| format!("*mangle\n-A PREROUTING -j NFQUEUE --queue-num 3{rest}\nCOMMIT\n");
+    let drops = "*filter\n:FORWARD DROP\nCOMMIT\n";
+    let bytes = bytes("udp 10.0.0.2:1 > 192.0.2.9:2");
+    for (one, other, differs, tell_nothing) in [
+        (queued(""), queued("") + drops, false, true),
+        (queued(""), "*mangle\n-A PREROUTING -j QUEUE\nCOMMIT\n".to_owned(), false, true),
+        (queued(" --queue-bypass"), queued(" --queue-bypass") + drops, true, false),
+        (queued(" --queue-bypass"), queued(" --queue-bypass"), false, false),
+        (queued(""), drops.to_owned(), true, false),
+    ] {
+        let (mut first, mut second) = (replayer(&one), replayer(&other));
+        let packet = || TimedPacket::new(1, START, "lan", &bytes);
+        let mut differences = Differences::new("one", "other");
+        let (first, second) = (first.pass(packet()).unwrap(), second.pass(packet()).unwrap());
+        assert_eq!(differences.compare(&first, &second).is_some(), differs, "{one}{other}");
+        assert_eq!(differences.is_all_clear(), !differs && !tell_nothing, "{one}{other}");
+        let text = differences.text(10);
+        for said in [
+            "1 of 1 packets tells nothing about the rules",
+            "queued by rule 1 of mangle PREROUTING, and nobody listens: it came to no rule behind that",
+            "--queue-bypass",
+        ] {
+            assert_eq!(text.contains(said), tell_nothing, "{said}: {text}");
+        }
+    }
+}

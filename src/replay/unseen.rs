@@ -1,8 +1,9 @@
 //! Packets that say nothing about a ruleset: no rule saw them, or every rule saw them as INVALID although they were none on the wire.
 //!
-//! A comparison that rests on them is no all-clear. Three kinds are told apart. What the capture made of a packet (a checksum that a network
+//! A comparison that rests on them is no all-clear. Four kinds are told apart. What the capture made of a packet (a checksum that a network
 //! card was to fill in, a packet cut short, segments that a card joined) or left out before it (a connection's beginning, its other direction)
-//! never tells; nor does what the lab's own description stops before any rule. What is INVALID by what it is (flags that no segment has, a
+//! never tells; nor does what the lab's own description stops before any rule, nor what ends in a queue, where nobody listens to a replay: of the
+//! rules behind it nothing is known. What is INVALID by what it is (flags that no segment has, a
 //! sequence number outside of the window of a connection that is tracked) is so to the kernel, too, and rules do treat it: that is an answer.
 
 use std::collections::BTreeMap;
@@ -32,7 +33,8 @@ pub struct Unseen {
 
 /// Why this packet says nothing about the rules; `None` where it does.
 pub(crate) fn why(passed: &Passed<'_>) -> Option<Why> {
-    if let Some(reason) = passed.why_invalid() {
+    let is_queued = matches!(passed.reason(), Some(Reason::Queued(_)));
+    if let Some(reason) = passed.why_invalid().filter(|it| !is_queued || of_invalid(it).is_some()) {
         return of_invalid(&reason).map(|remedy| Why {
             reason: format!("INVALID: {reason}"),
             remedy,
@@ -42,13 +44,15 @@ pub(crate) fn why(passed: &Passed<'_>) -> Option<Why> {
         Reason::Malformed(_) => CUT,
         Reason::WalkTooLong(_) => TOO_LONG,
         Reason::NoWay(_) => LAB,
+        Reason::Queued(_) => QUEUED,
         Reason::Host(reason) if passed.deciding().is_none() => of_host(*reason)?,
         _ => return None,
     };
-    Some(Why {
-        reason: passed.reason()?.to_string(),
-        remedy,
-    })
+    let reason = match passed.reason()? {
+        reason @ Reason::Queued(_) => format!("{reason}: it came to no rule behind that"),
+        reason => reason.to_string(),
+    };
+    Some(Why { reason, remedy })
 }
 
 /// A packet that was not replayed at all.
@@ -169,6 +173,8 @@ const CHECKSUMS: &str = "checksums that a network card was to fill in are made r
 const CUT: &str =
     "packets that the capture cut short are filled by --fill-cut; what is malformed on the wire reaches no rule";
 const TOO_LONG: &str = "no packet goes that way in time, in a kernel neither: chains that jump into each other over and over need fewer jumps";
+const QUEUED: &str =
+    "nobody listens at queues here: a rule with --queue-bypass, or none in its place, lets packets go on to those behind it";
 const BEFORE: &str = "the capture lacks what came before, or the other direction: capture both, from the beginning";
 const LAB: &str =
     "the lab stops it before its rules: look whether its interfaces, addresses, routes and sysctls are the router's";
