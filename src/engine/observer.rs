@@ -1,6 +1,7 @@
 //! What can be seen of a packet on its way. Observation is a type parameter: for `Silent` it compiles to nothing, and for any observer the
 //! verdict is the same.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::base::InterfaceName;
@@ -208,10 +209,17 @@ pub enum Event<'a> {
         /// With the mark and the bytes that were given with it.
         verdict: &'a QueueVerdict,
     },
+    /// The rule before would queue the packet, and it goes on behind its table all the same.
+    NotQueued {
+        /// The queue that it would have come to.
+        queue: u16,
+        /// What lets it go on.
+        why: NotQueued,
+    },
     /// A rule would copy the packet, and no copy is made.
     NotCopied {
         /// The reason, to be printed as it is.
-        why: &'a dyn std::fmt::Display,
+        why: &'a dyn fmt::Display,
     },
     /// An ICMP message that was due is not sent.
     Unanswered {
@@ -287,6 +295,24 @@ impl Failed<'_> {
                 }
             }
         }
+    }
+}
+
+/// Why a packet goes on that a rule would queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotQueued {
+    /// Nobody listens at the queue, and the rule has `--queue-bypass`.
+    Nobody,
+    /// As many packets wait there as may, and who listens asked for `fail-open`.
+    Full,
+}
+
+impl fmt::Display for NotQueued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nobody => "nobody listens there, and --queue-bypass lets it go on behind the table",
+            Self::Full => "it is full, and fail-open lets it go on behind the table",
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::hooks::{Stage, stages};
-use super::observer::{Event, NatNotAsked, Observer};
+use super::observer::{Event, NatNotAsked, NotQueued, Observer};
 use super::pass::{Pass, Transit, way_of};
 use super::queue::{Found, QueuedAt, choose};
 use super::reason::{Place, Reason};
@@ -219,9 +219,9 @@ impl<O: Observer> Pass<'_, O> {
     ) -> Result<Passed, Reason> {
         let queue = choose(to, &transit.packet, self.worker.seat.index, self.router.seed);
         match self.router.queues.find(queue) {
-            Found::Nobody if to.bypass => Ok(Passed::ByQueue),
+            Found::Nobody if to.bypass => Ok(self.not_queued(queue, NotQueued::Nobody)),
             Found::Nobody => Err(Reason::Queued(place)),
-            Found::Full { fail_open: true } => Ok(Passed::ByQueue),
+            Found::Full { fail_open: true } => Ok(self.not_queued(queue, NotQueued::Full)),
             Found::Full { fail_open: false } => Err(Reason::QueueFull { place, queue }),
             Found::Place(kept) => {
                 self.queued = Some(QueuedAt {
@@ -234,6 +234,13 @@ impl<O: Observer> Pass<'_, O> {
                 Err(Reason::Held { place, queue })
             }
         }
+    }
+
+    fn not_queued(&mut self, queue: u16, why: NotQueued) -> Passed {
+        if O::WATCHING {
+            self.observer.see(Event::NotQueued { queue, why });
+        }
+        Passed::ByQueue
     }
 
     /// From the table's first rule of this hook, or from where the walk paused.

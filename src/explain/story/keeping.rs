@@ -123,6 +123,7 @@ impl Observer for Story {
                     bytes,
                 }
             }
+            Event::NotQueued { queue, why } => Step::Edited(format!("not held at queue {queue}: {why}").into()),
             Event::NotCopied { why } => Step::Edited(format!("no copy: {why}").into()),
             Event::Unanswered { why } => Step::Unanswered(why),
             Event::Stopped { reason } => Step::Stopped(Box::new(reason.clone())),

@@ -115,3 +115,24 @@ fn what_stood_before_a_rule_is_said() {
         );
     }
 }
+
+#[test]
+fn a_packet_that_no_queue_held_goes_on_for_a_reason() {
+    let out = "send lan udp 10.0.0.2:1 > 192.0.2.9:2";
+    let queues = "iptables -A FORWARD -j NFQUEUE --queue-num 1";
+    for (script, expected) in [
+        (
+            format!("{queues} --queue-bypass\n{out}"),
+            "not held at queue 1: nobody listens there, and --queue-bypass lets it go on behind the table",
+        ),
+        (
+            format!("{queues}\nqueue 1 open maximum 1 fail-open\n{out}\n{out}"),
+            "not held at queue 1: it is full, and fail-open lets it go on behind the table",
+        ),
+    ] {
+        for form in ["trace", "trace --json"] {
+            let told = said(&format!("{script}\n{form}"));
+            assert!(told.contains(expected), "{expected:?} is not told by {form}:\n{told}");
+        }
+    }
+}
