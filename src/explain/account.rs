@@ -2,6 +2,7 @@
 
 mod stages;
 pub(super) mod teller;
+mod untracked;
 
 use serde::{Deserialize, Serialize};
 

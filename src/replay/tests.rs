@@ -223,8 +223,18 @@ fn what_a_queue_swallows_is_no_all_clear() {
     let bytes = bytes("udp 10.0.0.2:1 > 192.0.2.9:2");
     for (one, other, differs, tell_nothing) in [
         (queued(""), queued("") + drops, false, true),
-        (queued(""), "*mangle\n-A PREROUTING -j QUEUE\nCOMMIT\n".to_owned(), false, true),
-        (queued(" --queue-bypass"), queued(" --queue-bypass") + drops, true, false),
+        (
+            queued(""),
+            "*mangle\n-A PREROUTING -j QUEUE\nCOMMIT\n".to_owned(),
+            false,
+            true,
+        ),
+        (
+            queued(" --queue-bypass"),
+            queued(" --queue-bypass") + drops,
+            true,
+            false,
+        ),
         (queued(" --queue-bypass"), queued(" --queue-bypass"), false, false),
         (queued(""), drops.to_owned(), true, false),
     ] {

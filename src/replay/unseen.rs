@@ -173,8 +173,7 @@ const CHECKSUMS: &str = "checksums that a network card was to fill in are made r
 const CUT: &str =
     "packets that the capture cut short are filled by --fill-cut; what is malformed on the wire reaches no rule";
 const TOO_LONG: &str = "no packet goes that way in time, in a kernel neither: chains that jump into each other over and over need fewer jumps";
-const QUEUED: &str =
-    "nobody listens at queues here: a rule with --queue-bypass, or none in its place, lets packets go on to those behind it";
+const QUEUED: &str = "nobody listens at queues here: a rule with --queue-bypass, or none in its place, lets packets go on to those behind it";
 const BEFORE: &str = "the capture lacks what came before, or the other direction: capture both, from the beginning";
 const LAB: &str =
     "the lab stops it before its rules: look whether its interfaces, addresses, routes and sysctls are the router's";

@@ -1,6 +1,7 @@
 //! What the stages between the tables made of a packet, in words: tracking, routing, NAT, helpers.
 
 use super::Told;
+use super::untracked::Spared;
 use crate::base::InterfaceId;
 use crate::conntrack::{self, CtState, Direction, Tracked, Tuple};
 use crate::engine::{Config, NatNotAsked};
@@ -11,25 +12,25 @@ use crate::nat::Manip;
 use crate::net::{DropReason, InputRoute, LookedUp, OutputKey, OutputRoute};
 use crate::packet::Packet;
 
-pub(super) fn tracked(number: u64, tracking: &TrackedAs) -> Told {
+pub(super) fn tracked(number: u64, tracking: &TrackedAs, spared: Option<Spared>) -> Told {
     Told::Conntrack {
         state: match &tracking.made {
             Tracked::Drop(_) => None,
             Tracked::Accept(_) => tracking.state.map(|state| state.name().to_owned()),
         },
-        reason: tracked_because(tracking),
+        reason: tracked_because(tracking, spared),
         history: history(number, tracking),
     }
 }
 
-fn tracked_because(tracking: &TrackedAs) -> String {
+fn tracked_because(tracking: &TrackedAs, spared: Option<Spared>) -> String {
     let reason = match &tracking.made {
         Tracked::Drop(reason) => return format!("dropped: {reason}"),
         Tracked::Accept(reason) => reason,
     };
     match reason {
         conntrack::Reason::AlreadyTracked => match tracking.state {
-            Some(CtState::Untracked) => "a rule said not to track it".to_owned(),
+            Some(CtState::Untracked) => Spared::because(spared).to_owned(),
             Some(CtState::Related) => "it goes with the flow of the packet it is about".to_owned(),
             _ => "it was tracked before".to_owned(),
         },

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::untracked::Spared;
 use super::{Told, rule_text, stages};
 use crate::engine::{LiveTable, Reason};
 use crate::explain::describe;
@@ -26,10 +27,14 @@ pub(in crate::explain) struct Teller<'a> {
     is_cut: bool,
     /// Where the packets stand that the router's own ones at hand were sent beside, or because of.
     outer: Vec<Standing<'a>>,
+    /// What left the packet at hand untracked, as far as it is known.
+    spared: Option<Spared>,
+    /// The same of any packet so far.
+    any_spared: Option<Spared>,
 }
 
 /// How far the story of a packet has come.
-type Standing<'a> = (Option<Hook>, Option<&'a LiveTable>, Vec<Arc<str>>, bool);
+type Standing<'a> = (Option<Hook>, Option<&'a LiveTable>, Vec<Arc<str>>, bool, Option<Spared>);
 
 /// A rule that did not match, as pieces of its story: of these there are a hundred a packet.
 pub(in crate::explain) struct FailedRule<'a> {
@@ -49,6 +54,8 @@ impl<'a> Teller<'a> {
             chains: Vec::new(),
             is_cut: false,
             outer: Vec::new(),
+            spared: None,
+            any_spared: None,
         }
     }
 
@@ -86,14 +93,17 @@ impl<'a> Teller<'a> {
     /// What is told of a step. The walk of a table is followed on the way, so steps come in order.
     pub(in crate::explain) fn tell(&mut self, at: usize, step: &Step) -> Option<Told> {
         match step {
-            Step::Arrived { interface, packet } => Some(Told::Arrived {
-                interface: interface.map(|name| name.to_string()),
-                packet: self.line(*packet),
-            }),
+            Step::Arrived { interface, packet } => {
+                self.spared = self.any_spared;
+                Some(Told::Arrived {
+                    interface: interface.map(|name| name.to_string()),
+                    packet: self.line(*packet),
+                })
+            }
             Step::Reassembled(packet) => Some(Told::Reassembled {
                 packet: self.line(*packet),
             }),
-            Step::Own(packet) => Some(self.own_begins(*packet)),
+            Step::Own(packet) => Some(self.own_begins(at, *packet)),
             Step::OwnDone => self.own_is_done(at),
             Step::Copied(packet) => Some(Told::Copied {
                 packet: self.line(*packet),
@@ -127,7 +137,7 @@ impl<'a> Teller<'a> {
             Step::Returned { step } => self.chain_returned(*step),
             Step::Cut(left_out) => Some(self.steps_are_left_out(*left_out)),
 
-            Step::Tracked(tracked_as) => Some(stages::tracked(self.story.number, tracked_as)),
+            Step::Tracked(tracked_as) => Some(stages::tracked(self.story.number, tracked_as, self.spared)),
             Step::Routed(routed) => Some(stages::routed(self.story, &routed.0, &routed.1)),
             Step::RoutedOut(out) => Some(stages::routed_out(self.story, &out.0, &out.1, false)),
             Step::RoutedAgain(out) => Some(stages::routed_out(self.story, &out.0, &out.1, true)),
@@ -176,9 +186,12 @@ impl<'a> Teller<'a> {
     }
 
     /// The walk at hand waits until the router's own packet is done.
-    fn own_begins(&mut self, packet: Span) -> Told {
+    fn own_begins(&mut self, at: usize, packet: Span) -> Told {
         let chains = std::mem::take(&mut self.chains);
-        self.outer.push((self.hook, self.table, chains, self.is_cut));
+        let is_copy = Spared::is_copy(self.story.steps.get(..at).unwrap_or(&[]), self.table);
+        let standing = (self.hook, self.table, chains, self.is_cut, self.spared);
+        self.outer.push(standing);
+        self.spare(is_copy.then_some(Spared::AsCopy));
         Told::RouterSends {
             packet: self.line(packet),
         }
@@ -187,7 +200,7 @@ impl<'a> Teller<'a> {
     /// Back to the packet that it was sent beside, or because of; told where something of that follows.
     fn own_is_done(&mut self, at: usize) -> Option<Told> {
         if let Some(outer) = self.outer.pop() {
-            (self.hook, self.table, self.chains, self.is_cut) = outer;
+            (self.hook, self.table, self.chains, self.is_cut, self.spared) = outer;
         }
         let goes_on = matches!(
             self.story.steps.get(at + 1),
@@ -202,6 +215,11 @@ impl<'a> Teller<'a> {
             )
         );
         goes_on.then_some(Told::GoesOn)
+    }
+
+    fn spare(&mut self, why: Option<Spared>) {
+        self.spared = why;
+        self.any_spared = self.any_spared.max(why);
     }
 
     fn hook_begins(&mut self, hook: Hook) -> Told {
@@ -237,6 +255,9 @@ impl<'a> Teller<'a> {
         let table = self.table?;
         let decides = self.story.ends(at, table);
         let told = rule(table, step, self.depth(), Ok(decides))?;
+        if self.spared.is_none() && table.rule(step).is_some_and(|rule| Spared::is_said_by(&rule.action)) {
+            self.spare(Some(Spared::ByRule));
+        }
         if !self.is_cut
             && let Some(rule) = table.rule(step)
             && matches!(rule.action, Action::Jump(_) | Action::Goto(_))

@@ -136,3 +136,36 @@ fn a_packet_that_no_queue_held_goes_on_for_a_reason() {
         }
     }
 }
+
+/// What left a packet untracked: a rule, or that it is a copy, also once that comes round by `lo`.
+#[test]
+fn a_packet_is_untracked_for_a_reason() {
+    let by_rule = "UNTRACKED: a rule said not to track it";
+    let as_copy = "UNTRACKED: TEE's copies are not tracked";
+    let tracks = "iptables -A OUTPUT -m conntrack --ctstate NEW -j ACCEPT\n";
+    let out = "\nsend lan udp 10.0.0.2:1 > 192.0.2.9:2\ntrace";
+    for (script, rules, copies) in [
+        ("iptables -t mangle -A PREROUTING -j TEE --gateway 10.0.0.9", 0, 1),
+        // The copy comes back to the router itself.
+        (
+            "iptables -t mangle -A PREROUTING -i lan -j TEE --gateway 10.0.0.1",
+            0,
+            2,
+        ),
+        ("iptables -t raw -A PREROUTING -j CT --notrack", 1, 0),
+        (
+            "iptables -t raw -A PREROUTING -j NOTRACK\niptables -t mangle -A PREROUTING -j TEE --gateway 10.0.0.9",
+            1,
+            1,
+        ),
+        (
+            "iptables -t raw -A PREROUTING -j TEE --gateway 10.0.0.9\niptables -t raw -A PREROUTING -j NOTRACK",
+            1,
+            1,
+        ),
+    ] {
+        let told = said(&format!("{tracks}{script}{out}"));
+        let count = |what: &str| told.matches(what).count();
+        assert_eq!((count(by_rule), count(as_copy)), (rules, copies), "{script}:\n{told}");
+    }
+}
