@@ -252,6 +252,7 @@ impl Match for Recent {
         };
         let (now, ttl) = (jiffies(cx.now), self.ttl(cx));
         let mut list = list.lock();
+        list.begin();
         let address = list.masked(self.address(cx));
         let Some(at) = list.find(address, self.same_ttl.then_some(ttl)) else {
             let is_new = self.command == Command::Set;
@@ -271,9 +272,9 @@ impl Match for Recent {
         };
         let matched = has != self.inverted;
         let is_seen = self.command == Command::Set || self.command == Command::Update && matched;
-        let at = match (self.reap, asked.since) {
-            (true, Some(since)) => list.reap(since, at, is_seen),
-            _ => Some(at),
+        let at = match self.reap {
+            true => list.reap(asked, at, is_seen, now),
+            false => Some(at),
         };
         if let (true, Some(at)) = (is_seen, at) {
             list.see(at, ttl, now);
@@ -309,16 +310,18 @@ impl Match for Recent {
             (_, Some(seen)) => {
                 let _ = write!(
                     text,
-                    "{address} is in list {name}, seen {} time{}",
+                    "{address} {} in list {name}, seen {} time{}",
+                    if found.is_reaped { "was" } else { "is" },
                     seen.hits,
                     if seen.hits == 1 { "" } else { "s" }
                 );
-                match self.seconds {
-                    0 => Ok(()),
-                    _ => {
-                        let ago = seen.ago as f64 / f64::from(JIFFIES_PER_SECOND);
-                        write!(text, " within that time, last {ago:.3} s ago")
-                    }
+                if self.seconds != 0 {
+                    let ago = seen.ago as f64 / f64::from(JIFFIES_PER_SECOND);
+                    let _ = write!(text, " within that time, last {ago:.3} s ago");
+                }
+                match found.is_reaped {
+                    true => write!(text, ", and {} took it out", REAP.spelled(false)),
+                    false => Ok(()),
                 }
             }
         };
@@ -622,6 +625,10 @@ mod tests {
                 "--rcheck --seconds 2 --hitcount 2: 10.0.0.2 is in list DEFAULT, seen 0 times within that time, last 3.000 s ago",
             ),
             ("! --rcheck", "! --rcheck: 10.0.0.2 is in list DEFAULT, seen 2 times"),
+            (
+                "--rcheck --seconds 2 --reap",
+                "--rcheck --seconds 2 --reap: 10.0.0.2 was in list DEFAULT, seen 0 times within that time, last 3.000 s ago, and --reap took it out",
+            ),
         ] {
             let made = read_match(&SPEC, ANY, typed).unwrap();
             let cx = bench.context(&packet, Some(&*state));

@@ -19,6 +19,14 @@ pub(super) struct Entries {
     most_times: usize,
     /// The one that was seen last is the last.
     entries: VecDeque<Entry>,
+    /// What the rule that was asked last took out although it is the packet's own, for who explains.
+    reaped: Option<Reaped>,
+}
+
+#[derive(Clone, Copy)]
+struct Reaped {
+    address: IpAddr,
+    seen: Seen,
 }
 
 #[derive(Clone)]
@@ -52,6 +60,8 @@ pub(super) struct Found {
     pub entry: Option<Seen>,
     /// It is there, but only with another TTL than the packet's.
     pub other_ttl: Option<(u8, u8)>,
+    /// The entry was there, and is not any more: it was too old, and `--reap` took it out.
+    pub is_reaped: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -68,6 +78,7 @@ impl List {
             mask,
             most_times: times_for(hits),
             entries: VecDeque::with_capacity(MOST_ADDRESSES),
+            reaped: None,
         }))
     }
 
@@ -78,19 +89,23 @@ impl List {
     pub(super) fn found(&self, address: IpAddr, ttl: Option<u8>, asked: Asked, now: u64) -> Found {
         let list = self.lock();
         let address = list.masked(address);
-        let seen = |at: usize| {
-            let entry = &list.entries[at];
-            Seen {
-                hits: entry.times.iter().filter(|time| asked.counts(**time)).count(),
-                ago: now.wrapping_sub(entry.last()),
-            }
-        };
-        let entry = list.find(address, ttl).map(seen);
+        let entry = list.find(address, ttl).map(|at| list.entries[at].seen(asked, now));
+        if entry.is_none()
+            && let Some(reaped) = list.reaped.filter(|it| it.address == address)
+        {
+            return Found {
+                address,
+                entry: Some(reaped.seen),
+                other_ttl: None,
+                is_reaped: true,
+            };
+        }
         let others = entry.is_none().then(|| list.find(address, None)).flatten();
         Found {
             address,
             entry,
             other_ttl: others.zip(ttl).map(|(at, ttl)| (list.entries[at].ttl, ttl)),
+            is_reaped: false,
         }
     }
 }
@@ -117,6 +132,13 @@ fn is_after(a: u64, b: u64) -> bool {
 impl Entry {
     fn last(&self) -> u64 {
         self.times[self.next - 1]
+    }
+
+    fn seen(&self, asked: Asked, now: u64) -> Seen {
+        Seen {
+            hits: self.times.iter().filter(|time| asked.counts(**time)).count(),
+            ago: now.wrapping_sub(self.last()),
+        }
     }
 }
 
@@ -186,15 +208,27 @@ impl Entries {
         self.entries.remove(at);
     }
 
-    /// Takes the one out that was not seen for longest, where that is before `since`; but not the one at hand where it is seen just now. Says
+    /// Takes the one out that was not seen for longest, where that is before the time that is asked about; but not the one at hand where it is seen just now. Says
     /// where that one is afterwards.
-    pub(super) fn reap(&mut self, since: u64, at: usize, is_seen: bool) -> Option<usize> {
+    pub(super) fn reap(&mut self, asked: Asked, at: usize, is_seen: bool, now: u64) -> Option<usize> {
+        let Some(since) = asked.since else {
+            return Some(at);
+        };
         let oldest = self.entries.front().map(Entry::last);
         if at == 0 && is_seen || !oldest.is_some_and(|last| is_after(since, last)) {
             return Some(at);
         }
-        self.entries.pop_front();
+        let gone = self.entries.pop_front().filter(|_| at == 0);
+        self.reaped = gone.map(|it| Reaped {
+            address: it.address,
+            seen: it.seen(asked, now),
+        });
         at.checked_sub(1)
+    }
+
+    /// Another rule is asked: what the one before took out is not its doing.
+    pub(super) fn begin(&mut self) {
+        self.reaped = None;
     }
 
     /// A rule that needs more times than are kept empties the list.
@@ -214,6 +248,7 @@ impl Shared for List {
             mask: list.mask,
             most_times: list.most_times,
             entries: list.entries.clone(),
+            reaped: None,
         })))
     }
 
