@@ -26,7 +26,7 @@ mod sets;
 
 pub(crate) use hooks::{HOOKS, Stage};
 pub use live::LiveTable;
-pub use observer::{Event, Failed, Marks, NatNotAsked, NotQueued, Observer, Part, Silent, Tried};
+pub use observer::{Event, Failed, Marks, NatNotAsked, NotQueued, Observer, Part, Remembered, Silent, Tried};
 pub use queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, VerdictKind};
 pub use reason::{Place, Reason};
 pub use router::{Config, Router, Seen};

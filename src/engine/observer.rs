@@ -1,6 +1,7 @@
 //! What can be seen of a packet on its way. Observation is a type parameter: for `Silent` it compiles to nothing, and for any observer the
 //! verdict is the same.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -27,7 +28,21 @@ pub trait Observer {
     const IN_DETAIL: bool = Self::WATCHING;
     /// Called as it happens, in the thread that called the router; never where [`Self::WATCHING`] is false.
     fn see(&mut self, event: Event<'_>);
+
+    /// The packet at hand waits at a queue from now on: what shall be known of it once it goes on. That is kept with the packet, and gone with it.
+    fn hold(&mut self) -> Option<Remembered> {
+        None
+    }
+
+    /// A packet goes on that waited, and this is what [`Self::hold`] gave of it. False: how it came to the queue is not known here, so it is shown
+    /// as it waited, by [`Event::Arrived`].
+    fn take_up(&mut self, _before: Option<Remembered>) -> bool {
+        false
+    }
 }
+
+/// What an observer keeps with a packet that waits.
+pub type Remembered = Box<dyn Any + Send>;
 
 /// Nobody watches.
 #[derive(Clone, Copy, Debug, Default)]

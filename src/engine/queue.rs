@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use super::observer::Remembered;
 use super::pass::{Onward, Transit};
 use crate::base::sync::Mutex;
 use crate::base::{InterfaceId, Random};
@@ -129,6 +130,8 @@ pub(super) struct Held {
     pub(super) onward: Onward,
     /// The packet's number at its worker.
     pub(super) number: u64,
+    /// What who watched it come here keeps of that.
+    pub(super) remembered: Option<Remembered>,
 }
 
 /// Where a packet was queued.

@@ -294,16 +294,38 @@ impl Account {
     /// `None` where a check stopped it, or no table was asked.
     pub fn last_word(&self) -> Option<&Decided> {
         let of_filter = self.decided_by.iter().rev().find(|it| it.table == "filter");
-        let stopped = self.of_the_packet().find_map(|told| match told {
-            Told::Stopped { by_rules, .. } => Some(*by_rules),
-            _ => None,
-        });
-        match stopped {
+        match self.stopped() {
             None => of_filter.or(self.decided_by.last()),
-            Some(true) => self.decided_by.last(),
-            Some(false) => None,
+            Some(stopped) if stopped.by_rules => self.decided_by.last(),
+            Some(_) => None,
         }
     }
+
+    /// Where the packet itself goes no further, or waits; not what it has waited for at a queue.
+    pub(super) fn stopped(&self) -> Option<Stopped<'_>> {
+        let mut stopped = None;
+        for told in self.of_the_packet() {
+            match told {
+                Told::Stopped { how, reason, by_rules } if stopped.is_none() => {
+                    stopped = Some(Stopped {
+                        how,
+                        reason,
+                        by_rules: *by_rules,
+                    });
+                }
+                Told::Resumed { .. } => stopped = None,
+                _ => {}
+            }
+        }
+        stopped
+    }
+}
+
+/// As [`Told::Stopped`] has it.
+pub(super) struct Stopped<'a> {
+    pub how: &'a str,
+    pub reason: &'a str,
+    pub by_rules: bool,
 }
 
 /// How many blanks a line of a called chain begins with. Deeper ones stand below each other: a way through thousands of chains would be blanks

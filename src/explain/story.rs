@@ -33,7 +33,9 @@ mod keeping;
 #[derive(Clone, Debug, Default)]
 pub struct Story {
     pub(super) number: u64,
-    pub(super) config: Option<Arc<Config>>,
+    config: Option<Arc<Config>>,
+    /// What was in force before the packet waited at a queue.
+    before: Vec<Before>,
     pub(super) steps: Vec<Step>,
     /// The tables that were walked, in order.
     pub(super) tables: Vec<Arc<LiveTable>>,
@@ -71,6 +73,14 @@ struct WalkKept {
     cut: Option<u32>,
     /// The rule before matched and is left out: it may have decided.
     left_out: Option<u32>,
+}
+
+/// What was in force up to these places of a story.
+#[derive(Clone, Debug)]
+struct Before {
+    steps: usize,
+    moments: usize,
+    config: Option<Arc<Config>>,
 }
 
 /// How much to tell.
@@ -214,6 +224,7 @@ impl Story {
         self.number = 0;
         self.report = None;
         self.config = None;
+        self.before.clear();
         self.steps.clear();
         self.tables.clear();
         self.moments.clear();
@@ -335,6 +346,12 @@ impl Story {
         self.bytes.get(span.start as usize..span.end as usize).unwrap_or(&[])
     }
 
+    /// What was in force at this place of the steps.
+    pub(super) fn config_at(&self, step: usize) -> Option<&Config> {
+        let before = self.before.iter().find(|it| step < it.steps);
+        before.map_or(&self.config, |it| &it.config).as_deref()
+    }
+
     /// Appends why a rule did not match, as its match would have said on the spot.
     pub(super) fn why(
         &self,
@@ -345,11 +362,13 @@ impl Story {
         remembered: Option<NonZeroU32>,
         out: &mut String,
     ) {
+        let before = self.before.iter().find(|it| (moment as usize) < it.moments);
+        let config = before.map_or(&self.config, |it| &it.config);
         let Some(moment) = self.moments.get(moment as usize) else {
             out.push_str("why is not known: rules changed the packet so often that its forms are not all kept");
             return;
         };
-        let (Some(rule), Some(config)) = (table.rule(step), &self.config) else {
+        let (Some(rule), Some(config)) = (table.rule(step), config) else {
             return;
         };
         // Nothing is drawn for a sentence, and what it says of flows was remembered.

@@ -380,13 +380,15 @@ fn not_reached(account: &Account, place: &RulePlace, table: &TableRules) -> Stri
     if hooks.is_empty() {
         return format!("no rule leads into chain {}", place.chain);
     }
-    let way: Vec<&str> = account
+    let mut way: Vec<&str> = account
         .of_the_packet()
         .filter_map(|told| match told {
             Told::Hook { hook } => Some(hook.as_str()),
             _ => None,
         })
         .collect();
+    // Where it was held it goes on in the same hook.
+    way.dedup();
     let Some(hook) = hooks.iter().find(|hook| way.contains(hook)) else {
         let hooks = hooks.join(" or ");
         return match (stopped(account), &way[..]) {
@@ -395,18 +397,25 @@ fn not_reached(account: &Account, place: &RulePlace, table: &TableRules) -> Stri
             (None, way) => format!("its way did not lead to {hooks} but to {}", way.join(", ")),
         };
     };
-    // What happened at that hook.
+    // What happened at that hook, also after it was held there.
+    let mut here = "";
     let at_hook: Vec<&Told> = account
         .of_the_packet()
-        .skip_while(|told| !matches!(told, Told::Hook { hook: at } if at == hook))
-        .skip(1)
-        .take_while(|told| !matches!(told, Told::Hook { .. }))
+        .filter(|told| match *told {
+            Told::Hook { hook } => {
+                here = hook;
+                false
+            }
+            _ => here == *hook,
+        })
         .collect();
-    let walk: Vec<&Told> = at_hook
+    // A table to which it came once more had its last word then.
+    let begin = at_hook
+        .iter()
+        .rposition(|told| matches!(told, Told::Table { table, .. } if table == place.table.name()));
+    let walk: Vec<&Told> = at_hook[begin.map_or(at_hook.len(), |at| at + 1)..]
         .iter()
         .copied()
-        .skip_while(|told| !matches!(told, Told::Table { table, .. } if table == place.table.name()))
-        .skip(1)
         .take_while(|told| !matches!(told, Told::Table { .. }))
         .collect();
     if walk.is_empty() {
@@ -495,10 +504,7 @@ fn no_jump(hook: &str, walk: &[&Told], place: &RulePlace, table: &TableRules) ->
 }
 
 fn stopped(account: &Account) -> Option<String> {
-    account.of_the_packet().find_map(|told| match told {
-        Told::Stopped { how, reason, .. } => Some(format!("{how}: {reason}")),
-        _ => None,
-    })
+    account.stopped().map(|it| format!("{}: {}", it.how, it.reason))
 }
 
 fn leads_into(rule: &Rule, chain: &str) -> bool {

@@ -1,7 +1,7 @@
 //! An observer that keeps only what decided. It copies a few numbers a packet, so that it can watch every one of millions.
 
 use crate::conntrack::{self, InvalidReason, Tracked, Tuple};
-use crate::engine::{Event, Observer, Tried};
+use crate::engine::{Event, Observer, Remembered, Tried};
 use crate::rule::{CountId, Hook, Table};
 
 /// What was seen of one packet; of answers to it, only that they are the router's own.
@@ -105,6 +105,10 @@ impl<O: Observer> Observer for Both<'_, O> {
         if O::WATCHING {
             self.other.see(event);
         }
+    }
+
+    fn hold(&mut self) -> Option<Remembered> {
+        if O::WATCHING { self.other.hold() } else { None }
     }
 }
 

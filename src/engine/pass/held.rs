@@ -43,11 +43,13 @@ impl<O: Observer> Pass<'_, O> {
             way: transit.way,
         };
         let state = held.tracking.state;
+        let remembered = if O::WATCHING { self.observer.hold() } else { None };
         self.router.queues.put(Held {
             place,
             transit: held,
             onward,
             number: self.worker.number,
+            remembered,
         });
         Report {
             fate: Fate::Stopped(reason),
@@ -69,9 +71,12 @@ impl<O: Observer> Pass<'_, O> {
             place,
             mut transit,
             onward,
+            remembered,
             ..
         } = held;
-        self.see_arrival(transit.packet.input, transit.packet.bytes());
+        if !O::WATCHING || !self.observer.take_up(remembered) {
+            self.see_arrival(transit.packet.input, transit.packet.bytes());
+        }
         if O::WATCHING {
             self.observer.see(Event::Resumed {
                 queue: place.queue,

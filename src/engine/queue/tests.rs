@@ -178,6 +178,7 @@ fn a_queue_that_was_opened_again_gets_nothing_from_before() {
         },
         onward: Onward::Deliver,
         number: 1,
+        remembered: None,
     });
     assert!(queues.held(0, 0).is_empty());
     assert_eq!(queues.shown()[0].waiting, 0);

@@ -6,7 +6,7 @@ use crate::base::InterfaceId;
 use crate::conntrack::{self, CtState, Direction, Tracked, Tuple};
 use crate::engine::{Config, NatNotAsked};
 use crate::explain::describe;
-use crate::explain::story::{Story, TrackedAs};
+use crate::explain::story::TrackedAs;
 use crate::helper::{Heard, HeardWhat};
 use crate::nat::Manip;
 use crate::net::{DropReason, InputRoute, LookedUp, OutputKey, OutputRoute};
@@ -72,8 +72,8 @@ fn history(number: u64, tracking: &TrackedAs) -> Option<String> {
     }
 }
 
-pub(super) fn routed(story: &Story, decision: &InputRoute, packet: &Packet) -> Told {
-    let net = story.config.as_ref().map(|config| &config.net);
+pub(super) fn routed(config: Option<&Config>, decision: &InputRoute, packet: &Packet) -> Told {
+    let net = config.map(|config| &config.net);
     let name = |id| net.map_or_else(String::new, |net| net.interface(id).name.to_string());
     let way = match decision {
         InputRoute::Local => "to the router itself".to_owned(),
@@ -96,18 +96,18 @@ pub(super) fn routed(story: &Story, decision: &InputRoute, packet: &Packet) -> T
     };
     let asked = net.filter(|_| by_route);
     let found = asked.map(|net| net.looked_up_input(packet, towards.unwrap_or(packet.destination())));
-    route(story.config.as_deref(), way, found, false)
+    route(config, way, found, false)
 }
 
-pub(super) fn routed_out(story: &Story, way: &OutputRoute, key: &OutputKey, again: bool) -> Told {
-    let net = story.config.as_ref().map(|config| &config.net);
+pub(super) fn routed_out(config: Option<&Config>, way: &OutputRoute, key: &OutputKey, again: bool) -> Told {
+    let net = config.map(|config| &config.net);
     let name = net.map_or_else(String::new, |net| net.interface(way.interface).name.to_string());
     let found = net.map(|net| net.looked_up_output(key));
     let text = match way.interface {
         InterfaceId::LOOPBACK => "to the router itself, by lo".to_owned(),
         _ => out_by(&name, way.gateway),
     };
-    route(story.config.as_deref(), text, found, again)
+    route(config, text, found, again)
 }
 
 fn out_by(name: &str, gateway: Option<std::net::IpAddr>) -> String {

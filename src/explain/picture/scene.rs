@@ -194,7 +194,12 @@ impl Scene {
                     ..
                 } => self.input = Some(interface.clone()),
                 Told::Delivered { .. } => self.reached_router = true,
-                Told::Stopped { how, .. } => {
+                Told::Resumed { .. } => {
+                    if let Some(card) = self.card(at) {
+                        card.stopped = false;
+                    }
+                }
+                Told::Stopped { how, by_rules, .. } => {
                     // At a table, at another stage, or (with no stage since the last hook) at the routing decision.
                     let in_routing = matches!(
                         account.of_the_packet().take_while(|it| !std::ptr::eq(*it, told)).last(),
@@ -207,6 +212,7 @@ impl Scene {
                     } else if let Some(card) = self.card(at) {
                         card.stopped = true;
                         if how == "held"
+                            && !by_rules
                             && let Some(row) = card.rows.iter_mut().find(|row| row.stage == "defragment")
                         {
                             row.said = Some("held".to_owned());
@@ -221,10 +227,7 @@ impl Scene {
 
     /// Who had the last word, and what was tried there.
     fn decide(&mut self, account: &Account) {
-        let stopped = account.of_the_packet().find_map(|told| match told {
-            Told::Stopped { how, reason, .. } => Some((how, reason)),
-            _ => None,
-        });
+        let stopped = account.stopped().map(|it| (it.how, it.reason));
         let word = account.last_word();
         if let Some(word) = word {
             let mut hook = "";
@@ -259,7 +262,8 @@ impl Scene {
                 }
             }
             self.tried_in = format!("Tried in table {} at {}", word.table, word.hook);
-            let text = account.of_the_packet().find_map(|told| match told {
+            // What it said last: it may have been another rule when the packet came there first.
+            let texts = account.of_the_packet().filter_map(|told| match told {
                 Told::Rule {
                     table,
                     chain,
@@ -270,6 +274,7 @@ impl Scene {
                 } if *table == word.table && *chain == word.chain && Some(*number) == word.rule => Some(rule.clone()),
                 _ => None,
             });
+            let text = texts.last();
             self.decided = match (word.rule, text) {
                 (Some(number), Some(text)) => format!("rule {number} of {} {}:  {text}", word.table, word.chain),
                 (Some(number), None) => format!("rule {number} of {} {}", word.table, word.chain),

@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::{MOST_STEPS, Moment, Span, Step, Story, TrackedAs, WalkKept};
+use super::{Before, MOST_STEPS, Moment, Span, Step, Story, TrackedAs, WalkKept};
 use crate::conntrack::{Flow, Tracking};
-use crate::engine::{Event, Failed, Marks, Observer, Part, Tried};
+use crate::engine::{Event, Failed, Marks, Observer, Part, Remembered, Tried};
 use crate::rule::{Action, Context, Hook, LogRecord};
 
 impl Observer for Story {
@@ -134,6 +134,21 @@ impl Observer for Story {
         };
         self.steps.push(step);
     }
+
+    fn hold(&mut self) -> Option<Remembered> {
+        Some(Box::new(self.of_the_held()))
+    }
+
+    fn take_up(&mut self, before: Option<Remembered>) -> bool {
+        let Some(before) = before else { return false };
+        match before.downcast::<Self>() {
+            Ok(before) => {
+                *self = *before;
+                true
+            }
+            Err(_) => false,
+        }
+    }
 }
 
 impl Story {
@@ -144,6 +159,51 @@ impl Story {
             start,
             end: self.bytes.len() as u32,
         }
+    }
+
+    /// The story of the packet that was shown last, alone, as far as it has come: the next one goes on behind it.
+    fn of_the_held(&self) -> Self {
+        let mut held = self.clone();
+        let begin = self.begin_of_the_last();
+        held.steps.drain(..begin);
+        if let Some(Step::Own(packet) | Step::Copied(packet)) = held.steps.first() {
+            held.steps[0] = Step::Arrived {
+                interface: None,
+                packet: *packet,
+            };
+        }
+        for it in &mut held.before {
+            it.steps = it.steps.saturating_sub(begin);
+        }
+        held.before.push(Before {
+            steps: held.steps.len(),
+            moments: held.moments.len(),
+            config: held.config.take(),
+        });
+        held.report = None;
+        held.stale = true;
+        held.own_open = 0;
+        held.walk = WalkKept::default();
+        held.outer.clear();
+        held
+    }
+
+    /// Where the steps of the packet begin that was shown last: it may be an answer or a copy, or come of one.
+    fn begin_of_the_last(&self) -> usize {
+        let mut done = 0u32;
+        for (at, step) in self.steps.iter().enumerate().rev() {
+            match step {
+                Step::OwnDone | Step::CopyDone => done += 1,
+                Step::Own(_) | Step::Copied(_) if done == 0 => return at,
+                Step::Own(_) | Step::Copied(_) => done -= 1,
+                // As in `of_the_packet`.
+                Step::Arrived { .. } if done == 0 && self.steps[..at].iter().any(|it| matches!(it, Step::Own(_))) => {
+                    return at;
+                }
+                _ => {}
+            }
+        }
+        0
     }
 
     /// False: there are steps enough, and what became of this rule in this walk is told already.

@@ -169,3 +169,113 @@ fn a_packet_is_untracked_for_a_reason() {
         assert_eq!((count(by_rule), count(as_copy)), (rules, copies), "{script}:\n{told}");
     }
 }
+
+/// What waited at a queue has one story, from where it came in: all its forms tell of what was before, and of what came then.
+#[test]
+fn a_story_goes_on_behind_a_queue() {
+    let queued = "iptables -A FORWARD -m conntrack --ctstate NEW -j NFQUEUE --queue-num 1\niptables -A FORWARD -j DROP\n\
+                  iptables -t nat -A POSTROUTING -o wan -j MASQUERADE\nqueue 1 open\nsend lan tcp 10.0.0.2:1 > 192.0.2.9:80 S\n";
+    for (script, asked, expected) in [
+        (
+            "queue 1 accept",
+            "trace",
+            "packet 1, in by lan: tcp 10.0.0.2:1 > 192.0.2.9:80 S seq 2000010 ttl 64\n  PREROUTING",
+        ),
+        (
+            "queue 1 accept",
+            "trace",
+            "held: at queue 1 by rule 1 of filter FORWARD\nqueue 1: accept\n",
+        ),
+        ("queue 1 accept", "trace", "out by wan: tcp 192.0.2.1:1 > 192.0.2.9:80"),
+        (
+            "queue 1 accept\nexpect by FORWARD 1\nexpect by nat POSTROUTING 1\nexpect no by FORWARD policy",
+            "trace",
+            "",
+        ),
+        (
+            "queue 1 accept",
+            "why FORWARD 1",
+            "reached in FORWARD: yes: NFQUEUE --queue-num 1\n",
+        ),
+        (
+            "queue 1 accept",
+            "why FORWARD 2",
+            "not reached: rule 1 of FORWARD decided before it",
+        ),
+        (
+            "queue 1 accept",
+            "why nat POSTROUTING 1",
+            "reached in POSTROUTING: yes: MASQUERADE",
+        ),
+        (
+            "queue 1 accept",
+            "why INPUT policy",
+            "but to PREROUTING, FORWARD, POSTROUTING\n",
+        ),
+        (
+            "queue 1 accept",
+            "trace --svg -",
+            "let through by rule 1 of filter FORWARD",
+        ),
+        (
+            "queue 1 accept",
+            "trace --json",
+            "{\"hook\":\"FORWARD\",\"table\":\"filter\",\"chain\":\"FORWARD\",\"rule\":1},\
+             {\"hook\":\"POSTROUTING\",\"table\":\"nat\"",
+        ),
+        (
+            "queue 1 drop\nexpect by FORWARD 1",
+            "why FORWARD 1",
+            "reached in FORWARD: yes: NFQUEUE --queue-num 1\n",
+        ),
+        (
+            "queue 1 drop",
+            "why nat POSTROUTING 1",
+            "only to PREROUTING, FORWARD: dropped: by who listens at queue 1",
+        ),
+        ("queue 1 drop", "trace --svg -", "stopped: by who listens at queue 1"),
+        // Again and again, each time by the rules of then.
+        (
+            "queue 1 repeat\nqueue 1 accept",
+            "trace",
+            "queue 1: repeat\n  FORWARD     filter    rule 1 of FORWARD",
+        ),
+        (
+            "iptables -D FORWARD 1\nqueue 1 repeat\nexpect by FORWARD 1",
+            "trace --svg -",
+            "stopped: rule 1 of filter FORWARD:  -j DROP",
+        ),
+        (
+            "iptables -D FORWARD 1\nqueue 1 repeat",
+            "why FORWARD 1",
+            "reached in FORWARD: yes: DROP\n",
+        ),
+    ] {
+        let told = said(&format!("{queued}{script}\n{asked}"));
+        assert!(
+            told.contains(expected),
+            "{expected:?} is not told by {asked} after {script}:\n{told}"
+        );
+        assert!(told.matches("in by lan").count() <= 1, "{told}");
+    }
+}
+
+/// Also that of an answer, which is no other packet's any more; and what was in force then is not what is now.
+#[test]
+fn who_waits_keeps_its_own_story() {
+    let answer = "iptables -A OUTPUT -j NFQUEUE --queue-num 1\nqueue 1 open\nsend lan icmp 10.0.0.2 > 10.0.0.1 echo-request\nqueue 1 accept\n";
+    let told = said(&format!("{answer}expect by OUTPUT 1\ntrace"));
+    assert!(
+        !told.contains("echo-request") && told.contains("out by lan: icmp 10.0.0.1 > 10.0.0.2 echo-reply"),
+        "{told}"
+    );
+    assert!(said(&format!("{answer}why OUTPUT 1")).contains("reached in OUTPUT: yes: "));
+    let early = "iptables -t mangle -A PREROUTING -i lan -j NFQUEUE --queue-num 1\nqueue 1 open\nsend lan udp 10.0.0.2:1 > 10.9.0.2:2\n\
+                 interface dmz 10.9.0.1/24\nqueue 1 accept\n";
+    let told = said(&format!("{early}trace"));
+    assert!(
+        told.contains("yes: NFQUEUE") && told.contains("out by dmz, to a neighbour there\n"),
+        "{told}"
+    );
+    assert!(told.contains("by route 10.9.0.0/24 dev dmz"), "{told}");
+}
