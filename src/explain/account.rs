@@ -262,25 +262,38 @@ impl Account {
 
     /// What is told of the packet itself, and not of what the router sent because of it, nor of a copy that it made for itself.
     pub fn of_the_packet(&self) -> impl Iterator<Item = &Told> {
-        let (mut is_own, mut others) = (false, false);
+        self.of_each()
+            .filter(|(whose, _)| whose.is_none())
+            .map(|(_, told)| told)
+    }
+
+    /// All of it, each with the packet that it is told of, where that is another: what the router sent because of it, or a copy.
+    pub(super) fn of_each(&self) -> impl Iterator<Item = (Option<&str>, &Told)> {
+        let (mut other, mut others) = (None, false);
         let mut before_copy = None;
-        self.steps.iter().filter(move |told| {
+        let mut copy = None;
+        self.steps.iter().filter_map(move |told| {
             match told {
-                Told::Copied { .. } => before_copy = Some(is_own),
+                Told::Copied { packet } => {
+                    before_copy = Some(other);
+                    copy = Some(packet.as_str());
+                    other = copy;
+                }
                 Told::CopyDone => {
                     // The copy may have been answered.
-                    is_own = before_copy.take().unwrap_or(is_own);
-                    return false;
+                    other = before_copy.take().unwrap_or(other);
+                    copy = None;
+                    return None;
                 }
-                Told::RouterSends { .. } => (is_own, others) = (true, true),
+                Told::RouterSends { packet } => (other, others) = (Some(packet.as_str()), true),
                 Told::GoesOn => {
-                    is_own = false;
-                    return false;
+                    other = copy;
+                    return None;
                 }
-                Told::Arrived { .. } if others => is_own = true,
+                Told::Arrived { packet, .. } if others => other = Some(packet.as_str()),
                 _ => {}
             }
-            !is_own && before_copy.is_none()
+            Some((other, told))
         })
     }
 

@@ -46,6 +46,9 @@ pub(crate) struct Why {
     pub tried: Vec<Tried>,
     /// Why the packet never came to it.
     pub not_reached: Option<String>,
+    /// Each time that an answer to the packet came to it, or a copy.
+    #[serde(default)]
+    pub others: Vec<TriedByAnother>,
     /// The packet came to more rules than are kept: of each there is the first time at least.
     #[serde(default)]
     pub cut: bool,
@@ -57,6 +60,15 @@ pub(crate) struct Tried {
     pub matched: bool,
     /// What it did, or the first part of it that failed and the packet's datum against it.
     pub what: String,
+}
+
+/// The same of a packet that the router sent because of the one that is asked about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TriedByAnother {
+    /// As a line.
+    pub of: String,
+    #[serde(flatten)]
+    pub tried: Tried,
 }
 
 impl RuleName {
@@ -288,7 +300,16 @@ impl Why {
             },
             (None, _) => String::new(),
         };
-        let tried = tried(account, place);
+        let (mut tried, mut others) = (Vec::new(), Vec::new());
+        for (whose, it) in tries(account, place) {
+            match whose {
+                None => tried.push(it),
+                Some(packet) => others.push(TriedByAnother {
+                    of: packet.to_owned(),
+                    tried: it,
+                }),
+            }
+        }
         let not_reached = match (tried.is_empty(), table) {
             (true, Some(table)) => Some(not_reached(account, place, table)),
             (true, None) => Some(format!("there is no table {}", place.table.name())),
@@ -302,6 +323,7 @@ impl Why {
             rule,
             tried,
             not_reached,
+            others,
             cut: account.of_the_packet().any(|told| matches!(told, Told::Cut { .. })),
         }
     }
@@ -318,12 +340,14 @@ impl Why {
             Some(number) => writeln!(text, "rule {number} of {table} {chain}: {rule}"),
             None => writeln!(text, "policy of {table} {chain}: {rule}"),
         };
-        for Tried { hook, matched, what } in &self.tried {
-            let _ = match (matched, self.number) {
-                (true, None) => writeln!(text, "  reached in {hook}: it decided"),
-                (true, _) => writeln!(text, "  reached in {hook}: yes: {what}"),
-                (false, _) => writeln!(text, "  reached in {hook}: no: {what}"),
-            };
+        let line = |text: &mut String, Tried { hook, matched, what }: &Tried| match (matched, self.number) {
+            (true, None) => writeln!(text, "reached in {hook}: it decided"),
+            (true, _) => writeln!(text, "reached in {hook}: yes: {what}"),
+            (false, _) => writeln!(text, "reached in {hook}: no: {what}"),
+        };
+        for tried in &self.tried {
+            text.push_str("  ");
+            let _ = line(&mut text, tried);
         }
         if self.cut && !self.tried.is_empty() {
             let _ = writeln!(
@@ -334,16 +358,22 @@ impl Why {
         if let Some(why) = &self.not_reached {
             let _ = writeln!(text, "  not reached: {why}");
         }
+        for TriedByAnother { of, tried } in &self.others {
+            let _ = write!(text, "  but the router sent, because of it, {of}\n    ");
+            let _ = line(&mut text, tried);
+        }
         text
     }
 }
 
-fn tried(account: &Account, place: &RulePlace) -> Vec<Tried> {
-    let mut hook = "";
+/// Each time that a packet came to a rule: the one that is asked about, or (with its line) another that it caused.
+fn tries<'a>(account: &'a Account, place: &RulePlace) -> Vec<(Option<&'a str>, Tried)> {
+    let mut hooks: HashMap<Option<&str>, &str> = HashMap::new();
     let mut found = Vec::new();
-    for told in account.of_the_packet() {
+    for (whose, told) in account.of_each() {
+        let hook = hooks.entry(whose).or_default();
         match told {
-            Told::Hook { hook: reached } => hook = reached,
+            Told::Hook { hook: reached } => *hook = reached,
             Told::Rule {
                 table,
                 chain,
@@ -354,20 +384,22 @@ fn tried(account: &Account, place: &RulePlace) -> Vec<Tried> {
                 ..
             } if table == place.table.name() && *chain == place.chain && Some(*number) == place.number => {
                 let action = if action.is_empty() { "counted, on" } else { action };
-                found.push(Tried {
-                    hook: hook.to_owned(),
+                let tried = Tried {
+                    hook: (*hook).to_owned(),
                     matched: *matched,
                     what: why.clone().unwrap_or_else(|| action.to_owned()),
-                });
+                };
+                found.push((whose, tried));
             }
             Told::Policy { table, chain, policy }
                 if table == place.table.name() && *chain == place.chain && place.number.is_none() =>
             {
-                found.push(Tried {
-                    hook: hook.to_owned(),
+                let tried = Tried {
+                    hook: (*hook).to_owned(),
                     matched: true,
                     what: policy.clone(),
-                });
+                };
+                found.push((whose, tried));
             }
             _ => {}
         }

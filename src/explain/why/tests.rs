@@ -279,3 +279,39 @@ fn who_waits_keeps_its_own_story() {
     );
     assert!(told.contains("by route 10.9.0.0/24 dev dmz"), "{told}");
 }
+
+/// A rule that the packet itself never came to may have been asked about an answer to it, or about a copy: whose it was is said.
+#[test]
+fn a_rule_that_only_an_answer_came_to_is_found() {
+    for (script, expected) in [
+        (
+            "iptables -A OUTPUT -p icmp -j LOG\nsend lan udp 10.0.0.2:5 > 10.0.0.1:81\nwhy OUTPUT 1",
+            "  not reached: its way did not lead to OUTPUT but to PREROUTING, INPUT\n  but the router sent, because of it, icmp 10.0.0.1 > 10.0.0.2 ",
+        ),
+        (
+            "iptables -A OUTPUT -p icmp -j LOG\nsend lan udp 10.0.0.2:5 > 10.0.0.1:81\nwhy OUTPUT 1",
+            "\n    reached in OUTPUT: yes: LOG\n",
+        ),
+        (
+            "iptables -A OUTPUT -p tcp -j LOG\nsend lan udp 10.0.0.2:5 > 10.0.0.1:81\nwhy OUTPUT 1",
+            "\n    reached in OUTPUT: no: -p tcp: packet is icmp",
+        ),
+        (
+            "iptables -t mangle -A PREROUTING -j TEE --gateway 10.0.0.9\niptables -t mangle -A OUTPUT -j LOG\n\
+             send lan udp 10.0.0.2:5 > 192.0.2.9:81\nwhy mangle OUTPUT 1",
+            "because of it, udp 10.0.0.2:5 > 192.0.2.9:81 ttl 63 df\n    reached in OUTPUT: yes: LOG\n",
+        ),
+        (
+            "iptables -A OUTPUT -p icmp -j LOG\nsend lan udp 10.0.0.2:5 > 10.0.0.1:81\ntrace --json --why \"OUTPUT 1\"",
+            "\"hook\":\"OUTPUT\",\"matched\":true,\"what\":\"LOG\"}]",
+        ),
+        // Nothing is said of others where there are none.
+        (
+            "iptables -A OUTPUT -j LOG\nsend lan udp 10.0.0.2:5 > 192.0.2.9:81\nwhy OUTPUT 1",
+            "  not reached: its way did not lead to OUTPUT but to PREROUTING, FORWARD, POSTROUTING\n",
+        ),
+    ] {
+        let told = said(script);
+        assert!(told.contains(expected), "{expected:?} is not said by {script}:\n{told}");
+    }
+}
