@@ -242,6 +242,19 @@ fn the_network_is_the_labs() {
     machine.both(script, expected);
 }
 
+/// Beside what is the lab's in a directory of `/proc/net` lies what is each process's own.
+#[test]
+fn queues_are_the_labs() {
+    let machine = Machine::new();
+    let script = r#""$nflab" sh -- bash -c '
+        iptables -A INPUT -j NFQUEUE; cat /proc/net/netfilter/nfnetlink_queue
+        printf "queue 7 open maximum 5\nqueue 9 open\n" | nflab repl > /dev/null
+        cat /proc/net/netfilter/nfnetlink_queue | tr -s " "; nflab cat /proc/net/netfilter/nfnetlink_queue | tr -s " "
+        [ "$(ls /proc/net/netfilter)" = "$(ls /proc/self/net/netfilter)" ] && cat /proc/net/netfilter/nf_log | grep -c "^ 2"'"#;
+    let lines = " 7 0 0 2 65531 0 0 0 1\n 9 0 0 2 65531 0 0 0 1\n";
+    machine.both(script, &format!("{lines}{lines}1\n"));
+}
+
 #[test]
 fn what_is_written_to_the_system_is_gone_and_the_users_own_stays() {
     let machine = Machine::new();

@@ -1,6 +1,7 @@
 //! Where tools inside find their lab. A call goes on to the outside; before it, what was changed beside the tools goes to the lab, and after it,
 //! what the lab has now shows in the files of the kernel.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -340,10 +341,30 @@ const AGE: Duration = Duration::from_secs(1);
 /// Names in `/proc/net` of lists of what nobody here uses: empty inside.
 const OF_ARP: &[&str] = &["arp_tables_names", "arp_tables_matches", "arp_tables_targets"];
 
-/// What lies in `/proc/net` itself and is the lab's.
+/// What lies in `/proc/net`, or in a directory of it, and is the lab's.
 fn in_net() -> impl Iterator<Item = &'static str> {
     let files = FILES.iter().filter_map(|file| file.path.strip_prefix("/proc/net/"));
-    files.filter(|name| !name.contains('/')).chain(OF_ARP.iter().copied())
+    files.chain(OF_ARP.iter().copied())
+}
+
+/// Makes a directory, of `/proc/net` (`""`) or of one in it, in which all leads back to each process's own that is not the lab's.
+fn lead_back(net: &Path, below: &str) -> io::Result<()> {
+    let own = Path::new("/proc/self/net").join(below);
+    DirBuilder::new().mode(0o755).create(net.join(below))?;
+    let entries = match fs::read_dir(&own) {
+        // A kernel without it: there is what the lab has.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let place = Path::new(below).join(&name);
+        // The kernel's lists of netfilter tell of what nobody here uses.
+        if !in_net().any(|it| Path::new(it).starts_with(&place)) {
+            symlink(own.join(&name), net.join(&place))?;
+        }
+    }
+    Ok(())
 }
 
 impl Shown {
@@ -351,14 +372,11 @@ impl Shown {
     fn make() -> io::Result<Self> {
         let own = Path::new(OWN);
         let (net, link) = (own.join("net"), own.join("proc-net"));
-        DirBuilder::new().mode(0o755).create(&net)?;
+        lead_back(&net, "")?;
         symlink(&net, &link)?;
-        for entry in fs::read_dir("/proc/self/net")?.flatten() {
-            let name = entry.file_name();
-            // The kernel's lists of netfilter tell of what nobody here uses.
-            if !in_net().any(|it| *it == name) {
-                symlink(Path::new("/proc/self/net").join(&name), net.join(&name))?;
-            }
+        let directories: BTreeSet<&str> = in_net().filter_map(|name| Some(name.rsplit_once('/')?.0)).collect();
+        for directory in directories {
+            lead_back(&net, directory)?;
         }
         let mut files: Vec<(PathBuf, &'static str, String)> =
             in_net().map(|name| (net.join(name), name, String::new())).collect();
