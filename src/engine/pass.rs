@@ -42,6 +42,8 @@ pub(super) struct Pass<'a, O> {
     is_within_a_call: bool,
     /// The packet at hand is a copy, or caused by one: no rule copies it again.
     is_beside: bool,
+    /// The same, and it still is when it comes round through `lo`, where rules copy it anew.
+    leaves_beside: bool,
     /// The place that a queue keeps for the packet which a hook has just stopped.
     pub(super) queued: Option<QueuedAt>,
 }
@@ -79,6 +81,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             is_within_a_call: false,
             is_by_program: false,
             is_beside: false,
+            leaves_beside: false,
             queued: None,
         }
     }
@@ -291,6 +294,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.worker.output.push(Emission {
             port: Port::Local,
             bytes,
+            is_beside: self.leaves_beside,
         });
         let answer = self.config.net.answer(
             &self.router.host,
@@ -440,6 +444,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             tracking: std::mem::take(&mut transit.tracking),
             delivery: transit.delivery,
             forwarding: forwarding.copied(),
+            is_beside: self.leaves_beside,
         });
     }
 
@@ -455,6 +460,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.worker.output.push(Emission {
             port: Port::Interface(output),
             bytes: packet.take_bytes(),
+            is_beside: self.leaves_beside,
         });
     }
 

@@ -28,6 +28,8 @@ pub struct Emission {
     pub port: Port,
     /// From the IP header on, checksums included.
     pub bytes: Vec<u8>,
+    /// It is a copy that a rule sent beside a packet, or came of one: it goes to whom the rule says, whatever its address is.
+    pub is_beside: bool,
 }
 
 /// What became of one packet; not of the answers to it.
@@ -75,6 +77,8 @@ pub(super) struct Looped {
     pub delivery: Delivery,
     /// It was forwarded, and keeps that route.
     pub forwarding: Option<Forwarding>,
+    /// As [`Emission::is_beside`].
+    pub is_beside: bool,
 }
 
 /// The places that a router's workers have in the counters of every table. Each is taken by one at a time, who counts there without a lock.

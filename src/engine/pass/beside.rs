@@ -56,6 +56,7 @@ impl<O: Observer> Pass<'_, O> {
             tracking: copy.tracking,
             delivery: copy.delivery,
             forwarding: None,
+            is_beside: self.leaves_beside,
         })
     }
 
@@ -90,7 +91,9 @@ impl<O: Observer> Pass<'_, O> {
             ..Tracking::default()
         };
         self.is_beside = true;
+        let before = std::mem::replace(&mut self.leaves_beside, true);
         self.outward(Outgoing { packet, route }, untracked);
+        self.leaves_beside = before;
         self.is_beside = false;
     }
 

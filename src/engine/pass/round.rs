@@ -31,6 +31,7 @@ impl<O: Observer> Pass<'_, O> {
             tracking,
             delivery,
             forwarding,
+            is_beside,
         } = looped;
         let mut transit = Transit {
             packet,
@@ -56,7 +57,9 @@ impl<O: Observer> Pass<'_, O> {
         self.see_arrival(Some(interface), packet.bytes());
         // What it causes is not the call's any more.
         let is_within_a_call = std::mem::take(&mut self.is_within_a_call);
+        let leaves_beside = std::mem::replace(&mut self.leaves_beside, is_beside);
         let report = self.inward(&mut transit, Some((delivery, forwarding)));
+        self.leaves_beside = leaves_beside;
         self.is_within_a_call = is_within_a_call;
         report
     }

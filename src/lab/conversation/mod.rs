@@ -315,8 +315,12 @@ impl Stage<'_> {
         let passage = self.lab.send(interface, bytes).clone();
         (self.tell)(self.lab, &passage);
         let local = passage.report.fate == Fate::Delivered;
+        // Whoever a copy is handed to is not the one that it is addressed to, and says nothing.
         let is_it = |emission: &&Emission| {
-            (!local || emission.port == Port::Local) && sent.is_some() && Shape::of(&emission.bytes) == sent
+            !emission.is_beside
+                && (!local || emission.port == Port::Local)
+                && sent.is_some()
+                && Shape::of(&emission.bytes) == sent
         };
         match (&passage.report.fate, passage.output.iter().find(is_it)) {
             (Fate::Stopped(reason), _) => Err(format!("{what} did not arrive: {reason}")),
@@ -335,7 +339,7 @@ impl Stage<'_> {
             .output
             .iter()
             .rev()
-            .find(|it| it.port == seat)
+            .find(|it| it.port == seat && !it.is_beside)
             .and_then(|it| Packet::parse(it.bytes.clone()).ok())
     }
 }

@@ -77,6 +77,39 @@ fn ftp_needs_its_helper_where_only_its_port_is_open() {
     }
 }
 
+/// A copy goes to its gateway's link address: the host that it is addressed to never sees it.
+#[test]
+fn nobody_answers_a_copy() {
+    let stateful = format!("{STATEFUL}iptables -A FORWARD -i lan -m state --state NEW -j ACCEPT\n");
+    let beside = |chain: &str, gateway: &str| format!("iptables -t mangle -A {chain} -j TEE --gateway {gateway}\n");
+    for rules in [
+        format!("{NAT}{}", beside("PREROUTING -i lan", "192.0.2.77")),
+        format!("{stateful}{}", beside("PREROUTING -i lan", "10.0.0.9")),
+        format!("{stateful}{NAT}{}", beside("POSTROUTING -o lan", "10.0.0.9")),
+        format!("{stateful}{}", beside("FORWARD", "192.0.2.9")),
+        format!("{NAT}{}", beside("OUTPUT", "10.0.0.9")),
+        format!("{NAT}{}", beside("INPUT", "192.0.2.77")),
+    ] {
+        for lines in [
+            "handshake client:40000 > server:80\nexpect flow tcp ESTABLISHED [ASSURED]",
+            "udp client:4000 > server:53 answer 5\nexpect no flow udp [UNREPLIED]",
+            "ping client > server\nping client > router",
+            "ftp passive client > server retr file",
+        ] {
+            run(&format!("{rules}{lines}")).unwrap_or_else(|why| panic!("{rules}{lines}: {why}"));
+        }
+    }
+    // What the router's copy of a lost answer says, it did not answer.
+    let lost = format!(
+        "{}iptables -A OUTPUT -p icmp -j DROP\nping client > router",
+        beside("OUTPUT", "10.0.0.9")
+    );
+    assert_eq!(
+        run(&lost).unwrap_err(),
+        "echo request 1 of 10.0.0.2 reached the router, which did not answer"
+    );
+}
+
 #[test]
 fn what_does_not_come_through_says_where_it_ended() {
     for (lines, why) in [
