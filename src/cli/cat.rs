@@ -1,12 +1,14 @@
 //! `cat` for the files of `/proc` that a lab has.
 
 use crate::lab::machine::{Machine, ToolOutput};
-use crate::lab::proc_files::read;
+use crate::lab::proc_files::{FILES, read};
 
 pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     let mut output = ToolOutput::default();
-    if args.is_empty() {
-        return ToolOutput::failure(2, "cat: name a file, such as /proc/net/nf_conntrack\n");
+    match args {
+        [] => return ToolOutput::failure(2, "cat: name a file, such as /proc/net/nf_conntrack\n"),
+        [word] if word == "--help" => return ToolOutput::success(help()),
+        _ => {}
     }
     for name in args {
         match read(machine, name) {
@@ -18,6 +20,14 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
         }
     }
     output
+}
+
+fn help() -> String {
+    let mut text = "Usage: cat FILE...\nPrints files of the lab: those under /proc/sys, the lists in /proc/net that rules share by name, and\n".to_owned();
+    for file in FILES {
+        text += &format!("  {}\n", file.path);
+    }
+    text
 }
 
 /// The texts of several files, for who shows them inside of `sh`: a JSON list, null for what cannot be read.

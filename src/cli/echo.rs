@@ -9,10 +9,31 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
         [words @ .., arrow, file] if arrow == ">" => (words, Some(file)),
         words => (words, None),
     };
-    let text = words.join(" ");
+    if let ([word], None) = (words, file)
+        && word == "--help"
+    {
+        return ToolOutput::success(HELP);
+    }
+    let without_end = words.iter().take_while(|word| *word == "-n").count();
+    let words = &words[without_end..];
+    if let Some(word) = words.first().filter(|word| is_of_some_shells(word)) {
+        return ToolOutput::failure(
+            2,
+            format!(
+                "echo: {word}: a lab's echo has the option -n only: what others mean differs from shell to shell\n"
+            ),
+        );
+    }
+    let mut text = words.join(" ");
+    if without_end == 0 {
+        text.push('\n');
+    }
     let Some(file) = file else {
-        return ToolOutput::success(text + "\n");
+        return ToolOutput::success(text);
     };
+    if file == "/dev/null" {
+        return ToolOutput::default();
+    }
     let Some(path) = file.strip_prefix("/proc/sys/") else {
         return match place_of_shared(file) {
             Some((_, "")) => ToolOutput::failure(1, format!("echo: {file}: Is a directory\n")),
@@ -23,7 +44,12 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
             ),
         };
     };
-    match machine.set_sysctl(&path.replace('/', "."), &text) {
+    let key = path.replace('/', ".");
+    // Who prints nothing opens the file, and never writes to it.
+    if text.is_empty() && machine.sysctl(&key).is_some() {
+        return ToolOutput::default();
+    }
+    match machine.set_sysctl(&key, text.strip_suffix('\n').unwrap_or(&text)) {
         Ok(()) => ToolOutput::default(),
         Err(error) => {
             let why = match &error {
@@ -37,9 +63,18 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     }
 }
 
+/// `-e`, `-ne`: an option of some shells, a text of others.
+fn is_of_some_shells(word: &str) -> bool {
+    word.strip_prefix('-')
+        .is_some_and(|letters| !letters.is_empty() && letters.bytes().all(|letter| b"neE".contains(&letter)))
+}
+
 fn write_shared(machine: &Machine, directory: &str, name: &str, text: &str) -> ToolOutput {
     let file = format!("/proc/net/{directory}/{name}");
-    match machine.write_shared(directory, name, format!("{text}\n").as_bytes()) {
+    if text.is_empty() && machine.router().shared(directory, name).is_some() {
+        return ToolOutput::default();
+    }
+    match machine.write_shared(directory, name, text.as_bytes()) {
         Some(Ok(())) => ToolOutput::default(),
         Some(Err(refused)) => ToolOutput {
             advice: format!("expected {}\n", refused.expected),
@@ -51,3 +86,9 @@ fn write_shared(machine: &Machine, directory: &str, name: &str, text: &str) -> T
         },
     }
 }
+
+const HELP: &str = "\
+Usage: echo [-n] [WORD...] [> FILE]
+Prints the words, or writes them to a file of the lab: one under /proc/sys, or a list that rules share by name
+(/proc/net/xt_recent/NAME takes +ADDRESS, -ADDRESS and /). >> FILE writes too; -n leaves the line feed out.
+";

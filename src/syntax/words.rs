@@ -22,6 +22,8 @@ pub struct Word {
     pub position: Position,
     /// Some of it was quoted, so it is never an operator.
     pub quoted: bool,
+    /// Where in the text the first `>` stands that is in no quotes.
+    pub arrow: Option<usize>,
 }
 
 impl Word {

@@ -63,6 +63,7 @@ fn words_of(text: &str) -> Vec<Word> {
         typed: None,
         position,
         quoted: false,
+        arrow: text.find('>'),
     };
     words.into_iter().map(plain).collect()
 }

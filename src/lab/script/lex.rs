@@ -187,14 +187,18 @@ fn any_word(length: usize, text: &str) -> Lexed<'_, Word> {
     let piece = alt((plain, quoted, |text| escaped(length, text)));
     let pieces = fold_many1(
         piece,
-        || (String::new(), false),
-        |(word, some_quoted), (piece, quoted)| (word + &piece, some_quoted || quoted),
+        || (String::new(), false, None),
+        |(word, some_quoted, arrow), (piece, quoted)| {
+            let here = piece.find('>').filter(|_| !quoted).map(|at| word.len() + at);
+            (word + &piece, some_quoted || quoted, arrow.or(here))
+        },
     );
-    map(placed(length, pieces), |(position, (text, quoted))| Word {
+    map(placed(length, pieces), |(position, (text, quoted, arrow))| Word {
         text,
         typed: None,
         position,
         quoted,
+        arrow,
     })
     .parse(text)
 }
@@ -373,6 +377,21 @@ mod tests {
                 (incomplete, message),
                 "{text:?}"
             );
+        }
+    }
+
+    #[test]
+    fn an_arrow_in_quotes_is_none() {
+        for (text, arrow) in [
+            ("a", None),
+            ("a>b", Some(1)),
+            ("'a>'b", None),
+            ("'a>'b>c", Some(3)),
+            ("\"1\">c", Some(1)),
+            ("a\\>b", None),
+            (">>c", Some(0)),
+        ] {
+            assert_eq!(lex(text).unwrap()[0].words[0].arrow, arrow, "{text}");
         }
     }
 

@@ -281,3 +281,6 @@ pub const OWN_WORDS: &[Own] = &[
         about: "this list, or one of its words at length",
     },
 ];
+
+#[cfg(test)]
+mod tests;

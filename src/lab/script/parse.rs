@@ -1,10 +1,12 @@
 //! From lines to statements. All problems of a text are found in one go.
 
+mod tool;
+
 use nom::combinator::opt;
 
-use super::lex::{Input, LexError, Line, lex};
+use super::lex::{LexError, Line, lex};
 use super::trace::{interface_and_packet, parse_trace, parse_why};
-use super::{Expectation, Kind, OWN_WORDS, QueueWord, RouteWord, Statement, ToolCall};
+use super::{Expectation, Kind, OWN_WORDS, QueueWord, RouteWord, Statement};
 use crate::base::{InterfaceName, protocol};
 use crate::engine::{QueueSettings, VerdictKind};
 use crate::explain::story::Detail;
@@ -63,19 +65,7 @@ pub(crate) fn parse_line(line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Res
 }
 
 fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Problem> {
-    if let Some(call) = tool(&line.words, &line.input, toolbox) {
-        // What `echo` prints goes where it says: into the lab's own /proc.
-        if let Some(word) = line.words.iter().find(|word| redirects(word) && call.name != "echo") {
-            return Err(Problem::new(
-                word.position,
-                format!("`{}`: what a tool prints goes nowhere else here", word.text),
-                "expected an argument of the tool",
-                format!(
-                    "run it in a shell, where a lab runs: `nflab {} ... > FILE`; a `{}` that is meant is put into quotes",
-                    call.name, word.text
-                ),
-            ));
-        }
+    if let Some(call) = tool::call(&line.words, &line.input, toolbox)? {
         return Ok(Kind::Tool(call));
     }
     if !OWN_WORDS.iter().any(|own| own.name == line.words[0].text) {
@@ -144,22 +134,6 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
 fn done(rest: &mut Words<'_>, kind: Kind) -> Result<Kind, Problem> {
     rest.read(words::end("expected the end of the line"))?;
     Ok(kind)
-}
-
-/// Whether a shell would send what is printed elsewhere.
-fn redirects(word: &Word) -> bool {
-    let sign = word.text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
-    !word.quoted && (sign.starts_with('>') || sign == "|")
-}
-
-/// The call of a tool, if the first word means one.
-fn tool(words: &[Word], input: &Input, toolbox: Toolbox) -> Option<ToolCall> {
-    let (first, rest) = words.split_first()?;
-    Some(ToolCall {
-        name: toolbox.find(&first.text)?,
-        args: rest.iter().map(|word| word.text.clone()).collect(),
-        input: input.clone(),
-    })
 }
 
 fn unknown(word: &Word, toolbox: Toolbox) -> Problem {
@@ -374,7 +348,7 @@ fn expect(rest: &mut Words<'_>, line: &Line, toolbox: Toolbox, hosts: &Hosts) ->
             return Ok(Kind::ExpectFailed(conversation::parse(word, rest, hosts)?));
         }
         let call = rest.read_all();
-        return match (tool(call, &line.input, toolbox), call.first()) {
+        return match (tool::call(call, &line.input, toolbox)?, call.first()) {
             (Some(call), _) => Ok(Kind::ExpectFail(call)),
             (None, Some(word)) => Err(unknown(word, toolbox)),
             (None, None) => Err(Problem::new(

@@ -87,6 +87,7 @@ fn part(text: &str, start: usize) -> Word {
         typed: None,
         position: (start..start + text.len()).into(),
         quoted: false,
+        arrow: text.find('>'),
     }
 }
 

@@ -1,0 +1,106 @@
+//! Scripts from their text to what they print, with the tools of the program: what is done, and what is refused in which words.
+
+use std::path::PathBuf;
+
+use super::{Runner, parse_in};
+use crate::cli::TOOLBOX;
+use crate::lab::conversation::Hosts;
+use crate::lab::memory::Lab;
+use crate::syntax::problem::Source;
+
+/// Runs lines in the default lab, up to the first that fails: all that was printed, or what is wrong.
+fn run(text: &str) -> Result<String, String> {
+    let file = Lab::default_file().unwrap();
+    let mut runner = Runner::new(Lab::new(&file, 1, TOOLBOX).unwrap(), PathBuf::from("."));
+    let source = Source {
+        name: "t".to_owned(),
+        text: text.to_owned(),
+    };
+    let statements = parse_in(&source, TOOLBOX, &mut Hosts::of_lab(&file)).map_err(|error| error.to_string())?;
+    let mut printed = String::new();
+    for statement in &statements {
+        let (said, result) = runner.run(statement);
+        printed += &said.stdout;
+        result.map_err(|failed| format!("{}{}", said.stderr, failed.reason))?;
+    }
+    Ok(printed)
+}
+
+const SHOW: &str = "cat /proc/sys/net/ipv4/ip_forward";
+
+/// As a shell of this kernel's machine did it.
+#[test]
+fn echo_writes_where_a_shell_would() {
+    for (line, printed) in [
+        ("echo 0 >/proc/sys/net/ipv4/ip_forward", "0\n"),
+        ("echo 0 1>/proc/sys/net/ipv4/ip_forward", "0\n"),
+        ("echo 0 >>/proc/sys/net/ipv4/ip_forward", "0\n"),
+        ("echo 0 >> /proc/sys/net/ipv4/ip_forward", "0\n"),
+        ("echo 0 >| /proc/sys/net/ipv4/ip_forward", "0\n"),
+        ("echo >/proc/sys/net/ipv4/ip_forward 0", "0\n"),
+        ("echo '0'>/proc/sys/net/ipv4/ip_forward", "0\n"),
+        ("echo -n 0 > /proc/sys/net/ipv4/ip_forward", "0\n"),
+        ("echo -n > /proc/sys/net/ipv4/ip_forward", "1\n"),
+        ("echo 0 > /dev/null", "1\n"),
+        (
+            "echo 0 '>/proc/sys/net/ipv4/ip_forward'",
+            "0 >/proc/sys/net/ipv4/ip_forward\n1\n",
+        ),
+        (
+            "echo 0 '>' /proc/sys/net/ipv4/ip_forward",
+            "0 > /proc/sys/net/ipv4/ip_forward\n1\n",
+        ),
+        ("echo -n 0 '>' x", "0 > x1\n"),
+        ("echo -n a -n", "a -n1\n"),
+    ] {
+        assert_eq!(run(&format!("{line}\n{SHOW}")).as_deref(), Ok(printed), "{line}");
+    }
+    let list = "iptables -A INPUT -m recent --set --name x\necho -n +10.0.0.7 >>/proc/net/xt_recent/x\ncat /proc/net/xt_recent/x";
+    assert!(run(list).unwrap().starts_with("src=10.0.0.7 "));
+}
+
+#[test]
+fn what_echo_cannot_do_is_refused_by_name() {
+    for (line, part) in [
+        (
+            "echo 1 > /proc/sys/net/ipv4/ip_forward 2>/dev/null",
+            "`2>/dev/null`: only what is printed on standard output",
+        ),
+        (
+            "echo 0>/proc/sys/net/ipv4/ip_forward",
+            "only what is printed on standard output",
+        ),
+        (
+            "echo 1 &>/dev/null",
+            "`&>/dev/null`: only what is printed on standard output",
+        ),
+        ("echo 1 >&2", "`>&2`: that is no file's name"),
+        ("echo 1 >", "`>`: nothing follows it"),
+        ("echo 1 > a > b", "`>`: what is printed goes to a file already"),
+        ("echo 1 | cat", "`|`: what a tool prints goes nowhere else here"),
+        ("echo 1 > /tmp/x", "a lab writes to files under /proc/sys"),
+        ("echo -e 1", "echo: -e: a lab's echo has the option -n only"),
+        ("echo -n 1 > /proc/sys/net/none", "No such file or directory"),
+        (
+            "expect fail iptables -L > x",
+            "`>`: what a tool prints goes nowhere else here",
+        ),
+        (
+            "iptables -S INPUT>x",
+            "`INPUT>x`: what a tool prints goes nowhere else here",
+        ),
+    ] {
+        let why = run(line).unwrap_err();
+        assert!(why.contains(part), "{line}: {why}");
+    }
+}
+
+#[test]
+fn tools_without_options_have_help() {
+    for (line, part) in [
+        ("echo --help", "Usage: echo [-n]"),
+        ("cat --help", "/proc/net/nf_conntrack"),
+    ] {
+        assert!(run(line).unwrap().contains(part), "{line}");
+    }
+}
