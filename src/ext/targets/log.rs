@@ -41,6 +41,7 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
 const TCP_SEQUENCE: u8 = 0x01;
 const TCP_OPTIONS: u8 = 0x02;
 const IP_OPTIONS: u8 = 0x04;
+const UID: u8 = 0x08;
 
 /// What a line tells besides.
 #[derive(Clone, Copy)]
@@ -75,10 +76,10 @@ const FLAGS: [Flag; 5] = [
         "with the IP header's options",
     ),
     flag(
-        0x08,
+        UID,
         "uid",
         "log-uid",
-        "with the user of the process that sent it (no packet of a lab has one)",
+        "with user and group of the program that sent it, where `sender` says whose it is",
     ),
     flag(
         0x20,
@@ -171,7 +172,7 @@ impl Target for Log {
             Some(_) => text.push_str("MAC= "),
             None => {}
         }
-        line::write(&mut text, cx.packet.bytes(), self.flags, cx.packet.mark);
+        line::write(&mut text, cx.packet, self.flags);
         cx.services.log(LogRecord {
             level: self.level,
             text,

@@ -104,3 +104,13 @@ fn tools_without_options_have_help() {
         assert!(run(line).unwrap().contains(part), "{line}");
     }
 }
+
+#[test]
+fn a_log_line_tells_of_the_sender() {
+    let rules = "iptables -t mangle -A OUTPUT -p udp -j LOG --log-uid\nsender 44:45,46\nsend local udp 192.0.2.1:4000 > 192.0.2.9:53\n";
+    run(&format!("{rules}expect log \"LEN=8 UID=44 GID=45 \"")).unwrap();
+    run(&format!(
+        "sender unsaid\n{rules}sender unsaid\nsend local udp 192.0.2.1:4000 > 192.0.2.9:53\nexpect no log UID="
+    ))
+    .unwrap();
+}

@@ -3,17 +3,31 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-use super::{IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE};
+use super::{IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
 use crate::base::protocol;
+use crate::packet::{Packet, Sender};
 use crate::wire::{be16, be32};
 
-pub(super) fn write(out: &mut String, packet: &[u8], flags: u8, mark: u32) {
-    if header(out, packet, flags, false).is_some() && mark != 0 {
+pub(super) fn write(out: &mut String, packet: &Packet, flags: u8) {
+    write_whole(out, packet.bytes(), flags, &packet.sender, packet.mark);
+}
+
+fn write_whole(out: &mut String, packet: &[u8], flags: u8, sender: &Sender, mark: u32) {
+    if header(out, packet, flags, false).is_none() {
+        return;
+    }
+    // The socket's file has them. A socket of the kernel's own has no file.
+    if let Sender::Program(program) = sender
+        && flags & UID != 0
+    {
+        let _ = write!(out, "UID={} GID={} ", program.user, program.group);
+    }
+    if mark != 0 {
         let _ = write!(out, "MARK={mark:#x} ");
     }
 }
 
-/// From the IP header on. `None` where the line breaks off, which leaves out the mark too.
+/// From the IP header on. `None` where the line breaks off, which leaves out user, group and mark too.
 fn header(out: &mut String, bytes: &[u8], flags: u8, quoted: bool) -> Option<()> {
     let Some(fixed) = bytes.first_chunk::<20>() else {
         out.push_str("TRUNCATED");
@@ -209,6 +223,27 @@ fn write_hex(out: &mut String, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::Credentials;
+
+    #[test]
+    fn only_who_is_known_is_told_of() {
+        let (_, packet, _, line) = LINES[0];
+        for (sender, flags, told) in [
+            (
+                Sender::Program(Credentials::read("0:7").unwrap().into()),
+                UID,
+                "UID=0 GID=7 ",
+            ),
+            (Sender::Program(Credentials::read("0:7").unwrap().into()), 0, ""),
+            (Sender::Unsaid, UID, ""),
+            (Sender::Kernel, UID, ""),
+            (Sender::NoSocket, UID, ""),
+        ] {
+            let mut out = String::new();
+            write_whole(&mut out, &unhex(packet), flags, &sender, 0);
+            assert_eq!(out, format!("{line}{told}"), "{sender}");
+        }
+    }
 
     /// Name, packet, flags (tcp-sequence, tcp-options, ip-options: all or none), line.
     #[rustfmt::skip]
@@ -360,16 +395,17 @@ mod tests {
     fn lines_of_the_kernel() {
         for (name, packet, flags, line) in LINES {
             let mut out = String::new();
-            write(&mut out, &unhex(packet), *flags, 0);
+            write_whole(&mut out, &unhex(packet), *flags, &Sender::NoSocket, 0);
             assert_eq!(out, *line, "{name}");
         }
     }
 
     #[test]
-    fn the_mark_comes_last_unless_the_line_broke_off() {
+    fn the_sender_and_the_mark_come_last_unless_the_line_broke_off() {
+        let sender = Sender::Program(Credentials::read("44:45,46").unwrap().into());
         for (name, packet, flags, line) in LINES {
             let mut out = String::new();
-            write(&mut out, &unhex(packet), *flags, 0x1f);
+            write_whole(&mut out, &unhex(packet), *flags | UID, &sender, 0x1f);
             let broken = !name.starts_with("inner")
                 && !name.contains("inner")
                 && (line.ends_with("(TRUNCATED)")
@@ -377,7 +413,7 @@ mod tests {
             let expected = if broken {
                 (*line).to_owned()
             } else {
-                format!("{line}MARK=0x1f ")
+                format!("{line}UID=44 GID=45 MARK=0x1f ")
             };
             assert_eq!(out, expected, "{name}");
         }
@@ -388,12 +424,12 @@ mod tests {
         for (_, packet, _, _) in LINES {
             let packet = unhex(packet);
             for length in 0..packet.len() {
-                write(&mut String::new(), &packet[..length], 7, 1);
+                write_whole(&mut String::new(), &packet[..length], 7, &Sender::Unsaid, 1);
             }
             for at in 0..packet.len() {
                 let mut broken = packet.clone();
                 broken[at] ^= 0xff;
-                write(&mut String::new(), &broken, 7, 1);
+                write_whole(&mut String::new(), &broken, 7, &Sender::Unsaid, 1);
             }
         }
     }
