@@ -296,9 +296,9 @@ fn fits(answer: Answer, rule: &Rule, tried: &Tried<'_>) -> bool {
     };
     match (answer, tried) {
         (Answer::Perhaps, _) => true,
-        (Answer::Yes, tried) => matches!(tried, Tried::Matched(_)),
+        (Answer::Yes, tried) => matches!(tried, Tried::Matched { .. }),
         (Answer::No, Tried::Failed(failed)) => !is_malformed(failed),
-        (Answer::No, Tried::Matched(_)) => false,
+        (Answer::No, Tried::Matched { .. }) => false,
     }
 }
 

@@ -252,10 +252,15 @@ pub enum Event<'a> {
 }
 
 /// What became of one rule.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum Tried<'a> {
-    /// It matched, was counted, and does this. What its target then does is told next.
-    Matched(&'a Action),
+    /// It matched, and was counted. What its target then does is told next.
+    Matched {
+        /// What it does.
+        action: &'a Action,
+        /// What its matches say of what they have counted. `None` where they do not, or where [`Observer::IN_DETAIL`] is false.
+        told: Option<String>,
+    },
     /// It did not match, or a match dropped the packet. Told only where [`Observer::IN_DETAIL`] is true.
     Failed(Failed<'a>),
 }

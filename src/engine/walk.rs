@@ -183,7 +183,12 @@ impl Walk<'_> {
         if matched == Matched::Yes {
             table.count(self.worker, at, self.packet.len());
             if O::WATCHING {
-                observer.see(tried(table, at, step, rule, Tried::Matched(&rule.action)));
+                let told = match O::IN_DETAIL {
+                    true => self.told(table, matches),
+                    false => None,
+                };
+                let action = &rule.action;
+                observer.see(tried(table, at, step, rule, Tried::Matched { action, told }));
             }
         }
         matched
@@ -280,6 +285,16 @@ impl Walk<'_> {
             }
         }
         Matched::Yes
+    }
+
+    /// What matches that were met say of what they have counted.
+    fn told(&self, table: &LiveTable, matches: &[super::compile::BoundMatch]) -> Option<String> {
+        let told = |bound: &super::compile::BoundMatch| {
+            let cx = self.context(table, bound.state.as_deref());
+            bound.test.explain_match(&cx)
+        };
+        let told: Vec<String> = matches.iter().filter_map(told).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     fn context<'c>(&'c self, table: &'c LiveTable, state: Option<&'c State>) -> Context<'c> {

@@ -97,7 +97,8 @@ pub enum Told {
         action: String,
         /// It had the last word in its table.
         decides: bool,
-        /// Of a rule that did not match: its first part that failed, and the packet's datum against it.
+        /// Of a rule that did not match: its first part that failed, and the packet's datum against it. Of one that did: what its matches
+        /// have counted, where that decided.
         why: Option<String>,
     },
     /// A target changed the packet's mark.

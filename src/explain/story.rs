@@ -160,6 +160,7 @@ pub(super) enum Step {
     },
     Matched {
         step: u32,
+        told: Option<Box<str>>,
     },
     /// The target of the rule before let the packet go on, perhaps with another mark.
     Continued {
@@ -263,7 +264,7 @@ impl Story {
                     table = self.tables.get(*walked as usize);
                     continue;
                 }
-                Step::Matched { step } if table.is_some_and(|table| self.ends(at, table)) => (*step, false),
+                Step::Matched { step, .. } if table.is_some_and(|table| self.ends(at, table)) => (*step, false),
                 Step::Policy { step } => (*step, true),
                 _ => continue,
             };
@@ -282,7 +283,7 @@ impl Story {
 
     /// Whether the rule that matched at this place of the steps had the last word in this table, which is walked there.
     pub(super) fn ends(&self, at: usize, table: &LiveTable) -> bool {
-        let Some(Step::Matched { step }) = self.steps.get(at) else {
+        let Some(Step::Matched { step, .. }) = self.steps.get(at) else {
             return false;
         };
         match table.rule(*step).map(|rule| &rule.action) {

@@ -220,7 +220,8 @@ fn rule(page: &mut Page<'_>, told: &Told, whole: bool) {
         (true, true) => {
             let action = if action.is_empty() { "counted, on" } else { action };
             page.line(if *decides { BOLD } else { PLAIN }, &line);
-            page.line(GREEN, &format!("{indent}    yes: {action}"));
+            let counted = why.as_ref().map_or(String::new(), |why| format!(" ({why})"));
+            page.line(GREEN, &format!("{indent}    yes: {action}{counted}"));
         }
     }
 }

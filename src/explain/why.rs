@@ -387,7 +387,11 @@ fn tries<'a>(account: &'a Account, place: &RulePlace) -> Vec<(Option<&'a str>, T
                 let tried = Tried {
                     hook: (*hook).to_owned(),
                     matched: *matched,
-                    what: why.clone().unwrap_or_else(|| action.to_owned()),
+                    what: match why {
+                        Some(counted) if *matched => format!("{action} ({counted})"),
+                        Some(why) => why.clone(),
+                        None => action.to_owned(),
+                    },
                 };
                 found.push((whose, tried));
             }

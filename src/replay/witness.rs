@@ -66,7 +66,7 @@ impl Witness {
             Event::Rule {
                 table: Table::Filter,
                 rule,
-                tried: Tried::Matched(_),
+                tried: Tried::Matched { .. },
                 ..
             } if self.is_about_it() => self.filter = Some(Decision::Rule(rule.id)),
             Event::Policy {

@@ -52,6 +52,10 @@ pub trait Match: DynEq + Debug + Send + Sync + 'static {
     /// A sentence without a full stop that sets what was asked against what the packet has (`--dport 80: packet has 443`). Called only
     /// when someone watches, right after `evaluate`.
     fn explain(&self, cx: &Context<'_>) -> String;
+    /// The same of a packet that it matched, where that hangs on what it has counted: others say it all by what was typed.
+    fn explain_match(&self, _cx: &Context<'_>) -> Option<String> {
+        None
+    }
     /// What `explain` asks of the state in `cx`, as it is now: a sentence may be asked for long after the packet has gone, when the state is
     /// another. Whatever has state and speaks of it must keep a copy of it here, of the same type.
     fn remember(&self, _cx: &Context<'_>) -> Option<Box<State>> {

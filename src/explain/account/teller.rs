@@ -113,7 +113,7 @@ impl<'a> Teller<'a> {
             Step::Hook(hook) => Some(self.hook_begins(*hook)),
             Step::Table(walked) => self.table_begins(*walked),
             Step::Failed { step: rule, .. } => self.rule_failed(step, *rule),
-            Step::Matched { step } => self.rule_matched(at, *step),
+            Step::Matched { step, told } => self.rule_matched(at, *step, told.as_deref()),
             Step::Continued { from, to } => (from != to).then(|| Told::Marked {
                 depth: self.depth(),
                 from: *from,
@@ -250,11 +250,14 @@ impl<'a> Teller<'a> {
         rule(self.table?, at, self.depth(), Err(why))
     }
 
-    /// Told where it stands; a jump leads deeper from there.
-    fn rule_matched(&mut self, at: usize, step: u32) -> Option<Told> {
+    /// Told where it stands, with what its matches counted; a jump leads deeper from there.
+    fn rule_matched(&mut self, at: usize, step: u32, counted: Option<&str>) -> Option<Told> {
         let table = self.table?;
         let decides = self.story.ends(at, table);
-        let told = rule(table, step, self.depth(), Ok(decides))?;
+        let mut told = rule(table, step, self.depth(), Ok(decides))?;
+        if let Told::Rule { why, .. } = &mut told {
+            *why = counted.map(str::to_owned);
+        }
         if self.spared.is_none() && table.rule(step).is_some_and(|rule| Spared::is_said_by(&rule.action)) {
             self.spare(Some(Spared::ByRule));
         }

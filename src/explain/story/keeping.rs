@@ -17,7 +17,7 @@ impl Observer for Story {
             Event::Rule { .. } | Event::Continued { .. } | Event::Returned { .. }
         ) && let Some(step) = self.walk.left_out.take()
         {
-            self.steps.push(Step::Matched { step });
+            self.steps.push(Step::Matched { step, told: None });
         }
         let step = match event {
             Event::Arrived {
@@ -51,15 +51,19 @@ impl Observer for Story {
                 Step::Table(self.tables.len() as u32 - 1)
             }
             Event::Rule { step, tried, .. } => {
-                let matched = matches!(tried, Tried::Matched(_));
-                self.walk.logs = matches!(tried, Tried::Matched(Action::Target(target)) if target.name() == "LOG");
+                let matched = matches!(tried, Tried::Matched { .. });
+                self.walk.logs =
+                    matches!(tried, Tried::Matched { action: Action::Target(target), .. } if target.name() == "LOG");
                 self.walk.left_out = None;
                 if !self.has_room_for(step) {
                     self.walk.left_out = matched.then_some(step);
                     return self.leave_out();
                 }
                 match tried {
-                    Tried::Matched(_) => Step::Matched { step },
+                    Tried::Matched { told, .. } => Step::Matched {
+                        step,
+                        told: told.map(Into::into),
+                    },
                     Tried::Failed(failed) => self.failed(step, &failed),
                 }
             }
@@ -215,7 +219,7 @@ impl Story {
         let told = walk.told.get_or_insert_with(|| {
             let walked = steps.iter().rev().take_while(|step| !matches!(step, Step::Table(_)));
             let rule = |step: &Step| match step {
-                Step::Matched { step } | Step::Failed { step, .. } => Some(*step),
+                Step::Matched { step, .. } | Step::Failed { step, .. } => Some(*step),
                 _ => None,
             };
             walked.filter_map(rule).collect()

@@ -102,6 +102,16 @@ struct Seen {
     most: usize,
     /// What the last packet was told, for who explains.
     last: usize,
+    /// How many of those are over, where it was remembered.
+    over: Option<Over>,
+}
+
+/// Connections that are counted though they are over.
+#[derive(Clone, Copy)]
+struct Over {
+    count: usize,
+    /// They were looked through in this very jiffy, and are not looked through again.
+    in_this_jiffy: bool,
 }
 
 /// Those of one address.
@@ -218,6 +228,20 @@ impl Connlimit {
         AddressMask::prefix(address, self.prefix).map_or(address, |mask| mask.address())
     }
 
+    /// Of the connections that the packet at hand was counted with, those that are over: its own may not be in the table yet.
+    fn over(&self, seen: &Seen, cx: &Context<'_>) -> Over {
+        let own = match &cx.tracking.flow {
+            Some(flow) => Some(*flow.original()),
+            None => Tuple::of(cx.packet),
+        };
+        let known = seen.of.get(&self.address(cx));
+        let over = |tuple: &&Tuple| Some(**tuple) != own && !lives(cx.flows, cx.now, tuple);
+        Over {
+            count: known.map_or(0, |known| known.tuples.iter().filter(over).count()),
+            in_this_jiffy: known.is_some_and(|known| known.looked_at == jiffies(cx.now)),
+        }
+    }
+
     fn option(&self) -> Opt<u64> {
         if self.is_above { ABOVE } else { UPTO }
     }
@@ -265,7 +289,10 @@ impl Match for Connlimit {
 
     fn explain(&self, cx: &Context<'_>) -> String {
         let address = self.address(cx);
-        let count = cx.state::<Mutex<Seen>>().map_or(0, |seen| seen.lock().last);
+        let (count, over) = match cx.state::<Mutex<Seen>>().map(|seen| seen.lock()) {
+            Some(seen) => (seen.last, Some(seen.over.unwrap_or_else(|| self.over(&seen, cx)))),
+            None => (0, None),
+        };
         let mut text = format!("{} {}: {address}", self.option().spelled(false), self.limit);
         if self.prefix != Family::of(address).bits() {
             let _ = write!(text, "/{}", self.prefix);
@@ -275,13 +302,25 @@ impl Match for Connlimit {
             1 => write!(text, " has 1 connection"),
             _ => write!(text, " has {count} connections"),
         };
+        if let Some(over) = over.filter(|over| count > 0 && over.count > 0) {
+            let _ = write!(text, ", {} of them over", over.count);
+            text.push_str(match over.in_this_jiffy {
+                true => ": the kernel looks for that once a jiffy, which is 4 ms",
+                false => ": the kernel has not looked that far",
+            });
+        }
         text
     }
 
+    fn explain_match(&self, cx: &Context<'_>) -> Option<String> {
+        Some(self.explain(cx))
+    }
+
     fn remember(&self, cx: &Context<'_>) -> Option<Box<State>> {
-        let last = cx.state::<Mutex<Seen>>()?.lock().last;
+        let seen = cx.state::<Mutex<Seen>>()?.lock();
         Some(Box::new(Mutex::new(Seen {
-            last,
+            last: seen.last,
+            over: Some(self.over(&seen, cx)),
             ..Seen::default()
         })))
     }
@@ -499,25 +538,31 @@ mod tests {
     fn within_a_jiffy_all_that_opens_counts() {
         let (mut bench, made) = (Bench::new(), read_match(&SPEC, ANY, "--connlimit-above 9").unwrap());
         let state = made.state(bench.now);
-        for (nanoseconds, port, count) in [
-            (0, 1, 1),
-            (1, 1, 2),
-            (3_999_999, 2, 3),
-            (4_000_000, 2, 1),
-            (5_000_000, 3, 2),
-            (9_000_000, 1, 1),
+        let once = "the kernel looks for that once a jiffy, which is 4 ms";
+        for (nanoseconds, port, count, over) in [
+            (0, 1, 1, 0),
+            (1, 1, 2, 0),
+            (3_999_999, 2, 3, 2),
+            (4_000_000, 2, 1, 0),
+            (5_000_000, 3, 2, 1),
+            (9_000_000, 1, 1, 0),
         ] {
             bench.now = Time::from_nanos(1_000_000_000_000 + nanoseconds);
             let packet = udp(port, 53, &[]);
             let cx = bench.context(&packet, state.as_deref());
             made.evaluate(&cx);
-            let said = made.explain(&cx);
             let plural = if count == 1 { "" } else { "s" };
-            assert_eq!(
-                said,
-                format!("--connlimit-above 9: 10.0.0.2 has {count} connection{plural}"),
-                "after {nanoseconds} ns"
-            );
+            let of_them = match over {
+                0 => String::new(),
+                over => format!(", {over} of them over: {once}"),
+            };
+            let expected = format!("--connlimit-above 9: 10.0.0.2 has {count} connection{plural}{of_them}");
+            assert_eq!(made.explain(&cx), expected, "after {nanoseconds} ns");
+            // Asked long after, when the state is another.
+            let remembered = made.remember(&cx);
+            let later = bench.context(&packet, remembered.as_deref());
+            assert_eq!(made.explain(&later), expected, "after {nanoseconds} ns");
+            assert_eq!(made.explain_match(&later), Some(expected));
         }
     }
 

@@ -114,3 +114,15 @@ fn a_log_line_tells_of_the_sender() {
     ))
     .unwrap();
 }
+
+#[test]
+fn connections_that_are_over_still_count_within_their_jiffy() {
+    let lines = "host a 10.0.0.2 lan\nhost b 192.0.2.9 wan\n\
+                 iptables -A FORWARD -p tcp --syn -m connlimit --connlimit-above 1 -j REJECT\n\
+                 handshake a:1 > b:80\nclose a:1 > b:80\n";
+    let told = run(&format!("{lines}expect fail handshake a:2 > b:80\ntrace")).unwrap();
+    let part = "yes: REJECT --reject-with icmp-port-unreachable (--connlimit-above 1: 10.0.0.2 has 2 connections, 1 of them over: \
+                the kernel looks for that once a jiffy, which is 4 ms)";
+    assert!(told.contains(part), "{told}");
+    run(&format!("{lines}advance 4ms\nhandshake a:2 > b:80")).unwrap();
+}
