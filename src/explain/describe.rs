@@ -6,7 +6,7 @@ use crate::base::protocol;
 use crate::packet::Packet;
 use crate::wire::icmpv4::{Icmpv4, kind, unreachable};
 use crate::wire::ipv4::Ipv4;
-use crate::wire::tcp::{Tcp, flags};
+use crate::wire::tcp::{Tcp, TcpOption, flags, option};
 use crate::wire::udp::Udp;
 
 /// Everything worth a glance: ends, flags, numbers, lengths.
@@ -23,6 +23,9 @@ pub fn line(bytes: &[u8]) -> String {
                 let _ = write!(line, " seq {}", tcp.sequence());
                 if tcp.has(flags::ACK) {
                     let _ = write!(line, " ack {}", tcp.acknowledgement());
+                }
+                for option in tcp.options().filter_map(tcp_option) {
+                    let _ = write!(line, " {option}");
                 }
                 data(&mut line, tcp.payload());
             }
@@ -93,6 +96,26 @@ pub fn ends(packet: &Packet) -> String {
         Some((from, to)) => format!("{}:{from} > {}:{to}", packet.source(), packet.destination()),
         None => format!("{} > {}", packet.source(), packet.destination()),
     }
+}
+
+/// An option of TCP's in the words that `send` reads; `None` for one that it cannot write.
+pub(crate) fn tcp_option(it: TcpOption<'_>) -> Option<String> {
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all << 8 | u32::from(*byte));
+    Some(match (it.kind, it.data) {
+        (option::MSS, size @ [_, _]) => format!("mss {}", number(size)),
+        (option::WINDOW_SCALE, [shift]) => format!("wscale {shift}"),
+        (option::SACK_PERMITTED, []) => "sackok".to_owned(),
+        (option::SACK, edges) if matches!(edges.len(), 8 | 16 | 24 | 32) => {
+            let blocks = edges
+                .chunks(8)
+                .map(|it| format!(" {}-{}", number(&it[..4]), number(&it[4..])));
+            format!("sack{}", blocks.collect::<String>())
+        }
+        (option::TIMESTAMP, stamps) if stamps.len() == 8 => {
+            format!("ts {} {}", number(&stamps[..4]), number(&stamps[4..]))
+        }
+        _ => return None,
+    })
 }
 
 pub(crate) fn flag_letters(bits: u8) -> String {

@@ -5,6 +5,7 @@
 //! TEST   = tcp | udp | icmp | ... | proto NAME|NUMBER                             the protocol
 //!        | [src|dst] [host|net] ADDRESS[/LENGTH]                                  either end, or one of them
 //!        | sport PORTS | dport PORTS | [src|dst] port PORTS                       80, 1024-65535, 80,443
+//!        | mss SIZES                                                               of TCP's option: 536, 0-1399
 //!        | in INTERFACE | out INTERFACE                                           eth+, local, none
 //!        | state NEW,ESTABLISHED,RELATED,INVALID,UNTRACKED,none
 //!        | verdict ACCEPT,DROP,REJECT,STOLEN,QUEUE      or the word alone: drop
@@ -20,6 +21,7 @@ use crate::base::{AddressMask, InterfaceMask, InterfaceName, PortRange, protocol
 use crate::conntrack::CtState;
 use crate::syntax::problem::SourceError;
 use crate::wire::ipv4::Ipv4;
+use crate::wire::tcp::{Tcp, option};
 
 /// A filter, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +114,7 @@ enum Test {
     Protocol(u8),
     Address(End, AddressMask),
     Ports(End, Vec<PortRange>),
+    Mss(Vec<PortRange>),
     Input(Way),
     Output(Way),
     State(Vec<Option<CtState>>),
@@ -207,6 +210,9 @@ impl Test {
                 let within = |port: u16| ranges.iter().any(|range| range.contains(port));
                 at_end(end, within(source), within(destination))
             }),
+            Self::Mss(ranges) => {
+                mss(subject.packet).is_some_and(|size| ranges.iter().any(|range| range.contains(size)))
+            }
             Self::Input(way) => match (way, subject.input) {
                 (Way::None, input) => input.is_none(),
                 (Way::Named(mask), Some(name)) => mask.matches(&name),
@@ -226,6 +232,17 @@ impl Test {
     }
 }
 
+/// The largest segment that a TCP packet asks for.
+fn mss(bytes: &[u8]) -> Option<u16> {
+    let ip = Ipv4::new(bytes).ok()?;
+    if ip.protocol() != protocol::TCP || ip.fragment_offset() != 0 {
+        return None;
+    }
+    let tcp = Tcp::new(ip.payload()).ok()?;
+    let option = tcp.options().find(|it| it.kind == option::MSS)?;
+    Some(u16::from_be_bytes(option.data.try_into().ok()?))
+}
+
 /// What a packet of the router's own comes from, and what reached it went to.
 const LOCAL: &str = "local";
 
@@ -237,6 +254,10 @@ mod tests {
     fn packet(number: u8, ports: (u16, u16)) -> Vec<u8> {
         let mut payload = [ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat();
         payload.resize(20, 0);
+        packet_of(number, &payload)
+    }
+
+    fn packet_of(number: u8, payload: &[u8]) -> Vec<u8> {
         Repr {
             tos: 0,
             identification: 0,
@@ -246,7 +267,7 @@ mod tests {
             source: Ipv4Addr::new(10, 0, 0, 2),
             destination: Ipv4Addr::new(192, 0, 2, 9),
         }
-        .emit(&payload)
+        .emit(payload)
     }
 
     #[test]
@@ -303,6 +324,29 @@ mod tests {
         ] {
             let filter = Filter::parse(text).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(filter.fits(&subject), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_segment_size_is_asked_of_its_option() {
+        let segment = |options: &[u8]| {
+            let mut payload = [0; 12].to_vec();
+            payload.extend([(5 + options.len() as u8 / 4) << 4, 2, 0, 0, 0, 0, 0, 0]);
+            payload.extend(options);
+            packet_of(protocol::TCP, &payload)
+        };
+        let with = segment(&[1, 1, 1, 1, 2, 4, 5, 180]);
+        for (text, expected) in [("mss 1460", true), ("mss 0-1459", false), ("mss 536,1400-1500", true)] {
+            assert_eq!(Filter::parse(text).unwrap().may_fit(&with, None), expected, "{text}");
+        }
+        let any = Filter::parse("mss 0-65535").unwrap();
+        for without in [
+            segment(&[]),
+            segment(&[2, 3, 5, 0]),
+            packet(protocol::UDP, (1, 2)),
+            vec![0x45],
+        ] {
+            assert!(!any.may_fit(&without, None));
         }
     }
 

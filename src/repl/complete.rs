@@ -310,6 +310,7 @@ const OF_PACKETS: &[&str] = &[
     "mss",
     "wscale",
     "sackok",
+    "sack",
     "ts",
     "ttl",
     "tos",

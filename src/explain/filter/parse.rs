@@ -134,6 +134,7 @@ fn test<'a>(names: &Names<'_>, words: Words<'a>) -> Read<'a, Test> {
         "sport" => ports(End::Source).parse(rest),
         "dport" => ports(End::Destination).parse(rest),
         "port" => ports(End::Either).parse(rest),
+        "mss" => map(sizes, Test::Mss).parse(rest),
         "in" => map(way(names), Test::Input).parse(rest),
         "out" => map(way(names), Test::Output).parse(rest),
         "state" => map(list("a state", STATES, state), Test::State).parse(rest),
@@ -199,17 +200,33 @@ fn address<'a>(names: &Names<'_>, end: End) -> impl Parser<Words<'a>, Output = T
 }
 
 fn ports<'a>(end: End) -> impl Parser<Words<'a>, Output = Test, Error = Problem> {
-    words::meant("a port, such as 80, 1024-65535 or 80,443", move |word| {
-        let ranges: Option<Vec<PortRange>> = word.text.split(',').map(range).collect();
-        let ranges = ranges.ok_or_else(|| {
+    let ranges = words::meant("a port, such as 80, 1024-65535 or 80,443", |word| {
+        ranges(word).ok_or_else(|| {
             wrong(
                 word,
                 "expected ports of 0 to 65535: 80, 1024-65535 or 80,443",
                 "write the port's number, the lower end of a range first",
             )
-        })?;
-        Ok(Test::Ports(end, ranges))
+        })
+    });
+    map(ranges, move |ranges| Test::Ports(end, ranges))
+}
+
+fn sizes(words: Words<'_>) -> Read<'_, Vec<PortRange>> {
+    words::meant("a segment size, such as 1460 or 0-1399", |word| {
+        ranges(word).ok_or_else(|| {
+            wrong(
+                word,
+                "expected segment sizes of 0 to 65535: 1460, 0-1399 or 536,1220",
+                "write numbers, the lower end of a range first",
+            )
+        })
     })
+    .parse(words)
+}
+
+fn ranges(word: &Word) -> Option<Vec<PortRange>> {
+    word.text.split(',').map(range).collect()
 }
 
 fn way<'a>(names: &Names<'_>) -> impl Parser<Words<'a>, Output = Way, Error = Problem> {
@@ -332,8 +349,8 @@ const STATES: &str = "NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED, none";
 const VERDICTS: [&str; 5] = ["ACCEPT", "DROP", "REJECT", "STOLEN", "QUEUE"];
 const VERDICTS_TEXT: &str = "ACCEPT, DROP, REJECT, STOLEN, QUEUE";
 const A_TEST: &str = "a test, such as `tcp`, `dport 80` or `src 10.0.0.0/8`";
-const TESTS: [&str; 20] = [
-    "tcp", "udp", "icmp", "proto", "host", "net", "src", "dst", "port", "sport", "dport", "in", "out", "state",
+const TESTS: [&str; 21] = [
+    "tcp", "udp", "icmp", "proto", "host", "net", "src", "dst", "port", "sport", "dport", "mss", "in", "out", "state",
     "verdict", "accept", "drop", "reject", "stolen", "queue",
 ];
 

@@ -116,6 +116,27 @@ fn a_log_line_tells_of_the_sender() {
 }
 
 #[test]
+fn options_of_tcp_are_shown_and_expected() {
+    let clamp = "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 500\n\
+                 send lan tcp 10.0.0.2:1 > 192.0.2.9:80 S mss 1460 sackok ts 5 0 wscale 7\n";
+    for expected in ["S mss 500", "mss 500 wscale 7 sackok ts 5 0", "flags S sackok"] {
+        run(&format!(
+            "{clamp}expect out wan tcp 10.0.0.2:1 > 192.0.2.9:80 {expected}"
+        ))
+        .unwrap();
+    }
+    for (wanted, why) in [
+        ("mss 1460", "(mss is 500)"),
+        ("ts 5 1", "(ts is 5 0)"),
+        ("sack 1-2", "(sack is none)"),
+    ] {
+        let said = run(&format!("{clamp}expect out wan tcp {wanted}")).unwrap_err();
+        assert!(said.contains("mss 500 sackok ts 5 0 wscale 7 ttl 63"), "{said}");
+        assert!(said.contains(why), "{wanted}: {said}");
+    }
+}
+
+#[test]
 fn connections_that_are_over_still_count_within_their_jiffy() {
     let lines = "host a 10.0.0.2 lan\nhost b 192.0.2.9 wan\n\
                  iptables -A FORWARD -p tcp --syn -m connlimit --connlimit-above 1 -j REJECT\n\

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use nom::combinator::opt;
 use nom::multi::many0;
 
+use super::tcp_option::tcp_option;
 use super::{Draft, IcmpDraft, IpDraft, Quote, TcpDraft, Transport};
 use crate::base::absent::NO_IPV6;
 use crate::base::protocol;
@@ -13,7 +14,7 @@ use crate::syntax::atom;
 use crate::syntax::problem::{Problem, suggestion};
 use crate::syntax::words::{self, Word, Words, unexpected};
 use crate::wire::icmpv4::kind;
-use crate::wire::tcp::{flags, option};
+use crate::wire::tcp::flags;
 
 /// Reads a packet; stops before a closing parenthesis, or at the end of the line.
 pub fn packet(rest: &mut Words<'_>) -> Result<Draft, Problem> {
@@ -118,43 +119,10 @@ fn tcp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
             }
             "win" => tcp.window = Some(rest.read(words::number("a window", 0..=65_535))? as u16),
             "urg" => tcp.urgent = rest.read(words::number("an urgent pointer", 0..=65_535))? as u16,
-            "mss" => {
-                let mss = rest.read(words::number("a segment size", 0..=65_535))? as u16;
-                tcp.options.extend([option::MSS, 4]);
-                tcp.options.extend(mss.to_be_bytes());
-            }
-            "wscale" => {
-                let shift = rest.read(words::number("a window scale", 0..=255))? as u8;
-                tcp.options.extend([option::WINDOW_SCALE, 3, shift]);
-            }
-            "sackok" => tcp.options.extend([option::SACK_PERMITTED, 2]),
-            "sack" => {
-                let edges = rest.read(many0(words::made(|text| {
-                    let (left, right) = text.split_once('-')?;
-                    Some((atom::number(left)?, atom::number(right)?))
-                })))?;
-                if edges.is_empty() || edges.len() > 4 {
-                    return Err(Problem::new(
-                        word.position,
-                        "`sack` takes one to four blocks",
-                        "expected LEFT-RIGHT after it",
-                        "write it like `sack 1000-2000 3000-4000`",
-                    ));
-                }
-                tcp.options.extend([option::SACK, (2 + edges.len() * 8) as u8]);
-                for (left, right) in edges {
-                    tcp.options.extend((left as u32).to_be_bytes());
-                    tcp.options.extend((right as u32).to_be_bytes());
-                }
-            }
-            "ts" => {
-                let value = rest.read(words::number("a time stamp", 0..=u64::from(u32::MAX)))? as u32;
-                let echo = rest.read(words::number("the echoed time stamp", 0..=u64::from(u32::MAX)))? as u32;
-                tcp.options.extend([option::TIMESTAMP, 10]);
-                tcp.options.extend(value.to_be_bytes());
-                tcp.options.extend(echo.to_be_bytes());
-            }
-            _ => draft.option(word, rest, TCP_OPTIONS)?,
+            _ => match tcp_option(word, rest)? {
+                Some(option) => tcp.options.extend(option),
+                None => draft.option(word, rest, TCP_OPTIONS)?,
+            },
         }
         if tcp.options.len() > 40 {
             return Err(Problem::new(

@@ -40,6 +40,8 @@ fn what_is_described_can_be_sent_again() {
         "tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 7 ttl 64",
         "tcp 10.0.0.2:40000 > 192.0.2.9:80 PA seq 7 ack 9 data \"GET / HTTP/1.0\\r\\n\" ttl 63 tos 0x10 df",
         "tcp 10.0.0.2:40000 > 192.0.2.9:80 none seq 0 ttl 1",
+        "tcp 10.0.0.2:40000 > 192.0.2.9:80 S seq 7 mss 1460 sackok ts 5 0 wscale 7 ttl 64",
+        "tcp 10.0.0.2:40000 > 192.0.2.9:80 A seq 7 ack 9 ts 5 4294967295 sack 1000-2000 3000-4000 data \"x\" ttl 64",
         "udp 10.0.0.2:5000 > 192.0.2.9:53 data 0x0001ff ttl 64",
         "udp 10.0.0.2:5000 > 192.0.2.9:53 zeros 30 ttl 64",
         "icmp 10.0.0.2 > 192.0.2.9 echo-request id 7 seq 1 data \"ping\" ttl 64",

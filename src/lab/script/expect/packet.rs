@@ -9,10 +9,12 @@ use crate::base::{InterfaceName, protocol};
 use crate::engine::{Emission, Fate};
 use crate::explain::describe;
 use crate::lab::memory::{LOCAL, Lab, Passage};
+use crate::lab::send::tcp_option;
 use crate::packet::Packet;
 use crate::syntax::atom;
 use crate::syntax::problem::Problem;
 use crate::syntax::words::{self, Words, unexpected};
+use crate::wire::tcp::{TcpOption, option};
 
 /// One thing that an emission has to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub enum Field {
     Number(&'static str, u64),
     DontFragment,
     Data(Vec<u8>),
+    /// An option of TCP's, with kind and length.
+    TcpOption(Vec<u8>),
 }
 
 pub(super) fn state(passage: &Passage, wanted: Option<&str>, no: bool) -> Result<(), String> {
@@ -161,6 +165,20 @@ impl Field {
                 let found = wanted.is_empty() || payload.windows(wanted.len()).any(|part| part == wanted);
                 differs("its data", format!("\"{}\"", payload.escape_ascii()), found)
             }
+            Self::TcpOption(wanted) => {
+                let kind = wanted.first().copied().unwrap_or(option::END);
+                let tcp = packet.tcp();
+                let is = tcp.as_ref().and_then(|tcp| tcp.options().find(|it| it.kind == kind));
+                let wanted = TcpOption {
+                    kind,
+                    data: wanted.get(2..).unwrap_or(&[]),
+                };
+                let name = describe::tcp_option(wanted).unwrap_or_default();
+                let name = name.split(' ').next().unwrap_or_default();
+                let value = is.and_then(describe::tcp_option).unwrap_or_else(|| "none".to_owned());
+                let value = value.strip_prefix(name).unwrap_or(&value).trim_start();
+                differs(name, value.to_owned(), is == Some(wanted))
+            }
             Self::Number(name, wanted) => {
                 let is = match *name {
                     "ttl" => Some(u64::from(ip.ttl())),
@@ -235,6 +253,8 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                         name,
                         rest.read(words::number("a number", 0..=u64::from(u32::MAX)))?,
                     ));
+                } else if let Some(option) = tcp_option(word, rest)? {
+                    fields.push(Field::TcpOption(option));
                 } else if let Some(flags) = atom::tcp_flags(text).filter(|_| of == protocol::TCP) {
                     fields.push(Field::Flags(flags));
                 } else if of == protocol::ICMP {
@@ -249,7 +269,7 @@ pub(super) fn fields(rest: &mut Words<'_>) -> Result<Vec<Field>, Problem> {
                     return Err(unexpected(
                         word,
                         "expected a field of the packet",
-                        "known are: A > B, src, dst, sport, dport, proto, flags, df, data, ttl, tos, id, ipid, length, frag, seq, ack, win",
+                        "known are: A > B, src, dst, sport, dport, proto, flags, df, data, ttl, tos, id, ipid, length, frag, seq, ack, win, mss, wscale, sackok, sack, ts",
                     ));
                 }
             }
