@@ -95,7 +95,11 @@ fn does<L: std::borrow::BorrowMut<Lab>>(runner: &mut Runner<L>, text: &str, is_r
         Err(error) => return ToolOutput::failure(2, format!("{}\n", error.styled())),
     };
     for statement in &statements {
-        let refused = match &statement.kind {
+        let kind = match &statement.kind {
+            Kind::ExpectRefused(kind) => kind.as_ref(),
+            kind => kind,
+        };
+        let refused = match kind {
             Kind::Tool(call) | Kind::ExpectFail(call) => {
                 Some(format!("{} is called by itself, not among words", call.name))
             }

@@ -11,10 +11,11 @@ use rustyline::{Context, Helper};
 use crate::base::Family;
 use crate::ext;
 use crate::helper;
+use crate::lab::conversation;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::{LOCAL, Lab};
 use crate::lab::proc_files::FILES;
-use crate::lab::script::{FATES, OWN_WORDS, SUBJECTS, lex};
+use crate::lab::script::{CAN_FAIL, FATES, OWN_WORDS, SUBJECTS, lex};
 use crate::rule::{Hook, Table};
 
 /// What the editor knows of the lab, refreshed before each line.
@@ -24,6 +25,8 @@ pub(super) struct Assistant {
     interfaces: Vec<String>,
     chains: Vec<(Table, String)>,
     keys: Vec<String>,
+    /// What rules share by name, under `/proc/net`.
+    lists: Vec<String>,
     /// The line as it was last seen, with the place of the cursor: the editor forgets it where it cannot go on.
     seen: RefCell<(String, usize)>,
 }
@@ -42,6 +45,7 @@ impl Assistant {
             interfaces: Vec::new(),
             chains: Vec::new(),
             keys: Vec::new(),
+            lists: Vec::new(),
             seen: RefCell::default(),
         }
     }
@@ -61,6 +65,11 @@ impl Assistant {
             }
         }
         self.keys = lab.machine.sysctls();
+        let lists = lab.machine.router().shared_names();
+        self.lists = lists
+            .iter()
+            .map(|(directory, name)| format!("/proc/net/{directory}/{name}"))
+            .collect();
     }
 
     /// What could stand where the last word of a line is, behind `words`.
@@ -86,6 +95,10 @@ impl Assistant {
                 _ => Vec::new(),
             },
             "why" => self.chain_names().collect(),
+            "expect" if words.get(1) == Some(&"fail") => match &words[2..] {
+                [] => self.may_fail(),
+                inner => self.candidates(inner, last),
+            },
             "expect" => self.expectations(previous),
             "help" => OWN_WORDS.iter().map(|own| own.name.to_owned()).collect(),
             "interface" => self.interfaces.clone(),
@@ -94,11 +107,7 @@ impl Assistant {
                 _ => strings(&["add", "del", "default", "via", "dev"]),
             },
             "profile" => strings(&["linux6", "classic"]),
-            "queue" => match words.len() {
-                1 => strings(&["0"]),
-                2 => strings(&["open", "close", "accept", "drop", "repeat"]),
-                _ => strings(&["maximum", "fail-open", "mark", "as"]),
-            },
+            "queue" => of_queue(words, previous),
             "sender" => strings(&["unsaid", "0:0"]),
             "listen" => strings(&["tcp", "udp"]),
             _ => Vec::new(),
@@ -109,6 +118,13 @@ impl Assistant {
         let own = OWN_WORDS.iter().map(|own| own.name);
         let all = self.toolbox.names.iter().copied().chain(own).chain(["exit"]);
         all.map(str::to_owned).collect()
+    }
+
+    /// What may stand behind `expect fail`.
+    fn may_fail(&self) -> Vec<String> {
+        let own = conversation::WORDS.iter().chain(CAN_FAIL);
+        let all = self.toolbox.names.iter().chain(own);
+        all.map(|name| (*name).to_owned()).collect()
     }
 
     fn ways_in(&self) -> Vec<String> {
@@ -122,7 +138,8 @@ impl Assistant {
     fn files(&self) -> Vec<String> {
         let knobs = self.keys.iter();
         let knobs = knobs.map(|key| format!("/proc/sys/{}", key.replace('.', "/")));
-        FILES.iter().map(|file| file.path.to_owned()).chain(knobs).collect()
+        let files = FILES.iter().map(|file| file.path.to_owned());
+        files.chain(self.lists.iter().cloned()).chain(knobs).collect()
     }
 
     fn expectations(&self, previous: &str) -> Vec<String> {
@@ -133,6 +150,7 @@ impl Assistant {
                 tables.chain(self.chain_names()).collect()
             }
             "state" => strings(&["NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "none"]),
+            "no" => strings(&["out", "state", "by", "flow", "expectation", "log", "output"]),
             _ => strings(&[FATES, SUBJECTS, OF_EXPECTATIONS].concat()),
         }
     }
@@ -283,6 +301,27 @@ const RULE_OPTIONS: &[&str] = &[
     "--line-numbers",
 ];
 
+/// Behind `queue`: what its line takes at this place.
+fn of_queue(words: &[&str], previous: &str) -> Vec<String> {
+    let free = |names: &[&'static str]| -> Vec<String> {
+        let left = names.iter().filter(|name| !words.contains(name));
+        left.map(|name| (*name).to_owned()).collect()
+    };
+    match (words, previous) {
+        ([_], _) => strings(&["0"]),
+        ([_, _], _) => strings(&["open", "close", "accept", "drop", "repeat"]),
+        (_, "maximum" | "mark") => Vec::new(),
+        (_, "as") => strings(PACKETS),
+        ([_, _, "open", ..], "fail-open") => Vec::new(),
+        ([_, _, "open"], _) => strings(&["maximum", "fail-open"]),
+        ([_, _, "open", ..], _) => free(&["fail-open"]),
+        (_, _) if words.contains(&"as") => strings(OF_PACKETS),
+        ([_, _, "accept" | "drop" | "repeat"], _) => strings(&["mark", "as"]),
+        ([_, _, "accept" | "drop" | "repeat", ..], _) => free(&["as"]),
+        _ => Vec::new(),
+    }
+}
+
 /// The modules that `modprobe` knows.
 fn modules() -> Vec<String> {
     let helpers = helper::registry().iter();
@@ -360,7 +399,10 @@ mod tests {
 
     fn assistant() -> Assistant {
         let mut assistant = Assistant::new(TOOLS);
-        assistant.look_at(&Lab::default_lab(1, TOOLS).unwrap());
+        let mut lab = Lab::default_lab(1, crate::cli::TOOLBOX).unwrap();
+        let rule = "-A INPUT -m recent --set --name ssh".split(' ').map(str::to_owned);
+        lab.tool("iptables", &rule.collect::<Vec<_>>(), "", std::path::Path::new("."));
+        assistant.look_at(&lab);
         assistant
     }
 
@@ -422,7 +464,13 @@ mod tests {
             ("expect by FO", &["FORWARD"]),
             ("expect no policy ma", &["mangle"]),
             ("expect state N", &["NEW"]),
-            ("expect no pa", &["packets"]),
+            ("expect rule FORWARD 1 pa", &["packets"]),
+            ("expect no pa", &[]),
+            ("expect no st", &["state"]),
+            ("expect fail s", &["send", "sysctl"]),
+            ("expect fail queue 1 o", &["open"]),
+            ("expect fail e", &[]),
+            ("cat /proc/net/xt_", &["/proc/net/xt_recent/ssh"]),
             ("help sen", &["send", "sender"]),
             ("interface wa", &["wan"]),
             ("route add default dev w", &["wan"]),
@@ -430,7 +478,14 @@ mod tests {
             ("profile cl", &["classic"]),
             ("queue ", &["0"]),
             ("queue 0 op", &["open"]),
-            ("queue 0 open m", &["mark", "maximum"]),
+            ("queue 1 open ", &["fail-open", "maximum"]),
+            ("queue 1 open maximum ", &[]),
+            ("queue 1 open maximum 5 ", &["fail-open"]),
+            ("queue 1 open fail-open ", &[]),
+            ("queue 1 accept ", &["as", "mark"]),
+            ("queue 1 accept mark 5 ", &["as"]),
+            ("queue 1 accept as ", &["hex", "icmp", "ip", "tcp", "udp"]),
+            ("queue 1 close ", &[]),
             ("sender un", &["unsaid"]),
             ("listen t", &["tcp"]),
             // The line that the cursor is on, and a tab is as good as a blank.

@@ -93,6 +93,8 @@ pub enum Kind {
     Converse(Conversation),
     /// A conversation that must not come through.
     ExpectFailed(Conversation),
+    /// One of the lab's own words that has to fail: `queue 0 accept` where nothing waits.
+    ExpectRefused(Box<Kind>),
     /// The last packet again, or another one, rule by rule.
     Trace(Trace),
     /// What the lab is made of.
@@ -159,6 +161,9 @@ pub enum QueueWord {
         packet: Option<Draft>,
     },
 }
+
+/// The lab's own words, beside conversations, that may be refused as they are done: what `expect fail` takes.
+pub(crate) const CAN_FAIL: &[&str] = &["send", "queue", "route", "interface"];
 
 /// A word of the lab's own.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use nom::combinator::opt;
 
 use super::lex::{LexError, Line, lex};
 use super::trace::{interface_and_packet, parse_trace, parse_why};
-use super::{Expectation, Kind, OWN_WORDS, QueueWord, RouteWord, Statement};
+use super::{CAN_FAIL, Expectation, Kind, OWN_WORDS, QueueWord, RouteWord, Statement};
 use crate::base::{InterfaceName, protocol};
 use crate::engine::{QueueSettings, VerdictKind};
 use crate::explain::story::Detail;
@@ -71,6 +71,9 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
     if !OWN_WORDS.iter().any(|own| own.name == line.words[0].text) {
         return Err(unknown(&line.words[0], toolbox));
     }
+    if let Some(inner) = has_to_fail(&line)? {
+        return Ok(Kind::ExpectRefused(Box::new(kind(inner, toolbox, hosts)?)));
+    }
     resolve(&mut line.words, hosts)?;
     let mut rest = Words::new(&line.words);
     let word = rest.read(words::word("a command"))?;
@@ -129,6 +132,36 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
             done(&mut rest, Kind::Help(topic))
         }
     }
+}
+
+/// The line behind `expect fail`, where it begins with a word of the lab's own that can fail.
+fn has_to_fail(line: &Line) -> Result<Option<Line>, Problem> {
+    let [expect, fail, word, ..] = &line.words[..] else {
+        return Ok(None);
+    };
+    let text = word.text.as_str();
+    if expect.text != "expect" || fail.text != "fail" || conversation::WORDS.contains(&text) {
+        return Ok(None);
+    }
+    if CAN_FAIL.contains(&text) {
+        let words = line.words[2..].to_vec();
+        let position = (word.position.start..line.position.end).into();
+        let input = line.input.clone();
+        return Ok(Some(Line { words, position, input }));
+    }
+    if !OWN_WORDS.iter().any(|own| own.name == text) {
+        return Ok(None);
+    }
+    let remedy = match text {
+        "expect" => "expect what is instead: `no` turns most expectations round",
+        _ => "write it by itself: what is wrong with it is said before anything runs",
+    };
+    Err(Problem::new(
+        word.position,
+        format!("`{text}` cannot be expected to fail"),
+        format!("expected a tool, a conversation, {}", CAN_FAIL.join(", ")),
+        remedy,
+    ))
 }
 
 fn done(rest: &mut Words<'_>, kind: Kind) -> Result<Kind, Problem> {

@@ -124,6 +124,16 @@ impl<L: BorrowMut<Lab>> Runner<L> {
                     _ => Ok(()),
                 }
             }
+            Kind::ExpectRefused(kind) => {
+                let inner = Statement {
+                    position: statement.position,
+                    kind: Kind::clone(kind),
+                };
+                match self.perform(&inner, said) {
+                    Ok(()) => Err("it was expected to fail, and did not".to_owned()),
+                    Err(_) => Ok(()),
+                }
+            }
             Kind::Host => Ok(()),
             Kind::Converse(conversation) => self.converse(conversation, said),
             Kind::ExpectFailed(conversation) => match self.converse(conversation, said) {
@@ -540,5 +550,6 @@ const EXPECT_HELP: &str = "\
   expectation WORD...                        the same of `conntrack -L expect`
   log TEXT, no log [TEXT]                    what the last packet left in the kernel's log
   output TEXT, no output TEXT                what the last tool printed
-  fail COMMAND...                            the tool fails, or the conversation does not come through
+  fail COMMAND...                            the tool fails, or the conversation does not come through; also of send, queue, route
+                                             and interface that the lab refuses
 ";

@@ -147,3 +147,20 @@ fn connections_that_are_over_still_count_within_their_jiffy() {
     assert!(told.contains(part), "{told}");
     run(&format!("{lines}advance 4ms\nhandshake a:2 > b:80")).unwrap();
 }
+
+#[test]
+fn the_labs_own_words_may_be_expected_to_fail() {
+    run("expect fail queue 1 accept\nqueue 1 open\nexpect fail queue 1 accept\nexpect fail queue 1 open\nexpect fail send nosuch udp 10.0.0.2:1 > 10.0.0.1:2\n\
+         expect fail route del 10.9.0.0/16\nhost a 10.0.0.2 lan\nexpect fail send lan udp a:1 > 192.0.2.9:2 frag 8")
+    .unwrap();
+    for (line, part) in [
+        ("expect fail queue 1 open", "it was expected to fail, and did not"),
+        ("expect fail sender 0:0", "`sender` cannot be expected to fail"),
+        ("expect fail expect accept", "expect what is instead"),
+        ("expect fail send lan udp c:1 > 192.0.2.9:2", "there is no host `c`"),
+        ("expect fail qeue 1 accept", "did you mean `queue`?"),
+    ] {
+        let why = run(line).unwrap_err();
+        assert!(why.contains(part), "{line}: {why}");
+    }
+}
