@@ -18,7 +18,7 @@ use crate::explain::story::Detail;
 use crate::explain::why::RuleName;
 use crate::lab::conversation::Hosts;
 use crate::lab::machine::{Machine, ToolOutput};
-use crate::lab::memory::Lab;
+use crate::lab::memory::{LOCAL, Lab};
 use crate::lab::script::Runner;
 use crate::lab::script::lex::{Input, lex};
 use crate::lab::script::trace::{Form, interface_and_packet, tell};
@@ -201,17 +201,19 @@ pub(super) fn answer(machine: &Machine, args: &[String]) -> ToolOutput {
         (None, true) => Form::Json,
         (None, false) => form,
     };
-    let hosts = machine.hosts();
+    let hosts = machine.hosts().only_these();
+    let config = machine.router().config();
+    let interfaces: Vec<&str> = config.net.interfaces().iter().map(|it| it.name.as_str()).collect();
     let mut drafts = Vec::with_capacity(packets.len());
     for text in packets {
-        match read(text, &hosts) {
-            Ok(packet) => drafts.push(packet),
+        match read(text, &hosts, &interfaces) {
+            Ok(packet) => drafts.push((text, packet)),
             Err(error) => return ToolOutput::failure(2, format!("{}\n", error.styled())),
         }
     }
     let mut runner = Runner::new(Lab::trial(machine), PathBuf::from("."));
     let mut text = String::new();
-    for (at, (interface, draft)) in drafts.iter().enumerate() {
+    for (at, (written, (interface, draft))) in drafts.iter().enumerate() {
         if machine.asker.is_gone() {
             return ToolOutput::failure(2, "nflab: nobody waits for this trace any more\n");
         }
@@ -231,7 +233,7 @@ pub(super) fn answer(machine: &Machine, args: &[String]) -> ToolOutput {
         let told = runner
             .send(*interface, draft)
             .cloned()
-            .map_err(|message| format!("packet {}: {message}", at + 1))
+            .map_err(|message| refused(written, &message).styled())
             .and_then(|passage| tell(&form, &passage, &runner.lab, Path::new("."), styled));
         match told {
             Ok(told) => text += &told,
@@ -259,11 +261,12 @@ fn trace(arguments: &Arguments) -> u8 {
     // All packets are read before anything is done, so that a slip in the last one shows at once.
     let mut drafts = Vec::with_capacity(arguments.packets.len());
     let hosts = match open::hosts(arguments.lab.as_deref()) {
-        Ok(hosts) => hosts,
+        Ok(hosts) => hosts.only_these(),
         Err(code) => return code,
     };
+    let interfaces = [&["lo"], &hosts.interfaces()[..]].concat();
     for text in &arguments.packets {
-        match read(text, &hosts) {
+        match read(text, &hosts, &interfaces) {
             Ok(packet) => drafts.push(packet),
             Err(error) => {
                 tell_styled!("{}", error.styled());
@@ -283,10 +286,13 @@ fn trace(arguments: &Arguments) -> u8 {
     let forms = forms(arguments);
     let mut runner = Runner::new(lab, PathBuf::from("."));
     let last = drafts.len().saturating_sub(1);
-    for (at, (interface, draft)) in drafts.iter().enumerate() {
+    for (at, ((interface, draft), text)) in drafts.iter().zip(&arguments.packets).enumerate() {
         let passage = match runner.send(*interface, draft) {
             Ok(passage) => passage.clone(),
-            Err(message) => return refuse(&format!("packet {}: {message}", at + 1)),
+            Err(message) => {
+                tell_styled!("{}", refused(text, &message).styled());
+                return 2;
+            }
         };
         for form in &forms {
             if matches!(form, Form::Svg(_)) && at != last {
@@ -321,11 +327,23 @@ fn forms(arguments: &Arguments) -> Vec<Form> {
     forms
 }
 
-fn read(text: &str, hosts: &Hosts) -> Result<(Option<InterfaceName>, Draft), SourceError> {
-    let source = Source {
+/// What is wrong with a packet as it is sent: the sentence ends with what helps.
+fn refused(text: &str, message: &str) -> SourceError {
+    let (message, remedy) = message.split_once("; ").unwrap_or((message, ""));
+    let problem = Problem::new(0..text.len(), message, "this packet", remedy);
+    source(text).error(vec![problem])
+}
+
+fn source(text: &str) -> Source {
+    Source {
         name: "packet".to_owned(),
         text: text.to_owned(),
-    };
+    }
+}
+
+/// A packet by an interface that the lab has, of these and `local`.
+fn read(text: &str, hosts: &Hosts, interfaces: &[&str]) -> Result<(Option<InterfaceName>, Draft), SourceError> {
+    let source = source(text);
     let lines = lex(text).map_err(|error| source.error(vec![error.problem]))?;
     let mut words = lines.first().map(|line| line.words.clone()).unwrap_or_default();
     if let Some(more) = lines.get(1) {
@@ -349,6 +367,18 @@ fn read(text: &str, hosts: &Hosts) -> Result<(Option<InterfaceName>, Draft), Sou
     let mut packet = || {
         if let Some(interface) = words.first_mut() {
             hosts.resolve_interface(interface)?;
+            let name = interface.text.as_str();
+            if InterfaceName::new(name).is_some() && name != LOCAL && !interfaces.contains(&name) {
+                return Err(Problem::new(
+                    interface.position,
+                    format!("the lab has no interface `{name}`"),
+                    "expected the interface that the packet comes in by, or `local`",
+                    format!(
+                        "it has {}, and `local` for what the router itself sends",
+                        interfaces.join(", ")
+                    ),
+                ));
+            }
         }
         hosts.resolve(&mut words)?;
         interface_and_packet(&mut Words::new(&words))

@@ -111,32 +111,31 @@ pub fn endpoint(text: &str) -> Option<(Ipv4Addr, Option<u16>)> {
 
 /// Whether a text has the form of a [`duration`], and is one of more nanoseconds than are counted.
 pub fn is_too_long(text: &str) -> bool {
-    let part = (
-        digit1,
-        opt(alt((
-            tag("ns"),
-            tag("us"),
-            tag("ms"),
-            tag("s"),
-            tag("m"),
-            tag("h"),
-            tag("d"),
-        ))),
-    );
-    whole(many1(part), text).is_some() && duration(text).is_none()
+    let has_its_form = whole(many1((digit1, unit)), text).is_some() || whole(digit1, text).is_some();
+    has_its_form && duration(text).is_none()
 }
 
-/// `30s`, `1m30s`, `250ms`, `5d`, `2h`; a bare number is seconds.
-pub fn duration(text: &str) -> Option<Duration> {
-    let unit = alt((
-        value(1u64, tag("ns")),
+/// The number in a text that would be a [`duration`] if a unit stood behind it: 3 of `5m3`.
+pub fn without_unit(text: &str) -> Option<&str> {
+    whole(preceded(many1((digit1, unit)), digit1), text)
+}
+
+/// In nanoseconds.
+fn unit(input: &str) -> IResult<&str, u64> {
+    alt((
+        value(1, tag("ns")),
         value(1_000, tag("us")),
         value(1_000_000, tag("ms")),
         value(1_000_000_000, tag("s")),
         value(60 * 1_000_000_000, tag("m")),
         value(3_600 * 1_000_000_000, tag("h")),
         value(86_400 * 1_000_000_000, tag("d")),
-    ));
+    ))
+    .parse(input)
+}
+
+/// `30s`, `1m30s`, `250ms`, `5d`, `2h`; a bare number is seconds.
+pub fn duration(text: &str) -> Option<Duration> {
     let part = map_opt((unsigned, unit), |(count, unit)| count.checked_mul(unit));
     let parts = map_opt(many1(part), |parts| parts.into_iter().try_fold(0, u64::checked_add));
     let seconds = map_opt(unsigned, |count| count.checked_mul(1_000_000_000));
@@ -266,9 +265,14 @@ mod tests {
         ] {
             assert_eq!(duration(text), Some(Duration::from_nanos(nanos)), "{text}");
         }
-        for bad in ["", "s", "3x", "1.5s", "99999999999999d"] {
+        for bad in ["", "s", "3x", "1.5s", "99999999999999d", "99999999999999999999"] {
             assert_eq!(duration(bad), None, "{bad}");
-            assert_eq!(is_too_long(bad), bad == "99999999999999d", "{bad}");
+            assert_eq!(is_too_long(bad), bad.starts_with('9'), "{bad}");
+            assert_eq!(without_unit(bad), None, "{bad}");
+        }
+        for (text, number) in [("5m3", "3"), ("2m30", "30"), ("10ms5", "5"), ("1h2m03", "03")] {
+            assert_eq!((duration(text), is_too_long(text)), (None, false), "{text}");
+            assert_eq!(without_unit(text), Some(number), "{text}");
         }
     }
 

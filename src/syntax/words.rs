@@ -181,13 +181,22 @@ pub fn expect<'a>(text: &str) -> impl Parser<Words<'a>, Output = &'a Word, Error
 /// The next word through a function.
 pub fn one<'a, T>(
     expected: &str,
+    make: impl FnMut(&str) -> Option<T>,
+) -> impl Parser<Words<'a>, Output = T, Error = Problem> {
+    helped(expected, "", make)
+}
+
+/// The same with what to do where that makes nothing of it.
+pub fn helped<'a, T>(
+    expected: &str,
+    remedy: &str,
     mut make: impl FnMut(&str) -> Option<T>,
 ) -> impl Parser<Words<'a>, Output = T, Error = Problem> {
     move |words: Words<'a>| {
         let (rest, word) = word(expected).parse(words)?;
         match make(&word.text) {
             Some(value) => Ok((rest, value)),
-            None => Err(Err::Error(unexpected(word, &format!("expected {expected}"), ""))),
+            None => Err(Err::Error(unexpected(word, &format!("expected {expected}"), remedy))),
         }
     }
 }
@@ -206,8 +215,10 @@ pub fn meant<'a, T>(
 /// A number within bounds.
 pub fn number<'a>(what: &str, bounds: RangeInclusive<u64>) -> impl Parser<Words<'a>, Output = u64, Error = Problem> {
     move |words: Words<'a>| {
-        let expected = format!("{what}, {} to {}", bounds.start(), bounds.end());
-        one(&expected, |text| {
+        let (least, most) = (bounds.start(), bounds.end());
+        let expected = format!("{what}, {least} to {most}");
+        let remedy = format!("write a number from {least} to {most}");
+        helped(&expected, &remedy, |text| {
             atom::number(text).filter(|number| bounds.contains(number))
         })
         .parse(words)
@@ -227,15 +238,26 @@ pub fn unexpected(word: &Word, expected: &str, remedy: &str) -> Problem {
     if atom::is_ipv6(&word.text) {
         return Problem::new(word.position, format!("{NO_IPV6}: `{}`", word.text), expected, remedy);
     }
+    let text = word.typed.as_deref().unwrap_or(&word.text);
+    if let (true, Some((before, behind))) = (is_stuck_together(word), text.split_once('>')) {
+        return Problem::new(
+            word.position,
+            format!("`{text}` is one word"),
+            "expected blanks around the `>`",
+            format!("write it like `{before} > {behind}`"),
+        );
+    }
     Problem::new(
         word.position,
-        format!(
-            "`{}` is not understood here",
-            word.typed.as_deref().unwrap_or(&word.text)
-        ),
+        format!("`{text}` is not understood here"),
         expected,
         remedy,
     )
+}
+
+/// `10.0.0.2>192.0.2.9`, or half of it.
+pub fn is_stuck_together(word: &Word) -> bool {
+    !word.quoted && word.arrow.is_some() && word.text.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// What nom itself finds. Nobody gets to see it: whoever may say nothing is asked by `opt`, `alt` or `many0`.

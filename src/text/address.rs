@@ -1,12 +1,13 @@
 //! What `-s` and `-d` take: comma-separated addresses, networks and names, each with an optional mask.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smallvec::{SmallVec, smallvec};
 
 use super::Failure;
 use super::hosts::Hosts;
 use super::number;
+use crate::base::absent::NO_IPV6_RULES;
 use crate::base::bytes::length_of;
 use crate::base::{AddressMask, Family};
 use crate::ext::number::inet_aton;
@@ -36,7 +37,7 @@ pub(super) fn parse(text: &str, hosts: &dyn Hosts) -> Result<Addresses, Failure>
 
 fn one(text: &str, hosts: &dyn Hosts, all: &mut Addresses) -> Result<(), Failure> {
     let (host, mask) = match text.rsplit_once('/') {
-        Some((host, mask)) => (host, parse_mask(mask)?),
+        Some((host, mask)) => (host, parse_mask(mask).map_err(|failure| of_ipv6(host, failure))?),
         None => (text, Ipv4Addr::BROADCAST),
     };
     // A mask of nothing is any address, and the name is not even looked up.
@@ -56,10 +57,28 @@ fn one(text: &str, hosts: &dyn Hosts, all: &mut Addresses) -> Result<(), Failure
         }
     }
     if all.len() == before {
-        return Err(Failure::parameter(format!("host/network `{host}' not found"))
-            .remedy("type an address: names are taken only from the lab's own list"));
+        return Err(Failure::parameter(format!("host/network `{host}' not found")).remedy(remedy(host)));
     }
     Ok(())
+}
+
+fn remedy(host: &str) -> String {
+    match host.parse::<Ipv6Addr>() {
+        Ok(_) => format!("type an address of IPv4: {NO_IPV6_RULES}"),
+        Err(_) => {
+            "type an address: the names that rules know are `localhost` and the hosts of the lab file, [host.NAME]; \
+             those of the word `host` are for packets and conversations"
+                .to_owned()
+        }
+    }
+}
+
+/// A mask of IPv6 stands behind an address of it.
+fn of_ipv6(host: &str, failure: Failure) -> Failure {
+    match host.parse::<Ipv6Addr>() {
+        Ok(_) => failure.remedy(remedy(host)),
+        Err(_) => failure,
+    }
 }
 
 /// A prefix length in any base, or four numbers with dots.

@@ -171,7 +171,22 @@ fn what_cannot_be_read_is_said_where_and_does_nothing() {
         (
             trace(&["dmz udp 10.0.0.2:1 > 10.0.0.1:80"]),
             2,
-            "packet 1: the lab has no interface dmz: it has",
+            "error: the lab has no interface `dmz`\n --> packet:1:1\n",
+        ),
+        (
+            trace(&["lan udp 10.0.0.2:1 > 10.0.0.1:80 frag 8"]),
+            2,
+            " --> packet:1:1\n",
+        ),
+        (
+            trace(&["lan udp 10.0.0.2:1 > 10.0.0.1:80 frag 8"]),
+            2,
+            "help: begin it earlier",
+        ),
+        (
+            trace(&["lan udp foo:1 > 10.0.0.1:80"]),
+            2,
+            "help: write its address, or give it that name in the lab file: [host.foo]",
         ),
         (
             vec!["trace", "--rules", "missing", OUT],

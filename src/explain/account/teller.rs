@@ -366,7 +366,7 @@ fn action_words(action: &Action) -> String {
 
 /// How it was stopped says the verb already.
 fn without_verb(reason: &str) -> &str {
-    ["dropped ", "rejected ", "queued ", "held "]
+    ["dropped: ", "dropped ", "rejected ", "queued ", "held "]
         .into_iter()
         .find_map(|verb| reason.strip_prefix(verb))
         .unwrap_or(reason)

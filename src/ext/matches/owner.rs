@@ -170,7 +170,7 @@ impl Match for Owner {
                 let asked = [spelled(UID, &self.user), spelled(GID, &self.group)];
                 let asked: Vec<String> = asked.into_iter().filter(|it| !it.is_empty()).collect();
                 format!(
-                    "{}: nothing says who sent the packet; a script says it by `sender USER:GROUP` before it",
+                    "{}: nothing says who sent the packet; in a script of `nflab run`, `sender USER:GROUP` before it does",
                     asked.join(" ")
                 )
             }
@@ -522,7 +522,7 @@ mod tests {
             (
                 "! --uid-owner 0",
                 Sender::Unsaid,
-                "! --uid-owner 0: nothing says who sent the packet; a script says it by `sender USER:GROUP` before it",
+                "! --uid-owner 0: nothing says who sent the packet; in a script of `nflab run`, `sender USER:GROUP` before it does",
             ),
             (
                 "! --socket-exists",

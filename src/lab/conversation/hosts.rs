@@ -7,10 +7,10 @@ use super::Party;
 use crate::base::{InterfaceName, protocol};
 use crate::ext::names;
 use crate::lab::file::LabFile;
+use crate::lab::memory::LOCAL;
 use crate::syntax::atom;
 use crate::syntax::problem::{Problem, suggestion};
-use crate::syntax::words::Word;
-use crate::syntax::words::unexpected;
+use crate::syntax::words::{self, Word, unexpected};
 
 /// A host that a script calls by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Hosts {
     named: BTreeMap<String, Host>,
     /// Those of the lab, whose names no host may have: where a packet comes in, either may stand.
     interfaces: BTreeSet<InterfaceName>,
+    /// No line can name another: a packet by itself has none before it.
+    are_all: bool,
 }
 
 /// What the router itself is called.
@@ -46,7 +48,13 @@ impl Hosts {
         Self {
             named: named.collect(),
             interfaces: file.interfaces.iter().map(|it| it.name).collect(),
+            are_all: false,
         }
+    }
+
+    /// The same where no line can name another.
+    pub(crate) fn only_these(self) -> Self {
+        Self { are_all: true, ..self }
     }
 
     /// By its name.
@@ -73,6 +81,16 @@ impl Hosts {
         name == "lo" || InterfaceName::new(name).is_some_and(|name| self.interfaces.contains(&name))
     }
 
+    /// Of the lab, without `lo`; empty where it is not known yet.
+    pub(crate) fn interfaces(&self) -> Vec<&str> {
+        self.interfaces.iter().map(InterfaceName::as_str).collect()
+    }
+
+    /// Whether a host may be there.
+    pub(crate) fn may_have_interface(&self, name: InterfaceName) -> bool {
+        self.interfaces.is_empty() || name.as_str() == LOCAL || self.has_interface(name.as_str())
+    }
+
     /// An interface that a script adds.
     pub(crate) fn insert_interface(&mut self, name: InterfaceName) {
         self.interfaces.insert(name);
@@ -88,12 +106,8 @@ impl Hosts {
 
     /// `client`, `client:40000`, `10.0.0.2:80`, `router:http`. Services are those of the protocol.
     pub(crate) fn party(&self, word: &Word, of: u8) -> Result<Party, Problem> {
-        if atom::is_ipv6(&word.text) {
-            return Err(unexpected(
-                word,
-                "expected a host's name, an IPv4 address or `router`",
-                "",
-            ));
+        if atom::is_ipv6(&word.text) || words::is_stuck_together(word) {
+            return Err(unexpected(word, A_PARTY, "use IPv4 addresses"));
         }
         let (name, service) = match word.text.split_once(':') {
             Some((name, service)) => (name, Some(service)),
@@ -138,13 +152,14 @@ impl Hosts {
         let known = self.names().chain([ROUTER]);
         let remedy = match suggestion(name, known) {
             Some(near) => format!("did you mean `{near}`?"),
+            None if self.are_all => format!("write its address, or give it that name in the lab file: [host.{name}]"),
             None => format!("say who it is first: `host {name} ADDRESS INTERFACE`"),
         };
         let end = (word.position.start + name.len()).min(word.position.end);
         Problem::new(
             word.position.start..end,
             format!("there is no host `{name}`"),
-            "expected a host's name, an IPv4 address or `router`",
+            A_PARTY,
             remedy,
         )
     }
@@ -166,7 +181,7 @@ impl Hosts {
             };
             let length = rest.find([':', ')']).unwrap_or(rest.len());
             let (name, after) = rest.split_at(length);
-            if word.quoted || !is_name(name) {
+            if word.quoted || !is_name(name) || atom::is_ipv6(rest.trim_end_matches(')')) {
                 continue;
             }
             let Some(host) = self.get(name) else {
@@ -211,6 +226,8 @@ impl Hosts {
         }
     }
 }
+
+const A_PARTY: &str = "expected a host's name, an IPv4 address or `router`";
 
 /// Why no host can have this name: written in a packet, a rule or a filter, it would mean something else. Names of a lab's interfaces are refused
 /// beside that.

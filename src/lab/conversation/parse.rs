@@ -48,7 +48,18 @@ pub(crate) fn parse(word: &Word, rest: &mut Words<'_>, hosts: &Hosts) -> Result<
 }
 
 fn ends<'a>(hosts: &Hosts, of: u8) -> impl Parser<Words<'a>, Output = (Party, Party), Error = Problem> {
-    let party = move |word: &Word| hosts.party(word, of);
+    let party = move |word: &Word| {
+        let party = hosts.party(word, of)?;
+        match word.text.find(':') {
+            Some(colon) if of == protocol::ICMP && party.port.is_some() => Err(Problem::new(
+                word.position.end - (word.text.len() - colon)..word.position.end,
+                "a ping has no ports",
+                "expected a host without a port",
+                format!("write it like `{}`", party.name),
+            )),
+            _ => Ok(party),
+        }
+    };
     separated_pair(
         words::meant("who begins, such as client:40000", party),
         words::expect(">"),
@@ -88,7 +99,21 @@ fn one_or_after<'a>(
 fn udp(rest: &mut Words<'_>, hosts: &Hosts) -> Result<Conversation, Problem> {
     let (from, to) = rest.read(to_a_port(ends(hosts, protocol::UDP)))?;
     let (mut data, mut answer) = (b"question".to_vec(), Some(b"answer".to_vec()));
+    let mut said: Vec<&Word> = Vec::new();
     while let Some(word) = rest.read(opt(words::anything))? {
+        let of_the_answer = |word: &Word| matches!(word.text.as_str(), "answer" | "unanswered");
+        if let Some(other) = said
+            .iter()
+            .find(|it| it.text == word.text || of_the_answer(it) && of_the_answer(word))
+        {
+            return Err(Problem::new(
+                word.position,
+                format!("`{}` and then `{}`: only one can be", other.text, word.text),
+                "expected nothing more of it",
+                "leave one of them out",
+            ));
+        }
+        said.push(word);
         match word.text.as_str() {
             "data" => data = rest.read(bytes)?,
             "answer" => answer = Some(rest.read(bytes)?),

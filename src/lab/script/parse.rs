@@ -95,6 +95,16 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
                     "the longest timeout there is ends sooner: 68 years",
                 ));
             }
+            if let Some(word) = rest.peek()
+                && let Some(number) = atom::without_unit(&word.text)
+            {
+                return Err(Problem::new(
+                    word.position.end - number.len()..word.position.end,
+                    format!("`{}`: the unit of {number} is missing", word.text),
+                    "expected d, h, m, s, ms, us or ns behind it",
+                    format!("write it like `{}s`", word.text),
+                ));
+            }
             let by = rest.read(words::one("a duration such as 30s, 5m or 250ms", atom::duration))?;
             done(&mut rest, Kind::Advance(by))
         }
@@ -108,7 +118,7 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
                 "udp" => Some(protocol::UDP),
                 _ => None,
             }))?;
-            let port = rest.read(words::number("a port", 0..=65_535))? as u16;
+            let port = rest.read(words::number("a port", 1..=65_535))? as u16;
             done(&mut rest, Kind::Listen { protocol, port })
         }
         "queue" => queue(&mut rest),
@@ -117,8 +127,9 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
             done(&mut rest, Kind::Profile(profile))
         }
         "sender" => {
-            let sender = rest.read(words::one(
+            let sender = rest.read(words::helped(
                 "USER:GROUP[,GROUP...] in numbers, or `unsaid`",
+                "write numbers, as `id -u` and `id -g` print them: `sender 0:0`",
                 |text| match text {
                     "unsaid" => Some(Sender::Unsaid),
                     text => Some(Sender::Program(Credentials::read(text)?.into())),
@@ -370,6 +381,17 @@ fn host(rest: &mut Words<'_>, hosts: &mut Hosts) -> Result<Kind, Problem> {
             InterfaceName::new(text).filter(|name| !name.is_empty())
         }))?),
     };
+    if let Some(name) = interface.filter(|name| !hosts.may_have_interface(*name)) {
+        return Err(Problem::new(
+            rest.position(),
+            format!("the lab has no interface `{name}`"),
+            "expected an interface of the lab, or `local`",
+            format!(
+                "it has {}; `interface {name} ADDRESS/LENGTH` adds one",
+                hosts.interfaces().join(", ")
+            ),
+        ));
+    }
     hosts.insert(&word.text, Host { address, interface });
     done(rest, Kind::Host)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Runner, parse_in};
+use crate::base::absent::{NO_IPV6, NO_IPV6_RULES};
 use crate::cli::TOOLBOX;
 use crate::lab::conversation::Hosts;
 use crate::lab::memory::Lab;
@@ -148,6 +149,29 @@ fn connections_that_are_over_still_count_within_their_jiffy() {
     run(&format!("{lines}advance 4ms\nhandshake a:2 > b:80")).unwrap();
 }
 
+/// What is not there is refused as such, wherever it stands.
+#[test]
+fn ipv6_is_named_where_hosts_stand() {
+    for line in [
+        "ping 2001:db8::1 > 10.0.0.2",
+        "ping 10.0.0.2 > 2001:db8::1",
+        "udp 2001:db8::1 > 192.0.2.9:53",
+        "handshake [2001:db8::1]:3 > 192.0.2.9:80",
+        "send lan icmpv6 fe80::1 > fe80::2",
+        "send lan udp fe80::1 > fe80::2",
+        "send lan icmp 10.0.0.2 > 192.0.2.9 time-exceeded quoting (ip fe80::1 > fe80::2)",
+        "expect out wan udp fe80::1 > 192.0.2.9:53",
+        "host x fe80::1 lan",
+    ] {
+        let why = run(line).unwrap_err();
+        assert!(why.contains(NO_IPV6), "{line}: {why}");
+    }
+    for network in ["2001:db8::1", "2001:db8::/32"] {
+        let why = run(&format!("iptables -A INPUT -s {network} -j DROP")).unwrap_err();
+        assert!(why.contains(NO_IPV6_RULES), "{network}: {why}");
+    }
+}
+
 #[test]
 fn the_labs_own_words_may_be_expected_to_fail() {
     run("expect fail queue 1 accept\nqueue 1 open\nexpect fail queue 1 accept\nexpect fail queue 1 open\nexpect fail send nosuch udp 10.0.0.2:1 > 10.0.0.1:2\n\
@@ -163,4 +187,90 @@ fn the_labs_own_words_may_be_expected_to_fail() {
         let why = run(line).unwrap_err();
         assert!(why.contains(part), "{line}: {why}");
     }
+}
+
+/// Each with where it stands, and what helps.
+#[test]
+fn what_is_refused_says_where_and_what_helps() {
+    for (line, at, part) in [
+        ("advance 5m3", "t:1:11", "write it like `5m3s`"),
+        ("advance 2m30", "t:1:11", "the unit of 30 is missing"),
+        ("advance 10ms5", "t:1:13", "expected d, h, m, s, ms, us or ns"),
+        (
+            "send local udp 192.0.2.1:1 > 192.0.2.9:2 mark 3",
+            "t:1:42",
+            "in OUTPUT for what `local` sends",
+        ),
+        (
+            "queue 1 accept as udp 10.0.0.2:1 > 192.0.2.9:2 mark 2",
+            "t:1:48",
+            "`queue N accept mark M as PACKET`",
+        ),
+        (
+            "ping 10.0.0.2>192.0.2.9",
+            "t:1:6",
+            "write it like `10.0.0.2 > 192.0.2.9`",
+        ),
+        (
+            "send lan udp 10.0.0.2:1>192.0.2.9:2",
+            "t:1:14",
+            "write it like `10.0.0.2:1 > 192.0.2.9:2`",
+        ),
+        ("ping 10.0.0.2:3 > 192.0.2.9", "t:1:14", "a ping has no ports"),
+        ("ping 10.0.0.2 > 192.0.2.9:80", "t:1:26", "write it like `192.0.2.9`"),
+        (
+            "udp 10.0.0.2 > 192.0.2.9:53 unanswered answer 3",
+            "t:1:40",
+            "`unanswered` and then `answer`",
+        ),
+        (
+            "udp 10.0.0.2 > 192.0.2.9:53 data 1 data 3",
+            "t:1:36",
+            "leave one of them out",
+        ),
+        (
+            "host x 10.0.0.9 nosuch",
+            "t:1:17",
+            "it has lan, wan; `interface nosuch ADDRESS/LENGTH` adds one",
+        ),
+        ("listen tcp 0", "t:1:12", "write a number from 1 to 65535"),
+        ("queue 70000 open", "t:1:7", "write a number from 0 to 65535"),
+        ("queue x open", "t:1:7", "write a number from 0 to 65535"),
+        ("sender root:root", "t:1:8", "`sender 0:0`"),
+        (
+            "send lan udp 10.0.0.2:1 > 192.0.2.9:2 ttl 256",
+            "t:1:43",
+            "write a number from 0 to 255",
+        ),
+        (
+            "send lan udp 10.0.0.2:1 > 192.0.2.9:2 zeros 70000",
+            "t:1:45",
+            "write a number from 0 to 65515",
+        ),
+        (
+            "host m 10.0.0.9 lan\niptables -A INPUT -s m -j DROP",
+            "host/network `m' not found",
+            "those of the word `host`",
+        ),
+        ("expect state FOO", "t:1:14", "as `-m conntrack --ctstate` has them"),
+        (
+            "send lan tcp 10.0.0.2:1 > 192.0.2.9:2 A sack 1-99999999999",
+            "t:1:41",
+            "two sequence numbers",
+        ),
+    ] {
+        let why = run(line).unwrap_err();
+        assert!(why.contains(at) && why.contains(part), "{line}: {why}");
+    }
+    run("interface dmz 10.1.0.1/24\nhost x 10.1.0.9 dmz\nhost y 192.0.2.1 local\nadvance 5m3s").unwrap();
+}
+
+#[test]
+fn what_is_no_packet_any_more_is_dropped_once() {
+    let told = run("iptables -A INPUT -p udp -j NFQUEUE --queue-num 3\nqueue 3 open\nsend lan udp 10.0.0.2:1 > 10.0.0.1:2\nqueue 3 accept as hex 45\ntrace").unwrap();
+    assert!(
+        told.contains("dropped: what who listens at queue 3 made of it is no packet"),
+        "{told}"
+    );
+    assert!(!told.contains("dropped: dropped:"), "{told}");
 }

@@ -344,9 +344,10 @@ impl IpDraft {
             "mark" => {
                 return Err(Problem::new(
                     word.position,
-                    "a packet that comes in has no mark yet",
+                    "a packet has no mark before a rule gives it one",
                     "no `mark` here",
-                    "let a rule of PREROUTING in the mangle table set it: -j MARK --set-mark N",
+                    "let a rule of the mangle table set it, -j MARK --set-mark N: in PREROUTING for what comes in, in OUTPUT for what `local` \
+                     sends; of what waits at a queue, `queue N accept mark M as PACKET` does",
                 ));
             }
             other => {

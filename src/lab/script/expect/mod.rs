@@ -69,8 +69,9 @@ impl Expectation {
         let parsed = match (word.text.as_str(), no) {
             (text, false) if fate(text).is_some() => Self::Fate(fate(text).unwrap_or_default()),
             ("state", no) => {
-                let state = rest.read(words::one(
+                let state = rest.read(words::helped(
                     "NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED or none",
+                    "write one of these, as `-m conntrack --ctstate` has them; `none` is what was never tracked",
                     state,
                 ))?;
                 if no { Self::NoState(state) } else { Self::State(state) }
@@ -336,7 +337,10 @@ mod tests {
         for (text, remedy) in [
             ("acept", "did you mean `accept`?"),
             ("no accept", "expect what is instead"),
-            ("state NEWISH", ""),
+            (
+                "state NEWISH",
+                "write one of these, as `-m conntrack --ctstate` has them; `none` is what was never tracked",
+            ),
             ("by nowhere INPUT 1", ""),
         ] {
             let line = lex(text).unwrap().remove(0);
