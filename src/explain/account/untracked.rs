@@ -25,7 +25,7 @@ impl Spared {
         let of_the_target =
             |step: &&Step| matches!(step, Step::Continued { .. } | Step::FlowMarked { .. } | Step::Edited(_));
         let rule = match (steps.iter().rev().find(|step| !of_the_target(step)), table) {
-            (Some(Step::Matched { step }), Some(table)) => table.rule(*step),
+            (Some(Step::Matched { step, .. }), Some(table)) => table.rule(*step),
             _ => None,
         };
         rule.is_some_and(|rule| matches!(&rule.action, Action::Target(target) if target.name() == "TEE"))
