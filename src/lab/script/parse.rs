@@ -422,6 +422,7 @@ fn expect(rest: &mut Words<'_>, line: &Line, toolbox: Toolbox, hosts: &Hosts) ->
 mod tests {
     use super::*;
     use crate::lab::machine::ToolOutput;
+    use crate::lab::script::Input;
 
     const TOOLS: Toolbox = Toolbox {
         names: &["iptables", "iptables-restore", "sysctl"],
