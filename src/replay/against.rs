@@ -490,3 +490,54 @@ struct TotalJson<'a> {
 }
 
 const MOST_FLOWS: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difference(number: u64) -> Difference {
+        let side = |verdict| Side {
+            verdict,
+            state: None,
+            cause: "a rule".to_owned(),
+            output: Vec::new(),
+            rule: None,
+        };
+        let port = Some(number as u16);
+        Difference {
+            number,
+            interface: "lan".to_owned(),
+            packet: String::new(),
+            flow: Ends {
+                protocol: 17,
+                source: ([10, 0, 0, 2].into(), port),
+                destination: ([192, 0, 2, 9].into(), port),
+            },
+            sides: [side("ACCEPT"), side("DROP")],
+        }
+    }
+
+    /// Of a flow that is listed each packet is put down to it.
+    #[test]
+    fn of_more_flows_than_are_listed_the_packets_are_counted() {
+        let most = MOST_FLOWS as u64;
+        for (flows, unlisted) in [(most, 0), (most + 1, 1), (most + 3, 3)] {
+            let mut differences = Differences::new("one", "other");
+            for number in (0..flows).chain([7, 7]) {
+                differences.note(&difference(number));
+            }
+            assert_eq!((differences.flows.len(), differences.unlisted), (MOST_FLOWS, unlisted));
+            assert_eq!(differences.flows[&difference(7).flow].packets, 3);
+            let [pair] = &differences.pairs[..] else {
+                panic!("{:?}", differences.pairs)
+            };
+            assert_eq!((pair.packets, pair.flows), (flows + 2, most));
+            (differences.compared, differences.packets) = (flows + 2, flows + 2);
+            assert_eq!(differences.text(1).contains("more than 10,000 flows"), unlisted > 0);
+            let mut json = Vec::new();
+            differences.write_end_json(&mut json).unwrap();
+            let said = format!("\"packets_of_flows_not_listed\":{unlisted}");
+            assert!(String::from_utf8(json).unwrap().contains(&said), "{said}");
+        }
+    }
+}

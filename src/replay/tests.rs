@@ -138,6 +138,24 @@ fn fragments_that_wait_too_long_are_answered_between_packets() {
     assert_eq!(passed.output().count(), 1);
 }
 
+/// A tenth of a second after the last time it is looked again, and not before.
+#[test]
+fn what_is_due_is_done_each_tenth_of_a_second() {
+    let first = bytes("udp 10.0.0.2:1 > 10.0.0.1:2 data \"12345678\" mf");
+    let later = bytes("udp 10.0.0.3:1 > 192.0.2.9:2");
+    for (millis, is_done) in [(30_049, false), (30_050, true), (30_051, true)] {
+        let mut replayer = replayer("*filter\n-A FORWARD -m conntrack --ctstate NEW -j ACCEPT\nCOMMIT\n");
+        replayer.pass(TimedPacket::new(1, START, "lan", &first)).unwrap();
+        let mut meanwhile = |number, millis| {
+            let time = START + Duration::from_millis(millis);
+            let passed = replayer.pass(TimedPacket::new(number, time, "lan", &later)).unwrap();
+            passed.meanwhile().count()
+        };
+        assert_eq!(meanwhile(2, 29_950), 0);
+        assert_eq!(meanwhile(3, millis), usize::from(is_done), "after {millis} ms");
+    }
+}
+
 #[test]
 fn who_watches_changes_nothing() {
     let rules = "*filter\n:FORWARD DROP\n-A FORWARD -p udp -m limit --limit 1/hour --limit-burst 2 -j ACCEPT\nCOMMIT\n";

@@ -178,3 +178,25 @@ const BEFORE: &str = "the capture lacks what came before, or the other direction
 const LAB: &str =
     "the lab stops it before its rules: look whether its interfaces, addresses, routes and sysctls are the router's";
 const MOST_REASONS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_lab_lacks_for_a_packet_is_said_by_its_reason() {
+        for (reason, remedy) in [
+            (DropReason::BadHeaderChecksum, Some(CHECKSUMS)),
+            (DropReason::IcmpChecksum, Some(CHECKSUMS)),
+            (DropReason::Truncated, Some(CUT)),
+            (DropReason::TransportLength, Some(CUT)),
+            (DropReason::NotOurFamily, Some(NO_IPV6_RULES)),
+            (DropReason::MartianSource, Some(LAB)),
+            (DropReason::NoRoute, Some(LAB)),
+            (DropReason::FragmentTooLong, None),
+        ] {
+            assert_eq!(of_host(reason), remedy, "{reason:?}");
+        }
+        assert!(of_host(DropReason::TooBig).is_some_and(|it| it.contains("`mtu = 65535`")));
+    }
+}

@@ -129,3 +129,29 @@ const NAMES: [(Changes, &str); 7] = [
     (Changes::INTERFACES, "interfaces"),
     (Changes::TRACKING, "tracking"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_apart_and_together_they_are_all() {
+        let parts = NAMES.map(|(part, _)| part);
+        for (at, one) in parts.iter().enumerate() {
+            for (other_at, other) in parts.iter().enumerate() {
+                assert_eq!(one.touches(*other), at == other_at, "{one:?} and {other:?}");
+                assert_eq!(one.within(*other), at == other_at, "{one:?} and {other:?}");
+                let both = one.and(*other);
+                assert!(one.within(both) && other.within(both) && both.touches(*one));
+            }
+            assert!(!one.touches(Changes::NONE) && Changes::NONE.within(*one) && one.within(Changes::ALL));
+            assert_eq!(one.within(Changes::BYTES), at < 4, "{one:?}");
+        }
+        let all = parts.into_iter().fold(Changes::NONE, Changes::and);
+        assert_eq!(all, Changes::ALL);
+        assert_eq!(
+            format!("{:?}", Changes::SOURCE.and(Changes::MARK)),
+            "{\"source\", \"mark\"}"
+        );
+    }
+}

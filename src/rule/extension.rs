@@ -277,3 +277,15 @@ impl dyn Target {
         self.equals_any(other.as_any())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_equal_is_of_the_same_type_and_value() {
+        let (seven, eight, wide): (u8, u8, u16) = (7, 8, 7);
+        assert!(seven.equals_any(&7_u8));
+        assert!(!seven.equals_any(eight.as_any()) && !seven.equals_any(wide.as_any()) && !wide.equals_any(&7_u8));
+    }
+}

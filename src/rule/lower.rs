@@ -344,6 +344,31 @@ mod tests {
             }
         }
 
+        /// A later fragment has none, and of one that is cut short nobody knows.
+        fn a_header_is_asked_as_far_as_a_field_lies_in_it(family: Family) {
+            let whole = tcp((host(family, 2), 4000), (host(family, 9), 80), b"").into_bytes();
+            let header = whole.len() - 20;
+            let ports = |port| Box::from([PortRange::single(port)]);
+            for (field, needs) in [
+                (Field::SourcePort(ports(4000)), 4),
+                (Field::DestinationPort(ports(80)), 4),
+                (Field::EitherPort(ports(80)), 4),
+                (Field::TcpFlags { mask: 0x10, set: 0x10 }, 14),
+                (Field::Protocol(protocol::TCP), 0),
+            ] {
+                for length in [0, 2, 3, 4, 13, 14, 20] {
+                    let mut bytes = whole[..header + length].to_vec();
+                    match family {
+                        Family::V4 => bytes[3] = (header + length) as u8,
+                        Family::V6 => bytes[5] = length as u8,
+                    }
+                    let has = fields(&Packet::parse(bytes).unwrap());
+                    let said = if length < needs { Answer::Perhaps } else { Answer::Yes };
+                    assert_eq!(Condition::Is(field.clone()).answer(&has), said, "{field:?} of {length} bytes");
+                }
+            }
+        }
+
         fn of_a_header_cut_short_nothing_is_said(family: Family) {
             let has = fields(&udp((host(family, 2), 4000), (host(family, 9), 53), b""));
             let dns = || Field::DestinationPort(Box::from([PortRange::single(53)]));

@@ -123,3 +123,23 @@ impl HookSet {
         Self(self.0 | other.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_of_hooks_has_those_that_were_put_in() {
+        let forward_and_output = HookSet::of(&[Hook::Forward, Hook::Output]);
+        for hook in Hook::ALL {
+            assert!(!HookSet::EMPTY.contains(hook) && HookSet::of(&Hook::ALL).contains(hook));
+            let mut alone = HookSet::EMPTY;
+            alone.insert(hook);
+            assert_eq!(Hook::ALL.map(|it| alone.contains(it)), Hook::ALL.map(|it| it == hook));
+            let is_one_of_them = matches!(hook, Hook::Forward | Hook::Output);
+            assert_eq!(forward_and_output.contains(hook), is_one_of_them, "{hook:?}");
+            assert_eq!(alone.within(forward_and_output), is_one_of_them, "{hook:?}");
+            assert!(!forward_and_output.within(alone) && HookSet::EMPTY.within(alone));
+        }
+    }
+}

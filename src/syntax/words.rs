@@ -320,3 +320,31 @@ impl<'a> Input for Words<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_cut_as_they_are_counted() {
+        let all: Vec<Word> = (0..3)
+            .map(|at| Word {
+                text: format!("{at}"),
+                typed: None,
+                position: (2 * at..2 * at + 1).into(),
+                quoted: false,
+                arrow: None,
+            })
+            .collect();
+        let words = Words::new(&all);
+        for count in 0..=3 {
+            let (behind, front) = words.take_split(count);
+            assert_eq!((front.words, behind.words), (&all[..count], &all[count..]));
+            assert_eq!(
+                (words.take(count).words, words.take_from(count).words),
+                (front.words, behind.words)
+            );
+            assert_eq!(behind.input_len(), 3 - count);
+        }
+    }
+}

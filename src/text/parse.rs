@@ -587,6 +587,48 @@ mod tests {
     }
 
     #[test]
+    fn of_two_commands_only_a_listing_and_z_go_together() {
+        for (line, said) in [
+            ("-Z -L", None),
+            ("-L -Z", None),
+            ("-S -Z", None),
+            ("-Z -S", None),
+            ("-Z -A INPUT", Some("Cannot use -A with -Z")),
+            ("-L -A INPUT", Some("Cannot use -A with -L")),
+            ("-A INPUT -Z", Some("Cannot use -Z with -A")),
+            ("-Z -Z", Some("Cannot use -Z with -Z")),
+            ("-L -Z -Z", Some("Cannot use -Z with -Z")),
+            ("-F -X", Some("Cannot use -X with -F")),
+        ] {
+            let refused = read(line, |it| it.err().map(|failure| format!("{failure:?}")));
+            assert_eq!(refused.is_some(), said.is_some(), "{line}: {refused:?}");
+            assert!(refused.unwrap_or_default().contains(said.unwrap_or_default()), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_all_that_is_loaded_are_taken_in_any_order() {
+        for line in [
+            "-A INPUT -p tcp -m tcp -m comment --comment x --dport 80 -j ACCEPT",
+            "-A INPUT -p tcp -m ttl --dport 80 -j REJECT --ttl-eq 64 --reject-with tcp-reset --sport 1",
+            "-A INPUT -p tcp -m tcp --dport 80 -m tcp --dpor 81",
+        ] {
+            read(line, |it| assert!(it.is_ok(), "{line}: {:?}", it.err()));
+        }
+    }
+
+    #[test]
+    fn a_new_chain_has_a_name_without_blanks() {
+        for name in ["a b", "a\tb", "a\nb", "a\rb", "a\u{b}b", "a\u{c}b"] {
+            let failure = check_new_chain(name, Family::V4).unwrap_err();
+            assert!(format!("{failure:?}").contains("Invalid chain name"), "{failure:?}");
+        }
+        for name in ["a", "a.b", "a\u{a0}b"] {
+            assert!(check_new_chain(name, Family::V4).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
     fn one_command_makes_so_many_rules_and_no_more() {
         let made = |sources: usize, destinations: usize| {
             let list = |count| vec!["1"; count].join(",");

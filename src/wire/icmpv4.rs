@@ -129,3 +129,27 @@ pub(crate) fn emit(kind: u8, code: u8, rest_of_header: u32, payload: &[u8]) -> V
     bytes.extend_from_slice(payload);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_is_read_where_it_was_written() {
+        let bytes = emit(kind::ECHO_REQUEST, 3, 0x0102_0304, b"abc");
+        assert_eq!(checksum::of(&bytes), 0);
+        let mut message = Icmpv4::new(bytes).unwrap();
+        assert_eq!((message.kind(), message.code()), (kind::ECHO_REQUEST, 3));
+        assert_eq!((message.identifier(), message.sequence()), (0x0102, 0x0304));
+        assert_eq!(message.payload(), b"abc");
+        message.set_kind(kind::ECHO_REPLY);
+        message.set_identifier(0x0506);
+        message.fill_checksum();
+        assert_eq!(
+            (message.kind(), message.identifier(), message.sequence()),
+            (kind::ECHO_REPLY, 0x0506, 0x0304)
+        );
+        assert_eq!(checksum::of(message.data()), 0);
+        assert!(Icmpv4::new([0; HEADER - 1]).is_err());
+    }
+}
