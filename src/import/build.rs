@@ -269,4 +269,4 @@ fn kernel(refusal: &Refusal) -> String {
 }
 
 /// Rules that the kernel would refuse, each told by its line.
-const MOST_SEARCHED: usize = 20;
+pub(super) const MOST_SEARCHED: usize = 20;

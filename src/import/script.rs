@@ -358,6 +358,15 @@ mod tests {
             "#!/bin/sh\n# /sbin/ip\nI=/tmp/t/iptables\nip link; \"awk\" $X/bin/y\necho 1 > /tmp/k/net/ipv4/ip_forward\n\
              . /etc/rc.d/init.d/functions\n"
         );
+        // The first line is let be where it names the shell.
+        assert_eq!(
+            prepare("/sbin/iptables -F\n", is_tool, "/tmp/t", "/tmp/k").text,
+            "/tmp/t/iptables -F\n"
+        );
+        assert_eq!(
+            prepare("#!/sbin/ip\n", is_tool, "/tmp/t", "/tmp/k").text,
+            "#!/sbin/ip\n"
+        );
         assert_eq!(prepared.bent.len(), 4);
         assert_eq!(prepared.bent[1], (4, "/sbin/ip".to_owned(), "ip".to_owned()));
     }
@@ -384,6 +393,7 @@ mod tests {
                 &[4],
             ),
             ("iptables \\\n -A INPUT -j DROP\n", &[]),
+            ("iptables -F\n-A _mine -j DROP\n-A $CHAIN -j DROP\n-A\n-P (x\n", &[2]),
             (
                 "echo \"*filter\n-A INPUT -j DROP\nCOMMIT\" | iptables-restore\n-A INPUT -j DROP\n",
                 &[4],

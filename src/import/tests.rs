@@ -362,6 +362,109 @@ fn the_line_that_the_kernel_refuses() {
     );
 }
 
+/// Each is searched for by itself, and so no more than some.
+#[test]
+fn of_many_rules_that_the_kernel_refuses_the_first_are_named() {
+    let most = build::MOST_SEARCHED;
+    for (count, named, is_more) in [
+        (1, 1, false),
+        (most, most, false),
+        (most + 1, most, true),
+        (most + 2, most, true),
+    ] {
+        let chains: String = (0..count).map(|at| format!(":c{at} -\n")).collect();
+        let rules: String = (0..count)
+            .map(|at| format!("-A INPUT -j c{at}\n-A c{at} -j c{at}\n"))
+            .collect();
+        let import = import(&format!("*filter\n{chains}{rules}COMMIT\n"));
+        let said: Vec<String> = import.refused.iter().map(Note::to_string).collect();
+        let more = said.iter().filter(|it| it.contains("mend them first")).count();
+        assert_eq!((said.len() - more, more), (named, usize::from(is_more)), "{said:#?}");
+    }
+}
+
+/// A listing whose reading went wrong, as if what was built were another: each line that differs is named.
+#[test]
+fn what_is_listed_otherwise_is_told_by_its_line() {
+    let source = Source {
+        name: "t".to_owned(),
+        text: listed(
+            "       3      180 ACCEPT     tcp  --  eth0   *       10.0.0.0/8           0.0.0.0/0            tcp dpt:22\n\
+             \u{20}      0        0 DROP       all  --  lo     *       0.0.0.0/0            0.0.0.0/0\n",
+        ),
+    };
+    let options = Options {
+        table: Some(Table::Filter),
+        hosts: StaticHosts::localhost(),
+    };
+    let mut told = Told::default();
+    let draft = listing::read(&source, &options, &mut told).remove(0);
+    let mut built = build::Built::new();
+    built.add(&draft, &options, &mut told);
+    let policy = |name: &str, packets: &str, bytes: &str| listing::About::Policy {
+        name: name.to_owned(),
+        counted: Some((packets.to_owned(), bytes.to_owned())),
+    };
+    type Change<'a> = &'a dyn Fn(&mut listing::Form);
+    let changes: &[(Change<'_>, &[&str])] = &[
+        (&|_| {}, &[]),
+        (
+            &|form| form.headings[1].about = policy("ACCEPT", "7", "420"),
+            &["t:6: the policy of FORWARD: read as "],
+        ),
+        (
+            &|form| form.headings[1].about = policy("DROP", "8", "420"),
+            &["t:6: the policy of FORWARD: read as "],
+        ),
+        (&|form| form.headings[1].about = policy("DROP", "7", "0420"), &[]),
+        (
+            &|form| form.headings[0].chain = "OTHER".to_owned(),
+            &["t:1: the chain OTHER is not in what was read"],
+        ),
+        (
+            &|form| form.rows[0].target = "DROP".to_owned(),
+            &["t:3: whether it was read as it was meant: listed again it is `3"],
+        ),
+        (
+            &|form| form.rows[1].chain = "FORWARD".to_owned(),
+            &["t:4: this rule is not in what was read"],
+        ),
+        (
+            &|form| form.rows[1].source.inverted = true,
+            &["t:4: whether it was read as it was meant: listed again it is `0"],
+        ),
+    ];
+    for (change, expected) in changes {
+        let mut changed = draft.clone();
+        change(changed.form.as_mut().unwrap());
+        let mut told = Told::default();
+        compare::compare(&changed, &built, &options, &mut told);
+        let said: Vec<String> = told.notes.iter().map(Note::to_string).collect();
+        assert_eq!(said.len(), expected.len(), "{said:#?}");
+        assert!(
+            said.iter().zip(*expected).all(|(said, part)| said.starts_with(part)),
+            "{said:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_counter_is_round_where_either_part_of_it_is() {
+    for (packets, bytes, is_round) in [
+        ("7", "420", false),
+        ("7", "420K", true),
+        ("7K", "420", true),
+        ("7K", "4M", true),
+    ] {
+        let rows = format!(" {packets} {bytes} DROP  all  --  lo  *  0.0.0.0/0  0.0.0.0/0\n");
+        let notes = import(&listed(&rows)).notes;
+        let said = notes
+            .iter()
+            .any(|it| it.to_string().contains("the listing rounds them"));
+        assert_eq!(said, is_round, "{packets} {bytes}: {notes:?}");
+    }
+}
+
 #[test]
 fn what_iptables_save_cannot_write_is_named() {
     let import = import("*filter\n-A INPUT ! -i + -j ACCEPT\n-A INPUT -j DROP\nCOMMIT\n");

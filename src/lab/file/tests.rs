@@ -317,6 +317,34 @@ fn everything_that_is_wrong_is_found_at_its_place() {
     }
 }
 
+/// As long as it costs little: of very many wrong names among very many right ones the last are let be.
+#[test]
+fn a_name_that_is_near_is_meant() {
+    let interfaces: String = (0..400)
+        .map(|at| format!("[interface.lan{at}]\naddress = []\n"))
+        .collect();
+    let hosts: String = (0..260)
+        .map(|at| format!("[host.h{at}]\ninterface = \"lam{at}\"\naddress = \"10.0.0.2/24\"\n"))
+        .collect();
+    let error = LabFile::parse("lab.toml", &format!("{interfaces}{hosts}")).unwrap_err();
+    let remedies: Vec<&str> = error
+        .problems
+        .iter()
+        .filter(|it| it.message.starts_with("this lab has no interface"))
+        .map(|it| it.remedy.as_str())
+        .collect();
+    assert_eq!(remedies.len(), 260, "{:?}", error.problems.first());
+    assert_eq!(remedies[..2], ["did you mean \"lan0\"?", "did you mean \"lan1\"?"]);
+    assert_eq!(
+        remedies[249..251],
+        ["did you mean \"lan249\"?", "describe it in a table [interface.lam250]"]
+    );
+    assert!(
+        errors("[host.h]\ninterface = \"quite-else\"\naddress = \"10.0.0.2/24\"\n[interface.lan]\naddress = \"10.0.0.1/24\"")
+        .contains("describe it in a table")
+    );
+}
+
 #[test]
 fn an_error_can_be_drawn_later_at_a_kept_position() {
     let lab = LabFile::parse("lab.toml", GOOD).unwrap();

@@ -115,6 +115,11 @@ fn options_checksums_and_pieces() {
             BuildError::PieceBeyondEnd { length: 8, offset: 8 },
         ),
         ("udp 10.0.0.2:1 > 10.0.0.3:2 zeros 65510", BuildError::TooLong(65_538)),
+        ("tcp 10.0.0.2:1 > 10.0.0.3:2 S zeros 65500", BuildError::TooLong(65_540)),
+        (
+            "tcp 10.0.0.2:1 > 10.0.0.3:2 S mss 1460 sackok ts 1 0 wscale 7 zeros 65500",
+            BuildError::TooLong(65_560),
+        ),
     ] {
         assert_eq!(made(line, &plain), Err(error), "{line}");
     }
