@@ -487,6 +487,19 @@ mod tests {
         assert!(place.lock("x").unwrap().is_none(), "it is held");
         let running = place.running();
         assert_eq!((running.len(), &running[0].state), (1, &state));
+        for (written, told) in [
+            (None, None),
+            (Some(&b""[..]), None),
+            (Some(b"it ended\n"), Some("it ended\n")),
+            (Some(b"\xff"), Some("\u{10FFFF}")),
+        ] {
+            if let Some(bytes) = written {
+                fs::write(place.log("x"), bytes).unwrap();
+            }
+            assert_eq!(place.logged("x").as_deref(), told);
+        }
+        assert_eq!(place.logged("y"), None, "no such lab");
+        fs::remove_file(place.log("x")).unwrap();
         drop(lock);
         assert!(place.running().is_empty(), "as after a kill");
         assert_eq!(place.labs(), ["x"], "and its directory is still there");

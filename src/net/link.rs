@@ -258,6 +258,11 @@ mod tests {
         assert_ne!(again, lan);
         assert_eq!(attached(&net), Some(again));
         assert!(net.interface(again).addresses.is_empty());
+        net.add_interface(InterfaceName::new("dmz").unwrap(), 1500).unwrap();
+        net.add_interface(InterfaceName::new("vpn").unwrap(), 1500).unwrap();
+        for interface in net.interfaces() {
+            assert_eq!(net.interface(interface.id).name, interface.name);
+        }
         net.rename_interface(again, InterfaceName::new("wan").unwrap()).unwrap();
         assert_eq!(attached(&net), None);
         assert_eq!(

@@ -17,11 +17,8 @@ pub(super) fn make(plan: &Plan) -> Result<(), Failure> {
     }
     let mut netlink = Netlink::open().map_err(tried("speak to the kernel's routing"))?;
     netlink.set_loopback_up().map_err(tried("set lo up"))?;
-    if plan.links.len() > MOST_DEVICES {
-        tell!(
-            "nflab: of the lab's {} interfaces the first {MOST_DEVICES} are devices here, since the kernel takes minutes to make them all: the machine's `ip` and /proc/sys/net/ipv4/conf show no others (`nflab ip` and `sysctl` do)",
-            plan.links.len()
-        );
+    if let Some(said) = beyond_the_most(plan.links.len()) {
+        tell!("{said}");
     }
     for link in plan.links.iter().take(MOST_DEVICES) {
         let failed = |step: &str| tried(format!("make the interface {}: {step}", link.name));
@@ -68,4 +65,33 @@ pub(super) fn make(plan: &Plan) -> Result<(), Failure> {
 /// A kernel without IPv6 shows none of it, as such machines do.
 fn without(address: &IpAddr) -> bool {
     address.is_ipv6() && !std::path::Path::new("/proc/sys/net/ipv6").exists()
+}
+
+/// What is said where a lab has more interfaces than devices are made.
+fn beyond_the_most(count: usize) -> Option<String> {
+    let said = || {
+        format!(
+            "nflab: of the lab's {count} interfaces the first {MOST_DEVICES} are devices here, since the kernel takes minutes to make them all: the machine's `ip` and /proc/sys/net/ipv4/conf show no others (`nflab ip` and `sysctl` do)"
+        )
+    };
+    (count > MOST_DEVICES).then(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_that_are_left_out_are_said() {
+        for count in [0, 1, MOST_DEVICES] {
+            assert_eq!(beyond_the_most(count), None, "{count}");
+        }
+        for count in [MOST_DEVICES + 1, 2 * MOST_DEVICES] {
+            let said = beyond_the_most(count).unwrap();
+            assert!(
+                said.starts_with(&format!("nflab: of the lab's {count} interfaces the first 1000 are")),
+                "{said}"
+            );
+        }
+    }
 }

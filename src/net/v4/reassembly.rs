@@ -452,6 +452,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_whole_may_be_as_large_as_a_packet_can_be() {
+        let net = net();
+        let mut whole = udp("10.0.0.2", "192.0.2.9", 600);
+        whole.transport.resize(70_000, 0);
+        for (last, expected) in [("65512..65515", "whole"), ("65512..65516", "NOT_SPECIFIED")] {
+            let mut reassembly = Reassembly::default();
+            let mut push = |text| reassembly.push(Time::ZERO, &net, DefragUser::ConntrackIn(0), piece(&whole, text));
+            assert_eq!(word(&push("0..65512+")), "held");
+            assert_eq!(word(&push(last)), expected, "{last}");
+        }
+    }
+
     /// ECN bits of two fragments, and those of the whole.
     #[test]
     fn ecn_marks() {
