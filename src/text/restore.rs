@@ -353,3 +353,35 @@ impl File<'_> {
 fn invalid(message: String) -> Failure {
     Failure::parameter(format!("{}: {message}", Program::Restore.name()))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::TOOLBOX;
+    use crate::lab::memory::Lab;
+
+    #[test]
+    fn what_is_done_is_told_where_that_is_asked_for() {
+        for (option, told) in [
+            (&[][..], ""),
+            (
+                &["-v"],
+                "Flushing chain `INPUT'\nFlushing chain `FORWARD'\nFlushing chain `OUTPUT'\nFlushing chain `old'\nDeleting chain `old'\n",
+            ),
+            (&["-v", "-n"], ""),
+        ] {
+            let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+            let mut tool = |name: &str, args: &[&str], input: &str| {
+                let args: Vec<String> = args.iter().map(|it| (*it).to_owned()).collect();
+                let output = lab.tool(name, &args, input, ".".as_ref());
+                assert_eq!(output.code, 0, "{}", output.stderr);
+                output.stdout
+            };
+            tool("iptables", &["-N", "old"], "");
+            assert_eq!(
+                tool("iptables-restore", option, "*filter\nCOMMIT\n"),
+                told,
+                "{option:?}"
+            );
+        }
+    }
+}
