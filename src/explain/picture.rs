@@ -532,6 +532,8 @@ mod tests {
             .filter(|line| line.starts_with("<rect") && line.contains(" height=\"23\""))
             .collect();
         let [frame] = frames[..] else { panic!("{frames:?}") };
+        let right = number(frame, "x") + number(frame, "width");
+        assert!((0.9 * WIDTH..WIDTH).contains(&right), "{frame}");
         let (top, bottom) = (number(frame, "y"), number(frame, "y") + 23.0);
         assert!(
             lines[1] < top && top + 10.0 < lines[2] && lines[2] < bottom,
