@@ -153,11 +153,6 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> Tcp<T> {
     pub fn set_checksum(&mut self, value: u16) {
         put16(self.data_mut(), 16, value);
     }
-
-    pub fn options_bytes_mut(&mut self) -> &mut [u8] {
-        let end = self.header_length();
-        &mut self.data_mut()[MIN_HEADER..end]
-    }
 }
 
 /// One option: its kind and its data (without kind and length bytes).
