@@ -83,16 +83,10 @@ impl Net {
     }
 
     /// For packets that already have a source, which need not be the host's own: what ROUTE_ME_HARDER does after mangle or nat changed a packet
-    /// of the host's own in OUTPUT. The source counts for rules only where it is an address of this host, and what goes to a group leaves by the
-    /// interface that has it.
+    /// of the host's own in OUTPUT, and for the resets of REJECT. The source counts for rules, a stranger's too, unless it is a broadcast's or a
+    /// group's; and what goes to a group leaves by the interface that has it.
     pub fn reroute_output(&self, key: OutputKey) -> Result<OutputRoute, RouteError> {
-        let kind = |it: IpAddr| self.address_kind(it, None);
-        let to_group = key.destination.is_multicast() || is_limited_broadcast(key.destination);
-        let counts = |it: &IpAddr| match kind(*it) {
-            AddressKind::Local => true,
-            AddressKind::Unicast => to_group,
-            _ => false,
-        };
+        let counts = |it: &IpAddr| matches!(self.address_kind(*it, None), AddressKind::Local | AddressKind::Unicast);
         let source = key.source.filter(counts);
         let mut route = self.output(OutputKey { source, ..key }, true)?;
         route.source = key.source.unwrap_or(route.source);
@@ -348,12 +342,22 @@ mod tests {
             })
             .unwrap();
         }
+        for from in ["10.0.0.2/32", "10.0.0.255/32"] {
+            net.add_rule(RoutingRule {
+                priority: net.next_priority(),
+                from: Some(from.parse().unwrap()),
+                ..RoutingRule::new(RuleAction::Blackhole)
+            })
+            .unwrap();
+        }
         for (source, mark, expected) in [
             ("10.0.0.1", 0, Ok((2, "192.0.2.254"))),
             ("10.0.0.1", 5, Ok((1, "10.0.9.9"))),
             ("1.2.3.4", 5, Ok((1, "10.0.9.9"))),
             ("192.0.2.1", 5, Ok((1, "10.0.9.9"))),
             ("10.0.0.1", 6, Err(RouteError::NetworkUnreachable)),
+            ("10.0.0.2", 0, Err(RouteError::Blackhole)),
+            ("10.0.0.255", 0, Ok((2, "192.0.2.254"))),
         ] {
             let source: IpAddr = source.parse().unwrap();
             let key = OutputKey {
