@@ -371,6 +371,7 @@ impl<'a, O: Observer> Pass<'a, O> {
     /// A message of the host's ICMP code. While one is under way there is no other.
     pub(super) fn outward_icmp(&mut self, mut outgoing: Outgoing, tracking: Tracking) {
         outgoing.packet.sender = Sender::Kernel;
+        outgoing.packet.ignores_df = true;
         if self.icmp_is_sending {
             return;
         }

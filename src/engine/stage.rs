@@ -114,7 +114,9 @@ impl<O: Observer> Pass<'_, O> {
                     Hook::Output => DefragUser::ConntrackOut(0),
                     _ => DefragUser::ConntrackIn(0),
                 };
-                self.defragment(user, transit)
+                self.defragment(user, transit)?;
+                transit.packet.ignores_df = true;
+                Ok(())
             }
             Stage::Rules(table) => self.rules(hook, at, table, transit).map(|_| ()),
             Stage::Track => self.track(hook, transit),

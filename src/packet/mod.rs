@@ -58,6 +58,9 @@ pub struct Packet {
     pub largest_fragment: u16,
     /// A fragment of it carried DF, so each piece that leaves does too.
     pub fragments_had_df: bool,
+    /// It may be cut although its header says DF: messages of the host's own ICMP code, whose DF only a rule can have set (TEE), and what tracking
+    /// joined of fragments.
+    pub ignores_df: bool,
     /// A program wrote its header, and nobody has read the options in it: complaints about the packet answer none of them.
     pub options_unread: bool,
     /// After reassembly: how many bytes after the header each fragment brought, in their order; it leaves in the same pieces where they still fit.
@@ -95,6 +98,7 @@ impl Packet {
             mark: 0,
             largest_fragment: 0,
             fragments_had_df: false,
+            ignores_df: false,
             options_unread: false,
             fragments: Vec::new(),
         })
@@ -132,6 +136,7 @@ impl Packet {
                     mark: self.mark,
                     largest_fragment: self.largest_fragment,
                     fragments_had_df: self.fragments_had_df,
+                    ignores_df: self.ignores_df,
                     options_unread: self.options_unread,
                     ..other
                 };

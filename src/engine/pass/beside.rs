@@ -60,7 +60,7 @@ impl<O: Observer> Pass<'_, O> {
         })
     }
 
-    /// A copy of a packet goes out by itself, before the packet goes on: untracked, through OUTPUT and POSTROUTING, never in pieces. Where the packet
+    /// A copy of a packet goes out by itself, before the packet goes on: untracked, with DF, through OUTPUT and POSTROUTING. Where the packet
     /// has not been routed yet, it has one hop less to go, so that two hosts that copy to each other come to an end.
     pub(in crate::engine) fn send_beside(&mut self, hook: Hook, transit: &Transit, to: CopyTo) {
         if self.is_beside {

@@ -48,6 +48,10 @@ impl<O: Observer> Pass<'_, O> {
         packet.output = None;
         packet.sender = Sender::NoSocket;
         packet.options_unread = false;
+        // Nobody remembers any more what pieces it came in.
+        packet.largest_fragment = 0;
+        packet.fragments_had_df = false;
+        packet.fragments.clear();
         // What a CT target said was for the tracking that has been done.
         tracking.template = None;
         if tracking.state == Some(CtState::Invalid) {

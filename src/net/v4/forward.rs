@@ -25,10 +25,14 @@ pub(crate) fn forward(packet: &mut Packet, route: &Forwarding) -> ForwardOutcome
     }
 }
 
-/// Too big and not to be fragmented. Of a packet that came in fragments, only the largest counts, for it leaves in such pieces again.
-pub(super) fn exceeds(packet: &Packet, mtu: usize) -> bool {
-    let largest = usize::from(packet.largest_fragment);
-    packet.len() > mtu && packet.header().dont_fragment() && (largest == 0 || largest > mtu)
+/// Too big and not to be fragmented.
+fn exceeds(packet: &Packet, mtu: usize) -> bool {
+    packet.len() > mtu && must_not_be_cut(packet, mtu)
+}
+
+/// Of a packet that tracking joined of fragments, only the largest counts, for it leaves in such pieces again.
+pub(super) fn must_not_be_cut(packet: &Packet, mtu: usize) -> bool {
+    packet.header().dont_fragment() && (!packet.ignores_df || usize::from(packet.largest_fragment) > mtu)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! the largest it came in. DF survives only in the second case (seen: with pieces kept, DF of the fragments is lost).
 
 use super::Header;
-use super::forward::exceeds;
+use super::forward::must_not_be_cut;
 use super::options;
 use crate::net::FragmentationNeeded;
 use crate::packet::{ChecksumState, Packet};
@@ -18,7 +18,7 @@ pub(crate) fn fragment(mut packet: Packet, mtu: u32, emit: &mut dyn FnMut(Packet
         emit(packet);
         return Ok(());
     }
-    if exceeds(&packet, limit) {
+    if must_not_be_cut(&packet, limit) {
         return Err(FragmentationNeeded { mtu, packet });
     }
     // No device can finish a checksum over several packets.

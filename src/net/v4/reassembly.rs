@@ -527,9 +527,10 @@ mod tests {
             for text in pieces.split(' ') {
                 last = Some(reassembly.push(Time::ZERO, &net, DefragUser::ConntrackIn(0), piece(&whole, text)));
             }
-            let Some(Pushed::Whole(packet)) = last else {
+            let Some(Pushed::Whole(mut packet)) = last else {
                 panic!("{pieces}: {last:?}");
             };
+            packet.ignores_df = true;
             assert_eq!(packet.transport(), whole.transport);
             let mut sent = Vec::new();
             let mut data = Vec::new();
