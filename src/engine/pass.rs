@@ -44,6 +44,8 @@ pub(super) struct Pass<'a, O> {
     is_beside: bool,
     /// The same, and it still is when it comes round through `lo`, where rules copy it anew.
     leaves_beside: bool,
+    /// A queue has taken a packet that was joined of pieces; another that shares them is cut anew.
+    pub(super) holds_pieces: bool,
     /// The place that a queue keeps for the packet which a hook has just stopped.
     pub(super) queued: Option<QueuedAt>,
 }
@@ -82,6 +84,7 @@ impl<'a, O: Observer> Pass<'a, O> {
             is_by_program: false,
             is_beside: false,
             leaves_beside: false,
+            holds_pieces: false,
             queued: None,
         }
     }

@@ -1,10 +1,11 @@
 //! What is sent beside the packet at hand: the copy of a broadcast, which its sender hears, and what a rule copies to another gateway.
 
+use super::round::is_kept;
 use super::{Onward, Pass, Transit};
 use crate::base::{InterfaceId, InterfaceName};
 use crate::conntrack::{CtState, Tracking};
 use crate::engine::observer::{Event, Observer};
-use crate::engine::worker::{Fate, Looped, Report};
+use crate::engine::worker::{Looped, Report};
 use crate::net::{Outgoing, OutputKey};
 use crate::rule::{CopyTo, Hook};
 
@@ -24,14 +25,10 @@ impl<O: Observer> Pass<'_, O> {
             way: transit.way,
         };
         match self.postrouting_of_copy(0, copy, interface) {
-            // It was stopped, or waits.
-            Err(_) => {}
+            Err(report) => give_pieces_away(&report, transit),
             Ok(copy) if at_once => {
                 let report = self.come_in_again(copy);
-                if report.fate == Fate::Delivered {
-                    // Someone has the copy, and with it the pieces it was joined from: the kernel makes new ones, as large as the largest.
-                    transit.packet.fragments.clear();
-                }
+                give_pieces_away(&report, transit);
             }
             Ok(copy) => self.worker.looped.push_back(copy),
         }
@@ -62,7 +59,7 @@ impl<O: Observer> Pass<'_, O> {
 
     /// A copy of a packet goes out by itself, before the packet goes on: untracked, with DF, through OUTPUT and POSTROUTING. Where the packet
     /// has not been routed yet, it has one hop less to go, so that two hosts that copy to each other come to an end.
-    pub(in crate::engine) fn send_beside(&mut self, hook: Hook, transit: &Transit, to: CopyTo) {
+    pub(in crate::engine) fn send_beside(&mut self, hook: Hook, transit: &mut Transit, to: CopyTo) {
         if self.is_beside {
             return self.see_no_copy(&"it is a copy itself, or comes of one");
         }
@@ -91,15 +88,26 @@ impl<O: Observer> Pass<'_, O> {
             ..Tracking::default()
         };
         self.is_beside = true;
+        self.holds_pieces = false;
         let before = std::mem::replace(&mut self.leaves_beside, true);
         self.outward(Outgoing { packet, route }, untracked);
         self.leaves_beside = before;
         self.is_beside = false;
+        if self.holds_pieces {
+            transit.packet.fragments.clear();
+        }
     }
 
     fn see_no_copy(&mut self, why: &dyn std::fmt::Display) {
         if O::WATCHING {
             self.observer.see(Event::NotCopied { why });
         }
+    }
+}
+
+/// Where someone has the copy still, and with it the pieces that it was joined from, the kernel makes new ones, as large as the largest.
+fn give_pieces_away(of_copy: &Report, transit: &mut Transit) {
+    if is_kept(&of_copy.fate) {
+        transit.packet.fragments.clear();
     }
 }

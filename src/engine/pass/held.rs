@@ -43,6 +43,7 @@ impl<O: Observer> Pass<'_, O> {
             way: transit.way,
         };
         let state = held.tracking.state;
+        self.holds_pieces |= held.packet.largest_fragment != 0;
         let remembered = if O::WATCHING { self.observer.hold() } else { None };
         self.router.queues.put(Held {
             place,

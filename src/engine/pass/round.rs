@@ -4,9 +4,9 @@ use super::{Pass, Transit};
 use crate::conntrack::CtState;
 use crate::engine::observer::Observer;
 use crate::engine::reason::Reason;
-use crate::engine::worker::{Looped, Report};
+use crate::engine::worker::{Fate, Looped, Report};
 use crate::net::Delivery;
-use crate::packet::Sender;
+use crate::packet::{Packet, Sender};
 
 impl<O: Observer> Pass<'_, O> {
     /// What was sent through `lo`, or broadcast, comes in again, after everything else that the packet at hand caused.
@@ -18,9 +18,22 @@ impl<O: Observer> Pass<'_, O> {
 
     /// Copies went beside the packet while it walked a table. Seen: where a program's call sends it, the kernel lets in what comes round as soon as
     /// that walk is over, not those of the copies within it; else, what comes round waits until the packet is through.
-    pub(in crate::engine) fn copies_were_sent(&mut self) {
+    ///
+    /// A copy that comes round whole shares the pieces that the packet was joined from, as long as anybody has it: who reads, or a queue, or the
+    /// line of what waits. Until then the kernel cuts the packet anew.
+    pub(in crate::engine) fn copies_were_sent(&mut self, packet: &mut Packet) {
+        let mut is_shared = false;
         if self.is_within_a_call && !self.is_beside {
-            self.come_round();
+            while let Some(looped) = self.worker.looped.pop_front() {
+                let shares = looped.packet.largest_fragment != 0;
+                let report = self.come_in_again(looped);
+                is_shared |= shares && is_kept(&report.fate);
+            }
+        } else {
+            is_shared = self.worker.looped.iter().any(|it| it.packet.largest_fragment != 0);
+        }
+        if is_shared {
+            packet.fragments.clear();
         }
     }
 
@@ -67,6 +80,11 @@ impl<O: Observer> Pass<'_, O> {
         self.is_within_a_call = is_within_a_call;
         report
     }
+}
+
+/// Whether anybody has the packet still: who reads what reaches the router, or a queue.
+pub(super) fn is_kept(fate: &Fate) -> bool {
+    matches!(fate, Fate::Delivered | Fate::Stopped(Reason::Held { .. }))
 }
 
 /// How often packets may go round through `lo` because of one packet from outside. Two is what a reset takes; where a route leads strangers' packets
