@@ -139,7 +139,20 @@ impl AddressMask {
         Family::of(self.address)
     }
 
+    /// The same of an address as a number.
+    #[inline]
+    pub(crate) fn contains_number(&self, family: Family, address: u128) -> bool {
+        match (self.address, self.mask) {
+            (IpAddr::V4(own), IpAddr::V4(mask)) => {
+                family == Family::V4 && address as u32 & mask.to_bits() == own.to_bits()
+            }
+            (IpAddr::V6(own), IpAddr::V6(mask)) => family == Family::V6 && address & mask.to_bits() == own.to_bits(),
+            _ => false,
+        }
+    }
+
     /// An address of the other family is never contained.
+    #[inline]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, self.mask, address) {
             (IpAddr::V4(own), IpAddr::V4(mask), IpAddr::V4(other)) => other.to_bits() & mask.to_bits() == own.to_bits(),

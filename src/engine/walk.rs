@@ -11,8 +11,8 @@ use crate::conntrack::{self, Tracking};
 use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
-    Changes, Context, CopyTo, Hook, Matched, Policy, QueueTo, Rejection, Rule, Services, State, Target, TargetContext,
-    TargetVerdict, WayOut,
+    Changes, Context, CopyTo, Hook, Matched, Policy, QueueTo, Rejection, Rule, SelectorFields, Services, State, Target,
+    TargetContext, TargetVerdict, WayOut,
 };
 
 /// What a walk needs besides the table.
@@ -103,10 +103,12 @@ impl Walk<'_> {
             bottom,
             mut visits,
         } = from;
+        // Read where the first rule asks: many a table has a policy alone.
+        let mut fields = None;
         let verdict = loop {
             let step = &compiled.steps[at as usize];
             let action = match &step.kind {
-                StepKind::Rule { action, .. } => match self.asks(table, at, step, observer) {
+                StepKind::Rule { action, .. } => match self.asks(table, at, step, &mut fields, observer) {
                     Matched::Yes => action,
                     Matched::No => {
                         at += 1;
@@ -143,7 +145,10 @@ impl Walk<'_> {
                 BoundAction::Queue => break Verdict::Queue(QueueTo::FIRST),
                 BoundAction::Target { target, state } => {
                     match self.applies(table, target.as_ref(), state.as_deref(), observer) {
-                        TargetVerdict::Continue => at + 1,
+                        TargetVerdict::Continue => {
+                            fields = None;
+                            at + 1
+                        }
                         TargetVerdict::ContinueBeside(to) => {
                             at += 1;
                             return Some(Walked::Beside(to, Pause { at, bottom, visits }));
@@ -162,7 +167,14 @@ impl Walk<'_> {
 
     /// Whether the rule at a step matches, which counts it then.
     #[inline(always)]
-    fn asks<O: Observer>(&mut self, table: &LiveTable, at: u32, step: &Step, observer: &mut O) -> Matched {
+    fn asks<O: Observer>(
+        &mut self,
+        table: &LiveTable,
+        at: u32,
+        step: &Step,
+        fields: &mut Option<SelectorFields>,
+        observer: &mut O,
+    ) -> Matched {
         let StepKind::Rule {
             selector,
             matches,
@@ -172,7 +184,8 @@ impl Walk<'_> {
         else {
             return Matched::No;
         };
-        if let Err(miss) = selector.check(self.packet, &self.input, &self.output) {
+        let fields = fields.get_or_insert_with(|| SelectorFields::of(self.packet, &self.input, &self.output));
+        if let Err(miss) = selector.check(fields) {
             if O::IN_DETAIL {
                 let (part, cx) = (Part::Selector(miss), self.context(table, None));
                 observer.see(tried(table, at, step, rule, Tried::Failed(Failed { part, cx })));

@@ -16,8 +16,8 @@ use crate::net::Net;
 use crate::packet::Packet;
 use crate::rule::{
     Action, Answer, BoundState, Changes, Condition, Context, Count, CountId, Effect, Ends, Hook, HookSet, LogRecord,
-    Lowered, Match, Matched, PlainFields, Rule, Selector, Services, StateUse, Table, Target, TargetContext,
-    TargetVerdict, WayOut,
+    Lowered, Match, Matched, PlainFields, Rule, Selector, SelectorFields, Services, StateUse, Table, Target,
+    TargetContext, TargetVerdict, WayOut,
 };
 use crate::set::HeldSets;
 use crate::wire::ipv4;
@@ -85,7 +85,8 @@ fn what_a_rule_excludes_never_matches_and_nothing_else_becomes_of_it() {
 /// As a walk does: the selector, then match after match. Also whether one was asked that does something.
 fn ask(rule: &Rule, sight: &Sight) -> (Matched, bool) {
     let mut has_written = false;
-    if rule.selector.check(&sight.packet, &sight.input, &sight.output).is_err() {
+    let fields = SelectorFields::of(&sight.packet, &sight.input, &sight.output);
+    if rule.selector.check(&fields).is_err() {
         return (Matched::No, has_written);
     }
     for test in &rule.matches {

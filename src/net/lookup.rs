@@ -270,6 +270,7 @@ const SHORT: usize = 32;
 
 impl Route {
     /// Whether a look-up ends here: the packet takes this way, or is refused by it, or is sent on to the next table.
+    #[inline]
     fn decides(&self, key: &Key) -> bool {
         let leads_nowhere = matches!(
             self.kind,

@@ -199,6 +199,26 @@ impl Packet {
         }
     }
 
+    /// Source and destination as numbers; IPv4's are the lowest 32 bits. For who asks often: an `IpAddr` is written in two pieces and read as
+    /// one, for which the processor waits.
+    #[inline]
+    pub(crate) fn addresses_as_numbers(&self) -> (u128, u128) {
+        match self.family {
+            Family::V4 => (be32(&self.bytes, 12).into(), be32(&self.bytes, 16).into()),
+            Family::V6 => self.ipv6_addresses_as_numbers(),
+        }
+    }
+
+    #[cold]
+    fn ipv6_addresses_as_numbers(&self) -> (u128, u128) {
+        let number = |at: usize| {
+            self.bytes[at..]
+                .first_chunk::<16>()
+                .map_or(0, |it| u128::from_be_bytes(*it))
+        };
+        (number(8), number(24))
+    }
+
     #[cold]
     fn ipv6_address(&self, at: usize) -> IpAddr {
         let octets = self.bytes[at..].first_chunk::<16>();

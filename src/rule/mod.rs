@@ -15,7 +15,7 @@ pub use context::{Context, LogRecord, Rejection, Services, TargetContext, WayOut
 pub use effect::{Changes, Effect, Ends, StateUse};
 pub use extension::{CopyTo, DynEq, Errno, Match, Matched, QueueTo, Refusal, Scope, State, Target, TargetVerdict};
 pub use lower::{Answer, Condition, Field, Lowered, PlainFields};
-pub use selector::{Miss, Selector};
+pub use selector::{Miss, Selector, SelectorFields};
 pub use shared::{BoundState, Clock, Shared, Sharing, WriteRefused};
 pub(crate) use shared::{JIFFIES_PER_SECOND, jiffies};
 pub use table::{Hook, HookSet, Table};

@@ -55,6 +55,35 @@ pub enum Miss {
     Fragment,
 }
 
+/// What selectors ask of a packet: read once for all the rules that it comes to, as long as none changes it.
+#[derive(Clone, Copy, Debug)]
+pub struct SelectorFields {
+    family: Family,
+    source: u128,
+    destination: u128,
+    input: InterfaceName,
+    output: InterfaceName,
+    protocol: u8,
+    is_later_fragment: bool,
+}
+
+impl SelectorFields {
+    /// Of a packet as it is now; an interface that it has not has the empty name.
+    #[inline]
+    pub fn of(packet: &Packet, input: &InterfaceName, output: &InterfaceName) -> Self {
+        let (source, destination) = packet.addresses_as_numbers();
+        Self {
+            family: packet.family(),
+            source,
+            destination,
+            input: *input,
+            output: *output,
+            protocol: packet.protocol(),
+            is_later_fragment: packet.fragment_offset() != 0,
+        }
+    }
+}
+
 impl Selector {
     /// Matches every packet of its family.
     pub fn any(family: Family) -> Self {
@@ -76,23 +105,24 @@ impl Selector {
     }
 
     /// In the order the kernel asks: source, destination, input, output, protocol, fragment.
-    pub fn check(&self, packet: &Packet, input: &InterfaceName, output: &InterfaceName) -> Result<(), Miss> {
-        if self.source.contains(packet.source()) == self.source_inverted {
+    #[inline]
+    pub fn check(&self, packet: &SelectorFields) -> Result<(), Miss> {
+        if self.source.contains_number(packet.family, packet.source) == self.source_inverted {
             return Err(Miss::Source);
         }
-        if self.destination.contains(packet.destination()) == self.destination_inverted {
+        if self.destination.contains_number(packet.family, packet.destination) == self.destination_inverted {
             return Err(Miss::Destination);
         }
-        if self.input.matches(input) == self.input_inverted {
+        if self.input.matches(&packet.input) == self.input_inverted {
             return Err(Miss::Input);
         }
-        if self.output.matches(output) == self.output_inverted {
+        if self.output.matches(&packet.output) == self.output_inverted {
             return Err(Miss::Output);
         }
-        if self.protocol != 0 && (self.protocol == packet.protocol()) == self.protocol_inverted {
+        if self.protocol != 0 && (self.protocol == packet.protocol) == self.protocol_inverted {
             return Err(Miss::Protocol);
         }
-        if self.fragment && (packet.fragment_offset() != 0) == self.fragment_inverted {
+        if self.fragment && packet.is_later_fragment == self.fragment_inverted {
             return Err(Miss::Fragment);
         }
         Ok(())
@@ -232,7 +262,7 @@ mod tests {
                 ),
                 (Selector { protocol: protocol::TCP, ..any }, Some(Miss::Protocol), "-p tcp: packet is udp".to_owned()),
             ] {
-                assert_eq!(selector.check(&packet, &lan, &wan).err(), miss, "{selector:?}");
+                assert_eq!(selector.check(&SelectorFields::of(&packet, &lan, &wan)).err(), miss, "{selector:?}");
                 if let Some(miss) = miss {
                     let mut out = String::new();
                     selector.explain(&mut out, miss, &packet, &lan, &wan);
@@ -242,7 +272,7 @@ mod tests {
             // Of another family no address fits.
             for other in Family::ALL.into_iter().filter(|it| *it != family) {
                 let packet = echo(host(other, 2), host(other, 9), 1);
-                assert_eq!(any.check(&packet, &lan, &wan), Err(Miss::Source));
+                assert_eq!(any.check(&SelectorFields::of(&packet, &lan, &wan)), Err(Miss::Source));
             }
         }
     }

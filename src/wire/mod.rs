@@ -19,12 +19,19 @@ pub enum Malformed {
     BadHeader,
 }
 
+// One look at the length and one load, where an index for each byte would be as many looks and loads.
+#[inline]
 pub fn be16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
+    let mut octets = [0; 2];
+    octets.copy_from_slice(&bytes[at..at + 2]);
+    u16::from_be_bytes(octets)
 }
 
+#[inline]
 pub fn be32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    let mut octets = [0; 4];
+    octets.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_be_bytes(octets)
 }
 
 pub fn put16(bytes: &mut [u8], at: usize, value: u16) {
