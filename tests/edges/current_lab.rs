@@ -301,7 +301,8 @@ fn what_is_wrong_with_a_traced_packet_is_said_at_its_place() {
     );
     for said in [
         "did you mean `laptop`?",
-        "no interface lon: it has lo, lan, eth0.5",
+        "the lab has no interface `lon`",
+        "it has lo, lan, eth0.5, and `local`",
         "--seed is for a fresh lab",
     ] {
         assert!(err.contains(said), "{said}: {err}");

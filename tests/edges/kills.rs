@@ -84,6 +84,42 @@ fn up_is_killed(machine: &Machine, user: User, rolls: &mut Random, tally: &mut T
     clear_away(machine, user, rolls, tally);
 }
 
+/// A child that was forked at the wrong moment may hold a device open when its lab is killed. A bridge with its name and number stands for that.
+#[test]
+fn a_device_that_outlived_its_lab_goes_down_with_it() {
+    let Some(machine) = Machine::new("outlived") else {
+        return;
+    };
+    for (number, left) in [("its own", ""), ("another's", "spare\n")] {
+        machine.up(ROOT);
+        let state = |pointer: &str| machine.state(place(ROOT), pointer).to_string();
+        let (keeper, router) = (state("/pid"), state("/router/pid"));
+        let devices = machine.state(place(ROOT), "/devices");
+        let device = devices
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|it| it["name"] == "spare");
+        let index = device
+            .and_then(|it| it["index"].as_u64())
+            .expect("its number is written down");
+        let index = index + u64::from(number != "its own");
+        machine.shell(
+            ROOT,
+            &format!(
+                "kill -9 {keeper} {router}
+                 while [ -e /sys/class/net/spare ]; do sleep 0.01; done
+                 ip link add spare index {index} type bridge"
+            ),
+        );
+        machine.good(ROOT, &["nflab", "down", "lab"]);
+        let found = machine.shell(ROOT, "ls /sys/class/net | grep -x spare || true");
+        assert_eq!(found, left, "a device with {number} number");
+        machine.shell(ROOT, "ip link delete spare 2>/dev/null || true");
+        machine.assert_nothing_left();
+    }
+}
+
 fn running_lab_is_killed(machine: &Machine, user: User, traffic: bool, rolls: &mut Random, tally: &mut Tally) {
     machine.up(user);
     let traffic = traffic.then(|| start_traffic(machine, user, tally));
