@@ -53,6 +53,21 @@ pub(super) struct Key {
     pub scope: Scope,
 }
 
+impl Key {
+    /// The host's own, with nothing chosen yet but where it goes.
+    fn to(destination: IpAddr) -> Self {
+        Self {
+            destination,
+            source: Family::of(destination).unspecified(),
+            mark: 0,
+            tos: 0,
+            input: InterfaceId::LOOPBACK,
+            output: None,
+            scope: Scope::Universe,
+        }
+    }
+}
+
 /// Where a table's look-up ends.
 enum Found<'a> {
     Route(&'a Route),
@@ -375,11 +390,6 @@ impl Net {
     /// The route to a gateway, which must not lead through another one. The new route's own table is asked before all rules.
     pub(super) fn lookup_gateway(&self, new: &Route, via: IpAddr) -> Option<&Route> {
         let key = Key {
-            destination: via,
-            source: Family::of(via).unspecified(),
-            mark: 0,
-            tos: 0,
-            input: InterfaceId::LOOPBACK,
             output: new.interface,
             // Nearer than the new route itself is.
             scope: if new.scope >= Scope::Link {
@@ -387,6 +397,7 @@ impl Net {
             } else {
                 Scope::Link
             },
+            ..Key::to(via)
         };
         if new.table != table::MAIN
             && let Found::Route(route) = self.tables.lookup(new.table, &key)
@@ -398,16 +409,7 @@ impl Net {
 
     /// What the local table alone says of an address.
     pub(super) fn lookup_local(&self, address: IpAddr) -> Option<&Route> {
-        let key = Key {
-            destination: address,
-            source: Family::of(address).unspecified(),
-            mark: 0,
-            tos: 0,
-            input: InterfaceId::LOOPBACK,
-            output: None,
-            scope: Scope::Universe,
-        };
-        match self.tables.lookup(table::LOCAL, &key) {
+        match self.tables.lookup(table::LOCAL, &Key::to(address)) {
             Found::Route(route) => Some(route),
             _ => None,
         }
