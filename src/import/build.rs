@@ -1,6 +1,6 @@
 //! Drafts into rules: each command is done as `iptables-restore` would, and what cannot be done is refused by line.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::draft::{self, Command, Draft};
 use super::{Options, THE_BEGINNING, Told};
@@ -12,7 +12,7 @@ use crate::rule::{CountId, Refusal, Table, TableRules};
 use crate::text::apply::{self, Printed};
 use crate::text::command::{self, Context, Restoring};
 use crate::text::restore::{self, Marks};
-use crate::text::{Counted, Failure, Program, Session, save};
+use crate::text::{Failure, Program, Session, Untouched, save};
 
 /// Tables as they were read.
 pub(super) struct Built {
@@ -85,7 +85,7 @@ impl Built {
         options: &Options,
         mut told: Option<&mut Told>,
     ) -> TableRules {
-        let mut tables = Nothing;
+        let mut tables = Untouched;
         let mut session = Session::open(&mut tables, Family::V4, draft.table);
         let mut announced = HashSet::new();
         for chain in &draft.chains {
@@ -215,27 +215,6 @@ impl Built {
         out.split_inclusive('\n')
             .filter(|line| !line.starts_with('#'))
             .collect()
-    }
-}
-
-/// A table that nobody has touched, from which each draft begins.
-struct Nothing;
-
-impl crate::text::Tables for Nothing {
-    fn open(&mut self, family: Family, table: Table) -> TableRules {
-        TableRules::new(family, table)
-    }
-
-    fn existing(&self, _: Family) -> Vec<Table> {
-        Vec::new()
-    }
-
-    fn counters(&self, _: Family, _: Table) -> Counted {
-        Box::new(HashMap::new)
-    }
-
-    fn replace(&mut self, _: TableRules) -> Result<(), Refusal> {
-        Ok(())
     }
 }
 

@@ -32,5 +32,5 @@ mod session;
 pub use apply::Printed;
 pub use failure::{Denial, Failure, FailureKind, Place, Program};
 pub use hosts::{Hosts, StaticHosts};
-pub(crate) use session::Counted;
+pub(crate) use session::{Counted, Untouched};
 pub use session::{OpenChain, Session, Tables};

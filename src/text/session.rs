@@ -560,31 +560,31 @@ fn is_reserved(name: &str) -> bool {
     matches!(name, "ACCEPT" | "DROP" | "QUEUE" | "RETURN")
 }
 
+/// Tables that nobody has touched; what is put into force is forgotten.
+pub(crate) struct Untouched;
+
+impl Tables for Untouched {
+    fn open(&mut self, family: Family, table: Table) -> TableRules {
+        TableRules::new(family, table)
+    }
+
+    fn existing(&self, _: Family) -> Vec<Table> {
+        Vec::new()
+    }
+
+    fn counters(&self, _: Family, _: Table) -> Counted {
+        Box::new(HashMap::new)
+    }
+
+    fn replace(&mut self, _: TableRules) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rule::Selector;
-
-    /// No table has a rule.
-    struct Empty;
-
-    impl Tables for Empty {
-        fn open(&mut self, family: Family, table: Table) -> TableRules {
-            TableRules::new(family, table)
-        }
-
-        fn existing(&self, _: Family) -> Vec<Table> {
-            Vec::new()
-        }
-
-        fn counters(&self, _: Family, _: Table) -> Counted {
-            Box::new(HashMap::new)
-        }
-
-        fn replace(&mut self, _: TableRules) -> Result<(), Refusal> {
-            Ok(())
-        }
-    }
 
     fn rule(action: Action) -> Arc<Rule> {
         Arc::new(Rule {
@@ -599,7 +599,7 @@ mod tests {
     /// Whoever edits a table by a program is told, as who types is: nothing of what is not there is taken for something, and nothing panics.
     #[test]
     fn what_is_not_there_is_refused() {
-        let mut session = Session::open(&mut Empty, Family::V4, Table::Filter);
+        let mut session = Session::open(&mut Untouched, Family::V4, Table::Filter);
         session.add_chain("called").unwrap();
         session.add_chain("full").unwrap();
         session
