@@ -436,13 +436,13 @@ mod tests {
         };
         let found = Found {
             running: Vec::new(),
-            left_over: vec![left("home"), left("work")],
+            left_over: vec![left("home"), left("office")],
         };
         for (name, is_left) in [
             ("home", true),
-            ("work", true),
-            ("/run/nflab/work/control", true),
-            ("/run/nflab/work", false),
+            ("office", true),
+            ("/run/nflab/office/control", true),
+            ("/run/nflab/office", false),
             ("play", false),
             ("", false),
         ] {

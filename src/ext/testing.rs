@@ -135,21 +135,18 @@ pub(super) type Place<'a> = (Table, &'a [Hook], &'a str);
 /// Options typed behind a `-p`, at these places.
 pub(super) fn match_places(spec: &'static MatchSpec, p: P, typed: &str, places: &[Place<'_>]) {
     let made = read_match(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
-    for &(table, hooks, said) in places {
-        let found = placed_behind(&[], p, table, hooks, |scope| made.check(scope));
-        assert_eq!(
-            found.err().unwrap_or_default(),
-            said,
-            "{typed}, {p:?}, {table:?}, {hooks:?}"
-        );
-    }
+    assert_places(p, typed, places, |scope| made.check(scope));
 }
 
 /// As [`match_places`].
 pub(super) fn target_places(spec: &'static TargetSpec, p: P, typed: &str, places: &[Place<'_>]) {
     let made = read_target(spec, p, typed).unwrap_or_else(|why| panic!("{typed}: {why}"));
+    assert_places(p, typed, places, |scope| made.check(scope));
+}
+
+fn assert_places(p: P, typed: &str, places: &[Place<'_>], check: impl Fn(&Scope<'_>) -> Result<(), Refusal>) {
     for &(table, hooks, said) in places {
-        let found = placed_behind(&[], p, table, hooks, |scope| made.check(scope));
+        let found = placed_behind(&[], p, table, hooks, &check);
         assert_eq!(
             found.err().unwrap_or_default(),
             said,
