@@ -72,6 +72,32 @@ impl Match for In {
     }
 }
 
+/// A match that every packet meets, and that says something of it.
+#[derive(Debug, PartialEq)]
+struct Tells(String);
+
+impl Match for Tells {
+    fn name(&self) -> &'static str {
+        "tells"
+    }
+
+    fn evaluate(&self, _cx: &Context<'_>) -> Matched {
+        Matched::Yes
+    }
+
+    fn explain(&self, _cx: &Context<'_>) -> String {
+        String::new()
+    }
+
+    fn explain_match(&self, _cx: &Context<'_>) -> Option<String> {
+        Some(self.0.clone())
+    }
+
+    fn save(&self, _out: &mut String) {}
+
+    fn list(&self, _out: &mut String, _numeric: bool) {}
+}
+
 /// A target that does one thing.
 #[derive(Clone, Debug, PartialEq)]
 enum Does {
@@ -128,7 +154,7 @@ impl Target for Does {
     }
 }
 
-/// A rule in words: conditions (`from lan`, `yes`, `no`, `broken`, `in SET`), then what is done (nothing: counts only).
+/// A rule in words: conditions (`from lan`, `yes`, `no`, `broken`, `tells WORD`, `in SET`), then what is done (nothing: counts only).
 fn rule(words: &str) -> Arc<Rule> {
     let mut selector = Selector::any(Family::V4);
     let mut matches: Vec<Arc<dyn Match>> = Vec::new();
@@ -143,6 +169,7 @@ fn rule(words: &str) -> Arc<Rule> {
             "yes" => matches.push(Arc::new(Says(Matched::Yes))),
             "no" => matches.push(Arc::new(Says(Matched::No))),
             "broken" => matches.push(Arc::new(Says(Matched::Malformed))),
+            "tells" => matches.push(Arc::new(Tells(argument()))),
             "in" => matches.push(Arc::new(In(argument()))),
             "accept" => action = Action::Accept,
             "drop" => action = Action::Drop,
@@ -279,9 +306,15 @@ impl Observer for Way {
                 ..
             } => {
                 let mut line = format!("{chain} {number}");
-                if let Tried::Failed(failed) = tried {
-                    line.push_str(" failed: ");
-                    failed.why(rule, &mut line);
+                match tried {
+                    Tried::Failed(failed) => {
+                        line.push_str(" failed: ");
+                        failed.why(rule, &mut line);
+                    }
+                    Tried::Matched { told: Some(told), .. } => {
+                        let _ = write!(line, ": {told}");
+                    }
+                    Tried::Matched { told: None, .. } => {}
                 }
                 self.rules.push(line);
             }

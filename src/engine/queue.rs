@@ -297,7 +297,7 @@ pub(super) fn choose(to: QueueTo, packet: &Packet, worker: usize, seed: u64) -> 
             let (one, other) = (packet.source(), packet.destination());
             let mut mixed = Mixed(seed);
             (one.min(other), one.max(other), packet.protocol()).hash(&mut mixed);
-            Random::new(mixed.0).below(count)
+            Random::new(mixed.finish()).below(count)
         }
     };
     to.first + offset as u16

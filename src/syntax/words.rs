@@ -325,17 +325,33 @@ impl<'a> Input for Words<'a> {
 mod tests {
     use super::*;
 
+    fn word(text: &str, position: std::ops::Range<usize>) -> Word {
+        Word {
+            text: text.to_owned(),
+            typed: None,
+            position: position.into(),
+            quoted: false,
+            arrow: None,
+        }
+    }
+
+    #[test]
+    fn a_stretch_of_a_word_is_told_by_its_place_in_the_text() {
+        let plain = word("lan:80", 10..16);
+        assert_eq!(plain.part((4..6).into()), (14..16).into());
+        // Its letters are not where they are counted.
+        let quoted = word("lan:80", 10..18);
+        assert_eq!(quoted.part((4..6).into()), quoted.position);
+        let named = Word {
+            typed: Some("laptop".to_owned()),
+            ..plain
+        };
+        assert_eq!(named.part((4..6).into()), named.position);
+    }
+
     #[test]
     fn words_are_cut_as_they_are_counted() {
-        let all: Vec<Word> = (0..3)
-            .map(|at| Word {
-                text: format!("{at}"),
-                typed: None,
-                position: (2 * at..2 * at + 1).into(),
-                quoted: false,
-                arrow: None,
-            })
-            .collect();
+        let all: Vec<Word> = (0..3).map(|at| word(&at.to_string(), 2 * at..2 * at + 1)).collect();
         let words = Words::new(&all);
         for count in 0..=3 {
             let (behind, front) = words.take_split(count);

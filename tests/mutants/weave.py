@@ -200,7 +200,7 @@ def weave(tree, mutants, environment, say):
 
 
 # What a program that stands alone would be told too. Of borrows and of what is constant the form may be to blame.
-ALONE = {"E0277", "E0308", "E0369", "E0599", "E0600", "E0614", "E0282", "E0283", "E0425", "E0433", "E0604", "E0605", "E0606", "E0071"}
+ALONE = {"E0277", "E0308", "E0369", "E0599", "E0600", "E0614", "E0282", "E0283", "E0425", "E0433", "E0604", "E0605", "E0606", "E0071", "E0061", "E0368", "E0790"}
 
 
 def check(tree, by_number, environment):

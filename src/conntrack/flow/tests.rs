@@ -28,6 +28,24 @@ fn bits_are_set_asked_for_and_cleared() {
 }
 
 #[test]
+fn bits_have_the_numbers_that_the_kernel_gives_them() {
+    for (status, number) in [
+        (Status::EXPECTED, 0),
+        (Status::SEEN_REPLY, 1),
+        (Status::ASSURED, 2),
+        (Status::CONFIRMED, 3),
+        (Status::SRC_NAT, 4),
+        (Status::DST_NAT, 5),
+        (Status::SEQ_ADJUST, 6),
+        (Status::SRC_NAT_DONE, 7),
+        (Status::DST_NAT_DONE, 8),
+        (Status::DYING, 9),
+    ] {
+        assert_eq!(status.bits(), 1 << number, "{status:?}");
+    }
+}
+
+#[test]
 fn what_is_decided_is_read_without_the_lock_once_it_is_in_the_table() {
     let bench = Bench::new();
     let mut packet = tcp((A, 1), (B, 21), (1, 0), SYN);

@@ -59,6 +59,15 @@ const CASES: &[Case] = &[
         &["FORWARD 1 failed: Malformed"],
         "dropped at rule 1 of filter FORWARD: its transport header is cut short",
     ),
+    // What matches that were met say of what they have counted.
+    (
+        &[(
+            "FORWARD drop",
+            &["yes tells once", "tells twice yes tells thrice accept"],
+        )],
+        &["FORWARD 1: once", "FORWARD 2: twice; thrice"],
+        "Forwarded",
+    ),
     // A jump comes back behind itself, at the chain's end and at RETURN.
     (
         &[("FORWARD drop", &["jump a", "accept"]), ("a", &["no drop"])],
