@@ -238,6 +238,15 @@ mod tests {
             assert_eq!(made.address(), kept.parse::<IpAddr>().unwrap());
             assert!(made.contains(address.parse().unwrap()));
             assert!(!made.contains(other.parse().unwrap()));
+            // The same of addresses as numbers, each in its own family.
+            let number = |address: &str| match address.parse().unwrap() {
+                IpAddr::V4(address) => u128::from(address.to_bits()),
+                IpAddr::V6(address) => address.to_bits(),
+            };
+            for family in [Family::V4, Family::V6] {
+                assert_eq!(made.contains_number(family, number(address)), family == made.family());
+                assert!(!made.contains_number(family, number(other)));
+            }
         }
     }
 

@@ -92,3 +92,37 @@ Usage: echo [-n] [WORD...] [> FILE]
 Prints the words, or writes them to a file of the lab: one under /proc/sys, or a list that rules share by name
 (/proc/net/xt_recent/NAME takes +ADDRESS, -ADDRESS and /). >> FILE writes too; -n leaves the line feed out.
 ";
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::TOOLBOX;
+    use crate::lab::memory::Lab;
+
+    #[test]
+    fn lists_that_rules_share_are_written_to() {
+        let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+        let mut tool = |name: &str, words: &str| {
+            let args: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let output = lab.tool(name, &args, "", ".".as_ref());
+            (output.code, output.stderr, output.advice)
+        };
+        let fails = |said: &str, advice: &str| (1, format!("echo: {said}\n"), advice.to_owned());
+        let done = (0, String::new(), String::new());
+        let nobody = fails(
+            "/proc/net/xt_recent/x: No such file or directory",
+            "no rule in force names x\n",
+        );
+        assert_eq!(tool("echo", "-n > /proc/net/xt_recent/x"), nobody);
+        assert_eq!(tool("echo", "+10.0.0.7 > /proc/net/xt_recent/x"), nobody);
+        assert_eq!(tool("iptables", "-A INPUT -m recent --set --name x"), done);
+        assert_eq!(tool("echo", "-n > /proc/net/xt_recent/x"), done);
+        assert_eq!(tool("echo", "+10.0.0.7 > /proc/net/xt_recent/x"), done);
+        let (code, said, advice) = tool("echo", "10.0.0.7 > /proc/net/xt_recent/x");
+        assert_eq!((code, said.as_str()), (1, "echo: write error: Invalid argument\n"));
+        assert!(advice.starts_with("expected "), "{advice}");
+        assert_eq!(
+            tool("echo", "more > /proc/net/xt_recent"),
+            fails("/proc/net/xt_recent: Is a directory", "")
+        );
+    }
+}

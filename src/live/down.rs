@@ -222,3 +222,42 @@ fn known_text(known: &[String]) -> String {
         names => format!("there is: {}", names.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As long as less and less is left, a lab is coming down, however long it takes.
+    #[test]
+    fn who_waits_has_patience_anew_with_whatever_goes() {
+        let base = std::env::temp_dir().join(format!("nflab-device-down-{}", std::process::id()));
+        let place = Place::at(base.clone());
+        let lock = place.lock("x").unwrap().expect("nobody holds it");
+        let namespace = base.join("host");
+        fs::write(&namespace, "").unwrap();
+        let host = HostRecord {
+            name: "host".into(),
+            interface: "lan".into(),
+            namespace: namespace.clone(),
+            identity: None,
+        };
+        let state = State {
+            hosts: vec![host],
+            ..State::default()
+        };
+        let is_held = std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| wait_for(&place, "x", &state, Duration::from_secs(60)));
+            // One try for the lock takes 300 ms: the host goes in the first, and two more are to follow.
+            std::thread::sleep(Duration::from_millis(100));
+            fs::remove_file(&namespace).unwrap();
+            let end = Instant::now() + Duration::from_millis(900);
+            while !waiting.is_finished() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            drop(lock);
+            waiting.join().unwrap().unwrap().is_some()
+        });
+        fs::remove_dir_all(&base).unwrap();
+        assert!(is_held, "it was given up");
+    }
+}

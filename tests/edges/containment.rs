@@ -518,6 +518,12 @@ fn a_script_to_import_has_bounds() {
                 "{what} as {who:?}: {said} is not in\n{}",
                 ran.out
             );
+            // A bound that was met says all: nothing is told of how it ended then.
+            assert!(
+                !said.contains("what comes after") || !ran.out.contains("had it not ended"),
+                "{what} as {who:?}\n{}",
+                ran.out
+            );
             assert_eq!(
                 ran.out.contains("net.ipv4.ip_forward = 1 was set"),
                 what == "little",

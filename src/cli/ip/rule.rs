@@ -222,3 +222,37 @@ Usage: ip rule { add | del } SELECTOR ACTION
 SELECTOR := [ not ] [ from PREFIX ] [ to PREFIX ] [ tos TOS ] [ fwmark MARK[/MASK] ] [ iif DEVICE ] [ oif DEVICE ] [ pref NUMBER ]
 ACTION := { table TABLE | blackhole | unreachable | prohibit }
 ";
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::TOOLBOX;
+    use crate::lab::memory::Lab;
+
+    #[test]
+    fn a_rule_goes_that_is_as_all_of_the_words_say() {
+        let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+        let mut ip = |words: &str| {
+            let args: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let output = lab.tool("ip", &args, "", ".".as_ref());
+            (output.code, output.stdout)
+        };
+        let rule = "pref 100 from 10.0.0.0/8 to 192.0.2.0/24 fwmark 1 iif lan tos 0x10 table main";
+        assert_eq!(ip(&format!("rule add {rule}")).0, 0);
+        for (word, other) in [
+            ("pref 100", "pref 101"),
+            ("10.0.0.0/8", "10.0.0.0/9"),
+            ("192.0.2.0/24", "192.0.2.0/25"),
+            ("fwmark 1", "fwmark 2"),
+            ("iif lan", "iif wan"),
+            ("iif lan", "iif lan oif wan"),
+            ("tos 0x10", "tos 0x08"),
+            ("table main", "table local"),
+        ] {
+            let (code, _) = ip(&format!("rule del {}", rule.replace(word, other)));
+            assert_ne!(code, 0, "{other}");
+            assert!(ip("rule").1.contains("10.0.0.0/8"), "{other}");
+        }
+        assert_eq!(ip(&format!("rule del {rule}")).0, 0);
+        assert!(!ip("rule").1.contains("10.0.0.0/8"));
+    }
+}
