@@ -1,6 +1,6 @@
 //! A tuple names one direction of a flow: two endpoints and a protocol.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::proto;
 use crate::base::Family;
@@ -56,22 +56,33 @@ pub struct Tuple {
 
 impl Tuple {
     /// The tuple of a packet; `None` for a later fragment, a transport header cut short, and a GRE version 1 that carries no PPP.
+    #[inline]
     pub fn of(packet: &Packet) -> Option<Self> {
         if packet.fragment_offset() != 0 {
             return None;
         }
-        Self::read(
-            packet.protocol(),
-            packet.source(),
-            packet.destination(),
-            packet.transport(),
-        )
+        let protocol = packet.protocol();
+        let ids = proto::spec(protocol).key.read(packet.transport())?;
+        // Each of its parts is written once, where it stays: an `IpAddr` that is made and copied costs more than all the rest.
+        Some(match packet.family() {
+            Family::V4 => {
+                let (source, destination) = packet.addresses_as_numbers();
+                let address = |number| IpAddr::V4(Ipv4Addr::from_bits(number as u32));
+                Self::new(protocol, address(source), address(destination), ids)
+            }
+            Family::V6 => Self::new(protocol, packet.source(), packet.destination(), ids),
+        })
     }
 
     /// The tuple of headers, which an ICMP error may have cut after the first bytes of the transport header.
     pub fn read(protocol: u8, source: IpAddr, destination: IpAddr, transport: &[u8]) -> Option<Self> {
-        let (source_id, destination_id) = proto::spec(protocol).key.read(transport)?;
-        Some(Self {
+        let ids = proto::spec(protocol).key.read(transport)?;
+        Some(Self::new(protocol, source, destination, ids))
+    }
+
+    #[inline]
+    fn new(protocol: u8, source: IpAddr, destination: IpAddr, (source_id, destination_id): (u16, u16)) -> Self {
+        Self {
             source: Endpoint {
                 address: source,
                 id: source_id,
@@ -81,7 +92,7 @@ impl Tuple {
                 id: destination_id,
             },
             protocol,
-        })
+        }
     }
 
     /// The tuple of the answer; `None` for what nobody answers, as some types of ICMP.

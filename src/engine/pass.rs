@@ -93,25 +93,26 @@ impl<'a, O: Observer> Pass<'a, O> {
     pub(super) fn arrive(&mut self, interface: InterfaceId, bytes: &[u8]) -> Report {
         let buffer = self.worker.buffer(bytes);
         self.see_arrival(Some(interface), bytes);
-        let report = match sanity(buffer) {
+        let report = match sanity(&buffer) {
             // The device does not even take it: nobody counts it.
             Ok(_) if !self.config.net.interface(interface).is_up => {
                 self.stopped(Reason::Host(DropReason::LinkDown), None)
             }
-            Ok(mut packet) => {
-                packet.input = Some(interface);
+            Ok(layout) => {
                 let mut transit = Transit {
-                    packet,
+                    packet: Packet::laid_out(buffer, layout),
                     tracking: Tracking::default(),
                     delivery: Delivery::Unicast,
                     way: None,
                 };
+                transit.packet.input = Some(interface);
                 self.inward(&mut transit, None)
             }
-            Err((reason, _)) => self.stopped(Reason::Host(reason), None),
+            Err(reason) => self.stopped(Reason::Host(reason), None),
         };
         self.come_round();
-        self.see_report(report)
+        self.see_report(&report);
+        report
     }
 
     /// A packet of the router's own, from a program with a raw socket, which fills in what the program left zero (source, identification)
@@ -122,7 +123,8 @@ impl<'a, O: Observer> Pass<'a, O> {
             Err(reason) => {
                 self.see_arrival(None, bytes);
                 let report = self.stopped(Reason::Host(reason), None);
-                return self.see_report(report);
+                self.see_report(&report);
+                return report;
             }
         };
         let key = OutputKey {
@@ -134,14 +136,16 @@ impl<'a, O: Observer> Pass<'a, O> {
             Err(reason) => {
                 self.see_arrival(None, bytes);
                 let report = self.stopped(Reason::NoWay(reason), None);
-                return self.see_report(report);
+                self.see_report(&report);
+                return report;
             }
         };
         // A raw socket holds it to the interface alone, the route's own MTU comes later.
         if packet.len() > self.config.net.interface(route.interface).mtu as usize {
             self.see_arrival(None, bytes);
             let report = self.stopped(Reason::MessageTooLong, None);
-            return self.see_report(report);
+            self.see_report(&report);
+            return report;
         }
         if packet.source().is_unspecified() {
             packet.fill_source(route.source);
@@ -165,7 +169,8 @@ impl<'a, O: Observer> Pass<'a, O> {
         self.is_within_a_call = true;
         let report = self.outward(Outgoing { packet, route }, Tracking::default());
         self.come_round();
-        self.see_report(report)
+        self.see_report(&report);
+        report
     }
 
     /// Fragment queues whose time is over.
@@ -506,11 +511,10 @@ impl<'a, O: Observer> Pass<'a, O> {
         }
     }
 
-    fn see_report(&mut self, report: Report) -> Report {
+    fn see_report(&mut self, report: &Report) {
         if O::WATCHING {
-            self.observer.see(Event::Reported(&report));
+            self.observer.see(Event::Reported(report));
         }
-        report
     }
 
     /// Before anything is sent because of it, so that the story is told in order.

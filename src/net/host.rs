@@ -6,7 +6,7 @@ use super::{
     NoReset, OutputRoute, Redirect, Suppressed, Unreachable, v4,
 };
 use crate::base::{Family, Time};
-use crate::packet::Packet;
+use crate::packet::{Layout, Packet};
 
 /// What the host keeps from packet to packet, for all workers: there is no lock around it.
 #[derive(Clone, Debug)]
@@ -50,9 +50,9 @@ pub(crate) struct FragmentationNeeded {
 
 /// What is looked at before any hook sees a packet.
 #[inline]
-pub(crate) fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
-    match is_of_the_other_family(&bytes) {
-        true => Err((DropReason::NotOurFamily, bytes)),
+pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
+    match is_of_the_other_family(bytes) {
+        true => Err(DropReason::NotOurFamily),
         false => v4::sanity(bytes),
     }
 }
@@ -258,7 +258,7 @@ mod tests {
         fn what_is_let_in_is_of_the_family_that_is_there(family: Family) {
             let bytes = udp((host(family, 2), 4000), (host(family, 1), 53), b"abc").into_bytes();
             let refused = (family == Family::V6).then_some(DropReason::NotOurFamily);
-            assert_eq!(sanity(bytes.clone()).err().map(|it| it.0), refused);
+            assert_eq!(sanity(&bytes).err(), refused);
             assert_eq!(from_program(bytes).err(), refused);
         }
 

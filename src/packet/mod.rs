@@ -71,20 +71,18 @@ pub struct Packet {
 impl Packet {
     /// Takes bytes that start with the header of either family, as its first four bits say. What lies after the total length is cut off, as a
     /// link's padding is.
-    pub fn parse(mut bytes: Vec<u8>) -> Result<Self, (Malformed, Vec<u8>)> {
-        let layout = match Family::of_packet(&bytes) {
-            Some(Family::V6) => Layout::of_ipv6(&bytes),
-            Some(Family::V4) | None => Layout::of_ipv4(&bytes),
-        };
-        let layout = match layout {
-            Ok(layout) => layout,
-            Err(why) => return Err((why, bytes)),
-        };
-        if layout.total < usize::from(layout.network_header) || layout.total > bytes.len() {
-            return Err((Malformed::BadHeader, bytes));
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, (Malformed, Vec<u8>)> {
+        match Layout::of(&bytes) {
+            Ok(layout) => Ok(Self::laid_out(bytes, layout)),
+            Err(why) => Err((why, bytes)),
         }
+    }
+
+    /// The same, once it is known where the parts of these bytes are: for who wants the packet made where it stays, since it is large.
+    #[inline]
+    pub(crate) fn laid_out(mut bytes: Vec<u8>, layout: Layout) -> Self {
         bytes.truncate(layout.total);
-        Ok(Self {
+        Self {
             bytes,
             family: layout.family,
             network_header: layout.network_header,
@@ -101,7 +99,7 @@ impl Packet {
             ignores_df: false,
             options_unread: false,
             fragments: Vec::new(),
-        })
+        }
     }
 
     /// Takes the packet out and leaves a husk without bytes, of which nothing may be asked.
@@ -314,7 +312,8 @@ impl Packet {
 }
 
 /// Where a packet's parts are, by its header.
-struct Layout {
+#[derive(Debug)]
+pub(crate) struct Layout {
     family: Family,
     network_header: u16,
     protocol: u8,
@@ -324,6 +323,19 @@ struct Layout {
 }
 
 impl Layout {
+    /// Of a packet of either family.
+    #[inline]
+    pub(crate) fn of(bytes: &[u8]) -> Result<Self, Malformed> {
+        let layout = match Family::of_packet(bytes) {
+            Some(Family::V6) => Self::of_ipv6(bytes),
+            Some(Family::V4) | None => Self::of_ipv4(bytes),
+        }?;
+        if layout.total < usize::from(layout.network_header) || layout.total > bytes.len() {
+            return Err(Malformed::BadHeader);
+        }
+        Ok(layout)
+    }
+
     #[inline]
     fn of_ipv4(bytes: &[u8]) -> Result<Self, Malformed> {
         let view = Ipv4::new(bytes)?;

@@ -64,7 +64,8 @@ impl<O: Observer> Pass<'_, O> {
         let report = self.resume(held, verdict);
         self.come_round();
         self.worker.number = counted;
-        self.see_report(report)
+        self.see_report(&report);
+        report
     }
 
     fn resume(&mut self, held: Held, mut verdict: QueueVerdict) -> Report {

@@ -24,8 +24,11 @@ pub(crate) fn receive(net: &Net, now: Time, packet: &mut Packet) -> InputRoute {
     if packet.protocol() == protocol::TCP {
         packet.pull(tcp::MIN_HEADER);
     }
-    let route = net.route_input(packet);
-    net.receive_options(now, packet, route)
+    let mut route = net.route_input(packet);
+    if !packet.header().options().is_empty() {
+        route = net.receive_options(now, packet, route);
+    }
+    route
 }
 
 /// [`Net::receive_known`].
@@ -54,7 +57,10 @@ pub(crate) fn receive_known(
         Delivery::Multicast => InputRoute::Multicast,
         Delivery::Unicast | Delivery::Local => InputRoute::Local,
     };
-    net.receive_options(now, packet, route)
+    match packet.header().options().is_empty() {
+        true => route,
+        false => net.receive_options(now, packet, route),
+    }
 }
 
 /// [`Net::route_input`], by this interface.
@@ -63,6 +69,7 @@ pub(crate) fn route(net: &Net, packet: &Packet, input: InterfaceId) -> InputRout
 }
 
 impl Net {
+    /// What its options make of the route of a packet that has some.
     fn receive_options(&self, now: Time, packet: &mut Packet, route: InputRoute) -> InputRoute {
         let Some(input) = packet.input else { return route };
         let delivery = match &route {
@@ -75,9 +82,6 @@ impl Net {
             | InputRoute::Drop(DropReason::NotForwarding | DropReason::Blackhole) => Delivery::Unicast,
             InputRoute::Drop(_) => return route,
         };
-        if packet.header().options().is_empty() {
-            return route;
-        }
         let own = match self.answering_address(packet, delivery) {
             Some(IpAddr::V4(own)) => own,
             _ => Ipv4Addr::UNSPECIFIED,
@@ -181,8 +185,37 @@ impl Net {
             mark: packet.mark,
             tos: packet.tos(),
         };
-        asked.route().unwrap_or_else(InputRoute::Drop)
+        match asked.decide() {
+            Ok(Decided::Forward {
+                route,
+                output,
+                neighbour,
+            }) => InputRoute::Forward(asked.forwarding(route, output, neighbour)),
+            Ok(Decided::Local) => InputRoute::Local,
+            Ok(Decided::Broadcast) => InputRoute::Broadcast,
+            Ok(Decided::Multicast) => InputRoute::Multicast,
+            Ok(Decided::Unreachable(reason, unreachable)) => InputRoute::Error {
+                reason,
+                complaint: Complaint::Unreachable(unreachable),
+                delivery: Delivery::Unicast,
+            },
+            Err(reason) => InputRoute::Drop(reason),
+        }
     }
+}
+
+/// What was decided, before it is written out where it stays: an [`InputRoute`] is large.
+enum Decided<'a> {
+    Local,
+    Broadcast,
+    Multicast,
+    Forward {
+        route: &'a Route,
+        output: InterfaceId,
+        /// Its source is a direct neighbour.
+        neighbour: bool,
+    },
+    Unreachable(DropReason, Unreachable),
 }
 
 struct Asked<'a> {
@@ -194,9 +227,9 @@ struct Asked<'a> {
     tos: u8,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
     #[inline]
-    fn route(&self) -> Result<InputRoute, DropReason> {
+    fn decide(&self) -> Result<Decided<'a>, DropReason> {
         if self.destination.is_multicast() {
             return self.multicast();
         }
@@ -227,10 +260,17 @@ impl Asked<'_> {
             // Where nothing is forwarded, no one is told that there is no way.
             Err(_) if !forwarding => return Err(DropReason::NotForwarding),
             Err(RouteError::Blackhole | RouteError::BadSource) => return Err(DropReason::Blackhole),
-            Err(RouteError::NetworkUnreachable) => return Ok(unreachable(DropReason::NoRoute, Unreachable::Network)),
-            Err(RouteError::HostUnreachable) => return Ok(unreachable(DropReason::Unreachable, Unreachable::Host)),
+            Err(RouteError::NetworkUnreachable) => {
+                return Ok(Decided::Unreachable(DropReason::NoRoute, Unreachable::Network));
+            }
+            Err(RouteError::HostUnreachable) => {
+                return Ok(Decided::Unreachable(DropReason::Unreachable, Unreachable::Host));
+            }
             Err(RouteError::Prohibited) => {
-                return Ok(unreachable(DropReason::Prohibited, Unreachable::AdminProhibited));
+                return Ok(Decided::Unreachable(
+                    DropReason::Prohibited,
+                    Unreachable::AdminProhibited,
+                ));
             }
         };
         match route.kind {
@@ -238,7 +278,7 @@ impl Asked<'_> {
             RouteKind::Broadcast => self.broadcast(),
             RouteKind::Local => {
                 self.check_source(None)?;
-                Ok(InputRoute::Local)
+                Ok(Decided::Local)
             }
             _ if !forwarding => Err(DropReason::NotForwarding),
             RouteKind::Unicast => self.forward(route),
@@ -246,15 +286,24 @@ impl Asked<'_> {
         }
     }
 
-    fn forward(&self, route: &Route) -> Result<InputRoute, DropReason> {
+    fn forward(&self, route: &'a Route) -> Result<Decided<'a>, DropReason> {
         let output = route.interface.ok_or(DropReason::NoRoute)?;
         let neighbour = self.check_source(Some(output))?;
+        Ok(Decided::Forward {
+            route,
+            output,
+            neighbour,
+        })
+    }
+
+    #[inline]
+    fn forwarding(&self, route: &Route, output: InterfaceId, neighbour: bool) -> Forwarding {
         let interface = self.net.interface(output);
         let redirect = neighbour
             && output == self.input.id
             && (self.on(ConfKnob::SharedMedia) || self.on_link(route.via))
             && self.on(ConfKnob::SendRedirects);
-        Ok(InputRoute::Forward(Forwarding {
+        Forwarding {
             output,
             gateway: route.gateway(),
             mtu: route.mtu.unwrap_or(interface.mtu),
@@ -265,18 +314,18 @@ impl Asked<'_> {
             recorded_at: None,
             stamped_at: None,
             options_changed: false,
-        }))
+        }
     }
 
-    fn broadcast(&self) -> Result<InputRoute, DropReason> {
+    fn broadcast(&self) -> Result<Decided<'a>, DropReason> {
         // A host that does not know its address yet sends from 0.0.0.0.
         if !self.source.is_unspecified() {
             self.check_source(None)?;
         }
-        Ok(InputRoute::Broadcast)
+        Ok(Decided::Broadcast)
     }
 
-    fn multicast(&self) -> Result<InputRoute, DropReason> {
+    fn multicast(&self) -> Result<Decided<'a>, DropReason> {
         if !self.net.has_joined(self.destination) {
             return Err(DropReason::MulticastNotJoined);
         }
@@ -290,7 +339,7 @@ impl Asked<'_> {
         if !self.source.is_unspecified() {
             self.check_source(None)?;
         }
-        Ok(InputRoute::Multicast)
+        Ok(Decided::Multicast)
     }
 
     /// Whether the source may come from there (`accept_local`, `rp_filter`). True when the source is a direct neighbour on the input interface.
@@ -374,14 +423,6 @@ impl Asked<'_> {
             output,
             scope: Scope::Universe,
         }
-    }
-}
-
-fn unreachable(reason: DropReason, why: Unreachable) -> InputRoute {
-    InputRoute::Error {
-        reason,
-        complaint: Complaint::Unreachable(why),
-        delivery: Delivery::Unicast,
     }
 }
 

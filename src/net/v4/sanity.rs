@@ -1,15 +1,14 @@
 //! What is looked at before any hook sees a packet.
 
 use crate::net::DropReason;
-use crate::packet::Packet;
+use crate::packet::{Layout, Packet};
 use crate::wire::ipv4::{Ipv4, MIN_HEADER};
 
 /// The checks of the receive path, in the kernel's order. A packet that fails never reaches a table, and no counter of a rule moves.
-pub(crate) fn sanity(bytes: Vec<u8>) -> Result<Packet, (DropReason, Vec<u8>)> {
-    match check(&bytes) {
-        Err(reason) => Err((reason, bytes)),
-        Ok(()) => Packet::parse(bytes).map_err(|(_, bytes)| (DropReason::BadHeaderLength, bytes)),
-    }
+#[inline]
+pub(crate) fn sanity(bytes: &[u8]) -> Result<Layout, DropReason> {
+    check(bytes)?;
+    Layout::of(bytes).map_err(|_| DropReason::BadHeaderLength)
 }
 
 /// A packet as a program hands it to a raw socket: the total length is the host's to say, and nobody has read the options.
@@ -99,7 +98,7 @@ mod tests {
             ("padding", with(&|it| it.extend([9; 4]), false), None),
             ("reserved bit", with(&|it| put16(it, 6, 0x8000), true), None),
         ] {
-            let found = net::sanity(bytes).err().map(|(reason, _)| reason.kernel_word());
+            let found = net::sanity(&bytes).err().map(DropReason::kernel_word);
             assert_eq!(found, expected, "{what}");
         }
     }
