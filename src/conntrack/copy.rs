@@ -14,10 +14,10 @@ impl Table {
         let mut copier = Copier::default();
         for flow in self.flows(now) {
             let copied = copier.flow(&flow);
-            let state = copied.lock();
+            let mut state = copied.lock();
             if state.status.has(Status::CONFIRMED) && !state.status.has(Status::DYING) {
                 // Another flow in the way can't be: the tuples were unique where they come from.
-                let _ = copy.insert(&copied, &state);
+                let _ = copy.insert(&copied, &mut state);
             }
         }
         self.copy_orphaned(&copy, |token| copier.token(token));

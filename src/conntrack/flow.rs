@@ -127,8 +127,9 @@ impl Flow {
 /// What changes in a flow.
 #[derive(Debug)]
 pub struct FlowState {
-    /// What an answer looks like when it comes: the other way round, with what NAT put in the place of the original's ends.
-    pub reply: Tuple,
+    pub(super) reply: Tuple,
+    /// Of the reply under the key of its table, once somebody has asked: a new flow asks up to three times, and is asked again when it goes.
+    pub(super) reply_hash: Option<u64>,
     /// Whether it was answered, is assured, is under NAT.
     pub status: Status,
     /// Meaningless until the flow is confirmed; the flow is dead from this instant on.
@@ -283,10 +284,22 @@ impl Status {
 }
 
 impl FlowState {
+    /// What an answer looks like when it comes: the other way round, with what NAT put in the place of the original's ends.
+    pub fn reply(&self) -> &Tuple {
+        &self.reply
+    }
+
+    /// What NAT made of it, and its hash under the table's key where that is known. To be called before the flow is in the table.
+    pub(crate) fn set_reply(&mut self, reply: Tuple, hash: Option<u64>) {
+        self.reply = reply;
+        self.reply_hash = hash;
+    }
+
     /// The same without what its helper remembers, and without a place among those that remember its master.
     pub(super) fn plain(&self) -> Self {
         Self {
             reply: self.reply,
+            reply_hash: self.reply_hash,
             status: self.status,
             deadline: self.deadline,
             timeout: self.timeout,

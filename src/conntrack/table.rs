@@ -144,7 +144,11 @@ impl Table {
 
     /// The flow that a packet with this tuple belongs to, and which way the packet goes in it. A flow whose time is over is removed.
     pub fn lookup(&self, now: Time, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
-        let (flow, direction) = self.find(self.hash(tuple), tuple)?;
+        self.lookup_hashed(now, tuple, self.hash(tuple))
+    }
+
+    fn lookup_hashed(&self, now: Time, tuple: &Tuple, hash: u64) -> Option<(Arc<Flow>, Direction)> {
+        let (flow, direction) = self.find(hash, tuple)?;
         let state = flow.lock();
         if state.is_expired(now) {
             drop(state);
@@ -165,8 +169,8 @@ impl Table {
 
     /// Whether a flow other than this one holds the tuple. One that was opened by the same tuple is the same, seen before it got out: which of
     /// them stays is found out when the second is to be confirmed.
-    pub(crate) fn is_taken(&self, now: Time, tuple: &Tuple, by_other_than: &Arc<Flow>) -> bool {
-        self.lookup(now, tuple)
+    pub(crate) fn is_taken(&self, now: Time, tuple: &Tuple, hash: u64, by_other_than: &Arc<Flow>) -> bool {
+        self.lookup_hashed(now, tuple, hash)
             .is_some_and(|(flow, _)| !Arc::ptr_eq(&flow, by_other_than) && flow.original() != by_other_than.original())
     }
 
@@ -205,7 +209,7 @@ impl Table {
 
     /// Takes a flow out, with its expectations. A flow that is not in the table yet will not get there. False when it was dead already.
     pub fn delete(&self, flow: &Arc<Flow>) -> bool {
-        let (status, reply, has_expected, remembered_by, last_words) = {
+        let (status, reply_hash, has_expected, remembered_by, last_words) = {
             let mut state = flow.lock();
             if state.status.has(Status::DYING) {
                 return false;
@@ -215,14 +219,16 @@ impl Table {
             // Whoever still looks at the flow (an observer, a packet) is not one that remembers its master.
             state.holds = None;
             let remembered_by = state.held_by.take().map(|token| Arc::downgrade(&token));
-            (state.status, state.reply, state.has_expected, remembered_by, last_words)
+            let is_in_table = state.status.has(Status::CONFIRMED);
+            let reply_hash = if is_in_table { self.hash_of_reply(&mut state) } else { 0 };
+            (state.status, reply_hash, state.has_expected, remembered_by, last_words)
         };
         if let Some(last_words) = last_words {
             self.events.publish(EventKind::Destroy, flow, last_words, None);
         }
         let is_remembered = |it: &Weak<()>| it.strong_count() > 0;
         if status.has(Status::CONFIRMED) {
-            let hashes = [flow.hash, self.hash(&reply)];
+            let hashes = [flow.hash, reply_hash];
             let mut shards = self.shards_of(hashes);
             for (hash, direction) in hashes.into_iter().zip([Direction::Original, Direction::Reply]) {
                 let mine = |it: &Entry| Arc::ptr_eq(&it.flow, flow) && it.direction == direction;
@@ -414,8 +420,8 @@ impl Table {
     }
 
     /// Enters both tuples, or says which flow holds one of them. From then on the flow is settled.
-    pub(super) fn insert(&self, flow: &Arc<Flow>, state: &FlowState) -> Result<(), Arc<Flow>> {
-        let hashes = [flow.hash, self.hash(&state.reply)];
+    pub(super) fn insert(&self, flow: &Arc<Flow>, state: &mut FlowState) -> Result<(), Arc<Flow>> {
+        let hashes = [flow.hash, self.hash_of_reply(state)];
         let mut shards = self.shards_of(hashes);
         for (hash, tuple) in hashes.into_iter().zip([flow.original(), &state.reply]) {
             if let Some(holder) = shards.of(hash).find(hash, |it| it.is_of(hash, tuple)) {
@@ -538,8 +544,9 @@ impl Table {
         &self.sources[self.shard_number(hash)]
     }
 
+    /// Under the table's own key.
     #[inline]
-    pub(super) fn hash(&self, tuple: &Tuple) -> u64 {
+    pub(crate) fn hash(&self, tuple: &Tuple) -> u64 {
         let numbers = [tuple.source.id.to_be_bytes(), tuple.destination.id.to_be_bytes()];
         match (tuple.source.address, tuple.destination.address) {
             // Nearly all, and of a length that is known beforehand.
@@ -562,12 +569,26 @@ impl Table {
         }
     }
 
+    /// Of its reply, which is kept there.
+    #[inline]
+    pub(crate) fn hash_of_reply(&self, state: &mut FlowState) -> u64 {
+        *state.reply_hash.get_or_insert_with(|| self.hash(&state.reply))
+    }
+
     fn hash_source(&self, tuple: &Tuple) -> u64 {
-        let mut bytes = KeyBytes::default();
-        bytes.address(tuple.source.address);
-        bytes.push(&tuple.source.id.to_be_bytes());
-        bytes.push(&[tuple.protocol]);
-        self.finish(&bytes.bytes[..bytes.used])
+        let [high, low] = tuple.source.id.to_be_bytes();
+        match tuple.source.address {
+            IpAddr::V4(source) => {
+                let [a, b, c, d] = source.octets();
+                self.finish(&[a, b, c, d, high, low, tuple.protocol])
+            }
+            source @ IpAddr::V6(_) => {
+                let mut bytes = KeyBytes::default();
+                bytes.address(source);
+                bytes.push(&[high, low, tuple.protocol]);
+                self.finish(&bytes.bytes[..bytes.used])
+            }
+        }
     }
 
     #[inline]

@@ -24,19 +24,11 @@ impl Table {
             return Tracked::Accept(Reason::AlreadyTracked);
         }
         let mut checksum = ChecksumCheck::of(cx, packet);
-        let examined = self.examine(cx, packet, tracking, &mut checksum);
+        let tracked = self.examine(cx, packet, tracking, &mut checksum);
         if checksum.found_right() {
             packet.checksum = ChecksumState::Verified;
         }
-        match examined {
-            Ok(reason) => Tracked::Accept(reason),
-            Err(Refused::Invalid(reason)) => {
-                tracking.state = Some(CtState::Invalid);
-                tracking.direction = Direction::Original;
-                Tracked::Accept(Reason::Invalid(reason))
-            }
-            Err(Refused::Drop(reason)) => Tracked::Drop(reason),
-        }
+        tracked
     }
 
     /// `checksum` knows afterwards whether the packet's was verified.
@@ -46,27 +38,24 @@ impl Table {
         packet: &Packet,
         tracking: &mut Tracking,
         checksum: &mut ChecksumCheck,
-    ) -> Result<Reason, Refused> {
+    ) -> Tracked {
         if packet.fragment_offset() != 0 {
-            return Err(Refused::Invalid(InvalidReason::Fragment));
+            return refuse(tracking, Refused::Invalid(InvalidReason::Fragment));
         }
         let seen = proto::check(packet, checksum);
-        if proto::spec(packet.protocol()).checked_first
-            && let Some(quoted) = seen.as_ref().map_err(refused)?.quoted()
-        {
-            let (flow, direction) = self.flow_of_error(cx, packet, quoted).map_err(Refused::Invalid)?;
-            *tracking = Tracking {
-                flow: Some(flow),
-                state: Some(CtState::Related),
-                direction,
-                template: tracking.template.take(),
-                since: None,
-            };
-            return Ok(Reason::ErrorOf);
+        if proto::spec(packet.protocol()).checked_first {
+            match &seen {
+                Err(why) => return refuse(tracking, refused(why)),
+                Ok(seen) => {
+                    if let Some(quoted) = seen.quoted() {
+                        return self.relate(cx, packet, tracking, quoted);
+                    }
+                }
+            }
         }
         let Some(tuple) = Tuple::of(packet) else {
             let why = seen.err().unwrap_or_else(|| proto::names_no_flow(packet));
-            return Err(refused(&why));
+            return refuse(tracking, refused(&why));
         };
         let hash = self.hash(&tuple);
         // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
@@ -81,32 +70,33 @@ impl Table {
                 self.delete(&flow);
                 return self.begin(cx, packet, tracking, (&tuple, hash), &seen);
             }
-            let seen = seen.as_ref().map_err(refused)?;
+            let seen = match &seen {
+                Ok(seen) => seen,
+                Err(why) => return refuse(tracking, refused(why)),
+            };
             let direction = state.direction_of(&tuple, direction);
             let ct_state = state_of(&state, direction);
-            let reason = match state.packet(cx, direction, seen) {
-                Verdict::Accept { .. } => {
-                    count(&mut state, direction, packet);
-                    Reason::KnownFlow
-                }
-                Verdict::Ignore(reason) => Reason::Ignored(reason),
+            let (mut ignored, mut ends) = (None, false);
+            match state.packet(cx, direction, seen) {
+                Verdict::Accept { .. } => count(&mut state, direction, packet),
+                Verdict::Ignore(reason) => ignored = Some(reason),
                 Verdict::Destroy => {
+                    ends = true;
                     count(&mut state, direction, packet);
                     if let Some(last_words) = self.events.last_words(&state) {
                         self.events.publish(EventKind::Destroy, &flow, last_words, Some(cx.now));
                     }
                     state.told = None;
-                    Reason::EndsFlow
                 }
                 Verdict::Invalid(why) | Verdict::InvalidAtTheEnd { reason: why, .. } => {
-                    return Err(Refused::Invalid(InvalidReason::Protocol(why)));
+                    return refuse(tracking, Refused::Invalid(InvalidReason::Protocol(why)));
                 }
                 Verdict::Again => {
                     drop(state);
                     self.delete(&flow);
                     continue;
                 }
-            };
+            }
             if direction == Direction::Reply {
                 if !state.status.has(Status::SEEN_REPLY) {
                     state.answered_by = cx.packet;
@@ -119,15 +109,35 @@ impl Table {
             };
             tracking.since = NonZeroU64::new(since).filter(|it| it.get() != cx.packet);
             drop(state);
-            if let Reason::EndsFlow = reason {
+            if ends {
                 self.delete(&flow);
             }
             tracking.flow = Some(flow);
             tracking.state = Some(ct_state);
             tracking.direction = direction;
-            return Ok(reason);
+            return Tracked::Accept(match ignored {
+                Some(reason) => Reason::Ignored(reason),
+                None if ends => Reason::EndsFlow,
+                None => Reason::KnownFlow,
+            });
         }
-        Err(Refused::Drop(DropReason::FlowDied))
+        Tracked::Drop(DropReason::FlowDied)
+    }
+
+    /// The packet is an ICMP error that quotes another.
+    fn relate(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking, quoted: &[u8]) -> Tracked {
+        let (flow, direction) = match self.flow_of_error(cx, packet, quoted) {
+            Ok(found) => found,
+            Err(why) => return refuse(tracking, Refused::Invalid(why)),
+        };
+        *tracking = Tracking {
+            flow: Some(flow),
+            state: Some(CtState::Related),
+            direction,
+            template: tracking.template.take(),
+            since: None,
+        };
+        Tracked::Accept(Reason::ErrorOf)
     }
 
     /// The packet is the first of a flow.
@@ -138,13 +148,16 @@ impl Table {
         tracking: &mut Tracking,
         (tuple, hash): (&Tuple, u64),
         seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
-    ) -> Result<Reason, Refused> {
+    ) -> Tracked {
         let Opened {
             reply,
             expectation,
             protocol,
             timeout,
-        } = self.open(cx, packet, (tuple, hash), seen)?;
+        } = match self.open(cx, packet, (tuple, hash), seen) {
+            Ok(opened) => opened,
+            Err(why) => return refuse(tracking, why),
+        };
         let mut status = Status::default();
         let (mut mark, mut holds, mut master) = (0, None, None);
         let helper = match &expectation {
@@ -164,6 +177,7 @@ impl Table {
             (*tuple, hash),
             FlowState {
                 reply,
+                reply_hash: None,
                 status,
                 deadline: cx.now,
                 timeout,
@@ -186,12 +200,16 @@ impl Table {
         ));
         tracking.flow = Some(flow);
         tracking.direction = Direction::Original;
-        let (state, reason) = match expectation {
-            Some(expectation) => (CtState::Related, Reason::Expected(expectation)),
-            None => (CtState::New, Reason::NewFlow),
-        };
-        tracking.state = Some(state);
-        Ok(reason)
+        match expectation {
+            Some(expectation) => {
+                tracking.state = Some(CtState::Related);
+                Tracked::Accept(Reason::Expected(expectation))
+            }
+            None => {
+                tracking.state = Some(CtState::New);
+                Tracked::Accept(Reason::NewFlow)
+            }
+        }
     }
 
     /// The flow whose packet an ICMP error quotes, and the direction of the error.
@@ -331,7 +349,7 @@ impl Table {
             if let Some(started) = &mut state.started {
                 *started = cx.now;
             }
-            let Err(holder) = self.insert(flow, &state) else {
+            let Err(holder) = self.insert(flow, &mut state) else {
                 return Ok(Entered::New);
             };
             state.status.clear(Status::CONFIRMED);
@@ -391,6 +409,19 @@ const REOPENINGS: usize = 3;
 enum Refused {
     Invalid(InvalidReason),
     Drop(DropReason),
+}
+
+/// A packet that tracking takes for no flow goes on as INVALID, or ends here.
+#[cold]
+fn refuse(tracking: &mut Tracking, why: Refused) -> Tracked {
+    match why {
+        Refused::Invalid(reason) => {
+            tracking.state = Some(CtState::Invalid);
+            tracking.direction = Direction::Original;
+            Tracked::Accept(Reason::Invalid(reason))
+        }
+        Refused::Drop(reason) => Tracked::Drop(reason),
+    }
 }
 
 fn refused(fault: &Fault<proto::InvalidReason>) -> Refused {

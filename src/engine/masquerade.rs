@@ -35,7 +35,7 @@ pub(super) fn forget_lost(flows: &Table, before: &Net, after: &Net) {
     }
     flows.delete_where(|_, state| {
         state.nat.masquerade_interface.is_some_and(|interface| {
-            down.contains(&interface) || lost.contains(&(interface, state.reply.destination.address))
+            down.contains(&interface) || lost.contains(&(interface, state.reply().destination.address))
         })
     });
 }

@@ -27,13 +27,13 @@ pub(crate) fn track(
 /// What the SNAT and DNAT targets call on a flow that has no mapping of this kind yet. A flow that has one, or is in the table already, stays as
 /// it is. Where nothing is free the flow keeps a taken tuple, and is refused when it is to be confirmed, as in the kernel.
 pub(crate) fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, range: &NatRange, manip: Manip) {
-    let (status, reply) = {
-        let state = flow.lock();
-        (state.status, state.reply)
+    let (reply, hash) = {
+        let mut state = flow.lock();
+        if state.status.has_any(done_bit(manip).or(Status::CONFIRMED)) {
+            return;
+        }
+        (*state.reply(), table.hash_of_reply(&mut state))
     };
-    if status.has_any(done_bit(manip).or(Status::CONFIRMED)) {
-        return;
-    }
     // Never without one: the reply is an answer itself.
     let Some(current) = reply.inverse() else { return };
     let mut choice = Choice {
@@ -42,13 +42,15 @@ pub(crate) fn setup(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, ra
         flow,
         range,
         manip,
+        looked_up: (reply, hash),
     };
     let chosen = choice.choose(current);
+    let (looked_up, hash) = choice.looked_up;
     let mut state = flow.lock();
     if chosen != current
         && let Some(reply) = chosen.inverse()
     {
-        state.reply = reply;
+        state.set_reply(reply, (reply == looked_up).then_some(hash));
         state.status.set(match manip {
             Manip::Source => Status::SRC_NAT,
             Manip::Destination => Status::DST_NAT,
@@ -104,6 +106,8 @@ struct Choice<'a, 'b> {
     flow: &'a Arc<Flow>,
     range: &'a NatRange,
     manip: Manip,
+    /// The reply that was last looked for in the table, and its hash.
+    looked_up: (Tuple, u64),
 }
 
 impl Choice<'_, '_> {
@@ -141,7 +145,7 @@ impl Choice<'_, '_> {
 
     /// Seen: a source endpoint that was mapped for one destination gets the same mapping for another, the newest that fits the range; if that
     /// is taken there, none. One that is within the range itself does not: where it is taken, a port is drawn anew.
-    fn mapping_of_the_same_source(&self, current: &Tuple) -> Option<Tuple> {
+    fn mapping_of_the_same_source(&mut self, current: &Tuple) -> Option<Tuple> {
         let mapped = |reply: &Tuple| {
             let source = reply.inverse()?.source;
             Some(Tuple { source, ..*current })
@@ -160,7 +164,7 @@ impl Choice<'_, '_> {
         tuple.end_mut(self.manip.end()).address = address;
     }
 
-    fn may_keep_port(&self, tuple: &Tuple) -> bool {
+    fn may_keep_port(&mut self, tuple: &Tuple) -> bool {
         match self.range.ports {
             None => self.is_free(tuple),
             Some(_) if self.range.port_base.is_some() => false,
@@ -222,10 +226,13 @@ impl Choice<'_, '_> {
         }
     }
 
-    fn is_free(&self, tuple: &Tuple) -> bool {
-        tuple
-            .inverse()
-            .is_some_and(|reply| !self.table.is_taken(self.cx.now, &reply, self.flow))
+    fn is_free(&mut self, tuple: &Tuple) -> bool {
+        let Some(reply) = tuple.inverse() else { return false };
+        if self.looked_up.0 != reply {
+            self.looked_up = (reply, self.table.hash(&reply));
+        }
+        let (reply, hash) = &self.looked_up;
+        !self.table.is_taken(self.cx.now, reply, *hash, self.flow)
     }
 
     /// Whether who holds the tuple is a mapped TCP connection that is over, and the new one begins with later sequence numbers, so that nobody

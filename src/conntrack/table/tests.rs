@@ -84,7 +84,7 @@ fn a_hash_alone_finds_nothing() {
     let (_, mut tracking) = bench.track(&mut udp((A, 2), (B, 53)));
     let state = tracking.flow.take().unwrap().lock().plain();
     let same_hash = Arc::new(Flow::new(9, (other, flow.hash), state));
-    assert!(bench.table.insert(&same_hash, &same_hash.lock()).is_ok());
+    assert!(bench.table.insert(&same_hash, &mut same_hash.lock()).is_ok());
     let (found, _) = bench.table.find(flow.hash, &other).unwrap();
     assert!(Arc::ptr_eq(&found, &same_hash));
 }

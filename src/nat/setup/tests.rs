@@ -27,8 +27,10 @@ fn take(bench: &Bench, from: u16, outside: u16) -> Arc<Flow> {
     let (_, mut tracking) = bench.track(&mut packet);
     let flow = Arc::clone(tracking.flow.as_ref().unwrap());
     {
-        let end = &mut flow.lock().reply.destination;
-        (end.address, end.id) = (address(OUTSIDE), outside);
+        let mut state = flow.lock();
+        let mut reply = *state.reply();
+        (reply.destination.address, reply.destination.id) = (address(OUTSIDE), outside);
+        state.set_reply(reply, None);
     }
     bench.table.confirm(&bench.context(), &packet, &mut tracking).unwrap();
     flow
@@ -52,7 +54,13 @@ fn choice<T>(
         flow,
         range,
         manip,
+        looked_up: reply_of(bench, flow),
     })
+}
+
+fn reply_of(bench: &Bench, flow: &Flow) -> (Tuple, u64) {
+    let mut state = flow.lock();
+    (*state.reply(), bench.table.hash_of_reply(&mut state))
 }
 
 fn mapped(flow: &Flow, port: u16) -> Tuple {
@@ -147,6 +155,7 @@ fn ports_are_tried_in_rounds() {
             flow: &flow,
             range,
             manip,
+            looked_up: reply_of(&bench, &flow),
         };
         choice.choose_port(&mut chosen);
         let next = random.next_u64();
@@ -217,7 +226,9 @@ fn a_mapped_connection_that_is_over_gives_way() {
         let holder = Arc::clone(tracking.flow.as_ref().unwrap());
         {
             let mut holder = holder.lock();
-            (holder.reply.destination.address, holder.reply.destination.id) = (address(OUTSIDE), 3000);
+            let mut reply = *holder.reply();
+            (reply.destination.address, reply.destination.id) = (address(OUTSIDE), 3000);
+            holder.set_reply(reply, None);
             if is_mapped {
                 holder.status.set(Status::SRC_NAT);
             }
@@ -310,6 +321,6 @@ fn an_expected_flow_follows_its_master() {
         random: &mut random,
     };
     track(&bench.table, &bench.context(), &mut cx, &mut packet, &mut tracking);
-    let reply = tracking.flow.unwrap().lock().reply;
+    let reply = *tracking.flow.unwrap().lock().reply();
     assert_eq!((reply.source, reply.destination), (end(A, 2000), end(B, 20)));
 }

@@ -20,7 +20,7 @@ pub(super) fn view(cx: &Context<'_>) -> (CtState, Option<FlowView>) {
         let locked = flow.lock();
         FlowView {
             original: *flow.original(),
-            reply: locked.reply,
+            reply: *locked.reply(),
             status: locked.status,
             expires: if locked.status.has(Status::CONFIRMED) {
                 locked.deadline.since(cx.now).as_secs()
