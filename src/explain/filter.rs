@@ -426,7 +426,28 @@ mod tests {
             assert!(error.problems.iter().all(|it| !it.remedy.is_empty()), "{text}");
             assert!(error.to_string().contains("--> filter:1:"), "{error}");
         }
-        assert!(Filter::parse(&"(".repeat(100_000)).is_err());
-        assert!(Filter::parse(&"not ".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn no_depth_exhausts_the_stack() {
+        let nested = |depth: usize| format!("{}tcp{}", "(".repeat(depth), ")".repeat(depth));
+        let negated = |depth: usize| format!("{}tcp", "not ".repeat(depth));
+        let ask = move || {
+            for text in [nested(29), negated(29)] {
+                let filter = Filter::parse(&text).unwrap();
+                let is_negated = text.starts_with("not");
+                assert_eq!(filter.may_fit(b"no packet", None), is_negated, "{text}");
+            }
+            for text in [nested(30), negated(30), "(".repeat(100_000), "not ".repeat(100_000)] {
+                let error = Filter::parse(&text).unwrap_err().to_string();
+                assert!(
+                    error.contains("expected a filter that is no more than 30 deep"),
+                    "{error}"
+                );
+            }
+        };
+        // Half of what a thread has.
+        let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(ask);
+        thread.unwrap().join().unwrap();
     }
 }

@@ -91,7 +91,11 @@ fn factor<'a>(names: &Names<'_>, depth: usize, words: Words<'a>) -> Read<'a, Nod
     if let Some(word) = words.peek()
         && depth > DEEPEST
     {
-        let problem = wrong(word, "expected a filter less deep", "write it with fewer parentheses");
+        let problem = wrong(
+            word,
+            &format!("expected a filter that is no more than {DEEPEST} deep"),
+            "write it with fewer parentheses, and without `not not`",
+        );
         return Err(Err::Failure(problem));
     }
     let negated = preceded(either(["not", "!"]), cut(|words| factor(names, depth + 1, words)));
@@ -344,7 +348,8 @@ fn near(word: &str) -> Option<&'static str> {
     })
 }
 
-const DEEPEST: usize = 100;
+/// A thread's stack holds so many of either also where nothing is optimised and others stand on it.
+const DEEPEST: usize = 30;
 const STATES: &str = "NEW, ESTABLISHED, RELATED, INVALID, UNTRACKED, none";
 const VERDICTS: [&str; 5] = ["ACCEPT", "DROP", "REJECT", "STOLEN", "QUEUE"];
 const VERDICTS_TEXT: &str = "ACCEPT, DROP, REJECT, STOLEN, QUEUE";

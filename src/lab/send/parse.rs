@@ -18,11 +18,16 @@ use crate::wire::tcp::flags;
 
 /// Reads a packet; stops before a closing parenthesis, or at the end of the line.
 pub fn packet(rest: &mut Words<'_>) -> Result<Draft, Problem> {
+    packet_within(0, rest)
+}
+
+/// One that so many others quote.
+fn packet_within(depth: usize, rest: &mut Words<'_>) -> Result<Draft, Problem> {
     let word = rest.read(words::word("a packet: tcp, udp, icmp, ip or hex"))?;
     match word.text.as_str() {
         "tcp" => tcp(rest),
         "udp" => udp(rest),
-        "icmp" => icmp(rest),
+        "icmp" => icmp(depth, rest),
         "ip" => ip(rest),
         "hex" => {
             let first = rest.read(words::word("bytes in hexadecimal digits"))?;
@@ -165,7 +170,7 @@ fn ip(rest: &mut Words<'_>) -> Result<Draft, Problem> {
     Ok(Draft::Ip(Box::new(draft)))
 }
 
-fn icmp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
+fn icmp(depth: usize, rest: &mut Words<'_>) -> Result<Draft, Problem> {
     let (source, destination) = ends(rest)?;
     let mut message = icmp_kind(rest)?;
     let mut draft = IpDraft::new(source, destination, Transport::Other(protocol::ICMP));
@@ -182,7 +187,7 @@ fn icmp(rest: &mut Words<'_>) -> Result<Draft, Problem> {
             "mtu" => message.rest = rest.read(words::number("an MTU", 0..=65_535))? as u32,
             "gateway" => message.rest = rest.read(words::one("an IPv4 address", atom::address))?.to_bits(),
             "pointer" => message.rest = (rest.read(words::number("an octet's position", 0..=255))? as u32) << 24,
-            "quoting" => message.quote = Some(quote(rest)?),
+            "quoting" => message.quote = Some(quote(depth, rest)?),
             _ => draft.option(word, rest, ICMP_OPTIONS)?,
         }
     }
@@ -238,12 +243,18 @@ fn icmp_kind(rest: &mut Words<'_>) -> Result<IcmpDraft, Problem> {
     Ok(message)
 }
 
-fn quote(rest: &mut Words<'_>) -> Result<Quote, Problem> {
+fn quote(depth: usize, rest: &mut Words<'_>) -> Result<Quote, Problem> {
     let word = rest.read(words::word("`last` or `(PACKET)`"))?;
     match word.text.as_str() {
         "last" => Ok(Quote::Last),
+        "(" if depth == DEEPEST => Err(Problem::new(
+            word.position,
+            format!("{DEEPEST} packets quote one another here already"),
+            "what an error quotes ends after 548 bytes, and of a further one there would be nothing",
+            "end with `quoting last`, or with `data` and the bytes that shall stand there",
+        )),
         "(" => {
-            let quoted = packet(rest)?;
+            let quoted = packet_within(depth + 1, rest)?;
             rest.read(words::expect(")"))?;
             Ok(Quote::Packet(quoted))
         }
@@ -380,6 +391,8 @@ fn protocol_number(name: &str) -> Option<u8> {
     })
 }
 
+/// Packets that quote one another: each begins 28 bytes into the one around it, and of the first one that is quoted 548 bytes are left.
+const DEEPEST: usize = 20;
 const IP_OPTIONS: &[&str] = &[
     "ttl", "tos", "id", "ipid", "df", "mf", "frag", "badsum", "badipsum", "data", "zeros",
 ];

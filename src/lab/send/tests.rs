@@ -124,3 +124,37 @@ fn options_checksums_and_pieces() {
         assert_eq!(made(line, &plain), Err(error), "{line}");
     }
 }
+
+#[test]
+fn packets_quote_one_another_as_deep_as_anything_is_left_of_them() {
+    let nested = |depth: usize| {
+        let error = "icmp 10.0.0.2 > 10.0.0.3 time-exceeded quoting (";
+        format!(
+            "{}udp 10.0.0.9:1 > 10.0.0.3:2{}",
+            error.repeat(depth),
+            ")".repeat(depth)
+        )
+    };
+    let ask = move || {
+        let twenty = made(&nested(20), &Before::default()).unwrap();
+        let nineteen = made(&nested(19), &Before::default()).unwrap();
+        assert_eq!((twenty.len(), nineteen.len()), (576, 28 * 19 + 28));
+        let udp_begins = 28 * 20;
+        assert_eq!(
+            twenty[udp_begins..].len(),
+            16,
+            "the header of the last one, but for its addresses"
+        );
+        for depth in [21, 2000] {
+            let line = nested(depth);
+            let words = split_parentheses(&lex(&line).unwrap().remove(0).words);
+            let problem = packet(&mut Words::new(&words)).unwrap_err();
+            assert_eq!(problem.message, "20 packets quote one another here already");
+            let at = nested(20).find("udp").unwrap() + "icmp 10.0.0.2 > 10.0.0.3 time-exceeded quoting ".len();
+            assert_eq!(problem.position.start, at);
+        }
+    };
+    // Half of what a thread has.
+    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(ask);
+    thread.unwrap().join().unwrap();
+}
