@@ -227,6 +227,10 @@ fn work(
         {
             let mut more = None;
             let mut answer = answer_with(line, |request| {
+                // As where it hung up while its request waited for others: what nobody waits for is not begun.
+                if asker.is_gone() {
+                    return Response::default();
+                }
                 let answer = answer_or_fault(&mut service, request, &asker);
                 more = answer.more;
                 answer.response

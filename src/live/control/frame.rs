@@ -76,22 +76,41 @@ impl<'a> Text<'a> {
         Self::Behind { behind: text.len() }
     }
 
-    /// The text, off the front of what came behind the line.
-    fn taken(self, rest: &mut Vec<u8>) -> Result<String, String> {
-        let length = match self {
-            Self::Here(text) => return Ok(text.into_owned()),
-            Self::Behind { behind } => behind,
-        };
-        if length > rest.len() {
+    /// The text, the next one of what came behind the line.
+    fn taken(self, rest: &mut Rest) -> Result<String, String> {
+        match self {
+            Self::Here(text) => Ok(text.into_owned()),
+            Self::Behind { behind } => String::from_utf8(rest.take(behind)?)
+                .map_err(|error| format!("a text behind the line is no UTF-8: {error}")),
+        }
+    }
+}
+
+/// What came behind a line, taken from its front. No byte is moved twice, however many texts there are.
+struct Rest {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Rest {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    fn take(&mut self, length: usize) -> Result<Vec<u8>, String> {
+        if length > self.len() {
             return Err(format!(
                 "{length} bytes of a text should follow the line, and {} do",
-                rest.len()
+                self.len()
             ));
         }
-        // The only one, or the last, is not copied.
-        let others = rest.split_off(length);
-        String::from_utf8(std::mem::replace(rest, others))
-            .map_err(|error| format!("a text behind the line is no UTF-8: {error}"))
+        // The only one is not copied.
+        if length == self.bytes.len() {
+            return Ok(std::mem::take(&mut self.bytes));
+        }
+        let start = self.taken;
+        self.taken += length;
+        Ok(self.bytes[start..self.taken].to_vec())
     }
 }
 
@@ -128,12 +147,18 @@ pub(crate) fn incoming(mut frame: Vec<u8>) -> Result<(Request, bool), String> {
         .map_or(frame.len(), |at| at + 1);
     let line: RequestLine<'_> = serde_json::from_slice(&frame[..end]).map_err(|error| error.to_string())?;
     frame.drain(..end);
-    let mut rest = frame;
+    let mut rest = Rest { bytes: frame, taken: 0 };
     if line.behind.unwrap_or(0) != rest.len() {
         let said = line.behind.unwrap_or(0);
         return Err(format!(
             "\"behind\" says that {said} bytes follow the line, and {} do; it has to stand first in the line",
             rest.len()
+        ));
+    }
+    if line.files.len() > MOST_FILES {
+        return Err(format!(
+            "it brings {} files, and a call reads no more than {MOST_FILES}",
+            line.files.len()
         ));
     }
     let mut request = Request {
@@ -254,6 +279,8 @@ pub(crate) fn read(reader: &mut impl BufRead, frame: &mut Vec<u8>, longest: usiz
 
 /// Texts up to so many bytes stand in the line, where a reader of it sees them.
 const SHORT: usize = 1024;
+/// More than any call of a tool names: `sysctl -p` reads a directory full of them.
+const MOST_FILES: usize = 1024;
 const FIRST: &[u8] = b"{\"behind\":";
 
 #[cfg(test)]
@@ -363,6 +390,29 @@ mod tests {
             let said = incoming(bytes.to_vec()).unwrap_err();
             assert!(said.contains(why), "{said}");
         }
+        let files = |count: usize, text: &str| {
+            let file = format!("{{\"name\":\"\",\"content\":{{\"text\":{text}}}}}");
+            vec![file; count].join(",")
+        };
+        let many = |count: usize| {
+            let line = format!(
+                "{{\"behind\":{count},\"tool\":\"x\",\"files\":[{}]}}\n",
+                files(count, "{\"behind\":1}")
+            );
+            line.into_bytes()
+                .into_iter()
+                .chain(vec![b'#'; count])
+                .collect::<Vec<u8>>()
+        };
+        let (request, _) = incoming(many(MOST_FILES)).unwrap();
+        assert!(
+            request
+                .files
+                .iter()
+                .all(|file| file.content == Content::Text("#".into()))
+        );
+        let said = incoming(many(MOST_FILES + 1)).unwrap_err();
+        assert_eq!(said, "it brings 1025 files, and a call reads no more than 1024");
         // A length that no number holds is one that nothing has.
         assert_eq!(length_behind(b"{\"behind\":99999999999999999999999,"), usize::MAX);
         let mut frame = Vec::new();
