@@ -93,7 +93,7 @@ struct Connlimit {
     by_destination: bool,
 }
 
-/// The connections that the rule has seen of each address, by their original tuples. A replacement of the table begins anew, in the kernel too.
+/// The connections that the rule has seen of each address, by their original tuples, and what was not tracked by its own. A replacement of the table begins anew, in the kernel too.
 /// It is no look at the table of flows: what the rule has not seen does not count.
 #[derive(Default)]
 struct Seen {
@@ -260,23 +260,19 @@ impl Match for Connlimit {
         let Some(seen) = cx.state::<Mutex<Seen>>() else {
             return Matched::No;
         };
-        // In front of tracking, and where nothing is tracked, the kernel looks for a flow itself.
-        let found;
-        let flow = match &cx.tracking.flow {
-            Some(flow) => Ok(flow),
+        // In front of tracking, and where nothing is tracked, the kernel looks for a flow itself; but what it counts there is the packet's own
+        // tuple, so that an answer counts beside its question.
+        let (tuple, stage) = match &cx.tracking.flow {
+            Some(flow) => (*flow.original(), Stage::of(flow)),
             None => match Tuple::of(cx.packet) {
                 None => return Matched::Malformed,
-                Some(tuple) => {
-                    found = cx.flows.lookup(cx.now, &tuple);
-                    found.as_ref().map(|(flow, _)| flow).ok_or(tuple)
+                Some(own) => {
+                    let found = cx.flows.lookup(cx.now, &own);
+                    (own, found.map_or(Stage::Opens, |(flow, _)| Stage::of(&flow)))
                 }
             },
         };
-        let (tuple, stage) = match &flow {
-            Ok(flow) => (flow.original(), Stage::of(flow)),
-            Err(tuple) => (tuple, Stage::Opens),
-        };
-        let count = seen.lock().count(self.address(cx), tuple, stage, cx.flows, cx.now);
+        let count = seen.lock().count(self.address(cx), &tuple, stage, cx.flows, cx.now);
         match count {
             Some(count) => ((count as u64 > u64::from(self.limit)) == self.is_above).into(),
             None => Matched::Dropped,
