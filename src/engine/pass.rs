@@ -215,7 +215,7 @@ impl<'a, O: Observer> Pass<'a, O> {
         let delivery = match route {
             InputRoute::Local => Delivery::Local,
             InputRoute::Broadcast => Delivery::Broadcast,
-            InputRoute::Multicast => Delivery::Multicast,
+            InputRoute::Multicast => Delivery::Multicast { has_joined: true },
             InputRoute::Forward(route) => return self.forward(transit, &route),
             InputRoute::Error {
                 reason,

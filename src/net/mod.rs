@@ -61,5 +61,8 @@ pub enum Delivery {
     /// To all hosts of a link.
     Broadcast,
     /// To a group.
-    Multicast,
+    Multicast {
+        /// Whether this host is in it, by which alone it takes what comes round.
+        has_joined: bool,
+    },
 }

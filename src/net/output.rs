@@ -183,18 +183,20 @@ impl Net {
         {
             return Err(RouteError::BadSource);
         }
+        let to_group = || Delivery::Multicast {
+            has_joined: self.has_joined(key.destination),
+        };
         let delivery = match route.map(|it| it.kind) {
             _ if is_limited_broadcast(key.destination) => Delivery::Broadcast,
-            _ if key.destination.is_multicast() => Delivery::Multicast,
+            _ if key.destination.is_multicast() => to_group(),
             Some(RouteKind::Broadcast) => Delivery::Broadcast,
-            Some(RouteKind::Multicast) => Delivery::Multicast,
+            Some(RouteKind::Multicast) => to_group(),
             _ => Delivery::Unicast,
         };
         // Neither a broadcast nor a multicast over a default route goes through its gateway.
         let gateway = route.and_then(Route::gateway).filter(|_| delivery == Delivery::Unicast);
         let loops_back = match delivery {
-            Delivery::Broadcast => output != InterfaceId::LOOPBACK,
-            Delivery::Multicast => output != InterfaceId::LOOPBACK && self.has_joined(key.destination),
+            Delivery::Broadcast | Delivery::Multicast { has_joined: true } => output != InterfaceId::LOOPBACK,
             _ => false,
         };
         Ok(OutputRoute {
@@ -266,11 +268,18 @@ mod tests {
             .unwrap();
         }
         use Delivery::*;
+        let group = Multicast { has_joined: false };
         let gateway = Some("192.0.2.254");
         for (destination, from, oif, expected) in [
             ("8.8.8.8", None, None, Ok((2, "192.0.2.1", gateway, Unicast))),
             ("10.0.0.255", None, None, Ok((1, "10.0.0.1", None, Broadcast))),
-            ("224.0.0.5", None, None, Ok((2, "192.0.2.1", None, Multicast))),
+            ("224.0.0.5", None, None, Ok((2, "192.0.2.1", None, group))),
+            (
+                "224.0.0.1",
+                None,
+                None,
+                Ok((2, "192.0.2.1", None, Multicast { has_joined: true })),
+            ),
             ("255.255.255.255", None, None, Ok((2, "192.0.2.1", None, Broadcast))),
             ("127.0.0.5", None, None, Ok((0, "127.0.0.1", None, Local))),
             ("10.0.9.1", None, None, Ok((0, "10.0.9.1", None, Local))),
@@ -286,7 +295,7 @@ mod tests {
             ("10.0.0.9", None, Some(2), Ok((2, "192.0.2.1", gateway, Unicast))),
             ("10.0.0.1", None, Some(2), Ok((2, "192.0.2.1", gateway, Unicast))),
             ("255.255.255.255", None, Some(1), Ok((1, "10.0.0.1", None, Broadcast))),
-            ("224.0.0.5", None, Some(1), Ok((1, "10.0.0.1", None, Multicast))),
+            ("224.0.0.5", None, Some(1), Ok((1, "10.0.0.1", None, group))),
             ("10.0.0.9", Some("192.0.2.1"), None, Ok((1, "192.0.2.1", None, Unicast))),
             (
                 "255.255.255.255",
@@ -294,12 +303,7 @@ mod tests {
                 None,
                 Ok((1, "10.0.0.1", None, Broadcast)),
             ),
-            (
-                "224.0.0.5",
-                Some("10.0.0.1"),
-                None,
-                Ok((1, "10.0.0.1", None, Multicast)),
-            ),
+            ("224.0.0.5", Some("10.0.0.1"), None, Ok((1, "10.0.0.1", None, group))),
             ("8.8.8.8", Some("1.2.3.4"), None, Err(RouteError::NetworkUnreachable)),
             ("8.8.8.8", Some("224.0.0.1"), None, Err(RouteError::BadSource)),
             ("8.8.8.8", Some("255.255.255.255"), None, Err(RouteError::BadSource)),

@@ -118,11 +118,12 @@ fn own(out: &mut String, net: &Net, asked: &Asked, to: IpAddr) -> Result<(), Ref
     if asked.from.is_none() {
         let _ = write!(out, "src {} ", way.source);
     }
+    write_flags(out, way.delivery);
     write_mark(out, asked.mark);
     // By lo everything is the router's own.
-    let cached = match way.interface {
-        InterfaceId::LOOPBACK => cached(Delivery::Local),
-        _ => cached(way.delivery),
+    let cached = match (way.interface, way.delivery) {
+        (InterfaceId::LOOPBACK, Delivery::Unicast) => cached(Delivery::Local),
+        (_, delivery) => cached(delivery),
     };
     let _ = write!(out, "uid 0 \n    cache {cached}");
     let mtu = found
@@ -158,7 +159,7 @@ fn arriving(out: &mut String, net: &Net, asked: &Asked, to: IpAddr, input: Inter
         InputRoute::Forward(way) => (Delivery::Unicast, Some(way)),
         InputRoute::Local => (Delivery::Local, None),
         InputRoute::Broadcast => (Delivery::Broadcast, None),
-        InputRoute::Multicast => (Delivery::Multicast, None),
+        InputRoute::Multicast => (Delivery::Multicast { has_joined: true }, None),
         InputRoute::Error { reason, .. } | InputRoute::Drop(reason) => {
             return Err(Refused::by_kernel(match reason {
                 DropReason::NoRoute => "Network is unreachable",
@@ -180,6 +181,7 @@ fn arriving(out: &mut String, net: &Net, asked: &Asked, to: IpAddr, input: Inter
     let output = way.map_or(InterfaceId::LOOPBACK, |way| way.output);
     let _ = write!(out, "dev {} ", net.interface(output).name);
     write_table(out, net, found);
+    write_flags(out, delivery);
     write_mark(out, asked.mark);
     let _ = write!(out, "\n    cache {}", cached(delivery));
     if way.is_some_and(|way| way.redirect) {
@@ -197,7 +199,7 @@ fn kind(delivery: Delivery) -> &'static str {
         Delivery::Unicast => "",
         Delivery::Local => "local ",
         Delivery::Broadcast => "broadcast ",
-        Delivery::Multicast => "multicast ",
+        Delivery::Multicast { .. } => "multicast ",
     }
 }
 
@@ -206,7 +208,8 @@ fn cached(delivery: Delivery) -> &'static str {
         Delivery::Unicast => "",
         Delivery::Local => "<local> ",
         Delivery::Broadcast => "<local,brd> ",
-        Delivery::Multicast => "<local,mc> ",
+        Delivery::Multicast { has_joined: true } => "<local,mc> ",
+        Delivery::Multicast { has_joined: false } => "<mc> ",
     }
 }
 
@@ -215,6 +218,13 @@ fn write_table(out: &mut String, net: &Net, found: Option<&Route>) {
     let named = found.filter(|route| net.tables_are_apart() && route.table != table::MAIN);
     if let Some(route) = named {
         let _ = write!(out, "table {} ", table_name(route.table));
+    }
+}
+
+/// The bit by which the kernel calls a look-up's answer a multicast, iproute2 takes for another of the same number.
+fn write_flags(out: &mut String, delivery: Delivery) {
+    if matches!(delivery, Delivery::Multicast { .. }) {
+        out.push_str("rt_offload_failed ");
     }
 }
 

@@ -435,7 +435,7 @@ mod tests {
             ),
             (
                 echo("10.0.0.2", "224.0.0.1"),
-                Delivery::Multicast,
+                Delivery::Multicast { has_joined: true },
                 "INVALID_PROTO",
                 format!("10.0.0.1>10.0.0.2 {reply}"),
             ),

@@ -117,7 +117,7 @@ impl Net {
         delivery: Delivery,
         error: IcmpError,
     ) -> Result<Outgoing, Suppressed> {
-        if matches!(delivery, Delivery::Broadcast | Delivery::Multicast) {
+        if matches!(delivery, Delivery::Broadcast | Delivery::Multicast { .. }) {
             return Err(Suppressed::NotUnicast);
         }
         if original.fragment_offset() != 0 {

@@ -50,11 +50,9 @@ pub(crate) fn receive_known(
             ..forwarding
         }),
         Delivery::Broadcast => InputRoute::Broadcast,
+        Delivery::Multicast { has_joined: true } => InputRoute::Multicast,
         // By `lo` a group comes round whoever is in it.
-        Delivery::Multicast if !net.has_joined(packet.destination()) => {
-            return InputRoute::Drop(DropReason::MulticastNotJoined);
-        }
-        Delivery::Multicast => InputRoute::Multicast,
+        Delivery::Multicast { has_joined: false } => return InputRoute::Drop(DropReason::MulticastNotJoined),
         Delivery::Unicast | Delivery::Local => InputRoute::Local,
     };
     match packet.header().options().is_empty() {
@@ -75,7 +73,7 @@ impl Net {
         let delivery = match &route {
             InputRoute::Local => Delivery::Local,
             InputRoute::Broadcast => Delivery::Broadcast,
-            InputRoute::Multicast => Delivery::Multicast,
+            InputRoute::Multicast => Delivery::Multicast { has_joined: true },
             // These are routes too, to nowhere, and options are read before a packet is lost on them.
             InputRoute::Forward(_)
             | InputRoute::Error { .. }

@@ -66,7 +66,7 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
     if !transport_is_right(packet, packet.output.is_none()) {
         return Err(NoReset::ChecksumWrong);
     }
-    if matches!(delivery, Delivery::Broadcast | Delivery::Multicast) {
+    if matches!(delivery, Delivery::Broadcast | Delivery::Multicast { .. }) {
         return Err(NoReset::NotUnicast);
     }
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.destination(), packet.source()) else {
