@@ -236,7 +236,7 @@ pub enum Event<'a> {
         /// The reason, to be printed as it is.
         why: &'a dyn fmt::Display,
     },
-    /// An ICMP message that was due is not sent.
+    /// An ICMP message or a reset that was due is not sent.
     Unanswered {
         /// What kept it back: a limit, the packet it would be about, no way to its sender.
         why: Suppressed,

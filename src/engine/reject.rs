@@ -8,7 +8,7 @@ use crate::packet::Packet;
 use crate::rule::Rejection;
 
 impl<O: Observer> Pass<'_, O> {
-    /// What REJECT owes the sender. Nothing is said of an answer that it does not give.
+    /// What REJECT owes the sender, or why it keeps silent.
     pub(super) fn reject(&mut self, transit: &Transit, with: Rejection) {
         let Transit {
             packet,
@@ -19,19 +19,19 @@ impl<O: Observer> Pass<'_, O> {
         match with {
             Rejection::Unreachable(why) => {
                 let net = &self.config.net;
-                if let Some(built) = net.unreachable_by_rule(&self.router.host, self.now, packet, *delivery, why) {
-                    self.tell_sender(built, tracking);
-                }
+                let built = net.unreachable_by_rule(&self.router.host, self.now, packet, *delivery, why);
+                self.tell_sender(built, tracking);
             }
-            Rejection::TcpReset => {
-                if let Ok(outgoing) = self.config.net.reset(packet, *delivery) {
+            Rejection::TcpReset => match self.config.net.reset(packet, *delivery) {
+                Ok(outgoing) => {
                     let tracking = related(tracking);
                     if let Some(flow) = &tracking.flow {
                         flow.lock().reset_by_rule(self.now, &self.config.conntrack);
                     }
                     self.outward(outgoing, tracking);
                 }
-            }
+                Err(why) => self.see_silence(why),
+            },
         }
     }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::RouteError;
 use crate::base::absent::NO_IPV6;
 
 /// What is wrong with a packet, as its sender is told. Each family says it in an ICMP of its own.
@@ -70,7 +69,7 @@ pub struct Redirect {
     pub gateway: IpAddr,
 }
 
-/// Why no ICMP message is sent about a packet.
+/// Why neither an ICMP message nor a reset is sent about a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suppressed {
     /// It came by broadcast or multicast.
@@ -95,6 +94,16 @@ pub enum Suppressed {
     NotOurFamily,
     /// A record route or time stamp has room for a part of an entry, so the options can't be answered.
     NoRoomInOptions,
+    /// REJECT answers nothing whose own checksum is wrong.
+    ChecksumWrong,
+    /// REJECT sums up a first fragment as if it were the whole packet, and finds it wrong.
+    FragmentChecksumWrong,
+    /// A later fragment, or no whole TCP header: it has nothing that a reset could be about.
+    NoTcpHeader,
+    /// A reset is not answered with a reset.
+    AboutAReset,
+    /// What came by broadcast or multicast has no connection to reset.
+    NoConnectionOfMany,
 }
 
 impl fmt::Display for Suppressed {
@@ -110,26 +119,18 @@ impl fmt::Display for Suppressed {
             Self::LongerThanTheMtu => "with the IP options that it answers the reset is longer than the MTU of its way",
             Self::NoRoomInOptions => "the room left in its IP options is no multiple of an entry",
             Self::NotOurFamily => NO_IPV6,
+            Self::ChecksumWrong => "its checksum is wrong, and REJECT answers nothing whose ports may be wrong too",
+            Self::FragmentChecksumWrong => {
+                "REJECT sums up a first fragment as if it were whole, and its checksum is wrong then"
+            }
+            Self::NoTcpHeader => {
+                "no reset is sent about a fragment other than the first, or about less than a TCP header"
+            }
+            Self::AboutAReset => "no reset is sent about a reset",
+            Self::NoConnectionOfMany => "no reset is sent about a broadcast or multicast",
             Self::NotForThisHost => {
                 "reassembly is given up silently for packets to others, and without the first fragment"
             }
         })
     }
-}
-
-/// Why REJECT sends no reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoReset {
-    /// A later fragment, or no TCP header.
-    NotTcp,
-    /// It is of a family that no answer is made in yet.
-    NotOurFamily,
-    /// A reset is not answered with a reset.
-    AboutAReset,
-    /// Its own TCP checksum is wrong.
-    ChecksumWrong,
-    /// The packet was for a broadcast or multicast address.
-    NotUnicast,
-    /// No route leads back to its source.
-    NoRoute(RouteError),
 }

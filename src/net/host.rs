@@ -3,7 +3,7 @@
 
 use super::{
     Answer, Complaint, Delivery, DropReason, Expired, ForwardOutcome, Forwarding, InputRoute, Limiter, Listeners, Net,
-    NoReset, OutputRoute, Redirect, Suppressed, Unreachable, v4,
+    OutputRoute, Redirect, Suppressed, Unreachable, v4,
 };
 use crate::base::{Family, Time};
 use crate::packet::{Layout, Packet};
@@ -174,7 +174,7 @@ impl Net {
         }
     }
 
-    /// What REJECT tells the sender of `original`; `None` where it keeps silent of itself, whatever the host may send.
+    /// What REJECT tells the sender of `original`; it keeps silent also of itself, whatever the host may send.
     pub(crate) fn unreachable_by_rule(
         &self,
         host: &HostState,
@@ -182,12 +182,12 @@ impl Net {
         original: &Packet,
         delivery: Delivery,
         why: Unreachable,
-    ) -> Option<Result<Outgoing, Suppressed>> {
-        let may_be_told = match original.family() {
-            Family::V4 => v4::may_complain(original),
-            Family::V6 => false,
-        };
-        may_be_told.then(|| self.complain(host, now, original, delivery, Complaint::Unreachable(why)))
+    ) -> Result<Outgoing, Suppressed> {
+        match original.family() {
+            Family::V4 => v4::may_be_rejected(original)?,
+            Family::V6 => return Err(Suppressed::NotOurFamily),
+        }
+        self.complain(host, now, original, delivery, Complaint::Unreachable(why))
     }
 
     /// What `InputRoute::Error` asks for. An error about a missing route has a limit of its own before the common ones.
@@ -238,10 +238,10 @@ impl Net {
     }
 
     /// The reset that closes the connection which `packet` wanted, for REJECT.
-    pub(crate) fn reset(&self, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
+    pub(crate) fn reset(&self, packet: &Packet, delivery: Delivery) -> Result<Outgoing, Suppressed> {
         match packet.family() {
             Family::V4 => v4::reset(self, packet, delivery),
-            Family::V6 => Err(NoReset::NotOurFamily),
+            Family::V6 => Err(Suppressed::NotOurFamily),
         }
     }
 }
@@ -278,9 +278,9 @@ mod tests {
             assert_eq!(!matches!(answer, Answer::Dropped(DropReason::NotOurFamily)), is_there, "{answer:?}");
             let told = net.complain(&state, now, &packet, Delivery::Local, Complaint::TimeExceeded);
             assert_eq!(told.map(drop) != Err(Suppressed::NotOurFamily), is_there);
-            assert_eq!(net.reset(&packet, Delivery::Local).map(drop) != Err(NoReset::NotOurFamily), is_there);
+            assert_eq!(net.reset(&packet, Delivery::Local).map(drop) != Err(Suppressed::NotOurFamily), is_there);
             let told = net.unreachable_by_rule(&state, now, &packet, Delivery::Local, Unreachable::Port);
-            assert_eq!(told.is_some(), is_there);
+            assert_eq!(told.map(drop) != Err(Suppressed::NotOurFamily), is_there);
             assert!(!lacks_identification(&packet) || is_there);
             let pushed = Reassembly::new().push(now, &net, DefragUser::LocalDeliver, packet.clone());
             assert_eq!(matches!(pushed, Pushed::Whole(_)), is_there, "{pushed:?}");

@@ -36,7 +36,7 @@ pub use address::AddressKind;
 pub(crate) use answer::Answer;
 pub use answer::{Closed, Listeners};
 pub use assign::NewAddress;
-pub use complaint::{Complaint, NoReset, Redirect, Suppressed, Unreachable};
+pub use complaint::{Complaint, Redirect, Suppressed, Unreachable};
 pub use config::{Address, ConfigError, Interface, Net};
 pub(crate) use host::{FragmentationNeeded, HostState, Outgoing};
 pub(crate) use host::{fragment, from_program, lacks_identification, sanity};

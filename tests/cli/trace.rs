@@ -331,3 +331,54 @@ fn rules_as_other_systems_write_lines() {
         assert!(ran.err.contains(said), "{}", ran.err);
     }
 }
+
+#[test]
+fn a_rejection_that_nobody_hears_of_says_why() {
+    let bench = bench();
+    bench.write(
+        "reject.v4",
+        "*filter\n-A FORWARD -p tcp -j REJECT --reject-with tcp-reset\n-A FORWARD -j REJECT\n-A INPUT -p tcp -j REJECT --reject-with tcp-reset\n\
+         -A INPUT -j REJECT\nCOMMIT\n",
+    );
+    for (packet, why) in [
+        (
+            "udp 10.0.0.2:4000 > 192.0.2.9:53 badsum",
+            "its checksum is wrong, and REJECT answers nothing whose ports may be wrong too",
+        ),
+        (
+            "tcp 10.0.0.2:4000 > 10.0.0.1:80 S badsum",
+            "its checksum is wrong, and REJECT answers nothing whose ports may be wrong too",
+        ),
+        ("tcp 10.0.0.2:4000 > 192.0.2.9:80 R", "no reset is sent about a reset"),
+        (
+            "tcp 10.0.0.2:4000 > 10.0.0.255:80 S",
+            "no reset is sent about a broadcast or multicast",
+        ),
+        (
+            "udp 10.0.0.2:4000 > 10.0.0.255:53",
+            "no ICMP error is sent about a broadcast or multicast",
+        ),
+        (
+            "udp 10.0.0.2:4000 > 192.0.2.9:53 zeros 40 frag 24",
+            "no ICMP error is sent about a fragment other than the first",
+        ),
+        (
+            "udp 10.0.0.2:4000 > 192.0.2.9:53 zeros 40 frag 0 24",
+            "REJECT sums up a first fragment as if it were whole, and its checksum is wrong then",
+        ),
+        (
+            "tcp 10.0.0.2:4000 > 192.0.2.9:80 S zeros 40 frag 24",
+            "no reset is sent about a fragment other than the first, or about less than a TCP header",
+        ),
+    ] {
+        let packet = format!("lan {packet}");
+        let ran = bench.nflab(&["trace", "--lab", "lab.toml", "--rules", "reject.v4", &packet]);
+        let silence = format!("\nnot answered: {why}\n");
+        assert!(
+            ran.code == 0 && ran.out.contains(&silence),
+            "{packet}: {}{}",
+            ran.out,
+            ran.err
+        );
+    }
+}

@@ -33,5 +33,5 @@ pub(crate) use icmp::{complain, redirect};
 pub(crate) use identification::{Identification, lacks_identification};
 pub(crate) use input::{receive, receive_known, route};
 pub(crate) use reassembly::{Reassembly, Waiting};
-pub(crate) use reject::{may_complain, reset};
+pub(crate) use reject::{may_be_rejected, reset};
 pub(crate) use sanity::{from_program, sanity};

@@ -6,7 +6,7 @@ use super::Header;
 use etherparse::TcpHeader;
 
 use crate::base::protocol;
-use crate::net::{Delivery, Net, NoReset, Outgoing, OutputKey};
+use crate::net::{Delivery, Net, Outgoing, OutputKey, Suppressed};
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::tcp::{self, flags};
 use crate::wire::{be16, be32, checksum, ipv4};
@@ -15,62 +15,73 @@ use crate::wire::{be16, be32, checksum, ipv4};
 ///
 /// Linux 6.18 knows five protocols to have none of the Internet's kind; of every other it sums the payload alone, as if the checksum were there,
 /// and takes a payload of nothing but zeros too. A first fragment is summed up as if it were the whole packet, so it is hardly ever right.
-pub(crate) fn may_complain(packet: &Packet) -> bool {
+pub(crate) fn may_be_rejected(packet: &Packet) -> Result<(), Suppressed> {
     if packet.fragment_offset() != 0 {
-        return false;
+        return Err(Suppressed::LaterFragment);
     }
-    let wrong = match packet.protocol() {
-        protocol::TCP => !transport_is_right(packet, true),
+    let is_right = match packet.protocol() {
         // Cut short it has no checksum that could be zero.
-        protocol::UDP => packet.udp().is_none_or(|udp| udp.checksum() != 0) && !transport_is_right(packet, true),
-        protocol::GRE | protocol::ESP | protocol::AH | protocol::UDPLITE | protocol::SCTP => false,
-        _ => {
-            !header_is_summed(packet, true) || !matches!(checksum::fold(checksum::sum(packet.transport())), 0 | 0xffff)
-        }
+        protocol::UDP if packet.udp().is_some_and(|udp| udp.checksum() == 0) => true,
+        protocol::TCP | protocol::UDP => is_believed(packet, true, || transport_sum_is_right(packet)),
+        protocol::GRE | protocol::ESP | protocol::AH | protocol::UDPLITE | protocol::SCTP => true,
+        _ => is_believed(packet, true, || {
+            matches!(checksum::fold(checksum::sum(packet.transport())), 0 | 0xffff)
+        }),
     };
-    !wrong
+    match is_right {
+        true => Ok(()),
+        false => Err(wrong_checksum(packet)),
+    }
 }
 
-/// Unless it trusts what tracking found, the kernel sums up the whole packet: a header whose options were just written to, and whose own
-/// checksum is yet to follow, spoils the sum.
-fn header_is_summed(packet: &Packet, is_trusted: bool) -> bool {
-    is_trusted && packet.checksum == ChecksumState::Verified || packet.header().checksum_is_right()
+fn wrong_checksum(packet: &Packet) -> Suppressed {
+    match packet.is_fragment() {
+        true => Suppressed::FragmentChecksumWrong,
+        false => Suppressed::ChecksumWrong,
+    }
 }
 
-/// Whether the kernel believes the checksum of a TCP or UDP packet.
-fn transport_is_right(packet: &Packet, is_trusted: bool) -> bool {
-    let sum = || {
-        checksum::transport(
-            packet.source(),
-            packet.destination(),
-            packet.protocol(),
-            packet.transport(),
-        )
-    };
-    packet.checksum == ChecksumState::Partial || header_is_summed(packet, is_trusted) && sum() == 0
+/// Whether the kernel believes a packet's checksum. What tracking found right is not summed up again, whatever a rule has made of it since
+/// (TCPMSS spoils it where the option stands at an odd place); else the kernel sums up the whole packet: a header whose options were just
+/// written to, and whose own checksum is yet to follow, spoils the sum.
+fn is_believed(packet: &Packet, trusts_tracking: bool, sum_is_right: impl FnOnce() -> bool) -> bool {
+    match packet.checksum {
+        ChecksumState::Partial => true,
+        ChecksumState::Verified if trusts_tracking => true,
+        ChecksumState::Verified | ChecksumState::Unknown => packet.header().checksum_is_right() && sum_is_right(),
+    }
+}
+
+fn transport_sum_is_right(packet: &Packet) -> bool {
+    checksum::transport(
+        packet.source(),
+        packet.destination(),
+        packet.protocol(),
+        packet.transport(),
+    ) == 0
 }
 
 /// The reset that closes the connection which `packet` wanted (RFC 9293, 3.5.2): with the acknowledgement's number where there is one, else
 /// acknowledging everything the segment took.
-pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing, NoReset> {
+pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Outgoing, Suppressed> {
     // Twenty bytes are enough; nobody asks whether the header says that it is longer, or shorter.
     let header = packet.transport();
     if packet.protocol() != protocol::TCP || packet.fragment_offset() != 0 || header.len() < tcp::MIN_HEADER {
-        return Err(NoReset::NotTcp);
+        return Err(Suppressed::NoTcpHeader);
     }
     let has = |flag: u8| header[13] & flag != 0;
     if has(flags::RST) {
-        return Err(NoReset::AboutAReset);
+        return Err(Suppressed::AboutAReset);
     }
     // Forwarding forgets the sum that tracking made, and only the other form of REJECT remembers that it was right.
-    if !transport_is_right(packet, packet.output.is_none()) {
-        return Err(NoReset::ChecksumWrong);
+    if !is_believed(packet, packet.output.is_none(), || transport_sum_is_right(packet)) {
+        return Err(wrong_checksum(packet));
     }
     if matches!(delivery, Delivery::Broadcast | Delivery::Multicast { .. }) {
-        return Err(NoReset::NotUnicast);
+        return Err(Suppressed::NoConnectionOfMany);
     }
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.destination(), packet.source()) else {
-        return Err(NoReset::NotTcp);
+        return Err(Suppressed::NoTcpHeader);
     };
     let mut reset = TcpHeader::new(be16(header, 2), be16(header, 0), 0, 0);
     reset.rst = true;
@@ -95,7 +106,7 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         interface: None,
         tos: 0,
     };
-    let route = net.reroute_output(key).map_err(NoReset::NoRoute)?;
+    let route = net.reroute_output(key).map_err(|_| Suppressed::NoRouteBack)?;
     let repr = ipv4::Repr {
         tos: 0,
         identification: 0,
@@ -105,7 +116,9 @@ pub(crate) fn reset(net: &Net, packet: &Packet, delivery: Delivery) -> Result<Ou
         source,
         destination,
     };
-    let mut outgoing = net.outgoing(repr, &[], &segment, route, mark).ok_or(NoReset::NotTcp)?;
+    let mut outgoing = net
+        .outgoing(repr, &[], &segment, route, mark)
+        .ok_or(Suppressed::NoTcpHeader)?;
     outgoing.packet.checksum = ChecksumState::Partial;
     Ok(outgoing)
 }
