@@ -8,6 +8,7 @@ use crate::device::text_file::read_bytes;
 use crate::lab::conversation::Hosts;
 use crate::lab::copy::LabCopy;
 use crate::lab::file::LabFile;
+use crate::lab::machine::ToolOutput;
 use crate::lab::memory::Lab;
 
 /// From a file, or the default one. What is wrong is said on standard error; the exit code is 2.
@@ -18,6 +19,21 @@ pub(super) fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
     let file = load(path)?;
     note_without_effect(&file);
     Lab::new(&file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
+}
+
+/// What `iptables-restore` says of rules, and of their counters. It refuses a policy without counters, which is how people write one by hand:
+/// its counters are zero here.
+pub(super) fn restore(lab: &mut Lab, rules: &str) -> ToolOutput {
+    let mut all = String::with_capacity(rules.len());
+    for line in rules.split_inclusive('\n') {
+        let bare = line.trim_end();
+        all.push_str(bare);
+        if bare.starts_with(':') && bare.split_ascii_whitespace().count() == 2 {
+            all.push_str(" [0:0]");
+        }
+        all.push_str(&line[bare.len()..]);
+    }
+    lab.tool("iptables-restore", &["-c".to_owned()], &all, Path::new("."))
 }
 
 /// The hosts that a lab file names.

@@ -17,7 +17,6 @@ pub(crate) use self::arguments::Arguments;
 use self::arguments::{Wanted, Way, check, filter_among, says_summary};
 use self::complaint::Complaints;
 use self::labs::Labs;
-pub(super) use self::labs::with_counters;
 use self::outputs::{Results, Sink};
 use self::screen::Screen;
 use self::stage::{Session, Stage, Unused, UnusedFrame, UnusedKind};

@@ -389,7 +389,7 @@ fn read(text: &str, hosts: &Hosts, interfaces: &[&str]) -> Result<(Option<Interf
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
     let text =
         read_file(path).map_err(|error| refuse(&format!("cannot read the rules {}: {error}", text_of_path(path))))?;
-    let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
+    let output = open::restore(lab, &text);
     standard::tell_text(&output.stderr);
     if output.code != 0 {
         standard::tell_text(&output.advice);

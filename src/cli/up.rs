@@ -4,7 +4,6 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::replay::with_counters;
 use super::{TOOLBOX, current, open};
 use crate::base::bytes::{path_of, quoted, text_of, text_of_path};
 use crate::device::limits::{enough_files_beside, own_files_usable};
@@ -165,8 +164,7 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), u8> {
         );
         2
     })?;
-    let text = with_counters(&text_of(&bytes));
-    let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
+    let output = open::restore(lab, &text_of(&bytes));
     tell_text(&output.stderr);
     if output.code != 0 {
         tell!(

@@ -332,6 +332,19 @@ fn rules_as_other_systems_write_lines() {
     }
 }
 
+/// As `replay --rules` and `up --rules` take them.
+#[test]
+fn a_policy_without_counters_begins_at_zero() {
+    let bench = bench();
+    bench.write(
+        "bare.v4",
+        "*filter\n:FORWARD DROP\n:own -\n[3:84] -A own -j ACCEPT\nCOMMIT\n",
+    );
+    let ran = bench.nflab(&["trace", "--lab", "lab.toml", "--rules", "bare.v4", OUT]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("policy of FORWARD: DROP"), "{}", ran.out);
+}
+
 #[test]
 fn a_rejection_that_nobody_hears_of_says_why() {
     let bench = bench();

@@ -98,8 +98,7 @@ impl Labs {
 
 fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
     let text = read_file(path).map_err(|error| format!("cannot read the rules {}: {error}", text_of_path(path)))?;
-    let text = with_counters(&text);
-    let output = lab.tool("iptables-restore", &["-c".to_owned()], &text, Path::new("."));
+    let output = open::restore(lab, &text);
     standard::tell_text(&output.stderr);
     if output.code != 0 {
         tell!(
@@ -110,20 +109,6 @@ fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
         return Err(Stop::Said(2));
     }
     Ok(())
-}
-
-/// `iptables-restore -c` refuses a policy without counters, which is how people write one by hand: its counters are zero.
-pub(crate) fn with_counters(text: &str) -> String {
-    let mut all = String::with_capacity(text.len());
-    for line in text.split_inclusive('\n') {
-        let bare = line.trim_end();
-        all.push_str(bare);
-        if bare.starts_with(':') && bare.split_ascii_whitespace().count() == 2 {
-            all.push_str(" [0:0]");
-        }
-        all.push_str(&line[bare.len()..]);
-    }
-    all
 }
 
 const INSTEAD: &str = "or say which: nflab replay --lab LAB.toml --rules FILE IN.pcapng";
