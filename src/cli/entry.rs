@@ -12,6 +12,7 @@ use super::{demo, replay, run, trace};
 use crate::base::bytes::{os_of, path_of, text_of_os};
 use crate::device::limits::enough_stack;
 use crate::device::standard::{self, tell};
+use crate::lab::conversation::Hosts;
 
 /// The whole program; the exit code is what is returned. Whatever it did, it is not done where what it printed is lost.
 pub fn main(args: Vec<OsString>) -> u8 {
@@ -239,11 +240,12 @@ fn repl(file: Option<&Path>, seed: Option<u64>) -> u8 {
         None => None,
     };
     let seed = seed.unwrap_or(1);
-    let hosts = match super::open::hosts(file) {
-        Ok(hosts) => hosts,
+    let file = match super::open::file_or_default(file) {
+        Ok(file) => file,
         Err(code) => return code,
     };
-    match super::open::lab(file, seed) {
+    let hosts = Hosts::of_lab(&file);
+    match super::open::made(&file, seed) {
         Ok(lab) => crate::repl::run(lab, hosts, first.as_deref()),
         Err(code) => code,
     }

@@ -1,24 +1,25 @@
 //! Making the lab that a subcommand asks for.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::TOOLBOX;
 use crate::device::standard::{tell, tell_styled};
-use crate::device::text_file::read_bytes;
-use crate::lab::conversation::Hosts;
+use crate::device::text_file::{read_bytes, read_regular};
 use crate::lab::copy::LabCopy;
-use crate::lab::file::LabFile;
+use crate::lab::file::{LabFile, LabFileError};
 use crate::lab::machine::ToolOutput;
 use crate::lab::memory::Lab;
 
 /// From a file, or the default one. What is wrong is said on standard error; the exit code is 2.
 pub(super) fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
-    let Some(path) = file else {
-        return Lab::default_lab(seed, TOOLBOX).map_err(|error| say(&error.styled()));
-    };
-    let file = load(path)?;
-    note_without_effect(&file);
-    Lab::new(&file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
+    made(&file_or_default(file)?, seed)
+}
+
+/// What a lab file describes, with notes about what it leaves out.
+pub(super) fn made(file: &LabFile, seed: u64) -> Result<Lab, u8> {
+    note_without_effect(file);
+    Lab::new(file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
 }
 
 /// What `iptables-restore` says of rules, and of their counters. It refuses a policy without counters, which is how people write one by hand:
@@ -34,11 +35,6 @@ pub(super) fn restore(lab: &mut Lab, rules: &str) -> ToolOutput {
         all.push_str(&line[bare.len()..]);
     }
     lab.tool("iptables-restore", &["-c".to_owned()], &all, Path::new("."))
-}
-
-/// The hosts that a lab file names.
-pub(super) fn hosts(file: Option<&Path>) -> Result<Hosts, u8> {
-    Ok(Hosts::of_lab(&file_or_default(file)?))
 }
 
 /// The current lab as text. Where there is none, what to do is said, with `instead`; the exit code is 4.
@@ -78,12 +74,24 @@ pub(super) fn file_or_default(file: Option<&Path>) -> Result<LabFile, u8> {
     }
 }
 
+/// `lab.toml` in a directory, or the default one where nothing has that name.
+pub(super) fn beside(directory: &Path) -> Result<LabFile, u8> {
+    match LabFile::load(&directory.join("lab.toml"), read_regular) {
+        Err(LabFileError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => file_or_default(None),
+        loaded => loaded.map_err(said),
+    }
+}
+
 /// A lab file, with what is wrong said.
 pub(super) fn load(path: &Path) -> Result<LabFile, u8> {
-    LabFile::load(path, read_bytes).map_err(|error| match error {
-        crate::lab::file::LabFileError::Text(error) => say(&error.styled()),
-        error @ crate::lab::file::LabFileError::Read { .. } => say(&format!("nflab: {error}")),
-    })
+    LabFile::load(path, read_bytes).map_err(said)
+}
+
+fn said(error: LabFileError) -> u8 {
+    match error {
+        LabFileError::Text(error) => say(&error.styled()),
+        error @ LabFileError::Read { .. } => say(&format!("nflab: {error}")),
+    }
 }
 
 fn say(text: &str) -> u8 {

@@ -8,6 +8,7 @@ use crate::base::bytes::{text_of, text_of_path};
 use crate::device::standard::{self, tell, tell_styled};
 use crate::device::text_file::{read_file, read_whole};
 use crate::explain::story::Detail;
+use crate::lab::conversation::Hosts;
 use crate::lab::script::{Runner, parse_in};
 use crate::syntax::problem::{Source, abridged};
 
@@ -38,16 +39,15 @@ pub(super) fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling
             return 2;
         }
     };
-    let beside = directory.join("lab.toml");
     let file = match lab {
-        Some(path) => Some(path),
-        None if script != Path::new("-") && beside.is_file() => Some(beside.as_path()),
-        None => None,
+        None if script != Path::new("-") => open::beside(&directory),
+        lab => open::file_or_default(lab),
     };
-    let mut hosts = match open::hosts(file) {
-        Ok(hosts) => hosts,
+    let file = match file {
+        Ok(file) => file,
         Err(code) => return code,
     };
+    let mut hosts = Hosts::of_lab(&file);
     let statements = match parse_in(&source, TOOLBOX, &mut hosts) {
         Ok(statements) => statements,
         Err(error) => {
@@ -55,7 +55,7 @@ pub(super) fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling
             return 2;
         }
     };
-    let lab = match open::lab(file, seed) {
+    let lab = match open::made(&file, seed) {
         Ok(lab) => lab,
         Err(code) => return code,
     };

@@ -11,11 +11,11 @@ use clap::{Args, ValueEnum};
 
 use super::TOOLBOX;
 use super::tools::said_by_system;
-use crate::base::bytes::{bytes_of, path_of, text_of_os, text_of_path};
+use crate::base::bytes::{bytes_of, path_of, text_from, text_of_os, text_of_path};
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
-use crate::device::text_file::read_file;
+use crate::device::text_file::{read_file, read_regular};
 use crate::suite::report::{self, Stamp};
 use crate::suite::{self, Case, CaseOutcome, Choice, Coverage, Outcome, Suite, Unreadable};
 
@@ -222,9 +222,19 @@ fn read_all(arguments: &Arguments, paths: &[PathBuf], seen: &mut Look) -> Result
         rules: arguments.rules.clone(),
         seed: arguments.seed,
     };
+    // A caller may name a pipe (`--rules <(iptables-save)`); what a file names, or stands beside one, is a file.
+    let is_given = |path: &Path| {
+        paths
+            .iter()
+            .chain(&arguments.rules)
+            .any(|given| suite::plain(given) == path)
+    };
     let mut reader = |path: &Path| {
         seen.entry(path.to_path_buf()).or_insert_with(|| stand(path));
-        read_file(path)
+        match is_given(path) {
+            true => read_file(path),
+            false => read_regular(path).map(text_from),
+        }
     };
     let mut suites = Vec::new();
     let mut errors = Vec::new();

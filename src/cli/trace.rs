@@ -260,10 +260,11 @@ const LONGEST_ANSWER: usize = 64 << 20;
 fn trace(arguments: &Arguments) -> u8 {
     // All packets are read before anything is done, so that a slip in the last one shows at once.
     let mut drafts = Vec::with_capacity(arguments.packets.len());
-    let hosts = match open::hosts(arguments.lab.as_deref()) {
-        Ok(hosts) => hosts.only_these(),
+    let file = match open::file_or_default(arguments.lab.as_deref()) {
+        Ok(file) => file,
         Err(code) => return code,
     };
+    let hosts = Hosts::of_lab(&file).only_these();
     let interfaces = [&["lo"], &hosts.interfaces()[..]].concat();
     for text in &arguments.packets {
         match read(text, &hosts, &interfaces) {
@@ -274,7 +275,7 @@ fn trace(arguments: &Arguments) -> u8 {
             }
         }
     }
-    let mut lab = match open::lab(arguments.lab.as_deref(), arguments.seed.unwrap_or(1)) {
+    let mut lab = match open::made(&file, arguments.seed.unwrap_or(1)) {
         Ok(lab) => lab,
         Err(code) => return code,
     };

@@ -1,6 +1,6 @@
 //! Texts that are read whole: within a bound, since some files have no end (`/dev/zero`).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -14,6 +14,51 @@ pub fn read_file(path: &Path) -> io::Result<String> {
 /// A whole file. Every text that a command reads whole is read by this or by [`read_whole`].
 pub fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     read_whole(File::open(path)?)
+}
+
+/// A whole file that a text or a place names, and no caller: only a regular one, since any other may never come to an end, and one that has all
+/// it has to give at once (`/proc/kmsg` has not). `NotFound` says that there is no such name: a link that leads nowhere is one.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let named = fs::symlink_metadata(path)?;
+    let open = || {
+        // Before it is opened, which some devices take for a command; and after, since it may be another by then.
+        only_regular(&fs::metadata(path)?)?;
+        let file = open_at_once(path)?;
+        only_regular(&file.metadata()?)?;
+        read_whole(file)
+    };
+    open().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if named.is_symlink() => io::Error::other("it is a link that leads nowhere"),
+        io::ErrorKind::WouldBlock => io::Error::other("it waits for more to read, and only what is whole is read here"),
+        _ => error,
+    })
+}
+
+fn only_regular(metadata: &fs::Metadata) -> io::Result<()> {
+    let kind = metadata.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let what = if kind.is_dir() {
+        "a directory"
+    } else {
+        "no regular file"
+    };
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("it is {what}, and only regular files are read here"),
+    ))
+}
+
+/// Without waiting for whoever writes to it.
+fn open_at_once(path: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    }
+    options.read(true).open(path)
 }
 
 /// All that there is to read, within the bound of a text.
@@ -55,6 +100,43 @@ pub const LARGEST_TEXT: usize = 64 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_what_is_whole_is_read() {
+        use std::os::unix::fs::symlink;
+        let directory = std::env::temp_dir().join(format!("nflab-regular-{}", std::process::id()));
+        fs::create_dir_all(directory.join("sub")).unwrap();
+        let at = |name: &str| directory.join(name);
+        fs::write(at("file"), "text").unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink("gone", at("nowhere")).unwrap();
+        symlink("circle", at("circle")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap();
+        assert!(made.success());
+        let say = |name: &str| match read_regular(&at(name)) {
+            Ok(bytes) => format!("{:?}", text_from(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "there is none".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        for (name, said) in [
+            ("file", "\"text\""),
+            ("link", "\"text\""),
+            ("none", "there is none"),
+            ("nowhere", "it is a link that leads nowhere"),
+            ("circle", "Too many levels of symbolic links (os error 40)"),
+            ("sub", "it is a directory, and only regular files are read here"),
+            ("fifo", "it is no regular file, and only regular files are read here"),
+            (
+                "/dev/zero",
+                "it is no regular file, and only regular files are read here",
+            ),
+            ("file/under", "Not a directory (os error 20)"),
+        ] {
+            assert_eq!(say(name), said, "{name}");
+        }
+        fs::remove_dir_all(directory).unwrap();
+    }
 
     /// What cannot be read is the end of the text.
     #[test]

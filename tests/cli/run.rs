@@ -120,6 +120,97 @@ fn a_wrong_lab_file_is_drawn_where_it_is_wrong() {
     }
 }
 
+/// Only where nothing has the name is there no lab file beside a script, or beside a test file.
+#[test]
+fn what_stands_beside_as_a_lab_is_read_or_refused() {
+    let bench = Bench::new();
+    let beside = bench.path("lab.toml");
+    bench.write("a.nflab", "echo ran\n");
+    bench.write("a.test.nflab", "test \"ran\"\n  echo ran\nend\n");
+    bench.write("other.toml", LAB);
+    let link = |to: &str| std::os::unix::fs::symlink(to, &beside).unwrap();
+    for (kind, said) in [
+        ("nothing", None),
+        ("file", None),
+        ("link", None),
+        ("nowhere", Some("it is a link that leads nowhere")),
+        ("circle", Some("Too many levels of symbolic links")),
+        (
+            "directory",
+            Some("it is a directory, and only regular files are read here"),
+        ),
+        (
+            "fifo",
+            Some("it is no regular file, and only regular files are read here"),
+        ),
+        (
+            "device",
+            Some("it is no regular file, and only regular files are read here"),
+        ),
+    ] {
+        match kind {
+            "file" => drop(bench.write("lab.toml", LAB)),
+            "link" => link("other.toml"),
+            "nowhere" => link("gone.toml"),
+            "circle" => link("lab.toml"),
+            "directory" => std::fs::create_dir(&beside).unwrap(),
+            "fifo" => assert!(
+                std::process::Command::new("mkfifo")
+                    .arg(&beside)
+                    .status()
+                    .unwrap()
+                    .success()
+            ),
+            "device" => link("/dev/null"),
+            _ => {}
+        }
+        for command in [["run", "a.nflab"], ["test", "a.test.nflab"]] {
+            let ran = bench.nflab(&command);
+            match said {
+                None => assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{kind}: {command:?}"),
+                Some(said) => {
+                    assert_eq!(ran.code, 2, "{kind}: {command:?}: {}", ran.err);
+                    let words = format!("lab.toml: {said}");
+                    assert!(ran.err.contains(&words), "{kind}: {command:?}: {}", ran.err);
+                }
+            }
+        }
+        match kind {
+            "nothing" => {}
+            "directory" => std::fs::remove_dir(&beside).unwrap(),
+            _ => std::fs::remove_file(&beside).unwrap(),
+        }
+    }
+}
+
+/// What a test file names is a file; what its caller names may be a pipe.
+#[test]
+fn a_test_file_waits_for_no_pipe() {
+    let bench = Bench::new();
+    bench.write("rules", "*filter\n:FORWARD DROP\nCOMMIT\n");
+    let fifo = std::process::Command::new("mkfifo").arg(bench.path("fifo")).status();
+    assert!(fifo.unwrap().success());
+    let test = "test \"drops\"\n  send lan udp 10.0.0.2:1 > 192.0.2.9:2\n  expect drop\nend\n";
+    for line in ["rules fifo", "lab fifo", "include fifo"] {
+        bench.write("a.test.nflab", &format!("{line}\n{test}"));
+        let ran = bench.nflab(&["test", "a.test.nflab"]);
+        assert_eq!(ran.code, 2, "{line}: {}", ran.err);
+        assert!(
+            ran.err.contains("only regular files are read here"),
+            "{line}: {}",
+            ran.err
+        );
+    }
+    bench.write("a.test.nflab", test);
+    let writer = std::process::Command::new("sh")
+        .args(["-c", "cat rules > fifo"])
+        .current_dir(bench.path("."))
+        .spawn();
+    let ran = bench.nflab(&["test", "--rules", "fifo", "a.test.nflab"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(writer.unwrap().wait().unwrap().success());
+}
+
 #[test]
 fn ipv6_in_a_lab_file_is_taken_and_said_to_have_no_effect_yet() {
     let bench = Bench::new();
