@@ -74,13 +74,23 @@ fn a_listing_with_everything() {
 fn other_versions() {
     let rows = "       0        0 LOG        all  --  *      *       0.0.0.0/0            0.0.0.0/0           LOG flags 0 level 4 prefix `x: '\n\
                 \u{20}      0        0 ACCEPT     icmp --  *      *       0.0.0.0/0            0.0.0.0/0           icmp type 8\n\
-                \u{20}      0        0 ACCEPT     all  --  *      *       0.0.0.0/0            0.0.0.0/0           MARK match 0x1\n";
+                \u{20}      0        0 ACCEPT     all  --  *      *       0.0.0.0/0            0.0.0.0/0           MARK match 0x1\n\
+                \u{20}      0        0 DROP       tcp  --  *      *       0.0.0.0/0            0.0.0.0/0           recent: UPDATE seconds: 60 hit_count: 4 name: ssh side: source\n\
+                \u{20}      0        0            tcp  --  *      *       0.0.0.0/0            0.0.0.0/0           recent: SET name: ssh side: dest tcp dpt:22\n\
+                \u{20}      0        0 DROP       all  --  *      *       0.0.0.0/0            0.0.0.0/0           #conn/32 > 3\n\
+                \u{20}      0        0 ACCEPT     all  --  *      *       0.0.0.0/0            0.0.0.0/0           #conn/24 < 3\n\
+                \u{20}      0        0 ACCEPT     all  --  *      *       0.0.0.0/0            0.0.0.0/0           CONNMARK match 0x1\n";
     check(
         &listed(rows),
         &[
             "[0:0] -A INPUT -j LOG --log-prefix \"x: \"",
             "[0:0] -A INPUT -p icmp -m icmp --icmp-type 8 -j ACCEPT",
             "[0:0] -A INPUT -m mark --mark 0x1 -j ACCEPT",
+            "[0:0] -A INPUT -p tcp -m recent --update --seconds 60 --hitcount 4 --name ssh --mask 255.255.255.255 --rsource -j DROP",
+            "[0:0] -A INPUT -p tcp -m recent --set --name ssh --mask 255.255.255.255 --rdest -m tcp --dport 22",
+            "[0:0] -A INPUT -m connlimit --connlimit-above 3 --connlimit-mask 32 --connlimit-saddr -j DROP",
+            "[0:0] -A INPUT -m connlimit --connlimit-upto 3 --connlimit-mask 24 --connlimit-saddr -j ACCEPT",
+            "[0:0] -A INPUT -m connmark --mark 0x1 -j ACCEPT",
         ],
         &[TAKEN_FOR_FILTER],
     );

@@ -356,12 +356,22 @@ impl Match for Connlimit {
     }
 }
 
-/// ` #conn src/32 > 3`.
+/// ` #conn src/32 > 3`; old tools printed ` #conn/32 > 3`, and ` #conn/32 < 3` for no more than three.
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
-        it.word("#conn")?;
-        let (side, prefix) = it.take()?.split_once('/')?;
-        let option = if it.take()? == ">" { ABOVE } else { UPTO };
+        // Old tools had the source to ask for alone.
+        let (side, prefix) = match it.after("#conn/") {
+            Some(prefix) => ("src", prefix),
+            None => {
+                it.word("#conn")?;
+                it.take()?.split_once('/')?
+            }
+        };
+        let option = match it.take()? {
+            ">" => ABOVE,
+            "<=" | "<" => UPTO,
+            _ => return None,
+        };
         let mut options = Options::default();
         options.push(false, option.name(), it.take()?);
         options.push(false, MASK.name(), prefix);

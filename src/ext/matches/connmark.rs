@@ -89,10 +89,10 @@ impl Match for Connmark {
     }
 }
 
-/// ` connmark match ! 0x1/0xff`.
+/// ` connmark match ! 0x1/0xff`; old tools printed ` CONNMARK match 0x1`.
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
-        it.word("connmark")?;
+        it.word(SPEC.name).or_else(|| it.word("CONNMARK"))?;
         it.word("match")?;
         let mut options = Options::default();
         AskedMark::unlist(it, &mut options, MARK)?;

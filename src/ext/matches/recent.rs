@@ -420,7 +420,7 @@ impl Sharing for Recent {
     }
 }
 
-/// ` ! recent: UPDATE seconds: 5 reap hit_count: 3 TTL-Match name: N side: source mask: M`.
+/// ` ! recent: UPDATE seconds: 5 reap hit_count: 3 TTL-Match name: N side: source mask: M`; old tools printed no mask.
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
     listed.once(|it| {
         let inverted = it.word("!").is_some();
@@ -453,8 +453,12 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         options.push(false, NAME.name(), &name);
         it.word("side:")?;
         let side = if it.take()? == "dest" { RDEST } else { RSOURCE };
-        it.word("mask:")?;
-        options.push(false, MASK.name(), it.take()?);
+        // Old tools had no mask to print: they asked for whole addresses.
+        let mask = match it.word("mask:") {
+            Some(()) => it.take()?,
+            None => "255.255.255.255",
+        };
+        options.push(false, MASK.name(), mask);
         options.push(false, side.name(), "");
         Some(options)
     })
