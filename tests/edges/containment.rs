@@ -263,6 +263,7 @@ fn what_is_written_to_the_system_is_gone_and_the_users_own_stays() {
         # A user gets no copy of all that is in /usr.
         [ $UID != 0 ] || export places="/usr/share /usr/lib /boot"
         "$nflab" sh -- bash -c '
+            find /run -mindepth 2 ! -path "/run/nflab-contained/*" ! -path "/run/user/*" 2> /dev/null; find /run -maxdepth 1 ! -type d
             for place in /etc /usr/local /var/lib /var/log /run /opt $places; do
                 echo text > $place/nflab-was-here && cat $place/nflab-was-here > /dev/null || echo "cannot write $place"
             done
