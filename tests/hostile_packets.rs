@@ -182,10 +182,7 @@ impl Side {
         net.add_route(route).unwrap();
         net.sysctl_set("net.ipv4.ip_forward", "1").unwrap();
         let mut config = Config::new(net);
-        config.helpers = nflab::helper::registry()
-            .iter()
-            .flat_map(|spec| spec.conntrack())
-            .collect();
+        config.helpers = nflab::helper::Loaded::all();
         config.conntrack.automatic_helper = seed.is_multiple_of(2);
         config.always_track = !seed.is_multiple_of(3);
         for (key, value) in knobs {

@@ -63,7 +63,8 @@ pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
             Module::Helper(helper) => {
                 // A helper's module brings tracking in, as its dependencies did.
                 machine.track_always(true);
-                machine.load_helper(helper);
+                let _ = machine.load_helper(helper, &[]);
+                machine.set_nat_helper(helper, true);
             }
         }
     }
@@ -75,7 +76,7 @@ fn instead_of(module: &str, parameter: &str) -> Option<&'static str> {
     let spec = helper_module(&module.replace('-', "_"))?;
     let name = parameter.split('=').next()?;
     let known = spec.parameters.iter().find(|parameter| parameter.name == name)?;
-    Some(known.instead)
+    Some(known.about)
 }
 
 fn helper_module(name: &str) -> Option<&'static HelperSpec> {

@@ -124,6 +124,23 @@ impl Table {
         self.with_expectations(|all| all.remove(expectation.serial));
     }
 
+    /// These helpers are no more: what they expected is expected no longer, and nobody reads their flows.
+    pub(crate) fn forget_helpers(&self, gone: &[&'static ConntrackHelper], now: Time) {
+        let is_gone = |helper: &ConntrackHelper| gone.iter().any(|it| std::ptr::eq(*it, helper));
+        for expectation in self.expectations(now) {
+            if is_gone(expectation.made_by) || expectation.helper.is_some_and(is_gone) {
+                self.unexpect(&expectation);
+            }
+        }
+        for flow in self.flows(now) {
+            let mut state = flow.lock();
+            if state.helper.is_some_and(is_gone) {
+                state.helper = None;
+                state.helper_data = None;
+            }
+        }
+    }
+
     /// Takes all of them out, as `conntrack -F expect` does.
     pub fn flush_expectations(&self) {
         self.with_expectations(Expectations::clear);

@@ -380,6 +380,11 @@ impl FlowState {
         }
     }
 
+    /// Lets it live so long from now on, whatever its tracker says: for its helper.
+    pub(crate) fn lives_on(&mut self, now: Time, timeout: Duration) {
+        self.refresh(now, timeout);
+    }
+
     /// Lets it live so long at most.
     pub(super) fn end_within(&mut self, now: Time, within: Duration) {
         self.set_deadline(now, self.deadline.min(now + within));

@@ -11,7 +11,8 @@ use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdic
 use super::worker::{Report, Seats, Worker};
 use crate::base::sync::{ArcSwap, Mutex};
 use crate::base::{Family, InterfaceId, Random, Time};
-use crate::conntrack::{self, ConntrackHelper, Settings};
+use crate::conntrack::{self, Settings};
+use crate::helper::Loaded;
 use crate::net::{HostState, Listeners, Net, Reassembly};
 use crate::packet::Sender;
 use crate::rule::{CountId, Counters, Errno, Refusal, Shared, Table, TableRules};
@@ -27,7 +28,7 @@ pub struct Config {
     /// Connections are tracked even if no rule asks for it (`modprobe nf_conntrack`). The kernel of today tracks only when a rule needs it.
     pub always_track: bool,
     /// The helpers that are loaded.
-    pub helpers: Vec<&'static ConntrackHelper>,
+    pub helpers: Loaded,
 }
 
 impl Config {
@@ -37,7 +38,7 @@ impl Config {
             net,
             conntrack: Settings::default(),
             always_track: false,
-            helpers: Vec::new(),
+            helpers: Loaded::default(),
         }
     }
 }

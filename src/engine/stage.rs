@@ -301,7 +301,7 @@ impl<O: Observer> Pass<'_, O> {
             now: self.now,
             settings: &self.config.conntrack,
             stage,
-            helpers: &self.config.helpers,
+            helpers: self.config.helpers.conntrack(),
             packet: self.worker.number,
         };
         let related_to_nothing = transit.tracking.flow.is_none() && transit.tracking.state == Some(CtState::Related);
@@ -425,7 +425,7 @@ impl<O: Observer> Pass<'_, O> {
             now: self.now,
             settings: &self.config.conntrack,
             stage: TrackStage::Output,
-            helpers: &self.config.helpers,
+            helpers: self.config.helpers.conntrack(),
             packet: self.worker.number,
         }
     }
@@ -436,6 +436,7 @@ impl<O: Observer> Pass<'_, O> {
         let mut helper = HelperContext {
             now: self.now,
             settings: &self.config.conntrack,
+            loaded: &self.config.helpers,
             table: &self.router.flows,
             random: &mut self.worker.random,
         };

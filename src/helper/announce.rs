@@ -4,8 +4,10 @@ use std::any::Any;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{DropReason, HeardWhat, HelperContext, mangle};
+use super::parameter::Parameter;
+use super::{Announced, DropReason, HelperContext, LoadedModule, mangle};
 use crate::conntrack::{
     ConntrackHelper, Direction, Endpoint, Expectation, ExpectationMask, ExpectationNat, ExpectationRefused, Flow,
     HelperData, Status, Tracking, Tuple,
@@ -17,7 +19,9 @@ pub(super) struct Reading<'a, 'b> {
     pub packet: &'a mut Packet,
     pub tracking: &'a Tracking,
     pub flow: &'a Arc<Flow>,
+    /// The flow's, with the bounds that its module was loaded with.
     pub helper: &'static ConntrackHelper,
+    pub module: &'b LoadedModule,
     pub cx: &'a mut HelperContext<'b>,
 }
 
@@ -31,20 +35,74 @@ pub(super) struct Ends {
     pub under_nat: bool,
 }
 
-/// A flow that a packet announces: it is going to be opened by `from`, from any port unless one is named, towards `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A flow that a packet announces, as it is called where it comes from: it is going to be opened by `from`, from any port unless one is named,
+/// towards `to`.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Wish {
     /// Which of the helper's policies bounds it.
     pub class: usize,
     pub protocol: u8,
-    pub from: IpAddr,
+    /// `None`: any host may open it.
+    pub from: Option<IpAddr>,
     pub from_port: Option<u16>,
     pub to: Endpoint,
+    /// The port that it is led to where its master is under NAT: that of whoever announced it. `None`: that of `to`.
+    pub led_to: Option<u16>,
+    /// The direction whose sender it is led to. `None`: that of the packet.
+    pub announced_by: Option<Direction>,
+    /// Who reads it: another helper of the module.
+    pub helper: Option<&'static ConntrackHelper>,
+    /// It stays after a flow came of it.
+    pub permanent: bool,
+}
+
+impl Wish {
+    /// A flow of the first class, from any port, that nobody reads.
+    pub(super) fn new(protocol: u8, from: Option<IpAddr>, to: Endpoint) -> Self {
+        Self {
+            class: 0,
+            protocol,
+            from,
+            from_port: None,
+            to,
+            led_to: None,
+            announced_by: None,
+            helper: None,
+            permanent: false,
+        }
+    }
 }
 
 impl Reading<'_, '_> {
     pub(super) fn direction(&self) -> Direction {
         self.tracking.direction
+    }
+
+    /// Whether the module was loaded with this flag.
+    pub(super) fn is_set(&self, parameter: &Parameter) -> bool {
+        self.module.values.flag(parameter)
+    }
+
+    /// What it was loaded with of this number.
+    pub(super) fn number(&self, parameter: &Parameter) -> u32 {
+        self.module.values.number(parameter)
+    }
+
+    /// The data of the packet's transport protocol, to the packet's end.
+    pub(super) fn payload(&self) -> &[u8] {
+        let transport = self.packet.transport();
+        let header = mangle::header_length(self.packet).unwrap_or(transport.len());
+        transport.get(header..).unwrap_or_default()
+    }
+
+    /// What the flow is called this way.
+    pub(super) fn tuple(&self, direction: Direction) -> Tuple {
+        *self.flow.lock().tuple(self.flow, direction)
+    }
+
+    /// NAT lies between the flow's ends, and the helper's NAT side is there to write of it.
+    pub(super) fn is_under_nat(&self) -> bool {
+        self.module.has_nat && self.ends().under_nat
     }
 
     pub(super) fn ends(&self) -> Ends {
@@ -75,9 +133,9 @@ impl Reading<'_, '_> {
     }
 
     /// Expects the flow as the packet announces it. `Err` where that is refused: the packet is dropped, so that its sender tries again.
-    pub(super) fn expect(&mut self, wish: &Wish) -> Result<HeardWhat, DropReason> {
+    pub(super) fn expect(&mut self, wish: &Wish) -> Result<Announced, DropReason> {
         let expected = self.enter(wish, wish.to.id).map_err(DropReason::Expectation)?;
-        Ok(HeardWhat::Announced {
+        Ok(Announced {
             expected,
             instead_of: None,
         })
@@ -85,14 +143,14 @@ impl Reading<'_, '_> {
 
     /// The same where the flow may be under NAT: then a port is taken that is free outside, the one that was named if it can be, and the packet
     /// gets what `write` makes of the address and the port in the place of `named`, a range of its payload. If that fails nothing is expected.
+    /// Without the helper's NAT side it is [`Self::expect`].
     pub(super) fn announce(
         &mut self,
         wish: &Wish,
         named: Range<usize>,
         write: impl FnOnce(Endpoint) -> String,
-    ) -> Result<HeardWhat, DropReason> {
-        let ends = self.ends();
-        if !ends.under_nat {
+    ) -> Result<Announced, DropReason> {
+        if !self.is_under_nat() {
             return self.expect(wish);
         }
         let expected = self.enter_near(wish).map_err(DropReason::Expectation)?;
@@ -102,21 +160,31 @@ impl Reading<'_, '_> {
             return Err(DropReason::Mangle);
         }
         let outside = Endpoint {
-            address: ends.answer.destination.address,
+            address: self.ends().answer.destination.address,
             id: port,
         };
-        if !mangle::replace(self.packet, self.tracking, named, write(outside).as_bytes()) {
+        if !self.write(named, write(outside).as_bytes()) {
             self.take_back(&expected);
             return Err(DropReason::Mangle);
         }
-        Ok(HeardWhat::Announced {
+        Ok(Announced {
             expected,
             instead_of: (port != wish.to.id).then_some(wish.to.id),
         })
     }
 
+    /// Puts `text` in the place of a range of the payload. False, and nothing changed, where the packet would become too large.
+    pub(super) fn write(&mut self, range: Range<usize>, text: &[u8]) -> bool {
+        mangle::replace(self.packet, self.tracking, range, text)
+    }
+
+    /// Lets the flow live so long from now on.
+    pub(super) fn lives_on(&mut self, timeout: Duration) {
+        self.flow.lock().lives_on(self.cx.now, timeout);
+    }
+
     /// The port that was named, if nobody else is expected there; else any above it.
-    fn enter_near(&mut self, wish: &Wish) -> Result<Tuple, ExpectationRefused> {
+    pub(super) fn enter_near(&mut self, wish: &Wish) -> Result<Tuple, ExpectationRefused> {
         let named = wish.to.id;
         let room = u32::from(u16::MAX - named);
         let mut port = named;
@@ -130,36 +198,38 @@ impl Reading<'_, '_> {
         Err(ExpectationRefused::Clash)
     }
 
-    fn enter(&mut self, wish: &Wish, port: u16) -> Result<Tuple, ExpectationRefused> {
+    /// Expects the flow at this port.
+    pub(super) fn enter(&mut self, wish: &Wish, port: u16) -> Result<Tuple, ExpectationRefused> {
+        let family = wish.to.address;
         let tuple = Tuple {
             source: Endpoint {
-                address: wish.from,
+                address: wish.from.unwrap_or(no_bit(family)),
                 id: wish.from_port.unwrap_or(0),
             },
             destination: Endpoint { id: port, ..wish.to },
             protocol: wish.protocol,
         };
         let nat = ExpectationNat {
-            command: self.direction(),
-            port: wish.to.id,
+            command: wish.announced_by.unwrap_or(self.direction()),
+            port: wish.led_to.unwrap_or(wish.to.id),
         };
-        let under_nat = self.ends().under_nat;
+        let under_nat = self.is_under_nat();
         self.cx.table.expect(
             self.cx.now,
             Expectation {
                 serial: 0,
                 tuple,
                 mask: ExpectationMask {
-                    address: every_bit(wish.from),
+                    address: wish.from.map_or(no_bit(family), every_bit),
                     id: wish.from_port.map_or(0, |_| u16::MAX),
                 },
                 master: Arc::clone(self.flow),
                 class: wish.class,
-                permanent: false,
+                permanent: wish.permanent,
                 inactive: false,
                 deadline: self.cx.now + self.helper.policy(wish.class).timeout,
                 made_by: self.helper,
-                helper: None,
+                helper: wish.helper,
                 nat: under_nat.then_some(nat),
             },
             self.cx.settings.expect_max,
@@ -167,7 +237,8 @@ impl Reading<'_, '_> {
         Ok(tuple)
     }
 
-    fn take_back(&mut self, expected: &Tuple) {
+    /// Expects it no longer.
+    pub(super) fn take_back(&mut self, expected: &Tuple) {
         for made in self.cx.table.expectations(self.cx.now) {
             if Arc::ptr_eq(&made.master, self.flow) && made.tuple == *expected {
                 self.cx.table.unexpect(&made);
@@ -185,14 +256,20 @@ fn every_bit(of: IpAddr) -> IpAddr {
     }
 }
 
+fn no_bit(of: IpAddr) -> IpAddr {
+    match of {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::base::{Random, protocol};
     use crate::conntrack::testing::{A, B, Bench, address, packet, tcp};
     use crate::conntrack::{CtState, ExpectPolicy};
+    use crate::helper::{Loaded, registry};
     use crate::wire::tcp::flags::{ACK, SYN};
 
     static HELPER: ConntrackHelper = ConntrackHelper {
@@ -206,52 +283,65 @@ mod tests {
         }],
     };
 
+    /// How a packet's flow lies.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Nat {
+        None,
+        Between,
+        /// NAT lies between, and the helper's side of it is not loaded.
+        WithoutHelper,
+    }
+
     /// A client at this port says where it is to be called, in so many bytes; what became of it, and what is expected then.
     fn says(
         bench: &Bench,
         client: u16,
         named: u16,
-        under_nat: bool,
+        nat: Nat,
         length: usize,
-    ) -> (Result<HeardWhat, DropReason>, Vec<u16>) {
+    ) -> (Result<Announced, DropReason>, Vec<u16>) {
         let (_, mut tracking) = bench.pass(tcp((A, client), (B, 21), (1, 0), SYN)).unwrap();
         tracking.state = Some(CtState::Established);
         let flow = tracking.flow.clone().unwrap();
-        if under_nat {
+        if nat != Nat::None {
             flow.lock().status.set(Status::SRC_NAT);
         }
         let mut segment = vec![0; 20 + length];
         segment[12] = 5 << 4;
         segment[13] = ACK;
         let mut packet = packet(protocol::TCP, A, B, &segment);
+        let mut loaded = Loaded::all();
+        for spec in registry() {
+            loaded.set_nat(spec, nat != Nat::WithoutHelper);
+        }
         let said = Reading {
             packet: &mut packet,
             tracking: &tracking,
             flow: &flow,
             helper: &HELPER,
+            module: &loaded.modules()[0],
             cx: &mut HelperContext {
                 now: bench.now,
                 settings: &bench.settings,
+                loaded: &loaded,
                 table: &bench.table,
                 random: &mut Random::new(u64::from(client)),
             },
         }
         .announce(
-            &Wish {
-                class: 0,
-                protocol: protocol::TCP,
-                from: address(B),
-                from_port: None,
-                to: Endpoint {
+            &Wish::new(
+                protocol::TCP,
+                Some(address(B)),
+                Endpoint {
                     address: address(A),
                     id: named,
                 },
-            },
+            ),
             0..1,
             |outside| format!("{}:{}", outside.address, outside.id),
         );
-        if let Ok(HeardWhat::Announced { expected, .. }) = &said
-            && under_nat
+        if let Ok(Announced { expected, .. }) = &said
+            && nat == Nat::Between
         {
             let text = format!("10.0.0.2:{}", expected.destination.id);
             assert!(packet.tcp().unwrap().payload().starts_with(text.as_bytes()));
@@ -264,8 +354,8 @@ mod tests {
     fn another_port_is_taken_where_nat_can_write_it() {
         let bench = Bench::new();
         for client in 1..=40 {
-            let (said, expected) = says(&bench, client, 5000, true, 10);
-            let Ok(HeardWhat::Announced {
+            let (said, expected) = says(&bench, client, 5000, Nat::Between, 10);
+            let Ok(Announced {
                 expected: tuple,
                 instead_of,
             }) = said
@@ -277,17 +367,29 @@ mod tests {
             assert_eq!(expected.len(), usize::from(client));
         }
         // Without NAT the other end would call the port that was named.
-        let (said, expected) = says(&bench, 41, 5000, false, 10);
+        let (said, expected) = says(&bench, 41, 5000, Nat::None, 10);
         assert_eq!(said, Err(DropReason::Expectation(ExpectationRefused::Clash)));
         assert_eq!(expected.len(), 40);
+        // The same where nobody is there to write another.
+        let (said, expected) = says(&bench, 42, 5000, Nat::WithoutHelper, 10);
+        assert_eq!(said, Err(DropReason::Expectation(ExpectationRefused::Clash)));
+        assert_eq!(expected.len(), 40);
+        let (said, _) = says(&bench, 43, 4999, Nat::WithoutHelper, 10);
+        assert_eq!(said.unwrap().instead_of, None);
+        let expected = bench.table.expectations(bench.now);
+        let led = expected.iter().map(|it| (it.tuple.destination.id, it.nat.is_some()));
+        assert_eq!(
+            led.filter(|(port, _)| *port <= 5000).collect::<Vec<_>>(),
+            [(5000, true), (4999, false)]
+        );
     }
 
     #[test]
     fn the_last_port_has_no_other_above_it() {
         let bench = Bench::new();
-        let (first, _) = says(&bench, 1, u16::MAX, true, 10);
+        let (first, _) = says(&bench, 1, u16::MAX, Nat::Between, 10);
         assert!(first.is_ok());
-        let (second, expected) = says(&bench, 2, u16::MAX, true, 10);
+        let (second, expected) = says(&bench, 2, u16::MAX, Nat::Between, 10);
         assert_eq!(second, Err(DropReason::Expectation(ExpectationRefused::Clash)));
         assert_eq!(expected, [u16::MAX]);
     }
@@ -296,10 +398,10 @@ mod tests {
     fn what_cannot_be_written_is_not_expected() {
         let bench = Bench::new();
         let largest = usize::from(u16::MAX) - 40;
-        let (said, expected) = says(&bench, 1, 5000, true, largest);
+        let (said, expected) = says(&bench, 1, 5000, Nat::Between, largest);
         assert_eq!(said, Err(DropReason::Mangle));
         assert_eq!(expected, Vec::<u16>::new());
-        let (said, expected) = says(&bench, 2, 5000, false, largest);
+        let (said, expected) = says(&bench, 2, 5000, Nat::None, largest);
         assert!(said.is_ok());
         assert_eq!(expected, [5000]);
     }
@@ -308,9 +410,9 @@ mod tests {
     fn a_table_without_room_refuses() {
         let mut bench = Bench::new();
         bench.settings.expect_max = 1;
-        assert!(says(&bench, 1, 5000, true, 10).0.is_ok());
+        assert!(says(&bench, 1, 5000, Nat::Between, 10).0.is_ok());
         let full = Err(DropReason::Expectation(ExpectationRefused::Full));
-        assert_eq!(says(&bench, 2, 5001, true, 10).0, full);
-        assert_eq!(says(&bench, 3, 5001, false, 10).0, full);
+        assert_eq!(says(&bench, 2, 5001, Nat::Between, 10).0, full);
+        assert_eq!(says(&bench, 3, 5001, Nat::None, 10).0, full);
     }
 }

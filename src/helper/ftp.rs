@@ -8,23 +8,16 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::announce::{Reading, Wish};
-use super::{Announces, DropReason, HeardWhat, Helper, HelperSpec, Parameter, Sample};
+use super::parameter::{self, Parameter};
+use super::{Announces, DropReason, HeardWhat, Helper, HelperSpec, Sample};
 use crate::base::{Family, protocol};
 use crate::conntrack::{ConntrackHelper, CtState, Direction, Endpoint, ExpectPolicy, HelperData};
 
 pub(super) static SPEC: HelperSpec = HelperSpec {
     modules: &["nf_conntrack_ftp", "ip_conntrack_ftp"],
     nat_modules: &["nf_nat_ftp", "ip_nat_ftp"],
-    parameters: &[
-        Parameter {
-            name: "ports",
-            instead: "-j CT --helper ftp in the raw table attaches it to any port",
-        },
-        Parameter {
-            name: "loose",
-            instead: "data connections go to whoever sent the command",
-        },
-    ],
+    parameters: &[PORTS, LOOSE],
+    nat_parameters: &[NAT_PORTS],
     helpers: &[Helper {
         conntrack: ConntrackHelper {
             name: "ftp",
@@ -42,55 +35,63 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
     about: "PORT, EPRT, and the answers to PASV and EPSV",
 };
 
+const PORTS: Parameter = Parameter::ports("ports of control connections");
+const LOOSE: Parameter = Parameter::flag(
+    "loose",
+    false,
+    "data connections may go to another host than the sender of the command",
+);
+const NAT_PORTS: Parameter = parameter::ports_of_nat();
+
 const SAMPLES: &[Sample] = &[
     Sample {
-        said: &["< 220 ready\r\n", "> USER a\r\n", "> PORT 10,0,0,2,4,1\r\n"],
-        announces: Announces::Flow {
-            plain: "tcp 192.0.2.9 > 10.0.0.2:1025",
-            under_nat: "tcp 192.0.2.9 > 192.0.2.1:1025",
-            written: "PORT 192,0,2,1,4,1\r\n",
+        said: &[b"< 220 ready\r\n", b"> USER a\r\n", b"> PORT 10,0,0,2,4,1\r\n"],
+        announces: Announces::Flows {
+            plain: &["tcp 192.0.2.9 > 10.0.0.2:1025"],
+            under_nat: &["tcp 192.0.2.9 > 192.0.2.1:1025"],
+            written: b"PORT 192,0,2,1,4,1\r\n",
         },
     },
     Sample {
-        said: &["> USER a\r\n", "> eprt |1|10.0.0.2|1025|\r\n"],
-        announces: Announces::Flow {
-            plain: "tcp 192.0.2.9 > 10.0.0.2:1025",
-            under_nat: "tcp 192.0.2.9 > 192.0.2.1:1025",
-            written: "eprt |1|192.0.2.1|1025|\r\n",
+        said: &[b"> USER a\r\n", b"> eprt |1|10.0.0.2|1025|\r\n"],
+        announces: Announces::Flows {
+            plain: &["tcp 192.0.2.9 > 10.0.0.2:1025"],
+            under_nat: &["tcp 192.0.2.9 > 192.0.2.1:1025"],
+            written: b"eprt |1|192.0.2.1|1025|\r\n",
         },
     },
     // What the server names is right outside already.
     Sample {
-        said: &["< 220 ready\r\n", "< 227 Passive (192,0,2,9,4,1)\r\n"],
-        announces: Announces::Flow {
-            plain: "tcp 10.0.0.2 > 192.0.2.9:1025",
-            under_nat: "tcp 10.0.0.2 > 192.0.2.9:1025",
-            written: "227 Passive (192,0,2,9,4,1)\r\n",
+        said: &[b"< 220 ready\r\n", b"< 227 Passive (192,0,2,9,4,1)\r\n"],
+        announces: Announces::Flows {
+            plain: &["tcp 10.0.0.2 > 192.0.2.9:1025"],
+            under_nat: &["tcp 10.0.0.2 > 192.0.2.9:1025"],
+            written: b"227 Passive (192,0,2,9,4,1)\r\n",
         },
     },
     Sample {
-        said: &["< 220 ready\r\n", "< 229 Extended (|||1025|)\r\n"],
-        announces: Announces::Flow {
-            plain: "tcp 10.0.0.2 > 192.0.2.9:1025",
-            under_nat: "tcp 10.0.0.2 > 192.0.2.9:1025",
-            written: "229 Extended (|||1025|)\r\n",
+        said: &[b"< 220 ready\r\n", b"< 229 Extended (|||1025|)\r\n"],
+        announces: Announces::Flows {
+            plain: &["tcp 10.0.0.2 > 192.0.2.9:1025"],
+            under_nat: &["tcp 10.0.0.2 > 192.0.2.9:1025"],
+            written: b"229 Extended (|||1025|)\r\n",
         },
     },
     // In the middle of a line, for another host, and no command at all.
     Sample {
-        said: &["> PORT 10,0,0,2,4,1\r\n"],
+        said: &[b"> PORT 10,0,0,2,4,1\r\n"],
         announces: Announces::Nothing,
     },
     Sample {
-        said: &["> USER a\r\n", "> PORT 10,0,0,3,4,1\r\n"],
+        said: &[b"> USER a\r\n", b"> PORT 10,0,0,3,4,1\r\n"],
         announces: Announces::Nothing,
     },
     Sample {
-        said: &["> USER a\r\n", "> NOOP\r\n"],
+        said: &[b"> USER a\r\n", b"> NOOP\r\n"],
         announces: Announces::Nothing,
     },
     Sample {
-        said: &["> USER a\r\n", "> PORT 10,0,0,2,4"],
+        said: &[b"> USER a\r\n", b"> PORT 10,0,0,2,4"],
         announces: Announces::Incomplete,
     },
 ];
@@ -129,23 +130,23 @@ fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
 /// Expects the connection that a command announces, which its sender waits for at the port it names.
 fn announce(command: &Command, reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
     let ends = reading.ends();
+    let mut address = ends.answer.destination.address;
     // Whoever names another host than itself would open the firewall for that one.
-    if let Some(address) = command.address
-        && address != ends.sender.source.address
+    if let Some(named) = command.address
+        && named != ends.sender.source.address
     {
-        return Ok(HeardWhat::NamesAnother(address));
+        if !reading.is_set(&LOOSE) {
+            return Ok(HeardWhat::NamesAnother(named));
+        }
+        address = named;
     }
-    let wish = Wish {
-        class: 0,
-        protocol: protocol::TCP,
-        from: ends.answer.source.address,
-        from_port: None,
-        to: Endpoint {
-            address: ends.answer.destination.address,
-            id: command.port,
-        },
+    let to = Endpoint {
+        address,
+        id: command.port,
     };
-    reading.announce(&wish, command.text.clone(), |outside| command.form.write(outside))
+    let wish = Wish::new(protocol::TCP, Some(ends.answer.source.address), to);
+    let announced = reading.announce(&wish, command.text.clone(), |outside| command.form.write(outside))?;
+    Ok(HeardWhat::Announced(vec![announced]))
 }
 
 /// Where lines begin, each way: the last two places, as sequence numbers of the sender.

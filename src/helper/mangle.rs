@@ -1,4 +1,4 @@
-//! Rewriting a piece of a TCP payload, with everything that follows from it.
+//! Rewriting a piece of a payload, with everything that follows from it.
 
 use std::ops::Range;
 
@@ -6,16 +6,26 @@ use crate::base::protocol;
 use crate::conntrack::Tracking;
 use crate::nat;
 use crate::packet::{ChecksumState, Packet};
-use crate::wire::{be32, checksum, put16};
+use crate::wire::{be16, be32, checksum, put16, udp};
 
-/// Puts `text` in the place of a range of the payload: lengths and checksum follow, and a change of length is noted for the sequence numbers to
-/// come. False, and nothing changed, where the packet would become too large.
+/// Where the payload begins in the transport header's bytes. `None` where there is no such header, or not the whole of it.
+pub(super) fn header_length(packet: &Packet) -> Option<usize> {
+    match packet.protocol() {
+        protocol::TCP => packet.tcp().map(|segment| segment.header_length()),
+        protocol::UDP => (packet.transport().len() >= udp::HEADER).then_some(udp::HEADER),
+        _ => None,
+    }
+}
+
+/// Puts `text` in the place of a range of the payload: lengths and checksum follow, and a change of a segment's length is noted for the sequence
+/// numbers to come. False, and nothing changed, where the packet would become too large.
 pub(super) fn replace(packet: &mut Packet, tracking: &Tracking, range: Range<usize>, text: &[u8]) -> bool {
-    let (Some(flow), Some(segment)) = (&tracking.flow, packet.tcp()) else {
+    let (Some(flow), Some(header)) = (&tracking.flow, header_length(packet)) else {
         return false;
     };
-    let header = segment.header_length();
-    let payload = segment.payload();
+    let Some(payload) = packet.transport().get(header..) else {
+        return false;
+    };
     let (Some(before), Some(after)) = (payload.get(..range.start), payload.get(range.end..)) else {
         return false;
     };
@@ -28,9 +38,20 @@ pub(super) fn replace(packet: &mut Packet, tracking: &Tracking, range: Range<usi
     for part in [before, text, after] {
         transport.extend_from_slice(part);
     }
-    let pseudo = checksum::pseudo_header(packet.source(), packet.destination(), protocol::TCP, length);
+    let pseudo = checksum::pseudo_header(packet.source(), packet.destination(), packet.protocol(), length);
     // Seen: the sum is left to the device, which never leaves it zero.
-    put16(&mut transport, 16, checksum::fold(pseudo));
+    let sum = checksum::fold(pseudo);
+    if packet.protocol() == protocol::UDP {
+        put16(&mut transport, 4, length as u16);
+        let has_sum = be16(&transport, 6) != 0 || packet.checksum == ChecksumState::Partial;
+        if has_sum {
+            put16(&mut transport, 6, sum);
+            packet.checksum = ChecksumState::Partial;
+        }
+        packet.replace_transport(&transport);
+        return true;
+    }
+    put16(&mut transport, 16, sum);
     packet.checksum = ChecksumState::Partial;
     let position = be32(&transport, 4);
     packet.replace_transport(&transport);

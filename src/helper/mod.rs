@@ -2,17 +2,23 @@
 //!
 //! A file has three parts: its spec; the tracking side, which reads a payload and says what it announces; the NAT side, which writes the same with
 //! another address and port. What lies between is the same for all and stands in `announce`: the wish becomes an expectation, a free port is
-//! looked for, the payload is rewritten, and what cannot be done is taken back.
+//! looked for, the payload is rewritten, and what cannot be done is taken back. Both sides are modules of their own, with parameters: which are
+//! loaded (`Loaded`) is a part of a router's configuration, and a helper whose NAT side is missing leaves payloads as they are.
 
 mod announce;
 mod ftp;
+mod loaded;
 mod mangle;
+mod parameter;
 mod reason;
 #[cfg(test)]
 mod replay;
 #[cfg(test)]
 mod samples;
 
+pub(crate) use loaded::is_known;
+pub use loaded::{Loaded, LoadedModule};
+pub use parameter::{LoadRefused, Parameter, Sets, Takes};
 pub use reason::DropReason;
 
 use std::net::IpAddr;
@@ -29,21 +35,14 @@ pub struct HelperSpec {
     pub modules: &'static [&'static str],
     /// The same of the module that is its NAT side.
     pub nat_modules: &'static [&'static str],
-    /// What `modprobe NAME PARAMETER=VALUE` could say of the real one.
+    /// What `modprobe NAME PARAMETER=VALUE` may say.
     pub parameters: &'static [Parameter],
+    /// The same of its NAT side.
+    pub nat_parameters: &'static [Parameter],
     /// What it registers: one, or one for each transport protocol.
     pub helpers: &'static [Helper],
     /// What it reads, for the manual.
     pub about: &'static str,
-}
-
-/// A parameter that the real module has. Here it is refused by name.
-#[derive(Debug)]
-pub struct Parameter {
-    /// As `modinfo` lists it.
-    pub name: &'static str,
-    /// What helps instead.
-    pub instead: &'static str,
 }
 
 /// One helper.
@@ -89,8 +88,8 @@ impl HelperSpec {
 /// masquerades as 192.0.2.1.
 #[derive(Debug)]
 pub struct Sample {
-    /// Payloads: the client's begin with `>`, the server's with `<`.
-    pub said: &'static [&'static str],
+    /// Payloads: the client's begin with `> `, the server's with `< `.
+    pub said: &'static [&'static [u8]],
     /// What comes of it.
     pub announces: Announces,
 }
@@ -102,14 +101,14 @@ pub enum Announces {
     Nothing,
     /// It is dropped, since it has to be said again whole.
     Incomplete,
-    /// A flow is expected.
-    Flow {
-        /// As explanations print it: `tcp 192.0.2.9 > 10.0.0.2:1025`.
-        plain: &'static str,
+    /// Flows are expected.
+    Flows {
+        /// As explanations print them: `tcp 192.0.2.9 > 10.0.0.2:1025`.
+        plain: &'static [&'static str],
         /// The same where NAT lies between, and what stands in the payload's place.
-        under_nat: &'static str,
-        /// The payload as it leaves.
-        written: &'static str,
+        under_nat: &'static [&'static str],
+        /// The payload as it leaves there.
+        written: &'static [u8],
     },
 }
 
@@ -120,6 +119,8 @@ pub struct HelperContext<'a> {
     pub now: Time,
     /// The knobs of tracking.
     pub settings: &'a Settings,
+    /// The helpers that are there, with what their modules were loaded with.
+    pub loaded: &'a Loaded,
     /// Where what is expected is kept, and looked for a free port.
     pub table: &'a Table,
     /// What a free port is looked for with.
@@ -142,19 +143,25 @@ pub enum HeardWhat {
     TooEarly,
     /// It carries no data.
     NoData,
+    /// Nothing is read that goes this way.
+    OtherWay,
     /// It is not known that a line begins with its data, so none is read.
     NotAtALine,
     /// No command that opens a flow.
     NoCommand,
     /// A command that names another host than its sender: the helper opens nothing for that one.
     NamesAnother(IpAddr),
-    /// A flow is expected.
-    Announced {
-        /// Which flow: the bits of the source that count, and the destination.
-        expected: Tuple,
-        /// The port that the command named, where another had to be taken.
-        instead_of: Option<u16>,
-    },
+    /// Flows are expected. Never empty.
+    Announced(Vec<Announced>),
+}
+
+/// A flow that a helper expects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Which flow: the bits of the source that count, and the destination. An address of zero is any.
+    pub expected: Tuple,
+    /// The port that the command named, where another had to be taken.
+    pub instead_of: Option<u16>,
 }
 
 /// The helper stage: the flow's helper reads the packet, and rewrites it where the flow is under NAT. To be called after the last nat hook, and
@@ -165,21 +172,22 @@ pub fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperContext<'_>)
     let Some(flow) = &tracking.flow else {
         return Ok(None);
     };
-    let attached = flow.lock().helper;
-    let mut all = HELPERS.iter().flat_map(|spec| spec.helpers);
-    let found = attached.and_then(|attached| all.find(|helper| std::ptr::eq(&helper.conntrack, attached)));
-    let Some(helper) = found else {
+    let Some(attached) = flow.lock().helper else {
+        return Ok(None);
+    };
+    let Some((module, helper)) = cx.loaded.reader(attached) else {
         return Ok(None);
     };
     let what = (helper.read)(&mut Reading {
         packet,
         tracking,
         flow,
-        helper: &helper.conntrack,
+        helper: attached,
+        module,
         cx,
     })?;
     Ok(Some(Heard {
-        helper: helper.conntrack.name,
+        helper: attached.name,
         what,
     }))
 }
@@ -204,7 +212,11 @@ mod tests {
                 assert!(!modules.contains(name), "{name} twice");
                 modules.push(name);
             }
+            for parameter in spec.parameters.iter().chain(spec.nat_parameters) {
+                assert!(!parameter.about.is_empty(), "{parameter:?}");
+            }
             for helper in spec.conntrack() {
+                assert!(helper.ports.len() <= 1, "{helper:?}: a port is a helper of its own");
                 assert!(!helper.families.is_empty() && !helper.policies.is_empty(), "{helper:?}");
                 let place = (helper.name, helper.protocol);
                 assert!(!attached.contains(&place), "{place:?} twice");

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{HelperContext, registry, run};
+use super::{HelperContext, Loaded, run};
 use crate::base::{AddressRange, PortRange, Random, Time, protocol};
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::conntrack::{CtState, Settings, Table, Template, TrackContext, TrackStage, Tracked, Tracking};
@@ -146,12 +146,12 @@ impl Replay {
             }));
         }
         let settings = self.settings.clone();
-        let helpers: Vec<_> = registry().iter().flat_map(|spec| spec.conntrack()).collect();
+        let loaded = Loaded::all();
         let cx = TrackContext {
             now: self.now,
             settings: &settings,
             stage: TrackStage::Prerouting,
-            helpers: &helpers,
+            helpers: loaded.conntrack(),
             packet: 0,
         };
         let mut nat_cx = NatContext {
@@ -172,6 +172,7 @@ impl Replay {
         let mut helper_cx = HelperContext {
             now: self.now,
             settings: &settings,
+            loaded: &loaded,
             table: &self.table,
             random: &mut self.random,
         };

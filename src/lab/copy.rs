@@ -15,7 +15,7 @@ use super::files::Files;
 use super::machine::{Call, Machine, Profile, Toolbox};
 use super::memory::{Lab, apply_sysctls};
 use crate::base::{InterfaceId, InterfaceName, MarkMask};
-use crate::helper;
+use crate::helper::{self, Loaded};
 use crate::net::{
     Address, Net, NewAddress, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule, RuleAction,
     RuleLink, Scope, table,
@@ -50,12 +50,22 @@ pub struct LabCopy {
     /// What `modprobe` loaded, in that order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<String>,
-    /// The helpers that are there.
+    /// The modules of helpers that are there, in that order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub helpers: Vec<String>,
+    pub helpers: Vec<HelperRecord>,
     /// Connections are tracked though no rule may ask for it.
     #[serde(default)]
     pub tracks_always: bool,
+}
+
+/// A helper's module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelperRecord {
+    pub module: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<String>,
+    /// Its NAT side is there too.
+    pub nat: bool,
 }
 
 /// What `ip address` tells beyond an address and its length.
@@ -143,7 +153,7 @@ impl LabCopy {
             tables: tables.stdout,
             profile: machine.profile().name().to_owned(),
             modules: machine.modules().to_vec(),
-            helpers: config.helpers.iter().map(|spec| spec.name.to_owned()).collect(),
+            helpers: helpers(&config.helpers),
             tracks_always: config.always_track,
             name: machine.name.clone(),
         };
@@ -193,15 +203,27 @@ impl LabCopy {
         for module in &self.modules {
             machine.note_module(module);
         }
-        for spec in helper::registry() {
-            match self.helpers.iter().any(|name| spec.has(name)) {
-                true => machine.load_helper(spec),
-                false => machine.unload_helper(spec),
-            }
-        }
+        let loaded = self.loaded()?;
+        machine.router().configure(|config| {
+            config.helpers = loaded;
+            Ok::<(), CopyError>(())
+        })?;
         machine.track_always(self.tracks_always);
         machine.router().configure(|config| self.route(&mut config.net))?;
         Ok(lab)
+    }
+
+    fn loaded(&self) -> Result<Loaded, CopyError> {
+        let mut loaded = Loaded::default();
+        for record in &self.helpers {
+            let mut all = helper::registry().iter();
+            let found = all.find(|spec| spec.modules.contains(&record.module.as_str()));
+            let spec = found.ok_or_else(|| part("helper", record.module.clone()))?;
+            let refused = |why: helper::LoadRefused| part("helper", format!("{}: {why}", record.module));
+            loaded.load(spec, &record.parameters).map_err(refused)?;
+            loaded.set_nat(spec, record.nat);
+        }
+        Ok(loaded)
     }
 
     fn route(&self, net: &mut Net) -> Result<(), CopyError> {
@@ -266,6 +288,15 @@ impl LabCopy {
             false => format!("[sysctl]\n{text}"),
         }
     }
+}
+
+fn helpers(loaded: &Loaded) -> Vec<HelperRecord> {
+    let record = |module: &helper::LoadedModule| HelperRecord {
+        module: module.spec.modules[0].to_owned(),
+        parameters: module.said.clone(),
+        nat: module.has_nat,
+    };
+    loaded.modules().iter().map(record).collect()
 }
 
 /// Interfaces, routes and hosts of a lab file.

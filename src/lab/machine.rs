@@ -16,9 +16,9 @@ use super::request::{Answer, Asker, Request, Response, Waker};
 use super::words::Trials;
 use crate::base::bytes::quoted;
 use crate::base::{Family, InterfaceName, Time};
-use crate::conntrack::{ConntrackHelper, SettingError, Settings};
+use crate::conntrack::{SettingError, Settings};
 use crate::engine::{Config, Router};
-use crate::helper::{self, HelperSpec};
+use crate::helper::{HelperSpec, LoadRefused, Loaded};
 use crate::net::{Net, SysctlError};
 use crate::rule::{Clock, WriteRefused};
 
@@ -154,10 +154,10 @@ impl Profile {
     }
 
     /// The helpers that are there without `modprobe`: today's kernel loads one when a rule names it, an old one never did.
-    pub fn helpers(self) -> Vec<&'static ConntrackHelper> {
+    pub fn helpers(self) -> Loaded {
         match self {
-            Self::Linux6 => helper::registry().iter().flat_map(|spec| spec.conntrack()).collect(),
-            Self::Classic => Vec::new(),
+            Self::Linux6 => Loaded::all(),
+            Self::Classic => Loaded::default(),
         }
     }
 
@@ -333,20 +333,30 @@ impl Machine {
         }
     }
 
-    /// Makes what the module registers available.
-    pub(crate) fn load_helper(&self, module: &HelperSpec) {
-        self.configure(|config| {
-            for helper in module.conntrack() {
-                if !config.helpers.iter().any(|loaded| std::ptr::eq(*loaded, helper)) {
-                    config.helpers.push(helper);
-                }
-            }
-        });
+    /// Makes what the module registers available, as its parameters have it; those that it does not have come back.
+    pub(crate) fn load_helper(
+        &self,
+        module: &'static HelperSpec,
+        parameters: &[String],
+    ) -> Result<Vec<String>, LoadRefused> {
+        let mut unknown = Vec::new();
+        self.router.configure(|config| {
+            unknown = config.helpers.load(module, parameters)?;
+            Ok(())
+        })?;
+        Ok(unknown)
     }
 
+    /// Brings in a helper's NAT side, or takes it out.
+    pub(crate) fn set_nat_helper(&self, module: &HelperSpec, is_there: bool) {
+        self.configure(|config| config.helpers.set_nat(module, is_there));
+    }
+
+    /// Nobody reads the flows any more that its helpers were attached to, and what they expected is expected no longer.
     pub(crate) fn unload_helper(&self, module: &HelperSpec) {
-        let is_its = |loaded: &ConntrackHelper| module.conntrack().any(|helper| std::ptr::eq(helper, loaded));
-        self.configure(|config| config.helpers.retain(|loaded| !is_its(loaded)));
+        let mut gone = Vec::new();
+        self.configure(|config| gone = config.helpers.unload(module));
+        self.router.flows().forget_helpers(&gone, self.now);
     }
 
     /// Connections are tracked from now on, whether a rule asks for it or not.

@@ -3,11 +3,11 @@
 use super::Told;
 use super::untracked::Spared;
 use crate::base::InterfaceId;
-use crate::conntrack::{self, CtState, Direction, Tracked, Tuple};
+use crate::conntrack::{self, CtState, Direction, Endpoint, Tracked, Tuple};
 use crate::engine::{Config, NatNotAsked};
 use crate::explain::describe;
 use crate::explain::story::TrackedAs;
-use crate::helper::{Heard, HeardWhat};
+use crate::helper::{Announced, Heard, HeardWhat};
 use crate::nat::Manip;
 use crate::net::{DropReason, InputRoute, LookedUp, OutputKey, OutputRoute};
 use crate::packet::Packet;
@@ -188,13 +188,14 @@ pub(super) fn helped(heard: &Heard, before: &[u8], after: &[u8]) -> Told {
         HeardWhat::NamesAnother(address) => {
             format!("read {said}: it names {address}, which is not its sender, so nothing is expected")
         }
-        HeardWhat::Announced { expected, instead_of } => {
-            let mut text = format!("read {said}: a flow {} is expected", expectation(expected));
-            if let Some(port) = instead_of {
-                text.push_str(&format!(" (port {port} was taken)"));
+        HeardWhat::OtherWay => "not read: only what the other side says is".to_owned(),
+        HeardWhat::Announced(announced) => match &announced[..] {
+            [one] => format!("read {said}: a flow {} is expected", announcement(one)),
+            several => {
+                let flows: Vec<String> = several.iter().map(announcement).collect();
+                format!("read {said}: {} flows are expected: {}", flows.len(), flows.join(", "))
             }
-            text
-        }
+        },
     };
     let rewritten = (payload(before) != payload(after)).then(|| payload_text(after));
     Told::Helper {
@@ -204,11 +205,20 @@ pub(super) fn helped(heard: &Heard, before: &[u8], after: &[u8]) -> Told {
     }
 }
 
+fn announcement(announced: &Announced) -> String {
+    let mut text = expectation(&announced.expected);
+    if let Some(port) = announced.instead_of {
+        text.push_str(&format!(" (port {port} was taken)"));
+    }
+    text
+}
+
 fn expectation(tuple: &Tuple) -> String {
     let (source, destination) = (tuple.source, tuple.destination);
-    let from = match source.id {
-        0 => source.address.to_string(),
-        id => format!("{}:{id}", source.address),
+    let from = match source {
+        any if any.address.is_unspecified() => "any host".to_owned(),
+        Endpoint { address, id: 0 } => address.to_string(),
+        Endpoint { address, id } => format!("{address}:{id}"),
     };
     let name = describe::protocol_name(tuple.protocol);
     format!("{name} {from} > {}:{}", destination.address, destination.id)

@@ -137,8 +137,7 @@ impl Target for Ct {
             ));
         }
         // The kernel fetches the helper's module here, so it need not have been loaded before.
-        let mut all = helper::registry().iter().flat_map(|spec| spec.conntrack());
-        let known = all.any(|helper| {
+        let known = helper::is_known(|helper| {
             helper.name == name && helper.protocol == selector.protocol && helper.families.contains(&selector.family)
         });
         if !known {
