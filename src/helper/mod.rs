@@ -5,8 +5,10 @@
 //! looked for, the payload is rewritten, and what cannot be done is taken back. Both sides are modules of their own, with parameters: which are
 //! loaded (`Loaded`) is a part of a router's configuration, and a helper whose NAT side is missing leaves payloads as they are.
 
+mod amanda;
 mod announce;
 mod ftp;
+mod irc;
 mod loaded;
 mod mangle;
 mod parameter;
@@ -15,6 +17,7 @@ mod reason;
 mod replay;
 #[cfg(test)]
 mod samples;
+mod tftp;
 
 pub(crate) use loaded::is_known;
 pub use loaded::{Loaded, LoadedModule};
@@ -64,6 +67,9 @@ macro_rules! helpers {
 // The registry: a line a module.
 helpers! {
     ftp
+    irc
+    tftp
+    amanda
 }
 
 /// All helpers there are. Which of them a lab has loaded is the lab's to know.
