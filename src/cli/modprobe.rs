@@ -1,10 +1,9 @@
 //! `modprobe`: what loading a module changes in a lab. A module that stands for something built in is loaded without a word; one that stands
 //! for nothing here is not found.
 
-use crate::base::Family;
-use crate::ext;
-use crate::helper::{self, HelperSpec};
+use crate::helper::LoadRefused;
 use crate::lab::machine::{Machine, ToolOutput};
+use crate::lab::modules::{self, Module, NotLoaded};
 
 pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
     let (mut remove, mut all, mut quiet, mut dry) = (false, false, false, false);
@@ -30,20 +29,18 @@ pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
         true => (&words[..], &[][..]),
         false => words.split_at(1),
     };
-    if let Some(parameter) = parameters.first() {
-        let instead = names.first().and_then(|name| instead_of(name, parameter));
-        let instead = instead.map_or_else(String::new, |instead| format!("; {instead}"));
-        return ToolOutput::failure(
-            1,
-            format!("modprobe: module parameters are not there yet in nflab: {parameter}{instead}\n"),
-        );
-    }
+    let parameters: Vec<String> = parameters.iter().map(|it| (*it).to_owned()).collect();
     let mut output = ToolOutput::default();
     for name in names {
-        let name = name.replace('-', "_");
-        let Some(module) = module(&name) else {
+        let Some(module) = modules::find(name, machine.profile()) else {
             if !quiet {
-                output.stderr += &format!("modprobe: FATAL: Module {name} not found in directory {DIRECTORY}\n");
+                let name = name.replace('-', "_");
+                // Seen: of what is to be removed no directory is told.
+                let place = match remove {
+                    true => ".".to_owned(),
+                    false => format!(" in directory {DIRECTORY}"),
+                };
+                output.stderr += &format!("modprobe: FATAL: Module {name} not found{place}\n");
             }
             output.code = 1;
             continue;
@@ -51,115 +48,45 @@ pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
         if dry {
             continue;
         }
-        if remove {
-            machine.forget_module(&name);
-        } else {
-            machine.note_module(&name);
-        }
-        match module {
-            Module::BuiltIn => {}
-            Module::Tracking => machine.track_always(!remove),
-            Module::Helper(helper) if remove => machine.unload_helper(helper),
-            Module::Helper(helper) => {
-                // A helper's module brings tracking in, as its dependencies did.
-                machine.track_always(true);
-                let _ = machine.load_helper(helper, &[]);
-                machine.set_nat_helper(helper, true);
-            }
+        match remove {
+            true => unload(machine, &module, &mut output),
+            false => load(machine, &module, &parameters, &mut output),
         }
     }
     output
 }
 
-/// What helps where a helper's module has this parameter.
-fn instead_of(module: &str, parameter: &str) -> Option<&'static str> {
-    let spec = helper_module(&module.replace('-', "_"))?;
-    let name = parameter.split('=').next()?;
-    let known = spec.parameters.iter().find(|parameter| parameter.name == name)?;
-    Some(known.about)
-}
-
-fn helper_module(name: &str) -> Option<&'static HelperSpec> {
-    let is_called_so = |spec: &&&HelperSpec| spec.modules.contains(&name) || spec.nat_modules.contains(&name);
-    helper::registry().iter().find(is_called_so).copied()
-}
-
-/// What a module is here.
-#[derive(Clone, Copy, Debug)]
-enum Module {
-    BuiltIn,
-    /// Tracks connections from the moment it is loaded.
-    Tracking,
-    Helper(&'static HelperSpec),
-}
-
-fn module(name: &str) -> Option<Module> {
-    if matches!(name, "ip_conntrack" | "nf_conntrack" | "nf_conntrack_ipv4") {
-        return Some(Module::Tracking);
+fn load(machine: &mut Machine, module: &Module, parameters: &[String], output: &mut ToolOutput) {
+    let Err(why) = machine.load_module(module, parameters) else {
+        return;
+    };
+    let name = &module.name;
+    let said = match &why {
+        // Seen: kmod takes that for a module that is loaded already.
+        NotLoaded::Refused(LoadRefused::Twice) => return,
+        NotLoaded::Refused(LoadRefused::NoSuch { .. }) | NotLoaded::UnknownParameter => {
+            "Unknown symbol in module, or unknown parameter (see dmesg)"
+        }
+        NotLoaded::Refused(_) => "Invalid argument",
+        NotLoaded::NoParameters(parameter) => {
+            output.stderr += &format!("modprobe: parameters of {name} are not there in nflab: {parameter}\n");
+            output.code = 1;
+            return;
+        }
+    };
+    output.stderr += &format!("modprobe: ERROR: could not insert '{name}': {said}\n");
+    if let NotLoaded::Refused(refused) = why {
+        output.advice += &format!("modprobe: {refused}\n");
     }
-    if let Some(spec) = helper_module(name) {
-        return Some(Module::Helper(spec));
-    }
-    let extension = ["xt_", "ipt_"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
-    let known = BUILT_IN.contains(&name)
-        || extension.is_some_and(|name| {
-            ext::find_match(name, Family::V4).is_some() || ext::find_target(name, Family::V4).is_some()
-        });
-    known.then_some(Module::BuiltIn)
+    output.code = 1;
 }
 
-/// What the lab has in itself: tables, NAT, reassembly, logging.
-const BUILT_IN: &[&str] = &[
-    "ip_tables",
-    "x_tables",
-    "iptable_raw",
-    "iptable_mangle",
-    "iptable_nat",
-    "iptable_filter",
-    "iptable_security",
-    "ip_nat",
-    "nf_nat",
-    "nf_nat_ipv4",
-    "nf_defrag_ipv4",
-    "nf_reject_ipv4",
-    "nf_log_ipv4",
-    "nf_log_syslog",
-    "nf_log_common",
-    "nf_conntrack_netlink",
-    "xt_tcpudp",
-    "xt_nat",
-    "ipt_state",
-];
+fn unload(machine: &mut Machine, module: &Module, output: &mut ToolOutput) {
+    if let Err(users) = machine.unload_module(module) {
+        output.stderr += &format!("modprobe: FATAL: Module {} is in use.\n", module.name);
+        output.advice += &format!("modprobe: {} is used by {users}\n", module.name);
+        output.code = 1;
+    }
+}
 
 const DIRECTORY: &str = "/lib/modules/6.18.0-nflab";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn helpers_are_found_by_all_names_of_their_modules() {
-        for spec in helper::registry() {
-            for name in spec.modules.iter().chain(spec.nat_modules) {
-                let found = module(name);
-                assert!(
-                    matches!(found, Some(Module::Helper(it)) if std::ptr::eq(it, *spec)),
-                    "{name}"
-                );
-            }
-        }
-        assert!(module("nf_conntrack_nothing").is_none());
-    }
-
-    #[test]
-    fn parameters_are_refused_with_what_helps() {
-        for (module, parameter, helps) in [
-            ("nf_conntrack_ftp", "ports=21,2121", true),
-            ("ip-conntrack-ftp", "loose", true),
-            ("nf_conntrack_ftp", "nothing=1", false),
-            ("ip_tables", "ports=21", false),
-        ] {
-            assert_eq!(instead_of(module, parameter).is_some(), helps, "{module} {parameter}");
-        }
-    }
-}

@@ -149,7 +149,6 @@ const ROWS: &[Row] = &[
     row(Kind::Match, V6, &["frag"]),
     row(Kind::Match, BOTH, &["hashlimit"]),
     row(Kind::Match, V6, &["hbh"]),
-    row(Kind::Match, BOTH, &["helper"]),
     row(Kind::Match, V6, &["hl"]),
     of_protocol(58, V6, &["icmp6", "icmpv6", "ipv6-icmp"], &["icmpv6-type"]),
     of_protocol(108, BOTH, &["ipcomp"], &["ipcompspi", "compres"]),

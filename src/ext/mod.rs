@@ -131,6 +131,7 @@ registry! {
     match connlimit
     match connmark
     match conntrack
+    match helper
     match icmp
     match iprange
     match length

@@ -113,7 +113,7 @@ impl Loaded {
         self.modules.retain(|module| {
             let stays = !std::ptr::eq(module.spec, spec);
             if !stays {
-                gone.extend(module.registered.iter().map(|it| it.conntrack));
+                gone.extend(module.conntrack());
             }
             stays
         });
@@ -129,6 +129,13 @@ impl Loaded {
             let found = all.find(|it| std::ptr::eq(it.conntrack, attached))?;
             Some((module, found.helper))
         })
+    }
+}
+
+impl LoadedModule {
+    /// What it registered, as tracking knows them.
+    pub fn conntrack(&self) -> impl Iterator<Item = &'static ConntrackHelper> + '_ {
+        self.registered.iter().map(|it| it.conntrack)
     }
 }
 

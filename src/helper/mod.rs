@@ -21,6 +21,7 @@ mod tftp;
 
 pub(crate) use loaded::is_known;
 pub use loaded::{Loaded, LoadedModule};
+pub(crate) use parameter::read_parameters;
 pub use parameter::{LoadRefused, Parameter, Sets, Takes};
 pub use reason::DropReason;
 

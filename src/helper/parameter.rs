@@ -209,6 +209,33 @@ impl fmt::Display for LoadRefused {
     }
 }
 
+/// What was said of a module, besides the values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The names of parameters that it does not have.
+    pub unknown: Vec<String>,
+    /// What the kernel logs of those that count for nothing.
+    pub ignored: Vec<&'static str>,
+}
+
+/// Reads `NAME=VALUE` of a module's parameters, to know what is refused before anything changes.
+pub(crate) fn read_parameters(parameters: &'static [Parameter], said: &[String]) -> Result<Said, LoadRefused> {
+    let mut values = Values::of(parameters);
+    let mut read = Said::default();
+    for one in said {
+        let name = one.split('=').next().unwrap_or_default();
+        if !values.say(one)? {
+            read.unknown.push(name.to_owned());
+        }
+        let ignored = parameters.iter().find_map(|parameter| match parameter.takes {
+            Takes::Ignored(text) if parameter.name == name => Some(text),
+            _ => None,
+        });
+        read.ignored.extend(ignored);
+    }
+    Ok(read)
+}
+
 /// The values that a module was loaded with, in the order of its parameters.
 #[derive(Clone, Debug)]
 pub(super) struct Values {

@@ -14,6 +14,7 @@ pub(crate) mod kernel_log;
 pub mod machine;
 pub(crate) mod machine_tables;
 pub mod memory;
+pub(crate) mod modules;
 pub(crate) mod proc_files;
 #[doc(hidden)]
 pub mod request;

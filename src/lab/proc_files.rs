@@ -5,6 +5,7 @@ use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::engine::OpenQueue;
 use crate::ext;
 use crate::lab::machine::Machine;
+use crate::lab::modules;
 
 /// A file whose text is the lab's.
 pub(crate) struct ProcFile {
@@ -17,8 +18,14 @@ pub(crate) const FILES: &[ProcFile] = &[
     ProcFile {
         path: "/proc/modules",
         text: |machine| {
-            let modules = machine.modules().iter().rev();
-            lines(modules.map(|name| format!("{name} {MODULE_SIZE} 0 - Live 0x0000000000000000")))
+            let line = |(name, users): (&str, modules::Users)| {
+                let by = match users.modules.is_empty() {
+                    true => "-".to_owned(),
+                    false => users.modules.join(",") + ",",
+                };
+                format!("{name} {MODULE_SIZE} {} {by} Live 0x0000000000000000", users.count())
+            };
+            lines(modules::listed(machine).into_iter().map(line))
         },
     },
     ProcFile {

@@ -238,7 +238,7 @@ fn old_scripts_write_to_proc_and_call_tools_by_path() {
     let script = "echo 0 > /proc/sys/net/ipv4/ip_forward\n/sbin/modprobe ip_conntrack\ncat /proc/sys/net/ipv4/ip_forward\nexpect output 0\n\
                   send lan udp 10.0.0.2:1 > 192.0.2.9:2\nexpect drop\necho 1 > /proc/sys/net/ipv4/ip_forward\n\
                   send lan udp 10.0.0.2:1 > 192.0.2.9:2\nexpect forwarded\ncat /proc/net/ip_conntrack\nexpect output \"udp      17 30 src=10.0.0.2\"\n\
-                  advance 31s\nexpect flows 0\nlsmod\nexpect output ip_conntrack\nexpect fail modprobe nonsense\n";
+                  advance 31s\nexpect flows 0\nlsmod\nexpect output nf_conntrack\nexpect fail modprobe nonsense\n";
     let ran = bench.nflab_with(script, &["run", "-"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
 }

@@ -232,7 +232,7 @@ fn the_network_is_the_labs() {
         grep -o "^ *[a-z0-9.]*:" /proc/net/dev | tr -d " " | sort
         iptables -t nat -A POSTROUTING -o lan -j MASQUERADE; modprobe nf_conntrack_ftp
         cat /proc/net/ip_tables_names /proc/net/nf_conntrack /proc/net/ip6_tables_names; grep -x MASQUERADE /proc/net/ip_tables_targets
-        lsmod | tail -1 | tr -s " "; (cat /proc/modules 2> /dev/null || echo nf_conntrack_ftp) | cut -d" " -f1
+        lsmod | sed -n 2p | tr -s " "; (cat /proc/modules 2> /dev/null || echo nf_conntrack_ftp) | head -1 | cut -d" " -f1
         hostname nowhere; uname -n'
         uname -n | grep -c nowhere"#;
     let expected = "lo UNKNOWN 127.0.0.1/8 \nlan UNKNOWN 10.0.0.1/24 \neth0.5 UNKNOWN 198.51.100.1/25 \n\

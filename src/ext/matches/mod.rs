@@ -7,6 +7,7 @@ pub(crate) mod connlimit;
 pub(crate) mod connmark;
 pub(crate) mod conntrack;
 mod header;
+pub(crate) mod helper;
 pub(crate) mod icmp;
 pub(crate) mod iprange;
 pub(crate) mod length;

@@ -55,6 +55,12 @@ struct Ct {
     helper: Option<String>,
 }
 
+/// The helper that a rule's target attaches; `None` for any other target.
+pub(crate) fn helper_of(one: &dyn Target) -> Option<&str> {
+    let ct = one.as_any().downcast_ref::<Ct>()?;
+    ct.helper.as_deref()
+}
+
 /// A packet that has a flow or a template already (it came back over `lo`, or an earlier rule was faster) keeps it.
 pub(super) fn leave_untracked(tracking: &mut Tracking) {
     if tracking.state.is_none() && tracking.template.is_none() {

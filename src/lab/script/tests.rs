@@ -274,3 +274,25 @@ fn what_is_no_packet_any_more_is_dropped_once() {
     );
     assert!(!told.contains("dropped: dropped:"), "{told}");
 }
+
+/// The tracking side reads and expects, the NAT side writes and leads; each may come and go.
+#[test]
+fn helpers_of_old_come_and_go_in_two_halves() {
+    let request = "data \"\\x00\\x01x\\x00octet\\x00\"";
+    let offer = |port| format!("PA data \"PRIVMSG bob :\\x01DCC SEND x 167772162 {port}\\x01\\r\\n\"");
+    let script = format!(
+        "profile classic\nmodprobe ip_conntrack_tftp\nsend lan udp 10.0.0.2:4000 > 192.0.2.9:69 {request}\nexpect expectation dport=4000\n\
+         send lan udp 10.0.0.2:4001 > 192.0.2.9:70 {request}\nconntrack -L expect\nmodprobe -r ip_conntrack_tftp\nexpect no expectation\n\
+         send lan udp 10.0.0.2:4000 > 192.0.2.9:69 {request}\nexpect no expectation\n\
+         iptables -t nat -A POSTROUTING -o wan -j MASQUERADE\nmodprobe ip_conntrack_irc ports=6668\n\
+         handshake 10.0.0.2:4002 > 192.0.2.9:6668\n\
+         send lan tcp 10.0.0.2:4002 > 192.0.2.9:6668 {}\nexpect out wan data \"PRIVMSG bob :\\x01DCC SEND x 167772162 1025\\x01\\r\\n\"\n\
+         expect expectation dport=1025\nmodprobe ip_nat_irc\n\
+         send lan tcp 10.0.0.2:4002 > 192.0.2.9:6668 {}\nexpect out wan data \"PRIVMSG bob :\\x01DCC SEND x 3221225985 1026\\x01\\r\\n\"\n\
+         send wan tcp 198.51.100.7:9 > 192.0.2.1:1026 S\nexpect out lan\nexpect state RELATED\n",
+        offer(1025),
+        offer(1026)
+    );
+    let printed = run(&script).unwrap();
+    assert_eq!(printed.matches("helper=tftp").count(), 1, "{printed}");
+}
