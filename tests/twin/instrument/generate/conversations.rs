@@ -1,8 +1,10 @@
 //! Who talks to whom, several at a time: TCP, FTP, UDP, ping, other protocols, and errors about what left.
 
+use super::announced::Datagrams;
 use super::disturb::invented;
 use super::draw::{HOSTS, NAT_SOURCES, ODD_ADDRESSES, OWN, SERVICES, Side};
 use super::ftp::FtpTalk;
+use super::irc::IrcTalk;
 use super::packet::{Address, Ip, Seen, echo, icmp, ip, udp};
 use super::tcp::TcpTalk;
 use super::world::{Arrival, Out, World};
@@ -15,15 +17,17 @@ pub(super) struct Talks {
 enum Talk {
     Tcp(Box<TcpTalk>),
     Ftp(Box<FtpTalk>),
+    Irc(Box<IrcTalk>),
+    Datagrams(Box<Datagrams>),
     Udp(Exchange),
     Ping(Exchange),
 }
 
 /// Where a packet arrived, and how its receiver sees itself and its peer.
-type FarEnd = (Side, (Address, u16), (Address, u16));
+pub(super) type FarEnd = (Side, (Address, u16), (Address, u16));
 
 /// Questions and answers, each way as often as drawn.
-struct Exchange {
+pub(super) struct Exchange {
     near: (Option<Side>, Address, u16),
     to: (Address, u16),
     /// Where the far end is and how it sees both, once something reached it.
@@ -47,6 +51,8 @@ impl Talks {
             let goes_on = match &mut self.active[at] {
                 Talk::Tcp(talk) => talk.step(world).0,
                 Talk::Ftp(talk) => talk.step(world),
+                Talk::Irc(talk) => talk.step(world),
+                Talk::Datagrams(talk) => talk.step(world),
                 Talk::Udp(exchange) => exchange.step(world, datagram),
                 Talk::Ping(exchange) => exchange.step(world, ping),
             };
@@ -67,11 +73,16 @@ impl Talks {
         }
         let (near, to) = ends(world);
         let talk = match kind {
-            12..28 => {
+            12..17 => {
+                let ports = world.data_ports();
+                Talk::Irc(Box::new(IrcTalk::new(&mut world.draw, near, to.0, ports)))
+            }
+            17..22 => Talk::Datagrams(Box::new(Datagrams::new(world, near, to.0))),
+            22..32 => {
                 let ports = world.data_ports();
                 Talk::Ftp(Box::new(FtpTalk::new(&mut world.draw, near, to, ports)))
             }
-            28..50 => Talk::Udp(exchange(world, near, to)),
+            32..50 => Talk::Udp(exchange(world, near, to)),
             50..60 => Talk::Ping(exchange(world, near, to)),
             _ => Talk::Tcp(Box::new(
                 TcpTalk::new(&mut world.draw, near, to).and_life(&mut world.draw),
@@ -112,7 +123,7 @@ fn ends(world: &mut World) -> ((Option<Side>, Address, u16), (Address, u16)) {
     (near, (to, world.draw.pick(SERVICES)))
 }
 
-fn exchange(world: &mut World, near: (Option<Side>, Address, u16), to: (Address, u16)) -> Exchange {
+pub(super) fn exchange(world: &mut World, near: (Option<Side>, Address, u16), to: (Address, u16)) -> Exchange {
     let draw = &mut world.draw;
     let mut turns = match draw.below(5) {
         0 => vec![0],
@@ -131,6 +142,10 @@ fn exchange(world: &mut World, near: (Option<Side>, Address, u16), to: (Address,
 }
 
 impl Exchange {
+    pub(super) fn step_datagram(&mut self, world: &mut World) -> bool {
+        self.step(world, datagram)
+    }
+
     fn step(&mut self, world: &mut World, build: fn(&mut World, &Message) -> Vec<u8>) -> bool {
         let Some(who) = self.turns.pop() else { return false };
         let (side, from, to) = match (who, self.far) {
@@ -157,7 +172,7 @@ impl Exchange {
     }
 }
 
-fn far_end(out: &Out) -> Option<FarEnd> {
+pub(super) fn far_end(out: &Out) -> Option<FarEnd> {
     let seen = Seen::of(&out.bytes)?;
     Some((out.side, (seen.destination, seen.ports.1), (seen.source, seen.ports.0)))
 }
@@ -170,12 +185,16 @@ struct Message {
 }
 
 fn header(world: &mut World, message: &Message) -> Ip {
+    header_of(world, message.from.0, message.to.0)
+}
+
+pub(super) fn header_of(world: &mut World, from: Address, to: Address) -> Ip {
     Ip {
         ttl: world.draw.pick(&[64, 64, 128, 255, 30]),
         tos: world.draw.pick(&[0, 0, 0, 0x10, 0x28]),
         dont_fragment: world.draw.one_in(2),
         identification: world.next_identification(),
-        ..Ip::new(message.from.0, message.to.0)
+        ..Ip::new(from, to)
     }
 }
 

@@ -3,12 +3,14 @@
 //! While a scenario is made a lab in memory runs it, so that answers, errors and data connections are built from what really left the router:
 //! conversations get deep through any NAT.
 
+mod announced;
 mod changes;
 mod conversations;
 mod disturb;
 mod draw;
 mod extensions;
 mod ftp;
+mod irc;
 mod packet;
 mod rules;
 mod selector;
@@ -84,7 +86,7 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
         "the kernel learns ways and sizes from them, also by the sockets that the twin listens with; nflab learns nothing",
     ),
     (
-        "an FTP data port that is announced while it is still expected from another connection",
+        "a port that FTP, IRC or Amanda announce while it is still expected from another connection",
         "NAT draws another port, which stands in the text; each side draws its own",
     ),
     (

@@ -332,6 +332,18 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
     if draw.one_in(3) {
         raw.rules.push(("OUTPUT", rule.to_owned()));
     }
+    for rule in [
+        " -p tcp --dport 6667 -j CT --helper irc",
+        " -p udp --dport 69 -j CT --helper tftp",
+        " -p udp -m udp --dport 10080 -j CT --helper amanda",
+    ] {
+        if !draw.one_in(4) {
+            raw.rules.insert(0, ("PREROUTING", rule.to_owned()));
+        }
+        if draw.one_in(6) {
+            raw.rules.push(("OUTPUT", rule.to_owned()));
+        }
+    }
 }
 
 fn home_router(draw: &mut Draw) -> Ruleset {

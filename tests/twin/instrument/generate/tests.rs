@@ -222,6 +222,10 @@ fn scenarios_are_balanced() {
             assert!((50..=600).contains(&stopped), "{kind}: {shares:?}");
             assert!(share("REJECT") >= 3, "{kind}: {shares:?}");
         }
+        let messages = super::irc::KINDS.iter().map(|(_, noted)| noted);
+        for name in messages.chain(&super::announced::NOTES) {
+            assert!(disturbances.contains_key(name), "no helper hears: {name}");
+        }
         for (name, _) in DISTURBANCES {
             assert!(disturbances.contains_key(name), "no packet was disturbed by: {name}");
         }
