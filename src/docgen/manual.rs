@@ -9,7 +9,7 @@ use crate::ext::missing::{self, Kind};
 use crate::ext::option::{OptionSpec, ValueKind, excluded_by};
 use crate::ext::samples::Samples;
 use crate::ext::{Exclusive, MATCHES, TARGETS};
-use crate::helper;
+use crate::helper::{self, Parameter, Takes};
 use crate::rule::Table;
 use crate::text::help::SECTIONS;
 use crate::text::options::LONG;
@@ -89,26 +89,39 @@ pub(super) fn extensions() -> String {
         example(&mut page, "-j", spec.name, &spec.samples);
     }
     page.section("HELPERS");
-    page.paragraph("Attached with -j CT --helper NAME in the raw table, once modprobe has loaded them:");
+    page.paragraph(
+        "Attached with -j CT --helper NAME in the raw table. In the profile linux6 all of them are there, with their NAT sides. In the profile classic a \
+         helper reads the flows to its ports from the moment modprobe loads its module; without the module of its NAT side it leaves payloads as they \
+         are. A module's parameters stand behind its name: modprobe ip_conntrack_ftp ports=21,2121. At another port than its own a helper has that port in \
+         its name: ftp-2121.",
+    );
     for spec in helper::registry() {
-        let modules: Vec<&str> = spec.modules.iter().chain(spec.nat_modules).copied().collect();
         for helper in spec.conntrack() {
             let ports: Vec<String> = helper.ports.iter().map(u16::to_string).collect();
+            let usually = match ports.is_empty() {
+                true => "Reads only flows that were announced.".to_owned(),
+                false => format!("Usually on port {}.", ports.join(", ")),
+            };
             let policy = helper.policy(0);
+            let expected = match policy.max_expected {
+                0 => "Any number of flows is".to_owned(),
+                1 => "One flow is".to_owned(),
+                several => format!("{several} flows are"),
+            };
+            let (modules, nat) = (spec.modules.join(" or "), spec.nat_modules.join(" or "));
             page.term(
                 helper.name,
                 &format!(
-                    "Reads {}. Usually on port {}. {} expected at a time for a flow, each for {} seconds. Loaded by modprobe with any of {}.",
+                    "Reads {}. {usually} {expected} expected at a time for a flow, each for {} seconds. Module {modules}; its NAT side {nat}.",
                     spec.about,
-                    ports.join(", "),
-                    match policy.max_expected {
-                        1 => "One flow is".to_owned(),
-                        several => format!("{several} flows are"),
-                    },
                     policy.timeout.as_secs(),
-                    modules.join(", ")
                 ),
             );
+        }
+        for parameter in spec.parameters {
+            let module = spec.modules.last().copied().unwrap_or_default();
+            let text = format!("(of {module}) {}, {}.", takes(parameter), parameter.about);
+            page.term(&format!("  {}=", parameter.name), &text);
         }
     }
     page.section("NOT THERE YET");
@@ -154,6 +167,20 @@ pub(super) fn hooks() -> String {
     page.section("SEE ALSO");
     page.paragraph("nflab(1), nflab-iptables(8), nflab-extensions(7)");
     page.finish()
+}
+
+/// `A number from 1 to 255, by itself 8`.
+fn takes(parameter: &Parameter) -> String {
+    match parameter.takes {
+        Takes::Ports => "Ports with commas between".to_owned(),
+        Takes::Flag(on) => format!("A flag, {} by itself", if on { "on" } else { "off" }),
+        Takes::Number { default, least, most } if most == u32::MAX => {
+            format!("A number from {least} on, by itself {default}")
+        }
+        Takes::Number { default, least, most } => format!("A number from {least} to {most}, by itself {default}"),
+        Takes::Word(words) => format!("One of {}", words.join(", ")),
+        Takes::Ignored(_) => "Anything".to_owned(),
+    }
 }
 
 fn options(page: &mut Page, options: &[OptionSpec], exclusive: Exclusive) {

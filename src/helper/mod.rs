@@ -28,7 +28,7 @@ pub use reason::DropReason;
 use std::net::IpAddr;
 
 use crate::base::{Random, Time};
-use crate::conntrack::{ConntrackHelper, Settings, Table, Tracking, Tuple};
+use crate::conntrack::{ConntrackHelper, CtState, Direction, Settings, Table, Tracking, Tuple};
 use crate::packet::Packet;
 use announce::Reading;
 
@@ -179,6 +179,10 @@ pub fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperContext<'_>)
     let Some(flow) = &tracking.flow else {
         return Ok(None);
     };
+    // Seen: an error about what went the other way is nothing that a helper reads; one about what came back is.
+    if tracking.state == Some(CtState::Related) && tracking.direction == Direction::Reply {
+        return Ok(None);
+    }
     let Some(attached) = flow.lock().helper else {
         return Ok(None);
     };
