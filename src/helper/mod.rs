@@ -11,6 +11,8 @@ mod ftp;
 mod irc;
 mod loaded;
 mod mangle;
+#[cfg(test)]
+mod mutations;
 mod parameter;
 mod reason;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::packet::Packet;
 use crate::wire::tcp::{MIN_HEADER, flags};
 use crate::wire::{put16, put32, udp};
 
-const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
+pub(super) const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
 const CLIENT_PORT: u16 = 4000;
 
 #[test]
@@ -76,8 +76,9 @@ fn text_of(tuple: &Tuple) -> String {
     format!("{name} {from} > {}:{}", tuple.destination.address, tuple.destination.id)
 }
 
-struct Conversation {
-    bench: Bench,
+pub(super) struct Conversation {
+    pub bench: Bench,
+    loaded: Loaded,
     random: Random,
     helper: &'static Helper,
     masquerades: bool,
@@ -88,9 +89,10 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn new(helper: &'static Helper, masquerades: bool) -> Self {
+    pub(super) fn new(helper: &'static Helper, masquerades: bool) -> Self {
         Self {
             bench: Bench::new(),
+            loaded: Loaded::all(),
             random: Random::new(1),
             helper,
             masquerades,
@@ -101,6 +103,13 @@ impl Conversation {
 
     /// What came of the last payload, and what left in its place.
     fn play(&mut self, said: &[&[u8]]) -> (Result<HeardWhat, DropReason>, Vec<u8>) {
+        let (last, before) = said.split_last().unwrap();
+        self.begin(before);
+        self.say(last)
+    }
+
+    /// Opens it, and says what comes before.
+    pub(super) fn begin(&mut self, before: &[&[u8]]) {
         if self.helper.conntrack.protocol == protocol::TCP {
             for (from, flags) in [
                 (Direction::Original, flags::SYN),
@@ -110,14 +119,12 @@ impl Conversation {
                 self.pass(from, flags, b"").0.unwrap();
             }
         }
-        let (last, before) = said.split_last().unwrap();
         for line in before {
             self.say(line).0.unwrap();
         }
-        self.say(last)
     }
 
-    fn say(&mut self, line: &[u8]) -> (Result<HeardWhat, DropReason>, Vec<u8>) {
+    pub(super) fn say(&mut self, line: &[u8]) -> (Result<HeardWhat, DropReason>, Vec<u8>) {
         let from = match &line[..2] {
             b"> " => Direction::Original,
             b"< " => Direction::Reply,
@@ -135,9 +142,8 @@ impl Conversation {
             })),
             ..Tracking::default()
         };
-        let loaded = Loaded::all();
         let cx = crate::conntrack::TrackContext {
-            helpers: loaded.conntrack(),
+            helpers: self.loaded.conntrack(),
             ..self.bench.context()
         };
         let tracked = self.bench.table.track(&cx, &mut packet, &mut tracking);
@@ -165,7 +171,7 @@ impl Conversation {
             &mut HelperContext {
                 now: self.bench.now,
                 settings: &self.bench.settings,
-                loaded: &loaded,
+                loaded: &self.loaded,
                 table: &self.bench.table,
                 random: &mut self.random,
             },
