@@ -5,6 +5,7 @@
 //! incrementally, a partial one (TUN offload: only the pseudo-header is summed) follows the pseudo-header alone.
 
 mod edit;
+pub(crate) mod log_line;
 mod segment;
 mod sender;
 #[cfg(test)]

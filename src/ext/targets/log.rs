@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use crate::base::Family;
 use crate::base::bytes::front_of;
-use crate::base::{Family, InterfaceId};
 use crate::ext::TargetSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
@@ -12,9 +12,8 @@ use crate::ext::number::whole_number;
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::samples::{Samples, refused, taken};
 use crate::ext::wording::quoted;
+use crate::packet::log_line::{self, IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
 use crate::rule::{Effect, LogRecord, StateUse, Target, TargetContext, TargetVerdict};
-
-mod line;
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "LOG",
@@ -36,12 +35,6 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     about: "a line in the kernel's log for each packet",
     samples: SAMPLES,
 };
-
-/// Bits of the number that `-L -n` prints.
-const TCP_SEQUENCE: u8 = 0x01;
-const TCP_OPTIONS: u8 = 0x02;
-const IP_OPTIONS: u8 = 0x04;
-const UID: u8 = 0x08;
 
 /// What a line tells besides.
 #[derive(Clone, Copy)]
@@ -165,14 +158,9 @@ impl Target for Log {
     }
 
     fn apply(&self, cx: &mut TargetContext<'_>) -> TargetVerdict {
-        let mut text = format!("{}IN={} OUT={} ", self.prefix, cx.input, cx.output);
-        match cx.packet.input {
-            // The one interface of a lab with a link header, and that is all zeros but for the protocol.
-            Some(InterfaceId::LOOPBACK) => text.push_str("MAC=00:00:00:00:00:00:00:00:00:00:00:00:08:00 "),
-            Some(_) => text.push_str("MAC= "),
-            None => {}
-        }
-        line::write(&mut text, cx.packet, self.flags);
+        let mut text = self.prefix.clone();
+        let interfaces = (cx.input.as_str(), cx.output.as_str());
+        log_line::write(&mut text, cx.packet, interfaces, self.flags);
         cx.services.log(LogRecord {
             level: self.level,
             text,
@@ -347,7 +335,7 @@ const DRAWN: Drawn = drawn(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::InterfaceName;
+    use crate::base::{InterfaceId, InterfaceName};
     use crate::ext::testing::{ANY, Bench, read_target, tcp};
 
     #[test]

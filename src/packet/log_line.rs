@@ -3,12 +3,25 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-use super::{IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
-use crate::base::protocol;
-use crate::packet::{Packet, Sender};
+use super::{Packet, Sender};
+use crate::base::{InterfaceId, protocol};
 use crate::wire::{be16, be32};
 
-pub(super) fn write(out: &mut String, packet: &Packet, flags: u8) {
+/// What a line tells besides: bits as the kernel has them, and `iptables -L -n` prints them.
+pub(crate) const TCP_SEQUENCE: u8 = 0x01;
+pub(crate) const TCP_OPTIONS: u8 = 0x02;
+pub(crate) const IP_OPTIONS: u8 = 0x04;
+pub(crate) const UID: u8 = 0x08;
+
+/// Interfaces, the link header and the packet, as they stand behind a prefix.
+pub(crate) fn write(out: &mut String, packet: &Packet, (input, output): (&str, &str), flags: u8) {
+    let _ = write!(out, "IN={input} OUT={output} ");
+    match packet.input {
+        // The one interface of a lab with a link header, and that is all zeros but for the protocol.
+        Some(InterfaceId::LOOPBACK) => out.push_str("MAC=00:00:00:00:00:00:00:00:00:00:00:00:08:00 "),
+        Some(_) => out.push_str("MAC= "),
+        None => {}
+    }
     write_whole(out, packet.bytes(), flags, &packet.sender, packet.mark);
 }
 
