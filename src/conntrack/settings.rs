@@ -162,6 +162,14 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether a knob is the machine's: in a namespace the kernel shows its file as one that can only be read, which `sysctl` goes by.
+    pub fn is_of_the_machine(name: &str) -> bool {
+        matches!(
+            name,
+            "nf_conntrack_buckets" | "nf_conntrack_count" | "nf_conntrack_expect_max" | "nf_conntrack_max"
+        )
+    }
+
     fn knob(&mut self, name: &str) -> Option<Knob<'_>> {
         let at = KNOBS.binary_search_by_key(&name, |knob| knob.name).ok()?;
         Some((KNOBS[at].reach)(self))
