@@ -335,6 +335,9 @@ impl FlowState {
             sequence: self.sequence.as_deref(),
         };
         let verdict = self.protocol.packet(cx, &known, direction, seen);
+        if !matches!(verdict, Verdict::Accept { .. }) && self.protocol.is_assured_nevertheless() {
+            self.status.set(Status::ASSURED);
+        }
         match verdict {
             Verdict::Accept {
                 timeout,

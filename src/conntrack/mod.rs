@@ -31,12 +31,13 @@ pub(crate) use track::Confirmed;
 pub use tuple::{Direction, Endpoint, Tuple};
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::base::Time;
-use proto::WhyInvalid;
+use crate::base::{Time, protocol};
+use proto::{Why, WhyInvalid};
 
 /// What `--ctstate` calls the packet's relation to its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -233,7 +234,10 @@ pub enum InvalidReason {
     /// A later fragment where no reassembly came before.
     Fragment,
     /// The transport header does not fit into the packet.
-    HeaderTruncated,
+    HeaderTruncated {
+        /// So many bytes of it are there.
+        have: usize,
+    },
     /// The transport's checksum is wrong, of a packet that came in while `nf_conntrack_checksum` is on.
     ChecksumWrong,
     /// ICMP error: the quoted packet cannot be read.
@@ -241,7 +245,12 @@ pub enum InvalidReason {
     /// ICMP error: the quoted packet belongs to no flow.
     QuoteOfNoFlow,
     /// ICMP error: it is not addressed to whoever sent the quoted packet.
-    QuoteNotForSender,
+    QuoteNotForSender {
+        /// Whom it is addressed to.
+        outer: Ipv4Addr,
+        /// Who sent what it quotes.
+        inner: Ipv4Addr,
+    },
     /// What its protocol's tracker says.
     Protocol(proto::InvalidReason),
 }
@@ -264,18 +273,67 @@ impl InvalidReason {
     pub fn because(&self) -> Because {
         match self {
             Self::ChecksumWrong => Because::Checksum,
-            Self::Fragment | Self::HeaderTruncated | Self::QuoteUnreadable => Because::Cut,
+            Self::Fragment | Self::HeaderTruncated { .. } | Self::QuoteUnreadable => Because::Cut,
             Self::QuoteOfNoFlow => Because::Before,
-            Self::QuoteNotForSender => Because::Itself,
+            Self::QuoteNotForSender { .. } => Because::Itself,
             Self::Protocol(why) => why.because(),
         }
+    }
+}
+
+impl InvalidReason {
+    /// A name that stays, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Fragment => "fragment",
+            Self::HeaderTruncated { .. } => "header-truncated",
+            Self::ChecksumWrong => "checksum-wrong",
+            Self::QuoteUnreadable => "quote-unreadable",
+            Self::QuoteOfNoFlow => "quote-of-no-flow",
+            Self::QuoteNotForSender { .. } => "quote-not-for-sender",
+            Self::Protocol(why) => why.code(),
+        }
+    }
+
+    fn log_line(&self, protocol: u8) -> Option<String> {
+        match self {
+            // Where ports are not there no flow is looked for, and nothing is said.
+            Self::HeaderTruncated { have } if protocol != protocol::ICMP && *have < 4 => None,
+            Self::HeaderTruncated { .. } => Some("short packet".to_owned()),
+            Self::ChecksumWrong => Some(proto::spec(protocol).checksum_logged.to_owned()),
+            Self::QuoteNotForSender { outer, inner } => Some(format!("outer daddr {outer} != inner {inner}")),
+            Self::Fragment | Self::QuoteUnreadable | Self::QuoteOfNoFlow => None,
+            Self::Protocol(why) => why.log_line(),
+        }
+    }
+}
+
+impl Reason {
+    /// Of a packet that is INVALID, or does not count for its flow: a name that stays, for programs.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::Invalid(why) => Some(why.code()),
+            Self::Ignored(why) => Some(why.code()),
+            _ => None,
+        }
+    }
+
+    /// What the kernel's log says of a packet of this protocol where `nf_conntrack_log_invalid` asks for that; nothing for what it passes over in
+    /// silence. Seen on Linux 6.18, where it hands the line to a program (`nfnetlink_log`).
+    pub fn log_line(&self, protocol: u8) -> Option<String> {
+        let line = match self {
+            Self::Invalid(why) => why.log_line(protocol),
+            Self::Ignored(why) => why.log_line(),
+            _ => None,
+        };
+        Some(format!("nf_ct_proto_{protocol}: {} ", line?))
     }
 }
 
 impl From<proto::Fault<proto::InvalidReason>> for InvalidReason {
     fn from(fault: proto::Fault<proto::InvalidReason>) -> Self {
         match fault {
-            proto::Fault::Truncated => Self::HeaderTruncated,
+            proto::Fault::Truncated(have) => Self::HeaderTruncated { have },
             proto::Fault::Checksum => Self::ChecksumWrong,
             proto::Fault::Own(why) => Self::Protocol(why),
         }
@@ -297,13 +355,16 @@ impl fmt::Display for InvalidReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fragment => f.write_str("a later fragment without reassembly"),
-            Self::HeaderTruncated => f.write_str("the transport header is cut short"),
+            Self::HeaderTruncated { have } => {
+                write!(f, "the transport header is cut short: {have} bytes are there")
+            }
             Self::ChecksumWrong => f.write_str("the checksum is wrong"),
             Self::QuoteUnreadable => f.write_str("the packet that the ICMP error quotes cannot be read"),
             Self::QuoteOfNoFlow => f.write_str("the packet that the ICMP error quotes belongs to no flow"),
-            Self::QuoteNotForSender => {
-                f.write_str("the ICMP error is not addressed to the sender of the packet it quotes")
-            }
+            Self::QuoteNotForSender { outer, inner } => write!(
+                f,
+                "the ICMP error is not addressed to {inner}, the sender of the packet it quotes, but to {outer}"
+            ),
             Self::Protocol(why) => write!(f, "{why}"),
         }
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::base::protocol;
 use crate::base::testing::{families, host};
 use crate::packet::testing::udp as datagram;
-use crate::wire::tcp::flags::{ACK, FIN, SYN};
+use crate::wire::tcp::flags::{ACK, FIN, RST, SYN};
 
 #[test]
 fn a_flow_enters_when_its_packet_gets_out() {
@@ -481,6 +481,150 @@ fn expectations_as_text() {
     made.permanent = true;
     made.inactive = true;
     assert!(text::expectation(&made, ExpectationForm::Proc, bench.now).ends_with("dport=1025 PERMANENT,INACTIVE ftp"));
+}
+
+/// What the kernel handed to a program under `nf_conntrack_log_invalid`: the numbers are those of its lines about the same packets.
+#[test]
+fn what_the_log_says_of_it() {
+    let bench = Bench::new();
+    let quote = |from, to| {
+        let quoted = udp((from, 7), (to, 8));
+        packet(
+            protocol::ICMP,
+            to,
+            from,
+            &crate::wire::icmpv4::emit(3, 3, 0, quoted.bytes()),
+        )
+    };
+    for (packet, code, line) in [
+        (packet(protocol::TCP, A, B, &[0; 19]), "tcp-truncated", None),
+        (
+            tcp((A, 1), (B, 80), (1, 0), SYN | FIN),
+            "tcp-flag-combination",
+            Some("nf_ct_proto_6: invalid tcp flag combination "),
+        ),
+        (
+            tcp((A, 1), (B, 80), (1, 0), SYN | ACK),
+            "tcp-cannot-open",
+            Some("nf_ct_proto_6: invalid new "),
+        ),
+        (packet(protocol::UDP, A, B, &[0; 3]), "header-truncated", None),
+        (
+            packet(protocol::UDP, A, B, &[0; 4]),
+            "header-truncated",
+            Some("nf_ct_proto_17: short packet "),
+        ),
+        (
+            packet(protocol::UDP, A, B, &[0; 8]),
+            "udp-length",
+            Some("nf_ct_proto_17: truncated/malformed packet "),
+        ),
+        (
+            packet(protocol::UDPLITE, A, B, &[0, 1, 0, 2, 0, 8, 0, 0]),
+            "udplite-no-checksum",
+            Some("nf_ct_proto_136: checksum missing "),
+        ),
+        (
+            packet(protocol::UDPLITE, A, B, &[0, 1, 0, 2, 0, 9, 0, 0]),
+            "udplite-coverage",
+            Some("nf_ct_proto_136: invalid checksum coverage "),
+        ),
+        (
+            packet(protocol::ICMP, A, B, &[8]),
+            "header-truncated",
+            Some("nf_ct_proto_1: short packet "),
+        ),
+        (
+            echo(A, B, 19, 1),
+            "icmp-unknown-type",
+            Some("nf_ct_proto_1: invalid icmp type "),
+        ),
+        (echo(A, B, 0, 1), "icmp-unasked", None),
+        (quote(B, A), "quote-of-no-flow", None),
+        (
+            packet(protocol::GRE, A, B, &[0x20, 1, 1, 1, 0, 0, 0, 1]),
+            "gre-not-ppp",
+            None,
+        ),
+        (packet(protocol::SCTP, A, B, &[0, 1, 0]), "sctp-truncated", None),
+        (
+            packet(protocol::SCTP, A, B, &[0, 1, 0, 2]),
+            "sctp-truncated",
+            Some("nf_ct_proto_132: nf_ct_sctp: short packet  "),
+        ),
+    ] {
+        said(&bench, packet, code, line);
+    }
+    // 65,535 is the window of both.
+    bench.pass_all([
+        tcp((A, 1), (B, 80), (100, 0), SYN),
+        tcp((B, 80), (A, 1), (500, 101), SYN | ACK),
+        tcp((A, 1), (B, 80), (101, 501), ACK),
+    ]);
+    let (there, back) = (((A, 1), (B, 80)), ((B, 80), (A, 1)));
+    for ((from, to), numbers, flags, code, line) in [
+        (
+            there,
+            (131_300, 501),
+            ACK,
+            "tcp-sequence-above-window",
+            "SEQ is over upper bound 65637 (over the window of the receiver)",
+        ),
+        (
+            there,
+            (101, 502),
+            ACK,
+            "tcp-acknowledges-unseen",
+            "ACK is over upper bound 502 (ACKed data not seen yet)",
+        ),
+        (
+            there,
+            (101_u32.wrapping_sub(65_537), 501),
+            ACK,
+            "tcp-sequence-below-window",
+            "SEQ is under lower bound 4294901861 (already ACKed data retransmitted)",
+        ),
+        (
+            back,
+            (501, 101_u32.wrapping_sub(66_001)),
+            ACK,
+            "tcp-stale-acknowledgement",
+            "ignored ACK under lower bound 4294901396 (possible overly delayed)",
+        ),
+        (
+            there,
+            (100, 501),
+            SYN | ACK,
+            "tcp-out-of-state",
+            "packet (index 1) in dir 0 invalid, state ESTABLISHED",
+        ),
+        (there, (100, 501), RST, "tcp-stale-reset", "invalid rst"),
+        (
+            back,
+            (500, 101),
+            SYN | ACK,
+            "tcp-may-be-an-answer",
+            "packet (index 1) in dir 1 ignored, state ESTABLISHED",
+        ),
+        (there, (65_638, 501), ACK, "tcp-overshot", "3 bytes more than expected"),
+    ] {
+        said(
+            &bench,
+            tcp(from, to, numbers, flags),
+            code,
+            Some(&format!("nf_ct_proto_6: {line} ")),
+        );
+    }
+}
+
+fn said(bench: &Bench, mut packet: crate::packet::Packet, code: &str, line: Option<&str>) {
+    let protocol = packet.protocol();
+    let (tracked, _) = bench.track(&mut packet);
+    let Tracked::Accept(reason) = tracked else {
+        panic!("{code}: {tracked:?}");
+    };
+    assert_eq!(reason.code(), Some(code), "{reason:?}");
+    assert_eq!(reason.log_line(protocol).as_deref(), line, "{reason:?}");
 }
 
 families! {

@@ -1,5 +1,6 @@
 //! The way of a packet through the table: the tracking stage and the confirmation.
 
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,9 @@ impl Table {
         }
         let mut checksum = ChecksumCheck::of(cx, packet);
         let tracked = self.examine(cx, packet, tracking, &mut checksum);
+        if checksum.gathered() > 0 {
+            packet.pull(checksum.gathered());
+        }
         if checksum.found_right() {
             packet.checksum = ChecksumState::Verified;
         }
@@ -223,7 +227,10 @@ impl Table {
         let answer = quote.tuple.inverse().ok_or(InvalidReason::QuoteUnreadable)?;
         let (flow, direction) = self.lookup(cx.now, &answer).ok_or(InvalidReason::QuoteOfNoFlow)?;
         if answer.destination.address != packet.destination() {
-            return Err(InvalidReason::QuoteNotForSender);
+            let (IpAddr::V4(outer), IpAddr::V4(inner)) = (packet.destination(), answer.destination.address) else {
+                return Err(InvalidReason::QuoteUnreadable);
+            };
+            return Err(InvalidReason::QuoteNotForSender { outer, inner });
         }
         Ok((flow, direction))
     }

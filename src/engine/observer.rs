@@ -192,7 +192,8 @@ pub enum Event<'a> {
         /// As the helper left it: longer, shorter or the same.
         after: &'a Packet,
     },
-    /// A rule wrote a line to the kernel's log. It is told once the walk is over, or where it pauses for a copy of the packet.
+    /// A rule wrote a line to the kernel's log, which is told once the walk is over, or where it pauses for a copy of the packet; or tracking did,
+    /// about a packet that is INVALID.
     Logged(&'a LogRecord),
     /// It left by an interface.
     Sent {

@@ -43,4 +43,4 @@ impl Services for EngineServices<'_> {
 }
 
 /// Lines that one packet writes: as many as a lab's log keeps.
-const MOST_LINES: usize = 10_000;
+pub(super) const MOST_LINES: usize = 10_000;

@@ -7,13 +7,15 @@ use super::observer::{Event, NatNotAsked, NotQueued, Observer};
 use super::pass::{Pass, Transit, way_of};
 use super::queue::{Found, QueuedAt, choose};
 use super::reason::{Place, Reason};
-use super::services::EngineServices;
+use super::services::{EngineServices, MOST_LINES};
 use super::walk::{Pause, Verdict, Walk, Walked};
-use crate::base::{Family, InterfaceName};
-use crate::conntrack::{Confirmed, CtState, TrackContext, TrackStage, Tracked, Tracking};
+use crate::base::{Family, InterfaceId, InterfaceName};
+use crate::conntrack::{self, Confirmed, CtState, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
+use crate::packet::Packet;
+use crate::packet::log_line::{self, IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
 use crate::rule::{Hook, LogRecord, QueueTo, Table};
 
 /// How a packet came out of a table that it may go on behind.
@@ -322,6 +324,11 @@ impl<O: Observer> Pass<'_, O> {
                 made: &tracked,
             });
         }
+        if self.config.conntrack.log_invalid != 0
+            && let Tracked::Accept(reason) = &tracked
+        {
+            self.log_invalid(hook, reason, &transit.packet);
+        }
         // An ICMP error is found INVALID before anything is written to the packet; a reset is looked up, found INVALID, and then marked by nothing.
         if related_to_nothing && transit.tracking.state == Some(CtState::Invalid) && transit.packet.is_icmp() {
             transit.tracking.state = Some(CtState::Related);
@@ -330,6 +337,34 @@ impl<O: Observer> Pass<'_, O> {
             Tracked::Accept(_) => Ok(()),
             Tracked::Drop(reason) => Err(Reason::Tracking(reason)),
         }
+    }
+
+    /// `nf_conntrack_log_invalid` asks for a line about each packet of a protocol, or of all, that is INVALID or does not count for its flow.
+    fn log_invalid(&mut self, hook: Hook, reason: &conntrack::Reason, packet: &Packet) {
+        const ALL: u8 = 255;
+        let (wanted, protocol) = (self.config.conntrack.log_invalid, packet.protocol());
+        if wanted != ALL && wanted != protocol || self.worker.log.len() >= MOST_LINES {
+            return;
+        }
+        let Some(mut text) = reason.log_line(protocol) else {
+            return;
+        };
+        let name = |id: Option<InterfaceId>| match id {
+            Some(id) => self.config.net.interface(id).name,
+            None => InterfaceName::default(),
+        };
+        let interfaces = match hook {
+            Hook::Output => (InterfaceName::default(), name(packet.output)),
+            _ => (name(packet.input), InterfaceName::default()),
+        };
+        let flags = TCP_SEQUENCE | TCP_OPTIONS | IP_OPTIONS | UID;
+        log_line::write(&mut text, packet, (interfaces.0.as_str(), interfaces.1.as_str()), flags);
+        const NOTICE: u8 = 5;
+        let record = LogRecord { level: NOTICE, text };
+        if O::WATCHING {
+            self.observer.see(Event::Logged(&record));
+        }
+        self.worker.log.push(record);
     }
 
     /// The nat hook: a new flow asks the table once, everything else follows what was decided then.

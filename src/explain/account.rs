@@ -154,6 +154,8 @@ pub enum Told {
         state: Option<String>,
         /// Why it has this state, or why it was dropped, in words.
         reason: String,
+        /// Of a packet that is INVALID or does not count for its flow: that reason's name, which stays.
+        code: Option<String>,
         /// Which packets opened and answered its flow.
         history: Option<String>,
     },

@@ -101,7 +101,9 @@ impl Page<'_> {
                     ),
                 );
             }
-            Told::Conntrack { state, reason, history } => {
+            Told::Conntrack {
+                state, reason, history, ..
+            } => {
                 page.table("conntrack");
                 let more = history.as_deref().filter(|_| whole);
                 let more = more.map_or_else(String::new, |history| format!("; {history}"));

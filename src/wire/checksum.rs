@@ -1,4 +1,4 @@
-//! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+//! The Internet checksum (RFC 1071) and its incremental update (RFC 1624); CRC32c, which SCTP has instead.
 
 use std::net::IpAddr;
 
@@ -77,6 +77,54 @@ fn address_sum(address: IpAddr) -> u32 {
     }
 }
 
+/// CRC32c of pieces, one behind the other.
+pub fn crc32c(pieces: &[&[u8]]) -> u32 {
+    let mut crc = u32::MAX;
+    for piece in pieces {
+        let mut chunks = piece.chunks_exact(8);
+        for chunk in &mut chunks {
+            let low = crc ^ u32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]);
+            let [a, b, c, d] = low.to_le_bytes();
+            let ahead = [a, b, c, d, chunk[4], chunk[5], chunk[6], chunk[7]];
+            crc = ahead
+                .iter()
+                .zip(CRC32C.iter().rev())
+                .fold(0, |crc, (byte, table)| crc ^ table[usize::from(*byte)]);
+        }
+        for byte in chunks.remainder() {
+            crc = (crc >> 8) ^ CRC32C[0][usize::from(crc as u8 ^ byte)];
+        }
+    }
+    !crc
+}
+
+/// What a byte does to the remainder, and what it has done when so many more zeros have followed.
+static CRC32C: [[u32; 256]; 8] = {
+    let mut tables = [[0; 256]; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
+            bit += 1;
+        }
+        tables[0][byte] = crc;
+        byte += 1;
+    }
+    let mut table = 1;
+    while table < 8 {
+        byte = 0;
+        while byte < 256 {
+            let before = tables[table - 1][byte];
+            tables[table][byte] = (before >> 8) ^ tables[0][(before & 0xff) as usize];
+            byte += 1;
+        }
+        table += 1;
+    }
+    tables
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +165,24 @@ mod tests {
             let updated = update32(before, old, new);
             // 0x0000 and 0xffff are the same number in ones' complement.
             assert!(updated == of(&data) || (updated ^ of(&data)) == 0xffff);
+        }
+    }
+
+    /// The examples of RFC 3720, B.4, and the same in pieces.
+    #[test]
+    fn crc32c_is_what_the_rfc_says() {
+        let up: Vec<u8> = (0..32).collect();
+        let down: Vec<u8> = (0..32).rev().collect();
+        for (data, expected) in [
+            (&[0; 32][..], 0x8a91_36aa),
+            (&[0xff; 32], 0x62a8_ab43),
+            (&up, 0x46dd_794e),
+            (&down, 0x113f_db5c),
+            (b"123456789", 0xe306_9283),
+        ] {
+            for at in 0..data.len() {
+                assert_eq!(crc32c(&[&data[..at], &data[at..]]), expected, "{data:?} in two at {at}");
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod checksum;
 pub(crate) mod icmpv4;
 pub mod ipv4;
 pub(crate) mod ipv6;
+pub(crate) mod sctp;
 pub mod tcp;
 pub(crate) mod udp;
 

@@ -16,6 +16,7 @@ use super::instrument::place::{beside_a_kernel, prepare};
 use super::instrument::side::Depth;
 use super::instrument::strategy::{Shrinking, judge, runner, smallest};
 use super::instrument::tally::Tally;
+use super::instrument::transitions::never;
 
 /// Random scenarios on nflab and on the real kernel
 #[derive(Parser)]
@@ -85,6 +86,10 @@ pub(crate) fn main() {
     println!("\nreached, in packets that rules counted and in what became of packets:");
     for ((kind, name), count) in &soak.sums.tally.0 {
         println!("  {count:>10}  {kind} {name}");
+    }
+    println!("\ntransitions that never came:");
+    for line in never(&soak.sums.tally) {
+        println!("  {line}");
     }
     println!("\nleft free:");
     for freedom in FREEDOMS {

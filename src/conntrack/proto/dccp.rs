@@ -16,6 +16,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Own(&Unread),
     checked_first: false,
     joins: false,
+    checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[],
     options: &[tool::PORTS, &[option(&["state"], Asked::NotThere)]],

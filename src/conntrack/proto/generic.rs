@@ -18,6 +18,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Nothing,
     checked_first: false,
     joins: false,
+    checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[knob("nf_conntrack_generic_timeout", |all| {
         Knob::Seconds(&mut all.protocols.generic.timeout)

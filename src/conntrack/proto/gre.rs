@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::key::{Key, OwnKey, QuotedEnd, Unwritable, word};
 use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
-use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid};
+use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid};
 use crate::base::protocol;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
@@ -20,6 +20,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Own(&Call),
     checked_first: false,
     joins: false,
+    checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[
         knob("nf_conntrack_gre_timeout", |all| {
@@ -194,6 +195,12 @@ const NAT_READS: usize = 8;
 impl WhyInvalid for InvalidReason {
     fn because(&self) -> Because {
         Because::Itself
+    }
+}
+
+impl Why for InvalidReason {
+    fn code(&self) -> &'static str {
+        "gre-not-ppp"
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::key::{Drawn, Key, OwnKey, QUOTED_AT_LEAST, QuotedEnd, Unwritable, word};
 use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
-use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid};
+use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid};
 use crate::base::protocol;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, Endpoint, TrackContext, Tuple};
@@ -22,6 +22,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Own(&Identifier),
     checked_first: true,
     joins: false,
+    checksum_logged: "bad hw icmp checksum",
     takes_over: false,
     knobs: &[knob("nf_conntrack_icmp_timeout", |all| {
         Knob::Seconds(&mut all.protocols.icmp.timeout)
@@ -44,7 +45,10 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
             "type=17 code=0 id=9",
             "type=18 code=0 id=9",
         ),
-        invalid(&[8, 5, 255, 255, 0, 7, 0], "the transport header is cut short"),
+        invalid(
+            &[8, 5, 255, 255, 0, 7, 0],
+            "the transport header is cut short: 7 bytes are there",
+        ),
         invalid(
             &[0, 0, 0, 0, 0, 7, 0, 1],
             "ICMP type 0 opens no flow, and nobody asked for it",
@@ -94,7 +98,7 @@ impl Tracker for Icmp {
     #[inline]
     fn check<'p>(packet: &'p Packet, checksum: &mut ChecksumCheck) -> Result<Option<&'p [u8]>, Fault<InvalidReason>> {
         let Some(message) = packet.icmpv4() else {
-            return Err(Fault::Truncated);
+            return Err(Fault::Truncated(packet.transport().len()));
         };
         checksum.verify(|| checksum::of(packet.transport()) == 0)?;
         if message.kind() > kind::ADDRESS_MASK_REPLY {
@@ -106,7 +110,7 @@ impl Tracker for Icmp {
     fn names_no_flow(packet: &Packet) -> Fault<InvalidReason> {
         match packet.icmpv4() {
             Some(message) => Fault::Own(InvalidReason::Unasked(message.kind())),
-            None => Fault::Truncated,
+            None => Fault::Truncated(packet.transport().len()),
         }
     }
 
@@ -218,6 +222,22 @@ impl WhyInvalid for InvalidReason {
         match self {
             Self::UnknownType(_) => Because::Itself,
             Self::Unasked(_) => Because::Before,
+        }
+    }
+}
+
+impl Why for InvalidReason {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownType(_) => "icmp-unknown-type",
+            Self::Unasked(_) => "icmp-unasked",
+        }
+    }
+
+    fn log_line(&self) -> Option<String> {
+        match self {
+            Self::UnknownType(_) => Some("invalid icmp type".to_owned()),
+            Self::Unasked(_) => None,
         }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     key: Key::Nothing,
     checked_first: false,
     joins: false,
+    checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[knob("nf_conntrack_icmpv6_timeout", |all| {
         Knob::Seconds(&mut all.protocols.icmpv6.timeout)

@@ -39,7 +39,7 @@ pub(crate) trait OwnKey: Sync + fmt::Debug {
     }
 
     /// The same in the packet that an ICMP error quotes, as far as it is quoted. Checksums in it follow incrementally, so what was wrong stays
-    /// wrong. `None` where too little is quoted.
+    /// wrong, but for those of another kind, which are made anew. `None` where too little is quoted.
     fn rewrite_quoted(&self, _quoted: &mut QuotedEnd<'_>) -> Option<()> {
         Some(())
     }
@@ -144,8 +144,8 @@ pub(crate) struct Ports {
     pub read: usize,
     /// The checksum over the pseudo-header, in a quote.
     pub quoted_checksum: Option<QuotedChecksum>,
-    /// What has to be done about a checksum that the packet's own edits do not know.
-    pub finish: Option<fn(&mut Packet)>,
+    /// Sums up a transport that has a checksum of another kind over all of it, and of nothing else; a quote as far as it is quoted.
+    pub sums_up: Option<fn(&mut [u8])>,
 }
 
 /// Where a checksum stands that follows addresses and ports.
@@ -165,8 +165,8 @@ impl Ports {
             packet.pull(self.read);
         }
         packet.set_port(end, port);
-        if let Some(finish) = self.finish {
-            finish(packet);
+        if let Some(sum_up) = self.sums_up {
+            sum_up(packet.transport_mut());
         }
     }
 
@@ -180,6 +180,9 @@ impl Ports {
         };
         let (old, new) = (be16(quoted.transport, at), quoted.target.end(quoted.end).id);
         put16(quoted.transport, at, new);
+        if let Some(sum_up) = self.sums_up {
+            sum_up(quoted.transport);
+        }
         let Some(checksum) = self
             .quoted_checksum
             .as_ref()

@@ -43,6 +43,8 @@ pub(crate) struct TrackerSpec {
     pub checked_first: bool,
     /// Whether the second of two first packets that are under way at the same time may join the flow of the other, where NAT decided the same.
     pub joins: bool,
+    /// What the kernel's log says of a wrong checksum.
+    pub checksum_logged: &'static str,
     /// Whether a flow that opens may get from NAT the port of one that is over, where that one gives way: who asks for the others looks up nobody.
     pub takes_over: bool,
     /// The knobs under `net.netfilter` that are this protocol's own.
@@ -60,14 +62,14 @@ pub trait Tracker: Clone + fmt::Debug + Sized {
     /// Why a packet is INVALID to this protocol.
     type Invalid: WhyInvalid;
     /// Why a packet goes through, though the flow neither changes nor lives longer by it.
-    type Ignored: Copy + Eq + fmt::Debug + fmt::Display;
+    type Ignored: Why;
 
     /// Looks at what the packet alone tells: lengths, flags and, where that is asked for, the checksum.
     fn check<'p>(packet: &'p Packet, checksum: &mut ChecksumCheck) -> Result<Self::Seen<'p>, Fault<Self::Invalid>>;
 
     /// Why a packet names no flow, or one that has no answer.
-    fn names_no_flow(_packet: &Packet) -> Fault<Self::Invalid> {
-        Fault::Truncated
+    fn names_no_flow(packet: &Packet) -> Fault<Self::Invalid> {
+        Fault::Truncated(packet.transport().len())
     }
 
     /// The packet that an error quotes; `None` for what is no error.
@@ -95,6 +97,11 @@ pub trait Tracker: Clone + fmt::Debug + Sized {
     /// What only `/proc` shows of it, with a space at its end.
     fn write_for_proc(&self, _line: &mut String) -> fmt::Result {
         Ok(())
+    }
+
+    /// Whether the flow is ASSURED, though its packet is INVALID or does not count.
+    fn is_assured_nevertheless(&self) -> bool {
+        false
     }
 
     /// Whether an assured flow may go when the table is full, since it is about to end.
@@ -168,7 +175,8 @@ impl<V, I> Verdict<V, I> {
 /// What is wrong with a packet by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault<V> {
-    Truncated,
+    /// So many bytes of its transport header are there.
+    Truncated(usize),
     Checksum,
     /// What only this protocol knows.
     Own(V),
@@ -180,12 +188,30 @@ impl<V> From<V> for Fault<V> {
     }
 }
 
-/// Why a packet is INVALID to its protocol: a sentence, and what of the packet's history it comes from.
-pub trait WhyInvalid: Copy + Eq + fmt::Debug + fmt::Display {
+/// Why a packet is INVALID to its protocol, or does not count for its flow: a sentence.
+pub trait Why: Copy + Eq + fmt::Debug + fmt::Display {
+    /// A name that stays, for programs.
+    fn code(&self) -> &'static str;
+
+    /// What the kernel's log says of it where `nf_conntrack_log_invalid` asks for that, behind the protocol's number; nothing for what it
+    /// passes over in silence.
+    fn log_line(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Why it is INVALID: also what of the packet's history that comes from.
+pub trait WhyInvalid: Why {
     fn because(&self) -> Because;
 }
 
-/// A tracker that finds nothing INVALID by itself.
+/// A tracker that finds nothing INVALID by itself, or for which each packet counts.
+impl Why for Infallible {
+    fn code(&self) -> &'static str {
+        match *self {}
+    }
+}
+
 impl WhyInvalid for Infallible {
     fn because(&self) -> Because {
         match *self {}
@@ -197,6 +223,7 @@ impl WhyInvalid for Infallible {
 pub struct ChecksumCheck {
     wanted: bool,
     right: bool,
+    gathered: usize,
 }
 
 impl ChecksumCheck {
@@ -207,6 +234,7 @@ impl ChecksumCheck {
         Self {
             wanted: arrives && cx.settings.checksum && packet.checksum == ChecksumState::Unknown,
             right: false,
+            gathered: 0,
         }
     }
 
@@ -220,6 +248,19 @@ impl ChecksumCheck {
             self.right = true;
         }
         Ok(())
+    }
+
+    /// The same of who reads so much of the transport header in one piece before.
+    pub fn verify_gathered<V>(&mut self, header: usize, is_right: impl FnOnce() -> bool) -> Result<(), Fault<V>> {
+        if self.wanted {
+            self.gathered = header;
+        }
+        self.verify(is_right)
+    }
+
+    /// How much of the transport header was read in one piece, which shows where the packet came in pieces.
+    pub fn gathered(self) -> usize {
+        self.gathered
     }
 
     /// Whether it was wanted, and is right.
@@ -358,6 +399,10 @@ macro_rules! trackers {
                 whichever!(self, state => state.write_for_proc(line))
             }
 
+            pub(super) fn is_assured_nevertheless(&self) -> bool {
+                whichever!(self, state => state.is_assured_nevertheless())
+            }
+
             pub(super) fn may_go_early(&self) -> bool {
                 whichever!(self, state => state.may_go_early())
             }
@@ -397,6 +442,38 @@ macro_rules! trackers {
             }
         }
 
+        impl Why for InvalidReason {
+            fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(why) => why.code(),)*
+                    Self::Generic(why) => why.code(),
+                }
+            }
+
+            fn log_line(&self) -> Option<String> {
+                match self {
+                    $(Self::$variant(why) => why.log_line(),)*
+                    Self::Generic(why) => why.log_line(),
+                }
+            }
+        }
+
+        impl Why for IgnoredReason {
+            fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(why) => why.code(),)*
+                    Self::Generic(why) => why.code(),
+                }
+            }
+
+            fn log_line(&self) -> Option<String> {
+                match self {
+                    $(Self::$variant(why) => why.log_line(),)*
+                    Self::Generic(why) => why.log_line(),
+                }
+            }
+        }
+
         impl fmt::Display for IgnoredReason {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
@@ -423,7 +500,7 @@ impl<V> Fault<V> {
     #[inline]
     fn map<W>(self, own: impl FnOnce(V) -> W) -> Fault<W> {
         match self {
-            Self::Truncated => Fault::Truncated,
+            Self::Truncated(have) => Fault::Truncated(have),
             Self::Checksum => Fault::Checksum,
             Self::Own(why) => Fault::Own(own(why)),
         }

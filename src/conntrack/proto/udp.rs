@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::key::{Key, Ports, QuotedChecksum};
 use super::samples::{flow, invalid};
-use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, WhyInvalid, tool};
+use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid, tool};
 use crate::base::{Time, protocol};
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
@@ -20,6 +20,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     key: PORTS,
     checked_first: false,
     joins: true,
+    checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[
         knob("nf_conntrack_udp_timeout", |all| {
@@ -38,9 +39,18 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
             "sport=1000 dport=53",
             "sport=53 dport=1000",
         ),
-        invalid(&[3, 232, 0, 53, 0, 8, 0], "the transport header is cut short"),
-        invalid(&[3, 232, 0, 53, 0, 9, 0, 0], "the UDP length contradicts the packet"),
-        invalid(&[3, 232, 0, 53, 0, 7, 0, 0], "the UDP length contradicts the packet"),
+        invalid(
+            &[3, 232, 0, 53, 0, 8, 0],
+            "the transport header is cut short: 7 bytes are there",
+        ),
+        invalid(
+            &[3, 232, 0, 53, 0, 9, 0, 0],
+            "the UDP length says 9 bytes: it must be at least 8 and at most the 8 that are there",
+        ),
+        invalid(
+            &[3, 232, 0, 53, 0, 7, 0, 0],
+            "the UDP length says 7 bytes: it must be at least 8 and at most the 8 that are there",
+        ),
     ],
 };
 
@@ -52,7 +62,7 @@ pub(super) const PORTS: Key = Key::Ports(Ports {
         least: udp::HEADER,
         zero_is_none: true,
     }),
-    finish: None,
+    sums_up: None,
 });
 
 pub(crate) type State = Udp;
@@ -85,7 +95,7 @@ const STREAM_AFTER: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidReason {
     /// The length field is below eight or beyond the packet.
-    Length,
+    Length { length: usize, have: usize },
 }
 
 impl Udp {
@@ -96,7 +106,7 @@ impl Udp {
     }
 
     #[inline]
-    pub(super) fn go_on(self, cx: &TrackContext<'_>, known: &Known<'_>) -> Verdict<InvalidReason, Infallible> {
+    pub(super) fn go_on<V>(self, cx: &TrackContext<'_>, known: &Known<'_>) -> Verdict<V, Infallible> {
         let is_stream = known.seen_reply && self.stream_from < cx.now;
         let settings = &cx.settings.protocols.udp;
         Verdict::Accept {
@@ -119,11 +129,14 @@ impl Tracker for Udp {
     fn check(packet: &Packet, checksum: &mut ChecksumCheck) -> Result<(), Fault<InvalidReason>> {
         let datagram = packet.transport();
         if datagram.len() < udp::HEADER {
-            return Err(Fault::Truncated);
+            return Err(Fault::Truncated(datagram.len()));
         }
         let length = usize::from(be16(datagram, 4));
         if length > datagram.len() || length < udp::HEADER {
-            return Err(Fault::Own(InvalidReason::Length));
+            return Err(Fault::Own(InvalidReason::Length {
+                length,
+                have: datagram.len(),
+            }));
         }
         let no_checksum = be16(datagram, 6) == 0;
         checksum.verify(|| {
@@ -154,8 +167,22 @@ impl WhyInvalid for InvalidReason {
     }
 }
 
+impl Why for InvalidReason {
+    fn code(&self) -> &'static str {
+        "udp-length"
+    }
+
+    fn log_line(&self) -> Option<String> {
+        Some("truncated/malformed packet".to_owned())
+    }
+}
+
 impl fmt::Display for InvalidReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the UDP length contradicts the packet")
+        let Self::Length { length, have } = self;
+        write!(
+            f,
+            "the UDP length says {length} bytes: it must be at least 8 and at most the {have} that are there"
+        )
     }
 }

@@ -1,13 +1,14 @@
 //! UDP-Lite (RFC 3828): as UDP, but for what its checksum covers.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::time::Duration;
 
 use super::samples::{flow, invalid};
-use super::udp::{InvalidReason, PORTS, Udp};
-use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, tool};
+use super::udp::{PORTS, Udp};
+use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid, tool};
 use crate::base::protocol;
-use crate::conntrack::{Direction, TrackContext, Tuple};
+use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::Packet;
 use crate::wire::{be16, checksum, udp};
 
@@ -19,6 +20,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     key: PORTS,
     checked_first: false,
     joins: true,
+    checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[],
     options: &[tool::PORTS],
@@ -29,9 +31,18 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
             "sport=1000 dport=53",
             "sport=53 dport=1000",
         ),
-        invalid(&[3, 232, 0, 53, 0, 8, 1], "the transport header is cut short"),
-        invalid(&[3, 232, 0, 53, 0, 9, 1, 1], "the UDP length contradicts the packet"),
-        invalid(&[3, 232, 0, 53, 0, 8, 0, 0], "the checksum is wrong"),
+        invalid(
+            &[3, 232, 0, 53, 0, 8, 1],
+            "the transport header is cut short: 7 bytes are there",
+        ),
+        invalid(
+            &[3, 232, 0, 53, 0, 9, 1, 1],
+            "the UDP-Lite checksum covers 9 bytes: it must cover at least 8 and at most the 8 that are there",
+        ),
+        invalid(
+            &[3, 232, 0, 53, 0, 8, 0, 0],
+            "UDP-Lite must have a checksum, and this has none",
+        ),
     ],
 };
 
@@ -40,6 +51,16 @@ pub(crate) type Settings = ();
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UdpLite(Udp);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InvalidReason {
+    /// The checksum's coverage is below eight or beyond the packet.
+    Coverage {
+        coverage: usize,
+        have: usize,
+    },
+    NoChecksum,
+}
 
 impl Tracker for UdpLite {
     type Seen<'p> = ();
@@ -54,17 +75,20 @@ impl Tracker for UdpLite {
     fn check(packet: &Packet, checksum: &mut ChecksumCheck) -> Result<(), Fault<InvalidReason>> {
         let datagram = packet.transport();
         if datagram.len() < udp::HEADER {
-            return Err(Fault::Truncated);
+            return Err(Fault::Truncated(datagram.len()));
         }
         let coverage = match usize::from(be16(datagram, 4)) {
             0 => datagram.len(),
             coverage => coverage,
         };
         if coverage < udp::HEADER || coverage > datagram.len() {
-            return Err(Fault::Own(InvalidReason::Length));
+            return Err(Fault::Own(InvalidReason::Coverage {
+                coverage,
+                have: datagram.len(),
+            }));
         }
         if be16(datagram, 6) == 0 {
-            return Err(Fault::Checksum);
+            return Err(Fault::Own(InvalidReason::NoChecksum));
         }
         checksum.verify(|| {
             let length = datagram.len() & 0xff;
@@ -89,5 +113,42 @@ impl Tracker for UdpLite {
         (): &(),
     ) -> Verdict<InvalidReason, Infallible> {
         self.0.go_on(cx, known)
+    }
+}
+
+impl WhyInvalid for InvalidReason {
+    fn because(&self) -> Because {
+        match self {
+            Self::Coverage { .. } => Because::Cut,
+            Self::NoChecksum => Because::Checksum,
+        }
+    }
+}
+
+impl Why for InvalidReason {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Coverage { .. } => "udplite-coverage",
+            Self::NoChecksum => "udplite-no-checksum",
+        }
+    }
+
+    fn log_line(&self) -> Option<String> {
+        Some(match self {
+            Self::Coverage { .. } => "invalid checksum coverage".to_owned(),
+            Self::NoChecksum => "checksum missing".to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for InvalidReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Coverage { coverage, have } => write!(
+                f,
+                "the UDP-Lite checksum covers {coverage} bytes: it must cover at least 8 and at most the {have} that are there"
+            ),
+            Self::NoChecksum => f.write_str("UDP-Lite must have a checksum, and this has none"),
+        }
     }
 }

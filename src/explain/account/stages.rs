@@ -19,6 +19,10 @@ pub(super) fn tracked(number: u64, tracking: &TrackedAs, spared: Option<Spared>)
             Tracked::Accept(_) => tracking.state.map(|state| state.name().to_owned()),
         },
         reason: tracked_because(tracking, spared),
+        code: match &tracking.made {
+            Tracked::Accept(reason) => reason.code().map(str::to_owned),
+            Tracked::Drop(_) => None,
+        },
         history: history(number, tracking),
     }
 }

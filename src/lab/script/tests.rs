@@ -117,6 +117,28 @@ fn a_log_line_tells_of_the_sender() {
 }
 
 #[test]
+fn the_log_tells_of_invalid_packets_of_the_protocol_that_was_asked_for() {
+    let lines = |wanted: &str| {
+        format!(
+            "iptables -A FORWARD -m conntrack --ctstate NEW\nsysctl -w net.netfilter.nf_conntrack_log_invalid={wanted}\n\
+             send lan tcp 10.0.0.2:1 > 192.0.2.9:80 SF seq 5\n"
+        )
+    };
+    let line = "nf_ct_proto_6: invalid tcp flag combination IN=lan OUT= MAC= SRC=10.0.0.2 DST=192.0.2.9 LEN=40 ";
+    let rest = "PROTO=TCP SPT=1 DPT=80 SEQ=5 ACK=0 WINDOW=";
+    for wanted in ["6", "255"] {
+        run(&format!(
+            "{}expect log \"{line}\"\nexpect log \"{rest}\"",
+            lines(wanted)
+        ))
+        .unwrap();
+    }
+    for wanted in ["0", "17"] {
+        run(&format!("{}expect no log nf_ct_proto", lines(wanted))).unwrap();
+    }
+}
+
+#[test]
 fn options_of_tcp_are_shown_and_expected() {
     let clamp = "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 500\n\
                  send lan tcp 10.0.0.2:1 > 192.0.2.9:80 S mss 1460 sackok ts 5 0 wscale 7\n";

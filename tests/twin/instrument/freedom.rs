@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
+use super::generate::packet::seal_sctp;
 use super::scenario::{Event, Scenario};
 
 /// A choice that two honest sides make differently.
@@ -143,6 +144,8 @@ struct Place {
     checksum: Option<usize>,
     /// A checksum over the packet that quotes it.
     outer: Option<usize>,
+    /// Where an SCTP packet begins whose checksum is made anew by who changes a port.
+    summed_from: Option<usize>,
 }
 
 impl Drawn {
@@ -226,7 +229,10 @@ impl Drawn {
                 continue;
             }
             match self.learn(place.flow, ours, wanted, cause) {
-                Likeness::Same => set(&mut mine, place.at, wanted, place.checksum, place.outer),
+                Likeness::Same => {
+                    set(&mut mine, place.at, wanted, place.checksum, place.outer);
+                    sum_up(&mut mine, &place);
+                }
                 other => return other,
             }
         }
@@ -314,6 +320,7 @@ pub(crate) fn class(port: u16) -> u8 {
 }
 
 pub(crate) const ICMP: u8 = 1;
+const SCTP: u8 = 132;
 /// A range of so many ports is soon exhausted, so that draws from it meet.
 const NARROW: u16 = 256;
 /// And from one of so many they meet now and then.
@@ -360,7 +367,7 @@ fn ports(bytes: &[u8], ip: usize, at: usize, outer: Option<usize>, places: &mut 
     let protocol = bytes[ip + 9];
     let checksum = |offset: usize| (bytes.len() >= at + offset + 2).then_some(at + offset);
     match protocol {
-        6 | 17 | 33 | 132 | 136 if bytes.len() >= at + 4 => {
+        6 | 17 | 33 | SCTP | 136 if bytes.len() >= at + 4 => {
             let checksum = match protocol {
                 6 => checksum(16),
                 17 | 136 => checksum(6).filter(|&at| word(bytes, at) != 0),
@@ -373,6 +380,7 @@ fn ports(bytes: &[u8], ip: usize, at: usize, outer: Option<usize>, places: &mut 
                     flow,
                     checksum,
                     outer,
+                    summed_from: (protocol == SCTP).then_some(at),
                 });
             }
         }
@@ -384,6 +392,7 @@ fn ports(bytes: &[u8], ip: usize, at: usize, outer: Option<usize>, places: &mut 
                 flow: (ICMP, other, 0),
                 checksum: checksum(2),
                 outer,
+                summed_from: None,
             });
         }
         _ => {}
@@ -443,6 +452,21 @@ fn set(bytes: &mut [u8], at: usize, value: u16, checksum: Option<usize>, outer: 
         let (before, after) = follow(bytes, checksum, was, value);
         if let Some(outer) = outer {
             follow(bytes, outer, before, after);
+        }
+    }
+}
+
+/// Makes the checksum of an SCTP packet anew, as far as that is there, and lets the one over its quote follow.
+fn sum_up(bytes: &mut [u8], place: &Place) {
+    let Some(transport) = place.summed_from.and_then(|from| bytes.get_mut(from..)) else {
+        return;
+    };
+    let mut summed = transport.to_vec();
+    seal_sctp(&mut summed);
+    let from = bytes.len() - summed.len();
+    for at in [8, 10] {
+        if at + 2 <= summed.len() {
+            set(bytes, from + at, word(&summed, at), None, place.outer);
         }
     }
 }

@@ -16,3 +16,4 @@ pub(crate) mod sentence;
 pub(crate) mod side;
 pub(crate) mod strategy;
 pub(crate) mod tally;
+pub(crate) mod transitions;

@@ -16,6 +16,7 @@ use super::queue::queue_name;
 use super::scenario::{Event, QueueWord, Scenario};
 use super::side::{Answer, Depth, EXPECTATIONS, FLOWS, PRELUDE, Part, SAVE, Side, ToolAnswer, commands};
 use super::tally::Tally;
+use super::transitions::Asked;
 
 pub(crate) struct Ours {
     lab: Lab,
@@ -276,6 +277,8 @@ impl Side for Ours {
                         Some(id.ok_or_else(|| format!("no interface {name}"))?)
                     }
                 };
+                let now = self.lab.now();
+                let asked = Asked::of(self.lab.machine.router(), now, bytes);
                 let (report, emissions) = match self.watched {
                     false => self.carry(id, bytes, &mut Silent),
                     true => {
@@ -293,6 +296,9 @@ impl Side for Ours {
                     }
                 };
                 self.tally.packet(&report);
+                if let Some(asked) = asked {
+                    asked.count(self.lab.machine.router(), now, &report, &mut self.tally);
+                }
                 answer.sent = self.sent(&emissions);
             }
             Event::Tool { name, args, input } => {

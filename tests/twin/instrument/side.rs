@@ -79,6 +79,12 @@ pub(crate) const PRELUDE: &[(&str, &str)] = &[
     ("net.ipv4.icmp_msgs_burst", "1000000"),
     ("net.ipv4.conf.all.send_redirects", "0"),
     ("net.ipv4.conf.default.send_redirects", "0"),
+    // Three seconds each, which a busy machine needs for a scenario.
+    ("net.netfilter.nf_conntrack_sctp_timeout_cookie_wait", "61"),
+    ("net.netfilter.nf_conntrack_sctp_timeout_cookie_echoed", "62"),
+    ("net.netfilter.nf_conntrack_sctp_timeout_shutdown_sent", "63"),
+    ("net.netfilter.nf_conntrack_sctp_timeout_shutdown_recd", "64"),
+    ("net.netfilter.nf_conntrack_sctp_timeout_shutdown_ack_sent", "65"),
     // What the machine has set for itself reaches new namespaces.
     ("net.ipv4.conf.all.promote_secondaries", "0"),
     ("net.ipv4.conf.default.promote_secondaries", "0"),

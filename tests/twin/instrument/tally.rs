@@ -83,7 +83,7 @@ impl Tally {
         told.iter().any(|key| self.0.contains_key(key))
     }
 
-    fn add(&mut self, kind: &'static str, name: &str, count: u64) {
+    pub(crate) fn add(&mut self, kind: &'static str, name: &str, count: u64) {
         // A rule may have been restored with as many packets as there can be.
         let sum = self.0.entry((kind, name.to_owned())).or_default();
         *sum = sum.saturating_add(count);

@@ -47,10 +47,11 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
             least: MIN_HEADER,
             zero_is_none: false,
         }),
-        finish: None,
+        sums_up: None,
     }),
     checked_first: false,
     joins: false,
+    checksum_logged: "bad checksum",
     takes_over: true,
     knobs: settings::KNOBS,
     options: &[tool::PORTS, &[option(&["state"], Asked::State(STATES))]],
@@ -292,11 +293,7 @@ impl TcpTrack {
             && self.last.direction != direction
         {
             self.last.challenged = false;
-            return Outcome::Ignore(IgnoredReason::OutOfState {
-                kind,
-                direction,
-                state: old,
-            });
+            return Outcome::Ignore(IgnoredReason::ChallengeAck);
         }
         let reset = match kind {
             Kind::Rst => self.judge_reset(direction, segment, settings, seen_reply, assured),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Kind, TcpState};
-use crate::conntrack::proto::WhyInvalid;
+use crate::conntrack::proto::{Why, WhyInvalid};
 use crate::conntrack::{Because, Direction};
 use crate::wire::tcp::flags;
 
@@ -56,6 +56,8 @@ pub enum InvalidReason {
 pub enum IgnoredReason {
     /// A SYN sent again before any answer: a sender who goes on asking keeps no flow alive.
     SynRepeated,
+    /// An ACK that challenges a SYN which was let through (RFC 5961): it says nothing of the state.
+    ChallengeAck,
     /// The ends may be out of step with what was seen here; their answer to this segment will tell.
     OutOfState {
         kind: Kind,
@@ -82,6 +84,88 @@ impl WhyInvalid for InvalidReason {
             }
         }
     }
+}
+
+impl Why for InvalidReason {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Truncated { .. } => "tcp-truncated",
+            Self::DataOffset { .. } => "tcp-data-offset",
+            Self::FlagCombination { .. } => "tcp-flag-combination",
+            Self::CannotOpen { .. } => "tcp-cannot-open",
+            Self::NotLoose => "tcp-not-loose",
+            Self::OutOfState { .. } => "tcp-out-of-state",
+            Self::SequenceAboveWindow { .. } => "tcp-sequence-above-window",
+            Self::AcknowledgesUnseen { .. } => "tcp-acknowledges-unseen",
+            Self::StaleReset { .. } => "tcp-stale-reset",
+        }
+    }
+
+    /// Its bounds are the first number outside.
+    fn log_line(&self) -> Option<String> {
+        Some(match *self {
+            Self::Truncated { .. } | Self::NotLoose => return None,
+            Self::DataOffset { .. } => "truncated packet".to_owned(),
+            Self::FlagCombination { .. } => "invalid tcp flag combination".to_owned(),
+            Self::CannotOpen { .. } => "invalid new".to_owned(),
+            Self::OutOfState { kind, direction, state } => {
+                format!("{} invalid, state {}", indexed(kind, direction), state.name())
+            }
+            Self::SequenceAboveWindow { at_most, .. } => format!(
+                "SEQ is over upper bound {} (over the window of the receiver)",
+                at_most.wrapping_add(1)
+            ),
+            Self::AcknowledgesUnseen { at_most, .. } => format!(
+                "ACK is over upper bound {} (ACKed data not seen yet)",
+                at_most.wrapping_add(1)
+            ),
+            Self::StaleReset { .. } => "invalid rst".to_owned(),
+        })
+    }
+}
+
+impl Why for IgnoredReason {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::SynRepeated => "tcp-syn-repeated",
+            Self::ChallengeAck => "tcp-challenge-ack",
+            Self::OutOfState { .. } => "tcp-may-be-an-answer",
+            Self::SequenceBelowWindow { .. } => "tcp-sequence-below-window",
+            Self::Overshot { .. } => "tcp-overshot",
+            Self::StaleAcknowledgement { .. } => "tcp-stale-acknowledgement",
+        }
+    }
+
+    fn log_line(&self) -> Option<String> {
+        Some(match *self {
+            Self::SynRepeated => return None,
+            Self::ChallengeAck => "challenge-ack ignored".to_owned(),
+            Self::OutOfState { kind, direction, state } => {
+                format!("{} ignored, state {}", indexed(kind, direction), state.name())
+            }
+            Self::SequenceBelowWindow { at_least, .. } => format!(
+                "SEQ is under lower bound {} (already ACKed data retransmitted)",
+                at_least.wrapping_sub(1)
+            ),
+            Self::Overshot { bytes } => format!("{bytes} bytes more than expected"),
+            Self::StaleAcknowledgement { at_least, .. } => format!(
+                "ignored ACK under lower bound {} (possible overly delayed)",
+                at_least.wrapping_sub(1)
+            ),
+        })
+    }
+}
+
+/// A kind and a direction as the kernel's log numbers them.
+fn indexed(kind: Kind, direction: Direction) -> String {
+    let index = match kind {
+        Kind::Syn => 0,
+        Kind::SynAck => 1,
+        Kind::Fin => 2,
+        Kind::Ack => 3,
+        Kind::Rst => 4,
+    };
+    format!("packet (index {index}) in dir {}", direction.index())
 }
 
 impl fmt::Display for InvalidReason {
@@ -137,6 +221,9 @@ impl fmt::Display for InvalidReason {
 impl fmt::Display for IgnoredReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::ChallengeAck => f.write_str(
+                "an ACK that challenges the SYN before it, which was let through: what answers that will tell",
+            ),
             Self::SynRepeated => write!(f, "a SYN sent again before any answer: the flow lives no longer by it"),
             Self::OutOfState { kind, direction, state } => write!(
                 f,

@@ -6,6 +6,7 @@ use super::draw::{HOSTS, NAT_SOURCES, ODD_ADDRESSES, OWN, SERVICES, Side};
 use super::ftp::FtpTalk;
 use super::irc::IrcTalk;
 use super::packet::{Address, Ip, Seen, echo, icmp, ip, udp};
+use super::sctp::SctpTalk;
 use super::tcp::TcpTalk;
 use super::world::{Arrival, Out, World};
 
@@ -19,6 +20,7 @@ enum Talk {
     Ftp(Box<FtpTalk>),
     Irc(Box<IrcTalk>),
     Datagrams(Box<Datagrams>),
+    Sctp(Box<SctpTalk>),
     Udp(Exchange),
     Ping(Exchange),
 }
@@ -26,12 +28,61 @@ enum Talk {
 /// Where a packet arrived, and how its receiver sees itself and its peer.
 pub(super) type FarEnd = (Side, (Address, u16), (Address, u16));
 
-/// Questions and answers, each way as often as drawn.
-pub(super) struct Exchange {
+/// Two ends that know each other's address, as it is where they are.
+pub(super) struct Line {
     near: (Option<Side>, Address, u16),
     to: (Address, u16),
     /// Where the far end is and how it sees both, once something reached it.
     far: Option<FarEnd>,
+}
+
+/// What became of one end's word.
+pub(super) enum Said {
+    /// It does not know its peer, and stays silent.
+    Nothing,
+    Arrived,
+    Lost,
+    /// See `Arrival`.
+    Unanswerable,
+}
+
+impl Line {
+    fn new(near: (Option<Side>, Address, u16), to: (Address, u16)) -> Self {
+        Self { near, to, far: None }
+    }
+
+    /// One end (0: the near one) sends what is built from its own address and its peer's. Who has not heard of the other guesses one time in
+    /// `guess`, as whoever attacks does.
+    pub(super) fn say(
+        &mut self,
+        world: &mut World,
+        who: usize,
+        guess: usize,
+        build: impl FnOnce(&mut World, (Address, u16), (Address, u16)) -> Vec<u8>,
+    ) -> Said {
+        let (side, from, to) = match (who, self.far) {
+            (0, _) => (self.near.0, (self.near.1, self.near.2), self.to),
+            (_, Some((side, own, peer))) => (Some(side), own, peer),
+            _ if world.draw.one_in(guess) => (side_of(world, self.to.0), self.to, (self.near.1, self.near.2)),
+            _ => return Said::Nothing,
+        };
+        let bytes = build(world, from, to);
+        match world.send(side, bytes) {
+            Arrival::At(out) => {
+                if who == 0 && self.far.is_none() {
+                    self.far = far_end(&out);
+                }
+                Said::Arrived
+            }
+            Arrival::Unanswerable => Said::Unanswerable,
+            Arrival::Nowhere => Said::Lost,
+        }
+    }
+}
+
+/// Questions and answers, each way as often as drawn.
+pub(super) struct Exchange {
+    line: Line,
     /// Who speaks next, and so on to the end.
     turns: Vec<usize>,
     count: u16,
@@ -53,6 +104,7 @@ impl Talks {
                 Talk::Ftp(talk) => talk.step(world),
                 Talk::Irc(talk) => talk.step(world),
                 Talk::Datagrams(talk) => talk.step(world),
+                Talk::Sctp(talk) => talk.step(world),
                 Talk::Udp(exchange) => exchange.step(world, datagram),
                 Talk::Ping(exchange) => exchange.step(world, ping),
             };
@@ -84,6 +136,7 @@ impl Talks {
             }
             32..50 => Talk::Udp(exchange(world, near, to)),
             50..60 => Talk::Ping(exchange(world, near, to)),
+            60..70 => Talk::Sctp(Box::new(SctpTalk::new(&mut world.draw, Line::new(near, to)))),
             _ => Talk::Tcp(Box::new(
                 TcpTalk::new(&mut world.draw, near, to).and_life(&mut world.draw),
             )),
@@ -133,9 +186,7 @@ pub(super) fn exchange(world: &mut World, near: (Option<Side>, Address, u16), to
     };
     turns.reverse();
     Exchange {
-        near,
-        to,
-        far: None,
+        line: Line::new(near, to),
         turns,
         count: 0,
     }
@@ -148,25 +199,23 @@ impl Exchange {
 
     fn step(&mut self, world: &mut World, build: fn(&mut World, &Message) -> Vec<u8>) -> bool {
         let Some(who) = self.turns.pop() else { return false };
-        let (side, from, to) = match (who, self.far) {
-            (0, _) => (self.near.0, (self.near.1, self.near.2), self.to),
-            (_, Some((side, own, peer))) => (Some(side), own, peer),
-            // Unasked, as whoever guesses.
-            _ if world.draw.one_in(8) => (side_of(world, self.to.0), self.to, (self.near.1, self.near.2)),
-            _ => return !self.turns.is_empty(),
-        };
-        self.count += 1;
-        let message = Message {
-            from,
-            to,
-            is_answer: who == 1,
-            count: self.count,
-        };
-        let bytes = build(world, &message);
-        match world.send(side, bytes) {
-            Arrival::At(out) if who == 0 && self.far.is_none() => self.far = far_end(&out),
-            Arrival::Unanswerable => self.turns.retain(|&who| who == 0),
-            _ => {}
+        let count = self.count + 1;
+        let said = self.line.say(world, who, 8, |world, from, to| {
+            let message = Message {
+                from,
+                to,
+                is_answer: who == 1,
+                count,
+            };
+            build(world, &message)
+        });
+        match said {
+            Said::Nothing => {}
+            Said::Unanswerable => {
+                self.count = count;
+                self.turns.retain(|&who| who == 0);
+            }
+            Said::Arrived | Said::Lost => self.count = count,
         }
         !self.turns.is_empty()
     }

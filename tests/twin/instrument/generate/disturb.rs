@@ -2,7 +2,7 @@
 
 use super::conversations::error_about;
 use super::draw::{ODD_ADDRESSES, SERVICES, Side};
-use super::packet::{ICMP, Ip, Seen, TCP, UDP, fragment, seal, seal_transport, tcp, udp, with_options};
+use super::packet::{ICMP, Ip, SCTP, Seen, TCP, UDP, fragment, seal, seal_transport, tcp, udp, with_options};
 use super::world::{Out, World};
 
 /// Delivers the packet in some other shape, and what else belongs to it; returns what left because of the last of it.
@@ -52,7 +52,7 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
         deliver(world, side, bytes)
     }),
     ("another protocol", |world, side, mut bytes| {
-        bytes[9] = world.draw.pick(&[0, 1, 2, 4, 6, 17, 33, 47, 50, 94, 136]);
+        bytes[9] = world.draw.pick(&[0, 1, 2, 4, 6, 17, 33, 47, 50, 94, 132, 136]);
         if world.draw.one_in(2) {
             seal_transport(&mut bytes);
         }
@@ -79,6 +79,7 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
             TCP => transport + 16,
             UDP => transport + 6,
             ICMP => transport + 2,
+            SCTP => transport + 8,
             _ => 10,
         };
         if at + 2 <= bytes.len() {
@@ -188,9 +189,9 @@ pub(super) const DISTURBANCES: &[(&str, Disturb)] = &[
     }),
 ];
 
-/// What the twin itself would hear is left out, and what nflab does not follow yet.
+/// What the twin itself would hear is left out.
 fn deliver(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> {
-    if matches!(bytes.get(9), Some(132 | 255)) {
+    if bytes.get(9) == Some(&255) {
         return Vec::new();
     }
     world.deliver(side, bytes)
@@ -211,7 +212,11 @@ fn fragments(world: &mut World, side: Option<Side>, bytes: Vec<u8>) -> Vec<Out> 
     let mut pieces = Vec::new();
     let mut from = 0;
     // Where NAT draws a port, the checksum that follows it has to be in the same piece.
-    let least = if world.draws_ports && bytes[9] == TCP { 24 } else { 8 };
+    let least = if world.draws_ports && matches!(bytes[9], TCP | SCTP) {
+        24
+    } else {
+        8
+    };
     let size = if length > 200 { 200 + draw.below(50) * 8 } else { least };
     while from < length {
         let to = from + size + draw.pick(&[0, 0, 8, 16]);

@@ -11,8 +11,9 @@ mod draw;
 mod extensions;
 mod ftp;
 mod irc;
-mod packet;
+pub(super) mod packet;
 mod rules;
+mod sctp;
 mod selector;
 mod tcp;
 #[cfg(test)]
@@ -72,10 +73,6 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     (
         "packets of the router's own without a whole IPv4 header",
         "the kernel sends another version as it is; no program has a use for it",
-    ),
-    (
-        "packets of SCTP (132)",
-        "the kernel follows its associations; nflab does not yet",
     ),
     (
         "ICMP timestamp requests that reach the router, and IP timestamp options with room left",

@@ -7,6 +7,7 @@ pub(super) type Address = [u8; 4];
 pub(super) const ICMP: u8 = 1;
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
+pub(super) const SCTP: u8 = 132;
 
 pub(super) const FIN: u8 = 0x01;
 pub(super) const SYN: u8 = 0x02;
@@ -87,6 +88,24 @@ pub(super) fn udp(header: Ip, ports: (u16, u16), data: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// Chunks are a type, flags and what follows their length, which is made up for.
+pub(super) fn sctp(header: Ip, ports: (u16, u16), tag: u32, chunks: &[(u8, u8, Vec<u8>)]) -> Vec<u8> {
+    let mut transport = Vec::new();
+    transport.extend_from_slice(&ports.0.to_be_bytes());
+    transport.extend_from_slice(&ports.1.to_be_bytes());
+    transport.extend_from_slice(&tag.to_be_bytes());
+    transport.extend_from_slice(&[0; 4]);
+    for (kind, flags, body) in chunks {
+        transport.extend_from_slice(&[*kind, *flags]);
+        transport.extend_from_slice(&(4 + body.len() as u16).to_be_bytes());
+        transport.extend_from_slice(body);
+        transport.resize(transport.len().next_multiple_of(4), 0);
+    }
+    let mut packet = ip(header, SCTP, &transport);
+    seal_transport(&mut packet);
+    packet
+}
+
 /// `rest` are the four bytes after the checksum.
 pub(super) fn icmp(header: Ip, kind: u8, code: u8, rest: [u8; 4], data: &[u8]) -> Vec<u8> {
     let mut packet = begin(header, ICMP, 8 + data.len());
@@ -135,10 +154,13 @@ pub(super) fn seal(packet: &mut [u8]) {
     packet[10..12].copy_from_slice(&(!sum).to_be_bytes());
 }
 
-/// The checksum of TCP, UDP or ICMP, after an edit.
+/// The checksum of TCP, UDP, SCTP or ICMP, after an edit.
 pub(super) fn seal_transport(packet: &mut [u8]) {
     let header = header_length(packet);
     let protocol = packet[9];
+    if protocol == SCTP {
+        return seal_sctp(packet.get_mut(header..).unwrap_or_default());
+    }
     let at = header
         + match protocol {
             TCP => 16,
@@ -159,6 +181,22 @@ pub(super) fn seal_transport(packet: &mut [u8]) {
         (sum, _) => sum,
     };
     packet[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// CRC32c (RFC 9260, appendix A) of all from the transport header on, where that is whole.
+pub(in super::super) fn seal_sctp(transport: &mut [u8]) {
+    if transport.len() < 12 {
+        return;
+    }
+    transport[8..12].fill(0);
+    let mut crc = u32::MAX;
+    for &byte in &*transport {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ ((crc & 1) * 0x82f6_3b78);
+        }
+    }
+    transport[8..12].copy_from_slice(&(!crc).to_le_bytes());
 }
 
 fn sum(bytes: &[u8]) -> u64 {
@@ -210,7 +248,7 @@ pub(super) struct Seen {
     pub destination: Address,
     pub protocol: u8,
     pub identification: u16,
-    /// Of TCP and UDP; of ICMP its identifier twice; else zero.
+    /// Of TCP, UDP and SCTP; of ICMP its identifier twice; else zero.
     pub ports: (u16, u16),
     /// Where the transport header begins, and the data behind it.
     pub transport: usize,
@@ -230,6 +268,7 @@ impl Seen {
             _ if is_later_fragment => ((0, 0), 0),
             TCP if part.len() >= 20 => ((word(0), word(2)), usize::from(part[12] >> 4) * 4),
             UDP if part.len() >= 8 => ((word(0), word(2)), 8),
+            SCTP if part.len() >= 12 => ((word(0), word(2)), 12),
             ICMP if part.len() >= 8 => ((word(4), word(4)), 8),
             _ => ((0, 0), 0),
         };

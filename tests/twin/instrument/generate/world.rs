@@ -14,7 +14,7 @@ use super::super::scenario::{Event, Scenario};
 use super::Shape;
 use super::disturb;
 use super::draw::{DMZ, DMZ_ADDRESS, DRAWN_DESTINATIONS, Draw, FIXED_SOURCES, HOSTS, Host, OWN_PORTS, SIDES, Side};
-use super::packet::{ICMP, Seen, TCP, UDP};
+use super::packet::{ICMP, SCTP, Seen, TCP, UDP};
 use super::rules::Ruleset;
 
 pub(super) struct World {
@@ -300,7 +300,7 @@ impl World {
 /// Whether the ports under which a packet left are the same on both sides of the twin.
 fn is_known(sent: &Seen, left: &[u8]) -> bool {
     let Some(left) = Seen::of(left) else { return false };
-    if !matches!(sent.protocol, TCP | UDP | ICMP | 136) || left.protocol != sent.protocol {
+    if !matches!(sent.protocol, TCP | UDP | ICMP | SCTP | 136) || left.protocol != sent.protocol {
         return true;
     }
     let source = left.ports.0 == sent.ports.0 || FIXED_SOURCES.contains(&left.ports.0);
