@@ -52,13 +52,14 @@ fn only_regular(metadata: &fs::Metadata) -> io::Result<()> {
 
 /// Without waiting for whoever writes to it.
 fn open_at_once(path: &Path) -> io::Result<File> {
-    let mut options = fs::OpenOptions::new();
     #[cfg(unix)]
     {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+        use rustix::fs::{Mode, OFlags};
+        let how = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(path, how, Mode::empty())?.into())
     }
-    options.read(true).open(path)
+    #[cfg(not(unix))]
+    File::open(path)
 }
 
 /// All that there is to read, within the bound of a text.
