@@ -237,9 +237,9 @@ pub enum Event<'a> {
         /// The reason, to be printed as it is.
         why: &'a dyn fmt::Display,
     },
-    /// An ICMP message or a reset that was due is not sent.
+    /// The router sends nothing where an answer, an ICMP message or a reset was due, or drops what was delivered to it.
     Unanswered {
-        /// What kept it back: a limit, the packet it would be about, no way to its sender.
+        /// What keeps it back: a limit, the packet it would be about, no way to its sender; or why the host drops what it got.
         why: Suppressed,
     },
     /// The packet goes no further, or waits for its other fragments or at a queue. What is sent because of it (a reset, an ICMP error) is told after

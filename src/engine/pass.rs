@@ -324,7 +324,10 @@ impl<'a, O: Observer> Pass<'a, O> {
                 self.outward(*outgoing, Tracking::default());
             }
             Answer::Suppressed(_, why) => self.see_silence(why),
-            Answer::Consumed | Answer::Dropped(_) => {}
+            // The answer to a ping: who sent that has no socket here, and is no less there.
+            Answer::Dropped(DropReason::NoSocket) if transit.packet.is_icmp() => {}
+            Answer::Dropped(reason) => self.see_silence(Suppressed::Dropped(reason)),
+            Answer::Consumed => {}
         }
         let state = transit.tracking.state;
         self.worker.recycle(&mut transit.packet);

@@ -227,7 +227,7 @@ pub enum Told {
         /// What was made of it.
         packet: Option<String>,
     },
-    /// An ICMP message that was due is not sent.
+    /// The router sends nothing where an answer, an ICMP message or a reset was due, or drops what was delivered to it.
     Unanswered {
         /// Why, in words.
         reason: String,

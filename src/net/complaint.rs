@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::DropReason;
 use crate::base::absent::NO_IPV6;
 
 /// What is wrong with a packet, as its sender is told. Each family says it in an ICMP of its own.
@@ -69,7 +70,7 @@ pub struct Redirect {
     pub gateway: IpAddr,
 }
 
-/// Why neither an ICMP message nor a reset is sent about a packet.
+/// Why nothing is sent about a packet, or to answer it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suppressed {
     /// It came by broadcast or multicast.
@@ -104,6 +105,8 @@ pub enum Suppressed {
     AboutAReset,
     /// What came by broadcast or multicast has no connection to reset.
     NoConnectionOfMany,
+    /// The host drops what was delivered to it, and says nothing of it.
+    Dropped(DropReason),
 }
 
 impl fmt::Display for Suppressed {
@@ -127,6 +130,7 @@ impl fmt::Display for Suppressed {
                 "no reset is sent about a fragment other than the first, or about less than a TCP header"
             }
             Self::AboutAReset => "no reset is sent about a reset",
+            Self::Dropped(reason) => return reason.fmt(f),
             Self::NoConnectionOfMany => "no reset is sent about a broadcast or multicast",
             Self::NotForThisHost => {
                 "reassembly is given up silently for packets to others, and without the first fragment"

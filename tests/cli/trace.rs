@@ -395,3 +395,45 @@ fn a_rejection_that_nobody_hears_of_says_why() {
         );
     }
 }
+
+#[test]
+fn what_the_router_drops_without_a_word_it_drops_for_a_reason() {
+    let bench = bench();
+    for (packet, why) in [
+        (
+            "udp 10.0.0.2:4000 > 10.0.0.1:53 badsum",
+            Some("the UDP checksum is wrong"),
+        ),
+        (
+            "tcp 10.0.0.2:4000 > 10.0.0.1:80 S badsum",
+            Some("the TCP checksum is wrong"),
+        ),
+        ("tcp 10.0.0.2:4000 > 10.0.0.1:80 R", Some("no socket listens there")),
+        (
+            "udp 10.0.0.2:4000 > 10.0.0.255:53",
+            Some("no socket takes this broadcast or multicast"),
+        ),
+        (
+            "icmp 10.0.0.2 > 10.0.0.1 echo-request badsum",
+            Some("the ICMP checksum is wrong"),
+        ),
+        (
+            "icmp 10.0.0.2 > 10.0.0.255 echo-request",
+            Some(
+                "an echo or timestamp request to a broadcast or multicast address, and icmp_echo_ignore_broadcasts is on",
+            ),
+        ),
+        (
+            "ip 10.0.0.2 > 10.0.0.1 proto igmp",
+            Some("the host takes this message and answers nothing"),
+        ),
+        ("icmp 10.0.0.2 > 10.0.0.1 echo-reply", None),
+        ("icmp 10.0.0.2 > 10.0.0.1 echo-request", None),
+        ("udp 10.0.0.2:4000 > 10.0.0.1:53", None),
+    ] {
+        let packet = format!("lan {packet}");
+        let ran = bench.nflab(&["trace", "--lab", "lab.toml", &packet]);
+        let said = ran.out.lines().find_map(|line| line.strip_prefix("not answered: "));
+        assert_eq!((ran.code, said), (0, why), "{packet}: {}{}", ran.out, ran.err);
+    }
+}
