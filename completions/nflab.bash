@@ -56,7 +56,7 @@ _nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NF
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp irc tftp amanda"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
-_nflab_commands="repl run test demo trace import replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe ip"
+_nflab_commands="repl run test demo trace import helper replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe ip"
 
 # The options of a subcommand.
 _nflab_options() {
@@ -67,6 +67,7 @@ _nflab_options() {
 	demo) echo --memory --help ;;
 	trace) echo --lab --rules --seed --short --json --svg --why --follow --count --help ;;
 	import) echo --from --table --out --host --strict --verbose --lab --argument --allow --help ;;
+	helper) echo --parameter --behind --verbose --help ;;
 	replay) echo --lab --rules --rules6 --seed --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --allow-invalid --differences --limit --summary --quiet --help ;;
 	sh) echo --lab --into --save --seed --reach-this-machine --help ;;
 	shims) echo --help ;;

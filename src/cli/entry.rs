@@ -152,6 +152,8 @@ enum Sub {
     Trace(trace::Arguments),
     /// Turn listings, `iptables -S`, scripts and old save files into a save file, and say what they do not tell
     Import(super::import::Arguments),
+    /// Tell what a helper understands of a capture, message by message, what it expects, and what it writes behind NAT
+    Helper(super::helper::Arguments),
     /// Send a capture's packets through a lab
     Replay(Box<replay::Arguments>),
     /// Run a command that reaches a lab and nothing of this machine: iptables, conntrack, sysctl, /proc/sys/net, ip are the lab's
@@ -205,6 +207,7 @@ fn subcommand(command: Option<Sub>) -> u8 {
         Some(Sub::Trace(arguments)) => trace::run(&arguments),
         Some(Sub::Replay(arguments)) => replay::run(&arguments),
         Some(Sub::Import(arguments)) => super::import::run(&arguments),
+        Some(Sub::Helper(arguments)) => super::helper::run(&arguments),
         #[cfg(unix)]
         Some(Sub::Sh(arguments)) => super::sh::run(&arguments),
         #[cfg(unix)]

@@ -17,6 +17,7 @@ mod echo;
 mod entry;
 #[cfg(target_os = "linux")]
 mod exec;
+mod helper;
 mod import;
 mod ip;
 pub mod iptables;

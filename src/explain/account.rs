@@ -5,6 +5,7 @@ pub(super) mod teller;
 mod untracked;
 
 use serde::{Deserialize, Serialize};
+pub(crate) use stages::{expectation as expectation_sentence, heard_sentence};
 
 use super::story::{Detail, Story};
 use crate::rule::Rule;

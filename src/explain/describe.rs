@@ -172,8 +172,19 @@ fn ports(payload: &[u8]) -> [u16; 2] {
     ]
 }
 
-/// Data as `send` reads it: text where it is text, and not all of what is long.
+/// Data as `send` reads it: text where most of it is text, and not all of what is long.
 pub fn quoted(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(60)];
+    let is_text = |byte: &&u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    let texts = shown.iter().filter(is_text).count();
+    // A few marks within a text, as IRC has them, do not make it another.
+    if texts < shown.len() && texts * 4 >= shown.len() * 3 {
+        let more = match shown.len() < bytes.len() {
+            true => format!("... ({} bytes)", bytes.len()),
+            false => String::new(),
+        };
+        return format!("\"{}\"{more}", shown.escape_ascii());
+    }
     let mut text = String::new();
     data(&mut text, bytes);
     match text.strip_prefix(" data ") {
@@ -319,6 +330,8 @@ mod tests {
             (b"GET /\r\n\t \"", "\"GET /\\r\\n\\t \\\"\"".to_owned()),
             (&[b'a'; 60], format!("\"{long}\"")),
             (&[b'a'; 61], format!("\"{long}\"... (61 bytes)")),
+            (b"PRIVMSG b :\x01DCC\x01", "\"PRIVMSG b :\\x01DCC\\x01\"".to_owned()),
+            (b"\0\x01notes\0", "0x00016e6f74657300".to_owned()),
             (&[0; 5], "zeros 5".to_owned()),
             (&[0, 0, 1], "0x000001".to_owned()),
             (&[1; 60], format!("0x{}", "01".repeat(60))),

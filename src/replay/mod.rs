@@ -43,6 +43,7 @@
 mod against;
 mod entrance;
 mod flows;
+pub(crate) mod hearing;
 pub(crate) mod record;
 pub(crate) mod repair;
 mod rulebook;

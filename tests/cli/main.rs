@@ -5,6 +5,7 @@ mod bench;
 mod captures;
 mod examples;
 mod families;
+mod helper;
 mod import;
 mod missing;
 mod repl;

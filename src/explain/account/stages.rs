@@ -183,6 +183,16 @@ fn all_ends(bytes: &[u8]) -> String {
 }
 
 pub(super) fn helped(heard: &Heard, before: &[u8], after: &[u8]) -> Told {
+    let (what, rewritten) = heard_sentence(heard, before, after);
+    Told::Helper {
+        helper: heard.helper.to_owned(),
+        heard: what,
+        rewritten,
+    }
+}
+
+/// What a helper made of a packet, and what it wrote over the payload.
+pub(crate) fn heard_sentence(heard: &Heard, before: &[u8], after: &[u8]) -> (String, Option<String>) {
     let said = payload_text(before);
     let what = match &heard.what {
         HeardWhat::TooEarly => "reads nothing before the flow is answered".to_owned(),
@@ -202,11 +212,7 @@ pub(super) fn helped(heard: &Heard, before: &[u8], after: &[u8]) -> Told {
         },
     };
     let rewritten = (payload(before) != payload(after)).then(|| payload_text(after));
-    Told::Helper {
-        helper: heard.helper.to_owned(),
-        heard: what,
-        rewritten,
-    }
+    (what, rewritten)
 }
 
 fn announcement(announced: &Announced) -> String {
@@ -217,7 +223,8 @@ fn announcement(announced: &Announced) -> String {
     text
 }
 
-fn expectation(tuple: &Tuple) -> String {
+/// `tcp 192.0.2.9 > 10.0.0.2:1025`.
+pub(crate) fn expectation(tuple: &Tuple) -> String {
     let (source, destination) = (tuple.source, tuple.destination);
     let from = match source {
         any if any.address.is_unspecified() => "any host".to_owned(),
