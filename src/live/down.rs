@@ -247,8 +247,8 @@ mod tests {
         };
         let is_held = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| wait_for(&place, "x", &state, Duration::from_secs(60)));
-            // One try for the lock takes 300 ms: the host goes in the first, and two more are to follow.
-            std::thread::sleep(Duration::from_millis(100));
+            // One try for the lock takes 300 ms: the host goes in the second, and two more are to follow.
+            std::thread::sleep(Duration::from_millis(450));
             fs::remove_file(&namespace).unwrap();
             let end = Instant::now() + Duration::from_millis(900);
             while !waiting.is_finished() && Instant::now() < end {
