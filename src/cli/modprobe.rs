@@ -1,7 +1,7 @@
 //! `modprobe`: what loading a module changes in a lab. A module that stands for something built in is loaded without a word; one that stands
 //! for nothing here is not found.
 
-use crate::helper::LoadRefused;
+use crate::helper::{self, LoadRefused};
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::modules::{self, Module, NotLoaded};
 
@@ -41,6 +41,9 @@ pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
                     false => format!(" in directory {DIRECTORY}"),
                 };
                 output.stderr += &format!("modprobe: FATAL: Module {name} not found{place}\n");
+                if let Some(protocol) = helper::absent(&name) {
+                    output.advice += &format!("modprobe: nflab has no helper for {protocol} yet\n");
+                }
             }
             output.code = 1;
             continue;

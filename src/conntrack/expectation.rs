@@ -52,6 +52,10 @@ pub struct ExpectationNat {
     pub command: Direction,
     /// The port that the command named before the helper rewrote it.
     pub port: u16,
+    /// The host that it goes to. `None`: the sender of the command.
+    pub host: Option<IpAddr>,
+    /// It seems to come from where it comes from. Seen: what the answering side of its master announced then seems to come from where it went first.
+    pub keeps_source: bool,
 }
 
 /// Why a helper's announcement was not taken.
@@ -139,6 +143,11 @@ impl Table {
                 state.helper_data = None;
             }
         }
+    }
+
+    /// Takes all out that this flow announced.
+    pub(crate) fn unexpect_all_of(&self, master: &Flow) {
+        self.with_expectations(|all| all.remove_of(master));
     }
 
     /// Takes all of them out, as `conntrack -F expect` does.

@@ -191,14 +191,13 @@ fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> 
     let master = it.master.original();
     write!(
         line,
-        "master-src={} master-dst={} sport={} dport={} class={} helper={}",
-        master.source.address,
-        master.destination.address,
-        master.source.id,
-        master.destination.id,
-        it.class,
-        it.made_by.name
-    )
+        "master-src={} master-dst={} sport={} dport={} ",
+        master.source.address, master.destination.address, master.source.id, master.destination.id
+    )?;
+    if it.permanent {
+        line.push_str("PERMANENT ");
+    }
+    write!(line, "class={} helper={}", it.class, it.made_by.name)
 }
 
 fn write_family(line: &mut String, family: Family) -> std::fmt::Result {

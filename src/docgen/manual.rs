@@ -108,11 +108,15 @@ pub(super) fn extensions() -> String {
                 1 => "One flow is".to_owned(),
                 several => format!("{several} flows are"),
             };
-            let (modules, nat) = (spec.modules.join(" or "), spec.nat_modules.join(" or "));
+            let modules = spec.modules.join(" or ");
+            let nat = match spec.nat_modules {
+                [] => "there is no NAT side".to_owned(),
+                some => format!("its NAT side {}", some.join(" or ")),
+            };
             page.term(
                 helper.name,
                 &format!(
-                    "Reads {}. {usually} {expected} expected at a time for a flow, each for {} seconds. Module {modules}; its NAT side {nat}.",
+                    "Reads {}. {usually} {expected} expected at a time for a flow, each for {} seconds. Module {modules}; {nat}.",
                     spec.about,
                     policy.timeout.as_secs(),
                 ),

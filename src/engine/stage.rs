@@ -1,6 +1,7 @@
 //! What is done at each stage of a hook.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 
 use super::hooks::{Stage, stages};
 use super::observer::{Event, NatNotAsked, NotQueued, Observer};
@@ -13,7 +14,7 @@ use crate::base::{Family, InterfaceId, InterfaceName};
 use crate::conntrack::{self, Confirmed, CtState, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
-use crate::net::{DefragUser, OutputKey, OutputRoute, Pushed};
+use crate::net::{DefragUser, Net, OutputKey, OutputRoute, Pushed};
 use crate::packet::Packet;
 use crate::packet::log_line::{self, IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
 use crate::rule::{Hook, LogRecord, QueueTo, Table};
@@ -472,6 +473,7 @@ impl<O: Observer> Pass<'_, O> {
             now: self.now,
             settings: &self.config.conntrack,
             loaded: &self.config.helpers,
+            ways: &Ways(&self.config.net),
             table: &self.router.flows,
             random: &mut self.worker.random,
         };
@@ -488,6 +490,20 @@ impl<O: Observer> Pass<'_, O> {
             nat::adjust_sequences(&mut transit.packet, &transit.tracking).map_err(Reason::Nat)?;
         }
         Ok(())
+    }
+}
+
+/// The ways as routing has them.
+#[derive(Debug)]
+struct Ways<'a>(&'a Net);
+
+impl helper::Ways for Ways<'_> {
+    fn is_same(&self, first: IpAddr, second: IpAddr) -> bool {
+        let way = |to: IpAddr| {
+            let route = self.0.route_output(OutputKey::towards(to)).ok()?;
+            Some((route.interface, route.gateway.unwrap_or(to)))
+        };
+        matches!((way(first), way(second)), (Some(first), Some(second)) if first == second)
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             }],
         },
         samples: SAMPLES,
+        believes: false,
         read: run,
     }],
     about: "the ports that an answer names behind CONNECT, for DATA, MESG, INDEX and STATE",

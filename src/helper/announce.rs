@@ -50,6 +50,12 @@ pub(super) struct Wish {
     pub led_to: Option<u16>,
     /// The direction whose sender it is led to. `None`: that of the packet.
     pub announced_by: Option<Direction>,
+    /// The host that it is led to. `None`: that sender.
+    pub led_to_host: Option<IpAddr>,
+    /// There it seems to come from where it comes from, else from where the packet goes.
+    pub keeps_source: bool,
+    /// False: it is led nowhere, though its master be under NAT.
+    pub follows: bool,
     /// Who reads it: another helper of the module.
     pub helper: Option<&'static ConntrackHelper>,
     /// It stays after a flow came of it.
@@ -67,6 +73,9 @@ impl Wish {
             to,
             led_to: None,
             announced_by: None,
+            led_to_host: None,
+            keeps_source: false,
+            follows: true,
             helper: None,
             permanent: false,
         }
@@ -212,8 +221,10 @@ impl Reading<'_, '_> {
         let nat = ExpectationNat {
             command: wish.announced_by.unwrap_or(self.direction()),
             port: wish.led_to.unwrap_or(wish.to.id),
+            host: wish.led_to_host,
+            keeps_source: wish.keeps_source,
         };
-        let under_nat = self.is_under_nat();
+        let is_led = wish.follows && self.is_under_nat();
         self.cx.table.expect(
             self.cx.now,
             Expectation {
@@ -230,11 +241,21 @@ impl Reading<'_, '_> {
                 deadline: self.cx.now + self.helper.policy(wish.class).timeout,
                 made_by: self.helper,
                 helper: wish.helper,
-                nat: under_nat.then_some(nat),
+                nat: is_led.then_some(nat),
             },
             self.cx.settings.expect_max,
         )?;
         Ok(tuple)
+    }
+
+    /// Expects nothing more of what the flow announced.
+    pub(super) fn expect_nothing(&mut self) {
+        self.cx.table.unexpect_all_of(self.flow);
+    }
+
+    /// Whether the host's own packets to these two go the same way.
+    pub(super) fn is_same_way(&self, first: IpAddr, second: IpAddr) -> bool {
+        self.cx.ways.is_same(first, second)
     }
 
     /// Expects it no longer.
@@ -269,7 +290,7 @@ mod tests {
     use crate::base::{Random, protocol};
     use crate::conntrack::testing::{A, B, Bench, address, packet, tcp};
     use crate::conntrack::{CtState, ExpectPolicy};
-    use crate::helper::{Loaded, registry};
+    use crate::helper::{Loaded, NoWays, registry};
     use crate::wire::tcp::flags::{ACK, SYN};
 
     static HELPER: ConntrackHelper = ConntrackHelper {
@@ -324,6 +345,7 @@ mod tests {
                 now: bench.now,
                 settings: &bench.settings,
                 loaded: &loaded,
+                ways: &NoWays,
                 table: &bench.table,
                 random: &mut Random::new(u64::from(client)),
             },

@@ -30,6 +30,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             }],
         },
         samples: SAMPLES,
+        believes: false,
         read: run,
     }],
     about: "PORT, EPRT, and the answers to PASV and EPSV",

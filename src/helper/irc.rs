@@ -30,6 +30,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             }],
         },
         samples: SAMPLES,
+        believes: false,
         read: run,
     }],
     about: "DCC SEND, CHAT, MOVE, TSEND and SCHAT in a client's PRIVMSG",

@@ -8,6 +8,7 @@
 mod amanda;
 mod announce;
 mod ftp;
+mod h323;
 mod irc;
 mod loaded;
 mod mangle;
@@ -19,6 +20,7 @@ mod reason;
 mod replay;
 #[cfg(test)]
 mod samples;
+mod sane;
 mod tftp;
 
 pub(crate) use loaded::is_known;
@@ -58,6 +60,8 @@ pub struct Helper {
     pub conntrack: ConntrackHelper,
     /// What it is tried on.
     pub samples: &'static [Sample],
+    /// It expects what it is told, be it of another host, or port 0: the protocol is about third hosts, and the kernel does not look.
+    pub believes: bool,
     read: fn(&mut Reading<'_, '_>) -> Result<HeardWhat, DropReason>,
 }
 
@@ -73,7 +77,26 @@ helpers! {
     irc
     tftp
     amanda
+    h323
+    sane
 }
+
+/// The protocol, if it is one whose helper the kernel has in this module, and nflab has not.
+pub(crate) fn absent(module: &str) -> Option<&'static str> {
+    let protocol = module.split_once("_conntrack_").or(module.split_once("_nat_"))?.1;
+    let mut all = ABSENT.iter();
+    all.find(|(end, _)| *end == protocol).map(|(_, name)| *name)
+}
+
+/// How the names of their modules end, and what they read.
+const ABSENT: &[(&str, &str)] = &[
+    ("sip", "SIP"),
+    ("pptp", "PPTP"),
+    ("snmp", "SNMP"),
+    ("snmp_basic", "SNMP"),
+    ("netbios_ns", "NetBIOS names"),
+    ("broadcast", "answers to broadcasts"),
+];
 
 /// All helpers there are. Which of them a lab has loaded is the lab's to know.
 pub fn registry() -> &'static [&'static HelperSpec] {
@@ -130,10 +153,18 @@ pub struct HelperContext<'a> {
     pub settings: &'a Settings,
     /// The helpers that are there, with what their modules were loaded with.
     pub loaded: &'a Loaded,
+    /// The ways that lead to hosts.
+    pub ways: &'a dyn Ways,
     /// Where what is expected is kept, and looked for a free port.
     pub table: &'a Table,
     /// What a free port is looked for with.
     pub random: &'a mut Random,
+}
+
+/// What a helper asks of routing.
+pub trait Ways: std::fmt::Debug {
+    /// Whether packets of the router's own to these two leave by the same interface to the same neighbour.
+    fn is_same(&self, first: IpAddr, second: IpAddr) -> bool;
 }
 
 /// What a helper made of a packet.
@@ -205,9 +236,37 @@ pub fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperContext<'_>)
     }))
 }
 
+/// To each host another way, where no routes are known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoWays;
+
+impl Ways for NoWays {
+    fn is_same(&self, first: IpAddr, second: IpAddr) -> bool {
+        first == second
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kernel_has_besides_is_named() {
+        for (module, protocol) in [
+            ("nf_conntrack_sip", Some("SIP")),
+            ("ip_nat_snmp_basic", Some("SNMP")),
+            ("nf_conntrack_netbios_ns", Some("NetBIOS names")),
+            ("nf_conntrack_rtsp", None),
+            ("sip", None),
+        ] {
+            assert_eq!(absent(module), protocol, "{module}");
+        }
+        for spec in registry() {
+            for name in spec.modules {
+                assert_eq!(absent(name), None);
+            }
+        }
+    }
 
     #[test]
     fn each_helper_stands_once_and_says_what_it_may_announce() {

@@ -1,4 +1,5 @@
-//! Whatever is said to a helper: nothing panics, no more is expected than its policies allow, for nobody but the ends of the flow, and a payload hardly grows.
+//! Whatever is said to a helper: nothing panics, no more is expected than its policies allow, for nobody but the ends of the flow (unless the helper believes
+//! what it is told of others), and a payload hardly grows.
 //!
 //! The samples of all helpers are changed and cut at random, and said with and without a router that masquerades between. By hand for as long as one likes:
 //!
@@ -32,7 +33,7 @@ fn whatever_is_said_opens_no_more_than_it_may() {
         );
         // Else nothing that is held here was tried.
         assert!(
-            announced * 50 > payloads,
+            announced * 250 > payloads,
             "{}: {announced} of {payloads}",
             helper.conntrack.name
         );
@@ -111,9 +112,11 @@ impl Trial {
                 told()
             );
             let (source, destination) = (expected.tuple.source, expected.tuple.destination);
-            assert!(ends.contains(&destination.address), "{}", told());
             assert!(ends.contains(&source.address) || source.address == any, "{}", told());
-            assert!(destination.id != 0, "{}", told());
+            if !self.helper.believes {
+                assert!(ends.contains(&destination.address), "{}", told());
+                assert!(destination.id != 0, "{}", told());
+            }
         }
         for (class, count) in of_class {
             let most = helper.policy(class).max_expected;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{HelperContext, Loaded, run};
+use super::{HelperContext, Loaded, NoWays, run};
 use crate::base::{AddressRange, PortRange, Random, Time, protocol};
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::conntrack::{CtState, Settings, Table, Template, TrackContext, TrackStage, Tracked, Tracking};
@@ -173,6 +173,7 @@ impl Replay {
             now: self.now,
             settings: &settings,
             loaded: &loaded,
+            ways: &NoWays,
             table: &self.table,
             random: &mut self.random,
         };

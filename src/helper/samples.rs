@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Announces, DropReason, HeardWhat, Helper, HelperContext, Loaded, registry, run};
+use super::{Announces, DropReason, HeardWhat, Helper, HelperContext, Loaded, NoWays, registry, run};
 use crate::base::{AddressRange, Random, protocol};
 use crate::conntrack::testing::{A, B, Bench, address, packet};
 use crate::conntrack::{Direction, Template, Tracked, Tracking, Tuple, proto};
@@ -66,7 +66,7 @@ fn helpers_read_and_write_what_their_samples_say() {
     }
 }
 
-fn text_of(tuple: &Tuple) -> String {
+pub(super) fn text_of(tuple: &Tuple) -> String {
     let name = proto::spec(tuple.protocol).name;
     let from = match tuple.source.id {
         _ if tuple.source.address.is_unspecified() => "any host".to_owned(),
@@ -102,7 +102,7 @@ impl Conversation {
     }
 
     /// What came of the last payload, and what left in its place.
-    fn play(&mut self, said: &[&[u8]]) -> (Result<HeardWhat, DropReason>, Vec<u8>) {
+    pub(super) fn play(&mut self, said: &[&[u8]]) -> (Result<HeardWhat, DropReason>, Vec<u8>) {
         let (last, before) = said.split_last().unwrap();
         self.begin(before);
         self.say(last)
@@ -172,6 +172,7 @@ impl Conversation {
                 now: self.bench.now,
                 settings: &self.bench.settings,
                 loaded: &self.loaded,
+                ways: &NoWays,
                 table: &self.bench.table,
                 random: &mut self.random,
             },
@@ -197,7 +198,7 @@ impl Conversation {
             (Direction::Reply, true) => (OUTSIDE, CLIENT_PORT),
             _ => (A, CLIENT_PORT),
         };
-        let server = (B, helper.ports[0]);
+        let server = (B, helper.ports.first().copied().unwrap_or(5000));
         let (source, destination) = match from {
             Direction::Original => (client, server),
             Direction::Reply => (server, client),

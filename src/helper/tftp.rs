@@ -28,6 +28,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             }],
         },
         samples: SAMPLES,
+        believes: false,
         read: run,
     }],
     about: "requests to read or to write a file, which are answered from another port",

@@ -80,12 +80,16 @@ fn follow_master(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, expec
         let master = expectation.master.lock();
         *master.tuple(&expectation.master, nat.command)
     };
+    let source = match nat.keeps_source {
+        true => flow.lock().tuple(flow, nat.command).source.address,
+        false => command.destination.address,
+    };
     let from = NatRange {
-        addresses: Some(AddressRange::single(command.destination.address)),
+        addresses: Some(AddressRange::single(source)),
         ..NatRange::default()
     };
     let to = NatRange {
-        addresses: Some(AddressRange::single(command.source.address)),
+        addresses: Some(AddressRange::single(nat.host.unwrap_or(command.source.address))),
         ports: Some(PortRange::single(nat.port)),
         ..NatRange::default()
     };

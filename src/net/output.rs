@@ -25,6 +25,17 @@ pub struct OutputKey {
 }
 
 impl OutputKey {
+    /// Of a packet of which only this is known.
+    pub fn towards(destination: IpAddr) -> Self {
+        Self {
+            destination,
+            source: None,
+            mark: 0,
+            interface: None,
+            tos: 0,
+        }
+    }
+
     /// What the way out of a packet depends on that has its source.
     pub fn of(packet: &Packet) -> Self {
         Self {

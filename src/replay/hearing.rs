@@ -11,7 +11,7 @@ use crate::conntrack::{
     Tracking, Tuple,
 };
 use crate::explain::account::heard_sentence;
-use crate::helper::{self, DropReason, Heard, HeardWhat, HelperContext, HelperSpec, LoadRefused, Loaded};
+use crate::helper::{self, DropReason, Heard, HeardWhat, HelperContext, HelperSpec, LoadRefused, Loaded, NoWays};
 use crate::nat::{self, Manip, NatContext, NatHook, NatRange};
 use crate::packet::{End, Packet};
 
@@ -249,6 +249,8 @@ impl World {
             now,
             settings: &self.settings,
             loaded: &self.loaded,
+            // A capture does not tell of routes.
+            ways: &NoWays,
             table: &self.table,
             random: &mut self.random,
         };

@@ -310,6 +310,8 @@ fn an_expected_flow_follows_its_master() {
         nat: Some(ExpectationNat {
             command: Direction::Original,
             port: 2000,
+            host: None,
+            keeps_source: false,
         }),
     };
     bench.table.expect(bench.now, wish, 9).unwrap();

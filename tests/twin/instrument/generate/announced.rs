@@ -2,6 +2,7 @@
 
 use super::conversations::{Exchange, FarEnd, exchange, far_end, header_of};
 use super::draw::Side;
+use super::h323::{RAS, registration};
 use super::packet::{ACK, Address, FIN, PSH, udp};
 use super::tcp::{Act, TcpTalk};
 use super::world::{Arrival, World};
@@ -19,23 +20,23 @@ pub(super) const NOTES: [&str; 6] = [
 ];
 
 pub(super) struct Datagrams {
-    near: (Option<Side>, Address, u16),
-    to: (Address, u16),
-    far: Option<FarEnd>,
+    pub near: (Option<Side>, Address, u16),
+    pub to: (Address, u16),
+    pub far: Option<FarEnd>,
     /// The last TCP port that was named.
-    ports: u16,
-    left: usize,
-    then: Option<Then>,
+    pub ports: u16,
+    pub left: usize,
+    pub then: Option<Then>,
 }
 
-enum Then {
+pub(super) enum Then {
     Answers(Exchange),
     Calls(Box<TcpTalk>),
 }
 
 impl Datagrams {
     pub(super) fn new(world: &mut World, near: (Option<Side>, Address, u16), to: Address) -> Self {
-        let port = world.draw.pick(&[TFTP, TFTP, AMANDA, AMANDA, 6969]);
+        let port = world.draw.pick(&[TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, 6969]);
         Self {
             near,
             to: (to, port),
@@ -63,13 +64,14 @@ impl Datagrams {
         self.left -= 1;
         match self.to.1 {
             AMANDA => self.amanda(world),
+            RAS => registration(self, world),
             _ => self.tftp(world),
         }
         self.left > 0 || self.then.is_some()
     }
 
     /// The client's side of the flow sends this.
-    fn ask(&mut self, world: &mut World, data: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn ask(&mut self, world: &mut World, data: &[u8]) -> Option<Vec<u8>> {
         let header = header_of(world, self.near.1, self.to.0);
         let bytes = udp(header, (self.near.2, self.to.1), data);
         match world.send(self.near.0, bytes) {
@@ -82,7 +84,7 @@ impl Datagrams {
     }
 
     /// The other side does.
-    fn answer(&mut self, world: &mut World, data: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn answer(&mut self, world: &mut World, data: &[u8]) -> Option<Vec<u8>> {
         let (side, own, peer) = self.far?;
         let header = header_of(world, own.0, peer.0);
         let bytes = udp(header, (own.1, peer.1), data);

@@ -4,6 +4,7 @@ use super::announced::Datagrams;
 use super::disturb::invented;
 use super::draw::{HOSTS, NAT_SOURCES, ODD_ADDRESSES, OWN, SERVICES, Side};
 use super::ftp::FtpTalk;
+use super::h323::CallTalk;
 use super::irc::IrcTalk;
 use super::packet::{Address, Ip, Seen, echo, icmp, ip, udp};
 use super::sctp::SctpTalk;
@@ -19,6 +20,7 @@ enum Talk {
     Tcp(Box<TcpTalk>),
     Ftp(Box<FtpTalk>),
     Irc(Box<IrcTalk>),
+    Call(Box<CallTalk>),
     Datagrams(Box<Datagrams>),
     Sctp(Box<SctpTalk>),
     Udp(Exchange),
@@ -103,6 +105,7 @@ impl Talks {
                 Talk::Tcp(talk) => talk.step(world).0,
                 Talk::Ftp(talk) => talk.step(world),
                 Talk::Irc(talk) => talk.step(world),
+                Talk::Call(talk) => talk.step(world),
                 Talk::Datagrams(talk) => talk.step(world),
                 Talk::Sctp(talk) => talk.step(world),
                 Talk::Udp(exchange) => exchange.step(world, datagram),
@@ -134,8 +137,12 @@ impl Talks {
                 let ports = world.data_ports();
                 Talk::Ftp(Box::new(FtpTalk::new(&mut world.draw, near, to, ports)))
             }
-            32..50 => Talk::Udp(exchange(world, near, to)),
-            50..60 => Talk::Ping(exchange(world, near, to)),
+            32..38 => {
+                let ports = world.data_ports();
+                Talk::Call(Box::new(CallTalk::new(&mut world.draw, near, to.0, ports)))
+            }
+            38..52 => Talk::Udp(exchange(world, near, to)),
+            52..60 => Talk::Ping(exchange(world, near, to)),
             60..70 => Talk::Sctp(Box::new(SctpTalk::new(&mut world.draw, Line::new(near, to)))),
             _ => Talk::Tcp(Box::new(
                 TcpTalk::new(&mut world.draw, near, to).and_life(&mut world.draw),

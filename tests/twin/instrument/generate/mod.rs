@@ -10,6 +10,8 @@ mod disturb;
 mod draw;
 mod extensions;
 mod ftp;
+mod h323;
+mod h323_messages;
 mod irc;
 pub(super) mod packet;
 mod rules;
@@ -83,7 +85,7 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
         "the kernel learns ways and sizes from them, also by the sockets that the twin listens with; nflab learns nothing",
     ),
     (
-        "a port that FTP, IRC or Amanda announce while it is still expected from another connection",
+        "a port that FTP, IRC, Amanda or H.323 announce while it is still expected from another connection",
         "NAT draws another port, which stands in the text; each side draws its own",
     ),
     (

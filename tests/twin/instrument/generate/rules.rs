@@ -336,6 +336,8 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
         " -p tcp --dport 6667 -j CT --helper irc",
         " -p udp --dport 69 -j CT --helper tftp",
         " -p udp -m udp --dport 10080 -j CT --helper amanda",
+        " -p tcp --dport 1720 -j CT --helper Q.931",
+        " -p udp --dport 1719 -j CT --helper RAS",
     ] {
         if !draw.one_in(4) {
             raw.rules.insert(0, ("PREROUTING", rule.to_owned()));
