@@ -9,6 +9,7 @@ mod amanda;
 mod announce;
 mod ftp;
 mod h323;
+mod icq;
 mod irc;
 mod loaded;
 mod mangle;
@@ -21,6 +22,7 @@ mod replay;
 #[cfg(test)]
 mod samples;
 mod sane;
+mod talk;
 mod tftp;
 
 pub(crate) use loaded::is_known;
@@ -78,6 +80,8 @@ helpers! {
     tftp
     amanda
     h323
+    talk
+    icq
     sane
 }
 

@@ -16,6 +16,7 @@ mod replay_hostile;
 mod replay_results;
 mod run;
 mod sh;
+mod talk_and_icq;
 mod test;
 mod tools;
 mod trace;
