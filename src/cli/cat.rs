@@ -1,7 +1,7 @@
 //! `cat` for the files of `/proc` that a lab has.
 
 use crate::lab::machine::{Machine, ToolOutput};
-use crate::lab::proc_files::{FILES, read};
+use crate::lab::proc_files::{FILES, advice, read};
 
 pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     let mut output = ToolOutput::default();
@@ -17,6 +17,9 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
                 output.stderr += &format!("cat: {name}: {why}\n");
                 output.code = 1;
             }
+        }
+        if let Some(advice) = advice(machine, name) {
+            output.advice += &format!("cat: {advice}\n");
         }
     }
     output

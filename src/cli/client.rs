@@ -97,7 +97,7 @@ fn asks_about_itself(args: &[String]) -> bool {
 }
 
 fn of_itself(name: &str, args: &[String]) -> u8 {
-    match open::lab(None, 1) {
+    match open::lab(None, open::As::default(), 1) {
         Ok(mut lab) => {
             let output = lab.tool(name, args, "", Path::new("."));
             say(name, &output.stdout, &output.stderr, output.code)

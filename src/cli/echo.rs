@@ -2,7 +2,7 @@
 //! `echo +192.0.2.9 > /proc/net/xt_recent/ssh`.
 
 use crate::lab::machine::{KnobError, Machine, ToolOutput};
-use crate::lab::proc_files::place_of_shared;
+use crate::lab::proc_files::{advice, place_of_shared};
 
 pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
     let (words, file) = match args {
@@ -58,7 +58,10 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
                 KnobError::Invalid(_) => "Invalid argument",
                 KnobError::NotOffered(why) => why,
             };
-            ToolOutput::failure(1, format!("echo: {file}: {why}\n"))
+            ToolOutput {
+                advice: advice(machine, file).map_or_else(String::new, |advice| format!("echo: {advice}\n")),
+                ..ToolOutput::failure(1, format!("echo: {file}: {why}\n"))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, value_parser};
 
+use super::open::As;
 use super::tools::{BY_WORD, SHIMS, said_by_system};
 use super::{demo, replay, run, trace};
 use crate::base::bytes::{os_of, path_of, text_of_os};
@@ -126,6 +127,8 @@ enum Sub {
         /// The same run again needs the same seed [default: 1]; with it the lab is a fresh one
         #[arg(long, value_name = "SEED")]
         seed: Option<u64>,
+        #[command(flatten)]
+        what: As,
     },
     /// Do a script and hold its expectations: 0 all met, 1 some not, 2 it can't be read
     Run {
@@ -137,6 +140,8 @@ enum Sub {
         /// The same run again needs the same seed
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        #[command(flatten)]
+        what: As,
         /// Tell what becomes of each packet, rule by rule
         #[arg(short, long)]
         verbose: bool,
@@ -187,21 +192,27 @@ enum Sub {
 
 fn subcommand(command: Option<Sub>) -> u8 {
     match command {
-        None if std::io::stdin().is_terminal() => repl(None, None),
+        None if std::io::stdin().is_terminal() => repl(None, None, As::default()),
         None => {
             tell!(
                 "nflab: say what to do: `nflab repl`, `nflab run SCRIPT`, `nflab replay ...`; `nflab --help` lists all"
             );
             2
         }
-        Some(Sub::Repl { lab, seed }) => repl(lab.as_deref(), seed),
+        Some(Sub::Repl { lab, seed, what }) => repl(lab.as_deref(), seed, what),
         Some(Sub::Run {
             script,
             lab,
             seed,
+            what,
             verbose,
             quiet,
-        }) => run::run(&script, lab.as_deref(), seed, run::Telling::from_flags(verbose, quiet)),
+        }) => run::run(
+            &script,
+            lab.as_deref(),
+            (seed, what),
+            run::Telling::from_flags(verbose, quiet),
+        ),
         Some(Sub::Test(arguments)) => super::test::run(&arguments),
         Some(Sub::Demo(arguments)) => demo::run(&arguments),
         Some(Sub::Trace(arguments)) => trace::run(&arguments),
@@ -229,11 +240,12 @@ fn subcommand(command: Option<Sub>) -> u8 {
     }
 }
 
-fn repl(file: Option<&Path>, seed: Option<u64>) -> u8 {
-    let attached = match (file, seed) {
-        (Some(_), _) => None,
-        (None, Some(_)) => Some(Err("--seed asks for one".to_owned())),
-        (None, None) => Some(attach()),
+fn repl(file: Option<&Path>, seed: Option<u64>, what: As) -> u8 {
+    let attached = match (file, seed, what.profile) {
+        (Some(_), ..) => None,
+        (None, Some(_), _) => Some(Err("--seed asks for one".to_owned())),
+        (None, _, Some(_)) => Some(Err("--profile asks for one".to_owned())),
+        (None, None, None) => Some(attach()),
     };
     let first = match attached {
         Some(Ok(code)) => return code,
@@ -244,7 +256,7 @@ fn repl(file: Option<&Path>, seed: Option<u64>) -> u8 {
     };
     let seed = seed.unwrap_or(1);
     let file = match super::open::file_or_default(file) {
-        Ok(file) => file,
+        Ok(file) => what.applied(file),
         Err(code) => return code,
     };
     let hosts = Hosts::of_lab(&file);

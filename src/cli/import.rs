@@ -42,6 +42,8 @@ pub(super) struct Arguments {
     /// The lab that scripts run in
     #[arg(long, value_name = "LAB.toml")]
     lab: Option<PathBuf>,
+    #[command(flatten)]
+    what: super::open::As,
     /// A word that scripts are called with (`start`)
     #[arg(long, value_name = "WORD", allow_hyphen_values = true)]
     argument: Vec<String>,
@@ -152,7 +154,12 @@ fn out(arguments: &Arguments) -> &Path {
 
 #[cfg(unix)]
 fn run_script(source: &Source, arguments: &Arguments) -> Result<(Source, Vec<Note>), u8> {
-    script::run(source, arguments.lab.as_deref(), &arguments.argument, &arguments.allow)
+    script::run(
+        source,
+        (arguments.lab.as_deref(), arguments.what),
+        &arguments.argument,
+        &arguments.allow,
+    )
 }
 
 #[cfg(not(unix))]

@@ -26,6 +26,7 @@ pub mod iptables_save;
 #[cfg(unix)]
 mod listen;
 mod lsmod;
+mod meant;
 mod modprobe;
 mod on_disk;
 mod open;

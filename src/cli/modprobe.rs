@@ -60,6 +60,14 @@ pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
 }
 
 fn load(machine: &mut Machine, module: &Module, parameters: &[String], output: &mut ToolOutput) {
+    if !parameters.is_empty() && machine.modules().contains(&module.name) {
+        // As kmod does: what is loaded is loaded.
+        let name = &module.name;
+        output.advice += &format!(
+            "modprobe: {name} is loaded already, and reads its parameters when it is: `modprobe -r {name}` first\n"
+        );
+        return;
+    }
     let Err(why) = machine.load_module(module, parameters) else {
         return;
     };

@@ -3,17 +3,41 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::TOOLBOX;
 use crate::device::standard::{tell, tell_styled};
 use crate::device::text_file::{read_bytes, read_regular};
 use crate::lab::copy::LabCopy;
 use crate::lab::file::{LabFile, LabFileError};
-use crate::lab::machine::ToolOutput;
+use crate::lab::machine::{Profile, ToolOutput};
 use crate::lab::memory::Lab;
 
+/// `--profile`, of every subcommand that makes a lab.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub(super) struct As {
+    /// The lab as today's kernel, or as one of the ip_conntrack days, whatever its file says
+    #[arg(long, value_name = "PROFILE", value_parser = profile_parser())]
+    pub profile: Option<Profile>,
+}
+
+impl As {
+    /// The same lab as the profile that was asked for.
+    pub(super) fn applied(self, file: LabFile) -> LabFile {
+        match self.profile {
+            Some(profile) => file.as_profile(profile),
+            None => file,
+        }
+    }
+}
+
+fn profile_parser() -> impl TypedValueParser<Value = Profile> {
+    PossibleValuesParser::new(Profile::ALL.map(Profile::name)).map(|name| Profile::from_name(&name).unwrap_or_default())
+}
+
 /// From a file, or the default one. What is wrong is said on standard error; the exit code is 2.
-pub(super) fn lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
-    made(&file_or_default(file)?, seed)
+pub(super) fn lab(file: Option<&Path>, what: As, seed: u64) -> Result<Lab, u8> {
+    made(&what.applied(file_or_default(file)?), seed)
 }
 
 /// What a lab file describes, with notes about what it leaves out.
@@ -58,11 +82,8 @@ pub(super) fn note_without_effect(file: &LabFile) {
 }
 
 /// The same without notes, for `sh`: its standard error is the command's, and no packet is sent that they could be about.
-pub(super) fn quiet_lab(file: Option<&Path>, seed: u64) -> Result<Lab, u8> {
-    let Some(path) = file else {
-        return lab(None, seed);
-    };
-    let file = load(path)?;
+pub(super) fn quiet_lab(file: Option<&Path>, what: As, seed: u64) -> Result<Lab, u8> {
+    let file = what.applied(file_or_default(file)?);
     Lab::new(&file, seed, TOOLBOX).map_err(|error| say(&error.styled()))
 }
 

@@ -31,7 +31,7 @@ impl Telling {
     }
 }
 
-pub(super) fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling) -> u8 {
+pub(super) fn run(script: &Path, lab: Option<&Path>, (seed, what): (u64, open::As), telling: Telling) -> u8 {
     let (source, directory) = match read(script) {
         Ok(read) => read,
         Err(message) => {
@@ -44,7 +44,7 @@ pub(super) fn run(script: &Path, lab: Option<&Path>, seed: u64, telling: Telling
         lab => open::file_or_default(lab),
     };
     let file = match file {
-        Ok(file) => file,
+        Ok(file) => what.applied(file),
         Err(code) => return code,
     };
     let mut hosts = Hosts::of_lab(&file);

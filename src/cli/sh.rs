@@ -38,6 +38,8 @@ pub(super) struct Arguments {
     /// The same run again needs the same seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    what: open::As,
     /// Run it as root also where it cannot be contained: what it calls by absolute path, or writes under /proc, then changes this machine
     #[arg(long)]
     reach_this_machine: bool,
@@ -117,7 +119,7 @@ enum TheLab {
 impl TheLab {
     fn of(arguments: &Arguments) -> Result<(Self, LabFile), u8> {
         let Some(name) = &arguments.into else {
-            let file = open::file_or_default(arguments.lab.as_deref())?;
+            let file = arguments.what.applied(open::file_or_default(arguments.lab.as_deref())?);
             let mut lab = Lab::new(&file, arguments.seed, TOOLBOX).map_err(|error| {
                 tell_styled!("{}", error.styled());
                 2
@@ -126,6 +128,10 @@ impl TheLab {
             lab.start_at(Clock::new().now());
             return Ok((Self::Fresh(Arc::new(Mutex::new(lab))), file));
         };
+        if arguments.what.profile.is_some() {
+            tell!("nflab: --profile is for a fresh lab: one that is up has the profile that it came up with");
+            return Err(2);
+        }
         let target = control::find(Some(name), "nflab sh", current::running).map_err(|error| {
             // Here it is not the variable that names it.
             let said = error

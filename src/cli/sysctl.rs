@@ -3,6 +3,7 @@
 use crate::conntrack::Settings;
 use crate::lab::files::{Input, Needs};
 use crate::lab::machine::{Call, KnobError, Machine, ToolOutput};
+use crate::lab::proc_files::advice;
 
 pub(super) fn run(machine: &Machine, call: &Call<'_>) -> ToolOutput {
     match Options::read(call.args) {
@@ -221,6 +222,9 @@ impl Options {
                 false => "No such file or directory",
             };
             output.stderr += &format!("sysctl: cannot stat /proc/sys/{}: {why}\n", swapped(key));
+            if let Some(advice) = advice(machine, &format!("/proc/sys/{}", swapped(key))) {
+                output.advice += &format!("sysctl: {advice}\n");
+            }
         }
         ignore
     }
@@ -260,6 +264,9 @@ impl Options {
             }
             Err(KnobError::NotOffered(why)) => {
                 output.stderr += &format!("sysctl: {why}\n");
+                if let Some(advice) = advice(machine, &format!("/proc/sys/{}", swapped(key))) {
+                    output.advice += &format!("sysctl: {advice}\n");
+                }
                 false
             }
         }

@@ -32,6 +32,8 @@ pub(super) struct Arguments {
     /// What randomness begins with, instead of what the files say
     #[arg(long)]
     seed: Option<u64>,
+    #[command(flatten)]
+    what: super::open::As,
     /// How to report
     #[arg(long, value_enum, default_value = "people")]
     format: Format,
@@ -221,6 +223,7 @@ fn read_all(arguments: &Arguments, paths: &[PathBuf], seen: &mut Look) -> Result
     let choice = Choice {
         rules: arguments.rules.clone(),
         seed: arguments.seed,
+        profile: arguments.what.profile,
     };
     // A caller may name a pipe (`--rules <(iptables-save)`); what a file names, or stands beside one, is a file.
     let is_given = |path: &Path| {

@@ -1,7 +1,7 @@
 //! Which tools a lab has, and which applet each name means.
 
 use super::{Outcome, World, cat, conntrack, dmesg, echo, ip, iptables, iptables_restore, iptables_save};
-use super::{lsmod, modprobe, status, sysctl, trace};
+use super::{lsmod, meant, modprobe, status, sysctl, trace};
 use crate::base::absent::NO_IPV6_RULES;
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
@@ -176,15 +176,16 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
             read: &mut read,
         },
     );
+    let said = outcome.failure.and_then(|failure| {
+        let meant = meant::instead_of(call.args);
+        // Where another word was meant, nothing else helps.
+        meant.or(failure.remedy)
+    });
     ToolOutput {
         stdout: outcome.out,
         stderr: outcome.err,
         code: i32::from(outcome.code),
-        advice: outcome
-            .failure
-            .and_then(|failure| failure.remedy)
-            .map(|remedy| format!("{}: {remedy}\n", call.name))
-            .unwrap_or_default(),
+        advice: said.map(|said| format!("{}: {said}\n", call.name)).unwrap_or_default(),
     }
 }
 

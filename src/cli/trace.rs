@@ -38,6 +38,8 @@ pub(super) struct Arguments {
     /// The same run again needs the same seed; for a fresh lab [default: 1]
     #[arg(long, value_name = "SEED", conflicts_with = "follow")]
     seed: Option<u64>,
+    #[command(flatten)]
+    what: open::As,
     /// Only what decided
     #[arg(long)]
     short: bool,
@@ -66,6 +68,9 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         return refuse(&why);
     }
     match &arguments.follow {
+        Some(_) if arguments.what.profile.is_some() => {
+            refuse("--profile is for a fresh lab: a live one has the profile that it came up with")
+        }
         Some(filter) => follow(arguments, filter),
         // clap lets this pass where there are packets, since they and --follow exclude each other.
         None if arguments.count.is_some() => {
@@ -73,6 +78,9 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         }
         None if arguments.lab.is_some() || arguments.rules.is_some() => trace(arguments),
         None if arguments.seed.is_some() => refuse("--seed is for a fresh lab: say which with --lab or --rules"),
+        None if arguments.what.profile.is_some() => {
+            refuse("--profile is for a fresh lab: say which with --lab or --rules")
+        }
         None => ask(arguments),
     }
 }
@@ -261,7 +269,7 @@ fn trace(arguments: &Arguments) -> u8 {
     // All packets are read before anything is done, so that a slip in the last one shows at once.
     let mut drafts = Vec::with_capacity(arguments.packets.len());
     let file = match open::file_or_default(arguments.lab.as_deref()) {
-        Ok(file) => file,
+        Ok(file) => arguments.what.applied(file),
         Err(code) => return code,
     };
     let hosts = Hosts::of_lab(&file).only_these();

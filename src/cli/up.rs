@@ -36,6 +36,8 @@ pub(super) struct UpArguments {
     /// The same run again needs the same seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    what: open::As,
     /// Come back once the lab is up, and leave it running; it ends by `nflab down`
     #[arg(long)]
     detach: bool,
@@ -138,7 +140,7 @@ fn read(arguments: &UpArguments) -> Result<(LabFile, Lab), u8> {
         );
         return Err(2);
     }
-    let file = open::load(&arguments.lab)?;
+    let file = arguments.what.applied(open::load(&arguments.lab)?);
     open::note_without_effect(&file);
     let mut lab = Lab::new(&file, arguments.seed, TOOLBOX).map_err(|error| {
         tell_styled!("{}", error.styled());

@@ -10,6 +10,7 @@ mod expectation;
 mod expectations;
 mod flow;
 mod helper;
+mod profile;
 pub(crate) mod proto;
 mod settings;
 mod table;
@@ -25,6 +26,7 @@ pub use events::{Event, EventKind, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Settled, Status};
 pub use helper::{ConntrackHelper, ExpectPolicy};
+pub use profile::{Profile, memory};
 pub use settings::{Frag6Settings, SettingError, Settings};
 pub use table::Table;
 pub(crate) use track::Confirmed;
@@ -214,10 +216,10 @@ pub enum Reason {
     AlreadyTracked,
     /// It belongs to a flow of the table.
     KnownFlow,
-    /// It belongs to a flow of the table, but the flow neither changes nor lives longer by it.
+    /// It belongs to a flow of the table, but the flow does not live longer by it.
     Ignored(proto::IgnoredReason),
-    /// It belongs to a flow of the table, which ends with it: a RST before any answer.
-    EndsFlow,
+    /// It belongs to a flow of the table, which ends with it; what it is (a reset before any answer).
+    EndsFlow(&'static str),
     /// It opens a flow.
     NewFlow,
     /// It opens a flow that a helper had announced.

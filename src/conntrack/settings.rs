@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::profile::Profile;
 use super::proto::{ProtocolSettings, TRACKERS};
 use crate::base::bytes::quoted;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub frag6: Frag6Settings,
     /// Attach helpers by port, as kernels before 6.0 did under `nf_conntrack_helper`. Not a knob of this kernel.
     pub automatic_helper: bool,
+    /// Whose knobs these are: which there are, and by which names.
+    pub profile: Profile,
 }
 
 /// `net.netfilter.nf_conntrack_frag6_*`: what reassembly of IPv6 before tracking may take, in bytes, and for how long.
@@ -61,6 +64,7 @@ impl Default for Settings {
             protocols: ProtocolSettings::default(),
             frag6: Frag6Settings::default(),
             automatic_helper: false,
+            profile: Profile::Linux6,
         }
     }
 }
@@ -97,12 +101,24 @@ pub enum SettingError {
 }
 
 impl Settings {
-    /// The values of the kernels of the ip_conntrack days, as their documents print them.
-    pub fn classic() -> Self {
+    /// What a machine begins with.
+    pub fn of(profile: Profile) -> Self {
+        match profile {
+            Profile::Linux6 => Self::default(),
+            Profile::Classic => Self::classic(),
+        }
+    }
+
+    /// The kernels of the ip_conntrack days, as their documents print and describe them.
+    fn classic() -> Self {
         let mut settings = Self {
             automatic_helper: true,
+            profile: Profile::Classic,
             ..Self::default()
         };
+        settings.protocols.tcp.as_of_old();
+        settings.protocols.udp.as_of_old();
+        settings.protocols.icmp.as_of_old();
         for (name, value) in KNOBS.iter().filter_map(|knob| Some((knob.name, knob.classic?))) {
             // It is what the knob takes, which a test holds.
             let _ = settings.set(name, value);
@@ -112,8 +128,58 @@ impl Settings {
 
     /// All names under `/proc/sys/net/netfilter` that begin with `nf_conntrack_`, sorted. `nf_conntrack_count` is among them, though its value is
     /// the table's to tell.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        KNOBS.iter().map(|knob| knob.name)
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let profile = self.profile;
+        let there = move |knob: &&&KnobSpec| knob.era != Era::Old || profile == Profile::Classic;
+        KNOBS.iter().filter(there).map(|knob| knob.name)
+    }
+
+    /// The names that the knobs had under `net.ipv4` in the ip_conntrack days, sorted, each with the name of today's. None where the profile is today's
+    /// kernel. The documents call one and the same `ip_ct_...` and `ip_conntrack_...`: early kernels had the one, later ones the other.
+    pub fn old_names(&self) -> Vec<(String, &'static str)> {
+        if self.profile != Profile::Classic {
+            return Vec::new();
+        }
+        let of_tracking = self.protocols.tcp.window_tracking;
+        let there = |knob: &&&KnobSpec| match knob.era {
+            Era::Always | Era::Old => true,
+            Era::WindowTracking => of_tracking,
+            Era::Since => false,
+        };
+        let mut names: Vec<(String, &'static str)> = KNOBS
+            .iter()
+            .filter(there)
+            .flat_map(|knob| {
+                let rest = knob.name.trim_start_matches("nf_conntrack_");
+                ["ip_conntrack_", "ip_ct_"].map(|begin| (format!("netfilter.{begin}{rest}"), knob.name))
+            })
+            .collect();
+        names.push(("ip_conntrack_max".to_owned(), "nf_conntrack_max"));
+        names.sort_unstable();
+        names
+    }
+
+    /// Today's name of a knob, by its name under `net.ipv4` in the ip_conntrack days.
+    pub fn by_old_name(&self, name: &str) -> Option<&'static str> {
+        if self.profile != Profile::Classic || !name.contains("ip_c") {
+            return None;
+        }
+        let names = self.old_names();
+        let at = names.binary_search_by(|(old, _)| old.as_str().cmp(name)).ok()?;
+        Some(names[at].1)
+    }
+
+    /// What the memory that a machine has makes of its table: how many buckets and how many flows.
+    pub fn fit_memory(&mut self, bytes: u64) {
+        (self.buckets, self.max) = self.profile.table_of_memory(bytes);
+    }
+
+    /// What `hashsize=` of the module makes of the table. Of old its bound followed; today's kernel, which has the module built in, keeps that.
+    pub fn fit_buckets(&mut self, buckets: u32) {
+        self.buckets = buckets;
+        if self.profile == Profile::Classic {
+            self.max = buckets.saturating_mul(FLOWS_A_BUCKET);
+        }
     }
 
     /// By the name under `/proc/sys/net/netfilter`, as the kernel prints it. `None` for a name that is none, and for `nf_conntrack_count`.
@@ -197,14 +263,32 @@ pub(crate) struct KnobSpec {
     pub name: &'static str,
     /// What it was in the ip_conntrack days, where that was something else.
     pub classic: Option<&'static str>,
+    /// When there was such a knob.
+    pub era: Era,
     pub reach: fn(&mut Settings) -> Knob<'_>,
 }
+
+/// When there was a knob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Era {
+    Always,
+    /// In the ip_conntrack days only.
+    Old,
+    /// In the ip_conntrack days with the tcp-window-tracking patch only.
+    WindowTracking,
+    /// Not in the ip_conntrack days.
+    Since,
+}
+
+/// `ip_conntrack_max` is so many times `hashsize`.
+pub(super) const FLOWS_A_BUCKET: u32 = 8;
 
 /// One that was in the ip_conntrack days what it is.
 pub(super) const fn knob(name: &'static str, reach: fn(&mut Settings) -> Knob<'_>) -> KnobSpec {
     KnobSpec {
         name,
         classic: None,
+        era: Era::Always,
         reach,
     }
 }
@@ -213,6 +297,12 @@ impl KnobSpec {
     /// See the field.
     pub(super) const fn classic(mut self, value: &'static str) -> Self {
         self.classic = Some(value);
+        self
+    }
+
+    /// See the field.
+    pub(super) const fn era(mut self, era: Era) -> Self {
+        self.era = era;
         self
     }
 }
@@ -227,32 +317,35 @@ static KNOBS: LazyLock<Vec<&'static KnobSpec>> = LazyLock::new(|| {
 
 /// What is no protocol's.
 const OF_NO_PROTOCOL: &[KnobSpec] = &[
-    knob("nf_conntrack_acct", |s| Knob::Flag(&mut s.acct)),
-    knob("nf_conntrack_buckets", |s| Knob::Number(&mut s.buckets)),
+    knob("nf_conntrack_acct", |s| Knob::Flag(&mut s.acct)).era(Era::Since),
+    knob("nf_conntrack_buckets", |s| Knob::Number(&mut s.buckets)).classic("8192"),
     knob("nf_conntrack_checksum", |s| Knob::Flag(&mut s.checksum)),
     knob("nf_conntrack_count", |_| Knob::Count),
     knob("nf_conntrack_events", |s| Knob::Small {
         value: &mut s.events,
         most: 2,
-    }),
-    knob("nf_conntrack_expect_max", |s| Knob::Number(&mut s.expect_max)),
+    })
+    .era(Era::Since),
+    knob("nf_conntrack_expect_max", |s| Knob::Number(&mut s.expect_max)).era(Era::Since),
     knob("nf_conntrack_frag6_high_thresh", |s| Knob::Bytes {
         least: s.frag6.low_thresh,
         most: u64::MAX,
         value: &mut s.frag6.high_thresh,
-    }),
+    })
+    .era(Era::Since),
     knob("nf_conntrack_frag6_low_thresh", |s| Knob::Bytes {
         least: 0,
         most: s.frag6.high_thresh,
         value: &mut s.frag6.low_thresh,
-    }),
-    knob("nf_conntrack_frag6_timeout", |s| Knob::Seconds(&mut s.frag6.timeout)),
+    })
+    .era(Era::Since),
+    knob("nf_conntrack_frag6_timeout", |s| Knob::Seconds(&mut s.frag6.timeout)).era(Era::Since),
     knob("nf_conntrack_log_invalid", |s| Knob::Small {
         value: &mut s.log_invalid,
         most: u8::MAX,
     }),
-    knob("nf_conntrack_max", |s| Knob::Number(&mut s.max)),
-    knob("nf_conntrack_timestamp", |s| Knob::Flag(&mut s.timestamp)),
+    knob("nf_conntrack_max", |s| Knob::Number(&mut s.max)).classic("65536"),
+    knob("nf_conntrack_timestamp", |s| Knob::Flag(&mut s.timestamp)).era(Era::Since),
 ];
 
 /// A number as the kernel's `sysctl` files take it: space, an optional minus, decimal, octal (`0`) or hexadecimal (`0x`); space ends it.
@@ -375,7 +468,8 @@ mod tests {
     #[test]
     fn defaults_are_the_kernels() {
         let settings = Settings::default();
-        let listed: String = Settings::names()
+        let listed: String = settings
+            .names()
             .map(|name| {
                 format!(
                     "{} = {}\n",
@@ -432,16 +526,21 @@ mod tests {
 
     #[test]
     fn what_was_different_in_the_old_days() {
-        let (classic, today) = (Settings::classic(), Settings::default());
+        let (classic, today) = (Settings::of(Profile::Classic), Settings::default());
         let differs = |name: &&str| classic.get(name) != today.get(name);
-        let different: Vec<String> = Settings::names()
+        let different: Vec<String> = classic
+            .names()
             .filter(differs)
             .map(|name| format!("{name} = {}", classic.get(name).unwrap()))
             .collect();
         assert_eq!(
             different,
             [
+                "nf_conntrack_buckets = 8192",
+                "nf_conntrack_max = 65536",
+                "nf_conntrack_tcp_loose = 3",
                 "nf_conntrack_tcp_timeout_close_wait = 43200",
+                "nf_conntrack_tcp_timeout_unacknowledged = 432000",
                 "nf_conntrack_udp_timeout_stream = 180"
             ]
         );

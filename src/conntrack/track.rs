@@ -80,12 +80,12 @@ impl Table {
             };
             let direction = state.direction_of(&tuple, direction);
             let ct_state = state_of(&state, direction);
-            let (mut ignored, mut ends) = (None, false);
+            let (mut ignored, mut ended_by) = (None, None);
             match state.packet(cx, direction, seen) {
                 Verdict::Accept { .. } => count(&mut state, direction, packet),
                 Verdict::Ignore(reason) => ignored = Some(reason),
                 Verdict::Destroy => {
-                    ends = true;
+                    ended_by = Some(state.protocol.ended_by());
                     count(&mut state, direction, packet);
                     if let Some(last_words) = self.events.last_words(&state) {
                         self.events.publish(EventKind::Destroy, &flow, last_words, Some(cx.now));
@@ -113,16 +113,16 @@ impl Table {
             };
             tracking.since = NonZeroU64::new(since).filter(|it| it.get() != cx.packet);
             drop(state);
-            if ends {
+            if ended_by.is_some() {
                 self.delete(&flow);
             }
             tracking.flow = Some(flow);
             tracking.state = Some(ct_state);
             tracking.direction = direction;
-            return Tracked::Accept(match ignored {
-                Some(reason) => Reason::Ignored(reason),
-                None if ends => Reason::EndsFlow,
-                None => Reason::KnownFlow,
+            return Tracked::Accept(match (ignored, ended_by) {
+                (Some(reason), _) => Reason::Ignored(reason),
+                (None, Some(by)) => Reason::EndsFlow(by),
+                (None, None) => Reason::KnownFlow,
             });
         }
         Tracked::Drop(DropReason::FlowDied)

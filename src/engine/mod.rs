@@ -10,6 +10,7 @@ mod masquerade;
 mod observer;
 mod pass;
 mod queue;
+mod rate_limit;
 mod reason;
 mod reject;
 mod router;

@@ -372,8 +372,13 @@ impl Router {
     }
 
     /// True where connections are tracked at all: the kernel does so only while some rule needs it.
-    fn tracks(&self) -> bool {
+    pub fn tracks(&self) -> bool {
         self.live.load().needs_conntrack() || self.config.load().always_track
+    }
+
+    /// Whether a rule in force needs connections to be tracked.
+    pub fn rules_need_tracking(&self) -> bool {
+        self.live.load().needs_conntrack()
     }
 
     /// Flows stay when the last rule that needs them goes. When one comes again, packets may have passed that nobody saw.

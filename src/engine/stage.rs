@@ -11,7 +11,7 @@ use super::reason::{Place, Reason};
 use super::services::{EngineServices, MOST_LINES};
 use super::walk::{Pause, Verdict, Walk, Walked};
 use crate::base::{Family, InterfaceId, InterfaceName};
-use crate::conntrack::{self, Confirmed, CtState, TrackContext, TrackStage, Tracked, Tracking};
+use crate::conntrack::{self, Confirmed, CtState, DropReason, TrackContext, TrackStage, Tracked, Tracking};
 use crate::helper::{self, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
 use crate::net::{DefragUser, Net, OutputKey, OutputRoute, Pushed};
@@ -336,7 +336,24 @@ impl<O: Observer> Pass<'_, O> {
         }
         match tracked {
             Tracked::Accept(_) => Ok(()),
-            Tracked::Drop(reason) => Err(Reason::Tracking(reason)),
+            Tracked::Drop(reason) => {
+                if reason == DropReason::TableFull {
+                    self.tell_of_full_table();
+                }
+                Err(Reason::Tracking(reason))
+            }
+        }
+    }
+
+    #[cold]
+    fn tell_of_full_table(&mut self) {
+        let text = self.config.conntrack.profile.table_full();
+        let logged = self.worker.log.len();
+        self.worker.log.extend(self.worker.full.lines(self.now, text));
+        if O::WATCHING {
+            for record in &self.worker.log[logged..] {
+                self.observer.see(Event::Logged(record));
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::net::{Delivery, Forwarding};
 use crate::packet::Packet;
 use crate::rule::LogRecord;
 
+use super::rate_limit::RateLimit;
 use super::reason::Reason;
 
 /// Where a packet went.
@@ -128,6 +129,7 @@ pub struct Worker {
     pub(super) looped: VecDeque<Looped>,
     pub(super) output: Vec<Emission>,
     pub(super) log: Vec<LogRecord>,
+    pub(super) full: RateLimit,
     pub(super) number: u64,
     pool: Vec<Vec<u8>>,
 }
@@ -141,6 +143,7 @@ impl Worker {
             looped: VecDeque::new(),
             output: Vec::with_capacity(8),
             log: Vec::new(),
+            full: RateLimit::default(),
             number: 0,
             pool: Vec::new(),
         }

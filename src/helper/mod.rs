@@ -27,8 +27,8 @@ mod tftp;
 
 pub(crate) use loaded::is_known;
 pub use loaded::{Loaded, LoadedModule};
-pub(crate) use parameter::read_parameters;
 pub use parameter::{LoadRefused, Parameter, Sets, Takes};
+pub(crate) use parameter::{Said, read_parameters};
 pub use reason::DropReason;
 
 use std::net::IpAddr;

@@ -216,6 +216,8 @@ pub(crate) struct Said {
     pub unknown: Vec<String>,
     /// What the kernel logs of those that count for nothing.
     pub ignored: Vec<&'static str>,
+    /// The numbers that were said, with the names of their parameters.
+    pub numbers: Vec<(&'static str, u32)>,
 }
 
 /// Reads `NAME=VALUE` of a module's parameters, to know what is refused before anything changes.
@@ -233,6 +235,12 @@ pub(crate) fn read_parameters(parameters: &'static [Parameter], said: &[String])
         });
         read.ignored.extend(ignored);
     }
+    let was_said = |parameter: &&Parameter| said.iter().any(|one| one.split('=').next() == Some(parameter.name));
+    let number = |parameter: &Parameter| match values.value(parameter.name) {
+        Some(Value::Number(number)) => Some((parameter.name, *number)),
+        _ => None,
+    };
+    read.numbers = parameters.iter().filter(was_said).filter_map(number).collect();
     Ok(read)
 }
 

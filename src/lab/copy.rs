@@ -144,7 +144,7 @@ impl LabCopy {
         let (written, routes) = routes(&config.net);
         let mut copy = Self {
             live: machine.live,
-            file: described(machine, &config.net, &written),
+            file: String::new(),
             addresses: addresses(&config.net),
             down: down(&config.net),
             missing: missing(&config.net),
@@ -157,7 +157,9 @@ impl LabCopy {
             tracks_always: config.always_track,
             name: machine.name.clone(),
         };
-        copy.file = format!("{}{}", copy.sysctls(machine), copy.file);
+        let (whose, what) = (whose(machine), described(machine, &config.net, &written));
+        copy.file = format!("{whose}{what}");
+        copy.file = format!("{whose}{}{what}", copy.sysctls(machine));
         copy
     }
 
@@ -297,6 +299,18 @@ fn helpers(loaded: &Loaded) -> Vec<HelperRecord> {
         nat: module.has_nat,
     };
     loaded.modules().iter().map(record).collect()
+}
+
+/// What a lab file says of the machine as such; it stands before any table.
+fn whose(machine: &Machine) -> String {
+    let mut text = match machine.profile() {
+        Profile::Linux6 => String::new(),
+        profile @ Profile::Classic => format!("profile = {}\n", quoted(profile.name())),
+    };
+    if let Some(bytes) = machine.described.memory {
+        let _ = writeln!(text, "memory = {}", quoted(&bytes.to_string()));
+    }
+    text
 }
 
 /// Interfaces, routes and hosts of a lab file.

@@ -1,6 +1,8 @@
 //! The lab file: which interfaces, addresses, routes, hosts and sysctls a lab has.
 //!
 //! ```toml
+//! profile = "classic"     # or "linux6"; profile.window_tracking = true for the patch of the classic days
+//! memory = "128M"         # what the machine has: it makes nf_conntrack_max
 //! [sysctl]
 //! "net.netfilter.nf_conntrack_tcp_loose" = 0
 //! [interface.lan]
@@ -32,11 +34,18 @@ use std::path::{Path, PathBuf};
 
 use crate::base::bytes::{quoted, text_of, text_of_path};
 use crate::base::{AddressMask, InterfaceName};
+use crate::conntrack::Profile;
 use crate::syntax::problem::{Position, Problem, Source, SourceError};
 
 /// A lab as its file describes it. Interfaces, routes, hosts and sysctls are in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct LabFile {
+    /// Whose machine it is; `None` where the file does not say.
+    pub profile: Option<Profile>,
+    /// `profile.window_tracking`.
+    pub window_tracking: Option<bool>,
+    /// The machine's, in bytes; `None`: enough for a table of any size.
+    pub memory: Option<u64>,
     /// The text that it was read from; positions count in it.
     pub source: Source,
     /// As written: whether a lab has the keys is not known here.
@@ -155,6 +164,16 @@ impl LabFile {
             name: name.into(),
             text: text.into(),
         })
+    }
+
+    /// The same lab as another machine, whatever the file says of profiles.
+    #[must_use]
+    pub fn as_profile(mut self, profile: Profile) -> Self {
+        self.profile = Some(profile);
+        self.window_tracking = self
+            .window_tracking
+            .filter(|tracks| *tracks || profile == Profile::Classic);
+        self
     }
 
     /// The lab's name: the file's name without its ending.

@@ -16,6 +16,7 @@ use super::request::{Answer, Asker, Request, Response, Waker};
 use super::words::Trials;
 use crate::base::bytes::quoted;
 use crate::base::{Family, InterfaceName, Time};
+pub use crate::conntrack::Profile;
 use crate::conntrack::{SettingError, Settings};
 use crate::engine::{Config, Router};
 use crate::helper::{HelperSpec, LoadRefused, Loaded};
@@ -125,47 +126,11 @@ impl std::fmt::Debug for Toolbox {
     }
 }
 
-/// Whose numbers a machine shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Profile {
-    /// Linux 6.x: helpers only where `-j CT --helper` asks for them, today's timeouts.
-    #[default]
-    Linux6,
-    /// The kernels of the ip_conntrack days: helpers by port, the timeouts of that time, tracking as soon as its module is loaded.
-    Classic,
-}
-
-impl Profile {
-    /// `linux6` or `classic`, as lab files, scripts and `--profile` say it.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "linux6" => Some(Self::Linux6),
-            "classic" => Some(Self::Classic),
-            _ => None,
-        }
-    }
-
-    /// The inverse of [`Self::from_name`].
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Linux6 => "linux6",
-            Self::Classic => "classic",
-        }
-    }
-
-    /// The helpers that are there without `modprobe`: today's kernel loads one when a rule names it, an old one never did.
-    pub fn helpers(self) -> Loaded {
-        match self {
-            Self::Linux6 => Loaded::all(),
-            Self::Classic => Loaded::default(),
-        }
-    }
-
-    fn settings(self) -> Settings {
-        match self {
-            Self::Linux6 => Settings::default(),
-            Self::Classic => Settings::classic(),
-        }
+/// The helpers that a machine has without `modprobe`: today's kernel loads one when a rule names it, an old one never did.
+pub(super) fn helpers_of(profile: Profile) -> Loaded {
+    match profile {
+        Profile::Linux6 => Loaded::all(),
+        Profile::Classic => Loaded::default(),
     }
 }
 
@@ -206,7 +171,6 @@ pub struct Machine {
     pub(crate) ports: Vec<(InterfaceName, Arc<PortCounters>)>,
     /// Copies that people at a prompt try their packets on.
     pub(super) trials: Trials,
-    profile: Profile,
     modules: Vec<String>,
     toolbox: Toolbox,
     /// Who waits for what is called just now.
@@ -226,7 +190,6 @@ impl Machine {
             live: false,
             ports: Vec::new(),
             trials: Trials::default(),
-            profile: Profile::default(),
             modules: Vec::new(),
             log: KernelLog::default(),
             toolbox,
@@ -262,7 +225,6 @@ impl Machine {
             live: false,
             ports: Vec::new(),
             trials: Trials::default(),
-            profile: self.profile,
             modules: self.modules.clone(),
             log: KernelLog::default(),
             toolbox: self.toolbox,
@@ -303,15 +265,20 @@ impl Machine {
 
     /// The one that was set last; `linux6` at first.
     pub fn profile(&self) -> Profile {
-        self.profile
+        self.router.config().conntrack.profile
     }
 
     /// Sets every knob of tracking to the profile's value; flows keep the timeouts they have until their next packet.
-    pub fn set_profile(&mut self, profile: Profile) {
-        self.profile = profile;
+    pub fn set_profile(&self, profile: Profile) {
+        let described = &self.described;
         self.configure(|config| {
-            config.conntrack = profile.settings();
-            config.helpers = profile.helpers();
+            set_profile(config, profile, described.memory);
+            // Said of the machine that the file describes, and of no other.
+            if Some(profile) == described.profile
+                && let Some(tracks) = described.window_tracking
+            {
+                config.conntrack.protocols.tcp.window_tracking = tracks;
+            }
         });
     }
 
@@ -359,6 +326,11 @@ impl Machine {
         self.router.flows().forget_helpers(&gone, self.now);
     }
 
+    /// `hashsize=` of the module that tracks.
+    pub(crate) fn set_buckets(&self, buckets: u32) {
+        self.configure(|config| config.conntrack.fit_buckets(buckets));
+    }
+
     /// Connections are tracked from now on, whether a rule asks for it or not.
     pub(crate) fn track_always(&self, always: bool) {
         self.configure(|config| config.always_track = always);
@@ -402,7 +374,10 @@ impl Machine {
     /// By a key with dots: `net.ipv4.ip_forward`. `None` where there is no such key.
     pub fn sysctl(&self, key: &str) -> Option<String> {
         let config = self.router.config();
-        match knob(key) {
+        if let Some(own) = OWN_KEYS.iter().find(|own| own.key == key) {
+            return Some((own.get)(&config.conntrack));
+        }
+        match knob(&config.conntrack, key) {
             Some("nf_conntrack_count") => Some(self.router.flows().count().to_string()),
             Some(name) => config.conntrack.get(name),
             None => config.net.sysctl_get(key),
@@ -411,14 +386,14 @@ impl Machine {
 
     /// By a key with dots. Where it is refused nothing has changed.
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), KnobError> {
-        self.router.configure(|config| set_knob(config, key, value))
+        self.router.configure(|config| self.set_knob(config, key, value))
     }
 
     /// Sets one after another, and says of each how it went.
     pub fn set_sysctls<'a>(&self, settings: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Result<(), KnobError>> {
         let mut results = Vec::new();
         let done = self.router.configure(|config| {
-            results.extend(settings.map(|(key, value)| set_knob(config, key, value)));
+            results.extend(settings.map(|(key, value)| self.set_knob(config, key, value)));
             Ok::<(), std::convert::Infallible>(())
         });
         match done {
@@ -426,12 +401,25 @@ impl Machine {
         }
     }
 
+    fn set_knob(&self, config: &mut Config, key: &str, value: &str) -> Result<(), KnobError> {
+        match OWN_KEYS.iter().find(|own| own.key == key) {
+            Some(own) => (own.set)(config, self.described.memory, value.trim()).map_err(|expected| {
+                let value = quoted(value);
+                KnobError::Invalid(format!("{key} cannot be {value}: expected {expected}"))
+            }),
+            None => set_knob(config, key, value),
+        }
+    }
+
     /// Every key, in the order of the alphabet.
     pub fn sysctls(&self) -> Vec<String> {
         let config = self.router.config();
         let mut keys = config.net.sysctl_list();
-        keys.extend(Settings::names().map(|name| format!("net.netfilter.{name}")));
+        keys.extend(config.conntrack.names().map(|name| format!("net.netfilter.{name}")));
         keys.push("net.nf_conntrack_max".to_owned());
+        let old = config.conntrack.old_names();
+        keys.extend(old.into_iter().map(|(name, _)| format!("net.ipv4.{name}")));
+        keys.extend(OWN_KEYS.iter().map(|own| own.key.to_owned()));
         keys.sort();
         keys
     }
@@ -455,7 +443,7 @@ impl std::fmt::Debug for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Machine")
             .field("now", &self.now)
-            .field("profile", &self.profile)
+            .field("profile", &self.profile())
             .field("modules", &self.modules)
             .finish_non_exhaustive()
     }
@@ -463,10 +451,11 @@ impl std::fmt::Debug for Machine {
 
 /// Sets a sysctl of a configuration, or leaves it as it is.
 fn set_knob(config: &mut Config, key: &str, value: &str) -> Result<(), KnobError> {
-    if knob(key) == Some("nf_conntrack_count") {
+    let name = knob(&config.conntrack, key);
+    if name == Some("nf_conntrack_count") {
         return Err(KnobError::ReadOnly(format!("{key} is read-only")));
     }
-    match knob(key) {
+    match name {
         Some(name) => config.conntrack.set(name, value).map_err(|error| match error {
             SettingError::Unknown(_) => KnobError::Unknown(key.to_owned()),
             SettingError::ReadOnly(_) => KnobError::ReadOnly(error.to_string()),
@@ -483,12 +472,63 @@ fn set_knob(config: &mut Config, key: &str, value: &str) -> Result<(), KnobError
     }
 }
 
-/// The name of a knob of tracking, as `Settings` has it. `net.ipv4.netfilter.ip_conntrack_*` is what it was called of old.
-fn knob(key: &str) -> Option<&str> {
+/// The name of a knob of tracking, as `Settings` has it, by today's key or by one of old.
+fn knob<'a>(settings: &Settings, key: &'a str) -> Option<&'a str> {
+    if let Some(name) = key.strip_prefix("net.ipv4.") {
+        return settings.by_old_name(name);
+    }
     match key {
         "net.nf_conntrack_max" => Some("nf_conntrack_max"),
         _ => key
             .strip_prefix("net.netfilter.")
             .filter(|name| name.starts_with("nf_conntrack")),
     }
+}
+
+/// A key that no kernel has: of the lab itself.
+struct OwnKey {
+    key: &'static str,
+    get: fn(&Settings) -> String,
+    /// With the memory that the lab's file says; what was expected, where the value is none.
+    set: fn(&mut Config, Option<u64>, &str) -> Result<(), &'static str>,
+}
+
+const OWN_KEYS: &[OwnKey] = &[
+    OwnKey {
+        key: "nflab.profile",
+        get: |settings| settings.profile.name().to_owned(),
+        set: |config, memory, value| {
+            let profile = Profile::from_name(value).ok_or("linux6 or classic")?;
+            // Written as it is, it changes nothing else.
+            if profile != config.conntrack.profile {
+                set_profile(config, profile, memory);
+            }
+            Ok(())
+        },
+    },
+    OwnKey {
+        key: "nflab.window_tracking",
+        get: |settings| u8::from(settings.protocols.tcp.window_tracking).to_string(),
+        set: |config, _, value| {
+            let tracks = match value {
+                "0" => false,
+                "1" => true,
+                _ => return Err("0 or 1"),
+            };
+            if !tracks && config.conntrack.profile != Profile::Classic {
+                return Err("1: today's kernel always tracks windows; `nflab.profile = classic` does without");
+            }
+            config.conntrack.protocols.tcp.window_tracking = tracks;
+            Ok(())
+        },
+    },
+];
+
+/// Every knob of tracking gets the profile's value.
+fn set_profile(config: &mut Config, profile: Profile, memory: Option<u64>) {
+    config.conntrack = Settings::of(profile);
+    if let Some(bytes) = memory {
+        config.conntrack.fit_memory(bytes);
+    }
+    config.helpers = helpers_of(profile);
 }

@@ -1,6 +1,6 @@
 //! A lab in memory: a router, one worker, a clock that moves only when told to, and what became of the last packet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use super::file::LabFile;
 use super::files::{Files, gather};
-use super::machine::{Call, Machine, Profile, ToolOutput, Toolbox};
+use super::machine::{Call, Machine, Profile, ToolOutput, Toolbox, helpers_of};
 use super::request::{Answer, Request, Response, Waker};
 use super::script::Talk;
 use crate::base::{InterfaceId, InterfaceName, Time};
@@ -34,7 +34,8 @@ pub struct Lab {
     pub machine: Machine,
     worker: Worker,
     open: OpenPorts,
-    last: Option<Passage>,
+    /// What became of packets, the last one's behind all others.
+    passed: VecDeque<Passage>,
     /// What left last by each way out: what an ICMP error that comes back may quote.
     departed: HashMap<Port, Vec<u8>>,
     streams: Streams,
@@ -75,7 +76,7 @@ impl Lab {
             machine: self.machine.beside(),
             worker,
             open: self.open.clone(),
-            last: None,
+            passed: VecDeque::new(),
             departed: HashMap::new(),
             streams: Streams::default(),
             sender: Sender::Unsaid,
@@ -90,6 +91,9 @@ impl Lab {
         let mut lab = Self::with_net(net, seed, toolbox);
         lab.machine.name = name;
         lab.machine.described = Arc::new(file.clone());
+        if file.profile.is_some() || file.memory.is_some() {
+            lab.machine.set_profile(file.profile.unwrap_or_default());
+        }
         apply_sysctls(&lab.machine, file)?;
         Ok(lab)
     }
@@ -107,7 +111,7 @@ impl Lab {
     fn with_net(net: Net, seed: u64, toolbox: Toolbox) -> Self {
         let open = OpenPorts::default();
         let config = Config {
-            helpers: Profile::default().helpers(),
+            helpers: helpers_of(Profile::default()),
             ..Config::new(net)
         };
         let router = Arc::new(Router::new(config, seed, BESIDE + 1, Box::new(open.clone())));
@@ -134,7 +138,7 @@ impl Lab {
             machine,
             worker,
             open,
-            last: None,
+            passed: VecDeque::new(),
             departed: HashMap::new(),
             streams: Streams::default(),
             sender: Sender::Unsaid,
@@ -281,14 +285,19 @@ impl Lab {
             self.streams.note(&emission.bytes);
             self.departed.insert(emission.port, emission.bytes.clone());
         }
-        self.last.insert(Passage {
+        while self.passed.len() >= REMEMBERED {
+            self.passed.pop_front();
+        }
+        self.passed.push_back(Passage {
             interface,
             sent: bytes,
             report,
             output,
             log,
             story,
-        })
+        });
+        let last = self.passed.len() - 1;
+        &self.passed[last]
     }
 
     /// The same without a story, for many packets; what left is in the second part.
@@ -371,7 +380,28 @@ impl Lab {
 
     /// What became of the last packet.
     pub fn last(&self) -> Option<&Passage> {
-        self.last.as_ref()
+        self.passed.back()
+    }
+
+    /// What became of an earlier packet, by the number that its story has; of the last few hundred. The error is which there are.
+    pub fn earlier(&self, number: u64) -> Result<&Passage, String> {
+        let found = self
+            .passed
+            .iter()
+            .rev()
+            .find(|passage| passage.story.number() == number);
+        found.ok_or_else(|| match (self.passed.front(), self.passed.back()) {
+            (Some(first), Some(last)) if first.story.number() != last.story.number() => format!(
+                "there is no packet {number} to tell of: packets {} to {} are remembered",
+                first.story.number(),
+                last.story.number()
+            ),
+            (Some(only), _) => format!(
+                "there is no packet {number} to tell of: only packet {}",
+                only.story.number()
+            ),
+            _ => "no packet has been sent yet".to_owned(),
+        })
     }
 
     /// What left last this way because of [`Self::send`] or [`Self::decide`]; packets that were only carried are not kept.
@@ -404,6 +434,9 @@ impl Listeners for AlsoOpen {
         self.before.is_open(packet) || self.also.is_open(packet)
     }
 }
+
+/// Packets that can be told of again.
+const REMEMBERED: usize = 300;
 
 /// The place among a router's workers of who calls its tools while the first one carries packets.
 const BESIDE: usize = 1;

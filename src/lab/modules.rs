@@ -8,7 +8,7 @@ use std::fmt;
 use super::machine::{Machine, Profile};
 use crate::base::Family;
 use crate::ext::{self, targets::ct};
-use crate::helper::{self, HelperSpec, LoadRefused, Parameter};
+use crate::helper::{self, HelperSpec, LoadRefused, Parameter, Said, Sets, Takes};
 use crate::rule::{Action, LogRecord};
 
 /// What a name that `modprobe` was given stands for.
@@ -138,11 +138,17 @@ impl Machine {
             }
         }
         match module.kind {
-            Kind::BuiltIn | Kind::Tracking if !parameters.is_empty() => {
+            Kind::BuiltIn if !parameters.is_empty() => {
                 return Err(NotLoaded::NoParameters(parameters[0].clone()));
             }
             Kind::BuiltIn => {}
-            Kind::Tracking => self.track_always(true),
+            Kind::Tracking => {
+                let said = self.read_parameters(module, OF_TRACKING, parameters)?;
+                for (_, buckets) in said.numbers {
+                    self.set_buckets(buckets);
+                }
+                self.track_always(true);
+            }
             Kind::Helper(spec) => self.load_tracking_side(module, spec, parameters)?,
             Kind::NatHelper(spec) => {
                 self.read_parameters(module, spec.nat_parameters, parameters)?;
@@ -263,7 +269,7 @@ impl Machine {
         module: &Module,
         parameters: &'static [Parameter],
         said: &[String],
-    ) -> Result<(), NotLoaded> {
+    ) -> Result<Said, NotLoaded> {
         let name = &module.name;
         let read = helper::read_parameters(parameters, said).map_err(|why| {
             self.say(3, format!("{name}: {why}"));
@@ -282,7 +288,7 @@ impl Machine {
         for text in &read.ignored {
             self.say(6, format!("{name}: {text}"));
         }
-        Ok(())
+        Ok(read)
     }
 
     /// A line of the kernel's log.
@@ -321,6 +327,18 @@ struct Own {
 }
 
 const TRACKING: &[&str] = &["nf_conntrack", "ip_conntrack", "nf_conntrack_ipv4"];
+/// What the module that tracks takes.
+static OF_TRACKING: &[Parameter] = &[Parameter {
+    name: "hashsize",
+    takes: Takes::Number {
+        default: 0,
+        least: 1,
+        // As many as a large machine has by itself, five hundredfold.
+        most: 1 << 27,
+    },
+    sets: Sets::Nothing,
+    about: "the buckets of the table of flows; in the classic profile it holds eight flows for each",
+}];
 const NAT: &[&str] = &["nf_nat", "ip_nat", "nf_nat_ipv4"];
 const TABLES: &[&str] = &["ip_tables"];
 const CORE: &[&str] = &["x_tables"];

@@ -1,11 +1,13 @@
 //! The files of `/proc` that a lab has. Who shows one, completes its name, or keeps a copy of it for programs inside goes by this list.
 
 use crate::base::Family;
+use crate::conntrack::Settings;
 use crate::conntrack::text::{self, ExpectationForm, FlowForm};
 use crate::engine::OpenQueue;
 use crate::ext;
-use crate::lab::machine::Machine;
+use crate::lab::machine::{Machine, Profile};
 use crate::lab::modules;
+use crate::syntax::problem::suggestion;
 
 /// A file whose text is the lab's.
 pub(crate) struct ProcFile {
@@ -74,6 +76,58 @@ pub(crate) const FILES: &[ProcFile] = &[
         text: |_| String::new(),
     },
 ];
+
+/// Told where somebody looks for flows, and nothing is tracked.
+pub(crate) const NOTHING_IS_TRACKED: &str =
+    "nothing is tracked yet: no rule or module asks for it; `modprobe ip_conntrack` does, or a rule with -m state";
+
+/// More than the system says of a file: what it shows, or which one was meant. A line without its end.
+pub(crate) fn advice(machine: &Machine, path: &str) -> Option<String> {
+    let shows_flows = ["/proc/net/ip_conntrack", "/proc/net/nf_conntrack"].contains(&path);
+    if shows_flows && !machine.router().tracks() && machine.router().flows().count() == 0 {
+        return Some(NOTHING_IS_TRACKED.to_owned());
+    }
+    if read(machine, path).is_ok() {
+        return None;
+    }
+    of_old_name(machine, path).or_else(|| {
+        let knobs = machine
+            .sysctls()
+            .into_iter()
+            .map(|key| format!("/proc/sys/{}", key.replace('.', "/")));
+        let all: Vec<String> = FILES.iter().map(|file| file.path.to_owned()).chain(knobs).collect();
+        let near = suggestion(path, all.iter().map(String::as_str))?;
+        Some(format!("did you mean {near}?"))
+    })
+}
+
+/// A name of the ip_conntrack days, wherever somebody looks for it.
+fn of_old_name(machine: &Machine, path: &str) -> Option<String> {
+    let (_, name) = path.rsplit_once(['/', '.'])?;
+    let mut all = Settings::of(Profile::Classic);
+    all.protocols.tcp.window_tracking = true;
+    let old = ["", "netfilter."].map(|directory| format!("{directory}{name}"));
+    let old = old.iter().find(|old| all.by_old_name(old).is_some())?;
+    let config = machine.router().config();
+    let here = format!("/proc/sys/net/ipv4/{}", old.replace('.', "/"));
+    Some(match (config.conntrack.profile, config.conntrack.by_old_name(old)) {
+        (Profile::Classic, Some(_)) => format!("did you mean {here}?"),
+        (Profile::Classic, None) => format!(
+            "{name} comes with the tcp-window-tracking patch, which this kernel does without: `profile classic window_tracking`, or \
+             `sysctl nflab.window_tracking=1`"
+        ),
+        (Profile::Linux6, _) => {
+            let today = all
+                .by_old_name(old)
+                .filter(|today| config.conntrack.get(today).is_some());
+            let today = today.filter(|today| config.conntrack.names().any(|name| name == *today));
+            let today = today.map_or_else(String::new, |today| {
+                format!(", today's is /proc/sys/net/netfilter/{today}")
+            });
+            format!("{name} is a name of the ip_conntrack days{today}; `profile classic` has it")
+        }
+    })
+}
 
 /// What each module is said to take: nothing here has the kernel's sizes.
 pub(crate) const MODULE_SIZE: u32 = 16384;

@@ -117,7 +117,7 @@ fn does<L: std::borrow::BorrowMut<Lab>>(runner: &mut Runner<L>, text: &str, is_r
             Kind::Route(RouteWord::Add { .. } | RouteWord::Remove(_)) if !is_real => Some(
                 "`route` would change a copy, and that only until the next line: `ip route add` and `ip route del` change the lab's".to_owned(),
             ),
-            Kind::Profile(_) if !is_real => Some(
+            Kind::Profile { .. } if !is_real => Some(
                 "`profile` would change a copy, and that only until the next line: a live lab keeps the profile that it came up with; \
                  `nflab repl --lab LAB.toml` has one that can be changed"
                     .to_owned(),

@@ -11,7 +11,7 @@ use crate::lab::files::{gather, said_by_system};
 use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
 use crate::lab::request::{Request, Response};
-use crate::lab::script::{Input, Kind, RouteWord, ToolCall, parse_in};
+use crate::lab::script::{Input, Kind, Output, RouteWord, ToolCall, parse_in};
 use crate::live::control::Client;
 
 /// A lab to attach to.
@@ -101,12 +101,16 @@ impl Attached {
             files: gathered.files,
         };
         let mut response = self.ask(&request)?;
-        self.last_tool = Some(ToolOutput {
-            stdout: response.stdout.clone(),
+        let mut output = ToolOutput {
+            stdout: response.stdout,
             stderr: response.stderr.clone(),
             code: response.code,
             advice: String::new(),
-        });
+        };
+        call.output.take(self.toolbox.opener, here, &mut output)?;
+        response.stderr += &output.advice;
+        (response.stdout, response.code) = (output.stdout.clone(), output.code);
+        self.last_tool = Some(output);
         if let Some(file) = gathered.output {
             file.write(&std::mem::take(&mut response.stdout))?;
         }
@@ -151,6 +155,7 @@ fn as_ip(word: &RouteWord) -> Option<ToolCall> {
         name: "ip",
         args,
         input: Input::None,
+        output: Output::default(),
     })
 }
 

@@ -16,7 +16,7 @@ use super::table::{self, Row};
 use crate::base::bytes::text_of_path;
 use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
-use crate::lab::machine::Toolbox;
+use crate::lab::machine::{Profile, Toolbox};
 use crate::lab::memory::Lab;
 use crate::lab::script::{Input, Kind, Line, Statement, parse_line};
 use crate::syntax::problem::{Position, Problem};
@@ -29,6 +29,8 @@ pub struct Choice {
     pub rules: Vec<PathBuf>,
     /// Instead of the file's; what is random in a lab follows from it.
     pub seed: Option<u64>,
+    /// The labs as this machine, whatever their files say.
+    pub profile: Option<Profile>,
 }
 
 /// A test file, read whole: ready to be run as often as one likes.
@@ -148,6 +150,10 @@ impl Gathering<'_, '_> {
         let lab = match self.lab.take() {
             Some(lab) => Some(lab),
             None => self.lab_beside(path),
+        };
+        let lab = match choice.profile {
+            Some(profile) => lab.map(|lab| lab.as_profile(profile)),
+            None => lab,
         };
         let default = match &lab {
             None => Lab::default_file().ok(),

@@ -15,6 +15,7 @@ mod replay_ftp;
 mod replay_hostile;
 mod replay_results;
 mod run;
+mod seeds;
 mod sh;
 mod talk_and_icq;
 mod test;

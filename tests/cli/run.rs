@@ -39,7 +39,7 @@ fn unmet_expectations_name_file_and_line() {
     assert_eq!(ran.code, 1);
     for part in [
         "bad.nflab:3: expect accept\n    the packet went no further: dropped by the policy of filter FORWARD\n",
-        "bad.nflab:5: expect state NEW\n    the packet was never tracked\n",
+        "bad.nflab:5: expect state NEW\n    the packet was never tracked: nothing is tracked yet",
         "bad.nflab:6: iptables -D FORWARD 7\n",
         "bad.nflab: 3 of 6 commands failed\n",
     ] {

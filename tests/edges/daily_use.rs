@@ -340,9 +340,9 @@ fn what_cannot_be_had_is_said_with_what_can() {
             "a live lab keeps the profile",
         ),
         (
-            "echo 'iptables -L > /tmp/zz' | nflab repl",
+            "echo 'iptables -L | less' | nflab repl",
             None,
-            "what a tool prints goes nowhere else here",
+            "a lab has no `less` to pipe to",
         ),
         // Words that are a tool's meaning are that tool.
         (

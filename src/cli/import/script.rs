@@ -37,12 +37,12 @@ use crate::syntax::problem::Source;
 /// Runs a script and gives what `iptables-save -c` prints at its end, with what there is to say.
 pub(super) fn run(
     source: &Source,
-    lab: Option<&Path>,
+    (lab, what): (Option<&Path>, open::As),
     arguments: &[String],
     allow: &[String],
 ) -> Result<(Source, Vec<Note>), u8> {
     // Before signals are kept: the file may be a FIFO that nobody writes to.
-    let mut lab = open::quiet_lab(lab, 1)?;
+    let mut lab = open::quiet_lab(lab, what, 1)?;
     #[cfg(target_os = "linux")]
     let signals = sh::contained::signals()?;
     lab.start_at(Clock::new().now());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Stop;
 use super::screen::Screen;
 use crate::base::absent::NO_IPV6_RULES;
+use crate::cli::open::As;
 use crate::device::file_uses::{FileUses, Sharing};
 use crate::device::standard::tell_styled;
 use crate::explain::filter::{Filter, Names};
@@ -24,6 +25,8 @@ pub(crate) struct Arguments {
     /// The same run again needs the same seed
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    #[command(flatten)]
+    pub what: As,
     /// The capture: pcapng or pcap, as it is or packed with gzip; `-` for standard input
     #[arg(value_name = "IN.pcapng")]
     pub input: PathBuf,

@@ -37,6 +37,9 @@ impl Labs {
     pub(super) fn open(arguments: &Arguments) -> Result<Self, Stop> {
         let copy = match &arguments.lab {
             Some(_) => None,
+            None if arguments.what.profile.is_some() => {
+                return Err("--profile is for a fresh lab: say which with --lab".to_owned().into());
+            }
             None => Some(open::current(INSTEAD).map_err(Stop::Said)?),
         };
         let bare = |copy: &LabCopy| {
@@ -46,12 +49,12 @@ impl Labs {
         let path = arguments.lab.as_deref();
         let lab = match &copy {
             Some(copy) => bare(copy)?,
-            None => open::lab(path, arguments.seed).map_err(Stop::Said)?,
+            None => open::lab(path, arguments.what, arguments.seed).map_err(Stop::Said)?,
         };
         let other = match (&arguments.against, &copy) {
             (None, _) => None,
             (Some(_), Some(copy)) => Some(bare(copy)?),
-            (Some(_), None) => Some(open::quiet_lab(path, arguments.seed).map_err(Stop::Said)?),
+            (Some(_), None) => Some(open::quiet_lab(path, arguments.what, arguments.seed).map_err(Stop::Said)?),
         };
         let mut entrances = Entrances::default();
         for line in &arguments.map {

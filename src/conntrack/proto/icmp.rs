@@ -63,20 +63,32 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
 
 pub(crate) type State = Icmp;
 
-/// Nothing is remembered of a question.
+/// How many questions have no answer yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Icmp;
+pub struct Icmp {
+    unanswered: u32,
+}
 
 /// `net.netfilter.nf_conntrack_icmp_timeout`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub timeout: Duration,
+    /// The flow is gone with the answer to its last question, as of old; else it waits for its time to be over.
+    pub ends_answered: bool,
+}
+
+impl Settings {
+    /// What no knob says of the ip_conntrack days.
+    pub(in crate::conntrack) fn as_of_old(&mut self) {
+        self.ends_answered = true;
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(30),
+            ends_answered: false,
         }
     }
 }
@@ -123,10 +135,15 @@ impl Tracker for Icmp {
         let (kind, _) = tuple.icmp();
         match kind {
             kind::ECHO_REQUEST | kind::TIMESTAMP_REQUEST | kind::INFORMATION_REQUEST | kind::ADDRESS_MASK_REQUEST => {
-                Ok((Self, cx.settings.protocols.icmp.timeout))
+                let asked = Self { unanswered: 1 };
+                Ok((asked, cx.settings.protocols.icmp.timeout))
             }
             _ => Err(InvalidReason::Unasked(kind)),
         }
+    }
+
+    fn ended_by(&self) -> &'static str {
+        "the answer to its last question"
     }
 
     #[inline]
@@ -134,11 +151,19 @@ impl Tracker for Icmp {
         &mut self,
         cx: &TrackContext<'_>,
         _known: &Known<'_>,
-        _direction: Direction,
+        direction: Direction,
         _seen: &Option<&[u8]>,
     ) -> Verdict<InvalidReason, Infallible> {
+        let settings = &cx.settings.protocols.icmp;
+        self.unanswered = match direction {
+            Direction::Original => self.unanswered.saturating_add(1),
+            Direction::Reply => self.unanswered.saturating_sub(1),
+        };
+        if settings.ends_answered && self.unanswered == 0 {
+            return Verdict::Destroy;
+        }
         Verdict::Accept {
-            timeout: cx.settings.protocols.icmp.timeout,
+            timeout: settings.timeout,
             became_assured: false,
         }
     }

@@ -117,6 +117,11 @@ pub trait Tracker: Clone + fmt::Debug + Sized {
     /// Tracking begins again after a while without: what passed meanwhile was not seen.
     fn begin_again(&mut self) {}
 
+    /// What a packet was that ended it ([`Verdict::Destroy`]).
+    fn ended_by(&self) -> &'static str {
+        "its last packet"
+    }
+
     /// REJECT answered a packet of it with a reset in the name of one end: how long the flow lives from now, if that changes.
     fn reset_by_rule(&mut self, _settings: &Settings) -> Option<Duration> {
         None
@@ -419,6 +424,10 @@ macro_rules! trackers {
                 whichever!(self, state => state.begin_again());
             }
 
+            pub(super) fn ended_by(&self) -> &'static str {
+                whichever!(self, state => state.ended_by())
+            }
+
             pub(super) fn reset_by_rule(&mut self, settings: &Settings) -> Option<Duration> {
                 whichever!(self, state => state.reset_by_rule(settings))
             }
@@ -526,6 +535,7 @@ static BY_NUMBER: [&TrackerSpec; 256] = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conntrack::Profile;
     use crate::conntrack::settings::Knob;
     use crate::conntrack::testing::{self, A, B, Bench};
     use crate::conntrack::{Reason, Tracked};
@@ -554,14 +564,17 @@ mod tests {
             for knob in tracker.knobs {
                 let begin = format!("nf_conntrack_{name}_");
                 assert!(knob.name.starts_with(&begin), "{} of {name}", knob.name);
-                let mut settings = Settings::default();
+                // It has every knob.
+                let mut settings = Settings::of(Profile::Classic);
                 match (knob.reach)(&mut settings) {
                     Knob::Seconds(value) => *value += Duration::from_secs(1),
                     Knob::Flag(value) => *value = !*value,
                     Knob::Small { value, .. } => *value += 1,
                     _ => panic!("{}: what kind of knob is this?", knob.name),
                 }
-                let changed = Settings::names().filter(|name| settings.get(name) != Settings::default().get(name));
+                let changed = settings
+                    .names()
+                    .filter(|name| settings.get(name) != Settings::of(Profile::Classic).get(name));
                 assert_eq!(changed.collect::<Vec<_>>(), [knob.name]);
             }
         }

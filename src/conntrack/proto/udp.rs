@@ -67,10 +67,10 @@ pub(super) const PORTS: Key = Key::Ports(Ports {
 
 pub(crate) type State = Udp;
 
-/// From when on traffic in both directions counts as a stream.
+/// When its first packet came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Udp {
-    stream_from: Time,
+    opened: Time,
 }
 
 /// `net.netfilter.nf_conntrack_udp_*`.
@@ -78,6 +78,16 @@ pub struct Udp {
 pub struct Settings {
     pub timeout: Duration,
     pub timeout_stream: Duration,
+    /// A question and its answer are not a stream yet: a packet that comes this long after the first, with answers seen, makes it one. `None`: the
+    /// first one after an answer does, as of old.
+    pub stream_after: Option<Duration>,
+}
+
+impl Settings {
+    /// What no knob says of the ip_conntrack days.
+    pub(in crate::conntrack) fn as_of_old(&mut self) {
+        self.stream_after = None;
+    }
 }
 
 impl Default for Settings {
@@ -85,12 +95,10 @@ impl Default for Settings {
         Self {
             timeout: Duration::from_secs(30),
             timeout_stream: Duration::from_secs(120),
+            stream_after: Some(Duration::from_secs(2)),
         }
     }
 }
-
-/// A question and its answer are not a stream yet: a packet that comes this long after the first, with answers seen, makes it one.
-const STREAM_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidReason {
@@ -101,14 +109,14 @@ pub enum InvalidReason {
 impl Udp {
     #[inline]
     pub(super) fn begin(cx: &TrackContext<'_>) -> (Self, Duration) {
-        let stream_from = cx.now + STREAM_AFTER;
-        (Self { stream_from }, cx.settings.protocols.udp.timeout)
+        (Self { opened: cx.now }, cx.settings.protocols.udp.timeout)
     }
 
     #[inline]
     pub(super) fn go_on<V>(self, cx: &TrackContext<'_>, known: &Known<'_>) -> Verdict<V, Infallible> {
-        let is_stream = known.seen_reply && self.stream_from < cx.now;
         let settings = &cx.settings.protocols.udp;
+        let is_old_enough = settings.stream_after.is_none_or(|after| self.opened + after < cx.now);
+        let is_stream = known.seen_reply && is_old_enough;
         Verdict::Accept {
             timeout: match is_stream {
                 true => settings.timeout_stream,

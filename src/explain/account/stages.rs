@@ -42,8 +42,8 @@ fn tracked_because(tracking: &TrackedAs, spared: Option<Spared>) -> String {
             Direction::Original => "of a known flow, in its original direction".to_owned(),
             Direction::Reply => "of a known flow, in its reply direction".to_owned(),
         },
-        conntrack::Reason::Ignored(reason) => format!("of a known flow, which stays as it is: {reason}"),
-        conntrack::Reason::EndsFlow => "it ends its flow: a reset before any answer".to_owned(),
+        conntrack::Reason::Ignored(reason) => format!("of a known flow, which lives no longer by it: {reason}"),
+        conntrack::Reason::EndsFlow(by) => format!("it ends its flow: {by}"),
         conntrack::Reason::NewFlow => "it opens a flow".to_owned(),
         conntrack::Reason::Expected(expectation) => {
             format!("it opens a flow that helper {} announced", expectation.made_by.name)
@@ -60,7 +60,7 @@ fn history(number: u64, tracking: &TrackedAs) -> Option<String> {
         Tracked::Accept(
             conntrack::Reason::KnownFlow
                 | conntrack::Reason::Ignored(_)
-                | conntrack::Reason::EndsFlow
+                | conntrack::Reason::EndsFlow(_)
                 | conntrack::Reason::ErrorOf
         )
     ) {

@@ -10,6 +10,7 @@ use super::{
     DEFAULT_MTU, Host, Interface, LabFile, Position, Problem, Route, Source, SourceError, Sysctl, is_plain_name,
 };
 use crate::base::{Family, InterfaceName};
+use crate::conntrack::{Profile, memory};
 use crate::lab::conversation::means_something_else;
 use crate::syntax::problem::suggestion;
 
@@ -65,6 +66,8 @@ impl Reader {
     fn document(&mut self, table: &DeTable<'_>) {
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
+                "profile" => self.profile(value),
+                "memory" => self.memory(value),
                 "sysctl" => self.sysctls("", key, value),
                 "interface" => {
                     for (name, value) in self.named_tables(key, value) {
@@ -80,9 +83,84 @@ impl Reader {
                 _ => self.unknown_key(
                     key,
                     "at the top of a lab file",
-                    &["sysctl", "interface", "route", "host"],
+                    &["profile", "memory", "sysctl", "interface", "route", "host"],
                 ),
             }
+        }
+    }
+
+    /// `profile = "classic"`, or a table: `profile.window_tracking = true` goes without a name, since only one profile can do without.
+    fn profile(&mut self, value: Value<'_, '_>) {
+        let Some(table) = value.get_ref().as_table() else {
+            self.file.profile = self.profile_name(value);
+            return;
+        };
+        let mut tracks = None;
+        self.file.profile = Some(Profile::Classic);
+        for (key, value) in in_order(table) {
+            match key.get_ref().as_ref() {
+                "name" => self.file.profile = self.profile_name(value),
+                "window_tracking" => match value.get_ref() {
+                    DeValue::Boolean(flag) => tracks = Some((*flag, value.span())),
+                    other => {
+                        let found = other.type_str();
+                        self.problem(
+                            value.span(),
+                            format!("`profile.window_tracking` is a TOML {found}"),
+                            "expected true or false",
+                            "write profile.window_tracking = true for the tcp-window-tracking patch",
+                        );
+                    }
+                },
+                _ => self.unknown_key(key, "in `profile`", &["name", "window_tracking"]),
+            }
+        }
+        if let Some((false, position)) = tracks.clone()
+            && self.file.profile == Some(Profile::Linux6)
+        {
+            self.problem(
+                position,
+                "today's kernel always tracks windows",
+                "expected true, or another profile",
+                "write profile.name = \"classic\" for a kernel that does without, or leave this line out",
+            );
+        }
+        self.file.window_tracking = tracks.map(|(tracks, _)| tracks);
+    }
+
+    fn profile_name(&mut self, value: Value<'_, '_>) -> Option<Profile> {
+        let (text, position) = self.text(value, "\"linux6\" or \"classic\"")?;
+        let found = Profile::from_name(&text);
+        if found.is_none() {
+            let names = Profile::ALL.map(Profile::name);
+            let remedy = match suggestion(&text, names) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => "\"linux6\" is today's kernel, \"classic\" one of the ip_conntrack days".to_owned(),
+            };
+            self.problem(
+                position,
+                format!("there is no profile {text:?}"),
+                "expected \"linux6\" or \"classic\"",
+                remedy,
+            );
+        }
+        found
+    }
+
+    fn memory(&mut self, value: Value<'_, '_>) {
+        let text = match value.get_ref() {
+            DeValue::Integer(number) => number.as_str().replace('_', ""),
+            DeValue::String(text) => text.to_string(),
+            _ => String::new(),
+        };
+        self.file.memory = memory(&text);
+        if self.file.memory.is_none() {
+            self.problem(
+                value.span(),
+                "this is no machine's memory",
+                "expected 1M to 64T: a number with K, M or G, or of bytes",
+                "write it like memory = \"128M\"",
+            );
         }
     }
 

@@ -392,3 +392,70 @@ fn a_file_that_is_missing_or_no_text() {
         "{error}"
     );
 }
+
+/// `profile` and `memory`, in the forms that TOML has for them.
+#[test]
+fn whose_machine_it_is() {
+    const INTERFACE: &str = "[interface.lan]\naddress = \"10.0.0.1/24\"\n";
+    let classic = Some(Profile::Classic);
+    for (text, profile, windows, memory) in [
+        ("", None, None, None),
+        ("profile = \"classic\"\n", classic, None, None),
+        (
+            "profile = \"linux6\"\nmemory = \"1G\"\n",
+            Some(Profile::Linux6),
+            None,
+            Some(1 << 30),
+        ),
+        ("profile.window_tracking = true\n", classic, Some(true), None),
+        (
+            "profile = { name = \"classic\", window_tracking = false }\nmemory = 134_217_728\n",
+            classic,
+            Some(false),
+            Some(128 << 20),
+        ),
+        (
+            "profile.name = \"linux6\"\nprofile.window_tracking = true\n",
+            Some(Profile::Linux6),
+            Some(true),
+            None,
+        ),
+    ] {
+        let lab = LabFile::parse("lab.toml", &format!("{text}{INTERFACE}")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            (lab.profile, lab.window_tracking, lab.memory),
+            (profile, windows, memory),
+            "{text}"
+        );
+    }
+    for (text, parts) in [
+        (
+            "profile = \"clasic\"\n",
+            ["there is no profile \"clasic\"", "did you mean \"classic\"?"],
+        ),
+        (
+            "profile = 6\n",
+            ["this is a TOML integer", "expected \"linux6\" or \"classic\""],
+        ),
+        (
+            "profile.windows = true\n",
+            ["unknown key `windows` in `profile`", "`window_tracking`"],
+        ),
+        (
+            "profile.window_tracking = 1\n",
+            ["is a TOML integer", "expected true or false"],
+        ),
+        (
+            "profile.name = \"linux6\"\nprofile.window_tracking = false\n",
+            ["lab.toml:2:27", "always tracks windows"],
+        ),
+        ("memory = \"12 apples\"\n", ["no machine's memory", "memory = \"128M\""]),
+        ("memory = 3\n", ["no machine's memory", "expected 1M to 64T"]),
+    ] {
+        let error = errors(&format!("{text}{INTERFACE}"));
+        assert!(parts.iter().all(|part| error.contains(part)), "{text}\n{error}");
+    }
+    let lab = LabFile::parse("lab.toml", &format!("profile.window_tracking = false\n{INTERFACE}")).unwrap();
+    let today = lab.as_profile(Profile::Linux6);
+    assert_eq!((today.profile, today.window_tracking), (Some(Profile::Linux6), None));
+}

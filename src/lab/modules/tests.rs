@@ -10,7 +10,7 @@ struct Bench(Lab);
 
 impl Bench {
     fn new(profile: Profile) -> Self {
-        let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();
+        let lab = Lab::default_lab(1, TOOLBOX).unwrap();
         lab.machine.set_profile(profile);
         Self(lab)
     }

@@ -3,8 +3,10 @@
 //! A script is read whole before anything of it is done, so that a slip in its last line doesn't show after an hour.
 
 mod expect;
+mod hints;
 #[doc(hidden)]
 pub mod lex;
+mod output;
 mod parse;
 mod run;
 pub(crate) mod trace;
@@ -15,6 +17,8 @@ pub use expect::Expectation;
 pub(crate) use expect::{FATES, SUBJECTS, fate, state};
 pub use lex::Input;
 pub(crate) use lex::Line;
+#[doc(hidden)]
+pub use output::Output;
 pub(crate) use parse::parse_line;
 pub use parse::{parse, parse_in, parse_text};
 pub(crate) use run::Talk;
@@ -82,7 +86,12 @@ pub enum Kind {
     /// Moves the clock, and lets time do its work.
     Advance(Duration),
     /// Sets every knob of tracking, and the helpers that are loaded.
-    Profile(Profile),
+    Profile {
+        /// Whose they become.
+        profile: Profile,
+        /// With the tcp-window-tracking patch, where that is a choice.
+        window_tracking: bool,
+    },
     /// Fails unless it is so.
     Expect(Expectation),
     /// A command that has to fail.
@@ -113,6 +122,8 @@ pub struct ToolCall {
     pub args: Vec<String>,
     /// What it reads on standard input.
     pub input: Input,
+    /// Where what it prints goes.
+    pub output: Output,
 }
 
 /// What is done with routes.
@@ -237,8 +248,8 @@ pub const OWN_WORDS: &[Own] = &[
     },
     Own {
         name: "trace",
-        syntax: "trace [--short] [--json] [--svg FILE] [--why RULE] [INTERFACE PACKET]",
-        about: "the last packet again (or this one), with every rule that was tried and why it did not match",
+        syntax: "trace [--short] [--json] [--svg FILE] [--why RULE] [N | INTERFACE PACKET]",
+        about: "the last packet again (or number N, or this one), with every rule that was tried and why it did not match",
     },
     Own {
         name: "why",
@@ -272,8 +283,8 @@ pub const OWN_WORDS: &[Own] = &[
     },
     Own {
         name: "profile",
-        syntax: "profile linux6|classic",
-        about: "today's kernel, or that of the ip_conntrack days: its timeouts, helpers by port",
+        syntax: "profile linux6|classic [window_tracking]",
+        about: "today's kernel, or one of the ip_conntrack days: its names, timeouts, helpers by port; without the patch it tracks no windows",
     },
     Own {
         name: "lab",

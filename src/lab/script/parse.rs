@@ -1,5 +1,6 @@
 //! From lines to statements. All problems of a text are found in one go.
 
+mod garbled;
 mod tool;
 
 use nom::combinator::opt;
@@ -69,7 +70,15 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
         return Ok(Kind::Tool(call));
     }
     if !OWN_WORDS.iter().any(|own| own.name == line.words[0].text) {
-        return Err(unknown(&line.words[0], toolbox));
+        return Err(match garbled::meant(&line.words) {
+            Some(meant) => Problem::new(
+                line.position,
+                "this command has lost blanks and capitals",
+                "expected a tool or a word of the lab",
+                format!("did you mean `{meant}`?"),
+            ),
+            None => unknown(&line.words[0], toolbox),
+        });
     }
     if let Some(inner) = has_to_fail(&line)? {
         return Ok(Kind::ExpectRefused(Box::new(kind(inner, toolbox, hosts)?)));
@@ -124,7 +133,12 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
         "queue" => queue(&mut rest),
         "profile" => {
             let profile = rest.read(words::one("linux6 or classic", Profile::from_name))?;
-            done(&mut rest, Kind::Profile(profile))
+            let window_tracking = rest.read(words::has("window_tracking"))?;
+            let kind = Kind::Profile {
+                profile,
+                window_tracking,
+            };
+            done(&mut rest, kind)
         }
         "sender" => {
             let sender = rest.read(words::helped(
@@ -404,6 +418,12 @@ fn expect(rest: &mut Words<'_>, line: &Line, toolbox: Toolbox, hosts: &Hosts) ->
         }
         let call = rest.read_all();
         return match (tool::call(call, &line.input, toolbox)?, call.first()) {
+            (Some(call), _) if !call.output.is_plain() => Err(Problem::new(
+                line.position,
+                format!("{} shall fail, and what it prints goes elsewhere", call.name),
+                "expected a tool and its arguments",
+                "leave `>` and `|` out: what fails prints nothing",
+            )),
             (Some(call), _) => Ok(Kind::ExpectFail(call)),
             (None, Some(word)) => Err(unknown(word, toolbox)),
             (None, None) => Err(Problem::new(
@@ -478,8 +498,8 @@ mod tests {
                 "error: `300000d` is longer than a lab's clock goes\n --> t:1:9\n  |\n1 | advance 300000d\n  |         ^^^^^^^ expected at most 584 years\n  |\n  = help: the longest timeout there is ends sooner: 68 years",
             ),
             (
-                "iptables -L > /tmp/zz",
-                "error: `>`: what a tool prints goes nowhere else here\n --> t:1:13\n  |\n1 | iptables -L > /tmp/zz\n  |             ^ expected an argument of the tool\n  |\n  = help: run it in a shell, where a lab runs: `nflab iptables ... > FILE`; a `>` that is meant is put into quotes",
+                "iptables -L | less",
+                "error: a lab has no `less` to pipe to\n --> t:1:13\n  |\n1 | iptables -L | less\n  |             ^ expected `| grep WORD`\n  |\n  = help: `| grep WORD` is here; other programs are in a shell: `nflab sh`. A `|` that is meant is put into quotes",
             ),
             (
                 "host web 10.0.0.2 lan\nsend lan tcp web > web:80 S",

@@ -4,7 +4,8 @@ use std::borrow::BorrowMut;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::trace;
+use super::hints;
+use super::trace::{self, Which};
 use super::{Input, Kind, OWN_WORDS, QueueWord, RouteWord, Statement, ToolCall};
 use crate::base::bytes::{os_of, text_of_path};
 use crate::base::{Family, InterfaceName};
@@ -161,6 +162,11 @@ impl<L: BorrowMut<Lab>> Runner<L> {
                 let (tells, styled) = (detail.or(self.tells), self.styled);
                 let passage = self.send(*interface, draft)?;
                 tell(passage, tells, styled, said);
+                if tells.is_some()
+                    && let Some(passage) = self.lab.borrow().last()
+                {
+                    said.stdout.push_str(&hints::of(self.lab.borrow(), passage));
+                }
                 Ok(())
             }
             Kind::Queue(word) => self.queue(word, said),
@@ -176,16 +182,28 @@ impl<L: BorrowMut<Lab>> Runner<L> {
                 }
                 Ok(())
             }
-            Kind::Profile(profile) => {
-                self.lab.borrow_mut().machine.set_profile(*profile);
-                Ok(())
+            Kind::Profile {
+                profile,
+                window_tracking,
+            } => {
+                let machine = &self.lab.borrow().machine;
+                machine.set_profile(*profile);
+                match window_tracking {
+                    true => machine
+                        .set_sysctl("nflab.window_tracking", "1")
+                        .map_err(|error| error.to_string()),
+                    false => Ok(()),
+                }
             }
             Kind::Expect(expectation) => expectation.check(self.lab.borrow(), self.last_tool.as_ref()),
             Kind::Trace(asked) => {
-                if let Some((interface, draft)) = &asked.packet {
+                if let Which::Sent(interface, draft) = &asked.packet {
                     self.send(*interface, draft)?;
                 }
-                let passage = self.lab.borrow().last().ok_or("no packet has been sent yet")?;
+                let passage = match &asked.packet {
+                    Which::Earlier(number) => self.lab.borrow().earlier(*number)?,
+                    _ => self.lab.borrow().last().ok_or("no packet has been sent yet")?,
+                };
                 let told = trace::tell(&asked.form, passage, self.lab.borrow(), &self.directory, self.styled)?;
                 said.stdout.push_str(&told);
                 Ok(())
@@ -214,8 +232,13 @@ impl<L: BorrowMut<Lab>> Runner<L> {
         let tells = self.tells;
         let mut tell = |lab: &Lab, passage: &Passage| match tells {
             None => {}
-            Some(Detail::Short) => said.stdout.push_str(&passage_line(lab, passage)),
-            Some(detail) => said.stdout.push_str(&passage.story.render(detail)),
+            Some(detail) => {
+                said.stdout.push_str(&match detail {
+                    Detail::Short => passage_line(lab, passage),
+                    Detail::Whole => passage.story.render(detail),
+                });
+                said.stdout.push_str(&hints::of(lab, passage));
+            }
         };
         self.conversations.play(self.lab.borrow_mut(), conversation, &mut tell)
     }
@@ -226,10 +249,11 @@ impl<L: BorrowMut<Lab>> Runner<L> {
             Input::Here(text) => text.clone(),
             Input::File(word) => self.read(&word.text)?,
         };
-        Ok(self
-            .lab
-            .borrow_mut()
-            .tool(call.name, &call.args, &stdin, &self.directory))
+        let lab = self.lab.borrow_mut();
+        let mut output = lab.tool(call.name, &call.args, &stdin, &self.directory);
+        let opener = lab.machine.toolbox().opener;
+        call.output.take(opener, &self.directory, &mut output)?;
+        Ok(output)
     }
 
     fn read(&self, name: &str) -> Result<String, String> {
@@ -418,11 +442,15 @@ impl Surroundings for Seen<'_> {
     }
 }
 
-/// `lan  tcp 10.0.0.2:40000 > 192.0.2.9:80 S  ->  wan  tcp 192.0.2.1:40000 > 192.0.2.9:80 S`.
+/// `3: lan   tcp 10.0.0.2:40000 > 192.0.2.9:80 S  NEW  ->  wan tcp 192.0.2.1:40000 > 192.0.2.9:80 S`: its number, for `trace 3`, and its state as
+/// rules see it.
 fn passage_line(lab: &Lab, passage: &Passage) -> String {
     let from = passage.interface.map_or(LOCAL.to_owned(), |name| name.to_string());
     let whole = |bytes: &[u8]| format!("{}{}", describe::brief(bytes), payload(bytes));
-    let mut line = format!("{from:<5} {}", whole(&passage.sent));
+    let mut line = format!("{}: {from:<5} {}", passage.story.number(), whole(&passage.sent));
+    if let Some(state) = passage.report.state {
+        line.push_str(&format!("  {}", state.name()));
+    }
     if let Fate::Stopped(reason) = &passage.report.fate {
         line.push_str(&format!("  ->  {reason}"));
     }
@@ -508,7 +536,7 @@ fn help(topic: Option<&str>, tools: &[&str]) -> Result<String, String> {
         }
         text.push_str("Tools, each with its own options:\n  ");
         text.push_str(&tools.join(" "));
-        text.push_str("\nHere-documents (iptables-restore <<EOF), files (iptables-restore < FILE), # comments and \\ at a line's end work.\n");
+        text.push_str("\nHere-documents (iptables-restore <<EOF), files (iptables-restore < FILE, iptables-save > FILE, >> FILE), | grep WORD, # comments and\n\\ at a line's end work.\n");
         return Ok(text);
     };
     if let Some(own) = OWN_WORDS.iter().find(|own| own.name == topic) {

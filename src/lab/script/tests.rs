@@ -78,22 +78,43 @@ fn what_echo_cannot_do_is_refused_by_name() {
         ("echo 1 >&2", "`>&2`: that is no file's name"),
         ("echo 1 >", "`>`: nothing follows it"),
         ("echo 1 > a > b", "`>`: what is printed goes to a file already"),
-        ("echo 1 | cat", "`|`: what a tool prints goes nowhere else here"),
+        ("echo 1 | cat", "a lab has no `cat` to pipe to"),
         ("echo 1 > /tmp/x", "a lab writes to files under /proc/sys"),
         ("echo -e 1", "echo: -e: a lab's echo has the option -n only"),
         ("echo -n 1 > /proc/sys/net/none", "No such file or directory"),
         (
             "expect fail iptables -L > x",
-            "`>`: what a tool prints goes nowhere else here",
+            "iptables shall fail, and what it prints goes elsewhere",
         ),
-        (
-            "iptables -S INPUT>x",
-            "`INPUT>x`: what a tool prints goes nowhere else here",
-        ),
+        ("iptables -S >> a | grep b", "`|`: what is printed goes to a already"),
+        ("iptables -S |", "nothing follows the `|`"),
+        ("iptables -S | grep", "a word that lines have"),
+        ("iptables -S | grep -r x", "of grep's options a lab has"),
+        ("iptables -S | grep nowhere", "grep: no line has it"),
+        ("iptables -S > /proc/nflab", "cannot write /proc/nflab"),
     ] {
         let why = run(line).unwrap_err();
         assert!(why.contains(part), "{line}: {why}");
     }
+}
+
+/// `> FILE`, `>> FILE` and `| grep WORD`, as in a shell.
+#[test]
+fn what_a_tool_prints_goes_where_it_is_sent() {
+    let directory = std::env::temp_dir().join(format!("nflab-output-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("rules").display().to_string();
+    let rules = "iptables -A INPUT -p tcp -j ACCEPT\niptables -A INPUT -p udp -j DROP\n";
+    let save = format!(
+        "{rules}iptables -S INPUT > {file}\niptables -S INPUT | grep tcp >>{file}\niptables -S INPUT | grep -v -- -P | grep -c INPUT"
+    );
+    assert_eq!(run(&save).as_deref(), Ok("2\n"));
+    let lines = "-P INPUT ACCEPT\n-A INPUT -p tcp -j ACCEPT\n-A INPUT -p udp -j DROP\n-A INPUT -p tcp -j ACCEPT\n";
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), lines);
+    let back =
+        format!("{rules}iptables-save > {file}\niptables -F\niptables-restore < {file}\niptables -S INPUT | grep tcp");
+    assert_eq!(run(&back).as_deref(), Ok("-A INPUT -p tcp -j ACCEPT\n"));
+    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]

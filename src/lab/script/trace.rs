@@ -20,8 +20,17 @@ use crate::syntax::words::{self, Word, Words, unexpected};
 #[derive(Clone, Debug)]
 pub struct Trace {
     pub form: Form,
-    /// A packet to send first: by an interface, or (`None`) from the router.
-    pub packet: Option<(Option<InterfaceName>, Draft)>,
+    pub packet: Which,
+}
+
+/// The packet that is told of.
+#[derive(Clone, Debug)]
+pub enum Which {
+    Last,
+    /// By its number.
+    Earlier(u64),
+    /// It is sent first: by an interface, or (`None`) from the router.
+    Sent(Option<InterfaceName>, Draft),
 }
 
 /// How it is told.
@@ -39,7 +48,7 @@ pub enum Form {
     },
 }
 
-/// `trace [--short] [--json] [--svg FILE] [--why RULE] [INTERFACE PACKET]`, after its first word.
+/// `trace [--short] [--json] [--svg FILE] [--why RULE] [N | INTERFACE PACKET]`, after its first word.
 pub(crate) fn parse_trace(rest: &mut Words<'_>) -> Result<Trace, Problem> {
     let mut form = Form::Text(Detail::Whole);
     let mut json = false;
@@ -68,9 +77,17 @@ pub(crate) fn parse_trace(rest: &mut Words<'_>) -> Result<Trace, Problem> {
         (Form::Text(_), true) => Form::Json,
         (form, _) => form,
     };
-    let packet = match rest.is_done() {
-        true => None,
-        false => Some(interface_and_packet(rest)?),
+    let number = |word: &Word| word.text.bytes().all(|letter| letter.is_ascii_digit());
+    let packet = match rest.read(opt(words::fitting(number)))? {
+        Some(word) => {
+            rest.read(words::end("expected the end of the line behind a packet's number"))?;
+            Which::Earlier(word.text.parse().unwrap_or(u64::MAX))
+        }
+        None if rest.is_done() => Which::Last,
+        None => {
+            let (interface, draft) = interface_and_packet(rest)?;
+            Which::Sent(interface, draft)
+        }
     };
     Ok(Trace { form, packet })
 }
@@ -85,7 +102,10 @@ pub(crate) fn parse_why(rest: &mut Words<'_>) -> Trace {
             json: false,
         },
     };
-    Trace { form, packet: None }
+    Trace {
+        form,
+        packet: Which::Last,
+    }
 }
 
 /// `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::io::pread;
-use rustix::mount::mount_bind;
+use rustix::mount::{mount_bind, mount_bind_recursive};
 
 use super::OWN;
 use super::relay::Upstream;
@@ -85,6 +85,15 @@ impl Knobs {
                 },
             );
         }
+        for (key, path) in names_of_old(&values, &own)? {
+            let knob = Knob {
+                path,
+                stands_in: true,
+                here: values[&key].clone(),
+                open: None,
+            };
+            knobs.insert(key, knob);
+        }
         let mut knobs = Self { knobs };
         knobs.look();
         // One knob moves others.
@@ -103,8 +112,11 @@ impl Knobs {
             lab.call("sysctl", &["-q", "-w", &format!("{key}={}", self.knobs[key].here)])?;
         }
         let values = values(lab)?;
+        // No kernel knows that a name of old is a knob of today's: there the lab is right, and shows it below.
+        let by_old_name = changed.iter().any(|key| is_of_old(key));
+        let is_right = |key: &String| by_old_name && key.starts_with(TRACKING) && !changed.contains(key);
         for (key, knob) in &self.knobs {
-            if !knob.stands_in && values.get(key).is_some_and(|value| *value != knob.here) {
+            if !knob.stands_in && !is_right(key) && values.get(key).is_some_and(|value| *value != knob.here) {
                 lab.call("sysctl", &["-q", "-w", &format!("{key}={}", knob.here)])?;
             }
         }
@@ -157,6 +169,49 @@ impl Knobs {
         changed
     }
 }
+
+/// Files for the keys of IPv4 that the lab has and the kernel has not: those of the ip_conntrack days. In `/proc` none can be made, so what is there is
+/// laid into a directory of ours, entry by entry, and that one over it.
+fn names_of_old(values: &BTreeMap<String, String>, own: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let missing = values.keys().filter(|key| is_of_old(key) && !file_of(key).exists());
+    let missing: Vec<&String> = missing.collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let place = Path::new("/proc/sys/net/ipv4");
+    let (below, over) = (own.join("|ipv4-below"), own.join("|ipv4"));
+    for directory in [&below, &over] {
+        fs::create_dir(directory)?;
+    }
+    mount_bind_recursive(place, &below)?;
+    for entry in fs::read_dir(&below)? {
+        let entry = entry?;
+        let new = over.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => fs::create_dir(&new)?,
+            false => drop(File::create(&new)?),
+        }
+        mount_bind_recursive(entry.path(), &new)?;
+    }
+    for key in &missing {
+        let file = over.join(key[IPV4.len()..].replace('.', "/"));
+        if let Some(directory) = file.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        fs::write(&file, format!("{}\n", values[*key]))?;
+    }
+    mount_bind_recursive(&over, place)?;
+    Ok(missing.into_iter().map(|key| (key.clone(), file_of(key))).collect())
+}
+
+fn is_of_old(key: &str) -> bool {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    key.starts_with(IPV4) && OF_OLD.iter().any(|begin| name.starts_with(begin))
+}
+
+const IPV4: &str = "net.ipv4.";
+const TRACKING: &str = "net.netfilter.nf_conntrack_";
+const OF_OLD: [&str; 2] = ["ip_conntrack_", "ip_ct_"];
 
 /// What moves others comes first: `ip_forward` and `all`, then `default`, then each interface.
 fn ordered<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<&'a String> {

@@ -170,6 +170,9 @@ fn event(kind: Kind) -> Result<Event, String> {
                 bytes: built.transpose()?,
             })
         }
+        Kind::Tool(call) if !call.output.is_plain() => {
+            return Err("a scenario keeps what tools print: it goes nowhere else".into());
+        }
         Kind::Tool(call) | Kind::ExpectFail(call) => Event::Tool {
             name: call.name,
             args: call.args,

@@ -9,6 +9,7 @@ mod reset;
 mod segment;
 mod settings;
 mod state;
+mod states_only;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -124,6 +125,11 @@ impl Tracker for TcpTrack {
     #[inline]
     fn open(cx: &TrackContext<'_>, segment: &Segment<'_>, _tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
         let settings = &cx.settings.protocols.tcp;
+        if !settings.window_tracking {
+            let track = Self::begin_with_states_only(segment, settings);
+            let timeout = track.timeout_of_state(settings);
+            return Ok((track, timeout));
+        }
         let track = Self::begin(segment, settings)?;
         let timeout = track.opening_timeout(settings);
         Ok((track, timeout))
@@ -137,7 +143,11 @@ impl Tracker for TcpTrack {
         direction: Direction,
         segment: &Segment<'_>,
     ) -> Outcome {
-        let outcome = self.follow(direction, segment, &cx.settings.protocols.tcp, known);
+        let settings = &cx.settings.protocols.tcp;
+        let outcome = match settings.window_tracking {
+            true => self.follow(direction, segment, settings, known),
+            false => self.follow_states_only(direction, segment, settings, known),
+        };
         if let Outcome::Destroy = outcome {
             self.close();
         }
@@ -163,6 +173,10 @@ impl Tracker for TcpTrack {
         for side in &mut self.sides {
             side.max_window = 0;
         }
+    }
+
+    fn ended_by(&self) -> &'static str {
+        "a reset before any answer"
     }
 
     /// A second reset finds it closed, and lets it live no longer.
@@ -213,10 +227,19 @@ impl TcpTrack {
         };
         let sides = match kind {
             Kind::Syn => [Side::opening(segment), Side::default()],
-            _ if !settings.loose => return Err(InvalidReason::NotLoose),
+            _ if settings.loose == 0 => return Err(InvalidReason::NotLoose),
             _ => Side::picked_up(segment),
         };
-        let mut track = Self {
+        let mut track = Self::of(sides);
+        // What the first segment says counts like any other's.
+        let _ = track.fit(Direction::Original, segment, settings, None);
+        track.settle(Direction::Original, segment, state);
+        Ok(track)
+    }
+
+    /// Nothing has been looked at yet but how it opens.
+    fn of(sides: [Side; 2]) -> Self {
+        Self {
             sides,
             last: Last {
                 sequence: 0,
@@ -232,11 +255,15 @@ impl TcpTrack {
             state: TcpState::None,
             retransmissions: 0,
             simultaneous: false,
-        };
-        // What the first segment says counts like any other's.
-        let _ = track.fit(Direction::Original, segment, settings, None);
-        track.settle(Direction::Original, segment, state);
-        Ok(track)
+        }
+    }
+
+    /// The same for whatever segment comes first.
+    fn blank(segment: &Segment<'_>) -> Self {
+        Self::of(match segment.kind() {
+            Kind::Syn => [Side::opening(segment), Side::default()],
+            _ => Side::picked_up(segment),
+        })
     }
 
     /// The timeout that `begin`'s segment leaves the flow with.
@@ -280,6 +307,13 @@ impl TcpTrack {
                 }
                 return self.pass(direction, segment);
             }
+            Step::To(TcpState::SynSent2) if !settings.simultaneous_open => {
+                return Outcome::Invalid(InvalidReason::OutOfState {
+                    kind,
+                    direction,
+                    state: old,
+                });
+            }
             // A crossing SYN makes both ends clients: the answering side's ACK opens as well.
             Step::To(TcpState::SynRecv) if kind == Kind::Ack && self.simultaneous => TcpState::Established,
             Step::To(next) => next,
@@ -318,7 +352,10 @@ impl TcpTrack {
             return Outcome::Destroy;
         }
         if kind == Kind::Syn && old == TcpState::SynSent && !seen_reply {
-            return Outcome::Ignore(IgnoredReason::SynRepeated);
+            return Outcome::Ignore(match direction {
+                Direction::Original => IgnoredReason::SynRepeated,
+                Direction::Reply => IgnoredReason::SynCrossed,
+            });
         }
         let reset = kind == Kind::Rst;
         let timeout = self.timeout(settings, reset, seen_reply);
@@ -403,7 +440,7 @@ impl TcpTrack {
             settings.timeout_close
         } else if unacknowledged && timeout > settings.timeout_unacknowledged {
             settings.timeout_unacknowledged
-        } else if self.last.window == 0 && timeout > settings.timeout_max_retrans {
+        } else if settings.hurries_without_window && self.last.window == 0 && timeout > settings.timeout_max_retrans {
             settings.timeout_max_retrans
         } else {
             timeout

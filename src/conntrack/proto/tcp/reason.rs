@@ -58,6 +58,8 @@ pub enum IgnoredReason {
     SynRepeated,
     /// An ACK that challenges a SYN which was let through (RFC 5961): it says nothing of the state.
     ChallengeAck,
+    /// The other side sent a SYN of its own before any answer: both ends open the connection, and its state says so.
+    SynCrossed,
     /// The ends may be out of step with what was seen here; their answer to this segment will tell.
     OutOfState {
         kind: Kind,
@@ -128,6 +130,7 @@ impl Why for IgnoredReason {
     fn code(&self) -> &'static str {
         match self {
             Self::SynRepeated => "tcp-syn-repeated",
+            Self::SynCrossed => "tcp-syn-crossed",
             Self::ChallengeAck => "tcp-challenge-ack",
             Self::OutOfState { .. } => "tcp-may-be-an-answer",
             Self::SequenceBelowWindow { .. } => "tcp-sequence-below-window",
@@ -138,7 +141,7 @@ impl Why for IgnoredReason {
 
     fn log_line(&self) -> Option<String> {
         Some(match *self {
-            Self::SynRepeated => return None,
+            Self::SynRepeated | Self::SynCrossed => return None,
             Self::ChallengeAck => "challenge-ack ignored".to_owned(),
             Self::OutOfState { kind, direction, state } => {
                 format!("{} ignored, state {}", indexed(kind, direction), state.name())
@@ -224,7 +227,10 @@ impl fmt::Display for IgnoredReason {
             Self::ChallengeAck => f.write_str(
                 "an ACK that challenges the SYN before it, which was let through: what answers that will tell",
             ),
-            Self::SynRepeated => write!(f, "a SYN sent again before any answer: the flow lives no longer by it"),
+            Self::SynRepeated => f.write_str("a SYN sent again before any answer"),
+            Self::SynCrossed => {
+                f.write_str("a SYN from the other side before any answer, so both ends open the connection")
+            }
             Self::OutOfState { kind, direction, state } => write!(
                 f,
                 "{} from the {} while the connection is {}: let through, the answer to it will tell",

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::TcpState;
-use crate::conntrack::settings::{Knob, KnobSpec, knob};
+use crate::conntrack::settings::{Era, Knob, KnobSpec, knob};
 
 /// `net.netfilter.nf_conntrack_tcp_*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    pub loose: bool,
+    /// Whether connections are picked up midway. Of old: how many packets make up for a handshake that was not seen.
+    pub loose: u8,
     pub be_liberal: bool,
     pub ignore_invalid_rst: bool,
     pub max_retrans: u8,
@@ -22,12 +23,21 @@ pub struct Settings {
     pub timeout_close: Duration,
     pub timeout_max_retrans: Duration,
     pub timeout_unacknowledged: Duration,
+    /// Numbers are held against windows. Off, the tracker is that of old without the tcp-window-tracking patch (`states_only`).
+    pub window_tracking: bool,
+    /// Both ends may open a connection at once, as has been followed since Linux 2.6.31.
+    pub simultaneous_open: bool,
+    /// A side that offers no window is waited for no longer than `timeout_max_retrans`. Of old, what was picked up lived five days all the same.
+    pub hurries_without_window: bool,
+    /// Of states that Linux of old had, and that no packet leads to.
+    pub timeout_none: Duration,
+    pub timeout_listen: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            loose: true,
+            loose: 1,
             be_liberal: false,
             ignore_invalid_rst: false,
             max_retrans: 3,
@@ -41,11 +51,23 @@ impl Default for Settings {
             timeout_close: Duration::from_secs(10),
             timeout_max_retrans: Duration::from_secs(300),
             timeout_unacknowledged: Duration::from_secs(300),
+            window_tracking: true,
+            simultaneous_open: true,
+            hurries_without_window: true,
+            timeout_none: Duration::from_secs(1800),
+            timeout_listen: Duration::from_secs(120),
         }
     }
 }
 
 impl Settings {
+    /// What no knob says of the ip_conntrack days.
+    pub(in crate::conntrack) fn as_of_old(&mut self) {
+        self.window_tracking = false;
+        self.simultaneous_open = false;
+        self.hurries_without_window = false;
+    }
+
     pub(super) fn timeout_of(&self, state: TcpState) -> Duration {
         match state {
             TcpState::None | TcpState::SynSent => self.timeout_syn_sent,
@@ -65,15 +87,24 @@ impl Settings {
 pub(super) const KNOBS: &[KnobSpec] = &[
     knob("nf_conntrack_tcp_be_liberal", |all| {
         Knob::Flag(&mut all.protocols.tcp.be_liberal)
-    }),
+    })
+    .era(Era::WindowTracking),
     knob("nf_conntrack_tcp_ignore_invalid_rst", |all| {
         Knob::Flag(&mut all.protocols.tcp.ignore_invalid_rst)
-    }),
-    knob("nf_conntrack_tcp_loose", |all| Knob::Flag(&mut all.protocols.tcp.loose)),
+    })
+    .era(Era::Since),
+    knob("nf_conntrack_tcp_loose", |all| Knob::Small {
+        most: all.profile.most_loose(),
+        value: &mut all.protocols.tcp.loose,
+    })
+    // Help of tcp-window-tracking in patch-o-matic-ng 20040302.
+    .classic("3")
+    .era(Era::WindowTracking),
     knob("nf_conntrack_tcp_max_retrans", |all| Knob::Small {
         value: &mut all.protocols.tcp.max_retrans,
         most: u8::MAX,
-    }),
+    })
+    .era(Era::WindowTracking),
     knob("nf_conntrack_tcp_timeout_close", |all| {
         Knob::Seconds(&mut all.protocols.tcp.timeout_close)
     }),
@@ -90,9 +121,18 @@ pub(super) const KNOBS: &[KnobSpec] = &[
     knob("nf_conntrack_tcp_timeout_last_ack", |all| {
         Knob::Seconds(&mut all.protocols.tcp.timeout_last_ack)
     }),
+    knob("nf_conntrack_tcp_timeout_listen", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_listen)
+    })
+    .era(Era::Old),
     knob("nf_conntrack_tcp_timeout_max_retrans", |all| {
         Knob::Seconds(&mut all.protocols.tcp.timeout_max_retrans)
-    }),
+    })
+    .era(Era::WindowTracking),
+    knob("nf_conntrack_tcp_timeout_none", |all| {
+        Knob::Seconds(&mut all.protocols.tcp.timeout_none)
+    })
+    .era(Era::Old),
     knob("nf_conntrack_tcp_timeout_syn_recv", |all| {
         Knob::Seconds(&mut all.protocols.tcp.timeout_syn_recv)
     }),
@@ -104,5 +144,8 @@ pub(super) const KNOBS: &[KnobSpec] = &[
     }),
     knob("nf_conntrack_tcp_timeout_unacknowledged", |all| {
         Knob::Seconds(&mut all.protocols.tcp.timeout_unacknowledged)
-    }),
+    })
+    // One that nobody answers lived as long as any.
+    .classic("432000")
+    .era(Era::Since),
 ];

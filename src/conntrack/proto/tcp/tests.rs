@@ -343,7 +343,7 @@ fn distinct_timeouts() -> Settings {
 fn set(settings: &mut Settings, knob: &str, value: u64) {
     let seconds = Duration::from_secs(value);
     match knob {
-        "tcp_loose" => settings.loose = value != 0,
+        "tcp_loose" => settings.loose = value as u8,
         "tcp_be_liberal" => settings.be_liberal = value != 0,
         "tcp_ignore_invalid_rst" => settings.ignore_invalid_rst = value != 0,
         "tcp_max_retrans" => settings.max_retrans = value as u8,
@@ -505,9 +505,10 @@ fn the_first_limit_that_shortens_a_timeout_wins() {
 #[test]
 fn what_is_let_through_says_why() {
     for (reason, expected) in [
+        (IgnoredReason::SynRepeated, "a SYN sent again before any answer"),
         (
-            IgnoredReason::SynRepeated,
-            "a SYN sent again before any answer: the flow lives no longer by it",
+            IgnoredReason::SynCrossed,
+            "a SYN from the other side before any answer, so both ends open the connection",
         ),
         (
             IgnoredReason::OutOfState {

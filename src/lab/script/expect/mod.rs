@@ -135,8 +135,8 @@ impl Expectation {
     pub(crate) fn check(&self, lab: &Lab, last_tool: Option<&ToolOutput>) -> Result<(), String> {
         match self {
             Self::Fate(wanted) => packet::fate(passage(lab)?, wanted),
-            Self::State(wanted) => packet::state(passage(lab)?, wanted.as_deref(), false),
-            Self::NoState(unwanted) => packet::state(passage(lab)?, unwanted.as_deref(), true),
+            Self::State(wanted) => packet::state(lab, passage(lab)?, wanted.as_deref(), false),
+            Self::NoState(unwanted) => packet::state(lab, passage(lab)?, unwanted.as_deref(), true),
             Self::Out(interface, fields) => packet::out(lab, passage(lab)?, *interface, fields),
             Self::NoOut(interface) => packet::no_out(lab, passage(lab)?, *interface),
             Self::By(rule) => rule::decided(lab, passage(lab)?, rule, false),

@@ -9,6 +9,7 @@ use crate::base::{InterfaceName, protocol};
 use crate::engine::{Emission, Fate};
 use crate::explain::describe;
 use crate::lab::memory::{LOCAL, Lab, Passage};
+use crate::lab::proc_files::NOTHING_IS_TRACKED;
 use crate::lab::send::tcp_option;
 use crate::packet::Packet;
 use crate::syntax::atom;
@@ -33,11 +34,12 @@ pub enum Field {
     TcpOption(Vec<u8>),
 }
 
-pub(super) fn state(passage: &Passage, wanted: Option<&str>, no: bool) -> Result<(), String> {
+pub(super) fn state(lab: &Lab, passage: &Passage, wanted: Option<&str>, no: bool) -> Result<(), String> {
     let is = passage.report.state.map(crate::conntrack::CtState::name);
     hold((is == wanted) != no, || match is {
         Some(state) => format!("the packet's state is {state}"),
-        None => "the packet was never tracked".to_owned(),
+        None if lab.machine.router().tracks() => "the packet was never tracked".to_owned(),
+        None => format!("the packet was never tracked: {NOTHING_IS_TRACKED}"),
     })
 }
 

@@ -3,6 +3,7 @@
 use crate::lab::machine::Toolbox;
 use crate::lab::script::ToolCall;
 use crate::lab::script::lex::Input;
+use crate::lab::script::output::{File, Grep, Output};
 use crate::syntax::problem::Problem;
 use crate::syntax::words::Word;
 
@@ -14,42 +15,79 @@ pub(super) fn call(words: &[Word], input: &Input, toolbox: Toolbox) -> Result<Op
     let Some(name) = toolbox.find(&first.text) else {
         return Ok(None);
     };
-    let args = match name {
-        "echo" => of_echo(rest)?,
-        _ => match rest.iter().find(|word| word.arrow.is_some() || is_pipe(word)) {
-            Some(word) => return Err(goes_nowhere(word, name)),
-            None => rest.iter().map(|word| word.text.clone()).collect(),
-        },
-    };
-    let input = input.clone();
-    Ok(Some(ToolCall { name, args, input }))
+    let mut stretches = rest.split(is_pipe);
+    let own = stretches.next().unwrap_or_default();
+    let pipes: Vec<&Word> = rest.iter().filter(|word| is_pipe(word)).collect();
+    let mut output = Output::default();
+    let (mut args, mut file) = redirected(own)?;
+    for (pipe, stretch) in pipes.into_iter().zip(stretches) {
+        if let Some(file) = &file {
+            return Err(already(pipe, file));
+        }
+        let words;
+        (words, file) = redirected(stretch)?;
+        output.greps.push(grep(pipe, &words)?);
+    }
+    match (name, file) {
+        // Files of /proc are the lab's: `echo` writes them.
+        ("echo", Some(file)) if output.greps.is_empty() => args.extend([">".to_owned(), file.name]),
+        ("echo", file) => {
+            // An arrow in quotes is printed. So that nobody takes it for another, what is printed is one argument.
+            if args.iter().any(|arg| arg == ">") {
+                let options = args.iter().take_while(|arg| *arg == "-n").count();
+                let text = args.split_off(options).join(" ");
+                args.push(text);
+            }
+            output.file = file;
+        }
+        (_, file) => output.file = file,
+    }
+    Ok(Some(ToolCall {
+        name,
+        args,
+        input: input.clone(),
+        output,
+    }))
 }
 
 fn is_pipe(word: &Word) -> bool {
     !word.quoted && word.text == "|"
 }
 
-fn goes_nowhere(word: &Word, tool: &str) -> Problem {
+fn grep(pipe: &Word, words: &[String]) -> Result<Grep, Problem> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let problem =
+        |message: String, remedy: String| Problem::new(pipe.position, message, "expected `| grep WORD`", remedy);
+    match words.split_first() {
+        Some((&"grep", args)) => {
+            Grep::parse(args).map_err(|expected| problem("this grep is none that a lab has".to_owned(), expected))
+        }
+        Some((program, _)) => Err(problem(
+            format!("a lab has no `{program}` to pipe to"),
+            "`| grep WORD` is here; other programs are in a shell: `nflab sh`. A `|` that is meant is put into quotes"
+                .to_owned(),
+        )),
+        None => Err(problem(
+            "nothing follows the `|`".to_owned(),
+            "write `| grep WORD` on this line; a `|` that is meant is put into quotes".to_owned(),
+        )),
+    }
+}
+
+fn already(word: &Word, file: &File) -> Problem {
     Problem::new(
         word.position,
-        format!("`{}`: what a tool prints goes nowhere else here", word.text),
-        "expected an argument of the tool",
-        format!(
-            "run it in a shell, where a lab runs: `nflab {tool} ... > FILE`; a `{}` that is meant is put into quotes",
-            word.text
-        ),
+        format!("`{}`: what is printed goes to {} already", word.text, file.name),
+        "expected the end of the line",
+        "write one `>` a line, at its end",
     )
 }
 
-/// What `echo` prints goes where it says, into the lab's own `/proc`: the file is found wherever a shell finds it on the line, and comes last,
-/// behind a `>` of its own.
-fn of_echo(words: &[Word]) -> Result<Vec<String>, Problem> {
+/// The words that are no redirection, and the file that what is printed goes to: it is found wherever a shell finds it on the line.
+fn redirected(words: &[Word]) -> Result<(Vec<String>, Option<File>), Problem> {
     let (mut args, mut file) = (Vec::new(), None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        if is_pipe(word) {
-            return Err(goes_nowhere(word, "echo"));
-        }
         let Some(at) = word.arrow else {
             args.push(word.text.clone());
             continue;
@@ -71,19 +109,18 @@ fn of_echo(words: &[Word]) -> Result<Vec<String>, Problem> {
             }
             text => args.push(text.to_owned()),
         }
-        // Files of /proc take what is appended as what is written.
         let name = [">>", ">|", ">"]
             .iter()
             .find_map(|it| sign.strip_prefix(it))
             .unwrap_or(sign);
         let name = match name {
             "" => match words.next() {
-                Some(next) if next.arrow.is_none() && !is_pipe(next) => &next.text,
+                Some(next) if next.arrow.is_none() => &next.text,
                 _ => {
                     return refused(
                         "nothing follows it",
                         "expected a file's name behind it",
-                        "write it on this line",
+                        "write it on this line; a `>` that is meant is put into quotes",
                     );
                 }
             },
@@ -96,7 +133,11 @@ fn of_echo(words: &[Word]) -> Result<Vec<String>, Problem> {
             }
             name => name,
         };
-        if file.replace(name.to_owned()).is_some() {
+        let found = File {
+            name: name.to_owned(),
+            appends: sign.starts_with(">>"),
+        };
+        if file.replace(found).is_some() {
             return refused(
                 "what is printed goes to a file already",
                 "expected the end of the line",
@@ -104,15 +145,5 @@ fn of_echo(words: &[Word]) -> Result<Vec<String>, Problem> {
             );
         }
     }
-    match file {
-        Some(file) => args.extend([">".to_owned(), file]),
-        // An arrow in quotes is printed. So that nobody takes it for another, what is printed is one argument.
-        None if args.iter().any(|arg| arg == ">") => {
-            let options = args.iter().take_while(|arg| *arg == "-n").count();
-            let text = args.split_off(options).join(" ");
-            args.push(text);
-        }
-        None => {}
-    }
-    Ok(args)
+    Ok((args, file))
 }
