@@ -61,17 +61,17 @@ _nflab_commands="repl run test demo trace import helper replay sh shims up down 
 # The options of a subcommand.
 _nflab_options() {
 	case $1 in
-	repl) echo --lab --seed --help ;;
-	run) echo --lab --seed --verbose --quiet --help ;;
-	test) echo --rules --filter --seed --format --out --coverage --require-coverage --watch --list --jobs --help ;;
+	repl) echo --lab --seed --profile --help ;;
+	run) echo --lab --seed --profile --verbose --quiet --help ;;
+	test) echo --rules --filter --seed --profile --format --out --coverage --require-coverage --watch --list --jobs --help ;;
 	demo) echo --memory --help ;;
-	trace) echo --lab --rules --seed --short --json --svg --why --follow --count --help ;;
-	import) echo --from --table --out --host --strict --verbose --lab --argument --allow --help ;;
+	trace) echo --lab --rules --seed --profile --short --json --svg --why --follow --count --help ;;
+	import) echo --from --table --out --host --strict --verbose --lab --profile --argument --allow --help ;;
 	helper) echo --parameter --behind --verbose --help ;;
-	replay) echo --lab --rules --rules6 --seed --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --allow-invalid --differences --limit --summary --quiet --help ;;
-	sh) echo --lab --into --save --seed --reach-this-machine --help ;;
+	replay) echo --lab --rules --rules6 --seed --profile --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --allow-invalid --differences --limit --summary --quiet --help ;;
+	sh) echo --lab --into --save --seed --profile --reach-this-machine --help ;;
 	shims) echo --help ;;
-	up) echo --name --seed --detach --rules --workers --help ;;
+	up) echo --name --seed --profile --detach --rules --workers --help ;;
 	down) echo --help ;;
 	status) echo --json --help ;;
 	dmesg) echo --read-clear --clear --follow --follow-new --help ;;
@@ -85,10 +85,18 @@ _nflab_options() {
 # The values that an option of a subcommand has, where they are words.
 _nflab_values() {
 	case "$1 $2" in
+	'repl --profile') echo linux6 classic ;;
+	'run --profile') echo linux6 classic ;;
+	'test --profile') echo linux6 classic ;;
 	'test --format') echo people tap junit github ;;
+	'trace --profile') echo linux6 classic ;;
 	'import --from') echo listing commands script save ;;
 	'import --table') echo filter nat mangle raw security ;;
+	'import --profile') echo linux6 classic ;;
+	'replay --profile') echo linux6 classic ;;
 	'replay --direction') echo in out ;;
+	'sh --profile') echo linux6 classic ;;
+	'up --profile') echo linux6 classic ;;
 	esac
 }
 
