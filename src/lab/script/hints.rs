@@ -26,7 +26,8 @@ pub(super) fn of(lab: &Lab, passage: &Passage) -> String {
 /// The router itself got it, and answered that nothing is there.
 fn nobody_listens(passage: &Passage, packet: &Packet) -> Option<String> {
     let (_, port) = packet.ports()?;
-    if passage.report.fate != Fate::Delivered {
+    // What belongs to nothing would be answered so by a program's host, too.
+    if passage.report.fate != Fate::Delivered || passage.report.state == Some(CtState::Invalid) {
         return None;
     }
     let answers = passage
