@@ -19,7 +19,7 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
             }
         }
         if let Some(advice) = advice(machine, name) {
-            output.advice += &format!("cat: {advice}\n");
+            output.stderr += &format!("cat: {advice}\n");
         }
     }
     output

@@ -129,7 +129,7 @@ impl TheLab {
             return Ok((Self::Fresh(Arc::new(Mutex::new(lab))), file));
         };
         if arguments.what.profile.is_some() {
-            tell!("nflab: --profile is for a fresh lab: one that is up has the profile that it came up with");
+            tell!("nflab: --profile is for a fresh lab: one that is up has its own");
             return Err(2);
         }
         let target = control::find(Some(name), "nflab sh", current::running).map_err(|error| {

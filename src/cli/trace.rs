@@ -68,9 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
         return refuse(&why);
     }
     match &arguments.follow {
-        Some(_) if arguments.what.profile.is_some() => {
-            refuse("--profile is for a fresh lab: a live one has the profile that it came up with")
-        }
+        Some(_) if arguments.what.profile.is_some() => refuse("--profile is for a fresh lab: a live one has its own"),
         Some(filter) => follow(arguments, filter),
         // clap lets this pass where there are packets, since they and --follow exclude each other.
         None if arguments.count.is_some() => {

@@ -586,3 +586,42 @@ const KINDS: &[(RouteKind, &str)] = &[
     (RouteKind::Prohibit, "prohibit"),
     (RouteKind::Throw, "throw"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::TOOLBOX;
+
+    /// What a lab is, its copy is too, also where knobs have names that only this lab has.
+    #[test]
+    fn a_copy_is_the_same_machine() {
+        const LAB: &str =
+            "profile.window_tracking = true\nmemory = \"128M\"\n[interface.lan]\naddress = [\"10.0.0.1/24\"]\n";
+        let file = LabFile::parse("lab", LAB).unwrap();
+        let mut lab = Lab::new(&file, 1, TOOLBOX).unwrap();
+        lab.machine
+            .set_sysctl("net.ipv4.netfilter.ip_ct_tcp_loose", "0")
+            .unwrap();
+        lab.machine
+            .set_sysctl("net.ipv4.netfilter.ip_ct_tcp_timeout_none", "7")
+            .unwrap();
+        let copied = LabCopy::of(&mut lab.machine).lab(1, TOOLBOX).unwrap();
+        for key in lab.machine.sysctls() {
+            assert_eq!(copied.machine.sysctl(&key), lab.machine.sysctl(&key), "{key}");
+        }
+        assert_eq!(copied.machine.profile(), Profile::Classic);
+        assert_eq!(copied.machine.sysctls(), lab.machine.sysctls());
+        assert_eq!(
+            copied.machine.sysctl("net.ipv4.ip_conntrack_max").as_deref(),
+            Some("8192")
+        );
+        let again = LabCopy::of(&mut lab.machine);
+        assert!(
+            again
+                .file
+                .starts_with("profile = \"classic\"\nmemory = \"134217728\"\n[sysctl]\n"),
+            "{}",
+            again.file
+        );
+    }
+}

@@ -118,9 +118,7 @@ fn does<L: std::borrow::BorrowMut<Lab>>(runner: &mut Runner<L>, text: &str, is_r
                 "`route` would change a copy, and that only until the next line: `ip route add` and `ip route del` change the lab's".to_owned(),
             ),
             Kind::Profile { .. } if !is_real => Some(
-                "`profile` would change a copy, and that only until the next line: a live lab keeps the profile that it came up with; \
-                 `nflab repl --lab LAB.toml` has one that can be changed"
-                    .to_owned(),
+                "`profile` would change a copy, and that only until the next line: `sysctl -w nflab.profile=classic` changes the lab's".to_owned(),
             ),
             _ => None,
         };

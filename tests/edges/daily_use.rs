@@ -337,7 +337,7 @@ fn what_cannot_be_had_is_said_with_what_can() {
         (
             "echo 'profile classic' | nflab repl",
             None,
-            "a live lab keeps the profile",
+            "`sysctl -w nflab.profile=classic` changes the lab's",
         ),
         (
             "echo 'iptables -L | less' | nflab repl",
