@@ -344,6 +344,27 @@ fn what_cannot_be_had_is_said_with_what_can() {
             None,
             "a lab has no `less` to pipe to",
         ),
+        // A lab that runs becomes another machine; what speaks to it sees that.
+        (
+            "nflab sysctl -w nflab.profile=classic; nflab cat /proc/sys/net/ipv4/ip_conntrack_max; nflab status",
+            Some(0),
+            "profile classic",
+        ),
+        (
+            "echo 'echo 4096 > /proc/sys/net/ipv4/ip_conntrack_max' | nflab repl; nflab cat /proc/sys/net/netfilter/nf_conntrack_max",
+            Some(0),
+            "4096\n",
+        ),
+        (
+            "nflab sh --into lab -- sh -c 'echo 8192 > /proc/sys/net/ipv4/ip_conntrack_max'; nflab sysctl -n net.netfilter.nf_conntrack_max",
+            Some(0),
+            "8192\n",
+        ),
+        (
+            "nflab sysctl -w nflab.profile=linux6; nflab cat /proc/sys/net/ipv4/ip_conntrack_max",
+            Some(1),
+            "No such file or directory",
+        ),
         // Words that are a tool's meaning are that tool.
         (
             "printf 'route add 10.8.0.0/16 via 10.0.0.7\\nlab\\n' | nflab repl",
