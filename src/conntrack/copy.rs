@@ -76,7 +76,7 @@ impl Copier {
             answered_by: 0,
             ..state.plain()
         };
-        Arc::new(Flow::new(flow.serial(), (*flow.original(), flow.hash), copied))
+        Arc::new(Flow::new(flow.serial(), (*flow.original(), flow.hash), copied).in_zone(flow.zone()))
     }
 
     fn token(&mut self, token: &Arc<()>) -> Arc<()> {

@@ -141,7 +141,7 @@ impl Events {
     pub(super) fn publish(&self, kind: EventKind, flow: &Flow, state: FlowState, at: Option<Time>) {
         let queues = self.queues.lock();
         for queue in queues.iter() {
-            let flow = Flow::new(flow.serial(), (*flow.original(), flow.hash), state.plain());
+            let flow = Flow::new(flow.serial(), (*flow.original(), flow.hash), state.plain()).in_zone(flow.zone());
             queue.push(Event { kind, flow, at });
         }
     }

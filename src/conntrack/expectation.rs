@@ -91,7 +91,8 @@ impl Expectation {
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let id = self.mask.id & other.mask.id;
         let address = under(self.mask.address, other.mask.address);
-        self.tuple.destination == other.tuple.destination
+        self.master.zone().id == other.master.zone().id
+            && self.tuple.destination == other.tuple.destination
             && self.tuple.protocol == other.tuple.protocol
             && self.tuple.source.id & id == other.tuple.source.id & id
             && under(self.tuple.source.address, address) == under(other.tuple.source.address, address)

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Expectation, ExpectationRefused, Flow, Tuple};
+use super::{Expectation, ExpectationRefused, Flow, Tuple, Zone};
 use crate::base::Time;
 
 #[derive(Debug, Default)]
@@ -34,9 +34,11 @@ impl Expectations {
     }
 
     /// The expectation that a new flow fulfils, the oldest of several, which is taken away unless it is permanent.
-    pub(super) fn take(&mut self, now: Time, tuple: &Tuple) -> Option<Arc<Expectation>> {
+    pub(super) fn take(&mut self, now: Time, tuple: &Tuple, zone: Zone) -> Option<Arc<Expectation>> {
         self.collect(now);
-        let found = self.towards(tuple).find(|it| !it.inactive && it.fits(tuple))?;
+        // Seen: whichever directions the zones count in.
+        let is_meant = |it: &&Arc<Expectation>| !it.inactive && it.master.zone().id == zone.id && it.fits(tuple);
+        let found = self.towards(tuple).find(is_meant)?;
         let found = Arc::clone(found);
         if !found.permanent {
             self.remove(found.serial);
@@ -208,7 +210,7 @@ mod tests {
             match act {
                 0 => {
                     let expected = before.iter().find(|it| !it.inactive && it.fits(&tuple)).cloned();
-                    let found = all.take(now, &tuple);
+                    let found = all.take(now, &tuple, Zone::default());
                     assert_eq!(
                         found.as_ref().map(|it| it.serial),
                         expected.as_ref().map(|it| it.serial)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::events::Told;
 use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
-use super::{ConntrackHelper, Direction, Settings, TrackContext, Tuple};
+use super::{ConntrackHelper, Direction, Settings, TrackContext, Tuple, Zone};
 use crate::base::sync::{Mutex, MutexGuard};
 use crate::base::{InterfaceId, Time};
 use crate::wire::tcp::is_before;
@@ -20,6 +20,7 @@ pub struct Flow {
     /// Grows with each flow: the order in which flows are listed.
     serial: u64,
     original: Tuple,
+    zone: Zone,
     /// Of the original tuple, under the key of its table.
     pub(super) hash: u64,
     settled: OnceLock<Settled>,
@@ -68,10 +69,16 @@ impl Flow {
         Self {
             serial,
             original,
+            zone: Zone::default(),
             hash,
             settled,
             state: Mutex::new(state),
         }
+    }
+
+    /// The same in this zone.
+    pub(super) fn in_zone(self, zone: Zone) -> Self {
+        Self { zone, ..self }
     }
 
     /// It enters the table now.
@@ -113,9 +120,14 @@ impl Flow {
         &self.original
     }
 
+    /// Where it is; it never changes.
+    pub fn zone(&self) -> Zone {
+        self.zone
+    }
+
     /// The flow as it is now, for who explains later: it changes no more, and is in no table. What its helper remembers is left out.
     pub fn snapshot(&self) -> Self {
-        Self::new(self.serial, (self.original, self.hash), self.lock().plain())
+        Self::new(self.serial, (self.original, self.hash), self.lock().plain()).in_zone(self.zone)
     }
 
     /// Locks the flow. Never hold two flows' locks at once but master after expected.

@@ -21,6 +21,7 @@ mod tests;
 pub mod text;
 mod track;
 mod tuple;
+mod zone;
 
 pub use events::{Event, EventKind, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
@@ -31,6 +32,7 @@ pub use settings::{Frag6Settings, SettingError, Settings};
 pub use table::Table;
 pub(crate) use track::Confirmed;
 pub use tuple::{Direction, Endpoint, Tuple};
+pub use zone::{Zone, ZoneScope};
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -39,6 +41,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::base::{Time, protocol};
+use crate::packet::Packet;
 use proto::{Why, WhyInvalid};
 
 /// What `--ctstate` calls the packet's relation to its flow.
@@ -172,8 +175,25 @@ impl Tracking {
 pub struct Template {
     /// Name of the helper to attach to a new flow (`CT --helper ftp`).
     pub helper: Option<String>,
+    /// The zone in which the packet looks for its flow, and the flow that it opens is.
+    pub zone: Zone,
+    /// The number of that zone is the packet's mark, as far as it fits (`CT --zone mark`).
+    pub zone_by_mark: bool,
     /// Its mark, which rules of the raw table read and write as they do a flow's. No flow gets it.
     pub mark: AtomicU32,
+}
+
+impl Template {
+    /// In which zone this packet looks for its flow.
+    pub fn zone_of(&self, packet: &Packet) -> Zone {
+        match self.zone_by_mark {
+            true => Zone {
+                id: packet.mark as u16,
+                ..self.zone
+            },
+            false => self.zone,
+        }
+    }
 }
 
 /// At which hook a packet meets the tracking stage. Checksums are verified for arriving packets only.

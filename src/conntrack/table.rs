@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use super::events::{EventKind, Events, Listener};
 use super::expectations::Expectations;
 use super::flow::{FlowState, OVER_AT_ONCE};
-use super::{Direction, Endpoint, Flow, Status, Tuple};
+use super::{Direction, Endpoint, Flow, Status, Tuple, Zone};
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 
@@ -52,10 +52,12 @@ struct Entry {
 }
 
 impl Entry {
-    /// Whether it stands under this tuple.
+    /// Whether it stands under this tuple, and there in this zone.
     #[inline]
-    fn is_of(&self, hash: u64, tuple: &Tuple) -> bool {
-        self.hash == hash && self.flow.stands_under(self.direction).is_some_and(|it| it == tuple)
+    fn is_of(&self, hash: u64, tuple: &Tuple, zone: Zone) -> bool {
+        self.hash == hash
+            && self.flow.stands_under(self.direction).is_some_and(|it| it == tuple)
+            && self.flow.zone().of(self.direction) == zone.of(self.direction)
     }
 }
 
@@ -80,6 +82,8 @@ struct SourceEntry {
     hash: u64,
     source: Endpoint,
     protocol: u8,
+    /// In the original direction.
+    zone: u16,
     /// Most sources have one, which needs no memory of its own.
     mappings: SmallVec<[(u64, Tuple); 1]>,
 }
@@ -87,15 +91,22 @@ struct SourceEntry {
 /// A mapping whose flow is out of the table, but remembered by others as their master.
 struct Orphaned {
     original: Tuple,
+    /// In the original direction.
+    zone: u16,
     serial: u64,
     /// The token that the flows which its helper announced hold.
     remembered_by: Weak<()>,
 }
 
 impl SourceEntry {
-    fn is_of(&self, tuple: &Tuple) -> bool {
-        self.source == tuple.source && self.protocol == tuple.protocol
+    fn is_of(&self, tuple: &Tuple, zone: u16) -> bool {
+        self.source == tuple.source && self.protocol == tuple.protocol && self.zone == zone
     }
+}
+
+/// In which zone the source of a flow keeps its mapping.
+fn zone_of_source(flow: &Flow) -> u16 {
+    flow.zone().of(Direction::Original)
 }
 
 const SHARDS: usize = 64;
@@ -142,13 +153,19 @@ impl Table {
         }
     }
 
-    /// The flow that a packet with this tuple belongs to, and which way the packet goes in it. A flow whose time is over is removed.
+    /// The flow that a packet with this tuple belongs to where no rule names a zone, and which way the packet goes in it. A flow whose time is over
+    /// is removed.
     pub fn lookup(&self, now: Time, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
-        self.lookup_hashed(now, tuple, self.hash(tuple))
+        self.lookup_in(now, tuple, Zone::default())
     }
 
-    fn lookup_hashed(&self, now: Time, tuple: &Tuple, hash: u64) -> Option<(Arc<Flow>, Direction)> {
-        let (flow, direction) = self.find(hash, tuple)?;
+    /// The same in a zone.
+    pub fn lookup_in(&self, now: Time, tuple: &Tuple, zone: Zone) -> Option<(Arc<Flow>, Direction)> {
+        self.lookup_hashed(now, tuple, self.hash(tuple), zone)
+    }
+
+    fn lookup_hashed(&self, now: Time, tuple: &Tuple, hash: u64, zone: Zone) -> Option<(Arc<Flow>, Direction)> {
+        let (flow, direction) = self.find(hash, tuple, zone)?;
         let state = flow.lock();
         if state.is_expired(now) {
             drop(state);
@@ -161,17 +178,21 @@ impl Table {
     }
 
     /// The flow under this tuple, whose hash is given, be its time over or not, and the direction under which it stands there.
-    pub(super) fn find(&self, hash: u64, tuple: &Tuple) -> Option<(Arc<Flow>, Direction)> {
+    pub(super) fn find(&self, hash: u64, tuple: &Tuple, zone: Zone) -> Option<(Arc<Flow>, Direction)> {
         let shard = self.shard(hash).lock();
-        let entry = shard.find(hash, |it| it.is_of(hash, tuple))?;
+        let entry = shard.find(hash, |it| it.is_of(hash, tuple, zone))?;
         Some((Arc::clone(&entry.flow), entry.direction))
     }
 
     /// Whether a flow other than this one holds the tuple. One that was opened by the same tuple is the same, seen before it got out: which of
     /// them stays is found out when the second is to be confirmed.
     pub(crate) fn is_taken(&self, now: Time, tuple: &Tuple, hash: u64, by_other_than: &Arc<Flow>) -> bool {
-        self.lookup_hashed(now, tuple, hash)
-            .is_some_and(|(flow, _)| !Arc::ptr_eq(&flow, by_other_than) && flow.original() != by_other_than.original())
+        let is_the_same = |flow: &Arc<Flow>| {
+            let of_one_packet = flow.original() == by_other_than.original() && flow.zone() == by_other_than.zone();
+            Arc::ptr_eq(flow, by_other_than) || of_one_packet
+        };
+        self.lookup_hashed(now, tuple, hash, by_other_than.zone())
+            .is_some_and(|(flow, _)| !is_the_same(&flow))
     }
 
     /// Hears from now on what happens to flows that begin from now on. So many things wait for it at most; `wake` is called, wherever that is, when
@@ -242,12 +263,13 @@ impl Table {
                 Some(remembered_by) => {
                     self.orphaned.lock().push(Orphaned {
                         original: *flow.original(),
+                        zone: zone_of_source(flow),
                         serial: flow.serial(),
                         remembered_by,
                     });
                     self.orphaned_count.fetch_add(1, Ordering::Relaxed);
                 }
-                None => self.forget_mapping(flow.original(), flow.serial()),
+                None => self.forget_mapping(flow.original(), zone_of_source(flow), flow.serial()),
             }
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
@@ -257,10 +279,10 @@ impl Table {
         true
     }
 
-    fn forget_mapping(&self, original: &Tuple, serial: u64) {
+    fn forget_mapping(&self, original: &Tuple, zone: u16, serial: u64) {
         let hash = self.hash_source(original);
         let mut sources = self.source_shard(hash).lock();
-        if let Ok(mut entry) = sources.find_entry(hash, |it| it.is_of(original)) {
+        if let Ok(mut entry) = sources.find_entry(hash, |it| it.is_of(original, zone)) {
             let mappings = &mut entry.get_mut().mappings;
             if let Ok(at) = mappings.binary_search_by_key(&serial, |(serial, _)| *serial) {
                 mappings.remove(at);
@@ -279,7 +301,7 @@ impl Table {
         self.orphaned.lock().retain(|it| {
             let is_remembered = it.remembered_by.strong_count() > 0;
             if !is_remembered {
-                self.forget_mapping(&it.original, it.serial);
+                self.forget_mapping(&it.original, it.zone, it.serial);
                 self.orphaned_count.fetch_sub(1, Ordering::Relaxed);
             }
             is_remembered
@@ -304,7 +326,7 @@ impl Table {
             let hash = self.hash_source(&orphaned.original);
             let reply = {
                 let sources = self.source_shard(hash).lock();
-                let entry = sources.find(hash, |it| it.is_of(&orphaned.original));
+                let entry = sources.find(hash, |it| it.is_of(&orphaned.original, orphaned.zone));
                 entry.and_then(|it| {
                     it.mappings
                         .iter()
@@ -313,9 +335,10 @@ impl Table {
                 })
             };
             let Some((_, reply)) = reply else { continue };
-            into.keep_mapping(&orphaned.original, orphaned.serial, reply);
+            into.keep_mapping(&orphaned.original, orphaned.zone, orphaned.serial, reply);
             into.orphaned.lock().push(Orphaned {
                 original: orphaned.original,
+                zone: orphaned.zone,
                 serial: orphaned.serial,
                 remembered_by: Arc::downgrade(&token(&remembered_by)),
             });
@@ -424,7 +447,7 @@ impl Table {
         let hashes = [flow.hash, self.hash_of_reply(state)];
         let mut shards = self.shards_of(hashes);
         for (hash, tuple) in hashes.into_iter().zip([flow.original(), &state.reply]) {
-            if let Some(holder) = shards.of(hash).find(hash, |it| it.is_of(hash, tuple)) {
+            if let Some(holder) = shards.of(hash).find(hash, |it| it.is_of(hash, tuple, flow.zone())) {
                 return Err(Arc::clone(&holder.flow));
             }
         }
@@ -441,19 +464,20 @@ impl Table {
         self.count.fetch_add(1, Ordering::Relaxed);
         drop(shards);
         if state.status.has(Status::SRC_NAT_DONE) {
-            self.keep_mapping(flow.original(), flow.serial(), state.reply);
+            self.keep_mapping(flow.original(), zone_of_source(flow), flow.serial(), state.reply);
         }
         Ok(())
     }
 
-    fn keep_mapping(&self, original: &Tuple, serial: u64, reply: Tuple) {
+    fn keep_mapping(&self, original: &Tuple, zone: u16, serial: u64, reply: Tuple) {
         let hash = self.hash_source(original);
         let mut sources = self.source_shard(hash).lock();
-        let entry = sources.entry(hash, |it| it.is_of(original), |it| it.hash);
+        let entry = sources.entry(hash, |it| it.is_of(original, zone), |it| it.hash);
         let entry = entry.or_insert_with(|| SourceEntry {
             hash,
             source: original.source,
             protocol: original.protocol,
+            zone,
             mappings: SmallVec::new(),
         });
         let mappings = &mut entry.into_mut().mappings;
@@ -462,11 +486,12 @@ impl Table {
     }
 
     /// The newest mapping of another flow from the same source endpoint that fits, as a reply tuple.
-    pub(crate) fn newest_mapping_of_source(&self, original: &Tuple, fits: impl Fn(&Tuple) -> bool) -> Option<Tuple> {
+    pub(crate) fn newest_mapping_of_source(&self, of: &Flow, fits: impl Fn(&Tuple) -> bool) -> Option<Tuple> {
+        let (original, zone) = (of.original(), zone_of_source(of));
         self.forget_orphaned();
         let hash = self.hash_source(original);
         let sources = self.source_shard(hash).lock();
-        let entry = sources.find(hash, |it| it.is_of(original))?;
+        let entry = sources.find(hash, |it| it.is_of(original, zone))?;
         let newest_first = entry.mappings.iter().rev();
         newest_first.map(|(_, reply)| *reply).find(fits)
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::proto;
-use super::{Counted, Direction, Event, EventKind, Expectation, Flow, FlowState, Status, Tuple};
+use super::{Counted, Direction, Event, EventKind, Expectation, Flow, FlowState, Status, Tuple, Zone, ZoneScope};
 use crate::base::{Family, Time};
 
 /// Which of the forms of a flow.
@@ -49,11 +49,18 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
         state.protocol.write_for_proc(line)?;
     }
     write_tuple(line, original, from_kernel)?;
+    let zone = if form == FlowForm::OldProc {
+        Zone::default()
+    } else {
+        flow.zone()
+    };
+    write_zone_of(line, zone, Direction::Original, from_kernel)?;
     write_counters(line, state.counters.as_deref(), Direction::Original)?;
     if !state.status.has(Status::SEEN_REPLY) {
         line.push_str("[UNREPLIED] ");
     }
     write_tuple(line, &state.reply, from_kernel)?;
+    write_zone_of(line, zone, Direction::Reply, from_kernel)?;
     write_counters(line, state.counters.as_deref(), Direction::Reply)?;
     if state.status.has(Status::ASSURED) {
         line.push_str("[ASSURED] ");
@@ -64,9 +71,13 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
         FlowForm::Proc => {
             // The reader of the file holds the flow too.
             uses += 1;
-            write!(line, "mark={} zone=0 ", state.mark)?;
+            write!(line, "mark={} ", state.mark)?;
+            write_zone(line, flow.zone(), true)?;
         }
-        FlowForm::Tool | FlowForm::ToolExtended => write!(line, "mark={} ", state.mark)?,
+        FlowForm::Tool | FlowForm::ToolExtended => {
+            write!(line, "mark={} ", state.mark)?;
+            write_zone(line, flow.zone(), false)?;
+        }
     }
     if let (Some(started), true) = (state.started, form != FlowForm::OldProc) {
         write!(line, "delta-time={} ", now.since(started).as_secs())?;
@@ -75,6 +86,27 @@ fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm,
         write!(line, "helper={} ", helper.name)?;
     }
     write!(line, "use={uses}")
+}
+
+/// A zone of both directions. Seen: the tool says nothing of zone 0.
+fn write_zone(line: &mut String, zone: Zone, from_kernel: bool) -> std::fmt::Result {
+    match zone.scope {
+        ZoneScope::Both if from_kernel || zone.id != 0 => write!(line, "zone={} ", zone.id),
+        _ => Ok(()),
+    }
+}
+
+/// A zone that counts in this direction alone, behind its tuple.
+fn write_zone_of(line: &mut String, zone: Zone, direction: Direction, from_kernel: bool) -> std::fmt::Result {
+    let name = match (zone.scope, direction) {
+        (ZoneScope::Original, Direction::Original) => "zone-orig",
+        (ZoneScope::Reply, Direction::Reply) => "zone-reply",
+        _ => return Ok(()),
+    };
+    match from_kernel || zone.id != 0 {
+        true => write!(line, "{name}={} ", zone.id),
+        false => Ok(()),
+    }
 }
 
 /// What happened to a flow, as `conntrack -E` prints it, without the end of the line. `now` counts where the event has no time of its own.
@@ -110,11 +142,13 @@ fn write_event(line: &mut String, event: &Event, extended: bool, now: Time) -> s
     }
     let counters = state.counters.as_deref().filter(|_| is_end);
     write_tuple(line, original, false)?;
+    write_zone_of(line, flow.zone(), Direction::Original, false)?;
     write_counters(line, counters, Direction::Original)?;
     if !state.status.has(Status::SEEN_REPLY) {
         line.push_str("[UNREPLIED] ");
     }
     write_tuple(line, &state.reply, false)?;
+    write_zone_of(line, flow.zone(), Direction::Reply, false)?;
     write_counters(line, counters, Direction::Reply)?;
     if state.status.has(Status::ASSURED) {
         line.push_str("[ASSURED] ");
@@ -122,6 +156,7 @@ fn write_event(line: &mut String, event: &Event, extended: bool, now: Time) -> s
     if state.mark != 0 {
         write!(line, "mark={} ", state.mark)?;
     }
+    write_zone(line, flow.zone(), false)?;
     if let (Some(started), true) = (state.started, is_end) {
         write!(line, "delta-time={} ", now.since(started).as_secs())?;
     }

@@ -9,7 +9,7 @@ use super::events::EventKind;
 use super::proto::{self, ChecksumCheck, Fault, ProtocolState, Seen, Verdict};
 use super::{
     ConntrackHelper, Counted, CtState, Direction, DropReason, Expectation, Flow, FlowState, InvalidReason, NatInfo,
-    Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
+    Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple, Zone,
 };
 use crate::base::Time;
 use crate::base::sync::MutexGuard;
@@ -62,10 +62,11 @@ impl Table {
             return refuse(tracking, refused(&why));
         };
         let hash = self.hash(&tuple);
+        let zone = zone_of(tracking, packet);
         // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
         for _ in 0..REOPENINGS {
             // As `lookup` does, but the flow is locked once.
-            let Some((flow, direction)) = self.find(hash, &tuple) else {
+            let Some((flow, direction)) = self.find(hash, &tuple, zone) else {
                 return self.begin(cx, packet, tracking, (&tuple, hash), &seen);
             };
             let mut state = flow.lock();
@@ -130,7 +131,8 @@ impl Table {
 
     /// The packet is an ICMP error that quotes another.
     fn relate(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking, quoted: &[u8]) -> Tracked {
-        let (flow, direction) = match self.flow_of_error(cx, packet, quoted) {
+        let zone = zone_of(tracking, packet);
+        let (flow, direction) = match self.flow_of_error(cx, packet, quoted, zone) {
             Ok(found) => found,
             Err(why) => return refuse(tracking, Refused::Invalid(why)),
         };
@@ -153,12 +155,13 @@ impl Table {
         (tuple, hash): (&Tuple, u64),
         seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
     ) -> Tracked {
+        let zone = zone_of(tracking, packet);
         let Opened {
             reply,
             expectation,
             protocol,
             timeout,
-        } = match self.open(cx, packet, (tuple, hash), seen) {
+        } = match self.open(cx, packet, (tuple, hash, zone), seen) {
             Ok(opened) => opened,
             Err(why) => return refuse(tracking, why),
         };
@@ -176,32 +179,35 @@ impl Table {
             None => self.helper_for(cx, tracking, tuple),
         };
         // Written where it stays, and not moved: it is large.
-        let flow = Arc::new(Flow::new(
-            self.next_serial(),
-            (*tuple, hash),
-            FlowState {
-                reply,
-                reply_hash: None,
-                status,
-                deadline: cx.now,
-                timeout,
-                started: cx.settings.timestamp.then_some(cx.now),
-                mark,
-                counters: cx.settings.acct.then(|| Box::new(counters_of_first(packet))),
-                protocol,
-                nat: NatInfo::default(),
-                helper,
-                helper_data: None,
-                has_expected: false,
-                master,
-                held_by: None,
-                holds,
-                opened_by: cx.packet,
-                answered_by: 0,
-                told: self.events.begin(cx.settings),
-                sequence: None,
-            },
-        ));
+        let flow = Arc::new(
+            Flow::new(
+                self.next_serial(),
+                (*tuple, hash),
+                FlowState {
+                    reply,
+                    reply_hash: None,
+                    status,
+                    deadline: cx.now,
+                    timeout,
+                    started: cx.settings.timestamp.then_some(cx.now),
+                    mark,
+                    counters: cx.settings.acct.then(|| Box::new(counters_of_first(packet))),
+                    protocol,
+                    nat: NatInfo::default(),
+                    helper,
+                    helper_data: None,
+                    has_expected: false,
+                    master,
+                    held_by: None,
+                    holds,
+                    opened_by: cx.packet,
+                    answered_by: 0,
+                    told: self.events.begin(cx.settings),
+                    sequence: None,
+                },
+            )
+            .in_zone(zone),
+        );
         tracking.flow = Some(flow);
         tracking.direction = Direction::Original;
         match expectation {
@@ -222,10 +228,12 @@ impl Table {
         cx: &TrackContext<'_>,
         packet: &Packet,
         quoted: &[u8],
+        zone: Zone,
     ) -> Result<(Arc<Flow>, Direction), InvalidReason> {
         let quote = Quote::read(quoted).ok_or(InvalidReason::QuoteUnreadable)?;
         let answer = quote.tuple.inverse().ok_or(InvalidReason::QuoteUnreadable)?;
-        let (flow, direction) = self.lookup(cx.now, &answer).ok_or(InvalidReason::QuoteOfNoFlow)?;
+        let found = self.lookup_in(cx.now, &answer, zone);
+        let (flow, direction) = found.ok_or(InvalidReason::QuoteOfNoFlow)?;
         if answer.destination.address != packet.destination() {
             let (IpAddr::V4(outer), IpAddr::V4(inner)) = (packet.destination(), answer.destination.address) else {
                 return Err(InvalidReason::QuoteUnreadable);
@@ -241,7 +249,7 @@ impl Table {
         &self,
         cx: &TrackContext<'_>,
         packet: &Packet,
-        (tuple, hash): (&Tuple, u64),
+        (tuple, hash, zone): (&Tuple, u64, Zone),
         seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
     ) -> Result<Opened, Refused> {
         let Some(reply) = tuple.inverse() else {
@@ -253,7 +261,7 @@ impl Table {
             return Err(Refused::Drop(DropReason::TableFull));
         }
         let expectation = if self.expects_anything() {
-            self.with_expectations(|all| all.take(cx.now, tuple))
+            self.with_expectations(|all| all.take(cx.now, tuple, zone))
         } else {
             None
         };
@@ -429,6 +437,12 @@ fn refuse(tracking: &mut Tracking, why: Refused) -> Tracked {
         }
         Refused::Drop(reason) => Tracked::Drop(reason),
     }
+}
+
+/// Where the packet looks for its flow: what a rule of the raw table said.
+fn zone_of(tracking: &Tracking, packet: &Packet) -> Zone {
+    let template = tracking.template.as_ref();
+    template.map_or_else(Zone::default, |template| template.zone_of(packet))
 }
 
 fn refused(fault: &Fault<proto::InvalidReason>) -> Refused {

@@ -155,7 +155,7 @@ impl Choice<'_, '_> {
             Some(Tuple { source, ..*current })
         };
         let fits = |reply: &Tuple| mapped(reply).is_some_and(|tuple| self.source_is_in_range(&tuple));
-        let reply = self.table.newest_mapping_of_source(self.flow.original(), fits)?;
+        let reply = self.table.newest_mapping_of_source(self.flow, fits)?;
         mapped(&reply).filter(|tuple| self.is_free(tuple))
     }
 
@@ -245,7 +245,10 @@ impl Choice<'_, '_> {
         if !proto::spec(tuple.protocol).takes_over {
             return false;
         }
-        let Some((holder, direction)) = tuple.inverse().and_then(|reply| self.table.lookup(self.cx.now, &reply)) else {
+        let Some((holder, direction)) = tuple
+            .inverse()
+            .and_then(|reply| self.table.lookup_in(self.cx.now, &reply, self.flow.zone()))
+        else {
             return false;
         };
         let opening = self.flow.lock().protocol.clone();

@@ -37,7 +37,7 @@ fn assert_whole(table: &Table) {
         for tuple in [flow.original(), &reply] {
             assert!(
                 table
-                    .find(table.hash(tuple), tuple)
+                    .find(table.hash(tuple), tuple, Zone::default())
                     .is_some_and(|(found, _)| Arc::ptr_eq(&found, flow))
             );
         }

@@ -54,9 +54,10 @@ fn tuples_that_differ_in_anything_have_other_hashes() {
             hash: 0,
             source: tuples[0].source,
             protocol: tuples[0].protocol,
+            zone: 0,
             mappings: SmallVec::new(),
         };
-        assert_eq!(entry.is_of(it), by_source[at] == by_source[0], "{it:?}");
+        assert_eq!(entry.is_of(it, 0), by_source[at] == by_source[0], "{it:?}");
     }
 }
 
@@ -79,13 +80,13 @@ fn a_hash_alone_finds_nothing() {
     let (_, tracking) = bench.pass(udp((A, 1), (B, 53))).unwrap();
     let flow = tracking.flow.unwrap();
     let other = tuple((A, 2), (B, 53), protocol::UDP);
-    assert!(bench.table.find(flow.hash, flow.original()).is_some());
-    assert!(bench.table.find(flow.hash, &other).is_none());
+    assert!(bench.table.find(flow.hash, flow.original(), Zone::default()).is_some());
+    assert!(bench.table.find(flow.hash, &other, Zone::default()).is_none());
     let (_, mut tracking) = bench.track(&mut udp((A, 2), (B, 53)));
     let state = tracking.flow.take().unwrap().lock().plain();
     let same_hash = Arc::new(Flow::new(9, (other, flow.hash), state));
     assert!(bench.table.insert(&same_hash, &mut same_hash.lock()).is_ok());
-    let (found, _) = bench.table.find(flow.hash, &other).unwrap();
+    let (found, _) = bench.table.find(flow.hash, &other, Zone::default()).unwrap();
     assert!(Arc::ptr_eq(&found, &same_hash));
 }
 
@@ -198,6 +199,14 @@ fn master(bench: &Bench, to: u16) -> Arc<Flow> {
     flow
 }
 
+/// A flow of no table, that asks for a mapping.
+fn nobodys(original: Tuple) -> Flow {
+    let bench = Bench::new();
+    let (_, tracking) = bench.pass(tcp((A, 1), (B, 9), (1, 0), SYN)).unwrap();
+    let state = tracking.flow.unwrap().lock().plain();
+    Flow::new(1, (original, 0), state)
+}
+
 /// A mapping is found while its flow lives, or a flow that it announced; a copy of the table goes on in the same way.
 #[test]
 fn a_mapping_lasts_as_long_as_somebody_remembers_its_flow() {
@@ -205,13 +214,13 @@ fn a_mapping_lasts_as_long_as_somebody_remembers_its_flow() {
     let asked = tuple((A, 3000), (B, 9), protocol::TCP);
     let ports = |table: &Table| {
         let found = RefCell::new(Vec::new());
-        table.newest_mapping_of_source(&asked, |reply| {
+        table.newest_mapping_of_source(&nobodys(asked), |reply| {
             found.borrow_mut().push(reply.source.id);
             false
         });
         // And none of another source.
         let other = tuple((A, 3001), (B, 9), protocol::TCP);
-        assert_eq!(table.newest_mapping_of_source(&other, |_| true), None);
+        assert_eq!(table.newest_mapping_of_source(&nobodys(other), |_| true), None);
         found.into_inner()
     };
     // One that nobody remembers goes at once.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::base::sync::Mutex;
 use crate::base::{AddressMask, Family, Time, protocol};
-use crate::conntrack::{Flow, Status, Table as Flows, Tuple};
+use crate::conntrack::{Flow, Status, Table as Flows, Tuple, Zone};
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError, prefix};
@@ -117,10 +117,13 @@ struct Over {
 /// Those of one address.
 #[derive(Clone)]
 struct Connections {
-    tuples: Vec<Tuple>,
+    tuples: Vec<Known>,
     /// In jiffies: when it was last looked which are over.
     looked_at: u64,
 }
+
+/// A connection by its first packet's tuple, and where it is.
+type Known = (Tuple, Zone);
 
 /// What a packet is to its connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -152,7 +155,7 @@ impl Seen {
     /// Seen: a packet enters its connection until that is assured; those after that only look which are over. So the last packet of the only
     /// connection finds none, and is dropped. But nobody looks twice within a jiffy: meanwhile what is over counts, and what is opened enters again,
     /// though it is there already.
-    fn count(&mut self, address: IpAddr, tuple: &Tuple, stage: Stage, flows: &Flows, now: Time) -> Option<usize> {
+    fn count(&mut self, address: IpAddr, tuple: &Known, stage: Stage, flows: &Flows, now: Time) -> Option<usize> {
         if self.of.len() > self.most.max(MANY) {
             self.of.retain(|_, known| {
                 known.tuples.retain(|tuple| lives(flows, now, tuple));
@@ -193,10 +196,10 @@ impl Seen {
 }
 
 /// Looks through those before it, and no further: what is over behind it still counts. False where it was there.
-fn enter(tuples: &mut Vec<Tuple>, tuple: &Tuple, flows: &Flows, now: Time) -> bool {
+fn enter(tuples: &mut Vec<Known>, tuple: &Known, flows: &Flows, now: Time) -> bool {
     let mut at = 0;
     while let Some(known) = tuples.get(at) {
-        let is_there = flows.lookup(now, known).is_some();
+        let is_there = flows.lookup_in(now, &known.0, known.1).is_some();
         if is_there && known == tuple {
             return false;
         }
@@ -211,8 +214,8 @@ fn enter(tuples: &mut Vec<Tuple>, tuple: &Tuple, flows: &Flows, now: Time) -> bo
 }
 
 /// A connection of TCP that has been closed lives no more, however long its flow is kept.
-fn lives(flows: &Flows, now: Time, tuple: &Tuple) -> bool {
-    let Some((flow, _)) = flows.lookup(now, tuple) else {
+fn lives(flows: &Flows, now: Time, (tuple, zone): &Known) -> bool {
+    let Some((flow, _)) = flows.lookup_in(now, tuple, *zone) else {
         return false;
     };
     let state = flow.lock();
@@ -231,11 +234,11 @@ impl Connlimit {
     /// Of the connections that the packet at hand was counted with, those that are over: its own may not be in the table yet.
     fn over(&self, seen: &Seen, cx: &Context<'_>) -> Over {
         let own = match &cx.tracking.flow {
-            Some(flow) => Some(*flow.original()),
-            None => Tuple::of(cx.packet),
+            Some(flow) => Some((*flow.original(), flow.zone())),
+            None => Tuple::of(cx.packet).map(|tuple| (tuple, Zone::default())),
         };
         let known = seen.of.get(&self.address(cx));
-        let over = |tuple: &&Tuple| Some(**tuple) != own && !lives(cx.flows, cx.now, tuple);
+        let over = |tuple: &&Known| Some(**tuple) != own && !lives(cx.flows, cx.now, tuple);
         Over {
             count: known.map_or(0, |known| known.tuples.iter().filter(over).count()),
             in_this_jiffy: known.is_some_and(|known| known.looked_at == jiffies(cx.now)),
@@ -263,12 +266,15 @@ impl Match for Connlimit {
         // In front of tracking, and where nothing is tracked, the kernel looks for a flow itself; but what it counts there is the packet's own
         // tuple, so that an answer counts beside its question.
         let (tuple, stage) = match &cx.tracking.flow {
-            Some(flow) => (*flow.original(), Stage::of(flow)),
+            Some(flow) => ((*flow.original(), flow.zone()), Stage::of(flow)),
             None => match Tuple::of(cx.packet) {
                 None => return Matched::Malformed,
                 Some(own) => {
                     let found = cx.flows.lookup(cx.now, &own);
-                    (own, found.map_or(Stage::Opens, |(flow, _)| Stage::of(&flow)))
+                    (
+                        (own, Zone::default()),
+                        found.map_or(Stage::Opens, |(flow, _)| Stage::of(&flow)),
+                    )
                 }
             },
         };
@@ -581,7 +587,7 @@ mod tests {
     #[test]
     fn addresses_whose_connections_are_over_are_not_kept_for_ever() {
         let (flows, mut seen) = (Flows::new((1, 2)), Seen::default());
-        let tuple = Tuple::of(&udp(1, 2, &[])).unwrap();
+        let tuple = (Tuple::of(&udp(1, 2, &[])).unwrap(), Zone::default());
         for address in 0..10_000u32 {
             let count = seen.count(
                 IpAddr::from(address.to_be_bytes()),

@@ -1,15 +1,16 @@
-//! `-j CT`: what tracking shall make of the packet: nothing, or a flow with a helper.
+//! `-j CT`: what tracking shall make of the packet: nothing, or a flow with a helper or in a zone.
 
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::base::{Family, Time, protocol};
-use crate::conntrack::{CtState, Template, Tracking};
+use crate::conntrack::{CtState, Template, Tracking, Zone, ZoneScope};
 use crate::ext::TargetSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::option::{Given, Opt, UsageError};
+use crate::ext::number::whole_number;
+use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::place::only_table;
 use crate::ext::samples::{Samples, refused, taken};
 use crate::helper;
@@ -25,27 +26,99 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
         Opt::refused("timeout", "POLICY", "use a timeout policy").spec,
         Opt::refused("ctevents", "EVENT[,...]", "report these events only").spec,
         Opt::refused("expevents", "EVENT[,...]", "report these events of expectations only").spec,
-        Opt::refused("zone", "ZONE|mark", "track in this zone").spec,
-        Opt::refused("zone-orig", "ZONE|mark", "track the original direction in this zone").spec,
-        Opt::refused("zone-reply", "ZONE|mark", "track the reply direction in this zone").spec,
+        ZONES[0].0.spec,
+        ZONES[1].0.spec,
+        ZONES[2].0.spec,
     ],
     needs_one: None,
     exclusive: &[],
     build,
     unlist,
-    about: "what tracking shall make of the packet: nothing, or a flow with a helper",
+    about: "what tracking shall make of the packet: nothing, or a flow with a helper or in a zone",
     samples: SAMPLES,
 };
 
 const NOTRACK: Opt<()> = Opt::flag("notrack", "keep the packet out of connection tracking");
 const HELPER: Opt<String> = Opt::text("helper", 0, 15, "attach this helper to the flow that the packet opens");
 
+/// Each with the direction that it is for.
+const ZONES: [(Opt<ZoneId>, ZoneScope); 3] = [
+    (
+        zone_option(
+            "zone",
+            "look for the packet's flow in this zone, and open it there; or in that of the packet's mark",
+        ),
+        ZoneScope::Both,
+    ),
+    (
+        zone_option(
+            "zone-orig",
+            "the same, but the zone counts in the original direction only",
+        ),
+        ZoneScope::Original,
+    ),
+    (
+        zone_option(
+            "zone-reply",
+            "the same, but the zone counts in the reply direction only",
+        ),
+        ZoneScope::Reply,
+    ),
+];
+
+const fn zone_option(name: &'static str, help: &'static str) -> Opt<ZoneId> {
+    Opt::own(name, "ZONE|mark", &Read(|text, _| zone_id(text)), help)
+}
+
+/// What a zone is said by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ZoneId {
+    Number(u16),
+    Mark,
+}
+
+fn zone_id(text: &str) -> Result<ZoneId, UsageError> {
+    if text.eq_ignore_ascii_case("mark") {
+        return Ok(ZoneId::Mark);
+    }
+    let number = whole_number(text).and_then(|number| u16::try_from(number).ok());
+    let number = number.ok_or_else(|| UsageError::parameter(format!("Cannot parse {text} as a zone ID")));
+    number.map(ZoneId::Number)
+}
+
+/// Seen: of several the last one's number counts, but a direction that one of them named counts too, and so does the mark.
+fn zone(given: &Given<'_>) -> (Zone, bool) {
+    let asked = |at: usize| given.value(ZONES[at].0);
+    let scope = match (asked(1), asked(2)) {
+        (Some(_), None) => ZoneScope::Original,
+        (None, Some(_)) => ZoneScope::Reply,
+        _ => ZoneScope::Both,
+    };
+    let typed = given.options.iter().filter_map(|option| {
+        let at = ZONES
+            .iter()
+            .position(|(known, _)| known.spec.name == option.spec.name)?;
+        asked(at)
+    });
+    let (mut id, mut by_mark) = (0, false);
+    for said in typed {
+        match said {
+            ZoneId::Number(number) => id = number,
+            ZoneId::Mark => by_mark = true,
+        }
+    }
+    (Zone { id, scope }, by_mark)
+}
+
 fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
     // An empty name is none at all, as a comparison with `-C` shows.
     let helper = given.value(HELPER).filter(|name| !name.is_empty());
+    let (zone, zone_by_mark) = zone(given);
     Ok(Arc::new(Ct {
         notrack: given.has(NOTRACK),
         helper,
+        zone,
+        zone_by_mark,
     }))
 }
 
@@ -53,6 +126,21 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
 struct Ct {
     notrack: bool,
     helper: Option<String>,
+    zone: Zone,
+    /// Its number is the packet's mark.
+    zone_by_mark: bool,
+}
+
+impl Ct {
+    /// The option that says its zone, and what it says.
+    fn zone_said(&self) -> Option<(Opt<ZoneId>, String)> {
+        let (option, _) = ZONES.into_iter().find(|(_, scope)| *scope == self.zone.scope)?;
+        match (self.zone_by_mark, self.zone.id) {
+            (true, _) => Some((option, "mark".to_owned())),
+            (false, 0) => None,
+            (false, id) => Some((option, id.to_string())),
+        }
+    }
 }
 
 /// The helper that a rule's target attaches; `None` for any other target.
@@ -94,6 +182,9 @@ impl Target for Ct {
             // Never in quotes, so a name with a blank would not be read again.
             let _ = write!(out, " {} {helper}", HELPER.spelled(false));
         }
+        if let Some((option, said)) = self.zone_said() {
+            let _ = write!(out, " {} {said}", option.spelled(false));
+        }
     }
 
     fn list(&self, out: &mut String, _numeric: bool) {
@@ -104,12 +195,17 @@ impl Target for Ct {
         if let Some(helper) = &self.helper {
             let _ = write!(out, " {} {helper}", HELPER.name());
         }
+        if let Some((option, said)) = self.zone_said() {
+            let _ = write!(out, " {} {said}", option.name());
+        }
     }
 
     /// The template: one for all packets, and a new one with each replacement of the table.
     fn state(&self, _now: Time) -> Option<Box<State>> {
         let template = Template {
             helper: self.helper.clone(),
+            zone: self.zone,
+            zone_by_mark: self.zone_by_mark,
             ..Template::default()
         };
         (!self.notrack).then(|| Box::new(Arc::new(template)) as Box<State>)
@@ -119,6 +215,8 @@ impl Target for Ct {
         let template = state.downcast_ref::<Arc<Template>>()?;
         Some(Box::new(Arc::new(Template {
             helper: template.helper.clone(),
+            zone: template.zone,
+            zone_by_mark: template.zone_by_mark,
             mark: AtomicU32::new(template.mark.load(Ordering::Relaxed)),
         })))
     }
@@ -164,6 +262,9 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         if it.word(HELPER.name()).is_some() {
             options.push(false, HELPER.name(), it.take()?);
         }
+        if let Some((false, name)) = it.option_of(&ZONES.map(|(option, _)| option.name())) {
+            options.push(false, name, it.take()?);
+        }
         Some(options)
     })
 }
@@ -181,6 +282,25 @@ const SAMPLES: Samples = Samples {
             "--notrack --helper ftp",
             "CT notrack helper ftp",
         ),
+        taken("-p tcp", "--zone 0x10", "--zone 16", "CT zone 16"),
+        taken("-p tcp", "--zone Mark", "--zone mark", "CT zone mark"),
+        taken("-p tcp", "--zone-orig mark", "--zone-orig mark", "CT zone-orig mark"),
+        taken(
+            "-p tcp",
+            "--zone-reply 65535",
+            "--zone-reply 65535",
+            "CT zone-reply 65535",
+        ),
+        taken("-p tcp", "--zone-orig 1 --zone-reply 2", "--zone 2", "CT zone 2"),
+        taken("-p tcp", "--zone 1 --zone-orig 2", "--zone-orig 2", "CT zone-orig 2"),
+        taken("-p tcp", "--zone-orig 2 --zone 1", "--zone-orig 1", "CT zone-orig 1"),
+        taken("-p tcp", "--zone 0", "", "CT"),
+        taken(
+            "-p tcp",
+            "--zone 1 --helper ftp --notrack",
+            "--notrack --helper ftp --zone 1",
+            "CT notrack helper ftp zone 1",
+        ),
     ],
     refused: &[
         refused(
@@ -193,15 +313,13 @@ const SAMPLES: Samples = Samples {
             "--expevents new",
             "CT: option \"--expevents\" is not there yet: take it out of the rule.\n",
         ),
+        refused("-p tcp", "--zone 65536", "Cannot parse 65536 as a zone ID"),
+        refused("-p tcp", "--zone-orig 5x", "Cannot parse 5x as a zone ID"),
+        refused("-p tcp", "--zone-reply mark1", "Cannot parse mark1 as a zone ID"),
         refused(
             "-p tcp",
-            "--zone-orig 5",
-            "CT: option \"--zone-orig\" is not there yet: take it out of the rule.\n",
-        ),
-        refused(
-            "-p tcp",
-            "--zone-reply 5",
-            "CT: option \"--zone-reply\" is not there yet: take it out of the rule.\n",
+            "--zone 1 --zone 2",
+            "CT: option \"--zone\" can only be used once.\n",
         ),
         refused(
             "-p tcp",
@@ -212,11 +330,6 @@ const SAMPLES: Samples = Samples {
             "-p tcp",
             "! --notrack",
             "CT: option \"--notrack\" cannot be inverted.\n",
-        ),
-        refused(
-            "-p tcp",
-            "--zone 5",
-            "CT: option \"--zone\" is not there yet: take it out of the rule.\n",
         ),
         refused(
             "-p tcp",
@@ -242,6 +355,10 @@ const DRAWN: Drawn = drawn(
     },
     |draw| {
         let may_help = draw.place.protocol == Some(protocol::TCP);
+        let values = &["1", "2", "mark", "0"];
+        for (option, _) in &ZONES {
+            draw.maybe(12, &option.spec, values);
+        }
         match draw.below(if may_help { 5 } else { 2 }) {
             0 => draw.give(&NOTRACK.spec, ""),
             1 => {}
