@@ -376,8 +376,12 @@ impl Association {
         let (own, other) = (direction.index(), direction.opposite().index());
         let known = self.tags[other];
         if kind == chunk::INIT {
-            // Seen: one that says what is known already asks for nothing, unless it is the first packet.
-            self.asked[own] |= says != known;
+            // Seen: one that says what is known already asks for nothing, unless it is the first packet; and who asks anew makes void what the
+            // other side asked meanwhile.
+            if says != known {
+                self.asked[other] &= !self.asked[own];
+                self.asked[own] = true;
+            }
         } else {
             // An INIT of the other side has to ask for it, unless nothing was known; where both ask, each has said its tag already.
             let may_rename = self.asked[other] && !self.asked[own];
