@@ -56,7 +56,7 @@ _nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NF
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp irc tftp amanda RAS Q.931 H.245 talk ntalk icq sane"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
-_nflab_commands="repl run test demo trace import helper replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe ip"
+_nflab_commands="repl run test learn demo trace import helper replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe ip"
 
 # The options of a subcommand.
 _nflab_options() {
@@ -64,6 +64,7 @@ _nflab_options() {
 	repl) echo --lab --seed --profile --help ;;
 	run) echo --lab --seed --profile --verbose --quiet --help ;;
 	test) echo --rules --filter --seed --profile --format --out --coverage --require-coverage --watch --list --jobs --help ;;
+	learn) echo --list --test --help ;;
 	demo) echo --memory --help ;;
 	trace) echo --lab --rules --seed --profile --short --json --svg --why --follow --count --help ;;
 	import) echo --from --table --out --host --strict --verbose --lab --profile --argument --allow --help ;;

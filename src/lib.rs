@@ -92,6 +92,8 @@ pub mod docgen;
 /// Rules from listings, commands and old save files, with what these do not tell said by line. Hidden: it is for people, who read what it notes.
 #[doc(hidden)]
 pub mod import;
+/// Lessons: steps, questions, tasks that are marked. They touch no system.
+pub(crate) mod learn;
 /// What is live: namespaces, the event loop, running labs, their control socket and privileges, contained commands. Hidden: it is how `nflab up`
 /// keeps a lab, and believes that the process is its own; a program has an event loop already.
 #[doc(hidden)]

@@ -151,6 +151,8 @@ enum Sub {
     },
     /// Run the tests of rulesets: 0 all pass, 1 some fail, 2 a file can't be read
     Test(super::test::Arguments),
+    /// Take a lesson: the state machine, its tables and figures, in steps with commands to type, questions and tasks
+    Learn(super::learn::Arguments),
     /// See it work: two hosts around the router, a ping, a download and FTP through a ruleset
     Demo(demo::Arguments),
     /// Tell what becomes of a packet, rule by rule, and why; in memory, or of those that pass a live lab
@@ -214,6 +216,7 @@ fn subcommand(command: Option<Sub>) -> u8 {
             run::Telling::from_flags(verbose, quiet),
         ),
         Some(Sub::Test(arguments)) => super::test::run(&arguments),
+        Some(Sub::Learn(arguments)) => super::learn::run(&arguments),
         Some(Sub::Demo(arguments)) => demo::run(&arguments),
         Some(Sub::Trace(arguments)) => trace::run(&arguments),
         Some(Sub::Replay(arguments)) => replay::run(&arguments),

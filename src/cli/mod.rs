@@ -23,6 +23,7 @@ mod ip;
 pub mod iptables;
 pub mod iptables_restore;
 pub mod iptables_save;
+mod learn;
 #[cfg(unix)]
 mod listen;
 mod lsmod;

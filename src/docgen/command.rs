@@ -5,6 +5,7 @@ use clap::{Arg, Command};
 use super::roff::Page;
 use crate::cli;
 use crate::lab::script::OWN_WORDS;
+use crate::learn;
 use crate::suite::FILE_WORDS;
 
 pub(super) fn manual() -> String {
@@ -53,6 +54,19 @@ pub(super) fn manual() -> String {
         page.term(syntax, &format!("{}.", capitalised(about)));
     }
     page.literal(TEST_FILE);
+    page.section("LESSONS");
+    page.paragraph(
+        "nflab learn, and learn in the REPL, open a lesson in a lab of its own. Whatever a lab understands may be typed there; these words come with it:",
+    );
+    for (word, about) in learn::WORDS {
+        page.term(word, &format!("{}.", capitalised(about)));
+    }
+    page.paragraph(
+        "A lesson is a file lesson.nflab, with these words around the language of scripts and of test files:",
+    );
+    for (_, syntax, about) in learn::FILE_WORDS {
+        page.term(syntax, &format!("{}.", capitalised(about)));
+    }
     page.section("ENVIRONMENT");
     page.term(
         "NFLAB",
@@ -189,6 +203,7 @@ end
 
 const EXAMPLES: &str = "\
 nflab demo
+nflab learn 01-states
 nflab run examples-rulesets/ftp/script.nflab
 nflab test examples-rulesets --coverage
 nflab sh --save rules.v4 -- ./firewall.sh

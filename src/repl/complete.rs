@@ -16,6 +16,7 @@ use crate::lab::machine::Toolbox;
 use crate::lab::memory::{LOCAL, Lab};
 use crate::lab::proc_files::FILES;
 use crate::lab::script::{CAN_FAIL, FATES, OWN_WORDS, SUBJECTS, lex};
+use crate::learn::LIBRARY;
 use crate::rule::{Hook, Table};
 
 /// What the editor knows of the lab, refreshed before each line.
@@ -29,6 +30,8 @@ pub(super) struct Assistant {
     lists: Vec<String>,
     /// The line as it was last seen, with the place of the cursor: the editor forgets it where it cannot go on.
     seen: RefCell<(String, usize)>,
+    /// What is understood besides what a lab understands.
+    besides: Vec<&'static str>,
 }
 
 impl Assistant {
@@ -47,7 +50,12 @@ impl Assistant {
             keys: Vec::new(),
             lists: Vec::new(),
             seen: RefCell::default(),
+            besides: Vec::new(),
         }
+    }
+
+    pub(super) fn besides(&mut self, words: Vec<&'static str>) {
+        self.besides = words;
     }
 
     pub(super) fn look_at(&mut self, lab: &Lab) {
@@ -100,6 +108,7 @@ impl Assistant {
                 inner => self.candidates(inner, last),
             },
             "expect" => self.expectations(previous),
+            "learn" => LIBRARY.iter().map(|(name, _)| (*name).to_owned()).collect(),
             "help" => OWN_WORDS.iter().map(|own| own.name.to_owned()).collect(),
             "interface" => self.interfaces.clone(),
             "route" => match previous {
@@ -119,7 +128,15 @@ impl Assistant {
 
     fn commands(&self) -> Vec<String> {
         let own = OWN_WORDS.iter().map(|own| own.name);
-        let all = self.toolbox.names.iter().copied().chain(own).chain(["exit"]);
+        let besides = self.besides.iter().copied();
+        let all = self
+            .toolbox
+            .names
+            .iter()
+            .copied()
+            .chain(own)
+            .chain(besides)
+            .chain(["exit"]);
         all.map(str::to_owned).collect()
     }
 

@@ -3,6 +3,7 @@
 #[cfg(unix)]
 mod attached;
 mod complete;
+mod lesson;
 
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use crate::syntax::problem::Source;
 #[cfg(unix)]
 pub(crate) use attached::Attached;
 use complete::Assistant;
+pub(crate) use lesson::{list as list_of_lessons, open as open_lesson, teach};
 
 /// Reads commands for a lab of this process's own until their end; returns the exit code. `first` is said before all else.
 pub(crate) fn run(lab: Lab, hosts: Hosts, first: Option<&str>) -> u8 {
@@ -38,9 +40,26 @@ trait Addressee {
     /// The lab as completion sees it.
     fn look(&mut self) -> &Lab;
     fn set_styled(&mut self, styled: bool);
+    /// What may be typed here besides what a lab understands.
+    fn words(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+    /// What is said before the first prompt.
+    fn greeting(&self) -> &'static str {
+        GREETING
+    }
+    /// Whoever types wants to go: false where that only leads back to whom they spoke before.
+    fn is_left(&mut self) -> bool {
+        true
+    }
 }
 
+/// The same with lessons, which `learn` opens.
 fn session(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
+    converse(&mut lesson::Classroom::around(to), first)
+}
+
+fn converse(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
     if !std::io::stdin().is_terminal() {
         if let Some(first) = first {
             tell!("{first}");
@@ -68,19 +87,28 @@ fn session(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
     if let Some(first) = first {
         say!("{first}");
     }
-    say!("{GREETING}");
+    say!("{}", to.greeting());
     let mut typed = (String::new(), String::new());
     loop {
         if let Some(assistant) = editor.helper_mut() {
             assistant.look_at(to.look());
+            assistant.besides(to.words());
         }
         let (before, behind) = std::mem::take(&mut typed);
         match editor.readline_with_initial(&to.prompt(), (&before, &behind)) {
-            Ok(text) if matches!(text.trim(), "exit" | "quit") => break,
+            Ok(text) if matches!(text.trim(), "exit" | "quit") => {
+                if to.is_left() {
+                    break;
+                }
+            }
             // Whoever sits there has seen what failed.
             Ok(text) => drop(to.line(&text)),
             Err(ReadlineError::Interrupted) => say!("(^D or `exit` leaves)"),
-            Err(ReadlineError::Eof) => break,
+            Err(ReadlineError::Eof) => {
+                if to.is_left() {
+                    break;
+                }
+            }
             // The editor takes characters, and forgets what it had read ahead. The line before goes on.
             Err(ReadlineError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
                 tell!(
@@ -123,7 +151,10 @@ fn piped(to: &mut dyn Addressee, mut input: impl BufRead, largest: usize) -> u8 
         };
         let text = text_of(bytes.strip_suffix(b"\r").unwrap_or(bytes));
         if pending.is_empty() && matches!(text.trim(), "exit" | "quit") {
-            return code;
+            if to.is_left() {
+                return code;
+            }
+            continue;
         }
         pending.push_str(&text);
         // Asked as the editor asks: behind a line's end a backslash would have nothing to go on to.

@@ -150,23 +150,32 @@ impl Case<'_> {
 
     /// Runs it in a fresh lab.
     pub fn run(&self) -> CaseOutcome {
-        let mut running = Running::default();
-        let lab = Lab::new(&self.suite.lab, self.suite.seed, self.suite.toolbox);
-        match lab {
-            Ok(lab) => {
-                let mut runner = Runner::new(lab, self.suite.directory.clone());
-                runner.tells = None;
-                running.whole(self, &mut runner);
-            }
-            Err(error) => running.failures.push(Failure {
-                file: self.test.file.clone(),
-                line: self.test.line,
-                column: self.test.column,
-                command: String::new(),
-                reason: error.to_string(),
-                story: None,
+        match Lab::new(&self.suite.lab, self.suite.seed, self.suite.toolbox) {
+            Ok(lab) => self.run_in(lab),
+            Err(error) => self.outcome(Running {
+                failures: vec![Failure {
+                    file: self.test.file.clone(),
+                    line: self.test.line,
+                    column: self.test.column,
+                    command: String::new(),
+                    reason: error.to_string(),
+                    story: None,
+                }],
+                ..Running::default()
             }),
         }
+    }
+
+    /// Runs it in a lab that somebody made: its rules stay where the suite has none.
+    pub(crate) fn run_in(&self, lab: Lab) -> CaseOutcome {
+        let mut running = Running::default();
+        let mut runner = Runner::new(lab, self.suite.directory.clone());
+        runner.tells = None;
+        running.whole(self, &mut runner);
+        self.outcome(running)
+    }
+
+    fn outcome(&self, running: Running) -> CaseOutcome {
         CaseOutcome {
             suite: text_of_path(&self.suite.path),
             test: self.test.name.clone(),

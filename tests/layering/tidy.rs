@@ -246,8 +246,9 @@ const EDGES: [&str; 4] = ["device", "live", "repl", "cli"];
 const READS_SPECS: &str = "docgen";
 
 /// Applets that run a lab in memory, and what reads rules for `import`.
-const IN_MEMORY: [&str; 6] = [
+const IN_MEMORY: [&str; 7] = [
     "src/cli/import.rs",
+    "src/cli/learn.rs",
     "src/cli/on_disk.rs",
     "src/cli/replay",
     "src/cli/replay.rs",

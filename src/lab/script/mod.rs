@@ -110,6 +110,8 @@ pub enum Kind {
     Lab,
     /// Of this word, or of all.
     Help(Option<String>),
+    /// A lesson, or the list of them: whoever reads lines from a learner opens it.
+    Learn(Option<String>),
 }
 
 /// A tool with its arguments.
@@ -290,6 +292,11 @@ pub const OWN_WORDS: &[Own] = &[
         name: "lab",
         syntax: "lab",
         about: "interfaces, addresses, routes, time and profile",
+    },
+    Own {
+        name: "learn",
+        syntax: "learn [LESSON]",
+        about: "a lesson to step through, in a lab of its own; alone, lists all",
     },
     Own {
         name: "help",

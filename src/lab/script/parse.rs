@@ -152,6 +152,10 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
             done(&mut rest, Kind::Sender(sender))
         }
         "lab" => done(&mut rest, Kind::Lab),
+        "learn" => {
+            let lesson = rest.read(opt(words::anything))?.map(|word| word.text.clone());
+            done(&mut rest, Kind::Learn(lesson))
+        }
         _ => {
             let topic = rest.read(opt(words::anything))?.map(|word| word.text.clone());
             done(&mut rest, Kind::Help(topic))

@@ -212,6 +212,10 @@ impl<L: BorrowMut<Lab>> Runner<L> {
                 said.stdout.push_str(&describe_lab(self.lab.borrow()));
                 Ok(())
             }
+            Kind::Learn(_) => Err(
+                "a lesson is for somebody who types: `nflab learn` opens one, and so does `learn` in `nflab repl`"
+                    .to_owned(),
+            ),
             Kind::Help(topic) => {
                 said.stdout
                     .push_str(&help(topic.as_deref(), self.lab.borrow_mut().machine.toolbox().names)?);

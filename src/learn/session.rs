@@ -1,0 +1,524 @@
+//! Stepping through a lesson: lines that are typed, to what is said. The lab is the lesson's own, and whatever a lab understands may be typed.
+
+use super::compare::is_same;
+use super::lesson::{Command, Document, Lesson, Piece, Question, Task, pass};
+use super::marking;
+use crate::lab::memory::Lab;
+use crate::lab::script::{OWN_WORDS, Runner, lex, parse_in};
+use crate::syntax::problem::{Source, SourceError};
+
+/// The words of a lesson, besides those of its lab: name, what it does.
+pub(crate) const WORDS: &[(&str, &str)] = &[
+    ("next", "goes on: types for you what you did not, tells the answer"),
+    ("hint", "helps a little, and more each time"),
+    (
+        "answer",
+        "answers a question with what stands behind it; the word may be left out",
+    ),
+    ("check", "marks what you built for a task"),
+    ("solution", "builds one way to do a task, from where it began"),
+    ("again", "begins the step anew, the lab as it was then"),
+];
+
+/// A lesson that somebody takes.
+#[derive(Debug)]
+pub(crate) struct Session {
+    lesson: Lesson,
+    runner: Runner,
+    step: usize,
+    piece: usize,
+    /// Which of the commands at hand were typed.
+    typed: Vec<bool>,
+    /// Hints that were told at this place.
+    hints: usize,
+    is_over: bool,
+    styled: bool,
+}
+
+/// What is said: on which stream, and the exit code of a script of just this.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) code: u8,
+}
+
+impl Told {
+    fn say(&mut self, text: &str) {
+        self.out += text.trim_end_matches('\n');
+        self.out += "\n";
+    }
+
+    fn fail(&mut self, code: u8, text: &str) {
+        self.err += text.trim_end_matches('\n');
+        self.err += "\n";
+        self.code = self.code.max(code);
+    }
+}
+
+impl Session {
+    /// At its beginning.
+    pub(crate) fn new(lesson: Lesson, styled: bool) -> Result<(Self, Told), SourceError> {
+        let mut runner = lesson.begin()?;
+        runner.styled = styled;
+        let mut session = Self {
+            lesson,
+            runner,
+            step: 0,
+            piece: 0,
+            typed: Vec::new(),
+            hints: 0,
+            is_over: false,
+            styled,
+        };
+        let mut told = Told::default();
+        told.say(&session.bold(&session.lesson.title));
+        if let Some(after) = &session.lesson.after {
+            told.say(&format!("({after})"));
+        }
+        session.heading(&mut told);
+        session.go_on(&mut told);
+        Ok((session, told))
+    }
+
+    pub(crate) fn prompt(&self) -> String {
+        format!("{} {}/{}> ", self.lesson.name, self.step + 1, self.lesson.steps.len())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.lesson.name
+    }
+
+    pub(crate) fn lab(&self) -> &Lab {
+        &self.runner.lab
+    }
+
+    pub(crate) fn line(&mut self, text: &str) -> Told {
+        let mut told = Told::default();
+        let mut words = text.trim().splitn(2, char::is_whitespace);
+        let (word, rest) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default().trim(),
+        );
+        let is_alone = rest.is_empty();
+        match word {
+            "next" if is_alone => self.next(&mut told),
+            "hint" if is_alone => self.hint(&mut told),
+            "check" if is_alone => self.check(&mut told),
+            "solution" if is_alone => self.solution(&mut told),
+            "again" if is_alone => self.again(&mut told),
+            "answer" => match self.question().is_some() {
+                true => self.answer(rest, &mut told),
+                false => told.fail(FAILED, "nothing is asked here"),
+            },
+            "help" if is_alone => {
+                told.say("The lesson's words:");
+                for (name, about) in WORDS {
+                    told.say(&format!("  {name:<52} {about}"));
+                }
+                self.run(text, &mut told);
+            }
+            word if self.is_an_answer(word) => self.answer(text.trim(), &mut told),
+            _ => self.run(text, &mut told),
+        }
+        told
+    }
+
+    fn piece(&self) -> Option<&Piece> {
+        match self.is_over {
+            true => None,
+            false => self.lesson.steps.get(self.step)?.pieces.get(self.piece),
+        }
+    }
+
+    fn question(&self) -> Option<&Question> {
+        match self.piece() {
+            Some(Piece::Question(question)) => Some(question),
+            _ => None,
+        }
+    }
+
+    fn task(&self) -> Option<&Task> {
+        match self.piece() {
+            Some(Piece::Task(task)) => Some(task),
+            _ => None,
+        }
+    }
+
+    /// Where something is asked, whatever is no command is an answer.
+    fn is_an_answer(&self, word: &str) -> bool {
+        let is_command = || {
+            let tools = self.lesson.toolbox;
+            tools.find(word).is_some() || OWN_WORDS.iter().any(|own| own.name == word)
+        };
+        self.question().is_some() && !word.is_empty() && !word.starts_with('#') && !is_command()
+    }
+
+    /// Does what was typed, as the editor over a lab would, and notices where it is what the lesson asks for.
+    fn run(&mut self, text: &str, told: &mut Told) {
+        let source = Source {
+            name: "typed".to_owned(),
+            text: text.to_owned(),
+        };
+        let toolbox = self.lesson.toolbox;
+        let statements = match parse_in(&source, toolbox, &mut self.runner.hosts) {
+            Ok(statements) => statements,
+            Err(error) => {
+                let drawn = match self.styled {
+                    true => error.styled(),
+                    false => error.to_string(),
+                };
+                return told.fail(UNREADABLE, &drawn);
+            }
+        };
+        for statement in &statements {
+            let (said, result) = self.runner.run(statement);
+            told.out += &said.stdout;
+            told.err += &said.stderr;
+            if let Err(failed) = result {
+                told.code = told.code.max(FAILED);
+                if said.stderr.is_empty() {
+                    told.fail(FAILED, &failed.reason);
+                }
+            }
+        }
+        // It was read a moment ago.
+        for line in lex::lex(text).unwrap_or_default() {
+            self.notice(&line, told);
+        }
+    }
+
+    fn notice(&mut self, line: &crate::lab::script::Line, told: &mut Told) {
+        let Some(Piece::Commands(commands)) = self.piece() else {
+            return;
+        };
+        let open = commands.lines.iter().enumerate().find(|(at, command)| {
+            !self.typed.get(*at).copied().unwrap_or(true) && !command.is_claim() && command.is_typed_by(line)
+        });
+        let Some((at, _)) = open else { return };
+        self.mark_typed(at);
+        let claims = self.claims_behind(at);
+        self.hold(claims, told);
+        if self.typed.iter().all(|typed| *typed) {
+            self.leave(told);
+        }
+    }
+
+    fn mark_typed(&mut self, at: usize) {
+        if let Some(typed) = self.typed.get_mut(at) {
+            *typed = true;
+        }
+    }
+
+    /// What the lesson holds to be so once a command was typed, up to the next one.
+    fn claims_behind(&self, at: usize) -> std::ops::Range<usize> {
+        let Some(Piece::Commands(commands)) = self.piece() else {
+            return 0..0;
+        };
+        let behind = commands.lines.iter().skip(at + 1);
+        let count = behind.take_while(|command| command.is_claim()).count();
+        at + 1..at + 1 + count
+    }
+
+    fn hold(&mut self, claims: std::ops::Range<usize>, told: &mut Told) {
+        let pieces = &self.lesson.steps[self.step].pieces;
+        let Some(Piece::Commands(commands)) = pieces.get(self.piece) else {
+            return;
+        };
+        for at in claims {
+            self.typed[at] = true;
+            let claim = &commands.lines[at];
+            let (_, result) = self.runner.run(&claim.statement);
+            if let Err(failed) = result {
+                told.fail(
+                    FAILED,
+                    &format!(
+                        "the lesson holds `{}` here, and in your lab {}: `again` begins the step anew",
+                        claim.shown, failed.reason
+                    ),
+                );
+            }
+        }
+    }
+
+    fn next(&mut self, told: &mut Told) {
+        match self.piece() {
+            None => self.finished(told),
+            Some(Piece::Commands(commands)) => {
+                let open = 0..commands.lines.len();
+                for at in open {
+                    self.type_for_you(at, told);
+                }
+                self.leave(told);
+            }
+            Some(Piece::Question(question)) => {
+                let answer = question.answers.first().map_or("", String::as_str);
+                told.say(&format!("It is: {answer}"));
+                self.because(told);
+            }
+            Some(Piece::Task(_)) => told.fail(
+                FAILED,
+                "this task is open: `check` marks what you built, `hint` helps, `solution` builds one way to do it",
+            ),
+            Some(Piece::Text(_) | Piece::Document(_)) => self.leave(told),
+        }
+    }
+
+    fn type_for_you(&mut self, at: usize, told: &mut Told) {
+        let pieces = &self.lesson.steps[self.step].pieces;
+        let Some(Piece::Commands(commands)) = pieces.get(self.piece) else {
+            return;
+        };
+        let command = &commands.lines[at];
+        if self.typed[at] {
+            return;
+        }
+        if command.is_claim() {
+            return self.hold(at..at + 1, told);
+        }
+        told.say(&format!("> {}", command.shown));
+        let (said, result) = self.runner.run(&command.statement);
+        told.out += &said.stdout;
+        told.err += &said.stderr;
+        if let Err(failed) = result {
+            told.fail(FAILED, &failed.reason);
+        }
+        self.typed[at] = true;
+    }
+
+    fn answer(&mut self, answer: &str, told: &mut Told) {
+        let Some(question) = self.question() else { return };
+        let plain = |text: &str| {
+            let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+            words.join(" ").trim_matches(['.', '"', '`']).to_owned()
+        };
+        let is_right = question.answers.iter().any(|right| plain(right) == plain(answer));
+        if !is_right {
+            return told.fail(
+                FAILED,
+                "That is not it. `hint` helps, `next` tells; or try it in the lab first.",
+            );
+        }
+        told.say("Right.");
+        self.because(told);
+    }
+
+    /// What is told behind an answer, and on.
+    fn because(&mut self, told: &mut Told) {
+        if let Some(because) = self.question().and_then(|question| question.because.as_ref()) {
+            told.say(because);
+        }
+        self.leave(told);
+    }
+
+    fn hint(&mut self, told: &mut Told) {
+        let hints: &[String] = match self.piece() {
+            None => return self.finished(told),
+            Some(Piece::Commands(commands)) => &commands.hints,
+            Some(Piece::Question(question)) => &question.hints,
+            Some(Piece::Task(task)) => &task.hints,
+            Some(Piece::Text(_) | Piece::Document(_)) => &[],
+        };
+        if let Some(hint) = hints.get(self.hints) {
+            told.say(hint);
+            self.hints += 1;
+            return;
+        }
+        match self.piece() {
+            Some(Piece::Commands(commands)) => {
+                let open = commands.lines.iter().zip(&self.typed).find(|(_, typed)| !**typed);
+                if let Some((command, _)) = open {
+                    told.say(&format!("Type: {}\nor `next`, which types it for you.", command.shown));
+                }
+            }
+            Some(Piece::Task(_)) => {
+                told.say("There is no other hint: `check` says what is missing, `solution` builds it.");
+            }
+            _ => told.say("There is no other hint: `next` tells."),
+        }
+    }
+
+    fn check(&mut self, told: &mut Told) {
+        let pieces = self.lesson.steps.get(self.step).map(|step| &step.pieces);
+        let Some(Piece::Task(task)) = pieces
+            .and_then(|pieces| pieces.get(self.piece))
+            .filter(|_| !self.is_over)
+        else {
+            return told.fail(FAILED, "there is nothing to mark here: a task says when there is");
+        };
+        let mark = marking::of(&task.check, &mut self.runner.lab);
+        told.say(&mark.text);
+        match mark.passed {
+            true => {
+                told.say("All of it holds.");
+                self.leave(told);
+            }
+            false => told.fail(FAILED, "Not yet: mend it and `check` again, or ask for a `hint`."),
+        }
+    }
+
+    fn solution(&mut self, told: &mut Told) {
+        let Some(task) = self.task() else {
+            return told.fail(FAILED, "there is nothing to build here: a task says when there is");
+        };
+        let shown: Vec<String> = task.solution.iter().map(|it| format!("> {}", it.shown)).collect();
+        if !self.restart(self.piece, told) {
+            return;
+        }
+        let Some(Piece::Task(task)) = self.lesson.steps[self.step].pieces.get(self.piece) else {
+            return;
+        };
+        for (command, shown) in task.solution.iter().zip(shown) {
+            told.say(&shown);
+            let (said, result) = self.runner.run(&command.statement);
+            told.out += &said.stdout;
+            told.err += &said.stderr;
+            if let Err(failed) = result {
+                told.fail(FAILED, &failed.reason);
+            }
+        }
+        told.say("`check` marks it.");
+    }
+
+    fn again(&mut self, told: &mut Told) {
+        if self.is_over {
+            self.step = self.lesson.steps.len().saturating_sub(1);
+        }
+        self.is_over = false;
+        if self.restart(0, told) {
+            self.piece = 0;
+            self.heading(told);
+            self.go_on(told);
+        }
+    }
+
+    /// The lab as it is where a piece of this step begins.
+    fn restart(&mut self, piece: usize, told: &mut Told) -> bool {
+        match self.lesson.at(self.step) {
+            Ok(runner) => self.runner = runner,
+            Err(error) => {
+                // It came up when the lesson began.
+                told.fail(FAILED, &error.to_string());
+                return false;
+            }
+        }
+        for before in self.lesson.steps[self.step].pieces.iter().take(piece) {
+            pass(&mut self.runner, before);
+        }
+        self.runner.styled = self.styled;
+        true
+    }
+
+    /// Behind the piece at hand.
+    fn leave(&mut self, told: &mut Told) {
+        self.piece += 1;
+        self.go_on(told);
+    }
+
+    /// Tells what stands here, up to where something is to be done.
+    fn go_on(&mut self, told: &mut Told) {
+        self.hints = 0;
+        loop {
+            let Some(step) = self.lesson.steps.get(self.step) else {
+                return;
+            };
+            let Some(piece) = step.pieces.get(self.piece) else {
+                if self.step + 1 == self.lesson.steps.len() {
+                    self.is_over = true;
+                    return self.finished(told);
+                }
+                self.step += 1;
+                self.piece = 0;
+                self.heading(told);
+                continue;
+            };
+            match piece {
+                Piece::Text(text) => told.say(&format!("\n{text}")),
+                Piece::Document(document) => beside(&mut self.runner, document, told),
+                Piece::Commands(commands) => {
+                    self.typed = vec![false; commands.lines.len()];
+                    let shown = commands.lines.iter().filter(|line| !line.is_claim());
+                    let shown: Vec<&Command> = shown.collect();
+                    if !shown.is_empty() {
+                        told.say("\nType (or `next`):");
+                        for command in shown {
+                            for line in command.shown.lines() {
+                                told.say(&format!("    {line}"));
+                            }
+                        }
+                        return;
+                    }
+                    let claims = 0..commands.lines.len();
+                    self.hold(claims, told);
+                }
+                Piece::Question(question) => {
+                    let asked = self.bold(&question.asked);
+                    return told.say(&format!("\n{asked}"));
+                }
+                Piece::Task(task) => {
+                    let title = self.bold("Your task");
+                    return told.say(&format!("\n{title}\n{}(`check` marks it)", task.text));
+                }
+            }
+            self.piece += 1;
+        }
+    }
+
+    fn heading(&self, told: &mut Told) {
+        if let Some(step) = self.lesson.steps.get(self.step) {
+            let count = self.lesson.steps.len();
+            let title = format!("{}/{count}  {}", self.step + 1, step.title);
+            told.say(&format!("\n{}", self.bold(&title)));
+        }
+    }
+
+    fn finished(&self, told: &mut Told) {
+        let name = &self.lesson.name;
+        let behind = super::LIBRARY.iter().skip_while(|(known, _)| known != name).nth(1);
+        let more = match behind {
+            Some((next, _)) => format!("; `learn {next}` is the next one"),
+            None => String::new(),
+        };
+        told.say(&format!(
+            "\nThis was {name}. Its lab stays for you to try things in, `again` repeats the last step, `exit` leaves{more}."
+        ));
+    }
+
+    fn bold(&self, text: &str) -> String {
+        match self.styled {
+            true => format!("\x1b[1m{text}\x1b[0m"),
+            false => text.to_owned(),
+        }
+    }
+}
+
+/// What the document prints, and what is printed here.
+fn beside(runner: &mut Runner, document: &Document, told: &mut Told) {
+    let (said, result) = runner.run(&document.command.statement);
+    told.say(&format!("\nThe document prints for `{}`:", document.command.shown));
+    indented(&document.printed, told);
+    let is_the_same = result.is_ok() && is_same(&document.printed, &said.stdout);
+    told.say(match is_the_same {
+        true => "nflab prints the same:",
+        false => "nflab prints:",
+    });
+    match said.stdout.trim().is_empty() {
+        true => told.say("    (nothing)"),
+        false => indented(&said.stdout, told),
+    }
+    if let Some(why) = document.differs.as_ref().filter(|_| !is_the_same) {
+        told.say(why);
+    }
+    if let Err(failed) = result {
+        told.fail(FAILED, &format!("{}{}", said.stderr, failed.reason));
+    }
+}
+
+fn indented(text: &str, told: &mut Told) {
+    for line in text.lines() {
+        told.say(&format!("    {line}"));
+    }
+}
+
+const FAILED: u8 = 1;
+const UNREADABLE: u8 = 2;

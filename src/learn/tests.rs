@@ -1,0 +1,330 @@
+//! What a lesson file may be, how it is stepped through, and that the lessons which come with nflab are as they say.
+
+use super::*;
+use crate::cli::TOOLBOX;
+use crate::suite::Unreadable;
+use crate::syntax::problem::Source;
+
+fn lesson(text: &str) -> Result<Lesson, Unreadable> {
+    let source = Source {
+        name: "lesson.nflab".to_owned(),
+        text: text.to_owned(),
+    };
+    read("try", source, TOOLBOX)
+}
+
+/// A short one, with a piece of each kind.
+const SHORT: &str = r#"lesson "Short"
+after "nothing"
+setup
+  host client 10.0.0.2 lan
+  host server 192.0.2.9 wan
+  modprobe nf_conntrack
+end
+step "One"
+text <<END
+Told first.
+END
+ask "Which state?"
+  answer "NEW" "it is new"
+  because "Nobody spoke before."
+  hint "Think."
+type
+  send lan tcp client:1 > server:80 S
+  expect state NEW
+  advance 5s
+end
+hint "Two lines."
+document conntrack -L <<END
+tcp 6 115 SYN_SENT src= dst= sport=1 dport=80 [UNREPLIED] src= dst= ...
+END
+document cat /proc/net/nf_conntrack <<END
+tcp 6 115 SYN_SENT
+END
+differs "It says more."
+step "Two"
+task <<END
+Stop it.
+END
+hint "DROP"
+solution
+  iptables -P FORWARD DROP
+end
+check <<END
+host client 10.0.0.2 lan
+host server 192.0.2.9 wan
+test "it is stopped"
+  expect fail handshake client > server:80
+end
+END
+"#;
+
+#[test]
+fn the_lessons_that_come_with_nflab_are_as_they_say() {
+    for (name, text) in LIBRARY {
+        let source = Source {
+            name: format!("examples-rulesets/lessons/{name}/lesson.nflab"),
+            text: (*text).to_owned(),
+        };
+        let lesson = read(name, source, TOOLBOX).unwrap_or_else(|error| panic!("{error}"));
+        trial(&lesson).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(title(text), lesson.title);
+    }
+}
+
+#[test]
+fn every_lesson_of_the_directory_is_in_the_program() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples-rulesets/lessons");
+    let entries = std::fs::read_dir(root).unwrap();
+    let mut there: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    there.sort();
+    let known: Vec<&str> = LIBRARY.iter().map(|(name, _)| *name).collect();
+    assert_eq!(there, known);
+    for (number, name) in known.iter().enumerate() {
+        assert!(name.starts_with(&format!("{:02}-", number + 1)), "{name}");
+        let (_, word) = name.split_once('-').unwrap();
+        for asked in [*name, word, &format!("{}", number + 1)] {
+            assert_eq!(find(asked).map(|(found, _)| found), Some(*name), "{asked}");
+        }
+    }
+    assert_eq!(find("nonsense"), None);
+}
+
+#[test]
+fn words_of_lessons_hide_none_of_a_lab() {
+    for (word, _) in WORDS {
+        let is_own = crate::lab::script::OWN_WORDS.iter().any(|own| own.name == *word);
+        assert!(!is_own && TOOLBOX.find(word).is_none(), "{word}");
+    }
+}
+
+/// Each line, and what has to be in what is said.
+#[test]
+fn a_lesson_is_stepped_through() {
+    let walks: &[&[(&str, &[&str], u8)]] = &[
+        // All by `next`, but for the task.
+        &[
+            (
+                "next",
+                &[
+                    "It is: NEW",
+                    "Nobody spoke before.",
+                    "    send lan tcp",
+                    "    advance 5s",
+                ],
+                0,
+            ),
+            (
+                "next",
+                &[
+                    "> send lan tcp client:1 > server:80 S",
+                    "NEW: it opens a flow",
+                    "nflab prints the same:\n    tcp      6 115 SYN_SENT",
+                    "The document prints for `cat /proc/net/nf_conntrack`:\n    tcp 6 115 SYN_SENT\nnflab prints:\n",
+                    "It says more.",
+                    "2/2  Two",
+                    "Stop it.",
+                ],
+                0,
+            ),
+            ("next", &["this task is open"], 1),
+            ("check", &["✗ it is stopped", "Not yet"], 1),
+            ("hint", &["DROP"], 0),
+            ("hint", &["no other hint"], 0),
+            ("iptables -A FORWARD -j ACCEPT", &[], 0),
+            ("check", &["✗ it is stopped"], 1),
+            ("solution", &["> iptables -P FORWARD DROP", "`check` marks it"], 0),
+            ("iptables -S FORWARD", &["-P FORWARD DROP\n"], 0),
+            ("check", &["✓ it is stopped", "All of it holds.", "This was try"], 0),
+            ("next", &["This was try"], 0),
+            ("check", &["nothing to mark"], 1),
+            ("again", &["2/2  Two", "Stop it."], 0),
+            ("check", &["✗ it is stopped"], 1),
+        ],
+        // As a learner would.
+        &[
+            ("ESTABLISHED", &["That is not it"], 1),
+            ("hint", &["Think."], 0),
+            ("iptables -S FORWARD", &["-P FORWARD ACCEPT"], 0),
+            ("  it IS  new.", &["Right.", "Nobody spoke before.", "Type"], 0),
+            ("answer NEW", &["nothing is asked here"], 1),
+            ("hint", &["Two lines."], 0),
+            ("hint", &["Type: send lan tcp client:1 > server:80 S"], 0),
+            ("nonsense", &["`nonsense` is no command"], 2),
+            ("solution", &["nothing to build"], 1),
+            ("send  lan tcp client:1  > server:80 S", &["NEW: it opens a flow"], 0),
+            ("hint", &["Type: advance 5s"], 0),
+            ("advance 5s", &["nflab prints the same", "2/2  Two"], 0),
+            ("help", &["solution", "send [-v]"], 0),
+        ],
+        // What the lesson holds is not so in a lab where something else was done.
+        &[
+            ("answer new", &["Right."], 0),
+            ("iptables -t raw -A PREROUTING -j NOTRACK", &[], 0),
+            ("next", &["the lesson holds `expect state NEW` here"], 1),
+            ("again", &["Stop it."], 0),
+        ],
+    ];
+    for walk in walks {
+        let (mut session, told) = Session::new(lesson(SHORT).unwrap(), false).unwrap();
+        assert_eq!(
+            told.out,
+            "Short\n(nothing)\n\n1/2  One\n\nTold first.\n\nWhich state?\n"
+        );
+        for (line, parts, code) in *walk {
+            let told = session.line(line);
+            let said = format!("{}{}", told.out, told.err);
+            for part in *parts {
+                assert!(said.contains(part), "{line}: {part:?} not in\n{said}");
+            }
+            assert_eq!(told.code, *code, "{line}: {said}");
+        }
+    }
+}
+
+/// What is planted in a lesson that is whole, and what is said of it.
+#[test]
+fn a_lesson_that_is_not_so_is_told_where() {
+    trial(&lesson(SHORT).unwrap()).unwrap();
+    for (from, to, place, said) in [
+        ("expect state NEW", "expect state RELATED", "18:3", "NEW"),
+        ("advance 5s", "conntrack -D -s 1.2.3.4", "19:3", "0 flow entries"),
+        (
+            "6 115 SYN_SENT src=",
+            "6 114 SYN_SENT src=",
+            "22:1",
+            "something else is printed here",
+        ),
+        ("tcp 6 115 SYN_SENT\n", "...\n", "25:1", "the same is printed here"),
+        (
+            "-P FORWARD DROP",
+            "-P INPUT DROP",
+            "30:1",
+            "the solution of this task is not taken",
+        ),
+        (
+            "expect fail handshake",
+            "handshake",
+            "30:1",
+            "done before anything is typed",
+        ),
+    ] {
+        assert!(SHORT.contains(from), "{from}");
+        let wrong = trial(&lesson(&SHORT.replace(from, to)).unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            wrong.contains(&format!("lesson.nflab:{place}\n")) && wrong.contains(said),
+            "{from}: {wrong}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_lesson_is_told_where() {
+    for (from, to, place, said) in [
+        ("lesson \"Short\"", "", "1:1", "this lesson has no title"),
+        (
+            "lesson \"Short\"",
+            "lesson Short and sweet",
+            "1:14",
+            "`and` is not understood here",
+        ),
+        ("lesson \"Short\"", "lesson \"\"", "1:8", "this text is empty"),
+        (
+            "after \"nothing\"",
+            "lesson \"Again\"",
+            "2:1",
+            "there is a `lesson` already",
+        ),
+        ("after", "aftr", "2:1", "did you mean `after`?"),
+        (
+            "after \"nothing\"",
+            "text <<END\nx\nEND",
+            "2:1",
+            "`text` cannot stand here",
+        ),
+        (
+            "text <<END\nTold first.\nEND",
+            "text",
+            "9:1",
+            "nothing stands below this `text`",
+        ),
+        (
+            "text <<END\nTold",
+            "text it <<END\nTold",
+            "9:6",
+            "`it` is not understood here",
+        ),
+        (
+            "  answer \"NEW\" \"it is new\"\n",
+            "",
+            "12:1",
+            "this question has no answer",
+        ),
+        ("\"NEW\" \"it is new\"", "", "13:9", "ends too early"),
+        (
+            "text <<END\nTold first.\nEND",
+            "answer \"x\"",
+            "9:1",
+            "it belongs below `ask`",
+        ),
+        ("  advance 5s\nend", "  advance soon\nend", "19:11", "`soon`"),
+        ("  advance 5s\n", "  learn 1\n", "19:3", "a lesson opens no other"),
+        ("end\nhint \"Two lines.\"", "end\nend", "21:1", "`end` is no word"),
+        ("document conntrack -L", "document", "22:1", "names no command"),
+        (
+            "differs \"It says more.\"\nstep \"Two\"",
+            "step \"Two\"\ndiffers \"x\"",
+            "29:1",
+            "below `document`",
+        ),
+        (
+            "solution\n  iptables -P FORWARD DROP\nend\n",
+            "",
+            "30:1",
+            "this `task` is not whole",
+        ),
+        ("test \"it is stopped\"", "tst \"it is stopped\"", "40:1", "tst"),
+        (
+            "  expect fail handshake client > server:80\nend\nEND\n",
+            "END\n",
+            "40:1",
+            "never closed",
+        ),
+        (
+            "test \"it",
+            "rules <<X\n*filter\nCOMMIT\nX\ntest \"it",
+            "37:1",
+            "brings rules of its own",
+        ),
+        (
+            "  iptables -P FORWARD DROP\nend",
+            "  iptables -P FORWARD DROP",
+            "34:1",
+            "this `solution` is never closed",
+        ),
+        (
+            "after \"nothing\"",
+            "lab <<X\n[interface.lan]\nadress = 1\nX",
+            "4:1",
+            "adress",
+        ),
+        ("step \"One\"", "step One <<X\nX", "8:1", "reads no input"),
+        ("step \"One\"", "step 'One", "8:6", "this quote is never closed"),
+    ] {
+        assert!(SHORT.contains(from), "{from}");
+        let wrong = lesson(&SHORT.replacen(from, to, 1))
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            wrong.contains(&format!("lesson.nflab:{place}\n")) && wrong.contains(said),
+            "{from} -> {to}: {wrong}"
+        );
+    }
+    let empty = lesson("").map(|_| ()).unwrap_err().to_string();
+    assert!(empty.contains("no title") && empty.contains("no step"), "{empty}");
+}
