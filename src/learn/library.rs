@@ -19,6 +19,7 @@ lessons! {
     "01-states"
     "02-tcp"
     "03-ping"
+    "04-udp"
 }
 
 /// By its whole name, by what stands behind the number, or by the number.
