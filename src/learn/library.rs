@@ -20,6 +20,7 @@ lessons! {
     "02-tcp"
     "03-ping"
     "04-udp"
+    "05-timeouts"
 }
 
 /// By its whole name, by what stands behind the number, or by the number.
