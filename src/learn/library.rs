@@ -21,6 +21,7 @@ lessons! {
     "03-ping"
     "04-udp"
     "05-timeouts"
+    "06-raw"
 }
 
 /// By its whole name, by what stands behind the number, or by the number.
