@@ -22,6 +22,7 @@ lessons! {
     "04-udp"
     "05-timeouts"
     "06-raw"
+    "07-ftp"
 }
 
 /// By its whole name, by what stands behind the number, or by the number.
