@@ -23,6 +23,7 @@ lessons! {
     "05-timeouts"
     "06-raw"
     "07-ftp"
+    "08-helpers"
 }
 
 /// By its whole name, by what stands behind the number, or by the number.
