@@ -24,6 +24,7 @@ lessons! {
     "06-raw"
     "07-ftp"
     "08-helpers"
+    "09-new-not-syn"
 }
 
 /// By its whole name, by what stands behind the number, or by the number.
