@@ -25,6 +25,7 @@ lessons! {
     "07-ftp"
     "08-helpers"
     "09-new-not-syn"
+    "10-default"
 }
 
 /// By its whole name, by what stands behind the number, or by the number.
