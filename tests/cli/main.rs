@@ -7,6 +7,7 @@ mod examples;
 mod families;
 mod helper;
 mod import;
+mod learn;
 mod missing;
 mod repl;
 mod replay;

@@ -1,0 +1,119 @@
+//! `nflab learn`, and `learn` in the REPL: lessons listed, taken from a pipe, left again, and tried as tests.
+
+use crate::bench::Bench;
+
+#[test]
+fn lessons_are_listed_and_taken_by_name_number_and_path() {
+    let bench = Bench::new();
+    let listed = bench.nflab(&["learn", "--list"]);
+    assert!(
+        listed
+            .out
+            .starts_with("01-states  The states that a rule can ask for\n"),
+        "{}",
+        listed.out
+    );
+    assert_eq!((listed.code, listed.err.as_str()), (0, ""));
+    bench.write(
+        "mine.nflab",
+        "lesson \"Mine\"\nstep \"One\"\ntype\n  iptables -P FORWARD DROP\nend\n",
+    );
+    for (asked, title) in [
+        ("01-states", "The states that a rule can ask for\n"),
+        ("states", "The states that a rule can ask for\n"),
+        ("2", "A TCP connection, from its first packet to its last\n"),
+        ("mine.nflab", "Mine\n"),
+    ] {
+        let ran = bench.nflab_with("", &["learn", asked]);
+        assert!(ran.out.starts_with(title), "{asked}: {}{}", ran.out, ran.err);
+        assert_eq!(ran.code, 0, "{asked}: {}", ran.err);
+    }
+    for (asked, code, said) in [
+        ("nope", 2, "there is no lesson `nope`"),
+        ("./nope", 2, "cannot read ./nope"),
+    ] {
+        let ran = bench.nflab_with("", &["learn", asked]);
+        assert_eq!(ran.code, code, "{asked}");
+        assert!(ran.err.contains(said), "{asked}: {}", ran.err);
+    }
+}
+
+/// What is typed into it, its exit code, and what is said.
+#[test]
+fn a_lesson_is_taken_from_a_pipe_and_left_again() {
+    let bench = Bench::new();
+    bench.write(
+        "mine.nflab",
+        "lesson \"Mine\"\nstep \"One\"\ntype\n  iptables -P FORWARD DROP\nend\n",
+    );
+    for (args, typed, code, out, err) in [
+        (
+            &["learn", "mine.nflab"][..],
+            "iptables -P FORWARD DROP\n",
+            0,
+            "This was mine",
+            "",
+        ),
+        (&["learn", "mine.nflab"], "check\n", 1, "", "nothing to mark here"),
+        (&["learn", "mine.nflab"], "nonsense\n", 2, "", "is no command of a lab"),
+        (
+            &["learn", "mine.nflab"],
+            "next\nexit\nnonsense\n",
+            0,
+            "This was mine",
+            "",
+        ),
+        // In the REPL leaving it leads back to the lab, which did not notice.
+        (
+            &["repl", "--seed", "1"],
+            "learn mine.nflab\nnext\nexit\niptables -S FORWARD\n",
+            0,
+            "here again\n-P FORWARD ACCEPT\n",
+            "",
+        ),
+        (&["repl", "--seed", "1"], "learn\n", 0, "01-states", ""),
+        (
+            &["repl", "--seed", "1"],
+            "learn a b\n",
+            2,
+            "",
+            "`b` is not understood here",
+        ),
+        (
+            &["repl", "--seed", "1"],
+            "hint\n",
+            2,
+            "",
+            "`hint` is no command of a lab",
+        ),
+        (&["run", "-"], "learn 1\n", 1, "", "a lesson is for somebody who types"),
+    ] {
+        let ran = bench.nflab_with(typed, args);
+        assert_eq!(ran.code, code, "{args:?} {typed:?}: {}{}", ran.out, ran.err);
+        assert!(ran.out.contains(out), "{args:?} {typed:?}: {}", ran.out);
+        assert!(ran.err.contains(err), "{args:?} {typed:?}: {}", ran.err);
+    }
+}
+
+/// The whole lesson that the page for teachers shows.
+#[test]
+fn the_lesson_of_the_page_is_one() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/teaching.md")).unwrap();
+    let lesson = page.split("```\n").nth(1).expect("the page shows a lesson");
+    let bench = Bench::new();
+    bench.write("lesson.nflab", lesson);
+    let ran = bench.nflab(&["learn", "--test", "lesson.nflab"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    bench.write(
+        "lesson.nflab",
+        &lesson.replace("FORWARD -m state --state ESTABLISHED", "FORWARD"),
+    );
+    let ran = bench.nflab(&["learn", "--test", "lesson.nflab"]);
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.contains("the solution of this task is not taken"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(bench.nflab(&["learn", "--test"]).code, 0);
+}
