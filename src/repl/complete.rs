@@ -469,7 +469,7 @@ mod tests {
                 "cat /proc/sys/net/ipv4/ip_forward_use",
                 &["/proc/sys/net/ipv4/ip_forward_use_pmtu"],
             ),
-            ("modprobe ip_", &["ip_conntrack", "ip_conntrack_ftp", "ip_nat_ftp"]),
+            ("modprobe ip_conntrack_f", &["ip_conntrack_ftp"]),
             ("conntrack --re", &["--reply-dst", "--reply-src"]),
             ("send w", &["wan"]),
             ("send loc", &["local"]),

@@ -133,8 +133,9 @@ fn of_old_nothing_is_there_before_its_module() {
     assert_eq!(bench.helpers(), []);
     bench.says("modprobe ip_conntrack_ftp ports=21,2121");
     assert_eq!(bench.helpers(), [("ftp", false), ("ftp-2121", false)]);
-    // What is loaded is loaded.
-    assert_eq!(bench.says("modprobe ip_conntrack_ftp ports=7"), "");
+    // What is loaded is loaded, and says so.
+    let loaded = "modprobe: ip_conntrack_ftp is loaded already, and reads its parameters when it is: `modprobe -r ip_conntrack_ftp` first\n";
+    assert_eq!(bench.says("modprobe ip_conntrack_ftp ports=7"), loaded);
     bench.says("modprobe ip_nat_ftp");
     assert_eq!(bench.helpers(), [("ftp", true), ("ftp-2121", true)]);
     bench.says("modprobe -r ip_nat_ftp");
