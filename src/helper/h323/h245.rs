@@ -2,7 +2,7 @@
 //!
 //! How it is known what the kernel knows of additions is told in `h225`.
 
-use super::per::Addition::{Read, Skip, Stop, Unread};
+use super::per::Addition::{Read, Skip, Stop};
 use super::per::Type::{Address, Boolean, Characters, Integer, Noted, Null, ObjectIdentifier, Octets};
 use super::per::{Mark, Size, Type};
 use super::schema::{choice, list, sequence};
@@ -129,11 +129,11 @@ static H2250_PARAMETERS: Type = sequence! {
         May "mediaControlChannel" Noted(Mark::MediaControlChannel, &TRANSPORT_ADDRESS),
         May "mediaControlGuaranteedDelivery" Boolean,
         May "silenceSuppression" Boolean,
-        May "destination" TERMINAL_LABEL,
-        May "dynamicRTPPayloadType" Integer { low: 96, high: 127 },
-        May "mediaPacketization" choice! { ["h261aVideoPacketization" Null] [] }
+        StopAtOptional "destination" Null,
+        StopAtOptional "dynamicRTPPayloadType" Null,
+        StopAtOptional "mediaPacketization" Null
     ]
-    [Unread]
+    []
 };
 
 static H2250_ACK_PARAMETERS: Type = sequence! {
@@ -498,11 +498,6 @@ static V76_PARAMETERS: Type = sequence! {
         Must "v75Parameters" sequence! { [Must "audioHeaderPresent" Boolean] [] }
     ]
     []
-};
-
-static TERMINAL_LABEL: Type = sequence! {
-    [Must "mcuNumber" Integer { low: 0, high: 192 }, Must "terminalNumber" Integer { low: 0, high: 192 }]
-    [Unread]
 };
 
 static NON_STANDARD_PARAMETERS: Type = list! { Size::Any, NON_STANDARD_PARAMETER, 0 };

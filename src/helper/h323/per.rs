@@ -84,8 +84,6 @@ pub(super) enum Addition {
     Read(&'static Type),
     /// The same as [`Presence::StopAt`], whether this addition is there or not.
     Stop,
-    /// What is added is not looked at, not even how many there are: the only one.
-    Unread,
 }
 
 #[derive(Debug)]
@@ -292,7 +290,7 @@ impl Reader<'_> {
             }
         }
         let known = sequence.additions.unwrap_or_default();
-        if !extended || matches!(known, [Addition::Unread]) {
+        if !extended {
             return Ok(());
         }
         let count = self.bits(7)? as usize + 1;
@@ -313,7 +311,7 @@ impl Reader<'_> {
                     self.enclosed(Some(of), length, depth)?;
                 }
                 // Seen: what the kernel does not know is taken to be there, whatever the bit says.
-                Some(Addition::Skip | Addition::Unread) | None => {
+                Some(Addition::Skip) | None => {
                     let length = self.length()?;
                     self.skip(length)?;
                 }
