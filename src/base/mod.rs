@@ -5,6 +5,7 @@
 pub(crate) mod absent;
 mod address;
 pub mod bytes;
+pub(crate) mod date;
 mod interface;
 #[doc(hidden)]
 pub mod json;

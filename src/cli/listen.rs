@@ -1,10 +1,13 @@
 //! Tools that go on until they are ended: `conntrack -E`, `dmesg --follow`. One request, many answers.
 
+use std::path::Path;
+
 use super::TOOLBOX;
 use super::conntrack::events::{self, Events};
 use super::current::{self, NO_LAB};
 use super::dmesg;
 use crate::device::standard::{self, tell};
+use crate::lab::files::{Files, gather};
 use crate::lab::machine::Machine;
 use crate::lab::request::{Answer, Source, Waker};
 use crate::lab::request::{Request, Response};
@@ -19,7 +22,12 @@ pub(super) fn answer(machine: &Machine, request: &Request, waker: &Waker) -> Opt
     let wake = move || waker.wake();
     let source: Box<dyn Source> = match request.tool.as_str() {
         "dmesg" => Box::new(dmesg::Follower::new(machine, &request.args, wake)),
-        _ => match Events::new(machine, &request.args, Box::new(wake)) {
+        _ => match Events::new(
+            machine,
+            &request.args,
+            &Files::new(request.files.clone()),
+            Box::new(wake),
+        ) {
             Ok(events) => Box::new(events),
             Err(refused) => return Some(Response::from(refused).into()),
         },
@@ -44,9 +52,12 @@ impl Source for dmesg::Follower {
 
 /// The program's side: prints what comes until it is ended, or the lab goes.
 pub(super) fn run(name: &str, args: &[String], target: &Target) -> u8 {
+    let needs = (TOOLBOX.needs)(name, args);
     let request = Request {
         tool: name.to_owned(),
         args: args.to_vec(),
+        files: gather(TOOLBOX.opener, &needs, Path::new(""), String::new)
+            .map_or_else(|_| Vec::new(), |found| found.files),
         ..Request::default()
     };
     let gone = |error: &std::io::Error| current::gone(&target.socket, error);
@@ -93,7 +104,9 @@ pub(super) fn run(name: &str, args: &[String], target: &Target) -> u8 {
         }
     };
     if name == "conntrack" {
-        standard::tell_text(&events::farewell(lines));
+        let (end, said) = events::farewell(args, lines);
+        let _ = standard::try_say(end);
+        standard::tell_text(&said);
     }
     code
 }

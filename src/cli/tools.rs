@@ -107,7 +107,8 @@ fn applet(name: &str) -> Applet {
             Applet::of_rules(|machine, call| rules(machine, call, iptables_restore::run))
                 .needing(|args| iptables_restore::needs(&with_name(args)))
         }
-        "conntrack" => Applet::plain(|machine, call| conntrack::run(machine, call.args))
+        "conntrack" => Applet::plain(|machine, call| conntrack::run(machine, call.args, call.stdin, call.files))
+            .needing(conntrack::needs)
             .that_goes_on(conntrack::listens)
             .with_knobs(Knobs::Seen),
         "sysctl" => Applet::plain(|machine, call| sysctl::run(machine, call)).needing(sysctl::needs),

@@ -1,4 +1,4 @@
-//! What happens to flows, for who listens: a flow comes, changes, goes, as `conntrack -E` shows it.
+//! What happens to flows and to expectations, for who listens: one comes, changes, goes, as `conntrack -E` shows it.
 //!
 //! Seen on Linux 6.18: a flow is told of only if somebody listened when it began (`nf_conntrack_events` is 2; with 1 it always is, with 0 never); that
 //! it changed is told when a packet of it has got through, once for all that changed; a reader that is too slow loses what its buffer does not
@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::flow::FlowState;
-use super::{Flow, Settings, Status};
+use super::{Expectation, Flow, Settings, Status};
 use crate::base::Time;
 use crate::base::sync::{AtomicUsize, Mutex, Ordering};
 
@@ -25,7 +25,7 @@ pub enum EventKind {
     Destroy,
 }
 
-/// One thing that happened.
+/// One thing that happened to a flow.
 #[derive(Debug)]
 pub struct Event {
     /// What happened.
@@ -34,39 +34,60 @@ pub struct Event {
     pub flow: Flow,
     /// When, where that is known: a command that deletes flows has no time of its own.
     pub at: Option<Time>,
+    /// A command did it, no packet and no time.
+    pub by_command: bool,
+}
+
+/// One thing that happened to an expectation.
+#[derive(Clone, Debug)]
+pub struct ExpectationEvent {
+    /// What happened; never [`EventKind::Update`].
+    pub kind: EventKind,
+    /// The expectation.
+    pub expectation: Arc<Expectation>,
 }
 
 /// What a listener hears next.
 #[derive(Debug)]
-pub enum Heard {
+pub enum Heard<T = Event> {
     /// The next thing that happened.
-    Event(Box<Event>),
+    Event(Box<T>),
     /// It was too slow: some are lost.
     Lost,
 }
 
 /// Somebody listens, until this is dropped.
-pub struct Listener {
-    queue: Arc<Queue>,
-    events: Arc<Events>,
+pub struct Listener<T = Event> {
+    queue: Arc<Queue<T>>,
+    listeners: Arc<Listeners<T>>,
 }
 
-/// Who listens.
-#[derive(Default)]
-pub(super) struct Events {
+/// Who listens to flows.
+pub(super) type Events = Listeners<Event>;
+
+/// Who listens to one kind of things.
+pub(super) struct Listeners<T> {
     count: AtomicUsize,
-    queues: Mutex<Vec<Arc<Queue>>>,
+    queues: Mutex<Vec<Arc<Queue<T>>>>,
 }
 
-struct Queue {
-    waiting: Mutex<Waiting>,
+impl<T> Default for Listeners<T> {
+    fn default() -> Self {
+        Self {
+            count: AtomicUsize::new(0),
+            queues: Mutex::default(),
+        }
+    }
+}
+
+struct Queue<T> {
+    waiting: Mutex<Waiting<T>>,
     bound: usize,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
-#[derive(Default)]
-struct Waiting {
-    events: VecDeque<Box<Event>>,
+struct Waiting<T> {
+    events: VecDeque<Box<T>>,
     /// Not told yet.
     lost: bool,
     /// Nothing more comes in until all that is there has been taken.
@@ -94,12 +115,22 @@ impl Told {
     }
 }
 
-impl Events {
+impl<T> Listeners<T> {
     /// Whether anybody listens.
     pub(super) fn heard(&self) -> bool {
         self.count.load(Ordering::Relaxed) != 0
     }
 
+    /// Everybody who listens gets one of his own.
+    pub(super) fn tell(&self, mut made: impl FnMut() -> T) {
+        let queues = self.queues.lock();
+        for queue in queues.iter() {
+            queue.push(made());
+        }
+    }
+}
+
+impl Events {
     /// What a flow that begins now has told: `None` where nobody will hear of it.
     pub(super) fn begin(&self, settings: &Settings) -> Option<Box<Told>> {
         let tells = match settings.events {
@@ -132,6 +163,17 @@ impl Events {
         self.publish(kind, flow, copy, Some(now));
     }
 
+    /// A command has made the flow, or changed it.
+    pub(super) fn commanded(&self, now: Time, flow: &Flow, kind: EventKind) {
+        let mut state = flow.lock();
+        let told = Told::of(&state);
+        let Some(before) = &mut state.told else { return };
+        **before = told;
+        let copy = state.plain();
+        drop(state);
+        self.publish_as(kind, flow, &copy, Some(now), true);
+    }
+
     /// The flow is about to go. `None` where nobody hears of it.
     pub(super) fn last_words(&self, state: &FlowState) -> Option<FlowState> {
         let tells = self.heard() && state.told.is_some() && state.status.has(Status::CONFIRMED);
@@ -139,16 +181,28 @@ impl Events {
     }
 
     pub(super) fn publish(&self, kind: EventKind, flow: &Flow, state: FlowState, at: Option<Time>) {
-        let queues = self.queues.lock();
-        for queue in queues.iter() {
-            let flow = Flow::new(flow.serial(), (*flow.original(), flow.hash), state.plain()).in_zone(flow.zone());
-            queue.push(Event { kind, flow, at });
-        }
+        self.publish_as(kind, flow, &state, at, false);
+    }
+
+    pub(super) fn publish_as(
+        &self,
+        kind: EventKind,
+        flow: &Flow,
+        state: &FlowState,
+        at: Option<Time>,
+        by_command: bool,
+    ) {
+        self.tell(|| Event {
+            kind,
+            flow: Flow::new(flow.serial(), (*flow.original(), flow.hash), state.plain()).in_zone(flow.zone()),
+            at,
+            by_command,
+        });
     }
 }
 
-impl Queue {
-    fn push(&self, event: Event) {
+impl<T> Queue<T> {
+    fn push(&self, event: T) {
         let mut waiting = self.waiting.lock();
         if waiting.congested || waiting.events.len() >= self.bound {
             waiting.lost = true;
@@ -161,23 +215,27 @@ impl Queue {
     }
 }
 
-impl Listener {
-    pub(super) fn new(events: &Arc<Events>, bound: usize, wake: Box<dyn Fn() + Send + Sync>) -> Self {
+impl<T> Listener<T> {
+    pub(super) fn new(listeners: &Arc<Listeners<T>>, bound: usize, wake: Box<dyn Fn() + Send + Sync>) -> Self {
         let queue = Arc::new(Queue {
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting {
+                events: VecDeque::new(),
+                lost: false,
+                congested: false,
+            }),
             bound: bound.max(1),
             wake,
         });
-        events.queues.lock().push(Arc::clone(&queue));
-        events.count.fetch_add(1, Ordering::Relaxed);
+        listeners.queues.lock().push(Arc::clone(&queue));
+        listeners.count.fetch_add(1, Ordering::Relaxed);
         Self {
             queue,
-            events: Arc::clone(events),
+            listeners: Arc::clone(listeners),
         }
     }
 
     /// The next thing that happened, if anything has.
-    pub fn next_heard(&self) -> Option<Heard> {
+    pub fn next_heard(&self) -> Option<Heard<T>> {
         let mut waiting = self.queue.waiting.lock();
         if std::mem::take(&mut waiting.lost) {
             return Some(Heard::Lost);
@@ -190,17 +248,17 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
+impl<T> Drop for Listener<T> {
     fn drop(&mut self) {
-        self.events.count.fetch_sub(1, Ordering::Relaxed);
-        self.events
+        self.listeners.count.fetch_sub(1, Ordering::Relaxed);
+        self.listeners
             .queues
             .lock()
             .retain(|queue| !Arc::ptr_eq(queue, &self.queue));
     }
 }
 
-impl std::fmt::Debug for Listener {
+impl<T> std::fmt::Debug for Listener<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Listener").finish_non_exhaustive()
     }

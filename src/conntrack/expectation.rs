@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::expectations::Expectations;
-use super::{ConntrackHelper, Direction, Flow, Status, Table, Tuple};
+use super::{ConntrackHelper, Direction, ExpectationStatistics, Flow, Status, Table, Tuple};
 use crate::base::Time;
 
 /// What a helper waits for. The first packet that fits opens a RELATED flow.
@@ -80,6 +80,14 @@ impl fmt::Display for ExpectationRefused {
 }
 
 impl Expectation {
+    /// The mask in the form of a tuple, as the listings print it.
+    pub(crate) fn mask_tuple(&self) -> Tuple {
+        let (mut mask, id) = (self.tuple, u16::MAX);
+        mask.source.id = self.mask.id;
+        mask.destination.id = id;
+        mask
+    }
+
     pub(super) fn fits(&self, tuple: &Tuple) -> bool {
         self.tuple.destination == tuple.destination
             && self.tuple.protocol == tuple.protocol
@@ -149,6 +157,16 @@ impl Table {
     /// Takes all out that this flow announced.
     pub(crate) fn unexpect_all_of(&self, master: &Flow) {
         self.with_expectations(|all| all.remove_of(master));
+    }
+
+    /// What happened to all that there ever were.
+    pub(crate) fn expectation_statistics(&self) -> ExpectationStatistics {
+        self.with_expectations(|all| all.statistics)
+    }
+
+    /// The expectation that a packet with this tuple would fulfil.
+    pub(crate) fn expectation_of(&self, now: Time, tuple: &Tuple) -> Option<Arc<Expectation>> {
+        self.with_expectations(|all| all.find(now, tuple))
     }
 
     /// Takes all of them out, as `conntrack -F expect` does.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Expectation, ExpectationRefused, Flow, Tuple, Zone};
+use super::{EventKind, Expectation, ExpectationEvent, ExpectationRefused, ExpectationStatistics, Flow, Tuple, Zone};
 use crate::base::Time;
 
 #[derive(Debug, Default)]
@@ -19,6 +19,9 @@ pub(super) struct Expectations {
     by_master: BTreeSet<(u64, u64)>,
     by_deadline: BTreeSet<(Time, u64)>,
     next_serial: u64,
+    pub(super) statistics: ExpectationStatistics,
+    /// What happened, for who listens; `None` while nobody does.
+    pub(super) told: Option<Vec<ExpectationEvent>>,
 }
 
 /// Where a flow goes: protocol, address, port.
@@ -40,6 +43,7 @@ impl Expectations {
         let is_meant = |it: &&Arc<Expectation>| !it.inactive && it.master.zone().id == zone.id && it.fits(tuple);
         let found = self.towards(tuple).find(is_meant)?;
         let found = Arc::clone(found);
+        self.statistics.new += 1;
         if !found.permanent {
             self.remove(found.serial);
         }
@@ -69,6 +73,13 @@ impl Expectations {
         }
         let serial = self.next_serial;
         self.enter(Expectation { serial, ..new });
+        self.statistics.create += 1;
+        if let (Some(told), Some(expectation)) = (&mut self.told, self.all.get(&serial)) {
+            told.push(ExpectationEvent {
+                kind: EventKind::New,
+                expectation: Arc::clone(expectation),
+            });
+        }
         Ok(())
     }
 
@@ -94,18 +105,32 @@ impl Expectations {
 
     pub(super) fn remove(&mut self, serial: u64) {
         if let Some(gone) = self.all.remove(&serial) {
+            self.statistics.delete += 1;
+            if let Some(told) = &mut self.told {
+                told.push(ExpectationEvent {
+                    kind: EventKind::Destroy,
+                    expectation: Arc::clone(&gone),
+                });
+            }
             self.by_goal.remove(&(goal(&gone.tuple), serial));
             self.by_master.remove(&(gone.master.serial(), serial));
             self.by_deadline.remove(&(gone.deadline, serial));
         }
     }
 
-    /// Numbers go on from where they were.
     pub(super) fn clear(&mut self) {
-        *self = Self {
-            next_serial: self.next_serial,
-            ..Self::default()
-        };
+        while let Some((&serial, _)) = self.all.first_key_value() {
+            self.remove(serial);
+        }
+    }
+
+    /// The one that a flow with this tuple would fulfil, were it active.
+    pub(super) fn find(&mut self, now: Time, tuple: &Tuple) -> Option<Arc<Expectation>> {
+        self.collect(now);
+        let found = self
+            .towards(tuple)
+            .find(|it| it.master.zone().id == 0 && it.fits(tuple));
+        found.cloned()
     }
 
     /// Takes out those whose time is over.

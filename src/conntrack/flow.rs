@@ -263,6 +263,8 @@ impl Status {
     pub const DST_NAT_DONE: Self = Self(1 << 8);
     /// It is out of the table; what still holds it sees that by this bit.
     pub const DYING: Self = Self(1 << 9);
+    /// A command fixed the time at which it ends: no packet lets it live longer.
+    pub const FIXED_TIMEOUT: Self = Self(1 << 10);
 
     /// All of the bits of `other`.
     pub fn has(self, other: Self) -> bool {
@@ -287,6 +289,11 @@ impl Status {
     /// Takes bits out.
     pub fn clear(&mut self, other: Self) {
         self.0 &= !other.0;
+    }
+
+    /// The bits of `other` taken out.
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// The bits as the kernel numbers them.
@@ -389,7 +396,9 @@ impl FlowState {
     pub(super) fn refresh(&mut self, now: Time, timeout: Duration) {
         let timeout = Duration::from_secs(timeout.as_secs());
         if self.status.has(Status::CONFIRMED) {
-            self.set_deadline(now, now + timeout);
+            if !self.status.has(Status::FIXED_TIMEOUT) {
+                self.set_deadline(now, now + timeout);
+            }
         } else {
             self.timeout = timeout;
         }
@@ -405,7 +414,7 @@ impl FlowState {
         self.set_deadline(now, self.deadline.min(now + within));
     }
 
-    fn set_deadline(&mut self, now: Time, deadline: Time) {
+    pub(super) fn set_deadline(&mut self, now: Time, deadline: Time) {
         self.deadline = deadline;
         if deadline <= now {
             OVER_AT_ONCE.fetch_add(1, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //! gets out (`Table::confirm`): a flow that is dropped on its way never existed. Flows are shared (`Arc`) and each has its own small lock;
 //! the table has one lock a shard, held for a look-up or an insertion only.
 
+mod change;
 mod copy;
 mod events;
 mod expectation;
@@ -13,6 +14,7 @@ mod helper;
 mod profile;
 pub(crate) mod proto;
 mod settings;
+mod statistics;
 mod table;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,12 +25,15 @@ mod track;
 mod tuple;
 mod zone;
 
-pub use events::{Event, EventKind, Heard, Listener};
+pub(crate) use change::changed_mark;
+pub use change::{Change, ChangeRefused};
+pub use events::{Event, EventKind, ExpectationEvent, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Settled, Status};
 pub use helper::{ConntrackHelper, ExpectPolicy};
 pub use profile::{Profile, memory};
 pub use settings::{Frag6Settings, SettingError, Settings};
+pub(crate) use statistics::{ExpectationStatistics, Statistics};
 pub use table::Table;
 pub(crate) use track::Confirmed;
 pub use tuple::{Direction, Endpoint, Tuple};

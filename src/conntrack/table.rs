@@ -11,10 +11,10 @@ use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
-use super::events::{EventKind, Events, Listener};
+use super::events::{EventKind, Events, ExpectationEvent, Listener, Listeners};
 use super::expectations::Expectations;
 use super::flow::{FlowState, OVER_AT_ONCE};
-use super::{Direction, Endpoint, Flow, Status, Tuple, Zone};
+use super::{Direction, Endpoint, Flow, Statistics, Status, Tuple, Zone};
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 
@@ -35,6 +35,8 @@ pub struct Table {
     /// Lets a new flow pass without a look at the lock where nothing is expected.
     expectation_count: AtomicUsize,
     pub(super) events: Arc<Events>,
+    expectation_events: Arc<Listeners<ExpectationEvent>>,
+    pub(crate) statistics: Statistics,
 }
 
 #[derive(Default)]
@@ -150,6 +152,8 @@ impl Table {
             expectations: Mutex::default(),
             expectation_count: AtomicUsize::new(0),
             events: Arc::default(),
+            expectation_events: Arc::default(),
+            statistics: Statistics::default(),
         }
     }
 
@@ -191,14 +195,27 @@ impl Table {
             let of_one_packet = flow.original() == by_other_than.original() && flow.zone() == by_other_than.zone();
             Arc::ptr_eq(flow, by_other_than) || of_one_packet
         };
-        self.lookup_hashed(now, tuple, hash, by_other_than.zone())
-            .is_some_and(|(flow, _)| !is_the_same(&flow))
+        let found = self.lookup_hashed(now, tuple, hash, by_other_than.zone());
+        let taken = found.is_some_and(|(flow, _)| !is_the_same(&flow));
+        if taken {
+            self.statistics.found.count();
+        }
+        taken
     }
 
     /// Hears from now on what happens to flows that begin from now on. So many things wait for it at most; `wake` is called, wherever that is, when
     /// there is something new, and must be quick.
     pub fn listen(&self, bound: usize, wake: Box<dyn Fn() + Send + Sync>) -> Listener {
         Listener::new(&self.events, bound, wake)
+    }
+
+    /// The same of expectations.
+    pub fn listen_to_expectations(
+        &self,
+        bound: usize,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Listener<ExpectationEvent> {
+        Listener::new(&self.expectation_events, bound, wake)
     }
 
     /// All flows that live, in the order of their creation.
@@ -230,6 +247,15 @@ impl Table {
 
     /// Takes a flow out, with its expectations. A flow that is not in the table yet will not get there. False when it was dead already.
     pub fn delete(&self, flow: &Arc<Flow>) -> bool {
+        self.delete_for(flow, false)
+    }
+
+    /// The same in the name of a command, which listeners are told.
+    pub fn delete_by_command(&self, flow: &Arc<Flow>) -> bool {
+        self.delete_for(flow, true)
+    }
+
+    fn delete_for(&self, flow: &Arc<Flow>, by_command: bool) -> bool {
         let (status, reply_hash, has_expected, remembered_by, last_words) = {
             let mut state = flow.lock();
             if state.status.has(Status::DYING) {
@@ -245,7 +271,8 @@ impl Table {
             (state.status, reply_hash, state.has_expected, remembered_by, last_words)
         };
         if let Some(last_words) = last_words {
-            self.events.publish(EventKind::Destroy, flow, last_words, None);
+            self.events
+                .publish_as(EventKind::Destroy, flow, &last_words, None, by_command);
         }
         let is_remembered = |it: &Weak<()>| it.strong_count() > 0;
         if status.has(Status::CONFIRMED) {
@@ -366,7 +393,7 @@ impl Table {
     /// Takes every flow out, as `conntrack -F` does.
     pub fn flush(&self) {
         for flow in self.all() {
-            self.delete(&flow);
+            self.delete_by_command(&flow);
         }
     }
 
@@ -500,10 +527,14 @@ impl Table {
     pub(super) fn early_drop(&self, now: Time, hash: u64) -> bool {
         let mut ending = None;
         // A few of each shard first: under a flood of unassured flows the first look finds one.
-        EARLY_DROP_REACH
+        let dropped = EARLY_DROP_REACH
             .iter()
             .any(|&reach| self.early_drop_within(now, hash, reach, &mut ending))
-            || ending.is_some_and(|flow| self.delete(&flow))
+            || ending.is_some_and(|flow| self.delete(&flow));
+        if dropped {
+            self.statistics.early_drop.count();
+        }
+        dropped
     }
 
     fn early_drop_within(&self, now: Time, hash: u64, reach: usize, ending: &mut Option<Arc<Flow>>) -> bool {
@@ -535,8 +566,14 @@ impl Table {
 
     pub(super) fn with_expectations<T>(&self, act: impl FnOnce(&mut Expectations) -> T) -> T {
         let mut all = self.expectations.lock();
+        all.told = self.expectation_events.heard().then(Vec::new);
         let result = act(&mut all);
         self.expectation_count.store(all.len(), Ordering::Release);
+        let told = all.told.take();
+        drop(all);
+        for event in told.into_iter().flatten() {
+            self.expectation_events.tell(|| event.clone());
+        }
         result
     }
 

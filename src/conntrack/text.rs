@@ -2,12 +2,17 @@
 //!
 //! The kernel lists flows in the order of its hash table, which nobody can foresee; here they come in the order of their creation.
 
+mod save;
+mod tool;
+pub(crate) mod xml;
+
 use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::proto;
-use super::{Counted, Direction, Event, EventKind, Expectation, Flow, FlowState, Status, Tuple, Zone, ZoneScope};
+use super::{Counted, Direction, Expectation, Flow, FlowState, Status, Tuple, Zone, ZoneScope};
 use crate::base::{Family, Time};
+pub use tool::{Occasion, Syntax, ToolForm, tool_expectation, tool_flow};
 
 /// Which of the forms of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,61 +34,59 @@ pub fn flow(flow: &Flow, form: FlowForm, now: Time) -> Option<String> {
         return None;
     }
     let mut line = String::with_capacity(200);
-    write_flow(&mut line, flow, &state, form, now).ok()?;
-    Some(line)
+    let extended = match form {
+        FlowForm::Proc | FlowForm::OldProc => {
+            write_flow(&mut line, flow, &state, form, now).ok()?;
+            return Some(line);
+        }
+        FlowForm::Tool => false,
+        FlowForm::ToolExtended => true,
+    };
+    let form = ToolForm {
+        extended,
+        ..ToolForm::default()
+    };
+    Some(tool::shown(flow, &state, form, Occasion::Listed, now))
 }
 
 fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm, now: Time) -> std::fmt::Result {
     let original = flow.original();
-    let from_kernel = matches!(form, FlowForm::Proc | FlowForm::OldProc);
-    if matches!(form, FlowForm::Proc | FlowForm::ToolExtended) {
+    if form == FlowForm::Proc {
         write_family(line, original.family())?;
     }
-    let name = protocol_name(original.protocol, from_kernel);
+    let name = name_in_kernel(original.protocol);
     let left = state.deadline.since(now).as_secs();
     write!(line, "{name:<8} {} {left} ", original.protocol)?;
     if let Some(name) = state.protocol.state_name() {
         write!(line, "{name} ")?;
     }
-    if from_kernel {
-        state.protocol.write_for_proc(line)?;
-    }
-    write_tuple(line, original, from_kernel)?;
+    state.protocol.write_for_proc(line)?;
+    write_tuple(line, original, true)?;
     let zone = if form == FlowForm::OldProc {
         Zone::default()
     } else {
         flow.zone()
     };
-    write_zone_of(line, zone, Direction::Original, from_kernel)?;
+    write_zone_of(line, zone, Direction::Original, true)?;
     write_counters(line, state.counters.as_deref(), Direction::Original)?;
     if !state.status.has(Status::SEEN_REPLY) {
         line.push_str("[UNREPLIED] ");
     }
-    write_tuple(line, &state.reply, from_kernel)?;
-    write_zone_of(line, zone, Direction::Reply, from_kernel)?;
+    write_tuple(line, &state.reply, true)?;
+    write_zone_of(line, zone, Direction::Reply, true)?;
     write_counters(line, state.counters.as_deref(), Direction::Reply)?;
     if state.status.has(Status::ASSURED) {
         line.push_str("[ASSURED] ");
     }
     let mut uses = 1 + state.expected_flows();
-    match form {
-        FlowForm::OldProc => {}
-        FlowForm::Proc => {
-            // The reader of the file holds the flow too.
-            uses += 1;
-            write!(line, "mark={} ", state.mark)?;
-            write_zone(line, flow.zone(), true)?;
+    if form == FlowForm::Proc {
+        // The reader of the file holds the flow too.
+        uses += 1;
+        write!(line, "mark={} ", state.mark)?;
+        write_zone(line, flow.zone(), true)?;
+        if let Some(started) = state.started {
+            write!(line, "delta-time={} ", now.since(started).as_secs())?;
         }
-        FlowForm::Tool | FlowForm::ToolExtended => {
-            write!(line, "mark={} ", state.mark)?;
-            write_zone(line, flow.zone(), false)?;
-        }
-    }
-    if let (Some(started), true) = (state.started, form != FlowForm::OldProc) {
-        write!(line, "delta-time={} ", now.since(started).as_secs())?;
-    }
-    if let (Some(helper), false) = (state.helper, from_kernel) {
-        write!(line, "helper={} ", helper.name)?;
     }
     write!(line, "use={uses}")
 }
@@ -107,63 +110,6 @@ fn write_zone_of(line: &mut String, zone: Zone, direction: Direction, from_kerne
         true => write!(line, "{name}={} ", zone.id),
         false => Ok(()),
     }
-}
-
-/// What happened to a flow, as `conntrack -E` prints it, without the end of the line. `now` counts where the event has no time of its own.
-pub fn event(event: &Event, extended: bool, now: Time) -> String {
-    let mut line = String::with_capacity(200);
-    // Writing into a string cannot fail.
-    let _ = write_event(&mut line, event, extended, event.at.unwrap_or(now));
-    line.truncate(line.trim_end().len());
-    line
-}
-
-/// Seen: a time that is over is not shown, nor a mark of zero; only a flow's end tells what was counted, and how long it lived.
-fn write_event(line: &mut String, event: &Event, extended: bool, now: Time) -> std::fmt::Result {
-    let (flow, state) = (&event.flow, event.flow.lock());
-    let original = flow.original();
-    let is_end = event.kind == EventKind::Destroy;
-    line.push_str(match event.kind {
-        EventKind::New => "    [NEW] ",
-        EventKind::Update => " [UPDATE] ",
-        EventKind::Destroy => "[DESTROY] ",
-    });
-    if extended {
-        write_family(line, original.family())?;
-    }
-    let name = protocol_name(original.protocol, false);
-    write!(line, "{name:<8} {} ", original.protocol)?;
-    let left = state.deadline.since(now).as_secs();
-    if left != 0 || !is_end {
-        write!(line, "{left} ")?;
-    }
-    if let Some(name) = state.protocol.state_name() {
-        write!(line, "{name} ")?;
-    }
-    let counters = state.counters.as_deref().filter(|_| is_end);
-    write_tuple(line, original, false)?;
-    write_zone_of(line, flow.zone(), Direction::Original, false)?;
-    write_counters(line, counters, Direction::Original)?;
-    if !state.status.has(Status::SEEN_REPLY) {
-        line.push_str("[UNREPLIED] ");
-    }
-    write_tuple(line, &state.reply, false)?;
-    write_zone_of(line, flow.zone(), Direction::Reply, false)?;
-    write_counters(line, counters, Direction::Reply)?;
-    if state.status.has(Status::ASSURED) {
-        line.push_str("[ASSURED] ");
-    }
-    if state.mark != 0 {
-        write!(line, "mark={} ", state.mark)?;
-    }
-    write_zone(line, flow.zone(), false)?;
-    if let (Some(started), true) = (state.started, is_end) {
-        write!(line, "delta-time={} ", now.since(started).as_secs())?;
-    }
-    if let Some(helper) = state.helper {
-        write!(line, "helper={} ", helper.name)?;
-    }
-    Ok(())
 }
 
 /// Which of the forms of an expectation.
@@ -212,23 +158,21 @@ fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> 
     let left = it.deadline.since(now).as_secs();
     write!(line, "{left} proto={} ", it.tuple.protocol)?;
     write_tuple(line, &it.tuple, false)?;
-    let whole: IpAddr = match it.mask.address {
-        IpAddr::V4(_) => std::net::Ipv4Addr::BROADCAST.into(),
-        IpAddr::V6(_) => std::net::Ipv6Addr::from_bits(u128::MAX).into(),
-    };
     write!(
         line,
-        "mask-src={} mask-dst={whole} sport={} dport={} ",
+        "mask-src={} mask-dst={} ",
         it.mask.address,
-        it.mask.id,
-        u16::MAX
+        whole(it.mask.address)
     )?;
+    let key = &proto::spec(it.tuple.protocol).key;
+    key.write(line, &it.mask_tuple(), false)?;
     let master = it.master.original();
     write!(
         line,
-        "master-src={} master-dst={} sport={} dport={} ",
-        master.source.address, master.destination.address, master.source.id, master.destination.id
+        "master-src={} master-dst={} ",
+        master.source.address, master.destination.address
     )?;
+    proto::spec(master.protocol).key.write(line, master, false)?;
     if it.permanent {
         line.push_str("PERMANENT ");
     }
@@ -242,11 +186,19 @@ fn write_family(line: &mut String, family: Family) -> std::fmt::Result {
     }
 }
 
-fn protocol_name(number: u8, from_kernel: bool) -> &'static str {
+fn name_in_kernel(number: u8) -> &'static str {
     let spec = proto::spec(number);
-    match from_kernel && !spec.is_the_kernels {
-        true => proto::generic::SPEC.name,
-        false => spec.name,
+    match spec.is_the_kernels {
+        true => spec.name,
+        false => proto::generic::SPEC.name,
+    }
+}
+
+/// A mask of all bits.
+fn whole(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => std::net::Ipv4Addr::BROADCAST.into(),
+        IpAddr::V6(_) => std::net::Ipv6Addr::from_bits(u128::MAX).into(),
     }
 }
 
@@ -264,6 +216,3 @@ fn write_counters(line: &mut String, counters: Option<&[Counted; 2]>, direction:
         None => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;

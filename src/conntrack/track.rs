@@ -32,6 +32,16 @@ impl Table {
         if checksum.found_right() {
             packet.checksum = ChecksumState::Verified;
         }
+        match &tracked {
+            Tracked::Accept(Reason::Invalid(_)) => {
+                self.statistics.invalid.count();
+                if proto::spec(packet.protocol()).checked_first {
+                    self.statistics.error.count();
+                }
+            }
+            Tracked::Drop(_) => self.statistics.drop.count(),
+            Tracked::Accept(_) => {}
+        }
         tracked
     }
 
@@ -370,7 +380,10 @@ impl Table {
             state.status.clear(Status::CONFIRMED);
             drop(state);
             if !holder.lock().is_expired(cx.now) {
-                self.resolve_clash(flow, &holder, packet)?;
+                self.statistics.insert_failed.count();
+                self.resolve_clash(flow, &holder, packet)
+                    .inspect_err(|_| self.statistics.drop.count())?;
+                self.statistics.clash_resolve.count();
                 return Ok(Entered::Joined(holder));
             }
             self.delete(&holder);

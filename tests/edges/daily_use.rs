@@ -203,8 +203,25 @@ fn what_is_not_there_is_refused_with_a_remedy() {
             &["nflab", "trace", "--follow"][..],
             "is for one that `nflab up` started",
         ),
-        (&["conntrack", "-E", "expect"], "`nflab conntrack -L expect` lists"),
-        (&["conntrack", "-S"], "is not there yet in nflab"),
+        (
+            &[
+                "conntrack",
+                "-I",
+                "-t",
+                "5",
+                "-s",
+                "::1",
+                "-d",
+                "::2",
+                "-p",
+                "udp",
+                "--sport",
+                "1",
+                "--dport",
+                "2",
+            ],
+            "IPv6 is not there yet in nflab",
+        ),
     ] {
         let ran = bench.nflab(&[&["sh", "--"], args].concat());
         assert_eq!(ran.code, 2, "{args:?}: {ran:?}");

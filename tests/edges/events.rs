@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use nflab::TOOLBOX;
 use nflab::base::Time;
-use nflab::conntrack::{Heard, Listener, text};
+use nflab::conntrack::text::{Occasion, ToolForm, tool_flow};
+use nflab::conntrack::{Event, Heard, Listener};
 use nflab::lab::memory::Lab;
 use nflab::lab::script::{Runner, parse_in};
 use nflab::syntax::problem::Source;
@@ -52,11 +53,20 @@ fn heard(listener: &Listener, now: Time) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some(heard) = listener.next_heard() {
         match heard {
-            Heard::Event(event) => lines.push(text::event(&event, true, now)),
+            Heard::Event(event) => lines.push(shown(&event, now)),
             Heard::Lost => lines.push("lost".to_owned()),
         }
     }
     lines
+}
+
+fn shown(event: &Event, now: Time) -> String {
+    let form = ToolForm {
+        extended: true,
+        ..ToolForm::default()
+    };
+    let line = tool_flow(&event.flow, form, Occasion::of(event, None), event.at.unwrap_or(now));
+    line.expect("an event is shown whatever became of the flow")
 }
 
 fn does(runner: &mut Runner, words: &str) {
@@ -91,14 +101,19 @@ fn ours(sysctls: &str) -> Vec<String> {
     does(&mut runner, "advance 200ms\nconntrack -D -p udp --sport 5000");
     let mut lines = heard(&listener, runner.lab.now());
     for line in &mut lines {
-        *line = line
+        *line = without_program(line)
             .replace("10.0.0.2", "127.0.0.1")
             .replace("198.51.100.9", "127.0.0.1");
     }
     lines
 }
 
-/// The lines of the real tool, without who deleted a flow.
+/// Without who deleted the flow, which has a number of its own in the kernel.
+fn without_program(line: &str) -> String {
+    line.split(" [USERSPACE]").next().unwrap_or_default().to_owned()
+}
+
+/// The lines of the real tool.
 fn real(sysctls: &str) -> Option<Vec<String>> {
     let script = format!(
         "set -e
@@ -144,11 +159,7 @@ cat out"
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
     let text = String::from_utf8(child.stdout).unwrap();
     let lines = text.lines().filter(|line| !line.contains("icmp"));
-    Some(
-        lines
-            .map(|line| line.split(" [USERSPACE]").next().unwrap_or_default().to_owned())
-            .collect(),
-    )
+    Some(lines.map(without_program).collect())
 }
 
 #[test]

@@ -82,6 +82,26 @@ fn what_passes_is_shown_as_it_passes() {
             && said.contains("]\t    [NEW] ipv4     2 icmp     1 30 src=10.0.0.2 dst=192.0.2.9 type=8"),
         "{said}"
     );
+    let mut made = Listening::start(&lab, "made", &["conntrack", "-E", "-o", "xml", "-e", "NEW"]);
+    wait_until("a flow that a command made", || {
+        let flow = ["-I", "-t", "60", "-p", "50", "-s", "10.0.0.2", "-d", "192.0.2.9"];
+        lab.tool(&["conntrack", "-D", "-p", "50"]);
+        lab.tool(&[&["conntrack"][..], &flow].concat());
+        made.said().contains("<flow type=\"new\">")
+    });
+    made.process.signal(Signal::INT);
+    assert!(made.process.ended().success());
+    let document = made.said();
+    assert!(
+        document.starts_with("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<conntrack>\n")
+            && document.ends_with("</conntrack>\n"),
+        "{document}"
+    );
+    let flows = document.lines().count() - 3;
+    assert_eq!(
+        std::fs::read_to_string(lab.scratch.path("made.err")).unwrap(),
+        format!("conntrack v1.4.7 (conntrack-tools): {flows} flow events have been shown.\n")
+    );
     assert_eq!(lab.tool(&["dmesg", "-C"]).good(), "");
     assert_eq!(lab.tool(&["dmesg"]).good(), "");
     for (file, part) in [

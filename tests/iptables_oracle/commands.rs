@@ -19,6 +19,11 @@ pub(crate) fn other_tools() -> Vec<Vec<Step>> {
     alone.chain(rows.clone()).collect()
 }
 
+/// `conntrack` beside flows that it has made itself, the same on both sides.
+pub(crate) fn beside_flows() -> Vec<Vec<Step>> {
+    parted(BESIDE_FLOWS)
+}
+
 /// What the generators found once.
 pub(crate) fn kept() -> Vec<Vec<Step>> {
     parted(KEPT)
@@ -65,4 +70,5 @@ line-numbers modprobe set-counters goto ipv4 ipv6 dump nothing";
 const TYPED: &str = include_str!("commands.txt");
 const EXTENSIONS: &str = include_str!("extensions.txt");
 const OTHER_TOOLS: &str = include_str!("other_tools.txt");
+const BESIDE_FLOWS: &str = include_str!("beside_flows.txt");
 const KEPT: &str = include_str!("kept.txt");

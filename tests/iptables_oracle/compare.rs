@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 
-use super::{Seen, Step, Tool, deliberate, ours, real, step};
+use super::{Seen, Step, Tool, deliberate, flow_texts, ours, real, step};
 
 /// What was compared.
 #[derive(Clone, Copy, Debug, Default)]
@@ -129,7 +129,7 @@ fn first_difference(scenario: &[Step]) -> Result<usize, Box<Difference>> {
     let ours = ours::run(&steps);
     let refused = real.iter().filter(|seen| seen.code != 0).count();
     for (step, (real, ours)) in steps.into_iter().zip(real.into_iter().zip(ours)) {
-        if real == ours || same_meaning(&real) == same_meaning(&ours) {
+        if real == ours || same_meaning(&step, &real) == same_meaning(&step, &ours) {
             continue;
         }
         if !deliberate::is(&step, &real, &ours) {
@@ -143,9 +143,14 @@ fn first_difference(scenario: &[Step]) -> Result<usize, Box<Difference>> {
     Ok(refused)
 }
 
-/// The C library's words for a name that is not found depend on the machine's resolver.
-pub(crate) fn same_meaning(seen: &Seen) -> Seen {
+/// The C library's words for a name that is not found depend on the machine's resolver; of flows see `flow_texts`.
+pub(crate) fn same_meaning(step: &Step, seen: &Seen) -> Seen {
+    let out = match step.tool {
+        Tool::Conntrack => flow_texts::comparable(&seen.out),
+        _ => seen.out.clone(),
+    };
     Seen {
+        out,
         err: seen
             .err
             .replace("Temporary failure in name resolution", "Name or service not known"),

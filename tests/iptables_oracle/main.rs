@@ -16,6 +16,7 @@ mod compare;
 mod deliberate;
 mod equality;
 mod files;
+mod flow_texts;
 mod flows;
 #[path = "../fresh_seed/mod.rs"]
 mod fresh_seed;
@@ -182,7 +183,7 @@ pub fn step(line: &str) -> Step {
         _ => (Tool::Iptables, line),
     };
     let (typed, input) = match rest.split_once("< \"") {
-        Some((typed, _)) if matches!(tool, Tool::Restore | Tool::Sysctl) => {
+        Some((typed, _)) if matches!(tool, Tool::Restore | Tool::Sysctl | Tool::Conntrack) => {
             let text = serde_json::from_str(&rest[typed.len() + 2..]).expect("an input is a JSON string");
             (typed, text)
         }
@@ -237,6 +238,20 @@ fn samples_of_the_extensions_specs() {
 #[test]
 fn conntrack_and_sysctl() {
     compare("conntrack and sysctl", &commands::other_tools());
+}
+
+#[test]
+fn conntrack_beside_flows() {
+    compare("conntrack beside flows", &commands::beside_flows());
+}
+
+/// Calls that meet flows, from a seed of their own: what else is drawn, the generators below draw in between.
+#[test]
+fn conntrack_drawn() {
+    let mut random = Random::new(number("ORACLE_SEED").unwrap_or(1));
+    let count = number("ORACLE_COUNT").unwrap_or(8);
+    let scenarios: Vec<Vec<Step>> = (0..count).map(|_| flows::scenario(&mut random)).collect();
+    compare("conntrack drawn", &scenarios);
 }
 
 #[test]

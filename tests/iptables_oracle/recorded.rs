@@ -15,6 +15,7 @@ pub(crate) fn check() {
         commands::abbreviations(),
         commands::kept(),
         commands::other_tools(),
+        commands::beside_flows(),
         files::scenarios(),
     ]
     .concat();
@@ -27,7 +28,7 @@ pub(crate) fn check() {
         let text = transcript(&scenarios, |steps| {
             let answers = real::run(steps).into_iter().zip(ours::run_with(steps, &hosts));
             let kept = |(step, (real, ours)): (&Step, (Seen, Seen))| {
-                let same = same_meaning(&real) == same_meaning(&ours);
+                let same = same_meaning(step, &real) == same_meaning(step, &ours);
                 if same || deliberate::is(step, &real, &ours) {
                     ours
                 } else {

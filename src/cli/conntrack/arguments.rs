@@ -15,6 +15,8 @@ pub(super) enum Takes {
     Maybe,
     /// The same, but nothing can be attached.
     MaybeNext,
+    /// To the letter as `Value`; to the long name it must be attached. Seen: without one the real tool dies.
+    ValueOrAttached,
 }
 
 /// An option, under all its names.
@@ -103,6 +105,9 @@ impl<'a, K> Reader<'a, K> {
         match (spec.takes, attached) {
             (Takes::Nothing | Takes::MaybeNext, Some(_)) => Err(self.unknown()),
             (Takes::Value, None) => Ok((spec, Some(self.following()?))),
+            (Takes::ValueOrAttached, None) => {
+                Err(bad(&format!("option `{}' requires an argument", self.just_passed())))
+            }
             (Takes::Maybe | Takes::MaybeNext, None) => Ok((spec, self.optional())),
             (_, attached) => Ok((spec, attached)),
         }
@@ -123,15 +128,15 @@ impl<'a, K> Reader<'a, K> {
         match spec.takes {
             Takes::Nothing => return Ok((spec, None)),
             Takes::MaybeNext => return Ok((spec, self.optional())),
-            Takes::Value | Takes::Maybe => {}
+            Takes::Value | Takes::ValueOrAttached | Takes::Maybe => {}
         }
         let attached = std::mem::take(&mut self.cluster);
         if !attached.is_empty() {
             self.index += 1;
         }
         match (spec.takes, attached) {
-            (Takes::Value, "") => Ok((spec, Some(self.following()?))),
-            (Takes::Value, attached) => Ok((spec, Some(attached.to_owned()))),
+            (Takes::Value | Takes::ValueOrAttached, "") => Ok((spec, Some(self.following()?))),
+            (Takes::Value | Takes::ValueOrAttached, attached) => Ok((spec, Some(attached.to_owned()))),
             (_, "") => Ok((spec, self.optional())),
             (..) => Ok((spec, None)),
         }

@@ -4,32 +4,32 @@ use std::net::IpAddr;
 use std::sync::LazyLock;
 
 use super::arguments::{Spec, Takes};
-use super::{Command, Filter, NatEnd, bad};
+use super::bad;
+use super::request::{Command, NatEnd, Wanted};
 use crate::base::{AddressMask, Family, MarkMask, protocol};
-use crate::conntrack::proto::tool::{Asked, ToolOption};
-use crate::conntrack::proto::{self, TRACKERS};
+use crate::conntrack::proto::TRACKERS;
+use crate::conntrack::proto::tool::ToolOption;
 use crate::ext::names;
 use crate::ext::number::{inet_aton, strtoul, whole_number};
 use crate::lab::machine::ToolOutput;
-use crate::packet::End;
 
-pub(super) type Set = fn(&mut Filter, &'static str, Option<&str>) -> Result<(), ToolOutput>;
+pub(super) type Set = fn(&mut Wanted, &'static str, Option<&str>) -> Result<(), ToolOutput>;
 
 #[derive(Clone, Copy)]
 pub(super) enum Meaning {
     Command(Command),
-    Filter(Set),
+    Set(Set),
     /// What a protocol brought.
     OfProtocol(&'static ToolOption),
     Status,
     Events,
     Buffer,
+    Zero,
     Output,
+    Label,
+    LabelToAdd,
+    LabelToTake,
     Deprecated,
-    /// The real tool has it; here it is refused.
-    Absent,
-    /// The same, once its address has been read.
-    AbsentAddress,
 }
 
 const fn option(letter: char, names: &'static [&'static str], takes: Takes, key: Meaning) -> Spec<Meaning> {
@@ -46,18 +46,8 @@ const fn command(letter: char, names: &'static [&'static str], which: Command) -
     option(letter, names, Takes::Maybe, Meaning::Command(which))
 }
 
-const fn filter(letter: char, names: &'static [&'static str], set: Set) -> Spec<Meaning> {
-    option(letter, names, Takes::Value, Meaning::Filter(set))
-}
-
-const fn absent_option(letter: Option<char>, names: &'static [&'static str], takes: Takes) -> Spec<Meaning> {
-    Spec {
-        letter,
-        names,
-        takes,
-        protocols: Vec::new(),
-        key: Meaning::Absent,
-    }
+const fn set(letter: char, names: &'static [&'static str], set: Set) -> Spec<Meaning> {
+    option(letter, names, Takes::Value, Meaning::Set(set))
 }
 
 /// In the order in which the tool complains of them: its own first, then what `-p` brings.
@@ -94,100 +84,104 @@ const OWN: &[Spec<Meaning>] = &[
     command('C', &["count"], Command::Count),
     option('V', &["version"], Takes::MaybeNext, Meaning::Command(Command::Version)),
     option('h', &["help"], Takes::MaybeNext, Meaning::Command(Command::Help)),
-    command('G', &["get"], Command::Absent),
-    command('I', &["create"], Command::Absent),
-    command('A', &["add"], Command::Absent),
-    command('U', &["update"], Command::Absent),
+    command('G', &["get"], Command::Get),
+    command('I', &["create"], Command::Create),
+    command('A', &["add"], Command::Add),
+    command('U', &["update"], Command::Update),
     command('E', &["event"], Command::Events),
-    command('S', &["stats"], Command::Absent),
-    filter('s', &["src", "orig-src"], |filter, name, value| {
-        filter.source = Some(network(filter, name, value)?);
+    option('S', &["stats"], Takes::MaybeNext, Meaning::Command(Command::Statistics)),
+    set('s', &["src", "orig-src"], |wanted, _, value| {
+        let (address, mask) = network(wanted, value)?;
+        wanted.original[0] = Some(address);
+        wanted.masks[0] = mask.or(wanted.masks[0]);
         Ok(())
     }),
-    filter('d', &["dst", "orig-dst"], |filter, name, value| {
-        filter.destination = Some(network(filter, name, value)?);
+    set('d', &["dst", "orig-dst"], |wanted, _, value| {
+        let (address, mask) = network(wanted, value)?;
+        wanted.original[1] = Some(address);
+        wanted.masks[1] = mask.or(wanted.masks[1]);
         Ok(())
     }),
-    filter('r', &["reply-src"], |filter, name, value| {
-        filter.reply_source = Some(AddressMask::host(host(filter, name, value)?));
+    set('r', &["reply-src"], |wanted, name, value| {
+        wanted.reply[0] = Some(host(wanted, name, value)?);
         Ok(())
     }),
-    filter('q', &["reply-dst"], |filter, name, value| {
-        filter.reply_destination = Some(AddressMask::host(host(filter, name, value)?));
+    set('q', &["reply-dst"], |wanted, name, value| {
+        wanted.reply[1] = Some(host(wanted, name, value)?);
         Ok(())
     }),
-    filter('p', &["protonum", "proto"], |filter, _, value| {
+    set('p', &["protonum", "proto"], |wanted, _, value| {
         let text = value.unwrap_or("");
-        filter.protocol = Some(protocol_number(text).ok_or_else(|| bad(&format!("`{text}' unsupported protocol")))?);
+        wanted.protocol = Some(protocol_number(text).ok_or_else(|| bad(&format!("`{text}' unsupported protocol")))?);
         Ok(())
     }),
-    absent_option(Some('t'), &["timeout"], Takes::Value),
+    set('t', &["timeout"], |wanted, _, value| {
+        wanted.timeout = Some(loose(value.unwrap_or(""), 10) as u32);
+        Ok(())
+    }),
     option('u', &["status"], Takes::Value, Meaning::Status),
-    absent_option(Some('z'), &["zero"], Takes::Nothing),
+    option('z', &["zero"], Takes::Nothing, Meaning::Zero),
     option('e', &["event-mask"], Takes::Value, Meaning::Events),
-    option('[', &["tuple-src"], Takes::Value, Meaning::AbsentAddress),
-    option(']', &["tuple-dst"], Takes::Value, Meaning::AbsentAddress),
-    option('{', &["mask-src"], Takes::Value, Meaning::AbsentAddress),
-    option('}', &["mask-dst"], Takes::Value, Meaning::AbsentAddress),
-    option('a', &["nat-range"], Takes::Value, Meaning::Deprecated),
-    filter('m', &["mark"], |filter, _, value| {
-        let (value, mask) = value.unwrap_or("").split_once('/').map_or((value.unwrap_or(""), None), |(value, mask)| (value, Some(mask)));
-        filter.mark = Some(MarkMask { value: loose(value, 0) as u32, mask: mask.map_or(u32::MAX, |mask| loose(mask, 0) as u32) });
+    set('[', &["tuple-src"], |wanted, _, value| {
+        let (address, mask) = network(wanted, value)?;
+        wanted.expected[0] = Some(address);
+        wanted.masks[0] = mask.or(wanted.masks[0]);
         Ok(())
     }),
-    absent_option(Some('i'), &["id"], Takes::Value),
-    filter('f', &["family"], |filter, _, value| {
-        filter.of_family(match value {
+    set(']', &["tuple-dst"], |wanted, _, value| {
+        let (address, mask) = network(wanted, value)?;
+        wanted.expected[1] = Some(address);
+        wanted.masks[1] = mask.or(wanted.masks[1]);
+        Ok(())
+    }),
+    set('{', &["mask-src"], |wanted, name, value| {
+        wanted.masks[0] = Some(host(wanted, name, value)?);
+        Ok(())
+    }),
+    set('}', &["mask-dst"], |wanted, name, value| {
+        wanted.masks[1] = Some(host(wanted, name, value)?);
+        Ok(())
+    }),
+    option('a', &["nat-range"], Takes::Value, Meaning::Deprecated),
+    set('m', &["mark"], |wanted, _, value| {
+        let (value, mask) = value.unwrap_or("").split_once('/').map_or((value.unwrap_or(""), None), |(value, mask)| (value, Some(mask)));
+        wanted.mark = Some(MarkMask { value: loose(value, 0) as u32, mask: mask.map_or(u32::MAX, |mask| loose(mask, 0) as u32) });
+        Ok(())
+    }),
+    option('i', &["id"], Takes::ValueOrAttached, Meaning::Set(|wanted, _, value| {
+        wanted.id = Some(loose(value.unwrap_or(""), 0) as u32);
+        Ok(())
+    })),
+    set('f', &["family"], |wanted, _, value| {
+        wanted.of_family(match value {
             // What follows is not looked at.
             Some(text) if text.starts_with("ipv4") => Family::V4,
             Some(text) if text.starts_with("ipv6") => Family::V6,
             other => return Err(bad(&format!("`{}' unsupported protocol", other.unwrap_or("")))),
         })
     }),
-    option('n', &["src-nat"], Takes::Maybe, Meaning::Filter(|filter, name, value| {
-        filter.source_nat = Some(nat_end(filter, name, value)?);
+    option('n', &["src-nat"], Takes::Maybe, Meaning::Set(|wanted, name, value| {
+        wanted.source_nat = Some(nat_end(wanted, name, value)?.after(wanted.source_nat));
         Ok(())
     })),
-    option('g', &["dst-nat"], Takes::Maybe, Meaning::Filter(|filter, name, value| {
-        filter.destination_nat = Some(nat_end(filter, name, value)?);
+    option('g', &["dst-nat"], Takes::Maybe, Meaning::Set(|wanted, name, value| {
+        wanted.destination_nat = Some(nat_end(wanted, name, value)?.after(wanted.destination_nat));
         Ok(())
     })),
     option('o', &["output"], Takes::Value, Meaning::Output),
-    absent_option(Some('c'), &["secmark"], Takes::Value),
+    // No flow here has a security context, and seen: the real tool's wanted lets every flow through that has none either.
+    set('c', &["secmark"], |_, _, _| Ok(())),
     option('b', &["buffer-size"], Takes::Value, Meaning::Buffer),
-    option('j', &["any-nat"], Takes::Maybe, Meaning::Filter(|filter, name, value| {
-        filter.any_nat = Some(nat_end(filter, name, value)?);
+    option('j', &["any-nat"], Takes::Maybe, Meaning::Set(|wanted, name, value| {
+        wanted.any_nat = Some(nat_end(wanted, name, value)?.after(wanted.any_nat));
         Ok(())
     })),
-    absent_option(Some('w'), &["zone"], Takes::Value),
-    absent_option(Some('l'), &["label"], Takes::Value),
-    absent_option(Some('<'), &["label-add"], Takes::Value),
-    absent_option(Some('>'), &["label-del"], Takes::Maybe),
-    absent_option(Some('('), &["orig-zone"], Takes::Value),
-    absent_option(Some(')'), &["reply-zone"], Takes::Value),
-];
-
-// Which of its own options a command goes with. What a protocol brings goes with all that filter.
-#[rustfmt::skip]
-pub(super) const LIST: &[&str] = &[
-    "src", "dst", "reply-src", "reply-dst", "protonum", "status", "zero", "mask-src", "mask-dst", "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output",
-    "secmark", "any-nat", "zone", "label", "orig-zone", "reply-zone",
-];
-#[rustfmt::skip]
-pub(super) const DELETE: &[&str] = &[
-    "src", "dst", "reply-src", "reply-dst", "protonum", "timeout", "status", "mask-src", "mask-dst", "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output",
-    "secmark", "zone", "label", "orig-zone", "reply-zone",
-];
-#[rustfmt::skip]
-pub(super) const EVENT: &[&str] = &[
-    "src", "dst", "reply-src", "reply-dst", "protonum", "event-mask", "mask-src", "mask-dst", "nat-range", "mark", "family", "src-nat", "dst-nat", "output",
-    "secmark", "buffer-size", "any-nat", "zone", "label", "orig-zone", "reply-zone",
-];
-#[rustfmt::skip]
-pub(super) const ALL: &[&str] = &[
-    "src", "dst", "reply-src", "reply-dst", "protonum", "timeout", "status", "zero", "event-mask", "tuple-src", "tuple-dst", "mask-src", "mask-dst",
-    "nat-range", "mark", "id", "family", "src-nat", "dst-nat", "output", "secmark", "buffer-size", "any-nat", "zone", "label", "label-add",
-    "label-del", "orig-zone", "reply-zone",
+    set('w', &["zone"], |wanted, _, value| zone(wanted, 0, value)),
+    option('l', &["label"], Takes::Value, Meaning::Label),
+    option('<', &["label-add"], Takes::Value, Meaning::LabelToAdd),
+    option('>', &["label-del"], Takes::Maybe, Meaning::LabelToTake),
+    set('(', &["orig-zone"], |wanted, _, value| zone(wanted, 1, value)),
+    set(')', &["reply-zone"], |wanted, _, value| zone(wanted, 2, value)),
 ];
 
 const TABLES: &[&str] = &["expect", "conntrack", "dying", "unconfirmed"];
@@ -275,60 +269,39 @@ pub(super) fn loose(text: &str, base: u32) -> u64 {
     }
 }
 
-/// What an option that a protocol brings asks, with its value.
-pub(super) fn ask(filter: &mut Filter, asked: &ToolOption, value: &str) -> Result<(), ToolOutput> {
-    let number = loose(value, 10) as u16;
-    match asked.asks {
-        Asked::Id(direction, end) => {
-            let of_end = match end {
-                End::Source => 0,
-                End::Destination => 1,
-            };
-            filter.ids[2 * direction.index() + of_end] = Some(number);
-        }
-        // A byte each.
-        Asked::Type => filter.kind = Some(number as u8),
-        Asked::Code => filter.code = Some(number as u8),
-        Asked::State(words) => {
-            let Some((_, shown)) = words.iter().find(|(word, _)| *word == value) else {
-                let protocol = filter.protocol.map_or("", |number| proto::spec(number).name);
-                return Err(bad(&format!(
-                    "unknown {} state `{value}'",
-                    protocol.to_ascii_uppercase()
-                )));
-            };
-            filter.state = Some(shown);
-        }
-        Asked::Unasked | Asked::NotThere => {}
-    }
-    Ok(())
-}
-
-/// `address[/length]`.
-pub(super) fn network(filter: &mut Filter, _: &str, value: Option<&str>) -> Result<AddressMask, ToolOutput> {
-    let (address, length) = address(filter, value.unwrap_or(""))?;
+/// `address[/length]`: the address, and the mask if a length was given. Seen: one of all bits is none, and leaves what was said before.
+fn network(wanted: &mut Wanted, value: Option<&str>) -> Result<(IpAddr, Option<IpAddr>), ToolOutput> {
+    let (address, length) = address(wanted, value.unwrap_or(""))?;
     let length = length.unwrap_or("");
     let digits = length.trim_ascii_start();
     let digits = digits.strip_prefix('+').unwrap_or(digits);
     if length.is_empty() {
-        return Ok(AddressMask::host(address));
+        return Ok((address, None));
     }
-    let made = digits
+    let mask = digits
         .parse()
         .ok()
-        .and_then(|length| AddressMask::prefix(address, length));
-    made.ok_or_else(|| bad("Invalid netmask"))
+        .and_then(|length| Family::of(address).prefix_mask(length));
+    let whole = AddressMask::host(address).mask();
+    mask.map(|mask| (address, Some(mask).filter(|mask| *mask != whole)))
+        .ok_or_else(|| bad("Invalid netmask"))
 }
 
-pub(super) fn host(filter: &mut Filter, name: &str, value: Option<&str>) -> Result<IpAddr, ToolOutput> {
-    match address(filter, value.unwrap_or(""))? {
+/// A number of 16 bits. Seen: a text that is none is 0.
+fn zone(wanted: &mut Wanted, of: usize, value: Option<&str>) -> Result<(), ToolOutput> {
+    wanted.zones[of] = Some(loose(value.unwrap_or(""), 0) as u16);
+    Ok(())
+}
+
+fn host(wanted: &mut Wanted, name: &str, value: Option<&str>) -> Result<IpAddr, ToolOutput> {
+    match address(wanted, value.unwrap_or(""))? {
         (address, None) => Ok(address),
         (_, Some(_)) => Err(bad(&format!("CIDR notation unavailable for `--{name}'"))),
     }
 }
 
 /// `address[:port]`, `[address]:port`, or nothing.
-fn nat_end(filter: &mut Filter, name: &str, value: Option<&str>) -> Result<NatEnd, ToolOutput> {
+fn nat_end(wanted: &mut Wanted, name: &str, value: Option<&str>) -> Result<NatEnd, ToolOutput> {
     let Some(text) = value else {
         return Ok(NatEnd::default());
     };
@@ -341,7 +314,7 @@ fn nat_end(filter: &mut Filter, name: &str, value: Option<&str>) -> Result<NatEn
             None => return Err(bad(&format!("Invalid port `{port}'"))),
         },
     };
-    let address = Some(host(filter, name, Some(typed))?);
+    let address = Some(host(wanted, name, Some(typed))?);
     Ok(NatEnd { address, port })
 }
 
@@ -360,7 +333,7 @@ fn address_and_port(text: &str) -> Result<(&str, Option<&str>), ToolOutput> {
 }
 
 /// An address in any form that the C library takes, and what stands behind its slash.
-fn address<'a>(filter: &mut Filter, text: &'a str) -> Result<(IpAddr, Option<&'a str>), ToolOutput> {
+fn address<'a>(wanted: &mut Wanted, text: &'a str) -> Result<(IpAddr, Option<&'a str>), ToolOutput> {
     let (typed, length) = text
         .split_once('/')
         .map_or((text, None), |(typed, length)| (typed, Some(length)));
@@ -373,6 +346,13 @@ fn address<'a>(filter: &mut Filter, text: &'a str) -> Result<(IpAddr, Option<&'a
             .map(IpAddr::V6)
             .map_err(|_| bad(&format!("Invalid IP address `{text}'")))?,
     };
-    filter.of_family(Family::of(address))?;
+    wanted.of_family(Family::of(address))?;
     Ok((address, length))
+}
+
+/// Whether the tool knows a protocol's ports or whatever it has instead.
+pub(super) fn is_known(number: u8) -> bool {
+    TRACKERS
+        .iter()
+        .any(|tracker| tracker.protocol == number && !tracker.options.is_empty())
 }

@@ -19,12 +19,23 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[],
-    options: &[tool::PORTS, &[option(&["state"], Asked::NotThere)]],
+    options: &[
+        tool::PORTS,
+        &[
+            option(&["state"], Asked::Words("Unknown DCCP state", STATES)),
+            option(&["role"], Asked::Words("Unknown DCCP role", &["client", "server"])),
+        ],
+    ],
     samples: &[flow(&[0, 1, 0, 2, 9], "", "sport=0 dport=0", "")],
 };
 
 pub(crate) type State = generic::Generic;
 pub(crate) type Settings = ();
+
+/// What the tool knows them by; the kernel takes none and tells none.
+const STATES: &[&str] = &[
+    "NONE", "REQUEST", "RESPOND", "PARTOPEN", "OPEN", "CLOSEREQ", "CLOSING", "TIMEWAIT", "IGNORE", "INVALID",
+];
 
 /// Ports that nobody reads.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::key::Key;
 use super::samples::flow;
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
-use crate::base::protocol;
+use crate::base::{Time, protocol};
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Direction, TrackContext, Tuple};
 use crate::packet::Packet;
@@ -55,6 +55,10 @@ impl Tracker for Generic {
     #[inline]
     fn check(_packet: &Packet, _checksum: &mut ChecksumCheck) -> Result<(), Fault<Infallible>> {
         Ok(())
+    }
+
+    fn made(_settings: &crate::conntrack::Settings, _now: Time) -> Option<Self> {
+        Some(Self)
     }
 
     #[inline]

@@ -31,8 +31,20 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
         }),
     ],
     options: &[&[
-        option(&["srckey"], Asked::NotThere),
-        option(&["dstkey"], Asked::NotThere),
+        option(
+            &["srckey", "orig-key-src"],
+            Asked::Key(Direction::Original, End::Source),
+        ),
+        option(
+            &["dstkey", "orig-key-dst"],
+            Asked::Key(Direction::Original, End::Destination),
+        ),
+        option(&["reply-key-src"], Asked::Key(Direction::Reply, End::Source)),
+        option(&["reply-key-dst"], Asked::Key(Direction::Reply, End::Destination)),
+        option(&["mask-key-src"], Asked::Mask(End::Source)),
+        option(&["mask-key-dst"], Asked::Mask(End::Destination)),
+        option(&["tuple-key-src"], Asked::Expected(End::Source)),
+        option(&["tuple-key-dst"], Asked::Expected(End::Destination)),
     ]],
     samples: &[
         flow(
@@ -97,6 +109,16 @@ pub enum InvalidReason {
     NotPpp,
 }
 
+impl Gre {
+    fn begin(settings: &crate::conntrack::Settings) -> Self {
+        let settings = &settings.protocols.gre;
+        Self {
+            timeout: settings.timeout,
+            stream_timeout: settings.timeout_stream,
+        }
+    }
+}
+
 impl Tracker for Gre {
     type Seen<'p> = ();
     type Invalid = InvalidReason;
@@ -111,13 +133,13 @@ impl Tracker for Gre {
         Fault::Own(InvalidReason::NotPpp)
     }
 
+    fn made(settings: &crate::conntrack::Settings, _now: crate::base::Time) -> Option<Self> {
+        Some(Self::begin(settings))
+    }
+
     #[inline]
     fn open(cx: &TrackContext<'_>, (): &(), _tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
-        let settings = &cx.settings.protocols.gre;
-        let flow = Self {
-            timeout: settings.timeout,
-            stream_timeout: settings.timeout_stream,
-        };
+        let flow = Self::begin(cx.settings);
         Ok((flow, flow.timeout))
     }
 

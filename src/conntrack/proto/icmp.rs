@@ -130,6 +130,10 @@ impl Tracker for Icmp {
         *seen
     }
 
+    fn made(_settings: &crate::conntrack::Settings, _now: crate::base::Time) -> Option<Self> {
+        Some(Self { unanswered: 1 })
+    }
+
     #[inline]
     fn open(cx: &TrackContext<'_>, _seen: &Option<&[u8]>, tuple: &Tuple) -> Result<(Self, Duration), InvalidReason> {
         let (kind, _) = tuple.icmp();
@@ -198,6 +202,10 @@ impl OwnKey for Identifier {
     fn write(&self, line: &mut String, tuple: &Tuple, _from_kernel: bool) -> fmt::Result {
         let (kind, code) = tuple.icmp();
         write!(line, "type={kind} code={code} id={} ", tuple.source.id)
+    }
+
+    fn is_in_xml(&self) -> bool {
+        false
     }
 
     fn drawn(&self) -> Drawn {

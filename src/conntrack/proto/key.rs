@@ -28,6 +28,11 @@ pub(crate) trait OwnKey: Sync + fmt::Debug {
     /// As a listing prints it after the addresses, with a space at its end.
     fn write(&self, line: &mut String, tuple: &Tuple, from_kernel: bool) -> fmt::Result;
 
+    /// Whether the tool's XML tells of it. Seen: of ICMP it tells neither type nor identifier.
+    fn is_in_xml(&self) -> bool {
+        true
+    }
+
     /// Which of the numbers NAT may change.
     fn drawn(&self) -> Drawn {
         Drawn::Nothing
@@ -97,6 +102,13 @@ impl Key {
             Self::Nothing => Ok(()),
             Self::Ports(_) => write!(line, "sport={} dport={} ", tuple.source.id, tuple.destination.id),
             Self::Own(own) => own.write(line, tuple, from_kernel),
+        }
+    }
+
+    pub(crate) fn is_in_xml(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Ports(_) => true,
+            Self::Own(own) => own.is_in_xml(),
         }
     }
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use super::settings::{KnobSpec, Settings};
 use super::{Because, Direction, SequenceAdjustment, TrackContext, TrackStage, Tuple};
+use crate::base::Time;
 use crate::packet::{ChecksumState, Packet};
 use key::Key;
 use samples::Sample;
@@ -88,6 +89,16 @@ pub trait Tracker: Clone + fmt::Debug + Sized {
         direction: Direction,
         seen: &Self::Seen<'_>,
     ) -> Verdict<Self::Invalid, Self::Ignored>;
+
+    /// What is remembered of a flow that a command makes, of which no packet was seen. `None`: a command can make no such flow here yet.
+    fn made(_settings: &Settings, _now: Time) -> Option<Self> {
+        None
+    }
+
+    /// A command names the state in which the flow is from now on, as the listings print it. False: it is not taken.
+    fn set_state(&mut self, _name: &str) -> bool {
+        false
+    }
 
     /// The state as the listings print it. When it changes, listeners are told.
     fn state_name(&self) -> Option<&'static str> {
@@ -393,6 +404,18 @@ macro_rules! trackers {
                     // Not met: a flow is found by its protocol's number, and has that protocol's state.
                     _ => Verdict::Again,
                 }
+            }
+
+            /// Of a flow that a command makes.
+            pub(super) fn made(protocol: u8, settings: &Settings, now: Time) -> Option<Self> {
+                $(if protocol == $module::SPEC.protocol {
+                    return <$module::State as Tracker>::made(settings, now).map(Self::$variant);
+                })*
+                <generic::State as Tracker>::made(settings, now).map(Self::Generic)
+            }
+
+            pub(super) fn set_state(&mut self, name: &str) -> bool {
+                whichever!(self, state => state.set_state(name))
             }
 
             /// As the listings print it.

@@ -16,13 +16,19 @@ pub(crate) struct ToolOption {
 pub(crate) enum Asked {
     /// The 16 bits at one end.
     Id(Direction, End),
+    /// The same, which a flow is made with, but no filter compares. Seen: so it is with GRE's keys.
+    Key(Direction, End),
+    /// The 16 bits at one end of what is expected.
+    Expected(End),
+    /// Which of those count.
+    Mask(End),
     /// What the original tuple of ICMP has beside its identifier.
     Type,
     Code,
     /// One of these words, each with the state that such a flow shows.
     State(&'static [(&'static str, &'static str)]),
-    /// It goes with commands that are not there.
-    Unasked,
+    /// One of these words, of which the kernel hears nothing; what is said of another one.
+    Words(&'static str, &'static [&'static str]),
     /// The real tool has it; here it is refused by name.
     NotThere,
 }
@@ -37,8 +43,8 @@ pub(crate) const PORTS: &[ToolOption] = &[
     option(&["dport", "orig-port-dst"], Asked::Id(Original, Destination)),
     option(&["reply-port-src"], Asked::Id(Reply, Source)),
     option(&["reply-port-dst"], Asked::Id(Reply, Destination)),
-    option(&["mask-port-src"], Asked::Unasked),
-    option(&["mask-port-dst"], Asked::Unasked),
-    option(&["tuple-port-src"], Asked::Unasked),
-    option(&["tuple-port-dst"], Asked::Unasked),
+    option(&["mask-port-src"], Asked::Mask(Source)),
+    option(&["mask-port-dst"], Asked::Mask(Destination)),
+    option(&["tuple-port-src"], Asked::Expected(Source)),
+    option(&["tuple-port-dst"], Asked::Expected(Destination)),
 ];

@@ -112,6 +112,10 @@ impl Udp {
         (Self { opened: cx.now }, cx.settings.protocols.udp.timeout)
     }
 
+    pub(super) fn made() -> Self {
+        Self { opened: Time::ZERO }
+    }
+
     #[inline]
     pub(super) fn go_on<V>(self, cx: &TrackContext<'_>, known: &Known<'_>) -> Verdict<V, Infallible> {
         let settings = &cx.settings.protocols.udp;
@@ -150,6 +154,11 @@ impl Tracker for Udp {
         checksum.verify(|| {
             no_checksum || checksum::transport(packet.source(), packet.destination(), protocol::UDP, datagram) == 0
         })
+    }
+
+    /// Seen: no time is kept of when it began, so that a packet makes it a stream as soon as it is answered.
+    fn made(_settings: &crate::conntrack::Settings, _now: Time) -> Option<Self> {
+        Some(Self::made())
     }
 
     #[inline]

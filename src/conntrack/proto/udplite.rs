@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::samples::{flow, invalid};
 use super::udp::{PORTS, Udp};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid, tool};
-use crate::base::protocol;
+use crate::base::{Time, protocol};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::Packet;
 use crate::wire::{be16, checksum, udp};
@@ -96,6 +96,10 @@ impl Tracker for UdpLite {
             let covered = u32::from(checksum::fold(checksum::sum(&datagram[..coverage])));
             checksum::fold(pseudo + covered) == 0xffff
         })
+    }
+
+    fn made(_settings: &crate::conntrack::Settings, _now: Time) -> Option<Self> {
+        Some(Self(Udp::made()))
     }
 
     #[inline]

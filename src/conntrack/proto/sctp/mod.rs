@@ -39,7 +39,14 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     checksum_logged: "nf_ct_sctp: bad CRC ",
     takes_over: false,
     knobs: settings::KNOBS,
-    options: &[tool::PORTS, &[option(&["state"], Asked::NotThere)]],
+    options: &[
+        tool::PORTS,
+        &[
+            option(&["state"], Asked::State(STATES)),
+            option(&["orig-vtag"], Asked::NotThere),
+            option(&["reply-vtag"], Asked::NotThere),
+        ],
+    ],
     samples: &[
         flow(&INIT, "sport=1 dport=2", "sport=1 dport=2", "sport=2 dport=1"),
         invalid(
@@ -126,6 +133,18 @@ const WITH_RULES_OF_THEIR_OWN: Kinds = Kinds::of(&[
 ]);
 
 const DATA: Kinds = Kinds::of(&[chunk::DATA]);
+
+/// Those that the tool knows; of another one it dies.
+const STATES: &[(&str, &str)] = &[
+    ("NONE", "NONE"),
+    ("CLOSED", "CLOSED"),
+    ("COOKIE_WAIT", "COOKIE_WAIT"),
+    ("COOKIE_ECHOED", "COOKIE_ECHOED"),
+    ("ESTABLISHED", "ESTABLISHED"),
+    ("SHUTDOWN_SENT", "SHUTDOWN_SENT"),
+    ("SHUTDOWN_RECD", "SHUTDOWN_RECD"),
+    ("SHUTDOWN_ACK_SENT", "SHUTDOWN_ACK_SENT"),
+];
 
 impl Tracker for Association {
     type Seen<'p> = Seen<'p>;

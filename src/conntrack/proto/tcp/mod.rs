@@ -28,7 +28,7 @@ use super::key::{Key, Ports, QuotedChecksum};
 use super::samples::{flow, invalid};
 use super::tool::{self, Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
-use crate::base::protocol;
+use crate::base::{Time, protocol};
 use crate::conntrack::{Direction, SequenceAdjustment, TrackContext, Tuple};
 use crate::packet::Packet;
 use crate::wire::checksum;
@@ -152,6 +152,16 @@ impl Tracker for TcpTrack {
             self.close();
         }
         outcome
+    }
+
+    fn made(_settings: &crate::conntrack::Settings, _now: Time) -> Option<Self> {
+        Some(Self::of([Side::default(), Side::default()]))
+    }
+
+    fn set_state(&mut self, name: &str) -> bool {
+        let found = TcpState::ALL.into_iter().find(|state| state.name() == name);
+        self.state = found.unwrap_or(self.state);
+        found.is_some()
     }
 
     fn state_name(&self) -> Option<&'static str> {

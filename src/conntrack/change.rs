@@ -1,0 +1,184 @@
+//! What a command may make of flows: new ones of which no packet was seen, and other values for those that there are, as the kernel's netlink
+//! interface lets it. What is refused, and in which order that is found, was seen with `conntrack -I` and `-U`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::events::EventKind;
+use super::flow::FlowState;
+use super::proto::ProtocolState;
+use super::{Counted, Flow, NatInfo, Settings, Status, Table, Tuple, Zone};
+use crate::base::{MarkMask, Time};
+
+/// What a command says of a flow. What it leaves out stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// How long it lives from now on, in seconds.
+    pub timeout: Option<u32>,
+    /// The bits that it shall have, beside those that it has for other reasons.
+    pub status: Option<Status>,
+    /// The bits of the mask are cleared, then those of the value turned.
+    pub mark: Option<MarkMask>,
+    /// Its tracker's state, as listings print it.
+    pub state: Option<&'static str>,
+}
+
+/// Why a command may not do that to a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeRefused {
+    /// A flow with one of these tuples is there.
+    Exists,
+    /// There is no such flow.
+    NoSuch,
+    /// A bit of the status would go that cannot, or one come that only the kernel sets.
+    Busy,
+    /// The flow's time is fixed.
+    NotPermitted,
+    /// The tuples cannot be a flow's, or its tracker takes no such state.
+    Invalid,
+    /// Its protocol's tracker begins with a packet.
+    NotMade,
+    /// The table is full.
+    NoMemory,
+}
+
+/// In the C library's words.
+impl fmt::Display for ChangeRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exists => "File exists",
+            Self::NoSuch => "No such file or directory",
+            Self::Busy => "Device or resource busy",
+            Self::NotPermitted => "Operation not permitted",
+            Self::Invalid => "Invalid argument",
+            Self::NotMade => "Operation not supported",
+            Self::NoMemory => "Cannot allocate memory",
+        })
+    }
+}
+
+impl Table {
+    /// A flow that no packet opened. It is in no table yet: NAT may choose its mapping, then [`Self::enter_made`] is to be called.
+    pub fn make(
+        &self,
+        now: Time,
+        settings: &Settings,
+        (original, reply): (Tuple, Tuple),
+        zone: Zone,
+        change: &Change,
+    ) -> Result<Arc<Flow>, ChangeRefused> {
+        let hash = self.hash(&original);
+        if self.lookup_in(now, &original, zone).is_some() {
+            return Err(ChangeRefused::Exists);
+        }
+        let max = settings.max as usize;
+        if max != 0 && self.count() >= max && !self.early_drop(now, hash) {
+            return Err(ChangeRefused::NoMemory);
+        }
+        let protocol = ProtocolState::made(original.protocol, settings, now).ok_or(ChangeRefused::NotMade)?;
+        let state = FlowState {
+            reply,
+            reply_hash: None,
+            status: Status::default(),
+            deadline: now,
+            timeout: lifetime(change.timeout.ok_or(ChangeRefused::Invalid)?),
+            started: settings.timestamp.then_some(now),
+            mark: 0,
+            counters: settings.acct.then(|| Box::new([Counted::default(); 2])),
+            protocol,
+            nat: NatInfo::default(),
+            helper: None,
+            helper_data: None,
+            has_expected: false,
+            master: None,
+            held_by: None,
+            holds: None,
+            opened_by: 0,
+            answered_by: 0,
+            told: self.events.begin(settings),
+            sequence: None,
+        };
+        let flow = Flow::new(self.next_serial(), (original, hash), state);
+        Ok(Arc::new(flow.in_zone(zone)))
+    }
+
+    /// The flow that a command made enters the table, as the command wants it.
+    pub fn enter_made(&self, now: Time, flow: &Arc<Flow>, change: &Change) -> Result<(), ChangeRefused> {
+        let mut state = flow.lock();
+        state.status.set(Status::CONFIRMED);
+        let timeout = state.timeout;
+        state.refresh(now, timeout);
+        state.change(
+            now,
+            &Change {
+                timeout: None,
+                ..change.clone()
+            },
+        )?;
+        if self.insert(flow, &mut state).is_err() {
+            self.statistics.insert_failed.count();
+            return Err(ChangeRefused::Exists);
+        }
+        drop(state);
+        self.statistics.insert.count();
+        self.events.commanded(now, flow, EventKind::New);
+        Ok(())
+    }
+
+    /// Changes a flow of the table. What comes before what is refused has been done.
+    pub fn change(&self, now: Time, flow: &Arc<Flow>, change: &Change) -> Result<(), ChangeRefused> {
+        {
+            let mut state = flow.lock();
+            if state.status.has(Status::DYING) || state.is_expired(now) {
+                return Err(ChangeRefused::NoSuch);
+            }
+            state.change(now, change)?;
+        }
+        self.events.commanded(now, flow, EventKind::Update);
+        Ok(())
+    }
+}
+
+impl FlowState {
+    fn change(&mut self, now: Time, change: &Change) -> Result<(), ChangeRefused> {
+        if let Some(seconds) = change.timeout {
+            if self.status.has(Status::FIXED_TIMEOUT) {
+                return Err(ChangeRefused::NotPermitted);
+            }
+            self.set_deadline(now, now + lifetime(seconds));
+        }
+        if let Some(wanted) = change.status {
+            let (coming, going) = (wanted.without(self.status), self.status.without(wanted));
+            if coming.or(going).has_any(Status::EXPECTED) || going.has_any(Status::SEEN_REPLY.or(Status::ASSURED)) {
+                return Err(ChangeRefused::Busy);
+            }
+            self.status.set(wanted);
+        }
+        if let Some(state) = change.state
+            && !self.protocol.set_state(state)
+        {
+            return Err(ChangeRefused::Invalid);
+        }
+        if let Some(mark) = change.mark {
+            self.mark = changed_mark(self.mark, mark);
+        }
+        Ok(())
+    }
+}
+
+/// A mark as a command leaves it.
+pub(crate) fn changed_mark(before: u32, change: MarkMask) -> u32 {
+    before & !change.mask ^ change.value
+}
+
+/// Seen: longer ones are cut to what the kernel's 31 bits of ticks hold.
+fn lifetime(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds.min(LONGEST)))
+}
+
+/// Where a second has 250 ticks.
+const LONGEST: u32 = 8_589_934;
+
+#[cfg(test)]
+mod tests;
