@@ -443,6 +443,10 @@ fn servers(draw: &mut Draw) -> Ruleset {
             " -m addrtype --dst-type BROADCAST,MULTICAST -j DROP".to_owned(),
         ),
     ]);
+    if draw.one_in(2) {
+        let refused = " -p tcp -j REJECT --reject-with tcp-reset";
+        filter.rules.push(("INPUT", refused.to_owned()));
+    }
     let mut tables = vec![filter];
     if draw.one_in(2) {
         let mut nat = empty("nat");
