@@ -61,6 +61,12 @@ impl Trial {
             let sample = &self.helper.samples[self.below(self.helper.samples.len())];
             let (_, before) = sample.said.split_last().unwrap();
             let mut conversation = Conversation::new(self.helper, said / OF_ONE % 2 == 1);
+            // Several changes of length at once shift numbers otherwise than the other end has seen them, as in the kernel.
+            conversation
+                .bench
+                .settings
+                .set("nf_conntrack_tcp_be_liberal", "1")
+                .unwrap();
             conversation.begin(before);
             for _ in 0..OF_ONE.min(payloads - said) {
                 said += 1;
@@ -101,10 +107,10 @@ impl Trial {
         let ends = [A, B, OUTSIDE].map(address);
         let any = IpAddr::from([0; 4]);
         let now = conversation.bench.now;
-        let mut of_class = BTreeMap::<usize, u32>::new();
+        let mut of_class = BTreeMap::<(u64, usize), u32>::new();
         for expected in conversation.bench.table.expectations(now) {
             let told = || format!("{}: {}: {expected:?}", helper.name, line.escape_ascii());
-            *of_class.entry(expected.class).or_default() += 1;
+            *of_class.entry((expected.master.serial(), expected.class)).or_default() += 1;
             assert!(expected.class < helper.policies.len(), "{}", told());
             assert!(
                 expected.deadline <= now + helper.policy(expected.class).timeout,
@@ -115,10 +121,9 @@ impl Trial {
             assert!(ends.contains(&source.address) || source.address == any, "{}", told());
             if !self.helper.believes {
                 assert!(ends.contains(&destination.address), "{}", told());
-                assert!(destination.id != 0, "{}", told());
             }
         }
-        for (class, count) in of_class {
+        for ((_, class), count) in of_class {
             let most = helper.policy(class).max_expected;
             assert!(most == 0 || count <= most, "{}: {count} of class {class}", helper.name);
         }
