@@ -141,10 +141,7 @@ fn arno_iptables_firewall() {
             "-A INPUT -i lan -j INT_INPUT_CHAIN",
             "-A POSTROUTING -s 10.0.0.0/24 ! -d 10.0.0.0/24 -o wan -j MASQUERADE",
         ],
-        said: &[
-            "match helper is not there yet in nflab 0.1",
-            "firewall rules failed to apply",
-        ],
+        said: &["All firewall rules applied."],
     });
 }
 

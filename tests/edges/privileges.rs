@@ -52,8 +52,9 @@ fn every_command(machine: &Machine, user: User) {
          nflab iptables -L -n -v > /dev/null
          nflab conntrack -L
          nflab conntrack -L -o extended
-         ! nflab conntrack -S 2> /tmp/refused
-         grep -q -e '--stats.* is not there yet' /tmp/refused
+         nflab conntrack -S | grep -q '^cpu=0'
+         ! nflab iptables -A INPUT -m hashlimit --hashlimit-upto 1/sec --hashlimit-name x 2> /tmp/refused
+         grep -q 'hashlimit is not there yet' /tmp/refused
          nflab trace --svg /tmp/way.svg 'lan icmp client > server echo-request' > /dev/null
          grep -q '</svg>' /tmp/way.svg
          printf '%s\n' 'iptables -S FORWARD' 'expect output \"-A FORWARD -p icmp -j LOG\"' > /tmp/typed
