@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::flow::FlowState;
+use super::flow::{FlowState, Token};
 use super::{Expectation, Flow, Status, Table};
 use crate::base::Time;
 
@@ -35,7 +35,7 @@ impl Table {
 #[derive(Default)]
 struct Copier {
     flows: HashMap<*const Flow, Arc<Flow>>,
-    tokens: HashMap<*const (), Arc<()>>,
+    tokens: HashMap<*const Token, Arc<Token>>,
 }
 
 impl Copier {
@@ -79,8 +79,12 @@ impl Copier {
         Arc::new(Flow::new(flow.serial(), (*flow.original(), flow.hash), copied).in_zone(flow.zone()))
     }
 
-    fn token(&mut self, token: &Arc<()>) -> Arc<()> {
-        Arc::clone(self.tokens.entry(Arc::as_ptr(token)).or_default())
+    fn token(&mut self, token: &Arc<Token>) -> Arc<Token> {
+        let copied = Arc::clone(self.tokens.entry(Arc::as_ptr(token)).or_default());
+        if let Some(kept) = token.keeps.get() {
+            let _ = copied.keeps.set(self.token(kept));
+        }
+        copied
     }
 }
 

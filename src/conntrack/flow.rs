@@ -167,8 +167,8 @@ pub struct FlowState {
     /// For an expected flow: the one whose helper announced it.
     pub master: Option<Arc<Flow>>,
     /// Counts, by its clones, the expected flows that live: the kernel's listings show each as one more use.
-    pub(super) held_by: Option<Arc<()>>,
-    pub(super) holds: Option<Arc<()>>,
+    pub(super) held_by: Option<Arc<Token>>,
+    pub(super) holds: Option<Arc<Token>>,
     /// The numbers of the packets that opened it and that answered first; 0 where nobody counts, or none has yet.
     pub opened_by: u64,
     /// See `opened_by`.
@@ -182,6 +182,13 @@ pub struct FlowState {
 /// How often, of all tables, a flow's time was over as soon as it was set, as timeouts of zero do. Without that, nothing ends while no time passes:
 /// so [`super::Table::living`] need not look at each flow.
 pub(super) static OVER_AT_ONCE: AtomicU64 = AtomicU64::new(0);
+
+/// Counts, by its clones, the expected flows that live.
+#[derive(Debug, Default)]
+pub(super) struct Token {
+    /// The token of its flow's own master, once that flow is out of the table. Seen: while one that it announced lives, its master counts it still.
+    pub keeps: OnceLock<Arc<Token>>,
+}
 
 /// What a helper keeps with a flow it reads.
 pub trait HelperData: Any + Debug + Send {

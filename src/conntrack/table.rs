@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 
 use super::events::{EventKind, Events, ExpectationEvent, Listener, Listeners};
 use super::expectations::Expectations;
-use super::flow::{FlowState, OVER_AT_ONCE};
+use super::flow::{FlowState, OVER_AT_ONCE, Token};
 use super::{Direction, Endpoint, Flow, Statistics, Status, Tuple, Zone};
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -97,7 +97,7 @@ struct Orphaned {
     zone: u16,
     serial: u64,
     /// The token that the flows which its helper announced hold.
-    remembered_by: Weak<()>,
+    remembered_by: Weak<Token>,
 }
 
 impl SourceEntry {
@@ -264,8 +264,13 @@ impl Table {
             let last_words = self.events.last_words(&state);
             state.status.set(Status::DYING);
             // Whoever still looks at the flow (an observer, a packet) is not one that remembers its master.
-            state.holds = None;
-            let remembered_by = state.held_by.take().map(|token| Arc::downgrade(&token));
+            let (held_by, holds) = (state.held_by.take(), state.holds.take());
+            if let (Some(token), Some(holds)) = (&held_by, holds)
+                && Arc::strong_count(token) > 1
+            {
+                let _ = token.keeps.set(holds);
+            }
+            let remembered_by = held_by.map(|token| Arc::downgrade(&token));
             let is_in_table = state.status.has(Status::CONFIRMED);
             let reply_hash = if is_in_table { self.hash_of_reply(&mut state) } else { 0 };
             (state.status, reply_hash, state.has_expected, remembered_by, last_words)
@@ -274,7 +279,7 @@ impl Table {
             self.events
                 .publish_as(EventKind::Destroy, flow, &last_words, None, by_command);
         }
-        let is_remembered = |it: &Weak<()>| it.strong_count() > 0;
+        let is_remembered = |it: &Weak<Token>| it.strong_count() > 0;
         if status.has(Status::CONFIRMED) {
             let hashes = [flow.hash, reply_hash];
             let mut shards = self.shards_of(hashes);
@@ -345,7 +350,7 @@ impl Table {
     }
 
     /// Enters into a copy the mappings that stay while somebody remembers their flows; `token` gives the copy's token for one of this table's.
-    pub(super) fn copy_orphaned(&self, into: &Self, mut token: impl FnMut(&Arc<()>) -> Arc<()>) {
+    pub(super) fn copy_orphaned(&self, into: &Self, mut token: impl FnMut(&Arc<Token>) -> Arc<Token>) {
         for orphaned in self.orphaned.lock().iter() {
             let Some(remembered_by) = orphaned.remembered_by.upgrade() else {
                 continue;

@@ -32,15 +32,16 @@ impl Table {
         if checksum.found_right() {
             packet.checksum = ChecksumState::Verified;
         }
-        match &tracked {
-            Tracked::Accept(Reason::Invalid(_)) => {
+        match tracking.state {
+            // Asked of the packet and not of what is handed out, for which the processor would wait.
+            Some(CtState::Invalid) => {
                 self.statistics.invalid.count();
                 if proto::spec(packet.protocol()).checked_first {
                     self.statistics.error.count();
                 }
             }
-            Tracked::Drop(_) => self.statistics.drop.count(),
-            Tracked::Accept(_) => {}
+            None => self.statistics.drop.count(),
+            Some(_) => {}
         }
         tracked
     }

@@ -56,7 +56,7 @@ pub struct Tuple {
 
 impl Tuple {
     /// The tuple of a packet; `None` for a later fragment, a transport header cut short, and a GRE version 1 that carries no PPP.
-    #[inline]
+    #[inline(always)]
     pub fn of(packet: &Packet) -> Option<Self> {
         if packet.fragment_offset() != 0 {
             return None;
