@@ -292,6 +292,8 @@ impl<O: Observer> Pass<'_, O> {
         walked
     }
 
+    // Apart, so that the other stages, of which most do nothing, need not make room for what it needs.
+    #[inline(never)]
     fn track(&mut self, hook: Hook, transit: &mut Transit) -> Result<(), Reason> {
         if !self.tracks(transit.packet.family()) {
             return Ok(());
@@ -358,6 +360,7 @@ impl<O: Observer> Pass<'_, O> {
     }
 
     /// `nf_conntrack_log_invalid` asks for a line about each packet of a protocol, or of all, that is INVALID or does not count for its flow.
+    #[cold]
     fn log_invalid(&mut self, hook: Hook, reason: &conntrack::Reason, packet: &Packet) {
         const ALL: u8 = 255;
         let (wanted, protocol) = (self.config.conntrack.log_invalid, packet.protocol());
@@ -485,6 +488,7 @@ impl<O: Observer> Pass<'_, O> {
 
     /// A helper reads the packet, and its numbers are shifted. Seen: the packet whose length the helper changes first is not adjusted itself, not even
     /// looked at: `is_shifted` is what was before.
+    #[inline(never)]
     fn read_and_shift(&mut self, transit: &mut Transit, is_shifted: bool) -> Result<(), Reason> {
         let mut helper = HelperContext {
             now: self.now,

@@ -237,11 +237,10 @@ impl Net {
     }
 
     /// Assigned to one of the interfaces. Of 127.0.0.0/8, only 127.0.0.1 is.
+    #[inline]
     pub fn is_own_address(&self, address: IpAddr) -> bool {
-        self.interfaces
-            .iter()
-            .flat_map(|it| &it.addresses)
-            .any(|it| it.address == address)
+        let is_own = |it: &Address| it.address == address;
+        self.interfaces.iter().any(|it| it.addresses.iter().any(is_own))
     }
 }
 
