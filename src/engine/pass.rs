@@ -296,14 +296,6 @@ impl<'a, O: Observer> Pass<'a, O> {
                 packet: &transit.packet,
             });
         }
-        // What came round through `lo` may have its checksum to be summed yet; nobody after this does it.
-        transit.packet.finish_checksum();
-        let bytes = self.worker.buffer(transit.packet.bytes());
-        self.worker.output.push(Emission {
-            port: Port::Local,
-            bytes,
-            is_beside: self.leaves_beside,
-        });
         let answer = self.config.net.answer(
             &self.router.host,
             self.now,
@@ -311,6 +303,15 @@ impl<'a, O: Observer> Pass<'a, O> {
             &transit.packet,
             transit.delivery,
         );
+        // What came round through `lo`, or a helper wrote over, may have its checksum to be summed yet: an error quotes it so, and who reads what
+        // arrived is not to take it for wrong.
+        transit.packet.finish_checksum();
+        let bytes = self.worker.buffer(transit.packet.bytes());
+        self.worker.output.push(Emission {
+            port: Port::Local,
+            bytes,
+            is_beside: self.leaves_beside,
+        });
         match answer {
             // A protocol without a handler is refused before the host lets go of the flow, so the error is RELATED from the start.
             Answer::Refused(DropReason::NoProtocol, outgoing) => {

@@ -36,11 +36,7 @@ pub(super) enum Then {
 
 impl Datagrams {
     pub(super) fn new(world: &mut World, near: (Option<Side>, Address, u16), to: Address) -> Self {
-        let mut port = world.draw.pick(&[TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, 6969]);
-        // What a helper writes over and then reaches the router itself has its checksum unfinished in the kernel, also where an error quotes it.
-        if [AMANDA, RAS].contains(&port) && near.0.is_none() {
-            port = TFTP;
-        }
+        let port = world.draw.pick(&[TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, 6969]);
         Self {
             near,
             to: (to, port),

@@ -210,16 +210,6 @@ impl Connection {
 
 /// One message between a terminal and its gatekeeper, and the call that comes of it.
 pub(super) fn registration(talk: &mut Datagrams, world: &mut World) {
-    if talk.far.is_none() {
-        // Nothing is written over it. What is, and then reaches the router itself, has its checksum unfinished in the kernel, also where an error quotes it.
-        let harmless = &REGISTRATION[REGISTRATION.len() - 1];
-        world.note(harmless.noted);
-        talk.ask(world, &harmless.say(&[]));
-        if talk.far.is_none() {
-            talk.left = 0;
-        }
-        return;
-    }
     let index = world.draw.below(REGISTRATION.len());
     let template = &REGISTRATION[index];
     world.note(template.noted);
@@ -233,7 +223,9 @@ pub(super) fn registration(talk: &mut Datagrams, world: &mut World) {
         (true, Some((_, own, _))) => own,
         _ => (talk.near.1, talk.near.2),
     };
-    let ras = (own.0, if world.draw.one_in(2) { own.1 } else { RAS });
+    // A port that NAT draws would be written into the message, and each side draws its own.
+    let names_its_own_port = world.draw.one_in(2) && !world.draws_ports;
+    let ras = (own.0, if names_its_own_port { own.1 } else { RAS });
     let peer = match (by_gatekeeper, far) {
         (true, Some((_, _, peer))) => peer.0,
         _ => talk.to.0,
