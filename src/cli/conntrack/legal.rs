@@ -10,7 +10,7 @@ use crate::lab::machine::ToolOutput;
 /// What a command takes of the options that are there whatever the protocol.
 struct Rule {
     needs: &'static [&'static str],
-    takes: &'static [&'static str],
+    takes: Vec<&'static str>,
     /// Whether both ends of a flow must be named, by its original or by its reply direction.
     names_flow: bool,
 }
@@ -132,132 +132,70 @@ fn goes_of_protocol(option: &ToolOption, command: Command, what: What) -> Goes {
 }
 
 fn rule(command: Command, what: What) -> Rule {
-    let rule = |needs, takes, names_flow| Rule {
+    let rule = |needs, takes: &[&'static str]| Rule {
         needs,
-        takes,
-        names_flow,
+        takes: takes.to_vec(),
+        names_flow: false,
+    };
+    let of_flows = |needs, letter: char| {
+        let taken = OF_FLOWS.iter().filter(|(_, commands)| commands.contains(letter));
+        Rule {
+            needs,
+            takes: taken.map(|(name, _)| *name).collect(),
+            names_flow: matches!(letter, 'I' | 'A' | 'G'),
+        }
     };
     match (command, what) {
-        (Command::List, What::Flows | What::Passing) => rule(&[], LIST, false),
-        (Command::Delete, What::Flows) => rule(&[], DELETE, false),
-        (Command::Update, What::Flows) => rule(&[], UPDATE, false),
-        (Command::Events, What::Flows) => rule(&[], EVENTS, false),
-        (Command::Create | Command::Add, What::Flows) => rule(&["protonum", "timeout"], CREATE, true),
-        (Command::Get, What::Flows) => rule(&["protonum"], GET, true),
-        (Command::Flush, What::Flows) => rule(&[], &["family"], false),
-        (Command::List, What::Expectations) => rule(&[], &["family", "output"], false),
-        (Command::Events, What::Expectations) => rule(&[], &["output"], false),
-        (Command::Create, What::Expectations) => rule(EXPECTED, &["reply-src", "reply-dst", "status"], false),
+        (Command::List, What::Flows | What::Passing) => of_flows(&[], 'L'),
+        (Command::Delete, What::Flows) => of_flows(&[], 'D'),
+        (Command::Update, What::Flows) => of_flows(&[], 'U'),
+        (Command::Events, What::Flows) => of_flows(&[], 'E'),
+        (Command::Create, What::Flows) => of_flows(&["protonum", "timeout"], 'I'),
+        (Command::Add, What::Flows) => of_flows(&["protonum", "timeout"], 'A'),
+        (Command::Get, What::Flows) => of_flows(&["protonum"], 'G'),
+        (Command::Flush, What::Flows) => of_flows(&[], 'F'),
+        (Command::List, What::Expectations) => rule(&[], &["family", "output"]),
+        (Command::Events, What::Expectations) => rule(&[], &["output"]),
+        (Command::Create, What::Expectations) => rule(EXPECTED, &["reply-src", "reply-dst", "status"]),
         (Command::Get | Command::Delete, What::Expectations) => {
-            rule(&["src", "dst", "protonum"], &["reply-src", "reply-dst"], false)
+            rule(&["src", "dst", "protonum"], &["reply-src", "reply-dst"])
         }
-        (Command::Help, _) => rule(&[], &["protonum"], false),
+        (Command::Help, _) => rule(&[], &["protonum"]),
         // The last of all options is not looked at where there is no command.
-        (Command::Nothing, _) => rule(&[], &["reply-zone"], false),
-        _ => rule(&[], &[], false),
+        (Command::Nothing, _) => rule(&[], &["reply-zone"]),
+        _ => rule(&[], &[]),
     }
 }
 
-const LIST: &[&str] = &[
-    "src",
-    "dst",
-    "reply-src",
-    "reply-dst",
-    "protonum",
-    "status",
-    "zero",
-    "mask-src",
-    "mask-dst",
-    "mark",
-    "family",
-    "src-nat",
-    "dst-nat",
-    "output",
-    "secmark",
-    "any-nat",
-    "zone",
-    "label",
-    "orig-zone",
-    "reply-zone",
+/// Which commands take an option where flows are concerned, by their letters.
+const OF_FLOWS: &[(&str, &str)] = &[
+    ("src", "LDUEIAG"),
+    ("dst", "LDUEIAG"),
+    ("reply-src", "LDUEIAG"),
+    ("reply-dst", "LDUEIAG"),
+    ("protonum", "LDUE"),
+    ("timeout", "DU"),
+    ("status", "LDUIA"),
+    ("zero", "L"),
+    ("event-mask", "E"),
+    ("mask-src", "LDUE"),
+    ("mask-dst", "LDUE"),
+    ("mark", "LDUEIA"),
+    ("id", "DUG"),
+    ("family", "LDUEF"),
+    ("src-nat", "LDUEIA"),
+    ("dst-nat", "LDUEIA"),
+    ("output", "LDUEG"),
+    ("secmark", "LE"),
+    ("buffer-size", "E"),
+    ("any-nat", "LE"),
+    ("zone", "LDEIA"),
+    ("label", "LDUE"),
+    ("label-add", "UIA"),
+    ("label-del", "U"),
+    ("orig-zone", "LDEIA"),
+    ("reply-zone", "LDEIA"),
 ];
-const DELETE: &[&str] = &[
-    "src",
-    "dst",
-    "reply-src",
-    "reply-dst",
-    "protonum",
-    "timeout",
-    "status",
-    "mask-src",
-    "mask-dst",
-    "mark",
-    "id",
-    "family",
-    "src-nat",
-    "dst-nat",
-    "output",
-    "zone",
-    "label",
-    "orig-zone",
-    "reply-zone",
-];
-const UPDATE: &[&str] = &[
-    "src",
-    "dst",
-    "reply-src",
-    "reply-dst",
-    "protonum",
-    "timeout",
-    "status",
-    "mask-src",
-    "mask-dst",
-    "mark",
-    "id",
-    "family",
-    "src-nat",
-    "dst-nat",
-    "output",
-    "label",
-    "label-add",
-    "label-del",
-];
-const EVENTS: &[&str] = &[
-    "src",
-    "dst",
-    "reply-src",
-    "reply-dst",
-    "protonum",
-    "event-mask",
-    "mask-src",
-    "mask-dst",
-    "mark",
-    "family",
-    "src-nat",
-    "dst-nat",
-    "output",
-    "secmark",
-    "buffer-size",
-    "any-nat",
-    "zone",
-    "label",
-    "orig-zone",
-    "reply-zone",
-];
-const CREATE: &[&str] = &[
-    "src",
-    "dst",
-    "reply-src",
-    "reply-dst",
-    "status",
-    "mark",
-    "src-nat",
-    "dst-nat",
-    "zone",
-    "label-add",
-    "orig-zone",
-    "reply-zone",
-];
-const GET: &[&str] = &["src", "dst", "reply-src", "reply-dst", "id", "output"];
 const EXPECTED: &[&str] = &[
     "src",
     "dst",
