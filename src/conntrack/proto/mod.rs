@@ -285,6 +285,36 @@ impl ChecksumCheck {
     }
 }
 
+/// A reason of whichever tracker has it: its words, code and log line are that one's.
+macro_rules! whoever_says {
+    ($reason:ident: $($variant:ident)*) => {
+        impl Why for $reason {
+            fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(why) => why.code(),)*
+                    Self::Generic(why) => why.code(),
+                }
+            }
+
+            fn log_line(&self) -> Option<String> {
+                match self {
+                    $(Self::$variant(why) => why.log_line(),)*
+                    Self::Generic(why) => why.log_line(),
+                }
+            }
+        }
+
+        impl fmt::Display for $reason {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant(why) => write!(f, "{why}"),)*
+                    Self::Generic(why) => write!(f, "{why}"),
+                }
+            }
+        }
+    };
+}
+
 /// The registry: a line a protocol, of its module and what its states and reasons are called.
 macro_rules! trackers {
     ($($module:ident $variant:ident)*) => {
@@ -456,61 +486,14 @@ macro_rules! trackers {
             }
         }
 
-        impl fmt::Display for InvalidReason {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $(Self::$variant(why) => write!(f, "{why}"),)*
-                    Self::Generic(why) => write!(f, "{why}"),
-                }
-            }
-        }
+        whoever_says!(InvalidReason: $($variant)*);
+        whoever_says!(IgnoredReason: $($variant)*);
 
         impl WhyInvalid for InvalidReason {
             fn because(&self) -> Because {
                 match self {
                     $(Self::$variant(why) => why.because(),)*
                     Self::Generic(why) => why.because(),
-                }
-            }
-        }
-
-        impl Why for InvalidReason {
-            fn code(&self) -> &'static str {
-                match self {
-                    $(Self::$variant(why) => why.code(),)*
-                    Self::Generic(why) => why.code(),
-                }
-            }
-
-            fn log_line(&self) -> Option<String> {
-                match self {
-                    $(Self::$variant(why) => why.log_line(),)*
-                    Self::Generic(why) => why.log_line(),
-                }
-            }
-        }
-
-        impl Why for IgnoredReason {
-            fn code(&self) -> &'static str {
-                match self {
-                    $(Self::$variant(why) => why.code(),)*
-                    Self::Generic(why) => why.code(),
-                }
-            }
-
-            fn log_line(&self) -> Option<String> {
-                match self {
-                    $(Self::$variant(why) => why.log_line(),)*
-                    Self::Generic(why) => why.log_line(),
-                }
-            }
-        }
-
-        impl fmt::Display for IgnoredReason {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                match self {
-                    $(Self::$variant(why) => write!(f, "{why}"),)*
-                    Self::Generic(why) => write!(f, "{why}"),
                 }
             }
         }
