@@ -95,8 +95,8 @@ mod tests {
 
     use super::*;
     use crate::conntrack::flow::HelperData;
-    use crate::conntrack::testing::{A, B, Bench, FTP, address, tcp, udp};
-    use crate::conntrack::{Endpoint, ExpectationMask, Tuple};
+    use crate::conntrack::testing::{A, B, Bench, announced, tcp, udp};
+
     use crate::wire::tcp::flags::SYN;
 
     #[derive(Debug, PartialEq)]
@@ -109,30 +109,7 @@ mod tests {
     }
 
     fn wish(bench: &Bench, master: &Arc<Flow>, port: u16) -> Expectation {
-        let end = |of, id| Endpoint {
-            address: address(of),
-            id,
-        };
-        Expectation {
-            serial: 0,
-            tuple: Tuple {
-                source: end(B, 0),
-                destination: end(A, port),
-                protocol: 6,
-            },
-            mask: ExpectationMask {
-                address: address([255; 4]),
-                id: 0,
-            },
-            master: Arc::clone(master),
-            class: 1,
-            permanent: false,
-            inactive: false,
-            deadline: bench.now + Duration::from_secs(300),
-            made_by: &FTP,
-            helper: None,
-            nat: None,
-        }
+        announced(bench, master, B, (A, port))
     }
 
     fn serials(table: &Table, now: Time) -> (Vec<u64>, Vec<u64>) {

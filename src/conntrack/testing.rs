@@ -1,10 +1,12 @@
 //! Packets and stages for the tests of this room, of `nat` and of `helper`.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ConntrackHelper, CtState, DropReason, ExpectPolicy, Settings, Table, TrackContext, TrackStage, Tracked, Tracking,
+    ConntrackHelper, CtState, DropReason, Endpoint, ExpectPolicy, Expectation, ExpectationMask, Flow, Settings, Table,
+    TrackContext, TrackStage, Tracked, Tracking, Tuple,
 };
 use crate::base::{Family, Time, protocol};
 use crate::packet::Packet;
@@ -47,6 +49,39 @@ pub(crate) fn tcp(source: ([u8; 4], u16), destination: ([u8; 4], u16), numbers: 
 pub(crate) fn echo(source: [u8; 4], destination: [u8; 4], kind: u8, identifier: u16) -> Packet {
     let message = icmpv4::emit(kind, 0, u32::from(identifier) << 16 | 1, b"abcdefgh");
     packet(protocol::ICMP, source, destination, &message)
+}
+
+/// What `FTP` might announce on `master`: for five minutes, from an address to an address and port, in its class without bound.
+pub(crate) fn announced(
+    bench: &Bench,
+    master: &Arc<Flow>,
+    source: [u8; 4],
+    destination: ([u8; 4], u16),
+) -> Expectation {
+    let end = |of, id| Endpoint {
+        address: address(of),
+        id,
+    };
+    Expectation {
+        serial: 0,
+        tuple: Tuple {
+            source: end(source, 0),
+            destination: end(destination.0, destination.1),
+            protocol: protocol::TCP,
+        },
+        mask: ExpectationMask {
+            address: address([255; 4]),
+            id: 0,
+        },
+        master: Arc::clone(master),
+        class: 1,
+        permanent: false,
+        inactive: false,
+        deadline: bench.now + Duration::from_secs(300),
+        made_by: &FTP,
+        helper: None,
+        nat: None,
+    }
 }
 
 /// A helper as tracking knows it. Its second class is without bound.

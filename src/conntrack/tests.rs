@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::testing::{A, B, Bench, FTP, address, echo, packet, tcp, udp};
+use super::testing::{A, B, Bench, FTP, address, announced, echo, packet, tcp, udp};
 use super::text::{self, ExpectationForm, FlowForm};
 use super::{
-    ConntrackHelper, DropReason, Endpoint, Expectation, ExpectationMask, ExpectationRefused, Flow, Reason, Status,
-    Template, Tracked, Tracking, Tuple,
+    ConntrackHelper, DropReason, Endpoint, Expectation, ExpectationRefused, Flow, Reason, Status, Template, Tracked,
+    Tracking,
 };
 use crate::base::protocol;
 use crate::base::testing::{families, host};
@@ -270,30 +270,8 @@ fn helpers_are_attached_where_asked() {
 
 fn wish(master: &Arc<Flow>, bench: &Bench, port: u16) -> Expectation {
     Expectation {
-        serial: 0,
-        tuple: Tuple {
-            source: Endpoint {
-                address: address(B),
-                id: 0,
-            },
-            destination: Endpoint {
-                address: address(A),
-                id: port,
-            },
-            protocol: protocol::TCP,
-        },
-        mask: ExpectationMask {
-            address: address([255; 4]),
-            id: 0,
-        },
-        master: Arc::clone(master),
         class: 0,
-        permanent: false,
-        inactive: false,
-        deadline: bench.now + Duration::from_secs(300),
-        made_by: &FTP,
-        helper: None,
-        nat: None,
+        ..announced(bench, master, B, (A, port))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::conntrack::Endpoint;
-use crate::conntrack::testing::{A, B, Bench, FTP, udp};
+use crate::conntrack::testing::{A, B, Bench, announced, udp};
 
 /// From an address and an identifier under masks, to a port.
 type Wanted = ((&'static str, &'static str), (u16, u16), u16);
@@ -16,20 +16,12 @@ fn wish(bench: &Bench, master: &Arc<Flow>, ((address, mask), (id, id_mask), port
         IpAddr::V6(_) => "2001:db8::2",
     };
     Expectation {
-        serial: 0,
         tuple: tuple((source, id), (goal.parse().unwrap(), port)),
         mask: ExpectationMask {
             address: mask.parse().unwrap(),
             id: id_mask,
         },
-        master: Arc::clone(master),
-        class: 1,
-        permanent: false,
-        inactive: false,
-        deadline: bench.now + std::time::Duration::from_secs(300),
-        made_by: &FTP,
-        helper: None,
-        nat: None,
+        ..announced(bench, master, B, (A, port))
     }
 }
 

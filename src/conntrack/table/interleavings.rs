@@ -6,8 +6,8 @@ use shuttle::thread::spawn;
 
 use super::*;
 use crate::base::sync::explore;
-use crate::conntrack::testing::{Bench, FTP, tcp, udp};
-use crate::conntrack::{DropReason, Expectation, ExpectationMask, Reason, Tracked, Tracking};
+use crate::conntrack::testing::{Bench, announced, tcp, udp};
+use crate::conntrack::{DropReason, Expectation, Reason, Tracked, Tracking};
 use crate::packet::Packet;
 use crate::wire::tcp::flags;
 
@@ -208,20 +208,8 @@ fn crossing(table: &Table) -> [u16; 2] {
 /// A connection from the server to the client.
 fn expected_by(bench: &Bench, master: &Arc<Flow>) -> Expectation {
     Expectation {
-        serial: 0,
-        tuple: Tuple::of(&tcp(SERVER, CLIENT, (1, 0), flags::SYN)).unwrap(),
-        mask: ExpectationMask {
-            address: [255; 4].into(),
-            id: 0,
-        },
-        master: Arc::clone(master),
         class: 0,
-        permanent: false,
-        inactive: false,
-        deadline: bench.now + std::time::Duration::from_secs(300),
-        made_by: &FTP,
-        helper: None,
-        nat: None,
+        ..announced(bench, master, SERVER.0, CLIENT)
     }
 }
 

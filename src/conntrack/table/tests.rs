@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::protocol;
-use crate::conntrack::testing::{A, B, Bench, FTP, address, tcp, udp};
-use crate::conntrack::{Endpoint, Expectation, ExpectationMask};
+use crate::conntrack::testing::{A, B, Bench, address, announced, tcp, udp};
+use crate::conntrack::{Endpoint, Expectation};
 use crate::wire::tcp::flags::{ACK, SYN};
 
 fn tuple(source: ([u8; 4], u16), destination: ([u8; 4], u16), protocol: u8) -> Tuple {
@@ -163,20 +163,8 @@ fn early_drop_begins_by_the_hash() {
 /// What a helper announced, for so many seconds.
 fn wish(bench: &Bench, master: &Arc<Flow>, port: u16, seconds: u64) -> Expectation {
     Expectation {
-        serial: 0,
-        tuple: tuple((B, 0), (A, port), protocol::TCP),
-        mask: ExpectationMask {
-            address: address([255; 4]),
-            id: 0,
-        },
-        master: Arc::clone(master),
-        class: 1,
-        permanent: false,
-        inactive: false,
         deadline: bench.now + Duration::from_secs(seconds),
-        made_by: &FTP,
-        helper: None,
-        nat: None,
+        ..announced(bench, master, B, (A, port))
     }
 }
 

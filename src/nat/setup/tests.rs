@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::base::{Random, protocol};
-use crate::conntrack::testing::{A, B, Bench, FTP, address, packet, tcp, udp};
-use crate::conntrack::{Endpoint, ExpectationMask, ExpectationNat};
+use crate::conntrack::ExpectationNat;
+use crate::conntrack::testing::{A, B, Bench, address, announced, packet, tcp, udp};
 use crate::wire::tcp::flags::{ACK, RST, SYN};
 
 const OUTSIDE: [u8; 4] = [192, 0, 2, 1];
@@ -285,34 +285,15 @@ fn an_expected_flow_follows_its_master() {
     let bench = Bench::new();
     let (_, tracking) = bench.pass(tcp((A, 3000), (B, 21), (1, 0), SYN)).unwrap();
     let master = tracking.flow.unwrap();
-    let end = |of, id| Endpoint {
-        address: address(of),
-        id,
-    };
     let wish = Expectation {
-        serial: 0,
-        tuple: Tuple {
-            source: end([192, 0, 2, 77], 0),
-            destination: end(OUTSIDE, 1025),
-            protocol: protocol::TCP,
-        },
-        mask: ExpectationMask {
-            address: address([255; 4]),
-            id: 0,
-        },
-        master: Arc::clone(&master),
         class: 0,
-        permanent: false,
-        inactive: false,
-        deadline: bench.now + std::time::Duration::from_secs(300),
-        made_by: &FTP,
-        helper: None,
         nat: Some(ExpectationNat {
             command: Direction::Original,
             port: 2000,
             host: None,
             keeps_source: false,
         }),
+        ..announced(&bench, &master, [192, 0, 2, 77], (OUTSIDE, 1025))
     };
     bench.table.expect(bench.now, wish, 9).unwrap();
     let mut packet = tcp(([192, 0, 2, 77], 20), (OUTSIDE, 1025), (1, 0), SYN);
@@ -324,5 +305,6 @@ fn an_expected_flow_follows_its_master() {
     };
     track(&bench.table, &bench.context(), &mut cx, &mut packet, &mut tracking);
     let reply = *tracking.flow.unwrap().lock().reply();
-    assert_eq!((reply.source, reply.destination), (end(A, 2000), end(B, 20)));
+    let ends = [reply.source, reply.destination].map(|end| (end.address, end.id));
+    assert_eq!(ends, [(address(A), 2000), (address(B), 20)]);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::conntrack::events::Heard;
-use crate::conntrack::testing::{A, B, Bench, FTP, echo, tcp, udp};
+use crate::conntrack::testing::{A, B, Bench, FTP, announced, echo, tcp, udp};
 use crate::wire::tcp::flags::{ACK, SYN};
 
 /// The lines of all that happened; `now` is a second and a half later.
@@ -158,30 +158,7 @@ fn what_happens_to_an_expectation() {
     let listener = bench.table.listen_to_expectations(9, Box::new(|| ()));
     let (_, tracking) = bench.pass(tcp((A, 3000), (B, 21), (1, 0), SYN)).unwrap();
     let master = tracking.flow.unwrap();
-    let end = |of, id| crate::conntrack::Endpoint {
-        address: crate::conntrack::testing::address(of),
-        id,
-    };
-    let wish = |port| Expectation {
-        serial: 0,
-        tuple: crate::conntrack::Tuple {
-            source: end(B, 0),
-            destination: end(A, port),
-            protocol: 6,
-        },
-        mask: crate::conntrack::ExpectationMask {
-            address: crate::conntrack::testing::address([255; 4]),
-            id: 0,
-        },
-        master: std::sync::Arc::clone(&master),
-        class: 1,
-        permanent: false,
-        inactive: false,
-        deadline: bench.now + Duration::from_secs(300),
-        made_by: &FTP,
-        helper: None,
-        nat: None,
-    };
+    let wish = |port| announced(&bench, &master, B, (A, port));
     bench.table.expect(bench.now, wish(1025), 9).unwrap();
     bench.table.expect(bench.now, wish(1026), 9).unwrap();
     bench.pass_all([tcp((B, 20), (A, 1025), (1, 0), SYN)]);

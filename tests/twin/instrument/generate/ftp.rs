@@ -99,14 +99,7 @@ impl FtpTalk {
         if world.draw.one_in(3) {
             data = data.and_life(&mut world.draw);
         } else {
-            data = data.plainly_opened();
-            data.script.extend([
-                Act::plain(1, PSH | ACK, b"file"),
-                Act::plain(0, ACK, &[]),
-                Act::plain(1, FIN | ACK, &[]),
-                Act::plain(0, FIN | ACK, &[]),
-                Act::plain(1, ACK, &[]),
-            ]);
+            data = data.for_one_file();
         }
         self.data = Some(data);
     }

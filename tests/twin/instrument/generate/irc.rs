@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::draw::{Draw, Side};
-use super::packet::{ACK, Address, FIN, PSH};
+use super::packet::{ACK, Address, PSH};
 use super::tcp::{Act, TcpTalk};
 use super::world::World;
 
@@ -166,14 +166,7 @@ impl IrcTalk {
                 (end.side, end.own.0, world.client_port(None))
             }
         };
-        let mut data = TcpTalk::new(&mut world.draw, from, (address, port)).plainly_opened();
-        data.script.extend([
-            Act::plain(1, PSH | ACK, b"file"),
-            Act::plain(0, ACK, &[]),
-            Act::plain(1, FIN | ACK, &[]),
-            Act::plain(0, FIN | ACK, &[]),
-            Act::plain(1, ACK, &[]),
-        ]);
+        let data = TcpTalk::new(&mut world.draw, from, (address, port)).for_one_file();
         self.data = Some(data);
     }
 }

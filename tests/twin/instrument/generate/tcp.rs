@@ -99,6 +99,19 @@ impl TcpTalk {
         self
     }
 
+    /// A connection over which who was called sends one file, and both close.
+    pub(super) fn for_one_file(self) -> Self {
+        let mut talk = self.plainly_opened();
+        talk.script.extend([
+            Act::plain(1, PSH | ACK, b"file"),
+            Act::plain(0, ACK, &[]),
+            Act::plain(1, FIN | ACK, &[]),
+            Act::plain(0, FIN | ACK, &[]),
+            Act::plain(1, ACK, &[]),
+        ]);
+        talk
+    }
+
     /// One segment; what the peer got of its data, if it got any. False where the talk is over.
     pub(super) fn step(&mut self, world: &mut World) -> (bool, Option<Vec<u8>>) {
         let Some(act) = self.script.pop_front() else {
