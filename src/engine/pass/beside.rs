@@ -7,6 +7,7 @@ use crate::conntrack::{CtState, Tracking};
 use crate::engine::observer::{Event, Observer};
 use crate::engine::worker::{Looped, Report};
 use crate::net::{Outgoing, OutputKey};
+use crate::packet::Sender;
 use crate::rule::{CopyTo, Hook};
 
 impl<O: Observer> Pass<'_, O> {
@@ -18,12 +19,14 @@ impl<O: Observer> Pass<'_, O> {
                 packet: &transit.packet,
             });
         }
-        let copy = Transit {
+        let mut copy = Transit {
             packet: transit.packet.clone(),
             tracking: transit.tracking.clone(),
             delivery: transit.delivery,
             way: transit.way,
         };
+        // Seen: no rule of POSTROUTING finds the socket behind the copy, and no helper takes it for the router's own.
+        copy.packet.sender = Sender::NoSocket;
         match self.postrouting_of_copy(0, copy, interface) {
             Err(report) => give_pieces_away(&report, transit),
             Ok(copy) if at_once => {
