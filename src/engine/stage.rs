@@ -12,11 +12,11 @@ use super::services::{EngineServices, MOST_LINES};
 use super::walk::{Pause, Verdict, Walk, Walked};
 use crate::base::{Family, InterfaceId, InterfaceName};
 use crate::conntrack::{self, Confirmed, CtState, DropReason, TrackContext, TrackStage, Tracked, Tracking};
-use crate::helper::{self, HelperContext};
+use crate::helper::{self, Broadcast, HelperContext};
 use crate::nat::{self, Manip, NatContext, NatHook, Translated};
-use crate::net::{DefragUser, Net, OutputKey, OutputRoute, Pushed};
-use crate::packet::Packet;
+use crate::net::{DefragUser, Delivery, Net, OutputKey, OutputRoute, Pushed};
 use crate::packet::log_line::{self, IP_OPTIONS, TCP_OPTIONS, TCP_SEQUENCE, UID};
+use crate::packet::{Packet, Sender};
 use crate::rule::{Hook, LogRecord, QueueTo, Table};
 
 /// How a packet came out of a table that it may go on behind.
@@ -494,7 +494,10 @@ impl<O: Observer> Pass<'_, O> {
             now: self.now,
             settings: &self.config.conntrack,
             loaded: &self.config.helpers,
-            ways: &Ways(&self.config.net),
+            ways: &Ways {
+                net: &self.config.net,
+                delivery: transit.delivery,
+            },
             table: &self.router.flows,
             random: &mut self.worker.random,
         };
@@ -516,15 +519,32 @@ impl<O: Observer> Pass<'_, O> {
 
 /// The ways as routing has them.
 #[derive(Debug)]
-struct Ways<'a>(&'a Net);
+struct Ways<'a> {
+    net: &'a Net,
+    /// How the destination of the packet at hand was found.
+    delivery: Delivery,
+}
 
 impl helper::Ways for Ways<'_> {
     fn is_same(&self, first: IpAddr, second: IpAddr) -> bool {
         let way = |to: IpAddr| {
-            let route = self.0.route_output(OutputKey::towards(to)).ok()?;
+            let route = self.net.route_output(OutputKey::towards(to)).ok()?;
             Some((route.interface, route.gateway.unwrap_or(to)))
         };
         matches!((way(first), way(second)), (Some(first), Some(second)) if first == second)
+    }
+
+    fn broadcast(&self, packet: &Packet) -> Broadcast {
+        let (Delivery::Broadcast, Some(output)) = (self.delivery, packet.output) else {
+            return Broadcast::No;
+        };
+        if packet.input.is_some() || packet.sender == Sender::NoSocket {
+            return Broadcast::No;
+        }
+        let mut all = self.net.interface(output).addresses.iter();
+        let found = all.find(|it| it.broadcast == Some(packet.destination()));
+        let mask = found.and_then(|it| packet.family().prefix_mask(it.prefix_length));
+        mask.map_or(Broadcast::OfNoAddress, Broadcast::To)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::parameter::Parameter;
-use super::{Announced, DropReason, HelperContext, LoadedModule, mangle};
+use super::{Announced, Broadcast, DropReason, HelperContext, LoadedModule, mangle};
 use crate::conntrack::{
     ConntrackHelper, Direction, Endpoint, Expectation, ExpectationMask, ExpectationNat, ExpectationRefused, Flow,
     HelperData, Status, Tracking, Tuple,
@@ -45,6 +45,8 @@ pub(super) struct Wish {
     /// `None`: any host may open it.
     pub from: Option<IpAddr>,
     pub from_port: Option<u16>,
+    /// Which bits of the address count, where any host of a network may open it.
+    pub from_mask: Option<IpAddr>,
     pub to: Endpoint,
     /// The port that it is led to where its master is under NAT: that of whoever announced it. `None`: that of `to`.
     pub led_to: Option<u16>,
@@ -70,6 +72,7 @@ impl Wish {
             protocol,
             from,
             from_port: None,
+            from_mask: None,
             to,
             led_to: None,
             announced_by: None,
@@ -146,6 +149,7 @@ impl Reading<'_, '_> {
         let expected = self.enter(wish, wish.to.id).map_err(DropReason::Expectation)?;
         Ok(Announced {
             expected,
+            from_mask: wish.from_mask,
             instead_of: None,
         })
     }
@@ -178,6 +182,7 @@ impl Reading<'_, '_> {
         }
         Ok(Announced {
             expected,
+            from_mask: None,
             instead_of: (port != wish.to.id).then_some(wish.to.id),
         })
     }
@@ -185,6 +190,16 @@ impl Reading<'_, '_> {
     /// Puts `text` in the place of a range of the payload. False, and nothing changed, where the packet would become too large.
     pub(super) fn write(&mut self, range: Range<usize>, text: &[u8]) -> bool {
         mangle::replace(self.packet, self.tracking, range, text)
+    }
+
+    /// Puts as many bytes in the place of those of a datagram's payload from there on: the checksum follows, right or wrong as it was.
+    pub(super) fn write_in_place(&mut self, at: usize, bytes: &[u8]) {
+        mangle::overwrite(self.packet, at, bytes);
+    }
+
+    /// Whether it is a broadcast of the router's own.
+    pub(super) fn broadcast(&self) -> Broadcast {
+        self.cx.ways.broadcast(self.packet)
     }
 
     /// Lets the flow live so long from now on.
@@ -231,7 +246,7 @@ impl Reading<'_, '_> {
                 serial: 0,
                 tuple,
                 mask: ExpectationMask {
-                    address: wish.from.map_or(no_bit(family), every_bit),
+                    address: wish.from_mask.unwrap_or(wish.from.map_or(no_bit(family), every_bit)),
                     id: wish.from_port.map_or(0, |_| u16::MAX),
                 },
                 master: Arc::clone(self.flow),
@@ -380,6 +395,7 @@ mod tests {
             let Ok(Announced {
                 expected: tuple,
                 instead_of,
+                ..
             }) = said
             else {
                 panic!("{client}: {said:?}")

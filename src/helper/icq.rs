@@ -95,6 +95,7 @@ fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
     }
     Ok(HeardWhat::Announced(vec![Announced {
         expected,
+        from_mask: None,
         instead_of: (outside != own).then_some(own),
     }]))
 }

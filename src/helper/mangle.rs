@@ -59,3 +59,30 @@ pub(super) fn replace(packet: &mut Packet, tracking: &Tracking, range: Range<usi
     nat::record_length_change(&mut flow.lock(), tracking.direction, position, change);
     true
 }
+
+/// Puts as many bytes in the place of those of a datagram's payload from there on. Seen: the checksum follows the change, so one that was wrong stays
+/// wrong, and where there is none, none comes.
+pub(super) fn overwrite(packet: &mut Packet, at: usize, bytes: &[u8]) {
+    let has_sum = packet.checksum != ChecksumState::Partial && packet.transport().len() >= udp::HEADER;
+    let transport = packet.transport_mut();
+    let place = udp::HEADER + at..udp::HEADER + at + bytes.len();
+    if transport.len() < place.end {
+        return;
+    }
+    // In whole words of what is summed.
+    let words = place.start & !1..(place.end + 1) & !1;
+    let mut sum = be16(transport, 6);
+    let word = |transport: &[u8], at: usize| {
+        let byte = |at: usize| transport.get(at).copied().unwrap_or(0);
+        u16::from_be_bytes([byte(at), byte(at + 1)])
+    };
+    let before: Vec<u16> = words.clone().step_by(2).map(|at| word(transport, at)).collect();
+    transport[place].copy_from_slice(bytes);
+    if !has_sum || sum == 0 {
+        return;
+    }
+    for (at, old) in words.step_by(2).zip(before) {
+        sum = checksum::update16(sum, old, word(transport, at));
+    }
+    put16(transport, 6, sum);
+}

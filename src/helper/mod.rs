@@ -7,6 +7,7 @@
 
 mod amanda;
 mod announce;
+mod broadcast;
 mod ftp;
 mod h323;
 mod icq;
@@ -15,6 +16,7 @@ mod loaded;
 mod mangle;
 #[cfg(test)]
 mod mutations;
+mod netbios_ns;
 mod parameter;
 mod reason;
 #[cfg(test)]
@@ -22,6 +24,7 @@ mod replay;
 #[cfg(test)]
 mod samples;
 mod sane;
+mod snmp;
 mod talk;
 mod tftp;
 
@@ -83,6 +86,8 @@ helpers! {
     talk
     icq
     sane
+    netbios_ns
+    snmp
 }
 
 /// The protocol, if it is one whose helper the kernel has in this module, and nflab has not.
@@ -93,14 +98,7 @@ pub(crate) fn absent(module: &str) -> Option<&'static str> {
 }
 
 /// How the names of their modules end, and what they read.
-const ABSENT: &[(&str, &str)] = &[
-    ("sip", "SIP"),
-    ("pptp", "PPTP"),
-    ("snmp", "SNMP"),
-    ("snmp_basic", "SNMP"),
-    ("netbios_ns", "NetBIOS names"),
-    ("broadcast", "answers to broadcasts"),
-];
+const ABSENT: &[(&str, &str)] = &[("sip", "SIP"), ("pptp", "PPTP")];
 
 /// All helpers there are. Which of them a lab has loaded is the lab's to know.
 pub fn registry() -> &'static [&'static HelperSpec] {
@@ -137,6 +135,8 @@ pub enum Announces {
     Nothing,
     /// It is dropped, since it has to be said again whole.
     Incomplete,
+    /// No flow is expected, but under NAT something else leaves in its place: this, or nothing where it is dropped.
+    Written(Option<&'static [u8]>),
     /// Flows are expected.
     Flows {
         /// As explanations print them: `tcp 192.0.2.9 > 10.0.0.2:1025`.
@@ -169,6 +169,20 @@ pub struct HelperContext<'a> {
 pub trait Ways: std::fmt::Debug {
     /// Whether packets of the router's own to these two leave by the same interface to the same neighbour.
     fn is_same(&self, first: IpAddr, second: IpAddr) -> bool;
+
+    /// Whether the packet is a broadcast of the router's own.
+    fn broadcast(&self, packet: &Packet) -> Broadcast;
+}
+
+/// Whom a packet of the router's own goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broadcast {
+    /// It is no broadcast, or none from a socket of the router.
+    No,
+    /// To a broadcast address that no address of the interface says to have.
+    OfNoAddress,
+    /// To all hosts of the network with this mask.
+    To(IpAddr),
 }
 
 /// What a helper made of a packet.
@@ -195,6 +209,16 @@ pub enum HeardWhat {
     NoCommand,
     /// A command that names another host than its sender: the helper opens nothing for that one.
     NamesAnother(IpAddr),
+    /// Only what the router itself broadcasts is answered by others.
+    NotOwnBroadcast,
+    /// A broadcast, and no address of its interface says of which network.
+    OfNoNetwork,
+    /// There was no room for what would be expected, and the packet goes on.
+    NoRoom,
+    /// What it says is the same on the other side.
+    NothingToWrite,
+    /// So many addresses in it are written over.
+    Wrote(u32),
     /// Flows are expected. Never empty.
     Announced(Vec<Announced>),
 }
@@ -204,6 +228,8 @@ pub enum HeardWhat {
 pub struct Announced {
     /// Which flow: the bits of the source that count, and the destination. An address of zero is any.
     pub expected: Tuple,
+    /// Which bits of its source's address count, where those of a network do.
+    pub from_mask: Option<IpAddr>,
     /// The port that the command named, where another had to be taken.
     pub instead_of: Option<u16>,
 }
@@ -248,6 +274,10 @@ impl Ways for NoWays {
     fn is_same(&self, first: IpAddr, second: IpAddr) -> bool {
         first == second
     }
+
+    fn broadcast(&self, _packet: &Packet) -> Broadcast {
+        Broadcast::No
+    }
 }
 
 #[cfg(test)]
@@ -258,8 +288,7 @@ mod tests {
     fn what_the_kernel_has_besides_is_named() {
         for (module, protocol) in [
             ("nf_conntrack_sip", Some("SIP")),
-            ("ip_nat_snmp_basic", Some("SNMP")),
-            ("nf_conntrack_netbios_ns", Some("NetBIOS names")),
+            ("ip_nat_pptp", Some("PPTP")),
             ("nf_conntrack_rtsp", None),
             ("sip", None),
         ] {

@@ -13,6 +13,10 @@ pub enum DropReason {
     Expectation(ExpectationRefused),
     /// It could not rewrite the payload.
     Mangle,
+    /// A message that it should write over is not of the form that it reads.
+    Unreadable,
+    /// UDP says to be shorter than the packet is.
+    Length,
 }
 
 impl fmt::Display for DropReason {
@@ -22,6 +26,10 @@ impl fmt::Display for DropReason {
                 f.write_str("the packet ends in the middle of a command that the helper has to read whole")
             }
             Self::Expectation(refused) => write!(f, "the helper's expectation was refused: {refused}"),
+            Self::Unreadable => f.write_str("the helper cannot read the message that it would have to write over"),
+            Self::Length => f.write_str(
+                "the datagram's own length is not that of the packet, and a helper would have to write over it",
+            ),
             Self::Mangle => f.write_str("the helper could not rewrite the payload"),
         }
     }

@@ -1,8 +1,9 @@
 //! Plays the samples of all helpers: a client 10.0.0.2 speaks to a server 192.0.2.9, with and without a router that masquerades between them.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Announces, DropReason, HeardWhat, Helper, HelperContext, Loaded, NoWays, registry, run};
+use super::{Announces, Broadcast, DropReason, HeardWhat, Helper, HelperContext, Loaded, Ways, registry, run};
 use crate::base::{AddressRange, Random, protocol};
 use crate::conntrack::testing::{A, B, Bench, address, packet};
 use crate::conntrack::{Direction, Template, Tracked, Tracking, Tuple, proto};
@@ -21,11 +22,11 @@ fn helpers_read_and_write_what_their_samples_say() {
             let flows = helper
                 .samples
                 .iter()
-                .filter(|it| matches!(it.announces, Announces::Flows { .. }));
+                .filter(|it| matches!(it.announces, Announces::Flows { .. } | Announces::Written(_)));
             // One without a port reads only what another has announced.
             assert!(
                 flows.count() > 0 || helper.conntrack.ports.is_empty(),
-                "{} has no sample that announces a flow",
+                "{} has no sample that announces a flow, or is written over",
                 helper.conntrack.name
             );
             for sample in helper.samples {
@@ -48,7 +49,7 @@ fn helpers_read_and_write_what_their_samples_say() {
                                 true => (under_nat, *written),
                                 false => (plain, &sample.said[sample.said.len() - 1][2..]),
                             };
-                            let told = announced.iter().map(|it| text_of(&it.expected));
+                            let told = announced.iter().map(|it| text_of(&it.expected, it.from_mask));
                             assert_eq!(told.collect::<Vec<_>>(), **flows, "{place}");
                             assert_eq!(
                                 payload.escape_ascii().to_string(),
@@ -57,6 +58,14 @@ fn helpers_read_and_write_what_their_samples_say() {
                             );
                         }
                         (Announces::Incomplete, Err(DropReason::PartialMatch)) => {}
+                        (Announces::Written(None), Err(DropReason::Unreadable | DropReason::Length)) if masquerades => {
+                        }
+                        (Announces::Written(written), Ok(heard)) if !matches!(heard, HeardWhat::Announced(_)) => {
+                            let as_said = &sample.said[sample.said.len() - 1][2..];
+                            let written = if masquerades { *written } else { Some(as_said) };
+                            let text = |it: &[u8]| it.escape_ascii().to_string();
+                            assert_eq!(Some(text(&payload)), written.map(text), "{place}");
+                        }
                         (Announces::Nothing, Ok(heard)) if !matches!(heard, HeardWhat::Announced(_)) => {}
                         (_, said) => panic!("{place}: {said:?}"),
                     }
@@ -66,14 +75,35 @@ fn helpers_read_and_write_what_their_samples_say() {
     }
 }
 
-pub(super) fn text_of(tuple: &Tuple) -> String {
+pub(super) fn text_of(tuple: &Tuple, mask: Option<IpAddr>) -> String {
     let name = proto::spec(tuple.protocol).name;
+    let host = match (tuple.source.address, mask) {
+        (IpAddr::V4(host), Some(IpAddr::V4(mask))) => format!("{}/{}", host & mask, mask.to_bits().leading_ones()),
+        (host, _) => host.to_string(),
+    };
     let from = match tuple.source.id {
         _ if tuple.source.address.is_unspecified() => "any host".to_owned(),
-        0 => tuple.source.address.to_string(),
-        port => format!("{}:{port}", tuple.source.address),
+        0 => host,
+        port => format!("{host}:{port}"),
     };
     format!("{name} {from} > {}:{}", tuple.destination.address, tuple.destination.id)
+}
+
+/// The server's address is that of all hosts of its network, and the client is the router itself, for the helpers that ask that.
+#[derive(Debug)]
+struct ServerIsAll;
+
+impl Ways for ServerIsAll {
+    fn is_same(&self, first: IpAddr, second: IpAddr) -> bool {
+        first == second
+    }
+
+    fn broadcast(&self, packet: &Packet) -> Broadcast {
+        match packet.destination() == address(B) {
+            true => Broadcast::To(address([255, 255, 255, 0])),
+            false => Broadcast::No,
+        }
+    }
 }
 
 pub(super) struct Conversation {
@@ -172,7 +202,7 @@ impl Conversation {
                 now: self.bench.now,
                 settings: &self.bench.settings,
                 loaded: &self.loaded,
-                ways: &NoWays,
+                ways: &ServerIsAll,
                 table: &self.bench.table,
                 random: &mut self.random,
             },

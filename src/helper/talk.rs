@@ -167,6 +167,7 @@ fn run(reading: &mut Reading<'_, '_>, form: &Form) -> Result<HeardWhat, DropReas
             write(reading, form.waits_at, outside(&ends, port));
             Ok(HeardWhat::Announced(vec![Announced {
                 expected,
+                from_mask: None,
                 instead_of: (port != end.id).then_some(end.id),
             }]))
         }

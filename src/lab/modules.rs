@@ -358,6 +358,7 @@ const OWN: &[Own] = &[
     own(&["nf_reject_ipv4"], &[]),
     own(&["nf_log_syslog", "nf_log_ipv4", "nf_log_common"], &[]),
     own(&["nf_conntrack_netlink"], &[TRACKING]),
+    own(&["nf_conntrack_broadcast"], &[TRACKING]),
     own(&["xt_tcpudp"], &[CORE]),
     own(&["xt_nat"], &[NAT, CORE]),
 ];

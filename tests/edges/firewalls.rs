@@ -155,8 +155,6 @@ fn firewalld() {
             firewall-offline-cmd --add-port=8080/tcp > /dev/null
             if [ $kind = router ]; then
                 firewall-offline-cmd --zone=external --add-interface=wan > /dev/null && firewall-offline-cmd --zone=internal --add-interface=lan > /dev/null
-                # It wants the helper of netbios-ns, and a lab has none: the kernel refuses the table for that, and so does nflab.
-                firewall-offline-cmd --zone=internal --remove-service-from-zone=samba-client > /dev/null
             fi
             mkdir -p /run/dbus; dbus-daemon --system --fork
             firewalld --nofork --nopid > /run/said 2>&1 &
@@ -171,6 +169,7 @@ fn firewalld() {
         ],
         router: &[
             "-A INPUT_ZONES -i wan -g IN_external",
+            "-A PRE_internal_allow -p udp -m udp --dport 137 -j CT --helper netbios-ns",
             "-A POST_external_allow ! -o lo -j MASQUERADE",
         ],
         said: &["ip6tables: rules for IPv6 are not there yet in nflab"],

@@ -1,5 +1,7 @@
 //! What the stages between the tables made of a packet, in words: tracking, routing, NAT, helpers.
 
+use std::net::IpAddr;
+
 use super::Told;
 use super::untracked::Spared;
 use crate::base::InterfaceId;
@@ -203,6 +205,20 @@ pub(crate) fn heard_sentence(heard: &Heard, before: &[u8], after: &[u8]) -> (Str
             format!("read {said}: it names {address}, which is not its sender, so nothing is expected")
         }
         HeardWhat::OtherWay => "not read: only what the other side says is".to_owned(),
+        HeardWhat::NotOwnBroadcast => {
+            "not read: only what the router itself broadcasts is answered by others".to_owned()
+        }
+        HeardWhat::OfNoNetwork => {
+            "not read: no address of the interface has this broadcast address (brd), so it is not known who may answer"
+                .to_owned()
+        }
+        HeardWhat::NoRoom => {
+            "the answers are not expected: there is no room for them, or somebody else's are".to_owned()
+        }
+        HeardWhat::NothingToWrite => "not read: nothing in it is called otherwise on the other side".to_owned(),
+        HeardWhat::Wrote(0) => format!("read {said}: it does not name the address that NAT changes"),
+        HeardWhat::Wrote(1) => format!("read {said}: an address is written over"),
+        HeardWhat::Wrote(several) => format!("read {said}: {several} addresses are written over"),
         HeardWhat::Announced(announced) => match &announced[..] {
             [one] => format!("read {said}: a flow {} is expected", announcement(one)),
             several => {
@@ -216,7 +232,7 @@ pub(crate) fn heard_sentence(heard: &Heard, before: &[u8], after: &[u8]) -> (Str
 }
 
 fn announcement(announced: &Announced) -> String {
-    let mut text = expectation(&announced.expected);
+    let mut text = expected_from(&announced.expected, announced.from_mask);
     if let Some(port) = announced.instead_of {
         text.push_str(&format!(" (port {port} was taken)"));
     }
@@ -225,11 +241,20 @@ fn announcement(announced: &Announced) -> String {
 
 /// `tcp 192.0.2.9 > 10.0.0.2:1025`.
 pub(crate) fn expectation(tuple: &Tuple) -> String {
+    expected_from(tuple, None)
+}
+
+/// The same from any host of a network: `udp 10.0.0.0/24:137 > 10.0.0.1:137`.
+fn expected_from(tuple: &Tuple, mask: Option<IpAddr>) -> String {
     let (source, destination) = (tuple.source, tuple.destination);
+    let host = match (source.address, mask) {
+        (IpAddr::V4(host), Some(IpAddr::V4(mask))) => format!("{}/{}", host & mask, mask.to_bits().count_ones()),
+        (host, _) => host.to_string(),
+    };
     let from = match source {
         any if any.address.is_unspecified() => "any host".to_owned(),
-        Endpoint { address, id: 0 } => address.to_string(),
-        Endpoint { address, id } => format!("{address}:{id}"),
+        Endpoint { id: 0, .. } => host,
+        Endpoint { id, .. } => format!("{host}:{id}"),
     };
     let name = describe::protocol_name(tuple.protocol);
     format!("{name} {from} > {}:{}", destination.address, destination.id)

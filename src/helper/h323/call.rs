@@ -294,6 +294,7 @@ impl<'r, 'a, 'b> Call<'r, 'a, 'b> {
     fn announced(&mut self, expected: Tuple, named: u16) {
         self.expected.push(Announced {
             expected,
+            from_mask: None,
             instead_of: (expected.destination.id != named).then_some(named),
         });
     }

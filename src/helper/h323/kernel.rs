@@ -37,7 +37,7 @@ fn messages_are_read_as_the_kernel_reads_them() {
         let mut wished: Vec<String> = Vec::new();
         for it in conversation.bench.table.expectations(conversation.bench.now) {
             let permanent = if it.permanent { " permanent" } else { "" };
-            wished.push(format!("{}{permanent}", text_of(&it.tuple)));
+            wished.push(format!("{}{permanent}", text_of(&it.tuple, None)));
         }
         wished.sort();
         if (came.as_str(), wished.join(", ").as_str()) != (left, expected) {

@@ -132,6 +132,7 @@ impl Said<'_, '_, '_> {
         let outside = expected.destination.id;
         self.expected.push(Announced {
             expected,
+            from_mask: None,
             instead_of: (outside != port).then_some(port),
         });
         self.reading

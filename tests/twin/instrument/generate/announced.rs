@@ -4,6 +4,7 @@ use super::conversations::{Exchange, FarEnd, exchange, far_end, header_of};
 use super::draw::Side;
 use super::h323::{RAS, registration};
 use super::packet::{ACK, Address, FIN, PSH, udp};
+use super::questions::{self, AGENT, MANAGER, NAMES};
 use super::tcp::{Act, TcpTalk};
 use super::world::{Arrival, World};
 
@@ -36,7 +37,9 @@ pub(super) enum Then {
 
 impl Datagrams {
     pub(super) fn new(world: &mut World, near: (Option<Side>, Address, u16), to: Address) -> Self {
-        let port = world.draw.pick(&[TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, 6969]);
+        let port = world.draw.pick(&[
+            TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, RAS, AGENT, MANAGER, NAMES, 6969,
+        ]);
         Self {
             near,
             to: (to, port),
@@ -65,6 +68,8 @@ impl Datagrams {
         match self.to.1 {
             AMANDA => self.amanda(world),
             RAS => registration(self, world),
+            AGENT | MANAGER => questions::snmp(self, world),
+            NAMES => questions::names(self, world),
             _ => self.tftp(world),
         }
         self.left > 0 || self.then.is_some()

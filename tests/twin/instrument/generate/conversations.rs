@@ -132,8 +132,8 @@ impl Talks {
                 let ports = world.data_ports();
                 Talk::Irc(Box::new(IrcTalk::new(&mut world.draw, near, to.0, ports)))
             }
-            17..22 => Talk::Datagrams(Box::new(Datagrams::new(world, near, to.0))),
-            22..32 => {
+            17..24 => Talk::Datagrams(Box::new(Datagrams::new(world, near, to.0))),
+            24..32 => {
                 let ports = world.data_ports();
                 Talk::Ftp(Box::new(FtpTalk::new(&mut world.draw, near, to, ports)))
             }

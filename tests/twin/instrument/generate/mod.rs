@@ -14,6 +14,7 @@ mod h323;
 mod h323_messages;
 mod irc;
 pub(super) mod packet;
+mod questions;
 mod rules;
 mod sctp;
 mod selector;

@@ -338,6 +338,8 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
         " -p udp -m udp --dport 10080 -j CT --helper amanda",
         " -p tcp --dport 1720 -j CT --helper Q.931",
         " -p udp --dport 1719 -j CT --helper RAS",
+        " -p udp --dport 161 -j CT --helper snmp",
+        " -p udp --dport 162 -j CT --helper snmp_trap",
     ] {
         if !draw.one_in(4) {
             raw.rules.insert(0, ("PREROUTING", rule.to_owned()));
@@ -345,6 +347,10 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
         if draw.one_in(6) {
             raw.rules.push(("OUTPUT", rule.to_owned()));
         }
+    }
+    if !draw.one_in(4) {
+        raw.rules
+            .push(("OUTPUT", " -p udp --dport 137 -j CT --helper netbios-ns".to_owned()));
     }
 }
 

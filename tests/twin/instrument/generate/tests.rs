@@ -223,8 +223,9 @@ fn scenarios_are_balanced() {
             assert!(share("REJECT") >= 3, "{kind}: {shares:?}");
         }
         let messages = super::irc::KINDS.iter().map(|(_, noted)| noted);
+        let notes = super::announced::NOTES.iter().chain(&super::questions::NOTES);
         let calls = super::h323_messages::all().map(|it| &it.noted);
-        for name in messages.chain(&super::announced::NOTES).chain(calls) {
+        for name in messages.chain(notes).chain(calls) {
             assert!(disturbances.contains_key(name), "no helper hears: {name}");
         }
         for (name, _) in DISTURBANCES {

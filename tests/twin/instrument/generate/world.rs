@@ -15,6 +15,7 @@ use super::Shape;
 use super::disturb;
 use super::draw::{DMZ, DMZ_ADDRESS, DRAWN_DESTINATIONS, Draw, FIXED_SOURCES, HOSTS, Host, OWN_PORTS, SIDES, Side};
 use super::packet::{ICMP, SCTP, Seen, TCP, UDP};
+use super::questions::ASKED;
 use super::rules::Ruleset;
 
 pub(super) struct World {
@@ -141,6 +142,11 @@ impl World {
                 self.lab.listen(UDP, port);
                 self.listening.push(port);
             }
+        }
+        // A network of which a broadcast address is known; the stream is its own.
+        if !self.shape.moving && Random::named(self.seed, "broadcast", 0).one_in(2) {
+            let words = ["addr", "add", ASKED, "brd", "+", "dev", SIDES[0]];
+            self.must("ip", words.map(str::to_owned).to_vec(), "");
         }
         let rules = self.ruleset.text();
         self.must("iptables-restore", Vec::new(), &rules);
