@@ -65,7 +65,11 @@ pub fn enter(lab: &RunningLab, host: &str) -> Result<(), ExecError> {
             .keeper
             .open()
             .ok_or_else(|| ExecError::Gone { lab: lab.name.clone() })?;
+        // Other mounts are entered at their root.
+        let here = std::env::current_dir();
         enter_user_namespace(keeper.as_fd()).map_err(failed("setns"))?;
+        // What is there no more, or is not seen there, stays behind.
+        let _ = here.and_then(std::env::set_current_dir);
     }
     Namespace::at(&record.namespace).enter().map_err(failed("setns"))?;
     // Programs that look into /sys/class/net should see this namespace's devices. Where mounting isn't allowed they see the others, and all

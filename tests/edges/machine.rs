@@ -71,7 +71,12 @@ pub(crate) const PING: [&str; 11] = [
 impl Machine {
     /// `None`, after saying so, where no such machine can be made.
     pub(crate) fn new(test: &str) -> Option<Self> {
-        match Self::make() {
+        Self::with(&[], test)
+    }
+
+    /// The same, also where one of these programs is not installed.
+    pub(crate) fn with(programs: &[&str], test: &str) -> Option<Self> {
+        match Self::make(programs) {
             Ok(machine) => Some(machine),
             Err(why) => {
                 let _ = writeln!(std::io::stderr(), "!!! {test} WAS NOT RUN: {why}");
@@ -84,11 +89,11 @@ impl Machine {
         }
     }
 
-    fn make() -> Result<Self, String> {
+    fn make(programs: &[&str]) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("it needs root, to have several users".into());
         }
-        for program in ["unshare", "nsenter", "setpriv", "python3"] {
+        for program in ["unshare", "nsenter", "setpriv", "python3"].iter().chain(programs) {
             let there = ["/usr/bin", "/bin", "/usr/sbin"].map(|directory| Path::new(directory).join(program).exists());
             if !there.contains(&true) {
                 return Err(format!("not installed: {program}"));
@@ -128,16 +133,7 @@ impl Machine {
     pub(crate) fn command(&self, user: User, program: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command
-            .args([
-                "-t",
-                &self.inside.to_string(),
-                "-n",
-                "-m",
-                "-p",
-                "-i",
-                "-u",
-                "--wd=/tmp",
-            ])
+            .args(["-t", &self.inside.to_string(), "-n", "-m", "-p", "-i", "-u"])
             .args([
                 "setpriv",
                 &format!("--reuid={}", user.number),
@@ -146,6 +142,7 @@ impl Machine {
             .args([
                 "--clear-groups",
                 "env",
+                "--chdir=/tmp",
                 "-i",
                 "PATH=/run/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             ])

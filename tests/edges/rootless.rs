@@ -29,6 +29,8 @@ fn whole_life(machine: &Machine, user: User, place: &str) {
     machine.good(user, &["nflab", "iptables", "-P", "FORWARD", "DROP"]);
     let (_, told) = machine.start(user, &["nflab", "trace", "--follow", "icmp"]);
     // Programs in its hosts: the kernel's own devices there, and packets that go across.
+    let directory = ["nflab", "exec", "client", "--", "pwd"];
+    assert_eq!(machine.good(user, &directory), "/tmp\n", "where the caller is");
     let devices = machine.good(user, &["nflab", "exec", "client", "--", "cat", "/proc/net/dev"]);
     assert!(devices.contains("lan:") && !devices.contains("wan:"), "{devices}");
     wait_until(
