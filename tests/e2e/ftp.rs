@@ -1,16 +1,27 @@
-//! FTP with vsftpd, lftp and curl through a masquerading router that lets back only what is ESTABLISHED or RELATED: the helper is what makes it
-//! work.
+//! FTP with vsftpd, lftp and curl through a masquerading router, and to a server behind DNAT, where nothing passes besides port 21 that is not ESTABLISHED
+//! or RELATED: the helper is what makes it work.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::lab::{Lab, Process, ROUTER, Ran, Scratch};
+use crate::lab::{Lab, Process, ROUTER, Ran, Scratch, Waits};
 
 #[test]
 fn ftp_crosses_a_masquerading_router() {
-    let Some((lab, _server)) = up("ftp", "") else { return };
-    lab.restore(&format!("{HELPER}{RULES}")).good();
+    every_way_works(&MASQUERADE);
+}
+
+#[test]
+fn ftp_reaches_a_server_behind_dnat() {
+    every_way_works(&DNAT);
+}
+
+fn every_way_works(site: &Site) {
+    let Some((lab, _server)) = site.up(site.name, "") else {
+        return;
+    };
+    lab.restore(&format!("{}{}{FILTER}", site.helper, site.nat)).good();
     for (count, way) in (1_u8..).zip(WAYS) {
-        let ran = way.get(&lab);
+        let ran = way.get(site, &lab, 5);
         assert_eq!(ran.code, 0, "{way:?}: {}\n{}", ran.out, ran.err);
         assert_eq!(lab.scratch.path("got").metadata().unwrap().len(), FILE_SIZE, "{way:?}");
         let (got, sent) = ["got", "ftp/file"]
@@ -23,27 +34,13 @@ fn ftp_crosses_a_masquerading_router() {
             "{way:?}: a data connection starts with one packet"
         );
         assert_eq!(lab.packets(CONTROL), u64::from(count), "{way:?}: only port 21 is open");
-        // Both tuples of the connections: the client's address inside, the router's outside.
+        // Both tuples of the connections: the address inside, the router's outside.
         let flows = lab.tool(&["conntrack", "-L"]).good();
         let number = |parts: &[&str]| flows.lines().filter(|line| has_in_order(line, parts)).count();
-        let control = [
-            "src=10.0.0.2 dst=192.0.2.9",
-            " dport=21 src=192.0.2.9 dst=192.0.2.1 sport=21",
-            "[ASSURED] mark=0 helper=ftp",
-        ];
-        assert_eq!(number(&control), usize::from(count), "{way:?}: {flows}");
+        assert_eq!(number(&site.control), usize::from(count), "{way:?}: {flows}");
         let data: &[&str] = match way.mode {
-            // Sent to the router's address, which the server read in PORT: the helper wrote it there.
-            Mode::Active => &[
-                "src=192.0.2.9 dst=192.0.2.1 sport=20",
-                "src=10.0.0.2 dst=192.0.2.9",
-                "dport=20 [ASSURED] mark=0 use=1",
-            ],
-            Mode::Passive => &[
-                "src=10.0.0.2 dst=192.0.2.9",
-                "src=192.0.2.9 dst=192.0.2.1",
-                "[ASSURED] mark=0 use=1",
-            ],
+            Mode::Active => &site.active,
+            Mode::Passive => &site.passive,
         };
         let same_mode = WAYS[..usize::from(count)].iter().filter(|it| it.mode == way.mode);
         assert_eq!(number(data), same_mode.count(), "{way:?}: {flows}");
@@ -59,23 +56,15 @@ fn ftp_crosses_a_masquerading_router() {
 /// The server takes any address in PORT here, so that its connection fails in the router and not before.
 #[test]
 fn ftp_without_the_helper_gets_as_far_as_the_login() {
-    let Some((lab, _server)) = up("ftp-off", ANY_ADDRESS) else {
+    let site = &MASQUERADE;
+    let Some((lab, _server)) = site.up("ftp-off", ANY_ADDRESS) else {
         return;
     };
-    lab.restore(RULES).good();
+    lab.restore(&format!("{}{FILTER}", site.nat)).good();
     for (count, way) in (1..).zip(WAYS) {
-        let dropped = policy_drops(&lab);
-        let ran = way.get(&lab);
-        assert_ne!(ran.code, 0, "{way:?}: {}\n{}", ran.out, ran.err);
-        assert!(!lab.scratch.path("got").exists(), "{way:?}: nothing arrives");
-        if way.program == Program::Curl {
-            assert!(
-                ran.err.contains("< 230 Login successful"),
-                "the control connection works: {way:?}: {}",
-                ran.err
-            );
-        }
-        assert!(policy_drops(&lab) > dropped, "{way:?}: dropped by the policy");
+        let dropped = lab.policy_drops("FORWARD");
+        way.fails_after_the_login(site, &lab);
+        assert!(lab.policy_drops("FORWARD") > dropped, "{way:?}: dropped by the policy");
         let flows = lab.tool(&["conntrack", "-L"]).good();
         assert!(
             flows.contains("dport=21 src=192.0.2.9 dst=192.0.2.1 sport=21") && !flows.contains("helper="),
@@ -89,19 +78,46 @@ fn ftp_without_the_helper_gets_as_far_as_the_login() {
     let rule = "iptables -t raw -A PREROUTING -i lan -p tcp --dport 21 -j CT --helper ftp";
     lab.tool(&rule.split(' ').collect::<Vec<_>>()).good();
     for way in WAYS {
-        assert_eq!(way.get(&lab).code, 0, "{way:?}, now with the helper");
+        assert_eq!(way.get(site, &lab, 5).code, 0, "{way:?}, now with the helper");
     }
     assert_eq!(lab.packets(RELATED), WAYS.len() as u64);
+}
+
+/// What nobody expects is refused at once here, so that nobody waits.
+#[test]
+fn a_server_behind_dnat_is_not_reached_without_the_helper() {
+    let site = &DNAT;
+    let Some((lab, _server)) = site.up("ftp-dnat-off", "") else {
+        return;
+    };
+    let refusing = FILTER.replace("COMMIT\n", REFUSING);
+    for missing in ["helper", "tracking"] {
+        let raw = match missing {
+            "helper" => "",
+            _ => "*raw\n-A PREROUTING -p tcp -j NOTRACK\nCOMMIT\n",
+        };
+        lab.restore(&format!("{raw}{}{refusing}", site.nat)).good();
+        for way in WAYS {
+            match missing {
+                "helper" => way.fails_after_the_login(site, &lab),
+                // The server's address is not even translated.
+                _ => assert_ne!(way.get(site, &lab, 1).code, 0, "{way:?}"),
+            }
+        }
+        let control = if missing == "helper" { WAYS.len() as u64 } else { 0 };
+        assert_eq!((lab.packets(RELATED), lab.packets(CONTROL)), (0, control), "{missing}");
+    }
 }
 
 /// A server that does not take foreign addresses shows whether the helper wrote the router's into PORT.
 #[test]
 fn a_strict_server_refuses_the_address_nobody_translated() {
-    let Some((lab, _server)) = up("ftp-strict", "") else {
+    let site = &MASQUERADE;
+    let Some((lab, _server)) = site.up("ftp-strict", "") else {
         return;
     };
-    lab.restore(RULES).good();
-    let ran = way(Program::Curl, Mode::Active, &["--disable-eprt"]).get(&lab);
+    lab.restore(&format!("{}{FILTER}", site.nat)).good();
+    let ran = way(Program::Curl, Mode::Active, &["--disable-eprt"]).get(site, &lab, 5);
     assert_eq!(ran.code, 30, "curl's word for a refused PORT: {}", ran.err);
     assert!(
         ran.err.contains("> PORT 10,0,0,2,") && ran.err.contains("< 500 Illegal PORT command"),
@@ -145,62 +161,148 @@ const WAYS: &[Way] = &[
 ];
 
 impl Way {
-    /// Fetches `file` as `got`, or fails within three seconds.
-    fn get(&self, lab: &Lab) -> Ran {
+    /// Fetches `file` as `got`, or fails: nothing is waited for longer than so many seconds. What the server says of its address is believed, whatever
+    /// it is.
+    fn get(&self, site: &Site, lab: &Lab, seconds: u8) -> Ran {
         // lftp writes over no file.
         let _ = std::fs::remove_file(lab.scratch.path("got"));
         match self.program {
             Program::Lftp => {
                 let passive = if self.mode == Mode::Passive { "on" } else { "off" };
                 let script = format!(
-                    "set net:timeout 2; set net:max-retries 1; set ftp:passive-mode {passive}; set ftp:prefer-epsv no; \
-                     open 192.0.2.9; get file -o got"
+                    "set net:timeout {seconds}; set net:max-retries 1; set ftp:passive-mode {passive}; set ftp:prefer-epsv no; \
+                     set ftp:fix-pasv-address no; open {}; get file -o got",
+                    site.asked
                 );
-                lab.exec("inside", &["lftp", "-c", &script])
+                lab.exec(site.client, &["lftp", "-c", &script])
             }
             Program::Curl => {
                 let mode: &[&str] = match self.mode {
                     Mode::Active => &["--ftp-port", "-"],
-                    Mode::Passive => &["--ftp-pasv"],
+                    Mode::Passive => &["--ftp-pasv", "--no-ftp-skip-pasv-ip"],
                 };
+                let (connect, all) = (seconds.to_string(), (seconds + 1).to_string());
                 let start = [
                     "curl",
                     "-sS",
                     "-v",
                     "--connect-timeout",
-                    "2",
+                    &connect,
                     "--max-time",
-                    "3",
+                    &all,
                     "-o",
                     "got",
                 ];
-                lab.exec(
-                    "inside",
-                    &[&start, mode, self.options, &["ftp://192.0.2.9/file"]].concat(),
-                )
+                let file = format!("ftp://{}/file", site.asked);
+                lab.exec(site.client, &[&start, mode, self.options, &[&file]].concat())
             }
+        }
+    }
+
+    #[track_caller]
+    fn fails_after_the_login(&self, site: &Site, lab: &Lab) {
+        let ran = self.get(site, lab, 1);
+        assert_ne!(ran.code, 0, "{self:?}: {}\n{}", ran.out, ran.err);
+        assert!(!lab.scratch.path("got").exists(), "{self:?}: nothing arrives");
+        if self.program == Program::Curl {
+            assert!(
+                ran.err.contains("< 230 Login successful"),
+                "the control connection works: {self:?}: {}",
+                ran.err
+            );
         }
     }
 }
 
-/// A lab with a server outside, without rules.
-fn up(test: &str, more: &str) -> Option<(Lab, Process)> {
-    let scratch = Scratch::new(test, &["vsftpd", "lftp", "curl"])?;
-    let lab = scratch.up(&format!("{LONG_MEMORY}{ROUTER}"));
-    let root = lab.scratch.path("ftp");
-    std::fs::create_dir(&root).unwrap();
-    let file: Vec<u8> = (0..FILE_SIZE as u32)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
-    std::fs::write(root.join("file"), file).unwrap();
-    let config = format!("{}{more}", CONFIG.replace("ROOT", &root.display().to_string()));
-    let config = lab.scratch.write("vsftpd.conf", &config).display().to_string();
-    let server = lab.serve(
-        "outside",
-        &["vsftpd", &config],
-        SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 9), 21),
-    );
-    Some((lab, server))
+/// Who stands on which side of the router.
+struct Site {
+    name: &'static str,
+    client: &'static str,
+    server: &'static str,
+    listens: Ipv4Addr,
+    /// Whom the client asks.
+    asked: Ipv4Addr,
+    helper: &'static str,
+    nat: &'static str,
+    /// Of a line of `conntrack -L`, in this order.
+    control: [&'static str; 3],
+    active: [&'static str; 3],
+    passive: [&'static str; 3],
+}
+
+const MASQUERADE: Site = Site {
+    name: "ftp",
+    client: "inside",
+    server: "outside",
+    listens: Ipv4Addr::new(192, 0, 2, 9),
+    asked: Ipv4Addr::new(192, 0, 2, 9),
+    helper: "*raw\n-A PREROUTING -i lan -p tcp -m tcp --dport 21 -j CT --helper ftp\nCOMMIT\n",
+    nat: "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n",
+    control: [
+        "src=10.0.0.2 dst=192.0.2.9",
+        " dport=21 src=192.0.2.9 dst=192.0.2.1 sport=21",
+        "[ASSURED] mark=0 helper=ftp",
+    ],
+    // To the router's address, which the server read in PORT: the helper wrote it there.
+    active: [
+        "src=192.0.2.9 dst=192.0.2.1 sport=20",
+        "src=10.0.0.2 dst=192.0.2.9",
+        "dport=20 [ASSURED] mark=0 use=1",
+    ],
+    passive: [
+        "src=10.0.0.2 dst=192.0.2.9",
+        "src=192.0.2.9 dst=192.0.2.1",
+        "[ASSURED] mark=0 use=1",
+    ],
+};
+
+const DNAT: Site = Site {
+    name: "ftp-dnat",
+    client: "outside",
+    server: "inside",
+    listens: Ipv4Addr::new(10, 0, 0, 2),
+    asked: Ipv4Addr::new(192, 0, 2, 1),
+    helper: "*raw\n-A PREROUTING -i wan -p tcp -m tcp --dport 21 -j CT --helper ftp\nCOMMIT\n",
+    nat: "*nat\n-A PREROUTING -i wan -p tcp -m tcp --dport 21 -j DNAT --to-destination 10.0.0.2\nCOMMIT\n",
+    control: [
+        "src=192.0.2.9 dst=192.0.2.1",
+        " dport=21 src=10.0.0.2 dst=192.0.2.9 sport=21",
+        "[ASSURED] mark=0 helper=ftp",
+    ],
+    // From the router's address, at which the client knows the server.
+    active: [
+        "src=10.0.0.2 dst=192.0.2.9 sport=20",
+        "src=192.0.2.9 dst=192.0.2.1",
+        "dport=20 [ASSURED] mark=0 use=1",
+    ],
+    // To the router's address, which the client read in the answer to PASV: the helper wrote it there.
+    passive: [
+        "src=192.0.2.9 dst=192.0.2.1",
+        "src=10.0.0.2 dst=192.0.2.9",
+        "[ASSURED] mark=0 use=1",
+    ],
+};
+
+impl Site {
+    /// A lab with its server, without rules.
+    fn up(&self, test: &str, more: &str) -> Option<(Lab, Process)> {
+        let scratch = Scratch::new(test, &["vsftpd", "lftp", "curl"])?;
+        let lab = scratch.up(&format!("{LONG_MEMORY}{ROUTER}"));
+        let root = lab.scratch.path("ftp");
+        std::fs::create_dir(&root).unwrap();
+        let file: Vec<u8> = (0..FILE_SIZE as u32)
+            .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+            .collect();
+        std::fs::write(root.join("file"), file).unwrap();
+        let config = CONFIG
+            .replace("ROOT", &root.display().to_string())
+            .replace("ADDRESS", &self.listens.to_string());
+        let config = lab.scratch.write("vsftpd.conf", &format!("{config}{more}"));
+        let config = config.display().to_string();
+        let at = Waits::Tcp(SocketAddrV4::new(self.listens, 21));
+        let server = lab.serve(self.server, &["vsftpd", &config], at);
+        Some((lab, server))
+    }
 }
 
 /// Whether one part stands after the other: of a flow's two directions the original one comes first.
@@ -210,14 +312,6 @@ fn has_in_order(line: &str, parts: &[&str]) -> bool {
     parts.iter().fold(Some(0), after).is_some()
 }
 
-fn policy_drops(lab: &Lab) -> u64 {
-    let saved = lab.saved();
-    let counter = saved
-        .lines()
-        .find_map(|line| line.strip_prefix(":FORWARD DROP [")?.split(':').next()?.parse().ok());
-    counter.unwrap_or_else(|| panic!("no policy in\n{saved}"))
-}
-
 /// So that a closed connection is still to be seen when all are counted.
 const LONG_MEMORY: &str = "[sysctl]\n\"net.netfilter.nf_conntrack_tcp_timeout_close\" = 300\n";
 
@@ -225,7 +319,7 @@ const FILE_SIZE: u64 = 3_000_000;
 
 /// The user must be one whose home is there, though nothing is read from it; `ftp`'s may not be.
 const CONFIG: &str = "listen=YES
-listen_address=192.0.2.9
+listen_address=ADDRESS
 background=NO
 anonymous_enable=YES
 no_anon_password=YES
@@ -237,7 +331,7 @@ nopriv_user=nobody
 port_enable=YES
 pasv_enable=YES
 connect_from_port_20=YES
-connect_timeout=2
+connect_timeout=1
 seccomp_sandbox=NO
 ";
 
@@ -246,18 +340,15 @@ const ANY_ADDRESS: &str = "port_promiscuous=YES
 connect_from_port_20=NO
 ";
 
-const HELPER: &str = "*raw
--A PREROUTING -i lan -p tcp -m tcp --dport 21 -j CT --helper ftp
-COMMIT
-";
-const RULES: &str = "*nat
--A POSTROUTING -o wan -j MASQUERADE
-COMMIT
-*filter
+const FILTER: &str = "*filter
 :FORWARD DROP [0:0]
 -A FORWARD -m conntrack --ctstate RELATED -j ACCEPT
 -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT
--A FORWARD -i lan -o wan -p tcp -m tcp --dport 21 -m state --state NEW -j ACCEPT
+-A FORWARD -p tcp -m tcp --dport 21 -m state --state NEW -j ACCEPT
+COMMIT
+";
+const REFUSING: &str = "-A FORWARD -p tcp -j REJECT --reject-with tcp-reset
+-A INPUT -p tcp -j REJECT --reject-with tcp-reset
 COMMIT
 ";
 const RELATED: &str = "-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,15 @@ pub(crate) struct Lab {
 
 /// A program that runs until the test ends it.
 pub(crate) struct Process(Child);
+
+/// Where a server waits for its clients.
+#[derive(Clone, Copy)]
+pub(crate) enum Waits {
+    Tcp(SocketAddrV4),
+    Udp(SocketAddrV4),
+    /// At a raw socket of the protocol of this number.
+    Raw(u8),
+}
 
 /// What a program left.
 #[derive(Debug)]
@@ -208,9 +217,26 @@ impl Lab {
         run(self.in_host(host, program), "")
     }
 
-    /// A server in a host, once it listens there. Its own messages go into `NAME.log`.
-    pub(crate) fn serve(&self, host: &str, program: &[&str], at: SocketAddrV4) -> Process {
-        let log = self.scratch.path(&format!("{}.log", program[0]));
+    /// The same, with this input.
+    pub(crate) fn feed(&self, host: &str, program: &[&str], input: &str) -> Ran {
+        run(self.in_host(host, program), input)
+    }
+
+    /// Packets that met a chain's policy of DROP.
+    #[track_caller]
+    pub(crate) fn policy_drops(&self, chain: &str) -> u64 {
+        let saved = self.saved();
+        let start = format!(":{chain} DROP [");
+        let counter = saved
+            .lines()
+            .find_map(|line| line.strip_prefix(&start)?.split(':').next()?.parse().ok());
+        counter.unwrap_or_else(|| panic!("no policy of {chain} in\n{saved}"))
+    }
+
+    /// A server in a host, once it waits for clients there. Its own messages go into `NAME-HOST.log`.
+    pub(crate) fn serve(&self, host: &str, program: &[&str], at: Waits) -> Process {
+        let name = Path::new(program[0]).file_name().unwrap().display();
+        let log = self.scratch.path(&format!("{name}-{host}.log"));
         let file = fs::File::create(&log).unwrap();
         let child = self
             .in_host(host, program)
@@ -221,13 +247,9 @@ impl Lab {
             .unwrap();
         let mut server = Process(child);
         // `exec` becomes the program, so that the process in the host bears the child's number.
-        let table = format!("/proc/{}/net/tcp", server.0.id());
-        let listening = format!(
-            " {:08X}:{:04X} 00000000:0000 0A ",
-            u32::from_ne_bytes(at.ip().octets()),
-            at.port()
-        );
-        wait_until(&format!("{} listens", program[0]), || {
+        let (table, listening) = at.line();
+        let table = format!("/proc/{}/net/{table}", server.0.id());
+        wait_until(&format!("{name} waits for clients"), || {
             if let Some(status) = server.0.try_wait().unwrap() {
                 panic!("{program:?} ended: {status}\n{}", fs::read_to_string(&log).unwrap());
             }
@@ -236,7 +258,7 @@ impl Lab {
         server
     }
 
-    fn in_host(&self, host: &str, program: &[&str]) -> Command {
+    pub(crate) fn in_host(&self, host: &str, program: &[&str]) -> Command {
         let mut command = self.scratch.command(env!("CARGO_BIN_EXE_nflab"));
         command.args(["exec", host, "--"]).args(program);
         command
@@ -249,6 +271,19 @@ impl Drop for Lab {
         let _ = self.process.0.wait();
         // Ends what still runs in its hosts, too.
         let _ = self.scratch.nflab(&["down", &self.scratch.name]);
+    }
+}
+
+impl Waits {
+    /// The kernel's table of such sockets, and what of a line there tells this one.
+    fn line(self) -> (&'static str, String) {
+        let line = |address: u32, port, state| format!(" {address:08X}:{port:04X} 00000000:0000 {state} ");
+        let ip = |at: SocketAddrV4| u32::from_ne_bytes(at.ip().octets());
+        match self {
+            Self::Tcp(at) => ("tcp", line(ip(at), at.port(), "0A")),
+            Self::Udp(at) => ("udp", line(ip(at), at.port(), "07")),
+            Self::Raw(protocol) => ("raw", line(0, protocol.into(), "07")),
+        }
     }
 }
 

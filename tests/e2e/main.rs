@@ -8,7 +8,12 @@
 mod ending;
 mod follow;
 mod ftp;
+mod irc;
 mod lab;
 mod ping;
 mod refusals;
+mod sctp;
+mod talk;
+mod terminal;
+mod tftp;
 mod web;

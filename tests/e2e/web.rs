@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Instant;
 
-use crate::lab::{Lab, ROUTER, Scratch, run};
+use crate::lab::{Lab, ROUTER, Scratch, Waits, run};
 
 #[test]
 fn a_hundred_megabytes_arrive_whole() {
@@ -29,7 +29,7 @@ fn a_hundred_megabytes_arrive_whole() {
     let _nginx = lab.serve(
         "outside",
         &["nginx", "-p", &directory, "-c", &config, "-e", "stderr"],
-        SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 9), 80),
+        Waits::Tcp(SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 9), 80)),
     );
     // No rule wants connections tracked; then every packet is tracked and translated.
     for (rules, from) in [("", "10.0.0.2"), (MASQUERADE, "192.0.2.1")] {

@@ -63,6 +63,100 @@ fn whole_life(machine: &Machine, user: User, place: &str) {
     machine.assert_nothing_left();
 }
 
+/// Servers and clients that think they are root, and what the lab makes of them: with the helpers files arrive, without them none.
+#[test]
+fn files_cross_a_users_lab_with_the_helpers_alone() {
+    let programs = ["vsftpd", "curl", "dnsmasq", "tftp"];
+    let Some(machine) = Machine::with(&programs, "rootless: FTP and TFTP") else {
+        return;
+    };
+    let user = NOBODY;
+    machine.up(user);
+    machine.shell(
+        user,
+        "mkdir files; head -c 300000 /dev/urandom > files/file; chmod -R a+rX files",
+    );
+    // vsftpd believes only what belongs to it.
+    machine.shell(user, &format!("cat > vsftpd.conf <<'END'\n{VSFTPD}END"));
+    let in_server = |program: &[&str]| machine.start(user, &[&["nflab", "exec", "server", "--"], program].concat());
+    let (_, said) = in_server(&["vsftpd", "/tmp/vsftpd.conf"]);
+    // tftpd-hpa wants to leave its groups, which a user's namespace does not let it.
+    in_server(&TFTPD);
+    let sockets = ["nflab", "exec", "server", "--", "cat", "/proc/net/tcp", "/proc/net/udp"];
+    wait_until(
+        "both servers wait for clients",
+        || machine.good(user, &sockets) + &std::fs::read_to_string(&said).unwrap(),
+        |sockets| sockets.contains(" 090200C0:0015 ") && sockets.contains(" 090200C0:0045 "),
+    );
+    for with_helpers in [false, true] {
+        let helpers = if with_helpers { HELPERS } else { "" };
+        machine.write("/tmp/rules", &format!("*raw\n{helpers}COMMIT\n{RULES}"));
+        machine.good(user, &["nflab", "iptables-restore", "/tmp/rules"]);
+        for way in [
+            "curl -sS --connect-timeout $T --max-time $T --ftp-pasv --no-ftp-skip-pasv-ip -o got ftp://192.0.2.9/file",
+            "curl -sS --connect-timeout $T --max-time $T --ftp-port - -o got ftp://192.0.2.9/file",
+            "timeout $T tftp -4 -m binary 192.0.2.9 -c get file got",
+        ] {
+            let seconds = if with_helpers { "10" } else { "0.5" };
+            let script = format!(
+                "rm -f got; T={seconds}; nflab exec client -- {way} || echo failed; cmp -s got files/file && echo arrived || true"
+            );
+            let expected = if with_helpers { "arrived\n" } else { "failed\n" };
+            assert_eq!(machine.shell(user, &script), expected, "{way}");
+        }
+        let related = if with_helpers { "[3:" } else { "[0:" };
+        let saved = machine.good(user, &["nflab", "iptables-save", "-c"]);
+        let rule = saved.lines().find(|line| line.ends_with("--ctstate RELATED -j ACCEPT"));
+        assert!(rule.is_some_and(|rule| rule.starts_with(related)), "{saved}");
+    }
+    machine.good(user, &["nflab", "down"]);
+    machine.assert_nothing_left();
+}
+
+const TFTPD: [&str; 8] = [
+    "dnsmasq",
+    "-d",
+    "-C/dev/null",
+    "--port=0",
+    "--listen-address=192.0.2.9",
+    "--bind-interfaces",
+    "--enable-tftp",
+    "--tftp-root=/tmp/files",
+];
+
+/// There is one user in a lab without root.
+const VSFTPD: &str = "listen=YES
+listen_address=192.0.2.9
+background=NO
+run_as_launching_user=YES
+anonymous_enable=YES
+no_anon_password=YES
+local_enable=NO
+anon_root=/tmp/files
+secure_chroot_dir=/tmp/files
+connect_from_port_20=YES
+connect_timeout=1
+seccomp_sandbox=NO
+isolate=NO
+isolate_network=NO
+";
+
+const HELPERS: &str = "-A PREROUTING -i lan -p tcp -m tcp --dport 21 -j CT --helper ftp
+-A PREROUTING -i lan -p udp -m udp --dport 69 -j CT --helper tftp
+";
+const RULES: &str = "*nat
+-A POSTROUTING -o wan -j MASQUERADE
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT
+-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT
+-A FORWARD -i lan -p tcp -m tcp --dport 21 -j ACCEPT
+-A FORWARD -i lan -p udp -m udp --dport 69 -j ACCEPT
+COMMIT
+";
+
 #[test]
 fn what_a_killed_lab_of_a_user_left_is_cleared_away() {
     let Some(machine) = Machine::new("rootless: kill") else {
