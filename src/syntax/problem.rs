@@ -192,11 +192,17 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// A text for a message: where it is very long, its beginning and its end.
+/// A text for a message: where it is very long, its beginning and its end; of some lines, those of each.
 pub fn abridged(text: &str) -> Cow<'_, str> {
     const EDGE: usize = 150;
+    const LINES: usize = 60;
     if text.len() <= 4 * EDGE {
         return Cow::Borrowed(text);
+    }
+    let lines: Vec<&str> = text.lines().take(LINES + 1).collect();
+    if (2..=LINES).contains(&lines.len()) {
+        let lines: Vec<Cow<'_, str>> = lines.into_iter().map(abridged).collect();
+        return Cow::Owned(lines.join("\n"));
     }
     let end = floor(text, text.len() - EDGE);
     Cow::Owned(format!("{}...{}", &text[..floor(text, EDGE)], &text[end..]))
@@ -244,6 +250,26 @@ fn floor(text: &str, byte: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_long_is_abridged_where_it_is() {
+        let long = "a".repeat(1_000);
+        let edge = "a".repeat(150);
+        let cut = format!("{edge}...{edge}");
+        for (text, abridged_to) in [
+            ("a".repeat(600), "a".repeat(600)),
+            (long.clone(), cut.clone()),
+            (format!("one\n{long}\nthree"), format!("one\n{cut}\nthree")),
+            (
+                "a line of many\n".repeat(50),
+                "a line of many\n".repeat(50).trim_end().to_owned(),
+            ),
+        ] {
+            assert_eq!(abridged(&text), abridged_to);
+        }
+        // More lines than anybody reads.
+        assert_eq!(abridged(&"b\n".repeat(1_000)).len(), 303);
+    }
 
     #[test]
     fn drawn_with_line_caret_expectation_and_help() {
