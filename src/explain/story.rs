@@ -249,6 +249,14 @@ impl Story {
         self.number
     }
 
+    /// What helpers made of the packet, and of what it caused.
+    pub(crate) fn heard(&self) -> impl Iterator<Item = &Heard> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Helped { heard, .. } => Some(&**heard),
+            _ => None,
+        })
+    }
+
     /// What decided, table by table, in the order of the packet's way; of the first packet only, not of answers to it.
     pub fn deciding(&self) -> Vec<Deciding> {
         let mut found = Vec::new();

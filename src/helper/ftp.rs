@@ -114,9 +114,12 @@ fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
     let (start, direction) = (segment.sequence(), reading.direction());
     let next_line = (last == b'\n').then(|| start.wrapping_add(data.len() as u32));
     let lines = reading.remembered::<LineStarts>().of[direction.index()];
-    let mut heard = HeardWhat::NotAtALine;
+    let said = read(data, direction, reading.packet.family());
+    let mut heard = HeardWhat::NotAtALine {
+        in_vain: matches!(said, Read::Command(_)),
+    };
     if lines.contains(start) {
-        heard = match read(data, direction, reading.packet.family()) {
+        heard = match said {
             Read::Nothing => HeardWhat::NoCommand,
             Read::Incomplete => return Err(DropReason::PartialMatch),
             Read::Command(command) => announce(&command, reading)?,

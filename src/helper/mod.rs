@@ -204,7 +204,10 @@ pub enum HeardWhat {
     /// Nothing is read that goes this way.
     OtherWay,
     /// It is not known that a line begins with its data, so none is read.
-    NotAtALine,
+    NotAtALine {
+        /// Were it known, a flow would be expected.
+        in_vain: bool,
+    },
     /// No command that opens a flow.
     NoCommand,
     /// A command that names another host than its sender: the helper opens nothing for that one.

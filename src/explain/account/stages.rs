@@ -199,7 +199,7 @@ pub(crate) fn heard_sentence(heard: &Heard, before: &[u8], after: &[u8]) -> (Str
     let what = match &heard.what {
         HeardWhat::TooEarly => "reads nothing before the flow is answered".to_owned(),
         HeardWhat::NoData => "no data to read".to_owned(),
-        HeardWhat::NotAtALine => "not read: it is not known that a line begins here".to_owned(),
+        HeardWhat::NotAtALine { .. } => "not read: it is not known that a line begins here".to_owned(),
         HeardWhat::NoCommand => format!("read {said}: nothing that opens a flow"),
         HeardWhat::NamesAnother(address) => {
             format!("read {said}: it names {address}, which is not its sender, so nothing is expected")

@@ -366,7 +366,17 @@ impl Shape {
     }
 }
 
-fn key(destination: Ipv4Addr) -> OutputKey {
+/// The interface by which whoever has this address is reached; `None` for the router itself, and where no way leads.
+pub(super) fn behind(lab: &Lab, address: IpAddr) -> Option<InterfaceName> {
+    let config = lab.machine.router().config();
+    if config.net.is_own_address(address) {
+        return None;
+    }
+    let route = config.net.route_output(key(address)).ok()?;
+    Some(config.net.interface(route.interface).name)
+}
+
+fn key(destination: impl Into<IpAddr>) -> OutputKey {
     OutputKey {
         destination: destination.into(),
         source: None,

@@ -3,7 +3,8 @@
 use crate::base::protocol;
 use crate::conntrack::{CtState, Tuple};
 use crate::engine::{Fate, Port};
-use crate::helper::{self, HelperSpec};
+use crate::helper::{self, Heard, HeardWhat, HelperSpec};
+use crate::lab::conversation;
 use crate::lab::machine::{Machine, Profile};
 use crate::lab::memory::{Lab, Passage};
 use crate::packet::Packet;
@@ -15,12 +16,23 @@ pub(super) fn of(lab: &Lab, passage: &Passage) -> String {
     let Ok(packet) = Packet::parse(passage.sent.clone()) else {
         return String::new();
     };
-    let hints = [nobody_listens(passage, &packet), not_attached(lab, passage, &packet)];
-    hints
-        .into_iter()
-        .flatten()
-        .map(|hint| format!("hint: {hint}\n"))
-        .collect()
+    let hints = [
+        nobody_listens(passage, &packet),
+        not_attached(lab, passage, &packet),
+        not_at_a_line(passage),
+    ];
+    lines(hints.into_iter().flatten())
+}
+
+/// The same of a packet whose interface somebody chose by hand.
+pub(super) fn of_sent(lab: &Lab, passage: &Passage) -> String {
+    let packet = Packet::parse(passage.sent.clone()).ok();
+    let elsewhere = packet.and_then(|packet| elsewhere(lab, passage, &packet));
+    of(lab, passage) + &lines(elsewhere.into_iter())
+}
+
+fn lines(hints: impl Iterator<Item = String>) -> String {
+    hints.map(|hint| format!("hint: {hint}\n")).collect()
 }
 
 /// The router itself got it, and answered that nothing is there.
@@ -90,6 +102,29 @@ fn not_attached(lab: &Lab, passage: &Passage, packet: &Packet) -> Option<String>
         )),
         _ => None,
     }
+}
+
+/// A helper would have read a command, and does not know that a line begins with it.
+fn not_at_a_line(passage: &Passage) -> Option<String> {
+    let in_vain = |heard: &&Heard| matches!(heard.what, HeardWhat::NotAtALine { in_vain: true });
+    let heard = passage.story.heard().find(in_vain)?;
+    Some(format!(
+        "the helper {} does not read this: it only knows where a line begins once this side has sent a whole one; a real session opens with others \
+         (`data` with \"USER anonymous\\r\\n\")",
+        heard.helper
+    ))
+}
+
+/// It came in by another interface than the one behind which its sender is, as forged packets do, and mistaken ones.
+fn elsewhere(lab: &Lab, passage: &Passage, packet: &Packet) -> Option<String> {
+    let came_in = passage.interface?;
+    let behind = conversation::behind(lab, packet.source())?;
+    (behind != came_in).then(|| {
+        format!(
+            "{} is behind {behind}, and this packet came in by {came_in}, as a forged one would: `send {behind} ...`",
+            packet.source()
+        )
+    })
 }
 
 fn is_loaded(machine: &Machine, spec: &HelperSpec) -> bool {

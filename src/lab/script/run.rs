@@ -165,7 +165,7 @@ impl<L: BorrowMut<Lab>> Runner<L> {
                 if tells.is_some()
                     && let Some(passage) = self.lab.borrow().last()
                 {
-                    said.stdout.push_str(&hints::of(self.lab.borrow(), passage));
+                    said.stdout.push_str(&hints::of_sent(self.lab.borrow(), passage));
                 }
                 Ok(())
             }
