@@ -5,8 +5,15 @@ use crate::ext;
 use crate::rule::{Hook, Table};
 use crate::syntax::problem::suggestion;
 
-/// The first argument that looks like another word, as a question.
+/// What an argument says that no option looks like, or the first that looks like another word, as a question.
 pub(super) fn instead_of(args: &[String]) -> Option<String> {
+    if let Some(said) = args
+        .iter()
+        .enumerate()
+        .find_map(|(at, word)| run_together(args, at, word))
+    {
+        return Some(said);
+    }
     let pairs = args.iter().zip(args.iter().skip(1));
     let near = pairs.filter_map(|(option, word)| near(option, word));
     let question = |near: String| format!("did you mean `{near}`?");
@@ -49,6 +56,38 @@ fn near(option: &str, word: &str) -> Option<String> {
     }
 }
 
+/// What pages and quick fingers make of options: dashes of print, blanks that are too many or missing, one dash for two.
+fn run_together(args: &[String], at: usize, word: &str) -> Option<String> {
+    let next = args.get(at + 1).map_or("", String::as_str);
+    let is_option = |name: &str| {
+        let mut options = ext::matches().flat_map(|spec| spec.options);
+        options.any(|option| option.name == name)
+    };
+    let before = at.checked_sub(1).and_then(|at| args.get(at)).map_or("", String::as_str);
+    let printed = word.trim_start_matches(['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}']);
+    if printed != word && !printed.is_empty() {
+        let dashes = if printed.trim_start_matches('-').len() == 1 {
+            "-"
+        } else {
+            "--"
+        };
+        let name = printed.trim_start_matches('-');
+        return Some(format!("`{word}` begins with a dash of print: type `{dashes}{name}`"));
+    }
+    if word == "--" && is_option(next) {
+        return Some(format!("no blank belongs behind the dashes: `--{next}`"));
+    }
+    if let Some(value) = word.strip_suffix('!').filter(|value| !value.is_empty())
+        && matches!(before, "-p" | "-s" | "-d" | "-i" | "-o" | "--dport" | "--sport")
+    {
+        return Some(format!("a blank belongs before the `!`: `{value} !`"));
+    }
+    let single = word
+        .strip_prefix('-')
+        .filter(|name| !name.starts_with('-') && is_option(name))?;
+    (single.len() > 1).then(|| format!("such an option has two dashes: `--{single}`"))
+}
+
 const STATES: &[&str] = &["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED"];
 
 #[cfg(test)]
@@ -72,11 +111,42 @@ mod tests {
             ("-A INPUT -m State --state NEW", Some("state")),
             ("-A INPUT -m state --state NEW -j ACCEPT", None),
             ("-A guests -j ACCEPT", None),
+            ("-N one!", None),
             ("-A", None),
         ] {
             let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let expected = meant.map(|meant| format!("did you mean `{meant}`?"));
             assert_eq!(instead_of(&args), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_pages_make_of_options() {
+        for (line, said) in [
+            (
+                "-A INPUT -p tcp \u{2013}dport 80",
+                "`\u{2013}dport` begins with a dash of print: type `--dport`",
+            ),
+            (
+                "-A INPUT \u{2014}p tcp",
+                "`\u{2014}p` begins with a dash of print: type `-p`",
+            ),
+            (
+                "-A INPUT \u{2013}-syn",
+                "`\u{2013}-syn` begins with a dash of print: type `--syn`",
+            ),
+            (
+                "-A INPUT -m state -- state NEW",
+                "no blank belongs behind the dashes: `--state`",
+            ),
+            (
+                "-A INPUT -p tcp! --syn -j DROP",
+                "a blank belongs before the `!`: `tcp !`",
+            ),
+            ("-A INPUT -p tcp -sport 80", "such an option has two dashes: `--sport`"),
+        ] {
+            let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(instead_of(&args).as_deref(), Some(said), "{line}");
         }
     }
 }

@@ -41,9 +41,11 @@ pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
                     false => format!(" in directory {DIRECTORY}"),
                 };
                 output.stderr += &format!("modprobe: FATAL: Module {name} not found{place}\n");
-                if let Some(protocol) = helper::absent(&name) {
-                    output.advice += &format!("modprobe: nflab has no helper for {protocol} yet\n");
-                }
+                output.advice += &match (helper::absent(&name), modules::meant(&name, machine.profile())) {
+                    (Some(protocol), _) => format!("modprobe: nflab has no helper for {protocol} yet\n"),
+                    (None, Some(meant)) => format!("modprobe: {meant}\n"),
+                    (None, None) => String::new(),
+                };
             }
             output.code = 1;
             continue;

@@ -10,6 +10,7 @@ use crate::base::Family;
 use crate::ext::{self, targets::ct};
 use crate::helper::{self, HelperSpec, LoadRefused, Parameter, Said, Sets, Takes};
 use crate::rule::{Action, LogRecord};
+use crate::syntax::problem::suggestion;
 
 /// What a name that `modprobe` was given stands for.
 #[derive(Clone, Debug)]
@@ -115,6 +116,25 @@ pub(crate) fn find(name: &str, profile: Profile) -> Option<Module> {
             Profile::Classic => "ip_tables",
         }],
     })
+}
+
+/// What may have been meant by a name that no module has: those that begin so, where it ends like a pattern, or one that is near.
+pub(crate) fn meant(name: &str, profile: Profile) -> Option<String> {
+    let helpers = helper::registry().iter();
+    let helpers = helpers.flat_map(|spec| spec.modules.iter().chain(spec.nat_modules).copied());
+    let all: Vec<&str> = helpers.chain(OWN.iter().flat_map(|own| own.names).copied()).collect();
+    let lower = name.to_lowercase();
+    let begins = lower.trim_end_matches('*');
+    if begins.ends_with('_') {
+        let named: Vec<&str> = all.into_iter().filter(|it| it.starts_with(begins)).collect();
+        return (!named.is_empty()).then(|| format!("each module is named by itself: {}", named.join(", ")));
+    }
+    // Of two names that are as near, the one of this time.
+    let (of_time, others): (Vec<&str>, Vec<&str>) = all
+        .into_iter()
+        .partition(|it| find(it, profile).is_some_and(|module| module.name == *it));
+    let near = suggestion(&lower, of_time).or_else(|| suggestion(&lower, others))?;
+    Some(format!("did you mean `{near}`?"))
 }
 
 /// What is loaded, the newest first, and who uses it.

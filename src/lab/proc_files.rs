@@ -87,8 +87,11 @@ pub(crate) fn advice(machine: &Machine, path: &str) -> Option<String> {
     if shows_flows && !machine.router().tracks() && machine.router().flows().count() == 0 {
         return Some(NOTHING_IS_TRACKED.to_owned());
     }
-    if read(machine, path).is_ok() {
-        return None;
+    match read(machine, path) {
+        Ok(_) => return None,
+        Err(IS_A_DIRECTORY) => return Some(listed_by(path)),
+        Err(_) if path.contains('*') => return Some(format!("nothing expands `*` here: {}", listed_by(path))),
+        Err(_) => {}
     }
     of_old_name(machine, path).or_else(|| {
         let knobs = machine
@@ -99,6 +102,18 @@ pub(crate) fn advice(machine: &Machine, path: &str) -> Option<String> {
         let near = suggestion(path, all.iter().map(String::as_str))?;
         Some(format!("did you mean {near}?"))
     })
+}
+
+/// How what stands in a directory is seen.
+fn listed_by(path: &str) -> String {
+    let name = path.trim_end_matches(['*', '/']).rsplit('/').next().unwrap_or_default();
+    match path.starts_with("/proc/sys") {
+        true => format!(
+            "`sysctl -a | grep {}` lists its settings",
+            if name == "sys" { "." } else { name }
+        ),
+        false => "`cat --help` lists the files".to_owned(),
+    }
 }
 
 /// A name of the ip_conntrack days, wherever somebody looks for it.
@@ -129,6 +144,8 @@ fn of_old_name(machine: &Machine, path: &str) -> Option<String> {
     })
 }
 
+const IS_A_DIRECTORY: &str = "Is a directory";
+
 /// What each module is said to take: nothing here has the kernel's sizes.
 pub(crate) const MODULE_SIZE: u32 = 16384;
 
@@ -138,7 +155,7 @@ pub(crate) fn read(machine: &Machine, path: &str) -> Result<String, &'static str
         return Ok((file.text)(machine));
     }
     if ["/proc", "/proc/net", "/proc/sys"].contains(&path.trim_end_matches('/')) {
-        return Err("Is a directory");
+        return Err(IS_A_DIRECTORY);
     }
     let Some(knob) = path.strip_prefix("/proc/sys/") else {
         return shared(machine, path);
@@ -146,7 +163,7 @@ pub(crate) fn read(machine: &Machine, path: &str) -> Result<String, &'static str
     let key = knob.trim_end_matches('/').replace('/', ".");
     match machine.sysctl(&key) {
         Some(value) => Ok(value + "\n"),
-        None if machine.sysctls().iter().any(|it| it.starts_with(&format!("{key}."))) => Err("Is a directory"),
+        None if machine.sysctls().iter().any(|it| it.starts_with(&format!("{key}."))) => Err(IS_A_DIRECTORY),
         None => Err("No such file or directory"),
     }
 }
@@ -176,7 +193,7 @@ fn queue(queue: &OpenQueue) -> String {
 /// What rules share by name.
 fn shared(machine: &Machine, name: &str) -> Result<String, &'static str> {
     match place_of_shared(name) {
-        Some((_, "")) => Err("Is a directory"),
+        Some((_, "")) => Err(IS_A_DIRECTORY),
         Some((directory, name)) => match machine.router().shared(directory, name) {
             Some(state) => Ok(state.read(machine.clock())),
             None => Err("No such file or directory"),

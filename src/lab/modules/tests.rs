@@ -220,3 +220,37 @@ fn parameters_are_refused_as_the_time_refused_them() {
         assert_eq!(is_loaded, said.is_empty() && !line.contains("21,21"), "{line}");
     }
 }
+
+/// What is nearly a module's name, or a pattern of several, beside what kmod says.
+#[test]
+fn names_that_were_meant_are_told() {
+    let missing =
+        |name: &str| format!("1: modprobe: FATAL: Module {name} not found in directory /lib/modules/6.18.0-nflab\n");
+    for (profile, name, said) in [
+        (
+            Profile::Classic,
+            "ip_contrack",
+            "modprobe: did you mean `ip_conntrack`?\n",
+        ),
+        (
+            Profile::Classic,
+            "Ip_Conntrack_FTP",
+            "modprobe: did you mean `ip_conntrack_ftp`?\n",
+        ),
+        (
+            Profile::Linux6,
+            "nf_contrack_irc",
+            "modprobe: did you mean `nf_conntrack_irc`?\n",
+        ),
+        (Profile::Linux6, "foo", ""),
+        (Profile::Linux6, "foo_*", ""),
+    ] {
+        let mut bench = Bench::new(profile);
+        assert_eq!(bench.says(&format!("modprobe {name}")), missing(name) + said, "{name}");
+    }
+    for line in ["modprobe ip_conntrack_*", "modprobe ip_conntrack_ *"] {
+        let said = Bench::new(Profile::Classic).says(line);
+        let told = "modprobe: each module is named by itself: ip_conntrack_ftp, ip_conntrack_irc, ip_conntrack_tftp, ip_conntrack_amanda";
+        assert!(said.contains(told), "{line}: {said}");
+    }
+}

@@ -110,6 +110,7 @@ pub(crate) fn parse_why(rest: &mut Words<'_>) -> Trace {
 
 /// `lan tcp 10.0.0.2:40000 > 192.0.2.9:80 S`
 pub(crate) fn interface_and_packet(rest: &mut Words<'_>) -> Result<(Option<InterfaceName>, Draft), Problem> {
+    interface_stands(rest)?;
     let interface = super::parse::interface_or_local(rest)?;
     let words = split_parentheses(rest.read_all());
     if words.is_empty() {
@@ -120,6 +121,28 @@ pub(crate) fn interface_and_packet(rest: &mut Words<'_>) -> Result<(Option<Inter
     let draft = packet(&mut inner)?;
     inner.read(words::end("expected the end of the packet"))?;
     Ok((interface, draft))
+}
+
+/// A packet that begins where its interface should stand would be read as that one's name.
+fn interface_stands(rest: &Words<'_>) -> Result<(), Problem> {
+    const PACKETS: [&str; 5] = ["tcp", "udp", "icmp", "ip", "hex"];
+    let mut ahead = *rest;
+    let first = ahead.read(opt(words::anything))?;
+    let Some(first) = first.filter(|word| PACKETS.contains(&word.text.as_str())) else {
+        return Ok(());
+    };
+    if ahead.peek_text().is_some_and(|second| PACKETS.contains(&second)) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        first.position,
+        format!("by which interface does this {} packet come?", first.text),
+        "expected an interface's name, or `local`",
+        format!(
+            "write it like `lan {} ...`; `local` is for what the router sends",
+            first.text
+        ),
+    ))
 }
 
 /// In one word (in quotes), or as a chain and a number in two.

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use nom::Parser;
 use nom::combinator::opt;
 use nom::multi::many0;
 
@@ -272,6 +273,7 @@ fn option_word<'a>(rest: &mut Words<'a>) -> Result<Option<&'a Word>, Problem> {
 }
 
 fn ends(rest: &mut Words<'_>) -> Result<(Ipv4Addr, Ipv4Addr), Problem> {
+    arrow_stands(rest)?;
     let source = rest.read(words::one("an IPv4 address such as 10.0.0.2", atom::address))?;
     rest.read(words::expect(">"))?;
     let destination = rest.read(words::one("an IPv4 address such as 192.0.2.9", atom::address))?;
@@ -281,17 +283,53 @@ fn ends(rest: &mut Words<'_>) -> Result<(Ipv4Addr, Ipv4Addr), Problem> {
 type End = (Ipv4Addr, u16);
 
 fn ends_with_ports(rest: &mut Words<'_>) -> Result<(End, End), Problem> {
-    let full = |text: &str| {
-        let (address, port) = atom::endpoint(text)?;
-        Some((address, port?))
-    };
-    let source = rest.read(words::one(
-        "an IPv4 address with its port, such as 10.0.0.2:40000",
-        full,
-    ))?;
+    arrow_stands(rest)?;
+    let source = rest.read(end_with_port("10.0.0.2:40000"))?;
     rest.read(words::expect(">"))?;
-    let destination = rest.read(words::one("an IPv4 address with its port, such as 192.0.2.9:80", full))?;
+    let destination = rest.read(end_with_port("192.0.2.9:80"))?;
     Ok((source, destination))
+}
+
+/// An address and its port; `example` is how one is written.
+fn end_with_port<'a>(example: &'static str) -> impl Parser<Words<'a>, Output = End, Error = Problem> {
+    move |words: Words<'a>| {
+        let expected = format!("an IPv4 address with its port, such as {example}");
+        let read = |word: &Word| match atom::endpoint(&word.text) {
+            Some((address, Some(port))) => Ok((address, port)),
+            Some((_, None)) => {
+                let (name, (_, port)) = (
+                    word.typed.as_deref().unwrap_or(&word.text),
+                    example.split_once(':').unwrap_or_default(),
+                );
+                let remedy = format!("add a port: `{name}:{port}`");
+                Err(unexpected(word, &format!("expected {expected}"), &remedy))
+            }
+            None => Err(unexpected(word, &format!("expected {expected}"), "")),
+        };
+        words::meant(&expected, read).parse(words)
+    }
+}
+
+/// Names of hosts are only known beside a `>`, so what else stands in its place is told before they are read.
+fn arrow_stands(rest: &Words<'_>) -> Result<(), Problem> {
+    let mut ahead = *rest;
+    let first = ahead.read(opt(words::anything))?;
+    match (first, ahead.peek()) {
+        (Some(first), Some(second)) if first.arrow.is_none() && second.arrow != Some(0) => {
+            let like = first.typed.as_deref().unwrap_or(&first.text);
+            Err(unexpected(
+                second,
+                "expected `>` between the two ends",
+                &format!("write it like `{like} > 192.0.2.9:80`"),
+            ))
+        }
+        (_, Some(second)) if second.text != ">" && second.arrow == Some(0) => Err(unexpected(
+            second,
+            "expected `>` between the two ends",
+            "write `>`, with blanks around it",
+        )),
+        _ => Ok(()),
+    }
 }
 
 impl IpDraft {
@@ -363,7 +401,12 @@ impl IpDraft {
             }
             other => {
                 let known: Vec<&str> = IP_OPTIONS.iter().chain(others).copied().collect();
+                let capitals = other.to_uppercase();
+                let is_flags = others == TCP_OPTIONS && atom::tcp_flags(&capitals).is_some();
                 let remedy = match suggestion(other, known.iter().copied()) {
+                    _ if is_flags => {
+                        format!("flags are capitals, and stand right behind the ends: `> 192.0.2.9:80 {capitals}`")
+                    }
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("known here: {}", known.join(", ")),
                 };
