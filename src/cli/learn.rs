@@ -11,6 +11,9 @@ use crate::repl;
 pub(super) struct Arguments {
     /// Its name or number, or the path of one of your own: a directory with `lesson.nflab`, or the file. Without it, and with --list, lists all
     lesson: Option<String>,
+    /// The step to begin at, from 1: what stands before it is done
+    #[arg(requires = "lesson", conflicts_with = "test")]
+    step: Option<usize>,
     /// A lesson a line
     #[arg(long, conflicts_with = "lesson")]
     list: bool,
@@ -29,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
             0
         }
         (Some(asked), false) => match repl::open_lesson(asked, TOOLBOX) {
-            Ok(lesson) => repl::teach(lesson),
+            Ok(lesson) => repl::teach(lesson, asked, arguments.step.unwrap_or(1)),
             Err(code) => code,
         },
         (Some(asked), true) => test(asked),

@@ -118,9 +118,21 @@ impl Command {
         )
     }
 
-    /// Whether a line that was typed is this one, whatever its blanks and quotes.
-    pub(super) fn is_typed_by(&self, line: &Line) -> bool {
-        self.words == words_of(line) && self.input == input_of(line)
+    /// Whether a line that was typed is this one: whatever its blanks and quotes; a packet or a time, whatever its words.
+    pub(super) fn is_typed_by(&self, line: &Line, statement: &Statement) -> bool {
+        let is_the_same = match (&self.statement.kind, &statement.kind) {
+            (Kind::Advance(one), Kind::Advance(other)) => one == other,
+            (
+                Kind::Send { interface, draft, .. },
+                Kind::Send {
+                    interface: other_interface,
+                    draft: other_draft,
+                    ..
+                },
+            ) => interface == other_interface && draft == other_draft,
+            _ => false,
+        };
+        is_the_same || (self.words == words_of(line) && self.input == input_of(line))
     }
 }
 

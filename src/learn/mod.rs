@@ -11,11 +11,12 @@ mod marking;
 mod read;
 mod session;
 mod trial;
+mod wrap;
 
 pub(crate) use lesson::Lesson;
 pub(crate) use library::{LIBRARY, find, title};
 pub(crate) use read::{FILE_WORDS, read};
-pub(crate) use session::{Session, Told, WORDS};
+pub(crate) use session::{Screen, Session, Told, WORDS};
 pub(crate) use trial::of as trial;
 
 #[cfg(test)]

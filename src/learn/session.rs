@@ -3,9 +3,10 @@
 use super::compare::is_same;
 use super::lesson::{Command, Document, Lesson, Piece, Question, Task, pass};
 use super::marking;
+use super::wrap::wrap;
 use crate::lab::memory::Lab;
-use crate::lab::script::{OWN_WORDS, Runner, lex, parse_in};
-use crate::syntax::problem::{Source, SourceError};
+use crate::lab::script::{Line, OWN_WORDS, Runner, Statement, lex, parse_in};
+use crate::syntax::problem::{Source, SourceError, suggestion};
 
 /// The words of a lesson, besides those of its lab: name, what it does.
 pub(crate) const WORDS: &[(&str, &str)] = &[
@@ -32,7 +33,16 @@ pub(crate) struct Session {
     /// Hints that were told at this place.
     hints: usize,
     is_over: bool,
-    styled: bool,
+    screen: Screen,
+}
+
+/// What the learner looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Screen {
+    /// It shows colours.
+    pub(crate) styled: bool,
+    /// How many characters fit into a line, where that is known.
+    pub(crate) width: Option<usize>,
 }
 
 /// What is said: on which stream, and the exit code of a script of just this.
@@ -57,28 +67,39 @@ impl Told {
 }
 
 impl Session {
-    /// At its beginning.
-    pub(crate) fn new(lesson: Lesson, styled: bool) -> Result<(Self, Told), SourceError> {
-        let mut runner = lesson.begin()?;
-        runner.styled = styled;
+    /// At the beginning of a step, counted from 0, with all done that stands before it. [`Self::opening`] tells what stands there.
+    pub(crate) fn at(lesson: Lesson, step: usize, screen: Screen) -> Result<Self, SourceError> {
+        let step = step.min(lesson.steps.len().saturating_sub(1));
+        let runner = lesson.at(step)?;
         let mut session = Self {
             lesson,
             runner,
-            step: 0,
+            step,
             piece: 0,
             typed: Vec::new(),
             hints: 0,
             is_over: false,
-            styled,
+            screen,
         };
+        session.set_screen(screen);
+        Ok(session)
+    }
+
+    pub(crate) fn set_screen(&mut self, screen: Screen) {
+        self.screen = screen;
+        self.runner.styled = screen.styled;
+    }
+
+    /// What is told before anything is typed.
+    pub(crate) fn opening(&mut self) -> Told {
         let mut told = Told::default();
-        told.say(&session.bold(&session.lesson.title));
-        if let Some(after) = &session.lesson.after {
-            told.say(&format!("({after})"));
+        told.say(&self.bold(&self.lesson.title));
+        if let Some(after) = &self.lesson.after {
+            told.say(&self.wrapped(&format!("({after})")));
         }
-        session.heading(&mut told);
-        session.go_on(&mut told);
-        Ok((session, told))
+        self.heading(&mut told);
+        self.go_on(&mut told);
+        told
     }
 
     pub(crate) fn prompt(&self) -> String {
@@ -87,6 +108,16 @@ impl Session {
 
     pub(crate) fn name(&self) -> &str {
         &self.lesson.name
+    }
+
+    /// The step at hand, from 1.
+    pub(crate) fn step(&self) -> usize {
+        self.step + 1
+    }
+
+    /// Nothing is left to do in it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     pub(crate) fn lab(&self) -> &Lab {
@@ -101,6 +132,10 @@ impl Session {
             words.next().unwrap_or_default().trim(),
         );
         let is_alone = rest.is_empty();
+        if let Some(meant) = self.meant(word, is_alone) {
+            told.fail(UNREADABLE, &format!("`{}`: did you mean `{meant}`?", text.trim()));
+            return told;
+        }
         match word {
             "next" if is_alone => self.next(&mut told),
             "hint" if is_alone => self.hint(&mut told),
@@ -122,6 +157,24 @@ impl Session {
             _ => self.run(text, &mut told),
         }
         told
+    }
+
+    /// The lesson's own word that a line nearly is. Where something is asked, what is no more than near may be the answer.
+    fn meant(&self, word: &str, is_alone: bool) -> Option<&'static str> {
+        let is_known = |word: &str| {
+            let is_own = OWN_WORDS.iter().any(|own| own.name == word);
+            is_own || self.lesson.toolbox.find(word).is_some()
+        };
+        let alone = || WORDS.iter().map(|(name, _)| *name).filter(|name| *name != "answer");
+        let lower = word.to_lowercase();
+        let exactly = alone().find(|name| *name == lower);
+        match exactly {
+            // As it is written; or with something behind it that it does not take.
+            Some(name) if name == word => (!is_alone).then_some(name),
+            Some(name) => Some(name),
+            None if is_known(word) || self.question().is_some() || !is_alone => None,
+            None => suggestion(&lower, alone()).filter(|_| !is_known(&lower)),
+        }
     }
 
     fn piece(&self) -> Option<&Piece> {
@@ -154,6 +207,19 @@ impl Session {
         self.question().is_some() && !word.is_empty() && !word.starts_with('#') && !is_command()
     }
 
+    /// What a line that cannot be read may have been meant for.
+    fn told_of_unreadable(&self, text: &str, told: &mut Told) {
+        let first = text.split_whitespace().next().unwrap_or_default();
+        let is_word = !first.is_empty() && first.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+        let is_command = self.lesson.toolbox.find(first).is_some() || OWN_WORDS.iter().any(|own| own.name == first);
+        if is_word && !is_command && self.piece().is_some() {
+            told.fail(
+                UNREADABLE,
+                "If that was an answer: nothing is asked here. `hint` says what to do.",
+            );
+        }
+    }
+
     /// Does what was typed, as the editor over a lab would, and notices where it is what the lesson asks for.
     fn run(&mut self, text: &str, told: &mut Told) {
         let source = Source {
@@ -164,11 +230,12 @@ impl Session {
         let statements = match parse_in(&source, toolbox, &mut self.runner.hosts) {
             Ok(statements) => statements,
             Err(error) => {
-                let drawn = match self.styled {
+                let drawn = match self.screen.styled {
                     true => error.styled(),
                     false => error.to_string(),
                 };
-                return told.fail(UNREADABLE, &drawn);
+                told.fail(UNREADABLE, &drawn);
+                return self.told_of_unreadable(text, told);
             }
         };
         for statement in &statements {
@@ -183,17 +250,18 @@ impl Session {
             }
         }
         // It was read a moment ago.
-        for line in lex::lex(text).unwrap_or_default() {
-            self.notice(&line, told);
+        for (line, statement) in lex::lex(text).unwrap_or_default().iter().zip(&statements) {
+            self.notice(line, statement, told);
         }
     }
 
-    fn notice(&mut self, line: &crate::lab::script::Line, told: &mut Told) {
+    fn notice(&mut self, line: &Line, statement: &Statement, told: &mut Told) {
         let Some(Piece::Commands(commands)) = self.piece() else {
             return;
         };
         let open = commands.lines.iter().enumerate().find(|(at, command)| {
-            !self.typed.get(*at).copied().unwrap_or(true) && !command.is_claim() && command.is_typed_by(line)
+            let is_open = !self.typed.get(*at).copied().unwrap_or(true);
+            is_open && !command.is_claim() && command.is_typed_by(line, statement)
         });
         let Some((at, _)) = open else { return };
         self.mark_typed(at);
@@ -306,7 +374,7 @@ impl Session {
     /// What is told behind an answer, and on.
     fn because(&mut self, told: &mut Told) {
         if let Some(because) = self.question().and_then(|question| question.because.as_ref()) {
-            told.say(because);
+            told.say(&self.wrapped(because));
         }
         self.leave(told);
     }
@@ -320,7 +388,7 @@ impl Session {
             Some(Piece::Text(_) | Piece::Document(_)) => &[],
         };
         if let Some(hint) = hints.get(self.hints) {
-            told.say(hint);
+            told.say(&self.wrapped(hint));
             self.hints += 1;
             return;
         }
@@ -405,7 +473,7 @@ impl Session {
         for before in self.lesson.steps[self.step].pieces.iter().take(piece) {
             pass(&mut self.runner, before);
         }
-        self.runner.styled = self.styled;
+        self.runner.styled = self.screen.styled;
         true
     }
 
@@ -433,8 +501,8 @@ impl Session {
                 continue;
             };
             match piece {
-                Piece::Text(text) => told.say(&format!("\n{text}")),
-                Piece::Document(document) => beside(&mut self.runner, document, told),
+                Piece::Text(text) => told.say(&format!("\n{}", self.wrapped(text))),
+                Piece::Document(document) => beside(&mut self.runner, document, self.screen, told),
                 Piece::Commands(commands) => {
                     self.typed = vec![false; commands.lines.len()];
                     let shown = commands.lines.iter().filter(|line| !line.is_claim());
@@ -452,12 +520,13 @@ impl Session {
                     self.hold(claims, told);
                 }
                 Piece::Question(question) => {
-                    let asked = self.bold(&question.asked);
+                    let asked = self.bold(&wrap(&question.asked, self.screen.width));
                     return told.say(&format!("\n{asked}"));
                 }
                 Piece::Task(task) => {
                     let title = self.bold("Your task");
-                    return told.say(&format!("\n{title}\n{}(`check` marks it)", task.text));
+                    let text = self.wrapped(&task.text);
+                    return told.say(&format!("\n{title}\n{}\n(`check` marks it)", text.trim_end()));
                 }
             }
             self.piece += 1;
@@ -484,8 +553,13 @@ impl Session {
         ));
     }
 
+    fn wrapped(&self, text: &str) -> String {
+        wrap(text, self.screen.width)
+    }
+
     fn bold(&self, text: &str) -> String {
-        match self.styled {
+        let text = text.trim_end();
+        match self.screen.styled {
             true => format!("\x1b[1m{text}\x1b[0m"),
             false => text.to_owned(),
         }
@@ -493,7 +567,7 @@ impl Session {
 }
 
 /// What the document prints, and what is printed here.
-fn beside(runner: &mut Runner, document: &Document, told: &mut Told) {
+fn beside(runner: &mut Runner, document: &Document, screen: Screen, told: &mut Told) {
     let (said, result) = runner.run(&document.command.statement);
     told.say(&format!("\nThe document prints for `{}`:", document.command.shown));
     indented(&document.printed, told);
@@ -507,7 +581,7 @@ fn beside(runner: &mut Runner, document: &Document, told: &mut Told) {
         false => indented(&said.stdout, told),
     }
     if let Some(why) = document.differs.as_ref().filter(|_| !is_the_same) {
-        told.say(why);
+        told.say(&wrap(why, screen.width));
     }
     if let Err(failed) = result {
         told.fail(FAILED, &format!("{}{}", said.stderr, failed.reason));

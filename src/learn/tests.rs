@@ -152,11 +152,29 @@ fn a_lesson_is_stepped_through() {
             ("answer NEW", &["nothing is asked here"], 1),
             ("hint", &["Two lines."], 0),
             ("hint", &["Type: send lan tcp client:1 > server:80 S"], 0),
-            ("nonsense", &["`nonsense` is no command"], 2),
+            (
+                "nonsense",
+                &[
+                    "`nonsense` is no command",
+                    "If that was an answer: nothing is asked here.",
+                ],
+                2,
+            ),
+            ("iptables -Q", &["unknown option"], 1),
+            // Words that are nearly the lesson's.
+            ("Next", &["`Next`: did you mean `next`?"], 2),
+            ("hnt", &["`hnt`: did you mean `hint`?"], 2),
+            ("next please", &["`next please`: did you mean `next`?"], 2),
+            ("SOLUTION", &["`SOLUTION`: did you mean `solution`?"], 2),
             ("solution", &["nothing to build"], 1),
-            ("send  lan tcp client:1  > server:80 S", &["NEW: it opens a flow"], 0),
+            (
+                "send  lan tcp 10.0.0.2:1  > server:http S",
+                &["is not understood here"],
+                2,
+            ),
+            ("send  lan tcp 10.0.0.2:1  > server:80 S", &["NEW: it opens a flow"], 0),
             ("hint", &["Type: advance 5s"], 0),
-            ("advance 5s", &["nflab prints the same", "2/2  Two"], 0),
+            ("advance 5000ms", &["nflab prints the same", "2/2  Two"], 0),
             ("help", &["solution", "send [-v]"], 0),
         ],
         // What the lesson holds is not so in a lab where something else was done.
@@ -168,7 +186,8 @@ fn a_lesson_is_stepped_through() {
         ],
     ];
     for walk in walks {
-        let (mut session, told) = Session::new(lesson(SHORT).unwrap(), false).unwrap();
+        let mut session = Session::at(lesson(SHORT).unwrap(), 0, Screen::default()).unwrap();
+        let told = session.opening();
         assert_eq!(
             told.out,
             "Short\n(nothing)\n\n1/2  One\n\nTold first.\n\nWhich state?\n"
@@ -327,4 +346,29 @@ fn what_is_no_lesson_is_told_where() {
     }
     let empty = lesson("").map(|_| ()).unwrap_err().to_string();
     assert!(empty.contains("no title") && empty.contains("no step"), "{empty}");
+}
+
+/// From a step on, in a lab where all is done that stands before it; and texts as wide as the terminal.
+#[test]
+fn a_lesson_is_begun_at_a_step() {
+    let narrow = Screen {
+        styled: false,
+        width: Some(8),
+    };
+    let mut session = Session::at(lesson(SHORT).unwrap(), 1, narrow).unwrap();
+    assert_eq!(
+        session.opening().out,
+        "Short\n(nothing)\n\n2/2  Two\n\nYour task\nStop it.\n(`check` marks it)\n"
+    );
+    assert_eq!((session.step(), session.is_over()), (2, false));
+    assert!(session.line("conntrack -L").out.contains("115 SYN_SENT"));
+    session.line("solution");
+    session.line("check");
+    assert!(session.is_over());
+    let mut session = Session::at(lesson(SHORT).unwrap(), 0, narrow).unwrap();
+    assert_eq!(
+        session.opening().out,
+        "Short\n(nothing)\n\n1/2  One\n\nTold\nfirst.\n\nWhich\nstate?\n"
+    );
+    assert!(session.line("next").out.contains("Nobody\nspoke\nbefore.\n"));
 }

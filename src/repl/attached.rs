@@ -12,6 +12,7 @@ use crate::lab::machine::{ToolOutput, Toolbox};
 use crate::lab::memory::Lab;
 use crate::lab::request::{Request, Response};
 use crate::lab::script::{Input, Kind, Output, RouteWord, ToolCall, parse_in};
+use crate::learn::Screen;
 use crate::live::control::Client;
 
 /// A lab to attach to.
@@ -230,8 +231,8 @@ impl Addressee for Attached {
         &self.seen
     }
 
-    fn set_styled(&mut self, styled: bool) {
-        self.styled = styled;
+    fn set_screen(&mut self, screen: Screen) {
+        self.styled = screen.styled;
     }
 }
 

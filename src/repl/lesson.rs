@@ -10,8 +10,8 @@ use crate::device::text_file::read_file;
 use crate::lab::files::said_by_system;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
-use crate::lab::script::{Kind, parse_in};
-use crate::learn::{self, LIBRARY, Lesson, Session, Told, WORDS};
+use crate::lab::script::{Asked, Kind, parse_in};
+use crate::learn::{self, LIBRARY, Lesson, Screen, Session, Told, WORDS};
 use crate::syntax::problem::Source;
 
 /// A lesson that comes with nflab, or that somebody wrote: a directory with `lesson.nflab`, or the file itself. What is wrong is said on standard
@@ -64,137 +64,227 @@ fn written(asked: &str) -> Result<(String, Source), u8> {
     Ok((called.unwrap_or_else(|| "lesson".to_owned()), source))
 }
 
-/// Steps through a lesson until its end; returns the exit code.
-pub(crate) fn teach(lesson: Lesson) -> u8 {
-    let mut room = Classroom {
-        lab: None,
-        lesson: None,
+/// Steps through a lesson until its end, from a step on that is counted from 1; returns the exit code.
+pub(crate) fn teach(lesson: Lesson, asked: &str, step: usize) -> u8 {
+    let screen = Screen {
         styled: standard::has_colours(),
+        width: None,
     };
-    match room.begin(lesson) {
-        0 => converse(&mut room, None),
-        code => code,
+    match begin(lesson, asked, step, screen) {
+        Ok(taken) => converse(&mut Alone { taken, screen }, None),
+        Err(code) => code,
+    }
+}
+
+/// A lesson that somebody takes, and how they asked for it.
+struct Taken {
+    session: Box<Session>,
+    asked: String,
+}
+
+/// Nobody is there but a lesson.
+struct Alone {
+    taken: Taken,
+    screen: Screen,
+}
+
+impl Addressee for Alone {
+    fn opening(&mut self) {
+        tell_all(&self.taken.session.opening());
+    }
+
+    fn line(&mut self, text: &str) -> u8 {
+        let toolbox = self.look().machine.toolbox();
+        match asked(text, toolbox) {
+            Some(asked) => opened(asked, toolbox, self.screen, |taken| {
+                tell!("nflab: this was {}", self.taken.left());
+                self.taken = taken;
+                &mut self.taken
+            }),
+            None => tell_all(&self.taken.session.line(text)),
+        }
+    }
+
+    fn prompt(&self) -> String {
+        self.taken.session.prompt()
+    }
+
+    fn look(&mut self) -> &Lab {
+        self.taken.session.lab()
+    }
+
+    fn set_screen(&mut self, screen: Screen) {
+        self.screen = screen;
+        self.taken.session.set_screen(screen);
+    }
+
+    fn words(&self) -> Vec<&'static str> {
+        words_of_lessons()
+    }
+
+    fn greeting(&self) -> &'static str {
+        GREETING
+    }
+
+    fn is_left(&mut self) -> bool {
+        tell!("nflab: this was {}", self.taken.left());
+        true
     }
 }
 
 /// Whoever types speaks to a lesson while one is open, else to the lab.
 pub(super) struct Classroom<'a> {
-    /// `None`: there is nothing but the lesson.
-    lab: Option<&'a mut dyn Addressee>,
-    lesson: Option<Box<Session>>,
-    styled: bool,
+    lab: &'a mut dyn Addressee,
+    taken: Option<Taken>,
+    screen: Screen,
 }
 
 impl<'a> Classroom<'a> {
     pub(super) fn around(lab: &'a mut dyn Addressee) -> Self {
         Self {
-            lab: Some(lab),
-            lesson: None,
-            styled: false,
-        }
-    }
-
-    fn begin(&mut self, lesson: Lesson) -> u8 {
-        match Session::new(lesson, self.styled) {
-            Ok((session, told)) => {
-                self.lesson = Some(Box::new(session));
-                tell_all(&told)
-            }
-            Err(error) => {
-                tell_styled!("{}", error.styled());
-                UNREADABLE
-            }
-        }
-    }
-
-    /// What `learn` asks for, if the line is that: a lesson, or the list.
-    fn asked(&mut self, text: &str) -> Option<Option<String>> {
-        if text.split_whitespace().next() != Some("learn") {
-            return None;
-        }
-        let toolbox = self.look().machine.toolbox();
-        let statements = parse_in(&typed(text), toolbox, &mut Default::default()).ok()?;
-        match &statements[..] {
-            [only] => match &only.kind {
-                Kind::Learn(asked) => Some(asked.clone()),
-                _ => None,
-            },
-            _ => None,
+            lab,
+            taken: None,
+            screen: Screen::default(),
         }
     }
 }
 
 impl Addressee for Classroom<'_> {
+    fn opening(&mut self) {
+        self.lab.opening();
+    }
+
     fn line(&mut self, text: &str) -> u8 {
-        match self.asked(text) {
-            Some(None) => {
-                standard::say_text(&list());
-                return 0;
-            }
-            Some(Some(asked)) => {
-                let toolbox = self.look().machine.toolbox();
-                return match open(&asked, toolbox) {
-                    Ok(lesson) => self.begin(lesson),
-                    Err(code) => code,
-                };
-            }
-            None => {}
+        let toolbox = self.look().machine.toolbox();
+        if let Some(asked) = asked(text, toolbox) {
+            return opened(asked, toolbox, self.screen, |taken| {
+                if let Some(before) = &self.taken {
+                    tell!("nflab: this was {}", before.left());
+                }
+                self.taken.insert(taken)
+            });
         }
-        match (&mut self.lesson, &mut self.lab) {
-            (Some(lesson), _) => tell_all(&lesson.line(text)),
-            (None, Some(lab)) => lab.line(text),
-            (None, None) => 0,
+        match &mut self.taken {
+            Some(taken) => tell_all(&taken.session.line(text)),
+            None if WORDS.iter().any(|(name, _)| *name == text.trim()) => {
+                tell!(
+                    "nflab: `{}` is a word of lessons, and none is open: `learn` lists them",
+                    text.trim()
+                );
+                UNREADABLE
+            }
+            None => self.lab.line(text),
         }
     }
 
     fn prompt(&self) -> String {
-        match (&self.lesson, &self.lab) {
-            (Some(lesson), _) => lesson.prompt(),
-            (None, Some(lab)) => lab.prompt(),
-            (None, None) => String::new(),
+        match &self.taken {
+            Some(taken) => taken.session.prompt(),
+            None => self.lab.prompt(),
         }
     }
 
     fn look(&mut self) -> &Lab {
-        match (&self.lesson, &mut self.lab) {
-            (Some(lesson), _) => lesson.lab(),
-            (None, Some(lab)) => lab.look(),
-            // A room is made around the one or the other, and is left with its lesson where there is no lab.
-            (None, None) => unreachable!("neither a lab nor a lesson"),
+        match &self.taken {
+            Some(taken) => taken.session.lab(),
+            None => self.lab.look(),
         }
     }
 
-    fn set_styled(&mut self, styled: bool) {
-        self.styled = styled;
-        if let Some(lab) = &mut self.lab {
-            lab.set_styled(styled);
+    fn set_screen(&mut self, screen: Screen) {
+        self.screen = screen;
+        self.lab.set_screen(screen);
+        if let Some(taken) = &mut self.taken {
+            taken.session.set_screen(screen);
         }
     }
 
     fn words(&self) -> Vec<&'static str> {
-        match self.lesson {
-            Some(_) => WORDS.iter().map(|(name, _)| *name).collect(),
+        match self.taken {
+            Some(_) => words_of_lessons(),
             None => Vec::new(),
         }
     }
 
     fn greeting(&self) -> &'static str {
-        match (&self.lesson, &self.lab) {
-            (None, Some(lab)) => lab.greeting(),
-            _ => GREETING,
-        }
+        self.lab.greeting()
     }
 
     fn is_left(&mut self) -> bool {
-        match (&self.lesson, &self.lab) {
-            (Some(lesson), Some(_)) => {
-                say!("nflab: this was {}; the lab from before is here again", lesson.name());
-                self.lesson = None;
+        match self.taken.take() {
+            Some(taken) => {
+                say!("nflab: this was {}; the lab from before is here again", taken.left());
                 false
             }
-            _ => true,
+            None => self.lab.is_left(),
         }
     }
+}
+
+/// What `learn` asks for, if the line is that: a lesson and a step of it, or the list.
+fn asked(text: &str, toolbox: Toolbox) -> Option<Option<Asked>> {
+    if text.split_whitespace().next() != Some("learn") {
+        return None;
+    }
+    let statements = parse_in(&typed(text), toolbox, &mut Default::default()).ok()?;
+    match &statements[..] {
+        [only] => match &only.kind {
+            Kind::Learn(asked) => Some(asked.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Lists the lessons, or opens one at the place that is given for it.
+fn opened<'a>(
+    asked: Option<Asked>,
+    toolbox: Toolbox,
+    screen: Screen,
+    place: impl FnOnce(Taken) -> &'a mut Taken,
+) -> u8 {
+    let Some(Asked { lesson, step }) = asked else {
+        standard::say_text(&list());
+        return 0;
+    };
+    let taken = open(&lesson, toolbox).and_then(|read| begin(read, &lesson, step.unwrap_or(1), screen));
+    match taken {
+        Ok(taken) => tell_all(&place(taken).session.opening()),
+        Err(code) => code,
+    }
+}
+
+fn begin(lesson: Lesson, asked: &str, step: usize, screen: Screen) -> Result<Taken, u8> {
+    let count = lesson.steps.len();
+    if step == 0 || step > count {
+        tell!("nflab: {} has no step {step}: its steps are 1 to {count}", lesson.name);
+        return Err(UNREADABLE);
+    }
+    match Session::at(lesson, step - 1, screen) {
+        Ok(session) => Ok(Taken {
+            session: Box::new(session),
+            asked: asked.to_owned(),
+        }),
+        Err(error) => {
+            tell_styled!("{}", error.styled());
+            Err(UNREADABLE)
+        }
+    }
+}
+
+impl Taken {
+    /// Which lesson this was, and how to come back to it.
+    fn left(&self) -> String {
+        let (name, step) = (self.session.name(), self.session.step());
+        match self.session.is_over() {
+            true => name.to_owned(),
+            false => format!("{name}, step {step}: `learn {} {step}` goes on there", self.asked),
+        }
+    }
+}
+
+fn words_of_lessons() -> Vec<&'static str> {
+    WORDS.iter().map(|(name, _)| *name).collect()
 }
 
 fn tell_all(told: &Told) -> u8 {

@@ -17,8 +17,10 @@ use crate::base::bytes::text_of;
 use crate::device::standard::{self, say, tell, tell_styled};
 use crate::device::text_file::{LARGEST_TEXT, too_large};
 use crate::lab::conversation::Hosts;
+use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
 use crate::lab::script::{Runner, parse_in};
+use crate::learn::Screen;
 use crate::syntax::problem::Source;
 #[cfg(unix)]
 pub(crate) use attached::Attached;
@@ -39,7 +41,10 @@ trait Addressee {
     fn prompt(&self) -> String;
     /// The lab as completion sees it.
     fn look(&mut self) -> &Lab;
-    fn set_styled(&mut self, styled: bool);
+    /// What whoever types looks at, each time before they do.
+    fn set_screen(&mut self, screen: Screen);
+    /// Says what stands before all that is typed.
+    fn opening(&mut self) {}
     /// What may be typed here besides what a lab understands.
     fn words(&self) -> Vec<&'static str> {
         Vec::new()
@@ -64,6 +69,7 @@ fn converse(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
         if let Some(first) = first {
             tell!("{first}");
         }
+        to.opening();
         return piped(to, std::io::stdin().lock(), LARGEST_TEXT);
     }
     let config = Config::builder()
@@ -83,10 +89,11 @@ fn converse(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
         // None yet: the first time.
         let _ = editor.load_history(path);
     }
-    to.set_styled(standard::has_colours());
+    to.set_screen(screen(&mut editor));
     if let Some(first) = first {
         say!("{first}");
     }
+    to.opening();
     say!("{}", to.greeting());
     let mut typed = (String::new(), String::new());
     loop {
@@ -94,6 +101,8 @@ fn converse(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
             assistant.look_at(to.look());
             assistant.besides(to.words());
         }
+        // A window may change its size.
+        to.set_screen(screen(&mut editor));
         let (before, behind) = std::mem::take(&mut typed);
         match editor.readline_with_initial(&to.prompt(), (&before, &behind)) {
             Ok(text) if matches!(text.trim(), "exit" | "quit") => {
@@ -101,8 +110,13 @@ fn converse(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
                     break;
                 }
             }
-            // Whoever sits there has seen what failed.
-            Ok(text) => drop(to.line(&text)),
+            Ok(text) => {
+                if let Some(command) = behind_a_prompt(&text, to.look().machine.toolbox()) {
+                    tell!("nflab: `#` begins a comment here; the command is `{command}`");
+                }
+                // Whoever sits there has seen what failed.
+                let _ = to.line(&text);
+            }
             Err(ReadlineError::Interrupted) => say!("(^D or `exit` leaves)"),
             Err(ReadlineError::Eof) => {
                 if to.is_left() {
@@ -126,6 +140,13 @@ fn converse(to: &mut dyn Addressee, first: Option<&str>) -> u8 {
         let _ = editor.save_history(path);
     }
     0
+}
+
+/// `# modprobe ip_conntrack`, as pages show what root types: nobody comments at a prompt.
+fn behind_a_prompt(text: &str, toolbox: Toolbox) -> Option<&str> {
+    let command = text.trim().strip_prefix('#')?.trim_start();
+    toolbox.find(command.split_whitespace().next()?)?;
+    Some(command)
 }
 
 /// Not a terminal: the same, without a prompt; what spans several lines is gathered as the editor would. A script goes on behind what failed, as one
@@ -207,8 +228,15 @@ impl Addressee for Runner {
         &self.lab
     }
 
-    fn set_styled(&mut self, styled: bool) {
-        self.styled = styled;
+    fn set_screen(&mut self, screen: Screen) {
+        self.styled = screen.styled;
+    }
+}
+
+fn screen(editor: &mut Editor<Assistant, DefaultHistory>) -> Screen {
+    Screen {
+        styled: standard::has_colours(),
+        width: editor.dimensions().map(|(columns, _)| usize::from(columns)),
     }
 }
 
@@ -249,7 +277,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    use crate::lab::machine::{ToolOutput, Toolbox};
+    use crate::lab::machine::ToolOutput;
 
     pub(super) const TOOLS: Toolbox = Toolbox {
         names: &["iptables", "sysctl"],
@@ -281,7 +309,7 @@ mod tests {
             &self.lab
         }
 
-        fn set_styled(&mut self, _: bool) {}
+        fn set_screen(&mut self, _: Screen) {}
     }
 
     #[test]
@@ -315,6 +343,19 @@ mod tests {
                 input.escape_ascii().to_string()
             );
             assert_eq!(listener.told, told);
+        }
+    }
+
+    #[test]
+    fn a_pasted_prompt_of_root_hides_no_command() {
+        for (text, command) in [
+            ("# iptables -L", Some("iptables -L")),
+            (" #sysctl -a", Some("sysctl -a")),
+            ("# a remark", None),
+            ("#", None),
+            ("iptables -L # all", None),
+        ] {
+            assert_eq!(behind_a_prompt(text, TOOLS), command, "{text}");
         }
     }
 

@@ -41,6 +41,10 @@ fn a_lesson_is_taken_from_a_pipe_and_left_again() {
         "mine.nflab",
         "lesson \"Mine\"\nstep \"One\"\ntype\n  iptables -P FORWARD DROP\nend\n",
     );
+    bench.write(
+        "two.nflab",
+        "lesson \"Two\"\nstep \"One\"\ntype\n  iptables -P FORWARD DROP\nend\nstep \"Two\"\nask \"And?\"\nanswer \"yes\"\n",
+    );
     for (args, typed, code, out, err) in [
         (
             &["learn", "mine.nflab"][..],
@@ -79,9 +83,39 @@ fn a_lesson_is_taken_from_a_pipe_and_left_again() {
             "hint\n",
             2,
             "",
-            "`hint` is no command of a lab",
+            "`hint` is a word of lessons, and none is open: `learn` lists them",
         ),
         (&["run", "-"], "learn 1\n", 1, "", "a lesson is for somebody who types"),
+        // Who leaves it early is told how to come back, to the step and its lab.
+        (
+            &["repl", "--seed", "1"],
+            "learn two.nflab\nnext\nexit\nlearn two.nflab 2\niptables -S FORWARD\n",
+            0,
+            "2/2  Two\n\nAnd?\n-P FORWARD DROP\n",
+            "",
+        ),
+        (
+            &["repl", "--seed", "1"],
+            "learn two.nflab\nnext\nexit\n",
+            0,
+            "this was two, step 2: `learn two.nflab 2` goes on there; the lab from before is here again",
+            "",
+        ),
+        (
+            &["learn", "two.nflab", "2"],
+            "iptables -S FORWARD\nlearn mine.nflab\nexit\n",
+            0,
+            "-P FORWARD DROP\nMine\n",
+            "this was two, step 2: `learn two.nflab 2` goes on there\nnflab: this was mine, step 1",
+        ),
+        (
+            &["learn", "two.nflab", "3"],
+            "",
+            2,
+            "",
+            "two has no step 3: its steps are 1 to 2",
+        ),
+        (&["learn", "two.nflab", "0"], "", 2, "", "two has no step 0"),
     ] {
         let ran = bench.nflab_with(typed, args);
         assert_eq!(ran.code, code, "{args:?} {typed:?}: {}{}", ran.out, ran.err);

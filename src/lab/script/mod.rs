@@ -111,7 +111,17 @@ pub enum Kind {
     /// Of this word, or of all.
     Help(Option<String>),
     /// A lesson, or the list of them: whoever reads lines from a learner opens it.
-    Learn(Option<String>),
+    Learn(Option<Asked>),
+}
+
+/// Which lesson, and which step of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub struct Asked {
+    /// By its name, number or path.
+    pub lesson: String,
+    /// From 1; its first where none is said.
+    pub step: Option<usize>,
 }
 
 /// A tool with its arguments.
@@ -295,8 +305,8 @@ pub const OWN_WORDS: &[Own] = &[
     },
     Own {
         name: "learn",
-        syntax: "learn [LESSON]",
-        about: "a lesson to step through, in a lab of its own; alone, lists all",
+        syntax: "learn [LESSON [STEP]]",
+        about: "a lesson to step through, in a lab of its own, or one from a step on; alone, lists all",
     },
     Own {
         name: "help",

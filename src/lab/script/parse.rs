@@ -7,7 +7,7 @@ use nom::combinator::opt;
 
 use super::lex::{LexError, Line, lex};
 use super::trace::{interface_and_packet, parse_trace, parse_why};
-use super::{CAN_FAIL, Expectation, Kind, OWN_WORDS, QueueWord, RouteWord, Statement};
+use super::{Asked, CAN_FAIL, Expectation, Kind, OWN_WORDS, QueueWord, RouteWord, Statement};
 use crate::base::{InterfaceName, protocol};
 use crate::engine::{QueueSettings, VerdictKind};
 use crate::explain::story::Detail;
@@ -77,7 +77,7 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
                 "expected a tool or a word of the lab",
                 format!("did you mean `{meant}`?"),
             ),
-            None => unknown(&line.words[0], toolbox),
+            None => unknown(&line.words, toolbox),
         });
     }
     if let Some(inner) = has_to_fail(&line)? {
@@ -153,8 +153,15 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
         }
         "lab" => done(&mut rest, Kind::Lab),
         "learn" => {
-            let lesson = rest.read(opt(words::anything))?.map(|word| word.text.clone());
-            done(&mut rest, Kind::Learn(lesson))
+            let Some(lesson) = rest.read(opt(words::anything))? else {
+                return Ok(Kind::Learn(None));
+            };
+            let step = match rest.is_done() {
+                true => None,
+                false => Some(rest.read(words::number("the number of a step", 0..=65_535))? as usize),
+            };
+            let lesson = lesson.text.clone();
+            done(&mut rest, Kind::Learn(Some(Asked { lesson, step })))
         }
         _ => {
             let topic = rest.read(opt(words::anything))?.map(|word| word.text.clone());
@@ -198,20 +205,30 @@ fn done(rest: &mut Words<'_>, kind: Kind) -> Result<Kind, Problem> {
     Ok(kind)
 }
 
-fn unknown(word: &Word, toolbox: Toolbox) -> Problem {
+fn unknown(line: &[Word], toolbox: Toolbox) -> Problem {
+    let word = &line[0];
+    let is_known = |text: &str| toolbox.find(text).is_some() || OWN_WORDS.iter().any(|own| own.name == text);
     let known = OWN_WORDS
         .iter()
         .map(|own| own.name)
         .chain(toolbox.names.iter().copied());
-    let remedy = match suggestion(&word.text, known) {
-        _ if OF_TEST_FILES.contains(&word.text.as_str()) => {
-            format!(
-                "`{}` belongs to a test file, outside of its tests: `nflab test FILE` runs one",
-                word.text
-            )
-        }
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "`help` lists the lab's own words; tools are called by their names, as in a shell".to_owned(),
+    let behind = line.get(1).filter(|next| is_known(&next.text));
+    let is_prompt = word.text.ends_with(['#', '$', '>', '%']);
+    let of_shells = OF_SHELLS.iter().find(|(name, _)| *name == word.text);
+    let remedy = if behind.is_some() && (is_prompt || word.text == "sudo") {
+        let rest: Vec<&str> = line[1..].iter().map(|word| word.text.as_str()).collect();
+        format!("leave `{}` away: `{}`", word.text, rest.join(" "))
+    } else if let Some((_, remedy)) = of_shells {
+        (*remedy).to_owned()
+    } else if OF_TEST_FILES.contains(&word.text.as_str()) {
+        format!(
+            "`{}` belongs to a test file, outside of its tests: `nflab test FILE` runs one",
+            word.text
+        )
+    } else if let Some(near) = suggestion(&word.text, known) {
+        format!("did you mean `{near}`?")
+    } else {
+        "`help` lists the lab's own words; tools are called by their names, as in a shell".to_owned()
     };
     Problem::new(
         word.position,
@@ -220,6 +237,39 @@ fn unknown(word: &Word, toolbox: Toolbox) -> Problem {
         remedy,
     )
 }
+
+/// What people type at a machine's prompt, and what a lab has instead.
+const OF_SHELLS: &[(&str, &str)] = &[
+    ("?", "`help` lists the words of a lab"),
+    ("man", "`help WORD` tells of a lab's words, and `iptables -h` of a tool"),
+    (
+        "ls",
+        "`sysctl -a | grep ip_ct_` lists settings, `cat --help` the other files of a lab",
+    ),
+    ("cd", "a lab has no directories: files are named by their whole path"),
+    (
+        "telnet",
+        "`handshake client > server:23` opens a connection, `data client > server \"TEXT\"` sends something",
+    ),
+    (
+        "nc",
+        "`handshake client > server:80` opens a connection, `data client > server \"TEXT\"` sends something",
+    ),
+    ("ssh", "`handshake client > server:22` opens a connection"),
+    (
+        "curl",
+        "`handshake client > server:80` opens a connection, `data client > server \"TEXT\"` sends something",
+    ),
+    (
+        "service",
+        "a lab has no services: rules hold once they are typed, `iptables -F` flushes them",
+    ),
+    (
+        "systemctl",
+        "a lab has no services: rules hold once they are typed, `iptables -F` flushes them",
+    ),
+    ("sleep", "`advance 30s` moves the lab's clock"),
+];
 
 /// Words that `nflab test` knows and scripts don't.
 const OF_TEST_FILES: &[&str] = &["test", "setup", "table", "include", "rules", "seed", "end"];
@@ -429,7 +479,7 @@ fn expect(rest: &mut Words<'_>, line: &Line, toolbox: Toolbox, hosts: &Hosts) ->
                 "leave `>` and `|` out: what fails prints nothing",
             )),
             (Some(call), _) => Ok(Kind::ExpectFail(call)),
-            (None, Some(word)) => Err(unknown(word, toolbox)),
+            (None, Some(word)) => Err(unknown(std::slice::from_ref(word), toolbox)),
             (None, None) => Err(Problem::new(
                 line.position.end..line.position.end,
                 "`expect fail` needs the command that has to fail",
@@ -487,7 +537,7 @@ mod tests {
             ),
             (
                 "send lan tcp 10.0.0.2 > 192.0.2.9:80 S",
-                "error: `10.0.0.2` is not understood here\n --> t:1:14\n  |\n1 | send lan tcp 10.0.0.2 > 192.0.2.9:80 S\n  |              ^^^^^^^^ expected an IPv4 address with its port, such as 10.0.0.2:40000",
+                "error: `10.0.0.2` is not understood here\n --> t:1:14\n  |\n1 | send lan tcp 10.0.0.2 > 192.0.2.9:80 S\n  |              ^^^^^^^^ expected an IPv4 address with its port, such as 10.0.0.2:40000\n  |\n  = help: add a port: `10.0.0.2:40000`",
             ),
             (
                 "send lan tcp 10.0.0.2:1 > 192.0.2.9:80 S tll 3",
@@ -507,7 +557,7 @@ mod tests {
             ),
             (
                 "host web 10.0.0.2 lan\nsend lan tcp web > web:80 S",
-                "error: `web` is not understood here\n --> t:2:14\n  |\n2 | send lan tcp web > web:80 S\n  |              ^^^ expected an IPv4 address with its port, such as 10.0.0.2:40000",
+                "error: `web` is not understood here\n --> t:2:14\n  |\n2 | send lan tcp web > web:80 S\n  |              ^^^ expected an IPv4 address with its port, such as 10.0.0.2:40000\n  |\n  = help: add a port: `web:40000`",
             ),
             (
                 "advance soon",
@@ -517,6 +567,67 @@ mod tests {
             let error = parse_text("t", text, TOOLS).unwrap_err().to_string();
             assert_eq!(error, expected, "{text}\n{error}");
         }
+    }
+
+    /// What is pasted, or typed as on another machine: what is wrong, and what helps.
+    #[test]
+    fn what_beginners_type_is_answered() {
+        for (text, parts) in [
+            (
+                "work3:/home/blueflux# iptables -L",
+                &["leave `work3:/home/blueflux#` away: `iptables -L`"][..],
+            ),
+            ("$ iptables -L", &["leave `$` away: `iptables -L`"]),
+            (
+                "> send lan tcp 10.0.0.2:1 > 192.0.2.9:80 S",
+                &["leave `>` away: `send lan tcp"],
+            ),
+            ("sudo iptables -L", &["leave `sudo` away: `iptables -L`"]),
+            ("sudo", &["`help` lists"]),
+            ("telnet 192.0.2.9", &["`handshake client > server:23`"]),
+            ("?", &["`help` lists the words"]),
+            (
+                "send tcp 10.0.0.2:1 > 192.0.2.9:80 S",
+                &["by which interface does this tcp packet come?", "`lan tcp ...`"],
+            ),
+            (
+                "send lan tcp 10.0.0.2:1 -> 192.0.2.9:80 S",
+                &[
+                    "`->` is not understood here",
+                    "expected `>` between the two ends",
+                    "`10.0.0.2:1 > 192.0.2.9:80`",
+                ],
+            ),
+            (
+                "send lan tcp 10.0.0.2:1 192.0.2.9:80 S",
+                &["`192.0.2.9:80` is not understood here", "expected `>` between"],
+            ),
+            (
+                "send lan icmp 10.0.0.2 to 192.0.2.9 echo-request",
+                &["`to` is not", "expected `>` between"],
+            ),
+            (
+                "send lan udp 10.0.0.2:1 >> 192.0.2.9:80",
+                &["write `>`, with blanks around it"],
+            ),
+            (
+                "send lan tcp 10.0.0.2:1 > 192.0.2.9:80 sa",
+                &["flags are capitals, and stand right behind the ends: `> 192.0.2.9:80 SA`"],
+            ),
+            ("send lan udp 10.0.0.2:1 > 192.0.2.9:80 s", &["known here: ttl"]),
+            (
+                "learn 1 first",
+                &["`first` is not understood here", "the number of a step"],
+            ),
+            ("learn 1 2 3", &["`3` is not understood here"]),
+        ] {
+            let error = parse_text("t", text, TOOLS).unwrap_err().to_string();
+            for part in parts {
+                assert!(error.contains(part), "{text}: {part:?} not in\n{error}");
+            }
+        }
+        // An interface may be called as packets are.
+        assert!(parse_text("t", "send tcp tcp 10.0.0.2:1 > 192.0.2.9:80 S", TOOLS).is_ok());
     }
 
     #[test]
