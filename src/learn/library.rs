@@ -26,6 +26,15 @@ lessons! {
     "08-helpers"
     "09-new-not-syn"
     "10-default"
+    "11-host"
+    "12-knobs"
+    "13-irc"
+    "14-tftp"
+    "15-amanda"
+    "16-h323-and-talk"
+    "17-untracked"
+    "18-ftp-server"
+    "19-save"
 }
 
 /// By its whole name, by what stands behind the number, or by the number.

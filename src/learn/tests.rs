@@ -92,6 +92,33 @@ fn every_lesson_of_the_directory_is_in_the_program() {
     assert_eq!(find("nonsense"), None);
 }
 
+/// The page for teachers says where each figure, table, listing and script of the documents stands.
+#[test]
+fn what_the_documents_show_stands_in_a_step() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/teaching.md")).unwrap();
+    let (_, table) = page.split_once("## What of the documents stands where").unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 40, "{}", rows.len());
+    let mut named = std::collections::BTreeSet::new();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        for place in cells.last().unwrap().trim().split(", ") {
+            let (name, step) = place.split_once(' ').unwrap_or_else(|| panic!("{row}"));
+            let text = LIBRARY.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+            let steps = text.map(|text| text.lines().filter(|line| line.starts_with("step ")).count());
+            let step: usize = step.parse().unwrap_or_else(|_| panic!("{row}"));
+            assert!(steps.is_some_and(|steps| (1..=steps).contains(&step)), "{row}");
+            named.insert(name);
+        }
+    }
+    let all: Vec<&str> = LIBRARY.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        named.into_iter().collect::<Vec<_>>(),
+        all,
+        "a lesson that follows nothing"
+    );
+}
+
 #[test]
 fn words_of_lessons_hide_none_of_a_lab() {
     for (word, _) in WORDS {
