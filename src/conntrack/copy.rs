@@ -80,11 +80,21 @@ impl Copier {
     }
 
     fn token(&mut self, token: &Arc<Token>) -> Arc<Token> {
-        let copied = Arc::clone(self.tokens.entry(Arc::as_ptr(token)).or_default());
-        if let Some(kept) = token.keeps.get() {
-            let _ = copied.keeps.set(self.token(kept));
+        let copied = self.one_token(token);
+        let (mut token, mut copy) = (token, Arc::clone(&copied));
+        while let Some(kept) = token.keeps.get() {
+            let copy_of_kept = self.one_token(kept);
+            if copy.keeps.set(Arc::clone(&copy_of_kept)).is_err() {
+                // It was there, and all that follows.
+                break;
+            }
+            (token, copy) = (kept, copy_of_kept);
         }
         copied
+    }
+
+    fn one_token(&mut self, token: &Arc<Token>) -> Arc<Token> {
+        Arc::clone(self.tokens.entry(Arc::as_ptr(token)).or_default())
     }
 }
 

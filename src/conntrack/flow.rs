@@ -77,8 +77,9 @@ impl Flow {
     }
 
     /// The same in this zone.
-    pub(super) fn in_zone(self, zone: Zone) -> Self {
-        Self { zone, ..self }
+    pub(super) fn in_zone(mut self, zone: Zone) -> Self {
+        self.zone = zone;
+        self
     }
 
     /// It enters the table now.
@@ -136,6 +137,17 @@ impl Flow {
     }
 }
 
+/// A master may have been expected itself, and so on as often as somebody announced: who held each other are let go one after another, for which no stack
+/// would be deep enough.
+impl Drop for Flow {
+    fn drop(&mut self) {
+        let mut next = self.state.get_mut().master.take();
+        while let Some(mut last) = next.and_then(Arc::into_inner) {
+            next = last.state.get_mut().master.take();
+        }
+    }
+}
+
 /// What changes in a flow.
 #[derive(Debug)]
 pub struct FlowState {
@@ -188,6 +200,16 @@ pub(super) static OVER_AT_ONCE: AtomicU64 = AtomicU64::new(0);
 pub(super) struct Token {
     /// The token of its flow's own master, once that flow is out of the table. Seen: while one that it announced lives, its master counts it still.
     pub keeps: OnceLock<Arc<Token>>,
+}
+
+/// As flows are.
+impl Drop for Token {
+    fn drop(&mut self) {
+        let mut next = self.keeps.take();
+        while let Some(mut last) = next.and_then(Arc::into_inner) {
+            next = last.keeps.take();
+        }
+    }
 }
 
 /// What a helper keeps with a flow it reads.

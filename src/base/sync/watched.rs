@@ -37,6 +37,10 @@ impl<T> Mutex<T> {
             _turn: turn,
         }
     }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.real.get_mut()
+    }
 }
 
 impl<T> Deref for MutexGuard<'_, T> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::{Family, protocol};
-use crate::conntrack::testing::{A, B, Bench, FTP, tcp, udp};
+use crate::conntrack::testing::{A, B, Bench, FTP, announced, tcp, udp};
 use crate::conntrack::{ExpectPolicy, StateBits};
 use crate::wire::tcp::flags::SYN;
 
@@ -108,4 +108,22 @@ fn a_helper_reads_its_protocol_and_families() {
         // A class without a policy of its own is bounded as the last.
         assert_eq!(helper.policy(7).max_expected, 3);
     }
+}
+
+/// Each announces the next, as a helper lets who speaks with himself do, and dies: the last holds all before it.
+#[test]
+fn a_line_of_masters_may_be_of_any_length() {
+    let bench = Bench::new();
+    let begun = |packet| bench.pass(packet).unwrap().1.flow.unwrap();
+    let mut master = begun(udp((A, 1), (B, 53)));
+    for number in 0..30_000 {
+        let wish = announced(&bench, &master, B, (A, 1025));
+        bench.table.expect(bench.now, wish, 9).unwrap();
+        let next = begun(tcp((B, 1000 + number % 2), (A, 1025), (1, 0), SYN));
+        bench.table.delete(&master);
+        master = next;
+    }
+    assert_eq!(bench.table.copy(bench.now).count(), 1);
+    bench.table.delete(&master);
+    drop(master);
 }
