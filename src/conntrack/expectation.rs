@@ -156,7 +156,12 @@ impl Table {
 
     /// Takes all out that this flow announced.
     pub(crate) fn unexpect_all_of(&self, master: &Flow) {
-        self.with_expectations(|all| all.remove_of(master));
+        self.with_expectations(|all| all.remove_of(master, |_| true));
+    }
+
+    /// Takes that out which this flow announced with this tuple.
+    pub(crate) fn unexpect_of(&self, master: &Flow, tuple: &Tuple) {
+        self.with_expectations(|all| all.remove_of(master, |it| it.tuple == *tuple));
     }
 
     /// What happened to all that there ever were.

@@ -96,8 +96,10 @@ impl Expectations {
         self.all.values().cloned().collect()
     }
 
-    pub(super) fn remove_of(&mut self, master: &Flow) {
-        let serials: Vec<u64> = self.of(master).map(|it| it.serial).collect();
+    /// Takes out what is meant of those that a flow announced.
+    pub(super) fn remove_of(&mut self, master: &Flow, is_meant: impl Fn(&Expectation) -> bool) {
+        let meant = self.of(master).filter(|it| is_meant(it));
+        let serials: Vec<u64> = meant.map(|it| it.serial).collect();
         for serial in serials {
             self.remove(serial);
         }
@@ -244,7 +246,7 @@ mod tests {
                     before.retain(|it| it.permanent || expected.as_ref().is_none_or(|gone| gone.serial != it.serial));
                 }
                 1 if draw(8) == 0 => {
-                    all.remove_of(&new.master);
+                    all.remove_of(&new.master, |_| true);
                     before.retain(|it| !Arc::ptr_eq(&it.master, &new.master));
                 }
                 _ => {

@@ -306,7 +306,7 @@ impl Table {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
         if has_expected {
-            self.with_expectations(|all| all.remove_of(flow));
+            self.with_expectations(|all| all.remove_of(flow, |_| true));
         }
         true
     }

@@ -275,11 +275,7 @@ impl Reading<'_, '_> {
 
     /// Expects it no longer.
     pub(super) fn take_back(&mut self, expected: &Tuple) {
-        for made in self.cx.table.expectations(self.cx.now) {
-            if Arc::ptr_eq(&made.master, self.flow) && made.tuple == *expected {
-                self.cx.table.unexpect(&made);
-            }
-        }
+        self.cx.table.unexpect_of(self.flow, expected);
     }
 }
 
