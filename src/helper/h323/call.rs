@@ -37,15 +37,17 @@ fn run(
     let announced = reading.remembered::<Memory>().announced[direction];
     let mut frames = framing::Frames::new(announced);
     let mut call = Call::new(reading);
-    let mut done = Ok(());
+    let (mut notes, mut done) = (per::Notes::new(), Ok(()));
     while let Some(frame) = frames.next(call.reading.payload()) {
         let message = &call.reading.payload()[frame.clone()];
-        let read = value_of(message).and_then(|value| {
+        let is_read = value_of(message).is_some_and(|value| {
             let end = frame.start + value.end;
-            per::read(&call.reading.payload()[..end], frame.start + value.start, of)
+            notes.read(&call.reading.payload()[..end], frame.start + value.start, of)
         });
         // Seen: what cannot be read passes, but nothing behind it is read.
-        let Some(notes) = read else { break };
+        if !is_read {
+            break;
+        }
         done = call.act(&notes);
         if done.is_err() {
             break;

@@ -149,7 +149,7 @@ pub(super) enum What {
     Number(u32),
 }
 
-/// What was noted, in the order of the message.
+/// What was noted of a message, in its order. They are as large as those of any message: who reads one after another makes them once.
 #[derive(Debug)]
 pub(super) struct Notes {
     list: [Note; MOST_NOTES],
@@ -159,6 +159,32 @@ pub(super) struct Notes {
 }
 
 impl Notes {
+    pub(super) fn new() -> Self {
+        let none = Note {
+            mark: Mark::Setup,
+            what: What::Nothing,
+        };
+        Self {
+            list: [none; MOST_NOTES],
+            count: 0,
+            muted: 0,
+        }
+    }
+
+    /// Goes through a message of this type, which begins at `start` and ends with the bytes; what was noted before is forgotten. False where it is none:
+    /// then nothing that is noted counts.
+    pub(super) fn read(&mut self, bytes: &[u8], start: usize, of: &Type) -> bool {
+        (self.count, self.muted) = (0, 0);
+        let mut reader = Reader {
+            bytes,
+            at: start * 8,
+            left: bytes.len().saturating_sub(start) * COMPONENTS_OF_AN_OCTET,
+            met: What::Nothing,
+            notes: self,
+        };
+        reader.value(of, 0).is_ok()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Note> {
         self.list[..self.count].iter()
     }
@@ -176,30 +202,8 @@ impl Notes {
     }
 }
 
-/// Goes through a message of this type, which begins at `start` and ends with the bytes. `None` where it is none.
-pub(super) fn read(bytes: &[u8], start: usize, of: &Type) -> Option<Notes> {
-    let mut reader = Reader {
-        bytes,
-        at: start * 8,
-        left: bytes.len().saturating_sub(start) * COMPONENTS_OF_AN_OCTET,
-        met: What::Nothing,
-        notes: Notes {
-            list: [Note {
-                mark: Mark::Setup,
-                what: What::Nothing,
-            }; MOST_NOTES],
-            count: 0,
-            muted: 0,
-        },
-    };
-    match reader.value(of, 0) {
-        Ok(()) => Some(reader.notes),
-        Err(Malformed) => None,
-    }
-}
-
-/// More than all that the kernel acts on: thirty channels of a fast start, with seven addresses each, and four messages of a tunnel.
-const MOST_NOTES: usize = 256;
+/// No message has more: a Setup four, each of the thirty channels of its fast start and of the four of its tunnel nine, and the tunnel one.
+const MOST_NOTES: usize = 4 + (30 + 4) * 9 + 1;
 const DEEPEST: usize = 32;
 /// No message has a component that takes less than a bit, but for lists of them and choices, and NULL.
 const COMPONENTS_OF_AN_OCTET: usize = 32;
@@ -217,7 +221,7 @@ struct Reader<'a> {
     left: usize,
     /// The last thing worth a note.
     met: What,
-    notes: Notes,
+    notes: &'a mut Notes,
 }
 
 impl Reader<'_> {

@@ -17,11 +17,11 @@ pub(super) fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason
     if reading.payload().is_empty() {
         return Ok(HeardWhat::NoData);
     }
-    let Some(notes) = per::read(reading.payload(), 0, &h225::RAS_MESSAGE) else {
+    let mut notes = per::Notes::new();
+    if !notes.read(reading.payload(), 0, &h225::RAS_MESSAGE) {
         return Ok(HeardWhat::NoCommand);
-    };
-    let mut all = notes.iter();
-    let Some(message) = all.next() else {
+    }
+    let Some(message) = notes.iter().next() else {
         return Ok(HeardWhat::NoCommand);
     };
     let ends = reading.ends();
@@ -45,7 +45,7 @@ struct Said<'r, 'a, 'b> {
     expected: Vec<Announced>,
 }
 
-impl Said<'_, '_, '_> {
+impl<'r> Said<'r, '_, '_> {
     fn act(&mut self, message: Mark) -> Result<(), DropReason> {
         match message {
             Mark::GatekeeperRequest => self.say_ras_address(Mark::RasAddress),
@@ -91,7 +91,7 @@ impl Said<'_, '_, '_> {
     fn expect_calls(&mut self) -> Result<(), DropReason> {
         let own = self.ends.sender.source.address;
         let fits = |end: &Endpoint| end.address == own && end.id != 0;
-        let mut all = self.addresses(Mark::CallSignalAddress).into_iter().enumerate();
+        let mut all = self.addresses(Mark::CallSignalAddress).enumerate();
         let found = all.find_map(|(index, at)| {
             let at = at?;
             let end = named(self.reading, at);
@@ -186,7 +186,7 @@ impl Said<'_, '_, '_> {
             return;
         }
         let own = self.ends.sender.source;
-        let mut all = self.addresses(mark).into_iter().flatten();
+        let mut all = self.addresses(mark).flatten();
         if let Some(at) = all.find(|&at| named(self.reading, at) == own) {
             write(self.reading, at, self.ends.answer.destination);
         }
@@ -200,7 +200,7 @@ impl Said<'_, '_, '_> {
         }
         let ports = self.reading.remembered::<Memory>().signal(self.reading.direction());
         let (own, other) = (self.ends.sender.source.address, self.ends.sender.destination.address);
-        for (index, at) in self.addresses(mark).into_iter().enumerate() {
+        for (index, at) in self.addresses(mark).enumerate() {
             let Some(at) = at else { continue };
             let end = named(self.reading, at);
             if end.id != ports.own {
@@ -248,23 +248,23 @@ impl Said<'_, '_, '_> {
 
     /// The first address of a list, if it is of 127.0.0.0/8 and another was meant.
     fn loopback_before(&self, index: usize) -> Option<usize> {
-        let first = (*self.addresses(Mark::CallSignalAddress).first()?)?;
+        let first = self.addresses(Mark::CallSignalAddress).next()??;
         let is_loopback = matches!(named(self.reading, first).address, IpAddr::V4(it) if it.is_loopback());
         (index > 0 && is_loopback).then_some(first)
     }
 
     fn address(&self, mark: Mark) -> Option<usize> {
-        self.addresses(mark).into_iter().next().flatten()
+        self.addresses(mark).next().flatten()
     }
 
     /// Where the addresses of this kind stand; `None` for each that is not of IPv4.
-    fn addresses(&self, mark: Mark) -> Vec<Option<usize>> {
+    fn addresses(&self, mark: Mark) -> impl Iterator<Item = Option<usize>> + use<'r> {
         let place = |note: &Note| match note.what {
             What::Address(at) => Some(at),
             _ => None,
         };
-        let marked = self.notes.iter().filter(|note| note.mark == mark);
-        marked.map(place).collect()
+        let marked = self.notes.iter().filter(move |note| note.mark == mark);
+        marked.map(place)
     }
 
     fn time_to_live(&self) -> Option<u32> {
