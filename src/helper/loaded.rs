@@ -149,23 +149,18 @@ pub(crate) fn is_known(fits: impl Fn(&ConntrackHelper) -> bool) -> bool {
 fn registered_by(helper: &'static Helper, values: &Values) -> Vec<Registered> {
     let own = &helper.conntrack;
     let policies = policies(own, values);
-    let ports = match values.ports() {
-        Some(ports) if !own.ports.is_empty() => ports,
-        _ if policies == own.policies => {
-            let conntrack = own;
-            return vec![Registered { conntrack, helper }];
-        }
-        _ => own.ports,
+    let register = |name: &str, ports: &[u16]| Registered {
+        conntrack: lasting(own, name, ports, &policies),
+        helper,
     };
-    let register = |&port: &u16| {
-        let name = match own.ports.contains(&port) {
-            true => own.name.to_owned(),
-            false => format!("{}-{port}", own.name),
-        };
-        let conntrack = lasting(own, &name, port, &policies);
-        Registered { conntrack, helper }
+    let at = |port: &u16| match own.ports.contains(port) {
+        true => register(own.name, &[*port]),
+        false => register(&format!("{}-{port}", own.name), &[*port]),
     };
-    ports.iter().map(register).collect()
+    match values.ports() {
+        Some(ports) if !own.ports.is_empty() => ports.iter().map(at).collect(),
+        _ => vec![register(own.name, own.ports)],
+    }
 }
 
 fn policies(own: &ConntrackHelper, values: &Values) -> Vec<ExpectPolicy> {
@@ -182,12 +177,12 @@ fn policies(own: &ConntrackHelper, values: &Values) -> Vec<ExpectPolicy> {
 fn lasting(
     own: &'static ConntrackHelper,
     name: &str,
-    port: u16,
+    ports: &[u16],
     policies: &[ExpectPolicy],
 ) -> &'static ConntrackHelper {
     let is_it = |it: &&'static ConntrackHelper| {
         let same_flows = it.protocol == own.protocol && it.families == own.families;
-        it.name == name && same_flows && it.ports == [port] && it.policies == policies
+        it.name == name && same_flows && it.ports == ports && it.policies == policies
     };
     if is_it(&own) {
         return own;
@@ -200,7 +195,7 @@ fn lasting(
         name: name.to_owned().leak(),
         families: own.families,
         protocol: own.protocol,
-        ports: vec![port].leak(),
+        ports: ports.to_vec().leak(),
         policies: policies.to_vec().leak(),
     }));
     all.push(new);
@@ -212,6 +207,7 @@ static OF_PARAMETERS: Mutex<Vec<&'static ConntrackHelper>> = Mutex::new(Vec::new
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::helper::Parameter;
 
     fn ftp() -> &'static HelperSpec {
         registry().iter().find(|spec| spec.has("ftp")).unwrap()
@@ -242,6 +238,25 @@ mod tests {
         load(&mut another, &["ports=2121"]).unwrap();
         assert!(std::ptr::eq(another.conntrack()[0], loaded.conntrack()[1]));
         assert!(std::ptr::eq(loaded.conntrack()[0], &ftp().helpers[0].conntrack));
+    }
+
+    /// Who reads only what another announced has no port, and is registered all the same.
+    #[test]
+    fn bounds_are_of_each_helper_of_the_module() {
+        static LIFETIME: [Parameter; 1] = [Parameter::number("lifetime", 7, "").setting(Sets::Lifetime)];
+        for helper in registry().iter().flat_map(|spec| spec.helpers) {
+            let registered = registered_by(helper, &Values::of(&LIFETIME));
+            let [Registered { conntrack, .. }] = registered[..] else {
+                panic!("{registered:?}")
+            };
+            let own = &helper.conntrack;
+            assert_eq!((conntrack.name, conntrack.ports), (own.name, own.ports));
+            let bounds = conntrack.policies.iter().map(|it| it.timeout);
+            assert!(
+                bounds.eq(own.policies.iter().map(|_| Duration::from_secs(7))),
+                "{conntrack:?}"
+            );
+        }
     }
 
     #[test]
