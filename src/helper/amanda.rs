@@ -3,11 +3,12 @@
 //! (The one that asks is the flow's client; Amanda itself calls it the server.) Seen on Linux 6.18: only what answers is read; between `CONNECT ` and the end
 //! of that line each of four words is looked for, wherever it stands, and five digits behind it at most.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::announce::{Reading, Wish};
 use super::parameter::{Parameter, Takes};
-use super::{Announces, DropReason, HeardWhat, Helper, HelperSpec, Sample};
+use super::{Announced, Announces, DropReason, HeardWhat, Helper, HelperSpec, Sample};
 use crate::base::{Family, protocol};
 use crate::conntrack::{ConntrackHelper, Direction, Endpoint, ExpectPolicy};
 
@@ -139,11 +140,7 @@ fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
 }
 
 /// Who asked is going to call who answered, where it calls it now.
-fn announce(
-    reading: &mut Reading<'_, '_>,
-    port: u16,
-    named: std::ops::Range<usize>,
-) -> Result<super::Announced, DropReason> {
+fn announce(reading: &mut Reading<'_, '_>, port: u16, named: Range<usize>) -> Result<Announced, DropReason> {
     let asked = reading.tuple(Direction::Original);
     let to = Endpoint {
         address: asked.destination.address,

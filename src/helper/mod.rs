@@ -105,7 +105,6 @@ pub fn registry() -> &'static [&'static HelperSpec] {
     HELPERS
 }
 
-/// As tracking knows them, all that a module registers.
 impl HelperSpec {
     /// The helpers that the module brings, one for each transport protocol.
     pub fn conntrack(&self) -> impl Iterator<Item = &'static ConntrackHelper> + use<> {
