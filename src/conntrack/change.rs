@@ -22,6 +22,8 @@ pub struct Change {
     pub mark: Option<MarkMask>,
     /// Its tracker's state, as listings print it.
     pub state: Option<&'static str>,
+    /// With the state: the tags that packets of each direction carry (SCTP's), original and reply.
+    pub tags: [Option<u32>; 2],
 }
 
 /// Why a command may not do that to a flow.
@@ -156,7 +158,7 @@ impl FlowState {
             self.status.set(wanted);
         }
         if let Some(state) = change.state
-            && !self.protocol.set_state(state)
+            && !self.protocol.set_state(state, change.tags)
         {
             return Err(ChangeRefused::Invalid);
         }

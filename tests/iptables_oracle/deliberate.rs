@@ -80,6 +80,31 @@ pub(crate) const DIFFERENCES: &[Deliberate] = &[
         },
     },
     Deliberate {
+        what: "conntrack -o xml calls the states of SCTP by their names",
+        why: "the real tool calls them by those that TCP's of the same numbers have",
+        example: &[
+            "conntrack -I -s 10.0.0.1 -d 10.0.0.2 -p sctp --sport 1 --dport 2 -t 100 --state CLOSED --orig-vtag 1 --reply-vtag 2",
+            "conntrack -L -o xml",
+        ],
+        is: |step, real, ours| {
+            let without_states = |seen: &Seen| {
+                let lines = seen.out.lines().map(|line| match line.split_once("<state>") {
+                    Some((before, after)) if line.contains("protoname=\"sctp\"") => {
+                        let (_, after) = after.split_once("</timeout>").unwrap_or_default();
+                        format!("{before}{}", after.replace(|it: char| it.is_ascii_digit(), ""))
+                    }
+                    _ => line.to_owned(),
+                });
+                let mut lines: Vec<String> = lines.collect();
+                lines.sort();
+                lines
+            };
+            step.tool == Tool::Conntrack
+                && (real.code, &real.err) == (ours.code, &ours.err)
+                && without_states(real) == without_states(ours)
+        },
+    },
+    Deliberate {
         what: "conntrack -S counts for one processor",
         why: "a lab has one table, and no processors of its own",
         example: &["conntrack -S"],

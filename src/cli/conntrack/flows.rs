@@ -133,7 +133,7 @@ fn create(request: &Request, machine: &Machine, table: &Table) -> Result<(), Fai
     let (original, reply) = wanted.tuples_to_make();
     let original = original.ok_or(ChangeRefused::Invalid)?;
     // Whether it is there already is looked at first.
-    let zone = wanted.zone();
+    let zone = wanted.zone().ok_or(ChangeRefused::Invalid)?;
     if table.lookup_in(machine.now, &original, zone).is_some() {
         return Err(ChangeRefused::Exists.into());
     }
@@ -143,6 +143,7 @@ fn create(request: &Request, machine: &Machine, table: &Table) -> Result<(), Fai
         status: wanted.by_status.then_some(wanted.status),
         mark: wanted.mark,
         state: wanted.state,
+        tags: wanted.tags,
     };
     let config = machine.router().config();
     let flow = match table.make(machine.now, &config.conntrack, tuples, zone, &change) {
@@ -250,6 +251,7 @@ fn change_of(request: &Request, flow: &Flow, now: crate::base::Time) -> Option<C
         status: wanted.by_status.then(|| state.status.or(wanted.status)),
         mark: wanted.mark,
         state: wanted.state,
+        tags: wanted.tags,
     })
 }
 

@@ -261,7 +261,12 @@ fn protocol_number(text: &str) -> Option<u8> {
 pub(super) fn loose(text: &str, base: u32) -> u64 {
     let trimmed = text.trim_ascii_start();
     let digits = trimmed.strip_prefix('-').unwrap_or(trimmed);
-    let number = strtoul(digits, base).map_or(0, |(number, _)| number);
+    let number = match strtoul(digits, base) {
+        Some((number, _)) => number,
+        // Too large for anything.
+        None if digits.starts_with(|first: char| first.is_ascii_digit()) => u64::MAX,
+        None => 0,
+    };
     if digits.len() < trimmed.len() {
         number.wrapping_neg()
     } else {

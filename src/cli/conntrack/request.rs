@@ -8,7 +8,7 @@ use super::options::{self, Meaning, OPTIONS, STATUSES, each, loose};
 use super::output::Output;
 use super::{absent, bad, fail, legal};
 use crate::base::{AddressMask, Family, MarkMask};
-use crate::conntrack::proto::tool::{Asked, ToolOption};
+use crate::conntrack::proto::tool::{self, Asked, ToolOption};
 use crate::conntrack::proto::{self};
 use crate::conntrack::{Endpoint, EventKind, Status, Zone, ZoneScope};
 use crate::lab::files::Files;
@@ -124,6 +124,8 @@ pub(super) struct Wanted {
     /// Whether both addresses of a reply did, which the type is told to then.
     pub kind_is_of_reply: bool,
     pub state: Option<&'static str>,
+    /// Those that a flow is made with, original and reply.
+    pub tags: [Option<u32>; 2],
     /// A state of a protocol of which the kernel neither takes nor tells one.
     pub unheard: bool,
     /// `-u` was given, whatever it said.
@@ -292,13 +294,15 @@ impl Wanted {
         }
     }
 
-    /// The zone of a flow that is made.
-    pub(super) fn zone(&self) -> Zone {
+    /// The zone of a flow that is made. Seen: behind one that is not 0 the kernel takes no other, not even 0.
+    pub(super) fn zone(&self) -> Option<Zone> {
         let scopes = [ZoneScope::Both, ZoneScope::Original, ZoneScope::Reply];
         let mut named = self.zones.iter().zip(scopes);
-        let named = named.find_map(|(id, scope)| id.filter(|id| *id != 0).map(|id| (id, scope)));
-        let (id, scope) = named.unwrap_or_default();
-        Zone { id, scope }
+        named.try_fold(Zone::default(), |zone, (id, scope)| match id {
+            Some(_) if zone.id != 0 => None,
+            Some(id) => Some(Zone { id: *id, scope }),
+            None => Some(zone),
+        })
     }
 
     /// The addresses that the original's end may be.
@@ -361,6 +365,7 @@ impl Wanted {
                 };
                 self.state = Some(shown);
             }
+            Asked::Tag(direction) => self.tags[direction.index()] = Some(tool::told_tag(loose(value, 10) as u32)),
             Asked::Words(complaint, words) if !words.contains(&value) => {
                 return Err(bad(&format!("{complaint} `{value}'")));
             }

@@ -105,6 +105,42 @@ fn the_bits_of_a_status_that_may_come_and_go() {
     assert_eq!(bench.table.count(), 1);
 }
 
+/// Seen: the kernel takes an association's state with both tags, or not at all.
+#[test]
+fn an_association_is_made_with_its_tags() {
+    let bench = Bench::new();
+    let of = |state, tags| Change {
+        timeout: Some(50),
+        state,
+        tags,
+        ..Change::default()
+    };
+    for (state, tags) in [
+        ("ESTABLISHED", [None, Some(7)]),
+        ("ESTABLISHED", [Some(5), None]),
+        ("GONE", [Some(5); 2]),
+    ] {
+        let refused = make(&bench, 132, 1, &of(Some(state), tags));
+        assert_eq!(refused.unwrap_err(), ChangeRefused::Invalid, "{state}");
+    }
+    let flow = make(&bench, 132, 1, &of(Some("ESTABLISHED"), [Some(5), Some(7)])).unwrap();
+    let is_now = |name, tags| {
+        let state = flow.lock();
+        assert_eq!(
+            (state.protocol.state_name(), state.protocol.tags()),
+            (Some(name), Some(tags))
+        );
+    };
+    is_now("ESTABLISHED", [5, 7]);
+    bench.table.change(bench.now, &flow, &of(None, [Some(1); 2])).unwrap();
+    is_now("ESTABLISHED", [5, 7]);
+    bench
+        .table
+        .change(bench.now, &flow, &of(Some("NONE"), [Some(1), Some(0)]))
+        .unwrap();
+    is_now("NONE", [1, 0]);
+}
+
 #[test]
 fn marks_states_and_times_are_changed() {
     let bench = Bench::new();
@@ -116,6 +152,7 @@ fn marks_states_and_times_are_changed() {
         state: Some("ESTABLISHED"),
         timeout: Some(u32::MAX),
         status: Some(Status::SEEN_REPLY),
+        ..Change::default()
     };
     let flow = make(&bench, 6, 1, &change).unwrap();
     {

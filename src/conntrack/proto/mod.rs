@@ -42,7 +42,8 @@ pub(crate) struct TrackerSpec {
     /// Whether the header is looked at before the packet's flow is. Of other protocols, a packet whose header is wrong has used up an expectation
     /// by then, or was refused since the table is full. Seen: only ICMP's is.
     pub checked_first: bool,
-    /// Whether the second of two first packets that are under way at the same time may join the flow of the other, where NAT decided the same.
+    /// Whether the second of two packets that made the same flow at once gets out ([`super::clash`]). Seen: of what has a handshake it is
+    /// dropped, and so is a ping.
     pub joins: bool,
     /// What the kernel's log says of a wrong checksum.
     pub checksum_logged: &'static str,
@@ -95,9 +96,15 @@ pub trait Tracker: Clone + fmt::Debug + Sized {
         None
     }
 
-    /// A command names the state in which the flow is from now on, as the listings print it. False: it is not taken.
-    fn set_state(&mut self, _name: &str) -> bool {
+    /// A command names the state in which the flow is from now on, as the listings print it, and perhaps the tags of its packets by direction. False:
+    /// that is not taken.
+    fn set_state(&mut self, _name: &str, _tags: [Option<u32>; 2]) -> bool {
         false
+    }
+
+    /// The tags of its packets by direction, where they have some.
+    fn tags(&self) -> Option<[u32; 2]> {
+        None
     }
 
     /// The state as the listings print it. When it changes, listeners are told.
@@ -444,8 +451,12 @@ macro_rules! trackers {
                 <generic::State as Tracker>::made(settings, now).map(Self::Generic)
             }
 
-            pub(super) fn set_state(&mut self, name: &str) -> bool {
-                whichever!(self, state => state.set_state(name))
+            pub(super) fn set_state(&mut self, name: &str, tags: [Option<u32>; 2]) -> bool {
+                whichever!(self, state => state.set_state(name, tags))
+            }
+
+            pub(super) fn tags(&self) -> Option<[u32; 2]> {
+                whichever!(self, state => state.tags())
             }
 
             /// As the listings print it.

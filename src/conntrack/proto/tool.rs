@@ -27,10 +27,18 @@ pub(crate) enum Asked {
     Code,
     /// One of these words, each with the state that such a flow shows.
     State(&'static [(&'static str, &'static str)]),
+    /// The number that packets of this direction carry, so that nobody else's are taken for them.
+    Tag(Direction),
     /// One of these words, of which the kernel hears nothing; what is said of another one.
     Words(&'static str, &'static [&'static str]),
     /// The real tool has it; here it is refused by name.
     NotThere,
+}
+
+/// A verification tag as the tool reads and prints it, from the one that is on the wire, and back. Seen: the tool hands the four bytes on as its
+/// machine has them, the last one first.
+pub(crate) fn told_tag(tag: u32) -> u32 {
+    tag.swap_bytes()
 }
 
 pub(crate) const fn option(names: &'static [&'static str], asks: Asked) -> ToolOption {

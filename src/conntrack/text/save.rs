@@ -4,7 +4,7 @@ use std::fmt::{Result, Write};
 
 use super::tool::Occasion;
 use crate::base::Time;
-use crate::conntrack::proto::tool::Asked;
+use crate::conntrack::proto::tool::{self, Asked};
 use crate::conntrack::{Direction, EventKind, Flow, FlowState, Status, Tuple, ZoneScope, proto};
 use crate::packet::End;
 
@@ -56,9 +56,16 @@ pub(super) fn write_flow(out: &mut String, flow: &Flow, state: &FlowState, occas
             }
             Asked::Type => write!(out, " --{name} {}", original.icmp().0)?,
             Asked::Code => write!(out, " --{name} {}", original.icmp().1)?,
-            Asked::State(_) => {
+            Asked::State(words) => {
                 if let Some(state) = state.protocol.state_name() {
-                    write!(out, " --{name} {state}")?;
+                    // Seen: what the tool has no word for, it writes all the same.
+                    let word = words.iter().find(|(_, shown)| *shown == state);
+                    write!(out, " --{name} {}", word.map_or("(null)", |(_, shown)| shown))?;
+                }
+            }
+            Asked::Tag(direction) => {
+                if let Some(tags) = state.protocol.tags() {
+                    write!(out, " --{name} {}", tool::told_tag(tags[direction.index()]))?;
                 }
             }
             Asked::Expected(_) | Asked::Mask(_) | Asked::Words(..) | Asked::NotThere => {}

@@ -19,7 +19,7 @@ use super::key::{Key, Ports};
 use super::samples::{flow, invalid};
 use super::tool::{self, Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
-use crate::base::protocol;
+use crate::base::{Time, protocol};
 use crate::conntrack::{Direction, TrackContext, Tuple};
 use crate::packet::Packet;
 use crate::wire::sctp::{Chunk, HEADER, Sctp, chunk, fill_checksum};
@@ -43,8 +43,8 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
         tool::PORTS,
         &[
             option(&["state"], Asked::State(STATES)),
-            option(&["orig-vtag"], Asked::NotThere),
-            option(&["reply-vtag"], Asked::NotThere),
+            option(&["orig-vtag"], Asked::Tag(Direction::Original)),
+            option(&["reply-vtag"], Asked::Tag(Direction::Reply)),
         ],
     ],
     samples: &[
@@ -173,6 +173,24 @@ impl Tracker for Association {
         self.packet_of(&cx.settings.protocols.sctp, direction, seen)
     }
 
+    fn made(_settings: &crate::conntrack::Settings, _now: Time) -> Option<Self> {
+        Some(Self::new())
+    }
+
+    /// Seen: the kernel takes a state with both tags or not at all.
+    fn set_state(&mut self, name: &str, tags: [Option<u32>; 2]) -> bool {
+        let ([Some(original), Some(reply)], Some(state)) = (tags, AssociationState::named(name)) else {
+            return false;
+        };
+        self.tags = [original, reply];
+        self.state = state;
+        true
+    }
+
+    fn tags(&self) -> Option<[u32; 2]> {
+        Some(self.tags)
+    }
+
     fn state_name(&self) -> Option<&'static str> {
         Some(self.state.name())
     }
@@ -226,7 +244,7 @@ pub struct Association {
     state: AssociationState,
     /// Whether a side's INIT has given itself a new tag, which the other side may answer with one.
     asked: [bool; 2],
-    /// Whether it ever was ESTABLISHED.
+    /// Whether a packet of it ever made it ESTABLISHED: a command that does so is not enough.
     was_set_up: bool,
     /// The sender of a HEARTBEAT whose tag was not known, while nothing has shown that the known ones hold.
     doubted_by: Option<Direction>,
@@ -236,15 +254,19 @@ pub struct Association {
 type Outcome = Verdict<InvalidReason, IgnoredReason>;
 
 impl Association {
-    /// Before its first packet, of which each chunk must be one that can begin something.
-    fn begin(seen: &Seen<'_>) -> Result<Self, InvalidReason> {
-        let mut association = Self {
+    fn new() -> Self {
+        Self {
             tags: [0; 2],
             state: AssociationState::None,
             asked: [false; 2],
             was_set_up: false,
             doubted_by: None,
-        };
+        }
+    }
+
+    /// Before its first packet, of which each chunk must be one that can begin something.
+    fn begin(seen: &Seen<'_>) -> Result<Self, InvalidReason> {
+        let mut association = Self::new();
         let tag = seen.sctp.tag();
         for Chunk { kind, .. } in seen.sctp.chunks() {
             if AssociationState::None.step(kind, Direction::Original).is_none() {
@@ -328,8 +350,8 @@ impl Association {
             })?;
             self.take_its_tag(direction, chunk.kind, says)?;
         }
-        self.state = next;
-        self.was_set_up |= next == AssociationState::Established;
+        let before = std::mem::replace(&mut self.state, next);
+        self.was_set_up |= next == AssociationState::Established && before != next;
         Ok(why)
     }
 

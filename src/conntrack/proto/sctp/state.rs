@@ -34,6 +34,23 @@ impl AssociationState {
         }
     }
 
+    /// The state of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        use AssociationState::*;
+        let all = [
+            None,
+            Closed,
+            CookieWait,
+            CookieEchoed,
+            Established,
+            ShutdownSent,
+            ShutdownReceived,
+            ShutdownAckSent,
+            HeartbeatSent,
+        ];
+        all.into_iter().find(|state| state.name() == name)
+    }
+
     /// The number that the kernel's log has for it.
     pub(super) fn number(self) -> u8 {
         self as u8

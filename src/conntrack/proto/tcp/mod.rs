@@ -158,7 +158,7 @@ impl Tracker for TcpTrack {
         Some(Self::of([Side::default(), Side::default()]))
     }
 
-    fn set_state(&mut self, name: &str) -> bool {
+    fn set_state(&mut self, name: &str, _tags: [Option<u32>; 2]) -> bool {
         let found = TcpState::ALL.into_iter().find(|state| state.name() == name);
         self.state = found.unwrap_or(self.state);
         found.is_some()
