@@ -12,13 +12,21 @@ impl Table {
     pub fn copy(&self, now: Time) -> Self {
         let copy = self.empty_like();
         let mut copier = Copier::default();
-        for flow in self.flows(now) {
+        let mut beside = Vec::new();
+        for flow in self.living_flows(now) {
             let copied = copier.flow(&flow);
             let mut state = copied.lock();
             if state.status.has(Status::CONFIRMED) && !state.status.has(Status::DYING) {
-                // Another flow in the way can't be: the tuples were unique where they come from.
-                let _ = copy.insert(&copied, &mut state);
+                match state.status.has(Status::CLASHES) {
+                    true => beside.push(Arc::clone(&copied)),
+                    // Another flow in the way can't be: the tuples were unique where they come from.
+                    false => drop(copy.insert(&copied, &mut state)),
+                }
             }
+        }
+        for flow in beside {
+            // Where the one beside which it stood has gone, nobody would miss it.
+            let _ = copy.insert_beside(&flow, &mut flow.lock());
         }
         self.copy_orphaned(&copy, |token| copier.token(token));
         let expectations = self.with_expectations(|all| all.all(now));

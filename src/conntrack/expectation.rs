@@ -145,7 +145,7 @@ impl Table {
                 self.unexpect(&expectation);
             }
         }
-        for flow in self.flows(now) {
+        for flow in self.living_flows(now) {
             let mut state = flow.lock();
             if state.helper.is_some_and(is_gone) {
                 state.helper = None;

@@ -294,6 +294,8 @@ impl Status {
     pub const DYING: Self = Self(1 << 9);
     /// A command fixed the time at which it ends: no packet lets it live longer.
     pub const FIXED_TIMEOUT: Self = Self(1 << 10);
+    /// It stands in the table under its reply alone: under the original tuple another flow does ([`Clash::Beside`](super::Clash::Beside)).
+    pub const CLASHES: Self = Self(1 << 12);
 
     /// All of the bits of `other`.
     pub fn has(self, other: Self) -> bool {
@@ -391,7 +393,8 @@ impl FlowState {
                 timeout,
                 became_assured,
             } => {
-                if became_assured {
+                // It is over in a second, whatever is said.
+                if became_assured && !self.status.has(Status::CLASHES) {
                     self.status.set(Status::ASSURED);
                 }
                 self.refresh(cx.now, timeout);

@@ -5,6 +5,7 @@
 //! the table has one lock a shard, held for a look-up or an insertion only.
 
 mod change;
+mod clash;
 mod copy;
 mod events;
 mod expectation;
@@ -27,6 +28,7 @@ mod zone;
 
 pub(crate) use change::changed_mark;
 pub use change::{Change, ChangeRefused};
+pub use clash::Clash;
 pub use events::{Event, EventKind, ExpectationEvent, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Settled, Status};

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
+use super::clash::Beside;
 use super::events::{EventKind, Events, ExpectationEvent, Listener, Listeners};
 use super::expectations::Expectations;
 use super::flow::{FlowState, OVER_AT_ONCE, Token};
@@ -76,6 +77,12 @@ impl ShardsOfFlow<'_> {
             Some((number, shard)) if *number == self.table.shard_number(hash) => shard,
             _ => &mut self.low,
         }
+    }
+
+    /// Who stands under this tuple.
+    fn holder(&mut self, hash: u64, tuple: &Tuple, zone: Zone) -> Option<Arc<Flow>> {
+        let holder = self.of(hash).find(hash, |it| it.is_of(hash, tuple, zone))?;
+        Some(Arc::clone(&holder.flow))
     }
 }
 
@@ -203,6 +210,33 @@ impl Table {
         taken
     }
 
+    /// The same where the flow is mapped by nothing yet, and may join another ([`super::clash`]): the same flow from the other end does not count.
+    pub(crate) fn is_taken_by_a_stranger(
+        &self,
+        now: Time,
+        tuple: &Tuple,
+        hash: u64,
+        by_other_than: &Arc<Flow>,
+    ) -> bool {
+        if !self.is_taken(now, tuple, hash, by_other_than) {
+            return false;
+        }
+        let changed = Status::SRC_NAT.or(Status::DST_NAT).or(Status::SEQ_ADJUST);
+        let (is_changed, reply) = {
+            let state = by_other_than.lock();
+            (state.status.has_any(changed), state.reply)
+        };
+        if is_changed || !super::proto::spec(tuple.protocol).joins || reply != *tuple {
+            return true;
+        }
+        let holder = self.find(hash, tuple, by_other_than.zone());
+        holder.is_some_and(|(holder, _)| {
+            let state = holder.lock();
+            let from_the_other_end = *holder.original() == reply && state.reply == *by_other_than.original();
+            state.status.has_any(changed) || !from_the_other_end
+        })
+    }
+
     /// Hears from now on what happens to flows that begin from now on. So many things wait for it at most; `wake` is called, wherever that is, when
     /// there is something new, and must be quick.
     pub fn listen(&self, bound: usize, wake: Box<dyn Fn() + Send + Sync>) -> Listener {
@@ -218,8 +252,16 @@ impl Table {
         Listener::new(&self.expectation_events, bound, wake)
     }
 
-    /// All flows that live, in the order of their creation.
+    /// All flows that live, in the order of their creation; but for those that stand beside another ([`Clash::Beside`](super::Clash::Beside)), which
+    /// no listing of the kernel's shows either.
     pub fn flows(&self, now: Time) -> Vec<Arc<Flow>> {
+        let mut flows = self.living_flows(now);
+        flows.retain(|flow| !flow.lock().status.has(Status::CLASHES));
+        flows
+    }
+
+    /// All of them.
+    pub(super) fn living_flows(&self, now: Time) -> Vec<Arc<Flow>> {
         let mut flows = self.all();
         flows.retain(|flow| !flow.lock().is_expired(now));
         flows.sort_unstable_by_key(|flow| flow.serial());
@@ -448,7 +490,7 @@ impl Table {
         flows
     }
 
-    /// The flows of a shard by their original tuples, a piece at a time, so that no packet waits for the whole.
+    /// The flows of a shard by their replies, under which each stands, a piece at a time, so that no packet waits for the whole.
     fn collect_shard(&self, number: usize, into: &mut Vec<Arc<Flow>>) {
         let before = into.len();
         let (mut moves, mut at) = (None, 0);
@@ -461,8 +503,8 @@ impl Table {
             moves = Some(shard.moves);
             let buckets = shard.num_buckets();
             let piece = (at..buckets.min(at + PIECE)).filter_map(|bucket| shard.get_bucket(bucket));
-            let originals = piece.filter(|entry| entry.direction == Direction::Original);
-            into.extend(originals.map(|entry| Arc::clone(&entry.flow)));
+            let replies = piece.filter(|entry| entry.direction == Direction::Reply);
+            into.extend(replies.map(|entry| Arc::clone(&entry.flow)));
             at += PIECE;
             if at >= buckets {
                 return;
@@ -479,13 +521,35 @@ impl Table {
         let hashes = [flow.hash, self.hash_of_reply(state)];
         let mut shards = self.shards_of(hashes);
         for (hash, tuple) in hashes.into_iter().zip([flow.original(), &state.reply]) {
-            if let Some(holder) = shards.of(hash).find(hash, |it| it.is_of(hash, tuple, flow.zone())) {
-                return Err(Arc::clone(&holder.flow));
+            if let Some(holder) = shards.holder(hash, tuple, flow.zone()) {
+                return Err(holder);
             }
         }
+        self.put(shards, flow, state, &[Direction::Original, Direction::Reply]);
+        Ok(())
+    }
+
+    /// Enters a flow's reply where its original tuple is another's.
+    pub(super) fn insert_beside(&self, flow: &Arc<Flow>, state: &mut FlowState) -> Beside {
+        let hashes = [flow.hash, self.hash_of_reply(state)];
+        let mut shards = self.shards_of(hashes);
+        if let Some(holder) = shards.holder(hashes[1], &state.reply, flow.zone()) {
+            return Beside::InTheWay(holder);
+        }
+        if shards.holder(hashes[0], flow.original(), flow.zone()).is_none() {
+            return Beside::NothingInTheWay;
+        }
+        self.put(shards, flow, state, &[Direction::Reply]);
+        Beside::Entered
+    }
+
+    #[inline]
+    fn put(&self, mut shards: ShardsOfFlow<'_>, flow: &Arc<Flow>, state: &mut FlowState, directions: &[Direction]) {
+        let hashes = [flow.hash, self.hash_of_reply(state)];
         // Before anybody finds it: what stands in the table has its tuples.
         flow.settle(state);
-        for (hash, direction) in hashes.into_iter().zip([Direction::Original, Direction::Reply]) {
+        for &direction in directions {
+            let hash = hashes[direction.index()];
             let shard = shards.of(hash);
             if shard.len() == shard.capacity() {
                 shard.moves += 1;
@@ -498,7 +562,6 @@ impl Table {
         if state.status.has(Status::SRC_NAT_DONE) {
             self.keep_mapping(flow.original(), zone_of_source(flow), flow.serial(), state.reply);
         }
-        Ok(())
     }
 
     fn keep_mapping(&self, original: &Tuple, zone: u16, serial: u64, reply: Tuple) {

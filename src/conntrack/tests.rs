@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::testing::{A, B, Bench, FTP, address, announced, echo, packet, tcp, udp};
+use super::testing::{A, B, Bench, FTP, announced, echo, packet, tcp, udp};
 use super::text::{self, ExpectationForm, FlowForm};
 use super::{
-    ConntrackHelper, DropReason, Endpoint, Expectation, ExpectationRefused, Flow, Reason, Status, Template, Tracked,
-    Tracking,
+    ConntrackHelper, DropReason, Expectation, ExpectationRefused, Flow, Reason, Status, Template, Tracked, Tracking,
 };
 use crate::base::protocol;
 use crate::base::testing::{families, host};
@@ -40,74 +39,6 @@ fn what_was_tracked_before_passes() {
     let (_, mut tracking) = bench.track(&mut packet);
     let again = bench.table.track(&bench.context(), &mut packet, &mut tracking);
     assert!(matches!(again, Tracked::Accept(Reason::AlreadyTracked)));
-}
-
-#[test]
-fn two_first_packets_at_a_time() {
-    for (protocol, joined) in [
-        (protocol::UDP, true),
-        (protocol::TCP, false),
-        (protocol::ICMP, false),
-        (50, false),
-    ] {
-        let bench = Bench::new();
-        let make = || match protocol {
-            protocol::UDP => udp((A, 1), (B, 53)),
-            protocol::TCP => tcp((A, 1), (B, 80), (1, 0), SYN),
-            protocol::ICMP => echo(A, B, 8, 7),
-            other => packet(other, A, B, b"x"),
-        };
-        let (mut first, mut second) = (make(), make());
-        let (_, mut first_tracking) = bench.track(&mut first);
-        let (_, mut second_tracking) = bench.track(&mut second);
-        bench
-            .table
-            .confirm(&bench.context(), &first, &mut first_tracking)
-            .unwrap();
-        let result = bench.table.confirm(&bench.context(), &second, &mut second_tracking);
-        assert_eq!(
-            result,
-            if joined { Ok(()) } else { Err(DropReason::Clash) },
-            "{protocol}"
-        );
-        assert_eq!(bench.table.count(), 1);
-        if joined {
-            assert!(Arc::ptr_eq(
-                &first_tracking.flow.unwrap(),
-                &second_tracking.flow.unwrap()
-            ));
-        }
-    }
-}
-
-/// NAT decided differently for two packets that opened the same flow, or alike for two flows: none joins the other, UDP neither.
-#[test]
-fn what_is_mapped_differently_does_not_join() {
-    let reply_to = |port| Endpoint {
-        address: address([192, 0, 2, 1]),
-        id: port,
-    };
-    for (first_port, second_port, first_mapped, second_mapped, joined) in
-        [(1, 1, 9, 9, true), (1, 1, 9, 10, false), (1, 2, 9, 9, false)]
-    {
-        let bench = Bench::new();
-        let mut opened = [(first_port, first_mapped), (second_port, second_mapped)].map(|(port, mapped)| {
-            let mut packet = udp((A, port), (B, 53));
-            let (_, tracking) = bench.track(&mut packet);
-            tracking.flow.as_ref().unwrap().lock().reply.destination = reply_to(mapped);
-            (packet, tracking)
-        });
-        let results = opened
-            .each_mut()
-            .map(|(packet, tracking)| bench.table.confirm(&bench.context(), packet, tracking));
-        let expected = if joined { Ok(()) } else { Err(DropReason::Clash) };
-        assert_eq!(
-            results,
-            [Ok(()), expected],
-            "{first_port} {second_port} {first_mapped} {second_mapped}"
-        );
-        assert_eq!(bench.table.count(), 1);
-    }
 }
 
 #[test]

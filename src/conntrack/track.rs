@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clash::Clash;
 use super::events::EventKind;
 use super::proto::{self, ChecksumCheck, Fault, ProtocolState, Seen, Verdict};
 use super::{
@@ -304,13 +305,18 @@ impl Table {
     }
 
     /// The last stage (POSTROUTING and INPUT): the flow that this packet opened enters the table.
-    pub fn confirm(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking) -> Result<(), DropReason> {
+    /// Says so where another packet's flow was in the way, and this one gets out all the same.
+    pub fn confirm(
+        &self,
+        cx: &TrackContext<'_>,
+        packet: &Packet,
+        tracking: &mut Tracking,
+    ) -> Result<Option<Clash>, DropReason> {
         let Some(flow) = &tracking.flow else {
-            return Ok(());
+            return Ok(None);
         };
         let entered = self.enter(cx, packet, tracking.direction, (flow, flow.lock()))?;
-        self.entered(cx.now, tracking, entered);
-        Ok(())
+        Ok(self.entered(cx.now, tracking, entered))
     }
 
     /// The same in one look at the flow, unless somebody reads the packet or shifts its numbers before: then nothing is done.
@@ -321,7 +327,7 @@ impl Table {
         tracking: &mut Tracking,
     ) -> Result<Confirmed, DropReason> {
         let Some(flow) = &tracking.flow else {
-            return Ok(Confirmed::Done);
+            return Ok(Confirmed::Done(None));
         };
         let state = flow.lock();
         let is_shifted = state.status.has(Status::SEQ_ADJUST);
@@ -329,20 +335,25 @@ impl Table {
             return Ok(Confirmed::NotRead { is_shifted });
         }
         let entered = self.enter(cx, packet, tracking.direction, (flow, state))?;
-        self.entered(cx.now, tracking, entered);
-        Ok(Confirmed::Done)
+        Ok(Confirmed::Done(self.entered(cx.now, tracking, entered)))
     }
 
-    fn entered(&self, now: Time, tracking: &mut Tracking, entered: Entered) {
+    fn entered(&self, now: Time, tracking: &mut Tracking, entered: Entered) -> Option<Clash> {
         let is_new = matches!(entered, Entered::New);
-        if let Entered::Joined(holder) = entered {
-            tracking.flow = Some(holder);
-        }
+        let clash = match entered {
+            Entered::New | Entered::Known => None,
+            Entered::Beside => Some(Clash::Beside),
+            Entered::Joined(holder) => {
+                tracking.flow = Some(holder);
+                Some(Clash::Joined)
+            }
+        };
         if self.events.heard()
             && let Some(flow) = &tracking.flow
         {
             self.events.passed(now, flow, is_new);
         }
+        clash
     }
 
     /// A packet of a flow that is in the table already has got through: who listens hears what has changed.
@@ -380,29 +391,13 @@ impl Table {
             };
             state.status.clear(Status::CONFIRMED);
             drop(state);
-            if !holder.lock().is_expired(cx.now) {
-                self.statistics.insert_failed.count();
-                self.resolve_clash(flow, &holder, packet)
-                    .inspect_err(|_| self.statistics.drop.count())?;
-                self.statistics.clash_resolve.count();
-                return Ok(Entered::Joined(holder));
+            if holder.lock().is_expired(cx.now) {
+                self.delete(&holder);
+            } else if let Some(resolved) = self.resolve_clash(cx.now, flow, holder, packet) {
+                return resolved;
             }
-            self.delete(&holder);
             state = flow.lock();
         }
-    }
-
-    /// Two packets of one new flow were under way at the same time, and the other one's flow is in the table already. UDP may join it, if NAT did
-    /// not decide differently for the two.
-    fn resolve_clash(&self, flow: &Arc<Flow>, holder: &Arc<Flow>, packet: &Packet) -> Result<(), DropReason> {
-        let reply = flow.lock().reply;
-        let mut theirs = holder.lock();
-        let same = holder.original() == flow.original() && theirs.reply == reply;
-        if !same || !proto::spec(packet.protocol()).joins {
-            return Err(DropReason::Clash);
-        }
-        count(&mut theirs, Direction::Original, packet);
-        Ok(())
     }
 }
 
@@ -416,7 +411,7 @@ struct Opened {
 
 /// What the confirmation came to.
 pub(crate) enum Confirmed {
-    Done,
+    Done(Option<Clash>),
     /// A helper reads the packet, or its numbers are shifted.
     NotRead {
         is_shifted: bool,
@@ -424,12 +419,14 @@ pub(crate) enum Confirmed {
 }
 
 /// How a packet's flow stands in the table.
-enum Entered {
+pub(super) enum Entered {
     /// Since just now.
     New,
     Known,
     /// Another packet's, which opened the same, was there first.
     Joined(Arc<Flow>),
+    /// Under its reply alone, since another packet's stands under its original tuple.
+    Beside,
 }
 
 /// How often one packet may find that its flow has to be opened anew.
@@ -484,7 +481,7 @@ fn counters_of_first(packet: &Packet) -> [Counted; 2] {
     [first, Counted::default()]
 }
 
-fn count(state: &mut FlowState, direction: Direction, packet: &Packet) {
+pub(super) fn count(state: &mut FlowState, direction: Direction, packet: &Packet) {
     if let Some(counters) = &mut state.counters {
         let Counted { packets, bytes } = &mut counters[direction.index()];
         *packets += 1;

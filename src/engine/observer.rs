@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::base::InterfaceName;
-use crate::conntrack::{Tracked, Tracking};
+use crate::conntrack::{Clash, Tracked, Tracking};
 use crate::helper::Heard;
 use crate::nat::Manip;
 use crate::net::{InputRoute, Net, OutputKey, OutputRoute, Suppressed};
@@ -191,6 +191,11 @@ pub enum Event<'a> {
         before: &'a Packet,
         /// As the helper left it: longer, shorter or the same.
         after: &'a Packet,
+    },
+    /// Another packet had made the same flow meanwhile, and this one gets out all the same.
+    Clashed {
+        /// Which flow it belongs to.
+        how: Clash,
     },
     /// A rule wrote a line to the kernel's log, which is told once the walk is over, or where it pauses for a copy of the packet; or tracking did,
     /// about a packet that is INVALID.

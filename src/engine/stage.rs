@@ -467,13 +467,21 @@ impl<O: Observer> Pass<'_, O> {
             let (flows, cx) = (&self.router.flows, self.confirmation());
             flows.confirm_unread(&cx, &transit.packet, &mut transit.tracking)
         };
-        let Confirmed::NotRead { is_shifted } = confirmed.map_err(Reason::Tracking)? else {
-            return Ok(());
+        let clash = match confirmed.map_err(Reason::Tracking)? {
+            Confirmed::Done(clash) => clash,
+            Confirmed::NotRead { is_shifted } => {
+                self.read_and_shift(transit, is_shifted)?;
+                let (flows, cx) = (&self.router.flows, self.confirmation());
+                let confirmed = flows.confirm(&cx, &transit.packet, &mut transit.tracking);
+                confirmed.map_err(Reason::Tracking)?
+            }
         };
-        self.read_and_shift(transit, is_shifted)?;
-        let (flows, cx) = (&self.router.flows, self.confirmation());
-        let confirmed = flows.confirm(&cx, &transit.packet, &mut transit.tracking);
-        confirmed.map_err(Reason::Tracking)
+        if O::WATCHING
+            && let Some(how) = clash
+        {
+            self.observer.see(Event::Clashed { how });
+        }
+        Ok(())
     }
 
     fn confirmation(&self) -> TrackContext<'_> {

@@ -119,7 +119,7 @@ impl Choice<'_, '_> {
         let random = self.range.random || self.range.random_fully;
         if self.manip == Manip::Source && !random {
             if self.source_is_in_range(&current) {
-                if self.is_free(&current) {
+                if !self.is_taken_by_a_stranger(&current) {
                     return current;
                 }
             } else if let Some(tuple) = self.mapping_of_the_same_source(&current) {
@@ -231,12 +231,22 @@ impl Choice<'_, '_> {
     }
 
     fn is_free(&mut self, tuple: &Tuple) -> bool {
-        let Some(reply) = tuple.inverse() else { return false };
+        self.look_up(tuple)
+            .is_some_and(|(reply, hash)| !self.table.is_taken(self.cx.now, &reply, hash, self.flow))
+    }
+
+    fn is_taken_by_a_stranger(&mut self, tuple: &Tuple) -> bool {
+        self.look_up(tuple)
+            .is_none_or(|(reply, hash)| self.table.is_taken_by_a_stranger(self.cx.now, &reply, hash, self.flow))
+    }
+
+    /// The reply to a tuple, and its hash.
+    fn look_up(&mut self, tuple: &Tuple) -> Option<(Tuple, u64)> {
+        let reply = tuple.inverse()?;
         if self.looked_up.0 != reply {
             self.looked_up = (reply, self.table.hash(&reply));
         }
-        let (reply, hash) = &self.looked_up;
-        !self.table.is_taken(self.cx.now, reply, *hash, self.flow)
+        Some(self.looked_up)
     }
 
     /// Whether who holds the tuple is a mapped TCP connection that is over, and the new one begins with later sequence numbers, so that nobody

@@ -15,7 +15,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     is_the_kernels: false,
     key: Key::Own(&Unread),
     checked_first: false,
-    joins: false,
+    joins: true,
     checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[],

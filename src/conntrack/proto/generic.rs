@@ -17,7 +17,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     is_the_kernels: true,
     key: Key::Nothing,
     checked_first: false,
-    joins: false,
+    joins: true,
     checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[knob("nf_conntrack_generic_timeout", |all| {

@@ -19,7 +19,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     is_the_kernels: true,
     key: Key::Own(&Call),
     checked_first: false,
-    joins: false,
+    joins: true,
     checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[

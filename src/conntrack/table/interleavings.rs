@@ -15,10 +15,11 @@ const CLIENT: ([u8; 4], u16) = ([10, 0, 0, 2], 4000);
 const OTHER: ([u8; 4], u16) = ([10, 0, 0, 3], 4000);
 const SERVER: ([u8; 4], u16) = ([198, 51, 100, 7], 53);
 
-/// Every flow stands there under both tuples, is confirmed and lives, and is counted; and what is known of sources is of flows that stand there.
+/// Every flow stands there under both tuples (under its reply alone, where it stands beside another), is confirmed and lives, and is counted; and what
+/// is known of sources is of flows that stand there.
 fn assert_whole(table: &Table) {
     let mut flows = Vec::new();
-    let mut entries = 0;
+    let (mut entries, mut beside) = (0, 0);
     for shard in &table.shards {
         for entry in shard.lock().iter() {
             entries += 1;
@@ -26,12 +27,21 @@ fn assert_whole(table: &Table) {
             assert!(state.status.has(Status::CONFIRMED) && !state.status.has(Status::DYING));
             assert_eq!(table.hash(state.tuple(&entry.flow, entry.direction)), entry.hash);
             assert_eq!(entry.flow.settled().map(|it| it.reply), Some(state.reply));
-            if entry.direction == Direction::Original {
-                flows.push(Arc::clone(&entry.flow));
+            match (entry.direction, state.status.has(Status::CLASHES)) {
+                (Direction::Reply, true) => beside += 1,
+                (direction, clashes) => {
+                    assert!(!clashes);
+                    if direction == Direction::Original {
+                        flows.push(Arc::clone(&entry.flow));
+                    }
+                }
             }
         }
     }
-    assert_eq!((entries, table.count()), (2 * flows.len(), flows.len()));
+    assert_eq!(
+        (entries, table.count()),
+        (2 * flows.len() + beside, flows.len() + beside)
+    );
     for flow in &flows {
         let reply = flow.lock().reply;
         for tuple in [flow.original(), &reply] {
@@ -137,9 +147,33 @@ fn a_flow_is_deleted_while_its_first_packet_is_under_way() {
             spawn(move || bench.table.confirm(&bench.context(), &packet, &mut tracking))
         };
         assert!(bench.table.delete(&flow));
-        assert!(matches!(confirmed.join().unwrap(), Ok(()) | Err(DropReason::FlowDied)));
+        assert!(matches!(
+            confirmed.join().unwrap(),
+            Ok(None) | Err(DropReason::FlowDied)
+        ));
         assert_whole(&bench.table);
         assert_eq!(bench.table.count(), 0);
+    });
+}
+
+/// NAT leads two packets of one flow to two hosts: the second stands beside the first, or has the place to itself.
+#[test]
+fn two_packets_of_a_flow_that_goes_to_two_hosts_and_a_flush() {
+    try_out(ORDERS, || {
+        let bench = Arc::new(Bench::new());
+        let workers = [7, 8].map(|host| {
+            let bench = Arc::clone(&bench);
+            let led = move |state: &mut FlowState| state.reply.source.address = [10, 0, 0, host].into();
+            spawn(move || pass(&bench, udp(CLIENT, SERVER), led))
+        });
+        bench.table.flush();
+        for worker in workers {
+            if let Err(reason) = worker.join().unwrap() {
+                assert_eq!(reason, DropReason::FlowDied);
+            }
+        }
+        assert_whole(&bench.table);
+        assert!(bench.table.count() <= 2);
     });
 }
 

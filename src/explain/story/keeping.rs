@@ -128,6 +128,7 @@ impl Observer for Story {
                 }
             }
             Event::NotQueued { queue, why } => Step::Edited(format!("not held at queue {queue}: {why}").into()),
+            Event::Clashed { how } => Step::Edited(how.to_string().into()),
             Event::NotCopied { why } => Step::Edited(format!("no copy: {why}").into()),
             Event::Unanswered { why } => Step::Unanswered(why),
             Event::Stopped { reason } => Step::Stopped(Box::new(reason.clone())),

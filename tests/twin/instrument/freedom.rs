@@ -70,6 +70,11 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
                drops them, and only counters tell, the scenario runs again, and what shows three times is a difference",
     },
     Freedom {
+        what: "on which processor `conntrack -S` counts, and how often a search began anew (search_restart=)",
+        why: "a lab has one table and no processors, and all namespaces of a kernel share one table",
+        held: "the sums",
+    },
+    Freedom {
         what: "the date in a saved file",
         why: "it is the time of day",
         held: "nothing",
