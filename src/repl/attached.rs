@@ -102,6 +102,10 @@ impl Attached {
             files: gathered.files,
         };
         let mut response = self.ask(&request)?;
+        // What the tool itself writes to a file is none of what it prints.
+        if let Some(file) = gathered.output {
+            file.write(&std::mem::take(&mut response.stdout))?;
+        }
         let mut output = ToolOutput {
             stdout: response.stdout,
             stderr: response.stderr.clone(),
@@ -112,9 +116,6 @@ impl Attached {
         response.stderr += &output.advice;
         (response.stdout, response.code) = (output.stdout.clone(), output.code);
         self.last_tool = Some(output);
-        if let Some(file) = gathered.output {
-            file.write(&std::mem::take(&mut response.stdout))?;
-        }
         Ok(response)
     }
 

@@ -106,6 +106,24 @@ fn a_save_goes_to_the_callers_file() {
     assert!(bench.read("sub/b").contains("-A INPUT -j DROP\n"));
 }
 
+/// In a lab that is attached to, and in one of the script's own.
+#[test]
+fn what_a_tool_writes_itself_is_none_of_what_it_prints() {
+    for by in ["repl", "run -"] {
+        let bench = Bench::new();
+        bench.write(
+            "typed",
+            "iptables -A INPUT -j DROP\niptables-save -f own > printed\niptables -S INPUT | grep DROP > some\n",
+        );
+        let (out, err) = in_a_lab(
+            &bench,
+            &format!("nflab {by} < typed; echo $?; wc -c < printed; cat some"),
+        );
+        assert_eq!(out, "0\n0\n-A INPUT -j DROP\n", "{by}: {err}");
+        assert!(bench.read("own").contains("-A INPUT -j DROP\n"), "{by}");
+    }
+}
+
 /// What a lab answers at its socket, whoever asks and whatever it is allowed to open.
 #[test]
 fn a_request_names_files_in_vain() {
