@@ -1,7 +1,7 @@
 //! Where a tool's standard output goes: through `grep`, then into a file. A shell would see to it; here the lab's own language does.
 
 use std::io;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use crate::base::bytes::{bytes_of, os_of};
 use crate::lab::files::{Opener, said_by_system};
@@ -66,6 +66,12 @@ impl Output {
             return Ok(());
         }
         let path = directory.join(os_of(&file.name));
+        if is_of_the_kernel(&path) {
+            return Err(format!(
+                "cannot write {}: that is a file of this machine's kernel, and a lab writes to its own: `echo VALUE > FILE`, or `sysctl`",
+                file.name
+            ));
+        }
         let refused = |error: io::Error| format!("cannot write {}: {}", file.name, said_by_system(&error));
         let before = match file.appends {
             false => String::new(),
@@ -78,6 +84,18 @@ impl Output {
         let begun = opener.create(&path).map_err(refused)?;
         begun.finish(&bytes_of(&(before + &text))).map_err(refused)
     }
+}
+
+/// Whether a name leads below `/proc` or `/sys`, as far as its letters tell.
+fn is_of_the_kernel(path: &Path) -> bool {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain.starts_with("/proc") || plain.starts_with("/sys")
 }
 
 impl Grep {
@@ -182,6 +200,22 @@ impl Grep {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_the_kernel_are_told_by_their_names() {
+        for (name, is_its) in [
+            ("/proc/sys/net/ipv4/ip_forward", true),
+            ("//proc/x", true),
+            ("/dev/../proc/x", true),
+            ("/../sys/x", true),
+            ("../../../sys/x", true),
+            ("/process/x", false),
+            ("proc/x", false),
+            ("/tmp/proc/x", false),
+        ] {
+            assert_eq!(is_of_the_kernel(&Path::new("/tmp/lab").join(name)), is_its, "{name}");
+        }
+    }
 
     /// As GNU grep 3.8 did it.
     #[test]

@@ -91,7 +91,14 @@ fn what_echo_cannot_do_is_refused_by_name() {
         ("iptables -S | grep", "a word that lines have"),
         ("iptables -S | grep -r x", "of grep's options a lab has"),
         ("iptables -S | grep nowhere", "grep: no line has it"),
-        ("iptables -S > /proc/nflab", "cannot write /proc/nflab"),
+        (
+            "iptables -S > /proc/nflab",
+            "cannot write /proc/nflab: that is a file of this machine's kernel",
+        ),
+        (
+            "echo 1 | grep 1 > /proc/sys/net/ipv4/ip_forward",
+            "a file of this machine's kernel",
+        ),
     ] {
         let why = run(line).unwrap_err();
         assert!(why.contains(part), "{line}: {why}");
