@@ -77,7 +77,7 @@ pub(crate) fn parse_trace(rest: &mut Words<'_>) -> Result<Trace, Problem> {
         (Form::Text(_), true) => Form::Json,
         (form, _) => form,
     };
-    let number = |word: &Word| word.text.bytes().all(|letter| letter.is_ascii_digit());
+    let number = |word: &Word| !word.text.is_empty() && word.text.bytes().all(|letter| letter.is_ascii_digit());
     let packet = match rest.read(opt(words::fitting(number)))? {
         Some(word) => {
             rest.read(words::end("expected the end of the line behind a packet's number"))?;
