@@ -250,7 +250,7 @@ impl Reading<'_> {
             "lab" => document(line).map(drop),
             "setup" => {
                 alone(line)?;
-                let commands = self.commands(body);
+                let commands = self.commands(body, Seen::Later);
                 self.setup.extend(commands);
                 Ok(())
             }
@@ -268,7 +268,7 @@ impl Reading<'_> {
             }
             "type" => {
                 alone(line)?;
-                let lines = self.commands(body);
+                let lines = self.commands(body, Seen::First);
                 self.put(
                     line,
                     Piece::Commands(Commands {
@@ -331,7 +331,7 @@ impl Reading<'_> {
             }
             "solution" => {
                 alone(line)?;
-                let commands = self.commands(body);
+                let commands = self.commands(body, Seen::Later);
                 match &mut self.task {
                     Some(task) => set(&mut task.solution, line, commands),
                     None => Err(misplaced(line, "`task`")),
@@ -369,10 +369,10 @@ impl Reading<'_> {
         }
     }
 
-    fn commands(&mut self, lines: Vec<Line>) -> Vec<Command> {
+    fn commands(&mut self, lines: Vec<Line>, seen: Seen) -> Vec<Command> {
         let mut commands = Vec::with_capacity(lines.len());
         for line in lines {
-            match self.command(line) {
+            match self.command(line, seen) {
                 Ok(command) => commands.push(command),
                 Err(problem) => self.problems.push(problem),
             }
@@ -380,7 +380,7 @@ impl Reading<'_> {
         commands
     }
 
-    fn command(&mut self, line: Line) -> Result<Command, Problem> {
+    fn command(&mut self, line: Line, seen: Seen) -> Result<Command, Problem> {
         let statement = parse_line(line.clone(), self.toolbox, &mut self.hosts)?;
         if matches!(statement.kind, Kind::Learn(_)) {
             return Err(Problem::new(
@@ -390,7 +390,13 @@ impl Reading<'_> {
                 "name it in a `text`",
             ));
         }
-        Ok(Command::new(statement, &line, &self.source.text))
+        let command = Command::new(statement, &line, &self.source.text);
+        if (seen == Seen::Later || command.is_claim())
+            && let Some(file) = command.statement.writes_to(self.toolbox)
+        {
+            return Err(writes(line.position, &file));
+        }
+        Ok(command)
     }
 
     fn document(&mut self, line: &Line) -> Result<(), Problem> {
@@ -407,7 +413,7 @@ impl Reading<'_> {
             ));
         };
         asked.position = (first.position.start..line.position.end).into();
-        let command = self.command(asked)?;
+        let command = self.command(asked, Seen::Later)?;
         self.put(
             line,
             Piece::Document(Box::new(Document {
@@ -444,7 +450,14 @@ impl Reading<'_> {
                     "remove `rules`: the learner's are marked, and a rule that tests need stands in `setup`",
                 ))
             }
-            Ok(check) => set(&mut task.check, line, check),
+            Ok(check) => {
+                let written = check.statements().find_map(|it| it.writes_to(self.toolbox));
+                task.is_wrong = written.is_some();
+                match written {
+                    Some(file) => Err(writes(line.position, &file)),
+                    None => set(&mut task.check, line, check),
+                }
+            }
             Err(unreadable) => {
                 task.is_wrong = true;
                 self.others.extend(unreadable.errors);
@@ -484,6 +497,24 @@ impl Reading<'_> {
         let (last, _) = self.source.line_and_column(line.position.end);
         "\n".repeat(last) + document
     }
+}
+
+/// When a learner sees a command of the lesson's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Before it is done, and it is done because they ask for it.
+    First,
+    Later,
+}
+
+/// A lesson may be anybody's: a file of who takes it is written only by what they have seen before.
+fn writes(position: Position, file: &str) -> Problem {
+    Problem::new(
+        position,
+        format!("a lesson writes to no file of who takes it: {file}"),
+        "expected a command that prints",
+        "between `type` and `end` it may stand, where it is seen before it is done",
+    )
 }
 
 /// The text behind a word: one line of it.

@@ -269,6 +269,16 @@ fn a_lesson_that_is_not_so_is_told_where() {
 }
 
 #[test]
+fn what_a_learner_types_may_write_to_files() {
+    for line in ["iptables-save > x", "iptables-save -f x", "trace --svg x"] {
+        lesson(&SHORT.replace("  advance 5s", &format!("  {line}"))).unwrap();
+    }
+    for line in ["conntrack -L > /dev/null", "expect fail iptables -j x", "trace --svg -"] {
+        lesson(&SHORT.replace("  modprobe nf_conntrack", &format!("  {line}"))).unwrap();
+    }
+}
+
+#[test]
 fn what_is_no_lesson_is_told_where() {
     for (from, to, place, said) in [
         ("lesson \"Short\"", "", "1:1", "this lesson has no title"),
@@ -357,6 +367,31 @@ fn what_is_no_lesson_is_told_where() {
             "lab <<X\n[interface.lan]\nadress = 1\nX",
             "4:1",
             "adress",
+        ),
+        (
+            "  modprobe nf_conntrack",
+            "  iptables-save > x",
+            "6:3",
+            "a lesson writes to no file of who takes it: x",
+        ),
+        (
+            "  expect state NEW",
+            "  expect fail iptables-save -f y",
+            "18:3",
+            "takes it: y",
+        ),
+        (
+            "document conntrack -L",
+            "document iptables-save >>x",
+            "22:10",
+            "takes it: x",
+        ),
+        ("  iptables -P FORWARD DROP", "  trace --svg x", "35:3", "takes it: x"),
+        (
+            "  expect fail handshake",
+            "  iptables-save -f z\n  expect fail handshake",
+            "37:1",
+            "takes it: z",
         ),
         ("step \"One\"", "step One <<X\nX", "8:1", "reads no input"),
         ("step \"One\"", "step 'One", "8:6", "this quote is never closed"),

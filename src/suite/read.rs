@@ -54,6 +54,17 @@ pub struct Suite {
     pub(super) toolbox: Toolbox,
 }
 
+impl Suite {
+    /// All commands of its setup and its tests.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = &Statement> {
+        let tests = self.tests.iter().flat_map(|test| match &test.body {
+            Body::Steps(steps) => &steps[..],
+            Body::Row(..) => &[],
+        });
+        self.setup.iter().chain(tests).map(|step| &step.statement)
+    }
+}
+
 /// One test as it is written.
 #[derive(Debug)]
 pub struct Test {

@@ -28,7 +28,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::conversation::Conversation;
-use super::machine::Profile;
+use super::machine::{Profile, Toolbox};
 use super::send::Draft;
 use crate::base::InterfaceName;
 use crate::engine::{QueueSettings, VerdictKind};
@@ -36,7 +36,7 @@ use crate::explain::story::Detail;
 use crate::net::Prefix;
 use crate::packet::Sender;
 use crate::syntax::problem::Position;
-use trace::Trace;
+use trace::{Form, Trace};
 
 /// One command, ready to be done.
 #[derive(Clone, Debug)]
@@ -46,6 +46,32 @@ pub struct Statement {
     /// What is to be done. Hidden: the twin asks it; [`Runner::run`] does it.
     #[doc(hidden)]
     pub kind: Kind,
+}
+
+impl Statement {
+    /// The file of whoever runs it that it writes to; of several the last one.
+    pub(crate) fn writes_to(&self, toolbox: Toolbox) -> Option<String> {
+        self.kind.writes_to(toolbox)
+    }
+}
+
+impl Kind {
+    fn writes_to(&self, toolbox: Toolbox) -> Option<String> {
+        match self {
+            Self::Tool(call) | Self::ExpectFail(call) => {
+                let own = (toolbox.needs)(call.name, &call.args).outputs.pop();
+                let file = call.output.file.as_ref().map(|file| file.name.clone());
+                file.or(own.map(|own| own.name))
+            }
+            Self::ExpectRefused(kind) => kind.writes_to(toolbox),
+            Self::Trace(trace) => match &trace.form {
+                Form::Svg(file) => Some(file.clone()),
+                _ => None,
+            },
+            _ => None,
+        }
+        .filter(|file| !["/dev/null", "-"].contains(&file.as_str()))
+    }
 }
 
 /// All that a line may ask for.
