@@ -127,7 +127,9 @@ fn files_of_old_are_there_for_a_shell() {
                   cat /proc/sys/net/netfilter/nf_conntrack_icmp_timeout netfilter/ip_conntrack_icmp_timeout; \
                   echo 9 > /proc/sys/net/netfilter/nf_conntrack_icmp_timeout; sysctl -n net.ipv4.netfilter.ip_ct_icmp_timeout; \
                   cat netfilter/ip_ct_icmp_timeout ip_forward conf/all/rp_filter; \
-                  modprobe ip_conntrack hashsize=4096; cat ip_conntrack_max; cat /proc/net/ip_conntrack";
+                  modprobe ip_conntrack hashsize=4096; cat ip_conntrack_max; cat /proc/net/ip_conntrack; \
+                  for name in ip_conntrack_mx netfilter/ip_ct_none tcp_none; do (echo 1 > $name) 2> /dev/null && echo made $name; done; \
+                  rm -f ip_conntrack_max ip_forward 2> /dev/null; echo 4097 > ip_conntrack_max; sysctl -n net.netfilter.nf_conntrack_max";
     let ran = bench.nflab(&["sh", "--profile", "classic", "--", "sh", "-c", script]);
     if ran.err.contains("not contained here") || ran.err.contains("cannot be contained here") {
         assert!(std::env::var_os("NFLAB_REQUIRE_KERNEL").is_none(), "{}", ran.err);
@@ -139,7 +141,7 @@ fn files_of_old_are_there_for_a_shell() {
     }
     assert_eq!(
         (ran.out.as_str(), ran.err.as_str()),
-        ("65536\n4096\n7\n7\n7\n9\n9\n1\n0\n32768\n", "")
+        ("65536\n4096\n7\n7\n7\n9\n9\n1\n0\n32768\n4097\n", "")
     );
     let today = bench.nflab(&["sh", "--", "sh", "-c", "cat /proc/sys/net/ipv4/ip_conntrack_max"]);
     assert_eq!(today.code, 1);

@@ -35,7 +35,7 @@ pub(super) fn make(who: Who) -> Result<Log, Failure> {
     Ok(log)
 }
 
-const QUIET: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+pub(super) const QUIET: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
 /// Inside another containment of root's there is none that can be written to, see [`whole`].
 fn mount_kind(kind: &str, place: &str) -> rustix::io::Result<()> {

@@ -7,9 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::io::pread;
-use rustix::mount::{mount_bind, mount_bind_recursive};
+use rustix::mount::{MountFlags, mount_bind, mount_bind_recursive, mount_remount};
 
 use super::OWN;
+use super::kernel_files::QUIET;
 use super::relay::Upstream;
 
 /// Each key that the lab knows and the kernel shows, with the file that stands for it.
@@ -179,8 +180,8 @@ fn names_of_old(values: &BTreeMap<String, String>, own: &Path) -> io::Result<Vec
         return Ok(Vec::new());
     }
     let place = Path::new("/proc/sys/net/ipv4");
-    let (below, over) = (own.join("|ipv4-below"), own.join("|ipv4"));
-    for directory in [&below, &over] {
+    let [below, over, files] = ["|ipv4-below", "|ipv4", "|ipv4-files"].map(|name| own.join(name));
+    for directory in [&below, &over, &files] {
         fs::create_dir(directory)?;
     }
     mount_bind_recursive(place, &below)?;
@@ -194,13 +195,18 @@ fn names_of_old(values: &BTreeMap<String, String>, own: &Path) -> io::Result<Vec
         mount_bind_recursive(entry.path(), &new)?;
     }
     for key in &missing {
-        let file = over.join(key[IPV4.len()..].replace('.', "/"));
+        let name = &key[IPV4.len()..];
+        let (stand_in, file) = (files.join(name), over.join(name.replace('.', "/")));
         if let Some(directory) = file.parent() {
             fs::create_dir_all(directory)?;
         }
-        fs::write(&file, format!("{}\n", values[*key]))?;
+        fs::write(&stand_in, format!("{}\n", values[*key]))?;
+        drop(File::create(&file)?);
+        mount_bind(&stand_in, &file)?;
     }
     mount_bind_recursive(&over, place)?;
+    // As in `/proc` nothing is made there, so that a knob which is not there is refused, and nothing is removed.
+    mount_remount(place, MountFlags::BIND | MountFlags::RDONLY | QUIET, c"")?;
     Ok(missing.into_iter().map(|key| (key.clone(), file_of(key))).collect())
 }
 
