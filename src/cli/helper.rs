@@ -45,11 +45,14 @@ fn hear(arguments: &Arguments) -> Result<(), String> {
     let mut hearing = Hearing::new(spec, &arguments.parameters, arguments.behind.into()).map_err(|why| match why {
         Ok(unknown) => {
             let known: Vec<&str> = spec.parameters.iter().map(|it| it.name).collect();
+            let known = match known.is_empty() {
+                true => "none".to_owned(),
+                false => known.join(", "),
+            };
             format!(
-                "{} has no parameter {}: it has {}",
+                "{} has no parameter {}: it has {known}",
                 spec.modules[0],
-                quoted(&unknown),
-                known.join(", ")
+                quoted(&unknown)
             )
         }
         Err(refused) => format!("{}: {refused}", spec.modules[0]),
@@ -167,11 +170,12 @@ impl Counts {
             );
         }
         if self.heard == 0 {
-            let ports: Vec<String> = spec.conntrack().flat_map(|it| it.ports).map(u16::to_string).collect();
-            say!(
-                "it reads flows to port {}; -p ports=PORT says another",
-                ports.join(", ")
-            );
+            let ports: Vec<String> = hearing.ports().map(|port| port.to_string()).collect();
+            let others = match spec.parameters.iter().any(|it| it.name == "ports") {
+                true => "; -p ports=PORT says another",
+                false => "",
+            };
+            say!("it reads flows to port {}{others}", ports.join(", "));
         }
     }
 }

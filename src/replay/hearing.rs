@@ -136,6 +136,12 @@ impl Hearing {
         self.announced.iter().map(|(tuple, number)| (*number, tuple))
     }
 
+    /// Flows to these it reads.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> {
+        let helpers = self.plain.loaded.conntrack().iter();
+        helpers.flat_map(|helper| helper.ports).copied()
+    }
+
     /// The same packet where who is inside is called otherwise outside.
     fn pass_behind(&mut self, now: Time, mut packet: Packet, from: Endpoint, to: Endpoint) -> Option<Told> {
         let is_inside = |address: IpAddr| self.inside.contains(&address);

@@ -51,12 +51,16 @@ fn what_there_is_not_is_refused_with_what_there_is() {
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{arguments:?}");
         assert!(ran.err.contains(said), "{said}: {}", ran.err);
     }
-    let other = bench.nflab(&["helper", "tftp", CAPTURE]);
-    assert!(
-        other
-            .out
-            .contains("0 that tftp has to do with\nit reads flows to port 69"),
-        "{}",
-        other.out
-    );
+    for (arguments, said) in [
+        (&["tftp"][..], "it reads flows to port 69; -p ports=PORT says another\n"),
+        (
+            &["tftp", "-p", "ports=6969,7070"],
+            "it reads flows to port 6969, 7070; -p ports=PORT says another\n",
+        ),
+        (&["amanda"], "it reads flows to port 10080\n"),
+    ] {
+        let other = bench.nflab(&[&["helper"], arguments, &[CAPTURE]].concat());
+        let said = format!("0 that {} has to do with\n{said}", arguments[0]);
+        assert!(other.out.contains(&said), "{said}: {}", other.out);
+    }
 }
