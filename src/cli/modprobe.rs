@@ -16,6 +16,7 @@ pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
             "-n" | "--dry-run" | "--show" => dry = true,
             "-v" | "--verbose" => {}
             "-V" | "--version" => return ToolOutput::success("kmod version 30\n"),
+            "-h" | "--help" => return ToolOutput::success(HELP),
             option if option.starts_with('-') => {
                 return ToolOutput::failure(1, format!("modprobe: {option} is not there in nflab\n"));
             }
@@ -103,3 +104,10 @@ fn unload(machine: &mut Machine, module: &Module, output: &mut ToolOutput) {
 }
 
 const DIRECTORY: &str = "/lib/modules/6.18.0-nflab";
+const HELP: &str = "\
+Usage: modprobe [-n] [-q] NAME [PARAMETER=VALUE...]
+       modprobe [-n] [-q] -a NAME...
+       modprobe [-n] [-q] -r NAME...
+Loads a module of the lab's kernel with what it needs, several (-a), or takes some out (-r); -n only looks whether there is one, -q says nothing where
+there is none. Helpers, tracking and NAT have modules that change something: nflab-extensions(7) has their parameters, lsmod what is loaded.
+";
