@@ -18,9 +18,7 @@ pub(super) fn run(machine: &Machine, args: &[String]) -> ToolOutput {
                 output.code = 1;
             }
         }
-        if let Some(advice) = advice(machine, name) {
-            output.stderr += &format!("cat: {advice}\n");
-        }
+        output.advise("cat", || advice(machine, name));
     }
     output
 }
@@ -38,4 +36,22 @@ pub(super) fn texts(machine: &Machine, names: &[String]) -> ToolOutput {
     let texts: Vec<Option<String>> = names.iter().map(|name| read(machine, name).ok()).collect();
     // Texts are always JSON.
     ToolOutput::success(serde_json::to_string(&texts).unwrap_or_default() + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::TOOLBOX;
+    use crate::lab::memory::Lab;
+    use crate::syntax::problem::SHOWN;
+
+    #[test]
+    fn who_names_very_many_wrong_files_is_advised_of_the_first() {
+        let lab = Lab::default_lab(1, TOOLBOX).unwrap();
+        let names = vec!["/proc/sys/net/netfilter/nf_conntrack_mx".to_owned(); SHOWN + 5];
+        let output = run(&lab.machine, &names);
+        let advice = "cat: did you mean /proc/sys/net/netfilter/nf_conntrack_max?\n";
+        assert_eq!(output.advice, advice.repeat(SHOWN));
+        assert_eq!(output.stderr.lines().count(), SHOWN + 5);
+    }
 }

@@ -222,9 +222,7 @@ impl Options {
                 false => "No such file or directory",
             };
             output.stderr += &format!("sysctl: cannot stat /proc/sys/{}: {why}\n", swapped(key));
-            if let Some(advice) = advice(machine, &format!("/proc/sys/{}", swapped(key))) {
-                output.advice += &format!("sysctl: {advice}\n");
-            }
+            output.advise("sysctl", || advice(machine, &format!("/proc/sys/{}", swapped(key))));
         }
         ignore
     }
@@ -264,9 +262,7 @@ impl Options {
             }
             Err(KnobError::NotOffered(why)) => {
                 output.stderr += &format!("sysctl: {why}\n");
-                if let Some(advice) = advice(machine, &format!("/proc/sys/{}", swapped(key))) {
-                    output.advice += &format!("sysctl: {advice}\n");
-                }
+                output.advise("sysctl", || advice(machine, &format!("/proc/sys/{}", swapped(key))));
                 false
             }
         }

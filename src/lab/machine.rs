@@ -22,6 +22,7 @@ use crate::engine::{Config, Router};
 use crate::helper::{HelperSpec, LoadRefused, Loaded};
 use crate::net::{Net, SysctlError};
 use crate::rule::{Clock, WriteRefused};
+use crate::syntax::problem::SHOWN;
 
 /// One call of a tool, as a shell would make it.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +65,15 @@ impl ToolOutput {
             stderr: stderr.into(),
             code,
             ..Self::default()
+        }
+    }
+
+    /// Adds a line of advice: whoever goes wrong very often is advised of the first times, since to find what was meant takes longer than to fail.
+    pub(crate) fn advise(&mut self, tool: &str, advice: impl FnOnce() -> Option<String>) {
+        if self.advice.lines().nth(SHOWN - 1).is_none()
+            && let Some(advice) = advice()
+        {
+            self.advice += &format!("{tool}: {advice}\n");
         }
     }
 }
