@@ -27,7 +27,6 @@ mod learn;
 #[cfg(unix)]
 mod listen;
 mod lsmod;
-mod meant;
 mod modprobe;
 mod on_disk;
 mod open;

@@ -1,13 +1,14 @@
 //! Which tools a lab has, and which applet each name means.
 
 use super::{Outcome, World, cat, conntrack, dmesg, echo, ip, iptables, iptables_restore, iptables_save};
-use super::{lsmod, meant, modprobe, status, sysctl, trace};
+use super::{lsmod, modprobe, status, sysctl, trace};
 use crate::base::absent::NO_IPV6_RULES;
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
 pub(super) use crate::lab::files::said_by_system;
 use crate::lab::machine::{Call, Knobs, Machine, TEXTS_OF_FILES, ToolOutput, Toolbox};
 use crate::lab::machine_tables::MachineTables;
+use crate::lab::meant;
 use crate::lab::words;
 use crate::text::StaticHosts;
 

@@ -13,6 +13,7 @@ pub mod files;
 pub(crate) mod kernel_log;
 pub mod machine;
 pub(crate) mod machine_tables;
+pub(crate) mod meant;
 pub mod memory;
 pub(crate) mod modules;
 pub(crate) mod proc_files;

@@ -1,8 +1,6 @@
 //! Commands that a page or a translator has run together: `Iptables-a input-p udp-m state -- state NEW, ESTABLISED-j ACCEPT`.
 
-use crate::ext;
-use crate::rule::Hook;
-use crate::syntax::problem::suggestion;
+use crate::lab::meant::near;
 use crate::syntax::words::Word;
 
 /// What such a line was, as far as that can be told; `None` where it does not look like one.
@@ -29,7 +27,9 @@ pub(super) fn meant(words: &[Word]) -> Option<String> {
         }
     }
     for at in 1..line.len() {
-        line[at] = spelled(&line[at - 1], &line[at]);
+        if let Some(meant) = near(&line[at - 1], &line[at]) {
+            line[at] = meant;
+        }
     }
     Some(line.join(" "))
 }
@@ -45,35 +45,6 @@ fn pieces(text: &str) -> Vec<String> {
     match option {
         Some((before, letter)) => vec![before.to_owned(), format!("-{}", letter.to_lowercase())],
         None => vec![text.to_owned()],
-    }
-}
-
-/// A word as it is written behind this one.
-fn spelled(option: &str, word: &str) -> String {
-    let upper = word.to_uppercase();
-    let meant =
-        |known: &[&'static str]| suggestion(&upper, known.iter().copied()).map_or(word.to_owned(), str::to_owned);
-    match option {
-        "-A" | "-I" | "-D" | "-P" | "-L" | "-F" => meant(&Hook::ALL.map(Hook::chain)),
-        "--state" | "--ctstate" => {
-            let states = word.split(',').map(|state| {
-                suggestion(
-                    &state.to_uppercase(),
-                    ["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED"],
-                )
-                .unwrap_or(state)
-                .to_owned()
-            });
-            states.collect::<Vec<_>>().join(",")
-        }
-        "-j" => {
-            let targets: Vec<&str> = ext::targets()
-                .map(|spec| spec.name)
-                .chain(["ACCEPT", "DROP", "RETURN"])
-                .collect();
-            meant(&targets)
-        }
-        _ => word.to_owned(),
     }
 }
 

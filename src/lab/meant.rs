@@ -1,4 +1,5 @@
-//! What was probably meant by a word that `iptables` does not know: told beside the real tool's words, never instead of them.
+//! What was probably meant by a word that `iptables` does not know: told beside the real tool's words, never instead of them, and where a whole line
+//! is put right that has lost its blanks.
 
 use crate::base::Family;
 use crate::ext;
@@ -6,7 +7,7 @@ use crate::rule::{Hook, Table};
 use crate::syntax::problem::suggestion;
 
 /// What an argument says that no option looks like, or the first that looks like another word, as a question.
-pub(super) fn instead_of(args: &[String]) -> Option<String> {
+pub(crate) fn instead_of(args: &[String]) -> Option<String> {
     if let Some(said) = args
         .iter()
         .enumerate()
@@ -20,7 +21,8 @@ pub(super) fn instead_of(args: &[String]) -> Option<String> {
     near.map(question).next()
 }
 
-fn near(option: &str, word: &str) -> Option<String> {
+/// The word that was meant behind this option, where it is another one.
+pub(super) fn near(option: &str, word: &str) -> Option<String> {
     let (upper, lower) = (word.to_uppercase(), word.to_lowercase());
     match option {
         "-A" | "-I" | "-D" | "-C" | "-R" | "-P" | "-L" | "-S" | "-F" | "-Z" | "--append" | "--insert" | "--delete"
