@@ -605,6 +605,7 @@ mod tests {
         lab.machine
             .set_sysctl("net.ipv4.netfilter.ip_ct_tcp_timeout_none", "7")
             .unwrap();
+        lab.machine.set_buckets(4096);
         let copied = LabCopy::of(&mut lab.machine).lab(1, TOOLBOX).unwrap();
         for key in lab.machine.sysctls() {
             assert_eq!(copied.machine.sysctl(&key), lab.machine.sysctl(&key), "{key}");
@@ -613,7 +614,7 @@ mod tests {
         assert_eq!(copied.machine.sysctls(), lab.machine.sysctls());
         assert_eq!(
             copied.machine.sysctl("net.ipv4.ip_conntrack_max").as_deref(),
-            Some("8192")
+            Some("32768")
         );
         let again = LabCopy::of(&mut lab.machine);
         assert!(
