@@ -103,7 +103,7 @@ impl<L: BorrowMut<Lab>> Runner<L> {
     fn perform(&mut self, statement: &Statement, said: &mut Said) -> Result<(), String> {
         match &statement.kind {
             Kind::Tool(call) => {
-                let output = self.call(call)?;
+                let (output, by) = self.call(call)?;
                 said.stdout.push_str(&output.stdout);
                 said.stderr.push_str(&output.stderr);
                 if !output.advice.is_empty() {
@@ -113,11 +113,11 @@ impl<L: BorrowMut<Lab>> Runner<L> {
                 self.last_tool = Some(output);
                 match code {
                     0 => Ok(()),
-                    code => Err(format!("{} failed with exit code {code}", call.name)),
+                    code => Err(format!("{by} failed with exit code {code}")),
                 }
             }
             Kind::ExpectFail(call) => {
-                let output = self.call(call)?;
+                let (output, _) = self.call(call)?;
                 let code = output.code;
                 self.last_tool = Some(output);
                 match code {
@@ -247,7 +247,8 @@ impl<L: BorrowMut<Lab>> Runner<L> {
         self.conversations.play(self.lab.borrow_mut(), conversation, &mut tell)
     }
 
-    fn call(&mut self, call: &ToolCall) -> Result<ToolOutput, String> {
+    /// What it printed and where that went, and the program whose exit code it is.
+    fn call(&mut self, call: &ToolCall) -> Result<(ToolOutput, &'static str), String> {
         let stdin = match &call.input {
             Input::None => String::new(),
             Input::Here(text) => text.clone(),
@@ -256,8 +257,9 @@ impl<L: BorrowMut<Lab>> Runner<L> {
         let lab = self.lab.borrow_mut();
         let mut output = lab.tool(call.name, &call.args, &stdin, &self.directory);
         let opener = lab.machine.toolbox().opener;
+        let by = if output.code == 0 { "grep" } else { call.name };
         call.output.take(opener, &self.directory, &mut output)?;
-        Ok(output)
+        Ok((output, by))
     }
 
     fn read(&self, name: &str) -> Result<String, String> {

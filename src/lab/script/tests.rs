@@ -90,7 +90,12 @@ fn what_echo_cannot_do_is_refused_by_name() {
         ("iptables -S |", "nothing follows the `|`"),
         ("iptables -S | grep", "a word that lines have"),
         ("iptables -S | grep -r x", "of grep's options a lab has"),
-        ("iptables -S | grep nowhere", "grep: no line has it"),
+        (
+            "iptables -S | grep nowhere",
+            "grep: no line has it\ngrep failed with exit code 1",
+        ),
+        ("iptables -S none | grep nowhere", "iptables failed with exit code 1"),
+        ("trace \"\"", "expected an interface"),
         (
             "iptables -S > /proc/nflab",
             "cannot write /proc/nflab: that is a file of this machine's kernel",
@@ -129,6 +134,7 @@ fn tools_without_options_have_help() {
     for (line, part) in [
         ("echo --help", "Usage: echo [-n]"),
         ("cat --help", "/proc/net/nf_conntrack"),
+        ("modprobe -h", "Usage: modprobe"),
     ] {
         assert!(run(line).unwrap().contains(part), "{line}");
     }
