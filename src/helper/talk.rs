@@ -1,7 +1,8 @@
 //! talk and ntalk (4.2BSD's and 4.3BSD's `protocols/talkd.h`): a caller asks the daemon of the called one's host, which tells the called one whose daemon
 //! to ask in turn; and what that one answers is where to connect.
 //!
-//! No kernel of today reads it, so this is built from the structures that the protocol's header describes, and tried on conversations written from it:
+//! No kernel of today reads it, so this is built from the structures that the protocol's header describes, and tried on conversations written from it and
+//! between netkit's `talk` and `talkd` (`tests/e2e`):
 //! - a request (LOOK_UP, ANNOUNCE and the others) holds two addresses of its sender: where the conversation will be, and where the answer to the request
 //!   goes. Under NAT both become what they are outside. An ANNOUNCE opens one flow, of datagrams: from the host that was asked to the daemon at the sender's;
 //! - an answer SUCCESS to a LOOK_UP holds the address at which the other one waits: one connection to there, from whoever asked, is opened.
