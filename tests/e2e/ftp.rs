@@ -126,6 +126,33 @@ fn a_strict_server_refuses_the_address_nobody_translated() {
     );
 }
 
+/// As the documents of ip_conntrack have it: each module does its part, and only its part.
+#[test]
+fn of_old_the_address_in_the_payload_is_a_module_of_its_own() {
+    let site = &MASQUERADE;
+    let Some((lab, _server)) = site.up_as("profile = \"classic\"\n", "ftp-classic", "") else {
+        return;
+    };
+    lab.restore(&format!("{}{FILTER}", site.nat)).good();
+    let active = way(Program::Curl, Mode::Active, &["--disable-eprt"]);
+    let passive = way(Program::Curl, Mode::Passive, &["--disable-epsv"]);
+    for (module, active_works, passive_works) in [
+        (None, false, false),
+        (Some("ip_conntrack_ftp"), false, true),
+        (Some("ip_nat_ftp"), true, true),
+    ] {
+        if let Some(module) = module {
+            lab.tool(&["modprobe", module]).good();
+        }
+        for (way, works) in [(&active, active_works), (&passive, passive_works)] {
+            let ran = way.get(site, &lab, if works { 5 } else { 1 });
+            assert_eq!(ran.code == 0, works, "{module:?}, {way:?}: {}", ran.err);
+            let refused = ran.err.contains("> PORT 10,0,0,2,") && ran.err.contains("< 500 Illegal PORT command");
+            assert_eq!(refused, way.mode == Mode::Active && !works, "{module:?}: {}", ran.err);
+        }
+    }
+}
+
 /// One way of fetching a file.
 #[derive(Debug)]
 struct Way {
@@ -286,8 +313,13 @@ const DNAT: Site = Site {
 impl Site {
     /// A lab with its server, without rules.
     fn up(&self, test: &str, more: &str) -> Option<(Lab, Process)> {
+        self.up_as(LONG_MEMORY, test, more)
+    }
+
+    /// The same, where this stands at the beginning of the lab's file.
+    fn up_as(&self, begins: &str, test: &str, more: &str) -> Option<(Lab, Process)> {
         let scratch = Scratch::new(test, &["vsftpd", "lftp", "curl"])?;
-        let lab = scratch.up(&format!("{LONG_MEMORY}{ROUTER}"));
+        let lab = scratch.up(&format!("{begins}{ROUTER}"));
         let root = lab.scratch.path("ftp");
         std::fs::create_dir(&root).unwrap();
         let file: Vec<u8> = (0..FILE_SIZE as u32)
