@@ -379,6 +379,9 @@ const OWN: &[Own] = &[
     own(&["nf_log_syslog", "nf_log_ipv4", "nf_log_common"], &[]),
     own(&["nf_conntrack_netlink"], &[TRACKING]),
     own(&["nf_conntrack_broadcast"], &[TRACKING]),
+    // Trackers that were modules once; today's kernel has them in the one above.
+    own(&["nf_conntrack_proto_sctp", "ip_conntrack_proto_sctp"], &[TRACKING]),
+    own(&["nf_conntrack_proto_gre", "ip_conntrack_proto_gre"], &[TRACKING]),
     own(&["xt_tcpudp"], &[CORE]),
     own(&["xt_nat"], &[NAT, CORE]),
 ];
