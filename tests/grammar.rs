@@ -6,8 +6,10 @@ use std::path::Path;
 
 use nflab::TOOLBOX;
 use nflab::base::{Family, Random};
+use nflab::explain::describe::{ICMP_KINDS, UNREACHABLE_CODES};
 use nflab::ext::{MATCHES, TARGETS};
 use nflab::lab::script::{OWN_WORDS, parse_text};
+use nflab::lab::send::PACKET_OPTIONS;
 use nflab::suite::{self, Choice, FILE_WORDS};
 use nflab::text::command::{self, Context};
 use nflab::text::options::LONG;
@@ -52,6 +54,18 @@ fn every_option_and_every_word_stands_in_it() {
         let (long, short) = (format!("--{name}"), format!("-{letter}"));
         assert!(literals.contains(&long), "{long}");
         assert!(*letter == '0' || literals.contains(&short), "{short}");
+    }
+    // What packets are written with, and the tools.
+    let kinds = ICMP_KINDS.iter().chain(UNREACHABLE_CODES).map(|(name, _)| *name);
+    for word in PACKET_OPTIONS
+        .iter()
+        .copied()
+        .flatten()
+        .copied()
+        .chain(kinds)
+        .chain(TOOLBOX.names.iter().copied())
+    {
+        assert!(literals.contains(word), "{word}");
     }
     let of_test_files = FILE_WORDS.iter().map(|(name, ..)| *name);
     for name in OWN_WORDS.iter().map(|own| own.name).chain(of_test_files) {

@@ -16,7 +16,7 @@ mod tcp_option;
 
 pub(crate) use build::first_sequence;
 pub use build::{BuildError, Surroundings, build};
-pub use parse::{packet, split_parentheses};
+pub use parse::{PACKET_OPTIONS, packet, split_parentheses};
 pub(crate) use tcp_option::tcp_option;
 
 use std::net::Ipv4Addr;

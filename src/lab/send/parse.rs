@@ -436,6 +436,9 @@ fn protocol_number(name: &str) -> Option<u8> {
 
 /// Packets that quote one another: each begins 28 bytes into the one around it, and of the first one that is quoted 548 bytes are left.
 const DEEPEST: usize = 20;
+/// The words of a packet's options, for who holds the grammar against them.
+#[doc(hidden)]
+pub const PACKET_OPTIONS: [&[&str]; 3] = [IP_OPTIONS, TCP_OPTIONS, ICMP_OPTIONS];
 const IP_OPTIONS: &[&str] = &[
     "ttl", "tos", "id", "ipid", "df", "mf", "frag", "badsum", "badipsum", "data", "zeros",
 ];
