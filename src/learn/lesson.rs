@@ -6,7 +6,7 @@ use crate::lab::conversation::Hosts;
 use crate::lab::file::LabFile;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
-use crate::lab::script::{Input, Kind, Line, Runner, Statement};
+use crate::lab::script::{Input, Kind, Line, Runner, Said, Statement};
 use crate::suite::Suite;
 use crate::syntax::problem::{Position, Problem, Source, SourceError};
 
@@ -89,14 +89,22 @@ pub(super) struct Command {
     pub(super) statement: Statement,
     /// As it is written, a here-document below it.
     pub(super) shown: String,
+    /// It has to fail.
+    pub(super) fails: bool,
     words: Vec<String>,
     input: Option<String>,
 }
 
 impl Command {
     pub(super) fn new(statement: Statement, line: &Line, text: &str) -> Self {
-        let (words, input) = (words_of(line), input_of(line));
-        let first = text.get(line.position.start..line.position.end).unwrap_or_default();
+        let (statement, fails) = what_fails(statement);
+        let (mut words, input) = (words_of(line), input_of(line));
+        let mut start = line.position.start;
+        if fails {
+            words.drain(..2);
+            start = line.words[2].position.start;
+        }
+        let first = text.get(start..line.position.end).unwrap_or_default();
         let shown = match &line.input {
             Input::Here(document) => format!("{first} <<EOF\n{document}EOF"),
             Input::File(word) => format!("{first} < {}", word.text),
@@ -105,17 +113,34 @@ impl Command {
         Self {
             statement,
             shown,
+            fails,
             words,
             input,
         }
     }
 
+    /// Does it. What shall fail and does is told on standard error, and is no failure.
+    pub(super) fn run(&self, runner: &mut Runner) -> (Said, Result<(), String>) {
+        let (mut said, result) = runner.run(&self.statement);
+        let result = match result {
+            Ok(()) if self.fails => Err(format!("`{}` does not fail", self.shown)),
+            Ok(()) => Ok(()),
+            Err(failed) => {
+                if self.fails && said.stderr.is_empty() {
+                    said.stderr = failed.reason.clone() + "\n";
+                }
+                match self.fails {
+                    true => Ok(()),
+                    false => Err(failed.reason),
+                }
+            }
+        };
+        (said, result)
+    }
+
     /// What the lesson holds to be so, and nobody has to type.
     pub(super) fn is_claim(&self) -> bool {
-        matches!(
-            self.statement.kind,
-            Kind::Expect(_) | Kind::ExpectFail(_) | Kind::ExpectFailed(_) | Kind::ExpectRefused(_)
-        )
+        matches!(self.statement.kind, Kind::Expect(_))
     }
 
     /// Whether a line that was typed is this one: whatever its blanks and quotes; a packet or a time, whatever its words.
@@ -134,6 +159,18 @@ impl Command {
         };
         is_the_same || (self.words == words_of(line) && self.input == input_of(line))
     }
+}
+
+/// Of `expect fail COMMAND` the command, which a learner types to see it fail.
+fn what_fails(statement: Statement) -> (Statement, bool) {
+    let kind = match statement.kind {
+        Kind::ExpectFail(call) => Kind::Tool(call),
+        Kind::ExpectFailed(conversation) => Kind::Converse(conversation),
+        Kind::ExpectRefused(kind) => *kind,
+        _ => return (statement, false),
+    };
+    let position = statement.position;
+    (Statement { position, kind }, true)
 }
 
 fn words_of(line: &Line) -> Vec<String> {
@@ -155,11 +192,11 @@ impl Lesson {
         let mut runner = Runner::new(lab, PathBuf::from("."));
         runner.hosts = self.hosts.clone();
         for command in &self.setup {
-            let (said, result) = runner.run(&command.statement);
-            if let Err(failed) = result {
+            let (said, result) = command.run(&mut runner);
+            if let Err(reason) = result {
                 let problem = Problem::new(
                     command.statement.position,
-                    format!("{}{}", said.stderr, failed.reason),
+                    format!("{}{reason}", said.stderr),
                     "this line of `setup` fails",
                     "try it by itself in `nflab repl`",
                 );

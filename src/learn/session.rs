@@ -1,12 +1,14 @@
 //! Stepping through a lesson: lines that are typed, to what is said. The lab is the lesson's own, and whatever a lab understands may be typed.
 
+mod meant;
+
 use super::compare::is_same;
-use super::lesson::{Command, Document, Lesson, Piece, Question, Task, pass};
+use super::lesson::{Document, Lesson, Piece, Question, Task, pass};
 use super::marking;
 use super::wrap::wrap;
 use crate::lab::memory::Lab;
-use crate::lab::script::{Line, OWN_WORDS, Runner, Statement, lex, parse_in};
-use crate::syntax::problem::{Source, SourceError, suggestion};
+use crate::lab::script::{Line, Runner, Statement, lex, parse_in};
+use crate::syntax::problem::{Source, SourceError};
 
 /// The words of a lesson, besides those of its lab: name, what it does.
 pub(crate) const WORDS: &[(&str, &str)] = &[
@@ -132,7 +134,7 @@ impl Session {
             words.next().unwrap_or_default().trim(),
         );
         let is_alone = rest.is_empty();
-        if let Some(meant) = self.meant(word, is_alone) {
+        if let Some(meant) = self.meant(word, is_alone).filter(|_| !self.is_right(text)) {
             told.fail(UNREADABLE, &format!("`{}`: did you mean `{meant}`?", text.trim()));
             return told;
         }
@@ -153,28 +155,10 @@ impl Session {
                 }
                 self.run(text, &mut told);
             }
-            word if self.is_an_answer(word) => self.answer(text.trim(), &mut told),
+            word if self.is_an_answer(word) || self.is_right(text) => self.answer(text.trim(), &mut told),
             _ => self.run(text, &mut told),
         }
         told
-    }
-
-    /// The lesson's own word that a line nearly is. Where something is asked, what is no more than near may be the answer.
-    fn meant(&self, word: &str, is_alone: bool) -> Option<&'static str> {
-        let is_known = |word: &str| {
-            let is_own = OWN_WORDS.iter().any(|own| own.name == word);
-            is_own || self.lesson.toolbox.find(word).is_some()
-        };
-        let alone = || WORDS.iter().map(|(name, _)| *name).filter(|name| *name != "answer");
-        let lower = word.to_lowercase();
-        let exactly = alone().find(|name| *name == lower);
-        match exactly {
-            // As it is written; or with something behind it that it does not take.
-            Some(name) if name == word => (!is_alone).then_some(name),
-            Some(name) => Some(name),
-            None if is_known(word) || self.question().is_some() || !is_alone => None,
-            None => suggestion(&lower, alone()).filter(|_| !is_known(&lower)),
-        }
     }
 
     fn piece(&self) -> Option<&Piece> {
@@ -198,28 +182,6 @@ impl Session {
         }
     }
 
-    /// Where something is asked, whatever is no command is an answer.
-    fn is_an_answer(&self, word: &str) -> bool {
-        let is_command = || {
-            let tools = self.lesson.toolbox;
-            tools.find(word).is_some() || OWN_WORDS.iter().any(|own| own.name == word)
-        };
-        self.question().is_some() && !word.is_empty() && !word.starts_with('#') && !is_command()
-    }
-
-    /// What a line that cannot be read may have been meant for.
-    fn told_of_unreadable(&self, text: &str, told: &mut Told) {
-        let first = text.split_whitespace().next().unwrap_or_default();
-        let is_word = !first.is_empty() && first.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
-        let is_command = self.lesson.toolbox.find(first).is_some() || OWN_WORDS.iter().any(|own| own.name == first);
-        if is_word && !is_command && self.piece().is_some() {
-            told.fail(
-                UNREADABLE,
-                "If that was an answer: nothing is asked here. `hint` says what to do.",
-            );
-        }
-    }
-
     /// Does what was typed, as the editor over a lab would, and notices where it is what the lesson asks for.
     fn run(&mut self, text: &str, told: &mut Told) {
         let source = Source {
@@ -238,44 +200,68 @@ impl Session {
                 return self.told_of_unreadable(text, told);
             }
         };
-        for statement in &statements {
+        // It was read a moment ago.
+        let lines = lex::lex(text).unwrap_or_default();
+        for (line, statement) in lines.iter().zip(&statements) {
             let (said, result) = self.runner.run(statement);
             told.out += &said.stdout;
             told.err += &said.stderr;
+            let has_failed = result.is_err();
+            let was_to_fail = self.notice(line, statement, has_failed, told);
             if let Err(failed) = result {
-                told.code = told.code.max(FAILED);
                 if said.stderr.is_empty() {
-                    told.fail(FAILED, &failed.reason);
+                    told.err += &(failed.reason + "\n");
+                }
+                if !was_to_fail {
+                    told.code = told.code.max(FAILED);
                 }
             }
-        }
-        // It was read a moment ago.
-        for (line, statement) in lex::lex(text).unwrap_or_default().iter().zip(&statements) {
-            self.notice(line, statement, told);
+            if self.commands_are_done() {
+                self.leave(told);
+            }
         }
     }
 
-    fn notice(&mut self, line: &Line, statement: &Statement, told: &mut Told) {
+    /// Whether the lesson asks for nothing more here.
+    fn commands_are_done(&self) -> bool {
+        match self.piece() {
+            Some(Piece::Commands(commands)) => (0..commands.lines.len()).all(|at| self.is_typed(at)),
+            _ => false,
+        }
+    }
+
+    /// A line that was done, where it is one that the lesson asks for; whether it was to fail.
+    fn notice(&mut self, line: &Line, statement: &Statement, has_failed: bool, told: &mut Told) -> bool {
         let Some(Piece::Commands(commands)) = self.piece() else {
-            return;
+            return false;
         };
-        let open = commands.lines.iter().enumerate().find(|(at, command)| {
-            let is_open = !self.typed.get(*at).copied().unwrap_or(true);
-            is_open && !command.is_claim() && command.is_typed_by(line, statement)
-        });
-        let Some((at, _)) = open else { return };
+        let open =
+            commands.lines.iter().enumerate().find(|(at, command)| {
+                !self.is_typed(*at) && !command.is_claim() && command.is_typed_by(line, statement)
+            });
+        let Some((at, command)) = open else { return false };
+        let was_to_fail = command.fails;
+        if was_to_fail && !has_failed {
+            told.fail(
+                FAILED,
+                "the lesson holds that this fails, and in your lab it does not: `again` begins the step anew",
+            );
+        }
         self.mark_typed(at);
         let claims = self.claims_behind(at);
         self.hold(claims, told);
-        if self.typed.iter().all(|typed| *typed) {
-            self.leave(told);
-        }
+        was_to_fail
     }
 
     fn mark_typed(&mut self, at: usize) {
-        if let Some(typed) = self.typed.get_mut(at) {
-            *typed = true;
+        if self.typed.len() <= at {
+            self.typed.resize(at + 1, false);
         }
+        self.typed[at] = true;
+    }
+
+    fn is_typed(&self, at: usize) -> bool {
+        self.typed.get(at).copied().unwrap_or_default()
     }
 
     /// What the lesson holds to be so once a command was typed, up to the next one.
@@ -289,12 +275,12 @@ impl Session {
     }
 
     fn hold(&mut self, claims: std::ops::Range<usize>, told: &mut Told) {
+        claims.clone().for_each(|at| self.mark_typed(at));
         let pieces = &self.lesson.steps[self.step].pieces;
         let Some(Piece::Commands(commands)) = pieces.get(self.piece) else {
             return;
         };
         for at in claims {
-            self.typed[at] = true;
             let claim = &commands.lines[at];
             let (_, result) = self.runner.run(&claim.statement);
             if let Err(failed) = result {
@@ -338,29 +324,24 @@ impl Session {
             return;
         };
         let command = &commands.lines[at];
-        if self.typed[at] {
+        if self.is_typed(at) {
             return;
         }
         if command.is_claim() {
             return self.hold(at..at + 1, told);
         }
         told.say(&format!("> {}", command.shown));
-        let (said, result) = self.runner.run(&command.statement);
+        let (said, result) = command.run(&mut self.runner);
         told.out += &said.stdout;
         told.err += &said.stderr;
-        if let Err(failed) = result {
-            told.fail(FAILED, &failed.reason);
+        if let Err(reason) = result {
+            told.fail(FAILED, &reason);
         }
-        self.typed[at] = true;
+        self.mark_typed(at);
     }
 
     fn answer(&mut self, answer: &str, told: &mut Told) {
-        let Some(question) = self.question() else { return };
-        let plain = |text: &str| {
-            let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
-            words.join(" ").trim_matches(['.', '"', '`']).to_owned()
-        };
-        let is_right = question.answers.iter().any(|right| plain(right) == plain(answer));
+        let is_right = self.is_right(answer);
         if !is_right {
             return told.fail(
                 FAILED,
@@ -394,8 +375,8 @@ impl Session {
         }
         match self.piece() {
             Some(Piece::Commands(commands)) => {
-                let open = commands.lines.iter().zip(&self.typed).find(|(_, typed)| !**typed);
-                if let Some((command, _)) = open {
+                let open = commands.lines.iter().enumerate().find(|(at, _)| !self.is_typed(*at));
+                if let Some((_, command)) = open {
                     told.say(&format!("Type: {}\nor `next`, which types it for you.", command.shown));
                 }
             }
@@ -438,11 +419,11 @@ impl Session {
         };
         for (command, shown) in task.solution.iter().zip(shown) {
             told.say(&shown);
-            let (said, result) = self.runner.run(&command.statement);
+            let (said, result) = command.run(&mut self.runner);
             told.out += &said.stdout;
             told.err += &said.stderr;
-            if let Err(failed) = result {
-                told.fail(FAILED, &failed.reason);
+            if let Err(reason) = result {
+                told.fail(FAILED, &reason);
             }
         }
         told.say("`check` marks it.");
@@ -505,19 +486,21 @@ impl Session {
                 Piece::Document(document) => beside(&mut self.runner, document, self.screen, told),
                 Piece::Commands(commands) => {
                     self.typed = vec![false; commands.lines.len()];
-                    let shown = commands.lines.iter().filter(|line| !line.is_claim());
-                    let shown: Vec<&Command> = shown.collect();
-                    if !shown.is_empty() {
+                    let before = commands.lines.iter().take_while(|line| line.is_claim()).count();
+                    let is_all = before == commands.lines.len();
+                    if !is_all {
                         told.say("\nType (or `next`):");
-                        for command in shown {
-                            for line in command.shown.lines() {
-                                told.say(&format!("    {line}"));
+                        for command in commands.lines.iter().filter(|line| !line.is_claim()) {
+                            if command.fails {
+                                told.say("    # this fails:");
                             }
+                            indented(&command.shown, told);
                         }
+                    }
+                    self.hold(0..before, told);
+                    if !is_all {
                         return;
                     }
-                    let claims = 0..commands.lines.len();
-                    self.hold(claims, told);
                 }
                 Piece::Question(question) => {
                     let asked = self.bold(&wrap(&question.asked, self.screen.width));

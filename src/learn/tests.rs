@@ -434,3 +434,62 @@ fn a_lesson_is_begun_at_a_step() {
     );
     assert!(session.line("next").out.contains("Nobody\nspoke\nbefore.\n"));
 }
+
+/// What shall fail is shown, typed and does fail; what stands before all commands is held at once.
+#[test]
+fn what_shall_fail_is_typed_too() {
+    const FAILS: &str = r#"lesson "Fails"
+step "One"
+type
+  expect flows 0
+  iptables -P FORWARD DROP
+  expect fail handshake 10.0.0.2:1 > 192.0.2.9:80
+  expect drop
+  expect fail iptables -Q
+end
+ask "Which module?"
+  answer "modprobe nf_conntrack_irc"
+text <<END
+Done.
+END
+"#;
+    let read = |text: &str| lesson(text).unwrap();
+    trial(&read(FAILS)).unwrap();
+    let mut session = Session::at(read(FAILS), 0, Screen::default()).unwrap();
+    let shown = "    iptables -P FORWARD DROP\n    # this fails:\n    handshake 10.0.0.2:1 > 192.0.2.9:80\n    # this fails:\n    iptables -Q\n";
+    assert_eq!(
+        session.opening().out,
+        format!("Fails\n\n1/1  One\n\nType (or `next`):\n{shown}")
+    );
+    for (line, part, code) in [
+        ("iptables -P FORWARD DROP", "", 0),
+        ("handshake 10.0.0.2:1 > 192.0.2.9:80", "did not arrive", 0),
+        ("iptables -Q", "Which module?", 0),
+        // It is an answer, though the lab would understand it.
+        ("modprobe nf_conntrack_irc", "Right.", 0),
+        ("lsmod", "Module", 0),
+        ("iptables -Q", "unknown option", 1),
+    ] {
+        let told = session.line(line);
+        assert_eq!(told.code, code, "{line}: {told:?}");
+        assert!(format!("{}{}", told.out, told.err).contains(part), "{line}: {told:?}");
+    }
+    assert!(!session.line("lsmod").out.contains("irc"));
+    // By `next` as well; and what does not fail is told.
+    let mut session = Session::at(read(FAILS), 0, Screen::default()).unwrap();
+    assert_eq!(session.line("next").code, 0);
+    let wrong = FAILS.replace("iptables -P FORWARD DROP", "iptables -P FORWARD ACCEPT");
+    let said = trial(&read(&wrong)).unwrap_err().to_string();
+    assert!(
+        said.contains("the lesson says that this fails")
+            && said.contains("`handshake 10.0.0.2:1 > 192.0.2.9:80` does not fail"),
+        "{said}"
+    );
+    let mut session = Session::at(read(&wrong), 0, Screen::default()).unwrap();
+    session.line("iptables -P FORWARD ACCEPT");
+    let told = session.line("handshake 10.0.0.2:1 > 192.0.2.9:80");
+    assert!(
+        told.code == 1 && told.err.contains("the lesson holds that this fails"),
+        "{told:?}"
+    );
+}

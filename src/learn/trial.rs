@@ -30,15 +30,16 @@ pub(crate) fn of(lesson: &Lesson) -> Result<(), SourceError> {
 }
 
 fn run(runner: &mut Runner, command: &Command) -> Option<Problem> {
-    let (said, result) = runner.run(&command.statement);
-    let failed = result.err()?;
-    let expected = match command.is_claim() {
-        true => "the lesson says that it is so",
-        false => "a learner would type this, and it fails",
+    let (said, result) = command.run(runner);
+    let reason = result.err()?;
+    let expected = match (command.is_claim(), command.fails) {
+        (true, _) => "the lesson says that it is so",
+        (false, true) => "the lesson says that this fails",
+        (false, false) => "a learner would type this, and it fails",
     };
     Some(Problem::new(
         command.statement.position,
-        format!("{}{}", said.stderr, failed.reason),
+        format!("{}{reason}", said.stderr),
         expected,
         "mend the lesson, or what stands before this line",
     ))
