@@ -393,7 +393,15 @@ impl Session {
             .and_then(|pieces| pieces.get(self.piece))
             .filter(|_| !self.is_over)
         else {
-            return told.fail(FAILED, "there is nothing to mark here: a task says when there is");
+            let more = match self.piece() {
+                Some(Piece::Commands(_)) => "; type first what stands above, or `next`",
+                Some(Piece::Question(_)) => "; something is asked: answer it, or `next`",
+                _ => "",
+            };
+            return told.fail(
+                FAILED,
+                &format!("there is nothing to mark here: a task says when there is{more}"),
+            );
         };
         let mark = marking::of(&task.check, &mut self.runner.lab);
         told.say(&mark.text);

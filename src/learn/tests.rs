@@ -172,11 +172,13 @@ fn a_lesson_is_stepped_through() {
         ],
         // As a learner would.
         &[
+            ("check", &["a task says when there is; something is asked"], 1),
             ("ESTABLISHED", &["That is not it"], 1),
             ("hint", &["Think."], 0),
             ("iptables -S FORWARD", &["-P FORWARD ACCEPT"], 0),
             ("  it IS  new.", &["Right.", "Nobody spoke before.", "Type"], 0),
             ("answer NEW", &["nothing is asked here"], 1),
+            ("check", &["a task says when there is; type first what stands above"], 1),
             ("hint", &["Two lines."], 0),
             ("hint", &["Type: send lan tcp client:1 > server:80 S"], 0),
             (
@@ -492,4 +494,49 @@ END
         told.code == 1 && told.err.contains("the lesson holds that this fails"),
         "{told:?}"
     );
+}
+
+/// As a learner would who types what is shown, answers with each answer that is right, and lets tasks be solved: nothing fails on the way.
+#[test]
+fn each_lesson_is_walked_by_typing() {
+    for (name, text) in LIBRARY {
+        let read = || {
+            let source = Source {
+                name: (*name).to_owned(),
+                text: (*text).to_owned(),
+            };
+            read(name, source, TOOLBOX).unwrap_or_else(|error| panic!("{error}"))
+        };
+        let lesson = read();
+        let mut session = Session::at(read(), 0, Screen::default()).unwrap();
+        let mut said = session.opening();
+        for piece in lesson.steps.iter().flat_map(|step| &step.pieces) {
+            let lines: Vec<String> = match piece {
+                lesson::Piece::Text(_) | lesson::Piece::Document(_) => continue,
+                lesson::Piece::Commands(commands) => {
+                    let shown = commands.lines.iter().filter(|line| !line.is_claim());
+                    shown.map(|line| line.shown.clone()).collect()
+                }
+                lesson::Piece::Question(question) => {
+                    assert_eq!(session.line("nothing of that").code, 1, "{name}: {}", question.asked);
+                    question.answers.last().cloned().into_iter().collect()
+                }
+                lesson::Piece::Task(task) => {
+                    let hints = 0..=task.hints.len();
+                    let hints = hints.map(|_| "hint".to_owned());
+                    assert_eq!(session.line("check").code, 1, "{name}: {}", task.text);
+                    hints.chain(["solution".to_owned(), "check".to_owned()]).collect()
+                }
+            };
+            for line in lines {
+                said = session.line(&line);
+                assert_eq!(
+                    (said.code, said.err.contains("the lesson holds")),
+                    (0, false),
+                    "{name}: {line}: {said:?}"
+                );
+            }
+        }
+        assert!(session.is_over(), "{name}: {said:?}");
+    }
 }
