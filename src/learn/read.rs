@@ -79,6 +79,9 @@ pub(crate) const FILE_WORDS: &[(&str, &str, &str)] = &[
 
 /// Reads a lesson. What it is called for is its directory's name, or its file's.
 pub(crate) fn read(name: &str, source: Source, toolbox: Toolbox) -> Result<Lesson, Unreadable> {
+    if let Some(problem) = control_character(&source.text) {
+        return Err(source.error(vec![problem]).into());
+    }
     let lines = match lex::lex(&source.text) {
         Ok(lines) => lines,
         Err(error) => return Err(source.error(vec![error.problem]).into()),
@@ -162,6 +165,18 @@ pub(crate) fn read(name: &str, source: Source, toolbox: Toolbox) -> Result<Lesso
         source,
         toolbox,
     })
+}
+
+/// What a terminal would obey: a lesson may be anybody's, and its texts are shown as they are.
+fn control_character(text: &str) -> Option<Problem> {
+    let obeyed = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t' | '\r');
+    let (at, letter) = text.char_indices().find(|(_, letter)| obeyed(*letter))?;
+    Some(Problem::new(
+        at..at + letter.len_utf8(),
+        format!("a control character stands here: {}", letter.escape_default()),
+        "expected a text",
+        "remove it; in a packet's `data` it is written like \"\\x1b\"",
+    ))
 }
 
 struct Reading<'a> {

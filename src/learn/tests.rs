@@ -371,6 +371,12 @@ fn what_is_no_lesson_is_told_where() {
             "adress",
         ),
         (
+            "Told first.",
+            "Told \u{1b}]52;c;AA\u{7} first.",
+            "10:6",
+            "a control character stands here: \\u{1b}",
+        ),
+        (
             "  modprobe nf_conntrack",
             "  iptables-save > x",
             "6:3",

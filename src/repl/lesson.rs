@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use super::{Addressee, UNREADABLE, converse, typed};
-use crate::base::bytes::{os_of, text_of_path};
+use crate::base::bytes::{os_of, text_from, text_of_path};
 use crate::device::standard::{self, say, tell, tell_styled};
-use crate::device::text_file::read_file;
+use crate::device::text_file::{read_bytes, read_regular};
 use crate::lab::files::said_by_system;
 use crate::lab::machine::Toolbox;
 use crate::lab::memory::Lab;
@@ -35,15 +35,16 @@ pub(crate) fn open(asked: &str, toolbox: Toolbox) -> Result<Lesson, u8> {
 
 fn written(asked: &str) -> Result<(String, Source), u8> {
     let given = PathBuf::from(os_of(asked));
-    let path = match given.is_dir() {
-        true => given.join(FILE),
-        false => given,
+    // A caller may name a pipe; what stands in a directory is a file.
+    let (path, read): (_, fn(&Path) -> _) = match given.is_dir() {
+        true => (given.join(FILE), read_regular),
+        false => (given, read_bytes),
     };
     let refused = |why: String| {
         tell!("nflab: {why}");
         UNREADABLE
     };
-    let text = read_file(&path).map_err(|error| match asked.contains('/') || path.exists() {
+    let text = read(&path).map(text_from).map_err(|error| match asked.contains('/') || path.exists() {
         true => refused(format!("cannot read {}: {}", text_of_path(&path), said_by_system(&error))),
         false => refused(format!(
             "there is no lesson `{asked}`: `nflab learn --list` names those there are; a directory or a file of your own is named by its path"

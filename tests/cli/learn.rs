@@ -23,7 +23,12 @@ fn lessons_are_listed_and_taken_by_name_number_and_path() {
         assert!(ran.out.starts_with(title), "{asked}: {}{}", ran.out, ran.err);
         assert_eq!(ran.code, 0, "{asked}: {}", ran.err);
     }
+    let made = std::process::Command::new("mkfifo")
+        .arg(bench.path("lesson.nflab"))
+        .status();
+    assert!(made.unwrap().success());
     for (asked, code, said) in [
+        (".", 2, "cannot read ./lesson.nflab: it is no regular file"),
         ("nope", 2, "there is no lesson `nope`"),
         ("./nope", 2, "cannot read ./nope"),
     ] {
