@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::flow::{FlowState, Token};
+use super::flow::FlowState;
+use super::orphan::Token;
 use super::{Expectation, Flow, Status, Table};
 use crate::base::Time;
 
@@ -11,7 +12,12 @@ impl Table {
     /// All that lives, with flows of its own. Masters stay masters of the same flows; numbers and tokens stay what they are.
     pub fn copy(&self, now: Time) -> Self {
         let copy = self.empty_like();
-        let mut copier = Copier::default();
+        let mut copier = Copier {
+            from: self,
+            into: &copy,
+            flows: HashMap::new(),
+            tokens: HashMap::new(),
+        };
         let mut beside = Vec::new();
         for flow in self.living_flows(now) {
             let copied = copier.flow(&flow);
@@ -28,7 +34,6 @@ impl Table {
             // Where the one beside which it stood has gone, nobody would miss it.
             let _ = copy.insert_beside(&flow, &mut flow.lock());
         }
-        self.copy_orphaned(&copy, |token| copier.token(token));
         let expectations = self.with_expectations(|all| all.all(now));
         let expectations = expectations.into_iter().map(|it| Expectation {
             master: copier.flow(&it.master),
@@ -40,13 +45,14 @@ impl Table {
 }
 
 /// Which copy stands for which original.
-#[derive(Default)]
-struct Copier {
+struct Copier<'a> {
+    from: &'a Table,
+    into: &'a Table,
     flows: HashMap<*const Flow, Arc<Flow>>,
     tokens: HashMap<*const Token, Arc<Token>>,
 }
 
-impl Copier {
+impl Copier<'_> {
     /// The copy of a flow; that of its master first, and so on up. A helper's flow has a master, a master hardly ever one.
     fn flow(&mut self, flow: &Arc<Flow>) -> Arc<Flow> {
         let mut chain = vec![Arc::clone(flow)];
@@ -102,7 +108,11 @@ impl Copier {
     }
 
     fn one_token(&mut self, token: &Arc<Token>) -> Arc<Token> {
-        Arc::clone(self.tokens.entry(Arc::as_ptr(token)).or_default())
+        let copied = Arc::clone(self.tokens.entry(Arc::as_ptr(token)).or_default());
+        if let (Some(orphan), None) = (token.orphan(), copied.orphan()) {
+            self.into.adopt(orphan, self.from, &copied);
+        }
+        copied
     }
 }
 
@@ -181,10 +191,10 @@ mod tests {
         copy.flush();
         assert_eq!((copy.count(), bench.table.count()), (0, 4));
         assert_eq!(serials(&copy, bench.now), (vec![], vec![]));
-        // Dead flows are not taken along.
+        // Dead flows are not taken along, but as what they are to those that remember them.
         bench.table.delete(&master);
         bench.now = bench.now + Duration::from_secs(31);
         let copy = bench.table.copy(bench.now);
-        assert_eq!(copy.count(), 1);
+        assert_eq!((copy.flows(bench.now).len(), copy.count()), (1, 2));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::events::Told;
+use super::orphan::Token;
 use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
 use super::{ConntrackHelper, Direction, Settings, TrackContext, Tuple, Zone};
 use crate::base::sync::{Mutex, MutexGuard};
@@ -194,23 +195,6 @@ pub struct FlowState {
 /// How often, of all tables, a flow's time was over as soon as it was set, as timeouts of zero do. Without that, nothing ends while no time passes:
 /// so [`super::Table::living`] need not look at each flow.
 pub(super) static OVER_AT_ONCE: AtomicU64 = AtomicU64::new(0);
-
-/// Counts, by its clones, the expected flows that live.
-#[derive(Debug, Default)]
-pub(super) struct Token {
-    /// The token of its flow's own master, once that flow is out of the table. Seen: while one that it announced lives, its master counts it still.
-    pub keeps: OnceLock<Arc<Token>>,
-}
-
-/// As flows are.
-impl Drop for Token {
-    fn drop(&mut self) {
-        let mut next = self.keeps.take();
-        while let Some(mut last) = next.and_then(Arc::into_inner) {
-            next = last.keeps.take();
-        }
-    }
-}
 
 /// What a helper keeps with a flow it reads.
 pub trait HelperData: Any + Debug + Send {

@@ -1,11 +1,11 @@
 //! The table of flows, in shards, and the expectations beside it.
 //!
-//! Locks, in the order in which they may be taken: a flow, then a shard (one, or two in the order of their numbers), the orphaned mappings, the
-//! index of sources or the expectations. All but a flow's are held for a few instructions and nothing is called under them.
+//! Locks, in the order in which they may be taken: a flow, then a shard (one, or two in the order of their numbers), the index of sources or the
+//! expectations, and last the list of what is forgotten. All but a flow's are held for a few instructions and nothing is called under them.
 
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
@@ -14,7 +14,8 @@ use smallvec::SmallVec;
 use super::clash::Beside;
 use super::events::{EventKind, Events, ExpectationEvent, Listener, Listeners};
 use super::expectations::Expectations;
-use super::flow::{FlowState, OVER_AT_ONCE, Token};
+use super::flow::{FlowState, OVER_AT_ONCE};
+use super::orphan::{Forgotten, Orphan, Token};
 use super::{Direction, Endpoint, Flow, Statistics, Status, Tuple, Zone};
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
@@ -25,9 +26,9 @@ pub struct Table {
     shards: Box<[Mutex<Shard>]>,
     /// Flows whose source mapping is decided, by original source, so that a source keeps its mapping towards other destinations.
     sources: Box<[Mutex<HashTable<SourceEntry>>]>,
-    /// Flows that are gone but for the flows which their helpers announced. Seen: their mappings are found until those are gone too.
-    orphaned: Mutex<Vec<Orphaned>>,
+    /// Of flows that are gone but for those which their helpers announced.
     orphaned_count: AtomicUsize,
+    forgotten: Arc<Forgotten>,
     count: AtomicUsize,
     /// When it was seen that the time of none was over, and how many ended at once before that.
     all_living: Mutex<Option<(Time, u64)>>,
@@ -97,16 +98,6 @@ struct SourceEntry {
     mappings: SmallVec<[(u64, Tuple); 1]>,
 }
 
-/// A mapping whose flow is out of the table, but remembered by others as their master.
-struct Orphaned {
-    original: Tuple,
-    /// In the original direction.
-    zone: u16,
-    serial: u64,
-    /// The token that the flows which its helper announced hold.
-    remembered_by: Weak<Token>,
-}
-
 impl SourceEntry {
     fn is_of(&self, tuple: &Tuple, zone: u16) -> bool {
         self.source == tuple.source && self.protocol == tuple.protocol && self.zone == zone
@@ -151,8 +142,8 @@ impl Table {
             hash_key,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             sources: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            orphaned: Mutex::default(),
             orphaned_count: AtomicUsize::new(0),
+            forgotten: Arc::default(),
             count: AtomicUsize::new(0),
             all_living: Mutex::default(),
             next_serial: AtomicU64::new(0),
@@ -272,7 +263,7 @@ impl Table {
     pub fn living(&self, now: Time) -> usize {
         let moment = Some((now, OVER_AT_ONCE.load(Ordering::Relaxed)));
         if *self.all_living.lock() == moment {
-            return self.count();
+            return self.count.load(Ordering::Relaxed);
         }
         let all = self.all();
         let living = all.iter().filter(|flow| !flow.lock().is_expired(now)).count();
@@ -282,9 +273,11 @@ impl Table {
         living
     }
 
-    /// Flows in the table, those that nobody has collected yet included, as `nf_conntrack_count` counts them.
+    /// Flows in the table, those that nobody has collected yet included, as `nf_conntrack_count` counts them. Seen: with those that are out of it,
+    /// as long as a flow lives which they announced; so who lets flows announce each other does not fill the memory.
     pub fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.forget_orphans();
+        self.count.load(Ordering::Relaxed) + self.orphaned_count.load(Ordering::Relaxed)
     }
 
     /// Takes a flow out, with its expectations. A flow that is not in the table yet will not get there. False when it was dead already.
@@ -307,12 +300,10 @@ impl Table {
             state.status.set(Status::DYING);
             // Whoever still looks at the flow (an observer, a packet) is not one that remembers its master.
             let (held_by, holds) = (state.held_by.take(), state.holds.take());
-            if let (Some(token), Some(holds)) = (&held_by, holds)
-                && Arc::strong_count(token) > 1
-            {
+            let remembered_by = held_by.filter(|token| Arc::strong_count(token) > 1);
+            if let (Some(token), Some(holds)) = (&remembered_by, holds) {
                 let _ = token.keeps.set(holds);
             }
-            let remembered_by = held_by.map(|token| Arc::downgrade(&token));
             let is_in_table = state.status.has(Status::CONFIRMED);
             let reply_hash = if is_in_table { self.hash_of_reply(&mut state) } else { 0 };
             (state.status, reply_hash, state.has_expected, remembered_by, last_words)
@@ -321,7 +312,6 @@ impl Table {
             self.events
                 .publish_as(EventKind::Destroy, flow, &last_words, None, by_command);
         }
-        let is_remembered = |it: &Weak<Token>| it.strong_count() > 0;
         if status.has(Status::CONFIRMED) {
             let hashes = [flow.hash, reply_hash];
             let mut shards = self.shards_of(hashes);
@@ -332,18 +322,15 @@ impl Table {
                 }
             }
             drop(shards);
-            match remembered_by.filter(is_remembered) {
-                _ if !status.has(Status::SRC_NAT_DONE) => {}
-                Some(remembered_by) => {
-                    self.orphaned.lock().push(Orphaned {
-                        original: *flow.original(),
-                        zone: zone_of_source(flow),
-                        serial: flow.serial(),
-                        remembered_by,
-                    });
-                    self.orphaned_count.fetch_add(1, Ordering::Relaxed);
-                }
-                None => self.forget_mapping(flow.original(), zone_of_source(flow), flow.serial()),
+            let orphan = Orphan {
+                original: *flow.original(),
+                zone: zone_of_source(flow),
+                serial: flow.serial(),
+            };
+            match remembered_by {
+                Some(token) => self.orphaned(orphan, &token),
+                None if status.has(Status::SRC_NAT_DONE) => self.forget_mapping(&orphan),
+                None => {}
             }
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
@@ -353,12 +340,12 @@ impl Table {
         true
     }
 
-    fn forget_mapping(&self, original: &Tuple, zone: u16, serial: u64) {
-        let hash = self.hash_source(original);
+    fn forget_mapping(&self, of: &Orphan) {
+        let hash = self.hash_source(&of.original);
         let mut sources = self.source_shard(hash).lock();
-        if let Ok(mut entry) = sources.find_entry(hash, |it| it.is_of(original, zone)) {
+        if let Ok(mut entry) = sources.find_entry(hash, |it| it.is_of(&of.original, of.zone)) {
             let mappings = &mut entry.get_mut().mappings;
-            if let Ok(at) = mappings.binary_search_by_key(&serial, |(serial, _)| *serial) {
+            if let Ok(at) = mappings.binary_search_by_key(&of.serial, |(serial, _)| *serial) {
                 mappings.remove(at);
             }
             if mappings.is_empty() {
@@ -367,19 +354,22 @@ impl Table {
         }
     }
 
-    /// Mappings of masters that nobody remembers any more.
-    fn forget_orphaned(&self) {
+    /// It is remembered by who holds this token, and no longer.
+    fn orphaned(&self, orphan: Orphan, token: &Token) {
+        if token.remember(orphan, &self.forgotten) {
+            self.orphaned_count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes out what is left of masters that nobody remembers any more.
+    fn forget_orphans(&self) {
         if self.orphaned_count.load(Ordering::Relaxed) == 0 {
             return;
         }
-        self.orphaned.lock().retain(|it| {
-            let is_remembered = it.remembered_by.strong_count() > 0;
-            if !is_remembered {
-                self.forget_mapping(&it.original, it.zone, it.serial);
-                self.orphaned_count.fetch_sub(1, Ordering::Relaxed);
-            }
-            is_remembered
-        });
+        for orphan in self.forgotten.take() {
+            self.forget_mapping(&orphan);
+            self.orphaned_count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// A table without flows, in which hashes and numbers are as in this one.
@@ -391,33 +381,18 @@ impl Table {
         empty
     }
 
-    /// Enters into a copy the mappings that stay while somebody remembers their flows; `token` gives the copy's token for one of this table's.
-    pub(super) fn copy_orphaned(&self, into: &Self, mut token: impl FnMut(&Arc<Token>) -> Arc<Token>) {
-        for orphaned in self.orphaned.lock().iter() {
-            let Some(remembered_by) = orphaned.remembered_by.upgrade() else {
-                continue;
-            };
-            let hash = self.hash_source(&orphaned.original);
-            let reply = {
-                let sources = self.source_shard(hash).lock();
-                let entry = sources.find(hash, |it| it.is_of(&orphaned.original, orphaned.zone));
-                entry.and_then(|it| {
-                    it.mappings
-                        .iter()
-                        .find(|(serial, _)| *serial == orphaned.serial)
-                        .copied()
-                })
-            };
-            let Some((_, reply)) = reply else { continue };
-            into.keep_mapping(&orphaned.original, orphaned.zone, orphaned.serial, reply);
-            into.orphaned.lock().push(Orphaned {
-                original: orphaned.original,
-                zone: orphaned.zone,
-                serial: orphaned.serial,
-                remembered_by: Arc::downgrade(&token(&remembered_by)),
-            });
-            into.orphaned_count.fetch_add(1, Ordering::Relaxed);
+    /// In a copy: what the other table has of a flow that is gone is here too, as long as somebody holds this token.
+    pub(super) fn adopt(&self, orphan: Orphan, from: &Self, token: &Token) {
+        let hash = from.hash_source(&orphan.original);
+        let mapping = {
+            let sources = from.source_shard(hash).lock();
+            let entry = sources.find(hash, |it| it.is_of(&orphan.original, orphan.zone));
+            entry.and_then(|it| it.mappings.iter().find(|(serial, _)| *serial == orphan.serial).copied())
+        };
+        if let Some((serial, reply)) = mapping {
+            self.keep_mapping(&orphan.original, orphan.zone, serial, reply);
         }
+        self.orphaned(orphan, token);
     }
 
     /// Tracking begins again: what was known of the windows of TCP flows is out of date. Seen on Linux 6.18.
@@ -467,7 +442,7 @@ impl Table {
 
     fn collect_expectations(&self, now: Time) {
         self.with_expectations(|all| all.collect(now));
-        self.forget_orphaned();
+        self.forget_orphans();
     }
 
     /// How many flows were looked at, and how many went.
@@ -583,7 +558,7 @@ impl Table {
     /// The newest mapping of another flow from the same source endpoint that fits, as a reply tuple.
     pub(crate) fn newest_mapping_of_source(&self, of: &Flow, fits: impl Fn(&Tuple) -> bool) -> Option<Tuple> {
         let (original, zone) = (of.original(), zone_of_source(of));
-        self.forget_orphaned();
+        self.forget_orphans();
         let hash = self.hash_source(original);
         let sources = self.source_shard(hash).lock();
         let entry = sources.find(hash, |it| it.is_of(original, zone))?;

@@ -240,8 +240,31 @@ fn a_mapping_lasts_as_long_as_somebody_remembers_its_flow() {
     bench.table.delete(&children[1]);
     // A sweep collects what nobody remembers, and expectations whose time is over.
     bench.table.sweep(bench.now);
-    assert_eq!(bench.table.orphaned.lock().len(), 1);
+    assert_eq!(bench.table.orphaned_count.load(Ordering::Relaxed), 1);
     assert_eq!(ports(&bench.table), [21]);
+}
+
+/// Who lets flows announce each other, and each die, gets no more of them than a table may have.
+#[test]
+fn masters_that_are_gone_count_while_they_are_remembered() {
+    let mut bench = Bench::new();
+    bench.settings.max = 8;
+    let mut last = master(&bench, 21);
+    let (mut longest, mut begun_anew) = (0, 0);
+    for step in 0..100 {
+        bench.table.expect(bench.now, wish(&bench, &last, 1025, 5), 9).unwrap();
+        let (_, tracking) = bench.pass(tcp((B, 20 + step), (A, 1025), (1, 0), SYN)).unwrap();
+        bench.table.delete(&last);
+        last = tracking.flow.unwrap();
+        // The last one had to make room, and all that it remembered went with it.
+        begun_anew += u32::from(last.lock().master.is_none());
+        longest = longest.max(bench.table.count());
+        assert!(bench.table.count() <= 8 && bench.table.flows(bench.now).len() == 1);
+        assert_eq!(bench.table.copy(bench.now).count(), bench.table.count());
+    }
+    assert!(longest == 8 && begun_anew > 5, "{longest}, {begun_anew}");
+    bench.table.delete(&last);
+    assert_eq!(bench.table.count(), 0);
 }
 
 #[test]
