@@ -41,6 +41,14 @@ impl Family {
         }
     }
 
+    /// A mask under which a whole address counts.
+    pub fn every_bit(self) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(Ipv4Addr::BROADCAST),
+            Self::V6 => IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)),
+        }
+    }
+
     /// Bits of an address: 32 or 128.
     pub fn bits(self) -> u8 {
         match self {
@@ -99,10 +107,7 @@ impl AddressMask {
 
     /// This address alone, under a mask of all bits.
     pub fn host(address: IpAddr) -> Self {
-        let mask = match address {
-            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::BROADCAST),
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)),
-        };
+        let mask = Family::of(address).every_bit();
         Self { address, mask }
     }
 

@@ -7,7 +7,6 @@ mod tool;
 pub(crate) mod xml;
 
 use std::fmt::Write;
-use std::net::IpAddr;
 
 use super::proto;
 use super::{Counted, Direction, Expectation, Flow, FlowState, Status, Tuple, Zone, ZoneScope};
@@ -162,7 +161,7 @@ fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> 
         line,
         "mask-src={} mask-dst={} ",
         it.mask.address,
-        whole(it.mask.address)
+        Family::of(it.mask.address).every_bit()
     )?;
     let key = &proto::spec(it.tuple.protocol).key;
     key.write(line, &it.mask_tuple(), false)?;
@@ -191,14 +190,6 @@ fn name_in_kernel(number: u8) -> &'static str {
     match spec.is_the_kernels {
         true => spec.name,
         false => proto::generic::SPEC.name,
-    }
-}
-
-/// A mask of all bits.
-fn whole(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => std::net::Ipv4Addr::BROADCAST.into(),
-        IpAddr::V6(_) => std::net::Ipv6Addr::from_bits(u128::MAX).into(),
     }
 }
 

@@ -4,7 +4,6 @@ use std::fmt::{Result, Write};
 use std::net::IpAddr;
 
 use super::tool::{Occasion, ToolForm};
-use super::whole;
 use crate::base::date::Date;
 use crate::base::{Family, Time};
 use crate::conntrack::{Direction, EventKind, Expectation, Flow, FlowState, Status, Tuple, ZoneScope, proto};
@@ -110,7 +109,10 @@ pub(super) fn write_expectation(
     };
     write!(out, "<layer3 {}>", family(tuple))?;
     out.push_str(&pair("expected", [tuple.source.address, tuple.destination.address]));
-    out.push_str(&pair("mask", [it.mask.address, whole(it.mask.address)]));
+    out.push_str(&pair(
+        "mask",
+        [it.mask.address, Family::of(it.mask.address).every_bit()],
+    ));
     out.push_str(&pair("master", [master.source.address, master.destination.address]));
     write!(
         out,

@@ -1,7 +1,7 @@
 //! `-m recent`: addresses that were seen, in lists that rules share by name and `/proc/net/xt_recent` shows.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::Family;
@@ -121,10 +121,7 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Match>, UsageError> {
         same_ttl: given.has(RTTL),
         name: given.value(NAME).unwrap_or_else(|| "DEFAULT".to_owned()),
         by_destination: side == Some(RDEST.name()),
-        mask: given.value(MASK).unwrap_or(match given.family {
-            Family::V4 => IpAddr::V4(Ipv4Addr::BROADCAST),
-            Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(u128::MAX)),
-        }),
+        mask: given.value(MASK).unwrap_or(given.family.every_bit()),
         is_ipv4_mask_given: given.value(MASK).is_some_and(|mask| mask.is_ipv4()),
     }))
 }
