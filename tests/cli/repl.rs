@@ -180,6 +180,17 @@ fn at_a_terminal_lines_are_edited_completed_and_remembered() {
             &["(^D or `exit` leaves)", "-P FORWARD ACCEPT"],
             &["iptables -S FORWARD"],
         ),
+        // A page's prompt of root hides a command; lessons are as wide as the terminal, their names and words are completed, and leaving one leads back.
+        (
+            &["# sysctl -a\r", "learn 01\t\r", "hin\t\r", "exit\r", "\u{4}"],
+            &[
+                "`#` begins a comment here; the command is `sysctl -a`",
+                "remembers which conversations go on, so that rules can\r\nlet answers in",
+                "The router has seen nothing of this conversation before.",
+                "this was 01-states, step 1: `learn 01-states 1` goes on there; the lab from before is here again",
+            ],
+            &["# sysctl -a", "learn 01-states ", "hint ", "exit"],
+        ),
         // What is open goes on in the next line.
         (
             &[
