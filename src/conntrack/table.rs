@@ -63,6 +63,12 @@ impl Entry {
             && self.flow.stands_under(self.direction).is_some_and(|it| it == tuple)
             && self.flow.zone().of(self.direction) == zone.of(self.direction)
     }
+
+    /// Whether a flow of this zone, which wants the tuple for its direction, cannot have it. Seen: the two stand in each other's way where both
+    /// have the same zone in the direction of either.
+    fn is_in_the_way(&self, hash: u64, tuple: &Tuple, zone: Zone, direction: Direction) -> bool {
+        self.is_of(hash, tuple, zone) && self.flow.zone().of(self.direction) == zone.of(direction)
+    }
 }
 
 /// The locked shards of both directions, which may be one.
@@ -80,9 +86,11 @@ impl ShardsOfFlow<'_> {
         }
     }
 
-    /// Who stands under this tuple.
-    fn holder(&mut self, hash: u64, tuple: &Tuple, zone: Zone) -> Option<Arc<Flow>> {
-        let holder = self.of(hash).find(hash, |it| it.is_of(hash, tuple, zone))?;
+    /// Who stands where a flow of this zone wants to stand with the tuple of a direction.
+    fn holder(&mut self, hash: u64, tuple: &Tuple, zone: Zone, direction: Direction) -> Option<Arc<Flow>> {
+        let holder = self
+            .of(hash)
+            .find(hash, |it| it.is_in_the_way(hash, tuple, zone, direction))?;
         Some(Arc::clone(&holder.flow))
     }
 }
@@ -193,8 +201,17 @@ impl Table {
             let of_one_packet = flow.original() == by_other_than.original() && flow.zone() == by_other_than.zone();
             Arc::ptr_eq(flow, by_other_than) || of_one_packet
         };
-        let found = self.lookup_hashed(now, tuple, hash, by_other_than.zone());
-        let taken = found.is_some_and(|(flow, _)| !is_the_same(&flow));
+        let zone = by_other_than.zone();
+        let found = {
+            let shard = self.shard(hash).lock();
+            let in_the_way = |it: &Entry| it.is_in_the_way(hash, tuple, zone, Direction::Reply);
+            shard.find(hash, in_the_way).map(|entry| Arc::clone(&entry.flow))
+        };
+        let found = found.filter(|flow| {
+            let expired = flow.lock().is_expired(now);
+            !(expired && self.delete(flow))
+        });
+        let taken = found.is_some_and(|flow| !is_the_same(&flow));
         if taken {
             self.statistics.found.count();
         }
@@ -495,8 +512,9 @@ impl Table {
     pub(super) fn insert(&self, flow: &Arc<Flow>, state: &mut FlowState) -> Result<(), Arc<Flow>> {
         let hashes = [flow.hash, self.hash_of_reply(state)];
         let mut shards = self.shards_of(hashes);
-        for (hash, tuple) in hashes.into_iter().zip([flow.original(), &state.reply]) {
-            if let Some(holder) = shards.holder(hash, tuple, flow.zone()) {
+        for direction in [Direction::Original, Direction::Reply] {
+            let (hash, tuple) = (hashes[direction.index()], state.tuple(flow, direction));
+            if let Some(holder) = shards.holder(hash, tuple, flow.zone(), direction) {
                 return Err(holder);
             }
         }
@@ -508,10 +526,11 @@ impl Table {
     pub(super) fn insert_beside(&self, flow: &Arc<Flow>, state: &mut FlowState) -> Beside {
         let hashes = [flow.hash, self.hash_of_reply(state)];
         let mut shards = self.shards_of(hashes);
-        if let Some(holder) = shards.holder(hashes[1], &state.reply, flow.zone()) {
+        if let Some(holder) = shards.holder(hashes[1], &state.reply, flow.zone(), Direction::Reply) {
             return Beside::InTheWay(holder);
         }
-        if shards.holder(hashes[0], flow.original(), flow.zone()).is_none() {
+        let of_original = shards.holder(hashes[0], flow.original(), flow.zone(), Direction::Original);
+        if of_original.is_none() {
             return Beside::NothingInTheWay;
         }
         self.put(shards, flow, state, &[Direction::Reply]);
