@@ -117,6 +117,9 @@ impl Net {
     fn output(&self, key: OutputKey, any_source: bool) -> Result<OutputRoute, RouteError> {
         let family = Family::of(key.destination);
         let mut interface = key.interface;
+        if interface.is_some_and(|it| !self.interface(it).is_up) {
+            return Err(RouteError::NetworkUnreachable);
+        }
         if let Some(source) = key.source {
             if source.is_multicast() || is_limited_broadcast(source) {
                 return Err(RouteError::BadSource);
