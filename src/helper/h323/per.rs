@@ -232,9 +232,8 @@ impl Reader<'_> {
         self.left -= 1;
         match of {
             Type::Null => {}
-            Type::Boolean => {
-                self.bits(1)?;
-            }
+            // Seen: the kernel passes it by without a look at where the message ends.
+            Type::Boolean => self.at += 1,
             Type::Integer { low, high } => {
                 let number = self.integer(*low, *high)?;
                 // Behind an address stands its port.
