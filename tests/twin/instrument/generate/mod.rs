@@ -12,6 +12,7 @@ mod extensions;
 mod ftp;
 mod h323;
 mod h323_messages;
+mod held;
 mod irc;
 pub(super) mod packet;
 mod questions;
@@ -149,6 +150,10 @@ fn generate(seed: u64, shape: Shape) -> World {
             match shape.moving && world.draw.percent(85) {
                 true => ways::change(&mut world),
                 false => changes::change(&mut world),
+            }
+            let mut random = world.stream("held");
+            if !shape.moving && random.one_in(3) {
+                held::hold(&mut world, &mut random);
             }
         }
         talks.step(&mut world);

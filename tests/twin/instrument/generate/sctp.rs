@@ -77,9 +77,13 @@ const ALL: &[u8] = &[
 impl SctpTalk {
     pub(super) fn new(draw: &mut Draw, line: Line) -> Self {
         let mut script = VecDeque::new();
-        script.extend(opening(draw));
-        life(draw, &mut script);
-        closing(draw, &mut script);
+        if draw.one_in(3) {
+            script.extend(into_a_state(draw));
+        } else {
+            script.extend(opening(draw));
+            life(draw, &mut script);
+            closing(draw, &mut script);
+        }
         Self {
             line,
             tags: [draw.word(), draw.word()],
@@ -194,6 +198,27 @@ fn handshake(who: usize) -> Vec<Act> {
         Act::new(who, &[COOKIE_ECHO, DATA]),
         Act::new(1 - who, &[COOKIE_ACK, SACK]),
     ]
+}
+
+/// Part of the way through the states of an association, and then whatever comes there: so that all meet all.
+fn into_a_state(draw: &mut Draw) -> Vec<Act> {
+    let mut acts = handshake(0);
+    if draw.one_in(8) {
+        acts = vec![Act::new(0, &[HEARTBEAT])];
+    } else {
+        let who = draw.below(2);
+        acts.extend([Act::new(who, &[SHUTDOWN]), Act::new(1 - who, &[SHUTDOWN_ACK])]);
+        acts.truncate(draw.below(acts.len() + 1));
+    }
+    for _ in 0..1 + draw.below(2) {
+        let kinds = match draw.below(ALL.len() + 2) {
+            few if few >= ALL.len() => vec![draw.pick(ALL), draw.pick(ALL)],
+            one => vec![ALL[one]],
+        };
+        let tag = draw.pick(&[Tag::Due, Tag::Due, Tag::Due, Tag::Zero, Tag::Reflected]);
+        acts.push(Act::new(draw.below(2), &kinds).tagged(tag));
+    }
+    acts
 }
 
 fn opening(draw: &mut Draw) -> Vec<Act> {

@@ -86,8 +86,12 @@ impl TcpTalk {
         talk
     }
 
-    /// Data both ways, and an end.
+    /// Data both ways, and an end; or one segment of any kind, in one of the states on the way from the first to the last.
     pub(super) fn and_life(mut self, draw: &mut Draw) -> Self {
+        if draw.one_in(6) {
+            self.script = into_a_state(draw).into();
+            return self;
+        }
         exchange(draw, &mut self.script);
         closing(draw, &mut self.script);
         self
@@ -255,6 +259,42 @@ fn plain_handshake() -> Vec<Act> {
         Act::plain(1, SYN | ACK, &[]),
         Act::plain(0, ACK, &[]),
     ]
+}
+
+/// Part of the way through the states of a connection, and then whatever comes there: so that all meet all.
+fn into_a_state(draw: &mut Draw) -> Vec<Act> {
+    let mut acts = plain_handshake();
+    let (fin, ack) = (|who| Act::plain(who, FIN | ACK, &[]), |who| Act::plain(who, ACK, &[]));
+    match draw.below(6) {
+        0 => acts.push(Act::plain(draw.below(2), RST | ACK, &[])),
+        1 => acts = vec![Act::plain(0, SYN, &[]), Act::plain(1, SYN, &[])],
+        _ => {
+            let who = draw.below(2);
+            acts.extend([fin(who), ack(1 - who), fin(1 - who), ack(who)]);
+        }
+    }
+    acts.truncate(draw.below(acts.len() + 1));
+    for _ in 0..1 + draw.below(2) {
+        let flags = draw.pick(&[
+            SYN,
+            SYN | ACK,
+            FIN | ACK,
+            ACK,
+            RST,
+            RST | ACK,
+            FIN,
+            URG | ACK,
+            0,
+            SYN | FIN,
+        ]);
+        let act = Act::plain(draw.below(2), flags, &[]);
+        let by = draw.pick(&[0, 0, 0, -1, 1, 100_000]);
+        acts.push(match by {
+            0 => act,
+            by => act.twisted(Twist::Sequence(by)),
+        });
+    }
+    acts
 }
 
 fn opening(draw: &mut Draw) -> Vec<Act> {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use nflab::TOOLBOX;
 use nflab::base::{InterfaceId, InterfaceName, Random};
-use nflab::engine::Port;
+use nflab::engine::{Port, QueueSettings, QueueVerdict, Silent, VerdictKind};
 use nflab::lab::memory::Lab;
 use nflab::packet::{Credentials, Sender};
 
-use super::super::scenario::{Event, Scenario};
+use super::super::scenario::{Event, QueueWord, Scenario};
 use super::Shape;
 use super::disturb;
 use super::draw::{DMZ, DMZ_ADDRESS, DRAWN_DESTINATIONS, Draw, FIXED_SOURCES, HOSTS, Host, OWN_PORTS, SIDES, Side};
@@ -296,6 +296,48 @@ impl World {
             self.departed.drain(..surplus);
         }
         outs
+    }
+
+    /// Somebody listens at a queue from now on.
+    pub(super) fn open(&mut self, number: u16) {
+        let settings = QueueSettings::default();
+        let opened = self.lab.machine.router().listen_queue(number, settings);
+        opened.expect("nobody else listens there");
+        self.scenario
+            .events
+            .push(Event::Queue(QueueWord::Open { number, settings }));
+    }
+
+    /// All that waits there goes on, the oldest first, and nobody listens any more.
+    pub(super) fn accept_all(&mut self, number: u16) {
+        let verdict = || QueueVerdict {
+            kind: VerdictKind::Accept,
+            mark: None,
+            bytes: None,
+        };
+        while self.lab.decide_observed(number, verdict(), &mut Silent).is_some() {
+            self.scenario.events.push(Event::Queue(QueueWord::Decide {
+                number,
+                kind: VerdictKind::Accept,
+                mark: None,
+                bytes: None,
+            }));
+        }
+        self.lab.machine.router().close_queue(number);
+        self.scenario.events.push(Event::Queue(QueueWord::Close(number)));
+    }
+
+    pub(super) fn has_nat(&self) -> bool {
+        self.ruleset.tables.iter().any(|table| table.name == "nat")
+    }
+
+    pub(super) fn has(&self, side: Side) -> bool {
+        self.sides.iter().any(|(there, ..)| *there == side)
+    }
+
+    /// A stream of its own for something that happens now.
+    pub(super) fn stream(&self, name: &str) -> Random {
+        Random::named(self.seed, name, self.packets as u64)
     }
 
     pub(super) fn note(&mut self, disturbance: &'static str) {
