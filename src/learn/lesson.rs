@@ -216,7 +216,7 @@ impl Lesson {
     }
 }
 
-/// Does what a piece asks for, and says nothing.
+/// Does what a piece asks for, and says nothing; files are not written, since nobody may have seen yet that they would be.
 pub(super) fn pass(runner: &mut Runner, piece: &Piece) {
     let commands: &[Command] = match piece {
         Piece::Commands(commands) => &commands.lines,
@@ -224,7 +224,9 @@ pub(super) fn pass(runner: &mut Runner, piece: &Piece) {
         Piece::Document(document) => std::slice::from_ref(&document.command),
         Piece::Text(_) | Piece::Question(_) => &[],
     };
-    for command in commands {
+    let toolbox = runner.lab.machine.toolbox();
+    let unseen = |command: &&Command| command.statement.writes_to(toolbox).is_none();
+    for command in commands.iter().filter(unseen) {
         // What fails was told when it was typed.
         let _ = runner.run(&command.statement);
     }

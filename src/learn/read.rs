@@ -406,7 +406,7 @@ impl Reading<'_> {
             ));
         }
         let command = Command::new(statement, &line, &self.source.text);
-        if (seen == Seen::Later || command.is_claim())
+        if seen == Seen::Later
             && let Some(file) = command.statement.writes_to(self.toolbox)
         {
             return Err(writes(line.position, &file));
