@@ -96,6 +96,7 @@ impl Table {
             master: None,
             held_by: None,
             holds: None,
+            keys: None,
             opened_by: 0,
             answered_by: 0,
             told: self.events.begin(settings),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::flow::FlowState;
+use super::keys::KeysOfMaster;
 use super::orphan::Token;
 use super::{Expectation, Flow, Status, Table};
 use crate::base::Time;
@@ -85,6 +86,10 @@ impl Copier<'_> {
             master,
             held_by: state.held_by.as_ref().map(|token| self.token(token)),
             holds: state.holds.as_ref().map(|token| self.token(token)),
+            keys: state.keys.as_ref().map(|of| KeysOfMaster {
+                keys: Arc::clone(&self.into.keys),
+                master: of.master,
+            }),
             // Packets are numbered anew before the copy.
             opened_by: 0,
             answered_by: 0,

@@ -33,6 +33,8 @@ pub struct Expectation {
     pub helper: Option<&'static ConntrackHelper>,
     /// Set where the master is under NAT, so that the flow has to follow.
     pub nat: Option<ExpectationNat>,
+    /// What is expected no longer when this comes: the same flow, opened by its other end.
+    pub together_with: Option<Tuple>,
 }
 
 /// Which bits of the source count; the destination always counts whole.
@@ -50,8 +52,10 @@ pub struct ExpectationMask {
 pub struct ExpectationNat {
     /// The direction of the master in which the command went.
     pub command: Direction,
-    /// The port that the command named before the helper rewrote it.
-    pub port: u16,
+    /// The port that the command named before the helper rewrote it. `None`: it keeps its own.
+    pub port: Option<u16>,
+    /// The port that it seems to come from. `None`: its own, if it can be.
+    pub from_port: Option<u16>,
     /// The host that it goes to. `None`: the sender of the command.
     pub host: Option<IpAddr>,
     /// It seems to come from where it comes from. Seen: what the answering side of its master announced then seems to come from where it went first.
@@ -162,6 +166,29 @@ impl Table {
     /// Takes that out which this flow announced with this tuple.
     pub(crate) fn unexpect_of(&self, master: &Flow, tuple: &Tuple) {
         self.with_expectations(|all| all.remove_of(master, |it| it.tuple == *tuple));
+    }
+
+    /// The ends of a flow that this one announces have agreed on these keys. False where they had on others.
+    pub(crate) fn agree_on_keys(&self, master: &Flow, ways: [&Tuple; 2]) -> bool {
+        self.keys.agree(master.serial(), ways)
+    }
+
+    /// What ends with the flow, as its helper says, ends now: other flows, what is still expected, and keys.
+    pub(crate) fn end_what_goes_along(&self, master: &Flow) {
+        let along = master.lock().goes_along(master);
+        self.end_all(master, along);
+    }
+
+    pub(super) fn end_all(&self, master: &Flow, along: Option<[Tuple; 2]>) {
+        let Some(along) = along else { return };
+        self.keys.forget(master.serial());
+        let zone = master.zone();
+        for tuple in along {
+            match self.find(self.hash(&tuple), &tuple, zone) {
+                Some((flow, _)) => drop(self.delete(&flow)),
+                None => self.with_expectations(|all| all.remove_one(&tuple, zone)),
+            }
+        }
     }
 
     /// What happened to all that there ever were.

@@ -47,7 +47,19 @@ impl Expectations {
         if !found.permanent {
             self.remove(found.serial);
         }
+        if let Some(other) = &found.together_with {
+            self.remove_one(other, zone);
+        }
         Some(found)
+    }
+
+    /// Takes out what a packet with this tuple would fulfil, the oldest.
+    pub(super) fn remove_one(&mut self, tuple: &Tuple, zone: Zone) {
+        let is_meant = |it: &&Arc<Expectation>| it.master.zone().id == zone.id && it.fits(tuple);
+        let found = self.towards(tuple).find(is_meant).map(|it| it.serial);
+        if let Some(serial) = found {
+            self.remove(serial);
+        }
     }
 
     /// Adds an expectation. The same one again replaces the old; of a flow that has as many as its helper may have, the oldest goes.
@@ -231,6 +243,7 @@ mod tests {
                 made_by: &HELPER,
                 helper: None,
                 nat: None,
+                together_with: None,
             };
             let act = draw(4);
             let mut before = all.all(now);

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::events::Told;
+use super::keys::KeysOfMaster;
 use super::orphan::Token;
 use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
 use super::{ConntrackHelper, Direction, Settings, TrackContext, Tuple, Zone};
@@ -182,6 +183,8 @@ pub struct FlowState {
     /// Counts, by its clones, the expected flows that live: the kernel's listings show each as one more use.
     pub(super) held_by: Option<Arc<Token>>,
     pub(super) holds: Option<Arc<Token>>,
+    /// Of a flow that was announced with keys.
+    pub(super) keys: Option<KeysOfMaster>,
     /// The numbers of the packets that opened it and that answered first; 0 where nobody counts, or none has yet.
     pub opened_by: u64,
     /// See `opened_by`.
@@ -200,6 +203,11 @@ pub(super) static OVER_AT_ONCE: AtomicU64 = AtomicU64::new(0);
 pub trait HelperData: Any + Debug + Send {
     /// The same again, for a copy of the table.
     fn copy(&self) -> Box<dyn HelperData>;
+
+    /// Under which tuples flows stand that end when this one does, which has these two.
+    fn goes_along(&self, _original: &Tuple, _reply: &Tuple) -> Option<[Tuple; 2]> {
+        None
+    }
 }
 
 /// What went one way.
@@ -348,11 +356,18 @@ impl FlowState {
             master: self.master.clone(),
             held_by: None,
             holds: None,
+            keys: None,
             opened_by: self.opened_by,
             answered_by: self.answered_by,
             told: self.told.clone(),
             sequence: self.sequence.clone(),
         }
+    }
+
+    /// What ends with the flow, as its helper says.
+    pub(super) fn goes_along(&self, flow: &Flow) -> Option<[Tuple; 2]> {
+        let data = self.helper_data.as_ref()?;
+        data.goes_along(&flow.original, &self.reply)
     }
 
     /// A packet of the flow after its first: what its tracker made of it, and how the flow lives on.

@@ -12,6 +12,7 @@ mod expectation;
 mod expectations;
 mod flow;
 mod helper;
+mod keys;
 mod orphan;
 mod profile;
 pub(crate) mod proto;

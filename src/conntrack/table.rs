@@ -15,6 +15,7 @@ use super::clash::Beside;
 use super::events::{EventKind, Events, ExpectationEvent, Listener, Listeners};
 use super::expectations::Expectations;
 use super::flow::{FlowState, OVER_AT_ONCE};
+use super::keys::Keys;
 use super::orphan::{Forgotten, Orphan, Token};
 use super::{Direction, Endpoint, Flow, Statistics, Status, Tuple, Zone};
 use crate::base::Time;
@@ -38,6 +39,7 @@ pub struct Table {
     expectation_count: AtomicUsize,
     pub(super) events: Arc<Events>,
     expectation_events: Arc<Listeners<ExpectationEvent>>,
+    pub(super) keys: Arc<Keys>,
     pub(crate) statistics: Statistics,
 }
 
@@ -159,6 +161,7 @@ impl Table {
             expectation_count: AtomicUsize::new(0),
             events: Arc::default(),
             expectation_events: Arc::default(),
+            keys: Arc::default(),
             statistics: Statistics::default(),
         }
     }
@@ -308,7 +311,7 @@ impl Table {
     }
 
     fn delete_for(&self, flow: &Arc<Flow>, by_command: bool) -> bool {
-        let (status, reply_hash, has_expected, remembered_by, last_words) = {
+        let (status, reply_hash, has_expected, remembered_by, last_words, along) = {
             let mut state = flow.lock();
             if state.status.has(Status::DYING) {
                 return false;
@@ -323,7 +326,10 @@ impl Table {
             }
             let is_in_table = state.status.has(Status::CONFIRMED);
             let reply_hash = if is_in_table { self.hash_of_reply(&mut state) } else { 0 };
-            (state.status, reply_hash, state.has_expected, remembered_by, last_words)
+            state.keys = None;
+            let along = state.goes_along(flow).filter(|_| is_in_table);
+            let has_expected = state.has_expected;
+            (state.status, reply_hash, has_expected, remembered_by, last_words, along)
         };
         if let Some(last_words) = last_words {
             self.events
@@ -351,6 +357,7 @@ impl Table {
             }
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
+        self.end_all(flow, along);
         if has_expected {
             self.with_expectations(|all| all.remove_of(flow, |_| true));
         }
@@ -391,7 +398,8 @@ impl Table {
 
     /// A table without flows, in which hashes and numbers are as in this one.
     pub(super) fn empty_like(&self) -> Self {
-        let empty = Self::new(self.hash_key);
+        let mut empty = Self::new(self.hash_key);
+        empty.keys = Arc::new(self.keys.copy());
         empty
             .next_serial
             .store(self.next_serial.load(Ordering::Relaxed), Ordering::Relaxed);

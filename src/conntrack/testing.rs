@@ -81,6 +81,7 @@ pub(crate) fn announced(
         made_by: &FTP,
         helper: None,
         nat: None,
+        together_with: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::clash::Clash;
 use super::events::EventKind;
+use super::keys::KeysOfMaster;
 use super::proto::{self, ChecksumCheck, Fault, ProtocolState, Seen, Verdict};
 use super::{
     ConntrackHelper, Counted, CtState, Direction, DropReason, Expectation, Flow, FlowState, InvalidReason, NatInfo,
@@ -69,10 +70,11 @@ impl Table {
                 }
             }
         }
-        let Some(tuple) = Tuple::of(packet) else {
+        let Some(mut tuple) = Tuple::of(packet) else {
             let why = seen.err().unwrap_or_else(|| proto::names_no_flow(packet));
             return refuse(tracking, refused(&why));
         };
+        self.find_key(&mut tuple, packet.transport());
         let hash = self.hash(&tuple);
         let zone = zone_of(tracking, packet);
         // A tracker may find that the flow is an old one whose ports are used anew: then it dies, and the packet opens the next.
@@ -141,6 +143,14 @@ impl Table {
         Tracked::Drop(DropReason::FlowDied)
     }
 
+    /// The sender's key, where a header names only the receiver's.
+    #[inline]
+    fn find_key(&self, tuple: &mut Tuple, transport: &[u8]) {
+        if proto::spec(tuple.protocol).key.is_agreed_on(transport) {
+            tuple.source.id = self.keys.of_sender(tuple);
+        }
+    }
+
     /// The packet is an ICMP error that quotes another.
     fn relate(&self, cx: &TrackContext<'_>, packet: &Packet, tracking: &mut Tracking, quoted: &[u8]) -> Tracked {
         let zone = zone_of(tracking, packet);
@@ -178,7 +188,7 @@ impl Table {
             Err(why) => return refuse(tracking, why),
         };
         let mut status = Status::default();
-        let (mut mark, mut holds, mut master) = (0, None, None);
+        let (mut mark, mut holds, mut master, mut keys) = (0, None, None, None);
         let helper = match &expectation {
             Some(expectation) => {
                 status.set(Status::EXPECTED);
@@ -186,6 +196,12 @@ impl Table {
                 mark = of_master.mark;
                 holds = Some(Arc::clone(of_master.held_by.get_or_insert_default()));
                 master = Some(Arc::clone(&expectation.master));
+                if proto::spec(tuple.protocol).key.may_be_agreed_on() {
+                    keys = Some(KeysOfMaster {
+                        keys: Arc::clone(&self.keys),
+                        master: expectation.master.serial(),
+                    });
+                }
                 expectation.helper
             }
             None => self.helper_for(cx, tracking, tuple),
@@ -212,6 +228,7 @@ impl Table {
                     master,
                     held_by: None,
                     holds,
+                    keys,
                     opened_by: cx.packet,
                     answered_by: 0,
                     told: self.events.begin(cx.settings),
@@ -243,7 +260,9 @@ impl Table {
         zone: Zone,
     ) -> Result<(Arc<Flow>, Direction), InvalidReason> {
         let quote = Quote::read(quoted).ok_or(InvalidReason::QuoteUnreadable)?;
-        let answer = quote.tuple.inverse().ok_or(InvalidReason::QuoteUnreadable)?;
+        let Quote { mut tuple, transport } = quote;
+        self.find_key(&mut tuple, transport);
+        let answer = tuple.inverse().ok_or(InvalidReason::QuoteUnreadable)?;
         let found = self.lookup_in(cx.now, &answer, zone);
         let (flow, direction) = found.ok_or(InvalidReason::QuoteOfNoFlow)?;
         if answer.destination.address != packet.destination() {
@@ -490,14 +509,15 @@ pub(super) fn count(state: &mut FlowState, direction: Direction, packet: &Packet
 }
 
 /// The packet that an ICMP error quotes.
-struct Quote {
+struct Quote<'a> {
     tuple: Tuple,
+    transport: &'a [u8],
 }
 
-impl Quote {
+impl<'a> Quote<'a> {
     /// Seen: the version and the checksum of the quoted header do not matter, nor does a length that is too short for one; four bytes of a header
     /// with ports are enough.
-    fn read(quoted: &[u8]) -> Option<Self> {
+    fn read(quoted: &'a [u8]) -> Option<Self> {
         if quoted.len() < ipv4::MIN_HEADER {
             return None;
         }
@@ -507,7 +527,8 @@ impl Quote {
             return None;
         }
         let address = |at: usize| std::net::Ipv4Addr::from_bits(crate::wire::be32(quoted, at)).into();
-        let tuple = Tuple::read(quoted[9], address(12), address(16), quoted.get(header..)?)?;
-        Some(Self { tuple })
+        let transport = quoted.get(header..)?;
+        let tuple = Tuple::read(quoted[9], address(12), address(16), transport)?;
+        Some(Self { tuple, transport })
     }
 }

@@ -54,6 +54,12 @@ pub(super) struct Wish {
     pub announced_by: Option<Direction>,
     /// The host that it is led to. `None`: that sender.
     pub led_to_host: Option<IpAddr>,
+    /// There it keeps the port that it goes to.
+    pub keeps_port: bool,
+    /// The port that it seems to come from there. `None`: its own, if it can be.
+    pub led_from_port: Option<u16>,
+    /// What is expected no longer when this comes.
+    pub together_with: Option<Tuple>,
     /// There it seems to come from where it comes from, else from where the packet goes.
     pub keeps_source: bool,
     /// False: it is led nowhere, though its master be under NAT.
@@ -77,6 +83,9 @@ impl Wish {
             led_to: None,
             announced_by: None,
             led_to_host: None,
+            keeps_port: false,
+            led_from_port: None,
+            together_with: None,
             keeps_source: false,
             follows: true,
             helper: None,
@@ -235,7 +244,8 @@ impl Reading<'_, '_> {
         };
         let nat = ExpectationNat {
             command: wish.announced_by.unwrap_or(self.direction()),
-            port: wish.led_to.unwrap_or(wish.to.id),
+            port: (!wish.keeps_port).then_some(wish.led_to.unwrap_or(wish.to.id)),
+            from_port: wish.led_from_port,
             host: wish.led_to_host,
             keeps_source: wish.keeps_source,
         };
@@ -257,6 +267,7 @@ impl Reading<'_, '_> {
                 made_by: self.helper,
                 helper: wish.helper,
                 nat: is_led.then_some(nat),
+                together_with: wish.together_with,
             },
             self.cx.settings.expect_max,
         )?;
@@ -266,6 +277,16 @@ impl Reading<'_, '_> {
     /// Expects nothing more of what the flow announced.
     pub(super) fn expect_nothing(&mut self) {
         self.cx.table.unexpect_all_of(self.flow);
+    }
+
+    /// The ends have agreed on these keys. False where they had on others.
+    pub(super) fn agree_on_keys(&self, ways: [&Tuple; 2]) -> bool {
+        self.cx.table.agree_on_keys(self.flow, ways)
+    }
+
+    /// What ends with the flow ends now.
+    pub(super) fn end_what_goes_along(&self) {
+        self.cx.table.end_what_goes_along(self.flow);
     }
 
     /// Whether the host's own packets to these two go the same way.

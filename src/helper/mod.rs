@@ -18,6 +18,7 @@ mod mangle;
 mod mutations;
 mod netbios_ns;
 mod parameter;
+mod pptp;
 mod reason;
 #[cfg(test)]
 mod replay;
@@ -88,6 +89,7 @@ helpers! {
     sane
     netbios_ns
     snmp
+    pptp
 }
 
 /// The protocol, if it is one whose helper the kernel has in this module, and nflab has not.
@@ -98,7 +100,7 @@ pub(crate) fn absent(module: &str) -> Option<&'static str> {
 }
 
 /// How the names of their modules end, and what they read.
-const ABSENT: &[(&str, &str)] = &[("sip", "SIP"), ("pptp", "PPTP")];
+const ABSENT: &[(&str, &str)] = &[("sip", "SIP")];
 
 /// All helpers there are. Which of them a lab has loaded is the lab's to know.
 pub fn registry() -> &'static [&'static HelperSpec] {
@@ -138,7 +140,7 @@ pub enum Announces {
     Written(Option<&'static [u8]>),
     /// Flows are expected.
     Flows {
-        /// As explanations print them: `tcp 192.0.2.9 > 10.0.0.2:1025`.
+        /// As explanations print them: `tcp 192.0.2.9 > 10.0.0.2:1025`. None where what is said is only about something with NAT, or without.
         plain: &'static [&'static str],
         /// The same where NAT lies between, and what stands in the payload's place.
         under_nat: &'static [&'static str],
@@ -221,6 +223,10 @@ pub enum HeardWhat {
     NothingToWrite,
     /// So many addresses in it are written over.
     Wrote(u32),
+    /// It does not fit what was said before.
+    OutOfTurn,
+    /// What was announced ends, with all that came of it.
+    CallOver,
     /// Flows are expected. Never empty.
     Announced(Vec<Announced>),
 }
@@ -290,7 +296,6 @@ mod tests {
     fn what_the_kernel_has_besides_is_named() {
         for (module, protocol) in [
             ("nf_conntrack_sip", Some("SIP")),
-            ("ip_nat_pptp", Some("PPTP")),
             ("nf_conntrack_rtsp", None),
             ("sip", None),
         ] {

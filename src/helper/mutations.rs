@@ -147,7 +147,13 @@ impl Trial {
 
     fn sampled(&mut self) -> (&'static [&'static [u8]], &'static [u8]) {
         let sample = &self.helper.samples[self.below(self.helper.samples.len())];
-        let at = self.below(sample.said.len());
+        // The last is what it is about.
+        let last = sample.said.len() - 1;
+        let at = if self.random.one_in(2) {
+            last
+        } else {
+            self.below(last + 1)
+        };
         (&sample.said[..at], sample.said[at])
     }
 

@@ -57,6 +57,12 @@ fn helpers_read_and_write_what_their_samples_say() {
                                 "{place}"
                             );
                         }
+                        (Announces::Flows { plain, under_nat, .. }, Ok(heard))
+                            if !matches!(heard, HeardWhat::Announced(_)) =>
+                        {
+                            let flows = if masquerades { under_nat } else { plain };
+                            assert!(flows.is_empty(), "{place}: {heard:?}");
+                        }
                         (Announces::Incomplete, Err(DropReason::PartialMatch)) => {}
                         (Announces::Written(None), Err(DropReason::Unreadable | DropReason::Length)) if masquerades => {
                         }

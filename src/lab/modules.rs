@@ -382,6 +382,7 @@ const OWN: &[Own] = &[
     // Trackers that were modules once; today's kernel has them in the one above.
     own(&["nf_conntrack_proto_sctp", "ip_conntrack_proto_sctp"], &[TRACKING]),
     own(&["nf_conntrack_proto_gre", "ip_conntrack_proto_gre"], &[TRACKING]),
+    own(&["nf_nat_proto_gre", "ip_nat_proto_gre"], &[NAT]),
     own(&["xt_tcpudp"], &[CORE]),
     own(&["xt_nat"], &[NAT, CORE]),
 ];

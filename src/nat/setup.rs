@@ -86,11 +86,12 @@ fn follow_master(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, expec
     };
     let from = NatRange {
         addresses: Some(AddressRange::single(source)),
+        ports: nat.from_port.map(PortRange::single),
         ..NatRange::default()
     };
     let to = NatRange {
         addresses: Some(AddressRange::single(nat.host.unwrap_or(command.source.address))),
-        ports: Some(PortRange::single(nat.port)),
+        ports: nat.port.map(PortRange::single),
         ..NatRange::default()
     };
     setup(table, cx, flow, &from, Manip::Source);
@@ -143,7 +144,7 @@ impl Choice<'_, '_> {
         let port = self
             .range
             .ports
-            .is_none_or(|range| drawn(tuple) == Drawn::Nothing || range.contains(tuple.source.id));
+            .is_none_or(|range| self.drawn(tuple) == Drawn::Nothing || range.contains(tuple.source.id));
         address && port
     }
 
@@ -178,9 +179,11 @@ impl Choice<'_, '_> {
 
     fn choose_port(&mut self, tuple: &mut Tuple) {
         let id = self.id_of(tuple);
-        let range = match (drawn(tuple), self.range.ports) {
+        let range = match (self.drawn(tuple), self.range.ports) {
             (Drawn::Identifier, None) => PortRange::ANY,
-            (Drawn::Identifier | Drawn::Ports, Some(range)) => range,
+            // Seen: 0 is a key that may be, and not one that is given.
+            (Drawn::OfAnnounced, None) => PortRange { low: 1, high: u16::MAX },
+            (Drawn::Identifier | Drawn::Ports | Drawn::OfAnnounced, Some(range)) => range,
             (Drawn::Ports, None) if self.manip == Manip::Source => port_class(id),
             // DNAT changes no port unasked; other protocols have nothing to change.
             _ => return,
@@ -214,6 +217,13 @@ impl Choice<'_, '_> {
         }
     }
 
+    fn drawn(&self, tuple: &Tuple) -> Drawn {
+        match proto::spec(tuple.protocol).key.drawn() {
+            Drawn::OfAnnounced if self.flow.lock().master.is_none() => Drawn::Nothing,
+            drawn => drawn,
+        }
+    }
+
     fn id_of(&self, tuple: &Tuple) -> u16 {
         tuple.end(self.numbered_end(tuple)).id
     }
@@ -224,9 +234,9 @@ impl Choice<'_, '_> {
 
     /// Where in a tuple the number is that is chosen.
     fn numbered_end(&self, tuple: &Tuple) -> End {
-        match drawn(tuple) {
+        match self.drawn(tuple) {
             Drawn::Identifier => End::Source,
-            Drawn::Ports | Drawn::Nothing => self.manip.end(),
+            Drawn::Ports | Drawn::OfAnnounced | Drawn::Nothing => self.manip.end(),
         }
     }
 
@@ -276,10 +286,6 @@ const LAST_ATTEMPTS: u32 = 32;
 /// The first round tries so many ports from its starting point, each further one half as many from another.
 const MAX_ATTEMPTS: u32 = 128;
 const MIN_ATTEMPTS: u32 = 16;
-
-fn drawn(tuple: &Tuple) -> Drawn {
-    proto::spec(tuple.protocol).key.drawn()
-}
 
 /// A source port stays in its class, since servers may ask for a privileged one. Seen: 512 to 599 go to 600 and above.
 fn port_class(port: u16) -> PortRange {

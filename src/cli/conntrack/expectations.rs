@@ -106,6 +106,7 @@ fn create(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
         made_by: helper,
         helper: None,
         nat: None,
+        together_with: None,
     };
     let max = machine.router().config().conntrack.expect_max;
     match table.expect(machine.now, expectation, max) {

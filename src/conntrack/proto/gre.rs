@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::key::{Key, OwnKey, QuotedEnd, Unwritable, word};
+use super::key::{Drawn, Key, OwnKey, QuotedEnd, Unwritable, word};
 use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid};
@@ -12,6 +12,7 @@ use crate::base::protocol;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::{End, Packet};
+use crate::wire::put16;
 
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "gre",
@@ -185,9 +186,22 @@ impl OwnKey for Call {
         write!(line, "srckey=0x{source:x} dstkey=0x{destination:x} ")
     }
 
-    /// A call is named by its receiver's number, so only the destination's rewriting reads the header; it knows versions 0 and 1 (RFC 2784,
+    fn drawn(&self) -> Drawn {
+        Drawn::OfAnnounced
+    }
+
+    fn may_be_agreed_on(&self) -> bool {
+        true
+    }
+
+    fn is_agreed_on(&self, transport: &[u8]) -> bool {
+        let words = (word(transport, 0), word(transport, 2), word(transport, 6));
+        matches!(words, (Some(flags), Some(PPP), Some(_)) if flags & VERSION == 1)
+    }
+
+    /// A call is named by its receiver's number, so only the destination's rewriting reads and writes the header; it knows versions 0 and 1 (RFC 2784,
     /// RFC 2637) and drops any other. Either rewriting wants to see so much of it. Seen on Linux 6.18.
-    fn rewrite(&self, packet: &mut Packet, end: End, _target: &Tuple) -> Result<(), Unwritable> {
+    fn rewrite(&self, packet: &mut Packet, end: End, target: &Tuple) -> Result<(), Unwritable> {
         let header = packet.transport();
         if header.len() < NAT_READS {
             return Err(Unwritable("NAT cannot read the GRE header, which is cut short"));
@@ -195,20 +209,34 @@ impl OwnKey for Call {
         if end == End::Destination && !version_is_known(header) {
             return Err(Unwritable("NAT translates GRE of versions 0 and 1 only"));
         }
+        if end == End::Destination && is_of_calls(header) {
+            put16(packet.transport_mut(), CALL, target.destination.id);
+        }
         Ok(())
     }
 
     fn rewrite_quoted(&self, quoted: &mut QuotedEnd<'_>) -> Option<()> {
-        let header = &quoted.transport;
-        let is_known = quoted.end == End::Source || version_is_known(header);
-        (header.len() >= NAT_READS && is_known).then_some(())
+        let header = &mut *quoted.transport;
+        if header.len() < NAT_READS || quoted.end == End::Destination && !version_is_known(header) {
+            return None;
+        }
+        if quoted.end == End::Destination && is_of_calls(header) {
+            put16(header, CALL, quoted.target.destination.id);
+        }
+        Some(())
     }
+}
+
+fn is_of_calls(header: &[u8]) -> bool {
+    word(header, 0).is_some_and(|flags| flags & VERSION == 1)
 }
 
 fn version_is_known(header: &[u8]) -> bool {
     word(header, 0).is_some_and(|flags| flags & VERSION <= 1)
 }
 
+/// Where the receiver's number stands.
+const CALL: usize = 6;
 const VERSION: u16 = 7;
 /// What `ETHER_TYPE` version 1 carries in PPTP.
 const PPP: u16 = 0x880b;

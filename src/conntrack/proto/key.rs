@@ -38,6 +38,16 @@ pub(crate) trait OwnKey: Sync + fmt::Debug {
         Drawn::Nothing
     }
 
+    /// Whether the ends may have agreed, over another flow, on keys of which a packet names one.
+    fn may_be_agreed_on(&self) -> bool {
+        false
+    }
+
+    /// Whether the header is of a packet that names one of them: its receiver's.
+    fn is_agreed_on(&self, _transport: &[u8]) -> bool {
+        false
+    }
+
     /// Gives one end of a packet the number that `target` has there, with the checksums that follow. The address is the caller's.
     fn rewrite(&self, _packet: &mut Packet, _end: End, _target: &Tuple) -> Result<(), Unwritable> {
         Ok(())
@@ -58,6 +68,8 @@ pub(crate) enum Drawn {
     Ports,
     /// The source's, whichever end it is about.
     Identifier,
+    /// As ports, but only of flows that a helper has announced.
+    OfAnnounced,
 }
 
 /// Why NAT cannot rewrite a packet.
@@ -119,6 +131,15 @@ impl Key {
             Self::Ports(_) => Drawn::Ports,
             Self::Own(own) => own.drawn(),
         }
+    }
+
+    pub(crate) fn may_be_agreed_on(&self) -> bool {
+        matches!(self, Self::Own(own) if own.may_be_agreed_on())
+    }
+
+    #[inline]
+    pub(crate) fn is_agreed_on(&self, transport: &[u8]) -> bool {
+        matches!(self, Self::Own(own) if own.is_agreed_on(transport))
     }
 
     #[inline]

@@ -215,6 +215,8 @@ pub(crate) fn heard_sentence(heard: &Heard, before: &[u8], after: &[u8]) -> (Str
         HeardWhat::NoRoom => {
             "the answers are not expected: there is no room for them, or somebody else's are".to_owned()
         }
+        HeardWhat::OutOfTurn => format!("read {said}: it does not fit what was said before, so it counts for nothing"),
+        HeardWhat::CallOver => format!("read {said}: the call is over, and so is what was expected or came of it"),
         HeardWhat::NothingToWrite => "not read: nothing in it is called otherwise on the other side".to_owned(),
         HeardWhat::Wrote(0) => format!("read {said}: it does not name the address that NAT changes"),
         HeardWhat::Wrote(1) => format!("read {said}: an address is written over"),

@@ -289,7 +289,8 @@ fn an_expected_flow_follows_its_master() {
         class: 0,
         nat: Some(ExpectationNat {
             command: Direction::Original,
-            port: 2000,
+            port: Some(2000),
+            from_port: None,
             host: None,
             keeps_source: false,
         }),

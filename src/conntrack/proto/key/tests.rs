@@ -55,12 +55,13 @@ fn a_quote_is_rewritten_where_enough_of_it_is_there() {
     let echo = [8, 0, 0xf7, 0xf8, 0, 7, 0, 0];
     let turned = [8, 0, 0xf7, 0xf6, 0, 9, 0, 0];
     let (gre, other) = ([0x20, 1, 0x88, 0x0b, 0, 0, 0, 7], [0x20, 2, 0x88, 0x0b, 0, 0, 0, 7]);
+    let of_another = [0x20, 1, 0x88, 0x0b, 0, 0, 0, 9];
     for (protocol, end, quoted, expected) in [
         (protocol::ICMP, End::Source, &echo[..], Some(&turned[..])),
         (protocol::ICMP, End::Destination, &echo[..], Some(&turned[..])),
         (protocol::ICMP, End::Source, &echo[..7], None),
         (protocol::GRE, End::Source, &gre[..], Some(&gre[..])),
-        (protocol::GRE, End::Destination, &gre[..], Some(&gre[..])),
+        (protocol::GRE, End::Destination, &gre[..], Some(&of_another[..])),
         (protocol::GRE, End::Source, &other[..], Some(&other[..])),
         (protocol::GRE, End::Destination, &other[..], None),
         (protocol::GRE, End::Source, &gre[..7], None),

@@ -7,6 +7,7 @@ use super::ftp::FtpTalk;
 use super::h323::CallTalk;
 use super::irc::IrcTalk;
 use super::packet::{Address, Ip, Seen, echo, icmp, ip, udp};
+use super::pptp::PptpTalk;
 use super::sctp::SctpTalk;
 use super::tcp::TcpTalk;
 use super::world::{Arrival, Out, World};
@@ -20,6 +21,7 @@ enum Talk {
     Tcp(Box<TcpTalk>),
     Ftp(Box<FtpTalk>),
     Irc(Box<IrcTalk>),
+    Pptp(Box<PptpTalk>),
     Call(Box<CallTalk>),
     Datagrams(Box<Datagrams>),
     Sctp(Box<SctpTalk>),
@@ -105,6 +107,7 @@ impl Talks {
                 Talk::Tcp(talk) => talk.step(world).0,
                 Talk::Ftp(talk) => talk.step(world),
                 Talk::Irc(talk) => talk.step(world),
+                Talk::Pptp(talk) => talk.step(world),
                 Talk::Call(talk) => talk.step(world),
                 Talk::Datagrams(talk) => talk.step(world),
                 Talk::Sctp(talk) => talk.step(world),
@@ -144,6 +147,10 @@ impl Talks {
             38..52 => Talk::Udp(exchange(world, near, to)),
             52..60 => Talk::Ping(exchange(world, near, to)),
             60..70 => Talk::Sctp(Box::new(SctpTalk::new(&mut world.draw, Line::new(near, to)))),
+            70..75 => {
+                let numbers = world.data_ports();
+                Talk::Pptp(Box::new(PptpTalk::new(&mut world.draw, near, to.0, numbers)))
+            }
             _ => Talk::Tcp(Box::new(
                 TcpTalk::new(&mut world.draw, near, to).and_life(&mut world.draw),
             )),

@@ -15,6 +15,7 @@ mod h323_messages;
 mod held;
 mod irc;
 pub(super) mod packet;
+mod pptp;
 mod questions;
 mod rules;
 mod sctp;
@@ -89,6 +90,10 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
     (
         "a port that FTP, IRC, Amanda or H.323 announce while it is still expected from another connection",
         "NAT draws another port, which stands in the text; each side draws its own",
+    ),
+    (
+        "conntrack -D of a connection of PPTP and its GRE by one command",
+        "the tool deletes what it has listed one by one, in the order of hashes, and the one goes with the other",
     ),
     (
         "waiting, and timeouts below five seconds",

@@ -338,6 +338,7 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
         " -p udp -m udp --dport 10080 -j CT --helper amanda",
         " -p tcp --dport 1720 -j CT --helper Q.931",
         " -p udp --dport 1719 -j CT --helper RAS",
+        " -p tcp --dport 1723 -j CT --helper pptp",
         " -p udp --dport 161 -j CT --helper snmp",
         " -p udp --dport 162 -j CT --helper snmp_trap",
     ] {

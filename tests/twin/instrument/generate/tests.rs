@@ -224,6 +224,7 @@ fn scenarios_are_balanced() {
         }
         let messages = super::irc::KINDS.iter().map(|(_, noted)| noted);
         let notes = super::announced::NOTES.iter().chain(&super::questions::NOTES);
+        let notes = notes.chain(&super::pptp::NOTES);
         let calls = super::h323_messages::all().map(|it| &it.noted);
         for name in messages.chain(notes).chain(calls) {
             assert!(disturbances.contains_key(name), "no helper hears: {name}");
