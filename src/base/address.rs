@@ -144,7 +144,17 @@ impl AddressMask {
         Family::of(self.address)
     }
 
-    /// The same of an address as a number.
+    /// An address of the other family is never contained.
+    #[inline]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, self.mask, address) {
+            (IpAddr::V4(own), IpAddr::V4(mask), IpAddr::V4(other)) => other.to_bits() & mask.to_bits() == own.to_bits(),
+            (IpAddr::V6(own), IpAddr::V6(mask), IpAddr::V6(other)) => other.to_bits() & mask.to_bits() == own.to_bits(),
+            _ => false,
+        }
+    }
+
+    /// The same of an address as a number: what selectors ask.
     #[inline]
     pub(crate) fn contains_number(&self, family: Family, address: u128) -> bool {
         match (self.address, self.mask) {
@@ -152,16 +162,6 @@ impl AddressMask {
                 family == Family::V4 && address as u32 & mask.to_bits() == own.to_bits()
             }
             (IpAddr::V6(own), IpAddr::V6(mask)) => family == Family::V6 && address & mask.to_bits() == own.to_bits(),
-            _ => false,
-        }
-    }
-
-    /// An address of the other family is never contained.
-    #[inline]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, self.mask, address) {
-            (IpAddr::V4(own), IpAddr::V4(mask), IpAddr::V4(other)) => other.to_bits() & mask.to_bits() == own.to_bits(),
-            (IpAddr::V6(own), IpAddr::V6(mask), IpAddr::V6(other)) => other.to_bits() & mask.to_bits() == own.to_bits(),
             _ => false,
         }
     }
