@@ -11,6 +11,7 @@ mod ftp;
 mod irc;
 mod lab;
 mod ping;
+mod pptp;
 mod refusals;
 mod sctp;
 mod talk;
