@@ -2,6 +2,7 @@
 
 _nflab_match_addrtype="--src-type --dst-type --limit-iface-in --limit-iface-out"
 _nflab_match_comment="--comment"
+_nflab_match_connlabel="--label --set"
 _nflab_match_connlimit="--connlimit-upto --connlimit-above --connlimit-mask --connlimit-saddr --connlimit-daddr"
 _nflab_match_connmark="--mark"
 _nflab_match_conntrack="--ctstate --ctproto --ctorigsrc --ctorigdst --ctreplsrc --ctrepldst --ctorigsrcport --ctorigdstport --ctreplsrcport --ctrepldstport --ctstatus --ctexpire --ctdir"
@@ -20,7 +21,7 @@ _nflab_match_tcp="--sport --source-port --dport --destination-port --tcp-option 
 _nflab_match_ttl="--ttl-lt --ttl-gt --ttl-eq --ttl"
 _nflab_match_udp="--sport --source-port --dport --destination-port"
 _nflab_target_CONNMARK="--set-xmark --set-mark --and-mark --or-mark --xor-mark --save-mark --restore-mark --left-shift-mark --right-shift-mark --ctmask --nfmask --mask"
-_nflab_target_CT="--notrack --helper --zone --zone-orig --zone-reply"
+_nflab_target_CT="--notrack --helper --timeout --ctevents --expevents --zone --zone-orig --zone-reply"
 _nflab_target_DNAT="--to-destination --random --persistent"
 _nflab_target_LOG="--log-prefix --log-level --log-tcp-sequence --log-tcp-options --log-ip-options --log-uid --log-macdecode"
 _nflab_target_MARK="--set-xmark --set-mark --and-mark --or-mark --xor-mark"
@@ -42,6 +43,8 @@ _nflab_words() {
 	--ctstate) echo INVALID NEW RELATED ESTABLISHED UNTRACKED SNAT DNAT ;;
 	--ctstatus) echo NONE EXPECTED SEEN_REPLY ASSURED CONFIRMED ;;
 	--state) echo INVALID NEW RELATED ESTABLISHED UNTRACKED ;;
+	--ctevents) echo new related destroy reply assured protoinfo helper mark natseqinfo secmark ;;
+	--expevents) echo new ;;
 	-t|--table) echo $_nflab_tables ;;
 	-p|--protocol) echo $_nflab_protocols all ;;
 	-m|--match) echo $_nflab_matches ;;
@@ -51,12 +54,12 @@ _nflab_words() {
 
 _nflab_tables="raw mangle nat filter security"
 _nflab_chains="PREROUTING INPUT FORWARD OUTPUT POSTROUTING"
-_nflab_matches="addrtype comment connlimit connmark conntrack helper icmp iprange length limit mark multiport owner recent state statistic tcp ttl udp"
+_nflab_matches="addrtype comment connlabel connlimit connmark conntrack helper icmp iprange length limit mark multiport owner recent state statistic tcp ttl udp"
 _nflab_targets="ACCEPT DROP RETURN QUEUE CONNMARK CT DNAT LOG MARK MASQUERADE NFQUEUE NOTRACK REDIRECT REJECT SNAT TCPMSS TEE TTL"
 _nflab_protocols="icmp tcp udp"
 _nflab_helpers="ftp irc tftp amanda RAS Q.931 H.245 talk ntalk icq sane netbios-ns snmp snmp_trap pptp"
 _nflab_own="--append --delete --check --insert --replace --list --list-rules --flush --zero --new-chain --delete-chain --rename-chain --policy --source --destination --src --dst --protocol --in-interface --jump --table --match --numeric --out-interface --verbose --wait --wait-interval --exact --fragments --version --help --line-numbers --modprobe --set-counters --goto --ipv4 --ipv6"
-_nflab_commands="repl run test learn demo trace import helper replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe ip"
+_nflab_commands="repl run test learn demo trace import helper replay sh shims up down status dmesg cat lsmod exec help iptables iptables-save iptables-restore iptables-legacy iptables-legacy-save iptables-legacy-restore ip6tables ip6tables-save ip6tables-restore ip6tables-legacy ip6tables-legacy-save ip6tables-legacy-restore conntrack ipset sysctl modprobe nfct ip"
 
 # The options of a subcommand.
 _nflab_options() {

@@ -3,6 +3,7 @@
 //! A call is read whole before anything is done (`request`, by the tables in `options` and `legal`); then it is about flows or about
 //! expectations. What the kernel's netlink interface answers is `conntrack::change`'s.
 
+use crate::conntrack::labels::FILE;
 use crate::lab::files::{Files, Input, Needs};
 use crate::lab::machine::{Machine, ToolOutput};
 use request::{Command, Request, Surroundings, What};
@@ -13,7 +14,6 @@ pub(crate) mod events;
 mod expectations;
 mod filter;
 mod flows;
-mod labels;
 mod legal;
 mod load;
 mod made;
@@ -48,7 +48,7 @@ pub(super) fn needs(args: &[String]) -> Needs {
         None => drop(Request::read(args, &mut around)),
     }
     if around.names_labels || !reads.is_empty() {
-        reads.push(Input::File(labels::FILE.to_owned()));
+        reads.push(Input::File(FILE.to_owned()));
     }
     Needs {
         reads,

@@ -2,6 +2,8 @@
 
 use super::{Outcome, World};
 use crate::base::Family;
+use crate::ext::LabelFile;
+use crate::lab::files::{Input, Needs};
 use crate::text::command::{self, Context};
 use crate::text::{Program, apply};
 
@@ -36,6 +38,18 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
         outcome.failure = Some(failure);
     }
     outcome
+}
+
+/// Names of labels stand in a file.
+pub(super) fn needs(args: &[String]) -> Needs {
+    let names_labels = args.iter().any(|argument| argument.contains("connlabel"));
+    Needs {
+        reads: names_labels
+            .then(|| Input::File(LabelFile::PATH.to_owned()))
+            .into_iter()
+            .collect(),
+        outputs: Vec::new(),
+    }
 }
 
 #[cfg(test)]

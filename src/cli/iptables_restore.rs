@@ -2,6 +2,7 @@
 
 use super::{Outcome, World};
 use crate::base::Family;
+use crate::ext::LabelFile;
 use crate::lab::files::{Input, Needs};
 use crate::text::own_options::{self, Given, Reader};
 use crate::text::restore::{self, Options};
@@ -37,7 +38,10 @@ pub fn run(arguments: &[String], world: &mut World<'_>) -> Outcome {
 
 /// The file it is given, else its standard input; nothing where it ends before it reads.
 pub fn needs(arguments: &[String]) -> Needs {
-    let reads = Asked::read(arguments).map(|asked| vec![asked.file.map_or(Input::Stdin, Input::File)]);
+    let reads = Asked::read(arguments).map(|asked| {
+        let labels = Input::File(LabelFile::PATH.to_owned());
+        vec![asked.file.map_or(Input::Stdin, Input::File), labels]
+    });
     Needs {
         reads: reads.unwrap_or_default(),
         outputs: Vec::new(),

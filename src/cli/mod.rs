@@ -28,6 +28,7 @@ mod learn;
 mod listen;
 mod lsmod;
 mod modprobe;
+mod nfct;
 mod on_disk;
 mod open;
 #[cfg(unix)]

@@ -1,8 +1,9 @@
 //! Which tools a lab has, and which applet each name means.
 
 use super::{Outcome, World, cat, conntrack, dmesg, echo, ip, iptables, iptables_restore, iptables_save};
-use super::{lsmod, modprobe, status, sysctl, trace};
+use super::{lsmod, modprobe, nfct, status, sysctl, trace};
 use crate::base::absent::NO_IPV6_RULES;
+use crate::ext::LabelFile;
 use crate::lab::copy::LabCopy;
 use crate::lab::files::Needs;
 pub(super) use crate::lab::files::said_by_system;
@@ -27,7 +28,7 @@ pub const TOOLBOX: Toolbox = Toolbox {
 };
 
 /// The names that `nflab` answers to as a program; `nflab shims` makes a link for each.
-pub(crate) const SHIMS: &[&str] = NAMES.split_at(16).0;
+pub(crate) const SHIMS: &[&str] = NAMES.split_at(17).0;
 
 /// Those that it answers to only as its first word (`nflab ip route`), or where somebody made the link: one made unasked would hide the machine's.
 pub(crate) const BY_WORD: &[&str] = &["ip"];
@@ -50,6 +51,7 @@ const NAMES: &[&str] = &[
     "ipset",
     "sysctl",
     "modprobe",
+    "nfct",
     "ip",
     "cat",
     "dmesg",
@@ -99,7 +101,9 @@ impl Applet {
 /// The applet that a name means.
 fn applet(name: &str) -> Applet {
     match name {
-        "iptables" | "iptables-legacy" => Applet::of_rules(|machine, call| rules(machine, call, iptables::run)),
+        "iptables" | "iptables-legacy" => {
+            Applet::of_rules(|machine, call| rules(machine, call, iptables::run)).needing(iptables::needs)
+        }
         "iptables-save" | "iptables-legacy-save" => {
             Applet::of_rules(|machine, call| rules(machine, call, iptables_save::run))
                 .needing(|args| iptables_save::needs(&with_name(args)))
@@ -114,6 +118,7 @@ fn applet(name: &str) -> Applet {
             .with_knobs(Knobs::Seen),
         "sysctl" => Applet::plain(|machine, call| sysctl::run(machine, call)).needing(sysctl::needs),
         "modprobe" => Applet::plain(|machine, call| modprobe::run(machine, call.args)),
+        "nfct" => Applet::plain(|machine, call| nfct::run(machine, call.args)),
         "ip" => Applet::plain(|machine, call| ip::run(machine, call.args)),
         "cat" => Applet::plain(|machine, call| cat::run(machine, call.args)).with_knobs(Knobs::Seen),
         "dmesg" => Applet::plain(|machine, call| dmesg::run(machine, call.args))
@@ -160,9 +165,12 @@ fn rules(machine: &mut Machine, call: &Call<'_>, run: fn(&[String], &mut World<'
         let addresses = host.addresses.iter();
         addresses.map(|it| (host.name.as_str(), it.address))
     });
-    let hosts = named.fold(StaticHosts::localhost(), |hosts, (name, address)| {
+    let mut hosts = named.fold(StaticHosts::localhost(), |hosts, (name, address)| {
         hosts.with(name, address)
     });
+    if let Some(found) = call.files.take_if_brought(LabelFile::PATH) {
+        hosts = hosts.with_labels(LabelFile::found(found.as_deref().map_err(Clone::clone)));
+    }
     let now = machine.now;
     let mut tables = MachineTables::new(machine);
     let mut read = |name: Option<&str>| match name {
@@ -228,6 +236,7 @@ mod tests {
             "echo x",
             "sysctl -w net.ipv4.ip_forward=0",
             "modprobe nf_conntrack",
+            "nfct default-set timeout inet udp replied 7",
             "ip link set lan mtu 1400",
         ] {
             let mut lab = Lab::default_lab(1, TOOLBOX).unwrap();

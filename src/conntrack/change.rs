@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::events::EventKind;
-use super::flow::FlowState;
+use super::events::{EventKind, EventMask, Told};
+use super::flow::{Extras, FlowState};
+use super::labels::Labels;
 use super::proto::ProtocolState;
 use super::{Counted, Flow, NatInfo, Settings, Status, Table, Tuple, Zone};
 use crate::base::{MarkMask, Time};
@@ -24,6 +25,8 @@ pub struct Change {
     pub state: Option<&'static str>,
     /// With the state: the tags that packets of each direction carry (SCTP's), original and reply.
     pub tags: [Option<u32>; 2],
+    /// The labels that it shall have, and no others.
+    pub labels: Option<Labels>,
 }
 
 /// Why a command may not do that to a flow.
@@ -43,6 +46,8 @@ pub enum ChangeRefused {
     NotMade,
     /// The table is full.
     NoMemory,
+    /// The flow has no room for labels.
+    NoSpace,
 }
 
 /// In the C library's words.
@@ -56,6 +61,7 @@ impl fmt::Display for ChangeRefused {
             Self::Invalid => "Invalid argument",
             Self::NotMade => "Operation not supported",
             Self::NoMemory => "Cannot allocate memory",
+            Self::NoSpace => "No space left on device",
         })
     }
 }
@@ -79,6 +85,7 @@ impl Table {
             return Err(ChangeRefused::NoMemory);
         }
         let protocol = ProtocolState::made(original.protocol, settings, now).ok_or(ChangeRefused::NotMade)?;
+        let told = self.begin_telling(settings, None);
         let state = FlowState {
             reply,
             reply_hash: None,
@@ -99,11 +106,14 @@ impl Table {
             keys: None,
             opened_by: 0,
             answered_by: 0,
-            told: self.events.begin(settings),
+            told: told.map(|told| Told::nothing(told.flow, 0)),
             sequence: None,
+            extras: Extras::of(None, self.keeps_labels()),
         };
-        let flow = Flow::new(self.next_serial(), (original, hash), state);
-        Ok(Arc::new(flow.in_zone(zone)))
+        let flow = Flow::new(self.next_serial(), (original, hash), state).in_zone(zone);
+        Ok(Arc::new(
+            flow.telling(told.map_or(EventMask::NONE, |told| told.expectations)),
+        ))
     }
 
     /// The flow that a command made enters the table, as the command wants it.
@@ -116,9 +126,14 @@ impl Table {
             now,
             &Change {
                 timeout: None,
+                labels: None,
                 ..change.clone()
             },
         )?;
+        if let Some(labels) = change.labels {
+            // Seen: without room for them it is made all the same.
+            state.set_labels(labels);
+        }
         if self.insert(flow, &mut state).is_err() {
             self.statistics.insert_failed.count();
             return Err(ChangeRefused::Exists);
@@ -166,7 +181,10 @@ impl FlowState {
         if let Some(mark) = change.mark {
             self.mark = changed_mark(self.mark, mark);
         }
-        Ok(())
+        match change.labels {
+            Some(labels) if !self.set_labels(labels) => Err(ChangeRefused::NoSpace),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -95,7 +95,8 @@ impl Copier<'_> {
             answered_by: 0,
             ..state.plain()
         };
-        Arc::new(Flow::new(flow.serial(), (*flow.original(), flow.hash), copied).in_zone(flow.zone()))
+        let copied = Flow::new(flow.serial(), (*flow.original(), flow.hash), copied).in_zone(flow.zone());
+        Arc::new(copied.telling(flow.expectations_told))
     }
 
     fn token(&mut self, token: &Arc<Token>) -> Arc<Token> {

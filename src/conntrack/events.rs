@@ -4,12 +4,16 @@
 //! it changed is told when a packet of it has got through, once for all that changed; a reader that is too slow loses what its buffer does not
 //! hold, hears so before anything else, and gets nothing more until it has taken what was there.
 //!
+//! A rule may say of the flows that it opens which of these are told (`CT --ctevents`, `--expevents`): then no others are, and those whatever
+//! `nf_conntrack_events` says. Seen: what happened at once is told whole where one of it is among those.
+//!
 //! While nobody listens, a packet pays one look at a number.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::flow::FlowState;
+use super::labels::Labels;
 use super::{Expectation, Flow, Settings, Status};
 use crate::base::Time;
 use crate::base::sync::{AtomicUsize, Mutex, Ordering};
@@ -23,6 +27,122 @@ pub enum EventKind {
     Update,
     /// It is out of the table: its time was over, its tracker ended it, or a command did.
     Destroy,
+}
+
+/// Which things that happen to a flow, or to what it expects, are told: a bit each, as the kernel numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventMask(pub u16);
+
+impl EventMask {
+    /// The flow came.
+    pub const NEW: Self = Self(1);
+    /// It came, and a helper had announced it.
+    pub const RELATED: Self = Self(1 << 1);
+    /// It is gone.
+    pub const DESTROY: Self = Self(1 << 2);
+    /// It was answered.
+    pub const REPLY: Self = Self(1 << 3);
+    /// It became assured.
+    pub const ASSURED: Self = Self(1 << 4);
+    /// Its tracker's state changed.
+    pub const PROTOINFO: Self = Self(1 << 5);
+    /// It came with a helper.
+    pub const HELPER: Self = Self(1 << 6);
+    /// Its mark changed.
+    pub const MARK: Self = Self(1 << 7);
+    /// Its numbers are shifted.
+    pub const NATSEQINFO: Self = Self(1 << 8);
+    /// Its mark for security modules, of which there are none here.
+    pub const SECMARK: Self = Self(1 << 9);
+    /// Its labels changed.
+    pub const LABEL: Self = Self(1 << 10);
+    /// An expectation came. Those of expectations are numbered apart.
+    pub const EXPECTATION_NEW: Self = Self(1);
+    /// An expectation is gone.
+    pub const EXPECTATION_DESTROY: Self = Self(1 << 1);
+    /// Whatever happens.
+    pub const ALL: Self = Self(u16::MAX);
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+
+    /// What a command that changes a flow may have changed.
+    const BY_COMMAND: Self = Self::REPLY
+        .or(Self::ASSURED)
+        .or(Self::PROTOINFO)
+        .or(Self::HELPER)
+        .or(Self::MARK)
+        .or(Self::NATSEQINFO)
+        .or(Self::LABEL);
+
+    /// What rules call those of flows, in the order of their bits. Seen: there is no word for labels, nor for an expectation that is gone.
+    pub const WORDS: &[&str] = &[
+        "new",
+        "related",
+        "destroy",
+        "reply",
+        "assured",
+        "protoinfo",
+        "helper",
+        "mark",
+        "natseqinfo",
+        "secmark",
+    ];
+    /// The same of expectations.
+    pub const WORDS_OF_EXPECTATIONS: &[&str] = &["new"];
+
+    /// The words for these of such a list.
+    pub fn said_by(self, words: &[&'static str]) -> Vec<&'static str> {
+        let said = words.iter().enumerate().filter(|(bit, _)| self.has_any(Self(1 << bit)));
+        said.map(|(_, word)| *word).collect()
+    }
+
+    /// The bits of both.
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether some bit is in both.
+    pub const fn has_any(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn if_so(self, so: bool) -> Self {
+        match so {
+            true => self,
+            false => Self::NONE,
+        }
+    }
+}
+
+/// What is told of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventMasks {
+    /// Of what happens to itself.
+    pub flow: EventMask,
+    /// Of what it expects.
+    pub expectations: EventMask,
+}
+
+impl EventMasks {
+    const ALL: Self = Self {
+        flow: EventMask::ALL,
+        expectations: EventMask::ALL,
+    };
+
+    /// Seen: a rule that names none says nothing.
+    pub fn says_something(self) -> bool {
+        self.flow != EventMask::NONE || self.expectations != EventMask::NONE
+    }
+
+    /// What is told of a flow that begins now, or `None` where nobody will hear of it; `said` is what a rule says. The same of such a rule that comes
+    /// into force: where nobody would hear, its word is lost for good.
+    pub(crate) fn begin(settings: &Settings, heard: bool, said: Option<Self>) -> Option<Self> {
+        match settings.events {
+            0 => said,
+            2 if !heard => None,
+            _ => Some(said.unwrap_or(Self::ALL)),
+        }
+    }
 }
 
 /// One thing that happened to a flow.
@@ -100,18 +220,50 @@ pub(super) struct Told {
     seen_reply: bool,
     assured: bool,
     mark: u32,
+    labels: Labels,
     /// Its tracker's, by name.
     state: Option<&'static str>,
+    /// What of it is told at all.
+    mask: EventMask,
 }
 
 impl Told {
-    fn of(state: &FlowState) -> Self {
+    /// Nothing yet of a flow that begins with this mark.
+    pub(super) fn nothing(mask: EventMask, mark: u32) -> Box<Self> {
+        Box::new(Self {
+            seen_reply: false,
+            assured: false,
+            mark,
+            labels: 0,
+            state: None,
+            mask,
+        })
+    }
+
+    fn of(state: &FlowState, mask: EventMask) -> Self {
         Self {
             seen_reply: state.status.has(Status::SEEN_REPLY),
             assured: state.status.has(Status::ASSURED),
             mark: state.mark,
+            labels: state.labels().unwrap_or_default(),
             state: state.protocol.state_name(),
+            mask,
         }
+    }
+
+    /// What of the flow is told, where that is not all.
+    pub(super) fn only(&self) -> Option<EventMask> {
+        Some(self.mask).filter(|mask| *mask != EventMask::ALL)
+    }
+
+    /// What has happened since.
+    fn since(&self, before: &Self) -> EventMask {
+        EventMask::REPLY
+            .if_so(self.seen_reply != before.seen_reply)
+            .or(EventMask::ASSURED.if_so(self.assured != before.assured))
+            .or(EventMask::MARK.if_so(self.mark != before.mark))
+            .or(EventMask::LABEL.if_so(self.labels != before.labels))
+            .or(EventMask::PROTOINFO.if_so(self.state != before.state))
     }
 }
 
@@ -131,34 +283,36 @@ impl<T> Listeners<T> {
 }
 
 impl Events {
-    /// What a flow that begins now has told: `None` where nobody will hear of it.
-    pub(super) fn begin(&self, settings: &Settings) -> Option<Box<Told>> {
-        let tells = match settings.events {
-            0 => false,
-            2 => self.heard(),
-            _ => true,
-        };
-        tells.then(|| {
-            Box::new(Told {
-                seen_reply: false,
-                assured: false,
-                mark: 0,
-                state: None,
-            })
-        })
-    }
-
     /// A packet of the flow has got through.
     pub(super) fn passed(&self, now: Time, flow: &Flow, is_new: bool) {
         let mut state = flow.lock();
-        let told = Told::of(&state);
+        let Some(mask) = state.told.as_ref().map(|told| told.mask) else {
+            return;
+        };
+        let told = Told::of(&state, mask);
         let Some(before) = &mut state.told else { return };
         if **before == told && !is_new {
             return;
         }
+        let mut happened = told.since(before);
         **before = told;
-        let copy = state.plain();
+        if is_new {
+            let came = match state.master {
+                Some(_) => EventMask::RELATED,
+                None => EventMask::NEW,
+            };
+            let helped = EventMask::HELPER.if_so(state.helper.is_some());
+            happened = happened.or(came).or(helped);
+        }
+        if !happened.has_any(mask) {
+            return;
+        }
+        let mut copy = state.plain();
         drop(state);
+        // Seen: labels are told where they have changed.
+        if !happened.has_any(EventMask::LABEL) {
+            copy.extras = None;
+        }
         let kind = if is_new { EventKind::New } else { EventKind::Update };
         self.publish(kind, flow, copy, Some(now));
     }
@@ -166,9 +320,18 @@ impl Events {
     /// A command has made the flow, or changed it.
     pub(super) fn commanded(&self, now: Time, flow: &Flow, kind: EventKind) {
         let mut state = flow.lock();
-        let told = Told::of(&state);
-        let Some(before) = &mut state.told else { return };
-        **before = told;
+        let Some(mask) = state.told.as_ref().map(|told| told.mask) else {
+            return;
+        };
+        let told = Told::of(&state, mask);
+        state.told = Some(Box::new(told));
+        let happened = match kind {
+            EventKind::New => EventMask::NEW,
+            _ => EventMask::BY_COMMAND,
+        };
+        if !happened.has_any(mask) {
+            return;
+        }
         let copy = state.plain();
         drop(state);
         self.publish_as(kind, flow, &copy, Some(now), true);
@@ -176,8 +339,14 @@ impl Events {
 
     /// The flow is about to go. `None` where nobody hears of it.
     pub(super) fn last_words(&self, state: &FlowState) -> Option<FlowState> {
-        let tells = self.heard() && state.told.is_some() && state.status.has(Status::CONFIRMED);
-        tells.then(|| state.plain())
+        let told = state.told.as_ref();
+        let tells = self.heard()
+            && told.is_some_and(|told| told.mask.has_any(EventMask::DESTROY))
+            && state.status.has(Status::CONFIRMED);
+        tells.then(|| FlowState {
+            extras: None,
+            ..state.plain()
+        })
     }
 
     pub(super) fn publish(&self, kind: EventKind, flow: &Flow, state: FlowState, at: Option<Time>) {

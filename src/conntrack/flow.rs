@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::events::Told;
+use super::events::{EventMask, Told};
 use super::keys::KeysOfMaster;
+use super::labels::Labels;
 use super::orphan::Token;
+use super::policy::TimeoutPolicy;
 use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
 use super::{ConntrackHelper, Direction, Settings, TrackContext, Tuple, Zone};
 use crate::base::sync::{Mutex, MutexGuard};
@@ -23,6 +25,8 @@ pub struct Flow {
     serial: u64,
     original: Tuple,
     zone: Zone,
+    /// What of its expectations is told.
+    pub(super) expectations_told: EventMask,
     /// Of the original tuple, under the key of its table.
     pub(super) hash: u64,
     settled: OnceLock<Settled>,
@@ -72,6 +76,7 @@ impl Flow {
             serial,
             original,
             zone: Zone::default(),
+            expectations_told: EventMask::NONE,
             hash,
             settled,
             state: Mutex::new(state),
@@ -81,6 +86,12 @@ impl Flow {
     /// The same in this zone.
     pub(super) fn in_zone(mut self, zone: Zone) -> Self {
         self.zone = zone;
+        self
+    }
+
+    /// The same, and this of its expectations is told.
+    pub(super) fn telling(mut self, expectations_told: EventMask) -> Self {
+        self.expectations_told = expectations_told;
         self
     }
 
@@ -193,6 +204,29 @@ pub struct FlowState {
     pub(super) told: Option<Box<Told>>,
     /// Offsets of TCP sequence numbers each way, where a helper changed a payload's length.
     pub sequence: Option<Box<[SequenceAdjustment; 2]>>,
+    /// What few flows have.
+    pub(super) extras: Option<Box<Extras>>,
+}
+
+/// What few flows have, from their beginning.
+#[derive(Clone, Debug)]
+pub(super) struct Extras {
+    /// Its timeouts are these and not the knobs'.
+    pub policy: Option<Arc<TimeoutPolicy>>,
+    /// Where it has room for some.
+    pub labels: Option<Labels>,
+}
+
+impl Extras {
+    /// Of a flow that begins now.
+    pub(super) fn of(policy: Option<&Arc<TimeoutPolicy>>, has_labels: bool) -> Option<Box<Self>> {
+        (policy.is_some() || has_labels).then(|| {
+            Box::new(Self {
+                policy: policy.cloned(),
+                labels: has_labels.then_some(0),
+            })
+        })
+    }
 }
 
 /// How often, of all tables, a flow's time was over as soon as it was set, as timeouts of zero do. Without that, nothing ends while no time passes:
@@ -361,6 +395,41 @@ impl FlowState {
             answered_by: self.answered_by,
             told: self.told.clone(),
             sequence: self.sequence.clone(),
+            extras: self.extras.clone(),
+        }
+    }
+
+    /// Its labels; `None` where it has no room for any.
+    pub fn labels(&self) -> Option<Labels> {
+        self.extras.as_ref()?.labels
+    }
+
+    /// Gives it these labels and no others; false where it has no room for any.
+    pub fn set_labels(&mut self, labels: Labels) -> bool {
+        let place = self.extras.as_mut().and_then(|extras| extras.labels.as_mut());
+        match place {
+            Some(place) => {
+                *place = labels;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What of it alone is told, where a rule said so.
+    pub fn told_only(&self) -> Option<EventMask> {
+        self.told.as_ref()?.only()
+    }
+
+    /// The timeouts that it has in the place of the knobs.
+    pub fn policy(&self) -> Option<&Arc<TimeoutPolicy>> {
+        self.extras.as_ref()?.policy.as_ref()
+    }
+
+    /// It goes by the knobs from now on, where it went by this.
+    pub(super) fn forget_policy(&mut self, policy: &Arc<TimeoutPolicy>) {
+        if let Some(extras) = &mut self.extras {
+            extras.policy.take_if(|own| Arc::ptr_eq(own, policy));
         }
     }
 
@@ -373,6 +442,41 @@ impl FlowState {
     /// A packet of the flow after its first: what its tracker made of it, and how the flow lives on.
     #[inline]
     pub(super) fn packet(
+        &mut self,
+        cx: &TrackContext<'_>,
+        direction: Direction,
+        seen: &Seen<'_>,
+    ) -> Verdict<InvalidReason, IgnoredReason> {
+        match &self.extras {
+            None => self.packet_by(cx, direction, seen),
+            Some(_) => self.packet_with_extras(cx, direction, seen),
+        }
+    }
+
+    /// Apart, so that other flows' packets need not make room for it.
+    #[cold]
+    #[inline(never)]
+    fn packet_with_extras(
+        &mut self,
+        cx: &TrackContext<'_>,
+        direction: Direction,
+        seen: &Seen<'_>,
+    ) -> Verdict<InvalidReason, IgnoredReason> {
+        match self.policy() {
+            None => self.packet_by(cx, direction, seen),
+            Some(policy) => {
+                let settings = policy.applied_to(cx.settings);
+                let cx = TrackContext {
+                    settings: &settings,
+                    ..*cx
+                };
+                self.packet_by(&cx, direction, seen)
+            }
+        }
+    }
+
+    #[inline]
+    fn packet_by(
         &mut self,
         cx: &TrackContext<'_>,
         direction: Direction,
@@ -454,8 +558,9 @@ impl FlowState {
 
     /// REJECT sent a reset about a packet of it: a TCP flow of the table goes to CLOSE, and lives as long as one that closes.
     pub fn reset_by_rule(&mut self, now: Time, settings: &Settings) {
+        let own = self.policy().map(|policy| policy.applied_to(settings));
         if self.status.has(Status::CONFIRMED)
-            && let Some(timeout) = self.protocol.reset_by_rule(settings)
+            && let Some(timeout) = self.protocol.reset_by_rule(own.as_ref().unwrap_or(settings))
         {
             self.refresh(now, timeout);
         }

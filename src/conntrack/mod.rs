@@ -13,7 +13,9 @@ mod expectations;
 mod flow;
 mod helper;
 mod keys;
+pub(crate) mod labels;
 mod orphan;
+pub(crate) mod policy;
 mod profile;
 pub(crate) mod proto;
 mod settings;
@@ -31,10 +33,12 @@ mod zone;
 pub(crate) use change::changed_mark;
 pub use change::{Change, ChangeRefused};
 pub use clash::Clash;
-pub use events::{Event, EventKind, ExpectationEvent, Heard, Listener};
+pub use events::{Event, EventKind, EventMask, EventMasks, ExpectationEvent, Heard, Listener};
 pub use expectation::{Expectation, ExpectationMask, ExpectationNat, ExpectationRefused};
 pub use flow::{Counted, Flow, FlowState, HelperData, NatInfo, SequenceAdjustment, Settled, Status};
 pub use helper::{ConntrackHelper, ExpectPolicy};
+pub use labels::{LabelNames, Labels};
+pub use policy::{TimeoutPolicies, TimeoutPolicy};
 pub use profile::{Profile, memory};
 pub use settings::{Frag6Settings, SettingError, Settings};
 pub(crate) use statistics::{ExpectationStatistics, Statistics};
@@ -188,6 +192,10 @@ pub struct Template {
     pub zone: Zone,
     /// The number of that zone is the packet's mark, as far as it fits (`CT --zone mark`).
     pub zone_by_mark: bool,
+    /// The timeouts of a flow that the packet opens (`CT --timeout NAME`).
+    pub policy: Option<Arc<TimeoutPolicy>>,
+    /// What is told of that flow (`CT --ctevents`, `--expevents`).
+    pub events: Option<EventMasks>,
     /// Its mark, which rules of the raw table read and write as they do a flow's. No flow gets it.
     pub mark: AtomicU32,
 }

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
@@ -17,7 +18,10 @@ use super::expectations::Expectations;
 use super::flow::{FlowState, OVER_AT_ONCE};
 use super::keys::Keys;
 use super::orphan::{Forgotten, Orphan, Token};
-use super::{Direction, Endpoint, Flow, Statistics, Status, Tuple, Zone};
+use super::{
+    Direction, Endpoint, EventMask, EventMasks, Flow, Settings, Statistics, Status, TimeoutPolicies, TimeoutPolicy,
+    Tuple, Zone,
+};
 use crate::base::Time;
 use crate::base::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
 
@@ -40,6 +44,9 @@ pub struct Table {
     pub(super) events: Arc<Events>,
     expectation_events: Arc<Listeners<ExpectationEvent>>,
     pub(super) keys: Arc<Keys>,
+    /// A rule in force asks for labels: what begins now gets room for them.
+    keeps_labels: AtomicBool,
+    policies: TimeoutPolicies,
     pub(crate) statistics: Statistics,
 }
 
@@ -162,6 +169,8 @@ impl Table {
             events: Arc::default(),
             expectation_events: Arc::default(),
             keys: Arc::default(),
+            keeps_labels: AtomicBool::new(false),
+            policies: TimeoutPolicies::default(),
             statistics: Statistics::default(),
         }
     }
@@ -398,8 +407,12 @@ impl Table {
 
     /// A table without flows, in which hashes and numbers are as in this one.
     pub(super) fn empty_like(&self) -> Self {
-        let mut empty = Self::new(self.hash_key);
-        empty.keys = Arc::new(self.keys.copy());
+        let empty = Self {
+            keys: Arc::new(self.keys.copy()),
+            keeps_labels: AtomicBool::new(self.keeps_labels()),
+            policies: self.policies.copy(),
+            ..Self::new(self.hash_key)
+        };
         empty
             .next_serial
             .store(self.next_serial.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -418,6 +431,39 @@ impl Table {
             self.keep_mapping(&orphan.original, orphan.zone, serial, reply);
         }
         self.orphaned(orphan, token);
+    }
+
+    /// The timeout policies that there are.
+    pub fn policies(&self) -> &TimeoutPolicies {
+        &self.policies
+    }
+
+    /// A policy goes; flows that have it live on by the knobs.
+    pub(crate) fn remove_policy(&self, policy: &Arc<TimeoutPolicy>) {
+        self.policies.remove(policy);
+        for flow in self.all() {
+            flow.lock().forget_policy(policy);
+        }
+    }
+
+    /// Whether flows that begin now have room for labels.
+    pub(super) fn keeps_labels(&self) -> bool {
+        self.keeps_labels.load(Ordering::Relaxed)
+    }
+
+    /// A rule in force asks for labels, or none does any more.
+    pub(crate) fn keep_labels(&self, keeps: bool) {
+        self.keeps_labels.store(keeps, Ordering::Relaxed);
+    }
+
+    /// Whether anybody listens to what happens to flows or to what they expect.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.events.heard() || self.expectation_events.heard()
+    }
+
+    /// What is told of a flow that begins now.
+    pub(super) fn begin_telling(&self, settings: &Settings, said: Option<EventMasks>) -> Option<EventMasks> {
+        EventMasks::begin(settings, self.is_heard(), said)
     }
 
     /// Tracking begins again: what was known of the windows of TCP flows is out of date. Seen on Linux 6.18.
@@ -642,7 +688,13 @@ impl Table {
         let told = all.told.take();
         drop(all);
         for event in told.into_iter().flatten() {
-            self.expectation_events.tell(|| event.clone());
+            let kind = match event.kind {
+                EventKind::New => EventMask::EXPECTATION_NEW,
+                EventKind::Update | EventKind::Destroy => EventMask::EXPECTATION_DESTROY,
+            };
+            if event.expectation.master.expectations_told.has_any(kind) {
+                self.expectation_events.tell(|| event.clone());
+            }
         }
         result
     }

@@ -199,7 +199,7 @@ fn helpers_are_attached_where_asked() {
     }
 }
 
-fn wish(master: &Arc<Flow>, bench: &Bench, port: u16) -> Expectation {
+pub(super) fn wish(master: &Arc<Flow>, bench: &Bench, port: u16) -> Expectation {
     Expectation {
         class: 0,
         ..announced(bench, master, B, (A, port))

@@ -45,7 +45,7 @@ pub fn flow(flow: &Flow, form: FlowForm, now: Time) -> Option<String> {
         extended,
         ..ToolForm::default()
     };
-    Some(tool::shown(flow, &state, form, Occasion::Listed, now))
+    Some(tool::shown(flow, &state, &form, Occasion::Listed, now))
 }
 
 fn write_flow(line: &mut String, flow: &Flow, state: &FlowState, form: FlowForm, now: Time) -> std::fmt::Result {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clash::Clash;
-use super::events::EventKind;
+use super::events::{EventKind, EventMask, Told};
+use super::flow::Extras;
 use super::keys::KeysOfMaster;
 use super::proto::{self, ChecksumCheck, Fault, ProtocolState, Seen, Verdict};
 use super::{
@@ -178,15 +179,30 @@ impl Table {
         seen: &Result<Seen<'_>, Fault<proto::InvalidReason>>,
     ) -> Tracked {
         let zone = zone_of(tracking, packet);
+        let template = tracking.template.as_deref();
+        let policy = template.and_then(|it| it.policy.as_ref());
+        let opened = match policy {
+            None => self.open(cx, packet, (tuple, hash, zone), seen),
+            Some(policy) => {
+                let settings = policy.applied_to(cx.settings);
+                let cx = TrackContext {
+                    settings: &settings,
+                    ..*cx
+                };
+                self.open(&cx, packet, (tuple, hash, zone), seen)
+            }
+        };
         let Opened {
             reply,
             expectation,
             protocol,
             timeout,
-        } = match self.open(cx, packet, (tuple, hash, zone), seen) {
+        } = match opened {
             Ok(opened) => opened,
             Err(why) => return refuse(tracking, why),
         };
+        let extras = Extras::of(policy, self.keeps_labels());
+        let told = self.begin_telling(cx.settings, template.and_then(|it| it.events));
         let mut status = Status::default();
         let (mut mark, mut holds, mut master, mut keys) = (0, None, None, None);
         let helper = match &expectation {
@@ -231,11 +247,13 @@ impl Table {
                     keys,
                     opened_by: cx.packet,
                     answered_by: 0,
-                    told: self.events.begin(cx.settings),
+                    told: told.map(|told| Told::nothing(told.flow, mark)),
                     sequence: None,
+                    extras,
                 },
             )
-            .in_zone(zone),
+            .in_zone(zone)
+            .telling(told.map_or(EventMask::NONE, |told| told.expectations)),
         );
         tracking.flow = Some(flow);
         tracking.direction = Direction::Original;

@@ -11,7 +11,7 @@ use crate::suite::FILE_WORDS;
 pub(super) fn manual() -> String {
     let mut page = Page::new("nflab", 1, "netfilter in user space: a router that is a program");
     page.section("SYNOPSIS");
-    page.literal("nflab COMMAND [ARGUMENT ...]\nnflab iptables|iptables-save|iptables-restore|conntrack|sysctl|modprobe|ip [ARGUMENT ...]");
+    page.literal("nflab COMMAND [ARGUMENT ...]\nnflab iptables|iptables-save|iptables-restore|conntrack|nfct|sysctl|modprobe|ip [ARGUMENT ...]");
     page.section("DESCRIPTION");
     page.paragraph(
         "A router with the hooks, tables, connection tracking, NAT and helpers of Linux, ruled by plain iptables lines. It runs in memory, over \
@@ -27,7 +27,7 @@ pub(super) fn manual() -> String {
     page.paragraph(
         "With a tool's name as its first word (nflab iptables), or called by that name through a link (nflab shims makes them), it is that tool, and without \
          either a tool's name is the machine's own: iptables, iptables-save, \
-         iptables-restore, their ip6tables fellows, each also with -legacy, conntrack, ipset, sysctl, modprobe. They speak to the lab that \
+         iptables-restore, their ip6tables fellows, each also with -legacy, conntrack, nfct, ipset, sysctl, modprobe. They speak to the lab that \
          NFLAB names, else to the only one that runs. nflab ip is iproute2's ip for the lab's router (address, route, rule, link), and no link of \
          that name is made, which would hide the machine's own. What it changes is the router's: in a live lab a link that is down takes and gives \
          no packets, while the device that stands for it, and the hosts' own addresses, routes and MTU, stay as they are. What a tool of that name cannot do here it refuses by name.",

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::reason::Place;
 use super::shared::{Joining, SharedCopies, SharedStates};
 use crate::base::Time;
+use crate::conntrack::{TimeoutPolicies, TimeoutPolicy};
 use crate::rule::{
     Action, BoundState, Chain, ChainKind, CountId, Errno, Hook, HookSet, Match, Policy, Refusal, Rule, Scope, Selector,
-    State, TableRules, Target,
+    State, TableRules, Target, TrackingNow,
 };
 use crate::set::{AddressSets, HeldSets};
 
@@ -24,10 +25,21 @@ pub(super) struct CompiledTable {
     pub names: Box<[Arc<str>]>,
     /// True when a rule makes the kernel track connections.
     pub needs_conntrack: bool,
+    /// True when flows that begin while it is in force have room for labels.
+    pub needs_labels: bool,
     /// What its rules share by name, among them and with those of other tables.
     pub shared: SharedStates,
     /// Those that its rules name, held for as long as the table is in force.
     pub sets: HeldSets,
+    /// The timeout policies that its rules name: none of them can go.
+    pub policies: Vec<Arc<TimeoutPolicy>>,
+}
+
+/// What the rules of a table may ask of what is around it when they come into force.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    pub sets: &'a dyn AddressSets,
+    pub tracking: TrackingNow<'a>,
 }
 
 /// A hook's way into the table.
@@ -85,11 +97,12 @@ impl CompiledTable {
     pub(super) fn compile(
         rules: Arc<TableRules>,
         in_force: SharedStates,
-        sets: &dyn AddressSets,
+        around: Around<'_>,
         now: Time,
     ) -> Result<Self, Refusal> {
         let mut sharing = Joining::beside(in_force);
         let mut held = HeldSets::default();
+        let mut policies = Vec::new();
         let index: HashMap<&str, usize> = rules
             .chains
             .iter()
@@ -110,8 +123,9 @@ impl CompiledTable {
             for (position, rule) in chain.rules.iter().enumerate() {
                 // Behind a rule that stops every packet nothing is reached, from no hook.
                 let hooks = if position < alive { reached[at] } else { HookSet::EMPTY };
-                check(&rules, rule, hooks)?;
-                hold(rule, &mut held, sets)?;
+                check(&rules, rule, hooks, around.tracking.policies)?;
+                hold(rule, &mut held, around.sets)?;
+                policies.extend(policy_of(rule, around.tracking.policies));
                 steps.push(Step {
                     chain: at as u32,
                     number: position as u32 + 1,
@@ -119,7 +133,7 @@ impl CompiledTable {
                     kind: StepKind::Rule {
                         selector: rule.selector,
                         matches: bind(rule, &mut sharing, now),
-                        action: bind_action(&rule.action, &index, &starts, now)?,
+                        action: bind_action(&rule.action, &index, &starts, &around.tracking)?,
                         rule: Arc::clone(rule),
                     },
                 });
@@ -142,6 +156,8 @@ impl CompiledTable {
             });
         }
         let needs_conntrack = rules.rules().any(|rule| rule.needs_conntrack());
+        let needs_labels = rules.rules().any(|rule| rule.needs_labels());
+        let rules = read_back(rules, &mut steps);
         let names = rules
             .chains
             .iter()
@@ -152,8 +168,10 @@ impl CompiledTable {
             entries,
             names,
             needs_conntrack,
+            needs_labels,
             shared: sharing.joined,
             sets: held,
+            policies,
             rules,
         })
     }
@@ -173,7 +191,7 @@ impl CompiledTable {
                 } => StepKind::Rule {
                     selector: *selector,
                     matches: matches.iter().map(|bound| bound.copy(copies, now)).collect(),
-                    action: action.copy(now),
+                    action: action.copy(),
                     rule: Arc::clone(rule),
                 },
                 StepKind::Policy(policy) => StepKind::Policy(*policy),
@@ -186,6 +204,8 @@ impl CompiledTable {
             entries: self.entries,
             names: self.names.clone(),
             needs_conntrack: self.needs_conntrack,
+            needs_labels: self.needs_labels,
+            policies: self.policies.clone(),
             shared: copies.of(&self.shared),
             sets: self.sets.of(sets),
         }
@@ -210,6 +230,21 @@ impl CompiledTable {
     }
 }
 
+#[cfg(test)]
+impl Around<'_> {
+    pub(super) fn nothing() -> Self {
+        static SETTINGS: std::sync::LazyLock<crate::conntrack::Settings> = std::sync::LazyLock::new(Default::default);
+        Self {
+            sets: &crate::set::NoSets,
+            tracking: TrackingNow {
+                settings: &SETTINGS,
+                policies: TimeoutPolicies::none(),
+                heard: false,
+            },
+        }
+    }
+}
+
 impl BoundMatch {
     fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
         let own = |state: Option<Box<State>>| state.or_else(|| self.test.state(now)).map(BoundState::Own);
@@ -225,7 +260,7 @@ impl BoundMatch {
 }
 
 impl BoundAction {
-    fn copy(&self, now: Time) -> Self {
+    fn copy(&self) -> Self {
         match self {
             Self::Nothing => Self::Nothing,
             Self::Accept => Self::Accept,
@@ -236,10 +271,7 @@ impl BoundAction {
             Self::Goto(to) => Self::Goto(*to),
             Self::Target { target, state } => Self::Target {
                 target: Arc::clone(target),
-                state: state
-                    .as_deref()
-                    .and_then(|state| target.copy_state(state))
-                    .or_else(|| target.state(now)),
+                state: state.as_deref().and_then(|state| target.copy_state(state)),
             },
         }
     }
@@ -273,7 +305,7 @@ fn bind_action(
     action: &Action,
     index: &HashMap<&str, usize>,
     starts: &[u32],
-    now: Time,
+    tracking: &TrackingNow<'_>,
 ) -> Result<BoundAction, Refusal> {
     let start = |name: &String| {
         index
@@ -291,7 +323,7 @@ fn bind_action(
         Action::Goto(name) => BoundAction::Goto(start(name)?),
         Action::Target(target) => BoundAction::Target {
             target: Arc::clone(target),
-            state: target.state(now),
+            state: target.state(tracking),
         },
     })
 }
@@ -315,6 +347,30 @@ fn hold(rule: &Rule, held: &mut HeldSets, sets: &dyn AddressSets) -> Result<(), 
     }
 }
 
+/// The timeout policy that a rule names.
+fn policy_of(rule: &Rule, policies: &TimeoutPolicies) -> Option<Arc<TimeoutPolicy>> {
+    match &rule.action {
+        Action::Target(target) => policies.find(target.timeout_policy()?),
+        _ => None,
+    }
+}
+
+/// What the kernel gives back of some rules is not what it got.
+fn read_back(mut rules: Arc<TableRules>, steps: &mut [Step]) -> Arc<TableRules> {
+    for step in steps {
+        let StepKind::Rule { rule, .. } = &mut step.kind else {
+            continue;
+        };
+        let Some(given_back) = rule.read_back() else {
+            continue;
+        };
+        *rule = Arc::new(given_back);
+        let chain = &mut Arc::make_mut(&mut rules).chains[step.chain as usize];
+        chain.rules[step.number as usize - 1] = Arc::clone(rule);
+    }
+    rules
+}
+
 fn no_chain(name: &str) -> Refusal {
     Refusal {
         errno: Errno::NoEntry,
@@ -322,12 +378,10 @@ fn no_chain(name: &str) -> Refusal {
     }
 }
 
-fn check(rules: &TableRules, rule: &Rule, hooks: HookSet) -> Result<(), Refusal> {
+fn check(rules: &TableRules, rule: &Rule, hooks: HookSet, policies: &TimeoutPolicies) -> Result<(), Refusal> {
     let scope = Scope {
-        table: rules.table,
-        hooks,
-        selector: &rule.selector,
-        matches: &rule.matches,
+        policies,
+        ..Scope::without_policies(rules.table, hooks, rule)
     };
     for test in &rule.matches {
         test.check(&scope)?;
@@ -428,7 +482,6 @@ mod tests {
     use super::*;
     use crate::base::Family;
     use crate::rule::{Count, Table};
-    use crate::set::NoSets;
 
     fn rule(action: Action) -> Arc<Rule> {
         Arc::new(Rule {
@@ -465,14 +518,22 @@ mod tests {
             ("b", &[jump("c")]),
             ("c", &[]),
         ]);
-        assert!(CompiledTable::compile(Arc::new(diamond), SharedStates::default(), &NoSets, Time::ZERO).is_ok());
+        assert!(
+            CompiledTable::compile(
+                Arc::new(diamond),
+                SharedStates::default(),
+                Around::nothing(),
+                Time::ZERO
+            )
+            .is_ok()
+        );
         let looped = table(&[("INPUT", &[jump("a")]), ("a", &[jump("b")]), ("b", &[jump("a")])]);
-        let refusal =
-            CompiledTable::compile(Arc::new(looped), SharedStates::default(), &NoSets, Time::ZERO).unwrap_err();
+        let refusal = CompiledTable::compile(Arc::new(looped), SharedStates::default(), Around::nothing(), Time::ZERO)
+            .unwrap_err();
         assert_eq!(refusal.errno, Errno::TooManyLevels);
         let own = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Goto("a".to_owned())])]);
         assert_eq!(
-            CompiledTable::compile(Arc::new(own), SharedStates::default(), &NoSets, Time::ZERO)
+            CompiledTable::compile(Arc::new(own), SharedStates::default(), Around::nothing(), Time::ZERO)
                 .unwrap_err()
                 .errno,
             Errno::TooManyLevels
@@ -485,7 +546,7 @@ mod tests {
         let jump = |name: &str| Action::Jump(name.to_owned());
         let refused = |stop: Action| {
             let looped = table(&[("INPUT", &[jump("a")]), ("a", &[stop, jump("a")])]);
-            CompiledTable::compile(Arc::new(looped), SharedStates::default(), &NoSets, Time::ZERO).is_err()
+            CompiledTable::compile(Arc::new(looped), SharedStates::default(), Around::nothing(), Time::ZERO).is_err()
         };
         for stop in [Action::Accept, Action::Drop, Action::Return, Action::Queue] {
             assert!(!refused(stop));
@@ -494,21 +555,37 @@ mod tests {
         let mut conditional = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Accept, jump("a")])]);
         let chain = conditional.chains.iter_mut().find(|chain| chain.name == "a").unwrap();
         Arc::make_mut(&mut chain.rules[0]).selector.source_inverted = true;
-        assert!(CompiledTable::compile(Arc::new(conditional), SharedStates::default(), &NoSets, Time::ZERO).is_err());
+        assert!(
+            CompiledTable::compile(
+                Arc::new(conditional),
+                SharedStates::default(),
+                Around::nothing(),
+                Time::ZERO
+            )
+            .is_err()
+        );
     }
 
     #[test]
     fn a_loop_that_no_hook_reaches_is_taken() {
         let jump = |name: &str| Action::Jump(name.to_owned());
         let unreached = table(&[("a", &[jump("b")]), ("b", &[jump("a")])]);
-        assert!(CompiledTable::compile(Arc::new(unreached), SharedStates::default(), &NoSets, Time::ZERO).is_ok());
+        assert!(
+            CompiledTable::compile(
+                Arc::new(unreached),
+                SharedStates::default(),
+                Around::nothing(),
+                Time::ZERO
+            )
+            .is_ok()
+        );
     }
 
     #[test]
     fn jumps_into_nowhere_are_refused() {
         let lost = table(&[("INPUT", &[Action::Jump("nowhere".to_owned())])]);
         assert_eq!(
-            CompiledTable::compile(Arc::new(lost), SharedStates::default(), &NoSets, Time::ZERO)
+            CompiledTable::compile(Arc::new(lost), SharedStates::default(), Around::nothing(), Time::ZERO)
                 .unwrap_err()
                 .errno,
             Errno::NoEntry

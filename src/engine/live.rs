@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::compile::{CompiledTable, StepKind};
+use super::compile::{Around, CompiledTable, StepKind};
 use super::counting::{Counter, Places};
 use super::shared::{SharedCopies, SharedStates};
 use crate::base::sync::ArcSwap;
 use crate::base::{Family, Time};
+use crate::conntrack::TimeoutPolicy;
 use crate::rule::{ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
 use crate::set::AddressSets;
 
@@ -57,6 +58,21 @@ impl Live {
         self.families.iter().any(|tables| tables.needs_conntrack)
     }
 
+    /// True when a rule of any table asks for labels.
+    pub(super) fn needs_labels(&self) -> bool {
+        self.tables().any(|table| table.compiled.needs_labels)
+    }
+
+    /// Whether a rule in force names this policy.
+    pub(super) fn holds(&self, policy: &Arc<TimeoutPolicy>) -> bool {
+        let mut held = self.tables().flat_map(|table| &table.compiled.policies);
+        held.any(|held| Arc::ptr_eq(held, policy))
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &Arc<LiveTable>> {
+        self.families.iter().flat_map(|family| family.tables.iter().flatten())
+    }
+
     /// All of it for a router of its own with one worker, which has the same sets.
     pub(super) fn copy(&self, sets: &dyn AddressSets, now: Time) -> Self {
         let copies = SharedCopies::of_all(&self.shared());
@@ -67,21 +83,20 @@ impl Live {
 
     /// What the rules of all tables share by name. What none of them names any more is gone.
     pub(super) fn shared(&self) -> SharedStates {
-        let tables = self.families.iter().flat_map(|family| family.tables.iter().flatten());
-        tables.flat_map(|table| table.compiled.shared.iter()).collect()
+        self.tables().flat_map(|table| table.compiled.shared.iter()).collect()
     }
 
     /// A copy with one table replaced, or made. Counters go on where the rule says so; nothing of `self` changes.
     pub(super) fn with_table(
         &self,
         rules: TableRules,
-        sets: &dyn AddressSets,
+        around: Around<'_>,
         workers: usize,
         now: Time,
     ) -> Result<Replacement, Refusal> {
         let (family, table) = (rules.family, rules.table);
         let before = self.of(family).table(table);
-        let (made, seen) = LiveTable::new(rules, before, (self.shared(), sets), workers, now)?;
+        let (made, seen) = LiveTable::new(rules, before, (self.shared(), around), workers, now)?;
         let mut families = self.families.clone();
         let changed = &mut families[family as usize];
         if before.is_none() {
@@ -129,7 +144,7 @@ impl LiveTable {
     fn new(
         mut rules: TableRules,
         before: Option<&Arc<Self>>,
-        (shared, sets): (SharedStates, &dyn AddressSets),
+        (shared, around): (SharedStates, Around<'_>),
         workers: usize,
         now: Time,
     ) -> Result<(Self, Vec<(Counter, Counters)>), Refusal> {
@@ -153,7 +168,7 @@ impl LiveTable {
                 ChainKind::User => Start::From(Counters::default()),
             });
         }
-        let compiled = CompiledTable::compile(Arc::new(rules), shared, sets, now)?;
+        let compiled = CompiledTable::compile(Arc::new(rules), shared, around, now)?;
         let wanted = starts.iter().filter(|it| matches!(it, Start::From(_))).count();
         let mut places = Places::new(workers.max(1), wanted);
         let counters = starts.into_iter().map(|start| match start {
@@ -300,7 +315,7 @@ mod tests {
             let (first, second) = (rule(Count::Keep), rule(Count::Set(Counters { packets: 5, bytes: 50 })));
             let mut rules = TableRules::new(family, Table::Filter);
             rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&first), Arc::clone(&second)];
-            let live = Live::default().with_table(rules, &NoSets, 2, Time::ZERO).unwrap().live;
+            let live = Live::default().with_table(rules, Around::nothing(), 2, Time::ZERO).unwrap().live;
             let table = live.of(family).table(Table::Filter).unwrap();
             table.count(0, 0, 100);
             table.count(1, 0, 20);
@@ -311,7 +326,7 @@ mod tests {
             input.rules.reverse();
             let third = rule(Count::Keep);
             input.rules.insert(0, Arc::clone(&third));
-            let live = live.with_table(rules, &NoSets, 2, Time::ZERO).unwrap().live;
+            let live = live.with_table(rules, Around::nothing(), 2, Time::ZERO).unwrap().live;
             let counters = live.of(family).table(Table::Filter).unwrap().counters();
             assert_eq!(counters[&first.id], Counters { packets: 2, bytes: 120 });
             assert_eq!(counters[&second.id], Counters { packets: 6, bytes: 57 });
@@ -338,11 +353,11 @@ mod tests {
             rules
         };
         let live = Live::default()
-            .with_table(of(Family::V4), &NoSets, 1, Time::ZERO)
+            .with_table(of(Family::V4), Around::nothing(), 1, Time::ZERO)
             .unwrap()
             .live;
         let none = TableRules::new(Family::V6, Table::Filter);
-        let live = live.with_table(none, &NoSets, 1, Time::ZERO).unwrap().live;
+        let live = live.with_table(none, Around::nothing(), 1, Time::ZERO).unwrap().live;
         let rules = |family| {
             live.of(family)
                 .table(Table::Filter)
@@ -372,7 +387,7 @@ mod tests {
             let [kept, set, seen] = [rule(), rule(), rule()];
             let mut rules = TableRules::new(family, Table::Filter);
             rules.chain_mut("INPUT").unwrap().rules = vec![Arc::clone(&kept), Arc::clone(&set), Arc::clone(&seen)];
-            let before = Live::default().with_table(rules.clone(), &NoSets, 1, Time::ZERO).unwrap().live;
+            let before = Live::default().with_table(rules.clone(), Around::nothing(), 1, Time::ZERO).unwrap().live;
             let old = Arc::clone(before.of(family).table(Table::Filter).unwrap());
             for step in 0..3 {
                 old.count(0, step, 100);
@@ -389,7 +404,7 @@ mod tests {
             // Three packets that see the old table: before the new one is made, before it is in force, and after that.
             let pass = |table: &LiveTable, bytes| (0..3).for_each(|step| table.count(0, step, bytes));
             pass(&old, 10);
-            let replacement = before.with_table(rules, &NoSets, 1, Time::ZERO).unwrap();
+            let replacement = before.with_table(rules, Around::nothing(), 1, Time::ZERO).unwrap();
             pass(&old, 20);
             let published = ArcSwap::from_pointee(before);
             replacement.publish(&published);

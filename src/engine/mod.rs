@@ -30,6 +30,6 @@ pub use live::LiveTable;
 pub use observer::{Event, Failed, Marks, NatNotAsked, NotQueued, Observer, Part, Remembered, Silent, Tried};
 pub use queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, VerdictKind};
 pub use reason::{Place, Reason};
-pub use router::{Config, Router, Seen};
+pub use router::{Config, PolicyRefused, Router, Seen};
 pub use walk::MOST_VISITS;
 pub use worker::{Emission, Fate, Port, Report, Worker};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
+use super::compile::Around;
 use super::live::{Live, LiveTable};
 use super::masquerade;
 use super::observer::Observer;
@@ -15,7 +16,7 @@ use crate::conntrack::{self, Settings};
 use crate::helper::Loaded;
 use crate::net::{HostState, Listeners, Net, Reassembly};
 use crate::packet::Sender;
-use crate::rule::{CountId, Counters, Errno, Refusal, Shared, Table, TableRules};
+use crate::rule::{CountId, Counters, Errno, Refusal, Shared, Table, TableRules, TrackingNow};
 use crate::set::{AddressSets, NoSets};
 
 /// What a router is set up with. A value: a change publishes another.
@@ -41,6 +42,15 @@ impl Config {
             helpers: Loaded::default(),
         }
     }
+}
+
+/// Why a timeout policy does not go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyRefused {
+    /// There is none of this name.
+    NoSuch,
+    /// A rule names it.
+    InUse,
 }
 
 /// What was in force at a router when somebody last looked.
@@ -134,6 +144,7 @@ impl Router {
         if !Arc::ptr_eq(&live, &seen.live) {
             *sets = theirs;
             self.live.store(Arc::new(live.copy(&**sets, now)));
+            self.flows.keep_labels(live.needs_labels());
         }
         if !Arc::ptr_eq(&config, &seen.config) {
             self.config.store(Arc::clone(&config));
@@ -346,13 +357,35 @@ impl Router {
     fn put_into_force(&self, rules: TableRules, sets: &dyn AddressSets, now: Time) -> Result<(), Refusal> {
         self.reclaim();
         let (family, table) = (rules.family, rules.table);
-        let replacement = self.live.load().with_table(rules, sets, self.seats.count(), now)?;
+        let config = self.config.load();
+        let around = Around {
+            sets,
+            tracking: TrackingNow {
+                settings: &config.conntrack,
+                policies: self.flows.policies(),
+                heard: self.flows.is_heard(),
+            },
+        };
+        let replacement = self.live.load().with_table(rules, around, self.seats.count(), now)?;
+        drop(config);
         let tracked = self.tracks();
         let before = replacement.publish(&self.live);
         let replaced = before.of(family).table(table).map(Arc::clone);
         self.retired.lock().lives.push((before, replaced));
         self.reclaim();
         self.tracking_changed(tracked);
+        self.flows.keep_labels(self.live.load().needs_labels());
+        Ok(())
+    }
+
+    /// The timeout policy of this name goes, and flows that have it go by the knobs. One that a rule in force names stays.
+    pub fn remove_timeout_policy(&self, name: &str) -> Result<(), PolicyRefused> {
+        let _one_at_a_time = self.replacing.lock();
+        let policy = self.flows.policies().find(name).ok_or(PolicyRefused::NoSuch)?;
+        if self.live.load().holds(&policy) {
+            return Err(PolicyRefused::InUse);
+        }
+        self.flows.remove_policy(&policy);
         Ok(())
     }
 

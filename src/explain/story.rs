@@ -131,6 +131,8 @@ pub(super) struct TrackedAs {
     pub direction: Direction,
     /// The numbers of those packets of the flow.
     pub opened_and_answered_by: Option<(u64, u64)>,
+    /// What is particular to the flow, from its beginning.
+    pub particular: Option<String>,
     pub made: Tracked,
 }
 

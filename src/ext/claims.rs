@@ -9,7 +9,7 @@ use super::testing::{P, read_match, read_target};
 use super::{MATCHES, MatchSpec, TARGETS, drawn};
 use crate::base::{AddressMask, Family, InterfaceId, InterfaceMask, InterfaceName, Random, Time, protocol};
 use crate::conntrack::{
-    CtState, Direction, Settings, Status, Table as Flows, Template, TrackContext, TrackStage, Tracking,
+    CtState, Direction, Settings, Status, Table as Flows, Template, TimeoutPolicies, TrackContext, TrackStage, Tracking,
 };
 use crate::nat::{self, Manip, NatContext, NatRange};
 use crate::net::Net;
@@ -17,7 +17,7 @@ use crate::packet::Packet;
 use crate::rule::{
     Action, Answer, BoundState, Changes, Condition, Context, Count, CountId, Effect, Ends, Hook, HookSet, LogRecord,
     Lowered, Match, Matched, PlainFields, Rule, Selector, SelectorFields, Services, StateUse, Table, Target,
-    TargetContext, TargetVerdict, WayOut,
+    TargetContext, TargetVerdict, TrackingNow, WayOut,
 };
 use crate::set::HeldSets;
 use crate::wire::ipv4;
@@ -181,7 +181,11 @@ fn a_target_does_no_more_than_it_says() {
             let mut sight = Sight::drawn(&mut random);
             let (before, flow) = (sight.parts(), sight.flow());
             let effect = target.effect();
-            let state = target.state(NOW);
+            let state = target.state(&TrackingNow {
+                settings: &Settings::default(),
+                policies: TimeoutPolicies::none(),
+                heard: true,
+            });
             let mut services = Done {
                 flows: &sight.flows,
                 has_logged: false,

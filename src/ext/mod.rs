@@ -7,6 +7,7 @@
 mod claims;
 pub mod drawn;
 mod help;
+mod label_file;
 pub mod listed;
 pub(crate) mod matches;
 pub mod missing;
@@ -20,6 +21,8 @@ pub(crate) mod targets;
 #[cfg(test)]
 mod testing;
 mod wording;
+
+pub use label_file::LabelFile;
 
 use std::sync::Arc;
 
@@ -128,6 +131,7 @@ macro_rules! registry {
 registry! {
     match addrtype
     match comment
+    match connlabel
     match connlimit
     match connmark
     match conntrack

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use super::option::{Given, GivenOption, OptionSpec, UsageError, parse_value};
 use super::samples::ReadsBack;
-use super::{MatchSpec, TargetSpec, names};
+use super::{LabelFile, MatchSpec, TargetSpec, names};
 use crate::base::{Family, InterfaceId, InterfaceName, Random, Time, protocol};
-use crate::conntrack::{Settings, Table as Flows, TrackContext, TrackStage, Tracking};
+use crate::conntrack::{Settings, Table as Flows, TimeoutPolicies, TrackContext, TrackStage, Tracking};
 use crate::nat::{Manip, NatRange};
 use crate::net::Net;
 use crate::packet::{End, Packet};
 use crate::rule::{
     BoundState, Context, Hook, HookSet, LogRecord, Match, Matched, Refusal, Scope, Selector, Services, State, Table,
-    Target, TargetContext, TargetVerdict, WayOut,
+    Target, TargetContext, TargetVerdict, TrackingNow, WayOut,
 };
 use crate::set::HeldSets;
 use crate::wire::{checksum, ipv4};
@@ -69,6 +69,15 @@ pub(super) fn words(text: &str) -> Vec<String> {
 
 /// The options, and what is said of those that are taken.
 fn read(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<(Vec<GivenOption>, String), UsageError> {
+    read_with(name, specs, (p, LabelFile::none()), text)
+}
+
+fn read_with(
+    name: &str,
+    specs: &'static [OptionSpec],
+    (p, labels): (P, &LabelFile),
+    text: &str,
+) -> Result<(Vec<GivenOption>, String), UsageError> {
     let words = words(text);
     let mut options = Vec::new();
     let mut remarks = String::new();
@@ -90,7 +99,10 @@ fn read(name: &str, specs: &'static [OptionSpec], p: P, text: &str) -> Result<(V
             .take(spec.value.arity())
             .map(String::as_str)
             .collect();
-        let given = given(p, &options);
+        let given = Given {
+            labels,
+            ..given(p, &options)
+        };
         let value = parse_value(spec, name, &args, inverted, &given)?;
         remarks += &spec.remark_on(&args).unwrap_or_default();
         options.push(GivenOption {
@@ -110,6 +122,7 @@ fn given(p: P, options: &[GivenOption]) -> Given<'_> {
         family: Family::V4,
         protocol: p.0,
         protocol_inverted: p.1,
+        labels: LabelFile::none(),
         options,
     }
 }
@@ -121,6 +134,17 @@ pub(crate) fn remarks(name: &str, specs: &'static [OptionSpec], p: P, text: &str
 
 pub(crate) fn read_match(spec: &'static MatchSpec, p: P, text: &str) -> Result<Arc<dyn Match>, UsageError> {
     let (options, _) = read(spec.name, spec.options, p, text)?;
+    spec.finish(&given(p, &options))
+}
+
+/// As [`read_match`], where labels have these names.
+pub(super) fn read_match_with(
+    spec: &'static MatchSpec,
+    p: P,
+    text: &str,
+    labels: &LabelFile,
+) -> Result<Arc<dyn Match>, UsageError> {
+    let (options, _) = read_with(spec.name, spec.options, (p, labels), text)?;
     spec.finish(&given(p, &options))
 }
 
@@ -171,6 +195,7 @@ pub(super) fn placed_behind(
         hooks: HookSet::of(hooks),
         selector: &selector,
         matches,
+        policies: TimeoutPolicies::none(),
     })
     .map_err(|refusal| refusal.reason)
 }
@@ -298,6 +323,8 @@ impl Bench {
     /// Lets a datagram from 10.0.0.2:1000 to 192.0.2.9:53 open a flow, and tracks `packet` after it.
     pub(super) fn track(&mut self, packet: &mut Packet) {
         let flows = Flows::new((1, 2));
+        // As if the rule under test were in force.
+        flows.keep_labels(true);
         let settings = Settings::default();
         let cx = TrackContext {
             now: self.now,
@@ -333,7 +360,12 @@ impl Bench {
             logged: &mut self.logged,
             mapped: &mut self.mapped,
         };
-        let state = made.state(self.now);
+        let settings = Settings::default();
+        let state = made.state(&TrackingNow {
+            settings: &settings,
+            policies: TimeoutPolicies::none(),
+            heard: true,
+        });
         made.apply(&mut TargetContext {
             packet,
             tracking: &mut self.tracking,

@@ -7,6 +7,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,7 @@ use super::files::Files;
 use super::machine::{Call, Machine, Profile, Toolbox};
 use super::memory::{Lab, apply_sysctls};
 use crate::base::{InterfaceId, InterfaceName, MarkMask};
+use crate::conntrack::TimeoutPolicy;
 use crate::helper::{self, Loaded};
 use crate::net::{
     Address, Net, NewAddress, Placing, Prefix, Route, RouteKind, RouteProtocol, RouteSelector, RoutingRule, RuleAction,
@@ -44,6 +46,9 @@ pub struct LabCopy {
     /// Routing rules, where they are not the three of every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<Vec<RuleRecord>>,
+    /// Timeout policies: what `nfct` makes each of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<Vec<String>>,
     /// `iptables-save -c` of all tables.
     pub tables: String,
     pub profile: String,
@@ -150,6 +155,7 @@ impl LabCopy {
             missing: missing(&config.net),
             routes,
             rules: rules(&config.net),
+            policies: policies(machine),
             tables: tables.stdout,
             profile: machine.profile().name().to_owned(),
             modules: machine.modules().to_vec(),
@@ -177,6 +183,12 @@ impl LabCopy {
 
     /// Puts the rules into a lab that was made without.
     pub fn restore(&self, lab: &mut Lab) -> Result<(), CopyError> {
+        for policy in &self.policies {
+            let made = lab.tool("nfct", policy, "", Path::new("."));
+            if made.code != 0 {
+                return Err(part("timeout policies", made.stderr));
+            }
+        }
         // The newest table stands first, and comes last.
         let newest_first = self.tables.lines().filter_map(|line| line.strip_prefix('*'));
         for name in newest_first.collect::<Vec<_>>().into_iter().rev() {
@@ -290,6 +302,19 @@ impl LabCopy {
             false => format!("[sysctl]\n{text}"),
         }
     }
+}
+
+fn policies(machine: &Machine) -> Vec<Vec<String>> {
+    let all = machine.router().flows().policies().all();
+    let call = |policy: &Arc<TimeoutPolicy>| {
+        let (family, protocol) = policy.said_of();
+        let beginning = ["add", "timeout", policy.name(), family, protocol];
+        let times = policy
+            .times()
+            .flat_map(|(state, seconds)| [state.to_owned(), seconds.to_string()]);
+        beginning.map(str::to_owned).into_iter().chain(times).collect()
+    };
+    all.iter().map(call).collect()
 }
 
 fn helpers(loaded: &Loaded) -> Vec<HelperRecord> {

@@ -73,6 +73,14 @@ impl Files {
     }
 }
 
+impl Files {
+    /// The same of a file that is read where it is there; `None` where the call does not bring it at all.
+    pub fn take_if_brought(&self, name: &str) -> Option<Result<String, String>> {
+        let is_brought = self.0.borrow().iter().any(|file| file.name == name);
+        is_brought.then(|| self.take(name))
+    }
+}
+
 /// Opens files in the name of whoever runs a lab. The lab is given one with its [`Toolbox`](super::machine::Toolbox), and reaches no file without.
 pub trait Opener: Sync {
     /// A whole file that a script names.

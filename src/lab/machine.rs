@@ -336,6 +336,13 @@ impl Machine {
         self.router.flows().forget_helpers(&gone, self.now);
     }
 
+    /// Sets timeouts in another way than by their knobs; what `change` says of it.
+    pub(crate) fn set_default_timeouts(&self, change: impl FnOnce(&mut Settings) -> bool) -> bool {
+        let mut done = false;
+        self.configure(|config| done = change(&mut config.conntrack));
+        done
+    }
+
     /// `hashsize=` of the module that tracks.
     pub(crate) fn set_buckets(&self, buckets: u32) {
         self.configure(|config| config.conntrack.fit_buckets(buckets));

@@ -92,6 +92,7 @@ impl Assistant {
             "cat" => self.files(),
             "modprobe" => modules(),
             "conntrack" => strings(OF_CONNTRACK),
+            "nfct" => strings(OF_NFCT),
             "send" => match words.len() {
                 1 => self.ways_in(),
                 2 => strings(PACKETS),
@@ -446,6 +447,18 @@ const OF_CONNTRACK: &[&str] = &[
     "expect",
     "dying",
     "unconfirmed",
+];
+/// Commands and words of policies.
+const OF_NFCT: &[&str] = &[
+    "add",
+    "delete",
+    "get",
+    "list",
+    "flush",
+    "default-get",
+    "default-set",
+    "timeout",
+    "inet",
 ];
 /// What may stand further on in some.
 const OF_EXPECTATIONS: &[&str] = &["packets", "bytes"];

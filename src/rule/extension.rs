@@ -9,8 +9,9 @@ use std::fmt::Debug;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Context, Effect, HookSet, LogRecord, Lowered, Rejection, Selector, Sharing, Table, TargetContext};
+use super::{Context, Effect, HookSet, LogRecord, Lowered, Rejection, Rule, Selector, Sharing, Table, TargetContext};
 use crate::base::{InterfaceName, Time};
+use crate::conntrack::{EventMasks, Settings, TimeoutPolicies};
 use crate::packet::Packet;
 
 /// State that a match or target keeps between packets. Behind its own atomics or lock, because several workers share it.
@@ -83,6 +84,10 @@ pub trait Match: DynEq + Debug + Send + Sync + 'static {
     }
     /// True where the kernel starts to track connections because this match is used.
     fn needs_conntrack(&self) -> bool {
+        false
+    }
+    /// True where flows that begin while this match is used have room for labels.
+    fn needs_labels(&self) -> bool {
         false
     }
     /// Refuses a place or combination that the kernel refuses.
@@ -171,7 +176,7 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
     /// As [`Match::list`]; `numeric` is `-n`.
     fn list(&self, out: &mut String, numeric: bool);
     /// As [`Match::state`].
-    fn state(&self, _now: Time) -> Option<Box<State>> {
+    fn state(&self, _tracking: &TrackingNow<'_>) -> Option<Box<State>> {
         None
     }
     /// As [`Match::copy_state`].
@@ -181,6 +186,14 @@ pub trait Target: DynEq + Debug + Send + Sync + 'static {
     /// As [`Match::sets`].
     fn sets(&self) -> Vec<&str> {
         Vec::new()
+    }
+    /// The timeout policy that it names, which cannot go while the rule is in force.
+    fn timeout_policy(&self) -> Option<&str> {
+        None
+    }
+    /// What the kernel gives back of it once it is in force, where that is something else: the next command finds that.
+    fn read_back(&self) -> Option<Arc<dyn Target>> {
+        None
     }
     /// As [`Match::needs_conntrack`].
     fn needs_conntrack(&self) -> bool {
@@ -203,6 +216,39 @@ pub struct Scope<'a> {
     pub selector: &'a Selector,
     /// All of the rule's, in their order.
     pub matches: &'a [Arc<dyn Match>],
+    /// The timeout policies that there are.
+    pub policies: &'a TimeoutPolicies,
+}
+
+impl<'a> Scope<'a> {
+    /// Of a rule, as if there were no timeout policies.
+    pub fn without_policies(table: Table, hooks: HookSet, rule: &'a Rule) -> Self {
+        Self {
+            table,
+            hooks,
+            selector: &rule.selector,
+            matches: &rule.matches,
+            policies: TimeoutPolicies::none(),
+        }
+    }
+}
+
+/// What a target may ask of tracking when its rule comes into force.
+#[derive(Clone, Copy, Debug)]
+pub struct TrackingNow<'a> {
+    /// The knobs.
+    pub settings: &'a Settings,
+    /// The timeout policies that there are.
+    pub policies: &'a TimeoutPolicies,
+    /// Somebody listens to what happens to flows.
+    pub heard: bool,
+}
+
+impl TrackingNow<'_> {
+    /// What becomes of a rule's word on which events are told, as of a flow that begins now.
+    pub fn events(&self, said: EventMasks) -> Option<EventMasks> {
+        EventMasks::begin(self.settings, self.heard, Some(said)).filter(|_| said.says_something())
+    }
 }
 
 /// Why the kernel would not take a rule.
@@ -218,9 +264,15 @@ pub struct Refusal {
 impl Refusal {
     /// The line in the kernel's log, which begins with its module. Of a missing chain and of a loop the kernel logs nothing.
     pub fn logged(&self) -> Option<LogRecord> {
-        let logged = ["x_tables: ", "xt_", "ipt_"]
-            .iter()
-            .any(|module| self.reason.starts_with(module));
+        let logged = [
+            "x_tables: ",
+            "xt_",
+            "ipt_",
+            "No such timeout policy ",
+            "Timeout policy `",
+        ]
+        .iter()
+        .any(|module| self.reason.starts_with(module));
         logged.then(|| LogRecord {
             level: INFO,
             text: self.reason.clone(),

@@ -13,7 +13,9 @@ mod table;
 
 pub use context::{Context, LogRecord, Rejection, Services, TargetContext, WayOut};
 pub use effect::{Changes, Effect, Ends, StateUse};
-pub use extension::{CopyTo, DynEq, Errno, Match, Matched, QueueTo, Refusal, Scope, State, Target, TargetVerdict};
+pub use extension::{
+    CopyTo, DynEq, Errno, Match, Matched, QueueTo, Refusal, Scope, State, Target, TargetVerdict, TrackingNow,
+};
 pub use lower::{Answer, Condition, Field, Lowered, PlainFields};
 pub use selector::{Miss, Selector, SelectorFields};
 pub use shared::{BoundState, Clock, Shared, Sharing, WriteRefused};
@@ -106,6 +108,22 @@ impl Rule {
     pub fn needs_conntrack(&self) -> bool {
         self.matches.iter().any(|it| it.needs_conntrack())
             || matches!(&self.action, Action::Target(target) if target.needs_conntrack())
+    }
+
+    /// True when flows that begin while it is in force have room for labels.
+    pub fn needs_labels(&self) -> bool {
+        self.matches.iter().any(|it| it.needs_labels())
+    }
+
+    /// What the kernel gives back of it once it is in force, where that is something else.
+    pub fn read_back(&self) -> Option<Self> {
+        let Action::Target(target) = &self.action else {
+            return None;
+        };
+        Some(Self {
+            action: Action::Target(target.read_back()?),
+            ..self.clone()
+        })
     }
 }
 

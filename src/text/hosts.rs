@@ -1,6 +1,8 @@
-//! Names of hosts and networks. The library asks no name server; who calls it says which names there are.
+//! Names of hosts and networks, and of labels. The library asks no name server; who calls it says which names there are.
 
 use std::net::IpAddr;
+
+use crate::ext::LabelFile;
 
 /// Where `-s localhost` finds its addresses, and where `-L` without `-n` finds its names.
 pub trait Hosts {
@@ -8,12 +10,17 @@ pub trait Hosts {
     fn addresses(&self, name: &str) -> Vec<IpAddr>;
     /// The name of a host or network address.
     fn name(&self, address: IpAddr) -> Option<String>;
+    /// Names of labels; by itself none.
+    fn labels(&self) -> &LabelFile {
+        LabelFile::none()
+    }
 }
 
 /// A fixed list, read as /etc/hosts and /etc/networks are: names compare without case, the first entry of an address names it.
 #[derive(Clone, Debug, Default)]
 pub struct StaticHosts {
     entries: Vec<(String, IpAddr)>,
+    labels: Option<LabelFile>,
 }
 
 impl StaticHosts {
@@ -25,6 +32,12 @@ impl StaticHosts {
     /// `localhost`, and nothing else.
     pub fn localhost() -> Self {
         Self::none().with("localhost", IpAddr::from([127, 0, 0, 1]))
+    }
+
+    /// With these names of labels.
+    pub fn with_labels(mut self, labels: LabelFile) -> Self {
+        self.labels = Some(labels);
+        self
     }
 
     /// One more entry, behind those that are there.
@@ -48,5 +61,9 @@ impl Hosts for StaticHosts {
             .iter()
             .find(|(_, own)| *own == address)
             .map(|(name, _)| name.clone())
+    }
+
+    fn labels(&self) -> &LabelFile {
+        self.labels.as_ref().unwrap_or_else(|| LabelFile::none())
     }
 }

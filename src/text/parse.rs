@@ -27,7 +27,7 @@ pub(crate) fn parse_words<'a>(arguments: Vec<&'a str>, context: Context<'a>) -> 
     let mut parser = Parser {
         context,
         getopt: Getopt::new(arguments),
-        rule: RuleOptions::new(context.family),
+        rule: RuleOptions::new(context.family, context.hosts.labels()),
         table: context.restoring.map(|it| it.table),
         given: SmallVec::new(),
         command: None,

@@ -186,12 +186,8 @@ impl Reach {
     }
 
     fn allows(&self, rule: &Rule, hooks: HookSet) -> bool {
-        let scope = Scope {
-            table: self.table,
-            hooks,
-            selector: &rule.selector,
-            matches: &rule.matches,
-        };
+        // Whether a policy that it names is there, only the engine tells.
+        let scope = Scope::without_policies(self.table, hooks, rule);
         rule.matches.iter().all(|it| it.check(&scope).is_ok())
             && match &rule.action {
                 Action::Target(target) => target.check(&scope).is_ok(),

@@ -14,7 +14,7 @@ use crate::base::bytes::exceeds;
 use crate::base::{AddressMask, Family, InterfaceMask};
 use crate::ext::missing::{self, Kind};
 use crate::ext::option::{Given, GivenOption, OptionSpec, parse_value};
-use crate::ext::{self, MatchSpec, TargetSpec, names};
+use crate::ext::{self, LabelFile, MatchSpec, TargetSpec, names};
 use crate::rule::{Action, Counters, Match, Selector, Target};
 
 /// A rule as it was typed: as many rules as it has selectors, and a jump that the table must still resolve.
@@ -49,6 +49,7 @@ pub enum Jump<'a> {
 /// A rule being read.
 pub(crate) struct RuleOptions<'a> {
     base: Selector,
+    labels: &'a LabelFile,
     source: Option<Addresses<'a>>,
     destination: Option<Addresses<'a>>,
     loaded: SmallVec<[Loaded; 2]>,
@@ -97,9 +98,10 @@ impl Spec {
 }
 
 impl<'a> RuleOptions<'a> {
-    pub(crate) fn new(family: Family) -> Self {
+    pub(crate) fn new(family: Family, labels: &'a LabelFile) -> Self {
         Self {
             base: Selector::any(family),
+            labels,
             source: None,
             destination: None,
             loaded: SmallVec::new(),
@@ -159,11 +161,12 @@ impl<'a> RuleOptions<'a> {
         Ok(spec.remark_on(arguments))
     }
 
-    fn given<'b>(&self, options: &'b [GivenOption]) -> Given<'b> {
+    fn given<'b>(&'b self, options: &'b [GivenOption]) -> Given<'b> {
         Given {
             family: self.base.family,
             protocol: self.base.protocol,
             protocol_inverted: self.base.protocol_inverted,
+            labels: self.labels,
             options,
         }
     }

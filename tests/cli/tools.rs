@@ -21,6 +21,7 @@ const NAMES: &[&str] = &[
     "ipset",
     "sysctl",
     "modprobe",
+    "nfct",
 ];
 
 #[test]

@@ -65,7 +65,7 @@ fn shown(event: &Event, now: Time) -> String {
         extended: true,
         ..ToolForm::default()
     };
-    let line = tool_flow(&event.flow, form, Occasion::of(event, None), event.at.unwrap_or(now));
+    let line = tool_flow(&event.flow, &form, Occasion::of(event, None), event.at.unwrap_or(now));
     line.expect("an event is shown whatever became of the flow")
 }
 

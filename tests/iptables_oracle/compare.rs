@@ -121,7 +121,7 @@ fn first_difference(scenario: &[Step]) -> Result<usize, Box<Difference>> {
     // The other tools leave the tables alone.
     if steps
         .iter()
-        .any(|step| !matches!(step.tool, Tool::Conntrack | Tool::Sysctl))
+        .any(|step| !matches!(step.tool, Tool::Conntrack | Tool::Sysctl | Tool::Nfct))
     {
         steps.extend(looks());
     }

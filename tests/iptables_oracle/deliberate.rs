@@ -154,6 +154,26 @@ pub(crate) const DIFFERENCES: &[Deliberate] = &[
         },
     },
     Deliberate {
+        what: "a rule with a label is printed without a look for the label's name",
+        why: "here the name is looked for when the rule is typed; the real tool looks each time, and warns each time where the file is not there",
+        example: &["-A INPUT -m connlabel --label 5", "-S INPUT"],
+        is: |_, real, ours| {
+            let warns = |line: &&str| line.starts_with("Warning: cannot open /etc/xtables/connlabel.conf: ");
+            let rest: String = real.err.split_inclusive('\n').filter(|line| !warns(line)).collect();
+            (real.code, &real.out, &rest) == (ours.code, &ours.out, &ours.err)
+        },
+    },
+    Deliberate {
+        what: "nfct has timeout policies and says its version in its own words",
+        why: "helpers of user space are not there, and the real text of the version is theirs",
+        example: &["nfct list helper"],
+        is: |step, real, ours| {
+            let apart = ["helper", "version"];
+            let named = |word: &String| apart.iter().any(|it| it.starts_with(word.as_str()));
+            step.tool == Tool::Nfct && real.code == ours.code && step.arguments.iter().take(2).any(named)
+        },
+    },
+    Deliberate {
         what: "sysctl prints help of our own",
         why: "the real text is theirs",
         example: &["sysctl --nonsense"],

@@ -58,6 +58,7 @@ pub enum Tool {
     RestoreSaved,
     Conntrack,
     Sysctl,
+    Nfct,
 }
 
 impl Tool {
@@ -68,6 +69,7 @@ impl Tool {
             Self::Restore | Self::RestoreSaved => "/usr/sbin/iptables-legacy-restore",
             Self::Conntrack => "/usr/sbin/conntrack",
             Self::Sysctl => "/usr/sbin/sysctl",
+            Self::Nfct => "/usr/sbin/nfct",
         }
     }
 }
@@ -78,6 +80,7 @@ impl Tool {
         match self {
             Self::Conntrack => "conntrack",
             Self::Sysctl => "sysctl",
+            Self::Nfct => "nfct",
             _ => self.path(),
         }
     }
@@ -118,6 +121,7 @@ impl fmt::Display for Step {
             Tool::RestoreSaved => vec!["restore-saved".to_owned()],
             Tool::Conntrack => vec!["conntrack".to_owned()],
             Tool::Sysctl => vec!["sysctl".to_owned()],
+            Tool::Nfct => vec!["nfct".to_owned()],
         };
         line.extend(self.arguments.iter().map(|word| {
             if word.contains(|it: char| it.is_control() || it == '\'' || byte_behind(it).is_some()) {
@@ -180,6 +184,7 @@ pub fn step(line: &str) -> Step {
         ("restore-saved", rest) => (Tool::RestoreSaved, rest),
         ("conntrack", rest) => (Tool::Conntrack, rest),
         ("sysctl", rest) => (Tool::Sysctl, rest),
+        ("nfct", rest) => (Tool::Nfct, rest),
         _ => (Tool::Iptables, line),
     };
     let (typed, input) = match rest.split_once("< \"") {

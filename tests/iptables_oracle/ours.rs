@@ -38,6 +38,7 @@ pub(crate) fn run_with(steps: &[Step], hosts: &StaticHosts) -> Vec<Seen> {
         let seen = match step.tool {
             Tool::Conntrack => other(step, "conntrack", &mut machine),
             Tool::Sysctl => other(step, "sysctl", &mut machine),
+            Tool::Nfct => other(step, "nfct", &mut machine),
             _ => one(step, &saved, machine.router(), hosts),
         };
         if step.tool == Tool::Save {
@@ -83,7 +84,7 @@ fn one(step: &Step, saved: &str, router: &Router, hosts: &StaticHosts) -> Seen {
     let outcome: Outcome = match step.tool {
         Tool::Iptables => iptables::run(&arguments, &mut world),
         Tool::Save => iptables_save::run(&arguments, &mut world),
-        Tool::Conntrack | Tool::Sysctl => unreachable!("they are called on a machine"),
+        Tool::Conntrack | Tool::Sysctl | Tool::Nfct => unreachable!("they are called on a machine"),
         Tool::Restore | Tool::RestoreSaved => iptables_restore::run(&arguments, &mut world),
     };
     if let Some(failure) = &outcome.failure {

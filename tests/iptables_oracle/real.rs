@@ -52,6 +52,12 @@ mod linux {
                 return Err(format!("this is {:?}, not {wanted:?}", version.trim()));
             }
         }
+        // It tells its version in no other way.
+        let version = Command::new(Tool::Nfct.path()).args(["list", "version"]).output();
+        let version = version.map_err(|error| format!("{}: {error}", Tool::Nfct.path()))?;
+        if !version.stdout.starts_with(b"nfct v1.4.7") {
+            return Err("this is not nfct v1.4.7".to_owned());
+        }
         let seen = in_namespace(|| vec![one(&super::super::step("-S"), "", Path::new("/dev/null"))])?;
         match &seen[0] {
             Seen { code: 0, .. } => Ok(()),

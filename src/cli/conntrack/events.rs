@@ -97,7 +97,7 @@ impl Events {
         }
         let now = event.at.unwrap_or_else(|| self.clock.now());
         let when = request.output.timestamp.then_some(now);
-        text::tool_flow(&event.flow, request.output.form, Occasion::of(event, when), now)
+        text::tool_flow(&event.flow, &request.output.form, Occasion::of(event, when), now)
     }
 
     fn expectation(&self, event: &ExpectationEvent) -> Option<String> {

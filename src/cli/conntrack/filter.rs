@@ -45,16 +45,25 @@ impl Request {
             && within(1, original.destination.address)
             && is(wanted.reply[0], reply.source.address)
             && is(wanted.reply[1], reply.destination.address)
-            && same_ids.into_iter().all(|(wanted, is)| wanted.is_none_or(|wanted| tells_ids && wanted == *is))
+            && same_ids
+                .into_iter()
+                .all(|(wanted, is)| wanted.is_none_or(|wanted| tells_ids && wanted == *is))
             && wanted.kind.is_none_or(|wanted| wanted == kind)
             && wanted.code.is_none_or(|wanted| wanted == code)
             && wanted.id.is_none_or(|id| u64::from(id) == flow.serial())
-            && wanted.zones.iter().zip(zones).all(|(wanted, is)| wanted.is_none_or(|wanted| wanted == is))
-            // No flow has labels yet.
-            && wanted.labels.unwrap_or(0) == 0
+            && wanted
+                .zones
+                .iter()
+                .zip(zones)
+                .all(|(wanted, is)| wanted.is_none_or(|wanted| wanted == is))
+            && wanted
+                .labels
+                .is_none_or(|wanted| state.labels().unwrap_or(0) & wanted == wanted)
             && (self.command == Command::Update || as_it_stands())
             && wanted.source_nat.is_none_or(source_nat)
             && wanted.destination_nat.is_none_or(destination_nat)
-            && wanted.any_nat.is_none_or(|wanted| source_nat(wanted) || destination_nat(wanted))
+            && wanted
+                .any_nat
+                .is_none_or(|wanted| source_nat(wanted) || destination_nat(wanted))
     }
 }

@@ -8,7 +8,7 @@ use super::{absent, fail, said};
 use crate::base::absent::NO_IPV6;
 use crate::base::{AddressRange, Family, PortRange, Random, protocol};
 use crate::conntrack::text::{self, Occasion};
-use crate::conntrack::{Change, ChangeRefused, Flow, Status, Table};
+use crate::conntrack::{Change, ChangeRefused, Flow, Labels, Status, Table};
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::nat::{self, Manip, NatContext, NatRange};
 
@@ -144,6 +144,7 @@ fn create(request: &Request, machine: &Machine, table: &Table) -> Result<(), Fai
         mark: wanted.mark,
         state: wanted.state,
         tags: wanted.tags,
+        labels: wanted.labels_to_add,
     };
     let config = machine.router().config();
     let flow = match table.make(machine.now, &config.conntrack, tuples, zone, &change) {
@@ -197,16 +198,12 @@ fn update(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
             continue;
         };
         changed += 1;
-        let done = match (request.wanted.family, request.wanted.labels_to_add) {
+        let done = match request.wanted.family {
             // Seen: the kernel takes no change without a family, though the tool could know it.
-            (None, _) => Err("Operation not supported"),
+            None => Err("Operation not supported"),
             // Nor one of a mapping, by which it is asked for here.
-            _ if maps => Err("Operation not supported"),
-            (Some(_), labels) => match table.change(now, flow, &change) {
-                Err(why) => Err(sentence(why)),
-                Ok(()) if labels.is_some() => Err("No space left on device"),
-                Ok(()) => Ok(()),
-            },
+            Some(_) if maps => Err("Operation not supported"),
+            Some(_) => table.change(now, flow, &change).map_err(sentence),
         };
         if let Err(why) = done {
             if changed % 2 == 1 {
@@ -244,15 +241,25 @@ fn change_of(request: &Request, flow: &Flow, now: crate::base::Time) -> Option<C
     let timeout = wanted.timeout.filter(|asked| u64::from(*asked) != left);
     let named = wanted.state.filter(|name| state.protocol.state_name() != Some(name));
     let something = mark.is_some() || status.is_some() || timeout.is_some() || named.is_some();
-    let more = wanted.no_status || wanted.unheard || wanted.labels_to_add.is_some();
-    (something || more).then(|| Change {
+    let more = wanted.no_status || wanted.unheard;
+    let labels = changed_labels(request, state.labels());
+    (something || more || labels.is_some()).then(|| Change {
         timeout: wanted.timeout,
         // Bits that are there stay.
         status: wanted.by_status.then(|| state.status.or(wanted.status)),
         mark: wanted.mark,
         state: wanted.state,
         tags: wanted.tags,
+        labels,
     })
+}
+
+/// Seen: what is to be added is asked of the kernel also where it is there, or has no room; what is to be taken away, only of a flow that has some.
+fn changed_labels(request: &Request, labels: Option<Labels>) -> Option<Labels> {
+    let there = labels.unwrap_or(0);
+    let added = request.wanted.labels_to_add.map(|added| there | added);
+    let left = request.wanted.labels_to_take.map(|taken| there & !taken);
+    added.or(left.filter(|_| there != 0))
 }
 
 /// As the tool says what the kernel answered.
@@ -265,6 +272,7 @@ fn sentence(why: ChangeRefused) -> &'static str {
         ChangeRefused::Invalid => "invalid parameters",
         ChangeRefused::NotMade => "Operation not supported",
         ChangeRefused::NoMemory => "not enough memory",
+        ChangeRefused::NoSpace => "No space left on device",
     }
 }
 

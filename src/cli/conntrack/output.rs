@@ -64,7 +64,7 @@ pub(super) struct Lines {
 impl Lines {
     /// A flow, if it still lives.
     pub(super) fn flow(&mut self, output: &Output, flow: &Flow, occasion: Occasion, now: Time) {
-        if let Some(line) = text::tool_flow(flow, output.form, occasion, now) {
+        if let Some(line) = text::tool_flow(flow, &output.form, occasion, now) {
             // Seen: a document begins where flows are listed or asked for, not where they are changed.
             if matches!(occasion, Occasion::Listed) {
                 self.begin(output, text::xml::FLOWS);

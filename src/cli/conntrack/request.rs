@@ -1,16 +1,17 @@
 //! A call of `conntrack` as its arguments say it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::arguments::Reader;
-use super::labels::{self, Labels};
 use super::options::{self, Meaning, OPTIONS, STATUSES, each, loose};
 use super::output::Output;
 use super::{absent, bad, fail, legal};
 use crate::base::{AddressMask, Family, MarkMask};
+use crate::conntrack::labels::{BITS, FILE};
 use crate::conntrack::proto::tool::{self, Asked, ToolOption};
 use crate::conntrack::proto::{self};
-use crate::conntrack::{Endpoint, EventKind, Status, Zone, ZoneScope};
+use crate::conntrack::{Endpoint, EventKind, LabelNames, Labels, Status, Zone, ZoneScope};
 use crate::lab::files::Files;
 use crate::lab::machine::ToolOutput;
 use crate::packet::End;
@@ -49,7 +50,7 @@ pub(super) enum What {
 pub(super) struct Surroundings<'a> {
     /// Where the file of labels may be; without, any label is taken for one.
     files: Option<&'a Files>,
-    labels: Option<Result<Labels, String>>,
+    labels: Option<Result<Arc<LabelNames>, String>>,
     /// What is said before anything else.
     pub warnings: String,
     /// Labels are asked for by name.
@@ -68,18 +69,21 @@ impl<'a> Surroundings<'a> {
     fn labels(&mut self) {
         self.names_labels = true;
         let Some(files) = self.files else { return };
-        let read = self.labels.get_or_insert_with(|| labels::read(files));
+        let read = self
+            .labels
+            .get_or_insert_with(|| Ok(Arc::new(LabelNames::parse(&files.take(FILE)?))));
         if let Err(why) = read {
             self.warnings += &format!("nfct_labelmap_new: {why}\n");
         }
     }
 
     /// The bits of some labels between commas.
-    fn bits(&mut self, names: &str) -> Result<u128, ToolOutput> {
+    fn bits(&mut self, names: &str) -> Result<Labels, ToolOutput> {
         let mut bits = 0;
         for name in names.split(',').filter(|_| self.files.is_some()) {
             let labels = self.labels.as_ref().and_then(|read| read.as_ref().ok());
             let bit = labels.and_then(|labels| labels.bit(name));
+            let bit = bit.filter(|bit| *bit < BITS);
             bits |= 1 << bit.ok_or_else(|| bad(&format!("unknown label '{name}'")))?;
         }
         Ok(bits)
@@ -144,9 +148,9 @@ pub(super) struct Wanted {
     pub destination_nat: Option<NatEnd>,
     pub any_nat: Option<NatEnd>,
     /// Labels that a flow must have.
-    pub labels: Option<u128>,
-    pub labels_to_add: Option<u128>,
-    pub labels_to_take: Option<u128>,
+    pub labels: Option<Labels>,
+    pub labels_to_add: Option<Labels>,
+    pub labels_to_take: Option<Labels>,
 }
 
 /// What an address was changed to, or shall be, as far as that is said.
@@ -250,7 +254,7 @@ impl Request {
                 }
                 Meaning::LabelToTake => {
                     around.labels();
-                    let bits = value.map_or(Ok(u128::MAX), |names| around.bits(names))?;
+                    let bits = value.map_or(Ok(Labels::MAX), |names| around.bits(names))?;
                     request.wanted.labels_to_take = Some(request.wanted.labels_to_take.unwrap_or(0) | bits);
                 }
                 Meaning::Set(set) => {
@@ -266,6 +270,7 @@ impl Request {
             }
             given.push(name);
         }
+        request.output.form.labels = around.labels.as_ref().and_then(|read| read.as_ref().ok()).cloned();
         request.wanted.one_kind_of_nat()?;
         request.command = command.unwrap_or(Command::Nothing);
         request.what = match table {

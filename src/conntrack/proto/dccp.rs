@@ -8,6 +8,7 @@ use super::tool::{self, Asked, option};
 use super::{TrackerSpec, generic};
 use crate::base::protocol;
 use crate::conntrack::Tuple;
+use crate::conntrack::policy::PolicyState;
 
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     name: "dccp",
@@ -19,6 +20,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[],
+    policy: POLICY,
     options: &[
         tool::PORTS,
         &[
@@ -36,6 +38,21 @@ pub(crate) type Settings = ();
 const STATES: &[&str] = &[
     "NONE", "REQUEST", "RESPOND", "PARTOPEN", "OPEN", "CLOSEREQ", "CLOSING", "TIMEWAIT", "IGNORE", "INVALID",
 ];
+
+/// Those that `nfct` has times for, which the kernel does not take.
+const POLICY: &[PolicyState] = &[
+    refused("REQUEST"),
+    refused("RESPOND"),
+    refused("PARTOPEN"),
+    refused("OPEN"),
+    refused("CLOSEREQ"),
+    refused("CLOSING"),
+    refused("TIMEWAIT"),
+];
+
+const fn refused(name: &'static str) -> PolicyState {
+    PolicyState::new(name, |all| &mut all.protocols.generic.timeout)
+}
 
 /// Ports that nobody reads.
 #[derive(Debug)]

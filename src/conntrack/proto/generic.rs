@@ -7,6 +7,7 @@ use super::key::Key;
 use super::samples::flow;
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict};
 use crate::base::{Time, protocol};
+use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Direction, TrackContext, Tuple};
 use crate::packet::Packet;
@@ -23,6 +24,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     knobs: &[knob("nf_conntrack_generic_timeout", |all| {
         Knob::Seconds(&mut all.protocols.generic.timeout)
     })],
+    policy: &[PolicyState::new("TIMEOUT", |all| &mut all.protocols.generic.timeout)],
     options: &[],
     samples: &[flow(&[], "", "", "")],
 };

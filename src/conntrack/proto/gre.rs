@@ -9,6 +9,7 @@ use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid};
 use crate::base::protocol;
+use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::{End, Packet};
@@ -30,6 +31,10 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
         knob("nf_conntrack_gre_timeout_stream", |all| {
             Knob::Seconds(&mut all.protocols.gre.timeout_stream)
         }),
+    ],
+    policy: &[
+        PolicyState::new("UNREPLIED", |all| &mut all.protocols.gre.timeout),
+        PolicyState::new("REPLIED", |all| &mut all.protocols.gre.timeout_stream),
     ],
     options: &[&[
         option(

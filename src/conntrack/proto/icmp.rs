@@ -9,6 +9,7 @@ use super::samples::{flow, invalid};
 use super::tool::{Asked, option};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid};
 use crate::base::protocol;
+use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, Endpoint, TrackContext, Tuple};
 use crate::packet::{End, Packet};
@@ -27,6 +28,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     knobs: &[knob("nf_conntrack_icmp_timeout", |all| {
         Knob::Seconds(&mut all.protocols.icmp.timeout)
     })],
+    policy: &[PolicyState::new("TIMEOUT", |all| &mut all.protocols.icmp.timeout)],
     options: &[&[
         option(&["icmp-type"], Asked::Type),
         option(&["icmp-code"], Asked::Code),

@@ -7,6 +7,7 @@ use super::samples::flow;
 use super::tool::{Asked, option};
 use super::{TrackerSpec, generic};
 use crate::base::protocol;
+use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, knob};
 
 pub(crate) const SPEC: TrackerSpec = TrackerSpec {
@@ -21,6 +22,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     knobs: &[knob("nf_conntrack_icmpv6_timeout", |all| {
         Knob::Seconds(&mut all.protocols.icmpv6.timeout)
     })],
+    policy: &[PolicyState::new("TIMEOUT", |all| &mut all.protocols.icmpv6.timeout)],
     options: &[&[
         option(&["icmpv6-type"], Asked::NotThere),
         option(&["icmpv6-code"], Asked::NotThere),

@@ -21,6 +21,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
+use super::policy::PolicyState;
 use super::settings::{KnobSpec, Settings};
 use super::{Because, Direction, SequenceAdjustment, TrackContext, TrackStage, Tuple};
 use crate::base::Time;
@@ -51,6 +52,8 @@ pub(crate) struct TrackerSpec {
     pub takes_over: bool,
     /// The knobs under `net.netfilter` that are this protocol's own.
     pub knobs: &'static [KnobSpec],
+    /// The states that timeout policies have a time for; empty where there are no policies.
+    pub policy: &'static [PolicyState],
     /// What `conntrack -p NAME` can ask for.
     pub options: &'static [&'static [ToolOption]],
     #[cfg_attr(not(test), expect(dead_code, reason = "the registry's tests walk them"))]

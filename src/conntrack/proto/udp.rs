@@ -8,6 +8,7 @@ use super::key::{Key, Ports, QuotedChecksum};
 use super::samples::{flow, invalid};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid, tool};
 use crate::base::{Time, protocol};
+use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, knob};
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::Packet;
@@ -30,6 +31,10 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
             Knob::Seconds(&mut all.protocols.udp.timeout_stream)
         })
         .classic("180"),
+    ],
+    policy: &[
+        PolicyState::new("UNREPLIED", |all| &mut all.protocols.udp.timeout),
+        PolicyState::new("REPLIED", |all| &mut all.protocols.udp.timeout_stream),
     ],
     options: &[tool::PORTS],
     samples: &[

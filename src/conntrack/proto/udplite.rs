@@ -8,6 +8,7 @@ use super::samples::{flow, invalid};
 use super::udp::{PORTS, Udp};
 use super::{ChecksumCheck, Fault, Known, Tracker, TrackerSpec, Verdict, Why, WhyInvalid, tool};
 use crate::base::{Time, protocol};
+use crate::conntrack::policy::PolicyState;
 use crate::conntrack::{Because, Direction, TrackContext, Tuple};
 use crate::packet::Packet;
 use crate::wire::{be16, checksum, udp};
@@ -23,6 +24,10 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     checksum_logged: "bad checksum",
     takes_over: false,
     knobs: &[],
+    policy: &[
+        PolicyState::new("UNREPLIED", |all| &mut all.protocols.udp.timeout),
+        PolicyState::new("REPLIED", |all| &mut all.protocols.udp.timeout_stream),
+    ],
     options: &[tool::PORTS],
     samples: &[
         flow(

@@ -1,11 +1,12 @@
 //! Flows and expectations as the `conntrack` tool shows them, whatever its `-o` says: here the lines, in `xml` and `save` the other two.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::{save, write_counters, write_family, write_tuple, write_zone, write_zone_of, xml};
 use crate::base::Time;
 use crate::base::date::Date;
-use crate::conntrack::{Direction, Event, EventKind, Expectation, Flow, FlowState, Status, proto};
+use crate::conntrack::{Direction, Event, EventKind, Expectation, Flow, FlowState, LabelNames, Status, proto};
 
 /// The language of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Syntax {
 }
 
 /// How the tool shows what it shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolForm {
     /// The language.
     pub syntax: Syntax,
@@ -30,6 +31,17 @@ pub struct ToolForm {
     pub id: bool,
     /// When it began and ended.
     pub ktimestamp: bool,
+    /// Its labels, by these names.
+    pub labels: Option<Arc<LabelNames>>,
+}
+
+impl ToolForm {
+    /// The names that are shown for a flow's labels; `None` where it has none. Seen: also none of what was deleted.
+    pub(super) fn names_of(&self, state: &FlowState, occasion: Occasion) -> Option<Vec<&str>> {
+        let labels = state.labels().filter(|labels| *labels != 0)?;
+        let names = self.labels.as_ref().filter(|_| occasion != Occasion::Deleted)?;
+        Some(names.of(labels).collect())
+    }
 }
 
 /// What a flow is shown for, which decides how much is told of it.
@@ -103,7 +115,7 @@ impl Occasion {
 }
 
 /// A flow as the tool shows it, without the end of the line; `None` where it died meanwhile and this is no event.
-pub fn tool_flow(flow: &Flow, form: ToolForm, occasion: Occasion, now: Time) -> Option<String> {
+pub fn tool_flow(flow: &Flow, form: &ToolForm, occasion: Occasion, now: Time) -> Option<String> {
     let state = flow.lock();
     if matches!(occasion, Occasion::Listed | Occasion::Fetched)
         && (state.status.has(Status::DYING) || state.is_expired(now))
@@ -113,7 +125,7 @@ pub fn tool_flow(flow: &Flow, form: ToolForm, occasion: Occasion, now: Time) -> 
     Some(shown(flow, &state, form, occasion, now))
 }
 
-pub(crate) fn shown(flow: &Flow, state: &FlowState, form: ToolForm, occasion: Occasion, now: Time) -> String {
+pub(crate) fn shown(flow: &Flow, state: &FlowState, form: &ToolForm, occasion: Occasion, now: Time) -> String {
     let mut out = String::with_capacity(200);
     // Writing into a string cannot fail.
     let _ = match form.syntax {
@@ -131,7 +143,7 @@ fn write_line(
     line: &mut String,
     flow: &Flow,
     state: &FlowState,
-    form: ToolForm,
+    form: &ToolForm,
     occasion: Occasion,
     now: Time,
 ) -> std::fmt::Result {
@@ -187,6 +199,11 @@ fn write_line(
     }
     if form.id {
         write!(line, "id={} ", flow.serial())?;
+    }
+    if let Some(names) = form.names_of(state, occasion) {
+        // Seen: where no bit has a name, the sign goes with the name.
+        let sign = if names.is_empty() { "" } else { "=" };
+        write!(line, "labels{sign}{}", names.join(","))?;
     }
     line.truncate(line.trim_end().len());
     Ok(())

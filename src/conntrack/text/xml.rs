@@ -19,7 +19,7 @@ pub(super) fn write_flow(
     out: &mut String,
     flow: &Flow,
     state: &FlowState,
-    form: ToolForm,
+    form: &ToolForm,
     occasion: Occasion,
     now: Time,
 ) -> Result {
@@ -59,6 +59,10 @@ pub(super) fn write_flow(
     }
     if occasion.tells_mark(state.mark) {
         write!(out, "<mark>{}</mark>", state.mark)?;
+    }
+    if let Some(names) = form.names_of(state, occasion) {
+        let labels = names.iter().map(|name| format!("<label>{name}</label>"));
+        write!(out, "<labels>{}</labels>", labels.collect::<String>())?;
     }
     if flow.zone().scope == ZoneScope::Both && flow.zone().id != 0 {
         write!(out, "<zone>{}</zone>", flow.zone().id)?;

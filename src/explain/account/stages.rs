@@ -29,6 +29,14 @@ pub(super) fn tracked(number: u64, tracking: &TrackedAs, spared: Option<Spared>)
     }
 }
 
+/// What is particular to the flow behind what is said of the packet.
+fn with_particular(said: &str, tracking: &TrackedAs) -> String {
+    match &tracking.particular {
+        Some(particular) => format!("{said}; {particular}"),
+        None => said.to_owned(),
+    }
+}
+
 fn tracked_because(tracking: &TrackedAs, spared: Option<Spared>) -> String {
     let reason = match &tracking.made {
         Tracked::Drop(reason) => return format!("dropped: {reason}"),
@@ -41,12 +49,12 @@ fn tracked_because(tracking: &TrackedAs, spared: Option<Spared>) -> String {
             _ => "it was tracked before".to_owned(),
         },
         conntrack::Reason::KnownFlow => match tracking.direction {
-            Direction::Original => "of a known flow, in its original direction".to_owned(),
-            Direction::Reply => "of a known flow, in its reply direction".to_owned(),
+            Direction::Original => with_particular("of a known flow, in its original direction", tracking),
+            Direction::Reply => with_particular("of a known flow, in its reply direction", tracking),
         },
         conntrack::Reason::Ignored(reason) => format!("of a known flow, which lives no longer by it: {reason}"),
         conntrack::Reason::EndsFlow(by) => format!("it ends its flow: {by}"),
-        conntrack::Reason::NewFlow => "it opens a flow".to_owned(),
+        conntrack::Reason::NewFlow => with_particular("it opens a flow", tracking),
         conntrack::Reason::Expected(expectation) => {
             format!("it opens a flow that helper {} announced", expectation.made_by.name)
         }

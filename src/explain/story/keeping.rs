@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::{Before, MOST_STEPS, Moment, Span, Step, Story, TrackedAs, WalkKept};
-use crate::conntrack::{Flow, Tracking};
+use crate::conntrack::{EventMask, Flow, FlowState, Tracking};
 use crate::engine::{Event, Failed, Marks, Observer, Part, Remembered, Tried};
 use crate::rule::{Action, Context, Hook, LogRecord};
 
@@ -78,6 +78,7 @@ impl Observer for Story {
                     let state = flow.lock();
                     (state.opened_by, state.answered_by)
                 }),
+                particular: tracking.flow.as_ref().and_then(|flow| particular(&flow.lock())),
                 made: made.clone(),
             })),
             Event::Routed { decision, packet, .. } => Step::Routed(Box::new((*decision, packet.clone()))),
@@ -337,3 +338,16 @@ fn frozen(tracking: &Tracking) -> Tracking {
 
 /// Bytes of copies of the packet and its flow.
 const MOST_WEIGHT: usize = 32 << 20;
+
+/// What a rule made of a flow when it began, and what is seen nowhere else.
+fn particular(flow: &FlowState) -> Option<String> {
+    let policy = flow
+        .policy()
+        .map(|it| format!("its timeouts are those of policy {}", it.name()));
+    let told = flow.told_only().map(|mask| match mask.said_by(EventMask::WORDS) {
+        words if words.is_empty() => "who listens hears nothing of it".to_owned(),
+        words => format!("who listens hears of it only: {}", words.join(", ")),
+    });
+    let said: Vec<String> = policy.into_iter().chain(told).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}

@@ -3,6 +3,7 @@
 pub(crate) mod addrtype;
 mod asked_mark;
 pub(crate) mod comment;
+pub(crate) mod connlabel;
 pub(crate) mod connlimit;
 pub(crate) mod connmark;
 pub(crate) mod conntrack;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{Opt, OptionSpec, Repeat, UsageError, value};
 use crate::base::Family;
+use crate::ext::LabelFile;
 
 /// One option as it was typed: which of the spec's, with `!` or not, and its value.
 #[derive(Debug, Clone)]
@@ -67,6 +68,8 @@ pub struct Given<'a> {
     pub protocol: u8,
     /// A `!` stood before `-p`.
     pub protocol_inverted: bool,
+    /// Names of labels.
+    pub labels: &'a LabelFile,
     /// Those of this extension so far, in the order they were typed.
     pub options: &'a [GivenOption],
 }

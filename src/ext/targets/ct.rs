@@ -1,20 +1,27 @@
-//! `-j CT`: what tracking shall make of the packet: nothing, or a flow with a helper or in a zone.
+//! `-j CT`: what tracking shall make of the packet: nothing, or a flow with a helper, with timeouts of its own, in a zone, of which only some is told.
+
+mod events;
+mod samples;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::base::{Family, Time, protocol};
-use crate::conntrack::{CtState, Template, Tracking, Zone, ZoneScope};
+use crate::base::Family;
+use crate::base::bytes::front_of;
+use crate::conntrack::policy::tracker_of;
+use crate::conntrack::{CtState, EventMask, EventMasks, Template, Tracking, Zone, ZoneScope};
 use crate::ext::TargetSpec;
-use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::whole_number;
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::place::only_table;
-use crate::ext::samples::{Samples, refused, taken};
 use crate::helper;
-use crate::rule::{Changes, Effect, Errno, Refusal, Scope, State, Table, Target, TargetContext, TargetVerdict};
+use crate::rule::{
+    Changes, Effect, Errno, Refusal, Scope, State, Table, Target, TargetContext, TargetVerdict, TrackingNow,
+};
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "CT",
@@ -23,9 +30,9 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     options: &[
         NOTRACK.spec,
         HELPER.spec,
-        Opt::refused("timeout", "POLICY", "use a timeout policy").spec,
-        Opt::refused("ctevents", "EVENT[,...]", "report these events only").spec,
-        Opt::refused("expevents", "EVENT[,...]", "report these events of expectations only").spec,
+        TIMEOUT.spec,
+        CTEVENTS.spec,
+        EXPEVENTS.spec,
         ZONES[0].0.spec,
         ZONES[1].0.spec,
         ZONES[2].0.spec,
@@ -34,12 +41,34 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     exclusive: &[],
     build,
     unlist,
-    about: "what tracking shall make of the packet: nothing, or a flow with a helper or in a zone",
-    samples: SAMPLES,
+    about: "what tracking shall make of the packet: nothing, or a flow with a helper, timeouts of its own, in a zone",
+    samples: samples::SAMPLES,
 };
 
 const NOTRACK: Opt<()> = Opt::flag("notrack", "keep the packet out of connection tracking");
 const HELPER: Opt<String> = Opt::text("helper", 0, 15, "attach this helper to the flow that the packet opens");
+
+const TIMEOUT: Opt<String> = Opt::text(
+    "timeout",
+    0,
+    LONGEST_POLICY,
+    "the flow that the packet opens has the timeouts of this policy (`nfct timeout`)",
+);
+const CTEVENTS: Opt<EventMask> = Opt::words(
+    "ctevents",
+    EventMask::WORDS,
+    &Read(|text, _| events::parse(text, EventMask::WORDS)),
+    "of the flow that the packet opens only these events are told",
+);
+const EXPEVENTS: Opt<EventMask> = Opt::words(
+    "expevents",
+    EventMask::WORDS_OF_EXPECTATIONS,
+    &Read(|text, _| events::parse(text, EventMask::WORDS_OF_EXPECTATIONS)),
+    "of what its helper expects only these events are told",
+);
+
+/// Bytes.
+const LONGEST_POLICY: usize = 31;
 
 /// Each with the direction that it is for.
 const ZONES: [(Opt<ZoneId>, ZoneScope); 3] = [
@@ -117,21 +146,88 @@ fn build(given: &Given<'_>) -> Result<Arc<dyn Target>, UsageError> {
     Ok(Arc::new(Ct {
         notrack: given.has(NOTRACK),
         helper,
+        timeout: given.value(TIMEOUT).filter(|name| !name.is_empty()),
+        events: EventMasks {
+            flow: given.value(CTEVENTS).unwrap_or(EventMask::NONE),
+            expectations: given.value(EXPEVENTS).unwrap_or(EventMask::NONE),
+        },
         zone,
         zone_by_mark,
     }))
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Ct {
     notrack: bool,
     helper: Option<String>,
+    timeout: Option<String>,
+    events: EventMasks,
     zone: Zone,
     /// Its number is the packet's mark.
     zone_by_mark: bool,
 }
 
 impl Ct {
+    /// What it says behind its options' names, without the zone.
+    fn said(&self) -> impl Iterator<Item = (&'static str, Option<String>)> {
+        let events = [
+            (CTEVENTS.name(), events::said(self.events.flow, EventMask::WORDS)),
+            (
+                EXPEVENTS.name(),
+                events::said(self.events.expectations, EventMask::WORDS_OF_EXPECTATIONS),
+            ),
+        ];
+        let named = [
+            (HELPER.name(), self.helper.clone()),
+            (TIMEOUT.name(), self.timeout.clone()),
+        ];
+        let notrack = self.notrack.then_some((NOTRACK.name(), None));
+        let said = named.into_iter().chain(events).filter(|(_, value)| value.is_some());
+        notrack.into_iter().chain(said)
+    }
+
+    /// The kernel takes the helper and the policy where they are there. It fetches the helper's module here, so that need not have been loaded before.
+    fn check_names(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
+        let refused = |errno, reason| Err(Refusal { errno, reason });
+        let selector = scope.selector;
+        let has_protocol = selector.protocol != 0 && !selector.protocol_inverted;
+        if let Some(name) = &self.helper {
+            if !has_protocol {
+                return refused(Errno::NoEntry, NO_PROTOCOL.to_owned());
+            }
+            let known = helper::is_known(|helper| {
+                helper.name == name
+                    && helper.protocol == selector.protocol
+                    && helper.families.contains(&selector.family)
+            });
+            if !known {
+                return refused(Errno::NoEntry, format!("xt_CT: No such helper \"{name}\""));
+            }
+        }
+        let Some(name) = &self.timeout else { return Ok(()) };
+        if !has_protocol {
+            return refused(Errno::InvalidArgument, NO_PROTOCOL.to_owned());
+        }
+        let Some(policy) = scope.policies.find(name) else {
+            return refused(Errno::NoEntry, format!("No such timeout policy \"{name}\""));
+        };
+        let other = if policy.family() != selector.family {
+            let number = match policy.family() {
+                Family::V4 => 2,
+                Family::V6 => 10,
+            };
+            format!("L3 protocol number {number}")
+        } else if policy.protocol() != tracker_of(selector.protocol) {
+            format!("L4 protocol number {}", policy.protocol())
+        } else {
+            return Ok(());
+        };
+        refused(
+            Errno::InvalidArgument,
+            format!("Timeout policy `{name}' can only be used by {other}"),
+        )
+    }
+
     /// The option that says its zone, and what it says.
     fn zone_said(&self) -> Option<(Opt<ZoneId>, String)> {
         let (option, _) = ZONES.into_iter().find(|(_, scope)| *scope == self.zone.scope)?;
@@ -175,12 +271,12 @@ impl Target for Ct {
     }
 
     fn save(&self, out: &mut String) {
-        if self.notrack {
-            let _ = write!(out, " {}", NOTRACK.spelled(false));
-        }
-        if let Some(helper) = &self.helper {
+        for (name, value) in self.said() {
             // Never in quotes, so a name with a blank would not be read again.
-            let _ = write!(out, " {} {helper}", HELPER.spelled(false));
+            let _ = match value {
+                Some(value) => write!(out, " --{name} {value}"),
+                None => write!(out, " --{name}"),
+            };
         }
         if let Some((option, said)) = self.zone_said() {
             let _ = write!(out, " {} {said}", option.spelled(false));
@@ -189,11 +285,11 @@ impl Target for Ct {
 
     fn list(&self, out: &mut String, _numeric: bool) {
         out.push_str(" CT");
-        if self.notrack {
-            let _ = write!(out, " {}", NOTRACK.name());
-        }
-        if let Some(helper) = &self.helper {
-            let _ = write!(out, " {} {helper}", HELPER.name());
+        for (name, value) in self.said() {
+            let _ = match value {
+                Some(value) => write!(out, " {name} {value}"),
+                None => write!(out, " {name}"),
+            };
         }
         if let Some((option, said)) = self.zone_said() {
             let _ = write!(out, " {} {said}", option.name());
@@ -201,9 +297,11 @@ impl Target for Ct {
     }
 
     /// The template: one for all packets, and a new one with each replacement of the table.
-    fn state(&self, _now: Time) -> Option<Box<State>> {
+    fn state(&self, tracking: &TrackingNow<'_>) -> Option<Box<State>> {
         let template = Template {
             helper: self.helper.clone(),
+            policy: self.timeout_policy().and_then(|name| tracking.policies.find(name)),
+            events: tracking.events(self.events),
             zone: self.zone,
             zone_by_mark: self.zone_by_mark,
             ..Template::default()
@@ -215,10 +313,27 @@ impl Target for Ct {
         let template = state.downcast_ref::<Arc<Template>>()?;
         Some(Box::new(Arc::new(Template {
             helper: template.helper.clone(),
+            policy: template.policy.clone(),
+            events: template.events,
             zone: template.zone,
             zone_by_mark: template.zone_by_mark,
             mark: AtomicU32::new(template.mark.load(Ordering::Relaxed)),
         })))
+    }
+
+    fn timeout_policy(&self) -> Option<&str> {
+        self.timeout.as_deref().filter(|_| !self.notrack)
+    }
+
+    fn read_back(&self) -> Option<Arc<dyn Target>> {
+        let name = self.timeout.as_ref()?;
+        let given_back = front_of(name, GIVEN_BACK);
+        (given_back != *name).then(|| {
+            Arc::new(Self {
+                timeout: Some(given_back),
+                ..self.clone()
+            }) as Arc<dyn Target>
+        })
     }
 
     fn needs_conntrack(&self) -> bool {
@@ -227,29 +342,18 @@ impl Target for Ct {
 
     fn check(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
         only_table(scope, "CT target", Table::Raw)?;
-        let (false, Some(name)) = (self.notrack, &self.helper) else {
-            return Ok(());
-        };
-        let no_entry = |reason| Refusal {
-            errno: Errno::NoEntry,
-            reason,
-        };
-        let selector = scope.selector;
-        if selector.protocol == 0 || selector.protocol_inverted {
-            return Err(no_entry(
-                "xt_CT: You must specify a L4 protocol and not use inversions on it".to_owned(),
-            ));
+        match self.notrack {
+            true => Ok(()),
+            false => self.check_names(scope),
         }
-        // The kernel fetches the helper's module here, so it need not have been loaded before.
-        let known = helper::is_known(|helper| {
-            helper.name == name && helper.protocol == selector.protocol && helper.families.contains(&selector.family)
-        });
-        if !known {
-            return Err(no_entry(format!("xt_CT: No such helper \"{name}\"")));
-        }
-        Ok(())
     }
 }
+
+const NO_PROTOCOL: &str = "xt_CT: You must specify a L4 protocol and not use inversions on it";
+
+/// Seen: of a policy's name the kernel gives back so many bytes, and the next command on the table says no more than these: it is refused, unless
+/// there is a policy of that name.
+const GIVEN_BACK: usize = 4;
 
 /// ` CT notrack helper ftp`.
 fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
@@ -259,169 +363,14 @@ fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
         if it.word(NOTRACK.name()).is_some() {
             options.push(false, NOTRACK.name(), "");
         }
-        if it.word(HELPER.name()).is_some() {
-            options.push(false, HELPER.name(), it.take()?);
+        for name in [HELPER.name(), TIMEOUT.name(), CTEVENTS.name(), EXPEVENTS.name()] {
+            if it.word(name).is_some() {
+                options.push(false, name, it.take()?);
+            }
         }
         if let Some((false, name)) = it.option_of(&ZONES.map(|(option, _)| option.name())) {
             options.push(false, name, it.take()?);
         }
         Some(options)
     })
-}
-
-const SAMPLES: Samples = Samples {
-    place: ("raw", "PREROUTING"),
-    taken: &[
-        taken("-p tcp", "", "", "CT"),
-        taken("-p tcp", "--notrack", "--notrack", "CT notrack"),
-        taken("-p tcp", "--helper ftp", "--helper ftp", "CT helper ftp"),
-        taken("-p tcp", "--helper \"\"", "", "CT"),
-        taken(
-            "-p tcp",
-            "--helper ftp --notrack",
-            "--notrack --helper ftp",
-            "CT notrack helper ftp",
-        ),
-        taken("-p tcp", "--zone 0x10", "--zone 16", "CT zone 16"),
-        taken("-p tcp", "--zone Mark", "--zone mark", "CT zone mark"),
-        taken("-p tcp", "--zone-orig mark", "--zone-orig mark", "CT zone-orig mark"),
-        taken(
-            "-p tcp",
-            "--zone-reply 65535",
-            "--zone-reply 65535",
-            "CT zone-reply 65535",
-        ),
-        taken("-p tcp", "--zone-orig 1 --zone-reply 2", "--zone 2", "CT zone 2"),
-        taken("-p tcp", "--zone 1 --zone-orig 2", "--zone-orig 2", "CT zone-orig 2"),
-        taken("-p tcp", "--zone-orig 2 --zone 1", "--zone-orig 1", "CT zone-orig 1"),
-        taken("-p tcp", "--zone 0", "", "CT"),
-        taken(
-            "-p tcp",
-            "--zone 1 --helper ftp --notrack",
-            "--notrack --helper ftp --zone 1",
-            "CT notrack helper ftp zone 1",
-        ),
-    ],
-    refused: &[
-        refused(
-            "-p tcp",
-            "--timeout x",
-            "CT: option \"--timeout\" is not there yet: take it out of the rule.\n",
-        ),
-        refused(
-            "-p tcp",
-            "--expevents new",
-            "CT: option \"--expevents\" is not there yet: take it out of the rule.\n",
-        ),
-        refused("-p tcp", "--zone 65536", "Cannot parse 65536 as a zone ID"),
-        refused("-p tcp", "--zone-orig 5x", "Cannot parse 5x as a zone ID"),
-        refused("-p tcp", "--zone-reply mark1", "Cannot parse mark1 as a zone ID"),
-        refused(
-            "-p tcp",
-            "--zone 1 --zone 2",
-            "CT: option \"--zone\" can only be used once.\n",
-        ),
-        refused(
-            "-p tcp",
-            "--helper ftp --helper ftp",
-            "CT: option \"--helper\" can only be used once.\n",
-        ),
-        refused(
-            "-p tcp",
-            "! --notrack",
-            "CT: option \"--notrack\" cannot be inverted.\n",
-        ),
-        refused(
-            "-p tcp",
-            "--ctevents new",
-            "CT: option \"--ctevents\" is not there yet: take it out of the rule.\n",
-        ),
-    ],
-    packets: &[],
-    spellings: &[
-        "-j CT --notrack",
-        "-p tcp -j CT --helper ftp",
-        "-j CT",
-        "-p udp -j CT --notrack",
-    ],
-    drawn: DRAWN,
-};
-
-const DRAWN: Drawn = drawn(
-    |place| match (place.table, place.protocol) {
-        (Table::Raw, Some(protocol::TCP)) => 22,
-        (Table::Raw, _) => 9,
-        _ => 0,
-    },
-    |draw| {
-        let may_help = draw.place.protocol == Some(protocol::TCP);
-        let values = &["1", "2", "mark", "0"];
-        for (option, _) in &ZONES {
-            draw.maybe(12, &option.spec, values);
-        }
-        match draw.below(if may_help { 5 } else { 2 }) {
-            0 => draw.give(&NOTRACK.spec, ""),
-            1 => {}
-            2 | 3 => draw.give(&HELPER.spec, "ftp"),
-            _ => {
-                draw.give(&NOTRACK.spec, "");
-                draw.give(&HELPER.spec, "ftp");
-            }
-        }
-    },
-);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::protocol;
-    use crate::ext::testing::{ANY, Bench, P, TCP, UDP, read_target, target_places, udp};
-    use crate::rule::Hook;
-
-    #[test]
-    fn places() {
-        let protocol = "xt_CT: You must specify a L4 protocol and not use inversions on it";
-        let no_helper = "xt_CT: No such helper \"123456789012345\"";
-        for (p, typed, said) in [
-            (TCP, "--helper ftp", ""),
-            (ANY, "", ""),
-            (ANY, "--helper ftp", protocol),
-            (P(protocol::TCP, true), "--helper ftp", protocol),
-            (UDP, "--helper ftp", "xt_CT: No such helper \"ftp\""),
-            (TCP, "--helper 1234567890123456", no_helper),
-        ] {
-            target_places(&SPEC, p, typed, &[(Table::Raw, &[Hook::Output], said)]);
-        }
-        let table = "x_tables: ip_tables: CT target: only valid in raw table, not filter";
-        target_places(&SPEC, TCP, "", &[(Table::Filter, &[Hook::Input], table)]);
-    }
-
-    #[test]
-    fn tracking_starts_with_ct_but_not_with_notrack() {
-        assert!(read_target(&SPEC, TCP, "").unwrap().needs_conntrack());
-        assert!(!read_target(&SPEC, TCP, "--notrack").unwrap().needs_conntrack());
-    }
-
-    #[test]
-    fn the_first_rule_decides() {
-        let mut bench = Bench::new();
-        let ftp = read_target(&SPEC, TCP, "--helper ftp").unwrap();
-        let notrack = read_target(&SPEC, TCP, "--notrack").unwrap();
-        assert_eq!(bench.apply(ftp.as_ref(), &mut udp(1, 2, &[])), TargetVerdict::Continue);
-        bench.apply(notrack.as_ref(), &mut udp(1, 2, &[]));
-        assert_eq!(bench.tracking.state, None);
-        let helper = bench.tracking.template.as_ref().and_then(|it| it.helper.clone());
-        assert_eq!(helper.as_deref(), Some("ftp"));
-        let mut bench = Bench::new();
-        bench.apply(notrack.as_ref(), &mut udp(1, 2, &[]));
-        bench.apply(ftp.as_ref(), &mut udp(1, 2, &[]));
-        assert_eq!(bench.tracking.state, Some(CtState::Untracked));
-        assert!(bench.tracking.template.is_none());
-    }
-
-    #[test]
-    fn an_empty_helper_is_none() {
-        let none = read_target(&SPEC, TCP, "").unwrap();
-        assert!(read_target(&SPEC, TCP, "--helper \"\"").unwrap().equals(none.as_ref()));
-    }
 }

@@ -39,6 +39,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     checksum_logged: "nf_ct_sctp: bad CRC ",
     takes_over: false,
     knobs: settings::KNOBS,
+    policy: settings::POLICY,
     options: &[
         tool::PORTS,
         &[

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::AssociationState;
+use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Knob, KnobSpec, knob};
 
 /// `net.netfilter.nf_conntrack_sctp_*`.
@@ -73,4 +74,17 @@ pub(super) const KNOBS: &[KnobSpec] = &[
     knob("nf_conntrack_sctp_timeout_shutdown_sent", |all| {
         Knob::Seconds(&mut all.protocols.sctp.timeout_shutdown_sent)
     }),
+];
+
+pub(super) const POLICY: &[PolicyState] = &[
+    PolicyState::new("CLOSED", |all| &mut all.protocols.sctp.timeout_closed),
+    PolicyState::new("COOKIE_WAIT", |all| &mut all.protocols.sctp.timeout_cookie_wait),
+    PolicyState::new("COOKIE_ECHOED", |all| &mut all.protocols.sctp.timeout_cookie_echoed),
+    PolicyState::new("ESTABLISHED", |all| &mut all.protocols.sctp.timeout_established),
+    PolicyState::new("SHUTDOWN_SENT", |all| &mut all.protocols.sctp.timeout_shutdown_sent),
+    PolicyState::new("SHUTDOWN_RECD", |all| &mut all.protocols.sctp.timeout_shutdown_recd),
+    PolicyState::new("SHUTDOWN_ACK_SENT", |all| {
+        &mut all.protocols.sctp.timeout_shutdown_ack_sent
+    }),
+    PolicyState::new("HEARTBEAT_SENT", |all| &mut all.protocols.sctp.timeout_heartbeat_sent).unknown_to_the_tool(),
 ];

@@ -55,6 +55,7 @@ pub(crate) const SPEC: TrackerSpec = TrackerSpec {
     checksum_logged: "bad checksum",
     takes_over: true,
     knobs: settings::KNOBS,
+    policy: settings::POLICY,
     options: &[tool::PORTS, &[option(&["state"], Asked::State(STATES))]],
     samples: &[
         flow(

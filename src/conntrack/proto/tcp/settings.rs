@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::TcpState;
+use crate::conntrack::policy::PolicyState;
 use crate::conntrack::settings::{Era, Knob, KnobSpec, knob};
 
 /// `net.netfilter.nf_conntrack_tcp_*`.
@@ -14,6 +15,8 @@ pub struct Settings {
     pub ignore_invalid_rst: bool,
     pub max_retrans: u8,
     pub timeout_syn_sent: Duration,
+    /// It has no knob and does not follow that of SYN_SENT: only `nfct` sets it.
+    pub timeout_syn_sent2: Duration,
     pub timeout_syn_recv: Duration,
     pub timeout_established: Duration,
     pub timeout_fin_wait: Duration,
@@ -42,6 +45,7 @@ impl Default for Settings {
             ignore_invalid_rst: false,
             max_retrans: 3,
             timeout_syn_sent: Duration::from_secs(120),
+            timeout_syn_sent2: Duration::from_secs(120),
             timeout_syn_recv: Duration::from_secs(60),
             timeout_established: Duration::from_secs(432_000),
             timeout_fin_wait: Duration::from_secs(120),
@@ -71,8 +75,7 @@ impl Settings {
     pub(super) fn timeout_of(&self, state: TcpState) -> Duration {
         match state {
             TcpState::None | TcpState::SynSent => self.timeout_syn_sent,
-            // No knob of its own, and it does not follow the other's.
-            TcpState::SynSent2 => Duration::from_secs(120),
+            TcpState::SynSent2 => self.timeout_syn_sent2,
             TcpState::SynRecv => self.timeout_syn_recv,
             TcpState::Established => self.timeout_established,
             TcpState::FinWait => self.timeout_fin_wait,
@@ -148,4 +151,18 @@ pub(super) const KNOBS: &[KnobSpec] = &[
     // One that nobody answers lived as long as any.
     .classic("432000")
     .era(Era::Since),
+];
+
+pub(super) const POLICY: &[PolicyState] = &[
+    PolicyState::new("SYN_SENT", |all| &mut all.protocols.tcp.timeout_syn_sent),
+    PolicyState::new("SYN_RECV", |all| &mut all.protocols.tcp.timeout_syn_recv),
+    PolicyState::new("ESTABLISHED", |all| &mut all.protocols.tcp.timeout_established),
+    PolicyState::new("FIN_WAIT", |all| &mut all.protocols.tcp.timeout_fin_wait),
+    PolicyState::new("CLOSE_WAIT", |all| &mut all.protocols.tcp.timeout_close_wait),
+    PolicyState::new("LAST_ACK", |all| &mut all.protocols.tcp.timeout_last_ack),
+    PolicyState::new("TIME_WAIT", |all| &mut all.protocols.tcp.timeout_time_wait),
+    PolicyState::new("CLOSE", |all| &mut all.protocols.tcp.timeout_close),
+    PolicyState::new("SYN_SENT2", |all| &mut all.protocols.tcp.timeout_syn_sent2),
+    PolicyState::new("RETRANS", |all| &mut all.protocols.tcp.timeout_max_retrans),
+    PolicyState::new("UNACKNOWLEDGED", |all| &mut all.protocols.tcp.timeout_unacknowledged),
 ];

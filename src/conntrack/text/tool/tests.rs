@@ -19,7 +19,7 @@ fn told(bench: &mut Bench, extended: bool, what: impl FnOnce(&mut Bench)) -> Vec
                     extended,
                     ..ToolForm::default()
                 };
-                tool_flow(&it.flow, form, Occasion::of(&it, None), it.at.unwrap_or(now)).unwrap()
+                tool_flow(&it.flow, &form, Occasion::of(&it, None), it.at.unwrap_or(now)).unwrap()
             }
             Heard::Lost => panic!("nothing is lost here"),
         })
@@ -93,8 +93,9 @@ fn a_flow_as_xml_and_as_options() {
             extended: true,
             id: true,
             ktimestamp: true,
+            labels: None,
         };
-        tool_flow(flow, form, occasion, now).unwrap()
+        tool_flow(flow, &form, occasion, now).unwrap()
     };
     let ends = |source, from, destination, to, packets: u32| {
         format!(

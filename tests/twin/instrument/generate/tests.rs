@@ -232,7 +232,7 @@ fn scenarios_are_balanced() {
         for (name, _) in DISTURBANCES {
             assert!(disturbances.contains_key(name), "no packet was disturbed by: {name}");
         }
-        for name in ["iptables", "iptables-restore", "sysctl", "conntrack"] {
+        for name in ["iptables", "iptables-restore", "sysctl", "conntrack", "nfct"] {
             assert!(tools.contains_key(name), "{name} is never called");
         }
     }

@@ -150,6 +150,34 @@ impl World {
         }
         let rules = self.ruleset.text();
         self.must("iptables-restore", Vec::new(), &rules);
+        self.timeouts();
+    }
+
+    /// In some scenarios flows have timeouts of their own, drawn from a stream of its own. Names are as short as those that the kernel gives back whole.
+    fn timeouts(&mut self) {
+        let mut random = Random::new(self.seed ^ OF_TIMEOUTS);
+        if random.below(5) != 0 {
+            return;
+        }
+        let words = |line: String| line.split(' ').map(str::to_owned).collect();
+        for (name, protocol, matched, states) in POLICIES {
+            if random.below(2) != 0 {
+                continue;
+            }
+            let mut line = format!("add timeout {name} inet {protocol}");
+            for state in *states {
+                if random.below(3) != 0 {
+                    line += &format!(" {state} {}", 100 + random.below(900));
+                }
+            }
+            // One state at least.
+            line += &format!(" {} {}", states[0], 100 + random.below(900));
+            self.must("nfct", words(line), "");
+            let how = ["-A", "-I"][random.below(2) as usize];
+            let chain = ["PREROUTING", "PREROUTING", "OUTPUT"][random.below(3) as usize];
+            let rule = format!("-t raw {how} {chain} -p {matched} -j CT --timeout {name}");
+            self.must("iptables", words(rule), "");
+        }
     }
 
     /// An interface that is made, or made anew; packets come by it from now on.
@@ -373,3 +401,46 @@ fn teaches(bytes: &[u8]) -> bool {
 fn has_header(bytes: &[u8]) -> bool {
     bytes.len() >= 28
 }
+
+const OF_TIMEOUTS: u64 = 0x7469_6d65;
+
+/// A policy's name, its protocol as `nfct` and as rules call it, and states that packets lead to.
+const POLICIES: &[(&str, &str, &str, &[&str])] = &[
+    (
+        "ttcp",
+        "tcp",
+        "tcp",
+        &[
+            "syn_sent",
+            "syn_recv",
+            "established",
+            "fin_wait",
+            "close_wait",
+            "last_ack",
+            "time_wait",
+            "close",
+            "syn_sent2",
+            "retrans",
+            "unacknowledged",
+        ],
+    ),
+    ("tudp", "udp", "udp", &["unreplied", "replied"]),
+    ("ticm", "icmp", "icmp", &["timeout"]),
+    ("tgen", "generic", "50", &["timeout"]),
+    ("tgre", "gre", "gre", &["unreplied", "replied"]),
+    (
+        "tsct",
+        "sctp",
+        "sctp",
+        &[
+            "closed",
+            "cookie_wait",
+            "cookie_echoed",
+            "established",
+            "shutdown_sent",
+            "shutdown_recd",
+            "shutdown_ack_sent",
+        ],
+    ),
+    ("tlit", "udplite", "udplite", &["unreplied", "replied"]),
+];

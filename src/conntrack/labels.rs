@@ -1,0 +1,111 @@
+//! Labels of a flow: 128 bits, which rules set and ask for (`-m connlabel`) and `conntrack` shows by their names.
+//!
+//! Seen on Linux 6.18: a flow has room for labels where some rule asked for any when it began, for good; a flow without has none, and none can be set.
+
+/// Bits.
+pub type Labels = u128;
+
+/// How many bits there are.
+pub(crate) const BITS: u32 = Labels::BITS;
+
+/// The file where the tools look for names.
+pub(crate) const FILE: &str = "/etc/xtables/connlabel.conf";
+
+/// Names by their bits, as that file has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelNames(Vec<(u32, String)>);
+
+impl LabelNames {
+    /// A line a label: its bit, in any notation of C, white space, its name. Seen: a name consists of letters, digits, `-` and spaces; a line that is
+    /// anything else says nothing, nor does one whose bit or name was there before. A bit may be higher than any flow has.
+    pub fn parse(text: &str) -> Self {
+        let mut labels = Self::default();
+        for line in text.lines() {
+            let Some((bit, name)) = bit_and_name(line) else {
+                continue;
+            };
+            if labels.0.iter().all(|(taken, known)| *taken != bit && known != name) {
+                labels.0.push((bit, name.to_owned()));
+            }
+        }
+        labels
+    }
+
+    /// No line says anything.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bit that a name means.
+    pub fn bit(&self, name: &str) -> Option<u32> {
+        let found = self.0.iter().find(|(_, known)| known == name);
+        found.map(|(bit, _)| *bit)
+    }
+
+    /// The name of a bit.
+    pub fn name(&self, bit: u32) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| *known == bit);
+        found.map(|(_, name)| name.as_str())
+    }
+
+    /// The names of those of the labels that have one, from the lowest bit.
+    pub fn of(&self, labels: Labels) -> impl Iterator<Item = &str> {
+        let set = (0..BITS).filter(move |bit| labels >> bit & 1 == 1);
+        set.filter_map(|bit| self.name(bit))
+    }
+}
+
+fn bit_and_name(line: &str) -> Option<(u32, &str)> {
+    let line = line.trim_ascii();
+    let unsigned = line.strip_prefix('+').unwrap_or(line);
+    let (digits, radix) = match unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if unsigned.starts_with('0') => (unsigned, 8),
+        None => (unsigned, 10),
+    };
+    let end = digits.find(|c: char| !c.is_digit(radix)).unwrap_or(digits.len());
+    let bit = u32::from_str_radix(&digits[..end], radix).ok()?;
+    let name = digits[end..].trim_ascii();
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ' ');
+    (!name.is_empty() && name.chars().all(fits)).then_some((bit, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What iptables and conntrack take these lines for.
+    #[test]
+    fn a_file_of_labels() {
+        let text = "# comment\n\n0\tzero\n 1 one\n2 two three \n5\t\tfive-name\n127 last\n128 beyond\n3\n7 a\tb\nx bad\n1 again\n\
+                    0x0c twelve\n010 eight\n+13 thirteen\n-14 x\n15x fifteen\n16 name # comment\n17 a_b\n18 one\n19 carriage\r\n\
+                    #20 x\n4294967317 wide\n29 30\n33 a  b\n09 octal\n";
+        let labels = LabelNames::parse(text);
+        let named: Vec<(u32, &str)> = labels.0.iter().map(|(bit, name)| (*bit, name.as_str())).collect();
+        assert_eq!(
+            named,
+            [
+                (0, "zero"),
+                (1, "one"),
+                (2, "two three"),
+                (5, "five-name"),
+                (127, "last"),
+                (128, "beyond"),
+                (12, "twelve"),
+                (8, "eight"),
+                (13, "thirteen"),
+                (15, "x fifteen"),
+                (19, "carriage"),
+                (29, "30"),
+                (33, "a  b"),
+            ]
+        );
+        assert_eq!(
+            (labels.bit("two three"), labels.bit("two"), labels.bit("")),
+            (Some(2), None, None)
+        );
+        assert_eq!((labels.name(127), labels.name(3)), (Some("last"), None));
+        assert!(labels.of(1 << 5 | 1 << 3 | 1).eq(["zero", "five-name"]));
+        assert!(LabelNames::parse("garbage\n").is_empty());
+    }
+}
