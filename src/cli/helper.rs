@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
-use crate::base::Time;
 use crate::base::bytes::{quoted, text_of_path};
+use crate::base::{AddressMask, Time};
 use crate::device::standard::{say, tell};
 use crate::device::{CaptureReader, Content};
 use crate::explain::account::expectation_sentence;
@@ -25,6 +25,9 @@ pub(super) struct Arguments {
     /// The address that who opened a flow has outside, to show what is written over payloads behind NAT
     #[arg(long, value_name = "ADDRESS", default_value = "203.0.113.1")]
     behind: Ipv4Addr,
+    /// The network of the host that took the capture: what it sends to the last address is a broadcast of the router's own (NetBIOS names, SNMP)
+    #[arg(long, value_name = "ADDRESS/LENGTH", value_parser = network)]
+    network: Option<AddressMask>,
     /// Tell of every packet of the flows that it reads, also of those in which it finds nothing to read
     #[arg(short, long)]
     verbose: bool,
@@ -42,21 +45,23 @@ pub(super) fn run(arguments: &Arguments) -> u8 {
 
 fn hear(arguments: &Arguments) -> Result<(), String> {
     let spec = find(&arguments.name)?;
-    let mut hearing = Hearing::new(spec, &arguments.parameters, arguments.behind.into()).map_err(|why| match why {
-        Ok(unknown) => {
-            let known: Vec<&str> = spec.parameters.iter().map(|it| it.name).collect();
-            let known = match known.is_empty() {
-                true => "none".to_owned(),
-                false => known.join(", "),
-            };
-            format!(
-                "{} has no parameter {}: it has {known}",
-                spec.modules[0],
-                quoted(&unknown)
-            )
-        }
-        Err(refused) => format!("{}: {refused}", spec.modules[0]),
-    })?;
+    let mut hearing = Hearing::new(spec, &arguments.parameters, arguments.behind.into(), arguments.network).map_err(
+        |why| match why {
+            Ok(unknown) => {
+                let known: Vec<&str> = spec.parameters.iter().map(|it| it.name).collect();
+                let known = match known.is_empty() {
+                    true => "none".to_owned(),
+                    false => known.join(", "),
+                };
+                format!(
+                    "{} has no parameter {}: it has {known}",
+                    spec.modules[0],
+                    quoted(&unknown)
+                )
+            }
+            Err(refused) => format!("{}: {refused}", spec.modules[0]),
+        },
+    )?;
     let mut counts = Counts::default();
     let mut begun = None;
     let path = &arguments.capture;
@@ -178,6 +183,14 @@ impl Counts {
             say!("it reads flows to port {}{others}", ports.join(", "));
         }
     }
+}
+
+fn network(text: &str) -> Result<AddressMask, String> {
+    let read = text.split_once('/').and_then(|(address, length)| {
+        let address: Ipv4Addr = address.parse().ok()?;
+        AddressMask::prefix(address.into(), length.parse().ok()?)
+    });
+    read.ok_or_else(|| "expected an address and a length: 10.0.0.0/24".to_owned())
 }
 
 fn seconds(time: Time, begun: Time) -> String {

@@ -275,9 +275,11 @@ pub fn run(packet: &mut Packet, tracking: &Tracking, cx: &mut HelperContext<'_>)
 }
 
 /// To each host another way, where no routes are known.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct NoWays;
+struct NoWays;
 
+#[cfg(test)]
 impl Ways for NoWays {
     fn is_same(&self, first: IpAddr, second: IpAddr) -> bool {
         first == second

@@ -3,15 +3,15 @@
 //! Every flow to a port of the helper is one that it reads. Who opened one is inside; what it says to the outside, and what is said to it, passes a
 //! second table of flows, where it has another address.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use crate::base::{AddressRange, Random, Time, protocol};
+use crate::base::{AddressMask, AddressRange, Random, Time, protocol};
 use crate::conntrack::{
     CtState, Direction, Endpoint, ExpectationRefused, Reason, Settings, Table, TrackContext, TrackStage, Tracked,
     Tracking, Tuple,
 };
 use crate::explain::account::heard_sentence;
-use crate::helper::{self, DropReason, Heard, HeardWhat, HelperContext, HelperSpec, LoadRefused, Loaded, NoWays};
+use crate::helper::{self, Broadcast, DropReason, Heard, HeardWhat, HelperContext, HelperSpec, LoadRefused, Loaded};
 use crate::nat::{self, Manip, NatContext, NatHook, NatRange};
 use crate::packet::{End, Packet};
 
@@ -56,6 +56,7 @@ impl Hearing {
         spec: &'static HelperSpec,
         parameters: &[String],
         outside: IpAddr,
+        network: Option<AddressMask>,
     ) -> Result<Self, Result<String, LoadRefused>> {
         let mut loaded = Loaded::default();
         let unknown = loaded.load(spec, parameters).map_err(Err)?;
@@ -64,8 +65,8 @@ impl Hearing {
         }
         loaded.set_nat(spec, true);
         Ok(Self {
-            plain: World::new(loaded.clone()),
-            behind: World::new(loaded),
+            plain: World::new(loaded.clone(), network),
+            behind: World::new(loaded, network),
             outside,
             inside: Vec::new(),
             announced: Vec::new(),
@@ -79,7 +80,8 @@ impl Hearing {
         if packet.is_fragment() {
             return Err(NotHeard::Fragment);
         }
-        if !matches!(packet.protocol(), protocol::TCP | protocol::UDP) {
+        let is_announced = |(tuple, _): &(Tuple, u64)| tuple.protocol == packet.protocol();
+        if !matches!(packet.protocol(), protocol::TCP | protocol::UDP) && !self.announced.iter().any(is_announced) {
             return Ok(None);
         }
         self.seen += 1;
@@ -97,6 +99,8 @@ impl Hearing {
         if let Some(expected) = told.expected {
             let by = self.announced.iter().rposition(|(tuple, _)| *tuple == expected);
             let by = by.map_or(0, |at| self.announced.remove(at).1);
+            // Of one flow that either end may open, the other end's is over.
+            self.announced.retain(|(tuple, _)| *tuple != expected.turned());
             if told.heard.is_none() {
                 return message(Said::Opens(by));
             }
@@ -173,7 +177,35 @@ struct World {
     table: Table,
     settings: Settings,
     loaded: Loaded,
+    ways: Captured,
     random: Random,
+}
+
+/// A capture tells nothing of routes, and of broadcasts what is known of who took it.
+#[derive(Debug)]
+struct Captured {
+    /// Its network.
+    network: Option<AddressMask>,
+}
+
+impl helper::Ways for Captured {
+    fn is_same(&self, first: IpAddr, second: IpAddr) -> bool {
+        first == second
+    }
+
+    fn broadcast(&self, packet: &Packet) -> Broadcast {
+        let (Some(network), IpAddr::V4(to)) = (self.network, packet.destination()) else {
+            return Broadcast::No;
+        };
+        let IpAddr::V4(mask) = network.mask() else {
+            return Broadcast::No;
+        };
+        let is_last = to | mask == Ipv4Addr::BROADCAST;
+        match is_last && network.contains(packet.source()) && network.contains(packet.destination()) {
+            true => Broadcast::To(mask.into()),
+            false => Broadcast::No,
+        }
+    }
 }
 
 /// What a world made of a packet.
@@ -192,7 +224,7 @@ struct Told {
 }
 
 impl World {
-    fn new(loaded: Loaded) -> Self {
+    fn new(loaded: Loaded, network: Option<AddressMask>) -> Self {
         let mut settings = Settings {
             automatic_helper: true,
             // What was cut, or left to a device, is read all the same; what the router edits shifts numbers that the capture has not.
@@ -205,6 +237,7 @@ impl World {
             table: Table::new((1, 2)),
             settings,
             loaded,
+            ways: Captured { network },
             random: Random::new(1),
         }
     }
@@ -255,8 +288,7 @@ impl World {
             now,
             settings: &self.settings,
             loaded: &self.loaded,
-            // A capture does not tell of routes.
-            ways: &NoWays,
+            ways: &self.ways,
             table: &self.table,
             random: &mut self.random,
         };
@@ -297,7 +329,8 @@ const MOST_ANNOUNCED: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conntrack::testing::{A, B, packet};
+    use crate::conntrack::testing::{A, B, address, packet};
+    use crate::wire::tcp::flags::{ACK, SYN};
 
     type Place = ([u8; 4], u16);
 
@@ -315,7 +348,8 @@ mod tests {
     fn hearing(name: &str, parameters: &[&str]) -> Result<Hearing, String> {
         let spec = helper::registry().iter().find(|spec| spec.has(name)).unwrap();
         let parameters: Vec<String> = parameters.iter().map(|it| (*it).to_owned()).collect();
-        Hearing::new(spec, &parameters, OUTSIDE.into()).map_err(|why| match why {
+        let network = AddressMask::prefix(address(A), 24);
+        Hearing::new(spec, &parameters, OUTSIDE.into(), network).map_err(|why| match why {
             Ok(unknown) => unknown,
             Err(refused) => refused.to_string(),
         })
@@ -377,6 +411,60 @@ mod tests {
             "read \"CONNECT DATA 007\\n\": a flow tcp 10.0.0.2 > 192.0.2.9:7 is expected | read \"CONNECT DATA 007\\n\": a flow tcp 10.0.0.2 > \
              192.0.2.9:7 is expected | \"CONNECT DATA 7\\n\""
         );
+    }
+
+    #[test]
+    fn any_host_answers_what_was_broadcast() {
+        let mut hearing = hearing("netbios-ns", &[]).unwrap();
+        let question = datagram((A, 4000), ([10, 0, 0, 255], 137), b"?");
+        let expected = "read \"?\": a flow udp 10.0.0.0/24:137 > 10.0.0.2:4000 is expected";
+        let heard = told(&mut hearing, 1, &question);
+        assert!(heard.starts_with(expected), "{heard}");
+        let answer = datagram(([10, 0, 0, 7], 137), (A, 4000), b"!");
+        assert_eq!(told(&mut hearing, 2, &answer), "opens 1");
+        let to_one = datagram((A, 4001), ([10, 0, 0, 7], 137), b"?");
+        let not_read = "not read: only what the router itself broadcasts is answered by others";
+        assert_eq!(told(&mut hearing, 3, &to_one), not_read);
+    }
+
+    /// What the client of PPTP and its server agreed on comes by GRE, from either end once.
+    #[test]
+    fn what_is_announced_may_be_of_another_protocol() {
+        let mut hearing = hearing("pptp", &[]).unwrap();
+        let spec = helper::registry().iter().find(|spec| spec.has("pptp")).unwrap();
+        let call = spec.helpers[0].samples.iter().find(|it| it.said.len() == 5).unwrap();
+        let mut number = 0;
+        let mut next = [1000, 5000];
+        let (mut heard, mut waiting) = (String::new(), 0);
+        let opening = [(0, SYN), (1, SYN | ACK), (0, ACK)].map(|(who, flags)| (who, flags, &b""[..]));
+        let said = call
+            .said
+            .iter()
+            .map(|line| (usize::from(line[0] == b'<'), ACK, &line[2..]));
+        for (who, flags, data) in opening.into_iter().chain(said) {
+            number += 1;
+            let mut header = vec![0; 20];
+            let (from, to) = [((A, 4000), (B, 1723)), ((B, 1723), (A, 4000))][who];
+            header[..2].copy_from_slice(&u16::to_be_bytes(from.1));
+            header[2..4].copy_from_slice(&u16::to_be_bytes(to.1));
+            header[4..8].copy_from_slice(&u32::to_be_bytes(next[who]));
+            header[8..12].copy_from_slice(&u32::to_be_bytes(next[1 - who]));
+            (header[12], header[13], header[14]) = (5 << 4, flags, 0xff);
+            next[who] += data.len() as u32 + u32::from(flags & SYN != 0);
+            header.extend_from_slice(data);
+            heard = told(
+                &mut hearing,
+                number,
+                packet(protocol::TCP, from.0, to.0, &header).bytes(),
+            );
+            waiting = hearing.waiting().count();
+        }
+        assert!(heard.contains("2 flows are expected: gre "), "{heard}");
+        assert_eq!(waiting, 2);
+        let carried = [0x30, 1, 0x88, 0x0b, 0, 0, 0x33, 0x33, 0, 0, 0, 1];
+        let carried = packet(protocol::GRE, A, B, &carried);
+        assert_eq!(told(&mut hearing, 20, carried.bytes()), "opens 8");
+        assert_eq!(hearing.waiting().count(), 0);
     }
 
     #[test]

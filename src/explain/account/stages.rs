@@ -266,7 +266,7 @@ fn expected_from(tuple: &Tuple, mask: Option<IpAddr>) -> String {
         Endpoint { id: 0, .. } => host,
         Endpoint { id, .. } => format!("{host}:{id}"),
     };
-    let name = describe::protocol_name(tuple.protocol);
+    let name = conntrack::proto::spec(tuple.protocol).name;
     format!("{name} {from} > {}:{}", destination.address, destination.id)
 }
 

@@ -139,8 +139,7 @@ fn expect(reading: &mut Reading<'_, '_>, session: &Session, is_under_nat: bool) 
         reading.take_back(&second.expected);
         return None;
     }
-    let instead_of = (session.client != client).then_some(client);
-    Some(vec![first, Announced { instead_of, ..second }])
+    Some(vec![first, second])
 }
 
 fn with_keys(tuple: Tuple, source: u16, destination: u16) -> Tuple {
