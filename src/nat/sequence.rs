@@ -30,6 +30,11 @@ pub(crate) fn adjust_sequences(packet: &mut Packet, tracking: &Tracking) -> Resu
     if flag_bits & flags::ACK != 0 && header > packet.transport().len() {
         return Err(DropReason::BrokenTcpOptions);
     }
+    // Seen: of what came in pieces the first has all of that from now on, the options only where they may hold what is acknowledged.
+    packet.pull(match flag_bits & flags::ACK {
+        0 => tcp::MIN_HEADER,
+        _ => header.max(tcp::MIN_HEADER),
+    });
     let partial = packet.checksum == ChecksumState::Partial;
     let bytes = packet.transport_mut();
     let sequence = be32(bytes, 4);
