@@ -70,6 +70,11 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
                drops them, and only counters tell, the scenario runs again, and what shows three times is a difference",
     },
     Freedom {
+        what: "the checksum of a datagram in an ICMP error of the router's own, where rules draw ports",
+        why: "of what a helper wrote over it is unfinished, and of the port that INPUT gave; the quoted port is the sender's again",
+        held: "everything else in the packet, and that the error's own checksum follows",
+    },
+    Freedom {
         what: "on which processor `conntrack -S` counts, and how often a search began anew (search_restart=)",
         why: "a lab has one table and no processors, and all namespaces of a kernel share one table",
         held: "the sums",
@@ -243,6 +248,8 @@ impl Drawn {
         }
         if is_local {
             unfinish(&mut mine, theirs);
+        } else if self.any || !self.few.is_empty() {
+            forget_a_quoted_sum(&mut mine, theirs);
         }
         match mine == theirs {
             true => Likeness::Same,
@@ -332,6 +339,21 @@ const NARROW: u16 = 256;
 const FEW: u16 = 4096;
 
 /// Where the packet that an ICMP error quotes begins, if its header is whole.
+fn quoted_datagram(bytes: &[u8]) -> Option<(usize, usize)> {
+    let at = quoted(bytes).filter(|at| bytes[at + 9] == 17)?;
+    let checksum = header(bytes, at)? + 6;
+    (checksum + 2 <= bytes.len()).then_some((at, checksum))
+}
+
+/// The checksum that an error quotes of a datagram may be one of a port that is not in the packet any more.
+fn forget_a_quoted_sum(mine: &mut [u8], theirs: &[u8]) {
+    if let Some((at, checksum)) = quoted_datagram(mine)
+        && quoted_datagram(theirs) == Some((at, checksum))
+    {
+        set(mine, checksum, word(theirs, checksum), None, Some(at - 6));
+    }
+}
+
 fn quoted(bytes: &[u8]) -> Option<usize> {
     let header = header(bytes, 0)?;
     let is_error = bytes[9] == ICMP
