@@ -65,6 +65,7 @@ const ALL: &[u8] = &[
     COOKIE_ECHO,
     COOKIE_ACK,
     12,
+    13,
     SHUTDOWN_COMPLETE,
     15,
     16,
