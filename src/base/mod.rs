@@ -23,6 +23,7 @@ pub use interface::{InterfaceId, InterfaceMask, InterfaceName};
 pub use mark::MarkMask;
 pub use random::Random;
 pub use range::{AddressRange, PortRange};
+pub(crate) use time::JIFFIES_PER_SECOND;
 pub use time::Time;
 
 /// IP protocol numbers by their names in the field.

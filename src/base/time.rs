@@ -7,7 +7,15 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Time(u64);
 
+/// The kernel's ticks, as kernels are built.
+pub(crate) const JIFFIES_PER_SECOND: u32 = 250;
+
 impl Time {
+    /// In the kernel's ticks.
+    pub(crate) fn jiffies(self) -> u64 {
+        self.as_nanos() / (1_000_000_000 / u64::from(JIFFIES_PER_SECOND))
+    }
+
     /// The Unix epoch.
     pub const ZERO: Self = Self(0);
 

@@ -10,7 +10,7 @@ use super::flow::{Extras, FlowState};
 use super::labels::Labels;
 use super::proto::ProtocolState;
 use super::{Counted, Flow, NatInfo, Settings, Status, Table, Tuple, Zone};
-use crate::base::{MarkMask, Time};
+use crate::base::{JIFFIES_PER_SECOND, MarkMask, Time};
 
 /// What a command says of a flow. What it leaves out stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -198,8 +198,7 @@ fn lifetime(seconds: u32) -> Duration {
     Duration::from_secs(u64::from(seconds.min(LONGEST)))
 }
 
-/// Where a second has 250 ticks.
-const LONGEST: u32 = 8_589_934;
+const LONGEST: u32 = i32::MAX as u32 / JIFFIES_PER_SECOND;
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use super::policy::TimeoutPolicy;
 use super::proto::{IgnoredReason, InvalidReason, Known, ProtocolState, Seen, Verdict};
 use super::{ConntrackHelper, Direction, Settings, TrackContext, Tuple, Zone};
 use crate::base::sync::{Mutex, MutexGuard};
-use crate::base::{InterfaceId, Time};
+use crate::base::{InterfaceId, JIFFIES_PER_SECOND, Time};
 use crate::wire::tcp::is_before;
 
 /// A flow. The original tuple never changes, and what NAT decided no more once the flow is in the table; everything else lies behind the flow's
@@ -539,9 +539,15 @@ impl FlowState {
         }
     }
 
-    /// Lets it live so long from now on, whatever its tracker says: for its helper.
+    /// Lets it live so long from now on, whatever its tracker says: for its helper. Seen: of a time in jiffies the kernel keeps 32 bits, and one whose
+    /// highest is set is over at once.
     pub(crate) fn lives_on(&mut self, now: Time, timeout: Duration) {
-        self.refresh(now, timeout);
+        let jiffies = (timeout.as_secs() * u64::from(JIFFIES_PER_SECOND)) as u32;
+        let seconds = match jiffies <= i32::MAX as u32 {
+            true => u64::from(jiffies / JIFFIES_PER_SECOND),
+            false => 0,
+        };
+        self.refresh(now, Duration::from_secs(seconds));
     }
 
     /// Lets it live so long at most.

@@ -19,7 +19,6 @@ pub use extension::{
 pub use lower::{Answer, Condition, Field, Lowered, PlainFields};
 pub use selector::{Miss, Selector, SelectorFields};
 pub use shared::{BoundState, Clock, Shared, Sharing, WriteRefused};
-pub(crate) use shared::{JIFFIES_PER_SECOND, jiffies};
 pub use table::{Hook, HookSet, Table};
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{LogRecord, Match, State};
-use crate::base::Time;
+use crate::base::{JIFFIES_PER_SECOND, Time};
 
 /// What a match says of state that it shares with all rules, of any table and family, that give the same name in the same directory. It is what
 /// `Context::state` gives; `Match::state` makes nothing then.
@@ -73,17 +73,9 @@ pub struct Clock {
 impl Clock {
     /// The kernel's counter of jiffies then, as kernels of 64 bits print it: it begins five minutes before its lower half is full.
     pub fn jiffies(self, at: u64) -> u64 {
-        const AT_BOOT: u64 = (1 << 32) - 300 * JIFFIES_PER_SECOND;
-        AT_BOOT.wrapping_add(at.wrapping_sub(jiffies(self.booted)))
+        const AT_BOOT: u64 = (1 << 32) - 300 * JIFFIES_PER_SECOND as u64;
+        AT_BOOT.wrapping_add(at.wrapping_sub(self.booted.jiffies()))
     }
-}
-
-/// As kernels are built.
-pub(crate) const JIFFIES_PER_SECOND: u64 = 250;
-
-/// The last jiffy that has begun.
-pub(crate) fn jiffies(now: Time) -> u64 {
-    now.as_nanos() / (1_000_000_000 / JIFFIES_PER_SECOND)
 }
 
 /// A write that the kernel answers with EINVAL.

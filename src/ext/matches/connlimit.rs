@@ -13,7 +13,7 @@ use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError, prefix};
 use crate::ext::samples::{Samples, fails, passes, refused, taken};
 use crate::ext::{MatchSpec, NeedsOne};
-use crate::rule::{Context, Effect, Ends, Match, Matched, State, StateUse, jiffies};
+use crate::rule::{Context, Effect, Ends, Match, Matched, State, StateUse};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "connlimit",
@@ -163,7 +163,7 @@ impl Seen {
             });
             self.most = self.of.len() * 2;
         }
-        let jiffy = jiffies(now);
+        let jiffy = now.jiffies();
         let count = match self.of.get_mut(&address) {
             None => {
                 let first = Connections {
@@ -241,7 +241,7 @@ impl Connlimit {
         let over = |tuple: &&Known| Some(**tuple) != own && !lives(cx.flows, cx.now, tuple);
         Over {
             count: known.map_or(0, |known| known.tuples.iter().filter(over).count()),
-            in_this_jiffy: known.is_some_and(|known| known.looked_at == jiffies(cx.now)),
+            in_this_jiffy: known.is_some_and(|known| known.looked_at == cx.now.jiffies()),
         }
     }
 

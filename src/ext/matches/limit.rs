@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::base::{Family, Time};
+use crate::base::{Family, JIFFIES_PER_SECOND, Time};
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
@@ -113,7 +113,6 @@ struct Bucket {
     filled: u64,
 }
 
-const JIFFIES_PER_SECOND: u32 = 250;
 /// Credits that a jiffy brings: the largest power of two that leaves room for a day.
 const CREDITS_PER_JIFFY: u32 = {
     let most = u32::MAX / (JIFFIES_PER_SECOND * 60 * 60 * 24);
@@ -127,10 +126,6 @@ fn credits(period: u32) -> u32 {
     } else {
         period * per_second / SCALE
     }
-}
-
-fn jiffies(now: Time) -> u64 {
-    now.as_nanos() / (1_000_000_000 / u64::from(JIFFIES_PER_SECOND))
 }
 
 impl Limit {
@@ -163,7 +158,7 @@ impl Match for Limit {
             return Matched::No;
         };
         let mut bucket = bucket.lock();
-        let now = jiffies(cx.now);
+        let now = cx.now.jiffies();
         let passed = now.saturating_sub(bucket.filled) as u32;
         bucket.filled = now;
         let filled = bucket.credit.wrapping_add(passed.wrapping_mul(CREDITS_PER_JIFFY));
@@ -217,7 +212,7 @@ impl Match for Limit {
     fn state(&self, now: Time) -> Option<Box<State>> {
         Some(Box::new(Mutex::new(Bucket {
             credit: self.capacity(),
-            filled: jiffies(now),
+            filled: now.jiffies(),
         })))
     }
 

@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::base::Family;
+use crate::base::{Family, JIFFIES_PER_SECOND};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError, address};
 use crate::ext::wording::not;
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::packet::Sender;
-use crate::rule::{Context, Effect, Errno, Match, Matched, Refusal, Scope, Shared, Sharing, State, StateUse, jiffies};
+use crate::rule::{Context, Effect, Errno, Match, Matched, Refusal, Scope, Shared, Sharing, State, StateUse};
 
 mod list;
 mod samples;
@@ -224,7 +224,7 @@ impl Recent {
             Some(kept) => Some(*kept),
             None => {
                 let list = cx.state::<List>()?;
-                let now = jiffies(cx.now);
+                let now = cx.now.jiffies();
                 Some(list.found(
                     self.address(cx),
                     self.same_ttl.then(|| self.ttl(cx)),
@@ -236,8 +236,6 @@ impl Recent {
     }
 }
 
-const JIFFIES_PER_SECOND: u32 = crate::rule::JIFFIES_PER_SECOND as u32;
-
 impl Match for Recent {
     fn name(&self) -> &'static str {
         SPEC.name
@@ -247,7 +245,7 @@ impl Match for Recent {
         let Some(list) = cx.state::<List>() else {
             return Matched::No;
         };
-        let (now, ttl) = (jiffies(cx.now), self.ttl(cx));
+        let (now, ttl) = (cx.now.jiffies(), self.ttl(cx));
         let mut list = list.lock();
         list.begin();
         let address = list.masked(self.address(cx));

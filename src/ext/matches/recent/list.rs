@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::base::Time;
 use crate::base::sync::{Mutex, MutexGuard};
-use crate::rule::{Clock, LogRecord, Shared, State, WriteRefused, jiffies};
+use crate::rule::{Clock, LogRecord, Shared, State, WriteRefused};
 
 /// A lock of its own, since rules of all tables, workers and readers share it.
 pub(super) struct List(Mutex<Entries>);
@@ -307,10 +307,10 @@ impl Shared for List {
         match (list.find(address, None), adds) {
             (Some(at), true) => {
                 let ttl = list.entries[at].ttl;
-                list.see(at, ttl, jiffies(now));
+                list.see(at, ttl, now.jiffies());
             }
             (Some(at), false) => list.remove(at),
-            (None, true) => list.enter(address, 0, jiffies(now)),
+            (None, true) => list.enter(address, 0, now.jiffies()),
             (None, false) => {}
         }
         Ok(())
