@@ -191,6 +191,14 @@ impl Table {
         }
     }
 
+    /// A packet of the flow goes no further: if it was to be the first, there is no flow, and nothing that it announced is expected.
+    pub(crate) fn got_no_further(&self, flow: &Flow) {
+        let is_new = !flow.lock().status.has(Status::CONFIRMED);
+        if is_new {
+            self.unexpect_all_of(flow);
+        }
+    }
+
     /// What happened to all that there ever were.
     pub(crate) fn expectation_statistics(&self) -> ExpectationStatistics {
         self.with_expectations(|all| all.statistics)

@@ -470,10 +470,17 @@ impl<O: Observer> Pass<'_, O> {
         let clash = match confirmed.map_err(Reason::Tracking)? {
             Confirmed::Done(clash) => clash,
             Confirmed::NotRead { is_shifted } => {
-                self.read_and_shift(transit, is_shifted)?;
-                let (flows, cx) = (&self.router.flows, self.confirmation());
-                let confirmed = flows.confirm(&cx, &transit.packet, &mut transit.tracking);
-                confirmed.map_err(Reason::Tracking)?
+                let announcing = transit.tracking.flow.clone();
+                let read = self.read_and_shift(transit, is_shifted);
+                let confirmed = read.and_then(|()| {
+                    let (flows, cx) = (&self.router.flows, self.confirmation());
+                    let confirmed = flows.confirm(&cx, &transit.packet, &mut transit.tracking);
+                    confirmed.map_err(Reason::Tracking)
+                });
+                if let (Err(_) | Ok(Some(_)), Some(flow)) = (&confirmed, announcing) {
+                    self.router.flows.got_no_further(&flow);
+                }
+                confirmed?
             }
         };
         if O::WATCHING
