@@ -1,7 +1,7 @@
 //! `modprobe`: what loading a module changes in a lab. A module that stands for something built in is loaded without a word; one that stands
 //! for nothing here is not found.
 
-use crate::helper::{self, LoadRefused};
+use crate::helper::LoadRefused;
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::lab::modules::{self, Module, NotLoaded};
 
@@ -42,11 +42,9 @@ pub(super) fn run(machine: &mut Machine, args: &[String]) -> ToolOutput {
                     false => format!(" in directory {DIRECTORY}"),
                 };
                 output.stderr += &format!("modprobe: FATAL: Module {name} not found{place}\n");
-                output.advice += &match (helper::absent(&name), modules::meant(&name, machine.profile())) {
-                    (Some(protocol), _) => format!("modprobe: nflab has no helper for {protocol} yet\n"),
-                    (None, Some(meant)) => format!("modprobe: {meant}\n"),
-                    (None, None) => String::new(),
-                };
+                if let Some(meant) = modules::meant(&name, machine.profile()) {
+                    output.advice += &format!("modprobe: {meant}\n");
+                }
             }
             output.code = 1;
             continue;

@@ -60,6 +60,9 @@ pub struct ExpectationNat {
     pub host: Option<IpAddr>,
     /// It seems to come from where it comes from. Seen: what the answering side of its master announced then seems to come from where it went first.
     pub keeps_source: bool,
+    /// Each side of the master announces one half of what goes both ways, and where both are led elsewhere, the one seems to come from where the other
+    /// is awaited. Where there is no other half, only what comes from the far end of the master itself seems to come from where the command went.
+    pub pairs: bool,
 }
 
 /// Why a helper's announcement was not taken.
@@ -69,6 +72,8 @@ pub enum ExpectationRefused {
     Full,
     /// Another flow's expectation overlaps with it.
     Clash,
+    /// The very same is expected already, by another flow or as something else.
+    Already,
     /// The master has died.
     MasterDied,
 }
@@ -78,6 +83,7 @@ impl fmt::Display for ExpectationRefused {
         f.write_str(match self {
             Self::Full => "too many",
             Self::Clash => "it clashes",
+            Self::Already => "another flow expects the same",
             Self::MasterDied => "its flow has died",
         })
     }
@@ -110,6 +116,11 @@ impl Expectation {
             && under(self.tuple.source.address, address) == under(other.tuple.source.address, address)
     }
 
+    /// They are of the same packets.
+    pub(super) fn is_of_the_same(&self, other: &Self) -> bool {
+        self.master.zone().id == other.master.zone().id && self.tuple == other.tuple && self.mask == other.mask
+    }
+
     pub(super) fn is_the_same_wish(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.master, &other.master)
             && self.class == other.class
@@ -129,6 +140,25 @@ impl Table {
         self.with_expectations(|all| all.add(now, expectation, max))?;
         state.has_expected = true;
         Ok(())
+    }
+
+    /// The same, unless the very same is expected already, by any flow or as anything else: [`ExpectationRefused::Already`].
+    pub(crate) fn expect_once(&self, now: Time, expectation: Expectation, max: u32) -> Result<(), ExpectationRefused> {
+        let is_there = self.with_expectations(|all| all.is_there(now, &expectation));
+        match is_there {
+            true => Err(ExpectationRefused::Already),
+            false => self.expect(now, expectation, max),
+        }
+    }
+
+    /// Those that this flow announced, the oldest first.
+    pub(crate) fn expectations_of(&self, now: Time, master: &Flow) -> Vec<Arc<Expectation>> {
+        self.with_expectations(|all| all.all_of(now, master))
+    }
+
+    /// It is active from now on, and lives until then. False where it is gone.
+    pub(crate) fn confirm_expectation(&self, expectation: &Expectation, deadline: Time) -> bool {
+        self.with_expectations(|all| all.confirm(expectation.serial, deadline))
     }
 
     /// All expectations that live, in the order of their creation.
@@ -206,7 +236,12 @@ impl Table {
 
     /// The expectation that a packet with this tuple would fulfil.
     pub(crate) fn expectation_of(&self, now: Time, tuple: &Tuple) -> Option<Arc<Expectation>> {
-        self.with_expectations(|all| all.find(now, tuple))
+        self.expectation_in(now, tuple, 0)
+    }
+
+    /// The same in a zone.
+    pub(crate) fn expectation_in(&self, now: Time, tuple: &Tuple, zone: u16) -> Option<Arc<Expectation>> {
+        self.with_expectations(|all| all.find(now, tuple, zone))
     }
 
     /// Takes all of them out, as `conntrack -F expect` does.

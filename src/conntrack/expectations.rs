@@ -139,12 +139,39 @@ impl Expectations {
     }
 
     /// The one that a flow with this tuple would fulfil, were it active.
-    pub(super) fn find(&mut self, now: Time, tuple: &Tuple) -> Option<Arc<Expectation>> {
+    pub(super) fn find(&mut self, now: Time, tuple: &Tuple, zone: u16) -> Option<Arc<Expectation>> {
         self.collect(now);
         let found = self
             .towards(tuple)
-            .find(|it| it.master.zone().id == 0 && it.fits(tuple));
+            .find(|it| it.master.zone().id == zone && it.fits(tuple));
         found.cloned()
+    }
+
+    /// Whether somebody else announced the very same, or the same flow as something else.
+    pub(super) fn is_there(&mut self, now: Time, new: &Expectation) -> bool {
+        self.collect(now);
+        let mut there = self.towards(&new.tuple);
+        there.any(|it| it.is_of_the_same(new) && !it.is_the_same_wish(new))
+    }
+
+    pub(super) fn all_of(&mut self, now: Time, master: &Flow) -> Vec<Arc<Expectation>> {
+        self.collect(now);
+        self.of(master).cloned().collect()
+    }
+
+    pub(super) fn confirm(&mut self, serial: u64, deadline: Time) -> bool {
+        let Some(expectation) = self.all.get_mut(&serial) else {
+            return false;
+        };
+        let confirmed = Expectation {
+            inactive: false,
+            deadline,
+            ..(**expectation).clone()
+        };
+        self.by_deadline.remove(&(expectation.deadline, serial));
+        self.by_deadline.insert((deadline, serial));
+        *expectation = Arc::new(confirmed);
+        true
     }
 
     /// Takes out those whose time is over.
@@ -195,6 +222,7 @@ mod tests {
         protocol: 6,
         ports: &[],
         policies: &[ExpectPolicy {
+            name: "",
             max_expected: 2,
             timeout: Duration::ZERO,
         }],

@@ -23,6 +23,8 @@ pub struct ConntrackHelper {
 /// How many expectations of one class a flow's helper may have waiting at a time, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectPolicy {
+    /// What the class is called where the helper has several; empty where it has one.
+    pub name: &'static str,
     /// 0: no bound.
     pub max_expected: u32,
     /// An expectation of this class lives so long if nobody comes.
@@ -34,6 +36,7 @@ impl ConntrackHelper {
     pub fn policy(&self, class: usize) -> ExpectPolicy {
         let last = self.policies.last().copied();
         self.policies.get(class).copied().or(last).unwrap_or(ExpectPolicy {
+            name: "",
             max_expected: 0,
             timeout: Duration::ZERO,
         })

@@ -93,10 +93,12 @@ pub(crate) static FTP: ConntrackHelper = ConntrackHelper {
     ports: &[21],
     policies: &[
         ExpectPolicy {
+            name: "",
             max_expected: 1,
             timeout: Duration::from_secs(300),
         },
         ExpectPolicy {
+            name: "",
             max_expected: 0,
             timeout: Duration::from_secs(300),
         },

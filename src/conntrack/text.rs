@@ -139,18 +139,12 @@ fn write_expectation_of_proc(line: &mut String, it: &Expectation, now: Time) -> 
     let left = it.deadline.since(now).as_secs();
     write!(line, "{left} l3proto = {family} proto={} ", it.tuple.protocol)?;
     write_tuple(line, &it.tuple, true)?;
-    let mut delimiter = "";
-    for (set, name) in [(it.permanent, "PERMANENT"), (it.inactive, "INACTIVE")] {
-        if set {
-            write!(line, "{delimiter}{name}")?;
-            delimiter = ",";
-        }
-    }
-    if !delimiter.is_empty() {
-        line.push(' ');
-    }
+    write_flags(line, it)?;
     line.push_str(it.made_by.name);
-    Ok(())
+    match it.made_by.policy(it.class).name {
+        "" => Ok(()),
+        class => write!(line, "/{class}"),
+    }
 }
 
 fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> std::fmt::Result {
@@ -172,10 +166,22 @@ fn write_expectation_of_tool(line: &mut String, it: &Expectation, now: Time) -> 
         master.source.address, master.destination.address
     )?;
     proto::spec(master.protocol).key.write(line, master, false)?;
-    if it.permanent {
-        line.push_str("PERMANENT ");
-    }
+    write_flags(line, it)?;
     write!(line, "class={} helper={}", it.class, it.made_by.name)
+}
+
+fn write_flags(line: &mut String, it: &Expectation) -> std::fmt::Result {
+    let mut delimiter = "";
+    for (set, name) in [(it.permanent, "PERMANENT"), (it.inactive, "INACTIVE")] {
+        if set {
+            write!(line, "{delimiter}{name}")?;
+            delimiter = ",";
+        }
+    }
+    match delimiter {
+        "" => Ok(()),
+        _ => line.write_char(' '),
+    }
 }
 
 fn write_family(line: &mut String, family: Family) -> std::fmt::Result {

@@ -561,6 +561,11 @@ impl helper::Ways for Ways<'_> {
         let mask = found.and_then(|it| packet.family().prefix_mask(it.prefix_length));
         mask.map_or(Broadcast::OfNoAddress, Broadcast::To)
     }
+
+    fn leaves_likewise(&self, packet: &Packet, to: IpAddr) -> bool {
+        let route = self.net.route_output(OutputKey::towards(to));
+        route.is_ok_and(|route| Some(route.interface) == packet.output)
+    }
 }
 
 /// Whether NAT leads what goes this way of the flow elsewhere than to who opened it. The kernel asks that of the flow, not of the packet: also an

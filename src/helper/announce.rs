@@ -68,6 +68,12 @@ pub(super) struct Wish {
     pub helper: Option<&'static ConntrackHelper>,
     /// It stays after a flow came of it.
     pub permanent: bool,
+    /// It opens nothing before it is confirmed.
+    pub inactive: bool,
+    /// It is one half of what goes both ways, and is led as that.
+    pub pairs: bool,
+    /// Another flow may expect the very same: then that is enough.
+    pub shared: bool,
 }
 
 impl Wish {
@@ -90,6 +96,9 @@ impl Wish {
             follows: true,
             helper: None,
             permanent: false,
+            inactive: false,
+            pairs: false,
+            shared: false,
         }
     }
 }
@@ -211,6 +220,22 @@ impl Reading<'_, '_> {
         self.cx.ways.broadcast(self.packet)
     }
 
+    /// The same without a word about numbers to come: a segment in which several things change tells it once, by [`Self::note_length_change`].
+    pub(super) fn write_unnoted(&mut self, range: Range<usize>, text: &[u8]) -> bool {
+        mangle::rewrite(self.packet, range, text)
+    }
+
+    /// The segment's payload was so long before; by what it has changed, numbers to come are shifted.
+    pub(super) fn note_length_change(&mut self, before: usize) {
+        let change = self.payload().len() as i32 - before as i32;
+        mangle::note_length_change(self.packet, self.tracking, change);
+    }
+
+    /// Has the packet delivered at another port.
+    pub(super) fn deliver_at(&mut self, port: u16) {
+        mangle::deliver_at(self.packet, port);
+    }
+
     /// Lets the flow live so long from now on.
     pub(super) fn lives_on(&mut self, timeout: Duration) {
         self.flow.lock().lives_on(self.cx.now, timeout);
@@ -248,30 +273,77 @@ impl Reading<'_, '_> {
             from_port: wish.led_from_port,
             host: wish.led_to_host,
             keeps_source: wish.keeps_source,
+            pairs: wish.pairs,
         };
         let is_led = wish.follows && self.is_under_nat();
-        self.cx.table.expect(
-            self.cx.now,
-            Expectation {
-                serial: 0,
-                tuple,
-                mask: ExpectationMask {
-                    address: wish.from_mask.unwrap_or(wish.from.map_or(no_bit(family), every_bit)),
-                    id: wish.from_port.map_or(0, |_| u16::MAX),
-                },
-                master: Arc::clone(self.flow),
-                class: wish.class,
-                permanent: wish.permanent,
-                inactive: false,
-                deadline: self.cx.now + self.helper.policy(wish.class).timeout,
-                made_by: self.helper,
-                helper: wish.helper,
-                nat: is_led.then_some(nat),
-                together_with: wish.together_with,
+        let expectation = Expectation {
+            serial: 0,
+            tuple,
+            mask: ExpectationMask {
+                address: wish.from_mask.unwrap_or(wish.from.map_or(no_bit(family), every_bit)),
+                id: wish.from_port.map_or(0, |_| u16::MAX),
             },
-            self.cx.settings.expect_max,
-        )?;
+            master: Arc::clone(self.flow),
+            class: wish.class,
+            permanent: wish.permanent,
+            inactive: wish.inactive,
+            deadline: self.cx.now + self.helper.policy(wish.class).timeout,
+            made_by: self.helper,
+            helper: wish.helper,
+            nat: is_led.then_some(nat),
+            together_with: wish.together_with,
+        };
+        let (table, now, max) = (self.cx.table, self.cx.now, self.cx.settings.expect_max);
+        match wish.shared {
+            true => table.expect_once(now, expectation, max)?,
+            false => table.expect(now, expectation, max)?,
+        }
         Ok(tuple)
+    }
+
+    /// Where what another flow of this helper announced in this class is led to, if that fits.
+    pub(super) fn announced_by_another(&self, tuple: &Tuple, class: usize) -> Option<Endpoint> {
+        let zone = self.flow.zone().id;
+        let found = self.cx.table.expectation_in(self.cx.now, tuple, zone)?;
+        let is_another = !Arc::ptr_eq(&found.master, self.flow) && found.class == class;
+        let reads = |helper: &'static ConntrackHelper| std::ptr::eq(helper, self.helper);
+        if !is_another || !found.master.lock().helper.is_some_and(reads) {
+            return None;
+        }
+        // Seen: what is led nowhere counts as led to no host at all.
+        let (address, id) = match found.nat {
+            Some(nat) => (
+                nat.host.unwrap_or(no_bit(tuple.destination.address)),
+                nat.port.unwrap_or(0),
+            ),
+            None => (no_bit(tuple.destination.address), 0),
+        };
+        Some(Endpoint { address, id })
+    }
+
+    /// Expects nothing more of what the flow announced in such classes, the newest first; how many that were.
+    pub(super) fn expect_no(&mut self, is_meant: impl Fn(usize) -> bool, most: usize) -> usize {
+        let all = self.cx.table.expectations_of(self.cx.now, self.flow);
+        let meant = all.iter().rev().filter(|it| is_meant(it.class)).take(most);
+        meant.map(|it| self.cx.table.unexpect(it)).count()
+    }
+
+    /// What the flow announced in this class goes on for so long, and is active from now on.
+    pub(super) fn confirm(&mut self, class: usize, protocol: u8, to: Endpoint, lasts: Duration) -> Option<Tuple> {
+        let is_it =
+            |it: &&Arc<Expectation>| it.class == class && it.tuple.protocol == protocol && it.tuple.destination == to;
+        let all = self.cx.table.expectations_of(self.cx.now, self.flow);
+        let found = all.iter().rev().find(is_it)?;
+        let deadline = self.cx.now + lasts;
+        self.cx
+            .table
+            .confirm_expectation(found, deadline)
+            .then_some(found.tuple)
+    }
+
+    /// Whether the router's own packets to this host leave as this one does.
+    pub(super) fn leaves_likewise(&self, to: IpAddr) -> bool {
+        self.cx.ways.leaves_likewise(self.packet, to)
     }
 
     /// Expects nothing more of what the flow announced.
@@ -331,6 +403,7 @@ mod tests {
         protocol: protocol::TCP,
         ports: &[],
         policies: &[ExpectPolicy {
+            name: "",
             max_expected: 1,
             timeout: Duration::from_secs(30),
         }],

@@ -165,6 +165,7 @@ fn registered_by(helper: &'static Helper, values: &Values) -> Vec<Registered> {
 
 fn policies(own: &ConntrackHelper, values: &Values) -> Vec<ExpectPolicy> {
     let changed = |policy: &ExpectPolicy| ExpectPolicy {
+        name: policy.name,
         max_expected: values.setting(Sets::MostExpected).unwrap_or(policy.max_expected),
         timeout: match values.setting(Sets::Lifetime) {
             Some(seconds) => Duration::from_secs(seconds.into()),

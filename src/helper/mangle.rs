@@ -20,7 +20,17 @@ pub(super) fn header_length(packet: &Packet) -> Option<usize> {
 /// Puts `text` in the place of a range of the payload: lengths and checksum follow, and a change of a segment's length is noted for the sequence
 /// numbers to come. False, and nothing changed, where the packet would become too large.
 pub(super) fn replace(packet: &mut Packet, tracking: &Tracking, range: Range<usize>, text: &[u8]) -> bool {
-    let (Some(flow), Some(header)) = (&tracking.flow, header_length(packet)) else {
+    let change = text.len() as i32 - range.len() as i32;
+    let is_written = tracking.flow.is_some() && rewrite(packet, range, text);
+    if is_written {
+        note_length_change(packet, tracking, change);
+    }
+    is_written
+}
+
+/// The same, and nothing is noted.
+pub(super) fn rewrite(packet: &mut Packet, range: Range<usize>, text: &[u8]) -> bool {
+    let Some(header) = header_length(packet) else {
         return false;
     };
     let Some(payload) = packet.transport().get(header..) else {
@@ -38,25 +48,11 @@ pub(super) fn replace(packet: &mut Packet, tracking: &Tracking, range: Range<usi
     for part in [before, text, after] {
         transport.extend_from_slice(part);
     }
-    let pseudo = checksum::pseudo_header(packet.source(), packet.destination(), packet.protocol(), length);
-    // Seen: the sum is left to the device, which never leaves it zero.
-    let sum = checksum::fold(pseudo);
     if packet.protocol() == protocol::UDP {
         put16(&mut transport, 4, length as u16);
-        let has_sum = be16(&transport, 6) != 0 || packet.checksum == ChecksumState::Partial;
-        if has_sum {
-            put16(&mut transport, 6, sum);
-            packet.checksum = ChecksumState::Partial;
-        }
-        packet.replace_transport(&transport);
-        return true;
     }
-    put16(&mut transport, 16, sum);
-    packet.checksum = ChecksumState::Partial;
-    let position = be32(&transport, 4);
+    leave_sum_to_device(packet, &mut transport);
     packet.replace_transport(&transport);
-    let change = text.len() as i32 - range.len() as i32;
-    nat::record_length_change(&mut flow.lock(), tracking.direction, position, change);
     true
 }
 
@@ -85,4 +81,41 @@ pub(super) fn overwrite(packet: &mut Packet, at: usize, bytes: &[u8]) {
         sum = checksum::update16(sum, old, word(transport, at));
     }
     put16(transport, 6, sum);
+}
+
+/// Notes that a segment's payload has changed its length; of a datagram nobody counts.
+pub(super) fn note_length_change(packet: &Packet, tracking: &Tracking, change: i32) {
+    if let (Some(flow), protocol::TCP) = (&tracking.flow, packet.protocol()) {
+        let position = be32(packet.transport(), 4);
+        nat::record_length_change(&mut flow.lock(), tracking.direction, position, change);
+    }
+}
+
+/// Writes another destination port.
+pub(super) fn deliver_at(packet: &mut Packet, port: u16) {
+    let mut transport = packet.transport().to_vec();
+    if header_length(packet).is_some() {
+        put16(&mut transport, 2, port);
+        leave_sum_to_device(packet, &mut transport);
+        packet.replace_transport(&transport);
+    }
+}
+
+/// Seen: the sum is left to the device, which never leaves it zero.
+fn leave_sum_to_device(packet: &mut Packet, transport: &mut [u8]) {
+    let pseudo = checksum::pseudo_header(
+        packet.source(),
+        packet.destination(),
+        packet.protocol(),
+        transport.len(),
+    );
+    let at = match packet.protocol() {
+        protocol::UDP => 6,
+        _ => 16,
+    };
+    let has_sum = packet.protocol() != protocol::UDP || be16(transport, 6) != 0;
+    if has_sum || packet.checksum == ChecksumState::Partial {
+        put16(transport, at, checksum::fold(pseudo));
+        packet.checksum = ChecksumState::Partial;
+    }
 }

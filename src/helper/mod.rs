@@ -25,6 +25,7 @@ mod replay;
 #[cfg(test)]
 mod samples;
 mod sane;
+mod sip;
 mod snmp;
 mod talk;
 mod tftp;
@@ -36,6 +37,7 @@ pub(crate) use parameter::{Said, read_parameters};
 pub use reason::DropReason;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::base::{Random, Time};
 use crate::conntrack::{ConntrackHelper, CtState, Direction, Settings, Table, Tracking, Tuple};
@@ -66,6 +68,8 @@ pub struct Helper {
     pub conntrack: ConntrackHelper,
     /// What it is tried on.
     pub samples: &'static [Sample],
+    /// What it expects for good may last longer than its policy says: as long as it is told.
+    pub lasts_as_told: bool,
     /// It expects what it is told, be it of another host, or port 0: the protocol is about third hosts, and the kernel does not look.
     pub believes: bool,
     read: fn(&mut Reading<'_, '_>) -> Result<HeardWhat, DropReason>,
@@ -90,17 +94,8 @@ helpers! {
     netbios_ns
     snmp
     pptp
+    sip
 }
-
-/// The protocol, if it is one whose helper the kernel has in this module, and nflab has not.
-pub(crate) fn absent(module: &str) -> Option<&'static str> {
-    let protocol = module.split_once("_conntrack_").or(module.split_once("_nat_"))?.1;
-    let mut all = ABSENT.iter();
-    all.find(|(end, _)| *end == protocol).map(|(_, name)| *name)
-}
-
-/// How the names of their modules end, and what they read.
-const ABSENT: &[(&str, &str)] = &[("sip", "SIP")];
 
 /// All helpers there are. Which of them a lab has loaded is the lab's to know.
 pub fn registry() -> &'static [&'static HelperSpec] {
@@ -170,6 +165,8 @@ pub struct HelperContext<'a> {
 pub trait Ways: std::fmt::Debug {
     /// Whether packets of the router's own to these two leave by the same interface to the same neighbour.
     fn is_same(&self, first: IpAddr, second: IpAddr) -> bool;
+    /// Whether packets of the router's own to this host leave by the interface that this one leaves by.
+    fn leaves_likewise(&self, packet: &Packet, to: IpAddr) -> bool;
 
     /// Whether the packet is a broadcast of the router's own.
     fn broadcast(&self, packet: &Packet) -> Broadcast;
@@ -229,6 +226,31 @@ pub enum HeardWhat {
     CallOver,
     /// Flows are expected. Never empty.
     Announced(Vec<Announced>),
+    /// Flows that were announced before are let in from now on, and for so long.
+    Confirmed {
+        /// Which flows.
+        expected: Tuple,
+        /// For how long from now on.
+        lasts: Duration,
+    },
+    /// So many flows that were announced before are expected no longer.
+    TakenBack(usize),
+}
+
+impl HeardWhat {
+    /// Of two messages in one packet.
+    fn and(self, next: Self) -> Self {
+        match (self, next) {
+            (Self::Announced(mut first), Self::Announced(second)) => {
+                first.extend(second);
+                Self::Announced(first)
+            }
+            (Self::TakenBack(first), Self::TakenBack(second)) => Self::TakenBack(first + second),
+            (first, Self::NoCommand) => first,
+            (first @ Self::Announced(_), _) => first,
+            (_, next) => next,
+        }
+    }
 }
 
 /// A flow that a helper expects.
@@ -288,27 +310,15 @@ impl Ways for NoWays {
     fn broadcast(&self, _packet: &Packet) -> Broadcast {
         Broadcast::No
     }
+
+    fn leaves_likewise(&self, packet: &Packet, to: IpAddr) -> bool {
+        packet.destination() == to
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_kernel_has_besides_is_named() {
-        for (module, protocol) in [
-            ("nf_conntrack_sip", Some("SIP")),
-            ("nf_conntrack_rtsp", None),
-            ("sip", None),
-        ] {
-            assert_eq!(absent(module), protocol, "{module}");
-        }
-        for spec in registry() {
-            for name in spec.modules {
-                assert_eq!(absent(name), None);
-            }
-        }
-    }
 
     #[test]
     fn each_helper_stands_once_and_says_what_it_may_announce() {

@@ -21,12 +21,14 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             protocol: protocol::UDP,
             ports: &[137],
             policies: &[ExpectPolicy {
+                name: "",
                 max_expected: 1,
                 timeout: Duration::from_secs(3),
             }],
         },
         samples: SAMPLES,
         believes: false,
+        lasts_as_told: false,
         read: |reading| {
             let lives = reading.number(&TIMEOUT);
             Ok(broadcast::expect_answers(reading, Duration::from_secs(lives.into())))

@@ -11,6 +11,11 @@ pub enum DropReason {
     PartialMatch,
     /// What it announces was refused.
     Expectation(ExpectationRefused),
+    /// It cannot read what it needs of a message.
+    CannotRead(
+        /// What that is.
+        &'static str,
+    ),
     /// It could not rewrite the payload.
     Mangle,
     /// A message that it should write over is not of the form that it reads.
@@ -30,6 +35,7 @@ impl fmt::Display for DropReason {
             Self::Length => f.write_str(
                 "the datagram's own length is not that of the packet, and a helper would have to write over it",
             ),
+            Self::CannotRead(what) => write!(f, "the helper cannot read {what}"),
             Self::Mangle => f.write_str("the helper could not rewrite the payload"),
         }
     }

@@ -110,10 +110,16 @@ impl Ways for ServerIsAll {
             false => Broadcast::No,
         }
     }
+
+    fn leaves_likewise(&self, packet: &Packet, to: IpAddr) -> bool {
+        packet.destination() == to
+    }
 }
 
 pub(super) struct Conversation {
     pub bench: Bench,
+    /// The port that the last packet left for.
+    pub delivered_at: u16,
     loaded: Loaded,
     random: Random,
     helper: &'static Helper,
@@ -128,6 +134,7 @@ impl Conversation {
     pub(super) fn new(helper: &'static Helper, masquerades: bool) -> Self {
         Self {
             bench: Bench::new(),
+            delivered_at: 0,
             loaded: Loaded::all(),
             random: Random::new(1),
             helper,
@@ -223,6 +230,7 @@ impl Conversation {
             }
             None => udp::HEADER,
         };
+        self.delivered_at = packet.ports().map_or(0, |ports| ports.1);
         let left = packet.transport()[header..].to_vec();
         (heard.map(|heard| heard.unwrap().what), left)
     }

@@ -33,6 +33,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             },
             samples: OF_TALK,
             believes: false,
+            lasts_as_told: false,
             read: |reading| run(reading, &TALK),
         },
         Helper {
@@ -45,6 +46,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             },
             samples: OF_NTALK,
             believes: false,
+            lasts_as_told: false,
             read: |reading| run(reading, &NTALK),
         },
     ],
@@ -55,6 +57,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
 const INVITATION: Duration = Duration::from_secs(60);
 
 const POLICIES: &[ExpectPolicy] = &[ExpectPolicy {
+    name: "",
     max_expected: 4,
     timeout: INVITATION,
 }];

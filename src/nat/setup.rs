@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::{Manip, NatContext, NatRange, spread};
 use crate::base::{AddressRange, PortRange};
 use crate::conntrack::proto::{self, key::Drawn};
-use crate::conntrack::{Direction, Expectation, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple};
+use crate::conntrack::{
+    Direction, Expectation, ExpectationNat, Flow, Reason, Status, Table, TrackContext, Tracked, Tracking, Tuple,
+};
 use crate::packet::{End, Packet};
 
 /// The tracking stage where NAT is there too: `Table::track`, and an expected flow gets the mapping that its expectation asks for.
@@ -76,6 +78,9 @@ pub(crate) fn is_done(flow: &Flow, manip: Manip) -> bool {
 /// An expected flow seems to come from where the announcing command went, and goes to whoever sent that command.
 fn follow_master(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, expectation: &Expectation) {
     let Some(nat) = expectation.nat else { return };
+    if nat.pairs {
+        return follow_pair(table, cx, flow, expectation, nat);
+    }
     let command = {
         let master = expectation.master.lock();
         *master.tuple(&expectation.master, nat.command)
@@ -96,6 +101,51 @@ fn follow_master(table: &Table, cx: &mut NatContext<'_>, flow: &Arc<Flow>, expec
     };
     setup(table, cx, flow, &from, Manip::Source);
     setup(table, cx, flow, &to, Manip::Destination);
+}
+
+/// One half of what goes both ways is led to who announced it, and seems to come from where the other half is awaited, if there is one and both are of
+/// media, which is class 1 and above. If not, what comes from the far end of the master is called as its packets are; any other is left to rules.
+fn follow_pair(
+    table: &Table,
+    cx: &mut NatContext<'_>,
+    flow: &Arc<Flow>,
+    expectation: &Expectation,
+    nat: ExpectationNat,
+) {
+    let master = &expectation.master;
+    let (command, answer) = {
+        let state = master.lock();
+        let of = |direction| *state.tuple(master, direction);
+        (of(nat.command), of(nat.command.opposite()))
+    };
+    let to = NatRange {
+        addresses: Some(AddressRange::single(nat.host.unwrap_or(command.source.address))),
+        ports: nat.port.map(PortRange::single),
+        ..NatRange::default()
+    };
+    setup(table, cx, flow, &to, Manip::Destination);
+    let own = *flow.original();
+    let is_pair = |it: &&Arc<Expectation>| {
+        let led_to = it.nat.map(|nat| (nat.host, nat.port));
+        it.tuple.protocol == own.protocol && led_to == Some((Some(own.source.address), Some(own.source.id)))
+    };
+    let others = match expectation.class {
+        0 => Vec::new(),
+        _ => table.expectations_of(cx.now, master),
+    };
+    let from = match others.iter().rev().find(is_pair) {
+        Some(pair) => NatRange {
+            addresses: Some(AddressRange::single(pair.tuple.destination.address)),
+            ports: Some(PortRange::single(pair.tuple.destination.id)),
+            ..NatRange::default()
+        },
+        None if own.source.address == answer.source.address => NatRange {
+            addresses: Some(AddressRange::single(command.destination.address)),
+            ..NatRange::default()
+        },
+        None => return,
+    };
+    setup(table, cx, flow, &from, Manip::Source);
 }
 
 fn done_bit(manip: Manip) -> Status {

@@ -193,6 +193,10 @@ impl helper::Ways for Captured {
         first == second
     }
 
+    fn leaves_likewise(&self, packet: &Packet, to: IpAddr) -> bool {
+        packet.destination() == to
+    }
+
     fn broadcast(&self, packet: &Packet) -> Broadcast {
         let (Some(network), IpAddr::V4(to)) = (self.network, packet.destination()) else {
             return Broadcast::No;

@@ -113,6 +113,7 @@ fn create(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
         Ok(()) => ToolOutput::default(),
         Err(ExpectationRefused::Full) => failed("Too many open files"),
         Err(ExpectationRefused::Clash) => failed("Device or resource busy"),
+        Err(ExpectationRefused::Already) => failed("Operation already in progress"),
         Err(ExpectationRefused::MasterDied) => failed("master conntrack not found"),
     }
 }

@@ -91,6 +91,7 @@ fn a_helper_reads_its_protocol_and_families() {
         ports: &[],
         policies: const {
             &[ExpectPolicy {
+                name: "",
                 max_expected: 3,
                 timeout: Duration::from_secs(5),
             }]

@@ -229,6 +229,14 @@ pub(crate) fn heard_sentence(heard: &Heard, before: &[u8], after: &[u8]) -> (Str
         HeardWhat::Wrote(0) => format!("read {said}: it does not name the address that NAT changes"),
         HeardWhat::Wrote(1) => format!("read {said}: an address is written over"),
         HeardWhat::Wrote(several) => format!("read {said}: {several} addresses are written over"),
+        HeardWhat::Confirmed { expected, lasts } => {
+            let (flow, seconds) = (expectation(expected), lasts.as_secs());
+            format!("read {said}: the flow {flow} that was announced may come from now on, for {seconds} seconds")
+        }
+        HeardWhat::TakenBack(count) => {
+            let flows = if *count == 1 { "flow is" } else { "flows are" };
+            format!("read {said}: {count} {flows} expected no longer")
+        }
         HeardWhat::Announced(announced) => match &announced[..] {
             [one] => format!("read {said}: a flow {} is expected", announcement(one)),
             several => {

@@ -37,6 +37,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             },
             samples: samples::OF_RAS,
             believes: true,
+            lasts_as_told: false,
             read: registration::run,
         },
         Helper {
@@ -49,6 +50,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             },
             samples: samples::OF_Q931,
             believes: true,
+            lasts_as_told: false,
             read: call::run_q931,
         },
         Helper {
@@ -62,6 +64,7 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
             },
             samples: samples::OF_H245,
             believes: false,
+            lasts_as_told: false,
             read: call::run_h245,
         },
     ],
@@ -86,6 +89,7 @@ const CALL_FORWARD_FILTER: Parameter = Parameter::flag(
 
 const fn policy(max_expected: u32) -> ExpectPolicy {
     ExpectPolicy {
+        name: "",
         max_expected,
         timeout: Duration::from_secs(240),
     }

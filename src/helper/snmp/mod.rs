@@ -30,12 +30,14 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
                 protocol: protocol::UDP,
                 ports: &[AGENT],
                 policies: &[ExpectPolicy {
+                    name: "",
                     max_expected: 1,
                     timeout: Duration::from_secs(30),
                 }],
             },
             samples: OF_AGENTS,
             believes: false,
+            lasts_as_told: false,
             read: |reading| {
                 let lives = reading.number(&TIMEOUT);
                 let heard = broadcast::expect_answers(reading, Duration::from_secs(lives.into()));
@@ -53,12 +55,14 @@ pub(super) static SPEC: HelperSpec = HelperSpec {
                 protocol: protocol::UDP,
                 ports: &[MANAGER],
                 policies: &[ExpectPolicy {
+                    name: "",
                     max_expected: 0,
                     timeout: Duration::from_secs(180),
                 }],
             },
             samples: OF_MANAGERS,
             believes: false,
+            lasts_as_told: false,
             read: write,
         },
     ],

@@ -293,6 +293,7 @@ fn an_expected_flow_follows_its_master() {
             from_port: None,
             host: None,
             keeps_source: false,
+            pairs: false,
         }),
         ..announced(&bench, &master, [192, 0, 2, 77], (OUTSIDE, 1025))
     };
