@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::freedom::{Drawn, ICMP, Likeness, announced_apart, class, identify};
+use super::freedom::{Drawn, ICMP, Likeness, announced_apart, class, identify, named_apart};
 use super::ours::{Ours, story, tick};
 use super::scenario::{Event, Scenario, write_event};
 use super::sentence;
@@ -245,7 +245,7 @@ fn same_answer(
     }
     if let (Some(cause), [(there, a)], [(here, b)]) = (cause, theirs.sent.as_slice(), own.sent.as_slice())
         && there == here
-        && announced_apart(cause, a, b)
+        && (announced_apart(cause, a, b) || named_apart(cause, a, b))
     {
         return Likeness::Parted;
     }

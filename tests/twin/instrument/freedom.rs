@@ -27,6 +27,11 @@ pub(crate) const FREEDOMS: &[Freedom] = &[
         held: "both sides announce another; the comparison ends there, because the length of the packet depends on it",
     },
     Freedom {
+        what: "the source port that NAT draws for a flow whose text names it (SIP)",
+        why: "the kernel starts its search at a random number",
+        held: "both sides draw another, and the text is the same but for that; the comparison ends there, because its length depends on it",
+    },
+    Freedom {
         what: "the IP identification of ICMP messages that the router itself makes, also where one is quoted",
         why: "the kernel counts from a random number for each pair of hosts",
         held: "everything else in the packet, and that the header's checksum follows",
@@ -97,6 +102,23 @@ pub(crate) fn announced_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
         (Some(came), Some(theirs), Some(own)) => came != theirs && came != own && theirs != own,
         _ => false,
     }
+}
+
+/// Whether each side drew a source port of its own for a datagram, and the texts that left differ in nothing but that they name it.
+pub(crate) fn named_apart(cause: &[u8], theirs: &[u8], own: &[u8]) -> bool {
+    let (Some((came, _)), Some((a, theirs)), Some((b, own))) = (datagram(cause), datagram(theirs), datagram(own))
+    else {
+        return false;
+    };
+    let without = |text: &str, port: u16| text.replace(&format!(":{port}"), ":");
+    came != a && came != b && a != b && theirs != own && without(&theirs, a) == without(&own, b)
+}
+
+/// Its source port and what it says.
+fn datagram(bytes: &[u8]) -> Option<(u16, String)> {
+    let udp = header(bytes, 0).filter(|_| bytes[9] == 17)?;
+    let text = String::from_utf8_lossy(bytes.get(udp + 8..)?).into_owned();
+    Some((u16::from_be_bytes([bytes[udp], bytes[udp + 1]]), text))
 }
 
 /// The port in the payload of an FTP packet: `...,16,65` or `|4161|`.
@@ -589,6 +611,22 @@ mod tests {
                 expected,
                 "{came}{theirs}{own}"
             );
+        }
+    }
+
+    #[test]
+    fn a_port_that_a_text_names() {
+        let packet = |port, text: &str| udp(("10.0.0.2", port), (SERVER, 5060), text.as_bytes());
+        let came = packet(5060, "Via: 10.0.0.2:5060\r\n");
+        let theirs = packet(1588, "Via: 192.0.2.1:1588\r\n");
+        for (own, expected) in [
+            (packet(17119, "Via: 192.0.2.1:17119\r\n"), true),
+            (packet(17119, "Via: 192.0.2.2:17119\r\n"), false),
+            (packet(17119, "Via: 192.0.2.1:1588\r\n"), false),
+            (packet(5060, "Via: 192.0.2.1:5060\r\n"), false),
+            (theirs.clone(), false),
+        ] {
+            assert_eq!(named_apart(&came, &theirs, &own), expected);
         }
     }
 

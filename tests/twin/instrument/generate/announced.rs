@@ -1,15 +1,19 @@
-//! Datagrams that announce other flows: TFTP's requests, which are answered from another port, and Amanda's answers, which name TCP ports.
+//! Datagrams that announce other flows: TFTP's requests, which are answered from another port, Amanda's answers, which name TCP ports, and telephones.
 
 use super::conversations::{Exchange, FarEnd, exchange, far_end, header_of};
 use super::draw::Side;
 use super::h323::{RAS, registration};
 use super::packet::{ACK, Address, FIN, PSH, udp};
 use super::questions::{self, AGENT, MANAGER, NAMES};
+use super::sip::{SIP, telephone};
 use super::tcp::{Act, TcpTalk};
 use super::world::{Arrival, World};
 
 pub(super) const TFTP: u16 = 69;
 pub(super) const AMANDA: u16 = 10080;
+
+/// So many ports a talk has for what it announces.
+const BLOCK: u16 = 20;
 
 pub(super) const NOTES: [&str; 6] = [
     "TFTP: read",
@@ -38,7 +42,7 @@ pub(super) enum Then {
 impl Datagrams {
     pub(super) fn new(world: &mut World, near: (Option<Side>, Address, u16), to: Address) -> Self {
         let port = world.draw.pick(&[
-            TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, RAS, AGENT, MANAGER, NAMES, 6969,
+            TFTP, TFTP, AMANDA, AMANDA, RAS, RAS, RAS, RAS, AGENT, MANAGER, NAMES, SIP, SIP, SIP, SIP, 6969,
         ]);
         Self {
             near,
@@ -70,9 +74,17 @@ impl Datagrams {
             RAS => registration(self, world),
             AGENT | MANAGER => questions::snmp(self, world),
             NAMES => questions::names(self, world),
+            SIP => telephone(self, world),
             _ => self.tftp(world),
         }
         self.left > 0 || self.then.is_some()
+    }
+
+    /// The next even port of its block, which is used again when it is at its end.
+    pub(super) fn next_port(&mut self) -> u16 {
+        let block = self.ports / BLOCK * BLOCK;
+        self.ports = block + (self.ports - block + 2) % BLOCK;
+        self.ports
     }
 
     /// The client's side of the flow sends this.

@@ -20,6 +20,7 @@ mod questions;
 mod rules;
 mod sctp;
 mod selector;
+mod sip;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -88,7 +89,7 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
         "the kernel learns ways and sizes from them, also by the sockets that the twin listens with; nflab learns nothing",
     ),
     (
-        "a port that FTP, IRC, Amanda or H.323 announce while it is still expected from another connection",
+        "a port that FTP, IRC, Amanda, H.323 or SIP announce while it is still expected from another connection",
         "NAT draws another port, which stands in the text; each side draws its own",
     ),
     (

@@ -341,6 +341,7 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
         " -p tcp --dport 1723 -j CT --helper pptp",
         " -p udp --dport 161 -j CT --helper snmp",
         " -p udp --dport 162 -j CT --helper snmp_trap",
+        " -p udp --dport 5060 -j CT --helper sip",
     ] {
         if !draw.one_in(4) {
             raw.rules.insert(0, ("PREROUTING", rule.to_owned()));

@@ -226,7 +226,7 @@ fn scenarios_are_balanced() {
         let notes = super::announced::NOTES.iter().chain(&super::questions::NOTES);
         let notes = notes.chain(&super::pptp::NOTES);
         let calls = super::h323_messages::all().map(|it| &it.noted);
-        for name in messages.chain(notes).chain(calls) {
+        for name in messages.chain(notes).chain(&super::sip::NOTES).chain(calls) {
             assert!(disturbances.contains_key(name), "no helper hears: {name}");
         }
         for (name, _) in DISTURBANCES {
