@@ -14,6 +14,7 @@ mod ping;
 mod pptp;
 mod refusals;
 mod sctp;
+mod sip;
 mod talk;
 mod terminal;
 mod tftp;
