@@ -11,11 +11,12 @@ use crate::helper::{DropReason, HeardWhat};
 
 /// Reads a datagram, also a flow's first.
 pub(super) fn run_udp(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
-    let length = reading.payload().len();
-    if length == 0 {
+    // Seen: an ICMP error about the flow keeps it alive too. Its text begins with the quoted header, which is no message.
+    if reading.packet.transport().len() <= UDP_HEADER {
         return Ok(HeardWhat::NoData);
     }
     live_on(reading);
+    let length = reading.payload().len();
     if length < SHORTEST {
         return Ok(HeardWhat::NoCommand);
     }
@@ -53,8 +54,10 @@ pub(super) fn run_tcp(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropRe
     Ok(what)
 }
 
-/// Each message keeps its flow alive for as long as the module says.
+/// Each message keeps its flow alive for as long as the module says. Seen: it lies in one piece from then on, and leaves in pieces of the largest size
+/// it came in, no longer in the very same.
 fn live_on(reading: &mut Reading<'_, '_>) {
+    reading.packet.fragments.clear();
     let seconds = reading.number(&TIMEOUT);
     reading.lives_on(Duration::from_secs(seconds.into()));
 }
@@ -73,5 +76,7 @@ fn length_of_message(text: &[u8]) -> Option<usize> {
 }
 
 const END: &[u8] = b"\r\n\r\n";
+/// In bytes.
+const UDP_HEADER: usize = 8;
 /// The shortest answer. What is shorter is not read.
 pub(super) const SHORTEST: usize = b"SIP/2.0 200".len();
