@@ -115,9 +115,11 @@ fn expect(reading: &mut Reading<'_, '_>, session: &Session, is_under_nat: bool) 
         Wish {
             from_port: Some(expected.source.id),
             announced_by: Some(way.opposite()),
-            together_with: match is_under_nat {
-                true => Some(ways[way.opposite().index()]),
-                false => Some(expected.turned()),
+            // Seen: under NAT what is expected of the client stays where the server is first.
+            together_with: match (is_under_nat, way) {
+                (true, Direction::Original) => Some(from_server),
+                (true, Direction::Reply) => None,
+                (false, _) => Some(expected.turned()),
             },
             ..wish
         }
