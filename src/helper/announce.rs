@@ -125,6 +125,12 @@ impl Reading<'_, '_> {
         transport.get(header..).unwrap_or_default()
     }
 
+    /// Seen of some helpers: what they read lies in one piece from then on, and leaves in pieces of the largest size it came in, no longer in the very
+    /// same.
+    pub(super) fn lay_in_one_piece(&mut self) {
+        self.packet.fragments.clear();
+    }
+
     /// What the flow is called this way.
     pub(super) fn tuple(&self, direction: Direction) -> Tuple {
         *self.flow.lock().tuple(self.flow, direction)

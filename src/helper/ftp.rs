@@ -104,8 +104,7 @@ fn run(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
     if reading.tracking.state != Some(CtState::Established) {
         return Ok(HeardWhat::TooEarly);
     }
-    // Seen: what is read lies in one piece from then on, and leaves in pieces of the largest size it came in, no longer in the very same.
-    reading.packet.fragments.clear();
+    reading.lay_in_one_piece();
     let Some(segment) = reading.packet.tcp() else {
         return Ok(HeardWhat::NoData);
     };

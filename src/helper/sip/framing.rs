@@ -54,10 +54,9 @@ pub(super) fn run_tcp(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropRe
     Ok(what)
 }
 
-/// Each message keeps its flow alive for as long as the module says. Seen: it lies in one piece from then on, and leaves in pieces of the largest size
-/// it came in, no longer in the very same.
+/// Each message keeps its flow alive for as long as the module says.
 fn live_on(reading: &mut Reading<'_, '_>) {
-    reading.packet.fragments.clear();
+    reading.lay_in_one_piece();
     let seconds = reading.number(&TIMEOUT);
     reading.lives_on(Duration::from_secs(seconds.into()));
 }

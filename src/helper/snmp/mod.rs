@@ -93,6 +93,7 @@ fn write(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
     if length != Some(reading.packet.transport().len()) {
         return Err(DropReason::Length);
     }
+    reading.lay_in_one_piece();
     let inside = reading.tuple(Direction::Original).source.address;
     let outside = reading.tuple(Direction::Reply).destination.address;
     let (IpAddr::V4(from), IpAddr::V4(to)) = (inside, outside) else {
