@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::lab::{Lab, Process, ROUTER, Ran, Scratch, Waits};
+use crate::lab::{Lab, Process, RELATED, ROUTER, Ran, Scratch, Waits};
 
 #[test]
 fn ftp_crosses_a_masquerading_router() {
@@ -383,5 +383,4 @@ const REFUSING: &str = "-A FORWARD -p tcp -j REJECT --reject-with tcp-reset
 -A INPUT -p tcp -j REJECT --reject-with tcp-reset
 COMMIT
 ";
-const RELATED: &str = "-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT";
 const CONTROL: &str = "--dport 21 -m state --state NEW -j ACCEPT";

@@ -3,12 +3,12 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::lab::{Lab, Process, ROUTER, Scratch, Waits, wait_until};
+use crate::lab::{Lab, Process, RELATED, ROUTER, Scratch, Service, Waits, wait_until};
 use crate::terminal::Terminal;
 
 #[test]
 fn a_file_and_a_chat_are_offered_from_behind_a_masquerading_router() {
-    let Some(mut irc) = Irc::up("irc", &format!("{HELPER}{RULES}")) else {
+    let Some(mut irc) = Irc::up("irc", &SERVICE.rules_with_helper()) else {
         return;
     };
     irc.offer();
@@ -35,7 +35,7 @@ fn a_file_and_a_chat_are_offered_from_behind_a_masquerading_router() {
 
 #[test]
 fn without_the_helper_nobody_gets_to_what_is_offered() {
-    let Some(mut irc) = Irc::up("irc-off", RULES) else {
+    let Some(mut irc) = Irc::up("irc-off", &SERVICE.rules()) else {
         return;
     };
     irc.offer();
@@ -128,18 +128,9 @@ Ident = no
 PAM = no
 ";
 
-const HELPER: &str = "*raw
--A PREROUTING -i lan -p tcp -m tcp --dport 6667 -j CT --helper irc
-COMMIT
-";
-const RULES: &str = "*nat
--A POSTROUTING -o wan -j MASQUERADE
-COMMIT
-*filter
-:FORWARD DROP [0:0]
--A FORWARD -m conntrack --ctstate RELATED -j ACCEPT
--A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT
--A FORWARD -i lan -o wan -p tcp -m tcp --dport 6667 -m state --state NEW -j ACCEPT
-COMMIT
-";
-const RELATED: &str = "-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT";
+const SERVICE: Service = Service {
+    protocol: "tcp",
+    port: 6667,
+    helper: "irc",
+    to_router: "ACCEPT",
+};

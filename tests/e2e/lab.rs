@@ -24,6 +24,43 @@ interface = "wan"
 address = "192.0.2.9/24"
 "#;
 
+/// What the hosts inside may ask for outside, behind a router that masquerades and lets in nothing but what belongs to it.
+pub(crate) struct Service {
+    pub protocol: &'static str,
+    pub port: u16,
+    pub helper: &'static str,
+    /// What becomes of a packet to the router itself: the policy of INPUT.
+    pub to_router: &'static str,
+}
+
+/// The rule that only a helper makes any packet meet.
+pub(crate) const RELATED: &str = "-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT";
+
+impl Service {
+    pub(crate) fn rules(&self) -> String {
+        let Self {
+            protocol,
+            port,
+            to_router,
+            ..
+        } = self;
+        format!(
+            "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:INPUT {to_router} [0:0]\n:FORWARD DROP [0:0]\n{RELATED}\n\
+             -A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT\n\
+             -A FORWARD -i lan -o wan -p {protocol} -m {protocol} --dport {port} -m state --state NEW -j ACCEPT\nCOMMIT\n"
+        )
+    }
+
+    pub(crate) fn rules_with_helper(&self) -> String {
+        let Self {
+            protocol, port, helper, ..
+        } = self;
+        let attached =
+            format!("-A PREROUTING -i lan -p {protocol} -m {protocol} --dport {port} -j CT --helper {helper}");
+        format!("*raw\n{attached}\nCOMMIT\n{}", self.rules())
+    }
+}
+
 /// A directory and a lab name of one test alone.
 pub(crate) struct Scratch {
     directory: PathBuf,

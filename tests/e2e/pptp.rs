@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::lab::{Lab, Process, ROUTER, Scratch, Waits, wait_until};
+use crate::lab::{Lab, Process, RELATED, ROUTER, Scratch, Service, Waits, wait_until};
 
 #[test]
 fn a_tunnel_crosses_a_masquerading_router_with_its_helper_alone() {
@@ -18,7 +18,7 @@ fn a_tunnel_crosses_a_masquerading_router_with_its_helper_alone() {
     let lab = scratch.up(ROUTER);
     let _server = serve(&lab);
     {
-        lab.restore(RULES).good();
+        lab.restore(&SERVICE.rules()).good();
         let (_client, mut end) = connect(&lab);
         wait_until("the call stands, and what the server sends ends at the router", || {
             lab.policy_drops("INPUT") > 0
@@ -27,7 +27,7 @@ fn a_tunnel_crosses_a_masquerading_router_with_its_helper_alone() {
         assert!(end.read(&mut [0]).is_err(), "nothing arrives");
         assert_eq!(lab.packets(RELATED), 0);
     }
-    lab.restore(&format!("{HELPER}{RULES}")).good();
+    lab.restore(&SERVICE.rules_with_helper()).good();
     let (_client, mut end) = connect(&lab);
     end.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut heard = Vec::new();
@@ -127,19 +127,9 @@ remoteip 10.77.0.2-9
 pidfile DIRECTORY/pptpd.pid
 ";
 
-const HELPER: &str = "*raw
--A PREROUTING -i lan -p tcp -m tcp --dport 1723 -j CT --helper pptp
-COMMIT
-";
-const RULES: &str = "*nat
--A POSTROUTING -o wan -j MASQUERADE
-COMMIT
-*filter
-:INPUT DROP [0:0]
-:FORWARD DROP [0:0]
--A FORWARD -m conntrack --ctstate RELATED -j ACCEPT
--A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT
--A FORWARD -i lan -o wan -p tcp -m tcp --dport 1723 -m state --state NEW -j ACCEPT
-COMMIT
-";
-const RELATED: &str = "-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT";
+const SERVICE: Service = Service {
+    protocol: "tcp",
+    port: 1723,
+    helper: "pptp",
+    to_router: "DROP",
+};

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::lab::{Lab, ROUTER, Scratch, Waits};
+use crate::lab::{Lab, RELATED, ROUTER, Scratch, Waits};
 
 #[test]
 fn a_call_is_heard_across_a_masquerading_router_with_its_helper_alone() {
@@ -142,6 +142,5 @@ COMMIT
 -A FORWARD -i lan -o wan -p udp -m udp --dport 5060 -m state --state NEW -j ACCEPT
 COMMIT
 ";
-const RELATED: &str = "-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT";
 const SAID: &str = "--dport 6000 -m conntrack --ctstate ESTABLISHED -j ACCEPT";
 const HEARD: &str = "--sport 6000 -m conntrack --ctstate ESTABLISHED -j ACCEPT";

@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::lab::{Lab, Process, ROUTER, Scratch, Waits, wait_until};
+use crate::lab::{Lab, Process, RELATED, ROUTER, Scratch, Service, Waits, wait_until};
 use crate::terminal::Terminal;
 
 #[test]
 fn who_is_called_from_behind_a_masquerading_router_can_answer() {
-    let Some(mut talk) = Talk::up("talk", &format!("{HELPER}{RULES}")) else {
+    let Some(mut talk) = Talk::up("talk", &SERVICE.rules_with_helper()) else {
         return;
     };
     let mut caller = talk.call();
@@ -35,7 +35,7 @@ fn who_is_called_from_behind_a_masquerading_router_can_answer() {
 /// That someone calls is seen, and who answers is refused by the router, which is taken for the caller.
 #[test]
 fn without_the_helper_nobody_can_answer() {
-    let Some(mut talk) = Talk::up("talk-off", RULES) else {
+    let Some(mut talk) = Talk::up("talk-off", &SERVICE.rules()) else {
         return;
     };
     let _caller = talk.call();
@@ -126,18 +126,9 @@ fn utmp(user: &str, line: &str) -> Vec<u8> {
     record
 }
 
-const HELPER: &str = "*raw
--A PREROUTING -i lan -p udp -m udp --dport 518 -j CT --helper ntalk
-COMMIT
-";
-const RULES: &str = "*nat
--A POSTROUTING -o wan -j MASQUERADE
-COMMIT
-*filter
-:FORWARD DROP [0:0]
--A FORWARD -m conntrack --ctstate RELATED -j ACCEPT
--A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT
--A FORWARD -i lan -o wan -p udp -m udp --dport 518 -m state --state NEW -j ACCEPT
-COMMIT
-";
-const RELATED: &str = "-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT";
+const SERVICE: Service = Service {
+    protocol: "udp",
+    port: 518,
+    helper: "ntalk",
+    to_router: "ACCEPT",
+};

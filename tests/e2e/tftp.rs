@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::lab::{Lab, Process, ROUTER, Ran, Scratch, Waits};
+use crate::lab::{Lab, Process, RELATED, ROUTER, Ran, Scratch, Service, Waits};
 
 #[test]
 fn tftp_crosses_a_masquerading_router_with_its_helper_alone() {
@@ -12,7 +12,7 @@ fn tftp_crosses_a_masquerading_router_with_its_helper_alone() {
     };
     let lab = scratch.up(ROUTER);
     let _server = serve(&lab);
-    lab.restore(RULES).good();
+    lab.restore(&SERVICE.rules()).good();
     // Its answers come to the router itself, again and again.
     for (count, way) in (1..).zip(WAYS) {
         let ran = way.go(&lab, "0.5", "not-there");
@@ -21,7 +21,7 @@ fn tftp_crosses_a_masquerading_router_with_its_helper_alone() {
         assert!(lab.policy_drops("INPUT") >= count, "{way:?}: {}", lab.saved());
         assert_eq!(lab.packets(RELATED), 0, "{way:?}");
     }
-    lab.restore(&format!("{HELPER}{RULES}")).good();
+    lab.restore(&SERVICE.rules_with_helper()).good();
     for (count, way) in (1..).zip(WAYS) {
         let ran = way.go(&lab, "10", "there");
         assert_eq!(ran.code, 0, "{way:?}: {}\n{}", ran.out, ran.err);
@@ -88,20 +88,10 @@ fn sent() -> Vec<u8> {
         .collect()
 }
 
-const HELPER: &str = "*raw
--A PREROUTING -i lan -p udp -m udp --dport 69 -j CT --helper tftp
-COMMIT
-";
-const RULES: &str = "*nat
--A POSTROUTING -o wan -j MASQUERADE
-COMMIT
-*filter
-:INPUT DROP [0:0]
-:FORWARD DROP [0:0]
--A FORWARD -m conntrack --ctstate RELATED -j ACCEPT
--A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT
--A FORWARD -i lan -o wan -p udp -m udp --dport 69 -m state --state NEW -j ACCEPT
-COMMIT
-";
-const RELATED: &str = "-A FORWARD -m conntrack --ctstate RELATED -j ACCEPT";
+const SERVICE: Service = Service {
+    protocol: "udp",
+    port: 69,
+    helper: "tftp",
+    to_router: "DROP",
+};
 const NEW: &str = "--dport 69 -m state --state NEW -j ACCEPT";
