@@ -98,6 +98,24 @@ fn every_fault_fits_the_code() {
     }
 }
 
+/// The mutants of `tests/mutants` reach programs that are started with nothing of the environment around them by a text that stands once there.
+#[test]
+fn mutants_come_through_where_the_environment_is_emptied() {
+    let tool = std::fs::read_to_string(root().join("tests/mutants/run")).unwrap();
+    let (_, behind) = tool.split_once("\nEMPTIED = {\n").unwrap();
+    let (places, _) = behind.split_once("\n}\n").unwrap();
+    for place in places.lines() {
+        let (file, text) = place.trim().split_once(": (").unwrap();
+        let text = text.rsplit_once(", f'").unwrap().0;
+        let (file, text) = (file.trim_matches('"'), text[1..].trim_end_matches(['\'', '"']));
+        let count = std::fs::read_to_string(root().join(file))
+            .unwrap()
+            .matches(text)
+            .count();
+        assert_eq!(count, 1, "{file}: {text}");
+    }
+}
+
 /// What was promised.
 const AT_LEAST: usize = 30;
 
