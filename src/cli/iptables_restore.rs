@@ -158,7 +158,7 @@ iptables-restore reads tables from a file, or from standard input, and puts each
   -v, --verbose          tell what is done
   -w, --wait[=SECONDS]   accepted; nothing holds the rules for long
   -W, --wait-interval    accepted beside -w
-  -M, --modprobe COMMAND accepted; there are no modules to load
+  -M, --modprobe COMMAND accepted; no rule needs a module to be loaded first
   -V, --version          show the version
 ";
 

@@ -33,5 +33,8 @@ pub(super) fn of(name: &str, kind: &str, about: &str, options: &[OptionSpec], ex
         }
         out.push('\n');
     }
+    for names in options.iter().filter_map(|option| option.names_known) {
+        out.push_str(&names());
+    }
     out
 }

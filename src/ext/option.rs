@@ -44,6 +44,8 @@ pub struct OptionSpec {
     pub remark: Option<fn(&str) -> Option<String>>,
     /// One line, without a full stop.
     pub help: &'static str,
+    /// Lines below the help of its extension: the names that it knows, in a form that programs read.
+    pub names_known: Option<fn() -> String>,
 }
 
 /// What a second occurrence of an option is.
@@ -201,6 +203,7 @@ impl<T> Opt<T> {
             together_with: None,
             behind: None,
             remark: None,
+            names_known: None,
             help,
         };
         Self {
@@ -212,6 +215,12 @@ impl<T> Opt<T> {
     /// `!` may stand before it.
     pub const fn invertible(mut self) -> Self {
         self.spec.invert = true;
+        self
+    }
+
+    /// The extension's help ends with these lines.
+    pub const fn knowing(mut self, names: fn() -> String) -> Self {
+        self.spec.names_known = Some(names);
         self
     }
 

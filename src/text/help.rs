@@ -92,9 +92,13 @@ const OTHERS: &[Line] = &[
     ('0', "", "show the rules' numbers"),
     ('w', "[SECONDS]", "accepted; nothing holds the rules for long"),
     ('W', "MICROSECONDS", "accepted beside -w"),
-    ('M', "COMMAND", "accepted; there are no modules to load"),
+    ('M', "COMMAND", "accepted; no rule needs a module to be loaded first"),
     ('4', "", "accepted; this is IPv4"),
     ('6', "", "refused; that is ip6tables"),
     ('V', "", "show the version"),
-    ('h', "", "show this, and the options of the extensions named before it"),
+    (
+        'h',
+        "",
+        "show this, and the options of the extensions named before it, or of the protocol",
+    ),
 ];

@@ -389,12 +389,15 @@ impl<'a> RuleOptions<'a> {
         }
     }
 
-    /// The help of every extension loaded so far.
+    /// The help of every extension loaded so far, then of the match that the protocol brings with it.
     pub(crate) fn help(&self) -> impl Iterator<Item = String> {
-        self.loaded.iter().map(|it| match it.spec {
+        let loaded = self.loaded.iter().map(|it| match it.spec {
             Spec::Match(spec) => spec.help(),
             Spec::Target(spec) => spec.help(),
-        })
+        });
+        let of_protocol = ext::implicit_match(self.base.protocol, self.base.family)
+            .filter(|spec| !self.loaded.iter().any(|it| it.spec.name() == spec.name));
+        loaded.chain(of_protocol.map(MatchSpec::help))
     }
 }
 

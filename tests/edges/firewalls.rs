@@ -152,7 +152,7 @@ fn firewalld() {
         package: "firewalld",
         script: r#"
             sed -i 's/^FirewallBackend=.*/FirewallBackend=iptables/' /etc/firewalld/firewalld.conf
-            firewall-offline-cmd --add-port=8080/tcp > /dev/null
+            firewall-offline-cmd --add-port=8080/tcp --add-icmp-block=echo-request > /dev/null
             if [ $kind = router ]; then
                 firewall-offline-cmd --zone=external --add-interface=wan > /dev/null && firewall-offline-cmd --zone=internal --add-interface=lan > /dev/null
             fi
@@ -160,11 +160,13 @@ fn firewalld() {
             firewalld --nofork --nopid > /run/said 2>&1 &
             for i in $(seq 300); do [ "$(firewall-cmd --state 2> /dev/null)" = running ] && break; sleep 0.1; done
             firewall-cmd --state > /dev/null || exit 9
+            grep 'not supported by the kernel for ipv4' /run/said && exit 8
             cat /run/said /var/log/firewalld; firewall-cmd --set-log-denied=all
             ip6tables -L; true"#,
         host: &[
             "-A IN_public_allow -p tcp -m tcp --dport 22 -j ACCEPT",
             "-A IN_public_allow -p tcp -m tcp --dport 8080 -j ACCEPT",
+            "-A IN_public_deny -p icmp -m icmp --icmp-type 8 -j REJECT --reject-with icmp-host-prohibited",
             "-A INPUT -j REJECT --reject-with icmp-host-prohibited",
         ],
         router: &[

@@ -37,7 +37,14 @@ const TYPE: Opt<Kind> = Opt::own(
     "the message has this type, by number or name, and this code; any of them has `any`",
 )
 .invertible()
-.required();
+.required()
+.knowing(names);
+
+/// What firewalld asks the tool for: below this heading, and at the help's end, it reads which types there are.
+fn names() -> String {
+    let names = NAMES.iter().map(|(name, ..)| format!("  {name}\n"));
+    format!("Valid ICMP Types:\n{}", names.collect::<String>())
+}
 
 fn kind(text: &str) -> Result<Kind, UsageError> {
     let made = |kind: u8, low: u8, high: u8| Ok(Kind { kind, low, high });

@@ -130,11 +130,14 @@ fn what_a_tool_prints_goes_where_it_is_sent() {
 }
 
 #[test]
-fn tools_without_options_have_help() {
+fn tools_have_help() {
     for (line, part) in [
         ("echo --help", "Usage: echo [-n]"),
         ("cat --help", "/proc/net/nf_conntrack"),
         ("modprobe -h", "Usage: modprobe"),
+        ("iptables -p tcp -h", "tcp match: "),
+        ("iptables -m tcp -p tcp -h", "tcp match: "),
+        ("iptables -p icmp --help", "\nValid ICMP Types:\n  any\n  echo-reply\n"),
     ] {
         assert!(run(line).unwrap().contains(part), "{line}");
     }
