@@ -134,6 +134,13 @@ pub(crate) fn meant(name: &str, profile: Profile) -> Option<String> {
         .into_iter()
         .partition(|it| find(it, profile).is_some_and(|module| module.name == *it));
     let near = suggestion(&lower, of_time).or_else(|| suggestion(&lower, others))?;
+    // What all of them begin with makes none of them near.
+    let tail = |name: &'static str| name.rsplit_once('_').map_or(name, |(_, tail)| tail);
+    let (prefix, own) = lower.rsplit_once('_').unwrap_or(("", &lower));
+    let shared = near.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_'));
+    if shared && own.get(..1) != tail(near).get(..1) && suggestion(own, [tail(near)]).is_none() {
+        return None;
+    }
     Some(format!("did you mean `{near}`?"))
 }
 

@@ -243,6 +243,17 @@ fn names_that_were_meant_are_told() {
             "modprobe: did you mean `nf_conntrack_irc`?\n",
         ),
         (Profile::Linux6, "foo", ""),
+        (Profile::Classic, "ip_conntrack_quake3", ""),
+        (
+            Profile::Classic,
+            "ip_conntrack_ntalk",
+            "modprobe: did you mean `ip_conntrack_talk`?\n",
+        ),
+        (
+            Profile::Classic,
+            "ip_conntrack_h232",
+            "modprobe: did you mean `ip_conntrack_h323`?\n",
+        ),
         (Profile::Linux6, "foo_*", ""),
     ] {
         let mut bench = Bench::new(profile);
