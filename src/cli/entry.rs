@@ -322,7 +322,7 @@ const UNWRITTEN: u8 = 2;
 
 const AFTER_HELP: &str = "\
 `nflab iptables ...` is iptables for the lab that NFLAB names, else for the only one that runs; so are iptables-save, iptables-restore, conntrack,
-sysctl, modprobe and ip. Without `nflab` in front they are the machine's own, but by the links that `nflab shims` makes.
+nfct, sysctl, modprobe and ip. Without `nflab` in front they are the machine's own, but by the links that `nflab shims` makes.
 
 Exit codes: 0 done; 1 an expectation failed, or the tool says so; 2 unusable arguments or text; 3 the machine refused; 4 no lab runs.";
 

@@ -96,7 +96,13 @@ pub(super) fn extensions() -> String {
          its name: ftp-2121.",
     );
     for spec in helper::registry() {
+        let mut told = Vec::new();
         for helper in spec.conntrack() {
+            // One name for two protocols is one helper to who reads.
+            if told.contains(&helper.name) {
+                continue;
+            }
+            told.push(helper.name);
             let ports: Vec<String> = helper.ports.iter().map(u16::to_string).collect();
             let usually = match ports.is_empty() {
                 true => "Reads only flows that were announced.".to_owned(),

@@ -570,7 +570,11 @@ fn alone(line: &Line) -> Result<(), Problem> {
 
 /// The here-document of a word that takes nothing else.
 fn document(line: &Line) -> Result<String, Problem> {
-    line.arguments().read(words::end("expected a here-document: `<<END`"))?;
+    if let Some(word) = line.arguments().peek() {
+        let keyword = line.keyword();
+        let remedy = format!("write `{keyword} <<END`, its lines below, and `END` alone on a line");
+        return Err(words::unexpected(word, "expected a here-document: `<<END`", &remedy));
+    }
     document_below(line)
 }
 

@@ -334,7 +334,7 @@ fn what_is_no_lesson_is_told_where() {
             "text <<END\nTold",
             "text it <<END\nTold",
             "9:6",
-            "`it` is not understood here",
+            "write `text <<END`, its lines below",
         ),
         (
             "  answer \"NEW\" \"it is new\"\n",

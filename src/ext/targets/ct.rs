@@ -52,7 +52,7 @@ const TIMEOUT: Opt<String> = Opt::text(
     "timeout",
     0,
     LONGEST_POLICY,
-    "the flow that the packet opens has the timeouts of this policy (`nfct timeout`)",
+    "the flow that the packet opens has the timeouts of this policy, as made by `nfct add timeout NAME inet tcp established 100`",
 );
 const CTEVENTS: Opt<EventMask> = Opt::words(
     "ctevents",
