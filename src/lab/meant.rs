@@ -15,7 +15,13 @@ pub(crate) fn instead_of(args: &[String]) -> Option<String> {
     {
         return Some(said);
     }
+    if let Some(said) = of_another_table(args) {
+        return Some(said);
+    }
     let pairs = args.iter().zip(args.iter().skip(1));
+    if let Some(said) = pairs.clone().find_map(|(option, word)| of_entries(option, word)) {
+        return Some(said);
+    }
     let near = pairs.filter_map(|(option, word)| near(option, word));
     let question = |near: String| format!("did you mean `{near}`?");
     near.map(question).next()
@@ -25,8 +31,7 @@ pub(crate) fn instead_of(args: &[String]) -> Option<String> {
 pub(super) fn near(option: &str, word: &str) -> Option<String> {
     let (upper, lower) = (word.to_uppercase(), word.to_lowercase());
     match option {
-        "-A" | "-I" | "-D" | "-C" | "-R" | "-P" | "-L" | "-S" | "-F" | "-Z" | "--append" | "--insert" | "--delete"
-        | "--check" | "--replace" | "--policy" | "--list" | "--list-rules" | "--flush" | "--zero" => {
+        _ if CHAIN_OPTIONS.contains(&option) => {
             let chains = Hook::ALL.map(Hook::chain);
             let meant = suggestion(&upper, chains)?;
             (meant != word).then(|| meant.to_owned())
@@ -56,6 +61,52 @@ pub(super) fn near(option: &str, word: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What stands in a flow's entry and is no state that rules know: documents call both a state.
+fn of_entries(option: &str, words: &str) -> Option<String> {
+    if !matches!(option, "--state" | "--ctstate") {
+        return None;
+    }
+    let word = words.split(',').find_map(|word| {
+        let capitals = word.to_uppercase();
+        OF_ENTRIES.iter().find(|name| **name == capitals)
+    })?;
+    Some(match *word {
+        "ASSURED" => "[ASSURED] is no state, but a flag of an entry: `-m conntrack --ctstatus ASSURED`".to_owned(),
+        "UNREPLIED" => {
+            "[UNREPLIED] is no state, but a flag of an entry: `-m conntrack ! --ctstatus SEEN_REPLY`".to_owned()
+        }
+        state => format!(
+            "{state} stands in entries; the states that rules know are {}",
+            STATES.join(", ")
+        ),
+    })
+}
+
+/// A chain that the table asked has not and others have, and a table's name where a chain's belongs.
+fn of_another_table(args: &[String]) -> Option<String> {
+    let behind = |options: &[&str]| {
+        let mut pairs = args.iter().zip(args.iter().skip(1));
+        pairs.find_map(|(option, word)| options.contains(&option.as_str()).then_some((option, word.as_str())))
+    };
+    let asked = match behind(&["-t", "--table"]) {
+        Some((_, name)) => Table::from_name(name)?,
+        None => Table::Filter,
+    };
+    let (option, chain) = behind(CHAIN_OPTIONS)?;
+    if let Some(table) = Table::from_name(chain) {
+        return Some(format!("`{chain}` is a table: `-t {} {option}`", table.name()));
+    }
+    let has = |table: &Table| table.hooks().iter().any(|hook| hook.chain() == chain);
+    let others = Table::ALL.iter().filter(|table| has(table)).map(|table| table.name());
+    let others: Vec<&str> = others.collect();
+    let likely = ["nat", "filter"].into_iter().find(|name| others.contains(name));
+    let likely = likely.or(others.first().copied()).filter(|_| !has(&asked))?;
+    let (asked, others) = (asked.name(), others.join(", "));
+    Some(format!(
+        "table {asked} has no chain {chain}, but {others}: such as `-t {likely} {option} {chain}`"
+    ))
 }
 
 /// What pages and quick fingers make of options: dashes of print, blanks that are too many or missing, one dash for two.
@@ -90,6 +141,44 @@ fn run_together(args: &[String], at: usize, word: &str) -> Option<String> {
     (single.len() > 1).then(|| format!("such an option has two dashes: `--{single}`"))
 }
 
+/// The commands whose first word is a chain that is there.
+const CHAIN_OPTIONS: &[&str] = &[
+    "-A",
+    "-I",
+    "-D",
+    "-C",
+    "-R",
+    "-P",
+    "-L",
+    "-S",
+    "-F",
+    "-Z",
+    "--append",
+    "--insert",
+    "--delete",
+    "--check",
+    "--replace",
+    "--policy",
+    "--list",
+    "--list-rules",
+    "--flush",
+    "--zero",
+];
+
+const OF_ENTRIES: &[&str] = &[
+    "SYN_SENT",
+    "SYN_RECV",
+    "FIN_WAIT",
+    "CLOSE_WAIT",
+    "LAST_ACK",
+    "TIME_WAIT",
+    "CLOSE",
+    "LISTEN",
+    "NONE",
+    "ASSURED",
+    "UNREPLIED",
+];
+
 const STATES: &[&str] = &["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED"];
 
 #[cfg(test)]
@@ -119,6 +208,37 @@ mod tests {
             let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let expected = meant.map(|meant| format!("did you mean `{meant}`?"));
             assert_eq!(instead_of(&args), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_elsewhere_is_told() {
+        for (line, said) in [
+            (
+                "-A POSTROUTING -o wan -j MASQUERADE",
+                Some("table filter has no chain POSTROUTING, but mangle, nat: such as `-t nat -A POSTROUTING`"),
+            ),
+            (
+                "-t nat -A FORWARD -j ACCEPT",
+                Some("table nat has no chain FORWARD, but mangle, filter, security: such as `-t filter -A FORWARD`"),
+            ),
+            (
+                "-A INPUT -m state --state NEW,SYN_SENT",
+                Some(
+                    "SYN_SENT stands in entries; the states that rules know are INVALID, NEW, RELATED, ESTABLISHED, UNTRACKED",
+                ),
+            ),
+            (
+                "-A INPUT -m state --state assured -j ACCEPT",
+                Some("[ASSURED] is no state, but a flag of an entry: `-m conntrack --ctstatus ASSURED`"),
+            ),
+            ("-L nat -n", Some("`nat` is a table: `-t nat -L`")),
+            ("-t nat -A PREROUTING -j ACCEPT", None),
+            ("-A INPUT -p tcp", None),
+            ("-A guests", None),
+        ] {
+            let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(instead_of(&args).as_deref(), said, "{line}");
         }
     }
 

@@ -120,6 +120,18 @@ pub fn without_unit(text: &str) -> Option<&str> {
     whole(preceded(many1((digit1, unit)), digit1), text)
 }
 
+/// A unit of time as people write it out, as a [`duration`] has it: `m` of `minutes`.
+pub fn unit_in_full(text: &str) -> Option<&'static str> {
+    Some(match text {
+        "d" | "day" | "days" => "d",
+        "h" | "hour" | "hours" => "h",
+        "m" | "min" | "minute" | "minutes" => "m",
+        "s" | "sec" | "second" | "seconds" => "s",
+        "ms" | "millisecond" | "milliseconds" => "ms",
+        _ => return None,
+    })
+}
+
 /// In nanoseconds.
 fn unit(input: &str) -> IResult<&str, u64> {
     alt((

@@ -2,7 +2,7 @@
 
 use nom::combinator::{cut, map, opt};
 use nom::sequence::{preceded, separated_pair};
-use nom::{Err, Parser};
+use nom::{Err, IResult, Parser};
 
 use super::{Conversation, Ftp, Hosts, Mode, Party, Transfer};
 use crate::base::protocol;
@@ -49,6 +49,10 @@ pub(crate) fn parse(word: &Word, rest: &mut Words<'_>, hosts: &Hosts) -> Result<
 
 fn ends<'a>(hosts: &Hosts, of: u8) -> impl Parser<Words<'a>, Output = (Party, Party), Error = Problem> {
     let party = move |word: &Word| {
+        if word.text.starts_with('-') {
+            let like = "no options of programs are here: write it like `ping client > server count 3`, `handshake client > server:80`";
+            return Err(unexpected(word, "expected who speaks to whom", like));
+        }
         let party = hosts.party(word, of)?;
         match word.text.find(':') {
             Some(colon) if of == protocol::ICMP && party.port.is_some() => Err(Problem::new(
@@ -62,9 +66,29 @@ fn ends<'a>(hosts: &Hosts, of: u8) -> impl Parser<Words<'a>, Output = (Party, Pa
     };
     separated_pair(
         words::meant("who begins, such as client:40000", party),
-        words::expect(">"),
+        arrow,
         words::meant("to whom, such as server:80", party),
     )
+}
+
+/// The `>` between the two ends, and how a line looks that has it: one end alone is what `ping` is given elsewhere.
+fn arrow(words: Words<'_>) -> IResult<Words<'_>, &Word, Problem> {
+    let (rest, word) = opt(words::anything).parse(words)?;
+    let problem = match word {
+        Some(word) if word.text == ">" => return Ok((rest, word)),
+        Some(word) if word.arrow.is_some() => unexpected(word, "expected `>`", "write `>`, with blanks around it"),
+        Some(word) => {
+            let remedy = format!("write it like `HOST > {}`", word.typed.as_deref().unwrap_or(&word.text));
+            unexpected(word, "expected `>`", &remedy)
+        }
+        None => Problem::new(
+            words.position(),
+            "the line ends too early",
+            "expected `>`, and to whom",
+            "say who speaks to whom: `HOST > HOST`",
+        ),
+    };
+    Err(Err::Error(problem))
 }
 
 /// The same where the second one has to have a port.

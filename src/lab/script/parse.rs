@@ -115,6 +115,15 @@ fn kind(mut line: Line, toolbox: Toolbox, hosts: &mut Hosts) -> Result<Kind, Pro
                 ));
             }
             let by = rest.read(words::one("a duration such as 30s, 5m or 250ms", atom::duration))?;
+            if let (Some(number), Some(unit)) = (line.words.get(1), rest.peek())
+                && let Some(short) = atom::unit_in_full(&unit.text)
+            {
+                return Err(unexpected(
+                    unit,
+                    "expected the end of the line",
+                    &format!("write it like `{}{short}`", number.text),
+                ));
+            }
             done(&mut rest, Kind::Advance(by))
         }
         "trace" => parse_trace(&mut rest).map(Kind::Trace),
@@ -269,7 +278,32 @@ const OF_SHELLS: &[(&str, &str)] = &[
         "a lab has no services: rules hold once they are typed, `iptables -F` flushes them",
     ),
     ("sleep", "`advance 30s` moves the lab's clock"),
+    ("wait", "`advance 30s` moves the lab's clock"),
+    ("less", WHOLE_FILES),
+    ("more", WHOLE_FILES),
+    ("head", WHOLE_FILES),
+    ("tail", WHOLE_FILES),
+    (
+        "watch",
+        "the clock stands still between commands: `advance 5s`, then `cat /proc/net/nf_conntrack` again",
+    ),
+    ("insmod", "`modprobe MODULE` loads one"),
+    ("rmmod", "`modprobe -r MODULE` takes one out"),
+    ("ifconfig", "`ip address`, or `lab` for all of it"),
+    (
+        "traceroute",
+        "`send lan udp client:40000 > server:33434 ttl 1` is a probe of its",
+    ),
+    (
+        "tcpdump",
+        "`send` shows the packets that leave, `trace N` the way of one; a capture goes through `nflab replay`",
+    ),
+    ("tcp", A_PACKET),
+    ("icmp", A_PACKET),
 ];
+
+const WHOLE_FILES: &str = "`cat FILE` and `| grep WORD` are here";
+const A_PACKET: &str = "did you mean `send lan tcp ...`? It says by which interface a packet comes";
 
 /// Words that `nflab test` knows and scripts don't.
 const OF_TEST_FILES: &[&str] = &["test", "setup", "table", "include", "rules", "seed", "end"];
@@ -615,6 +649,41 @@ mod tests {
                 &["flags are capitals, and stand right behind the ends: `> 192.0.2.9:80 SA`"],
             ),
             ("send lan udp 10.0.0.2:1 > 192.0.2.9:80 s", &["known here: ttl"]),
+            (
+                "send lan tcp 10.0.0.2:1 > 192.0.2.9:80 SYN,ACK",
+                &["flags are capitals, and stand right behind the ends: `> 192.0.2.9:80 SA`"],
+            ),
+            ("send lan tcp 10.0.0.2:1 > 192.0.2.9:80 syn", &["`> 192.0.2.9:80 S`"]),
+            ("send lan tcp 10.0.0.2:1 > 192.0.2.9:80 SYN+FOO", &["known here: ttl"]),
+            (
+                "send lan icmp 10.0.0.2 > 192.0.2.9 ping",
+                &["did you mean `echo-request`?"],
+            ),
+            (
+                "send lan icmp 10.0.0.2 > 192.0.2.9 pong",
+                &["did you mean `echo-reply`?"],
+            ),
+            (
+                "advance 5 minutes",
+                &["`minutes` is not understood here", "write it like `5m`"],
+            ),
+            ("advance 5 miles", &["expected the end of the line", "remove it"]),
+            ("wait 5s", &["`advance 30s` moves the lab's clock"]),
+            (
+                "ping -c 1 192.0.2.9",
+                &["no options of programs", "`ping client > server count 3`"],
+            ),
+            ("ping 10.0.0.2 -> 192.0.2.9", &["write `>`, with blanks around it"]),
+            ("less /proc/net/ip_conntrack", &["`cat FILE` and `| grep WORD`"]),
+            ("rmmod ip_conntrack", &["`modprobe -r MODULE`"]),
+            ("tcp 10.0.0.2:1 > 192.0.2.9:80 S", &["did you mean `send lan tcp ...`?"]),
+            ("ping 192.0.2.9", &["expected `>`, and to whom", "`HOST > HOST`"]),
+            (
+                "handshake 10.0.0.2 192.0.2.9:80",
+                &["expected `>`", "write it like `HOST > 192.0.2.9:80`"],
+            ),
+            ("expect NEW", &["did you mean `state NEW`?"]),
+            ("expect established", &["did you mean `state ESTABLISHED`?"]),
             (
                 "learn 1 first",
                 &["`first` is not understood here", "the number of a step"],

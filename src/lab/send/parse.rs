@@ -221,7 +221,12 @@ fn icmp_kind(rest: &mut Words<'_>) -> Result<IcmpDraft, Problem> {
     }
     let Some((_, number)) = ICMP_KINDS.iter().find(|(name, _)| *name == word.text) else {
         let names = ICMP_KINDS.map(|(name, _)| name);
-        let remedy = match suggestion(&word.text, names) {
+        let near = match word.text.as_str() {
+            "ping" | "echo" | "request" => Some("echo-request"),
+            "pong" | "reply" => Some("echo-reply"),
+            other => suggestion(other, names),
+        };
+        let remedy = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("one of {}, or `type N code N`", names.join(", ")),
         };
@@ -401,7 +406,7 @@ impl IpDraft {
             }
             other => {
                 let known: Vec<&str> = IP_OPTIONS.iter().chain(others).copied().collect();
-                let capitals = other.to_uppercase();
+                let capitals = flags_in_full(other).unwrap_or_else(|| other.to_uppercase());
                 let is_flags = others == TCP_OPTIONS && atom::tcp_flags(&capitals).is_some();
                 let remedy = match suggestion(other, known.iter().copied()) {
                     _ if is_flags => {
@@ -415,6 +420,21 @@ impl IpDraft {
         }
         Ok(())
     }
+}
+
+/// The letters of flags that are named in full, as `SYN,ACK` or `syn+ack`.
+fn flags_in_full(text: &str) -> Option<String> {
+    let names = text.split([',', '+', '/', '|']);
+    let letters = names.map(|name| match name.to_ascii_uppercase().as_str() {
+        "SYN" => Some('S'),
+        "ACK" => Some('A'),
+        "FIN" => Some('F'),
+        "RST" => Some('R'),
+        "PSH" => Some('P'),
+        "URG" => Some('U'),
+        _ => None,
+    });
+    letters.collect()
 }
 
 fn protocol_number(name: &str) -> Option<u8> {

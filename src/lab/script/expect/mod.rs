@@ -253,7 +253,9 @@ fn unknown(word: &Word, text: &str, no: bool) -> Problem {
             "expect what is instead",
         );
     }
+    let capitals = text.to_uppercase();
     let remedy = match suggestion(text, known.iter().copied()) {
+        _ if matches!(state(&capitals), Some(Some(_))) => format!("did you mean `state {capitals}`?"),
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("one of {}", known.join(", ")),
     };
