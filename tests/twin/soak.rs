@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 
 use super::instrument::compare::{Agreement, Disagreement};
 use super::instrument::freedom::FREEDOMS;
-use super::instrument::generate::{Shape, scenario};
+use super::instrument::generate::{Shape, noted};
 use super::instrument::place::{beside_a_kernel, prepare};
 use super::instrument::side::Depth;
 use super::instrument::strategy::{Shrinking, judge, runner, smallest};
@@ -83,7 +83,9 @@ pub(crate) fn main() {
     });
     let Ok(soak) = soak.into_inner() else { exit(1) };
     soak.sums.print(soak.began.elapsed());
-    println!("\nreached, in packets that rules counted and in what became of packets:");
+    println!(
+        "\nreached, in packets that rules counted and in what became of packets, and what was drawn, in messages and disturbances:"
+    );
     for ((kind, name), count) in &soak.sums.tally.0 {
         println!("  {count:>10}  {kind} {name}");
     }
@@ -102,12 +104,18 @@ fn job(soak: &Mutex<Soak>) {
     loop {
         let next = soak.lock().ok().and_then(|mut soak| soak.next());
         let Some((seed, shape, depth)) = next else { return };
-        let tree = Shrinking::new(scenario(seed, shape));
+        let (scenario, notes) = noted(seed, shape);
+        let tree = Shrinking::new(scenario);
         let outcome = beside_a_kernel(&tree.current(), depth);
         let Ok(mut soak) = soak.lock() else { return };
         match outcome {
             _ if soak.over => return,
-            Ok(agreement) => soak.add(agreement),
+            Ok(agreement) => {
+                for (name, count) in notes {
+                    soak.sums.tally.add("drawn", name, count as u64);
+                }
+                soak.add(agreement);
+            }
             Err(why @ Disagreement::Broken(_)) => {
                 eprintln!("twin-soak: {}: {why}", tree.current().name);
                 exit(3)

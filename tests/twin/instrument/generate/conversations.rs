@@ -8,7 +8,9 @@ use super::h323::CallTalk;
 use super::irc::IrcTalk;
 use super::packet::{Address, Ip, Seen, echo, icmp, ip, udp};
 use super::pptp::PptpTalk;
+use super::sane::SaneTalk;
 use super::sctp::SctpTalk;
+use super::sip_line::LineTalk;
 use super::tcp::TcpTalk;
 use super::world::{Arrival, Out, World};
 
@@ -22,6 +24,8 @@ enum Talk {
     Ftp(Box<FtpTalk>),
     Irc(Box<IrcTalk>),
     Pptp(Box<PptpTalk>),
+    Sane(Box<SaneTalk>),
+    Line(Box<LineTalk>),
     Call(Box<CallTalk>),
     Datagrams(Box<Datagrams>),
     Sctp(Box<SctpTalk>),
@@ -108,6 +112,8 @@ impl Talks {
                 Talk::Ftp(talk) => talk.step(world),
                 Talk::Irc(talk) => talk.step(world),
                 Talk::Pptp(talk) => talk.step(world),
+                Talk::Sane(talk) => talk.step(world),
+                Talk::Line(talk) => talk.step(world),
                 Talk::Call(talk) => talk.step(world),
                 Talk::Datagrams(talk) => talk.step(world),
                 Talk::Sctp(talk) => talk.step(world),
@@ -150,6 +156,14 @@ impl Talks {
             70..75 => {
                 let numbers = world.data_ports();
                 Talk::Pptp(Box::new(PptpTalk::new(&mut world.draw, near, to.0, numbers)))
+            }
+            75..78 => {
+                let ports = world.data_ports();
+                Talk::Line(Box::new(LineTalk::new(&mut world.draw, near, to.0, ports)))
+            }
+            78..81 => {
+                let ports = world.data_ports();
+                Talk::Sane(Box::new(SaneTalk::new(&mut world.draw, near, to.0, ports)))
             }
             _ => Talk::Tcp(Box::new(
                 TcpTalk::new(&mut world.draw, near, to).and_life(&mut world.draw),

@@ -18,14 +18,18 @@ pub(super) mod packet;
 mod pptp;
 mod questions;
 mod rules;
+mod sane;
 mod sctp;
 mod selector;
 mod sip;
+mod sip_line;
 mod tcp;
 #[cfg(test)]
 mod tests;
 mod ways;
 mod world;
+
+use std::collections::BTreeMap;
 
 use super::scenario::Scenario;
 use conversations::Talks;
@@ -128,7 +132,13 @@ pub(crate) const EXCLUDED: &[(&str, &str)] = &[
 
 /// The scenario of a seed; the same each time.
 pub(crate) fn scenario(seed: u64, shape: Shape) -> Scenario {
-    generate(seed, shape).scenario
+    noted(seed, shape).0
+}
+
+/// It, and how often each kind of message that a helper reads and each disturbance was drawn for it.
+pub(crate) fn noted(seed: u64, shape: Shape) -> (Scenario, BTreeMap<&'static str, usize>) {
+    let world = generate(seed, shape);
+    (world.scenario, world.disturbances)
 }
 
 fn generate(seed: u64, shape: Shape) -> World {

@@ -339,9 +339,11 @@ fn helper(draw: &mut Draw, tables: &mut Vec<TableRules>) {
         " -p tcp --dport 1720 -j CT --helper Q.931",
         " -p udp --dport 1719 -j CT --helper RAS",
         " -p tcp --dport 1723 -j CT --helper pptp",
+        " -p tcp --dport 6566 -j CT --helper sane",
         " -p udp --dport 161 -j CT --helper snmp",
         " -p udp --dport 162 -j CT --helper snmp_trap",
         " -p udp --dport 5060 -j CT --helper sip",
+        " -p tcp --dport 5060 -j CT --helper sip",
     ] {
         if !draw.one_in(4) {
             raw.rules.insert(0, ("PREROUTING", rule.to_owned()));

@@ -97,7 +97,7 @@ fn call(talk: &mut Datagrams, world: &mut World) {
     let own = (talk.near.1, talk.near.2);
     let number = 1 + world.draw.below(3);
     let head = head(world, "INVITE sip:bob@home SIP/2.0", own, number, "INVITE", Some(own));
-    let described = description(talk, world, own.0);
+    let described = description(world, own.0, talk.next_port());
     let text = damaged(world, head + &described);
     let Some(got) = talk.ask(world, text.as_bytes()) else {
         return;
@@ -112,7 +112,7 @@ fn call(talk: &mut Datagrams, world: &mut World) {
         .draw
         .pick(&["200 OK", "200 OK", "183 Progress", "180 Ringing", "486 Busy"]);
     let head = self::head(world, &format!("SIP/2.0 {line}"), peer, number, "INVITE", Some(server));
-    let described = description(talk, world, server.0);
+    let described = description(world, server.0, talk.next_port());
     let text = damaged(world, head + &described);
     let Some(heard) = talk.answer(world, text.as_bytes()) else {
         return;
@@ -131,14 +131,14 @@ fn is_called(talk: &mut Datagrams, world: &mut World) {
     world.note(NOTES[4]);
     let start = format!("INVITE sip:amy@{} SIP/2.0", text_of(peer));
     let head = head(world, &start, server, 7, "INVITE", Some(server));
-    let described = description(talk, world, server.0);
+    let described = description(world, server.0, talk.next_port());
     let text = damaged(world, head + &described);
     if talk.answer(world, text.as_bytes()).is_none() {
         return;
     }
     let own = (talk.near.1, talk.near.2);
     let head = self::head(world, "SIP/2.0 200 OK", talk.to, 7, "INVITE", Some(own));
-    let described = description(talk, world, own.0);
+    let described = description(world, own.0, talk.next_port());
     let text = damaged(world, head + &described);
     if let Some(got) = talk.ask(world, text.as_bytes()) {
         media(talk, world, (Some(side), server.0), &got);
@@ -158,7 +158,7 @@ fn goes_on(talk: &mut Datagrams, world: &mut World) {
     let head = head(world, &format!("{method} sip:bob@home SIP/2.0"), own, 2, method, None);
     let described = match method {
         "BYE" | "OPTIONS" => "Content-Length: 0\r\n\r\n".to_owned(),
-        _ => description(talk, world, own.0),
+        _ => description(world, own.0, talk.next_port()),
     };
     let text = damaged(world, head + &described);
     if talk.far.is_some() && world.draw.one_in(4) {
@@ -172,7 +172,14 @@ fn goes_on(talk: &mut Datagrams, world: &mut World) {
 }
 
 /// Start and headers, without the last ones.
-fn head(world: &mut World, start: &str, via: End, number: usize, method: &str, contact: Option<End>) -> String {
+pub(super) fn head(
+    world: &mut World,
+    start: &str,
+    via: End,
+    number: usize,
+    method: &str,
+    contact: Option<End>,
+) -> String {
     let via = match world.draw.one_in(12) {
         // Where it waits for answers, if not there.
         true => (via.0, 5999),
@@ -186,14 +193,14 @@ fn head(world: &mut World, start: &str, via: End, number: usize, method: &str, c
     )
 }
 
-/// Its length, and a session description at new ports.
-fn description(talk: &mut Datagrams, world: &mut World, own: Address) -> String {
+/// Its length, and a session description at this port.
+pub(super) fn description(world: &mut World, own: Address, port: u16) -> String {
     let host = match world.draw.below(10) {
         0 => other(own),
         _ => own,
     };
     let host = address_of(host);
-    let port = talk.next_port() & !1;
+    let port = port & !1;
     let draw = &mut world.draw;
     let media = match draw.below(10) {
         0 => format!("m=audio {port} x\r\nc=IN IP4 {host}\r\nm=video {port} x\r\n"),
@@ -214,7 +221,7 @@ fn description(talk: &mut Datagrams, world: &mut World, own: Address) -> String 
 }
 
 /// Some of what others write, right and wrong.
-fn damaged(world: &mut World, text: String) -> String {
+pub(super) fn damaged(world: &mut World, text: String) -> String {
     match world.draw.below(24) {
         0 => text
             .replace("Contact:", "m:")
@@ -237,6 +244,19 @@ fn damaged(world: &mut World, text: String) -> String {
 
 /// Sends what was agreed on, from `from`, to where the message that it read says.
 fn media(talk: &mut Datagrams, world: &mut World, from: (Option<Side>, Address), heard: &[u8]) {
+    let Some((host, port)) = place_of_media(world, heard) else {
+        return;
+    };
+    let own = world.client_port(None);
+    let address = match from.0.is_some() && world.draw.one_in(8) {
+        true => world.host().address,
+        false => from.1,
+    };
+    talk.then = Some(Then::Answers(exchange(world, (from.0, address, own), (host, port))));
+}
+
+/// Where the message says that its sender waits for media; sometimes nobody believes it.
+pub(super) fn place_of_media(world: &mut World, heard: &[u8]) -> Option<End> {
     let text = String::from_utf8_lossy(heard).into_owned();
     let number = |name: &str| -> Option<u16> {
         let rest = text.split(name).nth(1)?;
@@ -245,21 +265,11 @@ fn media(talk: &mut Datagrams, world: &mut World, from: (Option<Side>, Address),
     let kind = ["m=audio ", "m=video ", "m=image "].into_iter().find_map(number);
     let host = text.split("c=IN IP4 ").nth(1).and_then(|rest| rest.lines().next());
     let host = host.and_then(|host| host.trim().parse::<std::net::Ipv4Addr>().ok());
-    let (Some(port), Some(host)) = (kind, host) else { return };
-    let port = port | u16::from(world.draw.one_in(4));
-    if world.draw.one_in(5) {
-        return;
-    }
-    let own = world.client_port(None);
-    let address = match from.0.is_some() && world.draw.one_in(8) {
-        true => world.host().address,
-        false => from.1,
+    let (Some(port), Some(host)) = (kind, host) else {
+        return None;
     };
-    talk.then = Some(Then::Answers(exchange(
-        world,
-        (from.0, address, own),
-        (host.octets(), port),
-    )));
+    let port = port | u16::from(world.draw.one_in(4));
+    (!world.draw.one_in(5)).then_some((host.octets(), port))
 }
 
 fn end_behind(heard: &[u8], word: &str) -> Option<End> {

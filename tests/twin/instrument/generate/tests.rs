@@ -7,6 +7,7 @@ use nflab::ext::drawn::{Drawn, drawn};
 use nflab::ext::option::{Opt, OptionSpec, UsageError, ValueKind};
 use nflab::ext::samples::Samples;
 use nflab::ext::{MATCHES, MatchSpec, TARGETS, TargetSpec};
+use nflab::helper::registry;
 
 use super::disturb::DISTURBANCES;
 use super::rules::KINDS;
@@ -224,9 +225,10 @@ fn scenarios_are_balanced() {
         }
         let messages = super::irc::KINDS.iter().map(|(_, noted)| noted);
         let notes = super::announced::NOTES.iter().chain(&super::questions::NOTES);
-        let notes = notes.chain(&super::pptp::NOTES);
+        let notes = notes.chain(&super::pptp::NOTES).chain(&super::sane::NOTES);
+        let notes = notes.chain(&super::sip::NOTES).chain(&super::sip_line::NOTES);
         let calls = super::h323_messages::all().map(|it| &it.noted);
-        for name in messages.chain(notes).chain(&super::sip::NOTES).chain(calls) {
+        for name in messages.chain(notes).chain(calls) {
             assert!(disturbances.contains_key(name), "no helper hears: {name}");
         }
         for (name, _) in DISTURBANCES {
@@ -235,6 +237,28 @@ fn scenarios_are_balanced() {
         for name in ["iptables", "iptables-restore", "sysctl", "conntrack", "nfct"] {
             assert!(tools.contains_key(name), "{name} is never called");
         }
+    }
+}
+
+/// Helpers that no rule of these scenarios gives to a flow, and why.
+const NOT_GIVEN: &[(&str, &str)] = &[
+    ("H.245", "Q.931 gives it to what it expects"),
+    ("talk", "no kernel has it"),
+    ("ntalk", "no kernel has it"),
+    ("icq", "no kernel has it"),
+];
+
+/// Who adds a helper gives it to flows that say what it reads.
+#[test]
+fn every_helper_that_a_kernel_has_is_drawn() {
+    let rules = rules();
+    let helpers = registry().iter().flat_map(|spec| spec.conntrack());
+    for name in helpers.map(|helper| helper.name) {
+        let given = rules
+            .iter()
+            .any(|rule| rule.ends_with(&format!(" -j CT --helper {name}")));
+        let is_left_out = NOT_GIVEN.iter().any(|(left_out, _)| *left_out == name);
+        assert_ne!(given, is_left_out, "{name}");
     }
 }
 
