@@ -2,6 +2,8 @@
 //!
 //! Seen on Linux 6.18: a flow has room for labels where some rule asked for any when it began, for good; a flow without has none, and none can be set.
 
+use std::collections::BTreeMap;
+
 /// Bits.
 pub type Labels = u128;
 
@@ -11,9 +13,12 @@ pub(crate) const BITS: u32 = Labels::BITS;
 /// The file where the tools look for names.
 pub(crate) const FILE: &str = "/etc/xtables/connlabel.conf";
 
-/// Names by their bits, as that file has them.
+/// Names and their bits, as that file has them: however many lines it has, each is looked up once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LabelNames(Vec<(u32, String)>);
+pub struct LabelNames {
+    names: BTreeMap<u32, String>,
+    bits: BTreeMap<String, u32>,
+}
 
 impl LabelNames {
     /// A line a label: its bit, in any notation of C, white space, its name. Seen: a name consists of letters, digits, `-` and spaces; a line that is
@@ -24,8 +29,9 @@ impl LabelNames {
             let Some((bit, name)) = bit_and_name(line) else {
                 continue;
             };
-            if labels.0.iter().all(|(taken, known)| *taken != bit && known != name) {
-                labels.0.push((bit, name.to_owned()));
+            if !labels.names.contains_key(&bit) && !labels.bits.contains_key(name) {
+                labels.names.insert(bit, name.to_owned());
+                labels.bits.insert(name.to_owned(), bit);
             }
         }
         labels
@@ -33,19 +39,17 @@ impl LabelNames {
 
     /// No line says anything.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.names.is_empty()
     }
 
     /// The bit that a name means.
     pub fn bit(&self, name: &str) -> Option<u32> {
-        let found = self.0.iter().find(|(_, known)| known == name);
-        found.map(|(bit, _)| *bit)
+        self.bits.get(name).copied()
     }
 
     /// The name of a bit.
     pub fn name(&self, bit: u32) -> Option<&str> {
-        let found = self.0.iter().find(|(known, _)| *known == bit);
-        found.map(|(_, name)| name.as_str())
+        self.names.get(&bit).map(String::as_str)
     }
 
     /// The names of those of the labels that have one, from the lowest bit.
@@ -81,7 +85,7 @@ mod tests {
                     0x0c twelve\n010 eight\n+13 thirteen\n-14 x\n15x fifteen\n16 name # comment\n17 a_b\n18 one\n19 carriage\r\n\
                     #20 x\n4294967317 wide\n29 30\n33 a  b\n09 octal\n";
         let labels = LabelNames::parse(text);
-        let named: Vec<(u32, &str)> = labels.0.iter().map(|(bit, name)| (*bit, name.as_str())).collect();
+        let named: Vec<(u32, &str)> = labels.names.iter().map(|(bit, name)| (*bit, name.as_str())).collect();
         assert_eq!(
             named,
             [
@@ -89,15 +93,15 @@ mod tests {
                 (1, "one"),
                 (2, "two three"),
                 (5, "five-name"),
-                (127, "last"),
-                (128, "beyond"),
-                (12, "twelve"),
                 (8, "eight"),
+                (12, "twelve"),
                 (13, "thirteen"),
                 (15, "x fifteen"),
                 (19, "carriage"),
                 (29, "30"),
                 (33, "a  b"),
+                (127, "last"),
+                (128, "beyond"),
             ]
         );
         assert_eq!(
@@ -107,5 +111,15 @@ mod tests {
         assert_eq!((labels.name(127), labels.name(3)), (Some("last"), None));
         assert!(labels.of(1 << 5 | 1 << 3 | 1).eq(["zero", "five-name"]));
         assert!(LabelNames::parse("garbage\n").is_empty());
+    }
+
+    /// Were each line held against all that stand before it, this would take minutes.
+    #[test]
+    fn a_file_of_many_lines() {
+        let lines = (0..200_000).map(|bit| format!("{bit} label-{bit}\n{bit} again\n"));
+        let labels = LabelNames::parse(&lines.collect::<String>());
+        assert_eq!(labels.bits.len(), 200_000);
+        assert_eq!(labels.bit("label-199999"), Some(199_999));
+        assert_eq!((labels.name(0), labels.bit("again")), (Some("label-0"), None));
     }
 }
