@@ -134,8 +134,8 @@ impl Table {
             // Seen: without room for them it is made all the same.
             state.set_labels(labels);
         }
+        // Seen: what a command could not enter is not counted (`insert_failed` is of packets' flows).
         if self.insert(flow, &mut state).is_err() {
-            self.statistics.insert_failed.count();
             return Err(ChangeRefused::Exists);
         }
         drop(state);
