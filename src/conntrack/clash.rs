@@ -68,10 +68,6 @@ impl Table {
             },
             false => None,
         };
-        // Its own flow is none from now on.
-        if !matches!(resolved, Some(Entered::Beside)) && flow.lock().has_expected {
-            self.unexpect_all_of(flow);
-        }
         let counted = match resolved {
             Some(_) => &[&self.statistics.clash_resolve][..],
             None => &[&self.statistics.insert_failed, &self.statistics.drop],

@@ -221,7 +221,8 @@ impl Table {
         }
     }
 
-    /// A packet of the flow goes no further: if it was to be the first, there is no flow, and nothing that it announced is expected.
+    /// A packet of the flow goes no further, or counts for another: if it was to be the first, there is no flow, and nothing that it announced is
+    /// expected.
     pub(crate) fn got_no_further(&self, flow: &Flow) {
         let is_new = !flow.lock().status.has(Status::CONFIRMED);
         if is_new {

@@ -173,7 +173,9 @@ fn what_joins_another_expects_nothing() {
         let wish = announced(&bench, second.flow(), B, (A, 1025));
         bench.table.expect(bench.now, wish, 9).unwrap();
         assert_eq!(first.end(&bench), Ok(None));
+        let flow = Arc::clone(second.flow());
         second.end(&bench).unwrap();
+        bench.table.got_no_further(&flow);
         assert_eq!(bench.table.expectations(bench.now).len(), left);
     }
 }
