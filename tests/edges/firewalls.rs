@@ -152,7 +152,7 @@ fn firewalld() {
         package: "firewalld",
         script: r#"
             sed -i 's/^FirewallBackend=.*/FirewallBackend=iptables/' /etc/firewalld/firewalld.conf
-            firewall-offline-cmd --add-port=8080/tcp --add-icmp-block=echo-request > /dev/null
+            firewall-offline-cmd --add-port=8080/tcp > /dev/null && firewall-offline-cmd --add-icmp-block=echo-request > /dev/null
             if [ $kind = router ]; then
                 firewall-offline-cmd --zone=external --add-interface=wan > /dev/null && firewall-offline-cmd --zone=internal --add-interface=lan > /dev/null
             fi
