@@ -53,6 +53,8 @@ pub(crate) struct Told {
     pub(crate) out: String,
     pub(crate) err: String,
     pub(crate) code: u8,
+    /// How long both were behind each complaint: what fails is told below its command, and above what comes next.
+    complaints: Vec<(usize, usize)>,
 }
 
 impl Told {
@@ -62,9 +64,30 @@ impl Told {
     }
 
     fn fail(&mut self, code: u8, text: &str) {
-        self.err += text.trim_end_matches('\n');
-        self.err += "\n";
+        self.complain(&format!("{}\n", text.trim_end_matches('\n')));
         self.code = self.code.max(code);
+    }
+
+    fn complain(&mut self, text: &str) {
+        self.err += text;
+        self.complaints.push((self.out.len(), self.err.len()));
+    }
+
+    /// All of it as it came: what stands on one stream, then what stands on the other.
+    pub(crate) fn in_order(&self) -> impl Iterator<Item = (&str, &str)> {
+        let (mut out, mut err) = (0, 0);
+        let all = (self.out.len(), self.err.len());
+        self.complaints
+            .iter()
+            .chain([&all])
+            .copied()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(move |(to_out, to_err)| {
+                let pair = (&self.out[out..to_out], &self.err[err..to_err]);
+                (out, err) = (to_out, to_err);
+                pair
+            })
     }
 }
 
@@ -205,12 +228,12 @@ impl Session {
         for (line, statement) in lines.iter().zip(&statements) {
             let (said, result) = self.runner.run(statement);
             told.out += &said.stdout;
-            told.err += &said.stderr;
+            told.complain(&said.stderr);
             let has_failed = result.is_err();
             let was_to_fail = self.notice(line, statement, has_failed, told);
             if let Err(failed) = result {
                 if said.stderr.is_empty() {
-                    told.err += &(failed.reason + "\n");
+                    told.complain(&(failed.reason + "\n"));
                 }
                 if !was_to_fail {
                     told.code = told.code.max(FAILED);
@@ -333,7 +356,7 @@ impl Session {
         told.say(&format!("> {}", command.shown));
         let (said, result) = command.run(&mut self.runner);
         told.out += &said.stdout;
-        told.err += &said.stderr;
+        told.complain(&said.stderr);
         if let Err(reason) = result {
             told.fail(FAILED, &reason);
         }
@@ -429,7 +452,7 @@ impl Session {
             told.say(&shown);
             let (said, result) = command.run(&mut self.runner);
             told.out += &said.stdout;
-            told.err += &said.stderr;
+            told.complain(&said.stderr);
             if let Err(reason) = result {
                 told.fail(FAILED, &reason);
             }

@@ -505,7 +505,15 @@ END
     assert!(!session.line("lsmod").out.contains("irc"));
     // By `next` as well; and what does not fail is told.
     let mut session = Session::at(read(FAILS), 0, Screen::default()).unwrap();
-    assert_eq!(session.line("next").code, 0);
+    let told = session.line("next");
+    assert_eq!(told.code, 0);
+    // What failed is told below its command, and before what is asked next.
+    let in_order: String = told.in_order().flat_map(|(out, err)| [out, err]).collect();
+    let (failed, asked) = (
+        in_order.find("did not arrive").unwrap(),
+        in_order.find("Which module?").unwrap(),
+    );
+    assert!(failed < asked, "{in_order}");
     let wrong = FAILS.replace("iptables -P FORWARD DROP", "iptables -P FORWARD ACCEPT");
     let said = trial(&read(&wrong)).unwrap_err().to_string();
     assert!(

@@ -290,8 +290,10 @@ fn words_of_lessons() -> Vec<&'static str> {
 
 fn tell_all(told: &Told) -> u8 {
     // Its colours go where it is no terminal; whoever is told nothing any more is noticed at the end.
-    let _ = standard::say_styled_text(&told.out);
-    standard::tell_styled_text(&told.err);
+    for (out, err) in told.in_order() {
+        let _ = standard::say_styled_text(out);
+        standard::tell_styled_text(err);
+    }
     told.code
 }
 
