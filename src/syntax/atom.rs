@@ -124,9 +124,9 @@ pub fn without_unit(text: &str) -> Option<&str> {
 pub fn unit_in_full(text: &str) -> Option<&'static str> {
     Some(match text {
         "d" | "day" | "days" => "d",
-        "h" | "hour" | "hours" => "h",
-        "m" | "min" | "minute" | "minutes" => "m",
-        "s" | "sec" | "second" | "seconds" => "s",
+        "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+        "m" | "min" | "mins" | "minute" | "minutes" => "m",
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
         "ms" | "millisecond" | "milliseconds" => "ms",
         _ => return None,
     })

@@ -292,7 +292,7 @@ const OF_SHELLS: &[(&str, &str)] = &[
     ("ifconfig", "`ip address`, or `lab` for all of it"),
     (
         "traceroute",
-        "`send lan udp client:40000 > server:33434 ttl 1` is a probe of its",
+        "`send lan udp client:40000 > server:33434 ttl 1` is what it sends first",
     ),
     (
         "tcpdump",
@@ -667,6 +667,7 @@ mod tests {
                 "advance 5 minutes",
                 &["`minutes` is not understood here", "write it like `5m`"],
             ),
+            ("advance 2 mins", &["write it like `2m`"]),
             ("advance 5 miles", &["expected the end of the line", "remove it"]),
             ("wait 5s", &["`advance 30s` moves the lab's clock"]),
             (
