@@ -8,11 +8,12 @@ use crate::nat;
 use crate::packet::{ChecksumState, Packet};
 use crate::wire::{be16, be32, checksum, put16, udp};
 
-/// Where the payload begins in the transport header's bytes. `None` where there is no such header, or not the whole of it.
+/// Where the payload begins in the transport header's bytes. `None` where there is no such header, or not the whole of it. Seen: an ICMP error that goes
+/// with a flow of datagrams is taken for one, whose payload begins with the header that it quotes.
 pub(super) fn header_length(packet: &Packet) -> Option<usize> {
     match packet.protocol() {
         protocol::TCP => packet.tcp().map(|segment| segment.header_length()),
-        protocol::UDP => (packet.transport().len() >= udp::HEADER).then_some(udp::HEADER),
+        protocol::UDP | protocol::ICMP => (packet.transport().len() >= udp::HEADER).then_some(udp::HEADER),
         _ => None,
     }
 }
@@ -48,7 +49,7 @@ pub(super) fn rewrite(packet: &mut Packet, range: Range<usize>, text: &[u8]) -> 
     for part in [before, text, after] {
         transport.extend_from_slice(part);
     }
-    if packet.protocol() == protocol::UDP {
+    if packet.protocol() != protocol::TCP {
         put16(&mut transport, 4, length as u16);
     }
     leave_sum_to_device(packet, &mut transport);
@@ -101,8 +102,12 @@ pub(super) fn deliver_at(packet: &mut Packet, port: u16) {
     }
 }
 
-/// Seen: the sum is left to the device, which never leaves it zero.
+/// Seen: the sum is left to the device, which never leaves it zero. Of an ICMP error what stands where a datagram has its sum is taken for one; its own
+/// stays as it was.
 fn leave_sum_to_device(packet: &mut Packet, transport: &mut [u8]) {
+    if packet.protocol() == protocol::ICMP {
+        return sum_as_datagram(packet, transport);
+    }
     let pseudo = checksum::pseudo_header(
         packet.source(),
         packet.destination(),
@@ -118,4 +123,13 @@ fn leave_sum_to_device(packet: &mut Packet, transport: &mut [u8]) {
         put16(transport, at, checksum::fold(pseudo));
         packet.checksum = ChecksumState::Partial;
     }
+}
+
+fn sum_as_datagram(packet: &Packet, transport: &mut [u8]) {
+    if be16(transport, 6) == 0 {
+        return;
+    }
+    put16(transport, 6, 0);
+    let sum = checksum::transport(packet.source(), packet.destination(), protocol::UDP, transport);
+    put16(transport, 6, if sum == 0 { u16::MAX } else { sum });
 }

@@ -11,8 +11,9 @@ use crate::helper::{DropReason, HeardWhat};
 
 /// Reads a datagram, also a flow's first.
 pub(super) fn run_udp(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
-    // Seen: an ICMP error about the flow keeps it alive too. Its text begins with the quoted header, which is no message.
-    if reading.packet.transport().len() <= UDP_HEADER {
+    // Seen: an ICMP error about the flow keeps it alive too, and is written over: its text begins with the quoted header, which is no message, but headers
+    // of SIP follow.
+    if reading.payload().is_empty() {
         return Ok(HeardWhat::NoData);
     }
     live_on(reading);
@@ -75,7 +76,5 @@ fn length_of_message(text: &[u8]) -> Option<usize> {
 }
 
 const END: &[u8] = b"\r\n\r\n";
-/// In bytes.
-const UDP_HEADER: usize = 8;
 /// The shortest answer. What is shorter is not read.
 pub(super) const SHORTEST: usize = b"SIP/2.0 200".len();
