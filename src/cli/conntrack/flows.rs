@@ -8,7 +8,7 @@ use super::{absent, fail, said};
 use crate::base::absent::NO_IPV6;
 use crate::base::{AddressRange, Family, PortRange, Random, protocol};
 use crate::conntrack::text::{self, Occasion};
-use crate::conntrack::{Change, ChangeRefused, Flow, Labels, Status, Table};
+use crate::conntrack::{Change, ChangeRefused, Direction, Flow, Labels, Status, Table};
 use crate::lab::machine::{Machine, ToolOutput};
 use crate::nat::{self, Manip, NatContext, NatRange};
 
@@ -193,8 +193,20 @@ fn update(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
     let mut changed = 0;
     let ends = [request.wanted.source_nat, request.wanted.destination_nat];
     let maps = ends.into_iter().flatten().any(|end| end.address.is_some());
-    for flow in table.flows(now).iter().filter(|flow| request.lets_through(flow)) {
-        let Some(change) = change_of(request, flow, now) else {
+    // What is to be another is told by the list as it was before any change.
+    let flows = table.flows(now);
+    let let_through = flows.iter().filter(|flow| request.lets_through(flow));
+    let changes: Vec<_> = let_through
+        .filter_map(|flow| Some((flow, change_of(request, flow, now)?)))
+        .collect();
+    for (flow, change) in changes {
+        let found = match request.wanted.family {
+            Some(_) => named_by(flow, table, now),
+            None => Some(Arc::clone(flow)),
+        };
+        // Seen: one that is not there ends nothing and counts for nothing.
+        let Some(flow) = &found else {
+            stderr += "Operation failed: No such file or directory\n";
             continue;
         };
         changed += 1;
@@ -226,6 +238,15 @@ fn update(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
         stderr: stderr + &end.stderr,
         code: i32::from(changed == 0),
         ..end
+    }
+}
+
+/// Whom the kernel finds by what the tool says of a flow: its original tuple, but never its zone, so that of two with that tuple it is always the one
+/// that stands in no zone, and nobody where there is none.
+fn named_by(flow: &Arc<Flow>, table: &Table, now: crate::base::Time) -> Option<Arc<Flow>> {
+    match flow.zone().of(Direction::Original) {
+        0 => Some(Arc::clone(flow)),
+        _ => table.lookup(now, flow.original()).map(|(flow, _)| flow),
     }
 }
 
