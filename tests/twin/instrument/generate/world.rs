@@ -235,7 +235,7 @@ impl World {
     /// A block of ports for the data connections of one control connection, which no other has.
     pub(super) fn data_ports(&mut self) -> u16 {
         self.used_blocks = (self.used_blocks + 1) % 100;
-        4000 + self.used_blocks * 20
+        4000 + self.used_blocks * 40
     }
 
     pub(super) fn next_identification(&mut self) -> u16 {
