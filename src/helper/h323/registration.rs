@@ -45,6 +45,9 @@ struct Said<'r, 'a, 'b> {
     expected: Vec<Announced>,
 }
 
+/// For so long the answer to who unregisters is awaited.
+const UNREGISTERED: Duration = Duration::from_secs(30);
+
 impl<'r> Said<'r, '_, '_> {
     fn act(&mut self, message: Mark) -> Result<(), DropReason> {
         match message {
@@ -74,6 +77,7 @@ impl<'r> Said<'r, '_, '_> {
                 self.say_signal_address(Mark::CallSignalAddress);
                 self.reading.expect_nothing();
                 self.reading.remember(Memory::forget_signal);
+                self.reading.lives_on(UNREGISTERED);
             }
             Mark::AdmissionRequest => self.say_ends_of_a_call(),
             Mark::AdmissionConfirm => self.expect_a_call(Mark::DestinationCallSignalAddress)?,
