@@ -247,9 +247,12 @@ fn same_answer(
             return Likeness::Different;
         }
     }
-    if let (Some(cause), [(there, a)], [(here, b)]) = (cause, theirs.sent.as_slice(), own.sent.as_slice())
-        && there == here
-        && (announced_apart(cause, a, b) || named_apart(cause, a, b))
+    // An error that quotes it leaves beside it.
+    let pairs = || theirs.sent.iter().zip(&own.sent);
+    if let Some(cause) = cause
+        && theirs.sent.len() == own.sent.len()
+        && pairs()
+            .any(|((there, a), (here, b))| there == here && (announced_apart(cause, a, b) || named_apart(cause, a, b)))
     {
         return Likeness::Parted;
     }
@@ -507,7 +510,13 @@ fn same_line(theirs: &str, own: &str, slack: i64) -> bool {
     }
     let (theirs, own): (Vec<_>, Vec<_>) = (theirs.split(' ').collect(), own.split(' ').collect());
     let reply = theirs.iter().rposition(|word| word.starts_with("src="));
-    let of = |word: &str, key: &str| word.strip_prefix(key).and_then(|it| it.parse::<u16>().ok());
+    let of = |word: &str, key: &str| {
+        let number = word.strip_prefix(key)?;
+        match number.strip_prefix("0x") {
+            Some(digits) => u16::from_str_radix(digits, 16).ok(),
+            None => number.parse().ok(),
+        }
+    };
     let original = |line: &[&str], key: &str| line.iter().find_map(|word| of(word, key));
     theirs.len() == own.len()
         && theirs.iter().zip(&own).enumerate().all(|(at, (a, b))| {
@@ -526,12 +535,21 @@ fn same_line(theirs: &str, own: &str, slack: i64) -> bool {
             let drawn = |of_reply: &str, of_original: &str| match (of(a, of_reply), of(b, of_reply)) {
                 (Some(a), Some(b)) => {
                     let wanted = original(&theirs, of_original);
-                    Some(a) != wanted && Some(b) != wanted && (of_reply == "id=" || class(a) == class(b))
+                    let is_port = matches!(of_reply, "sport=" | "dport=");
+                    Some(a) != wanted && Some(b) != wanted && (!is_port || class(a) == class(b))
                 }
                 _ => false,
             };
             reply.is_some_and(|reply| at > reply)
-                && (drawn("dport=", "sport=") || drawn("sport=", "dport=") || drawn("id=", "id="))
+                && [
+                    ("dport=", "sport="),
+                    ("sport=", "dport="),
+                    ("id=", "id="),
+                    ("dstkey=", "srckey="),
+                    ("srckey=", "dstkey="),
+                ]
+                .iter()
+                .any(|(of_reply, of_original)| drawn(of_reply, of_original))
         })
 }
 
@@ -691,6 +709,11 @@ mod tests {
                 "ipv4     2 tcp      6 {left} {state} src=10.0.0.2 dst=192.0.2.9 sport=4000 dport=80 src=192.0.2.9 dst=192.0.2.1 sport=80 dport={drawn} [ASSURED] mark=0 zone=0 use=2\n"
             )
         };
+        let keys = |drawn: u16| {
+            format!(
+                "ipv4     2 gre      47 29 src=10.0.0.2 dst=192.0.2.9 srckey=0x13de dstkey=0x13dd src=192.0.2.9 dst=192.0.2.1 srckey=0x13dd dstkey={drawn:#x} mark=0 zone=0 use=2\n"
+            )
+        };
         let same = |a: &str, b: &str| same_text(&normal(FLOWS, a), &normal(FLOWS, b), 1);
         for (a, b, expected) in [
             (flow(119, "TIME_WAIT", 4000), flow(120, "TIME_WAIT", 4000), true),
@@ -709,6 +732,8 @@ mod tests {
             (flow(119, "CLOSE", 2000), flow(119, "CLOSE", 3000), true),
             (flow(119, "CLOSE", 2000), flow(119, "CLOSE", 700), false),
             (flow(119, "CLOSE", 4000), flow(119, "CLOSE", 3000), false),
+            (keys(0x2c9d), keys(0x3ee0), true),
+            (keys(0x2c9d), keys(0x13de), false),
             (flow(119, "CLOSE", 4000), String::new(), false),
             (flow(2, "CLOSE", 4000), String::new(), false),
             (flow(1, "CLOSE", 4000), String::new(), true),
