@@ -340,10 +340,7 @@ fn hold(rule: &Rule, held: &mut HeldSets, sets: &dyn AddressSets) -> Result<(), 
         .or_else(|| of_target.into_iter().find(|name| !held.hold(name, sets)));
     match missing {
         None => Ok(()),
-        Some(name) => Err(Refusal {
-            errno: Errno::NoEntry,
-            reason: format!("there is no set {name}"),
-        }),
+        Some(name) => Err(Refusal::unlogged(Errno::NoEntry, format!("there is no set {name}"))),
     }
 }
 
@@ -372,10 +369,7 @@ fn read_back(mut rules: Arc<TableRules>, steps: &mut [Step]) -> Arc<TableRules> 
 }
 
 fn no_chain(name: &str) -> Refusal {
-    Refusal {
-        errno: Errno::NoEntry,
-        reason: format!("there is no chain {name}"),
-    }
+    Refusal::unlogged(Errno::NoEntry, format!("there is no chain {name}"))
 }
 
 fn check(rules: &TableRules, rule: &Rule, hooks: HookSet, policies: &TimeoutPolicies) -> Result<(), Refusal> {
@@ -457,10 +451,10 @@ fn visit(
                 top.1 += 1;
                 if open[called] {
                     let name = &rules.chains[called].name;
-                    return Err(Refusal {
-                        errno: Errno::TooManyLevels,
-                        reason: format!("chain {name} can be reached from itself"),
-                    });
+                    return Err(Refusal::unlogged(
+                        Errno::TooManyLevels,
+                        format!("chain {name} can be reached from itself"),
+                    ));
                 }
                 if !reached[called].contains(hook) {
                     reached[called].insert(hook);

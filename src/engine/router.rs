@@ -345,10 +345,10 @@ impl Router {
         let sets = self.replacing.lock();
         let in_force = self.live_table(rules.family, rules.table);
         if !in_force.is_some_and(|it| Arc::ptr_eq(&it, opened)) {
-            return Err(Refusal {
-                errno: Errno::TryAgain,
-                reason: format!("table {} was replaced since it was read: try again", rules.table.name()),
-            });
+            return Err(Refusal::unlogged(
+                Errno::TryAgain,
+                format!("table {} was replaced since it was read: try again", rules.table.name()),
+            ));
         }
         self.put_into_force(rules, &**sets, now)
     }

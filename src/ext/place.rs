@@ -46,11 +46,9 @@ pub(super) fn only_valid_from(scope: &Scope<'_>, what: &str, usable: HookSet) ->
     )))
 }
 
+/// The kernel calls it invalid, and its log says why.
 pub(super) fn invalid(reason: String) -> Refusal {
-    Refusal {
-        errno: Errno::InvalidArgument,
-        reason,
-    }
+    Refusal::logged(Errno::InvalidArgument, reason)
 }
 
 fn names(hooks: HookSet) -> String {

@@ -74,7 +74,7 @@ impl Tables for MachineTables<'_> {
         let replaced = tables.replace(rules);
         // Why rules are not taken stands in the kernel's log, where the tool says to look.
         if let Err(refusal) = &replaced {
-            self.machine.log.keep(self.machine.now, refusal.logged());
+            self.machine.log.keep(self.machine.now, refusal.log_record());
         }
         replaced
     }

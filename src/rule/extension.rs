@@ -259,21 +259,31 @@ pub struct Refusal {
     pub errno: Errno,
     /// What the kernel's log says, or where it says nothing, why.
     pub reason: String,
+    is_logged: bool,
 }
 
 impl Refusal {
-    /// The line in the kernel's log, which begins with its module. Of a missing chain and of a loop the kernel logs nothing.
-    pub fn logged(&self) -> Option<LogRecord> {
-        let logged = [
-            "x_tables: ",
-            "xt_",
-            "ipt_",
-            "No such timeout policy ",
-            "Timeout policy `",
-        ]
-        .iter()
-        .any(|module| self.reason.starts_with(module));
-        logged.then(|| LogRecord {
+    /// The kernel's log says why, in these words.
+    pub fn logged(errno: Errno, reason: impl Into<String>) -> Self {
+        Self {
+            errno,
+            reason: reason.into(),
+            is_logged: true,
+        }
+    }
+
+    /// The kernel says nothing, as of a missing chain or of a loop; why, in words of our own.
+    pub fn unlogged(errno: Errno, reason: impl Into<String>) -> Self {
+        Self {
+            errno,
+            reason: reason.into(),
+            is_logged: false,
+        }
+    }
+
+    /// The line in the kernel's log.
+    pub fn log_record(&self) -> Option<LogRecord> {
+        self.is_logged.then(|| LogRecord {
             level: INFO,
             text: self.reason.clone(),
         })

@@ -172,13 +172,13 @@ impl Match for Connlabel {
     fn check(&self, _scope: &Scope<'_>) -> Result<(), Refusal> {
         match u32::from(self.label.value.bit) < BITS {
             true => Ok(()),
-            false => Err(Refusal {
-                errno: Errno::OutOfRange,
-                reason: format!(
+            false => Err(Refusal::unlogged(
+                Errno::OutOfRange,
+                format!(
                     "there is no label {}: they are numbered from 0 to 127",
                     self.label.value.bit
                 ),
-            }),
+            )),
         }
     }
 }

@@ -220,10 +220,10 @@ impl Match for Limit {
         if self.burst != 0 && self.capacity() >= self.cost() {
             return Ok(());
         }
-        Err(Refusal {
-            errno: Errno::OutOfRange,
-            reason: format!("xt_limit: Overflow, try lower: {}/{}", self.period, self.burst),
-        })
+        Err(Refusal::logged(
+            Errno::OutOfRange,
+            format!("xt_limit: Overflow, try lower: {}/{}", self.period, self.burst),
+        ))
     }
 }
 

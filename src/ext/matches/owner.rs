@@ -9,12 +9,12 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::strtoul;
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
-use crate::ext::place::{invalid, only_valid_from};
+use crate::ext::place::only_valid_from;
 use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::packet::Sender;
-use crate::rule::{Context, Effect, Hook, HookSet, Match, Matched, Refusal, Scope};
+use crate::rule::{Context, Effect, Errno, Hook, HookSet, Match, Matched, Refusal, Scope};
 
 pub(crate) const SPEC: MatchSpec = MatchSpec {
     name: "owner",
@@ -182,11 +182,10 @@ impl Match for Owner {
         let ranges = [(UID, &self.user), (GID, &self.group)];
         for (option, asked) in ranges {
             if let Some(range) = asked.as_ref().map(|it| &it.value).filter(|it| it.is_empty()) {
-                return Err(invalid(format!(
-                    "{} {}: it ends before it begins",
-                    option.spelled(false),
-                    Range(range)
-                )));
+                return Err(Refusal::unlogged(
+                    Errno::InvalidArgument,
+                    format!("{} {}: it ends before it begins", option.spelled(false), Range(range)),
+                ));
             }
         }
         Ok(())

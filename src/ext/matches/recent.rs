@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::{Family, JIFFIES_PER_SECOND};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::option::{Given, Opt, Read, UsageError, address};
+use crate::ext::place::invalid;
 use crate::ext::wording::not;
 use crate::ext::{MatchSpec, NeedsOne};
 use crate::packet::Sender;
@@ -332,12 +333,7 @@ impl Match for Recent {
     }
 
     fn check(&self, _scope: &Scope<'_>) -> Result<(), Refusal> {
-        let refused = |reason: String| {
-            Err(Refusal {
-                errno: Errno::InvalidArgument,
-                reason,
-            })
-        };
+        let refused = |reason: String| Err(Refusal::unlogged(Errno::InvalidArgument, reason));
         let is_plain = (self.seconds, self.hits) == (0, 0);
         if matches!(self.command, Command::Set | Command::Remove) && !is_plain {
             let command = self.command.option().spelled(false);
@@ -345,9 +341,9 @@ impl Match for Recent {
         }
         if self.hits > MOST_HITS {
             let hits = self.hits;
-            return refused(format!(
+            return Err(invalid(format!(
                 "xt_recent: hitcount ({hits}) is larger than allowed maximum ({MOST_HITS})"
-            ));
+            )));
         }
         if ["", ".", ".."].contains(&self.name.as_str()) || self.name.contains('/') {
             return refused(format!(

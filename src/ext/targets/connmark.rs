@@ -244,10 +244,10 @@ impl Target for Connmark {
     fn check(&self, _scope: &Scope<'_>) -> Result<(), Refusal> {
         match self.shift.by() {
             ..32 => Ok(()),
-            _ => Err(Refusal {
-                errno: Errno::InvalidArgument,
-                reason: "CONNMARK: a mark has 32 bits: shift it by 31 at most".to_owned(),
-            }),
+            _ => Err(Refusal::unlogged(
+                Errno::InvalidArgument,
+                "CONNMARK: a mark has 32 bits: shift it by 31 at most",
+            )),
         }
     }
 }

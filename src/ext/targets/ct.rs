@@ -188,7 +188,7 @@ impl Ct {
 
     /// The kernel takes the helper and the policy where they are there. It fetches the helper's module here, so that need not have been loaded before.
     fn check_names(&self, scope: &Scope<'_>) -> Result<(), Refusal> {
-        let refused = |errno, reason| Err(Refusal { errno, reason });
+        let refused = |errno, reason| Err(Refusal::logged(errno, reason));
         let selector = scope.selector;
         let has_protocol = selector.protocol != 0 && !selector.protocol_inverted;
         if let Some(name) = &self.helper {

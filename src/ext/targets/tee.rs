@@ -11,9 +11,8 @@ use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::names;
 use crate::ext::option::{Given, Opt, Read, UsageError, address};
-use crate::ext::place::invalid;
 use crate::ext::samples::{DATAGRAM, Samples, passes, refused, taken};
-use crate::rule::{CopyTo, Effect, Hook, Refusal, Scope, StateUse, Target, TargetContext, TargetVerdict};
+use crate::rule::{CopyTo, Effect, Errno, Hook, Refusal, Scope, StateUse, Target, TargetContext, TargetVerdict};
 
 pub(crate) const SPEC: TargetSpec = TargetSpec {
     name: "TEE",
@@ -95,7 +94,10 @@ impl Target for Tee {
 
     fn check(&self, _scope: &Scope<'_>) -> Result<(), Refusal> {
         match self.gateway.is_unspecified() {
-            true => Err(invalid("a gateway of 0.0.0.0 is none".to_owned())),
+            true => Err(Refusal::unlogged(
+                Errno::InvalidArgument,
+                "a gateway of 0.0.0.0 is none",
+            )),
             false => Ok(()),
         }
     }
