@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Settings;
 use super::proto::{self, TRACKERS, TrackerSpec};
 use crate::base::sync::Mutex;
-use crate::base::{Family, protocol};
+use crate::base::{Family, JIFFIES_PER_SECOND, protocol};
 
 /// A state of a protocol that policies have a time for.
 #[derive(Debug)]
@@ -162,7 +162,7 @@ fn set_times(of: &TrackerSpec, settings: &mut Settings, said: &[(&str, u32)]) {
 
 /// The kernel holds it in 32 bits of a 250th of a second, and looks at them as a number with a sign. A negative one is held as [`super::settings`] does.
 fn lifetime(seconds: u32) -> Duration {
-    let seconds = i64::from(seconds.wrapping_mul(TICKS) as i32) / i64::from(TICKS);
+    let seconds = i64::from(seconds.wrapping_mul(JIFFIES_PER_SECOND) as i32) / i64::from(JIFFIES_PER_SECOND);
     match u64::try_from(seconds) {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => Duration::from_nanos(seconds.unsigned_abs()),
@@ -172,13 +172,12 @@ fn lifetime(seconds: u32) -> Duration {
 /// Seen: there a negative one is shown without its sign.
 fn seconds_shown(time: Duration) -> u64 {
     match (time.as_secs(), time.subsec_nanos()) {
-        (0, negative) if negative != 0 => u64::from(0_u32.wrapping_sub(negative.wrapping_mul(TICKS)) / TICKS),
+        (0, negative) if negative != 0 => {
+            u64::from(0_u32.wrapping_sub(negative.wrapping_mul(JIFFIES_PER_SECOND)) / JIFFIES_PER_SECOND)
+        }
         (seconds, _) => seconds,
     }
 }
-
-/// In a second.
-const TICKS: u32 = 250;
 
 /// Those that there are, in the order in which they came.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::profile::Profile;
 use super::proto::{ProtocolSettings, TRACKERS};
+use crate::base::JIFFIES_PER_SECOND;
 use crate::base::bytes::quoted;
 
 /// Values of all knobs that tracking reads. Published whole; a packet sees one consistent set.
@@ -254,7 +255,7 @@ pub(crate) enum Knob<'a> {
 }
 
 /// The kernel holds a timeout as signed 32 bits of a 250th of a second.
-const MOST_SECONDS: i128 = i32::MAX as i128 / 250;
+const MOST_SECONDS: i128 = i32::MAX as i128 / JIFFIES_PER_SECOND as i128;
 
 /// A knob: its name, and where its value is.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use super::memory::Memory;
 use super::message::Message;
 use super::text::{self, Header, Named, Walk, digits_of, number_of, starts_with, word_of};
 use super::{DIRECT_SIGNALLING, SIGNALLING};
-use crate::base::protocol;
+use crate::base::{JIFFIES_PER_SECOND, protocol};
 use crate::conntrack::{Endpoint, Status};
 use crate::helper::announce::Wish;
 use crate::helper::{Announced, DropReason};
@@ -117,7 +117,9 @@ impl Message<'_, '_, '_> {
                 return Ok(false);
             }
             // Seen: what a clock of 32 bits does not hold begins anew.
-            let lasts = Duration::from_millis(u64::from(seconds.wrapping_mul(HZ)) * u64::from(1000 / HZ));
+            let lasts = Duration::from_millis(
+                u64::from(seconds.wrapping_mul(JIFFIES_PER_SECOND)) * u64::from(1000 / JIFFIES_PER_SECOND),
+            );
             if let Some(expected) = self.reading.confirm(SIGNALLING, transport, contact.end, lasts) {
                 self.confirmed = Some((expected, lasts));
                 return Ok(true);
@@ -147,6 +149,3 @@ impl Message<'_, '_, '_> {
         }
     }
 }
-
-/// So often the kernel's clock ticks in a second.
-const HZ: u32 = 250;
