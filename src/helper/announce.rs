@@ -1,13 +1,14 @@
 //! What a helper does with a packet besides reading it: it remembers, expects flows, and has NAT write what they are called outside.
 
 use std::any::Any;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::parameter::Parameter;
 use super::{Announced, Broadcast, DropReason, HelperContext, LoadedModule, mangle};
+use crate::base::Family;
 use crate::conntrack::{
     ConntrackHelper, Direction, Endpoint, Expectation, ExpectationMask, ExpectationNat, ExpectationRefused, Flow,
     HelperData, Status, Tracking, Tuple,
@@ -216,9 +217,9 @@ impl Reading<'_, '_> {
         mangle::replace(self.packet, self.tracking, range, text)
     }
 
-    /// Puts as many bytes in the place of those of a datagram's payload from there on: the checksum follows, right or wrong as it was.
-    pub(super) fn write_in_place(&mut self, at: usize, bytes: &[u8]) {
-        mangle::overwrite(self.packet, at, bytes);
+    /// Puts an address in the place of four bytes of a datagram's payload: the checksum follows, right or wrong as it was.
+    pub(super) fn write_address(&mut self, at: usize, address: [u8; 4]) {
+        mangle::overwrite(self.packet, at, address);
     }
 
     /// Whether it is a broadcast of the router's own.
@@ -264,10 +265,10 @@ impl Reading<'_, '_> {
 
     /// Expects the flow at this port.
     pub(super) fn enter(&mut self, wish: &Wish, port: u16) -> Result<Tuple, ExpectationRefused> {
-        let family = wish.to.address;
+        let family = Family::of(wish.to.address);
         let tuple = Tuple {
             source: Endpoint {
-                address: wish.from.unwrap_or(no_bit(family)),
+                address: wish.from.unwrap_or(family.unspecified()),
                 id: wish.from_port.unwrap_or(0),
             },
             destination: Endpoint { id: port, ..wish.to },
@@ -286,7 +287,10 @@ impl Reading<'_, '_> {
             serial: 0,
             tuple,
             mask: ExpectationMask {
-                address: wish.from_mask.unwrap_or(wish.from.map_or(no_bit(family), every_bit)),
+                address: wish.from_mask.unwrap_or(match wish.from {
+                    Some(_) => family.every_bit(),
+                    None => family.unspecified(),
+                }),
                 id: wish.from_port.map_or(0, |_| u16::MAX),
             },
             master: Arc::clone(self.flow),
@@ -317,14 +321,11 @@ impl Reading<'_, '_> {
             return None;
         }
         // Seen: what is led nowhere counts as led to no host at all.
-        let (address, id) = match found.nat {
-            Some(nat) => (
-                nat.host.unwrap_or(no_bit(tuple.destination.address)),
-                nat.port.unwrap_or(0),
-            ),
-            None => (no_bit(tuple.destination.address), 0),
-        };
-        Some(Endpoint { address, id })
+        let nowhere = Family::of(tuple.destination.address).unspecified();
+        Some(Endpoint {
+            address: found.nat.and_then(|nat| nat.host).unwrap_or(nowhere),
+            id: found.nat.and_then(|nat| nat.port).unwrap_or(0),
+        })
     }
 
     /// Expects nothing more of what the flow announced in such classes, the newest first; how many that were.
@@ -379,20 +380,6 @@ impl Reading<'_, '_> {
 }
 
 const PORTS_TRIED: u32 = 128;
-
-fn every_bit(of: IpAddr) -> IpAddr {
-    match of {
-        IpAddr::V4(_) => Ipv4Addr::BROADCAST.into(),
-        IpAddr::V6(_) => Ipv6Addr::from_bits(u128::MAX).into(),
-    }
-}
-
-fn no_bit(of: IpAddr) -> IpAddr {
-    match of {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -57,30 +57,30 @@ pub(super) fn rewrite(packet: &mut Packet, range: Range<usize>, text: &[u8]) -> 
     true
 }
 
-/// Puts as many bytes in the place of those of a datagram's payload from there on. Seen: the checksum follows the change, so one that was wrong stays
-/// wrong, and where there is none, none comes.
-pub(super) fn overwrite(packet: &mut Packet, at: usize, bytes: &[u8]) {
-    let has_sum = packet.checksum != ChecksumState::Partial && packet.transport().len() >= udp::HEADER;
+/// Puts an address in the place of four bytes of a datagram's payload. Seen: the checksum follows the change, so one that was wrong stays wrong, and
+/// where there is none, none comes.
+pub(super) fn overwrite(packet: &mut Packet, at: usize, address: [u8; 4]) {
+    let is_partial = packet.checksum == ChecksumState::Partial;
     let transport = packet.transport_mut();
-    let place = udp::HEADER + at..udp::HEADER + at + bytes.len();
-    if transport.len() < place.end {
+    let start = udp::HEADER + at;
+    if transport.len() < start + address.len() {
         return;
     }
-    // In whole words of what is summed.
-    let words = place.start & !1..(place.end + 1) & !1;
-    let mut sum = be16(transport, 6);
-    let word = |transport: &[u8], at: usize| {
+    // The words of the sum in which it lies; at an odd place there are three.
+    let words = |transport: &[u8]| {
         let byte = |at: usize| transport.get(at).copied().unwrap_or(0);
-        u16::from_be_bytes([byte(at), byte(at + 1)])
+        [0, 2, 4]
+            .map(|word| (start & !1) + word)
+            .map(|at| u16::from_be_bytes([byte(at), byte(at + 1)]))
     };
-    let before: Vec<u16> = words.clone().step_by(2).map(|at| word(transport, at)).collect();
-    transport[place].copy_from_slice(bytes);
-    if !has_sum || sum == 0 {
+    let before = words(transport);
+    transport[start..start + address.len()].copy_from_slice(&address);
+    let sum = be16(transport, 6);
+    if is_partial || sum == 0 {
         return;
     }
-    for (at, old) in words.step_by(2).zip(before) {
-        sum = checksum::update16(sum, old, word(transport, at));
-    }
+    let changed = before.into_iter().zip(words(transport)).take(2 + start % 2);
+    let sum = changed.fold(sum, |sum, (old, new)| checksum::update16(sum, old, new));
     put16(transport, 6, sum);
 }
 

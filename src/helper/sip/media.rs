@@ -7,7 +7,7 @@ use super::message::Message;
 use super::sdp::{self, Line, connection};
 use super::text::{Found, LEAST_PORT, number};
 use super::{AUDIO, DIRECT_MEDIA, EXTERNAL_MEDIA, IMAGE, VIDEO};
-use crate::base::protocol;
+use crate::base::{Family, protocol};
 use crate::conntrack::{Endpoint, ExpectationRefused, Tuple};
 use crate::helper::announce::Wish;
 use crate::helper::{Announced, DropReason};
@@ -92,7 +92,7 @@ impl Message<'_, '_, '_> {
         while !is_expected {
             let tuple = Tuple {
                 source: Endpoint {
-                    address: from.unwrap_or(unspecified(address)),
+                    address: from.unwrap_or(Family::of(address).unspecified()),
                     id: 0,
                 },
                 destination: to,
@@ -218,12 +218,5 @@ fn either(entered: Result<Tuple, ExpectationRefused>) -> Result<Option<Tuple>, D
         Ok(tuple) => Ok(Some(tuple)),
         Err(ExpectationRefused::Already) => Ok(None),
         Err(refused) => Err(DropReason::Expectation(refused)),
-    }
-}
-
-fn unspecified(like: IpAddr) -> IpAddr {
-    match like {
-        IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
     }
 }

@@ -106,7 +106,7 @@ fn write(reading: &mut Reading<'_, '_>) -> Result<HeardWhat, DropReason> {
     let mut written = 0;
     for at in addresses {
         if reading.payload().get(at..at + 4) == Some(&from.octets()) {
-            reading.write_in_place(at, &to.octets());
+            reading.write_address(at, to.octets());
             written += 1;
         }
     }
