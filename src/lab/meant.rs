@@ -2,6 +2,7 @@
 //! is put right that has lost its blanks.
 
 use crate::base::Family;
+use crate::conntrack::proto;
 use crate::ext;
 use crate::rule::{Hook, Table};
 use crate::syntax::problem::suggestion;
@@ -68,11 +69,16 @@ fn of_entries(option: &str, words: &str) -> Option<String> {
     if !matches!(option, "--state" | "--ctstate") {
         return None;
     }
+    let stands_in_entries = |word: &str| {
+        let flags = ["ASSURED", "UNREPLIED"].into_iter();
+        flags.chain(proto::state_names()).find(|name| *name == word)
+    };
     let word = words.split(',').find_map(|word| {
         let capitals = word.to_uppercase();
-        OF_ENTRIES.iter().find(|name| **name == capitals)
+        let is_of_rules = STATES.contains(&capitals.as_str());
+        stands_in_entries(&capitals).filter(|_| !is_of_rules)
     })?;
-    Some(match *word {
+    Some(match word {
         "ASSURED" => "[ASSURED] is no state, but a flag of an entry: `-m conntrack --ctstatus ASSURED`".to_owned(),
         "UNREPLIED" => {
             "[UNREPLIED] is no state, but a flag of an entry: `-m conntrack ! --ctstatus SEEN_REPLY`".to_owned()
@@ -163,20 +169,6 @@ const CHAIN_OPTIONS: &[&str] = &[
     "--list-rules",
     "--flush",
     "--zero",
-];
-
-const OF_ENTRIES: &[&str] = &[
-    "SYN_SENT",
-    "SYN_RECV",
-    "FIN_WAIT",
-    "CLOSE_WAIT",
-    "LAST_ACK",
-    "TIME_WAIT",
-    "CLOSE",
-    "LISTEN",
-    "NONE",
-    "ASSURED",
-    "UNREPLIED",
 ];
 
 const STATES: &[&str] = &["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED"];

@@ -536,6 +536,17 @@ impl<V> Fault<V> {
     }
 }
 
+/// What entries call states of flows, and commands too.
+pub(crate) fn state_names() -> impl Iterator<Item = &'static str> {
+    let options = TRACKERS.iter().flat_map(|spec| spec.options).copied().flatten();
+    options
+        .flat_map(|option| match option.asks {
+            tool::Asked::State(words) => words,
+            _ => &[],
+        })
+        .map(|(word, _)| *word)
+}
+
 /// What is written down of a protocol, by its number.
 #[inline]
 pub(crate) fn spec(protocol: u8) -> &'static TrackerSpec {
