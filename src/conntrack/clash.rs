@@ -68,12 +68,12 @@ impl Table {
             },
             false => None,
         };
-        let counted = match resolved {
-            Some(_) => &[&self.statistics.clash_resolve][..],
-            None => &[&self.statistics.insert_failed, &self.statistics.drop],
-        };
-        for counter in counted {
-            counter.count();
+        match resolved {
+            Some(_) => self.statistics.clash_resolve.count(),
+            None => {
+                self.statistics.insert_failed.count();
+                self.statistics.drop.count();
+            }
         }
         Some(resolved.ok_or(DropReason::Clash))
     }

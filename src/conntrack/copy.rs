@@ -130,7 +130,6 @@ mod tests {
     use super::*;
     use crate::conntrack::flow::HelperData;
     use crate::conntrack::testing::{A, B, Bench, announced, tcp, udp};
-
     use crate::wire::tcp::flags::SYN;
 
     #[derive(Debug, PartialEq)]

@@ -1,7 +1,8 @@
 //! The table of flows, in shards, and the expectations beside it.
 //!
 //! Locks, in the order in which they may be taken: a flow, then a shard (one, or two in the order of their numbers), the index of sources or the
-//! expectations, and last the list of what is forgotten. All but a flow's are held for a few instructions and nothing is called under them.
+//! expectations, and last the keys that were agreed on, or the list of what is forgotten. All but a flow's are held for a few instructions and
+//! nothing is called under them.
 
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
