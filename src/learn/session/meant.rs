@@ -7,10 +7,6 @@ use crate::syntax::problem::suggestion;
 impl Session {
     /// The lesson's own word that a line nearly is. Where something is asked, what is no more than near may be the answer.
     pub(super) fn meant(&self, word: &str, is_alone: bool) -> Option<&'static str> {
-        let is_known = |word: &str| {
-            let is_own = OWN_WORDS.iter().any(|own| own.name == word);
-            is_own || self.lesson.toolbox.find(word).is_some()
-        };
         let alone = || WORDS.iter().map(|(name, _)| *name).filter(|name| *name != "answer");
         let lower = word.to_lowercase();
         let exactly = alone().find(|name| *name == lower);
@@ -18,26 +14,26 @@ impl Session {
             // As it is written; or with something behind it that it does not take.
             Some(name) if name == word => (!is_alone).then_some(name),
             Some(name) => Some(name),
-            None if is_known(word) || self.question().is_some() || !is_alone => None,
-            None => suggestion(&lower, alone()).filter(|_| !is_known(&lower)),
+            None if self.is_of_the_lab(word) || self.question().is_some() || !is_alone => None,
+            None => suggestion(&lower, alone()).filter(|_| !self.is_of_the_lab(&lower)),
         }
     }
 
     /// Where something is asked, whatever is no command is an answer.
     pub(super) fn is_an_answer(&self, word: &str) -> bool {
-        let is_command = || {
-            let tools = self.lesson.toolbox;
-            tools.find(word).is_some() || OWN_WORDS.iter().any(|own| own.name == word)
-        };
-        self.question().is_some() && !word.is_empty() && !word.starts_with('#') && !is_command()
+        self.question().is_some() && !word.is_empty() && !word.starts_with('#') && !self.is_of_the_lab(word)
+    }
+
+    /// A tool, or a word of a lab's own.
+    fn is_of_the_lab(&self, word: &str) -> bool {
+        self.lesson.toolbox.find(word).is_some() || OWN_WORDS.iter().any(|own| own.name == word)
     }
 
     /// What a line that cannot be read may have been meant for.
     pub(super) fn told_of_unreadable(&self, text: &str, told: &mut Told) {
         let first = text.split_whitespace().next().unwrap_or_default();
         let is_word = !first.is_empty() && first.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
-        let is_command = self.lesson.toolbox.find(first).is_some() || OWN_WORDS.iter().any(|own| own.name == first);
-        if is_word && !is_command && self.piece().is_some() {
+        if is_word && !self.is_of_the_lab(first) && self.piece().is_some() {
             told.fail(
                 UNREADABLE,
                 "If that was an answer: nothing is asked here. `hint` says what to do.",
