@@ -1,28 +1,33 @@
 //! From a table as written to a table as walked: chains flat in one array, jumps as positions, state made, the kernel's own checks passed.
+//!
+//! Most tables come out of the one that they replace, by a rule more or less. A rule that stood there already and has
+//! nothing that begins anew is not made again, nor checked where it is reached from the same hooks: of each of these it is only seen that it is the same.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::bound::BoundRule;
+use super::coming::{LookedAt, LookedRule, Start, Was};
+use super::counting::{Counter, Places};
 use super::reason::Place;
 use super::shared::{Joining, SharedCopies, SharedStates};
 use crate::base::Time;
 use crate::conntrack::{TimeoutPolicies, TimeoutPolicy};
 use crate::rule::{
-    Action, BoundState, Chain, ChainKind, CountId, Errno, Hook, HookSet, Match, Policy, Refusal, Rule, Scope, Selector,
-    State, TableRules, Target, TrackingNow,
+    Action, Chain, ChainKind, CountId, Counters, Errno, HookSet, Policy, Refusal, Rule, Scope, Table, TableRules,
+    TrackingNow,
 };
 use crate::set::{AddressSets, HeldSets};
 
 /// A table in the form that packets walk.
 pub(super) struct CompiledTable {
-    pub rules: Arc<TableRules>,
+    pub rules: TableRules,
     /// Every chain's rules, each chain followed by its end.
     pub steps: Box<[Step]>,
     /// Where a hook's chain begins, and where its policy stands.
     pub entries: [Option<Entry>; 5],
     /// The chains' names, shared with the reasons that name them.
-    pub names: Box<[Arc<str>]>,
+    pub names: Arc<[Arc<str>]>,
     /// True when a rule makes the kernel track connections.
     pub needs_conntrack: bool,
     /// True when flows that begin while it is in force have room for labels.
@@ -42,6 +47,14 @@ pub(super) struct Around<'a> {
     pub tracking: TrackingNow<'a>,
 }
 
+/// What a table comes after.
+pub(super) struct Before<'a> {
+    /// The table that it replaces.
+    pub table: Option<&'a CompiledTable>,
+    /// What the rules of all tables share by name.
+    pub shared: SharedStates,
+}
+
 /// A hook's way into the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -50,159 +63,166 @@ pub(super) struct Entry {
     pub policy: u32,
 }
 
-/// One position of the flat table. Its counters have the same index.
+/// One position of the flat table.
 pub(super) struct Step {
+    pub kind: StepKind,
     pub chain: u32,
     /// Position in its chain from 1, as the tools number rules.
     pub number: u32,
-    pub kind: StepKind,
-    pub id: CountId,
+    /// The first step of the chain that a jump calls.
+    pub leads_to: u32,
+    /// From where a rule is reached, as it was checked.
+    hooks: HookSet,
 }
 
 pub(super) enum StepKind {
-    Rule {
-        selector: Selector,
-        matches: Box<[BoundMatch]>,
-        action: BoundAction,
-        rule: Arc<Rule>,
-    },
+    Rule(Arc<BoundRule>),
     /// The end of a built-in chain.
-    Policy(Policy),
+    Policy(Box<PolicyEnd>),
     /// The end of a user chain.
     End,
 }
 
-/// A match and its state in this table.
-pub(super) struct BoundMatch {
-    pub test: Arc<dyn Match>,
-    pub state: Option<BoundState>,
+pub(super) struct PolicyEnd {
+    pub policy: Policy,
+    pub id: CountId,
+    pub counter: Counter,
 }
 
-pub(super) enum BoundAction {
-    Nothing,
-    Accept,
-    Drop,
-    Return,
-    Queue,
-    Jump(u32),
-    Goto(u32),
-    Target {
-        target: Arc<dyn Target>,
-        state: Option<Box<State>>,
-    },
+impl Step {
+    /// Under what it is counted.
+    pub(super) fn id(&self) -> Option<CountId> {
+        match &self.kind {
+            StepKind::Rule(bound) => Some(bound.rule.id),
+            StepKind::Policy(end) => Some(end.id),
+            StepKind::End => None,
+        }
+    }
+
+    /// Where it is counted.
+    pub(super) fn counter(&self) -> Option<&Counter> {
+        match &self.kind {
+            StepKind::Rule(bound) => Some(&bound.counter),
+            StepKind::Policy(end) => Some(&end.counter),
+            StepKind::End => None,
+        }
+    }
 }
+
+/// Counters that go on in a table without what was seen of them.
+pub(super) type Seen = Vec<(Counter, Counters)>;
 
 impl CompiledTable {
     /// Checks as the kernel checks: targets of jumps exist, no chain reaches itself, every extension may stand where it is reached from.
+    ///
+    /// Also gives the counters that were seen, and of which that much is to be hidden once the table is in force.
     pub(super) fn compile(
-        rules: Arc<TableRules>,
-        in_force: SharedStates,
+        mut rules: TableRules,
+        before: Before<'_>,
         around: Around<'_>,
+        workers: usize,
         now: Time,
-    ) -> Result<Self, Refusal> {
-        let mut sharing = Joining::beside(in_force);
-        let mut held = HeldSets::default();
-        let mut policies = Vec::new();
-        let index: HashMap<&str, usize> = rules
-            .chains
-            .iter()
-            .enumerate()
-            .map(|(at, chain)| (chain.name.as_str(), at))
-            .collect();
-        let reached = reach(&rules, &index)?;
-        let mut starts = Vec::with_capacity(rules.chains.len());
-        let mut next = 0u32;
-        for chain in &rules.chains {
-            starts.push(next);
-            next += chain.rules.len() as u32 + 1;
-        }
-        let mut steps = Vec::with_capacity(next as usize);
+    ) -> Result<(Self, Seen), Refusal> {
+        let looked = LookedAt::table(&mut rules, before.table)?;
+        let reached = looked.reached(&rules)?;
+        let mut making = Making {
+            table: rules.table,
+            starts: starts(&rules),
+            places: Places::new(workers, looked.wanted),
+            sharing: Joining::beside(before.shared),
+            sets: HeldSets::default(),
+            policies: Vec::new(),
+            needs_conntrack: false,
+            needs_labels: false,
+            around,
+            now,
+        };
+        let count = rules.chains.iter().map(|chain| chain.rules.len() + 1).sum();
+        let mut steps = Vec::with_capacity(count);
         let mut entries = [None; 5];
-        for (at, chain) in rules.chains.iter().enumerate() {
-            let alive = alive(chain);
-            for (position, rule) in chain.rules.iter().enumerate() {
+        let chains = rules.chains.iter_mut().zip(looked.chains).zip(reached);
+        for (at, ((chain, looked), reached)) in chains.enumerate() {
+            let rules = chain.rules.iter_mut().zip(looked.rules);
+            for (position, (rule, was)) in rules.enumerate() {
                 // Behind a rule that stops every packet nothing is reached, from no hook.
-                let hooks = if position < alive { reached[at] } else { HookSet::EMPTY };
-                check(&rules, rule, hooks, around.tracking.policies)?;
-                hold(rule, &mut held, around.sets)?;
-                policies.extend(policy_of(rule, around.tracking.policies));
+                let hooks = if position < looked.alive {
+                    reached
+                } else {
+                    HookSet::EMPTY
+                };
+                let leads_to = was.leads_to.map_or(0, |chain| making.starts[chain as usize]);
                 steps.push(Step {
+                    kind: StepKind::Rule(making.rule(rule, was, hooks)?),
                     chain: at as u32,
                     number: position as u32 + 1,
-                    id: rule.id,
-                    kind: StepKind::Rule {
-                        selector: rule.selector,
-                        matches: bind(rule, &mut sharing, now),
-                        action: bind_action(&rule.action, &index, &starts, &around.tracking)?,
-                        rule: Arc::clone(rule),
-                    },
+                    leads_to,
+                    hooks,
                 });
             }
-            let (kind, id) = match &chain.kind {
+            let kind = match &chain.kind {
                 ChainKind::BuiltIn { hook, policy, id, .. } => {
                     entries[*hook as usize] = Some(Entry {
-                        start: starts[at],
+                        start: making.starts[at],
                         policy: steps.len() as u32,
                     });
-                    (StepKind::Policy(*policy), *id)
+                    StepKind::Policy(Box::new(PolicyEnd {
+                        policy: *policy,
+                        id: *id,
+                        counter: making.counter(looked.end),
+                    }))
                 }
-                ChainKind::User => (StepKind::End, CountId::fresh()),
+                ChainKind::User => StepKind::End,
             };
             steps.push(Step {
+                kind,
                 chain: at as u32,
                 number: chain.rules.len() as u32 + 1,
-                kind,
-                id,
+                leads_to: 0,
+                hooks: HookSet::EMPTY,
             });
         }
-        let needs_conntrack = rules.rules().any(|rule| rule.needs_conntrack());
-        let needs_labels = rules.rules().any(|rule| rule.needs_labels());
-        let rules = read_back(rules, &mut steps);
-        let names = rules
-            .chains
-            .iter()
-            .map(|chain| Arc::from(chain.name.as_str()))
-            .collect();
-        Ok(Self {
+        let names = match before.table.filter(|_| looked.same_chains) {
+            Some(before) => Arc::clone(&before.names),
+            None => rules
+                .chains
+                .iter()
+                .map(|chain| Arc::from(chain.name.as_str()))
+                .collect(),
+        };
+        let made = Self {
             steps: steps.into(),
             entries,
             names,
-            needs_conntrack,
-            needs_labels,
-            shared: sharing.joined,
-            sets: held,
-            policies,
+            needs_conntrack: making.needs_conntrack,
+            needs_labels: making.needs_labels,
+            shared: making.sharing.joined,
+            sets: making.sets,
+            policies: making.policies,
             rules,
-        })
+        };
+        Ok((made, looked.seen))
     }
 
-    /// The same table with states of its own, which go on from where these are.
+    /// The same table with states of its own, which go on from where these are, for one worker.
     pub(super) fn copy(&self, copies: &SharedCopies, sets: &dyn AddressSets, now: Time) -> Self {
+        let mut places = Places::new(1, self.steps.len());
         let steps = self.steps.iter().map(|step| Step {
-            chain: step.chain,
-            number: step.number,
-            id: step.id,
             kind: match &step.kind {
-                StepKind::Rule {
-                    selector,
-                    matches,
-                    action,
-                    rule,
-                } => StepKind::Rule {
-                    selector: *selector,
-                    matches: matches.iter().map(|bound| bound.copy(copies, now)).collect(),
-                    action: action.copy(),
-                    rule: Arc::clone(rule),
-                },
-                StepKind::Policy(policy) => StepKind::Policy(*policy),
+                StepKind::Rule(bound) => StepKind::Rule(Arc::new(bound.copy(copies, &mut places, now))),
+                StepKind::Policy(end) => StepKind::Policy(Box::new(PolicyEnd {
+                    policy: end.policy,
+                    id: end.id,
+                    counter: places.counting_from(end.counter.sum()),
+                })),
                 StepKind::End => StepKind::End,
             },
+            ..*step
         });
         Self {
-            rules: Arc::clone(&self.rules),
+            rules: self.rules.clone(),
             steps: steps.collect(),
             entries: self.entries,
-            names: self.names.clone(),
+            names: Arc::clone(&self.names),
             needs_conntrack: self.needs_conntrack,
             needs_labels: self.needs_labels,
             policies: self.policies.clone(),
@@ -230,6 +250,74 @@ impl CompiledTable {
     }
 }
 
+/// The first step of each chain.
+fn starts(rules: &TableRules) -> Vec<u32> {
+    let mut next = 0;
+    let start = |chain: &Chain| {
+        let start = next;
+        next += chain.rules.len() as u32 + 1;
+        start
+    };
+    rules.chains.iter().map(start).collect()
+}
+
+/// A table on its way into force, rule by rule.
+struct Making<'a> {
+    table: Table,
+    starts: Vec<u32>,
+    places: Places,
+    sharing: Joining,
+    sets: HeldSets,
+    policies: Vec<Arc<TimeoutPolicy>>,
+    needs_conntrack: bool,
+    needs_labels: bool,
+    around: Around<'a>,
+    now: Time,
+}
+
+impl Making<'_> {
+    fn rule(
+        &mut self,
+        rule: &mut Arc<Rule>,
+        looked: LookedRule<'_>,
+        hooks: HookSet,
+    ) -> Result<Arc<BoundRule>, Refusal> {
+        let LookedRule { was, traits, .. } = looked;
+        let Around { sets, tracking } = &{ self.around };
+        self.needs_conntrack |= traits.needs_conntrack;
+        self.needs_labels |= traits.needs_labels;
+        let start = match was {
+            Was::Same(step, bound) if bound.lasts(tracking) => {
+                if step.hooks != hooks {
+                    check(self.table, rule, hooks, tracking.policies)?;
+                }
+                return Ok(Arc::clone(bound));
+            }
+            Was::Same(_, bound) => Start::GoOn(bound.counter.clone()),
+            Was::Counted(start) => start,
+        };
+        check(self.table, rule, hooks, tracking.policies)?;
+        hold(rule, &mut self.sets, *sets)?;
+        self.policies.extend(policy_of(rule, tracking.policies));
+        let counter = self.counter(start);
+        let mut bound = BoundRule::new(rule, traits, counter, &mut self.sharing, tracking, self.now);
+        // What the kernel gives back of some rules is not what it got.
+        if let Some(given_back) = rule.read_back() {
+            *rule = Arc::new(given_back);
+            bound.rule = Arc::clone(rule);
+            bound.traits.is_lasting = false;
+        }
+        Ok(Arc::new(bound))
+    }
+
+    fn counter(&mut self, start: Start) -> Counter {
+        match start {
+            Start::GoOn(counter) => counter,
+            Start::From(counters) => self.places.counting_from(counters),
+        }
+    }
+}
+
 #[cfg(test)]
 impl Around<'_> {
     pub(super) fn nothing() -> Self {
@@ -245,38 +333,6 @@ impl Around<'_> {
     }
 }
 
-impl BoundMatch {
-    fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
-        let own = |state: Option<Box<State>>| state.or_else(|| self.test.state(now)).map(BoundState::Own);
-        Self {
-            test: Arc::clone(&self.test),
-            state: match &self.state {
-                Some(BoundState::Shared(state)) => Some(BoundState::Shared(copies.copy_of(state))),
-                Some(BoundState::Own(state)) => own(self.test.copy_state(state.as_ref())),
-                None => own(None),
-            },
-        }
-    }
-}
-
-impl BoundAction {
-    fn copy(&self) -> Self {
-        match self {
-            Self::Nothing => Self::Nothing,
-            Self::Accept => Self::Accept,
-            Self::Drop => Self::Drop,
-            Self::Return => Self::Return,
-            Self::Queue => Self::Queue,
-            Self::Jump(to) => Self::Jump(*to),
-            Self::Goto(to) => Self::Goto(*to),
-            Self::Target { target, state } => Self::Target {
-                target: Arc::clone(target),
-                state: state.as_deref().and_then(|state| target.copy_state(state)),
-            },
-        }
-    }
-}
-
 impl fmt::Debug for CompiledTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -286,46 +342,6 @@ impl fmt::Debug for CompiledTable {
             self.steps.len()
         )
     }
-}
-
-fn bind(rule: &Rule, sharing: &mut Joining, now: Time) -> Box<[BoundMatch]> {
-    rule.matches
-        .iter()
-        .map(|test| BoundMatch {
-            test: Arc::clone(test),
-            state: match test.sharing() {
-                Some(named) => Some(BoundState::Shared(sharing.join(named))),
-                None => test.state(now).map(BoundState::Own),
-            },
-        })
-        .collect()
-}
-
-fn bind_action(
-    action: &Action,
-    index: &HashMap<&str, usize>,
-    starts: &[u32],
-    tracking: &TrackingNow<'_>,
-) -> Result<BoundAction, Refusal> {
-    let start = |name: &String| {
-        index
-            .get(name.as_str())
-            .map(|&at| starts[at])
-            .ok_or_else(|| no_chain(name))
-    };
-    Ok(match action {
-        Action::Nothing => BoundAction::Nothing,
-        Action::Accept => BoundAction::Accept,
-        Action::Drop => BoundAction::Drop,
-        Action::Return => BoundAction::Return,
-        Action::Queue => BoundAction::Queue,
-        Action::Jump(name) => BoundAction::Jump(start(name)?),
-        Action::Goto(name) => BoundAction::Goto(start(name)?),
-        Action::Target(target) => BoundAction::Target {
-            target: Arc::clone(target),
-            state: target.state(tracking),
-        },
-    })
 }
 
 /// The sets that a rule names. The tool has asked the kernel for each before, so that it finds them missing itself (`Set NAME doesn't exist.`).
@@ -352,30 +368,10 @@ fn policy_of(rule: &Rule, policies: &TimeoutPolicies) -> Option<Arc<TimeoutPolic
     }
 }
 
-/// What the kernel gives back of some rules is not what it got.
-fn read_back(mut rules: Arc<TableRules>, steps: &mut [Step]) -> Arc<TableRules> {
-    for step in steps {
-        let StepKind::Rule { rule, .. } = &mut step.kind else {
-            continue;
-        };
-        let Some(given_back) = rule.read_back() else {
-            continue;
-        };
-        *rule = Arc::new(given_back);
-        let chain = &mut Arc::make_mut(&mut rules).chains[step.chain as usize];
-        chain.rules[step.number as usize - 1] = Arc::clone(rule);
-    }
-    rules
-}
-
-fn no_chain(name: &str) -> Refusal {
-    Refusal::unlogged(Errno::NoEntry, format!("there is no chain {name}"))
-}
-
-fn check(rules: &TableRules, rule: &Rule, hooks: HookSet, policies: &TimeoutPolicies) -> Result<(), Refusal> {
+fn check(table: Table, rule: &Rule, hooks: HookSet, policies: &TimeoutPolicies) -> Result<(), Refusal> {
     let scope = Scope {
         policies,
-        ..Scope::without_policies(rules.table, hooks, rule)
+        ..Scope::without_policies(table, hooks, rule)
     };
     for test in &rule.matches {
         test.check(&scope)?;
@@ -386,203 +382,5 @@ fn check(rules: &TableRules, rule: &Rule, hooks: HookSet, policies: &TimeoutPoli
     }
 }
 
-/// For each chain the hooks it can be reached from; refuses a ruleset in which a chain reaches itself.
-///
-/// Depth first from each built-in chain, without recursion, because a ruleset may be thousands of chains deep.
-fn reach(rules: &TableRules, index: &HashMap<&str, usize>) -> Result<Vec<HookSet>, Refusal> {
-    let calls: Vec<Vec<usize>> = rules
-        .chains
-        .iter()
-        .map(|chain| {
-            let mut called = Vec::new();
-            let alive = alive(chain);
-            for (position, rule) in chain.rules.iter().enumerate() {
-                if let Action::Jump(name) | Action::Goto(name) = &rule.action {
-                    let at = *index.get(name.as_str()).ok_or_else(|| no_chain(name))?;
-                    if position < alive {
-                        called.push(at);
-                    }
-                }
-            }
-            Ok(called)
-        })
-        .collect::<Result<_, Refusal>>()?;
-    let mut reached = vec![HookSet::EMPTY; rules.chains.len()];
-    for (root, chain) in rules.chains.iter().enumerate() {
-        let ChainKind::BuiltIn { hook, .. } = chain.kind else {
-            continue;
-        };
-        visit(root, hook, rules, &calls, &mut reached)?;
-    }
-    Ok(reached)
-}
-
-/// How many of a chain's rules a packet can come to.
-///
-/// The kernel's search stops at a rule without any condition that accepts, drops, queues or returns: a loop behind it is taken, and so is
-/// a target that could not stand there. A match that matches everything (`-m comment`) is a condition to it, and a jump ends nothing.
-fn alive(chain: &Chain) -> usize {
-    let ends = |rule: &Arc<Rule>| {
-        rule.matches.is_empty()
-            && rule.selector == Selector::any(rule.selector.family)
-            && matches!(
-                rule.action,
-                Action::Accept | Action::Drop | Action::Return | Action::Queue
-            )
-    };
-    chain.rules.iter().position(ends).map_or(chain.rules.len(), |at| at + 1)
-}
-
-fn visit(
-    root: usize,
-    hook: Hook,
-    rules: &TableRules,
-    calls: &[Vec<usize>],
-    reached: &mut [HookSet],
-) -> Result<(), Refusal> {
-    let mut open = vec![false; calls.len()];
-    let mut path = vec![(root, 0usize)];
-    open[root] = true;
-    reached[root].insert(hook);
-    while let Some(top) = path.last_mut() {
-        let (at, next) = *top;
-        match calls[at].get(next) {
-            Some(&called) => {
-                top.1 += 1;
-                if open[called] {
-                    let name = &rules.chains[called].name;
-                    return Err(Refusal::unlogged(
-                        Errno::TooManyLevels,
-                        format!("chain {name} can be reached from itself"),
-                    ));
-                }
-                if !reached[called].contains(hook) {
-                    reached[called].insert(hook);
-                    open[called] = true;
-                    path.push((called, 0));
-                }
-            }
-            None => {
-                open[at] = false;
-                path.pop();
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::Family;
-    use crate::rule::{Count, Table};
-
-    fn rule(action: Action) -> Arc<Rule> {
-        Arc::new(Rule {
-            id: CountId::fresh(),
-            count: Count::Keep,
-            selector: Selector::any(Family::V4),
-            matches: Vec::new(),
-            action,
-        })
-    }
-
-    fn table(chains: &[(&str, &[Action])]) -> TableRules {
-        let mut table = TableRules::new(Family::V4, Table::Filter);
-        for (name, actions) in chains {
-            if table.chain(name).is_none() {
-                table.chains.push(Chain {
-                    name: (*name).to_owned(),
-                    kind: ChainKind::User,
-                    rules: Vec::new(),
-                });
-            }
-            let rules = actions.iter().cloned().map(rule).collect();
-            table.chain_mut(name).unwrap().rules = rules;
-        }
-        table
-    }
-
-    #[test]
-    fn loops_are_refused_and_diamonds_are_not() {
-        let jump = |name: &str| Action::Jump(name.to_owned());
-        let diamond = table(&[
-            ("INPUT", &[jump("a"), jump("b")]),
-            ("a", &[jump("c")]),
-            ("b", &[jump("c")]),
-            ("c", &[]),
-        ]);
-        assert!(
-            CompiledTable::compile(
-                Arc::new(diamond),
-                SharedStates::default(),
-                Around::nothing(),
-                Time::ZERO
-            )
-            .is_ok()
-        );
-        let looped = table(&[("INPUT", &[jump("a")]), ("a", &[jump("b")]), ("b", &[jump("a")])]);
-        let refusal = CompiledTable::compile(Arc::new(looped), SharedStates::default(), Around::nothing(), Time::ZERO)
-            .unwrap_err();
-        assert_eq!(refusal.errno, Errno::TooManyLevels);
-        let own = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Goto("a".to_owned())])]);
-        assert_eq!(
-            CompiledTable::compile(Arc::new(own), SharedStates::default(), Around::nothing(), Time::ZERO)
-                .unwrap_err()
-                .errno,
-            Errno::TooManyLevels
-        );
-    }
-
-    /// Seen with iptables-legacy 1.8.9 on a kernel 6.18.
-    #[test]
-    fn a_loop_behind_a_rule_that_stops_everything_is_taken() {
-        let jump = |name: &str| Action::Jump(name.to_owned());
-        let refused = |stop: Action| {
-            let looped = table(&[("INPUT", &[jump("a")]), ("a", &[stop, jump("a")])]);
-            CompiledTable::compile(Arc::new(looped), SharedStates::default(), Around::nothing(), Time::ZERO).is_err()
-        };
-        for stop in [Action::Accept, Action::Drop, Action::Return, Action::Queue] {
-            assert!(!refused(stop));
-        }
-        assert!(refused(Action::Nothing));
-        let mut conditional = table(&[("INPUT", &[jump("a")]), ("a", &[Action::Accept, jump("a")])]);
-        let chain = conditional.chains.iter_mut().find(|chain| chain.name == "a").unwrap();
-        Arc::make_mut(&mut chain.rules[0]).selector.source_inverted = true;
-        assert!(
-            CompiledTable::compile(
-                Arc::new(conditional),
-                SharedStates::default(),
-                Around::nothing(),
-                Time::ZERO
-            )
-            .is_err()
-        );
-    }
-
-    #[test]
-    fn a_loop_that_no_hook_reaches_is_taken() {
-        let jump = |name: &str| Action::Jump(name.to_owned());
-        let unreached = table(&[("a", &[jump("b")]), ("b", &[jump("a")])]);
-        assert!(
-            CompiledTable::compile(
-                Arc::new(unreached),
-                SharedStates::default(),
-                Around::nothing(),
-                Time::ZERO
-            )
-            .is_ok()
-        );
-    }
-
-    #[test]
-    fn jumps_into_nowhere_are_refused() {
-        let lost = table(&[("INPUT", &[Action::Jump("nowhere".to_owned())])]);
-        assert_eq!(
-            CompiledTable::compile(Arc::new(lost), SharedStates::default(), Around::nothing(), Time::ZERO)
-                .unwrap_err()
-                .errno,
-            Errno::NoEntry
-        );
-    }
-}
+mod tests;

@@ -155,7 +155,7 @@ impl Target for Does {
 }
 
 /// A rule in words: conditions (`from lan`, `yes`, `no`, `broken`, `tells WORD`, `in SET`), then what is done (nothing: counts only).
-fn rule(words: &str) -> Arc<Rule> {
+pub(super) fn rule(words: &str) -> Arc<Rule> {
     let mut selector = Selector::any(Family::V4);
     let mut matches: Vec<Arc<dyn Match>> = Vec::new();
     let mut action = Action::Nothing;

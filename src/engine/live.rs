@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::compile::{Around, CompiledTable, StepKind};
-use super::counting::{Counter, Places};
+use super::compile::{Around, Before, CompiledTable, Seen, StepKind};
 use super::shared::{SharedCopies, SharedStates};
 use crate::base::sync::ArcSwap;
 use crate::base::{Family, Time};
 use crate::conntrack::TimeoutPolicy;
-use crate::rule::{ChainKind, Count, CountId, Counters, Refusal, Rule, Table, TableRules};
+use crate::rule::{CountId, Counters, Refusal, Rule, Table, TableRules};
 use crate::set::AddressSets;
 
 /// The tables that exist, as packets see them. Never changed: a change publishes another.
@@ -96,13 +95,17 @@ impl Live {
     ) -> Result<Replacement, Refusal> {
         let (family, table) = (rules.family, rules.table);
         let before = self.of(family).table(table);
-        let (made, seen) = LiveTable::new(rules, before, (self.shared(), around), workers, now)?;
+        let beside = Before {
+            table: before.map(|table| &table.compiled),
+            shared: self.shared(),
+        };
+        let (compiled, seen) = CompiledTable::compile(rules, beside, around, workers.max(1), now)?;
         let mut families = self.families.clone();
         let changed = &mut families[family as usize];
         if before.is_none() {
             changed.created.push(table);
         }
-        changed.tables[table as usize] = Some(Arc::new(made));
+        changed.tables[table as usize] = Some(Arc::new(LiveTable::of(compiled)));
         changed.needs_conntrack = changed.tables.iter().flatten().any(|it| it.compiled.needs_conntrack);
         Ok(Replacement {
             live: Self { families },
@@ -115,7 +118,7 @@ impl Live {
 pub(super) struct Replacement {
     pub live: Live,
     /// Counters that go on in it without what was seen of them.
-    seen: Vec<(Counter, Counters)>,
+    seen: Seen,
 }
 
 impl Replacement {
@@ -129,67 +132,23 @@ impl Replacement {
     }
 }
 
-/// A compiled table, and where its steps are counted.
+/// A compiled table, as those who watch packets see it.
 #[derive(Debug)]
 pub struct LiveTable {
     pub(super) compiled: CompiledTable,
-    /// Indexed as the steps are.
-    counters: Box<[Counter]>,
     /// The rules' texts, for who explains; made when they are asked for.
     texts: OnceLock<Box<[OnceLock<Box<str>>]>>,
 }
 
 impl LiveTable {
-    /// Also gives the counters that were seen, and of which that much is to be hidden once the table is in force.
-    fn new(
-        mut rules: TableRules,
-        before: Option<&Arc<Self>>,
-        (shared, around): (SharedStates, Around<'_>),
-        workers: usize,
-        now: Time,
-    ) -> Result<(Self, Vec<(Counter, Counters)>), Refusal> {
-        let mut following = Following::of(before.map(Arc::as_ref));
-        let mut seen = Vec::new();
-        // In the order of the steps: a chain's rules, then its end.
-        let mut starts = Vec::with_capacity(rules.chains.iter().map(|chain| chain.rules.len() + 1).sum());
-        for chain in &mut rules.chains {
-            for rule in &mut chain.rules {
-                let count = rule.count;
-                if count != Count::Keep {
-                    // What is kept says "go on", so that the next command on this table does not set the counters back.
-                    Arc::make_mut(rule).count = Count::Keep;
-                }
-                starts.push(following.start(rule.id, count, &mut seen));
-            }
-            starts.push(match &mut chain.kind {
-                ChainKind::BuiltIn { id, count, .. } => {
-                    following.start(*id, std::mem::replace(count, Count::Keep), &mut seen)
-                }
-                ChainKind::User => Start::From(Counters::default()),
-            });
-        }
-        let compiled = CompiledTable::compile(Arc::new(rules), shared, around, now)?;
-        let wanted = starts.iter().filter(|it| matches!(it, Start::From(_))).count();
-        let mut places = Places::new(workers.max(1), wanted);
-        let counters = starts.into_iter().map(|start| match start {
-            Start::GoOn(counter) => counter,
-            Start::From(counters) => places.counting_from(counters),
-        });
-        let made = Self {
-            counters: counters.collect(),
-            compiled,
-            texts: OnceLock::new(),
-        };
-        Ok((made, seen))
-    }
-
     /// The same table for a router of its own with one worker: counters and states go on from where these are.
     fn copy(&self, copies: &SharedCopies, sets: &dyn AddressSets, now: Time) -> Self {
-        let mut places = Places::new(1, self.counters.len());
-        let counters = self.counters.iter().map(|it| places.counting_from(it.sum()));
+        Self::of(self.compiled.copy(copies, sets, now))
+    }
+
+    fn of(compiled: CompiledTable) -> Self {
         Self {
-            counters: counters.collect(),
-            compiled: self.compiled.copy(copies, sets, now),
+            compiled,
             texts: OnceLock::new(),
         }
     }
@@ -202,7 +161,7 @@ impl LiveTable {
     /// The rule at a step of the walk; `None` where a chain ends.
     pub fn rule(&self, step: u32) -> Option<&Arc<Rule>> {
         match &self.compiled.steps.get(step as usize)?.kind {
-            StepKind::Rule { rule, .. } => Some(rule),
+            StepKind::Rule(bound) => Some(&bound.rule),
             StepKind::Policy(_) | StepKind::End => None,
         }
     }
@@ -224,81 +183,25 @@ impl LiveTable {
 
     /// Counts a packet of so many bytes.
     pub fn count(&self, worker: usize, step: u32, bytes: usize) {
-        self.counters[step as usize].count(worker, bytes);
+        if let Some(counter) = self.compiled.steps[step as usize].counter() {
+            counter.count(worker, bytes);
+        }
     }
 
     /// The sums of all workers, by rule and policy.
     pub fn counters(&self) -> HashMap<CountId, Counters> {
-        let steps = self.compiled.steps.iter().zip(&self.counters);
+        let steps = self.compiled.steps.iter();
         steps
-            .filter(|(step, _)| !matches!(step.kind, StepKind::End))
-            .map(|(step, counter)| (step.id, counter.sum()))
+            .filter_map(|step| Some((step.id()?, step.counter()?.sum())))
             .collect()
     }
 }
-
-/// Where a step's count begins.
-enum Start {
-    From(Counters),
-    /// Where it was counted in the table before.
-    GoOn(Counter),
-}
-
-/// The steps of the table before, asked for one after another. Most commands leave most rules in their order, so the next one asked for mostly
-/// stands right behind the last.
-struct Following<'a> {
-    before: Option<&'a LiveTable>,
-    /// Behind the last that was asked for.
-    next: usize,
-    /// Every rule's step, made where one does not follow.
-    index: Option<HashMap<CountId, usize>>,
-}
-
-impl<'a> Following<'a> {
-    fn of(before: Option<&'a LiveTable>) -> Self {
-        Self {
-            before,
-            next: 0,
-            index: None,
-        }
-    }
-
-    fn start(&mut self, id: CountId, count: Count, seen: &mut Vec<(Counter, Counters)>) -> Start {
-        if let Count::Set(counters) = count {
-            return Start::From(counters);
-        }
-        let Some(counter) = self.counter(id) else {
-            return Start::From(Counters::default());
-        };
-        if let Count::Seen(counters) = count {
-            seen.push((counter.clone(), counters));
-        }
-        Start::GoOn(counter.clone())
-    }
-
-    fn counter(&mut self, id: CountId) -> Option<&'a Counter> {
-        let before = self.before?;
-        let steps = &before.compiled.steps;
-        let follows = (self.next..steps.len()).take(NEAR).find(|&at| steps[at].id == id);
-        let at = follows.or_else(|| {
-            let index = self
-                .index
-                .get_or_insert_with(|| steps.iter().enumerate().map(|(at, step)| (step.id, at)).collect());
-            index.get(&id).copied()
-        })?;
-        self.next = at + 1;
-        before.counters.get(at)
-    }
-}
-
-/// How many rules and ends of chains may have gone in between.
-const NEAR: usize = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::testing::families;
-    use crate::rule::{Action, Selector};
+    use crate::rule::{Action, Count, Selector};
     use crate::set::NoSets;
 
     families! {

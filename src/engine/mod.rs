@@ -2,8 +2,11 @@
 //!
 //! A packet enters by [`Router::receive`](crate::engine::Router::receive) or [`Router::send`](crate::engine::Router::send) on a [`Worker`](crate::engine::Worker); what leaves because of it is in [`Worker::output`](crate::engine::Worker::output).
 
+mod bound;
+mod coming;
 mod compile;
 mod counting;
+mod following;
 mod hooks;
 mod live;
 mod masquerade;

@@ -288,7 +288,7 @@ impl Router {
     /// The table as it stands; as it would be when first touched, where it does not exist.
     pub fn table(&self, family: Family, table: Table) -> TableRules {
         match self.live.load().of(family).table(table) {
-            Some(live) => TableRules::clone(&live.compiled.rules),
+            Some(live) => live.compiled.rules.clone(),
             None => TableRules::new(family, table),
         }
     }

@@ -3,7 +3,8 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::compile::{BoundAction, CompiledTable, Entry, Step, StepKind};
+use super::bound::{BoundAction, BoundMatch, BoundRule};
+use super::compile::{CompiledTable, Entry, PolicyEnd, Step, StepKind};
 use super::live::LiveTable;
 use super::observer::{Event, Failed, Marks, Observer, Part, Tried};
 use crate::base::{InterfaceName, Random, Time};
@@ -108,8 +109,8 @@ impl Walk<'_> {
         let verdict = loop {
             let step = &compiled.steps[at as usize];
             let action = match &step.kind {
-                StepKind::Rule { action, .. } => match self.asks(table, at, step, &mut fields, observer) {
-                    Matched::Yes => action,
+                StepKind::Rule(bound) => match self.asks(table, (at, step), bound, &mut fields, observer) {
+                    Matched::Yes => &bound.action,
                     Matched::No => {
                         at += 1;
                         continue;
@@ -117,7 +118,7 @@ impl Walk<'_> {
                     Matched::Malformed => break Verdict::Malformed,
                     Matched::Dropped => break Verdict::Dropped,
                 },
-                StepKind::Policy(policy) => break self.policy(table, at, step, *policy, observer),
+                StepKind::Policy(end) => break self.policy(table, at, step, end, observer),
                 StepKind::End => &BoundAction::Return,
             };
             at = match action {
@@ -130,15 +131,15 @@ impl Walk<'_> {
                     }
                     back
                 }
-                BoundAction::Jump(start) | BoundAction::Goto(start) => {
-                    visits.leave(at, *start);
+                BoundAction::Jump | BoundAction::Goto => {
+                    visits.leave(at, step.leads_to);
                     if visits.are_too_many() {
                         break Verdict::TooLong;
                     }
-                    if matches!(action, BoundAction::Jump(_)) {
+                    if matches!(action, BoundAction::Jump) {
                         self.stack.push(at + 1);
                     }
-                    *start
+                    step.leads_to
                 }
                 BoundAction::Accept => break Verdict::Accept,
                 BoundAction::Drop => break Verdict::Drop,
@@ -170,20 +171,17 @@ impl Walk<'_> {
     fn asks<O: Observer>(
         &mut self,
         table: &LiveTable,
-        at: u32,
-        step: &Step,
+        (at, step): (u32, &Step),
+        bound: &BoundRule,
         fields: &mut Option<SelectorFields>,
         observer: &mut O,
     ) -> Matched {
-        let StepKind::Rule {
+        let BoundRule {
             selector,
             matches,
             rule,
             ..
-        } = &step.kind
-        else {
-            return Matched::No;
-        };
+        } = bound;
         let fields = fields.get_or_insert_with(|| SelectorFields::of(self.packet, &self.input, &self.output));
         if let Err(miss) = selector.check(fields) {
             if O::IN_DETAIL {
@@ -194,7 +192,7 @@ impl Walk<'_> {
         }
         let matched = self.matches(table, matches, (at, step), rule, observer);
         if matched == Matched::Yes {
-            table.count(self.worker, at, self.packet.len());
+            bound.counter.count(self.worker, self.packet.len());
             if O::WATCHING {
                 let told = match O::IN_DETAIL {
                     true => self.told(table, matches),
@@ -214,10 +212,11 @@ impl Walk<'_> {
         table: &LiveTable,
         at: u32,
         step: &Step,
-        policy: Policy,
+        end: &PolicyEnd,
         observer: &mut O,
     ) -> Verdict {
-        table.count(self.worker, at, self.packet.len());
+        let policy = end.policy;
+        end.counter.count(self.worker, self.packet.len());
         if O::WATCHING {
             let chain = &table.compiled.chain(step).name;
             observer.see(Event::Policy {
@@ -281,7 +280,7 @@ impl Walk<'_> {
     fn matches<O: Observer>(
         &mut self,
         table: &LiveTable,
-        matches: &[super::compile::BoundMatch],
+        matches: &[BoundMatch],
         (at, step): (u32, &Step),
         rule: &Arc<Rule>,
         observer: &mut O,
@@ -301,8 +300,8 @@ impl Walk<'_> {
     }
 
     /// What matches that were met say of what they have counted.
-    fn told(&self, table: &LiveTable, matches: &[super::compile::BoundMatch]) -> Option<String> {
-        let told = |bound: &super::compile::BoundMatch| {
+    fn told(&self, table: &LiveTable, matches: &[BoundMatch]) -> Option<String> {
+        let told = |bound: &BoundMatch| {
             let cx = self.context(table, bound.state.as_deref());
             bound.test.explain_match(&cx)
         };

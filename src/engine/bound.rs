@@ -1,0 +1,190 @@
+//! A rule in force: as typed, with the state of its matches and the place where it is counted.
+//!
+//! What nothing is changed of is the same in the table that comes after: an edit makes the rules that it brings, and shares the others.
+
+use std::sync::Arc;
+
+use super::counting::{Counter, Places};
+use super::shared::{Joining, SharedCopies};
+use crate::base::Time;
+use crate::rule::{Action, BoundState, Match, Rule, Selector, State, Target, TrackingNow};
+
+/// A rule and what it has in force.
+pub(super) struct BoundRule {
+    pub rule: Arc<Rule>,
+    pub counter: Counter,
+    pub matches: Box<[BoundMatch]>,
+    pub action: BoundAction,
+    /// The rule's, nearer to whoever walks.
+    pub selector: Selector,
+    pub traits: Traits,
+}
+
+/// A match and its state in this table.
+pub(super) struct BoundMatch {
+    pub test: Arc<dyn Match>,
+    pub state: Option<BoundState>,
+}
+
+pub(super) enum BoundAction {
+    Nothing,
+    Accept,
+    Drop,
+    Return,
+    Queue,
+    /// To where its step leads.
+    Jump,
+    /// To where its step leads.
+    Goto,
+    Target {
+        target: Arc<dyn Target>,
+        state: Option<Box<State>>,
+    },
+}
+
+/// What of a rule concerns its whole table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Traits {
+    /// Nothing of it is made anew with each table that it comes into force with: no state, no set, no policy.
+    pub is_lasting: bool,
+    /// It leads to a chain.
+    pub leads: bool,
+    /// No packet goes past it.
+    pub stops_all: bool,
+    pub needs_conntrack: bool,
+    pub needs_labels: bool,
+}
+
+impl Traits {
+    pub(super) fn of(rule: &Rule) -> Self {
+        let target = match &rule.action {
+            Action::Target(target) => Some(target),
+            _ => None,
+        };
+        let tests = rule.matches.iter();
+        Self {
+            // Whether its matches and its target have state is seen where it is made.
+            is_lasting: tests.clone().all(|it| it.sharing().is_none() && it.sets().is_empty())
+                && target.is_none_or(|it| it.sets().is_empty() && it.timeout_policy().is_none()),
+            leads: matches!(rule.action, Action::Jump(_) | Action::Goto(_)),
+            stops_all: stops_all(rule),
+            needs_conntrack: rule.needs_conntrack(),
+            needs_labels: rule.needs_labels(),
+        }
+    }
+}
+
+/// The kernel's search stops at a rule without any condition that accepts, drops, queues or returns: a loop behind it is taken, and so is
+/// a target that could not stand there. A match that matches everything (`-m comment`) is a condition to it, and a jump ends nothing.
+fn stops_all(rule: &Rule) -> bool {
+    rule.matches.is_empty()
+        && matches!(
+            rule.action,
+            Action::Accept | Action::Drop | Action::Return | Action::Queue
+        )
+        && rule.selector == Selector::any(rule.selector.family)
+}
+
+impl BoundRule {
+    /// A rule that comes into force now.
+    pub(super) fn new(
+        rule: &Arc<Rule>,
+        mut traits: Traits,
+        counter: Counter,
+        sharing: &mut Joining,
+        tracking: &TrackingNow<'_>,
+        now: Time,
+    ) -> Self {
+        let tests = rule.matches.iter();
+        let matches: Box<[BoundMatch]> = tests
+            .map(|test| BoundMatch {
+                test: Arc::clone(test),
+                state: match test.sharing() {
+                    Some(named) => Some(BoundState::Shared(sharing.join(named))),
+                    None => test.state(now).map(BoundState::Own),
+                },
+            })
+            .collect();
+        let action = BoundAction::of(&rule.action, tracking);
+        let has_state = matches.iter().any(|it| it.state.is_some())
+            || matches!(&action, BoundAction::Target { state: Some(_), .. });
+        traits.is_lasting &= !has_state;
+        Self {
+            rule: Arc::clone(rule),
+            counter,
+            matches,
+            action,
+            selector: rule.selector,
+            traits,
+        }
+    }
+
+    /// True where it would be made the same again for a table that comes into force now.
+    pub(super) fn lasts(&self, tracking: &TrackingNow<'_>) -> bool {
+        self.traits.is_lasting
+            && match &self.action {
+                BoundAction::Target { target, .. } => target.state(tracking).is_none(),
+                _ => true,
+            }
+    }
+
+    /// The same with states of its own, which go on from where these are, counted at a place of its own.
+    pub(super) fn copy(&self, copies: &SharedCopies, places: &mut Places, now: Time) -> Self {
+        Self {
+            rule: Arc::clone(&self.rule),
+            counter: places.counting_from(self.counter.sum()),
+            matches: self.matches.iter().map(|bound| bound.copy(copies, now)).collect(),
+            action: self.action.copy(),
+            selector: self.selector,
+            traits: self.traits,
+        }
+    }
+}
+
+impl BoundMatch {
+    fn copy(&self, copies: &SharedCopies, now: Time) -> Self {
+        let own = |state: Option<Box<State>>| state.or_else(|| self.test.state(now)).map(BoundState::Own);
+        Self {
+            test: Arc::clone(&self.test),
+            state: match &self.state {
+                Some(BoundState::Shared(state)) => Some(BoundState::Shared(copies.copy_of(state))),
+                Some(BoundState::Own(state)) => own(self.test.copy_state(state.as_ref())),
+                None => own(None),
+            },
+        }
+    }
+}
+
+impl BoundAction {
+    fn of(action: &Action, tracking: &TrackingNow<'_>) -> Self {
+        match action {
+            Action::Nothing => Self::Nothing,
+            Action::Accept => Self::Accept,
+            Action::Drop => Self::Drop,
+            Action::Return => Self::Return,
+            Action::Queue => Self::Queue,
+            Action::Jump(_) => Self::Jump,
+            Action::Goto(_) => Self::Goto,
+            Action::Target(target) => Self::Target {
+                target: Arc::clone(target),
+                state: target.state(tracking),
+            },
+        }
+    }
+
+    fn copy(&self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Accept => Self::Accept,
+            Self::Drop => Self::Drop,
+            Self::Return => Self::Return,
+            Self::Queue => Self::Queue,
+            Self::Jump => Self::Jump,
+            Self::Goto => Self::Goto,
+            Self::Target { target, state } => Self::Target {
+                target: Arc::clone(target),
+                state: state.as_deref().and_then(|state| target.copy_state(state)),
+            },
+        }
+    }
+}
