@@ -246,17 +246,25 @@ pub fn targets() -> impl Iterator<Item = &'static TargetSpec> {
 
 /// The match of this name in this family.
 pub fn find_match(name: &str, family: Family) -> Option<&'static MatchSpec> {
-    matches().find(|spec| (spec.name == name || spec.aliases.contains(&name)) && spec.families.contains(&family))
+    a_match(|spec| (spec.name == name || spec.aliases.contains(&name)) && spec.families.contains(&family))
 }
 
 /// The match that `-p` with this protocol number brings in.
 pub fn implicit_match(protocol: u8, family: Family) -> Option<&'static MatchSpec> {
-    matches().find(|spec| spec.protocol == Some(protocol) && spec.families.contains(&family))
+    a_match(|spec| spec.protocol == Some(protocol) && spec.families.contains(&family))
 }
 
 /// The target of this name in this family.
 pub fn find_target(name: &str, family: Family) -> Option<&'static TargetSpec> {
-    targets().find(|spec| spec.name == name && spec.families.contains(&family))
+    let is_it = |spec: &&'static TargetSpec| spec.name == name && spec.families.contains(&family);
+    let known = TARGETS.iter().copied().find(is_it);
+    known.or_else(|| BROUGHT.read().targets.iter().copied().find(is_it))
+}
+
+/// The first of those in [`matches`]: each rule asks, so what was brought is looked at only where the registry has none.
+fn a_match(is_it: impl Fn(&MatchSpec) -> bool) -> Option<&'static MatchSpec> {
+    let known = MATCHES.iter().copied().find(|spec| is_it(spec));
+    known.or_else(|| BROUGHT.read().matches.iter().copied().find(|spec| is_it(spec)))
 }
 
 #[cfg(test)]

@@ -16,6 +16,10 @@ pub(crate) fn strtoul(text: &str, base: u32) -> Option<(u64, &str)> {
             .fold(0, |number, digit| 10 * number + u64::from(digit - b'0'));
         return Some((number, rest));
     }
+    // And of the others most are names.
+    if base != 16 && matches!(text.as_bytes(), [b'a'..=b'z' | b'A'..=b'Z', ..]) {
+        return None;
+    }
     let trimmed = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
     let digits = trimmed.strip_prefix('+').unwrap_or(trimmed);
     let (base, digits) = match base {

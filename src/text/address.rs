@@ -8,7 +8,7 @@ use super::Failure;
 use super::hosts::Hosts;
 use super::number;
 use crate::base::absent::NO_IPV6_RULES;
-use crate::base::bytes::length_of;
+use crate::base::bytes::exceeds;
 use crate::base::{AddressMask, Family};
 use crate::ext::number::inet_aton;
 
@@ -26,7 +26,7 @@ pub(super) fn parse(text: &str, hosts: &dyn Hosts) -> Result<Addresses, Failure>
     let mut all = Addresses::new();
     for part in text.split(',') {
         let part = part.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
-        if length_of(part) > LONGEST {
+        if exceeds(part, LONGEST) {
             return Err(Failure::parameter("Hostname too long")
                 .remedy(format!("a host with its mask has at most {LONGEST} letters")));
         }
@@ -36,8 +36,14 @@ pub(super) fn parse(text: &str, hosts: &dyn Hosts) -> Result<Addresses, Failure>
 }
 
 fn one(text: &str, hosts: &dyn Hosts, all: &mut Addresses) -> Result<(), Failure> {
-    let (host, mask) = match text.rsplit_once('/') {
-        Some((host, mask)) => (host, parse_mask(mask).map_err(|failure| of_ipv6(host, failure))?),
+    let (host, mask) = match text.bytes().rposition(|byte| byte == b'/') {
+        Some(at) => {
+            let host = &text[..at];
+            (
+                host,
+                parse_mask(&text[at + 1..]).map_err(|failure| of_ipv6(host, failure))?,
+            )
+        }
         None => (text, Ipv4Addr::BROADCAST),
     };
     // A mask of nothing is any address, and the name is not even looked up.
@@ -99,7 +105,7 @@ fn parse_mask(text: &str) -> Result<Ipv4Addr, Failure> {
 }
 
 fn whole_dotted(text: &str) -> Option<Ipv4Addr> {
-    if !text.contains('.') {
+    if !text.bytes().any(|byte| byte == b'.') {
         return None;
     }
     let (octets, count) = dotted(text)?;

@@ -80,7 +80,7 @@ impl<'a> Getopt<'a> {
 
     /// The next argument, where it is neither an option nor a `!`.
     pub(super) fn plain(&mut self) -> Option<&'a str> {
-        let next = self.peek().filter(|it| !it.starts_with(['-', '!']))?;
+        let next = self.peek().filter(|it| !matches!(it.as_bytes(), [b'-' | b'!', ..]))?;
         self.index += 1;
         Some(next)
     }
@@ -90,10 +90,12 @@ impl<'a> Getopt<'a> {
         self.index < self.arguments.len()
     }
 
-    /// One step. `short` says what a short option takes, `None` where there is no such option; `long` walks the long ones, as often as need be.
+    /// One step. `short` says what a short option takes, `None` where there is no such option; `exact` finds a long one by its whole name, and
+    /// `long` walks them all, the same among them and in the same order.
     pub(super) fn next<K: Clone + PartialEq, I: Iterator<Item = Long<K>>>(
         &mut self,
         short: impl Fn(char) -> Option<(Takes, K)>,
+        exact: impl Fn(&str) -> Option<Long<K>>,
         long: impl Fn() -> I,
     ) -> Step<'a, K> {
         if self.cluster.is_none() {
@@ -104,13 +106,16 @@ impl<'a> Getopt<'a> {
                 self.index += 1;
                 return Step::End;
             }
-            if argument.starts_with("--") {
-                self.index += 1;
-                return self.long(long);
-            }
-            if !argument.starts_with('-') || argument.len() == 1 {
-                self.index += 1;
-                return Step::Word(argument);
+            match argument.as_bytes() {
+                [b'-', b'-', ..] => {
+                    self.index += 1;
+                    return self.long(exact, long);
+                }
+                [b'-', _, ..] => {}
+                _ => {
+                    self.index += 1;
+                    return Step::Word(argument);
+                }
             }
             self.cluster = Some((self.index, 1));
         }
@@ -128,7 +133,8 @@ impl<'a> Getopt<'a> {
         let found = short(letter);
         let takes = found.as_ref().map_or(Takes::Nothing, |(takes, _)| *takes);
         // A letter of many bytes is as many options, all of them unknown.
-        let goes_on = !attached.is_empty() || bytes::length_of(letter.encode_utf8(&mut [0; 4])) > 1;
+        let is_wide = || !letter.is_ascii() && bytes::length_of(letter.encode_utf8(&mut [0; 4])) > 1;
+        let goes_on = !attached.is_empty() || is_wide();
         if takes == Takes::Nothing && goes_on {
             self.cluster = (!attached.is_empty()).then_some((argument, from + letter.len_utf8()));
         } else {
@@ -147,13 +153,17 @@ impl<'a> Getopt<'a> {
     }
 
     /// The argument before the cursor is a long option.
-    fn long<K: Clone + PartialEq, I: Iterator<Item = Long<K>>>(&mut self, long: impl Fn() -> I) -> Step<'a, K> {
+    fn long<K: Clone + PartialEq, I: Iterator<Item = Long<K>>>(
+        &mut self,
+        exact: impl Fn(&str) -> Option<Long<K>>,
+        long: impl Fn() -> I,
+    ) -> Step<'a, K> {
         let typed = &self.just_passed()[2..];
-        let (name, value) = match typed.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
+        let (name, value) = match typed.bytes().position(|it| it == b'=') {
+            Some(at) => (&typed[..at], Some(&typed[at + 1..])),
             None => (typed, None),
         };
-        let found = match long().find(|it| it.name == name) {
+        let found = match exact(name) {
             Some(exact) => exact,
             None => {
                 let mut close = long().filter(|it| it.name.starts_with(name));
@@ -212,6 +222,7 @@ mod tests {
                     'L' => Some((Takes::MaybeAttached, 'L')),
                     _ => None,
                 },
+                |name| long.iter().find(|it| it.name == name).cloned(),
                 || long.iter().cloned(),
             );
             match step {

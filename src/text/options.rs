@@ -66,14 +66,24 @@ pub const LONG: &[(&str, Letter)] = &[
 
 /// The long options as the option reader wants them.
 pub fn long<K>(key: impl Fn(Letter) -> K) -> impl Iterator<Item = Long<K>> {
-    LONG.iter().map(move |&(name, letter)| Long {
+    LONG.iter().map(move |it| as_long(it, &key))
+}
+
+/// The one of exactly this name.
+pub fn long_named<K>(name: &str, key: impl Fn(Letter) -> K) -> Option<Long<K>> {
+    let found = LONG.iter().find(|(own, _)| *own == name)?;
+    Some(as_long(found, &key))
+}
+
+fn as_long<K>(&(name, letter): &(&'static str, Letter), key: &impl Fn(Letter) -> K) -> Long<K> {
+    Long {
         name,
         takes: match letter {
             '0' => Takes::Nothing,
             _ => short(letter).unwrap_or(Takes::Nothing),
         },
         key: key(letter),
-    })
+    }
 }
 
 /// The options that may be too many for a command, in the order in which the tool looks.

@@ -80,10 +80,11 @@ impl<'a> Parser<'a> {
         loop {
             let rule = &self.rule;
             // The tool's own first, then those of extensions, the latest loaded before the earlier.
+            let exact = |name: &str| options::long_named(name, Key::Own).or_else(|| rule.long_option(name));
             let long = || options::long(Key::Own).chain(rule.long_options());
             let step = self
                 .getopt
-                .next(|letter| Some((options::short(letter)?, Key::Own(letter))), long);
+                .next(|letter| Some((options::short(letter)?, Key::Own(letter))), exact, long);
             let at = self.getopt.index.saturating_sub(1);
             let blame = |failure: Failure| failure.at(at);
             match step {

@@ -77,7 +77,7 @@ pub fn run(
     tables: &mut dyn Tables,
     hosts: &dyn Hosts,
 ) -> (Printed, Result<(), Failure>) {
-    run_marked(text, options, tables, hosts, &mut Marks::default())
+    run_with(text, options, tables, hosts, None)
 }
 
 /// The same, and which line made which rule.
@@ -87,6 +87,16 @@ pub fn run_marked(
     tables: &mut dyn Tables,
     hosts: &dyn Hosts,
     marks: &mut Marks,
+) -> (Printed, Result<(), Failure>) {
+    run_with(text, options, tables, hosts, Some(marks))
+}
+
+fn run_with(
+    text: &str,
+    options: &Options,
+    tables: &mut dyn Tables,
+    hosts: &dyn Hosts,
+    mut marks: Option<&mut Marks>,
 ) -> (Printed, Result<(), Failure>) {
     let mut file = File {
         options,
@@ -102,7 +112,7 @@ pub fn run_marked(
         *lines += 1;
         let lines = *lines;
         // A comment makes no rule, so what comes behind it need not be told apart.
-        if !line.starts_with(['#', '\n']) {
+        if let (Some(marks), false) = (&mut marks, line.starts_with(['#', '\n'])) {
             marks.set(lines);
         }
         file.line(up_to_nul(line), lines).map_err(|mut failure| {
@@ -116,7 +126,8 @@ pub fn run_marked(
     let mut result = Ok(Next::Line);
     for line in lines_of(text) {
         // Nothing is asked of what is only passed over.
-        if line == "\n" || line.starts_with('#') && !options.verbose && line.len() <= LONGEST_LINE {
+        let is_comment = line.as_bytes().first() == Some(&b'#');
+        if line == "\n" || is_comment && !options.verbose && line.len() <= LONGEST_LINE {
             lines += 1;
             continue;
         }
@@ -170,7 +181,8 @@ struct File<'a> {
     options: &'a Options,
     tables: &'a mut dyn Tables,
     hosts: &'a dyn Hosts,
-    open: Option<Session>,
+    /// Boxed, because every line takes it and puts it back.
+    open: Option<Box<Session>>,
     /// The table that was named last, open or not.
     named: String,
     /// Every name that a line `:CHAIN` has had, in whatever table.
@@ -186,17 +198,18 @@ enum Next {
 
 impl File<'_> {
     fn line(&mut self, line: &str, number: u32) -> Result<Next, Failure> {
+        let first = line.as_bytes().first();
         if line == "\n" {
             return Ok(Next::Line);
         }
-        if line.starts_with('#') {
+        if first == Some(&b'#') {
             if self.options.verbose {
                 self.printed.out.push_str(line);
             }
             return Ok(Next::Line);
         }
         let Some(mut session) = self.open.take() else {
-            if line.starts_with('*') {
+            if first == Some(&b'*') {
                 self.open_table(line, number)?;
                 return Ok(Next::Line);
             }
@@ -214,9 +227,9 @@ impl File<'_> {
             }
             return Ok(Next::Line);
         }
-        let next = match line.strip_prefix(':') {
-            Some(rest) => self.chain(rest, number, &mut session).map(|()| Next::Line),
-            None => self.rule(line, number, &mut session),
+        let next = match first {
+            Some(b':') => self.chain(&line[1..], number, &mut session).map(|()| Next::Line),
+            _ => self.rule(line, number, &mut session),
         };
         self.open = Some(session);
         next
@@ -249,7 +262,7 @@ impl File<'_> {
                 session.delete_chain(&name)?;
             }
         }
-        self.open = Some(session);
+        self.open = Some(Box::new(session));
         Ok(())
     }
 

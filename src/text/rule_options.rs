@@ -1,5 +1,6 @@
 //! The part of a command that says a rule: addresses, interfaces, protocol, and the extensions with their options, as they are met.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
@@ -113,27 +114,30 @@ impl<'a> RuleOptions<'a> {
     /// The options of loaded extensions, the latest first: of two `-m tcp` the second gets the next `--dport`, and neither makes the other's
     /// names ambiguous.
     pub(crate) fn long_options(&self) -> impl Iterator<Item = Long<Key>> {
+        self.latest().flat_map(|(loaded, it)| {
+            it.spec.options().iter().enumerate().flat_map(move |(option, spec)| {
+                spec.names()
+                    .map(move |name| as_long(name, spec, Key::Extension { loaded, option }))
+            })
+        })
+    }
+
+    /// The first of these that has exactly this name.
+    pub(crate) fn long_option(&self, name: &str) -> Option<Long<Key>> {
+        self.latest().find_map(|(loaded, it)| {
+            it.spec.options().iter().enumerate().find_map(|(option, spec)| {
+                let name = spec.names().find(|own| *own == name)?;
+                Some(as_long(name, spec, Key::Extension { loaded, option }))
+            })
+        })
+    }
+
+    fn latest(&self) -> impl Iterator<Item = (usize, &Loaded)> {
         let latest = |(loaded, it): &(usize, &Loaded)| {
             let later = &self.loaded[loaded + 1..];
             !later.iter().any(|other| other.spec.name() == it.spec.name())
         };
-        self.loaded
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(latest)
-            .flat_map(|(loaded, it)| {
-                it.spec.options().iter().enumerate().flat_map(move |(option, spec)| {
-                    spec.names().map(move |name| Long {
-                        name,
-                        takes: match spec.value.arity() {
-                            0 => Takes::Nothing,
-                            _ => Takes::Argument,
-                        },
-                        key: Key::Extension { loaded, option },
-                    })
-                })
-            })
+        self.loaded.iter().enumerate().rev().filter(latest)
     }
 
     pub(crate) fn option(&self, loaded: usize, option: usize) -> &'static OptionSpec {
@@ -247,7 +251,10 @@ impl<'a> RuleOptions<'a> {
     }
 
     pub(crate) fn protocol(&mut self, text: &str, inverted: bool) -> Result<(), Failure> {
-        let lowered = text.to_ascii_lowercase();
+        let lowered = match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(text.to_ascii_lowercase()),
+            false => Cow::Borrowed(text),
+        };
         let found = number::whole(&lowered, 0, 255)
             .map(|number| number as u8)
             .or_else(|| names::protocol_number(&lowered));
@@ -307,7 +314,8 @@ impl<'a> RuleOptions<'a> {
         reason = "what a rule has, matches and target, and nothing else has both"
     )]
     pub(crate) fn finish(&self) -> Result<(Vec<Arc<dyn Match>>, Option<Arc<dyn Target>>), Failure> {
-        let mut matches = Vec::new();
+        let is_match = |it: &&Loaded| matches!(it.spec, Spec::Match(_));
+        let mut matches = Vec::with_capacity(self.loaded.iter().filter(is_match).count());
         for it in &self.loaded {
             if let Spec::Match(spec) = it.spec {
                 matches.push(spec.finish(&self.given(&it.given))?);
@@ -404,6 +412,17 @@ impl<'a> RuleOptions<'a> {
 /// The kernel gives a program no argument over 128 KiB, which is 65,536 addresses; pairs may be more. Whoever speaks to a lab's socket has no such
 /// bound, and the lab would work on long after they have gone.
 const RULES_AT_ONCE: usize = 1 << 18;
+
+fn as_long(name: &'static str, spec: &OptionSpec, key: Key) -> Long<Key> {
+    Long {
+        name,
+        takes: match spec.value.arity() {
+            0 => Takes::Nothing,
+            _ => Takes::Argument,
+        },
+        key,
+    }
+}
 
 fn plain(name: &str) -> Option<Action> {
     Some(match name {

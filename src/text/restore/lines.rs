@@ -60,14 +60,14 @@ pub(super) struct Counted<'a> {
 /// `[packets:bytes] rule`. The tool cuts the line with `strtok`, so a colon that comes only in the rule is taken for the one in the brackets,
 /// and the rule ends there.
 pub(super) fn split_counters(line: &str, number: u32) -> Result<Counted<'_>, Failure> {
-    let Some(inside) = line.strip_prefix('[') else {
+    if line.as_bytes().first() != Some(&b'[') {
         return Ok(Counted {
             counters: None,
             rule: line,
             from_end: line.len(),
         });
-    };
-    match counters(inside) {
+    }
+    match counters(&line[1..]) {
         Ok((_, counted)) => Ok(counted),
         Err(_) => {
             Err(Failure::parameter(format!("Bad line {number}: need ]")).remedy("counters are written [packets:bytes]"))
@@ -146,8 +146,8 @@ pub(super) fn split_words<'a>(rule: &'a str, offset: usize, arguments: &mut Vec<
 /// Blanks part words; double quotes keep them together. A closing quote ends the word; an opening one does not (`a"b c"d` is `ab c` and `d`).
 /// Outside quotes a backslash is a letter.
 fn word(text: &str) -> IResult<&str, Cow<'_, str>> {
-    let (rest, letters) = run(|byte| !is_blank(byte) && byte != b'"').parse(text)?;
-    if !rest.starts_with('"') && !letters.is_empty() {
+    let (rest, letters) = run(|byte| !ENDS_LETTERS[usize::from(byte)]).parse(text)?;
+    if !letters.is_empty() && rest.as_bytes().first() != Some(&b'"') {
         return Ok((rest, Cow::Borrowed(letters)));
     }
     let (rest, inside) = quoted(rest)?;
@@ -190,9 +190,20 @@ fn run<'a>(fits: impl Fn(u8) -> bool) -> impl Parser<&'a str, Output = &'a str, 
     }
 }
 
-fn is_blank(byte: u8) -> bool {
+const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n')
 }
+
+/// What letters of a word go up to: a blank or a quote.
+const ENDS_LETTERS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        ends[byte] = is_blank(byte as u8) || byte as u8 == b'"';
+        byte += 1;
+    }
+    ends
+};
 
 pub(super) const LONGEST_LINE: usize = 10_239;
 const MOST_ARGUMENTS: usize = 254;
