@@ -7,6 +7,8 @@ use std::fmt;
 pub struct Effect {
     /// What it has to do with state.
     pub state: StateUse,
+    /// Whose state that is.
+    pub reach: Reach,
     /// Of the packet.
     pub changes: Changes,
     /// Whether the packet may end at it.
@@ -17,6 +19,7 @@ impl Effect {
     /// Anything.
     pub const UNKNOWN: Self = Self {
         state: StateUse::Writes,
+        reach: Reach::Others,
         changes: Changes::ALL,
         ends: Ends::Perhaps,
     };
@@ -24,13 +27,29 @@ impl Effect {
     /// An answer, always the same for the same packet under the same configuration.
     pub const PURE: Self = Self {
         state: StateUse::None,
+        reach: Reach::Flow,
         changes: Changes::NONE,
         ends: Ends::Never,
     };
 
-    /// The same, with another use of state.
+    /// The same, with another use of state: of one in which packets of any flow meet.
     pub const fn with_state(mut self, state: StateUse) -> Self {
         self.state = state;
+        if !matches!(state, StateUse::None) {
+            self.reach = Reach::Others;
+        }
+        self
+    }
+
+    /// The same, where the state is that of the packet's own flow, or the kernel's log.
+    pub const fn of_its_flow(mut self) -> Self {
+        self.reach = Reach::Flow;
+        self
+    }
+
+    /// The same, where packets of other flows are met by what comes of it.
+    pub const fn of_others(mut self) -> Self {
+        self.reach = Reach::Others;
         self
     }
 
@@ -58,6 +77,15 @@ pub enum StateUse {
     Reads,
     /// Something is another for those that come after: it may neither be left out nor be done twice.
     Writes,
+}
+
+/// Which packets may meet in the state: where none but those of one flow do, flows may pass in any order, and each packet has the same answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Those of the same flow alone. The kernel's log, which no packet asks, counts as nobody's.
+    Flow,
+    /// Any.
+    Others,
 }
 
 /// Whether the packet goes on behind it: of a match, whether it may drop it as malformed.

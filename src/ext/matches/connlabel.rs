@@ -115,7 +115,7 @@ impl Match for Connlabel {
     fn effect(&self) -> Effect {
         match self.set {
             true => Effect::UNKNOWN,
-            false => Effect::PURE.with_state(StateUse::Reads),
+            false => Effect::PURE.with_state(StateUse::Reads).of_its_flow(),
         }
     }
 

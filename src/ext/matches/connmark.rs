@@ -53,7 +53,7 @@ impl Match for Connmark {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.with_state(StateUse::Reads)
+        Effect::PURE.with_state(StateUse::Reads).of_its_flow()
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -403,7 +403,7 @@ impl Match for Conntrack {
     /// What a flow has seen, and how long it lives on, other packets change.
     fn effect(&self) -> Effect {
         if self.status.is_some() || self.expire.is_some() {
-            Effect::PURE.with_state(StateUse::Reads)
+            Effect::PURE.with_state(StateUse::Reads).of_its_flow()
         } else {
             Effect::PURE
         }

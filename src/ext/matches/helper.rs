@@ -73,7 +73,7 @@ impl Match for Helper {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.with_state(StateUse::Reads)
+        Effect::PURE.with_state(StateUse::Reads).of_its_flow()
     }
 
     fn explain(&self, cx: &Context<'_>) -> String {

@@ -187,8 +187,11 @@ impl Target for Connmark {
 
     fn effect(&self) -> Effect {
         match self.operation {
-            Operation::Set | Operation::Save => Effect::PURE.with_state(StateUse::Writes),
-            Operation::Restore => Effect::PURE.with_state(StateUse::Reads).changing(Changes::MARK),
+            Operation::Set | Operation::Save => Effect::PURE.with_state(StateUse::Writes).of_its_flow(),
+            Operation::Restore => Effect::PURE
+                .with_state(StateUse::Reads)
+                .of_its_flow()
+                .changing(Changes::MARK),
         }
     }
 

@@ -266,8 +266,13 @@ impl Target for Ct {
         TargetVerdict::Continue
     }
 
+    /// What a helper expects, packets of other ends come to.
     fn effect(&self) -> Effect {
-        Effect::PURE.changing(Changes::TRACKING)
+        let effect = Effect::PURE.changing(Changes::TRACKING);
+        match self.helper {
+            Some(_) => effect.of_others(),
+            None => effect,
+        }
     }
 
     fn save(&self, out: &mut String) {

@@ -169,7 +169,7 @@ impl Target for Log {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.with_state(StateUse::Writes)
+        Effect::PURE.with_state(StateUse::Writes).of_its_flow()
     }
 
     fn save(&self, out: &mut String) {

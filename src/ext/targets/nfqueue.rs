@@ -91,7 +91,12 @@ impl Target for Nfqueue {
     }
 
     fn effect(&self) -> Effect {
-        Effect::PURE.ending(Ends::Always)
+        let effect = Effect::PURE.ending(Ends::Always);
+        match self.by_processor {
+            // Its queue hangs on who carries the packet.
+            true => effect.of_others(),
+            false => effect,
+        }
     }
 
     fn save(&self, out: &mut String) {

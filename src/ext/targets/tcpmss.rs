@@ -142,6 +142,7 @@ impl Target for Tcpmss {
         };
         Effect::PURE
             .with_state(state)
+            .of_its_flow()
             .changing(Changes::NETWORK_HEADER.and(Changes::TRANSPORT))
             .ending(Ends::Perhaps)
     }
