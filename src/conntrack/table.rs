@@ -49,6 +49,7 @@ pub struct Table {
     keeps_labels: AtomicBool,
     policies: TimeoutPolicies,
     pub(crate) statistics: Statistics,
+    is_listed_by_packets: AtomicBool,
 }
 
 #[derive(Default)]
@@ -173,6 +174,7 @@ impl Table {
             keeps_labels: AtomicBool::new(false),
             policies: TimeoutPolicies::default(),
             statistics: Statistics::default(),
+            is_listed_by_packets: AtomicBool::new(false),
         }
     }
 
@@ -286,7 +288,16 @@ impl Table {
         let mut flows = self.all();
         flows.retain(|flow| !flow.lock().is_expired(now));
         flows.sort_unstable_by_key(|flow| flow.serial());
+        if self.is_listed_by_packets.load(Ordering::Relaxed) {
+            flows.sort_by_cached_key(|flow| flow.lock().opened_by);
+        }
         flows
+    }
+
+    /// From now on flows are listed in the order of the packets that opened them, by these packets' numbers: that is the order of their creation
+    /// where several workers had the packets of one numbering.
+    pub(crate) fn list_by_packets(&self) {
+        self.is_listed_by_packets.store(true, Ordering::Relaxed);
     }
 
     /// How many flows live. While no time passes, and none ends at once, the table is looked through once at most.

@@ -166,6 +166,23 @@ impl Router {
         Some(Worker::new(self.seats.take(index)?, self.seed))
     }
 
+    /// How many places it has for workers.
+    pub fn places(&self) -> usize {
+        self.seats.count()
+    }
+
+    /// Places for so many workers in the stead of those that there are, whose workers are nobody's any more; while no table is in force.
+    pub(crate) fn make_places(&mut self, count: usize) {
+        self.seats = Seats::new(count);
+    }
+
+    /// True while no table exists, in no family.
+    pub(crate) fn is_without_tables(&self) -> bool {
+        Family::ALL
+            .iter()
+            .all(|family| self.live.load().of(*family).created().is_empty())
+    }
+
     /// The workers of all places that nobody has, the lowest first.
     pub fn workers(&self) -> Vec<Worker> {
         (0..self.seats.count()).filter_map(|index| self.worker(index)).collect()

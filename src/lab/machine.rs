@@ -18,7 +18,7 @@ use crate::base::bytes::quoted;
 use crate::base::{Family, InterfaceName, Time};
 pub use crate::conntrack::Profile;
 use crate::conntrack::{SettingError, Settings};
-use crate::engine::{Config, Router};
+use crate::engine::{Config, Router, Worker};
 use crate::helper::{HelperSpec, LoadRefused, Loaded};
 use crate::net::{Net, SysctlError};
 use crate::rule::{Clock, WriteRefused};
@@ -308,6 +308,14 @@ impl Machine {
             Some(router) => router.change_net(change),
             None => self.router.configure(|config| change(&mut config.net)),
         }
+    }
+
+    /// A router that nobody else has gets places for so many workers, while no table is in force; the worker of the first.
+    pub(super) fn make_places(&mut self, count: usize) -> Option<Worker> {
+        let is_empty = self.router().is_without_tables();
+        let router = Arc::get_mut(&mut self.router).filter(|_| is_empty)?;
+        router.make_places(count);
+        router.worker(0)
     }
 
     /// Makes what the module registers available, as its parameters have it; those that it does not have come back.

@@ -69,9 +69,11 @@ impl Lab {
     }
 
     /// The same lab for another thread, which calls its tools while this one carries packets: one router, one log, one set of open ports; the
-    /// clock, what `modprobe` loaded and what became of the last packet are its own. `None` while there is one already.
+    /// clock, what `modprobe` loaded and what became of the last packet are its own. `None` while there are as many as there are places for: one, but for
+    /// [`Self::make_places`].
     pub fn beside(&self) -> Option<Self> {
-        let worker = self.machine.router().worker(BESIDE)?;
+        let router = self.machine.router();
+        let worker = (BESIDE..router.places()).find_map(|place| router.worker(place))?;
         Some(Self {
             machine: self.machine.beside(),
             worker,
@@ -82,6 +84,18 @@ impl Lab {
             sender: Sender::Unsaid,
             talk: Talk::default(),
         })
+    }
+
+    /// Makes places for so many that carry packets, this lab one of them. False where a table has its counters already, which are by place.
+    pub(crate) fn make_places(&mut self, count: usize) -> bool {
+        if self.machine.router().places() >= count {
+            return true;
+        }
+        let Some(worker) = self.machine.make_places(count) else {
+            return false;
+        };
+        self.worker = worker;
+        true
     }
 
     /// From a lab file. What the file can't know to be wrong (a sysctl that isn't there) is an error at its position.
