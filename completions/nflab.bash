@@ -72,7 +72,7 @@ _nflab_options() {
 	trace) echo --lab --rules --seed --profile --short --json --svg --why --follow --count --help ;;
 	import) echo --from --table --out --host --strict --verbose --lab --profile --argument --allow --help ;;
 	helper) echo --parameter --behind --network --verbose --help ;;
-	replay) echo --lab --rules --rules6 --seed --profile --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --allow-invalid --differences --limit --summary --quiet --help ;;
+	replay) echo --lab --rules --rules6 --seed --profile --interface --map --direction --fill-cut --fix-checksums --out --annotate --json --save --conntrack --explain --brief --filter --against --allow-invalid --differences --limit --workers --summary --quiet --help ;;
 	sh) echo --lab --into --save --seed --profile --reach-this-machine --help ;;
 	shims) echo --help ;;
 	up) echo --name --seed --profile --detach --rules --workers --help ;;

@@ -9,6 +9,8 @@
 mod packets;
 #[path = "hostile/rules.rs"]
 mod rules;
+#[path = "hostile/workers.rs"]
+mod workers;
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -6,9 +6,11 @@
 mod arguments;
 mod complaint;
 mod labs;
+mod lanes;
 mod outputs;
 mod screen;
 mod stage;
+mod workers;
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -18,8 +20,9 @@ use self::arguments::{Wanted, Way, check, filter_among, says_summary};
 use self::complaint::Complaints;
 use self::labs::Labs;
 use self::outputs::{Results, Sink};
-use self::screen::Screen;
+use self::screen::{Again, Screen};
 use self::stage::{Session, Stage, Unused, UnusedFrame, UnusedKind};
+use self::workers::{Share, Whose};
 use crate::base::InterfaceName;
 use crate::base::bytes::{bytes_of, quoted};
 use crate::device::result_file;
@@ -32,10 +35,15 @@ use crate::replay::repair::{self, Repair};
 use crate::replay::{NoEntrance, Passed, TimedPacket};
 
 pub(super) fn run(arguments: &Arguments) -> u8 {
-    match replay(arguments) {
+    let again = Again::default();
+    let result = match replay(arguments, &again, None) {
+        Err(Stop::Alone(why)) => replay(arguments, &again.once_more(), Some(&why)),
+        result => result,
+    };
+    match result {
         Ok(code) => code,
         Err(Stop::Said(code)) => code,
-        Err(Stop::Reader) => 0,
+        Err(Stop::Reader | Stop::Alone(_)) => 0,
         Err(Stop::Say(message)) => {
             tell!("nflab: {message}");
             2
@@ -50,6 +58,8 @@ enum Stop {
     Say(String),
     /// Whoever read standard output has gone.
     Reader,
+    /// Several workers can't do it, and one begins anew.
+    Alone(String),
 }
 
 impl From<String> for Stop {
@@ -58,9 +68,16 @@ impl From<String> for Stop {
     }
 }
 
-fn replay(arguments: &Arguments) -> Result<u8, Stop> {
+/// With `alone`, on one worker, and why.
+fn replay(arguments: &Arguments, again: &Again, alone: Option<&str>) -> Result<u8, Stop> {
     let mut wanted = check(arguments)?;
-    let labs = Labs::open(arguments)?;
+    let screen = Screen::open(&arguments.input, arguments.quiet, again.clone())?;
+    let count = if alone.is_some() {
+        1
+    } else {
+        workers(arguments, &screen)
+    };
+    let labs = Labs::open(arguments, count, again)?;
     if let Some(text) = &arguments.filter {
         let (hosts, interfaces) = (labs.lab.machine.hosts(), labs.lab.interface_names());
         let names = Names {
@@ -69,18 +86,24 @@ fn replay(arguments: &Arguments) -> Result<u8, Stop> {
         };
         wanted.filter = Some(filter_among(text, &names)?);
     }
-    let screen = Screen::open(&arguments.input, arguments.quiet)?;
-    let source = screen.source(&arguments.input)?;
+    let source = screen.source(&arguments.input, count > 1)?;
     let mut reader = match arguments.input == Path::new("-") {
         true => CaptureReader::new(source),
         false => CaptureReader::named(source, &arguments.input),
     }
     .map_err(|error| error.to_string())?;
-    labs.tell_which(arguments);
+    if again.is_first() {
+        labs.tell_which(arguments);
+    }
     let mut run = Run {
         arguments,
-        wanted,
-        screen,
+        wanted: &wanted,
+        screen: &screen,
+        count,
+        how: alone
+            .map(|why| format!(" on one worker, because {why}"))
+            .unwrap_or_default(),
+        share: None,
         complaints: Complaints::default(),
         stage: Stage::Waiting(Box::new(labs), Vec::new()),
         seen: 0,
@@ -93,11 +116,38 @@ fn replay(arguments: &Arguments) -> Result<u8, Stop> {
     run.finish()
 }
 
+/// How many share the work, as far as the capture says.
+fn workers(arguments: &Arguments, screen: &Screen) -> usize {
+    let asked = arguments.workers.map(usize::from);
+    if asked.is_none() && screen.length() < SHORT {
+        return 1;
+    }
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let count = asked.unwrap_or_else(cores);
+    let why = if screen.length() == 0 {
+        "this capture is no file that each could read"
+    } else if arguments.against.is_some() {
+        "two rulesets are compared packet by packet"
+    } else {
+        return count;
+    };
+    if asked.is_some_and(|asked| asked > 1) {
+        screen.say(&format!("nflab: one worker does it all, since {why}"));
+    }
+    1
+}
+
 /// One run over a capture.
 struct Run<'a> {
     arguments: &'a Arguments,
-    wanted: Wanted,
-    screen: Screen,
+    wanted: &'a Wanted,
+    screen: &'a Screen,
+    /// How many workers there are to be, once packets come in.
+    count: usize,
+    /// For who asks how fast it was.
+    how: String,
+    /// Of a worker's part.
+    share: Option<Share>,
     complaints: Complaints,
     stage: Stage<'a>,
     /// Packets of the capture, used or not.
@@ -108,12 +158,45 @@ struct Run<'a> {
     told: String,
 }
 
-impl Run<'_> {
-    fn packets(&mut self, reader: &mut CaptureReader<impl Read>) -> Result<(), Stop> {
+impl<'a> Run<'a> {
+    /// The same for a worker of this run.
+    fn beside(&self, session: Session<'a>, complaints: Complaints, share: Share) -> Self {
+        Self {
+            arguments: self.arguments,
+            wanted: self.wanted,
+            screen: self.screen,
+            count: 1,
+            how: String::new(),
+            share: Some(share),
+            complaints,
+            stage: Stage::Running(Box::new(session)),
+            seen: self.seen,
+            buffer: Vec::new(),
+            story: Story::default(),
+            told: String::new(),
+        }
+    }
+
+    /// Whether anything is written of packets, or printed.
+    fn writes(&self) -> bool {
+        self.wanted.explain.is_some()
+            || arguments::written(self.arguments)
+                .iter()
+                .any(|(_, path)| path.is_some())
+    }
+
+    /// Whether this is who says what is to be said of records.
+    fn tells(&self) -> bool {
+        self.share.as_ref().is_none_or(Share::tells)
+    }
+
+    fn packets(&mut self, reader: &mut CaptureReader<impl Read + Send>) -> Result<(), Stop> {
         loop {
             match reader.next_packet() {
+                Ok(Some(packet)) if self.was_carried(packet.number) => continue,
                 Ok(Some(packet)) => self.packet(&packet)?,
                 Ok(None) => return Ok(()),
+                Err(error) if error.goes_on() && self.was_carried(error.packet) => continue,
                 Err(error) => {
                     let goes_on = error.goes_on();
                     self.damaged(error)?;
@@ -122,9 +205,54 @@ impl Run<'_> {
                     }
                 }
             }
-            if self.seen.is_multiple_of(1 << 13) {
-                self.screen.progress(self.seen);
+            if self.seen.is_multiple_of(workers::STRETCH) {
+                if self.tells() && self.seen.is_multiple_of(1 << 13) {
+                    self.screen.progress(self.seen);
+                }
+                if let (Some(share), Stage::Running(session)) = (&self.share, &mut self.stage) {
+                    share.look_round(session, self.seen)?;
+                }
             }
+            if self.count > 1
+                && let Stage::Running(session) = &self.stage
+            {
+                let places = workers::meeting_places(&session.replayer);
+                let count = self.workers(&places);
+                self.count = 1;
+                if count > 1 && workers::carry(self, reader, count)? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn was_carried(&self, number: u64) -> bool {
+        self.share.as_ref().is_some_and(|share| share.was_carried(number))
+    }
+
+    /// How many share the work under these rules.
+    fn workers(&mut self, places: &[String]) -> usize {
+        let Some((first, more)) = places.split_first() else {
+            return self.count;
+        };
+        let first = match more.len() {
+            0 => first.clone(),
+            more => format!("{first} (and in {more} more)"),
+        };
+        if self.arguments.workers.is_none() {
+            self.how = format!(" on one worker, because packets of all flows meet in {first}");
+            return 1;
+        }
+        self.screen.say(&format!(
+            "nflab: packets of all flows meet in {first}: which of two that pass at the same time comes first there may be otherwise in another \
+             run, but with --workers 1"
+        ));
+        self.count
+    }
+
+    fn fault(&mut self, kind: &str, text: &str) {
+        if self.tells() {
+            self.complaints.fault(self.screen, kind, text);
         }
     }
 
@@ -134,7 +262,7 @@ impl Run<'_> {
         }
         self.seen = error.packet;
         let kind = error.problem.to_string();
-        self.complaints.fault(&self.screen, &kind, &error.to_string());
+        self.fault(&kind, &error.to_string());
         if error.goes_on() {
             self.unused(error.packet, "", &kind, None, UnusedKind::Lost)?;
         }
@@ -144,6 +272,9 @@ impl Run<'_> {
     #[inline]
     fn packet(&mut self, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
         self.seen = packet.number;
+        if let Some(share) = &self.share {
+            share.is_at(packet.number);
+        }
         let name = packet.interface;
         if packet.to_another {
             let name = name.or(self.arguments.interface.as_deref()).unwrap_or_default();
@@ -169,6 +300,19 @@ impl Run<'_> {
             };
             return self.unused(packet.number, name, why, Some(packet), kind);
         };
+        let seen = TimedPacket {
+            number: packet.number,
+            time: packet.time,
+            interface: name,
+            bytes,
+        };
+        let whose = match (&self.share, &self.stage) {
+            (Some(share), Stage::Running(session)) => share.whose(&seen, &session.replayer)?,
+            _ => Whose::Mine,
+        };
+        if whose == Whose::Anothers && !self.tells() {
+            return self.pass_by(&seen, packet);
+        }
         let repair = Repair {
             fill_cut: self.arguments.fill_cut,
             fix_checksums: self.arguments.fix_checksums,
@@ -182,14 +326,17 @@ impl Run<'_> {
                 bytes.len(),
                 bytes.len() + missing
             );
-            self.complaints.note(&self.screen, "packets are cut", &text);
+            if self.tells() {
+                self.complaints.note(self.screen, "packets are cut", &text);
+            }
+        }
+        if whose == Whose::Anothers {
+            return self.pass_by(&seen, packet);
         }
         let mut buffer = std::mem::take(&mut self.buffer);
         let timed = TimedPacket {
-            number: packet.number,
-            time: packet.time,
-            interface: name,
             bytes: repair.packet(bytes, &mut buffer),
+            ..seen
         };
         let result = self.pass(timed, packet);
         self.buffer = buffer;
@@ -218,6 +365,30 @@ impl Run<'_> {
         };
         self.unused(packet.number, "", why, Some(packet), UnusedKind::LeftOut)?;
         Ok(false)
+    }
+
+    /// Another worker carries it.
+    #[inline]
+    fn pass_by(&mut self, timed: &TimedPacket<'_>, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
+        let Stage::Running(session) = &mut self.stage else {
+            return Ok(());
+        };
+        match session.replayer.pass_by(timed) {
+            Ok(true) => self.late(packet.number),
+            Ok(false) => {}
+            Err(problem) => return self.homeless(&problem, packet),
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn late(&mut self, number: u64) {
+        if self.tells() {
+            let text = format!(
+                "packet {number} is older than the one before it; the clock doesn't run backwards, so it (and others like it) comes at the time of the last"
+            );
+            self.complaints.note_once(self.screen, "the clock", &text);
+        }
     }
 
     fn pass(&mut self, timed: TimedPacket<'_>, packet: &CapturedPacket<'_>) -> Result<(), Stop> {
@@ -256,13 +427,7 @@ impl Run<'_> {
             ),
             None => None,
         };
-        if passed.is_late() {
-            let text = format!(
-                "packet {} is older than the one before it; the clock doesn't run backwards, so it (and others like it) comes at the time of the last",
-                timed.number
-            );
-            self.complaints.note_once(&self.screen, "the clock", &text);
-        }
+        let is_late = passed.is_late();
         session.summary.note(&passed);
         session.outputs.packet(&passed, compared.as_ref(), packet)?;
         let fits = self.wanted.filter.as_ref().is_none_or(|filter| fits(filter, &passed));
@@ -286,8 +451,12 @@ impl Run<'_> {
                 false => self.story.render_to(&mut self.told, detail),
             }
             // The whole story says its number itself.
-            let number = self.arguments.brief.then_some(passed.number());
-            session.outputs.explain(number, &self.told)?;
+            session
+                .outputs
+                .explain(passed.number(), !self.arguments.brief, &self.told)?;
+        }
+        if is_late {
+            self.late(timed.number);
         }
         Ok(())
     }
@@ -300,7 +469,7 @@ impl Run<'_> {
             NoEntrance::NotSaid => "no interface".to_owned(),
         };
         let text = of_homeless(packet.number, problem);
-        self.complaints.fault(&self.screen, &kind, &text);
+        self.fault(&kind, &text);
         self.unused(
             packet.number,
             packet.interface.unwrap_or_default(),
@@ -318,6 +487,9 @@ impl Run<'_> {
         packet: Option<&CapturedPacket<'_>>,
         kind: UnusedKind,
     ) -> Result<(), Stop> {
+        if !self.tells() {
+            return Ok(());
+        }
         let unused = Unused {
             number,
             interface,
@@ -330,7 +502,7 @@ impl Run<'_> {
 
     fn begin(&mut self, first: Option<&TimedPacket<'_>>) -> Result<(), Stop> {
         if let Stage::Waiting(labs, unused) = std::mem::replace(&mut self.stage, Stage::Between) {
-            let session = Session::begin(self.arguments, *labs, first, &unused)?;
+            let session = Session::begin(self.arguments, *labs, first, &unused, self.screen.again())?;
             self.stage = Stage::Running(Box::new(session));
         }
         Ok(())
@@ -339,7 +511,7 @@ impl Run<'_> {
     fn finish(mut self) -> Result<u8, Stop> {
         if let Stage::Waiting(_, unused) = &self.stage {
             if self.complaints.faults() > 0 {
-                self.complaints.end(&self.screen);
+                self.complaints.end(self.screen);
                 return Err(format!(
                     "none of its {} packets can be replayed, so nothing was written",
                     unused.len()
@@ -349,7 +521,7 @@ impl Run<'_> {
             self.begin(None)?;
         }
         self.screen.end();
-        self.complaints.end(&self.screen);
+        self.complaints.end(self.screen);
         let Stage::Running(mut session) = self.stage else {
             return Ok(0);
         };
@@ -367,12 +539,21 @@ impl Run<'_> {
         }
         let mut results = session.outputs.finish()?;
         // Behind the lines: both may go to standard output.
-        finish_tables(self.arguments, session.replayer.lab_mut(), &mut results)?;
+        finish_tables(
+            self.arguments,
+            session.replayer.lab_mut(),
+            &mut results,
+            self.screen.again(),
+        )?;
         // All or none: until here every older result stands as it was.
         results.keep()?;
         if says_summary(self.arguments) {
             standard::tell_text(&session.summary.text(&session.replayer));
-            tell!("\n{}", self.screen.pace(session.summary.packets()));
+            let how = match self.count {
+                0 | 1 => self.how,
+                count => format!(" on {count} workers"),
+            };
+            tell!("\n{}", self.screen.pace(session.summary.packets(), &how));
         }
         if let Some(beyond) = self.wanted.explain.as_ref().and_then(|it| it.beyond(self.seen)) {
             return Err(format!("--explain {beyond}: the capture has {} packets", self.seen).into());
@@ -402,7 +583,12 @@ fn fits(filter: &Filter, passed: &Passed<'_>) -> bool {
     })
 }
 
-fn finish_tables<'a>(arguments: &'a Arguments, lab: &mut Lab, results: &mut Results<'a>) -> Result<(), Stop> {
+fn finish_tables<'a>(
+    arguments: &'a Arguments,
+    lab: &mut Lab,
+    results: &mut Results<'a>,
+    again: &Again,
+) -> Result<(), Stop> {
     for (file, tool, args) in [
         (&arguments.save, "iptables-save", &["-c"][..]),
         (&arguments.conntrack, "conntrack", &["-L", "-o", "extended"]),
@@ -410,7 +596,7 @@ fn finish_tables<'a>(arguments: &'a Arguments, lab: &mut Lab, results: &mut Resu
         let Some(file) = file else { continue };
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         let output = lab.tool(tool, &args, "", Path::new("."));
-        let mut sink = Sink::open(file)?;
+        let mut sink = Sink::open(file, again)?;
         let written = sink.write_all(&bytes_of(&output.stdout));
         written.map_err(|error| outputs::cannot_write(file, &error))?;
         results.add(sink, file)?;
@@ -429,3 +615,6 @@ pub(super) fn write_text(path: &Path, text: &str) -> std::io::Result<()> {
         false => result_file::write(path, &bytes_of(text)),
     }
 }
+
+/// A shorter capture is through before there are threads.
+const SHORT: u64 = 1 << 20;

@@ -121,7 +121,7 @@ impl Differences {
         self.compared += 1;
         if !differ(one, other) {
             if let (Some(why), Some(_)) = (unseen::why(one), unseen::why(other)) {
-                self.unseen.note(why);
+                self.unseen.note(&why, || ());
             }
             return None;
         }
@@ -176,7 +176,7 @@ impl Differences {
     /// A packet of the capture that came to neither.
     pub fn note_unused(&mut self, why: &str) {
         self.compared += 1;
-        self.unseen.note(unseen::not_replayed(why));
+        self.unseen.note(&unseen::not_replayed(why), || ());
     }
 
     /// Packets whose equal treatment tells nothing: with any of them, no difference is no all-clear.
@@ -422,7 +422,7 @@ fn of_flows(count: u64) -> String {
 enum DifferenceLine<'a> {
     Packet(PacketJson<'a>),
     Flow(FlowJson),
-    Total(TotalJson<'a>),
+    Total(TotalJson),
 }
 
 #[derive(Serialize)]
@@ -478,13 +478,13 @@ struct BriefJson {
 }
 
 #[derive(Serialize)]
-struct TotalJson<'a> {
+struct TotalJson {
     compared: u64,
     packets: u64,
     flows: u64,
     packets_of_flows_not_listed: u64,
     /// Packets that tell nothing about the rules, by reason.
-    unseen: Vec<UnseenJson<'a>>,
+    unseen: Vec<UnseenJson>,
     /// No packet was treated differently, and each tells something.
     all_clear: bool,
 }

@@ -16,6 +16,8 @@ use crate::lab::memory::{LOCAL, Lab};
 pub struct Entrances {
     /// By prefix.
     map: HashMap<(IpAddr, u8), Entrance>,
+    /// The same where it is short, the longest first: address, mask.
+    few: Vec<(u32, u32, Entrance)>,
     /// Of its prefixes, the longest first.
     lengths: BTreeSet<Reverse<u8>>,
     default: Option<Entrance>,
@@ -85,6 +87,18 @@ impl Entrances {
             return Err(wrong(&format!("the same prefix leads to {} already", there.name)));
         }
         self.lengths.insert(Reverse(length));
+        self.few.clear();
+        if self.map.len() <= FEW {
+            self.few
+                .extend(self.map.iter().filter_map(|((address, length), entrance)| {
+                    let mask = u32::MAX.checked_shl(32 - u32::from(*length)).unwrap_or(0);
+                    match address {
+                        IpAddr::V4(address) => Some((address.to_bits(), mask, *entrance)),
+                        IpAddr::V6(_) => None,
+                    }
+                }));
+            self.few.sort_unstable_by_key(|(_, mask, _)| Reverse(*mask));
+        }
         Ok(())
     }
 
@@ -115,12 +129,25 @@ impl Entrances {
         }
     }
 
+    #[inline]
     fn by_source(&self, packet: &[u8]) -> Option<Entrance> {
         let source = source(packet)?;
+        if let (false, IpAddr::V4(source)) = (self.few.is_empty(), source) {
+            let source = source.to_bits();
+            let found = self.few.iter().find(|(address, mask, _)| source & mask == *address);
+            return found.map(|(_, _, entrance)| *entrance);
+        }
+        self.by_length(source)
+    }
+
+    fn by_length(&self, source: IpAddr) -> Option<Entrance> {
         let mut prefixes = self.lengths.iter().filter_map(|length| prefix_of(source, length.0));
         prefixes.find_map(|prefix| self.map.get(&prefix)).copied()
     }
 }
+
+/// Prefixes that are looked through faster one after another than by length.
+const FEW: usize = 16;
 
 fn prefix_of(address: IpAddr, length: u8) -> Option<(IpAddr, u8)> {
     Some((AddressMask::prefix(address, length)?.address(), length))

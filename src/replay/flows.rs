@@ -1,9 +1,11 @@
 //! The flows that carry most, without remembering all.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
+use hashbrown::HashTable;
+
+use super::meeting::place_between;
 use crate::base::protocol;
 use crate::conntrack::Tuple;
 use crate::explain::describe;
@@ -11,21 +13,33 @@ use crate::wire::ipv4::Ipv4;
 
 /// Packets and bytes of flows, as long as they may still be among the largest.
 ///
-/// Flows under way are counted in a small table that stays in the processor's cache; who makes room there goes to the larger memory behind it,
-/// and when that is full, its smaller half is forgotten. So the memory is bounded, and a flow that is told of was counted whole unless it was among
-/// the smaller half at some time.
-#[derive(Debug)]
+/// Flows stand in parts, by who speaks with whom. Where a part is full its smaller half is forgotten: so the memory is bounded, and a flow that is
+/// told of was counted whole unless it was among the smaller half at some time. What is forgotten hangs on the part's own packets alone, so that
+/// it does not matter which worker carries which part.
+#[derive(Clone, Debug)]
 pub(crate) struct TopFlows {
-    under_way: Box<[Slot]>,
-    kept: HashMap<u64, FlowCount>,
+    parts: Box<[Part]>,
+    /// Noted and not yet counted: where many are, each looks for its flow in memory while those before it still wait for theirs.
+    noted: Vec<Noted>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Part {
+    flows: HashTable<Slot>,
     forgotten: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
-    /// `u64::MAX` where there is none.
     serial: u64,
     count: FlowCount,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Noted {
+    serial: u64,
+    bytes: u64,
+    tuple: Tuple,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,84 +53,119 @@ pub(crate) struct FlowCount {
 
 impl Default for TopFlows {
     fn default() -> Self {
-        let nobody = Slot {
-            serial: u64::MAX,
-            count: FlowCount {
-                ends: Ends::unspecified(),
-                packets: 0,
-                bytes: 0,
-            },
-        };
         Self {
-            under_way: vec![nobody; SLOTS].into(),
-            kept: HashMap::new(),
-            forgotten: false,
+            parts: (0..PARTS).map(|_| Part::default()).collect(),
+            noted: Vec::with_capacity(NOTED),
         }
     }
 }
 
 impl TopFlows {
-    /// A packet of so many bytes, of the flow with this number. Numbers grow with each flow, so flows that live together have slots of their own.
+    /// A packet of so many bytes, of the flow with this number, which no other flow has.
     #[inline]
     pub(crate) fn note(&mut self, serial: u64, tuple: &Tuple, bytes: usize) {
-        let slot = &mut self.under_way[serial as usize % SLOTS];
-        if slot.serial == serial {
+        self.noted.push(Noted {
+            serial,
+            bytes: bytes as u64,
+            tuple: *tuple,
+        });
+        if self.noted.len() >= NOTED {
+            self.count();
+        }
+    }
+
+    fn count(&mut self) {
+        for noted in &self.noted {
+            self.parts[part_of(&noted.tuple)].count(noted);
+        }
+        self.noted.clear();
+    }
+
+    /// What another counted of the same capture: mostly of parts that this one has nothing of.
+    pub(crate) fn add(&mut self, mut other: Self) {
+        self.count();
+        other.count();
+        for (part, other) in self.parts.iter_mut().zip(other.parts) {
+            part.add(other);
+        }
+    }
+
+    /// The largest by bytes; of equals, the one whose ends come first. True where flows had to be forgotten, so that the numbers are of at least so
+    /// many.
+    pub(crate) fn largest(&self, many: usize) -> (Vec<FlowCount>, bool) {
+        let mut whole = self.clone();
+        whole.count();
+        let slots = whole.parts.iter().flat_map(|part| &part.flows);
+        let mut all: Vec<FlowCount> = slots.map(|slot| slot.count).collect();
+        all.sort_unstable_by_key(|it| (std::cmp::Reverse((it.bytes, it.packets)), it.ends));
+        all.truncate(many);
+        (all, whole.parts.iter().any(|part| part.forgotten))
+    }
+}
+
+impl Part {
+    #[inline]
+    fn count(&mut self, noted: &Noted) {
+        let hash = spread(noted.serial);
+        if let Some(slot) = self.flows.find_mut(hash, |slot| slot.serial == noted.serial) {
             slot.count.packets += 1;
-            slot.count.bytes += bytes as u64;
+            slot.count.bytes += noted.bytes;
             return;
         }
-        let next = Slot {
-            serial,
+        if self.flows.len() >= MOST {
+            self.forget();
+        }
+        let slot = Slot {
+            serial: noted.serial,
             count: FlowCount {
-                ends: Ends::of_tuple(tuple),
+                ends: Ends::of_tuple(&noted.tuple),
                 packets: 1,
-                bytes: bytes as u64,
+                bytes: noted.bytes,
             },
         };
-        let before = std::mem::replace(slot, next);
-        if before.serial != u64::MAX {
-            add(&mut self.kept, &before);
-            if self.kept.len() > MOST {
-                self.forget();
-            }
-        }
+        self.flows.insert_unique(hash, slot, |slot| spread(slot.serial));
     }
 
     #[cold]
     fn forget(&mut self) {
-        let mut sizes: Vec<u64> = self.kept.values().map(|it| it.bytes).collect();
+        let mut sizes: Vec<u64> = self.flows.iter().map(|slot| slot.count.bytes).collect();
         let (_, &mut median, _) = sizes.select_nth_unstable(MOST / 2);
         // Flows of the median's size are many where all are alike; which of them stay is nothing to rely on, so none does.
-        self.kept.retain(|_, count| count.bytes > median);
+        self.flows.retain(|slot| slot.count.bytes > median);
         self.forgotten = true;
     }
 
-    /// The largest by bytes; of equals, the one whose ends come first.
-    pub(crate) fn largest(&self, many: usize) -> Vec<FlowCount> {
-        let mut all = self.kept.clone();
-        for slot in self.under_way.iter().filter(|slot| slot.serial != u64::MAX) {
-            add(&mut all, slot);
+    fn add(&mut self, other: Self) {
+        self.forgotten |= other.forgotten;
+        if self.flows.is_empty() {
+            self.flows = other.flows;
+            return;
         }
-        let mut all: Vec<FlowCount> = all.into_values().collect();
-        all.sort_unstable_by_key(|it| (std::cmp::Reverse((it.bytes, it.packets)), it.ends));
-        all.truncate(many);
-        all
-    }
-
-    /// Whether flows had to be forgotten, so that the numbers are of at least so many.
-    pub(crate) fn is_approximate(&self) -> bool {
-        self.forgotten
+        for slot in other.flows {
+            let hash = spread(slot.serial);
+            match self.flows.find_mut(hash, |it| it.serial == slot.serial) {
+                Some(mine) => {
+                    mine.count.packets += slot.count.packets;
+                    mine.count.bytes += slot.count.bytes;
+                }
+                None => drop(self.flows.insert_unique(hash, slot, |slot| spread(slot.serial))),
+            }
+        }
     }
 }
 
-fn add(flows: &mut HashMap<u64, FlowCount>, slot: &Slot) {
-    flows
-        .entry(slot.serial)
-        .and_modify(|count| {
-            count.packets += slot.count.packets;
-            count.bytes += slot.count.bytes;
-        })
-        .or_insert(slot.count);
+/// Which part packets between these two ends are of, whoever sends.
+fn part_of(tuple: &Tuple) -> usize {
+    let place = match (tuple.source.address, tuple.destination.address) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => place_between(source.to_bits(), destination.to_bits()),
+        _ => 0,
+    };
+    place as usize % PARTS
+}
+
+/// Numbers that count up, and nobody outside chooses.
+fn spread(serial: u64) -> u64 {
+    serial.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }
 
 /// Between whom a packet or a flow is.
@@ -205,10 +254,11 @@ fn end(f: &mut fmt::Formatter<'_>, (address, port): (IpAddr, Option<u16>)) -> fm
     }
 }
 
-/// Half a megabyte or so.
-const SLOTS: usize = 1 << 13;
-/// Flows remembered besides at most.
-const MOST: usize = 1 << 14;
+/// As many as workers may share a capture between them.
+pub(crate) const PARTS: usize = 64;
+/// Flows of a part that are remembered: of all parts together some tens of megabytes, where a capture has half a million flows.
+const MOST: usize = 1 << 13;
+const NOTED: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -235,10 +285,30 @@ mod tests {
                 flows.note(7, &tuple(7), 1500);
             }
         }
-        assert!(flows.is_approximate() && flows.kept.len() <= MOST);
-        let largest = flows.largest(1)[0];
+        let (largest, is_approximate) = flows.largest(1);
+        let largest = largest[0];
+        assert!(is_approximate && flows.parts.iter().all(|part| part.flows.len() <= MOST));
         assert_eq!((largest.packets, largest.bytes), (3001, 3000 * 1500 + 60));
         assert_eq!(largest.ends.to_string(), "udp 10.0.0.1:7 > 10.0.0.2:0");
+    }
+
+    /// Who counts which packets does not matter, as long as a part is one's.
+    #[test]
+    fn parts_are_put_together() {
+        let between = |host: u8| {
+            let mut tuple = tuple(9);
+            tuple.source.address = IpAddr::from([10, 0, 1, host]);
+            tuple
+        };
+        let (mut whole, mut halves) = (TopFlows::default(), [TopFlows::default(), TopFlows::default()]);
+        for at in 0..60_000u64 {
+            let (serial, tuple) = (at * at % 40_000, between((at * at % 40_000 % 200) as u8));
+            whole.note(serial, &tuple, 60 + at as usize % 7);
+            halves[part_of(&tuple) % 2].note(serial, &tuple, 60 + at as usize % 7);
+        }
+        let [mut one, other] = halves;
+        one.add(other);
+        assert_eq!(one.largest(100), whole.largest(100));
     }
 
     #[test]

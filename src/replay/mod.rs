@@ -44,20 +44,25 @@ mod against;
 mod entrance;
 mod flows;
 pub(crate) mod hearing;
+pub(crate) mod meeting;
 pub(crate) mod record;
 pub(crate) mod repair;
 mod rulebook;
 mod selection;
 mod summary;
+mod tally;
+pub(crate) mod turn;
 pub(crate) mod unseen;
 mod witness;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use against::{Difference, Differences, Side};
 pub use entrance::{Entrances, MapError, NoEntrance};
 pub use flows::Ends;
-pub(crate) use flows::TopFlows;
+pub(crate) use flows::PARTS;
+use flows::TopFlows;
 pub use rulebook::{RuleEntry, RulePlace, Rulebook};
 pub(crate) use selection::Selection;
 pub use summary::Summary;
@@ -99,7 +104,7 @@ impl<'a> TimedPacket<'a> {
 pub struct Replayer {
     lab: Lab,
     entrances: Entrances,
-    rules: Rulebook,
+    rules: Arc<Rulebook>,
     /// Of the names in the capture that came last.
     named_entrances: Vec<(String, Entrance)>,
     witness: Witness,
@@ -110,6 +115,8 @@ pub struct Replayer {
     /// and the dead in the table are no more than a few times the living.
     since_sweep: usize,
     swept_to: usize,
+    /// A fragment has come, so that there may be one whose time runs out.
+    fragments: bool,
 }
 
 impl Replayer {
@@ -117,7 +124,7 @@ impl Replayer {
     /// that instant.
     pub fn new(lab: Lab) -> Self {
         Self {
-            rules: Rulebook::of(&lab),
+            rules: Arc::new(Rulebook::of(&lab)),
             last_tick: lab.now(),
             lab,
             entrances: Entrances::default(),
@@ -126,7 +133,47 @@ impl Replayer {
             meanwhile: Vec::new(),
             since_sweep: 0,
             swept_to: 0,
+            fragments: true,
         }
+    }
+
+    /// Another one for packets of the same capture, in another thread: the same router, another of its workers; `None` where it has no more.
+    /// Packets that may meet ([`meeting`]) must come to one of them, in their order, and each is told of all others' packets by [`Self::pass_by`].
+    pub(crate) fn beside(&self) -> Option<Self> {
+        Some(Self {
+            lab: self.lab.beside()?,
+            entrances: self.entrances.clone(),
+            rules: Arc::clone(&self.rules),
+            named_entrances: Vec::new(),
+            witness: Witness::default(),
+            meanwhile: Vec::new(),
+            last_tick: self.last_tick,
+            since_sweep: 0,
+            swept_to: self.swept_to,
+            fragments: self.fragments,
+        })
+    }
+
+    /// From now on others carry packets of the same capture. No fragment has come so far.
+    pub(crate) fn take_turns(&mut self, turn: turn::Await) {
+        self.fragments = false;
+        self.witness.take_turns(turn);
+    }
+
+    fn await_turn_of(&self, number: u64) {
+        self.witness.await_turn_of(number);
+    }
+
+    /// A packet that another worker carries: it moves the clock all the same. Gives whether it is late, as [`Passed::is_late`].
+    #[inline]
+    pub(crate) fn pass_by(&mut self, packet: &TimedPacket<'_>) -> Result<bool, NoEntrance> {
+        self.entrance(packet)?;
+        let is_late = !self.lab.set_clock(packet.time);
+        self.fragments |= is_fragment(packet.bytes);
+        if self.lab.now().since(self.last_tick) >= TICK {
+            self.last_tick = self.lab.now();
+        }
+        Ok(is_late)
     }
 
     /// Where packets come in whose capture doesn't say, or not in the lab's words.
@@ -149,9 +196,10 @@ impl Replayer {
     ) -> Result<Passed<'a>, NoEntrance> {
         let entrance = self.entrance(&packet)?;
         let is_late = !self.lab.set_clock(packet.time);
+        self.fragments |= is_fragment(packet.bytes);
         self.meanwhile.clear();
-        self.let_time_work();
-        self.witness.begin();
+        self.let_time_work(packet.number);
+        self.witness.begin(packet.number);
         let mut both = witness::Both {
             witness: &mut self.witness,
             other: observer,
@@ -211,24 +259,49 @@ impl Replayer {
 
     /// Fragment queues run out when they should, and may cause ICMP errors of the router's; dead flows are collected before they are many. Not at
     /// each packet: that looks through the whole table of flows.
-    fn let_time_work(&mut self) {
+    #[inline]
+    fn let_time_work(&mut self, number: u64) {
         self.since_sweep += 1;
-        if self.lab.now().since(self.last_tick) < TICK {
-            return;
+        if self.lab.now().since(self.last_tick) >= TICK {
+            self.tick(number);
         }
+    }
+
+    #[cold]
+    fn tick(&mut self, number: u64) {
         self.last_tick = self.lab.now();
         let router = self.lab.machine.router();
         // Where the table is nearly full, a new flow needs the room of a dead one.
         let (flows, most) = (router.flows().count(), router.config().conntrack.max as usize);
         let is_crowded = most > 0 && flows >= most / 4 * 3 && self.since_sweep >= self.swept_to / 4;
-        self.meanwhile = if is_crowded || self.since_sweep >= self.swept_to * 4 + SWEEP_AT_LEAST {
+        let sweeps = is_crowded || self.since_sweep >= self.swept_to * 4 + SWEEP_AT_LEAST;
+        if sweeps || self.fragments {
+            // What is over to this packet may not be to one before it.
+            self.await_turn_of(number);
+        }
+        self.meanwhile = if sweeps {
             let left = self.lab.tick();
             self.since_sweep = 0;
             self.swept_to = self.lab.machine.router().flows().count();
             left
-        } else {
+        } else if self.fragments {
             self.lab.expire_fragments()
+        } else {
+            Vec::new()
         };
+    }
+
+    /// Whether the table of flows is so full, with all that ran out collected, that it may soon be full: who finds no room then hangs on the order
+    /// in which flows came to it.
+    pub(crate) fn is_crowded(&mut self, number: u64) -> bool {
+        let most = self.lab.machine.router().config().conntrack.max as usize;
+        let flows = |lab: &Lab| lab.machine.router().flows().count();
+        if most == 0 || flows(&self.lab) < most / 4 * 3 {
+            return false;
+        }
+        self.await_turn_of(number);
+        self.lab.machine.router().flows().sweep(self.lab.now());
+        flows(&self.lab) >= most / 4 * 3
     }
 
     /// Collects flows that have run out, as a look at the table at the end should find it.
@@ -432,6 +505,11 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// What left because of it, by which interface, from the IP header on.
     pub output: Vec<(InterfaceName, Vec<u8>)>,
+}
+
+#[inline]
+fn is_fragment(packet: &[u8]) -> bool {
+    matches!(packet, [_, _, _, _, _, _, flags, offset, ..] if flags & 0x3f != 0 || *offset != 0)
 }
 
 const NAMED_ENTRANCES: usize = 8;

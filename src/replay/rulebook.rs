@@ -112,6 +112,10 @@ impl Rulebook {
         self.place(start + (place.number as usize).checked_sub(1)?)
     }
 
+    pub(super) fn of_rule(&self, id: CountId) -> Option<&RuleEntry> {
+        self.entries.get(*self.by_id.get(&id)?)
+    }
+
     fn place(&self, index: usize) -> Option<RulePlace<'_>> {
         let entry = self.entries.get(index)?;
         Some(RulePlace { index, entry })

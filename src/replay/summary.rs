@@ -3,11 +3,23 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::unseen::{self, Unseen};
+use super::tally::Tally;
+use super::unseen::{self, Unseen, Why};
 use super::{Passed, Replayer, TopFlows};
 use crate::base::Time;
-use crate::conntrack::CtState;
-use crate::engine::Fate;
+use crate::conntrack::{CtState, InvalidReason};
+use crate::engine::{Fate, Reason};
+
+/// What a packet was counted by, and the same in words.
+#[derive(Debug)]
+struct Lately {
+    reason: Option<Reason>,
+    invalid: Option<InvalidReason>,
+    is_decided: bool,
+    cause: Option<String>,
+    why_invalid: Option<String>,
+    unseen: Option<Why>,
+}
 
 /// Counts packets as they pass. Its memory depends on the ruleset, not on the capture.
 #[derive(Debug)]
@@ -23,10 +35,12 @@ pub struct Summary {
     /// By the rule's place in the rulebook, then by verdict.
     rules: Vec<[u64; VERDICTS.len()]>,
     no_rule: u64,
-    causes: BTreeMap<String, u64>,
-    invalid: BTreeMap<String, u64>,
+    causes: Tally<String>,
+    invalid: Tally<String>,
+    /// Reasons that were counted lately, by what they are of: most packets that have one have one of few.
+    lately: Vec<Lately>,
     flows: TopFlows,
-    unused: BTreeMap<String, u64>,
+    unused: Tally<String>,
     unseen: Unseen,
     /// Of the capture, replayed or not; what was left out on purpose does not count.
     seen: u64,
@@ -44,10 +58,11 @@ impl Summary {
             states: [0; STATES.len() + 1],
             rules: vec![[0; VERDICTS.len()]; replayer.rules().entries().len()],
             no_rule: 0,
-            causes: BTreeMap::new(),
-            invalid: BTreeMap::new(),
+            causes: Tally::new(MOST_CAUSES),
+            invalid: Tally::new(MOST_CAUSES),
+            lately: Vec::new(),
             flows: TopFlows::default(),
-            unused: BTreeMap::new(),
+            unused: Tally::new(MOST_CAUSES),
             unseen: Unseen::default(),
             seen: 0,
         }
@@ -57,9 +72,6 @@ impl Summary {
     pub fn note(&mut self, passed: &Passed<'_>) {
         self.packets += 1;
         self.seen += 1;
-        if let Some(why) = unseen::why(passed) {
-            self.unseen.note(why);
-        }
         self.bytes += passed.bytes().len() as u64;
         self.late += u64::from(passed.is_late());
         let now = passed.time();
@@ -69,18 +81,17 @@ impl Summary {
         let state = passed.report().state;
         let state = STATES.iter().position(|it| Some(*it) == state).unwrap_or(STATES.len());
         self.states[state] += 1;
-        match (passed.deciding(), passed.reason()) {
+        let place = passed.deciding();
+        match (place, passed.reason()) {
             (Some(place), _) => {
                 if let Some(counts) = self.rules.get_mut(place.index) {
                     counts[verdict] += 1;
                 }
             }
-            (None, Some(reason)) => count(&mut self.causes, &reason.to_string()),
+            (None, Some(_)) => {}
             (None, None) => self.no_rule += 1,
         }
-        if let Some(why) = passed.why_invalid() {
-            count(&mut self.invalid, &why.to_string());
-        }
+        self.note_reasons(passed, place.is_some());
         // The flow of a packet that went no further never was.
         if verdict == ACCEPTED
             && let Some((serial, tuple)) = &passed.witness().flow
@@ -89,15 +100,91 @@ impl Summary {
         }
     }
 
+    /// Why a packet went no further, where no rule decided; why it is INVALID; why it says nothing about the rules.
+    #[inline]
+    fn note_reasons(&mut self, passed: &Passed<'_>, is_decided: bool) {
+        let (reason, invalid) = (passed.reason(), passed.why_invalid());
+        if invalid.is_some() || !matches!(reason, None | Some(Reason::Rule(_) | Reason::Policy(_))) {
+            self.note_reasons_of((reason, invalid, is_decided), passed);
+        }
+    }
+
+    fn note_reasons_of(
+        &mut self,
+        (reason, invalid, is_decided): (Option<&Reason>, Option<InvalidReason>, bool),
+        passed: &Passed<'_>,
+    ) {
+        let is_it = |it: &Lately| it.invalid == invalid && it.is_decided == is_decided && it.reason.as_ref() == reason;
+        let at = self.lately.iter().position(is_it).unwrap_or_else(|| {
+            if self.lately.len() >= LATELY {
+                self.lately.clear();
+            }
+            self.lately.push(Lately {
+                reason: reason.cloned(),
+                invalid,
+                is_decided,
+                cause: reason.filter(|_| !is_decided).map(ToString::to_string),
+                why_invalid: invalid.map(|why| why.to_string()),
+                unseen: unseen::why(passed),
+            });
+            self.lately.len() - 1
+        });
+        let lately = &self.lately[at];
+        let await_turn = || passed.replayer().await_turn_of(passed.number());
+        if let Some(why) = &lately.unseen {
+            self.unseen.note(why, await_turn);
+        }
+        if let Some(cause) = &lately.cause {
+            self.causes.count(cause, others, await_turn);
+        }
+        if let Some(why) = &lately.why_invalid {
+            self.invalid.count(why, others, await_turn);
+        }
+    }
+
+    /// For another worker's packets of the same capture.
+    pub(crate) fn beside(&self, replayer: &Replayer) -> Self {
+        Self {
+            causes: self.causes.beside(),
+            invalid: self.invalid.beside(),
+            unused: self.unused.beside(),
+            unseen: self.unseen.beside(),
+            ..Self::new(replayer)
+        }
+    }
+
+    /// What another worker counted.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.late += other.late;
+        self.no_rule += other.no_rule;
+        self.seen += other.seen;
+        self.span = match (self.span, other.span) {
+            (Some((first, last)), Some((theirs, their_last))) => Some((first.min(theirs), last.max(their_last))),
+            (one, other) => one.or(other),
+        };
+        add_each(&mut self.verdicts, other.verdicts);
+        add_each(&mut self.states, other.states);
+        for (mine, theirs) in self.rules.iter_mut().zip(other.rules) {
+            add_each(mine, theirs);
+        }
+        self.causes.add(other.causes);
+        self.invalid.add(other.invalid);
+        self.unused.add(other.unused);
+        self.unseen.add(other.unseen);
+        self.flows.add(other.flows);
+    }
+
     /// A packet of the capture that never came to the router, and why.
     pub fn note_unused(&mut self, why: &str) {
-        count(&mut self.unused, why);
+        self.unused.count(&why.to_owned(), others, || ());
     }
 
     /// One that is an IP packet, as far as anybody can tell: rules were meant to see it.
     pub fn note_unseen(&mut self, why: &str) {
         self.seen += 1;
-        self.unseen.note(unseen::not_replayed(why));
+        self.unseen.note(&unseen::not_replayed(why), || ());
     }
 
     /// Packets that passed.
@@ -106,8 +193,8 @@ impl Summary {
     }
 
     /// INVALID packets with this reason.
-    pub fn invalid(&self) -> &BTreeMap<String, u64> {
-        &self.invalid
+    pub fn invalid(&self) -> BTreeMap<String, u64> {
+        self.invalid.sums()
     }
 
     /// As people read it.
@@ -118,10 +205,10 @@ impl Summary {
         }
         self.write_head(&mut text);
         self.write_rules(&mut text, replayer);
-        list(&mut text, "INVALID because", &by_size(&self.invalid));
+        list(&mut text, "INVALID because", &by_size(&self.invalid.sums()));
         self.write_flows(&mut text);
         write_never_hit(&mut text, replayer);
-        list(&mut text, "Not replayed", &by_size(&self.unused));
+        list(&mut text, "Not replayed", &by_size(&self.unused.sums()));
         text
     }
 
@@ -178,15 +265,15 @@ impl Summary {
         }
         lines.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         list(text, "Verdicts by rule", &lines);
-        list(text, "Stopped by no rule", &by_size(&self.causes));
+        list(text, "Stopped by no rule", &by_size(&self.causes.sums()));
     }
 
     fn write_flows(&self, text: &mut String) {
-        let flows = self.flows.largest(SHOWN_FLOWS);
+        let (flows, is_approximate) = self.flows.largest(SHOWN_FLOWS);
         if flows.is_empty() {
             return;
         }
-        let least = if self.flows.is_approximate() { " (at least)" } else { "" };
+        let least = if is_approximate { " (at least)" } else { "" };
         let _ = writeln!(text, "\nLargest flows{least}\n  {:>13}  {:>13}", "bytes", "packets");
         for flow in flows {
             let (bytes, packets) = (grouped(flow.bytes), grouped(flow.packets));
@@ -224,13 +311,13 @@ fn place_of(fate: &Fate) -> usize {
     }
 }
 
-fn count(counts: &mut BTreeMap<String, u64>, what: &str) {
-    // A reason may hold what the packet holds: not one line for each packet of the Internet.
-    let what = match counts.contains_key(what) || counts.len() < MOST_CAUSES {
-        true => what,
-        false => "other reasons",
-    };
-    *counts.entry(what.to_owned()).or_default() += 1;
+/// A reason may hold what the packet holds: not one line for each packet of the Internet.
+fn others(_: &String) -> String {
+    "other reasons".to_owned()
+}
+
+fn add_each<const N: usize>(sums: &mut [u64; N], more: [u64; N]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
 fn by_size(counts: &BTreeMap<String, u64>) -> Vec<(u64, String)> {
@@ -290,6 +377,7 @@ const STATES: [CtState; 5] = [
 const SHOWN_FLOWS: usize = 10;
 const SHOWN_RULES: usize = 20;
 const MOST_CAUSES: usize = 64;
+const LATELY: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -6,11 +6,11 @@
 //! rules behind it nothing is known. What is INVALID by what it is (flags that no segment has, a
 //! sequence number outside of the window of a connection that is tracked) is so to the kernel, too, and rules do treat it: that is an answer.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::tally::Tally;
 use super::{Passed, grouped};
 use crate::base::absent::NO_IPV6_RULES;
 use crate::conntrack::{Because, InvalidReason};
@@ -25,10 +25,20 @@ pub struct Why {
 }
 
 /// How many packets said nothing, by reason.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub struct Unseen {
     packets: u64,
-    reasons: BTreeMap<Why, u64>,
+    /// Reasons may hold what packets hold.
+    reasons: Tally<Why>,
+}
+
+impl Default for Unseen {
+    fn default() -> Self {
+        Self {
+            packets: 0,
+            reasons: Tally::new(MOST_REASONS),
+        }
+    }
 }
 
 /// Why this packet says nothing about the rules; `None` where it does.
@@ -105,17 +115,25 @@ fn of_host(reason: DropReason) -> Option<&'static str> {
 }
 
 impl Unseen {
-    pub fn note(&mut self, why: Why) {
+    pub fn note(&mut self, why: &Why, await_turn: impl FnOnce()) {
         self.packets += 1;
-        // Reasons may hold what packets hold.
-        let why = match self.reasons.contains_key(&why) || self.reasons.len() < MOST_REASONS {
-            true => why,
-            false => Why {
-                reason: "other reasons".to_owned(),
-                remedy: why.remedy,
-            },
+        let other = |why: &Why| Why {
+            reason: "other reasons".to_owned(),
+            remedy: why.remedy,
         };
-        *self.reasons.entry(why).or_default() += 1;
+        self.reasons.count(why, other, await_turn);
+    }
+
+    pub fn beside(&self) -> Self {
+        Self {
+            packets: 0,
+            reasons: self.reasons.beside(),
+        }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        self.packets += other.packets;
+        self.reasons.add(other.reasons);
     }
 
     pub fn packets(&self) -> u64 {
@@ -135,7 +153,8 @@ impl Unseen {
             grouped(self.packets),
             grouped(of)
         );
-        let mut reasons: Vec<(&Why, &u64)> = self.reasons.iter().collect();
+        let sums = self.reasons.sums();
+        let mut reasons: Vec<(&Why, &u64)> = sums.iter().collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         for (why, count) in &reasons {
             let _ = writeln!(text, "  {:>13}  {}", grouped(**count), why.reason);
@@ -150,21 +169,21 @@ impl Unseen {
         text
     }
 
-    pub fn json(&self) -> Vec<UnseenJson<'_>> {
-        let reasons = self.reasons.iter();
+    pub fn json(&self) -> Vec<UnseenJson> {
+        let reasons = self.reasons.sums().into_iter();
         reasons
             .map(|(why, packets)| UnseenJson {
-                reason: &why.reason,
+                reason: why.reason,
                 remedy: why.remedy,
-                packets: *packets,
+                packets,
             })
             .collect()
     }
 }
 
 #[derive(Debug, Serialize)]
-pub struct UnseenJson<'a> {
-    reason: &'a str,
+pub struct UnseenJson {
+    reason: String,
     remedy: &'static str,
     packets: u64,
 }

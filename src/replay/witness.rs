@@ -1,11 +1,12 @@
 //! An observer that keeps only what decided. It copies a few numbers a packet, so that it can watch every one of millions.
 
+use super::turn::{Await, may_meet_others};
 use crate::conntrack::{self, InvalidReason, Tracked, Tuple};
 use crate::engine::{Event, Observer, Remembered, Tried};
 use crate::rule::{CountId, Hook, Table};
 
 /// What was seen of one packet; of answers to it, only that they are the router's own.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Witness {
     /// The last word in the filter table.
     pub filter: Option<Decision>,
@@ -21,6 +22,11 @@ pub(super) struct Witness {
     /// True while a packet that the router made itself is on its way.
     answering: bool,
     arrivals: u32,
+    /// Where others carry packets of the same capture: what waits until those before this one are through.
+    turn: Option<Await>,
+    number: u64,
+    /// They are.
+    is_its_turn: bool,
 }
 
 /// Who had the last word in the filter table.
@@ -31,8 +37,31 @@ pub(super) enum Decision {
 }
 
 impl Witness {
-    pub(super) fn begin(&mut self) {
-        *self = Self::default();
+    pub(super) fn begin(&mut self, number: u64) {
+        let turn = self.turn.take();
+        *self = Self {
+            number,
+            is_its_turn: turn.is_none(),
+            turn,
+            ..Self::default()
+        };
+    }
+
+    pub(super) fn take_turns(&mut self, turn: Await) {
+        self.turn = Some(turn);
+    }
+
+    /// Waits until all packets before this one are through.
+    #[cold]
+    fn await_turn(&mut self) {
+        self.is_its_turn = true;
+        self.await_turn_of(self.number);
+    }
+
+    pub(super) fn await_turn_of(&self, number: u64) {
+        if let Some(turn) = &self.turn {
+            turn(number);
+        }
     }
 
     /// Whether the packet that left as this one, counted from 0, was made by the router. So many that there is no bit for one are fragments of
@@ -48,6 +77,9 @@ impl Witness {
 
     #[inline]
     fn note(&mut self, event: &Event<'_>) {
+        if !self.is_its_turn && may_meet_others(event) {
+            self.await_turn();
+        }
         match event {
             Event::Arrived { interface, .. } => {
                 self.arrivals += 1;

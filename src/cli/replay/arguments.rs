@@ -81,6 +81,10 @@ pub(crate) struct Arguments {
     /// How many packets and flows --against prints
     #[arg(long, value_name = "N", default_value_t = 20, requires = "against")]
     pub limit: usize,
+    /// Workers that carry packets; as many as there are cores unless given. Results are the same with any number, but where rules have packets of all
+    /// flows meet (NAT, limit, helpers and the like): there it is one unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub workers: Option<u16>,
     /// Say what it came to, on standard error
     #[arg(long, conflicts_with = "quiet")]
     pub summary: bool,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::screen::Again;
 use super::{Arguments, Stop};
 use crate::base::Time;
 use crate::base::bytes::text_of_path;
@@ -34,7 +35,8 @@ impl Labs {
         }
     }
 
-    pub(super) fn open(arguments: &Arguments) -> Result<Self, Stop> {
+    /// With room for so many workers.
+    pub(super) fn open(arguments: &Arguments, workers: usize, again: &Again) -> Result<Self, Stop> {
         let copy = match &arguments.lab {
             Some(_) => None,
             None if arguments.what.profile.is_some() => {
@@ -47,10 +49,13 @@ impl Labs {
                 .map_err(|error| Stop::Say(error.to_string()))
         };
         let path = arguments.lab.as_deref();
-        let lab = match &copy {
+        let mut lab = match &copy {
             Some(copy) => bare(copy)?,
-            None => open::lab(path, arguments.what, arguments.seed).map_err(Stop::Said)?,
+            None if again.is_first() => open::lab(path, arguments.what, arguments.seed).map_err(Stop::Said)?,
+            None => open::quiet_lab(path, arguments.what, arguments.seed).map_err(Stop::Said)?,
         };
+        // Where it has no room, fewer share the work.
+        lab.make_places(workers);
         let other = match (&arguments.against, &copy) {
             (None, _) => None,
             (Some(_), Some(copy)) => Some(bare(copy)?),
@@ -78,13 +83,14 @@ impl Labs {
         mut self,
         arguments: &Arguments,
         time: Option<Time>,
+        again: &Again,
     ) -> Result<(Replayer, Option<Replayer>), Stop> {
         let begin = |mut lab: Lab, rules: &Option<PathBuf>| {
             if let Some(time) = time {
                 lab.start_at(time);
             }
             match (rules, &self.copy) {
-                (Some(path), _) => restore(&mut lab, path)?,
+                (Some(path), _) => restore(&mut lab, path, again)?,
                 (None, Some(copy)) => copy.restore(&mut lab).map_err(|error| Stop::Say(error.to_string()))?,
                 (None, None) => {}
             }
@@ -99,10 +105,12 @@ impl Labs {
     }
 }
 
-fn restore(lab: &mut Lab, path: &Path) -> Result<(), Stop> {
+fn restore(lab: &mut Lab, path: &Path, again: &Again) -> Result<(), Stop> {
     let text = read_file(path).map_err(|error| format!("cannot read the rules {}: {error}", text_of_path(path)))?;
     let output = open::restore(lab, &text);
-    standard::tell_text(&output.stderr);
+    if again.is_first() {
+        standard::tell_text(&output.stderr);
+    }
     if output.code != 0 {
         tell!(
             "nflab: these rules are refused, so nothing was replayed: {}",

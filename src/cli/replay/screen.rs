@@ -1,7 +1,7 @@
 //! What people see while a replay runs: a bar, where there is a terminal, and messages that don't tear it.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,79 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Stop;
 use crate::base::bytes::text_of_path;
-use crate::device::standard::tell;
+use crate::device::standard::{self, tell};
 use crate::replay::grouped;
+
+/// What was said and printed already, where a replay begins again: the same comes first, and is not said twice.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Again {
+    /// Bytes that went to standard output, and so many of them that were there before.
+    printed: Arc<AtomicU64>,
+    printed_before: u64,
+    said: Arc<AtomicU64>,
+    said_before: u64,
+    is_again: bool,
+}
+
+impl Again {
+    /// For another beginning.
+    pub(super) fn once_more(&self) -> Self {
+        Self {
+            printed_before: self.printed.load(Ordering::Relaxed).max(self.printed_before),
+            said_before: self.said.load(Ordering::Relaxed).max(self.said_before),
+            is_again: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether this is the first beginning.
+    pub(super) fn is_first(&self) -> bool {
+        !self.is_again
+    }
+
+    /// Whether it is time to say something that has not been said.
+    fn says(&self) -> bool {
+        self.said.fetch_add(1, Ordering::Relaxed) >= self.said_before
+    }
+
+    /// Standard output, but for what was there before.
+    pub(super) fn output(&self) -> Printing {
+        Printing {
+            output: standard::output(),
+            printed: Arc::clone(&self.printed),
+            before: self.printed_before,
+        }
+    }
+}
+
+pub(super) struct Printing {
+    output: standard::Output,
+    printed: Arc<AtomicU64>,
+    before: u64,
+}
+
+impl Write for Printing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let printed = self.printed.load(Ordering::Relaxed);
+        let known = usize::try_from(self.before.saturating_sub(printed)).unwrap_or(usize::MAX);
+        let written = match known.min(bytes.len()) {
+            0 => self.output.write(bytes)?,
+            known => known,
+        };
+        self.printed.fetch_add(written as u64, Ordering::Relaxed);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
 
 pub(super) struct Screen {
     bar: ProgressBar,
+    again: Again,
+    /// The capture's, in bytes; 0 where it is no file.
+    length: u64,
     begun: Instant,
     has_colour: bool,
     /// Bytes of the file that have been read, packed as they are.
@@ -27,8 +95,9 @@ impl Screen {
         io::stderr().is_terminal()
     }
 
-    pub(super) fn open(input: &Path, quiet: bool) -> Result<Self, Stop> {
+    pub(super) fn open(input: &Path, quiet: bool, again: Again) -> Result<Self, Stop> {
         let length = std::fs::metadata(input).ok().filter(std::fs::Metadata::is_file);
+        let bytes = length.as_ref().map_or(0, std::fs::Metadata::len);
         let (bar, style) = match length {
             Some(length) => (
                 ProgressBar::new(length.len()),
@@ -45,6 +114,8 @@ impl Screen {
         bar.set_style(style.progress_chars("━━─"));
         Ok(Self {
             bar,
+            again,
+            length: bytes,
             begun: Instant::now(),
             has_colour: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty()),
             read: Arc::default(),
@@ -57,13 +128,18 @@ impl Screen {
     }
 
     /// The capture's bytes, counted for the bar.
-    pub(super) fn source(&self, input: &Path) -> Result<Counted, Stop> {
-        let reader: Box<dyn Read> = match input == Path::new("-") {
+    /// With `is_whole`, as long as it was when it was first looked at.
+    pub(super) fn source(&self, input: &Path, is_whole: bool) -> Result<Counted, Stop> {
+        let reader: Box<dyn Read + Send> = match input == Path::new("-") {
             true => Box::new(io::stdin()),
-            false => Box::new(
-                File::open(input)
-                    .map_err(|error| format!("cannot read the capture {}: {error}", text_of_path(input)))?,
-            ),
+            false => {
+                let file = File::open(input)
+                    .map_err(|error| format!("cannot read the capture {}: {error}", text_of_path(input)))?;
+                match is_whole {
+                    true => Box::new(file.take(self.length)),
+                    false => Box::new(file),
+                }
+            }
         };
         Ok(Counted {
             reader,
@@ -84,14 +160,24 @@ impl Screen {
         format!("{} packets, {} a second", grouped(packets), grouped(rate as u64))
     }
 
-    /// How fast it was.
-    pub(super) fn pace(&self, packets: u64) -> String {
+    /// How fast it was, and `how`.
+    pub(super) fn pace(&self, packets: u64, how: &str) -> String {
         let took = self.begun.elapsed();
-        format!("Replayed in {:.2} s: {}", took.as_secs_f64(), self.rate(packets))
+        format!("Replayed in {:.2} s{how}: {}", took.as_secs_f64(), self.rate(packets))
     }
 
     pub(super) fn say(&self, text: &str) {
-        self.bar.suspend(|| tell!("{text}"));
+        if self.again.says() {
+            self.bar.suspend(|| tell!("{text}"));
+        }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) fn again(&self) -> &Again {
+        &self.again
     }
 
     pub(super) fn end(&self) {
@@ -100,7 +186,7 @@ impl Screen {
 }
 
 pub(super) struct Counted {
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + Send>,
     read: Arc<AtomicU64>,
 }
 

@@ -2,6 +2,7 @@
 
 use super::labs::Labs;
 use super::outputs::Outputs;
+use super::screen::Again;
 use super::{Arguments, Stop, of_homeless};
 use crate::base::Time;
 use crate::base::bytes::text_of_path;
@@ -31,8 +32,9 @@ impl<'a> Session<'a> {
         labs: Labs,
         first: Option<&TimedPacket<'_>>,
         before: &[KeptUnused],
+        again: &Again,
     ) -> Result<Self, Stop> {
-        let (replayer, other) = labs.begin(arguments, first.map(|packet| packet.time))?;
+        let (replayer, other) = labs.begin(arguments, first.map(|packet| packet.time), again)?;
         if let Some(first) = first {
             replayer
                 .check(first)
@@ -42,7 +44,7 @@ impl<'a> Session<'a> {
         let differences = against.map(|path| Differences::new(&rules_name(arguments), &text_of_path(path)));
         let mut session = Self {
             summary: Summary::new(&replayer),
-            outputs: Outputs::open(arguments, replayer.lab())?,
+            outputs: Outputs::open(arguments, replayer.lab(), again)?,
             differences,
             other,
             replayer,
@@ -72,7 +74,8 @@ impl<'a> Session<'a> {
             self.outputs.unused(*number, interface, reason)?;
         }
         if let Some(UnusedFrame { interface, time, frame }) = frame {
-            self.outputs.annotate_unused(*interface, *time, *frame, reason)?;
+            self.outputs
+                .annotate_unused(*number, *interface, (*time, *frame), reason)?;
         }
         Ok(())
     }

@@ -1,0 +1,337 @@
+//! One capture on several workers: each reads it whole, and carries the packets that are its own.
+//!
+//! Which these are, [`meeting`] says: packets that may meet have one worker. What packets of all ends share is done in the order of the capture:
+//! who comes to it waits until all before are through (`Board`). What there is to be written is laid in order here, in the thread that began.
+//!
+//! The other forms were one reader that hands packets out, and a router on one worker with all writing on others. The first costs each packet a
+//! copy and a queue, which is more than the second look at a record that is somebody else's; the second gains nothing where nothing is written.
+
+use std::fs::File;
+use std::io::{Read, Take};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use parking_lot::Mutex;
+
+use super::complaint::Complaints;
+use super::lanes::Batch;
+use super::stage::{Session, Stage};
+use super::{Run, Stop};
+use crate::base::bytes::text_of_path;
+use crate::device::CaptureReader;
+use crate::lab::memory::LOCAL;
+use crate::replay::{PARTS, Replayer, TimedPacket, meeting};
+
+/// What the workers of a capture know of each other.
+pub(super) struct Board {
+    /// Of each worker the number of the packet that it is at: all before are through, as far as they are its own.
+    at: Box<[Place]>,
+    /// They end: somebody cannot go on.
+    ends: AtomicBool,
+    /// Why one worker must do it alone, from the beginning.
+    alone: Mutex<Option<String>>,
+}
+
+/// Each in a line of its own, with the one that processors fetch beside it.
+#[repr(align(128))]
+#[derive(Default)]
+struct Place(AtomicU64);
+
+impl Board {
+    fn new(count: usize) -> Self {
+        Self {
+            at: (0..count).map(|_| Place::default()).collect(),
+            ends: AtomicBool::new(false),
+            alone: Mutex::default(),
+        }
+    }
+
+    /// Returns once all packets before this one are through.
+    fn await_turn(&self, worker: usize, number: u64) {
+        for (_, place) in self.at.iter().enumerate().filter(|(other, _)| *other != worker) {
+            let mut looked = 0;
+            while place.0.load(Ordering::Acquire) < number && !self.ends.load(Ordering::Relaxed) {
+                looked += 1;
+                match looked < LOOKS {
+                    true => std::hint::spin_loop(),
+                    false => std::thread::yield_now(),
+                }
+            }
+        }
+    }
+
+    fn end(&self) {
+        self.ends.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A worker's share of a capture.
+pub(super) struct Share {
+    index: usize,
+    count: usize,
+    board: Arc<Board>,
+    /// Packets up to this number were carried before there were workers.
+    carried: u64,
+    /// Where what is to be written goes; `None` where nothing is.
+    lane: Option<SyncSender<Batch>>,
+}
+
+/// Whose a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Mine,
+    Anothers,
+}
+
+impl Share {
+    /// The first one says what is to be said of records, whoever carries their packets.
+    pub(super) fn tells(&self) -> bool {
+        self.index == 0
+    }
+
+    pub(super) fn was_carried(&self, number: u64) -> bool {
+        number <= self.carried
+    }
+
+    /// A record is looked at: what comes before it is through.
+    #[inline]
+    pub(super) fn is_at(&self, number: u64) {
+        self.board.at[self.index].0.store(number, Ordering::Release);
+    }
+
+    #[inline]
+    pub(super) fn whose(&self, packet: &TimedPacket<'_>, replayer: &Replayer) -> Result<Whose, Stop> {
+        let Some(place) = meeting::place_of(packet.bytes) else {
+            return Err(self.leave("an ICMP error comes in fragments"));
+        };
+        if meeting::is_without_source(packet.bytes)
+            && replayer.entrance_of(packet).is_some_and(|it| it.as_str() == LOCAL)
+        {
+            return Err(self.leave("the router chooses the source of a packet of its own"));
+        }
+        match place as usize % PARTS % self.count == self.index {
+            true => Ok(Whose::Mine),
+            false => Ok(Whose::Anothers),
+        }
+    }
+
+    /// Now and then: nobody is too far ahead, what was written goes on, and there is room in the table of flows for what may come meanwhile.
+    pub(super) fn look_round(&self, session: &mut Session<'_>, number: u64) -> Result<(), Stop> {
+        self.board.await_turn(self.index, number.saturating_sub(AHEAD));
+        if self.board.ends.load(Ordering::Relaxed) {
+            return Err(Stop::Reader);
+        }
+        if session.replayer.is_crowded(number) {
+            return Err(self.leave("the table of flows is nearly full"));
+        }
+        self.hand_over(session)
+    }
+
+    fn hand_over(&self, session: &mut Session<'_>) -> Result<(), Stop> {
+        let Some(lane) = &self.lane else { return Ok(()) };
+        lane.send(session.outputs.take_batch()).map_err(|_| Stop::Reader)
+    }
+
+    /// One worker must do it alone.
+    fn leave(&self, why: &str) -> Stop {
+        self.board.alone.lock().get_or_insert_with(|| why.to_owned());
+        self.board.end();
+        Stop::Reader
+    }
+}
+
+/// What keeps a capture on one worker, or makes results hang on which worker is faster.
+pub(super) fn meeting_places(replayer: &Replayer) -> Vec<String> {
+    meeting::meeting_places(replayer.lab(), replayer.rules())
+}
+
+/// The rest of a capture on several workers. False where there is no place for them, and nothing was done.
+pub(super) fn carry(
+    run: &mut Run<'_>,
+    reader: &mut CaptureReader<impl Read + Send>,
+    mut count: usize,
+) -> Result<bool, Stop> {
+    let Stage::Running(session) = std::mem::replace(&mut run.stage, Stage::Between) else {
+        return Ok(false);
+    };
+    let mut session = *session;
+    let mut others: Vec<Replayer> = Vec::new();
+    while others.len() + 1 < count.min(PARTS)
+        && let Some(other) = session.replayer.beside()
+    {
+        others.push(other);
+    }
+    count = others.len() + 1;
+    if count == 1 {
+        run.stage = Stage::Running(Box::new(session));
+        return Ok(false);
+    }
+    let board = Arc::new(Board::new(count));
+    let mut lanes: Vec<Receiver<Batch>> = Vec::new();
+    let mut runs = Vec::new();
+    let first_summary = session.summary.beside(&session.replayer);
+    let first = (session.replayer, first_summary, std::mem::take(&mut run.complaints));
+    let others = others.into_iter().map(|replayer| {
+        let summary = session.summary.beside(&replayer);
+        (replayer, summary, Complaints::default())
+    });
+    for (index, (mut replayer, summary, complaints)) in std::iter::once(first).chain(others).enumerate() {
+        let turns = Arc::clone(&board);
+        replayer.take_turns(Arc::new(move |number| turns.await_turn(index, number)));
+        let lane = run.writes().then(|| {
+            let (lane, end) = sync_channel(BATCHES);
+            lanes.push(end);
+            lane
+        });
+        let outputs = session.outputs.lanes();
+        let share = Share {
+            index,
+            count,
+            board: Arc::clone(&board),
+            carried: run.seen,
+            lane,
+        };
+        runs.push(run.beside(
+            Session {
+                replayer,
+                other: None,
+                summary,
+                differences: None,
+                outputs,
+            },
+            complaints,
+            share,
+        ));
+    }
+    let files = (1..count).map(|_| open_again(run)).collect::<Result<Vec<_>, Stop>>()?;
+    let (written, done) = std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        let mut runs = runs.into_iter();
+        if let Some(mut first) = runs.next() {
+            threads.push(scope.spawn(move || {
+                let result = first.packets(reader);
+                first.part(result)
+            }));
+        }
+        for (mut other, file) in runs.zip(files) {
+            threads.push(scope.spawn(move || {
+                let result = match CaptureReader::new(file) {
+                    Ok(mut reader) => other.packets(&mut reader),
+                    Err(error) => Err(error.to_string().into()),
+                };
+                other.part(result)
+            }));
+        }
+        let written = write(&mut session.outputs, &lanes);
+        if written.is_err() {
+            board.end();
+        }
+        drop(lanes);
+        let done: Vec<_> = threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        (written, done)
+    });
+    if let Some(why) = board.alone.lock().take() {
+        return Err(Stop::Alone(why));
+    }
+    let mut failed = written.err();
+    let mut primary = None;
+    for (index, part) in done.into_iter().enumerate() {
+        let Part {
+            result,
+            session: part,
+            complaints,
+            seen,
+        } = part.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        if let Err(stop) = result {
+            failed.get_or_insert(stop);
+        }
+        let Some(part) = part else { continue };
+        session.summary.add(part.summary);
+        if index == 0 {
+            (run.complaints, run.seen) = (complaints, seen);
+            primary = Some(part.replayer);
+        }
+    }
+    let replayer = match (failed, primary) {
+        (None, Some(replayer)) => replayer,
+        (failed, _) => return Err(failed.unwrap_or(Stop::Reader)),
+    };
+    replayer.lab().machine.router().flows().list_by_packets();
+    run.stage = Stage::Running(Box::new(Session {
+        replayer,
+        other: None,
+        summary: session.summary,
+        differences: None,
+        outputs: session.outputs,
+    }));
+    run.count = count;
+    Ok(true)
+}
+
+/// What all workers have, stretch by stretch.
+fn write(outputs: &mut super::outputs::Outputs<'_>, lanes: &[Receiver<Batch>]) -> Result<(), Stop> {
+    while !lanes.is_empty() {
+        // All see the same records, so all have as many stretches.
+        let batches: Vec<Batch> = lanes.iter().filter_map(|lane| lane.recv().ok()).collect();
+        if batches.is_empty() {
+            break;
+        }
+        outputs.write(&batches)?;
+    }
+    Ok(())
+}
+
+/// The capture once more, for another worker; what comes to it later is nobody's.
+fn open_again(run: &Run<'_>) -> Result<Take<File>, Stop> {
+    let path = &run.arguments.input;
+    let file = File::open(path).map_err(|error| format!("cannot read the capture {}: {error}", text_of_path(path)))?;
+    Ok(file.take(run.screen.length()))
+}
+
+/// What a worker has once it is through.
+struct Part<'a> {
+    result: Result<(), Stop>,
+    session: Option<Box<Session<'a>>>,
+    complaints: Complaints,
+    seen: u64,
+}
+
+impl<'a> Run<'a> {
+    fn part(mut self, mut result: Result<(), Stop>) -> Part<'a> {
+        let mut session = match std::mem::replace(&mut self.stage, Stage::Between) {
+            Stage::Running(session) => Some(session),
+            Stage::Waiting(..) | Stage::Between => None,
+        };
+        if let (Some(share), Some(session)) = (self.share.take(), &mut session) {
+            share.is_at(u64::MAX);
+            let handed = share.hand_over(session);
+            result = result.and(handed);
+        }
+        Part {
+            result,
+            session,
+            complaints: self.complaints,
+            seen: self.seen,
+        }
+    }
+}
+
+/// Nobody waits for a worker that is no more.
+impl Drop for Share {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.board.end();
+        }
+        self.is_at(u64::MAX);
+    }
+}
+
+/// How often a worker looks for another before it lets others have its processor.
+const LOOKS: u32 = 200;
+/// Packets that a worker may be ahead of another.
+const AHEAD: u64 = 1 << 14;
+/// Stretches of a worker that wait to be written.
+const BATCHES: usize = 8;
+/// Packets between two looks round.
+pub(super) const STRETCH: u64 = 1 << 9;

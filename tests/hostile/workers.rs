@@ -1,0 +1,213 @@
+//! `replay` on two and three workers writes what it writes on one, byte for byte: under rules of every kind that keep no state for packets of all
+//! flows, whatever comes in, whatever the router answers.
+//!
+//! `NFLAB_REPLAY_ROUNDS` for more of it, `NFLAB_FUZZ_SEED` for another beginning.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nflab::base::{Family, InterfaceId, Random, Time};
+use nflab::cli::TOOLBOX;
+use nflab::device::CaptureWriter;
+use nflab::lab::file::LabFile;
+use nflab::lab::memory::Lab;
+use nflab::rule::{Action, Reach, Rule, Table};
+
+use crate::packets::Packets;
+use crate::{Draw, rules};
+
+#[test]
+fn any_number_of_workers_writes_the_same() {
+    let number = |name: &str, default: u64| {
+        let value = std::env::var(name).ok();
+        value.map_or(default, |it| it.parse().expect("a number"))
+    };
+    let (first, rounds) = (number("NFLAB_FUZZ_SEED", 1), number("NFLAB_REPLAY_ROUNDS", 4));
+    let directory = Directory::new();
+    let (mut packets, mut alone) = (0, 0);
+    for seed in first..first + rounds {
+        let (count, was_alone) = round(seed, &directory.0);
+        packets += count;
+        alone += u64::from(was_alone);
+    }
+    eprintln!("{packets} packets in {rounds} captures, {alone} of which one worker had to do alone");
+    assert!(alone < rounds, "none was shared");
+}
+
+/// How many packets; and whether several workers found that they could not.
+fn round(seed: u64, directory: &Path) -> (u64, bool) {
+    let mut draw = Draw(Random::new(seed));
+    let mut lab_text = LAB.to_owned();
+    for (key, value) in rules::knobs(&mut draw) {
+        // Who finds no room in a small table hangs on who came first.
+        if key != "net.netfilter.nf_conntrack_max" {
+            writeln!(lab_text, "\"{key}\" = \"{value}\"").unwrap();
+        }
+    }
+    std::fs::write(directory.join("lab.toml"), &lab_text).unwrap();
+    let file = LabFile::parse("lab", &lab_text).unwrap();
+    let mut lab = Lab::new(&file, seed, TOOLBOX).unwrap();
+    let rules = without_meetings(&mut lab, &rules::ruleset(&mut draw));
+    std::fs::write(directory.join("rules"), &rules).unwrap();
+    let count = capture(&mut draw, lab, &directory.join("in.pcapng"));
+    let written = |workers: &str| {
+        for name in RESULTS {
+            let _ = std::fs::remove_file(directory.join(name));
+        }
+        let ran = Command::new(env!("CARGO_BIN_EXE_nflab"))
+            .current_dir(directory)
+            .args("replay --lab lab.toml --rules rules --summary --fill-cut --explain all".split(' '))
+            .args("--out out --annotate annotated --json json --save saved --conntrack flows".split(' '))
+            .args(["in.pcapng", "--workers", workers])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        let (said, pace) = said.split_once("Replayed in ").unwrap_or((&said, ""));
+        let mut all = vec![("said", said.as_bytes().to_vec()), ("printed", ran.stdout)];
+        for name in RESULTS {
+            all.push((name, std::fs::read(directory.join(name)).unwrap_or_default()));
+        }
+        (ran.status.code(), all, pace.to_owned())
+    };
+    let (code, one, _) = written("1");
+    assert!(code.is_some(), "seed {seed}");
+    let mut was_alone = false;
+    for workers in ["2", "3"] {
+        let (same, several, pace) = written(workers);
+        assert_eq!(same, code, "seed {seed}, {workers} workers");
+        for ((name, one), (_, several)) in one.iter().zip(&several) {
+            assert!(
+                one == several,
+                "seed {seed}, {workers} workers: {name}\n{}",
+                differ(one, several)
+            );
+        }
+        was_alone |= pace.contains("on one worker, because");
+        assert!(
+            pace.contains(&format!("on {workers} workers")) || pace.contains("on one worker, because"),
+            "seed {seed}: {pace}"
+        );
+    }
+    (count, was_alone)
+}
+
+fn differ(one: &[u8], other: &[u8]) -> String {
+    let (one, other) = (String::from_utf8_lossy(one), String::from_utf8_lossy(other));
+    let lines = one.lines().zip(other.lines()).enumerate();
+    let mut lines = lines.filter(|(_, (one, other))| one != other);
+    match lines.next() {
+        Some((at, (one, other))) => format!("line {}:\n{one}\n{other}", at + 1),
+        None => format!("{} and {} lines", one.lines().count(), other.lines().count()),
+    }
+}
+
+/// The rules that are left once those are gone in which packets of all flows meet; they are in force in the lab.
+fn without_meetings(lab: &mut Lab, rules: &str) -> String {
+    let tables: String = rules
+        .split_inclusive("COMMIT\n")
+        .filter(|table| !table.starts_with("*nat"))
+        .collect();
+    let output = lab.tool("iptables-restore", &[], &tables, ".".as_ref());
+    assert_eq!(output.code, 0, "{}\n{tables}", output.stderr);
+    for table in Table::ALL {
+        let router = lab.machine.router();
+        if !router.tables(Family::V4).contains(&table) {
+            continue;
+        }
+        let mut rules = router.table(Family::V4, table);
+        for chain in &mut rules.chains {
+            chain.rules.retain(|rule| !meets_others(rule));
+        }
+        router.replace(rules, lab.now()).unwrap();
+    }
+    lab.tool("iptables-save", &[], "", ".".as_ref()).stdout
+}
+
+fn meets_others(rule: &Rule) -> bool {
+    let of_target = match &rule.action {
+        Action::Target(target) => target.effect().reach,
+        _ => Reach::Flow,
+    };
+    of_target == Reach::Others || rule.matches.iter().any(|test| test.effect().reach == Reach::Others)
+}
+
+/// Packets that the lab was sent, with answers to what it sent; how many.
+fn capture(draw: &mut Draw, mut lab: Lab, path: &Path) -> u64 {
+    let mut writer = CaptureWriter::create(path).unwrap();
+    let mut packets = Packets::default();
+    let (mut now, mut heard, mut count) = (Time::from_secs(1_800_000_000), Vec::new(), 0);
+    let most = if draw.one_in(12) { 9000 } else { 1200 };
+    let length = 400 + draw.below(most) as u64;
+    let is_shared = !draw.one_in(4);
+    while count < length {
+        now = now + draw.pause();
+        lab.set_clock(now);
+        for (interface, bytes) in packets.draw(draw, &heard) {
+            let has_no_source = interface.is_none() && bytes.get(12..16) == Some(&[0; 4]);
+            if is_shared && (begins_an_error_in_pieces(&bytes) || has_no_source) {
+                continue;
+            }
+            let (_, output) = lab.carry_silently(interface, &bytes);
+            heard.extend(output.iter().map(|it| it.bytes.clone()));
+            let name = match interface {
+                Some(InterfaceId(1)) => "lan",
+                Some(_) => "wan",
+                None => "local",
+            };
+            let time = if draw.one_in(40) {
+                Time::from_nanos(now.as_nanos() - 300_000_000)
+            } else {
+                now
+            };
+            writer.write(name, time, &bytes, None).unwrap();
+            count += 1;
+        }
+        if heard.len() > 40 {
+            heard.drain(..heard.len() - 20);
+        }
+    }
+    writer.finish().unwrap();
+    count
+}
+
+/// It has to be whole before anybody knows whose it is.
+fn begins_an_error_in_pieces(bytes: &[u8]) -> bool {
+    let header = usize::from(bytes.first().map_or(0, |it| it & 15)) * 4;
+    let is_icmp = bytes.get(9) == Some(&1) && bytes.get(6).is_some_and(|it| it & 0x20 != 0);
+    is_icmp
+        && bytes
+            .get(header)
+            .is_some_and(|kind| matches!(kind, 3 | 4 | 5 | 11 | 12))
+}
+
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("nflab-workers-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        match std::thread::panicking() {
+            true => eprintln!("what failed is in {}", self.0.display()),
+            false => drop(std::fs::remove_dir_all(&self.0)),
+        }
+    }
+}
+
+const RESULTS: [&str; 5] = ["out", "annotated", "json", "saved", "flows"];
+
+const LAB: &str = r#"[interface.lan]
+address = ["10.0.0.1/24"]
+[interface.wan]
+address = ["192.0.2.1/24"]
+[[route]]
+to = "default"
+via = "192.0.2.254"
+[sysctl]
+"#;
