@@ -10,6 +10,7 @@ mod interface;
 #[doc(hidden)]
 pub mod json;
 mod mark;
+mod pace;
 mod random;
 mod range;
 pub(crate) mod sync;
@@ -21,6 +22,7 @@ pub(crate) use address::write_address;
 pub use address::{AddressMask, Family};
 pub use interface::{InterfaceId, InterfaceMask, InterfaceName};
 pub use mark::MarkMask;
+pub use pace::{Pace, Piece};
 pub use random::Random;
 pub use range::{AddressRange, PortRange};
 pub(crate) use time::JIFFIES_PER_SECOND;

@@ -9,15 +9,16 @@ use super::shared::{Joining, SharedCopies};
 use crate::base::Time;
 use crate::rule::{Action, BoundState, Match, Rule, Selector, State, Target, TrackingNow};
 
-/// A rule and what it has in force.
+/// A rule and what it has in force. In this order, because an edit asks of each rule what stands first, beside the number of those who hold it.
+#[repr(C)]
 pub(super) struct BoundRule {
     pub rule: Arc<Rule>,
+    pub traits: Traits,
     pub counter: Counter,
     pub matches: Box<[BoundMatch]>,
     pub action: BoundAction,
     /// The rule's, nearer to whoever walks.
     pub selector: Selector,
-    pub traits: Traits,
 }
 
 /// A match and its state in this table.
@@ -47,6 +48,8 @@ pub(super) enum BoundAction {
 pub(super) struct Traits {
     /// Nothing of it is made anew with each table that it comes into force with: no state, no set, no policy.
     pub is_lasting: bool,
+    /// It has a target that is not a verdict or a chain.
+    pub has_target: bool,
     /// It leads to a chain.
     pub leads: bool,
     /// No packet goes past it.
@@ -66,6 +69,7 @@ impl Traits {
             // Whether its matches and its target have state is seen where it is made.
             is_lasting: tests.clone().all(|it| it.sharing().is_none() && it.sets().is_empty())
                 && target.is_none_or(|it| it.sets().is_empty() && it.timeout_policy().is_none()),
+            has_target: target.is_some(),
             leads: matches!(rule.action, Action::Jump(_) | Action::Goto(_)),
             stops_all: stops_all(rule),
             needs_conntrack: rule.needs_conntrack(),
@@ -120,12 +124,16 @@ impl BoundRule {
     }
 
     /// True where it would be made the same again for a table that comes into force now.
+    #[inline]
     pub(super) fn lasts(&self, tracking: &TrackingNow<'_>) -> bool {
-        self.traits.is_lasting
-            && match &self.action {
-                BoundAction::Target { target, .. } => target.state(tracking).is_none(),
-                _ => true,
-            }
+        self.traits.is_lasting && (!self.traits.has_target || self.target_lasts(tracking))
+    }
+
+    fn target_lasts(&self, tracking: &TrackingNow<'_>) -> bool {
+        match &self.action {
+            BoundAction::Target { target, .. } => target.state(tracking).is_none(),
+            _ => true,
+        }
     }
 
     /// The same with states of its own, which go on from where these are, counted at a place of its own.

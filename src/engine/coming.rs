@@ -9,6 +9,7 @@ use super::bound::{BoundRule, Traits};
 use super::compile::{CompiledTable, Seen, Step};
 use super::counting::Counter;
 use super::following::Following;
+use crate::base::{Pace, Piece};
 use crate::rule::{Action, Chain, ChainKind, Count, Counters, Errno, Hook, HookSet, Refusal, Rule, TableRules};
 
 /// What was found of a table.
@@ -57,7 +58,11 @@ pub(super) enum Start {
 
 impl<'a> LookedAt<'a> {
     /// What rules and policies say of their counters is done by that, so that the next command on this table does not set them back.
-    pub(super) fn table(rules: &mut TableRules, before: Option<&'a CompiledTable>) -> Result<Self, Refusal> {
+    pub(super) fn table(
+        rules: &mut TableRules,
+        before: Option<&'a CompiledTable>,
+        pace: Pace,
+    ) -> Result<Self, Refusal> {
         let same_chains = before.is_some_and(|before| {
             let names = before.rules.chains.iter().map(|it| &it.name);
             names.eq(rules.chains.iter().map(|it| &it.name))
@@ -65,6 +70,7 @@ impl<'a> LookedAt<'a> {
         let mut looking = Looking {
             before: before.filter(|_| same_chains),
             following: Following::of(before),
+            pace,
             wanted: 0,
             seen: Vec::new(),
         };
@@ -130,6 +136,7 @@ struct Looking<'a> {
     /// The table before, where it has the same chains.
     before: Option<&'a CompiledTable>,
     following: Following<'a>,
+    pace: Pace,
     wanted: usize,
     seen: Seen,
 }
@@ -140,6 +147,7 @@ impl<'a> Looking<'a> {
         let mut leads = false;
         let mut rules = Vec::with_capacity(chain.rules.len());
         for (position, rule) in chain.rules.iter_mut().enumerate() {
+            self.pace.done(position, Piece::Seen);
             let looked = self.rule(rule);
             leads |= looked.traits.leads;
             if looked.traits.stops_all && alive.is_none() {

@@ -11,7 +11,7 @@ use super::coming::{LookedAt, LookedRule, Start, Was};
 use super::counting::{Counter, Places};
 use super::reason::Place;
 use super::shared::{Joining, SharedCopies, SharedStates};
-use crate::base::Time;
+use crate::base::{Pace, Piece, Time};
 use crate::conntrack::{TimeoutPolicies, TimeoutPolicy};
 use crate::rule::{
     Action, Chain, ChainKind, CountId, Counters, Errno, HookSet, Policy, Refusal, Rule, Scope, Table, TableRules,
@@ -45,6 +45,8 @@ pub(super) struct CompiledTable {
 pub(super) struct Around<'a> {
     pub sets: &'a dyn AddressSets,
     pub tracking: TrackingNow<'a>,
+    /// What is done between two pieces of a large table.
+    pub pace: Pace,
 }
 
 /// What a table comes after.
@@ -123,7 +125,7 @@ impl CompiledTable {
         workers: usize,
         now: Time,
     ) -> Result<(Self, Seen), Refusal> {
-        let looked = LookedAt::table(&mut rules, before.table)?;
+        let looked = LookedAt::table(&mut rules, before.table, around.pace)?;
         let reached = looked.reached(&rules)?;
         let mut making = Making {
             table: rules.table,
@@ -134,6 +136,7 @@ impl CompiledTable {
             policies: Vec::new(),
             needs_conntrack: false,
             needs_labels: false,
+            made: 0,
             around,
             now,
         };
@@ -144,6 +147,7 @@ impl CompiledTable {
         for (at, ((chain, looked), reached)) in chains.enumerate() {
             let rules = chain.rules.iter_mut().zip(looked.rules);
             for (position, (rule, was)) in rules.enumerate() {
+                around.pace.done(position, Piece::Seen);
                 // Behind a rule that stops every packet nothing is reached, from no hook.
                 let hooks = if position < looked.alive {
                     reached
@@ -271,6 +275,8 @@ struct Making<'a> {
     policies: Vec<Arc<TimeoutPolicy>>,
     needs_conntrack: bool,
     needs_labels: bool,
+    /// How many rules are not those of the table before.
+    made: usize,
     around: Around<'a>,
     now: Time,
 }
@@ -283,7 +289,7 @@ impl Making<'_> {
         hooks: HookSet,
     ) -> Result<Arc<BoundRule>, Refusal> {
         let LookedRule { was, traits, .. } = looked;
-        let Around { sets, tracking } = &{ self.around };
+        let Around { sets, tracking, pace } = &{ self.around };
         self.needs_conntrack |= traits.needs_conntrack;
         self.needs_labels |= traits.needs_labels;
         let start = match was {
@@ -296,6 +302,8 @@ impl Making<'_> {
             Was::Same(_, bound) => Start::GoOn(bound.counter.clone()),
             Was::Counted(start) => start,
         };
+        self.made += 1;
+        pace.done(self.made, Piece::Made);
         check(self.table, rule, hooks, tracking.policies)?;
         hold(rule, &mut self.sets, *sets)?;
         self.policies.extend(policy_of(rule, tracking.policies));
@@ -324,6 +332,7 @@ impl Around<'_> {
         static SETTINGS: std::sync::LazyLock<crate::conntrack::Settings> = std::sync::LazyLock::new(Default::default);
         Self {
             sets: &crate::set::NoSets,
+            pace: Pace::NONE,
             tracking: TrackingNow {
                 settings: &SETTINGS,
                 policies: TimeoutPolicies::none(),

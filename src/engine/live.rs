@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::compile::{Around, Before, CompiledTable, Seen, StepKind};
 use super::shared::{SharedCopies, SharedStates};
 use crate::base::sync::ArcSwap;
-use crate::base::{Family, Time};
+use crate::base::{Family, Pace, Piece, Time};
 use crate::conntrack::TimeoutPolicy;
 use crate::rule::{CountId, Counters, Refusal, Rule, Table, TableRules};
 use crate::set::AddressSets;
@@ -150,6 +150,19 @@ impl LiveTable {
         Self {
             compiled,
             texts: OnceLock::new(),
+        }
+    }
+
+    /// Drops it, as it is large, in pieces.
+    pub(super) fn free(self, pace: Pace) {
+        let CompiledTable { steps, rules, .. } = self.compiled;
+        for (done, step) in steps.into_iter().enumerate() {
+            drop(step);
+            pace.done(done, Piece::Made);
+        }
+        for (done, rule) in rules.chains.into_iter().flat_map(|chain| chain.rules).enumerate() {
+            drop(rule);
+            pace.done(done, Piece::Made);
         }
     }
 

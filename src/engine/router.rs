@@ -1,7 +1,7 @@
 //! The router: what is configured, what is in force, what is remembered, and the way of a packet through it all.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::compile::Around;
 use super::live::{Live, LiveTable};
@@ -11,7 +11,7 @@ use super::pass::Pass;
 use super::queue::{HeldPacket, OpenQueue, QueueSettings, QueueTaken, QueueVerdict, Queues};
 use super::worker::{Report, Seats, Worker};
 use crate::base::sync::{ArcSwap, Mutex};
-use crate::base::{Family, InterfaceId, Random, Time};
+use crate::base::{Family, InterfaceId, Pace, Random, Time};
 use crate::conntrack::{self, Settings};
 use crate::helper::Loaded;
 use crate::net::{HostState, Listeners, Net, Reassembly};
@@ -76,6 +76,8 @@ pub struct Router {
     retired: Mutex<Retired>,
     seats: Seats,
     pub(super) seed: u64,
+    /// Set once, by whoever carries packets beside changes of rules.
+    pace: OnceLock<Pace>,
 }
 
 impl Router {
@@ -94,6 +96,7 @@ impl Router {
             retired: Mutex::default(),
             seats: Seats::new(workers),
             seed: random.next_u64(),
+            pace: OnceLock::new(),
         }
     }
 
@@ -131,7 +134,18 @@ impl Router {
             retired: Mutex::default(),
             seats: Seats::new(1),
             seed: self.seed,
+            pace: OnceLock::new(),
         }
+    }
+
+    /// What is done between two pieces of long work that is not packets: compiling rules, freeing them. The first who says it is heard.
+    pub fn set_pace(&self, pace: Pace) {
+        let _ = self.pace.set(pace);
+    }
+
+    /// As it was said; without a pause where nobody did.
+    pub fn pace(&self) -> Pace {
+        self.pace.get().copied().unwrap_or_default()
     }
 
     /// Takes over the rules and the configuration of another router where they have changed since `seen`: what a copy of it needs to stay its copy.
@@ -377,6 +391,7 @@ impl Router {
         let config = self.config.load();
         let around = Around {
             sets,
+            pace: self.pace(),
             tracking: TrackingNow {
                 settings: &config.conntrack,
                 policies: self.flows.policies(),
@@ -409,6 +424,7 @@ impl Router {
     /// Frees what is no longer in force and no packet holds any more. Whoever drops the last reference to a table of a hundred thousand rules is
     /// busy for milliseconds: it must not be who carries packets, so the last is kept here.
     pub fn reclaim(&self) {
+        let pace = self.pace();
         let Retired { lives, tables, configs } = &mut *self.retired.lock();
         lives.retain_mut(|(live, replaced)| {
             let is_held = Arc::strong_count(live) > 1;
@@ -417,7 +433,11 @@ impl Router {
             }
             is_held
         });
-        tables.retain(|table| Arc::strong_count(table) > 1);
+        for table in tables.extract_if(.., |table| Arc::strong_count(table) == 1) {
+            if let Some(table) = Arc::into_inner(table) {
+                table.free(pace);
+            }
+        }
         configs.retain(|config| Arc::strong_count(config) > 1);
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::machine::Machine;
 use super::router_tables::RouterTables;
-use crate::base::{Family, Time};
+use crate::base::{Family, Pace, Time};
 use crate::engine::{LiveTable, Router};
 use crate::rule::{Refusal, Table, TableRules};
 use crate::text::{Counted, Session, Tables};
@@ -77,6 +77,10 @@ impl Tables for MachineTables<'_> {
             self.machine.log.keep(self.machine.now, refusal.log_record());
         }
         replaced
+    }
+
+    fn pace(&self) -> Pace {
+        self.machine.router().pace()
     }
 
     fn in_hand(&mut self, family: Family, table: Table) -> Option<&mut Session> {

@@ -5,7 +5,7 @@ use super::clock::Clock;
 use super::event_loop::{Driver, PortIndex};
 use super::follow::Followers;
 use super::server::Service;
-use crate::base::{InterfaceId, InterfaceName, Time};
+use crate::base::{InterfaceId, InterfaceName, Pace, Time};
 use crate::engine::{Emission, Port};
 use crate::explain::filter::{Outcome, Subject};
 use crate::explain::story::Story;
@@ -32,6 +32,8 @@ impl DrivenLab {
             .collect();
         lab.start_at(now);
         lab.machine.live = true;
+        // Commands let packets go first wherever both want the same processor.
+        lab.machine.router().set_pace(Pace::of(std::thread::yield_now));
         Self {
             lab,
             interfaces,

@@ -9,7 +9,7 @@ use super::failure::Denial;
 use super::hosts::{Hosts, StaticHosts};
 use super::session::{OpenChain, Session};
 use crate::base::bytes::length_of;
-use crate::base::{AddressMask, InterfaceMask};
+use crate::base::{AddressMask, InterfaceMask, Piece};
 use crate::ext::names;
 use crate::rule::{Action, ChainKind, Rule, Selector};
 
@@ -39,6 +39,7 @@ pub(crate) fn write(
             heading(out, session, chain, columns);
         }
         for (at, rule) in chain.rules().enumerate() {
+            session.pace.done(at, Piece::Read);
             if listing.number.is_none_or(|number| number == at + 1) {
                 row(out, session, at + 1, rule, columns, hosts);
             }

@@ -15,8 +15,8 @@ use super::failure::{Denial, Failure, FailureKind, Program};
 use super::hosts::Hosts;
 use super::parse::LONGEST_CHAIN;
 use super::session::{Session, Tables};
-use crate::base::Family;
 use crate::base::bytes::exceeds;
+use crate::base::{Family, Piece};
 use crate::ext::option::Status;
 use crate::rule::{CountId, Table};
 use lines::{LONGEST_LINE, lines_of, pieces, split_counters, split_words, up_to_nul, words};
@@ -107,6 +107,7 @@ fn run_with(
         announced: HashSet::new(),
         printed: Printed::default(),
     };
+    let pace = file.tables.pace();
     let mut lines = 0u32;
     let mut one = |lines: &mut u32, line: &str| {
         *lines += 1;
@@ -124,7 +125,8 @@ fn run_with(
         })
     };
     let mut result = Ok(Next::Line);
-    for line in lines_of(text) {
+    for (done, line) in lines_of(text).enumerate() {
+        pace.done(done, Piece::Read);
         // Nothing is asked of what is only passed over.
         let is_comment = line.as_bytes().first() == Some(&b'#');
         if line == "\n" || is_comment && !options.verbose && line.len() <= LONGEST_LINE {

@@ -6,7 +6,7 @@ use super::command::Listing;
 use super::failure::Denial;
 use super::session::{OpenChain, Session, Tables};
 use crate::base::date::Date;
-use crate::base::{AddressMask, Family, InterfaceMask, Time};
+use crate::base::{AddressMask, Family, InterfaceMask, Piece, Time};
 use crate::ext::names;
 use crate::rule::{Action, ChainKind, Counters, Rule, Table};
 
@@ -47,7 +47,8 @@ fn write_table(out: &mut String, session: &Session, with_counters: bool, now: Ti
         let _ = writeln!(out, ":{} {policy} [{}:{}]", chain.name, counted.packets, counted.bytes);
     }
     for chain in session.chains() {
-        for rule in chain.rules() {
+        for (done, rule) in chain.rules().enumerate() {
+            session.pace.done(done, Piece::Read);
             if with_counters {
                 let counted = session.counters(rule);
                 let _ = write!(out, "[{}:{}] ", counted.packets, counted.bytes);
@@ -73,6 +74,7 @@ pub(crate) fn write_rules(
     }
     for chain in chosen {
         for (at, rule) in chain.rules().enumerate() {
+            session.pace.done(at, Piece::Read);
             if listing.number.is_none_or(|number| number == at + 1) {
                 let counted = with_counters.then(|| session.counters(rule));
                 write_rule(out, &chain.name, rule, counted);

@@ -12,8 +12,8 @@ use super::failure::Denial;
 use super::in_hand::Hand;
 use super::places::Places;
 use super::renames::{Names, Renames};
-use crate::base::Family;
 use crate::base::bytes::{front_of, length_of};
+use crate::base::{Family, Pace, Piece};
 use crate::rule::{Action, Chain, ChainKind, Count, CountId, Counters, Policy, Refusal, Rule, Table, TableRules};
 
 /// What holds the rules in force. The engine has it; tests have a small one.
@@ -26,6 +26,10 @@ pub trait Tables {
     fn counters(&self, family: Family, table: Table) -> Counted;
     /// Puts a table into force, whole or not at all.
     fn replace(&mut self, rules: TableRules) -> Result<(), Refusal>;
+    /// What is done between two pieces of work at many rules.
+    fn pace(&self) -> Pace {
+        Pace::NONE
+    }
     /// The table as commands have left it, which comes into force before anybody looks; `None` where each command has to be in force when it
     /// is done.
     fn in_hand(&mut self, _: Family, _: Table) -> Option<&mut Session> {
@@ -52,6 +56,7 @@ pub struct Session {
     counted: OnceCell<HashMap<CountId, Counters>>,
     count: Counted,
     pub(super) changed: bool,
+    pub(super) pace: Pace,
     /// Where it stays open from one command to the next.
     pub(super) hand: Option<Hand>,
 }
@@ -109,6 +114,7 @@ impl Session {
     /// Opens the table as it stands, which makes it exist if it does not.
     pub fn open(tables: &mut dyn Tables, family: Family, table: Table) -> Self {
         let rules = tables.open(family, table);
+        let pace = tables.pace();
         let mut built_in = Vec::new();
         let mut user: Vec<(String, OpenChain)> = Vec::with_capacity(rules.chains.len());
         for mut chain in rules.chains {
@@ -116,7 +122,8 @@ impl Session {
             if let ChainKind::BuiltIn { count, .. } = &mut chain.kind {
                 *count = Count::Keep;
             }
-            for rule in &mut chain.rules {
+            for (done, rule) in chain.rules.iter_mut().enumerate() {
+                pace.done(done, Piece::Seen);
                 if rule.count != Count::Keep {
                     *rule = with_count(rule, Count::Keep);
                 }
@@ -140,6 +147,7 @@ impl Session {
             counted: OnceCell::new(),
             count: tables.counters(family, table),
             changed: false,
+            pace,
             hand: None,
         }
     }
