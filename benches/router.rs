@@ -3,6 +3,8 @@
 //! Compare within one run: absolute figures move between machines. 60 bytes of UDP or TCP, one worker, no device.
 
 mod bench_router;
+#[path = "bench_router/sets.rs"]
+mod sets;
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -10,8 +12,10 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use bench_router::{CLIENT, SERVER, Setup, source_of, tcp, udp};
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use nflab::wire::tcp::flags;
+use sets::{Set, like_classbench, services};
 
 /// What a home router has: state, a policy, masquerading.
 const HOME: &str = "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n*filter\n:FORWARD DROP [0:0]\n\
@@ -101,16 +105,12 @@ fn new_flow(criterion: &mut Criterion) {
 fn chain(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("chain");
     group.throughput(Throughput::Elements(1));
-    for length in [0, 10, 1000] {
+    for length in [0, 10, 100, 1000, 10_000, 100_000] {
         let mut rules = String::from("*filter\n");
         for n in 0..length {
-            let _ = writeln!(
-                rules,
-                "-A FORWARD -s 172.16.{}.{}/32 -p udp --dport {} -j DROP",
-                n / 250,
-                n % 250 + 1,
-                n + 1
-            );
+            let source = Ipv4Addr::from_bits(0xac10_0001 + n);
+            let port = n % 65_535 + 1;
+            let _ = writeln!(rules, "-A FORWARD -s {source}/32 -p udp --dport {port} -j DROP");
         }
         rules.push_str("COMMIT\n");
         group.bench_function(BenchmarkId::from_parameter(length), |bencher| {
@@ -124,8 +124,38 @@ fn chain(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Rules that overlap, as large networks have them; half of the packets are drawn inside of a rule. Kept apart from `chain`: what a packet costs
+/// beside its rules is not the same where half of them are dropped.
+fn set(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("set");
+    group.throughput(Throughput::Elements(1));
+    for kind in ["acl", "fw", "ipc"] {
+        for count in [10, 10_000] {
+            let set = like_classbench(kind, count).expect("a kind that there is");
+            carry_all(&mut group, BenchmarkId::new(kind, count), &set);
+        }
+    }
+    for count in [4, 5000] {
+        carry_all(&mut group, BenchmarkId::new("services", count), &services(count));
+    }
+    group.finish();
+}
+
+fn carry_all(group: &mut BenchmarkGroup<'_, WallTime>, id: BenchmarkId, set: &Set) {
+    group.bench_function(id, |bencher| {
+        let mut setup = Setup::new(&set.rules);
+        let lan = setup.lan;
+        let mut packets = set.packets.iter().cycle();
+        bencher.iter(|| {
+            packets
+                .next()
+                .map(|packet| black_box(setup.receive(lan, packet).0.state))
+        });
+    });
+}
+
 /// Flows in the table at most; the limit of the kernel's default is four times as many.
 const BATCH: u32 = 65_536;
 
-criterion_group!(benches, known_flow, new_flow, chain);
+criterion_group!(benches, known_flow, new_flow, chain, set);
 criterion_main!(benches);

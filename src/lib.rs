@@ -50,6 +50,9 @@
 
 /// Words everyone shares: families, masks, ranges, marks, virtual time, seeded randomness, texts of any bytes.
 pub mod base;
+/// From a packet's plain fields to the rules of a chain that could match. Hidden: the engine asks it, and gives the same answers without.
+#[doc(hidden)]
+pub mod classify;
 /// Tuples, flows and their table, timeouts, expectations; one tracker a file.
 pub mod conntrack;
 /// Where packets come from and go to: captures, TUN.

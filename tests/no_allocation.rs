@@ -11,7 +11,7 @@ use bench_router::{CLIENT, ROUTER, SERVER, Setup, source_of, tcp, udp};
 use nflab::base::InterfaceId;
 use nflab::wire::tcp::flags;
 
-/// Every table has rules that known flows are held against, and one of each kind of verdict.
+/// Every table has rules that known flows are held against, and one of each kind of verdict. One chain is so long that it has an index.
 const RULES: &str = "\
 *raw
 -A PREROUTING -p icmp -j DROP
@@ -29,8 +29,23 @@ COMMIT
 COMMIT
 *filter
 :FORWARD DROP [0:0]
+-N hosts
 -A FORWARD -m state --state INVALID -j DROP
 -A FORWARD -p tcp -m multiport --dports 21,25 -j DROP
+-A FORWARD -j hosts
+-A hosts -s 203.0.113.1
+-A hosts -s 203.0.113.2
+-A hosts -s 203.0.113.3
+-A hosts -s 203.0.113.4
+-A hosts -s 203.0.113.5
+-A hosts -d 203.0.113.6/31
+-A hosts -p tcp --dport 7
+-A hosts -p udp --sport 8:9
+-A hosts -i lan -p tcp --syn
+-A hosts -m mark --mark 10
+-A hosts -m state --state UNTRACKED
+-A hosts -o lan -d 10.0.0.0/8
+-A hosts -j RETURN
 -A FORWARD -m state --state RELATED,ESTABLISHED -j ACCEPT
 -A FORWARD -i lan -m state --state NEW -j ACCEPT
 COMMIT

@@ -37,6 +37,12 @@ impl InterfaceName {
     pub fn is_empty(&self) -> bool {
         self.0[0] == 0
     }
+
+    /// All of it, for who compares with [`InterfaceMask::as_numbers`].
+    #[inline]
+    pub(crate) fn as_number(&self) -> u128 {
+        u128::from_le_bytes(self.0)
+    }
 }
 
 impl fmt::Debug for InterfaceName {
@@ -92,6 +98,15 @@ impl InterfaceMask {
 
     fn significant(&self) -> &[u8] {
         &self.name[..usize::from(self.compared)]
+    }
+
+    /// What a name that it matches is under a mask, and the mask. A whole name is compared to its end: what stands behind is always zero.
+    pub(crate) fn as_numbers(&self) -> (u128, u128) {
+        let mask = match self.significant().contains(&0) {
+            true => u128::MAX,
+            false => u128::MAX.checked_shr(128 - 8 * u32::from(self.compared)).unwrap_or(0),
+        };
+        (u128::from_le_bytes(self.name) & mask, mask)
     }
 
     /// Whether a packet of that interface is meant. One without an interface has the empty name, which only an empty mask and `+` take.

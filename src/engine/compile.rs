@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::bound::BoundRule;
 use super::coming::{LookedAt, LookedRule, Start, Was};
 use super::counting::{Counter, Places};
+use super::guide::Indexes;
 use super::reason::Place;
 use super::shared::{Joining, SharedCopies, SharedStates};
 use crate::base::{Pace, Piece, Time};
@@ -24,6 +25,8 @@ pub(super) struct CompiledTable {
     pub rules: TableRules,
     /// Every chain's rules, each chain followed by its end.
     pub steps: Box<[Step]>,
+    /// Which rules of a chain a packet can pass over.
+    pub indexes: Indexes,
     /// Where a hook's chain begins, and where its policy stands.
     pub entries: [Option<Entry>; 5],
     /// The chains' names, shared with the reasons that name them.
@@ -185,6 +188,7 @@ impl CompiledTable {
                 hooks: HookSet::EMPTY,
             });
         }
+        let indexes = Indexes::new(&rules, before.table);
         let names = match before.table.filter(|_| looked.same_chains) {
             Some(before) => Arc::clone(&before.names),
             None => rules
@@ -195,6 +199,7 @@ impl CompiledTable {
         };
         let made = Self {
             steps: steps.into(),
+            indexes,
             entries,
             names,
             needs_conntrack: making.needs_conntrack,
@@ -225,6 +230,7 @@ impl CompiledTable {
         Self {
             rules: self.rules.clone(),
             steps: steps.collect(),
+            indexes: self.indexes.clone(),
             entries: self.entries,
             names: Arc::clone(&self.names),
             needs_conntrack: self.needs_conntrack,

@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::{Config, Event, Fate, Observer, Report, Router, Tried, Worker};
-use crate::base::{Family, InterfaceId, InterfaceMask, Time};
+use crate::base::{Family, InterfaceId, InterfaceMask, MarkMask, Time};
 use crate::conntrack::Tracked;
 use crate::net::{Closed, Net};
 use crate::packet::End;
 use crate::rule::{
-    Action, Chain, ChainKind, Context, CopyTo, Count, CountId, Match, Matched, Policy, Rule, Selector, Table,
-    TableRules, Target, TargetContext, TargetVerdict,
+    Action, Chain, ChainKind, Condition, Context, CopyTo, Count, CountId, Effect, Field, Lowered, Match, Matched,
+    Policy, Rule, Selector, Table, TableRules, Target, TargetContext, TargetVerdict,
 };
 use crate::set::{Adding, Element};
 
@@ -70,6 +70,36 @@ impl Match for In {
     fn sets(&self) -> Vec<&str> {
         vec![&self.0]
     }
+}
+
+/// A match of the packet's mark, which says of itself what it asks.
+#[derive(Debug, PartialEq)]
+struct Marked(MarkMask);
+
+impl Match for Marked {
+    fn name(&self) -> &'static str {
+        "marked"
+    }
+
+    fn evaluate(&self, cx: &Context<'_>) -> Matched {
+        self.0.matches(cx.packet.mark).into()
+    }
+
+    fn lower(&self) -> Lowered {
+        Lowered::exactly(vec![Condition::Is(Field::Mark(self.0))])
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::PURE
+    }
+
+    fn explain(&self, _cx: &Context<'_>) -> String {
+        "another mark".to_owned()
+    }
+
+    fn save(&self, _out: &mut String) {}
+
+    fn list(&self, _out: &mut String, _numeric: bool) {}
 }
 
 /// A match that every packet meets, and that says something of it.
@@ -154,7 +184,7 @@ impl Target for Does {
     }
 }
 
-/// A rule in words: conditions (`from lan`, `yes`, `no`, `broken`, `tells WORD`, `in SET`), then what is done (nothing: counts only).
+/// A rule in words: conditions (`from lan`, `marked 7`, `yes`, `no`, `broken`, `tells WORD`, `in SET`), then what is done (nothing: counts only).
 pub(super) fn rule(words: &str) -> Arc<Rule> {
     let mut selector = Selector::any(Family::V4);
     let mut matches: Vec<Arc<dyn Match>> = Vec::new();
@@ -166,6 +196,10 @@ pub(super) fn rule(words: &str) -> Arc<Rule> {
         match word {
             "from" => selector.input = InterfaceMask::new(&argument()).unwrap(),
             "to" => selector.output = InterfaceMask::new(&argument()).unwrap(),
+            "marked" => {
+                let value = argument().parse().unwrap();
+                matches.push(Arc::new(Marked(MarkMask { value, mask: u32::MAX })));
+            }
             "yes" => matches.push(Arc::new(Says(Matched::Yes))),
             "no" => matches.push(Arc::new(Says(Matched::No))),
             "broken" => matches.push(Arc::new(Says(Matched::Malformed))),

@@ -7,6 +7,7 @@ mod coming;
 mod compile;
 mod counting;
 mod following;
+mod guide;
 mod hooks;
 mod live;
 mod masquerade;

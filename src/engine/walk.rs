@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::bound::{BoundAction, BoundMatch, BoundRule};
 use super::compile::{CompiledTable, Entry, PolicyEnd, Step, StepKind};
+use super::guide::Guide;
 use super::live::LiveTable;
 use super::observer::{Event, Failed, Marks, Observer, Part, Tried};
 use crate::base::{InterfaceName, Random, Time};
+use crate::classify::Key;
 use crate::conntrack::{self, Tracking};
 use crate::net::Net;
 use crate::packet::Packet;
@@ -106,13 +108,16 @@ impl Walk<'_> {
         } = from;
         // Read where the first rule asks: many a table has a policy alone.
         let mut fields = None;
+        let mut guide = Guide::new(compiled, O::IN_DETAIL);
+        guide.enter(at);
+        at = guide.next(at, || self.key());
         let verdict = loop {
             let step = &compiled.steps[at as usize];
             let action = match &step.kind {
                 StepKind::Rule(bound) => match self.asks(table, (at, step), bound, &mut fields, observer) {
                     Matched::Yes => &bound.action,
                     Matched::No => {
-                        at += 1;
+                        at = guide.next(at + 1, || self.key());
                         continue;
                     }
                     Matched::Malformed => break Verdict::Malformed,
@@ -122,14 +127,15 @@ impl Walk<'_> {
                 StepKind::End => &BoundAction::Return,
             };
             at = match action {
-                BoundAction::Nothing => at + 1,
+                BoundAction::Nothing => guide.next(at + 1, || self.key()),
                 BoundAction::Return => {
                     let back = self.comes_back(bottom, entry);
                     visits.leave(at, back);
                     if O::WATCHING {
                         observer.see(returned(compiled, step, back));
                     }
-                    back
+                    guide.enter(back);
+                    guide.next(back, || self.key())
                 }
                 BoundAction::Jump | BoundAction::Goto => {
                     visits.leave(at, step.leads_to);
@@ -139,7 +145,8 @@ impl Walk<'_> {
                     if matches!(action, BoundAction::Jump) {
                         self.stack.push(at + 1);
                     }
-                    step.leads_to
+                    guide.enter(step.leads_to);
+                    guide.next(step.leads_to, || self.key())
                 }
                 BoundAction::Accept => break Verdict::Accept,
                 BoundAction::Drop => break Verdict::Drop,
@@ -148,7 +155,8 @@ impl Walk<'_> {
                     match self.applies(table, target.as_ref(), state.as_deref(), observer) {
                         TargetVerdict::Continue => {
                             fields = None;
-                            at + 1
+                            guide.changed(target.effect().changes);
+                            guide.next(at + 1, || self.key())
                         }
                         TargetVerdict::ContinueBeside(to) => {
                             at += 1;
@@ -164,6 +172,11 @@ impl Walk<'_> {
         };
         self.stack.truncate(bottom);
         Some(Walked::Decided(Decision { verdict, step: at }))
+    }
+
+    /// What an index knows the packet by, as it is now.
+    fn key(&self) -> Key {
+        Key::new(self.packet, self.tracking, &self.input, &self.output)
     }
 
     /// Whether the rule at a step matches, which counts it then.

@@ -203,7 +203,7 @@ impl Field {
     }
 
     /// How much of a transport header it lies in.
-    fn header(&self) -> u8 {
+    pub(crate) fn header(&self) -> u8 {
         match self {
             Self::SourcePort(_) | Self::DestinationPort(_) | Self::EitherPort(_) => 4,
             Self::TcpFlags { .. } => TCP_FLAGS as u8 + 1,
@@ -289,7 +289,7 @@ impl PlainFields {
 }
 
 /// A fragment here could overwrite the flags of a TCP header that was let pass, for which the kernel drops it.
-const INTO_THE_HEADER: usize = 8;
+pub(crate) const INTO_THE_HEADER: usize = 8;
 
 #[cfg(test)]
 mod tests {

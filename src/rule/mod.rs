@@ -16,6 +16,7 @@ pub use effect::{Changes, Effect, Ends, Reach, StateUse};
 pub use extension::{
     CopyTo, DynEq, Errno, Match, Matched, QueueTo, Refusal, Scope, State, Target, TargetVerdict, TrackingNow,
 };
+pub(crate) use lower::INTO_THE_HEADER;
 pub use lower::{Answer, Condition, Field, Lowered, PlainFields};
 pub use selector::{Miss, Selector, SelectorFields};
 pub use shared::{BoundState, Clock, Shared, Sharing, WriteRefused};

@@ -23,7 +23,13 @@ pub(crate) fn ruleset(draw: &mut Draw) -> String {
         let all = HookSet::of(table.hooks());
         let built_in = table.hooks().iter().map(|hook| (hook.chain(), HookSet::of(&[*hook])));
         for (chain, hooks) in [("u2", all), ("u1", all)].into_iter().chain(built_in) {
-            for _ in 0..draw.below(5) {
+            // Now and then so many that a walk passes over what cannot match; who watches sees every rule.
+            let count = if draw.one_in(5) {
+                12 + draw.below(30)
+            } else {
+                draw.below(5)
+            };
+            for _ in 0..count {
                 number += 1;
                 let place = Place {
                     table,
@@ -31,7 +37,7 @@ pub(crate) fn ruleset(draw: &mut Draw) -> String {
                     protocol: None,
                     may_track: true,
                 };
-                writeln!(text, "{}", rule(draw, seed, number, chain, place)).unwrap();
+                writeln!(text, "{}", rule(draw, (seed, number, count > 5), chain, place)).unwrap();
             }
         }
         text.push_str("COMMIT\n");
@@ -39,18 +45,21 @@ pub(crate) fn ruleset(draw: &mut Draw) -> String {
     text
 }
 
-fn rule(draw: &mut Draw, seed: u64, number: u64, chain: &str, mut place: Place) -> String {
+fn rule(draw: &mut Draw, (seed, number, is_long): (u64, u64, bool), chain: &str, mut place: Place) -> String {
     let mut rule = format!("-A {chain}");
     let (named, number_of) = draw.pick(PROTOCOLS);
     if !named.is_empty() {
         write!(rule, " -p {named}").unwrap();
         place.protocol = Some(number_of);
     }
-    if draw.one_in(4) {
+    // In a long chain most rules are about somebody.
+    if draw.one_in(if is_long { 2 } else { 4 }) {
         let address = draw.pick(&[
             "-s 10.0.0.0/24",
             "! -s 10.0.0.2",
             "-d 192.0.2.9",
+            "-s 10.0.0.2",
+            "-d 10.0.0.2",
             "-d 0.0.0.9/0.0.0.255",
             "-f",
             "! -f",

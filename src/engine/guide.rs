@@ -1,0 +1,182 @@
+//! Which rule a walk asks next: the one behind, or, in a chain with an index, the next that may match.
+//!
+//! A rule that is passed over is one that would not match and that nothing else happens at, so a walk is the same with a guide as without: who
+//! looks at every rule ([`Observer::IN_DETAIL`](super::Observer::IN_DETAIL)) has none.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::compile::{CompiledTable, Step};
+use crate::classify::{Candidates, ChainIndex, FEWEST_RULES, Key};
+use crate::rule::{Chain, Changes, Lowered, Rule, TableRules};
+
+/// The indexes of a table's chains.
+#[derive(Clone)]
+pub(super) struct Indexes {
+    /// By chain; of none where no chain has one.
+    of: Box<[Option<Arc<ChainIndex>>]>,
+    /// What of a packet they were asked about.
+    parts: Changes,
+}
+
+impl Indexes {
+    /// Of a table's rules. A chain that is in the table before too, with a rule or a few more or less, has the index of that one, changed in place.
+    pub(super) fn new(rules: &TableRules, before: Option<&CompiledTable>) -> Self {
+        let before = before.map(|before| before.indexes.by_name(&before.rules));
+        let index = |chain: &Chain| {
+            if chain.rules.len() < FEWEST_RULES {
+                return None;
+            }
+            let was = before.as_ref().and_then(|before| before.get(chain.name.as_str()));
+            if let Some((rules, index)) = was
+                && let Some(index) = follow(index, rules, &chain.rules)
+            {
+                return Some(index);
+            }
+            let lowered: Vec<Lowered> = chain.rules.iter().map(|rule| rule.lower()).collect();
+            ChainIndex::new(rules.family, &lowered).map(Arc::new)
+        };
+        let indexes: Vec<Option<Arc<ChainIndex>>> = rules.chains.iter().map(index).collect();
+        let all = indexes.iter().flatten();
+        let parts = all.fold(Changes::NONE, |parts, index| parts.and(index.parts()));
+        let has_one = indexes.iter().any(Option::is_some);
+        Self {
+            of: if has_one { indexes.into() } else { Box::default() },
+            parts,
+        }
+    }
+
+    /// Chains that have an index, with their rules.
+    fn by_name<'a>(&'a self, rules: &'a TableRules) -> HashMap<&'a str, (&'a [Arc<Rule>], &'a Arc<ChainIndex>)> {
+        let chains = rules.chains.iter().zip(&self.of);
+        let indexed = chains.filter_map(|(chain, index)| Some((chain, index.as_ref()?)));
+        indexed
+            .map(|(chain, index)| (chain.name.as_str(), (&chain.rules[..], index)))
+            .collect()
+    }
+}
+
+/// More rules than that at once are filed faster with all others.
+const MOST_CHANGES: usize = 8;
+
+/// The index of a chain made out of that of the chain before, where only a few rules came or went, all in one place.
+fn follow(index: &Arc<ChainIndex>, before: &[Arc<Rule>], now: &[Arc<Rule>]) -> Option<Arc<ChainIndex>> {
+    let alike = |(was, is): &(&Arc<Rule>, &Arc<Rule>)| asks_the_same(was, is);
+    let first = before.iter().zip(now).take_while(alike).count();
+    let (gone, came) = (&before[first..], &now[first..]);
+    let last = gone.iter().rev().zip(came.iter().rev()).take_while(alike).count();
+    let (gone, came) = (gone.len() - last, &came[..came.len() - last]);
+    if gone + came.len() > MOST_CHANGES || index.is_worn() {
+        return None;
+    }
+    let mut index = Arc::clone(index);
+    for _ in 0..gone {
+        index = Arc::new(index.with_removed(first as u32)?);
+    }
+    for (at, rule) in (first..).zip(came) {
+        index = Arc::new(index.with_inserted(at as u32, &rule.lower()));
+    }
+    Some(index)
+}
+
+/// The same rule, whatever it counts and does.
+fn asks_the_same(one: &Arc<Rule>, other: &Arc<Rule>) -> bool {
+    let are_the_same = |(one, other): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(one, other);
+    Arc::ptr_eq(one, other)
+        || one.selector == other.selector
+            && one.matches.len() == other.matches.len()
+            && one.matches.iter().zip(&other.matches).all(are_the_same)
+}
+
+/// Of one walk.
+pub(super) struct Guide<'t> {
+    /// `None` where no chain has an index, or who watches wants to see every rule.
+    indexes: Option<&'t Indexes>,
+    steps: &'t [Step],
+    /// That of the chain that the walk is in, and where the chain begins.
+    index: Option<&'t ChainIndex>,
+    start: u32,
+    /// As the packet was when it was last asked about.
+    key: Option<Key>,
+    asked: Option<Asked<'t>>,
+}
+
+/// Kept while the walk is in a chain that is jumped to, if that has no index.
+struct Asked<'t> {
+    /// Where the chain begins.
+    start: u32,
+    /// It was asked from here on.
+    from: u32,
+    candidates: Candidates<'t>,
+}
+
+/// Most packets are decided by the first rules of a chain, if by any.
+const ASKED_AT_ONCE: u32 = 3;
+
+impl<'t> Guide<'t> {
+    pub(super) fn new(table: &'t CompiledTable, sees_all: bool) -> Self {
+        Self {
+            indexes: (!sees_all && !table.indexes.of.is_empty()).then_some(&table.indexes),
+            steps: &table.steps,
+            index: None,
+            start: 0,
+            key: None,
+            asked: None,
+        }
+    }
+
+    /// The walk comes to a step otherwise than from the one before.
+    #[inline]
+    pub(super) fn enter(&mut self, at: u32) {
+        if let Some(indexes) = self.indexes {
+            let step = &self.steps[at as usize];
+            self.index = indexes.of[step.chain as usize].as_deref();
+            self.start = at + 1 - step.number;
+        }
+    }
+
+    /// The first step from there on, in the same chain, that the packet has to come to.
+    #[inline]
+    pub(super) fn next(&mut self, at: u32, key: impl FnOnce() -> Key) -> u32 {
+        match self.index {
+            Some(index) if at - self.start >= ASKED_AT_ONCE => self.next_of(index, at, key),
+            _ => at,
+        }
+    }
+
+    #[inline(never)]
+    fn next_of(&mut self, index: &'t ChainIndex, at: u32, key: impl FnOnce() -> Key) -> u32 {
+        let (start, from) = (self.start, at - self.start);
+        let key = self.key.get_or_insert_with(key);
+        if let Some(asked) = &mut self.asked
+            && asked.start == start
+            && asked.from <= from
+        {
+            asked.from = from;
+            return start + asked.candidates.next(key, from);
+        }
+        let Some(mut candidates) = index.ask(key) else {
+            // Until it leaves the chain, every rule is asked.
+            self.index = None;
+            return at;
+        };
+        let next = start + candidates.next(key, from);
+        self.asked = Some(Asked {
+            start,
+            from,
+            candidates,
+        });
+        next
+    }
+
+    /// A target was applied that may have changed these parts of the packet.
+    pub(super) fn changed(&mut self, parts: Changes) {
+        if self.indexes.is_some_and(|indexes| parts.touches(indexes.parts)) {
+            self.key = None;
+            self.asked = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
