@@ -108,6 +108,11 @@ impl HeldSets {
         self.0.get(name).map(AsRef::as_ref)
     }
 
+    /// No rule names one.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether there is one to be had.
     #[must_use]
     pub fn hold(&mut self, name: &str, of: &dyn AddressSets) -> bool {

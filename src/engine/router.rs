@@ -138,7 +138,8 @@ impl Router {
         }
     }
 
-    /// What is done between two pieces of long work that is not packets: compiling rules, freeing them. The first who says it is heard.
+    /// What is done between two pieces of long work that is not packets: compiling rules, freeing them. The first who says it is heard, and has to
+    /// [`Self::reclaim`] what was replaced between one change and the next.
     pub fn set_pace(&self, pace: Pace) {
         let _ = self.pace.set(pace);
     }
@@ -403,8 +404,12 @@ impl Router {
         let tracked = self.tracks();
         let before = replacement.publish(&self.live);
         let replaced = before.of(family).table(table).map(Arc::clone);
+        // A set that a rule held must be free when the rule has gone; of all else whoever carries packets beside frees nothing while somebody waits.
+        let waits = self.pace.get().is_some() && replaced.as_ref().is_none_or(|it| it.compiled.sets.is_empty());
         self.retired.lock().lives.push((before, replaced));
-        self.reclaim();
+        if !waits {
+            self.reclaim();
+        }
         self.tracking_changed(tracked);
         self.flows.keep_labels(self.live.load().needs_labels());
         Ok(())

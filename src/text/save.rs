@@ -6,7 +6,7 @@ use super::command::Listing;
 use super::failure::Denial;
 use super::session::{OpenChain, Session, Tables};
 use crate::base::date::Date;
-use crate::base::{AddressMask, Family, InterfaceMask, Piece, Time};
+use crate::base::{AddressMask, Family, InterfaceMask, Piece, Time, write_address};
 use crate::ext::names;
 use crate::rule::{Action, ChainKind, Counters, Rule, Table};
 
@@ -103,7 +103,8 @@ fn write_chain(out: &mut String, session: &Session, chain: &OpenChain, with_coun
 /// Appends a rule as a command that makes it.
 pub(crate) fn write_rule(out: &mut String, chain: &str, rule: &Rule, counted: Option<Counters>) {
     let selector = &rule.selector;
-    let _ = write!(out, "-A {chain}");
+    out.push_str("-A ");
+    out.push_str(chain);
     address(out, 's', &selector.source, selector.source_inverted);
     address(out, 'd', &selector.destination, selector.destination_inverted);
     interface(out, 'i', &selector.input, selector.input_inverted);
@@ -119,26 +120,28 @@ pub(crate) fn write_rule(out: &mut String, chain: &str, rule: &Rule, counted: Op
         let _ = write!(out, "{} -f", not(selector.fragment_inverted));
     }
     for test in &rule.matches {
-        let _ = write!(out, " -m {}", test.name());
+        out.push_str(" -m ");
+        out.push_str(test.name());
         test.save(out);
     }
     if let Some(counted) = counted {
         let _ = write!(out, " -c {} {}", counted.packets, counted.bytes);
     }
-    let _ = match &rule.action {
-        Action::Nothing => Ok(()),
-        Action::Accept => write!(out, " -j ACCEPT"),
-        Action::Drop => write!(out, " -j DROP"),
-        Action::Return => write!(out, " -j RETURN"),
-        Action::Queue => write!(out, " -j QUEUE"),
-        Action::Jump(name) => write!(out, " -j {name}"),
-        Action::Goto(name) => write!(out, " -g {name}"),
-        Action::Target(target) => {
-            let _ = write!(out, " -j {}", target.name());
-            target.save(out);
-            Ok(())
-        }
+    let (option, name) = match &rule.action {
+        Action::Nothing => ("", ""),
+        Action::Accept => (" -j ", "ACCEPT"),
+        Action::Drop => (" -j ", "DROP"),
+        Action::Return => (" -j ", "RETURN"),
+        Action::Queue => (" -j ", "QUEUE"),
+        Action::Jump(name) => (" -j ", name.as_str()),
+        Action::Goto(name) => (" -g ", name.as_str()),
+        Action::Target(target) => (" -j ", target.name()),
     };
+    out.push_str(option);
+    out.push_str(name);
+    if let Action::Target(target) = &rule.action {
+        target.save(out);
+    }
     out.push('\n');
 }
 
@@ -151,11 +154,18 @@ fn address(out: &mut String, letter: char, mask: &AddressMask, inverted: bool) {
     if mask.is_any() && !inverted {
         return;
     }
-    let _ = write!(out, "{} -{letter} {}/", not(inverted), mask.address());
-    let _ = match mask.prefix_length() {
-        Some(length) => write!(out, "{length}"),
-        None => write!(out, "{}", mask.mask()),
-    };
+    out.push_str(not(inverted));
+    out.push_str(" -");
+    out.push(letter);
+    out.push(' ');
+    write_address(out, mask.address());
+    out.push('/');
+    match mask.prefix_length() {
+        Some(length) => {
+            let _ = write!(out, "{length}");
+        }
+        None => write_address(out, mask.mask()),
+    }
 }
 
 /// `+` alone matches everything and is not printed, not even inverted.

@@ -125,10 +125,16 @@ pub(crate) fn arguments(line: &str) -> Result<Vec<Argument<'_>>, Failure> {
 pub(super) fn split_words<'a>(rule: &'a str, offset: usize, arguments: &mut Vec<Argument<'a>>) -> Result<(), Failure> {
     // The tool puts its own name, `-t` and the table before the words.
     let most = MOST_ARGUMENTS - 2;
+    let length = |text: &str, is_of: fn(u8) -> bool| text.bytes().position(|it| !is_of(it)).unwrap_or(text.len());
     let mut text = rule;
     loop {
-        let Ok((from, _)) = blanks(text) else { return Ok(()) };
-        let Ok((rest, word)) = word(from) else { return Ok(()) };
+        let from = &text[length(text, is_blank)..];
+        let (letters, rest) = from.split_at(length(from, is_letter));
+        let (rest, word) = match rest.as_bytes().first() {
+            Some(b'"') => quoted_word(letters, rest),
+            _ if letters.is_empty() => return Ok(()),
+            _ => (rest, Cow::Borrowed(letters)),
+        };
         if exceeds(&word, LONGEST_WORD) {
             return Err(Failure::parameter("Parameter too long!"));
         }
@@ -145,17 +151,13 @@ pub(super) fn split_words<'a>(rule: &'a str, offset: usize, arguments: &mut Vec<
 
 /// Blanks part words; double quotes keep them together. A closing quote ends the word; an opening one does not (`a"b c"d` is `ab c` and `d`).
 /// Outside quotes a backslash is a letter.
-fn word(text: &str) -> IResult<&str, Cow<'_, str>> {
-    let (rest, letters) = run(|byte| !ENDS_LETTERS[usize::from(byte)]).parse(text)?;
-    if !letters.is_empty() && rest.as_bytes().first() != Some(&b'"') {
-        return Ok((rest, Cow::Borrowed(letters)));
+fn quoted_word<'a>(letters: &'a str, quote: &'a str) -> (&'a str, Cow<'a, str>) {
+    match (quoted(quote), letters) {
+        (Ok((rest, inside)), "") => (rest, inside),
+        (Ok((rest, inside)), letters) => (rest, Cow::Owned(letters.to_owned() + &inside)),
+        // It never fails behind a quote.
+        (Err(_), letters) => ("", Cow::Borrowed(letters)),
     }
-    let (rest, inside) = quoted(rest)?;
-    let word = match letters {
-        "" => inside,
-        letters => Cow::Owned(letters.to_owned() + &inside),
-    };
-    Ok((rest, word))
 }
 
 /// Inside quotes a backslash takes the next letter as it is. Quotes that are never closed hold the rest of the line, with its end.
@@ -190,20 +192,14 @@ fn run<'a>(fits: impl Fn(u8) -> bool) -> impl Parser<&'a str, Output = &'a str, 
     }
 }
 
-const fn is_blank(byte: u8) -> bool {
+fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n')
 }
 
-/// What letters of a word go up to: a blank or a quote.
-const ENDS_LETTERS: [bool; 256] = {
-    let mut ends = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        ends[byte] = is_blank(byte as u8) || byte as u8 == b'"';
-        byte += 1;
-    }
-    ends
-};
+/// Letters of a word go up to a blank or a quote. Every byte of a line is asked, and most are above them all.
+fn is_letter(byte: u8) -> bool {
+    byte > b'"' || !matches!(byte, b' ' | b'\t' | b'\n' | b'"')
+}
 
 pub(super) const LONGEST_LINE: usize = 10_239;
 const MOST_ARGUMENTS: usize = 254;
