@@ -117,6 +117,8 @@ pub struct Replayer {
     swept_to: usize,
     /// A fragment has come, so that there may be one whose time runs out.
     fragments: bool,
+    /// Others carry packets too: what is done now and then waits for its turn, and is done only where there is something to do.
+    takes_turns: bool,
 }
 
 impl Replayer {
@@ -133,7 +135,8 @@ impl Replayer {
             meanwhile: Vec::new(),
             since_sweep: 0,
             swept_to: 0,
-            fragments: true,
+            fragments: false,
+            takes_turns: false,
         }
     }
 
@@ -151,12 +154,13 @@ impl Replayer {
             since_sweep: 0,
             swept_to: self.swept_to,
             fragments: self.fragments,
+            takes_turns: self.takes_turns,
         })
     }
 
-    /// From now on others carry packets of the same capture. No fragment has come so far.
+    /// From now on others carry packets of the same capture.
     pub(crate) fn take_turns(&mut self, turn: turn::Await) {
-        self.fragments = false;
+        self.takes_turns = true;
         self.witness.take_turns(turn);
     }
 
@@ -275,7 +279,8 @@ impl Replayer {
         let (flows, most) = (router.flows().count(), router.config().conntrack.max as usize);
         let is_crowded = most > 0 && flows >= most / 4 * 3 && self.since_sweep >= self.swept_to / 4;
         let sweeps = is_crowded || self.since_sweep >= self.swept_to * 4 + SWEEP_AT_LEAST;
-        if sweeps || self.fragments {
+        let expires = self.fragments || !self.takes_turns;
+        if sweeps || expires {
             // What is over to this packet may not be to one before it.
             self.await_turn_of(number);
         }
@@ -284,7 +289,7 @@ impl Replayer {
             self.since_sweep = 0;
             self.swept_to = self.lab.machine.router().flows().count();
             left
-        } else if self.fragments {
+        } else if expires {
             self.lab.expire_fragments()
         } else {
             Vec::new()

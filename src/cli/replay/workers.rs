@@ -274,7 +274,8 @@ fn write(outputs: &mut super::outputs::Outputs<'_>, lanes: &[Receiver<Batch>]) -
     while !lanes.is_empty() {
         // All see the same records, so all have as many stretches.
         let batches: Vec<Batch> = lanes.iter().filter_map(|lane| lane.recv().ok()).collect();
-        if batches.is_empty() {
+        if batches.len() < lanes.len() {
+            // At the end nobody has one; where one left, the others' is nothing whole.
             break;
         }
         outputs.write(&batches)?;
@@ -305,8 +306,11 @@ impl<'a> Run<'a> {
         };
         if let (Some(share), Some(session)) = (self.share.take(), &mut session) {
             share.is_at(u64::MAX);
-            let handed = share.hand_over(session);
-            result = result.and(handed);
+            // Once workers end early nobody waited for his turn any more.
+            if !share.board.ends.load(Ordering::Relaxed) {
+                let handed = share.hand_over(session);
+                result = result.and(handed);
+            }
         }
         Part {
             result,
