@@ -204,6 +204,10 @@ impl Replayer {
         self.meanwhile.clear();
         self.let_time_work(packet.number);
         self.witness.begin(packet.number);
+        if entrance.interface().is_none() {
+            // It is numbered before anything is seen of it.
+            self.await_turn_of(packet.number);
+        }
         let mut both = witness::Both {
             witness: &mut self.witness,
             other: observer,

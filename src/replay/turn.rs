@@ -16,8 +16,8 @@ pub(crate) type Await = Arc<dyn Fn(u64) + Send + Sync>;
 /// Whether what happens next may touch what packets of all ends share. Says more than is so, never less.
 pub(super) fn may_meet_others(event: &Event<'_>) -> bool {
     match event {
-        // The router's own packets get their identification; fragments share their memory; options may be complained of.
-        Event::Arrived { interface, bytes, .. } => interface.is_none() || !is_plain(bytes),
+        // Fragments share their memory; options may be complained of.
+        Event::Arrived { bytes, .. } => !is_plain(bytes),
         // An answer, a complaint, or a message that there is a better way.
         Event::Routed { decision, packet, .. } => match decision {
             InputRoute::Forward(route) => packet.input == Some(route.output),

@@ -100,6 +100,20 @@ pub(super) struct Batch {
     pub printed: Pieces,
 }
 
+impl Batch {
+    /// Empties it, and keeps its room.
+    pub(super) fn clear(&mut self) {
+        for frames in [&mut self.out, &mut self.annotated] {
+            frames.bytes.clear();
+            frames.heads.clear();
+        }
+        for pieces in [&mut self.json, &mut self.printed] {
+            pieces.bytes.clear();
+            pieces.ends.clear();
+        }
+    }
+}
+
 /// Lays what all workers have of a stretch in one, by the packets' numbers.
 pub(super) fn pieces<E>(all: &[&Pieces], mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
     in_order(

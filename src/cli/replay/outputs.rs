@@ -101,25 +101,23 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// What is in the lanes by now.
-    pub(super) fn take_batch(&mut self) -> Batch {
-        let frames = |capture: &mut Option<Capture<'_>>| match capture {
-            Some(Capture { to: To::Lane(lane), .. }) => std::mem::take(lane),
-            _ => Frames::default(),
-        };
-        let pieces = |lines: &mut Option<Lines<'_>>| match lines {
-            Some(Lines { to: To::Lane(lane), .. }) => std::mem::take(lane),
-            _ => Pieces::default(),
-        };
-        Batch {
-            out: frames(&mut self.out),
-            annotated: frames(&mut self.annotated),
-            json: pieces(&mut self.json),
-            printed: match &mut self.printed {
-                To::Lane(lane) => std::mem::take(lane),
-                To::Here(_) => Pieces::default(),
-            },
+    /// What is in the lanes by now; this empty room takes its place.
+    pub(super) fn take_batch(&mut self, mut room: Batch) -> Batch {
+        for (capture, room) in [
+            (&mut self.out, &mut room.out),
+            (&mut self.annotated, &mut room.annotated),
+        ] {
+            if let Some(Capture { to: To::Lane(lane), .. }) = capture {
+                std::mem::swap(lane, room);
+            }
         }
+        if let Some(Lines { to: To::Lane(lane), .. }) = &mut self.json {
+            std::mem::swap(lane, &mut room.json);
+        }
+        if let To::Lane(lane) = &mut self.printed {
+            std::mem::swap(lane, &mut room.printed);
+        }
+        room
     }
 
     /// What all workers have of one stretch of the capture.

@@ -74,7 +74,19 @@ pub(super) struct Share {
     /// Packets up to this number were carried before there were workers.
     carried: u64,
     /// Where what is to be written goes; `None` where nothing is.
-    lane: Option<SyncSender<Batch>>,
+    lane: Option<Lane>,
+}
+
+/// The way to who writes, and back: what was written comes again, and its room serves once more.
+struct Lane {
+    to: SyncSender<Batch>,
+    back: Receiver<Batch>,
+}
+
+/// Its other end.
+struct LaneEnd {
+    from: Receiver<Batch>,
+    back: SyncSender<Batch>,
 }
 
 /// Whose a record is.
@@ -130,7 +142,8 @@ impl Share {
 
     fn hand_over(&self, session: &mut Session<'_>) -> Result<(), Stop> {
         let Some(lane) = &self.lane else { return Ok(()) };
-        lane.send(session.outputs.take_batch()).map_err(|_| Stop::Reader)
+        let room = lane.back.try_recv().unwrap_or_default();
+        lane.to.send(session.outputs.take_batch(room)).map_err(|_| Stop::Reader)
     }
 
     /// One worker must do it alone.
@@ -168,7 +181,7 @@ pub(super) fn carry(
         return Ok(false);
     }
     let board = Arc::new(Board::new(count));
-    let mut lanes: Vec<Receiver<Batch>> = Vec::new();
+    let mut lanes: Vec<LaneEnd> = Vec::new();
     let mut runs = Vec::new();
     let first_summary = session.summary.beside(&session.replayer);
     let first = (session.replayer, first_summary, std::mem::take(&mut run.complaints));
@@ -180,9 +193,9 @@ pub(super) fn carry(
         let turns = Arc::clone(&board);
         replayer.take_turns(Arc::new(move |number| turns.await_turn(index, number)));
         let lane = run.writes().then(|| {
-            let (lane, end) = sync_channel(BATCHES);
-            lanes.push(end);
-            lane
+            let ((to, from), (back_to, back)) = (sync_channel(BATCHES), sync_channel(2 * BATCHES));
+            lanes.push(LaneEnd { from, back: back_to });
+            Lane { to, back }
         });
         let outputs = session.outputs.lanes();
         let share = Share {
@@ -270,15 +283,20 @@ pub(super) fn carry(
 }
 
 /// What all workers have, stretch by stretch.
-fn write(outputs: &mut super::outputs::Outputs<'_>, lanes: &[Receiver<Batch>]) -> Result<(), Stop> {
+fn write(outputs: &mut super::outputs::Outputs<'_>, lanes: &[LaneEnd]) -> Result<(), Stop> {
     while !lanes.is_empty() {
         // All see the same records, so all have as many stretches.
-        let batches: Vec<Batch> = lanes.iter().filter_map(|lane| lane.recv().ok()).collect();
+        let batches: Vec<Batch> = lanes.iter().filter_map(|lane| lane.from.recv().ok()).collect();
         if batches.len() < lanes.len() {
             // At the end nobody has one; where one left, the others' is nothing whole.
             break;
         }
         outputs.write(&batches)?;
+        for (lane, mut batch) in lanes.iter().zip(batches) {
+            batch.clear();
+            // Who has left needs no room.
+            let _ = lane.back.try_send(batch);
+        }
     }
     Ok(())
 }
@@ -338,4 +356,4 @@ const AHEAD: u64 = 1 << 14;
 /// Stretches of a worker that wait to be written.
 const BATCHES: usize = 8;
 /// Packets between two looks round.
-pub(super) const STRETCH: u64 = 1 << 9;
+pub(super) const STRETCH: u64 = 1 << 7;
