@@ -29,7 +29,7 @@ use crate::device::result_file;
 use crate::device::standard::{self, tell};
 use crate::device::{CaptureError, CaptureReader, CapturedPacket, Content, Direction};
 use crate::explain::filter::{self, Filter, Names};
-use crate::explain::story::{Detail, Story};
+use crate::explain::story::{Detail, Phrases, Story};
 use crate::lab::memory::{LOCAL, Lab};
 use crate::replay::repair::{self, Repair};
 use crate::replay::{NoEntrance, Passed, TimedPacket};
@@ -110,6 +110,7 @@ fn replay(arguments: &Arguments, again: &Again, alone: Option<&str>) -> Result<u
         buffer: Vec::new(),
         story: Story::default(),
         told: String::new(),
+        phrases: Phrases::default(),
     };
     // Nothing is written before a packet has come in: a wrong capture leaves older results as they are.
     run.packets(&mut reader)?;
@@ -156,6 +157,7 @@ struct Run<'a> {
     story: Story,
     /// The story in words.
     told: String,
+    phrases: Phrases,
 }
 
 impl<'a> Run<'a> {
@@ -174,6 +176,7 @@ impl<'a> Run<'a> {
             buffer: Vec::new(),
             story: Story::default(),
             told: String::new(),
+            phrases: Phrases::default(),
         }
     }
 
@@ -446,10 +449,9 @@ impl<'a> Run<'a> {
                 Detail::Whole
             };
             self.told.clear();
-            match self.screen.has_colour() {
-                true => self.story.render_styled_to(&mut self.told, detail),
-                false => self.story.render_to(&mut self.told, detail),
-            }
+            let has_colour = self.screen.has_colour();
+            self.story
+                .render_of_many(&mut self.told, detail, has_colour, &mut self.phrases);
             // The whole story says its number itself.
             session
                 .outputs

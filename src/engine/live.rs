@@ -179,6 +179,11 @@ impl LiveTable {
         }
     }
 
+    /// How many steps the walk has: rules, and chains' ends.
+    pub fn steps(&self) -> usize {
+        self.compiled.steps.len()
+    }
+
     /// What `write` makes of the rule at a step, made once for all packets. Whoever asks must ask for the same.
     pub fn rule_text(&self, step: u32, write: impl FnOnce(&Rule) -> String) -> Option<&str> {
         let rule = self.rule(step)?;
@@ -199,6 +204,13 @@ impl LiveTable {
         if let Some(counter) = self.compiled.steps[step as usize].counter() {
             counter.count(worker, bytes);
         }
+    }
+
+    /// The rules and policies that a packet came to, with the sums of all workers.
+    pub fn counted(&self) -> impl Iterator<Item = (CountId, Counters)> {
+        let steps = self.compiled.steps.iter();
+        let sums = steps.filter_map(|step| Some((step.id()?, step.counter()?.sum())));
+        sums.filter(|(_, counters)| counters.packets > 0)
     }
 
     /// The sums of all workers, by rule and policy.

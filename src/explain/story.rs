@@ -17,6 +17,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::account::Account;
 use super::text;
+pub(crate) use super::text::Phrases;
 use crate::base::{InterfaceName, Random, Time};
 use crate::conntrack::{self, CtState, Direction, Tracked, Tracking};
 use crate::engine::{Config, Failed, LiveTable, NatNotAsked, Part, Reason, VerdictKind};
@@ -24,7 +25,7 @@ use crate::helper::Heard;
 use crate::nat::Manip;
 use crate::net::{InputRoute, OutputKey, OutputRoute, Suppressed};
 use crate::packet::Packet;
-use crate::rule::{Action, Context, Hook, LogRecord, State, Table};
+use crate::rule::{Action, Context, Hook, LogRecord, Miss, Selector, State, Table};
 use crate::set::HeldSets;
 
 mod keeping;
@@ -58,6 +59,10 @@ pub struct Story {
     /// True from the coming of a packet of the router's own to its OUTPUT: any other OUTPUT begins an answer or a complaint.
     own_awaited: bool,
 }
+
+/// Keeps a story without the rules that a packet failed, and without what NAT rewrote: what decided is known, and why nothing else did is not.
+#[derive(Debug)]
+pub(crate) struct Deciders<'a>(pub &'a mut Story);
 
 /// What is kept of the walk at hand.
 #[derive(Clone, Debug, Default)]
@@ -324,12 +329,21 @@ impl Story {
 
     /// Appends it to a text, whose room serves again for the next packet's.
     pub fn render_to(&self, text: &mut String, detail: Detail) {
-        text::render(text, self, detail, text::Colour::Never);
+        text::render(text, self, detail, text::Colour::Never, None);
     }
 
     /// [`Self::render_to`] with colours, for a terminal.
     pub fn render_styled_to(&self, text: &mut String, detail: Detail) {
-        text::render(text, self, detail, text::Colour::Always);
+        text::render(text, self, detail, text::Colour::Always, None);
+    }
+
+    /// Either, for one of many packets: what is written of rules is kept in `known` for the next.
+    pub(crate) fn render_of_many(&self, text: &mut String, detail: Detail, has_colour: bool, known: &mut Phrases) {
+        let colour = match has_colour {
+            true => text::Colour::Always,
+            false => text::Colour::Never,
+        };
+        text::render(text, self, detail, colour, Some(known));
     }
 
     /// The steps of the packet itself, with their places: what the router sends because of it is another's, and so is what of that comes round.
@@ -361,6 +375,13 @@ impl Story {
     pub(super) fn config_at(&self, step: usize) -> Option<&Config> {
         let before = self.before.iter().find(|it| step < it.steps);
         before.map_or(&self.config, |it| &it.config).as_deref()
+    }
+
+    /// Appends what a packet had that failed a rule's addresses, interfaces or protocol.
+    pub(super) fn datum(&self, moment: u32, miss: Miss, out: &mut String) {
+        if let Some(moment) = self.moments.get(moment as usize) {
+            Selector::explain_datum(out, miss, &moment.packet, &moment.input, &moment.output);
+        }
     }
 
     /// Appends why a rule did not match, as its match would have said on the spot.

@@ -1,10 +1,13 @@
 //! A story as text: three columns, hook, table and what happened; in colours where there is a terminal.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
-use super::account::teller::{FailedRule, Teller};
+use super::account::teller::{FailedRule, Missed, Teller};
 use super::account::{Told, indent};
 use super::story::{Detail, Story};
+use crate::engine::LiveTable;
+use crate::rule::Miss;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
@@ -12,7 +15,16 @@ pub(super) enum Colour {
     Never,
 }
 
-pub(super) fn render(text: &mut String, story: &Story, detail: Detail, colour: Colour) {
+pub(super) fn render(
+    text: &mut String,
+    story: &Story,
+    detail: Detail,
+    colour: Colour,
+    mut known: Option<&mut Phrases>,
+) {
+    if let Some(known) = &mut known {
+        known.begin(colour);
+    }
     let mut page = Page {
         text,
         hook: String::new(),
@@ -26,6 +38,12 @@ pub(super) fn render(text: &mut String, story: &Story, detail: Detail, colour: C
     for (at, step) in story.steps.iter().enumerate() {
         // Most lines are about rules that failed: these are written without a detour.
         if page.whole
+            && let Some(known) = &mut known
+            && page.has_no_columns()
+            && let Some(missed) = teller.missed(step)
+        {
+            page.missed(known, &missed, &teller);
+        } else if page.whole
             && let Some(rule) = teller.failed(step)
         {
             page.failed(&rule, |text| teller.why(step, text));
@@ -36,7 +54,106 @@ pub(super) fn render(text: &mut String, story: &Story, detail: Detail, colour: C
     page.end_table();
 }
 
+/// What was written of rules that failed on their addresses, interfaces or protocol, up to the packet's own datum, which is all that is new where
+/// many packets are told of: of a hundred rules nearly all fail so.
+#[derive(Debug, Default)]
+pub(crate) struct Phrases {
+    colour: Option<Colour>,
+    /// Few: those of a ruleset. Held, so that no other table comes to stand where one stood.
+    tables: Vec<(Arc<LiveTable>, PhrasesOfSteps)>,
+    /// The data of the packet at hand.
+    data: Vec<(u32, Miss, String)>,
+    scratch: String,
+}
+
+type PhrasesOfSteps = Box<[Option<Phrase>]>;
+
+#[derive(Clone, Debug)]
+struct Phrase {
+    miss: Miss,
+    depth: usize,
+    text: Box<str>,
+}
+
+impl Phrases {
+    fn begin(&mut self, colour: Colour) {
+        if self.colour != Some(colour) || self.tables.len() > TABLES {
+            self.tables.clear();
+            self.colour = Some(colour);
+        }
+        self.data.clear();
+    }
+
+    fn place(&mut self, missed: &Missed<'_>) -> (usize, usize) {
+        let known = self
+            .tables
+            .iter()
+            .position(|(table, _)| Arc::ptr_eq(table, missed.table));
+        let at = known.unwrap_or_else(|| {
+            let steps = vec![None; missed.table.steps()].into();
+            self.tables.push((Arc::clone(missed.table), steps));
+            self.tables.len() - 1
+        });
+        (at, missed.step as usize)
+    }
+
+    fn phrase(&self, (table, step): (usize, usize), missed: &Missed<'_>) -> Option<&Phrase> {
+        let phrase = self.tables.get(table)?.1.get(step)?.as_ref()?;
+        (phrase.miss == missed.miss && phrase.depth == missed.depth).then_some(phrase)
+    }
+
+    fn datum(&mut self, missed: &Missed<'_>, teller: &Teller<'_>) -> &str {
+        let known = self
+            .data
+            .iter()
+            .position(|(moment, miss, _)| (*moment, *miss) == (missed.moment, missed.miss));
+        let at = known.unwrap_or_else(|| {
+            let mut text = String::new();
+            teller.datum(missed, &mut text);
+            self.data.push((missed.moment, missed.miss, text));
+            self.data.len() - 1
+        });
+        &self.data[at].2
+    }
+}
+
+/// Tables whose phrases are kept: in a lab whose rules change there come ever more.
+const TABLES: usize = 16;
+
 impl Page<'_> {
+    fn has_no_columns(&self) -> bool {
+        self.hook.is_empty() && self.table.is_empty()
+    }
+
+    /// As [`Self::failed`], with what is known of the rule.
+    fn missed(&mut self, known: &mut Phrases, missed: &Missed<'_>, teller: &Teller<'_>) {
+        let place = known.place(missed);
+        if known.phrase(place, missed).is_none() {
+            let mut scratch = std::mem::take(&mut known.scratch);
+            scratch.clear();
+            std::mem::swap(self.text, &mut scratch);
+            if let Some(rule) = teller.failed_at(missed) {
+                self.failed_up_to(&rule, |text| teller.asked(missed, text));
+            }
+            std::mem::swap(self.text, &mut scratch);
+            if let Some(phrase) = known.tables[place.0].1.get_mut(place.1) {
+                *phrase = Some(Phrase {
+                    miss: missed.miss,
+                    depth: missed.depth,
+                    text: scratch.as_str().into(),
+                });
+            }
+            known.scratch = scratch;
+        }
+        self.is_empty_table = false;
+        if let Some(phrase) = known.phrase(place, missed) {
+            self.text.push_str(&phrase.text);
+        }
+        self.text.push_str(known.datum(missed, teller));
+        self.colour(RESET);
+        self.text.push('\n');
+    }
+
     fn tell(&mut self, is_first: bool, told: &Told) {
         let whole = self.whole;
         let page = self;
@@ -275,6 +392,12 @@ impl Page<'_> {
     }
 
     fn failed(&mut self, rule: &FailedRule<'_>, why: impl FnOnce(&mut String)) {
+        self.failed_up_to(rule, why);
+        self.colour(RESET);
+        self.text.push('\n');
+    }
+
+    fn failed_up_to(&mut self, rule: &FailedRule<'_>, why: impl FnOnce(&mut String)) {
         self.is_empty_table = false;
         self.columns();
         self.indent(indent(rule.depth));
@@ -290,8 +413,6 @@ impl Page<'_> {
         self.colour(YELLOW);
         self.text.push_str("no: ");
         why(self.text);
-        self.colour(RESET);
-        self.text.push('\n');
     }
 
     /// Each column's name stands only in the first line that it is true of.
@@ -361,3 +482,6 @@ const YELLOW: &str = "\x1b[33m";
 const BLUE: &str = "\x1b[34m";
 const CYAN: &str = "\x1b[36m";
 const RESET: &str = "\x1b[0m";
+
+#[cfg(test)]
+mod tests;

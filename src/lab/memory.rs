@@ -15,7 +15,7 @@ use super::request::{Answer, Request, Response, Waker};
 use super::script::Talk;
 use crate::base::{InterfaceId, InterfaceName, Time};
 use crate::engine::{Config, Emission, HeldPacket, Observer, Port, QueueVerdict, Report, Router, Silent, Worker};
-use crate::explain::story::Story;
+use crate::explain::story::{Deciders, Story};
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
 use crate::packet::{Packet, Sender};
 use crate::rule::LogRecord;
@@ -43,6 +43,8 @@ pub struct Lab {
     pub sender: Sender,
     /// What was said to it before in its own words, from outside.
     pub(super) talk: Talk,
+    /// Whether stories know of the rules that a packet failed.
+    pub(crate) tells_all: bool,
 }
 
 /// What became of one packet.
@@ -83,6 +85,7 @@ impl Lab {
             streams: Streams::default(),
             sender: Sender::Unsaid,
             talk: Talk::default(),
+            tells_all: true,
         })
     }
 
@@ -157,6 +160,7 @@ impl Lab {
             streams: Streams::default(),
             sender: Sender::Unsaid,
             talk: Talk::default(),
+            tells_all: true,
         }
     }
 
@@ -260,7 +264,10 @@ impl Lab {
     /// A packet comes in by an interface, or (`None`) is sent by the router itself; with its whole story.
     pub fn send(&mut self, interface: Option<InterfaceId>, bytes: Vec<u8>) -> &Passage {
         let mut story = Story::default();
-        let report = self.carry(interface, &bytes, &mut story);
+        let report = match self.tells_all {
+            true => self.carry(interface, &bytes, &mut story),
+            false => self.carry(interface, &bytes, &mut Deciders(&mut story)),
+        };
         let name = interface.map(|id| self.port_name(Port::Interface(id)));
         self.keep(name, bytes, report, story)
     }

@@ -165,6 +165,12 @@ impl Selector {
         input: &InterfaceName,
         output: &InterfaceName,
     ) {
+        self.explain_asked(out, miss);
+        Self::explain_datum(out, miss, packet, input, output);
+    }
+
+    /// The sentence up to the packet's datum: the same for all packets.
+    pub(crate) fn explain_asked(&self, out: &mut String, miss: Miss) {
         let not = |inverted| if inverted { "! " } else { "" };
         // Writing into a string cannot fail.
         let _ = match miss {
@@ -172,37 +178,54 @@ impl Selector {
                 out.push_str(not(self.source_inverted));
                 out.push_str("-s ");
                 write_masked(out, &self.source);
-                out.push_str(": packet is from ");
-                write_address(out, packet.source());
-                Ok(())
+                write!(out, ": packet is from ")
             }
             Miss::Destination => {
                 out.push_str(not(self.destination_inverted));
                 out.push_str("-d ");
                 write_masked(out, &self.destination);
-                out.push_str(": packet is for ");
-                write_address(out, packet.destination());
-                Ok(())
+                write!(out, ": packet is for ")
             }
             Miss::Input => {
                 out.push_str(not(self.input_inverted));
-                let (asked, has) = (self.input.text(), named(input));
-                write!(out, "-i {asked}: packet came in by {has}")
+                write!(out, "-i {}: packet came in by ", self.input.text())
             }
             Miss::Output => {
                 out.push_str(not(self.output_inverted));
-                let (asked, has) = (self.output.text(), named(output));
-                write!(out, "-o {asked}: packet goes out by {has}")
+                write!(out, "-o {}: packet goes out by ", self.output.text())
             }
             Miss::Protocol => {
                 out.push_str(not(self.protocol_inverted));
-                let (asked, has) = (Protocol(self.protocol), Protocol(packet.protocol()));
-                write!(out, "-p {asked}: packet is {has}")
+                write!(out, "-p {}: packet is ", Protocol(self.protocol))
             }
             Miss::Fragment => {
                 out.push_str(not(self.fragment_inverted));
-                write!(out, "-f: packet has fragment offset {}", packet.fragment_offset())
+                write!(out, "-f: packet has fragment offset ")
             }
+        };
+    }
+
+    /// What the packet has: the same for all rules.
+    pub(crate) fn explain_datum(
+        out: &mut String,
+        miss: Miss,
+        packet: &Packet,
+        input: &InterfaceName,
+        output: &InterfaceName,
+    ) {
+        let _ = match miss {
+            Miss::Source => {
+                write_address(out, packet.source());
+                Ok(())
+            }
+            Miss::Destination => {
+                write_address(out, packet.destination());
+                Ok(())
+            }
+            Miss::Input => write!(out, "{}", named(input)),
+            Miss::Output => write!(out, "{}", named(output)),
+            Miss::Protocol => write!(out, "{}", Protocol(packet.protocol())),
+            Miss::Fragment => write!(out, "{}", packet.fragment_offset()),
         };
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::fault::Text;
 use crate::base::Family;
@@ -29,6 +29,8 @@ pub struct Ruleset {
     rules: Vec<Arc<RulePlace>>,
     /// What the tools warn of, with the file's name.
     pub notes: Vec<String>,
+    /// A lab in which they are in force, which cases get copies of.
+    ready: OnceLock<Option<Box<Lab>>>,
 }
 
 /// One rule and where it is written.
@@ -58,6 +60,7 @@ impl Ruleset {
             places: HashMap::new(),
             rules: Vec::new(),
             notes: Vec::new(),
+            ready: OnceLock::new(),
         }
     }
 
@@ -179,20 +182,30 @@ impl Ruleset {
         self.notes.extend(said.lines().map(|line| format!("{file}: {line}")));
     }
 
+    /// A lab in which no packet has passed and these rules are in force, to be copied: they are compiled once for all cases. `None` where something
+    /// else than rules is to be done first, of which a copy might not have all, or where they do not come into force.
+    pub(super) fn ready(&self, fresh: impl FnOnce() -> Result<Lab, SourceError>) -> Option<&Lab> {
+        let ready = self.ready.get_or_init(|| {
+            let lab = fresh().ok().filter(|_| self.beside.is_empty())?;
+            self.put_into_force(&lab).ok()?;
+            Some(Box::new(lab))
+        });
+        ready.as_deref()
+    }
+
     /// Puts the rules into force in a fresh lab.
     pub(super) fn apply(&self, runner: &mut Runner) -> Result<(), String> {
         for statement in &self.beside {
             let (_, result) = runner.run(statement);
             result.map_err(|failed| failed.reason)?;
         }
-        let now = runner.lab.now();
+        self.put_into_force(&runner.lab)
+    }
+
+    fn put_into_force(&self, lab: &Lab) -> Result<(), String> {
         for rules in &self.tables {
-            runner
-                .lab
-                .machine
-                .router()
-                .replace(rules.clone(), now)
-                .map_err(|refusal| refusal.to_string())?;
+            let replaced = lab.machine.router().replace(rules.clone(), lab.now());
+            replaced.map_err(|refusal| refusal.to_string())?;
         }
         Ok(())
     }

@@ -86,6 +86,24 @@ fn every_case_has_a_lab_of_its_own() {
     assert_eq!(unreached, ["rules.v4:5", "rules.v4:6", "rules.v4:7", "t.test.nflab:5"]);
 }
 
+/// What a rule remembers begins anew too, though the rules are compiled once.
+#[test]
+fn no_case_finds_what_another_one_left_in_a_rule() {
+    let rules = "*filter\n:FORWARD DROP [0:0]\n-A FORWARD -i lan -p udp -m limit --limit 1/hour --limit-burst 1 -j ACCEPT\nCOMMIT\n";
+    let row = "  client server udp/53 accept FORWARD:1\n  client server udp/54 accept FORWARD:1\n";
+    let twice = "test \"the second is one too many\"\n  send client udp client:1 > server:53\n  expect rule FORWARD 1 packets 1\n  \
+                 send client udp client:2 > server:53\n  expect by FORWARD policy\n  expect rule FORWARD 1 packets 1\nend\n";
+    let text = format!("{HOSTS}table \"once each\"\n  from to service verdict by\n{row}end\n{twice}");
+    let suite = suite_of(&text, &[("rules.v4", rules)]).unwrap_or_else(|error| panic!("{error}"));
+    let outcome = run(&[suite]);
+    assert!(outcome.passed(), "{}", report::people(&outcome, false));
+    let hits = outcome
+        .cases
+        .iter()
+        .map(|case| case.hits.iter().map(|(_, packets)| packets).sum::<u64>());
+    assert_eq!(hits.collect::<Vec<_>>(), [1, 1, 1]);
+}
+
 #[test]
 fn counters_that_a_test_clears_were_reached_all_the_same() {
     let outcome = outcome_of(

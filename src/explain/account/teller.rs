@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::untracked::Spared;
 use super::{Told, rule_text, stages};
-use crate::engine::{LiveTable, Reason};
+use crate::engine::{LiveTable, Part, Reason};
 use crate::explain::describe;
 use crate::explain::story::{Detail, Span, Step, Story};
-use crate::rule::{Action, Hook, Policy};
+use crate::rule::{Action, Hook, Miss, Policy};
 
 pub(super) fn tell(story: &Story, detail: Detail) -> Vec<Told> {
     let mut teller = Teller::new(story, detail);
@@ -20,7 +20,7 @@ pub(in crate::explain) struct Teller<'a> {
     story: &'a Story,
     detail: Detail,
     hook: Option<Hook>,
-    table: Option<&'a LiveTable>,
+    walked: Option<&'a Arc<LiveTable>>,
     /// Chains that were jumped from, in the table being walked.
     chains: Vec<Arc<str>>,
     /// Jumps and returns are left out from here on.
@@ -34,7 +34,22 @@ pub(in crate::explain) struct Teller<'a> {
 }
 
 /// How far the story of a packet has come.
-type Standing<'a> = (Option<Hook>, Option<&'a LiveTable>, Vec<Arc<str>>, bool, Option<Spared>);
+type Standing<'a> = (
+    Option<Hook>,
+    Option<&'a Arc<LiveTable>>,
+    Vec<Arc<str>>,
+    bool,
+    Option<Spared>,
+);
+
+/// A rule that failed on what any rule asks.
+pub(in crate::explain) struct Missed<'a> {
+    pub table: &'a Arc<LiveTable>,
+    pub step: u32,
+    pub miss: Miss,
+    pub depth: usize,
+    pub moment: u32,
+}
 
 /// A rule that did not match, as pieces of its story: of these there are a hundred a packet.
 pub(in crate::explain) struct FailedRule<'a> {
@@ -50,7 +65,7 @@ impl<'a> Teller<'a> {
             story,
             detail,
             hook: None,
-            table: None,
+            walked: None,
             chains: Vec::new(),
             is_cut: false,
             outer: Vec::new(),
@@ -61,7 +76,7 @@ impl<'a> Teller<'a> {
 
     /// Of a rule that did not match; `None` for any other step.
     pub(in crate::explain) fn failed(&self, step: &Step) -> Option<FailedRule<'a>> {
-        let (Step::Failed { step, .. }, Some(table)) = (step, self.table) else {
+        let (Step::Failed { step, .. }, Some(table)) = (step, self.table()) else {
             return None;
         };
         let text = table.rule_text(*step, rule_text)?;
@@ -74,6 +89,52 @@ impl<'a> Teller<'a> {
         })
     }
 
+    /// The same of one that failed on what any rule asks: addresses, interfaces, protocol, fragments.
+    pub(in crate::explain) fn missed(&self, step: &Step) -> Option<Missed<'a>> {
+        let (
+            Step::Failed {
+                step,
+                part: Part::Selector(miss),
+                moment,
+                ..
+            },
+            Some(table),
+        ) = (step, self.walked)
+        else {
+            return None;
+        };
+        self.story.moments.get(*moment as usize)?;
+        Some(Missed {
+            table,
+            step: *step,
+            miss: *miss,
+            depth: self.chains.len(),
+            moment: *moment,
+        })
+    }
+
+    pub(in crate::explain) fn failed_at(&self, missed: &Missed<'a>) -> Option<FailedRule<'a>> {
+        let (chain, number) = missed.table.chain_and_number(missed.step);
+        Some(FailedRule {
+            chain,
+            number,
+            depth: missed.depth,
+            text: missed.table.rule_text(missed.step, rule_text)?,
+        })
+    }
+
+    /// Appends what was asked of it.
+    pub(in crate::explain) fn asked(&self, missed: &Missed<'_>, out: &mut String) {
+        if let Some(rule) = missed.table.rule(missed.step) {
+            rule.selector.explain_asked(out, missed.miss);
+        }
+    }
+
+    /// Appends what the packet has instead.
+    pub(in crate::explain) fn datum(&self, missed: &Missed<'_>, out: &mut String) {
+        self.story.datum(missed.moment, missed.miss, out);
+    }
+
     /// Appends why a rule did not match.
     pub(in crate::explain) fn why(&self, step: &Step, out: &mut String) {
         if let (
@@ -84,7 +145,7 @@ impl<'a> Teller<'a> {
                 remembered,
             },
             Some(table),
-        ) = (step, self.table)
+        ) = (step, self.table())
         {
             self.story.why(table, *step, *part, *moment, *remembered, out);
         }
@@ -180,6 +241,11 @@ impl<'a> Teller<'a> {
         describe::line(self.story.bytes(packet))
     }
 
+    /// The table being walked.
+    fn table(&self) -> Option<&'a LiveTable> {
+        self.walked.map(AsRef::as_ref)
+    }
+
     /// How many jumps deep the walk stands.
     fn depth(&self) -> usize {
         self.chains.len()
@@ -188,8 +254,8 @@ impl<'a> Teller<'a> {
     /// The walk at hand waits until the router's own packet is done.
     fn own_begins(&mut self, at: usize, packet: Span) -> Told {
         let chains = std::mem::take(&mut self.chains);
-        let is_copy = Spared::is_copy(self.story.steps.get(..at).unwrap_or(&[]), self.table);
-        let standing = (self.hook, self.table, chains, self.is_cut, self.spared);
+        let is_copy = Spared::is_copy(self.story.steps.get(..at).unwrap_or(&[]), self.table());
+        let standing = (self.hook, self.walked, chains, self.is_cut, self.spared);
         self.outer.push(standing);
         self.spare(is_copy.then_some(Spared::AsCopy));
         Told::RouterSends {
@@ -200,7 +266,7 @@ impl<'a> Teller<'a> {
     /// Back to the packet that it was sent beside, or because of; told where something of that follows.
     fn own_is_done(&mut self, at: usize) -> Option<Told> {
         if let Some(outer) = self.outer.pop() {
-            (self.hook, self.table, self.chains, self.is_cut, self.spared) = outer;
+            (self.hook, self.walked, self.chains, self.is_cut, self.spared) = outer;
         }
         let goes_on = matches!(
             self.story.steps.get(at + 1),
@@ -232,8 +298,8 @@ impl<'a> Teller<'a> {
     fn table_begins(&mut self, walked: u32) -> Option<Told> {
         self.chains.clear();
         self.is_cut = false;
-        self.table = self.story.tables.get(walked as usize).map(AsRef::as_ref);
-        let table = self.table?;
+        self.walked = self.story.tables.get(walked as usize);
+        let table = self.table()?;
         let chain = self.hook.and_then(|hook| table.rules().chain(hook.chain()));
         Some(Told::Table {
             table: table.rules().table.name().to_owned(),
@@ -247,12 +313,12 @@ impl<'a> Teller<'a> {
         }
         let mut why = String::new();
         self.why(step, &mut why);
-        rule(self.table?, at, self.depth(), Err(why))
+        rule(self.table()?, at, self.depth(), Err(why))
     }
 
     /// Told where it stands, with what its matches counted; a jump leads deeper from there.
     fn rule_matched(&mut self, at: usize, step: u32, counted: Option<&str>) -> Option<Told> {
-        let table = self.table?;
+        let table = self.table()?;
         let decides = self.story.ends(at, table);
         let mut told = rule(table, step, self.depth(), Ok(decides))?;
         if let Told::Rule { why, .. } = &mut told {
@@ -271,7 +337,7 @@ impl<'a> Teller<'a> {
     }
 
     fn policy_decided(&self, step: u32) -> Option<Told> {
-        let table = self.table?;
+        let table = self.table()?;
         let chain = table.chain_and_number(step).0.to_string();
         Some(Told::Policy {
             table: table.rules().table.name().to_owned(),
@@ -281,7 +347,7 @@ impl<'a> Teller<'a> {
     }
 
     fn chain_returned(&mut self, step: u32) -> Option<Told> {
-        let chain = self.table?.chain_and_number(step).0.to_string();
+        let chain = self.table()?.chain_and_number(step).0.to_string();
         while let Some(left) = self.chains.pop() {
             if *left == *chain {
                 break;

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::{Before, MOST_STEPS, Moment, Span, Step, Story, TrackedAs, WalkKept};
+use super::{Before, Deciders, MOST_STEPS, Moment, Span, Step, Story, TrackedAs, WalkKept};
 use crate::conntrack::{EventMask, Flow, FlowState, Tracking};
 use crate::engine::{Event, Failed, Marks, Observer, Part, Remembered, Tried};
 use crate::rule::{Action, Context, Hook, LogRecord};
@@ -154,6 +154,23 @@ impl Observer for Story {
             }
             Err(_) => false,
         }
+    }
+}
+
+impl Observer for Deciders<'_> {
+    const WATCHING: bool = true;
+    const IN_DETAIL: bool = false;
+
+    fn see(&mut self, event: Event<'_>) {
+        self.0.see(event);
+    }
+
+    fn hold(&mut self) -> Option<Remembered> {
+        self.0.hold()
+    }
+
+    fn take_up(&mut self, before: Option<Remembered>) -> bool {
+        self.0.take_up(before)
     }
 }
 
