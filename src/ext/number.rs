@@ -20,25 +20,50 @@ pub(crate) fn strtoul(text: &str, base: u32) -> Option<(u64, &str)> {
     if base != 16 && matches!(text.as_bytes(), [b'a'..=b'z' | b'A'..=b'Z', ..]) {
         return None;
     }
-    let trimmed = text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-    let digits = trimmed.strip_prefix('+').unwrap_or(trimmed);
-    let (base, digits) = match base {
-        0 | 16 => {
-            let hex = digits
-                .strip_prefix("0x")
-                .or_else(|| digits.strip_prefix("0X"))
-                .filter(|rest| rest.starts_with(|first: char| first.is_ascii_hexdigit()));
-            match hex {
-                Some(rest) => (16, rest),
-                None if base == 16 => (16, digits),
-                None if digits.starts_with('0') => (8, digits),
-                None => (10, digits),
-            }
-        }
-        base => (base, digits),
+    let signed = behind_white_space(text);
+    let (digits, base) = based(signed.strip_prefix('+').unwrap_or(signed), base);
+    let (digits, rest) = digits.split_at(length_of_digits(digits, base));
+    Some((u64::from_str_radix(digits, base).ok()?, rest))
+}
+
+/// The same where nobody looks whether the call went well: behind a minus the number is turned round, where 64 bits are too few it is the largest,
+/// and where no digit stands it is 0 and the whole text is left.
+pub(crate) fn unchecked_strtoul(text: &str, base: u32) -> (u64, &str) {
+    let signed = behind_white_space(text);
+    let unsigned = signed.strip_prefix(['+', '-']).unwrap_or(signed);
+    let (digits, base) = based(unsigned, base);
+    let (digits, rest) = digits.split_at(length_of_digits(digits, base));
+    match u64::from_str_radix(digits, base) {
+        Ok(number) if signed.starts_with('-') => (number.wrapping_neg(), rest),
+        Ok(number) => (number, rest),
+        Err(_) if digits.is_empty() => (0, text),
+        Err(_) => (u64::MAX, rest),
+    }
+}
+
+fn behind_white_space(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r'])
+}
+
+/// The digits behind what tells the base, and the base that is told.
+fn based(digits: &str, base: u32) -> (&str, u32) {
+    let hex = || {
+        let rest = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
+        rest.filter(|rest| rest.starts_with(|first: char| first.is_ascii_hexdigit()))
     };
-    let end = digits.find(|digit: char| !digit.is_digit(base)).unwrap_or(digits.len());
-    Some((u64::from_str_radix(&digits[..end], base).ok()?, &digits[end..]))
+    match base {
+        0 | 16 => match hex() {
+            Some(rest) => (rest, 16),
+            None if base == 16 => (digits, 16),
+            None if digits.starts_with('0') => (digits, 8),
+            None => (digits, 10),
+        },
+        base => (digits, base),
+    }
+}
+
+fn length_of_digits(text: &str, base: u32) -> usize {
+    text.find(|digit: char| !digit.is_digit(base)).unwrap_or(text.len())
 }
 
 /// A text that is a number in any base and nothing else.
@@ -163,6 +188,27 @@ mod tests {
         ] {
             assert_eq!(strtoul(text, base), expected, "{text:?} base {base}");
         }
+    }
+
+    #[test]
+    fn numbers_that_nobody_checks() {
+        for (text, expected) in [
+            ("-1/2", (u64::MAX, "/2")),
+            (" -0x10x", (u64::MAX - 15, "x")),
+            ("+5 ", (5, " ")),
+            ("99999999999999999999/2", (u64::MAX, "/2")),
+            ("-99999999999999999999/2", (u64::MAX, "/2")),
+            ("0x/2", (0, "x/2")),
+            ("08/2", (0, "8/2")),
+            (" x/2", (0, " x/2")),
+            ("--1", (0, "--1")),
+            ("- 1", (0, "- 1")),
+            ("+-1", (0, "+-1")),
+            ("", (0, "")),
+        ] {
+            assert_eq!(unchecked_strtoul(text, 0), expected, "{text:?}");
+        }
+        assert_eq!(unchecked_strtoul("010", 10), (10, ""));
     }
 
     #[test]

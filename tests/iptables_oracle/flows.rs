@@ -79,13 +79,13 @@ const HOSTS: &[&str] = &["10.0.0.1", "10.0.0.2", "10.0.0.9", "192.0.2.1"];
 const PROTOCOLS: &[&str] = &[
     "udp --sport 1000 --dport 53", "udp --sport 1000 --dport 54", "udp --sport 2000 --dport 53", "tcp --sport 1000 --dport 80 --state ESTABLISHED",
     "tcp --sport 1000 --dport 80 --state SYN_SENT", "tcp --sport 1001 --dport 80 --state TIME_WAIT", "icmp --icmp-type 8 --icmp-code 0 --icmp-id 7",
-    "icmp --icmp-type 8 --icmp-code 0", "gre --srckey 1 --dstkey 2", "esp", "47", "udplite --sport 1 --dport 2", "dccp --sport 1 --dport 2 --state OPEN --role client",
+    "icmp --icmp-type 8 --icmp-code 0", "icmp --icmp-type 13 --icmp-code 7 --icmp-id 9", "gre --srckey 1 --dstkey 2", "esp", "47", "udplite --sport 1 --dport 2", "dccp --sport 1 --dport 2 --state OPEN --role client",
     "udp", "tcp --state CLOSE",
 ];
 #[rustfmt::skip]
 const MADE_WITH: &[&str] = &[
     "-u SEEN_REPLY", "-u ASSURED,SEEN_REPLY", "-u UNSET", "-u FIXED_TIMEOUT", "-u EXPECTED", "-m 5", "-m 0x15/0xf", "-n 192.0.2.1:3000", "-g 10.0.0.9",
-    "-g 10.0.0.9:8080", "-n", "-r 10.0.0.2", "-q 10.0.0.1", "-r 10.0.0.2 -q 10.0.0.1", "--reply-port-src 5", "--reply-port-dst 6", "-w 0", "-o id", "-i 5", "-f ipv4",
+    "-g 10.0.0.9:8080", "-n", "-g", "-n 192.0.2.1", "-n -g 10.0.0.2", "-r 10.0.0.2", "-q 10.0.0.1", "-r 10.0.0.2 -q 10.0.0.1", "--reply-port-src 5", "--reply-port-dst 6", "-w 0", "-o id", "-i 5", "-f ipv4",
 ];
 const COMMANDS: &[&str] = &[
     "-L",
@@ -127,6 +127,6 @@ const OPTIONS: &[&str] = &[
     "-o nope", "--sport 80", "--state CLOSE", "-L", "-D", "expect", "--", "-V", "--orig 1.2.3.4", "--reply-d 1.2.3.4", "--fam ipv4", "--mark=5", "-b 5", "-p tcp --state x",
     "-o xml", "-o save", "-o xml,id", "-o ktimestamp", "-t 7", "-t 100", "-i 99999", "-w 0", "-w 1", "--orig-zone 0", "--reply-zone 3", "-c 1", "-z", "-l x", "--label-add x",
     "--label-del", "-p udp --sport 1000 --dport 53", "-p tcp --sport 1000 --dport 80", "-p icmp --icmp-type 8 --icmp-code 0 --icmp-id 7", "-p gre --srckey 1 --dstkey 2", "-p gre --srckey 9",
-    "-p esp", "-p dccp --state OPEN", "-d 10.0.0.2", "-s 10.0.0.2", "-m 5/5", "-n 192.0.2.1:3000", "-g 10.0.0.9:8080", "-j 10.0.0.9", "--mask-src 255.0.0.0", "--mask-dst 0.0.0.0",
+    "-p esp", "-p dccp --state OPEN", "-d 10.0.0.2", "-s 10.0.0.2", "-m 5/5", "-n 192.0.2.1:3000", "-g 10.0.0.9:8080", "-j 10.0.0.9", "-n 192.0.2.1", "-n 192.0.2.1:0", "-g 10.0.0.9:7", "-g 10.0.0.9:0", "--mask-src 255.0.0.0", "--mask-dst 0.0.0.0",
     "--tuple-src 10.0.0.1", "--tuple-dst 10.0.0.2/24", "-p udp --tuple-port-src 5", "-p udp --mask-port-dst 5", "-u FIXED_TIMEOUT", "-u UNSET", "-u OFFLOAD", "-e NEW",
 ];

@@ -22,10 +22,12 @@ impl Request {
         let tells_ids = proto::spec(original.protocol).is_the_kernels;
         let (kind, code) = original.icmp();
         let source_nat = |wanted: NatEnd| {
-            state.status.has(Status::SRC_NAT_DONE) && wanted.made(&original.source, &reply.destination)
+            state.status.has(Status::SRC_NAT_DONE)
+                && wanted.made(original.protocol, &original.source, &reply.destination)
         };
         let destination_nat = |wanted: NatEnd| {
-            state.status.has(Status::DST_NAT_DONE) && wanted.made(&original.destination, &reply.source)
+            state.status.has(Status::DST_NAT_DONE)
+                && wanted.made(original.protocol, &original.destination, &reply.source)
         };
         let as_it_stands = || {
             // Only the kernel's filter of a list knows that word.

@@ -157,10 +157,10 @@ fn create(request: &Request, machine: &Machine, table: &Table) -> Result<(), Fai
 
 /// Where NAT is asked for at all, both ends are decided, the destination first.
 fn map(request: &Request, machine: &Machine, table: &Table, flow: &Arc<Flow>) {
-    let (source, destination) = (request.wanted.source_nat, request.wanted.destination_nat);
-    if source.is_none() && destination.is_none() {
+    if !request.wanted.maps() {
         return;
     }
+    let (source, destination) = (request.wanted.source_nat, request.wanted.destination_nat);
     let mut random = Random::new(flow.serial());
     let mut cx = NatContext {
         now: machine.now,
@@ -191,8 +191,7 @@ fn update(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
     let mut lines = Lines::default();
     let mut stderr = String::new();
     let mut changed = 0;
-    let ends = [request.wanted.source_nat, request.wanted.destination_nat];
-    let maps = ends.into_iter().flatten().any(|end| end.address.is_some());
+    let maps = request.wanted.maps();
     // What is to be another is told by the list as it was before any change.
     let flows = table.flows(now);
     let let_through = flows.iter().filter(|flow| request.lets_through(flow));

@@ -10,7 +10,7 @@ use crate::base::{AddressMask, Family, MarkMask, protocol};
 use crate::conntrack::proto::TRACKERS;
 use crate::conntrack::proto::tool::ToolOption;
 use crate::ext::names;
-use crate::ext::number::{inet_aton, strtoul, whole_number};
+use crate::ext::number::{inet_aton, unchecked_strtoul, whole_number};
 use crate::lab::machine::ToolOutput;
 
 pub(super) type Set = fn(&mut Wanted, &'static str, Option<&str>) -> Result<(), ToolOutput>;
@@ -144,8 +144,7 @@ const OWN: &[Spec<Meaning>] = &[
     }),
     option('a', &["nat-range"], Takes::Value, Meaning::Deprecated),
     set('m', &["mark"], |wanted, _, value| {
-        let (value, mask) = value.unwrap_or("").split_once('/').map_or((value.unwrap_or(""), None), |(value, mask)| (value, Some(mask)));
-        wanted.mark = Some(MarkMask { value: loose(value, 0) as u32, mask: mask.map_or(u32::MAX, |mask| loose(mask, 0) as u32) });
+        wanted.mark = Some(mark(value.unwrap_or("")));
         Ok(())
     }),
     option('i', &["id"], Takes::ValueOrAttached, Meaning::Set(|wanted, _, value| {
@@ -259,18 +258,16 @@ fn protocol_number(text: &str) -> Option<u8> {
 
 /// As `atoi` and `strtoul`: what a text begins with, modulo whatever it is put into.
 pub(super) fn loose(text: &str, base: u32) -> u64 {
-    let trimmed = text.trim_ascii_start();
-    let digits = trimmed.strip_prefix('-').unwrap_or(trimmed);
-    let number = match strtoul(digits, base) {
-        Some((number, _)) => number,
-        // Too large for anything.
-        None if digits.starts_with(|first: char| first.is_ascii_digit()) => u64::MAX,
-        None => 0,
-    };
-    if digits.len() < trimmed.len() {
-        number.wrapping_neg()
-    } else {
-        number
+    unchecked_strtoul(text, base).0
+}
+
+/// `VALUE[/MASK]`. Seen: a slash that does not stand right behind the value's digits is not looked at.
+fn mark(text: &str) -> MarkMask {
+    let (value, rest) = unchecked_strtoul(text, 0);
+    let mask = rest.strip_prefix('/').map(|mask| loose(mask, 0) as u32);
+    MarkMask {
+        value: value as u32,
+        mask: mask.unwrap_or(u32::MAX),
     }
 }
 

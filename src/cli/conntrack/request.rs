@@ -7,7 +7,7 @@ use super::arguments::Reader;
 use super::options::{self, Meaning, OPTIONS, STATUSES, each, loose};
 use super::output::Output;
 use super::{absent, bad, fail, legal};
-use crate::base::{AddressMask, Family, MarkMask};
+use crate::base::{AddressMask, Family, MarkMask, protocol};
 use crate::conntrack::labels::{BITS, FILE};
 use crate::conntrack::proto::tool::{self, Asked, ToolOption};
 use crate::conntrack::proto::{self};
@@ -171,14 +171,16 @@ impl NatEnd {
     }
 
     /// The tool looks whether the ends differ, not whether NAT made them. Seen: so any ping counts as mapped once NAT has looked at it, because
-    /// where ports stand elsewhere it has its identifier in one direction, and type and code in the other. What is asked for must differ itself.
-    pub(super) fn made(&self, before: &Endpoint, after: &Endpoint) -> bool {
+    /// where ports stand elsewhere it has its identifier in one direction, and type and code in the other. What is asked for must differ itself;
+    /// and asked for its port, a ping has 0.
+    pub(super) fn made(&self, number: u8, before: &Endpoint, after: &Endpoint) -> bool {
         let Some(address) = self.address else {
             return before != after;
         };
+        let port = if number == protocol::ICMP { 0 } else { after.id };
         before.address != after.address
             && after.address == address
-            && self.port.is_none_or(|port| before.id != after.id && after.id == port)
+            && self.port.is_none_or(|asked| before.id != after.id && port == asked)
     }
 }
 
@@ -317,6 +319,12 @@ impl Wanted {
             None => Some(AddressMask::host(address)),
             Some(mask) => AddressMask::new(address, mask),
         }
+    }
+
+    /// Whether a mapping is asked for. Seen: without an address the tool tells the kernel of none.
+    pub(super) fn maps(&self) -> bool {
+        let ends = [self.source_nat, self.destination_nat];
+        ends.into_iter().flatten().any(|end| end.address.is_some())
     }
 
     fn one_kind_of_nat(&self) -> Result<(), ToolOutput> {

@@ -8,7 +8,7 @@ use crate::conntrack::labels::BITS;
 use crate::ext::MatchSpec;
 use crate::ext::drawn::{Drawn, drawn};
 use crate::ext::listed::{Listed, Options, Typed};
-use crate::ext::number::strtoul;
+use crate::ext::number::unchecked_strtoul;
 use crate::ext::option::{Asked, Given, Opt, Read, UsageError};
 use crate::ext::samples::{DATAGRAM, Samples, fails, passes, refused, taken};
 use crate::ext::wording::not;
@@ -53,10 +53,9 @@ fn label(text: &str, given: &Given<'_>) -> Result<Label, UsageError> {
             "Argument must have a minimum length of 1 characters\n",
         ));
     }
-    let number = strtoul(text, 0).filter(|(number, rest)| rest.is_empty() && *number as i32 >= 0);
-    let bit = match number {
-        Some((number, _)) => number as u16,
-        None => given.labels.bit(text)?,
+    let bit = match unchecked_strtoul(text, 0) {
+        (number, "") if number as i32 >= 0 => number as u16,
+        _ => given.labels.bit(text)?,
     };
     let name = given.labels.name(bit).map(str::to_owned);
     Ok(Label { bit, name })
