@@ -1,5 +1,6 @@
 //! Both sides run the same scenarios; the first difference of each is cut down to what it needs and told as a reproducer.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -128,8 +129,9 @@ fn first_difference(scenario: &[Step]) -> Result<usize, Box<Difference>> {
     let real = real::run(&steps);
     let ours = ours::run(&steps);
     let refused = real.iter().filter(|seen| seen.code != 0).count();
+    let asked = flow_texts::numbers(&steps);
     for (step, (real, ours)) in steps.into_iter().zip(real.into_iter().zip(ours)) {
-        if real == ours || same_meaning(&step, &real) == same_meaning(&step, &ours) {
+        if real == ours || same_meaning(&step, &real, &asked) == same_meaning(&step, &ours, &asked) {
             continue;
         }
         if !deliberate::is(&step, &real, &ours) {
@@ -144,9 +146,9 @@ fn first_difference(scenario: &[Step]) -> Result<usize, Box<Difference>> {
 }
 
 /// The C library's words for a name that is not found depend on the machine's resolver; of flows see `flow_texts`.
-pub(crate) fn same_meaning(step: &Step, seen: &Seen) -> Seen {
+pub(crate) fn same_meaning(step: &Step, seen: &Seen, asked: &HashSet<u16>) -> Seen {
     let out = match step.tool {
-        Tool::Conntrack => flow_texts::comparable(&seen.out),
+        Tool::Conntrack => flow_texts::comparable(&seen.out, asked),
         _ => seen.out.clone(),
     };
     Seen {
