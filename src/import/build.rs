@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::draft::{self, Command, Draft};
-use super::{Options, THE_BEGINNING, Told};
+use super::{Options, THE_BEGINNING, Told, compare};
 use crate::base::Family;
 use crate::engine::{Config, Router};
 use crate::lab::RouterTables;
@@ -172,11 +172,31 @@ impl Built {
             }
         };
         let said = text.lines().nth(at - 1).unwrap_or_default();
+        let line = self.origin(draft, said, at);
+        // What is wrong with a rule may be found out when all are handed over, at a line that is nobody's.
+        let (line, said) = match said {
+            "COMMIT" => self.not_sayable(draft, options).unwrap_or((line, said.to_owned())),
+            _ => (line, said.to_owned()),
+        };
         told.refuse(
             &draft.source,
-            self.origin(draft, said, at),
+            line,
             format!("no save file can say this: of `{said}` iptables-restore says: {why}"),
         );
+    }
+
+    /// The first rule that its line in a save file does not say, and that line: where it comes from, and what it is.
+    fn not_sayable(&self, draft: &Draft, options: &Options) -> Option<(usize, String)> {
+        let table = self.table(draft.table);
+        let mut rules = table
+            .chains
+            .iter()
+            .flat_map(|chain| chain.rules.iter().map(move |rule| (chain, rule)));
+        let (chain, rule) = rules.find(|(chain, rule)| !compare::reads_the_same(&table, chain, rule, options))?;
+        let mut said = String::new();
+        save::write_rule(&mut said, &chain.name, rule, None);
+        let command = self.made_by(rule.id).and_then(|at| draft.commands.get(at))?;
+        Some((command.line, said.trim_end().to_owned()))
     }
 
     /// The line of the text that a line of its save file comes from.

@@ -206,11 +206,6 @@ fn says(command: &Command, line: &str) -> bool {
 /// The save file must read as the same rules: there are some that the tool can't write.
 fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) {
     let table = built.table(draft.table);
-    let written = |chain: &Chain, rule: &Rule| {
-        let mut line = String::new();
-        save::write_rule(&mut line, &chain.name, rule, None);
-        line
-    };
     let mut all = String::new();
     for chain in &table.chains {
         for rule in &chain.rules {
@@ -229,8 +224,7 @@ fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) 
                     .rules
                     .get(number)
                     .is_some_and(|again| again.says_the_same(rule)),
-                None => restored(&table, chains_of(chain, rule), &line, options)
-                    .is_some_and(|again| again.rules().next().is_some_and(|again| again.says_the_same(rule))),
+                None => reads_the_same(&table, chain, rule, options),
             };
             if !same {
                 let at = built.made_by(rule.id).and_then(|at| draft.commands.get(at));
@@ -245,6 +239,19 @@ fn read_again(draft: &Draft, built: &Built, options: &Options, told: &mut Told) 
             }
         }
     }
+}
+
+/// Whether the line that a save file has for a rule says that rule.
+pub(super) fn reads_the_same(table: &TableRules, chain: &Chain, rule: &Rule, options: &Options) -> bool {
+    let line = written(chain, rule);
+    restored(table, chains_of(chain, rule), &line, options)
+        .is_some_and(|again| again.rules().next().is_some_and(|again| again.says_the_same(rule)))
+}
+
+fn written(chain: &Chain, rule: &Rule) -> String {
+    let mut line = String::new();
+    save::write_rule(&mut line, &chain.name, rule, None);
+    line
 }
 
 /// The user chains that a rule's line needs.

@@ -490,6 +490,47 @@ fn what_iptables_save_cannot_write_is_named() {
     );
 }
 
+/// A listing's name may have what needs quotes, which iptables-save does not write.
+#[test]
+fn a_name_that_no_save_file_can_say_is_refused_by_its_line() {
+    let titles = "target     prot opt source               destination\n";
+    let rows = [
+        (
+            "raw",
+            "PREROUTING",
+            "CT",
+            "CT notrack timeout é p",
+            "--notrack --timeout é p",
+        ),
+        (
+            "raw",
+            "PREROUTING",
+            "CT",
+            "CT notrack timeout two  zone 1",
+            "--notrack --timeout two  --zone 1",
+        ),
+        (
+            "filter",
+            "INPUT",
+            "DROP",
+            "recent: SET name: \"q side: source mask: 255.255.255.255",
+            "--name \"q --mask",
+        ),
+    ];
+    for (table, chain, target, printed, written) in rows {
+        let columns = "tcp  --  0.0.0.0/0            0.0.0.0/0           ";
+        let text = format!(
+            "Table: {table}\nChain {chain} (policy ACCEPT)\n{titles}ACCEPT     {columns}\n{target:<10} {columns} {printed}\n"
+        );
+        let refused: Vec<String> = import(&text).refused.iter().map(Note::to_string).collect();
+        let [said] = &refused[..] else {
+            panic!("{printed}: {refused:?}");
+        };
+        let begin = format!("t:5: no save file can say this: of `-A {chain} -p tcp ");
+        assert!(said.starts_with(&begin) && said.contains(written), "{said}");
+    }
+}
+
 #[test]
 fn the_save_file_tells_what_is_not_known() {
     let save = import(&listed("")).save.unwrap();

@@ -44,9 +44,9 @@ const NOT_TOLD: &[NotTold] = &[
         is: |line| line.contains("srcport") || line.contains("dstport"),
     },
     NotTold {
-        what: "the name of a helper with a blank",
-        why: "it is printed without quotes",
-        is: |line| line.contains("helper") && line.split("helper").any(|it| it.trim().contains(' ')),
+        what: "the name of a helper, or of a policy of timeouts, with a blank or a quote, which -j CT --notrack may have",
+        why: UNQUOTED,
+        is: has_odd_name_of_tracking,
     },
     NotTold {
         what: "the interface +",
@@ -64,12 +64,12 @@ const NOT_TOLD: &[NotTold] = &[
         is: |line| line.contains(" codes "),
     },
     NotTold {
-        what: "the name of a list of recent with a blank",
-        why: "it is printed without quotes",
+        what: "the name of a list of recent with a blank or a quote",
+        why: UNQUOTED,
         is: |line| {
             let listed = line.split(" name: ").nth(1).and_then(|it| it.split(" side: ").next());
             let saved = line.split(" --name ").nth(1).and_then(|it| it.split(" --mask ").next());
-            listed.or(saved).is_some_and(|name| name.contains(' '))
+            listed.or(saved).is_some_and(|name| name.contains([' ', '"']))
         },
     },
     NotTold {
@@ -83,6 +83,25 @@ const NOT_TOLD: &[NotTold] = &[
         is: |line| line.contains("seconds: -") || line.contains("--seconds -"),
     },
 ];
+
+fn has_odd_name_of_tracking(line: &str) -> bool {
+    let saved = line.split_once(" -j CT ").map(|(_, options)| (options, "--"));
+    let listed = line.split_once(" CT notrack ").map(|(_, options)| (options, ""));
+    let Some((options, dashes)) = saved.or(listed) else {
+        return false;
+    };
+    let options = format!(" {options}");
+    ["helper", "timeout"].iter().any(|option| {
+        let Some((_, said)) = options.split_once(&format!(" {dashes}{option} ")) else {
+            return false;
+        };
+        let others = ["timeout", "ctevents", "expevents", "zone", "zone-orig", "zone-reply"];
+        let behind = others.iter().filter_map(|it| said.find(&format!(" {dashes}{it} ")));
+        said[..behind.min().unwrap_or(said.len())].contains([' ', '"'])
+    })
+}
+
+const UNQUOTED: &str = "iptables-save prints it without quotes, so that iptables-restore reads another word, or none";
 
 /// Finds again what was found.
 #[test]

@@ -1,6 +1,7 @@
 //! `-j CT`: what tracking shall make of the packet: nothing, or a flow with a helper, with timeouts of its own, in a zone, of which only some is told.
 
 mod events;
+mod listed;
 mod samples;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,6 @@ use crate::base::bytes::front_of;
 use crate::conntrack::policy::tracker_of;
 use crate::conntrack::{CtState, EventMask, EventMasks, Template, Tracking, Zone, ZoneScope};
 use crate::ext::TargetSpec;
-use crate::ext::listed::{Listed, Options, Typed};
 use crate::ext::number::whole_number;
 use crate::ext::option::{Given, Opt, Read, UsageError};
 use crate::ext::place::only_table;
@@ -40,13 +40,18 @@ pub(crate) const SPEC: TargetSpec = TargetSpec {
     needs_one: None,
     exclusive: &[],
     build,
-    unlist,
+    unlist: listed::unlist,
     about: "what tracking shall make of the packet: nothing, or a flow with a helper, timeouts of its own, in a zone",
     samples: samples::SAMPLES,
 };
 
 const NOTRACK: Opt<()> = Opt::flag("notrack", "keep the packet out of connection tracking");
-const HELPER: Opt<String> = Opt::text("helper", 0, 15, "attach this helper to the flow that the packet opens");
+const HELPER: Opt<String> = Opt::text(
+    "helper",
+    0,
+    LONGEST_HELPER,
+    "attach this helper to the flow that the packet opens",
+);
 
 const TIMEOUT: Opt<String> = Opt::text(
     "timeout",
@@ -68,6 +73,7 @@ const EXPEVENTS: Opt<EventMask> = Opt::words(
 );
 
 /// Bytes.
+const LONGEST_HELPER: usize = 15;
 const LONGEST_POLICY: usize = 31;
 
 /// Each with the direction that it is for.
@@ -359,23 +365,3 @@ const NO_PROTOCOL: &str = "xt_CT: You must specify a L4 protocol and not use inv
 /// Seen: of a policy's name the kernel gives back so many bytes, and the next command on the table says no more than these: it is refused, unless
 /// there is a policy of that name.
 const GIVEN_BACK: usize = 4;
-
-/// ` CT notrack helper ftp`.
-fn unlist(listed: Listed<'_>) -> Vec<Typed<'_>> {
-    listed.once(|it| {
-        it.word("CT")?;
-        let mut options = Options::default();
-        if it.word(NOTRACK.name()).is_some() {
-            options.push(false, NOTRACK.name(), "");
-        }
-        for name in [HELPER.name(), TIMEOUT.name(), CTEVENTS.name(), EXPEVENTS.name()] {
-            if it.word(name).is_some() {
-                options.push(false, name, it.take()?);
-            }
-        }
-        if let Some((false, name)) = it.option_of(&ZONES.map(|(option, _)| option.name())) {
-            options.push(false, name, it.take()?);
-        }
-        Some(options)
-    })
-}
