@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench packet_delay` sends a packet every half millisecond and, meanwhile, has the control socket restore 100,000 rules, list
 //! them, and restore again. It prints the longest delay of each round and their medians; the aim is that no packet waits more than 5 ms.
+//! Behind that stands how long commands take, from the request to the answer: restores, listings, and single rules beside many.
 
 #[cfg(target_os = "linux")]
 use nflab::{base::InterfaceName, device::Device, live::event_loop::Port};
@@ -36,6 +37,7 @@ mod linux {
 
     const RULES: usize = 100_000;
     const ROUNDS: usize = 5;
+    const CALLS: usize = 11;
     const EVERY: Duration = Duration::from_micros(500);
 
     pub(crate) fn main() {
@@ -81,10 +83,52 @@ mod linux {
             "{}   median",
             [0, 1, 2, 3].map(|column| format!("{:>10.3}", median(column))).join(" ")
         );
+        for rules in [rules / 10, rules] {
+            answers(&socket, rules);
+        }
         stopper.stop();
         router.join().unwrap();
         drop(server);
         let _ = std::fs::remove_file(&socket);
+    }
+
+    /// How long commands take beside so many rules; packets rest meanwhile.
+    fn answers(socket: &Path, rules: usize) {
+        let text = ruleset(rules);
+        let middle = (rules / 2).to_string();
+        let rule = ["-s", "192.0.2.1", "-j", "DROP"];
+        let edit = |words: &[&'static str]| [words, &rule].concat();
+        type Case<'a> = (&'a str, &'a str, Vec<&'a str>);
+        let cases: [Case<'_>; 7] = [
+            ("iptables-restore", "iptables-restore", vec![]),
+            ("iptables-save", "iptables-save", vec![]),
+            ("-I", "iptables", edit(&["-I", "many"])),
+            ("-A", "iptables", edit(&["-A", "many"])),
+            (
+                "-I in the middle",
+                "iptables",
+                [&["-I", "many", &middle], &rule[..]].concat(),
+            ),
+            ("-D 1", "iptables", vec!["-D", "many", "1"]),
+            ("-D", "iptables", edit(&["-D", "many"])),
+        ];
+        println!("{rules} rules, from the request to the answer in ms: the shortest and the median of {CALLS}");
+        for (name, tool, words) in cases {
+            let mut times: Vec<f64> = (0..CALLS)
+                .map(|_| {
+                    let began = Instant::now();
+                    call(
+                        socket,
+                        tool,
+                        &words,
+                        if tool == "iptables-restore" { &text } else { "" },
+                    );
+                    began.elapsed().as_secs_f64() * 1e3
+                })
+                .collect();
+            times.sort_by(f64::total_cmp);
+            println!("{name:>20} {:>10.3} {:>10.3}", times[0], times[CALLS / 2]);
+        }
     }
 
     /// The longest delay of a packet while something is done, in milliseconds.

@@ -188,7 +188,7 @@ impl CompiledTable {
                 hooks: HookSet::EMPTY,
             });
         }
-        let indexes = Indexes::new(&rules, before.table);
+        let indexes = Indexes::new(&rules, before.table, around.pace);
         let names = match before.table.filter(|_| looked.same_chains) {
             Some(before) => Arc::clone(&before.names),
             None => rules

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::compile::{CompiledTable, Step};
+use crate::base::{Pace, Piece};
 use crate::classify::{Candidates, ChainIndex, FEWEST_RULES, Key};
 use crate::rule::{Chain, Changes, Lowered, Rule, TableRules};
 
@@ -21,7 +22,7 @@ pub(super) struct Indexes {
 
 impl Indexes {
     /// Of a table's rules. A chain that is in the table before too, with a rule or a few more or less, has the index of that one, changed in place.
-    pub(super) fn new(rules: &TableRules, before: Option<&CompiledTable>) -> Self {
+    pub(super) fn new(rules: &TableRules, before: Option<&CompiledTable>, pace: Pace) -> Self {
         let before = before.map(|before| before.indexes.by_name(&before.rules));
         let index = |chain: &Chain| {
             if chain.rules.len() < FEWEST_RULES {
@@ -33,7 +34,11 @@ impl Indexes {
             {
                 return Some(index);
             }
-            let lowered: Vec<Lowered> = chain.rules.iter().map(|rule| rule.lower()).collect();
+            let lower = |(done, rule): (usize, &Arc<Rule>)| {
+                pace.done(done, Piece::Made);
+                rule.lower()
+            };
+            let lowered: Vec<Lowered> = chain.rules.iter().enumerate().map(lower).collect();
             ChainIndex::new(rules.family, &lowered).map(Arc::new)
         };
         let indexes: Vec<Option<Arc<ChainIndex>>> = rules.chains.iter().map(index).collect();

@@ -246,7 +246,9 @@ pub fn targets() -> impl Iterator<Item = &'static TargetSpec> {
 
 /// The match of this name in this family.
 pub fn find_match(name: &str, family: Family) -> Option<&'static MatchSpec> {
-    a_match(|spec| (spec.name == name || spec.aliases.contains(&name)) && spec.families.contains(&family))
+    let first = name.bytes().next();
+    let is_named = |own: &&str| own.bytes().next() == first && *own == name;
+    a_match(|spec| (is_named(&spec.name) || spec.aliases.iter().any(is_named)) && spec.families.contains(&family))
 }
 
 /// The match that `-p` with this protocol number brings in.
@@ -256,7 +258,10 @@ pub fn implicit_match(protocol: u8, family: Family) -> Option<&'static MatchSpec
 
 /// The target of this name in this family.
 pub fn find_target(name: &str, family: Family) -> Option<&'static TargetSpec> {
-    let is_it = |spec: &&'static TargetSpec| spec.name == name && spec.families.contains(&family);
+    let first = name.bytes().next();
+    let is_it = |spec: &&'static TargetSpec| {
+        spec.name.bytes().next() == first && spec.name == name && spec.families.contains(&family)
+    };
     let known = TARGETS.iter().copied().find(is_it);
     known.or_else(|| BROUGHT.read().targets.iter().copied().find(is_it))
 }

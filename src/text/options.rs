@@ -71,7 +71,10 @@ pub fn long<K>(key: impl Fn(Letter) -> K) -> impl Iterator<Item = Long<K>> {
 
 /// The one of exactly this name.
 pub fn long_named<K>(name: &str, key: impl Fn(Letter) -> K) -> Option<Long<K>> {
-    let found = LONG.iter().find(|(own, _)| *own == name)?;
+    let first = name.bytes().next()?;
+    let found = LONG
+        .iter()
+        .find(|(own, _)| own.as_bytes()[0] == first && *own == name)?;
     Some(as_long(found, &key))
 }
 
@@ -100,5 +103,5 @@ pub fn allowed(command: Letter, delete_number: bool, option: Letter) -> bool {
         'P' => "vc",
         _ => "v",
     };
-    options.contains(option)
+    options.chars().any(|it| it == option)
 }

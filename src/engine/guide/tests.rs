@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Indexes, follow};
-use crate::base::Family;
+use crate::base::{Family, Pace};
 use crate::classify::ChainIndex;
 use crate::engine::Silent;
 use crate::engine::example::{Example, fate, table};
@@ -133,5 +133,8 @@ fn an_index_follows_an_edit_of_its_chain() {
         assert_eq!(follows(&now).unwrap().len() as usize, before.len() - 2);
     }
     assert!(follows(&before[..3]).is_none(), "too many went");
-    assert!(Indexes::new(&more, None).of.is_empty(), "a short chain has none");
+    assert!(
+        Indexes::new(&more, None, Pace::NONE).of.is_empty(),
+        "a short chain has none"
+    );
 }
