@@ -1,0 +1,326 @@
+//! Known flows, new flows, and what a flow takes of memory.
+
+use std::hint::black_box;
+use std::net::Ipv4Addr;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nflab::base::InterfaceId;
+use nflab::engine::Silent;
+use nflab::wire::tcp::flags;
+
+use crate::bench_router::{CLIENT, SERVER, Setup, source_of, tcp, udp};
+use crate::counted_memory::left_by;
+use crate::peers;
+use crate::report::{Bound, Line, figure, nanoseconds as shown, rate, time};
+use crate::rulesets::{HOME, STATE};
+use crate::sampling::{Samples, in_turn, nanoseconds, of_processor};
+
+/// UDP, masqueraded UDP, TCP with windows, in batches, beside Open vSwitch.
+pub(crate) fn known() -> Vec<Line> {
+    let mut tracked = Known::udp(STATE);
+    let mut masqueraded = Known::udp(HOME);
+    let mut windows = Windows::new(STATE);
+    let mut udp = || tracked.nanoseconds();
+    let mut nat = || masqueraded.nanoseconds();
+    let mut tcp = || windows.nanoseconds();
+    let beside = "UDP, tracked";
+    let works = [
+        "known UDP flow, tracked, batches of 32, one core",
+        "known UDP flow, masqueraded",
+        "known TCP flow with windows, both directions",
+    ];
+    let (samples, other) = match peers::made("ovstest") {
+        Ok(program) => {
+            let mut ovs = || peers::open_vswitch(&program, 1);
+            let mut samples = in_turn(ROUNDS, &mut [&mut udp, &mut nat, &mut tcp, &mut ovs]);
+            let ovs = samples.pop();
+            (samples, ovs.ok_or_else(String::new))
+        }
+        Err(why) => (in_turn(ROUNDS, &mut [&mut udp, &mut nat, &mut tcp]), Err(why)),
+    };
+    let [udp, nat, tcp] = <[Samples; 3]>::try_from(samples).expect("three are left");
+    let own = |work: &str, samples: &Samples, bound: f64| {
+        Line::ratio(
+            work,
+            time(samples),
+            format!("{beside}: {}", shown(udp.least())),
+            samples.least() / udp.least(),
+            Some(Bound::AtMost(bound)),
+        )
+    };
+    vec![
+        match other {
+            Ok(ovs) => Line::ratio(
+                works[0],
+                time(&udp),
+                format!("Open vSwitch's conntrack {}", time(&ovs)),
+                udp.least() / ovs.least(),
+                Some(Bound::AtMost(0.5)),
+            ),
+            Err(why) => Line {
+                nflab: time(&udp),
+                ..Line::missing(works[0], &why)
+            },
+        },
+        own(works[1], &nat, 1.3),
+        own(works[2], &tcp, 1.5),
+    ]
+}
+
+/// A known flow of UDP, and a batch of its packets.
+struct Known {
+    setup: Setup,
+    batch: Vec<(InterfaceId, Vec<u8>)>,
+}
+
+impl Known {
+    fn udp(rules: &str) -> Self {
+        let mut setup = Setup::new(rules);
+        let (lan, wan) = (setup.lan, setup.wan);
+        let packet = udp((CLIENT, 4000), (SERVER, 53), 32);
+        let left = setup.forward(lan, &packet);
+        setup.forward(wan, &udp((SERVER, 53), source_of(&left), 32));
+        Self {
+            setup,
+            batch: vec![(lan, packet); BATCH],
+        }
+    }
+
+    fn nanoseconds(&mut self) -> f64 {
+        let Self { setup, batch } = self;
+        nanoseconds(BATCH * AT_ONCE, || {
+            for _ in 0..AT_ONCE {
+                carry(setup, batch);
+            }
+        })
+    }
+}
+
+/// A batch through the router.
+fn carry(setup: &mut Setup, batch: &[(InterfaceId, Vec<u8>)]) {
+    for (interface, bytes) in batch {
+        black_box(setup.receive(*interface, black_box(bytes)).0.state);
+    }
+}
+
+/// A connection whose numbers go on: every segment is new to the windows, and every second one acknowledges the other's.
+struct Windows {
+    setup: Setup,
+    batch: Vec<(InterfaceId, Vec<u8>)>,
+}
+
+impl Windows {
+    fn new(rules: &str) -> Self {
+        let mut setup = Setup::new(rules);
+        let (lan, wan) = (setup.lan, setup.wan);
+        let (client, server) = ((CLIENT, 4000), (SERVER, 80));
+        setup.forward(lan, &tcp(client, server, flags::SYN, (1000, 0), 0));
+        setup.forward(wan, &tcp(server, client, flags::SYN | flags::ACK, (5000, 1001), 0));
+        setup.forward(lan, &tcp(client, server, flags::ACK, (1001, 5001), 0));
+        let batch = (0..BATCH as u32)
+            .map(|n| match n % 2 {
+                0 => (
+                    lan,
+                    tcp(client, server, flags::ACK, (1001 + n / 2 * DATA, 5001), DATA as usize),
+                ),
+                _ => (
+                    wan,
+                    tcp(server, client, flags::ACK, (5001, 1001 + (n / 2 + 1) * DATA), 0),
+                ),
+            })
+            .collect();
+        Self { setup, batch }
+    }
+
+    fn nanoseconds(&mut self) -> f64 {
+        let Self { setup, batch } = self;
+        nanoseconds(BATCH * AT_ONCE, || {
+            for _ in 0..AT_ONCE {
+                carry(setup, batch);
+                // What the client sends has its number at 4, what the server says its acknowledgement at 8.
+                for (number, (_, bytes)) in batch.iter_mut().enumerate() {
+                    go_on(bytes, IP_HEADER + if number % 2 == 0 { 4 } else { 8 });
+                }
+            }
+        })
+    }
+}
+
+/// Adds a batch's data to a number of a segment, and keeps its checksum right.
+fn go_on(bytes: &mut [u8], at: usize) {
+    let word = |bytes: &[u8], at: usize| u32::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+    let before = u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let after = before.wrapping_add(BATCH as u32 / 2 * DATA);
+    // RFC 1624: what goes out of the sum is added as its complement.
+    let mut sum = (!word(bytes, IP_HEADER + 16) & 0xffff)
+        + (!before >> 16)
+        + (!before & 0xffff)
+        + (after >> 16)
+        + (after & 0xffff);
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    bytes[at..at + 4].copy_from_slice(&after.to_be_bytes());
+    bytes[IP_HEADER + 16..IP_HEADER + 18].copy_from_slice(&(!sum as u16).to_be_bytes());
+}
+
+/// As many packets as two workers carry at once, over what one does alone.
+pub(crate) fn cores() -> Vec<Line> {
+    let work = "two cores, known UDP flows";
+    let mut setup = Setup::with_workers(STATE, 2);
+    let lan = setup.lan;
+    let flows: Vec<Vec<u8>> = (0..2).map(|n| udp((CLIENT, 4000 + n), (SERVER, 53), 32)).collect();
+    for packet in &flows {
+        setup.forward(lan, packet);
+        let (client, port) = source_of(packet);
+        setup.forward(setup.wan, &udp((SERVER, 53), (client, port), 32));
+    }
+    let mut together = |workers: usize| -> f64 { workers_carry(&mut setup, &flows[..workers]) };
+    let (mut ones, mut twos) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ones.push(together(1));
+        twos.push(together(2));
+    }
+    let (one, two) = (Samples::of(ones), Samples::of(twos));
+    let beside = peers::made("ovstest").map_or_else(
+        |why| why,
+        |program| {
+            let samples = in_turn(
+                3,
+                &mut [&mut || peers::open_vswitch(&program, 1), &mut || {
+                    peers::open_vswitch(&program, 2)
+                }],
+            );
+            format!("Open vSwitch {} ×", figure(samples[0].least() / samples[1].least()))
+        },
+    );
+    vec![Line::ratio(
+        work,
+        format!("{} beside {}", rate(&two, "M/s"), rate(&one, "M/s with one")),
+        beside,
+        two.most() / one.most(),
+        Some(Bound::AtLeast(1.9)),
+    )]
+}
+
+/// Millions a second of all of them, each with a flow of its own.
+fn workers_carry(setup: &mut Setup, flows: &[Vec<u8>]) -> f64 {
+    let (router, now, lan) = (&setup.router, setup.now, setup.lan);
+    let done = AtomicBool::new(false);
+    let ready = Barrier::new(flows.len() + 1);
+    let (mut packets, mut took) = (0, Duration::ZERO);
+    std::thread::scope(|scope| {
+        let carrying: Vec<_> = setup
+            .workers
+            .iter_mut()
+            .zip(flows)
+            .map(|(worker, packet)| {
+                let (done, ready) = (&done, &ready);
+                scope.spawn(move || {
+                    let mut carried = 0u64;
+                    ready.wait();
+                    while !done.load(Ordering::Relaxed) {
+                        for _ in 0..1000 {
+                            black_box(router.receive(worker, now, lan, black_box(packet), &mut Silent).state);
+                        }
+                        carried += 1000;
+                    }
+                    carried
+                })
+            })
+            .collect();
+        ready.wait();
+        let start = Instant::now();
+        std::thread::sleep(Duration::from_millis(300));
+        done.store(true, Ordering::Relaxed);
+        packets = carrying.into_iter().map(|it| it.join().expect("a worker")).sum::<u64>();
+        took = start.elapsed();
+    });
+    packets as f64 / took.as_secs_f64() / 1e6
+}
+
+/// Flows that begin, in a table that has held as many before.
+pub(crate) fn new() -> Vec<Line> {
+    let packets: Vec<Vec<u8>> = (0..NEW).map(new_flow).collect();
+    let mut measured = [("UDP", STATE), ("UDP, masqueraded", HOME)].map(|(name, rules)| (name, Setup::new(rules)));
+    let [(_, plain), (_, masqueraded)] = &mut measured;
+    let once = |setup: &mut Setup| {
+        let lan = setup.lan;
+        let start = of_processor();
+        for packet in &packets {
+            black_box(setup.receive(lan, black_box(packet)).0.state);
+        }
+        let took = of_processor() - start;
+        setup.router.flows().flush();
+        packets.len() as f64 / took.as_secs_f64() / 1e6
+    };
+    once(plain);
+    once(masqueraded);
+    let samples = in_turn(ROUNDS, &mut [&mut || once(plain), &mut || once(masqueraded)]);
+    let line = |name: &str, samples: &Samples, bound| {
+        Line::absolute(
+            &format!("new flows, {name}, one core, warm"),
+            rate(samples, "M/s"),
+            String::new(),
+            (samples.most(), "M/s"),
+            bound,
+        )
+    };
+    vec![
+        line("UDP", &samples[0], Some(Bound::AtLeast(3.0))),
+        line("UDP, masqueraded", &samples[1], None),
+    ]
+}
+
+/// Of another client and another port each.
+fn new_flow(number: u32) -> Vec<u8> {
+    let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * (number % 4096));
+    udp((client, 1024 + (number / 4096) as u16), (SERVER, 53), 32)
+}
+
+/// What the allocator has given out for flows and not taken back, a flow.
+pub(crate) fn memory() -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (name, rules, bound) in [("", STATE, 160.0), (", masqueraded", HOME, 200.0)] {
+        for (count, many) in [(10, "ten"), (1_000_000, "a million")] {
+            let mut setup = Setup::new(rules);
+            let change = setup.router.configure(|config| {
+                config.conntrack.max = 2_000_000;
+                Ok::<(), ()>(())
+            });
+            change.expect("nothing is refused");
+            let lan = setup.lan;
+            let mut flow = |number: u32| {
+                // A thousand flows to each of a thousand servers: so NAT finds a port for each.
+                let client = Ipv4Addr::from_bits(CLIENT.to_bits() + 256 * (number % 64));
+                let server = Ipv4Addr::from_bits(0x3200_0000 + number / 1000);
+                let packet = udp((client, 1024 + (number % 1000) as u16), (server, 53), 32);
+                setup.forward(lan, &packet);
+            };
+            // What the worker keeps for any flow is there before.
+            flow(2_000_000);
+            let bytes = left_by(|| (0..count).for_each(&mut flow));
+            let each = bytes as f64 / f64::from(count);
+            lines.push(Line::absolute(
+                &format!("memory of a flow{name}, at {many}"),
+                format!("{} B", figure(each)),
+                "all that is allocated".to_owned(),
+                (each, "B"),
+                Some(Bound::AtMost(bound)),
+            ));
+        }
+    }
+    lines
+}
+
+const ROUNDS: usize = 7;
+const BATCH: usize = 32;
+/// Batches between two looks at the clock.
+const AT_ONCE: usize = 100;
+/// Bytes of a segment of data.
+const DATA: u32 = 32;
+const IP_HEADER: usize = 20;
+/// New flows at once: a quarter of what the kernel's table takes.
+const NEW: u32 = 65_536;
