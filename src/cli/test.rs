@@ -17,7 +17,7 @@ use crate::device::result_file;
 use crate::device::standard::{self, tell, tell_styled};
 use crate::device::text_file::{read_file, read_regular};
 use crate::suite::report::{self, Stamp};
-use crate::suite::{self, Case, CaseOutcome, Choice, Coverage, Outcome, Suite, Unreadable};
+use crate::suite::{self, Case, CaseOutcome, Choice, Coverage, Outcome, Spare, Suite, Unreadable};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -295,12 +295,13 @@ fn run_all(cases: &[Case<'_>], jobs: Option<u16>) -> Vec<CaseOutcome> {
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
+                let mut spare = Spare::default();
                 while let Some((at, case)) = {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     cases.get(at).map(|case| (at, case))
                 } {
                     let started = Instant::now();
-                    let mut outcome = case.run();
+                    let mut outcome = case.run_after(&mut spare);
                     outcome.took = Some(started.elapsed());
                     if let Ok(mut done) = done.lock() {
                         done.push((at, outcome));

@@ -241,6 +241,14 @@ impl CompiledTable {
         }
     }
 
+    /// Whether its rules keep nothing between packets but how many there were.
+    pub(super) fn keeps_only_counts(&self) -> bool {
+        self.steps.iter().all(|step| match &step.kind {
+            StepKind::Rule(bound) => bound.traits.is_lasting,
+            StepKind::Policy(_) | StepKind::End => true,
+        })
+    }
+
     pub(super) fn chain(&self, step: &Step) -> &Chain {
         &self.rules.chains[step.chain as usize]
     }

@@ -80,6 +80,21 @@ impl Live {
         }
     }
 
+    /// Counts from nothing again, in all tables. To be called where no packet is under way. False where a rule keeps anything else, which goes on
+    /// from where it is.
+    pub(super) fn begin_again(&self) -> bool {
+        let keep_nothing = self.tables().all(|table| table.compiled.keeps_only_counts());
+        if keep_nothing {
+            self.tables().for_each(|table| table.forget_counts());
+        }
+        keep_nothing
+    }
+
+    /// Whether something was counted, or set.
+    pub(super) fn has_counted(&self) -> bool {
+        self.tables().any(|table| table.counted().next().is_some())
+    }
+
     /// What the rules of all tables share by name. What none of them names any more is gone.
     pub(super) fn shared(&self) -> SharedStates {
         self.tables().flat_map(|table| table.compiled.shared.iter()).collect()
@@ -203,6 +218,15 @@ impl LiveTable {
     pub fn count(&self, worker: usize, step: u32, bytes: usize) {
         if let Some(counter) = self.compiled.steps[step as usize].counter() {
             counter.count(worker, bytes);
+        }
+    }
+
+    fn forget_counts(&self) {
+        for counter in self.compiled.steps.iter().filter_map(|step| step.counter()) {
+            let sum = counter.sum();
+            if sum != Counters::default() {
+                counter.hide(sum);
+            }
         }
     }
 

@@ -122,9 +122,20 @@ impl Router {
             let sets = self.replacing.lock();
             (self.live.load_full(), sets.copy())
         };
+        let live = Arc::new(live.copy(&*sets, now));
+        self.copy_around(live, sets, now, listeners)
+    }
+
+    fn copy_around(
+        &self,
+        live: Arc<Live>,
+        sets: Arc<dyn AddressSets>,
+        now: Time,
+        listeners: impl FnOnce(Arc<dyn Listeners + Send + Sync>) -> Arc<dyn Listeners + Send + Sync>,
+    ) -> Self {
         Self {
             config: ArcSwap::new(self.config.load_full()),
-            live: ArcSwap::from_pointee(live.copy(&*sets, now)),
+            live: ArcSwap::new(live),
             flows: self.flows.copy(now),
             host: self.host.clone(),
             fragments: self.fragments.clone(),
@@ -147,6 +158,23 @@ impl Router {
     /// As it was said; without a pause where nobody did.
     pub fn pace(&self) -> Pace {
         self.pace.get().copied().unwrap_or_default()
+    }
+
+    /// The same as [`Self::copy`] for who has done with an earlier copy of this router, with the tables of that one, which cost more to copy than all else.
+    /// `None` where they are others by now (`made_with` is what was in force in the copy when it was made), and where a rule keeps more than counts.
+    pub(crate) fn copy_with_tables_of(
+        &self,
+        used: &Self,
+        made_with: &Seen,
+        now: Time,
+        listeners: impl FnOnce(Arc<dyn Listeners + Send + Sync>) -> Arc<dyn Listeners + Send + Sync>,
+    ) -> Option<Self> {
+        let sets = self.replacing.lock().copy();
+        let live = used.live.load_full();
+        if !Arc::ptr_eq(&live, &made_with.live) || self.live.load().has_counted() || !live.begin_again() {
+            return None;
+        }
+        Some(self.copy_around(live, sets, now, listeners))
     }
 
     /// Takes over the rules and the configuration of another router where they have changed since `seen`: what a copy of it needs to stay its copy.

@@ -14,7 +14,7 @@ use super::machine::{Call, Machine, Profile, ToolOutput, Toolbox, helpers_of};
 use super::request::{Answer, Request, Response, Waker};
 use super::script::Talk;
 use crate::base::{InterfaceId, InterfaceName, Time};
-use crate::engine::{Config, Emission, HeldPacket, Observer, Port, QueueVerdict, Report, Router, Silent, Worker};
+use crate::engine::{Config, Emission, HeldPacket, Observer, Port, QueueVerdict, Report, Router, Seen, Silent, Worker};
 use crate::explain::story::{Deciders, Story};
 use crate::net::{ConfigError, Listeners, Net, NewAddress, Prefix, Route};
 use crate::packet::{Packet, Sender};
@@ -45,6 +45,8 @@ pub struct Lab {
     pub(super) talk: Talk,
     /// Whether stories know of the rules that a packet failed.
     pub(crate) tells_all: bool,
+    /// What was in force when it was made, where another may be made of it.
+    made_with: Option<Seen>,
 }
 
 /// What became of one packet.
@@ -86,6 +88,7 @@ impl Lab {
             sender: Sender::Unsaid,
             talk: Talk::default(),
             tells_all: true,
+            made_with: None,
         })
     }
 
@@ -148,6 +151,24 @@ impl Lab {
         Self::of(machine.copy(router), open)
     }
 
+    /// The same as [`Self::trial`], one of many that come one after another: an earlier one of this machine that is done with may serve for it.
+    pub(crate) fn trial_after(machine: &Machine, used: Option<Self>) -> Self {
+        let again = used.and_then(|used| Self::trial_with_tables_of(machine, &used));
+        let mut trial = again.unwrap_or_else(|| Self::trial(machine));
+        trial.made_with = Some(trial.machine.router().seen());
+        trial
+    }
+
+    fn trial_with_tables_of(machine: &Machine, used: &Self) -> Option<Self> {
+        let made_with = used.made_with.as_ref()?;
+        let open = OpenPorts::default();
+        let also = open.clone();
+        let listeners = |before| -> Arc<dyn Listeners + Send + Sync> { Arc::new(AlsoOpen { before, also }) };
+        let (router, used) = (machine.router(), used.machine.router());
+        let router = router.copy_with_tables_of(used, made_with, machine.now, listeners)?;
+        Some(Self::of(machine.copy(Arc::new(router)), open))
+    }
+
     /// Nothing has been sent yet.
     fn of(machine: Machine, open: OpenPorts) -> Self {
         let worker = machine.router().workers().remove(0);
@@ -161,6 +182,7 @@ impl Lab {
             sender: Sender::Unsaid,
             talk: Talk::default(),
             tells_all: true,
+            made_with: None,
         }
     }
 

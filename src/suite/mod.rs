@@ -53,7 +53,7 @@ pub use fault::Unreadable;
 pub(crate) use items::plain;
 pub use read::{Choice, Suite, Test, read};
 pub use rules::{RulePlace, Ruleset};
-pub use run::{Case, CaseOutcome, Failure, Outcome, run};
+pub use run::{Case, CaseOutcome, Failure, Outcome, Spare, run};
 
 /// How files are read: by whoever may touch them.
 pub type Reader<'a> = dyn FnMut(&std::path::Path) -> std::io::Result<String> + 'a;

@@ -80,7 +80,9 @@ pub struct Outcome {
 /// Runs every case of these suites, one after the other.
 pub fn run(suites: &[Suite]) -> Outcome {
     let mut outcome = Outcome::of(suites);
-    outcome.cases = suites.iter().flat_map(Suite::cases).map(|case| case.run()).collect();
+    let mut spare = Spare::default();
+    let cases = suites.iter().flat_map(Suite::cases);
+    outcome.cases = cases.map(|case| case.run_after(&mut spare)).collect();
     outcome
 }
 
@@ -139,7 +141,32 @@ impl CaseOutcome {
     }
 }
 
-impl Case<'_> {
+/// The lab of a case that is done: one after it under the same rules need not copy them once more.
+#[derive(Debug, Default)]
+pub struct Spare<'a>(Option<(&'a Ruleset, Lab)>);
+
+impl<'a> Spare<'a> {
+    /// A copy of a lab that is ready for these rules' cases.
+    fn lab(&mut self, ruleset: &'a Ruleset, ready: &Lab) -> Lab {
+        let used = self.0.take().filter(|(of, _)| std::ptr::eq(*of, ruleset));
+        Lab::trial_after(&ready.machine, used.map(|(_, lab)| lab))
+    }
+}
+
+impl<'a> Case<'a> {
+    /// Runs it in a fresh lab, after another case of the same thread, whose lab may serve for it; it leaves its own.
+    pub fn run_after(&self, spare: &mut Spare<'a>) -> CaseOutcome {
+        if self.tells_of_packets() {
+            return self.run_telling(true, spare);
+        }
+        // What failed is told with all rules that the packet met; of what passed nobody asks, so the packet need not be followed so closely.
+        let outcome = self.run_telling(false, spare);
+        match outcome.passed() {
+            true => outcome,
+            false => self.run_telling(true, spare),
+        }
+    }
+
     /// As reports call it.
     pub fn name(&self) -> String {
         named(&self.test.name, self.ruleset_name().as_deref())
@@ -151,15 +178,7 @@ impl Case<'_> {
 
     /// Runs it in a fresh lab.
     pub fn run(&self) -> CaseOutcome {
-        if self.tells_of_packets() {
-            return self.run_telling(true);
-        }
-        // What failed is told with all rules that the packet met; of what passed nobody asks, so the packet need not be followed so closely.
-        let outcome = self.run_telling(false);
-        match outcome.passed() {
-            true => outcome,
-            false => self.run_telling(true),
-        }
+        self.run_after(&mut Spare::default())
     }
 
     /// Whether a command's outcome may hang on the rules that a packet failed.
@@ -175,16 +194,21 @@ impl Case<'_> {
         of_test || self.suite.setup.iter().any(tells)
     }
 
-    fn run_telling(&self, tells_all: bool) -> CaseOutcome {
+    fn run_telling(&self, tells_all: bool, spare: &mut Spare<'a>) -> CaseOutcome {
         let ready = self.ruleset.ready(|| self.lab());
         let lab = match ready {
-            Some(ready) => Ok(Lab::trial(&ready.machine)),
+            Some(ready) => Ok(spare.lab(self.ruleset, ready)),
             None => self.lab(),
         };
         match lab {
             Ok(mut lab) => {
                 lab.tells_all = tells_all;
-                self.run_with(lab, ready.is_some())
+                let (outcome, lab) = self.run_with(lab, ready.is_some());
+                // Stories of what failed hold on to the tables.
+                if ready.is_some() && outcome.passed() {
+                    spare.0 = Some((self.ruleset, lab));
+                }
+                outcome
             }
             Err(error) => self.outcome(Running {
                 failures: vec![Failure {
@@ -202,16 +226,16 @@ impl Case<'_> {
 
     /// Runs it in a lab that somebody made: its rules stay where the suite has none.
     pub(crate) fn run_in(&self, lab: Lab) -> CaseOutcome {
-        self.run_with(lab, false)
+        self.run_with(lab, false).0
     }
 
     /// In one where its rules are in force already, or are to come.
-    fn run_with(&self, lab: Lab, has_rules: bool) -> CaseOutcome {
+    fn run_with(&self, lab: Lab, has_rules: bool) -> (CaseOutcome, Lab) {
         let mut running = Running::default();
         let mut runner = Runner::new(lab, self.suite.directory.clone());
         runner.tells = None;
         running.whole(self, &mut runner, has_rules);
-        self.outcome(running)
+        (self.outcome(running), runner.lab)
     }
 
     fn lab(&self) -> Result<Lab, SourceError> {
