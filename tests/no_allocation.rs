@@ -38,6 +38,14 @@ COMMIT
 -A hosts -s 203.0.113.3
 -A hosts -s 203.0.113.4
 -A hosts -s 203.0.113.5
+-A hosts -s 203.0.113.16/28
+-A hosts -s 203.0.113.32/28
+-A hosts -s 203.0.113.48/28
+-A hosts -s 203.0.113.64/28
+-A hosts -s 203.0.113.80/28
+-A hosts -s 203.0.113.96/28
+-A hosts -s 203.0.113.112/28
+-A hosts -s 203.0.113.128/28
 -A hosts -d 203.0.113.6/31
 -A hosts -p tcp --dport 7
 -A hosts -p udp --sport 8:9

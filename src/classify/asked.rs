@@ -188,16 +188,12 @@ impl Asking {
         if value & !mask != 0 {
             return false;
         }
-        let (words, mask) = (
-            Words::only(self.family, place, value),
-            Words::only(self.family, place, mask),
-        );
-        let both = self.mask.and(&mask);
-        if self.words.and(&both) != words.and(&both) {
+        let both = self.mask.field(self.family, place) & mask;
+        if (self.words.field(self.family, place) ^ value) & both != 0 {
             return false;
         }
-        self.words = self.words.or(&words);
-        self.mask = self.mask.or(&mask);
+        self.words.set(self.family, place, value);
+        self.mask.set(self.family, place, mask);
         true
     }
 
@@ -250,8 +246,11 @@ impl Asking {
 
     /// Of the beginning of a name its hash says nothing.
     fn whole_name(&self, place: Place) -> u64 {
-        let whole = Words::whole(self.family, place);
-        if whole.is_within(&self.mask) { 0xffff } else { 0 }
+        if self.mask.field(self.family, place) == u128::MAX {
+            0xffff
+        } else {
+            0
+        }
     }
 }
 
@@ -285,12 +284,9 @@ impl Window {
     pub(super) const NETWORK: Self = Self { up: 64 };
 
     /// That in which the first rules differ most.
-    pub(super) fn for_rules<'r>(family: Family, rules: impl Iterator<Item = &'r Lowered>) -> Self {
-        if family == Family::V4 {
-            return Self::NETWORK;
-        }
+    pub(super) fn for_rules(family: Family, rules: &[Lowered]) -> Self {
         let some: Vec<Asked> = rules
-            .take(256)
+            .iter()
             .filter_map(|rule| Asked::of(family, Self::NETWORK, rule).1)
             .collect();
         let differ = |window: &Self| {

@@ -27,9 +27,10 @@ struct Found {
 }
 
 /// A packet that may match rules of more tables than that at once is rare, and pays a look into each of the others for each rule.
-const MOST_OPEN: usize = 12;
+const MOST_OPEN: usize = 8;
 
 impl<'i> Candidates<'i> {
+    #[inline(always)]
     pub(super) fn new(tables: &'i [Table], sight: Sight, end: u32) -> Self {
         Self {
             tables,
@@ -69,8 +70,9 @@ impl<'i> Candidates<'i> {
             if self.open as usize == MOST_OPEN {
                 return self.best_of_the_others(key, from, best);
             }
-            let mut rest = table.bucket(&key.words);
-            if let Some(step) = table.next(&mut rest, &self.sight, from) {
+            if let Some(mut rest) = table.bucket(&key.words)
+                && let Some(step) = table.next(&mut rest, &self.sight, from)
+            {
                 best = best.min(step);
                 self.found[self.open as usize] = Found {
                     step,
@@ -91,8 +93,9 @@ impl<'i> Candidates<'i> {
             if table.first >= best {
                 break;
             }
-            let mut bucket = table.bucket(&key.words);
-            if let Some(step) = table.next(&mut bucket, &self.sight, from) {
+            if let Some(mut bucket) = table.bucket(&key.words)
+                && let Some(step) = table.next(&mut bucket, &self.sight, from)
+            {
                 best = best.min(step);
             }
         }

@@ -57,14 +57,16 @@ struct Choosing<'a> {
     few: Vec<u32>,
 }
 
-/// So many may stand in one bucket: to look at one costs a fraction of a look into another table.
-pub(super) const CROWD: usize = 8;
+/// So many may stand in one bucket: to look at one costs a tenth of a look into another table.
+pub(super) const CROWD: usize = 48;
 
-/// Fewer than so many find a place in another table, if they can.
-const FEW: usize = 8;
+/// Of a hundred rules this is one, and of very many not more: so few find a place in another table, if they can.
+fn few(rules: usize) -> usize {
+    (rules / 100).clamp(8, 128)
+}
 
 /// As many tables as a packet should ever have to look into.
-pub(super) const MOST_TABLES: usize = 40;
+pub(super) const MOST_TABLES: usize = 24;
 
 /// How often rules are divided. Each time one half has at least a bit more, so it ends anyway: this bounds the price.
 const DEEPEST: usize = 24;
@@ -78,7 +80,7 @@ impl Choosing<'_> {
         let Some(mask) = self.common(&members) else {
             return;
         };
-        if depth > 0 && members.len() < FEW {
+        if depth > 0 && members.len() < few(self.rules.len()) {
             self.few.extend(members);
             return;
         }
@@ -209,7 +211,7 @@ impl Choosing<'_> {
         }
         homeless.sort_unstable();
         // What is left asks for little, or is much alike.
-        if homeless.len() < 2 * FEW {
+        if homeless.len() < few(self.rules.len()) {
             self.own_table(homeless);
         } else {
             let mut by_fields: HashMap<Words, Vec<u32>> = HashMap::new();

@@ -19,6 +19,7 @@ pub struct Key {
 
 impl Key {
     /// Reads what is there; an interface that it has not has the empty name.
+    #[inline(always)]
     pub fn new(packet: &Packet, tracking: &Tracking, input: &InterfaceName, output: &InterfaceName) -> Self {
         let family = packet.family();
         let mut words = Words::default();
@@ -53,6 +54,7 @@ impl Key {
         }
     }
 
+    #[inline(always)]
     pub(super) fn sight(&self, window: Window) -> Sight {
         let header = self.words.get(4);
         Sight {

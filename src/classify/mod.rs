@@ -46,36 +46,44 @@ struct Headers {
 }
 
 /// With fewer rules a chain is walked faster without.
-pub const FEWEST_RULES: usize = 12;
+pub const FEWEST_RULES: usize = 20;
+
+/// So many rules show in which bits of addresses all of them differ.
+const SOME: usize = 256;
 
 impl ChainIndex {
     /// Of a chain's rules in their order. `None` where it would not pay: there are few, or most say nothing of plain fields.
     ///
     /// Takes time linear in the rules. A chain that is changed by one rule need not be made anew: see [`Self::with_inserted`].
-    pub fn new(family: Family, rules: &[Lowered]) -> Option<Self> {
-        if rules.len() < FEWEST_RULES {
+    pub fn new(family: Family, mut rules: impl ExactSizeIterator<Item = Lowered>) -> Option<Self> {
+        let count = rules.len();
+        if count < FEWEST_RULES {
             return None;
         }
-        let window = Window::for_rules(family, rules.iter());
-        let mut asked = Vec::with_capacity(rules.len());
-        let mut steps = Vec::with_capacity(rules.len());
+        let head: Vec<Lowered> = match family {
+            Family::V4 => Vec::new(),
+            Family::V6 => rules.by_ref().take(SOME).collect(),
+        };
+        let window = Window::for_rules(family, &head);
+        let mut asked = Vec::with_capacity(count);
+        let mut steps = Vec::with_capacity(count);
         let mut made = Self {
             family,
             window,
             tables: Box::default(),
-            rules: rules.len() as u32,
+            rules: count as u32,
             headers: Headers::default(),
             parts: Changes::NONE,
             inserted: 0,
         };
-        for (step, rule) in (0..).zip(rules) {
+        for (step, rule) in (0..).zip(head.into_iter().chain(rules)) {
             // Whoever contradicts himself is never asked.
-            if let Some(it) = made.note(rule) {
+            if let Some(it) = made.note(&rule) {
                 asked.push(it);
                 steps.push(step);
             }
         }
-        if 2 * asked.iter().filter(|it| it.says_nothing()).count() > rules.len() {
+        if 2 * asked.iter().filter(|it| it.says_nothing()).count() > count {
             return None;
         }
         let groups = choose::groups(family, &asked);
@@ -155,13 +163,16 @@ impl ChainIndex {
         size_of::<Self>() + self.tables.iter().map(Table::bytes).sum::<usize>()
     }
 
-    /// `None` where the packet is cut short before something that is asked for: at which rule it ends, if at any, only the rules know.
+    /// False where the packet is cut short before something that is asked for: at which rule it ends, if at any, only the rules know.
     #[inline]
-    pub fn ask(&self, key: &Key) -> Option<Candidates<'_>> {
-        if key.family != self.family || !self.headers.are_there(key) {
-            return None;
-        }
-        Some(Candidates::new(&self.tables, key.sight(self.window), self.rules))
+    pub fn knows(&self, key: &Key) -> bool {
+        key.family == self.family && self.headers.are_there(key)
+    }
+
+    /// What a packet that it knows may match.
+    #[inline(always)]
+    pub fn candidates(&self, key: &Key) -> Candidates<'_> {
+        Candidates::new(&self.tables, key.sight(self.window), self.rules)
     }
 
     fn note(&mut self, rule: &Lowered) -> Option<Asked> {

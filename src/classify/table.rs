@@ -16,6 +16,8 @@ pub(super) struct Table {
     pub first: u32,
     /// The upper bits of a hash are the bucket's number.
     shift: u32,
+    /// Of each bucket a bit for each eighth of it in which a rule stands: most packets go no further than these few bytes.
+    eighths: Arc<[u8]>,
     /// Where each bucket begins, and where the last one ends.
     starts: Arc<[u32]>,
     /// What shares a bucket and no more fails here.
@@ -57,6 +59,7 @@ impl Table {
             hashed,
             first: first.0,
             shift,
+            eighths: eighths(shift, &hashes),
             starts: places.starts(),
             hashes: sorted.into(),
             filters: filters.into(),
@@ -68,9 +71,19 @@ impl Table {
         self.steps.len()
     }
 
+    /// `None` where certainly no rule stands.
     #[inline]
-    pub(super) fn bucket(&self, words: &Words) -> Bucket {
+    pub(super) fn bucket(&self, words: &Words) -> Option<Bucket> {
         let hash = self.hashed.of(words);
+        let (at, eighth) = place(self.shift, hash);
+        if self.eighths[at] & eighth == 0 {
+            return None;
+        }
+        Some(self.bucket_of(hash))
+    }
+
+    #[inline]
+    fn bucket_of(&self, hash: u32) -> Bucket {
         let at = (hash >> self.shift) as usize;
         Bucket {
             next: self.starts[at],
@@ -86,11 +99,13 @@ impl Table {
             let steps = &self.steps[bucket.next as usize..bucket.end as usize];
             bucket.next += steps.partition_point(|step| *step < from) as u32;
         }
-        while bucket.next < bucket.end {
-            let at = bucket.next as usize;
+        let range = bucket.next as usize..bucket.end as usize;
+        let hashes = self.hashes[range.clone()].iter();
+        let rules = hashes.zip(&self.filters[range.clone()]).zip(&self.steps[range]);
+        for (hash, filter, step) in rules.map(|((hash, filter), step)| (*hash, filter, *step)) {
             bucket.next += 1;
-            if self.hashes[at] == bucket.hash && self.filters[at].passes(sight) && self.steps[at] >= from {
-                return Some(self.steps[at]);
+            if (hash == bucket.hash) & (step >= from) & filter.passes(sight) {
+                return Some(step);
             }
         }
         None
@@ -98,7 +113,7 @@ impl Table {
 
     /// How many rules stand where this one would.
     pub(super) fn crowd(&self, words: &Words) -> usize {
-        let bucket = self.bucket(words);
+        let bucket = self.bucket_of(self.hashed.of(words));
         let hashes = &self.hashes[bucket.next as usize..bucket.end as usize];
         hashes.iter().filter(|hash| **hash == bucket.hash).count()
     }
@@ -113,7 +128,7 @@ impl Table {
 
     /// With a rule at a place that is free.
     pub(super) fn insert(&mut self, step: u32, asked: &Asked) {
-        let Bucket { next, end, hash } = self.bucket(&asked.words);
+        let Bucket { next, end, hash } = self.bucket_of(self.hashed.of(&asked.words));
         let steps = &self.steps[next as usize..end as usize];
         let at = next as usize + steps.partition_point(|other| *other < step);
         self.steps = with(&self.steps, at, step).into();
@@ -128,6 +143,8 @@ impl Table {
             self.starts = starts
                 .map(|(start, number)| start + u32::from(number > bucket))
                 .collect();
+            let (at, eighth) = place(self.shift, hash);
+            Arc::make_mut(&mut self.eighths)[at] |= eighth;
         }
     }
 
@@ -140,6 +157,7 @@ impl Table {
         self.filters = moved(&self.filters, &to).into();
         self.steps = moved(&self.steps, &to).into();
         self.starts = places.starts();
+        self.eighths = eighths(self.shift, &self.hashes);
     }
 
     /// Where in the arrays the rule of this place stands.
@@ -149,12 +167,16 @@ impl Table {
 
     /// Without the rule at a position of the arrays. It must not be the only one.
     pub(super) fn remove(&mut self, at: usize) {
+        let (bucket, _) = place(self.shift, self.hashes[at]);
         self.steps = without(&self.steps, at).into();
         self.hashes = without(&self.hashes, at).into();
         self.filters = without(&self.filters, at).into();
         let starts = self.starts.iter();
         self.starts = starts.map(|start| start - u32::from(*start as usize > at)).collect();
         self.first = self.steps.iter().copied().min().unwrap_or(0);
+        let left = &self.hashes[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];
+        let left = left.iter().map(|hash| place(self.shift, *hash).1);
+        Arc::make_mut(&mut self.eighths)[bucket] = left.fold(0, |all, eighth| all | eighth);
     }
 
     /// The same while all rules behind it stand one nearer.
@@ -168,6 +190,7 @@ impl Table {
     /// Memory that it takes.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
+            + size_of_val(&*self.eighths)
             + size_of_val(&*self.starts)
             + size_of_val(&*self.hashes)
             + size_of_val(&*self.filters)
@@ -185,6 +208,21 @@ const MOST_OF_A_BUCKET: usize = 1;
 fn shift_for(rules: usize) -> u32 {
     let buckets = (rules + rules / 2).next_power_of_two().clamp(2, 1 << 24);
     32 - buckets.trailing_zeros()
+}
+
+/// A bucket, and which bit of its byte.
+#[inline]
+fn place(shift: u32, hash: u32) -> (usize, u8) {
+    ((hash >> shift) as usize, 1 << (hash >> (shift - 3) & 7))
+}
+
+fn eighths(shift: u32, hashes: &[u32]) -> Arc<[u8]> {
+    let mut made = vec![0; 1 << (32 - shift)];
+    for hash in hashes {
+        let (at, eighth) = place(shift, *hash);
+        made[at] |= eighth;
+    }
+    made.into()
 }
 
 /// Where what is sorted into buckets goes.

@@ -1,11 +1,12 @@
 //! The fields that a rule may be found by, as numbers side by side: what a table compares under its mask, and hashes.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use crate::base::{AddressMask, Family};
 
 /// Fields of a packet, what a rule asks of them, or the bits of them that are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, Debug, Eq, Default)]
 pub(super) struct Words([u64; Words::COUNT]);
 
 /// Where a field stands.
@@ -62,7 +63,7 @@ impl Words {
     pub(super) const COUNT: usize = 10;
 
     /// Adds bits of one field.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set(&mut self, family: Family, place: Place, bits: u128) {
         let (word, up, length) = place.at(family);
         if length == 128 {
@@ -86,6 +87,16 @@ impl Words {
         Self::only(family, place, u128::MAX >> (128 - length))
     }
 
+    /// The bits of one word, the rest zero.
+    pub(super) fn field(&self, family: Family, place: Place) -> u128 {
+        let (word, up, length) = place.at(family);
+        match length {
+            128 => u128::from(self.0[word]) << 64 | u128::from(self.0[word + 1]),
+            _ => u128::from(self.0[word] >> up) & (u128::MAX >> (128 - length)),
+        }
+    }
+
+    #[inline]
     pub(super) fn get(&self, word: usize) -> u64 {
         self.0[word]
     }
@@ -100,11 +111,26 @@ impl Words {
 
     /// True where no bit is set that the other has not.
     pub(super) fn is_within(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).all(|(own, other)| own & !other == 0)
+        let words = self.0.iter().zip(&other.0);
+        words.fold(0, |more, (own, other)| more | (own & !other)) == 0
     }
 
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// Without a call for so few words.
+impl PartialEq for Words {
+    fn eq(&self, other: &Self) -> bool {
+        let words = self.0.iter().zip(&other.0);
+        words.fold(0, |differ, (own, other)| differ | (own ^ other)) == 0
+    }
+}
+
+impl Hash for Words {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 

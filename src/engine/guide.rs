@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::compile::{CompiledTable, Step};
 use crate::base::{Pace, Piece};
 use crate::classify::{Candidates, ChainIndex, FEWEST_RULES, Key};
-use crate::rule::{Chain, Changes, Lowered, Rule, TableRules};
+use crate::rule::{Chain, Changes, Rule, TableRules};
 
 /// The indexes of a table's chains.
 #[derive(Clone)]
@@ -38,8 +38,7 @@ impl Indexes {
                 pace.done(done, Piece::Made);
                 rule.lower()
             };
-            let lowered: Vec<Lowered> = chain.rules.iter().enumerate().map(lower).collect();
-            ChainIndex::new(rules.family, &lowered).map(Arc::new)
+            ChainIndex::new(rules.family, chain.rules.iter().enumerate().map(lower)).map(Arc::new)
         };
         let indexes: Vec<Option<Arc<ChainIndex>>> = rules.chains.iter().map(index).collect();
         let all = indexes.iter().flatten();
@@ -152,26 +151,32 @@ impl<'t> Guide<'t> {
     #[inline(never)]
     fn next_of(&mut self, index: &'t ChainIndex, at: u32, key: impl FnOnce() -> Key) -> u32 {
         let (start, from) = (self.start, at - self.start);
-        let key = self.key.get_or_insert_with(key);
-        if let Some(asked) = &mut self.asked
-            && asked.start == start
-            && asked.from <= from
-        {
-            asked.from = from;
-            return start + asked.candidates.next(key, from);
+        // Both are made where they stay: each copy would cost as much as a rule or two.
+        if self.key.is_none() {
+            self.key = Some(key());
         }
-        let Some(mut candidates) = index.ask(key) else {
-            // Until it leaves the chain, every rule is asked.
-            self.index = None;
+        let Some(key) = &self.key else {
             return at;
         };
-        let next = start + candidates.next(key, from);
-        self.asked = Some(Asked {
-            start,
-            from,
-            candidates,
-        });
-        next
+        match &mut self.asked {
+            Some(asked) if asked.start == start && asked.from <= from => asked.from = from,
+            // Until it leaves the chain, every rule is asked.
+            _ if !index.knows(key) => {
+                self.index = None;
+                return at;
+            }
+            _ => {
+                self.asked = Some(Asked {
+                    start,
+                    from,
+                    candidates: index.candidates(key),
+                });
+            }
+        }
+        match &mut self.asked {
+            Some(asked) => start + asked.candidates.next(key, from),
+            None => at,
+        }
     }
 
     /// A target was applied that may have changed these parts of the packet.

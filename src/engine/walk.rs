@@ -175,6 +175,7 @@ impl Walk<'_> {
     }
 
     /// What an index knows the packet by, as it is now.
+    #[inline(always)]
     fn key(&self) -> Key {
         Key::new(self.packet, self.tracking, &self.input, &self.output)
     }

@@ -153,7 +153,10 @@ impl Selector {
             self.fragment
                 .then(|| Condition::new(Field::LaterFragment, self.fragment_inverted)),
         ];
-        Lowered::exactly(conditions.into_iter().flatten().collect())
+        // With room for those of its matches.
+        let mut asked = Vec::with_capacity(8);
+        asked.extend(conditions.into_iter().flatten());
+        Lowered::exactly(asked)
     }
 
     /// Appends the sentence that says why a packet failed here: the option, and the packet's datum against it.

@@ -25,7 +25,7 @@ pub(crate) fn ruleset(draw: &mut Draw) -> String {
         for (chain, hooks) in [("u2", all), ("u1", all)].into_iter().chain(built_in) {
             // Now and then so many that a walk passes over what cannot match; who watches sees every rule.
             let count = if draw.one_in(5) {
-                12 + draw.below(30)
+                20 + draw.below(30)
             } else {
                 draw.below(5)
             };
