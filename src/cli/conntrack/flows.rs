@@ -1,5 +1,6 @@
 //! What is done with flows.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::output::Lines;
@@ -184,8 +185,9 @@ fn range(flow: &Flow, end: Option<NatEnd>) -> NatRange {
 
 /// Each flow is changed and then asked for again.
 ///
-/// Seen: the answer to every second change is read only when the flow is asked for: so a change that is refused ends the call there, and before
-/// that it does not. What is asked for at those is never shown, whichever flow it is; here it is.
+/// Seen: the tool reads one answer for each of the two, but of a flow that it asks for there are two, so that more and more wait to be read. What was
+/// refused is told where its answer is read: when a flow is changed it is said and all goes on, when one is asked for it ends the call, and behind
+/// the last flow nobody hears of it. What is shown is late as well, or never; here each flow is.
 fn update(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
     let now = machine.now;
     let mut lines = Lines::default();
@@ -198,29 +200,33 @@ fn update(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
     let changes: Vec<_> = let_through
         .filter_map(|flow| Some((flow, change_of(request, flow, now)?)))
         .collect();
+    let mut answers = VecDeque::new();
     for (flow, change) in changes {
         let found = match request.wanted.family {
             Some(_) => named_by(flow, table, now),
             None => Some(Arc::clone(flow)),
         };
-        // Seen: one that is not there ends nothing and counts for nothing.
-        let Some(flow) = &found else {
-            stderr += "Operation failed: No such file or directory\n";
-            continue;
-        };
-        changed += 1;
-        let done = match request.wanted.family {
+        answers.push_back(match (&found, request.wanted.family) {
+            (None, _) => Err(NOT_THERE),
             // Seen: the kernel takes no change without a family, though the tool could know it.
-            None => Err("Operation not supported"),
+            (_, None) => Err(NOT_SUPPORTED),
             // Nor one of a mapping, by which it is asked for here.
-            Some(_) if maps => Err("Operation not supported"),
-            Some(_) => table.change(now, flow, &change).map_err(sentence),
-        };
-        if let Err(why) = done {
-            if changed % 2 == 1 {
-                stderr += &format!("Operation failed: {why}\n");
-            }
-            if changed % 2 == 0 || request.wanted.family.is_none() {
+            _ if maps => Err(NOT_SUPPORTED),
+            (Some(flow), _) => table.change(now, flow, &change).map_err(sentence),
+        });
+        if let Some(Err(why)) = answers.pop_front() {
+            stderr += &format!("Operation failed: {why}\n");
+        }
+        match (&found, request.wanted.family) {
+            (None, _) => answers.push_back(Err(NOT_THERE)),
+            (_, None) => answers.push_back(Err(NOT_SUPPORTED)),
+            // The flow, and that this was all.
+            _ => answers.extend([Ok(()), Ok(())]),
+        }
+        match answers.pop_front() {
+            // Seen: one that is not there ends nothing and counts for nothing.
+            Some(Err(NOT_THERE)) => {}
+            Some(Err(why)) => {
                 let failed = fail(1, &format!("Operation failed: {why}"));
                 return ToolOutput {
                     stdout: lines.text,
@@ -228,8 +234,11 @@ fn update(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
                     ..failed
                 };
             }
+            _ => changed += 1,
         }
-        lines.flow(&request.output, flow, Occasion::Fetched, now);
+        if let Some(flow) = &found {
+            lines.flow(&request.output, flow, Occasion::Fetched, now);
+        }
     }
     let end = said(&format!("{changed} flow entries have been updated."));
     ToolOutput {
@@ -239,6 +248,9 @@ fn update(request: &Request, machine: &Machine, table: &Table) -> ToolOutput {
         ..end
     }
 }
+
+const NOT_THERE: &str = "No such file or directory";
+const NOT_SUPPORTED: &str = "Operation not supported";
 
 /// Whom the kernel finds by what the tool says of a flow: its original tuple, but never its zone, so that of two with that tuple it is always the one
 /// that stands in no zone, and nobody where there is none.
